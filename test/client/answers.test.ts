@@ -63,7 +63,7 @@ describe('a record', () => {
     [{ create_revision: '2' }, '"create_revision" is not a whole number'],
     [{ mod_revision: 2.5 }, '"mod_revision" is not a whole number'],
     [{ version: -1 }, '"version" is not a whole number'],
-  ])('with %j is none', async (fields, what) => {
+  ])('with %j is not a record', async (fields, what) => {
     answering({ ...record, ...fields })
     expect(await failure(kv.get('k'))).toMatchObject(says(what))
     answering({ kvs: [{ ...record, ...fields }], more: false })
@@ -223,7 +223,7 @@ describe('what an answer says of itself', () => {
     expect(infos).toEqual([{ ...none, ...info }])
   })
 
-  test('is told of what was served, and not of a refusal', async () => {
+  test('is reported for an answer that was served, and not for a refusal', async () => {
     const statuses: string[] = []
     const onAnswer = ({ node: name }: AnswerInfo) => void statuses.push(String(name))
     node.set('k', 'v')
@@ -283,7 +283,7 @@ describe('a refusal', () => {
     expect(await failure(kv.get('k'))).toMatchObject({ ...becomes, written: 'no' })
   })
 
-  test.each([500, 501, 404, 403])('of a program that is no node, %d, is for good', async (status) => {
+  test.each([500, 501, 404, 403])('of a program that is not a node, %d, is final', async (status) => {
     for (const [body, headers, type] of [
       ['<html>', {}, 'text/html'],
       ['<html>', { 'content-type': '' }, 'no content type'],

@@ -223,7 +223,7 @@ test.each<[unknown, ...string[]]>([
 })
 
 describe('what is right is taken', () => {
-  test('options that are undefined, but for conditions', async () => {
+  test('options that are undefined, except conditions', async () => {
     const node = await fake()
     const kv = new Client({
       endpoints: [node.url],

@@ -35,7 +35,7 @@ test('a node that accepts and never answers delays one call a little, and the ne
   expect(stuck.seen.length).toBe(1)
 })
 
-test('after a pause one call tries it again, and no other; after a success all may', async () => {
+test('after a pause only one call tries it again; after a success all calls may', async () => {
   const { kv, stuck } = await besideOneThatIsStuck()
   for (let round = 2; round <= 4; round++) {
     vi.advanceTimersByTime(PAUSE_MS)
@@ -49,7 +49,7 @@ test('after a pause one call tries it again, and no other; after a success all m
 })
 
 // The deadlines of applications are often shorter than the time for which a call waits for one node.
-test('a node that never answers is passed over as well when each call is aborted soon', async () => {
+test('a node that never answers is passed over also when each call is aborted soon', async () => {
   const [stuck, up] = [await fake(), await fake('n2')]
   const kv = clientOf([stuck, up], LONG)
   const call = (ms: number) => {
@@ -125,7 +125,7 @@ const ends: [string, (kv: Client, stuck: FakeNode) => Promise<unknown>][] = [
   ],
 ]
 
-test.each(ends)('one that tries it and %s gives that back', async (_, end) => {
+test.each(ends)('a call that tries it and %s lets the next call try it', async (_, end) => {
   const { kv, stuck } = await besideOneThatIsStuck()
   for (let round = 0; round < 2; round++) {
     vi.advanceTimersByTime(PAUSE_MS)

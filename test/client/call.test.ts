@@ -43,7 +43,7 @@ describe('another endpoint is asked', () => {
 
   // Sent to a second node at once, the body would be late over a wire of 3 Mbit/s, and then that node would have
   // failed: every second write would have an unknown outcome.
-  test('for a large body no sooner when one that failed lately is asked once more', async () => {
+  test('for a large body not sooner when an endpoint that failed lately is asked again', async () => {
     const scenario = new Scenario(2, (at) => (at === 0 ? SILENT : { result: OK }))
     scenario.endpoints.all[0]?.failed(performance.now())
     vi.advanceTimersByTime(400)
@@ -101,7 +101,7 @@ describe('another endpoint is asked', () => {
     },
   )
 
-  test('but not while an answer comes, however long it takes, and nothing speaks against its node', async () => {
+  test('but not while an answer arrives, however long it takes, and its node does not count as failed', async () => {
     for (const afterMs of [600, 4_900]) {
       const scenario = new Scenario(2, () => ({ afterMs, heardUntilMs: afterMs, result: OK }))
       for (let round = 0; round < 2; round++)
@@ -126,7 +126,7 @@ describe('another endpoint is asked', () => {
     expect(order(scenario)).toEqual([0, 1, 1])
   })
 
-  test('not at all when that is not allowed, but an answer late counts', async () => {
+  test('not at all when that is not allowed, but a late answer counts', async () => {
     for (const afterMs of [900, 4_900]) {
       const scenario = new Scenario(2, () => ({ afterMs, result: OK }))
       scenario.mayHedge = () => false
@@ -135,7 +135,7 @@ describe('another endpoint is asked', () => {
     }
   })
 
-  test('which is asked for when there is another', async () => {
+  test('permission for which is asked only if there is another', async () => {
     for (const count of [1, 2, 3]) {
       const scenario = new Scenario(count, () => ({ afterMs: 4_000, result: OK }))
       let asked = 0
@@ -159,7 +159,7 @@ describe('another endpoint is asked', () => {
     }
   })
 
-  test('with the time that is left, and the node is told a little less', async () => {
+  test('with the remaining time, and the node is told a little less', async () => {
     const scenario = new Scenario(2, (at) => (at === 0 ? SILENT : { result: OK }))
     await scenario.run({ timeoutMs: 5_000, path: '/v1/kv/a' })
     await scenario.run({ timeoutMs: 1_000, path: '/v1/kv/a' })
@@ -194,14 +194,14 @@ describe('another endpoint is asked', () => {
     }
   })
 
-  test('of a write that reached nobody until the end', async () => {
+  test('of a write that reached no node, until the end', async () => {
     const scenario = new Scenario(1, () => ({ result: REFUSED }))
     const { error } = await scenario.run({ kind: 'keyed' })
     expect(error).toMatchObject({ code: 'unreachable', written: 'no' })
     expect(Math.max(...times(scenario, 0))).toBeGreaterThan(950)
   })
 
-  test('but not one that wants to be left alone, for as long as it said', async () => {
+  test('but not one with a Retry-After, before that time', async () => {
     const busy = refusal(429, 'overloaded', { retry_after_ms: 300 })
     const scenario = new Scenario(2, (at) => ({ result: at === 0 ? busy : NO_LEADER }))
     const { error } = await scenario.run()
@@ -246,7 +246,7 @@ describe('the circuit breaker', () => {
     expect(allows(scenario)[0]).toBe(closed)
   })
 
-  test('a try that was given up speaks against nobody', async () => {
+  test('a try that was given up does not count against its endpoint', async () => {
     const abort = new AbortController()
     setTimeout(() => abort.abort(), 100)
     const scenario = new Scenario(1, () => SILENT)
@@ -256,7 +256,7 @@ describe('the circuit breaker', () => {
     expect(scenario.failures).toBe(0)
   })
 
-  test('nor does one that is given up for another idempotency key', async () => {
+  test('nor does one that is given up for a new idempotency key', async () => {
     const expired = refusal(409, 'idempotency_expired')
     const unconnected = { ...OFF, whenCancelled: REFUSED }
     const scenario = new Scenario(2, (at, nth) =>
@@ -349,7 +349,7 @@ describe('an idempotency key that is too old', () => {
   const EXPIRED = refusal(409, 'idempotency_expired')
   const renewed = () => ({ renewed: 'yes' })
 
-  test('is replaced at once, also while another keeps silent', async () => {
+  test('is replaced at once, also while another endpoint is silent', async () => {
     const fates = [{ afterMs: 300, result: EXPIRED }, OFF, { result: OK }]
     const scenario = new Scenario(2, (_, nth) => fates[nth] ?? SILENT)
     const { answer } = await scenario.run({ kind: 'keyed', renewed, timeoutMs: 2_000 })
@@ -372,14 +372,14 @@ describe('an idempotency key that is too old', () => {
   })
 })
 
-test('a call that was aborted before it began asks nobody', async () => {
+test('a call that was aborted before it began asks no endpoint', async () => {
   const scenario = new Scenario(1, () => ({ result: OK }))
   const { error } = await scenario.run({ kind: 'keyed', signal: AbortSignal.abort('enough') })
   expect(error).toMatchObject({ name: 'AbortError', written: 'no', cause: 'enough' })
   expect(scenario.asked).toEqual([])
 })
 
-test('an answer that is enough is enough, whatever it says', async () => {
+test('an answer that has what the call wants ends it, even if it is an error', async () => {
   const scenario = new Scenario(1, () => ({ result: NO_LEADER }))
   expect((await scenario.run({ isEnough: () => true })).answer).toMatchObject({ status: 503 })
   expect((await scenario.run({ isEnough: () => false })).error).toMatchObject({ code: 'no_leader' })
@@ -392,7 +392,7 @@ describe.each(['read', 'keyed', 'bare'] as const)('everybody is asked by a %s', 
     [7, 500, 5_000],
     [3, 300, 300],
   ])(
-    'of %d who has %d of %d ms to reach somebody, before nobody is said to be there',
+    'of %d endpoints that has %d of %d ms to reach one, before it fails as unreachable',
     async (count, ...ms) => {
       const [unreachableAfterMs, timeoutMs] = ms
       const scenario = new Scenario(count, (at) => (at < count - 1 ? OFF : { result: OK }))
@@ -426,7 +426,7 @@ describe('unreachableAfterMs', () => {
     expect((await scenario.run({ unreachableAfterMs: 100 })).ms).toBe(900)
   })
 
-  test('nor to one that does so at that very moment', async () => {
+  test('nor to one that accepts it at that moment', async () => {
     const scenario = new Scenario(2, (at) =>
       at === 0 ? { afterMs: 200, result: OK, isConnected: acceptedAt(100) } : SILENT,
     )
@@ -437,7 +437,7 @@ describe('unreachableAfterMs', () => {
   })
 })
 
-test('a slow node is waited for while the others want to be left alone', async () => {
+test('a call waits for a slow node while the others have a Retry-After', async () => {
   const busy = refusal(429, 'overloaded', { retry_after_ms: 3_600_000 })
   const scenario = new Scenario(3, (at) => (at === 0 ? { afterMs: 900, result: OK } : { result: busy }))
   expect((await scenario.run()).ms).toBe(900)
@@ -461,7 +461,7 @@ test.each<[string, Fate]>([
 describe('an answer that comes when the call has ended', () => {
   const PRECONDITION = refusal(412, 'precondition_failed', { current: null })
 
-  test('counts when only the time was up', async () => {
+  test('counts when only the time was over', async () => {
     for (const [whenCancelled, says] of [
       [OK, { answer: { status: 200 } }],
       [PRECONDITION, { error: { code: 'precondition_failed', written: 'no' } }],
@@ -619,7 +619,7 @@ describe('a node of another cluster', () => {
     expect(error).toMatchObject({ code: 'wrong_cluster', written: 'no', status: 200, node: undefined })
   })
 
-  test('may say so itself: the others are asked', async () => {
+  test('may say so itself; then the others are asked', async () => {
     const wrong = refusal(421, 'wrong_cluster', { detail: 'this is cluster 78' })
     const scenario = new Scenario(2, (at) => ({ result: at === 0 ? wrong : OK }))
     expect((await scenario.run({ kind: 'keyed' })).answer?.endpoint.url).toBe(URL_2)
@@ -641,7 +641,7 @@ describe('a node of another cluster', () => {
 })
 
 // For example, the first node's name is not served yet, and the others are not started.
-test('what a node was left out for is told also when nobody else can be reached', async () => {
+test('the reason why a node was left out is told also when no other can be reached', async () => {
   const unserved = refusal(421, 'host_not_allowed', { detail: 'see --allowed-host' })
   const scenario = new Scenario(2, (at) => ({ result: at === 0 ? unserved : REFUSED }))
   expect((await scenario.run()).error).toMatchObject({
@@ -702,7 +702,7 @@ describe('what the error says', () => {
     expect(scenario.asked).toEqual([])
   })
 
-  test('when nobody has accepted the connection', async () => {
+  test('when no endpoint has accepted the connection', async () => {
     const { error, ms } = await new Scenario(1, () => OFF).run({ unreachableAfterMs: 100 })
     expect(error).toMatchObject({
       code: 'unreachable',
@@ -738,7 +738,7 @@ describe('what the error says', () => {
     })
   })
 
-  test('when a condition failed: what is there; what does not say so is no outcome', async () => {
+  test('when a condition failed: the current record; an answer without it is not an outcome', async () => {
     const meta = { key: 'k', create_revision: 2, mod_revision: 3, version: 4 }
     for (const [current, says] of [
       [null, { name: 'PreconditionFailedError', written: 'no', current: null }],
@@ -764,7 +764,7 @@ describe('what the error says', () => {
   })
 
   test.each([502, 503, 504])(
-    'when a proxy answers %d: neither that a node is unavailable, nor what became of a write',
+    'when a proxy answers %d: neither that a node is unavailable, nor the outcome of a write',
     async (status) => {
       const scenario = new Scenario(1, () => ({ result: answered(status, {}) }))
       const { error } = await scenario.run({ kind: 'keyed' })
@@ -807,7 +807,7 @@ describe('what the error says', () => {
     })
   })
 
-  test('when a node refused for good: neither that it is unavailable, nor who it is if it does not say so', async () => {
+  test('when a node refused permanently: not that it is unavailable, and its name only if the node gives it', async () => {
     for (const kind of ['read', 'keyed', 'bare'] as const) {
       const scenario = new Scenario(1, () => ({ result: refusal(400, 'bad_request') }))
       const { error } = await scenario.run({ kind })
@@ -831,7 +831,7 @@ test('an internal error is no reason for silence that follows', async () => {
   expect((await scenario.run()).error).toMatchObject({ code: 'timeout', written: 'no' })
 })
 
-test('one that was reached is waited for to the end, though it refuses connections now', async () => {
+test('a node that was reached is waited for to the end, even if it refuses connections now', async () => {
   const scenario = new Scenario(1, (_, nth) => ({ result: nth === 0 ? NO_LEADER : REFUSED }))
   const { error } = await scenario.run({ unreachableAfterMs: 300 })
   expect(error).toMatchObject({ code: 'no_leader' })

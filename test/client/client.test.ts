@@ -25,7 +25,7 @@ import {
 } from './with-fakes.ts'
 
 describe('records', () => {
-  test('what is put is got, byte for byte', async () => {
+  test('a get returns the value of the put, byte for byte', async () => {
     const kv = clientOf([await fake()])
     const bytes = Uint8Array.from({ length: 256 }, (_, byte) => byte)
     expect(await kv.put('text', 'grüße')).toEqual({
@@ -44,7 +44,7 @@ describe('records', () => {
     expect(await kv.get('text')).toMatchObject({ key: 'text', createRevision: 2, modRevision: 2, version: 1 })
   })
 
-  test('a key that is not there is undefined, and deleting it is no error', async () => {
+  test('a missing key is undefined, and deleting it is not an error', async () => {
     const kv = clientOf([await fake()])
     expect(await kv.get('nothing')).toBeUndefined()
     expect(await kv.delete('nothing')).toEqual({ deleted: 0, revision: 1 })
@@ -146,7 +146,7 @@ describe('records', () => {
     expect(node.seen).toEqual([])
   })
 
-  test('conditions are sent, and their failure shows what is there', async () => {
+  test('conditions are sent, and their failure shows the current record', async () => {
     const node = await fake()
     const kv = clientOf([node])
     const { modRevision } = await kv.put('k', '1', { ifAbsent: true })
@@ -234,7 +234,7 @@ describe('retries', () => {
     expect(tokens.size).toBe(1)
   })
 
-  test('every write has a token of its own, which says since when it is in use', async () => {
+  test('every write has a unique token, which says since when it is in use', async () => {
     const node = await fake()
     const kv = clientOf([node])
     await kv.put('k', '1')
@@ -252,7 +252,7 @@ describe('retries', () => {
     expect(up.seen.length).toBe(6)
   })
 
-  test('a slow node is waited for while the others cannot do better', async () => {
+  test('a call waits for a slow node while the others cannot serve it', async () => {
     const [slow, minority] = [await fake(), await fake('n2')]
     slow.fault = () => ({ afterMs: 600 })
     minority.fault = () => noQuorum
@@ -262,7 +262,7 @@ describe('retries', () => {
     expect(slow.seen.length).toBe(2)
   })
 
-  test('also when the others want to be left alone for longer than there is time', async () => {
+  test("also when the others' Retry-After is longer than the remaining time", async () => {
     const [slow, busy] = [await fake(), await fake('n2')]
     slow.fault = () => ({ afterMs: 700 })
     busy.fault = () => problem(429, 'overloaded', 'too many', { retry_after_ms: 3_600_000 })
@@ -287,7 +287,7 @@ describe('retries', () => {
     expect(node.seen.length).toBe(1)
   })
 
-  test('the node is told how long there is, a little less each time', async () => {
+  test('the node is told the remaining time, a little less each time', async () => {
     const node = await fake()
     node.faults.push(noLeader)
     await clientOf([node], { timeoutMs: 2_000 }).put('k', 'v')
@@ -314,7 +314,7 @@ describe('retries', () => {
     expect(node.seen.length).toBe(1)
   })
 
-  test('nor to a second node while the first keeps silent', async () => {
+  test('nor to a second node while the first is silent', async () => {
     const [silent, node] = [await fake(), await fake('n2')]
     silent.fault = () => 'hang'
     const kv = clientOf([silent, node], { timeoutMs: 600 })
@@ -346,14 +346,14 @@ describe('failures say whether something was written', () => {
     return kv
   }
 
-  test('nobody listens: unreachable, not written', async () => {
+  test('no node listens: unreachable, not written', async () => {
     const kv = clientOf([await refusing()], { timeoutMs })
     const error = await failure(kv.put('k', 'v'))
     expect(error).toBeInstanceOf(UnreachableError)
     expect(error).toMatchObject({ code: 'unreachable', written: 'no' })
   })
 
-  test('unreachableAfterMs ends the waiting for a first connection early', async () => {
+  test('unreachableAfterMs ends the wait for a first connection early', async () => {
     const kv = clientOf([await refusing()], { timeoutMs: 3_600_000, unreachableAfterMs: 50 })
     expect(await failure(kv.get('k'))).toMatchObject({ code: 'unreachable' })
   })
@@ -387,14 +387,14 @@ describe('failures say whether something was written', () => {
     expect(error).toBeInstanceOf(UnavailableError)
   })
 
-  test('one node refused, another was never reached: not written, and the words of the first', async () => {
+  test('one node refused, another was never reached: not written, with the reason of the first', async () => {
     const node = await fake()
     node.fault = () => noQuorumForLong
     const error = await failure(clientOf([await refusing(), node]).put('k', 'v'))
     expect(error).toMatchObject({ code: 'no_quorum', written: 'no' })
   })
 
-  test('a refusal is not put at risk by a last try that has no time for an answer', async () => {
+  test('a refusal does not become unknown by a last try without time for an answer', async () => {
     const node = await fake()
     const kv = await knowing(node)
     node.fault = ({ timeoutMs = 0 }) => (timeoutMs < 90 ? 'hang' : noQuorum)
@@ -427,7 +427,7 @@ describe('failures say whether something was written', () => {
     expect(errors.map((error) => error.code).sort()).toEqual(['outcome_unknown', 'value_too_large'])
   })
 
-  test('a kept connection that breaks may have carried the write, though nobody listens any more', async () => {
+  test('a kept connection that breaks may have carried the write, even if no node listens any more', async () => {
     const node = await fake()
     const kv = clientOf([node])
     await kv.put('k', 'v')
@@ -487,7 +487,7 @@ describe('failures say whether something was written', () => {
     expect(after).toMatchObject({ name: 'AbortError', written: 'unknown', cause: new Error('enough') })
   })
 
-  test('close ends what is under way, and every connection', async () => {
+  test('close ends all calls under way, and every connection', async () => {
     const node = await fake()
     const kv = clientOf([node])
     const closed = new Promise<void>((resolve) => {
@@ -549,7 +549,7 @@ describe('what the client remembers', () => {
     expect(second.contents).toEqual({ k: 'w' })
   })
 
-  test('a node that is about to join knows nobody: the nodes that are known stay', async () => {
+  test('a node that is about to join knows no members: the known nodes stay', async () => {
     const now = performance.now.bind(performance)
     let skippedMs = 0
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + skippedMs)
@@ -574,7 +574,7 @@ describe('what the client remembers', () => {
     }
   })
 
-  test('not when told so', async () => {
+  test('not with discover: false', async () => {
     const node = await fake()
     await clientOf([node], { discover: false }).put('k', 'v')
     expect(node.seen.map((seen) => seen.target)).toEqual(['/v1/kv/k'])

@@ -112,7 +112,7 @@ test('the loss of the leader is a delay to the client, and nothing is written tw
   expect(records.map((record) => `${record.text()} ${record.version}`)).toEqual(Array(16).fill('39 40'))
 })
 
-test('the command: import, export, and the words of a real node', async () => {
+test('the command: import, export, and messages of a real node', async () => {
   mkdirSync(join(scratch, 'in/deep'), { recursive: true })
   for (let n = 0; n < 200; n++) writeFileSync(join(scratch, 'in', `${n}`), Buffer.alloc(n * 50, n))
   writeFileSync(join(scratch, 'in/deep/large'), Buffer.alloc(1_048_577))

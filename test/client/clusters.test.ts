@@ -13,7 +13,7 @@ async function foreign(name = 'n9'): Promise<FakeNode> {
   return node
 }
 
-test('one of three is left out, whatever is asked, and said once', async () => {
+test('one of three is left out for every request, with one warning', async () => {
   const [own, second, other] = [await fake('n1'), await fake('n2'), await fake('n9')]
   const warnings: string[] = []
   const kv = clientOf([own, other, second], { onWarning: (message) => warnings.push(message) })
@@ -44,7 +44,7 @@ test('reads that begin together believe the first answer only', async () => {
   for (let n = 0; n < 4; n++) expect((await kv.get('k'))?.text()).toBe(first)
 })
 
-test('only when none is left it is an error: nothing was written', async () => {
+test('it is an error only when no other is left: nothing was written', async () => {
   const [own, other] = [await fake(), await foreign()]
   const kv = clientOf([own, other], { timeoutMs: 3_600_000, onWarning: () => {} })
   other.questionFault = () => 'cut'
@@ -60,7 +60,7 @@ test('only when none is left it is an error: nothing was written', async () => {
   expect(own.contents).toEqual({ k: 'x' })
 })
 
-test('when the right ones are down, the error says both', async () => {
+test('when the right nodes are down, the error says both', async () => {
   const [own, other] = [await fake(), await foreign()]
   const kv = clientOf([own, await refusing(), other], {
     timeoutMs: 300,
@@ -79,7 +79,7 @@ test('when the right ones are down, the error says both', async () => {
   expect(error.message).toContain('another cluster (78)')
 })
 
-test('a node that the caller named for one call says nothing of the others', async () => {
+test('a node that the caller named for one call does not determine the cluster', async () => {
   const [own, other] = [await fake(), await foreign()]
   const kv = clientOf([own])
   expect(await kv.status({ endpoint: other.url })).toMatchObject({ clusterId: '78' })
@@ -89,7 +89,7 @@ test('a node that the caller named for one call says nothing of the others', asy
   expect(await failure(kv.status({ endpoint: other.url }))).toMatchObject({ code: 'wrong_cluster' })
 })
 
-test('a node that does not serve the name by which it is asked is left out; without another one its answer counts', async () => {
+test('a node that does not serve the requested host name is left out; without another node its answer counts', async () => {
   const [right, wrong] = [await fake(), await fake('n2')]
   wrong.fault = () => problem(421, 'host_not_allowed', 'see --allowed-host')
   const kv = clientOf([right, wrong])

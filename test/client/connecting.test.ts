@@ -123,7 +123,7 @@ describe('a change that must not be sent twice', () => {
 })
 
 describe.each(['read', 'keyed', 'bare'] as const)('unreachableAfterMs of a %s call', (kind) => {
-  test('ends the waiting for endpoints that are off', async () => {
+  test('ends the wait for endpoints that are off', async () => {
     const scenario = new Scenario('off', 'off')
     const error = await failure(scenario.call(kind, { unreachableAfterMs: 300, timeoutMs: 3_600_000 }))
     expect(error).toMatchObject({ code: 'unreachable', written: 'no' })
@@ -177,7 +177,7 @@ test('a name whose lookup takes longer than a call is reached by a later one', a
 })
 
 // The command gives up soon when no node can be reached, and makes a new client each time.
-test('a name whose lookup takes longer than nobody may be there is reached by the first call', async () => {
+test('a name whose lookup takes longer than unreachableAfterMs is reached by the first call', async () => {
   const node = await fake()
   node.set('a', '1')
   freezeTime()
@@ -200,7 +200,7 @@ test('a name whose lookup takes longer than nobody may be there is reached by th
 
 // As without names: an endpoint that is off takes a share of the time for reaching a node, and not more time than there
 // is.
-test('while a name is looked up the next node is asked as soon as without that', async () => {
+test('while a name is looked up, the next node is asked as soon as without a lookup', async () => {
   const node = await fake()
   node.set('a', '1')
   freezeTime()
@@ -218,7 +218,7 @@ test('while a name is looked up the next node is asked as soon as without that',
   expect((await found)?.text()).toBe('1')
 })
 
-test('one that keeps silent does not end the tries of one that refuses', async () => {
+test('a silent endpoint does not end the tries of one that refuses', async () => {
   const scenario = new Scenario('silent', 'refuses')
   scenario.onAsked = () => {
     if (scenario.asked.length > 8) scenario.fates[1] = 'answers'
@@ -227,7 +227,7 @@ test('one that keeps silent does not end the tries of one that refuses', async (
   expect(scenario.asked.length).toBeGreaterThan(8)
 })
 
-test('an answer that comes while the next is asked speaks against nobody', async () => {
+test('an answer that arrives while the next endpoint is asked counts against no endpoint', async () => {
   const scenario = new Scenario('silent', 'silent', 'silent')
   scenario.onAsked = (at) => {
     if (at === 1) scenario.answer(0)

@@ -24,7 +24,7 @@ const atRest = (kv: Client) => until(() => kv[inspect]().requests === 0)
 const member = (name: string, at: number) => memberJson(name, `http://127.0.0.1:${at}`)
 
 test.each([undefined, true])(
-  'with discover: %s the list of members is asked for behind an answer',
+  'with discover: %s the list of members is requested after an answer',
   async (discover) => {
     const node = await fake()
     node.members = [member('n1', node.port), member('n2', 2)]
@@ -70,7 +70,7 @@ const bad: [string, (node: FakeNode) => Fault][] = [
   ['is no JSON', () => ({ status: 200, body: '<html>' })],
 ]
 
-test.each(bad)('a list that %s says nothing: it is asked for again after a second', async (_, fault) => {
+test.each(bad)('a list that %s is ignored, and requested again after a second', async (_, fault) => {
   const node = await fake()
   const kv = clientOf([node], { discover: true })
   node.fault = ({ target }) => (target === '/v1/cluster' ? fault(node) : undefined)
@@ -87,7 +87,7 @@ test.each(bad)('a list that %s says nothing: it is asked for again after a secon
   }
 })
 
-test('after a call has failed it is asked for a second later', async () => {
+test('after a failed call it is requested a second later', async () => {
   const node = await fake()
   const kv = clientOf([node], { discover: true })
   await kv.get('k')
@@ -134,7 +134,7 @@ test('the list of another cluster is not believed', async () => {
   expect(kv.endpoints).toEqual([node.url])
 })
 
-test('members whose address is none are left out; those that are gone are forgotten, but for those given', async () => {
+test('members with an invalid address are left out; removed ones are forgotten, except those given', async () => {
   const node = await fake()
   const kv = clientOf([node], { discover: true })
   const known = async () => {
@@ -153,7 +153,7 @@ test('members whose address is none are left out; those that are gone are forgot
 
 // A node that was removed while it was off comes back. It has the id of the cluster, and names only nodes that no
 // longer exist.
-test('a node without a leader lets nobody be forgotten, and the next one is asked a second later', async () => {
+test('the list of a node without a leader removes no endpoint, and the next node is asked a second later', async () => {
   const [removed, other] = [await fake(), await fake('n2')]
   other.members = [member('n2', other.port)]
   removed.members = other.members
@@ -180,7 +180,7 @@ test('a node without a leader lets nobody be forgotten, and the next one is aske
   expect(kv.endpoints).toEqual([removed.url, other.url])
 })
 
-test('an endpoint that is learned again is the one that it was: what is known of it stays', async () => {
+test('an endpoint that is learned again keeps its state', async () => {
   freezeTime()
   const [node, stuck] = [await fake(), await fake('n2')]
   node.members = [member('n1', node.port), member('n2', stuck.port)]

@@ -11,7 +11,7 @@ import { clientOf, failure, fake, noLeader } from './with-fakes.ts'
 const DAY_MS = 24 * 3_600_000
 
 // Node warns once per process, so this test must be the first to cause it.
-test('a timer of any length runs when its time has come, and prints no warning', async () => {
+test('a timer of any length runs at its time, and prints no warning', async () => {
   const warnings: unknown[] = []
   const note = (warning: unknown) => warnings.push(warning)
   process.on('warning', note)
@@ -44,7 +44,7 @@ describe.each([2 ** 31 - 1, 2 ** 31, 365 * DAY_MS, Number.MAX_VALUE, Number.POSI
 )
 
 test.each([Number.MIN_VALUE, 1, 4, 5])(
-  'a time-out of %d ms is enough to ask, and no proof that nobody is there',
+  'a time-out of %d ms is enough to ask, and does not prove that no node is there',
   async (timeoutMs) => {
     const node = await fake()
     const kv = clientOf([node])
@@ -62,7 +62,7 @@ test.each([Number.MIN_VALUE, 1, 4, 5])(
 )
 
 describe('a snapshot list', () => {
-  test('that trickles ends with a time-out, however often a record comes', async () => {
+  test('that trickles ends with a time-out, however often a record arrives', async () => {
     const { url } = await streaming((response) => {
       let sent = 0
       const timer = setInterval(() => response.write(line(sent++)), 20)
@@ -76,7 +76,7 @@ describe('a snapshot list', () => {
     }
   })
 
-  test('that a node ends says why, as any other answer does', async () => {
+  test('that a node ends gives the reason, like any other answer', async () => {
     const node = await fake()
     const kv = clientOf([node])
     const refusals = [
@@ -117,7 +117,7 @@ describe('a snapshot list', () => {
     expect(await all(clientOf([url], { timeoutMs: 1_200 }).list({ snapshot: true }))).toHaveLength(8_000)
   })
 
-  test('gives its reader all the time that it takes', async () => {
+  test('gives its consumer all the time that it needs', async () => {
     let finish = () => {}
     const { url } = await streaming((response) => {
       response.write(line(0))

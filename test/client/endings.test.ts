@@ -24,7 +24,7 @@ test('close() between the first question and the write: the write does not leave
   }
 })
 
-test('a snapshot list that its own callback ends leaves no connection behind', async () => {
+test('a snapshot list that is ended by its callback leaves no connection behind', async () => {
   const node = await fake()
   for (let n = 0; n < 2_000; n++) node.set(`k${n}`, Buffer.alloc(1_000))
   for (let round = 0; round < 2; round++) {
@@ -36,7 +36,7 @@ test('a snapshot list that its own callback ends leaves no connection behind', a
   }
 })
 
-test('a node that wants to be left alone does not keep the others from being asked again', async () => {
+test('a node with a Retry-After does not keep the call from asking the others again', async () => {
   const [busy, electing] = [await fake(), await fake('n2')]
   const kv = clientOf([busy, electing])
   busy.fault = () => problem(429, 'overloaded', 'too many', { retry_after_ms: 3_600_000 })
@@ -60,7 +60,7 @@ test('a record without its value is refused, unless only keys were asked for', a
   expect(await kv.list({ keysOnly: true }).next()).toMatchObject({ value: { key: 'k' } })
 })
 
-test('a write whose answer comes when it has been given up may have been applied', async () => {
+test('a write whose answer arrives after it was given up may have been applied', async () => {
   const abort = new AbortController()
   let answer: (result: Exchanged) => void = () => {}
   const exchange = () => ({
@@ -91,7 +91,7 @@ test('a write whose answer comes when it has been given up may have been applied
   expect(await failure(put)).toMatchObject({ code: 'aborted', written: 'unknown' })
 })
 
-test('a list that is aborted at any instant behind its answer ends at once', async () => {
+test('a list that is aborted at any moment after its answer ends at once', async () => {
   const begun = 'HTTP/1.1 200 OK\r\nKv-Cluster: 77\r\nKv-Revision: 1\r\nTransfer-Encoding: chunked\r\n\r\n'
   const { url, connections } = await answering(begun, { staysOpen: true })
   const kv = clientOf([url], { timeoutMs: Number.POSITIVE_INFINITY })
@@ -105,7 +105,7 @@ test('a list that is aborted at any instant behind its answer ends at once', asy
   }
 })
 
-test('what is written is what was given, whatever becomes of the buffer meanwhile', async () => {
+test('the written value is the one that was passed, even if its buffer changes meanwhile', async () => {
   const node = await fake()
   const kv = clientOf([node])
   for (let round = 0; round < 2; round++) {

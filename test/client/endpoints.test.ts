@@ -32,7 +32,7 @@ describe('a pause is drawn between the base and three times the pause before', (
 describe('a circuit breaker', () => {
   const [one, other] = [{}, {}]
 
-  test('lets everybody pass while it is closed', () => {
+  test('lets all requests pass while it is closed', () => {
     const each = endpoint()
     for (const caller of [one, other]) {
       expect(each.allows(0)).toBe(true)
@@ -41,7 +41,7 @@ describe('a circuit breaker', () => {
     }
   })
 
-  test('lets nobody pass during a pause, and then one at a time', () => {
+  test('lets no request pass during a pause, and then one at a time', () => {
     vi.spyOn(Math, 'random').mockReturnValue(0)
     onTestFinished(() => void vi.restoreAllMocks())
     const each = endpoint()
@@ -88,7 +88,7 @@ describe('endpoints', () => {
     expect(picked(endpoints, 4)).toEqual(order.map((at) => urls[at]))
   })
 
-  test('that pause are passed over, unless nobody else is left', () => {
+  test('that pause are passed over, unless no other is left', () => {
     const endpoints = new Endpoints(urls, () => 0)
     const [first, second, third] = endpoints.all
     first?.failed(0)
@@ -101,7 +101,7 @@ describe('endpoints', () => {
     expect(new Set(picked(endpoints, 3))).toEqual(new Set(urls))
   })
 
-  test('that are learned again are those that they were', () => {
+  test('that are learned again keep their state', () => {
     const endpoints = new Endpoints(['http://127.0.0.1:1', '127.0.0.1:1/'], () => 0)
     const [given] = endpoints.all
     expect(endpoints.all.length).toBe(1)
@@ -132,7 +132,7 @@ describe('a timer', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('that was taken back does not run', () => {
+  test('that was cancelled does not run', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     onTestFinished(() => void vi.useRealTimers())
     const stop = later(2 ** 32, () => expect.unreachable())

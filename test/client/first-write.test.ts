@@ -22,7 +22,7 @@ describe('before its first write', () => {
     expect(node.questions.map((seen) => seen.headers['idempotency-key'])).toEqual([undefined])
   })
 
-  test('any answer tells it, also one of a node that has nothing yet', async () => {
+  test('any answer has them, also one of a node that has no data yet', async () => {
     const node = await fake()
     node.revision = 0
     const kv = clientOf([node])
@@ -98,14 +98,14 @@ describe('when that question fails, nothing was written', () => {
     expect(node.questions.length).toBe(2)
   })
 
-  test('nobody listens: unreachable, as soon as the client was told', async () => {
+  test('no node listens: unreachable, after unreachableAfterMs', async () => {
     const kv = clientOf([await refusing()], { timeoutMs: 3_600_000, unreachableAfterMs: 50 })
     const error = await failure(kv.put('a', '1'))
     expect(error).toBeInstanceOf(UnreachableError)
     expect(error).toMatchObject({ code: 'unreachable', written: 'no' })
   })
 
-  test('a node that is down or keeps silent is left for another', async () => {
+  test('a node that is down or silent is replaced by another', async () => {
     const [silent, node] = [await fake(), await fake('n2')]
     silent.questionFault = () => 'hang'
     silent.fault = () => 'hang'
@@ -114,7 +114,7 @@ describe('when that question fails, nothing was written', () => {
     expect(node.contents).toEqual({ a: '1', b: '2', c: '3' })
   })
 
-  test('one caller loses interest: the others get their answer all the same', async () => {
+  test('one caller gives up: the others get their answer all the same', async () => {
     const node = await fake()
     const abort = new AbortController()
     node.questionFault = () => {
@@ -197,7 +197,7 @@ describe('when that question fails, nothing was written', () => {
 })
 
 describe('a token that is too old', () => {
-  test('is replaced by one that is in use from now on, as often as need be', async () => {
+  test('is replaced by one that is in use from now on, as often as necessary', async () => {
     const node = await fake()
     const kv = clientOf([node])
     for (const round of [1, 2, 3]) {
@@ -211,7 +211,7 @@ describe('a token that is too old', () => {
     expect(new Set(tokens).size).toBe(tokens.length)
   })
 
-  test('also when the store moves on while the write is on its way', async () => {
+  test("also when the store's revision rises while the write is under way", async () => {
     const node = await fake()
     const kv = clientOf([node])
     await kv.get('a')
@@ -240,7 +240,7 @@ describe('a token that is too old', () => {
     expect(await kv.put('a', '3')).toMatchObject({ version: 2 })
   })
 
-  test('nor while another node keeps silent about it', async () => {
+  test('nor while another node has not answered', async () => {
     const [silent, node] = [await fake(), await fake('n2')]
     const kv = clientOf([silent, node], { timeoutMs: 3_600_000 })
     await Promise.all([kv.get('a'), kv.get('b')])

@@ -48,7 +48,7 @@ test.each([
   [32, 4],
   [33, 5],
   [256, 32],
-])('while %d calls are under way, %d copies are; others when those have ended', (calls, most) => {
+])('while %d calls are under way, %d copies are; more when those have ended', (calls, most) => {
   const hedges = new Hedges(256)
   for (let round = 0; round < 3; round++) {
     expect(takeAll(hedges, calls)).toBe(most)
@@ -60,7 +60,7 @@ test.each([
 
 // Over a saturated wire, values that are sent two and three times take two and three times as long, and none would
 // arrive in time.
-test('where all nodes are slow, few calls are asked twice', async () => {
+test('when all nodes are slow, few calls are sent twice', async () => {
   freezeTime()
   const nodes = [await fake(), await fake('n2'), await fake('n3')]
   const kv = clientOf(nodes, { callsMax: 40 })
@@ -88,7 +88,7 @@ test('where all nodes are slow, few calls are asked twice', async () => {
   }
 })
 
-test('where one node hangs, all calls find another one, a part of them at a time', async () => {
+test('when one node hangs, all calls find another one, a few at a time', async () => {
   freezeTime()
   const [stuck, up] = [await fake(), await fake('n2')]
   const kv = clientOf([stuck, up])

@@ -73,7 +73,7 @@ async function threeNodes(events: Event[]): Promise<FakeNode[]> {
   return nodes
 }
 
-test('at most once, and told as it was', async () => {
+test('at most once, and reported truthfully', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(event, { maxLength: 25, size: 'max' }),

@@ -30,7 +30,7 @@ const newHost = (): string => `n${++number}.example`
 const addressesOf = (host: string): Promise<unknown> =>
   new Promise((resolve) => lookup(host, { all: true }, (error, found) => resolve(error ?? found)))
 
-test('who asks for a name that is being looked up gets that answer, and the next one a new one', async () => {
+test('a request for a name that is being looked up gets that answer, and the next one gets a new one', async () => {
   const host = newHost()
   const both = [addressesOf(host), addressesOf(host)]
   const other = addressesOf(newHost())
@@ -68,7 +68,7 @@ test.each([250, 2_500])(
   },
 )
 
-test('who wants one address gets the first, or is told that there is none', async () => {
+test('a request for one address gets the first, or an error if there is none', async () => {
   const host = newHost()
   const one = (): Promise<unknown[]> =>
     new Promise((resolve) => lookup(host, {}, (...given) => resolve(given)))

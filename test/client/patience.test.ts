@@ -60,7 +60,7 @@ const unreachable = {
   cause: new Error('refused'),
 } as const
 
-test('a write that is refused in passing is tried until less than a quarter of a second is left', async () => {
+test('a write that is refused for the moment is tried until less than a quarter of a second is left', async () => {
   for (let round = 0; round < 20; round++) {
     const call = { kind: 'keyed', timeoutMs: 5_000, unreachableAfterMs: 5_000 } as const
     const left = await lastTryBeforeEnd(call, refused)
@@ -76,7 +76,7 @@ test('a read until nothing is left', async () => {
   }
 })
 
-test('nobody who listens is waited for as long as was asked', async () => {
+test('while no node listens, a call tries until unreachableAfterMs is over', async () => {
   for (let round = 0; round < 20; round++) {
     const call = { kind: 'read', timeoutMs: 5_000, unreachableAfterMs: 500 } as const
     const left = await lastTryBeforeEnd(call, unreachable)
@@ -85,7 +85,7 @@ test('nobody who listens is waited for as long as was asked', async () => {
   }
 })
 
-test('a node that asked to be left alone is left alone that long, also when another fails meanwhile', async () => {
+test('a node is not asked before its Retry-After, also when another fails meanwhile', async () => {
   const retry_after_ms = 2_000
   const { status, body } = problem(429, 'overloaded', 'too many', { retry_after_ms })
   const overloaded = {

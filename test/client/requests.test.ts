@@ -87,7 +87,7 @@ test('what is sent', async () => {
   expect(keys).toEqual([...Array(15).fill('undefined'), ...Array(4).fill('string')])
 })
 
-test('what a node without a leader says of the cluster', async () => {
+test('the cluster according to a node without a leader', async () => {
   const node = await fake()
   node.leader = undefined
   const kv = clientOf([node])
@@ -97,7 +97,7 @@ test('what a node without a leader says of the cluster', async () => {
   expect((await kv.status()).leader).toBeUndefined()
 })
 
-test.each(reads)('%s asks nothing before, and is asked again when it is cut', async (_, call) => {
+test.each(reads)('%s needs no question before, and is sent again when it is cut', async (_, call) => {
   const node = await fake()
   node.set('k', 'v')
   const kv = clientOf([node])
@@ -130,7 +130,7 @@ test.each(changes)(
 )
 
 describe('the first question', () => {
-  test('is asked for a revision too: an answer without one is not enough', async () => {
+  test('asks for a revision too: an answer without one is not enough', async () => {
     const node = await fake()
     const kv = clientOf([node])
     node.faults.push({ status: 404, body: { code: 'not_found' }, headers: { 'kv-revision': 'x' } })
@@ -146,7 +146,7 @@ describe('the first question', () => {
     [{ 'kv-revision': '' }, NO_REVISION],
     [{ 'kv-revision': '1.5' }, NO_REVISION],
     [{ 'kv-cluster': '' }, 'it does not name its cluster'],
-  ])('that is answered with %j says nothing of a node', async (headers, why) => {
+  ])('that is answered with %j was not answered by a node', async (headers, why) => {
     const node = await fake()
     const kv = clientOf([node])
     node.questionFault = () => ({ status: 200, body: '', headers })
@@ -188,7 +188,7 @@ describe('a client that is closed', () => {
 })
 
 describe('an endpoint of another cluster', () => {
-  test('is told of once, in a sentence, by default as a warning of the process', async () => {
+  test('causes one warning with a sentence, by default a warning of the process', async () => {
     freezeTime()
     const [own, other] = [await fake(), await fake('n9')]
     const told: string[] = []
@@ -217,7 +217,7 @@ describe('an endpoint of another cluster', () => {
     expect(told.length).toBe(1)
   })
 
-  test('is not told of when the caller named it', async () => {
+  test('causes no warning when the caller named it', async () => {
     const [own, other] = [await fake(), await fake('n9')]
     other.clusterId = '78'
     const told: string[] = []
@@ -227,7 +227,7 @@ describe('an endpoint of another cluster', () => {
     expect(told).toEqual([])
   })
 
-  test('without an id is none: neither what it says nor its revision counts', async () => {
+  test('without an id is not a node: neither its answer nor its revision counts', async () => {
     const node = await fake()
     const kv = clientOf([node])
     await kv.put('k', 'v')

@@ -17,7 +17,7 @@ beforeAll(async () => {
 
 afterAll(() => cluster.close())
 
-test('a client that was idle while others wrote writes on', async () => {
+test('a client that was idle while others wrote can still write', async () => {
   const [idle, busy] = [cluster.client(), cluster.client()]
   for (let round = 1; round <= 3; round++) {
     expect(await idle.put('idle', `${round}`)).toMatchObject({ version: round })

@@ -142,7 +142,7 @@ const change: Record<string, (kv: Client) => Promise<unknown>> = {
 }
 const MEMBER = { name: 'n9', replicaId: '9', peer: '127.0.0.1:9', url: 'http://127.0.0.1:9' }
 
-test.each(Object.keys(change))('%s is done when a node says so, and nobody else', async (name) => {
+test.each(Object.keys(change))('%s is done only when a node says so', async (name) => {
   const node = await fake()
   const kv = clientOf([node])
   await kv.get('a')
@@ -159,7 +159,7 @@ test.each(Object.keys(change))('%s is done when a node says so, and nobody else'
   await change[name]?.(kv)
 })
 
-test('what does not name its cluster is no node: neither what it found nor what it did not find counts', async () => {
+test('an answer without a cluster is not from a node: neither a result nor a 404 counts', async () => {
   const node = await fake()
   node.set('k', 'v')
   const headers = { 'kv-cluster': '' }
@@ -231,7 +231,7 @@ describe('where another program has taken the address of a node', () => {
     expect(stranger.contents).toEqual({})
   })
 
-  test('it is passed over for a while, and says nothing of how fresh a read is', async () => {
+  test('it is passed over for a while, and does not affect the freshness of reads', async () => {
     freezeTime()
     const [stranger, node] = [await fake('n9'), await fake()]
     stranger.fault = strange(404, page)
@@ -253,7 +253,7 @@ describe('where another program has taken the address of a node', () => {
     expect(node.asked.filter(({ method }) => method === 'POST').length).toBe(1)
   })
 
-  test('and no node is left, the outcome of a write is unknown', async () => {
+  test('and no other node is left, the outcome of a write is unknown', async () => {
     const [stranger, other] = [await fake('n9'), await fake()]
     const kv = clientOf([stranger, other], { timeoutMs: 300 })
     await kv.get('k')

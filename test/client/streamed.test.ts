@@ -123,7 +123,7 @@ describe('a stream', () => {
     expect(await failure(all())).toMatchObject({ written: 'no', endpoint: URL_1, ...becomes })
   })
 
-  test('of records without values, only for who wants keys', async () => {
+  test('of records without values is valid only if keys were requested', async () => {
     const chunks = [record('a', null), end(1)]
     expect(await read(chunks, { keysOnly: true }).all()).toEqual(['a'])
     for (const options of [{}, { keysOnly: false }]) {
@@ -132,19 +132,22 @@ describe('a stream', () => {
     }
   })
 
-  test.each([0, 1, 2])('of which %d are wanted is left then, whatever would follow', async (limit) => {
-    const { all, stream } = read([record('a'), limit === 1 ? null : record('b'), null], { limit })
-    expect((await all()).length).toBe(limit)
-    expect(stream.destroyed).toBe(true)
-  })
+  test.each([0, 1, 2])(
+    'of which %d records are wanted is closed after them, whatever would follow',
+    async (limit) => {
+      const { all, stream } = read([record('a'), limit === 1 ? null : record('b'), null], { limit })
+      expect((await all()).length).toBe(limit)
+      expect(stream.destroyed).toBe(true)
+    },
+  )
 
-  test('that its reader leaves is left', async () => {
+  test('that its reader leaves is closed', async () => {
     const { records, stream } = read([record('a'), null])
     for await (const _ of records) break
     expect(stream.destroyed).toBe(true)
   })
 
-  test('is one: a page is none', async () => {
+  test('is required: a page is refused', async () => {
     const page = { kind: 'answered', status: 201, headers: {}, body: Buffer.from('{}'), endpoint } as const
     const error = await failure(streamed(page, 1_000, {}, NEVER).next())
     expect(error).toMatchObject({ code: 'incomplete', message: 'the node does not stream', endpoint: URL_1 })
@@ -284,7 +287,7 @@ describe('time', () => {
     })
   })
 
-  test('of whatever length is none for a connection that is gone', async () => {
+  test('of any length ends for a connection that is gone', async () => {
     const slow = { afterMs: 60_000, text: record('b') }
     const keysOf = (timeoutMs: number, ...more: (Chunk | null)[]) =>
       inVirtualTime(read([record('a'), slow, ...more], {}, NEVER, timeoutMs).all())

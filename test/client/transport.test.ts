@@ -32,7 +32,7 @@ async function until(holds: () => boolean): Promise<void> {
 
 const count = (kind: string) => process.getActiveResourcesInfo().filter((what) => what === kind).length
 
-describe('what becomes of a request', () => {
+describe('the result of a request', () => {
   test('its time is up', async () => {
     // There is a connection already.
     await exchange(node.url).result
@@ -45,7 +45,7 @@ describe('what becomes of a request', () => {
     await until(() => node.connections === 0)
   })
 
-  test('its time is up when the connection is made: nothing leaves', async () => {
+  test('its time is over when the connection is made: nothing leaves', async () => {
     freezeTime()
     const put = { ...GET, method: 'PUT', body: Buffer.from('v') }
     for (let round = 0; round < 2; round++) {
@@ -148,7 +148,7 @@ describe('what becomes of a request', () => {
     }
   })
 
-  test('something of its answer comes: when it came last is known', async () => {
+  test('a part of its answer arrives: the time of the last part is known', async () => {
     freezeTime()
     const { url, connections, send } = await answering('', { staysOpen: true })
     for (let round = 0; round < 2; round++) {
@@ -281,7 +281,7 @@ test('a request in the background keeps no process alive', async () => {
 describe('a question that several wait for', () => {
   const ask = (questions: Questions, endpoint: Endpoint) => questions.exchange(endpoint, QUESTION)
 
-  test('is asked once, and again by who comes when it has ended', async () => {
+  test('is asked once, and again for calls that come after it has ended', async () => {
     const [questions, endpoint] = [new Questions(transport), new Endpoint(new URL(node.url))]
     for (let round = 1; round <= 2; round++) {
       const all = [ask(questions, endpoint), ask(questions, endpoint)]
@@ -318,7 +318,7 @@ describe('a question that several wait for', () => {
     }
   })
 
-  test('is not the one that was given up just before', async () => {
+  test('is not shared with one that was given up just before', async () => {
     freezeTime()
     const [questions, endpoint] = [new Questions(transport), new Endpoint(new URL(node.url))]
     node.questionFault = () => 'hang'
@@ -337,7 +337,7 @@ describe('a question that several wait for', () => {
     expect(questions.underway).toBe(0)
   })
 
-  test('who gave up an earlier one gives up no later one', async () => {
+  test('giving up an earlier one does not give up a later one', async () => {
     const [questions, endpoint] = [new Questions(transport), new Endpoint(new URL(node.url))]
     const first = ask(questions, endpoint)
     await first.result

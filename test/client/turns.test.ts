@@ -54,7 +54,7 @@ describe('no more calls than', () => {
     expect(node.rows.size).toBe(12)
   })
 
-  test('256, unless said otherwise', async () => {
+  test('256 by default', async () => {
     freezeTime()
     const node = await fake()
     const { isAsked } = stuck(node)
@@ -74,7 +74,7 @@ describe('no more calls than', () => {
 })
 
 describe('one that waits', () => {
-  test('is told when its time is up, in which nothing of it has left, and others go on', async () => {
+  test('gets an error when its time is over: nothing of it has left, and the others go on', async () => {
     const { node, kv, end, later } = await withOneStuck()
     for (let round = 0; round < 2; round++) {
       const errors = [kv.put('a', '1', { timeoutMs: 1_000 }), kv.get('b', { timeoutMs: 1_000 })].map(failure)
@@ -98,7 +98,7 @@ describe('one that waits', () => {
     expect(node.contents).toEqual({ first: '1', c: '1' })
   })
 
-  test('is not told that nobody can be reached: it has tried nobody, and speaks against nobody', async () => {
+  test('does not fail as unreachable: it has tried no endpoint, and counts against none', async () => {
     freezeTime()
     const kv = clientOf([await refusing()], { callsMax: 1, timeoutMs: 3_600_000 })
     const first = failure(kv.get('a', { timeoutMs: 60_000 }))
@@ -109,7 +109,7 @@ describe('one that waits', () => {
     await first
   })
 
-  test('has as long as any other to reach somebody, from its turn on', async () => {
+  test('has as long as any other call to reach a node, from its turn on', async () => {
     freezeTime()
     const url = await refusing()
     const kv = clientOf([url], { callsMax: 1, timeoutMs: 60_000, unreachableAfterMs: 500 })

@@ -99,7 +99,7 @@ describe('a snapshot', () => {
     }
   })
 
-  test('of another leader in the term in which it leads stops it; one of an older term is none to a leader', () => {
+  test('of another leader in the term in which it leads stops it; one of an older term is ignored by a leader', () => {
     const bench = new Bench({ terms: [1], term: 1 })
     bench.lead()
     arrives(bench, { index: 9, term: 1, at: 1 })
@@ -107,7 +107,7 @@ describe('a snapshot', () => {
     expect(() => arrives(bench, { index: 9, term: 1 })).toThrow(InvariantError)
   })
 
-  test('of an older term ends a campaign: what it holds is committed, and not yet applied here', () => {
+  test('of an older term ends a campaign: its entries are committed, and not yet applied here', () => {
     const bench = new Bench({ terms: [1], term: 1 })
     bench.campaign()
     arrives(bench, { index: 9, term: 1, at: 1 })
@@ -115,14 +115,14 @@ describe('a snapshot', () => {
     expect(bench.outputs.at(-1)?.roleChange?.why).toBe('a snapshot arrived')
   })
 
-  test('that ends with what is committed is no news', () => {
+  test('that ends at the commit index changes nothing', () => {
     const bench = new Bench({ terms: [1, 1], term: 1, commit: 2 })
     bench.settle()
     arrives(bench, { index: 2, term: 1 })
     expect([bench.raft.installing, bench.takeOf('append-accepted')]).toMatchObject([false, [{ index: 2 }]])
   })
 
-  test('may hold that a joint configuration was left: whom that let go is needed until a majority has applied it', () => {
+  test('may contain the end of a joint configuration: removed replicas are needed until a majority has applied it', () => {
     const bench = new Bench({ terms: [1], term: 1 })
     expect(bench.raft.settled).toBe(true)
     arrives(bench, { index: 5, term: 1 })
@@ -139,7 +139,7 @@ describe('a snapshot', () => {
     expect(() => arrives(new Bench({ term: 3 }), { index: 5, term: 4 })).toThrow(InvariantError)
   })
 
-  test('takes the place of the changes and settings that it covers; those behind it stay if it keeps the log', () => {
+  test('replaces the changes and settings that it covers; those after it stay if it keeps the log', () => {
     const on: LeaseSetting = { on: true, durationMs: 300 }
     const entries = [
       ...[pastChange(1, 1, DEMOTE), pastLeases(2, 1, on)],
@@ -158,7 +158,7 @@ describe('a snapshot', () => {
     expect(underWay(2)).toEqual([3, 0, 0, 700])
   })
 
-  test('shows when it is stored: how fresh the state is, is known then', () => {
+  test('is visible when it is stored; the freshness of the state is known then', () => {
     const bench = new Bench({ terms: [1], term: 1, commit: 1 })
     bench.settle()
     const heartbeat = { from: 2, term: 1, commit: asIndex(1), round: 1, appliedByMajority: asIndex(0) }
@@ -203,7 +203,7 @@ describe('a snapshot', () => {
   })
 })
 
-test('how fresh the state is, is known when it is applied', () => {
+test('the freshness of the state is known when it is applied', () => {
   const bench = new Bench({ terms: [1], term: 1 })
   const heartbeat = { from: 2, term: 1, commit: asIndex(0), round: 1, appliedByMajority: asIndex(0) }
   bench.receive({ ...heartbeat, type: 'heartbeat', confirmed: undefined })
@@ -223,7 +223,7 @@ describe('a process that connects', () => {
   })
   const told = (bench: Bench): number => bench.takeOf('lost-state').length
 
-  test('is not taken to have lost the term of a pre-vote, which nobody has been in', () => {
+  test('has not lost the term of a pre-vote, which has never begun', () => {
     const bench = new Bench({ terms: [1], term: 5 })
     bench.step(connected(3, 1, 5))
     bench.receive({ ...voteRequest(3, 6), type: 'pre-vote-request' } as Incoming)
@@ -235,7 +235,7 @@ describe('a process that connects', () => {
     expect([told(bench), told(campaign)]).toEqual([0, 0])
   })
 
-  test('is held to the highest term that was heard of it, in whatever order', () => {
+  test('must begin with the highest term that was heard of it, in whatever order', () => {
     const bench = new Bench({ terms: [1], term: 5 })
     bench.receive(voteRequest(3, 5))
     bench.receive(voteRequest(3, 3))
@@ -254,7 +254,7 @@ describe('a process that connects', () => {
     expect(told(bench)).toBe(0)
   })
 
-  test('is held to what it acknowledged in the term that it names, and not to that of a term that is over', () => {
+  test('must have what it acknowledged in the term that it names, but not what it acknowledged in an earlier term', () => {
     const lost = (term: number, lastIndex: number): number => {
       const bench = new Bench({ terms: [1], term: 1 })
       bench.lead()
@@ -266,7 +266,7 @@ describe('a process that connects', () => {
     expect([lost(0, 2), lost(0, 1), lost(1, 1)]).toEqual([0, 1, 0])
   })
 
-  test('is sent again what was forwarded to it, and nobody else is', () => {
+  test('gets again what was forwarded to it, and no other replica does', () => {
     const bench = follower()
     propose(bench, 1)
     bench.take()
@@ -278,7 +278,7 @@ describe('a process that connects', () => {
     expect(bench.take().map(({ type }) => type)).toEqual(['append-accepted'])
   })
 
-  test('is told of its own times as before when the connection alone was broken', () => {
+  test('still gets echoes of its times when only the connection was broken', () => {
     const bench = leader()
     const hello = { peer: id(2), boot: 1, term: bench.raft.term, lastIndex: bench.raft.lastIndex }
     bench.step({ ...hello, kind: 'connected' })
@@ -293,7 +293,7 @@ describe('a process that connects', () => {
     expect(bench.takeOf('heartbeat').find(({ to }) => to === id(2))?.confirmed).toMatchObject({ at: 1 })
   })
 
-  test('a replica that is told that it lost its state stops for good', () => {
+  test('a replica that is told that it lost its state stops permanently', () => {
     const bench = new Bench({ term: 1 })
     const { raft } = bench
     bench.receive({ type: 'lost-state', from: 2, term: 1, detail: 'gone' })
@@ -301,7 +301,7 @@ describe('a process that connects', () => {
     expect(() => raft.step({ kind: 'tick', now: bench.nowMs })).toThrow(InvariantError)
   })
 
-  test('a broken connection to one of its followers is nothing to a leader but a question', () => {
+  test('after a broken connection to a follower, a leader only asks for its position', () => {
     const bench = leader()
     bench.step({ kind: 'refused', peer: id(2) })
     expect([bench.role, bench.raft.leader]).toEqual(['leader', id(1)])
@@ -312,7 +312,7 @@ describe('a process that connects', () => {
 })
 
 describe('what a follower asks of its leader', () => {
-  test('a replica wants to be woken when the first of it is over, and not before', () => {
+  test('has a deadline at which the replica wakes, and not before', () => {
     const bench = follower({ random: () => 0.99 })
     bench.nowMs += 10
     ask(bench, 1)
@@ -343,7 +343,7 @@ describe('what a follower asks of its leader', () => {
     expect(transfer.raft.inspect().askedTransfer).toBe(0)
   })
 
-  test('goes on when the same one leads the next term, or is heard again', () => {
+  test('stays open when the same leader leads the next term, or is heard again', () => {
     const elected = follower()
     ask(elected, 1)
     elected.receive(append(2, 2, [0, 0]))
@@ -357,7 +357,7 @@ describe('what a follower asks of its leader', () => {
     expect(heard.outputs.flatMap(({ transfer }) => transfer ?? [])).toEqual([])
   })
 
-  test('is asked although the own disk stalls, unless it is the term that is not durable', () => {
+  test('is sent even if its disk stalls, unless its term is not durable', () => {
     const slow = follower()
     slow.receive(append(2, 1, [0, 0], [1]))
     slow.nowMs += electionMinMs
@@ -378,7 +378,7 @@ describe('what a follower asks of its leader', () => {
     expect(reads(unsure)).toEqual(['1 refused'])
   })
 
-  test('under numbers that can be told apart, whichever process asks', () => {
+  test('has a number that differs from those of other processes', () => {
     const bench = follower()
     const numbers: number[] = []
     for (const boot of [1, 2, 3, 65_537, 65_540, 2 ** 32 - 1]) {
@@ -435,7 +435,7 @@ describe('reads at a leader', () => {
 describe('a lease', () => {
   const valid = (bench: Bench): boolean => bench.raft.status().leaseValid
 
-  test('is over to the millisecond', () => {
+  test('ends at the exact millisecond', () => {
     const bench = leader({ leases: { on: true, durationMs: 500 }, timing: { driftMax: 0.25 } })
     bench.pass(heartbeatMs)
     for (const from of [2, 3]) answer(bench, from)
@@ -447,7 +447,7 @@ describe('a lease', () => {
     expect(valid(bench)).toBe(false)
   })
 
-  test('is none before the leader has committed an entry of its term', () => {
+  test('does not exist before the leader has committed an entry of its term', () => {
     const bench = new Bench({ leases: { on: true, durationMs: 500 } })
     bench.lead()
     bench.pass(heartbeatMs)
@@ -457,14 +457,14 @@ describe('a lease', () => {
     expect(valid(bench)).toBe(true)
   })
 
-  test('is none while leases are off', () => {
+  test('does not exist while leases are off', () => {
     const bench = leader({ leases: LEASES_OFF })
     bench.pass(heartbeatMs)
     for (const from of [2, 3]) answer(bench, from)
     expect(valid(bench)).toBe(false)
   })
 
-  test('counts the newest round that each follower has echoed, in whatever order its answers come', () => {
+  test('counts the newest round that each follower has echoed, in whatever order its answers arrive', () => {
     const bench = leader({ voters: 5, leases: { on: true, durationMs: 500 }, timing: { driftMax: 0.25 } })
     bench.pass(heartbeatMs)
     const first = bench.round
@@ -487,7 +487,7 @@ describe('a lease', () => {
     }
   })
 
-  test('keeps of the rounds that nobody echoes those only that could still make one', () => {
+  test('keeps only those rounds without an echo that could still extend it', () => {
     const bench = leader({
       leases: { on: true, durationMs: 120 },
       timing: { electionMaxMs: 100 * heartbeatMs },
@@ -502,7 +502,7 @@ describe('a lease', () => {
   })
 })
 
-describe('whether the voters get on without those that a change has let go', () => {
+describe('whether the voters no longer need the replicas that a change has removed', () => {
   const applied = (bench: Bench, from: number, index: number): boolean => {
     const rest = { round: bench.round, sentAt: 1, lastIndex: bench.raft.lastIndex, room: 'enough' } as const
     bench.receive({ type: 'heartbeat-answer', from, term: bench.raft.term, applied: asIndex(index), ...rest })
@@ -525,7 +525,7 @@ describe('whether the voters get on without those that a change has let go', () 
     expect([bench.raft.applied, said()]).toEqual([6, [6, 6]])
   })
 
-  test('others know when their leader says so, and know it for good', () => {
+  test('others know when their leader says so, and keep that knowledge', () => {
     const bench = new Bench({ base: 5, term: 1 })
     const heartbeat = { type: 'heartbeat', from: 2, term: 1, commit: asIndex(5), round: 1 } as const
     const settled = [4, 5, 0].map((index) => {
@@ -537,7 +537,7 @@ describe('whether the voters get on without those that a change has let go', () 
     expect([bench.role, bench.raft.settled]).toEqual(['leader', true])
   })
 
-  test('other changes let nobody go, and who is promoted need not have applied an earlier one', () => {
+  test('other changes remove no replica, and a promoted one need not have applied an earlier change', () => {
     const configuration = { ...votersUpTo(2), voters: [id(1)], learners: [id(2)] }
     const bench = new Bench({ base: 5, term: 1, configuration })
     bench.lead()
@@ -554,7 +554,7 @@ describe('what is under way', () => {
   const nonZero = (bench: Bench) =>
     Object.fromEntries(Object.entries(bench.raft.inspect()).filter(([, count]) => count !== 0))
 
-  test('to a follower is told while it answers', () => {
+  test('to a follower is reported while it answers', () => {
     const bench = leader()
     propose(bench, 1)
     const keys = (): string[] => Object.keys(nonZero(bench)).filter((key) => key.endsWith('of 2'))
@@ -567,7 +567,7 @@ describe('what is under way', () => {
     expect(keys()).toEqual([])
   })
 
-  test('is also that it is not known where the log of a follower ends', () => {
+  test("includes that the end of a follower's log is unknown", () => {
     const bench = leader()
     const ended = (): unknown => nonZero(bench)['notReplicating of 2']
     expect(ended()).toBeUndefined()

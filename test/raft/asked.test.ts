@@ -116,7 +116,7 @@ describe('a proposal that is to be forwarded', () => {
     expect(isForwarded(5)).toBe(true)
   })
 
-  test('is refused under a seq of which that leader may have heard', () => {
+  test('is refused with a seq that this leader may have received', () => {
     const bench = follower()
     propose(bench, 5)
     bench.receive({
@@ -176,7 +176,7 @@ describe('a proposal at the leader', () => {
     return refusals(bench)
   }
 
-  test('of the core is refused when it is none that the leader takes', () => {
+  test('of the core is refused when its kind is not one that the leader accepts', () => {
     const never = (detail: string) => [[1, { reason: 'membership', detail }]]
     const noDuration = encodeLeases({ on: true, durationMs: 0 })
     expect(refusalsOf(leader(), ENTRY_LEASES, noDuration)).toEqual(never('a lease must have a duration'))
@@ -209,7 +209,7 @@ describe('a proposal at the leader', () => {
     expect(refusals(bench)).toEqual([])
   })
 
-  test('that was forwarded by one that takes another for the leader is refused by who does not lead', () => {
+  test('that was forwarded to a replica that does not lead is refused', () => {
     const bench = follower()
     const proposals = [{ seq: 7, frame: sealed(TEXT, id(3), 1, 7, new Uint8Array()) }]
     bench.receive({ type: 'forward', from: 3, term: 1, boot: 1, proposals })
@@ -244,7 +244,7 @@ describe('a read', () => {
     expect(underWay(bench)).toEqual({})
   })
 
-  test('to which the leader says nothing is refused when its time is over, and not before', () => {
+  test('that the leader does not answer is refused when its time is over, and not before', () => {
     const bench = follower()
     bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
     const asked = bench.nowMs
@@ -264,7 +264,7 @@ describe('a read', () => {
     expect([bench.role, underWay(bench)]).toEqual(['follower', {}])
   })
 
-  test('of another replica is refused by who does not lead', () => {
+  test('of another replica is refused by a replica that does not lead', () => {
     const bench = follower()
     bench.receive({ type: 'read-index', from: 3, term: 1, request: 9, lease: false })
     expect(bench.takeOf('read-index-answer')).toMatchObject([
@@ -286,7 +286,7 @@ describe('a read', () => {
     expect(bench.takeOf('read-index-answer')).toMatchObject([{ request: 9, refusal: 'leadership-lost' }])
   })
 
-  test('at a leader that knows all that was there before its term to be committed needs no entry of the term', () => {
+  test('at a leader that knows that everything before its term is committed needs no entry of the term', () => {
     const bench = new Bench({ terms: [1, 1], commit: 2 })
     bench.lead()
     bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
@@ -320,7 +320,7 @@ describe('a transfer of leadership', () => {
     expect(outcome(leader(), 1)).toEqual({ outcome: 'done', detail: 'n1 leads already' })
   })
 
-  test('that a follower was asked for goes to its leader, and ends when nobody takes over', () => {
+  test('that a follower was asked for goes to its leader, and ends when no replica takes over', () => {
     const bench = follower()
     expect(outcome(bench, 3)).toBe(undefined)
     expect(bench.takeOf('transfer-request')).toMatchObject([{ to: '2', target: '3' }])
@@ -377,7 +377,7 @@ describe('a transfer of leadership', () => {
 })
 
 describe('a second transfer', () => {
-  test('takes the place of the first, whose caller is told; asked again for the same, it goes on', () => {
+  test('replaces the first, whose caller is told; for the same target the first goes on', () => {
     const bench = leader({ voters: 5 })
     const ask = (to: number): Output['transfer'] => {
       bench.step({ kind: 'transfer', to: id(to) })
@@ -422,7 +422,7 @@ test('as many entries, or bytes, as may be uncommitted are taken, and the next o
   expect(refusals(alone)).toEqual([])
 })
 
-test('what was asked of a leader that is gone is refused: there is none, or another one', () => {
+test('requests to a leader that is gone are refused: there is no leader, or another one', () => {
   for (const [next, refusal] of [
     [(bench: Bench) => bench.step({ kind: 'disconnected', peer: id(2) }), 'leadership-lost'],
     [(bench: Bench) => bench.receive(voteRequest(3, 9)), 'no-leader'],
@@ -443,7 +443,7 @@ test('what was asked of a leader that is gone is refused: there is none, or anot
   }
 })
 
-test('reads are asked for under different numbers, those that a lease may serve apart', () => {
+test('reads have different request numbers, and those that a lease may serve are separate', () => {
   const bench = follower()
   bench.step({
     kind: 'read',
@@ -468,7 +468,7 @@ test('reads are asked for under different numbers, those that a lease may serve 
   expect(requests.every((request) => request < (later?.request ?? 0))).toBe(true)
 })
 
-test('the answer to a read tells a follower what is committed of what it holds', () => {
+test('the answer to a read tells a follower which of its entries are committed', () => {
   const bench = new Bench()
   bench.receive(append(2, 1, [0, 0], [1, 1]))
   bench.settle()
@@ -502,14 +502,14 @@ describe('a snapshot that is offered', () => {
   const why = (bench: Bench, term: number, index: number) =>
     bench.raft.whyNotSnapshot(asTerm(term), asIndex(index))
 
-  test('is of use when it is of this term or a newer one, and newer than what is committed', () => {
+  test('is accepted when it is of this term or a newer one, and newer than what is committed', () => {
     const bench = new Bench({ base: 5, terms: [1, 2], commit: 6, term: 3 })
     expect(why(bench, 2, 9)).toBe('term 2 is over, this is term 3')
     expect(why(bench, 3, 6)).toBe('index 6 is already committed here')
     expect([why(bench, 3, 7), why(bench, 4, 7)]).toEqual([undefined, undefined])
   })
 
-  test('is of no use while another one is being installed', () => {
+  test('is refused while another one is being installed', () => {
     const bench = new Bench({ term: 3 })
     const state = { configuration: votersUpTo(3), leases: LEASES_OFF }
     const meta = { index: asIndex(9), term: asTerm(2), state }
@@ -532,7 +532,7 @@ describe('a snapshot that is offered', () => {
     expect([why(bench, 3, 10), bench.raft.installing]).toEqual([undefined, false])
   })
 
-  test('is of no use without room on the disk', () => {
+  test('is refused without room on the disk', () => {
     const bench = new Bench()
     for (const [room, answer] of [
       ['low', 'the disk here is nearly full'],
@@ -545,7 +545,7 @@ describe('a snapshot that is offered', () => {
   })
 })
 
-test('what is under way at a leader is told, and is nothing at rest', () => {
+test('a leader reports what is under way, and nothing at rest', () => {
   const bench = leader()
   for (const from of [2, 3]) heartbeatAnswer(bench, from)
   expect(underWay(bench)).toEqual({})

@@ -61,7 +61,7 @@ test('the next entries tell it, and nothing else does', () => {
   expect(told(bench)).toEqual([])
 })
 
-test('one that forwarded what is committed is told at once', () => {
+test('a follower that forwarded the committed entry is told at once', () => {
   const bench = leader()
   bench.receive({
     type: 'forward',
@@ -75,7 +75,7 @@ test('one that forwarded what is committed is told at once', () => {
   expect(told(bench)).toEqual([[id(3), 'heartbeat', bench.raft.lastIndex]])
 })
 
-test('one that is not yet known to hold it is not told', () => {
+test('a follower that is not yet known to hold it is not told', () => {
   const bench = leader()
   bench.node.propose('x')
   bench.take()

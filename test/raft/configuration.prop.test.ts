@@ -68,7 +68,7 @@ const steps = fc.array(
   { minLength: 1, maxLength: 4 },
 )
 
-test('changes through joint configurations end where taking them at once would', () => {
+test('changes through joint configurations have the same result as direct changes', () => {
   fc.assert(
     fc.property(fc.array(steps, { minLength: 1, maxLength: 12 }), (changes) => {
       let configuration = bootstrapConfiguration(memberNamed('n1', id(1)))

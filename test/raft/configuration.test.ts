@@ -65,7 +65,7 @@ describe('a change that leaves the voters alone takes effect at once', () => {
   })
 })
 
-describe('a change of voters is joint, and is left to what was asked for', () => {
+describe('a change of voters is joint, and ends in what was requested', () => {
   test.each([
     [start([1], [2]), '2', 'voters=1,2 outgoing=1', 'voters=1,2'],
     [start([1], [2, 3]), '2 3', 'voters=1,2,3 outgoing=1', 'voters=1,2,3'],
@@ -87,7 +87,7 @@ describe('a change of voters is joint, and is left to what was asked for', () =>
     expect(changed(configuration, change, 'leave')).toBe(left)
   })
 
-  test('a voter that leaves is a member, with its address, until the joint configuration is left', () => {
+  test('a leaving voter is a member, with its address, until the joint configuration is left', () => {
     const entered = applyChange(start([1, 2, 3]), changeOf('-3'))
     if (!entered.ok) throw new Error(entered.detail)
     expect(isMember(entered.configuration, id(3))).toBe(true)
@@ -100,7 +100,7 @@ describe('a change of voters is joint, and is left to what was asked for', () =>
     expect(isJoint(left.configuration)).toBe(false)
   })
 
-  test('promoting what was demoted ends its being demoted', () => {
+  test('a demoted replica that is promoted is no longer marked as demoted', () => {
     expect(changed(start([1, 2, 3]), '~3', 'leave', '3', 'leave')).toBe('voters=1,2,3')
     expect(changed(start([1, 2, 3]), '~3', 'leave', '-3')).toBe('voters=1,2 removed=3')
   })
@@ -155,7 +155,7 @@ describe('refused', () => {
   })
 })
 
-test('ids are compared as the numbers that they are', () => {
+test('ids are compared as numbers', () => {
   const ids = ['10', '9', '2', '18446744073709551615', '9223372036854775808', '1', '2'].map(asReplicaId)
   expect([...ids].sort(compareIds)).toEqual([
     '1',
@@ -229,7 +229,7 @@ test('two configurations are the same when every part of them is', () => {
   }
 })
 
-test('a voter that joins in the change in which another one leaves is a member once, in the order of ids', () => {
+test('a voter that joins in the same change in which another leaves is a member once, in the order of ids', () => {
   const entered = applyChange(start([1, 2, 10], [9]), changeOf('-10 9'))
   if (!entered.ok) throw new Error(entered.detail)
   expect(entered.configuration.members.map((member) => member.id)).toEqual([1, 2, 9, 10].map(id))

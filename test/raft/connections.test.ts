@@ -31,7 +31,7 @@ const propose = (bench: Bench, seq: number): void =>
 const seqs = (messages: readonly Message[]): number[] =>
   messages.flatMap((message) => (message.type === 'forward' ? message.proposals.map(({ seq }) => seq) : []))
 
-test('nothing is forwarded to a leader whose connection is broken: what was lost with it goes first when it stands again', () => {
+test('nothing is forwarded over a broken connection to the leader: after a reconnect, what was lost goes first', () => {
   const bench = follower()
   propose(bench, 1)
   expect(seqs(bench.take())).toEqual([1])
@@ -47,7 +47,7 @@ test('nothing is forwarded to a leader whose connection is broken: what was lost
   expect(seqs(bench.take())).toEqual([1, 3])
 })
 
-test('what was lost with the connection to a leader that was lost sight of goes first when that is heard again', () => {
+test('what was lost with the connection to a leader goes first when that leader is heard again', () => {
   const bench = follower()
   propose(bench, 1)
   bench.step({ kind: 'disconnected', peer: id(2) })
@@ -83,7 +83,7 @@ test('a refusal that was lost with the connection is told again; what was append
   expect([refused(), bench.raft.lastIndex]).toEqual([[[2]], lastIndex + 1])
 })
 
-test('no read is asked of a leader whose connection is broken', () => {
+test('no read is sent to a leader whose connection is broken', () => {
   const bench = follower()
   bench.step({ kind: 'disconnected', peer: id(2) })
   bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
@@ -94,7 +94,7 @@ test('no read is asked of a leader whose connection is broken', () => {
   expect(bench.takeOf('read-index')).toHaveLength(1)
 })
 
-test('a process that has lost durable state is told so on every connection, and not heard; the next one is judged anew', () => {
+test('a process that has lost durable state is told so on every connection, and ignored; the next one is judged anew', () => {
   const bench = new Bench({ terms: [1], term: 5 })
   bench.step(connected(3, 1, 5))
   const told = () => bench.takeOf('lost-state').map(({ to }) => to)
@@ -114,7 +114,7 @@ test('a process that has lost durable state is told so on every connection, and 
   expect(bench.role).toBe('candidate')
 })
 
-test('who has granted a pre-vote because its leader is gone waits a time that is drawn: others have granted it at the same moment', () => {
+test('a replica that has granted a pre-vote because its leader is gone waits a random time: others have granted it at the same moment', () => {
   const waits = [0.2, 0.8].map((drawn) => {
     let draw = 0.5
     const bench = new Bench({ terms: [1], voters: 5, random: () => draw })
@@ -131,7 +131,7 @@ test('who has granted a pre-vote because its leader is gone waits a time that is
   expect(waits).toEqual([1.2 * failoverDelayMaxMs, 1.8 * failoverDelayMaxMs])
 })
 
-test('a leader says nothing else to a process that has lost durable state: it would take its forgotten log for the one that was acknowledged', () => {
+test('a leader sends nothing else to a process that has lost durable state, which would take its log for the acknowledged one', () => {
   const bench = new Bench({ terms: [1], limits: { tailBytesMax: 0 } })
   const propose = (seq: number) =>
     bench.step({ kind: 'propose', proposals: [{ seq, frame: textFrame(id(1), 1, seq, 'x') }] })

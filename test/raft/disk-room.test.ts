@@ -48,7 +48,7 @@ function propose(bench: Bench, kind: number, body: Uint8Array = new Uint8Array(8
 
 const setRoom = (bench: Bench, room: DiskRoom): void => bench.step({ kind: 'disk-room', room })
 
-test('a leader whose disk is low takes what makes room and refuses the rest; without any room it takes nothing', () => {
+test('a leader whose disk is low accepts entries that make room and refuses others; without any room it accepts none', () => {
   const bench = leader()
   for (const from of [2, 3]) bench.receive(answer(bench, from, 'low'))
   const seen = (room: DiskRoom): string[] => {
@@ -62,7 +62,7 @@ test('a leader whose disk is low takes what makes room and refuses the rest; wit
   expect(seen('enough')).toEqual(['appended', 'appended'])
 })
 
-test('a leader refuses what a majority could not write, and takes what a minority could not', () => {
+test('a leader refuses entries that a majority could not write, and accepts entries that a minority could not', () => {
   const bench = leader()
   bench.receive(answer(bench, 2, 'low'))
   expect(propose(bench, GROWS)).toBe('appended')
@@ -76,7 +76,7 @@ test('a leader refuses what a majority could not write, and takes what a minorit
   expect(propose(bench, GROWS)).toBe('appended')
 })
 
-test('a leader whose disk is low hands over to whoever has room, and to nobody else', () => {
+test('a leader whose disk is low hands over only to a replica that has room', () => {
   const bench = leader()
   for (const from of [2, 3]) bench.receive(answer(bench, from, 'low'))
   setRoom(bench, 'low')
@@ -89,7 +89,7 @@ test('a leader whose disk is low hands over to whoever has room, and to nobody e
   expect(propose(bench, GROWS)).toBe('transferring')
 })
 
-test('a new leader hands over only to who has told it of room: where no disk has any they would take turns for ever', () => {
+test('a new leader hands over only to a replica that has reported room: with all disks full, leadership would move without end', () => {
   const bench = leader()
   setRoom(bench, 'low')
   bench.pass(TIMING.heartbeatMs)
@@ -99,14 +99,14 @@ test('a new leader hands over only to who has told it of room: where no disk has
   expect(bench.takeOf('timeout-now')).toEqual([])
 })
 
-test('without any room it hands over also to whoever has little: there deletes are taken', () => {
+test('without any room it hands over also to a replica with little: there deletes are accepted', () => {
   const bench = leader()
   for (const from of [2, 3]) bench.receive(answer(bench, from, 'low'))
   setRoom(bench, 'none')
   expect(bench.takeOf('timeout-now').map(({ to }) => to)).toEqual([id(2)])
 })
 
-test('a leader counts on nobody who is silent: where another has no room nothing would be committed', () => {
+test('a leader does not count on a silent replica: with another one without room nothing would be committed', () => {
   const bench = leader()
   const pass = (room: DiskRoom): void => {
     for (let passed = 0; passed < TIMING.electionMaxMs; passed += TIMING.heartbeatMs) {
@@ -127,7 +127,7 @@ test('a leader counts on nobody who is silent: where another has no room nothing
   expect(propose(bench, GROWS)).toBe('appended')
 })
 
-test('a leader counts on nobody who needs a snapshot, which is not taken with little room: until then nothing is written there', () => {
+test('a leader does not count on a replica with little room that needs a snapshot: it takes none, and writes nothing until then', () => {
   const bench = new Bench({ base: 5, commit: 5, term: 1 })
   bench.lead()
   bench.acknowledge([3])
@@ -141,7 +141,7 @@ test('a leader counts on nobody who needs a snapshot, which is not taken with li
   expect(propose(bench, SHRINKS)).toBe('appended')
 })
 
-test('nobody is silent who has had nothing to answer: a leader that was stopped for a while refuses nothing for that', () => {
+test('a replica that had nothing to answer is not silent: a leader that was stopped for a while refuses nothing for that', () => {
   const bench = leader()
   bench.receive(answer(bench, 2, 'low'))
   bench.receive(answer(bench, 3, 'enough'))
@@ -149,14 +149,14 @@ test('nobody is silent who has had nothing to answer: a leader that was stopped 
   expect(propose(bench, GROWS)).toBe('appended')
 })
 
-test('of who has just been elected nobody is silent yet', () => {
+test('for a leader that has just been elected no replica is silent yet', () => {
   const bench = new Bench()
   bench.lead()
   bench.receive(answer(bench, 2, 'low'))
   expect(propose(bench, GROWS)).toBe('appended')
 })
 
-describe('before its first entry lies a change that nobody has committed', () => {
+describe("an uncommitted change lies before the leader's first entry", () => {
   const { heartbeatMs, electionMaxMs } = TIMING
   const why = 'too few others have room for what its log holds'
 
@@ -176,7 +176,7 @@ describe('before its first entry lies a change that nobody has committed', () =>
     return bench
   }
 
-  test('for which too few others have room: one without it should lead, or nothing is read', () => {
+  test('for which too few others have room: a replica without it should lead, or no reads are served', () => {
     const rooms = [
       [2, 'none', 2],
       [3, 'none', 2],
@@ -192,7 +192,7 @@ describe('before its first entry lies a change that nobody has committed', () =>
     expect(bound.raft.deadline() - bound.nowMs).toBeGreaterThanOrEqual(durationMs + electionMaxMs)
   })
 
-  test('for which too few have room, and one whose disk was full before lacks what is committed: it may vote for the other', () => {
+  test('for which too few have room, and one whose disk was full before lacks committed entries: it may vote for the other', () => {
     const bench = lead(3, [
       [2, 'none', 2],
       [3, 'none', 1],
@@ -253,7 +253,7 @@ describe('before its first entry lies a change that nobody has committed', () =>
   })
 })
 
-test('a learner that is short of room, or has not said that it is not, is not promoted: changes could not be made any more', () => {
+test('a learner that is short of room, or has not reported its room, is not promoted: changes could become impossible', () => {
   const configuration = { ...votersUpTo(2), voters: [id(1)], learners: [id(2)] }
   const bench = new Bench({ base: 5, term: 1, configuration })
   bench.lead()
@@ -273,7 +273,7 @@ test('it hands over at once when the room ends, not only with the next heartbeat
   expect(bench.takeOf('timeout-now')).toHaveLength(1)
 })
 
-test('a follower without room takes the entry that a term begins with: without it nothing would be read', () => {
+test('a follower without room takes the first entry of a term: without it no reads would be served', () => {
   const bench = new Bench()
   setRoom(bench, 'none')
   bench.receive(append(2, 1, [0, 0], [1]))
@@ -281,7 +281,7 @@ test('a follower without room takes the entry that a term begins with: without i
   expect(bench.takeOf('append-accepted')).toMatchObject([{ index: 1 }])
 })
 
-test('a leader sends to a follower without room what is of the core, up to the first entry that is not', () => {
+test('a leader sends a follower without room entries of the core, up to the first other entry', () => {
   const bench = new Bench()
   bench.lead()
   bench.take()
@@ -320,7 +320,7 @@ test('a follower without room writes no change, says so, and goes on when there 
   expect(bench.takeOf('append-accepted')).toMatchObject([{ index: 3 }])
 })
 
-test('a follower without room is sent no changes, and all that it lacks once it has room', () => {
+test('a follower without room gets no changes, and everything that it lacks once it has room', () => {
   const bench = leader()
   const { lastIndex } = bench.raft
   bench.receive(answer(bench, 2, 'none'))
@@ -336,7 +336,7 @@ test('a follower without room is sent no changes, and all that it lacks once it 
   expect(entries.map(({ index }) => index)).toEqual([1, 2, 3].map((more) => lastIndex + more))
 })
 
-test('what a follower without room lacks is not read for each change that the others take', () => {
+test('the entries that a follower without room lacks are not read for each change that the others take', () => {
   const bench = new Bench({ limits: { tailBytesMax: 1, applyBytesMax: 1 } })
   bench.lead()
   bench.acknowledge()
@@ -361,7 +361,7 @@ test('what a follower without room lacks is not read for each change that the ot
   expect(new Set(readOf(() => bench.receive(answer(bench, 2, 'none'))))).toEqual(new Set([1]))
 })
 
-test('nobody who is behind what is committed is asked to take over: meanwhile nothing would be let in', () => {
+test('a replica that is behind the commit index is not asked to take over: meanwhile no entry would be accepted', () => {
   const bench = leader()
   bench.receive(answer(bench, 2, 'low'))
   expect(propose(bench, SHRINKS)).toBe('appended')
@@ -376,7 +376,7 @@ test('nobody who is behind what is committed is asked to take over: meanwhile no
   expect(bench.takeOf('timeout-now')).toHaveLength(1)
 })
 
-test('after a hand-over in vain deletes are let in for a while before the next', () => {
+test('after a failed hand-over deletes are accepted for a while before the next', () => {
   const bench = leader()
   bench.receive(answer(bench, 2, 'low'))
   bench.receive(answer(bench, 3, 'enough'))

@@ -50,7 +50,7 @@ const told = (bench: Bench): string[] =>
   changes(bench).map(({ role, term, why }) => `${role}@${term}: ${why}`)
 const waits = (bench: Bench): number => bench.raft.deadline() - bench.nowMs
 
-describe('each change of role, term or leader is told, with its reason', () => {
+describe('each change of role, term or leader is reported with its reason', () => {
   test('from follower to leader and back', () => {
     const bench = new Bench({ leases: { on: false, durationMs: 500 } })
     bench.lead()
@@ -104,7 +104,7 @@ describe('each change of role, term or leader is told, with its reason', () => {
     expect(changes(bench)).toHaveLength(1)
   })
 
-  test('a follower that may not stand when its leader is silent: why', () => {
+  test('a follower that may not campaign when its leader is silent: the reason', () => {
     const learner = new Bench({
       configuration: { ...votersUpTo(3), voters: [2, 3].map(id), learners: [id(1)] },
     })
@@ -164,7 +164,7 @@ describe('each change of role, term or leader is told, with its reason', () => {
     ])
   })
 
-  test('a disk that has stalled before is not waited for as long again', () => {
+  test('after a long stall the disk is granted at most five election time-outs', () => {
     const bench = new Bench()
     bench.receive(append(2, 1, [0, 0], [1]))
     bench.nowMs += 100 * electionMaxMs
@@ -176,7 +176,7 @@ describe('each change of role, term or leader is told, with its reason', () => {
     expect(told(bench).at(-1)).toBe('follower@1: election timeout, but no candidate: own disk stalls')
   })
 
-  test('after each election in which nobody won the next one is further away, until a leader is heard', () => {
+  test('after each election without a winner the next one is further away, until a leader is heard', () => {
     const bench = new Bench()
     const pauses = (terms: readonly number[]): number[] =>
       terms.map((term) => {
@@ -205,7 +205,7 @@ describe('each change of role, term or leader is told, with its reason', () => {
     expect([alone.role, waits(alone)]).toEqual(['follower', drawnElectionMs])
   })
 
-  test('a leader that was deposed tells that nothing of its leadership is under way', () => {
+  test('a deposed leader reports that nothing of its leadership is under way', () => {
     const bench = new Bench({ terms: [1], commit: 0 })
     bench.lead()
     bench.step({ kind: 'read', reads: [{ id: 1, lease: false }] })
@@ -227,7 +227,7 @@ describe('each change of role, term or leader is told, with its reason', () => {
     expect(waits(bench)).toBeLessThan(electionMaxMs)
   })
 
-  test('a pre-vote that nobody answers is tried again as soon as ever, however long nobody has won', () => {
+  test('an unanswered pre-vote is tried again as soon as before, however long there was no winner', () => {
     const bench = new Bench()
     for (const term of [1, 2, 3, 4]) {
       bench.receive(voteRequest(2, term))
@@ -247,7 +247,7 @@ describe('each change of role, term or leader is told, with its reason', () => {
     expect([bench.role, waits(bench)]).toEqual(['candidate', 4 * electionMaxMs + electionMaxMs])
   })
 
-  test('nobody stands while its term or its vote is on its way to the disk', () => {
+  test('a replica does not campaign while its term or its vote is being written', () => {
     const bench = new Bench()
     bench.receive(voteRequest(2, 1))
     bench.nowMs += drawnElectionMs - 1
@@ -260,7 +260,7 @@ describe('each change of role, term or leader is told, with its reason', () => {
     expect(bench.role).toBe('pre-candidate')
   })
 
-  test('a learner of the new term gives its campaign up when it learns of a change that it has not applied', () => {
+  test('a replica that learns of a change that it has not applied gives up its campaign', () => {
     const bench = new Bench()
     const change = pastChange(1, 1, { kind: 'change', steps: [{ kind: 'demote', id: id(3) }] })
     bench.receive({ ...(append(2, 1, [0, 0]) as Incoming & { type: 'append' }), entries: [change] })
@@ -284,7 +284,7 @@ describe('votes', () => {
     expect([bench.raft.commit, bench.role]).toEqual([2, 'candidate'])
   })
 
-  test('what comes after the election changes nothing: neither of a leader nor of who follows another one', () => {
+  test('votes that arrive after the election change nothing, neither for a leader nor for a follower of another', () => {
     const elected = new Bench({ voters: 5, terms: [1], term: 1 })
     elected.lead()
     const { term } = elected.raft
@@ -302,7 +302,7 @@ describe('votes', () => {
     expect([other.raft.leader, other.raft.commit]).toEqual([id(3), 1])
   })
 
-  test('a leader counts for itself what is committed, and does not step down for what a late vote tells', () => {
+  test('a leader counts commits itself, and does not step down because of what a late vote tells', () => {
     const bench = new Bench({ voters: 5, term: 1 })
     const change = pastChange(1, 1, { kind: 'change', steps: [{ kind: 'demote', id: id(3) }] })
     bench.receive({ ...(append(2, 1, [0, 0]) as Incoming & { type: 'append' }), entries: [change] })
@@ -342,7 +342,7 @@ describe('votes', () => {
     expect(bench.role).toBe('leader')
   })
 
-  test('are refused to whom the leader of that term is known, and by whom hears it with an answer', () => {
+  test('are refused by a replica that knows the leader of that term', () => {
     const bench = follower()
     bench.receive(voteRequest(3, 1, [9, 9]))
     bench.settle()
@@ -354,7 +354,7 @@ describe('votes', () => {
     expect(bench.raft.status().vote).toBeUndefined()
   })
 
-  test('a pre-vote for a term in which this replica has voted is for that one alone', () => {
+  test('a pre-vote for a term in which this replica has voted is granted to that candidate only', () => {
     const bench = new Bench()
     bench.receive(voteRequest(3, 2))
     bench.settle()
@@ -379,7 +379,7 @@ describe('votes', () => {
     for (const answer of answers) expect(answer).toMatchObject({ granted: false, commit: 2, commitTerm: 2 })
   })
 
-  test('all voters are asked once, those of the configuration that is left included', () => {
+  test('all voters are asked once, including those of the outgoing half', () => {
     const configuration = {
       ...votersUpTo(5),
       voters: [1, 4, 5].map(id),
@@ -413,7 +413,7 @@ describe('how long a replica waits', () => {
     expect([bench.role, waits(bench)]).toEqual(['follower', drawnElectionMs])
   })
 
-  test('who fails over from a leader that is gone loses little time to a tie', () => {
+  test('a replica that fails over from a leader that is gone loses little time by a tie', () => {
     const bench = orphan({ voters: 5 })
     expect(waits(bench)).toBe(0.5 * failoverDelayMaxMs)
     bench.pass(waits(bench))
@@ -432,7 +432,7 @@ describe('how long a replica waits', () => {
     expect([bench.role, waits(bench)]).toEqual(['pre-candidate', drawnElectionMs])
   })
 
-  test('who hears a leader again fails over no more', () => {
+  test('a replica that hears a leader again ends its fail-over', () => {
     const bench = orphan()
     bench.receive(append(3, 2, [0, 0]))
     bench.nowMs += 10
@@ -441,7 +441,7 @@ describe('how long a replica waits', () => {
     expect(waits(bench)).toBe(drawnElectionMs - 10)
   })
 
-  test('who grants a pre-vote while it fails over waits for its winner; who refuses one does not', () => {
+  test('a replica that grants a pre-vote during a fail-over waits for the winner; one that refuses does not', () => {
     const granting = orphan()
     granting.receive(preVoteRequest(3, 2))
     expect(granting.takeOf('pre-vote-answer')).toMatchObject([{ granted: true }])
@@ -460,7 +460,7 @@ describe('how long a replica waits', () => {
     expect(waits(refusing)).toBe(before)
   })
 
-  test('the only voter stands at once, but neither a learner beside it nor one of two halves', () => {
+  test('the only voter campaigns at once, but neither a learner beside it nor the only voter of one of two halves', () => {
     const one = { ...votersUpTo(2), voters: [id(2)], learners: [id(1)] }
     expect(waits(new Bench({ voters: 1 }))).toBe(0)
     expect(waits(new Bench({ configuration: one }))).toBe(drawnElectionMs)
@@ -504,7 +504,7 @@ describe('how long a replica waits', () => {
   })
 })
 
-describe('who is asked to take over', () => {
+describe('a replica that is asked to take over', () => {
   test('does not when it leads already', () => {
     const bench = new Bench()
     bench.lead()
@@ -531,7 +531,7 @@ describe('who is asked to take over', () => {
 })
 
 describe('messages of a term that is over', () => {
-  test('are answered by each in its own way', () => {
+  test('are answered depending on their type', () => {
     const bench = new Bench({ terms: [1], term: 1 })
     bench.lead()
     const led = bench.raft.term
@@ -583,7 +583,7 @@ describe('messages of a term that is over', () => {
   })
 })
 
-test('a message for another replica, or that comes from this one, is none', () => {
+test('a message for another replica, or from this one, is ignored', () => {
   const bench = new Bench({ term: 1 })
   for (const [from, to] of [
     [2, 3],
@@ -595,7 +595,7 @@ test('a message for another replica, or that comes from this one, is none', () =
   expect([bench.raft.term, bench.take()]).toEqual([1, []])
 })
 
-test('a setting of leases that is cut off from the log binds nobody', () => {
+test('a setting of leases that is truncated from the log binds no replica', () => {
   const bench = new Bench()
   const setting = pastLeases(1, 1, { on: true, durationMs: 100_000 })
   bench.receive({ ...(append(2, 1, [0, 0]) as Incoming & { type: 'append' }), entries: [setting] })

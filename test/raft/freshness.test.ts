@@ -8,7 +8,7 @@ import { asIndex } from '../../src/raft/types.ts'
 const START = 12
 const readIndex = asIndex(7)
 
-test('a moment that was told is echoed as it was, never later, to 1/256 ms', () => {
+test('a stamp is echoed as it was made, never later, to 1/256 ms', () => {
   for (const boot of [1, 2, 255, 256, 4_000_000_000]) {
     const freshness = new Freshness(START, boot)
     freshness.echoed({ at: freshness.stamp(20.123), readIndex }, 30, readIndex)
@@ -52,7 +52,7 @@ test('a moment before the process began, or one still to come, proves nothing; i
   ])
 })
 
-test('contacts that wait for their index: the first and the newest, and none turns time back', () => {
+test('of the contacts that wait for their index the first and the newest count, and the bound never goes back', () => {
   const freshness = new Freshness(START, 1)
   const offer = (at: number, index: number): void =>
     freshness.offer({ at, readIndex: asIndex(index) }, asIndex(0))

@@ -69,15 +69,15 @@ function stall(bench: Bench, rooms: readonly DiskRoom[]): void {
   bench.step({ kind: 'tick' })
 }
 
-describe('for want of room', () => {
-  test('not to another one than is asked for already', () => {
+describe('for lack of room', () => {
+  test('not to another replica than the one that was already asked', () => {
     const bench = leader()
     bench.step({ kind: 'transfer', to: id(3) })
     setRoom(bench, 'low')
     expect(target(bench)).toBe(id(3))
   })
 
-  test('while nobody takes over, what makes no room is refused however much the others have', () => {
+  test('while no replica takes over, entries that make no room are refused, however much room the others have', () => {
     const bench = leader()
     for (const from of [2, 3]) answer(bench, from, 'enough')
     setRoom(bench, 'low')
@@ -95,7 +95,7 @@ describe('for want of room', () => {
     expect(target(bench)).toBe(id(2))
   })
 
-  test('it is said whose disks are full; what the cluster needs to go on is taken', () => {
+  test('the refusal says whose disks are full; entries that the cluster needs are accepted', () => {
     const five = leader({ voters: 5 })
     for (const from of [3, 4, 5]) answer(five, from, 'low')
     expect(propose(five, GROWS)).toBe('the disks of too many nodes are nearly full, or out of reach')
@@ -126,7 +126,7 @@ describe('for want of room', () => {
 })
 
 describe('because its disk stalls', () => {
-  test('to the follower that has most of the log, and it leads on until that one is elected', () => {
+  test('to the follower that has most of the log, and it leads until that one is elected', () => {
     const bench = leader()
     propose(bench, GROWS)
     bench.acknowledge([3])
@@ -134,7 +134,7 @@ describe('because its disk stalls', () => {
     expect([bench.role, target(bench)]).toEqual(['leader', id(3)])
   })
 
-  test('also when no disk has room, and after a hand-over for want of room in vain', () => {
+  test('also when no disk has room, and after a failed hand-over for lack of room', () => {
     const full = leader()
     for (const from of [2, 3]) answer(full, from, 'low')
     setRoom(full, 'low')
@@ -178,7 +178,7 @@ describe('because its disk stalls', () => {
     expect([bench.role, why(bench)]).toEqual(['follower', 'own disk stalls and nobody can take over'])
   })
 
-  test('not when it is as slow for whatever is written, though a write that waited for another one is faster', () => {
+  test('not when every write is as slow, even if a write that waited for another one is faster', () => {
     const bench = leader()
     // Each as long as the earlier ones make usual.
     for (const ms of [electionMinMs - 50, 1.5 * electionMinMs, 2 * electionMinMs, 50, 2 * electionMinMs]) {
@@ -192,7 +192,7 @@ describe('because its disk stalls', () => {
     expect(target(bench)).toBe(id(2))
   })
 
-  test('the only voter has nobody to hand over to, and leads on', () => {
+  test('the only voter has no successor, and goes on leading', () => {
     const bench = leader({ voters: 1 })
     propose(bench, GROWS)
     bench.pass(2 * electionMaxMs)
@@ -228,7 +228,7 @@ describe('because it was removed', () => {
     expect(bench.raft.leader).toBeUndefined()
   })
 
-  test('the others are asked at once where they stand', () => {
+  test('the others are asked at once for their position', () => {
     const bench = leader()
     bench.node.change({ kind: 'change', steps: stepsOf('-1') })
     bench.acknowledge()
@@ -237,7 +237,7 @@ describe('because it was removed', () => {
     expect(bench.takeOf('heartbeat').filter(({ round }) => round > 0)).toHaveLength(2)
   })
 
-  test('in the end also to one that has not said that it has applied it', () => {
+  test('in the end also to one that has not reported that it has applied it', () => {
     const bench = removed()
     pass(bench, electionMaxMs - heartbeatMs)
     expect([bench.role, asked(bench)]).toEqual(['leader', []])
@@ -245,7 +245,7 @@ describe('because it was removed', () => {
     expect([bench.role, asked(bench)]).toEqual(['follower', [id(2)]])
   })
 
-  test('and steps down when nobody is there then', () => {
+  test('and steps down when no replica is there then', () => {
     const bench = removed()
     bench.nowMs += electionMaxMs
     setRoom(bench, 'enough')
@@ -254,7 +254,7 @@ describe('because it was removed', () => {
     ])
   })
 
-  test('neither want of room nor a disk that stalls makes it hand over sooner', () => {
+  test('neither lack of room nor a stalling disk makes it hand over sooner', () => {
     const bench = removed()
     setRoom(bench, 'low')
     expect(target(bench)).toBeUndefined()
@@ -266,7 +266,7 @@ describe('because it was removed', () => {
     expect([bench.role, target(bench)]).toEqual(['leader', undefined])
   })
 
-  test('meanwhile it takes commands, but no other change, and serves no read by a lease', () => {
+  test('meanwhile it accepts commands, but no other change, and serves no reads by a lease', () => {
     const bench = removed({ leases: { on: true, durationMs: 2000 } })
     pass(bench, 2 * heartbeatMs)
     expect(bench.raft.status().leaseValid).toBe(false)
@@ -275,7 +275,7 @@ describe('because it was removed', () => {
     expect(propose(bench, GROWS)).toBe('appended')
   })
 
-  test('whoever takes over has the whole log first; if that takes too long, it steps down all the same', () => {
+  test('the successor gets the whole log first; if that takes too long, it steps down all the same', () => {
     for (const catchesUp of [true, false]) {
       const bench = removed()
       const { lastIndex } = bench.raft
@@ -296,7 +296,7 @@ describe('because it was removed', () => {
   })
 })
 
-test('a hand-over ends when its target is no voter any more', () => {
+test('a hand-over ends when its target is no longer a voter', () => {
   const bench = leader()
   bench.node.change({ kind: 'change', steps: stepsOf('-3') })
   bench.step({ kind: 'transfer', to: id(3) })
@@ -309,7 +309,7 @@ test('a hand-over ends when its target is no voter any more', () => {
   expect(bench.role).toBe('leader')
 })
 
-test('a hand-over goes on when somebody else is no voter any more', () => {
+test('a hand-over goes on when another replica is no longer a voter', () => {
   const bench = leader()
   bench.node.change({ kind: 'change', steps: stepsOf('-2') })
   bench.step({ kind: 'transfer', to: id(3) })
@@ -318,7 +318,7 @@ test('a hand-over goes on when somebody else is no voter any more', () => {
   expect([bench.raft.applied, target(bench), transfers(bench)]).toEqual([index, id(3), []])
 })
 
-test('who is asked for nobody in particular takes who can be reached, however much another one holds', () => {
+test('without a named target a reachable replica is chosen, however much of the log another one holds', () => {
   const bench = leader()
   propose(bench, GROWS)
   bench.acknowledge([2])

@@ -46,7 +46,7 @@ test('acknowledgements of an earlier term commit nothing', () => {
   expect(bench.raft.commit).toBe(index)
 })
 
-test('a process asks for read indexes under ids that no process of its replica has used: an answer to the one before is none', () => {
+test('a process asks for read indexes with ids that no process of its replica has used: an answer to the one before does not count', () => {
   const bench = new Bench()
   const asked = (): number[] => {
     bench.receive(append(2, 1, [0, 0]))
@@ -80,7 +80,7 @@ function leaseholder(ms: number): Bench {
   return bench
 }
 
-test('a lease of another duration counts from the first round that is echoed by who has applied it', () => {
+test('a lease of another duration counts from the first round that is echoed by a replica that has applied it', () => {
   const bench = leaseholder(200)
   const { nowMs } = bench
   bench.node.setLeases({ on: true, durationMs: 2000 })
@@ -116,7 +116,7 @@ test('a longer promise that is in the log binds before it is applied, a restart 
   expect(bench.raft.term).toBe(5)
 })
 
-test('what a process was to be told of its own times is not told to the process after it', () => {
+test('echoes of the times of a process are not sent to the process after it', () => {
   const bench = new Bench()
   bench.lead()
   bench.acknowledge()

@@ -25,7 +25,7 @@ test.each<[string, typeof off, (typeof off)[], number, number]>([
   expect(leasesWith(applied, ...appended)).toMatchObject({ promiseMs, trustMs })
 })
 
-test('what is applied counts alone, and what is cut off not at all', () => {
+test('only what is applied counts, and truncated settings do not', () => {
   const leases = leasesWith(on(500), on(1500), on(250))
   leases.truncatedFrom(asIndex(3))
   expect(leases).toMatchObject({ promiseMs: 1500, trustMs: 500 })
@@ -33,7 +33,7 @@ test('what is applied counts alone, and what is cut off not at all', () => {
   expect(leases).toMatchObject({ promiseMs: 1500, trustMs: 1500, since: 2, unapplied: 0 })
 })
 
-test('a snapshot takes the place of what it covers', () => {
+test('a snapshot replaces what it covers', () => {
   const leases = leasesWith(on(500), on(1500), on(250))
   leases.restored(on(1500), asIndex(2))
   expect(leases).toMatchObject({ promiseMs: 1500, trustMs: 250, since: 2, unapplied: 1 })

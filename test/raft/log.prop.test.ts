@@ -358,8 +358,8 @@ function take(
   }
 }
 
-describe('the log, against a naive model', () => {
-  test('after any steps it tells, hands out and keeps in memory what it should', () => {
+describe('the log, against a simple model', () => {
+  test('after any steps it reports, hands out and keeps in memory what it should', () => {
     const start = fc.record({
       base: fc.nat(5),
       sizes: fc.array(size, { maxLength: 12 }),
@@ -401,7 +401,7 @@ describe('the log, against a naive model', () => {
 const short = (): TestLog =>
   new TestLog(asIndex(0), asTerm(0), [entry(1, 1, 10), entry(2, 1, 10), entry(3, 2, 10)])
 
-describe('a promise that is broken ends the replica', () => {
+describe('a broken guarantee ends the replica', () => {
   const open = (commit = 0, applied = 0): RaftLog => new RaftLog(short(), asIndex(commit), asIndex(applied))
 
   test.each([
@@ -484,7 +484,7 @@ describe('a promise that is broken ends the replica', () => {
   })
 })
 
-test('where two logs may meet is searched from above, by term', () => {
+test('the place where two logs may be equal is searched from above, by term', () => {
   const log = new RaftLog(short(), asIndex(0), asIndex(0))
   const meeting = (index: number, term: number): number[] =>
     Object.values(log.lastWithTermUpTo(asIndex(index), asTerm(term)))
@@ -536,7 +536,7 @@ test('for how long nothing became durable counts from the oldest write, or from 
   expect(log.idleMs(310)).toBe(10)
 })
 
-test('what left the memory of the log is given back to the garbage collector', async () => {
+test("entries that left the log's memory can be garbage collected", async () => {
   const disk = new TestLog(asIndex(0), asTerm(0), [])
   const log = new RaftLog(disk, asIndex(0), asIndex(0))
   const frames: WeakRef<Uint8Array>[] = []

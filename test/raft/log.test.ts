@@ -41,7 +41,7 @@ const isInMemory = ({ log, disk }: ReturnType<typeof durable>, index: number): b
   return disk.asked.length === 0
 }
 
-test('what waits to be applied takes bounded memory, and is read back', () => {
+test('entries that wait to be applied take bounded memory, and are read back', () => {
   const given = durable(100, asIndex(100))
   expect([90, 91].map((index) => isInMemory(given, index))).toEqual([false, true])
   const applied: LogIndex[] = []
@@ -56,12 +56,12 @@ test('what waits to be applied takes bounded memory, and is read back', () => {
   expect(applied).toEqual(Array.from({ length: 100 }, (_, i) => i + 1))
 })
 
-test('what is not committed stays in memory', () => {
+test('entries that are not committed stay in memory', () => {
   const given = durable(100, asIndex(20))
   expect([20, 21].map((index) => isInMemory(given, index))).toEqual([false, true])
 })
 
-test('a page from memory takes what fits exactly, and not one byte more', () => {
+test('a page from memory takes exactly what fits, and not one byte more', () => {
   const { log } = durable(20, asIndex(0))
   const from = asIndex(1)
   const to = asIndex(21)

@@ -38,14 +38,14 @@ test('voters may leave as long as a majority of those that stay is heard', () =>
   expect(why(remove(2), [1, 3, 4])).toBeUndefined()
 })
 
-test('nobody is removed who is needed: a majority of those that stay must be heard', () => {
+test('a needed voter is not removed: a majority of the remaining ones must be heard', () => {
   const detail =
     'the cluster would lose its quorum: of the 3 voters then left, n4, n5 cannot be reached, or have no room for what they lack'
   expect(why(remove(2, 3), [1, 2, 3])).toEqual({ reason: 'membership', detail })
   expect(why(remove(1), [1, 2, 3])).toMatchObject({ reason: 'membership' })
 })
 
-test('a leader that is too new to have heard of all waits before it says that somebody cannot be reached', () => {
+test('a leader that is too new to have heard of all waits before it says that one cannot be reached', () => {
   const detail = 'the leader is new and has not heard of n4, n5 yet; try again'
   expect(why(remove(2, 3), [1, 2, 3], [4, 5])).toEqual({ reason: 'membership-pending', detail })
   expect(why(remove(2, 3), [1, 2, 3], [4])).toEqual({ reason: 'membership-pending', detail })
@@ -117,12 +117,12 @@ test('a change waits, or is refused, with a sentence that says why', () => {
   expect([nameOf(five, id(4)), nameOf(five, id(9))]).toEqual(['n4', '9'])
 })
 
-test('what changes no voter needs no majority', () => {
+test('a change that affects no voters needs no majority', () => {
   const moved = { id: id(2), name: 'n2', peer: 'elsewhere:1', url: 'http://elsewhere:2' }
   expect(why({ kind: 'change', steps: [{ kind: 'update', member: moved }] }, [1])).toBeUndefined()
 })
 
-test('changes that are not applied are forgotten when they are cut off, applied, or in a snapshot', () => {
+test('changes that are not applied are forgotten when they are truncated, applied, or in a snapshot', () => {
   const three = (): UnappliedChanges => {
     const changes = new UnappliedChanges()
     for (const index of [4, 6, 9]) changes.appended(asIndex(index), remove(index))
@@ -157,7 +157,7 @@ function removingOneOfTwo(gone: number): Cluster {
 
 const votersOf = (cluster: Cluster, name: string) => cluster.node(name).raft.configuration.voters.map(Number)
 
-test('who has let the other of two voters go knows it after a crash, and needs nobody', () => {
+test('a voter that has removed the other of two knows this after a crash, and needs no other', () => {
   const cluster = removingOneOfTwo(2)
   const [n1, n2] = [cluster.node('n1'), cluster.node('n2')]
   cluster.settle()
@@ -190,7 +190,7 @@ test('the successor of a leader that was removed knows that it is alone after a 
   expect(cluster.leader()).toBe(n2)
 })
 
-test('nobody learns that the joint configuration is left before its leader knows it for good', () => {
+test('no replica learns that the joint configuration is left before this is durable on the leader', () => {
   const cluster = removingOneOfTwo(2)
   const [n1, n2] = [cluster.node('n1'), cluster.node('n2')]
   while (n1.raft.commit < n1.raft.lastIndex || n1.raft.configuration.votersOutgoing.length === 0) {
@@ -208,7 +208,7 @@ test('nobody learns that the joint configuration is left before its leader knows
   expect([votersOf(cluster, 'n1'), votersOf(cluster, 'n2')]).toEqual([[1], [1]])
 })
 
-test('who knows that the joint configuration is left says so with its vote, also to one that has more in its log', () => {
+test('a replica that knows that the joint configuration is left says so with its vote, also to one with a longer log', () => {
   const cluster = new Cluster()
   for (const name of ['n1', 'n2', 'n3', 'n4'])
     cluster.add(name, { configuration: votersUpTo(4), terms: [1], commit: 1 })

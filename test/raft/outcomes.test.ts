@@ -78,7 +78,7 @@ describe('at the origin', () => {
     expect([outcomes.size, outcomes.forwardedBytes]).toEqual([0, 0])
   })
 
-  test('what a snapshot may have hidden is unknown; what was meant for a later term stays open', () => {
+  test('a proposal that a snapshot may contain is unknown; one that was meant for a later term stays open', () => {
     const outcomes = outcomesAt(1)
     outcomes.appended(proposal(1), asTerm(1))
     outcomes.forwarded(proposal(2, 'abc'), asTerm(2))
@@ -95,7 +95,7 @@ describe('at the origin', () => {
     expect(outcomes.size).toBe(1)
   })
 
-  test('bytes are counted until the outcome is known, those of what was forwarded apart', () => {
+  test('bytes are counted until the outcome is known, and those of forwarded proposals separately', () => {
     const outcomes = outcomesAt(1)
     const [small, large] = [proposal(1, 'a'), proposal(2, 'abcdef')]
     outcomes.forwarded(small, asTerm(1))
@@ -111,7 +111,7 @@ describe('at the origin', () => {
     expect([outcomes.bytes, outcomes.forwardedBytes, outcomes.size]).toEqual([0, 0, 0])
   })
 
-  test('a refusal counts for what was forwarded to that leader and is open', () => {
+  test('a refusal counts for open proposals that were forwarded to that leader', () => {
     const outcomes = outcomesAt(1)
     outcomes.appended(proposal(1), asTerm(2))
     outcomes.forwarded(proposal(2), asTerm(2))
@@ -124,7 +124,7 @@ describe('at the origin', () => {
     expect([outcomes.size, outcomes.forwardedBytes]).toEqual([1, 0])
   })
 
-  test('a leader hears of a seq once, and again after a broken connection', () => {
+  test('a seq is forwarded to a leader once, and again after a broken connection', () => {
     const outcomes = outcomesAt(1)
     const may = (seq: number, term: number): boolean => outcomes.mayForward(seq, asTerm(term))
     outcomes.forwarded(proposal(4), asTerm(2))
@@ -146,7 +146,7 @@ describe('at the leader', () => {
   const refusal: Refusal = { reason: 'transferring' }
   const origin = asReplicaId('5')
 
-  test('a seq is new once a boot, and everything is new of a newer boot', () => {
+  test('a seq is new once per boot, and every seq of a newer boot is new', () => {
     const seqs = new ForwardedSeqs(asTerm(1), 2)
     expect(seqs.isNew(origin, 1, 1)).toBe(true)
     seqs.heard(origin, 2, 10, undefined)
@@ -156,7 +156,7 @@ describe('at the leader', () => {
     expect(seqs.isNew(asReplicaId('6'), 1, 1)).toBe(true)
   })
 
-  test('what was refused is refused again, of the last ones of that boot', () => {
+  test('the last refused seqs of a boot are refused again', () => {
     const seqs = new ForwardedSeqs(asTerm(1), 2)
     seqs.heard(origin, 1, 1, refusal)
     seqs.heard(origin, 1, 2, undefined)

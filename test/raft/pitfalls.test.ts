@@ -111,7 +111,7 @@ describe('elections', () => {
     expect(bench.role).toBe('leader')
   })
 
-  test('a refused vote tells what is committed: nobody else may be left to tell of a demotion', () => {
+  test('a refused vote tells what is committed: no other replica may be left to tell of a demotion', () => {
     const refused = (commitTerm: number): Bench => {
       const bench = new Bench({ terms: [1, 2], term: 2 })
       bench.campaign()
@@ -124,7 +124,7 @@ describe('elections', () => {
     expect(refused(1).raft.commit).toBe(0)
   })
 
-  test('who learns from a refused pre-vote that a change is committed applies it before it stands, whoever else would vote for it', () => {
+  test('a replica that learns from a refused pre-vote that a change is committed applies it before it campaigns again', () => {
     const bench = new Bench()
     const change = pastChange(1, 1, { kind: 'change', steps: [{ kind: 'demote', id: id(3) }] })
     bench.receive({ ...(append(2, 1, [0, 0]) as Incoming & { type: 'append' }), entries: [change] })
@@ -145,7 +145,7 @@ describe('elections', () => {
     expect(bench.raft.configuration.votersOutgoing).toHaveLength(3)
   })
 
-  test('8: votes of replicas that are no voters do not count', () => {
+  test('8: votes of replicas that are not voters do not count', () => {
     const bench = new Bench()
     bench.campaign()
     bench.receive({ type: 'vote-answer', from: 8, term: 1, granted: true })

@@ -121,7 +121,7 @@ describe('a follower that is probed', () => {
     expect(other.next).toBe(10)
   })
 
-  test('an answer to what it has acknowledged already is no news', () => {
+  test('an answer about entries that it has acknowledged already changes nothing', () => {
     const progress = follower(4)
     progress.accepted(asIndex(4))
     expect(progress.rejected(asIndex(4), asIndex(2))).toBe(false)
@@ -158,7 +158,7 @@ describe('a follower that gets a snapshot', () => {
     expect([failed.state, failed.next, failed.pendingSnapshot, failed.paused]).toEqual(['probe', 6, 0, false])
   })
 
-  test('and then its log again has nothing pending', () => {
+  test('and then entries again has no pending snapshot', () => {
     const progress = follower(30)
     progress.sent([entry(31)])
     progress.becomeSnapshot(asIndex(20), 0)
@@ -191,14 +191,14 @@ describe('a learner', () => {
   })
 })
 
-test('what it was heard of last says whether it is active', () => {
+test('the time of its last answer decides whether it is active', () => {
   const progress = follower(0)
   expect(progress.status(Number.NEGATIVE_INFINITY).recentlyActive).toBe(false)
   progress.heardAt = 10
   expect([9, 10, 11].map((since) => progress.status(since).recentlyActive)).toEqual([true, false, false])
 })
 
-test('a contact that is forgotten proves nothing any more', () => {
+test('a forgotten contact no longer proves anything', () => {
   const progress = follower(0)
   progress.openContact = { at: 1, readIndex: asIndex(1), round: 1 }
   progress.confirmedContact = { at: 1, readIndex: asIndex(1) }

@@ -73,7 +73,7 @@ const typesTo = (bench: Bench, peer: number): Message['type'][] =>
 
 const plus = (index: LogIndex, more: number): LogIndex => asIndex(index + more)
 
-describe('a follower that holds all', () => {
+describe('a follower that holds the whole log', () => {
   test('is sent nothing but heartbeats', () => {
     const bench = leader()
     bench.pass(heartbeatMs)
@@ -89,7 +89,7 @@ describe('a follower that holds all', () => {
     expect(typesTo(bench, 2)).toEqual([])
   })
 
-  test('is asked where it stands after a broken connection, again with each heartbeat that it answers', () => {
+  test('is asked for its position after a broken connection, again with each heartbeat that it answers', () => {
     const bench = leader()
     const connect = { peer: id(2), boot: 1, term: bench.raft.term, lastIndex: bench.raft.lastIndex }
     bench.step({ kind: 'disconnected', peer: id(2) })
@@ -108,8 +108,8 @@ describe('a follower that holds all', () => {
   })
 })
 
-describe('a follower to which entries are under way', () => {
-  test('is sent none of them again for an acknowledgement of some, nor for one that comes late', () => {
+describe('a follower with entries under way', () => {
+  test('gets none of them again after an acknowledgement of some, nor after a late one', () => {
     const bench = leader()
     const { lastIndex } = bench.raft
     for (const text of ['a', 'b', 'c']) bench.node.propose(text)
@@ -122,7 +122,7 @@ describe('a follower to which entries are under way', () => {
     ])
   })
 
-  test('gets no more than the window; a heartbeat is answered by the question alone whether they have arrived', () => {
+  test('gets no more than the window; after a heartbeat answer only an empty append asks whether they have arrived', () => {
     const bench = leader({ limits: { inflightMessagesMax: 1 } })
     const { lastIndex } = bench.raft
     for (const text of ['a', 'b']) bench.node.propose(text)
@@ -134,7 +134,7 @@ describe('a follower to which entries are under way', () => {
     expect(appendsTo(bench, 2)).toEqual([[lastIndex + 2]])
   })
 
-  test('gets no more than the window of what the leader appends by itself, either', () => {
+  test('gets no more than the window also of entries that the leader itself makes', () => {
     const bench = leader({ limits: { inflightMessagesMax: 1 } })
     const { lastIndex } = bench.raft
     bench.node.change({ kind: 'change', steps: stepsOf('-3') })
@@ -155,7 +155,7 @@ describe('a follower to which entries are under way', () => {
     expect(appendsTo(bench, 2)).toEqual([[]])
   })
 
-  test('that refuses what was appended because the leader knew too much is asked further back, once', () => {
+  test('that refuses an append because the leader assumed too much is asked further back, once', () => {
     const bench = new Bench({ terms: [1, 1, 1], term: 1 })
     bench.lead()
     bench.take()
@@ -165,7 +165,7 @@ describe('a follower to which entries are under way', () => {
     expect(bench.take()).toEqual([])
   })
 
-  test('that has all up to a place and keeps nothing before it is asked there', () => {
+  test('that has everything up to an index and keeps no earlier entries is asked there', () => {
     const bench = new Bench({ terms: [1, 1, 1, 4, 4, 5], term: 6 })
     bench.lead()
     bench.take()
@@ -176,19 +176,19 @@ describe('a follower to which entries are under way', () => {
 })
 
 describe('what a follower answers', () => {
-  test('for a round that never began stops the leader', () => {
+  test('with a round that never began stops the leader', () => {
     const bench = leader()
     expect(() => accept(bench, 2, bench.raft.lastIndex, { round: bench.round + 5 })).toThrow(InvariantError)
   })
 
-  test('late does not take back what it has applied', () => {
+  test('late does not lower its applied index', () => {
     const bench = leader()
     answer(bench, 2, 'enough', 1)
     answer(bench, 2, 'enough', 0)
     expect(of(bench, 2).applied).toBe(1)
   })
 
-  test('is fresh for an election time-out', () => {
+  test('keeps it active for an election time-out', () => {
     const bench = leader()
     const active = (): boolean => of(bench, 2).recentlyActive
     bench.nowMs += electionMaxMs - 1
@@ -201,7 +201,7 @@ describe('what a follower answers', () => {
     expect(active()).toBe(true)
   })
 
-  test('as one that is no member counts for nothing', () => {
+  test('as a non-member does not count', () => {
     const bench = leader()
     accept(bench, 9, bench.raft.lastIndex)
     reject(bench, 9, 1, [0, 0])
@@ -223,7 +223,7 @@ describe('a follower that needs a snapshot', () => {
     return bench
   }
 
-  test('is sent no entries until it has it, and no second one', () => {
+  test('gets no entries until it has it, and no second snapshot', () => {
     const bench = behind()
     bench.node.propose('x')
     bench.pass(heartbeatMs)
@@ -235,7 +235,7 @@ describe('a follower that needs a snapshot', () => {
     expect([of(bench, 2).state, appendsTo(bench, 2)]).toEqual(['replicate', [[6, 7, 8, 9]]])
   })
 
-  test('is asked where it stands when the snapshot was sent, and from the beginning when it was not', () => {
+  test('is asked for its position when the snapshot was sent, and from the beginning when it was not', () => {
     for (const ok of [true, false]) {
       const bench = behind()
       bench.step({ kind: 'snapshot-sent', peer: id(2), index: asIndex(6), ok })
@@ -250,7 +250,7 @@ describe('a follower that needs a snapshot', () => {
     expect(of(bench, 2).state).toBe('replicate')
   })
 
-  test('is offered another one when nobody reports the end of the first for a minute', () => {
+  test('is offered another one when the end of the first is not reported for a minute', () => {
     const bench = behind()
     const beat = (): void => {
       bench.pass(heartbeatMs)
@@ -264,7 +264,7 @@ describe('a follower that needs a snapshot', () => {
     expect(bench.takeSnapshots()).toEqual([{ to: id(2), atLeast: 5 }])
   })
 
-  test('is offered none while it is silent', () => {
+  test('is not offered one while it is silent', () => {
     for (const [silentMs, offered] of [
       [electionMaxMs - 1, 1],
       [electionMaxMs, 0],
@@ -289,7 +289,7 @@ describe('a follower is told what is committed', () => {
       proposals: [{ seq, frame: textFrame(id(from), 1, seq, 'x') }],
     })
 
-  test('a little later, but not before, also by a leader that is new; at once only what it awaits', () => {
+  test('a little later, but not before, also by a new leader; at once only entries that it awaits', () => {
     const bench = new Bench({ timing: { commitDelayMs: COMMIT_DELAY_MS } })
     bench.lead()
     bench.acknowledge()
@@ -307,7 +307,7 @@ describe('a follower is told what is committed', () => {
     expect(told(bench)).toEqual([])
   })
 
-  test('not while entries are under way to it, or where it stands is not known', () => {
+  test('not while entries are under way to it, or its position is unknown', () => {
     const bench = leader({ timing: { commitDelayMs: COMMIT_DELAY_MS } })
     bench.pass(COMMIT_DELAY_MS)
     const { lastIndex } = bench.raft
@@ -357,7 +357,7 @@ describe('a follower takes', () => {
     expect(bench.raft.commit).toBe(1)
   })
 
-  test('no commit index beyond its log: it has lost what it acknowledged', () => {
+  test('no commit index beyond its log: it has lost acknowledged entries', () => {
     const bench = new Bench({ terms: [1], term: 1 })
     const heartbeat = {
       from: 2,
@@ -392,11 +392,11 @@ describe('proposals at a leader', () => {
     expect(propose(bench, ofBytes(101))).toEqual({ reason: 'too-large', detail })
   })
 
-  test('that are no entries stop it', () => {
+  test('that are not entries stop it', () => {
     expect(() => propose(leader(), new Uint8Array(3))).toThrow(InvariantError)
   })
 
-  test('that are forwarded are answered only where they are refused, and only entries are sent on', () => {
+  test('that are forwarded get an answer only if they are refused, and only entries are forwarded', () => {
     const bench = leader()
     const { lastIndex } = bench.raft
     const forward = (number: number): void =>
@@ -460,7 +460,7 @@ describe('changes of members that a leader makes by itself', () => {
     expect(bench.raft.lastIndex).toBe(lastIndex + 1)
   })
 
-  test('a joint configuration is left when an entry of the own term is committed, and not before', () => {
+  test("a joint configuration is left when an entry of the leader's term is committed, and not before", () => {
     const configuration = { ...votersUpTo(3), votersOutgoing: [1, 2].map(id) }
     const bench = new Bench({ configuration })
     bench.lead()
@@ -469,7 +469,7 @@ describe('changes of members that a leader makes by itself', () => {
     expect(bench.raft.lastIndex).toBe(2)
   })
 
-  test('when it is left, what the new majority holds is committed, and a read that it confirms is served', () => {
+  test('when it is left, entries of the new majority are committed, and reads that it confirms are served', () => {
     const configuration = {
       ...votersUpTo(5),
       voters: [1, 2].map(id),

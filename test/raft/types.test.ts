@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { InvariantError, invariant } from '../../src/raft/invariant.ts'
 import { asIndex, asReplicaId, asTerm } from '../../src/raft/types.ts'
 
-describe('what is no id, index or term', () => {
+describe('values that are not an id, index or term', () => {
   test.each(['', '01', '-1', 'x', '1x', 'x1', ' 1', '123456789012345678901'])('id %j', (value) => {
     expect(() => asReplicaId(value)).toThrow('not a replica id')
   })

@@ -21,8 +21,8 @@ const DURATIONS = 'test/client/durations.test.ts'
 export const CLIENT_MUTANTS: readonly Mutant[] = [
   {
     id: 'M220',
-    title: 'a client takes the refusal of a fresh token for an answer',
-    why: 'Whoever was idle for longer than outcomes are kept can never write again.',
+    title: 'a client treats the refusal of a fresh token as final',
+    why: 'A client that was idle for longer than outcomes are kept can never write again.',
     layers: UNIT,
     tests: [FIRST_WRITE],
     edits: [
@@ -45,7 +45,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M222',
-    title: 'the first write of a client leaves before it knows cluster and revision',
+    title: 'the first write of a client leaves before the client knows cluster and revision',
     why: 'It may be applied in another cluster, and its token says that it is in use since the first revision: when outcomes are forgotten, it is refused.',
     layers: UNIT,
     tests: [FIRST_WRITE],
@@ -67,8 +67,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M224',
-    title: 'the answer of a node of another cluster is taken for an answer',
-    why: 'Reads show what another cluster holds.',
+    title: 'the answer of a node of another cluster is accepted',
+    why: 'Reads show data of another cluster.',
     layers: UNIT,
     tests: ['test/client/clusters.test.ts'],
     edits: [
@@ -82,7 +82,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   {
     id: 'M225',
     title: 'a time-out beyond the longest timer runs at once',
-    why: 'Whoever wants no limit gets none of the time.',
+    why: 'A call without a limit ends at once.',
     layers: UNIT,
     tests: [DURATIONS],
     edits: [edit('src/client/timer.ts', 'const isLast = leftMs <= DELAY_MAX_MS', 'const isLast = true')],
@@ -97,8 +97,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M227',
-    title: 'a half-open circuit breaker lets everybody through',
-    why: 'All calls wait for a node that hangs, not one.',
+    title: 'a half-open circuit breaker lets all requests through',
+    why: 'All calls wait for a node that hangs, instead of one.',
     layers: UNIT,
     tests: [BREAKER],
     edits: [
@@ -111,16 +111,16 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M228',
-    title: 'a snapshot list that trickles is waited for without end',
-    why: 'A time-out that each record renews is none.',
+    title: 'a slow snapshot list has no time limit',
+    why: 'A time-out that each record renews is no limit.',
     layers: UNIT,
     tests: [DURATIONS],
     edits: [edit(LIST, '      this.#leftMs -= performance.now() - askedAt\n', '')],
   },
   {
     id: 'M229',
-    title: 'a condition that is undefined is no condition',
-    why: 'The revision of a record that does not exist is undefined: the write is made whatever is there.',
+    title: 'an undefined condition counts as no condition',
+    why: 'The revision of a missing record is undefined: the write is made unconditionally.',
     layers: UNIT,
     tests: [ARGUMENTS],
     edits: [
@@ -130,7 +130,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   {
     id: 'M230',
     title: 'an option that does not exist is ignored',
-    why: 'A misspelt condition is none.',
+    why: 'A misspelt condition has no effect.',
     layers: UNIT,
     tests: [ARGUMENTS],
     edits: [
@@ -143,8 +143,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M231',
-    title: 'what is asked of an embedded node does not wait for what was asked before',
-    why: 'A crash during a start finds nothing to end, and the node runs for ever, after close() too.',
+    title: 'a request to an embedded node does not wait for earlier ones',
+    why: 'A crash during a start finds nothing to end, and the node keeps running, even after close().',
     layers: UNIT,
     tests: ['test/embed/crossing.int.test.ts'],
     edits: [edit('src/embed/node.ts', 'const done = this.#asked.then(step)', 'const done = step()')],
@@ -173,7 +173,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M234',
-    title: 'a write whose answer comes when it was given up is told as not written',
+    title: 'a write whose answer arrives after it was given up is reported as not written',
     why: 'It was applied.',
     layers: UNIT,
     tests: [ENDINGS],
@@ -187,8 +187,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M235',
-    title: 'a pause that does not fit into what is left ends the call',
-    why: 'Up to a second of its time is not used: an election that ends then makes it fail.',
+    title: 'a pause longer than the remaining time ends the call',
+    why: 'Up to a second of its time is not used: if an election ends then, the call fails all the same.',
     layers: UNIT,
     tests: ['test/client/patience.test.ts'],
     edits: [
@@ -202,7 +202,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   {
     id: 'M240',
     title: 'a connection that just closes ends no request',
-    why: 'An answer of another protocol (status 101) leaves the call waiting for ever, its time-out notwithstanding.',
+    why: 'An answer of another protocol (status 101) leaves the call waiting without end, despite its time-out.',
     layers: UNIT,
     tests: [STRANGE],
     edits: [edit('src/client/exchange.ts', "      req.on('close', onClose)\n", '')],
@@ -267,8 +267,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M246',
-    title: 'a page that does not say whether there is more is taken for the last',
-    why: 'A list without its end is taken for a whole one.',
+    title: 'a page that does not say whether there is more counts as the last',
+    why: 'An incomplete list counts as a complete one.',
     layers: UNIT,
     tests: [STRANGE],
     edits: [
@@ -278,8 +278,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M247',
-    title: 'a list does not notice what ended it between its answer and its first record',
-    why: 'It waits for a silent node though its caller has given up.',
+    title: 'a list does not notice an abort between its answer and its first record',
+    why: 'It waits for a silent node although its caller has given up.',
     layers: UNIT,
     tests: [ENDINGS],
     edits: [edit(CLIENT, '        if (reason() !== undefined) end()\n', '')],
@@ -294,16 +294,16 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M249',
-    title: 'a client believes a revision that no store can have',
-    why: 'Every later read waits for it in vain.',
+    title: 'a client accepts an impossible revision',
+    why: 'Every later read waits in vain for that revision.',
     layers: UNIT,
     tests: [STRANGE],
     edits: [edit('src/client/decode.ts', 'return isWholeNumber(value) ? value : undefined', 'return value')],
   },
   {
     id: 'M250',
-    title: 'a client does not look once more when its time is up',
-    why: 'A process that was busy for a moment says that it cannot connect, though it has been.',
+    title: 'a client does not check once more when its time is over',
+    why: 'A process that was busy for a moment reports that it cannot connect, although the connection was accepted.',
     layers: UNIT,
     tests: [CONNECTING],
     edits: [edit(CALL, 'Promise<void> => nextTurn()', 'Promise<void> => Promise.resolve()')],
@@ -311,14 +311,14 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   {
     id: 'M251',
     title: 'a node that is about to join makes a client forget the others',
-    why: 'It knows no members. When the node given at the start is lost, the client knows nobody who can serve.',
+    why: 'It knows no members. When the node given at the start is lost, the client knows no node that can serve.',
     layers: UNIT,
     tests: ['test/client/client.test.ts'],
     edits: [edit('src/client/endpoints.ts', '    if (urls.length === 0) return\n', '')],
   },
   {
     id: 'M252',
-    title: 'a failed condition that is not as agreed says that nothing was written',
+    title: 'an invalid answer about a failed condition counts as nothing written',
     why: 'An earlier try of the same write may have been applied.',
     layers: UNIT,
     tests: [STRANGE],
@@ -332,7 +332,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M253',
-    title: 'whatever answers a change of the members has made it',
+    title: 'any program that answers a change of the members counts as having made it',
     why: 'The login page of a proxy adds no member.',
     layers: UNIT,
     tests: [STRANGE],
@@ -346,8 +346,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M254',
-    title: 'a call that is shorter than a few milliseconds says that nobody is there, and asks nobody',
-    why: 'With such a time-out no call is ever made, and the message lies.',
+    title: 'a call shorter than a few milliseconds fails as unreachable, and asks no node',
+    why: 'With such a time-out no call is ever made, and the message is wrong.',
     layers: UNIT,
     tests: [DURATIONS],
     edits: [edit(CALL, 'if (leftMs < LEFT_MIN_MS && this.#hasBegun) {', 'if (leftMs < LEFT_MIN_MS) {')],
@@ -355,7 +355,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   {
     id: 'M590',
     title: 'a write that a proxy answered with 503 fails with the class that says that nothing was written',
-    why: 'Whoever writes again after an UnavailableError writes twice.',
+    why: 'A caller that writes again after an UnavailableError writes twice.',
     layers: UNIT,
     tests: [STRANGE],
     edits: [
@@ -404,15 +404,15 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M594',
-    title: 'a question to a node waits for ever when the answer changes the protocol',
-    why: 'A node that was told a mistaken URL to join neither starts nor says why.',
+    title: 'a question to a node waits without end when the answer changes the protocol',
+    why: 'A node that was given a wrong URL to join neither starts nor says why.',
     layers: UNIT,
     tests: ['test/server/ask-http.test.ts'],
     edits: [edit('src/server/ask-http.ts', "    outgoing.on('close', onClose)\n", '')],
   },
   {
     id: 'M595',
-    title: 'a node joins at a URL with a slash at its end as it is written',
+    title: 'a joining node does not remove the slash at the end of a URL',
     why: 'No route has two slashes: it tries for half a minute, and then says that no node answered.',
     layers: UNIT,
     tests: ['test/embed/arguments.int.test.ts'],
@@ -420,8 +420,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M596',
-    title: 'of the writes of an import the one that failed first decides what is said',
-    why: 'It says that nothing was written, although another of its writes may have been.',
+    title: 'the first failed write of an import decides the message',
+    why: 'It says that nothing was written, although another write may have been.',
     layers: UNIT,
     tests: ['test/cli/files.int.test.ts'],
     edits: [edit('src/cli/commands/import.ts', 'failures.find(isUnknown) ?? first', 'first')],
@@ -429,47 +429,47 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   {
     id: 'M686',
     title: 'an import sends 32 values at a time, however large they are',
-    why: 'Over a wire of 4 Mbit/s those of 1 MB take more than the minute that each has: none is ever stored. Our own.',
+    why: 'Over a wire of 4 Mbit/s, those of 1 MB take more than the minute that each has: none is ever stored. Our own.',
     layers: UNIT,
     tests: ['test/cli/files.int.test.ts'],
     edits: [edit('src/cli/commands/import.ts', 'totals.bytesUnderway >=', 'totals.bytesUnderway < -')],
   },
   {
     id: 'M597',
-    title: 'a page of another program, which it does not find, is taken for a key that does not exist',
-    why: 'An application writes anew what is there.',
+    title: 'the 404 page of another program counts as a missing key',
+    why: 'An application creates the key again.',
     layers: UNIT,
     tests: [STRANGE],
     edits: [edit('src/client/decode.ts', 'status !== 404 || isOfNode(headers)', 'status !== 599')],
   },
   {
     id: 'M598',
-    title: 'settings are taken for changed whoever answers',
-    why: 'A proxy that answers a page of its own has changed nothing.',
+    title: 'settings count as changed whatever program answers',
+    why: 'A proxy that answers with its own page has changed nothing.',
     layers: UNIT,
     tests: [STRANGE],
     edits: [edit(CLIENT, 'missing === undefined ? json', "missing !== '' ? json")],
   },
   {
     id: 'M599',
-    title: 'a client believes a record outside the range of its list',
-    why: 'A list has keys that nobody asked for.',
+    title: 'a client accepts a record outside the range of its list',
+    why: 'A list has keys that were not requested.',
     layers: UNIT,
     tests: [STRANGE],
     edits: [edit(LIST, 'if (!isInRange) disagree', 'if (isInRange && last === key) disagree')],
   },
   {
     id: 'M600',
-    title: 'a time-out does not look at what has come while the process was busy',
-    why: 'A write that was answered in time is told as one of unknown outcome.',
+    title: 'a time-out does not consider what arrived while the process was busy',
+    why: 'A write that was answered in time is reported with an unknown outcome.',
     layers: UNIT,
     tests: ['test/client/busy.test.ts'],
     edits: [edit('src/client/timer.ts', '(look = setImmediate(run))', 'run()')],
   },
   {
     id: 'M601',
-    title: 'a client does not notice that the other end of a connection is gone without a word',
-    why: 'A call without a time-out waits for ever, although the node is back.',
+    title: 'a client does not notice that the other end of a connection is gone without notice',
+    why: 'A call without a time-out waits forever, although the node is back.',
     layers: UNIT,
     tests: ['test/client/transport.test.ts'],
     edits: [edit('src/client/exchange.ts', "      req.on('timeout', () => giveUp(timeout))\n", '')],
@@ -477,8 +477,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   {
     id: 'M602',
     title:
-      'a stream without a time-out does not notice that the other end of its connection is gone without a word',
-    why: 'A list waits for ever.',
+      'a stream without a time-out does not notice that the other end of its connection is gone without notice',
+    why: 'A list waits forever.',
     layers: UNIT,
     tests: ['test/client/streamed.test.ts'],
     edits: [edit(LIST, 'isSilenceFirst ? SILENCE_MAX_MS : this.#leftMs', 'this.#leftMs')],
@@ -493,8 +493,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M604',
-    title: 'a list looks at the buffers of its range when its first record is asked for',
-    why: 'Who uses them again meanwhile gets the list of another range, without a word.',
+    title: 'a list reads the buffers of its range only when its first record is requested',
+    why: 'A caller that reuses them meanwhile gets the list of another range, without an error.',
     layers: UNIT,
     tests: ['test/client/client.test.ts'],
     edits: [
@@ -526,8 +526,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M607',
-    title: 'a write leaves although its time was up before its connection was made',
-    why: 'A process that was busy sends what its caller has given up, and tells an outcome as unknown that could be known.',
+    title: 'a write leaves although its time was over before its connection was made',
+    why: 'A process that was busy sends a write that its caller has given up, and reports an unknown outcome that could be known.',
     layers: UNIT,
     tests: ['test/client/transport.test.ts'],
     edits: [
@@ -549,7 +549,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   {
     id: 'M609',
     title: 'a call that throws keeps its turn',
-    why: 'After a few hundred failures the client does nothing any more.',
+    why: 'After a few hundred failures the client can make no more calls.',
     layers: UNIT,
     tests: [TURNS_TEST],
     edits: [
@@ -563,8 +563,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M646',
-    title: 'a turn goes to a call that waits for none any more',
-    why: 'The next one waits for a turn that nobody gives back.',
+    title: 'a turn is given to a call that no longer waits',
+    why: 'The next call waits for a turn that is never given back.',
     layers: UNIT,
     tests: [TURNS_TEST],
     edits: [edit(TURNS, 'if (begin === undefined) continue', 'if (begin === undefined) return')],
@@ -585,15 +585,15 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M648',
-    title: 'a call whose time is up before it begins keeps the turn that it got',
-    why: 'The client has one turn fewer, and one day none.',
+    title: 'a call whose time is over before it begins keeps its turn',
+    why: 'The client has one turn fewer each time, and finally none.',
     layers: UNIT,
     tests: [TURNS_TEST],
     edits: [edit(CLIENT, '    if (isTurn) this.#turns.give()\n', '')],
   },
   {
     id: 'M649',
-    title: 'what a call has waited for its turn counts as time in which nobody could be reached',
+    title: 'the wait for a turn counts as time without a reachable node',
     why: 'It fails with "cannot connect" after its first try.',
     layers: UNIT,
     tests: [TURNS_TEST],
@@ -601,7 +601,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M650',
-    title: 'a machine that is off takes the whole time in which somebody must be reached',
+    title: 'a machine that is off uses up the whole time for reaching a node',
     why: 'A call that begins there fails with "cannot connect", although the others were not asked.',
     layers: UNIT,
     tests: ['test/client/call.test.ts'],
@@ -610,7 +610,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   {
     id: 'M651',
     title: 'a call that has waited begins with less time than calls need',
-    why: 'Where more is asked for than can be done, all begin when their time is nearly up: none ends in time, and all outcomes are unknown.',
+    why: 'Under overload all calls begin when their time is nearly over: none ends in time, and all outcomes are unknown.',
     layers: UNIT,
     tests: [TURNS_TEST],
     edits: [
@@ -631,24 +631,24 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M653',
-    title: 'a node that has no room for the connection is taken for another program',
-    why: 'An answer to HEAD has no body that says overloaded: the first write of a client fails instead of waiting a moment.',
+    title: 'a node that has no room for the connection counts as another program',
+    why: 'An answer to HEAD has no body that could say overloaded: the first write of a client fails instead of waiting a moment.',
     layers: UNIT,
     tests: [FIRST_WRITE],
     edits: [edit('src/client/decode.ts', 'new Set([429, 502', 'new Set([502')],
   },
   {
     id: 'M654',
-    title: 'a node is taken for silent while its answer comes',
-    why: 'Over a slow link three nodes send the same page at once: a list that has the time for one fails every time.',
+    title: 'a node counts as silent while its answer arrives',
+    why: 'Over a slow link three nodes send the same page at once: a list that has time for one fails every time.',
     layers: UNIT,
     tests: ['test/client/call.test.ts'],
     edits: [edit(CALL, 'if (heardAt > since) bePatient', 'if (heardAt > this.#deadline) bePatient')],
   },
   {
     id: 'M655',
-    title: 'of an answer only the beginning is heard',
-    why: 'A node that needs long to send a page is taken for silent.',
+    title: 'only the beginning of an answer counts as a sign of life',
+    why: 'A node that needs long to send a page counts as silent.',
     layers: UNIT,
     tests: ['test/client/transport.test.ts'],
     edits: [
@@ -691,7 +691,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M644',
-    title: 'nobody is there whose name is still being looked up',
+    title: 'a host whose name is still being looked up counts as unreachable',
     why: 'The command gives up after half a second: with a first nameserver that is dead it never reaches a node, whatever --timeout says. Our own.',
     layers: UNIT,
     tests: ['test/client/connecting.test.ts'],
@@ -699,8 +699,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M659',
-    title: 'while a name is looked up there is as much time as the call has',
-    why: 'Of three nodes by name the first is off: it is waited for until nobody may be there, and the call ends before others are asked. Our own.',
+    title: "during a lookup the time for connecting has no limit but the call's",
+    why: 'The first of three nodes, given by name, is off: the call waits for it until it fails as unreachable, before others are asked. Our own.',
     layers: UNIT,
     tests: ['test/client/connecting.test.ts', 'test/client/transport.test.ts'],
     edits: [
@@ -735,8 +735,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M493',
-    title: 'all calls that are slow are asked of a second node at once',
-    why: 'A burst of values over a wire of 16 Mbit/s is sent three times: none is there in time, and no write has a known outcome.',
+    title: 'all slow calls are sent to a second node at once',
+    why: 'A burst of values over a wire of 16 Mbit/s is sent three times: none arrives in time, and no write has a known outcome.',
     layers: UNIT,
     tests: [HEDGES],
     edits: [edit('src/client/hedges.ts', 'this.#copies >= Math.max(', 'this.#max < Math.min(')],
@@ -773,8 +773,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M693',
-    title: 'what a node was left out for is told only when nobody was reached',
-    why: 'Of a first node that does not serve its name, while the others are off, the command says only: connection refused. Our own.',
+    title: 'the reason why a node was left out is reported only when no node was reached',
+    why: 'The first node does not serve its name, and the others are off: the command says only: connection refused. Our own.',
     layers: UNIT,
     tests: ['test/client/call.test.ts'],
     edits: [
@@ -787,7 +787,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M694',
-    title: 'the answer of a nameserver is kept only when it took more than a second',
+    title: 'the answer of a lookup is kept only when it took more than a second',
     why: 'Changes of the members give an attempt up sooner than that: where a lookup takes 0.6 s, and three nodes are asked in turn, none connects. Our own.',
     layers: UNIT,
     tests: ['test/client/lookup.test.ts'],
@@ -795,8 +795,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M494',
-    title: 'copies that have ended count for ever',
-    why: 'After a while no call is asked of a second node: one that hangs costs all calls their time-out.',
+    title: 'copies that have ended still count',
+    why: 'After a while no call is sent to a second node: a node that hangs costs all calls their time-out.',
     layers: UNIT,
     tests: [HEDGES],
     edits: [edit('src/client/client.ts', 'callEnded(copies)', 'callEnded(0)')],

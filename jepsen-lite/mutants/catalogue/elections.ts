@@ -6,8 +6,8 @@ import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS, UNIT 
 export const ELECTIONS: readonly Mutant[] = [
   {
     id: 'M474',
-    title: 'a candidate stands again while its own vote is on its way to the disk',
-    why: 'Where disks are slow each election makes the next one wait for one more write: for minutes nobody wins.',
+    title: 'a candidate campaigns again while its own vote is being written',
+    why: 'With slow disks each election makes the next one wait for one more write: for minutes there is no winner.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -16,8 +16,8 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M477',
-    title: 'whoever has voted stands itself while its vote is on its way to the disk',
-    why: 'Where disks are slower than elections nobody is given the time to win one.',
+    title: 'a replica that has voted campaigns while its vote is being written',
+    why: 'If disks are slower than elections, no candidate has enough time to win.',
     layers: UNIT,
     tests: ['test/raft/elections.test.ts'],
     edits: [
@@ -30,8 +30,9 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M478',
-    title: 'only who fails over gives the others as much time for their votes as its own disk took',
-    why: 'Where disks are slower than elections the next one begins before the votes can be there.',
+    title:
+      'only a replica that fails over gives the others as much time for their votes as its own disk took',
+    why: 'If disks are slower than elections, the next election begins before the votes can arrive.',
     layers: UNIT,
     tests: ['test/raft/elections.test.ts'],
     edits: [
@@ -40,8 +41,8 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M481',
-    title: 'elections in which nobody wins follow one another as fast as ever',
-    why: 'Where a vote is needed of one whose disk is slower than elections, each makes it write once more, and nobody is ever elected.',
+    title: 'elections without a winner follow one another as fast as before',
+    why: 'If a replica whose disk is slower than elections must vote, each election makes it write once more, and no leader is ever elected.',
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -54,8 +55,8 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M482',
-    title: 'only a candidate waits longer after an election in which nobody won',
-    why: 'Two whose disks are fast make those write by turns whose vote they need.',
+    title: 'only a candidate waits longer after an election without a winner',
+    why: 'Two replicas with fast disks take turns in making the slow voter write.',
     layers: UNIT,
     tests: ['test/raft/elections.test.ts'],
     edits: [
@@ -68,8 +69,8 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M483',
-    title: 'elections that nobody won are remembered although somebody leads',
-    why: 'When that one dies, its followers wait for seconds.',
+    title: 'elections without a winner are remembered although there is a leader',
+    why: 'When that leader dies, its followers wait for seconds.',
     layers: UNIT,
     tests: ['test/raft/elections.test.ts'],
     edits: [
@@ -82,8 +83,8 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M484',
-    title: 'elections that nobody won count by their number, however quickly they followed one another',
-    why: 'With 80 ms between two sites and back, a fail-over makes several in half a second; then nobody tries for many seconds.',
+    title: 'elections without a winner count by their number, however quickly they followed one another',
+    why: 'With 80 ms between two sites and back, a fail-over makes several in half a second; then there is no election for many seconds.',
     layers: UNIT,
     tests: ['test/raft/elections.test.ts'],
     edits: [
@@ -96,8 +97,8 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M485',
-    title: 'the further elections are apart, the less their distance varies',
-    why: 'Where messages are slow those who have stood together do so again.',
+    title: 'the further apart elections are, the less their distance varies',
+    why: 'With slow messages, replicas that campaigned together do so again.',
     layers: UNIT,
     tests: ['test/raft/elections.test.ts'],
     edits: [
@@ -140,7 +141,7 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M02',
-    title: 'a vote that was given binds nobody',
+    title: 'a vote does not bind the replica that gave it',
     why: 'A replica votes for two candidates of one term.',
     layers: SIM,
     edits: [
@@ -153,7 +154,7 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M03',
-    title: 'who may be elected is decided by the length of the log alone',
+    title: 'only the length of the log decides which candidate may be elected',
     why: 'A long log of an old term wins over a shorter one that holds committed entries.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -167,8 +168,8 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M04',
-    title: 'who may be elected is decided by what is known to be committed',
-    why: 'What is committed and not yet known to be is lost with the election.',
+    title: 'the commit index decides which candidate may be elected',
+    why: 'Entries that are committed and not yet known to be are lost with the election.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -202,8 +203,8 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M07',
-    title: 'votes are counted whoever they come from',
-    why: 'Within a joint configuration a majority of one half passes for both.',
+    title: 'votes are counted whichever replica they come from',
+    why: 'Within a joint configuration a majority of one half counts for both.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -244,7 +245,7 @@ export const ELECTIONS: readonly Mutant[] = [
   {
     id: 'M10',
     title: 'a pre-vote is granted although the leader is heard',
-    why: 'One replica that hears nobody deposes a leader that all others hear, again and again (DaosRaft 70).',
+    why: 'One replica that hears no leader deposes a leader that all others hear, again and again (DaosRaft 70).',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -266,7 +267,7 @@ export const ELECTIONS: readonly Mutant[] = [
   {
     id: 'M12',
     title: 'a leader that no majority hears goes on leading',
-    why: 'Its clients wait for it, and followers that still hear it elect nobody.',
+    why: 'Its clients wait for it, and followers that still hear it elect no other.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -280,7 +281,7 @@ export const ELECTIONS: readonly Mutant[] = [
   {
     id: 'M13',
     title: 'no pre-vote',
-    why: 'A replica that hears nobody raises the term for ever, and disturbs whoever hears it.',
+    why: 'A replica that hears no leader raises the term again and again, and disturbs every replica that hears it.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [edit(RAFT, 'else this.#preVote()', 'else this.#elect(false)')],
@@ -317,8 +318,8 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M80',
-    title: 'a process that was stopped for a while campaigns before it has read its mail',
-    why: 'What the leader sent meanwhile waits in the sockets; a stall becomes an election.',
+    title: 'a process that was stopped for a while campaigns before it has read its messages',
+    why: 'The messages of the leader from that time are still in the sockets, so a stall becomes an election.',
     layers: SIM_UNIT,
     tests: ['test/server/driver.test.ts'],
     edits: [
@@ -331,8 +332,8 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M641',
-    title: 'a stall that ends just after an election time-out is taken for none',
-    why: 'The same where the timer fires in time: a process goes on with timers before it reads. Our own.',
+    title: 'a stall that ends just after an election time-out is not noticed',
+    why: 'The same when the timer fires in time: a process continues with timers before it reads. Our own.',
     layers: SIM_UNIT,
     tests: ['test/server/driver.test.ts'],
     edits: [edit('src/server/driver.ts', 'if (mayElect || late', 'if (late')],
@@ -340,7 +341,7 @@ export const ELECTIONS: readonly Mutant[] = [
   {
     id: 'M643',
     title: 'a follower whose disk has no room answers as if the cluster had none',
-    why: 'Its clients take that for good: every third change fails, although any other node would take it. Our own.',
+    why: 'Its clients consider that final: every third change fails, although any other node would accept it. Our own.',
     layers: UNIT,
     tests: ['test/server/disk-space.test.ts'],
     edits: [
@@ -380,8 +381,8 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M346',
-    title: 'who has granted a pre-vote after its leader broke off waits as long as all others who have',
-    why: 'They campaign at the same moment where the first does not win, and two take turns to the millisecond.',
+    title: 'all replicas that granted a pre-vote after their leader broke off wait equally long',
+    why: 'They campaign at the same moment if the first does not win, and two of them do so again and again.',
     layers: UNIT,
     tests: ['test/raft/connections.test.ts'],
     edits: [edit(RAFT, 'failoverDelayMaxMs * (1 + this.#random())\n', 'failoverDelayMaxMs\n')],

@@ -13,7 +13,7 @@ export const HARNESS: readonly Mutant[] = [
   {
     id: 'K1',
     title: 'the checker leaves out a key',
-    why: 'What is wrong in it is never seen.',
+    why: 'An error in that key is never seen.',
     layers: UNIT,
     tests: CHECKER_TESTS,
     edits: [

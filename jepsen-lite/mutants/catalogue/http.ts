@@ -35,7 +35,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M803',
-    title: 'what is counted is what is left, not the whole range',
+    title: 'the count is that of the remaining rows, not of the whole range',
     why: 'The count of a range changes from page to page.',
     layers: UNIT,
     tests: RANGE_TESTS,
@@ -67,8 +67,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M807',
-    title: 'keys_only is not looked at in a stream',
-    why: 'Values nobody wanted.',
+    title: 'keys_only is ignored in a stream',
+    why: 'The client gets values that it did not request.',
     layers: UNIT,
     tests: RANGE_TESTS,
     edits: [
@@ -105,8 +105,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M810',
-    title: 'the scan of a stream whose reader has gone stays open',
-    why: 'LevelDB keeps old rows for ever.',
+    title: 'the scan of a stream whose client has gone stays open',
+    why: 'LevelDB keeps old rows without end.',
     layers: UNIT,
     tests: RANGE_TESTS,
     edits: [
@@ -137,8 +137,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M811',
-    title: 'the place of a range that has been read is not given back',
-    why: 'After 64 of them there are no more.',
+    title: 'the turn of a range that has been read is not given back',
+    why: 'After 64 of them there are no turns left.',
     layers: UNIT,
     tests: RANGE_TESTS,
     edits: [edit(RANGE, '        this.#open--\n', '')],
@@ -153,7 +153,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M813',
-    title: 'an answer whose client has gone is counted as waiting for ever',
+    title: 'an answer whose client has gone counts as waiting without end',
     why: 'After some of them every read is refused as overloaded.',
     layers: UNIT,
     tests: SLOW_TESTS,
@@ -167,8 +167,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M814',
-    title: 'what a client sends is taken for a sign that it reads',
-    why: 'One that sends a byte now and then keeps its answers in memory for ever.',
+    title: 'bytes that a client sends count as a sign that it reads',
+    why: 'A client that sends a byte now and then keeps its answers in memory without end.',
     layers: UNIT,
     tests: SLOW_TESTS,
     edits: [
@@ -181,8 +181,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M815',
-    title: 'a client that takes nothing is not cut',
-    why: 'Its answers stay in memory for ever.',
+    title: 'a client that takes no answers is not disconnected',
+    why: 'Its answers stay in memory without end.',
     layers: UNIT,
     tests: SLOW_TESTS,
     edits: [
@@ -209,8 +209,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M817',
-    title: 'a node that stops cuts clients that wait for their answers',
-    why: 'What was asked before is not answered.',
+    title: 'a node that stops disconnects clients that wait for their answers',
+    why: 'Earlier requests are not answered.',
     layers: UNIT,
     tests: SLOW_TESTS,
     edits: [edit(CONNECTIONS, "(this.#closing && owner.waitsFor() !== 'node')", 'this.#closing')],
@@ -218,14 +218,14 @@ export const HTTP_FRONT: readonly Mutant[] = [
   {
     id: 'M818',
     title: 'an answer leaves in one piece',
-    why: 'Nobody sees that a slow client takes some of it, and it is cut.',
+    why: 'The node does not see that a slow client takes parts of it, and disconnects the client.',
     layers: UNIT,
     tests: SLOW_TESTS,
     edits: [edit(OUTFLOW, 'PIECE_BYTES = 64 * 1024', 'PIECE_BYTES = 64 * 1024 * 1024')],
   },
   {
     id: 'M819',
-    title: 'answers that nobody takes have no bound',
+    title: 'answers that clients do not take have no limit',
     why: 'A few dozen clients that do not read end a node.',
     layers: UNIT,
     tests: SLOW_TESTS,
@@ -277,8 +277,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M823',
-    title: 'a connection whose client sends no more is given to node:http as it is',
-    why: 'What it has asked last is lost.',
+    title: 'a connection whose client sends no more is passed to node:http as it is',
+    why: 'Its last request is lost.',
     layers: UNIT,
     tests: LANE_TESTS,
     edits: [
@@ -287,16 +287,16 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M824',
-    title: 'what cannot be read is answered before what came before it',
-    why: 'The client takes it for the answer to another request.',
+    title: 'an unreadable request is answered before the earlier ones',
+    why: 'The client takes the answer for that of another request.',
     layers: UNIT,
     tests: LANE_TESTS,
     edits: [edit(HTTP_LANE, 'if (newest === undefined) this.end(refused)', 'this.end(refused)')],
   },
   {
     id: 'M825',
-    title: 'whoever reads a body is not told that it broke off',
-    why: 'The client waits for its timeout.',
+    title: 'the reader of a body is not told that the body was interrupted',
+    why: 'The client waits for its time-out.',
     layers: UNIT,
     tests: LANE_TESTS,
     edits: [
@@ -309,15 +309,15 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M826',
-    title: 'the timer of the fast lane takes every connection whose request is not whole',
-    why: 'Of many that send head and body apart, one after the other loses the lane for good.',
+    title: 'the timer of the fast lane moves every connection whose request is incomplete',
+    why: 'Connections of clients that send head and body separately all lose the lane permanently.',
     layers: UNIT,
     tests: LANE_TESTS,
     edits: [edit(FAST_LANE, '      if (since !== undefined && since > until) continue\n', '')],
   },
   {
     id: 'M827',
-    title: 'a body is asked for before anybody has looked at the head',
+    title: 'a body is requested before the head is checked',
     why: 'It is sent, and refused.',
     layers: UNIT,
     tests: API_TESTS,
@@ -339,16 +339,16 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M829',
-    title: 'max_staleness is ignored where a read is not stale',
-    why: 'The client believes in a bound that nobody looked at.',
+    title: 'max_staleness is ignored for a read that is not stale',
+    why: 'The client relies on a bound that was not checked.',
     layers: UNIT,
     tests: API_TESTS,
     edits: [edit(`${HTTP}/reading.ts`, "consistency !== 'stale'", "consistency === 'lease'")],
   },
   {
     id: 'M830',
-    title: 'the fast lane takes a body in chunks for none',
-    why: 'The body is read as the next request: one smuggled past the other lane.',
+    title: 'the fast lane ignores a chunked body',
+    why: 'The body is read as the next request: a request smuggled past the other lane.',
     layers: UNIT,
     tests: LANE_TESTS,
     edits: [edit(PLAIN, "new Set(['transfer-encoding', 'trailer',", "new Set(['trailer',")],
@@ -369,8 +369,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M833',
-    title: 'node:http takes no more than 2,000 fields',
-    why: 'Those behind are dropped in silence or refused, and the other lane takes them.',
+    title: 'node:http accepts no more than 2,000 header fields',
+    why: 'Later ones are dropped silently or refused, while the other lane accepts them.',
     layers: UNIT,
     tests: LANE_TESTS,
     edits: [edit(HTTP_LANE, 'this.server.maxHeadersCount = 0', 'this.server.maxHeadersCount = 2_000')],
@@ -401,8 +401,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M843',
-    title: 'a POST may come in any transfer coding that ends in chunks',
-    why: 'What is compressed is read as if it were not.',
+    title: 'a POST may have any transfer coding that ends in chunked',
+    why: 'A compressed body is read as if it were not compressed.',
     layers: UNIT,
     tests: API_TESTS,
     edits: [edit(`${HTTP}/app.ts`, 'return codingRefusal(headers)', 'return undefined')],
@@ -417,16 +417,16 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M845',
-    title: 'the fast lane has a limit of heads of its own, whatever is set',
-    why: 'A request is served or refused by the lane that it happens to come on.',
+    title: 'the fast lane has its own limit for heads, whatever is configured',
+    why: 'A request is served or refused depending on its lane.',
     layers: UNIT,
     tests: LANE_TESTS,
     edits: [edit(PLAIN, 'Math.min(HEAD_BYTES_MAX, headBytesMax)', 'HEAD_BYTES_MAX')],
   },
   {
     id: 'M841',
-    title: 'a body is refused for want of room before the request is looked at',
-    why: 'A request that can never be right is told to come again.',
+    title: 'a body is refused for lack of room before the request is checked',
+    why: 'A request that can never be valid is told to come again.',
     layers: UNIT,
     tests: LANE_TESTS,
     edits: [
@@ -439,8 +439,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M846',
-    title: 'an error of the listener is nobody’s',
-    why: 'One connection that cannot be accepted, for want of memory for example, ends the node.',
+    title: 'an error of the listener is not handled',
+    why: 'One connection that cannot be accepted, for example for lack of memory, ends the node.',
     layers: UNIT,
     tests: LOADING_TESTS,
     edits: [
@@ -463,8 +463,9 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M848',
-    title: 'a replacement is done as soon as the new replica is a member, whatever has become of the old one',
-    why: 'Somebody is told that a lost replica has been dropped, and it still counts for the quorum.',
+    title:
+      'a replacement is reported as done when the new replica is a member, even if the old one is not removed',
+    why: 'The operator is told that a lost replica has been removed, and it still counts for the quorum.',
     layers: UNIT,
     tests: API_TESTS,
     edits: [
@@ -486,15 +487,15 @@ export const HTTP_FRONT: readonly Mutant[] = [
   {
     id: 'M850',
     title: 'room for the record before is kept when the node fails in the middle of a PUT',
-    why: 'Each failure takes some of the room for answers for good, until everything is overloaded.',
+    why: 'Each failure permanently takes some of the room for answers, until every request is overloaded.',
     layers: UNIT,
     tests: KEY_TESTS,
     edits: [edit(KEYS, 'const put = answering(answer, () =>', 'const put = answering(respond, () =>')],
   },
   {
     id: 'M570',
-    title: 'a change of members is judged by what a node knows that may lag behind',
-    why: 'A node that is cut off says that a replica is a member which has been removed, or that none has a name which one has.',
+    title: 'the view of a lagging node decides about a change of members',
+    why: 'A node that is cut off says that a removed replica is a member, or that a name is free that is in use.',
     layers: UNIT,
     tests: API_TESTS,
     edits: [
@@ -507,8 +508,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M571',
-    title: 'what was sent behind an answer that ends its connection is done all the same',
-    why: 'A client takes it for not done, as it may, and sends it again: it is done twice.',
+    title: 'a request after an answer that ends its connection is executed all the same',
+    why: 'The client may assume that it was not executed, and sends it again: it is executed twice.',
     layers: UNIT,
     tests: LANE_TESTS,
     edits: [
@@ -541,24 +542,24 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M573',
-    title: 'a client may send bodies ahead of its answers without bound',
-    why: 'The bodies of a few such clients take all the room, and all others are told that the node is overloaded.',
+    title: 'a client may send bodies ahead of its answers without limit',
+    why: 'The bodies of a few such clients take all the memory, and all others are told that the node is overloaded.',
     layers: UNIT,
     tests: BODY_TESTS,
     edits: [edit(HTTP_LANE, ' || heldBytes > AHEAD_BYTES_MAX', '')],
   },
   {
     id: 'M574',
-    title: 'a body that nobody will ask for is kept',
-    why: 'It is in memory until its request is answered, and a client may send one for as long as that takes.',
+    title: 'a body that will not be read is kept',
+    why: 'It stays in memory until its request is answered, and a client may keep sending until then.',
     layers: UNIT,
     tests: BODY_TESTS,
     edits: [edit(`${HTTP}/server.ts`, '        body.drop()\n', '')],
   },
   {
     id: 'M575',
-    title: 'a node that stops closes connections at once, also with bytes in them that nobody has read',
-    why: 'The connection is reset, and the client loses what it has not taken of its answer.',
+    title: 'a node that stops closes connections at once, also with unread bytes in them',
+    why: 'The connection is reset, and the client loses the rest of its answer.',
     layers: UNIT,
     tests: SLOW_TESTS,
     edits: [
@@ -571,8 +572,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M576',
-    title: 'a connection goes on behind a request for another protocol',
-    why: 'The parser drops what came with its end: a request gets no answer, and the rest of a value is read as a request.',
+    title: 'a connection continues after a request for another protocol',
+    why: 'The parser drops what arrived with the end of the request: a request gets no answer, and the rest of a value is read as a request.',
     layers: UNIT,
     tests: LANE_TESTS,
     edits: [
@@ -602,7 +603,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   {
     id: 'M579',
     title: 'a slice that cannot be read keeps its turn',
-    why: 'After as many failures as there are turns no range is read any more.',
+    why: 'After as many failures as there are turns, no range is read any more.',
     layers: UNIT,
     tests: RANGE_TESTS,
     edits: [
@@ -617,7 +618,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   {
     id: 'M580',
     title: 'a node that stops ends idle connections at once',
-    why: 'Clients that have just had an answer, and ask again, get none, and do not know what became of a change.',
+    why: 'Clients that have just received an answer, and ask again, get no answer, and do not know the outcome of a change.',
     layers: UNIT,
     tests: LANE_TESTS,
     edits: [edit(`${HTTP}/server.ts`, 'const CLOSE_IDLE_MS = 50', 'const CLOSE_IDLE_MS = 1')],
@@ -639,7 +640,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   {
     id: 'M582',
     title: 'a stale read that waits for the turn of others has no time-out',
-    why: 'Where more is asked for than can be answered, its client hears nothing, and what nobody waits for any more is read all the same.',
+    why: 'Under overload its client gets no answer, and reads are done that no client waits for any more.',
     layers: UNIT,
     tests: ['test/server/reads.test.ts'],
     edits: [
@@ -652,16 +653,16 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M583',
-    title: 'a node that stops takes no connection that waits to be accepted',
-    why: 'Their clients have sent a request, get no answer, and do not know what became of a change.',
+    title: 'a node that stops closes connections that wait to be accepted',
+    why: 'Their clients have sent a request, get no answer, and do not know the outcome of a change.',
     layers: UNIT,
     tests: ['test/server/http/connections.int.test.ts'],
     edits: [edit(`${HTTP}/server.ts`, '    if (graceful) await this.#acceptWaiting()\n', '')],
   },
   {
     id: 'M584',
-    title: 'a node that stops ends a connection as soon as it looks and finds it idle',
-    why: 'Who has just had the end of a large answer, and asks again, gets none, and does not know what became of a change.',
+    title: 'a node that stops ends a connection as soon as it sees it idle',
+    why: 'A client that has just received the end of a large answer, and asks again, gets no answer, and does not know the outcome of a change.',
     layers: UNIT,
     tests: SLOW_TESTS,
     edits: [
@@ -670,16 +671,16 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M585',
-    title: 'a node that stops ends a connection behind an answer that did not say so',
-    why: 'Its client asks again, gets no answer, and does not know what became of a change.',
+    title: 'a node that stops ends a connection after an answer that did not announce it',
+    why: 'Its client asks again, gets no answer, and does not know the outcome of a change.',
     layers: UNIT,
     tests: SLOW_TESTS,
     edits: [edit(FAST_LANE, 'if (this.#isLast) this.end()', 'if (this.#options.isClosing()) this.end()')],
   },
   {
     id: 'M586',
-    title: 'how a node is doing is refused where too many answers wait for clients',
-    why: 'Whoever watches it takes it for dead, and starts it anew, because clients take nothing.',
+    title: 'the status of a node is refused when too many answers wait for clients',
+    why: 'A monitor considers the node dead, and restarts it, because clients do not take their answers.',
     layers: UNIT,
     tests: SLOW_TESTS,
     edits: [

@@ -28,14 +28,14 @@ const judge = (
 export const JUDGES: readonly Mutant[] = [
   judge(
     'K6',
-    'a write of unknown outcome explains what was seen before it began',
+    'a write of unknown outcome explains observations from before it began',
     'Reads from the future pass.',
     [SEARCH, 'return (this.#starts[optional] ?? 0) <= deadline ? optional : NONE', 'return optional'],
   ),
   judge(
     'K7',
-    'whatever changes nothing is placed at once, writes too',
-    'Later it would have wiped something out: right histories are called wrong.',
+    'any operation that changes nothing is placed at once, writes too',
+    'Later it would have overwritten something: correct histories are rejected.',
     [
       SEARCH,
       'const free = this.#steps.isObservation(step) && this.#steps.apply(this.#state, step) === this.#state',
@@ -44,14 +44,14 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K8',
-    'who saw a revision comes before the change that made it',
-    'Right histories are called wrong.',
+    'an observation of a revision comes before the change that made it',
+    'Correct histories are rejected.',
     [BY_REVISION, '2 * revision + (isObservation ? 1 : 0)', '2 * revision + (isObservation ? 0 : 1)'],
   ),
   judge(
     'K9',
-    'the model lets the revision of a change go back',
-    'A store that takes back what it told passes.',
+    'the model lets the revision of a change decrease',
+    'A store that takes back what it reported passes.',
     [
       BY_REVISION,
       'if (revision !== undefined && revision <= now.store) return undefined\n  const least',
@@ -60,14 +60,14 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K10',
-    'any later revision of a key will do',
-    'A read that names another revision than the write was told passes.',
+    'any later revision of a key is accepted',
+    'A read with another revision than the write reported passes.',
     [BY_REVISION, 'mod < least || mod > most', 'mod < least'],
   ),
   judge(
     'K11',
     'a compare-and-set may be refused although it held',
-    'Lost updates turned round: the store may refuse whatever it likes.',
+    'The reverse of a lost update: the store may refuse any request.',
     [
       BY_VALUE,
       'now !== op.from && (value === undefined || now === value) ? now : undefined',
@@ -76,7 +76,7 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K12',
-    'a delete of nothing is believed wherever it is',
+    'a delete that found nothing is accepted at any place',
     'A store that deletes nothing and says so passes.',
     [
       BY_VALUE,
@@ -94,14 +94,14 @@ export const JUDGES: readonly Mutant[] = [
       'calls.push({ ...call, endMs: event.time, end: Number.POSITIVE_INFINITY, outcome: outcomeOf(event) })',
     ],
   ),
-  judge('K14', 'an operation without an end is forgotten', 'What it wrote is then from nowhere.', [
+  judge('K14', 'an operation without an end is forgotten', 'The value that it wrote then has no origin.', [
     HISTORY,
     'for (const call of open.values()) {',
     'for (const call of [...open.values()].slice(0, 0)) {',
   ]),
   judge(
     'K15',
-    'each attempt under one token is a request of its own',
+    'each attempt with one token counts as a separate request',
     'A second effect is then explained by the second attempt.',
     [
       `${CHECKER}/partition.ts`,
@@ -111,15 +111,15 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K16',
-    'a page is taken for the whole list',
-    'What the next page shows is then missing: right servers are called wrong.',
+    'a page counts as the whole list',
+    'Rows of the next page then count as missing: correct servers are rejected.',
     [
       `${CHECKER}/lists.ts`,
       'more ?? (limit !== undefined && rows.length >= limit)',
       'more === undefined && limit !== undefined && rows.length >= limit',
     ],
   ),
-  judge('K17', 'what a list does not show is not looked at', 'A server that leaves out a row passes.', [
+  judge('K17', 'missing rows of a list are not checked', 'A server that leaves out a row passes.', [
     `${CHECKER}/revision-history.ts`,
     'if (!seen.has(key)) yield',
     'if (!seen.has(key) && base.at < 0) yield',
@@ -129,7 +129,7 @@ export const JUDGES: readonly Mutant[] = [
     'const messages = [...brokenRows(op, result), ...brokenCount(op, result, end, revisionHistory)]',
     'const messages = [...brokenCount(op, result, end, revisionHistory)]',
   ]),
-  judge('K19', 'a count is believed', 'A server that counts what it shows passes.', [
+  judge('K19', 'a count is not checked', 'A server that counts only the rows of the page passes.', [
     `${CHECKER}/lists.ts`,
     'const messages = [...brokenRows(op, result), ...brokenCount(op, result, end, revisionHistory)]',
     'const messages = [...brokenRows(op, result)]',
@@ -142,7 +142,7 @@ export const JUDGES: readonly Mutant[] = [
   judge(
     'K21',
     'revisions without a change are not reported',
-    'A write that failed and was made passes, as long as nobody reads it.',
+    'A write that failed and was made all the same passes, as long as no client reads it.',
     [
       `${CHECKER}/revision-accounting.ts`,
       'if (history.header.complete !== true) return []',
@@ -151,8 +151,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K22',
-    'what the nodes hold at the end is not read',
-    'An acknowledged write that is lost on every node passes, if nobody reads it.',
+    'the final content of the nodes is not read',
+    'An acknowledged write that is lost on every node passes, if no client reads it.',
     [
       `${CHECKER}/partition.ts`,
       'for (const call of finalReads(history, names)) add(call)',
@@ -161,7 +161,7 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K23',
-    'the age that an answer claims is not held against what had been told',
+    'the age that an answer claims is not compared with earlier answers',
     'A stale read without any bound passes.',
     [
       `${CHECKER}/reads.ts`,
@@ -169,7 +169,7 @@ export const JUDGES: readonly Mutant[] = [
       'if (known === undefined || known.revision > revision || known.revision <= revision) return []',
     ],
   ),
-  judge('K24', 'what is undecided passes', 'A search that gave up has shown nothing.', [
+  judge('K24', 'an undecided history passes', 'A search that gave up has shown nothing.', [
     `${CHECKER}/index.ts`,
     "undecided.length > 0 ? 'undecided' : 'ok'",
     "'ok'",
@@ -194,8 +194,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K27',
-    'a run does not ask whether what it tried ever worked',
-    'A server that is never able to serve a lease read passes.',
+    'a run does not check whether each operation ever succeeded',
+    'A server that can never serve a lease read passes.',
     [
       'jepsen-lite/local/run-stats.ts',
       'asked >= ASKED_MIN && answered < asked * ANSWERED_PART_MIN',
@@ -212,7 +212,7 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K29',
-    'the simulator believes what the log says of a request',
+    'the simulator trusts the log about the content of a request',
     'A codec that damages every value alike is never seen.',
     [
       'jepsen-lite/sim/model.ts',
@@ -223,8 +223,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K30',
-    'a refusal that contradicts itself has the text of one that does not',
-    'The search takes the one for the other: the first of them passes, and what is told of it makes the check fall over.',
+    'a refusal that contradicts itself has the same text as one that does not',
+    'The search treats them as equal: the first one passes, and reporting it makes the check crash.',
     [
       BY_VALUE,
       "observe('refused as there, where nothing was', () => undefined)",
@@ -256,7 +256,7 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K33',
-    'the simulator takes whoever never answers for dead',
+    'the simulator treats a node that never answers as dead',
     'A node that forgets its clients passes.',
     [
       'jepsen-lite/sim/clients.ts',
@@ -267,7 +267,7 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K34',
-    'the simulator believes what the log says of cluster time',
+    'the simulator trusts the log about cluster time',
     'A leader whose stamps stand still passes, and no token is ever forgotten.',
     [
       'jepsen-lite/sim/invariants.ts',
@@ -278,8 +278,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K35',
-    'of a simulator that fell over nobody asks in which schedule',
-    'It falls over without the mutant too, and every mutant counts as caught.',
+    'the schedule in which the simulator crashed is not reported',
+    'The simulator crashes without the mutant too, and every mutant counts as caught.',
     ['jepsen-lite/mutants/layers.ts', 'seed: underWay?.seed', 'seed: undefined'],
     ['test/jepsen-lite/mutants/harness-crash.int.test.ts'],
   ),
@@ -296,8 +296,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K37',
-    'the simulator takes a counter that is not there for one that is 0',
-    'A counter that is renamed, or becomes NaN, is watched no more.',
+    'the simulator treats a missing counter as 0',
+    'A counter that is renamed, or becomes NaN, is no longer checked.',
     [
       'jepsen-lite/sim/rest.ts',
       'if (underWay === undefined || isGivenBack(underWay, name, most)) names',
@@ -307,8 +307,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K38',
-    'the last reads of a run believe in a state hash that nobody told',
-    'Nodes that hold different states, and do not tell a hash, pass.',
+    'the last reads of a run accept a missing state hash',
+    'Nodes with different states that do not report a hash pass.',
     [
       'jepsen-lite/local/finals.ts',
       "typeof hash === 'string'\n",
@@ -337,7 +337,7 @@ export const JUDGES: readonly Mutant[] = [
   judge(
     'K41',
     'a compare-and-set that has only read counts as a write',
-    'A store that takes no write any more has come back.',
+    'A store that no longer accepts writes counts as recovered.',
     [
       'jepsen-lite/local/run-stats.ts',
       "CHANGES.has(open.f) && (open.f !== 'cas' || event.result.applied !== false)",
@@ -347,8 +347,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K42',
-    'the last read of a node goes on behind any key',
-    'What lies between is not read.',
+    'the last read of a node continues after any key',
+    'Keys in between are not read.',
     [
       'jepsen-lite/local/finals.ts',
       'next === rows.at(-1)?.key && (after === undefined || compareKeys(after, next) < 0)',
@@ -390,15 +390,15 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K47',
-    'what a cut held back comes behind what arrives at the moment in which it ends',
-    'No connection reorders: a right server is called wrong, and a wrong one is tried with what never happens.',
+    'frames that a cut held back come after those that arrive at the moment when it ends',
+    'No connection reorders: a correct server is rejected, and a wrong one is tested with impossible events.',
     ['jepsen-lite/sim/time.ts', 'this.#late.add(event)', 'this.#insert(event)'],
     NETWORK_TESTS,
   ),
   judge(
     'K48',
-    'a cut holds nothing back from a process that is stopped',
-    'What was held back before it stopped is overtaken.',
+    'a cut holds back nothing for a stopped process',
+    'Frames held back before the stop are overtaken.',
     [
       'jepsen-lite/sim/network.ts',
       'if (!this.isCut(other.process, process)) this.#given(event, end, this.#frameRead)',
@@ -408,15 +408,15 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K49',
-    'a process that is stopped is never taken for a silent one',
-    'Its peers wait for it for good, and nobody sees what they do when it is gone.',
+    'a stopped process never counts as silent',
+    'Its peers wait for it without end, and their behaviour after its loss is not tested.',
     ['jepsen-lite/sim/process.ts', '    this.#world.stopped(this)\n', ''],
     ['test/jepsen-lite/sim/harness.test.ts'],
   ),
   judge(
     'K50',
     'a put may be answered like a delete',
-    'A server that tells nothing of what it has written passes.',
+    'A server that reports nothing of what it has written passes.',
     ['jepsen-lite/local/perform.ts', "if (f !== 'del' && f !== 'release') {", "if (!('deleted' in body)) {"],
     ['test/jepsen-lite/local/perform.int.test.ts'],
   ),
@@ -433,8 +433,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K52',
-    'a run does not ask whether anything was changed or shown at all',
-    'A store that refuses whatever it would have to do, and answers the rest, passes.',
+    'a run does not check whether anything was changed or shown at all',
+    'A store that refuses all real work, and answers the rest, passes.',
     [
       'jepsen-lite/local/run-stats.ts',
       'asked >= ASKED_MIN && answered === 0)',
@@ -491,8 +491,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K58',
-    'what a large log held before is not looked at',
-    'Who fails often enough is not seen to fail.',
+    'the older part of a large log is not checked',
+    'A frequent failure is not seen.',
     [
       'jepsen-lite/local/node-logs.ts',
       'filter((path) => existsSync(path))',
@@ -502,22 +502,22 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K59',
-    'who is not listened to has passed',
+    'a command whose output is not read to its end reports success',
     'The mutants that are not caught come last.',
     ['jepsen-lite/main.ts', 'process.exit(process.exitCode ?? EXIT.failed)', 'process.exit()'],
     ['test/jepsen-lite/commands/flags.test.ts'],
   ),
   judge(
     'K60',
-    'what stale reads have shown says nothing of the age of others',
-    'A node that claims to be up to date, and is behind what another one shows, passes.',
+    'the content of stale reads does not affect the age of others',
+    'A node that claims to be up to date, and is behind what another one has shown, passes.',
     [`${CHECKER}/reads.ts`, '    .concat(stale)\n', ''],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
   ),
   judge(
     'K61',
-    'the version that a read or a list tells is believed',
-    'A store whose rows tell another version than its changes did passes.',
+    'the version in a read or a list is not checked',
+    'A store whose rows have another version than its changes reported passes.',
     [
       `${CHECKER}/revision-history.ts`,
       'made !== undefined && observation.version !== undefined && made !== observation.version',
@@ -527,8 +527,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K62',
-    'whether a change made its key or replaced it is not looked at',
-    'Where a request of unknown outcome may lie between, a condition that held says nothing of the version.',
+    'whether a change created its key or replaced it is not considered',
+    'If a request of unknown outcome may lie between, a condition that held says nothing about the version.',
     [
       `${CHECKER}/revision-history.ts`,
       "(met === 'nothing') === (told === 1)",
@@ -538,8 +538,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K63',
-    'who has sent no token may be answered as a repeat',
-    'The answer to another request passes for the own one, where both say the same.',
+    'a request without a token may be answered as a repeat',
+    'The answer to another request counts for this one, if both say the same.',
     [`${CHECKER}/idempotency.ts`, 'outcome.result.replayed !== true', 'outcome.result.replayed !== null'],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
   ),
@@ -552,8 +552,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K65',
-    'the simulator does not ask what a store counts',
-    'Bytes or tokens that are not given back are felt only where a limit is reached, long after.',
+    'the simulator does not check the counts of a store',
+    'Bytes or tokens that are not given back have an effect only when a limit is reached, much later.',
     [
       'jepsen-lite/sim/clients.ts',
       'storage === undefined || storage.applied.index !== model.index',
@@ -563,8 +563,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K66',
-    'the simulator does not listen to greetings',
-    'A replica that tells of a term before that is durable is taken, after a crash, for one that has lost it.',
+    'the simulator does not check greetings',
+    'A replica that reports a term before it is durable seems, after a crash, to have lost it.',
     [
       'jepsen-lite/sim/invariants.ts',
       '{ term }: { readonly term: number }): void {\n    if (term > durable.term)',

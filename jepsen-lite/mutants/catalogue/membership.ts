@@ -23,8 +23,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M343',
-    title: 'whom a new leader has not heard of yet, it takes for gone',
-    why: 'A change of voters right after an election is refused for good, because somebody "cannot be reached" who is there.',
+    title: 'a new leader treats replicas that it has not heard of yet as gone',
+    why: 'A change of voters right after an election is refused permanently, because a running replica "cannot be reached".',
     layers: UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -46,7 +46,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   {
     id: 'M66',
     title: 'within a joint configuration the new majority alone commits',
-    why: 'The old one can still elect somebody else.',
+    why: 'The old one can still elect another leader.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -145,8 +145,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M107',
-    title: 'a change that was rolled back stays noted',
-    why: 'It is taken for one that waits, and for one that is applied later.',
+    title: 'a truncated change stays recorded',
+    why: 'It counts as a change that waits, and as one that is applied later.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [edit(RAFT, '    this.#unappliedChanges.truncatedFrom(from)\n', '')],
@@ -167,8 +167,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M321',
-    title: 'followers turn away from a leader that was removed before it has handed over',
-    why: 'It is told to stop instead, and nobody leads until an election time-out has passed.',
+    title: 'followers disconnect from a removed leader before it has handed over',
+    why: 'It is told to stop, and there is no leader until an election time-out has passed.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -181,8 +181,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M430',
-    title: 'that a joint configuration is left is told and applied before it is durable',
-    why: 'A crash forgets it, and the only voter that is left waits for ever for the vote of one that was let go.',
+    title: 'the end of a joint configuration is told and applied before it is durable',
+    why: 'A crash forgets it, and the only remaining voter waits without end for the vote of the removed one.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -195,8 +195,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M431',
-    title: 'a leader that was removed ends although nobody that is left may know it',
-    why: 'Without its vote they cannot leave the joint configuration: the cluster has no leader for ever.',
+    title: 'a removed leader ends although perhaps no remaining voter knows of the removal',
+    why: 'Without its vote they cannot leave the joint configuration: the cluster never has a leader again.',
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -209,8 +209,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M432',
-    title: 'the removal of a leader is answered before the others know it',
-    why: 'Whoever asked takes the node away, and the others still need its vote.',
+    title: 'the removal of a leader is answered before the others know of it',
+    why: 'The operator deletes the node, and the others still need its vote.',
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -223,8 +223,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M433',
-    title: 'a candidate believes only those that refuse their vote what is committed',
-    why: 'Of the voters that are left, the one with the longest log waits for ever for the votes of those that were let go.',
+    title: 'a candidate learns of commits only from votes that are refused',
+    why: 'Of the remaining voters, the one with the longest log waits without end for the votes of the removed ones.',
     layers: UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -238,8 +238,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   {
     id: 'M434',
     title:
-      'whom a change lets go is told, and its removal answered, although the leader alone knows that the joint configuration is left',
-    why: 'With the leader lost, those that are left wait for ever for the vote of the one that was let go.',
+      'a removed replica is told, and its removal answered, while only the leader knows that the joint configuration is left',
+    why: 'If the leader is lost, the remaining voters wait without end for the vote of the removed one.',
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -248,8 +248,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M435',
-    title: 'who is let go hears of it before the others need it no more',
-    why: 'It ends, and whoever has asked it for its removal takes it away.',
+    title: 'a removed replica is told before the others no longer need it',
+    why: 'It ends, and the operator deletes it.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -262,8 +262,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M448',
-    title: 'who is let go hears of it while the leader has not applied it',
-    why: 'Its leader takes that back with the next message: the commit index that it tells falls.',
+    title: 'a removed replica is told while the leader has not applied the removal',
+    why: 'The next message of the leader takes that back: its commit index is lower.',
     layers: ['sim'],
     edits: [
       edit(
@@ -275,8 +275,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M470',
-    title: 'whoever knows of a removal tells the removed one to stop, whether or not the others may need it',
-    why: 'With those that know of it lost, a majority that does not waits for ever for the vote of the one that stopped.',
+    title: 'a node that knows of a removal tells the removed one to stop, even if the others may need it',
+    why: 'If the nodes that know of it are lost, a majority that does not know waits without end for the vote of the stopped one.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -303,8 +303,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M436',
-    title: 'a leader breaks off with whom it lets go while the others may need it',
-    why: 'That one calls again, and is told to stop.',
+    title: 'a leader disconnects from a removed replica while the others may need it',
+    why: 'The replica calls again, and is told to stop.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [

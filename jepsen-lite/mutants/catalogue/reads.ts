@@ -6,8 +6,8 @@ import { ASKED_READS, DRIVER_TESTS, edit, LEASES, RAFT, RAFT_TESTS, SIM, SIM_UNI
 export const READS: readonly Mutant[] = [
   {
     id: 'M34',
-    title: 'a leader answers reads without asking anybody',
-    why: 'One that was deposed and has not heard of it serves what is over (etcd and Consul, 2014).',
+    title: 'a leader answers reads without asking other replicas',
+    why: 'A leader that was deposed and does not know it serves old data (etcd and Consul, 2014).',
     layers: SIM,
     edits: [
       edit(
@@ -20,7 +20,7 @@ export const READS: readonly Mutant[] = [
   {
     id: 'M35',
     title: 'a new leader answers reads before it has committed anything',
-    why: 'It may not know of all that is committed (etcd 7331).',
+    why: 'It may not know everything that is committed (etcd 7331).',
     layers: SIM,
     edits: [
       edit(
@@ -143,16 +143,16 @@ export const READS: readonly Mutant[] = [
   },
   {
     id: 'M89',
-    title: 'an answer is vouched for by a round that began before it',
-    why: 'Somebody else may have led when the answer was given, so the state is older than is claimed. Our own, found by review.',
+    title: 'a round that began before an answer confirms it',
+    why: 'Another replica may have led when the answer was given, so the state is older than is claimed. Our own, found by review.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [edit(RAFT, 'const next = lead.rounds.newest + 1', 'const next = lead.rounds.newest')],
   },
   {
     id: 'M90',
-    title: 'the age of the state is proven before the state is there',
-    why: 'The bound is that of the commit index, not of what is applied.',
+    title: 'the age of the state is proven before the state is applied',
+    why: 'The bound belongs to the commit index, not to what is applied.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -165,8 +165,8 @@ export const READS: readonly Mutant[] = [
   },
   {
     id: 'M91',
-    title: 'leases that were switched off are trusted until that is applied',
-    why: 'Who has applied it earlier keeps no promise any more.',
+    title: 'leases that were switched off are trusted until the change is applied',
+    why: 'A replica that has applied it earlier no longer keeps the promise.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -179,8 +179,8 @@ export const READS: readonly Mutant[] = [
   },
   {
     id: 'M382',
-    title: 'what was confirmed to the process before is taken for a word to this one',
-    why: 'The clocks of both begin near zero, so its moments look like own ones. Our own, found by the simulator.',
+    title: 'a confirmation for the previous process counts for this one',
+    why: 'The clocks of both begin near zero, so its times look like own ones. Our own, found by the simulator.',
     layers: SIM_UNIT,
     tests: ['test/raft/freshness.test.ts'],
     edits: [
@@ -194,7 +194,7 @@ export const READS: readonly Mutant[] = [
   {
     id: 'M380',
     title: 'a lease that is made shorter is trusted as long as before until that is applied',
-    why: 'Who has applied it earlier promises less. Of two durations in one log the shorter one counts.',
+    why: 'A replica that has applied it earlier promises less. Of two durations in one log the shorter one counts.',
     layers: SIM_UNIT,
     tests: ['test/raft/leases.test.ts'],
     edits: [
@@ -221,8 +221,8 @@ export const READS: readonly Mutant[] = [
   },
   {
     id: 'M92',
-    title: 'whoever has voted for a lease may campaign against it',
-    why: 'The promise binds votes, but not the own candidacy.',
+    title: 'a replica that is bound by a lease may campaign against it',
+    why: 'The promise would bind its votes, but not its own campaign.',
     layers: SIM_UNIT,
     tests: [...RAFT_TESTS, ...DRIVER_TESTS],
     edits: [
@@ -236,7 +236,7 @@ export const READS: readonly Mutant[] = [
   {
     id: 'M330',
     title: 'read requests of two processes of one replica have equal ids',
-    why: 'An answer to the process before the restart, with an older index, is taken for one to the process after it.',
+    why: 'An answer to the process before the restart, with an older index, counts for the process after it.',
     layers: UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -269,8 +269,8 @@ export const READS: readonly Mutant[] = [
   },
   {
     id: 'M333',
-    title: 'the times that a process was told of count for the next process of its replica',
-    why: 'Its clock begins anew, so an old time may lie in its future: it takes its state to be fresh for as long.',
+    title: 'echoes of the times of a process count for the next process of its replica',
+    why: 'Its clock begins anew, so an old time may lie in its future: it considers its state fresh until then.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [

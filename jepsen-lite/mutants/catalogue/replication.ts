@@ -22,22 +22,22 @@ export const REPLICATION: readonly Mutant[] = [
   },
   {
     id: 'M18',
-    title: 'a new leader appends nothing of its own',
-    why: 'What it inherited is not committed, and reads wait, until somebody happens to write.',
+    title: 'a new leader appends no entry',
+    why: 'Entries of earlier terms are not committed, and reads wait, until a client writes.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [edit(RAFT, '    this.#appendOwn(lead, ENTRY_NOOP, new Uint8Array(0))\n', '')],
   },
   {
     id: 'M19',
-    title: 'an append cuts the log off without a conflict',
-    why: 'One that arrives late erases what was acknowledged since (willemt 37, RaftOS 26, CCF 5991).',
+    title: 'an append truncates the log without a conflict',
+    why: 'A late append deletes entries that were acknowledged since (willemt 37, RaftOS 26, CCF 5991).',
     layers: SIM,
     edits: [edit(RAFT, '        if (this.#log.matches(entry.index, entry.term)) continue\n', '')],
   },
   {
     id: 'M20',
-    title: 'committed entries are cut off, and nothing stops that',
+    title: 'committed entries are truncated, and nothing prevents that',
     why: 'As before, with neither the guard at the commit index nor the assertions behind it.',
     layers: SIM,
     edits: [
@@ -48,8 +48,8 @@ export const REPLICATION: readonly Mutant[] = [
   },
   {
     id: 'M21',
-    title: 'a follower commits up to its own end, not to what was just compared',
-    why: 'What lies behind may be of another leader (ScyllaDB 9965, WRaft 118.2, etcd raft 139).',
+    title: 'a follower commits up to the end of its log, not to the last compared entry',
+    why: 'The entries after that may be of another leader (ScyllaDB 9965, WRaft 118.2, etcd raft 139).',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -63,7 +63,7 @@ export const REPLICATION: readonly Mutant[] = [
   {
     id: 'M22',
     title: 'the commit index falls with an old message',
-    why: 'What was applied counts as uncommitted again (PySyncObj 166).',
+    why: 'Applied entries count as uncommitted again (PySyncObj 166).',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -89,7 +89,7 @@ export const REPLICATION: readonly Mutant[] = [
   },
   {
     id: 'M25',
-    title: 'a follower acknowledges all it has instead of what was compared',
+    title: 'a follower acknowledges its whole log instead of the compared part',
     why: 'The rest may be of another leader, and is counted (RaftOS 25, PySyncObj 167).',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -97,7 +97,7 @@ export const REPLICATION: readonly Mutant[] = [
   },
   {
     id: 'M26',
-    title: 'what is sent next begins with what was acknowledged',
+    title: 'the next index to send is the last acknowledged one',
     why: 'Every append repeats an entry; match < next is broken.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -118,8 +118,8 @@ export const REPLICATION: readonly Mutant[] = [
   },
   {
     id: 'M28',
-    title: 'an acknowledgement of an earlier term is taken for one of this term',
-    why: 'It speaks of entries that may have been replaced since.',
+    title: 'an acknowledgement of an earlier term counts in this term',
+    why: 'It is about entries that may have been replaced since.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -181,8 +181,8 @@ export const REPLICATION: readonly Mutant[] = [
   },
   {
     id: 'M46',
-    title: 'what is on the disk of the leader counts as committed',
-    why: 'Acknowledged on one disk, and gone with the next election.',
+    title: 'everything on the disk of the leader counts as committed',
+    why: 'It is acknowledged on one disk, and lost with the next election.',
     layers: SIM,
     edits: [
       edit(
@@ -234,7 +234,7 @@ export const REPLICATION: readonly Mutant[] = [
   },
   {
     id: 'M84',
-    title: 'what was acknowledged falls with an answer that arrives late',
+    title: 'a late answer lowers the acknowledged index',
     why: 'The leader forgets what it knows of a follower.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -245,7 +245,7 @@ export const REPLICATION: readonly Mutant[] = [
   {
     id: 'M85',
     title: 'a follower is told of a commit beyond what it holds',
-    why: 'Its log may differ there: it applies entries of a leader that was deposed. Our own, in an early version.',
+    why: 'Its log may differ there: it applies entries of a deposed leader. Our own, in an early version.',
     layers: SIM,
     edits: [
       edit(

@@ -26,8 +26,8 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M47',
-    title: 'whatever is applied at its index answers a proposal',
-    why: 'After a change of leadership that is the entry of somebody else.',
+    title: 'any entry applied at its index answers a proposal',
+    why: 'After a change of leadership that may be an entry of another client.',
     layers: SIM,
     edits: [
       edit(
@@ -39,7 +39,7 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M48',
-    title: 'a write that nobody has confirmed in time is answered as not written',
+    title: 'a write that no majority has confirmed in time is answered as not written',
     why: 'It may be committed later (an aborted read, as the etcd clients had it).',
     layers: SIM,
     edits: [
@@ -66,7 +66,7 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M50',
-    title: 'apply looks at the clock of its own machine',
+    title: 'apply uses the clock of its machine',
     why: 'Replicas drift apart.',
     layers: SIM,
     edits: [
@@ -80,7 +80,7 @@ export const REQUESTS: readonly Mutant[] = [
   {
     id: 'M51',
     title: 'a condition that fails raises the revision',
-    why: 'Something has changed that nobody has changed.',
+    why: 'The revision rises without a change.',
     layers: SIM,
     edits: [
       edit(
@@ -115,8 +115,8 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M94',
-    title: 'a proposal is given up while its own term still runs',
-    why: '"Not written" is said of what is in the log, and it is proposed once more.',
+    title: 'a proposal is given up while its term still runs',
+    why: 'The client is told "not written" about an entry in the log, and the request is proposed again.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -125,16 +125,16 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M95',
-    title: 'what was forgotten leaves no horizon',
-    why: 'A token of which nothing is known any more passes for a new one.',
+    title: 'forgetting outcomes does not raise the horizon',
+    why: 'A forgotten token is accepted as a new one.',
     layers: SIM_UNIT,
     tests: KV_TESTS,
     edits: [edit(TOKENS, '    horizon = row.revision\n', '')],
   },
   {
     id: 'M96',
-    title: 'a token answers another request than its own',
-    why: 'The second request is taken for a repetition, and is never executed.',
+    title: 'a token answers another request than the one it was used for',
+    why: 'The second request is treated as a repeat, and is never executed.',
     layers: SIM_UNIT,
     tests: KV_TESTS,
     edits: [
@@ -147,8 +147,8 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M97',
-    title: 'If-None-Match is not looked at when If-Match holds',
-    why: 'RFC 9110 §13.2.2 wants both.',
+    title: 'If-None-Match is ignored when If-Match holds',
+    why: 'RFC 9110 §13.2.2 requires both.',
     layers: UNIT,
     tests: KV_TESTS,
     edits: [
@@ -161,8 +161,8 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M98',
-    title: 'the limit on waiting proposals is none',
-    why: 'What cannot be committed piles up until the memory is full.',
+    title: 'waiting proposals have no limit',
+    why: 'Proposals that cannot be committed pile up until the memory is full.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -190,7 +190,7 @@ export const REQUESTS: readonly Mutant[] = [
   {
     id: 'M140',
     title: 'the log holds a damaged value',
-    why: 'Every replica stores the same wrong bytes and every read shows them: who replays the log alone finds nothing.',
+    why: 'Every replica stores the same wrong bytes and every read shows them. A check that only replays the log finds nothing.',
     layers: SIM,
     edits: [
       edit(
@@ -217,7 +217,7 @@ export const REQUESTS: readonly Mutant[] = [
   {
     id: 'M157',
     title: 'a change of settings raises no revision',
-    why: 'A late copy of an earlier change of settings cannot be told from a new one, and is made once more.',
+    why: 'A late copy of an earlier change of settings looks like a new one, and is made again.',
     layers: SIM_UNIT,
     tests: KV_TESTS,
     edits: [
@@ -231,7 +231,7 @@ export const REQUESTS: readonly Mutant[] = [
   {
     id: 'M158',
     title: 'every token in use since the horizon is refused',
-    why: 'While nothing changes, no client can send anything newer: none of them can write again.',
+    why: 'While nothing changes, clients have no newer revision: none of them can write again.',
     layers: SIM_UNIT,
     tests: KV_TESTS,
     edits: [
@@ -258,8 +258,8 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M172',
-    title: 'the cluster version is raised although nobody knows what a member knows',
-    why: 'A member that is away and too old stops at that entry when it is back.',
+    title: 'the cluster version is raised although the version of a member is unknown',
+    why: 'A member that is away and too old stops at that entry when it comes back.',
     layers: UNIT,
     tests: ['test/server/cluster-version.test.ts'],
     edits: [
@@ -272,8 +272,8 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M190',
-    title: 'the refusal of a since beyond the store is not remembered',
-    why: 'A late copy of the request is applied once the store has come that far, though "nothing was written" was said.',
+    title: "the refusal of a since beyond the store's revision is not remembered",
+    why: 'A late copy of the request is applied once the store has reached that revision, although "nothing was written" was answered.',
     layers: UNIT,
     tests: KV_TESTS,
     edits: [
@@ -286,8 +286,8 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M191',
-    title: 'the length of a key is cut to what has room',
-    why: 'A put of a longer key is one of another key, with the rest of it before the value.',
+    title: 'the length of a key is truncated to its field',
+    why: 'A put of a longer key becomes one of another key, with the rest of the key before the value.',
     layers: UNIT,
     tests: KV_TESTS,
     edits: [
@@ -300,8 +300,8 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M192',
-    title: 'an import believes what the system says of the size of a file',
-    why: 'What is more than that is left out without a word.',
+    title: 'an import relies on the reported size of a file',
+    why: 'Content beyond that size is left out without an error.',
     layers: UNIT,
     tests: ['test/cli/import-files.test.ts'],
     edits: [
@@ -322,8 +322,8 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M194',
-    title: 'what is not named of the leases is taken from a node that may lag behind',
-    why: 'Leases that were switched off are on again, though nobody asked for that.',
+    title: 'lease settings that are not named are taken from a node that may lag behind',
+    why: 'Leases that were switched off are on again without a request.',
     layers: UNIT,
     tests: SETTINGS_TESTS,
     edits: [
@@ -336,8 +336,8 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M195',
-    title: 'a file that is replaced may be read by everybody',
-    why: 'What was kept from others is shown to them.',
+    title: 'a file that is replaced becomes readable for all users',
+    why: 'Private content becomes visible to others.',
     layers: UNIT,
     tests: ['test/cli/files.int.test.ts'],
     edits: [
@@ -350,8 +350,8 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M196',
-    title: 'an import skips what is over the limits that one node tells',
-    why: 'A node that lags behind tells limits that were raised since: files that the cluster takes are left out.',
+    title: 'an import skips values above the limits that one node reports',
+    why: 'A node that lags behind reports limits that were raised since: files that the cluster accepts are left out.',
     layers: UNIT,
     tests: ['test/cli/files.int.test.ts'],
     edits: [
@@ -365,8 +365,8 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M197',
-    title: 'a learner that was started again at other addresses is taken for one that is there',
-    why: 'The cluster never reaches it, and nobody is told.',
+    title: 'a learner that was started again at other addresses counts as present',
+    why: 'The cluster never reaches it, and no message says so.',
     layers: UNIT,
     tests: SETTINGS_TESTS,
     edits: [edit(SETTINGS_ROUTE, 'there.peer === peer && there.url === url', 'there !== undefined')],

@@ -30,8 +30,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M486',
-    title: 'what was held back since enough is under way waits on when that is done',
-    why: 'Where nothing else is asked for it runs out of time.',
+    title: 'held-back proposals still wait when those under way are done',
+    why: 'Without other requests they time out.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -40,8 +40,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M487',
-    title: 'what was held back until its time ran out is kept',
-    why: 'Where the leader commits nothing for long, every frame of a node under load stays in its memory.',
+    title: 'held-back proposals are kept after their time has run out',
+    why: 'If the leader commits nothing for long, every frame of a node under load stays in its memory.',
     layers: UNIT,
     tests: ['test/server/proposals.test.ts'],
     edits: [
@@ -75,7 +75,7 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M303',
-    title: 'what was parked is not tried again when a leader is known',
+    title: 'parked requests are not tried again when a leader is known',
     why: 'Every write and read that came during an election fails at its deadline.',
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
@@ -86,8 +86,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M304',
-    title: 'what a leader hands over in vain stays handed over',
-    why: 'After one transfer that failed it refuses every write for the rest of the term.',
+    title: 'a failed hand-over stays open',
+    why: 'After one failed transfer the leader refuses every write for the rest of the term.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -103,16 +103,16 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M340',
-    title: 'a request to hand over that is refused ends all that are waited for',
-    why: 'Somebody is told that leadership stays while it moves as he asked.',
+    title: 'a refused request to hand over ends all waiting requests',
+    why: 'A caller is told that leadership stays while it moves as requested.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [edit(DRIVER, "if (outcome !== 'aborted') return", "if (outcome === 'done') return")],
   },
   {
     id: 'M341',
-    title: 'a request to hand over that replaces another is told that it was replaced',
-    why: 'It is refused for its own sake, and carried out.',
+    title: 'a request to hand over that replaces another is itself told that it was replaced',
+    why: 'It is refused because of itself, and carried out.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [edit(DRIVER, 'if (refuse !== asking) refuse(detail)', 'refuse(detail)')],
@@ -127,8 +127,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M344',
-    title: 'what is handed over for the second time goes before what is new, under a later seq',
-    why: 'The leader has heard of a later one, so all that is new is refused, and comes again a pause later.',
+    title: 'proposals that are tried again go before new ones, with a later seq',
+    why: 'The leader has received a later seq, so all new ones are refused, and come again a pause later.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -141,8 +141,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M345',
-    title: 'that replicas differed is told for ever',
-    why: 'An operator looks for what was mended long ago.',
+    title: 'a difference between replicas is reported forever',
+    why: 'An operator searches for a problem that ended long ago.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [edit(DRIVER, '        this.#hashError = undefined\n', '')],
@@ -171,9 +171,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M476',
-    title:
-      'a disk passes for one that stalls after an election time-out, however long it takes for all that is written',
-    why: 'Where all disks are slow each write makes the leader hand over, and nothing is committed.',
+    title: 'a disk counts as stalling after an election time-out, even if every write on it takes that long',
+    why: 'If all disks are slow, each write makes the leader hand over, and nothing is committed.',
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -186,16 +185,16 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M479',
-    title: 'a disk that was slow once, or stalled, may take twice as long as that',
-    why: 'After a minute without a write a leader waits for two before somebody else may lead.',
+    title: 'a disk that was slow or stalled once may take twice as long again',
+    why: 'After a minute without a write a leader waits for two minutes before another may lead.',
     layers: UNIT,
     tests: ['test/raft/elections.test.ts'],
     edits: [edit(RAFT, 'Math.min(2 * ms, SLOW_DISK_MAX * this.#timing.electionMaxMs)', '2 * ms')],
   },
   {
     id: 'M480',
-    title: 'what a disk takes for a write is what it took for the last one',
-    why: 'That one may have come to its end with another that was under way before it, and the next passes for a stall.',
+    title: 'the usual time of a disk is that of its last write',
+    why: 'That write may have ended together with an earlier one, and the next one counts as a stall.',
     layers: UNIT,
     tests: ['test/raft/hand-over.test.ts'],
     edits: [
@@ -208,8 +207,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M347',
-    title: 'a node whose disk stalls holds its answer to every heartbeat',
-    why: 'After hours they are more than a connection takes, and what is forwarded behind them is lost.',
+    title: 'a node whose disk stalls keeps its answer to every heartbeat',
+    why: 'After hours these are more than a connection accepts, and proposals forwarded after them are lost.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -222,8 +221,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M348',
-    title: 'a follower whose own term waits for a disk that stalls forwards what it is asked',
-    why: 'It leaves when the disk works again, and is written long after whoever asked has been told that nobody knows.',
+    title: 'a follower whose term is not durable because its disk stalls still forwards requests',
+    why: 'The message leaves when the disk works again, and the change is made long after its client was told that the outcome is unknown.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -244,24 +243,24 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M310',
-    title: 'a follower without room writes what it is sent',
-    why: 'The write fails for want of room, and the node ends: on equal disks all of them.',
+    title: 'a follower without room writes the entries that it receives',
+    why: 'The write fails for lack of space, and the node ends: with equal disks all of them do.',
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [edit(RAFT, "    if (this.#room === 'none' && !entries.every(isOfCore)) return\n", '')],
   },
   {
     id: 'M639',
-    title: 'a follower without room does not write what a leader begins its term with',
-    why: 'Where the disks of two of three are full nothing is read any more once somebody else leads. Our own.',
+    title: 'a follower without room does not write the first entry of a term',
+    why: 'If the disks of two of three are full, no reads are served after a change of leaders. Our own.',
     layers: SIM_UNIT,
     tests: ROOM_TESTS,
     edits: [edit(RAFT, '!entries.every(isOfCore)) return', 'entries.length > 0) return')],
   },
   {
     id: 'M642',
-    title: 'a leader without room hands over to who has not told it of room yet',
-    why: 'Where no disk has room leaders take turns for ever, some ten a second, each with writes to full disks. Our own.',
+    title: 'a leader without room hands over to a replica that has not reported its room',
+    why: 'If no disk has room, leadership moves without end, some ten times a second, each time with writes to full disks. Our own.',
     layers: SIM_UNIT,
     tests: ROOM_TESTS,
     edits: [edit(DISK_ROOM, 'hasToldRoom && rank(room)', 'rank(room)')],
@@ -276,7 +275,7 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M701',
-    title: 'a leader steps down for want of room elsewhere although nobody else could be elected',
+    title: 'a leader steps down because others lack room although no other could be elected',
     why: 'It is elected again, and again. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
@@ -284,8 +283,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M707',
-    title: 'a leader that waits for room counts on no votes of those that lack what is committed',
-    why: 'Where one disk was full before the others nothing is read until there is room, though its vote is all that another one needs. Our own.',
+    title: 'a leader that waits for room does not count on the votes of replicas that lack committed entries',
+    why: 'If one disk was full before the others, no reads are served until there is room, although its vote would be enough for another leader. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [
@@ -298,7 +297,7 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M708',
-    title: 'a leader that waits for room steps down although the next one could commit no more',
+    title: 'a leader that waits for room steps down although the next one could not commit more',
     why: 'It is elected again, and again. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
@@ -306,9 +305,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M568',
-    title:
-      'a leader that steps down for want of room elsewhere stands again while the others are bound to it',
-    why: 'With leases it stands first, and is elected again. Our own.',
+    title: 'a leader that steps down because others lack room campaigns again while they are bound to it',
+    why: 'With leases it campaigns first, and is elected again. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [
@@ -321,7 +319,7 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M709',
-    title: 'all that leases bind to a leader stand at the same moment',
+    title: 'all replicas that leases bind to a leader campaign at the same moment',
     why: 'Votes are split, and with leases longer than an election time-out each fail-over takes one more. Our own.',
     layers: UNIT,
     tests: ['test/raft/elections.test.ts'],
@@ -329,8 +327,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M702',
-    title: 'a leader counts on the room of who is silent',
-    why: 'With one full disk of three and another node down each change waits for its time to end, and its outcome is unknown. Our own.',
+    title: 'a leader counts on the reported room of silent replicas',
+    why: 'With one full disk of three and another node down, each change times out, and its outcome is unknown. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [
@@ -339,15 +337,15 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M712',
-    title: 'a leader counts on the little room of who needs a snapshot first',
-    why: 'Where another disk is full or another node down each delete waits for its time to end, and its outcome is unknown. Our own.',
+    title: 'a leader counts on the little room of a replica that needs a snapshot first',
+    why: 'With another disk full or another node down, each delete times out, and its outcome is unknown. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [edit(DISK_ROOM, '(isSilent || cannotCatchUp(follower, view.log))', 'isSilent')],
   },
   {
     id: 'M713',
-    title: 'a change of voters counts on one that has no room for what it lacks',
+    title: 'a change of voters counts on a replica that has no room for the entries it lacks',
     why: 'The joint configuration is never left, and nothing is written until there is room on that disk. Our own.',
     layers: UNIT,
     tests: ['test/server/disk-space.test.ts'],
@@ -369,8 +367,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M703',
-    title: 'a leader without any room hands over only to who has enough',
-    why: 'Deletes are refused that another leader could take, and the room that they would make is missing. Our own.',
+    title: 'a leader without any room hands over only to a replica with enough',
+    why: 'Deletes are refused that another leader could accept, and the space that they would free is missing. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [edit(DISK_ROOM, 'rank(room) > rank(view.room)', "room === 'enough'")],
@@ -385,8 +383,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M714',
-    title: 'a node with too little room for the snapshot that it needs passes on what it is asked',
-    why: 'It never learns what became of a change, and never has what a read needs: whoever asks it waits until the time is over. Our own.',
+    title: 'a node with too little room for the snapshot that it needs forwards requests',
+    why: 'It never learns the outcome of a change, and never has what a read needs: its clients wait until their time is over. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [
@@ -407,16 +405,17 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M705',
-    title: 'a read on a node without room waits until its time is over for what that does not write',
-    why: 'Whoever asked could have been served by another node. Our own.',
+    title:
+      'a read on a node without room waits until its time is over for an index that the node cannot write',
+    why: 'Another node could have served it. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [edit(READS, 'else if (this.#state.endsAt !== undefined) this', 'else if (!open) this')],
   },
   {
     id: 'M640',
-    title: 'a follower without room is sent nothing',
-    why: 'The same where it has said so before the leader knew where their logs meet. Our own.',
+    title: 'a follower without room gets no entries at all',
+    why: 'The same, if it reported this before the leader knew where their logs meet. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [
@@ -429,16 +428,16 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M495',
-    title: 'what a follower without room lacks is read for each change that the others take',
-    why: 'One full disk of three makes the leader read half a MiB of its log for each write, and throw it away. Our own.',
+    title: 'entries that a follower without room lacks are read for each change of the others',
+    why: 'One full disk of three makes the leader read half a MiB of its log for each write, for nothing. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [edit(RAFT, "    if (follower.room === 'none' && !force) return\n", '')],
   },
   {
     id: 'M311',
-    title: 'a leader looks at its own disk only',
-    why: 'What two of three cannot write ends without an outcome instead of a refusal.',
+    title: 'a leader considers only its own disk',
+    why: 'A change that two of three cannot write ends without an outcome instead of a refusal.',
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [
@@ -466,7 +465,7 @@ export const REST: readonly Mutant[] = [
   {
     id: 'M306',
     title: 'commits are not counted again when a configuration is applied',
-    why: 'What the new majority holds already waits for the next acknowledgement, which may never come.',
+    why: 'Entries that the new majority holds already wait for the next acknowledgement, which may never come.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [

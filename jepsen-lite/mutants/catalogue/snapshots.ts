@@ -29,8 +29,8 @@ export const SNAPSHOTS: readonly Mutant[] = [
   },
   {
     id: 'M55',
-    title: 'an install keeps whatever the log holds at that index',
-    why: 'It may be of another term: the log goes on behind an entry that was never committed (hashicorp 697).',
+    title: 'an install keeps the log, whatever it holds at that index',
+    why: 'The entry may be of another term: the log continues after an entry that was never committed (hashicorp 697).',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -58,7 +58,7 @@ export const SNAPSHOTS: readonly Mutant[] = [
   {
     id: 'M57',
     title: 'the log is compacted beyond what is applied',
-    why: 'Entries are gone that no state holds yet.',
+    why: 'Entries are gone that no state contains yet.',
     layers: SIM,
     edits: [
       edit(STORE, 'const to = asIndex(Math.min(compactTo, applied))', 'const to = asIndex(compactTo)'),
@@ -84,8 +84,8 @@ export const SNAPSHOTS: readonly Mutant[] = [
   },
   {
     id: 'M59',
-    title: 'a transfer goes on with the chunks of another snapshot',
-    why: 'Two states are mixed, or none is ever complete (NuRaft 118).',
+    title: 'a transfer continues with the chunks of another snapshot',
+    why: 'Two states are mixed, or no snapshot is ever complete (NuRaft 118).',
     layers: SIM_UNIT,
     tests: STORE_TESTS,
     edits: [edit(STAGED, 'if (known?.id === id && known.from === from) {', 'if (known?.from === from) {')],
@@ -135,8 +135,8 @@ export const SNAPSHOTS: readonly Mutant[] = [
   },
   {
     id: 'M101',
-    title: 'the filter of absent keys is not made anew for the rows of a snapshot',
-    why: 'Keys that the snapshot brought do not exist for those who change them.',
+    title: 'the filter of absent keys is not rebuilt for the rows of a snapshot',
+    why: 'Keys of the snapshot do not exist for later changes.',
     layers: SIM_UNIT,
     tests: STORE_TESTS,
     edits: [edit(STORE, '    this.#filter.readAll(staging.generation)\n', '')],
@@ -150,8 +150,8 @@ export const SNAPSHOTS: readonly Mutant[] = [
   },
   {
     id: 'M103',
-    title: 'a snapshot is taken for whole without a look at its rows',
-    why: 'A chunk that came twice or not at all becomes the state.',
+    title: 'a snapshot is accepted as complete without a check of its rows',
+    why: 'A chunk that arrived twice or not at all becomes part of the state.',
     layers: SIM_UNIT,
     tests: STORE_TESTS,
     edits: [

@@ -16,14 +16,14 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M16',
     title: 'batches are not synced',
-    why: 'What was acknowledged is gone with the power (NATS 2.12 syncs every two minutes).',
+    why: 'A loss of power loses acknowledged writes (NATS 2.12 syncs every two minutes).',
     layers: ['power'],
     edits: [edit('src/storage/level-engine.ts', '.write({ sync: true })', '.write({ sync: false })')],
   },
   {
     id: 'M31',
-    title: 'what was cut off the log stays on the disk',
-    why: 'It comes back with the next restart.',
+    title: 'truncated entries stay on the disk',
+    why: 'They come back with the next restart.',
     layers: SIM_UNIT,
     tests: PROPERTY_TESTS,
     edits: [
@@ -36,8 +36,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M32',
-    title: 'a hole in the log is passed over at the start',
-    why: 'LevelDB drops a record that it cannot read, and says nothing.',
+    title: 'a gap in the log is accepted at the start',
+    why: 'LevelDB drops a record that it cannot read, without an error.',
     layers: UNIT,
     tests: STORE_TESTS,
     edits: [
@@ -60,14 +60,14 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M73',
     title: 'a storage error is swallowed and the node goes on',
-    why: 'What failed counts as durable; after a sync that failed the kernel may call the lost pages clean.',
+    why: 'The failed write counts as durable; after a failed sync the kernel may report the lost pages as clean.',
     layers: SIM,
     edits: [edit(QUEUE, '      if (error !== undefined) this.#first.fail(error)\n', '      void error\n')],
   },
   {
     id: 'M74',
-    title: 'a full disk is taken for a slow one',
-    why: 'Acknowledged, and not stored.',
+    title: 'a full disk is treated as a slow one',
+    why: 'Writes are acknowledged and not stored.',
     layers: SIM,
     edits: [
       edit(
@@ -79,8 +79,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M75',
-    title: 'the checksum of a row is not looked at',
-    why: 'A flipped bit is served, and goes into whatever is made of it.',
+    title: 'the checksum of a row is not checked',
+    why: 'A flipped bit is served, and copied into everything that is derived from the row.',
     layers: SIM_UNIT,
     tests: STORE_TESTS,
     edits: [
@@ -93,8 +93,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M76',
-    title: 'a damaged record with whole ones behind it passes for a torn one',
-    why: 'All that follows is dropped, acknowledged or not.',
+    title: 'a damaged record with intact ones after it is treated as a torn one',
+    why: 'Everything after it is dropped, acknowledged or not.',
     layers: UNIT,
     tests: STORE_TESTS,
     edits: [
@@ -120,8 +120,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M108',
-    title: 'the node is not told of an error that is met in the background',
-    why: 'It goes on answering reads from a disk that is damaged. Our own, in an early version.',
+    title: 'the node is not told of an error in the background',
+    why: 'It continues to answer reads from a damaged disk. Our own, in an early version.',
     layers: SIM_UNIT,
     tests: [...STORE_TESTS, ...DRIVER_TESTS],
     edits: [edit('src/storage/first-error.ts', '      this.#told(this.#error)\n', '')],
@@ -143,7 +143,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M110',
     title: 'the filter of absent keys is not told of new rows',
-    why: 'They do not exist for the next change: creations are conditional on that. Our own, found by review.',
+    why: 'They do not exist for the next change; conditions on their absence hold. Our own, found by review.',
     layers: SIM_UNIT,
     tests: STORE_TESTS,
     edits: [edit(STORE, '    if (row.stored !== undefined) this.#filter.add(key)\n', '')],
@@ -176,8 +176,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M113',
-    title: 'the start counter does not rise',
-    why: 'An older process cannot be told from a newer one, nor its proposals.',
+    title: 'the boot counter does not rise',
+    why: 'An older process and its proposals cannot be told from a newer one.',
     layers: SIM,
     edits: [
       edit(
@@ -190,7 +190,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M114',
     title: 'a database that ends too early is opened',
-    why: 'The side file says how far it had come: acknowledged writes are missing.',
+    why: 'The side file has how far it had come: acknowledged writes are missing.',
     layers: UNIT,
     tests: STORE_TESTS,
     edits: [
@@ -203,8 +203,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M150',
-    title: 'a page takes a row behind the first one that does not fit',
-    why: 'The next page begins after it, so the one that did not fit is in none. Our own, found by use.',
+    title: 'a page takes a row after the first one that does not fit',
+    why: 'The next page begins after it, so the row that did not fit is in no page. Our own, found by use.',
     layers: SIM_UNIT,
     tests: PROPERTY_TESTS,
     edits: [
@@ -239,8 +239,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M153',
-    title: 'a page that is full of bytes says that nothing is left',
-    why: 'Whoever pages stops there.',
+    title: 'a page that is full by bytes says that there are no more rows',
+    why: 'A client that reads page by page stops there.',
     layers: SIM_UNIT,
     tests: PROPERTY_TESTS,
     edits: [edit(ROW_SCAN, ': [], page.isFull)', ': [], page.isFull && page.rowsWanted === 0)')],
@@ -248,7 +248,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M154',
     title: 'an older layer hides a newer one from pages',
-    why: 'A list tells a value that was overwritten before it was asked for.',
+    why: 'A list shows a value that was overwritten before the list was requested.',
     layers: SIM_UNIT,
     tests: PROPERTY_TESTS,
     edits: [
@@ -269,8 +269,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M159',
-    title: 'the head of a row shares its bytes with whatever takes its slot next',
-    why: 'An entry that asks for two rows is given one of them twice. Our own, found by review.',
+    title: 'the head of a row shares its bytes with the next row in its slot',
+    why: 'An entry that asks for two rows gets one of them twice. Our own, found by review.',
     layers: UNIT,
     tests: PROPERTY_TESTS,
     edits: [
@@ -312,7 +312,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M162',
     title: 'rows become durable before their entries',
-    why: 'A leader applies what others have stored; after a crash its rows are ahead of its log.',
+    why: 'A leader applies entries that only others have stored; after a crash its rows are ahead of its log.',
     layers: SIM_UNIT,
     tests: COMMIT_TESTS,
     edits: [
@@ -340,7 +340,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M164',
     title: 'a part of a write is stored with the newest commit index',
-    why: 'That counts on writes that are still to come, and may replace what lies there now. Our own, found by a property test.',
+    why: 'That index covers later writes, which may replace entries that the log holds now. Our own, found by a property test.',
     layers: SIM_UNIT,
     tests: COMMIT_TESTS,
     edits: [
@@ -353,15 +353,15 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M165',
-    title: 'the scrub does not follow what is changed behind it',
-    why: 'It ends healthy nodes.',
+    title: 'the scrub does not follow changes of rows that it has read',
+    why: 'It stops healthy nodes.',
     layers: SIM_UNIT,
     tests: SCRUB_TESTS,
     edits: [edit(SCRUB, '      if (after !== undefined) this.#found.add(after)\n', '')],
   },
   {
     id: 'M166',
-    title: 'the scrub forgets what is changed while it reads a slice',
+    title: 'the scrub forgets changes during the reading of a slice',
     why: 'The scan of the slice is older than the change.',
     layers: SIM_UNIT,
     tests: SCRUB_TESTS,
@@ -383,8 +383,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M168',
-    title: 'the scrub holds its scans',
-    why: 'LevelDB keeps whatever is overwritten meanwhile: the disk fills in a pass. Our own.',
+    title: 'the scrub keeps its scans open',
+    why: 'LevelDB keeps all overwritten data meanwhile, and the disk fills within a pass. Our own.',
     layers: UNIT,
     tests: SCRUB_TESTS,
     edits: [
@@ -393,24 +393,24 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M169',
-    title: 'the scrub goes on when a snapshot has replaced the rows',
-    why: 'What it has read is not what the state hash is about.',
+    title: 'the scrub continues when a snapshot has replaced the rows',
+    why: 'The rows that it has read are not those of the state hash.',
     layers: SIM_UNIT,
     tests: SCRUB_TESTS,
     edits: [edit(STORE, '    for (const watcher of this.#watchers) watcher.replaced()\n', '')],
   },
   {
     id: 'M170',
-    title: 'the scrub believes whatever sum it finds',
-    why: 'A row that is gone, or of an older time, is never found.',
+    title: 'the scrub accepts any sum',
+    why: 'A missing or outdated row is never found.',
     layers: UNIT,
     tests: SCRUB_TESTS,
     edits: [edit(SCRUB, 'if (found === expected) return', 'if (found >= 0n) return')],
   },
   {
     id: 'M173',
-    title: 'nobody is told of a batch that cannot be made',
-    why: 'A record that must be cut cannot be read, at the end of another batch: the process ends by an exception. Our own.',
+    title: 'a failure to make a batch is not reported',
+    why: 'A record that must be cut cannot be read, at the end of another batch: the process ends with an exception. Our own.',
     layers: UNIT,
     tests: COMMIT_TESTS,
     edits: [
@@ -423,8 +423,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M174',
-    title: 'a scan that is closed while it is read gives its page all the same',
-    why: 'Whoever has given it up is called with rows of a moment that is over.',
+    title: 'a scan that is closed during a read still returns its page',
+    why: 'Its caller has given it up, and gets rows of an earlier moment.',
     layers: UNIT,
     tests: STORE_TESTS,
     edits: [edit(ROW_SCAN, '    if (this.#isClosed) return closedError()\n', '')],
@@ -445,24 +445,24 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M176',
-    title: 'what a snapshot brings does not count as written',
-    why: 'It fills the disk between two looks at the free space, and the write that fails ends the node. Our own.',
+    title: 'the chunks of a snapshot do not count as written',
+    why: 'The snapshot fills the disk between two checks of the free space, and the failed write ends the node. Our own.',
     layers: UNIT,
     tests: ['test/server/disk-space.test.ts'],
     edits: [edit('src/server/driver.ts', '        this.#space.writes(chunk.length)\n', '')],
   },
   {
     id: 'M177',
-    title: 'an error that was met before anybody listened is told to nobody',
-    why: 'The node takes part with a storage that has failed, until it writes. Our own.',
+    title: 'an error from before the owner listened is not reported',
+    why: 'The node takes part with a failed storage until it writes. Our own.',
     layers: UNIT,
     tests: STORE_TESTS,
     edits: [edit('src/storage/first-error.ts', '    if (this.#error !== undefined) told(this.#error)\n', '')],
   },
   {
     id: 'M178',
-    title: 'a snapshot counts as whole although another one took its place meanwhile',
-    why: 'Whoever has it installed ends the node. Our own.',
+    title: 'a snapshot counts as complete although another one replaced it meanwhile',
+    why: 'Installing it ends the node. Our own.',
     layers: UNIT,
     tests: STORE_TESTS,
     edits: [
@@ -489,8 +489,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M680',
-    title: 'each thread knows only what it has open itself',
-    why: 'LevelDB refuses a worker the directory of another thread, but closes LOCK, and another process opens the directory beside the first. Our own.',
+    title: 'each thread knows only the databases that it has opened itself',
+    why: 'LevelDB refuses a worker the directory of another thread, but closes LOCK, and another process opens the directory too. Our own.',
     layers: UNIT,
     tests: ['test/storage/open.test.ts'],
     edits: [
@@ -503,16 +503,16 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M672',
-    title: 'an open LOCK passes for a locked one',
-    why: 'LevelDB lets its files be inherited: a process that the one before has started is refused for ever, though nobody has the lock. Our own.',
+    title: 'an open LOCK counts as a locked one',
+    why: "LevelDB's files are inherited: the directory is refused as long as a process started by the earlier one runs, although the lock is free. Our own.",
     layers: UNIT,
     tests: ['test/storage/open.test.ts'],
     edits: [edit('src/storage/open-files.ts', '/^lock:/m', '/^/m')],
   },
   {
     id: 'M180',
-    title: 'everything is compacted where no room is left for that',
-    why: 'LevelDB writes a table before it deletes others. When that fails it takes no write any more, and the node ends once there is room. Our own.',
+    title: 'everything is compacted without room for it',
+    why: 'LevelDB writes a table before it deletes others. When that fails it accepts no more writes, and the node ends when there is room again. Our own.',
     layers: UNIT,
     tests: ['test/server/disk-space.test.ts'],
     edits: [
@@ -525,8 +525,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M181',
-    title: 'a slice of the rows that nobody reads waits for a batch with room for it',
-    why: 'Under load none has it, and the disk fills with what is long replaced. Our own.',
+    title: 'a slice of unused rows waits for a batch with room for it',
+    why: 'Under load no batch has room, and the disk fills with replaced rows. Our own.',
     layers: UNIT,
     tests: ['test/storage/garbage.test.ts'],
     edits: [
@@ -558,8 +558,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M182',
-    title: 'a chunk is stored although its transfer was given up while it waited for its turn',
-    why: 'Its generation may be swept already. After a restart the transfer goes on, and what it installs has holes. Our own.',
+    title: 'a chunk is stored although its transfer was given up while the chunk waited',
+    why: 'Its generation may be deleted already. After a restart the transfer continues, and the installed state has holes. Our own.',
     layers: UNIT,
     tests: ['test/storage/garbage.test.ts'],
     edits: [
@@ -608,8 +608,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M550',
-    title: 'the record of a transfer given up stays while another one is about to begin',
-    why: 'Its rows are swept, and with them the note that it is dead. The next start takes it up again, and what it installs has holes. Our own.',
+    title: 'the record of an abandoned transfer stays while another one is about to begin',
+    why: 'Its rows are deleted, and with them the note that it is dead. The next start continues it, and the installed state has holes. Our own.',
     layers: UNIT,
     tests: ['test/storage/garbage.test.ts'],
     edits: [
@@ -622,8 +622,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M551',
-    title: 'the lock is given back before the directory says whose it is',
-    why: 'A process that formats it at the same moment takes the database for one that was interrupted, and deletes it. Our own.',
+    title: 'the lock is released before IDENTITY is written',
+    why: 'A process that formats the directory at the same moment considers the formatting interrupted, and deletes the database. Our own.',
     layers: UNIT,
     tests: ['test/storage/open.test.ts'],
     edits: [
@@ -641,8 +641,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M552',
-    title: 'a start takes the reserve of a node that runs',
-    why: 'It fails, and the other one has nothing to give back when somebody fills the disk. Our own.',
+    title: 'a start deletes the reserve file of a running node',
+    why: 'The start fails, and the running node has nothing to give back when the disk fills. Our own.',
     layers: UNIT,
     tests: ['test/server/disk-space.int.test.ts'],
     edits: [edit('src/server/start-node.ts', ' && !isInUse(options.dataDir)', '')],
@@ -665,7 +665,7 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M555',
-    title: 'the note of a write that failed is believed after a later batch',
+    title: 'the note of a failed write is used after a later batch',
     why: 'What is missing then may have been acknowledged. Our own.',
     layers: UNIT,
     tests: ['test/storage/counted.test.ts'],
@@ -687,24 +687,24 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M557',
-    title: 'nobody asks whether LevelDB has recovered every WAL',
-    why: 'It skips one that it cannot open, and deletes it: rows that were acknowledged are gone, and the next WAL hides that. Our own.',
+    title: 'nothing checks whether LevelDB has recovered every WAL',
+    why: 'LevelDB skips a WAL that it cannot open, and deletes it: acknowledged rows are gone, and the next WAL hides that. Our own.',
     layers: UNIT,
     tests: ['test/storage/leveldb-recovery.test.ts'],
     edits: [edit('src/storage/open.ts', '    assertRecovered(dir, extent.wals)\n', '')],
   },
   {
     id: 'M558',
-    title: 'an error that LevelDB ignored is no reason to look further',
-    why: 'It has opened the WAL, and dropped what it could not read of it. Our own.',
+    title: 'an error that LevelDB ignored is not checked further',
+    why: 'LevelDB has opened the WAL, and dropped the part that it could not read. Our own.',
     layers: UNIT,
     tests: ['test/storage/leveldb-recovery.test.ts'],
     edits: [edit('src/storage/leveldb-recovery.ts', 'ignored !== undefined || skipped', 'skipped')],
   },
   {
     id: 'M559',
-    title: 'a WAL that LevelDB has skipped and deleted stays deleted',
-    why: 'A process that is short of file descriptors for a moment loses what is in it. Our own.',
+    title: 'a WAL that LevelDB skipped and deleted stays deleted',
+    why: 'A process that is briefly short of file descriptors loses its content. Our own.',
     layers: UNIT,
     tests: ['test/storage/leveldb-recovery.test.ts'],
     edits: [
@@ -718,7 +718,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M490',
     title: 'a replica that was told of its lost state may be started again',
-    why: 'Those who knew may be gone by then: it votes and counts once more. Our own.',
+    why: 'The replicas that knew may be gone by then: it votes and counts again. Our own.',
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -739,8 +739,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M616',
-    title: 'a node opens its files relative to wherever the process is',
-    why: 'Once the application has changed its working directory, LevelDB writes what is acknowledged somewhere else. Our own.',
+    title: 'a node opens its files relative to the current directory of the process',
+    why: 'When the application changes its working directory, LevelDB writes acknowledged data somewhere else. Our own.',
     layers: UNIT,
     tests: ['test/embed/cluster.int.test.ts'],
     edits: [
@@ -753,8 +753,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M617',
-    title: 'whoever formats a directory does not look again before deleting what is there',
-    why: 'While names were made durable somebody else has begun: the files of a node that runs are deleted under it. Our own.',
+    title: 'a formatting does not check again before it deletes files',
+    why: 'While names were made durable, another process has begun: the files of a running node are deleted. Our own.',
     layers: UNIT,
     tests: ['test/storage/directory.test.ts'],
     edits: [
@@ -768,24 +768,24 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M618',
-    title: 'LOCK goes with what an interrupted formatting has left',
-    why: 'Who has locked it meanwhile and who makes a new one both have the lock. Our own.',
+    title: 'LOCK is deleted with the other files of an interrupted formatting',
+    why: 'A process that has locked the old file, and one that makes a new one, both have the lock. Our own.',
     layers: UNIT,
     tests: ['test/storage/directory.test.ts', 'test/storage/identity.test.ts'],
     edits: [edit('src/storage/identity.ts', " && name !== 'LOCK'", '')],
   },
   {
     id: 'M560',
-    title: 'a page counts although LevelDB has passed over something',
-    why: 'It cannot open a table for want of a file descriptor: the page has a hole, and the scrub calls healthy data damaged. Our own.',
+    title: 'a page counts although LevelDB has skipped something',
+    why: 'It cannot open a table because of a lack of file descriptors: the page has a hole, and the scrub calls intact data damaged. Our own.',
     layers: UNIT,
     tests: ['test/storage/faults.test.ts'],
     edits: [edit(ROW_SCAN, 'const error = this.#faultOf(unread)', 'const error = this.#faultOf(undefined)')],
   },
   {
     id: 'M660',
-    title: 'the row that did not fit into a page is in none',
-    why: 'A list that is read in slices misses a row at each seam.',
+    title: 'the row that did not fit into a page is in no page',
+    why: 'A list that is read in slices misses one row after each slice.',
     layers: SIM_UNIT,
     tests: PROPERTY_TESTS,
     edits: [
@@ -798,8 +798,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M661',
-    title: 'what was read beyond a page is forgotten',
-    why: 'A list that is read in slices misses what lies between two of them.',
+    title: 'rows that were read beyond the end of a page are forgotten',
+    why: 'A list that is read in slices misses the rows between two slices.',
     layers: SIM_UNIT,
     tests: PROPERTY_TESTS,
     edits: [
@@ -823,7 +823,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M675',
     title: 'rows that have become durable are kept in memory',
-    why: 'A node that writes grows for as long as it runs, and each read looks through all that it keeps.',
+    why: 'A node that writes grows as long as it runs, and each read searches all these rows.',
     layers: UNIT,
     tests: ['test/storage/overlay.prop.test.ts'],
     edits: [
@@ -844,7 +844,7 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M666',
-    title: 'a scan that takes long keeps the room of what is replaced although the disk is nearly full',
+    title: 'a long scan keeps the space of replaced data although the disk is nearly full',
     why: 'Compactions fill it, and the node ends.',
     layers: UNIT,
     tests: ['test/storage/level.test.ts', 'test/storage/memory.test.ts'],
@@ -867,23 +867,23 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M670',
     title: 'while LevelDB compacts everything, reads are ended although the disk has much room again',
-    why: 'Whoever reads many keys is told for minutes that the disk is nearly full, and no snapshot gets through. Our own.',
+    why: 'Clients that read many keys are told for minutes that the disk is nearly full, and no snapshot arrives. Our own.',
     layers: UNIT,
     tests: ['test/server/disk-space.test.ts'],
     edits: [edit('src/server/disk-space.ts', 'if (this.#isShort) this.#events', 'this.#events')],
   },
   {
     id: 'M671',
-    title: 'once begun, everything is compacted, however little room is left by then',
-    why: 'That takes minutes where there is much. Somebody else fills the disk meanwhile: LevelDB finds no room for a piece, and the node ends. Our own.',
+    title: 'a compaction of everything continues, however little room is left',
+    why: 'It takes minutes for much data. Another program fills the disk meanwhile: LevelDB finds no room for a piece, and the node ends. Our own.',
     layers: UNIT,
     tests: ['test/storage/level-engine.test.ts'],
     edits: [edit('src/storage/level-engine.ts', '!this.#isClosed && isRoom()', '!this.#isClosed')],
   },
   {
     id: 'M673',
-    title: 'what looks damaged once is damaged',
-    why: 'Whoever had it open may have ended just then: its owner is told to begin anew. Our own.',
+    title: 'files that look damaged once are refused',
+    why: 'The process that had them open may have ended just then: the operator is told to begin anew. Our own.',
     layers: UNIT,
     tests: ['test/storage/directory.test.ts'],
     edits: [
@@ -907,7 +907,7 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M674',
-    title: 'WALs that another start had recovered are put back behind what that has written',
+    title: 'WALs that another start had recovered are put back after what that start has written',
     why: 'It was killed before it noted its first write: no later start opens the directory. Our own.',
     layers: UNIT,
     tests: ['test/storage/leveldb-recovery.test.ts'],
@@ -935,16 +935,16 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M677',
-    title: 'a directory on a file system without locks is in use by another node',
-    why: 'LevelDB gives both errors the same code: somebody looks for a node that there is not. Our own.',
+    title: 'a directory on a file system without locks counts as in use by another node',
+    why: 'LevelDB gives both errors the same code: the operator looks for a node that does not exist. Our own.',
     layers: UNIT,
     tests: ['test/storage/leveldb-recovery.test.ts'],
     edits: [edit('src/storage/level-engine.ts', ' && !NO_LOCKS.test(causeOf(error).message)', '')],
   },
   {
     id: 'M678',
-    title: 'what an interrupted attempt to format has left is deleted without the lock',
-    why: 'One of another container has begun, which nobody sees: its files are deleted under it, and what comes of it is no node. Our own.',
+    title: 'the files of an interrupted formatting are deleted without the lock, from another container',
+    why: 'A process of another container has begun, unseen: its files are deleted, and the result is not a node. Our own.',
     layers: UNIT,
     tests: ['test/storage/directory.test.ts'],
     edits: [
@@ -957,8 +957,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M496',
-    title: 'what an interrupted attempt to format has left is deleted where the lock cannot be had',
-    why: 'Somebody else who is at work on it is not seen then: what comes of it is refused as damaged. Our own.',
+    title: 'the files of an interrupted formatting are deleted without the lock',
+    why: 'Another process that is formatting is not noticed then: the resulting directory is refused as damaged. Our own.',
     layers: UNIT,
     tests: ['test/storage/directory.test.ts'],
     edits: [
@@ -971,8 +971,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M497',
-    title: 'threads of one process that find an interrupted attempt to format all begin anew',
-    why: 'The lock of LevelDB is one for all of them: one deletes what another has begun. Our own.',
+    title: 'all threads of one process that find an interrupted formatting begin anew',
+    why: "They share LevelDB's lock: one deletes what another has begun. Our own.",
     layers: UNIT,
     tests: ['test/storage/directory.test.ts'],
     edits: [
@@ -981,8 +981,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M679',
-    title: 'a directory that is out of reach is absent',
-    why: 'The data of a node below a directory of another user: its owner is told to found a new cluster. Our own.',
+    title: 'an unreachable directory counts as missing',
+    why: 'The data of a node lies in a directory of another user: the operator is told to found a new cluster. Our own.',
     layers: UNIT,
     tests: ['test/storage/directory.test.ts'],
     edits: [
@@ -995,24 +995,24 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M681',
-    title: 'a mark that cannot be read is none',
-    why: 'What others know to be unfit votes again. Our own.',
+    title: 'an unreadable quarantine mark counts as none',
+    why: 'A replica that others know to be unfit votes again. Our own.',
     layers: UNIT,
     tests: ['test/storage/directory.test.ts'],
     edits: [edit('src/storage/quarantine.ts', "if (hasCode(error, 'ENOENT'))", 'if (!existsSync(path))')],
   },
   {
     id: 'M682',
-    title: 'how far WALs went that are lost is not noted',
-    why: 'After a power cut the side file is an old one: the next start goes on without what was acknowledged. Our own.',
+    title: 'how far lost WALs went is not noted',
+    why: 'After a power cut the side file may be an old one: the next start continues without acknowledged writes. Our own.',
     layers: UNIT,
     tests: ['test/storage/leveldb-recovery.test.ts'],
     edits: [edit('src/storage/open.ts', '    watermark.raise(heldTo)\n', '')],
   },
   {
     id: 'M683',
-    title: 'what fails behind IDENTITY is told as another node',
-    why: 'A full or failing disk: its owner looks for a node that there is not. Our own.',
+    title: 'a failure after IDENTITY is reported as another node',
+    why: 'The disk is full or failing: the operator looks for a node that does not exist. Our own.',
     layers: UNIT,
     tests: ['test/storage/directory.test.ts'],
     edits: [edit('src/storage/open.ts', ' && content.identity.replicaId !== identity.replicaId', '')],
@@ -1043,7 +1043,7 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M668',
-    title: 'a slice of the scrub that is read again counts what was changed meanwhile twice',
+    title: 'when the scrub reads a slice again, it counts the changes of the first attempt too',
     why: 'The scrub ends a healthy node.',
     layers: UNIT,
     tests: SCRUB_TESTS,
@@ -1052,7 +1052,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M561',
     title: 'a replica that has found damage in its data may be started again',
-    why: 'It serves what is damaged until it looks at all rows once more, hours later. Our own.',
+    why: 'It serves damaged data until it has read all rows again, hours later. Our own.',
     layers: UNIT,
     tests: ['test/server/driver.test.ts'],
     edits: [
@@ -1073,8 +1073,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M563',
-    title: 'the filter counts a step although LevelDB has passed over something',
-    why: 'It cannot open a table for want of a file descriptor: rows in it are taken for absent, and made anew. Our own.',
+    title: 'the filter counts a step although LevelDB has skipped something',
+    why: 'It cannot open a table because of a lack of file descriptors: its rows count as absent, and are created again. Our own.',
     layers: UNIT,
     tests: ['test/storage/row-filter.test.ts'],
     edits: [edit('src/storage/row-filter.ts', 'const fault = error ?? unread', 'const fault = error')],
@@ -1082,15 +1082,15 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M565',
     title: 'everything is compacted at once',
-    why: 'LevelDB takes several small tables together with all that lies between them a level below, as much as the whole database: a disk with little room is full, and the node ends. Our own.',
+    why: 'LevelDB takes several small tables together with everything between them a level below, which may be the whole database: a disk with little room is full, and the node ends. Our own.',
     layers: UNIT,
     tests: ['test/storage/level-engine.test.ts'],
     edits: [edit('src/storage/compaction.ts', 'if (bytes >= pieceBytes) return', 'if (bytes < 0) return')],
   },
   {
     id: 'M566',
-    title: 'a snapshot that is arriving may fill the reserve of the disk',
-    why: 'LevelDB compacts what has arrived, finds no room for that, and the node ends; and so after each start. Our own.',
+    title: 'an incoming snapshot may fill the reserve of the disk',
+    why: 'LevelDB compacts the received part, finds no room, and the node ends; and again after each start. Our own.',
     layers: UNIT,
     tests: ['test/server/disk-space.test.ts'],
     edits: [
@@ -1103,8 +1103,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M567',
-    title: 'what has come of a snapshot whose transfer broke off is kept on a disk that is short of room',
-    why: 'No snapshot is taken on there, so it is never whole: the room that it takes would be enough. Our own.',
+    title: 'the part of an interrupted snapshot is kept on a disk that is short of room',
+    why: 'No snapshot is accepted there, so it is never completed: its space would be enough. Our own.',
     layers: UNIT,
     tests: ['test/storage/transfers.test.ts'],
     edits: [edit(STORE, '    this.#staged.abandonIncomplete()\n', '')],

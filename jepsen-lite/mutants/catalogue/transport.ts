@@ -21,7 +21,7 @@ const PROCESSES = 'src/server/links/processes.ts'
 export const TRANSPORT: readonly Mutant[] = [
   {
     id: 'M71',
-    title: 'a frame is taken whatever its checksum',
+    title: 'a frame is accepted whatever its checksum',
     why: 'A bit that flipped on the way is replicated.',
     layers: UNIT,
     tests: ['test/server/tcp/codec.prop.test.ts', ...HANDSHAKE_TESTS],
@@ -31,8 +31,8 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M72',
-    title: 'an older process of a replica is heard',
-    why: 'It says what was true before the restart.',
+    title: 'messages of an older process of a replica are accepted',
+    why: 'They describe its state before the restart.',
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
     edits: [
@@ -45,8 +45,8 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M401',
-    title: 'a start counter that jumps far ahead is believed',
-    why: 'Whoever makes one up keeps the real replica from starting.',
+    title: 'a boot counter that jumps far ahead is accepted',
+    why: 'A made-up counter keeps the real replica from starting.',
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
     edits: [edit(PROCESSES, 'if (boot > (known?.boot ?? 0) + this.#bootJumpMax) {', 'if (boot < 0) {')],
@@ -54,22 +54,22 @@ export const TRANSPORT: readonly Mutant[] = [
   {
     id: 'M402',
     title: 'proposals are forwarded while the connection to the leader is broken',
-    why: 'They arrive before those that were lost with the connection, which the leader then takes for old ones: their clients wait in vain.',
+    why: 'They arrive before those that were lost with the connection, which the leader then treats as old: their clients wait in vain.',
     layers: SIM_UNIT,
     tests: CONNECTIONS_TESTS,
     edits: [edit(RAFT, 'leader === undefined || this.#peers.isDisconnected(leader)', 'leader === undefined')],
   },
   {
     id: 'M450',
-    title: 'what was forwarded is not forwarded again to a leader that was lost sight of and is heard again',
-    why: 'The connection had taken it along: its client waits until the term is over.',
+    title: 'forwarded proposals are not forwarded again to a leader that was lost and is heard again',
+    why: 'They were lost with the connection: their clients wait until the term is over.',
     layers: SIM_UNIT,
     tests: CONNECTIONS_TESTS,
     edits: [edit(RAFT, '      this.#sendForward(this.#outcomes.toForwardAgain(this.#term), from)\n', '')],
   },
   {
     id: 'M403',
-    title: 'the greeting pairs a durable term with the end of a log that is being cut off',
+    title: 'the greeting combines a durable term with the end of a log that is being truncated',
     why: 'A healthy replica is told that it has lost acknowledged entries, and stops.',
     layers: ['sim', 'unit'],
     tests: DRIVER_TESTS,
@@ -83,7 +83,7 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M404',
-    title: 'lost state is told on the first connection of a process only',
+    title: 'lost state is reported on the first connection of a process only',
     why: 'If that breaks first, a replica that has forgotten its vote takes part.',
     layers: UNIT,
     tests: CONNECTIONS_TESTS,
@@ -97,8 +97,8 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M710',
-    title: 'a process that has lost durable state is sent what its replica was sent',
-    why: 'With the commit index of a heartbeat it applies what its forgotten log holds there, before it is told to stop.',
+    title: 'a process that has lost durable state gets the messages for its replica',
+    why: 'With the commit index of a heartbeat it applies entries of its forgotten log before it is told to stop.',
     layers: UNIT,
     tests: CONNECTIONS_TESTS,
     edits: [
@@ -143,8 +143,8 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M408',
-    title: 'a call is made again once in the life of a process',
-    why: 'A peer that is away for longer is lost for good.',
+    title: 'a call is repeated only once in the life of a process',
+    why: 'A peer that is away for longer is lost permanently.',
     layers: SIM_UNIT,
     tests: LINKS_TESTS,
     edits: [
@@ -158,8 +158,8 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M409',
-    title: 'what a leader has refused it does not refuse again',
-    why: 'Where the answer was lost with the connection, the client waits in vain, and the room that its proposal takes is never given back.',
+    title: 'a leader does not refuse the same proposal again',
+    why: 'If the answer was lost with the connection, the client waits in vain, and the room of its proposal is never given back.',
     layers: SIM_UNIT,
     tests: CONNECTIONS_TESTS,
     edits: [
@@ -172,8 +172,8 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M410',
-    title: 'a peer is heard while our own connection to it is down',
-    why: 'What it asks is answered to nobody, and it never learns that.',
+    title: 'messages of a peer are accepted while our own connection to it is down',
+    why: 'Answers to its messages are lost, and it never learns that.',
     layers: SIM_UNIT,
     tests: LINKS_TESTS,
     edits: [
@@ -187,7 +187,7 @@ export const TRANSPORT: readonly Mutant[] = [
   {
     id: 'M115',
     title: 'a node of another cluster is admitted',
-    why: 'Two clusters mix, because somebody reused an address.',
+    why: 'Two clusters mix because an address was reused.',
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
     edits: [
@@ -201,7 +201,7 @@ export const TRANSPORT: readonly Mutant[] = [
   {
     id: 'M116',
     title: 'a replica that was removed is admitted',
-    why: 'It never learns of its removal, and knocks for ever.',
+    why: 'It never learns of its removal, and calls again and again.',
     layers: ['sim', 'unit'],
     tests: DRIVER_TESTS,
     edits: [
@@ -214,8 +214,8 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M415',
-    title: 'a peer that is reached slowly is taken for one that is silent',
-    why: 'The ping waits behind what was sent before. What was queued is lost, sent again, and lost again.',
+    title: 'a peer that is slow to reach is treated as silent',
+    why: 'The ping waits behind earlier messages. The queue is lost, sent again, and lost again.',
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
     edits: [
@@ -242,8 +242,8 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M418',
-    title: 'a node that lags decides whether a name is taken',
-    why: 'The name of a member that was removed is refused for good, and the node ends.',
+    title: 'a node that lags decides whether a name is in use',
+    why: 'The name of a removed member is refused permanently, and the node ends.',
     layers: UNIT,
     tests: JOIN_TESTS,
     edits: [
@@ -257,8 +257,8 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M620',
-    title: 'any refusal means that the name is taken, if a node that lagged had it',
-    why: 'The leader is busy with another change; the node takes that for good and ends.',
+    title: 'any refusal means that the name is in use, if a node that lagged had it',
+    why: 'The leader is busy with another change; the node considers that final and ends.',
     layers: UNIT,
     tests: JOIN_TESTS,
     edits: [
@@ -271,7 +271,7 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M621',
-    title: 'a joining replica asks itself, too',
+    title: 'a joining replica also asks itself',
     why: 'It knows no leader: every other try takes five seconds, and the log says that it may be cut off.',
     layers: UNIT,
     tests: JOIN_TESTS,
@@ -279,8 +279,8 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M419',
-    title: 'stop() of a node that is being ended otherwise returns at once',
-    why: 'Its directory is still locked when somebody starts it again.',
+    title: 'stop() of a node that is already ending returns at once',
+    why: 'Its directory is still locked when the node is started again.',
     layers: UNIT,
     tests: ['test/server/node-ending.int.test.ts'],
     edits: [
@@ -293,8 +293,8 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M420',
-    title: 'a snapshot is told as received after the links were closed',
-    why: 'Whoever closed them has given up what it would go into.',
+    title: 'a snapshot is reported as received after the links were closed',
+    why: 'The owner has already closed the storage for it.',
     layers: UNIT,
     tests: LINKS_TESTS,
     edits: [
@@ -316,7 +316,7 @@ export const TRANSPORT: readonly Mutant[] = [
   {
     id: 'M422',
     title: 'a connection to an older process is kept when the newer one calls',
-    why: 'After a loss of power nobody is left to close it: what is sent on it is lost until silence tells.',
+    why: 'After a loss of power nothing closes it: messages on it are lost until its silence is noticed.',
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
     edits: [edit(PEER, 'if (this.#answeredBy !== incarnation)', 'if (this.#answeredBy === 0n)')],
@@ -324,15 +324,15 @@ export const TRANSPORT: readonly Mutant[] = [
   {
     id: 'M423',
     title: 'an address with a null byte is dialled',
-    why: 'The call throws: a node that is told such an address of a member ends, at each start again.',
+    why: 'The call throws: a node that learns of a member with such an address ends, at each start again.',
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
     edits: [edit(WIRES, '([^\\]\\p{Cc}]+)', '([^\\]]+)')],
   },
   {
     id: 'M424',
-    title: 'a transfer that goes on is refused for the one that broke',
-    why: 'Where the receiver has not heard of the break, the follower waits until silence tells, and for another snapshot.',
+    title: 'a transfer that continues is refused because of the broken one',
+    why: 'If the receiver has not noticed the break, the follower waits until silence ends it, and for another snapshot.',
     layers: UNIT,
     tests: LINKS_TESTS,
     edits: [edit(RECEIVER, 'older.offer.term > offer.term', 'older.offer.term >= offer.term')],
@@ -340,7 +340,7 @@ export const TRANSPORT: readonly Mutant[] = [
   {
     id: 'M451',
     title: 'a connection on hold is never given up',
-    why: 'A replica that joins, cannot be called back and dies without a word is called for ever; places of callers stay taken while a node opens.',
+    why: 'A replica that joins, cannot be called back and dies without notice is called without end; places of callers stay taken while a node opens.',
     layers: UNIT,
     tests: ['test/server/tcp/link.int.test.ts'],
     edits: [
@@ -354,7 +354,7 @@ export const TRANSPORT: readonly Mutant[] = [
   {
     id: 'M460',
     title: 'a peer that is removed while it is being called is called again and again',
-    why: 'Its machine is deleted, and whoever comes to that address is called by a link that nobody knows of any more.',
+    why: 'Its machine is deleted, and a later machine at that address is called by a forgotten link.',
     layers: UNIT,
     tests: ['test/server/links/links.test.ts'],
     edits: [
