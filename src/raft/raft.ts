@@ -119,6 +119,8 @@ export class Raft {
 
   #role: Role = 'follower'
   #leader: ReplicaId | undefined
+  /** When that was last set. */
+  #leaderSince: MonotonicMs = 0
   #lead: Leadership | undefined
   /**
    * The newest applied entry that left a joint configuration has this index or a lower one. A majority of the voters
@@ -962,6 +964,7 @@ export class Raft {
   #setLeader(leader: ReplicaId | undefined): void {
     if (leader === this.#leader) return
     this.#leader = leader
+    this.#leaderSince = this.#now
     this.#refuseReads(this.#askedReads.endAll(), leader === undefined ? 'no-leader' : 'leadership-lost')
     if (leader !== undefined) this.#askedTransfer.leaderIs(leader, nameOf(this.#configuration, leader))
   }
@@ -1561,9 +1564,7 @@ export class Raft {
         const detail = `${this.#outcomes.size} proposals (${bytes} bytes) wait for the leader`
         this.#refuseProposal(seq, { reason: 'overloaded', detail })
       } else if (this.lacksRoom) {
-        // This node could not write the entry, so it would never learn the outcome. Another node may take the request,
-        // so this is not `storage-full`.
-        this.#refuseProposal(seq, { reason: 'overloaded', detail: 'the disk of this node is nearly full' })
+        this.#refuseProposal(seq, this.#whyNoRoomToForward())
       } else if (!this.#outcomes.mayForward(seq, this.#term)) {
         // The leader of this term has received this seq already, and accepts none twice.
         this.#refuseProposal(seq, { reason: 'not-leader' })
@@ -1573,6 +1574,15 @@ export class Raft {
       }
     }
     this.#sendForward(accepted, leader)
+  }
+
+  /** This node could not write the entry, so it would never learn the outcome. */
+  #whyNoRoomToForward(): Refusal {
+    // It takes some heartbeats to prove that this node follows a new leader. The proposal waits for that.
+    const isNewLeader = this.#now - this.#leaderSince <= this.#timing.electionMaxMs
+    if (this.#room === 'low' && isNewLeader) return { reason: 'no-leader' }
+    // Another node may take the request, so this is not `storage-full`.
+    return { reason: 'overloaded', detail: 'the disk of this node is nearly full' }
   }
 
   /** Each message is at most as large as an append. */

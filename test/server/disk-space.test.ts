@@ -17,7 +17,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { DiskRoom } from '../../src/raft/index.ts'
 import { DirectoryDisk, type Disk, DiskSpace } from '../../src/server/disk-space.ts'
-import { driverLimits } from '../../src/server/limits.ts'
+import { driverLimits, raftTiming } from '../../src/server/limits.ts'
 import { Promised, SimulatedCluster } from './simulated-cluster.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
@@ -205,6 +205,18 @@ test('no snapshot is taken on without room for it', () => {
   cluster.converge()
 })
 
+test('a node with little room passes on what waits for a leader as soon as it follows that one', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { follower } = cluster
+  follower.machine.space.fixed = LOW
+  cluster.advance(diskLookMs)
+  cluster.isolate(follower)
+  cluster.advance(2 * raftTiming.electionMaxMs)
+  const changes = [follower.put('k', 'v'), follower.remove('k')]
+  cluster.heal()
+  for (const done of changes) expect(settled(cluster, done).code).toBe('ok')
+})
+
 test('a node with too little room for the snapshot that it needs leaves nobody waiting: others can serve them', () => {
   const limits = { logTailEntries: 10, compactEntriesMin: 10, logBehindEntries: 20 }
   const cluster = SimulatedCluster.formed(3, { limits })
@@ -219,6 +231,7 @@ test('a node with too little room for the snapshot that it needs leaves nobody w
   cluster.advance(1000)
   follower.start()
   cluster.until(() => follower.driver?.leaderName !== undefined)
+  cluster.advance(raftTiming.electionMaxMs)
   const began = cluster.time.now
   expect(settled(cluster, follower.put('k', 'v')).code).toBe('overloaded')
   expect(settled(cluster, follower.read('k')).code).toBe('not_ready')

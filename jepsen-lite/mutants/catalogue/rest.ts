@@ -396,6 +396,15 @@ export const REST: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M498',
+    title:
+      'a node with little room refuses what waits for a leader before it can be proven to follow that one',
+    why: 'After each fail-over and partition it refuses changes that the cluster takes. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [edit(RAFT, "    if (this.#room === 'low' && isNewLeader) return { reason: 'no-leader' }\n", '')],
+  },
+  {
     id: 'M706',
     title: 'a read on a node without room waits until its time is over for a revision that does not come',
     why: 'The same. Our own.',
