@@ -4,6 +4,7 @@
 //   global-flags.ts          flags that every command takes, variables, and which endpoints to ask
 //   session.ts               a client for one command; explain.ts: errors in words, and their exit codes
 //   commands/                one module for each command;  output.ts, shapes.ts: tables and JSON
+//   completion/              what a Tab offers
 //   cluster/, node.ts        the local cluster and `kv node start`
 //
 // It is built on the client library and knows no more of the server than any other user of the HTTP API; only `kv node`

@@ -1,7 +1,7 @@
 // Everything that can be typed, in one place. What a command does is loaded when it runs: `kv get` should not pay for
 // `kv import`.
 
-import { Command, type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings'
+import { Argument, Command, type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings'
 import { endpointUrl } from '../client/address.ts'
 import { nearest } from '../client/nearest.ts'
 import { Failure } from '../local/failure.ts'
@@ -11,6 +11,7 @@ import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import { commandWithGlobalFlags, type GlobalFlags } from './global-flags.ts'
 import { TOPICS } from './help-topics.ts'
+import { write } from './output.ts'
 import { asCalled, PROGRAM } from './program-name.ts'
 
 const EXAMPLES = ['kv cluster start', 'kv put greeting hello', 'kv get greeting', 'kv ls', 'kv status']
@@ -48,8 +49,8 @@ export async function buildProgram(args: readonly string[]) {
   program.addCommand(await nodeCommand(args))
   program.commandsGroup('Help:')
   addHelp(program)
+  addCompletion(program, flags)
   adopt(program)
-  await addCompletion(program, args)
   program.addHelpText('after', `\nTopics: kv help ${Object.keys(TOPICS).join(' | ')}`)
   return program
 }
@@ -269,32 +270,34 @@ async function nodeCommand(args: readonly string[]): Promise<CommandUnknownOpts>
 }
 
 /** Rather once too often, as in `kv put cluster x`, than once too rarely. Completion wants to know everything. */
-const isMeant = (name: string, args: readonly string[]): boolean => args.includes(name) || isCompletion(args)
+const isMeant = (name: string, args: readonly string[]): boolean =>
+  args.includes(name) || args.includes('complete')
 
-const isCompletion = (args: readonly string[]): boolean =>
-  args.includes('completion') || args.includes('complete')
-
-/**
- * `completion SHELL` prints a script, which asks the hidden `complete` at each Tab. Last of all: it reads the commands
- * there are.
- */
-async function addCompletion(program: CommandUnknownOpts, args: readonly string[]): Promise<void> {
-  if (!isCompletion(args)) {
-    program.addCommand(new Command('completion').description('print a completion script').argument('<shell>'))
-    return
-  }
-  const { default: tab } = await import('@bomb.sh/tab/commander')
-  // One class under two declarations: with inferred option types, as here, and without, as the library wants it.
-  const { Command: Untyped } = await import('commander')
-  if (!(program instanceof Untyped)) throw new TypeError('two copies of commander are installed')
-  const completions = tab(program, { completionCommandName: 'completion' })
-  const printing = program.commands.find((command) => command.name() === 'completion')
-  if (printing !== undefined) withExamples(printing, ['source <(kv completion bash)', 'kv completion zsh'])
-  for (const command of completions.commands.values()) {
-    for (const [name, option] of completions.options) {
-      if (!command.options.has(name)) command.options.set(name, option)
-    }
-  }
+/** `completion SHELL` prints a script, which runs the hidden `complete` at each Tab. */
+function addCompletion(program: CommandUnknownOpts, flags: () => GlobalFlags): void {
+  program.addCommand(
+    withExamples(new Command('completion'), [
+      'source <(kv completion bash)',
+      'source <(kv completion zsh)',
+      'kv completion fish | source',
+    ])
+      .description('print a completion script')
+      .addArgument(new Argument('<shell>').choices(['bash', 'zsh', 'fish'] as const))
+      .action(async (shell) => {
+        const { script } = await import('./completion/scripts.ts')
+        await write(script(shell, PROGRAM))
+      }),
+  )
+  program.addCommand(
+    new Command('complete')
+      .argument('<form>')
+      .argument('[words...]')
+      .action(async (form, words) => {
+        const { complete } = await import('./completion/index.ts')
+        await complete(program, flags(), form, words)
+      }),
+    { hidden: true },
+  )
 }
 
 function addHelp(program: CommandUnknownOpts): void {

@@ -442,14 +442,3 @@ describe('where values of global flags come from', () => {
     expect(node.seen[0]?.timeoutMs).toBeGreaterThan(30_000)
   })
 })
-
-test.each(['bash', 'zsh', 'fish', 'powershell'])('completion %s prints a script', async (shell) => {
-  const ended = await kv(`completion ${shell}`)
-  expect(ended).toMatchObject({ code: 0, err: '' })
-  expect(ended.out).toMatch(/kv complete '?--'?/)
-})
-
-test('completion offers commands and flags', async () => {
-  expect((await kv('complete -- pu')).out).toContain('put\t')
-  expect((await kv('complete -- get k --cons')).out).toContain('--consistency')
-})

@@ -8,8 +8,8 @@ import { TOPICS } from '../../src/cli/help-topics.ts'
 import { buildProgram } from '../../src/cli/program.ts'
 
 const GOLDEN = join(import.meta.dirname, 'golden')
-/** Their help is the business of their own tests. */
-const ELSEWHERE = ['cluster', 'node']
+/** Tested elsewhere; `complete` is hidden. */
+const ELSEWHERE = ['cluster', 'node', 'complete']
 
 test('the help of every command', async () => {
   const program = await buildProgram([])

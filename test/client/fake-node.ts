@@ -323,7 +323,8 @@ export class FakeNode {
     const prefix = query.get('prefix') ?? ''
     const after = query.get('after')
     const withValues = query.get('keys_only') !== 'true'
-    const all = [...this.rows.keys()].filter((key) => key.startsWith(prefix)).sort()
+    const start = query.get('start') ?? ''
+    const all = [...this.rows.keys()].filter((key) => key.startsWith(prefix) && key >= start).sort()
     if (query.get('count_only') === 'true') {
       return { status: 200, body: { kvs: [], more: false, count: all.length, revision: this.revision } }
     }

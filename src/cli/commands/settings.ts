@@ -49,7 +49,7 @@ function checkOnce(assignments: readonly [name: string, value: unknown][]): void
 
 /** A name that the cluster does not know, or a switch set to a number, is a mistake of the command line. */
 function checkNames(assignments: readonly [name: string, value: unknown][], settings: Settings): void {
-  const known = new Map(flat(settings))
+  const known = new Map(settingsByName(settings))
   for (const [name, value] of assignments) {
     if (!known.has(name)) {
       const near = nearest(name, [...known.keys()])
@@ -74,7 +74,7 @@ function nested(assignments: readonly [name: string, value: unknown][]): Setting
   return settings
 }
 
-function flat(settings: Settings): [name: string, value: unknown][] {
+export function settingsByName(settings: Settings): [name: string, value: unknown][] {
   return Object.entries(settings).flatMap(([name, value]) => {
     if (!isObject(value)) return [[name, value]]
     return Object.entries(value).map(([field, inner]): [string, unknown] => [
@@ -97,6 +97,6 @@ async function print({ format }: Session, settings: Settings): Promise<void> {
     ],
     format === 'table',
   )
-  for (const entry of flat(settings)) await table.add(entry)
+  for (const entry of settingsByName(settings)) await table.add(entry)
   await table.end()
 }

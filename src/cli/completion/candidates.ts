@@ -1,0 +1,121 @@
+// What can stand at the cursor: commands, flags, or the values of an argument or a flag.
+
+import type { CommandUnknownOpts } from '@commander-js/extra-typings'
+import { commandWithGlobalFlags, type GlobalFlags } from '../global-flags.ts'
+import { type Candidate, type Completion, valuesOf } from './values.ts'
+
+type Option = CommandUnknownOpts['options'][number]
+
+/** `words`: those between the name of the program and the word at the cursor. */
+export async function candidatesFor(
+  program: CommandUnknownOpts,
+  flags: GlobalFlags,
+  words: readonly string[],
+  current: string,
+): Promise<Completion> {
+  const typed = readWords(program, words)
+  const context = {
+    commands: commandsOf(program),
+    typed: typed.values,
+    flags: { ...flags, ...globalFlagsIn(typed.values) },
+  }
+  const valuesFor = async (name: string, text: string, before = ''): Promise<Completion> => {
+    const completion = await valuesOf(name, text, context)
+    const candidates = completion.candidates
+      .filter(({ value }) => value.startsWith(text))
+      .map((candidate) => ({ ...candidate, value: before + candidate.value }))
+    return { ...completion, candidates }
+  }
+  if (typed.pending !== undefined) return valuesFor(typed.pending.long ?? '', current)
+  if (!typed.onlyArguments && current.startsWith('-')) {
+    const equals = current.indexOf('=')
+    if (equals > 0)
+      return valuesFor(current.slice(0, equals), current.slice(equals + 1), current.slice(0, equals + 1))
+    return { candidates: flagsOf(typed.command).filter(({ value }) => value.startsWith(current)) }
+  }
+  if (typed.arguments.length === 0 && typed.command.commands.length > 0) {
+    const candidates = commandsOf(typed.command).filter(({ value }) => value.startsWith(current))
+    return { candidates }
+  }
+  const declared = typed.command.registeredArguments
+  const argument = declared[typed.arguments.length] ?? declared.findLast(({ variadic }) => variadic)
+  if (argument === undefined) return { candidates: [] }
+  return valuesFor(`${pathOf(typed.command)} ${argument.name()}`, current)
+}
+
+/** Without the name of the program: `cluster kill`. */
+function pathOf(command: CommandUnknownOpts): string {
+  if (command.parent === null) return ''
+  return `${pathOf(command.parent)} ${command.name()}`.trim()
+}
+
+const commandsOf = (command: CommandUnknownOpts): Candidate[] =>
+  command
+    .createHelp()
+    .visibleCommands(command)
+    .map((child) => ({ value: child.name(), description: child.description() }))
+
+function flagsOf(command: CommandUnknownOpts): Candidate[] {
+  return allOptions(command).flatMap(({ long, description }) =>
+    long === undefined ? [] : [{ value: long, description }],
+  )
+}
+
+function allOptions(command: CommandUnknownOpts): Option[] {
+  const help = command.createHelp()
+  const inherited: Option[] = []
+  for (let above = command.parent; above !== null; above = above.parent)
+    inherited.push(...help.visibleOptions(above))
+  const own = help.visibleOptions(command)
+  return [...own, ...inherited.filter(({ long }) => own.every((option) => option.long !== long))]
+}
+
+interface Typed {
+  readonly command: CommandUnknownOpts
+  readonly arguments: readonly string[]
+  /** The values of flags, by their long names. */
+  readonly values: ReadonlyMap<string, string>
+  /** The flag whose value stands at the cursor. */
+  readonly pending: Option | undefined
+  /** Behind `--`. */
+  readonly onlyArguments: boolean
+}
+
+function readWords(program: CommandUnknownOpts, words: readonly string[]): Typed {
+  let command = program
+  const positional: string[] = []
+  const values = new Map<string, string>()
+  let pending: Option | undefined
+  let onlyArguments = false
+  for (const word of words) {
+    const option = onlyArguments ? undefined : optionIn(command, word)
+    const child = command.commands.find((candidate) => candidate.name() === word)
+    if (pending !== undefined) {
+      values.set(pending.long ?? '', word)
+      pending = undefined
+    } else if (option !== undefined) {
+      const equals = word.indexOf('=')
+      if (equals > 0) values.set(option.long ?? '', word.slice(equals + 1))
+      else if (option.required || option.optional) pending = option
+    } else if (!onlyArguments && word === '--') onlyArguments = true
+    else if (child !== undefined && positional.length === 0) command = child
+    else if (onlyArguments || word === '-' || !word.startsWith('-')) positional.push(word)
+  }
+  return { command, arguments: positional, values, pending, onlyArguments }
+}
+
+function optionIn(command: CommandUnknownOpts, word: string): Option | undefined {
+  const [name] = word.split('=', 1)
+  return allOptions(command).find(({ long, short }) => name === long || name === short)
+}
+
+/** Those that say which cluster is asked. */
+function globalFlagsIn(values: ReadonlyMap<string, string>): Partial<GlobalFlags> {
+  const endpoints = values.get('--endpoints')
+  if (endpoints === undefined) return {}
+  const parsed = commandWithGlobalFlags('kv')
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .parse(['--endpoints', endpoints], { from: 'user' })
+  return parsed.opts()
+}

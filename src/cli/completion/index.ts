@@ -1,0 +1,56 @@
+// Completion in shells. `kv completion SHELL` prints a script for the shell (scripts.ts). At each Tab the script runs
+// the hidden command `kv complete`, which prints what can stand at the cursor (candidates.ts): commands, flags, and
+// values (values.ts: keys, node names, settings, topics). The line as it was typed is only ever passed as an argument:
+// no shell evaluates it a second time.
+//
+// `kv complete words -- WORD… CURRENT` is for shells that split the line into words themselves (zsh, fish). `kv
+// complete bash -- LINE BREAKS` is for bash, which does not tell its functions the words: bash-line.ts splits the line.
+//
+// A line of the answer is `=CANDIDATE`, for zsh and fish with a tab and a description, or a directive: `:files` and
+// `:directories` (the shell completes paths itself), `:nospace` (no candidate ends its word).
+
+import type { CommandUnknownOpts } from '@commander-js/extra-typings'
+import type { GlobalFlags } from '../global-flags.ts'
+import { writeLine } from '../output.ts'
+import { readBashLine } from './bash-line.ts'
+import { candidatesFor } from './candidates.ts'
+import type { Candidate, Completion } from './values.ts'
+
+export async function complete(
+  program: CommandUnknownOpts,
+  flags: GlobalFlags,
+  form: string,
+  words: readonly string[],
+): Promise<void> {
+  try {
+    for (const line of await linesFor(program, flags, form, words)) await writeLine(line)
+  } catch {
+    // A cluster that does not answer, a mistake in the line: there is nothing to offer, and a prompt is no place for
+    // errors.
+  }
+}
+
+async function linesFor(
+  program: CommandUnknownOpts,
+  flags: GlobalFlags,
+  form: string,
+  args: readonly string[],
+): Promise<string[]> {
+  if (form === 'bash') {
+    const [line = '', breaks = ''] = args
+    const typed = readBashLine(line, breaks)
+    const completion = await candidatesFor(program, flags, typed.words.slice(1), typed.current)
+    return linesOf(completion, ({ value }) => typed.quoted(value))
+  }
+  const completion = await candidatesFor(program, flags, args.slice(0, -1), args.at(-1) ?? '')
+  return linesOf(completion, ({ value, description }) =>
+    description === undefined ? value : `${value}\t${description}`,
+  )
+}
+
+function linesOf({ candidates, paths }: Completion, textOf: (candidate: Candidate) => string): string[] {
+  const lines = candidates.map((candidate) => `=${textOf(candidate)}`)
+  if (candidates.length > 0 && candidates.every(({ goesOn }) => goesOn)) lines.unshift(':nospace')
+  if (paths !== undefined) lines.unshift(`:${paths}`)
+  return lines
+}

@@ -1,0 +1,193 @@
+// The values that an argument or a flag can have. Some are asked of the cluster, for a short time only: somebody waits
+// for the prompt.
+
+import { readdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { Client } from '../../client/index.ts'
+import { DEFAULT_DATA, readClusterFile } from '../../local/cluster-file.ts'
+import { settingsByName } from '../commands/settings.ts'
+import { chooseEndpoints, FORMATS, type GlobalFlags } from '../global-flags.ts'
+import { TOPICS } from '../help-topics.ts'
+import { printable } from '../output.ts'
+import { SHELLS } from './scripts.ts'
+
+export interface Candidate {
+  readonly value: string
+  readonly description?: string | undefined
+  /** More follows in the same word: no space after it. */
+  readonly goesOn?: boolean
+}
+
+export interface Completion {
+  readonly candidates: readonly Candidate[]
+  /** The shell completes paths itself. */
+  readonly paths?: 'files' | 'directories' | undefined
+}
+
+/** How long one question to the cluster may take. */
+const TIMEOUT_MS = 500
+/** Candidates beyond this number help nobody who looks at them. */
+const KEYS_MAX = 200
+const KEYS_A_QUESTION = 100
+
+interface Context {
+  /** Those of the program. */
+  readonly commands: readonly Candidate[]
+  /** Values of flags on the line, by long name. */
+  readonly typed: ReadonlyMap<string, string>
+  readonly flags: GlobalFlags
+}
+
+type Source = (text: string, context: Context) => Promise<Completion> | Completion
+
+const oneOf =
+  (values: readonly string[]): Source =>
+  () => ({ candidates: values.map((value) => ({ value })) })
+
+const files: Source = () => ({ candidates: [], paths: 'files' })
+const directories: Source = () => ({ candidates: [], paths: 'directories' })
+
+/** By command and argument, or by flag. */
+const SOURCES: Readonly<Record<string, Source>> = {
+  'get key': keys,
+  'put key': keys,
+  'put value': fileBehindAt,
+  'del key': keys,
+  'ls prefix': keys,
+  'export prefix': keys,
+  'import source': files,
+  'leader transfer node': members,
+  'member remove name': members,
+  'member replace name': members,
+  'settings set name=value': settings,
+  'cluster kill node': localNodes,
+  'cluster pause node': localNodes,
+  'cluster resume node': localNodes,
+  'cluster restart node': localNodes,
+  'cluster rejoin node': localNodes,
+  'cluster partition group': groups,
+  'completion shell': oneOf(SHELLS),
+  'help topic': topics,
+  '--data': directories,
+  '--dir': directories,
+  '--prefix': keys,
+  '--strip-prefix': keys,
+  '--consistency': oneOf(['linearizable', 'lease', 'stale']),
+  '--output': oneOf(FORMATS),
+  '--log-level': oneOf(['debug', 'info', 'warn', 'error', 'silent']),
+}
+
+export const sourceNames = Object.keys(SOURCES)
+
+export async function valuesOf(name: string, text: string, context: Context): Promise<Completion> {
+  return (await SOURCES[name]?.(text, context)) ?? { candidates: [] }
+}
+
+/** Keys as paths are offered: up to the next slash, when there is one. */
+async function keys(text: string, { flags }: Context): Promise<Completion> {
+  return withClient(flags, async (client) => {
+    const found = new Map<string, Candidate>()
+    let start = text
+    for (let count = KEYS_A_QUESTION; count === KEYS_A_QUESTION && found.size < KEYS_MAX; ) {
+      count = 0
+      const range = { keysOnly: true, limit: KEYS_A_QUESTION, consistency: 'stale' } as const
+      for await (const { key } of client.list(start === '' ? range : { ...range, start })) {
+        if (!key.startsWith(text)) return { candidates: [...found.values()] }
+        count += 1
+        const slash = key.indexOf('/', text.length)
+        const value = slash < 0 ? key : key.slice(0, slash + 1)
+        start = slash < 0 ? `${key}\0` : `${key.slice(0, slash)}0`
+        if (isTypable(value)) found.set(value, { value, goesOn: slash >= 0 })
+      }
+    }
+    return { candidates: [...found.values()] }
+  })
+}
+
+/** The lines of an answer cannot hold others; a key that is not UTF-8 cannot be typed. */
+const isTypable = (text: string): boolean => printable(text) === text && !text.includes('\uFFFD')
+
+function fileBehindAt(text: string): Completion {
+  if (!text.startsWith('@')) return { candidates: [] }
+  const path = text.slice(1)
+  const directory = path.endsWith('/') ? path : path.includes('/') ? `${dirname(path)}/` : ''
+  const entries = readdirSync(directory === '' ? '.' : directory, { withFileTypes: true })
+  const candidates = entries.map((entry): Candidate => {
+    const goesOn = entry.isDirectory()
+    return { value: `@${directory}${entry.name}${goesOn ? '/' : ''}`, goesOn }
+  })
+  return { candidates: candidates.filter(({ value }) => isTypable(value)) }
+}
+
+async function members(_: string, { flags }: Context): Promise<Completion> {
+  return withClient(flags, async (client) => {
+    const found = await client.members()
+    return { candidates: found.map(({ name, role }) => ({ value: name, description: role })) }
+  })
+}
+
+async function settings(text: string, { flags }: Context): Promise<Completion> {
+  return withClient(flags, async (client) => {
+    const known = settingsByName(await client.settings())
+    const [name = ''] = text.split('=', 1)
+    if (text.includes('=')) {
+      const isSwitch = known.some(([setting, value]) => setting === name && typeof value === 'boolean')
+      return { candidates: isSwitch ? [{ value: `${name}=on` }, { value: `${name}=off` }] : [] }
+    }
+    return {
+      candidates: known.map(([setting, value]) => ({
+        value: `${setting}=`,
+        description: `now ${typeof value === 'boolean' ? (value ? 'on' : 'off') : value}`,
+        goesOn: true,
+      })),
+    }
+  })
+}
+
+function localNodes(_: string, { typed }: Context): Completion {
+  const nodes = readClusterFile(typed.get('--data') ?? DEFAULT_DATA)?.nodes ?? []
+  if (nodes.length === 0) return { candidates: [] }
+  return {
+    candidates: [
+      ...nodes.map(({ name, url }) => ({ value: name, description: url })),
+      { value: 'leader', description: 'the node that leads now' },
+      { value: 'follower', description: 'a node that follows now' },
+    ],
+  }
+}
+
+/** Names joined by commas. */
+function groups(text: string, context: Context): Completion {
+  const complete = text.slice(0, text.lastIndexOf(',') + 1)
+  const named = complete.split(',')
+  const { candidates } = localNodes(text, context)
+  return {
+    candidates: candidates
+      .filter(({ value }) => !named.includes(value))
+      .map((candidate) => ({ ...candidate, value: complete + candidate.value })),
+  }
+}
+
+function topics(_: string, { commands }: Context): Completion {
+  const described = Object.entries(TOPICS).map(([value, { summary }]) => ({ value, description: summary }))
+  return { candidates: [...commands, ...described] }
+}
+
+async function withClient(
+  flags: GlobalFlags,
+  ask: (client: Client) => Promise<Completion>,
+): Promise<Completion> {
+  const { urls, explicit } = chooseEndpoints(flags)
+  const client = new Client({
+    endpoints: urls,
+    discover: !explicit,
+    timeoutMs: TIMEOUT_MS,
+    unreachableAfterMs: TIMEOUT_MS,
+    onWarning: () => {},
+  })
+  try {
+    return await ask(client)
+  } finally {
+    await client.close()
+  }
+}

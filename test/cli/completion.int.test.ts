@@ -1,0 +1,124 @@
+// Completion as a shell asks for it. bash is run as it is; for zsh and fish, the answer to what their scripts ask.
+
+import { execFile } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { FakeNode } from '../client/fake-node.ts'
+import { KV, kv as run } from './run-kv.ts'
+
+let node: FakeNode
+let scratch: string
+
+beforeEach(async () => {
+  node = await FakeNode.start()
+  scratch = mkdtempSync(join(tmpdir(), 'quorate-completion-'))
+})
+
+afterEach(async () => {
+  await node.close()
+  rmSync(scratch, { recursive: true, force: true })
+})
+
+const complete = (...words: string[]) =>
+  run(['complete', 'words', '--', ...words], { endpoints: node.url, cwd: scratch })
+
+async function candidates(...words: string[]): Promise<string[]> {
+  const { code, out, err } = await complete(...words)
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  return out.split('\n').filter((line) => line !== '')
+}
+
+test('keys are offered up to the next slash, however many lie behind it', async () => {
+  for (let n = 0; n < 250; n++) node.set(`services/${n}`, 'v')
+  for (const key of ['a', 'services', 'zone', 'new\nline', 'tab\tbed']) node.set(key, 'v')
+  expect(await candidates('get', '')).toEqual(['=a', '=services', '=services/', '=zone'])
+  expect(await candidates('ls', 'serv')).toEqual(['=services', '=services/'])
+  expect(await candidates('put', 'services/24')).toEqual([
+    '=services/24',
+    ...Array.from({ length: 10 }, (_, n) => `=services/24${n}`),
+  ])
+  expect(await candidates('put', 'services/1', '')).toEqual([])
+  expect(await candidates('del', 'zz')).toEqual([])
+})
+
+test('a directory of keys alone ends without a space', async () => {
+  node.set('services/a', 'v')
+  expect(await candidates('export', 's')).toEqual([':nospace', '=services/'])
+})
+
+test('the endpoints on the line are asked', async () => {
+  const other = await FakeNode.start()
+  try {
+    other.set('elsewhere', 'v')
+    expect(await candidates('--endpoints', other.url, 'get', '')).toEqual(['=elsewhere'])
+    expect(await candidates(`--endpoints=${other.url}`, 'get', '')).toEqual(['=elsewhere'])
+  } finally {
+    await other.close()
+  }
+})
+
+test('what cannot be known is not offered, and nothing is said about it', async () => {
+  for (const words of [
+    ['--endpoints', 'http://127.0.0.1:1', 'get', ''],
+    ['--endpoints', 'nonsense://', 'get', ''],
+    ['nonsense', 'get', ''],
+    ['cluster', 'kill', ''],
+    ['put', 'k', '@does/not/exist'],
+  ])
+    expect(await candidates(...words)).toEqual([])
+})
+
+test('a file behind @', async () => {
+  mkdirSync(join(scratch, 'sub'))
+  writeFileSync(join(scratch, 'sub', 'logo.png'), '')
+  writeFileSync(join(scratch, 'sub', 'new\nline'), '')
+  expect(await candidates('put', 'k', '@s')).toEqual([':nospace', '=@sub/'])
+  expect(await candidates('put', 'k', '@sub/')).toEqual(['=@sub/logo.png'])
+})
+
+/** COMPREPLY after a Tab at the end of `line`, in a bash that has sourced the script twice. */
+async function tab(line: string): Promise<string[]> {
+  const program = `
+    kv() { "$NODE" "$KV" "$@"; }
+    source <(kv completion bash); source <(kv completion bash)
+    COMP_LINE=$LINE; COMP_POINT=\${#LINE}
+    _kv
+    printf '%s\\n' "\${COMPREPLY[@]}"`
+  const env = { ...process.env, NODE: process.execPath, KV, LINE: line, KV_ENDPOINTS: node.url }
+  const args = ['--norc', '--noprofile', '-c', program]
+  const { stdout, stderr } = await promisify(execFile)('bash', args, { cwd: scratch, env })
+  expect(stderr).toBe('')
+  return stdout.split('\n').filter((text) => text !== '')
+}
+
+test('bash: commands, and keys quoted as the line is', async () => {
+  node.set("it's 5$", 'v')
+  expect(await tab('kv pu')).toEqual(['put'])
+  expect(await tab('kv get it')).toEqual(["it\\'s\\ 5\\$"])
+  expect(await tab('kv get "it')).toEqual(["it's 5\\$"])
+  expect(await tab("kv get 'it")).toEqual(["it'\\''s 5$"])
+  expect(await tab('kv help exi')).toEqual(['exit-codes'])
+})
+
+test('bash: nothing in the line is run', async () => {
+  const file = join(scratch, 'made')
+  for (const text of [`$(touch ${file})`, `\`touch ${file}\``, `"$(touch ${file})`, `; touch ${file} ;`])
+    for (const rest of ['', ' ']) await tab(`kv get ${text}${rest}`)
+  expect(existsSync(file)).toBe(false)
+})
+
+test.each(['bash', 'zsh', 'fish'])('the script for %s asks under the name of the program', async (shell) => {
+  const ended = await run(['completion', shell])
+  expect(ended).toMatchObject({ code: 0, err: '' })
+  expect(ended.out).toMatch(/\bkv complete (words|bash) -- /)
+  expect(ended.out).not.toMatch(/eval|PROGRAM/)
+})
+
+test('another shell is a usage error that names those there are', async () => {
+  const ended = await run(['completion', 'powershell'])
+  expect(ended).toMatchObject({ code: 2, out: '' })
+  expect(ended.err).toContain('Allowed choices are bash, zsh, fish')
+})
