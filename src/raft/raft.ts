@@ -238,7 +238,7 @@ export class Raft {
   get room(): DiskRoom {
     return this.#room
   }
-  /** Whether its short disk keeps it behind: it can write no changes, or it lags and can take no snapshot. */
+  /** Whether lack of room keeps it behind: it can write no changes, or it lags and can take no snapshot. */
   get lacksRoom(): boolean {
     if (this.#room === 'enough') return false
     const stalenessMs = this.stalenessMs(this.#now) ?? Number.POSITIVE_INFINITY

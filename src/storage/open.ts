@@ -246,7 +246,7 @@ async function open(
     assertRecovered(dir, extent.wals)
     // LevelDB has recovered into a new MANIFEST, and does not sync the rename by which CURRENT names it. If that rename
     // were lost after batches were acknowledged in the new WAL, the old WAL would end in the middle of a record and
-    // have a successor. Such a directory is refused for good.
+    // have a successor. Such a directory is refused permanently.
     syncDirectory(dir)
     return new LevelEngine(db, dir, watermark, extent)
   } catch (error) {
@@ -270,7 +270,7 @@ async function open(
 /**
  * Whether LevelDB, which begins a MANIFEST at each start, found more than the verification did. Then the process that
  * wrote it was killed before it noted the write in the side file. WALs that were recovered there must not be put back:
- * they would end before the sequence number of MANIFEST, and would be refused for good.
+ * they would end before the sequence number of MANIFEST, and would be refused permanently.
  */
 function standsBeyond(dir: string, { sequence }: Verified): boolean {
   try {

@@ -35,8 +35,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M221',
-    title: 'a client begins a write anew though an earlier try may have been applied',
-    why: 'The new token knows nothing of the earlier try: it is applied twice.',
+    title: 'a client begins a write again with a new token although an earlier attempt may have been applied',
+    why: 'The store does not connect the new token with the earlier attempt: the write is applied twice.',
     layers: UNIT,
     tests: [FIRST_WRITE],
     edits: [
@@ -59,7 +59,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M223',
-    title: 'one caller that gives up ends the question that others wait for',
+    title: 'one caller that gives up ends the question for which others wait',
     why: 'Their writes fail though nothing is wrong.',
     layers: UNIT,
     tests: [FIRST_WRITE],
@@ -89,7 +89,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M226',
-    title: 'a circuit breaker is left half open by a call that lost interest',
+    title: 'a circuit breaker stays half open after a call that was given up',
     why: 'The endpoint is never tried again while others work.',
     layers: UNIT,
     tests: [BREAKER],
@@ -151,7 +151,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M232',
-    title: 'an embedded node that was asked to start twice starts twice',
+    title: 'two calls to start an embedded node start it twice',
     why: 'The second finds the directory in use.',
     layers: UNIT,
     tests: ['test/embed/crossing.int.test.ts'],
@@ -165,7 +165,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M233',
-    title: 'a node that wants to be left alone keeps all others from being asked again',
+    title: 'a node with a Retry-After keeps the call from asking the others again',
     why: 'One overloaded node makes calls fail that the others would serve.',
     layers: UNIT,
     tests: [ENDINGS],
@@ -209,8 +209,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M241',
-    title: 'a change of the cluster waits to the end for an endpoint that is off',
-    why: 'The lost machine that it is about keeps it from being replaced.',
+    title: 'a change of the cluster waits until its deadline for an endpoint that is off',
+    why: 'A lost machine prevents its own replacement.',
     layers: UNIT,
     tests: [CONNECTING],
     edits: [
@@ -223,7 +223,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M242',
-    title: 'a change of the cluster that may have left goes elsewhere as well',
+    title: 'a change of the cluster that may have left is also sent elsewhere',
     why: 'It is sent twice.',
     layers: UNIT,
     tests: [CONNECTING],
@@ -231,7 +231,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M243',
-    title: 'endpoints that do not accept a connection are waited for to the deadline',
+    title: 'a call waits until its deadline for endpoints that do not accept a connection',
     why: 'unreachableAfterMs holds only for those that refuse it.',
     layers: UNIT,
     tests: [CONNECTING],
@@ -245,7 +245,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M244',
-    title: 'the answer of one endpoint speaks against the one that was asked last',
+    title: 'the answer of one endpoint counts against the one that was asked last',
     why: 'A healthy node is passed over for a while.',
     layers: UNIT,
     tests: [CONNECTING],
@@ -259,8 +259,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M245',
-    title: 'a client believes a page that goes back',
-    why: 'A list has no end, or has a key twice.',
+    title: 'a client accepts a page that goes back',
+    why: 'A list has no end, or contains a key twice.',
     layers: UNIT,
     tests: [STRANGE],
     edits: [edit(LIST, 'compare(key, last) !== wanted)', 'compare(key, last) === 2 * wanted)')],
@@ -286,8 +286,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M248',
-    title: 'a write sends the buffer of its caller',
-    why: 'A buffer that is used again meanwhile is written with other bytes than those given, and its retry with others again.',
+    title: 'a write sends the buffer of its caller without a copy',
+    why: 'If the buffer is reused meanwhile, other bytes than those given are written, and its retry may write others again.',
     layers: UNIT,
     tests: [ENDINGS],
     edits: [edit(CLIENT, 'bytesOf(value) : new Uint8Array(value)', 'bytesOf(value) : value')],
@@ -365,14 +365,14 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   {
     id: 'M591',
     title: 'an embedded cluster starts with fewer nodes than its directory holds',
-    why: 'In a copy of the directory its nodes call those of the original that they do not start themselves, and end the others.',
+    why: 'In a copy of the directory its nodes call those of the original that are not started, and end the others.',
     layers: UNIT,
     tests: ['test/embed/cluster.int.test.ts'],
     edits: [edit('src/embed/cluster.ts', '  refuseFewer(names, options.dataDir)\n', '')],
   },
   {
     id: 'M614',
-    title: 'an embedded cluster is ready before its nodes know where the others are now',
+    title: 'an embedded cluster is ready before its nodes know the current addresses of the others',
     why: 'clients of a copy of the directory learn the URLs of the original, and write there',
     layers: UNIT,
     tests: ['test/embed/cluster.int.test.ts'],
@@ -380,7 +380,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M592',
-    title: 'an option that is undefined covers its default',
+    title: 'an undefined option replaces its default',
     why: 'A node does not start, although options may be undefined.',
     layers: UNIT,
     tests: ['test/embed/arguments.int.test.ts'],
@@ -394,8 +394,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M593',
-    title: 'a try that ends cuts the pause short that another node has asked for',
-    why: 'A node that is overloaded is asked again before its time, by every client that waits for it.',
+    title: 'the end of another attempt shortens the pause that a node has asked for',
+    why: 'An overloaded node is asked again too early, by every client that waits for it.',
     layers: UNIT,
     tests: ['test/client/patience.test.ts'],
     edits: [
@@ -485,8 +485,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M603',
-    title: 'every write of a new client waits for the first question, however long that has been under way',
-    why: 'One connection that is stuck keeps all of them from being made, although a new one would be answered.',
+    title: 'every write of a new client waits for the first question, however old it is',
+    why: 'One stuck connection keeps all of them waiting, although a new one would be answered.',
     layers: UNIT,
     tests: [FIRST_WRITE],
     edits: [edit('src/client/questions.ts', ' && shared.askedAt >= since', '')],
@@ -508,8 +508,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M605',
-    title: 'a put fails because another program has taken the address of one node',
-    why: 'Where three nodes are named and one address is stale, a third of all writes ends with an unknown outcome.',
+    title: 'a put fails because another program has taken over the address of one node',
+    why: 'With three addresses, one of them stale, a third of all writes ends with an unknown outcome.',
     layers: UNIT,
     tests: [STRANGE],
     edits: [edit(CALL, "error.code === 'wrong_cluster' || this.#call.kind === 'bare'", 'true')],
@@ -517,7 +517,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   {
     id: 'M606',
     title: 'a page of another program ends a read that a node would have answered',
-    why: 'Where three nodes are named and one address is stale, a third of all reads fails.',
+    why: 'With three addresses, one of them stale, a third of all reads fails.',
     layers: UNIT,
     tests: [STRANGE],
     edits: [
@@ -540,8 +540,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M608',
-    title: 'however many calls a client is asked for, all are under way at once',
-    why: 'Ten thousand writes that begin together keep one another from ending in time, and nearly all outcomes are unknown.',
+    title: 'a client has any number of calls under way at once',
+    why: 'Ten thousand writes that begin together delay each other so that none ends in time, and nearly all outcomes are unknown.',
     layers: UNIT,
     tests: [TURNS_TEST],
     edits: [edit(TURNS, '    if (this.#taken >= this.#max) return false\n', '')],
@@ -571,7 +571,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M647',
-    title: 'a write whose turn comes with the end of its time leaves all the same',
+    title: 'a write whose turn comes at the end of its time is sent all the same',
     why: 'Its outcome is unknown, although nothing needed to be sent.',
     layers: UNIT,
     tests: [TURNS_TEST],
@@ -623,8 +623,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M652',
-    title: 'a client that is closed while a call has just been given its turn does not end that call',
-    why: 'It asks a node all the same, and waits for it as long as it may.',
+    title: 'closing a client does not end a call that was just given its turn',
+    why: 'It asks a node all the same, and waits as long as it may.',
     layers: UNIT,
     tests: [TURNS_TEST],
     edits: [edit(CLIENT, '    if (this.#closed) end()\n', '')],
@@ -661,16 +661,16 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M656',
-    title: 'every call that is slow is asked of all nodes',
-    why: 'A cluster that was late for a moment gets three copies of everything, and stays late for as long as the load lasts.',
+    title: 'every slow call is sent to all nodes',
+    why: 'A cluster that was late for a moment gets three copies of everything, and stays late as long as the load lasts.',
     layers: UNIT,
     tests: [HEDGES],
     edits: [edit('src/client/hedges.ts', 'if (this.#tokens < 1 ||', 'if (this.#max < 1 ||')],
   },
   {
     id: 'M657',
-    title: 'a node that keeps silent is not passed over by other calls while no call may be asked twice',
-    why: 'All wait for a node that hangs.',
+    title: 'a silent node is not passed over by other calls while no call may be sent twice',
+    why: 'All calls wait for a node that hangs.',
     layers: UNIT,
     tests: ['test/client/call.test.ts'],
     edits: [
@@ -683,7 +683,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M658',
-    title: 'each call looks up the names of nodes for itself',
+    title: "each call does a separate lookup of the nodes' names",
     why: 'With a nameserver that does not answer the lookup takes as long as the call: no call ever connects.',
     layers: UNIT,
     tests: [CONNECTING],
@@ -713,8 +713,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M489',
-    title: 'a node that never answers is not passed over when calls are aborted before their patience ends',
-    why: 'Of a cluster of three every third call fails for as long as the machine is off.',
+    title: 'a node that never answers is not passed over when calls are aborted early',
+    why: 'In a cluster of three every third call fails as long as the machine is off.',
     layers: UNIT,
     tests: [BREAKER],
     edits: [
@@ -727,8 +727,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M492',
-    title: 'a node is waited for alone although its answer would come too late',
-    why: 'Where one node of three is behind a wire that loses much, every third list of larger values fails.',
+    title: 'a call waits for one node alone although its answer would arrive too late',
+    why: 'If one of three nodes is behind a wire that loses much, every third list of larger values fails.',
     layers: UNIT,
     tests: ['test/client/transport.test.ts'],
     edits: [edit('src/client/exchange.ts', '!(neededMs > leftMs)', 'neededMs > 0')],
@@ -743,24 +743,24 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M645',
-    title: 'a large value is sent to a second node as soon as a small one',
-    why: 'Over a wire of 4 Mbit/s it is sent to three nodes at once, is never there in time, and no write has a known outcome. Our own.',
+    title: 'a large value is sent to a second node as early as a small one',
+    why: 'Over a wire of 4 Mbit/s it is sent to three nodes at once, never arrives in time, and no write has a known outcome. Our own.',
     layers: UNIT,
     tests: ['test/client/call.test.ts'],
     edits: [edit(CALL, 'else if (sendingMs > 0 &&', 'else if (sendingMs < 0 && ms < 0 &&')],
   },
   {
     id: 'M691',
-    title: 'each node may keep silent for half of the whole time of a call with a large value',
-    why: 'Where two of five nodes hang no third is asked in time, so the write has no known outcome. Our own.',
+    title: 'each node may be silent for half of the whole time of a call with a large value',
+    why: 'If two of five nodes hang, no third is asked in time, so the write has an unknown outcome. Our own.',
     layers: UNIT,
     tests: ['test/client/call.test.ts'],
     edits: [edit(CALL, '(this.#deadline - performance.now()) / 2', 'this.#call.timeoutMs / 2')],
   },
   {
     id: 'M685',
-    title: 'a large value is sent to a second node sooner when the first failed lately',
-    why: 'Over a wire of 3 Mbit/s both copies are late, and the second node has failed next: each second write has no known outcome. Our own.',
+    title: 'a large value is sent to a second node earlier if the first failed lately',
+    why: 'Over a wire of 3 Mbit/s both copies are late, and the second node has failed next: every second write has an unknown outcome. Our own.',
     layers: UNIT,
     tests: ['test/client/call.test.ts'],
     edits: [
@@ -788,7 +788,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   {
     id: 'M694',
     title: 'the answer of a lookup is kept only when it took more than a second',
-    why: 'Changes of the members give an attempt up sooner than that: where a lookup takes 0.6 s, and three nodes are asked in turn, none connects. Our own.',
+    why: 'An attempt is given up earlier than that at each change of the members: if a lookup takes 0.6 s, and three nodes are asked in turn, none connects. Our own.',
     layers: UNIT,
     tests: ['test/client/lookup.test.ts'],
     edits: [edit('src/client/lookup.ts', 'SLOW_MS = 100', 'SLOW_MS = 1_000')],

@@ -111,8 +111,8 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M475',
-    title: 'the time for the votes of others counts from before the own vote is durable',
-    why: 'Where disks are slow it is over before they can answer.',
+    title: 'the time for the votes of others begins before the own vote is durable',
+    why: 'With slow disks it is over before they can answer.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -231,7 +231,7 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M09',
-    title: 'a candidate that hears the leader of its term stays one',
+    title: 'a candidate that hears the leader of its term stays a candidate',
     why: 'It never follows, and knows no leader.',
     layers: SIM,
     edits: [
@@ -244,7 +244,7 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M10',
-    title: 'a pre-vote is granted although the leader is heard',
+    title: 'a pre-vote is granted while a leader is heard',
     why: 'One replica that hears no leader deposes a leader that all others hear, again and again (DaosRaft 70).',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -266,7 +266,7 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M12',
-    title: 'a leader that no majority hears goes on leading',
+    title: 'a leader that hears no majority stays leader',
     why: 'Its clients wait for it, and followers that still hear it elect no other.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -280,7 +280,7 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M13',
-    title: 'no pre-vote',
+    title: 'there is no pre-vote',
     why: 'A replica that hears no leader raises the term again and again, and disturbs every replica that hears it.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -302,7 +302,7 @@ export const ELECTIONS: readonly Mutant[] = [
   },
   {
     id: 'M15',
-    title: 'a snapshot takes term and vote along',
+    title: 'a snapshot overwrites term and vote',
     why: 'The stored term falls below one that was answered (WRaft 118.4).',
     layers: SIM_UNIT,
     tests: [...STORE_TESTS, 'test/storage/storage.prop.test.ts'],
@@ -369,7 +369,7 @@ export const ELECTIONS: readonly Mutant[] = [
   {
     id: 'M117',
     title: 'a restart takes the term from the log',
-    why: 'Terms in which nothing was appended are lived through twice, with another vote.',
+    why: 'Terms without an entry are repeated, with another vote.',
     layers: SIM,
     edits: [
       edit(

@@ -7,7 +7,7 @@ export const ETCD: readonly Mutant[] = [
   {
     id: 'M501',
     title: 'under load the applied index is durable ahead of its rows',
-    why: 'A batch with a part of the rows carries the index of all: after a crash they are missing, and are never applied again (etcd 13766).',
+    why: 'A batch with some of the rows carries the index of all: after a crash the rest is missing, and is never applied again (etcd 13766).',
     layers: SIM,
     edits: [
       edit(
@@ -19,8 +19,8 @@ export const ETCD: readonly Mutant[] = [
   },
   {
     id: 'M502',
-    title: 'the only voter counts its log before its disk is done',
-    why: 'A cluster of one has acknowledged a write that a crash takes back (etcd 14370).',
+    title: 'the only voter counts its log before its disk has finished',
+    why: 'A cluster of one has acknowledged a write that is lost in a crash (etcd 14370).',
     layers: SIM,
     edits: [
       edit(

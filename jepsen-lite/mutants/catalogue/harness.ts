@@ -26,8 +26,8 @@ export const HARNESS: readonly Mutant[] = [
   },
   {
     id: 'K2',
-    title: 'the checker takes unknown writes for failed ones',
-    why: 'It calls histories wrong that are right.',
+    title: 'the checker treats unknown writes as failed ones',
+    why: 'It rejects correct histories.',
     layers: UNIT,
     tests: CHECKER_TESTS,
     edits: [
@@ -55,7 +55,7 @@ export const HARNESS: readonly Mutant[] = [
   {
     id: 'K4',
     title: 'partitions cut nothing',
-    why: 'Every schedule passes, because nothing happens in it.',
+    why: 'Every schedule passes, because it has no effect.',
     layers: UNIT,
     tests: SIM_TESTS,
     edits: [

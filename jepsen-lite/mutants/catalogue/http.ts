@@ -27,8 +27,8 @@ const ENCODING_TESTS = ['test/server/http/encoding.prop.test.ts']
 export const HTTP_FRONT: readonly Mutant[] = [
   {
     id: 'M802',
-    title: 'a page leaves out a row that does not fit, and takes a smaller one behind it',
-    why: 'The next page begins behind it: the row is never shown.',
+    title: 'a page leaves out a row that does not fit, and takes a smaller one after it',
+    why: 'The next page begins after it: the row is never shown.',
     layers: UNIT,
     tests: RANGE_TESTS,
     edits: [edit(RANGE, '      if (isFull) break\n', '      if (isFull) continue\n')],
@@ -43,16 +43,16 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M804',
-    title: 'a page that is full does not say that more is left',
-    why: 'The listing ends in the middle.',
+    title: 'a full page does not say that there are more rows',
+    why: 'The list ends in the middle.',
     layers: UNIT,
     tests: RANGE_TESTS,
     edits: [edit(RANGE, 'return { slices, more: true, last }', 'return { slices, more, last }')],
   },
   {
     id: 'M805',
-    title: 'backwards, a page begins behind the end of its range',
-    why: 'Rows that were not asked for.',
+    title: 'backwards, a page begins after the end of its range',
+    why: 'The client gets rows that it did not request.',
     layers: UNIT,
     tests: RANGE_TESTS,
     edits: [edit(RANGE, 'isBefore(after, end) ? after : end', 'isBefore(end, after) ? after : end')],
@@ -60,7 +60,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   {
     id: 'M806',
     title: 'a page begins before the start of its range',
-    why: 'Rows that were not asked for.',
+    why: 'The client gets rows that it did not request.',
     layers: UNIT,
     tests: RANGE_TESTS,
     edits: [edit(RANGE, 'isBefore(start, next) ? next : start', 'next')],
@@ -78,7 +78,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   {
     id: 'M808',
     title: 'a stream has no limit',
-    why: 'More rows than were asked for.',
+    why: 'The client gets more rows than it requested.',
     layers: UNIT,
     tests: RANGE_TESTS,
     edits: [
@@ -92,7 +92,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   {
     id: 'M809',
     title: 'the bytes of a page are those of its rows, not of their JSON',
-    why: 'Six times as many: 4 MiB of control characters are 24.',
+    why: 'The JSON is up to six times as large: 4 MiB of control characters become 24.',
     layers: UNIT,
     tests: RANGE_TESTS,
     edits: [
@@ -115,7 +115,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M664',
-    title: 'a page that is not the last counts although something was passed over',
+    title: 'a page that is not the last counts although something was skipped',
     why: 'LevelDB could not open a table: the page has a hole.',
     layers: UNIT,
     tests: RANGE_TESTS,
@@ -129,7 +129,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M665',
-    title: 'a stream that ends at its limit counts although something was passed over',
+    title: 'a stream that ends at its limit counts although something was skipped',
     why: 'LevelDB could not open a table: the stream has a hole, and an end line.',
     layers: UNIT,
     tests: RANGE_TESTS,
@@ -145,8 +145,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M812',
-    title: 'the end of a stream counts its slices',
-    why: 'A client takes a whole stream for a broken one.',
+    title: 'the end of a stream has the number of its slices',
+    why: 'A client considers a complete stream broken.',
     layers: UNIT,
     tests: RANGE_TESTS,
     edits: [edit(RANGE, 'count += rows.length\n      if (!(await', 'count += 1\n      if (!(await')],
@@ -195,8 +195,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M816',
-    title: 'a node that stops waits for requests that are half there',
-    why: 'A client with half a head delays it for ten seconds.',
+    title: 'a node that stops waits for incomplete requests',
+    why: 'A client with half a request head delays it for ten seconds.',
     layers: UNIT,
     tests: SLOW_TESTS,
     edits: [
@@ -239,8 +239,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M820',
-    title: 'a busy connection makes room for a new one',
-    why: 'A change is made, and its client never hears of it.',
+    title: 'a busy connection is closed to make room for a new one',
+    why: 'A change is made, and its client never gets the answer.',
     layers: UNIT,
     tests: CONNECTION_TESTS,
     edits: [
@@ -263,8 +263,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M822',
-    title: 'the connection that has been idle for the shortest time makes room',
-    why: 'Clients that come and go lose theirs to those that sleep.',
+    title: 'the connection that has been idle for the shortest time is closed to make room',
+    why: 'Active clients lose their connections, and idle ones keep theirs.',
     layers: UNIT,
     tests: CONNECTION_TESTS,
     edits: [
@@ -331,8 +331,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M828',
-    title: 'requests that wait for their turn on node:http have no bound',
-    why: 'A client that sends them without end ends the node.',
+    title: 'requests that wait for their turn on node:http have no limit',
+    why: 'A client that sends them endlessly ends the node.',
     layers: UNIT,
     tests: SLOW_TESTS,
     edits: [edit(HTTP_LANE, 'this.#waiting.length >= AHEAD_REQUESTS_MAX || heldBytes', 'heldBytes')],
@@ -377,16 +377,16 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M832',
-    title: 'the fast lane serves the next request while an answer is not taken',
-    why: 'A client that does not read piles its answers up.',
+    title: 'the fast lane serves the next request while an answer is not taken by its client',
+    why: 'Answers pile up for a client that does not read.',
     layers: UNIT,
     tests: [...LANE_TESTS, ...SLOW_TESTS],
     edits: [edit(FAST_LANE, 'return this.#underWay || this.#untaken', 'return this.#underWay')],
   },
   {
     id: 'M840',
-    title: 'spaces in a list of entity tags are read in two ways',
-    why: 'One request with many of them stops the node for seconds: heartbeats stay away.',
+    title: 'spaces in a list of entity tags can be read in two ways',
+    why: 'One request with many of them stops the node for seconds, and no heartbeats are sent.',
     layers: UNIT,
     tests: ENCODING_TESTS,
     edits: [edit(CONDITIONS, '"[\\t ]*)?(?:,|$)', '")?[\\t ]*(?:,|$)')],
@@ -394,7 +394,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   {
     id: 'M842',
     title: 'a key in a query is found only where its name is not escaped',
-    why: 'One resource under two names: one of them is an empty key, or a range.',
+    why: 'One resource has two names: one of them is an empty key, or a range.',
     layers: UNIT,
     tests: KEY_TESTS,
     edits: [edit(`${HTTP}/classify.ts`, '/^(?:k|%6[Bb])(?:e|%65)(?:y|%79)(?:=|$)/', '/^key(?:=|$)/')],
@@ -410,7 +410,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   {
     id: 'M844',
     title: 'a list of tags may be longer than an entry can hold',
-    why: 'Under a higher limit of heads the node fails in the middle of the request, and room for its answer stays taken.',
+    why: 'With a higher limit for heads the node fails in the middle of the request, and room for its answer stays taken.',
     layers: UNIT,
     tests: ENCODING_TESTS,
     edits: [edit(CONDITIONS, 'revisions.length > TAGS_MAX)', 'revisions.length > 8 * TAGS_MAX)')],
@@ -454,7 +454,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   {
     id: 'M847',
     title: 'routes that could not be loaded are never tried again',
-    why: 'A node that was short of files once has no status and no metrics until it is started again.',
+    why: 'A node that was short of files once has no status and no metrics until it is restarted.',
     layers: UNIT,
     tests: LOADING_TESTS,
     edits: [
@@ -478,8 +478,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M849',
-    title: 'a body of JSON may have as many parts as fit in it',
-    why: 'One request stops the node for more than a second: heartbeats stay away.',
+    title: 'a JSON body may have any number of parts',
+    why: 'One request stops the node for more than a second, and no heartbeats are sent.',
     layers: UNIT,
     tests: API_TESTS,
     edits: [edit(`${HTTP}/app.ts`, 'const JSON_PARTS_MAX = 4_096', 'const JSON_PARTS_MAX = 4_096_000')],
@@ -522,8 +522,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M572',
-    title: 'the chunks of a body are kept as they come',
-    why: 'A body in chunks of one byte takes four hundred times its bytes: a few clients fill the memory, and the node ends.',
+    title: 'the chunks of a body are kept separately',
+    why: 'A body in chunks of one byte takes four hundred times its size: a few clients fill the memory, and the node ends.',
     layers: UNIT,
     tests: BODY_TESTS,
     edits: [
@@ -586,8 +586,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M577',
-    title: 'a node that stops leaves its idle connections to node:http, which cuts them off',
-    why: 'A client that takes its answer slowly, and asks again at that moment, loses the rest of the answer.',
+    title: 'a node that stops leaves its idle connections to node:http, which cuts them',
+    why: 'A client that reads its answer slowly, and asks again at that moment, loses the rest of the answer.',
     layers: UNIT,
     tests: SLOW_TESTS,
     edits: [edit(HTTP_LANE, '    this.server.closeIdleConnections = () => {}\n', '')],
@@ -595,7 +595,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   {
     id: 'M578',
     title: 'slices of ranges do not wait for their turn',
-    why: 'Those of many ranges are encoded in one turn of the event loop: heartbeats come too late, and so do writes.',
+    why: 'Slices of many ranges are encoded in one turn of the event loop: heartbeats are late, and so are writes.',
     layers: UNIT,
     tests: RANGE_TESTS,
     edits: [edit(RANGE, 'new Turns(limits.slicesMax)', 'new Turns(Number.POSITIVE_INFINITY)')],
@@ -626,7 +626,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
   {
     id: 'M581',
     title: 'reads that are granted together are answered in one turn of the event loop',
-    why: 'Hundreds of large values keep heartbeats waiting for longer than an election timeout.',
+    why: 'Hundreds of large values delay heartbeats for longer than an election time-out.',
     layers: UNIT,
     tests: ['test/server/reads.test.ts'],
     edits: [
@@ -689,8 +689,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
   },
   {
     id: 'M587',
-    title: 'a PUT with prev takes room for the largest record that there may be',
-    why: 'Of 22 that come at once to a node with nothing else to do, one is refused as overloaded.',
+    title: 'a PUT with prev reserves room for the largest possible record',
+    why: 'Of 22 that arrive at once at an idle node, one is refused as overloaded.',
     layers: UNIT,
     tests: ['test/server/http/keys.int.test.ts'],
     edits: [

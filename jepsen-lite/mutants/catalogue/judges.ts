@@ -66,7 +66,7 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K11',
-    'a compare-and-set may be refused although it held',
+    'a compare-and-set may be refused although its condition held',
     'The reverse of a lost update: the store may refuse any request.',
     [
       BY_VALUE,
@@ -86,8 +86,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K13',
-    'an operation that ended is read as if it never had',
-    'Without ends nothing comes after anything.',
+    'an operation that ended is read as if it was still open',
+    'Without ends no operation comes after another.',
     [
       HISTORY,
       'calls.push({ ...call, endMs: event.time, end: position, outcome: outcomeOf(event) })',
@@ -176,14 +176,14 @@ export const JUDGES: readonly Mutant[] = [
   ]),
   judge(
     'K25',
-    'a file that is no history is read as far as it goes',
+    'a file that is not a history is read as far as possible',
     'A misspelt field is silently not judged.',
     [HISTORY, 'if (!isEvent(event))', "if (!isEvent(event) && typeof event !== 'object')"],
     COMMAND_TESTS,
   ),
   judge(
     'K26',
-    'a run takes any refusal for one',
+    'a run accepts any refusal',
     'A server that answers 400 to whole kinds of requests passes.',
     [
       'jepsen-lite/local/perform.ts',
@@ -205,7 +205,7 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K28',
-    'a long value is known by its first bytes',
+    'a long value is compared by its first bytes only',
     'A server that cuts values off passes.',
     ['jepsen-lite/local/values.ts', 'bodyOf(name) === body', 'body.startsWith(name)'],
     RUN_TESTS,
@@ -213,7 +213,7 @@ export const JUDGES: readonly Mutant[] = [
   judge(
     'K29',
     'the simulator trusts the log about the content of a request',
-    'A codec that damages every value alike is never seen.',
+    'A codec that damages every value in the same way is never noticed.',
     [
       'jepsen-lite/sim/model.ts',
       'if (textOf(entry) !== textOf(sent))',
@@ -234,7 +234,7 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K31',
-    'of a repeated answer only the revision is held against the first one',
+    'only the revision of a repeated answer is compared with the first one',
     'A store that replays the outcome of another request passes.',
     [
       `${CHECKER}/idempotency.ts`,
@@ -245,8 +245,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K32',
-    'the simulator lets a stale read go without the bound that was asked for',
-    'A node that never looks how old its state is passes.',
+    'the simulator accepts a stale read without the requested bound',
+    'A node that never checks the age of its state passes.',
     [
       'jepsen-lite/sim/clients.ts',
       'if (options.maxStalenessMs === undefined) return',
@@ -318,14 +318,14 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K39',
-    'a delete has no condition but a revision',
-    'A delete that was to find nothing, and was refused as it should be, is called wrong.',
+    'a delete has no condition except a revision',
+    'A delete that should have been refused, and was, is rejected by the checker.',
     [BY_VALUE, "if (op.f !== 'put' && op.f !== 'del') return", "if (op.f !== 'put') return"],
     ['right-answers.prop', 'anomalies'].map((name) => `test/jepsen-lite/checker/${name}.test.ts`),
   ),
   judge(
     'K40',
-    'a mutant of which one test failed once is caught',
+    'a mutant counts as caught when one test failed once',
     'A test that fails now and then catches every mutant.',
     [
       'jepsen-lite/mutants/study.ts',
@@ -358,29 +358,29 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K43',
-    'the study does not ask whether a level is served at all',
+    'the study does not check whether a level is served at all',
     'A store that knows only some of the levels passes.',
     ['jepsen-lite/study/results.ts', ', ...neverServed(requests)]', ']'],
     ['test/jepsen-lite/study/study.test.ts'],
   ),
   judge(
     'K44',
-    'the report believes the run rather than the checker',
-    'A violation is headed by the word pass.',
+    "the report uses the run's verdict instead of the checker's",
+    'A violation has the headline pass.',
     ['jepsen-lite/report/run-found.ts', "found === 'violation' || (found", '(found'],
     ['test/jepsen-lite/report/report.test.ts'],
   ),
   judge(
     'K45',
     'any answer may call itself a repeat',
-    'A store that takes a first request for one that it has answered passes.',
+    'A store that treats a first request as an answered one passes.',
     [`${CHECKER}/idempotency.ts`, '      ...notOneFirst(token, attempts),\n', ''],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
   ),
   judge(
     'K46',
-    'where a request of unknown outcome may lie between, any version will do',
-    'Versions that cannot be pass, as soon as one outcome is unknown.',
+    'if a request of unknown outcome may lie between, any version is accepted',
+    'Impossible versions pass as soon as one outcome is unknown.',
     [
       `${CHECKER}/revision-history.ts`,
       'if (least <= told && told <= most) continue',
@@ -422,8 +422,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K51',
-    'the refusals that a compare-and-set and an append meet are not looked at',
-    'They are not written down, so no check sees a condition that is refused although it holds.',
+    'refused compare-and-sets and appends are not recorded',
+    'No check sees a condition that is refused although it holds.',
     [
       'jepsen-lite/local/perform.ts',
       'if (end.result.current !== (modRevision ?? null)) return undefined',
@@ -445,14 +445,14 @@ export const JUDGES: readonly Mutant[] = [
   judge(
     'K53',
     'an attempt that is answered as new may have been applied before it was sent',
-    'A store that answers a repeat from memory and calls it new passes, where the first attempt was never answered.',
+    'A store that answers a repeat from memory and calls it new passes, if the first attempt was never answered.',
     [`${CHECKER}/partition.ts`, 'another === undefined && fresh.start < first.end', 'another !== undefined'],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
   ),
   judge(
     'K54',
     'attempts that are all answered as repeats repeat each other',
-    'A store that takes a first request for one that it has answered passes, if it is sent twice at once.',
+    'A store that treats a first request as an answered one passes, if it is sent twice at once.',
     [
       `${CHECKER}/idempotency.ts`,
       "(one) => one.outcome.kind !== 'fail' && !isRepeat(one)",
@@ -462,8 +462,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K55',
-    'a change under a condition may have made any revision',
-    'A revision from nowhere passes, where a request of unknown outcome could not have made it.',
+    'a change with a condition may have made any revision',
+    'A revision without an origin passes, if a request of unknown outcome could not have made it.',
     [
       `${CHECKER}/revision-accounting.ts`,
       'Math.max(newestBefore(start), revisionAskedFor(call))',
@@ -473,8 +473,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K56',
-    'something may have been changed before the store began',
-    'A store whose first change makes revision 1, or whose versions count one change too many, passes.',
+    'changes may have happened before the store began',
+    'A store whose first change makes revision 1, or whose versions are one too high, passes.',
     [
       `${CHECKER}/revision-history.ts`,
       'history.header.complete === true ? FIRST_REVISION : 0',
@@ -484,8 +484,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge(
     'K57',
-    'a node that may end itself may fall over',
-    'One that dies of a defect when its disk fails passes for one that has stopped with a message.',
+    'a node that may end itself may also crash',
+    'A node that dies of a bug when its disk fails counts as one that has stopped with a message.',
     ['jepsen-lite/local/node-logs.ts', '|^Node\\.js v[0-9]/i', '/i'],
     ['test/jepsen-lite/local/node-logs.test.ts'],
   ),
@@ -546,7 +546,7 @@ export const JUDGES: readonly Mutant[] = [
   judge(
     'K64',
     'an attempt may be answered as new after another was answered',
-    'A store that applies a request twice and answers alike passes, where the first answer does not say whether it is one.',
+    'A store that applies a request twice and answers alike passes, if the first answer does not say whether it is a repeat.',
     [`${CHECKER}/idempotency.ts`, 'end < first.start', 'end < 0'],
     ['test/jepsen-lite/checker/anomalies.test.ts'],
   ),

@@ -19,7 +19,7 @@ export const LOCAL: readonly Mutant[] = [
   {
     id: 'M201',
     title: 'an import ends lines at U+2028 and U+2029 too',
-    why: 'node:readline does; JSON strings may hold both as they are, so a backup with such a value cannot be restored',
+    why: 'node:readline does; JSON strings may contain both, so a backup with such a value cannot be restored',
     layers: UNIT,
     tests: [...LINES_TESTS, ...FILES_TESTS],
     edits: [
@@ -34,7 +34,7 @@ export const LOCAL: readonly Mutant[] = [
   {
     id: 'M202',
     title: 'an import decodes chunk by chunk',
-    why: 'a character that lies across the border of two chunks becomes U+FFFD twice',
+    why: 'a character that is split between two chunks becomes U+FFFD twice',
     layers: UNIT,
     tests: LINES_TESTS,
     edits: [edit(LINES, 'pieces.push(piece)', 'pieces.push(Buffer.from(piece.toString()))')],
@@ -57,24 +57,24 @@ export const LOCAL: readonly Mutant[] = [
   },
   {
     id: 'M205',
-    title: 'an input without an end line passes for a whole one',
-    why: 'a backup that was cut off between two lines is restored without a word',
+    title: 'an input without an end line counts as complete',
+    why: 'a backup that was cut off between two lines is restored without an error',
     layers: UNIT,
     tests: FILES_TESTS,
     edits: [edit(LINES, 'if (ended) return', 'if (ended || number >= 0) return')],
   },
   {
     id: 'M206',
-    title: 'a majority of the local nodes passes for one of the voters',
-    why: 'in a cluster that was grown by hand, rejoin takes away the node without which there is no quorum',
+    title: 'a majority of the local nodes counts as a majority of the voters',
+    why: 'in a cluster that was extended by hand, rejoin removes the node without which there is no quorum',
     layers: UNIT,
     tests: ['test/local/grown-cluster.int.test.ts'],
     edits: [edit(MAJORITY, 'count > voters.length / 2', 'count > nodes.length / 2')],
   },
   {
     id: 'M207',
-    title: 'a directory whose formatting was interrupted passes for a node',
-    why: 'a first start that was interrupted then founds nothing, and every node looks for a cluster to join',
+    title: 'a directory whose formatting was interrupted counts as a node',
+    why: 'a first start that was interrupted then founds no cluster, and every node looks for one to join',
     layers: UNIT,
     tests: ['test/local/interrupted-start.int.test.ts'],
     edits: [
@@ -92,8 +92,8 @@ export const LOCAL: readonly Mutant[] = [
   },
   {
     id: 'M208',
-    title: 'a start takes a supervisor that is about to end for one that runs',
-    why: 'the start of a detached cluster was interrupted: the next one shows it, and then it is gone',
+    title: 'a start treats a supervisor that is about to end as running',
+    why: 'the start of a detached cluster was interrupted: the next one finds it running, and then it is gone',
     layers: UNIT,
     tests: ['test/local/interrupted-start.int.test.ts'],
     edits: [edit('src/cli/cluster/start.ts', "{ command: 'formed' }", "{ command: 'status' }")],
@@ -122,7 +122,7 @@ export const LOCAL: readonly Mutant[] = [
   },
   {
     id: 'M211',
-    title: 'the supervisor of a directory passes for that of a copy of it',
+    title: 'the supervisor of a directory counts as that of a copy of it',
     why: 'to stop or to destroy the copy would stop the cluster itself',
     layers: UNIT,
     tests: ['test/local/supervisor-lock.int.test.ts'],
@@ -224,8 +224,8 @@ export const LOCAL: readonly Mutant[] = [
   },
   {
     id: 'M266',
-    title: 'a healthy node is made a fresh replica without a word more',
-    why: 'a slip of the finger takes away a good copy of the data',
+    title: 'a healthy node is made a new replica without a confirmation',
+    why: 'a typing mistake deletes a good copy of the data',
     layers: UNIT,
     tests: ['test/local/local-cluster.int.test.ts'],
     edits: [
@@ -280,7 +280,7 @@ export const LOCAL: readonly Mutant[] = [
   {
     id: 'M610',
     title: 'two nodes rejoin at the same time',
-    why: 'each is made a fresh replica because the other has the data: no majority is left, and both old replicas are moved aside',
+    why: 'each is made a new replica because the other has the data: no majority is left, and both old replicas are moved aside',
     layers: UNIT,
     tests: ['test/local/local-cluster.int.test.ts'],
     edits: [edit(COMMANDS, 'const reply = this.#lastRejoin.then(rejoin)', 'const reply = rejoin()')],
@@ -309,7 +309,7 @@ export const LOCAL: readonly Mutant[] = [
   },
   {
     id: 'M615',
-    title: 'a local cluster is up before its nodes know where the others are now',
+    title: 'a local cluster is up before its nodes know the current addresses of the others',
     why: 'clients of a copy of the directory learn the URLs of the original, and write there',
     layers: UNIT,
     tests: ['test/local/local-cluster.int.test.ts'],
@@ -391,8 +391,8 @@ export const LOCAL: readonly Mutant[] = [
   },
   {
     id: 'M629',
-    title: 'destroy needs room for its lock',
-    why: 'on a full disk the command that would make room ends with an error',
+    title: 'destroy needs disk space for its lock',
+    why: 'on a full disk the command that would free space ends with an error',
     layers: UNIT,
     tests: ['test/local/at-the-same-time.int.test.ts'],
     edits: [
@@ -405,16 +405,16 @@ export const LOCAL: readonly Mutant[] = [
   },
   {
     id: 'M630',
-    title: 'a node of the original stands for that of a copy which does not run',
-    why: 'rejoin takes a node of the copy away although no majority is left there',
+    title: 'a node of the original counts as that of a copy which is not running',
+    why: 'rejoin removes a node of the copy although no majority is left there',
     layers: UNIT,
     tests: ['test/local/voters.int.test.ts'],
     edits: [edit('src/local/voters.ts', ' || !belongs(status, local)) return', ') return')],
   },
   {
     id: 'M631',
-    title: 'a new node of a copy asks the members where they were before, too',
-    why: 'it takes the place of a replica of the original, which ends',
+    title: 'a new node of a copy also asks the earlier addresses of the members',
+    why: 'it replaces a replica of the original, which ends',
     layers: UNIT,
     tests: ['test/server/join.int.test.ts'],
     edits: [
@@ -424,15 +424,15 @@ export const LOCAL: readonly Mutant[] = [
   {
     id: 'M632',
     title: 'workers of node:cluster share the client ports of their nodes',
-    why: 'the nodes of one embedded cluster are asked by those of another worker, and enter that',
+    why: "the nodes of one embedded cluster get the requests of another worker's nodes, and join that cluster",
     layers: UNIT,
     tests: ['test/embed/crossing.int.test.ts'],
     edits: [edit('src/server/http/server.ts', '{ host, port, exclusive: true }', '{ host, port }')],
   },
   {
     id: 'M633',
-    title: 'a node that stops takes requests as long as others are under way',
-    why: 'under load it needs the whole time-out, and a container ends it in the middle of its answers',
+    title: 'a node that stops accepts requests as long as others are under way',
+    why: 'under load it needs the whole time-out, and a container kills it in the middle of its answers',
     layers: UNIT,
     tests: ['test/server/node-ending.int.test.ts'],
     edits: [
@@ -445,7 +445,7 @@ export const LOCAL: readonly Mutant[] = [
   },
   {
     id: 'M634',
-    title: 'a node opens its files by a path with links in it',
+    title: 'a node opens its files by a path that contains links',
     why: 'after a deployment changes a link, LevelDB writes acknowledged data into another directory',
     layers: UNIT,
     tests: ['test/embed/cluster.int.test.ts'],
@@ -461,7 +461,7 @@ export const LOCAL: readonly Mutant[] = [
   },
   {
     id: 'M636',
-    title: 'each attempt to reach a peer looks up its name for itself',
+    title: 'each attempt to reach a peer does a separate lookup of its name',
     why: 'with a nameserver that does not answer the lookup takes longer than the attempt: no peer is ever reached again',
     layers: UNIT,
     tests: ['test/server/tcp/handshake.int.test.ts'],

@@ -9,8 +9,8 @@ const QUORUM = 'src/raft/quorum.ts'
 export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   {
     id: 'M64',
-    title: 'a second change before the first is applied',
-    why: 'It was judged by a configuration that is over.',
+    title: 'a second change is accepted before the first is applied',
+    why: 'It was judged by an old configuration.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -37,8 +37,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M65',
-    title: 'a change before an entry of the term is committed',
-    why: 'The leader may not know of the newest configuration (Ongaro, raft-dev 2015).',
+    title: 'a change is accepted before an entry of the term is committed',
+    why: 'The leader may not know the newest configuration (Ongaro, raft-dev 2015).',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [edit(MEMBERSHIP, 'if (!committedInTerm) return', 'if (committedInTerm === undefined) return')],
@@ -59,8 +59,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M67',
-    title: 'a leader that was removed goes on leading',
-    why: 'It is no voter and hands nothing over.',
+    title: 'a removed leader stays leader',
+    why: 'It is not a voter and never hands over.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -73,7 +73,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M68',
-    title: 'a leader removes voters until those that are left cannot be reached',
+    title: 'a leader removes voters until the remaining ones cannot be reached',
     why: 'The cluster loses its quorum by its own doing (Redis-Raft 17, 44).',
     layers: UNIT,
     tests: RAFT_TESTS,
@@ -87,7 +87,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M69',
-    title: 'a replica that has lost its vote is welcome',
+    title: 'a replica that has lost its vote takes part',
     why: 'It votes a second time in a term in which it has voted (NATS and RethinkDB had that).',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -95,7 +95,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M70',
-    title: 'learners count',
+    title: 'learners count as voters',
     why: 'They have no vote: a leader that they never heard of is elected without them.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -123,15 +123,15 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M105',
-    title: 'a replica that is no voter campaigns',
-    why: 'One that was removed disturbs those that are left.',
+    title: 'a replica that is not a voter campaigns',
+    why: 'A removed one disturbs the others.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [edit(RAFT, "    if (!isVoter(this.#configuration, this.id)) return 'not a voter'\n", '')],
   },
   {
     id: 'M106',
-    title: 'a replica campaigns by a configuration that it knows to be over',
+    title: 'a replica campaigns with a configuration that it knows to be old',
     why: 'A change is committed and not applied here: it counts the wrong voters.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -153,8 +153,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   },
   {
     id: 'M320',
-    title: 'a pre-candidate that learns of a committed change goes on by the configuration before it',
-    why: 'Counting votes depends on the configuration that is committed last, once that is known.',
+    title: 'a pre-candidate that learns of a committed change continues with the old configuration',
+    why: 'Votes must be counted by the last committed configuration, once that is known.',
     layers: UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -290,7 +290,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
   {
     id: 'M471',
     title: 'a snapshot counts as applied before it is durable',
-    why: 'A crash takes it back, and those that it had let go are gone.',
+    why: 'A crash takes it back, and the replicas that it had removed are gone.',
     layers: UNIT,
     tests: ['test/raft/pitfalls.test.ts'],
     edits: [

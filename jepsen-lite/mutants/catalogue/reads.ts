@@ -37,8 +37,8 @@ export const READS: readonly Mutant[] = [
   },
   {
     id: 'M716',
-    title: 'a leader that lacks one commit takes itself for one that knows all',
-    why: 'The entry before its first one may have been committed and answered by the leader before.',
+    title: 'a leader that lacks one commit considers itself complete',
+    why: 'The entry before its first one may have been committed and answered by the previous leader.',
     layers: ['sim', 'unit'],
     tests: ['test/raft/asked.test.ts'],
     edits: [edit(RAFT, 'this.#log.commit >= lead.firstIndex - 1', 'this.#log.commit >= lead.firstIndex - 2')],
@@ -52,14 +52,14 @@ export const READS: readonly Mutant[] = [
   },
   {
     id: 'M37',
-    title: 'a read is confirmed by the round before it',
-    why: 'Those answers were given before the read began, perhaps to a leader that has been deposed since.',
+    title: 'an earlier round confirms a read',
+    why: 'Its answers were given before the read began, perhaps to a leader that has been deposed since.',
     layers: SIM,
     edits: [edit(RAFT, 'of lead.rounds.confirm(confirmed)) {', 'of lead.rounds.confirm(confirmed + 1)) {')],
   },
   {
     id: 'M38',
-    title: 'a lease counts from the answer',
+    title: 'a lease counts from the answers',
     why: 'The promise of the followers began when they were asked.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -73,7 +73,7 @@ export const READS: readonly Mutant[] = [
   },
   {
     id: 'M39',
-    title: 'a lease takes all clocks for equal',
+    title: 'a lease treats all clocks as equal',
     why: 'A leader with a slow clock serves beyond the promise.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -81,8 +81,8 @@ export const READS: readonly Mutant[] = [
   },
   {
     id: 'M40',
-    title: 'a lease outlives the beginning of a transfer',
-    why: 'The successor is elected past all promises while the old leader serves reads.',
+    title: 'a lease continues during a transfer',
+    why: 'The successor is elected despite all promises while the old leader serves reads.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [edit(RAFT, '    lead.lease.end()\n', '')],
@@ -90,7 +90,7 @@ export const READS: readonly Mutant[] = [
   {
     id: 'M41',
     title: 'a follower answers a read at its own commit index',
-    why: 'That may lie behind the index which the leader has confirmed.',
+    why: 'That index may be below the one that the leader has confirmed.',
     layers: SIM,
     edits: [
       edit(
@@ -129,7 +129,7 @@ export const READS: readonly Mutant[] = [
   },
   {
     id: 'M88',
-    title: 'the start of a process is no contact with a leader',
+    title: 'the start of a process does not count as contact with a leader',
     why: 'The process before it may have promised a lease a moment ago. Our own, in an early version.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -207,8 +207,8 @@ export const READS: readonly Mutant[] = [
   },
   {
     id: 'M381',
-    title: 'the answer to a read index that was asked for again is thrown away',
-    why: 'Where it takes longer than the pause before asking again, reads at a follower never end.',
+    title: 'the answer to a read index that was asked for again is ignored',
+    why: 'If answers take longer than the pause before asking again, reads at a follower never end.',
     layers: SIM_UNIT,
     tests: ['test/server/reads.test.ts'],
     edits: [
@@ -245,7 +245,7 @@ export const READS: readonly Mutant[] = [
   },
   {
     id: 'M331',
-    title: 'a lease goes on when its setting changes',
+    title: 'a lease continues when its setting changes',
     why: 'The leader trusts an answer for the new duration that its sender gave for the old, shorter one.',
     layers: UNIT,
     tests: RAFT_TESTS,

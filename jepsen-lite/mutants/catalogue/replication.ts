@@ -38,7 +38,7 @@ export const REPLICATION: readonly Mutant[] = [
   {
     id: 'M20',
     title: 'committed entries are truncated, and nothing prevents that',
-    why: 'As before, with neither the guard at the commit index nor the assertions behind it.',
+    why: 'Like M19, without the check of the commit index and without the assertions after it.',
     layers: SIM,
     edits: [
       edit(RAFT, '        if (this.#log.matches(entry.index, entry.term)) continue\n', ''),
@@ -62,7 +62,7 @@ export const REPLICATION: readonly Mutant[] = [
   },
   {
     id: 'M22',
-    title: 'the commit index falls with an old message',
+    title: 'an old message lowers the commit index',
     why: 'Applied entries count as uncommitted again (PySyncObj 166).',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -98,7 +98,7 @@ export const REPLICATION: readonly Mutant[] = [
   {
     id: 'M26',
     title: 'the next index to send is the last acknowledged one',
-    why: 'Every append repeats an entry; match < next is broken.',
+    why: 'Every append repeats an entry, which breaks match < next.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
@@ -111,8 +111,8 @@ export const REPLICATION: readonly Mutant[] = [
   },
   {
     id: 'M27',
-    title: 'a leader counts itself before its own disk is done',
-    why: 'Committed on one disk less than a majority.',
+    title: 'a leader counts itself before its own disk has finished',
+    why: 'An entry is committed on one disk less than a majority.',
     layers: SIM,
     edits: [edit(RAFT, 'id === this.id ? this.#log.stable :', 'id === this.id ? this.#log.last :')],
   },
@@ -167,7 +167,7 @@ export const REPLICATION: readonly Mutant[] = [
   },
   {
     id: 'M33',
-    title: 'an append beyond the end of the log is not refused',
+    title: 'an append after a gap is not refused',
     why: 'Appends sent ahead of their answers overtake each other and leave a gap.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
@@ -194,7 +194,7 @@ export const REPLICATION: readonly Mutant[] = [
   },
   {
     id: 'M78',
-    title: 'the window of appends under way has no end',
+    title: 'the window of appends under way has no limit',
     why: 'A slow follower fills the memory of its leader.',
     layers: UNIT,
     tests: RAFT_TESTS,
@@ -222,7 +222,7 @@ export const REPLICATION: readonly Mutant[] = [
   {
     id: 'M83',
     title: 'an entry is acknowledged before it is durable',
-    why: 'Counted on a disk that does not have it.',
+    why: 'It is counted on a disk that does not have it.',
     layers: SIM,
     edits: [
       edit(
@@ -257,8 +257,8 @@ export const REPLICATION: readonly Mutant[] = [
   },
   {
     id: 'M86',
-    title: 'a truncation leaves older writes in force',
-    why: 'A write that was overtaken marks other entries of the same index as durable (the ABA of parallel writes).',
+    title: 'a truncation does not affect older writes under way',
+    why: 'An overtaken write marks other entries of the same index as durable (the ABA of parallel writes).',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [edit(LOG, 'for (const write of this.#pending) if (write.upTo > last) write.upTo = last', '')],

@@ -93,7 +93,7 @@ export const REQUESTS: readonly Mutant[] = [
   {
     id: 'M79',
     title: 'an unknown outcome gets the status of a refusal',
-    why: 'A client takes it for certain that nothing was written, and writes again.',
+    why: 'A client considers it certain that nothing was written, and writes again.',
     layers: UNIT,
     tests: ['test/server/reference.test.ts', 'test/server/http/keys.int.test.ts'],
     edits: [
@@ -175,8 +175,8 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M99',
-    title: 'the value that is replaced is not given back',
-    why: 'The store counts itself full long before it is.',
+    title: 'the size of a replaced value is not subtracted',
+    why: 'The store considers itself full long before it is.',
     layers: SIM_UNIT,
     tests: KV_TESTS,
     edits: [
@@ -202,7 +202,7 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M156',
-    title: 'a token in use since the very horizon passes for a new one',
+    title: 'a token in use since exactly the horizon is accepted as new',
     why: 'A request that changed nothing has the revision of its since: a late copy of it is executed. Our own, found by review.',
     layers: UNIT,
     tests: KV_TESTS,
@@ -244,7 +244,7 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M171',
-    title: 'reasons of refusals are numbered anew',
+    title: 'reasons of refusals are renumbered',
     why: 'Two versions of the program hold different rows for the same entry. Texts did the same. Our own.',
     layers: UNIT,
     tests: KV_TESTS,
@@ -314,8 +314,8 @@ export const REQUESTS: readonly Mutant[] = [
   },
   {
     id: 'M193',
-    title: 'a repeated change of settings is answered with those of now',
-    why: 'A repeat gets another answer than the first try.',
+    title: 'a repeated change of settings is answered with the current settings',
+    why: 'A repeat gets another answer than the first attempt.',
     layers: UNIT,
     tests: SETTINGS_TESTS,
     edits: [edit(SETTINGS_ROUTE, 'settingsJson(outcome.settings, ', 'settingsJson(node.status().settings, ')],

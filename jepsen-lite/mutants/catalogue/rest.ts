@@ -13,7 +13,7 @@ const READS = 'src/server/reads.ts'
 export const REST: readonly Mutant[] = [
   {
     id: 'M300',
-    title: 'a proposal that was answered without a leader stays parked',
+    title: 'a proposal that timed out without a leader stays parked',
     why: 'A minority node under load keeps every frame until it finds a leader, and runs out of memory.',
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
@@ -21,8 +21,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M488',
-    title: 'a node gives the core all changes that it was asked for at once',
-    why: 'Heartbeats and their answers wait behind them: where wires are slow the leader loses its majority. Our own.',
+    title: 'a node gives the core all requested changes at once',
+    why: 'Heartbeats and their answers wait behind them: over slow wires the leader loses its majority. Our own.',
     layers: SIM,
     edits: [
       edit(DRIVER, 'this.#options.limits.proposedBytesMax - proposedBytes', 'Number.POSITIVE_INFINITY'),
@@ -54,7 +54,7 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M301',
-    title: 'a read that was answered without a leader stays parked',
+    title: 'a read that timed out without a leader stays parked',
     why: 'The same with reads.',
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
@@ -62,7 +62,7 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M302',
-    title: 'the bytes of a proposal that was forwarded are not given back',
+    title: 'the bytes of a forwarded proposal are not given back',
     why: 'After 64 MiB a follower refuses every write, until the next term, and then again.',
     layers: SIM,
     edits: [
@@ -96,8 +96,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M305',
-    title: 'a request to hand over that was given up is still waited for',
-    why: 'A set and a closure for each, for as long as the process lives.',
+    title: 'a request to hand over that was given up stays registered',
+    why: 'It keeps a set entry and a closure for each, as long as the process lives.',
     layers: SIM,
     edits: [edit(DRIVER, '        this.#transferRefused.delete(refuse)\n', '')],
   },
@@ -149,16 +149,16 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M472',
-    title: 'a write that waits behind another one passes for a disk that stalls',
-    why: 'Where all disks are slow, leadership goes round under load, and nothing is taken on meanwhile.',
+    title: 'a write that waits behind another one counts as a stalling disk',
+    why: 'With slow disks leadership moves from node to node under load, and no change is accepted meanwhile.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [edit('src/raft/log.ts', 'Math.max(oldest.since, this.#storedAt)', 'oldest.since')],
   },
   {
     id: 'M473',
-    title: 'a disk that has written nothing but rows passes for one that stalls',
-    why: 'The write behind them waits for two, and where all disks are slow leadership goes round.',
+    title: 'a disk that has written only rows counts as stalling',
+    why: 'The write after them waits for two, and with slow disks leadership moves from node to node.',
     layers: UNIT,
     tests: DRIVER_TESTS,
     edits: [
@@ -267,8 +267,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M700',
-    title: 'a leader leads on although the others have no room for a change before its first entry',
-    why: 'Nothing is read until there is room, though another one could lead without that change. Our own.',
+    title: 'a leader stays leader although the others have no room for a change before its first entry',
+    why: 'No reads are served until there is room, although another replica could lead without that change. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [edit(RAFT, 'couldOthersCommit(this.#view(lead))', 'this.#now < lead.electedAt')],
@@ -346,7 +346,7 @@ export const REST: readonly Mutant[] = [
   {
     id: 'M713',
     title: 'a change of voters counts on a replica that has no room for the entries it lacks',
-    why: 'The joint configuration is never left, and nothing is written until there is room on that disk. Our own.',
+    why: 'The joint configuration is never left, and no change is made until there is room on that disk. Our own.',
     layers: UNIT,
     tests: ['test/server/disk-space.test.ts'],
     edits: [
@@ -359,8 +359,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M569',
-    title: 'a leader that was stopped for a while takes the others for silent',
-    why: 'Where one disk is short it refuses changes that a majority has room for. Our own.',
+    title: 'a leader that was stopped for a while considers the others silent',
+    why: 'With one short disk it refuses changes for which a majority has room. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [edit(DISK_ROOM, 'Math.min(now, lead.heartbeatAt) - ', 'now - ')],
@@ -376,7 +376,7 @@ export const REST: readonly Mutant[] = [
   {
     id: 'M704',
     title: 'a learner that is short of room is promoted',
-    why: 'Where one of two voters then has no room every change is refused that the one before took. Our own.',
+    why: 'The only voter accepted all changes; with a second one without room every change is refused. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [edit(RAFT, "if (!hasToldRoom || room !== 'enough') continue", 'if (!hasToldRoom) continue')],
@@ -407,7 +407,7 @@ export const REST: readonly Mutant[] = [
   {
     id: 'M706',
     title: 'a read on a node without room waits until its time is over for a revision that does not come',
-    why: 'The same. Our own.',
+    why: 'Another node could have served it. Our own.',
     layers: UNIT,
     tests: ['test/server/reads.test.ts'],
     edits: [edit(READS, '      if (this.#state.endsAt !== undefined) this.#giveUpSoon([waiter])\n', '')],
@@ -459,7 +459,7 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M312',
-    title: 'a leader that is short of room stays',
+    title: 'a leader that is short of room does not hand over',
     why: 'One full disk of three refuses every change, although two have room.',
     layers: UNIT,
     tests: ROOM_TESTS,
@@ -487,8 +487,8 @@ export const REST: readonly Mutant[] = [
   },
   {
     id: 'M307',
-    title: 'the newest contact takes the place of the one that waits for its index',
-    why: 'A replica that lags never proves how old its state is, although it applies all the time.',
+    title: 'the newest contact replaces the one that waits for its index',
+    why: 'A replica that lags never proves the age of its state, although it applies all the time.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [

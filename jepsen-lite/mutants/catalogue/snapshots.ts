@@ -22,8 +22,8 @@ export const SNAPSHOTS: readonly Mutant[] = [
   },
   {
     id: 'M54',
-    title: 'a snapshot brings no configuration',
-    why: 'The replica counts by the one that it knew before.',
+    title: 'a snapshot contains no configuration',
+    why: 'The replica counts by its earlier configuration.',
     layers: SIM,
     edits: [edit(RAFT, '    this.#configuration = state.configuration\n', '')],
   },
@@ -92,7 +92,7 @@ export const SNAPSHOTS: readonly Mutant[] = [
   },
   {
     id: 'M60',
-    title: 'an append goes on behind an entry that is compacted',
+    title: 'an append continues after a compacted entry',
     why: 'Its term is not known, so 0 is sent (WRaft 118.2).',
     layers: SIM,
     edits: [
@@ -105,7 +105,7 @@ export const SNAPSHOTS: readonly Mutant[] = [
   },
   {
     id: 'M61',
-    title: 'entries that a snapshot covers are applied all the same',
+    title: 'entries that a snapshot covers are applied as well',
     why: 'They wait in the queue while it is installed.',
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
@@ -116,7 +116,7 @@ export const SNAPSHOTS: readonly Mutant[] = [
   {
     id: 'M62',
     title: 'a scan lacks the rows that are applied and not yet durable',
-    why: 'It claims an index whose rows it does not have, to range reads and to snapshots.',
+    why: 'It reports an index whose rows it does not have, to range reads and to snapshots.',
     layers: SIM,
     edits: [
       edit(
@@ -128,8 +128,8 @@ export const SNAPSHOTS: readonly Mutant[] = [
   },
   {
     id: 'M100',
-    title: 'records go on with the configuration from before the snapshot',
-    why: 'It comes back with the next restart, or goes out with the next snapshot.',
+    title: 'later records keep the configuration from before the snapshot',
+    why: 'That configuration comes back with the next restart, or is sent with the next snapshot.',
     layers: SIM,
     edits: [edit('src/server/driver.ts', '    this.#raftState = this.#storage.applied.raft\n', '')],
   },
@@ -143,7 +143,7 @@ export const SNAPSHOTS: readonly Mutant[] = [
   },
   {
     id: 'M102',
-    title: 'heads of rows are remembered across a snapshot',
+    title: 'heads of rows are kept when a snapshot is installed',
     why: 'They are those of rows that were replaced.',
     layers: SIM,
     edits: [edit(STORE, '    this.#heads.forgetAll()\n', '')],
@@ -165,7 +165,7 @@ export const SNAPSHOTS: readonly Mutant[] = [
   {
     id: 'M334',
     title: 'entries that were read before an install are given out after it',
-    why: 'A record of the new log that begins at the same index is taken from memory, and is the old one.',
+    why: 'A record of the new log that begins at the same index is read from the cache, and is the old one.',
     layers: UNIT,
     tests: STORE_TESTS,
     edits: [edit('src/storage/log.ts', '    this.#cache.clear()\n', '')],

@@ -50,8 +50,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M43',
-    title: 'rows are durable without the index that they stand at',
-    why: 'After a restart their entries are applied once more.',
+    title: 'rows are durable without their applied index',
+    why: 'After a restart their entries are applied again.',
     layers: SIM,
     edits: [
       edit(STORE, 'const state = install ?? (this.dirty ? rows.state : undefined)', 'const state = install'),
@@ -59,7 +59,7 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M73',
-    title: 'a storage error is swallowed and the node goes on',
+    title: 'a storage error is ignored and the node continues',
     why: 'The failed write counts as durable; after a failed sync the kernel may report the lost pages as clean.',
     layers: SIM,
     edits: [edit(QUEUE, '      if (error !== undefined) this.#first.fail(error)\n', '      void error\n')],
@@ -107,7 +107,7 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M77',
-    title: 'term and vote come with the batch after the one they belong to',
+    title: 'term and vote are stored with a later batch than the one they belong to',
     why: 'In between, entries and votes are durable under a term that is not.',
     layers: SIM,
     edits: [
@@ -128,8 +128,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M109',
-    title: 'the memory of rows takes a key for another one that begins with it',
-    why: 'Compared is the shorter length only. Our own, in an early version.',
+    title: 'the memory of rows confuses a key with another one that begins with it',
+    why: 'Only the shorter length is compared. Our own, in an early version.',
     layers: SIM_UNIT,
     tests: STORE_TESTS,
     edits: [
@@ -150,8 +150,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M111',
-    title: 'rows that are being written are nowhere',
-    why: 'They have left memory and are not on the disk yet.',
+    title: 'rows that are being written cannot be read',
+    why: 'They have left the memory and are not on the disk yet.',
     layers: SIM,
     edits: [
       edit(
@@ -232,7 +232,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M152',
     title: 'a page backwards merges its rows as if it went forward',
-    why: 'Rows that are not durable come in the wrong place, or in no page.',
+    why: 'Rows that are not durable appear in the wrong place, or in no page.',
     layers: UNIT,
     tests: PROPERTY_TESTS,
     edits: [edit(ROW_SCAN, 'overlaid < name === this.#reverse ? 1 : -1', 'overlaid < name ? -1 : 1')],
@@ -261,7 +261,7 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M155',
-    title: 'rows of the layers behind the last row of the engine are forgotten',
+    title: 'rows of the layers after the last row of the engine are forgotten',
     why: 'A key that is newer than the last batch and sorts last is in no list.',
     layers: SIM_UNIT,
     tests: PROPERTY_TESTS,
@@ -284,7 +284,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M160',
     title: 'a large write of the core goes into one batch',
-    why: 'Making it keeps heartbeats waiting: 64 values of a mebibyte, and the leader is silent for longer than it may. Our own.',
+    why: 'Making it delays heartbeats: with 64 values of a mebibyte, the leader is silent for longer than it may be. Our own.',
     layers: UNIT,
     tests: COMMIT_TESTS,
     edits: [
@@ -326,7 +326,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M163',
     title: 'all rows that wait go into one batch',
-    why: 'However many have been applied meanwhile.',
+    why: 'There may be any number of them.',
     layers: UNIT,
     tests: COMMIT_TESTS,
     edits: [
@@ -369,8 +369,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M167',
-    title: 'the scrub takes every change for one of a row that it has read',
-    why: 'It ends healthy nodes.',
+    title: 'the scrub counts every change as one of a row that it has read',
+    why: 'It stops healthy nodes.',
     layers: SIM_UNIT,
     tests: SCRUB_TESTS,
     edits: [
@@ -431,8 +431,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M175',
-    title: 'an old record of a snapshot is believed',
-    why: 'A damaged table brings it to light; the next write gives it up, and the rows that are the state with it.',
+    title: 'an old record of a snapshot is accepted',
+    why: 'It reappears because of a damaged table; the next write gives that snapshot up, and with it the rows of the state.',
     layers: UNIT,
     tests: STORE_TESTS,
     edits: [
@@ -476,7 +476,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M179',
     title: 'LevelDB is asked whether the process itself has the directory open',
-    why: 'It opens and closes LOCK for the answer, and the lock is gone: another process opens the directory beside the first. Our own.',
+    why: 'LevelDB opens and closes LOCK for the answer, and the lock is released: another process opens the directory too. Our own.',
     layers: UNIT,
     tests: ['test/storage/damage.int.test.ts'],
     edits: [
@@ -573,7 +573,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M183',
     title: 'a generation is recorded as dead before it is recorded as used',
-    why: 'After a restart it is handed out again, and the rows of the state are deleted as garbage. Our own.',
+    why: 'After a restart it is used again, and the rows of the state are deleted as garbage. Our own.',
     layers: UNIT,
     tests: ['test/storage/garbage.test.ts'],
     edits: [
@@ -586,7 +586,7 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M184',
-    title: 'formatting that failed keeps the lock',
+    title: 'a failed formatting keeps the lock',
     why: 'The next attempt in the same process is told that a node has the directory open. Our own.',
     layers: UNIT,
     tests: ['test/storage/open.test.ts'],
@@ -649,16 +649,16 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M553',
-    title: 'a write that failed is not noted',
-    why: 'LevelDB counts it, a compaction records the number, and the next start misses acknowledged writes that never were. Our own.',
+    title: 'a failed write is not noted',
+    why: 'LevelDB counts it, a compaction records the number, and the next start reports missing acknowledged writes that never existed. Our own.',
     layers: UNIT,
     tests: ['test/storage/counted.test.ts'],
     edits: [edit('src/storage/level-engine.ts', '        this.#noteFailed(sequence)\n', '')],
   },
   {
     id: 'M554',
-    title: 'MANIFEST may be ahead of the WALs by more than the write that failed',
-    why: 'Then a write that was acknowledged is missing. Our own.',
+    title: 'MANIFEST may be ahead of the WALs by more than the failed write',
+    why: 'In that case an acknowledged write is missing. Our own.',
     layers: UNIT,
     tests: ['test/storage/counted.test.ts', 'test/storage/verify.test.ts'],
     edits: [edit('src/storage/verify.ts', ' && lastSequence <= failed.through ? failed', ' ? failed')],
@@ -673,8 +673,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M556',
-    title: 'the name of a directory that was there already is not made durable',
-    why: 'An attempt that was interrupted may have made it: a power cut takes the replica, with its directory. Our own.',
+    title: 'the name of a directory that existed already is not made durable',
+    why: 'An interrupted attempt may have made it: a power cut loses the replica with its directory. Our own.',
     layers: UNIT,
     tests: ['test/storage/directory.test.ts'],
     edits: [
@@ -731,8 +731,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M491',
-    title: 'a start does not look whether the replica is under quarantine',
-    why: 'The mark is there, and the replica votes and counts once more. Our own.',
+    title: 'a start does not check whether the replica is under quarantine',
+    why: 'The mark exists, and the replica votes and counts again. Our own.',
     layers: SIM_UNIT,
     tests: STORE_TESTS,
     edits: [edit(STORE, 'if (quarantined !== undefined)', 'if (quarantined === identity.name)')],
@@ -812,8 +812,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M662',
-    title: 'a chunk that is asked for again is the next one',
-    why: 'The connection broke, and the receiver goes on at an earlier one than the sender.',
+    title: 'a request for an earlier chunk gets the next one',
+    why: 'The connection broke, and the receiver continues at an earlier chunk than the sender.',
     layers: SIM_UNIT,
     tests: ['test/storage/memory.test.ts'],
     edits: [
@@ -852,8 +852,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M669',
-    title: 'while the disk has little room, no snapshot goes on for more than a second',
-    why: 'All disks are as full: the replica on a larger one, which could lead, is never brought up to date. Our own.',
+    title: 'while the disk has little room, no snapshot is sent for longer than a second',
+    why: 'All disks are equally full: a replica on a larger one, which could lead, is never brought up to date. Our own.',
     layers: UNIT,
     tests: ['test/server/disk-space.test.ts'],
     edits: [
@@ -921,8 +921,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M676',
-    title: 'threads of one process that start on a directory at the same instant all ask LevelDB',
-    why: 'It refuses all but one, and gives up the lock of the process: another one opens the directory beside it. Our own.',
+    title: 'threads of one process that start on a directory at the same time all ask LevelDB',
+    why: 'LevelDB refuses all but one, and releases the lock of the process: another process opens the directory too. Our own.',
     layers: UNIT,
     tests: ['test/storage/open.test.ts'],
     edits: [
@@ -1019,8 +1019,8 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M684',
-    title: 'a directory in which the lock was asked for must be deleted',
-    why: 'A running node of another container is called damaged. Our own.',
+    title: 'the temporary directory for asking the lock must be deleted',
+    why: 'If it cannot be, a running node of another container is called damaged. Our own.',
     layers: UNIT,
     tests: ['test/storage/directory.test.ts'],
     edits: [
@@ -1033,7 +1033,7 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M667',
-    title: 'the scrub takes a scan that was ended for damage',
+    title: 'the scrub treats a scan that was ended as damage',
     why: 'The node ends itself since its disk is nearly full. Our own.',
     layers: UNIT,
     tests: SCRUB_TESTS,
@@ -1066,7 +1066,7 @@ export const STORAGE: readonly Mutant[] = [
   {
     id: 'M562',
     title: 'everything is compacted with a quarter of the reserve left',
-    why: 'It takes more than that before it gives some, where much was written lately, and the node ends itself. Our own.',
+    why: 'If much was written lately, a compaction needs more space than that before it frees some, and the node ends itself. Our own.',
     layers: UNIT,
     tests: ['test/server/disk-space.test.ts'],
     edits: [edit('src/server/disk-space.ts', 'const COMPACT_PART = 2', 'const COMPACT_PART = 4')],

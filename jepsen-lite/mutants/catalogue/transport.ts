@@ -112,14 +112,14 @@ export const TRANSPORT: readonly Mutant[] = [
   {
     id: 'M711',
     title: 'a process that has lost durable state is offered a snapshot',
-    why: 'It installs it and begins anew, as if it had never promised anything.',
+    why: 'The process installs it and begins anew, as if it had never promised anything.',
     layers: UNIT,
     tests: CONNECTIONS_TESTS,
     edits: [edit(RAFT, 'if (this.#peers.lostState(follower.id) !== undefined) return', '')],
   },
   {
     id: 'M405',
-    title: 'chunks that were on their way when a connection broke count on the next one',
+    title: 'chunks that were under way when a connection broke count on the next one',
     why: 'The transfer waits for acknowledgements that never come, until it is given up.',
     layers: SIM_UNIT,
     tests: LINKS_TESTS,
@@ -136,7 +136,7 @@ export const TRANSPORT: readonly Mutant[] = [
   {
     id: 'M407',
     title: 'bytes that the kernel has taken still count as queued',
-    why: 'After enough of them everything to that peer is dropped.',
+    why: 'After enough of them all messages to that peer are dropped.',
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
     edits: [edit('src/server/tcp/connection.ts', '    this.queuedBytes -= bytes\n', '')],
@@ -224,8 +224,8 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M416',
-    title: 'memory of frames is used again while some of them wait in the socket',
-    why: 'Frames are overwritten on their way; their checksums do not hold.',
+    title: 'the memory of frames is reused while some of them wait in the socket',
+    why: 'Frames are overwritten on their way, and their checksums are wrong.',
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
     edits: [
@@ -234,7 +234,7 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M417',
-    title: 'a joining replica does not look which cluster it asks',
+    title: 'a joining replica does not check which cluster it asks',
     why: 'It is added to another cluster, where it never catches up.',
     layers: UNIT,
     tests: JOIN_TESTS,
@@ -307,7 +307,7 @@ export const TRANSPORT: readonly Mutant[] = [
   },
   {
     id: 'M421',
-    title: 'a peer is called refused as soon as one call has failed',
+    title: 'a peer is reported as refused after one failed call',
     why: 'A peer that is back within milliseconds costs an election.',
     layers: UNIT,
     tests: LINKS_TESTS,
