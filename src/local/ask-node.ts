@@ -1,4 +1,4 @@
-// What a node says of itself over its HTTP API, for those who run beside it: one short question, no retries.
+// What a node says of itself over its HTTP API: one short question, no retries. For callers on the same machine.
 
 import { askHttp } from '../server/ask-http.ts'
 import { isObject } from './is-object.ts'

@@ -1,18 +1,18 @@
-// Which ports of this machine are free. Asking is only a courtesy that names the taken one early; a node that finds its
-// port taken when it binds refuses too.
+// Which ports of this machine are free. The look before a start names a taken port early. It promises nothing: a node
+// that finds its port taken when it binds refuses as well.
 
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HOST } from './addresses.ts'
 
-/** Nodes whose supervisor was killed end by themselves, at once; this is how long that may take on a busy machine. */
+/** Nodes whose supervisor was killed end by themselves at once. On a busy machine that may take so long. */
 export const ORPHANS_LIMIT_MS = 3_000
 const AGAIN_MS = 20
 
 export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer()
-    // Whatever else is in the way (a port that only root may have) is told by the node that binds.
+    // Any other obstacle, such as a port that only root may have, is reported by the node that binds.
     probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'EADDRINUSE'))
     probe.listen({ host: HOST, port, exclusive: true }, () => probe.close(() => resolve(true)))
   })

@@ -1,6 +1,6 @@
 import type { NodeEvent } from './supervised-node.ts'
 
-/** What happens to a cluster, for those who watch. */
+/** What happens to a cluster, as its watchers are told. */
 export type ClusterEvent =
   | { readonly kind: 'node'; readonly name: string; readonly event: NodeEvent }
   | { readonly kind: 'command'; readonly said: string }

@@ -28,7 +28,7 @@ export interface ClusterFileNode {
   /** Base URL of its HTTP API, without a trailing slash. */
   readonly url: string
   readonly pid: number | null
-  /** The peer port that the system chose at the first start; used again when it is free. */
+  /** The peer port that the system chose at the first start. It is used again when it is free. */
   readonly peer_port: number | null
   /**
    * `new`: it may found or join the cluster with an empty directory. `replacing`: it may take the place of its own lost
@@ -39,17 +39,22 @@ export interface ClusterFileNode {
 
 export interface ClusterFile {
   readonly format: typeof FORMAT
-  /** null until n1 has said that it has founded the cluster: it may have done so and been interrupted. */
+  /**
+   * null until n1 has reported that it has founded the cluster. It may have founded it before an interruption and not
+   * reported it.
+   */
   readonly cluster_id: string | null
   /**
-   * null while no supervisor runs (one that was killed leaves its address behind: whoever uses it must ask who
-   * answers).
+   * null while no supervisor runs. A supervisor that was killed leaves its address behind, so a reader must ask which
+   * process answers there.
    */
   readonly supervisor: ControlAddress | null
   readonly nodes: readonly ClusterFileNode[]
 }
 
-/** undefined: there is no local cluster in this directory. Throws when the file is there but is not what we wrote. */
+/**
+ * undefined: there is no local cluster in this directory. Throws when the file is there but does not have our format.
+ */
 export function readClusterFile(dataDir: string): ClusterFile | undefined {
   const path = join(dataDir, CLUSTER_FILE)
   let text: string
@@ -80,7 +85,7 @@ function replaceFile(path: string, text: string): void {
   const next = `${path}.new`
   const file = openSync(next, 'w', 0o600)
   try {
-    // In as many writes as it takes.
+    // Writes again after a partial write.
     writeFileSync(file, text)
     fsyncSync(file)
   } finally {
@@ -136,7 +141,7 @@ export function isControlAddress(value: unknown): value is ControlAddress {
   return isObject(value) && isPositive(value.pid) && isUrl(value.control) && typeof value.token === 'string'
 }
 
-/** With a port, as we write it: others have none that a URL would tell. */
+/** With an explicit port, as we write it. In other URLs the port may be left out. */
 function isUrl(value: unknown): boolean {
   return typeof value === 'string' && /^http:\/\/127\.0\.0\.1:[1-9][0-9]*$/.test(value) && URL.canParse(value)
 }

@@ -1,12 +1,15 @@
-// How the nodes of a local cluster are: what the supervisor knows of their processes, and what each says of itself over
-// HTTP.
+// The state of each node of a local cluster: what the supervisor knows of its process, and what the node says of itself
+// over HTTP.
 
 import { askNode } from './ask-node.ts'
 import type { SupervisedNode } from './supervised-node.ts'
 
 /** A node that runs and does not answer within this time is unreachable. */
 const ANSWER_LIMIT_MS = 1_000
-/** The first answer takes a node longer: it loads most of its API for it, and on a busy machine that takes seconds. */
+/**
+ * The first answer of a node takes longer: the node loads most of its API for it, which takes seconds on a busy
+ * machine.
+ */
 export const FIRST_ANSWER_LIMIT_MS = 10_000
 
 /** `kv cluster status -o json`, to the letter. */
@@ -56,7 +59,8 @@ export async function clusterStatus(
 }
 
 /**
- * What is wrong with those that run, in their own words: the disk of the leader may be why another one is not ready.
+ * What is wrong with the nodes that run, in their own words: a full disk of the leader may be why another node is not
+ * ready.
  */
 export async function faultsOf(nodes: readonly KnownNode[]): Promise<string[]> {
   const running = nodes.filter(({ process }) => process.pid !== undefined && !process.paused)
@@ -69,13 +73,13 @@ export async function faultsOf(nodes: readonly KnownNode[]): Promise<string[]> {
 
 interface Answer {
   readonly status: NodeStatus
-  /** Whom it takes for the leader. */
+  /** The leader, as this node knows it. */
   readonly leader: string | null
 }
 
 /**
- * A leader that is cut off may not know yet that it was replaced: the highest term is right. It may be a node that was
- * started by hand, which the others name; of the local ones it counts only while it runs.
+ * A leader that is cut off may not know yet that it was replaced: the answer with the highest term is right. The leader
+ * may be a node that was started by hand, which the others name. A local node counts as leader only while it runs.
  */
 function leaderOf(answers: readonly Answer[]): string | null {
   const named = answers
@@ -90,7 +94,7 @@ async function nodeStatus({ name, url, process }: KnownNode, limitMs: number): P
   const stopped = { status: { name, pid: null, url, state: 'stopped', ...SILENT }, leader: null } as const
   if (process.pid === undefined) return stopped
   const words = process.paused ? undefined : await askNode(url, '/v1/status', limitMs)
-  // It may have ended, or have been paused, while it was asked.
+  // It may have ended, or have been paused, during the question.
   if (process.pid === undefined) return stopped
   const { pid } = process
   if (process.paused) return { status: { name, pid, url, state: 'paused', ...SILENT }, leader: null }

@@ -1,5 +1,5 @@
-// The side of `kv cluster …` that talks to a supervisor. Nothing is ever signalled from here: a pid in a file proves
-// nothing.
+// The side of `kv cluster …` that talks to a supervisor. It never sends a signal: the pid in a file may belong to
+// another process by now.
 
 import { request } from 'node:http'
 import type { ControlAddress } from './cluster-file.ts'
@@ -8,12 +8,12 @@ import { directoryId } from './directory-id.ts'
 import { Failure } from './failure.ts'
 import { exists } from './processes.ts'
 
-/** A supervisor that does not even say who it is within this time is stuck or stopped. */
+/** A supervisor that does not identify itself within this time is stuck or stopped. */
 const IDENTIFY_LIMIT_MS = 3_000
 
 /**
- * Whether the supervisor that listens there knows the token, and its cluster is the one in `dataDir`: in a copy of
- * that, its address stands too.
+ * Whether the supervisor that listens there knows the token, and its cluster is the one in `dataDir`. A copy of a
+ * directory holds the address of the original's supervisor.
  */
 export async function identifies(address: ControlAddress, dataDir: string): Promise<boolean> {
   const answer = await exchange(`${address.control}/`, 'GET', {}, undefined, IDENTIFY_LIMIT_MS)
@@ -28,14 +28,14 @@ export async function identifies(address: ControlAddress, dataDir: string): Prom
     typeof answer === 'object' &&
     'proof' in answer &&
     answer.proof === proofOf(address.token) &&
-    // An older one does not say it.
+    // A supervisor of an older version does not say it.
     (!('directory' in answer) || answer.directory === directoryId(dataDir))
   )
 }
 
 /**
- * For `stop` the answer is complete only when the supervisor's process is gone: it leaves the connection to the system
- * to close.
+ * The answer to `stop` is complete only when the supervisor's process is gone: the supervisor leaves the connection
+ * open, and the system closes it.
  */
 export async function ask(address: ControlAddress, message: ControlRequest): Promise<ControlReply> {
   const headers = { authorization: `Bearer ${address.token}`, 'content-type': 'application/json' }
@@ -51,7 +51,10 @@ export async function ask(address: ControlAddress, message: ControlRequest): Pro
   return { ok: false, exitCode: 1, said: 'The supervisor ended before it answered.', ended: true }
 }
 
-/** The JSON body of an answer; `silent` when none came in time; undefined when nobody answered, or not in JSON. */
+/**
+ * The JSON body of an answer; `silent` when no answer came in time; undefined when the connection failed, or the answer
+ * is not JSON.
+ */
 function exchange(
   url: string,
   method: 'GET' | 'POST',
@@ -63,7 +66,7 @@ function exchange(
     const outgoing = request(url, { method, headers, agent: false }, (incoming) => {
       const chunks: Buffer[] = []
       incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
-      // An answer that ends with its process counts as complete when it is: it is one JSON value.
+      // The connection may end with the process that answers. The answer is complete when it is one JSON value.
       incoming.on('error', () => {})
       incoming.on('close', () => resolve(parseObject(Buffer.concat(chunks).toString())))
     })

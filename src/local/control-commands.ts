@@ -12,14 +12,14 @@ import { moveAside } from './move-aside.ts'
 import { leaderAmong } from './node-view.ts'
 import { completeGroups } from './relays/mesh.ts'
 
-/** Nodes that run have found a leader after this long, if they can. */
+/** Nodes that run and can find a leader have found one after this long. */
 const MAJORITY_LIMIT_MS = 5000
 
 /** The supervisor, as commands need it. */
 export interface Commanded {
   readonly lifecycle: Lifecycle
   readonly events: ClusterEvents
-  /** Whether the cluster ends, perhaps since this look at its directory. */
+  /** Looks whether the directory is still there. Whether the cluster ends, for that reason or another. */
   endWhenLost(): boolean
   status(): Promise<ClusterStatus>
   formed(): Promise<unknown>
@@ -145,7 +145,7 @@ export class ControlCommands {
     await node.process.stop({ handOver: true })
     await lifecycle.launch(node)
     this.#cluster.trySave()
-    // Who brings back one node after the other cannot wait for a majority at the first.
+    // A user who restarts one node after the other cannot wait for a majority at the first one.
     const problem = await lifecycle.becomesReady(node, () => hasNoMajority(node, this.#nodes))
     if (problem !== undefined) return refused(1, withAdvice(problem, node))
     await this.#cluster.firstAnswers([node])
@@ -154,7 +154,8 @@ export class ControlCommands {
   }
 
   /**
-   * One after the other, whichever the nodes: each counts on the data of all others, from its first look to its end.
+   * One rejoin at a time, for all nodes together: each relies on the data of all other nodes, from its first look to
+   * its end.
    */
   #afterRejoins(rejoin: () => Promise<ControlReply>): Promise<ControlReply> {
     const reply = this.#lastRejoin.then(rejoin)
@@ -170,12 +171,12 @@ export class ControlCommands {
     if (process.ready && !evenHealthy) return healthy
     const problem = await this.#whyNotWithout(node)
     if (problem !== undefined) return refused(5, problem)
-    // Perhaps it only had no leader, like the others.
+    // It may be healthy and have had no leader for a moment, like the others.
     if (!evenHealthy && (await this.#findsLeader(node))) return healthy
     await process.kill()
     if (this.#cluster.endWhenLost()) return refused(1, 'The cluster is being stopped.')
-    // Before its data is moved: with it, the next start finds the old replica; without, it knows that a new one may
-    // take its place.
+    // The stage is saved before the data is moved. If the start is interrupted between the two, the next start finds
+    // the old replica; after the move, the next start knows that a new replica may take its place.
     node.stage = 'replacing'
     this.#cluster.save()
     const aside = moveAside(process.dataDir)
@@ -190,8 +191,8 @@ export class ControlCommands {
   }
 
   /**
-   * The change of membership needs a majority of the voters, and the old replica is gone by then: nothing is touched
-   * before the others have one. They may still be electing their leader, or one of them be starting.
+   * The change of membership needs a majority of the voters, and the old replica is gone by then. So nothing is changed
+   * before the other nodes have a majority. They may still be electing a leader, or one of them may be starting.
    */
   async #whyNotWithout(node: ManagedNode): Promise<string | undefined> {
     const deadline = performance.now() + MAJORITY_LIMIT_MS
@@ -207,7 +208,7 @@ export class ControlCommands {
     )
   }
 
-  /** False as soon as it cannot, or when the time is up. */
+  /** False as soon as it cannot find one, or when the time is up. */
   async #findsLeader({ process }: ManagedNode): Promise<boolean> {
     const outcome = (): boolean | undefined =>
       process.ready ? true : process.pid === undefined || process.paused ? false : undefined

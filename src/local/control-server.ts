@@ -1,5 +1,5 @@
-// The side of the supervisor that takes commands. Whoever has the token of cluster.json (0600) may give them; a web
-// page that reaches the port by a trick of names does not have it.
+// The side of the supervisor that takes commands. A caller needs the token of cluster.json (0600). A web page that
+// reaches the port by DNS rebinding does not have it.
 
 import { timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -10,7 +10,10 @@ const REQUEST_BYTES_MAX = 64 * 1024
 
 export interface ControlServer {
   readonly url: string
-  /** Takes no more commands. The answer to `stop` stays open until the process is gone: its end tells the asker so. */
+  /**
+   * Takes no more commands. The answer to `stop` stays open until the process is gone: the end of the connection tells
+   * the caller.
+   */
   close(): void
 }
 
@@ -23,7 +26,7 @@ export async function startControlServer(
   const server = createServer((incoming, outgoing) => {
     void answer(incoming, outgoing, token, directory, handle)
   })
-  // Whoever connects and says nothing must not hold up the end of the process.
+  // A client that connects and sends nothing must not keep the process alive.
   server.on('connection', (socket) => socket.unref())
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

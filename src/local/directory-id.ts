@@ -1,20 +1,20 @@
-// Which directory or file a path leads to just now. A cluster belongs to its directory, not to the path: that may be
-// moved, copied or replaced meanwhile.
+// Which directory or file a path leads to at this moment. A cluster belongs to its directory, not to the path: the
+// directory may be moved, copied or replaced while the cluster runs.
 
 import { type BigIntStats, statSync } from 'node:fs'
 import { isAbsent } from './failure.ts'
 
 /**
- * undefined: there is none. Two directories that exist at the same time never have the same. Throws when the system
- * does not tell.
+ * undefined: there is no directory. Two directories that exist at the same time never have the same id. Throws when the
+ * system does not tell.
  */
 export function directoryId(path: string): string | undefined {
   return idOf(path, ({ dev, ino }) => `${dev}:${ino}`)
 }
 
 /**
- * The same of a file: one that is made after another was deleted has another one, though the system may give it the old
- * number.
+ * The id of a file. A file that is made after another was deleted has another id, even where the system gives it the
+ * old inode number.
  */
 export function fileId(path: string): string | undefined {
   return idOf(path, ({ dev, ino, birthtimeNs }) => `${dev}:${ino}:${birthtimeNs}`)

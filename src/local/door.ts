@@ -1,17 +1,19 @@
-// How a supervisor is reached by a path at which there is nothing any more. Its directory was moved away, and with it
-// the lock that says where it listens; it is about to notice. Whoever knocks makes it look at once, and sees by the end
-// of the connection that its process has ended.
+// How a supervisor is reached by a path that no longer leads to its directory. The directory was moved away, and with
+// it the lock that says where the supervisor listens; the supervisor is about to notice. A process that connects to the
+// door makes the supervisor look at once, and sees by the end of the connection that the supervisor's process has
+// ended.
 //
-// The door is a socket in the abstract namespace, which only Linux has. Nothing can be commanded through it.
+// The door is a socket in the abstract namespace, which only Linux has. It takes no commands.
 
 import { createHash } from 'node:crypto'
 import { connect, createServer } from 'node:net'
 
-/** What is said to whoever knocks while the cluster goes on. */
+/** The answer while the cluster goes on. */
 const STAYS = 'stays'
 
 /**
- * Returns how to close it. Where somebody else has that name there is no door. `onKnock`: whether the supervisor ends.
+ * Returns how to close it. There is no door when another process has that name. `onKnock` says whether the supervisor
+ * ends.
  */
 export function openDoor(dataDir: string, onKnock: () => boolean): () => void {
   if (process.platform !== 'linux') return () => {}
@@ -27,7 +29,10 @@ export function openDoor(dataDir: string, onKnock: () => boolean): () => void {
   return () => server.close()
 }
 
-/** Resolves when whoever has been there is gone; false: nobody was there, or does not end (within `limitMs`). */
+/**
+ * Resolves to true when the supervisor there has ended; to false when there was none, it goes on, or it did not end
+ * within `limitMs`.
+ */
 export function knock(dataDir: string, limitMs: number): Promise<boolean> {
   if (process.platform !== 'linux') return Promise.resolve(false)
   return new Promise((resolve) => {

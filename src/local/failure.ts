@@ -2,8 +2,8 @@ import { getSystemErrorMessage } from 'node:util'
 import { hostPort } from '../server/addresses.ts'
 
 /**
- * An end with a message for the user and the exit code that goes with it: no defect, so no stack. An
- * empty message: there is nothing left to say.
+ * An expected failure: a message for the user and the exit code that goes with it, without a stack. An empty message:
+ * everything has been said.
  */
 export class Failure extends Error {
   override readonly name = 'Failure'
@@ -21,7 +21,7 @@ export class FullDisk extends Failure {
   }
 }
 
-/** What the system says of a write that finds no room does not name the file. */
+/** The system's error for a write to a full disk does not name the file. */
 export function writing<T>(path: string, write: () => T): T {
   try {
     return write()
@@ -40,7 +40,7 @@ export function failureOf(error: unknown): Failure {
   )
 }
 
-/** A file or socket that the system refuses: nobody's defect. */
+/** An error of the system, for a file or socket: not a defect of this program. */
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'syscall' in error
 }

@@ -1,4 +1,4 @@
-// The directory of a cluster as its supervisor holds it: the lock, and cluster.json, which says what the cluster is.
+// The directory of a cluster, held by its supervisor: the lock, and cluster.json, which says what the cluster is.
 
 import { join } from 'node:path'
 import {
@@ -26,15 +26,15 @@ export class HeldDirectory {
   }
 
   /**
-   * Whether the path leads to it still. Nodes open files by their path: in another directory of that name they would
-   * write into the data of others. Where the files are deleted, or replaced by those of a backup, what they acknowledge
-   * from then on would be lost, and no command would find them.
+   * Whether the path still leads to it. Nodes open files by their path: if another directory is there, they would write
+   * into its data. If the files were deleted, or replaced by those of a backup, all writes acknowledged from then on
+   * would be lost, and no command would find the cluster.
    */
   isHome(): boolean {
     try {
       return directoryId(this.path) === this.#id && names(this.path, this.#holder, this.#own)
     } catch {
-      // A file system that does not answer for a moment is no reason to end a cluster.
+      // A file system that fails for a moment is no reason to end a cluster.
       return true
     }
   }
@@ -45,7 +45,7 @@ export class HeldDirectory {
     try {
       writeClusterFile(this.path, { cluster_id: cluster.cluster_id, supervisor, nodes: cluster.nodes })
     } finally {
-      // It may be in its place although it could not be made durable there.
+      // The new file may be in its place although making it durable has failed.
       if (readClusterFile(this.path)?.supervisor?.token === supervisor?.token)
         this.#own = { ...this.#own, cluster: fileId(join(this.path, CLUSTER_FILE)) }
     }

@@ -15,18 +15,19 @@ import { until } from './until.ts'
 
 /** For a whole cluster to become ready, and for one node after a restart. */
 export const READY_LIMIT_MS = 60_000
-/** What no node tells by itself is asked for again after this long. */
+/** How often conditions are checked that no node reports. */
 export const LOOK_AGAIN_MS = 250
 
 export class ManagedNode extends LocalNode {
-  /** A command that takes its time is at work on it. */
+  /** A restart or rejoin of it is under way. */
   busy = false
 }
 
 interface LifecycleOptions {
   readonly dataDir: string
   /**
-   * Which cluster nodes with empty directories found or enter: another one may answer at the addresses of the others.
+   * The cluster that nodes with empty directories found or join. Another cluster may answer at the addresses of the
+   * others.
    */
   readonly clusterId: string
   readonly plans: readonly NodePlan[]
@@ -69,9 +70,9 @@ export class Lifecycle {
 
   /** Starts its process. `founds`: it is the one that founds the cluster. */
   async launch(node: ManagedNode, founds = false): Promise<void> {
-    // The system gives such ports to outgoing connections too: one may have taken it in the meantime.
+    // The system gives such ports to outgoing connections too: another program may have taken it in the meantime.
     if (node.peerPort !== 0 && !(await isFree(node.peerPort))) node.peerPort = 0
-    // A stop that came meanwhile has found no process to end.
+    // A stop during the check above has found no process to end.
     if (this.#options.isStopping()) throw new Failure(1, 'The cluster is being stopped.')
     const others = this.nodes.filter((other) => other !== node).map(({ url }) => url)
     const founding = foundingOf({ stage: node.stage, founds }, others, this.#options.clusterId)
@@ -107,7 +108,7 @@ export class Lifecycle {
     await this.#close()
   }
 
-  /** No node is asked. */
+  /** Without asking the nodes to stop. */
   async kill(): Promise<void> {
     await Promise.all(this.nodes.map(({ process }) => process.kill()))
   }
@@ -130,9 +131,9 @@ export class Lifecycle {
   }
 
   /**
-   * Where the node dials its peers: relays that stay, or with --direct the places where they listen just now, and port
-   * 0, which nobody has, for those that do not. In a copy of a directory the addresses of the configuration are those
-   * of the original.
+   * Where the node dials its peers: at its relays, or with --direct at the port where each peer listens now. A peer
+   * that does not listen gets port 0, at which no process can listen. The addresses in the configuration are not used:
+   * in a copy of a directory they are those of the original.
    */
   #peersOf(node: ManagedNode): PeerAddresses {
     if (this.#mesh !== undefined) return this.#mesh.addressesFor(node.name)

@@ -2,14 +2,14 @@
 
 import { type DestinationStream, pino } from 'pino'
 
-/** Of lines that cannot be written so much is kept for when they can. */
+/** Lines that cannot be written are kept up to this size, until they can be written. */
 const WAITING_BYTES_MAX = 1024 * 1024
 
 const AGAIN_MS = 250
 
 /**
- * Lines that cannot be written (a full disk, a reader that is gone or stands still) wait until they can, and are lost
- * when they are too many: no reason to end a node, nor to hold it up.
+ * Lines that cannot be written (a full disk, a reader that is gone or does not read) wait until they can, and are
+ * dropped when they are too many. They neither end a node nor delay it.
  */
 export function logDestination(fd: number): DestinationStream {
   const options = { fd, sync: true, maxLength: WAITING_BYTES_MAX, retryEAGAIN: () => false }
@@ -19,7 +19,7 @@ export function logDestination(fd: number): DestinationStream {
     isWaiting = false
     destination.write('')
   }
-  // That of pino drops all lines from then on when a reader is gone, even if another one comes.
+  // The error handler of pino drops all lines once a reader is gone, even if another reader comes.
   return destination.removeAllListeners('error').on('error', () => {
     if (!isWaiting) setTimeout(again, AGAIN_MS).unref()
     isWaiting = true

@@ -1,9 +1,9 @@
-// Whether a majority of the voters runs, which may be more than the local nodes (voters.ts).
+// Whether a majority of the voters runs. Voters are not only the local nodes (voters.ts).
 
 import type { ManagedNode } from './lifecycle.ts'
 import { anotherAnswers, asked, knownVoters, type Local, type Voter } from './voters.ts'
 
-/** Of the voters that the configuration names, `without` the one of this name. */
+/** Among the voters that the configuration names; `without`: as if this node did not run. */
 export async function majorityOf(
   nodes: readonly ManagedNode[],
   without?: ManagedNode,
@@ -41,8 +41,8 @@ function mayRun({ process, busy }: ManagedNode): boolean {
 }
 
 /**
- * After a start at other ports, the configuration names the old ones until there is a leader. A node of that name may
- * have been started by hand, too.
+ * Whether the voter is this node, or may be. After a start at other ports the configuration names the old ones until
+ * there is a leader. A voter of the same name may also be a node that was started by hand.
  */
 async function isOrMayBe(node: ManagedNode, voter: Voter): Promise<boolean> {
   return node.url === voter.url || (mayRun(node) && !(await anotherAnswers(voter, node.url)))

@@ -1,5 +1,5 @@
-// What a supervisor and the process of one node say to each other over their IPC channel. The channel is also the
-// leash: when it breaks, the supervisor is gone, and the node ends (node-process.ts).
+// What a supervisor and the process of one node tell each other over their IPC channel. When the channel breaks, the
+// supervisor is gone, and the node ends (node-process.ts).
 
 import type { Founding, ListenAddress, NodeEnd } from '../server/types.ts'
 import type { NodeView } from './node-view.ts'
@@ -21,12 +21,12 @@ export interface NodeOrder {
 export type PeerAddresses = Readonly<Record<string, string>>
 
 export type ToNode =
-  /** `supervisor`: the pid of whoever says so. */
+  /** `supervisor`: the pid of the sender. */
   | { readonly kind: 'start'; readonly order: NodeOrder; readonly supervisor: number }
   | { readonly kind: 'peers'; readonly peers: PeerAddresses }
   /**
-   * `handOver`: pass leadership on, answer what is under way, close. Otherwise, when the whole cluster ends, there is
-   * nobody to hand over to, and the node is closed at once: what it has acknowledged is durable.
+   * `handOver`: hand leadership over, answer what is under way, close. Without it the whole cluster ends, so the node
+   * closes at once: what it has acknowledged is durable.
    */
   | { readonly kind: 'stop'; readonly handOver: boolean }
 
@@ -39,5 +39,5 @@ export type FromNode =
     }
   /** Sent when it changes. */
   | { readonly kind: 'view'; readonly view: NodeView }
-  /** The last word of a node that did not just stop on request. */
+  /** The last message of a node that did not just stop on request. */
   | { readonly kind: 'ended'; readonly end: NodeEnd }

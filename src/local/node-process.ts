@@ -1,5 +1,5 @@
-// The process of one node of a local cluster. It does what its supervisor says over IPC, tells it how the node sees
-// itself, and ends when the channel breaks: no node outlives its supervisor, however that died.
+// The process of one node of a local cluster. It does what its supervisor says over IPC, reports how the node sees
+// itself, and ends when the channel breaks: no node outlives its supervisor, whatever ended that.
 
 import { flushCompileCache } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,21 +16,20 @@ import { keepHeapSmall } from './small-heap.ts'
 
 keepHeapSmall()
 
-/** How often the node is asked how it is; it tells the supervisor only what changed. */
+/** How often the node's view is compared with the last one; the supervisor is told only what changed. */
 const VIEW_INTERVAL_MS = 25
-/** How often a start is tried again that an earlier process of this node is in the way of. */
+/** How often a start is tried again while an earlier process of this node is in the way. */
 const AGAIN_MS = 20
 
 let peers: PeerAddresses = {}
 let running: RunningNode | undefined
 
-// SIGKILL to itself: a node may be cut off at any instant without losing anything, and nothing can hold this up.
+// SIGKILL to itself, which nothing can delay. A node may end at any instant without losing anything.
 const end = (): boolean => process.kill(process.pid, 'SIGKILL')
 process.on('disconnect', end)
-// It may have died while this module was being loaded.
+// The supervisor may have died while this module was being loaded.
 if (!process.connected) end()
-// Ctrl-C and a closed terminal reach every process of the foreground group; what follows from it is the supervisor's to
-// decide.
+// Ctrl-C and a closed terminal reach every process of the foreground group. The supervisor decides what follows.
 process.on('SIGINT', () => {})
 process.on('SIGHUP', () => {})
 process.on('SIGTERM', () => stop(true))
@@ -71,9 +70,7 @@ async function start(order: NodeOrder): Promise<void> {
   leave(await running.ended)
 }
 
-/**
- * The node of a supervisor that was killed may be on its way out still, with its directory open and its ports taken.
- */
+/** The node process of a killed supervisor may still be ending, with the directory open and the ports taken. */
 async function startAfterPredecessor(options: NodeOptions): Promise<RunningNode> {
   const deadline = performance.now() + ORPHANS_LIMIT_MS
   let { founding } = options
@@ -82,7 +79,7 @@ async function startAfterPredecessor(options: NodeOptions): Promise<RunningNode>
       return await startNode({ ...options, founding })
     } catch (error) {
       if (!isInTheWay(error) || performance.now() >= deadline) throw error
-      // What the first attempt has founded is there.
+      // The first attempt has founded it.
       if (founding.kind === 'bootstrap' && holdsNode(options.dataDir)) founding = { kind: 'existing' }
       await sleep(AGAIN_MS)
     }
@@ -97,7 +94,7 @@ function isInTheWay(error: unknown): boolean {
 }
 
 function stop(handOver: boolean): void {
-  // Not even started: nothing to hand over or to close.
+  // Not started yet: nothing to hand over or to close.
   if (running === undefined) process.exit(0)
   void (handOver ? running.stop() : running.crash())
 }

@@ -2,7 +2,9 @@
 
 import { readFileSync } from 'node:fs'
 
-/** Also of one that has ended, until its parent has looked. Signal 0 only asks. */
+/**
+ * Whether there is such a process. One that has ended counts until its parent has waited for it. Signal 0 only asks.
+ */
 export function exists(pid: number): boolean {
   try {
     return process.kill(pid, 0)

@@ -16,19 +16,19 @@ import { exists, stateOf } from './processes.ts'
 import { findSupervisor, LOCK_FILE, releaseLock, takeLock } from './supervisor-lock.ts'
 import { until } from './until.ts'
 
-/** What a local cluster leaves in its directory, and so all that `destroy` deletes. */
+/** The files that a local cluster makes in its directory. `destroy` deletes these and no others. */
 const OURS =
   /^(n\d+(\.old-\d+|\.log(\.old)?)?|cluster\.json(\.new)?|supervisor\.(log|lock(\.\d+(\.stale)?)?))$/
 const NODES = /^n\d/
 const LOGS = /\.log(\.old)?$/
 
-/** A supervisor that has answered that all is stopped, or answers no more, has nothing left to do but end. */
+/** A supervisor that has answered that everything is stopped, or no longer answers, ends within this time. */
 const SUPERVISOR_END_LIMIT_MS = 1_000
 
-/** A supervisor whose directory is gone ends by itself; its nodes have some seconds to close. */
+/** A supervisor whose directory is gone ends by itself; its nodes need some seconds to close. */
 export const MOVED_END_LIMIT_MS = 15_000
 
-/** Resolves when nothing runs any more and the ports are free. Whether something ran. */
+/** Resolves when nothing runs any more and the ports are free: to whether something ran. */
 export async function stopCluster(dataDir: string): Promise<boolean> {
   return ended(dataDir, await findSupervisor(dataDir))
 }
@@ -55,15 +55,17 @@ export async function processEnded({ pid }: ControlAddress): Promise<void> {
 }
 
 /**
- * It has identified itself just now, and signal 0 does nothing to a process that might have its number next. One that
- * has ended stays in the table of processes until its parent looks, which in a container nobody may do.
+ * The supervisor has identified itself just now, and signal 0 does no harm to another process that may get its pid. A
+ * process that has ended stays in the process table until its parent waits for it, which in a container may never
+ * happen.
  */
 function runs(pid: number): boolean {
   return exists(pid) && stateOf(pid) !== 'Z'
 }
 
 /**
- * Whether there was something to delete. Each time that a cluster runs there it is ended only when `agreed` returns.
+ * Whether there was something to delete. A cluster that runs there is ended only after `agreed` has returned; it is
+ * asked again for each one that is started meanwhile.
  */
 export async function destroyCluster(dataDir: string, agreed: () => Promise<void>): Promise<boolean> {
   const supervisor = await findSupervisor(dataDir)
@@ -71,7 +73,8 @@ export async function destroyCluster(dataDir: string, agreed: () => Promise<void
   await ended(dataDir, supervisor)
   if (!existsSync(dataDir)) return false
   const ours = readdirSync(dataDir).filter((name) => OURS.test(name))
-  // A start that was interrupted before there was a plan leaves its lock and log. Nodes come after cluster.json.
+  // A start that was interrupted before it wrote the plan leaves its lock and log. Directories of nodes are made after
+  // cluster.json.
   if (ours.some((name) => NODES.test(name)) && !ours.includes('cluster.json')) {
     throw new Failure(
       1,
@@ -84,8 +87,8 @@ export async function destroyCluster(dataDir: string, agreed: () => Promise<void
 }
 
 /**
- * A symlink stays, and a mount point: somebody else has made it, and knows what for. Others may have files there, or
- * have removed it meanwhile.
+ * A symlink or a mount point stays: the user has made it. The user may also have files there, or have removed the
+ * directory meanwhile.
  */
 function removeIfEmpty(dir: string): void {
   try {
@@ -96,8 +99,8 @@ function removeIfEmpty(dir: string): void {
 }
 
 /**
- * As the holder of the directory: whoever starts a cluster there meanwhile waits. false: somebody was faster, and
- * nothing is deleted.
+ * Deletes while holding the lock, so a start of a cluster there waits. false: another process has the lock, and nothing
+ * is deleted.
  */
 async function deleted(dataDir: string, ours: readonly string[]): Promise<boolean> {
   const done = Promise.withResolvers<void>()
@@ -111,14 +114,14 @@ async function deleted(dataDir: string, ours: readonly string[]): Promise<boolea
   const self = { pid: process.pid, control: control.url, token }
   try {
     if ((await takeLockForRoom(dataDir, self, ours)) !== undefined) return false
-    // The file that says what this is goes last: an interrupted destroy can be repeated.
+    // cluster.json is deleted last: an interrupted destroy can be repeated.
     for (const name of ours.filter((name) => name !== 'cluster.json' && name !== LOCK_FILE))
       await rm(join(dataDir, name), { recursive: true, force: true })
     await rm(join(dataDir, 'cluster.json'), { force: true })
     releaseLock(dataDir, self)
     return true
   } catch (error) {
-    // Somebody else has deleted all of it.
+    // Another process has deleted all of it.
     if (!existsSync(dataDir)) return false
     throw error
   } finally {
@@ -127,7 +130,7 @@ async function deleted(dataDir: string, ours: readonly string[]): Promise<boolea
   }
 }
 
-/** A full disk has no room for the lock either, and here room is made: the logs go first, which nobody counts on. */
+/** A full disk has no room for the lock either. So logs are deleted first, one at a time, until there is room. */
 async function takeLockForRoom(
   dataDir: string,
   self: ControlAddress,

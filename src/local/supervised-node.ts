@@ -1,4 +1,4 @@
-// One node of a local cluster as its supervisor sees it: a child process, started and ended on demand, never restarted
+// One node of a local cluster as its supervisor sees it: a child process, started and ended on request, never restarted
 // by itself.
 
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -14,12 +14,12 @@ import { stateOf } from './processes.ts'
 import { siblingModule } from './sibling-module.ts'
 import { SMALL_HEAP_ENV, SMALL_HEAP_FLAGS } from './small-heap.ts'
 
-/** A node that was asked to stop and has not ended after this is killed: it loses nothing by that. */
+/** A node that was asked to stop and has not ended after this time is killed. It loses nothing by that. */
 const STOP_LIMIT_MS = 10_000
 /** A log that is larger when its node starts is moved to `.old`. */
 const LOG_BYTES_MAX = 16 * 1024 * 1024
 
-/** Why a process ended, in words; `failed`: somebody should look at it. */
+/** Why a process ended, in words; `failed`: the user should look at it. */
 export interface ExitReason {
   readonly reason: string
   readonly failed: boolean
@@ -34,7 +34,7 @@ export type NodeEvent =
 interface Run {
   readonly child: ChildProcess
   readonly exited: Promise<void>
-  /** By the supervisor. */
+  /** Stopped by a signal of the supervisor. */
   paused: boolean
   /** What the node itself reported last. */
   end: NodeEnd | undefined
@@ -120,10 +120,7 @@ export class SupervisedNode {
     this.#tell({ kind: 'peers', peers })
   }
 
-  /**
-   * It is killed when its files are no longer where they were: what it acknowledged from then on would be found by
-   * nobody.
-   */
+  /** Kills it when its files are no longer where they were: what it acknowledged from then on would be lost. */
   endWhenAway(): void {
     const run = this.#run
     if (run?.home === undefined || run.ending !== undefined || homeOf(this.dataDir) === run.home) return
@@ -140,7 +137,10 @@ export class SupervisedNode {
     await run.exited
   }
 
-  /** Lets the node close, and hand leadership over before; one that is paused or does not come to an end is killed. */
+  /**
+   * Asks the node to close, and to hand leadership over before. A node that is paused, or does not end in time, is
+   * killed.
+   */
   async stop({ handOver }: { handOver: boolean }): Promise<void> {
     const run = this.#run
     if (run === undefined) return
@@ -167,7 +167,7 @@ export class SupervisedNode {
 
   #tell(message: ToNode): void {
     const child = this.#run?.child
-    // The channel of a process that has just died: its end is reported anyway.
+    // A failed send means that the process has just died. Its end is reported anyway.
     if (child?.connected) child.send(message, () => {})
   }
 
@@ -205,8 +205,7 @@ function exitReason({ child, end, ending }: Run, { logFile, dataDir }: Supervise
   if (ending === 'stop' || end !== undefined) return { reason: 'stopped', failed: false }
   const how = child.signalCode ?? `exit code ${child.exitCode}`
   if (how === 'SIGKILL') return { reason: 'somebody killed it (SIGKILL)', failed: false }
-  // LevelDB is native code: on files that it cannot make sense of it may abort the process instead of reporting an
-  // error.
+  // LevelDB is native code: on damaged files it may abort the process instead of reporting an error.
   const what =
     how === 'SIGABRT' || how === 'SIGBUS' || how === 'SIGSEGV'
       ? `LevelDB ended the process (${how}), so its files are probably damaged`
@@ -216,9 +215,9 @@ function exitReason({ child, end, ending }: Run, { logFile, dataDir }: Supervise
 
 function exitOf(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
-    // Its last words may still be in the channel when it is already gone.
+    // Its last messages may still be in the channel when the process is already gone.
     child.once('exit', () => (child.connected ? child.once('disconnect', resolve) : resolve()))
-    // It could not be spawned at all: then there is no exit.
+    // It could not be spawned, so there is no exit.
     child.once('error', () => {
       if (child.pid === undefined) resolve()
     })
@@ -226,8 +225,8 @@ function exitOf(child: ChildProcess): Promise<void> {
 }
 
 /**
- * The directory of a node and a file in it that the node keeps open, and changes with all that it writes: whoever
- * empties the directory deletes that, and whoever puts back what has changed since a copy was made replaces it.
+ * The ids of a node's directory, and of a file in it that the node keeps open and changes with every write. Emptying
+ * the directory deletes this file, and putting back an older copy of the files replaces it.
  */
 const homeOf = (dataDir: string): string => `${directoryId(dataDir)} ${fileId(join(dataDir, OPEN_FILE))}`
 

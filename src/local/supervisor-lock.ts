@@ -1,6 +1,6 @@
-// At most one supervisor per data directory. The lock is a file that names its holder; it appears complete or not at
-// all (link), and it counts only as long as that holder answers. So a supervisor that was killed leaves nothing that a
-// person would have to remove.
+// At most one supervisor per data directory. The lock is a file that names its holder. It appears complete or not at
+// all (link), and it counts only while that holder answers. So a killed supervisor leaves nothing that a user would
+// have to remove.
 
 import { linkSync, lstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,8 +13,8 @@ export const LOCK_FILE = 'supervisor.lock'
 
 /**
  * The supervisor of the cluster in `dataDir`, once it has identified itself; undefined when none runs. The lock is
- * there before anything else and until nothing runs any more; cluster.json names it too, for the case that somebody has
- * deleted the lock.
+ * there from before the first write until nothing runs any more. cluster.json names the supervisor too, in case a user
+ * has deleted the lock.
  */
 export async function findSupervisor(dataDir: string): Promise<ControlAddress | undefined> {
   const held = read(join(dataDir, LOCK_FILE))
@@ -24,16 +24,19 @@ export async function findSupervisor(dataDir: string): Promise<ControlAddress | 
   return noted !== undefined && (await identifies(noted, dataDir)) ? noted : undefined
 }
 
-/** The files that name a supervisor, as it has made them (`fileId`). `cluster`: undefined until it has. */
+/**
+ * Ids of the files in which a supervisor has written its name (`fileId`). `cluster`: undefined until it has written
+ * that file.
+ */
 export interface OwnFiles {
   readonly lock: string | undefined
   readonly cluster: string | undefined
 }
 
 /**
- * Whether `self` is the supervisor that is named there: one of its own files is there, and none of others in the place
- * of the second. If not, somebody has deleted them under a cluster that runs, or put others in their place: a copy that
- * was made while it ran names it, too.
+ * Whether the files there name `self`: at least one of its two files is there, and no foreign file is in the place of
+ * the other. If not, the files were deleted under a running cluster, or replaced. The names inside do not suffice: a
+ * copy that was made while the cluster ran names `self`, too.
  */
 export function names(dataDir: string, self: ControlAddress, own: OwnFiles): boolean {
   const lock = join(dataDir, LOCK_FILE)
@@ -44,17 +47,14 @@ export function names(dataDir: string, self: ControlAddress, own: OwnFiles): boo
   return isOwnLock ? isOwnCluster || clusterId === undefined : isOwnCluster && lockId === undefined
 }
 
-/**
- * Nothing there names a supervisor: somebody has moved the directory of one that runs, or deleted what was in it, or
- * none runs.
- */
+/** No file there names a supervisor: none runs, or the directory of a running one was moved, or emptied. */
 export function namesNobody(dataDir: string): boolean {
   return [LOCK_FILE, CLUSTER_FILE].every(
     (name) => statSync(join(dataDir, name), { throwIfNoEntry: false }) === undefined,
   )
 }
 
-/** Takes the lock for `self`; or says who holds it. */
+/** Takes the lock for `self`. If another supervisor holds it, returns that one. */
 export async function takeLock(dataDir: string, self: ControlAddress): Promise<ControlAddress | undefined> {
   const lock = join(dataDir, LOCK_FILE)
   const own = `${lock}.${self.pid}`
@@ -64,7 +64,7 @@ export async function takeLock(dataDir: string, self: ControlAddress): Promise<C
       if (link(own, lock)) return undefined
       const held = read(lock)
       if (held === undefined) {
-        // A symlink that leads nowhere is there, and cannot be read.
+        // A symlink that leads nowhere exists, and cannot be read.
         if (lstatSync(lock, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(lock, { force: true })
         continue
       }
@@ -77,19 +77,19 @@ export async function takeLock(dataDir: string, self: ControlAddress): Promise<C
   }
 }
 
-/** Only that of `self`: it may have been taken for dead, and another have the lock now. */
+/** Only the lock of `self`: another supervisor may have taken `self` for dead, and have the lock now. */
 export function releaseLock(dataDir: string, self: ControlAddress): void {
   const lock = join(dataDir, LOCK_FILE)
   try {
     if (readFileSync(lock, 'utf8') === JSON.stringify(self)) rmSync(lock)
   } catch {
-    // What stays counts no more: its holder does not answer.
+    // A lock that stays does not count: its holder does not answer.
   }
 }
 
 /**
- * Between the look and the removal another supervisor may have taken the lock: then it is put back. (Should a third one
- * slip in at that very instant, its nodes find ports and directories taken, and it ends.)
+ * Between the look and the removal another supervisor may have taken the lock: then it is put back. (If a third one
+ * takes the lock at that very instant, its nodes find ports and directories taken, and it ends.)
  */
 function dropStale(lock: string, stale: string, aside: string): void {
   try {

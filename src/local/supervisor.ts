@@ -27,7 +27,7 @@ import { releaseLock, takeLock } from './supervisor-lock.ts'
 
 const URLS_UNKNOWN =
   'The nodes have not heard at which URLs the others are now, so clients may look for them where they were before.'
-/** How soon it is noticed that the directory is not where it was. */
+/** How often it looks whether the directory is still there. */
 const HOME_LOOK_MS = 250
 
 export interface SupervisorOptions extends Wanted {
@@ -37,7 +37,7 @@ export interface SupervisorOptions extends Wanted {
 
 export interface Formed {
   readonly status: ClusterStatus
-  /** What keeps single nodes of an existing cluster from serving; the others do. */
+  /** What keeps single nodes of an existing cluster from serving, while the others serve. */
   readonly problems: readonly string[]
 }
 
@@ -56,13 +56,15 @@ export class Supervisor {
   #isLost = false
   #watch: NodeJS.Timeout | undefined
 
-  /** Takes the directory and starts the processes. The result says who holds the directory when somebody does. */
+  /**
+   * Takes the directory and starts the processes. If another supervisor holds the directory, the result is its address.
+   */
   static async start(options: SupervisorOptions): Promise<Supervisor | { readonly running: ControlAddress }> {
     const { dataDir } = options
     mkdirSync(dataDir, { recursive: true, mode: 0o700 })
     const token = randomBytes(24).toString('hex')
     const starting = Promise.withResolvers<Supervisor>()
-    // Nobody may have asked.
+    // There may be no request that waits for it.
     starting.promise.catch(() => {})
     const directory = directoryId(dataDir)
     const control = await startControlServer(token, directory, async (request) => {
@@ -86,7 +88,7 @@ export class Supervisor {
       releaseLock(dataDir, self)
       control.close()
       starting.reject(error)
-      // Somebody has just deleted what was there before.
+      // Another process has just deleted the directory.
       if (supervisor === undefined && directoryId(dataDir) !== directory) return Supervisor.start(options)
       throw error
     }
@@ -155,14 +157,14 @@ export class Supervisor {
     clearInterval(this.#watch)
     await this.#lifecycle.stop()
     this.#closeDoor()
-    // As long as the address answers, nobody takes the lock for that of a dead one.
+    // While the address answers, no other supervisor takes the lock.
     if (!this.#isLost) this.#trySave({ runs: false })
     this.#directory.release()
     this.#control.close()
     this.#stopped.resolve()
   }
 
-  /** The second Ctrl-C: no node is asked any more. */
+  /** For the second Ctrl-C: without asking the nodes to stop. */
   killAll(): Promise<void> {
     return this.#lifecycle.kill()
   }
@@ -177,7 +179,7 @@ export class Supervisor {
   async #begin(file: ClusterFile | undefined): Promise<void> {
     this.#watch = setInterval(() => this.#look(), HOME_LOOK_MS)
     const { nodes } = this.#lifecycle
-    // The nodes of a supervisor that was killed may be on their way out still.
+    // The nodes of a killed supervisor may still be ending.
     const patienceMs = file?.supervisor ? ORPHANS_LIMIT_MS : 0
     for (const { name, port } of nodes) {
       if (await becomesFree(port, patienceMs)) continue
@@ -190,7 +192,8 @@ export class Supervisor {
       )
     }
     if (!this.#options.direct) await this.#lifecycle.openRelays()
-    // The plan comes before the first node: whenever the supervisor ends, the next one knows what it may find.
+    // The plan is written before the first node starts: whenever the supervisor ends, the next one knows what it may
+    // find.
     this.#save()
     const founds = this.#clusterId === null && !nodes.some(({ process }) => holdsNode(process.dataDir))
     for (const node of nodes) await this.#lifecycle.launch(node, founds && node === nodes[0])
@@ -240,8 +243,8 @@ export class Supervisor {
   }
 
   /**
-   * Clients learn from every node where the others are. After a start at other ports that is where they listened
-   * before: in a copy of a directory, where the nodes of the original do. False when they do not hear of it in time.
+   * Every node tells clients where the others are. After a start at other ports it tells the old URLs for a while: in a
+   * copy of a directory, those of the original's nodes. False when not all have heard of the new URLs in time.
    */
   async #urlsKnown(): Promise<boolean> {
     const known = (): true | undefined => {
@@ -252,7 +255,7 @@ export class Supervisor {
     return (await this.#lifecycle.until(known, READY_LIMIT_MS)) ?? false
   }
 
-  /** A node tells its URL itself: as long as it does not, the others name the one where it was before. */
+  /** A node announces its URL itself. Until it runs, the others tell the URL at which it was before. */
   #movedAndAway(): string[] {
     const { nodes } = this.#lifecycle
     const view = nodes.find(({ process }) => process.ready)?.process.view
@@ -263,7 +266,7 @@ export class Supervisor {
     })
   }
 
-  /** A caller that is told that nodes are ready asks them next, and must not find them slow to answer. */
+  /** A caller that is told that nodes are ready asks them next, and their first answer must not be slow. */
   #firstAnswers(nodes: readonly ManagedNode[]): Promise<ClusterStatus> {
     return clusterStatus(this.#clusterId, nodes, FIRST_ANSWER_LIMIT_MS)
   }
@@ -295,7 +298,7 @@ export class Supervisor {
     }
   }
 
-  /** Whether it ends, for that reason or another. */
+  /** Ends the cluster when the directory is lost. Whether the cluster ends, for that reason or another. */
   #endWhenLost(): boolean {
     if (this.#stopping) return true
     if (this.#directory.isHome()) return false
@@ -306,8 +309,8 @@ export class Supervisor {
   }
 
   /**
-   * What it says can wait for the next time: a start learns the rest from the directories of the nodes. So a full disk
-   * ends nobody here.
+   * A later save may write it as well: a start learns the rest from the directories of the nodes. So a full disk does
+   * not end the cluster.
    */
   #trySave({ runs } = { runs: true }): void {
     if (!this.#directory.isHome()) {

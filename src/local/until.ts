@@ -1,15 +1,17 @@
-/** Timers take no more; some 25 days. */
+/** The longest time that a timer takes: some 25 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1
 
 export interface Patience {
   readonly limitMs: number
-  /** How often to look, where nobody tells of changes. */
+  /** How often to look. Without it only changes and the limit lead to a look. */
   readonly everyMs?: number
   /** Calls `look` whenever something may have changed, until the returned function is called. */
   readonly onChange?: (look: () => void) => () => void
 }
 
-/** Looks again and again until `found` returns something. Undefined when that has not happened in time. */
+/**
+ * Looks again and again until `found` returns something, for the last time when the time is up. undefined: not in time.
+ */
 export function until<T>(
   found: () => T | undefined,
   { limitMs, everyMs, onChange }: Patience,

@@ -1,7 +1,7 @@
-// Who the voters of the cluster are, and who of them answers. The configuration says so, not the list of local nodes: a
-// cluster may have been grown by nodes that were started by hand. A copy of a cluster has the same ids: where one of
-// our nodes does not run at its new place, that of the original may answer at its old one. Whoever belongs to us knows
-// at least one of the local nodes where it is.
+// Who the voters of the cluster are, and which of them answer. The configuration says so, not the list of local nodes:
+// nodes that were started by hand may have joined. A copy of a cluster has the same ids: when one of our nodes does not
+// run at its new URL, the node of the original may answer at the old one. A node belongs to our cluster when it knows
+// at least one of the local nodes at its present URL.
 
 import { askNode } from './ask-node.ts'
 import { isObject } from './is-object.ts'
@@ -21,8 +21,8 @@ export interface Local {
 }
 
 /**
- * As the leader knows them, whom the `local` nodes name; as they do while there is none, or it is not known where.
- * undefined when nobody answers, or the leader does not.
+ * As the leader that the `local` nodes name knows them; as the local nodes know them while there is no leader, or its
+ * URL is not known. undefined when no node answers, or the leader does not.
  */
 export async function knownVoters(local: readonly Local[]): Promise<readonly Voter[] | undefined> {
   const answers = await Promise.all(local.map(({ url }) => askNode(url, '/v1/cluster', ANSWER_LIMIT_MS)))
@@ -35,7 +35,7 @@ export async function knownVoters(local: readonly Local[]): Promise<readonly Vot
   return answer === undefined || belongs(answer, local) ? configurationOf(answer)?.voters : newest?.voters
 }
 
-/** `knowsLeader`: it takes part. undefined: the replica does not answer there, or only that of another copy. */
+/** `knowsLeader`: it takes part. undefined: the replica does not answer there, or it belongs to another copy. */
 export async function asked(
   { url, replicaId }: Voter,
   local: readonly Local[],
@@ -45,7 +45,7 @@ export async function asked(
   return { knowsLeader: typeof status.leader === 'string' }
 }
 
-/** Whether it knows one of the local nodes where that is. */
+/** Whether the node that answered knows one of the local nodes at its present URL. */
 function belongs({ members }: Readonly<Record<string, unknown>>, local: readonly Local[]): boolean {
   return (
     Array.isArray(members) &&
@@ -55,7 +55,7 @@ function belongs({ members }: Readonly<Record<string, unknown>>, local: readonly
   )
 }
 
-/** At `url`, instead of the voter. */
+/** Whether another replica than the voter answers at `url`. */
 export async function anotherAnswers({ replicaId }: Voter, url: string): Promise<boolean> {
   const status = await askNode(url, '/v1/status', ANSWER_LIMIT_MS)
   return status !== undefined && status.replica_id !== replicaId
@@ -72,7 +72,7 @@ function configurationOf(
 ): KnownConfiguration | undefined {
   if (answer === undefined || !Array.isArray(answer.members)) return undefined
   const { term, leader, members } = answer
-  // A node that is joining knows of nobody yet.
+  // A node that is joining knows no members yet.
   if (members.length === 0) return undefined
   return {
     term: Number(term),

@@ -1,5 +1,6 @@
-// The network of a cluster on one machine, cut up on demand: one TCP relay for each ordered pair of nodes. A node dials
-// its peers through its own relays, so each direction between any two can be black-holed, and neither node knows of it.
+// The network of a cluster on one machine, which can be cut: one TCP relay for each ordered pair of nodes. A node dials
+// its peers through its own relays. So each direction between two nodes can be cut alone, and neither node knows of the
+// relays.
 
 import { hostPort } from '../../server/addresses.ts'
 import type { ListenAddress } from '../../server/types.ts'

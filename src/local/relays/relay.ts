@@ -1,17 +1,18 @@
 // A TCP relay that can be cut: how a cluster on one machine is partitioned without root and without hooks in the nodes.
 //
-// Passing, it hands on bytes, closes and resets as soon as they come; where nobody listens behind it, the caller is
-// reset at once, so that a dead node looks dead. Black-holed, it reads nothing: bytes stay in the kernel of whoever
-// sent them, closes go unseen, sockets stay open, and new connections are accepted and hang. Healed, all of that goes
-// on where it stopped. Bytes that it had already taken from one side when it was cut still reach the other.
+// While it passes, it forwards bytes, closes and resets as soon as they come. Where no process listens behind it, the
+// caller is reset at once, so that a dead node looks dead. As a black hole it reads nothing: bytes stay in the kernel
+// of the sender, closes go unseen, sockets stay open, and new connections are accepted and hang. When it passes again,
+// all of that goes on where it stopped. Bytes that it had already read from one side when it was cut still reach the
+// other.
 
 import { connect, createServer, type Socket } from 'node:net'
 import type { ListenAddress } from '../../server/types.ts'
 
 export interface Relay {
-  /** Bound. */
+  /** Where it listens. */
   readonly address: ListenAddress
-  /** Handed on so far, both ways, by all its connections: shows whether a cut is one. */
+  /** Forwarded so far, both ways, by all its connections: shows whether a cut took effect. */
   readonly passedBytes: number
   setMode(mode: RelayMode): void
   /** Ends every connection with a reset, on both sides, whatever the mode. */
@@ -28,7 +29,7 @@ export interface RelayOptions {
   readonly target: () => ListenAddress | undefined
 }
 
-/** Connections that hang in a black hole and never reached the other side; the oldest is dropped beyond this. */
+/** Connections that hang in a black hole and never reached the other side. Beyond this count the oldest is dropped. */
 const HUNG_MAX = 64
 
 export async function createRelay({ listen, target }: RelayOptions): Promise<Relay> {
@@ -52,7 +53,7 @@ export async function createRelay({ listen, target }: RelayOptions): Promise<Rel
 
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    // Workers of node:cluster would share it, and be called in turn.
+    // Otherwise workers of node:cluster would share the port, and each connection would go to any of them.
     server.listen({ ...listen, exclusive: true }, resolve)
   })
   const bound = server.address()
@@ -90,9 +91,9 @@ class Passage {
   #callee: Socket | undefined
   #joined = false
   #flowing = false
-  /** Sides that have to be told that the other has closed, when the black hole ends. */
+  /** Sides that must be told, when the black hole ends, that the other side has closed. */
   #toEnd: Socket[] = []
-  /** A side failed while nothing may be told of it. */
+  /** A side failed in the black hole. The other side is told when it ends. */
   #broken = false
   #over = false
 
@@ -109,7 +110,7 @@ class Passage {
     caller.on('error', () => this.#failed())
   }
 
-  /** Nothing of it has been handed on. */
+  /** Nothing of it has been forwarded. */
   get hung(): boolean {
     return !this.#joined
   }
@@ -151,7 +152,7 @@ class Passage {
     this.#callee = callee
     callee.pause()
     callee.on('error', () => {
-      // In a black hole not even a refusal is heard: the target is tried again when it ends.
+      // In a black hole not even a refusal is seen: the target is tried again when it ends.
       if (this.#flowing || this.#joined) this.#failed()
       else this.#callee = undefined
     })
@@ -192,7 +193,7 @@ class Passage {
 }
 
 /**
- * A socket whose own close is under way cannot be reset any more: Node would lose the handle and spin on it for ever.
+ * A socket whose close is under way cannot be reset any more: Node would lose the handle and loop on it without end.
  */
 function resetOrDestroy(socket: Socket): void {
   if (socket.writableEnded) socket.destroy()
