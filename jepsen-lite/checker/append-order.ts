@@ -31,7 +31,8 @@ export function orderAppends<State>(
     }
     const end = ends.get(call)
     if (end !== undefined) return [place({ ...call, end: Math.min(call.end, deadlines(end)) }, 2 * end)]
-    // An append that is not in the longest value came after it, unseen; or never, if its outcome is unknown.
+    // An acknowledged append that is not in the longest value came after it, and no read saw it. An append of unknown
+    // outcome may never have happened, so it is left out.
     return call.result === undefined ? [] : [place(call, 2 * longest.length + 2)]
   })
 }

@@ -99,8 +99,8 @@ const inDoubt = (call: Call): Call => ({
 })
 
 /**
- * The request was applied by one attempt, before that attempt's answer: the one that is answered as new, if there is
- * one; otherwise it was applied before the first answer of any attempt.
+ * The request was applied before the first answer of any attempt. If exactly one attempt is answered as new, that
+ * attempt applied it, so it was not applied before that attempt began.
  */
 function requestOf(calls: readonly Call[]): Request {
   let start = Math.min(...calls.map((call) => call.start))

@@ -133,7 +133,7 @@ export class Peer {
     this.#retry = undefined
     this.#endGrace()
     this.#abandonDial?.()
-    // A peer whose own connection breaks closes ours. The queued messages are sent first.
+    // A peer whose own connection breaks closes ours, so the queued messages are sent first.
     const hangUp = (): void => this.#inbound?.wire.drain()
     if (this.#outbound === undefined) hangUp()
     else this.#outbound.drain(hangUp)
