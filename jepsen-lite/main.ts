@@ -14,9 +14,14 @@ const SUBCOMMANDS: ReadonlyMap<string, () => Promise<{ add(program: CommandUnkno
   ['replay', () => import('./commands/replay.ts')],
   ['run', () => import('./commands/run.ts')],
   ['study', () => import('./commands/study.ts')],
-  ['power', () => import('./commands/power.ts')],
-  ['mutants', () => import('./commands/mutants.ts')],
   ['report', () => import('./commands/report.ts')],
+  // Only a clone has its sources: the package leaves these two out (scripts/build.mjs).
+  ...(import.meta.filename.endsWith('.ts')
+    ? ([
+        ['power', () => import('./commands/power.ts')],
+        ['mutants', () => import('./commands/mutants.ts')],
+      ] as const)
+    : []),
 ])
 
 /** Resolves when the command is done; never rejects. */
@@ -64,6 +69,15 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof Failure) {
     process.stderr.write(`error: ${error.message}\n`)
     return error.exitCode
+  }
+  if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') {
+    // An optional peer dependency of the package: only the simulator needs it.
+    if (/'fast-check'/.test(error.message)) {
+      process.stderr.write(
+        'error: this command needs the package fast-check: npm install --save-dev fast-check\n',
+      )
+      return EXIT.failed
+    }
   }
   process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
   return EXIT.failed

@@ -13,6 +13,17 @@ const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'
   cwd: root,
   stdio: 'inherit',
 })
+// They plant bugs in the sources and record the system calls of this repository's tests: for clones only.
+for (const inClones of [
+  'mutants',
+  'power',
+  'commands/mutants.js',
+  'commands/mutants.d.ts',
+  'commands/power.js',
+  'commands/power.d.ts',
+]) {
+  rmSync(join(root, 'dist', 'jepsen-lite', inClones), { recursive: true })
+}
 // Compiled on the machine where it is used; put into the report as it is.
 for (const asIs of ['jepsen-lite/local/preload/faults.c', 'jepsen-lite/report/page']) {
   cpSync(join(root, asIs), join(root, 'dist', asIs), { recursive: true })

@@ -2,7 +2,7 @@
 // the command, a script with a cluster, the same from CommonJS, and a type check under both ways to resolve
 // modules. Too slow for npm test: `npm run check:package` before a release.
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -71,6 +71,19 @@ try {
     check(`npx ${command} --version`, run(project, 'npx', [command, '--version']), version)
   }
 
+  check(
+    'the simulator names the package that it needs',
+    failure(project, 'npx', ['jepsen-lite', 'sim', '--time', '1']),
+    'error: this command needs the package fast-check: npm install --save-dev fast-check',
+  )
+  for (const command of ['mutants', 'power']) {
+    check(
+      `jepsen-lite ${command} is for clones`,
+      failure(project, 'npx', ['jepsen-lite', command]).split('\n')[0],
+      `error: unknown command '${command}'`,
+    )
+  }
+
   write('check.ts', esm)
   write('check.mjs', esm)
   write('check.cjs', cjs)
@@ -112,6 +125,14 @@ function run(cwd, command, args) {
   } catch (error) {
     throw new Error(`${command} ${args.join(' ')} failed: ${error.stdout || error.message}`)
   }
+}
+
+/** What a command that must fail printed on stderr. */
+function failure(cwd, command, args) {
+  const { npm_config_local_prefix: _, ...env } = process.env
+  const { status, stderr } = spawnSync(command, args, { cwd, env, encoding: 'utf8' })
+  if (status === 0) throw new Error(`${command} ${args.join(' ')} succeeded`)
+  return stderr.trim()
 }
 
 function write(name, content) {

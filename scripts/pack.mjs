@@ -1,7 +1,7 @@
 // What `npm pack` and `npm publish` do around the packing itself.
 //
-// The pinned Node (optionalDependencies node-*) is for those who develop quorate; nobody who installs the
-// package shall download one. npm packs package.json as it lies on disk, so `strip` rewrites it and
+// The pinned Node (optionalDependencies node-*) and the script `prepare` are for those who develop quorate, not for
+// those who install the package. npm packs package.json as it lies on disk, so `strip` rewrites it and
 // `restore` brings the original back. npm calls no script when packing fails: therefore `strip` also leaves
 // a watcher behind that restores as soon as npm is gone, however it ended.
 
@@ -34,6 +34,8 @@ function strip() {
   for (const name of Object.keys(stripped.optionalDependencies)) {
     if (name.startsWith('node-')) delete stripped.optionalDependencies[name]
   }
+  // It links the commands of a clone.
+  delete stripped.scripts.prepare
   writeFileSync(`${original}.new`, `${JSON.stringify(stripped, null, 2)}\n`)
   copyFileSync(manifest, original)
   renameSync(`${original}.new`, manifest)

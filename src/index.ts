@@ -9,5 +9,12 @@ export {
   startCluster,
   startNode,
 } from './embed/index.ts'
-export { NodeStartError } from './server/start-node.ts'
-export type { Founding, ListenAddress, Logger, NodeEnd, NodeOptions, RunningNode } from './server/types.ts'
+export {
+  type Founding,
+  type ListenAddress,
+  type Logger,
+  type NodeEnd,
+  type NodeOptions,
+  NodeStartError,
+  type RunningNode,
+} from './server/options.ts'

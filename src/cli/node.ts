@@ -8,7 +8,13 @@
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import { Failure, messageOf } from '../local/failure.ts'
 import { keepHeapSmall } from '../local/small-heap.ts'
-import type { Founding, ListenAddress, NodeOptions, RunningNode } from '../server/types.ts'
+import {
+  type Founding,
+  type ListenAddress,
+  type NodeOptions,
+  NodeStartError,
+  type RunningNode,
+} from '../server/options.ts'
 import { parseTimeout, parseTiming } from './duration.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
@@ -102,7 +108,7 @@ function startCommand() {
 }
 
 async function run(options: NodeOptions): Promise<never> {
-  const { startNode, NodeStartError } = await import('../server/start-node.ts')
+  const { startNode } = await import('../server/start-node.ts')
   // Also while it starts: a node that looks for the cluster it shall join ends on Ctrl-C.
   let asked: StopSignal | undefined
   let node: RunningNode | undefined

@@ -58,7 +58,11 @@ import type {
 } from './types.ts'
 
 const TIMEOUT_MS = 5_000
-/** How many calls may be under way at a time. Far fewer keep three nodes busy. */
+/**
+ * How many calls may be under way at a time. Far fewer keep three nodes busy.
+ *
+ * @internal
+ */
 export const CALLS_MAX = 256
 /** The revision of an empty store. A node that is joining and has no data yet answers 0. */
 const FIRST_REVISION = 1
@@ -80,7 +84,11 @@ interface Request {
   readonly endpoints?: Endpoints
 }
 
-/** For tests: see `Client[inspect]`. */
+/**
+ * For tests: see `Client[inspect]`.
+ *
+ * @internal
+ */
 export const inspect = Symbol('inspect')
 
 /**
@@ -293,7 +301,11 @@ export class Client {
     await this.close()
   }
 
-  /** What is under way; all numbers are 0 while no call runs. */
+  /**
+   * What is under way; all numbers are 0 while no call runs.
+   *
+   * @internal
+   */
   [inspect]() {
     return {
       calls: this.#onClose.size,

@@ -13,8 +13,8 @@ import {
   isTimeout,
   isWholeNumber,
 } from '../client/check.ts'
-import type { Founding, ListenAddress, Logger, NodeOptions } from '../server/types.ts'
-import type { ClusterOptions, PartitionOptions } from './cluster.ts'
+import type { Founding, ListenAddress, Logger, NodeOptions } from '../server/options.ts'
+import type { ClusterOptions, PartitionOptions } from './types.ts'
 
 const isNumber: Check = (value) => (typeof value === 'number' ? undefined : 'a number')
 const isObject: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object')
@@ -68,7 +68,6 @@ const NODE: Checks<NodeOptions> = {
   allowedHosts: isTexts,
   corsOrigins: isTexts,
   discardSuspectTail: isFlag,
-  resolvePeer: isFunction,
   logger: isObject,
 }
 const isId: Check = (value) =>
@@ -134,7 +133,7 @@ function checkFounding(founding: Founding): void {
   checkFields('startNode: founding', { urls, replace }, JOIN)
 }
 
-function checkShared(where: string, { timing, logger }: Pick<ClusterOptions, 'timing' | 'logger'>): void {
+function checkShared(where: string, { timing, logger }: NodeOptions | ClusterOptions): void {
   if (timing !== undefined) checkOptions(`${where}: timing`, timing, TIMING)
   if (logger === undefined) return
   // A logger has more than the few methods that are called.

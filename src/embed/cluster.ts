@@ -8,57 +8,14 @@ import { completeGroups, createRelayMesh, type RelayMesh } from '../local/relays
 import { until } from '../local/until.ts'
 import { holdsNode } from '../server/holds-node.ts'
 import { driverLimits } from '../server/limits.ts'
-import type { Logger, NodeOptions } from '../server/types.ts'
 import { checkClientOptions, checkCluster, checkNodeName, checkPartition } from './arguments.ts'
-import { type EmbeddedNode, Node } from './node.ts'
+import { Node } from './node.ts'
+import type { ClusterOptions, EmbeddedCluster, EmbeddedNode, PartitionOptions } from './types.ts'
 
 const MiB = 2 ** 20
 const READY_TIMEOUT_MS = 30_000
 /** How often the nodes are asked while they form a cluster; they tell nobody by themselves. */
 const LOOK_INTERVAL_MS = 5
-
-export interface ClusterOptions {
-  /** 3 unless `ports` says otherwise. Not fewer than `dataDir` holds. */
-  readonly nodes?: number | undefined
-  /** Keeps the data, and goes on with what is there. Without it a temporary directory is used and removed. */
-  readonly dataDir?: string | undefined
-  /** Client ports, one per node; free ones without it. */
-  readonly ports?: readonly number[] | undefined
-  /** Heartbeat and election timeouts. */
-  readonly timing?: NodeOptions['timing'] | undefined
-  /** A pino logger, for instance; silent without it. */
-  readonly logger?: Logger | undefined
-  /** For all nodes to become ready voters, in milliseconds, above 0; 30,000 without it. */
-  readonly readyTimeoutMs?: number | undefined
-}
-
-export interface PartitionOptions {
-  /** Also closes the connections between the groups, as a firewall that rejects. */
-  readonly reset?: boolean | undefined
-}
-
-/** A cluster inside this process. It keeps the process alive until it is closed. */
-export interface EmbeddedCluster extends AsyncDisposable {
-  /** Base URLs of all nodes. */
-  readonly endpoints: readonly string[]
-  readonly nodes: readonly EmbeddedNode[]
-  /** n1, n2, … */
-  node(name: string): EmbeddedNode
-  /**
-   * The node that leads in the highest term; undefined while none does. A leader that is cut off may not know it yet.
-   */
-  leader(): EmbeddedNode | undefined
-  /** A client of all nodes, closed together with the cluster. */
-  client(options?: Partial<ClientOptions>): Client
-  /**
-   * Cuts the network between groups of names: `partition([['n1'], ['n2', 'n3']])`. Nodes not named form one more group.
-   */
-  partition(groups: readonly (readonly string[])[], options?: PartitionOptions): void
-  /** Undoes every partition. */
-  heal(): void
-  /** Ends every node and client, and removes temporary data. */
-  close(): Promise<void>
-}
 
 /**
  * Resolves when a leader serves, every node is a voter, and all know the URLs of all. When that fails, nothing is left

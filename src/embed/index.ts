@@ -14,6 +14,6 @@
 // without a flush, but the pages that LevelDB handed to the system survive, as they survive kill -9. And the nodes
 // share one event loop: whatever blocks it blocks all of them at once.
 
-export { type ClusterOptions, type EmbeddedCluster, type PartitionOptions, startCluster } from './cluster.ts'
-export type { EmbeddedNode } from './node.ts'
+export { startCluster } from './cluster.ts'
 export { startNode } from './single-node.ts'
+export type { ClusterOptions, EmbeddedCluster, EmbeddedNode, PartitionOptions } from './types.ts'

@@ -4,25 +4,10 @@ import { HOST, portOf } from '../local/addresses.ts'
 import { type NodeView, viewOf } from '../local/node-view.ts'
 import { holdsNode } from '../server/holds-node.ts'
 import { startNode } from '../server/start-node.ts'
-import type { Founding, ListenAddress, NodeApi, NodeOptions, RunningNode } from '../server/types.ts'
+import type { Founding, ListenAddress, NodeApi, ServingNode, StartOptions } from '../server/types.ts'
+import type { EmbeddedNode } from './types.ts'
 
-/** A node of an embedded cluster, as its user sees it. */
-export interface EmbeddedNode {
-  readonly name: string
-  /** Base URL of its HTTP API; stays the same over restarts. */
-  readonly url: string
-  readonly running: boolean
-  /** Its role and progress; undefined while it does not run. */
-  readonly api: NodeApi | undefined
-  /** Hands leadership over, answers what is under way, and closes. */
-  stop(): Promise<void>
-  /** Ends as if killed. */
-  crash(): Promise<void>
-  /** Starts it again on its data. Resolves when it serves; a majority brings it up to date behind that. */
-  start(): Promise<void>
-}
-
-type Setting = Pick<NodeOptions, 'timing' | 'logger' | 'resolvePeer'>
+type Setting = Pick<StartOptions, 'timing' | 'logger' | 'resolvePeer'>
 
 export class Node implements EmbeddedNode {
   readonly name: string
@@ -31,7 +16,7 @@ export class Node implements EmbeddedNode {
   #listen: ListenAddress
   #peerListener: ListenAddress | undefined
   #url = ''
-  #running: RunningNode | undefined
+  #running: ServingNode | undefined
   /**
    * Ends when all that was asked so far has been done: one thing after the other, so what was asked last holds in the
    * end.

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { pino } from 'pino'
 import { holdsNode } from '../server/holds-node.ts'
 import { StorageInUseError, startNode } from '../server/start-node.ts'
-import type { NodeApi, NodeOptions, RunningNode } from '../server/types.ts'
+import type { NodeApi, ServingNode, StartOptions } from '../server/types.ts'
 import { ORPHANS_LIMIT_MS } from './client-ports.ts'
 import { logDestination } from './log-destination.ts'
 import type { FromNode, NodeOrder, PeerAddresses, ToNode } from './node-messages.ts'
@@ -22,7 +22,7 @@ const VIEW_INTERVAL_MS = 25
 const AGAIN_MS = 20
 
 let peers: PeerAddresses = {}
-let running: RunningNode | undefined
+let running: ServingNode | undefined
 
 // SIGKILL to itself, which nothing can delay. A node may end at any instant without losing anything.
 const end = (): boolean => process.kill(process.pid, 'SIGKILL')
@@ -71,7 +71,7 @@ async function start(order: NodeOrder): Promise<void> {
 }
 
 /** The node process of a killed supervisor may still be ending, with the directory open and the ports taken. */
-async function startAfterPredecessor(options: NodeOptions): Promise<RunningNode> {
+async function startAfterPredecessor(options: StartOptions): Promise<ServingNode> {
   const deadline = performance.now() + ORPHANS_LIMIT_MS
   let { founding } = options
   for (;;) {

@@ -4,6 +4,10 @@
 // it needs arrives as an `Input`; what the driver must do is in the `Output`. The terms are those of the Raft paper and
 // of Ongaro's thesis.
 
+import type { RaftTiming } from './timing.ts'
+
+export type { RaftTiming }
+
 declare const brand: unique symbol
 
 /** An election term: a non-negative safe integer, 0 before the first election (paper §5.1). */
@@ -505,22 +509,6 @@ export interface RaftLimits {
   readonly entryBytesMax: number
   /** Bytes of frames that the core keeps in memory after they are durable, so that followers and apply need no read. */
   readonly tailBytesMax: number
-}
-
-export interface RaftTiming {
-  readonly heartbeatMs: number
-  /** An election timeout is drawn uniformly from [electionMinMs, electionMaxMs). Must exceed 2 × heartbeatMs. */
-  readonly electionMinMs: number
-  readonly electionMaxMs: number
-  /**
-   * An idle follower is told of a commit after this long, unless a client of it waits or the next entries come first.
-   * 0: at once.
-   */
-  readonly commitDelayMs: number
-  /** After `refused` for the leader: pre-vote after a delay drawn from [0, this). */
-  readonly failoverDelayMaxMs: number
-  /** Limit for the relative drift of two nodes' monotonic clocks, e.g. 0.05. Only leases depend on it. */
-  readonly driftMax: number
 }
 
 export interface RaftOptions {

@@ -44,23 +44,13 @@ import { discoverCluster, join } from './join.ts'
 import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './limits.ts'
 import { TRANSPORT_LIMITS } from './links/index.ts'
 import { Metrics } from './metrics.ts'
+import { NodeStartError } from './options.ts'
 import { randomId } from './random-id.ts'
 import { createTcpNetwork, type TcpNetwork } from './tcp/index.ts'
-import type { Logger, NodeEnd, NodeOptions, Optional, RunningNode } from './types.ts'
+import type { Logger, NodeEnd, Optional, ServingNode, StartOptions } from './types.ts'
 import { version } from './version.ts'
 
 export { StorageInUseError } from '../storage/index.ts'
-
-/** The node did not start, and nothing was changed. `usage`: the options are wrong. */
-export class NodeStartError extends Error {
-  override readonly name = 'NodeStartError'
-  readonly usage: boolean
-
-  constructor(message: string, { usage = false }: { usage?: boolean } = {}) {
-    super(message)
-    this.usage = usage
-  }
-}
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -89,7 +79,7 @@ const ANNOUNCE_MS_MAX = 5_000
  * Resolves when the node listens and takes part; joining a cluster continues in the background. Rejects with a message
  * that says what to do.
  */
-export async function startNode(given: NodeOptions): Promise<RunningNode> {
+export async function startNode(given: StartOptions): Promise<ServingNode> {
   checkOptions(given)
   const logger = given.logger === undefined ? silent : harmless(given.logger)
   const noSpace = (error: unknown): never => {
@@ -128,10 +118,10 @@ export async function startNode(given: NodeOptions): Promise<RunningNode> {
   return node
 }
 
-class Node implements RunningNode {
+class Node implements ServingNode {
   readonly api: Driver
   readonly ended: Promise<NodeEnd>
-  readonly #options: NodeOptions
+  readonly #options: StartOptions
   readonly #storage: Storage
   readonly #logger: Logger
   readonly #metrics = new Metrics()
@@ -142,7 +132,7 @@ class Node implements RunningNode {
   #stopping: Promise<void> | undefined
   #resolveEnded: (end: NodeEnd) => void = () => {}
 
-  constructor(options: NodeOptions, storage: Storage, logger: Logger) {
+  constructor(options: StartOptions, storage: Storage, logger: Logger) {
     this.#options = options
     this.#storage = storage
     this.#logger = logger
@@ -298,18 +288,18 @@ class Node implements RunningNode {
   }
 }
 
-const limitsOf = ({ diskReserveBytes = driverLimits.diskReserveBytes }: NodeOptions): DriverLimits => ({
+const limitsOf = ({ diskReserveBytes = driverLimits.diskReserveBytes }: StartOptions): DriverLimits => ({
   ...driverLimits,
   diskReserveBytes,
 })
 
 /** Clients use the advertised host, or the one where the node listens. */
-function hostsOf({ allowedHosts = [], advertiseUrl = '', listen }: NodeOptions): readonly string[] {
+function hostsOf({ allowedHosts = [], advertiseUrl = '', listen }: StartOptions): readonly string[] {
   const advertised = URL.parse(advertiseUrl)
   return [...allowedHosts, listen.host, ...(advertised === null ? [] : [advertised.hostname])]
 }
 
-const timingOf = ({ timing }: NodeOptions): RaftTiming => ({ ...raftTiming, ...defined(timing) })
+const timingOf = ({ timing }: StartOptions): RaftTiming => ({ ...raftTiming, ...defined(timing) })
 
 /** Removes undefined options, so that they do not replace defaults. */
 function defined<Options extends object>(options: Optional<Options> = {}): Partial<Options> {
@@ -325,7 +315,7 @@ const noSpaceToStart = (dir: string, error: unknown): string =>
   `the disk of ${dir} is full (${error instanceof Error ? error.message : String(error)}). Free space on it and start the node again: nothing that it acknowledged is lost`
 
 /** Makes sure that the directory is formatted, or throws the reason why it cannot be. */
-async function prepareDirectory(options: NodeOptions, logger: Logger): Promise<void> {
+async function prepareDirectory(options: StartOptions, logger: Logger): Promise<void> {
   const { dataDir, founding, name } = options
   const found = inspectDirectory(dataDir)
   if (found.kind === 'formatted') {
@@ -364,7 +354,7 @@ async function prepareDirectory(options: NodeOptions, logger: Logger): Promise<v
  * starts empty, is sent that state first. All others start with an empty configuration and wait for the leader's call.
  */
 async function format(
-  options: NodeOptions,
+  options: StartOptions,
   { clusterId, founder }: { clusterId: string; founder: boolean },
 ): Promise<void> {
   const replicaId = asReplicaId(randomId())
@@ -388,7 +378,7 @@ async function format(
 }
 
 /** Addresses that the system chooses are announced once the node listens. */
-function foundingMember(options: NodeOptions, id: ReplicaId): Member {
+function foundingMember(options: StartOptions, id: ReplicaId): Member {
   const { name, peerListen, listen } = options
   const peer = options.advertisePeer ?? (peerListen.port === 0 ? '' : hostPort(peerListen))
   const url = options.advertiseUrl ?? (listen.port === 0 ? '' : `http://${hostPort(listen)}`)
@@ -396,7 +386,7 @@ function foundingMember(options: NodeOptions, id: ReplicaId): Member {
 }
 
 /** Runs before anything is opened or created. */
-function checkOptions(options: NodeOptions): void {
+function checkOptions(options: StartOptions): void {
   const { name, listen, peerListen, insecure, founding, diskReserveBytes } = options
   if (!/^[a-z0-9-]{1,63}$/.test(name)) {
     throw new NodeStartError(`not a node name: ${JSON.stringify(name)}. Use 1 to 63 of a-z, 0-9 and -`, {
@@ -430,7 +420,7 @@ function checkOptions(options: NodeOptions): void {
 }
 
 /** All others would dial the announced address, and a cluster accepts no member without addresses. */
-function checkAddresses({ advertisePeer, advertiseUrl }: NodeOptions): void {
+function checkAddresses({ advertisePeer, advertiseUrl }: StartOptions): void {
   if (advertisePeer !== undefined && !isPeerAddress(advertisePeer)) {
     throw new NodeStartError(
       `other nodes cannot be told ${JSON.stringify(advertisePeer)}: it must be host:port, as in 127.0.0.1:7401`,

@@ -12,13 +12,12 @@ import type {
   Message,
   MonotonicMs,
   RaftStatus,
-  RaftTiming,
   ReplicaId,
   Term,
   UnderWay,
 } from '../raft/types.ts'
 import type { AppliedRecord, Range, RowScan, SnapshotSink, SnapshotSource } from '../storage/types.ts'
-import type { HttpLimits } from './http/limits.ts'
+import type { NodeOptions, RunningNode } from './options.ts'
 
 export interface Timer {
   cancel(): void
@@ -193,90 +192,26 @@ export interface NodeApi {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Starting a node (`start-node.ts`)
+// A node, for what runs it (`start-node.ts`)
 
-/** The methods of a pino logger that a node calls. */
-export interface Logger {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
-
-export interface ListenAddress {
-  readonly host: string
-  /** 0: any free port. */
-  readonly port: number
-}
-
-/** How an empty data directory may become a node. `existing`: only a directory with a node is accepted. */
-export type Founding =
-  /** `clusterId`: 64 bits in decimal digits; random if it is missing. */
-  | { readonly kind: 'bootstrap'; readonly clusterId?: string | undefined }
-  /**
-   * `clusterId`: only nodes of that cluster are asked, and only at `urls`. Without it, the first cluster that answers
-   * is joined, and its members are asked too.
-   */
-  | {
-      readonly kind: 'join'
-      readonly urls: readonly string[]
-      readonly replace: boolean
-      readonly clusterId?: string | undefined
-    }
-  | { readonly kind: 'existing' }
-
-/** Each option may be missing or undefined. */
-export type Optional<Options> = { readonly [Name in keyof Options]?: Options[Name] | undefined }
-
-export interface NodeOptions {
-  readonly name: string
-  /** Resolved when the node is started: a relative path and links on it keep the meaning that they have then. */
-  readonly dataDir: string
-  readonly listen: ListenAddress
-  readonly peerListen: ListenAddress
-  readonly founding: Founding
-  /** host:port that peers are told; by default the host of `peerListen` as given, and the bound port. */
-  readonly advertisePeer?: string | undefined
-  readonly advertiseUrl?: string | undefined
-  readonly timing?: Optional<RaftTiming> | undefined
-  /** Free space below which changes other than deletes are refused; by default `driverLimits.diskReserveBytes`. */
-  readonly diskReserveBytes?: number | undefined
-  /** Overrides of `httpLimits`: whole numbers from 1, those in milliseconds below 2³¹. */
-  readonly httpLimits?: Optional<HttpLimits> | undefined
-  /** Allows listening beyond loopback although nothing is encrypted or authenticated. */
-  readonly insecure?: boolean | undefined
-  readonly allowedHosts?: readonly string[] | undefined
-  readonly corsOrigins?: readonly string[] | undefined
-  /**
-   * Treats a complete last WAL frame with a bad checksum as torn (STORE-6). Safe for a minority of the cluster only.
-   */
-  readonly discardSuspectTail?: boolean | undefined
+export interface StartOptions extends NodeOptions {
   /** Dials this host:port in place of the member's address. A local cluster leads its peers through relays with it. */
   readonly resolvePeer?: ((member: Member) => string) | undefined
-  readonly logger?: Logger | undefined
 }
 
-/** Why a node ended. */
-export interface NodeEnd {
-  /** `failed`: it stopped itself for safety. The reason says what is wrong and what to do. */
-  readonly kind: 'stopped' | 'crashed' | 'failed'
-  readonly reason: string
-}
-
-export interface RunningNode {
+export interface ServingNode extends RunningNode {
   readonly api: NodeApi
-  /** Base URL of its HTTP API, without a trailing slash. */
-  readonly url: string
-  /** host:port of its peer listener, as told to peers. */
-  readonly peer: string
   /** What is under way in driver, core, links and HTTP, by name. All numbers are 0 at rest with no client connected. */
   inspect(): UnderWay
-  /** Hands over leadership, answers requests under way, flushes, closes. Never rejects: `ended` has the result. */
-  stop(): Promise<void>
-  /** Ends as if killed: nothing is flushed, sockets are cut. The directory can be opened again afterwards. */
-  crash(): Promise<void>
-  /** Resolves when the node has ended for any reason. */
-  readonly ended: Promise<NodeEnd>
 }
 
+export type {
+  Founding,
+  ListenAddress,
+  Logger,
+  NodeEnd,
+  NodeOptions,
+  Optional,
+  RunningNode,
+} from './options.ts'
 export type { AppliedRecord, Condition, Outcome, Request, Revision }

@@ -97,9 +97,10 @@ test('data in a directory of the user stays, and the next cluster goes on with i
   }
   await using cluster = await startCluster({ nodes: 3, dataDir })
   // Clients learn from any node where the others are. What was announced before is, in a copy, where the original is.
-  const announced = cluster.nodes.map(({ api }) => api?.status().raft.configuration.members)
-  for (const members of announced)
-    expect(members?.map(({ url }) => url).sort()).toEqual([...cluster.endpoints].sort())
+  for (const { url } of cluster.nodes) {
+    const { members } = await cluster.client().cluster({ endpoint: url })
+    expect(members.map((member) => member.url).sort()).toEqual([...cluster.endpoints].sort())
+  }
   expect((await cluster.client().get('a'))?.text()).toBe('1')
   await cluster.node('n2').stop()
   expect(cluster.node('n2').running).toBe(false)

@@ -27,7 +27,7 @@ describe('package.json', () => {
   })
 
   it('packs what is compiled, not the sources', () => {
-    expect(manifest.files).toEqual(['bin', 'dist', 'CHANGELOG.md'])
+    expect(manifest.files).toEqual(['bin', 'dist', 'docs', 'CHANGELOG.md'])
   })
 
   it('pins one Node for every platform that has a package of it', () => {

@@ -7,10 +7,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import { DirectoryDisk } from '../../src/server/disk-space.ts'
 import { startNode } from '../../src/server/start-node.ts'
-import type { Founding, RunningNode } from '../../src/server/types.ts'
+import type { Founding, ServingNode } from '../../src/server/types.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'quorate-space-'))
-let node: RunningNode | undefined
+let node: ServingNode | undefined
 afterEach(async () => {
   await node?.stop()
   node = undefined

@@ -8,16 +8,16 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, expect, test } from 'vitest'
 import { startNode } from '../../src/server/start-node.ts'
-import type { Founding, RunningNode } from '../../src/server/types.ts'
+import type { Founding, ServingNode } from '../../src/server/types.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'quorate-rest-'))
-const nodes = new Map<string, RunningNode>()
+const nodes = new Map<string, ServingNode>()
 afterAll(async () => {
   for (const node of nodes.values()) await node.stop()
   rmSync(dir, { recursive: true, force: true })
 })
 
-const start = async (name: string, founding: Founding): Promise<RunningNode> => {
+const start = async (name: string, founding: Founding): Promise<ServingNode> => {
   const address = { host: '127.0.0.1', port: 0 }
   const node = await startNode({
     name,
@@ -32,7 +32,7 @@ const start = async (name: string, founding: Founding): Promise<RunningNode> => 
 
 /** On connections of their own, which a test can close. */
 const agent = new Agent({ keepAlive: true })
-function ask(node: RunningNode, method: string, path: string, body?: string): Promise<number> {
+function ask(node: ServingNode, method: string, path: string, body?: string): Promise<number> {
   const answered = new Promise<number>((resolve, reject) => {
     const headers = body === undefined ? {} : { 'content-type': 'application/json' }
     const asking = request(`${node.url}${path}`, { method, agent, headers }, (answer) => {
@@ -54,7 +54,7 @@ test('a cluster at rest has nothing under way, whatever it has been through', {
 }, async () => {
   const first = await start('n1', { kind: 'bootstrap' })
   for (const name of ['n2', 'n3']) await start(name, { kind: 'join', urls: [first.url], replace: false })
-  const all = (): RunningNode[] => [...nodes.values()]
+  const all = (): ServingNode[] => [...nodes.values()]
   await until(() => all().every(({ api }) => api.status().notReady.length === 0))
 
   const asked: Promise<number>[] = []

@@ -5,17 +5,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import { startNode } from '../../src/server/start-node.ts'
-import type { Founding, RunningNode } from '../../src/server/types.ts'
+import type { Founding, ServingNode } from '../../src/server/types.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'quorate-ending-'))
-const nodes: RunningNode[] = []
+const nodes: ServingNode[] = []
 afterEach(async () => {
   for (const node of nodes.splice(0)) await node.crash()
   rmSync(join(dir, 'n1'), { recursive: true, force: true })
 })
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
-async function start(founding: Founding): Promise<RunningNode> {
+async function start(founding: Founding): Promise<ServingNode> {
   const address = { host: '127.0.0.1', port: 0 }
   const node = await startNode({
     ...{ name: 'n1', dataDir: join(dir, 'n1'), founding },
@@ -25,7 +25,7 @@ async function start(founding: Founding): Promise<RunningNode> {
   return node
 }
 
-type Ending = (node: RunningNode) => Promise<void>
+type Ending = (node: ServingNode) => Promise<void>
 const stop: Ending = (node) => node.stop()
 const crash: Ending = (node) => node.crash()
 /** As a peer may tell it to. */

@@ -1,0 +1,17 @@
+// The times of the core, in a separate file because they are part of the public options of a node.
+
+export interface RaftTiming {
+  readonly heartbeatMs: number
+  /** An election timeout is drawn uniformly from [electionMinMs, electionMaxMs). Must exceed 2 × heartbeatMs. */
+  readonly electionMinMs: number
+  readonly electionMaxMs: number
+  /**
+   * An idle follower is told of a commit after this long, unless a client of it waits or the next entries come first.
+   * 0: at once.
+   */
+  readonly commitDelayMs: number
+  /** After `refused` for the leader: pre-vote after a delay drawn from [0, this). */
+  readonly failoverDelayMaxMs: number
+  /** Limit for the relative drift of two nodes' monotonic clocks, e.g. 0.05. Only leases depend on it. */
+  readonly driftMax: number
+}
