@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import {
   cpSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -46,6 +47,14 @@ test('a directory that is moved while its cluster runs: the cluster ends, and go
   expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
 })
 
+function linkFiles(from: string, to: string): void {
+  mkdirSync(to)
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const link = entry.isDirectory() ? linkFiles : linkSync
+    link(join(from, entry.name), join(to, entry.name))
+  }
+}
+
 test.each([
   ['is gone', (path: string) => rmSync(path, { recursive: true })],
   [
@@ -76,6 +85,13 @@ test.each([
       cpSync(path, copy, { recursive: true })
       for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true })
       cpSync(copy, path, { recursive: true })
+    },
+  ],
+  [
+    'is another one with hard links to its files',
+    (path: string) => {
+      renameSync(path, `${path}-moved`)
+      linkFiles(`${path}-moved`, path)
     },
   ],
 ])(
