@@ -1,9 +1,8 @@
-// The cluster under test: the shipped node processes, each started, killed, paused and started again on demand, with
-// every connection between two of them led through a relay of its own.
+// The cluster under test: the shipped node processes, each started, killed, paused and started again on request. Every
+// connection between two of them goes through a separate relay.
 //
-// The processes are those of `kv cluster` (src/local/node-process.ts), and so is the leash: a node ends when the
-// process that started it is gone, by whatever death, paused or not. So nothing is left running, even after kill -9 of
-// the harness.
+// The processes are those of `kv cluster` (src/local/node-process.ts). A node ends when the process that started it is
+// gone, even if the node is paused. So nothing is left running, even after kill -9 of the harness.
 
 import { existsSync, rmSync } from 'node:fs'
 import { HOST } from '../../src/local/addresses.ts'
@@ -30,7 +29,7 @@ export type ClusterEvent =
       readonly view: NodeView
       readonly before: NodeView | undefined
     }
-  /** It ended. `wanted`: because of something that was done to it. */
+  /** It ended. `wanted`: because of a fault or a request. */
   | { readonly kind: 'ended'; readonly node: string; readonly reason: string; readonly wanted: boolean }
 
 export interface ClusterOptions {
@@ -46,15 +45,15 @@ export interface ClusterOptions {
   readonly onEvent: (event: ClusterEvent) => void
 }
 
-/** One name of the cluster; its process comes and goes, and after a wipe its replica id is another. */
+/** One name of the cluster. Its process comes and goes, and after a wipe it has another replica id. */
 export class TestedNode extends LocalNode {
-  /** Faults at work under which it may end itself, as its message says: then nobody is alarmed. */
+  /** How many faults are at work under which it may end itself: then its end is not reported as a failure. */
   excuses = 0
   /** It does not belong to the cluster: it has not been added yet, or has been removed. */
   outside = false
 }
 
-/** Until the function returned is called, it may end by itself. */
+/** It may end by itself until the returned function is called. */
 export function excuse(node: TestedNode): () => void {
   let excused = true
   node.excuses++
@@ -73,7 +72,8 @@ export class LocalCluster {
   static async start(options: ClusterOptions): Promise<LocalCluster> {
     const names = [...options.nodes, ...options.spares]
     const nodes: TestedNode[] = []
-    // Below those that the system gives to outgoing connections: a node that is started again must find its own.
+    // Below the ports that the system gives to outgoing connections: a node that is started again must find its port
+    // free.
     const ports = await freePorts(options.portFrom, 2 * names.length)
     const find = (name: string): TestedNode | undefined => nodes.find((node) => node.name === name)
     const network = await Network.create(names, {
@@ -108,7 +108,7 @@ export class LocalCluster {
     return node
   }
 
-  /** Those that belong to the cluster, or shall, dead or alive. */
+  /** The nodes that belong to the cluster, or are about to join, dead or alive. */
   get members(): TestedNode[] {
     return this.nodes.filter(({ outside }) => !outside)
   }
@@ -125,13 +125,15 @@ export class LocalCluster {
     return this.nodes.map(({ process }) => process.logFile).filter((file) => existsSync(file))
   }
 
-  /** Nothing where it runs, or has been taken out of the cluster: a fault that hit it before may be healed later. */
+  /**
+   * Does nothing when it runs, or has been taken out of the cluster: a fault that hit it before may be healed later.
+   */
   start(node: TestedNode): void {
     if (node.process.pid !== undefined || node.outside) return
     this.#options.onEvent({ kind: 'start', node: node.name })
     const founds = node === this.nodes[0] && node.stage === 'new' && !holdsNode(node.process.dataDir)
     const others = this.members.filter((other) => other !== node).map(({ url }) => url)
-    // Any: the relays follow it.
+    // Any port: the relays follow it.
     node.peerPort = 0
     node.start(foundingOf({ stage: node.stage, founds }, others), this.network.addressesFor(node.name))
   }
@@ -158,9 +160,7 @@ export class LocalCluster {
     await node.process.stop({ handOver: true })
   }
 
-  /**
-   * Takes its data away (moved aside, for whoever looks for a cause later). It can come back only as a fresh replica.
-   */
+  /** Moves its data aside, for a later search for causes. It can come back only as a fresh replica. */
   wipe(node: TestedNode): void {
     if (node.process.pid !== undefined) throw new Error(`${node.name} runs`)
     this.#options.onEvent({ kind: 'wipe', node: node.name })
@@ -168,13 +168,13 @@ export class LocalCluster {
     node.stage = 'replacing'
   }
 
-  /** A majority is at work without it: its replica may be lost. */
+  /** Whether a majority is ready without it, so that its replica may be lost. */
   isDispensable(node: TestedNode): boolean {
     const ready = this.members.filter((other) => other !== node && other.process.ready)
     return ready.length > this.members.length / 2
   }
 
-  /** Asks a node's API as a client would, past every relay. */
+  /** Asks a node's API as a client would, without relays. */
   ask(node: TestedNode, method: 'GET' | 'POST' | 'DELETE', target: string, body?: object, timeoutMs = 5_000) {
     const content =
       body === undefined

@@ -1,6 +1,6 @@
-// The network between the nodes of a run, and between clients and nodes: one relay of src/local/relays/relay.ts for
-// each ordered pair of nodes and one in front of each node's API. Every link can be cut on its own, in one direction,
-// and counts what it has handed on, so that a cut can be shown to be one.
+// The network between the nodes of a run, and between clients and nodes: one relay (src/local/relays/relay.ts) for each
+// ordered pair of nodes, and one in front of each node's API. Every link can be cut alone, in one direction, and counts
+// the bytes that it has forwarded, to prove that a cut took effect.
 
 import { HOST } from '../../src/local/addresses.ts'
 import { addressesFor } from '../../src/local/relays/mesh.ts'
@@ -25,13 +25,13 @@ export class Link {
   readonly address: ListenAddress
   readonly #target: () => ListenAddress | undefined
   #relay: Relay | undefined
-  /** By relays before this one. */
+  /** Forwarded by earlier relays of this link. */
   #passedBefore = 0
   /** Opening and shutting, one after the other. */
   #turning: Promise<void> = Promise.resolve()
-  /** Cuts that stand: two faults may hit one link, and the healing of one must not undo the other. */
+  /** Cuts that stand: two faults may hit one link, and healing one must not undo the other. */
   #cuts = 0
-  /** Where its connections lead instead of to the node: through something that spoils them. */
+  /** Where its connections lead instead of to the node: a hop that spoils frames. */
   #detour: ListenAddress | undefined
 
   static async create(
@@ -61,7 +61,7 @@ export class Link {
     return this.#detour !== undefined
   }
 
-  /** Nobody listens any more: who calls is refused, as by a machine without the process. */
+  /** Stops listening: callers are refused, as by a machine without the process. */
   shut(): Promise<void> {
     return this.#turn(async () => {
       const relay = this.#relay
@@ -81,7 +81,8 @@ export class Link {
   }
 
   /**
-   * Bytes stop, sockets stay, nobody is told; with `reset` they are told first. The function returned undoes it, once.
+   * Bytes stop, sockets stay, and neither side is told; with `reset` connections are reset first. The returned function
+   * undoes it, once.
    */
   cut(reset: boolean): () => void {
     this.#cuts++
@@ -96,13 +97,13 @@ export class Link {
     }
   }
 
-  /** Its connections begin anew, through `detour` or straight. */
+  /** Its connections are reset and lead through `detour` from now on, or straight to the node. */
   lead(detour: ListenAddress | undefined): void {
     this.#detour = detour
     this.#relay?.reset()
   }
 
-  /** A dead node looks dead, whatever stands in front of it. */
+  /** A dead node looks dead, also behind a detour. */
   #destination(): ListenAddress | undefined {
     const node = this.#target()
     return node === undefined ? undefined : (this.#detour ?? node)

@@ -14,7 +14,7 @@ import type { ClusterOptions, EmbeddedCluster, EmbeddedNode, PartitionOptions } 
 
 const MiB = 2 ** 20
 const READY_TIMEOUT_MS = 30_000
-/** How often the nodes are asked while they form a cluster; they tell nobody by themselves. */
+/** How often the nodes are asked while they form a cluster: they do not report changes. */
 const LOOK_INTERVAL_MS = 5
 
 /**
@@ -54,13 +54,13 @@ async function closeAll(
   mesh: RelayMesh | undefined,
   temporary: string | undefined,
 ): Promise<void> {
-  // Everything acknowledged is durable: there is nothing that a slower end would save.
+  // Everything acknowledged is durable: an orderly end would save nothing more.
   await Promise.all(nodes.map((node) => node.close()))
   await mesh?.close()
   if (temporary !== undefined) await rm(temporary, { recursive: true, force: true })
 }
 
-/** The cluster keeps it as long as it has to close it. */
+/** A client that the cluster forgets when it is closed. */
 class ClusterClient extends Client {
   readonly #onClose: () => void
 
@@ -160,7 +160,7 @@ function namesOf({ nodes, ports }: ClusterOptions): string[] {
 }
 
 /**
- * The nodes that are left out would be called at the addresses that they had: in a copy of the directory those of the
+ * The cluster would call the nodes that are left out at their old addresses: in a copy of the directory, those of the
  * original's nodes.
  */
 function refuseFewer(names: readonly string[], dataDir: string | undefined): void {
@@ -175,8 +175,8 @@ function refuseFewer(names: readonly string[], dataDir: string | undefined): voi
 }
 
 /**
- * Nodes with data go on with it; in a new cluster the first one founds it and the others join. One that was interrupted
- * before it had become a member still has to join; the others ignore that.
+ * Nodes with data go on with it. In a new cluster the first node founds it and the others join. A node that was
+ * interrupted before it had become a member still has to join; members ignore that.
  */
 async function form(nodes: readonly Node[], timeoutMs: number): Promise<void> {
   const [first, ...others] = [...nodes].sort((a, b) => Number(b.hasData) - Number(a.hasData))
@@ -184,16 +184,16 @@ async function form(nodes: readonly Node[], timeoutMs: number): Promise<void> {
   const isNew = !first.hasData
   await first.startAs(foundingOf({ stage: isNew ? 'new' : 'member', founds: isNew }, []))
   if (isNew && others.length > 0) refuseFullDisk(first)
-  // In a copy of the directory the first may know the others at the URLs of the original.
+  // Only the first is asked: in a copy of the directory it may know the others at the URLs of the original.
   const founding = foundingOf({ stage: 'new', founds: false }, [first.url], first.api?.clusterId)
   const starts = others.map((node) => node.startAs(founding))
-  // All of them have started or failed before anything is judged, or a late one would start behind the end.
+  // All of them have started or failed before the result is judged: a node that started later would be left running.
   const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected')
   if (failed !== undefined) throw failed.reason
   await ready(nodes, timeoutMs)
 }
 
-/** No other can be brought up to date there. Runners of tests do not wait until the cluster says so. */
+/** On a full disk no other node can be brought up to date. Test runners give up before the cluster would say so. */
 function refuseFullDisk({ api }: Node): void {
   const needed = driverLimits.diskReserveBytes
   const free = api?.status().diskFreeBytes ?? needed
@@ -218,7 +218,7 @@ async function ready(nodes: readonly Node[], limitMs: number): Promise<void> {
   throw new Error(`the cluster is not ready after ${limitMs / 1000} s: ${reasons.join(', ')}`)
 }
 
-/** What is wrong with one of them, the disk of the leader for example, may be why another one is not ready. */
+/** What is wrong with one node, such as the full disk of the leader, may be why another one is not ready. */
 const faultsOf = ({ name, api }: Node): string[] =>
   (api?.status().errors ?? []).map((error) => `${name}: ${error}`)
 

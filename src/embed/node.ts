@@ -18,8 +18,8 @@ export class Node implements EmbeddedNode {
   #url = ''
   #running: ServingNode | undefined
   /**
-   * Ends when all that was asked so far has been done: one thing after the other, so what was asked last holds in the
-   * end.
+   * Settles when all that was asked so far has been done. One request after the other, so the last one decides the
+   * final state.
    */
   #asked: Promise<unknown> = Promise.resolve()
   #closed = false
@@ -62,7 +62,7 @@ export class Node implements EmbeddedNode {
     return this.api?.status().notReady ?? [this.#lastExit ?? 'it does not run']
   }
 
-  /** It ended without being asked to: the reason. */
+  /** Why it ended, if that was not asked for. */
   get failure(): string | undefined {
     return this.#running ? undefined : this.#lastExit
   }
@@ -82,18 +82,18 @@ export class Node implements EmbeddedNode {
   stop(): Promise<void> {
     return this.#ask(async () => {
       const running = this.#running
-      // A crash meanwhile ends it sooner.
+      // A crash during the stop ends it sooner.
       if (running !== undefined) await Promise.race([running.stop(), running.ended])
     })
   }
 
   crash(): Promise<void> {
-    // At once, also in the midst of a graceful stop. Its failure shows below.
+    // At once, even during a graceful stop. An error of it is reported by the second call.
     this.#running?.crash().catch(() => {})
     return this.#ask(async () => await this.#running?.crash())
   }
 
-  /** Crashes it for good: whatever was asked before and has not begun yet does not happen. */
+  /** Crashes it for good: requests that have not begun yet are not carried out. */
   close(): Promise<void> {
     this.#closed = true
     return this.crash()
@@ -101,7 +101,7 @@ export class Node implements EmbeddedNode {
 
   #ask(step: () => Promise<void>): Promise<void> {
     const done = this.#asked.then(step)
-    // Its failure concerns the one who asked.
+    // A failure is reported to the caller of that request, not to the next one.
     this.#asked = done.catch(() => {})
     return done
   }
@@ -112,7 +112,7 @@ export class Node implements EmbeddedNode {
       name: this.name,
       dataDir: this.#dataDir,
       listen: this.#listen,
-      // The relays follow it wherever it listens.
+      // Any port: the relays follow it.
       peerListen: { host: HOST, port: 0 },
       founding,
       ...this.#setting,

@@ -9,7 +9,13 @@ import { shellWord } from '../../local/shell-word.ts'
 import type { Format } from '../global-flags.ts'
 import { type Column, RowWriter, sayInPassing, toJson, write, writeLine } from '../output.ts'
 import { PROGRAM } from '../program-name.ts'
-import type { StartReport } from './start.ts'
+
+export interface StartReport {
+  /** Called once, when the cluster serves. */
+  show(status: ClusterStatus, how: 'foreground' | 'detached' | 'already'): Promise<void>
+  /** Sentences for stderr. */
+  say(text: string): void
+}
 
 const BRIEF: readonly Column<NodeStatus>[] = [
   { title: 'NAME', cell: (node) => node.name },
@@ -32,7 +38,7 @@ export async function showStatus(status: ClusterStatus, format: Format): Promise
   else await writeNodes(status, FULL, format === 'table')
 }
 
-/** A start is for people, in a pipe too: a table and what to try next, unless JSON is asked for. */
+/** A start is read by people, in a pipe too: a table and commands to try, unless JSON is asked for. */
 export function startReport(data: string, format: Format): StartReport {
   return {
     async show(status, how) {
@@ -57,7 +63,7 @@ async function writeNodes(
   await table.end()
 }
 
-/** How the command is called: a clone runs its sources; everywhere else `kv` on npm is somebody else's. */
+/** How the command is called: a clone runs its sources; elsewhere `npx kv` would run another package. */
 const KV = extname(import.meta.filename) === '.ts' ? `npx ${PROGRAM}` : 'npx quorate'
 
 function commandsToTry(
@@ -98,7 +104,7 @@ function commandsToTry(
 export const LOST =
   'The directory of the cluster was moved, replaced, emptied or deleted, so everything ends. What is acknowledged is in the directory, wherever it is now.'
 
-/** undefined for what nobody needs to see. */
+/** undefined for events that need no line. */
 export function eventLine(event: ClusterEvent): string | undefined {
   const text = eventText(event)
   if (text === undefined) return undefined
@@ -115,7 +121,7 @@ function eventText(event: ClusterEvent): string | undefined {
     case 'started':
       return `${name} has started`
     case 'ended':
-      // Who killed it has been told so.
+      // The command that killed it has said so.
       return event.event.reason === 'killed' ? undefined : `${name} ended: ${event.event.reason}`
     case 'view': {
       const { view, before } = event.event

@@ -7,6 +7,6 @@ export type ToSupervisor = SupervisorOptions
 
 export type FromSupervisor =
   | ({ readonly kind: 'up' } & Formed)
-  /** Another one has the directory. */
+  /** Another supervisor has the directory. */
   | { readonly kind: 'running'; readonly running: ControlAddress }
   | { readonly kind: 'failed'; readonly exitCode: number; readonly reason: string }

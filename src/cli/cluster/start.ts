@@ -5,7 +5,6 @@ import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { getCompileCacheDir } from 'node:module'
 import { join } from 'node:path'
 import type { ControlAddress } from '../../local/cluster-file.ts'
-import type { ClusterStatus } from '../../local/cluster-status.ts'
 import { ask } from '../../local/control-client.ts'
 import { knock } from '../../local/door.ts'
 import { Failure } from '../../local/failure.ts'
@@ -16,15 +15,8 @@ import { Supervisor, type SupervisorOptions } from '../../local/supervisor.ts'
 import { findSupervisor } from '../../local/supervisor-lock.ts'
 import { EXIT } from '../exit-codes.ts'
 import { onStopSignals, type StopSignal } from '../stop-signals.ts'
-import { eventLine, LOST } from './report.ts'
+import { eventLine, LOST, type StartReport } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
-
-export interface StartReport {
-  /** Called once, when the cluster serves. */
-  show(status: ClusterStatus, how: 'foreground' | 'detached' | 'already'): Promise<void>
-  /** Sentences for stderr. */
-  say(text: string): void
-}
 
 export async function startCluster(
   options: SupervisorOptions,
@@ -33,13 +25,13 @@ export async function startCluster(
 ): Promise<void> {
   const running = await findSupervisor(options.dataDir)
   if (running && (await showRunning(running, options, report))) return
-  // The ports may be those of a cluster whose directory was moved away, emptied or replaced just now.
+  // The ports may still belong to a cluster whose directory was moved away, emptied or replaced just now.
   await knock(options.dataDir, MOVED_END_LIMIT_MS)
   if (process.stderr.isTTY) report.say('Starting the nodes …')
   return detach ? startDetached(options, report) : startHere(options, report)
 }
 
-/** Once it is formed. false: it was about to end, and is gone now. */
+/** Shows the running cluster once it is formed. false: it was about to end, and is gone now. */
 async function showRunning(
   running: ControlAddress,
   { dataDir, nodes }: SupervisorOptions,
@@ -111,7 +103,7 @@ async function startDetached(options: SupervisorOptions, report: StartReport): P
     child.once('message', (message: FromSupervisor) => resolve(message))
     child.once('error', (error) => lost(error.message))
     child.once('exit', (code, signal) => lost(signal ?? `exit code ${code}`))
-    // One that could not be spawned, for want of descriptors for example, has no channel.
+    // A process that could not be spawned, for lack of descriptors for example, has no channel.
     if (child.connected) child.send(options satisfies ToSupervisor, () => {})
   })
   if (child.connected) child.disconnect()

@@ -1,5 +1,5 @@
 // The process that `kv cluster start --detach` leaves behind: a supervisor without a terminal. It reports once over
-// IPC, when the cluster serves or cannot; if whoever started it is gone before that, nobody wants the cluster any more.
+// IPC, when the cluster serves or cannot. If the starting command ends before that, the cluster ends too.
 
 import { failureOf } from '../../local/failure.ts'
 import { Supervisor } from '../../local/supervisor.ts'
@@ -30,7 +30,7 @@ async function supervise(options: ToSupervisor): Promise<void> {
     )
     const abandon = (): void => void supervisor.stop()
     process.once('disconnect', abandon)
-    // Whoever started it may be gone since.
+    // The starting command may have ended meanwhile.
     if (!process.connected) abandon()
     const formed = await supervisor.formed()
     process.off('disconnect', abandon)
