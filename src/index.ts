@@ -8,6 +8,7 @@ export {
   type PartitionOptions,
   startCluster,
   startNode,
+  type WaitOptions,
 } from './embed/index.ts'
 export {
   type Founding,

@@ -14,7 +14,7 @@ import {
   isWholeNumber,
 } from '../client/check.ts'
 import type { Founding, ListenAddress, Logger, NodeOptions } from '../server/options.ts'
-import type { ClusterOptions, PartitionOptions } from './types.ts'
+import type { ClusterOptions, PartitionOptions, WaitOptions } from './types.ts'
 
 const isNumber: Check = (value) => (typeof value === 'number' ? undefined : 'a number')
 const isObject: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object')
@@ -90,6 +90,7 @@ const isGroups = isListOf(
   "a list of groups of names, such as [['n1'], ['n2', 'n3']]",
 )
 const PARTITION: Checks<PartitionOptions> = { reset: isFlag }
+const WAIT: Checks<WaitOptions> = { timeoutMs: isTimeout }
 
 export function checkCluster(options: ClusterOptions): void {
   checkOptions('startCluster', options, CLUSTER)
@@ -107,6 +108,10 @@ export function checkNodeName(name: unknown): void {
 export function checkPartition(groups: unknown, options: PartitionOptions): void {
   checkValue('partition', 'groups', groups, isGroups)
   checkOptions('partition', options, PARTITION)
+}
+
+export function checkWait(options: WaitOptions): void {
+  checkOptions('waitForLeader', options, WAIT)
 }
 
 export function checkNode(options: NodeOptions): void {

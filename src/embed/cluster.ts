@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Client, type ClientOptions } from '../client/index.ts'
 import { isKnown, leaderAmong } from '../local/node-view.ts'
@@ -8,29 +6,37 @@ import { completeGroups, createRelayMesh, type RelayMesh } from '../local/relays
 import { until } from '../local/until.ts'
 import { holdsNode } from '../server/holds-node.ts'
 import { driverLimits } from '../server/limits.ts'
-import { checkClientOptions, checkCluster, checkNodeName, checkPartition } from './arguments.ts'
+import { checkClientOptions, checkCluster, checkNodeName, checkPartition, checkWait } from './arguments.ts'
 import { Node } from './node.ts'
-import type { ClusterOptions, EmbeddedCluster, EmbeddedNode, PartitionOptions } from './types.ts'
+import { makeTemporary, type TemporaryDirectory } from './temporary.ts'
+import type { ClusterOptions, EmbeddedCluster, EmbeddedNode, PartitionOptions, WaitOptions } from './types.ts'
 
 const MiB = 2 ** 20
 const READY_TIMEOUT_MS = 30_000
+const WAIT_TIMEOUT_MS = 30_000
 /** How often the nodes are asked while they form a cluster: they do not report changes. */
 const LOOK_INTERVAL_MS = 5
 
 /**
- * Resolves when a leader serves, every node is a voter, and all know the URLs of all. When that fails, nothing is left
- * behind.
+ * Starts a cluster in this process. Resolves when a leader serves, every node is a voter, and all know the URLs of all.
+ * When that fails, nothing is left behind.
+ *
+ * @throws TypeError, RangeError when an option is unknown, of the wrong type or out of range
+ * @throws Error when a port is taken, the disk is nearly full, or the nodes are not ready in time
+ * @example
+ * await using cluster = await startCluster({ nodes: 3 })
+ * await cluster.client().put('greeting', 'hello')
  */
 export async function startCluster(options: ClusterOptions = {}): Promise<EmbeddedCluster> {
   checkCluster(options)
   const names = namesOf(options)
   refuseFewer(names, options.dataDir)
-  const temporary = options.dataDir === undefined ? await mkdtemp(resolve(tmpdir(), 'quorate-')) : undefined
+  const temporary = options.dataDir === undefined ? await makeTemporary() : undefined
   const nodes: Node[] = []
   let mesh: RelayMesh | undefined
   try {
     mesh = await createRelayMesh(names, (name) => nodes.find((node) => node.name === name)?.peerListener)
-    const dataDir = temporary ?? resolve(options.dataDir ?? '')
+    const dataDir = temporary?.path ?? resolve(options.dataDir ?? '')
     for (const [at, name] of names.entries()) nodes.push(nodeOf(options, dataDir, mesh, name, at))
     await form(nodes, options.readyTimeoutMs ?? READY_TIMEOUT_MS)
     return new InProcessCluster(nodes, mesh, temporary)
@@ -52,12 +58,12 @@ function nodeOf(options: ClusterOptions, dataDir: string, mesh: RelayMesh, name:
 async function closeAll(
   nodes: readonly Node[],
   mesh: RelayMesh | undefined,
-  temporary: string | undefined,
+  temporary: TemporaryDirectory | undefined,
 ): Promise<void> {
   // Everything acknowledged is durable: an orderly end would save nothing more.
   await Promise.all(nodes.map((node) => node.close()))
   await mesh?.close()
-  if (temporary !== undefined) await rm(temporary, { recursive: true, force: true })
+  await temporary?.remove()
 }
 
 /** A client that the cluster forgets when it is closed. */
@@ -78,11 +84,11 @@ class ClusterClient extends Client {
 class InProcessCluster implements EmbeddedCluster {
   readonly #nodes: readonly Node[]
   readonly #mesh: RelayMesh
-  readonly #temporary: string | undefined
+  readonly #temporary: TemporaryDirectory | undefined
   readonly #clients = new Set<Client>()
   #closing: Promise<void> | undefined
 
-  constructor(nodes: readonly Node[], mesh: RelayMesh, temporary: string | undefined) {
+  constructor(nodes: readonly Node[], mesh: RelayMesh, temporary: TemporaryDirectory | undefined) {
     this.#nodes = nodes
     this.#mesh = mesh
     this.#temporary = temporary
@@ -105,6 +111,21 @@ class InProcessCluster implements EmbeddedCluster {
 
   leader(): EmbeddedNode | undefined {
     return leaderAmong(this.#nodes)
+  }
+
+  async waitForLeader(options: WaitOptions = {}): Promise<EmbeddedNode> {
+    checkWait(options)
+    const { timeoutMs = WAIT_TIMEOUT_MS } = options
+    const look = (): EmbeddedNode | undefined => {
+      if (this.#closing !== undefined) throw new Error('the cluster is closed')
+      return this.leader()
+    }
+    const leader = await until(look, { limitMs: timeoutMs, everyMs: LOOK_INTERVAL_MS })
+    if (leader !== undefined) return leader
+    const running = this.#nodes.filter((node) => node.running).map(({ name }) => name)
+    throw new Error(
+      `no node leads after ${timeoutMs} ms; ${running.join(', ') || 'none'} of ${this.#names.join(', ')} runs`,
+    )
   }
 
   client(options: Partial<ClientOptions> = {}): Client {

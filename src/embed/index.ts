@@ -16,4 +16,4 @@
 
 export { startCluster } from './cluster.ts'
 export { startNode } from './single-node.ts'
-export type { ClusterOptions, EmbeddedCluster, EmbeddedNode, PartitionOptions } from './types.ts'
+export type { ClusterOptions, EmbeddedCluster, EmbeddedNode, PartitionOptions, WaitOptions } from './types.ts'

@@ -3,8 +3,11 @@ import { startNode as start } from '../server/start-node.ts'
 import { checkNode } from './arguments.ts'
 
 /**
- * Resolves when the node listens and takes part; joining a cluster goes on behind it. Rejects with a message that says
- * what to do.
+ * Starts one node. Resolves when it listens and takes part; joining a cluster goes on behind it.
+ *
+ * @throws TypeError when an option is unknown or of the wrong type
+ * @throws NodeStartError when the options contradict each other or the directory; the message says what to do
+ * @throws Error when the data is damaged or a port is taken
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   checkNode(options)

@@ -23,21 +23,48 @@ export interface PartitionOptions {
   readonly reset?: boolean | undefined
 }
 
+export interface WaitOptions {
+  /** In milliseconds, above 0; 30,000 without it. */
+  readonly timeoutMs?: number | undefined
+}
+
 /** A cluster inside this process. It keeps the process alive until it is closed. */
 export interface EmbeddedCluster extends AsyncDisposable {
   /** Base URLs of all nodes. */
   readonly endpoints: readonly string[]
   readonly nodes: readonly EmbeddedNode[]
-  /** n1, n2, … */
+  /**
+   * The node `n1`, `n2`, …
+   *
+   * @throws RangeError when there is no such node
+   */
   node(name: string): EmbeddedNode
   /**
    * The node that leads in the highest term; undefined while none does. A leader that is cut off may not know it yet.
    */
   leader(): EmbeddedNode | undefined
-  /** A client of all nodes, closed together with the cluster. */
+  /**
+   * The node that leads, as soon as one does: after the leader has crashed, the one that is elected in its place. A
+   * leader that is cut off counts until another one leads.
+   *
+   * @throws Error when no node leads within `timeoutMs`, or the cluster is closed meanwhile
+   * @example
+   * await cluster.leader()?.crash()
+   * const next = await cluster.waitForLeader()
+   */
+  waitForLeader(options?: WaitOptions): Promise<EmbeddedNode>
+  /**
+   * A client of all nodes, closed together with the cluster.
+   *
+   * @throws Error when the cluster is closed
+   */
   client(options?: Partial<ClientOptions>): Client
   /**
-   * Cuts the network between groups of names: `partition([['n1'], ['n2', 'n3']])`. Nodes not named form one more group.
+   * Cuts the network between groups of names. Nodes not named form one more group.
+   *
+   * @throws RangeError when a name is unknown or given twice, or nothing would be cut off
+   * @example
+   * cluster.partition([['n1'], ['n2', 'n3']])
    */
   partition(groups: readonly (readonly string[])[], options?: PartitionOptions): void
   /** Undoes every partition. */

@@ -27,6 +27,44 @@ afterAll(() => {
   rmSync(place, { recursive: true, force: true })
 })
 
+test('the data of a process that did not close its cluster is removed by the next one', async () => {
+  const abandon = `
+    const { startCluster } = await import(${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)})
+    await startCluster({ nodes: 1 })
+    process.kill(process.pid, 'SIGKILL')`
+  await using alive = await startCluster({ nodes: 1 })
+  const before = readdirSync(place)
+  const { signal } = spawnSync(process.execPath, ['--input-type=module', '--eval', abandon])
+  expect(signal).toBe('SIGKILL')
+  expect(readdirSync(place)).toHaveLength(before.length + 1)
+  mkdirSync(join(place, 'quorate-embedded-begun'))
+  {
+    await using next = await startCluster({ nodes: 1 })
+    await next.client().put('a', '1')
+    await alive.client().put('a', '1')
+  }
+  expect(readdirSync(place).sort()).toEqual([...before, 'quorate-embedded-begun'].sort())
+  rmSync(join(place, 'quorate-embedded-begun'), { recursive: true })
+})
+
+test('waits for a leader', async () => {
+  const cluster = await startCluster({ nodes: 3 })
+  const first = defined(cluster.leader())
+  expect(await cluster.waitForLeader()).toBe(first)
+  await first.crash()
+  const second = await cluster.waitForLeader()
+  expect(second).not.toBe(first)
+  expect(second.running).toBe(true)
+  await Promise.all(cluster.nodes.map((node) => node.crash()))
+  await expect(cluster.waitForLeader({ timeoutMs: 1 })).rejects.toThrow(
+    'no node leads after 1 ms; none of n1, n2, n3 runs',
+  )
+  const waiting = expect(cluster.waitForLeader()).rejects.toThrow('the cluster is closed')
+  await cluster.close()
+  await waiting
+  await expect(cluster.waitForLeader({ timeoutMs: 0 })).rejects.toThrow(TypeError)
+})
+
 test('a cluster serves, survives a crash, and leaves nothing behind', async () => {
   const listeners = process.eventNames()
   const cluster = await startCluster({ nodes: 3 })
