@@ -192,6 +192,23 @@ describe('because its disk stalls', () => {
     expect(target(bench)).toBe(id(2))
   })
 
+  test.each(['of an entry', 'of rows only'])(
+    'not while another write waits for its disk, which finished one %s less than that time ago',
+    (kind) => {
+      const bench = leader()
+      const { process } = bench.node
+      propose(bench, GROWS)
+      if (kind === 'of an entry') propose(bench, GROWS)
+      pass(bench, 0.6 * electionMinMs)
+      if (kind === 'of an entry') bench.node.store()
+      else bench.step({ kind: 'stored', write: process.storedWrite })
+      pass(bench, 0.9 * electionMinMs)
+      expect([bench.role, target(bench)]).toEqual(['leader', undefined])
+      pass(bench, 0.9 * electionMinMs)
+      expect(target(bench)).toBe(id(2))
+    },
+  )
+
   test('the only voter has no successor, and goes on leading', () => {
     const bench = leader({ voters: 1 })
     propose(bench, GROWS)

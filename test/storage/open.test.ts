@@ -1,6 +1,6 @@
 // Which directories can become a replica, which can be opened, and the errors for the others.
 
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   closeSync,
@@ -30,6 +30,7 @@ import {
   openStorage,
 } from '../../src/storage/index.ts'
 import { META_KEY } from '../../src/storage/keys.ts'
+import { isLocked } from '../../src/storage/level-engine.ts'
 import { createWatermark, readWatermark } from '../../src/storage/watermark.ts'
 import { crashImage, type Files, filesOf, sameFiles } from './damage.ts'
 import { FaultyEngine } from './faulty.ts'
@@ -132,17 +133,23 @@ describe('formatting', () => {
   })
 
   test('is not begun again by another process before IDENTITY is written', async () => {
-    let other: Promise<unknown> | undefined
+    const script = `
+      const [module, samples, dir] = process.argv.slice(1)
+      Promise.all([import(module), import(samples)])
+        .then(([{ formatStorage }, { identity, initial }]) => formatStorage(dir, identity, initial))
+        .then(() => console.log('formatted'), (error) => console.log(error.name))`
+    const args = ['-e', script, resolve('src/storage/index.ts'), join(import.meta.dirname, 'samples.ts'), dir]
+    let other = ''
     const first: Identity = {
       ...identity,
       // Read just before IDENTITY is written.
       get name() {
-        other ??= formatStorage(dir, identity, initial).catch((error: unknown) => error)
+        if (other === '') other = execFileSync(process.execPath, args, { encoding: 'utf8' })
         return 'n1'
       },
     }
     await formatStorage(dir, first, initial)
-    expect(await other).toMatchObject({ name: 'StorageInUseError' })
+    expect(other).toBe('StorageInUseError\n')
     expect(await open()).toBe('opened')
   })
 
@@ -223,6 +230,23 @@ describe('opening', () => {
     expect(said).toBe('StorageInUseError')
     expect(isInUse(dir)).toBe(existsSync('/proc/locks'))
     await closed(storage)
+  })
+
+  test('the process that has it open can ask for its lock from any thread, and keeps it', async () => {
+    const storage = await openStorage(dir)
+    const script = `
+      const { parentPort, workerData } = require('node:worker_threads')
+      import(workerData.module)
+        .then(({ isLocked }) => isLocked(workerData.dir))
+        .then((is) => parentPort.postMessage(is))`
+    const workerData = { module: resolve('src/storage/level-engine.ts'), dir }
+    const worker = new Worker(script, { eval: true, workerData })
+    const [inWorker] = await once(worker, 'message')
+    await worker.terminate()
+    expect([inWorker, await isLocked(dir)]).toEqual([true, true])
+    expect(isInUse(dir)).toBe(existsSync('/proc/locks'))
+    await closed(storage)
+    expect(await isLocked(dir)).toBe(false)
   })
 
   test('while another thread of the process is about to open is refused', async () => {

@@ -264,7 +264,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     id: 'M448',
     title: 'a removed replica is told while the leader has not applied the removal',
     why: 'The next message of the leader takes that back: its commit index is lower.',
-    layers: ['sim'],
+    layers: SIM_UNIT,
+    tests: RAFT_TESTS,
     edits: [
       edit(
         RAFT,

@@ -23,7 +23,8 @@ export const REST: readonly Mutant[] = [
     id: 'M488',
     title: 'a node gives the core all requested changes at once',
     why: 'Heartbeats and their answers wait behind them: over slow wires the leader loses its majority. Our own.',
-    layers: SIM,
+    layers: SIM_UNIT,
+    tests: DRIVER_TESTS,
     edits: [
       edit(DRIVER, 'this.#options.limits.proposedBytesMax - proposedBytes', 'Number.POSITIVE_INFINITY'),
     ],
@@ -152,7 +153,7 @@ export const REST: readonly Mutant[] = [
     title: 'a write that waits behind another one counts as a stalling disk',
     why: 'With slow disks leadership moves from node to node under load, and no change is accepted meanwhile.',
     layers: UNIT,
-    tests: DRIVER_TESTS,
+    tests: ['test/raft/hand-over.test.ts'],
     edits: [edit('src/raft/log.ts', 'Math.max(oldest.since, this.#storedAt)', 'oldest.since')],
   },
   {
@@ -160,7 +161,7 @@ export const REST: readonly Mutant[] = [
     title: 'a disk that has written only rows counts as stalling',
     why: 'The write after them waits for two, and with slow disks leadership moves from node to node.',
     layers: UNIT,
-    tests: DRIVER_TESTS,
+    tests: ['test/raft/hand-over.test.ts'],
     edits: [
       edit(
         'src/raft/log.ts',

@@ -478,7 +478,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'LevelDB is asked whether the process itself has the directory open',
     why: 'LevelDB opens and closes LOCK for the answer, and the lock is released: another process opens the directory too. Our own.',
     layers: UNIT,
-    tests: ['test/storage/damage.int.test.ts'],
+    tests: ['test/storage/open.test.ts'],
     edits: [
       edit(
         'src/storage/level-engine.ts',

@@ -259,6 +259,29 @@ describe('what is tried again', () => {
 })
 
 describe('what the core is promised', () => {
+  const say = (from: Node, to: Node, round: number): void => {
+    from.links.send({
+      ...{ type: 'heartbeat', from: from.member.id, to: to.member.id, term: from.greeting.term },
+      ...{ commit: asIndex(from.greeting.boot), round, confirmed: undefined, appliedByMajority: asIndex(0) },
+    })
+  }
+
+  test.each(['dialled', 'called'] as const)(
+    'nothing is heard while the connection that was %s is down',
+    (which) => {
+      const { world, a, b } = pair()
+      const ledger = new Ledger(a)
+      world.breaks(a, b, which)
+      for (let round = 1; round <= 100; round++) {
+        say(b, a, round)
+        world.pass(1)
+      }
+      ledger.check()
+      expect(a.of('connected')).toHaveLength(2)
+      expect(a.of('message').length).toBeGreaterThan(50)
+    },
+  )
+
   test('nothing is said after close, whatever is under way', () => {
     for (let ms = 0; ms < 60; ms++) {
       for (const closes of [0, 1]) {
@@ -320,16 +343,7 @@ describe('what the core is promised', () => {
         const talk = (): void => {
           for (const from of nodes)
             for (const to of nodes) {
-              if (to === from) continue
-              from.links.send({
-                ...{ type: 'heartbeat', from: from.member.id, to: to.member.id, term: from.greeting.term },
-                ...{
-                  commit: asIndex(from.greeting.boot),
-                  round: ++round,
-                  confirmed: undefined,
-                  appliedByMajority: asIndex(0),
-                },
-              })
+              if (to !== from) say(from, to, ++round)
             }
         }
         for (const { what, one, two, which, ms } of steps) {
