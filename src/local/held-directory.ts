@@ -9,20 +9,20 @@ import {
   writeClusterFile,
 } from './cluster-file.ts'
 import { directoryId, fileId } from './directory-id.ts'
-import { LOCK_FILE, names, type OwnFiles, releaseLock } from './supervisor-lock.ts'
+import { names, releaseLock } from './supervisor-lock.ts'
 
 export class HeldDirectory {
   readonly path: string
   readonly #id: string | undefined
   readonly #holder: ControlAddress
-  #own: OwnFiles
+  /** cluster.json as it was written here (`fileId`). */
+  #ownCluster: string | undefined
 
   /** `holder` has taken the lock. `id`: of the directory that was at the path before (directory-id.ts). */
   constructor(path: string, id: string | undefined, holder: ControlAddress) {
     this.path = path
     this.#id = id
     this.#holder = holder
-    this.#own = { lock: fileId(join(path, LOCK_FILE)), cluster: undefined }
   }
 
   /**
@@ -32,7 +32,7 @@ export class HeldDirectory {
    */
   isHome(): boolean {
     try {
-      return directoryId(this.path) === this.#id && names(this.path, this.#holder, this.#own)
+      return directoryId(this.path) === this.#id && names(this.path, this.#holder, this.#ownCluster)
     } catch {
       // A file system that fails for a moment is no reason to end a cluster.
       return true
@@ -47,7 +47,7 @@ export class HeldDirectory {
     } finally {
       // The new file may be in its place although making it durable has failed.
       if (readClusterFile(this.path)?.supervisor?.token === supervisor?.token)
-        this.#own = { ...this.#own, cluster: fileId(join(this.path, CLUSTER_FILE)) }
+        this.#ownCluster = fileId(join(this.path, CLUSTER_FILE))
     }
   }
 

@@ -25,26 +25,18 @@ export async function findSupervisor(dataDir: string): Promise<ControlAddress | 
 }
 
 /**
- * Ids of the files in which a supervisor has written its name (`fileId`). `cluster`: undefined until it has written
- * that file.
+ * Whether the files there name `self`: the lock or cluster.json is there, and no foreign file is in the place of the
+ * other. If not, the files were deleted under a running cluster, or replaced. The names inside do not suffice: a copy
+ * that was made while the cluster ran names `self`, too, but its cluster.json is another file. `ownCluster`: id of the
+ * cluster.json that `self` has written (`fileId`); undefined until it has.
  */
-export interface OwnFiles {
-  readonly lock: string | undefined
-  readonly cluster: string | undefined
-}
-
-/**
- * Whether the files there name `self`: at least one of its two files is there, and no foreign file is in the place of
- * the other. If not, the files were deleted under a running cluster, or replaced. The names inside do not suffice: a
- * copy that was made while the cluster ran names `self`, too.
- */
-export function names(dataDir: string, self: ControlAddress, own: OwnFiles): boolean {
-  const lock = join(dataDir, LOCK_FILE)
-  const [lockId, clusterId] = [fileId(lock), fileId(join(dataDir, CLUSTER_FILE))]
-  const isOwnLock = lockId === own.lock && read(lock) === JSON.stringify(self)
-  const isOwnCluster = clusterId === own.cluster && readClusterFile(dataDir)?.supervisor?.token === self.token
-  if (own.cluster === undefined) return isOwnLock
-  return isOwnLock ? isOwnCluster || clusterId === undefined : isOwnCluster && lockId === undefined
+export function names(dataDir: string, self: ControlAddress, ownCluster: string | undefined): boolean {
+  const held = read(join(dataDir, LOCK_FILE))
+  const isOwnLock = held === JSON.stringify(self)
+  const clusterId = fileId(join(dataDir, CLUSTER_FILE))
+  if (ownCluster === undefined || clusterId === undefined) return isOwnLock
+  const isOwnCluster = clusterId === ownCluster && readClusterFile(dataDir)?.supervisor?.token === self.token
+  return isOwnCluster && (isOwnLock || held === undefined)
 }
 
 /** No file there names a supervisor: none runs, or the directory of a running one was moved, or emptied. */

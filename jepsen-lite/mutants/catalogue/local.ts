@@ -291,7 +291,7 @@ export const LOCAL: readonly Mutant[] = [
     why: 'it acknowledges writes that will never be found again, and no command knows that it runs',
     layers: UNIT,
     tests: ['test/local/directory.int.test.ts'],
-    edits: [edit(DIRECTORY, ' && names(this.path, this.#holder, this.#own)', '')],
+    edits: [edit(DIRECTORY, ' && names(this.path, this.#holder, this.#ownCluster)', '')],
   },
   {
     id: 'M613',
@@ -325,11 +325,11 @@ export const LOCAL: readonly Mutant[] = [
   },
   {
     id: 'M623',
-    title: 'a copy of its lock counts as the lock',
+    title: 'a copy of its cluster.json counts as its own',
     why: 'a cluster whose files are replaced by a copy that was made while it ran continues, and its acknowledged writes are lost',
     layers: UNIT,
     tests: ['test/local/directory.int.test.ts'],
-    edits: [edit('src/local/supervisor-lock.ts', 'lockId === own.lock && read(lock)', 'read(lock)')],
+    edits: [edit('src/local/supervisor-lock.ts', 'clusterId === ownCluster && read', 'read')],
   },
   {
     id: 'M624',
@@ -376,8 +376,8 @@ export const LOCAL: readonly Mutant[] = [
     edits: [
       edit(
         'src/local/supervisor-lock.ts',
-        'return isOwnLock ? isOwnCluster || clusterId === undefined :',
-        'return isOwnLock ? true :',
+        'return isOwnCluster && (isOwnLock || held === undefined)',
+        'return isOwnLock || (isOwnCluster && held === undefined)',
       ),
     ],
   },
