@@ -26,4 +26,6 @@ export function onStopSignals(first: (signal: StopSignal) => void, again: () => 
     }
   }
   for (const signal of SIGNALS) process.on(signal, hear)
+  // Some tools send it to make a program open its log again. Without this it would end the process at once.
+  process.on('SIGUSR2', () => {})
 }

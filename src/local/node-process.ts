@@ -32,6 +32,8 @@ if (!process.connected) end()
 // Ctrl-C and a closed terminal reach every process of the foreground group. The supervisor decides what follows.
 process.on('SIGINT', () => {})
 process.on('SIGHUP', () => {})
+// It would end the process at once.
+process.on('SIGUSR2', () => {})
 process.on('SIGTERM', () => stop(true))
 process.on('message', (message: ToNode) => {
   switch (message.kind) {

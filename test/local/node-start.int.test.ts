@@ -26,6 +26,8 @@ test('a directory founds a cluster once, and is known again by itself', async ()
 
   const known = await serving(space, ...flags)
   expect(known.clusterId).toBe(founded.clusterId)
+  // It ends on signals that ask it to end, and on no other.
+  known.child.kill('SIGUSR2')
   const second = await space.kv('node', 'start', ...flags)
   expect(second.code).toBe(1)
   // Its last words are read by nobody: whoever starts it again must see that it has ended all the same.

@@ -2,7 +2,7 @@
 // stay plain functions; what leaves goes the same way as on the hot path.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult } from 'fastify'
 import type { ApiRequest, Respond } from './answer.ts'
 import { answering, asError, timeLeftMs } from './answer.ts'
 import { codingRefusal, type RequestBody } from './body.ts'
@@ -51,7 +51,12 @@ export async function createApp({ routes, limits }: AppOptions): Promise<ColdRou
   }
   const fail = (error: Error, request: FastifyRequest, reply: FastifyReply): void =>
     takeOver(request, reply).respond(refusedByFastify(error))
-  const app = Fastify({ frameworkErrors: fail, ajv: { customOptions: CHECKS } })
+  const app = Fastify({
+    frameworkErrors: fail,
+    ajv: { customOptions: CHECKS },
+    schemaErrorFormatter: ([first]) =>
+      new Error(first === undefined ? 'the body is refused' : faultOf(first)),
+  })
   const failUnknown = (request: FastifyRequest, reply: FastifyReply): void =>
     fail(noSuchRoute(routedOf(request).asked, routes), request, reply)
   app.setNotFoundHandler(failUnknown)
@@ -94,6 +99,17 @@ export async function createApp({ routes, limits }: AppOptions): Promise<ColdRou
     serve: (request, response, routed) => app.routing(Object.assign(request, { routed }), response),
     close: () => app.close(),
   }
+}
+
+/** Names the field that is at fault, as one writes it in JavaScript: `leases.duration_ms`. */
+function faultOf({ keyword, instancePath, params, message }: ValidationResult): string {
+  const path = instancePath.slice(1).replaceAll('/', '.')
+  const within = path === '' ? '' : `${path}.`
+  if (keyword === 'additionalProperties')
+    return `the body has the unknown field ${JSON.stringify(`${within}${params.additionalProperty}`)}`
+  if (keyword === 'required')
+    return `the body lacks the field ${JSON.stringify(`${within}${params.missingProperty}`)}`
+  return `${path === '' ? 'the body' : path} ${message}`
 }
 
 /** 405 where another method would do (RFC 9110 §15.5.6). */

@@ -1021,9 +1021,9 @@ describe('a refused body', () => {
     const list = (commas: number) => `{"to":[1${',1'.repeat(commas)}]}`
     const nested = (depth: number) => `{"to":${'['.repeat(depth)}${']'.repeat(depth)}}`
     for (const [text, detail] of [
-      [list(4094), 'body/to must be string'],
+      [list(4094), 'to must be string'],
       [list(4095), 'the body has more than 4096 commas and opening brackets'],
-      [nested(4095), 'body/to must be string'],
+      [nested(4095), 'to must be string'],
       [nested(4096), 'the body has more than 4096 commas and opening brackets'],
       [`{${'"a":1,'.repeat(4096)}"b":1}`, 'the body has more than 4096 commas and opening brackets'],
     ] as const)
@@ -1033,6 +1033,18 @@ describe('a refused body', () => {
         ...problemOf('bad_request'),
         detail,
       })
+  })
+
+  test.each<[string, object, string]>([
+    ['/v1/cluster/leader', { two: 1 }, 'the body has the unknown field "two"'],
+    ['/v1/cluster/leader', [], 'the body must be object'],
+    ['/v1/cluster/settings', { leases: { onn: true } }, 'the body has the unknown field "leases.onn"'],
+    ['/v1/cluster/settings', { leases: { on: 1 } }, 'leases.on must be boolean'],
+    ['/v1/cluster/members', { name: 'n4' }, 'the body lacks the field "replica_id"'],
+  ])('of a POST to %s that is not what its schema says names the field: %j', async (path, body, detail) => {
+    const { ask } = await serve()
+    const { json } = await ask('POST', path, post(body))
+    expect(json).toMatchObject({ ...problemOf('bad_request'), detail })
   })
 
   test('of a POST is too large beyond 1.5 MiB', async () => {
