@@ -58,6 +58,12 @@ test('a cluster starts, shows itself, is stopped, goes on with its data, and is 
   expect(again.code).toBe(0)
   for (const { name, url } of started.nodes) expect(again.stdout).toMatch(new RegExp(`${name} +${url}`))
   expect((await space.kv('cluster', 'start', '--nodes', '4')).code).toBe(2)
+  expect((await space.kv('cluster', 'start', '--port', String(space.port))).code).toBe(0)
+  const elsewhere = await space.kv('cluster', 'start', '--port', String(space.port + 1))
+  expect(elsewhere).toMatchObject({ code: 2, stdout: '' })
+  expect(elsewhere.stderr).toContain(
+    `n1 is at port ${space.port}. To move it to other ports: kv cluster stop`,
+  )
 
   const supervisor = JSON.parse(readFileSync(space.path('cluster.json'), 'utf8')).supervisor.pid
   expect((await space.kv('cluster', 'stop')).code).toBe(0)

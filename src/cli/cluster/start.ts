@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { getCompileCacheDir } from 'node:module'
 import { join } from 'node:path'
+import { portOf } from '../../local/addresses.ts'
 import type { ControlAddress } from '../../local/cluster-file.ts'
 import { ask } from '../../local/control-client.ts'
 import { knock } from '../../local/door.ts'
@@ -34,7 +35,7 @@ export async function startCluster(
 /** Shows the running cluster once it is formed. false: it was about to end, and is gone now. */
 async function showRunning(
   running: ControlAddress,
-  { dataDir, nodes }: SupervisorOptions,
+  { dataDir, nodes, port }: SupervisorOptions,
   { show }: StartReport,
 ): Promise<boolean> {
   const reply = await ask(running, { command: 'formed' })
@@ -49,6 +50,14 @@ async function showRunning(
   if (!reply.ok || !reply.status) throw new Failure(1, reply.said)
   const there = reply.status.nodes.length
   if (nodes !== undefined && nodes !== there) throw new Failure(2, otherCount(dataDir, there, nodes))
+  const [first] = reply.status.nodes
+  const at = first && portOf(first.url)
+  if (port !== undefined && port !== at) {
+    throw new Failure(
+      2,
+      `The cluster in ${dataDir} runs, and n1 is at port ${at}. To move it to other ports: kv cluster stop, then start it with --port ${port}.`,
+    )
+  }
   await show(reply.status, 'already')
   return true
 }
