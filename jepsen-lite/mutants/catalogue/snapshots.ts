@@ -1,7 +1,7 @@
 // Snapshots and compaction (paper §7), and the rows of a store while a snapshot arrives.
 
 import type { Mutant } from '../mutant.ts'
-import { DRIVER_TESTS, edit, LOG, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'
+import { edit, LOG, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'
 
 const STORE = 'src/storage/store.ts'
 const STAGED = 'src/storage/staged-snapshot.ts'
@@ -108,7 +108,7 @@ export const SNAPSHOTS: readonly Mutant[] = [
     title: 'entries that a snapshot covers are applied as well',
     why: 'They wait in the queue while it is installed.',
     layers: SIM_UNIT,
-    tests: DRIVER_TESTS,
+    tests: ['test/server/driver-install.test.ts'],
     edits: [
       edit('src/server/driver.ts', '    if (write.snapshot !== undefined) this.#applier.clear()\n', ''),
     ],

@@ -342,7 +342,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'a part of a write is stored with the newest commit index',
     why: 'That index covers later writes, which may replace entries that the log holds now. Our own, found by a property test.',
     layers: SIM_UNIT,
-    tests: COMMIT_TESTS,
+    tests: ['test/server/group-commit.test.ts'],
     edits: [
       edit(
         'src/server/group-commit.ts',
