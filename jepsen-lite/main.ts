@@ -70,15 +70,6 @@ function exitCodeOf(error: unknown): number {
     process.stderr.write(`error: ${error.message}\n`)
     return error.exitCode
   }
-  if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') {
-    // An optional peer dependency of the package: only the simulator needs it.
-    if (/'fast-check'/.test(error.message)) {
-      process.stderr.write(
-        'error: this command needs the package fast-check: npm install --save-dev fast-check\n',
-      )
-      return EXIT.failed
-    }
-  }
   process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
   return EXIT.failed
 }

@@ -74,7 +74,7 @@ try {
   check(
     'the simulator names the package that it needs',
     failure(project, 'npx', ['jepsen-lite', 'sim', '--time', '1']),
-    'error: this command needs the package fast-check: npm install --save-dev fast-check',
+    'error: jepsen-lite sim needs the package fast-check: npm install --save-dev fast-check',
   )
   for (const command of ['mutants', 'power']) {
     check(

@@ -2,9 +2,10 @@
 // for `replay`.
 
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
-import { EXIT } from '../exit-codes.ts'
+import { EXIT, Failure } from '../exit-codes.ts'
 import { type Found, judged, Search } from '../sim/index.ts'
 import { coverageOf, coverageTable } from './coverage.ts'
 import { whole } from './flags.ts'
@@ -53,7 +54,17 @@ interface Detail {
   readonly ops: number
 }
 
+/** An optional peer dependency of the package, which shrinking needs: asked for now, not when a violation is found. */
+function requireFastCheck(): void {
+  try {
+    createRequire(import.meta.url).resolve('fast-check')
+  } catch {
+    throw new Failure('jepsen-lite sim needs the package fast-check: npm install --save-dev fast-check')
+  }
+}
+
 async function run(flags: SimFlags): Promise<number> {
+  requireFastCheck()
   const seed = flags.seed ?? Math.floor(Math.random() * 2 ** 31)
   const count = flags.schedules ?? (flags.time === undefined ? SCHEDULES : Number.POSITIVE_INFINITY)
   const search = new Search(flags.nodes)
