@@ -93,6 +93,9 @@ export const EARLY_READS_MAX = 10_000
 /** The time granted to a disk on which every write is slow, in election time-outs. A disk that takes longer stalls. */
 const SLOW_DISK_MAX = 5
 
+/** How many replicas with the same log may lead, one after the other, before one that stood back campaigns again. */
+const STAND_BACK_TURNS = 3
+
 /** After a failed hand-over for lack of room, a leader waits this many election time-outs before it tries again. */
 const HAND_OVER_AGAIN = 10
 
@@ -132,6 +135,8 @@ export class Raft {
   /** Last contact with a leader, or the start of a process that may have promised to respect a leader. */
   #contactAt: MonotonicMs
   #electionAt: MonotonicMs
+  /** See `#standBack`. */
+  #standBackUntil: MonotonicMs = Number.NEGATIVE_INFINITY
   #candidateSince: MonotonicMs = 0
   /** When it first voted since it last heard a leader or led. */
   #electionsSince: MonotonicMs | undefined
@@ -535,8 +540,7 @@ export class Raft {
       couldOthersCommit(this.#view(lead))
     ) {
       this.#becomeFollower(this.#term, undefined, 'too few others have room for what its log holds')
-      // Another replica should campaign first. The others keep their promise to this leader for that long.
-      this.#armElection(electionMaxMs + this.#leases.promiseMs)
+      this.#standBack()
       return
     }
     for (const follower of lead.followers) {
@@ -588,6 +592,8 @@ export class Raft {
     if (this.#room === 'enough' || lead.retiring !== undefined) return false
     if (this.#now < lead.noHandOverUntil) return false
     const view = this.#view(lead)
+    // A follower with the same log could commit nothing either.
+    if (!this.#knowsCommit(lead) && couldOthersCommit(view)) return false
     const target = this.#bestSuccessor(lead, (follower) => hasMoreRoom(view, follower))
     if (target === undefined) return false
     this.#beginTransfer(lead, target)
@@ -936,7 +942,18 @@ export class Raft {
           random * Math.max(electionMaxMs - electionMinMs, apartMs)
     // All replicas are bound to a leader until the same moment. The random part keeps them from campaigning together.
     const boundUntil = this.#contactAt + this.#leases.promiseMs + random * failoverDelayMaxMs
-    this.#electionAt = Math.max(this.#now + delay, boundUntil)
+    this.#electionAt = Math.max(this.#now + delay, boundUntil, this.#standBackUntil)
+  }
+
+  /**
+   * Lets the replicas campaign that could commit, whose logs end before the changes that too many have no room for.
+   * Other replicas may hold these changes too. Each of them leads once before it knows, so a leader that is heard
+   * meanwhile does not end the time.
+   */
+  #standBack(): void {
+    const turnMs = 2 * this.#timing.electionMaxMs + this.#leases.promiseMs
+    this.#standBackUntil = this.#now + STAND_BACK_TURNS * turnMs
+    this.#armElection()
   }
 
   /**

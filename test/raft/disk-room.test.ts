@@ -186,10 +186,41 @@ describe("an uncommitted change lies before the leader's first entry", () => {
     expect(change).toMatchObject({ role: 'follower', why })
     expect(bench.raft.deadline() - bench.nowMs).toBeGreaterThanOrEqual(electionMaxMs)
     // They may not campaign before that.
-    const durationMs = 3 * electionMaxMs
+    const durationMs = 10 * electionMaxMs
     const bound = lead(3, rooms, { on: true, durationMs })
     expect(bound.role).toBe('follower')
     expect(bound.raft.deadline() - bound.nowMs).toBeGreaterThanOrEqual(durationMs + electionMaxMs)
+  })
+
+  test('it is not handed to a replica that holds the change, however much room that one has', () => {
+    const rooms = [
+      [2, 'enough', 4],
+      [3, 'none', 2],
+      [4, 'none', 2],
+      [5, 'none', 2],
+    ] as const
+    const bench = new Bench({ voters: 5, terms: [1, 1, 1], commit: 2 })
+    bench.lead()
+    for (const [from, , match] of rooms) bench.acknowledge([from], asIndex(match))
+    setRoom(bench, 'none')
+    for (let passed = 0; passed < electionMaxMs; passed += heartbeatMs) {
+      expect(bench.role).toBe('leader')
+      for (const [from, room] of rooms) bench.receive(answer(bench, from, room))
+      bench.pass(heartbeatMs)
+    }
+    expect(bench.takeOf('timeout-now')).toEqual([])
+    expect(bench.role).toBe('follower')
+  })
+
+  test('the replica that stepped down stands back although another leader is heard meanwhile', () => {
+    const bench = lead(3, [
+      [2, 'none', 2],
+      [3, 'none', 2],
+    ])
+    const until = bench.nowMs + 2 * electionMaxMs
+    bench.receive(append(2, bench.raft.term + 1, [2, 1]))
+    expect(bench.raft.leader).toBe(id(2))
+    expect(bench.raft.deadline()).toBeGreaterThanOrEqual(until)
   })
 
   test('for which too few have room, and one whose disk was full before lacks committed entries: it may vote for the other', () => {

@@ -275,6 +275,29 @@ export const REST: readonly Mutant[] = [
     edits: [edit(RAFT, 'couldOthersCommit(this.#view(lead))', 'this.#now < lead.electedAt')],
   },
   {
+    id: 'M717',
+    title:
+      'a leader without room hands over to a replica with the same log, although a shorter log could commit',
+    why: 'That one steps down: the two lead in turn. Found by the simulator. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [edit(RAFT, '    if (!this.#knowsCommit(lead) && couldOthersCommit(view)) return false\n', '')],
+  },
+  {
+    id: 'M718',
+    title: 'a replica that stood back campaigns again as soon as it has heard another leader',
+    why: 'Two replicas whose logs are too long lead in turn, and nobody commits. Found by the simulator. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [
+      edit(
+        RAFT,
+        'Math.max(this.#now + delay, boundUntil, this.#standBackUntil)',
+        'Math.max(this.#now + delay, boundUntil)',
+      ),
+    ],
+  },
+  {
     id: 'M701',
     title: 'a leader steps down because others lack room although no other could be elected',
     why: 'It is elected again, and again. Our own.',
@@ -313,8 +336,8 @@ export const REST: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        'this.#armElection(electionMaxMs + this.#leases.promiseMs)',
-        'this.#armElection(electionMaxMs)',
+        'const turnMs = 2 * this.#timing.electionMaxMs + this.#leases.promiseMs',
+        'const turnMs = 2 * this.#timing.electionMaxMs',
       ),
     ],
   },
