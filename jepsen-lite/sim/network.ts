@@ -617,6 +617,9 @@ export class SimNetwork implements Carrier {
     if (end.closed || end.torn) {
       if (end.closed && isMessage(frame) && this.#talks(process, other.process))
         this.#world.probeCoverage.hit('message of an older connection arrived')
+      other.queuedFrames--
+      // It may have been sent during a cut, when no reset could answer it.
+      if (end.closed) this.#answerReset(other)
       return
     }
     end.arrived(frame)

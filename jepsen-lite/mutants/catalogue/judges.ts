@@ -572,4 +572,15 @@ export const JUDGES: readonly Mutant[] = [
     ],
     WRONG_SERVERS,
   ),
+  judge(
+    'K67',
+    'a frame for a closed end of a simulated connection is never taken out of the queue of its sender',
+    'The queue fills, nothing is sent any more, and no reset answers: the link stays broken. Found by the simulator.',
+    [
+      'jepsen-lite/sim/network.ts',
+      '      other.queuedFrames--\n      // It may have been sent during a cut',
+      '      // It may have been sent during a cut',
+    ],
+    ['test/jepsen-lite/sim/search.prop.test.ts'],
+  ),
 ]
