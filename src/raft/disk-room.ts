@@ -35,34 +35,46 @@ export function cannotCatchUp({ room, match, next }: Progress, log: LeaderView['
 
 /**
  * Why an entry is refused for lack of room: on the leader's own disk, or on so many others that it could not be
- * committed.
+ * committed. As long as a new leader may still find a follower to hand over to, the entry waits for that.
  */
 export function whyNoRoom(view: LeaderView, ofCore: boolean, makesRoom: boolean): Refusal | undefined {
   const { lead, now, electionMaxMs } = view
-  // If the leader itself is late, it counts from the time of its next heartbeat: it has sent none since that time.
-  const silentSince = Math.min(now, lead.heartbeatAt) - electionMaxMs
-  const others = quorumValue(view.configuration, (id) => {
-    const follower = lead.progress.get(id)
-    if (follower === undefined) return rank('enough')
-    // A silent replica counts as one without room, whatever it reported before. Entries of the core are tried anyway.
-    const isSilent = Math.max(follower.heardAt, lead.electedAt) <= silentSince
-    const isOut = !ofCore && (isSilent || cannotCatchUp(follower, view.log))
-    return rank(isOut ? 'none' : follower.room)
-  })
-  const own = rank(view.room)
   const needed = rank(ofCore || makesRoom ? 'low' : 'enough')
-  if (Math.min(own, others) >= needed) return undefined
-  const detail =
-    own < needed
-      ? 'the disk of the leader is nearly full'
-      : 'the disks of too many nodes are nearly full, or out of reach'
+  const isShort = rank(view.room) < needed
+  const hasMajority = roomOfMajority(view, 'enough', ofCore) >= needed
+  if (hasMajority && !isShort) return undefined
+  const mayHandOver = now - lead.electedAt <= electionMaxMs && now >= lead.noHandOverUntil
+  if (hasMajority && mayHandOver) return { reason: 'transferring' }
+  const detail = isShort
+    ? 'the disk of the leader is nearly full'
+    : 'the disks of too many nodes are nearly full, or out of reach'
   return { reason: 'storage-full', detail }
 }
 
+/** The room that a majority of the disks has, the leader's among them. `unknown` counts where none is reported yet. */
+function roomOfMajority(view: LeaderView, unknown: DiskRoom, ofCore: boolean): number {
+  const { lead, now, electionMaxMs } = view
+  // If the leader itself is late, it counts from the time of its next heartbeat: it has sent none since that time.
+  const silentSince = Math.min(now, lead.heartbeatAt) - electionMaxMs
+  return quorumValue(view.configuration, (id) => {
+    const follower = lead.progress.get(id)
+    if (follower === undefined) return rank(view.room)
+    // A silent replica counts as one without room, whatever it reported before. Entries of the core are tried anyway.
+    const isSilent = Math.max(follower.heardAt, lead.electedAt) <= silentSince
+    if (!ofCore && (isSilent || cannotCatchUp(follower, view.log))) return rank('none')
+    return rank(follower.hasToldRoom ? follower.room : unknown)
+  })
+}
+
+/** Whether another leader would accept more: a majority of the disks has more room than the disk of this one. */
+export function hasMajorityMoreRoom(view: LeaderView): boolean {
+  return roomOfMajority(view, 'none', false) > rank(view.room)
+}
+
 /**
- * Whether a follower should lead instead, because its disk has more room. A follower that is far behind would not take
- * over in time. A follower that has not reported its room does not count: it may be as short of room as the leader, and
- * would hand over again, so that leadership would move back and forth without end.
+ * Whether a follower could lead instead, because its disk has more room. A follower that is far behind would not take
+ * over in time. A follower that has not reported its room may be as short of room as the leader, and would hand over
+ * again.
  */
 export function hasMoreRoom(view: LeaderView, { room, hasToldRoom, match }: Progress): boolean {
   return hasToldRoom && rank(room) > rank(view.room) && match >= view.log.commit

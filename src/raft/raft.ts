@@ -16,7 +16,14 @@ import {
   isMember,
   isVoter,
 } from './configuration.ts'
-import { cannotCatchUp, couldOthersCommit, hasMoreRoom, type LeaderView, whyNoRoom } from './disk-room.ts'
+import {
+  cannotCatchUp,
+  couldOthersCommit,
+  hasMajorityMoreRoom,
+  hasMoreRoom,
+  type LeaderView,
+  whyNoRoom,
+} from './disk-room.ts'
 import {
   BODY_AT,
   ENTRY_CONFIGURATION,
@@ -586,14 +593,14 @@ export class Raft {
   }
 
   /**
-   * A leader whose disk is nearly full refuses entries that others could store. So it hands over to one with more room.
+   * A leader whose disk is nearly full refuses entries that a majority could store. So it hands over to a replica with
+   * more room. If no majority has more room, that one could commit nothing more.
    */
   #handOverForRoom(lead: Leadership): boolean {
     if (this.#room === 'enough' || lead.retiring !== undefined) return false
     if (this.#now < lead.noHandOverUntil) return false
     const view = this.#view(lead)
-    // A follower with the same log could commit nothing either.
-    if (!this.#knowsCommit(lead) && couldOthersCommit(view)) return false
+    if (!hasMajorityMoreRoom(view)) return false
     const target = this.#bestSuccessor(lead, (follower) => hasMoreRoom(view, follower))
     if (target === undefined) return false
     this.#beginTransfer(lead, target)

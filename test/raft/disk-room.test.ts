@@ -76,20 +76,87 @@ test('a leader refuses entries that a majority could not write, and accepts entr
   expect(propose(bench, GROWS)).toBe('appended')
 })
 
-test('a leader whose disk is low hands over only to a replica that has room', () => {
-  const bench = leader()
-  for (const from of [2, 3]) bench.receive(answer(bench, from, 'low'))
+test('a leader whose disk is low hands over only if a majority has room, and only to a replica that has', () => {
+  const bench = new Bench({ configuration: votersUpTo(5) })
+  bench.lead()
+  bench.acknowledge([2, 3, 4, 5])
   setRoom(bench, 'low')
-  bench.pass(TIMING.heartbeatMs)
-  expect(bench.raft.status().transferTarget).toBeUndefined()
+  for (const [from, room] of [
+    [2, 'low'],
+    [5, 'enough'],
+    [4, 'enough'],
+  ] as const) {
+    bench.receive(answer(bench, from, room))
+    bench.pass(TIMING.heartbeatMs)
+    expect(bench.raft.status().transferTarget).toBeUndefined()
+  }
   bench.receive(answer(bench, 3, 'enough'))
   bench.pass(TIMING.heartbeatMs)
   expect(bench.takeOf('timeout-now').map(({ to }) => to)).toEqual([id(3)])
-  // Proposals in the meantime are not refused for lack of room: the successor has room.
+  // Proposals in the meantime are not refused for lack of room: the successor accepts them.
   expect(propose(bench, GROWS)).toBe('transferring')
 })
 
-test('a new leader hands over only to a replica that has reported room: with all disks full, leadership would move without end', () => {
+test('a leader whose disk is low hands over only to a replica that has reported its room', () => {
+  const bench = new Bench({ configuration: votersUpTo(5) })
+  bench.lead()
+  bench.acknowledge([2, 3, 4, 5])
+  setRoom(bench, 'low')
+  for (const from of [3, 4, 5]) bench.receive(answer(bench, from, 'enough'))
+  bench.pass(TIMING.heartbeatMs)
+  expect(bench.takeOf('timeout-now').map(({ to }) => to)).toEqual([id(3)])
+})
+
+describe('what a new leader whose disk is low cannot accept itself', () => {
+  const newLeader = (): Bench => {
+    const bench = new Bench()
+    setRoom(bench, 'low')
+    bench.lead()
+    return bench
+  }
+
+  test('waits for the followers to report their room', () => {
+    const bench = newLeader()
+    expect([propose(bench, GROWS), propose(bench, SHRINKS)]).toEqual(['transferring', 'appended'])
+    bench.receive(answer(bench, 2, 'enough'))
+    expect(propose(bench, GROWS)).toBe('transferring')
+  })
+
+  test('is refused once they have reported that they have none either', () => {
+    const bench = newLeader()
+    bench.receive(answer(bench, 2, 'low'))
+    expect(propose(bench, GROWS)).toBe('storage-full')
+  })
+
+  test('is refused when none of those that have room took over', () => {
+    const bench = newLeader()
+    bench.acknowledge()
+    for (const from of [2, 3]) bench.receive(answer(bench, from, 'enough'))
+    const began = bench.nowMs
+    while (bench.nowMs <= began + TIMING.electionMaxMs) {
+      expect(propose(bench, GROWS)).toBe('transferring')
+      bench.pass(TIMING.heartbeatMs)
+      for (const from of [2, 3]) bench.receive(answer(bench, from, 'enough'))
+    }
+    expect(propose(bench, GROWS)).toBe('storage-full')
+  })
+
+  test('is refused when an election time-out is over and all that have room are behind', () => {
+    const bench = new Bench({ base: 5, commit: 5, term: 1 })
+    setRoom(bench, 'low')
+    bench.lead()
+    const elected = bench.nowMs
+    while (bench.nowMs <= elected + TIMING.electionMaxMs) {
+      expect(propose(bench, GROWS)).toBe('transferring')
+      bench.pass(TIMING.heartbeatMs)
+      for (const from of [2, 3]) bench.receive(answer(bench, from, 'enough'))
+    }
+    expect(bench.raft.status().transferTarget).toBeUndefined()
+    expect(propose(bench, GROWS)).toBe('storage-full')
+  })
+})
+
+test('a new leader hands over only once a majority has reported room: with all disks full, leadership would move without end', () => {
   const bench = leader()
   setRoom(bench, 'low')
   bench.pass(TIMING.heartbeatMs)
@@ -393,34 +460,27 @@ test('the entries that a follower without room lacks are not read for each chang
 })
 
 test('a replica that is behind the commit index is not asked to take over: meanwhile no entry would be accepted', () => {
-  const bench = leader()
-  bench.receive(answer(bench, 2, 'low'))
-  expect(propose(bench, SHRINKS)).toBe('appended')
-  bench.acknowledge([2])
-  bench.receive(answer(bench, 3, 'enough'))
+  const bench = new Bench({ base: 5, commit: 5, term: 1 })
+  bench.lead()
   bench.take()
   setRoom(bench, 'low')
+  for (const from of [2, 3]) bench.receive(answer(bench, from, 'enough'))
   bench.pass(TIMING.heartbeatMs)
   expect(bench.raft.status().transferTarget).toBeUndefined()
   bench.acknowledge([3])
   bench.pass(TIMING.heartbeatMs)
-  expect(bench.takeOf('timeout-now')).toHaveLength(1)
+  expect(bench.takeOf('timeout-now').map(({ to }) => to)).toEqual([id(3)])
 })
 
 test('after a failed hand-over deletes are accepted for a while before the next', () => {
   const bench = leader()
-  bench.receive(answer(bench, 2, 'low'))
-  bench.receive(answer(bench, 3, 'enough'))
+  for (const from of [2, 3]) bench.receive(answer(bench, from, 'enough'))
   setRoom(bench, 'low')
   expect(propose(bench, SHRINKS)).toBe('transferring')
-  const rooms = [
-    [2, 'low'],
-    [3, 'enough'],
-  ] as const
   const pass = (ms: number): void => {
     for (let passed = 0; passed < ms; passed += TIMING.heartbeatMs) {
       bench.pass(TIMING.heartbeatMs)
-      for (const [from, room] of rooms) bench.receive(answer(bench, from, room))
+      for (const from of [2, 3]) bench.receive(answer(bench, from, 'enough'))
     }
   }
   pass(TIMING.electionMaxMs + TIMING.heartbeatMs)
@@ -430,7 +490,7 @@ test('after a failed hand-over deletes are accepted for a while before the next'
   expect(propose(bench, SHRINKS)).toBe('appended')
   bench.acknowledge()
   pass(5 * TIMING.electionMaxMs)
-  expect(bench.raft.status().transferTarget).toBe(id(3))
+  expect(bench.raft.status().transferTarget).toBe(id(2))
 })
 
 test('a leader that is short keeps no log for a follower that could not write it', () => {

@@ -151,10 +151,12 @@ describe('because its disk stalls', () => {
   })
 
   test('to one that has room, if it has none itself', () => {
-    const bench = leader()
-    for (const from of [2, 3]) answer(bench, from, 'low')
+    const bench = new Bench({ configuration: votersUpTo(5) })
+    bench.lead()
+    bench.acknowledge([2, 3, 4, 5])
+    for (const from of [2, 3, 4, 5]) answer(bench, from, 'low')
     setRoom(bench, 'low')
-    stall(bench, ['low', 'enough'])
+    stall(bench, ['low', 'enough', 'enough', 'enough'])
     expect(target(bench)).toBe(id(3))
   })
 

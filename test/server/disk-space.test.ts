@@ -205,6 +205,17 @@ test('no snapshot is taken on without room for it', () => {
   cluster.converge()
 })
 
+test('a new leader with little room refuses nothing before the others had time to tell that they have more', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { follower } = cluster
+  follower.machine.space.fixed = LOW
+  cluster.advance(diskLookMs)
+  cluster.leading.running.transfer(follower.id, 1000, () => {})
+  cluster.until(() => follower.running.status().raft.role === 'leader')
+  const changes = cluster.nodes.map((node) => node.put('k', 'v'))
+  for (const done of changes) expect(settled(cluster, done).code).toBe('ok')
+})
+
 test('a node with little room passes on what waits for a leader as soon as it follows that one', () => {
   const cluster = SimulatedCluster.formed(3)
   const { follower } = cluster
