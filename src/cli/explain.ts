@@ -19,7 +19,7 @@ const UNAVAILABLE = new Set([
   'timeout',
 ])
 
-/** Whoever typed the request can mend it. */
+/** Errors that the user can correct in the command. */
 const FAULTY = new Set(['bad_request', 'unknown_parameter', 'key_empty', 'key_too_long'])
 
 /** What a command was about to do: only a write can have an unknown outcome. */
@@ -66,7 +66,7 @@ export function explain(error: QuorateError, intent: Intent): string {
     case 'revision_behind':
       return `${who} answered, but it is behind: ${said}`
     case 'storage_full':
-      return `${who} refused the change for want of room: ${said}${nothing}. Delete what is not needed, or free disk space`
+      return `${who} refused the change for lack of room: ${said}${nothing}. Delete what is not needed, or free disk space`
     case 'timeout':
       return `${said}${nothing}`
     case 'aborted':

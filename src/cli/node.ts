@@ -1,7 +1,7 @@
 // `kv node start`: one node in this process, for those who run each on a machine (or in a container) of its own.
 //
-// The node serves in the very process that was started, so that whoever watches or signals it (a service manager, a
-// test that pauses it) has the right pid. The price: when LevelDB aborts on damaged files (SIGABRT, SIGBUS), nobody is
+// The node serves in the very process that was started, so that a service manager that watches it, or a test
+// that pauses it, has the right pid. The price: when LevelDB aborts on damaged files (SIGABRT, SIGBUS), nobody is
 // left to explain it. A service manager shows exit status 134 or 135 then; docs/guides/membership.md says what to do.
 // The supervisor of a local cluster says it itself.
 

@@ -1,4 +1,4 @@
-// What goes where: data on stdout, everything else on stderr. Whoever reads our output may stop reading at any time
+// What goes where: data on stdout, everything else on stderr. The reader of our output may stop at any time
 // (`kv ls | head`).
 
 import { fstatSync, writeSync } from 'node:fs'

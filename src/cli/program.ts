@@ -7,6 +7,7 @@ import { nearest } from '../client/nearest.ts'
 import { Failure } from '../local/failure.ts'
 import { version } from '../server/version.ts'
 import type { NewMemberFlags } from './commands/member.ts'
+import { SHELLS } from './completion/shells.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import { commandWithGlobalFlags, type GlobalFlags } from './global-flags.ts'
@@ -282,7 +283,7 @@ function addCompletion(program: CommandUnknownOpts, flags: () => GlobalFlags): v
       'kv completion fish | source',
     ])
       .description('print a completion script')
-      .addArgument(new Argument('<shell>').choices(['bash', 'zsh', 'fish'] as const))
+      .addArgument(new Argument('<shell>').choices(SHELLS))
       .action(async (shell) => {
         const { script } = await import('./completion/scripts.ts')
         await write(script(shell, PROGRAM))

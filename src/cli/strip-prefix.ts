@@ -1,6 +1,6 @@
 // `kv export --strip-prefix`: which key each record gets. Keys that do not begin with the prefix stay as they are, so
-// `p/a` and `a` may both want to become `a`: the second one is refused, since whoever reads the export would keep one
-// of them and never know of the other.
+// `p/a` and `a` may both want to become `a`: the second one is refused, since a reader of the export would keep one of
+// them and never know of the other.
 
 import { printable } from './output.ts'
 

@@ -1,5 +1,5 @@
-// The terminal of a process that serves. Whoever writes to one that stands still (Ctrl-S, a container whose output
-// nobody takes) is held up until it goes on, unless the terminal was opened so that it never holds up anybody.
+// The terminal of a process that serves. A write to one that stands still (Ctrl-S, a container whose output
+// nobody reads) waits until it goes on, unless the terminal was opened without blocking.
 
 import { constants, openSync } from 'node:fs'
 

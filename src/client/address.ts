@@ -1,12 +1,11 @@
 // How keys and endpoints are written into URLs.
 
 import { types } from 'node:util'
+import { encodeUtf8 } from '../bytes/utf8.ts'
 import { QuorateError } from './errors.ts'
 
-const encoder = new TextEncoder()
-
 export const bytesOf = (value: string | Uint8Array): Uint8Array =>
-  typeof value === 'string' ? encoder.encode(value) : value
+  typeof value === 'string' ? encodeUtf8(value) : value
 
 /** Far more than any cluster accepts, and as much as the head of a request may hold. */
 const KEY_BYTES_MAX = 64 * 1024

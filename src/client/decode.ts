@@ -1,5 +1,6 @@
 // From the JSON of the HTTP API to values of this library. An answer that is not in the agreed form is refused.
 
+import { decodeUtf8, encodeUtf8 } from '../bytes/utf8.ts'
 import type { Answer } from './call.ts'
 import { QuorateError, type RecordMeta, type Written } from './errors.ts'
 import type { Headers } from './exchange.ts'
@@ -7,14 +8,10 @@ import type { AnswerInfo, Consistency, KvRecord, Member } from './types.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-const encoder = new TextEncoder()
-// A byte order mark is a part of the value.
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
-
 /** The object in an answer's body; undefined when the body is not one. */
 export function parseObject(body: Uint8Array | string): Json | undefined {
   try {
-    const value: unknown = JSON.parse(typeof body === 'string' ? body : decoder.decode(body))
+    const value: unknown = JSON.parse(typeof body === 'string' ? body : decodeUtf8(body))
     return isObject(value) ? value : undefined
   } catch {
     return undefined
@@ -49,7 +46,7 @@ export function objectOf(value: unknown, what: string): Json {
 
 /** Bytes in JSON: a string if they are valid UTF-8, otherwise `{"base64": …}`. */
 export function bytesFromJson(value: unknown): Uint8Array {
-  if (typeof value === 'string') return encoder.encode(value)
+  if (typeof value === 'string') return encodeUtf8(value)
   if (isObject(value) && typeof value.base64 === 'string') {
     const bytes = Buffer.from(value.base64, 'base64')
     // Buffer skips characters that it does not know. The result must not be other bytes than those that were sent.
@@ -61,7 +58,7 @@ export function bytesFromJson(value: unknown): Uint8Array {
 export function metaFromJson(json: Json): RecordMeta {
   const keyBytes = bytesFromJson(json.key)
   return {
-    key: decoder.decode(keyBytes),
+    key: decodeUtf8(keyBytes),
     keyBytes,
     createRevision: wholeNumberIn(json, 'create_revision'),
     modRevision: wholeNumberIn(json, 'mod_revision'),
@@ -72,7 +69,7 @@ export function metaFromJson(json: Json): RecordMeta {
 /** With `keysOnly` there are no values. */
 export function recordFromJson(json: Json, keysOnly = false): KvRecord {
   const value = keysOnly ? new Uint8Array() : bytesFromJson(json.value)
-  const text = () => decoder.decode(value)
+  const text = () => decodeUtf8(value)
   return { ...metaFromJson(json), value, text, json: () => JSON.parse(text()) }
 }
 

@@ -1,6 +1,7 @@
 // Reading many records: page by page, or one stream of one snapshot.
 
 import type { IncomingMessage } from 'node:http'
+import { encodeUtf8 } from '../bytes/utf8.ts'
 import { keyBytes, withQuery } from './address.ts'
 import type { Answer } from './call.ts'
 import {
@@ -148,7 +149,7 @@ export async function* streamed(
         throw incomplete(`the stream has ${count} records, its end says ${json.count}`, endpoint.url)
       }
       if (isObject(json.error)) {
-        const body = new TextEncoder().encode(JSON.stringify(json.error))
+        const body = encodeUtf8(JSON.stringify(json.error))
         const problem = problemFrom(Number(json.error.status ?? 500), answer.headers, body)
         throw problemError(problem, answer.headers, endpoint, 'read')
       }

@@ -4,8 +4,9 @@
 // The file is replaced as a whole, synced and renamed: whenever the supervisor dies, the next start reads either the
 // state before or the state after. It is 0600 because it holds the token of the supervisor's control address.
 
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { writeWhole } from '../files/durable.ts'
 import { Failure, isAbsent, writing } from './failure.ts'
 import { isObject } from './is-object.ts'
 
@@ -77,32 +78,8 @@ export function readClusterFile(dataDir: string): ClusterFile | undefined {
 
 export function writeClusterFile(dataDir: string, content: Omit<ClusterFile, 'format'>): void {
   const path = join(dataDir, CLUSTER_FILE)
-  writing(path, () => replaceFile(path, `${JSON.stringify({ format: FORMAT, ...content }, null, 2)}\n`))
-  syncDirectory(dataDir)
-}
-
-function replaceFile(path: string, text: string): void {
-  const next = `${path}.new`
-  const file = openSync(next, 'w', 0o600)
-  try {
-    // Writes again after a partial write.
-    writeFileSync(file, text)
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-  renameSync(next, path)
-}
-
-function syncDirectory(path: string): void {
-  // Windows cannot open a directory; there the rename itself has to do.
-  if (process.platform === 'win32') return
-  const directory = openSync(path, 'r')
-  try {
-    fsyncSync(directory)
-  } finally {
-    closeSync(directory)
-  }
+  const text = `${JSON.stringify({ format: FORMAT, ...content }, null, 2)}\n`
+  writing(path, () => writeWhole(path, text, 0o600))
 }
 
 function parse(text: string): unknown {

@@ -1,7 +1,6 @@
 // Commands in our messages are copied into a shell.
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this is about
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g
+const CONTROL = /\p{Cc}/gu
 
 /**
  * `text` as one word of a POSIX shell. Control characters, which a terminal would obey, are written as bash reads them:

@@ -217,7 +217,7 @@ function observeStatus(registers: Registers, status: () => NodeStatus): void {
   )
   gauge(
     'quorate_disk_room',
-    '2: changes are taken, 1: deletes only, 0: no change is written for want of disk space',
+    '2: changes are taken, 1: deletes only, 0: no change is written for lack of disk space',
     ({ raft }) => ROOMS.indexOf(raft.room),
   )
   gauge('quorate_errors', 'What an operator should look at; see /v1/status', ({ errors }) => errors.length)

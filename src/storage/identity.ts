@@ -13,13 +13,12 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
-  writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
+import { syncDirectory, writeWhole } from '../files/durable.ts'
 import { asReplicaId } from '../raft/types.ts'
 import { asError, rejoinAdvice, StorageRefusedError } from './errors.ts'
 import { refuseOther } from './records.ts'
@@ -109,21 +108,7 @@ function readIdentity(dir: string): Identity {
 }
 
 export const writeIdentity = (dir: string, identity: Identity): void =>
-  writeWhole(dir, IDENTITY_FILE, encode(identity))
-
-/** Durable when it returns. At every moment the file is either complete or as it was before. */
-export function writeWhole(dir: string, name: string, content: string | Uint8Array): void {
-  const temporary = join(dir, `${name}.new`)
-  const file = openSync(temporary, 'w')
-  try {
-    writeFileSync(file, content)
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-  renameSync(temporary, join(dir, name))
-  syncDirectory(dir)
-}
+  writeWhole(join(dir, IDENTITY_FILE), encode(identity))
 
 /**
  * Durable when it returns. The file stays open until the formatting is over, which shows other threads that it is under
@@ -159,14 +144,4 @@ export function endFormatting(dir: string): void {
   // Another process that starts at the same time may have deleted it already.
   rmSync(path, { force: true })
   syncDirectory(dir)
-}
-
-export function syncDirectory(dir: string): void {
-  if (process.platform === 'win32') return
-  const handle = openSync(dir, 'r')
-  try {
-    fsyncSync(handle)
-  } finally {
-    closeSync(handle)
-  }
 }

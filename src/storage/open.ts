@@ -2,6 +2,7 @@
 
 import { closeSync, existsSync, fstatSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { syncDirectory } from '../files/durable.ts'
 import type { Engine } from './engine.ts'
 import {
   asError,
@@ -18,7 +19,6 @@ import {
   endFormatting,
   inspectDirectory,
   openFormatting,
-  syncDirectory,
   unreadable,
   writeIdentity,
 } from './identity.ts'

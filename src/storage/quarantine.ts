@@ -5,14 +5,15 @@
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { writeWhole } from '../files/durable.ts'
 import { hasCode } from './errors.ts'
-import { unreadable, writeWhole } from './identity.ts'
+import { unreadable } from './identity.ts'
 
 export const QUARANTINE_FILE = 'QUARANTINE'
 
 /** Durable when it returns. The first reason is kept. */
 export function quarantine(dir: string, why: string): void {
-  if (!existsSync(join(dir, QUARANTINE_FILE))) writeWhole(dir, QUARANTINE_FILE, `${why}\n`)
+  if (!existsSync(join(dir, QUARANTINE_FILE))) writeWhole(join(dir, QUARANTINE_FILE), `${why}\n`)
 }
 
 /** The reason; undefined: the replica is not in quarantine. */

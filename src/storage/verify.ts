@@ -216,7 +216,7 @@ function walkLogs(
     throw new Damage(
       [...wals.keys()].at(-1) ?? manifestName,
       `acknowledged writes are missing: the WALs end at sequence number ${next - 1}, ${manifestName} stands at ${lastSequence} ` +
-        `(or only one that failed for want of room: LevelDB counts it all the same, and the files do not tell)`,
+        `(or only one that failed for lack of room: LevelDB counts it all the same, and the files do not tell)`,
     )
   return next - 1
 }

@@ -1,4 +1,4 @@
-// Texts are written for `kv`; whoever calls the program `quorate` reads that.
+// Texts are written for `kv`; a user who calls the program `quorate` reads that.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'

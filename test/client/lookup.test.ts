@@ -47,7 +47,7 @@ test('a request for a name that is being looked up gets that answer, and the nex
 // An attempt may be given up after 0.25 s. With three nodes in turn, none whose lookup takes longer each time would be
 // reached.
 test.each([250, 2_500])(
-  'an answer for which whoever asked may not have waited is kept for 5 s (%d ms)',
+  'an answer for which the caller may not have waited is kept for 5 s (%d ms)',
   async (ms) => {
     const host = newHost()
     const first = addressesOf(host)

@@ -111,7 +111,7 @@ test('a port that only root may have is not taken by another program', async () 
   }
 })
 
-test('whoever connects to the supervisor and says nothing does not hold it up', async () => {
+test('a connection to the supervisor that says nothing does not hold it up', async () => {
   const space = await Workspace.open()
   await space.start('--nodes', '1')
   const { control = '' } = (await findSupervisor(space.path())) ?? {}

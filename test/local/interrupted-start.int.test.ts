@@ -84,7 +84,7 @@ test('what is left of a start can be deleted at any instant', async () => {
 })
 
 test.each(['cluster.json', 'n2/IDENTITY'] as const)(
-  'once there is %s: whoever waited for a detached start is killed',
+  'once there is %s: the process that waited for a detached start is killed',
   async (instant) => {
     const space = await Workspace.open()
     const acknowledged = await interrupted(

@@ -41,7 +41,7 @@ test('it starts for the process that has started it', async () => {
   expect(message).toMatchObject({ kind: 'started' })
 })
 
-test('it touches nothing when whoever gave the order is not its parent any more', async () => {
+test('it touches nothing when the process that gave the order is not its parent any more', async () => {
   child.send(start(process.pid + 1))
   expect(await once(child, 'exit')).toEqual([null, 'SIGKILL'])
   expect(existsSync(join(dir, 'n1'))).toBe(false)

@@ -30,7 +30,7 @@ test('a directory founds a cluster once, and is known again by itself', async ()
   known.child.kill('SIGUSR2')
   const second = await space.kv('node', 'start', ...flags)
   expect(second.code).toBe(1)
-  // Its last words are read by nobody: whoever starts it again must see that it has ended all the same.
+  // Nobody reads its last words, and a new start must see all the same that it has ended.
   const unread = fullPipe(space)
   const third = spawnSync(process.execPath, [KV, 'node', 'start', ...flags], {
     cwd: space.dir,

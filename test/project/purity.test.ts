@@ -20,13 +20,14 @@ const TESTER_WITHOUT_NODE = ['jepsen-lite/checker', 'jepsen-lite/sim']
  */
 const MAY_IMPORT = new Map([
   ['bytes', []],
+  ['files', []],
   ['raft', ['bytes']],
   ['kv', ['bytes']],
-  ['storage', ['bytes', 'kv', 'raft/types.ts', 'raft/entry.ts']],
+  ['storage', ['bytes', 'files', 'kv', 'raft/types.ts', 'raft/entry.ts']],
   ['server', ['bytes', 'storage', 'kv', 'raft', 'server/links', 'client/lookup.ts']],
   ['server/links', ['raft/types.ts', 'storage/types.ts', 'server/types.ts']],
-  ['client', []],
-  ['local', ['server']],
+  ['client', ['bytes']],
+  ['local', ['files', 'server']],
   ['cli', ['client', 'server', 'local']],
   ['embed', ['client', 'server', 'local']],
   ['jepsen-lite', ['raft', 'kv', 'storage', 'server', 'client', 'local', 'embed', ...TESTER_WITHOUT_NODE]],

@@ -1,4 +1,4 @@
-// Whoever listens there need not be a node: each question ends.
+// The listener there may be something other than a node: each question ends.
 
 import { createServer, type Socket } from 'node:net'
 import { expect, test, vi } from 'vitest'

@@ -141,7 +141,7 @@ test('with two full disks of three changes are refused everywhere, not left with
   for (const node of cluster.nodes) expect(settled(cluster, node.put('k', node.name)).code).toBe('ok')
 })
 
-test.each([2, 3])('where %i of three disks are full reads go on, whoever leads by then', (count) => {
+test.each([2, 3])('where %i of three disks are full reads go on, under any leader', (count) => {
   const cluster = SimulatedCluster.formed(3)
   settled(cluster, cluster.leading.put('k', 'v'))
   const full = [...cluster.followers, cluster.leading].slice(0, count)

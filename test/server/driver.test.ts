@@ -325,7 +325,7 @@ test('that replicas differed is told until the one that differed is gone', () =>
   expect(errors()).toEqual([])
 })
 
-test('the first storage error ends the node, and whoever waits is told the truth', () => {
+test('the first storage error ends the node, and those that wait are told the truth', () => {
   const cluster = SimulatedCluster.formed(1)
   const leader = cluster.leading
   leader.machine.disk.full = true
@@ -740,7 +740,7 @@ test.each([
   },
 )
 
-test('a disk that is slow for all that is written does not stall: whoever leads goes on', () => {
+test('a disk on which every write is slow does not stall: the leader goes on', () => {
   const cluster = SimulatedCluster.formed(3)
   const { leading } = cluster
   const { term } = leading.running
@@ -766,7 +766,7 @@ test.each([1.2, 2.4, 4])(
       cluster.until(() => begun.result !== undefined)
       return begun.code
     }
-    // Whoever leads finds out how slow its disk is.
+    // The leader finds out how slow its disk is.
     for (let at = 0; at < 10; at++) expect(put()).toBe('ok')
     const { term } = cluster.leading.running
     for (let at = 0; at < 10; at++) expect(put()).toBe('ok')

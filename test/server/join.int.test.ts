@@ -14,7 +14,7 @@ afterEach(() => {
 interface Played {
   clusterId: string
   members: { name: string; replica_id: string; peer?: string; url: string }[]
-  /** Status of its answer to whoever asks for its cluster. */
+  /** Status of its answer to a question for its cluster. */
   says: number
   /** How often that was asked. */
   looks: number
@@ -82,7 +82,7 @@ const joinThrough = (urls: readonly string[], nodes: readonly Played[], replace 
     isKnown: () => nodes.some(({ asked, answers }) => asked.length > 0 && answers === 200),
   })
 
-test('whoever knows the cluster goes past others that answer where its nodes were', async () => {
+test('a node that knows its cluster ignores others that answer where its nodes were', async () => {
   const other = await played({ clusterId: '78' })
   const right = await played()
   const urls = [other.url, right.url]
@@ -134,7 +134,7 @@ test('a refusal that passes is not taken for one because of a name that has beco
   await joined
 })
 
-test('a replica does not ask itself, whoever names its URL', async () => {
+test('a replica does not ask itself, although its own URL is among those to ask', async () => {
   const itself = await played({ answers: 503 })
   const { url, node } = await played({ answers: 503 })
   node.members = [{ name: 'n4', replica_id: '4', peer: '127.0.0.1:3', url: itself.url }]

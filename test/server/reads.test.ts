@@ -214,7 +214,7 @@ test('no callback runs before the call returns', () => {
   expect(results).toHaveLength(1)
 })
 
-test('on a node that writes nothing for want of room a read waits not long for an index: it may not come', () => {
+test('on a node without room to write, a read does not wait long for an index, which may not come', () => {
   const { readAskAgainMs } = driverLimits
   const confirm = (index: number): void => {
     add()
@@ -396,7 +396,7 @@ test('many reads that are granted at once are answered in slices, in order, and 
     reads.applied()
     expect(answered.join('')).toBe('abc')
     expect(reads.inspect()).toMatchObject({ open: 5, awaitingTurn: 5 })
-    // Whoever comes meanwhile waits behind them.
+    // Reads that come meanwhile wait behind them.
     ask('i')
     for (const { id } of reads.nextBatch())
       reads.resolve({ id, outcome: 'confirmed', index: asIndex(11), lease: false })

@@ -294,7 +294,7 @@ describe('a process that writes', () => {
     }
   })
 
-  test('stops at the first write that fails for want of room, and keeps what it acknowledged', async () => {
+  test('stops at the first write that fails for lack of room, and keeps what it acknowledged', async () => {
     const home = await formatted()
     // 100 blocks of 512 bytes: the WAL may not grow beyond 50 KiB.
     const child = run('writer.child.ts', [home, '1', '500'], 'ulimit -f 100; exec "$0" "$@"')

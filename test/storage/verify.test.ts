@@ -301,7 +301,7 @@ describe('a database', () => {
       () => wal(8, [102, 1]),
     ],
     ['a WAL that ends before MANIFEST', '000008.log: acknowledged writes are missing', () => wal(8, [90, 5])],
-    ['a write that failed, counted by MANIFEST', '(or only one that failed for want', () => wal(8, [90, 5])],
+    ['a write that failed, counted by MANIFEST', '(or only one that failed for lack', () => wal(8, [90, 5])],
     ['no WAL', '000008.log: the file is missing', () => {}],
     ['an older WAL instead', '000008.log: the file is missing', () => wal(11, [101, 1])],
     [

@@ -152,7 +152,7 @@ async function writeAll(
   const failures: unknown[] = []
   const fail = (error: unknown): void => {
     failures.push(error)
-    // Whoever writes to us may not do so again for a long time.
+    // The writer of the input may write nothing more for a long time.
     stopReading()
   }
   const begin = (item: WriteItem): void => {

@@ -1,10 +1,7 @@
 // The scripts that `kv completion SHELL` prints. They ask `kv complete` and hand its answer to the shell. They need
 // nothing but the shell (not the bash-completion package), may be sourced any number of times, and evaluate nothing.
 
-export const SHELLS = ['bash', 'zsh', 'fish'] as const
-export type Shell = (typeof SHELLS)[number]
-
-export const isShell = (name: string): name is Shell => SHELLS.some((shell) => shell === name)
+import type { Shell } from './shells.ts'
 
 export const script = (shell: Shell, program: string): string => SCRIPTS[shell].replaceAll('PROGRAM', program)
 

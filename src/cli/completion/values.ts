@@ -9,7 +9,7 @@ import { settingsByName } from '../commands/settings.ts'
 import { chooseEndpoints, FORMATS, type GlobalFlags } from '../global-flags.ts'
 import { TOPICS } from '../help-topics.ts'
 import { printable } from '../output.ts'
-import { SHELLS } from './scripts.ts'
+import { SHELLS } from './shells.ts'
 
 export interface Candidate {
   readonly value: string

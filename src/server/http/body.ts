@@ -165,7 +165,7 @@ export class Body implements RequestBody {
     this.#release()
   }
 
-  /** The rest of it will not come. Whoever reads or drops it is told, now or when it begins to. */
+  /** The rest of it will not come. Its reader is told so, now or when it begins to read or to drop it. */
   break(refused: Refused): void {
     this.#broken = true
     this.#refuse(refused)

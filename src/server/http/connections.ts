@@ -98,7 +98,7 @@ export class Connections {
     if (known !== undefined) known.owner = owner
     else {
       this.#watched.set(socket, { socket, owner, came: undefined, stillMs: 0 })
-      // It is closed then, and whoever serves it is told that.
+      // It is closed then, and the code that serves it hears of that.
       socket.on('error', () => {})
       socket.once('close', () => this.#watched.delete(socket))
     }

@@ -1,6 +1,6 @@
 // Answers on their way to clients. What a client has not taken is memory of this node: it is counted over all
 // connections, and goes out in pieces, each when the kernel has taken the one before. So nothing is copied before its
-// turn, and whoever watches a connection (`connections.ts`) sees that its client takes something, or that it does not.
+// turn, and `connections.ts`, which watches a connection, sees whether its client takes something.
 
 import type { Writable } from 'node:stream'
 import { Refused } from './problem.ts'

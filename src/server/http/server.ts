@@ -157,7 +157,7 @@ class Front implements HttpServer {
       // Workers of node:cluster would share it, and be asked in turn.
       server.listen({ host, port, exclusive: true }, () => {
         server.off('error', reject)
-        // A connection that could not be accepted, for want of memory for example, ends nothing but itself.
+        // A connection that could not be accepted, for example for lack of memory, ends nothing but itself.
         server.on('error', (error) => logger.error({ error: error.message }, 'the HTTP listener failed'))
         resolve()
       })

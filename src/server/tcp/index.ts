@@ -10,8 +10,8 @@
 //  * Nothing waits without bound: queues drop, silence times out, and nobody unknown makes this process set memory
 //    aside.
 //
-// What it does not. It neither encrypts nor authenticates yet: whoever reaches the port and knows the cluster's id can
-// speak as any replica, which is why nodes listen on loopback unless told otherwise. It does not share bandwidth
+// What it does not. It neither encrypts nor authenticates yet: a process that reaches the port and knows the cluster's
+// id can speak as any replica, which is why nodes listen on loopback unless told otherwise. It does not share bandwidth
 // between a snapshot and the messages beside it; only the event loop is shared fairly.
 
 import type { Member, ReplicaId } from '../../raft/types.ts'

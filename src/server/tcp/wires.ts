@@ -1,4 +1,4 @@
-// The wires of a node over TCP: a listener for whoever calls, and dials.
+// The wires of a node over TCP: a listener for those that call, and dials.
 
 import { connect, createServer, isIPv6, type Server, Socket } from 'node:net'
 import { lookup } from '../../client/lookup.ts'

@@ -364,7 +364,7 @@ describe('requests that are sent again', () => {
     expect(blamed(both(false, false))).toEqual(['idempotency'])
     expect(blamed(both(true, false, false))).toEqual(['idempotency'])
     expect(blamed(both(true, true))).toEqual(['idempotency'])
-    // Whoever was answered as new had not been sent when the repeat was answered.
+    // The one that was answered as new had not been sent when the repeat was answered.
     const repeat = { ...at(2), replayed: true }
     const late = new Story().tell(once, repeat).tell(once, { ...at(2), replayed: false })
     expect(blamed(late)).toEqual(['idempotency'])
@@ -386,7 +386,7 @@ describe('requests that are sent again', () => {
   test('a repeat of what nobody had sent before', () => {
     const repeat = { ...at(2), replayed: true }
     expect(blamed(new Story().tell(once, repeat))).toEqual(['idempotency'])
-    // Nor had whoever sent it later, and whoever certainly failed has left nothing to repeat.
+    // Nor had one that was sent later, and one that certainly failed has left nothing to repeat.
     expect(blamed(new Story().tell(once, repeat).tell(once, repeat))).toEqual(['idempotency'])
     const failed = new Story()
     failed.ask(once).fail()
@@ -624,7 +624,7 @@ describe('with many requests of unknown outcome', () => {
     return story
   }
 
-  test('equal ones are given to whoever saw them in next to no time', () => {
+  test('equal ones are assigned to those that saw them in next to no time', () => {
     const story = unknownPuts(8_000, 1)
     for (let n = 0; n < 8_000; n++) story.tell(get('x'), { value: '0', modRevision: n + 2 })
     expect(checkRevisions(story.history).findings).toEqual([])
@@ -664,7 +664,7 @@ describe('what only somebody else has seen', () => {
     return story.tell(get('x'), seen('2', 3)).tell(put('y', '1'), at(4))
   }
 
-  test('binds whoever shows a later state', () => {
+  test('binds an operation that shows a later state', () => {
     expect(verdict(seenByOne().tell(...stale(seen('1', 2, 2))))).toBe('ok')
     expect(verdict(seenByOne().tell(...stale(seen('2', 3, 4))))).toBe('ok')
     expect(blamed(seenByOne().tell(...stale(seen('1', 2, 4))))).toEqual(['revisions'])
@@ -675,7 +675,7 @@ describe('what only somebody else has seen', () => {
     ).toEqual(['revisions'])
   })
 
-  test('binds whoever was earlier, too', () => {
+  test('binds an operation that was earlier, too', () => {
     const story = new Story().tell(put('x', '1'), at(2))
     story.ask(put('x', '2')).unknown()
     story.tell(put('y', '1'), at(4)).tell(...stale(seen('1', 2, 4)))

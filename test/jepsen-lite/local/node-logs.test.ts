@@ -28,7 +28,7 @@ test.each(['replicas differ: at 7', 'a request failed: x is not a function'])('"
   ])
 })
 
-test('a process that died of a defect is an alarm, whoever had an excuse to end', () => {
+test('a process that died of a defect is an alarm, also where nodes were allowed to end', () => {
   const script = "setTimeout(() => { throw new TypeError('of the node') })"
   const { stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' })
   expect(alarmsIn([log('n2.log', line('leads') + stderr)])).toEqual([

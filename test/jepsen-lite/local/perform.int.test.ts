@@ -82,7 +82,7 @@ test.each([
   expect(await ends(put, port)).toEqual(expected)
 })
 
-test('whoever sent a token writes down whether it was a repeat', async () => {
+test('a client that sent a token records whether it was a repeat', async () => {
   const made = { revision: 7, create_revision: 2, mod_revision: 7, version: 3 }
   const again = json(200, made, { 'Idempotency-Replayed': 'true' })
   const { port } = await node(written(7), again, written(8))

@@ -69,7 +69,7 @@ test('a run whose faults do nothing proves nothing, and fails', async () => {
     'no fault took effect',
     'no election happened',
   ])
-  // Whoever wants to know why finds everything.
+  // A user who wants to know why finds everything.
   expect(existsSync(join(out, 'nodes', 'n1', 'IDENTITY'))).toBe(true)
 })
 

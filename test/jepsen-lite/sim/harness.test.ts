@@ -149,7 +149,7 @@ test('every clock moves on', () => {
   for (const ms of moved) expect(ms).toBeCloseTo(1000)
 })
 
-test('whoever is stopped for good falls silent: all its peers hang up', () => {
+test('a node that is stopped for good falls silent: all its peers hang up', () => {
   const { config } = calm({ spares: 0 })
   const cluster = clusterOf(config)
   cluster.runUntil(2000)

@@ -92,7 +92,7 @@ describe('elections', () => {
     expect(() => campaign(900)).toThrow('RAFT-18')
   })
 
-  test('whoever was stopped reads before it campaigns', () => {
+  test('a node that was stopped reads before it campaigns', () => {
     const { state, campaign } = replica()
     state.unread = 1
     expect(() => campaign(100)).toThrow('RAFT-26')

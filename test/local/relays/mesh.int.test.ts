@@ -8,7 +8,7 @@ import type { ListenAddress } from '../../../src/server/types.ts'
 
 const NAMES = ['n1', 'n2', 'n3']
 
-/** Says its name to whoever calls. */
+/** Says its name to every caller. */
 async function peer(name: string): Promise<ListenAddress> {
   const server: Server = createServer((socket) => {
     socket.on('error', () => {})

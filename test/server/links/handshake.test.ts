@@ -225,7 +225,7 @@ describe('the door', () => {
       0,
     ])
     expect(node.links.counters.handshakesRefused).toBe(0)
-    // Whoever owned the wire is told of its end; what was to be known of the caller is the reason.
+    // The owner of the wire hears of its end; the reason is what is known of the caller.
     expect(node.why('a connection ended before its handshake was done')).toEqual([{ from: 'n2 called', why }])
   })
 
@@ -273,7 +273,7 @@ describe('the door', () => {
     expect(next.heard.map(({ type }) => type)).toEqual(['welcome'])
   })
 
-  test('when the node closes, whoever waits at the door is let go, and nobody is answered any more', () => {
+  test('when the node closes, connections without a greeting are closed, and no greeting is answered any more', () => {
     const { world, node, puppet } = alone()
     const talk = puppet.call(node, [])
     world.pass(10)

@@ -75,7 +75,7 @@ describe('the sender', () => {
   const chunk = (number: number): Frame => ({ type: 'snapshot-chunk', number, bytes: Uint8Array.of(number) })
   const OFFER: Frame = { type: 'snapshot-offer', term: TERM, snapshotId: 's', meta: META }
 
-  /** Nothing is left, and whoever asked has heard how it ended. */
+  /** Nothing is left, and the caller has heard how it ended. */
   function expectEnd(all: Sending, ok: boolean, why: string): void {
     const { world, node, source } = all
     world.pass(10)

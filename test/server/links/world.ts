@@ -21,7 +21,7 @@ interface Task {
   cancelled: boolean
 }
 
-/** Whoever has an address in a world. */
+/** What has an address in a world. */
 interface Place {
   readonly member: Member
   readonly wires: Set<MemoryWire>
