@@ -4,14 +4,18 @@
 // A Unix socket in the directory shows that its cluster lives: the system refuses connections to it as soon as the
 // process has ended, however it ended. A pid would not do, since containers may share a temporary directory and not
 // their pids. Where no socket can be made (on Windows, or because the path is too long), the directory stays.
+//
+// The system also refuses connections to a socket that does not listen yet. So the socket gets its name when it
+// listens, and the directory is removed before the socket is closed.
 
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { lstat, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
 const PREFIX = 'quorate-embedded-'
 const SOCKET = 'alive'
+const NEW_SOCKET = 'new'
 
 export interface TemporaryDirectory {
   readonly path: string
@@ -22,24 +26,25 @@ export async function makeTemporary(): Promise<TemporaryDirectory> {
   const place = resolve(tmpdir())
   await removeAbandoned(place)
   const path = await mkdtemp(join(place, PREFIX))
-  const server = await listen(join(path, SOCKET))
+  const server = await listen(join(path, NEW_SOCKET))
+  if (server !== undefined) await rename(join(path, NEW_SOCKET), join(path, SOCKET))
   return {
     path,
     async remove() {
-      server?.close()
-      await rm(path, { recursive: true, force: true })
+      await rm(path, { recursive: true, force: true }).finally(() => server?.close())
     },
   }
 }
 
 async function removeAbandoned(place: string): Promise<void> {
-  const names = (await readdir(place)).filter((name) => name.startsWith(PREFIX))
+  // One may be allowed to make directories in a place, and not to list it.
+  const all = await readdir(place).catch(() => [])
+  const names = all.filter((name) => name.startsWith(PREFIX))
   await Promise.all(
     names.map(async (name) => {
       const path = join(place, name)
       // Another process may be removing it at the same time; what cannot be removed stays.
-      if (await isAbandoned(join(path, SOCKET)))
-        await rm(path, { recursive: true, force: true }).catch(() => {})
+      if (await isAbandoned(path)) await rm(path, { recursive: true, force: true }).catch(() => {})
     }),
   )
 }
@@ -52,14 +57,25 @@ function listen(path: string): Promise<Server | undefined> {
   })
 }
 
-function isAbandoned(path: string): Promise<boolean> {
+/** False for what somebody else has made, or is not such a directory. */
+async function isAbandoned(path: string): Promise<boolean> {
+  const socket = join(path, SOCKET)
+  try {
+    const [directory, file] = await Promise.all([lstat(path), lstat(socket)])
+    const isOwn = directory.isDirectory() && directory.uid === process.getuid?.()
+    return isOwn && file.isSocket() && (await refuses(socket))
+  } catch {
+    return false
+  }
+}
+
+function refuses(path: string): Promise<boolean> {
   return new Promise((done) => {
     const socket = connect(path)
     socket.on('connect', () => {
       socket.destroy()
       done(false)
     })
-    // Without the socket the directory is being made, or is none of ours.
     socket.on('error', (error: NodeJS.ErrnoException) => done(error.code === 'ECONNREFUSED'))
   })
 }

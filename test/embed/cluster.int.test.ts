@@ -1,12 +1,12 @@
 // startCluster, as somebody's integration test uses it.
 
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
+import { afterAll, beforeAll, expect, expectTypeOf, test, vi } from 'vitest'
 import {
   Client,
   type EmbeddedCluster,
@@ -45,6 +45,45 @@ test('the data of a process that did not close its cluster is removed by the nex
   }
   expect(readdirSync(place).sort()).toEqual([...before, 'quorate-embedded-begun'].sort())
   rmSync(join(place, 'quorate-embedded-begun'), { recursive: true })
+})
+
+test('data is not removed while its cluster begins', async () => {
+  const next = `
+    const { startCluster } = await import(${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)})
+    await (await startCluster({ nodes: 1 })).close()`
+  const before = readdirSync(place)
+  const pipe: { Pipe: { prototype: { listen(this: unknown, backlog: number): number } } } = Reflect.apply(
+    Reflect.get(process, 'binding'),
+    process,
+    ['pipe_wrap'],
+  )
+  const { listen } = pipe.Pipe.prototype
+  let there: string[] = []
+  // Node.js binds and listens at once: the other process has to come in between.
+  const spy = vi.spyOn(pipe.Pipe.prototype, 'listen').mockImplementationOnce(function (
+    this: unknown,
+    backlog: number,
+  ) {
+    spawnSync(process.execPath, ['--input-type=module', '--eval', next], { stdio: 'inherit' })
+    there = readdirSync(place)
+    return listen.call(this, backlog)
+  })
+  try {
+    await using cluster = await startCluster({ nodes: 1 })
+    await cluster.client().put('a', '1')
+  } finally {
+    spy.mockRestore()
+  }
+  expect(there).toHaveLength(before.length + 1)
+})
+
+test('only what such a cluster has left behind is removed', async () => {
+  const files = join(place, 'quorate-embedded-files')
+  mkdirSync(files)
+  writeFileSync(join(files, 'alive'), '')
+  await using _ = await startCluster({ nodes: 1 })
+  expect(readdirSync(files)).toEqual(['alive'])
+  rmSync(files, { recursive: true })
 })
 
 test('waits for a leader', async () => {
