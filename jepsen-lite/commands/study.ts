@@ -1,5 +1,5 @@
-// `jepsen-lite study`: one partition against a cluster of real processes, with clients at every level of consistency on
-// both sides of it.
+// `jepsen-lite study`: one kind of partition against a cluster of real processes, with clients at every level of
+// consistency on both sides.
 
 import { randomInt } from 'node:crypto'
 import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings'
@@ -26,34 +26,46 @@ export function add(program: CommandUnknownOpts): void {
   program
     .command('study')
     .description(
-      'one partition, clients at every level of consistency on both sides: what did each level give?',
+      'partitions a cluster, with clients at every level of consistency on both sides; shows what each level gave',
     )
     .option(
       '--nodes <number>',
-      'of the cluster; the leader is cut off with as many as leave a majority',
+      'nodes of the cluster; the leader is cut off, with as many followers as possible while the rest is a majority',
       whole(3, 9),
       DEFAULTS.nodes,
     )
-    .option('--rounds <number>', 'how often the partition is played', whole(1, 100), DEFAULTS.rounds)
+    .option('--rounds <number>', 'number of partitions, one after the other', whole(1, 100), DEFAULTS.rounds)
     .option(
       '--time <seconds>',
-      'of each phase: before, in and after the partition; or three numbers, joined by commas',
+      'length of each phase: before, in and after the partition; or three numbers, separated by commas',
       seconds,
       [DEFAULTS.time, DEFAULTS.time, DEFAULTS.time],
     )
-    .option('--rate <number>', 'requests a second of each level on each side', whole(5, 200), DEFAULTS.rate)
+    .option('--rate <number>', 'requests a second at each level on each side', whole(5, 200), DEFAULTS.rate)
     .option('--timeout <ms>', 'the deadline of a request', whole(100, 60_000), DEFAULTS.timeout)
-    .option('--max-staleness <ms>', 'what the bounded level allows', whole(1, 60_000), DEFAULTS.maxStaleness)
-    .option('--delay <ms>', 'from one node to another, one way', whole(0, 100), DEFAULTS.delay)
+    .option(
+      '--max-staleness <ms>',
+      'the bound of the level `bounded`',
+      whole(1, 60_000),
+      DEFAULTS.maxStaleness,
+    )
+    .option('--delay <ms>', 'delay from one node to another, one way', whole(0, 100), DEFAULTS.delay)
     .addOption(
       new Option('--leases <state>', 'leader leases').choices(['on', 'off'] as const).default('on' as const),
     )
     .addOption(
-      new Option('--cut <kind>', 'bytes stop and nobody is told, or connections are refused')
+      new Option(
+        '--cut <kind>',
+        'silent: no bytes pass, and no node is told; refused: connections are reset and refused',
+      )
         .choices(CUTS)
         .default('silent' as const),
     )
-    .option('--out <dir>', 'where history, results, Markdown and page go', 'jepsen-lite-study')
+    .option(
+      '--out <dir>',
+      'directory for the history, the results, the Markdown and the page',
+      'jepsen-lite-study',
+    )
     .option('--seed <number>', 'repeat the random choices of an earlier study', whole(0, 0xffff_ffff))
     .option(
       '--port <number>',
@@ -62,7 +74,7 @@ export function add(program: CommandUnknownOpts): void {
       DEFAULTS.portFrom,
     )
     .addOption(
-      new Option('-o, --output <format>', 'what stdout gets')
+      new Option('-o, --output <format>', 'what to print on stdout')
         .choices(['text', 'json'] as const)
         .default('text' as const),
     )
@@ -70,7 +82,7 @@ export function add(program: CommandUnknownOpts): void {
       const [before = 0, during = 0, after = 0] = flags.time.map((time) => time * 1_000)
       if (flags.timeout >= Math.min(before, during, after))
         throw new Failure(
-          'a phase must last longer than --timeout: a request counts where its whole deadline lies',
+          'each phase of --time must be longer than --timeout: only requests with a deadline in the same phase count',
         )
       const seed = flags.seed ?? randomInt(0xffff_ffff)
       const abort = new AbortController()
@@ -103,11 +115,13 @@ export function add(program: CommandUnknownOpts): void {
     })
 }
 
-/** One for all phases, or one for each. */
+/** One number for all phases, or one for each phase. */
 function seconds(text: string): number[] {
   const times = text.split(',').map(Number)
   const three = times.length === 1 ? [...times, ...times, ...times] : times
   if (three.length !== 3 || !three.every((time) => time > 0 && time <= PHASE_SECONDS_MAX))
-    throw new InvalidArgumentError(`One number, or three, of at most ${PHASE_SECONDS_MAX}.`)
+    throw new InvalidArgumentError(
+      `It must be one number or three, each above 0 and at most ${PHASE_SECONDS_MAX}.`,
+    )
   return three
 }

@@ -4,14 +4,14 @@ import { Traffic } from '../local/nemesis.ts'
 import type { Link, Network } from '../local/network.ts'
 
 /**
- * silent: bytes stop, sockets stay, nobody is told, as by a cable that is pulled out. refused: connections are reset
- * and new ones refused, as by a firewall that rejects; so a node can tell at once that it has lost somebody.
+ * silent: no bytes pass, sockets stay open, and no node is told, as when a cable is pulled out. refused: connections
+ * are reset and new ones are refused, as by a firewall that rejects; so a node notices the loss at once.
  */
 export const CUTS = ['silent', 'refused'] as const
 export type CutKind = (typeof CUTS)[number]
 
 export interface Cut {
-  /** Bytes that have passed between the sides since. */
+  /** Bytes that have passed between the sides since the cut. */
   readonly leakedBytes: number
   heal(): Promise<void>
 }

@@ -1,14 +1,14 @@
-// Nodes on one machine are nearer to each other than any network allows. A hop of its own in every link hands on each
-// byte so much later: then a round trip to a majority costs what it costs between buildings or cities, and what one
-// saves by doing without can be seen.
+// Messages between nodes on one machine take almost no time. A hop in every link delays each byte. Then a round trip to
+// a majority takes as long as between buildings or cities, and the study shows how much time a level saves that does
+// not need the round trip.
 
 import type { LocalCluster } from '../local/cluster.ts'
 import { createMangler, type Mangler } from '../local/mangler.ts'
 import { Random } from '../local/random.ts'
 
 /**
- * Resolves when every link leads through its hop; connections that stood begin anew. The function returned takes the
- * hops away.
+ * Resolves when every link leads through its hop. Existing connections are closed and made again. The function that it
+ * returns closes the hops.
  */
 export async function setApart(cluster: LocalCluster, delayMs: number): Promise<() => Promise<void>> {
   if (delayMs === 0) return async () => {}

@@ -1,5 +1,5 @@
-// The study: one partition, played several times against a cluster of real processes, with clients at every level of
-// consistency on both sides of it; and what each level gave. README.md tells how it is measured.
+// The study: one kind of partition, several times, against a cluster of real processes, with clients at every level of
+// consistency on both sides. It measures what each level gives. README.md explains how.
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -31,25 +31,25 @@ export interface StudyOptions {
   readonly rate: number
   /** The deadline of a request. */
   readonly timeoutMs: number
-  /** What the level `bounded` allows. */
+  /** The bound of the level `bounded`. */
   readonly maxStalenessMs: number
-  /** From one node to another, one way. */
+  /** The delay from one node to another, one way. */
   readonly delayMs: number
   readonly leases: boolean
   readonly cut: CutKind
   readonly seed: number
   readonly out: string
   readonly portFrom: number
-  /** What to type to repeat it. */
+  /** The command that repeats the study. */
   readonly command: string
-  /** Ends it early. */
+  /** Ends the study early. */
   readonly signal: AbortSignal
   readonly say: (line: string) => void
 }
 
 /**
- * Code that runs for the first time is slow: what is not measured yet warms it up, for a part of the first phase's
- * time.
+ * Code that runs for the first time is slow. So requests that are not measured are sent first, for this part of the
+ * length of the phase `before`.
  */
 const WARM_UP = { part: 0.5, msMax: 3_000 }
 
@@ -105,7 +105,7 @@ class Study {
     }
     for (const alarm of alarmsIn(cluster.logFiles)) this.#find('violation', alarm)
     for (const message of this.#watch.surprises) this.#find('violation', message)
-    if (this.#options.signal.aborted) this.#find('interrupted', 'it was interrupted')
+    if (this.#options.signal.aborted) this.#find('interrupted', 'the study was interrupted')
     this.#options.say('checking')
     const concluded = resultsOf(historyOf(this.#recording.events), this.#options, this.#findings)
     if (concluded.results.exit_code === 0) cluster.deleteData()

@@ -1,6 +1,6 @@
-// Two questions for the checker. Did any answer break the promise of its own level? That must never be. And how many of
-// the answers that promised less would be wrong if somebody took them for linearizable? That is the price of those
-// levels, and what the study is about.
+// Two questions for the checker. Did any answer break the promise of its own level? That must never happen. And how
+// many answers of the weaker levels are wrong for a client that takes them for linearizable? That is the price of those
+// levels, which the study measures.
 
 import { check, type Linearizability, MODELS, type Verdict } from '../checker/index.ts'
 import { checkLinearizability } from '../checker/linearizability.ts'
@@ -9,11 +9,13 @@ import { type Level, type Side, STRICT, streamOf } from './levels.ts'
 
 export interface Judgement {
   readonly verdict: Verdict
-  /** Findings by the level and side of the answer that broke its promise; 'store' where no single answer did. */
+  /**
+   * Findings, by the level and side of the answer that broke its promise; 'store' if it is not an answer of a client.
+   */
   readonly broken: ReadonlyMap<string, readonly string[]>
-  /** Ids of the reads that promised no linearizability and could not have been answered so by a linearizable store. */
+  /** Ids of the reads of weaker levels whose answer a linearizable store could not have given. */
   readonly outdated: ReadonlySet<number>
-  /** Those of which the search did not find out. */
+  /** The number of reads of weaker levels for which the search ran out of its budget. */
   readonly undecided: number
 }
 
@@ -29,7 +31,7 @@ function brokenBy(history: History, { findings }: Verdict): Judgement['broken'] 
   const calls = new Map(history.calls.map((call) => [call.id, call]))
   const broken = new Map<string, string[]>()
   for (const { check: promise, message, calls: ids } of findings) {
-    // The last of them is the answer that fits to nothing before it.
+    // The last call is the answer that does not fit the calls before it.
     const call = calls.get(ids.at(-1) ?? Number.NaN)
     const stream = call && streamOf(call.client)
     const by = stream === undefined ? STORE : streamKey(stream.level, stream.side)
@@ -41,10 +43,10 @@ function brokenBy(history: History, { findings }: Verdict): Judgement['broken'] 
 }
 
 /**
- * Each such read alone is put among the operations of its key that did promise linearizability, as if it had promised
- * it too: is there still an order that explains them all? By its value and its key's revision only: that the store had
- * gone on meanwhile hurts nobody who reads this key. Where there is no order even without it, nothing can be said of
- * it.
+ * Each read of a weaker level is added separately to the operations of its key that promise linearizability, as if it
+ * promised that too. Is there still an order that explains them all? Only the value and the revision of the key count:
+ * writes to other keys do not make the answer wrong for this key. If there is no order even without the read, the read
+ * is not judged.
  */
 function outdatedReads(history: History): Pick<Judgement, 'outdated' | 'undecided'> {
   const outdated = new Set<number>()
@@ -60,7 +62,7 @@ function outdatedReads(history: History): Pick<Judgement, 'outdated' | 'undecide
   return { outdated, undecided }
 }
 
-/** The calls of one key: those that promise linearizability, and the answered ones that do not. */
+/** The calls of one key: all that promise linearizability, and the answered reads that do not. */
 interface KeyCalls {
   readonly strict: Call[]
   readonly weak: Call[]
@@ -87,7 +89,7 @@ function explain(history: History, calls: readonly Call[]): Linearizability['ver
   return checkLinearizability({ ...history, calls: inOrder, notes: [], finals: [] }, model).verdict
 }
 
-/** As a linearizable operation of a store that holds nothing but its key: the revision of that store is the key's. */
+/** The call as a linearizable operation of a store with this key alone: the revision of that store is the key's. */
 function withoutStore(call: Call): Call {
   const { op, outcome } = call
   const bare: Call = op.f === 'get' ? { ...call, op: { f: 'get', key: op.key } } : call

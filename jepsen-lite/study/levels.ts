@@ -1,6 +1,6 @@
-// The levels of consistency that the store offers, strongest first, and what a client has to send to get each. A client
-// is named after its level and its side of the partition, so that a history tells on its own who asked for what from
-// where.
+// The levels of consistency that the store offers, strongest first, and what a client has to send to get each. The name
+// of a client contains its level and its side of the partition, so a history alone shows the level and the side of each
+// request.
 
 import type { Operation, Result } from '../history.ts'
 
@@ -11,7 +11,7 @@ export const SIDES = ['minority', 'majority'] as const
 export type Side = (typeof SIDES)[number]
 
 interface Meaning {
-  /** What is sent. */
+  /** The request. */
   readonly asks: string
   readonly promise: string
 }
@@ -19,48 +19,49 @@ interface Meaning {
 export const MEANINGS: Readonly<Record<Level, Meaning>> = {
   write: {
     asks: 'PUT',
-    promise: 'acknowledged once, it stands for ever, and every linearizable read that begins later shows it',
+    promise:
+      'an acknowledged write is not lost; every linearizable read that begins later shows it, or a newer one',
   },
   linearizable: {
     asks: 'GET (the default)',
-    promise: 'shows every write that was acknowledged before the read began, on whichever node',
+    promise: 'shows every write that was acknowledged before the read began, on any node',
   },
   lease: {
     asks: 'GET ?consistency=lease',
-    promise: 'the same, as long as the clocks of the nodes run equally fast within 5 %',
+    promise: 'the same, if the clocks of the nodes run at the same speed within 5 % and never stop',
   },
   token: {
-    asks: 'GET ?consistency=stale&min_revision=R, R the highest that anybody was told of',
-    promise: 'shows every write up to R',
+    asks: 'GET ?consistency=stale&min_revision=R; R is the highest revision that any client has seen',
+    promise: 'shows every write up to revision R',
   },
   bounded: {
     asks: 'GET ?consistency=stale&max_staleness=…',
-    promise: 'shows every write that had been acknowledged for that long when the read began',
+    promise: 'shows every write that had been acknowledged for at least max_staleness when the read began',
   },
   session: {
-    asks: 'GET ?consistency=stale&min_revision=R, R the highest that this client was told of',
-    promise: 'never shows this client less than it was shown before',
+    asks: 'GET ?consistency=stale&min_revision=R; R is the highest revision that this client has seen',
+    promise: 'never shows this client an older state than it has seen before',
   },
   stale: {
     asks: 'GET ?consistency=stale',
-    promise: 'shows what the store once was, and says how old that may be',
+    promise: 'shows a state that the store has had, with an upper bound on its age if the node can prove one',
   },
 }
 
 /**
- * These promise that an answer shows every write acknowledged before: the search of the checker judges them as they
+ * These levels promise that an answer shows every write that was acknowledged before. The checker judges them as they
  * are.
  */
 export const STRICT: ReadonlySet<Level> = new Set(['write', 'linearizable', 'lease'])
 
-/** What a client of a level knows when it asks. */
+/** What a client of a level knows when it sends a request. */
 export interface Knowledge {
-  /** The highest revision that any client was told of, on whichever side: as if that client had handed it on. */
+  /** The highest revision that any client on either side has seen, as if that client had passed it on. */
   readonly newest: number | undefined
-  /** The highest revision that this client itself was shown. */
+  /** The highest revision that this client itself has seen. */
   readonly seen: number | undefined
   readonly maxStalenessMs: number
-  /** Written by nobody else. */
+  /** A value that no other write has. */
   readonly value: string
 }
 
@@ -92,7 +93,7 @@ export const revisionIn = ({ revision, modRevision }: Result): number | undefine
 
 export const clientName = (level: Level, side: Side, number: number): string => `${level} ${side} ${number}`
 
-/** undefined: not a client of a study. */
+/** Returns undefined if the client is not one of a study. */
 export function streamOf(
   client: string | number,
 ): { readonly level: Level; readonly side: Side } | undefined {

@@ -1,7 +1,7 @@
-// Clients on both sides of the partition, for each level a stream of requests of its own. A stream sends when its time
-// has come, whether or not the earlier requests are answered: a client that waited for each answer would ask less the
-// less it is answered, and so flatter the store. Since in a history a client has one request open at a time, a stream
-// is as many clients as it takes.
+// Clients on both sides of the partition, with a separate stream of requests for each level. A stream sends its
+// requests at fixed times, even if earlier ones are not answered yet. A client that waits for each answer sends fewer
+// requests when answers are slow or missing, so the store would look better than it is. In a history a client has one
+// open request at a time, so a stream uses as many clients as it needs.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Recorder } from '../history.ts'
@@ -16,19 +16,19 @@ export interface Target {
 }
 
 export interface LoadOptions {
-  /** Whom the clients of each side may ask. */
+  /** The nodes that the clients of each side may ask. */
   readonly sides: Readonly<Record<Side, readonly Target[]>>
   readonly keys: readonly string[]
   /** Requests a second of each stream. */
   readonly rate: number
-  /** The deadline that a request carries. */
+  /** The deadline of a request. */
   readonly timeoutMs: number
   readonly maxStalenessMs: number
   readonly recorder: Recorder
   readonly random: Random
-  /** Told of an answer that no server should give. */
+  /** Called with each answer that no server should give. */
   readonly report: (message: string) => void
-  /** Begins every value that is written: no other load uses it. */
+  /** Every value that is written begins with it; no other load uses it. */
   readonly name: string
 }
 
@@ -46,7 +46,7 @@ export class Load {
     this.#streams = LEVELS.flatMap((level) => SIDES.map((side) => this.#stream(level, side)))
   }
 
-  /** Sends nothing more; resolves when everything that was sent has ended. */
+  /** Sends no more requests; resolves when all requests that were sent have ended. */
   async stop(): Promise<void> {
     this.#abort.abort()
     await Promise.all(this.#streams)
@@ -65,11 +65,11 @@ export class Load {
     for (;;) {
       await sleep(Math.max(0, due - performance.now()), undefined, { signal }).catch(() => {})
       if (signal.aborted) return
-      // Never far apart: a silence is then the store's.
+      // At most one and a half periods apart, so a longer silence comes from the store.
       due += ((0.5 + draw.next()) * 1_000) / rate
       const client = idle.pop() ?? this.#newClient(clientName(level, side, ++clients))
       const ended = this.#send(level, side, client, draw, session).then(() => {
-        // Last in, first out: the same few while answers are quick, with connections that stand already.
+        // Last in, first out: while answers are quick, the same few clients are used, with open connections.
         idle.push(client)
         this.#open.delete(ended)
       })
@@ -90,7 +90,7 @@ export class Load {
     const id = recorder.invoke(client.name, target.name, op)
     const end = await perform(client.http, target.port, op, timeoutMs)
     if (end.kind !== 'ok' && end.wrong !== undefined)
-      report(`operation ${id} (${level}, ${side}) was answered as nobody may be: ${end.wrong}`)
+      report(`operation ${id} (${level}, ${side}) got an answer that no server should give: ${end.wrong}`)
     if (end.kind === 'fail') recorder.fail(id, end.why)
     else if (end.kind === 'unknown') recorder.unknown(id, end.why)
     else {
@@ -113,7 +113,7 @@ interface Client {
   readonly http: HttpClient
 }
 
-/** Of all clients of one stream together: they stand for one user. */
+/** Shared by all clients of one stream: together they are one user. */
 interface Session {
   seen: number | undefined
 }

@@ -1,4 +1,4 @@
-// The study as Markdown: what the command prints, and writes to study.md.
+// The study as Markdown, which the command prints and writes to study.md.
 
 import { LEVELS, MEANINGS } from './levels.ts'
 import type { StudyResults } from './results.ts'
@@ -23,7 +23,7 @@ function head(results: StudyResults): string {
   ].join('\n')
 }
 
-/** What was checked, and on what. */
+/** How much was checked, the seed, and on which versions and machine. */
 export function headings({ seed, versions, checked }: StudyResults): string[] {
   const { quorate, node, os, cpu, cores } = versions
   return [
@@ -47,13 +47,14 @@ function levels(results: StudyResults): string {
 }
 
 export function settings({ settings: s }: StudyResults): string {
-  const cutOff = s.nodes > 4 ? 'the leader cut off with fewer than half of the others' : 'the leader cut off'
-  const how = s.cut === 'silent' ? 'bytes stop and nobody is told' : 'connections are reset and refused'
+  const cutOff =
+    s.nodes > 4 ? 'the leader and fewer than half of the followers are cut off' : 'the leader is cut off'
+  const how = s.cut === 'silent' ? 'no bytes pass, and no node is told' : 'connections are reset and refused'
   const { before, during, after } = s.phase_ms
   return (
-    `${s.nodes} nodes, ${s.delay_ms} ms from each to each other; ${cutOff} (${how}); ${s.rounds} ${s.rounds === 1 ? 'round' : 'rounds'} of ` +
-    `${before / 1_000} s before, ${during / 1_000} s in and ${after / 1_000} s after the partition; on each side ${s.rate} requests a second of each level, ` +
-    `with a deadline of ${s.timeout_ms} ms, to any node of that side; leases ${s.leases ? 'on' : 'off'}.`
+    `${s.nodes} nodes; each message between two nodes is delayed by ${s.delay_ms} ms; ${cutOff} (${how}); ${s.rounds} ${s.rounds === 1 ? 'round' : 'rounds'} of ` +
+    `${before / 1_000} s before, ${during / 1_000} s in and ${after / 1_000} s after the partition; on each side ${s.rate} requests a second at each level, ` +
+    `with a deadline of ${s.timeout_ms} ms, to nodes of that side; leases ${s.leases ? 'on' : 'off'}.`
   )
 }
 

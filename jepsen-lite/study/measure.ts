@@ -1,9 +1,9 @@
-// The arithmetic of the study, from a recorded history alone: which request belongs to which phase, who was answered,
-// how fast, how old the answers were, and how long each level was away.
+// The arithmetic of the study, from a recorded history alone: the phase of each request, which requests were answered,
+// how fast, how old the answers were, and how long each level was not answered.
 //
-// A request counts in the phase in which its whole deadline lies. One that began less than its deadline before a border
-// could be answered, or hang, because of what comes after it; so it is in the history and in the checker's hands, and
-// in no fraction.
+// A request counts in a phase if it began in it and its deadline is before the end of the phase. The next phase may
+// change the result of a request that began later. So such a request is in the history and is checked, but it is in no
+// fraction.
 
 import type { Call, History, Note } from '../history.ts'
 import { type Level, revisionIn, type Side, streamOf } from './levels.ts'
@@ -11,17 +11,17 @@ import { type Level, revisionIn, type Side, streamOf } from './levels.ts'
 export const PHASES = ['before', 'during', 'after'] as const
 export type Phase = (typeof PHASES)[number]
 
-/** One partition. Times of the history. */
+/** One partition. All times are times of the history. */
 export interface Round {
   readonly number: number
-  /** Who led when it was cut off. */
+  /** The leader that was cut off. */
   readonly leader: string
   readonly sides: Readonly<Record<Side, readonly string[]>>
   readonly startMs: number
   readonly cutMs: number
   readonly healMs: number
   readonly endMs: number
-  /** When a node of the majority was first seen to lead. */
+  /** When a node of the majority was first seen as leader after the cut. */
   readonly electedMs: number | undefined
 }
 
@@ -31,30 +31,30 @@ export interface Request {
   readonly side: Side
   readonly round: Round
   readonly call: Call
-  /** In which it began. */
+  /** The phase in which it began. */
   readonly phase: Phase
-  /** Its deadline lies in that phase too. */
+  /** Its deadline is in that phase too. */
   readonly counts: boolean
-  /** When it was answered; undefined: it was refused, or nobody knows. */
+  /** When it was answered; undefined if it was refused or its outcome is unknown. */
   readonly answeredMs: number | undefined
-  /** Of an answered read that told its revision. */
+  /** Only of an answered get that names a revision. */
   readonly age: Age | undefined
 }
 
 /** How old an answer was. */
 export interface Age {
   /**
-   * For so long writes had been acknowledged, when the read began, that its answer does not show. 0: it shows all of
-   * them.
+   * The time between the acknowledgement of the first write that the answer does not show and the beginning of the
+   * read. 0: the answer shows all writes that were acknowledged before.
    */
   readonly behindMs: number
-  /** The newest of them, less what the answer shows. */
+  /** The revision of the newest write acknowledged before the read began, minus the revision that the answer shows. */
   readonly behindRevisions: number
   /** The bound that the answer itself gives. */
   readonly claimedMs: number | undefined
 }
 
-/** Rounds that were played to their end. */
+/** The rounds that were completed. */
 export function roundsOf({ notes }: History): Round[] {
   const stages = notes.filter(({ what, round }) => what === 'phase' && typeof round === 'number')
   return [...new Set(stages.map(({ round }) => Number(round)))].flatMap((number) => {
@@ -96,7 +96,7 @@ function endOf({ cutMs, healMs, endMs }: Round, phase: Phase): number {
   return { before: cutMs, during: healMs, after: endMs }[phase]
 }
 
-/** Holds reads against the writes that had been acknowledged, by whomever, when they began. */
+/** Compares a read with all writes of all clients that had been acknowledged when it began. */
 function ageAgainst({ calls }: History): (call: Call) => Age | undefined {
   const writes = calls.flatMap(({ op, outcome, endMs }) => {
     const revision = op.f === 'put' && outcome.kind === 'ok' ? revisionIn(outcome.result) : undefined
@@ -105,7 +105,7 @@ function ageAgainst({ calls }: History): (call: Call) => Age | undefined {
   const byTime = writes.toSorted((a, b) => a.endMs - b.endMs)
   const newestBy = runningMax(byTime.map(({ revision }) => revision))
   const byRevision = writes.toSorted((a, b) => a.revision - b.revision)
-  // When the first write at or above each revision was acknowledged: from the newest back.
+  // For each write, by revision: minus the earliest time at which it or a write of a higher revision was acknowledged.
   const toldFrom = runningMax(byRevision.map(({ endMs }) => -endMs).reverse()).reverse()
   return ({ op, outcome, startMs }) => {
     if (op.f !== 'get' || outcome.kind !== 'ok') return undefined
@@ -129,7 +129,7 @@ function runningMax(values: readonly number[]): number[] {
   })
 }
 
-/** How many of the first meet the condition, which none does after one that does not. */
+/** The number of items that meet the condition; all of them come before those that do not. */
 function countBelow<T>(sorted: readonly T[], isBelow: (item: T) => boolean): number {
   let from = 0
   let to = sorted.length
@@ -143,27 +143,30 @@ function countBelow<T>(sorted: readonly T[], isBelow: (item: T) => boolean): num
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// How long a level was away
+// How long a level was not answered
 
-/** Of one stream in one round; durations in milliseconds. */
+/** How one stream was answered in one partition; durations in milliseconds. */
 export interface Outage {
-  /** From the cut to the last request begun in the partition that was answered in it; undefined: none was. */
+  /**
+   * From the cut until the last request was sent that was sent and answered in the partition; undefined if there was
+   * none.
+   */
   readonly servedUntilMs: number | undefined
-  /** From the cut to the first answer to a request that began after it. */
+  /** From the cut to the first answer to a request that was sent in the partition. */
   readonly firstAnswerMs: number | undefined
   /** The longest time in the partition without an answer. */
   readonly silentMs: number
   /**
-   * From the heal to the first answer. `not away`: it had been served all along; undefined: nothing was answered any
-   * more.
+   * From the heal to the first answer. `not away`: there were answers until shortly before the heal. undefined: no
+   * request was answered after the heal.
    */
   readonly backMs: number | 'not away' | undefined
 }
 
-/** Without an answer for so long, a stream that asks every few dozen milliseconds is away. */
+/** A stream that gets no answer for this long before the heal is `away`. */
 const AWAY_MS_MIN = 500
 
-/** `requests`: of one stream in one round. */
+/** `requests`: those of one stream in one round. */
 export function outageOf({ cutMs, healMs }: Round, requests: readonly Request[]): Outage {
   const answered = requests.filter(({ answeredMs }) => answeredMs !== undefined)
   const ends = answered.flatMap(({ answeredMs }) => answeredMs ?? []).sort((a, b) => a - b)
@@ -183,7 +186,7 @@ export function outageOf({ cutMs, healMs }: Round, requests: readonly Request[])
   }
 }
 
-/** Of numbers; undefined: there are none. */
+/** Returns undefined if there are no values. */
 export function medianOf(values: readonly number[]): number | undefined {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1

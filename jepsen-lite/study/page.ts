@@ -1,4 +1,4 @@
-// The study as one self-contained page, in the style of the report: what it found, pictures, tables. No script.
+// The study as one self-contained page without scripts, in the style of the report: findings, pictures, tables.
 
 import { escapeHtml, table } from '../report/html.ts'
 import { style } from '../report/page.ts'
@@ -31,7 +31,7 @@ ${PICTURES_STYLE}</style>
 <p class="verdict ${verdict}"><strong>${verdict}</strong></p>
 <p>${headings(results).map(escapeHtml).join(' · ')}</p>
 <p class="note">${escapeHtml(settings(results))}</p>
-<p class="again">Again: <code>npx ${escapeHtml(command)}</code></p>
+<p class="again">Repeat it with: <code>npx ${escapeHtml(command)}</code></p>
 </header>
 <main>
 ${table('What is wrong', ['kind', 'what'], found)}

@@ -1,14 +1,14 @@
-// The study as pictures: for each level on each side a strip, and the age of stale answers as lines. All rounds are
-// laid over each other: the first two phases at the cut, the last at the heal. Shapes only, stretched to the width
-// there is; every word is text of the page beside them.
+// The study as pictures: a strip of bars for each level on each side, and the age of stale answers as lines. All rounds
+// are added together, aligned at the beginning of each phase. The pictures contain only shapes, stretched to the
+// available width; all words are text of the page around them.
 
 import { escapeHtml } from '../report/html.ts'
 import { LEVELS, type Level, SIDES, type Side } from './levels.ts'
 import { medianOf, PHASES, type Phase, type Request } from './measure.ts'
 
-/** What one stream saw in a tenth of a second of all rounds. */
+/** The requests of one stream in one tenth of a second, over all rounds. */
 interface Bucket {
-  /** Tenths from the beginning of the picture. */
+  /** Tenths of a second from the beginning of the picture. */
   readonly at: number
   readonly asked: number
   readonly answered: number
@@ -19,7 +19,7 @@ interface Bucket {
 const BUCKET_MS = 100
 const STRIP_HEIGHT = 10
 
-/** Where each phase begins in the picture, in tenths, and where the last ends. */
+/** Where each phase begins in the picture, in tenths of a second, and where the last one ends. */
 interface Scale {
   readonly begins: Readonly<Record<Phase, number>>
   readonly width: number
@@ -49,11 +49,11 @@ export function picturesOf(
     return `<div class="strips"><h3>Clients of the ${side}</h3>\n${rows.join('\n')}\n${axis(scale)}</div>`
   })
   return `<section class="pictures">
-<h2>Answered, tenth by tenth of a second</h2>
-<p class="note">The height of each bar: how many of the requests sent in that tenth were answered, sooner or later but before the partition ended, all rounds together. Empty: none was.</p>
+<h2>Answered requests, for each tenth of a second</h2>
+<p class="note">The height of a bar is the fraction of the requests sent in that tenth of a second that were answered, over all rounds. A request that was sent in the partition counts as answered only if the answer came before the partition ended. No bar: no request was answered.</p>
 ${strips.join('\n')}
 <h2>How old stale answers were</h2>
-<p class="note">Medians. <span class="key behind"></span> behind: for so long writes had been acknowledged that the answer does not show. <span class="key claimed"></span> claimed: the bound that the answer itself gave, which must never be below.</p>
+<p class="note">Medians of each tenth of a second. <span class="key behind"></span> behind: the time between the acknowledgement of the first write that the answer does not show and the sending of the read. <span class="key claimed"></span> claimed: the bound that the answer itself gave. No answer may claim less than it is behind.</p>
 ${SIDES.map((side) => agesOf(side, bucketsOf('stale', side), scale)).join('\n')}
 </section>`
 }
@@ -80,14 +80,14 @@ function buckets(requests: readonly Request[], scale: Scale): Bucket[] {
     })
 }
 
-/** A phase lasts a few milliseconds longer than it was to: those go into its last tenth. */
+/** A phase lasts a few milliseconds longer than planned: requests of that time count in its last tenth. */
 function placeOf({ phase, round, call }: Request, { begins, width }: Scale): number {
   const from: Record<Phase, number> = { before: round.startMs, during: round.cutMs, after: round.healMs }
   const end: Record<Phase, number> = { before: begins.during, during: begins.after, after: width }
   return Math.min(begins[phase] + Math.floor((call.startMs - from[phase]) / BUCKET_MS), end[phase] - 1)
 }
 
-/** Whoever asked in the partition and was answered when it was over was not answered in it. */
+/** A request that was sent in the partition and answered after it was not answered in it. */
 const isAnswered = ({ answeredMs, phase, round }: Request): boolean =>
   answeredMs !== undefined && (phase !== 'during' || answeredMs < round.healMs)
 
@@ -96,7 +96,7 @@ function stripOf(label: string, side: Side, buckets: readonly Bucket[], scale: S
     .map(({ at, asked, answered }) => ({ at, height: (STRIP_HEIGHT * answered) / asked }))
     .filter(({ height }) => height > 0)
     .map(({ at, height }) => `M${at} ${STRIP_HEIGHT}h1v-${short(height)}h-1z`)
-  const told = `${label}, asked by clients of the ${side}: bars for what was answered`
+  const told = `${label}, requests from clients of the ${side}: each bar is the fraction that was answered`
   return (
     `<div class="strip"><span class="label">${escapeHtml(label)}</span>` +
     `<svg viewBox="0 0 ${scale.width} ${STRIP_HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${escapeHtml(told)}">` +
@@ -130,7 +130,7 @@ function agesOf(side: Side, buckets: readonly Bucket[], scale: Scale): string {
   return (
     `<div class="strips ages"><h3>Stale reads of the ${side}</h3>` +
     `<div class="strip"><span class="label scale"><span>${(most / 1_000).toFixed(1)} s</span><span>0</span></span>` +
-    `<svg viewBox="0 0 ${scale.width} ${height}" preserveAspectRatio="none" role="img" aria-label="Age of stale reads of the ${side}: what they claimed and how far behind they were">` +
+    `<svg viewBox="0 0 ${scale.width} ${height}" preserveAspectRatio="none" role="img" aria-label="Age of stale reads of the ${side}: the bound that they claimed, and how far behind they were">` +
     `${borders(scale, height)}${lineOf('claimed', ({ claimedMs }) => claimedMs)}${lineOf('behind', ({ behindMs }) => behindMs)}</svg></div>` +
     `${axis(scale)}</div>`
   )

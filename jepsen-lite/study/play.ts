@@ -1,5 +1,5 @@
-// One round: a calm phase, the partition, its end. The leader is cut off with as many others as leave a majority
-// without it: so one side holds the node that was in charge, and the other the right to choose a new one.
+// One round: a calm phase, the partition, and the time after it. The leader is cut off with as many followers as
+// possible while the others are a majority. So the old leader is on one side, and the other side can elect a new one.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Recorder } from '../history.ts'
@@ -22,20 +22,20 @@ export interface RoundOptions {
 }
 
 /**
- * Few, so that a key is written several times a second, and whoever reads an old state is likely to show an old value.
+ * Few keys, so that each is written several times a second, and a read of an old state is likely to show an old value.
  */
 const KEYS = 8
 
-/** Resolves to why the round proves nothing, if so. */
+/** Resolves to the reason why the round proves nothing, or to undefined. */
 export async function playRound(options: RoundOptions): Promise<string | undefined> {
   const { cluster, recorder, number, random, signal, say } = options
   const { leader } = cluster
-  if (leader === undefined) return 'nobody led when it was to begin'
+  if (leader === undefined) return 'there was no leader when the round should begin'
   const others = random.shuffled(cluster.members.filter((node) => node !== leader))
   const minority = [leader, ...others.slice(0, Math.floor((cluster.members.length - 1) / 2) - 1)]
   const majority = cluster.members.filter((node) => !minority.includes(node))
   const [few, many] = [minority, majority].map((side) => side.map(({ name }) => name)) as [string[], string[]]
-  say(`round ${number}: ${few.join(' ')} | ${many.join(' ')}, ${leader.name} leads`)
+  say(`round ${number}: ${few.join(' ')} | ${many.join(' ')}, ${leader.name} is the leader`)
 
   const stage = (phase: Phase | 'done'): void =>
     recorder.note('phase', { phase, round: number, leader: leader.name, minority: few, majority: many })
@@ -58,7 +58,7 @@ export async function playRound(options: RoundOptions): Promise<string | undefin
     recorder.note('heal', { fault: 'partition', id: number, nodes: few, effect })
     stage('after')
     await pause(options.phaseMs.after, signal)
-    if (!stillLeads) return `${leader.name} led no more when it was cut off`
+    if (!stillLeads) return `${leader.name} was no longer the leader when it was cut off`
     return leaked === 0 ? undefined : `${leaked} bytes passed between the sides`
   } finally {
     stage('done')

@@ -1,4 +1,4 @@
-// What a study comes to: for each level on each side the numbers, and the verdict on all of it.
+// The results of a study: the numbers for each level on each side, and the verdict.
 
 import { cpus, release, type } from 'node:os'
 import { version } from '../../src/server/version.ts'
@@ -20,7 +20,7 @@ import {
   roundsOf,
 } from './measure.ts'
 
-/** Something that must not happen, or a reason why the study proves nothing. */
+/** Something that must not happen, or a reason why the study is undecided or proves nothing. */
 export interface Finding {
   readonly kind: 'violation' | 'recovery' | 'undecided' | 'proves-nothing' | 'interrupted'
   readonly message: string
@@ -40,28 +40,28 @@ export interface Settings {
   readonly command: string
 }
 
-/** Of one level, on one side, in one phase, over all rounds. */
+/** The results of one level, on one side, in one phase, over all rounds. */
 export interface PhaseResults {
   readonly asked: number
   readonly answered: number
-  /** Certainly not applied, and nothing was learned. */
+  /** Requests that certainly wrote nothing, and returned no value. */
   readonly refused: number
-  /** Writes that may have been applied … */
+  /** Writes that may have been applied, or may be applied later. */
   readonly unknown: number
-  /** … and those of them that somebody saw later. */
+  /** The number of unknown writes whose value a read or a node showed. */
   readonly unknown_seen: number
-  /** Fraction of what was asked that was answered: the median of the rounds. */
+  /** The fraction of the requests that were answered: the median of the rounds. */
   readonly availability: number | null
   readonly latency_ms: Latency | null
-  /** Reads answered in the phase: how far their answers were behind, as measured, and what they claimed. */
+  /** Of gets sent and answered in the phase: how far the answers were behind, as measured, and what they claimed. */
   readonly behind_ms: Latency | null
   readonly behind_revisions: Latency | null
   readonly claimed_ms: Latency | null
-  /** Why the others were not answered. */
+  /** Why the other requests were not answered, and how often. */
   readonly reasons: Readonly<Record<string, number>>
-  /** All answers of the phase, those at its borders too … */
+  /** All answered requests that were sent in the phase, also those whose deadline is after it. */
   readonly judged: number
-  /** … and those of them that no linearizable store could have given. */
+  /** The number of these answers that no linearizable store could have given. */
   readonly outdated: number
 }
 
@@ -69,11 +69,11 @@ export interface StreamResults {
   readonly level: Level
   readonly side: Side
   readonly phases: Readonly<Record<Phase, PhaseResults>>
-  /** Medians of the rounds, in milliseconds; null: in no round. */
+  /** Medians of the rounds, in milliseconds; null: there was no such time in any round. */
   readonly served_until_ms: number | null
   readonly first_answer_ms: number | null
   readonly silent_ms: number | null
-  /** Of the rounds in which it was away. */
+  /** The median of the rounds in which the level was away and was answered again. */
   readonly back_ms: number | null
   /** Answers that broke the promise of this level. */
   readonly broken: number
@@ -110,17 +110,17 @@ export interface StudyResults {
     readonly leader: string
     readonly minority: readonly string[]
     readonly majority: readonly string[]
-    /** From the cut until a node of the majority was seen to lead, and until a write was acknowledged there. */
+    /** From the cut until a node of the majority was seen as leader, and until a write was acknowledged there. */
     readonly elected_ms: number | null
     readonly first_write_ms: number | null
   }[]
   readonly streams: readonly StreamResults[]
-  /** Before the partition, by who was asked. */
+  /** Before the partition: results for requests to the leader, and to the followers. */
   readonly calm: readonly {
     readonly level: Level
     readonly leader_ms: Latency | null
     readonly follower_ms: Latency | null
-    /** Reads: of the answers, as what they were served. */
+    /** For reads: how many answers were served at which level, as the answers say. */
     readonly served: Readonly<Record<string, number>>
   }[]
   readonly checked: Verdict['counts'] & { readonly verdict: Verdict['verdict'] }
@@ -222,7 +222,7 @@ function streamResults(
   }
 }
 
-/** Every value that a read showed, or a node held at the end. */
+/** Every value that a get showed, or that a node had at the end. */
 function valuesSeen({ calls, finals }: History): ReadonlySet<string> {
   const read = calls.flatMap(({ op, outcome }) =>
     op.f === 'get' && outcome.kind === 'ok' ? (outcome.result.value ?? []) : [],
@@ -263,11 +263,11 @@ function phaseResults(
 
 const isAnswered = ({ answeredMs }: Request): boolean => answeredMs !== undefined
 
-/** Asked in the partition and answered after it: that answer shows the state after it. */
+/** An answer that comes after the phase is left out: it may show a later state. */
 const isAnsweredInPhase = ({ answeredMs, phase, round }: Request): boolean =>
   answeredMs !== undefined && phaseAt(round, answeredMs) === phase
 
-/** Answered of asked, of each round in which anything was. */
+/** The fraction of answered requests, for each round with requests. */
 function fractionsOf(requests: readonly Request[]): number[] {
   const rounds = [...new Set(requests.map(({ round }) => round))]
   return rounds.map((round) => {
@@ -327,7 +327,7 @@ function findingsIn({ verdict, broken, undecided }: Judgement): Finding[] {
     ),
   )
   if (verdict.verdict !== 'undecided' && undecided === 0) return violations
-  return [...violations, { kind: 'undecided', message: 'the search of the checker ran out of its budget' }]
+  return [...violations, { kind: 'undecided', message: 'the checker ran out of its search budget' }]
 }
 
 function whyNothingIsProven(rounds: readonly Round[], outages: Outages, settings: Settings): Finding[] {
@@ -342,20 +342,20 @@ function whyNothingIsProven(rounds: readonly Round[], outages: Outages, settings
     if (of('majority')?.firstAnswerMs === undefined)
       findings.push({
         kind: 'proves-nothing',
-        message: `round ${round.number}: the majority took no write in the partition; give it more --time`,
+        message: `round ${round.number}: the majority acknowledged no write in the partition; use a longer --time`,
       })
     for (const side of SIDES) {
       if (of(side)?.backMs === undefined)
         findings.push({
           kind: 'proves-nothing',
-          message: `round ${round.number}: no write was acknowledged on the side of the ${side} after the partition; give it more --time`,
+          message: `round ${round.number}: the side of the ${side} acknowledged no write after the partition; use a longer --time`,
         })
     }
   }
   return findings
 }
 
-/** Of a level that is not even answered while all is well nothing is proven, whatever else is. */
+/** If a level was not answered even before the partition, the study proves nothing about it. */
 function neverServed(requests: readonly Request[]): Finding[] {
   const served = requests.filter((request) => request.phase === 'before' && isAnswered(request))
   return LEVELS.filter((level) => served.every((request) => request.level !== level)).map((level) => ({

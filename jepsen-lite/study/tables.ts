@@ -1,4 +1,4 @@
-// The numbers as tables of text, for the terminal, Markdown and the page alike.
+// The numbers as tables of text, for the terminal, Markdown and the page.
 
 import type { Latency } from '../local/run-stats.ts'
 import { LEVELS, type Level, SIDES, type Side, STRICT } from './levels.ts'
@@ -7,7 +7,7 @@ import type { PhaseResults, StreamResults, StudyResults } from './results.ts'
 
 export interface Table {
   readonly title: string
-  /** What its numbers are. */
+  /** What the numbers mean. */
   readonly note: string
   readonly heads: readonly string[]
   readonly rows: readonly (readonly string[])[]
@@ -19,15 +19,17 @@ export function tablesOf(results: StudyResults): Table[] {
 
 const NOTHING = '–'
 
-/** The one to remember. */
+/** The most important numbers in one table. */
 function summary(results: StudyResults): Table {
   const { calm } = results
   return {
     title: 'What each level gave',
     note:
-      'In the partition. Answered: of the requests, how many. Served for: from the cut to the last answer beside the deposed leader. Silent for: the longest time ' +
-      'without an answer where another can be elected. Behind: the oldest answer. Wrong: of the answers, those that no linearizable store could have given, so wrong for whoever takes ' +
-      'them for linearizable. Broken: answers in any phase against the promise of their own level. Latency: the median before the partition, asked of the leader and of a follower.',
+      'Latency: the median before the partition, for requests to the leader and to a follower. Minority and majority: the requests that were sent on that side in the partition. ' +
+      'Answered: the fraction of them that were answered. Served for: from the cut until the last request was sent that was still answered. ' +
+      'Silent for: the longest time in the partition without an answer. Behind: the largest age of an answer, and the largest number of revisions that were missing from one. ' +
+      'Wrong: answers that no linearizable store could have given. They are wrong for a client that takes them for linearizable. ' +
+      'Broken: answers, in any phase, that break the promise of their own level. It must be 0.',
     heads: [
       'level',
       'latency leader / follower',
@@ -68,7 +70,7 @@ function details(results: StudyResults): Table[] {
     rounds(results),
     {
       title: 'Answered',
-      note: `Of the requests whose whole deadline (${results.settings.timeout_ms} ms) lies in the phase; the median of the rounds.`,
+      note: `The fraction of the requests that were answered: the median of the rounds. A request counts in a phase if it was sent in it and its deadline (after ${results.settings.timeout_ms} ms) is before the end of the phase.`,
       heads: ['level', ...SIDES.flatMap((side) => PHASES.map((phase) => `${side} ${phase}`))],
       rows: LEVELS.map((level) => [
         labelOf(level, results),
@@ -78,24 +80,25 @@ function details(results: StudyResults): Table[] {
       ]),
     },
     {
-      title: 'Away, and back',
+      title: 'Outages',
       note:
-        'Medians of the rounds. First answer: to a request sent after the cut. Silent: the longest time in the partition without an answer (a stream asks every ' +
-        `${Math.round(1_000 / results.settings.rate)} ms or so, so less than twice that is nothing). Back: from the heal to the first answer, where the level was away.`,
+        'Medians of the rounds. First answer: from the cut to the first answer to a request that was sent after the cut. Served for: from the cut until the last request was sent that was ' +
+        'answered in the partition. Silent: the longest time in the partition without an answer. A request is sent at each level about every ' +
+        `${Math.round(1_000 / results.settings.rate)} ms, so a value of less than twice that is no outage. Back: from the heal to the first answer, if the level was not answered just before the heal.`,
       heads: ['level', ...SIDES.flatMap((side) => [`${side}: first answer`, 'served for', 'silent', 'back'])],
       rows: LEVELS.map((level) => [
         labelOf(level, results),
         ...SIDES.flatMap((side) => {
           const stream = find(results, level, side)
           const { first_answer_ms, silent_ms, back_ms } = stream
-          const was = back_ms === null ? 'not away' : ms(back_ms)
-          return [ms(first_answer_ms), servedFor(stream, results), ms(silent_ms), was]
+          const back = back_ms === null ? 'not away' : ms(back_ms)
+          return [ms(first_answer_ms), servedFor(stream, results), ms(silent_ms), back]
         }),
       ]),
     },
     {
-      title: 'Latency before the partition, by who was asked',
-      note: 'p50 / p99 / max of what was answered.',
+      title: 'Latency before the partition, by the node that received the request',
+      note: 'p50 / p99 / max of the answered requests. Served as: the level that the answers name, and the number of these answers.',
       heads: ['level', 'the leader', 'a follower', 'served as'],
       rows: results.calm.map(({ level, leader_ms, follower_ms, served }) => [
         labelOf(level, results),
@@ -106,15 +109,15 @@ function details(results: StudyResults): Table[] {
     },
     {
       title: 'Latency by side and phase',
-      note: 'p50 / p99 / max of what was answered.',
+      note: 'p50 / p99 / max of the answered requests.',
       heads: ['level', 'side', ...PHASES],
       rows: streamRows(results, ({ phases }) => PHASES.map((phase) => spread(phases[phase].latency_ms))),
     },
     {
       title: 'Age of the answers in the partition',
       note:
-        'p50 / max. Behind: for so long writes that the answer does not show had been acknowledged when the read was sent, and how many revisions. Claimed: the bound that the ' +
-        'answer itself gave (only stale reads give one). A claim below the truth would be a broken promise.',
+        'p50 / max. Behind: the time between the acknowledgement of the first write that the answer does not show and the sending of the read. Revisions behind: the difference to the newest write that had been ' +
+        'acknowledged. Claimed: the bound on its age that the answer itself gave (only stale reads give one). A claim that is too low would be a broken promise.',
       heads: ['level', 'side', 'behind', 'revisions behind', 'claimed'],
       rows: streamRows(results, ({ level, phases: { during } }) =>
         level === 'write'
@@ -127,10 +130,10 @@ function details(results: StudyResults): Table[] {
       ),
     },
     {
-      title: 'Wrong answers, by the verdict of the checker',
+      title: 'Wrong answers, as judged by the checker',
       note:
-        'Of the reads that promise less, those that no linearizable store could have given: each is put among the strict operations of its key, and the checker searches for an order. ' +
-        'Broken: answers against the promise of their own level, which must be 0.',
+        'Wrong: reads of the weaker levels with an answer that no linearizable store could have given. The checker adds each of these reads separately to the linearizable operations of its key, ' +
+        'and searches for an order that explains all of them. Answers: all answers of the three phases. Broken: answers that break the promise of their own level. It must be 0.',
       heads: ['level', 'side', ...PHASES.map((phase) => `wrong ${phase}`), 'answers', 'broken'],
       rows: streamRows(results, ({ level, phases, broken }) => [
         ...PHASES.map((phase) => (STRICT.has(level) ? NOTHING : wrong(phases[phase]))),
@@ -139,10 +142,10 @@ function details(results: StudyResults): Table[] {
       ]),
     },
     {
-      title: 'What was not answered in the partition',
+      title: 'Requests that were not answered in the partition',
       note:
-        'Refused: certainly not written, nothing learned. Unknown: a write that may have been applied, or may be later; found: of those, whose value somebody saw then. ' +
-        'Why: the code of the answer, or what the client saw.',
+        'Refused: the request certainly wrote nothing, and returned no value. Unknown: a write that may have been applied, or may be applied later. Found: the unknown writes with a value that ' +
+        'a read or a node showed. Why: the error code of the answer, or what the client saw instead of an answer.',
       heads: ['level', 'side', 'asked', 'answered', 'refused', 'unknown', 'found', 'why'],
       rows: streamRows(results, ({ phases: { during } }) => [
         ...[during.asked, during.answered, during.refused, during.unknown, during.unknown_seen].map(String),
@@ -155,7 +158,7 @@ function details(results: StudyResults): Table[] {
 function rounds({ rounds: played }: StudyResults): Table {
   return {
     title: 'Rounds',
-    note: 'From the cut until a node of the majority was seen to lead (looked at every 25 ms), and until a write sent after the cut was acknowledged there.',
+    note: 'Elected after: from the cut until a node of the majority was seen as leader (the study reads the status of each node about every 25 ms). First write after: from the cut until the majority acknowledged a write that was sent after the cut.',
     heads: ['round', 'minority (the leader first)', 'majority', 'elected after', 'first write after'],
     rows: played.map(({ round, minority, majority, elected_ms, first_write_ms }) => [
       String(round),
@@ -167,7 +170,7 @@ function rounds({ rounds: played }: StudyResults): Table {
   }
 }
 
-/** A row for each level on each side; those for which there is nothing to tell are left out. */
+/** A row for each level on each side, except those for which `cellsOf` returns undefined. */
 function streamRows(
   results: StudyResults,
   cellsOf: (stream: StreamResults) => readonly string[] | undefined,
@@ -194,7 +197,7 @@ export function labelOf(level: Level, { settings }: Pick<StudyResults, 'settings
 // ---------------------------------------------------------------------------------------------------------------------
 // Cells
 
-/** Closer to the end of the partition than this is the end. */
+/** A time less than this before the end of the partition is shown as the end. */
 const TO_THE_END_MS = 500
 
 function servedFor({ served_until_ms }: StreamResults, { settings }: StudyResults): string {
