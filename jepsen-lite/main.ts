@@ -1,8 +1,8 @@
-// The `jepsen-lite` command: what was typed, to an exit code (exit-codes.ts). Each subcommand is a module in commands/
-// that adds itself to the program with `add(program)`. Only the one that is meant is loaded, so that `check` does not
-// pay for the simulator.
+// The `jepsen-lite` command: parses the arguments, runs a subcommand, and sets the exit code (exit-codes.ts). Each
+// subcommand is a module in commands/ that adds itself to the program with `add(program)`. Only the subcommand that is
+// used is loaded, so that `check` does not load the simulator.
 //
-// A subcommand's action sets `process.exitCode` to what it found, and throws `Failure` when it could not do its work.
+// The action of a subcommand sets `process.exitCode` by its result, and throws `Failure` if it could not do its work.
 
 import { Command, CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { version } from '../src/server/version.ts'
@@ -15,7 +15,7 @@ const SUBCOMMANDS: ReadonlyMap<string, () => Promise<{ add(program: CommandUnkno
   ['run', () => import('./commands/run.ts')],
   ['study', () => import('./commands/study.ts')],
   ['report', () => import('./commands/report.ts')],
-  // Only a clone has its sources: the package leaves these two out (scripts/build.mjs).
+  // Only a clone has the sources of these two: the package leaves them out (scripts/build.mjs).
   ...(import.meta.filename.endsWith('.ts')
     ? ([
         ['power', () => import('./commands/power.ts')],
@@ -24,10 +24,10 @@ const SUBCOMMANDS: ReadonlyMap<string, () => Promise<{ add(program: CommandUnkno
     : []),
 ])
 
-/** Resolves when the command is done; never rejects. */
+/** Resolves when the command has ended; never rejects. */
 export async function main(args: readonly string[]): Promise<void> {
-  // Whoever reads our output may stop at any time (`| head`); the verdict stays what it is, and where there is none
-  // yet, nothing was shown.
+  // The reader of our output may stop at any time (`| head`). If there is a verdict, the exit code stays the same;
+  // otherwise the command has failed.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.failed)
     throw error
@@ -40,7 +40,7 @@ export async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-/** With the subcommand that `args` name; with all of them when they name none. */
+/** Adds only the subcommand that `args` name, or all of them if `args` name none. */
 export async function buildProgram(args: readonly string[]): Promise<CommandUnknownOpts> {
   const program = new Command('jepsen-lite')
     .description('Breaks a quorate cluster, and checks what its clients saw.')
@@ -63,7 +63,7 @@ Exit codes: 0 nothing wrong; 1 a violation was found; 2 undecided; 3 wrong usage
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) {
-    // It has printed what there is to say: help or a version that was asked for, or what is wrong.
+    // It has already printed the help, the version or the error.
     return error.exitCode === 0 ? EXIT.ok : EXIT.failed
   }
   if (error instanceof Failure) {

@@ -1,4 +1,4 @@
-// Every nemesis there is, and how a command line chooses from them: by kind, by group, or all.
+// All nemeses. A command line chooses them by kind, by group, or all.
 
 import { CLOCK_NEMESES } from './nemeses/clocks.ts'
 import { DISK_NEMESES } from './nemeses/disks.ts'
@@ -19,7 +19,7 @@ export const NEMESES: readonly Nemesis[] = [
 
 export const GROUPS: readonly string[] = [...new Set(NEMESES.flatMap(({ groups }) => groups))]
 
-/** A sentence when a name is unknown. */
+/** Returns the error message if a name is unknown. */
 export function chooseNemeses(names: readonly string[]): readonly Nemesis[] | string {
   const unknown = names.find((name) => name !== 'all' && !NEMESES.some((nemesis) => isNamed(nemesis, name)))
   if (unknown !== undefined) {
@@ -31,7 +31,9 @@ export function chooseNemeses(names: readonly string[]): readonly Nemesis[] | st
 
 const isNamed = ({ kind, groups }: Nemesis, name: string): boolean => kind === name || groups.includes(name)
 
-/** With these alone nobody would campaign: leadership is handed on as well, so that the run has elections. */
+/**
+ * Adds transfers of leadership if none of the chosen faults causes an election: a run without elections proves nothing.
+ */
 export function withElections(chosen: readonly Nemesis[]): readonly Nemesis[] {
   if (!chosen.every(({ quiet }) => quiet === true)) return chosen
   return [...chosen, ...NEMESES.filter(({ kind }) => kind === 'transfer')]

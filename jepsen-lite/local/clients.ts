@@ -1,5 +1,5 @@
-// The clients: each sends one operation at a time, at its own pace, to a node of its choice or always to the same one,
-// and writes down what it asked and what it was told. None tries anything again.
+// The clients: each sends one operation at a time, at random times, to a random node or always to the same one, and
+// records the operation and its end. A client does not repeat failed requests.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Recorder } from '../history.ts'
@@ -8,9 +8,9 @@ import { perform } from './perform.ts'
 import type { Random } from './random.ts'
 import type { Workload } from './workloads.ts'
 
-/** The deadline that a request carries. */
+/** The deadline of an operation. */
 export const OPERATION_MS_MAX = 2_000
-/** A client that falls further behind its pace than this does not catch up: it would come in a burst. */
+/** A client that is late catches up by at most this much, so that it does not send many operations at once. */
 const BEHIND_MS_MAX = 500
 
 const UNREACHABLE_PAUSE_MS = 100
@@ -27,19 +27,18 @@ export interface ClientOptions {
   readonly workload: Workload
   readonly random: Random
   readonly recorder: Recorder
-  /** Whom it may ask now; never empty. */
+  /** The nodes that it may ask now; never empty. */
   readonly targets: () => readonly Target[]
   /**
-   * Half of the clients stay with one node, also when it is cut off or deposed: that is where stale answers would come
-   * from.
+   * The client always uses the same node, also while it is cut off or deposed: stale answers would come from there.
    */
   readonly stays: boolean
   readonly signal: AbortSignal
-  /** An answer that no server should give to what was asked. */
+  /** Called with each answer that no server should give. */
   readonly report: (message: string) => void
 }
 
-/** Resolves when `signal` says so and the operation under way has ended. */
+/** Resolves after `signal` is aborted and the current operation has ended. */
 export async function runClient(options: ClientOptions): Promise<void> {
   const { id, rate, workload, random, recorder, signal } = options
   const http = new HttpClient()
@@ -49,7 +48,7 @@ export async function runClient(options: ClientOptions): Promise<void> {
     const waitMs = due - performance.now()
     if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => {})
     if (signal.aborted) break
-    // Exponential gaps: requests come in clusters, as from many independent clients.
+    // Exponential intervals: requests come in groups, as from many independent clients.
     due = Math.max(due, performance.now() - BEHIND_MS_MAX) - Math.log(1 - random.next()) * intervalMs
     const targets = options.targets()
     const target = options.stays ? targets[id % targets.length] : random.pick(targets)
@@ -61,9 +60,11 @@ export async function runClient(options: ClientOptions): Promise<void> {
     else if (end.kind === 'fail') recorder.fail(operation, end.why)
     else recorder.unknown(operation, end.why)
     if (end.kind !== 'ok' && end.wrong !== undefined)
-      options.report(`operation ${operation} (${op.f}) was answered as nobody may be: ${end.wrong}`)
+      options.report(
+        `operation ${operation} (${op.f}) got an answer that no server should give: ${end.wrong}`,
+      )
     workload.ended(op, end)
-    // Whoever finds nobody there does not ask again at once.
+    // After a failed connection, the client waits before its next operation.
     if (end.kind === 'fail' && end.unreachable) due = Math.max(due, performance.now() + UNREACHABLE_PAUSE_MS)
   }
   http.close()

@@ -17,7 +17,7 @@ import { holdsNode } from '../../src/server/holds-node.ts'
 import { HttpClient } from './http.ts'
 import { CLIENTS, Network } from './network.ts'
 
-/** For all nodes to become voters at the start, and again after the faults. */
+/** The time for all nodes to become ready voters, at the start and again after the faults. */
 export const READY_LIMIT_MS = 60_000
 const POLL_MS = 25
 
@@ -29,15 +29,15 @@ export type ClusterEvent =
       readonly view: NodeView
       readonly before: NodeView | undefined
     }
-  /** It ended. `wanted`: because of a fault or a request. */
+  /** The process ended. `wanted`: a fault or a request explains it. */
   | { readonly kind: 'ended'; readonly node: string; readonly reason: string; readonly wanted: boolean }
 
 export interface ClusterOptions {
   /** Data and logs of the nodes go here. */
   readonly dir: string
-  /** The voters of the beginning … */
+  /** The first voters. */
   readonly nodes: readonly string[]
-  /** … and names that may be added later. */
+  /** Names of nodes that may be added later. */
   readonly spares: readonly string[]
   /** First port to try for the APIs. */
   readonly portFrom: number
@@ -45,15 +45,17 @@ export interface ClusterOptions {
   readonly onEvent: (event: ClusterEvent) => void
 }
 
-/** One name of the cluster. Its process comes and goes, and after a wipe it has another replica id. */
+/**
+ * One named node of the cluster. Its process may be killed and started again; after a wipe it has another replica id.
+ */
 export class TestedNode extends LocalNode {
-  /** How many faults are at work under which it may end itself: then its end is not reported as a failure. */
+  /** The number of active faults that allow it to end itself: then its end is not reported as a failure. */
   excuses = 0
   /** It does not belong to the cluster: it has not been added yet, or has been removed. */
   outside = false
 }
 
-/** It may end by itself until the returned function is called. */
+/** The node may end by itself until the returned function is called. */
 export function excuse(node: TestedNode): () => void {
   let excused = true
   node.excuses++
@@ -72,8 +74,8 @@ export class LocalCluster {
   static async start(options: ClusterOptions): Promise<LocalCluster> {
     const names = [...options.nodes, ...options.spares]
     const nodes: TestedNode[] = []
-    // Below the ports that the system gives to outgoing connections: a node that is started again must find its port
-    // free.
+    // These ports are below those that the system uses for outgoing connections, so the port of a node is still free
+    // when the node is started again.
     const ports = await freePorts(options.portFrom, 2 * names.length)
     const find = (name: string): TestedNode | undefined => nodes.find((node) => node.name === name)
     const network = await Network.create(names, {
@@ -108,7 +110,7 @@ export class LocalCluster {
     return node
   }
 
-  /** The nodes that belong to the cluster, or are about to join, dead or alive. */
+  /** The nodes that belong to the cluster or are about to join it, whether they run or not. */
   get members(): TestedNode[] {
     return this.nodes.filter(({ outside }) => !outside)
   }
@@ -126,14 +128,15 @@ export class LocalCluster {
   }
 
   /**
-   * Does nothing when it runs, or has been taken out of the cluster: a fault that hit it before may be healed later.
+   * Does nothing if the node runs, or is not in the cluster any more: a fault that hit the node may be healed after the
+   * node was removed.
    */
   start(node: TestedNode): void {
     if (node.process.pid !== undefined || node.outside) return
     this.#options.onEvent({ kind: 'start', node: node.name })
     const founds = node === this.nodes[0] && node.stage === 'new' && !holdsNode(node.process.dataDir)
     const others = this.members.filter((other) => other !== node).map(({ url }) => url)
-    // Any port: the relays follow it.
+    // Any free port: the relays find it.
     node.peerPort = 0
     node.start(foundingOf({ stage: node.stage, founds }, others), this.network.addressesFor(node.name))
   }
@@ -155,12 +158,12 @@ export class LocalCluster {
     node.process.resume()
   }
 
-  /** Asks it to stop, as SIGTERM does: leadership is handed over first. */
+  /** Stops it in order, as SIGTERM does: it hands leadership over first. */
   async stop(node: TestedNode): Promise<void> {
     await node.process.stop({ handOver: true })
   }
 
-  /** Moves its data aside, for a later search for causes. It can come back only as a fresh replica. */
+  /** Moves its data away, but keeps it for a later analysis. The node can come back only as a fresh replica. */
   wipe(node: TestedNode): void {
     if (node.process.pid !== undefined) throw new Error(`${node.name} runs`)
     this.#options.onEvent({ kind: 'wipe', node: node.name })
@@ -168,13 +171,13 @@ export class LocalCluster {
     node.stage = 'replacing'
   }
 
-  /** Whether a majority is ready without it, so that its replica may be lost. */
+  /** Whether a majority is ready without it, so that its replica can be replaced. */
   isDispensable(node: TestedNode): boolean {
     const ready = this.members.filter((other) => other !== node && other.process.ready)
     return ready.length > this.members.length / 2
   }
 
-  /** Asks a node's API as a client would, without relays. */
+  /** Sends a request to a node's API, as a client does, without relays. */
   ask(node: TestedNode, method: 'GET' | 'POST' | 'DELETE', target: string, body?: object, timeoutMs = 5_000) {
     const content =
       body === undefined
@@ -183,7 +186,7 @@ export class LocalCluster {
     return this.#api.ask(node.port, { method, target, ...content }, timeoutMs)
   }
 
-  /** Until every member is a ready voter. Resolves to what is missing when that takes too long. */
+  /** Waits until every member is a ready voter. Resolves to what is missing if that takes too long. */
   async becomesReady(signal: AbortSignal, limitMs = READY_LIMIT_MS): Promise<string | undefined> {
     const missing = (): TestedNode[] => this.members.filter(({ process }) => !process.ready)
     const outcome = (): 'ready' | 'interrupted' | undefined =>
@@ -193,7 +196,7 @@ export class LocalCluster {
     return end ?? missing().map(whyNotReady).join('; ')
   }
 
-  /** Ends every process and relay, paused ones too. */
+  /** Ends all processes, also paused ones, and all relays. */
   async close(): Promise<void> {
     this.#api.close()
     await Promise.all(this.nodes.map(({ process }) => process.kill()))
@@ -233,5 +236,5 @@ function whyNotReady({ name, process }: TestedNode): string {
   if (process.pid === undefined)
     return `${name} does not run (${process.lastExit?.reason ?? 'never started'})`
   if (process.paused) return `${name} is paused`
-  return `${name}: ${process.view?.notReady.join(', ') ?? 'it has not said anything yet'}`
+  return `${name}: ${process.view?.notReady.join(', ') ?? 'no status yet'}`
 }

@@ -1,4 +1,5 @@
-// After the faults: wait until every node has everything that is committed, then take down all that each one holds.
+// After the faults: waits until all nodes have applied everything that is committed, then reads and records all rows of
+// each node.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { compareKeys } from '../checker/keys.ts'
@@ -10,7 +11,7 @@ const AGAIN_MS = 100
 const PAGE_ROWS = 5_000
 const STATUS_MS = 1_000
 
-/** `LocalCluster`, as far as it is needed here. */
+/** The part of `LocalCluster` that is needed here. */
 interface Asked<Node> {
   readonly members: readonly Node[]
   ask(node: Node, method: 'GET', target: string, body: undefined, timeoutMs: number): Promise<HttpEnd>
@@ -24,11 +25,11 @@ interface Standing {
   readonly applied: number
   readonly revision: number
   readonly hash: string
-  /** What the node itself thinks that somebody should look at. */
+  /** The problems that the status of the node reports. */
   readonly errors: string
 }
 
-/** Resolves to what keeps the nodes apart when they have not come together in time. */
+/** Resolves to the reason if the nodes did not reach the same state in time, or a last read was wrong. */
 export async function recordFinals<Node extends Named>(
   cluster: Asked<Node>,
   recorder: Recorder,
@@ -36,7 +37,7 @@ export async function recordFinals<Node extends Named>(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const deadline = performance.now() + limitMs
-  let apart = 'nothing was heard of them'
+  let apart = 'no node was asked'
   let before: string | undefined
   while (performance.now() < deadline && !signal.aborted) {
     const readings = await Promise.all(
@@ -54,17 +55,17 @@ export async function recordFinals<Node extends Named>(
         ({ standing: { applied, revision, errors } }) =>
           applied === first.standing.applied && revision === first.standing.revision && errors === '',
       )
-    // Twice the same: nothing that was late in the network has come in since.
+    // Equal twice in a row, so no late message has changed anything.
     if (together && apart === before) return readAll(cluster, recorder, whole)
     before = together ? apart : undefined
     await sleep(AGAIN_MS)
   }
-  return `the nodes have not come to the same state within ${limitMs} ms (${apart})`
+  return `the nodes did not reach the same state within ${limitMs} ms (${apart})`
 }
 
 /**
- * Each has applied the same entries: so the hashes that they told then are those to compare, and none is asked for
- * again.
+ * All nodes have applied the same entries, so the state hashes of `readings` are recorded and compared. They are not
+ * read again.
  */
 async function readAll<Node extends Named>(
   cluster: Asked<Node>,
@@ -90,15 +91,15 @@ async function readAll<Node extends Named>(
       )
       if (!Array.isArray(page?.kvs)) return `${node.name} did not answer the last read`
       if (page.revision !== revision)
-        return `${node.name} went on to revision ${page.revision} after all was quiet`
+        return `${node.name} changed to revision ${page.revision} after all nodes had reached revision ${revision}`
       try {
         rows.push(...page.kvs.map(rowOf))
       } catch (error) {
-        return `${node.name} gave a last read that is none: ${error instanceof Error ? error.message : String(error)}`
+        return `${node.name} gave a wrong answer to the last read: ${error instanceof Error ? error.message : String(error)}`
       }
       const next = typeof page.next === 'string' ? page.next : undefined
       if (next !== undefined && !leadsOn(rows, next, after))
-        return `${node.name} does not get on in the last read: it goes on after ${next} behind ${rows.at(-1)?.key ?? 'nothing'}`
+        return `${node.name} does not advance in the last read: its last row is ${rows.at(-1)?.key ?? 'none'}, but the next page is to begin after ${next}`
       after = next
     } while (after !== undefined)
     recorder.final(node.name, revision, hash, rows)
@@ -107,13 +108,13 @@ async function readAll<Node extends Named>(
 }
 
 /**
- * A page goes on behind its last row, and each further than the one before: whoever turns in a circle would be read for
- * ever.
+ * The next page begins after the last row of this one, and further than this page began. Without this check, a node
+ * that repeats a page would be read without end.
  */
 const leadsOn = (rows: readonly Row[], next: string, after: string | undefined): boolean =>
   next === rows.at(-1)?.key && (after === undefined || compareKeys(after, next) < 0)
 
-/** undefined: it did not answer, or not with all of these. */
+/** Returns undefined if the node did not answer, or a field was missing. */
 async function standingOf<Node>(cluster: Asked<Node>, node: Node): Promise<Standing | undefined> {
   const status = objectOf(await cluster.ask(node, 'GET', '/v1/status', undefined, STATUS_MS))
   if (status === undefined) return undefined

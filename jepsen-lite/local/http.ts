@@ -1,5 +1,5 @@
-// The thinnest client there is: one request, at most one answer, no retries, nothing hidden. It tells apart what a
-// history must tell apart: an answer, a request of which no byte left, and one of which nobody knows what became.
+// A minimal HTTP client: one request, at most one answer, no retries. It distinguishes the three cases that a history
+// needs: an answer, a request of which no byte was sent, and a request with an unknown outcome.
 
 import { Agent, request } from 'node:http'
 
@@ -18,19 +18,19 @@ export type HttpEnd =
       readonly headers: Readonly<Record<string, string | string[] | undefined>>
       readonly body: string
     }
-  /** No connection: no byte of the request left. */
+  /** There was no connection: no byte of the request was sent. */
   | { readonly kind: 'not-sent'; readonly why: string }
-  /** Sent, wholly or in part, and no whole answer came. */
+  /** The request may have been sent, completely or in part, and no complete answer came. */
   | { readonly kind: 'no-answer'; readonly why: string }
 
-/** How much longer than the server a client waits: the server is to say what it knows when the time runs out. */
+/** A client waits this much longer than the deadline, so that the server can answer what it knows at the deadline. */
 const GRACE_MS = 500
 
-/** Keep-alive connections of one client: at most one to each address. */
+/** One client with keep-alive connections: at most one to each address. */
 export class HttpClient {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
 
-  /** `timeoutMs` is sent along as the server's deadline. Never rejects. */
+  /** `timeoutMs` is sent to the server as the deadline. Never rejects. */
   ask(port: number, asked: HttpRequest, timeoutMs: number): Promise<HttpEnd> {
     return new Promise((resolve) => {
       let connected = false

@@ -1,9 +1,9 @@
-// A hop between two nodes that spoils what passes. It knows how frames are cut (src/server/tcp/frames.ts), and so can
-// lose, double, reorder and replay whole ones, as a datagram network would; or it touches bytes: flips, slices, delays,
-// throttles. Both directions of a connection suffer alike.
+// A hop between two nodes that damages or delays what passes. It knows the format of frames (src/server/tcp/frames.ts),
+// so it can drop, double, reorder and replay whole frames, as a datagram network does. Or it works on bytes: it flips
+// bits, and slices, delays or throttles the stream. Both directions of a connection have the same fault.
 //
-// Whole frames are spoiled from the second of each direction on: the first is the handshake, and a connection that
-// never comes to stand is what partitions are for. Bytes are spoiled from the first one.
+// The first frame of each direction is the handshake. It is never dropped, doubled, reordered or replayed: partitions
+// are there to prevent connections. Faults on bytes begin with the first byte.
 
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { ListenAddress } from '../../src/server/types.ts'
@@ -21,26 +21,26 @@ export const MANGLINGS = [
 ] as const
 export type Mangling = (typeof MANGLINGS)[number]
 
-/** How much is spoiled; each kind reads what concerns it. */
+/** How much is changed; each kind uses only its own fields. */
 export interface Measure {
-  /** Of frames (drop, double, reorder, replay) or of chunks (corrupt). */
+  /** The part of the frames (drop, double, reorder, replay) or of the chunks (corrupt). */
   readonly probability: number
-  /** delay: at least and at most. */
+  /** delay: minimum and maximum. */
   readonly delayMs: readonly [number, number]
-  /** throttle. */
+  /** throttle: the speed. */
   readonly bytesPerSecond: number
 }
 
 export interface Mangler {
   readonly address: ListenAddress
-  /** Frames or chunks that were spoiled so far. */
+  /** The number of frames or chunks that were changed or delayed so far. */
   readonly spoiled: number
   close(): Promise<void>
 }
 
-/** A frame that is held back to be overtaken leaves after this long at the latest. */
+/** reorder: a frame is held back for at most this long. */
 const HELD_MS_MAX = 60
-/** Old frames kept to be replayed, of all connections of a link. */
+/** replay: the number of old frames that are kept, for all connections of a link in one direction. */
 const KEPT_FRAMES = 200
 const SLICE_BYTES_MAX = 7
 const PREFIX_BYTES = 8
@@ -91,7 +91,7 @@ export async function createMangler(
   }
 }
 
-/** Frames of all connections of the link, by direction: a peer takes no frame from the wrong one. */
+/** Old frames of all connections of the link, by direction: a frame is replayed only in its own direction. */
 interface Kept {
   readonly there: Buffer[]
   readonly back: Buffer[]
@@ -159,7 +159,7 @@ function stageOf(state: State, send: Stage, from: Socket, kept: Buffer[]): Stage
   }
 }
 
-/** Cuts the stream into frames; some are `spoil`ed, the others and the first are sent. */
+/** Cuts the stream into frames. Some are given to `spoil`; all others, and always the first, are sent. */
 function frameWise(state: State, send: Stage, spoil: Stage): Stage {
   const { measure, random } = state
   let rest: Buffer = Buffer.alloc(0)
@@ -181,7 +181,7 @@ function frameWise(state: State, send: Stage, spoil: Stage): Stage {
   }
 }
 
-/** Never more than a few bytes at once, each in a turn of its own, so that the receiver sees every frame in pieces. */
+/** Sends a few bytes in each turn of the event loop, so that the receiver gets every frame in pieces. */
 function slice(state: State, send: Stage, from: Socket): Stage {
   const { random } = state
   const waiting: Buffer[] = []
@@ -202,12 +202,12 @@ function slice(state: State, send: Stage, from: Socket): Stage {
 }
 
 /**
- * Each chunk is sent so much later than it came or than the one before was sent. What waits holds up the sender, as a
- * full pipe does.
+ * delay: each chunk is sent `delayMs` after it came, but not before earlier chunks. throttle: each chunk is sent
+ * `delayMs` after the one before, and the sender has to wait while too many bytes wait here.
  */
 function inOrderAfter(state: State, send: Stage, from: Socket, delayMs: (bytes: number) => number): Stage {
   const isThrottle = state.kind === 'throttle'
-  /** Timers of nearly the same moment may fire in another order than they were set: each sends whatever came first. */
+  /** Timers for nearly the same time may fire in another order than they were set, so each sends the oldest chunk. */
   const waiting: Buffer[] = []
   let freeAt = 0
   let waitingBytes = 0

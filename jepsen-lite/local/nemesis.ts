@@ -1,25 +1,25 @@
-// What a nemesis is: it does one kind of harm, says what it did, can show that it took effect, and undoes it. A fault
-// that nobody felt proves nothing, so "took effect" is looked at, not assumed: the process is gone, no byte passed the
-// cut, the sync did take that long.
+// A nemesis injects one kind of fault, records what it did, shows whether the fault took effect, and heals it. A fault
+// without an effect proves nothing, so the effect is checked, not assumed: the process is gone, no byte passed the cut,
+// a sync took longer.
 
 import type { LocalCluster, TestedNode } from './cluster.ts'
 import type { Link } from './network.ts'
 import type { Preload } from './preload/preload.ts'
 import type { Random } from './random.ts'
 
-/** Where a nemesis does its harm. */
+/** What a nemesis works on. */
 export interface World {
   readonly cluster: LocalCluster
   readonly random: Random
-  /** How often this kind was injected before: the first time it aims at the leader, so that every run has met that. */
+  /** How often this kind was injected before. In round 0 it hits the leader, so that every run includes this case. */
   readonly round: number
-  /** Gives nodes a failing disk or a wrong clock; or why that cannot be had here. */
+  /** Gives nodes a failing disk or a wrong clock; or the reason why this is not possible here. */
   readonly preload: Preload | { readonly missing: string }
-  /** Clients check how old stale answers claim to be. */
+  /** Whether the ages that stale answers claim are checked. */
   readonly checksAges: boolean
-  /** What faults must know of each other. */
+  /** What faults must know about each other. */
   readonly conditions: Conditions
-  /** Something that must not happen, seen by the nemesis itself. */
+  /** Called with something that must not happen and that the nemesis itself noticed. */
   readonly report: (message: string) => void
 }
 
@@ -30,38 +30,38 @@ export interface Conditions {
 
 export interface Nemesis {
   readonly kind: string
-  /** One line for people. */
+  /** A description in one line. */
   readonly says: string
-  /** The groups under which it can be chosen as well. */
+  /** The groups by which it can also be chosen. */
   readonly groups: readonly string[]
-  /** Does not make anybody campaign. */
+  /** The fault does not cause elections. */
   readonly quiet?: true
-  /** Why it cannot be done with this cluster, on this machine. */
+  /** Returns the reason if this fault is not possible with this cluster or on this machine. */
   missing?(world: World): string | undefined
-  /** Does it. A sentence: there was nothing to do it to just now. */
+  /** Injects the fault; or returns the reason why this is not possible now. */
   inject(world: World): Promise<Fault | string>
 }
 
 export interface Fault {
-  /** Whom it hits. */
+  /** The nodes that it hits. */
   readonly nodes: readonly string[]
-  /** How it was set, for the record. */
+  /** Its parameters, for the record. */
   readonly details?: Readonly<Record<string, unknown>>
-  /** How long it shall stand at least; the schedule decides otherwise. */
+  /** The minimum time until it is healed; if absent, the schedule decides. */
   readonly holdMsMin?: number
-  /** Asked when it has stood for a while: what shows that it took effect. undefined: nothing does. */
+  /** Called before the fault is healed: what shows that it took effect; undefined if nothing does. */
   effect(): Promise<string | undefined> | string | undefined
   heal(): Promise<void> | void
 }
 
-/** The leader at first, later anyone who runs. */
+/** In round 0 the leader; later sometimes the leader, otherwise any node that runs. */
 export function oneNode({ cluster, random, round }: World): TestedNode | undefined {
   const { running, leader } = cluster
   if (leader !== undefined && (round === 0 || random.chance(0.3))) return leader
   return running.length === 0 ? undefined : random.pick(running)
 }
 
-/** A random majority of all members; with the leader at first. */
+/** A random majority of all members; in round 0 it includes the leader. */
 export function majority({ cluster, random, round }: World): TestedNode[] {
   const { members, leader } = cluster
   const others = random.shuffled(members.filter((node) => node !== leader))
@@ -69,7 +69,7 @@ export function majority({ cluster, random, round }: World): TestedNode[] {
   return ordered.slice(0, Math.floor(members.length / 2) + 1)
 }
 
-/** What links have handed on; to be compared with later. */
+/** Counts the bytes that links forward after this object was made. */
 export class Traffic {
   readonly #links: readonly Link[]
   #bytes: readonly number[]
@@ -79,7 +79,7 @@ export class Traffic {
     this.#bytes = links.map(({ passedBytes }) => passedBytes)
   }
 
-  /** Links on which something has passed since. */
+  /** The links that have forwarded bytes since. */
   get busy(): Link[] {
     return this.#links.filter(({ passedBytes }, at) => passedBytes > (this.#bytes[at] ?? 0))
   }

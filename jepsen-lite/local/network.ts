@@ -25,13 +25,13 @@ export class Link {
   readonly address: ListenAddress
   readonly #target: () => ListenAddress | undefined
   #relay: Relay | undefined
-  /** Forwarded by earlier relays of this link. */
+  /** The bytes that earlier relays of this link have forwarded. */
   #passedBefore = 0
-  /** Opening and shutting, one after the other. */
+  /** `open` and `shut` run one after the other. */
   #turning: Promise<void> = Promise.resolve()
-  /** Cuts that stand: two faults may hit one link, and healing one must not undo the other. */
+  /** The number of active cuts: two faults may hit one link, and healing one must not undo the other. */
   #cuts = 0
-  /** Where its connections lead instead of to the node: a hop that spoils frames. */
+  /** The hop (mangler.ts) to which its connections lead instead of to the node. */
   #detour: ListenAddress | undefined
 
   static async create(
@@ -61,7 +61,7 @@ export class Link {
     return this.#detour !== undefined
   }
 
-  /** Stops listening: callers are refused, as by a machine without the process. */
+  /** Stops listening: connections are refused, as when the process does not run. */
   shut(): Promise<void> {
     return this.#turn(async () => {
       const relay = this.#relay
@@ -81,8 +81,8 @@ export class Link {
   }
 
   /**
-   * Bytes stop, sockets stay, and neither side is told; with `reset` connections are reset first. The returned function
-   * undoes it, once.
+   * No bytes pass, sockets stay open, and neither side is told; with `reset` existing connections are also reset. The
+   * first call of the returned function undoes it.
    */
   cut(reset: boolean): () => void {
     this.#cuts++
@@ -97,13 +97,13 @@ export class Link {
     }
   }
 
-  /** Its connections are reset and lead through `detour` from now on, or straight to the node. */
+  /** Resets its connections. New ones lead through `detour`, or directly to the node. */
   lead(detour: ListenAddress | undefined): void {
     this.#detour = detour
     this.#relay?.reset()
   }
 
-  /** A dead node looks dead, also behind a detour. */
+  /** Without the node there is no destination, also behind a detour. */
   #destination(): ListenAddress | undefined {
     const node = this.#target()
     return node === undefined ? undefined : (this.#detour ?? node)
@@ -122,7 +122,7 @@ export class Network {
     this.links = links
   }
 
-  /** `names`: all nodes that there may ever be. */
+  /** `names`: all nodes, also those that may be added later. */
   static async create(names: readonly string[], listeners: Listeners): Promise<Network> {
     const pairs = names.flatMap((to) =>
       [CLIENTS, ...names].filter((from) => from !== to).map((from) => ({ from, to })),
@@ -140,12 +140,12 @@ export class Network {
     return link
   }
 
-  /** Where `from` has to dial its peers: host:port by name. */
+  /** The addresses (host:port, by name) at which `from` reaches its peers. */
   addressesFor(from: string): Record<string, string> {
     return addressesFor(from, this.links)
   }
 
-  /** The links between nodes for which `cut` says so. */
+  /** The links between nodes for which `cut` returns true. */
   between(cut: (from: string, to: string) => boolean): Link[] {
     return this.links.filter(({ from, to }) => from !== CLIENTS && cut(from, to))
   }

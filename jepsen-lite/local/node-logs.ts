@@ -1,5 +1,4 @@
-// What the logs of the nodes tell that nothing else does: how often a snapshot was installed, and whether anything went
-// wrong that no client was told.
+// Facts that only the logs of the nodes contain: how often a snapshot was installed, and problems that no client saw.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -8,19 +7,19 @@ export function countSnapshots(logFiles: readonly string[]): number {
   return logFiles.reduce((sum, file) => sum + (textOf(file).match(/installed a snapshot/g)?.length ?? 0), 0)
 }
 
-/** With the part that was moved aside when the node was started again behind a large log. */
+/** Includes the older part of the log, which was moved to `.old` when the node was started again with a large log. */
 function textOf(file: string): string {
   const parts = [`${file}.old`, file].filter((path) => existsSync(path))
   return parts.map((path) => readFileSync(path, 'utf8')).join('')
 }
 
 /**
- * Replicas that differ; defects that became a 500; whatever a process says when it dies of a defect: the last line of
- * that is Node's version.
+ * Replicas that differ; defects that were answered with 500; and the output of a process that a defect ended. The last
+ * line of that output is Node's version.
  */
 const ALARMS = /replicas differ|a request failed|FATAL ERROR|Uncaught|UnhandledPromise|^Node\.js v[0-9]/i
 const SHOWN_CHARACTERS = 400
-/** What went wrong stands above the line that tells so. */
+/** The cause is in the lines above the line with Node's version. */
 const LINES_ABOVE = 8
 
 /** The first alarm of each log, as a sentence. */

@@ -1,9 +1,9 @@
-// One operation of a history over the public HTTP API: which requests it takes, and which of the three ends it comes
-// to. What a failed request means for the store is read off docs/reference/errors.md and nothing else: where that
-// leaves room for doubt, the outcome is unknown.
+// Performs one operation of a history over the public HTTP API: sends the requests that it needs, and returns one of
+// the three ends. Only docs/reference/errors.md says what a failed request means for the store; in doubt, the outcome
+// is unknown.
 //
-// An answer that docs/reference/http.md does not allow is `wrong`, whatever it means for the store: the requests sent
-// here are in order, so a 400 is as wrong as a list without its last line.
+// An answer that docs/reference/http.md does not allow is also reported as `wrong`. The requests sent here are correct,
+// so a 400 is as wrong as a list without its last line.
 
 import type { ListedRow, Once, Operation, Range, Result, Row } from '../history.ts'
 import type { HttpClient, HttpEnd, HttpRequest } from './http.ts'
@@ -11,7 +11,7 @@ import { bodyOf, nameOf } from './values.ts'
 
 export type OperationEnd =
   | { readonly kind: 'ok'; readonly result: Result }
-  /** Certainly not applied. `unreachable`: the node did not even take the connection. */
+  /** Certainly not applied. `unreachable`: there was no connection to the node. */
   | { readonly kind: 'fail'; readonly why: string; readonly unreachable: boolean; readonly wrong?: string }
   | { readonly kind: 'unknown'; readonly why: string; readonly wrong?: string }
 
@@ -64,7 +64,8 @@ export async function perform(
 }
 
 /**
- * A read, then a put under the condition that nothing has changed since. A put that comes too late has taught nothing.
+ * A read, then a put under the condition that the key has not changed since. If that condition fails, the operation
+ * fails: its result is not known.
  */
 async function compareAndSet(ask: Ask, op: Extract<Operation, { f: 'cas' }>): Promise<OperationEnd> {
   const read = readEnd(await ask(getRequest(op.key)), (answer) => ({
@@ -79,7 +80,7 @@ async function compareAndSet(ask: Ask, op: Extract<Operation, { f: 'cas' }>): Pr
   return put ?? { kind: 'fail', why: 'the key changed between its read and its put', unreachable: false }
 }
 
-/** The same for an append, until it is made: a condition that fails says that nothing was written. */
+/** The same for an append, repeated until the put succeeds: a condition that fails means that nothing was written. */
 async function append(
   ask: Ask,
   op: Extract<Operation, { f: 'append' }>,
@@ -93,10 +94,10 @@ async function append(
     if (put?.kind === 'ok') return { kind: 'ok', result: { ...put.result, value } }
     if (put !== undefined) return put
   }
-  return { kind: 'fail', why: 'others were faster until the time ran out', unreachable: false }
+  return { kind: 'fail', why: 'the key changed before each put until the time ran out', unreachable: false }
 }
 
-/** Puts under the condition that the key is as it was read. undefined: it is not any more. */
+/** Puts under the condition that the key has not changed since it was read. Returns undefined if it has. */
 async function putUnchanged(
   ask: Ask,
   op: Extract<Operation, { f: 'cas' | 'append' }>,
@@ -107,8 +108,8 @@ async function putUnchanged(
   const end = changeEnd(put, op)
   if (end.kind !== 'ok' || end.result.applied !== false) return end
   if (end.result.current !== (modRevision ?? null)) return undefined
-  // No other check sees this answer: it is not written down.
-  return wrongRefusal('412 to a condition that, as it shows itself, holds')
+  // This answer is not in the history, so no other check sees it.
+  return wrongRefusal('412 although the condition holds, as the answer itself shows')
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ const once = (op: Once): Record<string, string> =>
 // ---------------------------------------------------------------------------------------------------------------------
 // Answers
 
-/** A read that was not answered has changed nothing, whatever happened. */
+/** A read changes nothing, so a read that was not answered has failed and is never unknown. */
 function readEnd(end: HttpEnd, result: (answer: Answer) => Result): OperationEnd {
   if (end.kind !== 'answer') return { kind: 'fail', why: end.why, unreachable: end.kind === 'not-sent' }
   if (end.status !== 200 && !(end.status === 404 && codeOf(end) === 'not_found')) return refusal(end)
@@ -188,28 +189,28 @@ function changeEnd(end: HttpEnd, asked: Change): OperationEnd {
   if (end.kind === 'no-answer') return { kind: 'unknown', why: end.why }
   if (end.status === 200) {
     const made = madeChange(end, asked)
-    // It says that it was made, and not what became of it.
+    // The change was made, but the answer does not say at which revision.
     if (made === undefined)
       return {
         kind: 'unknown',
         why: 'wrong answer',
-        wrong: `200 that does not tell what was made: ${shown(end)}`,
+        wrong: `200 without a correct result: ${shown(end)}`,
       }
     return { kind: 'ok', result: { ...made, ...replayedBy(end, asked) } }
   }
   if (end.status === 412) return conditionFailed(end, asked)
-  // 504 outcome_unknown and 500 internal may have been written; every other refusal came before the log.
+  // After 504 outcome_unknown and 500 internal, the change may have been written; after all other refusals it was not.
   return end.status === 504 || end.status === 500 ? { kind: 'unknown', why: codeOf(end) } : refusal(end)
 }
 
-/** It tells what there is instead, and at which revision of the store. */
+/** The answer must contain the current state of the key, and the revision of the store. */
 function conditionFailed(answer: Answer, asked: Change): OperationEnd {
   const { code, current } = json(answer)
   const meta = isObject(current) && current.key === asked.key ? metaOf(current) : undefined
   const revision = wholeIn(header(answer, 'kv-revision'))
   const isWhole = code === 'precondition_failed' && (current === null || meta !== undefined)
   if (!isWhole || revision === undefined)
-    return wrongRefusal(`412 that does not tell what is there, and at which revision: ${shown(answer)}`)
+    return wrongRefusal(`412 without the state of the key or the revision of the store: ${shown(answer)}`)
   const { modRevision = null } = meta ?? {}
   return {
     kind: 'ok',
@@ -222,7 +223,7 @@ const wrongRefusal = (wrong: string): OperationEnd => ({
   wrong,
 })
 
-/** What a server may say to requests that are in order. */
+/** Status codes with which a server may refuse correct requests. */
 const REFUSALS: ReadonlySet<number> = new Set([429, 500, 503, 504, 507])
 
 function refusal(answer: Answer): OperationEnd {
@@ -233,7 +234,7 @@ function refusal(answer: Answer): OperationEnd {
 
 const shown = ({ body }: Answer): string => body.slice(0, 200)
 
-/** A delete tells how many keys there were, a put what has become of its key. */
+/** The result of a change: of a delete the number of deleted keys, of a put the state of its key. */
 function madeChange(answer: Answer, { f }: Change): Result | undefined {
   const body = json(answer)
   const revision = wholeOf(body.revision)
@@ -246,7 +247,7 @@ function madeChange(answer: Answer, { f }: Change): Result | undefined {
   return deleted === 0 || deleted === 1 ? { revision, deleted } : undefined
 }
 
-/** To whoever sent a token it says whether it had applied the request before. */
+/** If the request had an idempotency token, the answer says whether the store had applied the request before. */
 function replayedBy(answer: Answer, { idempotency }: Once): Result {
   return idempotency === undefined ? {} : { replayed: header(answer, 'idempotency-replayed') === 'true' }
 }
@@ -262,7 +263,7 @@ function recordRead(answer: Answer): Result {
 function pageOf(answer: Answer): Result {
   const { kvs, more, next, count, revision } = json(answer)
   if (!Array.isArray(kvs)) throw new WrongAnswer(`a page without kvs: ${shown(answer)}`)
-  if (typeof more !== 'boolean') throw new WrongAnswer('a page that does not say whether there is more')
+  if (typeof more !== 'boolean') throw new WrongAnswer('a page without more')
   return {
     ...{ rows: kvs.map(listedRowOf), more },
     ...optional('next', typeof next === 'string' ? next : undefined),
@@ -271,10 +272,10 @@ function pageOf(answer: Answer): Result {
   }
 }
 
-/** A stream tells at its end what it was. */
+/** The last line of a stream has its revision, or the error that ended it. */
 function streamOf(answer: Answer): Result {
   const lines = answer.body.split('\n')
-  if (lines.pop() !== '') throw new WrongAnswer('a stream whose last line has no end')
+  if (lines.pop() !== '') throw new WrongAnswer('a stream whose last line does not end')
   const records = lines.map(parsed)
   const last = records.pop()
   if (isObject(last) && isObject(last.error)) throw new Refusal(String(last.error.code))
@@ -286,7 +287,7 @@ function streamOf(answer: Answer): Result {
   }
 }
 
-/** A stream that ended with a problem. */
+/** A stream that ended with an error. */
 class Refusal extends Error {}
 
 function revisionOf(value: unknown): Result {
@@ -297,10 +298,10 @@ function revisionOf(value: unknown): Result {
 
 function listedRowOf(record: unknown): ListedRow {
   if (!isObject(record) || typeof record.key !== 'string')
-    throw new WrongAnswer(`no record: ${JSON.stringify(record)}`)
+    throw new WrongAnswer(`not a record: ${JSON.stringify(record)}`)
   const { key, value } = record
   if (value !== undefined && typeof value !== 'string')
-    throw new WrongAnswer(`the value of ${key} is no text`)
+    throw new WrongAnswer(`the value of ${key} is not a text`)
   const meta = metaOf(record)
   if (meta === undefined)
     throw new WrongAnswer(`the record of ${key} contradicts itself: ${metaShown(record)}`)
@@ -313,7 +314,8 @@ interface Meta {
 }
 
 /**
- * Of a key; undefined where that cannot be: a key was created at its first version, and each later one took a revision.
+ * The metadata of a key. Returns undefined if they contradict each other: version 1 has the revision at which the key
+ * was created, and each later version has a higher revision.
  */
 function metaOf(record: Readonly<Record<string, unknown>>): Meta | undefined {
   const [created, modRevision, version] = [record.create_revision, record.mod_revision, record.version].map(
@@ -360,7 +362,7 @@ function codeOf(answer: Answer): string {
   return typeof code === 'string' ? code : `status ${answer.status}`
 }
 
-/** Empty where the answer is no JSON object. */
+/** Returns an empty object if the answer is not a JSON object. */
 export function json(answer: Answer): Record<string, unknown> {
   const document = parsed(answer.body)
   return isObject(document) ? document : {}
@@ -374,12 +376,12 @@ function parsed(text: string): unknown {
   }
 }
 
-/** A number as JSON has it; undefined: it is no whole one. */
+/** A number of JSON; undefined if it is not a whole number of at least 0. */
 function wholeOf(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
 }
 
-/** As a header has it. */
+/** The same for a number in a header. */
 function wholeIn(text: string | undefined): number | undefined {
   return text !== undefined && /^[0-9]+$/.test(text) ? wholeOf(Number(text)) : undefined
 }
@@ -388,7 +390,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
 }
 
-/** A field only if there is a value for it. */
+/** The field, only if it has a value. */
 function optional<Name extends keyof Result>(name: Name, value: Result[Name] | undefined): Result {
   return value === undefined ? {} : { [name]: value }
 }

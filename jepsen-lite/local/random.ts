@@ -1,5 +1,5 @@
-// All random choices of a run come from its seed, through streams that are named: what one client draws does not depend
-// on how often another drew.
+// All random choices of a run come from its seed, through named streams: the numbers that one client draws do not
+// depend on how many another client has drawn.
 
 export class Random {
   readonly #path: string
@@ -10,7 +10,7 @@ export class Random {
     this.#state = hash(this.#path)
   }
 
-  /** A stream of its own, the same whatever was drawn before. */
+  /** A separate stream. It does not depend on what was drawn from this one before. */
   stream(name: string): Random {
     return new Random(`${this.#path}/${name}`)
   }

@@ -1,5 +1,5 @@
-// The history of a run as it is written: to a file at once, line by line, so that whatever happens to the run leaves
-// what there was; and to memory, for the checker and the numbers.
+// Writes the history of a run: each event at once to a file, so that it is not lost if the run breaks off; and to
+// memory, for the checker and the statistics.
 
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { formatEvent, type HistoryEvent, Recorder } from '../history.ts'

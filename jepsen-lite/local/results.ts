@@ -1,4 +1,4 @@
-// What a run comes to: its verdict, and the numbers behind it. A run that has proven nothing is a failed one.
+// The results of a run: its verdict and its numbers. A run that proves nothing has failed.
 
 import type { Verdict } from '../checker/index.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -21,7 +21,7 @@ export interface Finding {
 
 const FINDINGS_MAX = 50
 
-/** What the checker has looked at, and how long that took. */
+/** What the checker has checked, and how long that took. */
 export type Checked = Verdict['counts'] & {
   readonly verdict: Verdict['verdict']
   readonly model: string
@@ -34,7 +34,7 @@ export type Checked = Verdict['counts'] & {
 export interface Results {
   readonly verdict: 'pass' | 'violation' | 'undecided' | 'failed'
   readonly exit_code: number
-  /** The first of them: a broken store breaks many promises at once. */
+  /** The first findings only: a broken store breaks many promises at once. */
   readonly findings: readonly Finding[]
   readonly findings_count: number
   readonly seed: number
@@ -43,9 +43,9 @@ export interface Results {
   readonly nodes: number
   readonly time_s: number
   readonly operations: Readonly<Record<string, Outcomes>>
-  /** What the workload asked for, by name: how often, and how often it was answered. */
+  /** By the name of a feature: how often the workload asked for it, and how often that was answered. */
   readonly features: Readonly<Record<string, Feature>>
-  /** Why operations failed or ended unknown. */
+  /** Why operations failed or have an unknown outcome, and how often. */
   readonly reasons: Readonly<Record<string, number>>
   readonly ok_before_first_fault: number
   readonly faults: Readonly<
@@ -55,7 +55,7 @@ export interface Results {
   readonly idle: Readonly<Record<string, string>>
   readonly elections: number
   readonly snapshots_installed: number
-  /** From the end of the last fault until every node was a ready voter. */
+  /** From the beginning of the last healing until every node was a ready voter. */
   readonly recovered_ms: number | null
   readonly latency_ms: Readonly<Record<string, Latency>>
   readonly checked: Checked
@@ -105,11 +105,13 @@ export function resultsOf(facts: Facts): Results {
 function whyNothingIsProven({ options, schedule, calm, elections, stats }: Facts): Finding[] {
   const reasons = lackingFeatures(stats)
   if (calm.okCount < calm.wanted)
-    reasons.push(`only ${calm.okCount} operations succeeded before the first fault; ${calm.wanted} were to`)
+    reasons.push(
+      `only ${calm.okCount} operations succeeded before the first fault; at least ${calm.wanted} should`,
+    )
   if (schedule.faults.every(({ effect }) => effect === undefined)) reasons.push('no fault took effect')
   if (elections === 0) reasons.push('no election happened')
   const findings: Finding[] = reasons.map((message) => ({ kind: 'proves-nothing', message }))
-  if (options.signal.aborted) findings.push({ kind: 'interrupted', message: 'it was interrupted' })
+  if (options.signal.aborted) findings.push({ kind: 'interrupted', message: 'the run was interrupted' })
   return findings
 }
 

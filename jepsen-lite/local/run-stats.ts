@@ -1,5 +1,5 @@
-// What a run adds up to while it is recorded: operations by kind and outcome, features of the store that were asked
-// for, latencies, and when the store last took a write.
+// Statistics of a run, updated while it is recorded: operations by kind and outcome, features of the store that were
+// used, latencies, and when the store last accepted a write.
 
 import type { Fail, HistoryEvent, Ok, Operation, Result, Unknown } from '../history.ts'
 
@@ -13,7 +13,7 @@ export interface Latency {
 
 export type Outcomes = Record<'ok' | 'not_applied' | 'fail' | 'unknown', number>
 
-/** How often something that the store offers was asked for, and how often that was answered. */
+/** How often a feature of the store was asked for, and how often that was answered. */
 export interface Feature {
   asked: number
   answered: number
@@ -31,11 +31,14 @@ export class RunStats {
   readonly operations = new Map<string, Outcomes>()
   readonly reasons = new Map<string, number>()
   readonly features = new Map<string, Feature>()
-  /** Operations that do what they are for, by kind: `asked` are those that were not refused by what is there. */
+  /**
+   * Operations that changed or showed something, by kind. `asked` also counts failed and unknown ones, but no refused
+   * conditions and no empty answers.
+   */
   readonly effects = new Map<string, Feature>()
   readonly #open = new Map<number, Open>()
   readonly #latencies = new Map<string, number[]>()
-  /** Begin and end of each change that was made, in the order of their ends. */
+  /** The start and end of each change that was answered, in the order of their ends. */
   readonly #changes: { readonly from: number; readonly to: number }[] = []
   okCount = 0
 
@@ -64,7 +67,7 @@ export class RunStats {
     const latencies = this.#latencies.get(open.f) ?? []
     this.#latencies.set(open.f, latencies)
     latencies.push(event.time - open.at)
-    // A compare-and-set that met another value has only read.
+    // A compare-and-set that found another value has only read.
     const hasWritten = CHANGES.has(open.f) && (open.f !== 'cas' || event.result.applied !== false)
     if (hasWritten) this.#changes.push({ from: open.at, to: event.time })
   }
@@ -80,15 +83,15 @@ export class RunStats {
     if (isDone) effect.answered++
   }
 
-  /** How long after `time` a change had succeeded that began after it; undefined: none has. */
+  /** The time from `time` until the first change that began after it succeeded; undefined if there was none. */
   recoveryAfter(time: number): number | undefined {
     const first = this.#changes.find(({ from }) => from >= time)
     return first === undefined ? undefined : first.to - time
   }
 
-  /** A change has succeeded that began after `time`. */
+  /** Whether a change has succeeded that began after `time`. */
   worksSince(time: number): boolean {
-    // From the newest back to those that had ended before.
+    // Searches from the newest change back to the changes that ended before `time`.
     const last = this.#changes.findLast(({ from, to }) => from >= time || to < time)
     return last !== undefined && last.from >= time
   }
@@ -104,16 +107,16 @@ function countedIn(features: Map<string, Feature>, name: string): Feature {
   return known
 }
 
-/** It has changed something, or shown what there is. */
+/** Whether the operation has changed something or shown data. */
 const hasEffect = ({ applied, deleted, value, rows }: Result): boolean =>
   applied !== false && deleted !== 0 && value !== null && rows?.length !== 0
 
-/** Asked for less often than this, a feature may be out of luck. */
+/** A feature that was asked for less often than this may fail by chance. */
 const ASKED_MIN = 20
-/** Faults stand in the way of much; of a feature that works at all more than this is answered. */
+/** Faults prevent many answers. But if a feature works, more than this part of its requests is answered. */
 const ANSWERED_PART_MIN = 0.05
 
-/** Features that a store does not have for its clients, whatever it says: nothing has been proven of them. */
+/** Messages about features that did not work for clients: the run proves nothing about them. */
 export function lackingFeatures({ features, effects }: RunStats): string[] {
   const unanswered = [...features]
     .filter(([, { asked, answered }]) => asked >= ASKED_MIN && answered < asked * ANSWERED_PART_MIN)
@@ -123,14 +126,11 @@ export function lackingFeatures({ features, effects }: RunStats): string[] {
     )
   const without = [...effects]
     .filter(([, { asked, answered }]) => asked >= ASKED_MIN && answered === 0)
-    .map(
-      ([name, { asked }]) =>
-        `there was no ${name}: ${asked} tries failed, or nobody knows what became of them`,
-    )
+    .map(([name, { asked }]) => `there was no ${name}: all ${asked} tries failed or are of unknown outcome`)
   return [...unanswered, ...without]
 }
 
-/** What an operation asks of the store beyond being itself. */
+/** The kind of an operation, and the features of the store that it uses. */
 function* featuresOf(op: Operation): Generator<string> {
   yield op.f
   if (op.f === 'get' || op.f === 'range') {

@@ -1,5 +1,5 @@
-// One run: a cluster of real processes, clients that write down what they see, faults, the healing, everything read
-// once more from every node, and the verdict on all of it.
+// One run: starts a cluster of real processes and clients that record what they see, injects faults, heals them, reads
+// everything once more from every node, and judges the result.
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -28,7 +28,9 @@ import { Watch } from './watch.ts'
 import { keysFor, type WorkloadName, workloadOf } from './workloads.ts'
 
 export interface RunOptions {
-  /** Of the workload: calm first, then faults. The start, the recovery and the check come on top. */
+  /**
+   * Duration of the workload: first without faults, then with faults. Start, recovery and check take additional time.
+   */
   readonly timeS: number
   readonly workload: WorkloadName
   readonly nemeses: readonly Nemesis[]
@@ -38,24 +40,23 @@ export interface RunOptions {
   readonly nodes: number
   readonly out: string
   readonly seed: number
-  /** What to type to repeat it. */
+  /** The command that repeats the run. */
   readonly command: string
   readonly portFrom: number
-  /** Ends the run early; what there is is judged and written all the same. */
+  /** Ends the run early; what was recorded until then is still judged and written. */
   readonly signal: AbortSignal
   readonly say: (line: string) => void
 }
 
-/** How much of the time is calm before the first fault. */
+/** The part of the time before the first fault. */
 const CALM = { part: 0.1, msMin: 1_000, msMax: 5_000 }
 /**
- * Of the operations asked for in the calm, this part must have succeeded: a cluster that hardly works cannot be broken.
- * No more, as machines are busy.
+ * The part of the operations planned for the time before the first fault that must succeed: otherwise the cluster did
+ * not work even without faults. The part is small because a machine may be busy.
  */
 const CALM_OK_PART = 0.1
 /**
- * After the last fault is healed the clients go on for so long at least; the store must take a write within the other
- * time.
+ * After the last fault is healed, the clients continue for at least `min`; the store must accept a write within `max`.
  */
 const AFTERMATH_MS = { min: 500, max: 5_000 }
 /** Names that may be added to the cluster while it runs. */
@@ -180,7 +181,7 @@ class Run {
     })
   }
 
-  /** Whoever is still away comes back, the configuration is put right, and the store has to work again. */
+  /** Brings back all nodes that are down or paused, corrects the membership, and checks that the store works again. */
   async #heal(cluster: LocalCluster): Promise<void> {
     const { signal, say } = this.#options
     this.#phase('heal')
@@ -202,11 +203,12 @@ class Run {
     if (!works()) this.#find('recovery', `no write succeeded within ${AFTERMATH_MS.max} ms after the faults`)
   }
 
-  /** What could not be put right while nodes were coming back can be now. */
+  /** Corrects the membership again, as some changes may have failed while nodes were coming back; then checks it. */
   async #seeMembers(cluster: LocalCluster): Promise<void> {
     await reconcile(cluster)
     const wrong = (await wrongMembers(cluster)) ?? (await cluster.becomesReady(this.#options.signal))
-    if (wrong !== undefined) this.#find('recovery', `after the last fault, when all were ready: ${wrong}`)
+    if (wrong !== undefined)
+      this.#find('recovery', `after the last fault, when all nodes were ready: ${wrong}`)
   }
 
   async #readFinals(cluster: LocalCluster): Promise<void> {
@@ -219,7 +221,7 @@ class Run {
   #startClients(cluster: LocalCluster): Promise<unknown> {
     const { workload, nemeses, seed, rate, clients } = this.#options
     const keys = keysFor(workload)
-    // Relays in front of the APIs only where they are to be cut: through one, a client cannot tell a dead node from a
+    // Clients use the relays in front of the APIs only if a fault cuts these: behind a relay, a dead node looks like a
     // slow one.
     const throughRelays = nemeses.some(({ kind }) => kind === 'client')
     const portOf = (name: string): number => cluster.network.link(CLIENTS, name).address.port
@@ -258,7 +260,7 @@ class Run {
     return { results, reported: { history, verdict, run: results } }
   }
 
-  /** What the checker says of the history, added to what the run itself has found. */
+  /** Checks the history, and adds the findings to those of the run itself. */
   #judge(): { readonly history: History; readonly verdict: Verdict; readonly checked: Checked } {
     const began = performance.now()
     const history = historyOf(this.#recording.events)
@@ -276,7 +278,7 @@ class Run {
     this.#recording.recorder.note('phase', { phase })
   }
 
-  /** An interrupted run has not failed to recover: nobody waited for it. */
+  /** An interrupted run does not wait for the recovery, so it cannot report that the cluster did not recover. */
   #find(kind: Finding['kind'], message: string): void {
     if (kind === 'recovery' && this.#options.signal.aborted) return
     this.#findings.push({ kind, message })
@@ -287,7 +289,7 @@ const namesOf = ({ nodes }: RunOptions): string[] => nodeNames(nodes)
 
 const sparesOf = ({ nodes }: RunOptions): string[] => nodeNames(SPARES, nodes + 1)
 
-/** Only where a fault needs it: a node without it is the shipped one to the last system call. */
+/** Only if a fault needs the library: without it a node is exactly the shipped process. */
 function preloadFor(nemeses: readonly Nemesis[], out: string): Preload | { readonly missing: string } {
   const isNeeded = nemeses.some(({ groups }) => groups.includes('disk') || groups.includes('clock'))
   return isNeeded ? Preload.build(join(out, 'preload')) : { missing: 'no fault needs it' }

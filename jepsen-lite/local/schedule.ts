@@ -1,5 +1,5 @@
-// When which fault strikes: the kinds that were chosen take turns in an order drawn from the seed; most come alone,
-// some two at a time; each stands for a while, is looked at, and is healed before the next.
+// When each fault is injected: the chosen kinds take turns in a random order from the seed, most of them alone, some
+// two at a time. Each is kept for a while, its effect is checked, and it is healed before the next one.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fault, Nemesis, World } from './nemesis.ts'
@@ -7,34 +7,34 @@ import type { Fault, Nemesis, World } from './nemesis.ts'
 const HOLD_MS = { min: 1_000, max: 4_000 }
 const CALM_MS = { min: 500, max: 2_500 }
 /**
- * Most times the store gets to take a write before the next fault, if it does so in this time; else the fault strikes
- * amid its recovery.
+ * With this chance the schedule waits, for at most this time, until the store accepts a write before the next fault.
+ * Otherwise the next fault may come during the recovery.
  */
 const RECOVERY = { chance: 0.75, msMax: 10_000 }
 const POLL_MS = 25
-/** Of times when two faults strike at once. */
+/** The chance of two faults at once. */
 const TWO_AT_ONCE = 0.3
-/** A fault that is not healed after this long: the harness hangs, and says so. */
+/** If healing a fault takes longer than this, jepsen-lite itself hangs, and the run ends with an error. */
 const HEAL_LIMIT_MS = 30_000
 
-/** What became of one fault. */
+/** The record of one fault. */
 export interface FaultRecord {
   readonly id: number
   readonly kind: string
   readonly nodes: readonly string[]
   healedAt: number
-  /** What shows that it took effect. */
+  /** What shows that it took effect; undefined if nothing does. */
   effect: string | undefined
 }
 
 export interface ScheduleOptions {
   readonly nemeses: readonly Nemesis[]
-  /** What every nemesis is given beside its round. */
+  /** What every nemesis gets, except its round. */
   readonly world: Omit<World, 'round'>
   readonly durationMs: number
   readonly signal: AbortSignal
   readonly now: () => number
-  /** A write has succeeded that began after this time. */
+  /** Whether a write has succeeded that began after this time. */
   readonly worksSince: (time: number) => boolean
   readonly note: (what: string, details: Readonly<Record<string, unknown>>) => void
   readonly say: (line: string) => void
@@ -42,9 +42,9 @@ export interface ScheduleOptions {
 
 export interface ScheduleResult {
   readonly faults: readonly FaultRecord[]
-  /** Kinds that cannot be done here, and why. */
+  /** Kinds that are not possible here, and the reason. */
   readonly skipped: Readonly<Record<string, string>>
-  /** Kinds whose turn never came, or that found nothing to do. */
+  /** Kinds that were never injected, and the reason: they had no turn, or there was no suitable node. */
   readonly idle: Readonly<Record<string, string>>
 }
 
@@ -68,7 +68,7 @@ class Schedule {
       options.say(`${nemesis.kind} skipped because ${missing}`)
       return false
     })
-    for (const { kind } of this.#able) this.#idle[kind] = 'its turn did not come'
+    for (const { kind } of this.#able) this.#idle[kind] = 'it had no turn'
   }
 
   async run(): Promise<ScheduleResult> {
@@ -85,7 +85,7 @@ class Schedule {
       const least = Math.max(HOLD_MS.min, ...standing.map(({ fault }) => fault.holdMsMin ?? 0))
       const most = Math.max(least, Math.min(HOLD_MS.max, deadline - now()))
       if (standing.length > 0) await pause(random.between(least, most), signal)
-      // In either order: the second may be healed under the first.
+      // In random order: either of the two may be healed while the other one is still active.
       for (const one of random.shuffled(standing)) await this.#heal(one)
       await this.#calm(deadline)
     }
@@ -99,7 +99,7 @@ class Schedule {
   #nextTurn(): Nemesis {
     if (this.#turns.length === 0) this.#turns.push(...this.#options.world.random.shuffled(this.#able))
     const nemesis = this.#turns.shift()
-    if (nemesis === undefined) throw new RangeError('nobody is able to do harm')
+    if (nemesis === undefined) throw new RangeError('no fault is possible')
     return nemesis
   }
 

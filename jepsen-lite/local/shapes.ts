@@ -1,29 +1,29 @@
-// The shapes of partitions: which links of a set of nodes are cut. Names and a random stream in, a predicate out.
+// The shapes of partitions: which links of a set of nodes are cut.
 
 import type { Random } from './random.ts'
 
 export interface Shape {
   readonly cut: (from: string, to: string) => boolean
-  /** Whom it hits. */
+  /** The nodes that it hits. */
   readonly nodes: readonly string[]
-  /** Who still sees whom, for the record. */
+  /** The nodes that still reach each other, for the record. */
   readonly groups?: readonly (readonly string[])[]
 }
 
-/** One against all others. */
+/** One node is cut off from all others. */
 export function isolated(names: readonly string[], node: string): Shape {
   const groups = [[node], names.filter((name) => name !== node)]
   return { cut: between(groups), nodes: [node], groups }
 }
 
-/** The largest minority, of the first names, against the rest. */
+/** The first names, as many as are a minority, are cut off from the rest. */
 export function halves(names: readonly string[]): Shape {
   const count = Math.max(1, Math.floor((names.length - 1) / 2))
   const groups = [names.slice(0, count), names.slice(count)]
   return { cut: between(groups), nodes: groups[0] ?? [], groups }
 }
 
-/** Everyone sees a majority, its neighbours on a circle; no two see the same one. */
+/** Each node reaches a majority, itself and its neighbours on a circle; no two nodes reach the same majority. */
 export function ring(names: readonly string[]): Shape {
   const reach = Math.ceil(Math.floor(names.length / 2) / 2)
   const distance = (a: string, b: string): number => {
@@ -33,7 +33,7 @@ export function ring(names: readonly string[]): Shape {
   return { cut: (from, to) => distance(from, to) > reach, nodes: names, groups: [names] }
 }
 
-/** Two halves, and the first name, which sees both. */
+/** Two halves that do not reach each other, and the first name, which reaches both. */
 export function bridge([middle = '', ...rest]: readonly string[]): Shape {
   const half = Math.ceil(rest.length / 2)
   const groups = [rest.slice(0, half), rest.slice(half)]
@@ -42,12 +42,12 @@ export function bridge([middle = '', ...rest]: readonly string[]): Shape {
   return { cut, nodes: rest, groups: [...groups, [middle]] }
 }
 
-/** `mute`: it hears and is not heard. Otherwise it is heard and hears nobody. */
+/** `mute`: the node receives but cannot send. Otherwise it sends but cannot receive. */
 export function oneWay(node: string, mute: boolean): Shape {
   return { cut: mute ? (from) => from === node : (_, to) => to === node, nodes: [node] }
 }
 
-/** Each link in each direction with a chance of its own: what nobody would think of. */
+/** Each link is cut by chance, each direction separately. This makes shapes that are not planned. */
 export function lottery(names: readonly string[], random: Random): Shape {
   const links = names.flatMap((from) => names.map((to) => `${from} ${to}`))
   const lost = new Set(links.filter(() => random.chance(0.4)))

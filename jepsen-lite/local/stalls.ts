@@ -1,5 +1,5 @@
-// Every relay of a run lives in this process: while it does not run, no node hears another. So when the machine keeps
-// it waiting, that is written down, and an election that nobody can explain finds its cause.
+// All relays of a run are in this process: while it does not run, no node hears another. So the history notes when the
+// machine did not let it run. This explains some elections.
 
 import type { Recorder } from '../history.ts'
 
@@ -7,7 +7,7 @@ const POLL_MS = 50
 /** Half of the shortest election time-out. */
 const STALL_MS_MIN = 250
 
-/** The function returned ends it. */
+/** The returned function ends it. */
 export function noteStalls(recorder: Recorder): () => void {
   let last = performance.now()
   const timer = setInterval(() => {

@@ -1,6 +1,6 @@
-// Values of all sizes. A history would not hold them, so it names them: `7.12` is itself, `7.12:70000` stands for a
-// text of 70,000 bytes that begins with its own name. Whatever else comes back is named by what it is, and nobody wrote
-// that.
+// Values of all sizes. Large values are too long for a history, so it contains their names: `7.12` is the value itself,
+// and `7.12:70000` is the name of a text of 70,000 bytes that begins with this name. A value that is not what its name
+// says gets another name, which no client wrote.
 
 import { createHash } from 'node:crypto'
 import type { Random } from './random.ts'
@@ -8,33 +8,36 @@ import type { Random } from './random.ts'
 /** The store's limit on a value (docs/reference/limits.md), in bytes. */
 export const VALUE_BYTES_MAX = 1 << 20
 /**
- * What a server reads of a range at once (`sliceBytesMax`), in bytes: rows of about this size end slices in the middle.
+ * The number of bytes of a range that a server reads at once (`sliceBytesMax`). Rows of about this size end a slice
+ * early.
  */
 const SLICE_BYTES = 256 << 10
 
 const SIZED = /^[0-9]+\.[0-9]+:([0-9]+)$/
 const NAME_BYTES_MAX = 64
-/** What is no name is kept as it is, up to this. */
+/** A value without a size in its name is kept as it is, up to this length. */
 const KEPT_BYTES_MAX = 16 << 10
 
-/** The bytes that a name stands for, all of them ASCII. */
+/** The value with this name, all of it ASCII. */
 export function bodyOf(name: string): string {
   const size = Number(SIZED.exec(name)?.[1] ?? 0)
   return size === 0 ? name : `${name}|`.repeat(Math.ceil(size / (name.length + 1))).slice(0, size)
 }
 
-/** The name of what came back. */
+/** The name of a value that was read. */
 export function nameOf(body: string): string {
   const name = body.slice(0, NAME_BYTES_MAX).split('|', 1)[0] ?? ''
   const size = SIZED.exec(name)?.[1]
   if (size === undefined && body.length <= KEPT_BYTES_MAX) return body
-  // A size that a damaged name tells may be beyond any memory.
+  // The length is compared first: the size in a damaged name may be larger than the memory.
   if (Number(size) === body.length && bodyOf(name) === body) return name
   const digest = createHash('sha256').update(body).digest('hex').slice(0, 16)
   return `damaged: ${body.length} characters, sha256 ${digest}`
 }
 
-/** Mostly small; now and then so large that a page or a slice of a list ends at it; rarely as large as there may be. */
+/**
+ * Most values are small, some are so large that a page or a slice of a list ends at them, a few have the maximum size.
+ */
 export function sizedName(name: string, random: Random): string {
   const draw = random.next()
   if (draw < 0.8) return name

@@ -1,12 +1,12 @@
-// Turns what happens to the nodes into notes of the history, counts elections, and notices what nobody has ordered.
+// Records events of the nodes as notes of the history, counts elections, and notices nodes that end without a fault.
 
 import type { Recorder } from '../history.ts'
 import type { ClusterEvent } from './cluster.ts'
 
 export class Watch {
-  /** Terms with a leader, since the clients began. */
+  /** The number of terms with a leader since the clients began. */
   elections = 0
-  /** Nodes that ended although nothing was done to them. */
+  /** Messages about nodes that ended without a fault that explains it. */
   readonly surprises: string[] = []
   readonly #recorder: Recorder
   #state: 'forming' | 'counting' | 'closing' = 'forming'
@@ -20,7 +20,7 @@ export class Watch {
     this.#state = 'counting'
   }
 
-  /** From here on nodes end because the run does. */
+  /** From now on nodes end because the run ends. */
   close(): void {
     this.#state = 'closing'
   }

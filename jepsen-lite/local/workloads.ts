@@ -1,5 +1,5 @@
-// What clients do. Each workload draws operations for which the checker has a model; values are unique, so that what is
-// read names its writer. All of them list what they wrote.
+// The operations of the clients. Each workload makes random operations for which the checker has a model. Values are
+// unique, so a read shows which write it saw. All workloads also list the keys.
 
 import type { Operation, Range, Result } from '../history.ts'
 import type { OperationEnd } from './perform.ts'
@@ -9,16 +9,16 @@ import { sizedName } from './values.ts'
 export const WORKLOADS = ['register', 'kv', 'append', 'cas', 'lock'] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
 
-/** Of one client. */
+/** The operations of one client. */
 export interface Workload {
   next(): Operation
-  /** How the operation ended: what the next one depends on. */
+  /** Called with the end of each operation; the next operation may depend on it. */
   ended(op: Operation, end: OperationEnd): void
 }
 
 /**
- * The keys that clients share. Few at a time, so that they get into each other's way; each gives way to a fresh one
- * after so many operations, so that the history of one key stays short enough to be searched.
+ * The keys that all clients share. There are few at a time, so that clients use the same ones. After `operationsMax`
+ * operations a key is replaced by a new one, so that the history of one key stays short enough for the checker.
  */
 export class Keys {
   readonly #live: number
@@ -74,7 +74,7 @@ export function workloadOf(name: WorkloadName, client: number, keys: Keys, rando
   }
 }
 
-/** Whatever clients write, some list it. */
+/** The workload, with one list in twenty operations. */
 function withLists(draw: Draw, workload: Workload): Workload {
   const lists = new Lists(draw)
   return {
@@ -86,10 +86,10 @@ function withLists(draw: Draw, workload: Workload): Workload {
   }
 }
 
-/** A limit of less than what there is, often. */
+/** Limits for lists; often less than the number of keys. */
 const LIMITS = [1, 2, 3, 10, 50]
 
-/** Everything that a list can be asked for. Where one ends early, the next goes on behind it, as often as not. */
+/** Lists with all options. If a list was not complete, the next one often continues after it. */
 class Lists {
   readonly #draw: Draw
   #unfinished: Range | undefined
@@ -117,7 +117,7 @@ class Lists {
 
   ended(op: Range, end: OperationEnd): void {
     if (end.kind !== 'ok' || end.result.more !== true || end.result.next === undefined) return
-    // How fresh the next page is to be is drawn anew.
+    // The next page gets a new consistency and new bounds.
     const { consistency: _, maxStalenessMs: _age, minRevision: _least, ...list } = op
     this.#unfinished = { ...list, after: end.result.next }
   }
@@ -138,7 +138,7 @@ class Lists {
 interface Draw {
   key(): string
   unique(): string
-  /** Unique as well, and of any size. */
+  /** Also unique, and of any size. */
   sized(): string
   readonly random: Random
 }
@@ -156,7 +156,7 @@ function append({ key, unique, random }: Draw): Operation {
   return random.chance(0.4) ? { f: 'get', key: key() } : { f: 'append', key: key(), value: `${unique()} ` }
 }
 
-/** Sets from what it has last seen of a key, sometimes from what it never was. */
+/** Most compare-and-sets expect the value that this client saw last; some expect a value that was never written. */
 class CompareAndSet implements Workload {
   readonly #draw: Draw
   readonly #seen = new Map<string, string | null>()
@@ -183,7 +183,7 @@ class CompareAndSet implements Workload {
   }
 }
 
-/** Takes a lock, gives it back under its fencing token, and now and then tries to with an old one. */
+/** Acquires a lock and releases it with its fencing token. Sometimes it tries to release it with an old token. */
 class Lock implements Workload {
   readonly #owner: string
   readonly #draw: Draw
@@ -214,12 +214,12 @@ class Lock implements Workload {
   }
 }
 
-/** A change under a token, as it was sent. */
+/** A change that may have been sent with an idempotency token. */
 type Change = Extract<Operation, { f: 'put' | 'del' }>
 
 /**
- * Everything that the API has: every kind of read and change, conditions, tokens, and changes sent again under their
- * token.
+ * All requests of the API: every kind of read and change, conditions, idempotency tokens, and changes that are sent
+ * again with the same token.
  */
 class KeyValue implements Workload {
   readonly #client: number
@@ -227,11 +227,11 @@ class KeyValue implements Workload {
   readonly #lists: Lists
   readonly #revisions = new Map<string, number | undefined>()
   #tokens = 0
-  /** Newest revision that it was told of. */
+  /** The highest revision that this client has seen. */
   #newest: number | undefined
   /**
-   * Sent under a token, and to be sent again: nobody knows what became of it, or somebody wants to see it refused a
-   * second time.
+   * Changes with a token that are to be sent again: those of unknown outcome, and some that were answered, to check
+   * that they are not applied twice.
    */
   #again: Change[] = []
 

@@ -1,22 +1,21 @@
-// Clocks that are wrong, of one node or several. What the store promises about time it promises for clocks whose speeds
-// differ by a few per cent: leases, and the stated age of a stale answer. Beyond that it must stay linearizable all the
-// same. So leases are never on while a clock is wrong, and clocks do not go slow while clients look at ages; every
-// other combination is fair.
+// Wrong clocks of one node or several. The store promises leases, and the ages of stale answers, for clocks whose
+// speeds differ by a few per cent. It must stay linearizable with every clock. So leases are never on while a clock is
+// wrong, and clocks do not run slow if ages are checked. All other combinations are allowed.
 
 import { type Nemesis, oneNode } from '../nemesis.ts'
 
 const clock: Nemesis = {
   kind: 'clock',
-  says: 'clocks too fast, too slow or ahead by a jump, and wall clocks a day off',
+  says: 'clocks too fast, too slow or ahead by a jump, and wall clocks wrong by a day',
   groups: ['clock'],
   quiet: true,
   missing: ({ preload }) => ('missing' in preload ? preload.missing : undefined),
   async inject(world) {
     const { cluster, preload, random, conditions, checksAges } = world
     if ('missing' in preload) return preload.missing
-    if (conditions.leasesMayBeOn) return 'leases are on: they are promised for good clocks only'
+    if (conditions.leasesMayBeOn) return 'leases may be on: they need correct clocks'
     const first = oneNode(world)
-    if (first === undefined) return 'nobody runs whose clock could be wrong'
+    if (first === undefined) return 'no node runs'
     const others = random.chance(0.3) ? random.shuffled(cluster.running).slice(0, 2) : []
     const names = [...new Set([first, ...others].map(({ name }) => name))]
     const rates = checksAges ? [1, 1.05, 1.5, 4] : [0.05, 0.3, 0.7, 1, 1.5, 4]
@@ -36,7 +35,7 @@ const clock: Nemesis = {
         const reads = names.map((name, at) => preload.hits(name).wrongClockReads - (before[at] ?? 0))
         const total = reads.reduce((sum, count) => sum + count, 0)
         const isWrong = set.some(({ clockRate, clockJumpMs }) => clockRate !== 1 || clockJumpMs > 0)
-        return isWrong && total > 0 ? `the clock was read wrong ${total} times` : undefined
+        return isWrong && total > 0 ? `wrong clocks were read ${total} times` : undefined
       },
       heal() {
         for (const name of names) preload.set(name, { clockRate: 1, wallOffsetMs: 0 })

@@ -1,13 +1,13 @@
-// Disks that fail, crawl or are full. A node whose disk has refused something must end itself, with a message that says
-// what to do; that it does so is checked here, and then done: it is started again, or comes back as a fresh replica if
-// it says that it must.
+// Disks that fail, are slow or are full. A node must end itself after its disk has refused an operation, with a message
+// that says what to do. This is checked here, and then the message is followed: the node is started again, or comes
+// back as a fresh replica if its message says so.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { excuse, type LocalCluster, type TestedNode } from '../cluster.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
 import type { PreloadFaults, PreloadHits } from '../preload/preload.ts'
 
-/** From the first refused write or sync until the process is gone: it has time to say why. */
+/** When a fault is healed: the time in which the process must have ended. Also the time for a node to come back. */
 const END_LIMIT_MS = 5_000
 const POLL_MS = 25
 
@@ -25,8 +25,8 @@ const failing = (
   async inject(world) {
     const { cluster, preload } = world
     const node = oneNode(world)
-    if (node === undefined || 'missing' in preload) return 'nobody runs whose disk could fail'
-    if (node.excuses > 0) return `${node.name} suffers already`
+    if (node === undefined || 'missing' in preload) return 'no node runs'
+    if (node.excuses > 0) return `${node.name} already has another fault`
     const { name } = node
     const before = count(preload.hits(name))
     const { pid } = node.process
@@ -38,14 +38,14 @@ const failing = (
       nodes: [name],
       effect: () =>
         hits() > 0 && hasEnded()
-          ? `${hits()} refused; ${node.process.lastExit?.reason ?? 'it was killed'}`
+          ? `${hits()} operations refused; ${node.process.lastExit?.reason ?? 'it was killed'}`
           : undefined,
       async heal() {
         const deadline = performance.now() + END_LIMIT_MS
         while (hits() > 0 && !hasEnded() && !node.process.paused && performance.now() < deadline)
           await sleep(POLL_MS)
         if (hits() > 0 && !hasEnded() && !node.process.paused)
-          world.report(`${name} goes on although its disk has refused ${hits()} times (${kind})`)
+          world.report(`${name} still runs although its disk has refused ${hits()} operations (${kind})`)
         preload.set(name, off)
         await comeBack(cluster, node)
         blame()
@@ -56,13 +56,13 @@ const failing = (
 
 const slow: Nemesis = {
   kind: 'fsync-slow',
-  says: 'each fsync of one node takes from a fraction of a heartbeat to longer than an election',
+  says: 'each fsync of one node is slower, by less than a heartbeat up to more than an election time-out',
   groups: ['disk'],
   missing: ({ preload }) => ('missing' in preload ? preload.missing : undefined),
   async inject(world) {
     const { preload, random, round } = world
     const node = oneNode(world)
-    if (node === undefined || 'missing' in preload) return 'nobody runs whose disk could be slow'
+    if (node === undefined || 'missing' in preload) return 'no node runs'
     const { name } = node
     const syncDelayMs = round === 0 ? 2_000 : random.pick([20, 100, 400, 1_200, 2_500])
     const before = preload.hits(name).syncsDelayed
@@ -81,8 +81,8 @@ const slow: Nemesis = {
 }
 
 /**
- * Starts it; if it refuses its own directory, it does what its message says: it comes back as a fresh replica, provided
- * that the others can do without the one that is lost.
+ * Starts the node. If it refuses its own directory, it comes back as a fresh replica, as its message says, but only if
+ * a majority is ready without it.
  */
 export async function comeBack(cluster: LocalCluster, node: TestedNode): Promise<void> {
   const deadline = performance.now() + END_LIMIT_MS
@@ -104,14 +104,14 @@ export async function comeBack(cluster: LocalCluster, node: TestedNode): Promise
 export const DISK_NEMESES: readonly Nemesis[] = [
   failing(
     'fsync-fails',
-    'every fsync of one node fails with EIO; it must end itself, and is brought back',
+    'every fsync of one node fails with EIO; the node must end itself, and is started again',
     { syncFails: true },
     { syncFails: false },
     ({ syncsFailed }) => syncsFailed,
   ),
   failing(
     'disk-full',
-    'every write of one node to a file fails with ENOSPC; it must end itself, and is brought back',
+    'every write of one node to its data fails with ENOSPC; the node must end itself, and is started again',
     { diskFull: true },
     { diskFull: false },
     ({ writesRefused }) => writesRefused,

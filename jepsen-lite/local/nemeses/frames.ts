@@ -1,5 +1,5 @@
-// Networks that lose, repeat and spoil what they carry. The connections concerned are led through a hop that does it
-// (mangler.ts), and reset first, so that the hop sees each from its first frame.
+// Networks that lose, repeat, damage or delay messages. The links go through a hop that does it (mangler.ts). Their
+// connections are reset first, so that the hop sees each connection from its first frame.
 
 import { createMangler, type Mangling, type Measure } from '../mangler.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
@@ -18,13 +18,13 @@ const mangling = (
     const { cluster, random, round } = world
     const { network } = cluster
     const node = oneNode(world)
-    if (node === undefined) return 'nobody runs whose connections could be spoiled'
-    // Everyone, or one node: what it hears and what it says.
+    if (node === undefined) return 'no node runs'
+    // All links, or the links to and from one node.
     const everyone = round > 0 && random.chance(0.4)
     const links = network
       .between((from, to) => everyone || from === node.name || to === node.name)
       .filter(({ hasDetour }) => !hasDetour)
-    if (links.length === 0) return 'its connections are spoiled already'
+    if (links.length === 0) return 'these links already have such a fault'
     const measure: Measure = {
       probability: 0,
       delayMs: [0, 0],
@@ -55,7 +55,7 @@ const mangling = (
   },
 })
 
-/** Mostly mild; now and then so much that nothing gets through. */
+/** The part of the frames that is changed: from a few to almost all. */
 const some = (random: Random) => ({ probability: random.pick([0.05, 0.2, 0.5, 0.95]) })
 
 export const FRAME_NEMESES: readonly Nemesis[] = [
@@ -64,14 +64,17 @@ export const FRAME_NEMESES: readonly Nemesis[] = [
     quiet: true,
   }),
   mangling('double', 'whole frames delivered twice', { measure: some, quiet: true }),
-  mangling('reorder', 'whole frames overtaken by later ones', { measure: some, quiet: true }),
+  mangling('reorder', 'whole frames held back, so that later ones arrive first', {
+    measure: some,
+    quiet: true,
+  }),
   mangling('replay', 'frames from seconds ago delivered again', { measure: some, quiet: true }),
   mangling('corrupt', 'single bits flipped', {
     measure: (random) => ({ probability: random.pick([0.01, 0.1, 0.5]) }),
     quiet: true,
   }),
-  mangling('slice', 'the stream delivered a few bytes at a time', { measure: () => ({}), quiet: true }),
-  mangling('delay', 'everything late, from a few milliseconds to longer than an election', {
+  mangling('slice', 'streams delivered a few bytes at a time', { measure: () => ({}), quiet: true }),
+  mangling('delay', 'all bytes delayed, from a few milliseconds to more than an election time-out', {
     measure: (random) => ({
       delayMs: random.pick([
         [5, 40],
@@ -82,7 +85,7 @@ export const FRAME_NEMESES: readonly Nemesis[] = [
     }),
     quiet: true,
   }),
-  mangling('throttle', 'so few bytes a second that queues grow', {
+  mangling('throttle', 'streams limited to so few bytes a second that queues grow', {
     measure: (random) => ({ bytesPerSecond: random.pick([500, 4_000, 20_000]) }),
     quiet: true,
   }),

@@ -1,5 +1,5 @@
-// The cluster changed while it is broken: members added, removed, wiped and brought back as fresh replicas; leases
-// switched on and off.
+// Changes of the cluster, also during other faults: members are added, removed, or wiped and replaced by fresh
+// replicas; leases are switched on and off.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { excuse, type LocalCluster, type TestedNode } from '../cluster.ts'
@@ -7,10 +7,10 @@ import type { HttpEnd } from '../http.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
 import { json } from '../perform.ts'
 
-/** For one change of membership, or for a member to come back, while other faults may be about. */
+/** The time for one change of membership or one question about it, as other faults may be active. */
 const CHANGE_LIMIT_MS = 8_000
 const AGAIN_MS = 200
-/** What a node takes to start, to be sent a snapshot and to be promoted, on a busy machine. */
+/** The time for a node to start, to receive a snapshot and to become a voter, on a busy machine. */
 const JOIN_MS = 5_000
 
 const grow: Nemesis = {
@@ -20,7 +20,7 @@ const grow: Nemesis = {
   quiet: true,
   async inject({ cluster, round }) {
     const spare = cluster.nodes.find(({ outside }) => outside)
-    if (spare === undefined) return 'there is no node left that could join'
+    if (spare === undefined) return 'there is no other node that could join'
     excuse(spare)
     spare.stage = round === 0 ? 'new' : 'replacing'
     spare.outside = false
@@ -36,7 +36,7 @@ const grow: Nemesis = {
 
 const shrink: Nemesis = {
   kind: 'member-remove',
-  says: 'a member is removed, the leader at first, some while they are paused and cannot hear of it; then it joins anew',
+  says: 'a member is removed, first the leader, sometimes while the member is paused; then it joins again',
   groups: ['members'],
   async inject(world) {
     const { cluster, random, round } = world
@@ -52,7 +52,7 @@ const shrink: Nemesis = {
     return {
       nodes: [node.name],
       details: { through: through.name, paused, answer: brief(answer) },
-      effect: async () => ((await isOutside(cluster, node)) ? 'it is no member any more' : undefined),
+      effect: async () => ((await isOutside(cluster, node)) ? 'it is not a member any more' : undefined),
       async heal() {
         if (await comeBackAnew(cluster, node)) blame()
       },
@@ -62,14 +62,14 @@ const shrink: Nemesis = {
 
 const wipe: Nemesis = {
   kind: 'wipe',
-  says: 'a node loses its disk and comes back under its name as a fresh replica, in one joint change',
+  says: 'a node loses its data and is replaced by a fresh replica under its name, in one joint change',
   groups: ['members'],
   async inject(world) {
     const { cluster } = world
     const node = oneNode(world)
-    if (node === undefined) return 'nobody runs who could lose its disk'
+    if (node === undefined) return 'no node runs'
     if (!cluster.isDispensable(node))
-      return 'too few others are at work: a wiped node that cannot be replaced is lost data'
+      return 'no majority is ready without the node, so wiping it could lose data'
     const before = await replicaIdOf(cluster, node)
     const blame = excuse(node)
     await cluster.kill(node)
@@ -95,14 +95,14 @@ const wipe: Nemesis = {
 
 const leases: Nemesis = {
   kind: 'leases',
-  says: 'leader leases switched on, or off if they are on; so they stay through the faults that follow',
+  says: 'leader leases switched on, or off if they are on; the setting stays during the next faults',
   groups: ['members'],
   quiet: true,
   async inject({ cluster, conditions }) {
     const on = !conditions.leasesMayBeOn
-    if (on && conditions.wrongClocks > 0) return 'a clock is wrong: leases are promised for good ones only'
+    if (on && conditions.wrongClocks > 0) return 'a clock is wrong: leases need correct clocks'
     const { leader } = cluster
-    if (leader === undefined) return 'nobody leads'
+    if (leader === undefined) return 'there is no leader'
     conditions.leasesMayBeOn = true
     const answer = await cluster.ask(leader, 'POST', '/v1/cluster/settings', { leases: { on } }, 2_000)
     if (isOk(answer) && !on) conditions.leasesMayBeOn = false
@@ -116,8 +116,8 @@ const leases: Nemesis = {
 }
 
 /**
- * Puts right what changes of membership have left undone: whoever is no member joins anew, whoever was to go goes.
- * Called when all else is healed; from then on nobody has an excuse.
+ * Completes changes of membership that failed: nodes that should be members join again, and nodes that should be
+ * removed are removed. It is called when all other faults are healed. After it, no node may end by itself.
  */
 export async function reconcile(cluster: LocalCluster): Promise<void> {
   for (const node of cluster.nodes) {
@@ -128,7 +128,7 @@ export async function reconcile(cluster: LocalCluster): Promise<void> {
   }
 }
 
-/** Once all is healed and put right: what the cluster takes for its members, where it should have others. */
+/** After `reconcile`: a message if the members of the cluster are not those that it should have. */
 export async function wrongMembers(cluster: LocalCluster): Promise<string | undefined> {
   const wanted = namesIn(cluster.members)
   let told: string | undefined
@@ -137,7 +137,7 @@ export async function wrongMembers(cluster: LocalCluster): Promise<string | unde
     told = names?.toSorted().join(' ')
     return told === wanted
   })
-  return isRight ? undefined : `the members are ${told ?? 'not told'}; they should be ${wanted}`
+  return isRight ? undefined : `the members are ${told ?? 'unknown'}; they should be ${wanted}`
 }
 
 const namesIn = (nodes: readonly TestedNode[]): string =>
@@ -147,8 +147,8 @@ const namesIn = (nodes: readonly TestedNode[]): string =>
     .join(' ')
 
 /**
- * Out of the configuration first, then out of the way. Where the first cannot be done now, it stays, and `reconcile`
- * tries again.
+ * Removes the node from the configuration, then kills it and wipes its data. If the first step fails, the node goes on
+ * running, and `reconcile` tries again.
  */
 async function removeMember(cluster: LocalCluster, node: TestedNode): Promise<void> {
   const isOut = await persistently(cluster, async (through) => {
@@ -162,8 +162,8 @@ async function removeMember(cluster: LocalCluster, node: TestedNode): Promise<vo
 }
 
 /**
- * A removed replica never counts again: it takes a new directory to join. Whoever has not been removed yet (false) goes
- * on, excused, until it is clear.
+ * A removed replica cannot join again, so the node joins with a new directory. Returns false if the node has not been
+ * seen as removed in time: then it goes on running, and may still end by itself.
  */
 async function comeBackAnew(cluster: LocalCluster, node: TestedNode): Promise<boolean> {
   const isOut = await persistently(cluster, () => isOutside(cluster, node))
@@ -175,7 +175,7 @@ async function comeBackAnew(cluster: LocalCluster, node: TestedNode): Promise<bo
   return isOut
 }
 
-/** undefined: nobody could tell in time. */
+/** Whether the node is a member; undefined if no node answered in time. */
 async function membership(cluster: LocalCluster, node: TestedNode): Promise<boolean | undefined> {
   let names: string[] | undefined
   await persistently(cluster, async () => {
@@ -190,7 +190,9 @@ async function isOutside(cluster: LocalCluster, node: TestedNode): Promise<boole
   return names !== undefined && !names.includes(node.name)
 }
 
-/** Tries through one running node after the other; false when the time has run out. */
+/**
+ * Calls `work` again and again, with the leader and other running nodes in turn. Returns false if the time runs out.
+ */
 async function persistently(
   cluster: LocalCluster,
   work: (node: TestedNode) => Promise<boolean>,
@@ -205,7 +207,10 @@ async function persistently(
   return false
 }
 
-/** As the leader of the highest term knows them; the word of somebody who may have been removed does not count. */
+/**
+ * The members, as the leader of the highest term knows them. `except`, which may have been removed, is not asked:
+ * another running node is asked instead.
+ */
 async function memberNames(cluster: LocalCluster, except?: TestedNode): Promise<string[] | undefined> {
   const { leader } = cluster
   const asked =

@@ -1,5 +1,5 @@
-// Networks that are cut, in every shape: black holes (bytes stop, sockets stay, nobody is told), sometimes with the
-// connections reset first.
+// Partitions of every shape: no bytes pass, sockets stay open, and no node is told; sometimes the connections are also
+// reset.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Fault, type Nemesis, oneNode, Traffic, type World } from '../nemesis.ts'
@@ -7,7 +7,7 @@ import { CLIENTS, type Link } from '../network.ts'
 import * as shapes from '../shapes.ts'
 import { repeatedly } from './processes.ts'
 
-/** Long enough for a heartbeat on every link that a leader uses. */
+/** Long enough for a heartbeat on every link between the leader and a follower. */
 const LISTEN_MS = 150
 
 type Draw = (world: World, names: readonly string[]) => shapes.Shape | string
@@ -23,7 +23,7 @@ const partition = (
   groups: ['partition'],
   ...(quiet === undefined ? {} : { quiet }),
   missing: ({ cluster }) =>
-    cluster.members.length < nodesMin ? `it takes ${nodesMin} nodes to make this shape` : undefined,
+    cluster.members.length < nodesMin ? `this shape needs ${nodesMin} nodes` : undefined,
   async inject(world) {
     const { cluster, random } = world
     const drawn = draw(
@@ -38,7 +38,7 @@ const partition = (
   },
 })
 
-/** It took effect if something passed before, and nothing since. */
+/** The fault took effect if bytes passed before it, and none since. */
 async function cutOff(
   links: readonly Link[],
   nodes: readonly string[],
@@ -55,7 +55,7 @@ async function cutOff(
     details: { ...details, links: links.length },
     effect: () =>
       used > 0 && since.bytes === 0
-        ? `${used} of ${links.length} links were in use, none has passed a byte since`
+        ? `${used} of ${links.length} links were in use; no byte passed after the cut`
         : undefined,
     heal() {
       for (const join of undo) join()
@@ -65,11 +65,12 @@ async function cutOff(
 
 const isolate: Draw = (world, names) => {
   const node = oneNode(world)
-  return node === undefined ? 'nobody runs who could be isolated' : shapes.isolated(names, node.name)
+  return node === undefined ? 'no node runs' : shapes.isolated(names, node.name)
 }
 
 /**
- * The first of a shape's names suffers most, in a bridge the least; the leader takes that part at first, others later.
+ * The names in a random order, which decides the part of each node in a shape. In round 0 the leader is the first name,
+ * or the last one without `leaderFirst`.
  */
 function cast({ cluster, random, round }: World, names: readonly string[], leaderFirst: boolean): string[] {
   const order = random.shuffled(names)
@@ -86,23 +87,23 @@ const lottery: Draw = ({ random }, names) => shapes.lottery(names, random)
 
 const oneWay: Draw = (world) => {
   const node = oneNode(world)
-  if (node === undefined) return 'nobody runs who could be cut off'
+  if (node === undefined) return 'no node runs'
   return shapes.oneWay(node.name, world.random.chance(0.5))
 }
 
 const flap: Nemesis = {
   kind: 'flap',
-  says: 'one node cut off and back in quick turns, some shorter than an election time-out',
+  says: 'one node cut off and connected again many times, sometimes for less than an election time-out',
   groups: ['partition'],
   async inject(world) {
     const { cluster, random } = world
     const node = oneNode(world)
-    if (node === undefined) return 'nobody runs who could be cut off'
+    if (node === undefined) return 'no node runs'
     const links = cluster.network.between((from, to) => from === node.name || to === node.name)
     let cuts = 0
     let leaks = 0
     const end = repeatedly(async () => {
-      // One link after the other, in an order of its own each time.
+      // The links are cut one after the other, in another random order each time.
       const undo = random.shuffled(links).map((link) => link.cut(false))
       const since = new Traffic(links)
       await sleep(random.between(50, 1_500))
@@ -114,19 +115,19 @@ const flap: Nemesis = {
     return {
       nodes: [node.name],
       holdMsMin: 2_000,
-      effect: () => (cuts > 0 && leaks === 0 ? `cut ${cuts} times, no byte passed meanwhile` : undefined),
+      effect: () =>
+        cuts > 0 && leaks === 0 ? `cut ${cuts} times, no byte passed during the cuts` : undefined,
       heal: end,
     }
   },
 }
 
 /**
- * Requests and answers hang in the network, and some arrive when it is over: later than their client has given up on
- * them.
+ * Requests and answers wait in the network. Some arrive after the fault, when their client has already given up.
  */
 const clients: Nemesis = {
   kind: 'client',
-  says: 'clients cut off from one node or several; what they had sent arrives when it is over',
+  says: 'clients cut off from one node or several; bytes sent during the cut arrive after it',
   groups: ['partition'],
   quiet: true,
   async inject({ cluster, random }) {
@@ -143,14 +144,17 @@ const clients: Nemesis = {
 }
 
 export const PARTITION_NEMESES: readonly Nemesis[] = [
-  partition('isolate', 'one node cut off from all others, the leader at first', isolate),
-  partition('halves', 'a minority cut off from a majority, with the leader at first', halves, {
+  partition('isolate', 'one node cut off from all others, first the leader', isolate),
+  partition('halves', 'a minority cut off from a majority, the first time with the leader', halves, {
     nodesMin: 3,
   }),
-  partition('ring', 'everyone sees a majority, no two the same', ring, { nodesMin: 4, quiet: true }),
-  partition('bridge', 'two halves and one node that sees both', bridge, { nodesMin: 3, quiet: true }),
-  partition('one-way', 'one node that hears nobody, or that nobody hears', oneWay),
-  partition('lottery', 'each link in each direction cut with a chance of its own', lottery, { nodesMin: 3 }),
+  partition('ring', 'each node reaches a majority, no two nodes the same one', ring, {
+    nodesMin: 4,
+    quiet: true,
+  }),
+  partition('bridge', 'two halves, and one node that reaches both', bridge, { nodesMin: 3, quiet: true }),
+  partition('one-way', 'one node that cannot receive from the others, or cannot send to them', oneWay),
+  partition('lottery', 'each direction of each link cut by chance', lottery, { nodesMin: 3 }),
   flap,
   clients,
 ]

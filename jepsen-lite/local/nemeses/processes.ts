@@ -1,5 +1,5 @@
-// Processes that die, are stopped by a signal, or come and go: kill -9 and SIGSTOP of one node, a majority, all;
-// restart storms; orderly restarts; and leadership that is handed on again and again.
+// Faults of processes: kill -9 and SIGSTOP of one node, a majority, all; restart storms; orderly restarts; and repeated
+// transfers of leadership.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exists } from '../../../src/local/processes.ts'
@@ -19,7 +19,7 @@ const killing = (kind: string, says: string, choose: Choose): Nemesis => ({
   groups: ['kill'],
   async inject(world) {
     const targets = choose(world).filter(({ process }) => process.pid !== undefined)
-    if (targets.length === 0) return 'nobody runs who could be killed'
+    if (targets.length === 0) return 'no node runs'
     return killed(world, targets)
   },
 })
@@ -45,10 +45,10 @@ const pausing = (kind: string, says: string, choose: Choose): Nemesis => ({
   async inject(world) {
     const { cluster } = world
     const targets = choose(world).filter(({ process }) => process.pid !== undefined && !process.paused)
-    if (targets.length === 0) return 'nobody runs who could be paused'
+    if (targets.length === 0) return 'no node runs that is not paused'
     const pids = targets.map(({ process }) => process.pid)
     for (const node of targets) cluster.pause(node)
-    // The signal takes a moment; later another fault may kill whom this one has stopped.
+    // The signal takes a moment. The effect is checked now, because another fault may kill these nodes later.
     await sleep(SIGNAL_MS)
     const stopped = targets.every(({ process }) => process.paused)
     return {
@@ -62,16 +62,16 @@ const pausing = (kind: string, says: string, choose: Choose): Nemesis => ({
   },
 })
 
-/** Shorter and longer than heartbeats and election time-outs, again and again. */
+/** Repeated pauses, shorter and longer than heartbeats and election time-outs. */
 const pauseFlap: Nemesis = {
   kind: 'pause-flap',
-  says: 'SIGSTOP and SIGCONT of one node in turns, from shorter than a heartbeat to longer than an election',
+  says: 'repeated SIGSTOP and SIGCONT of one node, from less than a heartbeat to more than an election time-out',
   groups: ['pause'],
   missing: () => (process.platform === 'win32' ? 'Windows cannot stop a process by a signal' : undefined),
   async inject(world) {
     const { cluster, random } = world
     const node = oneNode(world)
-    if (node === undefined) return 'nobody runs who could be paused'
+    if (node === undefined) return 'no node runs'
     let stopped = 0
     const end = repeatedly(async () => {
       if (node.process.pid === undefined) return sleep(100)
@@ -89,15 +89,15 @@ const pauseFlap: Nemesis = {
   },
 }
 
-/** Killed again before it has come up properly, perhaps in the middle of its recovery. */
+/** A node is killed again before it is ready, perhaps during its recovery. */
 const storm: Nemesis = {
   kind: 'storm',
-  says: 'a restart storm: kill -9 and start of one or two nodes in quick turns, also while they start',
+  says: 'a restart storm: repeated kill -9 and start of one or two nodes, also while they start',
   groups: ['kill'],
   async inject(world) {
     const { cluster, random } = world
     const first = oneNode(world)
-    if (first === undefined) return 'nobody runs who could be killed'
+    if (first === undefined) return 'no node runs'
     const second = random.pick(cluster.members)
     const targets = [...new Set([first, second])]
     let deaths = 0
@@ -131,7 +131,7 @@ const restart: Nemesis = {
     const { cluster } = world
     const node = oneNode(world)
     const pid = node?.process.pid
-    if (node === undefined || pid === undefined) return 'nobody runs who could be restarted'
+    if (node === undefined || pid === undefined) return 'no node runs'
     const stopped = cluster.stop(node)
     return {
       nodes: [node.name],
@@ -147,11 +147,11 @@ const restart: Nemesis = {
 
 const transfer: Nemesis = {
   kind: 'transfer',
-  says: 'leadership handed to random members, again and again',
+  says: 'leadership transferred to random members many times',
   groups: ['members'],
   async inject(world) {
     const { cluster, random } = world
-    if (cluster.leader === undefined) return 'nobody leads'
+    if (cluster.leader === undefined) return 'there is no leader'
     let handed = 0
     const end = repeatedly(async () => {
       const [asked, to] = [random.pick(cluster.members), random.pick(cluster.members)]
@@ -163,13 +163,13 @@ const transfer: Nemesis = {
     })
     return {
       nodes: [],
-      effect: () => (handed > 0 ? `handed over ${handed} times` : undefined),
+      effect: () => (handed > 0 ? `transferred ${handed} times` : undefined),
       heal: end,
     }
   },
 }
 
-/** Runs `work` again and again in the background; the function returned ends that after the turn under way. */
+/** Repeats `work` in the background; the returned function ends that after the current call. */
 export function repeatedly(work: () => Promise<unknown>): () => Promise<void> {
   let over = false
   const loop = (async () => {
@@ -182,12 +182,12 @@ export function repeatedly(work: () => Promise<unknown>): () => Promise<void> {
 }
 
 export const PROCESS_NEMESES: readonly Nemesis[] = [
-  killing('kill-one', 'kill -9 of one node, the leader at first', one),
+  killing('kill-one', 'kill -9 of one node, first the leader', one),
   killing('kill-majority', 'kill -9 of a majority at once', majority),
   killing('kill-all', 'kill -9 of every node at once', all),
   storm,
   restart,
-  pausing('pause-one', 'SIGSTOP of one node, the leader at first', one),
+  pausing('pause-one', 'SIGSTOP of one node, first the leader', one),
   pausing('pause-majority', 'SIGSTOP of a majority', majority),
   pausing('pause-all', 'SIGSTOP of every node', all),
   pauseFlap,

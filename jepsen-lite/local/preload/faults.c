@@ -1,10 +1,12 @@
-// A disk that fails and a clock that is wrong, for one process: preloaded (LD_PRELOAD) into a node, it stands between the program and the C
-// library. What it does is read from a small shared file before every call, so that a run can change it at any moment; what it has done is
-// counted there too. preload.ts writes and reads that file; the order of the slots is the seam between the two.
+// A failing disk and a wrong clock for one process. The library is preloaded (LD_PRELOAD) into a node, and is called
+// instead of the C library. Before every call it reads a small shared file, so a run can change the faults at any time.
+// It counts in the same file how often they took effect. preload.ts writes and reads this file; both must use the same
+// order of slots.
 //
-// It reaches what goes through the C library's symbols, which is all that Node and LevelDB do: fdatasync and fsync; fwrite_unlocked (LevelDB's
-// files), write, writev, pwrite (Node's); clock_gettime, gettimeofday, and the time-outs of epoll and of condition variables, which have to be
-// as wrong as the clocks, since a timer looks at both.
+// The library replaces symbols of the C library: fdatasync and fsync; fwrite_unlocked (for the files of LevelDB),
+// write, writev, pwrite (for those of Node); clock_gettime and gettimeofday; and the time-outs of epoll and of condition
+// variables. These time-outs must be as wrong as the clocks, because a timer depends on both. Node and LevelDB make all
+// these calls through the symbols of the C library.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -26,19 +28,19 @@
 #define SYNC_DELAY_US 0
 #define SYNC_ERRNO 1
 #define WRITE_ERRNO 2
-#define CLOCK_RATE_PPM 3   // 1000000: right; 0: as well
+#define CLOCK_RATE_PPM 3   // 1000000 and 0: the correct speed
 #define CLOCK_JUMP_US 4    // sum of all jumps so far
-#define WALL_OFFSET_US 5   // on top, for the wall clock alone; may be negative
-// Counted here.
+#define WALL_OFFSET_US 5   // additional error of the wall clock alone; may be negative
+// Counted by this library.
 #define SYNCS_DELAYED 8
 #define SYNCS_FAILED 9
 #define WRITES_REFUSED 10
-#define CLOCK_READS 11     // that were answered wrong
+#define CLOCK_READS 11     // reads that returned a wrong time
 #define SLOTS 16
 
 static volatile int64_t *slots;
 
-// By how much every clock of this process is ahead, and when that was last worked out.
+// The time by which every clock of this process is ahead, and when it was last computed.
 static pthread_spinlock_t clock_lock;
 static int64_t ahead_ns, jumped_us, last_ns;
 
@@ -55,7 +57,7 @@ __attribute__((constructor)) static void begin(void) {
   close(fd);
   if (mapped == MAP_FAILED) return;
   slots = mapped;
-  jumped_us = slots[CLOCK_JUMP_US]; // A process that starts after a jump knows nothing of it.
+  jumped_us = slots[CLOCK_JUMP_US]; // Jumps before the start do not affect this process.
 }
 
 static int64_t slot(int at) { return slots == NULL ? 0 : slots[at]; }
@@ -86,7 +88,7 @@ static int sync_with(const char *name, int fd) {
 int fdatasync(int fd) { return sync_with("fdatasync", fd); }
 int fsync(int fd) { return sync_with("fsync", fd); }
 
-// The disk that is full is the one with the node's data (QUORATE_FAULTS_DIR): not its log, not a cache of compiled code.
+// Only the directory with the node's data (QUORATE_FAULTS_DIR) is full, not its log and not a cache of compiled code.
 static int is_data(int fd) {
   const char *dir = getenv("QUORATE_FAULTS_DIR");
   char link[64], path[4096];
@@ -153,7 +155,8 @@ static int64_t rate_ppm(void) {
   return rate == 0 ? 1000000 : rate;
 }
 
-// By how much this process is ahead at the right time `now`. Time that it tells never falls, as long as the rate is positive and jumps go forward.
+// The time by which this process is ahead at the correct time `now`. The time that it shows never falls, since rates
+// are positive and jumps go forward.
 static int64_t ahead_at(int64_t now) {
   if (last_ns != 0 && now > last_ns) ahead_ns += (now - last_ns) / 1000 * (rate_ppm() - 1000000) / 1000;
   if (now > last_ns) last_ns = now;
@@ -184,7 +187,7 @@ int clock_gettime(clockid_t clock, struct timespec *at) {
   int64_t told;
   switch (clock) {
   case CLOCK_MONOTONIC:
-  case CLOCK_MONOTONIC_COARSE: // One and the same here: a coarse one that lags would fall back where the rate is below 1.
+  case CLOCK_MONOTONIC_COARSE: // The same clock here: a coarse clock lags, so its time could fall at a rate below 1.
     ahead(&told);
     *at = timespec_of(told);
     return 0;
@@ -209,7 +212,7 @@ int gettimeofday(struct timeval *restrict at, void *restrict zone) {
   return 0;
 }
 
-// A wait of so many milliseconds of a wrong clock, in right ones.
+// Converts a time-out in milliseconds of the wrong clock to milliseconds of the correct clock.
 static int wait_ms(int timeout) {
   if (timeout <= 0) return timeout;
   int64_t real = timeout * 1000000LL / rate_ppm();
@@ -228,7 +231,8 @@ int epoll_pwait(int epoll, struct epoll_event *events, int max, int timeout, con
   return real(epoll, events, max, wait_ms(timeout), mask);
 }
 
-// Deadlines are points of a clock of ours; the kernel knows only right ones. The wall clock counts from 1970, the other from the last boot.
+// A deadline is a time of a wrong clock; the kernel needs the time of the correct one. The wall clock counts from 1970,
+// the monotonic clock from the last boot, so a large number of seconds is a time of the wall clock.
 int pthread_cond_timedwait(pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex,
                            const struct timespec *restrict deadline) {
   static int (*real)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);

@@ -1,26 +1,26 @@
-// Builds the library of faults.c with the machine's C compiler, and speaks with it through one small file for each
-// node: what stands in its slots the node feels from its next system call on.
+// Builds the library faults.c with the C compiler of the machine, and controls it through one small file for each node:
+// a change of its slots takes effect at the next system call of the node.
 
 import { spawnSync } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** What one node is to suffer. What is not named stays as it is; 0 ends it. */
+/** Changes the faults of one node. A field that is absent stays as it is; false, 0 or a rate of 1 ends the fault. */
 export interface PreloadFaults {
   readonly syncDelayMs?: number
   /** Every fdatasync and fsync fails with EIO. */
   readonly syncFails?: boolean
-  /** Every write to a file of its data fails with ENOSPC. */
+  /** Every write to a file of the node's data fails with ENOSPC. */
   readonly diskFull?: boolean
-  /** Speed of all clocks; 1 is right. */
+  /** Speed of all clocks; 1 is the correct speed. */
   readonly clockRate?: number
-  /** All clocks go forward by so much, now. */
+  /** All clocks jump forward by this time, once. */
   readonly clockJumpMs?: number
-  /** By how much the wall clock alone is wrong. */
+  /** The error of the wall clock alone. */
   readonly wallOffsetMs?: number
 }
 
-/** What has happened to it since the run began. */
+/** How often faults took effect since the run began. */
 export interface PreloadHits {
   readonly syncsDelayed: number
   readonly syncsFailed: number
@@ -51,7 +51,7 @@ export class Preload {
   readonly #dir: string
   readonly #files = new Map<string, number>()
 
-  /** The object says why when it cannot be had here. */
+  /** Returns the reason in `missing` if the library is not possible here. */
   static build(dir: string): Preload | { readonly missing: string } {
     if (process.platform !== 'linux')
       return { missing: `a library can be preloaded on Linux only, not on ${process.platform}` }
@@ -65,7 +65,7 @@ export class Preload {
     if (built.status !== 0)
       return { missing: `cc cannot compile faults.c: ${built.stderr.trim().split('\n')[0]}` }
     const preload = new Preload(library, dir)
-    return preload.#works() ? preload : { missing: 'this Node.js does not take preloaded libraries' }
+    return preload.#works() ? preload : { missing: 'this Node.js does not work with preloaded libraries' }
   }
 
   private constructor(library: string, dir: string) {
@@ -74,8 +74,8 @@ export class Preload {
   }
 
   /**
-   * What the process of a node has to be started with. `dataDir`: absolute; what is below it is on the disk that can be
-   * full.
+   * The environment with which the process of a node must be started. `dataDir`: absolute; `diskFull` affects the files
+   * below it.
    */
   env(node: string, dataDir: string): NodeJS.ProcessEnv {
     this.#fileOf(node)
@@ -107,7 +107,7 @@ export class Preload {
     this.#files.clear()
   }
 
-  /** A process of this very Node.js with a wrong clock has to notice that, and come to its end. */
+  /** Whether a process of this Node.js shows the wrong clock that it is given, and ends normally. */
   #works(): boolean {
     this.set('probe', { wallOffsetMs: -1_000_000_000_000 })
     const script = 'process.stdout.write(String(Date.now()))'

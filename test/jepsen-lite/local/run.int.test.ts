@@ -87,5 +87,5 @@ test('an interrupted run leaves no process behind, paused ones neither, and writ
   const pids = notes.find(({ what }) => what === 'inject')?.pids
   expect(pids).toHaveLength(1)
   for (const pid of pids as number[]) expect(() => process.kill(pid, 0)).toThrow('ESRCH')
-  expect(readFileSync(join(out, 'results.json'), 'utf8')).toContain('it was interrupted')
+  expect(readFileSync(join(out, 'results.json'), 'utf8')).toContain('the run was interrupted')
 })
