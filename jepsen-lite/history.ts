@@ -1,27 +1,28 @@
-// A recorded history: what clients asked, when, and what they were told. Written by the simulator and by the runner of
-// real processes, read by the checkers and by the report.
+// A recorded history: the requests of clients, their times, and their answers. It is written by the simulator, by runs
+// of real processes and by the study, and read by the checker and by the report.
 //
-// On disk it is JSONL. The first line is a header; then one event a line, **in the order in which they happened**: the
-// recorder is one process and writes an event at its instant. So an operation that ended on an earlier line than
-// another began did end before it, even at an equal `time`. Times are milliseconds of one monotonic clock of the
-// recorder (fractions allowed) and never fall.
+// On disk it is JSONL. The first line is a header. Then each line is one event, **in the order in which they
+// happened**: the recorder is one process and writes each event at once. So if one operation ended on an earlier line
+// than another began, it did end before it, even at an equal `time`. Times are milliseconds of one monotonic clock of
+// the recorder (fractions are allowed) and never go back.
 //
-// How an operation ends is the heart of it (docs/reference/errors.md):
+// An operation ends in one of three ways (docs/reference/errors.md):
 //
-//   ok        the store answered. A condition that did not hold is `ok` too, with `applied: false`: the store looked, and said so.
-//   fail      certainly never applied, and nothing was learned from it (not leader, overloaded, a read that ran into its deadline).
-//   unknown   may have been applied, or may be at any later time. An operation without an end is unknown as well. When in doubt: unknown.
+//   ok        the store answered. A condition that did not hold is also `ok`, with `applied: false`: it is an answer.
+//   fail      certainly never applied, and without data (not leader, overloaded, a read that was not answered in time).
+//   unknown   may have been applied, or may be applied later. An operation without an end is also unknown, and in doubt
+//             an operation is unknown.
 //
-// A client has one operation open at a time. After `unknown` it may go on under the same id: no checker infers from a
-// client's id that the earlier operation is over.
+// A client has one operation open at a time. After `unknown` it may continue under the same id: no checker assumes that
+// the earlier operation of this client is over.
 //
-// docs/reference/jepsen-lite.md describes the format for who writes or reads such files; `shapes.ts` refuses what does
-// not keep to it.
+// docs/reference/jepsen-lite.md describes the format for people who write or read such files. `shapes.ts` refuses files
+// that do not follow it.
 
 import { faultOfEvent, isEvent } from './shapes.ts'
 
 export const HISTORY_VERSION = 1
-/** Of an empty store. */
+/** The revision of an empty store. */
 export const FIRST_REVISION = 1
 
 export type HistoryEvent = HistoryHeader | Invoke | Ok | Fail | Unknown | Note | Final
@@ -29,45 +30,47 @@ export type HistoryEvent = HistoryHeader | Invoke | Ok | Fail | Unknown | Note |
 export interface HistoryHeader {
   readonly type: 'history'
   readonly version: typeof HISTORY_VERSION
-  /** What the clients did: 'register', 'kv', 'append', 'cas', 'lock', … */
+  /** The name of what the clients did: 'register', 'kv', 'append', 'cas', 'lock', … */
   readonly workload: string
   /**
-   * The checker's model (`jepsen-lite check --model`). Absent: values and revisions if any result carries revisions,
-   * else values.
+   * The checker's model (`jepsen-lite check --model`). Absent: values and revisions if any result has a revision, else
+   * values.
    */
   readonly model?: string
-  /** What every key holds at the beginning. Absent or null: there are no keys. */
+  /** The value of every key at the beginning. Absent or null: there are no keys. */
   readonly initial?: string | null
-  /** How much faster or slower than true the clocks of nodes may run, as a fraction (0.01: one percent). Absent: 0. */
+  /**
+   * How much faster or slower than real time the clocks of nodes may run, a fraction (0.01: one per cent). Absent: 0.
+   */
   readonly clockDriftMax?: number
   /**
-   * The history begins with an empty store, at revision 1, and holds every change that anybody asked for. Then every
-   * revision must be accounted for by a change in it. Absent: false.
+   * The history begins with an empty store, at revision 1, and contains every change that any client requested. So
+   * every revision must belong to a change in it. Absent: false.
    */
   readonly complete?: boolean
   /**
-   * The store may have forgotten an idempotency token before it saw it again, since its limits were that low: then
-   * attempts under one token are operations of their own, and one that was answered as a repeat is of unknown outcome.
-   * Absent: false.
+   * The store may have forgotten an idempotency token before it saw it again, because its limits were very low. Then
+   * attempts under one token are separate operations, and an attempt that was answered as a repeat has an unknown
+   * outcome. Absent: false.
    */
   readonly forgetsTokens?: boolean
   readonly seed?: number
-  /** What to type to get this history, or one like it, again. */
+  /** The command that records this history, or a similar one, again. */
   readonly command: string
   /** Names of the nodes, in the order in which a report shows them. */
   readonly nodes?: readonly string[]
-  /** Anything else that a reader wants to know: versions, time-outs, the swarm's choices. */
+  /** Other facts for a reader: versions, time-outs, the choices of the simulator. */
   readonly [detail: string]: unknown
 }
 
-/** A client sends an operation. */
+/** A client begins an operation. */
 export interface Invoke {
   readonly type: 'invoke'
   /** Unique in the history. */
   readonly id: number
   readonly client: string | number
   readonly time: number
-  /** The node that was asked. */
+  /** The node to which the operation is sent. */
   readonly node: string
   readonly op: Operation
 }
@@ -83,7 +86,7 @@ export interface Fail {
   readonly type: 'fail'
   readonly id: number
   readonly time: number
-  /** A code of docs/reference/errors.md where there is one. */
+  /** A code of docs/reference/errors.md, if there is one. */
   readonly why: string
 }
 
@@ -95,13 +98,14 @@ export interface Unknown {
 }
 
 /**
- * Something that no client did. The report draws what it knows of `what`; anything else it lists:
+ * An event that is not an operation of a client. The report draws these values of `what`, except `phase`, and lists all
+ * notes:
  *
- *   inject, heal            a fault begins and ends: `fault` (its kind), `id` (pairs the two), `nodes`, and how it was set
- *   kill, start, pause, resume, wipe      of `node`
+ *   inject, heal            a fault begins and ends: `fault` (kind), `id` (the same in both), `nodes`, parameters
+ *   kill, start, pause, resume, wipe, ended      of the process or the data of `node`
  *   role                    `node` is now `role` ('leader', 'follower', 'candidate', 'learner', …) in `term`
- *   phase                   `phase`: 'faults', 'heal', 'end'
- *   violation               `invariant`, `message`
+ *   phase                   `phase` begins: of a run 'calm', 'faults', 'heal', 'end'
+ *   violation               a rule inside the store was broken: `message`
  */
 export interface Note {
   readonly type: 'note'
@@ -112,8 +116,8 @@ export interface Note {
 }
 
 /**
- * All that one node holds after the faults are over and it has applied everything committed. One per node, all at one
- * revision.
+ * All rows of one node, after the faults are over and the node has applied everything that is committed. There is one
+ * such event for each node, all at one revision.
  */
 export interface Final {
   readonly type: 'final'
@@ -131,37 +135,37 @@ export interface Row {
   readonly version?: number
 }
 
-/** A row of a list; without its value where only keys were asked for. */
+/** A row of a list; without its value if only keys were requested. */
 export type ListedRow = Omit<Row, 'value'> & { readonly value?: string }
 
 export type Consistency = 'linearizable' | 'lease' | 'stale'
 
-/** Keys and values are text in a history; a workload makes the values that it writes unique where it can. */
+/** Keys and values are texts in a history. A workload writes unique values if it can. */
 export type Operation =
   | ({ readonly f: 'get'; readonly key: string } & ReadOptions)
-  /** Unconditional, or made only if the key's mod revision is `ifRevision`, or only if the key is absent. */
+  /** Without a condition, or only if the key's mod revision is `ifRevision`, or only if the key is absent. */
   | ({ readonly f: 'put'; readonly key: string; readonly value: string } & Conditions & Once)
   | ({ readonly f: 'del'; readonly key: string } & Conditions & Once)
   /**
-   * Compare and set by value; null is the absent key. Over HTTP: a read, then a put under the condition of what was
-   * read.
+   * Compare and set by value; null is the absent key. Over HTTP: a read, then a put under the condition that the key
+   * has not changed since.
    */
   | ({ readonly f: 'cas'; readonly key: string; readonly from: string | null; readonly to: string } & Once)
   /**
-   * Puts `value` behind what the key holds; an absent key holds ''. Over HTTP: a read, then a conditional put, until
-   * one is made.
+   * Adds `value` at the end of the key's value; an absent key has ''. Over HTTP: a read, then a put with a condition,
+   * repeated until a put succeeds.
    */
   | ({ readonly f: 'append'; readonly key: string; readonly value: string } & Once)
   | Range
   /**
-   * Takes the lock `key`: a put of `owner` if the key is absent. The fencing token is the revision that it is given.
+   * Acquires the lock `key`: a put of `owner` if the key is absent. The fencing token is the revision of this put.
    */
   | ({ readonly f: 'acquire'; readonly key: string; readonly owner: string } & Once)
-  /** Gives the lock back: a delete if the key's mod revision is the fencing `token`. */
+  /** Releases the lock: a delete if the key's mod revision is the fencing `token`. */
   | ({ readonly f: 'release'; readonly key: string; readonly owner: string; readonly token: number } & Once)
 
 /**
- * Keys in their order (that of their bytes in UTF-8), all at one revision: those that begin with `prefix`, or from
+ * A list of keys in the order of their bytes in UTF-8, all at one revision: the keys that begin with `prefix`, or from
  * `start` to `end`, or all.
  */
 export type Range = {
@@ -171,22 +175,22 @@ export type Range = {
   readonly start?: string
   /** Exclusive. */
   readonly end?: string
-  /** Only what comes behind this key, in the order asked for. */
+  /** Only keys after this one, in the requested order. */
   readonly after?: string
-  /** Rows at most. */
+  /** The maximum number of rows. */
   readonly limit?: number
   /** Absent: asc. */
   readonly order?: 'asc' | 'desc'
   /** Without values. */
   readonly keysOnly?: true
   /**
-   * With the number of all keys in the range, whatever `after` and `limit` say; `countOnly`: with that, and no rows.
+   * With the number of all keys in the range, independent of `after` and `limit`. `countOnly`: this number without
+   * rows.
    */
   readonly count?: true
   readonly countOnly?: true
   /**
-   * All of it in one answer, whatever its size, row by row: the answer has no `more`, and `count` is the number of rows
-   * that were sent.
+   * All rows in one answer of any size. The answer has no `more`, and `count` is the number of rows that were sent.
    */
   readonly stream?: true
 } & ReadOptions
@@ -209,18 +213,17 @@ export interface Once {
 }
 
 /**
- * What the store answered: which fields there are depends on the operation, and a recorder leaves out what it was not
- * told.
+ * The answer of the store. Its fields depend on the operation. A recorder leaves out fields that it does not know.
  */
 export interface Result {
   /**
-   * get: the value; null: no such key. cas with `applied: false`: what it found, if it says. append: the whole value
-   * afterwards, if known.
+   * get: the value; null: no such key. cas with `applied: false`: the value that it found, if known. append: the whole
+   * value afterwards, if known.
    */
   readonly value?: string | null
-  /** get of a key that exists, and every change of a key that stands: its mod revision. acquire: the fencing token. */
+  /** get of a key that exists, put, cas, append: the key's mod revision. acquire: the fencing token. */
   readonly modRevision?: number
-  /** get of a key that exists, and every change of a key that stands: its version. */
+  /** get of a key that exists, put, cas, append, acquire: the key's version. */
   readonly version?: number
   /**
    * The revision of the store that the answer reflects (`Kv-Revision`). For a change that was made: the revision that
@@ -228,28 +231,28 @@ export interface Result {
    */
   readonly revision?: number
   /**
-   * A change under a condition, cas, acquire, release: false says that the condition did not hold and nothing was
+   * A change with a condition, cas, acquire, release: false means that the condition did not hold and nothing was
    * changed. Absent: true.
    */
   readonly applied?: boolean
-  /** With `applied: false`: the key's mod revision as it was, null when there was no such key. */
+  /** With `applied: false`: the key's mod revision; null if there is no such key. */
   readonly current?: number | null
-  /** del: how many keys there were to delete. */
+  /** del, release: the number of keys that were deleted. */
   readonly deleted?: 0 | 1
-  /** range: as they were answered. */
+  /** range: the rows, in the order of the answer. */
   readonly rows?: readonly ListedRow[]
-  /** range: there are keys behind the last row. Absent: there are none, unless there are as many rows as `limit`. */
+  /** range: there are keys after the last row. Absent: there are none, unless there are as many rows as `limit`. */
   readonly more?: boolean
-  /** range, with `more`: what to go on `after`. */
+  /** range, with `more`: the `after` of the next page. */
   readonly next?: string
-  /** range: see there. */
+  /** range: see `count` of Range. */
   readonly count?: number
-  /** Reads: what was served, and for stale ones the bound on their age that the answer claims. */
+  /** Reads: the level at which they were served, and for stale reads the bound on their age that the answer claims. */
   readonly served?: Consistency
   readonly stalenessMs?: number
-  /** The store says that it had applied this request before; false: it says that it had not. */
+  /** true: the store says that it had applied this request before; false: it says that it had not. */
   readonly replayed?: boolean
-  /** Who answered, when it was not the node that was asked. */
+  /** The node that answered, if it is another node than the one in the invocation. */
   readonly node?: string
 }
 
@@ -259,7 +262,7 @@ export interface Result {
 export const formatEvent = (event: HistoryEvent): string => JSON.stringify(event)
 
 /**
- * Numbers the operations and stamps the times. Where the events go is `write`'s business: a file, a list, a trace hash.
+ * Numbers the operations and adds the times. `write` decides where the events go: to a file, a list, a trace hash.
  */
 export class Recorder {
   readonly #now: () => number
@@ -276,7 +279,7 @@ export class Recorder {
     write({ ...header, type: 'history', version: HISTORY_VERSION })
   }
 
-  /** The id with which the operation ends. */
+  /** Returns the id, with which the operation must be ended. */
   invoke(client: string | number, node: string, op: Operation): number {
     this.#lastId += 1
     this.#write({ type: 'invoke', id: this.#lastId, client, time: this.#now(), node, op })
@@ -307,7 +310,7 @@ export class Recorder {
 // ---------------------------------------------------------------------------------------------------------------------
 // Reading
 
-/** A file that is no history, or contradicts itself: nothing can be said about the store from it. */
+/** The file is not a history, or it contradicts itself. So it says nothing about the store. */
 export class HistoryError extends Error {
   override readonly name = 'HistoryError'
 }
@@ -319,7 +322,7 @@ export interface History {
   readonly finals: readonly PlacedFinal[]
 }
 
-/** With its position among the events. */
+/** A final event with its position among the events. */
 export type PlacedFinal = Final & { readonly position: number }
 
 /** An operation from its invocation to its end. */
@@ -329,11 +332,12 @@ export interface Call {
   readonly node: string
   readonly op: Operation
   readonly startMs: number
-  /** undefined: it never ended; treat as unknown. */
+  /** undefined: it never ended, so its outcome is unknown. */
   readonly endMs: number | undefined
   /**
-   * Positions among the events: one call precedes another if its `end` is below the other's `start`. Infinity: it never
-   * ended. For a call whose outcome is unknown the `end` is only when the client gave up; its effect may come later.
+   * Positions among the events: one call is before another if its `end` is below the other's `start`. Infinity: it
+   * never ended. If the outcome is unknown, `end` is only the time at which the client gave up; the effect may come
+   * later.
    */
   readonly start: number
   readonly end: number
@@ -347,7 +351,7 @@ export type Outcome =
 
 const NEVER_ENDED: Outcome = { kind: 'unknown', why: 'it was still open when the recording ended' }
 
-/** Pairs the events; throws HistoryError where they contradict each other. */
+/** Combines each invocation with its end. Throws HistoryError if events contradict each other. */
 export function historyOf(events: Iterable<HistoryEvent>): History {
   let header: HistoryHeader | undefined
   const open = new Map<number, Omit<Call, 'endMs' | 'end' | 'outcome'>>()
@@ -362,14 +366,12 @@ export function historyOf(events: Iterable<HistoryEvent>): History {
     if (event.type === 'history') {
       if (header !== undefined) throw new HistoryError('a second header')
       if (event.complete === true && typeof event.initial === 'string')
-        throw new HistoryError(
-          'a complete history begins with an empty store: its keys hold nothing initially',
-        )
+        throw new HistoryError('a complete history begins with an empty store, so it has no initial value')
       header = event
       continue
     }
     if (header === undefined) throw new HistoryError('the header is missing')
-    if (!(event.time >= timeMs)) throw new HistoryError(`event ${position}: time falls to ${event.time}`)
+    if (!(event.time >= timeMs)) throw new HistoryError(`event ${position}: time goes back to ${event.time}`)
     timeMs = event.time
     switch (event.type) {
       case 'invoke': {
@@ -408,7 +410,7 @@ export function historyOf(events: Iterable<HistoryEvent>): History {
   return { header, calls, notes, finals }
 }
 
-/** Reads JSONL. A last line that a crash cut short is an error too: whoever records a crash writes to another file. */
+/** Reads JSONL. An incomplete last line, for example after a crash, is also an error. */
 export function parseHistory(text: string): History {
   return historyOf(eventsOf(text))
 }
@@ -422,7 +424,7 @@ function* eventsOf(text: string): Generator<HistoryEvent> {
     try {
       event = JSON.parse(line)
     } catch {
-      throw new HistoryError(`line ${number} is no JSON`)
+      throw new HistoryError(`line ${number} is not JSON`)
     }
     if (!isEvent(event))
       throw new HistoryError(`line ${number}: ${faultOfEvent(event)}: ${line.slice(0, 200)}`)

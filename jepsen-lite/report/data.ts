@@ -1,11 +1,11 @@
-// What the page's script draws: the history, paired with the checker's order, in numbers instead of names.
+// The data that the script of the page draws: the history and the checker's order, with numbers instead of names.
 
 import type { Linearizability, Verdict } from '../checker/index.ts'
 import type { Call, History } from '../history.ts'
 import { bandsOf, lanesOf } from './nodes.ts'
 import { answerOf, wordsOf } from './words.ts'
 
-/** Clients, nodes and keys are places in the lists of their names. */
+/** Clients, nodes and keys are indexes in the lists of their names. */
 export interface PageData {
   readonly startMs: number
   readonly endMs: number
@@ -14,13 +14,14 @@ export interface PageData {
   readonly keys: readonly string[]
   /** In the order of their starts. */
   readonly calls: readonly PageCall[]
-  /** Key by key, and of each key in the order that explains it. */
+  /** Sorted by key; the points of each key in the order that explains it. */
   readonly points: readonly PagePoint[]
   /**
-   * What fits nowhere: for each key that cannot be explained the first operation; -1 is what a node held at the end.
+   * For each key that has no explanation: the first operation that fits nowhere. `call` -1: the final content of a
+   * node.
    */
   readonly misfits: readonly { readonly call: number; readonly key: number; readonly timeMs: number }[]
-  /** When a rule was seen broken by whoever looked inside. */
+  /** When the simulator saw that a rule inside the store was broken. */
   readonly brokenMs: readonly number[]
   readonly spans: readonly Span[]
   readonly marks: readonly Mark[]
@@ -31,7 +32,7 @@ export interface PageCall {
   readonly id: number
   readonly client: number
   readonly node: string
-  /** -1: every key that begins with `prefix`. */
+  /** -1: a range; of the keys that begin with `prefix`, or of any keys if that is ''. */
   readonly key: number
   readonly prefix: string
   readonly writes: boolean
@@ -44,11 +45,11 @@ export interface PageCall {
 }
 
 export interface PagePoint {
-  /** -1: what a node held at the end. */
+  /** -1: the final content of a node. */
   readonly call: number
   readonly key: number
   readonly timeMs: number
-  /** Of the key, from here on. */
+  /** The state of the key from this time on. */
   readonly state: string
 }
 
@@ -57,7 +58,7 @@ export interface Span {
   /** A role, or 'down', 'paused', 'starting'. */
   readonly state: string
   readonly term: number | null
-  /** Whom it takes for the leader; '' when it knows none. */
+  /** The leader that this node knows; '' if it knows none. */
   readonly leader: string
   readonly fromMs: number
   readonly toMs: number
@@ -75,7 +76,7 @@ export interface Band {
   readonly nodes: readonly number[]
   readonly fromMs: number
   readonly toMs: number
-  /** What showed that it took effect; null: nothing did. */
+  /** What showed that it took effect; null if nothing did. */
   readonly effect: string | null
   readonly details: string
 }
@@ -107,14 +108,14 @@ type Places = ReadonlyMap<string, number>
 
 const NATURALLY = new Intl.Collator('en', { numeric: true }).compare
 
-/** Each name once, and its place. */
+/** Each name once, with its index. */
 const namesOf = (names: readonly string[]): Places =>
   new Map([...new Set(names)].sort(NATURALLY).map((name, place) => [name, place]))
 
 function nodesOf({ header, notes, calls, finals }: History): string[] {
   const seen = [...notes, ...finals, ...calls].flatMap(({ node }) => node ?? []).sort(NATURALLY)
   const named = Array.isArray(header.nodes) ? header.nodes : []
-  // Those that are only asked, and by another name than their own, get no lane.
+  // A node that only operations name gets no lane: it may have another name there.
   const told = new Set([...notes, ...finals].map(({ node }) => node))
   return [...new Set([...named, ...seen])].filter((name) => named.includes(name) || told.has(name))
 }

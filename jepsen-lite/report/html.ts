@@ -1,6 +1,6 @@
-// Text that comes from data, made safe to stand in a page: keys and values are anybody's.
+// Makes text from data safe for a page: keys and values may be any text.
 
-/** As the text of an element, or as an attribute within double quotes. */
+/** For the text of an element, or for an attribute in double quotes. */
 export function escapeHtml(text: string): string {
   return text
     .replaceAll('&', '&amp;')
@@ -10,15 +10,15 @@ export function escapeHtml(text: string): string {
     .replaceAll("'", '&#39;')
 }
 
-/** As the content of a `<script type="application/json">`: nothing in it can end the element, or begin a comment. */
+/** For the content of a `<script type="application/json">`: the text cannot end the element or begin a comment. */
 export function embedJson(value: unknown): string {
   return JSON.stringify(value).replaceAll('<', '\\u003c')
 }
 
-/** Text in a cell, right-aligned where it is a number; `html`: made by us, escaped already. */
+/** The content of a cell; numbers are right-aligned. `html`: our own HTML, with all text already escaped. */
 export type Cell = string | number | { readonly html: string }
 
-/** Nothing at all for a table without rows. */
+/** Returns an empty text for a table without rows. */
 export function table(caption: string, heads: readonly string[], rows: readonly (readonly Cell[])[]): string {
   if (rows.length === 0) return ''
   const head = heads.map((text) => `<th scope="col">${escapeHtml(text)}</th>`).join('')

@@ -1,9 +1,9 @@
-// From the notes of a history to what a node was at any time, and to the faults as intervals.
+// Derives from the notes of a history the state of each node over time, and the faults as intervals.
 
 import type { Note } from '../history.ts'
 import type { Band, Mark, Span } from './data.ts'
 
-/** What happened to nodes, as intervals and as marks. `nodes`: their names, in the order of their lanes. */
+/** The states of nodes as intervals, and their events as marks. `nodes`: their names, in the order of their lanes. */
 export function lanesOf(
   notes: readonly Note[],
   nodes: readonly string[],
@@ -22,9 +22,9 @@ export function lanesOf(
       const term = numberOr(note.term, 0)
       if (note.role !== 'leader' || term <= highestTermLed) continue
       highestTermLed = term
-      marks.push({ node, timeMs: note.time, what: 'elected', text: `leads term ${term}` })
+      marks.push({ node, timeMs: note.time, what: 'elected', text: `leader of term ${term}` })
     } else if (isMarked(note.what) && (note.what !== 'ended' || ran)) {
-      // A killed process also ends: that is one mark.
+      // A killed process has the notes `kill` and `ended`, but gets one mark.
       const text = typeof note.reason === 'string' ? note.reason : ''
       marks.push({ node, timeMs: note.time, what: note.what, text })
     }
@@ -119,7 +119,7 @@ class Lane {
   }
 }
 
-/** Faults as intervals; one that was not healed lasts to the end. */
+/** Faults as intervals; a fault that was not healed lasts to the end. */
 export function bandsOf(notes: readonly Note[], nodes: readonly string[], endMs: number): Band[] {
   const open = new Map<unknown, Note>()
   const bands: Band[] = []
@@ -148,7 +148,7 @@ export function bandsOf(notes: readonly Note[], nodes: readonly string[], endMs:
 
 const KNOWN = new Set(['type', 'time', 'what', 'fault', 'id', 'nodes'])
 
-/** How a fault was set, or whatever else a note tells. */
+/** The parameters of a fault, or the other fields of a note. */
 export function detailsOf(note: Note): string {
   const entries = Object.entries(note).filter(([name]) => !KNOWN.has(name))
   return entries

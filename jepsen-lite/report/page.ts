@@ -1,12 +1,12 @@
-// The page's own script and style: the files in page/, put into the page as they are. No two of them may give
-// one name to different things: they are one script in the end.
+// The script and the style of the page: the files in page/, inserted into the page. In the page all modules are one
+// script, so a name may be declared in one module only.
 
 import { readFileSync } from 'node:fs'
 
-/** Each may import from those before it. */
+/** Each module may import from the modules before it. */
 const MODULES = ['layout.js', 'ink.js', 'operations.js', 'nodes.js', 'charts.js', 'main.js']
 
-/** One script: the modules one after another, without the lines that tie them together. */
+/** All modules as one script, without the lines that import and export. */
 export function script(): string {
   const bodies = MODULES.map((name) =>
     read(name)

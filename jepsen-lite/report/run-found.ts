@@ -1,11 +1,13 @@
-// What a run wrote of itself into results.json: its verdict is worth more than the checker's, which saw only the
-// history.
+// The results of a run, from its results.json. They include findings that are not in the history, so the checker alone
+// cannot see them.
 
 import type { Verdict } from '../checker/index.ts'
 import { HistoryError } from '../history.ts'
 import type { RunFound } from './index.ts'
 
-/** What the checker finds in the history now counts, whatever the run took it for. */
+/**
+ * If the checker now finds a violation in the history, it replaces the verdict of the run; `undecided` replaces `pass`.
+ */
 export const withVerdict = (run: RunFound, found: Verdict['verdict']): RunFound =>
   found === 'violation' || (found === 'undecided' && run.verdict === 'pass')
     ? { ...run, verdict: found }
@@ -14,7 +16,7 @@ export const withVerdict = (run: RunFound, found: Verdict['verdict']): RunFound 
 export function runFoundIn(text: string): RunFound {
   const { verdict, findings, skipped } = fieldsOf(parsed(text))
   if (typeof verdict !== 'string' || !Array.isArray(findings))
-    throw new HistoryError('results.json beside it is not what a run writes')
+    throw new HistoryError('results.json in the same directory is not what a run writes')
   return {
     verdict,
     findings: findings

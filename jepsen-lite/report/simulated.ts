@@ -1,12 +1,12 @@
-// A schedule of the simulator, run again and drawn as a recorded run is: what its clients saw, and beside that notes of
-// what each machine was, and of every fault.
+// Runs a schedule of the simulator again for the report: its history, with added notes about the state of each machine,
+// the ends of faults, and a violation.
 
 import { check } from '../checker/index.ts'
 import { type HistoryEvent, historyOf, type Note } from '../history.ts'
 import { parseSchedule, type Result, runSchedule, type Schedule } from '../sim/index.ts'
 import type { Reported } from './index.ts'
 
-/** `command`: what to type to see it again. */
+/** `command`: the command that repeats it. */
 export function simulated(text: string, command: string): Reported {
   const schedule = parseSchedule(text)
   const { notes, result } = watched(schedule)
@@ -24,7 +24,10 @@ export function simulated(text: string, command: string): Reported {
   return { history, verdict, run: { verdict: word, findings, skipped: {} }, probes }
 }
 
-/** Looks at every machine whenever something is worth a line, and notes what has changed. */
+/**
+ * Runs the schedule. At each line of its trace, compares the state of every machine with the last one, and notes
+ * changes.
+ */
 function watched(schedule: Schedule): { readonly notes: readonly Note[]; readonly result: Result } {
   const notes: Note[] = []
   const last = new Map<string, { runs: boolean; paused: boolean; role: string }>()
@@ -48,8 +51,8 @@ function watched(schedule: Schedule): { readonly notes: readonly Note[]; readonl
 }
 
 /**
- * The simulator notes each fault with whom it strikes, when it does; a kind took effect if the simulator says it was
- * felt.
+ * The simulator notes the beginning of each fault with the nodes that it strikes. Here its end is added. The simulator
+ * counts effects only for each kind of fault, so all faults of a kind have the same effect.
  */
 function healNotes({ config }: Schedule, { history, faults }: Result): Note[] {
   return history.flatMap((event): Note[] => {
@@ -57,7 +60,7 @@ function healNotes({ config }: Schedule, { history, faults }: Result): Note[] {
     const { time, fault, id, nodes, details } = event
     const ms = typeof details === 'object' && details !== null && 'ms' in details ? Number(details.ms) : 0
     const count = typeof fault === 'string' ? (faults[fault] ?? 0) : 0
-    const effect = count > 0 ? `felt ${count} times by this schedule` : null
+    const effect = count > 0 ? `this kind took effect ${count} times in this schedule` : null
     const until = Math.max(time, Math.min(time + ms, config.ms))
     return [{ type: 'note', time: until, what: 'heal', fault, id, nodes, effect }]
   })
@@ -68,10 +71,10 @@ const violationNotes = ({ violation }: Result): Note[] =>
     ? []
     : [{ type: 'note', time: violation.atMs, what: 'violation', message: violation.detail }]
 
-/** Both in the order of their times; the header first. */
+/** All events in the order of their times; the header first. */
 function merged(events: readonly HistoryEvent[], notes: readonly Note[]): HistoryEvent[] {
   const timeOf = (event: HistoryEvent): number =>
     event.type === 'history' ? Number.NEGATIVE_INFINITY : event.time
-  // Stable: at one time an event stays before the notes, and the events stay in their order.
+  // The sort is stable: at the same time, an event stays before the notes, and events stay in their order.
   return [...events, ...notes].sort((a, b) => timeOf(a) - timeOf(b))
 }

@@ -1,4 +1,4 @@
-// The parts of the report that are text: they need no script, and stand in the page as they are printed.
+// The parts of the report that are text and need no script.
 
 import type { Finding, Verdict } from '../checker/index.ts'
 import type { History } from '../history.ts'
@@ -8,7 +8,7 @@ import type { Reported, RunFound } from './index.ts'
 import { detailsOf } from './nodes.ts'
 import { answerOf, wordsOf } from './words.ts'
 
-/** A page stays readable; the history has the rest. */
+/** Limits that keep the page readable; the history has the rest. */
 const SHOWN_MAX = { findings: 20, keys: 500, events: 3_000, witnesses: 3 }
 
 const SAYS: Readonly<Record<string, string>> = {
@@ -32,7 +32,9 @@ export function headOf({ history, verdict, run }: Reported): string {
     ...(header.seed === undefined ? [] : [`seed ${header.seed}`]),
   ]
   const again =
-    header.command === '' ? '' : `<p class="again">Again: <code>npx ${escapeHtml(header.command)}</code></p>`
+    header.command === ''
+      ? ''
+      : `<p class="again">Repeat it with: <code>npx ${escapeHtml(header.command)}</code></p>`
   return `<header>
 <h1>jepsen-lite <span class="workload">${escapeHtml(header.workload)}</span></h1>
 <p class="verdict ${escapeHtml(word)}"><strong>${escapeHtml(word)}</strong> ${escapeHtml(SAYS[word] ?? '')}</p>
@@ -46,18 +48,18 @@ export function findingsTable({ verdict, run }: Reported): string {
     const { check, key, message } = finding
     return [check, key ?? '', message, { html: buttonsOf(finding) }]
   })
-  // A run repeats what the checker found.
+  // The findings of a run include those of the checker; they are shown once.
   const others = (run?.findings ?? []).filter(({ message }) => !isRepeated(message, verdict.findings))
   const rows = [...found, ...others.map(({ kind, message }): Cell[] => [kind, '', message, ''])]
   const more = verdict.findings.length - found.length
-  if (more > 0) rows.push(['', '', `and ${more} more: jepsen-lite check tells them`, ''])
+  if (more > 0) rows.push(['', '', `and ${more} more`, ''])
   return table('What is wrong', ['by', 'key', 'what', 'operations'], rows)
 }
 
 const isRepeated = (message: string, findings: readonly Finding[]): boolean =>
   findings.some((finding) => message === `${finding.check}: ${finding.message}`)
 
-/** The script makes them lead to the operations. */
+/** With the script, a click on a button shows the operation. */
 const buttonsOf = ({ calls }: Finding): string =>
   calls
     .slice(0, 6)
@@ -72,14 +74,14 @@ export function verdictsTable(verdict: Verdict): string {
   const { reads } = counts
   const seen = {
     linearizability: `${keys.length} keys, model ${model}, ${configurations.toLocaleString('en')} configurations`,
-    revisions: `${counts.revisions.toLocaleString('en')} answers that told a revision`,
+    revisions: `${counts.revisions.toLocaleString('en')} answers with a revision`,
     lists: `${counts.lists} lists answered`,
     reads: `${reads.linearizable} linearizable, ${reads.lease} by lease, ${reads.stale} stale reads answered`,
     idempotency: `${counts.repeated} requests sent more than once`,
     durability: `${counts.finals} nodes read at the end`,
     'revision-accounting': counts.complete
-      ? 'every revision, as all changes are in the history'
-      : 'the history need not hold all changes',
+      ? 'every revision, because all changes are in the history'
+      : 'the history may not contain all changes',
   } satisfies Record<Finding['check'], string>
   const nothing = {
     linearizability: keys.length === 0,
@@ -108,7 +110,7 @@ export function verdictsTable(verdict: Verdict): string {
     if (nothing[name]) return [name, 'nothing to check', seen[name], 0]
     return [name, verdictCell(undecided ? 'undecided' : 'ok'), seen[name], 0]
   })
-  return table('Verdicts', ['check', 'verdict', 'looked at', 'violations'], rows)
+  return table('Verdicts', ['check', 'verdict', 'checked', 'violations'], rows)
 }
 
 const MARKS: Readonly<Record<string, string>> = { ok: '✓', violation: '✗', undecided: '?' }
@@ -117,29 +119,29 @@ const verdictCell = (word: string): Cell => ({
   html: `<span class="verdict ${escapeHtml(word)}">${MARKS[word] ?? ''} ${escapeHtml(word)}</span>`,
 })
 
-/** By kind: how often, and what showed that it took effect. */
+/** For each kind of fault: how often it was injected and took effect, and an example of the effect. */
 export function faultsTable(faults: readonly Band[], { notes }: History, run: RunFound | undefined): string {
   const kinds = [...new Set(faults.map(({ kind }) => kind))].sort()
   const rows = kinds.map((kind): Cell[] => {
     const all = faults.filter((fault) => fault.kind === kind)
     const felt = all.flatMap(({ effect }) => effect ?? [])
     const heldMs = all.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0)
-    return [kind, all.length, felt.length, Math.round(heldMs / 100) / 10, felt[0] ?? 'nothing showed it']
+    return [kind, all.length, felt.length, Math.round(heldMs / 100) / 10, felt[0] ?? 'no effect was seen']
   })
   const idle = new Map<string, string>()
   for (const { what, fault, why } of notes) {
     if (what === 'no fault' && typeof fault === 'string' && !kinds.includes(fault))
       idle.set(fault, String(why))
   }
-  for (const [kind, why] of idle) rows.push([kind, 0, 0, '', `there was nothing to do it to: ${why}`])
+  for (const [kind, why] of idle) rows.push([kind, 0, 0, '', `not injected: ${why}`])
   for (const [kind, why] of Object.entries(run?.skipped ?? {}))
     rows.push([kind, 0, 0, '', `skipped because ${why}`])
-  return table('Faults', ['kind', 'injected', 'took effect', 'seconds', 'seen by, for example'], rows)
+  return table('Faults', ['kind', 'injected', 'took effect', 'seconds', 'effect, for example'], rows)
 }
 
 export function probesTable(probes: Readonly<Record<string, number>> | undefined): string {
   const rows = Object.entries(probes ?? {}).sort(([, a], [, b]) => b - a)
-  return table('Probes', ['what the schedule touched', 'times'], rows)
+  return table('Probes', ['what the schedule reached', 'times'], rows)
 }
 
 export function keysTable({ linearizability }: Verdict): string {
@@ -158,7 +160,7 @@ export function keysTable({ linearizability }: Verdict): string {
   return table(caption, ['key', 'verdict', 'operations', 'unknown', 'in the order found', ''], rows)
 }
 
-/** A few operations that cannot be explained even alone. */
+/** The witnesses: a few operations that have no explanation even without all others. */
 export function witnesses({ linearizability }: Verdict): string {
   return linearizability.keys
     .flatMap(({ key, failure }) => (failure === undefined ? [] : [{ key, calls: failure.witness }]))
@@ -177,7 +179,7 @@ export function witnesses({ linearizability }: Verdict): string {
     .join('\n')
 }
 
-/** What no client did, line by line: the same as the lanes show. */
+/** The notes of the history: the events that are not operations of clients. */
 export function eventsTable({ notes }: History): string {
   if (notes.length === 0) return ''
   const rows = notes.slice(0, SHOWN_MAX.events).map((note): Cell[] => {

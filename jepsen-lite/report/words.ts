@@ -1,9 +1,9 @@
-// Operations and answers in a few words, as they stand in a bar and beside it.
+// Operations and answers in a few words, for the bars and the tables.
 
 import { assertNever } from '../../src/raft/index.ts'
 import type { Operation, Outcome, Range, Result } from '../history.ts'
 
-/** The end of a long value tells more than its beginning: that is where an append puts things. */
+/** Of a long value the end is shown, because an append adds there. */
 const VALUE_SHOWN_MAX = 80
 const ROWS_SHOWN_MAX = 8
 
@@ -48,9 +48,9 @@ function verbOf(op: Operation): string {
 function rangeWords(op: Range): string {
   const { prefix, start, end, after, limit, order, keysOnly, count, countOnly, stream } = op
   const words = [prefix === undefined ? `range ${start ?? ''} … ${end ?? ''}` : `range ${prefix}*`]
-  if (after !== undefined) words.push(`behind ${after}`)
+  if (after !== undefined) words.push(`after ${after}`)
   if (limit !== undefined) words.push(`at most ${limit}`)
-  if (order === 'desc') words.push('falling')
+  if (order === 'desc') words.push('descending')
   if (keysOnly) words.push('keys only')
   if (count) words.push('with count')
   if (countOnly) words.push('count only')

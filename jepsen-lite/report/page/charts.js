@@ -1,4 +1,4 @@
-// Latency and throughput over time, and the whole history on one strip.
+// Charts of latency and throughput over time, and the overview of the whole history.
 
 /** @import { PageCall, PageData } from '../data.ts' */
 /** @import { Filter, Stretch } from './layout.js' */
@@ -13,11 +13,11 @@ import { cross } from './operations.js'
  */
 
 const MARGIN = 8
-/** What was answered at once lies here: a decade for each step below would tell nothing. */
+/** The lower end of the scale: differences between shorter latencies do not matter. */
 const LATENCY_MIN_MS = 0.1
-/** A quantile of fewer operations says nothing. */
+/** A quantile is drawn only for at least this many operations. */
 const SAMPLE_MIN = 10
-/** Their sizes: large while few are shown. */
+/** Sizes of the dots: large if fewer than `few` are shown. */
 const DOTS = { few: 1_000, large: 4, small: 2.5 }
 const BUCKET = { latencyPx: 24, throughputPx: 7 }
 
@@ -87,7 +87,7 @@ export class Latency {
     ctx.lineWidth = 1
     for (const { call, startMs, endMs } of shown) {
       const [x, y] = [xOf(frame, startMs), this.#yOf(frame, endMs - startMs)]
-      // What falls on the same two pixels is the same dot.
+      // Of equal dots in a square of two pixels one is drawn.
       const cell = ((x >> 1) * 1_024 + (y >> 1)) * 8 + KINDS.indexOf(call.outcome) * 2 + Number(call.writes)
       if (taken.has(cell)) continue
       taken.add(cell)
@@ -104,7 +104,9 @@ export class Latency {
     }
   }
 
-  /** Of the operations that were answered. @param {Frame} frame @param {number} part @param {number[]} dash */
+  /**
+   * A quantile of the latency of answered operations. @param {Frame} frame @param {number} part @param {number[]} dash
+   */
   #drawQuantile(frame, part, dash) {
     const { ctx, ink, view } = frame
     const sizeMs = bucketMs(frame, BUCKET.latencyPx)
@@ -223,12 +225,12 @@ export class Throughput {
 }
 
 /**
- * The whole history: how much was answered, what failed or was left open, faults, and the part that the other charts
- * show.
+ * The whole history: how many operations were answered, whether some failed or are of unknown outcome, the faults, and
+ * the part that the other charts show.
  */
 export class Overview {
   #data
-  /** By column; the same until the width changes. */
+  /** Counts for each column; computed again when the width changes. */
   #counts = { ok: new Float64Array(0), odd: new Float64Array(0) }
   height = 40
 

@@ -1,14 +1,14 @@
-// What everything is drawn with: colours from the style sheet, stripes, text that fits.
+// Tools for drawing: colours from the style sheet, stripes, text that fits.
 
 /** @import { Stretch } from './layout.js' */
 
 /**
- * A canvas for one drawing: times to x, and what is in view.
+ * A canvas for one drawing, the visible part of time, and its place on the canvas.
  * @typedef {object} Frame
  * @property {CanvasRenderingContext2D} ctx
  * @property {Ink} ink
  * @property {Stretch} view
- * @property {number} left  where time begins; names stand before it
+ * @property {number} left  where time begins; names are left of it
  * @property {number} right
  * @property {number} height
  */
@@ -43,7 +43,7 @@ export class Ink {
   }
 
   /**
-   * Stripes or dots on the paper. @param {Colour} name @param {'stripes' | 'dots'} kind @returns {CanvasPattern |
+   * Stripes or dots on the background. @param {Colour} name @param {'stripes' | 'dots'} kind @returns {CanvasPattern |
    * string}
    */
   pattern(name, kind) {
@@ -74,8 +74,8 @@ export const FONT = '12px system-ui, sans-serif'
 export const SMALL_FONT = '11px system-ui, sans-serif'
 
 /**
- * From `x` on, shortened to `width`; nothing where not even a few letters fit. `halo`: what parts it from stripes
- * behind it.
+ * Draws text at `x`, shortened to `width`; draws nothing if fewer than `LETTERS_MIN` letters fit. `halo`: a colour
+ * around the letters that separates them from stripes.
  * @param {CanvasRenderingContext2D} ctx @param {string} text @param {number} x @param {number} y
  * @param {number} width @param {string} [halo]
  */

@@ -1,14 +1,14 @@
-// The arithmetic of the charts: what lies where. It knows nothing of the page, and has its tests.
+// The arithmetic of the charts. It does not use the page, and has separate tests.
 
 /** @import { PageCall } from '../data.ts' */
 
 /** A stretch of time. @typedef {{ readonly fromMs: number, readonly toMs: number }} Stretch */
 
-/** Below it there is nothing to see. */
+/** The shortest part of time that can be shown. */
 const SHORTEST_MS = 0.05
 
 /**
- * The part of `whole` that is shown after zooming by `factor` (below 1: closer) around a moment that stays where it is.
+ * The part of `whole` that is shown after zooming by `factor` (below 1: zoom in) around a time that keeps its place.
  * @param {Stretch} view @param {number} factor @param {number} aroundMs @param {Stretch} whole @returns {Stretch}
  */
 export function zoomed(view, factor, aroundMs, whole) {
@@ -23,20 +23,23 @@ export function zoomed(view, factor, aroundMs, whole) {
 export const moved = (view, byMs, whole) =>
   within({ fromMs: view.fromMs + byMs, toMs: view.toMs + byMs }, whole)
 
-/** With some room at both ends. @param {Stretch} view @param {Stretch} whole @returns {Stretch} */
+/** The stretch with some room at both ends. @param {Stretch} view @param {Stretch} whole @returns {Stretch} */
 export function stretched({ fromMs, toMs }, whole) {
   const room = Math.max(1, (toMs - fromMs) * 0.15)
   return within({ fromMs: fromMs - room, toMs: toMs + room }, whole)
 }
 
-/** As long as it is, pushed back into the whole. @param {Stretch} view @param {Stretch} whole @returns {Stretch} */
+/**
+ * The stretch, moved into `whole`, and not longer than it. @param {Stretch} view @param {Stretch} whole @returns
+ * {Stretch}
+ */
 function within(view, whole) {
   const length = Math.min(view.toMs - view.fromMs, whole.toMs - whole.fromMs)
   const fromMs = Math.max(whole.fromMs, Math.min(view.fromMs, whole.toMs - length))
   return { fromMs, toMs: fromMs + length }
 }
 
-/** Of 1, 2 and 5 times a power of ten the smallest that is no less. @param {number} least */
+/** The smallest of 1, 2 and 5 times a power of ten that is at least `least`. @param {number} least */
 export function roundStep(least) {
   const power = 10 ** Math.floor(Math.log10(least))
   const part = least / power
@@ -44,7 +47,7 @@ export function roundStep(least) {
 }
 
 /**
- * Round moments within a stretch, at most about `countMax`. @param {Stretch} view @param {number} countMax @returns {{
+ * Round times in a stretch, at most about `countMax`. @param {Stretch} view @param {number} countMax @returns {{
  * readonly stepMs: number, readonly at: readonly number[] }}
  */
 export function ticks({ fromMs, toMs }, countMax) {
@@ -54,7 +57,7 @@ export function ticks({ fromMs, toMs }, countMax) {
   return { stepMs, at: Array.from({ length: Math.max(0, last - first + 1) }, (_, n) => (first + n) * stepMs) }
 }
 
-/** As exactly as the distance to the next one needs. @param {number} ms @param {number} stepMs */
+/** A time with as many digits as the step needs. @param {number} ms @param {number} stepMs */
 export function timeText(ms, stepMs) {
   const inSeconds = stepMs >= 1
   const step = inSeconds ? stepMs / 1000 : stepMs
@@ -63,13 +66,13 @@ export function timeText(ms, stepMs) {
 }
 
 /**
- * Things with a start and an end, so that those in view are found without looking at the others.
+ * Items with a start and an end. Finds the visible ones without looking at all others.
  * @template {{ readonly startMs: number, readonly endMs: number | null }} T
  */
 export class Lane {
-  /** In the order of their starts. @type {readonly T[]} */
+  /** In the order of their start. @type {readonly T[]} */
   items
-  /** The latest end of the items up to each. @type {Float64Array} */
+  /** For each item, the latest end of it and of all items before it. @type {Float64Array} */
   #reach
 
   /** @param {readonly T[]} items  in the order of their starts */
@@ -84,8 +87,8 @@ export class Lane {
   }
 
   /**
-   * Those that overlap a stretch; one that never ended counts as its start. @param {Stretch} view @returns
-   * {Generator<T, void>}
+   * The items that overlap a stretch. For an item that never ended, only its start counts. @param {Stretch} view
+   * @returns {Generator<T, void>}
    */
   *within({ fromMs, toMs }) {
     for (let at = this.#firstReaching(fromMs); at < this.items.length; at++) {
@@ -108,7 +111,7 @@ export class Lane {
 }
 
 /**
- * For each interval the first row in which nothing overlaps it; they come in the order of their starts. @param
+ * For each interval, the first row in which no other one overlaps it. Intervals are in the order of their start. @param
  * {readonly Stretch[]} intervals @param {number} gapMs
  */
 export function packed(intervals, gapMs) {
@@ -122,13 +125,16 @@ export function packed(intervals, gapMs) {
   })
 }
 
-/** From 0 at `min` to 1 at `max`, by powers of ten. @param {number} value @param {number} min @param {number} max */
+/**
+ * The place on a logarithmic scale, from 0 at `min` to 1 at `max`. @param {number} value @param {number} min @param
+ * {number} max
+ */
 export const logPart = (value, min, max) =>
   Math.log(Math.min(max, Math.max(min, value)) / min) / Math.log(max / min)
 
 /**
- * Powers of ten that hold all values, at least one decade. @param {number} least @param {number} most @returns {[min:
- * number, max: number]}
+ * Powers of ten around all values, at least one decade apart. @param {number} least @param {number} most @returns
+ * {[min: number, max: number]}
  */
 export function decades(least, most) {
   const low = Math.floor(Math.log10(Math.max(least, 1e-3)))
@@ -136,12 +142,12 @@ export function decades(least, most) {
   return [10 ** low, 10 ** high]
 }
 
-/** The value below which this part of a sorted list lies. @param {ArrayLike<number>} sorted @param {number} part */
+/** The value of which this part of a sorted list is below. @param {ArrayLike<number>} sorted @param {number} part */
 export const quantile = (sorted, part) =>
   sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0
 
 /**
- * What is shown of the operations. @typedef {{ readonly key: number, readonly client: number, readonly outcome: string
+ * Which operations are shown. @typedef {{ readonly key: number, readonly client: number, readonly outcome: string
  * }} Filter
  */
 

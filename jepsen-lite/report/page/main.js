@@ -1,4 +1,4 @@
-// The page: where the charts stand, what they show, and who steers them.
+// The page: the layout of the charts, what they show, and the control by pointer and keyboard.
 
 import { Latency, Overview, Throughput } from './charts.js'
 import { Ink, msAt, SMALL_FONT, xOf } from './ink.js'
@@ -10,16 +10,16 @@ import { Faults, Nodes } from './nodes.js'
 import { Operations } from './operations.js'
 
 /**
- * What the pointer or the keyboard is on: an operation, or anything else that has something to tell. @typedef {{
+ * The text about what the pointer or the keyboard selects, for example an operation. @typedef {{
  * readonly title: string, readonly rows: readonly (readonly [name: string, text: string])[] }} Told
  */
 
 /**
- * One of the charts that share an axis of time.
+ * One of the charts with the common axis of time.
  * @typedef {object} Chart
  * @property {HTMLCanvasElement} canvas
  * @property {{ readonly height: number }} part
- * @property {boolean} shaded  faults show through it
+ * @property {boolean} shaded  it is shaded during faults
  * @property {(frame: Frame) => void} draw
  * @property {(frame: Frame, x: number, y: number) => number | Told | undefined} hit
  */
@@ -27,9 +27,9 @@ import { Operations } from './operations.js'
 const AXIS_HEIGHT = 22
 const TICK_PX = 110
 const WHEEL_FACTOR = 0.0015
-/** Arrow keys and buttons: so much of what is shown. */
+/** Steps of keys and buttons: `move` is a part of the visible time, `zoom` a factor. */
 const STEP = { move: 0.2, zoom: 0.6 }
-/** An operation that a table leads to is shown with so much around it. */
+/** If a table leads to an operation, this many times its length is shown. */
 const AROUND = 12
 const STATES_SHOWN_MAX = 4
 const POINTS_BEFORE = 6
@@ -116,7 +116,7 @@ class Page {
     )
     const latency = this.#latency
     this.#chart(
-      'Latency: median (line) and 99th percentile (dashed) of what was answered',
+      'Latency: median (line) and 99th percentile (dashed) of answered operations',
       latency,
       true,
       (frame) => latency.draw(frame),
@@ -150,7 +150,7 @@ class Page {
     this.#listenToPointer(chart)
   }
 
-  /** The filter has changed. */
+  /** Called when the filter has changed. */
   #show() {
     this.#operations.show(this.#filter)
     this.#latency.show(this.#filter)
@@ -158,7 +158,7 @@ class Page {
     this.#draw()
   }
 
-  /** With the next picture. */
+  /** Draws with the next animation frame. */
   #draw() {
     if (this.#isWaiting) return
     this.#isWaiting = true
@@ -168,7 +168,7 @@ class Page {
     })
   }
 
-  /** @param {boolean} onlyVisible  what is scrolled away is drawn when it comes back */
+  /** @param {boolean} onlyVisible  charts that are scrolled away are drawn when they become visible again */
   #drawNow(onlyVisible) {
     const { fromMs, toMs } = this.#view
     const step = (toMs - fromMs) / 100
@@ -189,12 +189,12 @@ class Page {
   }
 
   /**
-   * A clean canvas, as fine as the screen. @param {HTMLCanvasElement} canvas @param {number} height @param {Stretch}
-   * view @returns {Frame}
+   * An empty canvas with the resolution of the screen. @param {HTMLCanvasElement} canvas @param {number} height @param
+   * {Stretch} view @returns {Frame}
    */
   #frameOf(canvas, height, view) {
     const ctx = canvas.getContext('2d')
-    if (ctx === null) throw new Error('this browser draws no canvas')
+    if (ctx === null) throw new Error('this browser cannot draw on a canvas')
     const width = canvas.clientWidth
     const fine = devicePixelRatio
     canvas.width = Math.round(width * fine)
@@ -232,8 +232,8 @@ class Page {
   }
 
   /**
-   * Lines through all charts: where a rule broke, where something fits nowhere, and where the pointer is. @param
-   * {Frame} frame
+   * Lines through all charts: where a rule was broken, where an operation fits nowhere, and where the pointer is.
+   * @param {Frame} frame
    */
   #drawMarks(frame) {
     const { ctx, ink, left, right, height } = frame
@@ -270,14 +270,14 @@ class Page {
     this.#setView(zoomed(this.#view, factor, aroundMs, this.#whole))
   }
 
-  /** @param {number} part of what is shown */
+  /** @param {number} part of the visible time */
   #move(part) {
     this.#setView(moved(this.#view, part * (this.#view.toMs - this.#view.fromMs), this.#whole))
   }
 
   /**
-   * Brings a stretch into view, `closer` as well if it is hardly to be seen. @param {Stretch} stretch @param {boolean}
-   * closer
+   * Makes a stretch visible. `closer`: also zooms in if the stretch is a small part of the view. @param {Stretch}
+   * stretch @param {boolean} closer
    */
   #reveal({ fromMs, toMs }, closer) {
     const length = this.#view.toMs - this.#view.fromMs
@@ -314,11 +314,11 @@ class Page {
     this.#picked = misfit.call
     this.#tell(
       this.#toldOf(misfit.call) ?? {
-        title: `What a node holds at the end fits nowhere: ${keys[misfit.key]}`,
+        title: `The final content of a node fits nowhere: ${keys[misfit.key]}`,
         rows: [],
       },
     )
-    // With what the key was before: that is what it contradicts.
+    // Also shows the last points before it, which the operation contradicts.
     const before = points
       .filter(({ key, timeMs }) => key === misfit.key && timeMs <= misfit.timeMs)
       .slice(-POINTS_BEFORE)
@@ -335,7 +335,7 @@ class Page {
     this.#show()
   }
 
-  /** What the tables lead to. @param {number} place */
+  /** Shows the operation of a button in a table. @param {number} place */
   #goTo(place) {
     const { key, client, outcome } = this.#filter
     const call = this.#data.calls[place]
@@ -348,7 +348,7 @@ class Page {
     this.#panels.focus({ preventScroll: true })
   }
 
-  // ---- what is told
+  // ---- the text about the selection
 
   /** @param {Told | undefined} told */
   #tell(told) {
@@ -386,10 +386,10 @@ class Page {
       rows.unshift(['fits nowhere', 'no order of the operations on its key explains it'])
       if (last !== undefined) rows.push(['the longest order ends with', last.state])
     } else if (found.length === 0 && call.outcome !== 'fail')
-      rows.push(['point', 'none: the order that was found does without it'])
+      rows.push(['point', 'none: the order that was found does not contain it'])
     for (const point of found.slice(0, STATES_SHOWN_MAX)) {
       const before = points[points.indexOf(point) - 1]
-      const was = before?.key === point.key ? before.state : 'as at the beginning'
+      const was = before?.key === point.key ? before.state : 'its state at the beginning'
       rows.push([`${keys[point.key]} before`, was])
       rows.push([`${keys[point.key]} from ${point.timeMs.toFixed(3)} ms`, point.state])
     }
@@ -416,7 +416,7 @@ class Page {
     }
   }
 
-  // ---- who steers
+  // ---- control
 
   /** @param {Chart} chart */
   #listenToPointer(chart) {
@@ -485,7 +485,8 @@ class Page {
   }
 
   /**
-   * As it is drawn now, to ask what is where. @param {HTMLCanvasElement} canvas @param {number} height @returns {Frame
+   * The frame as it is drawn now, to find what is at a place. @param {HTMLCanvasElement} canvas @param {number} height
+   * @returns {Frame
    * | undefined}
    */
   #frameFor(canvas, height) {
@@ -588,7 +589,7 @@ class Page {
     )
   }
 
-  /** Of the operation that was picked, or of what is shown. */
+  /** The start of the selected operation if it is visible, else the middle of the visible time. */
   #middleMs() {
     const { fromMs, toMs } = this.#view
     const call = this.#data.calls[this.#picked]
@@ -605,7 +606,7 @@ class Page {
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint)
     new ResizeObserver(() => this.#draw()).observe(this.#panels)
     addEventListener('scroll', () => this.#draw(), { passive: true })
-    // On paper everything is drawn, and on white.
+    // For print everything is drawn, on white.
     addEventListener('beforeprint', () => {
       document.documentElement.classList.add('paper')
       this.#ink = new Ink()
@@ -621,7 +622,7 @@ class Page {
 const OUTCOMES = {
   ok: 'ok',
   fail: 'failed: certainly not applied',
-  unknown: 'unknown: may have been applied at any time from its start on',
+  unknown: 'unknown: may have been applied at any time after its start',
 }
 
 /** @param {PageCall} call */
@@ -634,14 +635,14 @@ function intervalOf({ startMs, endMs }) {
 const toldOfFault = ({ kind, nodes: hit, fromMs, toMs, effect, details }, nodes) => ({
   title: `fault ${kind}`,
   rows: [
-    ['nodes', hit.map((node) => nodes[node]).join(' ') || 'none in particular'],
+    ['nodes', hit.map((node) => nodes[node]).join(' ') || 'no certain node'],
     ['interval', `${fromMs.toFixed(1)} to ${toMs.toFixed(1)} ms`],
-    ['took effect', effect ?? 'nothing showed it'],
+    ['took effect', effect ?? 'no effect was seen'],
     ...(details === '' ? [] : [/** @type {const} */ (['how', details])]),
   ],
 })
 
-/** Names stand at the left. @param {number} width */
+/** The space for names is at the left. @param {number} width */
 const edgesOf = (width) => ({ left: width < 600 ? 60 : 92, right: width - 6 })
 
 /** @param {string} id @returns {HTMLElement} */

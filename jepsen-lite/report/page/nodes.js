@@ -1,4 +1,4 @@
-// What the nodes were and what was done to them: a lane for each node, rows for faults.
+// The states and events of the nodes, in a lane for each node, and the faults, in rows.
 
 /** @import { Band, Mark, PageData, Span } from '../data.ts' */
 /** @import { Frame } from './ink.js' */
@@ -53,7 +53,7 @@ export class Nodes {
     ctx.restore()
   }
 
-  /** The nodes that a fault hit. @param {Frame} frame @param {Band} fault */
+  /** Underlines the nodes that a fault hit. @param {Frame} frame @param {Band} fault */
   #underline(frame, { nodes, fromMs, toMs }) {
     const { ctx, ink } = frame
     const x = xOf(frame, fromMs)
@@ -62,14 +62,14 @@ export class Nodes {
       ctx.fillRect(x, (node + 1) * NODE_HEIGHT - 2, Math.max(2, xOf(frame, toMs) - x), 3)
   }
 
-  /** What to tell of a node at a moment. @param {number} y @param {number} ms */
+  /** The name and the state of the node at this place and time. @param {number} y @param {number} ms */
   hit(y, ms) {
     const node = Math.floor(y / NODE_HEIGHT)
     const [span] = this.#lanes[node]?.within({ fromMs: ms, toMs: ms }) ?? []
     return span && { name: this.#data.nodes[node] ?? '', span }
   }
 
-  /** What happened to a node around a moment. @param {number} node @param {number} ms @param {number} withinMs */
+  /** The events of a node around a time. @param {number} node @param {number} ms @param {number} withinMs */
   marksAround(node, ms, withinMs) {
     return this.#data.marks.filter((mark) => mark.node === node && Math.abs(mark.timeMs - ms) <= withinMs)
   }
@@ -102,7 +102,7 @@ function drawSpan(frame, { state, term, fromMs, toMs }, top) {
     ctx.fillStyle = ink.of('follower')
     ctx.fillRect(x, top, width, height)
   }
-  // The edge between two terms.
+  // The line between two spans.
   ctx.fillStyle = ink.of('paper')
   if (width > 3) ctx.fillRect(x, top, 1, height)
   if (width < 24 || state === 'down') return

@@ -1,4 +1,4 @@
-// Operations as bars, a lane for each client, and on them the points of the order that the checker found.
+// Operations as bars, in a lane for each client, with the points of the order that the checker found.
 
 import { fitText, msAt, SMALL_FONT, xOf } from './ink.js'
 /** @import { PageCall, PageData, PagePoint } from '../data.ts' */
@@ -7,30 +7,30 @@ import { fitText, msAt, SMALL_FONT, xOf } from './ink.js'
 import { isShown, Lane } from './layout.js'
 
 /**
- * An operation in its lane. `endMs` is where its bar ends: that of an operation that never ended goes as far as there
- * is room.
+ * An operation in its lane. `endMs` is where its bar ends. The bar of an operation that never ended ends at the next
+ * operation of this client, or at the end.
  * @typedef {{ readonly call: PageCall, readonly place: number, readonly startMs: number, readonly endMs: number }} Bar
  */
 
 const LANE_HEIGHT = { max: 22, min: 6, all: 8_000 }
 const BAR_WIDTH_MIN = 2
-/** Narrower bars bear no point of their own, unless one key is chosen. */
+/** On narrower bars points are drawn only if one key is selected. */
 const POINT_BAR_WIDTH_MIN = 6
-/** How far from a bar it can still be touched. */
+/** The pointer is on a bar if it is at most this far away. */
 const REACH = 4
 
 export class Operations {
   #data
-  /** Of each operation, the points of all its keys. @type {ReadonlyMap<number, readonly PagePoint[]>} */
+  /** For each operation, its points of all keys. @type {ReadonlyMap<number, readonly PagePoint[]>} */
   pointsOf
   /** @type {ReadonlySet<number>} */
   #misfits
-  /** Keys of which only a beginning could be explained. @type {ReadonlySet<number>} */
+  /** Keys that have no explanation. @type {ReadonlySet<number>} */
   #broken
   /** @type {readonly { readonly client: number, readonly lane: Lane<Bar> }[]} */
   #lanes = []
   /**
-   * The points of the key that is chosen. @type {Lane<PagePoint & { readonly startMs: number, readonly endMs: number }>
+   * The points of the selected key. @type {Lane<PagePoint & { readonly startMs: number, readonly endMs: number }>
    * | undefined}
    */
   #order
@@ -102,7 +102,7 @@ export class Operations {
   #drawLane(frame, lane, row) {
     const top = row * this.#laneHeight + 4
     const height = this.#laneHeight - 4
-    // Of the plain bars that fall on one pixel one is enough; those that went wrong are all drawn, and over the others.
+    // Of the answered bars on one pixel only one is drawn. All other bars are drawn, and above the answered ones.
     let drawnTo = Number.NEGATIVE_INFINITY
     /** @type {Bar[]} */
     const odd = []
@@ -150,7 +150,7 @@ export class Operations {
       flag(ctx, x, top)
     }
     if (width > 34 && height >= 12) {
-      // Of a bar that begins before what is shown the words are shown still.
+      // The text of a bar that begins before the visible part is shown at the left edge.
       const from = Math.max(x, left) + 5
       ctx.fillStyle = call.outcome === 'ok' ? ink.of(call.writes ? 'on-dark' : 'on-light') : ink.of('text')
       const room = Math.min(x + width, right) - from - 8
@@ -171,7 +171,7 @@ export class Operations {
     const x = xOf(frame, timeMs)
     ctx.lineWidth = 1
     if (x > barEnd) {
-      // It came after its client had given up.
+      // The operation took effect after its client had given up.
       ctx.strokeStyle = ink.of('unknown')
       ctx.setLineDash([2, 3])
       ctx.beginPath()
@@ -181,7 +181,7 @@ export class Operations {
       ctx.setLineDash([])
     }
     if (barEnd - barStart < POINT_BAR_WIDTH_MIN) {
-      // Above a bar that it would hide.
+      // On a narrow bar the point is small, so that it does not hide the bar.
       ctx.fillStyle = ink.of('point')
       ctx.fillRect(x - 1, top - 3, 2, 5)
       return
@@ -231,7 +231,8 @@ export class Operations {
   }
 
   /**
-   * The operation `by` further in its lane, or the one at the same time `lanes` further down. @param {number} place
+   * The operation `by` places later in the same lane, or the one at the same time `lanes` lanes below. @param {number}
+   * place
    * @param {number} by @param {number} lanes
    */
   beside(place, by, lanes) {
@@ -243,7 +244,7 @@ export class Operations {
     return bars.at(later)?.place
   }
 
-  /** The first that is at least partly in view. @param {Frame['view']} view */
+  /** The first operation that is at least partly visible. @param {Frame['view']} view */
   firstIn(view) {
     for (const { lane } of this.#lanes) for (const { place } of lane.within(view)) return place
     return undefined
@@ -264,12 +265,12 @@ export class Operations {
   }
 }
 
-/** A number alone would not tell what it is. @param {string} client */
+/** The name of a client; a number alone would not be clear. @param {string} client */
 const nameOf = (client) => (/^\d+$/.test(client) ? `client ${client}` : client)
 
 /** @param {Frame} frame @param {Bar} bar */
 function extentOf(frame, { startMs, endMs }) {
-  // A canvas draws wrong what is far outside of it.
+  // A canvas does not correctly draw shapes that are far outside of it.
   const x = Math.max(xOf(frame, startMs), -50)
   return { x, width: Math.max(BAR_WIDTH_MIN, Math.min(xOf(frame, endMs), frame.right + 50) - x) }
 }
@@ -285,8 +286,8 @@ export function cross(ctx, x, y, size) {
 }
 
 /**
- * Open at the right, with a tip: it may go on. @param {CanvasRenderingContext2D} ctx @param {number} x @param {number}
- * top @param {number} width @param {number} height
+ * A frame with a tip at the right: the operation may take effect later. @param {CanvasRenderingContext2D} ctx @param
+ * {number} x @param {number} top @param {number} width @param {number} height
  */
 function openFrame(ctx, x, top, width, height) {
   ctx.beginPath()

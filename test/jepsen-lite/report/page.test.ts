@@ -38,7 +38,7 @@ test('goes from operation to operation by keys alone', () => {
     new Story().tell(put('x', '1'), {}).tell(get('x'), { value: '1' }).tell(put('x', '2'), {}, 'b'),
   )
   page.press('ArrowRight')
-  expect(page.told()).toMatch(/^put x = "1" .* x before as at the beginning x from 1\.000 ms "1"$/)
+  expect(page.told()).toMatch(/^put x = "1" .* x before its state at the beginning x from 1\.000 ms "1"$/)
   page.press('ArrowRight')
   expect(page.told()).toMatch(/^get x /)
   page.press('ArrowDown')

@@ -130,7 +130,7 @@ describe('what it draws', () => {
     const run = { verdict: 'pass', findings: [], skipped: { 'clock-fast': 'there is no C compiler' } }
     const text = textOf(reportOn(troubled(), run))
     expect(text).toMatch(/kill-one 1 1 0 it was gone/)
-    expect(text).toMatch(/pause-one 1 0 0 nothing showed it/)
+    expect(text).toMatch(/pause-one 1 0 0 no effect was seen/)
     expect(text).toContain('skipped because there is no C compiler')
   })
 })
