@@ -1,7 +1,7 @@
 // A disk that is nearly full: what a leader accepts, which replica it hands over to, and what a follower writes.
 
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { ENTRY_LEASES, encodeLeases } from '../../src/raft/index.ts'
+import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeChange, encodeLeases } from '../../src/raft/index.ts'
 import { asIndex, asTerm, type DiskRoom } from '../../src/raft/types.ts'
 import { append, Bench, type Incoming } from './harness/bench.ts'
 import { TestLog } from './harness/disk.ts'
@@ -95,6 +95,40 @@ test('a leader whose disk is low hands over only if a majority has room, and onl
   expect(bench.takeOf('timeout-now').map(({ to }) => to)).toEqual([id(3)])
   // Proposals in the meantime are not refused for lack of room: the successor accepts them.
   expect(propose(bench, GROWS)).toBe('transferring')
+})
+
+test('a leader whose disk is low does not hand over while one of two with more room is silent', () => {
+  const bench = leader()
+  for (const from of [2, 3]) bench.receive(answer(bench, from, 'enough'))
+  for (let passed = 0; passed <= TIMING.electionMaxMs; passed += TIMING.heartbeatMs) {
+    bench.pass(TIMING.heartbeatMs)
+    bench.receive(answer(bench, 3, 'enough'))
+  }
+  setRoom(bench, 'low')
+  expect(bench.raft.status().transferTarget).toBeUndefined()
+  bench.receive(answer(bench, 2, 'enough'))
+  bench.pass(TIMING.heartbeatMs)
+  expect(bench.raft.status().transferTarget).toBeDefined()
+})
+
+test('a change of members does not count on a replica that has no room for what it lacks', () => {
+  const bench = leader()
+  const remove = encodeChange({ kind: 'change', steps: [{ kind: 'remove', id: id(3) }] })
+  expect(propose(bench, GROWS)).toBe('appended')
+  bench.acknowledge([3])
+  const seen = (room: DiskRoom): string => {
+    bench.receive(answer(bench, 2, room))
+    return propose(bench, ENTRY_CONFIGURATION, remove)
+  }
+  expect(seen('none')).toBe('membership-pending')
+  bench.acknowledge([2])
+  expect(seen('none')).toBe('appended')
+
+  const other = leader()
+  expect(propose(other, GROWS)).toBe('appended')
+  other.acknowledge([3])
+  other.receive(answer(other, 2, 'low'))
+  expect(propose(other, ENTRY_CONFIGURATION, remove)).toBe('appended')
 })
 
 test('a leader whose disk is low hands over only to a replica that has reported its room', () => {
@@ -257,6 +291,20 @@ describe("an uncommitted change lies before the leader's first entry", () => {
     const bound = lead(3, rooms, { on: true, durationMs })
     expect(bound.role).toBe('follower')
     expect(bound.raft.deadline() - bound.nowMs).toBeGreaterThanOrEqual(durationMs + electionMaxMs)
+  })
+
+  test('one of the two without it has fallen silent: it could not be elected, so the leader leads on', () => {
+    const bench = new Bench({ voters: 3, terms: [1, 1, 1], commit: 2 })
+    bench.lead()
+    for (const from of [2, 3]) {
+      bench.acknowledge([from], asIndex(2))
+      bench.receive(answer(bench, from, 'none'))
+    }
+    for (let passed = 0; passed < 2 * electionMaxMs; passed += heartbeatMs) {
+      bench.pass(heartbeatMs)
+      expect(bench.role).toBe('leader')
+      bench.receive(answer(bench, 2, 'none'))
+    }
   })
 
   test('it is not handed to a replica that holds the change, however much room that one has', () => {

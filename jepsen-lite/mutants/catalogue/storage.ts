@@ -1109,4 +1109,12 @@ export const STORAGE: readonly Mutant[] = [
     tests: ['test/storage/transfers.test.ts'],
     edits: [edit(STORE, '    this.#staged.abandonIncomplete()\n', '')],
   },
+  {
+    id: 'M726',
+    title: 'a file that is replaced as a whole gets its name before its content is durable',
+    why: 'After a loss of power, IDENTITY is empty: the directory of a healthy replica is refused. Our own.',
+    layers: UNIT,
+    tests: ['test/jepsen-lite/power/recording.int.test.ts'],
+    edits: [edit('src/files/durable.ts', '    fsyncSync(file)\n', '')],
+  },
 ]
