@@ -7,7 +7,8 @@ import { expect, test } from 'vitest'
 const COLUMNS = 120
 const root = join(import.meta.dirname, '../..')
 
-const isOurs = (path: string): boolean => !/(^|\/)(node_modules|dist|coverage|\.[^/]+)(\/|$)/.test(path)
+const isOurs = (path: string): boolean =>
+  !/(^|\/)(node_modules|dist|coverage|reports|\.[^/]+)(\/|$)/.test(path)
 const filesOf = (pattern: string): string[] => globSync(pattern, { cwd: root }).filter(isOurs)
 
 const linesOf = (path: string): string[] => readFileSync(join(root, path), 'utf8').split('\n')
