@@ -42,7 +42,8 @@ export function whyNoRoom(view: LeaderView, ofCore: boolean, makesRoom: boolean)
   const needed = rank(ofCore || makesRoom ? 'low' : 'enough')
   const isShort = rank(view.room) < needed
   const hasMajority = roomOfMajority(view, 'enough', ofCore) >= needed
-  if (hasMajority && !isShort) return undefined
+  // It writes entries of the core without any room, as a follower does.
+  if (hasMajority && (ofCore || !isShort)) return undefined
   const mayHandOver = now - lead.electedAt <= electionMaxMs && now >= lead.noHandOverUntil
   if (hasMajority && mayHandOver) return { reason: 'transferring' }
   const detail = isShort

@@ -228,6 +228,24 @@ test('a leader does not count on a silent replica: with another one without room
   expect(propose(bench, GROWS)).toBe('appended')
 })
 
+test('a leader without any room accepts entries of the core if a majority has room: they may replace a silent replica', () => {
+  const bench = leader()
+  const seen = (room: DiskRoom): string[] => {
+    setRoom(bench, 'enough')
+    for (let passed = 0; passed < 2 * TIMING.electionMaxMs; passed += TIMING.heartbeatMs) {
+      bench.pass(TIMING.heartbeatMs)
+      bench.receive(answer(bench, 2, room))
+    }
+    setRoom(bench, 'none')
+    const leases = encodeLeases({ on: false, durationMs: 0 })
+    const results = [propose(bench, SHRINKS), propose(bench, ENTRY_LEASES, leases)]
+    bench.settle()
+    return results
+  }
+  expect(seen('enough')).toEqual(['storage-full', 'appended'])
+  expect(seen('none')).toEqual(['storage-full', 'storage-full'])
+})
+
 test('a leader does not count on a replica with little room that needs a snapshot: it takes none, and writes nothing until then', () => {
   const bench = new Bench({ base: 5, commit: 5, term: 1 })
   bench.lead()

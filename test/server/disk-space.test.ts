@@ -205,6 +205,19 @@ test('no snapshot is taken on without room for it', () => {
   cluster.converge()
 })
 
+test('a lost node is replaced although the disk of the leader is full', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading, follower } = cluster
+  follower.crash()
+  cluster.advance(raftTiming.electionMaxMs)
+  leading.machine.space.fixed = NONE
+  cluster.advance(diskLookMs)
+  cluster.join(follower.machine)
+  const isVoter = (): boolean => leading.running.configuration.voters.includes(follower.id)
+  cluster.until(() => isVoter() && cluster.leader !== undefined && cluster.leading !== leading)
+  expect(settled(cluster, cluster.leading.put('k', 'v')).code).toBe('ok')
+})
+
 test('a new leader with little room refuses nothing before the others had time to tell that they have more', () => {
   const cluster = SimulatedCluster.formed(3)
   const { follower } = cluster

@@ -306,6 +306,14 @@ export const REST: readonly Mutant[] = [
     edits: [edit(DISK_ROOM, "if (hasMajority && mayHandOver) return { reason: 'transferring' }\n", '\n')],
   },
   {
+    id: 'M720',
+    title: 'a leader without room refuses entries of the core for its own lack of room',
+    why: 'With one full disk of three and another node lost, that one cannot be replaced. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [edit(DISK_ROOM, '(ofCore || !isShort)', '!isShort')],
+  },
+  {
     id: 'M701',
     title: 'a leader steps down because others lack room although no other could be elected',
     why: 'It is elected again, and again. Our own.',
@@ -482,7 +490,11 @@ export const REST: readonly Mutant[] = [
     layers: UNIT,
     tests: ROOM_TESTS,
     edits: [
-      edit(DISK_ROOM, 'if (hasMajority && !isShort) return undefined', 'if (!isShort) return undefined'),
+      edit(
+        DISK_ROOM,
+        'if (hasMajority && (ofCore || !isShort)) return undefined',
+        'if (ofCore || !isShort) return undefined',
+      ),
     ],
   },
   {
