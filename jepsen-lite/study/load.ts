@@ -1,7 +1,7 @@
 // Clients on both sides of the partition, with a separate stream of requests for each level. A stream sends its
-// requests at fixed times, even if earlier ones are not answered yet. A client that waits for each answer sends fewer
-// requests when answers are slow or missing, so the store would look better than it is. In a history a client has one
-// open request at a time, so a stream uses as many clients as it needs.
+// requests at random times, which do not depend on the answers to earlier ones. A client that waits for each answer
+// sends fewer requests when answers are slow or missing, so the store would look better than it is. In a history a
+// client has one open request at a time, so a stream uses as many clients as it needs.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Recorder } from '../history.ts'
