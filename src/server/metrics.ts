@@ -5,12 +5,16 @@
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
+import type { UnderWay } from '../raft/types.ts'
+import { openFilesMax } from './http/descriptors.ts'
 import type { HttpCounts } from './http/server.ts'
+import { EventLoopLag, openFiles } from './process-load.ts'
 import type { NodeStatus } from './types.ts'
 
 /** Values that are looked up at each scrape. Each owner registers its source when it exists. */
 export interface MetricSources {
   readonly status: () => NodeStatus
+  readonly underWay: () => UnderWay
   /** Running totals of the peer traffic. */
   readonly peers: () => PeerTotals
   /** LevelDB's directory. */
@@ -51,6 +55,7 @@ export class Metrics {
   readonly #stored: Counter
   readonly #applied: Counter
   readonly #roleChanges: Counter
+  readonly #eventLoopLag = new EventLoopLag()
 
   constructor() {
     const registers = [this.#registry]
@@ -100,7 +105,7 @@ export class Metrics {
       help: 'Changes of role, term or known leader',
       registers,
     })
-    observeProcess(registers)
+    observeProcess(registers, this.#eventLoopLag)
   }
 
   requestEnded(operation: Operation, status: number, ms: number): void {
@@ -131,9 +136,11 @@ export class Metrics {
   }
 
   /** Called once, when the node runs. */
-  watch({ status, peers, databaseDir }: MetricSources): void {
+  watch({ status, underWay, peers, databaseDir }: MetricSources): void {
     const registers = [this.#registry]
+    this.#eventLoopLag.start()
     observeStatus(registers, status)
+    observePending(registers, underWay)
     observePeers(registers, peers)
     observeDatabase(registers, databaseDir)
   }
@@ -141,6 +148,11 @@ export class Metrics {
   /** Called once, by the HTTP server. */
   watchHttp(counts: () => HttpCounts): void {
     observeHttp([this.#registry], counts)
+  }
+
+  /** Called when the node has ended. */
+  close(): void {
+    this.#eventLoopLag.stop()
   }
 
   get contentType(): string {
@@ -221,6 +233,18 @@ function observeStatus(registers: Registers, status: () => NodeStatus): void {
     ({ raft }) => ROOMS.indexOf(raft.room),
   )
   gauge('quorate_errors', 'What an operator should look at; see /v1/status', ({ errors }) => errors.length)
+}
+
+function observePending(registers: Registers, underWay: () => UnderWay): void {
+  const name = 'quorate_pending_bytes'
+  asked(Gauge, registers, name, 'Memory of what is under way', ['part'], () => {
+    const now = underWay()
+    const queued = Object.keys(now).filter((key) => key.startsWith('links.queuedBytes of '))
+    return [
+      [{ part: 'proposals' }, now['proposals.bytes'] ?? 0],
+      [{ part: 'peers' }, queued.reduce((sum, key) => sum + (now[key] ?? 0), 0)],
+    ]
+  })
 }
 
 function observeHttp(registers: Registers, counts: () => HttpCounts): void {
@@ -309,15 +333,26 @@ function kindOf(name: string): string {
 }
 
 /** Metrics of the whole process, even if several nodes run in it. */
-function observeProcess(registers: Registers): void {
-  asked(Gauge, registers, 'process_resident_memory_bytes', 'Resident memory', [], () => [
-    [{}, process.memoryUsage.rss()],
-  ])
-  asked(Gauge, registers, 'process_heap_used_bytes', 'JavaScript heap in use', [], () => [
-    [{}, process.memoryUsage().heapUsed],
-  ])
+function observeProcess(registers: Registers, lag: EventLoopLag): void {
+  const gauge = (name: string, help: string, value: () => number | undefined): void =>
+    asked(Gauge, registers, name, help, [], () => {
+      const now = value()
+      return now === undefined ? [] : [[{}, now]]
+    })
+  gauge('process_resident_memory_bytes', 'Resident memory', () => process.memoryUsage.rss())
+  gauge('process_heap_used_bytes', 'JavaScript heap in use', () => process.memoryUsage().heapUsed)
+  gauge('process_open_fds', 'Open file descriptors', openFiles)
+  gauge('process_max_fds', 'Open file descriptors that the process may have', () => {
+    const max = openFilesMax()
+    return Number.isFinite(max) ? max : undefined
+  })
   asked(Counter, registers, 'process_cpu_seconds_total', 'User and system CPU time', [], () => {
     const { user, system } = process.cpuUsage()
     return [[{}, (user + system) / 1e6]]
   })
+  const name = 'nodejs_eventloop_lag_seconds'
+  const help = 'How late timers ran since the scrape before'
+  asked(Gauge, registers, name, help, ['quantile'], () =>
+    lag.take().map(([quantile, seconds]) => [{ quantile }, seconds]),
+  )
 }

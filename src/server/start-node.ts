@@ -177,6 +177,7 @@ class Node implements ServingNode {
     const { counters } = this.#network.links
     this.#metrics.watch({
       status: () => this.api.status(),
+      underWay: () => this.api.inspect(),
       peers: () => counters,
       databaseDir: this.#options.dataDir,
     })
@@ -246,6 +247,7 @@ class Node implements ServingNode {
   async #finish(end: NodeEnd): Promise<void> {
     if (this.#over) return
     this.#over = true
+    this.#metrics.close()
     this.#network?.links.close()
     await this.#http?.close({ graceful: false })
     await this.#network?.closed

@@ -1,11 +1,12 @@
 // The numbers that are scraped, each from where it comes.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
 import { Metrics } from '../../src/server/metrics.ts'
+import { EventLoopLag } from '../../src/server/process-load.ts'
 import { FakeNode } from './http/fake-node.ts'
 
 function database(files: Readonly<Record<string, number>>): string {
@@ -35,9 +36,14 @@ const matching = (series: Map<string, number>, begin: RegExp): Record<string, nu
 test('what the node says of itself', async () => {
   const metrics = new Metrics()
   const node = new FakeNode()
-  metrics.watch({ status: () => node.status(), peers: () => PEERS, databaseDir: database({}) })
+  metrics.watch({
+    status: () => node.status(),
+    underWay: () => ({}),
+    peers: () => PEERS,
+    databaseDir: database({}),
+  })
   const now = async () =>
-    matching(await scraped(metrics), /^quorate_(?!proposals|http|fsync|entries|peer|leveldb)/)
+    matching(await scraped(metrics), /^quorate_(?!proposals|http|fsync|entries|peer|pending|leveldb)/)
   const calm = {
     quorate_applied_index: 99,
     quorate_commit_index: 100,
@@ -88,7 +94,7 @@ test('rooms are 2, 1 and 0, and free bytes that nobody can tell are absent', asy
     const metrics = new Metrics()
     const status = new FakeNode().status()
     const full = { ...status, diskFreeBytes: Number.POSITIVE_INFINITY, raft: { ...status.raft, room } }
-    metrics.watch({ status: () => full, peers: () => PEERS, databaseDir: database({}) })
+    metrics.watch({ status: () => full, underWay: () => ({}), peers: () => PEERS, databaseDir: database({}) })
     expect(matching(await scraped(metrics), /^quorate_disk/)).toEqual({ quorate_disk_room: value })
   }
 })
@@ -96,7 +102,12 @@ test('rooms are 2, 1 and 0, and free bytes that nobody can tell are absent', asy
 test('peers, by direction and fate, as running totals', async () => {
   const metrics = new Metrics()
   const totals = { ...PEERS }
-  metrics.watch({ status: () => new FakeNode().status(), peers: () => totals, databaseDir: database({}) })
+  metrics.watch({
+    status: () => new FakeNode().status(),
+    underWay: () => ({}),
+    peers: () => totals,
+    databaseDir: database({}),
+  })
   const peers = {
     'quorate_peer_bytes_total{direction="received"}': 5,
     'quorate_peer_bytes_total{direction="sent"}': 4,
@@ -123,7 +134,12 @@ test('files of LevelDB by kind, counted and added up; directories are none', asy
     MANIFEST: 5,
     CURRENT: 1,
   })
-  metrics.watch({ status: () => new FakeNode().status(), peers: () => PEERS, databaseDir })
+  metrics.watch({
+    status: () => new FakeNode().status(),
+    underWay: () => ({}),
+    peers: () => PEERS,
+    databaseDir,
+  })
   const files = {
     'quorate_leveldb_bytes{kind="other"}': 6,
     'quorate_leveldb_bytes{kind="table"}': 30,
@@ -220,9 +236,94 @@ test('the HTTP front, by lane, and the process', async () => {
   expect(series.get('process_resident_memory_bytes')).toBeGreaterThan(1e6)
 })
 
+test('bytes of proposals and of frames to all peers that wait', async () => {
+  const metrics = new Metrics()
+  const underWay = {
+    'proposals.bytes': 7,
+    'links.queuedBytes of 1': 10,
+    'links.queuedBytes of 2': 20,
+    waits: 5,
+  }
+  metrics.watch({
+    status: () => new FakeNode().status(),
+    underWay: () => underWay,
+    peers: () => PEERS,
+    databaseDir: database({}),
+  })
+  onTestFinished(() => metrics.close())
+  expect(matching(await scraped(metrics), /^quorate_pending/)).toEqual({
+    'quorate_pending_bytes{part="peers"}': 30,
+    'quorate_pending_bytes{part="proposals"}': 7,
+  })
+})
+
+/** Holds up all timers for a while, and lets them run. */
+async function holdUp(): Promise<void> {
+  const until = performance.now() + 200
+  while (performance.now() < until);
+  await new Promise((resolve) => setTimeout(resolve, 30))
+}
+
+/** Holds up all timers until that shows. */
+async function measured(take: () => Promise<Record<string, number>>): Promise<Record<string, number>> {
+  for (;;) {
+    await holdUp()
+    const lag = await take()
+    if (Math.max(0, ...Object.values(lag)) > 0.1) return lag
+  }
+}
+
+test('how late timers run, while a node is watched', async () => {
+  const metrics = new Metrics()
+  const lag = async () => matching(await scraped(metrics), /^nodejs_eventloop_lag/)
+  expect(await lag()).toEqual({})
+  metrics.watch({
+    status: () => new FakeNode().status(),
+    underWay: () => ({}),
+    peers: () => PEERS,
+    databaseDir: database({}),
+  })
+  const found = await measured(lag)
+  expect(Object.keys(found)).toEqual([
+    'nodejs_eventloop_lag_seconds{quantile="0.5"}',
+    'nodejs_eventloop_lag_seconds{quantile="0.99"}',
+    'nodejs_eventloop_lag_seconds{quantile="1"}',
+  ])
+  const values = Object.values(found)
+  expect(values).toEqual(values.toSorted((a, b) => a - b))
+  metrics.close()
+  await holdUp()
+  expect(await lag()).toEqual({})
+})
+
+test('each scrape tells of the time since the one before', async () => {
+  const lag = new EventLoopLag()
+  onTestFinished(() => lag.stop())
+  lag.start()
+  await measured(async () => Object.fromEntries(lag.take()))
+  expect(lag.take()).toEqual([])
+})
+
+test('open file descriptors where the system lists them, and how many there may be', async () => {
+  const files = Array.from({ length: 100 }, () => openSync(import.meta.filename, 'r'))
+  onTestFinished(() => {
+    for (const file of files) closeSync(file)
+  })
+  const series = await scraped(new Metrics())
+  const open = series.get('process_open_fds')
+  if (process.platform !== 'linux') expect(open).toBeUndefined()
+  else expect(open).toBeGreaterThan(100)
+  expect(series.get('process_max_fds')).toBeGreaterThan(open ?? 100)
+})
+
 test('each metric says in words what it is', async () => {
   const metrics = new Metrics()
-  metrics.watch({ status: () => new FakeNode().status(), peers: () => PEERS, databaseDir: database({}) })
+  metrics.watch({
+    status: () => new FakeNode().status(),
+    underWay: () => ({}),
+    peers: () => PEERS,
+    databaseDir: database({}),
+  })
   metrics.watchHttp(() => ({
     ...{ connections: 0, fastConnections: 0, requests: 0, ranges: 0 },
     ...{ bodyBytes: 0, answerBytes: 0, stalledTotal: 0, refusedTotal: 0 },

@@ -515,6 +515,7 @@ describe('health', () => {
     const { ask, metrics, node } = await serve()
     metrics.watch({
       status: () => node.status(),
+      underWay: () => ({}),
       peers: () => ({
         messagesSent: 1,
         messagesReceived: 2,
