@@ -44,6 +44,16 @@ test('keys are offered up to the next slash, however many lie behind it', async 
   expect(await candidates('del', 'zz')).toEqual([])
 })
 
+test('keys that are not UTF-8 are passed over', async () => {
+  const keys = [
+    Buffer.from('b'),
+    Buffer.from('b😀'),
+    ...Array.from({ length: 150 }, (_, n) => Buffer.of(0x62, 0xf0, n)),
+  ]
+  for (const key of keys) node.set(key.toString('latin1'), 'v')
+  expect(await candidates('get', 'b')).toEqual(['=b', '=b😀'])
+})
+
 test('a directory of keys alone ends without a space', async () => {
   node.set('services/a', 'v')
   expect(await candidates('export', 's')).toEqual([':nospace', '=services/'])

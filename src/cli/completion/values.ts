@@ -26,6 +26,8 @@ export interface Completion {
 
 /** How long one question to the cluster may take. */
 const TIMEOUT_MS = 500
+/** No further question is begun after so long. */
+const QUESTIONS_MS_MAX = 2_000
 /** Candidates beyond this number help nobody who looks at them. */
 const KEYS_MAX = 200
 const KEYS_A_QUESTION = 100
@@ -87,22 +89,30 @@ export async function valuesOf(name: string, text: string, context: Context): Pr
 async function keys(text: string, { flags }: Context): Promise<Completion> {
   return withClient(flags, async (client) => {
     const found = new Map<string, Candidate>()
-    let start = text
-    for (let count = KEYS_A_QUESTION; count === KEYS_A_QUESTION && found.size < KEYS_MAX; ) {
+    const until = performance.now() + QUESTIONS_MS_MAX
+    const textBytes = Buffer.byteLength(text)
+    // Bytes, because keys need not be UTF-8.
+    let start: Uint8Array = Buffer.from(text)
+    let count = KEYS_A_QUESTION
+    while (count === KEYS_A_QUESTION && found.size < KEYS_MAX && performance.now() < until) {
       count = 0
       const range = { keysOnly: true, limit: KEYS_A_QUESTION, consistency: 'stale' } as const
-      for await (const { key } of client.list(start === '' ? range : { ...range, start })) {
+      for await (const { key, keyBytes } of client.list(start.length === 0 ? range : { ...range, start })) {
         if (!key.startsWith(text)) return { candidates: [...found.values()] }
         count += 1
-        const slash = key.indexOf('/', text.length)
-        const value = slash < 0 ? key : key.slice(0, slash + 1)
-        start = slash < 0 ? `${key}\0` : `${key.slice(0, slash)}0`
+        const slash = keyBytes.indexOf(SLASH, textBytes)
+        start = slash < 0 ? behind(keyBytes, 0) : behind(keyBytes.subarray(0, slash), SLASH + 1)
+        const value = slash < 0 ? key : key.slice(0, key.indexOf('/', text.length) + 1)
         if (isTypable(value)) found.set(value, { value, goesOn: slash >= 0 })
       }
     }
     return { candidates: [...found.values()] }
   })
 }
+
+const SLASH = 0x2f
+
+const behind = (bytes: Uint8Array, last: number): Uint8Array => Buffer.concat([bytes, Uint8Array.of(last)])
 
 /** The lines of an answer cannot hold others; a key that is not UTF-8 cannot be typed. */
 const isTypable = (text: string): boolean => printable(text) === text && !text.includes('\uFFFD')
