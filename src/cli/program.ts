@@ -30,7 +30,6 @@ export async function buildProgram(args: readonly string[]) {
     .configureOutput({
       writeOut: (text) => process.stdout.write(asCalled(text)),
       writeErr: (text) => process.stderr.write(asCalled(text)),
-      outputError: (text, write) => write(withCommandMeant(text)),
     })
     .hook('preAction', (thisCommand) => {
       refuseStalenessWithoutStale(thisCommand)
@@ -52,6 +51,8 @@ export async function buildProgram(args: readonly string[]) {
   addHelp(program)
   addCompletion(program, flags)
   adopt(program)
+  // Only here: `kv member rm` means another command.
+  program.configureOutput({ outputError: (text, write) => write(withCommandMeant(text)) })
   program.addHelpText('after', `\nTopics: kv help ${Object.keys(TOPICS).join(' | ')}`)
   return program
 }

@@ -262,6 +262,7 @@ describe('exit codes', () => {
   test.each<[string, string]>([
     ['gte k', "unknown command 'gte'\n(Did you mean get?)"],
     ['set k v', "unknown command 'set'\n(Did you mean put?)\nSee: kv help\n"],
+    ['member rm n4', "unknown command 'rm'\nSee: kv help member\n"],
     ['get k --timeou 5s', "unknown option '--timeou'\n(Did you mean --timeout?)"],
     ['member lst', "unknown command 'lst'\n(Did you mean list?)"],
     ['get', "missing required argument 'key'\nSee: kv help get\n"],
