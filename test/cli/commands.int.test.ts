@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -311,6 +312,24 @@ describe('exit codes', () => {
     const code = await new Promise((resolve) => child.once('exit', resolve))
     expect(code).toBe(130)
   })
+
+  test.runIf(process.platform === 'linux')(
+    'Ctrl-C ends it also while it reads a pipe as a file',
+    async () => {
+      const pipe = join(scratch, 'pipe')
+      spawnSync('mkfifo', [pipe])
+      const child = spawn(process.execPath, [KV, 'put', 'k', `@${pipe}`], { stdio: 'ignore' })
+      const ended = new Promise((resolve) => child.once('exit', (_, signal) => resolve(signal)))
+      // Opened as soon as the other end is.
+      await using _writer = await open(pipe, 'w')
+      child.kill('SIGINT')
+      try {
+        expect(await ended).toBe('SIGINT')
+      } finally {
+        child.kill('SIGKILL')
+      }
+    },
+  )
 
   test('2 also for a variable that is wrong', async () => {
     const ended = await kv('get k', { env: { KV_TIMEOUT: 'soon' } })

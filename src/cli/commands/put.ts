@@ -77,11 +77,16 @@ async function standardInput(): Promise<Uint8Array> {
   // Node.js gives it out as empty.
   if (fstatSync(process.stdin.fd).isDirectory())
     throw new Failure(EXIT.failed, 'standard input is a directory')
-  return allOf(process.stdin, 'standard input')
+  const onInterrupt = (): never => process.exit(EXIT.interrupted)
+  process.on('SIGINT', onInterrupt)
+  const value = await allOf(process.stdin, 'standard input')
+  process.off('SIGINT', onInterrupt)
+  return value
 }
 
 async function fileContent(path: string): Promise<Uint8Array> {
   try {
+    // SIGINT keeps its default: process.exit() would wait for the read, which never ends at a pipe without a writer.
     return await allOf(createReadStream(path), path)
   } catch (error) {
     if (error instanceof Failure) throw error
@@ -95,8 +100,6 @@ async function fileContent(path: string): Promise<Uint8Array> {
 async function allOf(source: Readable, name: string): Promise<Uint8Array> {
   const chunks: Buffer[] = []
   let bytes = 0
-  const onInterrupt = (): never => process.exit(EXIT.interrupted)
-  process.on('SIGINT', onInterrupt)
   for await (const chunk of source) {
     chunks.push(chunk)
     bytes += chunk.length
@@ -106,6 +109,5 @@ async function allOf(source: Readable, name: string): Promise<Uint8Array> {
         `${name} is too large for a value: it has more than ${VALUE_MIB_MAX} MiB`,
       )
   }
-  process.off('SIGINT', onInterrupt)
   return Buffer.concat(chunks)
 }
