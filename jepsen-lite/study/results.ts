@@ -75,6 +75,8 @@ export interface StreamResults {
   readonly silent_ms: number | null
   /** The median of the rounds in which the level was away and was answered again. */
   readonly back_ms: number | null
+  /** The rounds in which the level was not answered again after the heal. */
+  readonly never_back: number
   /** Answers that broke the promise of this level. */
   readonly broken: number
 }
@@ -218,6 +220,7 @@ function streamResults(
     first_answer_ms: median(({ firstAnswerMs }) => firstAnswerMs),
     silent_ms: median(({ silentMs }) => silentMs),
     back_ms: median(({ backMs }) => backMs),
+    never_back: outages.filter(({ backMs }) => backMs === undefined).length,
     broken: judgement.broken.get(streamKey(level, side))?.length ?? 0,
   }
 }

@@ -84,15 +84,14 @@ function details(results: StudyResults): Table[] {
       note:
         'Medians of the rounds. First answer: from the cut to the first answer to a request that was sent after the cut. Served for: from the cut until the last request was sent that was ' +
         'answered in the partition. Silent: the longest time in the partition without an answer. A request is sent at each level about every ' +
-        `${Math.round(1_000 / results.settings.rate)} ms, so a value of less than twice that is no outage. Back: from the heal to the first answer, if the level was not answered just before the heal.`,
+        `${Math.round(1_000 / results.settings.rate)} ms, so a value of less than twice that is no outage. Back: from the heal to the first answer, if the level was not answered just before the heal; in brackets, in how many rounds no answer came after the heal.`,
       heads: ['level', ...SIDES.flatMap((side) => [`${side}: first answer`, 'served for', 'silent', 'back'])],
       rows: LEVELS.map((level) => [
         labelOf(level, results),
         ...SIDES.flatMap((side) => {
           const stream = find(results, level, side)
-          const { first_answer_ms, silent_ms, back_ms } = stream
-          const back = back_ms === null ? 'not away' : ms(back_ms)
-          return [ms(first_answer_ms), servedFor(stream, results), ms(silent_ms), back]
+          const { first_answer_ms, silent_ms } = stream
+          return [ms(first_answer_ms), servedFor(stream, results), ms(silent_ms), backOf(stream)]
         }),
       ]),
     },
@@ -203,6 +202,11 @@ const TO_THE_END_MS = 500
 function servedFor({ served_until_ms }: StreamResults, { settings }: StudyResults): string {
   if (served_until_ms === null) return NOTHING
   return served_until_ms > settings.phase_ms.during - TO_THE_END_MS ? 'to the end' : ms(served_until_ms)
+}
+
+function backOf({ back_ms, never_back }: StreamResults): string {
+  if (back_ms === null) return never_back > 0 ? 'never' : 'not away'
+  return never_back > 0 ? `${ms(back_ms)} (${never_back} never)` : ms(back_ms)
 }
 
 function behind({ behind_ms, behind_revisions }: PhaseResults): string {

@@ -6,7 +6,7 @@ import { dirname } from 'node:path'
 /**
  * Writes the whole file, with permissions `mode` if it is new. At every moment the file is either complete or as it was
  * before: the content goes to `PATH.new` first.
- * @throws Error of the system; the file is as it was before
+ * @throws Error of the system; the file is complete, as it was before or as it should be
  */
 export function writeWhole(path: string, content: string | Uint8Array, mode = 0o666): void {
   const next = `${path}.new`

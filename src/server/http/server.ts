@@ -56,7 +56,7 @@ export interface HttpServer {
   inspect(): HttpCounts
 }
 
-/** What is open and under way now. Everything is 0 when nobody asks anything and no connection is kept. */
+/** What is open and under way now: 0 while nobody asks anything and no connection is kept. And two totals. */
 export interface HttpCounts {
   /** Connections of clients, and how many of them are on the fast lane. */
   readonly connections: number

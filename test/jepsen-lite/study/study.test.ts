@@ -15,6 +15,7 @@ import { markdownOf } from '../../../jepsen-lite/study/markdown.ts'
 import { medianOf, outageOf, requestsOf, roundsOf } from '../../../jepsen-lite/study/measure.ts'
 import { pageOf } from '../../../jepsen-lite/study/page.ts'
 import { type Concluded, resultsOf, type StudyResults } from '../../../jepsen-lite/study/results.ts'
+import { tablesOf } from '../../../jepsen-lite/study/tables.ts'
 
 const TIMEOUT_MS = 200
 const START_MS = 1_000
@@ -277,6 +278,19 @@ describe('how long a level was away', () => {
       silentMs: 355,
       backMs: 'not away',
     })
+  })
+
+  test('a level that was away and is not answered after the heal either is not called "not away"', () => {
+    const script = proven()
+      .ask('stale', 'majority', 2_990, 5, seen(2))
+      .ask('stale', 'majority', 3_010, 5, seen(2))
+    expect(stream(script, 'lease', 'minority')).toMatchObject({ back_ms: null, never_back: 1 })
+    expect(stream(script, 'stale', 'majority')).toMatchObject({ back_ms: null, never_back: 0 })
+    const outages = tablesOf(results(script)).find(({ title }) => title === 'Outages')
+    const back = (label: string, column: number) =>
+      outages?.rows.find(([level]) => `${level}`.startsWith(label))?.at(column)
+    expect(back('lease', 4)).toBe('never')
+    expect(back('stale', 8)).toBe('not away')
   })
 
   test('a level that never came', () => {
