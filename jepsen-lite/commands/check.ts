@@ -147,7 +147,7 @@ function* linesOf(one: Checked): Generator<string[]> {
   const { operations, unknown } = one.counts
   const keys = one.linearizability.keys.length
   const size = `${operations} operations, ${unknown} of unknown outcome, ${keys} ${keys === 1 ? 'key' : 'keys'}`
-  yield [`${one.verdict.padEnd(10)}  ${one.file}  (${size}, ${one.ms} ms)`, ...detailsOf(one)]
+  yield [`${one.verdict.padEnd(10)}  ${one.file}  (${size}, ${Math.round(one.ms)} ms)`, ...detailsOf(one)]
   const witness = witnessOf(one)
   if (witness === undefined) return
   yield [

@@ -50,10 +50,9 @@ const NAME = 24
 const CELL = 5
 
 /** An event a line, a column per state; `.` where it never was. */
-export function coverageTable({ states, events, reached, of, fault_pairs: pairs }: CoverageReport): string[] {
+export function coverageTable({ states, events }: CoverageReport): string[] {
   const letters = states.map((_, at) => String.fromCharCode('A'.charCodeAt(0) + at))
   return [
-    `coverage: ${reached} of ${of} pairs of an event and a state, ${pairs.reached} of ${pairs.of} pairs of faults at one trigger (all in -o json)`,
     `states: ${states.map((state, at) => `${letters[at]} ${state}`).join(', ')}`,
     `${''.padEnd(NAME)}${letters.map((letter) => letter.padStart(CELL)).join('')}`,
     ...Object.entries(events).map(

@@ -8,6 +8,7 @@ import type { Results } from '../local/results.ts'
 import { type RunOptions, run } from '../local/run.ts'
 import { WORKLOADS } from '../local/workloads.ts'
 import { list, progress, whole } from './flags.ts'
+import { coloured, duration, number, plural, table } from './words.ts'
 
 const DEFAULTS = { time: 60, rate: 200, clients: 10, nodes: 5, portFrom: 17_301 }
 
@@ -83,24 +84,35 @@ export function add(program: CommandUnknownOpts): void {
 function summary(results: Results, out: string): string {
   const { operations, faults, skipped, findings, findings_count, checked } = results
   const lines = [
-    ...Object.entries(operations).map(
-      ([f, o]) =>
-        `${f.padEnd(10)} ok ${o.ok}, not applied ${o.not_applied}, failed ${o.fail}, unknown ${o.unknown}`,
-    ),
-    ...Object.entries(faults).map(
-      ([kind, { injected, took_effect, recovery_ms }]) =>
-        `${kind.padEnd(16)} ${took_effect} of ${injected} took effect` +
-        (recovery_ms === null
-          ? ''
-          : `; writes again after ${recovery_ms.p50} ms (median), ${recovery_ms.max} ms (longest)`),
-    ),
-    ...Object.entries(skipped).map(([kind, why]) => `${kind.padEnd(16)} skipped because ${why}`),
-    `elections ${results.elections}, snapshots installed ${results.snapshots_installed}, all nodes ready ${results.recovered_ms ?? '–'} ms after the last fault`,
-    ...findings.map(({ kind, message }) => `${kind}: ${message}`),
+    ...table([
+      ['operation', 'ok', 'not applied', 'failed', 'unknown'],
+      ...Object.entries(operations).map(([f, { ok, not_applied, fail, unknown }]) => [
+        f,
+        ...[ok, not_applied, fail, unknown].map(number),
+      ]),
+    ]),
+    '',
+    ...table([
+      ['fault', 'took effect', 'writes again after (median)', '(longest)'],
+      ...Object.entries(faults).map(([kind, { injected, took_effect, recovery_ms }]) => [
+        kind,
+        `${took_effect} of ${injected}`,
+        ...(recovery_ms === null ? ['–', '–'] : [duration(recovery_ms.p50), duration(recovery_ms.max)]),
+      ]),
+    ]),
+    ...Object.entries(skipped).map(([kind, why]) => `${kind} was skipped because ${why}`),
+    '',
+    `${plural(results.elections, 'election')}, ${plural(results.snapshots_installed, 'installed snapshot')}; ` +
+      (results.recovered_ms === null
+        ? 'not all nodes were ready at the end'
+        : `all nodes were ready ${duration(results.recovered_ms)} after the last healing began`),
+    ...findings.map(({ kind, message }) => coloured('red', `${kind}: ${message}`)),
     ...(findings_count > findings.length ? [`… and ${findings_count - findings.length} more`] : []),
     ...(checked.verdict === 'violation' ? [`witness: npx jepsen-lite check ${out}/history.jsonl`] : []),
-    `${results.verdict}: ${out}/history.jsonl`,
-    `again: npx ${results.command}`,
+    coloured(results.exit_code === 0 ? 'green' : 'red', results.verdict),
+    `again:   npx ${results.command}`,
+    `history: ${out}/history.jsonl`,
+    `report:  ${out}/report.html`,
   ]
   return `${lines.join('\n')}\n`
 }

@@ -9,11 +9,15 @@ import { EXIT, Failure } from '../exit-codes.ts'
 import { type Found, judged, Search } from '../sim/index.ts'
 import { coverageOf, coverageTable } from './coverage.ts'
 import { whole } from './flags.ts'
+import { coloured, duration, number, plural } from './words.ts'
 
 const SCHEDULES = 200
 const SHRINK_MS_MAX = 60_000
 /** A search that finds this many is not worth going on with. */
 const VIOLATIONS_MAX = 20
+
+const PROGRESS_MS = 200
+const ERASE_TO_END = '\u001b[K'
 
 interface SimFlags {
   readonly seed?: number | undefined
@@ -21,6 +25,7 @@ interface SimFlags {
   readonly nodes: number
   readonly time?: number | undefined
   readonly out: string
+  readonly coverage: boolean
   readonly output: 'text' | 'json'
 }
 
@@ -37,6 +42,7 @@ export function add(program: CommandUnknownOpts): void {
     .option('--nodes <count>', 'voters at the start, 1 to 7', whole(1, 7), 5)
     .option('--time <seconds>', 'of wall clock, at most', whole(1))
     .option('--out <dir>', 'where schedules that broke something are written', '.')
+    .option('--coverage', 'print what was reached how often as well', false)
     .addOption(
       new Option('-o, --output <output>').choices(['text', 'json'] as const).default('text' as const),
     )
@@ -72,9 +78,15 @@ async function run(flags: SimFlags): Promise<number> {
   const shrunk = new Set<string>()
   const began = performance.now()
   const seconds = (): number => (performance.now() - began) / 1000
+  const progress = new ProgressLine()
   let shrinking = 0
   while (search.schedules < count && seconds() - shrinking < (flags.time ?? Number.POSITIVE_INFINITY)) {
     const found = search.run((seed + search.schedules) % 2 ** 32)
+    progress.show(() => {
+      const virtual = duration(search.virtualMs)
+      const violations = plural(details.length, 'violation')
+      return `${plural(search.schedules, 'schedule')}, ${virtual} of virtual time, ${duration(seconds() * 1000)}; ${violations}`
+    })
     if (found === undefined) continue
     const { invariant, detail } = found.violation
     if (shrunk.has(invariant))
@@ -87,8 +99,9 @@ async function run(flags: SimFlags): Promise<number> {
     }
     if (details.length >= VIOLATIONS_MAX) break
   }
+  progress.end()
   const report = reportOf(seed, search, details, seconds() - shrinking)
-  process.stdout.write(flags.output === 'json' ? `${JSON.stringify(report)}\n` : toText(report))
+  process.stdout.write(flags.output === 'json' ? `${JSON.stringify(report)}\n` : toText(report, flags))
   return details.length > 0 ? EXIT.violation : EXIT.ok
 }
 
@@ -154,24 +167,51 @@ function reportOf(seed: number, search: Search, details: readonly Detail[], wall
 
 const round = (value: number): number => Math.round(value * 1000) / 1000
 
-function toText(report: ReturnType<typeof reportOf>): string {
-  const { virtual_seconds: virtual, wall_seconds: wall, operations, probes } = report
+function toText(report: ReturnType<typeof reportOf>, { nodes, coverage }: SimFlags): string {
+  const { operations, probes, coverage: reached } = report
   const faults = Object.entries(report.faults).filter(([, count]) => count > 0)
+  const times = faults.reduce((sum, [, count]) => sum + count, 0)
   const lines = [
-    `seed ${report.seed}: ${report.schedules} schedules, ${report.events} events, ${virtual} virtual seconds in ${wall} s (${Math.round(virtual / Math.max(wall, 0.001))} times real time)`,
-    `operations: ${operations.ok} ok, ${operations.failed} refused, ${operations.unknown} unknown`,
-    `faults: ${faults.map(([kind, count]) => `${kind} ${count}`).join(', ')}`,
-    `probes hit: ${Object.entries(probes.hit)
-      .map(([probe, count]) => `${probe} ${count}`)
-      .join(', ')}`,
-    `probes never hit: ${probes.never_hit.join(', ') || 'none'}`,
-    ...coverageTable(report.coverage),
-    `trace ${report.trace_hash}; ${report.repeated} repeated, ${report.checked} histories checked, ${report.undecided} undecided`,
-    ...report.violation_details.map(
-      ({ seed, detail, file, faults: count, ops }) =>
-        `VIOLATION (seed ${seed}): ${detail}${file === undefined ? '' : `\n  shrunk to ${count} faults and ${ops} operations: jepsen-lite replay ${file}`}`,
-    ),
-    report.violations === 0 ? 'no violation' : `${report.violations} violations`,
+    `${plural(report.schedules, 'schedule')} of ${plural(nodes, 'node')} from seed ${report.seed}, in ${duration(report.wall_seconds * 1000)}: ${duration(report.virtual_seconds * 1000)} of virtual time`,
+    `  requests   ${number(operations.ok)} ok, ${number(operations.failed)} refused, ${number(operations.unknown)} of unknown outcome`,
+    `  histories  ${number(report.checked)} checked, ${number(report.undecided)} undecided`,
+    `  faults     ${number(times)}, of ${plural(faults.length, 'kind')}`,
+    `  coverage   ${number(reached.reached)} of ${number(reached.of)} pairs of an event and a state, ${number(reached.fault_pairs.reached)} of ${number(reached.fault_pairs.of)} pairs of faults${coverage ? '' : ' (--coverage)'}`,
+    `  trace      ${report.trace_hash}, ${plural(report.repeated, 'schedule')} run twice`,
   ]
+  if (coverage) {
+    lines.push('', ...coverageTable(reached), '', 'faults:', ...counted(faults))
+    lines.push('probes hit:', ...counted(Object.entries(probes.hit)))
+    lines.push(`probes never hit: ${probes.never_hit.join(', ') || 'none'}`)
+  }
+  lines.push('')
+  for (const { seed, detail, file, faults: left, ops } of report.violation_details) {
+    lines.push(coloured('red', `VIOLATION (seed ${seed}): ${detail}`))
+    if (file !== undefined)
+      lines.push(
+        `  shrunk to ${plural(left, 'fault')} and ${plural(ops, 'operation')}: jepsen-lite replay ${file}`,
+      )
+  }
+  const end = report.violations === 0 ? 'no violation' : plural(report.violations, 'violation')
+  lines.push(coloured(report.violations === 0 ? 'green' : 'red', end))
   return `${lines.join('\n')}\n`
+}
+
+const counted = (counts: readonly (readonly [name: string, count: number])[]): string[] =>
+  counts.map(([name, count]) => `  ${number(count).padStart(9)}  ${name}`)
+
+/** One line on a terminal, written anew a few times a second. */
+class ProgressLine {
+  readonly #stream = process.stderr
+  #shownAt = performance.now()
+
+  show(text: () => string): void {
+    if (!this.#stream.isTTY || performance.now() - this.#shownAt < PROGRESS_MS) return
+    this.#shownAt = performance.now()
+    this.#stream.write(`\r${text()}${ERASE_TO_END}`)
+  }
+
+  end(): void {
+    if (this.#stream.isTTY) this.#stream.write(`\r${ERASE_TO_END}`)
+  }
 }
