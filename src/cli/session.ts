@@ -3,7 +3,6 @@
 import { type AnswerInfo, Client, QuorateError, type ReadOptions } from '../client/index.ts'
 import { Failure } from '../local/failure.ts'
 import { formatMs } from './duration.ts'
-import { EXIT } from './exit-codes.ts'
 import { exitCodeOf, explain, type Intent } from './explain.ts'
 import { type ChosenEndpoints, chooseEndpoints, type Format, type GlobalFlags } from './global-flags.ts'
 import { say } from './output.ts'
@@ -55,9 +54,11 @@ export async function inSession(
   const onInterrupt = () => {
     const now = performance.now()
     interruptedAt ??= now
-    // The second Ctrl-C does not wait for anything.
-    if (now - interruptedAt >= SAME_SIGNAL_MS) process.exit(EXIT.interrupted)
     interrupt.abort()
+    if (now - interruptedAt < SAME_SIGNAL_MS) return
+    // The second Ctrl-C does not wait for anything. process.exit() would wait for the read of a pipe.
+    process.off('SIGINT', onInterrupt)
+    process.kill(process.pid, 'SIGINT')
   }
   process.on('SIGINT', onInterrupt)
   const read = readOptions(flags, interrupt.signal)

@@ -14,10 +14,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { SAME_SIGNAL_MS } from '../../src/cli/stop-signals.ts'
 import { FakeNode, problem } from '../client/fake-node.ts'
 import { kv as run, spawnKv } from './run-kv.ts'
 
@@ -295,6 +297,25 @@ describe('NDJSON', () => {
       /^stopped after [01] keys?, .*\nerror: interrupted(; the change may have been made)?\n$/,
     )
   })
+
+  test.runIf(process.platform === 'linux')(
+    'a second Ctrl-C ends an import also while it reads a pipe as a file',
+    async () => {
+      const pipe = join(scratch, 'pipe')
+      execFileSync('mkfifo', [pipe])
+      const child = spawnKv(['import', pipe], { endpoints: node.url, cwd: scratch })
+      let again: NodeJS.Timeout | undefined
+      onTestFinished(() => {
+        clearInterval(again)
+        child.kill('SIGKILL')
+      })
+      const ended = new Promise((resolve) => child.once('exit', (_, signal) => resolve(signal)))
+      // Opened as soon as the other end is.
+      await using _writer = await open(pipe, 'w')
+      again = setInterval(() => child.kill('SIGINT'), SAME_SIGNAL_MS + 100)
+      expect(await ended).toBe('SIGINT')
+    },
+  )
 
   test('what export writes, import takes', async () => {
     node.set('text', 'grüße\n')
