@@ -1,30 +1,37 @@
 // How busy this process is: how late its timers run, and how many files it has open.
 
 import { readdirSync } from 'node:fs'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { createHistogram } from 'node:perf_hooks'
 
-const RESOLUTION_MS = 20
+const PAUSE_MS = 50
 
-/** How late timers run (the event loop's lag), measured by a timer that runs every 20 ms. */
+/**
+ * How late timers run (the event loop's lag), measured by a timer that runs every 50 ms. `monitorEventLoopDelay` of
+ * Node.js loses what holds the event loop up while, or right after, it is reset.
+ */
 export class EventLoopLag {
-  #histogram: ReturnType<typeof monitorEventLoopDelay> | undefined
+  readonly #histogram = createHistogram()
+  #timer: NodeJS.Timeout | undefined
+  #measuredAt = 0
 
   start(): void {
-    this.#histogram ??= monitorEventLoopDelay({ resolution: RESOLUTION_MS })
-    this.#histogram.enable()
+    this.#measuredAt = performance.now()
+    this.#timer ??= setInterval(() => this.#measure(), PAUSE_MS).unref()
   }
 
   stop(): void {
-    this.#histogram?.disable()
-    this.#histogram = undefined
+    clearInterval(this.#timer)
+    this.#timer = undefined
+    this.#histogram.reset()
   }
 
   /** In seconds, since it was taken last. Empty as long as nothing was measured. */
   take(): readonly (readonly [quantile: string, seconds: number])[] {
+    // The timer may be late just now.
+    if (this.#timer !== undefined && performance.now() - this.#measuredAt > 2 * PAUSE_MS) this.#measure()
     const histogram = this.#histogram
-    if (histogram === undefined || histogram.count === 0) return []
-    // What is measured is the time from one run of the timer to the next.
-    const seconds = (ns: number): number => Math.max(0, ns / 1e9 - RESOLUTION_MS / 1000)
+    if (histogram.count === 0) return []
+    const seconds = (us: number): number => us / 1e6
     const now = [
       ['0.5', seconds(histogram.percentile(50))],
       ['0.99', seconds(histogram.percentile(99))],
@@ -32,6 +39,13 @@ export class EventLoopLag {
     ] as const
     histogram.reset()
     return now
+  }
+
+  #measure(): void {
+    const now = performance.now()
+    const lateMs = now - this.#measuredAt - PAUSE_MS
+    this.#measuredAt = now
+    this.#histogram.record(Math.max(1, Math.round(1000 * lateMs)))
   }
 }
 
