@@ -27,6 +27,9 @@ export function leadsOnSlowDisks(cluster: Cluster, core: readonly Machine[]): vo
   const share = uniform(seed, DRAW.core, 0, 8)
   const writeMs = config.electionMinMs * (WRITE_MIN + (WRITE_MAX - WRITE_MIN) * share)
   const fast = core[bits(seed, DRAW.core, 0, 9) % (2 * core.length)]
+  // A node outside of the core may lead too. If it handed over each time its disk is short, each time an election of
+  // several writes would follow.
+  for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY
   for (const machine of core) {
     if (machine === fast) continue
     machine.slowFactor = writeMs / (config.writeMs + config.writeJitterMs)

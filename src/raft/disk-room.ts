@@ -60,10 +60,11 @@ function roomOfMajority(view: LeaderView, unknown: DiskRoom, ofCore: boolean): n
   return quorumValue(view.configuration, (id) => {
     const follower = lead.progress.get(id)
     if (follower === undefined) return rank(view.room)
-    // A silent replica counts as one without room, whatever it reported before. Entries of the core are tried anyway.
+    // A silent replica counts as one without room, whatever it reported before. Entries of the core are tried anyway:
+    // they may replace it.
     const isSilent = Math.max(follower.heardAt, lead.electedAt) <= silentSince
     if (!ofCore && (isSilent || cannotCatchUp(follower, view.log))) return rank('none')
-    return rank(follower.hasToldRoom ? follower.room : unknown)
+    return rank(follower.hasToldRoom && !isSilent ? follower.room : unknown)
   })
 }
 

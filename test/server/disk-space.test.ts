@@ -205,12 +205,18 @@ test('no snapshot is taken on without room for it', () => {
   cluster.converge()
 })
 
-test('a lost node is replaced although the disk of the leader is full', () => {
+test.each([
+  ['enough', undefined],
+  ['none', NONE],
+])('a lost node whose room was %s is replaced although the disk of the leader is full', (_room, free) => {
   const cluster = SimulatedCluster.formed(3)
   const { leading, follower } = cluster
+  follower.machine.space.fixed = free
+  cluster.advance(diskLookMs)
   follower.crash()
   cluster.advance(raftTiming.electionMaxMs)
   leading.machine.space.fixed = NONE
+  follower.machine.space.fixed = undefined
   cluster.advance(diskLookMs)
   cluster.join(follower.machine)
   const isVoter = (): boolean => leading.running.configuration.voters.includes(follower.id)

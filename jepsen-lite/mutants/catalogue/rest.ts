@@ -314,6 +314,15 @@ export const REST: readonly Mutant[] = [
     edits: [edit(DISK_ROOM, '(ofCore || !isShort)', '!isShort')],
   },
   {
+    id: 'M721',
+    title:
+      'a leader believes what a silent replica reported when it asks whether an entry of the core could be committed',
+    why: 'A lost node whose disk was full cannot be replaced while the disk of the leader is. Our own.',
+    layers: UNIT,
+    tests: ROOM_TESTS,
+    edits: [edit(DISK_ROOM, 'follower.hasToldRoom && !isSilent', 'follower.hasToldRoom')],
+  },
+  {
     id: 'M701',
     title: 'a leader steps down because others lack room although no other could be elected',
     why: 'It is elected again, and again. Our own.',
