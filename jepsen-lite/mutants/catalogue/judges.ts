@@ -583,4 +583,15 @@ export const JUDGES: readonly Mutant[] = [
     ],
     ['test/jepsen-lite/sim/search.prop.test.ts'],
   ),
+  judge(
+    'K68',
+    'the simulator lets disks run short while it asks whether slow disks keep a cluster from working',
+    'A leader hands over each time, and an election takes several writes of seconds: a violation that is none.',
+    [
+      'jepsen-lite/sim/slow-disks.ts',
+      '  for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY\n',
+      '',
+    ],
+    ['test/jepsen-lite/sim/search.prop.test.ts'],
+  ),
 ]
