@@ -75,11 +75,12 @@ export const stop: Injection<'stop'> = (injector, { kind, target, ms }, about) =
       if (!process.live) return
       if (led && process.role !== 'leader') cluster.probeCoverage.hit('graceful stop handed over')
       // In a later turn, like a continuation of a promise.
-      cluster.time.push(cluster.time.now, IO, process, () =>
+      cluster.time.push(cluster.time.now, IO, process, () => {
+        process.closing = true
         driver.close(() => {
           if (process.live) cluster.kill(machine, 'lost', false, ms)
-        }),
-      )
+        })
+      })
     })
   })
 

@@ -2,7 +2,7 @@
 // earlier proposal of a process after a later one. So a proposal that is overtaken by the next one is skipped without
 // an answer, and its client waits in vain. This rule applies where connections keep the order and lose only their end.
 
-import type { Message } from '../../src/raft/index.ts'
+import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import { Violation } from './violation.ts'
 
 /** The part of a process that is needed here. */
@@ -15,6 +15,8 @@ interface Process {
 /** For one process in one term: what it has sent, in order, and how far the leader has received it. */
 interface Forwarded {
   readonly term: number
+  /** The leader of that term. */
+  readonly to: ReplicaId
   readonly seqs: number[]
   heard: number
 }
@@ -36,14 +38,19 @@ export class Forwards {
     }
     const before = this.#sent.get(from)
     const forwarded =
-      before?.term === message.term ? before : { term: message.term, seqs: [] as number[], heard: -1 }
+      before?.term === message.term
+        ? before
+        : { term: message.term, to: message.to, seqs: [] as number[], heard: -1 }
     this.#sent.set(from, forwarded)
     for (const { seq } of message.proposals) if (seq > (forwarded.seqs.at(-1) ?? -1)) forwarded.seqs.push(seq)
   }
 
-  /** It forwards its open proposals again. Those that it has answered otherwise are no longer expected. */
-  reconnects(from: Process): void {
-    this.#waitsForNone(from)
+  /**
+   * If that one is the leader, it forwards its open proposals again as soon as it knows that. Those that it has
+   * answered otherwise are no longer expected.
+   */
+  reconnects(from: Process, to: ReplicaId): void {
+    if (this.#sent.get(from)?.to === to) this.#waitsForNone(from)
   }
 
   installed(from: Process): void {

@@ -333,7 +333,7 @@ export class SimNetwork implements Carrier {
       message: (message) => this.#heard(process, message),
       stateHash: (from, at) => driver.stateHash(from, at),
       connected: (greeting) => {
-        if (driver.status().raft.leader === greeting.replicaId) this.#forwards.reconnects(process)
+        this.#forwards.reconnects(process, greeting.replicaId)
         triggers.met('connected', process, this.#byId.get(greeting.replicaId))
         this.#world.rollbacks.connected(process, this.#byId.get(greeting.replicaId))
         driver.connected(greeting)

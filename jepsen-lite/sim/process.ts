@@ -208,6 +208,8 @@ export class Process implements Owner {
   paused = false
   /** It was asked to stop, and ends when it has handed over and answered. */
   stopping = false
+  /** Its driver serves no more, and closes the storage. */
+  closing = false
   /** By its clock. */
   #pausedAt = 0
   /** When it last resumed after a stop. */
@@ -303,11 +305,14 @@ export class Process implements Owner {
     invariants.wouldOpen(replica, storage, why)
   }
 
-  /** Any failure of the storage is final (NODE-2): a process that goes on serves data that may be wrong. */
+  /**
+   * Any failure of the storage is final (NODE-2): a process that goes on serves data that may be wrong. One that is
+   * asked to stop may have ended its service already, and be closing its storage.
+   */
   #mustEnd(): void {
     const { time } = this.#world
     time.push(time.now, IO, this, () => {
-      if (this.ended || this.dying || this.driver === undefined) return
+      if (this.ended || this.dying || this.closing || this.driver === undefined) return
       throw new Violation('STOP-2', `${this.name} goes on although its disk has failed`)
     })
   }

@@ -1,4 +1,4 @@
-// The errors of storage. All except one (`ScanEndedError`) are final: the node stops.
+// The errors of storage. All except two (`ScanEndedError`, `StorageClosedError`) are final: the node stops.
 
 import { types } from 'node:util'
 
@@ -28,6 +28,15 @@ export class StorageFailedError extends Error {
 /** The caller was about to break a guarantee of this replica. That is a bug, and the node must stop. */
 export class InvariantError extends Error {
   override readonly name = 'InvariantError'
+}
+
+/** The storage was closed: the node ends. Nothing is wrong with the storage. */
+export class StorageClosedError extends Error {
+  override readonly name = 'StorageClosedError'
+
+  constructor() {
+    super('the storage is closed, because this node ends')
+  }
 }
 
 /** The error of a scan that `Storage.endOldScans` ended. Nothing is wrong with the storage. */

@@ -50,6 +50,7 @@ export {
   isDiskFull,
   rejoinAdvice,
   ScanEndedError,
+  StorageClosedError,
   StorageFailedError,
   StorageInUseError,
   StorageRefusedError,

@@ -34,7 +34,8 @@ export class OverlayScan implements RowScan {
   #isFinished = false
   #isClosed = false
   #isOld = false
-  #isEnded = false
+  /** Why it was ended by somebody else than its reader. */
+  #ended: Error | undefined
 
   constructor(
     state: { readonly applied: AppliedRecord; readonly stateHash: bigint },
@@ -56,8 +57,8 @@ export class OverlayScan implements RowScan {
   }
 
   next(limits: PageLimits, done: PageDone): void {
-    if (this.#isEnded) {
-      done(new ScanEndedError(), [], false)
+    if (this.#ended !== undefined) {
+      done(this.#ended, [], false)
       return
     }
     this.#assertOpen()
@@ -66,7 +67,7 @@ export class OverlayScan implements RowScan {
   }
 
   seek(key: Uint8Array): void {
-    if (this.#isEnded) return
+    if (this.#ended !== undefined) return
     this.#assertOpen()
     this.#first.guard(() => this.#scan.seek(prefixed(this.#prefix, key)))
     this.#pairs = []
@@ -77,8 +78,8 @@ export class OverlayScan implements RowScan {
   }
 
   finish(done: Done): void {
-    if (this.#isEnded) {
-      done(new ScanEndedError())
+    if (this.#ended !== undefined) {
+      done(this.#ended)
       return
     }
     this.#assertOpen()
@@ -99,9 +100,14 @@ export class OverlayScan implements RowScan {
 
   /** Ends the scan on the second call. Its reader gets an error. */
   endIfOld(): void {
-    this.#isEnded = this.#isOld
+    if (this.#isOld) this.end(new ScanEndedError())
     this.#isOld = true
-    if (this.#isEnded) this.close()
+  }
+
+  /** Ends the scan. Its reader gets this error. */
+  end(error: Error): void {
+    this.#ended ??= error
+    this.close()
   }
 
   #fill(page: Page, done: Done): void {
@@ -153,7 +159,7 @@ export class OverlayScan implements RowScan {
 
   /** Why the rows that were read must not be used; undefined when they may. */
   #faultOf(error: Error | undefined, read: () => void = () => {}): Error | undefined {
-    if (this.#isEnded) return new ScanEndedError()
+    if (this.#ended !== undefined) return this.#ended
     if (this.#isClosed) return closedError()
     if (error !== undefined) return this.#first.fail(error)
     try {

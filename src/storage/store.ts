@@ -2,7 +2,7 @@
 
 import { asIndex, type LogIndex, type LogReader, type ReplicaId } from '../raft/types.ts'
 import type { Engine, EngineBatch } from './engine.ts'
-import { CorruptionError, InvariantError, StorageRefusedError } from './errors.ts'
+import { CorruptionError, InvariantError, StorageClosedError, StorageRefusedError } from './errors.ts'
 import { FirstError } from './first-error.ts'
 import { Garbage } from './garbage.ts'
 import { APPLIED_KEY, keyString, META_KEY, prefixed, rowPrefix, STAGING_KEY } from './keys.ts'
@@ -501,7 +501,7 @@ class Store implements Storage {
     }
     this.#queue.whenIdle(() => {
       if (this.#first.error !== undefined) return done(this.#first.error)
-      for (const scan of [...this.#scans]) scan.close()
+      for (const scan of [...this.#scans]) scan.end(new StorageClosedError())
       this.#filter.close()
       this.#garbage.close()
       this.#engine.close(done)
@@ -510,7 +510,7 @@ class Store implements Storage {
 
   #check(): void {
     this.#first.check()
-    if (this.#isClosed) throw new Error('the storage is closed')
+    if (this.#isClosed) throw new StorageClosedError()
   }
 }
 

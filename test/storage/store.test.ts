@@ -361,8 +361,11 @@ describe('the end', () => {
     storage.apply(changes({ a: '1' }), applied(2, 1))
     const scan = scanOf(storage)
     expect((await page(scan)).rows).toEqual(['a=1'])
+    const reading = page(scanOf(storage))
+    const ended = expect(reading).rejects.toMatchObject({ name: 'StorageClosedError' })
     await closed(storage)
-    await expect(page(scan)).rejects.toThrow('the scan is closed')
+    await ended
+    await expect(page(scan)).rejects.toMatchObject({ name: 'StorageClosedError' })
   })
 
   test('is told of an error that came while it waited for the batch under way', async () => {

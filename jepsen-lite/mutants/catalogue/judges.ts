@@ -594,4 +594,18 @@ export const JUDGES: readonly Mutant[] = [
     ],
     ['test/jepsen-lite/sim/search.prop.test.ts'],
   ),
+  judge(
+    'K69',
+    'the simulator asks a process that closes its storage to end at once when that fails',
+    'It serves no more, and ends when it is closed: a violation that is none.',
+    ['jepsen-lite/sim/process.ts', 'this.dying || this.closing ||', 'this.dying ||'],
+    ['test/jepsen-lite/sim/search.prop.test.ts'],
+  ),
+  judge(
+    'K70',
+    'the simulator goes on expecting what was forwarded over an earlier connection',
+    'A process that installed a snapshot meanwhile waits for none of it: a violation that is none.',
+    ['jepsen-lite/sim/forwards.ts', 'if (this.#sent.get(from)?.to === to) this.#waitsForNone(from)', ''],
+    ['test/jepsen-lite/sim/search.prop.test.ts'],
+  ),
 ]

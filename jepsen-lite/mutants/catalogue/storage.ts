@@ -848,7 +848,7 @@ export const STORAGE: readonly Mutant[] = [
     why: 'Compactions fill it, and the node ends.',
     layers: UNIT,
     tests: ['test/storage/level.test.ts', 'test/storage/memory.test.ts'],
-    edits: [edit(ROW_SCAN, 'if (this.#isEnded) this.close()', 'this.#isEnded = false')],
+    edits: [edit(ROW_SCAN, 'if (this.#isOld) this.end(new ScanEndedError())\n', '\n')],
   },
   {
     id: 'M669',
@@ -1116,5 +1116,13 @@ export const STORAGE: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/jepsen-lite/power/recording.int.test.ts'],
     edits: [edit('src/files/durable.ts', '    fsyncSync(file)\n', '')],
+  },
+  {
+    id: 'M722',
+    title: 'a scan that the end of a node meets is closed as if its reader had closed it',
+    why: 'A list on a node that ends is answered with 500 and logged as a defect. Found by run. Our own.',
+    layers: UNIT,
+    tests: STORE_TESTS,
+    edits: [edit(STORE, 'scan.end(new StorageClosedError())', 'scan.close()')],
   },
 ]

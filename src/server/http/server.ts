@@ -6,7 +6,7 @@
 import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SETTING_RULES } from '../../kv/index.ts'
-import { StorageFailedError } from '../../storage/index.ts'
+import { StorageClosedError, StorageFailedError } from '../../storage/index.ts'
 import type { Metrics, Operation } from '../metrics.ts'
 import type { Logger, NodeApi } from '../types.ts'
 import {
@@ -359,7 +359,8 @@ class Front implements HttpServer {
   #refused(error: unknown): Refused {
     if (error instanceof Refused) return error
     // Reads alone meet it here, not what has been proposed. The node ends with it, and has told why.
-    if (error instanceof StorageFailedError) return new Refused('not_ready', error.message)
+    if (error instanceof StorageFailedError || error instanceof StorageClosedError)
+      return new Refused('not_ready', error.message)
     const { logger } = this.#options
     const { message, stack } = asError(error)
     logger.error({ stack }, `a request failed: ${message}`)

@@ -2,7 +2,7 @@
 
 import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { ScanEndedError, StorageFailedError } from '../../../src/storage/index.ts'
+import { ScanEndedError, StorageClosedError, StorageFailedError } from '../../../src/storage/index.ts'
 import { atRest, Client, holding, until } from './raw-client.ts'
 import { type Served, serve } from './served.ts'
 
@@ -432,10 +432,12 @@ describe('a stream', () => {
   test('while which the storage fails ends as all do that the end of a node meets: it is reported once, where the node ends', async () => {
     const { ask, node, logged } = await serve()
     node.put('k', '')
-    node.unread = new StorageFailedError('The disk is full.')
-    expect(await ask('GET', '/v1/kv')).toMatchObject({ status: 503, json: { code: 'not_ready' } })
-    const found = lines((await ask('GET', '/v1/kv', { headers: NDJSON })).text)
-    expect(found.at(-1)).toMatchObject({ error: { code: 'not_ready', detail: 'The disk is full.' } })
+    for (const error of [new StorageFailedError('The disk is full.'), new StorageClosedError()]) {
+      node.unread = error
+      expect(await ask('GET', '/v1/kv')).toMatchObject({ status: 503, json: { code: 'not_ready' } })
+      const found = lines((await ask('GET', '/v1/kv', { headers: NDJSON })).text)
+      expect(found.at(-1)).toMatchObject({ error: { code: 'not_ready', detail: error.message } })
+    }
     expect(logged).toEqual([])
   })
 
