@@ -1122,7 +1122,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'a scan that the end of a node meets is closed as if its reader had closed it',
     why: 'A list on a node that ends is answered with 500 and logged as a defect. Found by run. Our own.',
     layers: UNIT,
-    tests: STORE_TESTS,
+    tests: ['test/storage/store.test.ts'],
     edits: [edit(STORE, 'scan.end(new StorageClosedError())', 'scan.close()')],
   },
 ]
