@@ -219,7 +219,7 @@ async function reached(what: string, isReached: () => boolean): Promise<void> {
   const deadline = performance.now() + STEP_MS_MAX
   while (!isReached()) {
     for (const node of links.nodes) void node.running
-    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`)
+    if (performance.now() > deadline) throw new Error(`waited too long for ${what}`)
     await pause(2)
   }
 }

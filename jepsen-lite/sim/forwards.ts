@@ -1,6 +1,7 @@
 // Forwarded proposals reach the leader of their term in order, and none arrives after a lost one. The leader accepts no
 // earlier proposal of a process after a later one. So a proposal that is overtaken by the next one is skipped without
-// an answer, and its client waits in vain. This rule applies where connections keep the order and lose only their end.
+// an answer, and its client waits until its time is over. This rule applies where connections keep the order and lose
+// only their end.
 
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import { Violation } from './violation.ts'

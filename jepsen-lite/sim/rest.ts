@@ -51,7 +51,7 @@ export function watchLists(cluster: Cluster): void {
   time.push(time.now + config.electionMaxMs, IO, undefined, poll)
 }
 
-/** An acknowledgement that a sender of snapshots waits for must be under way; otherwise it waits in vain. */
+/** An acknowledgement that a sender of snapshots waits for must be under way; otherwise it never comes. */
 function creditsThatAreLost({ network }: Cluster, process: Process, underWay: UnderWay): string | undefined {
   const counted = underWay['links.chunksInFlight']
   const inFlight = network.chunksInFlight(process)

@@ -3,8 +3,9 @@
 // the critical time is only a few milliseconds.
 //
 // `leases`: leaders that were replaced and still answer. Their answers are late, they cannot be heard, their clock is
-// slow, they have handed over without knowing it, or in vain, they apply slowly, or the replicas that promised to
-// respect them have forgotten it in a crash. Whenever another client's write is done, a client reads at such a leader.
+// slow, they have handed over without knowing it, or to a replica that did not take over, they apply slowly, or the
+// replicas that promised to respect them have forgotten it in a crash. Whenever another client's write is done, a
+// client reads at such a leader.
 //
 // `elections`: one after another. Bare majorities with one common member, taken away from a leader just as it commits;
 // votes that are held back until the next election; leaders that come back with uncommitted entries at the end of their

@@ -7,14 +7,13 @@
 import type { Leadership } from './leadership.ts'
 import type { Progress } from './progress.ts'
 import { quorumValue } from './quorum.ts'
-import type { Configuration, DiskRoom, LogIndex, MonotonicMs, Refusal, ReplicaId } from './types.ts'
+import type { Configuration, DiskRoom, LogIndex, MonotonicMs, Refusal } from './types.ts'
 
 const ROOMS: readonly DiskRoom[] = ['none', 'low', 'enough']
 const rank = (room: DiskRoom): number => ROOMS.indexOf(room)
 
 /** What a leader knows at the moment of its decision. */
 export interface LeaderView {
-  readonly id: ReplicaId
   /** The room on the leader's own disk. */
   readonly room: DiskRoom
   readonly lead: Leadership
@@ -88,12 +87,12 @@ export function hasMoreRoom(view: LeaderView, { room, hasToldRoom, match }: Prog
  * and has no room for them.
  */
 export function couldOthersCommit(view: LeaderView): boolean {
-  const { id: self, lead, configuration } = view
+  const { lead, configuration } = view
   const activeSince = view.now - view.electionMaxMs
   const isMajority = (counts: (follower: Progress) => boolean, countsSelf: boolean): boolean =>
     quorumValue(configuration, (id) => {
       const follower = lead.progress.get(id)
-      if (follower === undefined) return Number(countsSelf && id === self)
+      if (follower === undefined) return Number(countsSelf)
       return Number(follower.heardAt > activeSince && counts(follower))
     }) === 1
   // A replica that lacks committed entries counts too: it grants its vote to any replica that has them.

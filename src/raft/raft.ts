@@ -582,7 +582,6 @@ export class Raft {
 
   #view(lead: Leadership): LeaderView {
     return {
-      id: this.id,
       room: this.#room,
       lead,
       configuration: this.#configuration,

@@ -24,7 +24,7 @@ export class RowFilter {
   #pass = 0
   #scan: Scan | undefined
 
-  /** `bytes`: with 16 bits a key, one key in five hundred is looked for in vain. */
+  /** `bytes`: with 16 bits a key, one key in five hundred is looked for although it is absent. */
   constructor(engine: Engine, first: FirstError, bytes: number) {
     this.#engine = engine
     this.#first = first

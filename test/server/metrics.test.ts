@@ -8,6 +8,7 @@ import { asReplicaId } from '../../src/raft/types.ts'
 import { Metrics } from '../../src/server/metrics.ts'
 import { EventLoopLag } from '../../src/server/process-load.ts'
 import { FakeNode } from './http/fake-node.ts'
+import { SimulatedCluster } from './simulated-cluster.ts'
 
 function database(files: Readonly<Record<string, number>>): string {
   const dir = mkdtempSync(join(tmpdir(), 'quorate-metrics-'))
@@ -255,6 +256,12 @@ test('bytes of proposals and of frames to all peers that wait', async () => {
     'quorate_pending_bytes{part="peers"}': 30,
     'quorate_pending_bytes{part="proposals"}': 7,
   })
+})
+
+test('the bytes that wait have these names in a node', () => {
+  const names = Object.keys(SimulatedCluster.formed(3).leading.running.inspect())
+  expect(names).toContain('proposals.bytes')
+  expect(names.filter((name) => name.startsWith('links.queuedBytes of '))).toHaveLength(2)
 })
 
 /** Holds up all timers for a while. */

@@ -84,7 +84,7 @@ test('excludes nothing before it has read all rows, and none of them after', asy
   }
   expect(await readOn(steps)).toBe(1)
   expect(excluded(filter, keys)).toBe(0)
-  // At 16 bits a key, one in five hundred is looked for in vain.
+  // At 16 bits a key, one in five hundred is looked for although it is absent.
   expect(excluded(filter, absent)).toBeGreaterThan(9950)
   expect(excluded(filter, keysOf(1000, 'other'))).toBeGreaterThan(985)
 })

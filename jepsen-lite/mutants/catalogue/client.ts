@@ -295,7 +295,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
   {
     id: 'M249',
     title: 'a client accepts an impossible revision',
-    why: 'Every later read waits in vain for that revision.',
+    why: 'Every later read waits for that revision, which does not exist.',
     layers: UNIT,
     tests: [STRANGE],
     edits: [edit('src/client/decode.ts', 'return isWholeNumber(value) ? value : undefined', 'return value')],

@@ -54,7 +54,7 @@ export const TRANSPORT: readonly Mutant[] = [
   {
     id: 'M402',
     title: 'proposals are forwarded while the connection to the leader is broken',
-    why: 'They arrive before those that were lost with the connection, which the leader then treats as old: their clients wait in vain.',
+    why: 'They arrive before those that were lost with the connection, which the leader then treats as old: their clients get no answer.',
     layers: SIM_UNIT,
     tests: CONNECTIONS_TESTS,
     edits: [edit(RAFT, 'leader === undefined || this.#peers.isDisconnected(leader)', 'leader === undefined')],
@@ -159,7 +159,7 @@ export const TRANSPORT: readonly Mutant[] = [
   {
     id: 'M409',
     title: 'a leader does not refuse the same proposal again',
-    why: 'If the answer was lost with the connection, the client waits in vain, and the room of its proposal is never given back.',
+    why: 'If the answer was lost with the connection, the client gets no answer, and the room of its proposal is never given back.',
     layers: SIM_UNIT,
     tests: CONNECTIONS_TESTS,
     edits: [

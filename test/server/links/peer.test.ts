@@ -450,7 +450,7 @@ test('a node that ends as it hears of a break leaves nothing behind', () => {
   }
 })
 
-test('a node that has closed is told of peers in vain', () => {
+test('a node that has closed connects to no peer that it is told of', () => {
   const { world, node, puppet } = met()
   node.links.close()
   node.links.close()
