@@ -21,8 +21,13 @@ const FREE_BYTES = 1
 const NOTICED_MS = 10_000
 /** Limit until there is a leader and every voter has served a read, in longest election time-outs. */
 const ELECTIONS_MAX = 40
-/** By then the final leader leads, and in the following election time-outs no other one is elected. */
+/**
+ * By then the final leader leads, and in the following election time-outs no other one is elected. Each replica that
+ * holds the change may lead once before that, and each new leader waits for the lease of the last one. Among seven
+ * voters three can hold a change that is not committed.
+ */
 const SETTLED_ELECTIONS = 20
+const SETTLED_LEASES = 4
 const CALM_ELECTIONS = 5
 const READ: ReadOptions = {
   consistency: 'linearizable',
@@ -80,7 +85,7 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   for (const machine of differ ? core : [leader.machine])
     cluster.kill(machine, 'lost', bits(seed, DRAW.core, 0, 13) % 2 === 0, config.electionMaxMs)
   // Nodes that were down are back, and one with room has taken over.
-  cluster.runUntil(time.now + SETTLED_ELECTIONS * config.electionMaxMs + config.leaseMs)
+  cluster.runUntil(time.now + SETTLED_ELECTIONS * config.electionMaxMs + SETTLED_LEASES * config.leaseMs)
   const { maxTerm } = invariants
   cluster.runUntil(time.now + CALM_ELECTIONS * config.electionMaxMs)
   const { maxTerm: laterTerm } = invariants

@@ -608,4 +608,11 @@ export const JUDGES: readonly Mutant[] = [
     ['jepsen-lite/sim/forwards.ts', 'if (this.#sent.get(from)?.to === to) this.#waitsForNone(from)', ''],
     ['test/jepsen-lite/sim/search.prop.test.ts'],
   ),
+  judge(
+    'K71',
+    'LIVE-7 allows the leaders that follow each other on full disks one lease',
+    'Each replica that holds the change leads once and waits for a lease before it: a violation that is none.',
+    ['jepsen-lite/sim/full-disks.ts', 'const SETTLED_LEASES = 4', 'const SETTLED_LEASES = 1'],
+    ['test/jepsen-lite/sim/search.prop.test.ts'],
+  ),
 ]
