@@ -2,8 +2,9 @@
 // whether a byte of the request may have left. Bytes leave when the request has a connected socket: at once on a kept
 // connection, and not before 'connect' on a new one. Without a connected socket no node has seen the request.
 
-import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { LookupFunction } from 'node:net'
+import { http } from '../node-http.ts'
 import type { Endpoint } from './endpoints.ts'
 import { lookup } from './lookup.ts'
 import { afterLastLook } from './timer.ts'
@@ -56,7 +57,7 @@ export const SILENCE_MAX_MS = 70_000
 
 export class Transport {
   // LIFO by default: the connection that was used last is the least likely to be closed now by the other end.
-  readonly #agent = new Agent({ keepAlive: true })
+  readonly #agent = new http.Agent({ keepAlive: true })
   readonly #underway = new Set<ClientRequest>()
   readonly #silenceMaxMs: number
 
@@ -92,7 +93,7 @@ export class Transport {
       })
     }
     const where = { host, port, lookup: timedLookup }
-    const req = request({ agent: this.#agent, ...where, method, path, headers, timeout })
+    const req = http.request({ agent: this.#agent, ...where, method, path, headers, timeout })
     this.#underway.add(req)
     const giveUp = (ms: number) => {
       timedOut = true

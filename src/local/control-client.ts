@@ -1,7 +1,7 @@
 // The side of `kv cluster …` that talks to a supervisor. It never sends a signal: the pid in a file may belong to
 // another process by now.
 
-import { request } from 'node:http'
+import { http } from '../node-http.ts'
 import type { ControlAddress } from './cluster-file.ts'
 import { type ControlReply, type ControlRequest, proofOf } from './control-messages.ts'
 import { directoryId } from './directory-id.ts'
@@ -63,7 +63,7 @@ function exchange(
   limitMs: number | undefined,
 ): Promise<object | 'silent' | undefined> {
   return new Promise((resolve) => {
-    const outgoing = request(url, { method, headers, agent: false }, (incoming) => {
+    const outgoing = http.request(url, { method, headers, agent: false }, (incoming) => {
       const chunks: Buffer[] = []
       incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
       // The connection may end with the process that answers. The answer is complete when it is one JSON value.

@@ -2,7 +2,8 @@
 // reaches the port by DNS rebinding does not have it.
 
 import { timingSafeEqual } from 'node:crypto'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { http } from '../node-http.ts'
 import { HOST, urlOf } from './addresses.ts'
 import { type ControlReply, type ControlRequest, NODE_COMMANDS, proofOf } from './control-messages.ts'
 
@@ -23,7 +24,7 @@ export async function startControlServer(
   directory: string | undefined,
   handle: (request: ControlRequest) => Promise<ControlReply>,
 ): Promise<ControlServer> {
-  const server = createServer((incoming, outgoing) => {
+  const server = http.createServer((incoming, outgoing) => {
     void answer(incoming, outgoing, token, directory, handle)
   })
   // A client that connects and sends nothing must not keep the process alive.

@@ -2,12 +2,11 @@
 // through a proxy: `fetch` and the global agent take HTTP_PROXY from the environment (NODE_USE_ENV_PROXY), and a proxy
 // cannot reach the loopback addresses of this machine.
 
-import { Agent, request as requestHttp } from 'node:http'
-import { request as requestHttps, Agent as SecureAgent } from 'node:https'
+import type { ClientRequest, RequestOptions } from 'node:http'
 import { lookup } from '../client/lookup.ts'
+import { http } from '../node-http.ts'
 
-const agent = new Agent({ keepAlive: false })
-const secureAgent = new SecureAgent({ keepAlive: false })
+const agent = new http.Agent({ keepAlive: false })
 
 export interface HttpQuestion {
   readonly method?: 'GET' | 'POST'
@@ -31,8 +30,8 @@ export function askHttp(url: string, { method = 'GET', body, timeoutMs }: HttpQu
         ? {}
         : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
     const outgoing = url.startsWith('https:')
-      ? requestHttps(url, { agent: secureAgent, method, headers, lookup })
-      : requestHttp(url, { agent, method, headers, lookup })
+      ? requestSecurely(url, { method, headers, lookup })
+      : http.request(url, { agent, method, headers, lookup })
     const timer = setTimeout(
       () => outgoing.destroy(new Error(`no answer within ${Math.round(timeoutMs)} ms`)),
       timeoutMs,
@@ -54,4 +53,10 @@ export function askHttp(url: string, { method = 'GET', body, timeoutMs }: HttpQu
     })
     outgoing.end(text)
   })
+}
+
+/** Loads TLS, which takes a while, and and few need it. */
+function requestSecurely(url: string, options: RequestOptions): ClientRequest {
+  const { Agent, request } = process.getBuiltinModule('node:https')
+  return request(url, { ...options, agent: new Agent({ keepAlive: false }) })
 }

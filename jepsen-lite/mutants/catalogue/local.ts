@@ -107,8 +107,8 @@ export const LOCAL: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/ask-http.ts',
-        'requestHttp(url, { agent, method, headers, lookup })',
-        'requestHttp(url, { method, headers })',
+        'http.request(url, { agent, method, headers, lookup })',
+        'http.request(url, { method, headers })',
       ),
     ],
   },

@@ -1,7 +1,8 @@
 // One request on its socket and the one answer to it: the headers that all answers share, and how bytes leave.
 
-import { type ServerResponse, STATUS_CODES } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { http } from '../../node-http.ts'
 import type { NodeApi } from '../types.ts'
 import { type Answer, isPoured, partsOf, type Sink } from './answer.ts'
 import type { Arrived } from './http-lane.ts'
@@ -128,7 +129,7 @@ export class PlainAnswers {
 }
 
 const statusLine = (status: number): string =>
-  status === 200 ? 'HTTP/1.1 200 OK\r\n' : `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n`
+  status === 200 ? 'HTTP/1.1 200 OK\r\n' : `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n`
 
 function writeBoth(socket: Socket, head: string, body: string | Uint8Array): void {
   const text = oneByteText(body)

@@ -2,9 +2,10 @@
 // for their turn, one after the other on each connection, and what node:http cannot read is answered behind all that it
 // could.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { http } from '../../node-http.ts'
 import { problemAnswer } from './answer.ts'
 import { type Bodies, Body } from './body.ts'
 import { type Connections, endGently, type Owner } from './connections.ts'
@@ -48,7 +49,7 @@ export class HttpLane {
     this.#options = options
     const receive = (request: IncomingMessage, response: ServerResponse, goOn = () => {}): void =>
       this.#connection(request.socket).receive(request, response, goOn)
-    this.server = createServer(
+    this.server = http.createServer(
       {
         maxHeaderSize: limits.headBytesMax,
         keepAliveTimeout: limits.keepAliveMs,
@@ -234,7 +235,7 @@ export const endWith = (stream: Duplex, refused: Refused | undefined): void =>
 
 function lastAnswer(refused: Refused): string {
   const { status, headers, body } = problemAnswer(refused)
-  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`]
+  const lines = [`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}`]
   for (let i = 0; i < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}`)
   lines.push(`Content-Length: ${Buffer.byteLength(String(body))}`, 'Connection: close')
   return `${lines.join('\r\n')}\r\n\r\n${body}`
