@@ -4,11 +4,11 @@
 
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
-import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import type { UnderWay } from '../raft/types.ts'
 import { openFilesMax } from './http/descriptors.ts'
 import type { HttpCounts } from './http/server.ts'
 import { EventLoopLag, openFiles } from './process-load.ts'
+import { Counter, Gauge, Histogram, Registry } from './prometheus.ts'
 import type { NodeStatus } from './types.ts'
 
 /** Values that are looked up at each scrape. Each owner registers its source when it exists. */

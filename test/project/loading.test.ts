@@ -1,5 +1,5 @@
-// What a node and its client load takes time at each start and memory for as long as they run. Node's fetch (undici) is
-// the largest part of Node that both can do without; one careless import brings it in (src/node-http.ts).
+// What a node and its client load takes time at each start, and memory for as long as they run. One careless import
+// brings in Node's fetch (see src/node-http.ts) or OpenTelemetry (see src/server/prometheus.ts).
 
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
@@ -16,12 +16,18 @@ const USE = `
   await cluster.close()
   for (const folder of ['cli/main', 'cli/cluster/start', 'local/supervisor', 'local/control-client'])
     await import('./src/' + folder + '.ts')
-  console.log(JSON.stringify(process.moduleLoadList))
+  const { Module } = await import('node:module')
+  console.log(JSON.stringify([...process.moduleLoadList, ...Object.keys(Module._cache)]))
 `
 
-test('neither a node nor its client nor the command loads fetch', { timeout: 30_000 }, async () => {
+test('neither a node nor its client nor the command loads fetch or OpenTelemetry', {
+  timeout: 30_000,
+}, async () => {
   const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', USE], { cwd: root })
   const loaded: string[] = JSON.parse(stdout)
-  expect(loaded).toContain('NativeModule http')
-  expect(loaded.filter((name) => name.includes('undici'))).toEqual([])
+  const having = (part: string) => loaded.filter((name) => name.includes(part))
+  expect(having('NativeModule http')).not.toEqual([])
+  expect(having('prometheus')).not.toEqual([])
+  expect(having('undici')).toEqual([])
+  expect(having('opentelemetry')).toEqual([])
 })
