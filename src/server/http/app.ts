@@ -40,8 +40,16 @@ function routedOf({ raw }: FastifyRequest): Routed {
   return raw.routed
 }
 
-/** A body is checked and not changed: JSON says what it means. */
-const CHECKS = { coerceTypes: false, useDefaults: false, removeAdditional: false } as const
+/**
+ * A body is checked and not changed: JSON says what it means. The schemas are not checked: their types are (see
+ * json-schema.ts), and the check would take 40 ms at each start.
+ */
+const CHECKS = {
+  coerceTypes: false,
+  useDefaults: false,
+  removeAdditional: false,
+  validateSchema: false,
+} as const
 
 export async function createApp({ routes, limits }: AppOptions): Promise<ColdRoutes> {
   /** Fastify does not answer: what waits for a client is counted, on all routes alike (`outflow.ts`). */
