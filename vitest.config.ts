@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
-// The file name decides how a test runs. *.test.ts (unit, golden) and *.prop.test.ts (properties) run as many files at
-// a time as there are cores. *.int.test.ts (processes, sockets, time-outs) run two at a time, since many clusters on
+// The file name decides how a test runs. *.test.ts (unit, golden) and *.prop.test.ts (properties) run more files at a
+// time than there are cores, since some wait for time-outs. *.int.test.ts (processes, sockets, time-outs) run two at a time, since many clusters on
 // few cores would elect each other's leaders away. *.vm.test.ts run in a context with other globals.
 export default defineConfig({
   test: {
@@ -12,7 +12,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts'],
           testTimeout: 20_000,
-          maxWorkers: '100%',
+          maxWorkers: '150%',
           sequence: { groupOrder: 1 },
         },
       },

@@ -4,14 +4,13 @@ import type { ChildProcess } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import { join } from 'node:path'
-import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { startCluster } from '../../src/cli/cluster/start.ts'
 import type { ClusterStatus } from '../../src/local/cluster-status.ts'
 import { ask } from '../../src/local/control-client.ts'
 import { destroyCluster } from '../../src/local/stop.ts'
 import { findSupervisor } from '../../src/local/supervisor-lock.ts'
-import { eventually, outcomeOf, Workspace } from './kv.ts'
+import { eventually, meet, outcomeOf, Workspace } from './kv.ts'
 
 /** What comes to be, in its order: the instants at which a start is ended. */
 const INSTANTS = [
@@ -182,14 +181,12 @@ async function interrupted(
     if (isStored) acknowledged.push(key)
     return isStored
   }
-  const isThere = (): boolean | Promise<boolean> =>
-    instant === 'a write is acknowledged'
-      ? put()
-      : existsSync(space.path(instant)) || existsSync(space.path(FOLLOWED_BY[instant] ?? instant))
-  while (!(await isThere())) {
+  await meet(async () => {
     if (child.exitCode !== null) throw new Error(`before there is ${instant}: ${(await ended).stderr}`)
-    await turn()
-  }
+    return instant === 'a write is acknowledged'
+      ? await put()
+      : existsSync(space.path(instant)) || existsSync(space.path(FOLLOWED_BY[instant] ?? instant))
+  })
   ENDINGS[ending](child)
   await ended
   return acknowledged

@@ -143,6 +143,14 @@ export async function eventually<T>(
   }
 }
 
+/**
+ * Waits for what may pass soon, so it looks each millisecond. To look without a pause would take the processor away from
+ * what it waits for.
+ */
+export async function meet(isThere: () => Promise<boolean> | boolean): Promise<void> {
+  while (!(await isThere())) await sleep(1)
+}
+
 /** A process that is gone; one that only waits for a parent to take note (a zombie) is gone too. */
 export async function isGone(pid: number): Promise<boolean> {
   const { stdout } = await outcomeOf(spawn('ps', ['-o', 'stat=', '-p', String(pid)]))

@@ -1,9 +1,8 @@
 // `kv cluster rejoin`, ended at any instant.
 
 import { existsSync, readFileSync } from 'node:fs'
-import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { stateOf, supervisorPid, Workspace } from './kv.ts'
+import { meet, stateOf, supervisorPid, Workspace } from './kv.ts'
 
 test.each([
   ['the old data is moved aside', ['n3.old-1']],
@@ -17,7 +16,7 @@ test.each([
   const supervisor = supervisorPid(space)
   const rejoined = space.kv('cluster', 'rejoin', 'n3', '--yes')
   const isThere = (path: string): boolean => existsSync(space.path(path))
-  while (!(isThere('n3.old-1') && paths.some(isThere))) await turn()
+  await meet(() => isThere('n3.old-1') && paths.some(isThere))
   const noted = readFileSync(space.path('cluster.json'), 'utf8')
   process.kill(supervisor, 'SIGKILL')
   await rejoined

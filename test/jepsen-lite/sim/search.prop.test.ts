@@ -22,7 +22,7 @@ test('no schedule of faults breaks a promise of five nodes', { timeout: 120_000 
     fc.property(seeds, (seed) => {
       expect(judged(generate(seed)).violation).toBeUndefined()
     }),
-    { numRuns: runs(120), interruptAfterTimeLimit: 12_000, endOnFailure: true },
+    { numRuns: runs(120), interruptAfterTimeLimit: 8_000, endOnFailure: true },
   )
 })
 
@@ -31,7 +31,7 @@ test('nor of one, two, three, four or seven', { timeout: 120_000 }, () => {
     fc.property(seeds, fc.constantFrom(1, 2, 3, 4, 7), (seed, nodes) => {
       expect(judged(generate(seed, nodes)).violation).toBeUndefined()
     }),
-    { numRuns: runs(60), interruptAfterTimeLimit: 6_000, endOnFailure: true },
+    { numRuns: runs(60), interruptAfterTimeLimit: 4_000, endOnFailure: true },
   )
 })
 

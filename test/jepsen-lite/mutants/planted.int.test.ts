@@ -1,18 +1,18 @@
-// Ten of the mutants, of all kinds and quickly caught: the simulator still finds what is planted, and a bug that it
-// does not look for is not found.
+// Five of the mutants, of different kinds and quickly caught: the simulator still finds what is planted, and a change
+// that is no bug is not found.
 
 import { expect, test } from 'vitest'
 import { MUTANTS } from '../../../jepsen-lite/mutants/catalogue/index.ts'
 import { study, type Verdict } from '../../../jepsen-lite/mutants/study.ts'
 
-const TEN = ['M01', 'M08', 'M11', 'M19', 'M27', 'M43', 'M46', 'M50', 'M54', 'M73']
+const PLANTED = ['M08', 'M19', 'M43', 'M50', 'M54']
 
 const budget = { seed: 1, searches: 1, schedules: 100, seconds: 40, shrinkSeconds: 0 }
 
-test('ten planted bugs are caught', { timeout: 200_000 }, async () => {
-  const ten = MUTANTS.filter(({ id }) => TEN.includes(id))
-  expect(ten).toHaveLength(10)
-  const verdicts = await study(ten, ['sim'], budget, 1, () => {})
+test('planted bugs are caught', { timeout: 200_000 }, async () => {
+  const mutants = MUTANTS.filter(({ id }) => PLANTED.includes(id))
+  expect(mutants).toHaveLength(PLANTED.length)
+  const verdicts = await study(mutants, ['sim'], budget, 1, () => {})
   expect(verdicts.filter(({ caught }) => caught === undefined).map(({ id }) => id)).toEqual([])
 })
 
