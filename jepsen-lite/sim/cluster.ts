@@ -447,6 +447,7 @@ export class Cluster implements World {
     if (role === 'follower' && leader === undefined) triggers.met('leaderless', process)
     if (role === 'leader') {
       probeCoverage.hit('election won')
+      this.rollbacks.elected(process)
       triggers.met('elected', process)
       const others = this.machines.filter(
         (machine) => machine.process !== process && machine.process?.role === 'leader',

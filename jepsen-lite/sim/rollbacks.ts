@@ -2,8 +2,9 @@
 // cluster went on. The replica has forgotten what it promised since, and must not be trusted again. The leader that has
 // heard more from it refuses it while it leads, and the replica ends (SPEC, RAFT-19).
 //
-// Nothing more is promised. Before the replica has met that leader, it may vote again, or help to commit without the
-// entries that it had. If that happens, the rest of the schedule proves nothing, and it is stopped.
+// Nothing more is promised. Before the replica has met that leader, it may vote again, help to commit without the
+// entries that it had, or elect itself, if it was the only voter then. If that happens, the rest of the schedule proves
+// nothing, and it is stopped.
 
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Machine, Process } from './process.ts'
@@ -67,6 +68,11 @@ export class Rollbacks {
     }
     const isHeardByLeader = message.to === leader.id && knowsMore(rollback)
     if (!isHeardByLeader && invariants.violation === undefined) this.isOver = true
+  }
+
+  /** Without a message this happens only to a replica whose old configuration has no other voter. */
+  elected({ id }: Process): void {
+    if (this.#rollbacks.has(id) && this.#world.invariants.violation === undefined) this.isOver = true
   }
 }
 

@@ -615,4 +615,11 @@ export const JUDGES: readonly Mutant[] = [
     ['jepsen-lite/sim/full-disks.ts', 'const SETTLED_LEASES = 4', 'const SETTLED_LEASES = 1'],
     ['test/jepsen-lite/sim/search.prop.test.ts'],
   ),
+  judge(
+    'K72',
+    'the simulator trusts a replica that was put back to the time when it was the only voter',
+    'It elects itself before a peer can refuse it, and no peer promised that: a violation that is none.',
+    ['jepsen-lite/sim/cluster.ts', '      this.rollbacks.elected(process)\n', ''],
+    ['test/jepsen-lite/sim/search.prop.test.ts'],
+  ),
 ]
