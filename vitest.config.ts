@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
 // The file name decides how a test runs. *.test.ts (unit, golden) and *.prop.test.ts (properties) run more files at a
-// time than there are cores, since some wait for time-outs. *.int.test.ts (processes, sockets, time-outs) run two at a time, since many clusters on
-// few cores would elect each other's leaders away. *.vm.test.ts run in a context with other globals.
+// time than there are cores, since some wait for time-outs. *.int.test.ts (processes, sockets, time-outs) run two at a
+// time, since many clusters on few cores would elect each other's leaders away. *.vm.test.ts run in a context with
+// other globals.
 export default defineConfig({
   test: {
     projects: [

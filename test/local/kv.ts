@@ -144,8 +144,8 @@ export async function eventually<T>(
 }
 
 /**
- * Waits for what may pass soon, so it looks each millisecond. To look without a pause would take the processor away from
- * what it waits for.
+ * Waits for what may pass soon, so it looks each millisecond. To look without a pause would take the processor away
+ * from what it waits for.
  */
 export async function meet(isThere: () => Promise<boolean> | boolean): Promise<void> {
   while (!(await isThere())) await sleep(1)
