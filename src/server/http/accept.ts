@@ -1,6 +1,6 @@
-// What the Accept header asks for by name (RFC 9110 §12.5.1).
+// Media types that the Accept header names (RFC 9110 §12.5.1).
 
-/** Whether `accept` names `mediaType` with a weight above 0. Wildcards name nothing. */
+/** Whether `accept` names `mediaType` with a weight above 0. Wildcards do not count. */
 export function namesMediaType(accept: string | undefined, mediaType: string): boolean {
   if (accept === undefined) return false
   const ranges = accept.toLowerCase().split(',')

@@ -1,4 +1,4 @@
-// Requests and answers as the handlers see them: plain data, free of fastify and of sockets.
+// Requests and answers as the handlers see them: plain data, without fastify and sockets.
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Revision } from '../../kv/index.ts'
@@ -11,25 +11,25 @@ export interface ApiRequest extends Classified {
   /** Raw, still percent-encoded. */
   readonly path: string
   readonly headers: IncomingHttpHeaders
-  /** When it must be answered, on the clock of `performance.now()`. */
+  /** Deadline of the answer, on the clock of `performance.now()`. */
   readonly deadline: number
-  /** Whether the client has gone: nobody will read the answer. */
+  /** The client has closed its connection. Nobody will read the answer. */
   readonly isAbandoned: () => boolean
 }
 
 export const timeLeftMs = ({ deadline }: ApiRequest): number => Math.max(1, deadline - performance.now())
 
-/** Where a streamed body goes. */
+/** The receiver of a streamed body. */
 export interface Sink {
   /**
-   * Resolves when it is taken; to false once the reader has gone. Throws `Refused` when too much waits for others
-   * already.
+   * Resolves to true when the client has taken the piece, and to false when the client is gone. Throws `Refused` if too
+   * many bytes already wait for other clients.
    */
   write(text: string): Promise<boolean>
   end(text: string): void
 }
 
-/** `pour` is called exactly once, also when the reader has gone already. */
+/** `pour` is called exactly once, even if the client is already gone. */
 interface Poured {
   readonly pour: (sink: Sink) => void
 }
@@ -51,7 +51,7 @@ export interface Answer {
   readonly revision: Revision | undefined
 }
 
-/** Takes the answer, or what went wrong instead: a `Refused` becomes its problem, any other error a 500. */
+/** Receives the answer or an error. A `Refused` becomes its problem, any other error status 500. */
 export type Respond = (answer: Answer | Error) => void
 
 /** Answers exactly once, now or later. May throw before it has answered. */
@@ -59,7 +59,7 @@ export type Handler = (request: ApiRequest, respond: Respond) => void
 
 export const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))
 
-/** A callback whose failure is the answer, not the caller's trouble. */
+/** A callback. If it throws, the error becomes the answer. */
 export const answering =
   <T>(respond: Respond, then: (value: T) => void) =>
   (value: T): void => {

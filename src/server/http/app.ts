@@ -1,5 +1,5 @@
-// The routes outside the hot path, on fastify: it finds the route and validates the body against its schema. Handlers
-// stay plain functions; what leaves goes the same way as on the hot path.
+// The routes outside the hot path. Fastify finds the route and validates the body against its schema. Handlers are
+// plain functions, and answers are sent as on the hot path.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult } from 'fastify'
@@ -10,14 +10,14 @@ import type { HttpLimits } from './limits.ts'
 import { Refused } from './problem.ts'
 import type { Route } from './route.ts'
 
-/** What the front knows of a request that it hands on. */
+/** What the front knows about a request that it passes to fastify. */
 interface Routed {
   readonly asked: ApiRequest
   readonly respond: Respond
   readonly body: RequestBody
 }
 
-/** As fastify gets it, and gives it back to its handlers as `request.raw`. */
+/** Fastify receives it, and its handlers find it as `request.raw`. */
 interface RoutedRequest extends IncomingMessage {
   readonly routed: Routed
 }
@@ -41,8 +41,8 @@ function routedOf({ raw }: FastifyRequest): Routed {
 }
 
 /**
- * A body is checked and not changed: JSON says what it means. The schemas are not checked: their types are (see
- * json-schema.ts), and the check would take 40 ms at each start.
+ * Fastify checks a body and does not change it. It does not check the schemas: TypeScript does (json-schema.ts), and
+ * the check would take 40 ms at each start.
  */
 const CHECKS = {
   coerceTypes: false,
@@ -52,7 +52,7 @@ const CHECKS = {
 } as const
 
 export async function createApp({ routes, limits }: AppOptions): Promise<ColdRoutes> {
-  /** Fastify does not answer: what waits for a client is counted, on all routes alike (`outflow.ts`). */
+  /** Fastify does not send answers: `outflow.ts` counts the bytes that wait for clients, on all routes. */
   const takeOver = (request: FastifyRequest, reply: FastifyReply): Routed => {
     reply.hijack()
     return routedOf(request)
@@ -69,11 +69,11 @@ export async function createApp({ routes, limits }: AppOptions): Promise<ColdRou
     fail(noSuchRoute(routedOf(request).asked, routes), request, reply)
   app.setNotFoundHandler(failUnknown)
   app.setErrorHandler((error, request, reply) => {
-    // Whatever else is wrong with it.
+    // An unknown route, even if the request has other faults.
     if (request.is404) failUnknown(request, reply)
     else fail(asError(error), request, reply)
   })
-  // Bodies are read below, once a route is found, by the code that also drops the refused ones.
+  // `readJson` reads bodies when the route is found. The same code drops refused bodies.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
 
@@ -109,7 +109,7 @@ export async function createApp({ routes, limits }: AppOptions): Promise<ColdRou
   }
 }
 
-/** Names the field that is at fault, as one writes it in JavaScript: `leases.duration_ms`. */
+/** Names the wrong field as in JavaScript: `leases.duration_ms`. */
 function faultOf({ keyword, instancePath, params, message }: ValidationResult): string {
   const path = instancePath.slice(1).replaceAll('/', '.')
   const within = path === '' ? '' : `${path}.`
@@ -120,7 +120,7 @@ function faultOf({ keyword, instancePath, params, message }: ValidationResult): 
   return `${path === '' ? 'the body' : path} ${message}`
 }
 
-/** 405 where another method would do (RFC 9110 §15.5.6). */
+/** 405 if the route exists with another method (RFC 9110 §15.5.6). */
 function noSuchRoute({ method, path, keys }: ApiRequest, routes: readonly Route[]): Refused {
   const allowed = keys === undefined ? methodsOf(path, routes) : KEY_METHODS
   if (allowed.length === 0) return new Refused('not_found', `no such route: ${method} ${path}`)
@@ -144,7 +144,7 @@ function methodsOf(path: string, routes: readonly Route[]): string[] {
   return fitting.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
 }
 
-/** POST takes JSON and says so, even with an empty body: no form of a web page can. */
+/** POST requires the content type JSON, even with an empty body. No form of a web page can send that. */
 function bodyRefusal({ headers }: IncomingMessage): Refused | undefined {
   const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json') return new Refused('unsupported_media_type', 'POST needs application/json')
@@ -154,7 +154,8 @@ function bodyRefusal({ headers }: IncomingMessage): Refused | undefined {
 }
 
 /**
- * No request has nearly as many. To parse and judge a body of very many keeps everything else waiting, heartbeats too.
+ * No valid request has nearly as many. While a body of very many is parsed and checked, everything else waits,
+ * including heartbeats.
  */
 const JSON_PARTS_MAX = 4_096
 
@@ -182,7 +183,7 @@ const BRACKET = 0x5b
 const BRACE = 0x7b
 
 /**
- * Whatever fastify has to say of a request is the client's fault, but for what it throws itself. A `Refused` has no
+ * Errors that fastify reports about a request are faults of the client, except its own failures. A `Refused` has no
  * `statusCode`.
  */
 function refusedByFastify(error: Error & { readonly statusCode?: number }): Error {

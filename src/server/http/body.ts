@@ -9,10 +9,10 @@ import { type Code, Refused } from './problem.ts'
 export const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
 
-/** Why a body in this Transfer-Encoding is not read; undefined: it is. */
+/** Why a body with this Transfer-Encoding is not read; undefined if it is read. */
 export function codingRefusal(headers: IncomingHttpHeaders): Refused | undefined {
   const coding = (headers['transfer-encoding'] ?? 'chunked').toLowerCase()
-  // Where chunks are not the last coding, nobody knows where the body ends (RFC 9112 §6.3).
+  // If `chunked` is not the last coding, the end of the body is unknown (RFC 9112 §6.3).
   if (!/(?:^|[\s,])chunked$/.test(coding))
     return new Refused('bad_request', 'the last Transfer-Encoding must be chunked', {
       headers: ['Connection', 'close'],
@@ -25,22 +25,22 @@ const NOTHING = Buffer.alloc(0)
 
 export interface BodyLimits {
   readonly bytesMax: number
-  /** The code for more than that. */
+  /** The error code for a larger body. */
   readonly tooLarge: Code
   readonly timeoutMs: number
 }
 
-/** Bodies under way, counted together so that many large ones cannot fill the memory. */
+/** All bodies that are being received. They are counted together, so many large ones cannot fill the memory. */
 export class Bodies {
   readonly limits: HttpLimits
-  /** Of bodies that are being received, or wait for their turn. */
+  /** Bytes of bodies that are being received or wait for their turn. */
   bytes = 0
 
   constructor(limits: HttpLimits) {
     this.limits = limits
   }
 
-  /** Why a body of so many bytes is not taken; undefined: it is. `own` of them are here already. */
+  /** Why a body of so many bytes is refused; undefined if it is accepted. `own` of these bytes are already here. */
   refusal(
     announced: number,
     { bytesMax, tooLarge }: Pick<BodyLimits, 'bytesMax' | 'tooLarge'>,
@@ -51,15 +51,17 @@ export class Bodies {
   }
 }
 
-/** On either lane. */
+/** A body on the fast lane or on node:http. */
 export interface RequestBody {
-  /** Gives the whole body. `done` is called once, now or later. Who is refused drops it with the answer. */
+  /**
+   * Passes the whole body to `done`, which is called once, now or later. If the body is refused, the answer drops it.
+   */
   read(limits: BodyLimits, done: Wanted['done']): void
-  /** Nobody will ask for it. */
+  /** The body will not be read. */
   drop(): void
 }
 
-/** One that has come with its head. */
+/** A body that arrived together with its head. */
 export class WholeBody implements RequestBody {
   readonly #bytes: Uint8Array
   readonly #bodies: Bodies
@@ -85,30 +87,30 @@ interface Wanted {
 export interface BodyOptions {
   readonly request: IncomingMessage
   readonly bodies: Bodies
-  /** Its client waits to be told that the body is wanted (RFC 9110 §10.1.1). */
+  /** The client waits for "100 Continue" (RFC 9110 §10.1.1). */
   readonly goOn: () => void
   /** `heldBytes` has changed. */
   readonly held: () => void
 }
 
 /**
- * The body of a request on node:http. It is taken from there as it comes, also while nobody has asked for it: node:http
- * keeps chunks as they come, which takes some hundreds of bytes each, and a client may send one for every byte.
+ * The body of a request on node:http. Its chunks are read as they arrive, also before the body is asked for: node:http
+ * stores each chunk with some hundreds of bytes of overhead, and a client may send a chunk for every byte.
  */
 export class Body implements RequestBody {
   readonly #options: BodyOptions
-  /** All of it has come, or there is none. */
+  /** The body is complete, or there is none. */
   #ended: boolean
   #received: Buffer = NOTHING
   #length = 0
   #wanted: Wanted | undefined
-  /** Nobody asks for it any more. */
+  /** The body is dropped. */
   #isDropped = false
   #droppedBytes = 0
   #onDropped: (() => void) | undefined
-  /** Why it is not given to who asks for it. */
+  /** Why the body is refused to its reader. */
   #refused: Refused | undefined
-  /** The rest of it will not come. */
+  /** The rest of the body will not arrive. */
   #broken = false
   #onBroken: (() => void) | undefined
 
@@ -133,13 +135,13 @@ export class Body implements RequestBody {
     return this.#broken
   }
 
-  /** Of those that nobody has asked for yet. */
+  /** Bytes of the body that were not asked for yet. */
   get heldBytes(): number {
     return this.#wanted === undefined ? this.#length : 0
   }
 
   read(limits: BodyLimits, done: Wanted['done']): void {
-    // Not even as an empty one.
+    // The body is refused even if it is empty.
     if (this.#isDropped && this.#refused === undefined)
       throw new Error('a body is asked for that has been dropped')
     const { request, bodies, goOn, held } = this.#options
@@ -147,7 +149,7 @@ export class Body implements RequestBody {
     const refused = this.#refused ?? bodies.refusal(announced, limits, this.#length)
     if (refused !== undefined) done(refused)
     else if (this.#ended) {
-      // Also where nothing is to come: node:http ends a connection on which it was expected and not said.
+      // Also if the body is empty: node:http ends a connection if the client expects "100 Continue" and it is not sent.
       goOn()
       done(this.#release())
     } else {
@@ -159,13 +161,13 @@ export class Body implements RequestBody {
     }
   }
 
-  /** What is here is forgotten, and the rest as it comes. */
+  /** Discards what has arrived, and the rest as it arrives. */
   drop(): void {
     this.#isDropped = true
     this.#release()
   }
 
-  /** The rest of it will not come. Its reader is told so, now or when it begins to read or to drop it. */
+  /** The rest of the body will not arrive. Its reader is told so, now or when it begins to read or to drop the body. */
   break(refused: Refused): void {
     this.#broken = true
     this.#refuse(refused)
@@ -173,8 +175,8 @@ export class Body implements RequestBody {
   }
 
   /**
-   * Ends a response that is already written while the rest of the dropped body is still coming: a connection closed
-   * under a client that still sends would cost it the answer.
+   * Ends a response that is already written, while the rest of the dropped body still arrives. If the connection were
+   * closed while the client sends, the client would lose the answer.
    */
   endWhenDropped(response: ServerResponse): void {
     const { request, bodies } = this.#options
@@ -185,7 +187,7 @@ export class Body implements RequestBody {
       this.#onDropped = undefined
       this.#onBroken = undefined
     }
-    // Behind its end the request is closed.
+    // After its end the request is closed.
     const end = (): void => void response.end()
     const cut = (): void => {
       stop()
@@ -196,7 +198,7 @@ export class Body implements RequestBody {
     this.#onDropped = () => {
       if (this.#droppedBytes > drainBytesMax) cut()
     }
-    /** What still comes goes past the request: the parser has given up. */
+    /** What still arrives does not reach the request: the parser has failed. */
     this.#onBroken = () => {
       clearTimeout(timer)
       if (request.socket.readableEnded) end()
@@ -236,7 +238,7 @@ export class Body implements RequestBody {
     wanted?.done(refused)
   }
 
-  /** Gives away what is here. */
+  /** Passes on what has arrived. */
   #release(): Buffer {
     clearTimeout(this.#wanted?.timer)
     this.#wanted = undefined
@@ -252,8 +254,8 @@ export class Body implements RequestBody {
 }
 
 /**
- * `chunk` behind the first `length` bytes of `received`, in a buffer with room for more. A chunk that is kept as it
- * came keeps all that was read with it.
+ * Copies `chunk` behind the first `length` bytes of `received`, into a buffer with room for more. A chunk that is not
+ * copied keeps the whole buffer in memory that was read with it.
  */
 function appended(received: Buffer, length: number, chunk: Buffer): Buffer {
   const all = length + chunk.length

@@ -1,4 +1,4 @@
-// What a request asks for, by its method and its raw target. The front says it once, for both lanes; nobody behind it
+// What a request asks for, from its method and its raw target. The front decides it once, for both lanes. No later code
 // looks at the target again.
 
 import type { Operation } from '../metrics.ts'
@@ -7,11 +7,11 @@ import { type Target, valueIn } from './target.ts'
 export interface Classified {
   readonly operation: Operation
   /**
-   * The keys that the target names, still percent-encoded: one, unless the client is wrong. undefined: the target is
-   * not under /v1/kv.
+   * The keys in the target, still percent-encoded. A correct request has one. undefined: the target is not under
+   * /v1/kv.
    */
   readonly keys: readonly string[] | undefined
-  /** The rest of the query: names with values, as they were sent. */
+  /** The other parameters of the query, as they were sent. */
   readonly pairs: readonly string[]
 }
 
@@ -23,7 +23,7 @@ export function classify(method: string, { path, query }: Target): Classified {
   if (path.startsWith(KEY_PATH))
     return { operation: operationOf(method, 'get'), keys: [path.slice(KEY_PATH.length)], pairs }
   if (path !== KEYS_PATH) return { operation: 'other', keys: undefined, pairs }
-  // In a query `+` is a space.
+  // In a query, `+` means a space.
   const keys = pairs.filter(isKeyPair).map((pair) => valueIn(pair).replaceAll('+', ' '))
   if (keys.length === 0) return { operation: operationOf(method, 'range'), keys, pairs }
   return {
@@ -41,5 +41,5 @@ function operationOf(method: string, reading: 'get' | 'range'): Operation {
   return method === 'DELETE' ? 'delete' : 'other'
 }
 
-/** `key`, however it is escaped. */
+/** The name `key`, with or without escapes. */
 const isKeyPair = (pair: string): boolean => /^(?:k|%6[Bb])(?:e|%65)(?:y|%79)(?:=|$)/.test(pair)

@@ -124,7 +124,7 @@ export function clusterRoutes(node: NodeApi): Route[] {
         const { name = oldName, replica_id, peer, url } = body
         const member: Member = { id: replicaId(replica_id), name, peer, url }
         const steps = (): readonly ChangeStep[] => {
-          // The new one alone does not say that the old one has gone.
+          // The new member alone does not prove that the old one is removed.
           const mayRepeat = name === oldName || !isNamed(node, oldName)
           const left = mayRepeat ? repeated(node, member) : undefined
           return (
@@ -198,7 +198,7 @@ export function clusterRoutes(node: NodeApi): Route[] {
             setLeases(node, asked, leases, respond, halfWritten)
             return
           }
-          // As they were then: that may have been long ago.
+          // The settings of that time, which may be long ago.
           const json = settingsJson(outcome.settings, node.status().raft.leases)
           respond(jsonAnswer(json, headers, outcome.revision))
         })
@@ -245,9 +245,9 @@ function replicaId(text: string): ReplicaId {
 const membersOf = (node: NodeApi): readonly Member[] => node.status().raft.configuration.members
 
 /**
- * What is left to do for a member that is there already; undefined: it is not. A learner may have been started again at
- * other addresses before the cluster had reached it, and then nobody else can tell of them. A voter announces its
- * addresses by itself.
+ * What is left to do for an existing member; undefined if there is none. A learner may have been restarted at other
+ * addresses before the cluster reached it. Then only this request tells the new addresses. A voter announces its
+ * addresses itself.
  */
 function repeated(node: NodeApi, member: Member): readonly ChangeStep[] | undefined {
   const { id, name, peer, url } = member
@@ -271,8 +271,7 @@ function memberNamed(node: NodeApi, name: string): Member {
 }
 
 /**
- * `then` sees the members and settings as all changes that were answered before have left them, also on a node that
- * lags behind.
+ * `then` sees the members and settings after all changes that were answered before, also on a node that lags behind.
  */
 function whenNewest(
   node: NodeApi,
@@ -294,7 +293,7 @@ function whenNewest(
   node.read(newest, granted)
 }
 
-/** `stepsNow` looks at the members as they are then. */
+/** `stepsNow` is called with the members of that moment. */
 function change(
   node: NodeApi,
   asked: ApiRequest,
@@ -304,7 +303,7 @@ function change(
   whenNewest(node, asked, respond, () => {
     const steps = stepsNow()
     if (steps.length === 0) {
-      // An earlier try of the same request has done it.
+      // An earlier attempt of the same request did it.
       respondCluster(node, respond)
       return
     }
@@ -316,7 +315,7 @@ function change(
   })
 }
 
-/** What is not named stays as it is. */
+/** Fields that are not given stay as they are. */
 function setLeases(
   node: NodeApi,
   asked: ApiRequest,
@@ -346,7 +345,7 @@ function respondCluster(node: NodeApi, respond: Respond): void {
   )
 }
 
-/** The `match_index` of each is known to the leader alone. */
+/** Only the leader knows the `match_index` of each member. */
 export function membersJson({ raft }: NodeStatus) {
   const { configuration, progress, id: self, stableIndex, role } = raft
   return configuration.members.map(({ id, name, peer, url }) => {
@@ -358,7 +357,7 @@ export function membersJson({ raft }: NodeStatus) {
       role: isVoter(configuration, id) ? 'voter' : 'learner',
       peer,
       url,
-      // JSON leaves out what is undefined.
+      // JSON omits undefined fields.
       match_index: match,
     }
   })

@@ -1,4 +1,4 @@
-// Everything outside the hot path, put together: status, cluster, and the document that describes all of it.
+// All routes outside the hot path: status, cluster, and the OpenAPI document.
 
 import { jsonAnswer } from './answer.ts'
 import { type AppOptions, type ColdRoutes, createApp } from './app.ts'

@@ -1,4 +1,4 @@
-// If-Match and If-None-Match (RFC 9110 §13.1, §8.8.3), read into the condition that the state machine tests. The entity
+// Reads If-Match and If-None-Match (RFC 9110 §13.1, §8.8.3) into the condition that the state machine tests. The entity
 // tag of a key is its mod_revision.
 
 import type { IncomingHttpHeaders } from 'node:http'
@@ -20,10 +20,10 @@ export function readConditions(headers: IncomingHttpHeaders): Condition | undefi
   }
 }
 
-/** No space can be read in two ways: a search through all of them would take time with the square of their number. */
+/** Each space matches in one way only. Otherwise the time of the search would grow with the square of their number. */
 const TAG = /[\t ]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"[\t ]*)?(?:,|$)/y
 
-/** `*`, or the revisions among the tags: others are well-formed and equal no key's. */
+/** `*`, or the revisions in the tags. Other well-formed tags equal no key's tag. */
 function readTags(text: string, header: string, weakCounts: boolean): 'any' | readonly Revision[] {
   if (text.trim() === '*') return 'any'
   const revisions: Revision[] = []

@@ -1,25 +1,28 @@
-// All connections of clients, on whichever lane: how many there may be, and which of them are cut because their client
-// does nothing.
+// All connections of clients, on both lanes: how many are allowed, and which are closed because their client does
+// nothing.
 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connectionsThatFit, openFilesMax } from './descriptors.ts'
 import type { HttpLimits } from './limits.ts'
 
-/** Who serves a connection. */
+/** The lane that serves a connection. */
 export interface Owner {
-  /** `nothing`: it is idle. `client`: for the rest of a request, or until an answer is taken. `node`: for an answer. */
+  /**
+   * `nothing`: the connection is idle. `client`: the rest of a request is missing, or an answer is not taken yet.
+   * `node`: a request waits for its answer.
+   */
   waitsFor(): 'nothing' | 'client' | 'node'
-  /** When the last answer left, or the connection was made, on the clock of `performance.now()`. */
+  /** The time of the last answer, or of the connection's start, on the clock of `performance.now()`. */
   readonly quietSince: number
 }
 
-/** How long a client that still sends what nobody will read may do so. */
+/** How long a client may go on sending what is not read. */
 export const LINGER_MS = 500
 
 /**
- * Ends a connection. What the client still sends is dropped: closed with anything unread, a connection is reset, and
- * that costs the client what it has not taken of the answers (RFC 9112 §9.6).
+ * Ends a connection. What the client still sends is read and dropped: a connection that is closed with unread bytes is
+ * reset, and then the client loses answers that it has not read yet (RFC 9112 §9.6).
  */
 export function endGently(stream: Duplex, lastWords?: string): void {
   if (!stream.writable) return
@@ -32,11 +35,11 @@ export function endGently(stream: Duplex, lastWords?: string): void {
 interface Watched {
   readonly socket: Socket
   owner: Owner
-  /** How far its client had come when it was last looked at; undefined: nothing waited for the client. */
+  /** The client's progress at the last look; undefined if nothing waited for the client. */
   came: number | undefined
   /**
-   * For how long it has come no further. Only time in which this process could have noticed counts, so it is counted,
-   * not measured.
+   * How long the client has made no progress. Only time in which this process could have noticed it counts, so it is
+   * counted in looks, not measured.
    */
   stillMs: number
 }
@@ -67,13 +70,13 @@ export class Connections {
     this.#lookEvery(Math.min(LOOK_EVERY_MS_MAX, this.#limits.writeStallMsMax / 4))
   }
 
-  /** From now on no connection waits long for its client. */
+  /** From now on a connection waits only a short time for its client. */
   closing(): void {
     this.#closing = true
     this.#lookEvery(LOOK_EVERY_MS_CLOSING)
   }
 
-  /** Resolves when there is none left. */
+  /** Resolves when no connection is left. */
   async closed(): Promise<void> {
     const sockets = [...this.#watched.keys()]
     await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))))
@@ -85,7 +88,7 @@ export class Connections {
     for (const socket of this.#watched.keys()) socket.destroy()
   }
 
-  /** Whether there is room for one more. Where there is none, the connection that has been idle for longest goes. */
+  /** Whether there is room for one more connection. If not, the connection that has been idle longest is closed. */
   makeRoom(): boolean {
     let all = 0
     for (const { size } of fronts) all += size
@@ -98,7 +101,7 @@ export class Connections {
     if (known !== undefined) known.owner = owner
     else {
       this.#watched.set(socket, { socket, owner, came: undefined, stillMs: 0 })
-      // It is closed then, and the code that serves it hears of that.
+      // It is closed, and its lane is told by the `close` event.
       socket.on('error', () => {})
       socket.once('close', () => this.#watched.delete(socket))
     }
@@ -129,7 +132,7 @@ export class Connections {
       if (socket.destroyed) continue
       const takes = socket.writableLength > 0
       const waits = takes || (this.#closing && owner.waitsFor() !== 'node')
-      // What a client sends is no sign that it takes its answers.
+      // A client that sends does not necessarily read its answers.
       const came = !waits ? undefined : takes ? socket.bytesWritten : -socket.bytesRead
       watched.stillMs = waits && came === watched.came ? watched.stillMs + sinceMs : 0
       watched.came = came

@@ -1,24 +1,24 @@
-// How many connections this process may hold, from its limit of open files. Beyond that limit the next file that
-// LevelDB opens fails, and the first error of a storage is its last: a node would end because clients keep connections.
+// How many connections this process may hold, from its limit of open files. At that limit LevelDB cannot open its next
+// file, and a node ends at the first error of its storage. So clients could end a node with connections.
 
 import { readFileSync } from 'node:fs'
 
 /**
- * Kept free for each node: its database, peers, strangers that have not said who they are, and what the runtime opens
- * itself.
+ * Files kept free for each node: its database, peers, connections that have not identified themselves, and files of the
+ * runtime.
  */
 const RESERVED_PER_NODE = 192
-/** Where the limit is low, this share of it stays free instead. */
+/** If the limit is low, this share stays free instead. */
 const RESERVED_SHARE = 0.6
-/** Where the system does not tell. */
+/** If the system does not tell the limit. */
 const LIMIT_ELSEWHERE = 4_096
 
-/** With less a node does not start: its own files, and a few connections. */
+/** A node does not start with fewer: it needs its own files and a few connections. */
 export const OPEN_FILES_MIN = 96
 
 let limit: number | undefined
 
-/** Open files that this process may have. Node has raised the soft limit to the hard one by the time it runs this. */
+/** The number of open files that this process may have. At its start Node raises the soft limit to the hard limit. */
 export function openFilesMax(): number {
   limit ??= readLimit()
   return limit
@@ -33,6 +33,6 @@ function readLimit(): number {
   }
 }
 
-/** Connections of clients that fit, for all nodes of the process together. */
+/** The number of connections of clients that fit, for all nodes of the process together. */
 export const connectionsThatFit = (filesMax: number, nodes: number): number =>
   Math.floor(Math.max(filesMax - nodes * RESERVED_PER_NODE, filesMax * (1 - RESERVED_SHARE)))

@@ -1,4 +1,4 @@
-// One request on its socket and the one answer to it: the headers that all answers share, and how bytes leave.
+// One request on its socket and its one answer: the headers that all answers share, and how bytes are sent.
 
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -23,7 +23,7 @@ interface Addition {
   readonly extra: readonly string[]
 }
 
-/** Through node:http. */
+/** An exchange through node:http. */
 export function send(
   { request, response, body: sent }: Arrived,
   answer: Answer,
@@ -33,7 +33,7 @@ export function send(
   const { body, status } = answer
   sent.drop()
   if (response.headersSent || response.destroyed) {
-    // Where half of another answer is out, only a broken connection tells the client so.
+    // Half of another answer is already sent. Only a broken connection can tell the client that it failed.
     if (!response.writableEnded) response.destroy()
     if (isPoured(body)) body.pour(GONE)
     return
@@ -41,7 +41,7 @@ export function send(
   const headers = headersOf(answer, addition, context)
   const bodiless = isBodiless(request, answer)
   const { backlog } = context
-  // Behind what the parser cannot read nothing can be asked.
+  // After something that the parser cannot read, no further request can be read.
   if (sent.isBroken) response.shouldKeepAlive = false
 
   if (isPoured(body)) {
@@ -55,7 +55,8 @@ export function send(
   if (hasLength(status)) headers.push('Content-Length', String(bytes))
   response.writeHead(status, headers)
   if (bodiless) response.flushHeaders()
-  // Ended when it is taken, not before: node:http takes what is ended for idle, and cuts that off when it closes.
+  // The response ends when the client has taken it, not before: node:http treats a connection with an ended response as
+  // idle, and closes it when the server closes.
   pour(response, bodiless ? [] : parts, backlog, (taken) => {
     if (!taken) return
     if (sent.ended) response.end()
@@ -64,14 +65,14 @@ export function send(
 }
 
 /**
- * Onto bare sockets, whose requests have arrived whole: the same bytes that node:http writes. All answers are of routes
- * under /v1.
+ * An exchange on a bare socket, whose request has arrived completely. It writes the same bytes as node:http. All its
+ * routes are under /v1.
  */
 export class PlainAnswers {
   readonly #node: NodeApi
   readonly #backlog: Backlog
   readonly #keepAlive: string
-  /** What the heads of many answers share, and what it depends on. */
+  /** The text that the heads of many answers share, and the values that it depends on. */
   #shared = { term: -1, leaderName: '', begin: '', end: '' }
 
   constructor(node: NodeApi, limits: HttpLimits, backlog: Backlog) {
@@ -81,8 +82,8 @@ export class PlainAnswers {
   }
 
   /**
-   * Whether the kernel has taken all of it. Otherwise `taken` is called once, later: when it has, or the connection is
-   * gone.
+   * Returns whether the kernel has taken all of it. If not, `taken` is called once, later: when the kernel has taken
+   * it, or the connection is gone.
    */
   send(
     socket: Socket,
@@ -170,13 +171,13 @@ const hasLength = (status: number): boolean => status !== 304 && status !== 204
 const isBodiless = ({ method }: { readonly method?: string | undefined }, { status }: Answer): boolean =>
   method === 'HEAD' || status === 304 || status === 204
 
-/** A text, or the one piece of bytes. */
+/** The text, or the single piece of bytes. */
 const join = (parts: readonly Part[]): Part => (parts.length === 1 ? (parts[0] ?? '') : parts.join(''))
 
-/** Up to this size copying into one write is cheaper than a second one. */
+/** Up to this size, copying into one write is cheaper than a second write. */
 const ONE_WRITE_BYTES_MAX = 16 * 1024
 
-/** As a string of one byte a character; undefined where there is none, or it is not worth the copy. */
+/** The body as a string with one byte per character; undefined if there is none, or if it is too large to copy. */
 function oneByteText(body: string | Uint8Array): string | undefined {
   if (typeof body === 'string') return Buffer.byteLength(body) === body.length ? body : undefined
   if (body.length > ONE_WRITE_BYTES_MAX) return undefined

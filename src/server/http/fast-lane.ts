@@ -1,8 +1,8 @@
-// Connections of clients that do nothing but read and write single keys, without node:http: its objects, streams and
-// timers cost more than everything else the front does for a small write. The lane reads plain requests
-// (`plain-request.ts`), one after the other, and writes each answer at once. At the first request that is not plain, or
-// whose rest keeps it waiting, the connection goes to node:http for good, with every byte that has not been answered.
-// So there is one judge of odd requests, slow clients and large bodies, and it is not this file.
+// Connections of clients that only read and write single keys, without node:http, whose objects, streams and timers
+// cost more than all other work of the front for a small write. The lane reads plain requests (`plain-request.ts`), one
+// after the other, and writes each answer at once. At the first request that is not plain, or whose rest takes too long
+// to arrive, the connection moves to node:http and stays there, with every byte that was not answered. So unusual
+// requests, slow clients and large bodies are handled in one place, which is not this file.
 
 import type { Socket } from 'node:net'
 import { Duplex, Readable } from 'node:stream'
@@ -10,30 +10,30 @@ import type { Answer } from './answer.ts'
 import { type Connections, endGently, type Owner } from './connections.ts'
 import { type PlainRequest, PlainRequests } from './plain-request.ts'
 
-/** How long the lane waits for the rest of a request; many clients send head and body one after the other. */
+/** How long the lane waits for the rest of a request. Many clients send head and body separately. */
 export const REST_MS_MAX = 10
 /**
- * What a client has sent behind what is answered; beyond, its connection is not read until it has taken its answers.
+ * Limit of bytes that a client has sent ahead of its answers. Beyond it, the connection is not read until the client
+ * has taken answers.
  */
 const AHEAD_BYTES_MAX = 64 * 1024
 /**
- * As node:http does it: a connection is kept a little longer than the client is told, so that its last request is not
- * cut off.
+ * As in node:http, a connection is kept a little longer than the client is told, so that its last request is not lost.
  */
 const KEEP_ALIVE_MARGIN_MS = 1_000
-/** How often idle connections are looked for. */
+/** How often the lane looks for idle connections. */
 const SWEEP_MS_MAX = 5_000
 
 export interface FastLaneOptions {
   readonly keepAliveMs: number
   readonly headBytesMax: number
   readonly connections: Connections
-  /** Every connection ends with its next answer, which says so. */
+  /** Each connection ends with its next answer, which has `Connection: close`. */
   readonly isClosing: () => boolean
   readonly serve: (request: PlainRequest, exchange: Exchange) => void
   /**
-   * Writes an answer. Whether the kernel has taken all of it; otherwise `taken` is called once, later: when it has, or
-   * the connection is gone.
+   * Writes an answer. Returns whether the kernel has taken all of it. If not, `taken` is called once, later: when the
+   * kernel has taken it, or the connection is gone.
    */
   readonly send: (
     socket: Socket,
@@ -42,23 +42,23 @@ export interface FastLaneOptions {
     extra: readonly string[],
     taken: () => void,
   ) => boolean
-  /** Takes a connection over: what is unanswered will be read from `stream`, which is the socket or stands for it. */
+  /** Takes over a connection. Unanswered bytes are read from `stream`, which is the socket or replaces it. */
   readonly handOver: (socket: Socket, stream: Duplex) => void
 }
 
-/** One request under way. */
+/** A request that is not answered yet. */
 export interface Exchange {
-  /** When it began to arrive, on the clock of `performance.now()`. */
+  /** When its first byte arrived, on the clock of `performance.now()`. */
   readonly startedAt: number
   readonly isAbandoned: () => boolean
-  /** Once, now or later. `extra`: headers for this client. */
+  /** Called once, now or later. `extra`: headers for this client. */
   readonly answer: (answer: Answer, extra: readonly string[]) => void
 }
 
 export class FastLane {
   readonly #options: FastLaneOptions
   readonly #connections = new Set<Connection>()
-  /** Waiting for the rest of a request. */
+  /** Connections that wait for the rest of a request. */
   readonly #waiting = new Set<Connection>()
   #restTimer: NodeJS.Timeout | undefined
   #sweepTimer: NodeJS.Timeout | undefined
@@ -84,13 +84,13 @@ export class FastLane {
     ).unref()
   }
 
-  /** Ends the connections on which nothing is under way, nor was since then, on the clock of `performance.now()`. */
+  /** Ends the connections without a request since that time, on the clock of `performance.now()`. */
   closeIdle(since: number): void {
     for (const connection of this.#connections)
       if (connection.isIdle() && connection.quietSince < since) connection.end()
   }
 
-  /** One timer for all. */
+  /** One timer for all connections. */
   #awaitRest(connection: Connection): void {
     this.#waiting.add(connection)
     this.#restTimer ??= setTimeout(() => {
@@ -130,7 +130,7 @@ export class FastLane {
 }
 
 interface ConnectionOwner {
-  /** The rest of a request is missing. */
+  /** The rest of a request has not arrived yet. */
   readonly waits: () => void
   /** Closed or handed over. */
   readonly left: () => void
@@ -138,24 +138,24 @@ interface ConnectionOwner {
 
 class Connection implements Owner {
   quietSince = performance.now()
-  /** Since when the rest of a request has been missing. */
+  /** When the lane began to wait for the rest of a request. */
   restAwaitedSince: number | undefined
   readonly #socket: Socket
   readonly #options: FastLaneOptions
   readonly #owner: ConnectionOwner
   readonly #requests: PlainRequests
-  /** What has arrived and not been read as a request. */
+  /** Bytes that have arrived and are not part of a request that was read. */
   #arrived: Buffer = NOTHING
-  /** When the first byte of that arrived; undefined: while a request was under way. */
+  /** When the first of these bytes arrived; undefined if that was during a request. */
   #arrivedAt: number | undefined
   #underWay = false
-  /** An answer has left, and its client has not taken all of it. */
+  /** An answer is written, and the client has not taken all of it. */
   #untaken = false
-  /** The last answer says that it ends the connection. */
+  /** The last answer has `Connection: close`. */
   #isLast = false
-  /** The client sends no more. What it has asked is answered all the same. */
+  /** The client has closed its side. Its requests are still answered. */
   #ended = false
-  /** In the loop that reads requests. */
+  /** The loop that reads requests is running. */
   #reading = false
   readonly #isAbandoned: () => boolean
   readonly #onTaken: () => void
@@ -185,7 +185,7 @@ class Connection implements Owner {
     endGently(this.#socket)
   }
 
-  /** No request is read before the one before has been answered, and the answer taken. */
+  /** The next request is read when the last one is answered and its answer is taken. */
   get #busy(): boolean {
     return this.#underWay || this.#untaken
   }
@@ -207,8 +207,8 @@ class Connection implements Owner {
   }
 
   /**
-   * Reads and serves requests until one is under way, the client is behind with its reading, or nothing more can be
-   * read.
+   * Reads and serves requests until one is not answered at once, the client has not taken its answers, or nothing more
+   * can be read.
    */
   #readOn(): void {
     const socket = this.#socket
@@ -232,7 +232,7 @@ class Connection implements Owner {
     else this.#pace()
   }
 
-  /** A connection that is far ahead of its answers is not read. */
+  /** A connection whose client is far ahead of its answers is not read. */
   #pace(): void {
     const socket = this.#socket
     const ahead = this.#busy && this.#arrived.length > AHEAD_BYTES_MAX
@@ -249,7 +249,7 @@ class Connection implements Owner {
     let answered = false
     const answer: Exchange['answer'] = (given, extra) => {
       const socket = this.#socket
-      // A second answer would be taken for that of the next request.
+      // The client would take a second answer for the answer to its next request.
       if (answered) return
       answered = true
       this.#underWay = false
@@ -261,26 +261,26 @@ class Connection implements Owner {
     this.#options.serve(request, { startedAt, isAbandoned: this.#isAbandoned, answer })
   }
 
-  /** The answer has left. */
+  /** The answer is taken. */
   #answered(): void {
     this.quietSince = performance.now()
     if (this.#isLast) this.end()
     else if (!this.#reading) this.#readOn()
   }
 
-  /** For good, with all bytes that are not answered. */
+  /** The connection stays there; all bytes that are not answered go with it. */
   handOver(): void {
     const socket = this.#socket
     if (socket.destroyed) return
     socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#owner.left)
     this.#owner.left()
     if (this.#ended) {
-      // A stream that has ended takes nothing back, and tells nobody else of its end.
+      // A stream that has ended accepts no bytes back, and emits no second `end`.
       const arrived = Readable.from([this.#arrived], { objectMode: false })
       this.#options.handOver(socket, Duplex.from({ readable: arrived, writable: socket }))
       return
     }
-    // Put back while nobody listens and nothing flows, so that the next owner gets it before anything newer.
+    // The bytes are put back while nobody reads, so the next owner receives them before newer bytes.
     socket.pause()
     socket.unshift(this.#arrived)
     this.#options.handOver(socket, socket)

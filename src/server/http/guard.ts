@@ -1,15 +1,15 @@
-// Who may speak to this node at all. A browser on the same machine can be led here by any web page, so the name it
-// believes to speak to (Host) and the page that makes it speak (Origin) are checked; a client that mistakes the cluster
-// is told.
+// Who may send requests to this node. Any web page can make a browser on the same machine send requests, so the host
+// name in the request (Host) and the page that sent it (Origin) are checked. A client that expects another cluster is
+// told so.
 
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import { Refused } from './problem.ts'
 import type { Target } from './target.ts'
 
-/** What is looked at of a request, on whichever lane it comes. */
+/** The parts of a request that are checked, on both lanes. */
 export type RequestHead = Pick<IncomingMessage, 'method' | 'headers' | 'httpVersion'> & {
-  /** Absent where no header comes twice. */
+  /** Absent if no header appears twice. */
   readonly headersDistinct?: { readonly host?: readonly string[] | undefined }
 }
 
@@ -29,7 +29,7 @@ export class Guard {
   readonly #clusterId: string
   readonly #allowedHosts: ReadonlySet<string>
   readonly #corsOrigins: ReadonlySet<string>
-  /** The last one that was ours: clients send the same all the time. */
+  /** The last accepted host. Clients send the same one each time. */
   #goodHost: string | undefined
 
   constructor({ clusterId, allowedHosts, corsOrigins }: GuardOptions) {
@@ -38,7 +38,7 @@ export class Guard {
     this.#corsOrigins = new Set(corsOrigins.map((origin) => origin.toLowerCase().replace(/\/$/, '')))
   }
 
-  /** Throws `Refused` for a host that is not ours. */
+  /** Throws `Refused` for another host. */
   checkHost(request: RequestHead, target: Target): void {
     if (request.headers.host === undefined && request.httpVersion !== '1.0')
       throw new Refused('bad_request', 'a request needs a Host header')
@@ -52,7 +52,7 @@ export class Guard {
     this.#goodHost = host
   }
 
-  /** CORS headers for this client; empty for most. Throws `Refused` for a change that a foreign page asks for. */
+  /** CORS headers for this client; empty for most. Throws `Refused` for a change from a page of another origin. */
   checkOrigin(request: RequestHead): readonly string[] {
     const { origin, host = '' } = request.headers
     if (origin === undefined) return this.#corsOrigins.size === 0 ? [] : ['Vary', 'Origin']
@@ -69,7 +69,7 @@ export class Guard {
     }
     const preflight =
       request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined
-    // A browser leaves out the port that goes without saying.
+    // A browser omits the default port.
     const own = `http://${host.toLowerCase().replace(/:(?:80)?$/, '')}`
     if (named !== own && (preflight || !READS.has(request.method ?? '')))
       throw new Refused(
@@ -79,7 +79,7 @@ export class Guard {
     return this.#corsOrigins.size === 0 ? [] : ['Vary', 'Origin']
   }
 
-  /** Throws `Refused` when the client means another cluster. */
+  /** Throws `Refused` if the client expects another cluster. */
   checkCluster(request: RequestHead): void {
     const cluster = request.headers['kv-cluster']
     if (cluster !== undefined && cluster !== this.#clusterId)

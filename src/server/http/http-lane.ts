@@ -1,6 +1,6 @@
-// Connections that node:http reads: everything that is not plain. It starts whatever has arrived; here requests wait
-// for their turn, one after the other on each connection, and what node:http cannot read is answered behind all that it
-// could.
+// Connections that node:http reads: all that are not plain. Node:http emits every request that has arrived. Here
+// requests wait for their turn, one after the other on each connection. The error for bytes that node:http cannot read
+// follows the answers to all requests before them.
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -17,11 +17,11 @@ export interface HttpLaneOptions {
   readonly limits: HttpLimits
   readonly connections: Connections
   readonly bodies: Bodies
-  /** A request whose turn it is. */
+  /** Serves a request when its turn has come. */
   readonly serve: (arrived: Arrived) => void
 }
 
-/** One request on node:http. */
+/** A request on node:http. */
 export interface Arrived {
   readonly request: IncomingMessage
   readonly response: ServerResponse
@@ -29,8 +29,8 @@ export interface Arrived {
 }
 
 /**
- * Requests that wait for their turn on one connection, and bytes of bodies that nobody has asked for; beyond, it is not
- * read.
+ * Limits of requests that wait for their turn on one connection, and of bytes of bodies that were not asked for. Beyond
+ * them, the connection is not read.
  */
 const AHEAD_REQUESTS_MAX = 16
 const AHEAD_BYTES_MAX = 64 * 1024
@@ -41,7 +41,7 @@ export class HttpLane {
   readonly #takeOver: readonly ((stream: Duplex) => void)[]
   readonly #of = new WeakMap<Duplex, HttpConnection>()
   readonly #closeIdle: () => void
-  /** Node:http is looking for idle connections: those that have been so since then are ended. */
+  /** While node:http looks for idle connections: those that have been idle since then are ended. */
   #idleSince: number | undefined
 
   constructor(options: HttpLaneOptions) {
@@ -53,30 +53,30 @@ export class HttpLane {
       {
         maxHeaderSize: limits.headBytesMax,
         keepAliveTimeout: limits.keepAliveMs,
-        // A missing Host header is answered like every other fault.
+        // A missing Host header is refused by the guard, like other faults.
         requireHostHeader: false,
       },
       (request, response) => receive(request, response),
     )
-    // A client that sends no more is still answered what it has asked.
+    // A client that has closed its side still receives its answers.
     Object.assign(this.server, { httpAllowHalfOpen: true })
-    // The bytes of a head are bounded, not its fields: some versions of Node drop those beyond a number in silence,
-    // conditions among them.
+    // The bytes of a head are limited, not the number of its fields: some versions of Node drop fields beyond that
+    // number without an error, and a condition may be one of them.
     this.server.maxHeadersCount = 0
     this.#closeIdle = this.server.closeIdleConnections.bind(this.server)
-    // Its close() calls this, at once.
+    // Its close() calls this at once.
     this.server.closeIdleConnections = () => {}
-    // Connections are the fast lane's until it gives them to node:http.
+    // The fast lane owns a connection until it passes it to node:http.
     this.#takeOver = this.server.listeners('connection') as ((stream: Duplex) => void)[]
     this.server.removeAllListeners('connection')
-    // "100 Continue" is said when the body is going to be read.
+    // "100 Continue" is sent when the body is about to be read.
     this.server.on('checkContinue', (request, response) =>
       receive(request, response, () => response.writeContinue()),
     )
-    // An expectation that we do not know is not met, and no reason to refuse.
+    // An unknown expectation is ignored; it is no reason to refuse.
     this.server.on('checkExpectation', (request, response) => receive(request, response))
     this.server.on('clientError', (error, stream) => {
-      // A client that has gone needs no words.
+      // A client that is gone needs no answer.
       if (stream.writable) this.#connection(stream).endBroken(asRefused(error, limits))
     })
     this.server.on('connect', (_, stream) => {
@@ -85,12 +85,12 @@ export class HttpLane {
     })
   }
 
-  /** From the fast lane. `stream` is the socket, or stands for it. */
+  /** Takes over a connection of the fast lane. `stream` is the socket, or replaces it. */
   adopt(socket: Socket, stream: Duplex): void {
     const connection = new HttpConnection(socket, stream, this.#options)
     this.#of.set(stream, connection)
     stream.on('error', () => {})
-    // How node:http closes a connection behind its last answer.
+    // Node:http calls this to close a connection after its last answer.
     Object.assign(stream, { destroySoon: () => connection.end() })
     const destroy = stream.destroy.bind(stream)
     stream.destroy = (error) => {
@@ -103,9 +103,8 @@ export class HttpLane {
   }
 
   /**
-   * Ends the connections on which nothing is under way, nor was since then, on the clock of `performance.now()`.
-   * Node:http knows which those are, and would cut them off, whatever is on its way to their clients; so it would those
-   * that end.
+   * Ends the connections without a request since that time, on the clock of `performance.now()`. Node:http knows which
+   * these are. But it would destroy them, and with them answers that are on their way to the clients.
    */
   closeIdle(since: number): void {
     this.#idleSince = since
@@ -125,17 +124,17 @@ class HttpConnection implements Owner {
   readonly #socket: Socket
   readonly #stream: Duplex
   readonly #options: HttpLaneOptions
-  /** Whose turn it is. */
+  /** The request whose turn it is. */
   #current: Arrived | undefined
   readonly #waiting: Arrived[] = []
   #pacing = false
-  /** The client is so far ahead that it is not read. */
+  /** The client is too far ahead, so the connection is not read. */
   #isAhead = false
-  /** Bytes that had come when the last answer left. A connection begins with something that is not answered. */
+  /** Bytes that had arrived when the last answer was written. A connection begins with unanswered bytes. */
   #quietBytes = -1
   /** Nothing more can be read. */
   #broken = false
-  /** Comes behind all answers. */
+  /** Sent after all answers. */
   #lastWords: Refused | undefined
 
   constructor(socket: Socket, stream: Duplex, options: HttpLaneOptions) {
@@ -155,12 +154,12 @@ class HttpConnection implements Owner {
     endWith(this.#stream, refused)
   }
 
-  /** What is asked behind a change sees it (RFC 9112 §9.3.2). */
+  /** A request after a change must see the change (RFC 9112 §9.3.2). */
   receive(request: IncomingMessage, response: ServerResponse, goOn: () => void): void {
     const body = new Body({ request, bodies: this.#options.bodies, goOn, held: this.#paceSoon })
-    // No other protocol is spoken here. But the parser takes what came together with the end of such a request for one,
-    // and drops it: what it reads then may begin within a value. So that nobody waits for what was dropped, the answer
-    // ends the connection.
+    // This server speaks no other protocol. But the parser treats bytes that arrive together with the end of an upgrade
+    // request as another protocol and drops them; what it reads next may begin inside a value. So the answer ends the
+    // connection, and no client waits for an answer to dropped bytes.
     if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
     this.#waiting.push({ request, response, body })
     if (this.#current === undefined) this.#next()
@@ -168,7 +167,7 @@ class HttpConnection implements Owner {
     else if (this.#waiting.length >= AHEAD_REQUESTS_MAX) this.#paceSoon()
   }
 
-  /** Later than node:http, which reads on behind each request and each chunk. */
+  /** Deferred, because node:http resumes reading after each request and each chunk. */
   readonly #paceSoon = (): void => {
     if (!this.#pacing) setImmediate(this.#pace)
     this.#pacing = true
@@ -184,15 +183,15 @@ class HttpConnection implements Owner {
     else if (wasAhead) this.#stream.resume()
   }
 
-  /** What has not been answered will not be. */
+  /** The connection is gone. Requests without an answer will not get one. */
   #forget(): void {
     for (const { body } of this.#waiting.splice(0)) body.drop()
     if (this.#isAhead) this.#paceSoon()
   }
 
-  /** Nothing more can be read. Who sent it is told so behind the answers to all that came before. */
+  /** Nothing more can be read. The client is told so after the answers to all requests before. */
   endBroken(refused: Refused): void {
-    // The parser complains of each piece behind what it could not read.
+    // The parser reports an error again for each later piece.
     if (this.#broken) return
     this.#broken = true
     const newest = this.#waiting.at(-1) ?? this.#current
@@ -204,7 +203,7 @@ class HttpConnection implements Owner {
     if (newest === undefined) this.end(refused)
   }
 
-  /** Before node:http closes the connection of a client that sends no more. */
+  /** Called before node:http closes the connection of a client that has closed its side. */
   readonly #onFinish = (): void => {
     if (this.#lastWords !== undefined && this.#waiting.length === 0) this.end(this.#lastWords)
   }
@@ -217,7 +216,7 @@ class HttpConnection implements Owner {
       if (this.#broken) this.end(this.#lastWords)
       return
     }
-    // Behind an answer that ends the connection nothing is done any more (RFC 9112 §9.6).
+    // After an answer that ends the connection, no request is served (RFC 9112 §9.6).
     if (!this.#stream.writable) {
       this.#current.body.drop()
       this.#forget()

@@ -20,7 +20,7 @@ export function readIdempotencyKey(header: string | string[] | undefined): Idemp
 
 function unquoted(text: string): string {
   if (!text.startsWith('"')) return text
-  // A quote alone leaves an empty token.
+  // A single quote leaves an empty token.
   if (!text.endsWith('"')) throw malformed()
   return text.slice(1, -1)
 }

@@ -1,4 +1,4 @@
-// The HTTP API of a node; README.md says how it is built.
+// The HTTP API of a node. README.md describes how it is built.
 
 export { OPEN_FILES_MIN, openFilesMax } from './descriptors.ts'
 export type { HttpLimits } from './limits.ts'

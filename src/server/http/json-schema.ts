@@ -1,10 +1,10 @@
-// JSON Schema as plain data, from which OpenAPI, the check of a body and the type of its handler are taken. A library
-// that makes schemas took a quarter of the processor time of each start.
+// JSON Schema as plain data. OpenAPI, the check of a body and the type of its handler are taken from it. A library for
+// schemas used a quarter of the processor time of each start.
 
 export type Schema = Readonly<Record<string, unknown>>
 export type Properties = Readonly<Record<string, Schema>>
 
-/** What a value that fits the schema is. */
+/** The type of a value that fits the schema. */
 export type FromSchema<S> = S extends {
   readonly properties: infer P
   readonly required: readonly (infer R)[]
@@ -35,7 +35,7 @@ export function object<R extends Properties, O extends Properties = Record<never
   required: R,
   optional?: O,
 ) {
-  // TypeScript does not tell the keys of an object, nor that a spread of two has what both have.
+  // TypeScript knows neither the keys of an object nor that a spread of two objects has the properties of both.
   const names = Object.keys(required) as (keyof R & string)[]
   return { type: 'object', properties: { ...required, ...optional } as R & O, required: names } as const
 }

@@ -1,4 +1,4 @@
-// JSON of the API: snake_case; bytes as a string when they are valid UTF-8, otherwise {"base64": …}.
+// JSON of the API: snake_case; bytes as a string if they are valid UTF-8, otherwise {"base64": …}.
 
 import { isUtf8 } from 'node:buffer'
 import type { KeyMeta, KeyRow } from '../../kv/index.ts'

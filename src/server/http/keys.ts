@@ -21,12 +21,11 @@ export const PUT_PARAMETERS = { prev: flag('Answer with the record before') }
 export const DELETE_PARAMETERS = {}
 
 const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
-/** Of one byte, in JSON. */
+/** Bytes of JSON for one byte of a value, at most. */
 const ESCAPED_BYTES_MAX = 6
 
 /**
- * The key, and the other parameters: what is no parameter here is refused before a key that is missing. Throws
- * `Refused`.
+ * The key and the other parameters. An unknown parameter is refused before a missing key. Throws `Refused`.
  */
 function readTarget<P extends ParameterTable>(
   { keys = [], pairs }: ApiRequest,
@@ -45,8 +44,7 @@ function checked(key: Uint8Array): Uint8Array {
 }
 
 /**
- * Reads a PUT except its body. Throws `Refused` for whatever is wrong with it. What is returned takes the body and
- * answers.
+ * Reads a PUT without its body. Throws `Refused` if it is wrong. The returned function takes the body and answers.
  */
 export function putKey(
   node: NodeApi,
@@ -90,8 +88,8 @@ export function putKey(
 }
 
 /**
- * The answer to a change is never refused, so room for a large one is taken before. Throws `Refused`. What is stored
- * now tells how much: what others put there meanwhile is no more than may be under way.
+ * The answer to a change is never refused, so room for a large answer is reserved before. Throws `Refused`. The value
+ * that is stored now tells how much; values that others write meanwhile are limited by what may be under way.
  */
 function holding(backlog: Backlog, respond: Respond, stored: Uint8Array = NOTHING): Respond {
   const hold = backlog.hold()
@@ -115,7 +113,7 @@ export function deleteKey(node: NodeApi, asked: ApiRequest, respond: Respond): v
   })
 }
 
-/** GET and HEAD: the server leaves the body of the latter out. */
+/** GET and HEAD. The server omits the body for HEAD. */
 export function getKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {
   const { key, values } = readTarget(asked, READ_PARAMETERS)
   const options = readOptions(asked, values)
@@ -138,7 +136,7 @@ export function getKey(node: NodeApi, asked: ApiRequest, respond: Respond): void
 const ifMatchOf = (condition: Condition | undefined): Condition | undefined =>
   condition && { ...condition, ifNoneMatch: undefined }
 
-/** Names JSON, and does not say at the same time that anything will do. */
+/** The Accept header names JSON, without the wildcard for all types. */
 const wantsRecord = (accept: string | undefined): boolean =>
   namesMediaType(accept, 'application/json') && !namesMediaType(accept, '*/*')
 

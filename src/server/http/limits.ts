@@ -2,41 +2,42 @@
 // key, a value and the store may hold is a replicated setting (src/kv).
 
 export interface HttpLimits {
-  /** Request line and headers together. A longest key fits, every byte of it escaped. */
+  /** Request line and headers together. A key of the maximum length fits, with every byte escaped. */
   readonly headBytesMax: number
   /** Body of a POST. */
   readonly requestBytesMax: number
-  /** Bodies being received, all connections together; beyond: overloaded. */
+  /** Bytes of bodies that are being received, on all connections. Beyond: overloaded. */
   readonly bodiesBytesMax: number
-  /** How much of a refused body is read and dropped so that its sender can read the answer, and for how long. */
+  /** How much of a refused body is read and dropped, and for how long, so that the client can read the answer. */
   readonly drainBytesMax: number
   readonly drainMsMax: number
-  /** Rows of a page unless the request says otherwise, and at most. */
+  /** Default and maximum number of rows in a page. */
   readonly pageRowsDefault: number
   readonly pageRowsMax: number
-  /** JSON of the records of a page; one record always fits. */
+  /** Bytes of JSON of the records in a page. One record always fits. */
   readonly pageBytesMax: number
-  /** What is read and encoded of a range before the event loop goes on to other work. */
+  /** What is read and encoded of a range before the event loop does other work. */
   readonly sliceRowsMax: number
   readonly sliceBytesMax: number
-  /** Slices being read at the same time, of all ranges; others wait for their turn. */
+  /** Slices that are read at the same time, of all ranges. Others wait for their turn. */
   readonly slicesMax: number
-  /** Ranges being read at the same time; each holds a scan. Beyond: overloaded. */
+  /** Ranges that are read at the same time. Each holds a scan. Beyond: overloaded. */
   readonly rangesMax: number
   /**
-   * Answers that clients have not taken yet, all connections together; beyond: overloaded. An answer alone always fits.
+   * Bytes of answers that clients have not taken yet, on all connections. Beyond: overloaded. A single answer always
+   * fits.
    */
   readonly answersBytesMax: number
-  /** A client that takes nothing of an answer for this long loses its connection. */
+  /** The connection of a client that takes nothing of an answer for this long is closed. */
   readonly writeStallMsMax: number
-  /** A stream that takes longer ends with a problem: its scan keeps the database from forgetting old rows. */
+  /** A stream that takes longer ends with a problem, because its scan keeps old rows in the database. */
   readonly streamMsMax: number
   /**
-   * Connections of clients; fewer where the limit of open files is low. Beyond: the longest idle one is closed, or
-   * overloaded.
+   * Connections of clients; fewer if the limit of open files is low. Beyond: the connection that has been idle longest
+   * is closed; if none is idle, overloaded.
    */
   readonly connectionsMax: number
-  /** An idle connection is kept this long. */
+  /** How long an idle connection is kept. */
   readonly keepAliveMs: number
   /** Graceful close: connections still busy after this long are cut. */
   readonly closeMsMax: number
@@ -69,10 +70,10 @@ export const httpLimits: HttpLimits = {
   closeStallMsMax: 1_000,
 }
 
-/** Timers take no more than this, and end at once beyond it. */
+/** The longest time that a timer accepts. A longer one ends at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1
 
-/** What is wrong with limits that somebody has set; undefined: nothing. */
+/** What is wrong with given limits; undefined if nothing is. */
 export function httpLimitsFault(limits: Partial<HttpLimits>): string | undefined {
   for (const [name, value] of Object.entries(limits)) {
     if (!Object.hasOwn(httpLimits, name)) return `there is no limit ${name} of HTTP`

@@ -59,7 +59,7 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
     paths[path] = {
       ...paths[path],
       [route.method.toLowerCase()]: described,
-      // Fastify answers it wherever it answers GET.
+      // Fastify answers HEAD for each GET route.
       ...(route.method === 'GET' ? { head: described } : {}),
     }
   }
@@ -114,19 +114,19 @@ const inPath = (name: string) => ({ name, in: 'path', required: true, schema: st
 
 const keyInQuery = (required: boolean) => ({ name: 'key', in: 'query', required, schema: KeySchema })
 
-/** Every request may have a time-out, too. */
+/** Each request may also have a time-out. */
 const inQuery = (table: ParameterTable = {}) =>
   Object.entries({ ...table, timeout }).map(([name, { schema }]) => {
     return { name, in: 'query', required: false, schema }
   })
 
-/** One key, or a range that may be one. */
+/** One key, or a range. */
 function reading(summary: string, parameters: readonly unknown[], content: Content) {
   const { responses, ...read } = operation(summary, [...parameters, IF_MATCH, IF_NONE_MATCH], content)
   return { ...read, responses: { ...responses, 304: { description: 'The key is as If-None-Match says' } } }
 }
 
-/** Without one the body is an empty object. */
+/** A request without a body has the meaning of an empty object. */
 const requestBody = (schema: BodySchema) => ({
   required: schema.required.length > 0,
   content: json(schema),

@@ -1,6 +1,6 @@
-// Answers on their way to clients. What a client has not taken is memory of this node: it is counted over all
-// connections, and goes out in pieces, each when the kernel has taken the one before. So nothing is copied before its
-// turn, and `connections.ts`, which watches a connection, sees whether its client takes something.
+// Answers on their way to clients. Bytes that a client has not taken use memory of this node. They are counted over all
+// connections and sent in pieces, each when the kernel has taken the last one. So nothing is copied too early, and
+// `connections.ts` sees whether a client takes anything.
 
 import type { Writable } from 'node:stream'
 import { Refused } from './problem.ts'
@@ -10,9 +10,9 @@ export const PIECE_BYTES = 64 * 1024
 
 export type Part = string | Uint8Array
 
-/** Room for an answer that is being made. */
+/** Reserved room for an answer. */
 export interface Hold {
-  /** Throws `Refused` (overloaded) where there is no room. */
+  /** Throws `Refused` (overloaded) if there is no room. */
   grow(bytes: number): void
   release(): void
 }
@@ -31,15 +31,15 @@ export class Backlog {
   }
 
   /**
-   * Throws `Refused` (overloaded) when so many more bytes are too many. An answer alone always fits: `own` of them are
-   * its own already.
+   * Throws `Refused` (overloaded) if this many more bytes are too many. A single answer always fits: `own` of the
+   * waiting bytes belong to it.
    */
   check(bytes: number, own = 0): void {
     if (this.#bytes > own && this.#bytes + bytes > this.#bytesMax)
       throw new Refused('overloaded', 'too many answers wait for clients that do not take them')
   }
 
-  /** For an answer that is not there yet. */
+  /** Reserves room for an answer that does not exist yet. */
   hold(): Hold {
     let held = 0
     return {
@@ -65,7 +65,7 @@ export class Backlog {
   }
 }
 
-/** Sends all of it. `done` is called once, now or later: whether the kernel has taken it, or the connection is gone. */
+/** Sends all parts. `done` is called once, now or later: when the kernel has taken them, or the connection is gone. */
 export function pour(
   to: Writable,
   parts: readonly Part[],
@@ -73,7 +73,7 @@ export function pour(
   done: (taken: boolean) => void,
 ): void {
   const pieces = piecesOf([...parts])
-  // All of it until its end: what is taken of a part leaves the rest of it in memory.
+  // A part counts as a whole until its end, because all of it stays in memory.
   const bytes = byteLength(parts)
   let over = false
   backlog.add(bytes)
@@ -100,7 +100,7 @@ export function pour(
   next()
 }
 
-/** What has been written to a socket and is not taken yet is counted until it is. `done` is called once, later. */
+/** Counts what was written to a socket until the kernel has taken it. `done` is called once, later. */
 export function whenTaken(to: Writable, backlog: Backlog, done: () => void): void {
   const bytes = to.writableLength
   let over = false
@@ -113,13 +113,13 @@ export function whenTaken(to: Writable, backlog: Backlog, done: () => void): voi
     done()
   }
   to.on('close', end)
-  // Comes behind everything else.
+  // Called after everything written before.
   to.write(NOTHING, end)
 }
 
 const NOTHING = new Uint8Array()
 
-/** Takes them out of the list: a text is not kept beside its bytes. */
+/** Removes the parts from the list, so a text is not kept beside its bytes. */
 function* piecesOf(parts: Part[]): Generator<Uint8Array, void> {
   while (parts.length > 0) {
     const bytes = bytesOf(parts.shift() ?? '')

@@ -1,4 +1,4 @@
-// Query parameters. One table per kind of request says which exist, how each is read, and what OpenAPI says of it.
+// Query parameters. One table per kind of request defines which exist, how each is read, and how OpenAPI describes it.
 
 import type { Revision } from '../../kv/index.ts'
 import { asRevision } from '../../kv/index.ts'
@@ -19,13 +19,13 @@ export type ParameterValues<P extends ParameterTable> = {
   readonly [K in keyof P]: P[K] extends Parameter<infer T> ? T | undefined : never
 }
 
-/** The parameters that `pairs` give. Unknown ones, and one given twice, are refused. */
+/** The parameters in `pairs`. An unknown or repeated one is refused. */
 export function readQuery<P extends ParameterTable>(pairs: readonly string[], table: P): ParameterValues<P> {
   const values: Record<string, unknown> = {}
   for (const pair of pairs) {
     if (pair === '') continue
     const name = nameOf(pair)
-    // The time-out has been taken: this is another one.
+    // The first time-out is already removed, so this is a second one.
     if (name === TIMEOUT || Object.hasOwn(values, name))
       throw new Refused('bad_request', `${name} is given twice`)
     const parameter = Object.hasOwn(table, name) ? table[name] : undefined
@@ -33,11 +33,11 @@ export function readQuery<P extends ParameterTable>(pairs: readonly string[], ta
       throw new Refused('unknown_parameter', `${JSON.stringify(name)} is no parameter here`)
     values[name] = parameter.read(queryDecode(valueIn(pair)), name)
   }
-  // Every name in `values` is one of the table's and was read by its own reader.
+  // Every name in `values` is in the table, and its reader has read it.
   return values as ParameterValues<P>
 }
 
-/** A query may have tens of thousands of names, and few are escaped. */
+/** A query may have tens of thousands of names. Few of them are escaped. */
 function nameOf(pair: string): string {
   const equals = pair.indexOf('=')
   const name = equals < 0 ? pair : pair.slice(0, equals)
@@ -105,10 +105,10 @@ export const TIMEOUT_MS_MAX = 60_000
 
 const TIMEOUT = 'timeout'
 
-/** Every request may have it, so no table does. */
+/** Each request may have it, so no table contains it. */
 export const timeout = duration('Answered before it runs out; 5s unless given', TIMEOUT_MS_MAX)
 
-/** The time-out of a request, and what else its query gives. Throws `Refused`. */
+/** The time-out of a request, and the other parameters of its query. Throws `Refused`. */
 export function takeTimeout(pairs: readonly string[]): {
   readonly timeoutMs: number
   readonly others: readonly string[]
@@ -119,7 +119,7 @@ export function takeTimeout(pairs: readonly string[]): {
   return { timeoutMs: timeout.read(queryDecode(valueIn(pair)), TIMEOUT), others: pairs.toSpliced(at, 1) }
 }
 
-/** What every read takes. */
+/** The parameters of all reads. */
 export const READ_PARAMETERS = {
   consistency: oneOf<ReadConsistency>(
     'How fresh the answer must be; linearizable unless given',

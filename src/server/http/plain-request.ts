@@ -1,6 +1,5 @@
-// A request as nearly all are that change or read one key, read from its bytes. What the form below does not cover is
-// not judged here: node:http reads it. So nothing may be accepted that node:http would refuse or read differently; a
-// test compares the two.
+// Reads the common form of a request that changes or reads one key. All other forms are left to node:http. So nothing
+// may be accepted that node:http would refuse or read differently; a test compares the two.
 
 import type { IncomingHttpHeaders } from 'node:http'
 
@@ -18,24 +17,24 @@ export const HEAD_BYTES_MAX = 8 * 1024
 export const BODY_BYTES_MAX = 64 * 1024
 
 interface Fields {
-  /** As they stand in the head. */
+  /** As they are written in the head. */
   readonly text: string
   readonly headers: IncomingHttpHeaders
-  /** Of the body. */
+  /** Bytes of the body. */
   readonly length: number
 }
 
-/** Reads the requests of one connection. A client sends the same header fields all the time: they are read once. */
+/** Reads the requests of one connection. A client sends the same header fields each time, so they are read once. */
 export class PlainRequests {
   readonly #headBytesMax: number
   #last: Fields = { text: '', headers: Object.freeze({}), length: 0 }
 
-  /** What is longer than `headBytesMax` is for node:http to refuse. */
+  /** Node:http refuses a head that is longer than `headBytesMax`. */
   constructor(headBytesMax: number) {
     this.#headBytesMax = Math.min(HEAD_BYTES_MAX, headBytesMax)
   }
 
-  /** `incomplete`: plain as far as it goes, and not all there. */
+  /** `incomplete`: plain so far, but not complete. */
   read(bytes: Buffer): PlainRequest | 'incomplete' | 'uncommon' {
     const headEnd = bytes.indexOf(EMPTY_LINE)
     if (headEnd > this.#headBytesMax || (headEnd < 0 && bytes.length > this.#headBytesMax)) return 'uncommon'
@@ -70,15 +69,18 @@ const LINE_END = '\r\n'
 const VERSION = ' HTTP/1.1'
 
 const METHODS = new Set(['GET', 'HEAD', 'PUT', 'DELETE'])
-/** Of one key, in the path or in the query, as the client writes those with empty segments; visible ASCII only. */
+/**
+ * The target of one key, in the path or, as the client writes keys with empty segments, in the query. Visible ASCII
+ * only.
+ */
 const KEY_TARGET = /^\/v1\/kv(?:\/|\?key=)[!-~]*$/
-/** One space at most before the value, none behind it. */
+/** At most one space before the value, none after it. */
 const FIELD = /([A-Za-z0-9-]+): ?([!-~](?:[ -~]*[!-~])?)\r\n/y
 
-/** Fields that change how the message or the connection is to be read. */
+/** Fields that change how the message or the connection is read. */
 const FRAMING = new Set(['transfer-encoding', 'trailer', 'expect', 'upgrade', 'proxy-connection'])
 
-/** By name in lower case; undefined unless all are plain and none comes twice. */
+/** The fields by name in lower case; undefined if one is not plain or appears twice. */
 function readFields(text: string): IncomingHttpHeaders | undefined {
   const headers: Record<string, string> = {}
   for (let at = 0; at < text.length; at = FIELD.lastIndex) {
@@ -87,7 +89,8 @@ function readFields(text: string): IncomingHttpHeaders | undefined {
     if (field === null) return undefined
     const [, mixedCase = '', value = ''] = field
     const name = mixedCase.toLowerCase()
-    // Also true of what every object has, such as `constructor`: that is uncommon enough.
+    // This is also true for properties of every object, such as `constructor`. Such a field is rare, and node:http
+    // reads it.
     if (name in headers || FRAMING.has(name)) return undefined
     if (name === 'connection' && value.toLowerCase() !== 'keep-alive') return undefined
     headers[name] = value
@@ -95,7 +98,7 @@ function readFields(text: string): IncomingHttpHeaders | undefined {
   return headers
 }
 
-/** undefined: a form or a size that is not plain. */
+/** undefined if its form or its size is not plain. */
 function bodyLength(headers: IncomingHttpHeaders): number | undefined {
   const text = headers['content-length'] ?? '0'
   if (!/^[0-9]{1,6}$/.test(text)) return undefined

@@ -1,5 +1,4 @@
-// The errors of the API as RFC 9457 problems. docs/reference/errors.md describes each code; a test holds the two
-// together.
+// The errors of the API as RFC 9457 problems. docs/reference/errors.md describes each code. A test compares the two.
 
 import type { Revision } from '../../kv/index.ts'
 import type { Problem as NodeProblem } from '../types.ts'
@@ -7,7 +6,7 @@ import type { Problem as NodeProblem } from '../types.ts'
 interface Kind {
   readonly status: number
   readonly title: string
-  /** How long to wait before trying again; such an answer carries Retry-After. */
+  /** How long to wait before the next attempt. The answer has a Retry-After header. */
   readonly retryAfterMs?: number
 }
 
@@ -44,7 +43,7 @@ export type Code = keyof typeof PROBLEMS
 interface RefusedOptions {
   /** Further members of the problem. */
   readonly members?: Readonly<Record<string, unknown>>
-  /** Headers that go with it, flat: name, value, … */
+  /** Headers of the answer, flat: name, value, … */
   readonly headers?: readonly string[]
   /** The revision that the answer reflects; the node's newest unless given. */
   readonly revision?: Revision
@@ -82,13 +81,13 @@ export function problemDocument({ code, message, members }: Refused): ProblemDoc
   return { type: `urn:quorate:problem:${code}`, title, status, code, detail: message, ...retry, ...members }
 }
 
-/** Whole seconds, as RFC 9110 wants them; undefined where trying again soon is no advice. */
+/** Whole seconds (RFC 9110); undefined if an attempt soon after is no use. */
 export function retryAfterSeconds(code: Code): number | undefined {
   const { retryAfterMs }: Kind = PROBLEMS[code]
   return retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs / 1000)
 }
 
-/** A node's own words. A change that may have been made is never given a code that says it was not. */
+/** The problem for an error of the node. A change that may have been made never gets a code that says it was not. */
 export function refusedByNode(problem: NodeProblem): Refused {
   const unclear = problem.written === 'unknown' && problem.code !== 'internal'
   return new Refused(unclear ? 'outcome_unknown' : problem.code, problem.detail)

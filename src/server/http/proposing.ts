@@ -1,4 +1,4 @@
-// What all changes share: the request that is proposed, and what its outcome is in HTTP.
+// What all changes share: the proposed request, and the HTTP answer for its outcome.
 
 import { type KeyMeta, type Outcome, type Request, type Revision, refusalText } from '../../kv/index.ts'
 import type { NodeApi } from '../types.ts'
@@ -9,7 +9,9 @@ import { Refused, refusedByNode } from './problem.ts'
 
 type Accepted = Exclude<Outcome, { kind: 'refused' | 'precondition-failed' }>
 
-/** Proposes, and answers everything but an accepted outcome. `headers` go with the answer to that. */
+/**
+ * Proposes the request, and answers every outcome except acceptance. `headers` are added to the answer for acceptance.
+ */
 export function propose(
   node: NodeApi,
   asked: ApiRequest,
@@ -32,7 +34,7 @@ export function propose(
 
 export const unexpected = ({ kind }: Outcome): Error => new Error(`the outcome of another command: ${kind}`)
 
-/** 412 with the record as it is, without its value, or null. */
+/** 412 with the current record without its value, or null. */
 export function preconditionFailed(
   current: KeyMeta | null,
   revision: Revision,

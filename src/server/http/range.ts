@@ -1,5 +1,5 @@
-// Reading many keys: GET /v1/kv, as a page of JSON or as a stream of NDJSON. Either way all of it is read as of one
-// instant, in slices small enough that the event loop gets on with everything else in between.
+// Reading many keys: GET /v1/kv, as a page of JSON or as a stream of NDJSON. Both read one instant of the store, in
+// slices. The slices are small enough for the event loop to do other work between them.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { KeyRow } from '../../kv/index.ts'
@@ -45,25 +45,25 @@ export const RANGE_PARAMETERS = {
 
 interface Bounds {
   readonly start: Uint8Array
-  /** Exclusive; undefined: to the last key. */
+  /** Exclusive; undefined means up to the last key. */
   readonly end: Uint8Array | undefined
 }
 
-/** One range being read, from start to end. */
+/** A range that is being read. */
 interface Reading {
   readonly asked: ApiRequest
   readonly values: ParameterValues<typeof RANGE_PARAMETERS>
   readonly limit: number
   readonly grant: ReadGrant
-  /** Of what is behind `after`; undefined: no records are asked for. */
+  /** The scan after `after`; undefined if no records are asked for. */
   readonly records: RowScan | undefined
-  /** Of the whole range; undefined: no count is asked for. */
+  /** The scan of the whole range; undefined if no count is asked for. */
   readonly counted: RowScan | undefined
   readonly limits: HttpLimits
   readonly backlog: Backlog
   /** For reading slices. */
   readonly turns: Turns
-  /** What an error is in an answer; reports it when it is not the client's. */
+  /** The problem for an error. Reports the error if it is not the client's fault. */
   readonly failed: (error: unknown) => Refused
 }
 
@@ -86,7 +86,7 @@ export class Ranges {
     this.#pageParameters = { ...RANGE_PARAMETERS, limit: limitUpTo(limits.pageRowsMax) }
   }
 
-  /** Ranges that are being read. */
+  /** Number of ranges that are being read. */
   get open(): number {
     return this.#open
   }
@@ -102,9 +102,9 @@ export class Ranges {
     const granted = answering(respond, (result: Result<ReadGrant>) => {
       if (!result.ok) throw refusedByNode(result.problem)
       if (this.#open >= limits.rangesMax) throw new Refused('overloaded', 'too many ranges are being read')
-      // Before anything is read and encoded for it.
+      // Checked before anything is read and encoded.
       this.#backlog.check(limits.pageBytesMax)
-      // A stream counts what it gives.
+      // A stream counts the records that it sends.
       const counts = values.count_only || (values.count && !streams)
       const counted = counts ? this.#scan(whole, values) : undefined
       const records = values.count_only ? undefined : this.#scan(rest, values)
@@ -171,7 +171,7 @@ async function page(reading: Reading, respond: Respond): Promise<void> {
 }
 
 interface Page {
-  /** Their records, with commas between. */
+  /** Their records in JSON, separated by commas. */
   readonly slices: readonly string[]
   readonly more: boolean
   readonly last: Uint8Array | undefined
@@ -179,7 +179,7 @@ interface Page {
 
 const NO_RECORDS: Page = { slices: [], more: false, last: undefined }
 
-/** Ends at the limit in records, in bytes, or in time; `more` says that something is left. */
+/** Ends at the limit of records, bytes or time. `more`: something is left. */
 async function readPage(reading: Reading, hold: Hold): Promise<Page> {
   const { asked, limit, limits, records: scan } = reading
   if (scan === undefined) return NO_RECORDS
@@ -229,7 +229,7 @@ async function countRows(reading: Reading): Promise<number | undefined> {
 // ---------------------------------------------------------------------------------------------------------------------
 // A stream
 
-/** The answer begins with the first slice, so that what fails before it is an ordinary problem. */
+/** The answer begins with the first slice, so an earlier failure is an ordinary problem. */
 async function stream(reading: Reading, respond: Respond): Promise<void> {
   const { grant, records: scan } = reading
   if (scan === undefined) {
@@ -244,7 +244,7 @@ async function stream(reading: Reading, respond: Respond): Promise<void> {
   })
 }
 
-/** Without the end line a stream is incomplete, and clients know that. */
+/** A stream without the end line is incomplete. Clients check that. */
 async function pourLines(
   { values, grant, failed, limits }: Reading,
   scan: RowScan,
@@ -285,11 +285,11 @@ const rangeAnswer = (grant: ReadGrant, contentType: string): Omit<Answer, 'body'
 
 interface Slice {
   readonly rows: readonly KeyRow[]
-  /** The range has rows behind these. */
+  /** The range has rows after these. */
   readonly more: boolean
 }
 
-/** Nothing of them is known to be all that there was before `finish`. */
+/** Before `finish` it is not known whether these rows are complete. */
 async function* slicesOf(
   { limits, asked, turns }: Reading,
   scan: RowScan,

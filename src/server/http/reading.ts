@@ -1,4 +1,4 @@
-// What all reads share: the parameters that say how fresh an answer must be, and the headers that say how fresh it is.
+// What all reads share: the parameters for how fresh an answer must be, and the headers that tell how fresh it is.
 
 import type { ReadGrant, ReadOptions } from '../types.ts'
 import { type ApiRequest, timeLeftMs } from './answer.ts'
@@ -21,10 +21,9 @@ export function readOptions(
 }
 
 export function freshnessHeaders({ served, stalenessMs }: ReadGrant): string[] {
-  // A shared cache may otherwise keep what says nothing of it, "not found" too, and answer the next linearizable read
-  // with that.
+  // Without this header a shared cache may keep an answer, even "not found", and use it for the next linearizable read.
   const headers = ['Cache-Control', 'no-cache', 'Kv-Consistency', served]
-  // Rounded up: a bound must not be made smaller.
+  // Rounded up, because a bound must not become smaller.
   if (stalenessMs !== undefined) headers.push('Kv-Staleness-Ms', String(Math.ceil(stalenessMs)))
   return headers
 }

@@ -1,4 +1,4 @@
-// A route outside the hot path: what fastify and OpenAPI must know of it, and the plain function behind it.
+// A route outside the hot path: what fastify and OpenAPI need to know about it, and its handler.
 
 import type { ApiRequest, Respond } from './answer.ts'
 import type { FromSchema, Schema } from './json-schema.ts'
@@ -23,7 +23,7 @@ interface RouteFacts<P extends ParameterTable = ParameterTable, B extends BodySc
   readonly summary: string
   /** Of the query, beside `timeout`. */
   readonly parameters?: P
-  /** It proposes a change that looks at Idempotency-Key. */
+  /** The route proposes a change and uses Idempotency-Key. */
   readonly takesToken?: true
   /** Of a POST. */
   readonly body?: B

@@ -1,7 +1,7 @@
-// The front: every request comes here first, from the fast lane or from node:http. It checks who asks, takes the hot
-// routes (one key, a range) to their handlers itself, from the raw target, and leaves the rest to fastify, which is
-// loaded as soon as the node listens: it serves keys before that. Handlers answer with plain data; this file puts it on
-// the wire.
+// The front: every request comes here first, from the fast lane or from node:http. It checks the client and calls the
+// handlers of the hot routes (one key, a range) itself, from the raw target. Fastify serves the other routes. It is
+// loaded when the node already listens, so keys are served before that. Handlers answer with plain data; this file
+// sends it.
 
 import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -49,27 +49,29 @@ export interface HttpServerOptions {
 }
 
 export interface HttpServer {
-  /** Port 0: any free one. Rejects when the address cannot be had. */
+  /** Port 0 means any free port. Rejects if the address cannot be used. */
   listen(host: string, port: number): Promise<{ readonly url: string }>
-  /** `graceful`: takes no more connections, answers what is under way, then closes; otherwise sockets are cut. */
+  /**
+   * `graceful`: accepts no more connections, answers the open requests, then closes. Otherwise it destroys all sockets.
+   */
   close(options: { readonly graceful: boolean }): Promise<void>
   inspect(): HttpCounts
 }
 
-/** What is open and under way now: 0 while nobody asks anything and no connection is kept. And two totals. */
+/** What is open now, 0 at rest without connections; and two totals. */
 export interface HttpCounts {
   /** Connections of clients, and how many of them are on the fast lane. */
   readonly connections: number
   readonly fastConnections: number
-  /** Begun and not answered. */
+  /** Requests that are not answered yet. */
   readonly requests: number
   readonly ranges: number
-  /** Of bodies that are being received, and of answers that are not taken yet. */
+  /** Bytes of bodies that are being received, and of answers that are not taken yet. */
   readonly bodyBytes: number
   readonly answerBytes: number
   /**
-   * Since the start: connections that were cut because their client took nothing, and those for which there was no
-   * room.
+   * Since the start: connections that were closed because their client took nothing, and connections that were refused
+   * for lack of room.
    */
   readonly stalledTotal: number
   readonly refusedTotal: number
@@ -77,20 +79,20 @@ export interface HttpCounts {
 
 export const createHttpServer = (options: HttpServerOptions): HttpServer => new Front(options)
 
-/** Answers leave a little before the timeout, so that they arrive within it. */
+/** Answers are sent a little before the time-out, so that they arrive in time. */
 const TRANSIT_SHARE = 0.05
 const TRANSIT_MS_MAX = 20
 
 /**
- * A node that stops ends idle connections after this pause. Clients that have just had an answer ask again: a
- * connection that ended meanwhile would leave them without one, and with a change whose outcome they do not know.
+ * A node that stops ends idle connections after this pause. A client that has just received an answer may send its next
+ * request. If the connection ended meanwhile, the client would not know the outcome of a change.
  */
 const CLOSE_IDLE_MS = 50
 
-/** For so long at most a node that stops still takes the connections that were made before. */
+/** How long, at most, a stopping node still accepts connections that were made before. */
 const ACCEPT_MS_MAX = 2_000
 
-/** Refused connections that are being told so; those beyond are closed without a word. */
+/** Limit of refused connections that receive an error at the same time. Others are closed without an answer. */
 const REFUSED_MAX = 16
 
 class Front implements HttpServer {
@@ -101,7 +103,7 @@ class Front implements HttpServer {
   readonly #bodies: Bodies
   readonly #backlog: Backlog
   readonly #ranges: Ranges
-  /** Of requests whose body nobody asks for. */
+  /** Handlers of requests whose body is not read. */
   readonly #handlers: Readonly<Record<'delete' | 'get' | 'range', Handler>>
   readonly #connections: Connections
   readonly #httpLane: HttpLane
@@ -154,16 +156,16 @@ class Front implements HttpServer {
     const { logger } = this.#options
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
-      // Workers of node:cluster would share it, and be asked in turn.
+      // Otherwise workers of node:cluster would share the port, and requests would reach them in turn.
       server.listen({ host, port, exclusive: true }, () => {
         server.off('error', reject)
-        // A connection that could not be accepted, for example for lack of memory, ends nothing but itself.
+        // A connection that cannot be accepted, for example for lack of memory, must not end the node.
         server.on('error', (error) => logger.error({ error: error.message }, 'the HTTP listener failed'))
         resolve()
       })
     })
     this.#connections.open()
-    // The import keeps the event loop busy for long: now, before the node can lead, it costs no heartbeats.
+    // The import blocks the event loop for a long time. Now, before the node can lead, it delays no heartbeat.
     this.#loadedRoutes().catch((error: unknown) =>
       logger.warn({ error: asError(error).message }, 'the routes beside the keys could not be loaded yet'),
     )
@@ -181,8 +183,7 @@ class Front implements HttpServer {
     }
     if (!graceful) cut()
     this.#connections.closing()
-    // A connection whose answer was already on its way when closing began falls idle later, and is given the same
-    // pause.
+    // A connection whose answer was on its way when closing began becomes idle later. It gets the same pause.
     let before = performance.now()
     const sweep = setInterval(() => {
       // What arrived while the event loop was busy is read first.
@@ -216,8 +217,8 @@ class Front implements HttpServer {
   }
 
   /**
-   * A listener that ends resets the connections that nobody has accepted yet, and their clients may have sent a change.
-   * One is accepted in each turn of the event loop: after a turn without any, none waits.
+   * When a listener closes, the kernel resets connections that were not accepted yet, and their clients may have sent a
+   * change. Each turn of the event loop accepts one connection. After a turn without one, none waits.
    */
   async #acceptWaiting(): Promise<void> {
     const until = performance.now() + ACCEPT_MS_MAX
@@ -245,7 +246,7 @@ class Front implements HttpServer {
     endWith(socket, new Refused('overloaded', 'this node has as many connections as it can hold'))
   }
 
-  /** The routes outside the hot path. Those that could not be loaded are tried again by the next request. */
+  /** Loads the routes outside the hot path. After a failure, the next request tries again. */
   #loadedRoutes(): Promise<ColdRoutes> {
     this.#coldRoutes ??= this.#loadColdRoutes().catch((error: unknown) => {
       this.#coldRoutes = undefined
@@ -268,7 +269,7 @@ class Front implements HttpServer {
     return { node, backlog: this.#backlog, closing: this.#closing }
   }
 
-  /** From node:http. */
+  /** A request from node:http. */
   #serve(arrived: Arrived): void {
     const { request, response } = arrived
     const target = splitTarget(request.url ?? '')
@@ -282,7 +283,7 @@ class Front implements HttpServer {
     })
   }
 
-  /** From the fast lane: whole, and of one key. */
+  /** A request from the fast lane: complete, and for one key. */
   #servePlain(request: PlainRequest, exchange: Exchange): void {
     this.#handle(request, splitTarget(request.url), {
       ...exchange,
@@ -291,7 +292,7 @@ class Front implements HttpServer {
     })
   }
 
-  /** What is the same on both lanes: who may ask, how long there is, and what becomes of the answer. */
+  /** The steps for both lanes: check the client, set the deadline, send the answer. */
   #handle(head: RequestHead, target: Target, { startedAt, isAbandoned, answer, body, other }: Taken): void {
     const { method = '', headers } = head
     const { operation, keys, pairs: given } = classify(method, target)
@@ -331,7 +332,7 @@ class Front implements HttpServer {
     }
   }
 
-  /** Its own faults are told before those of its body. */
+  /** Faults of the request are reported before faults of its body. */
   #put(asked: ApiRequest, body: RequestBody, respond: Respond): void {
     const put = putKey(this.#options.node, this.#backlog, asked)
     const received = answering(respond, (value: Uint8Array | Refused) => {
@@ -347,7 +348,7 @@ class Front implements HttpServer {
     asked: ApiRequest,
     respond: Respond,
   ): void {
-    // Without the authority of an absolute one.
+    // The authority of an absolute target is left out.
     request.url = query === '' ? path : `${path}?${query}`
     this.#loadedRoutes().then(
       (routes) => routes.serve(request, response, { asked, respond, body }),
@@ -355,10 +356,10 @@ class Front implements HttpServer {
     )
   }
 
-  /** What an error is for the client. Those that are not its own fault are reported. */
+  /** The problem for an error. Errors that are not the client's fault are reported. */
   #refused(error: unknown): Refused {
     if (error instanceof Refused) return error
-    // Reads alone meet it here, not what has been proposed. The node ends with it, and has told why.
+    // Only reads meet this error here, not proposals. The node ends with it, and reports the reason.
     if (error instanceof StorageFailedError || error instanceof StorageClosedError)
       return new Refused('not_ready', error.message)
     const { logger } = this.#options
@@ -367,7 +368,7 @@ class Front implements HttpServer {
     return new Refused('internal', message)
   }
 
-  /** What a read found may be refused still; what became of a change, and how the node is doing, is always told. */
+  /** The result of a read may still be refused. The outcome of a change and the state of the node are always told. */
   #fitting(answer: Answer, { method }: RequestHead, operation: Operation): Answer {
     const { body } = answer
     const mayRefuse = method === 'GET' && operation !== 'other'
@@ -381,10 +382,10 @@ class Front implements HttpServer {
   }
 }
 
-/** One request on its lane. */
+/** A request on its lane. */
 interface Taken extends Exchange {
   readonly body: RequestBody
-  /** Takes what is neither of one key nor a range. */
+  /** Serves what is neither one key nor a range. */
   readonly other: Handler
 }
 
@@ -392,6 +393,6 @@ function notPlain({ method, path }: ApiRequest): never {
   throw new Error(`the fast lane took ${method} ${path}`)
 }
 
-/** Of /v1, also where its letters are escaped: fastify decodes the paths of its routes. */
+/** Whether a path is under /v1, also if its letters are escaped, because fastify decodes paths. */
 const KV_PATH = /^\/(?:v|%76)(?:1|%31)(?:\/|$)/
 const VALUE_LIMITS = { bytesMax: SETTING_RULES.valueBytesMax.max, tooLarge: 'value_too_large' } as const

@@ -1,4 +1,4 @@
-// The routes for operators and their machines: status, liveness, readiness, metrics.
+// The routes for operators and monitoring: status, liveness, readiness, metrics.
 
 import type { Metrics } from '../metrics.ts'
 import { hex } from '../state-hashes.ts'

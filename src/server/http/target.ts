@@ -1,5 +1,5 @@
-// The request target, read from its raw form: a key is bytes, so nothing may normalise it on the way. Slashes are never
-// merged, dot segments are literal, and `+` is a plus in a path but a space in a query.
+// Reads the raw request target. A key is bytes, so the target must not be normalised: slashes are never merged, dot
+// segments are literal, and `+` is a plus in a path but a space in a query.
 
 import { Refused } from './problem.ts'
 
@@ -23,13 +23,13 @@ export function splitTarget(target: string): Target {
   }
 }
 
-/** What follows the name in a pair of a query, as it was sent. */
+/** The value of a pair of a query, as it was sent. */
 export function valueIn(pair: string): string {
   const equals = pair.indexOf('=')
   return equals < 0 ? '' : pair.slice(equals + 1)
 }
 
-/** Bytes of a percent-encoded text, which the parser of Node has found to be ASCII. */
+/** The bytes of a percent-encoded text. Node's parser has checked that the text is ASCII. */
 export function percentDecode(text: string): Uint8Array {
   if (!text.includes('%')) return Buffer.from(text, 'latin1')
   const bytes = Buffer.allocUnsafe(text.length)
@@ -52,12 +52,12 @@ export function percentDecode(text: string): Uint8Array {
   return bytes.subarray(0, length)
 }
 
-/** The same in a query, where `+` is a space. */
+/** The same for a query, where `+` is a space. */
 export const queryDecode = (text: string): Uint8Array => percentDecode(text.replaceAll('+', ' '))
 
 const PERCENT = 0x25
 
-/** Of a character code; −1 for anything else, NaN (past the end) included. */
+/** The value of a hexadecimal digit, from its character code; −1 for anything else, including NaN (after the end). */
 function hexDigit(code: number): number {
   if (code >= 0x30 && code <= 0x39) return code - 0x30
   const letter = code | 0x20

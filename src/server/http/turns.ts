@@ -1,6 +1,6 @@
-// Slices of ranges are read a few at a time. Whatever is read at the same time is encoded in the same turn of the event
-// loop: 64 slices of one large value each kept heartbeats waiting for a fifth of a second of CPU time, and their
-// reading kept all threads from the writes of the log.
+// Only a few slices of ranges are read at the same time. Slices that are read together are encoded in the same turn of
+// the event loop: 64 slices with one large value each delayed heartbeats by a fifth of a second, and their reads kept
+// all threads from writing the log.
 
 export class Turns {
   readonly #waiting: (() => void)[] = []
@@ -10,7 +10,7 @@ export class Turns {
     this.#free = atOnce
   }
 
-  /** In the order of asking. Whether or not `run` fails, its turn is the next one's then. */
+  /** Calls are served in order. After `run`, also if it fails, the next call has its turn. */
   async take<T>(run: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--
     else await new Promise<void>((resolve) => this.#waiting.push(resolve))
