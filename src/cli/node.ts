@@ -8,6 +8,7 @@
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import { Failure, messageOf } from '../local/failure.ts'
 import { keepHeapSmall } from '../local/small-heap.ts'
+import { isPeerAddress } from '../server/addresses.ts'
 import {
   type Founding,
   type ListenAddress,
@@ -46,7 +47,7 @@ function startCommand() {
     .option(
       '--advertise-peer <host:port>',
       'what the other nodes are told instead of --peer-listen',
-      hostAndPort,
+      peerAddress,
     )
     .option('--advertise-url <url>', 'what clients are told instead of --listen', url)
     .option(
@@ -193,8 +194,8 @@ function listenAddress(text: string): ListenAddress {
   return { host, port }
 }
 
-function hostAndPort(text: string): string {
-  listenAddress(text)
+function peerAddress(text: string): string {
+  if (!isPeerAddress(text)) throw new InvalidArgumentError('It must be HOST:PORT, as in 127.0.0.1:7401.')
   return text
 }
 

@@ -13,6 +13,7 @@ import {
   isTimeout,
   isWholeNumber,
 } from '../client/check.ts'
+import { isPeerAddress } from '../server/addresses.ts'
 import type { Founding, ListenAddress, Logger, NodeOptions } from '../server/options.ts'
 import type { ClusterOptions, PartitionOptions, WaitOptions } from './types.ts'
 
@@ -26,10 +27,10 @@ const isUrl: Check = (value) => {
     ? undefined
     : 'a URL, such as http://127.0.0.1:7301'
 }
-const isHostAndPort: Check = (value) => {
-  const port = isText(value) === undefined ? /^\S+:([0-9]{1,5})$/.exec(String(value))?.[1] : undefined
-  return Number(port) >= 1 && Number(port) <= 65_535 ? undefined : 'host:port, such as 127.0.0.1:7401'
-}
+const isHostAndPort: Check = (value) =>
+  isText(value) === undefined && isPeerAddress(String(value))
+    ? undefined
+    : 'host:port, such as 127.0.0.1:7401'
 
 const LOGGER: Checks<Logger> = { debug: isFunction, info: isFunction, warn: isFunction, error: isFunction }
 const TIMING: Checks<NonNullable<NodeOptions['timing']>> = {

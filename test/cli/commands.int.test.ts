@@ -281,6 +281,8 @@ describe('exit codes', () => {
     ['settings set leases=on value_bytes_max=9 leases=off', 'leases is given twice'],
     [`settings set value_bytes_max=${'9'.repeat(310)}`, 'is a whole number below 2^53'],
     ['member', 'Usage: kv member'],
+    ['node start --listen http://h:1', 'It must be HOST:PORT, as in 127.0.0.1:7301'],
+    ['node start --advertise-peer h:0', 'It must be HOST:PORT, as in 127.0.0.1:7401'],
   ])('2: usage: kv %s', async (args, message) => {
     const ended = await kv(args)
     expect(ended).toMatchObject({ code: 2, out: '' })
