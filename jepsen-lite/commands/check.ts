@@ -1,6 +1,6 @@
-// `jepsen-lite check`: reads files, judges each, prints a line or a document. What is wrong with a file is exit code 3,
-// unless another file shows a violation: that is what a script must not miss. A verdict is printed at once; what
-// explains it comes behind it.
+// `jepsen-lite check`: reads files, judges each, and prints a line or a document. A file that cannot be read or judged
+// gives exit code 3, unless another file shows a violation, which a script must not miss. Each verdict is printed at
+// once, and its explanation after it.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -57,7 +57,7 @@ function filesAt(path: string, named = true): string[] {
   try {
     if (!statSync(path).isDirectory()) return named || isHistory(path) ? [path] : []
     const names = readdirSync(path).sort()
-    // A recorded run: whatever lies beside its history is something else.
+    // A recorded run. Other files beside its history are no histories.
     if (names.includes('history.jsonl')) return [join(path, 'history.jsonl')]
     return names.flatMap((name) => filesAt(join(path, name), false))
   } catch (error) {
@@ -95,7 +95,7 @@ const worstOf = (checked: readonly Checked[]) =>
 const exitCodeOf = (checked: readonly Checked[]): number => EXIT_CODES[worstOf(checked)]
 
 const LINEARIZABLE = { linearizable: true, impossible: false, undecided: null } as const
-/** A broken store breaks many promises at once, and the first few tell. */
+/** A broken store breaks many promises at once. The first few are enough. */
 const FINDINGS_SHOWN_MAX = 20
 
 function toJson(checked: readonly Checked[], seconds: number): string {
@@ -121,7 +121,7 @@ function toJson(checked: readonly Checked[], seconds: number): string {
   return `${JSON.stringify({ verdict: worstOf(checked), seconds, files }, null, 2)}\n`
 }
 
-/** A few operations that show it; of the smallest key that cannot be explained. */
+/** A few operations that show the violation, of the smallest key that cannot be explained. */
 function witnessOf({ linearizability }: Verdict) {
   const failure = linearizability.keys.find((key) => key.failure !== undefined)?.failure
   return failure?.witness().map(({ id, client, node, op, result, startMs, endMs }) => {
@@ -141,7 +141,7 @@ function print(one: Checked): void {
   for (const lines of linesOf(one)) process.stdout.write(lines.map((line) => `${line}\n`).join(''))
 }
 
-/** What is known already first. */
+/** Results that are already known come first. */
 function* linesOf(one: Checked): Generator<string[]> {
   if (one.verdict === 'unreadable') return yield [`unreadable  ${one.file}: ${one.message}`]
   const { operations, unknown } = one.counts

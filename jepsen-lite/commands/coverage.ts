@@ -1,4 +1,4 @@
-// The coverage of a search of the simulator: as a table for people, and whole in its JSON.
+// The coverage of a search of the simulator: as a table, and complete in JSON.
 
 import { type Coverage, EVENTS, STATES } from '../sim/index.ts'
 
@@ -49,7 +49,7 @@ function summary(list: readonly Counted[]) {
 const NAME = 24
 const CELL = 5
 
-/** An event a line, a column per state; `.` where it never was. */
+/** One line per event, one column per state; `.` means never. */
 export function coverageTable({ states, events }: CoverageReport): string[] {
   const letters = states.map((_, at) => String.fromCharCode('A'.charCodeAt(0) + at))
   return [
@@ -62,7 +62,7 @@ export function coverageTable({ states, events }: CoverageReport): string[] {
   ]
 }
 
-/** In four characters at most. */
+/** At most four characters. */
 function brief(count: number): string {
   if (count === 0) return '.'
   if (count < 10_000) return String(count)

@@ -1,4 +1,4 @@
-// What several subcommands ask of their flags, and how they tell how far they are.
+// Flags of several subcommands, and how these report their progress.
 
 import { InvalidArgumentError } from '@commander-js/extra-typings'
 
@@ -13,8 +13,8 @@ export function whole(min = 0, max = Number.MAX_SAFE_INTEGER): (text: string) =>
 }
 
 /**
- * Parses a flag that is a list of words with commas between them. Of no words nothing would be run, and found to be
- * right.
+ * Parses a flag that is a list of words, separated by commas. An empty list is refused: nothing would run, and nothing
+ * would be found wrong.
  */
 export function list(text: string): string[] {
   const words = text.split(',').filter((part) => part !== '')
@@ -22,7 +22,7 @@ export function list(text: string): string[] {
   return words
 }
 
-/** Tells on stderr what happens, and when. */
+/** Prints on stderr what happens, with the time. */
 export function progress(): (line: string) => void {
   const startedAt = performance.now()
   return (line) => {

@@ -75,7 +75,7 @@ interface Row {
   readonly detail: string | null
   /** Median over the searches; null where another layer caught it. */
   readonly schedules: number | null
-  /** Of each search; null: it found nothing. */
+  /** One per search; null if the search found nothing. */
   readonly searches: readonly (number | null)[]
   readonly shrunk_length: number | null
   readonly missed_by: readonly Layer[]

@@ -36,7 +36,7 @@ export function add(program: CommandUnknownOpts): void {
     })
 }
 
-/** As `check` and `run` end: the report draws what they found. */
+/** The same exit codes as `check` and `run`, since the report draws their findings. */
 const EXIT_CODES: ReadonlyMap<string, number> = new Map([
   ['ok', EXIT.ok],
   ['pass', EXIT.ok],
@@ -65,7 +65,7 @@ async function read(path: string, { format, model }: ReportFlags): Promise<Repor
   }
 }
 
-/** One document, where a history is a line for each event. */
+/** A JSON document. A history instead has one line per event. */
 function looksLikeSchedule(text: string): boolean {
   try {
     const value: unknown = JSON.parse(text)

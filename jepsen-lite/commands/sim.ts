@@ -13,7 +13,7 @@ import { coloured, duration, number, plural } from './words.ts'
 
 const SCHEDULES = 200
 const SHRINK_MS_MAX = 60_000
-/** A search that finds this many is not worth going on with. */
+/** A search stops when it has found this many violations. */
 const VIOLATIONS_MAX = 20
 
 const PROGRESS_MS = 200
@@ -60,7 +60,10 @@ interface Detail {
   readonly ops: number
 }
 
-/** An optional peer dependency of the package, which shrinking needs: asked for now, not when a violation is found. */
+/**
+ * Shrinking needs an optional peer dependency of the package. Its absence is reported now, not when a violation is
+ * found.
+ */
 function requireFastCheck(): void {
   try {
     createRequire(import.meta.url).resolve('fast-check')
@@ -200,7 +203,7 @@ function toText(report: ReturnType<typeof reportOf>, { nodes, coverage }: SimFla
 const counted = (counts: readonly (readonly [name: string, count: number])[]): string[] =>
   counts.map(([name, count]) => `  ${number(count).padStart(9)}  ${name}`)
 
-/** One line on a terminal, written anew a few times a second. */
+/** One line on a terminal, rewritten a few times a second. */
 class ProgressLine {
   readonly #stream = process.stderr
   #shownAt = performance.now()

@@ -115,7 +115,7 @@ export function add(program: CommandUnknownOpts): void {
     })
 }
 
-/** One number for all phases, or one for each phase. */
+/** One number for all phases, or one number for each phase. */
 function seconds(text: string): number[] {
   const times = text.split(',').map(Number)
   const three = times.length === 1 ? [...times, ...times, ...times] : times

@@ -8,7 +8,7 @@ export const number = (value: number): string => value.toLocaleString('en')
 export const plural = (count: number, one: string): string =>
   `${number(count)} ${one}${count === 1 ? '' : 's'}`
 
-/** A time that was measured: `134 ms`, `3.1 s`, `12 min`. */
+/** A measured time: `134 ms`, `3.1 s`, `12 min`. */
 export function duration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`
   const seconds = ms / 1_000
@@ -16,11 +16,11 @@ export function duration(ms: number): string {
   return seconds < 7_200 ? `${Math.round(seconds / 60)} min` : `${number(Math.round(seconds / 3_600))} h`
 }
 
-/** On stdout, in colour on a terminal only. */
+/** Prints on stdout, with colours only on a terminal. */
 export const coloured = (colour: 'green' | 'red', text: string): string =>
   styleText(colour, text, { stream: process.stdout })
 
-/** Lines of a table: the first column begins at the left, the others end at the right. */
+/** The lines of a table. The first column is aligned left, the others right. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const widths = rows.reduce<number[]>((widest, row) => {
     row.forEach((cell, at) => {
