@@ -1,11 +1,10 @@
-// Raft messages to bytes and back. Layouts are fixed and our own: a message is its term, then its fields in the order
-// below, then, for `append` and `forward`, the frames of the entries exactly as they were born (src/raft/entry.ts),
-// which say their own length. `from` and `to` are not sent: the handshake has settled who talks on a connection, so no
-// message can speak for another.
+// Raft messages to bytes and back, in a fixed layout: the term, then the fields in the order below. The messages
+// `append` and `forward` end with the frames of their entries, unchanged (src/raft/entry.ts); each frame contains its
+// length. `from` and `to` are not sent. The handshake decides which replicas a connection joins, so no message can
+// pretend to come from another one.
 //
-// What is read is checked: every length, every tag, that nothing is left over, each entry's checksum, and that the
-// entries of an append follow each other in index and term. Anything else is a `MalformedError`, and the connection
-// that brought it is closed.
+// The reader checks every length, every tag, each entry's checksum, that no bytes are left, and that the entries of an
+// append follow each other in index and term. Everything else is a `MalformedError`, which closes the connection.
 
 import { crc32 } from 'node:zlib'
 import { type Reader, readUint32, type Writer } from '../../bytes/index.ts'
@@ -61,14 +60,14 @@ const READ_REFUSALS: readonly ReadRefusal[] = ['no-leader', 'not-leader', 'leade
 export const messageCode = (message: WireMessage): number => CODES[message.type]
 export const isMessageCode = (code: number): boolean => TYPES.has(code)
 
-/** The frames that follow what `writeMessage` writes. */
+/** The frames of entries, which follow the output of `writeMessage`. */
 export function messageFrames(message: WireMessage): readonly Uint8Array[] {
   if (message.type === 'append') return message.entries.map((entry) => entry.frame)
   if (message.type === 'forward') return message.proposals.map((proposal) => proposal.frame)
   return []
 }
 
-/** Writes all of a message but the frames of its entries. */
+/** Writes a message without the frames of its entries. */
 export function writeMessage(out: Writer, message: WireMessage): void {
   out.uint64(message.term)
   switch (message.type) {
@@ -161,7 +160,7 @@ export function writeMessage(out: Writer, message: WireMessage): void {
   }
 }
 
-/** The message of type `code` that `input` holds. Throws `MalformedError`. */
+/** Reads the message of type `code` from `input`. Throws `MalformedError`. */
 export function readMessage(code: number, input: Reader, from: ReplicaId, to: ReplicaId): WireMessage {
   const type = TYPES.get(code)
   if (type === undefined) throw new MalformedError(`an unknown message type, ${code}`)
@@ -300,8 +299,8 @@ function readForward(input: Reader, base: Base): WireMessage {
 }
 
 /**
- * All that is left of `input`, as `count` intact frames. They share one piece of memory that nothing else lives in:
- * they stay for as long as the log keeps them, and the leader stamps a forwarded frame in place.
+ * Reads the rest of `input` as `count` intact frames. They share one buffer that contains nothing else, because the log
+ * keeps them for a long time, and the leader writes into a forwarded frame.
  */
 function readFrames(input: Reader, count: number): Uint8Array[] {
   if (count > input.left / BODY_AT) throw new MalformedError(`room for fewer than ${count} entries`)
@@ -376,7 +375,7 @@ function readReadRefusal(input: Reader): ReadRefusal | undefined {
   return READ_REFUSALS[code - 1]
 }
 
-/** Throws `MalformedError` for what is not an id. */
+/** Throws `MalformedError` if it is not an id. */
 export function readReplicaId(input: Reader): ReplicaId {
   const text = input.utf8()
   try {

@@ -1,5 +1,5 @@
-// One TCP connection that speaks in frames: what is sent in one turn leaves in one write, what waits is bounded, a side
-// that falls silent is noticed, and it ends exactly once, with a reason.
+// A TCP connection that carries frames. Frames of one turn of the event loop are sent in one write. The queue is
+// limited, a silent peer is noticed, and the connection ends exactly once, with a reason.
 
 import type { Socket } from 'node:net'
 import { type Reader, Writer } from '../../bytes/index.ts'
@@ -17,18 +17,18 @@ import {
   writeFrame,
 } from './link-codec.ts'
 
-/** Ticks without a byte after which the other side counts as gone; the first asks with a ping. */
+/** Number of ticks without a byte after which the peer counts as gone. The first tick sends a ping. */
 const SILENT_TICKS = 3
-/** Given to the socket at once, about: it says when all of that has been taken, and nothing before. */
+/** About how much is given to the socket at once. The socket reports only when it has taken all of that. */
 const WRITE_BYTES = 256 * 1024
 
-/** Frames are put together here, then copied: nothing runs in between. */
+/** Frames are built here and then copied. No other code runs in between. */
 const scratch = new Writer()
 const NOTHING: readonly Uint8Array[] = []
 
 interface Piece {
   readonly bytes: Uint8Array
-  /** That have left when this one has, beside those of the pieces before. */
+  /** Frames that are sent when this piece is sent, without the frames of earlier pieces. */
   readonly frames: number
 }
 
@@ -42,15 +42,15 @@ export class Connection implements Wire {
   readonly #limits: TransportLimits
   readonly #counters: TransportCounters
   #owner: WireOwner = nobody
-  /** Who talks, once the handshake is done. */
+  /** The replica at the other end, once the handshake is done. */
   #between: { readonly from: ReplicaId; readonly to: ReplicaId } | undefined
   readonly #reader: FrameReader
   readonly #writer = new FrameWriter()
   readonly #ticker: NodeJS.Timeout
   #silentTicks = 0
-  /** Something has arrived since the other side was last told that we live. */
+  /** Bytes have arrived since the last frame to the peer. */
   #owesPong = false
-  /** Made of frames that are queued, and not yet given to the socket. */
+  /** Pieces of queued frames that the socket does not have yet. */
   readonly #waiting: Piece[] = []
   /** Queued frames that are not in `waiting` yet. */
   #unbundledFrames = 0
@@ -80,7 +80,7 @@ export class Connection implements Wire {
     return this.#over
   }
 
-  /** Who is told until the handshake is done. */
+  /** Receives the events until the handshake is done. */
   ownedBy(owner: WireOwner): void {
     this.#owner = owner
     if (!this.#onHold && !this.#over) this.#socket.resume()
@@ -99,7 +99,7 @@ export class Connection implements Wire {
     return this.#queue(frameCode(frame), frameTail(frame), isStable(frame))
   }
 
-  /** What is in `scratch`, then `tail`, whose long parts go out from where they lie if `stable` (frames.ts). */
+  /** Queues the content of `scratch`, then `tail`. If `stable`, long parts of `tail` are not copied (frames.ts). */
   #queue(code: number, tail: readonly Uint8Array[], stable: boolean): boolean {
     const fixed = scratch.written()
     const bytes = frameBytes(fixed, tail)
@@ -123,14 +123,14 @@ export class Connection implements Wire {
     this.#sendBare(CODE.pong)
   }
 
-  /** A ping or its answer. */
+  /** Sends a ping or its answer. */
   #sendBare(code: number): void {
     if (this.#over) return
     scratch.clear()
     this.#queue(code, NOTHING, false)
   }
 
-  /** Frames that arrive from now on wait, and the sender with them. */
+  /** Stops reading: later frames wait, and so does their sender. */
   hold(): void {
     this.#onHold = true
     this.#silentTicks = 0
@@ -145,13 +145,13 @@ export class Connection implements Wire {
     if (!this.#over) this.#socket.resume()
   }
 
-  /** What was sent before still goes out if the kernel takes it now. */
+  /** Earlier frames are still sent if the kernel takes them now. */
   close(why: string): void {
     this.#flush()
     this.#ended(why)
   }
 
-  /** Lets what is queued go out, listens no more, then ends. */
+  /** Sends the queued frames, reads nothing more, then ends. */
   drain(then: () => void = () => {}): void {
     this.#owner = nobody
     if (this.#over) {
@@ -173,7 +173,7 @@ export class Connection implements Wire {
     if (!this.#socket.writableNeedDrain) this.#writeOut()
   }
 
-  /** Gives the socket what is queued, as far as `bytesMax` goes; the rest when it has taken that. */
+  /** Gives queued pieces to the socket, up to `bytesMax`. The rest follows when the socket has taken these. */
   #writeOut(bytesMax = WRITE_BYTES): void {
     const socket = this.#socket
     const waiting = this.#waiting
@@ -251,7 +251,7 @@ export class Connection implements Wire {
     this.#owner.frame(frame)
   }
 
-  /** Nothing after a frame that could not be read can be trusted. */
+  /** Nothing after an unreadable frame can be trusted. */
   #corrupt(error: unknown): void {
     this.#counters.framesCorrupt++
     this.close(`it sent ${error instanceof Error ? error.message : String(error)}`)
@@ -259,11 +259,13 @@ export class Connection implements Wire {
 
   #tick(asks: boolean): void {
     this.#silentTicks++
-    // One that is on hold that long has had no answer to its pings: it gives this up as well, if it is there at all.
+    // While it is on hold, this side answers no ping. So the peer gives up the connection after this time as well, if the
+    // peer still exists.
     if (this.#silentTicks > SILENT_TICKS) this.close(`no sign of life for ${this.#limits.silenceMs} ms`)
     else if (this.#onHold) return
     else if (asks) this.#sendBare(CODE.ping)
-    // On a slow way the ping waits behind what was sent before. That some of this has come is said without being asked.
+    // On a slow connection a ping waits behind earlier frames. So this side reports without a ping that some of them
+    // arrived.
     else if (this.#owesPong && this.#between !== undefined) this.#sendPong()
   }
 

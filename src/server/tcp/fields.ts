@@ -1,8 +1,8 @@
-// What frames hold beside the plain values of src/bytes. A reader of frames throws `MalformedError`.
+// Fields of frames beside the plain values of src/bytes. A reader of frames throws `MalformedError`.
 
 import { Reader, type Writer } from '../../bytes/index.ts'
 
-/** Bytes that no correct peer sends. */
+/** The error for bytes that no correct peer sends. */
 export class MalformedError extends Error {
   override readonly name = 'MalformedError'
 }
@@ -22,8 +22,8 @@ export function readBig(input: Reader): bigint {
 }
 
 /**
- * `bytes` in memory of their own when what they share is more than twice as large: what is kept for long must not pin a
- * buffer that was read for something else.
+ * Returns `bytes`, copied if the buffer that they are a part of is more than twice as large. Bytes that are kept for a
+ * long time must not keep a large buffer in memory.
  */
 export const unpinned = (bytes: Uint8Array): Uint8Array =>
   bytes.buffer.byteLength > 2 * bytes.length ? new Uint8Array(bytes) : bytes

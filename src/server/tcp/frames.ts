@@ -5,11 +5,11 @@
 //   4      4    CRC-32 (IEEE) of the body
 //   8      4    group number, 0 today
 //   12     1    type
-//   13     …    what that type holds
+//   13     …    the content, which depends on the type
 //
-// The writer copies small parts into one buffer that is used again as soon as the kernel has taken it, and leaves long
-// entry frames where they are: a turn's worth of messages goes out in one system call, and no large entry is copied on
-// its way from the log to the socket.
+// The writer copies small parts into one buffer, which is used again when the kernel has taken it. It does not copy
+// long entry frames. So all messages of a turn are sent in one system call, and no large entry is copied between the
+// log and the socket.
 
 import { crc32 } from 'node:zlib'
 import type { Reader } from '../../bytes/index.ts'
@@ -19,23 +19,23 @@ const PREFIX_BYTES = 8
 const HEADER_BYTES = 13
 const GROUP = 0
 const SLAB_BYTES = 64 * 1024
-/** Parts from this length on are sent from where they lie. */
+/** Parts of at least this length are not copied. */
 const BY_REFERENCE_BYTES = 8 * 1024
 
 export const frameBytes = (fixed: Uint8Array, tail: readonly Uint8Array[]): number =>
   tail.reduce((sum, part) => sum + part.length, HEADER_BYTES + fixed.length)
 
-/** Frames made and not yet given to a socket, as few and as large pieces as possible. */
+/** Frames that the socket does not have yet, in as few pieces as possible. */
 export class FrameWriter {
   #slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
   #used = 0
   #pieces: Uint8Array[] = []
-  /** Whether the last piece ends where the unused part of the slab begins, so that it can grow. */
+  /** The last piece ends where the unused part of the slab begins, so the piece can grow. */
   #open = false
 
   /**
-   * Appends one frame. `tail` follows `fixed`; its long parts are sent from where they lie if `stable`: nobody will
-   * change them.
+   * Appends a frame: `fixed`, then `tail`. If `stable`, nothing changes the bytes of `tail` later, and its long parts
+   * are not copied.
    */
   append(type: number, fixed: Uint8Array, tail: readonly Uint8Array[], stable: boolean): void {
     const inPlace = (part: Uint8Array) => stable && part.length >= BY_REFERENCE_BYTES
@@ -78,7 +78,7 @@ export class FrameWriter {
     return this.#pieces.length === 0
   }
 
-  /** What was appended since the last call, for a writev. */
+  /** The pieces that were appended since the last call, for a writev. */
   takePieces(): readonly Uint8Array[] {
     const pieces = this.#pieces
     this.#pieces = []
@@ -86,7 +86,7 @@ export class FrameWriter {
     return pieces
   }
 
-  /** The kernel has all that was taken: its memory may be used again. */
+  /** The kernel has all pieces that were taken. Their memory may be used again. */
   allSent(): void {
     if (!this.empty) return
     this.#used = 0
@@ -117,9 +117,9 @@ export class FrameWriter {
   }
 }
 
-/** Cuts what arrives into frames, whatever the pieces it arrives in. */
+/** Divides the arriving chunks into frames. */
 export class FrameReader {
-  /** Longest frame that is accepted; raised once it is known who talks. */
+  /** The longest accepted frame. It is raised after the handshake. */
   bytesMax: number
   #partial: Buffer | undefined
   #filled = 0
@@ -130,15 +130,15 @@ export class FrameReader {
     this.bytesMax = bytesMax
   }
 
-  /** Only after `next` has said that nothing is left. */
+  /** Call it only after `next` has returned undefined. */
   push(chunk: Buffer): void {
     this.#chunk = chunk
     this.#at = 0
   }
 
   /**
-   * The next whole frame, or undefined until more arrives. Throws `MalformedError`; after that nothing can be read any
-   * more.
+   * The next complete frame; undefined until more bytes arrive. Throws `MalformedError`; after that nothing more can be
+   * read.
    */
   next(): { readonly type: number; readonly body: Reader } | undefined {
     const frame = this.#partial === undefined ? this.#whole() : this.#completed()
@@ -152,7 +152,7 @@ export class FrameReader {
     return { type: reader.uint8(), body: reader }
   }
 
-  /** A frame that lies whole in the chunk. What is left of a cut one is copied: chunks are not kept. */
+  /** A frame that is complete in the chunk. The part of an incomplete frame is copied, because chunks are not kept. */
   #whole(): Buffer | undefined {
     const chunk = this.#chunk
     const at = this.#at
@@ -169,7 +169,7 @@ export class FrameReader {
     return undefined
   }
 
-  /** A frame that began in an earlier chunk: first its prefix, which tells how much room it needs, then the rest. */
+  /** A frame that began in an earlier chunk: first its prefix, which contains its length, then the rest. */
   #completed(): Buffer | undefined {
     if (!this.#fill()) return undefined
     if (this.#partial !== undefined && this.#partial.length === PREFIX_BYTES) {

@@ -1,18 +1,18 @@
-// Links over TCP: sockets, the frames on them (frames.ts), what is said in these (link-codec.ts, codec.ts), and pings
-// that notice a side that has fallen silent (connection.ts). Who may connect, what is sent and when is for
-// src/server/links.
+// Links over TCP: sockets, frames (frames.ts), their content (link-codec.ts, codec.ts), and pings that notice a silent
+// peer (connection.ts). src/server/links decides which replicas connect, and what is sent when.
 //
-// What holds.
-//  * Frames sent in one turn of the event loop leave in one write, or a few where they are long; long entries go out
-//    from the memory they were born in.
-//  * A side that reads slowly is waited for; one that neither reads nor answers a ping is not.
-//  * No byte of a peer can throw through this folder: what does not decode closes its connection, and is counted.
-//  * Nothing waits without bound: queues drop, silence times out, and nobody unknown makes this process set memory
-//    aside.
+// Promises:
+//  * Frames of one turn of the event loop are sent in one write, or a few if they are long. Long entries are not
+//    copied.
+//  * A peer that reads slowly keeps its connection; one that neither reads nor answers a ping loses it.
+//  * No bytes of a peer cause an exception outside of this folder: unreadable bytes close their connection, and are
+//    counted.
+//  * Nothing waits without a limit: full queues drop frames, silent peers time out, and an unknown peer cannot make
+//    this process reserve memory.
 //
-// What it does not. It neither encrypts nor authenticates yet: a process that reaches the port and knows the cluster's
-// id can speak as any replica, which is why nodes listen on loopback unless told otherwise. It does not share bandwidth
-// between a snapshot and the messages beside it; only the event loop is shared fairly.
+// Not promised: connections are neither encrypted nor authenticated yet. A process that reaches the port and knows the
+// cluster's id can pretend to be any replica, so nodes listen on loopback by default. Bandwidth is not divided between
+// a snapshot and other messages; only the event loop is shared fairly.
 
 import type { Member, ReplicaId } from '../../raft/types.ts'
 import { systemClock } from '../clock.ts'
@@ -24,7 +24,7 @@ export interface TcpNetworkOptions {
   readonly self: { readonly replicaId: ReplicaId; readonly clusterId: string }
   readonly listen: ListenAddress
   readonly events: NetworkEvents
-  /** Dials this host:port instead of the member's own. */
+  /** Connects to this host:port instead of the member's address. */
   readonly resolvePeer?: ((member: Member) => string) | undefined
   readonly limits?: Partial<TransportLimits>
   readonly logger: Logger
@@ -32,14 +32,14 @@ export interface TcpNetworkOptions {
 
 export interface TcpNetwork {
   readonly links: Links
-  /** host:port for others: the host as given, the port bound. */
+  /** host:port that others connect to: the given host and the bound port. */
   readonly address: string
   /** Resolves after `links.close()` when the port is free again. */
   readonly closed: Promise<void>
 }
 
 /**
- * Listens at once; callers are answered and peers dialled from the first `setPeers` on. Rejects when it cannot listen.
+ * Listens at once. It answers and connects to peers from the first `setPeers` on. Rejects if it cannot listen.
  */
 export async function createTcpNetwork({
   self,

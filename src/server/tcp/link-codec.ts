@@ -1,5 +1,5 @@
-// Frames to bytes and back: the words between links, and Raft messages (codec.ts). Before the handshake is done nothing
-// is read but its words.
+// Frames to bytes and back: messages between links, and Raft messages (codec.ts). Before the handshake is done, only
+// its messages are read.
 
 import type { Reader, Writer } from '../../bytes/index.ts'
 import { asIndex, asTerm, type ReplicaId } from '../../raft/types.ts'
@@ -18,7 +18,7 @@ import { MalformedError, readBig, writeBig } from './fields.ts'
 
 const MAGIC = 0x51_52_54_45 // "QRTE"
 
-/** Frame types beside those of Raft messages; those of pings never leave a connection. */
+/** Frame types beside those of Raft messages. Only connections (connection.ts) see pings. */
 export const CODE = {
   'state-hash': 32,
   hello: 64,
@@ -58,15 +58,15 @@ export function frameCode(frame: Frame): number {
   }
 }
 
-/** What follows that which `writeFrame` writes. */
+/** The bytes that follow the output of `writeFrame`. */
 export function frameTail(frame: Frame): readonly Uint8Array[] {
   if (frame.type === 'append' || frame.type === 'forward') return messageFrames(frame)
   return frame.type === 'snapshot-chunk' ? [frame.bytes] : NOTHING
 }
 
 /**
- * Nobody changes the bytes of its tail any more. A forwarded proposal is changed, should this process come to lead and
- * stamp it.
+ * Nothing changes the bytes of its tail later. A forwarded proposal may change: if this process becomes leader, it
+ * writes the header.
  */
 export const isStable = ({ type }: Frame): boolean => type === 'append' || type === 'snapshot-chunk'
 
@@ -122,14 +122,14 @@ export function writeFrame(out: Writer, frame: Frame): void {
   }
 }
 
-/** What may be said before the handshake is done. Throws `MalformedError`. */
+/** Reads a frame of the handshake. Throws `MalformedError`. */
 export function readGreetingFrame(code: number, input: Reader): LinkFrame {
   return code === CODE.hello || code === CODE.welcome || code === CODE.refusal
     ? readLinkFrame(code, input)
     : { type: 'unknown', code }
 }
 
-/** What is said after it. Throws `MalformedError`. */
+/** Reads a frame after the handshake. Throws `MalformedError`. */
 export function readFrame(
   code: number,
   input: Reader,
@@ -171,7 +171,7 @@ function readFields(code: number, input: Reader): LinkFrame {
   }
 }
 
-/** Reads no further than the version when it is another one: that is for the door to refuse. */
+/** Stops after the version if it is another one; the receiver of the handshake refuses it. */
 function readHello(input: Reader): LinkFrame {
   if (input.uint32() !== MAGIC) throw new MalformedError('something that is not a peer')
   const version = input.uint32()
@@ -193,7 +193,7 @@ function readOffer(input: Reader): LinkFrame {
   const applied = {
     index: asIndex(input.uint64()),
     term: asTerm(input.uint64()),
-    // Kept for as long as the snapshot is the newest: in memory of their own.
+    // Copied, because they are kept as long as the snapshot is the newest.
     raft: new Uint8Array(input.bytes()),
     kv: new Uint8Array(input.bytes()),
   }

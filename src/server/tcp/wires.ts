@@ -1,4 +1,4 @@
-// The wires of a node over TCP: a listener for those that call, and dials.
+// The wires of a node over TCP: a listener, and connections to peers.
 
 import { connect, createServer, isIPv6, type Server, Socket } from 'node:net'
 import { lookup } from '../../client/lookup.ts'
@@ -14,7 +14,7 @@ interface TcpWiresOptions {
 }
 
 export class TcpWires implements Wires {
-  /** host:port for others: the host as given, since a name stays where addresses change. */
+  /** host:port that others connect to, with the given host: a name stays the same when addresses change. */
   address = ''
   /** Resolves after `close` when the port is free again. */
   readonly closed: Promise<void>
@@ -32,7 +32,7 @@ export class TcpWires implements Wires {
     const server = this.#server
     return new Promise((resolve, reject) => {
       server.once('error', reject)
-      // Workers of node:cluster would share it, and be called in turn.
+      // Otherwise workers of node:cluster would share the port, and connections would reach them in turn.
       server.listen({ host, port, exclusive: true }, () => {
         server.off('error', reject)
         server.on('error', (error) =>
@@ -90,13 +90,13 @@ export class TcpWires implements Wires {
   }
 }
 
-/** Where a name has several addresses, the message stands with each of them. */
+/** If a name has several addresses, each of them has a message. */
 const reasonOf = (error: Error): string =>
   error instanceof AggregateError
     ? error.errors.map((each) => (each instanceof Error ? each.message : String(each))).join(', ')
     : error.message
 
-/** Without control characters: for a null byte in the name of a host `connect` throws. */
+/** Control characters are refused: `connect` throws if a host name contains a null byte. */
 function parseAddress(address: string): { readonly host: string; readonly port: number } | undefined {
   const [, host, port] = /^\[?([^\]\p{Cc}]+)\]?:([0-9]{1,5})$/u.exec(address) ?? []
   if (host === undefined || Number(port) > 65_535) return undefined
