@@ -259,8 +259,8 @@ export class Connection implements Wire {
 
   #tick(asks: boolean): void {
     this.#silentTicks++
-    // While it is on hold, this side answers no ping. So the peer gives up the connection after this time as well, if the
-    // peer still exists.
+    // While it is on hold, this side answers no ping. So after this time the peer also gives up the connection, if it
+    // still exists.
     if (this.#silentTicks > SILENT_TICKS) this.close(`no sign of life for ${this.#limits.silenceMs} ms`)
     else if (this.#onHold) return
     else if (asks) this.#sendBare(CODE.ping)
