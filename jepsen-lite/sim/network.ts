@@ -475,6 +475,11 @@ export class SimNetwork implements Carrier {
     time.push(at, IO, undefined, this.#endArrives, other)
   }
 
+  /** What waits is sent again and again, as TCP does it. */
+  full(end: End): void {
+    if (end.other.closed) this.#answerReset(end)
+  }
+
   whenHeldLong({ process }: End, then: () => void): void {
     const { time, config } = this.#world
     if (config.silenceMs > 0) time.push(time.now + config.silenceMs, IO, process, then)

@@ -13,6 +13,8 @@ export interface Carrier {
   carry(from: End, frame: Frame): void
   /** This end has closed. The other one must be told. */
   closed(end: End, why: string): void
+  /** The queue of this end is full. */
+  full(end: End): void
   /** An end is on hold. Calls back when that has lasted too long, if there is a limit. */
   whenHeldLong(end: End, then: () => void): void
   /** Calls back when the other end has heard that this one has closed, and everything sent before. */
@@ -65,7 +67,11 @@ export class End implements Wire {
   }
 
   send(frame: Frame): boolean {
-    if (this.closed || this.queuedFrames >= this.#carrier.queueMax) return false
+    if (this.closed) return false
+    if (this.queuedFrames >= this.#carrier.queueMax) {
+      this.#carrier.full(this)
+      return false
+    }
     this.queuedFrames++
     if (frame.type === 'snapshot-chunk') this.connection.unacknowledged++
     this.#carrier.carry(this, frame)

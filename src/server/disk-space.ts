@@ -90,6 +90,11 @@ export class DiskSpace {
     return this.#freeBytes
   }
 
+  /** The room at the last look. */
+  get room(): DiskRoom {
+    return this.#room
+  }
+
   /** Looks now and then again at intervals. */
   start(): void {
     this.#look()

@@ -762,7 +762,7 @@ export class Driver implements NodeApi, NetworkEvents {
     if (room === 'enough') this.#options.logger.info(fields, 'the disk has room again: changes are taken')
     else this.#options.logger.error(fields, diskFull(room, this.#space.freeBytes))
     // The change may be found while a step is carried out. Its writes and messages come first.
-    this.#clock.soon(() => this.#step({ kind: 'disk-room', now: this.#clock.now(), room }))
+    this.#clock.soon(() => this.#step({ kind: 'disk-room', now: this.#clock.now(), room: this.#space.room }))
   }
 
   #compact(done: () => void, isRoom: () => boolean): void {

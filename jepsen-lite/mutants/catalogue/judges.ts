@@ -622,4 +622,11 @@ export const JUDGES: readonly Mutant[] = [
     ['jepsen-lite/sim/cluster.ts', '      this.rollbacks.elected(process)\n', ''],
     ['test/jepsen-lite/sim/search.prop.test.ts'],
   ),
+  judge(
+    'K73',
+    'in the simulator, a connection with a full queue never learns that its other end is gone',
+    'TCP repeats what waits, and a machine that runs again answers with a reset: a violation that is none.',
+    ['jepsen-lite/sim/network.ts', 'if (end.other.closed) this.#answerReset(end)', ''],
+    ['test/jepsen-lite/sim/search.prop.test.ts'],
+  ),
 ]

@@ -306,6 +306,14 @@ export const REST: readonly Mutant[] = [
     edits: [edit(DISK_ROOM, "if (hasMajority && mayHandOver) return { reason: 'transferring' }\n", '\n')],
   },
   {
+    id: 'M723',
+    title: 'the core is told the room that was found, and not the room that there is when it is told',
+    why: 'If a report is late, and the next one is not, the core goes on without room. Found by the simulator.',
+    layers: UNIT,
+    tests: ['test/jepsen-lite/sim/search.prop.test.ts'],
+    edits: [edit('src/server/driver.ts', 'room: this.#space.room })', 'room })')],
+  },
+  {
     id: 'M720',
     title: 'a leader without room refuses entries of the core for its own lack of room',
     why: 'With one full disk of three and another node lost, that one cannot be replaced. Our own.',
