@@ -1,4 +1,4 @@
-// Before something that runs or is healthy is destroyed: a question on a terminal, --yes everywhere else.
+// Asks before something running or healthy is destroyed: a question on a terminal, --yes elsewhere.
 
 import type { ReadStream, WriteStream } from 'node:tty'
 import { Failure } from '../local/failure.ts'
@@ -6,15 +6,15 @@ import { EXIT } from './exit-codes.ts'
 import { say } from './output.ts'
 
 /**
- * Returns when the user agrees to what `consequence`, a sentence, says. Throws a Failure when nobody does, or nobody
- * can be asked.
+ * Returns if the user agrees to `consequence`, a sentence. Throws a Failure if the user does not agree, or cannot be
+ * asked.
  */
 export async function confirm(
   consequence: string,
   input: Pick<ReadStream, 'isTTY'> & NodeJS.ReadableStream = process.stdin,
   question: Pick<WriteStream, 'isTTY'> = process.stderr,
 ): Promise<void> {
-  // A question that went to a file would be waited for, and never seen.
+  // If stderr is a file, the user would not see the question, and the command would wait for the answer.
   if (input.isTTY !== true || question.isTTY !== true)
     throw new Failure(EXIT.usage, `${consequence} To do that, add --yes.`)
   const onInterrupt = (): never => process.exit(EXIT.interrupted)
@@ -26,8 +26,8 @@ export async function confirm(
 }
 
 /**
- * A terminal hands over whole lines. Empty when there is none. Ends `input`: while it is read, the process does not
- * end.
+ * Reads a line; empty if there is none. A terminal delivers whole lines. Ends `input`, because the process does not end
+ * while it is read.
  */
 async function lineFrom(input: NodeJS.ReadableStream): Promise<string> {
   for await (const typed of input) return String(typed)

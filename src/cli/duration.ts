@@ -1,4 +1,4 @@
-// Durations as people write them: a number with ms, s, m or h.
+// Durations: a number with ms, s, m or h.
 
 import { InvalidArgumentError } from '@commander-js/extra-typings'
 
@@ -16,21 +16,21 @@ export function parseDuration(text: string): number {
   return Number(amount) * unitMs
 }
 
-/** Above 0. */
+/** A duration above 0. */
 export function parseTimeout(text: string): number {
   const ms = parseDuration(text)
   if (ms < 1) throw new InvalidArgumentError('It must be at least 1ms.')
   return ms
 }
 
-/** Heartbeats and election timeouts, which are drawn up to the double: as a node takes them. */
+/** The intervals of heartbeats and elections (drawn from one to two election time-outs), within a node's limits. */
 export function parseTiming(text: string): number {
   const ms = parseDuration(text)
   if (!(ms >= 1 && ms <= TIMING_MS_MAX)) throw new InvalidArgumentError('It must be from 1ms to 30m.')
   return ms
 }
 
-/** How old a stale read may be: as a node takes it. */
+/** How old a stale read may be, within a node's limits. */
 export function parseStaleness(text: string): number {
   const ms = parseDuration(text)
   if (!(ms > 0 && ms <= STALENESS_MS_MAX)) throw new InvalidArgumentError('It must be above 0 and up to 24h.')

@@ -1,4 +1,4 @@
-// What the exit code tells a script (`kv help exit-codes`).
+// The exit codes, for scripts (`kv help exit-codes`).
 
 export const EXIT = {
   ok: 0,
@@ -6,11 +6,11 @@ export const EXIT = {
   usage: 2,
   notFound: 3,
   preconditionFailed: 4,
-  /** Reached, but it cannot be served now: nothing was written. */
+  /** A node answered that it cannot serve now. Nothing was written. */
   unavailable: 5,
-  /** It may have been written. */
+  /** The change may have been made. */
   unknown: 6,
-  /** Not a byte left. */
+  /** No byte of the request was sent. */
   unreachable: 7,
   interrupted: 130,
 } as const

@@ -1,4 +1,4 @@
-// Errors of the client in plain words, and the exit code of each.
+// Errors of the client in plain words, with their exit codes.
 
 import { PreconditionFailedError, type QuorateError } from '../client/index.ts'
 import { EXIT } from './exit-codes.ts'
@@ -22,12 +22,12 @@ const UNAVAILABLE = new Set([
 /** Errors that the user can correct in the command. */
 const FAULTY = new Set(['bad_request', 'unknown_parameter', 'key_empty', 'key_too_long'])
 
-/** What a command was about to do: only a write can have an unknown outcome. */
+/** What the command does. Only a write can have an unknown outcome. */
 export interface Intent {
   readonly kind: 'read' | 'write'
   /** The command that shows whether a write has happened. */
   readonly check?: string | undefined
-  /** What it sends stands in files, not on the command line. */
+  /** The content of its requests comes from files, not from the command line. */
   readonly fromFiles?: true
 }
 

@@ -1,9 +1,9 @@
-// Records as files below one directory, and never anywhere else: a key is data of strangers, so it is checked before it
-// becomes a path, and every directory on the way is looked at before it is used. What is no safe path, or in the way of
-// one, is reported and left out.
+// Writes records as files below one directory, and never anywhere else. A key may come from an untrusted user, so it is
+// checked before it becomes a path, and each directory of the path is checked before it is used. A record without a
+// safe path is reported and left out.
 //
-// Not covered: somebody who replaces a directory by a symlink while we run; a file system for which names are one that
-// differ only in case or in Unicode form.
+// Not covered: a directory that is replaced by a symlink during the export; a file system that treats names as equal if
+// they differ only in case or Unicode form.
 
 import { randomBytes } from 'node:crypto'
 import {
@@ -27,14 +27,14 @@ const SEGMENT_BYTES_MAX = 255
 
 export type Exported =
   | { readonly kind: 'written' }
-  /** A file with this very content was there. */
+  /** A file with the same content existed. */
   | { readonly kind: 'same' }
   | { readonly kind: 'refused'; readonly reason: string }
 
 export class ExportDirectory {
   readonly #top: Buffer
   readonly #force: boolean
-  /** Known to be real directories, by path relative to the top. */
+  /** Checked directories, by path relative to the top. */
   readonly #directories = new Set<string>()
 
   constructor(path: string, force: boolean) {
@@ -60,7 +60,7 @@ export class ExportDirectory {
     return Buffer.concat([this.#top, SLASH, relative])
   }
 
-  /** Each one made or found; a reason when something else is there. */
+  /** Makes or finds each directory. Returns a reason if something else is in its place. */
   #makeDirectories(key: Buffer): string | undefined {
     for (let at = key.indexOf(SLASH); at >= 0; at = key.indexOf(SLASH, at + 1)) {
       const relative = key.subarray(0, at)
@@ -69,7 +69,7 @@ export class ExportDirectory {
       const path = this.#path(relative)
       const found = statOf(path)
       if (found === undefined) {
-        // Throws when the whole is longer than a path may be: no empty directories are left of it.
+        // Throws if the path is too long, before any directory of it is made.
         statOf(this.#path(key))
         mkdirSync(path)
       } else if (!found.isDirectory()) {
@@ -96,7 +96,7 @@ export class ExportDirectory {
   }
 }
 
-/** Why a key cannot be a path below a directory; undefined when it can. */
+/** Why a key cannot be a path below a directory; undefined if it can. */
 export function whyUnsafe(key: Buffer): string | undefined {
   if (key.includes(0)) return 'it contains NUL'
   if (key.indexOf(SLASH) === 0) return 'it is absolute'
@@ -118,7 +118,7 @@ export function whyUnsafe(key: Buffer): string | undefined {
 const DOT = Buffer.from('.')
 const DOTS = Buffer.from('..')
 
-/** O_EXCL: nothing that is there is opened, a dangling symlink neither. */
+/** O_EXCL: nothing existing is opened, not even a dangling symlink. */
 function create(path: Buffer, value: Uint8Array, mode?: number): void {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
   const file = openSync(path, flags, mode === undefined ? 0o666 : 0o600)
@@ -135,8 +135,8 @@ function create(path: Buffer, value: Uint8Array, mode?: number): void {
 }
 
 /**
- * Through a new file and a rename: at no time is there half a file, and what a hard link shares stays as it was. Who
- * may read it stays as well: what was kept from others is not shown to them.
+ * Writes a new file and renames it. So there is never half a file, and other hard links to the old file keep its
+ * content. The permissions of the old file stay.
  */
 function replace(path: Buffer, value: Uint8Array, mode: number): void {
   const directory = path.subarray(0, path.lastIndexOf(SLASH) + 1)
@@ -156,7 +156,7 @@ function statOf(path: Buffer): Stats | undefined {
 
 const refused = (reason: string): Exported => ({ kind: 'refused', reason })
 
-/** Names that the file system does not take concern one key; a full or failing disk ends the export. */
+/** A name that the file system refuses concerns one key. A full or failing disk ends the export. */
 const FAULTS_OF_NAMES = new Set([
   'ENAMETOOLONG',
   'EINVAL',

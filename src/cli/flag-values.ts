@@ -2,7 +2,7 @@
 
 import { InvalidArgumentError } from '@commander-js/extra-typings'
 
-/** An empty one, as of a variable that is not set, would be the working directory. */
+/** An empty value, for example from an unset variable, would mean the working directory. */
 export function directory(text: string): string {
   if (text !== '') return text
   throw new InvalidArgumentError('It must not be empty.')

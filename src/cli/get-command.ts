@@ -1,4 +1,4 @@
-// The command that shows a key, as our messages name it.
+// The command in our messages that shows a key.
 
 import { shellWord } from '../local/shell-word.ts'
 

@@ -1,4 +1,4 @@
-// The flags that every command takes, before or after its name, and where their values come from:
+// The flags of all commands, before or after the name of the command, and the sources of their values:
 // flag > KV_* variable > cluster.json of .kv/cluster in the working directory > default.
 
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings'
@@ -17,7 +17,7 @@ export const FORMATS = ['table', 'plain', 'json', 'ndjson'] as const
 export type Format = (typeof FORMATS)[number]
 
 export function commandWithGlobalFlags(name: string) {
-  // An empty variable is one that is not set.
+  // An empty variable counts as not set.
   for (const variable of VARIABLES) if (process.env[variable] === '') delete process.env[variable]
   return new Command(name)
     .addOption(
@@ -52,7 +52,7 @@ export type GlobalFlags = ReturnType<ReturnType<typeof commandWithGlobalFlags>['
 
 export interface ChosenEndpoints {
   readonly urls: readonly string[]
-  /** Named by the user: asked alone, nothing is learned. */
+  /** Given by the user: the client asks only these and learns no others. */
   readonly explicit: boolean
 }
 

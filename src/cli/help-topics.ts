@@ -1,4 +1,4 @@
-// `kv help TOPIC`: what belongs to no single command.
+// `kv help TOPIC`: topics that belong to no single command.
 
 export const TOPICS: Readonly<Record<string, { readonly summary: string; readonly text: string }>> = {
   consistency: {

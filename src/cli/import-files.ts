@@ -1,6 +1,6 @@
 // The regular files of a directory as keys and values. Keys are paths relative to it, as bytes: a name need not be
-// UTF-8. Symlinks are not followed, so nothing outside the directory is read. Not covered: somebody who replaces a
-// directory by a symlink while we run.
+// UTF-8. Symlinks are not followed, so nothing outside the directory is read. Not covered: a directory that is replaced
+// by a symlink during the import.
 
 import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { reasonOf } from '../local/failure.ts'
@@ -12,7 +12,7 @@ export function* filesIn(directory: string, bytesMax: number): Generator<ImportI
   yield* walk(Buffer.from(directory), undefined, bytesMax)
 }
 
-/** Depth first, in the order of the names' bytes. `within`: the path so far relative to the top. */
+/** Depth first, in the order of the names' bytes. `within`: the path of this directory relative to the top. */
 function* walk(
   path: Buffer,
   within: Buffer | undefined,
@@ -39,7 +39,7 @@ function* walk(
   }
 }
 
-/** O_NOFOLLOW: the file may have become a symlink since it was listed; O_NONBLOCK: or a pipe. */
+/** O_NOFOLLOW and O_NONBLOCK: since the listing, the file may have been replaced by a symlink or a pipe. */
 function content(path: Buffer, bytesMax: number): Buffer {
   const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
@@ -52,7 +52,7 @@ function content(path: Buffer, bytesMax: number): Buffer {
   }
 }
 
-/** The size is a guess: files below /proc say 0, and others grow meanwhile. */
+/** The size is only a hint: files below /proc report 0, and others may grow. */
 function toTheEnd(file: number, size: number, bytesMax: number): Buffer {
   let bytes = Buffer.allocUnsafe(size + 1)
   for (let at = 0; ; ) {

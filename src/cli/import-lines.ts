@@ -1,8 +1,7 @@
-// NDJSON as `kv export` writes it: a record on each line, last `{"end":true,"count":…}`. Files made by hand may leave
-// the end line out; then nobody can tell whether the file is whole, and that is said.
+// Reads the NDJSON of `kv export`: one record per line, and at the end `{"end":true,"count":…}`. A file made by hand
+// may have no end line. Then it is unknown whether the file is complete, and the command says so.
 //
-// A line ends at LF and nowhere else: JSON strings may hold U+2028, U+2029 and U+0085 as they are, and `readline` would
-// end lines there.
+// Only LF ends a line. JSON strings may contain U+2028, U+2029 and U+0085, where `readline` would end lines.
 
 import { createReadStream } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
@@ -13,12 +12,13 @@ import { EXIT } from './exit-codes.ts'
 import { printable } from './output.ts'
 
 /**
- * Of one line. The largest record that a cluster may hold takes less than half of it, every byte escaped (`\u0000`).
+ * Limit of one line in bytes. The largest possible record needs less than half of it, with every byte escaped
+ * (`\u0000`).
  */
 export const LINE_BYTES_MAX = 16 * 1024 * 1024
 const LF = 0x0a
 
-/** `-` is standard input. */
+/** Opens a file; `-` means standard input. */
 export function linesOfFile(path: string, signal: AbortSignal): AsyncGenerator<ImportItem, void, undefined> {
   const input = addAbortSignal(signal, path === '-' ? process.stdin : createReadStream(path))
   return itemsOf(input, path === '-' ? 'standard input' : path)
@@ -84,7 +84,7 @@ async function* linesOf(
   if (bytes > 0) yield Buffer.concat(pieces)
 }
 
-/** Damaged bytes are refused, not replaced. A byte order mark at the beginning of a line is no part of it. */
+/** Decodes a line. Invalid bytes are refused, not replaced. A byte order mark at the beginning is ignored. */
 function textOf(bytes: Buffer, line: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
@@ -103,7 +103,7 @@ function recordOf(json: Readonly<Record<string, unknown>>, line: string): Import
   }
 }
 
-/** Half of a surrogate pair, which JSON can escape, has no UTF-8: it would become U+FFFD. */
+/** JSON can escape half of a surrogate pair, which has no UTF-8 and would become U+FFFD. */
 function bytesOf(json: unknown): Uint8Array {
   if (typeof json === 'string' && !json.isWellFormed()) throw new TypeError('half of a surrogate pair')
   return bytesFromJson(json)

@@ -1,13 +1,13 @@
-// The `kv` command: what was typed, to an exit code.
+// The `kv` command: from arguments to an exit code.
 //
 //   main.ts, program.ts      the command line; each command loads what it needs when it runs
 //   global-flags.ts          flags that every command takes, variables, and which endpoints to ask
-//   session.ts               a client for one command; explain.ts: errors in words, and their exit codes
+//   session.ts               a client for one command; explain.ts: errors in words, with exit codes
 //   commands/                one module for each command;  output.ts, shapes.ts: tables and JSON
-//   completion/              what a Tab offers
+//   completion/              completion in shells
 //   cluster/, node.ts        the local cluster and `kv node start`
 //
-// It is built on the client library and knows no more of the server than any other user of the HTTP API; only `kv node`
+// It is built on the client library and knows no more about the server than other users of the HTTP API. Only `kv node`
 // and the local cluster start servers.
 
 import { isUtf8 } from 'node:buffer'
@@ -18,7 +18,7 @@ import { EXIT } from './exit-codes.ts'
 import { printable, say, watchOutput } from './output.ts'
 import { buildProgram } from './program.ts'
 
-/** Never rejects but for a defect. */
+/** Rejects only because of a defect. */
 export async function main(args: readonly string[]): Promise<number> {
   watchOutput()
   try {
@@ -28,7 +28,7 @@ export async function main(args: readonly string[]): Promise<number> {
     await program.parseAsync(args, { from: 'user' })
     return EXIT.ok
   } catch (error) {
-    // It has printed what there is to say.
+    // The message is already printed.
     if (error instanceof CommanderError) return isAnswer(error) ? EXIT.ok : EXIT.usage
     if (error instanceof Failure) {
       if (error.message !== '') say(`error: ${error.message}`)
@@ -43,8 +43,8 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 /**
- * Node.js puts U+FFFD in place of what is no UTF-8: a key would be another one than was typed. Known where the system
- * tells.
+ * Node.js replaces invalid UTF-8 by U+FFFD, so a key would differ from the typed one. This is detected where the system
+ * shows the original arguments.
  */
 function isGarbled(args: readonly string[]): boolean {
   if (!args.some((arg) => arg.includes('\uFFFD'))) return false
@@ -55,7 +55,7 @@ function isGarbled(args: readonly string[]): boolean {
   }
 }
 
-/** Help or a version that was asked for. */
+/** Help or the version was requested. */
 function isAnswer(error: CommanderError): boolean {
   return error.code === 'commander.helpDisplayed' || error.code === 'commander.version'
 }

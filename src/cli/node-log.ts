@@ -1,4 +1,4 @@
-// The log of `kv node start`: JSON lines on stderr, or on a terminal one short line per event.
+// The log of `kv node start` on stderr: JSON lines, or one short line per event on a terminal.
 
 import { styleText } from 'node:util'
 import { type DestinationStream, pino } from 'pino'
@@ -31,7 +31,7 @@ function isPainted(level: unknown): level is keyof typeof PAINT {
   return typeof level === 'number' && level in PAINT
 }
 
-/** Errors are objects with a stack; on a terminal their message does. */
+/** An error is an object with a stack. A terminal shows only its message. */
 function brief(value: unknown): string {
   if (typeof value === 'object' && value !== null && 'message' in value) return String(value.message)
   return typeof value === 'string' ? value : JSON.stringify(value)

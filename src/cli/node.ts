@@ -1,9 +1,10 @@
-// `kv node start`: one node in this process, for those who run each on a machine (or in a container) of its own.
+// `kv node start`: one node in this process, for clusters with each node on a separate machine or in a separate
+// container.
 //
-// The node serves in the very process that was started, so that a service manager that watches it, or a test
-// that pauses it, has the right pid. The price: when LevelDB aborts on damaged files (SIGABRT, SIGBUS), nobody is
-// left to explain it. A service manager shows exit status 134 or 135 then; docs/guides/membership.md says what to do.
-// The supervisor of a local cluster says it itself.
+// The node runs in the started process itself, so a service manager or a test has the right pid. The disadvantage: if
+// LevelDB aborts on damaged files (SIGABRT, SIGBUS), no process is left to explain it. A service manager then shows
+// exit status 134 or 135, which docs/guides/membership.md explains. The supervisor of a local cluster explains it
+// itself.
 
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import { Failure, messageOf } from '../local/failure.ts'
@@ -110,7 +111,7 @@ function startCommand() {
 
 async function run(options: NodeOptions): Promise<never> {
   const { startNode } = await import('../server/start-node.ts')
-  // Also while it starts: a node that looks for the cluster it shall join ends on Ctrl-C.
+  // Also during the start: a node that looks for its cluster ends on Ctrl-C.
   let asked: StopSignal | undefined
   let node: RunningNode | undefined
   onStopSignals(
@@ -127,7 +128,7 @@ async function run(options: NodeOptions): Promise<never> {
     node = await startNode(options)
   } catch (error) {
     const isUsage = error instanceof NodeStartError && error.usage
-    // Whatever else keeps a node from starting (damaged files, a taken port) says so in its message.
+    // The messages of other errors (damaged files, a used port) explain themselves.
     return leave(isUsage ? EXIT.usage : EXIT.failed, messageOf(error))
   }
   options.logger?.info({ url: node.url, peer: node.peer, pid: process.pid }, 'serving')
@@ -138,8 +139,8 @@ async function run(options: NodeOptions): Promise<never> {
 }
 
 /**
- * Soon: while a reader of stderr that stands still has not taken the last words, the process would stay, without a
- * node, and nobody would start it again.
+ * Ends the process soon. If the reader of stderr has stopped, the process would otherwise stay without a node, and no
+ * service manager would restart it.
  */
 async function leave(exitCode: number, lastWords?: string): Promise<never> {
   if (lastWords !== undefined) await sayLast(`error: ${lastWords}`)

@@ -1,5 +1,4 @@
-// What goes where: data on stdout, everything else on stderr. The reader of our output may stop at any time
-// (`kv ls | head`).
+// Data goes to stdout, everything else to stderr. The reader of the output may stop at any time (`kv ls | head`).
 
 import { fstatSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,7 +12,8 @@ import { terminal } from './terminal.ts'
 type Style = Parameters<typeof styleText>[0]
 
 /**
- * Ends quietly when the reader of stdout is gone, and not so when data is lost; without a reader of stderr we go on.
+ * Ends silently if the reader of stdout is gone, but with an error if data is lost. Goes on if the reader of stderr is
+ * gone.
  */
 export function watchOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -29,7 +29,7 @@ function cannotWrite(error: unknown): never {
   process.exit(EXIT.failed)
 }
 
-/** Data. Resolves when more may be written. */
+/** Prints data. Resolves when more may be written. */
 export async function write(data: string | Uint8Array): Promise<void> {
   if (isFile()) writeToFile(Buffer.from(data))
   else if (!process.stdout.write(data)) {
@@ -38,8 +38,8 @@ export async function write(data: string | Uint8Array): Promise<void> {
 }
 
 /**
- * A full disk takes a part of what it is given. `process.stdout` does not notice: the rest would be lost without a
- * word.
+ * A full disk accepts only a part of a write. `process.stdout` does not notice that, and the rest would be lost without
+ * an error.
  */
 function writeToFile(bytes: Buffer): void {
   try {
@@ -58,19 +58,19 @@ function isFile(): boolean {
 
 export const writeLine = (line: string): Promise<void> => write(`${line}\n`)
 
-/** Everything that is not data. */
+/** Prints what is not data. */
 export function say(text: string): void {
   process.stderr.write(`${asCalled(text)}\n`)
 }
 
-/** The same of a process that others wait for: on a terminal that stands still the line is lost. */
+/** The same for a process that others wait for: if the terminal is stopped, the line is lost. */
 export function sayInPassing(text: string): void {
   if (process.stderr.isTTY !== true) say(text)
   else {
     try {
       writeSync(terminal(), `${asCalled(text)}\n`)
     } catch {
-      // There is nobody else to tell.
+      // There is no other place to report it.
     }
   }
 }
@@ -79,8 +79,8 @@ const LAST_MS_MAX = 1_000
 const LAST_LOOK_MS = 20
 
 /**
- * The last line of such a process. A reader that only pauses still gets it; one that stands still holds up the end no
- * longer than LAST_MS_MAX.
+ * Prints the last line of such a process. A reader that pauses still receives it. A stopped reader delays the end by at
+ * most LAST_MS_MAX.
  */
 export async function sayLast(text: string): Promise<void> {
   sayInPassing(text)
@@ -88,14 +88,14 @@ export async function sayLast(text: string): Promise<void> {
   while (process.stderr.writableLength > 0 && performance.now() < until) await sleep(LAST_LOOK_MS)
 }
 
-/** On stdout; plain where colours are not wanted. */
+/** Styles text for stdout; plain if colours are off. */
 export const paint = (style: Style, text: string): string =>
   styleText(style, text, { stream: process.stdout })
 
 export const sayPainted = (style: Style, text: string): void =>
   say(styleText(style, text, { stream: process.stderr }))
 
-/** For terminals: what could move the cursor or change colours is shown, not obeyed. */
+/** For terminals: escapes characters that could move the cursor or change colours. */
 export const printable = (text: string): string => text.replace(/\p{Cc}/gu, escaped)
 
 /** A character up to U+00FF as \xNN. */
@@ -111,8 +111,8 @@ const COLUMN_GAP = '  '
 const ABSENT = '-'
 
 /**
- * Rows in columns for people, or tab-separated without a header for scripts; in slices, so that the first of many rows
- * come at once.
+ * Prints rows: in columns for people, or separated by tabs and without a header for scripts. Prints in slices, so that
+ * the first rows appear at once.
  */
 export class RowWriter<Row> {
   readonly #columns: readonly Column<Row>[]
@@ -138,7 +138,7 @@ export class RowWriter<Row> {
     if (this.#waiting.length >= 500) await this.end()
   }
 
-  /** Prints what is left; the header too, when there was no row. */
+  /** Prints the remaining rows; if there was no row, the header. */
   async end(): Promise<void> {
     const rows = this.#waiting
     this.#waiting = []
@@ -177,12 +177,12 @@ function cellText(value: string | number | null | undefined): string {
   return value === null || value === undefined || value === '' ? ABSENT : printable(String(value))
 }
 
-/** n2 before n10. */
+/** Sorts n2 before n10. */
 export function byName<T extends { readonly name: string }>(members: readonly T[]): T[] {
   return [...members].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
 }
 
-/** Bytes in JSON, as over HTTP: a string when they are valid UTF-8, otherwise `{"base64": …}`. */
+/** Bytes in JSON as in the HTTP API: a string if they are valid UTF-8, otherwise `{"base64": …}`. */
 export function bytesToJson(bytes: Uint8Array): string | { readonly base64: string } {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const text = buffer.toString()

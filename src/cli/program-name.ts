@@ -1,4 +1,5 @@
-// How this program was called: `kv`, or `quorate` where `kv` is somebody else's. Help, hints and errors name it so.
+// The name by which this program was called: `kv`, or `quorate` where `kv` is another program. Help, hints and errors
+// use this name.
 
 import { basename } from 'node:path'
 
@@ -11,7 +12,7 @@ export const COMMANDS = [
 ]
 const CALL = new RegExp(`(?<![\\w./-])kv(?= (?:${COMMANDS.join('|')}|COMMAND|itself)\\b)`, 'g')
 
-/** Texts, those of the server too, are written for `kv`. */
+/** All texts, including those of the server, are written for `kv`. */
 export function asCalled(text: string, program = PROGRAM): string {
   return program === 'kv' ? text : text.replace(CALL, program)
 }

@@ -1,5 +1,4 @@
-// Everything that can be typed, in one place. What a command does is loaded when it runs: `kv get` should not pay for
-// `kv import`.
+// The whole command line. The code of a command is loaded when the command runs, so `kv get` does not load `kv import`.
 
 import { Argument, Command, type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings'
 import { endpointUrl } from '../client/address.ts'
@@ -17,7 +16,7 @@ import { asCalled, PROGRAM } from './program-name.ts'
 
 const EXAMPLES = ['kv cluster start', 'kv put greeting hello', 'kv get greeting', 'kv ls', 'kv status']
 
-/** `args` decide what else is loaded: the commands of the cluster and of a node are a part of their own. */
+/** `args` decides what else is loaded: the commands for clusters and nodes are separate modules. */
 export async function buildProgram(args: readonly string[]) {
   const program = commandWithGlobalFlags(PROGRAM)
     .description('A strongly consistent key-value store.')
@@ -34,7 +33,7 @@ export async function buildProgram(args: readonly string[]) {
     .hook('preAction', (thisCommand) => {
       refuseStalenessWithoutStale(thisCommand)
       if (thisCommand.opts().color !== false) return
-      // The flag wins over the variables.
+      // The flag overrides the variables.
       process.env.NO_COLOR = '1'
       delete process.env.FORCE_COLOR
     })
@@ -51,13 +50,13 @@ export async function buildProgram(args: readonly string[]) {
   addHelp(program)
   addCompletion(program, flags)
   adopt(program)
-  // Only here: `kv member rm` means another command.
+  // Only for this command: `kv member rm` means another one.
   program.configureOutput({ outputError: (text, write) => write(withCommandMeant(text)) })
   program.addHelpText('after', `\nTopics: kv help ${Object.keys(TOPICS).join(' | ')}`)
   return program
 }
 
-/** The flag is a mistake then; the variable is for reads that are stale. */
+/** Without stale reads the flag is an error. The variable applies to stale reads only and is ignored. */
 function refuseStalenessWithoutStale(program: ReturnType<typeof commandWithGlobalFlags>): void {
   const { maxStaleness, consistency } = program.opts()
   if (maxStaleness === undefined || consistency === 'stale') return
@@ -260,7 +259,7 @@ function withReplicaFlags(command: Command) {
     .requiredOption('--url <url>', 'its HTTP API', parseUrl)
 }
 
-/** Named in every help, loaded when they are meant. */
+/** Listed in every help, and loaded only if needed. */
 async function localClusterCommand(args: readonly string[]): Promise<CommandUnknownOpts> {
   if (isMeant('cluster', args)) return (await import('./cluster/commands.ts')).clusterCommand()
   return new Command('cluster').description('run a cluster on this machine, and break it')
@@ -271,7 +270,7 @@ async function nodeCommand(args: readonly string[]): Promise<CommandUnknownOpts>
   return new Command('node').description('run a single node')
 }
 
-/** Rather once too often, as in `kv put cluster x`, than once too rarely. Completion wants to know everything. */
+/** May be true without need, as in `kv put cluster x`, but is always true if needed. Completion needs all commands. */
 const isMeant = (name: string, args: readonly string[]): boolean =>
   args.includes(name) || args.includes('complete')
 
@@ -331,7 +330,7 @@ function printHelp(program: CommandUnknownOpts, words: readonly string[]): void 
   command.outputHelp()
 }
 
-/** Commands built apart take the manners of the program: errors are thrown, help looks the same. */
+/** Gives separately built commands the settings of the program: errors are thrown, and help looks the same. */
 function adopt(command: CommandUnknownOpts, path: readonly string[] = []): void {
   for (const child of command.commands) {
     const childPath = [...path, child.name()]
@@ -343,7 +342,7 @@ function adopt(command: CommandUnknownOpts, path: readonly string[] = []): void 
   }
 }
 
-/** Commands of other stores and of shells, and ours that does the same. */
+/** Commands of other stores and shells, with our command that does the same. */
 const COMMAND_MEANT: Readonly<Record<string, string>> = {
   set: 'put',
   write: 'put',
@@ -360,7 +359,7 @@ const COMMAND_MEANT: Readonly<Record<string, string>> = {
   members: 'member list',
 }
 
-/** commander suggests the command that is spelt most alike: get for set. */
+/** commander suggests the most similar spelling, for example get for set. */
 function withCommandMeant(text: string): string {
   const [, typed = ''] = /^error: unknown command '([a-z]+)'/.exec(text) ?? []
   if (!Object.hasOwn(COMMAND_MEANT, typed)) return text

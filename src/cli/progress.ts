@@ -1,11 +1,11 @@
-// One line on stderr that says how far a long command has come; only where a person watches.
+// A line on stderr with the progress of a long command; only on a terminal.
 
 import { styleText } from 'node:util'
 
 const EVERY_MS = 100
 const CLEAR_LINE = '\r\u001b[2K'
 
-/** Of whatever command. */
+/** Clears the line of any progress that may be shown. */
 export function clearProgress(): void {
   if (process.stderr.isTTY === true) process.stderr.write(CLEAR_LINE)
 }
@@ -19,7 +19,7 @@ export class Progress {
     this.#visible = wanted && process.stderr.isTTY === true
   }
 
-  /** `text` is asked for only when it is shown. */
+  /** `text` is called only when the line is shown. */
   show(text: () => string): void {
     const now = performance.now()
     if (!this.#visible || (this.#shownAt !== undefined && now - this.#shownAt < EVERY_MS)) return
@@ -27,7 +27,7 @@ export class Progress {
     process.stderr.write(`${CLEAR_LINE}${styleText('dim', text(), { stream: process.stderr })}`)
   }
 
-  /** Before any other line on stderr. */
+  /** Called before each other line on stderr. */
   clear(): void {
     if (this.#visible && this.#shownAt !== undefined) process.stderr.write(CLEAR_LINE)
   }

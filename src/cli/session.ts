@@ -1,4 +1,4 @@
-// What a command that talks to the cluster has at hand: a client, the chosen format, and Ctrl-C as an AbortSignal.
+// The environment of a command that uses the cluster: a client, the chosen format, and Ctrl-C as an AbortSignal.
 
 import { type AnswerInfo, Client, QuorateError, type ReadOptions } from '../client/index.ts'
 import { Failure } from '../local/failure.ts'
@@ -10,27 +10,27 @@ import { SAME_SIGNAL_MS } from './stop-signals.ts'
 
 const TIMEOUT_MS = 5_000
 const END_MS = 20
-/** A command waits this long for a first connection; a person wants to know soon that nothing runs. */
+/** How long a command waits for its first connection. A user wants to know soon that nothing runs. */
 const UNREACHABLE_AFTER_MS = 500
 
 export interface Session {
   readonly client: Client
   readonly endpoints: ChosenEndpoints
   readonly format: Format
-  /** Whether the format was asked for, by flag or variable. */
+  /** Whether a flag or a variable chose the format. */
   readonly formatChosen: boolean
   readonly timeoutMs: number
   readonly signal: AbortSignal
-  /** The consistency that the user wants; says on stderr how stale an answer is. */
+  /** The chosen consistency. Prints on stderr how stale an answer is. */
   readonly read: ReadOptions
 }
 
 export interface SessionNeeds {
-  /** Without --timeout. */
+  /** The time-out without --timeout. */
   readonly timeoutMs?: number
-  /** Instead of giving up soon when nobody can be reached. */
+  /** How long no node may be reachable, instead of the usual short time. */
   readonly unreachableAfterMs?: number
-  /** What it has waited for somebody else, which is no part of its timeout. */
+  /** The time for which it waited for something else, which is no part of the time-out. */
   readonly waitedMs?: number
 }
 
@@ -56,7 +56,7 @@ export async function inSession(
     interruptedAt ??= now
     interrupt.abort()
     if (now - interruptedAt < SAME_SIGNAL_MS) return
-    // The second Ctrl-C does not wait for anything. process.exit() would wait for the read of a pipe.
+    // The second Ctrl-C waits for nothing. process.exit() would wait for a read of a pipe.
     process.off('SIGINT', onInterrupt)
     process.kill(process.pid, 'SIGINT')
   }
@@ -82,8 +82,8 @@ export async function inSession(
 }
 
 /**
- * Who says `--timeout 2s` looks at the clock: what the process has needed to start, and will need to end, is a part of
- * it, up to half.
+ * A user measures `--timeout 2s` from the start of the command. So the time to start and end the process is subtracted,
+ * up to half of the time-out.
  */
 function leftOf(timeoutMs: number, waitedMs: number): number {
   return Math.max(timeoutMs / 2, timeoutMs - (performance.now() - waitedMs) - END_MS)

@@ -1,9 +1,8 @@
-// Ctrl-C and SIGTERM, as a person means them: the first asks to end in order, a second one, some time later, to end at
-// once.
+// Ctrl-C and SIGTERM: the first signal ends the process in order, a second one, some time later, ends it at once.
 
 /**
- * npm passes on a Ctrl-C that the terminal has delivered already, within a millisecond: signals closer than this are
- * one.
+ * npm repeats, within a millisecond, a Ctrl-C that the terminal has already delivered. Signals closer than this count
+ * as one.
  */
 export const SAME_SIGNAL_MS = 500
 
@@ -11,8 +10,8 @@ export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
 const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
 /**
- * Calls `first` once, then `again` for each later signal, to the end of the process: what npm passes on may arrive
- * after everything has ended in order, and would end the process as if it had not.
+ * Calls `first` once, then `again` for each later signal, until the process ends. A signal repeated by npm may arrive
+ * after everything has ended in order. Without a handler it would end the process with the wrong exit code.
  */
 export function onStopSignals(first: (signal: StopSignal) => void, again: () => void): void {
   let firstAt: number | undefined
@@ -26,6 +25,6 @@ export function onStopSignals(first: (signal: StopSignal) => void, again: () => 
     }
   }
   for (const signal of SIGNALS) process.on(signal, hear)
-  // Some tools send it to make a program open its log again. Without this it would end the process at once.
+  // Some tools send it so that a program reopens its log. Without a handler it would end the process.
   process.on('SIGUSR2', () => {})
 }

@@ -1,6 +1,6 @@
-// `kv export --strip-prefix`: which key each record gets. Keys that do not begin with the prefix stay as they are, so
-// `p/a` and `a` may both want to become `a`: the second one is refused, since a reader of the export would keep one of
-// them and never know of the other.
+// `kv export --strip-prefix`: the new key of each record. Keys without the prefix do not change, so `p/a` and `a` may
+// both become `a`. The second one is refused, because a reader of the export would keep only one of them, without an
+// error.
 
 import { printable } from './output.ts'
 
@@ -10,11 +10,11 @@ export type Stripped =
 
 export class PrefixStripper {
   readonly #prefix: Buffer
-  /** The keys given out, byte for byte; empty where two can never be the same. */
+  /** The new keys so far, in bytes; empty if two keys can never be equal. */
   readonly #given = new Set<string>()
   readonly #canClash: boolean
 
-  /** `listed`: what every key that comes begins with. */
+  /** `listed`: the prefix of all exported keys. */
   constructor(prefix: string, listed: string) {
     this.#prefix = Buffer.from(prefix)
     this.#canClash = !Buffer.from(listed).subarray(0, this.#prefix.length).equals(this.#prefix)
