@@ -761,7 +761,8 @@ export class Driver implements NodeApi, NetworkEvents {
     const fields = { room, freeBytes: this.#space.freeBytes }
     if (room === 'enough') this.#options.logger.info(fields, 'the disk has room again: changes are taken')
     else this.#options.logger.error(fields, diskFull(room, this.#space.freeBytes))
-    // The change may be found while a step is carried out. Its writes and messages come first.
+    // The change may be found while a step is carried out. Its writes and messages come first. Calls of
+    // `soon` have no order, so the room is read when the call runs.
     this.#clock.soon(() => this.#step({ kind: 'disk-room', now: this.#clock.now(), room: this.#space.room }))
   }
 

@@ -30,7 +30,10 @@ export interface Clock {
    */
   now(): MonotonicMs
   after(delayMs: number, run: () => void): Timer
-  /** Runs at the end of this turn of the event loop, so that events that arrived together are handled together. */
+  /**
+   * Runs at the end of this turn of the event loop, so that events that arrived together are handled together. Calls
+   * may run in any order.
+   */
   soon(run: () => void): void
 }
 

@@ -12,12 +12,12 @@ import { writeClusterFile } from '../../src/local/cluster-file.ts'
 import { destroyCluster, stopCluster } from '../../src/local/stop.ts'
 import { Supervisor } from '../../src/local/supervisor.ts'
 import { findSupervisor, LOCK_FILE } from '../../src/local/supervisor-lock.ts'
-import { eventually, isFree, meet, outcomeOf, Workspace } from './kv.ts'
+import { eventually, isFree, outcomeOf, Workspace } from './kv.ts'
 
 test('a stop finds a start that has just begun', async () => {
   const space = await Workspace.open()
   const started = outcomeOf(space.spawn('cluster', 'start', '--nodes', '1', '--port', String(space.port)))
-  await meet(() => existsSync(space.path('supervisor.lock')))
+  await eventually(() => existsSync(space.path('supervisor.lock')), 1)
   expect(await stopCluster(space.path())).toBe(true)
   expect(await isFree(space.port)).toBe(true)
   expect((await started).stdout).not.toContain('Ctrl-C')
@@ -31,7 +31,7 @@ test('a start waits until a cluster is deleted', async () => {
   // Deleting takes a while.
   for (let at = 0; at < 3000; at++) mkdirSync(space.path(`n1.old-1/${at}`), { recursive: true })
   const deleted = space.kv('cluster', 'destroy')
-  await meet(() => !existsSync(space.path('n1/IDENTITY')))
+  await eventually(() => !existsSync(space.path('n1/IDENTITY')), 1)
   const { cluster_id } = await space.start('--nodes', '1')
   expect(await deleted).toMatchObject({ code: 0 })
   expect(await space.kv('put', 'a', '1')).toMatchObject({ code: 0 })

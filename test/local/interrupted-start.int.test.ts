@@ -10,7 +10,7 @@ import type { ClusterStatus } from '../../src/local/cluster-status.ts'
 import { ask } from '../../src/local/control-client.ts'
 import { destroyCluster } from '../../src/local/stop.ts'
 import { findSupervisor } from '../../src/local/supervisor-lock.ts'
-import { eventually, meet, outcomeOf, Workspace } from './kv.ts'
+import { eventually, outcomeOf, Workspace } from './kv.ts'
 
 /** What comes to be, in its order: the instants at which a start is ended. */
 const INSTANTS = [
@@ -181,12 +181,12 @@ async function interrupted(
     if (isStored) acknowledged.push(key)
     return isStored
   }
-  await meet(async () => {
+  await eventually(async () => {
     if (child.exitCode !== null) throw new Error(`before there is ${instant}: ${(await ended).stderr}`)
     return instant === 'a write is acknowledged'
       ? await put()
       : existsSync(space.path(instant)) || existsSync(space.path(FOLLOWED_BY[instant] ?? instant))
-  })
+  }, 1)
   ENDINGS[ending](child)
   await ended
   return acknowledged

@@ -130,25 +130,21 @@ export function outcomeOf(child: ChildProcess): Promise<Done> {
   })
 }
 
-/** Looks until it sees what it looks for; the limit only ends a test that has failed. */
+/**
+ * Looks until it sees what it looks for; the limit only ends a test that has failed. What may pass soon needs a short
+ * pause. Without a pause the looks would take the processor away from what they wait for.
+ */
 export async function eventually<T>(
   look: () => Promise<T | undefined | false> | T | undefined | false,
+  pauseMs = 20,
 ): Promise<T> {
   const deadline = performance.now() + 20_000
   for (;;) {
     const seen = await look()
     if (seen !== undefined && seen !== false) return seen
     if (performance.now() > deadline) throw new Error(`never seen: ${look}`)
-    await sleep(20)
+    await sleep(pauseMs)
   }
-}
-
-/**
- * Waits for what may pass soon, so it looks each millisecond. To look without a pause would take the processor away
- * from what it waits for.
- */
-export async function meet(isThere: () => Promise<boolean> | boolean): Promise<void> {
-  while (!(await isThere())) await sleep(1)
 }
 
 /** A process that is gone; one that only waits for a parent to take note (a zombie) is gone too. */

@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { meet, stateOf, supervisorPid, Workspace } from './kv.ts'
+import { eventually, stateOf, supervisorPid, Workspace } from './kv.ts'
 
 test.each([
   ['the old data is moved aside', ['n3.old-1']],
@@ -16,7 +16,7 @@ test.each([
   const supervisor = supervisorPid(space)
   const rejoined = space.kv('cluster', 'rejoin', 'n3', '--yes')
   const isThere = (path: string): boolean => existsSync(space.path(path))
-  await meet(() => isThere('n3.old-1') && paths.some(isThere))
+  await eventually(() => isThere('n3.old-1') && paths.some(isThere), 1)
   const noted = readFileSync(space.path('cluster.json'), 'utf8')
   process.kill(supervisor, 'SIGKILL')
   await rejoined

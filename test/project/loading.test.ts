@@ -14,10 +14,10 @@ const USE = `
   const cluster = await startCluster({ nodes: 1 })
   await cluster.client().put('a', 'b')
   await cluster.close()
-  for (const folder of ['cli/main', 'cli/cluster/start', 'local/supervisor', 'local/control-client'])
-    await import('./src/' + folder + '.ts')
-  const { Module } = await import('node:module')
-  console.log(JSON.stringify([...process.moduleLoadList, ...Object.keys(Module._cache)]))
+  for (const name of ['cli/main', 'cli/cluster/start', 'local/supervisor', 'local/control-client'])
+    await import('./src/' + name + '.ts')
+  const { createRequire } = await import('node:module')
+  console.log(JSON.stringify([...process.moduleLoadList, ...Object.keys(createRequire(import.meta.url).cache)]))
 `
 
 test('neither a node nor its client nor the command loads fetch or OpenTelemetry', {

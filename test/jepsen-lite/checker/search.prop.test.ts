@@ -1,4 +1,4 @@
-// The search against the definition: 35,000 small histories, of stores that keep their promises and of stores that lie,
+// The search against the definition: 60,000 small histories, of stores that keep their promises and of stores that lie,
 // each judged both ways.
 
 import fc from 'fast-check'
@@ -31,7 +31,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'put', 'get', 'cas', 'del'],
     keys: ['x', 'y'],
     revisions: false,
-    runs: 6_000,
+    runs: 12_000,
   },
   {
     name: 'a register that is only put',
@@ -39,7 +39,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'put'],
     keys: ['x'],
     revisions: false,
-    runs: 3_000,
+    runs: 6_000,
   },
   {
     name: 'the same with revisions',
@@ -47,7 +47,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'put'],
     keys: ['x'],
     revisions: true,
-    runs: 2_000,
+    runs: 4_000,
   },
   {
     name: 'one contended register',
@@ -55,7 +55,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'cas', 'put'],
     keys: ['x'],
     revisions: false,
-    runs: 6_000,
+    runs: 12_000,
   },
   {
     name: 'keys with append',
@@ -63,7 +63,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'append', 'put', 'put-if-absent'],
     keys: ['x', 'y'],
     revisions: false,
-    runs: 5_000,
+    runs: 10_000,
   },
   {
     name: 'keys that are only appended to',
@@ -71,7 +71,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'append-piece'],
     keys: ['x'],
     revisions: false,
-    runs: 2_500,
+    runs: 5_000,
   },
   {
     name: 'keys that are only appended to, with revisions',
@@ -79,7 +79,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'append-piece'],
     keys: ['x'],
     revisions: true,
-    runs: 2_500,
+    runs: 5_000,
   },
   {
     name: 'versioned registers',
@@ -87,7 +87,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'put', 'get', 'put-if-revision', 'put-if-absent', 'del', 'cas', 'append'],
     keys: ['x'],
     revisions: true,
-    runs: 3_500,
+    runs: 7_000,
   },
   {
     name: 'locks',
@@ -95,7 +95,7 @@ const GAMES: readonly Game[] = [
     kinds: ['get', 'acquire', 'release'],
     keys: ['x'],
     revisions: true,
-    runs: 3_000,
+    runs: 6_000,
   },
 ]
 
@@ -131,9 +131,9 @@ describe('the search agrees with brute force on', () => {
           expect(isLinearizable(only(failure.witness(), events), revisions)).toBe(false)
         }
       }),
-      { numRuns: runs(2_500) },
+      { numRuns: runs(5_000) },
     )
-    expect(witnesses).toBeGreaterThan(runs(2_500) / 50)
+    expect(witnesses).toBeGreaterThan(runs(5_000) / 50)
   })
 })
 
@@ -153,7 +153,7 @@ test('what the check by revisions blames, the search blames too', () => {
       blamed.byBoth += 1
       expect(verdict).toBe('impossible')
     }),
-    { numRuns: runs(2_500) },
+    { numRuns: runs(5_000) },
   )
   expect(blamed.byBoth / blamed.bySearch).toBeGreaterThan(0.8)
 })
@@ -187,7 +187,7 @@ test('a store that keeps its promises is never blamed, by any of the checks', ()
       const history = historyOf(randomHistory({ bytes: recipe, kinds: honest, keys, revisions, lies: false }))
       expect(check(history).findings).toEqual([])
     }),
-    { numRuns: runs(2_500) },
+    { numRuns: runs(5_000) },
   )
 })
 
@@ -221,7 +221,7 @@ test('nor is one whose answers tell less than they could, whatever they leave ou
           expect(check(history, { model }).linearizability.verdict).toBe('linearizable')
       },
     ),
-    { numRuns: runs(2_500) },
+    { numRuns: runs(5_000) },
   )
 })
 
