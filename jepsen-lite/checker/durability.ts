@@ -3,15 +3,15 @@
 // (partition.ts, revisions.ts).
 
 import type { Final, History } from '../history.ts'
-import type { Finding } from './finding.ts'
+import type { Anomaly } from './anomaly.ts'
 
-export function checkDurability({ finals }: History): readonly Finding[] {
+export function checkDurability({ finals }: History): readonly Anomaly[] {
   const [first, ...others] = finals
   if (first === undefined) return []
   return others.flatMap((other) => differences(first, other))
 }
 
-function differences(a: Final, b: Final): Finding[] {
+function differences(a: Final, b: Final): Anomaly[] {
   if (a.revision === b.revision && a.stateHash === b.stateHash && rowsOf(a) === rowsOf(b)) return []
   const differing = a.rows.length + b.rows.length === 0 ? undefined : firstDifference(a, b)
   const where = differing === undefined ? 'although they hold the same rows' : `and differ in ${differing}`

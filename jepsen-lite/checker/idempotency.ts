@@ -3,11 +3,11 @@
 // one operation: a second effect is one that no client requested.
 
 import type { Call, History, Result } from '../history.ts'
-import type { Finding } from './finding.ts'
+import type { Anomaly } from './anomaly.ts'
 import { textOf } from './partition.ts'
 
 export interface Idempotency {
-  readonly findings: readonly Finding[]
+  readonly findings: readonly Anomaly[]
   /** Number of requests that were sent more than once. */
   readonly repeated: number
 }
@@ -37,7 +37,7 @@ export function checkIdempotency({ header, calls }: History): Idempotency {
 }
 
 /** The store remembers no outcome for a request without a token. So such an answer belongs to another request. */
-function repeatOfNothing({ id, op, outcome }: Call): Finding[] {
+function repeatOfNothing({ id, op, outcome }: Call): Anomaly[] {
   if (outcome.kind !== 'ok' || outcome.result.replayed !== true) return []
   if ('idempotency' in op && op.idempotency !== undefined) return []
   const key = op.f === 'range' ? undefined : op.key
@@ -54,7 +54,7 @@ function repeatOfNothing({ id, op, outcome }: Call): Finding[] {
 type Answered = Pick<Call, 'id' | 'start' | 'end'> & { readonly op: Change; readonly result: Result }
 type Change = Exclude<Call['op'], { readonly f: 'get' | 'range' }>
 
-function differing(token: string, attempts: readonly Call[]): Finding[] {
+function differing(token: string, attempts: readonly Call[]): Anomaly[] {
   const [first, ...rest] = answeredAmong(attempts)
   if (first === undefined) return []
   return rest.flatMap((other) => {
@@ -76,9 +76,9 @@ const answeredAmong = (attempts: readonly Call[]): Answered[] =>
  * Exactly one attempt is the one that was applied, and only it is answered as new. All others are repeats of it,
  * answered after it had been sent.
  */
-function notOneFirst(token: string, attempts: readonly Call[]): Finding[] {
+function notOneFirst(token: string, attempts: readonly Call[]): Anomaly[] {
   const answered = answeredAmong(attempts)
-  const findingOf = (what: string, ...ids: readonly number[]): Finding[] => {
+  const findingOf = (what: string, ...ids: readonly number[]): Anomaly[] => {
     const message = `${ids.length > 1 ? `operations ${ids.join(' and ')} are` : `operation ${ids[0]} is`} ${what} under one token (${token})`
     return [{ check: 'idempotency', key: answered[0]?.op.key, message, calls: ids }]
   }

@@ -1,8 +1,8 @@
 // Judges a store by one history of what its clients observed. README.md explains how.
 
 import { type History, HistoryError } from '../history.ts'
+import { type Anomaly, textOf } from './anomaly.ts'
 import { checkDurability } from './durability.ts'
-import type { Finding } from './finding.ts'
 import { checkIdempotency } from './idempotency.ts'
 import { checkLinearizability, type Linearizability } from './linearizability.ts'
 import { MODELS } from './models/index.ts'
@@ -13,8 +13,8 @@ import { checkRevisions } from './revisions.ts'
 import { countUnjudged } from './unjudged.ts'
 
 export { FORMATS, type Format, parse } from './formats/index.ts'
-export type { Finding, Linearizability }
-export { MODELS }
+export type { Anomaly, Linearizability }
+export { MODELS, textOf }
 
 export interface CheckOptions {
   /** Replaces the model that the history names, or that fits its answers. */
@@ -23,9 +23,12 @@ export interface CheckOptions {
   readonly configurationsMax?: number | undefined
 }
 
-export interface Verdict {
-  readonly verdict: 'ok' | 'violation' | 'undecided'
-  readonly findings: readonly Finding[]
+/** `undecided`: the search ran out of its budget. */
+export type Verdict = 'pass' | 'violation' | 'undecided'
+
+export interface CheckResult {
+  readonly verdict: Verdict
+  readonly findings: readonly Anomaly[]
   readonly linearizability: Linearizability
   /** Texts about keys for which the budget was too small. */
   readonly undecided: readonly string[]
@@ -50,7 +53,7 @@ export interface Verdict {
 }
 
 /** Throws HistoryError when the history cannot be judged. */
-export function check(history: History, options: CheckOptions = {}): Verdict {
+export function check(history: History, options: CheckOptions = {}): CheckResult {
   const linearizability = checkLinearizability(
     history,
     modelFor(history, options.model),
@@ -77,7 +80,7 @@ export function check(history: History, options: CheckOptions = {}): Verdict {
     ),
   ]
   return {
-    verdict: findings.length > 0 ? 'violation' : undecided.length > 0 ? 'undecided' : 'ok',
+    verdict: findings.length > 0 ? 'violation' : undecided.length > 0 ? 'undecided' : 'pass',
     findings,
     linearizability,
     undecided,
@@ -108,7 +111,7 @@ function modelFor(history: History, asked: string | undefined): Model<unknown> {
 const tellsRevisions = ({ calls }: History): boolean =>
   calls.some(({ outcome }) => outcome.kind === 'ok' && outcome.result.modRevision !== undefined)
 
-function findingsOf({ keys, model }: Linearizability): Finding[] {
+function findingsOf({ keys, model }: Linearizability): Anomaly[] {
   return keys.flatMap(({ key, failure }) => {
     if (failure === undefined) return []
     const { id, node } = failure.blocked
@@ -119,7 +122,7 @@ function findingsOf({ keys, model }: Linearizability): Finding[] {
         key,
         message: `${what} fits nowhere: no order of the operations on ${key} explains it together with those that ended before it (model ${model})`,
         calls: id === undefined ? [] : [id],
-      } satisfies Finding,
+      } satisfies Anomaly,
     ]
   })
 }

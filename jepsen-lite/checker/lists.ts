@@ -8,7 +8,7 @@
 //   values are there, unless they were not asked for
 
 import type { Call, Range, Result } from '../history.ts'
-import type { Finding } from './finding.ts'
+import type { Anomaly } from './anomaly.ts'
 import { compareKeys, contains, type Interval, keyAfter, prefixEnd } from './keys.ts'
 import type { RevisionHistory } from './revision-history.ts'
 
@@ -48,7 +48,7 @@ export function checkList(
   result: Result,
   end: number,
   revisionHistory: RevisionHistory,
-): Finding[] {
+): Anomaly[] {
   const messages = [...brokenRows(op, result), ...brokenCount(op, result, end, revisionHistory)]
   const nothing = nothingBehind(op, result, end, revisionHistory)
   if (nothing !== undefined) messages.push(nothing)

@@ -6,7 +6,7 @@
 //   it is not behind the revision that its client asked for, so a client that sends the last revision it saw never reads older data
 
 import type { Call, Consistency, History, ReadOptions, Result } from '../history.ts'
-import type { Finding } from './finding.ts'
+import type { Anomaly } from './anomaly.ts'
 import { isStaleRead, requestsOf } from './partition.ts'
 import { revisionOf } from './revision-history.ts'
 
@@ -19,7 +19,7 @@ interface Read {
 }
 
 export interface Reads {
-  readonly findings: readonly Finding[]
+  readonly findings: readonly Anomaly[]
   /** Number of answered reads by the requested level. */
   readonly answered: Readonly<Record<Consistency, number>>
 }
@@ -44,7 +44,7 @@ function readOf(call: Call): Read[] {
   return [{ call, asked: op, result: outcome.result }]
 }
 
-function brokenOptions({ call, asked, result }: Read): Finding[] {
+function brokenOptions({ call, asked, result }: Read): Anomaly[] {
   const messages: string[] = []
   const level = asked.consistency ?? 'linearizable'
   if (result.served !== undefined && RANK[result.served] < RANK[level]) {
@@ -73,7 +73,7 @@ function brokenOptions({ call, asked, result }: Read): Finding[] {
  * An answer that claims to be at most s ms old was made after the request arrived. So it reflects everything that had
  * been told s ms before the request was sent. The clock of a node measured the age, and may be slower than ours.
  */
-function ageAgainst(history: History): (read: Read) => Finding[] {
+function ageAgainst(history: History): (read: Read) => Anomaly[] {
   const toldBy = (call: Call, result: Result | undefined, endMs: number | undefined) => {
     const revision = result && revisionOf(call, result)
     return revision === undefined || endMs === undefined ? [] : [{ id: call.id, revision, endMs }]
@@ -131,7 +131,7 @@ function fromTheFuture(
   { call, result }: Read,
   history: History,
   writersOf: (key: string) => readonly Call[],
-): Finding[] {
+): Anomaly[] {
   const { op } = call
   if (!isStaleRead(call) || revisionOf(call, result) !== undefined) return []
   const shown =
@@ -173,7 +173,7 @@ function writes(op: Call['op'], value: string): boolean {
   }
 }
 
-function findingAbout(call: Call, message: string, others: readonly number[] = []): Finding {
+function findingAbout(call: Call, message: string, others: readonly number[] = []): Anomaly {
   const { id, op } = call
   return {
     check: 'reads',

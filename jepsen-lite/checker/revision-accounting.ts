@@ -6,11 +6,11 @@
 // Other histories need not hold every write; this check is skipped for them.
 
 import { type Call, FIRST_REVISION, type History, type Result } from '../history.ts'
-import type { Finding } from './finding.ts'
+import type { Anomaly } from './anomaly.ts'
 import { requestsOf } from './partition.ts'
 import { revisionOf } from './revision-history.ts'
 
-export function checkRevisionAccounting(history: History): readonly Finding[] {
+export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   if (history.header.complete !== true) return []
   const early = history.calls.find(isTooEarly)
   if (early !== undefined) return [beforeTheBeginning(early)]
@@ -70,7 +70,7 @@ function isTooEarly(call: Call): boolean {
   return revision < FIRST_REVISION + (hasMade ? 1 : 0)
 }
 
-const beforeTheBeginning = ({ id }: Call): Finding => ({
+const beforeTheBeginning = ({ id }: Call): Anomaly => ({
   check: 'revision-accounting',
   key: undefined,
   message: `operation ${id} was answered at a revision from before the store began: it is empty at ${FIRST_REVISION}, and the first change makes ${FIRST_REVISION + 1}`,

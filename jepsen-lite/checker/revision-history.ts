@@ -4,7 +4,7 @@
 // may be in one of the gaps between those revisions, and only in one.
 
 import { type Call, FIRST_REVISION, type History, type ListedRow, type Result } from '../history.ts'
-import type { Finding } from './finding.ts'
+import type { Anomaly } from './anomaly.ts'
 import type { Interval, Keys } from './keys.ts'
 import { type Offer, unmatched } from './matching.ts'
 import { plain } from './models/plain.ts'
@@ -62,7 +62,7 @@ interface KeyHistory {
 
 export class RevisionHistory {
   readonly changes: readonly Change[]
-  readonly findings: Finding[] = []
+  readonly findings: Anomaly[] = []
   /** Keys for which it would take too long to find out which requests made what was seen. */
   readonly undecided: string[] = []
   readonly #keys = new Map<string, KeyHistory>()
@@ -100,7 +100,7 @@ export class RevisionHistory {
   }
 
   /** Compares an observation with what is known. */
-  observe(observation: Observation, check: Finding['check']): void {
+  observe(observation: Observation, check: Anomaly['check']): void {
     const problem = this.#problemOf(observation)
     if (problem === undefined) return
     const { change, what } = problem
@@ -547,12 +547,12 @@ export function revisionOf({ op }: Call, result: Result): number | undefined {
 }
 
 function finding(
-  check: Finding['check'],
+  check: Anomaly['check'],
   observation: Observation,
   change: Change | undefined,
   message: string,
   other?: number,
-): Finding {
+): Anomaly {
   const calls = [...(change?.request.calls.map(({ id }) => id) ?? []), other, observation.call]
   return { check, key: observation.key, message, calls: calls.filter((id) => id !== undefined) }
 }

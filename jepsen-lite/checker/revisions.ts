@@ -8,7 +8,7 @@
 // of values.
 
 import type { Call, History } from '../history.ts'
-import type { Finding } from './finding.ts'
+import type { Anomaly } from './anomaly.ts'
 import type { Keys } from './keys.ts'
 import { checkList, coveredBy } from './lists.ts'
 import { ALL, isStaleRead, keysOf, type Request, requestsOf } from './partition.ts'
@@ -21,7 +21,7 @@ import {
 } from './revision-history.ts'
 
 export interface Revisions {
-  readonly findings: readonly Finding[]
+  readonly findings: readonly Anomaly[]
   /** Keys for which the budget was too small. */
   readonly undecided: readonly string[]
   /** How many answers told a revision. Without any, nothing was checked. */
@@ -58,7 +58,7 @@ export function checkRevisions(history: History): Revisions {
 
 interface Placed {
   readonly observation: Observation
-  readonly check: Finding['check']
+  readonly check: Anomaly['check']
 }
 
 /** All observations of all keys, with their revisions. */
@@ -112,8 +112,8 @@ function isChange({ op }: Call, { result }: Request): boolean {
 }
 
 /** Answers by time. The highest revision told so far is a lower bound for operations that begin later. */
-function backwards(answers: readonly Answer[], { finals }: History): Finding[] {
-  const findings: Finding[] = []
+function backwards(answers: readonly Answer[], { finals }: History): Anomaly[] {
+  const findings: Anomaly[] = []
   const byStart = [...answers].sort((a, b) => a.start - b.start)
   const byEnd = [...answers].sort((a, b) => a.end - b.end)
   let told: Answer | undefined
@@ -151,7 +151,7 @@ function backwards(answers: readonly Answer[], { finals }: History): Finding[] {
 }
 
 /** Answers that contradict themselves. */
-function contradictions(requests: readonly Request[]): Finding[] {
+function contradictions(requests: readonly Request[]): Anomaly[] {
   return requests.flatMap((request) => {
     const [call] = request.calls
     const what = call && (conditionHeld(call, request) ?? twoRevisions(call, request))

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
-import { check, FORMATS, type Format, MODELS, parse, type Verdict } from '../checker/index.ts'
+import { type CheckResult, check, FORMATS, type Format, MODELS, parse, textOf } from '../checker/index.ts'
 import { EXIT, Failure } from '../exit-codes.ts'
 import { HistoryError } from '../history.ts'
 import { whole } from './flags.ts'
@@ -19,7 +19,7 @@ interface CheckFlags {
 
 type Checked =
   | { readonly file: string; readonly ms: number; readonly verdict: 'unreadable'; readonly message: string }
-  | ({ readonly file: string; readonly ms: number } & Verdict)
+  | ({ readonly file: string; readonly ms: number } & CheckResult)
 
 export function add(program: CommandUnknownOpts): void {
   program
@@ -81,16 +81,16 @@ function checkFile(file: string, { format, model, budget }: CheckFlags): Checked
   }
 }
 
-const VERDICTS = ['violation', 'unreadable', 'undecided', 'ok'] as const
+const VERDICTS = ['violation', 'unreadable', 'undecided', 'pass'] as const
 const EXIT_CODES = {
   violation: EXIT.violation,
   unreadable: EXIT.failed,
   undecided: EXIT.undecided,
-  ok: EXIT.ok,
+  pass: EXIT.ok,
 } as const
 
 const worstOf = (checked: readonly Checked[]) =>
-  VERDICTS.find((verdict) => checked.some((file) => file.verdict === verdict)) ?? 'ok'
+  VERDICTS.find((verdict) => checked.some((file) => file.verdict === verdict)) ?? 'pass'
 
 const exitCodeOf = (checked: readonly Checked[]): number => EXIT_CODES[worstOf(checked)]
 
@@ -122,7 +122,7 @@ function toJson(checked: readonly Checked[], seconds: number): string {
 }
 
 /** A few operations that show the violation, of the smallest key that cannot be explained. */
-function witnessOf({ linearizability }: Verdict) {
+function witnessOf({ linearizability }: CheckResult) {
   const failure = linearizability.keys.find((key) => key.failure !== undefined)?.failure
   return failure?.witness().map(({ id, client, node, op, result, startMs, endMs }) => {
     return {
@@ -159,8 +159,8 @@ function* linesOf(one: Checked): Generator<string[]> {
   ]
 }
 
-function detailsOf({ findings, undecided, unjudged }: Verdict): string[] {
-  const shown = findings.slice(0, FINDINGS_SHOWN_MAX).map(({ check: by, message }) => `    ${by}: ${message}`)
+function detailsOf({ findings, undecided, unjudged }: CheckResult): string[] {
+  const shown = findings.slice(0, FINDINGS_SHOWN_MAX).map((finding) => `    ${textOf(finding)}`)
   const more = findings.length - shown.length
   if (more > 0) shown.push(`    … and ${more} more`)
   const lacking = Object.entries(unjudged).map(([what, count]) => `${count} ${what}`)

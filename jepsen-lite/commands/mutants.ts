@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
 import { EXIT, Failure } from '../exit-codes.ts'
 import type { Layer, Mutant } from '../mutants/mutant.ts'
-import type { Verdict } from '../mutants/study.ts'
+import type { MutantResult } from '../mutants/study.ts'
 import { list, whole } from './flags.ts'
 
 const DEFAULTS = { schedules: 1000, searches: 3, time: 120, shrinkTime: 10, seed: 1 }
@@ -34,14 +34,14 @@ export function add(program: CommandUnknownOpts): void {
       const { medianOf, study } = await import('../mutants/study.ts')
       const budget = { schedules, searches, seconds: time, shrinkSeconds: shrinkTime, seed }
       const chosen = chooseLayers(layers, LAYERS)
-      const row = (verdict: Verdict): Row => rowOf(verdict, medianOf)
+      const row = (result: MutantResult): Row => rowOf(result, medianOf)
       const mutants = choose(only, MUTANTS).filter((mutant) =>
         mutant.layers.some((layer) => chosen.includes(layer)),
       )
-      const verdicts = await study(mutants, chosen, budget, jobs ?? availableParallelism(), (verdict) => {
-        if (output === 'text') process.stdout.write(`${textOf(row(verdict))}\n`)
+      const results = await study(mutants, chosen, budget, jobs ?? availableParallelism(), (result) => {
+        if (output === 'text') process.stdout.write(`${textOf(row(result))}\n`)
       })
-      const rows = verdicts.map(row)
+      const rows = results.map(row)
       const report = summaryOf(rows, medianOf)
       process.stdout.write(
         output === 'json' ? `${JSON.stringify({ ...report, mutants: rows })}\n` : `\n${summaryText(report)}`,
@@ -84,7 +84,7 @@ interface Row {
 
 type Median = (counts: readonly (number | null)[]) => number | null
 
-function rowOf({ id, title, caught, missedBy, seconds }: Verdict, median: Median): Row {
+function rowOf({ id, title, caught, missedBy, seconds }: MutantResult, median: Median): Row {
   return {
     ...{
       id,

@@ -1,7 +1,7 @@
 // The results of a run: its verdict and its numbers. A run that proves nothing has failed.
 
-import type { Verdict } from '../checker/index.ts'
-import { EXIT } from '../exit-codes.ts'
+import type { CheckResult, Verdict } from '../checker/index.ts'
+import { type Conclusion, concludeFrom, type Finding } from '../finding.ts'
 import type { RunOptions } from './run.ts'
 import {
   type Feature,
@@ -13,30 +13,17 @@ import {
 } from './run-stats.ts'
 import type { ScheduleResult } from './schedule.ts'
 
-/** Something that must not happen, or a reason why the run proves nothing. */
-export interface Finding {
-  readonly kind: 'violation' | 'recovery' | 'stopped' | 'undecided' | 'proves-nothing' | 'interrupted'
-  readonly message: string
-}
-
-const FINDINGS_MAX = 50
-
 /** What the checker has checked, and how long that took. */
-export type Checked = Verdict['counts'] & {
-  readonly verdict: Verdict['verdict']
+export type Checked = CheckResult['counts'] & {
+  readonly verdict: Verdict
   readonly model: string
   readonly keys: number
   readonly configurations: number
   readonly ms: number
-  readonly unjudged: Verdict['unjudged']
+  readonly unjudged: CheckResult['unjudged']
 }
 
-export interface Results {
-  readonly verdict: 'pass' | 'violation' | 'undecided' | 'failed'
-  readonly exit_code: number
-  /** The first findings only: a broken store breaks many promises at once. */
-  readonly findings: readonly Finding[]
-  readonly findings_count: number
+export interface Results extends Conclusion {
   readonly seed: number
   readonly command: string
   readonly workload: string
@@ -75,13 +62,8 @@ export interface Facts {
 
 export function resultsOf(facts: Facts): Results {
   const { options, stats, schedule, calm, elections } = facts
-  const findings = [...facts.findings, ...whyNothingIsProven(facts)]
-  const { verdict, exitCode } = verdictOf(findings)
   return {
-    verdict,
-    exit_code: exitCode,
-    findings: findings.slice(0, FINDINGS_MAX),
-    findings_count: findings.length,
+    ...concludeFrom([...facts.findings, ...whyNothingIsProven(facts)]),
     seed: options.seed,
     command: options.command,
     workload: options.workload,
@@ -113,15 +95,6 @@ function whyNothingIsProven({ options, schedule, calm, elections, stats }: Facts
   const findings: Finding[] = reasons.map((message) => ({ kind: 'proves-nothing', message }))
   if (options.signal.aborted) findings.push({ kind: 'interrupted', message: 'the run was interrupted' })
   return findings
-}
-
-function verdictOf(findings: readonly Finding[]): { verdict: Results['verdict']; exitCode: number } {
-  const has = (...kinds: readonly Finding['kind'][]): boolean =>
-    findings.some(({ kind }) => kinds.includes(kind))
-  if (has('violation', 'recovery', 'stopped')) return { verdict: 'violation', exitCode: EXIT.violation }
-  if (has('proves-nothing', 'interrupted')) return { verdict: 'failed', exitCode: EXIT.failed }
-  if (has('undecided')) return { verdict: 'undecided', exitCode: EXIT.undecided }
-  return { verdict: 'pass', exitCode: EXIT.ok }
 }
 
 function faultsByKind({ schedule, stats }: Facts): Results['faults'] {

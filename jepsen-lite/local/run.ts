@@ -5,7 +5,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { nodeNames } from '../../src/local/plan.ts'
-import { check, type Verdict } from '../checker/index.ts'
+import { type CheckResult, check, textOf } from '../checker/index.ts'
+import type { Finding } from '../finding.ts'
 import { type History, historyOf } from '../history.ts'
 import { type Reported, reportOf } from '../report/index.ts'
 import { runClient } from './clients.ts'
@@ -20,7 +21,7 @@ import { prepareOut } from './out-dir.ts'
 import { Preload } from './preload/preload.ts'
 import { Random } from './random.ts'
 import { Recording } from './recording.ts'
-import { type Checked, type Finding, type Results, resultsOf } from './results.ts'
+import { type Checked, type Results, resultsOf } from './results.ts'
 import { round } from './run-stats.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
 import { noteStalls } from './stalls.ts'
@@ -261,12 +262,12 @@ class Run {
   }
 
   /** Checks the history, and adds the findings to those of the run itself. */
-  #judge(): { readonly history: History; readonly verdict: Verdict; readonly checked: Checked } {
+  #judge(): { readonly history: History; readonly verdict: CheckResult; readonly checked: Checked } {
     const began = performance.now()
     const history = historyOf(this.#recording.events)
     const verdict = check(history)
     const { findings, linearizability, counts } = verdict
-    for (const { check: promise, message } of findings) this.#find('violation', `${promise}: ${message}`)
+    for (const anomaly of findings) this.#find('violation', textOf(anomaly))
     for (const message of verdict.undecided) this.#find('undecided', message)
     const { model, configurations, keys } = linearizability
     const ms = round(performance.now() - began)

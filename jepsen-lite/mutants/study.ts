@@ -5,7 +5,7 @@ import { type Budget, type Catch, runLayer } from './layers.ts'
 import type { Layer, Mutant } from './mutant.ts'
 import { Workbench } from './workbench.ts'
 
-export interface Verdict {
+export interface MutantResult {
   readonly id: string
   readonly title: string
   readonly caught: Catch | undefined
@@ -15,25 +15,25 @@ export interface Verdict {
 }
 
 /**
- * Runs `jobs` mutants at a time, each in a separate copy. The verdicts are returned in the order of the mutants, and
- * are reported when they are found.
+ * Runs `jobs` mutants at a time, each in a separate copy. The results are returned in the order of the mutants; each
+ * is told as soon as it is known.
  */
 export async function study(
   mutants: readonly Mutant[],
   layers: readonly Layer[],
   budget: Budget,
   jobs: number,
-  told: (verdict: Verdict) => void,
-): Promise<Verdict[]> {
+  told: (result: MutantResult) => void,
+): Promise<MutantResult[]> {
   const withTests = mutants.some(({ layers: all }) => all.some((layer) => layer !== 'sim'))
-  const verdicts = new Map<Mutant, Verdict>()
+  const results = new Map<Mutant, MutantResult>()
   const control = new Control(budget)
   const waiting = [...mutants]
   const work = async (bench: Workbench): Promise<void> => {
     for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
-      const verdict = await judge(mutant, layers, bench, budget, control)
-      verdicts.set(mutant, verdict)
-      told(verdict)
+      const result = await tried(mutant, layers, bench, budget, control)
+      results.set(mutant, result)
+      told(result)
     }
   }
   const benches: Workbench[] = []
@@ -45,16 +45,16 @@ export async function study(
   } finally {
     for (const bench of benches) bench.remove()
   }
-  return mutants.flatMap((mutant) => verdicts.get(mutant) ?? [])
+  return mutants.flatMap((mutant) => results.get(mutant) ?? [])
 }
 
-async function judge(
+async function tried(
   mutant: Mutant,
   layers: readonly Layer[],
   bench: Workbench,
   budget: Budget,
   control: Control,
-): Promise<Verdict> {
+): Promise<MutantResult> {
   const began = performance.now()
   const missedBy: Layer[] = []
   let caught: Catch | undefined

@@ -1,6 +1,6 @@
 // The data that the script of the page draws: the history and the checker's order, with numbers instead of names.
 
-import type { Linearizability, Verdict } from '../checker/index.ts'
+import type { CheckResult, Linearizability } from '../checker/index.ts'
 import type { Call, History } from '../history.ts'
 import { bandsOf, lanesOf } from './nodes.ts'
 import { answerOf, wordsOf } from './words.ts'
@@ -81,7 +81,7 @@ export interface Band {
   readonly details: string
 }
 
-export function pageDataOf(history: History, { linearizability }: Verdict): PageData {
+export function pageDataOf(history: History, { linearizability }: CheckResult): PageData {
   const { calls, notes } = history
   const [startMs, endMs] = extentOf(history)
   const clients = namesOf(calls.map(({ client }) => String(client)))

@@ -1,7 +1,7 @@
 // The report: a history, the verdict of the checker and the results of a run, as one self-contained HTML file.
 // README.md explains what it shows.
 
-import type { Verdict } from '../checker/index.ts'
+import type { CheckResult } from '../checker/index.ts'
 import type { History } from '../history.ts'
 import { pageDataOf } from './data.ts'
 import { embedJson, escapeHtml } from './html.ts'
@@ -19,7 +19,7 @@ import {
 
 export interface Reported {
   readonly history: History
-  readonly verdict: Verdict
+  readonly verdict: CheckResult
   /** The results of a run (local/results.ts). */
   readonly run?: RunFound | undefined
   /** For a simulated schedule: the situations that it reached, and how often. */

@@ -8,7 +8,7 @@ import type { RunFound } from './index.ts'
 /**
  * If the checker now finds a violation in the history, it replaces the verdict of the run; `undecided` replaces `pass`.
  */
-export const withVerdict = (run: RunFound, found: Verdict['verdict']): RunFound =>
+export const withVerdict = (run: RunFound, found: Verdict): RunFound =>
   found === 'violation' || (found === 'undecided' && run.verdict === 'pass')
     ? { ...run, verdict: found }
     : run

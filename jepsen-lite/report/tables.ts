@@ -1,6 +1,6 @@
 // The parts of the report that are text and need no script.
 
-import type { Finding, Verdict } from '../checker/index.ts'
+import { type Anomaly, type CheckResult, textOf } from '../checker/index.ts'
 import type { History } from '../history.ts'
 import type { Band } from './data.ts'
 import { type Cell, escapeHtml, table } from './html.ts'
@@ -12,7 +12,6 @@ import { answerOf, wordsOf } from './words.ts'
 const SHOWN_MAX = { findings: 20, keys: 500, events: 3_000, witnesses: 3 }
 
 const SAYS: Readonly<Record<string, string>> = {
-  ok: 'nothing wrong',
   pass: 'nothing wrong',
   violation: 'a promise was broken',
   undecided: 'undecided: the search ran out of its budget',
@@ -56,11 +55,11 @@ export function findingsTable({ verdict, run }: Reported): string {
   return table('What is wrong', ['by', 'key', 'what', 'operations'], rows)
 }
 
-const isRepeated = (message: string, findings: readonly Finding[]): boolean =>
-  findings.some((finding) => message === `${finding.check}: ${finding.message}`)
+const isRepeated = (message: string, findings: readonly Anomaly[]): boolean =>
+  findings.some((finding) => message === textOf(finding))
 
 /** With the script, a click on a button shows the operation. */
-const buttonsOf = ({ calls }: Finding): string =>
+const buttonsOf = ({ calls }: Anomaly): string =>
   calls
     .slice(0, 6)
     .map((id) => `<button type="button" data-operation="${id}">${id}</button>`)
@@ -68,7 +67,7 @@ const buttonsOf = ({ calls }: Finding): string =>
 
 const isUndecided = ({ verdict }: { readonly verdict: string }): boolean => verdict === 'undecided'
 
-export function verdictsTable(verdict: Verdict): string {
+export function verdictsTable(verdict: CheckResult): string {
   const { linearizability, findings, counts } = verdict
   const { keys, model, configurations } = linearizability
   const { reads } = counts
@@ -82,7 +81,7 @@ export function verdictsTable(verdict: Verdict): string {
     'revision-accounting': counts.complete
       ? 'every revision, because all changes are in the history'
       : 'the history may not contain all changes',
-  } satisfies Record<Finding['check'], string>
+  } satisfies Record<Anomaly['check'], string>
   const nothing = {
     linearizability: keys.length === 0,
     revisions: counts.revisions === 0,
@@ -91,7 +90,7 @@ export function verdictsTable(verdict: Verdict): string {
     idempotency: counts.repeated === 0,
     durability: counts.finals === 0,
     'revision-accounting': !counts.complete,
-  } satisfies Record<Finding['check'], boolean>
+  } satisfies Record<Anomaly['check'], boolean>
   const names = [
     'linearizability',
     'revisions',
@@ -108,12 +107,12 @@ export function verdictsTable(verdict: Verdict): string {
       (name === 'revisions' && verdict.undecided.length > linearizability.keys.filter(isUndecided).length)
     if (broken > 0) return [name, verdictCell('violation'), seen[name], broken]
     if (nothing[name]) return [name, 'nothing to check', seen[name], 0]
-    return [name, verdictCell(undecided ? 'undecided' : 'ok'), seen[name], 0]
+    return [name, verdictCell(undecided ? 'undecided' : 'pass'), seen[name], 0]
   })
   return table('Verdicts', ['check', 'verdict', 'checked', 'violations'], rows)
 }
 
-const MARKS: Readonly<Record<string, string>> = { ok: '✓', violation: '✗', undecided: '?' }
+const MARKS: Readonly<Record<string, string>> = { pass: '✓', violation: '✗', undecided: '?' }
 
 const verdictCell = (word: string): Cell => ({
   html: `<span class="verdict ${escapeHtml(word)}">${MARKS[word] ?? ''} ${escapeHtml(word)}</span>`,
@@ -144,9 +143,9 @@ export function probesTable(probes: Readonly<Record<string, number>> | undefined
   return table('Probes', ['what the schedule reached', 'times'], rows)
 }
 
-export function keysTable({ linearizability }: Verdict): string {
+export function keysTable({ linearizability }: CheckResult): string {
   const rank = { impossible: 0, undecided: 1, linearizable: 2 }
-  const words = { impossible: 'violation', undecided: 'undecided', linearizable: 'ok' }
+  const words = { impossible: 'violation', undecided: 'undecided', linearizable: 'pass' }
   const sorted = [...linearizability.keys].sort(
     (a, b) => rank[a.verdict] - rank[b.verdict] || b.operations - a.operations,
   )
@@ -161,7 +160,7 @@ export function keysTable({ linearizability }: Verdict): string {
 }
 
 /** The witnesses: a few operations that have no explanation even without all others. */
-export function witnesses({ linearizability }: Verdict): string {
+export function witnesses({ linearizability }: CheckResult): string {
   return linearizability.keys
     .flatMap(({ key, failure }) => (failure === undefined ? [] : [{ key, calls: failure.witness }]))
     .slice(0, SHOWN_MAX.witnesses)

@@ -28,7 +28,7 @@ export interface Judged extends Result {
    * The judgement of the checker, which does not know the log, on the history; undefined: the simulator had found a
    * violation itself.
    */
-  readonly verdict: Verdict['verdict'] | undefined
+  readonly verdict: Verdict | undefined
 }
 
 /** Runs a schedule and lets the checker judge what its clients saw. */

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeNames } from '../../src/local/plan.ts'
 import { Failure } from '../exit-codes.ts'
+import type { Finding } from '../finding.ts'
 import { historyOf } from '../history.ts'
 import { LocalCluster, READY_LIMIT_MS } from '../local/cluster.ts'
 import { recordFinals } from '../local/finals.ts'
@@ -21,7 +22,7 @@ import { markdownOf } from './markdown.ts'
 import type { Phase } from './measure.ts'
 import { pageOf } from './page.ts'
 import { playRound } from './play.ts'
-import { type Concluded, type Finding, resultsOf, type StudyResults } from './results.ts'
+import { type Concluded, resultsOf, type StudyResults } from './results.ts'
 
 export interface StudyOptions {
   readonly nodes: number

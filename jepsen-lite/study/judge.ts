@@ -2,13 +2,13 @@
 // many answers of the weaker levels are wrong for a client that takes them for linearizable? That is the price of those
 // levels, which the study measures.
 
-import { check, type Linearizability, MODELS, type Verdict } from '../checker/index.ts'
+import { type CheckResult, check, type Linearizability, MODELS, textOf } from '../checker/index.ts'
 import { checkLinearizability } from '../checker/linearizability.ts'
 import type { Call, History } from '../history.ts'
 import { type Level, type Side, STRICT, streamOf } from './levels.ts'
 
 export interface Judgement {
-  readonly verdict: Verdict
+  readonly checked: CheckResult
   /**
    * Findings, by the level and side of the answer that broke its promise; 'store' if it is not an answer of a client.
    */
@@ -23,21 +23,21 @@ export const STORE = 'store'
 export const streamKey = (level: Level, side: Side): string => `${level} ${side}`
 
 export function judge(history: History): Judgement {
-  const verdict = check(history)
-  return { verdict, broken: brokenBy(history, verdict), ...outdatedReads(history) }
+  const checked = check(history)
+  return { checked, broken: brokenBy(history, checked), ...outdatedReads(history) }
 }
 
-function brokenBy(history: History, { findings }: Verdict): Judgement['broken'] {
+function brokenBy(history: History, { findings }: CheckResult): Judgement['broken'] {
   const calls = new Map(history.calls.map((call) => [call.id, call]))
   const broken = new Map<string, string[]>()
-  for (const { check: promise, message, calls: ids } of findings) {
+  for (const finding of findings) {
     // The last call is the answer that does not fit the calls before it.
-    const call = calls.get(ids.at(-1) ?? Number.NaN)
+    const call = calls.get(finding.calls.at(-1) ?? Number.NaN)
     const stream = call && streamOf(call.client)
     const by = stream === undefined ? STORE : streamKey(stream.level, stream.side)
     const messages = broken.get(by)
-    if (messages === undefined) broken.set(by, [`${promise}: ${message}`])
-    else messages.push(`${promise}: ${message}`)
+    if (messages === undefined) broken.set(by, [textOf(finding)])
+    else messages.push(textOf(finding))
   }
   return broken
 }

@@ -2,8 +2,8 @@
 
 import { cpus, release, type } from 'node:os'
 import { version } from '../../src/server/version.ts'
-import type { Verdict } from '../checker/index.ts'
-import { EXIT } from '../exit-codes.ts'
+import type { CheckResult, Verdict } from '../checker/index.ts'
+import { type Conclusion, concludeFrom, type Finding } from '../finding.ts'
 import type { History } from '../history.ts'
 import { type Latency, latencyOf, round as rounded } from '../local/run-stats.ts'
 import { type Judgement, judge, STORE, streamKey } from './judge.ts'
@@ -19,12 +19,6 @@ import {
   requestsOf,
   roundsOf,
 } from './measure.ts'
-
-/** Something that must not happen, or a reason why the study is undecided or proves nothing. */
-export interface Finding {
-  readonly kind: 'violation' | 'recovery' | 'undecided' | 'proves-nothing' | 'interrupted'
-  readonly message: string
-}
 
 export interface Settings {
   readonly nodes: number
@@ -81,11 +75,7 @@ export interface StreamResults {
   readonly broken: number
 }
 
-export interface StudyResults {
-  readonly verdict: 'pass' | 'violation' | 'undecided' | 'failed'
-  readonly exit_code: number
-  readonly findings: readonly Finding[]
-  readonly findings_count: number
+export interface StudyResults extends Conclusion {
   readonly seed: number
   readonly command: string
   readonly versions: {
@@ -125,10 +115,8 @@ export interface StudyResults {
     /** For reads: how many answers were served at which level, as the answers say. */
     readonly served: Readonly<Record<string, number>>
   }[]
-  readonly checked: Verdict['counts'] & { readonly verdict: Verdict['verdict'] }
+  readonly checked: CheckResult['counts'] & { readonly verdict: Verdict }
 }
-
-const FINDINGS_MAX = 50
 
 export interface Concluded {
   readonly results: StudyResults
@@ -145,12 +133,8 @@ export function resultsOf(history: History, settings: Settings, found: readonly 
     ...[...found, ...findingsIn(judgement)],
     ...[...whyNothingIsProven(rounds, outages, settings), ...neverServed(requests)],
   ]
-  const { verdict, exitCode } = verdictOf(findings)
   const results: StudyResults = {
-    verdict,
-    exit_code: exitCode,
-    findings: findings.slice(0, FINDINGS_MAX),
-    findings_count: findings.length,
+    ...concludeFrom(findings),
     ...{ seed: settings.seed, command: settings.command },
     versions: versions(),
     settings: {
@@ -172,7 +156,7 @@ export function resultsOf(history: History, settings: Settings, found: readonly 
       }),
     ),
     calm: LEVELS.map((level) => calmResults(level, requests)),
-    checked: { verdict: judgement.verdict.verdict, ...judgement.verdict.counts },
+    checked: { verdict: judgement.checked.verdict, ...judgement.checked.counts },
   }
   return { results, requests }
 }
@@ -318,9 +302,9 @@ function versions(): StudyResults['versions'] {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The verdict
+// Findings
 
-function findingsIn({ verdict, broken, undecided }: Judgement): Finding[] {
+function findingsIn({ checked, broken, undecided }: Judgement): Finding[] {
   const violations = [...broken].flatMap(([by, messages]) =>
     messages.map(
       (message): Finding => ({
@@ -329,7 +313,7 @@ function findingsIn({ verdict, broken, undecided }: Judgement): Finding[] {
       }),
     ),
   )
-  if (verdict.verdict !== 'undecided' && undecided === 0) return violations
+  if (checked.verdict !== 'undecided' && undecided === 0) return violations
   return [...violations, { kind: 'undecided', message: 'the checker ran out of its search budget' }]
 }
 
@@ -365,13 +349,4 @@ function neverServed(requests: readonly Request[]): Finding[] {
     kind: 'proves-nothing',
     message: `no request of the level ${level} was answered before the partition`,
   }))
-}
-
-function verdictOf(findings: readonly Finding[]): { verdict: StudyResults['verdict']; exitCode: number } {
-  const has = (...kinds: readonly Finding['kind'][]): boolean =>
-    findings.some(({ kind }) => kinds.includes(kind))
-  if (has('violation', 'recovery')) return { verdict: 'violation', exitCode: EXIT.violation }
-  if (has('proves-nothing', 'interrupted')) return { verdict: 'failed', exitCode: EXIT.failed }
-  if (has('undecided')) return { verdict: 'undecided', exitCode: EXIT.undecided }
-  return { verdict: 'pass', exitCode: EXIT.ok }
 }

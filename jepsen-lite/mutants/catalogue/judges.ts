@@ -171,8 +171,8 @@ export const JUDGES: readonly Mutant[] = [
   ),
   judge('K24', 'an undecided history passes', 'A search that gave up has shown nothing.', [
     `${CHECKER}/index.ts`,
-    "undecided.length > 0 ? 'undecided' : 'ok'",
-    "'ok'",
+    "undecided.length > 0 ? 'undecided' : 'pass'",
+    "'pass'",
   ]),
   judge(
     'K25',

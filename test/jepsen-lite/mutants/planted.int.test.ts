@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest'
 import { MUTANTS } from '../../../jepsen-lite/mutants/catalogue/index.ts'
-import { study, type Verdict } from '../../../jepsen-lite/mutants/study.ts'
+import { type MutantResult, study } from '../../../jepsen-lite/mutants/study.ts'
 
 const PLANTED = ['M08', 'M19', 'M43', 'M50', 'M54']
 
@@ -12,8 +12,8 @@ const budget = { seed: 1, searches: 1, schedules: 100, seconds: 40, shrinkSecond
 test('planted bugs are caught', { timeout: 200_000 }, async () => {
   const mutants = MUTANTS.filter(({ id }) => PLANTED.includes(id))
   expect(mutants).toHaveLength(PLANTED.length)
-  const verdicts = await study(mutants, ['sim'], budget, 1, () => {})
-  expect(verdicts.filter(({ caught }) => caught === undefined).map(({ id }) => id)).toEqual([])
+  const results = await study(mutants, ['sim'], budget, 1, () => {})
+  expect(results.filter(({ caught }) => caught === undefined).map(({ id }) => id)).toEqual([])
 })
 
 test('what is no bug is not caught', { timeout: 60_000 }, async () => {
@@ -24,7 +24,7 @@ test('what is no bug is not caught', { timeout: 60_000 }, async () => {
     layers: ['sim'],
     edits: [{ file: 'src/raft/quorum.ts', find: 'let granted = 0', replace: 'let granted = 1 - 1' }],
   } as const
-  const verdicts: Verdict[] = []
-  await study([harmless], ['sim'], { ...budget, schedules: 3 }, 1, (verdict) => verdicts.push(verdict))
-  expect(verdicts).toMatchObject([{ id: 'M00', caught: undefined, missedBy: ['sim'] }])
+  const results: MutantResult[] = []
+  await study([harmless], ['sim'], { ...budget, schedules: 3 }, 1, (result) => results.push(result))
+  expect(results).toMatchObject([{ id: 'M00', caught: undefined, missedBy: ['sim'] }])
 })

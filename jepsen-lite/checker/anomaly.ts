@@ -1,5 +1,5 @@
-/** Something that a correct store cannot do. */
-export interface Finding {
+/** Something that a correct store cannot do, seen in a history. */
+export interface Anomaly {
   readonly check:
     | 'linearizability'
     | 'revisions'
@@ -14,3 +14,5 @@ export interface Finding {
   /** Ids of the calls that show it, by their start. */
   readonly calls: readonly number[]
 }
+
+export const textOf = ({ check, message }: Anomaly): string => `${check}: ${message}`
