@@ -15,15 +15,20 @@ export function nodeLog(name: string, level: LogLevel): Logger {
 const PAINT = { 20: 'dim', 30: 'none', 40: 'yellow', 50: 'red' } as const
 
 const oneLiners = (destination: DestinationStream): DestinationStream => ({
-  write(json) {
-    const { level, time, msg, node, ...fields } = JSON.parse(json)
-    const details = Object.entries(fields).map(([field, value]) => `${field}=${brief(value)}`)
-    const paint = isPainted(level) ? PAINT[level] : 'none'
-    const clock = new Date(time).toTimeString().slice(0, 8)
-    const line = [styleText('dim', `${clock} ${node}`, STDERR), styleText(paint, msg, STDERR), ...details]
-    destination.write(`${line.join('  ')}\n`)
-  },
+  write: (json) => destination.write(`${oneLine(json)}\n`),
 })
+
+/** A line for people: the time, the node, what happened, and the fields that this does not say already. */
+export function oneLine(json: string): string {
+  const { level, time, msg, node, ...fields } = JSON.parse(json)
+  const details = Object.entries(fields).flatMap(([field, value]) => {
+    const text = brief(value)
+    return text === '' || says(msg, text) ? [] : `${field}=${text}`
+  })
+  const paint = isPainted(level) ? PAINT[level] : 'none'
+  const clock = new Date(time).toTimeString().slice(0, 8)
+  return [styleText('dim', `${clock} ${node}`, STDERR), styleText(paint, msg, STDERR), ...details].join('  ')
+}
 
 const STDERR = { stream: process.stderr }
 
@@ -31,8 +36,14 @@ function isPainted(level: unknown): level is keyof typeof PAINT {
   return typeof level === 'number' && level in PAINT
 }
 
+/** Whether the words of `text` stand in the message already, as those of an error that is told. */
+const says = (message: string, text: string): boolean => wordsOf(message).includes(wordsOf(text))
+
+const wordsOf = (text: string): string => ` ${text.replace(/[\s,;:()]+/g, ' ').trim()} `
+
 /** An error is an object with a stack. A terminal shows only its message. */
 function brief(value: unknown): string {
+  if (Array.isArray(value)) return value.join(',')
   if (typeof value === 'object' && value !== null && 'message' in value) return String(value.message)
   return typeof value === 'string' ? value : JSON.stringify(value)
 }

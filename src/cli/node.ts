@@ -20,7 +20,7 @@ import {
 import { parseTimeout, parseTiming } from './duration.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
-import { directory, LOG_LEVELS, logLevel } from './flag-values.ts'
+import { directory, LOG_LEVELS, type LogLevel, logLevel } from './flag-values.ts'
 import { sayLast } from './output.ts'
 import { onStopSignals, type StopSignal } from './stop-signals.ts'
 
@@ -86,7 +86,7 @@ function startCommand() {
     .action(async (flags) => {
       const { nodeLog } = await import('./node-log.ts')
       const timing = timingOf(flags.heartbeat, flags.electionTimeout)
-      await run({
+      await run(flags.logLevel, {
         name: flags.name,
         dataDir: flags.data,
         listen: flags.listen,
@@ -109,7 +109,7 @@ function startCommand() {
     })
 }
 
-async function run(options: NodeOptions): Promise<never> {
+async function run(level: LogLevel, options: NodeOptions): Promise<never> {
   const { startNode } = await import('../server/start-node.ts')
   // Also during the start: a node that looks for its cluster ends on Ctrl-C.
   let asked: StopSignal | undefined
@@ -133,8 +133,12 @@ async function run(options: NodeOptions): Promise<never> {
   }
   options.logger?.info({ url: node.url, peer: node.peer, pid: process.pid }, 'serving')
   const end = await node.ended
-  options.logger?.info({ reason: end.reason }, 'ended')
-  if (end.kind === 'failed' || asked === undefined) return leave(EXIT.failed, end.reason)
+  if (end.kind === 'failed' || asked === undefined) {
+    // The log says why a node fails. People read that on the terminal; elsewhere the last line says it as well.
+    const isSaid = process.stderr.isTTY === true && level !== 'silent'
+    return leave(EXIT.failed, isSaid ? undefined : end.reason)
+  }
+  options.logger?.info({}, end.reason)
   return leave(asked === 'SIGINT' ? EXIT.interrupted : EXIT.ok)
 }
 

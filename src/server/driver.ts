@@ -60,6 +60,7 @@ import type { Range, RowScan, SnapshotSink, SnapshotSource, Storage } from '../s
 import { Applier } from './applier.ts'
 import { BatchDelay } from './batch-delay.ts'
 import { ClusterVersions } from './cluster-version.ts'
+import { configurationLog } from './configuration-log.ts'
 import { type Disk, DiskSpace } from './disk-space.ts'
 import { GroupCommit, type StoredBatch } from './group-commit.ts'
 import type { DriverLimits } from './limits.ts'
@@ -440,7 +441,7 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#ended !== undefined) return { refuse: 'this node has ended', stop: false }
     if (!this.#configuration.removed.includes(replicaId)) return undefined
     if (this.#outgoing.some(({ id }) => id === replicaId)) return undefined
-    const refuse = `replica ${replicaId} (${name}) was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`
+    const refuse = `${name} (replica ${replicaId}) was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`
     // Voters that do not know of the removal yet may still need its vote, so it goes on until they no longer do.
     return { refuse, stop: this.#raft.settled }
   }
@@ -736,7 +737,7 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   #roleChanged(change: RoleChange): void {
-    const leader = change.leader === undefined ? undefined : (this.#nameOf(change.leader) ?? change.leader)
+    const leader = change.leader === undefined ? undefined : this.#nameOf(change.leader)
     const fields = { role: change.role, term: change.term, leader }
     this.#options.logger.info(fields, `${change.role} in term ${change.term}: ${change.why}`)
     this.#options.observer.roleChanged(change)
@@ -830,8 +831,8 @@ export class Driver implements NodeApi, NetworkEvents {
     const before = this.#configuration
     if (configuration === before) return
     this.#configuration = configuration
-    const { voters, votersOutgoing, learners } = configuration
-    this.#options.logger.info({ voters, votersOutgoing, learners }, 'configuration applied')
+    const { message, ...fields } = configurationLog(before, configuration)
+    this.#options.logger.info(fields, message)
     this.#keepOutgoing(before)
     this.#setPeers()
     this.#waits.check()
@@ -847,7 +848,9 @@ export class Driver implements NodeApi, NetworkEvents {
     const { leader, settled } = this.#raft
     if (this.#endsSoon || !settled || leader === undefined || leader === this.#replicaId) return
     if (!this.#configuration.removed.includes(this.#replicaId)) return
-    this.#endSoon('this replica was removed from the cluster; its data is of no further use')
+    this.#endSoon(
+      `${this.name} was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`,
+    )
   }
 
   #endSoon(reason: string): void {

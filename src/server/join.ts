@@ -1,5 +1,6 @@
 // How a new replica joins a running cluster, through the HTTP API of the nodes whose URLs it was given.
 
+import { getSystemErrorMessage } from 'node:util'
 import type { ReplicaId } from '../raft/index.ts'
 import { askHttp } from './ask-http.ts'
 import type { Logger } from './types.ts'
@@ -60,7 +61,7 @@ export async function discoverCluster({ urls, clusterId }: Where, logger: Logger
         last = `${url}: ${reasonOf(error)}`
       }
     }
-    if (round === 0) logger.warn({ urls }, `cannot reach the cluster yet (${last}), trying again`)
+    if (round === 0) logger.warn({ urls }, `cannot reach the cluster yet (${last}); trying again`)
     await pause(retryMs(round))
   }
   throw new JoinRefusedError(
@@ -110,7 +111,9 @@ export async function join(
         )
     } catch (error) {
       if (error instanceof JoinRefusedError) throw error
-      report(url, `${reasonOf(error)}; trying again`)
+      // A replica that was added waits for the leader's call. Not every node has to answer meanwhile.
+      if (addedAt === undefined || performance.now() - addedAt > CALLED_MS)
+        report(url, `${reasonOf(error)}; trying again`)
     }
     await pause(retryMs(round))
   }
@@ -193,7 +196,12 @@ function parsed(text: string): unknown {
   }
 }
 
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+/** An error of the system in words: "connection refused". */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const number = 'errno' in error ? error.errno : undefined
+  return typeof number === 'number' ? getSystemErrorMessage(number) : error.message
+}
 
 const retryMs = (round: number): number => Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(round, 10))
 

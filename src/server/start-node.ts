@@ -230,11 +230,10 @@ class Node implements ServingNode {
     const drained = new Promise<void>((resolve) => this.api.drain(resolve))
     await Promise.all([drained, this.#http?.close({ graceful: true })])
     const error = await new Promise<Error | undefined>((resolve) => this.api.close(resolve))
-    await this.#finish(
-      error === undefined
-        ? { kind: 'stopped', reason: 'the node was stopped' }
-        : { kind: 'failed', reason: `what was applied last could not be written: ${error.message}` },
-    )
+    if (error === undefined) return this.#finish({ kind: 'stopped', reason: 'the node was stopped' })
+    const reason = `what was applied last could not be written: ${error.message}`
+    this.#logger.error({ err: error }, reason)
+    await this.#finish({ kind: 'failed', reason })
   }
 
   async crash(): Promise<void> {

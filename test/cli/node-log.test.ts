@@ -16,6 +16,7 @@ import { join, resolve } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
+import { oneLine } from '../../src/cli/node-log.ts'
 import { logDestination } from '../../src/local/log-destination.ts'
 
 test('of lines that cannot be written one MiB waits until they can, and nothing else happens', async () => {
@@ -97,6 +98,24 @@ test('the reason why a node ended reaches a reader that only pauses', () => {
   closeSync(stderr)
   expect(process_.stdout.toString()).toBe('a line\nerror: why\n')
   rmSync(dir, { recursive: true })
+})
+
+test('on a terminal a line says each thing once', () => {
+  const shown = (fields: object, msg: string): string =>
+    oneLine(JSON.stringify({ level: 30, time: 0, node: 'n1', ...fields, msg })).replace(/^\S+ /, '')
+  expect(shown({ role: 'leader', term: 2, leader: 'n1' }, 'leader in term 2: won the election')).toBe(
+    'n1  leader in term 2: won the election  leader=n1',
+  )
+  expect(shown({ voters: ['n1', 'n4'], votersOutgoing: [], learners: ['n5'] }, 'n4 is a voter')).toBe(
+    'n1  n4 is a voter  voters=n1,n4  learners=n5',
+  )
+  const reason = 'n4 (replica 7) was removed from the cluster. To bring the node back, add it.'
+  expect(shown({ err: { message: reason, stack: 'at …' } }, `stopping: ${reason}`)).toBe(
+    `n1  stopping: ${reason}`,
+  )
+  expect(shown({ boot: 1, ok: false, why: null }, 'connected to n12')).toBe(
+    'n1  connected to n12  boot=1  ok=false  why=null',
+  )
 })
 
 const LISTENS = ['--listen', '127.0.0.1:0', '--peer-listen', '127.0.0.1:0']

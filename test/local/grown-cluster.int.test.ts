@@ -1,22 +1,25 @@
 // A local cluster with nodes that were started by hand: voters that the supervisor does not run.
 
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { eventually, followersOf, stateOf, votersOf, Workspace } from './kv.ts'
+import { eventually, followersOf, outcomeOf, stateOf, votersOf, Workspace } from './kv.ts'
 
 test('a cluster grows to five with nodes started by hand, and shrinks again', async () => {
   const space = await Workspace.open()
   const started = await space.start()
   expect((await space.kv('put', 'a', '1')).code).toBe(0)
   const urls = [4, 5].map((n) => `http://127.0.0.1:${space.port + n - 1}`)
-  const byHand = [4, 5].map((n) =>
-    space.spawn(
-      ...['node', 'start', '--name', `n${n}`, '--data', join(space.dir, `n${n}`)],
-      ...['--listen', `127.0.0.1:${space.port + n - 1}`, '--peer-listen', '127.0.0.1:0'],
-      ...['--join', started.nodes.map(({ url }) => url).join(',')],
-    ),
-  )
+  const flags = (n: number): string[] => [
+    ...['node', 'start', '--name', `n${n}`, '--data', join(space.dir, `n${n}`)],
+    ...['--listen', `127.0.0.1:${space.port + n - 1}`, '--peer-listen', '127.0.0.1:0'],
+    ...['--join', started.nodes.map(({ url }) => url).join(',')],
+  ]
+  const hasTerminals = existsSync('/usr/bin/script')
+  const n5 = hasTerminals ? space.spawnOnTerminal(...flags(5)) : space.spawn(...flags(5))
+  const byHand = [space.spawn(...flags(4)), n5]
+  const ends = byHand.map(outcomeOf)
   await eventually(async () => (await votersOf(space)).length === 5)
   for (const url of urls) {
     expect(await space.kv('get', 'a', '--endpoints', url)).toMatchObject({ code: 0, stdout: '1' })
@@ -30,11 +33,21 @@ test('a cluster grows to five with nodes started by hand, and shrinks again', as
   expect((await space.kv('cluster', 'restart', first)).code).toBe(0)
   expect((await space.kv('cluster', 'restart', second)).code).toBe(0)
 
-  const ended = byHand.map((child) => once(child, 'exit'))
   for (const name of ['n4', 'n5']) expect((await space.kv('member', 'remove', name)).code).toBe(0)
   expect(await votersOf(space)).toEqual(['n1', 'n2', 'n3'])
-  // A removed node learns of it and ends.
-  await Promise.all(ended)
+  // A removed node learns of it and ends, with the reason: in the last line for scripts, once for people.
+  const [n4Ended, n5Ended] = await Promise.all(ends)
+  expect(n4Ended).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/\nerror: n4 .*was removed.*--join URL\n$/),
+  })
+  if (hasTerminals) {
+    const shown = n5Ended?.stdout ?? ''
+    expect(shown.match(/n5 \(replica \d+\) was removed/g)).toHaveLength(1)
+    expect(shown).toMatch(/n5 is a learner.*n5 is a voter/s)
+    expect(shown).not.toMatch(/\d{12}[^)\n]*voter/)
+    expect(n5Ended?.code).toBe(1)
+  }
   expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '2' })
 })
 

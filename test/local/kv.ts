@@ -1,6 +1,6 @@
 // The kv command as a user runs it: the real program in a process of its own, in a directory of its own.
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -47,18 +47,27 @@ export class Workspace {
     return this.#spawn(args, false)
   }
 
+  /** On a terminal; its exit code and all that it shows come from `script`. */
+  spawnOnTerminal(...args: string[]): ChildProcess {
+    const command = [process.execPath, KV, ...args].map((word) => `'${word}'`).join(' ')
+    return this.#watch(spawn('script', ['-qefc', command, '/dev/null'], this.#options(false)))
+  }
+
   /** In a process group of its own, as a terminal has it. */
   spawnGroup(...args: string[]): ChildProcess {
     return this.#spawn(args, true)
   }
 
   #spawn(args: readonly string[], detached: boolean): ChildProcess {
-    const child = spawn(process.execPath, [KV, ...args], {
-      cwd: this.dir,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NO_COLOR: '1', KV_ENDPOINTS: '', ...this.env },
-      detached,
-    })
+    return this.#watch(spawn(process.execPath, [KV, ...args], this.#options(detached)))
+  }
+
+  #options(detached: boolean): SpawnOptions {
+    const env = { ...process.env, NO_COLOR: '1', KV_ENDPOINTS: '', ...this.env }
+    return { cwd: this.dir, stdio: ['ignore', 'pipe', 'pipe'], env, detached }
+  }
+
+  #watch(child: ChildProcess): ChildProcess {
     this.#children.add(child)
     child.once('exit', () => this.#children.delete(child))
     return child

@@ -168,6 +168,25 @@ test('a replica that was added, and that nobody calls, says at which address it 
   }
 })
 
+test('a replica that was added is not alarmed by a node that does not answer', async () => {
+  const gone = await played()
+  servers[0]?.close()
+  const { url, node } = await played()
+  const { said, logger } = listening()
+  const isKnown = (): boolean => node.looks >= 3
+  await join(joiner, { urls: [url, gone.url], replace: false, logger, isKnown })
+  expect(said).toEqual([])
+})
+
+test('a node that cannot be reached is told of in words, not in codes', async () => {
+  const gone = await played()
+  servers[0]?.close()
+  const { url, node } = await played()
+  const { said, logger } = listening()
+  await join(joiner, { urls: [gone.url, url], replace: false, logger, isKnown: () => node.looks > 0 })
+  expect(said).toEqual(['not a member yet: connection refused; trying again'])
+})
+
 test('a name that is taken is refused, and not asked for again; with --replace its replica is replaced', async () => {
   const { url, node } = await played({ members: [NAMESAKE], answers: 409 })
   await expect(joinThrough([url], [node])).rejects.toThrow(/member named n4 already \(replica 3\).*--replace/)
@@ -256,7 +275,7 @@ test.each([
   const strange = await played({ body, says })
   const found = discoverCluster({ urls: [strange.url] }, logger)
   while (said.length === 0) await new Promise(setImmediate)
-  expect(said).toEqual([`cannot reach the cluster yet (${strange.url}: ${why}), trying again`])
+  expect(said).toEqual([`cannot reach the cluster yet (${strange.url}: ${why}); trying again`])
   Object.assign(strange.node, { body: undefined, says: 200 })
   expect(await found).toEqual({ clusterId: '77', members: [] })
 })
@@ -299,7 +318,7 @@ test('the search for a cluster ends after half a minute with what was found last
       `no node of the cluster answered within 30 s; last: ${url} belongs to cluster 78, not 77`,
     )
     expect(said).toEqual([
-      `cannot reach the cluster yet (${url} belongs to cluster 78, not 77), trying again`,
+      `cannot reach the cluster yet (${url} belongs to cluster 78, not 77); trying again`,
     ])
     expect(node.looks).toBeGreaterThan(50)
     expect(node.looks).toBeLessThan(125)

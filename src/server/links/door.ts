@@ -98,19 +98,19 @@ export class Door {
     } else wire.close(`a frame of type ${nameOf(frame)} before the handshake`)
   }
 
-  #refuse(wire: Wire, { refuse, stop }: Objection): void {
+  #refuse(wire: Wire, { refuse, stop, isExpected = false }: Objection): void {
     this.#context.counters.handshakesRefused++
-    this.#log(refuse)
+    this.#log(refuse, isExpected ? 'info' : 'warn')
     refuseWire(this.#context, wire, refuse, stop)
   }
 
-  #log(refusal: string): void {
+  #log(refusal: string, level: 'info' | 'warn'): void {
     const now = this.#context.clock.now()
     if (now - this.#loggedSince >= LOG_AGAIN_MS || this.#logged.size >= LOGGED_MAX) {
       this.#logged.clear()
       this.#loggedSince = now
     }
-    if (!this.#logged.has(refusal)) this.#context.logger.warn({ why: refusal }, 'refused a peer')
+    if (!this.#logged.has(refusal)) this.#context.logger[level]({ why: refusal }, 'refused a peer')
     this.#logged.add(refusal)
   }
 
@@ -135,7 +135,7 @@ export class Door {
       return { refuse: `this is replica ${self.greeting.replicaId}, not ${hello.wanted}`, stop: false }
     }
     const refused = events.admit(greeting)
-    if (refused !== undefined) return refused
+    if (refused !== undefined) return { ...refused, isExpected: true }
     processes.heard(hello)
     if (!processes.accepts(hello)) return { refuse: 'a newer connection of the caller stands', stop: false }
     return undefined

@@ -19,6 +19,8 @@ interface Newest {
 export interface Objection {
   readonly refuse: string
   readonly stop: boolean
+  /** As after a removal: no reason for a warning. */
+  readonly isExpected?: boolean
 }
 
 export class Processes {

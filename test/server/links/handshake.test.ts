@@ -172,6 +172,9 @@ describe('the door', () => {
     const talk = puppet.call(node, [puppet.hello({ greeting: { ...puppet.greeting, boot: 9 } })])
     world.pass(SOON_MS)
     expect(talk.heard).toEqual(refused('n2 was removed', true))
+    expect(node.why('refused a peer')).toEqual([{ why: 'n2 was removed' }])
+    // An operator has removed it, and needs no warning.
+    expect(node.warnings).toEqual([])
     node.admit = () => undefined
     const other = puppet.call(node, [puppet.hello()])
     world.pass(SOON_MS)

@@ -144,6 +144,7 @@ export class Node implements Place {
   readonly wires = new Set<MemoryWire>()
   /** What was logged: the text, and why or of whom. */
   readonly logged: (readonly [text: string, fields: object])[] = []
+  readonly warnings: object[] = []
   greeting: Greeting
   snapshotOffered: NetworkEvents['snapshotOffered'] = (_from, _term, _id, _meta, done) =>
     done('no room', undefined)
@@ -170,11 +171,15 @@ export class Node implements Place {
       },
     }
     const log = (fields: object, text: string): void => void this.logged.push([text, fields])
+    const warn = (fields: object, text: string): void => {
+      log(fields, text)
+      this.warnings.push(fields)
+    }
     this.links = new Links({
       self: { replicaId: this.member.id, clusterId: '77' },
       ...{ clock: world.clock, random: () => world.random(), wires, limits },
       resolvePeer: (member) => world.resolve(member),
-      logger: { debug: log, info: log, warn: log, error: log },
+      logger: { debug: log, info: log, warn, error: log },
       events: {
         greeting: () => this.greeting,
         admit: (greeting) => this.admit(greeting),
