@@ -1,6 +1,5 @@
 // The transfer of leadership that this process was asked for (thesis §3.10), on the leader or on a follower. It stays
-// open until another replica leads or the time is over. What a leader does for a transfer is in `leadership.ts` and
-// `raft.ts`.
+// open until another replica leads or the time is over. What a leader does for a transfer is in `transfer.ts`.
 
 import type { MonotonicMs, Output, ReplicaId } from './types.ts'
 

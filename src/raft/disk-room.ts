@@ -5,29 +5,23 @@
 // of members. A replica with room `low` also writes entries that make room (deletes), but takes no snapshot.
 
 import type { Leadership } from './leadership.ts'
+import type { RaftLog } from './log.ts'
 import type { Progress } from './progress.ts'
 import { quorumValue } from './quorum.ts'
-import type { Configuration, DiskRoom, LogIndex, MonotonicMs, Refusal } from './types.ts'
+import type { Replica } from './replica.ts'
+import type { DiskRoom, Refusal } from './types.ts'
 
 const ROOMS: readonly DiskRoom[] = ['none', 'low', 'enough']
 const rank = (room: DiskRoom): number => ROOMS.indexOf(room)
-
-/** What a leader knows at the moment of its decision. */
-export interface LeaderView {
-  /** The room on the leader's own disk. */
-  readonly room: DiskRoom
-  readonly lead: Leadership
-  readonly configuration: Configuration
-  readonly log: { readonly first: LogIndex; readonly commit: LogIndex }
-  readonly now: MonotonicMs
-  readonly electionMaxMs: number
-}
 
 /**
  * Whether a follower lacks something that it has no room for: changes, or a snapshot. It writes nothing that comes
  * later in the log until it has more room.
  */
-export function cannotCatchUp({ room, match, next }: Progress, log: LeaderView['log']): boolean {
+export function cannotCatchUp(
+  { room, match, next }: Progress,
+  log: Pick<RaftLog, 'first' | 'commit'>,
+): boolean {
   if (room === 'low') return next < log.first
   return room === 'none' && match < log.commit
 }
@@ -36,14 +30,19 @@ export function cannotCatchUp({ room, match, next }: Progress, log: LeaderView['
  * Why an entry is refused for lack of room: on the leader's own disk, or on so many others that it could not be
  * committed. As long as a new leader may still find a follower to hand over to, the entry waits for that.
  */
-export function whyNoRoom(view: LeaderView, ofCore: boolean, makesRoom: boolean): Refusal | undefined {
-  const { lead, now, electionMaxMs } = view
+export function whyNoRoom(
+  replica: Replica,
+  lead: Leadership,
+  ofCore: boolean,
+  makesRoom: boolean,
+): Refusal | undefined {
+  const { now, room, timing } = replica
   const needed = rank(ofCore || makesRoom ? 'low' : 'enough')
-  const isShort = rank(view.room) < needed
-  const hasMajority = roomOfMajority(view, 'enough', ofCore) >= needed
+  const isShort = rank(room) < needed
+  const hasMajority = roomOfMajority(replica, lead, 'enough', ofCore) >= needed
   // It writes entries of the core without any room, as a follower does.
   if (hasMajority && (ofCore || !isShort)) return undefined
-  const mayHandOver = now - lead.electedAt <= electionMaxMs && now >= lead.noHandOverUntil
+  const mayHandOver = now - lead.electedAt <= timing.electionMaxMs && now >= lead.noHandOverUntil
   if (hasMajority && mayHandOver) return { reason: 'transferring' }
   const detail = isShort
     ? 'the disk of the leader is nearly full'
@@ -52,24 +51,24 @@ export function whyNoRoom(view: LeaderView, ofCore: boolean, makesRoom: boolean)
 }
 
 /** The room that a majority of the disks has, the leader's among them. `unknown` counts where none is reported yet. */
-function roomOfMajority(view: LeaderView, unknown: DiskRoom, ofCore: boolean): number {
-  const { lead, now, electionMaxMs } = view
+function roomOfMajority(replica: Replica, lead: Leadership, unknown: DiskRoom, ofCore: boolean): number {
+  const { configuration, log, now, room, timing } = replica
   // If the leader itself is late, it counts from the time of its next heartbeat: it has sent none since that time.
-  const silentSince = Math.min(now, lead.heartbeatAt) - electionMaxMs
-  return quorumValue(view.configuration, (id) => {
+  const silentSince = Math.min(now, lead.heartbeatAt) - timing.electionMaxMs
+  return quorumValue(configuration, (id) => {
     const follower = lead.progress.get(id)
-    if (follower === undefined) return rank(view.room)
+    if (follower === undefined) return rank(room)
     // A silent replica counts as one without room, whatever it reported before. Entries of the core are tried anyway:
     // they may replace it.
     const isSilent = Math.max(follower.heardAt, lead.electedAt) <= silentSince
-    if (!ofCore && (isSilent || cannotCatchUp(follower, view.log))) return rank('none')
+    if (!ofCore && (isSilent || cannotCatchUp(follower, log))) return rank('none')
     return rank(follower.hasToldRoom && !isSilent ? follower.room : unknown)
   })
 }
 
 /** Whether another leader would accept more: a majority of the disks has more room than the disk of this one. */
-export function hasMajorityMoreRoom(view: LeaderView): boolean {
-  return roomOfMajority(view, 'none', false) > rank(view.room)
+export function hasMajorityMoreRoom(replica: Replica, lead: Leadership): boolean {
+  return roomOfMajority(replica, lead, 'none', false) > rank(replica.room)
 }
 
 /**
@@ -77,8 +76,8 @@ export function hasMajorityMoreRoom(view: LeaderView): boolean {
  * over in time. A follower that has not reported its room may be as short of room as the leader, and would hand over
  * again.
  */
-export function hasMoreRoom(view: LeaderView, { room, hasToldRoom, match }: Progress): boolean {
-  return hasToldRoom && rank(room) > rank(view.room) && match >= view.log.commit
+export function hasMoreRoom(replica: Replica, { room, hasToldRoom, match }: Progress): boolean {
+  return hasToldRoom && rank(room) > rank(replica.room) && match >= replica.log.commit
 }
 
 /**
@@ -86,9 +85,9 @@ export function hasMoreRoom(view: LeaderView, { room, hasToldRoom, match }: Prog
  * there is room. That is so when uncommitted changes lie before the first entry of its term, and a majority lacks them
  * and has no room for them.
  */
-export function couldOthersCommit(view: LeaderView): boolean {
-  const { lead, configuration } = view
-  const activeSince = view.now - view.electionMaxMs
+export function couldOthersCommit(replica: Replica, lead: Leadership): boolean {
+  const { configuration, log, now, timing } = replica
+  const activeSince = now - timing.electionMaxMs
   const isMajority = (counts: (follower: Progress) => boolean, countsSelf: boolean): boolean =>
     quorumValue(configuration, (id) => {
       const follower = lead.progress.get(id)
@@ -97,5 +96,5 @@ export function couldOthersCommit(view: LeaderView): boolean {
     }) === 1
   // A replica that lacks committed entries counts too: it grants its vote to any replica that has them.
   const couldElect = ({ room, match }: Progress): boolean => room === 'none' && match + 1 < lead.firstIndex
-  return isMajority(couldElect, false) && isMajority(({ match }) => match >= view.log.commit, true)
+  return isMajority(couldElect, false) && isMajority(({ match }) => match >= log.commit, true)
 }

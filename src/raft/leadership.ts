@@ -52,6 +52,19 @@ export class Leadership {
   }
 
   /**
+   * Whether the leader knows everything that is committed. Everything committed before its term is in its log before
+   * `firstIndex` (paper §5.4.3). So it is enough that all those entries are known to be committed. That is the case at
+   * the latest when its first entry of the term is committed (paper §8).
+   */
+  knowsCommit(commit: LogIndex): boolean {
+    return commit >= this.firstIndex - 1
+  }
+
+  committedInTerm(commit: LogIndex): boolean {
+    return commit >= this.firstIndex
+  }
+
+  /**
    * Cluster time: the latest in the log at the election plus the time since, by the leader's monotonic clock. It never
    * uses the time of day.
    */

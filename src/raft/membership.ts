@@ -1,8 +1,113 @@
-// When the leader accepts a change of the configuration into its log. What a change makes of a configuration is in
-// `configuration.ts`.
+// The members of the cluster as this replica knows them, and when the leader changes them (paper §6, thesis §4). What a
+// change makes of a configuration is in `configuration.ts`.
 
 import { applyChange, finalConfiguration, isJoint } from './configuration.ts'
+import { cannotCatchUp } from './disk-room.ts'
+import { invariant } from './invariant.ts'
+import type { Leadership } from './leadership.ts'
+import type { Replica } from './replica.ts'
 import type { Configuration, ConfigurationChange, LogIndex, Refusal, ReplicaId } from './types.ts'
+
+export class Membership {
+  /** Changes in the log that are not applied yet. */
+  readonly unapplied = new UnappliedChanges()
+  readonly #replica: Replica
+  #configuration: Configuration
+  /**
+   * The newest applied entry that left a joint configuration has this index or a lower one. A majority of the voters
+   * has applied everything up to #appliedByMajority.
+   */
+  #leftJointAt: LogIndex
+  #appliedByMajority = 0 as LogIndex
+
+  /** `index`: the newest applied entry. */
+  constructor(replica: Replica, configuration: Configuration, index: LogIndex) {
+    this.#replica = replica
+    this.#configuration = configuration
+    this.#leftJointAt = index
+  }
+
+  get configuration(): Configuration {
+    return this.#configuration
+  }
+  /** See `Raft.settled`. */
+  get settled(): boolean {
+    return this.#appliedByMajority >= this.#leftJointAt
+  }
+  get leftJointAt(): LogIndex {
+    return this.#leftJointAt
+  }
+  get appliedByMajority(): LogIndex {
+    return this.#appliedByMajority
+  }
+
+  majorityApplied(index: number): void {
+    this.#appliedByMajority = Math.max(this.#appliedByMajority, index) as LogIndex
+  }
+
+  /** A change counts from the moment it is applied (RAFT-15). */
+  applied(index: LogIndex, change: ConfigurationChange): void {
+    const result = applyChange(this.#configuration, change)
+    invariant(
+      result.ok,
+      () => `entry ${index} cannot change the configuration: ${result.ok ? '' : result.detail}`,
+    )
+    this.#configuration = result.configuration
+    if (change.kind === 'leave-joint') this.#leftJointAt = index
+  }
+
+  /** A snapshot that ends at `index` replaced the applied state. */
+  restored(configuration: Configuration, index: LogIndex): void {
+    this.unapplied.restored(index)
+    this.#configuration = configuration
+    this.#leftJointAt = index
+  }
+
+  /** Why the leader must not append this change now. */
+  whyNot(lead: Leadership, change: ConfigurationChange): Refusal | undefined {
+    return whyNotChange(change, this.#context(lead))
+  }
+
+  /** The change that the leader makes by itself now: it leaves a joint configuration, or promotes one learner. */
+  ownChange(lead: Leadership): ConfigurationChange | undefined {
+    const configuration = this.#configuration
+    if (lead.transfer !== undefined || this.unapplied.oldest !== undefined) return undefined
+    if (!lead.committedInTerm(this.#replica.log.commit)) return undefined
+    if (isJoint(configuration)) return { kind: 'leave-joint' }
+    for (const id of configuration.learners) {
+      if (configuration.demoted.includes(id) || !this.#isCaughtUp(lead, id)) continue
+      // A voter that is short of room could prevent changes.
+      const { hasToldRoom, room } = lead.progress.get(id) ?? {}
+      if (!hasToldRoom || room !== 'enough') continue
+      const promote: ConfigurationChange = { kind: 'change', steps: [{ kind: 'promote', id }] }
+      return this.whyNot(lead, promote) === undefined ? promote : undefined
+    }
+    return undefined
+  }
+
+  #context(lead: Leadership): ChangeContext {
+    const { id: self, log, now, timing } = this.#replica
+    const activeSince = now - timing.electionMaxMs
+    const isActive = (id: ReplicaId): boolean => {
+      const follower = lead.progress.get(id)
+      if (follower === undefined) return id === self
+      return follower.heardAt > activeSince && !cannotCatchUp(follower, log)
+    }
+    return {
+      configuration: this.#configuration,
+      unapplied: this.unapplied.oldest,
+      committedInTerm: lead.committedInTerm(log.commit),
+      isActive,
+      isUnheard: () => lead.electedAt > activeSince,
+      isCaughtUp: (id) => this.#isCaughtUp(lead, id),
+    }
+  }
+
+  #isCaughtUp(lead: Leadership, id: ReplicaId): boolean {
+    const { now, timing } = this.#replica
+    return lead.progress.get(id)?.isCaughtUp(now, timing.electionMinMs) === true
+  }
+}
 
 export interface ChangeContext {
   readonly configuration: Configuration

@@ -1,29 +1,13 @@
 // The state machine of one replica. `step` takes one input, changes the state, and returns what the driver must do
 // (README.md explains it).
 //
-// Order of the file: the public interface; the frame of a step; then by input: time, messages, proposals, reads,
-// storage, connections; then the roles and their work. State that only a leader has is in `leadership.ts`.
+// This file has what is read together: elections, the roles, and replication from both sides. Order: the public
+// interface; the frame of a step; time; messages; elections; roles; replication; the log; connections. Parts with a
+// state of their own see this replica through `replica.ts`: `proposals.ts`, `read-index.ts`, `transfer.ts`,
+// `membership.ts`. State that only a leader has is in `leadership.ts`.
 
-import { AskedReads } from './asked-reads.ts'
-import { AskedTransfer } from './asked-transfer.ts'
-import {
-  applyChange,
-  compareIds,
-  decodeChange,
-  decodeLeases,
-  encodeChange,
-  isJoint,
-  isMember,
-  isVoter,
-} from './configuration.ts'
-import {
-  cannotCatchUp,
-  couldOthersCommit,
-  hasMajorityMoreRoom,
-  hasMoreRoom,
-  type LeaderView,
-  whyNoRoom,
-} from './disk-room.ts'
+import { compareIds, decodeChange, decodeLeases, encodeChange, isMember, isVoter } from './configuration.ts'
+import { couldOthersCommit } from './disk-room.ts'
 import {
   BODY_AT,
   ENTRY_CONFIGURATION,
@@ -39,15 +23,19 @@ import {
 } from './entry.ts'
 import { Freshness } from './freshness.ts'
 import { assertNever, InvariantError, invariant } from './invariant.ts'
-import { type EarlyRead, Leadership, type Retirement, type Transfer } from './leadership.ts'
+import { Leadership } from './leadership.ts'
 import { Leases } from './leases.ts'
 import { RaftLog } from './log.ts'
-import { type ChangeContext, nameOf, UnappliedChanges, whyNotChange } from './membership.ts'
-import { ForwardedSeqs, Outcomes } from './outcomes.ts'
+import { Membership, nameOf } from './membership.ts'
 import { Peers } from './peers.ts'
 import { Progress, SNAPSHOT_REPORT_MS_MAX } from './progress.ts'
+import { Proposals } from './proposals.ts'
 import { committedIndex, quorumValue, voteResult } from './quorum.ts'
+import { ReadIndex } from './read-index.ts'
+import type { Replica } from './replica.ts'
 import type { Reader } from './rounds.ts'
+import { diskStalls, SLOW_DISK_MAX, timeForDisk } from './slow-disk.ts'
+import { LeadershipTransfer } from './transfer.ts'
 import type {
   AppendAcceptedMessage,
   AppendMessage,
@@ -57,8 +45,6 @@ import type {
   ConfigurationChange,
   DiskRoom,
   Entry,
-  ForwardMessage,
-  ForwardRefusedMessage,
   HardState,
   HeartbeatAnswerMessage,
   HeartbeatMessage,
@@ -70,41 +56,23 @@ import type {
   MonotonicMs,
   Outgoing,
   Output,
-  Proposal,
-  ProposalOutcome,
   RaftLimits,
   RaftOptions,
   RaftStatus,
   RaftTiming,
-  ReadIndexAnswerMessage,
-  ReadIndexMessage,
-  ReadOutcome,
-  ReadRefusal,
-  ReadRequest,
-  Refusal,
   ReplicaId,
   Role,
   SnapshotMessage,
   SnapshotMeta,
   Term,
-  TransferRequestMessage,
   UnderWay,
   VoteAnswerMessage,
   VoteRequestMessage,
   WriteNumber,
 } from './types.ts'
 
-/** Limit of reads that wait for a new leader's first commit. More are refused as not ready. */
-export const EARLY_READS_MAX = 10_000
-
-/** The time granted to a disk on which every write is slow, in election time-outs. A disk that takes longer stalls. */
-const SLOW_DISK_MAX = 5
-
 /** How many replicas with the same log may lead, one after the other, before one that stood back campaigns again. */
 const STAND_BACK_TURNS = 3
-
-/** After a failed hand-over for lack of room, a leader waits this many election time-outs before it tries again. */
-const HAND_OVER_AGAIN = 10
 
 const isOfCore = ({ frame }: Entry): boolean => frameKind(frame) < ENTRY_KINDS_OF_CORE
 
@@ -113,7 +81,6 @@ export class Raft {
   readonly #boot: number
   readonly #limits: RaftLimits
   readonly #timing: RaftTiming
-  readonly #makesRoom: (kind: number) => boolean
   readonly #random: () => number
   readonly #crc32: (bytes: Uint8Array) => number
 
@@ -121,8 +88,7 @@ export class Raft {
   #term: Term
   #vote: ReplicaId | undefined
   readonly #log: RaftLog
-  #configuration: Configuration
-  readonly #unappliedChanges = new UnappliedChanges()
+  readonly #membership: Membership
   readonly #leases: Leases
   /** Latest cluster time known from other sources than the log. */
   #clusterTimeMs: number
@@ -132,12 +98,6 @@ export class Raft {
   /** When that was last set. */
   #leaderSince: MonotonicMs = 0
   #lead: Leadership | undefined
-  /**
-   * The newest applied entry that left a joint configuration has this index or a lower one. A majority of the voters
-   * has applied everything up to #appliedByMajority.
-   */
-  #leftJointAt: LogIndex
-  #appliedByMajority = 0 as LogIndex
   #votes = new Map<ReplicaId, boolean>()
   /** Last contact with a leader, or the start of a process that may have promised to respect a leader. */
   #contactAt: MonotonicMs
@@ -155,11 +115,10 @@ export class Raft {
    */
   #takeOverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
 
-  readonly #outcomes: Outcomes
-  /** The seqs of the newest term that this process has led. */
-  #forwardedSeqs = new ForwardedSeqs(0 as Term, 0)
-  readonly #askedReads: AskedReads
-  readonly #askedTransfer = new AskedTransfer()
+  readonly #replica: Replica
+  readonly #proposals: Proposals
+  readonly #reads: ReadIndex
+  readonly #transfer: LeadershipTransfer
   readonly #freshness: Freshness
   readonly #peers = new Peers()
 
@@ -172,8 +131,6 @@ export class Raft {
   // The output of the current step.
   #hardStateChanged = false
   #messages: Message[] = []
-  #proposalOutcomes: ProposalOutcome[] = []
-  #readOutcomes: ReadOutcome[] = []
   #snapshots: { readonly to: ReplicaId; readonly atLeast: LogIndex }[] = []
   #why = ''
   #fatal: string | undefined
@@ -184,20 +141,32 @@ export class Raft {
     this.#boot = boot
     this.#limits = options.limits
     this.#timing = options.timing
-    this.#makesRoom = options.makesRoom
     this.#random = options.random
     this.#crc32 = options.crc32
     this.#now = now
     this.#term = hardState.term
     this.#vote = hardState.vote
     this.#log = new RaftLog(log, hardState.commit, appliedIndex)
-    this.#configuration = applied.configuration
-    this.#leftJointAt = appliedIndex
     this.#leases = new Leases(applied.leases, appliedIndex)
     this.#clusterTimeMs = options.clusterTimeMs
     this.#freshness = new Freshness(now, boot)
-    this.#outcomes = new Outcomes(id, boot, this.#log.termAt(appliedIndex) ?? (0 as Term))
-    this.#askedReads = new AskedReads(boot)
+    const replica = this.#asReplica()
+    this.#replica = replica
+    this.#membership = new Membership(replica, applied.configuration, appliedIndex)
+    const appliedTerm = this.#log.termAt(appliedIndex) ?? (0 as Term)
+    this.#proposals = new Proposals(replica, this.#membership, options.makesRoom, appliedTerm, {
+      append: (frame, clusterTimeMs) => this.#stampAndAppend(frame, clusterTimeMs),
+      replicate: (lead) => this.#replicateToAll(lead),
+    })
+    this.#reads = new ReadIndex(replica, {
+      beginRound: (lead, readers) => this.#beginRound(lead, readers, 'voters'),
+      commitFor: (follower) => this.#commitFor(follower),
+      learnCommit: (commit) => this.#learnCommit(commit),
+    })
+    this.#transfer = new LeadershipTransfer(replica, {
+      replicate: (follower) => this.#replicate(follower, true),
+      stepDown: (why) => this.#becomeFollower(this.#term, undefined, why),
+    })
     const { heartbeatMs, electionMinMs, electionMaxMs } = options.timing
     invariant(
       electionMinMs > 2 * heartbeatMs && electionMaxMs > electionMinMs,
@@ -235,14 +204,14 @@ export class Raft {
     return this.#log.last
   }
   get configuration(): Configuration {
-    return this.#configuration
+    return this.#membership.configuration
   }
   /**
    * Whether the last change has ended: a majority of the voters has applied it, so they no longer need the removed
    * ones. The leader finds this out and tells the others.
    */
   get settled(): boolean {
-    return this.#appliedByMajority >= this.#leftJointAt
+    return this.#membership.settled
   }
   get leases(): LeaseSetting {
     return this.#leases.applied
@@ -258,7 +227,7 @@ export class Raft {
   }
   /** Bytes of the frames that were proposed here and whose outcome is open. */
   get proposedBytes(): number {
-    return this.#outcomes.bytes
+    return this.#proposals.bytes
   }
 
   hardState(): HardState {
@@ -266,13 +235,13 @@ export class Raft {
   }
 
   appliedState(): AppliedRaftState {
-    return { configuration: this.#configuration, leases: this.#leases.applied }
+    return { configuration: this.configuration, leases: this.#leases.applied }
   }
 
   /** The earliest time at which a tick can change something. The driver ticks then, or a little later. */
   deadline(): MonotonicMs {
     if (this.#lead !== undefined) return Math.min(this.#lead.heartbeatAt, this.#lead.shareCommitAt)
-    return Math.min(this.#electionAt, this.#askedTransfer.deadline, this.#askedReads.deadline)
+    return Math.min(this.#electionAt, this.#transfer.deadline, this.#reads.deadline)
   }
 
   /** Proven upper bound on how stale the applied state is at `now`; undefined when unknown. */
@@ -309,9 +278,9 @@ export class Raft {
       firstIndex: this.#log.first,
       lastIndex: this.#log.last,
       stableIndex: this.#log.stable,
-      configuration: this.#configuration,
+      configuration: this.configuration,
       leases: this.#leases.applied,
-      leaseValid: this.#lead !== undefined && this.#leaseHolds(this.#lead),
+      leaseValid: this.#lead !== undefined && this.#reads.leaseHolds(this.#lead),
       transferTarget: this.#lead?.transfer?.target,
       room: this.#room,
       progress: this.#lead?.followers.map((follower) => follower.status(activeSince)) ?? [],
@@ -342,12 +311,12 @@ export class Raft {
     // The leader's numbers are listed in other roles too, so that it shows when a former leader did not end its work.
     const underWay: Record<string, number> = {
       votes: this.#votes.size,
-      proposals: this.#outcomes.size,
-      proposedBytes: this.#outcomes.bytes,
-      forwardedBytes: this.#outcomes.forwardedBytes,
-      askedReads: this.#askedReads.size,
-      askedTransfer: Number(this.#askedTransfer.isOpen),
-      unappliedChanges: this.#unappliedChanges.size,
+      proposals: this.#proposals.size,
+      proposedBytes: this.#proposals.bytes,
+      forwardedBytes: this.#proposals.forwardedBytes,
+      askedReads: this.#reads.asked,
+      askedTransfer: Number(this.#transfer.isAsked),
+      unappliedChanges: this.#membership.unapplied.size,
       unappliedLeases: this.#leases.unapplied,
       readers: lead?.rounds.open.reduce((sum, { readers }) => sum + readers.length, 0) ?? 0,
       earlyReads: lead?.earlyReads.length ?? 0,
@@ -365,6 +334,49 @@ export class Raft {
       underWay[`notReplicating of ${id}`] = Number(state !== 'replicate' || probing)
     }
     return underWay
+  }
+
+  /** This replica as its parts see it. */
+  #asReplica(): Replica {
+    const raft = this
+    return {
+      id: raft.id,
+      boot: raft.#boot,
+      limits: raft.#limits,
+      timing: raft.#timing,
+      log: raft.#log,
+      leases: raft.#leases,
+      get configuration() {
+        return raft.configuration
+      },
+      get now() {
+        return raft.#now
+      },
+      get term() {
+        return raft.#term
+      },
+      get leader() {
+        return raft.#leader
+      },
+      get leaderSince() {
+        return raft.#leaderSince
+      },
+      get reachableLeader() {
+        const leader = raft.#leader
+        if (leader === undefined || raft.#peers.isDisconnected(leader)) return undefined
+        return raft.#termWrite > raft.#log.storedWrite && diskStalls(this) ? undefined : leader
+      },
+      get lead() {
+        return raft.#lead
+      },
+      get room() {
+        return raft.#room
+      },
+      get lacksRoom() {
+        return raft.lacksRoom
+      },
+      send: (to, content) => raft.#send(to, content),
+    }
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -394,17 +406,18 @@ export class Raft {
         this.#receive(input.message)
         return
       case 'propose':
-        this.#propose(input.proposals)
+        this.#proposals.propose(input.proposals)
         return
       case 'read':
-        this.#read(input.reads)
+        this.#reads.read(input.reads)
         return
       case 'transfer':
-        this.#askTransfer(input.to)
+        this.#transfer.ask(input.to)
         return
       case 'disk-room':
         this.#room = input.room
-        if (this.#lead !== undefined && this.#lead.transfer === undefined) this.#handOverForRoom(this.#lead)
+        if (this.#lead !== undefined && this.#lead.transfer === undefined)
+          this.#transfer.handOverForRoom(this.#lead)
         return
       case 'stored':
         this.#stored(input.write)
@@ -434,7 +447,7 @@ export class Raft {
     const committed = this.#log.takeCommitted(this.#limits.applyBytesMax, this.#commitForGood)
     const last = committed.at(-1)
     if (last !== undefined) {
-      this.#outcomes.handedOut(committed, this.#proposalOutcomes)
+      this.#proposals.handedOut(committed)
       this.#clusterTimeMs = Math.max(this.#clusterTimeMs, frameClusterTimeMs(last.frame))
     }
     return committed
@@ -452,10 +465,10 @@ export class Raft {
       write,
       messages: this.#messages.map((message) => this.#outgoing(message)),
       committed,
-      outcomes: this.#proposalOutcomes,
-      reads: this.#readOutcomes,
+      outcomes: this.#proposals.takeOutcomes(),
+      reads: this.#reads.takeOutcomes(),
       snapshots: this.#snapshots,
-      transfer: this.#askedTransfer.takeOutcome(),
+      transfer: this.#transfer.takeOutcome(),
       roleChange: changed
         ? { role: this.#role, term: this.#term, leader: this.#leader, why: this.#why }
         : undefined,
@@ -463,8 +476,6 @@ export class Raft {
     }
     this.#hardStateChanged = false
     this.#messages = []
-    this.#proposalOutcomes = []
-    this.#readOutcomes = []
     this.#snapshots = []
     this.#why = ''
     return output
@@ -472,7 +483,7 @@ export class Raft {
 
   /** Whether the entry that leaves a joint configuration is committed, and no write contains that commit index yet. */
   #mustStoreCommit(): boolean {
-    const leave = this.#unappliedChanges.leavesJointAfter(this.#log.writtenCommit)
+    const leave = this.#membership.unapplied.leavesJointAfter(this.#log.writtenCommit)
     return leave !== undefined && leave <= this.#log.commit
   }
 
@@ -483,7 +494,7 @@ export class Raft {
    */
   get #commitForGood(): LogIndex {
     const { commit, storedCommit } = this.#log
-    const leave = this.#unappliedChanges.leavesJointAfter(storedCommit)
+    const leave = this.#membership.unapplied.leavesJointAfter(storedCommit)
     return leave !== undefined && leave <= commit ? ((leave - 1) as LogIndex) : commit
   }
 
@@ -520,8 +531,8 @@ export class Raft {
   // Time
 
   #tick(): void {
-    this.#refuseReads(this.#askedReads.expire(this.#now), 'leadership-lost')
-    this.#askedTransfer.expire(this.#now)
+    this.#reads.expire()
+    this.#transfer.expire()
     if (this.#lead !== undefined) this.#tickLeader(this.#lead)
     else if (this.#now >= this.#electionAt) this.#campaign()
   }
@@ -534,7 +545,7 @@ export class Raft {
     if (this.#now < lead.heartbeatAt) return
     // Check-quorum (thesis §6.2): a leader that does not hear a majority steps down.
     const { electionMaxMs, heartbeatMs } = this.#timing
-    const heard = quorumValue(this.#configuration, (id) =>
+    const heard = quorumValue(this.configuration, (id) =>
       id === this.id ? this.#now : Math.max(lead.progress.get(id)?.heardAt ?? 0, lead.electedAt),
     )
     if (this.#now - heard >= electionMaxMs) {
@@ -543,8 +554,8 @@ export class Raft {
     }
     if (
       this.#now - lead.electedAt >= electionMaxMs &&
-      !this.#knowsCommit(lead) &&
-      couldOthersCommit(this.#view(lead))
+      !lead.knowsCommit(this.#log.commit) &&
+      couldOthersCommit(this.#replica, lead)
     ) {
       this.#becomeFollower(this.#term, undefined, 'too few others have room for what its log holds')
       this.#standBack()
@@ -558,71 +569,7 @@ export class Raft {
     lead.heartbeatAt = this.#now + heartbeatMs
     this.#settle(lead)
     this.#beginRound(lead, [], 'all')
-    if (lead.transfer === undefined) {
-      if (!this.#handOverForRoom(lead)) this.#keepUpWithDisk(lead)
-    } else if (this.#now < lead.transfer.deadline) this.#pushTransfer(lead, lead.transfer)
-    else {
-      const name = nameOf(this.#configuration, lead.transfer.target)
-      this.#abortTransfer(lead, `${name} did not take over in time`)
-    }
-  }
-
-  /**
-   * A leader whose own disk stalls still commits through the other disks, but its own clients wait. So it hands over
-   * leadership.
-   */
-  #keepUpWithDisk(lead: Leadership): void {
-    if (!this.#diskStalls() || lead.retiring !== undefined) return
-    const { voters, votersOutgoing } = this.#configuration
-    if ([...voters, ...votersOutgoing].every((id) => id === this.id)) return
-    const target = this.#bestSuccessor(lead)
-    if (target !== undefined) this.#beginTransfer(lead, target)
-    else this.#becomeFollower(this.#term, undefined, 'own disk stalls and nobody can take over')
-  }
-
-  #view(lead: Leadership): LeaderView {
-    return {
-      room: this.#room,
-      lead,
-      configuration: this.#configuration,
-      log: this.#log,
-      now: this.#now,
-      electionMaxMs: this.#timing.electionMaxMs,
-    }
-  }
-
-  /**
-   * A leader whose disk is nearly full refuses entries that a majority could store. So it hands over to a replica with
-   * more room. If no majority has more room, that one could commit nothing more.
-   */
-  #handOverForRoom(lead: Leadership): boolean {
-    if (this.#room === 'enough' || lead.retiring !== undefined) return false
-    if (this.#now < lead.noHandOverUntil) return false
-    const view = this.#view(lead)
-    if (!hasMajorityMoreRoom(view)) return false
-    const target = this.#bestSuccessor(lead, (follower) => hasMoreRoom(view, follower))
-    if (target === undefined) return false
-    this.#beginTransfer(lead, target)
-    return true
-  }
-
-  #whyNoRoom(lead: Leadership, kind: number): Refusal | undefined {
-    if (this.#room === 'enough' && lead.followers.every(({ room }) => room === 'enough')) return undefined
-    return whyNoRoom(this.#view(lead), kind < ENTRY_KINDS_OF_CORE, this.#makesRoom(kind))
-  }
-
-  /**
-   * A disk on which every write is slow does not stall. If all disks are slow, no other replica would do better, and
-   * nothing would be committed if each leader handed over during each write.
-   */
-  #diskStalls(): boolean {
-    const idleMs = this.#log.idleMs(this.#now)
-    return idleMs >= Math.max(this.#timing.electionMinMs, this.#twice(this.#log.usualIdleMs))
-  }
-
-  /** The time granted to a disk, here or elsewhere, that usually takes `ms`. */
-  #twice(ms: number): number {
-    return Math.min(2 * ms, SLOW_DISK_MAX * this.#timing.electionMaxMs)
+    this.#transfer.tick(lead)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -680,19 +627,19 @@ export class Raft {
         this.#onTimeoutNow()
         return
       case 'transfer-request':
-        this.#onTransferRequest(message)
+        this.#transfer.onRequest(message)
         return
       case 'forward':
-        this.#onForward(message)
+        this.#proposals.onForward(message)
         return
       case 'forward-refused':
-        this.#onForwardRefused(message)
+        this.#proposals.onForwardRefused(message)
         return
       case 'read-index':
-        this.#onReadIndex(message)
+        this.#reads.onRequest(message)
         return
       case 'read-index-answer':
-        this.#onReadIndexAnswer(message)
+        this.#reads.onAnswer(message)
         return
       default:
         assertNever(message)
@@ -752,10 +699,10 @@ export class Raft {
         this.#send(message.from, { type: 'pre-vote-answer', granted: false, ...this.#commitPoint() })
         return
       case 'forward':
-        this.#onForward(message)
+        this.#proposals.onForward(message)
         return
       case 'read-index':
-        this.#onReadIndex(message)
+        this.#reads.onRequest(message)
         return
     }
   }
@@ -791,13 +738,13 @@ export class Raft {
   }
 
   #whyNoCampaign(): string | undefined {
-    if (!isVoter(this.#configuration, this.id)) return 'not a voter'
+    if (!isVoter(this.configuration, this.id)) return 'not a voter'
     // A configuration counts when it is applied. Until then this replica could count votes by an old configuration
     // (RAFT-18).
-    if ((this.#unappliedChanges.oldest ?? Number.POSITIVE_INFINITY) <= this.#log.commit) {
+    if ((this.#membership.unapplied.oldest ?? Number.POSITIVE_INFINITY) <= this.#log.commit) {
       return 'a committed change of the configuration is not applied'
     }
-    if (this.#diskStalls()) return 'own disk stalls'
+    if (diskStalls(this.#replica)) return 'own disk stalls'
     return undefined
   }
 
@@ -828,7 +775,7 @@ export class Raft {
     const { failoverDelayMaxMs } = this.#timing
     if (type === 'vote-request') this.#armElection(2 * failoverDelayMaxMs, this.#electionsApartMs())
     else this.#armElection(failoverDelayMaxMs)
-    const { voters, votersOutgoing } = this.#configuration
+    const { voters, votersOutgoing } = this.configuration
     const { last: lastIndex, lastTerm } = this.#log
     for (const to of [...new Set([...voters, ...votersOutgoing])].sort(compareIds)) {
       if (to !== this.id) this.#send(to, { type, lastIndex, lastTerm, transfer }, term)
@@ -902,7 +849,7 @@ export class Raft {
   }
 
   #countVotes(): void {
-    const result = voteResult(this.#configuration, this.#votes)
+    const result = voteResult(this.configuration, this.#votes)
     if (result === 'won') {
       if (this.#role === 'candidate') this.#becomeLeader()
       else this.#elect(false)
@@ -927,7 +874,7 @@ export class Raft {
 
   /** The only voter need not wait for others, but keeps its lease promise. */
   #campaignAtOnceIfAlone(): void {
-    const { voters, votersOutgoing } = this.#configuration
+    const { voters, votersOutgoing } = this.configuration
     if (voters.length !== 1 || voters[0] !== this.id || votersOutgoing.length > 0) return
     this.#electionAt = Math.max(this.#now, this.#contactAt + this.#leases.promiseMs)
   }
@@ -988,28 +935,22 @@ export class Raft {
     if (leader === this.#leader) return
     this.#leader = leader
     this.#leaderSince = this.#now
-    this.#refuseReads(this.#askedReads.endAll(), leader === undefined ? 'no-leader' : 'leadership-lost')
-    if (leader !== undefined) this.#askedTransfer.leaderIs(leader, nameOf(this.#configuration, leader))
+    this.#reads.endAsked(leader === undefined ? 'no-leader' : 'leadership-lost')
+    if (leader !== undefined) this.#transfer.leaderIs(leader)
   }
 
   #becomeFollower(term: Term, leader: ReplicaId | undefined, why: string): void {
     if (term !== this.#term) this.#setTerm(term)
     const was = this.#role
-    if (this.#lead !== undefined) this.#loseLeadership(this.#lead)
+    const lost = this.#lead
+    this.#lead = undefined
+    if (lost !== undefined) this.#reads.leadershipLost(lost)
     this.#role = 'follower'
     this.#votes = new Map()
     this.#setLeader(leader)
     this.#why = why
     // A follower keeps its time-out: a refused vote or a higher term is not contact with a leader (paper §5.2).
     if (was !== 'follower') this.#armElection()
-  }
-
-  #loseLeadership(lead: Leadership): void {
-    this.#lead = undefined
-    for (const { readers } of lead.rounds.open) {
-      for (const reader of readers) this.#refuseRead(reader, 'leadership-lost')
-    }
-    for (const { reader } of lead.earlyReads) this.#refuseRead(reader, 'leadership-lost')
   }
 
   #becomeLeader(): void {
@@ -1023,7 +964,7 @@ export class Raft {
     const firstIndex = (this.#log.last + 1) as LogIndex
     const lead = new Leadership(this.#now, firstIndex, this.#clusterTimeMs, this.#timing.heartbeatMs)
     this.#lead = lead
-    this.#forwardedSeqs = new ForwardedSeqs(this.#term, this.#limits.uncommittedEntriesMax)
+    this.#proposals.elected()
     this.#followMembers(lead)
     // This entry commits everything before it (paper §5.4.2, §8).
     this.#appendOwn(lead, ENTRY_NOOP, new Uint8Array(0))
@@ -1036,12 +977,12 @@ export class Raft {
    */
   #followMembers(lead: Leadership): void {
     for (const [id, follower] of lead.progress) {
-      if (isMember(this.#configuration, id) || !this.settled) continue
+      if (isMember(this.configuration, id) || !this.settled) continue
       // A last heartbeat, so that it learns of its removal.
       this.#sendHeartbeat(follower, 0)
       lead.progress.delete(id)
     }
-    for (const { id } of this.#configuration.members) {
+    for (const { id } of this.configuration.members) {
       if (id === this.id || lead.progress.has(id)) continue
       lead.progress.set(id, new Progress(id, this.#log.last, this.#now, this.#limits))
     }
@@ -1049,10 +990,10 @@ export class Raft {
   }
 
   #settle(lead: Leadership): void {
-    const reached = quorumValue(this.#configuration, (id) =>
+    const reached = quorumValue(this.configuration, (id) =>
       id === this.id ? this.#log.visible : (lead.progress.get(id)?.applied ?? 0),
     )
-    this.#appliedByMajority = Math.max(this.#appliedByMajority, reached) as LogIndex
+    this.#membership.majorityApplied(reached)
     if (this.settled) this.#followMembers(lead)
   }
 
@@ -1061,36 +1002,21 @@ export class Raft {
     if (!this.settled) this.#settle(lead)
     if (this.#commitForGood > commitBefore) {
       for (const follower of lead.followers) this.#shareCommit(lead, follower)
-      this.#serveEarlyReads(lead)
+      this.#reads.serveEarly(lead)
     }
-    if (lead.retiring !== undefined) this.#retire(lead, lead.retiring)
-    else this.#advanceMembership(lead)
-  }
-
-  /**
-   * Whether the leader knows everything that is committed. Everything committed before its term is in its log before
-   * `firstIndex` (paper §5.4.3). So it is enough that all those entries are known to be committed. That is the case at
-   * the latest when its first entry of the term is committed (paper §8).
-   */
-  #knowsCommit(lead: Leadership): boolean {
-    return this.#log.commit >= lead.firstIndex - 1
-  }
-
-  #committedInTerm(lead: Leadership): boolean {
-    return this.#log.commit >= lead.firstIndex
+    if (lead.retiring !== undefined) {
+      this.#transfer.retire(lead, lead.retiring, this.settled)
+      return
+    }
+    const change = this.#membership.ownChange(lead)
+    if (change !== undefined) this.#appendChange(lead, change)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
   // Replication, the leader's side (paper §5.3)
 
-  #beginRound(lead: Leadership, readers: readonly Reader[], to: 'voters' | 'all'): void {
-    const readIndex = this.#knowsCommit(lead) ? this.#log.commit : undefined
-    const { number, startedAt } = lead.rounds.begin(this.#now, readIndex, readers)
-    if (this.#leases.trustMs > 0) lead.lease.began(number, startedAt)
-    for (const follower of lead.followers) {
-      if (to === 'all' || isVoter(this.#configuration, follower.id)) this.#sendHeartbeat(follower, number)
-    }
-    this.#confirmRounds(lead)
+  #replicateToAll(lead: Leadership): void {
+    for (const follower of lead.followers) this.#replicate(follower, false)
   }
 
   /**
@@ -1168,11 +1094,11 @@ export class Raft {
     const lead = this.#lead
     if (lead === undefined) return commit
     // An entry that is not applied yet may remove a replica that is still a member now.
-    const leave = this.#unappliedChanges.leavesJointAfter(this.#log.applied)
-    if (leave !== undefined && leave <= commit && !this.#configuration.voters.includes(id))
+    const leave = this.#membership.unapplied.leavesJointAfter(this.#log.applied)
+    if (leave !== undefined && leave <= commit && !this.configuration.voters.includes(id))
       return (leave - 1) as LogIndex
-    if (this.settled || isMember(this.#configuration, id)) return commit
-    return Math.min(commit, this.#leftJointAt - 1) as LogIndex
+    if (this.settled || isMember(this.configuration, id)) return commit
+    return Math.min(commit, this.#membership.leftJointAt - 1) as LogIndex
   }
 
   /** The commit index is at most what the follower is known to hold, because its log may differ after that. */
@@ -1182,7 +1108,7 @@ export class Raft {
       commit: Math.min(this.#commitFor(follower), follower.match) as LogIndex,
       round,
       confirmed: follower.confirmedContact,
-      appliedByMajority: this.#appliedByMajority,
+      appliedByMajority: this.#membership.appliedByMajority,
     })
   }
 
@@ -1214,7 +1140,7 @@ export class Raft {
       const keepsPromise = applied >= since && follower.match >= since
       if (keepsPromise && round > follower.leaseRound) follower.leaseRound = round
     }
-    if (follower.openContact === undefined && this.#knowsCommit(lead)) {
+    if (follower.openContact === undefined && lead.knowsCommit(this.#log.commit)) {
       const next = lead.rounds.newest + 1
       follower.openContact = { at: sentAt, readIndex: this.#log.commit, round: next }
     }
@@ -1243,7 +1169,7 @@ export class Raft {
     if (news) this.#commitByCounting()
     this.#replicate(follower, false)
     this.#shareCommit(lead, follower)
-    if (lead.transfer?.target === follower.id && news) this.#pushTransfer(lead, lead.transfer)
+    if (news) this.#transfer.acknowledged(lead, follower)
   }
 
   #onRejected(message: AppendRejectedMessage): void {
@@ -1273,11 +1199,58 @@ export class Raft {
   #commitByCounting(): void {
     const lead = this.#lead
     if (lead === undefined) return
-    const index = committedIndex(this.#configuration, (id) =>
+    const index = committedIndex(this.configuration, (id) =>
       id === this.id ? this.#log.stable : (lead.progress.get(id)?.match ?? (0 as LogIndex)),
     )
     if (index <= this.#log.commit || this.#log.termAt(index as LogIndex) !== this.#term) return
     this.#log.commitTo(index as LogIndex)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Rounds: confirming that this replica still leads (thesis §6.4), and leases (thesis §6.4.1; RAFT-25)
+
+  #beginRound(lead: Leadership, readers: readonly Reader[], to: 'voters' | 'all'): void {
+    const readIndex = lead.knowsCommit(this.#log.commit) ? this.#log.commit : undefined
+    const { number, startedAt } = lead.rounds.begin(this.#now, readIndex, readers)
+    if (this.#leases.trustMs > 0) lead.lease.began(number, startedAt)
+    for (const follower of lead.followers) {
+      if (to === 'all' || isVoter(this.configuration, follower.id)) this.#sendHeartbeat(follower, number)
+    }
+    this.#confirmRounds(lead)
+  }
+
+  #confirmRounds(lead: Leadership): void {
+    const { newest } = lead.rounds
+    const confirmed = quorumValue(this.configuration, (id) =>
+      id === this.id ? newest : (lead.progress.get(id)?.round ?? 0),
+    )
+    for (const { readIndex, startedAt, readers } of lead.rounds.confirm(confirmed)) {
+      if (readIndex === undefined) continue
+      this.#reads.confirmed(readers, readIndex)
+      this.#freshness.offer({ at: startedAt, readIndex }, this.#log.visible)
+    }
+    for (const follower of lead.followers) {
+      const contact = follower.openContact
+      if (contact === undefined || contact.round > confirmed) continue
+      follower.confirmedContact = { at: contact.at, readIndex: contact.readIndex }
+      follower.openContact = undefined
+    }
+    this.#extendLease(lead)
+  }
+
+  #restartLease(): void {
+    const lead = this.#lead
+    if (lead === undefined) return
+    lead.lease.restart()
+    for (const follower of lead.followers) follower.leaseRound = 0
+  }
+
+  #extendLease(lead: Leadership): void {
+    const { newest } = lead.rounds
+    const counted = quorumValue(this.configuration, (id) =>
+      id === this.id ? newest : (lead.progress.get(id)?.leaseRound ?? 0),
+    )
+    lead.lease.confirmed(counted, this.#now, this.#leases.applied.durationMs)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -1290,9 +1263,7 @@ export class Raft {
     )
     if (this.#leader === undefined) {
       this.#becomeFollower(this.#term, from, `heard the leader of term ${this.#term}`)
-      // What was forwarded to this leader in this term may have been lost with the connection. The leader accepts
-      // nothing twice.
-      this.#sendForward(this.#outcomes.toForwardAgain(this.#term), from)
+      this.#proposals.forwardAgain(from)
     }
     this.#contactAt = this.#now
     this.#failoverUntil = Number.NEGATIVE_INFINITY
@@ -1359,7 +1330,7 @@ export class Raft {
 
   #onHeartbeat({ from, commit, round, confirmed, appliedByMajority }: HeartbeatMessage): void {
     this.#leaderContact(from)
-    this.#appliedByMajority = Math.max(this.#appliedByMajority, appliedByMajority) as LogIndex
+    this.#membership.majorityApplied(appliedByMajority)
     this.#learnCommit(commit)
     if (confirmed !== undefined) this.#freshness.echoed(confirmed, this.#now, this.#log.visible)
     if (round === 0) return
@@ -1402,11 +1373,9 @@ export class Raft {
     invariant(term <= this.#term, () => `a snapshot of term ${term} in term ${this.#term}`)
     const logKept = this.#log.restore(meta, snapshotId)
     if (!logKept) this.#forgetCoreEntries(0 as LogIndex)
-    this.#unappliedChanges.restored(index)
+    this.#membership.restored(state.configuration, index)
     this.#leases.restored(state.leases, index)
-    this.#configuration = state.configuration
-    this.#leftJointAt = index
-    this.#outcomes.hidden(term, this.#proposalOutcomes)
+    this.#proposals.hidden(term)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -1417,20 +1386,34 @@ export class Raft {
     this.#noteCoreEntry(entry)
   }
 
+  #stampAndAppend(frame: Uint8Array, clusterTimeMs: number): void {
+    const index = (this.#log.last + 1) as LogIndex
+    stampFrame(frame, this.#term, index, clusterTimeMs)
+    this.#append({ index, term: this.#term, frame })
+  }
+
+  /** An entry that the leader itself makes; seq 0 means that no client waits for it. */
+  #appendOwn(lead: Leadership, kind: number, body: Uint8Array): void {
+    const frame = newFrame({ kind, version: 1, proposer: this.id, boot: this.#boot, seq: 0 }, body.length)
+    frame.set(body, BODY_AT)
+    this.#stampAndAppend(sealFrame(frame, this.#crc32), lead.clusterTimeMs(this.#now))
+  }
+
   #truncate(from: LogIndex): void {
     this.#log.truncate(from)
     this.#forgetCoreEntries(from)
   }
 
   #forgetCoreEntries(from: LogIndex): void {
-    this.#unappliedChanges.truncatedFrom(from)
+    this.#membership.unapplied.truncatedFrom(from)
     this.#leases.truncatedFrom(from)
   }
 
   #noteCoreEntry({ index, frame }: Entry): void {
     const kind = frameKind(frame)
     if (kind >= ENTRY_KINDS_OF_CORE || kind === ENTRY_NOOP) return
-    if (kind === ENTRY_CONFIGURATION) this.#unappliedChanges.appended(index, decodeChange(frameBody(frame)))
+    if (kind === ENTRY_CONFIGURATION)
+      this.#membership.unapplied.appended(index, decodeChange(frameBody(frame)))
     else if (kind === ENTRY_LEASES) this.#leases.appended(index, decodeLeases(frameBody(frame)))
     else throw new InvariantError(`entry ${index} is of kind ${kind}, which this program does not know`)
   }
@@ -1452,7 +1435,7 @@ export class Raft {
       // The vote requests leave only now, and the other disks may take as long.
       const tookMs = this.#now - this.#candidateSince
       this.#armElection(
-        this.#twice(Math.max(this.#timing.failoverDelayMaxMs, tookMs)),
+        timeForDisk(Math.max(this.#timing.failoverDelayMaxMs, tookMs), this.#timing),
         this.#electionsApartMs(),
       )
       this.#countVotes()
@@ -1467,7 +1450,7 @@ export class Raft {
     this.#log.appliedTo(index)
     if (this.#leases.appliedTo(index)) this.#restartLease()
     for (;;) {
-      const next = this.#unappliedChanges.takeApplied(index)
+      const next = this.#membership.unapplied.takeApplied(index)
       if (next === undefined) break
       this.#changeConfiguration(next.index, next.change)
     }
@@ -1476,394 +1459,15 @@ export class Raft {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // Proposals
-
-  #propose(proposals: readonly Proposal[]): void {
-    const lead = this.#lead
-    if (lead !== undefined) {
-      const clusterTimeMs = lead.clusterTimeMs(this.#now)
-      for (const proposal of proposals) {
-        const refusal = this.#whyNotAppend(lead, proposal.frame)
-        if (refusal !== undefined) {
-          this.#proposalOutcomes.push({ seq: proposal.seq, outcome: 'refused', refusal })
-          continue
-        }
-        invariant(!this.#outcomes.has(proposal.seq), () => `proposal ${proposal.seq} is made twice`)
-        this.#outcomes.appended(proposal, this.#term)
-        this.#stampAndAppend(proposal.frame, clusterTimeMs)
-      }
-      for (const follower of lead.followers) this.#replicate(follower, false)
-      return
-    }
-    const leader = this.#reachableLeader()
-    if (leader !== undefined) this.#forward(proposals, leader)
-    // While the connection is broken, a forwarded proposal may be lost, or arrive before earlier ones that were lost
-    // with the connection. The leader accepts no earlier seq after a later one.
-    else for (const { seq } of proposals) this.#refuseProposal(seq, { reason: 'no-leader' })
-  }
-
-  /**
-   * The leader, if it is another replica that now receives what this one sends. Undefined also while this replica's own
-   * term is not durable because its disk stalls.
-   */
-  #reachableLeader(): ReplicaId | undefined {
-    const leader = this.#leader
-    if (leader === undefined || this.#peers.isDisconnected(leader)) return undefined
-    return this.#termWrite > this.#log.storedWrite && this.#diskStalls() ? undefined : leader
-  }
-
-  #refuseProposal(seq: number, refusal: Refusal): void {
-    this.#proposalOutcomes.push({ seq, outcome: 'refused', refusal })
-  }
-
-  #whyNotAppend(lead: Leadership, frame: Uint8Array): Refusal | undefined {
-    const { entryBytesMax, uncommittedBytesMax, uncommittedEntriesMax } = this.#limits
-    invariant(frame.length >= BODY_AT, () => `a frame of ${frame.length} bytes has no header`)
-    if (frame.length > entryBytesMax) {
-      return {
-        reason: 'too-large',
-        detail: `an entry may have ${entryBytesMax} bytes, this one has ${frame.length}`,
-      }
-    }
-    const kind = frameKind(frame)
-    if (lead.transfer !== undefined) return { reason: 'transferring' }
-    if (lead.retiring !== undefined && kind === ENTRY_CONFIGURATION) return { reason: 'transferring' }
-    const noRoom = this.#whyNoRoom(lead, kind)
-    if (noRoom !== undefined) return noRoom
-    if (kind < ENTRY_KINDS_OF_CORE) return this.#whyNotCoreEntry(lead, kind, frame)
-    const entries = this.#log.last - this.#log.commit
-    if (entries === 0) return undefined
-    const bytes = this.#log.uncommittedBytes
-    if (entries < uncommittedEntriesMax && bytes + frame.length <= uncommittedBytesMax) return undefined
-    return {
-      reason: 'overloaded',
-      detail: `${entries} entries (${bytes} bytes) are not committed yet; limits: ${uncommittedEntriesMax} and ${uncommittedBytesMax} bytes`,
-    }
-  }
-
-  #whyNotCoreEntry(lead: Leadership, kind: number, frame: Uint8Array): Refusal | undefined {
-    try {
-      if (kind === ENTRY_CONFIGURATION) {
-        return whyNotChange(decodeChange(frameBody(frame)), this.#changeContext(lead))
-      }
-      if (kind === ENTRY_LEASES) {
-        const { on, durationMs } = decodeLeases(frameBody(frame))
-        if (!on || durationMs > 0) return undefined
-        return { reason: 'membership', detail: 'a lease must have a duration' }
-      }
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error
-      return { reason: 'membership', detail: error.message }
-    }
-    return { reason: 'membership', detail: `the leader does not take entries of kind ${kind}` }
-  }
-
-  #stampAndAppend(frame: Uint8Array, clusterTimeMs: number): void {
-    const index = (this.#log.last + 1) as LogIndex
-    stampFrame(frame, this.#term, index, clusterTimeMs)
-    this.#append({ index, term: this.#term, frame })
-  }
-
-  /** An entry that the leader itself makes; seq 0 means that no client waits for it. */
-  #appendOwn(lead: Leadership, kind: number, body: Uint8Array): void {
-    const frame = newFrame({ kind, version: 1, proposer: this.id, boot: this.#boot, seq: 0 }, body.length)
-    frame.set(body, BODY_AT)
-    this.#stampAndAppend(sealFrame(frame, this.#crc32), lead.clusterTimeMs(this.#now))
-  }
-
-  #forward(proposals: readonly Proposal[], leader: ReplicaId): void {
-    const { entryBytesMax, uncommittedBytesMax, uncommittedEntriesMax } = this.#limits
-    const accepted: Proposal[] = []
-    for (const proposal of proposals) {
-      const { seq, frame } = proposal
-      const bytes = this.#outcomes.forwardedBytes
-      if (frame.length > entryBytesMax) {
-        const detail = `an entry may have ${entryBytesMax} bytes, this one has ${frame.length}`
-        this.#refuseProposal(seq, { reason: 'too-large', detail })
-      } else if (
-        this.#outcomes.size >= uncommittedEntriesMax ||
-        (bytes > 0 && bytes + frame.length > uncommittedBytesMax)
-      ) {
-        const detail = `${this.#outcomes.size} proposals (${bytes} bytes) wait for the leader`
-        this.#refuseProposal(seq, { reason: 'overloaded', detail })
-      } else if (this.lacksRoom) {
-        this.#refuseProposal(seq, this.#whyNoRoomToForward())
-      } else if (!this.#outcomes.mayForward(seq, this.#term)) {
-        // The leader of this term has received this seq already, and accepts none twice.
-        this.#refuseProposal(seq, { reason: 'not-leader' })
-      } else {
-        this.#outcomes.forwarded(proposal, this.#term)
-        accepted.push(proposal)
-      }
-    }
-    this.#sendForward(accepted, leader)
-  }
-
-  /** This node could not write the entry, so it would never learn the outcome. */
-  #whyNoRoomToForward(): Refusal {
-    // It takes some heartbeats to prove that this node follows a new leader. The proposal waits for that.
-    const isNewLeader = this.#now - this.#leaderSince <= this.#timing.electionMaxMs
-    if (this.#room === 'low' && isNewLeader) return { reason: 'no-leader' }
-    // Another node may take the request, so this is not `storage-full`.
-    return { reason: 'overloaded', detail: 'the disk of this node is nearly full' }
-  }
-
-  /** Each message is at most as large as an append. */
-  #sendForward(proposals: readonly Proposal[], to: ReplicaId): void {
-    let bytes = 0
-    let begin = 0
-    for (let end = 1; end <= proposals.length; end++) {
-      bytes += proposals[end - 1]?.frame.length ?? 0
-      const next = proposals[end]?.frame.length
-      if (next !== undefined && bytes + next <= this.#limits.appendBytesMax) continue
-      const part = proposals.slice(begin, end)
-      this.#send(to, { type: 'forward', boot: this.#boot, proposals: part })
-      begin = end
-      bytes = 0
-    }
-  }
-
-  #onForward({ from, term, boot, proposals }: ForwardMessage): void {
-    const seqs = this.#forwardedSeqs
-    // This process does not know whether an earlier process of this replica led that term. The origin learns it from
-    // the log.
-    if (term !== seqs.term) return
-    const lead = this.#lead
-    const clusterTimeMs = lead === undefined ? 0 : lead.clusterTimeMs(this.#now)
-    const refused: { readonly seq: number; readonly refusal: Refusal }[] = []
-    for (const { seq, frame } of proposals) {
-      if (!seqs.isNew(from, boot, seq)) {
-        // The first answer may have been lost.
-        const before = seqs.refusal(from, boot, seq)
-        if (before !== undefined) refused.push({ seq, refusal: before })
-        continue
-      }
-      const refusal: Refusal | undefined =
-        lead === undefined ? { reason: 'not-leader' } : this.#whyNotAppend(lead, frame)
-      seqs.heard(from, boot, seq, refusal)
-      if (refusal === undefined) this.#stampAndAppend(frame, clusterTimeMs)
-      else refused.push({ seq, refusal })
-    }
-    if (refused.length > 0) {
-      this.#send(from, { type: 'forward-refused', meantFor: term, refused })
-    }
-    if (lead === undefined) return
-    const origin = lead.progress.get(from)
-    if (origin !== undefined) origin.awaits = this.#log.last
-    for (const follower of lead.followers) this.#replicate(follower, false)
-  }
-
-  #onForwardRefused({ meantFor, refused }: ForwardRefusedMessage): void {
-    for (const { seq, refusal } of refused) {
-      if (this.#outcomes.refused(seq, meantFor)) this.#refuseProposal(seq, refusal)
-    }
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // Reads (thesis §6.4)
-
-  #read(reads: readonly ReadRequest[]): void {
-    if (this.#lead !== undefined) {
-      const asked = reads.map(({ id, lease }): EarlyRead => ({ reader: { kind: 'local', id }, lease }))
-      this.#serveReads(this.#lead, asked)
-      return
-    }
-    const to = this.#reachableLeader()
-    if (to === undefined) {
-      this.#refuseReads(
-        reads.map(({ id }) => id),
-        'no-leader',
-      )
-      return
-    }
-    for (const lease of [false, true]) {
-      const ids = reads.filter((read) => read.lease === lease).map(({ id }) => id)
-      if (ids.length === 0) continue
-      const request = this.#askedReads.ask(ids, this.#now + this.#timing.electionMaxMs)
-      this.#send(to, { type: 'read-index', request, lease })
-    }
-  }
-
-  #onReadIndex({ from, request, lease }: ReadIndexMessage): void {
-    const reader: Reader = { kind: 'remote', from, request }
-    if (this.#lead === undefined) this.#refuseRead(reader, 'not-leader')
-    else this.#serveReads(this.#lead, [{ reader, lease }])
-  }
-
-  #serveReads(lead: Leadership, asked: readonly EarlyRead[]): void {
-    if (!this.#knowsCommit(lead)) {
-      for (const read of asked) {
-        if (lead.earlyReads.length < EARLY_READS_MAX) lead.earlyReads.push(read)
-        else this.#refuseRead(read.reader, 'not-ready')
-      }
-      return
-    }
-    const index = this.#log.commit
-    const leaseHolds = this.#leaseHolds(lead)
-    const inRound: Reader[] = []
-    for (const { reader, lease } of asked) {
-      if (lease && leaseHolds) this.#confirmRead(reader, index, true)
-      else inRound.push(reader)
-    }
-    if (inRound.length > 0) this.#beginRound(lead, inRound, 'voters')
-  }
-
-  #serveEarlyReads(lead: Leadership): void {
-    const early = lead.earlyReads
-    lead.earlyReads = []
-    this.#serveReads(lead, early)
-  }
-
-  #confirmRounds(lead: Leadership): void {
-    const { newest } = lead.rounds
-    const confirmed = quorumValue(this.#configuration, (id) =>
-      id === this.id ? newest : (lead.progress.get(id)?.round ?? 0),
-    )
-    for (const { readIndex, startedAt, readers } of lead.rounds.confirm(confirmed)) {
-      if (readIndex === undefined) continue
-      for (const reader of readers) this.#confirmRead(reader, readIndex, false)
-      this.#freshness.offer({ at: startedAt, readIndex }, this.#log.visible)
-    }
-    for (const follower of lead.followers) {
-      const contact = follower.openContact
-      if (contact === undefined || contact.round > confirmed) continue
-      follower.confirmedContact = { at: contact.at, readIndex: contact.readIndex }
-      follower.openContact = undefined
-    }
-    this.#extendLease(lead)
-  }
-
-  #confirmRead(reader: Reader, index: LogIndex, lease: boolean): void {
-    if (reader.kind === 'local') {
-      this.#readOutcomes.push({ id: reader.id, outcome: 'confirmed', index, lease })
-      return
-    }
-    const { from: to, request } = reader
-    const follower = this.#lead?.progress.get(to)
-    const commit = follower === undefined ? 0 : Math.min(follower.match, this.#commitFor(follower))
-    this.#send(to, {
-      type: 'read-index-answer',
-      request,
-      index,
-      refusal: undefined,
-      lease,
-      commit: commit as LogIndex,
-    })
-  }
-
-  #refuseRead(reader: Reader, refusal: ReadRefusal): void {
-    if (reader.kind === 'local') {
-      this.#readOutcomes.push({ id: reader.id, outcome: 'refused', refusal })
-      return
-    }
-    const { from: to, request } = reader
-    this.#send(to, {
-      type: 'read-index-answer',
-      request,
-      index: undefined,
-      refusal,
-      lease: false,
-      commit: 0 as LogIndex,
-    })
-  }
-
-  #onReadIndexAnswer({ from, request, index, refusal, lease, commit }: ReadIndexAnswerMessage): void {
-    const ids = from === this.#leader ? this.#askedReads.answered(request) : undefined
-    if (ids === undefined) return
-    if (index === undefined) {
-      this.#refuseReads(ids, refusal ?? 'not-leader')
-      return
-    }
-    this.#learnCommit(commit)
-    for (const id of ids) this.#readOutcomes.push({ id, outcome: 'confirmed', index, lease })
-  }
-
-  #refuseReads(ids: readonly number[], refusal: ReadRefusal): void {
-    for (const id of ids) this.#readOutcomes.push({ id, outcome: 'refused', refusal })
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // Leases (thesis §6.4.1; RAFT-25)
-
-  #leaseHolds(lead: Leadership): boolean {
-    if (lead.retiring !== undefined || !this.#committedInTerm(lead)) return false
-    return lead.lease.holds(this.#now, this.#leases.trustMs, this.#timing.driftMax)
-  }
-
-  #restartLease(): void {
-    const lead = this.#lead
-    if (lead === undefined) return
-    lead.lease.restart()
-    for (const follower of lead.followers) follower.leaseRound = 0
-  }
-
-  #extendLease(lead: Leadership): void {
-    const { newest } = lead.rounds
-    const counted = quorumValue(this.#configuration, (id) =>
-      id === this.id ? newest : (lead.progress.get(id)?.leaseRound ?? 0),
-    )
-    lead.lease.confirmed(counted, this.#now, this.#leases.applied.durationMs)
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
   // Membership (paper §6, thesis §4)
-
-  #changeContext(lead: Leadership): ChangeContext {
-    const activeSince = this.#now - this.#timing.electionMaxMs
-    const isActive = (id: ReplicaId): boolean => {
-      const follower = lead.progress.get(id)
-      if (follower === undefined) return id === this.id
-      return follower.heardAt > activeSince && !cannotCatchUp(follower, this.#log)
-    }
-    return {
-      configuration: this.#configuration,
-      unapplied: this.#unappliedChanges.oldest,
-      committedInTerm: this.#committedInTerm(lead),
-      isActive,
-      isUnheard: () => lead.electedAt > activeSince,
-      isCaughtUp: (id) => this.#isCaughtUp(lead, id),
-    }
-  }
-
-  #isCaughtUp(lead: Leadership, id: ReplicaId): boolean {
-    return lead.progress.get(id)?.isCaughtUp(this.#now, this.#timing.electionMinMs) === true
-  }
-
-  /** Changes that the leader makes by itself: it leaves a joint configuration, and promotes learners one at a time. */
-  #advanceMembership(lead: Leadership): void {
-    const { configuration } = this
-    const joint = isJoint(configuration)
-    if (lead.transfer !== undefined || this.#unappliedChanges.oldest !== undefined) return
-    if (!this.#committedInTerm(lead)) return
-    if (joint) {
-      this.#appendChange(lead, { kind: 'leave-joint' })
-      return
-    }
-    for (const id of configuration.learners) {
-      if (configuration.demoted.includes(id) || !this.#isCaughtUp(lead, id)) continue
-      // A voter that is short of room could prevent changes.
-      const { hasToldRoom, room } = lead.progress.get(id) ?? {}
-      if (!hasToldRoom || room !== 'enough') continue
-      const promote: ConfigurationChange = { kind: 'change', steps: [{ kind: 'promote', id }] }
-      if (whyNotChange(promote, this.#changeContext(lead)) === undefined) this.#appendChange(lead, promote)
-      return
-    }
-  }
 
   #appendChange(lead: Leadership, change: ConfigurationChange): void {
     this.#appendOwn(lead, ENTRY_CONFIGURATION, encodeChange(change))
-    for (const follower of lead.followers) this.#replicate(follower, false)
+    this.#replicateToAll(lead)
   }
 
-  /** A change counts from the moment it is applied (RAFT-15). */
   #changeConfiguration(index: LogIndex, change: ConfigurationChange): void {
-    const result = applyChange(this.#configuration, change)
-    invariant(
-      result.ok,
-      () => `entry ${index} cannot change the configuration: ${result.ok ? '' : result.detail}`,
-    )
-    this.#configuration = result.configuration
-    if (change.kind === 'leave-joint') this.#leftJointAt = index
+    this.#membership.applied(index, change)
     const lead = this.#lead
     // A candidate applies no change: a replica does not campaign while a committed change is not applied.
     if (lead === undefined) return
@@ -1871,123 +1475,10 @@ export class Raft {
     // The new configuration may need fewer replicas than before.
     this.#commitByCounting()
     this.#confirmRounds(lead)
-    const target = lead.transfer?.target
-    if (target !== undefined && !this.#configuration.voters.includes(target)) {
-      this.#abortTransfer(lead, `${nameOf(this.#configuration, target)} is no longer a voter`)
-    }
-    if (isVoter(this.#configuration, this.id)) return
+    this.#transfer.membersChanged(lead)
+    if (isVoter(this.configuration, this.id)) return
     lead.retiring = { deadline: this.#now + this.#timing.electionMaxMs }
     this.#beginRound(lead, [], 'all')
-  }
-
-  /**
-   * A leader that is no longer a voter goes on until a majority of the new voters has applied the change, so that none
-   * of them is left with the old configuration. Then it hands over (thesis §4.2.2).
-   */
-  #retire(lead: Leadership, { deadline }: Retirement): void {
-    if (lead.transfer !== undefined || (!this.settled && this.#now < deadline)) return
-    const target = this.#bestSuccessor(lead)
-    if (target !== undefined) this.#beginTransfer(lead, target)
-    else this.#becomeFollower(this.#term, undefined, 'no longer a voter, and nobody can take over')
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // Leadership transfer (thesis §3.10)
-
-  #askTransfer(to: ReplicaId | undefined): void {
-    const from = this.#leader
-    if (from === undefined) {
-      this.#askedTransfer.answer('refused', 'there is no leader')
-      return
-    }
-    if (to === from) {
-      this.#askedTransfer.answer('done', `${nameOf(this.#configuration, to)} leads already`)
-      return
-    }
-    const lead = this.#lead
-    if (lead === undefined) {
-      this.#rememberAsked(to, from)
-      this.#send(from, { type: 'transfer-request', target: to })
-      return
-    }
-    const target = to ?? lead.transfer?.target ?? this.#bestSuccessor(lead)
-    if (target === undefined) {
-      this.#askedTransfer.answer('refused', 'no other voter can be reached')
-      return
-    }
-    const why = this.#whyNoSuccessor(lead, target)
-    if (why !== undefined) {
-      this.#askedTransfer.answer('refused', why)
-      return
-    }
-    this.#rememberAsked(to, from)
-    if (lead.transfer?.target !== target) this.#beginTransfer(lead, target)
-  }
-
-  #rememberAsked(to: ReplicaId | undefined, from: ReplicaId): void {
-    const deadline = this.#now + 2 * this.#timing.electionMaxMs
-    this.#askedTransfer.ask(to, from, deadline, (id) => nameOf(this.#configuration, id))
-  }
-
-  #onTransferRequest({ target: to }: TransferRequestMessage): void {
-    const lead = this.#lead
-    if (lead === undefined) return
-    const target = to ?? lead.transfer?.target ?? this.#bestSuccessor(lead)
-    if (target === undefined || target === lead.transfer?.target) return
-    if (this.#whyNoSuccessor(lead, target) === undefined) this.#beginTransfer(lead, target)
-  }
-
-  #whyNoSuccessor(lead: Leadership, id: ReplicaId): string | undefined {
-    const name = nameOf(this.#configuration, id)
-    const follower = lead.progress.get(id)
-    if (follower === undefined) return `${name} is no member of the cluster`
-    if (!this.#configuration.voters.includes(id)) return `${name} is not a voter`
-    // A leader that was just elected has received no answers in its term yet. That does not count as silence.
-    const heardAt = Math.max(follower.heardAt, lead.electedAt)
-    if (heardAt <= this.#now - this.#timing.electionMaxMs) return `${name} cannot be reached`
-    return undefined
-  }
-
-  /** The reachable voter with the longest log, among those that `wanted` accepts. */
-  #bestSuccessor(
-    lead: Leadership,
-    wanted: (follower: Progress) => boolean = () => true,
-  ): ReplicaId | undefined {
-    let best: Progress | undefined
-    for (const follower of lead.followers) {
-      if (!wanted(follower) || this.#whyNoSuccessor(lead, follower.id) !== undefined) continue
-      if (best === undefined || follower.match > best.match) best = follower
-    }
-    return best?.id
-  }
-
-  #beginTransfer(lead: Leadership, target: ReplicaId): void {
-    lead.transfer = { target, deadline: this.#now + this.#timing.electionMaxMs }
-    lead.lease.end()
-    this.#pushTransfer(lead, lead.transfer)
-  }
-
-  /** The target needs the whole log before it can win. No new entries are accepted meanwhile. */
-  #pushTransfer(lead: Leadership, { target }: Transfer): void {
-    const follower = lead.progress.get(target)
-    if (follower === undefined) return
-    if (follower.match < this.#log.last) {
-      this.#replicate(follower, true)
-      return
-    }
-    this.#send(target, { type: 'timeout-now' })
-    if (lead.retiring !== undefined) {
-      this.#becomeFollower(this.#term, undefined, 'no longer a voter: handed over')
-    }
-  }
-
-  #abortTransfer(lead: Leadership, detail: string): void {
-    lead.transfer = undefined
-    lead.noHandOverUntil = this.#now + HAND_OVER_AGAIN * this.#timing.electionMaxMs
-    if (this.#askedTransfer.isOpen) this.#askedTransfer.end('aborted', detail)
-    if (lead.retiring !== undefined || this.#diskStalls()) {
-      this.#becomeFollower(this.#term, undefined, `handing over failed: ${detail}`)
-    }
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -1995,7 +1486,7 @@ export class Raft {
 
   #connected(peer: ReplicaId, boot: number, term: Term, lastIndex: LogIndex): void {
     const follower = this.#lead?.progress.get(peer)
-    const name = nameOf(this.#configuration, peer)
+    const name = nameOf(this.configuration, peer)
     const expected = { name, term: this.#term, match: follower?.match ?? (0 as LogIndex) }
     const isOther = this.#peers.connected(peer, { boot, term, lastIndex }, expected)
     const lost = this.#peers.lostState(peer)
@@ -2009,9 +1500,7 @@ export class Raft {
       follower.probing = false
       this.#replicate(follower, follower.state === 'probe')
     }
-    if (peer === this.#leader) {
-      this.#sendForward(this.#outcomes.toForwardAgain(this.#term), peer)
-    }
+    if (peer === this.#leader) this.#proposals.forwardAgain(peer)
   }
 
   #disconnected(peer: ReplicaId): void {
@@ -2019,7 +1508,7 @@ export class Raft {
     const follower = this.#lead?.progress.get(peer)
     // Messages under way may be lost. Probe where the logs meet.
     if (follower?.state === 'replicate') follower.becomeProbe()
-    if (peer === this.#leader) this.#refuseReads(this.#askedReads.endAll(), 'leadership-lost')
+    if (peer === this.#leader) this.#reads.endAsked('leadership-lost')
   }
 
   #refused(peer: ReplicaId): void {

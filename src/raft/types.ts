@@ -338,8 +338,11 @@ type ContentOf<M> = M extends Message ? Omit<M, 'from' | 'to' | 'term'> : never
 /**
  * A proposal: a sealed frame (payload and its CRC in place, header still blank) that carries this process's (replica
  * id, boot, seq). `seq` is at least 1 and rises with each proposal of a process. Neither a seq nor a frame is used
- * twice. A request that is proposed again is sealed anew under a new seq: a leader may have stamped the old frame, and
- * accepts no seq twice.
+ * twice.
+ *
+ * `step` takes the frame over, here and in a `forward` message: a leader writes its stamp into the same bytes and keeps
+ * them in its log. The caller changes them no more, and may read the payload only. A request that is proposed again is
+ * sealed anew under a new seq, because a leader accepts no seq twice.
  */
 export interface Proposal {
   readonly seq: number

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeLeases } from '../../src/raft/index.ts'
-import { EARLY_READS_MAX } from '../../src/raft/raft.ts'
+import { EARLY_READS_MAX } from '../../src/raft/read-index.ts'
 import { asIndex, asTerm, type Output } from '../../src/raft/types.ts'
 import { append, Bench, type BenchOptions, voteRequest } from './harness/bench.ts'
 import { sealed, TEXT, textFrame } from './harness/frames.ts'

@@ -9,6 +9,12 @@ export const ASKED_READS = 'src/raft/asked-reads.ts'
 export const DISK_ROOM = 'src/raft/disk-room.ts'
 export const LEASES = 'src/raft/leases.ts'
 export const PEERS = 'src/raft/peers.ts'
+export const LEADERSHIP = 'src/raft/leadership.ts'
+export const MEMBERSHIP = 'src/raft/membership.ts'
+export const RAFT_PROPOSALS = 'src/raft/proposals.ts'
+export const READ_INDEX = 'src/raft/read-index.ts'
+export const SLOW_DISK = 'src/raft/slow-disk.ts'
+export const TRANSFER = 'src/raft/transfer.ts'
 export const LOG = 'src/raft/log.ts'
 
 /** The simulator can see it. If its search has no luck, a test that was written for it does. */

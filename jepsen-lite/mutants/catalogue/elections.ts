@@ -1,7 +1,18 @@
 // Votes, terms, time-outs (paper §5.2, §5.4.1; thesis §4.2.3, §6.2, §9.6).
 
 import type { Mutant } from '../mutant.ts'
-import { DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'
+import {
+  DRIVER_TESTS,
+  edit,
+  RAFT,
+  RAFT_PROPOSALS,
+  RAFT_TESTS,
+  SIM,
+  SIM_UNIT,
+  STORE_TESTS,
+  TRANSFER,
+  UNIT,
+} from './edit.ts'
 
 export const ELECTIONS: readonly Mutant[] = [
   {
@@ -118,7 +129,7 @@ export const ELECTIONS: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        '      this.#armElection(\n        this.#twice(Math.max(this.#timing.failoverDelayMaxMs, tookMs)),\n        this.#electionsApartMs(),\n      )\n',
+        '      this.#armElection(\n        timeForDisk(Math.max(this.#timing.failoverDelayMaxMs, tookMs), this.#timing),\n        this.#electionsApartMs(),\n      )\n',
         '',
       ),
     ],
@@ -346,7 +357,7 @@ export const ELECTIONS: readonly Mutant[] = [
     tests: ['test/server/disk-space.test.ts'],
     edits: [
       edit(
-        RAFT,
+        RAFT_PROPOSALS,
         "{ reason: 'overloaded', detail: 'the disk of this node is nearly full' }",
         "{ reason: 'storage-full', detail: 'the disk of this node is nearly full' }",
       ),
@@ -360,9 +371,9 @@ export const ELECTIONS: readonly Mutant[] = [
     tests: RAFT_TESTS,
     edits: [
       edit(
-        RAFT,
-        'if (follower.match < this.#log.last) {\n      this.#replicate(follower, true)',
-        'if (follower.match < 0) {\n      this.#replicate(follower, true)',
+        TRANSFER,
+        'if (follower.match < this.#replica.log.last) {\n      this.#actions.replicate(follower)',
+        'if (follower.match < 0) {\n      this.#actions.replicate(follower)',
       ),
     ],
   },

@@ -1,9 +1,8 @@
 // Changes of the configuration (paper §6, thesis §4), and identities of replicas.
 
 import type { Mutant } from '../mutant.ts'
-import { DRIVER_TESTS, edit, PEERS, RAFT, RAFT_TESTS, SIM_UNIT, UNIT } from './edit.ts'
+import { DRIVER_TESTS, edit, MEMBERSHIP, PEERS, RAFT, RAFT_TESTS, SIM_UNIT, UNIT } from './edit.ts'
 
-const MEMBERSHIP = 'src/raft/membership.ts'
 const QUORUM = 'src/raft/quorum.ts'
 
 export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
@@ -127,7 +126,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     why: 'A removed one disturbs the others.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
-    edits: [edit(RAFT, "    if (!isVoter(this.#configuration, this.id)) return 'not a voter'\n", '')],
+    edits: [edit(RAFT, "    if (!isVoter(this.configuration, this.id)) return 'not a voter'\n", '')],
   },
   {
     id: 'M106',
@@ -138,8 +137,8 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        'if ((this.#unappliedChanges.oldest ?? Number.POSITIVE_INFINITY) <= this.#log.commit) {',
-        'if ((this.#unappliedChanges.oldest ?? Number.POSITIVE_INFINITY) < 0) {',
+        'if ((this.#membership.unapplied.oldest ?? Number.POSITIVE_INFINITY) <= this.#log.commit) {',
+        'if ((this.#membership.unapplied.oldest ?? Number.POSITIVE_INFINITY) < 0) {',
       ),
     ],
   },
@@ -149,7 +148,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     why: 'It counts as a change that waits, and as one that is applied later.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
-    edits: [edit(RAFT, '    this.#unappliedChanges.truncatedFrom(from)\n', '')],
+    edits: [edit(RAFT, '    this.#membership.unapplied.truncatedFrom(from)\n', '')],
   },
   {
     id: 'M320',
@@ -243,7 +242,11 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     layers: SIM_UNIT,
     tests: DRIVER_TESTS,
     edits: [
-      edit(RAFT, 'return this.#appliedByMajority >= this.#leftJointAt', 'return this.#leftJointAt >= 0'),
+      edit(
+        MEMBERSHIP,
+        'return this.#appliedByMajority >= this.#leftJointAt',
+        'return this.#leftJointAt >= 0',
+      ),
     ],
   },
   {

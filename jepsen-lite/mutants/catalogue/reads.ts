@@ -1,7 +1,20 @@
 // Read indexes, leases, bounds on age (thesis §6.4; RAFT-21, RAFT-22, RAFT-25).
 
 import type { Mutant } from '../mutant.ts'
-import { ASKED_READS, DRIVER_TESTS, edit, LEASES, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
+import {
+  ASKED_READS,
+  DRIVER_TESTS,
+  edit,
+  LEADERSHIP,
+  LEASES,
+  RAFT,
+  RAFT_TESTS,
+  READ_INDEX,
+  SIM,
+  SIM_UNIT,
+  TRANSFER,
+  UNIT,
+} from './edit.ts'
 
 export const READS: readonly Mutant[] = [
   {
@@ -11,9 +24,9 @@ export const READS: readonly Mutant[] = [
     layers: SIM,
     edits: [
       edit(
-        RAFT,
-        "if (inRound.length > 0) this.#beginRound(lead, inRound, 'voters')",
-        'for (const reader of inRound) this.#confirmRead(reader, index, false)',
+        READ_INDEX,
+        'if (inRound.length > 0) this.#actions.beginRound(lead, inRound)',
+        'for (const reader of inRound) this.#confirm(reader, index, false)',
       ),
     ],
   },
@@ -24,13 +37,13 @@ export const READS: readonly Mutant[] = [
     layers: SIM,
     edits: [
       edit(
-        RAFT,
-        'if (!this.#knowsCommit(lead)) {\n      for (const read',
+        READ_INDEX,
+        'if (!lead.knowsCommit(index)) {\n      for (const read',
         'if (lead.firstIndex === 0) {\n      for (const read',
       ),
       edit(
         RAFT,
-        'const readIndex = this.#knowsCommit(lead) ? this.#log.commit : undefined',
+        'const readIndex = lead.knowsCommit(this.#log.commit) ? this.#log.commit : undefined',
         'const readIndex = this.#log.commit',
       ),
     ],
@@ -41,7 +54,7 @@ export const READS: readonly Mutant[] = [
     why: 'The entry before its first one may have been committed and answered by the previous leader.',
     layers: ['sim', 'unit'],
     tests: ['test/raft/asked.test.ts'],
-    edits: [edit(RAFT, 'this.#log.commit >= lead.firstIndex - 1', 'this.#log.commit >= lead.firstIndex - 2')],
+    edits: [edit(LEADERSHIP, 'commit >= this.firstIndex - 1', 'commit >= this.firstIndex - 2')],
   },
   {
     id: 'M36',
@@ -85,7 +98,7 @@ export const READS: readonly Mutant[] = [
     why: 'The successor is elected despite all promises while the old leader serves reads.',
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
-    edits: [edit(RAFT, '    lead.lease.end()\n', '')],
+    edits: [edit(TRANSFER, '    lead.lease.end()\n', '')],
   },
   {
     id: 'M41',
@@ -94,9 +107,9 @@ export const READS: readonly Mutant[] = [
     layers: SIM,
     edits: [
       edit(
-        RAFT,
-        "for (const id of ids) this.#readOutcomes.push({ id, outcome: 'confirmed', index, lease })",
-        "for (const id of ids) this.#readOutcomes.push({ id, outcome: 'confirmed', index: this.#log.commit, lease })",
+        READ_INDEX,
+        "for (const id of ids) this.#outcomes.push({ id, outcome: 'confirmed', index, lease })",
+        "for (const id of ids) this.#outcomes.push({ id, outcome: 'confirmed', index: this.#replica.log.commit, lease })",
       ),
     ],
   },

@@ -160,8 +160,8 @@ export const REPLICATION: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        '    if (this.#lead !== undefined) this.#loseLeadership(this.#lead)\n    this.#role',
-        '    if (this.#lead !== undefined) {\n      this.#appendOwn(this.#lead, ENTRY_NOOP, new Uint8Array(0))\n      this.#loseLeadership(this.#lead)\n    }\n    this.#role',
+        '    this.#lead = undefined\n    if (lost !== undefined)',
+        '    if (lost !== undefined) this.#appendOwn(lost, ENTRY_NOOP, new Uint8Array(0))\n    this.#lead = undefined\n    if (lost !== undefined)',
       ),
     ],
   },

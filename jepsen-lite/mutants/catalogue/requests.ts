@@ -1,7 +1,7 @@
 // Requests of clients: applied once, alike on every replica, and answered truthfully.
 
 import type { Mutant } from '../mutant.ts'
-import { DRIVER_TESTS, edit, KV_TESTS, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
+import { DRIVER_TESTS, edit, KV_TESTS, RAFT_PROPOSALS, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
 
 const APPLY = 'src/kv/apply.ts'
 const TOKENS = 'src/kv/idempotency.ts'
@@ -31,9 +31,9 @@ export const REQUESTS: readonly Mutant[] = [
     layers: SIM,
     edits: [
       edit(
-        RAFT,
-        '        this.#stampAndAppend(proposal.frame, clusterTimeMs)\n      }\n      for',
-        "        this.#stampAndAppend(proposal.frame, clusterTimeMs)\n        this.#proposalOutcomes.push({ seq: proposal.seq, outcome: 'committed', index: this.#log.last })\n      }\n      for",
+        RAFT_PROPOSALS,
+        '        this.#actions.append(proposal.frame, clusterTimeMs)\n      }\n      this.#actions',
+        "        this.#actions.append(proposal.frame, clusterTimeMs)\n        this.#outcomes.push({ seq: proposal.seq, outcome: 'committed', index: this.#replica.log.last })\n      }\n      this.#actions",
       ),
     ],
   },
@@ -110,7 +110,11 @@ export const REQUESTS: readonly Mutant[] = [
     why: 'The network doubled it, or it was sent again after a reconnect.',
     layers: SIM,
     edits: [
-      edit(RAFT, 'if (!seqs.isNew(from, boot, seq)) {', 'if (seqs.refusal(from, boot, seq) !== undefined) {'),
+      edit(
+        RAFT_PROPOSALS,
+        'if (!seqs.isNew(from, boot, seq)) {',
+        'if (seqs.refusal(from, boot, seq) !== undefined) {',
+      ),
     ],
   },
   {

@@ -2,7 +2,20 @@
 // run ends.
 
 import type { Mutant } from '../mutant.ts'
-import { DISK_ROOM, DRIVER_TESTS, edit, RAFT, RAFT_TESTS, SIM, SIM_UNIT, UNIT } from './edit.ts'
+import {
+  DISK_ROOM,
+  DRIVER_TESTS,
+  edit,
+  MEMBERSHIP,
+  RAFT,
+  RAFT_PROPOSALS,
+  RAFT_TESTS,
+  SIM,
+  SIM_UNIT,
+  SLOW_DISK,
+  TRANSFER,
+  UNIT,
+} from './edit.ts'
 
 const ROOM_TESTS = ['test/raft/disk-room.test.ts', 'test/server/disk-space.test.ts']
 const DRIVER = 'src/server/driver.ts'
@@ -92,7 +105,7 @@ export const REST: readonly Mutant[] = [
     layers: SIM_UNIT,
     tests: RAFT_TESTS,
     edits: [
-      edit(RAFT, '    lead.transfer = undefined\n    lead.noHandOverUntil', '    lead.noHandOverUntil'),
+      edit(TRANSFER, '    lead.transfer = undefined\n    lead.noHandOverUntil', '    lead.noHandOverUntil'),
     ],
   },
   {
@@ -178,9 +191,9 @@ export const REST: readonly Mutant[] = [
     tests: DRIVER_TESTS,
     edits: [
       edit(
-        RAFT,
-        'Math.max(this.#timing.electionMinMs, this.#twice(this.#log.usualIdleMs))',
-        'this.#timing.electionMinMs',
+        SLOW_DISK,
+        'Math.max(timing.electionMinMs, timeForDisk(log.usualIdleMs, timing))',
+        'timing.electionMinMs',
       ),
     ],
   },
@@ -190,7 +203,7 @@ export const REST: readonly Mutant[] = [
     why: 'After a minute without a write a leader waits for two minutes before another may lead.',
     layers: UNIT,
     tests: ['test/raft/elections.test.ts'],
-    edits: [edit(RAFT, 'Math.min(2 * ms, SLOW_DISK_MAX * this.#timing.electionMaxMs)', '2 * ms')],
+    edits: [edit(SLOW_DISK, 'Math.min(2 * ms, SLOW_DISK_MAX * electionMaxMs)', '2 * ms')],
   },
   {
     id: 'M480',
@@ -229,7 +242,7 @@ export const REST: readonly Mutant[] = [
     edits: [
       edit(
         RAFT,
-        'this.#termWrite > this.#log.storedWrite && this.#diskStalls() ? undefined : leader',
+        'raft.#termWrite > raft.#log.storedWrite && diskStalls(this) ? undefined : leader',
         'leader',
       ),
     ],
@@ -272,7 +285,7 @@ export const REST: readonly Mutant[] = [
     why: 'No reads are served until there is room, although another replica could lead without that change. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, 'couldOthersCommit(this.#view(lead))', 'this.#now < lead.electedAt')],
+    edits: [edit(RAFT, 'couldOthersCommit(this.#replica, lead)', 'this.#now < lead.electedAt')],
   },
   {
     id: 'M717',
@@ -280,7 +293,7 @@ export const REST: readonly Mutant[] = [
     why: 'Where a shorter log could commit, the two lead in turn. Found by the simulator. Elsewhere the next leader does not know the room of the others yet, and accepts changes whose outcome stays unknown. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, '    if (!hasMajorityMoreRoom(view)) return false\n', '')],
+    edits: [edit(TRANSFER, '    if (!hasMajorityMoreRoom(this.#replica, lead)) return false\n', '')],
   },
   {
     id: 'M718',
@@ -358,7 +371,7 @@ export const REST: readonly Mutant[] = [
     why: 'It is elected again, and again. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(DISK_ROOM, ' && isMajority(({ match }) => match >= view.log.commit, true)', '')],
+    edits: [edit(DISK_ROOM, ' && isMajority(({ match }) => match >= log.commit, true)', '')],
   },
   {
     id: 'M568',
@@ -388,9 +401,7 @@ export const REST: readonly Mutant[] = [
     why: 'With one full disk of three and another node down, each change times out, and its outcome is unknown. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [
-      edit(DISK_ROOM, '(isSilent || cannotCatchUp(follower, view.log))', 'cannotCatchUp(follower, view.log)'),
-    ],
+    edits: [edit(DISK_ROOM, '(isSilent || cannotCatchUp(follower, log))', 'cannotCatchUp(follower, log)')],
   },
   {
     id: 'M712',
@@ -398,7 +409,7 @@ export const REST: readonly Mutant[] = [
     why: 'With another disk full or another node down, each delete times out, and its outcome is unknown. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(DISK_ROOM, '(isSilent || cannotCatchUp(follower, view.log))', 'isSilent')],
+    edits: [edit(DISK_ROOM, '(isSilent || cannotCatchUp(follower, log))', 'isSilent')],
   },
   {
     id: 'M713',
@@ -408,8 +419,8 @@ export const REST: readonly Mutant[] = [
     tests: ['test/server/disk-space.test.ts'],
     edits: [
       edit(
-        RAFT,
-        'follower.heardAt > activeSince && !cannotCatchUp(follower, this.#log)',
+        MEMBERSHIP,
+        'follower.heardAt > activeSince && !cannotCatchUp(follower, log)',
         'follower.heardAt > activeSince',
       ),
     ],
@@ -428,7 +439,7 @@ export const REST: readonly Mutant[] = [
     why: 'Deletes are refused that another leader could accept, and the space that they would free is missing. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(DISK_ROOM, 'rank(room) > rank(view.room)', "room === 'enough'")],
+    edits: [edit(DISK_ROOM, 'rank(room) > rank(replica.room)', "room === 'enough'")],
   },
   {
     id: 'M704',
@@ -436,7 +447,9 @@ export const REST: readonly Mutant[] = [
     why: 'The only voter accepted all changes; with a second one without room every change is refused. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, "if (!hasToldRoom || room !== 'enough') continue", 'if (!hasToldRoom) continue')],
+    edits: [
+      edit(MEMBERSHIP, "if (!hasToldRoom || room !== 'enough') continue", 'if (!hasToldRoom) continue'),
+    ],
   },
   {
     id: 'M714',
@@ -459,7 +472,9 @@ export const REST: readonly Mutant[] = [
     why: 'After each fail-over and partition it refuses changes that the cluster takes. Our own.',
     layers: UNIT,
     tests: ROOM_TESTS,
-    edits: [edit(RAFT, "    if (this.#room === 'low' && isNewLeader) return { reason: 'no-leader' }\n", '')],
+    edits: [
+      edit(RAFT_PROPOSALS, "    if (room === 'low' && isNewLeader) return { reason: 'no-leader' }\n", ''),
+    ],
   },
   {
     id: 'M706',
@@ -522,9 +537,9 @@ export const REST: readonly Mutant[] = [
     tests: ROOM_TESTS,
     edits: [
       edit(
-        RAFT,
-        "if (this.#room === 'enough' || lead.retiring !== undefined) return false",
-        'if (this.#now > 0) return false',
+        TRANSFER,
+        "if (room === 'enough' || lead.retiring !== undefined) return false",
+        'if (now > 0) return false',
       ),
     ],
   },

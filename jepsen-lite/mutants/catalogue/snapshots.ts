@@ -1,7 +1,7 @@
 // Snapshots and compaction (paper §7), and the rows of a store while a snapshot arrives.
 
 import type { Mutant } from '../mutant.ts'
-import { edit, LOG, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'
+import { edit, LOG, MEMBERSHIP, RAFT, RAFT_TESTS, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'
 
 const STORE = 'src/storage/store.ts'
 const STAGED = 'src/storage/staged-snapshot.ts'
@@ -25,7 +25,13 @@ export const SNAPSHOTS: readonly Mutant[] = [
     title: 'a snapshot contains no configuration',
     why: 'The replica counts by its earlier configuration.',
     layers: SIM,
-    edits: [edit(RAFT, '    this.#configuration = state.configuration\n', '')],
+    edits: [
+      edit(
+        MEMBERSHIP,
+        '    this.unapplied.restored(index)\n    this.#configuration = configuration\n',
+        '    this.unapplied.restored(index)\n',
+      ),
+    ],
   },
   {
     id: 'M55',

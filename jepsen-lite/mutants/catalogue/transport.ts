@@ -2,7 +2,7 @@
 // are found by tests with real ones; errors in links by both.
 
 import type { Mutant } from '../mutant.ts'
-import { DRIVER_TESTS, edit, PEERS, RAFT, SIM_UNIT, UNIT } from './edit.ts'
+import { DRIVER_TESTS, edit, PEERS, RAFT, RAFT_PROPOSALS, SIM_UNIT, UNIT } from './edit.ts'
 
 const HANDSHAKE_TESTS = ['test/server/tcp/handshake.int.test.ts', 'test/server/tcp/link.int.test.ts']
 const CONNECTIONS_TESTS = ['test/raft/connections.test.ts']
@@ -57,7 +57,7 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'They arrive before those that were lost with the connection, which the leader then treats as old: their clients get no answer.',
     layers: SIM_UNIT,
     tests: CONNECTIONS_TESTS,
-    edits: [edit(RAFT, 'leader === undefined || this.#peers.isDisconnected(leader)', 'leader === undefined')],
+    edits: [edit(RAFT, 'leader === undefined || raft.#peers.isDisconnected(leader)', 'leader === undefined')],
   },
   {
     id: 'M450',
@@ -65,7 +65,7 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'They were lost with the connection: their clients wait until the term is over.',
     layers: SIM_UNIT,
     tests: CONNECTIONS_TESTS,
-    edits: [edit(RAFT, '      this.#sendForward(this.#outcomes.toForwardAgain(this.#term), from)\n', '')],
+    edits: [edit(RAFT, '      this.#proposals.forwardAgain(from)\n', '')],
   },
   {
     id: 'M403',
@@ -164,7 +164,7 @@ export const TRANSPORT: readonly Mutant[] = [
     tests: CONNECTIONS_TESTS,
     edits: [
       edit(
-        RAFT,
+        RAFT_PROPOSALS,
         '        if (before !== undefined) refused.push({ seq, refusal: before })\n',
         '        if (before !== undefined) continue\n',
       ),

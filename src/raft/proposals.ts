@@ -1,0 +1,271 @@
+// Proposals: whether the leader takes them, and how a follower forwards them to its leader. `outcomes.ts` says how a
+// proposal ends.
+
+import { decodeChange, decodeLeases } from './configuration.ts'
+import { whyNoRoom } from './disk-room.ts'
+import {
+  BODY_AT,
+  ENTRY_CONFIGURATION,
+  ENTRY_KINDS_OF_CORE,
+  ENTRY_LEASES,
+  frameBody,
+  frameKind,
+} from './entry.ts'
+import { invariant } from './invariant.ts'
+import type { Leadership } from './leadership.ts'
+import type { Membership } from './membership.ts'
+import { ForwardedSeqs, Outcomes } from './outcomes.ts'
+import type { Replica } from './replica.ts'
+import type {
+  Entry,
+  ForwardMessage,
+  ForwardRefusedMessage,
+  Proposal,
+  ProposalOutcome,
+  RaftOptions,
+  Refusal,
+  ReplicaId,
+  Term,
+} from './types.ts'
+
+/** What the rest of the state machine does for proposals. */
+export interface ProposalActions {
+  /** Stamps a frame with the term, the next index and the cluster time, and appends it to the log. */
+  append(frame: Uint8Array, clusterTimeMs: number): void
+  /** Sends all followers what was appended. */
+  replicate(lead: Leadership): void
+}
+
+export class Proposals {
+  readonly #replica: Replica
+  readonly #membership: Membership
+  readonly #makesRoom: RaftOptions['makesRoom']
+  readonly #actions: ProposalActions
+  readonly #open: Outcomes
+  /** The seqs of the newest term that this process has led. */
+  #forwardedSeqs = new ForwardedSeqs(0 as Term, 0)
+  #outcomes: ProposalOutcome[] = []
+
+  /** `appliedTerm`: the term of the newest applied entry. */
+  constructor(
+    replica: Replica,
+    membership: Membership,
+    makesRoom: RaftOptions['makesRoom'],
+    appliedTerm: Term,
+    actions: ProposalActions,
+  ) {
+    this.#replica = replica
+    this.#membership = membership
+    this.#makesRoom = makesRoom
+    this.#actions = actions
+    this.#open = new Outcomes(replica.id, replica.boot, appliedTerm)
+  }
+
+  /** How many proposals of this process have no outcome yet. */
+  get size(): number {
+    return this.#open.size
+  }
+  /** Bytes of their frames. */
+  get bytes(): number {
+    return this.#open.bytes
+  }
+  get forwardedBytes(): number {
+    return this.#open.forwardedBytes
+  }
+
+  /** The outcomes for the output of this step. */
+  takeOutcomes(): readonly ProposalOutcome[] {
+    const outcomes = this.#outcomes
+    this.#outcomes = []
+    return outcomes
+  }
+
+  /** This replica was elected: no seq was forwarded to it in this term yet. */
+  elected(): void {
+    this.#forwardedSeqs = new ForwardedSeqs(this.#replica.term, this.#replica.limits.uncommittedEntriesMax)
+  }
+
+  /** These entries are committed and leave the core to be applied. */
+  handedOut(entries: readonly Entry[]): void {
+    this.#open.handedOut(entries, this.#outcomes)
+  }
+
+  /** A snapshot whose last entry is of `term` replaced entries that were not handed out. */
+  hidden(term: Term): void {
+    this.#open.hidden(term, this.#outcomes)
+  }
+
+  propose(proposals: readonly Proposal[]): void {
+    const { lead, now, term } = this.#replica
+    if (lead !== undefined) {
+      const clusterTimeMs = lead.clusterTimeMs(now)
+      for (const proposal of proposals) {
+        const refusal = this.#whyNotAppend(lead, proposal.frame)
+        if (refusal !== undefined) {
+          this.#refuse(proposal.seq, refusal)
+          continue
+        }
+        invariant(!this.#open.has(proposal.seq), () => `proposal ${proposal.seq} is made twice`)
+        this.#open.appended(proposal, term)
+        this.#actions.append(proposal.frame, clusterTimeMs)
+      }
+      this.#actions.replicate(lead)
+      return
+    }
+    const leader = this.#replica.reachableLeader
+    if (leader !== undefined) this.#forward(proposals, leader)
+    // While the connection is broken, a forwarded proposal may be lost, or arrive before earlier ones that were lost
+    // with the connection. The leader accepts no earlier seq after a later one.
+    else for (const { seq } of proposals) this.#refuse(seq, { reason: 'no-leader' })
+  }
+
+  /**
+   * What was forwarded to this leader in this term may have been lost with the connection. It is sent again; the leader
+   * accepts nothing twice.
+   */
+  forwardAgain(leader: ReplicaId): void {
+    this.#sendForward(this.#open.toForwardAgain(this.#replica.term), leader)
+  }
+
+  onForward({ from, term, boot, proposals }: ForwardMessage): void {
+    const seqs = this.#forwardedSeqs
+    // This process does not know whether an earlier process of this replica led that term. The origin learns it from
+    // the log.
+    if (term !== seqs.term) return
+    const { lead, log, now } = this.#replica
+    const clusterTimeMs = lead === undefined ? 0 : lead.clusterTimeMs(now)
+    const refused: { readonly seq: number; readonly refusal: Refusal }[] = []
+    for (const { seq, frame } of proposals) {
+      if (!seqs.isNew(from, boot, seq)) {
+        // The first answer may have been lost.
+        const before = seqs.refusal(from, boot, seq)
+        if (before !== undefined) refused.push({ seq, refusal: before })
+        continue
+      }
+      const refusal: Refusal | undefined =
+        lead === undefined ? { reason: 'not-leader' } : this.#whyNotAppend(lead, frame)
+      seqs.heard(from, boot, seq, refusal)
+      if (refusal === undefined) this.#actions.append(frame, clusterTimeMs)
+      else refused.push({ seq, refusal })
+    }
+    if (refused.length > 0) {
+      this.#replica.send(from, { type: 'forward-refused', meantFor: term, refused })
+    }
+    if (lead === undefined) return
+    const origin = lead.progress.get(from)
+    if (origin !== undefined) origin.awaits = log.last
+    this.#actions.replicate(lead)
+  }
+
+  onForwardRefused({ meantFor, refused }: ForwardRefusedMessage): void {
+    for (const { seq, refusal } of refused) {
+      if (this.#open.refused(seq, meantFor)) this.#refuse(seq, refusal)
+    }
+  }
+
+  #refuse(seq: number, refusal: Refusal): void {
+    this.#outcomes.push({ seq, outcome: 'refused', refusal })
+  }
+
+  #whyNotAppend(lead: Leadership, frame: Uint8Array): Refusal | undefined {
+    const { limits, log } = this.#replica
+    const { entryBytesMax, uncommittedBytesMax, uncommittedEntriesMax } = limits
+    invariant(frame.length >= BODY_AT, () => `a frame of ${frame.length} bytes has no header`)
+    if (frame.length > entryBytesMax) {
+      return {
+        reason: 'too-large',
+        detail: `an entry may have ${entryBytesMax} bytes, this one has ${frame.length}`,
+      }
+    }
+    const kind = frameKind(frame)
+    if (lead.transfer !== undefined) return { reason: 'transferring' }
+    if (lead.retiring !== undefined && kind === ENTRY_CONFIGURATION) return { reason: 'transferring' }
+    const noRoom = this.#whyNoRoom(lead, kind)
+    if (noRoom !== undefined) return noRoom
+    if (kind < ENTRY_KINDS_OF_CORE) return this.#whyNotCoreEntry(lead, kind, frame)
+    const entries = log.last - log.commit
+    if (entries === 0) return undefined
+    const bytes = log.uncommittedBytes
+    if (entries < uncommittedEntriesMax && bytes + frame.length <= uncommittedBytesMax) return undefined
+    return {
+      reason: 'overloaded',
+      detail: `${entries} entries (${bytes} bytes) are not committed yet; limits: ${uncommittedEntriesMax} and ${uncommittedBytesMax} bytes`,
+    }
+  }
+
+  #whyNoRoom(lead: Leadership, kind: number): Refusal | undefined {
+    const { room } = this.#replica
+    if (room === 'enough' && lead.followers.every((follower) => follower.room === 'enough')) return undefined
+    return whyNoRoom(this.#replica, lead, kind < ENTRY_KINDS_OF_CORE, this.#makesRoom(kind))
+  }
+
+  #whyNotCoreEntry(lead: Leadership, kind: number, frame: Uint8Array): Refusal | undefined {
+    try {
+      if (kind === ENTRY_CONFIGURATION) return this.#membership.whyNot(lead, decodeChange(frameBody(frame)))
+      if (kind === ENTRY_LEASES) {
+        const { on, durationMs } = decodeLeases(frameBody(frame))
+        if (!on || durationMs > 0) return undefined
+        return { reason: 'membership', detail: 'a lease must have a duration' }
+      }
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      return { reason: 'membership', detail: error.message }
+    }
+    return { reason: 'membership', detail: `the leader does not take entries of kind ${kind}` }
+  }
+
+  #forward(proposals: readonly Proposal[], leader: ReplicaId): void {
+    const { limits, term } = this.#replica
+    const { entryBytesMax, uncommittedBytesMax, uncommittedEntriesMax } = limits
+    const accepted: Proposal[] = []
+    for (const proposal of proposals) {
+      const { seq, frame } = proposal
+      const bytes = this.#open.forwardedBytes
+      if (frame.length > entryBytesMax) {
+        const detail = `an entry may have ${entryBytesMax} bytes, this one has ${frame.length}`
+        this.#refuse(seq, { reason: 'too-large', detail })
+      } else if (
+        this.#open.size >= uncommittedEntriesMax ||
+        (bytes > 0 && bytes + frame.length > uncommittedBytesMax)
+      ) {
+        const detail = `${this.#open.size} proposals (${bytes} bytes) wait for the leader`
+        this.#refuse(seq, { reason: 'overloaded', detail })
+      } else if (this.#replica.lacksRoom) {
+        this.#refuse(seq, this.#whyNoRoomToForward())
+      } else if (!this.#open.mayForward(seq, term)) {
+        // The leader of this term has received this seq already, and accepts none twice.
+        this.#refuse(seq, { reason: 'not-leader' })
+      } else {
+        this.#open.forwarded(proposal, term)
+        accepted.push(proposal)
+      }
+    }
+    this.#sendForward(accepted, leader)
+  }
+
+  /** This node could not write the entry, so it would never learn the outcome. */
+  #whyNoRoomToForward(): Refusal {
+    const { leaderSince, now, room, timing } = this.#replica
+    // It takes some heartbeats to prove that this node follows a new leader. The proposal waits for that.
+    const isNewLeader = now - leaderSince <= timing.electionMaxMs
+    if (room === 'low' && isNewLeader) return { reason: 'no-leader' }
+    // Another node may take the request, so this is not `storage-full`.
+    return { reason: 'overloaded', detail: 'the disk of this node is nearly full' }
+  }
+
+  /** Each message is at most as large as an append. */
+  #sendForward(proposals: readonly Proposal[], to: ReplicaId): void {
+    const { boot, limits } = this.#replica
+    let bytes = 0
+    let begin = 0
+    for (let end = 1; end <= proposals.length; end++) {
+      bytes += proposals[end - 1]?.frame.length ?? 0
+      const next = proposals[end]?.frame.length
+      if (next !== undefined && bytes + next <= limits.appendBytesMax) continue
+      const part = proposals.slice(begin, end)
+      this.#replica.send(to, { type: 'forward', boot, proposals: part })
+      begin = end
+      bytes = 0
+    }
+  }
+}

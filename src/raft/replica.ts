@@ -1,0 +1,44 @@
+// What the parts of the state machine know of their replica, and how they send. Only `Raft` changes it.
+
+import type { Leadership } from './leadership.ts'
+import type { Leases } from './leases.ts'
+import type { RaftLog } from './log.ts'
+import type {
+  Configuration,
+  DiskRoom,
+  MessageContent,
+  MonotonicMs,
+  RaftLimits,
+  RaftTiming,
+  ReplicaId,
+  Term,
+} from './types.ts'
+
+export interface Replica {
+  readonly id: ReplicaId
+  readonly boot: number
+  readonly limits: RaftLimits
+  readonly timing: RaftTiming
+  readonly log: RaftLog
+  readonly leases: Leases
+  /** The applied configuration. */
+  readonly configuration: Configuration
+  /** The time of the current input. */
+  readonly now: MonotonicMs
+  readonly term: Term
+  readonly leader: ReplicaId | undefined
+  /** When that was last set. */
+  readonly leaderSince: MonotonicMs
+  /**
+   * The leader, if it is another replica that now receives what this one sends. Undefined also while this replica's own
+   * term is not durable because its disk stalls.
+   */
+  readonly reachableLeader: ReplicaId | undefined
+  /** Undefined unless this replica leads. */
+  readonly lead: Leadership | undefined
+  /** The room on its own disk. */
+  readonly room: DiskRoom
+  /** See `Raft.lacksRoom`. */
+  readonly lacksRoom: boolean
+  send(to: ReplicaId, content: MessageContent): void
+}
