@@ -20,6 +20,7 @@ import {
   type Stats,
   writeSync,
 } from 'node:fs'
+import { makeDirectories } from '../files/durable.ts'
 import { reasonOf } from '../local/failure.ts'
 
 const SLASH = Buffer.from('/')
@@ -38,7 +39,7 @@ export class ExportDirectory {
   readonly #directories = new Set<string>()
 
   constructor(path: string, force: boolean) {
-    mkdirSync(path, { recursive: true })
+    makeDirectories(path)
     this.#top = Buffer.from(realpathSync(path))
     this.#force = force
   }

@@ -7,9 +7,9 @@
 // itself.
 
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
-import { Failure, messageOf } from '../local/failure.ts'
+import { Failure, isSystemError, messageOf, reasonOf } from '../local/failure.ts'
 import { keepHeapSmall } from '../local/small-heap.ts'
-import { isPeerAddress } from '../server/addresses.ts'
+import { hostPort, isPeerAddress } from '../server/addresses.ts'
 import {
   type Founding,
   type ListenAddress,
@@ -128,8 +128,8 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
     node = await startNode(options)
   } catch (error) {
     const isUsage = error instanceof NodeStartError && error.usage
-    // The messages of other errors (damaged files, a used port) explain themselves.
-    return leave(isUsage ? EXIT.usage : EXIT.failed, messageOf(error))
+    // The messages of other errors, as for damaged files, explain themselves.
+    return leave(isUsage ? EXIT.usage : EXIT.failed, whyNotListening(error, options) ?? messageOf(error))
   }
   options.logger?.info({ url: node.url, peer: node.peer, pid: process.pid }, 'serving')
   const end = await node.ended
@@ -140,6 +140,26 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
   }
   options.logger?.info({}, end.reason)
   return leave(asked === 'SIGINT' ? EXIT.interrupted : EXIT.ok)
+}
+
+const ADDRESS_HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'End the program that listens there, or choose another port',
+  EADDRNOTAVAIL:
+    'It must be an address of this machine; --advertise-url and --advertise-peer tell others another one',
+  EACCES: 'Choose a port from 1024 on',
+}
+
+/** undefined: it failed for another reason. */
+function whyNotListening(error: unknown, { listen, peerListen }: NodeOptions): string | undefined {
+  if (!isSystemError(error) || !['listen', 'bind', 'getaddrinfo'].includes(error.syscall ?? ''))
+    return undefined
+  const failed: typeof error & { readonly port?: number; readonly hostname?: string } = error
+  const isIt = ({ host, port }: ListenAddress): boolean =>
+    failed.hostname === undefined ? failed.port === port : failed.hostname === host
+  const flag = isIt(listen) ? '--listen' : '--peer-listen'
+  const hint = ADDRESS_HINTS[error.code ?? '']
+  const reason = `cannot listen on ${hostPort(isIt(listen) ? listen : peerListen)} (${flag}): ${reasonOf(error)}`
+  return hint === undefined ? reason : `${reason}. ${hint}`
 }
 
 /**

@@ -1,7 +1,37 @@
-// Files and names of files that are durable when the call returns.
+// Directories, files and their names. What is written is durable when the call returns; a new directory is not.
 
-import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  opendirSync,
+  openSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
+
+/**
+ * Makes a directory and those above it that are missing. Returns the topmost that it has made; undefined if there was
+ * none to make. Unlike `mkdirSync` with `recursive`, it fails with the reason of the system: on a read-only file system
+ * that one says that a file is missing.
+ */
+export function makeDirectories(path: string, mode = 0o777): string | undefined {
+  try {
+    mkdirSync(path, mode)
+    return path
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    const isThere = code !== 'ENOENT' && statSync(path, { throwIfNoEntry: false }) !== undefined
+    // Says what is wrong with a file that is in the way.
+    if (isThere && !statSync(path).isDirectory()) opendirSync(path).closeSync()
+    if (isThere) return undefined
+    if (code !== 'ENOENT' || dirname(path) === path) throw error
+  }
+  const first = makeDirectories(dirname(path), mode)
+  return makeDirectories(path, mode) === undefined ? first : (first ?? path)
+}
 
 /**
  * Writes the whole file, with permissions `mode` if it is new. At every moment the file is either complete or as it was

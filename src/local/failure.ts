@@ -21,14 +21,14 @@ export class FullDisk extends Failure {
   }
 }
 
-/** The system's error for a write to a full disk does not name the file. */
+/** The system's error for a failed write does not always name the file. */
 export function writing<T>(path: string, write: () => T): T {
   try {
     return write()
   } catch (error) {
-    throw isSystemError(error) && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
-      ? new FullDisk(path)
-      : error
+    if (!isSystemError(error)) throw error
+    if (error.code === 'ENOSPC' || error.code === 'EDQUOT') throw new FullDisk(path)
+    throw new Failure(1, `${path} cannot be written: ${reasonOf(error)}.`)
   }
 }
 

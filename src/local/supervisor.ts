@@ -3,7 +3,6 @@
 // never restarts a node by itself: a node that died shows what a cluster is like without it.
 
 import { randomBytes } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { clusterIn, holdsNode } from '../server/holds-node.ts'
 import { randomId } from '../server/random-id.ts'
@@ -20,7 +19,9 @@ import { Failure, failureOf } from './failure.ts'
 import { HeldDirectory } from './held-directory.ts'
 import { Lifecycle, type ManagedNode, READY_LIMIT_MS } from './lifecycle.ts'
 import { hasNoMajority } from './majority.ts'
+import { makeHome } from './make-home.ts'
 import { isKnown } from './node-view.ts'
+import { checkOpenFiles } from './open-files.ts'
 import { planOf, type Wanted } from './plan.ts'
 import type { NodeEvent } from './supervised-node.ts'
 import { releaseLock, takeLock } from './supervisor-lock.ts'
@@ -61,7 +62,7 @@ export class Supervisor {
    */
   static async start(options: SupervisorOptions): Promise<Supervisor | { readonly running: ControlAddress }> {
     const { dataDir } = options
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    makeHome(dataDir)
     const token = randomBytes(24).toString('hex')
     const starting = Promise.withResolvers<Supervisor>()
     // There may be no request that waits for it.
@@ -179,6 +180,7 @@ export class Supervisor {
   async #begin(file: ClusterFile | undefined): Promise<void> {
     this.#watch = setInterval(() => this.#look(), HOME_LOOK_MS)
     const { nodes } = this.#lifecycle
+    checkOpenFiles(nodes.length)
     // The nodes of a killed supervisor may still be ending.
     const patienceMs = file?.supervisor ? ORPHANS_LIMIT_MS : 0
     for (const { name, port } of nodes) {

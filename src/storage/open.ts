@@ -1,8 +1,8 @@
 // Formatting and opening a data directory.
 
-import { closeSync, existsSync, fstatSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { syncDirectory } from '../files/durable.ts'
+import { makeDirectories, syncDirectory } from '../files/durable.ts'
 import type { Engine } from './engine.ts'
 import {
   asError,
@@ -117,7 +117,7 @@ const holdsAlready = (dir: string): StorageRefusedError =>
  */
 function makeDirectory(dir: string): void {
   const path = resolve(dir)
-  const first = mkdirSync(path, { recursive: true })
+  const first = makeDirectories(path)
   for (const above of ancestors(path)) {
     try {
       syncDirectory(above)

@@ -29,7 +29,7 @@ const MAY_IMPORT = new Map([
   ['server/links', ['raft/types.ts', 'storage/types.ts', 'server/types.ts']],
   ['client', ['bytes', 'node-http.ts']],
   ['local', ['files', 'server', 'node-http.ts']],
-  ['cli', ['client', 'server', 'local']],
+  ['cli', ['client', 'files', 'server', 'local']],
   ['embed', ['client', 'server', 'local']],
   ['jepsen-lite', ['raft', 'kv', 'storage', 'server', 'client', 'local', 'embed', ...TESTER_WITHOUT_NODE]],
   ['jepsen-lite/checker', ['jepsen-lite/history.ts']],

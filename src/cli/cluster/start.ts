@@ -1,15 +1,17 @@
 // `kv cluster start`: in the foreground until Ctrl-C, or with --detach by a process that stays.
 
 import { spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { getCompileCacheDir } from 'node:module'
 import { join } from 'node:path'
 import { portOf } from '../../local/addresses.ts'
 import type { ControlAddress } from '../../local/cluster-file.ts'
 import { ask } from '../../local/control-client.ts'
 import { knock } from '../../local/door.ts'
-import { Failure } from '../../local/failure.ts'
-import { otherCount } from '../../local/plan.ts'
+import { Failure, writing } from '../../local/failure.ts'
+import { makeHome } from '../../local/make-home.ts'
+import { checkOpenFiles } from '../../local/open-files.ts'
+import { DEFAULT_NODES, otherCount } from '../../local/plan.ts'
 import { siblingModule } from '../../local/sibling-module.ts'
 import { MOVED_END_LIMIT_MS, processEnded, stopSupervisor } from '../../local/stop.ts'
 import { Supervisor, type SupervisorOptions } from '../../local/supervisor.ts'
@@ -28,6 +30,7 @@ export async function startCluster(
   if (running && (await showRunning(running, options, report))) return
   // The ports may still belong to a cluster whose directory was moved away, emptied or replaced just now.
   await knock(options.dataDir, MOVED_END_LIMIT_MS)
+  checkOpenFiles(options.nodes ?? DEFAULT_NODES)
   if (process.stderr.isTTY) report.say('Starting the nodes …')
   return detach ? startDetached(options, report) : startHere(options, report)
 }
@@ -94,8 +97,9 @@ async function startHere(options: SupervisorOptions, report: StartReport): Promi
 }
 
 async function startDetached(options: SupervisorOptions, report: StartReport): Promise<void> {
-  mkdirSync(options.dataDir, { recursive: true, mode: 0o700 })
-  const log = openSync(join(options.dataDir, 'supervisor.log'), 'a', 0o600)
+  makeHome(options.dataDir)
+  const logFile = join(options.dataDir, 'supervisor.log')
+  const log = writing(logFile, () => openSync(logFile, 'a', 0o600))
   const child = spawn(process.execPath, [siblingModule(import.meta, 'supervisor-process')], {
     stdio: ['ignore', log, log, 'ipc'],
     detached: true,
@@ -107,7 +111,7 @@ async function startDetached(options: SupervisorOptions, report: StartReport): P
       resolve({
         kind: 'failed',
         exitCode: 1,
-        reason: `The supervisor ended (${why}); see ${options.dataDir}/supervisor.log`,
+        reason: `The supervisor ended (${why}); see ${logFile}`,
       })
     child.once('message', (message: FromSupervisor) => resolve(message))
     child.once('error', (error) => lost(error.message))
