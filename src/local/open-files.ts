@@ -3,7 +3,9 @@
 import { OPEN_FILES_MIN, openFilesMax } from '../server/http/descriptors.ts'
 import { Failure } from './failure.ts'
 
-/** What the supervisor needs beside the relays: its runtime, the control channel, and a channel and a log for each node. */
+/**
+ * What the supervisor needs beside the relays: its runtime, the control channel, and a channel and a log for each node.
+ */
 const SUPERVISOR_FILES = 64
 /** A relay leads the connection of one node to another: a listener and two sockets. */
 const RELAY_FILES = 3
