@@ -141,7 +141,7 @@ describe('import of a directory', () => {
   // Over a wire of 4 Mbit/s 32 values of 1 MB take more than a minute: none was there in time.
   test('of large files few are sent at a time', async () => {
     for (let n = 0; n < 12; n++) writeFileSync(join(dir, `${n}`), Buffer.alloc(1_000_000))
-    // Each that is under way has a connection of its own.
+    // Each that is under way has its connection.
     let connections = 0
     node.fault = () => {
       connections = Math.max(connections, node.connections)

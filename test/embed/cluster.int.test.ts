@@ -16,7 +16,7 @@ import {
   UnavailableError,
 } from '../../src/index.ts'
 
-// A place of its own for temporary data, so that what is left behind can be seen.
+// A separate place for temporary data, so that what is left behind can be seen.
 const usual = process.env.TMPDIR
 const place = mkdtempSync(join(tmpdir(), 'quorate-embed-'))
 beforeAll(() => {

@@ -1,4 +1,4 @@
-// In a context of node:vm with globals of its own, as Jest and some pools of Vitest run tests: there what Node.js and
+// In a context of node:vm, which has other globals, as Jest and some pools of Vitest run tests: there what Node.js and
 // LevelDB throw is no `instanceof Error`.
 
 import { expect, test } from 'vitest'

@@ -1,4 +1,4 @@
-// The kv command as a user runs it: the real program in a process of its own, in a directory of its own.
+// The kv command as a user runs it: the real program in a new process and a new directory.
 
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -53,7 +53,7 @@ export class Workspace {
     return this.#watch(spawn('script', ['-qefc', command, '/dev/null'], this.#options(false)))
   }
 
-  /** In a process group of its own, as a terminal has it. */
+  /** In a new process group, as in a terminal. */
   spawnGroup(...args: string[]): ChildProcess {
     return this.#spawn(args, true)
   }

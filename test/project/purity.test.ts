@@ -1,4 +1,4 @@
-// Design: dependencies between the folders of src/ point one way, none leads from src/ to jepsen-lite/, and src/bytes,
+// Dependencies between the folders of src/ point one way, none leads from src/ to jepsen-lite/, and src/bytes,
 // src/raft and src/kv are pure: they need neither Node nor a clock, nor randomness, nor a turn of the event loop, so
 // that a simulator (and one day a browser page) can run them as they are. So are the links between replicas, which the
 // simulator runs. Read from the syntax tree: comments and strings do not count.

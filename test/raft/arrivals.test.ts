@@ -1,5 +1,6 @@
 // Inputs of a replica other than appends: snapshots, connections of processes that know more or less than was seen of
-// them, and echoes of its own times. And what it reports: its next deadline, what is under way, how fresh it is.
+// them, and echoes of the times that it sent. And what it reports: its next deadline, what is under way, how fresh it
+// is.
 
 import { describe, expect, test } from 'vitest'
 import { InvariantError } from '../../src/raft/invariant.ts'

@@ -172,7 +172,7 @@ test('many changes at once are one batch, and a crowd that comes back is waited 
     3 * CROWD,
     3,
   ])
-  // The first of them alone: it waits for the others, but not for ever.
+  // The first of them alone: it waits for the others, but only for a while.
   propose()
   clock.advance(1)
   expect(underWay(driver)).toMatchObject({ batchDelayTimer: 1, 'proposals.fresh': 1 })

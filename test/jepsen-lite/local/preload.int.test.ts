@@ -1,4 +1,4 @@
-// The library that gives a process a failing disk and a wrong clock, on a process of its own.
+// The library that gives a process a failing disk and a wrong clock, on a separate process.
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'

@@ -313,7 +313,7 @@ describe('how long a level was away', () => {
 })
 
 describe('the verdict', () => {
-  test('stale reads that show old values are wrong for whoever takes them for linearizable, and break no promise', () => {
+  test('stale reads that show old values are wrong for a reader that takes them for linearizable, and break no promise', () => {
     const script = proven()
       .ask('stale', 'minority', 2_500, 5, { ...seen(2), stalenessMs: 450, served: 'stale' })
       .ask('stale', 'minority', 2_600, 5, { ...seen(2), stalenessMs: 550, served: 'stale' })

@@ -70,7 +70,7 @@ const PAIRS = [
   ['n3', 'n2'],
 ] as const
 
-test('each node dials all others, each through a relay of its own, and no node itself', async () => {
+test('each node dials all others, each through a separate relay, and no node itself', async () => {
   const made = await mesh()
   const addresses = NAMES.flatMap((from) => {
     const mine = made.addressesFor(from)

@@ -238,7 +238,9 @@ export class SimNode {
     if (this.#process?.raft === raft) this.step({ kind: 'stored', write: last.write.number })
   }
 
-  /** Applies up to `count` committed entries. The core is told at the end and after each entry of its own kinds. */
+  /**
+   * Applies up to `count` committed entries. The core is told at the end, and after each entry of a kind of the core.
+   */
   apply(count = 1): void {
     for (let left = count; left > 0; ) {
       const { applyQueue, machine } = this.process

@@ -120,7 +120,7 @@ describe.runIf(process.platform === 'linux')('a process with few files', () => {
     return { child, ended, serving, log: () => log }
   }
 
-  /** On a connection of its own: one that is kept is idle at times. */
+  /** On a new connection: one that is kept is idle at times. */
   const asked = (port: number, method: string, path: string, body?: Uint8Array) =>
     new Promise<{ status: number | undefined; text: string }>((resolve, reject) => {
       const outgoing = request({ port, method, path, agent: false, host: '127.0.0.1' }, (response) => {

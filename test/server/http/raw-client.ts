@@ -31,7 +31,7 @@ export class Client {
     onTestFinished(() => this.leave())
   }
 
-  /** Each piece in a write of its own, with a turn of the event loop between two. */
+  /** Each piece in a separate write, with a turn of the event loop between two. */
   async send(...pieces: readonly string[]): Promise<this> {
     for (const piece of pieces) {
       await new Promise<void>((resolve) => {

@@ -111,7 +111,7 @@ describe('what is tried again', () => {
     back.links.setPeers([a.member])
     world.pass(20)
     expect(a.of('connected')).toHaveLength(2)
-    // Found where the configuration looks for it, without a call of its own.
+    // Found where the configuration looks for it, without a separate call.
     const c = world.start(3)
     c.links.setPeers([])
     a.links.setPeers([back.member, { ...c.member, peer: 'nowhere' }])

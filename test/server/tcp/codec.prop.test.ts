@@ -37,7 +37,7 @@ function decoded(chunks: readonly Buffer[]): WireMessage[] {
   return messages
 }
 
-/** `bytes` cut at the given places, each piece in memory of its own as a socket hands it out. */
+/** `bytes` cut at the given places, each piece in separate memory, as a socket hands it out. */
 function pieces(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   const at = [...new Set([0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length])].sort(
     (a, b) => a - b,
@@ -66,7 +66,7 @@ test('a flipped bit never brings a message that was not sent', () => {
       } catch (error) {
         expect(error).toBeInstanceOf(MalformedError)
       }
-      // A frame made longer waits for its end for ever; one that was cut off earlier is whole.
+      // A frame made longer waits for its end without a limit; one that was cut off earlier is whole.
       for (const each of got) expect(each).toEqual(plain(message))
       expect(got.length).toBeLessThan(2)
     }),

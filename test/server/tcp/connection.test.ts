@@ -80,7 +80,7 @@ test.each(['ends', 'resets', 'is cut here'])(
   },
 )
 
-test('whoever dialled asks for a sign of life at each third of the silence, and gives up after a whole one', async () => {
+test('the side that dialled asks for a sign of life at each third of the silence, and gives up after a whole one', async () => {
   const { connection, other, ended } = await connected()
   connection.send(written(1))
   expect((await other.next())?.body.left).toBe(8)
@@ -110,7 +110,7 @@ test('any byte is a sign of life', async () => {
   expect(ended).toEqual([])
 })
 
-test('whoever was called answers a ping, and says unasked that something has come, once', async () => {
+test('the side that was called answers a ping, and says unasked that something has come, once', async () => {
   const { other, counters } = await connected({ asks: false })
   const heartbeat = frame(CODE['snapshot-staged'])
   const received = async (bytes: Buffer): Promise<void> => {

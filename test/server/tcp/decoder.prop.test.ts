@@ -94,7 +94,7 @@ interface Decoded {
   readonly fault: unknown
 }
 
-/** Reads the pieces, each in memory of its own that is overwritten once it was read, as that of a socket may be. */
+/** Reads the pieces, each in separate memory that is overwritten once it was read, as the memory of a socket may be. */
 function decoded(pieces: readonly Buffer[], bytesMax = BYTES_MAX): Decoded {
   const reader = new FrameReader(bytesMax)
   const frames: unknown[] = []

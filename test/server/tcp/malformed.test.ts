@@ -1,4 +1,4 @@
-// What no peer sends is refused by name; what it sends is kept in memory of its own.
+// A frame that no peer sends is refused by name. What a peer sends is copied into separate memory.
 
 import { expect, test } from 'vitest'
 import { type Reader, Writer } from '../../../src/bytes/index.ts'
