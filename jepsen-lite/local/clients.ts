@@ -3,9 +3,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Recorder } from '../history.ts'
+import type { Random } from '../random.ts'
 import { HttpClient } from './http.ts'
 import { perform } from './perform.ts'
-import type { Random } from './random.ts'
 import type { Workload } from './workloads.ts'
 
 /** The deadline of an operation. */

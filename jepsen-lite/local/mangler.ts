@@ -7,7 +7,7 @@
 
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { ListenAddress } from '../../src/server/types.ts'
-import type { Random } from './random.ts'
+import type { Random } from '../random.ts'
 
 export const MANGLINGS = [
   'drop',

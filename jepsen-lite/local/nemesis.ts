@@ -2,10 +2,10 @@
 // without an effect proves nothing, so the effect is checked, not assumed: the process is gone, no byte passed the cut,
 // a sync took longer.
 
+import type { Random } from '../random.ts'
 import type { LocalCluster, TestedNode } from './cluster.ts'
 import type { Link } from './network.ts'
 import type { Preload } from './preload/preload.ts'
-import type { Random } from './random.ts'
 
 /** What a nemesis works on. */
 export interface World {

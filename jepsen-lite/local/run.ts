@@ -8,6 +8,7 @@ import { nodeNames } from '../../src/local/plan.ts'
 import { type CheckResult, check, textOf } from '../checker/index.ts'
 import type { Finding } from '../finding.ts'
 import { type History, historyOf } from '../history.ts'
+import { Random } from '../random.ts'
 import { type Reported, reportOf } from '../report/index.ts'
 import { runClient } from './clients.ts'
 import { LocalCluster, READY_LIMIT_MS } from './cluster.ts'
@@ -19,7 +20,6 @@ import { CLIENTS } from './network.ts'
 import { alarmsIn, countSnapshots } from './node-logs.ts'
 import { prepareOut } from './out-dir.ts'
 import { Preload } from './preload/preload.ts'
-import { Random } from './random.ts'
 import { Recording } from './recording.ts'
 import { type Checked, type Results, resultsOf } from './results.ts'
 import { round } from './run-stats.ts'
@@ -167,7 +167,7 @@ class Run {
       nemeses,
       world: {
         cluster,
-        random: new Random(seed).stream('faults'),
+        random: new Random(seed).named('faults'),
         preload: this.#preload,
         checksAges: workload === 'kv',
         conditions: { wrongClocks: 0, leasesMayBeOn: false },
@@ -227,11 +227,11 @@ class Run {
     const throughRelays = nemeses.some(({ kind }) => kind === 'client')
     const portOf = (name: string): number => cluster.network.link(CLIENTS, name).address.port
     const loops = Array.from({ length: clients }, (_, id) => {
-      const random = new Random(seed).stream(`client ${id}`)
+      const random = new Random(seed).named(`client ${id}`)
       return runClient({
         id,
         rate: rate / clients,
-        workload: workloadOf(workload, id, keys, random.stream('operations')),
+        workload: workloadOf(workload, id, keys, random.named('operations')),
         random,
         recorder: this.#recording.recorder,
         targets: () =>

@@ -1,6 +1,6 @@
 // The shapes of partitions: which links of a set of nodes are cut.
 
-import type { Random } from './random.ts'
+import type { Random } from '../random.ts'
 
 export interface Shape {
   readonly cut: (from: string, to: string) => boolean

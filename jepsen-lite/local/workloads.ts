@@ -2,8 +2,8 @@
 // unique, so a read shows which write it saw. All workloads also list the keys.
 
 import type { Operation, Range, Result } from '../history.ts'
+import type { Random } from '../random.ts'
 import type { OperationEnd } from './perform.ts'
-import type { Random } from './random.ts'
 import { sizedName } from './values.ts'
 
 export const WORKLOADS = ['register', 'kv', 'append', 'cas', 'lock'] as const

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Random } from '../local/random.ts'
+import type { Random } from '../random.ts'
 import { damaged } from './damage.ts'
 import type { Disk, DiskState } from './disk.ts'
 import { type Fault, Judge } from './judge.ts'

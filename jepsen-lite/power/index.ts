@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Random } from '../local/random.ts'
+import { Random } from '../random.ts'
 import { TemporaryDirectory } from '../temporary-directory.ts'
 import { Check, type CheckOptions, filesOfState, type Violation } from './check.ts'
 import { type Coverage, coverageOf, lackingIn } from './coverage.ts'
@@ -94,7 +94,7 @@ export async function recordSessions(options: RecordOptions): Promise<Recording>
       // Long sessions with many events, and between them short ones that are cut off soon after a start with recovery.
       const script = number % 4 === 1 ? 'whole' : 'short'
       const ending = number % 8 === 5 ? 'stopped' : 'cut'
-      const seed = random.stream(`life ${number}`).below(2 ** 31)
+      const seed = random.named(`life ${number}`).below(2 ** 31)
       const subject = { dir, others, marks, seed, requests: options.requests, script, ending } as const
       const session = await record(subject, work)
       if (session.kind === 'failed') {
@@ -105,7 +105,7 @@ export async function recordSessions(options: RecordOptions): Promise<Recording>
       sessions.push(session)
       options.progress(`recorded session ${number} of ${options.sessions}: ${session.events.length} events`)
       // The next session begins with what a power cut at the end of this one left.
-      if (ending === 'cut') putFiles(dir, afterPowerCut(session, random.stream(`cut ${number}`)))
+      if (ending === 'cut') putFiles(dir, afterPowerCut(session, random.named(`cut ${number}`)))
     }
     return { sessions, failure: undefined }
   } finally {
@@ -120,13 +120,13 @@ export async function checkSessions(recording: Recording, options: CheckingOptio
   const random = new Random(options.seed)
   const coverage = coverageOf(sessions)
   const plans = sessions.map((session, at) =>
-    planOf(session, random.stream(`states ${at}`), options.lyingDisk),
+    planOf(session, random.named(`states ${at}`), options.lyingDisk),
   )
   const directory = workDirectory()
   const work = directory.path
   try {
     const check = new Check(options, plans, join(work, 'state'))
-    await check.run(random.stream('order'), began + options.seconds * 1000)
+    await check.run(random.named('order'), began + options.seconds * 1000)
     const { violations: byKind } = check
     return {
       ...{ seed: options.seed, sessions: sessions.length },

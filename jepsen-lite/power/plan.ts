@@ -1,7 +1,7 @@
 // Every cut of one session, the states that each may leave, and what must be found in them.
 
 import { assertNever } from '../../src/raft/index.ts'
-import type { Random } from '../local/random.ts'
+import type { Random } from '../random.ts'
 import { Disk, type DiskEvent, type DiskState, type FileId } from './disk.ts'
 import type { Session } from './record.ts'
 import { type Demand, Reference } from './reference.ts'

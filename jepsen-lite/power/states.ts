@@ -1,7 +1,7 @@
 // The states that a power cut may leave at one point of a trace: the extremes, each file and name alone, torn writes,
 // and some at random.
 
-import { Random } from '../local/random.ts'
+import { Random } from '../random.ts'
 import type { Content, Disk, DiskState, File, FileId, Torn } from './disk.ts'
 
 /** Only the presence of these files matters, not their content: LevelDB's own log, and the file that it locks. */

@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs'
 import type { Command } from '../../src/kv/index.ts'
 import { isJoint } from '../../src/raft/index.ts'
-import { Random } from '../local/random.ts'
+import { Random } from '../random.ts'
 import { Links, Node } from './links.ts'
 import { MarkWriter, NodeObserver } from './node-observer.ts'
 import { closed, replicaOf } from './replica.ts'

@@ -1,7 +1,7 @@
 // Parts from which generator, themes and scenarios make faults.
 
+import type { Random } from '../random.ts'
 import { type Cut, FAULT_SHAPES, type Fault, type FaultAction, type FaultKind } from './fault-kinds.ts'
-import type { Rng } from './rng.ts'
 import { type Drawing, FOLLOWERS, PLACES, type Role, type Shape, somePlaces } from './shape.ts'
 
 /** All fields of a fault of that kind, drawn. */
@@ -18,17 +18,17 @@ export function drawAction<Kind extends FaultKind>(kind: Kind, drawing: Drawing)
 export const plainly = (ms: number): Cut => ({ ms, stalls: false, refuses: false, breaks: false })
 
 /** A cut that may do more. */
-export const anyCut = (rng: Rng, ms: number): Cut => ({
+export const anyCut = (rng: Random, ms: number): Cut => ({
   ms,
   stalls: rng.chance(0.5),
   refuses: rng.chance(0.5),
   breaks: rng.chance(0.5),
 })
 
-export const follower = (rng: Rng): Role => rng.pick(...(FOLLOWERS.slice(0, 4) as [Role, ...Role[]]))
+export const follower = (rng: Random): Role => rng.pick(FOLLOWERS.slice(0, 4))
 
 /** A random set of machines, not empty. */
-export function some(rng: Rng): number[] {
+export function some(rng: Random): number[] {
   const drawn = somePlaces(rng)
   return drawn.length > 0 ? drawn : [rng.int(0, PLACES.length)]
 }

@@ -7,10 +7,11 @@ import type { Request } from '../../src/kv/index.ts'
 import { isVoter, type LogIndex } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/driver.ts'
 import type { ReadOptions } from '../../src/server/types.ts'
+import { bits } from '../random.ts'
 import type { Cluster } from './cluster.ts'
+import { DRAW } from './draw.ts'
 import { bytes } from './model.ts'
 import type { Machine } from './process.ts'
-import { bits, DRAW } from './random.ts'
 import { Violation } from './violation.ts'
 
 const TRIED_IN = 2

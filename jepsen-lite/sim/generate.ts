@@ -2,11 +2,12 @@
 // they are, and how small the limits are; then when they happen. A run with everything at once hides more than it
 // shows.
 
+import { Random } from '../random.ts'
 import { NOTHING_RARE, type Rare } from './coverage.ts'
+import { DRAW } from './draw.ts'
 import { anyCut, drawAction, follower, plainly, whole } from './drawing.ts'
 import { FAULT_KINDS, type Fault, type FaultAction, type FaultKind } from './fault-kinds.ts'
 import { drawLimits } from './node-limits.ts'
-import { Rng } from './rng.ts'
 import { type Config, OP_KINDS, type Op, type OpKind, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
 import type { Drawing } from './shape.ts'
 import {
@@ -49,8 +50,10 @@ type Theme =
 
 /** `rare`: what a search has seen least, for the theme that uses it. The same arguments give the same schedule. */
 export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Schedule {
-  const rng = new Rng(seed, 0)
-  const theme: Theme = rng.pick<Theme>(
+  // A separate stream for each part of the schedule.
+  const part = (entity: number): Random => new Random(seed, DRAW.swarm, entity)
+  const rng = part(0)
+  const theme: Theme = rng.pick<Theme>([
     'anything',
     'anything',
     'anything',
@@ -73,40 +76,39 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
     'triggered',
     'triggered',
     'triggered',
-  )
+  ])
   const config = themed(theme, rng, drawConfig(rng, nodes))
   const isAboutLeaders = theme === 'leases' || theme === 'elections'
   const faults = isAboutLeaders
-    ? drawScenarios(theme, new Rng(seed, 4), config)
+    ? drawScenarios(theme, part(4), config)
     : theme === 'behind' || theme === 'triggered'
       ? []
       : theme === 'links'
-        ? drawLinkScenarios(new Rng(seed, 10), config)
+        ? drawLinkScenarios(part(10), config)
         : theme === 'removals'
-          ? drawRemovals(new Rng(seed, 13), config)
-          : drawFaults(new Rng(seed, 2), config, theme)
+          ? drawRemovals(part(13), config)
+          : drawFaults(part(2), config, theme)
   if (theme === 'behind' || theme === 'snapshots' || theme === 'members')
-    faults.push(...drawStateScenarios(theme, new Rng(seed, 6), config))
-  if (theme === 'members') faults.push(...drawJointElections(new Rng(seed, 9), config))
-  const triggered = theme === 'triggered' ? drawTriggered(new Rng(seed, 12), config, rare) : undefined
+    faults.push(...drawStateScenarios(theme, part(6), config))
+  if (theme === 'members') faults.push(...drawJointElections(part(9), config))
+  const triggered = theme === 'triggered' ? drawTriggered(part(12), config, rare) : undefined
   faults.push(...(triggered?.faults ?? []).map(whole))
   faults.sort((a, b) => a.at - b.at)
   // A full store refuses the writes that show which leader was overtaken.
-  const ops = drawOps(new Rng(seed, 1), config).filter((op) => !isAboutLeaders || op.kind !== 'settings')
-  if (isAboutLeaders) ops.push(...drawWatchers(theme, new Rng(seed, 5), config))
-  if (theme === 'deposed') ops.push(...drawWatch(new Rng(seed, 3), config, faults))
-  if (theme === 'behind') ops.push(...drawAgeWatchers(new Rng(seed, 7), config))
-  if (theme === 'links') ops.push(...drawLinkWriters(new Rng(seed, 11), config, faults))
-  if (theme === 'removals') ops.push(...drawRemovalWriters(new Rng(seed, 14), config))
-  if (theme === 'snapshots')
-    ops.push(...drawTails(new Rng(seed, 8), config), ...drawInstallWatchers(new Rng(seed, 15), config))
-  ops.push(...drawLists(new Rng(seed, 10), config))
+  const ops = drawOps(part(1), config).filter((op) => !isAboutLeaders || op.kind !== 'settings')
+  if (isAboutLeaders) ops.push(...drawWatchers(theme, part(5), config))
+  if (theme === 'deposed') ops.push(...drawWatch(part(3), config, faults))
+  if (theme === 'behind') ops.push(...drawAgeWatchers(part(7), config))
+  if (theme === 'links') ops.push(...drawLinkWriters(part(11), config, faults))
+  if (theme === 'removals') ops.push(...drawRemovalWriters(part(14), config))
+  if (theme === 'snapshots') ops.push(...drawTails(part(8), config), ...drawInstallWatchers(part(15), config))
+  ops.push(...drawLists(part(10), config))
   ops.push(...(triggered?.ops ?? []))
   ops.sort((a, b) => a.at - b.at)
   return { version: SCHEDULE_VERSION, seed, config, ops, faults }
 }
 
-function themed(theme: Theme, rng: Rng, config: Config): Config {
+function themed(theme: Theme, rng: Random, config: Config): Config {
   switch (theme) {
     case 'anything':
       return config
@@ -117,10 +119,10 @@ function themed(theme: Theme, rng: Rng, config: Config): Config {
         // Two for each machine: one reads, one writes.
         clients: 2 * (config.nodes + config.spares),
         timeoutMs: 300,
-        electionMaxMs: config.electionMinMs * rng.pick(1.1, 1.5),
-        clocks: rng.pick(0, 1),
+        electionMaxMs: config.electionMinMs * rng.pick([1.1, 1.5]),
+        clocks: rng.pick([0, 1]),
         leases: rng.chance(0.6) ? 1 : 0,
-        leaseMs: config.electionMinMs * rng.pick(1, 1, 3),
+        leaseMs: config.electionMinMs * rng.pick([1, 1, 3]),
       }
     case 'leases':
     case 'elections':
@@ -140,15 +142,15 @@ function themed(theme: Theme, rng: Rng, config: Config): Config {
         ...config,
         ms: 60_000,
         // Enough for several chunks.
-        keys: rng.pick(8, 20),
+        keys: rng.pick([8, 20]),
         clients: config.clients + TAIL_WRITERS,
-        timeoutMs: rng.pick(300, 1000),
+        timeoutMs: rng.pick([300, 1000]),
         limits: {
           ...config.limits,
-          logTailEntries: rng.pick(0, 1),
-          logBehindEntries: rng.pick(0, 10),
+          logTailEntries: rng.pick([0, 1]),
+          logBehindEntries: rng.pick([0, 10]),
           compactEntriesMin: 1,
-          chunkRows: rng.pick(1, 2),
+          chunkRows: rng.pick([1, 2]),
         },
       }
   }
@@ -160,7 +162,7 @@ const LEADER_FAULTS: readonly FaultKind[] = ['isolate', 'crash', 'pause', 'deaf'
  * After each fault of a leader, clients at all machines read and write in turn until long after the fault's end. Around
  * the end of a lease, or the next election, all of them send many requests at once.
  */
-function drawWatch(rng: Rng, config: Config, faults: readonly Fault[]): Op[] {
+function drawWatch(rng: Random, config: Config, faults: readonly Fault[]): Op[] {
   const ops: Op[] = []
   const { electionMinMs, electionMaxMs } = config
   let quietAt = 0
@@ -176,13 +178,13 @@ function drawWatch(rng: Rng, config: Config, faults: readonly Fault[]): Op[] {
   return ops.filter(({ at }) => at < config.ms)
 }
 
-function drawRequest(rng: Rng, config: Config, time: number): Op {
+function drawRequest(rng: Random, config: Config, time: number): Op {
   const machines = config.nodes + config.spares
   const place = rng.int(0, machines)
   const reads = rng.chance(0.6)
   return {
     at: Math.round(time),
-    kind: reads ? rng.pick('lease', 'lease', 'get', 'stale') : 'put',
+    kind: reads ? rng.pick(['lease', 'lease', 'get', 'stale']) : 'put',
     client: reads ? place : machines + place,
     node: place,
     key: rng.int(0, config.keys),
@@ -191,7 +193,7 @@ function drawRequest(rng: Rng, config: Config, time: number): Op {
 }
 
 function crowd(
-  rng: Rng,
+  rng: Random,
   { nodes, spares, leases, leaseMs, heartbeatMs, keys }: Config,
   at: number,
   kind: FaultKind,
@@ -208,7 +210,7 @@ function crowd(
       ops.push({
         ...{
           at: Math.round(time),
-          kind: leases === 1 ? 'lease' : rng.pick('get', 'stale'),
+          kind: leases === 1 ? 'lease' : rng.pick(['get', 'stale']),
           client: place,
           node: place,
         },
@@ -217,40 +219,40 @@ function crowd(
   return ops
 }
 
-function drawConfig(rng: Rng, nodes: number): Config {
-  const heartbeatMs = rng.pick(50, 100, 150, 200, 250, 300)
-  const electionMinMs = heartbeatMs * rng.pick(5, 10, 10, 12)
+function drawConfig(rng: Random, nodes: number): Config {
+  const heartbeatMs = rng.pick([50, 100, 150, 200, 250, 300])
+  const electionMinMs = heartbeatMs * rng.pick([5, 10, 10, 12])
   const fast = rng.chance(0.5)
   const harsh = rng.chance(0.3)
-  const clocks = rng.pick(0, 1, 1, 2)
+  const clocks = rng.pick([0, 1, 1, 2])
   return {
     nodes,
-    spares: rng.pick(0, 1, 2),
+    spares: rng.pick([0, 1, 2]),
     grow: rng.chance(0.15) ? 1 : 0,
-    ms: 1000 * rng.pick(rng.int(60, 120), rng.int(60, 120), rng.int(120, 300), rng.int(300, 600)),
+    ms: 1000 * rng.pick([rng.int(60, 120), rng.int(60, 120), rng.int(120, 300), rng.int(300, 600)]),
     heartbeatMs,
     electionMinMs,
-    electionMaxMs: electionMinMs * rng.pick(1.5, 2, 2),
-    commitDelayMs: rng.pick(0, 5, heartbeatMs),
-    delayMs: fast ? 0.2 : rng.pick(1, 5, 20),
-    jitterMs: fast ? 0.3 : rng.pick(1, 10, 50),
-    tail: rng.pick(0, 0, 200, 1000),
+    electionMaxMs: electionMinMs * rng.pick([1.5, 2, 2]),
+    commitDelayMs: rng.pick([0, 5, heartbeatMs]),
+    delayMs: fast ? 0.2 : rng.pick([1, 5, 20]),
+    jitterMs: fast ? 0.3 : rng.pick([1, 10, 50]),
+    tail: rng.pick([0, 0, 200, 1000]),
     harsh: harsh ? 1 : 0,
-    lost: harsh ? rng.pick(0, 5, 30, 100) : 0,
-    doubled: harsh ? rng.pick(0, 20, 100, 300) : 0,
+    lost: harsh ? rng.pick([0, 5, 30, 100]) : 0,
+    doubled: harsh ? rng.pick([0, 20, 100, 300]) : 0,
     reordered: harsh && rng.chance(0.7) ? 1 : 0,
-    silenceMs: rng.pick(0, 3000, 3000),
-    writeMs: rng.pick(0.1, 0.5, 2, 8),
-    writeJitterMs: rng.pick(0, 1, 10, 40),
-    readMs: rng.pick(0.01, 0.1, 2),
+    silenceMs: rng.pick([0, 3000, 3000]),
+    writeMs: rng.pick([0.1, 0.5, 2, 8]),
+    writeJitterMs: rng.pick([0, 1, 10, 40]),
+    readMs: rng.pick([0.01, 0.1, 2]),
     clocks,
     leases: clocks !== 2 && rng.chance(0.4) ? 1 : 0,
-    leaseMs: electionMinMs * rng.pick(0.5, 1, 1, 4),
-    restartMs: rng.pick(50, 300, 1000, 3000),
+    leaseMs: electionMinMs * rng.pick([0.5, 1, 1, 4]),
+    restartMs: rng.pick([50, 300, 1000, 3000]),
     limits: drawLimits(rng, harsh),
-    keys: rng.pick(1, 3, 8, 20),
-    clients: rng.pick(2, 4, 8),
-    timeoutMs: rng.pick(300, 1000, 2000, 5000),
+    keys: rng.pick([1, 3, 8, 20]),
+    clients: rng.pick([2, 4, 8]),
+    timeoutMs: rng.pick([300, 1000, 2000, 5000]),
   }
 }
 
@@ -259,10 +261,10 @@ const usualMs = (ms: number, config: Config): number => (ms * Math.max(USUAL_MS,
 
 const PLAIN: readonly OpKind[] = ['put', 'put', 'put', 'get', 'get']
 
-function drawOps(rng: Rng, config: Config): Op[] {
+function drawOps(rng: Random, config: Config): Op[] {
   const kinds = [...PLAIN, ...OP_KINDS.filter(() => rng.chance(0.6))]
   // A long run does not have more events: it has longer periods without requests and faults.
-  const perSecond = (rng.pick(0.7, 2, 4) * USUAL_MS) / Math.max(USUAL_MS, config.ms)
+  const perSecond = (rng.pick([0.7, 2, 4]) * USUAL_MS) / Math.max(USUAL_MS, config.ms)
   const ops: Op[] = []
   const sticky = rng.chance(0.3)
   for (let at = 300; at < config.ms; ) {
@@ -288,11 +290,11 @@ function drawOps(rng: Rng, config: Config): Op[] {
 const LISTS = 25
 
 /** Lists right after writes: the new rows are in memory, and the old ones are on the disk. */
-function drawLists(rng: Rng, { ms, clients, keys }: Config): Op[] {
+function drawLists(rng: Random, { ms, clients, keys }: Config): Op[] {
   return Array.from({ length: LISTS }, () => ({
     ...({ at: rng.int(0, ms), kind: 'range', client: rng.int(0, clients), node: 'subject' } as const),
     ...{ key: rng.int(0, keys), x: rng.int(0, 1000) },
-    ...{ when: rng.pick<Trigger>('answered', 'ahead'), times: rng.int(1, 4) },
+    ...{ when: rng.pick<Trigger>(['answered', 'ahead']), times: rng.int(1, 4) },
   }))
 }
 
@@ -379,8 +381,8 @@ const THEMES: Readonly<
   members: MEMBERS,
 }
 
-function drawKinds(rng: Rng, config: Config, theme: keyof typeof THEMES): FaultKind[] {
-  const share = theme === 'anything' ? rng.pick(0.15, 0.35, 0.7) : 0.7
+function drawKinds(rng: Random, config: Config, theme: keyof typeof THEMES): FaultKind[] {
+  const share = theme === 'anything' ? rng.pick([0.15, 0.35, 0.7]) : 0.7
   const weights = THEMES[theme]
   return FAULT_KINDS.filter((kind) => {
     // Only few runs allow this kind, so those runs use it with any theme.
@@ -390,7 +392,7 @@ function drawKinds(rng: Rng, config: Config, theme: keyof typeof THEMES): FaultK
   }).flatMap((kind) => Array.from({ length: weights[kind] ?? 1 }, () => kind))
 }
 
-function drawFaults(rng: Rng, config: Config, theme: keyof typeof THEMES): Fault[] {
+function drawFaults(rng: Random, config: Config, theme: keyof typeof THEMES): Fault[] {
   const kinds = drawKinds(rng, config, theme)
   if (kinds.length === 0) return []
   const meanMs =
@@ -398,8 +400,8 @@ function drawFaults(rng: Rng, config: Config, theme: keyof typeof THEMES): Fault
       ? 4 * config.electionMaxMs
       : theme === 'members'
         ? config.electionMaxMs / 2
-        : usualMs(rng.pick(700, 2000, 6000), config)
-  const longMs = rng.pick(500, 3000, 10_000)
+        : usualMs(rng.pick([700, 2000, 6000]), config)
+  const longMs = rng.pick([500, 3000, 10_000])
   const drawing = { rng, config, longMs }
   const faults: Fault[] = []
   for (let at = 1000; at < config.ms; at += rng.ms(20, 4 * meanMs)) {

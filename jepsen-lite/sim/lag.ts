@@ -4,10 +4,11 @@
 
 import { isVoter } from '../../src/raft/index.ts'
 import type { Request } from '../../src/server/types.ts'
+import { bits } from '../random.ts'
 import type { Cluster } from './cluster.ts'
+import { DRAW } from './draw.ts'
 import { bytes } from './model.ts'
 import type { Machine } from './process.ts'
-import { bits, DRAW } from './random.ts'
 import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 

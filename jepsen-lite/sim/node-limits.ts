@@ -3,10 +3,10 @@
 import { driverLimits, raftLimits } from '../../src/server/limits.ts'
 import { TRANSPORT_LIMITS } from '../../src/server/links/limits.ts'
 import { storeLimits } from '../../src/storage/store.ts'
-import type { Rng } from './rng.ts'
+import type { Random } from '../random.ts'
 
 interface Drawn {
-  readonly small: readonly [number, ...number[]]
+  readonly small: readonly number[]
   readonly usual: number
   /** Always small, because otherwise it would never take effect within a run. */
   readonly always?: true
@@ -89,11 +89,11 @@ const LEAVES_ROOM: readonly LimitName[] = ['uncommittedEntriesMax', 'uncommitted
  * In three of four runs some limits are small: few, half or all of them. If all are small, the smallest one hides the
  * others.
  */
-export function drawLimits(rng: Rng, isHarsh: boolean): Limits {
-  const odds = rng.pick(0, 0.2, 0.5, 1)
+export function drawLimits(rng: Random, isHarsh: boolean): Limits {
+  const odds = rng.pick([0, 0.2, 0.5, 1])
   return limitsOf((name) => {
     const { small, usual, always }: Drawn = LIMITS[name]
     const isSmall = always ?? (rng.chance(odds) && !(isHarsh && LEAVES_ROOM.includes(name)))
-    return isSmall ? rng.pick(...small) : usual
+    return isSmall ? rng.pick(small) : usual
   })
 }

@@ -1,7 +1,7 @@
 // The fields of a schedule. One description of a field determines its type, its draw from a seed, the check of a file
 // that was edited by hand, and its shrinking.
 
-import type { Rng } from './rng.ts'
+import type { Random } from '../random.ts'
 import type { Config } from './schedule.ts'
 
 /** What a field may hold, as data. */
@@ -16,7 +16,7 @@ export type Spec =
 
 /** What a draw depends on, apart from the random numbers. */
 export interface Drawing {
-  readonly rng: Rng
+  readonly rng: Random
   readonly config: Config
   /** The longest duration of a fault in this run. */
   readonly longMs: number
@@ -92,7 +92,7 @@ export function flag(odds = 0.5): Field<boolean> {
 export function oneOf<T extends string>(first: T, ...others: readonly T[]): Field<T> {
   return {
     spec: { is: 'one of', values: [first, ...others] },
-    draw: ({ rng }) => rng.pick(first, ...others),
+    draw: ({ rng }) => rng.pick([first, ...others]),
   }
 }
 
@@ -104,7 +104,7 @@ export function listOf<T extends string>(
 ): Field<readonly T[]> {
   return {
     spec: { is: 'list', values: [first, ...others] },
-    draw: ({ rng }) => Array.from({ length }, () => rng.pick(first, ...others)),
+    draw: ({ rng }) => Array.from({ length }, () => rng.pick([first, ...others])),
   }
 }
 
@@ -112,7 +112,7 @@ export const target: Field<Target> = {
   spec: { is: 'target' },
   draw: ({ rng, config }) => {
     if (rng.chance(0.35)) return 'leader'
-    if (rng.chance(0.2)) return rng.pick(...FOLLOWERS)
+    if (rng.chance(0.2)) return rng.pick(FOLLOWERS)
     return rng.int(0, config.nodes + config.spares)
   },
 }
@@ -125,7 +125,7 @@ export function places(none = 0, all = 0): Field<readonly number[]> {
   }
 }
 
-export const somePlaces = (rng: Rng): number[] => PLACES.filter(() => rng.chance(0.5))
+export const somePlaces = (rng: Random): number[] => PLACES.filter(() => rng.chance(0.5))
 
 export function optional<T>(field: Field<T>, odds: number): Optional<T> {
   const draw = (drawing: Drawing): T | undefined =>

@@ -3,10 +3,11 @@
 // soon. No other node would do better, so a leader that gives up because of its slow disk would never commit.
 
 import type { Request } from '../../src/server/types.ts'
+import { bits, uniform } from '../random.ts'
 import type { Cluster } from './cluster.ts'
+import { DRAW } from './draw.ts'
 import { bytes } from './model.ts'
 import type { Machine } from './process.ts'
-import { bits, DRAW, uniform } from './random.ts'
 import { Violation } from './violation.ts'
 
 const TRIED_IN = 2

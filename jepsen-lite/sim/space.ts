@@ -4,7 +4,8 @@
 
 import type { Disk } from '../../src/server/disk-space.ts'
 import { driverLimits } from '../../src/server/limits.ts'
-import { bits, DRAW } from './random.ts'
+import { bits } from '../random.ts'
+import { DRAW } from './draw.ts'
 
 const SHORT_ONE_IN = 6
 /** How long it stays the same. */

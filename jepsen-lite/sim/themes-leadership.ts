@@ -11,40 +11,40 @@
 // votes that are held back until the next election; leaders that come back with uncommitted entries at the end of their
 // log, and lead again.
 
+import type { Random } from '../random.ts'
 import { anyCut, dies, everybody, follower, nobody, plainly, some, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
 import type { Limits } from './node-limits.ts'
-import type { Rng } from './rng.ts'
 import type { Config, Op } from './schedule.ts'
 import { PLACES, somePlaces } from './shape.ts'
 import { PATIENCE_MS } from './triggers.ts'
 
 export type LeadershipTheme = 'leases' | 'elections'
 
-export function leadershipConfig(theme: LeadershipTheme, rng: Rng, config: Config): Config {
+export function leadershipConfig(theme: LeadershipTheme, rng: Random, config: Config): Config {
   // Elections are the subject, so there are many of them.
-  const heartbeatMs = rng.pick(50, 100)
+  const heartbeatMs = rng.pick([50, 100])
   const electionMinMs = 10 * heartbeatMs
-  const electionMaxMs = electionMinMs * rng.pick(1.1, 1.1, 1.5)
+  const electionMaxMs = electionMinMs * rng.pick([1.1, 1.1, 1.5])
   const usual = {
     ...config,
     ...{
       ms: 60_000,
       spares: 0,
       grow: 0,
-      timeoutMs: rng.pick(300, 1500),
+      timeoutMs: rng.pick([300, 1500]),
       clients: 2 * config.nodes + WATCHERS,
     },
     ...{ heartbeatMs, electionMinMs, electionMaxMs },
     limits: roomy(config.limits),
   }
-  if (theme === 'elections') return { ...usual, clocks: rng.pick(0, 1), leases: rng.chance(0.2) ? 1 : 0 }
+  if (theme === 'elections') return { ...usual, clocks: rng.pick([0, 1]), leases: rng.chance(0.2) ? 1 : 0 }
   return {
     ...usual,
     // Fast enough to elect a leader in the few ms by which a lease may be too long.
-    ...{ delayMs: rng.pick(0.2, 1), jitterMs: 0.3, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0 },
-    ...{ writeMs: rng.pick(0.1, 0.5), writeJitterMs: rng.pick(0, 1), clocks: rng.pick(1, 3, 3) },
-    ...{ leases: 1, leaseMs: rng.pick(electionMinMs, electionMinMs, Math.ceil(electionMaxMs)) },
+    ...{ delayMs: rng.pick([0.2, 1]), jitterMs: 0.3, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0 },
+    ...{ writeMs: rng.pick([0.1, 0.5]), writeJitterMs: rng.pick([0, 1]), clocks: rng.pick([1, 3, 3]) },
+    ...{ leases: 1, leaseMs: rng.pick([electionMinMs, electionMinMs, Math.ceil(electionMaxMs)]) },
   }
 }
 
@@ -58,7 +58,7 @@ export const roomy = (limits: Limits): Limits => ({
   ...{ proposalsMax: Math.max(20, limits.proposalsMax), readsMax: Math.max(20, limits.readsMax) },
 })
 
-export function drawScenarios(theme: LeadershipTheme, rng: Rng, config: Config): Fault[] {
+export function drawScenarios(theme: LeadershipTheme, rng: Random, config: Config): Fault[] {
   const scenarios = theme === 'leases' ? LEASES : ELECTIONS
   const { electionMaxMs } = config
   const faults: Fault[] = []
@@ -69,7 +69,7 @@ export function drawScenarios(theme: LeadershipTheme, rng: Rng, config: Config):
   return faults.map(whole).sort((a, b) => a.at - b.at)
 }
 
-type Scenario = (rng: Rng, config: Config, at: number) => Fault[]
+type Scenario = (rng: Random, config: Config, at: number) => Fault[]
 
 // ---- leases
 
@@ -193,7 +193,7 @@ const shortened: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => [
   { ...setLeases(at + 1, rng.chance(0.5), electionMinMs / 2), when: 'answered', after: rng.int(0, 10) },
   {
     ...{ at: at + 1, when: 'reconfigured', after: rng.int(1, 40), kind: 'half-deaf', target: 'leader' },
-    ...{ unheardBy: everybody, deafTo: rng.pick(nobody, everybody), ...plainly(3 * electionMaxMs) },
+    ...{ unheardBy: everybody, deafTo: rng.pick([nobody, everybody]), ...plainly(3 * electionMaxMs) },
   },
   setLeases(at + 3 * electionMaxMs, true, electionMinMs),
 ]
@@ -233,15 +233,15 @@ const takenAway: Scenario = (rng, { electionMaxMs }, at) => [
     ...{ avoid: somePlaces(rng), ...anyCut(rng, 3 * electionMaxMs) },
   },
   {
-    ...{ at: at + 1, when: rng.pick('committed', 'committed', 'elected', 'answered') },
-    after: rng.pick(0, 0, rng.int(0, 50)),
+    ...{ at: at + 1, when: rng.pick(['committed', 'committed', 'elected', 'answered']) },
+    after: rng.pick([0, 0, rng.int(0, 50)]),
     ...{ kind: 'shifting-majority', target: follower(rng), without: 'leader', fresh: false },
     ...{ avoid: somePlaces(rng), ...anyCut(rng, 3 * electionMaxMs) },
   },
 ]
 
 /** A leader is lost. */
-const lost = (rng: Rng, at: number, ms: number): Fault =>
+const lost = (rng: Random, at: number, ms: number): Fault =>
   rng.chance(0.5)
     ? { at, ...dies, target: 'leader', ms }
     : { at, kind: 'isolate', target: 'leader', ...plainly(ms) }
@@ -309,7 +309,7 @@ const ELECTIONS: readonly Scenario[] = [
 ]
 
 /** For the theme `members`: elections while some replicas count two majorities, and others one. */
-export function drawJointElections(rng: Rng, { ms, electionMaxMs, delayMs, jitterMs }: Config): Fault[] {
+export function drawJointElections(rng: Random, { ms, electionMaxMs, delayMs, jitterMs }: Config): Fault[] {
   const faults: Fault[] = []
   for (let at = 2000; at < ms; at += rng.int(1, 4) * electionMaxMs)
     faults.push({
@@ -328,7 +328,7 @@ const WATCHERS = 7
  * Writes at a newly elected leader, and at a former leader that does not know that it is deposed. Reads there once a
  * write is done elsewhere.
  */
-export function drawWatchers(theme: LeadershipTheme, rng: Rng, { ms, nodes, keys }: Config): Op[] {
+export function drawWatchers(theme: LeadershipTheme, rng: Random, { ms, nodes, keys }: Config): Op[] {
   const ops: Op[] = []
   const op = (at: number, who: number, what: Pick<Op, 'kind' | 'node' | 'when'> & Partial<Op>): void => {
     ops.push({ at, client: 2 * nodes + who, key: rng.int(0, keys), x: 1, times: 60, ...what })

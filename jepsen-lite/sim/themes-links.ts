@@ -2,33 +2,33 @@
 // or for snapshots, and come back within milliseconds. Apart from that, no messages are lost, doubled or overtaken: the
 // guarantees of the links are tested.
 
+import type { Random } from '../random.ts'
 import { dies, everybody, follower, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
-import type { Rng } from './rng.ts'
 import type { Config, Op } from './schedule.ts'
 
 /** Each sends one request at a time. Some wait for lost ones while others go on. */
 const WRITERS = 24
 
-export function linksConfig(rng: Rng, config: Config): Config {
+export function linksConfig(rng: Random, config: Config): Config {
   const { limits } = config
   return {
     ...config,
-    ...{ ms: 40_000, grow: 0, clients: WRITERS, keys: rng.pick(8, 20) },
-    ...{ harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 3000, leases: 0, clocks: rng.pick(0, 1) },
-    ...{ delayMs: rng.pick(0.2, 1, 5, 20), jitterMs: rng.pick(0.3, 1, 10), tail: 0 },
+    ...{ ms: 40_000, grow: 0, clients: WRITERS, keys: rng.pick([8, 20]) },
+    ...{ harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 3000, leases: 0, clocks: rng.pick([0, 1]) },
+    ...{ delayMs: rng.pick([0.2, 1, 5, 20]), jitterMs: rng.pick([0.3, 1, 10]), tail: 0 },
     // Snapshots of several chunks, and frequent ones.
     limits: {
       ...limits,
-      ...{ logTailEntries: rng.pick(0, 1, 50), logBehindEntries: rng.pick(0, 10, 50) },
-      ...{ compactEntriesMin: 1, chunkRows: rng.pick(1, 2) },
+      ...{ logTailEntries: rng.pick([0, 1, 50]), logBehindEntries: rng.pick([0, 10, 50]) },
+      ...{ compactEntriesMin: 1, chunkRows: rng.pick([1, 2]) },
     },
   }
 }
 
-type Scenario = (rng: Rng, config: Config, at: number) => Fault[]
+type Scenario = (rng: Random, config: Config, at: number) => Fault[]
 
-export function drawLinkScenarios(rng: Rng, config: Config): Fault[] {
+export function drawLinkScenarios(rng: Random, config: Config): Fault[] {
   const scenarios: readonly Scenario[] = [
     reconnects,
     reconnects,
@@ -63,7 +63,7 @@ const reconnects: Scenario = (rng, { delayMs }, at) => [
  */
 const brokenSnapshot: Scenario = (rng, { electionMaxMs }, at) => {
   const target = rng.int(0, 5)
-  const when = rng.pick('offered', 'staged')
+  const when = rng.pick(['offered', 'staged'])
   const breaks = { at, when, times: rng.int(1, 3), after: when === 'staged' ? 0 : rng.ms(0, 60) } as const
   const away: Fault = rng.chance(0.5)
     ? { at, ...dies, target, ms: rng.int(1, 3) * electionMaxMs }
@@ -135,7 +135,7 @@ const comesBack: Scenario = (rng, { delayMs }, at) => [
  * Around each scenario every machine is asked to write, one write after another; and each new process as soon as it
  * begins.
  */
-export function drawLinkWriters(rng: Rng, config: Config, faults: readonly Fault[]): Op[] {
+export function drawLinkWriters(rng: Random, config: Config, faults: readonly Fault[]): Op[] {
   const ops: Op[] = []
   const busy = new Set(faults.map(({ at }) => at))
   for (const at of busy) {

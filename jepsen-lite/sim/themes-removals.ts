@@ -3,9 +3,9 @@
 // remaining members must not need it, whatever fault follows. Each scenario adds a fault that could keep them from
 // learning that the change is done.
 
+import type { Random } from '../random.ts'
 import { anyCut, drawAction, everybody, follower, nobody, plainly, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
-import type { Rng } from './rng.ts'
 import type { Config, Op } from './schedule.ts'
 import type { Target } from './shape.ts'
 import { roomy } from './themes-leadership.ts'
@@ -14,23 +14,23 @@ import type { Trigger } from './waiting.ts'
 /** Clients that write during the removal, in addition to the others. */
 const WRITERS = 6
 
-export function removalsConfig(rng: Rng, config: Config): Config {
-  const heartbeatMs = rng.pick(50, 100)
+export function removalsConfig(rng: Random, config: Config): Config {
+  const heartbeatMs = rng.pick([50, 100])
   const electionMinMs = 10 * heartbeatMs
   return {
     ...config,
     // Sizes where a majority of the remaining members may not be enough without the removed one.
-    ...{ nodes: Math.min(config.nodes, rng.pick(2, 4)), spares: 2, grow: 0 },
-    ...{ ms: rng.pick(10_000, 30_000), clients: 2 + WRITERS, timeoutMs: rng.pick(300, 1000, 2000) },
-    ...{ heartbeatMs, electionMinMs, electionMaxMs: electionMinMs * rng.pick(1.1, 1.5, 2) },
+    ...{ nodes: Math.min(config.nodes, rng.pick([2, 4])), spares: 2, grow: 0 },
+    ...{ ms: rng.pick([10_000, 30_000]), clients: 2 + WRITERS, timeoutMs: rng.pick([300, 1000, 2000]) },
+    ...{ heartbeatMs, electionMinMs, electionMaxMs: electionMinMs * rng.pick([1.1, 1.5, 2]) },
     // In a harsh run, a cut may lose the messages that it holds back.
-    ...{ harsh: rng.pick(0, 1, 1), lost: 0, doubled: 0, reordered: 0 },
-    ...{ delayMs: rng.pick(0.2, 1, 5), jitterMs: rng.pick(0.3, 1, 10), tail: 0 },
-    ...{ commitDelayMs: rng.pick(0, config.commitDelayMs, heartbeatMs), limits: roomy(config.limits) },
+    ...{ harsh: rng.pick([0, 1, 1]), lost: 0, doubled: 0, reordered: 0 },
+    ...{ delayMs: rng.pick([0.2, 1, 5]), jitterMs: rng.pick([0.3, 1, 10]), tail: 0 },
+    ...{ commitDelayMs: rng.pick([0, config.commitDelayMs, heartbeatMs]), limits: roomy(config.limits) },
   }
 }
 
-export function drawRemovals(rng: Rng, config: Config): Fault[] {
+export function drawRemovals(rng: Random, config: Config): Fault[] {
   const { electionMaxMs } = config
   const faults: Fault[] = []
   for (let at = 2000; at < config.ms; at += rng.int(2, 4) * electionMaxMs) {
@@ -43,42 +43,42 @@ export function drawRemovals(rng: Rng, config: Config): Fault[] {
 }
 
 /** The node that gets the request may be the leader or the removed one. The machine is deleted at once, or soon. */
-function removal(rng: Rng, config: Config, at: number): Fault {
-  const kind = rng.pick('remove', 'remove', 'remove', 'demote', 'replace')
-  const role = rng.pick<Target>('leader', 'follower-0')
-  const member = rng.pick<Target>(role, rng.int(0, 12))
+function removal(rng: Random, config: Config, at: number): Fault {
+  const kind = rng.pick(['remove', 'remove', 'remove', 'demote', 'replace'])
+  const role = rng.pick<Target>(['leader', 'follower-0'])
+  const member = rng.pick<Target>([role, rng.int(0, 12)])
   return {
     ...{ at, ...drawAction(kind, { rng, config, longMs: 0 }) },
-    ...{ asked: rng.pick<Target>('leader', 'leader', role, follower(rng)), member, evenSmall: true },
-    ...(rng.chance(0.85) ? { deletedAfterMs: rng.pick(0, 0, 0, rng.ms(0, 60)) } : {}),
+    ...{ asked: rng.pick<Target>(['leader', 'leader', role, follower(rng)]), member, evenSmall: true },
+    ...(rng.chance(0.85) ? { deletedAfterMs: rng.pick([0, 0, 0, rng.ms(0, 60)]) } : {}),
   }
 }
 
 /** The remaining members learn slowly. */
-function hindrance(rng: Rng, { heartbeatMs, electionMinMs }: Config, at: number): Fault {
+function hindrance(rng: Random, { heartbeatMs, electionMinMs }: Config, at: number): Fault {
   const ms = rng.int(heartbeatMs, electionMinMs)
-  const target = rng.pick<Target>('leader', follower(rng))
-  return rng.pick<Fault>(
+  const target = rng.pick<Target>(['leader', follower(rng)])
+  return rng.pick<Fault>([
     { at, kind: 'slow-link', from: 'leader', to: follower(rng), delayMs: rng.int(10, heartbeatMs), ms },
     { at, kind: 'stall-disk', target, ms: rng.int(20, 300) },
     { at, kind: 'slow-disk', target, factor: 20, ms },
     { at, kind: 'slow-apply', target, entryMs: 40, ms },
-  )
+  ])
 }
 
 /** Data that was about to be written or sent is lost: for a short time, or near the end permanently. */
-function loss(rng: Rng, config: Config, at: number, isLate: boolean): Fault[] {
+function loss(rng: Random, config: Config, at: number, isLate: boolean): Fault[] {
   const { electionMaxMs, delayMs, jitterMs } = config
   const waiting = {
-    ...{ at, when: rng.pick<Trigger>('let-go', 'let-go', 'let-go', 'left', 'left', 'joint') },
-    after: rng.pick(0, 0, 0, rng.ms(0, 3 * (delayMs + jitterMs) + 5)),
+    ...{ at, when: rng.pick<Trigger>(['let-go', 'let-go', 'let-go', 'left', 'left', 'joint']) },
+    after: rng.pick([0, 0, 0, rng.ms(0, 3 * (delayMs + jitterMs) + 5)]),
   }
   const forGood = isLate && rng.chance(0.8) ? config.ms : undefined
   const silent = rng.chance(0.5)
   const crash = {
     ...({ ...waiting, kind: 'crash', point: 'now', skip: 0 } as const),
-    ...{ inFlight: rng.pick('lost' as const, 'lost' as const, 'kept' as const), silent },
-    ...{ ms: forGood ?? rng.pick(rng.int(5, 300), rng.int(1, 3) * electionMaxMs) },
+    ...{ inFlight: rng.pick(['lost' as const, 'lost' as const, 'kept' as const]), silent },
+    ...{ ms: forGood ?? rng.pick([rng.int(5, 300), rng.int(1, 3) * electionMaxMs]) },
     ...(rng.chance(0.5) ? { unheard: true } : {}),
   }
   const cutMs = forGood ?? rng.int(1, 4) * electionMaxMs
@@ -88,7 +88,7 @@ function loss(rng: Rng, config: Config, at: number, isLate: boolean): Fault[] {
   const confided = { ...isolated, when: 'left', companion: 'other' } as const
   // A machine that was cut off with its knowledge dies before the cut ends.
   const dies = { ...crash, target: 'subject', after: waiting.after + rng.int(1, electionMaxMs) } as const
-  const first = rng.pick<Fault>(
+  const first = rng.pick<Fault>([
     { ...crash, target: 'subject' },
     { ...crash, target: 'subject' },
     { ...crash, target: 'leader' },
@@ -100,20 +100,20 @@ function loss(rng: Rng, config: Config, at: number, isLate: boolean): Fault[] {
     { ...confided, after: 0 },
     { ...confided, after: 0 },
     { ...waiting, kind: 'half-deaf', target: 'leader', unheardBy: everybody, deafTo: nobody, ...cut },
-  )
+  ])
   return first.kind !== 'crash' && rng.chance(0.7)
     ? [first, { ...dies, when: first.when ?? waiting.when }]
     : [first]
 }
 
 /** Writes at the leader during a removal, so that logs differ by the entries after the change. */
-export function drawRemovalWriters(rng: Rng, { ms, electionMaxMs, keys }: Config): Op[] {
+export function drawRemovalWriters(rng: Random, { ms, electionMaxMs, keys }: Config): Op[] {
   const ops: Op[] = []
   for (let at = 2000; at < ms; at += 2 * electionMaxMs)
     for (let client = 2; client < 2 + WRITERS; client++)
       ops.push({
-        ...{ at, when: rng.pick('joint', 'left', 'let-go'), times: 2, after: rng.ms(0, 20) },
-        ...{ kind: 'put', client, node: rng.pick<Target>('leader', 'leader', 'subject', follower(rng)) },
+        ...{ at, when: rng.pick(['joint', 'left', 'let-go']), times: 2, after: rng.ms(0, 20) },
+        ...{ kind: 'put', client, node: rng.pick<Target>(['leader', 'leader', 'subject', follower(rng)]) },
         ...{ key: rng.int(0, keys), x: rng.int(0, 1000) },
       })
   return ops.map((op) => ({ ...op, at: Math.round(op.at) }))

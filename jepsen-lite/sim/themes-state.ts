@@ -6,31 +6,31 @@
 // machine; and clients keep asking every machine how old its state is. `snapshots` and `members` get a scenario now and
 // then.
 
+import type { Random } from '../random.ts'
 import { anyCut, dies, drawAction, everybody, follower, nobody, plainly, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
-import type { Rng } from './rng.ts'
 import type { Config, Op } from './schedule.ts'
 import { PLACES } from './shape.ts'
 
 export type StateTheme = 'behind' | 'snapshots' | 'members'
 
-export function behindConfig(rng: Rng, config: Config): Config {
+export function behindConfig(rng: Random, config: Config): Config {
   const { nodes, spares, limits } = config
   const brief = rng.chance(0.5)
-    ? { logTailEntries: rng.pick(0, 1), logBehindEntries: 0, compactEntriesMin: 1 }
+    ? { logTailEntries: rng.pick([0, 1]), logBehindEntries: 0, compactEntriesMin: 1 }
     : {}
   return {
     ...config,
-    ...{ ms: 60_000, grow: 0, clients: 2 * (nodes + spares), timeoutMs: rng.pick(300, 1000) },
+    ...{ ms: 60_000, grow: 0, clients: 2 * (nodes + spares), timeoutMs: rng.pick([300, 1000]) },
     // Fast enough that an operator's changes succeed and elections end.
-    ...{ delayMs: rng.pick(0.2, 1, 5), jitterMs: rng.pick(0.3, 1, 10), tail: 0 },
+    ...{ delayMs: rng.pick([0.2, 1, 5]), jitterMs: rng.pick([0.3, 1, 10]), tail: 0 },
     limits: { ...limits, ...brief },
   }
 }
 
-type Scenario = (rng: Rng, config: Config, at: number) => Fault[]
+type Scenario = (rng: Random, config: Config, at: number) => Fault[]
 
-export function drawStateScenarios(theme: StateTheme, rng: Rng, config: Config): Fault[] {
+export function drawStateScenarios(theme: StateTheme, rng: Random, config: Config): Fault[] {
   const scenarios = SCENARIOS[theme]
   const faults: Fault[] = []
   const [from, to] = theme === 'behind' ? [4, 9] : [6, 20]
@@ -97,21 +97,21 @@ const lateChange: Scenario = (rng, config, at) => {
   const entryMs = 20 + rng.int(heartbeatMs, 20 * heartbeatMs)
   const slow = { at: at - 2 * heartbeatMs, kind: 'slow-apply', ms: 4 * electionMaxMs, entryMs } as const
   const joint = { at, when: 'joint', after: rng.int(0, 2 * heartbeatMs) } as const
-  const fault = rng.pick<Fault>(
+  const fault = rng.pick<Fault>([
     { ...joint, ...dies, target: 'leader', ms: electionMaxMs },
     { ...joint, kind: 'isolate', target: 'leader', ...plainly(electionMaxMs) },
     { ...joint, kind: 'transfer', target: 'leader', to: follower(rng) },
-  )
+  ])
   return [
     { ...slow, target: follower(rng) },
     { ...slow, target: follower(rng) },
-    askedOfLeader(rng, config, at, rng.pick('demote', 'demote', 'replace', 'promote')),
+    askedOfLeader(rng, config, at, rng.pick(['demote', 'demote', 'replace', 'promote'])),
     fault,
   ]
 }
 
 const askedOfLeader = (
-  rng: Rng,
+  rng: Random,
   config: Config,
   at: number,
   kind: 'remove' | 'demote' | 'replace' | 'promote',
@@ -122,10 +122,10 @@ const askedOfLeader = (
 
 /** Restarts during the joint configuration: of the machines that enter it, one after another. */
 const jointRestarts: Scenario = (rng, config, at) => [
-  askedOfLeader(rng, config, at, rng.pick('replace', 'demote')),
+  askedOfLeader(rng, config, at, rng.pick(['replace', 'demote'])),
   {
     ...{ at, when: 'joint', times: 4, after: rng.int(0, 20), ...dies, target: 'subject' },
-    ...{ ms: rng.int(5, config.electionMaxMs), point: rng.pick('now', 'now', 'stored') },
+    ...{ ms: rng.int(5, config.electionMaxMs), point: rng.pick(['now', 'now', 'stored']) },
   },
 ]
 
@@ -156,13 +156,13 @@ const longTail: Scenario = (rng, { electionMaxMs }, at) => [
 const restored: Scenario = (rng, { electionMaxMs, heartbeatMs }, at) => {
   const target = rng.int(0, 5)
   const soon = at + rng.int(0, 4 * heartbeatMs)
-  const fault = rng.pick<Fault>(
+  const fault = rng.pick<Fault>([
     { at: soon, ...dies, point: 'installing', target, ms: rng.int(5, 300) },
     { at: soon, kind: 'drop-row', target, ms: 4000 },
     { at: soon, kind: 'fail-read', target, skip: rng.int(0, 4), ms: 2000 },
     { at: soon, kind: 'transfer', target: 'leader', to: follower(rng) },
     { at: soon, ...dies, target: 'leader', ms: rng.int(5, electionMaxMs) },
-  )
+  ])
   return [{ at, kind: 'wipe', target }, fault]
 }
 
@@ -231,11 +231,11 @@ const forgotten: Scenario = (rng, { electionMaxMs }, at) => {
   const target = rng.int(0, 5)
   const ms = 20 * electionMaxMs
   return [
-    rng.pick<Fault>(
+    rng.pick<Fault>([
       { at, ...dies, target, ms },
       { at, kind: 'isolate', target, ...plainly(ms) },
       { at, kind: 'pause', target, ms },
-    ),
+    ]),
     {
       ...{ at: at + 2 * electionMaxMs, kind: 'remove', asked: 'leader', member: target },
       evenSmall: rng.chance(0.3),
@@ -279,13 +279,16 @@ const SCENARIOS: Readonly<Record<StateTheme, readonly Scenario[]>> = {
  * leader that applies slowly is asked for data that others have applied, and told their clients, before it has applied
  * it.
  */
-export function drawAgeWatchers(rng: Rng, { ms, nodes, spares, electionMinMs, keys, leases }: Config): Op[] {
+export function drawAgeWatchers(
+  rng: Random,
+  { ms, nodes, spares, electionMinMs, keys, leases }: Config,
+): Op[] {
   const machines = nodes + spares
   const ops: Op[] = []
   const stepMs = Math.max(10, electionMinMs / 15)
   for (let time = 1000; time < ms; time += stepMs) {
     const place = rng.int(0, machines)
-    const kind = rng.pick('stale', leases === 1 ? 'lease' : 'stale', 'put', 'put', 'get')
+    const kind = rng.pick<Op['kind']>(['stale', leases === 1 ? 'lease' : 'stale', 'put', 'put', 'get'])
     ops.push({
       ...{ at: Math.round(time), kind, client: kind === 'put' ? machines + place : place },
       ...{ node: rng.chance(0.1) ? 'stale-leader' : place, key: rng.int(0, keys), x: rng.int(0, 1000) },
@@ -295,10 +298,10 @@ export function drawAgeWatchers(rng: Rng, { ms, nodes, spares, electionMinMs, ke
 }
 
 /** Reads at a machine that is about to get another state. */
-export function drawInstallWatchers(rng: Rng, { ms, heartbeatMs, clients, keys }: Config): Op[] {
+export function drawInstallWatchers(rng: Random, { ms, heartbeatMs, clients, keys }: Config): Op[] {
   return Array.from({ length: Math.floor(ms / 1000) }, (_, at) => ({
     ...({ at: at * 1000, when: 'staged', times: 3, node: 'subject' } as const),
-    ...{ kind: rng.pick('stale', 'get'), after: rng.int(0, 4 * heartbeatMs), client: rng.int(0, clients) },
+    ...{ kind: rng.pick(['stale', 'get']), after: rng.int(0, 4 * heartbeatMs), client: rng.int(0, clients) },
     ...{ key: rng.int(0, keys), x: rng.int(0, 1000) },
   }))
 }
@@ -309,7 +312,7 @@ export function drawInstallWatchers(rng: Rng, { ms, heartbeatMs, clients, keys }
 export const TAIL_WRITERS = 24
 
 /** Writes at a former leader that does not know that it is deposed, for uncommitted entries at the end of its log. */
-export function drawTails(rng: Rng, { ms, electionMaxMs, keys, clients }: Config): Op[] {
+export function drawTails(rng: Random, { ms, electionMaxMs, keys, clients }: Config): Op[] {
   const ops: Op[] = []
   const stepMs = Math.max(20, electionMaxMs / 12)
   for (let at = 0; at * stepMs < ms; at++)

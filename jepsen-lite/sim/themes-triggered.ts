@@ -1,28 +1,33 @@
 // The theme for what was seen least: faults, pairs of faults and requests that wait for triggers, chosen by what the
 // search has not tried yet (coverage.ts), together with faults that cause those triggers.
 
+import type { Random } from '../random.ts'
 import type { Rare } from './coverage.ts'
 import { anyCut, dies, drawAction, follower, plainly } from './drawing.ts'
 import { FAULT_KINDS, type Fault, type FaultKind } from './fault-kinds.ts'
-import type { Rng } from './rng.ts'
 import { type Config, OP_KINDS, type Op, type OpKind } from './schedule.ts'
 import type { Drawing, Target } from './shape.ts'
 import { TRIGGERS, type Trigger } from './waiting.ts'
 
-export function triggeredConfig(rng: Rng, config: Config): Config {
+export function triggeredConfig(rng: Random, config: Config): Config {
   return {
     ...config,
-    ...{ ms: 60_000, spares: rng.pick(1, 2), clients: 2 * config.clients, timeoutMs: rng.pick(300, 1000) },
+    ...{
+      ms: 60_000,
+      spares: rng.pick([1, 2]),
+      clients: 2 * config.clients,
+      timeoutMs: rng.pick([300, 1000]),
+    },
     // So that triggers follow each other, and a replica that was away briefly needs a snapshot.
     ...{
-      delayMs: rng.pick(0.2, 1, 5),
-      jitterMs: rng.pick(0.3, 1, 10),
+      delayMs: rng.pick([0.2, 1, 5]),
+      jitterMs: rng.pick([0.3, 1, 10]),
       tail: 0,
-      clocks: rng.pick(0, 1, 2),
+      clocks: rng.pick([0, 1, 2]),
     },
     limits: {
       ...config.limits,
-      ...{ logTailEntries: rng.pick(0, 1, 5), logBehindEntries: rng.pick(0, 10), compactEntriesMin: 1 },
+      ...{ logTailEntries: rng.pick([0, 1, 5]), logBehindEntries: rng.pick([0, 10]), compactEntriesMin: 1 },
     },
   }
 }
@@ -41,11 +46,11 @@ function causeOf(trigger: Trigger, { rng, config }: Drawing, at: number): Fault[
     case 'superseded':
     case 'truncated':
       return [
-        rng.pick<Fault>(
+        rng.pick<Fault>([
           { at, ...dies, target: 'leader', ms },
           { at, kind: 'isolate', target: 'leader', ...anyCut(rng, ms) },
           { at, kind: 'pause', target: 'leader', ms },
-        ),
+        ]),
       ]
     case 'hands-over':
       return [{ at, kind: 'transfer', target: 'leader', to: follower(rng) }]
@@ -53,7 +58,7 @@ function causeOf(trigger: Trigger, { rng, config }: Drawing, at: number): Fault[
     case 'left':
     case 'let-go':
     case 'reconfigured': {
-      const kind = rng.pick('replace', 'demote', 'remove')
+      const kind = rng.pick(['replace', 'demote', 'remove'])
       return [{ at, kind, asked: 'leader', member: rng.int(0, 12), evenSmall: rng.chance(0.3) }]
     }
     case 'sends-snapshot':
@@ -61,29 +66,29 @@ function causeOf(trigger: Trigger, { rng, config }: Drawing, at: number): Fault[
     case 'staged':
     case 'installed':
       return [
-        rng.pick<Fault>(
+        rng.pick<Fault>([
           { at, kind: 'wipe', target: follower(rng) },
           { at, kind: 'isolate', target: follower(rng), ...plainly(ms) },
           { at, ...dies, target: follower(rng), ms },
-        ),
+        ]),
       ]
     case 'ahead':
       return [{ at, kind: 'stall-disk', target: follower(rng), ms: rng.int(50, electionMaxMs) }]
     case 'applied-late': {
       const entryMs = rng.int(20, electionMaxMs)
       return [
-        { at, kind: 'slow-apply', target: rng.pick<Target>(follower(rng), 'leader'), entryMs, ms: 2 * ms },
+        { at, kind: 'slow-apply', target: rng.pick<Target>([follower(rng), 'leader']), entryMs, ms: 2 * ms },
       ]
     }
     case 'connected':
     case 'disconnected':
-      return [{ at, kind: 'break', target: rng.pick<Target>('leader', follower(rng)) }]
+      return [{ at, kind: 'break', target: rng.pick<Target>(['leader', follower(rng)]) }]
     case 'opening':
     case 'started':
     case 'died':
-      return [{ at, ...dies, target: rng.pick<Target>('leader', follower(rng)), ms: rng.int(5, 500) }]
+      return [{ at, ...dies, target: rng.pick<Target>(['leader', follower(rng)]), ms: rng.int(5, 500) }]
     case 'stopped':
-      return [{ at, kind: 'pause', target: rng.pick<Target>('leader', follower(rng)), ms }]
+      return [{ at, kind: 'pause', target: rng.pick<Target>(['leader', follower(rng)]), ms }]
     case 'committed':
     case 'compacted':
     case 'answered':
@@ -99,12 +104,12 @@ interface Wish {
   readonly op?: OpKind
 }
 
-function drawWish(rng: Rng, rare: Rare): Wish {
+function drawWish(rng: Random, rare: Rare): Wish {
   const drawn = rare.events[rng.int(0, Math.max(1, rare.events.length))]
   if (drawn === undefined || rng.chance(0.2))
     return {
-      trigger: rng.pick(...TRIGGERS),
-      fault: rng.pick(...(FAULT_KINDS as [FaultKind, ...FaultKind[]])),
+      trigger: rng.pick(TRIGGERS),
+      fault: rng.pick(FAULT_KINDS),
     }
   const [trigger, what, kind] = drawn
   return what === 'fault' ? { trigger, fault: kind } : { trigger, op: kind }
@@ -112,7 +117,7 @@ function drawWish(rng: Rng, rare: Rare): Wish {
 
 /** At one trigger: one fault or two, and requests to the machines that it is about. */
 export function drawTriggered(
-  rng: Rng,
+  rng: Random,
   config: Config,
   rare: Rare,
 ): { readonly faults: Fault[]; readonly ops: Op[] } {
@@ -121,18 +126,18 @@ export function drawTriggered(
   const ops: Op[] = []
   for (let at = 2000; at < config.ms; at += rng.int(1, 4) * config.electionMaxMs) {
     const { trigger, fault, op } = drawWish(rng, rare)
-    const waiting = { at, when: trigger, times: rng.pick(1, 1, 3) }
-    const after = rng.pick(0, 0, rng.ms(0, config.electionMinMs))
+    const waiting = { at, when: trigger, times: rng.pick([1, 1, 3]) }
+    const after = rng.pick([0, 0, rng.ms(0, config.electionMinMs)])
     faults.push(...causeOf(trigger, drawing, at + 1))
     if (fault !== undefined) faults.push(...struck(fault, { ...waiting, after }, drawing))
     const pair = rare.pairs[rng.int(0, Math.max(1, rare.pairs.length))]
     if (pair !== undefined && rng.chance(0.5))
       for (const kind of pair) faults.push(...struck(kind, { ...waiting, after }, drawing))
-    for (const kind of op === undefined ? [rng.pick(...OP_KINDS)] : [op, op, op])
+    for (const kind of op === undefined ? [rng.pick(OP_KINDS)] : [op, op, op])
       ops.push({
-        ...{ ...waiting, after: rng.pick(0, after), kind, client: rng.int(0, config.clients) },
+        ...{ ...waiting, after: rng.pick([0, after]), kind, client: rng.int(0, config.clients) },
         ...{
-          node: rng.pick<Target>('subject', 'subject', 'other', 'leader'),
+          node: rng.pick<Target>(['subject', 'subject', 'other', 'leader']),
           key: rng.int(0, config.keys),
         },
         x: rng.int(0, 1000),
@@ -150,7 +155,7 @@ function struck(
   const { rng, config } = drawing
   if ((kind === 'lossy' && config.harsh === 0) || (kind === 'jump' && config.clocks !== 2)) return []
   const action = drawAction(kind, drawing)
-  const who = rng.pick<Target>('subject', 'subject', 'subject', 'other')
+  const who = rng.pick<Target>(['subject', 'subject', 'subject', 'other'])
   if ('target' in action) return [{ ...waiting, ...action, target: who }]
   if ('from' in action && rng.chance(0.8)) return [{ ...waiting, ...action, from: who }]
   return [{ ...waiting, ...action }]

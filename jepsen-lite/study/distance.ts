@@ -4,7 +4,7 @@
 
 import type { LocalCluster } from '../local/cluster.ts'
 import { createMangler, type Mangler } from '../local/mangler.ts'
-import { Random } from '../local/random.ts'
+import { Random } from '../random.ts'
 
 /**
  * Resolves when every link leads through its hop. Existing connections are closed and made again. The function that it

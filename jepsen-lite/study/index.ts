@@ -11,10 +11,10 @@ import { LocalCluster, READY_LIMIT_MS } from '../local/cluster.ts'
 import { recordFinals } from '../local/finals.ts'
 import { alarmsIn } from '../local/node-logs.ts'
 import { prepareOut } from '../local/out-dir.ts'
-import { Random } from '../local/random.ts'
 import { Recording } from '../local/recording.ts'
 import { noteStalls } from '../local/stalls.ts'
 import { Watch } from '../local/watch.ts'
+import { Random } from '../random.ts'
 import type { CutKind } from './cut.ts'
 import { setApart } from './distance.ts'
 import { Load, type LoadOptions } from './load.ts'
@@ -124,7 +124,7 @@ class Study {
       const nothing = await playRound({
         ...{ cluster, recorder, number, signal, say: this.#options.say },
         ...{ phaseMs: this.#options.phaseMs, cut: this.#options.cut },
-        random: this.#random.stream(`round ${number}`),
+        random: this.#random.named(`round ${number}`),
         load: this.#load,
       })
       if (nothing !== undefined) this.#find('proves-nothing', `round ${number}: ${nothing}`)
@@ -158,7 +158,7 @@ class Study {
     const load = new Load({
       ...{ ...this.#load, recorder, keys: ['warm-up'], name: 'warm-up' },
       ...{ sides: { minority: cluster.members, majority: cluster.members } },
-      random: this.#random.stream('warm-up'),
+      random: this.#random.named('warm-up'),
     })
     const { promise, resolve: done } = Promise.withResolvers<void>()
     const timer = setTimeout(done, Math.min(WARM_UP.msMax, WARM_UP.part * phaseMs.before))

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Recorder } from '../history.ts'
 import { HttpClient } from '../local/http.ts'
 import { perform } from '../local/perform.ts'
-import type { Random } from '../local/random.ts'
+import type { Random } from '../random.ts'
 import { clientName, LEVELS, type Level, operationOf, revisionIn, SIDES, type Side } from './levels.ts'
 
 export interface Target {
@@ -57,7 +57,7 @@ export class Load {
   async #stream(level: Level, side: Side): Promise<void> {
     const { rate, random } = this.#options
     const { signal } = this.#abort
-    const draw = random.stream(`${level} ${side}`)
+    const draw = random.named(`${level} ${side}`)
     const idle: Client[] = []
     const session: Session = { seen: undefined }
     let clients = 0

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Recorder } from '../history.ts'
 import type { LocalCluster } from '../local/cluster.ts'
-import type { Random } from '../local/random.ts'
+import type { Random } from '../random.ts'
 import { type CutKind, cutBetween } from './cut.ts'
 import { Load, type LoadOptions } from './load.ts'
 import type { Phase } from './measure.ts'
@@ -42,7 +42,7 @@ export async function playRound(options: RoundOptions): Promise<string | undefin
   const keys = Array.from({ length: KEYS }, (_, at) => `k${at}/${number}`)
   const load = new Load({
     ...options.load,
-    ...{ sides: { minority, majority }, keys, recorder, random: random.stream('load'), name: `${number}` },
+    ...{ sides: { minority, majority }, keys, recorder, random: random.named('load'), name: `${number}` },
   })
   try {
     stage('before')

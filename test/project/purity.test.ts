@@ -35,7 +35,16 @@ const MAY_IMPORT = new Map([
   ['jepsen-lite/checker', ['jepsen-lite/history.ts']],
   [
     'jepsen-lite/sim',
-    ['raft', 'kv', 'storage', 'server', 'server/links', 'jepsen-lite/history.ts', 'jepsen-lite/checker'],
+    [
+      'raft',
+      'kv',
+      'storage',
+      'server',
+      'server/links',
+      'jepsen-lite/history.ts',
+      'jepsen-lite/random.ts',
+      'jepsen-lite/checker',
+    ],
   ],
 ])
 

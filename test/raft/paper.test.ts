@@ -3,7 +3,8 @@
 // the test grants them.
 
 import { describe, expect, test } from 'vitest'
-import { DRAW, stream } from '../../jepsen-lite/sim/random.ts'
+import { stream } from '../../jepsen-lite/random.ts'
+import { DRAW } from '../../jepsen-lite/sim/draw.ts'
 import { asIndex, type Message } from '../../src/raft/types.ts'
 import { append, Bench, type BenchOptions, voteRequest } from './harness/bench.ts'
 import { Cluster } from './harness/cluster.ts'

@@ -1,9 +1,9 @@
 // Networks that lose, repeat, damage or delay messages. The links go through a hop that does it (mangler.ts). Their
 // connections are reset first, so that the hop sees each connection from its first frame.
 
+import type { Random } from '../../random.ts'
 import { createMangler, type Mangling, type Measure } from '../mangler.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
-import type { Random } from '../random.ts'
 
 const mangling = (
   kind: Mangling,
@@ -33,7 +33,7 @@ const mangling = (
     }
     const manglers = await Promise.all(
       links.map(async (link) => {
-        const stream = random.stream(`${kind} ${round} ${link.from} ${link.to}`)
+        const stream = random.named(`${kind} ${round} ${link.from} ${link.to}`)
         const mangler = await createMangler(kind, measure, stream, () => cluster.node(link.to).peerListener)
         link.lead(mangler.address)
         return mangler

@@ -6,7 +6,7 @@ import { check, MODELS } from '../../../jepsen-lite/checker/index.ts'
 import { partition } from '../../../jepsen-lite/checker/partition.ts'
 import { search } from '../../../jepsen-lite/checker/search.ts'
 import { type HistoryEvent, historyOf, type Operation, type Result } from '../../../jepsen-lite/history.ts'
-import { Random } from '../../../jepsen-lite/local/random.ts'
+import { Random } from '../../../jepsen-lite/random.ts'
 
 const OPERATIONS = 2_000
 const CLIENTS = 60
@@ -21,7 +21,7 @@ interface Open {
  * Of ten keys, of which six answer reads with what was there long before; four changes in ten are of unknown outcome.
  */
 function brokenStore(): HistoryEvent[] {
-  const random = new Random('b')
+  const random = new Random('c')
   const events: HistoryEvent[] = [{ type: 'history', version: 1, workload: 'a test', command: '' }]
   const rows = new Map<string, { value: string; mod: number }>()
   const open: Open[] = []

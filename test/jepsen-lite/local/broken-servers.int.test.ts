@@ -5,9 +5,9 @@ import { expect, test } from 'vitest'
 import { check } from '../../../jepsen-lite/checker/index.ts'
 import { type HistoryEvent, historyOf, Recorder } from '../../../jepsen-lite/history.ts'
 import { runClient } from '../../../jepsen-lite/local/clients.ts'
-import { Random } from '../../../jepsen-lite/local/random.ts'
 import { lackingFeatures, RunStats } from '../../../jepsen-lite/local/run-stats.ts'
 import { keysFor, type WorkloadName, workloadOf } from '../../../jepsen-lite/local/workloads.ts'
+import { Random } from '../../../jepsen-lite/random.ts'
 import { type Answer, type Asked, type Bug, type Row, ScriptedStore } from './scripted-store.ts'
 
 const CLIENTS = 4
@@ -45,10 +45,10 @@ async function judged(
   )
   const keys = keysFor(workload)
   const loops = Array.from({ length: CLIENTS }, (_, id) => {
-    const random = new Random('broken servers').stream(`client ${id}`)
+    const random = new Random('broken servers').named(`client ${id}`)
     return runClient({
       ...{ id, rate: 10_000, random, recorder, stays: true, signal: enough.signal },
-      workload: workloadOf(workload, id, keys, random.stream('operations')),
+      workload: workloadOf(workload, id, keys, random.named('operations')),
       targets: () => [{ name: 'n1', port: bound.port }],
       report: (message) => wrong.push(message),
     })

@@ -5,7 +5,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { crc32 } from 'node:zlib'
 import { afterEach, expect, test } from 'vitest'
 import { createMangler, type Mangling, type Measure } from '../../../jepsen-lite/local/mangler.ts'
-import { Random } from '../../../jepsen-lite/local/random.ts'
+import { Random } from '../../../jepsen-lite/random.ts'
 import { FrameReader } from '../../../src/server/tcp/frames.ts'
 
 const closing: (() => unknown)[] = []

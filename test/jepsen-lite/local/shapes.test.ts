@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { Random } from '../../../jepsen-lite/local/random.ts'
 import { bridge, halves, isolated, oneWay, ring, type Shape } from '../../../jepsen-lite/local/shapes.ts'
+import { Random } from '../../../jepsen-lite/random.ts'
 
 const names = (count: number): string[] => Array.from({ length: count }, (_, at) => `n${at + 1}`)
 const seenBy = ({ cut }: Shape, all: readonly string[], name: string): string[] =>
@@ -45,9 +45,9 @@ test('a cut in one direction leaves the other', () => {
 
 test('a stream of random numbers depends on the seed and its name, not on what others draw', () => {
   const first = new Random(7)
-  const faults = Array.from({ length: 5 }, () => first.stream('faults').next())
+  const faults = Array.from({ length: 5 }, () => first.named('faults').next())
   first.next()
-  expect(Array.from({ length: 5 }, () => new Random(7).stream('faults').next())).toEqual(faults)
-  expect(new Random(7).stream('clients').next()).not.toBe(faults[0])
-  expect(new Random(8).stream('faults').next()).not.toBe(faults[0])
+  expect(Array.from({ length: 5 }, () => new Random(7).named('faults').next())).toEqual(faults)
+  expect(new Random(7).named('clients').next()).not.toBe(faults[0])
+  expect(new Random(8).named('faults').next()).not.toBe(faults[0])
 })

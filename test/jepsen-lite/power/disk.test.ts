@@ -1,9 +1,9 @@
 // The rules of the disk, each on a trace made by hand: what may be left, and what may not.
 
 import { describe, expect, test } from 'vitest'
-import { Random } from '../../../jepsen-lite/local/random.ts'
 import { Disk, type DiskEvent } from '../../../jepsen-lite/power/disk.ts'
 import { statesAt } from '../../../jepsen-lite/power/states.ts'
+import { Random } from '../../../jepsen-lite/random.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (data: Uint8Array): string => new TextDecoder().decode(data)

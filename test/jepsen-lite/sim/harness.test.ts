@@ -3,11 +3,11 @@
 
 import { expect, test } from 'vitest'
 import { Recorder } from '../../../jepsen-lite/history.ts'
+import { Random } from '../../../jepsen-lite/random.ts'
 import { Cluster } from '../../../jepsen-lite/sim/cluster.ts'
 import { drawAction, everybody, plainly } from '../../../jepsen-lite/sim/drawing.ts'
 import { FAULT_KINDS, type Fault, type FaultKind } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
-import { Rng } from '../../../jepsen-lite/sim/rng.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
 import { IO } from '../../../jepsen-lite/sim/time.ts'
 
@@ -128,7 +128,7 @@ test.each(FAULT_KINDS)('%s that nobody can feel is not counted', (kind) => {
   // Nothing is left to strike: all machines are down, and stay so until the end.
   const down = { at: 1000, kind: 'crash-many', places: everybody, inFlight: ['lost'] } as const
   const schedule = calm({ spares: 0 })
-  const rng = new Rng(1, 0)
+  const rng = new Random(1)
   const fault = { at: 2000, ...drawAction(kind, { rng, config: schedule.config, longMs: 100 }) }
   const harmless = kind === 'bit-flip' || kind === 'jump' || kind === 'join'
   const { faults } = runSchedule({
