@@ -1,7 +1,9 @@
-// A minimal HTTP client: one request, at most one answer, no retries. It distinguishes the three cases that a history
-// needs: an answer, a request of which no byte was sent, and a request with an unknown outcome.
+// One request, at most one answer, no retries: the transport of the client library, without what the library builds on
+// it. It distinguishes the three cases that a history needs: an answer, a request of which no byte was sent, and a
+// request with an unknown outcome.
 
-import { Agent, request } from 'node:http'
+import { Endpoint } from '../../src/client/endpoints.ts'
+import { type Exchanged, type Headers, Transport } from '../../src/client/exchange.ts'
 
 export interface HttpRequest {
   readonly method: 'GET' | 'PUT' | 'DELETE' | 'POST'
@@ -12,12 +14,7 @@ export interface HttpRequest {
 }
 
 export type HttpEnd =
-  | {
-      readonly kind: 'answer'
-      readonly status: number
-      readonly headers: Readonly<Record<string, string | string[] | undefined>>
-      readonly body: string
-    }
+  | { readonly kind: 'answer'; readonly status: number; readonly headers: Headers; readonly body: string }
   /** There was no connection: no byte of the request was sent. */
   | { readonly kind: 'not-sent'; readonly why: string }
   /** The request may have been sent, completely or in part, and no complete answer came. */
@@ -26,58 +23,36 @@ export type HttpEnd =
 /** A client waits this much longer than the deadline, so that the server can answer what it knows at the deadline. */
 const GRACE_MS = 500
 
-/** One client with keep-alive connections: at most one to each address. */
+/** One client. It keeps its connections open. */
 export class HttpClient {
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  readonly #transport = new Transport()
 
   /** `timeoutMs` is sent to the server as the deadline. Never rejects. */
-  ask(port: number, asked: HttpRequest, timeoutMs: number): Promise<HttpEnd> {
-    return new Promise((resolve) => {
-      let connected = false
-      const end = (why: string): void => {
-        clearTimeout(timer)
-        resolve(connected ? { kind: 'no-answer', why } : { kind: 'not-sent', why })
-      }
-      const { method, headers = {}, body = '' } = asked
-      const separator = asked.target.includes('?') ? '&' : '?'
-      const path = `${asked.target}${separator}timeout=${Math.round(timeoutMs)}ms`
-      const length = method === 'GET' ? {} : { 'Content-Length': Buffer.byteLength(body) }
-      const sent = request({
-        host: '127.0.0.1',
-        port,
-        method,
-        path,
-        agent: this.#agent,
-        headers: { ...headers, ...length },
-      })
-      const timer = setTimeout(() => sent.destroy(new Error('no answer in time')), timeoutMs + GRACE_MS)
-      sent.on('socket', (socket) => {
-        if (!socket.connecting) connected = true
-        else
-          socket.once('connect', () => {
-            connected = true
-          })
-      })
-      sent.on('error', (error) => end(codeOf(error)))
-      sent.on('response', (response) => {
-        const chunks: Buffer[] = []
-        response.on('data', (chunk: Buffer) => chunks.push(chunk))
-        response.on('error', (error) => end(codeOf(error)))
-        response.on('end', () => {
-          clearTimeout(timer)
-          if (!response.complete) return end('the answer was cut short')
-          const { statusCode: status = 0, headers: answered } = response
-          resolve({ kind: 'answer', status, headers: answered, body: Buffer.concat(chunks).toString() })
-        })
-        response.on('close', () => end('the answer was cut short'))
-      })
-      sent.end(body)
-    })
+  async ask(port: number, asked: HttpRequest, timeoutMs: number): Promise<HttpEnd> {
+    const { method, target, headers = {}, body = '' } = asked
+    const separator = target.includes('?') ? '&' : '?'
+    const path = `${target}${separator}timeout=${Math.round(timeoutMs)}ms`
+    const bytes = body === '' ? undefined : Buffer.from(body)
+    const length = method === 'GET' ? {} : { 'Content-Length': String(bytes?.length ?? 0) }
+    const outgoing = { method, path, headers: { ...headers, ...length }, body: bytes }
+    const node = new Endpoint(new URL(`http://127.0.0.1:${port}`))
+    return endOf(await this.#transport.exchange(node, outgoing, { timeoutMs: timeoutMs + GRACE_MS }).result)
   }
 
   close(): void {
-    this.#agent.destroy()
+    this.#transport.close()
   }
+}
+
+function endOf(exchanged: Exchanged): HttpEnd {
+  if (exchanged.kind === 'streaming') throw new RangeError('no stream was asked for')
+  if (exchanged.kind === 'answered') {
+    const { status, headers, body } = exchanged
+    return { kind: 'answer', status, headers, body: body.toString() }
+  }
+  const { connected, timedOut, cause } = exchanged
+  const why = timedOut ? 'no answer in time' : codeOf(cause)
+  return { kind: connected ? 'no-answer' : 'not-sent', why }
 }
 
 const codeOf = (error: Error): string =>
