@@ -9,60 +9,60 @@ export type Answered = (status: number, body: Buffer) => void
 const READ_BYTES = 64 * 1024
 
 export class HttpConnection {
-  private readonly socket: Socket
-  private readonly host: string
+  readonly #socket: Socket
+  readonly #host: string
   /** The beginning of an answer that came in several reads. */
-  private arrived: Buffer | undefined
-  private answered: Answered | undefined
-  private over = false
+  #arrived: Buffer | undefined
+  #answered: Answered | undefined
+  #over = false
 
   /** `broken` is called once, when no more can be asked over it; a request under way gets no answer then. */
   constructor(url: string, broken: (why: string) => void) {
     const { hostname, port, host } = new URL(url)
-    this.host = host
+    this.#host = host
     // One buffer for all reads: a buffer for each would cost as much as the rest.
     const onread = {
       buffer: Buffer.allocUnsafe(READ_BYTES),
       callback: (length: number, buffer: Uint8Array): boolean => {
-        this.take(Buffer.from(buffer.buffer, buffer.byteOffset, length), end)
+        this.#take(Buffer.from(buffer.buffer, buffer.byteOffset, length), end)
         return true
       },
     }
-    this.socket = connect({ host: hostname, port: Number(port), noDelay: true, onread })
+    this.#socket = connect({ host: hostname, port: Number(port), noDelay: true, onread })
     const end = (why: string): void => {
-      if (this.over) return
-      this.over = true
-      this.socket.destroy()
+      if (this.#over) return
+      this.#over = true
+      this.#socket.destroy()
       broken(why)
     }
-    this.socket.on('error', (error) => end(error.message))
-    this.socket.on('close', () => end('closed'))
+    this.#socket.on('error', (error) => end(error.message))
+    this.#socket.on('close', () => end('closed'))
   }
 
   /** The bytes of a PUT whose key can be overwritten in place, for as long as no request is under way. */
   putRequest(key: string, value: Buffer): { readonly bytes: Buffer; readonly keyAt: number } {
     const before = 'PUT /v1/kv/'
-    const head = `${before}${key} HTTP/1.1\r\nHost: ${this.host}\r\nContent-Length: ${value.length}\r\n\r\n`
+    const head = `${before}${key} HTTP/1.1\r\nHost: ${this.#host}\r\nContent-Length: ${value.length}\r\n\r\n`
     return { bytes: Buffer.concat([Buffer.from(head), value]), keyAt: before.length }
   }
 
   getRequest(target: string): Buffer {
-    return Buffer.from(`GET ${target} HTTP/1.1\r\nHost: ${this.host}\r\n\r\n`)
+    return Buffer.from(`GET ${target} HTTP/1.1\r\nHost: ${this.#host}\r\n\r\n`)
   }
 
   ask(request: Buffer, answered: Answered): void {
-    this.answered = answered
-    this.socket.write(request)
+    this.#answered = answered
+    this.#socket.write(request)
   }
 
   close(): void {
-    this.over = true
-    this.socket.destroy()
+    this.#over = true
+    this.#socket.destroy()
   }
 
-  private take(read: Buffer, end: (why: string) => void): void {
-    const bytes = this.arrived === undefined ? read : Buffer.concat([this.arrived, read])
-    this.arrived = undefined
+  #take(read: Buffer, end: (why: string) => void): void {
+    const bytes = this.#arrived === undefined ? read : Buffer.concat([this.#arrived, read])
+    this.#arrived = undefined
     const headEnd = bytes.indexOf('\r\n\r\n')
     const head = headEnd < 0 ? '' : bytes.toString('latin1', 0, headEnd)
     const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1]
@@ -72,12 +72,12 @@ export class HttpConnection {
     }
     const whole = headEnd + 4 + Number(length)
     if (headEnd < 0 || bytes.length < whole) {
-      this.arrived = Buffer.from(bytes)
+      this.#arrived = Buffer.from(bytes)
       return
     }
     // No answer follows before the next request.
-    const { answered } = this
-    this.answered = undefined
+    const answered = this.#answered
+    this.#answered = undefined
     answered?.(Number(head.slice(9, 12)), bytes.subarray(headEnd + 4, whole))
   }
 }

@@ -2,8 +2,6 @@
 // refused as well: it may be a misspelt one, and what it says would silently not be judged. Headers and notes may hold
 // anything else besides.
 
-import type { HistoryEvent } from './history.ts'
-
 type Check = readonly [what: string, holds: (value: unknown) => boolean]
 
 interface Shape {
@@ -123,8 +121,6 @@ const EVENTS: Readonly<Record<string, Shape>> = {
     required: { time: TIME, node: TEXT, revision: WHOLE, stateHash: TEXT, rows: rowsOf(HELD) },
   },
 }
-
-export const isEvent = (event: unknown): event is HistoryEvent => faultOfEvent(event) === undefined
 
 /** What is wrong with one event of a history; undefined: nothing. */
 export function faultOfEvent(event: unknown): string | undefined {

@@ -9,37 +9,9 @@
 
 import type { Call, Range, Result } from '../history.ts'
 import type { Anomaly } from './anomaly.ts'
-import { compareKeys, contains, type Interval, keyAfter, prefixEnd } from './keys.ts'
+import { compareKeys, contains } from './keys.ts'
+import { isPartial, rangeOf, restOf } from './list-range.ts'
 import type { RevisionHistory } from './revision-history.ts'
-
-/** The whole range. */
-export function rangeOf({ prefix, start, end }: Range): Interval {
-  return prefix === undefined ? { from: start ?? '', to: end } : { from: prefix, to: prefixEnd(prefix) }
-}
-
-/** The part of it after `after`. */
-function restOf(op: Range): Interval {
-  const { from, to } = rangeOf(op)
-  const { after } = op
-  if (after === undefined) return { from, to }
-  if (op.order === 'desc') return { from, to: to === undefined || compareKeys(after, to) < 0 ? after : to }
-  const next = keyAfter(after)
-  return { from: compareKeys(from, next) < 0 ? next : from, to }
-}
-
-/** The interval for which the rows are complete; undefined: none. */
-export function coveredBy(op: Range, result: Result): Interval | undefined {
-  const { rows } = result
-  if (rows === undefined || op.countOnly) return undefined
-  const rest = restOf(op)
-  if (!isPartial(op, result)) return rest
-  const last = rows.at(-1)?.key
-  if (last === undefined) return undefined
-  return op.order === 'desc' ? { from: last, to: rest.to } : { from: rest.from, to: keyAfter(last) }
-}
-
-const isPartial = ({ limit }: Range, { more, rows = [] }: Result): boolean =>
-  more ?? (limit !== undefined && rows.length >= limit)
 
 /** `end` is the position of the answer. */
 export function checkList(

@@ -10,7 +10,7 @@ import {
   type Result,
 } from '../history.ts'
 import { type Interval, Keys } from './keys.ts'
-import { coveredBy } from './lists.ts'
+import { coveredBy } from './list-range.ts'
 import type { KeyOperation, Model, Step } from './models/model.ts'
 import type { SearchCall } from './search.ts'
 

@@ -10,7 +10,8 @@
 import type { Call, History } from '../history.ts'
 import type { Anomaly } from './anomaly.ts'
 import type { Keys } from './keys.ts'
-import { checkList, coveredBy } from './lists.ts'
+import { coveredBy } from './list-range.ts'
+import { checkList } from './lists.ts'
 import { ALL, isStaleRead, keysOf, type Request, requestsOf } from './partition.ts'
 import {
   type Observation,

@@ -2,7 +2,7 @@
 
 import type { CheckResult, Verdict } from '../checker/index.ts'
 import { type Conclusion, concludeFrom, type Finding } from '../finding.ts'
-import type { RunOptions } from './run.ts'
+import type { RunOptions } from './options.ts'
 import {
   type Feature,
   type Latency,

@@ -18,6 +18,7 @@ import { reconcile, wrongMembers } from './nemeses/members.ts'
 import type { Nemesis } from './nemesis.ts'
 import { CLIENTS } from './network.ts'
 import { alarmsIn, countSnapshots } from './node-logs.ts'
+import type { RunOptions } from './options.ts'
 import { prepareOut } from './out-dir.ts'
 import { Preload } from './preload/preload.ts'
 import { Recording } from './recording.ts'
@@ -26,28 +27,7 @@ import { round } from './run-stats.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
 import { noteStalls } from './stalls.ts'
 import { Watch } from './watch.ts'
-import { keysFor, type WorkloadName, workloadOf } from './workloads.ts'
-
-export interface RunOptions {
-  /**
-   * Duration of the workload: first without faults, then with faults. Start, recovery and check take additional time.
-   */
-  readonly timeS: number
-  readonly workload: WorkloadName
-  readonly nemeses: readonly Nemesis[]
-  /** Operations a second, of all clients together. */
-  readonly rate: number
-  readonly clients: number
-  readonly nodes: number
-  readonly out: string
-  readonly seed: number
-  /** The command that repeats the run. */
-  readonly command: string
-  readonly portFrom: number
-  /** Ends the run early; what was recorded until then is still judged and written. */
-  readonly signal: AbortSignal
-  readonly say: (line: string) => void
-}
+import { keysFor, workloadOf } from './workloads.ts'
 
 /** The part of the time before the first fault. */
 const CALM = { part: 0.1, msMin: 1_000, msMax: 5_000 }

@@ -2,7 +2,7 @@
 
 import type { CheckResult, Linearizability } from '../checker/index.ts'
 import type { Call, History } from '../history.ts'
-import { bandsOf, lanesOf } from './nodes.ts'
+import { type Band, bandsOf, lanesOf, type Mark, type Span } from './nodes.ts'
 import { answerOf, wordsOf } from './words.ts'
 
 /** Clients, nodes and keys are indexes in the lists of their names. */
@@ -51,34 +51,6 @@ export interface PagePoint {
   readonly timeMs: number
   /** The state of the key from this time on. */
   readonly state: string
-}
-
-export interface Span {
-  readonly node: number
-  /** A role, or 'down', 'paused', 'starting'. */
-  readonly state: string
-  readonly term: number | null
-  /** The leader that this node knows; '' if it knows none. */
-  readonly leader: string
-  readonly fromMs: number
-  readonly toMs: number
-}
-
-export interface Mark {
-  readonly node: number
-  readonly timeMs: number
-  readonly what: 'elected' | 'kill' | 'start' | 'pause' | 'resume' | 'wipe' | 'ended'
-  readonly text: string
-}
-
-export interface Band {
-  readonly kind: string
-  readonly nodes: readonly number[]
-  readonly fromMs: number
-  readonly toMs: number
-  /** What showed that it took effect; null if nothing did. */
-  readonly effect: string | null
-  readonly details: string
 }
 
 export function pageDataOf(history: History, { linearizability }: CheckResult): PageData {

@@ -1,11 +1,10 @@
 // The report: a history, the verdict of the checker and the results of a run, as one self-contained HTML file.
 // README.md explains what it shows.
 
-import type { CheckResult } from '../checker/index.ts'
-import type { History } from '../history.ts'
 import { pageDataOf } from './data.ts'
 import { embedJson, escapeHtml } from './html.ts'
 import { script, style } from './page.ts'
+import type { Reported } from './reported.ts'
 import {
   eventsTable,
   faultsTable,
@@ -17,21 +16,7 @@ import {
   witnesses,
 } from './tables.ts'
 
-export interface Reported {
-  readonly history: History
-  readonly verdict: CheckResult
-  /** The results of a run (local/results.ts). */
-  readonly run?: RunFound | undefined
-  /** For a simulated schedule: the situations that it reached, and how often. */
-  readonly probes?: Readonly<Record<string, number>> | undefined
-}
-
-export interface RunFound {
-  readonly verdict: string
-  readonly findings: readonly { readonly kind: string; readonly message: string }[]
-  /** Kinds of faults that were not possible, and the reason. */
-  readonly skipped: Readonly<Record<string, string>>
-}
+export type { Reported }
 
 export function reportOf(reported: Reported): string {
   const { history, verdict, probes } = reported

@@ -1,7 +1,34 @@
 // Derives from the notes of a history the state of each node over time, and the faults as intervals.
 
 import type { Note } from '../history.ts'
-import type { Band, Mark, Span } from './data.ts'
+
+export interface Span {
+  readonly node: number
+  /** A role, or 'down', 'paused', 'starting'. */
+  readonly state: string
+  readonly term: number | null
+  /** The leader that this node knows; '' if it knows none. */
+  readonly leader: string
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+export interface Mark {
+  readonly node: number
+  readonly timeMs: number
+  readonly what: 'elected' | 'kill' | 'start' | 'pause' | 'resume' | 'wipe' | 'ended'
+  readonly text: string
+}
+
+export interface Band {
+  readonly kind: string
+  readonly nodes: readonly number[]
+  readonly fromMs: number
+  readonly toMs: number
+  /** What showed that it took effect; null if nothing did. */
+  readonly effect: string | null
+  readonly details: string
+}
 
 /** The states of nodes as intervals, and their events as marks. `nodes`: their names, in the order of their lanes. */
 export function lanesOf(

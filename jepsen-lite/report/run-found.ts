@@ -3,7 +3,13 @@
 
 import type { Verdict } from '../checker/index.ts'
 import { HistoryError } from '../history.ts'
-import type { RunFound } from './index.ts'
+
+export interface RunFound {
+  readonly verdict: string
+  readonly findings: readonly { readonly kind: string; readonly message: string }[]
+  /** Kinds of faults that were not possible, and the reason. */
+  readonly skipped: Readonly<Record<string, string>>
+}
 
 /**
  * If the checker now finds a violation in the history, it replaces the verdict of the run; `undecided` replaces `pass`.

@@ -2,10 +2,10 @@
 
 import { type Anomaly, type CheckResult, textOf } from '../checker/index.ts'
 import type { History } from '../history.ts'
-import type { Band } from './data.ts'
 import { type Cell, escapeHtml, table } from './html.ts'
-import type { Reported, RunFound } from './index.ts'
-import { detailsOf } from './nodes.ts'
+import { type Band, detailsOf } from './nodes.ts'
+import type { Reported } from './reported.ts'
+import type { RunFound } from './run-found.ts'
 import { answerOf, wordsOf } from './words.ts'
 
 /** Limits that keep the page readable; the history has the rest. */

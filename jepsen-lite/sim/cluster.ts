@@ -18,6 +18,7 @@ import { CorruptionError, type StorageBatch } from '../../src/storage/index.ts'
 import { STAGING_KEY } from '../../src/storage/keys.ts'
 import type { Recorder } from '../history.ts'
 import { bits, uniform } from '../random.ts'
+import type { Config } from './config.ts'
 import { Coverage } from './coverage.ts'
 import type { InFlight, SimDisk } from './disk.ts'
 import { DRAW } from './draw.ts'
@@ -25,9 +26,7 @@ import { type Held, Invariants } from './invariants.ts'
 import { SimNetwork } from './network.ts'
 import { ProbeCoverage } from './probe-coverage.ts'
 import { Machine, type Process } from './process.ts'
-import { watchLists } from './rest.ts'
 import { Rollbacks } from './rollbacks.ts'
-import type { Config } from './schedule.ts'
 import { FOLLOWERS, ROLES, type Target } from './shape.ts'
 import { type Event, IO, Time } from './time.ts'
 import { Trace } from './trace.ts'
@@ -102,7 +101,6 @@ export class Cluster implements World {
 
   /** Formats and starts the founders. */
   found(): void {
-    watchLists(this)
     const founders = this.machines.slice(0, this.config.nodes)
     if (this.config.grow === 1) {
       const [first, ...others] = founders

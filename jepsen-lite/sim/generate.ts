@@ -3,12 +3,13 @@
 // shows.
 
 import { Random } from '../random.ts'
+import type { Config } from './config.ts'
 import { NOTHING_RARE, type Rare } from './coverage.ts'
 import { DRAW } from './draw.ts'
 import { anyCut, drawAction, follower, plainly, whole } from './drawing.ts'
 import { FAULT_KINDS, type Fault, type FaultAction, type FaultKind } from './fault-kinds.ts'
 import { drawLimits } from './node-limits.ts'
-import { type Config, OP_KINDS, type Op, type OpKind, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
+import { OP_KINDS, type Op, type OpKind, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
 import type { Drawing } from './shape.ts'
 import {
   drawJointElections,

@@ -20,9 +20,9 @@ import {
   readHeader,
 } from '../../src/raft/index.ts'
 import type { AppliedRecord, Storage, StorageBatch } from '../../src/storage/index.ts'
+import type { Config } from './config.ts'
 import { type Effect, Model, NO_EFFECT } from './model.ts'
 import { ProtocolRules } from './protocol-rules.ts'
-import type { Config } from './schedule.ts'
 import { Violation } from './violation.ts'
 
 /** The state of one replica, seen from outside. It outlives the replica's processes. */

@@ -19,19 +19,26 @@ import {
 import { Driver } from '../../src/server/driver.ts'
 import { type DriverLimits, driverLimits, raftLimits } from '../../src/server/limits.ts'
 import type { Clock, Network, NodeEnd, Timer } from '../../src/server/types.ts'
-import { CorruptionError, FORMAT_VERSION, type InitialState, type Storage } from '../../src/storage/index.ts'
+import {
+  CorruptionError,
+  FORMAT_VERSION,
+  type InitialState,
+  type Storage,
+  type StorageBatch,
+} from '../../src/storage/index.ts'
 import { bits, stream, uniform, unit } from '../random.ts'
 import { MachineClock, ProcessClock } from './clock.ts'
+import type { Config } from './config.ts'
 import { type InFlight, SimDisk, type SimEngine } from './disk.ts'
 import { DRAW } from './draw.ts'
-import type { Begun, Replica } from './invariants.ts'
+import type { Begun, Invariants, Replica } from './invariants.ts'
 import { ObservedStorage } from './observed-storage.ts'
+import type { ProbeCoverage } from './probe-coverage.ts'
 import { recovered } from './recovery.ts'
-import type { Config } from './schedule.ts'
 import { SimSpace } from './space.ts'
-import { Event, IO, MESSAGE, type Owner, SOON, TIMER } from './time.ts'
+import { Event, IO, MESSAGE, type Owner, SOON, TIMER, type Time } from './time.ts'
 import { Violation } from './violation.ts'
-import type { World } from './world.ts'
+import type { Trigger } from './waiting.ts'
 
 export const DRIFT_MAX = 0.05
 /** Largest age of a process when its program begins. */
@@ -39,13 +46,40 @@ const START_MS_MAX = 100
 /** One in this many of the batches that only append. */
 const RECOVERED_EVERY = 250
 
+/** What a machine and its processes need of the simulation around them. */
+export interface Surroundings {
+  readonly seed: number
+  readonly config: Config
+  readonly time: Time
+  readonly probeCoverage: ProbeCoverage
+  readonly invariants: Invariants
+  readonly triggers: { met(trigger: Trigger, process: Process): void }
+  /** The wires of a process that begins. */
+  networkOf(process: Process): Network
+  /** A process serves. */
+  began(process: Process): void
+  /** A process ended by itself. */
+  ended(process: Process, end: NodeEnd): void
+  /** Its disk cannot be opened. */
+  refused(process: Process, error: Error): void
+  /** A process is stopped until it is resumed. */
+  stopped(process: Process): void
+  /** A batch is begun; is durable and not reported; is reported. A fault may end the process at the first two. */
+  writing(process: Process): void
+  stored(process: Process): void
+  written(process: Process, batch: StorageBatch): void
+  roleChanged(process: Process, role: string, term: number, leader: ReplicaId | undefined, why: string): void
+  /** Whether a waiting event is a leader's message of this term or a later one. */
+  isOfLeader(event: Event, term: number): boolean
+}
+
 export class Machine {
   readonly place: number
   readonly name: string
   readonly disk = new SimDisk()
   readonly clock: MachineClock
   readonly space: SimSpace
-  readonly #world: World
+  readonly #world: Surroundings
   replica: Replica | undefined
   process: Process | undefined
   /** How many processes it has had, of any replica. */
@@ -71,7 +105,7 @@ export class Machine {
   retired = false
   writes = 0
 
-  constructor(place: number, world: World) {
+  constructor(place: number, world: Surroundings) {
     this.place = place
     this.name = `n${place + 1}`
     this.#world = world
@@ -203,7 +237,7 @@ export class Process implements Owner {
   readonly machine: Machine
   readonly replica: Replica
   readonly number: number
-  readonly #world: World
+  readonly #world: Surroundings
   readonly #ownClock: ProcessClock
   live = true
   paused = false
@@ -243,7 +277,7 @@ export class Process implements Owner {
   /** First index of its log at its last write. */
   firstIndex = 0
 
-  constructor(machine: Machine, replica: Replica, world: World, number: number) {
+  constructor(machine: Machine, replica: Replica, world: Surroundings, number: number) {
     this.machine = machine
     this.replica = replica
     this.#world = world

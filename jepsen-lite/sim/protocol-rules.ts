@@ -10,7 +10,7 @@ import {
   type RaftStatus,
   type ReplicaId,
 } from '../../src/raft/index.ts'
-import type { Config } from './schedule.ts'
+import type { Config } from './config.ts'
 
 /** From the invariants. */
 interface Known {

@@ -7,9 +7,8 @@
 // nothing, and it is stopped.
 
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
-import type { Machine, Process } from './process.ts'
+import type { Machine, Process, Surroundings } from './process.ts'
 import { Violation } from './violation.ts'
-import type { World } from './world.ts'
 
 interface Rollback {
   /** The leader that has heard of more than the disk holds now. It knows that only while it leads. */
@@ -25,12 +24,12 @@ interface Rollback {
 const TOLD_MS = 5000
 
 export class Rollbacks {
-  readonly #world: World
+  readonly #world: Surroundings
   readonly #rollbacks = new Map<ReplicaId, Rollback>()
   /** A replica that no leader could refuse has been trusted. */
   isOver = false
 
-  constructor(world: World) {
+  constructor(world: Surroundings) {
     this.#world = world
   }
 

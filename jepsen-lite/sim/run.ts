@@ -7,6 +7,7 @@ import type { Coverage } from './coverage.ts'
 import { Faults } from './faults.ts'
 import { converge } from './liveness.ts'
 import type { Process } from './process.ts'
+import { watchLists } from './rest.ts'
 import type { Schedule } from './schedule.ts'
 import { IO } from './time.ts'
 import { Violation } from './violation.ts'
@@ -62,6 +63,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
   const faults = new Faults(cluster)
   cluster.onGone = (process) => clients.gone(process)
   if (config.clocks > 0) probeCoverage.fault('clock-drift')
+  watchLists(cluster)
   cluster.found()
   for (const op of schedule.ops)
     if (op.at < config.ms)

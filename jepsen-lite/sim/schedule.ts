@@ -3,8 +3,8 @@
 // taken out and the rest still runs: a machine is a number modulo the number of machines, or a role. Times are virtual
 // ms from the start.
 
+import type { Config } from './config.ts'
 import type { Fault } from './fault-kinds.ts'
-import type { Limits } from './node-limits.ts'
 import type { Target } from './shape.ts'
 import type { Waiting } from './waiting.ts'
 
@@ -17,59 +17,6 @@ export interface Schedule {
   readonly config: Config
   readonly ops: readonly Op[]
   readonly faults: readonly Fault[]
-}
-
-/** The choices of the swarm: what exists in this run, and how strong it is (testing: swarm configurations). */
-export interface Config {
-  /** Voters at the start. */
-  readonly nodes: number
-  /** Machines that are empty at the start and may join. */
-  readonly spares: number
-  /** 1: one node founds the cluster and the others join it, as in production. 0: all are formatted as its voters. */
-  readonly grow: number
-  /** When the faults end and the liveness phase begins. */
-  readonly ms: number
-  readonly heartbeatMs: number
-  readonly electionMinMs: number
-  readonly electionMaxMs: number
-  readonly commitDelayMs: number
-  /**
-   * Delay of a message: at least this, plus up to `jitterMs`; `tail`: one in so many takes 20 times as long (0: none).
-   */
-  readonly delayMs: number
-  readonly jitterMs: number
-  readonly tail: number
-  /**
-   * 1: messages may be lost, doubled and overtake each other on an open connection. That is harder than TCP, and the
-   * core promises to tolerate it.
-   */
-  readonly harsh: number
-  /** Per thousand messages. */
-  readonly lost: number
-  readonly doubled: number
-  /** 1: messages of one connection may overtake each other. */
-  readonly reordered: number
-  /** A connection on which nothing arrives for this long is given up; 0: never. */
-  readonly silenceMs: number
-  readonly writeMs: number
-  readonly writeJitterMs: number
-  readonly readMs: number
-  /**
-   * 0: all clocks are equal. 1: they drift within the promised bound. 2: beyond it, and jump; leases stay off. 3: each
-   * is at one end of the bound.
-   */
-  readonly clocks: number
-  /** 1: leader leases are on from the start. */
-  readonly leases: number
-  /** The duration of a lease from the start on. */
-  readonly leaseMs: number
-  /** How soon a process that ended by itself is started again. */
-  readonly restartMs: number
-  readonly limits: Limits
-  /** Keys that clients use. */
-  readonly keys: number
-  readonly clients: number
-  readonly timeoutMs: number
 }
 
 export const OP_KINDS = [

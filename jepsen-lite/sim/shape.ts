@@ -2,7 +2,7 @@
 // that was edited by hand, and its shrinking.
 
 import type { Random } from '../random.ts'
-import type { Config } from './schedule.ts'
+import type { Config } from './config.ts'
 
 /** What a field may hold, as data. */
 export type Spec =

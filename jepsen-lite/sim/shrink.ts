@@ -3,9 +3,10 @@
 // the rest, number by number. Then the cluster's configuration is made as simple as possible.
 
 import fc from 'fast-check'
+import type { Config } from './config.ts'
 import { FAULT_KINDS, FAULT_SHAPES, type Fault, type FaultKind } from './fault-kinds.ts'
 import { isFault } from './parse.ts'
-import { type Config, OP_KINDS, type Op, type Schedule } from './schedule.ts'
+import { OP_KINDS, type Op, type Schedule } from './schedule.ts'
 import { PLACES, ROLES, type Shape, type Spec, type Target } from './shape.ts'
 import { TRIGGERS } from './waiting.ts'
 

@@ -3,31 +3,37 @@
 
 import { decodeChunk, encodeChunk } from '../../src/storage/chunk.ts'
 import type { SnapshotSource, StoredRow } from '../../src/storage/index.ts'
-import type { SimNetwork } from './network.ts'
 import type { Process } from './process.ts'
 import { Violation } from './violation.ts'
+import type { Connection, End } from './wires.ts'
 import type { World } from './world.ts'
+
+/** The connections of a machine, of which those of snapshots can be broken. */
+interface Connections {
+  endsAt(place: number): readonly End[]
+  reset(connection: Connection): void
+}
 
 export class SnapshotStreams {
   readonly #world: World
-  readonly #network: SimNetwork
+  readonly #connections: Connections
   /** Machines whose next chunk, sent or received, loses a row. */
   readonly #toDropRow = new Set<number>()
   /** Snapshots that have lost a row, by receiver. */
   readonly #rowDropped = new Set<string>()
 
-  constructor(world: World, network: SimNetwork) {
+  constructor(world: World, connections: Connections) {
     this.#world = world
-    this.#network = network
+    this.#connections = connections
   }
 
   /** Connections of snapshots break; false when there was none. */
   breakAll(place: number): boolean {
     let broke = false
-    for (const { connection } of this.#network.endsAt(place)) {
+    for (const { connection } of this.#connections.endsAt(place)) {
       if (connection.purpose !== 'snapshot') continue
       broke = true
-      this.#network.reset(connection)
+      this.#connections.reset(connection)
     }
     return broke
   }

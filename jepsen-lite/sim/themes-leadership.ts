@@ -12,10 +12,11 @@
 // log, and lead again.
 
 import type { Random } from '../random.ts'
+import type { Config } from './config.ts'
 import { anyCut, dies, everybody, follower, nobody, plainly, some, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
 import type { Limits } from './node-limits.ts'
-import type { Config, Op } from './schedule.ts'
+import type { Op } from './schedule.ts'
 import { PLACES, somePlaces } from './shape.ts'
 import { PATIENCE_MS } from './triggers.ts'
 

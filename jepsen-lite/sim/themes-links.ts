@@ -3,9 +3,10 @@
 // guarantees of the links are tested.
 
 import type { Random } from '../random.ts'
+import type { Config } from './config.ts'
 import { dies, everybody, follower, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
-import type { Config, Op } from './schedule.ts'
+import type { Op } from './schedule.ts'
 
 /** Each sends one request at a time. Some wait for lost ones while others go on. */
 const WRITERS = 24

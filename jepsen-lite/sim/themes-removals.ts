@@ -4,9 +4,10 @@
 // learning that the change is done.
 
 import type { Random } from '../random.ts'
+import type { Config } from './config.ts'
 import { anyCut, drawAction, everybody, follower, nobody, plainly, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
-import type { Config, Op } from './schedule.ts'
+import type { Op } from './schedule.ts'
 import type { Target } from './shape.ts'
 import { roomy } from './themes-leadership.ts'
 import type { Trigger } from './waiting.ts'

@@ -7,9 +7,10 @@
 // then.
 
 import type { Random } from '../random.ts'
+import type { Config } from './config.ts'
 import { anyCut, dies, drawAction, everybody, follower, nobody, plainly, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
-import type { Config, Op } from './schedule.ts'
+import type { Op } from './schedule.ts'
 import { PLACES } from './shape.ts'
 
 export type StateTheme = 'behind' | 'snapshots' | 'members'

@@ -2,10 +2,11 @@
 // search has not tried yet (coverage.ts), together with faults that cause those triggers.
 
 import type { Random } from '../random.ts'
+import type { Config } from './config.ts'
 import type { Rare } from './coverage.ts'
 import { anyCut, dies, drawAction, follower, plainly } from './drawing.ts'
 import { FAULT_KINDS, type Fault, type FaultKind } from './fault-kinds.ts'
-import { type Config, OP_KINDS, type Op, type OpKind } from './schedule.ts'
+import { OP_KINDS, type Op, type OpKind } from './schedule.ts'
 import type { Drawing, Target } from './shape.ts'
 import { TRIGGERS, type Trigger } from './waiting.ts'
 

@@ -5,12 +5,12 @@
 
 import { Recorder } from '../../jepsen-lite/history.ts'
 import { Cluster } from '../../jepsen-lite/sim/cluster.ts'
+import type { Config } from '../../jepsen-lite/sim/config.ts'
 import type { InFlight } from '../../jepsen-lite/sim/disk.ts'
 import { bytes, text } from '../../jepsen-lite/sim/model.ts'
 import type { CutMode } from '../../jepsen-lite/sim/network.ts'
 import { type Limits, usualLimits } from '../../jepsen-lite/sim/node-limits.ts'
 import type { Machine, Process } from '../../jepsen-lite/sim/process.ts'
-import type { Config } from '../../jepsen-lite/sim/schedule.ts'
 import { IO } from '../../jepsen-lite/sim/time.ts'
 import { type Command, dataKey, decodeKeyRow, type Outcome, type Settings } from '../../src/kv/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'

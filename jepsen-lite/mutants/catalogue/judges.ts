@@ -114,7 +114,7 @@ export const JUDGES: readonly Mutant[] = [
     'a page counts as the whole list',
     'Rows of the next page then count as missing: correct servers are rejected.',
     [
-      `${CHECKER}/lists.ts`,
+      `${CHECKER}/list-range.ts`,
       'more ?? (limit !== undefined && rows.length >= limit)',
       'more === undefined && limit !== undefined && rows.length >= limit',
     ],
@@ -178,7 +178,7 @@ export const JUDGES: readonly Mutant[] = [
     'K25',
     'a file that is not a history is read as far as possible',
     'A misspelt field is silently not judged.',
-    [HISTORY, 'if (!isEvent(event))', "if (!isEvent(event) && typeof event !== 'object')"],
+    [HISTORY, 'if (fault !== undefined)', "if (fault !== undefined && typeof event !== 'object')"],
     COMMAND_TESTS,
   ),
   judge(

@@ -1,6 +1,7 @@
 // The states and events of the nodes, in a lane for each node, and the faults, in rows.
 
-/** @import { Band, Mark, PageData, Span } from '../data.ts' */
+/** @import { PageData } from '../data.ts' */
+/** @import { Band, Mark, Span } from '../nodes.ts' */
 /** @import { Frame } from './ink.js' */
 import { FONT, fitText, SMALL_FONT, xOf } from './ink.js'
 import { Lane, packed } from './layout.js'

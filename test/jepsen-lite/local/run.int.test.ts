@@ -8,7 +8,8 @@ import { afterEach, expect, test } from 'vitest'
 import { check, parse } from '../../../jepsen-lite/checker/index.ts'
 import { chooseNemeses } from '../../../jepsen-lite/local/catalogue.ts'
 import type { Nemesis } from '../../../jepsen-lite/local/nemesis.ts'
-import { type RunOptions, run } from '../../../jepsen-lite/local/run.ts'
+import type { RunOptions } from '../../../jepsen-lite/local/options.ts'
+import { run } from '../../../jepsen-lite/local/run.ts'
 
 const out = mkdtempSync(join(tmpdir(), 'jepsen-lite-'))
 afterEach(() => rmSync(out, { recursive: true, force: true }))

@@ -1,0 +1,25 @@
+// What a run is asked to do.
+
+import type { Nemesis } from './nemesis.ts'
+import type { WorkloadName } from './workloads.ts'
+
+export interface RunOptions {
+  /**
+   * Duration of the workload: first without faults, then with faults. Start, recovery and check take additional time.
+   */
+  readonly timeS: number
+  readonly workload: WorkloadName
+  readonly nemeses: readonly Nemesis[]
+  /** Operations a second, of all clients together. */
+  readonly rate: number
+  readonly clients: number
+  readonly nodes: number
+  readonly out: string
+  readonly seed: number
+  /** The command that repeats the run. */
+  readonly command: string
+  readonly portFrom: number
+  /** Ends the run early; what was recorded until then is still judged and written. */
+  readonly signal: AbortSignal
+  readonly say: (line: string) => void
+}

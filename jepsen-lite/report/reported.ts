@@ -1,0 +1,14 @@
+// What a report shows.
+
+import type { CheckResult } from '../checker/index.ts'
+import type { History } from '../history.ts'
+import type { RunFound } from './run-found.ts'
+
+export interface Reported {
+  readonly history: History
+  readonly verdict: CheckResult
+  /** The results of a run (local/results.ts). */
+  readonly run?: RunFound | undefined
+  /** For a simulated schedule: the situations that it reached, and how often. */
+  readonly probes?: Readonly<Record<string, number>> | undefined
+}
