@@ -55,24 +55,27 @@ export interface PagePoint {
 
 export function pageDataOf(history: History, { linearizability }: CheckResult): PageData {
   const { calls, notes } = history
-  const [startMs, endMs] = extentOf(history)
+  const endMs = endOf(history)
   const clients = namesOf(calls.map(({ client }) => String(client)))
   const nodes = nodesOf(history)
+  const faults = bandsOf(notes, nodes, endMs)
+  const brokenMs = notes.filter(({ what }) => what === 'violation').map(({ time }) => time)
+  const startMs = startOf(history, [...faults.map(({ fromMs }) => fromMs), ...brokenMs])
   const keys = namesOf([
     ...calls.flatMap(({ op }) => (op.f === 'range' ? [] : [op.key])),
     ...linearizability.keys.map(({ key }) => key),
   ])
   return {
     startMs,
-    endMs,
+    endMs: Math.max(endMs, startMs + 1),
     clients: [...clients.keys()],
     nodes,
     keys: [...keys.keys()],
     calls: calls.map((call) => pageCallOf(call, clients, keys)),
     ...placesOf(linearizability, calls, keys),
-    brokenMs: notes.filter(({ what }) => what === 'violation').map(({ time }) => time),
+    brokenMs,
     ...lanesOf(notes, nodes, endMs),
-    faults: bandsOf(notes, nodes, endMs),
+    faults,
   }
 }
 
@@ -92,19 +95,22 @@ function nodesOf({ header, notes, calls, finals }: History): string[] {
   return [...new Set([...named, ...seen])].filter((name) => named.includes(name) || told.has(name))
 }
 
-function extentOf({ calls, notes, finals }: History): [startMs: number, endMs: number] {
-  let [startMs, endMs] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
-  const reach = (timeMs: number): void => {
-    startMs = Math.min(startMs, timeMs)
-    endMs = Math.max(endMs, timeMs)
-  }
-  for (const { startMs: from, endMs: to } of calls) {
-    reach(from)
-    reach(to ?? from)
-  }
-  for (const { time } of [...notes, ...finals]) reach(time)
-  return startMs <= endMs ? [startMs, Math.max(endMs, startMs + 1)] : [0, 1]
+function endOf({ calls, notes, finals }: History): number {
+  const seen = [...calls.map(({ startMs, endMs }) => endMs ?? startMs), ...[...notes, ...finals].map(timeOf)]
+  return seen.reduce((last, timeMs) => Math.max(last, timeMs), 0)
 }
+
+/**
+ * The timeline begins with the first operation, or with what struck the nodes before it. Until then a run only starts
+ * its nodes, which may take a quarter of its time.
+ */
+function startOf({ calls, notes, finals }: History, struckMs: readonly number[]): number {
+  const begun = [...calls.map(({ startMs }) => startMs), ...struckMs]
+  const seen = begun.length > 0 ? begun : [...notes, ...finals].map(timeOf)
+  return seen.length > 0 ? seen.reduce((first, timeMs) => Math.min(first, timeMs)) : 0
+}
+
+const timeOf = ({ time }: { readonly time: number }): number => time
 
 function pageCallOf(
   { id, client, node, op, startMs, endMs, outcome }: Call,

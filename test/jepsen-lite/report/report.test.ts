@@ -121,6 +121,19 @@ describe('what it draws', () => {
     ])
   })
 
+  test('the time from the first operation or fault on, and not the start of the nodes', () => {
+    const story = new Story()
+    const extent = () => {
+      const { startMs, endMs } = dataIn(reportOn(story))
+      return [startMs, endMs]
+    }
+    story.events.push({ type: 'note', time: 0, what: 'start', node: 'n1' })
+    story.pass(9_000).tell(put('x', '1'), {}).pass(100).tell(get('x'), { value: '1' })
+    expect(extent()).toEqual([9_001, 9_104])
+    story.events.splice(2, 0, { type: 'note', time: 8_000, what: 'inject', fault: 'kill-one', nodes: ['n1'] })
+    expect(extent()).toEqual([8_000, 9_104])
+  })
+
   test('when a rule was seen broken', () => {
     const story = new Story().tell(put('x', '1'), {})
     story.events.push({ type: 'note', time: 7, what: 'violation', message: 'two leaders of one term' })
