@@ -5,8 +5,8 @@
 // end.
 
 import type { Engine, EngineBatch, Scan, ScanRange } from '../../src/storage/engine.ts'
-import type { InitialState } from '../../src/storage/format.ts'
-import { formatEngine } from '../../src/storage/format.ts'
+import type { InitialState } from '../../src/storage/first-state.ts'
+import { formatEngine } from '../../src/storage/first-state.ts'
 import { keyString } from '../../src/storage/keys.ts'
 import { openStore, type StoreLimits } from '../../src/storage/store.ts'
 import type { Done, Identity, Storage } from '../../src/storage/types.ts'

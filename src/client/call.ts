@@ -96,11 +96,11 @@ export function leastMs({ kind, timeoutMs }: Pick<Call, 'kind' | 'timeoutMs'>, u
 }
 
 export function perform(call: Call, context: CallContext): Promise<Answer> {
-  return new Progress(call, context).run()
+  return new CallState(call, context).run()
 }
 
 /** The state of a call. */
-class Progress {
+class CallState {
   readonly #call: Call
   readonly #context: CallContext
   readonly #deadline: number

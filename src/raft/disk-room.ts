@@ -4,11 +4,11 @@
 // A replica with room `none` writes only entries of the core, which are small: the first entry of a term, and changes
 // of members. A replica with room `low` also writes entries that make room (deletes), but takes no snapshot.
 
-import type { Leadership } from './leadership.ts'
+import type { LeaderState } from './leader-state.ts'
 import type { RaftLog } from './log.ts'
 import type { Progress } from './progress.ts'
 import { quorumValue } from './quorum.ts'
-import type { Replica } from './replica.ts'
+import type { ReplicaView } from './replica-view.ts'
 import type { DiskRoom, Refusal } from './types.ts'
 
 const ROOMS: readonly DiskRoom[] = ['none', 'low', 'enough']
@@ -31,8 +31,8 @@ export function cannotCatchUp(
  * committed. As long as a new leader may still find a follower to hand over to, the entry waits for that.
  */
 export function whyNoRoom(
-  replica: Replica,
-  lead: Leadership,
+  replica: ReplicaView,
+  lead: LeaderState,
   ofCore: boolean,
   makesRoom: boolean,
 ): Refusal | undefined {
@@ -51,7 +51,7 @@ export function whyNoRoom(
 }
 
 /** The room that a majority of the disks has, the leader's among them. `unknown` counts where none is reported yet. */
-function roomOfMajority(replica: Replica, lead: Leadership, unknown: DiskRoom, ofCore: boolean): number {
+function roomOfMajority(replica: ReplicaView, lead: LeaderState, unknown: DiskRoom, ofCore: boolean): number {
   const { configuration, log, now, room, timing } = replica
   // If the leader itself is late, it counts from the time of its next heartbeat: it has sent none since that time.
   const silentSince = Math.min(now, lead.heartbeatAt) - timing.electionMaxMs
@@ -67,7 +67,7 @@ function roomOfMajority(replica: Replica, lead: Leadership, unknown: DiskRoom, o
 }
 
 /** Whether another leader would accept more: a majority of the disks has more room than the disk of this one. */
-export function hasMajorityMoreRoom(replica: Replica, lead: Leadership): boolean {
+export function hasMajorityMoreRoom(replica: ReplicaView, lead: LeaderState): boolean {
   return roomOfMajority(replica, lead, 'none', false) > rank(replica.room)
 }
 
@@ -76,7 +76,7 @@ export function hasMajorityMoreRoom(replica: Replica, lead: Leadership): boolean
  * over in time. A follower that has not reported its room may be as short of room as the leader, and would hand over
  * again.
  */
-export function hasMoreRoom(replica: Replica, { room, hasToldRoom, match }: Progress): boolean {
+export function hasMoreRoom(replica: ReplicaView, { room, hasToldRoom, match }: Progress): boolean {
   return hasToldRoom && rank(room) > rank(replica.room) && match >= replica.log.commit
 }
 
@@ -85,7 +85,7 @@ export function hasMoreRoom(replica: Replica, { room, hasToldRoom, match }: Prog
  * there is room. That is so when uncommitted changes lie before the first entry of its term, and a majority lacks them
  * and has no room for them.
  */
-export function couldOthersCommit(replica: Replica, lead: Leadership): boolean {
+export function couldOthersCommit(replica: ReplicaView, lead: LeaderState): boolean {
   const { configuration, log, now, timing } = replica
   const activeSince = now - timing.electionMaxMs
   const isMajority = (counts: (follower: Progress) => boolean, countsSelf: boolean): boolean =>

@@ -1,17 +1,18 @@
 // The members of the cluster as this replica knows them, and when the leader changes them (paper §6, thesis §4). What a
-// change makes of a configuration is in `configuration.ts`.
+// change makes of a configuration is in `configuration.ts`. How a removed replica is told, and how its node ends, is in
+// src/server/driver.ts (`admit`, `endAsRemoved`).
 
 import { applyChange, finalConfiguration, isJoint } from './configuration.ts'
 import { cannotCatchUp } from './disk-room.ts'
 import { invariant } from './invariant.ts'
-import type { Leadership } from './leadership.ts'
-import type { Replica } from './replica.ts'
+import type { LeaderState } from './leader-state.ts'
+import type { ReplicaView } from './replica-view.ts'
 import type { Configuration, ConfigurationChange, LogIndex, Refusal, ReplicaId } from './types.ts'
 
 export class Membership {
   /** Changes in the log that are not applied yet. */
   readonly unapplied = new UnappliedChanges()
-  readonly #replica: Replica
+  readonly #replica: ReplicaView
   #configuration: Configuration
   /**
    * The newest applied entry that left a joint configuration has this index or a lower one. A majority of the voters
@@ -21,7 +22,7 @@ export class Membership {
   #appliedByMajority = 0 as LogIndex
 
   /** `index`: the newest applied entry. */
-  constructor(replica: Replica, configuration: Configuration, index: LogIndex) {
+  constructor(replica: ReplicaView, configuration: Configuration, index: LogIndex) {
     this.#replica = replica
     this.#configuration = configuration
     this.#leftJointAt = index
@@ -64,12 +65,12 @@ export class Membership {
   }
 
   /** Why the leader must not append this change now. */
-  whyNot(lead: Leadership, change: ConfigurationChange): Refusal | undefined {
+  whyNot(lead: LeaderState, change: ConfigurationChange): Refusal | undefined {
     return whyNotChange(change, this.#context(lead))
   }
 
   /** The change that the leader makes by itself now: it leaves a joint configuration, or promotes one learner. */
-  ownChange(lead: Leadership): ConfigurationChange | undefined {
+  ownChange(lead: LeaderState): ConfigurationChange | undefined {
     const configuration = this.#configuration
     if (lead.transfer !== undefined || this.unapplied.oldest !== undefined) return undefined
     if (!lead.committedInTerm(this.#replica.log.commit)) return undefined
@@ -85,7 +86,7 @@ export class Membership {
     return undefined
   }
 
-  #context(lead: Leadership): ChangeContext {
+  #context(lead: LeaderState): ChangeContext {
     const { id: self, log, now, timing } = this.#replica
     const activeSince = now - timing.electionMaxMs
     const isActive = (id: ReplicaId): boolean => {
@@ -103,7 +104,7 @@ export class Membership {
     }
   }
 
-  #isCaughtUp(lead: Leadership, id: ReplicaId): boolean {
+  #isCaughtUp(lead: LeaderState, id: ReplicaId): boolean {
     const { now, timing } = this.#replica
     return lead.progress.get(id)?.isCaughtUp(now, timing.electionMinMs) === true
   }

@@ -12,10 +12,10 @@ import {
   frameKind,
 } from './entry.ts'
 import { invariant } from './invariant.ts'
-import type { Leadership } from './leadership.ts'
+import type { LeaderState } from './leader-state.ts'
 import type { Membership } from './membership.ts'
 import { ForwardedSeqs, Outcomes } from './outcomes.ts'
-import type { Replica } from './replica.ts'
+import type { ReplicaView } from './replica-view.ts'
 import type {
   Entry,
   ForwardMessage,
@@ -33,11 +33,11 @@ export interface ProposalActions {
   /** Stamps a frame with the term, the next index and the cluster time, and appends it to the log. */
   append(frame: Uint8Array, clusterTimeMs: number): void
   /** Sends all followers what was appended. */
-  replicate(lead: Leadership): void
+  replicate(lead: LeaderState): void
 }
 
 export class Proposals {
-  readonly #replica: Replica
+  readonly #replica: ReplicaView
   readonly #membership: Membership
   readonly #makesRoom: RaftOptions['makesRoom']
   readonly #actions: ProposalActions
@@ -48,7 +48,7 @@ export class Proposals {
 
   /** `appliedTerm`: the term of the newest applied entry. */
   constructor(
-    replica: Replica,
+    replica: ReplicaView,
     membership: Membership,
     makesRoom: RaftOptions['makesRoom'],
     appliedTerm: Term,
@@ -167,7 +167,7 @@ export class Proposals {
     this.#outcomes.push({ seq, outcome: 'refused', refusal })
   }
 
-  #whyNotAppend(lead: Leadership, frame: Uint8Array): Refusal | undefined {
+  #whyNotAppend(lead: LeaderState, frame: Uint8Array): Refusal | undefined {
     const { limits, log } = this.#replica
     const { entryBytesMax, uncommittedBytesMax, uncommittedEntriesMax } = limits
     invariant(frame.length >= BODY_AT, () => `a frame of ${frame.length} bytes has no header`)
@@ -193,13 +193,13 @@ export class Proposals {
     }
   }
 
-  #whyNoRoom(lead: Leadership, kind: number): Refusal | undefined {
+  #whyNoRoom(lead: LeaderState, kind: number): Refusal | undefined {
     const { room } = this.#replica
     if (room === 'enough' && lead.followers.every((follower) => follower.room === 'enough')) return undefined
     return whyNoRoom(this.#replica, lead, kind < ENTRY_KINDS_OF_CORE, this.#makesRoom(kind))
   }
 
-  #whyNotCoreEntry(lead: Leadership, kind: number, frame: Uint8Array): Refusal | undefined {
+  #whyNotCoreEntry(lead: LeaderState, kind: number, frame: Uint8Array): Refusal | undefined {
     try {
       if (kind === ENTRY_CONFIGURATION) return this.#membership.whyNot(lead, decodeChange(frameBody(frame)))
       if (kind === ENTRY_LEASES) {

@@ -3,8 +3,8 @@
 //
 // This file has what is read together: elections, the roles, and replication from both sides. Order: the public
 // interface; the frame of a step; time; messages; elections; roles; replication; the log; connections. Parts with a
-// state of their own see this replica through `replica.ts`: `proposals.ts`, `read-index.ts`, `transfer.ts`,
-// `membership.ts`. State that only a leader has is in `leadership.ts`.
+// state of their own see this replica through `replica-view.ts`: `proposals.ts`, `read-index.ts`, `transfer.ts`,
+// `membership.ts`. State that only a leader has is in `leader-state.ts`.
 
 import { compareIds, decodeChange, decodeLeases, encodeChange, isMember, isVoter } from './configuration.ts'
 import { couldOthersCommit } from './disk-room.ts'
@@ -23,7 +23,7 @@ import {
 } from './entry.ts'
 import { Freshness } from './freshness.ts'
 import { assertNever, InvariantError, invariant } from './invariant.ts'
-import { Leadership } from './leadership.ts'
+import { LeaderState } from './leader-state.ts'
 import { Leases } from './leases.ts'
 import { RaftLog } from './log.ts'
 import { Membership, nameOf } from './membership.ts'
@@ -32,7 +32,7 @@ import { Progress, SNAPSHOT_REPORT_MS_MAX } from './progress.ts'
 import { Proposals } from './proposals.ts'
 import { committedIndex, quorumValue, voteResult } from './quorum.ts'
 import { ReadIndex } from './read-index.ts'
-import type { Replica } from './replica.ts'
+import type { ReplicaView } from './replica-view.ts'
 import type { Reader } from './rounds.ts'
 import { diskStalls, SLOW_DISK_MAX, timeForDisk } from './slow-disk.ts'
 import { LeadershipTransfer } from './transfer.ts'
@@ -97,7 +97,7 @@ export class Raft {
   #leader: ReplicaId | undefined
   /** When that was last set. */
   #leaderSince: MonotonicMs = 0
-  #lead: Leadership | undefined
+  #lead: LeaderState | undefined
   #votes = new Map<ReplicaId, boolean>()
   /** Last contact with a leader, or the start of a process that may have promised to respect a leader. */
   #contactAt: MonotonicMs
@@ -115,7 +115,7 @@ export class Raft {
    */
   #takeOverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
 
-  readonly #replica: Replica
+  readonly #replica: ReplicaView
   readonly #proposals: Proposals
   readonly #reads: ReadIndex
   readonly #transfer: LeadershipTransfer
@@ -337,7 +337,7 @@ export class Raft {
   }
 
   /** This replica as its parts see it. */
-  #asReplica(): Replica {
+  #asReplica(): ReplicaView {
     const raft = this
     return {
       id: raft.id,
@@ -388,7 +388,7 @@ export class Raft {
     // An exception leaves the step half done. No further step is possible then.
     this.#broken = true
     this.#now = input.now
-    const before = { role: this.#role, term: this.#term, leader: this.#leader, commit: this.#commitForGood }
+    const before = { role: this.#role, term: this.#term, leader: this.#leader, commit: this.#announcedCommit }
     this.#dispatch(input)
     if (this.#lead !== undefined) this.#afterLeaderStep(this.#lead, before.commit)
     const committed = this.#handOut()
@@ -444,7 +444,7 @@ export class Raft {
   }
 
   #handOut(): readonly Entry[] {
-    const committed = this.#log.takeCommitted(this.#limits.applyBytesMax, this.#commitForGood)
+    const committed = this.#log.takeCommitted(this.#limits.applyBytesMax, this.#announcedCommit)
     const last = committed.at(-1)
     if (last !== undefined) {
       this.#proposals.handedOut(committed)
@@ -492,7 +492,7 @@ export class Raft {
    * left, the voters that the change removes may end. If that knowledge were lost in a crash, the replica might wait
    * for their votes without end. So the commit index of that entry must be durable first.
    */
-  get #commitForGood(): LogIndex {
+  get #announcedCommit(): LogIndex {
     const { commit, storedCommit } = this.#log
     const leave = this.#membership.unapplied.leavesJointAfter(storedCommit)
     return leave !== undefined && leave <= commit ? ((leave - 1) as LogIndex) : commit
@@ -500,10 +500,10 @@ export class Raft {
 
   /** What must be durable before a message may leave (RAFT-2, RAFT-3): its term, and the log that it acknowledges. */
   #outgoing(message: Message): Outgoing {
-    return { message, after: this.#neededBy(message) }
+    return { message, after: this.#writeBefore(message) }
   }
 
-  #neededBy(message: Message): WriteNumber {
+  #writeBefore(message: Message): WriteNumber {
     switch (message.type) {
       case 'pre-vote-request':
       case 'pre-vote-answer':
@@ -537,7 +537,7 @@ export class Raft {
     else if (this.#now >= this.#electionAt) this.#campaign()
   }
 
-  #tickLeader(lead: Leadership): void {
+  #tickLeader(lead: LeaderState): void {
     if (this.#now >= lead.shareCommitAt) {
       lead.shareCommitAt = Number.POSITIVE_INFINITY
       for (const follower of lead.followers) this.#tellCommit(follower)
@@ -819,7 +819,7 @@ export class Raft {
   }
 
   #commitPoint(): { readonly commit: LogIndex; readonly commitTerm: Term } {
-    const commit = this.#commitForGood
+    const commit = this.#announcedCommit
     return { commit, commitTerm: this.#log.termAt(commit) ?? (0 as Term) }
   }
 
@@ -962,7 +962,7 @@ export class Raft {
     this.#why = 'won the election'
     this.#clusterTimeMs = Math.max(this.#clusterTimeMs, this.#log.lastClusterTimeMs() ?? 0)
     const firstIndex = (this.#log.last + 1) as LogIndex
-    const lead = new Leadership(this.#now, firstIndex, this.#clusterTimeMs, this.#timing.heartbeatMs)
+    const lead = new LeaderState(this.#now, firstIndex, this.#clusterTimeMs, this.#timing.heartbeatMs)
     this.#lead = lead
     this.#proposals.elected()
     this.#followMembers(lead)
@@ -975,7 +975,7 @@ export class Raft {
    * Makes the followers match the members of the applied configuration. Removed ones stay until a majority of the
    * voters has applied their removal.
    */
-  #followMembers(lead: Leadership): void {
+  #followMembers(lead: LeaderState): void {
     for (const [id, follower] of lead.progress) {
       if (isMember(this.configuration, id) || !this.settled) continue
       // A last heartbeat, so that it learns of its removal.
@@ -989,7 +989,7 @@ export class Raft {
     lead.followers = [...lead.progress.values()].sort((a, b) => compareIds(a.id, b.id))
   }
 
-  #settle(lead: Leadership): void {
+  #settle(lead: LeaderState): void {
     const reached = quorumValue(this.configuration, (id) =>
       id === this.id ? this.#log.visible : (lead.progress.get(id)?.applied ?? 0),
     )
@@ -998,9 +998,9 @@ export class Raft {
   }
 
   /** Actions that any step of a leader may have made possible. */
-  #afterLeaderStep(lead: Leadership, commitBefore: LogIndex): void {
+  #afterLeaderStep(lead: LeaderState, commitBefore: LogIndex): void {
     if (!this.settled) this.#settle(lead)
-    if (this.#commitForGood > commitBefore) {
+    if (this.#announcedCommit > commitBefore) {
       for (const follower of lead.followers) this.#shareCommit(lead, follower)
       this.#reads.serveEarly(lead)
     }
@@ -1015,7 +1015,7 @@ export class Raft {
   // -------------------------------------------------------------------------------------------------------------------
   // Replication, the leader's side (paper §5.3)
 
-  #replicateToAll(lead: Leadership): void {
+  #replicateToAll(lead: LeaderState): void {
     for (const follower of lead.followers) this.#replicate(follower, false)
   }
 
@@ -1071,7 +1071,7 @@ export class Raft {
    * While entries are under way, the next append carries the commit index. An idle follower is told at once if one of
    * its clients waits for it, otherwise a little later: under load the next entries come first, and a message is saved.
    */
-  #shareCommit(lead: Leadership, follower: Progress): void {
+  #shareCommit(lead: LeaderState, follower: Progress): void {
     const { commitDelayMs } = this.#timing
     if (commitDelayMs === 0 || follower.awaits > follower.commitSent) this.#tellCommit(follower)
     else lead.shareCommitAt = Math.min(lead.shareCommitAt, this.#now + commitDelayMs)
@@ -1090,7 +1090,7 @@ export class Raft {
    * who asked for the removal may delete it.
    */
   #commitFor({ id }: Progress): LogIndex {
-    const commit = this.#commitForGood
+    const commit = this.#announcedCommit
     const lead = this.#lead
     if (lead === undefined) return commit
     // An entry that is not applied yet may remove a replica that is still a member now.
@@ -1123,7 +1123,7 @@ export class Raft {
 
   /** Records what every answer of this term says; undefined when the sender is not a follower. */
   #answered(
-    lead: Leadership,
+    lead: LeaderState,
     { from, round, sentAt }: AppendAcceptedMessage | AppendRejectedMessage | HeartbeatAnswerMessage,
     applied: LogIndex | undefined,
   ): Progress | undefined {
@@ -1209,7 +1209,7 @@ export class Raft {
   // -------------------------------------------------------------------------------------------------------------------
   // Rounds: confirming that this replica still leads (thesis §6.4), and leases (thesis §6.4.1; RAFT-25)
 
-  #beginRound(lead: Leadership, readers: readonly Reader[], to: 'voters' | 'all'): void {
+  #beginRound(lead: LeaderState, readers: readonly Reader[], to: 'voters' | 'all'): void {
     const readIndex = lead.knowsCommit(this.#log.commit) ? this.#log.commit : undefined
     const { number, startedAt } = lead.rounds.begin(this.#now, readIndex, readers)
     if (this.#leases.trustMs > 0) lead.lease.began(number, startedAt)
@@ -1219,7 +1219,7 @@ export class Raft {
     this.#confirmRounds(lead)
   }
 
-  #confirmRounds(lead: Leadership): void {
+  #confirmRounds(lead: LeaderState): void {
     const { newest } = lead.rounds
     const confirmed = quorumValue(this.configuration, (id) =>
       id === this.id ? newest : (lead.progress.get(id)?.round ?? 0),
@@ -1245,7 +1245,7 @@ export class Raft {
     for (const follower of lead.followers) follower.leaseRound = 0
   }
 
-  #extendLease(lead: Leadership): void {
+  #extendLease(lead: LeaderState): void {
     const { newest } = lead.rounds
     const counted = quorumValue(this.configuration, (id) =>
       id === this.id ? newest : (lead.progress.get(id)?.leaseRound ?? 0),
@@ -1393,7 +1393,7 @@ export class Raft {
   }
 
   /** An entry that the leader itself makes; seq 0 means that no client waits for it. */
-  #appendOwn(lead: Leadership, kind: number, body: Uint8Array): void {
+  #appendOwn(lead: LeaderState, kind: number, body: Uint8Array): void {
     const frame = newFrame({ kind, version: 1, proposer: this.id, boot: this.#boot, seq: 0 }, body.length)
     frame.set(body, BODY_AT)
     this.#stampAndAppend(sealFrame(frame, this.#crc32), lead.clusterTimeMs(this.#now))
@@ -1461,7 +1461,7 @@ export class Raft {
   // -------------------------------------------------------------------------------------------------------------------
   // Membership (paper §6, thesis §4)
 
-  #appendChange(lead: Leadership, change: ConfigurationChange): void {
+  #appendChange(lead: LeaderState, change: ConfigurationChange): void {
     this.#appendOwn(lead, ENTRY_CONFIGURATION, encodeChange(change))
     this.#replicateToAll(lead)
   }

@@ -3,9 +3,9 @@
 // that index. The read may be served once its replica has applied the index.
 
 import { AskedReads } from './asked-reads.ts'
-import type { EarlyRead, Leadership } from './leadership.ts'
+import type { EarlyRead, LeaderState } from './leader-state.ts'
 import type { Progress } from './progress.ts'
-import type { Replica } from './replica.ts'
+import type { ReplicaView } from './replica-view.ts'
 import type { Reader } from './rounds.ts'
 import type {
   LogIndex,
@@ -23,20 +23,20 @@ export const EARLY_READS_MAX = 10_000
 /** What the rest of the state machine does for reads. */
 export interface ReadActions {
   /** Begins a round of heartbeats to the voters. It calls `confirmed` when a quorum has answered. */
-  beginRound(lead: Leadership, readers: readonly Reader[]): void
+  beginRound(lead: LeaderState, readers: readonly Reader[]): void
   /** The commit index that this follower may know. */
   commitFor(follower: Progress): LogIndex
   learnCommit(commit: LogIndex): void
 }
 
 export class ReadIndex {
-  readonly #replica: Replica
+  readonly #replica: ReplicaView
   readonly #actions: ReadActions
   /** Reads of this replica that its leader was asked for. */
   readonly #asked: AskedReads
   #outcomes: ReadOutcome[] = []
 
-  constructor(replica: Replica, actions: ReadActions) {
+  constructor(replica: ReplicaView, actions: ReadActions) {
     this.#replica = replica
     this.#actions = actions
     this.#asked = new AskedReads(replica.boot)
@@ -100,7 +100,7 @@ export class ReadIndex {
   }
 
   /** Serves the reads that waited for a new leader's knowledge of what is committed. */
-  serveEarly(lead: Leadership): void {
+  serveEarly(lead: LeaderState): void {
     const early = lead.earlyReads
     lead.earlyReads = []
     this.#serve(lead, early)
@@ -112,7 +112,7 @@ export class ReadIndex {
   }
 
   /** This replica leads no longer. */
-  leadershipLost(lead: Leadership): void {
+  leadershipLost(lead: LeaderState): void {
     for (const { readers } of lead.rounds.open) {
       for (const reader of readers) this.#refuse(reader, 'leadership-lost')
     }
@@ -129,13 +129,13 @@ export class ReadIndex {
   }
 
   /** Whether the leader may serve a read without a round (thesis §6.4.1; RAFT-25). */
-  leaseHolds(lead: Leadership): boolean {
+  leaseHolds(lead: LeaderState): boolean {
     const { leases, log, now, timing } = this.#replica
     if (lead.retiring !== undefined || !lead.committedInTerm(log.commit)) return false
     return lead.lease.holds(now, leases.trustMs, timing.driftMax)
   }
 
-  #serve(lead: Leadership, asked: readonly EarlyRead[]): void {
+  #serve(lead: LeaderState, asked: readonly EarlyRead[]): void {
     const { commit: index } = this.#replica.log
     if (!lead.knowsCommit(index)) {
       for (const read of asked) {

@@ -4,10 +4,10 @@
 
 import { AskedTransfer } from './asked-transfer.ts'
 import { hasMajorityMoreRoom, hasMoreRoom } from './disk-room.ts'
-import type { Leadership, Retirement, Transfer } from './leadership.ts'
+import type { LeaderState, Retirement, Transfer } from './leader-state.ts'
 import { nameOf } from './membership.ts'
 import type { Progress } from './progress.ts'
-import type { Replica } from './replica.ts'
+import type { ReplicaView } from './replica-view.ts'
 import { diskStalls } from './slow-disk.ts'
 import type { MonotonicMs, Output, ReplicaId, TransferRequestMessage } from './types.ts'
 
@@ -22,11 +22,11 @@ export interface TransferActions {
 }
 
 export class LeadershipTransfer {
-  readonly #replica: Replica
+  readonly #replica: ReplicaView
   readonly #actions: TransferActions
   readonly #asked = new AskedTransfer()
 
-  constructor(replica: Replica, actions: TransferActions) {
+  constructor(replica: ReplicaView, actions: TransferActions) {
     this.#replica = replica
     this.#actions = actions
   }
@@ -95,7 +95,7 @@ export class LeadershipTransfer {
   }
 
   /** Called with each heartbeat of a leader: goes on with a transfer, or begins one for the sake of a disk. */
-  tick(lead: Leadership): void {
+  tick(lead: LeaderState): void {
     const { transfer } = lead
     if (transfer === undefined) {
       if (!this.handOverForRoom(lead)) this.#keepUpWithDisk(lead)
@@ -104,12 +104,12 @@ export class LeadershipTransfer {
   }
 
   /** A follower has acknowledged entries. */
-  acknowledged(lead: Leadership, { id }: Progress): void {
+  acknowledged(lead: LeaderState, { id }: Progress): void {
     if (lead.transfer?.target === id) this.#push(lead, lead.transfer)
   }
 
   /** The applied configuration has changed. */
-  membersChanged(lead: Leadership): void {
+  membersChanged(lead: LeaderState): void {
     const target = lead.transfer?.target
     if (target !== undefined && !this.#replica.configuration.voters.includes(target)) {
       this.#abort(lead, `${this.#nameOf(target)} is no longer a voter`)
@@ -120,7 +120,7 @@ export class LeadershipTransfer {
    * A leader whose disk is nearly full refuses entries that a majority could store. So it hands over to a replica with
    * more room. If no majority has more room, that one could commit nothing more.
    */
-  handOverForRoom(lead: Leadership): boolean {
+  handOverForRoom(lead: LeaderState): boolean {
     const { now, room } = this.#replica
     if (room === 'enough' || lead.retiring !== undefined) return false
     if (now < lead.noHandOverUntil) return false
@@ -135,7 +135,7 @@ export class LeadershipTransfer {
    * A leader that is no longer a voter goes on until a majority of the new voters has applied the change (`settled`),
    * so that none of them is left with the old configuration. Then it hands over (thesis §4.2.2).
    */
-  retire(lead: Leadership, { deadline }: Retirement, settled: boolean): void {
+  retire(lead: LeaderState, { deadline }: Retirement, settled: boolean): void {
     if (lead.transfer !== undefined || (!settled && this.#replica.now < deadline)) return
     const target = this.#bestSuccessor(lead)
     if (target !== undefined) this.#begin(lead, target)
@@ -146,7 +146,7 @@ export class LeadershipTransfer {
    * A leader whose own disk stalls still commits through the other disks, but its own clients wait. So it hands over
    * leadership.
    */
-  #keepUpWithDisk(lead: Leadership): void {
+  #keepUpWithDisk(lead: LeaderState): void {
     if (!diskStalls(this.#replica) || lead.retiring !== undefined) return
     const { configuration, id: self } = this.#replica
     const { voters, votersOutgoing } = configuration
@@ -165,7 +165,7 @@ export class LeadershipTransfer {
     this.#asked.ask(to, from, now + 2 * timing.electionMaxMs, (id) => this.#nameOf(id))
   }
 
-  #whyNoSuccessor(lead: Leadership, id: ReplicaId): string | undefined {
+  #whyNoSuccessor(lead: LeaderState, id: ReplicaId): string | undefined {
     const { configuration, now, timing } = this.#replica
     const name = this.#nameOf(id)
     const follower = lead.progress.get(id)
@@ -179,7 +179,7 @@ export class LeadershipTransfer {
 
   /** The reachable voter with the longest log, among those that `wanted` accepts. */
   #bestSuccessor(
-    lead: Leadership,
+    lead: LeaderState,
     wanted: (follower: Progress) => boolean = () => true,
   ): ReplicaId | undefined {
     let best: Progress | undefined
@@ -190,7 +190,7 @@ export class LeadershipTransfer {
     return best?.id
   }
 
-  #begin(lead: Leadership, target: ReplicaId): void {
+  #begin(lead: LeaderState, target: ReplicaId): void {
     const { now, timing } = this.#replica
     lead.transfer = { target, deadline: now + timing.electionMaxMs }
     lead.lease.end()
@@ -198,7 +198,7 @@ export class LeadershipTransfer {
   }
 
   /** The target needs the whole log before it can win. No new entries are accepted meanwhile. */
-  #push(lead: Leadership, { target }: Transfer): void {
+  #push(lead: LeaderState, { target }: Transfer): void {
     const follower = lead.progress.get(target)
     if (follower === undefined) return
     if (follower.match < this.#replica.log.last) {
@@ -209,7 +209,7 @@ export class LeadershipTransfer {
     if (lead.retiring !== undefined) this.#actions.stepDown('no longer a voter: handed over')
   }
 
-  #abort(lead: Leadership, detail: string): void {
+  #abort(lead: LeaderState, detail: string): void {
     const { now, timing } = this.#replica
     lead.transfer = undefined
     lead.noHandOverUntil = now + HAND_OVER_AGAIN * timing.electionMaxMs

@@ -578,6 +578,26 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#options.onEnd(end)
   }
 
+  /**
+   * The remaining voters may need the vote of a removed replica as long as too few of them know of its removal. So it
+   * ends when it has heard that enough of them do, and another replica leads; or when one of them tells it to
+   * (`admit`).
+   */
+  #endAsRemoved(): void {
+    const { leader, settled } = this.#raft
+    if (this.#endsSoon || !settled || leader === undefined || leader === this.#replicaId) return
+    if (!this.#configuration.removed.includes(this.#replicaId)) return
+    this.#endSoon(
+      `${this.name} was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`,
+    )
+  }
+
+  #endSoon(reason: string): void {
+    if (this.#endsSoon) return
+    this.#endsSoon = true
+    this.#clock.after(this.#options.limits.removedGraceMs, () => this.#fail(new Error(reason)))
+  }
+
   #quarantine(why: string): void {
     // Another program may have filled the disk.
     this.#options.disk.giveBackReserve()
@@ -837,26 +857,6 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#setPeers()
     this.#waits.check()
     this.#endAsRemoved()
-  }
-
-  /**
-   * The remaining voters may need the vote of a removed replica as long as too few of them know of its removal. So it
-   * ends when it has heard that enough of them do, and another replica leads; or when one of them tells it to
-   * (`admit`).
-   */
-  #endAsRemoved(): void {
-    const { leader, settled } = this.#raft
-    if (this.#endsSoon || !settled || leader === undefined || leader === this.#replicaId) return
-    if (!this.#configuration.removed.includes(this.#replicaId)) return
-    this.#endSoon(
-      `${this.name} was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`,
-    )
-  }
-
-  #endSoon(reason: string): void {
-    if (this.#endsSoon) return
-    this.#endsSoon = true
-    this.#clock.after(this.#options.limits.removedGraceMs, () => this.#fail(new Error(reason)))
   }
 
   #setPeers(): void {

@@ -1,33 +1,22 @@
-// The first state of a new replica.
+// The version of the format in which a directory is written, and what happens to a directory of another version.
 
-import type { HardState } from '../raft/types.ts'
-import type { EngineBatch } from './engine.ts'
-import { APPLIED_KEY, META_KEY } from './keys.ts'
-import { encodeAppliedRecord, encodeMeta } from './records.ts'
-import type { AppliedRecord } from './types.ts'
+import { StorageRefusedError } from './errors.ts'
 
-/** The log is empty and begins after the applied record; there are no rows. */
-export interface InitialState {
-  readonly hardState: HardState
-  readonly applied: AppliedRecord
-}
+/**
+ * The format of everything in the directory, including the rows of the state machine. It is raised when a layout or the
+ * meaning of an entry changes in a way that another version of the program would misread. 1 was in use before the first
+ * release, and is not read.
+ */
+export const FORMAT_VERSION = 2
 
-/** Number of operations in the first batch of a database. */
-export const FORMAT_OPERATIONS = 2
-
-export function formatEngine(batch: EngineBatch, { hardState, applied }: InitialState): void {
-  const { index, term } = applied
-  const at = { index, term }
-  batch.put(APPLIED_KEY, encodeAppliedRecord({ applied, stateHash: 0n }, 0))
-  const meta = {
-    boot: 0,
-    hardState,
-    logStart: at,
-    logEnd: at,
-    generation: 1,
-    nextGeneration: 2,
-    dead: [],
-    appliedAt: 0,
-  }
-  batch.put(META_KEY, encodeMeta(meta, FORMAT_OPERATIONS))
+/** No older format can be read. */
+export function refuseOtherFormat(version: number): void {
+  if (version === FORMAT_VERSION) return
+  const [by, remedy] =
+    version > FORMAT_VERSION
+      ? ['a newer quorate', 'Start the newer version again.']
+      : ['a quorate from before the first release', 'Begin with an empty directory.']
+  throw new StorageRefusedError(
+    `The data was written in format ${version} by ${by}; this one reads format ${FORMAT_VERSION}. ${remedy} Nothing was changed.`,
+  )
 }

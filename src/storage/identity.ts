@@ -21,7 +21,7 @@ import { crc32 } from 'node:zlib'
 import { syncDirectory, writeWhole } from '../files/durable.ts'
 import { asReplicaId } from '../raft/types.ts'
 import { asError, rejoinAdvice, StorageRefusedError } from './errors.ts'
-import { refuseOther } from './records.ts'
+import { refuseOtherFormat } from './format.ts'
 import type { Identity } from './types.ts'
 
 export const IDENTITY_FILE = 'IDENTITY'
@@ -103,7 +103,7 @@ function readIdentity(dir: string): Identity {
     throw new StorageRefusedError(
       `${join(dir, IDENTITY_FILE)} is damaged: its checksum does not hold. ${rejoinAdvice(undefined)}`,
     )
-  refuseOther(identity.formatVersion)
+  refuseOtherFormat(identity.formatVersion)
   return identity
 }
 

@@ -13,7 +13,7 @@ import {
   StorageInUseError,
   StorageRefusedError,
 } from './errors.ts'
-import { FORMAT_OPERATIONS, formatEngine, type InitialState } from './format.ts'
+import { FORMAT_OPERATIONS, formatEngine, type InitialState } from './first-state.ts'
 import {
   deleteLeft,
   endFormatting,
@@ -33,7 +33,7 @@ import {
   openDatabase,
   whileLocked,
 } from './level-engine.ts'
-import { assertRecovered, putBack, SkippedError } from './leveldb-recovery.ts'
+import { assertRecovered, putBack, SkippedError } from './leveldb-skipped-wals.ts'
 import { hasOpen, isOpenTwiceInProcess } from './open-files.ts'
 import { openStore, type StoreLimits, storeLimits } from './store.ts'
 import type { Identity, Storage } from './types.ts'
@@ -63,7 +63,7 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   const content = inspectDirectory(dir)
   if (content.kind === 'empty') throw new StorageRefusedError(`${dir} holds no node.`)
   const { identity } = content
-  refuseAnother(dir, identity, options)
+  refuseOtherNode(dir, identity, options)
   const { mark, extent } = await verified(dir, identity, options.discardSuspectTail ?? false)
   // LevelDB checks this too, but begins a new LOG first. A process that is just starting on the directory would then
   // not find its recovery in LOG.
@@ -186,7 +186,7 @@ async function fill(dir: string, db: Database, initial: InitialState): Promise<v
   }
 }
 
-function refuseAnother(dir: string, identity: Identity, { name, clusterId }: OpenOptions): void {
+function refuseOtherNode(dir: string, identity: Identity, { name, clusterId }: OpenOptions): void {
   if (name !== undefined && name !== identity.name)
     throw new StorageRefusedError(`${dir} belongs to node ${identity.name}, not ${name}.`)
   if (clusterId !== undefined && clusterId !== identity.clusterId)

@@ -6,17 +6,10 @@
 
 import { type Reader, Writer } from '../bytes/index.ts'
 import { asIndex, asReplicaId, asTerm, type HardState, type LogIndex, type Term } from '../raft/types.ts'
-import { StorageRefusedError } from './errors.ts'
+import { FORMAT_VERSION, refuseOtherFormat } from './format.ts'
 import { APPLIED_KEY, META_KEY, STAGING_KEY } from './keys.ts'
 import { readSealed, seal } from './seal.ts'
 import type { AppliedRecord } from './types.ts'
-
-/**
- * The format of everything in the directory, including the rows of the state machine. It is raised when a layout or the
- * meaning of an entry changes in a way that another version of the program would misread. 1 was in use before the first
- * release, and is not read.
- */
-export const FORMAT_VERSION = 2
 
 /** Records are built here and copied by `seal`. No other code runs in between. */
 const scratch = new Writer()
@@ -66,7 +59,7 @@ export function encodeMeta(meta: Meta, sequence: number): Uint8Array {
 
 export function decodeMeta(sealed: Uint8Array): { meta: Meta; sequence: number } {
   const from = readSealed(META_KEY, sealed, 'the meta record')
-  refuseOther(from.uint16())
+  refuseOtherFormat(from.uint16())
   const sequence = from.uint64()
   const meta = {
     boot: from.uint64(),
@@ -80,18 +73,6 @@ export function decodeMeta(sealed: Uint8Array): { meta: Meta; sequence: number }
   }
   from.end()
   return { meta, sequence }
-}
-
-/** No older format can be read. */
-export function refuseOther(version: number): void {
-  if (version === FORMAT_VERSION) return
-  const [by, remedy] =
-    version > FORMAT_VERSION
-      ? ['a newer quorate', 'Start the newer version again.']
-      : ['a quorate from before the first release', 'Begin with an empty directory.']
-  throw new StorageRefusedError(
-    `The data was written in format ${version} by ${by}; this one reads format ${FORMAT_VERSION}. ${remedy} Nothing was changed.`,
-  )
 }
 
 function decodeHardState(from: Reader): HardState {

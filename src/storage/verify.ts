@@ -17,7 +17,7 @@ import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, st
 import { join } from 'node:path'
 import { type LogFile, readLogFile } from './leveldb-log.ts'
 import { Manifest } from './leveldb-manifest.ts'
-import type { Wals } from './leveldb-recovery.ts'
+import type { Wals } from './leveldb-skipped-wals.ts'
 import { tableFault } from './leveldb-table.ts'
 import type { FailedWrite, Reached } from './watermark.ts'
 

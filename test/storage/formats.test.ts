@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
 import { decodeChunk, encodeChunk } from '../../src/storage/chunk.ts'
+import { FORMAT_VERSION } from '../../src/storage/format.ts'
 import {
   APPLIED_KEY,
   keyString,
@@ -21,7 +22,6 @@ import {
   encodeAppliedRecord,
   encodeMeta,
   encodeStaging,
-  FORMAT_VERSION,
   type Meta,
 } from '../../src/storage/records.ts'
 import { hashOfRow, hashOfStored, openRow, StateHash, sealRow } from '../../src/storage/rows.ts'

@@ -5,7 +5,7 @@ import {
   ASKED_READS,
   DRIVER_TESTS,
   edit,
-  LEADERSHIP,
+  LEADER_STATE,
   LEASES,
   RAFT,
   RAFT_TESTS,
@@ -54,7 +54,7 @@ export const READS: readonly Mutant[] = [
     why: 'The entry before its first one may have been committed and answered by the previous leader.',
     layers: ['sim', 'unit'],
     tests: ['test/raft/asked.test.ts'],
-    edits: [edit(LEADERSHIP, 'commit >= this.firstIndex - 1', 'commit >= this.firstIndex - 2')],
+    edits: [edit(LEADER_STATE, 'commit >= this.firstIndex - 1', 'commit >= this.firstIndex - 2')],
   },
   {
     id: 'M36',

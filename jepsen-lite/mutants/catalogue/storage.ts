@@ -690,7 +690,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'nothing checks whether LevelDB has recovered every WAL',
     why: 'LevelDB skips a WAL that it cannot open, and deletes it: acknowledged rows are gone, and the next WAL hides that. Our own.',
     layers: UNIT,
-    tests: ['test/storage/leveldb-recovery.test.ts'],
+    tests: ['test/storage/leveldb-skipped-wals.test.ts'],
     edits: [edit('src/storage/open.ts', '    assertRecovered(dir, extent.wals)\n', '')],
   },
   {
@@ -698,15 +698,15 @@ export const STORAGE: readonly Mutant[] = [
     title: 'an error that LevelDB ignored is not checked further',
     why: 'LevelDB has opened the WAL, and dropped the part that it could not read. Our own.',
     layers: UNIT,
-    tests: ['test/storage/leveldb-recovery.test.ts'],
-    edits: [edit('src/storage/leveldb-recovery.ts', 'ignored !== undefined || skipped', 'skipped')],
+    tests: ['test/storage/leveldb-skipped-wals.test.ts'],
+    edits: [edit('src/storage/leveldb-skipped-wals.ts', 'ignored !== undefined || skipped', 'skipped')],
   },
   {
     id: 'M559',
     title: 'a WAL that LevelDB skipped and deleted stays deleted',
     why: 'A process that is briefly short of file descriptors loses its content. Our own.',
     layers: UNIT,
-    tests: ['test/storage/leveldb-recovery.test.ts'],
+    tests: ['test/storage/leveldb-skipped-wals.test.ts'],
     edits: [
       edit(
         'src/storage/open.ts',
@@ -910,7 +910,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'WALs that another start had recovered are put back after what that start has written',
     why: 'It was killed before it noted its first write: no later start opens the directory. Our own.',
     layers: UNIT,
-    tests: ['test/storage/leveldb-recovery.test.ts'],
+    tests: ['test/storage/leveldb-skipped-wals.test.ts'],
     edits: [
       edit(
         'src/storage/open.ts',
@@ -938,7 +938,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'a directory on a file system without locks counts as in use by another node',
     why: 'LevelDB gives both errors the same code: the operator looks for a node that does not exist. Our own.',
     layers: UNIT,
-    tests: ['test/storage/leveldb-recovery.test.ts'],
+    tests: ['test/storage/leveldb-skipped-wals.test.ts'],
     edits: [edit('src/storage/level-engine.ts', ' && !NO_LOCKS.test(causeOf(error).message)', '')],
   },
   {
@@ -1006,7 +1006,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'how far lost WALs went is not noted',
     why: 'After a power cut the side file may be an old one: the next start continues without acknowledged writes. Our own.',
     layers: UNIT,
-    tests: ['test/storage/leveldb-recovery.test.ts'],
+    tests: ['test/storage/leveldb-skipped-wals.test.ts'],
     edits: [edit('src/storage/open.ts', '    watermark.raise(heldTo)\n', '')],
   },
   {

@@ -192,7 +192,7 @@ export const TRANSPORT: readonly Mutant[] = [
     tests: HANDSHAKE_TESTS,
     edits: [
       edit(
-        'src/server/links/door.ts',
+        'src/server/links/accept.ts',
         'if (greeting.clusterId !== clusterId) {',
         "if (greeting.clusterId === '') {",
       ),

@@ -36,7 +36,7 @@ interface Watched {
   readonly socket: Socket
   owner: Owner
   /** The client's progress at the last look; undefined if nothing waited for the client. */
-  came: number | undefined
+  progress: number | undefined
   /**
    * How long the client has made no progress. Only time in which this process could have noticed it counts, so it is
    * counted in looks, not measured.
@@ -100,7 +100,7 @@ export class Connections {
     const known = this.#watched.get(socket)
     if (known !== undefined) known.owner = owner
     else {
-      this.#watched.set(socket, { socket, owner, came: undefined, stillMs: 0 })
+      this.#watched.set(socket, { socket, owner, progress: undefined, stillMs: 0 })
       // It is closed, and its lane is told by the `close` event.
       socket.on('error', () => {})
       socket.once('close', () => this.#watched.delete(socket))
@@ -133,9 +133,9 @@ export class Connections {
       const takes = socket.writableLength > 0
       const waits = takes || (this.#closing && owner.waitsFor() !== 'node')
       // A client that sends does not necessarily read its answers.
-      const came = !waits ? undefined : takes ? socket.bytesWritten : -socket.bytesRead
-      watched.stillMs = waits && came === watched.came ? watched.stillMs + sinceMs : 0
-      watched.came = came
+      const progress = !waits ? undefined : takes ? socket.bytesWritten : -socket.bytesRead
+      watched.stillMs = waits && progress === watched.progress ? watched.stillMs + sinceMs : 0
+      watched.progress = progress
       if (watched.stillMs < stallMsMax || !waits) continue
       this.stalledTotal++
       socket.destroy()

@@ -1,5 +1,5 @@
 // Answers on their way to clients. Bytes that a client has not taken use memory of this node. They are counted over all
-// connections and sent in pieces, each when the kernel has taken the last one. So nothing is copied too early, and
+// connections and sent in pieces, each when the kernel has taken the previous one. So nothing is copied too early, and
 // `connections.ts` sees whether a client takes anything.
 
 import type { Writable } from 'node:stream'

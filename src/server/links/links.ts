@@ -4,8 +4,8 @@
 import type { ForwardMessage, Member, Message, ReplicaId, Term, UnderWay } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
 import type { Clock, Logger, Network, NetworkEvents, StateHashAt } from '../types.ts'
+import { Acceptor } from './accept.ts'
 import type { Context } from './context.ts'
-import { Door } from './door.ts'
 import { newCounters, TRANSPORT_LIMITS, type TransportCounters, type TransportLimits } from './limits.ts'
 import { Peer } from './peer.ts'
 import { Processes } from './processes.ts'
@@ -32,7 +32,7 @@ export interface LinksOptions {
 export class Links implements Network {
   readonly counters: TransportCounters
   readonly #context: Context
-  readonly #door: Door
+  readonly #acceptor: Acceptor
   readonly #peers = new Map<ReplicaId, Peer>()
   readonly #transfers = new Map<ReplicaId, SnapshotSender>()
   readonly #receiver: SnapshotReceiver
@@ -55,7 +55,7 @@ export class Links implements Network {
       speaker: () => ({ greeting: events.greeting(), incarnation: ownProcess }),
       nextAttempt: () => ++attempts,
     }
-    this.#door = new Door(this.#context, (wire, hello) => this.#admitted(wire, hello))
+    this.#acceptor = new Acceptor(this.#context, (wire, hello) => this.#admitted(wire, hello))
     this.#receiver = new SnapshotReceiver(this.#context)
   }
 
@@ -74,7 +74,7 @@ export class Links implements Network {
     if (this.#open) return
     this.#open = true
     this.#context.processes.heard(this.#context.speaker())
-    this.#door.open()
+    this.#acceptor.open()
   }
 
   send(message: Message): void {
@@ -113,7 +113,7 @@ export class Links implements Network {
 
   inspect(): UnderWay {
     const underWay: Record<string, number> = {
-      strangers: this.#door.waiting,
+      strangers: this.#acceptor.waiting,
       receiving: this.#receiver.underWay,
       transfers: this.#transfers.size,
       chunksInFlight: [...this.#transfers.values()].reduce((sum, { inflight }) => sum + inflight, 0),
@@ -129,7 +129,7 @@ export class Links implements Network {
   close(): void {
     if (this.#over) return
     this.#over = true
-    this.#door.close()
+    this.#acceptor.close()
     this.#receiver.close()
     for (const sender of this.#transfers.values()) sender.abort('closed')
     for (const peer of this.#peers.values()) peer.close()

@@ -11,9 +11,9 @@
 
 import type { Member, ReplicaId, UnderWay } from '../../raft/types.ts'
 import type { Greeting, Timer } from '../types.ts'
+import { nameOf, refuseWire } from './accept.ts'
 import type { Context } from './context.ts'
 import { dial } from './dial.ts'
-import { nameOf, refuseWire } from './door.ts'
 import type { Frame, Speaker, Wire } from './wires.ts'
 
 interface Inbound {

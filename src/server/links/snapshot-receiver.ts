@@ -4,8 +4,8 @@
 
 import type { ReplicaId } from '../../raft/types.ts'
 import type { SnapshotSink } from '../../storage/types.ts'
+import { nameOf, refuseWire } from './accept.ts'
 import type { Context } from './context.ts'
-import { nameOf, refuseWire } from './door.ts'
 import type { Frame, SnapshotOffer, Wire } from './wires.ts'
 
 export class SnapshotReceiver {

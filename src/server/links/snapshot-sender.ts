@@ -1,14 +1,14 @@
 // Streams one snapshot to one peer on a separate connection, so that no heartbeat waits behind a chunk. A few chunks
 // are under way at a time, and each is read in a separate turn of the event loop. When the connection breaks, another
-// is dialled, and the receiver says where to continue. If no chunk is acknowledged for a while, the transfer is given
-// up.
+// is dialled, and the receiver says where to continue, also after a restart (src/storage/staged-snapshot.ts). If no
+// chunk is acknowledged for a while, the transfer is given up.
 
 import type { ReplicaId, Term } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
 import type { Timer } from '../types.ts'
+import { nameOf } from './accept.ts'
 import type { Context } from './context.ts'
 import { dial } from './dial.ts'
-import { nameOf } from './door.ts'
 import type { Frame, Wire } from './wires.ts'
 
 export interface SnapshotTransfer {

@@ -1,18 +1,4 @@
-// Links over TCP: sockets, frames (frames.ts), their content (link-codec.ts, codec.ts), and pings that notice a silent
-// peer (connection.ts). src/server/links decides which replicas connect, and what is sent when.
-//
-// Promises:
-//  * Frames of one turn of the event loop are sent in one write, or a few if they are long. Long entries are not
-//    copied.
-//  * A peer that reads slowly keeps its connection; one that neither reads nor answers a ping loses it.
-//  * No bytes of a peer cause an exception outside of this folder: unreadable bytes close their connection, and are
-//    counted.
-//  * Nothing waits without a limit: full queues drop frames, silent peers time out, and an unknown peer cannot make
-//    this process reserve memory.
-//
-// Not promised: connections are neither encrypted nor authenticated yet. A process that reaches the port and knows the
-// cluster's id can pretend to be any replica, so nodes listen on loopback by default. Bandwidth is not divided between
-// a snapshot and other messages; only the event loop is shared fairly.
+// Links over TCP, ready to use. README.md says what they promise.
 
 import type { Member, ReplicaId } from '../../raft/types.ts'
 import { systemClock } from '../clock.ts'

@@ -3,7 +3,7 @@
 
 import type { Reader, Writer } from '../../bytes/index.ts'
 import { asIndex, asTerm, type ReplicaId } from '../../raft/types.ts'
-import { PROTOCOL_VERSION } from '../links/door.ts'
+import { PROTOCOL_VERSION } from '../links/accept.ts'
 import type { Frame, LinkFrame, Purpose, Speaker } from '../links/wires.ts'
 import type { Greeting } from '../types.ts'
 import {

@@ -3,7 +3,7 @@
 
 import { expect, test, vi } from 'vitest'
 import type { UnderWay } from '../../../src/raft/index.ts'
-import type { Leadership } from '../../../src/raft/leadership.ts'
+import type { LeaderState } from '../../../src/raft/leader-state.ts'
 import type { Driver } from '../../../src/server/driver.ts'
 import type { Greeting, ReadGrant } from '../../../src/server/types.ts'
 
@@ -15,7 +15,7 @@ interface Wrong {
   readonly propose?: (right: Propose) => Propose
   readonly inspect?: (right: UnderWay) => UnderWay
   readonly greeting?: (right: Greeting, driver: Driver) => Greeting
-  readonly clusterTimeMs?: (right: number, lead: Leadership, now: number) => number
+  readonly clusterTimeMs?: (right: number, lead: LeaderState, now: number) => number
 }
 
 let wrong: Wrong = {}
@@ -43,15 +43,15 @@ vi.mock(import('../../../src/server/driver.ts'), async (original) => {
   return { ...rest, Driver: Meddled }
 })
 
-vi.mock(import('../../../src/raft/leadership.ts'), async (original) => {
-  const { Leadership: Right, ...rest } = await original()
+vi.mock(import('../../../src/raft/leader-state.ts'), async (original) => {
+  const { LeaderState: Right, ...rest } = await original()
   class Meddled extends Right {
-    override clusterTimeMs(...[now]: Parameters<Leadership['clusterTimeMs']>): number {
+    override clusterTimeMs(...[now]: Parameters<LeaderState['clusterTimeMs']>): number {
       const right = super.clusterTimeMs(now)
       return wrong.clusterTimeMs?.(right, this, now) ?? right
     }
   }
-  return { ...rest, Leadership: Meddled }
+  return { ...rest, LeaderState: Meddled }
 })
 
 const { generate, judged } = await import('../../../jepsen-lite/sim/index.ts')

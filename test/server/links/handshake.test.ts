@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { asReplicaId } from '../../../src/raft/types.ts'
-import { PROTOCOL_VERSION } from '../../../src/server/links/door.ts'
+import { PROTOCOL_VERSION } from '../../../src/server/links/accept.ts'
 import type { Frame, Hello } from '../../../src/server/links/wires.ts'
 import type { Greeting } from '../../../src/server/types.ts'
 import { type Node, type Puppet, type Talk, World } from './world.ts'
@@ -40,7 +40,7 @@ const whyEnded = (node: Node): unknown[] =>
 const whyUnreached = (node: Node): unknown[] =>
   node.why('could not reach a peer').map((fields) => Object.values(fields).at(-1))
 
-describe('the door', () => {
+describe('the accepting side', () => {
   test('who is let in is told who is there, and counts as a stranger no longer', () => {
     const { world, node, puppet } = alone()
     const talk = puppet.call(node, [puppet.hello()])

@@ -3,7 +3,7 @@
 import dns, { type LookupAddress } from 'node:dns'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { asReplicaId, asTerm } from '../../../src/raft/types.ts'
-import { PROTOCOL_VERSION } from '../../../src/server/links/door.ts'
+import { PROTOCOL_VERSION } from '../../../src/server/links/accept.ts'
 import { newCounters, TRANSPORT_LIMITS } from '../../../src/server/links/index.ts'
 import type { RefusalFrame, Welcome, Wire } from '../../../src/server/links/wires.ts'
 import { nobody } from '../../../src/server/tcp/connection.ts'

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { Writer } from '../../../src/bytes/index.ts'
 import { asIndex, asReplicaId, asTerm, type Refusal } from '../../../src/raft/types.ts'
-import { PROTOCOL_VERSION } from '../../../src/server/links/door.ts'
+import { PROTOCOL_VERSION } from '../../../src/server/links/accept.ts'
 import type { Frame, LinkFrame, WireMessage } from '../../../src/server/links/wires.ts'
 import { messageCode, messageFrames, readMessage, writeMessage } from '../../../src/server/tcp/codec.ts'
 import { MalformedError, readerOf } from '../../../src/server/tcp/fields.ts'

@@ -1,4 +1,4 @@
-// The door: callers must introduce themselves, and are let in or told why not.
+// The accepting side of a handshake: callers must introduce themselves, and are let in or told why not.
 
 import type { MonotonicMs } from '../../raft/types.ts'
 import type { Timer } from '../types.ts'
@@ -15,7 +15,7 @@ const LOGGED_MAX = 64
 /** Called with a caller that was let in and told so. It must call `wire.established` before it returns. */
 export type Admitted = (wire: Wire, hello: Hello) => void
 
-export class Door {
+export class Acceptor {
   readonly #context: Context
   readonly #admitted: Admitted
   /**
@@ -37,7 +37,7 @@ export class Door {
   open(): void {
     this.#isOpen = true
     for (const wire of [...this.#strangers.keys()]) {
-      // A message of an earlier one may have closed the door.
+      // A message of an earlier one may have closed this.
       if (wire.closed) continue
       this.#strangers.set(wire, this.#deadline(wire))
       wire.release()

@@ -18,7 +18,7 @@ interface Opened {
 
 const hook = vi.hoisted(() => ({ before: () => {}, after: async (_db: Opened) => {}, puttingBack: () => {} }))
 
-vi.mock(import('../../src/storage/leveldb-recovery.ts'), async (original) => {
+vi.mock(import('../../src/storage/leveldb-skipped-wals.ts'), async (original) => {
   const recovery = await original()
   const putBack: typeof recovery.putBack = (dir, wals) => {
     hook.puttingBack()

@@ -1,6 +1,6 @@
 // What the parts of the state machine know of their replica, and how they send. Only `Raft` changes it.
 
-import type { Leadership } from './leadership.ts'
+import type { LeaderState } from './leader-state.ts'
 import type { Leases } from './leases.ts'
 import type { RaftLog } from './log.ts'
 import type {
@@ -14,7 +14,7 @@ import type {
   Term,
 } from './types.ts'
 
-export interface Replica {
+export interface ReplicaView {
   readonly id: ReplicaId
   readonly boot: number
   readonly limits: RaftLimits
@@ -35,7 +35,7 @@ export interface Replica {
    */
   readonly reachableLeader: ReplicaId | undefined
   /** Undefined unless this replica leads. */
-  readonly lead: Leadership | undefined
+  readonly lead: LeaderState | undefined
   /** The room on its own disk. */
   readonly room: DiskRoom
   /** See `Raft.lacksRoom`. */

@@ -23,7 +23,7 @@ export interface Retirement {
   readonly deadline: MonotonicMs
 }
 
-export class Leadership {
+export class LeaderState {
   readonly electedAt: MonotonicMs
   /** The leader's first entry of its term. When it is committed, everything before it is committed (paper §8). */
   readonly firstIndex: LogIndex

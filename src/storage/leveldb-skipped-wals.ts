@@ -2,9 +2,9 @@
 // it with a line in its LOG and without an error, and deletes it afterwards. So a short lack of file descriptors would
 // lose every batch in that WAL.
 //
-// So LOG must show that each WAL was recovered and no error was ignored. Otherwise all of them are put back for the
-// next start, after what LevelDB has made of them. LevelDB then applies again what it had taken, at the same sequence
-// numbers.
+// So LOG must show that each WAL was recovered and no error was ignored. Otherwise all of them are put back, beside the
+// tables that LevelDB has made of them meanwhile, and the next start reads them again. LevelDB then applies the batches
+// that it had taken once more, at the same sequence numbers, which changes nothing.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
