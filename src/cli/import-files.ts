@@ -4,7 +4,7 @@
 
 import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { reasonOf } from '../local/failure.ts'
-import type { ImportItem } from './commands/import.ts'
+import type { ImportItem } from './import-item.ts'
 
 const SLASH = Buffer.from('/')
 

@@ -7,8 +7,8 @@ import { createReadStream } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
 import { bytesFromJson, parseObject } from '../client/decode.ts'
 import { Failure } from '../local/failure.ts'
-import type { ImportItem } from './commands/import.ts'
 import { EXIT } from './exit-codes.ts'
+import type { ImportItem } from './import-item.ts'
 import { printable } from './output.ts'
 
 /**
@@ -18,21 +18,27 @@ import { printable } from './output.ts'
 export const LINE_BYTES_MAX = 16 * 1024 * 1024
 const LF = 0x0a
 
-/** Opens a file; `-` means standard input. */
-export function linesOfFile(path: string, signal: AbortSignal): AsyncGenerator<ImportItem, void, undefined> {
+/** Opens a file; `-` means standard input. `onLine` is told the bytes of each line. */
+export function linesOfFile(
+  path: string,
+  signal: AbortSignal,
+  onLine: (bytes: number) => void = () => {},
+): AsyncGenerator<ImportItem, void, undefined> {
   const input = addAbortSignal(signal, path === '-' ? process.stdin : createReadStream(path))
-  return itemsOf(input, path === '-' ? 'standard input' : path)
+  return itemsOf(input, path === '-' ? 'standard input' : path, onLine)
 }
 
 /** `where` names the input in errors. An input that is not NDJSON, or ends too early, is a `Failure`. */
 export async function* itemsOf(
   input: AsyncIterable<Buffer>,
   where: string,
+  onLine: (bytes: number) => void = () => {},
 ): AsyncGenerator<ImportItem, void, undefined> {
   let number = 0
   let records = 0
   let ended = false
   for await (const bytes of linesOf(input, where)) {
+    onLine(bytes.length + 1)
     number += 1
     const line = `line ${number} of ${where}`
     const text = textOf(bytes, line)

@@ -1,6 +1,6 @@
 // Import and export: between a real directory and a node.
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -18,10 +18,11 @@ import { open } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { SAME_SIGNAL_MS } from '../../src/cli/stop-signals.ts'
 import { FakeNode, problem } from '../client/fake-node.ts'
-import { kv as run, spawnKv } from './run-kv.ts'
+import { KV, kv as run, spawnKv } from './run-kv.ts'
 
 let node: FakeNode
 let scratch: string
@@ -150,6 +151,57 @@ describe('import of a directory', () => {
     expect((await kv('import dir')).err).toMatch(/^imported 12 keys, 12.0 MB/)
     expect(connections).toBeLessThanOrEqual(6)
   })
+
+  test.each(['dir', 'lines.ndjson', '- < lines.ndjson', '- with a pipe'])(
+    'on a terminal an import of %s shows how far it is on one line, which goes away',
+    async (source) => {
+      const lines = []
+      for (let n = 0; n < 300; n++) {
+        writeFileSync(join(dir, `file-${n}`), `content ${n}`)
+        lines.push(JSON.stringify({ key: `key-${n}`, value: 'v' }))
+      }
+      const whole = [...lines, '{"end":true,"count":300}\n'].join('\n')
+      writeFileSync(join(scratch, 'lines.ndjson'), whole)
+      // Slow enough for more than one look.
+      node.fault = ({ method }) => (method === 'PUT' ? { afterMs: 50 } : undefined)
+      const isTerminal = 'data:text/javascript,process.stderr.isTTY=true;process.stderr.columns=80'
+      const command = [
+        'sh',
+        '-c',
+        `exec "$0" "$1" import ${source.replace(' with a pipe', '')}`,
+        process.execPath,
+        KV,
+      ]
+      const child = spawn(command[0] ?? '', command.slice(1), {
+        cwd: scratch,
+        env: {
+          ...process.env,
+          KV_ENDPOINTS: node.url,
+          NO_COLOR: '1',
+          NODE_OPTIONS: `--import ${isTerminal}`,
+        },
+      })
+      child.stdin.on('error', () => {})
+      child.stdin.end(source.endsWith('pipe') ? whole : '')
+      let err = ''
+      child.stderr.on('data', (chunk) => (err += chunk))
+      expect(await new Promise((resolve) => child.once('close', resolve))).toBe(0)
+      const shown = err
+        .split('\r')
+        .map(stripVTControlCharacters)
+        .filter((line) => line !== '')
+      expect(shown.length).toBeGreaterThan(2)
+      expect(shown.at(-1)).toMatch(/^imported 300 keys, .*\n$/)
+      for (const line of shown.slice(0, -1)) {
+        expect(line.length).toBeLessThan(80)
+        const bar = '[█░]{10} +\\d+ %'
+        const counted =
+          source === 'dir' ? ` of 300 keys  ${bar}` : ` keys?  ${source.endsWith('pipe') ? '0.0 MB' : bar}`
+        expect(line).toMatch(new RegExp(`^imported \\d+${counted}(  \\d+ keys/s(, \\d+ (s|min) left)?)?$`))
+      }
+      expect(node.rows.size).toBe(300)
+    },
+  )
 
   test('stops where a write fails for good, and says how far it came', async () => {
     for (let n = 0; n < 100; n++) writeFileSync(join(dir, `file-${n}`), 'x')
@@ -294,7 +346,7 @@ describe('NDJSON', () => {
     })
     expect(interrupted.code).toBe(130)
     expect(interrupted.err).toMatch(
-      /^stopped after [01] keys?, .*\nerror: interrupted(; the change may have been made)?\n$/,
+      /^stopped after [01] keys?, .*\nerror: interrupted(; the writes under way may have been made)?\. To go on, give the same command again: .*\n$/,
     )
   })
 

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { ImportItem } from '../../src/cli/commands/import.ts'
+import type { ImportItem } from '../../src/cli/import-item.ts'
 import { itemsOf, LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
 import { recordJson } from '../../src/cli/shapes.ts'
 import { runs } from '../runs.ts'

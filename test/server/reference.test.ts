@@ -3,8 +3,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { BYTES_AT_ONCE, WRITES_AT_ONCE } from '../../src/cli/commands/import.ts'
+import { BYTES_AT_ONCE } from '../../src/cli/commands/import.ts'
 import { LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
+import { WRITES_MAX, WRITES_MIN, WRITES_START } from '../../src/cli/import-pace.ts'
 import { CALLS_MAX } from '../../src/client/client.ts'
 import {
   COPIES_MIN,
@@ -64,7 +65,7 @@ describe('docs/reference/limits.md', () => {
     ['Peers', TRANSPORT_LIMITS],
     ['LevelDB', levelLimits],
     ['The store', storeLimits],
-    ['Import', { LINE_BYTES_MAX, WRITES_AT_ONCE, BYTES_AT_ONCE }],
+    ['Import', { LINE_BYTES_MAX, WRITES_START, WRITES_MIN, WRITES_MAX, BYTES_AT_ONCE }],
     ['Client', { CALLS_MAX, COPIES_MIN, COPIES_SHARE, TOKENS_MIN, TOKENS_PER_CALL, TOKENS_PER_SECOND }],
   ])('%s', (heading, inCode) => {
     const documented = rowsUnder(limits, heading).map(([name = '', value = '']) => [name, quantity(value)])

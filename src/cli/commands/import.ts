@@ -4,19 +4,20 @@
 // A fail-over must not end an import: each write is tried for up to a minute by the client, under one idempotency key.
 // What the cluster will never take (too large, …) is skipped and named; anything else ends the import.
 
-import { statSync } from 'node:fs'
+import { fstatSync, statSync } from 'node:fs'
 import { type Client, QuorateError } from '../../client/index.ts'
 import { Failure, reasonOf } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { filesIn } from '../import-files.ts'
+import type { ImportItem, WriteItem } from '../import-item.ts'
 import { linesOfFile } from '../import-lines.ts'
+import { ImportPace } from '../import-pace.ts'
 import { printable, say, toJson, writeLine } from '../output.ts'
-import { keyCount, megabytes, Progress } from '../progress.ts'
+import { bar, keyCount, megabytes, Progress, Rate } from '../progress.ts'
 import { inSession } from '../session.ts'
 
-export const WRITES_AT_ONCE = 32
-/** Of their values: more would not be there in time over a slow wire, however often it is tried. */
+/** Of the values under way: more would not be there in time over a slow wire, however often it is tried. */
 export const BYTES_AT_ONCE = 4 * 1024 * 1024
 /** Without --timeout, a write is tried this long: longer than any fail-over, a pause or a restart of the cluster. */
 const TIMEOUT_MS = 60_000
@@ -31,20 +32,6 @@ const KEY_BYTES_MAX = 4096
 const VALUE_BYTES_MAX = 1024 * 1024
 /** These are properties of the one file: the import goes on. */
 const SKIPPED = new Set(['value_too_large', 'request_too_large', 'key_too_long', 'key_empty'])
-
-/** One key to write, or something that is not stored, and why. */
-export type ImportItem =
-  | {
-      readonly kind: 'write'
-      readonly name: string
-      readonly key: Uint8Array
-      readonly value: () => Uint8Array
-    }
-  | { readonly kind: 'skip'; readonly name: string; readonly reason: string }
-  /** Nothing says whether the source is whole. */
-  | { readonly kind: 'open-end'; readonly reason: string }
-
-type WriteItem = Extract<ImportItem, { kind: 'write' }>
 
 export interface ImportFlags {
   readonly prefix?: string | undefined
@@ -62,8 +49,11 @@ export async function importInto(global: GlobalFlags, source: string, flags: Imp
       const { signal } = session
       const reading = new AbortController()
       const readable = AbortSignal.any([signal, reading.signal])
-      const items = isTree ? filesIn(source, VALUE_BYTES_MAX) : linesOfFile(source, readable)
       const totals = new Totals()
+      if (totals.progress.isVisible) totals.whole = isTree ? countIn(source) : sizeOf(source)
+      const items = isTree
+        ? filesIn(source, VALUE_BYTES_MAX)
+        : linesOfFile(source, readable, (bytes) => totals.read(bytes))
       try {
         const prefix = Buffer.from(flags.prefix ?? '')
         const target = { client: session.client, signal, prefix }
@@ -71,9 +61,7 @@ export async function importInto(global: GlobalFlags, source: string, flags: Imp
       } catch (error) {
         totals.progress.clear()
         say(`stopped after ${totals.sentence()}`)
-        throw signal.aborted && !(error instanceof QuorateError)
-          ? new Failure(EXIT.interrupted, 'interrupted')
-          : error
+        throw signal.aborted ? interrupted(error) : error
       }
       totals.progress.clear()
       if (session.format === 'json' || session.format === 'ndjson') {
@@ -86,8 +74,37 @@ export async function importInto(global: GlobalFlags, source: string, flags: Imp
   )
 }
 
+/** Nothing of the import is remembered, and it needs no memory: to write a key twice changes no value. */
+function interrupted(error: unknown): Failure {
+  const also = isUnknown(error) ? '; the writes under way may have been made' : ''
+  return new Failure(
+    EXIT.interrupted,
+    `interrupted${also}. To go on, give the same command again: it writes every key, those above as well`,
+  )
+}
+
+/** The whole of a source: its number of files, or its bytes; undefined where nobody knows. */
+interface Whole {
+  readonly items?: number
+  readonly bytes?: number
+}
+
+function countIn(directory: string): Whole {
+  let items = 0
+  for (const _ of filesIn(directory, VALUE_BYTES_MAX)) items += 1
+  return { items }
+}
+
+function sizeOf(source: string): Whole | undefined {
+  const stat = source === '-' ? fstatSync(process.stdin.fd) : statSync(source)
+  return stat.isFile() && stat.size > 0 ? { bytes: stat.size } : undefined
+}
+
 class Totals {
   readonly progress = new Progress()
+  readonly #rate = new Rate()
+  whole: Whole | undefined
+  #bytesRead = 0
   written = 0
   skipped = 0
   bytes = 0
@@ -97,7 +114,27 @@ class Totals {
   wrote(bytes: number): void {
     this.written += 1
     this.bytes += bytes
-    this.progress.show(() => `imported ${this.sentence()}`)
+    this.progress.show(() => this.#line())
+  }
+
+  /** A line of the source. */
+  read(bytes: number): void {
+    this.#bytesRead += bytes
+  }
+
+  /** As in "imported 21000 of 50000 keys  ████░░░░░░  42 %  2150 keys/s, 13 s left". */
+  #line(): string {
+    const { items, bytes } = this.whole ?? {}
+    const part =
+      items !== undefined
+        ? (this.written + this.skipped) / items
+        : bytes === undefined
+          ? undefined
+          : this.#bytesRead / bytes
+    const keys = items === undefined ? keyCount(this.written) : `${this.written} of ${keyCount(items)}`
+    const parts = [`imported ${keys}`, part === undefined ? megabytes(this.bytes) : bar(part)]
+    const rate = this.#rate.text({ keys: this.written, part })
+    return [...parts, ...(rate === '' ? [] : [rate])].join('  ')
   }
 
   skip(name: string, reason: string): void {
@@ -147,6 +184,7 @@ async function writeAll(
   totals: Totals,
   stopReading: () => void,
 ): Promise<void> {
+  const pace = new ImportPace()
   const underway = new Set<Promise<void>>()
   const lastOfKey = new Map<string, Promise<void>>()
   const failures: unknown[] = []
@@ -162,6 +200,7 @@ async function writeAll(
       .then(() => (failures.length === 0 ? writeOne(target, item, totals) : undefined))
       .catch(fail)
       .finally(() => {
+        pace.ended()
         underway.delete(write)
         if (lastOfKey.get(key) === write) lastOfKey.delete(key)
       })
@@ -173,7 +212,7 @@ async function writeAll(
       if (item.kind === 'write') begin(item)
       else if (item.kind === 'skip') totals.skip(item.name, item.reason)
       else totals.openEnd(item.reason)
-      while (underway.size >= WRITES_AT_ONCE || totals.bytesUnderway >= BYTES_AT_ONCE)
+      while (totals.bytesUnderway >= BYTES_AT_ONCE || !pace.hasRoom(underway.size))
         await Promise.race(underway)
       if (failures.length > 0) break
     }

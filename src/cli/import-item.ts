@@ -1,0 +1,16 @@
+// What a source of an import holds, one after the other: src/cli/import-files.ts and import-lines.ts make them.
+
+export type ImportItem =
+  /** One key to write. */
+  | {
+      readonly kind: 'write'
+      readonly name: string
+      readonly key: Uint8Array
+      readonly value: () => Uint8Array
+    }
+  /** Something that is not stored, and why. */
+  | { readonly kind: 'skip'; readonly name: string; readonly reason: string }
+  /** Nothing says whether the source is whole. */
+  | { readonly kind: 'open-end'; readonly reason: string }
+
+export type WriteItem = Extract<ImportItem, { kind: 'write' }>

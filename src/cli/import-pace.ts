@@ -1,0 +1,73 @@
+// How many writes an import has under way: more as long as that makes it faster, fewer when it slows down.
+//
+// The rate of writes is measured at each limit, in windows of WINDOW_MS. The limit grows by WRITES_STEP. If the rate
+// does not grow with it, the limit goes back, and is tried again after HOLD_WINDOWS. If the rate falls to less than
+// half, so that a write takes more than twice as long (an overloaded cluster, a fail-over), the limit is halved.
+
+/** Where an import begins, and its bounds. The client itself has at most CALLS_MAX (256) calls under way. */
+export const WRITES_START = 32
+export const WRITES_MIN = 8
+export const WRITES_MAX = 128
+const WRITES_STEP = 32
+export const WINDOW_MS = 250
+const HOLD_WINDOWS = 8
+/** A larger limit stays if the rate is higher by this factor. */
+const GROWTH = 1.05
+const COLLAPSE = 0.5
+/** Of the rate at an unchanged limit, for the newest window. */
+const NEWEST_SHARE = 0.3
+
+export class ImportPace {
+  readonly #now: () => number
+  #limit = WRITES_START
+  /** The largest limit that has proved its worth, and the rate there. */
+  #settled = WRITES_START
+  #rate = 0
+  #holds = 0
+  #windowFrom: number
+  #ended = 0
+  #wasFull = false
+
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now
+    this.#windowFrom = now()
+  }
+
+  /** Whether one more write may begin. */
+  hasRoom(underway: number): boolean {
+    if (underway < this.#limit) return true
+    this.#wasFull = true
+    return false
+  }
+
+  /** A write has ended. */
+  ended(): void {
+    this.#ended += 1
+    const ms = this.#now() - this.#windowFrom
+    if (ms < WINDOW_MS || this.#ended < this.#limit) return
+    // A slow source says nothing about the cluster.
+    if (this.#wasFull) this.#limit = this.#next(this.#ended / ms)
+    this.#windowFrom += ms
+    this.#ended = 0
+    this.#wasFull = false
+  }
+
+  #next(rate: number): number {
+    if (rate < this.#rate * COLLAPSE) {
+      this.#settled = Math.max(WRITES_MIN, Math.floor(this.#limit / 2))
+      this.#rate = rate
+      return this.#settled
+    }
+    if (this.#limit === this.#settled) {
+      this.#rate += (rate - this.#rate) * (this.#rate === 0 ? 1 : NEWEST_SHARE)
+    } else if (rate > this.#rate * GROWTH) {
+      this.#settled = this.#limit
+      this.#rate = rate
+    } else {
+      this.#holds = HOLD_WINDOWS
+      return this.#settled
+    }
+    if (--this.#holds > 0) return this.#limit
+    return Math.min(WRITES_MAX, this.#settled + WRITES_STEP)
+  }
+}

@@ -1,0 +1,54 @@
+// How many writes an import has under way, with clusters of which the rate at each number is known.
+
+import { expect, test } from 'vitest'
+import { ImportPace, WINDOW_MS, WRITES_MAX, WRITES_MIN, WRITES_START } from '../../src/cli/import-pace.ts'
+
+/** The largest number of writes under way in each window, when `rate(n)` of them end in a millisecond. */
+function windows(count: number, rate: (underway: number, window: number) => number, isFull = true): number[] {
+  let now = 0
+  const pace = new ImportPace(() => now)
+  const limits: number[] = []
+  for (let window = 0; window < count; window++) {
+    let limit = 1
+    while (isFull ? pace.hasRoom(limit) : limit < 10) limit += 1
+    limits.push(limit)
+    const perMs = rate(limit, window)
+    const writes = Math.max(limit, Math.ceil(perMs * WINDOW_MS))
+    for (let write = 0; write < writes; write++) {
+      now += 1 / perMs
+      // The last one ends when the window does.
+      if (write === writes - 1) now = Math.ceil(now + 0.001)
+      pace.ended()
+    }
+  }
+  return limits
+}
+
+test('more writes are under way as long as that is faster, up to the bound', () => {
+  expect(windows(8, (n) => n / 20)).toEqual([WRITES_START, 64, 96, 128, 128, 128, 128, 128])
+  expect(WRITES_MAX).toBe(128)
+})
+
+test('where more of them are no faster the number goes back, and is tried again later', () => {
+  const limits = windows(30, (n) => Math.min(n, 64) / 20)
+  expect(limits.slice(0, 5)).toEqual([32, 64, 96, 64, 64])
+  expect(limits.filter((n) => n === 96).length).toBeLessThanOrEqual(4)
+  expect(limits.slice(5)).toContain(96)
+  expect(Math.max(...limits)).toBe(96)
+})
+
+test('a cluster that becomes slow is given half as many, again and again, and more when it has recovered', () => {
+  const limits = windows(40, (n, window) => (window < 4 || window >= 9 ? n / 20 : 10 ** (3 - window)))
+  expect(limits.slice(3, 10)).toEqual([128, 128, 64, 32, 16, WRITES_MIN, WRITES_MIN])
+  expect(limits.at(-1)).toBe(WRITES_MAX)
+})
+
+test('a slow source does not raise the number', () => {
+  let now = 0
+  const pace = new ImportPace(() => now)
+  for (let write = 0; write < 1000; write++) {
+    now += 50
+    pace.ended()
+  }
+  expect([pace.hasRoom(WRITES_START - 1), pace.hasRoom(WRITES_START)]).toEqual([true, false])
+})
