@@ -63,7 +63,7 @@ export function add(program: CommandUnknownOpts): void {
     )
     .option(
       '--out <dir>',
-      'directory for the history, the results, the Markdown and the page',
+      'directory for the history, the results, the Markdown, the pictures and the page',
       'jepsen-lite-study',
     )
     .option('--seed <number>', 'repeat the random choices of an earlier study', whole(0, 0xffff_ffff))

@@ -21,8 +21,10 @@ import { Load, type LoadOptions } from './load.ts'
 import { markdownOf } from './markdown.ts'
 import type { Phase } from './measure.ts'
 import { pageOf } from './page.ts'
+import { picturesOf } from './pictures.ts'
 import { playRound } from './play.ts'
 import { type Concluded, resultsOf, type StudyResults } from './results.ts'
+import { labelOf } from './tables.ts'
 
 export interface StudyOptions {
   readonly nodes: number
@@ -55,12 +57,18 @@ export interface StudyOptions {
 const WARM_UP = { part: 0.5, msMax: 3_000 }
 
 export async function study(options: StudyOptions): Promise<StudyResults> {
-  const out = prepareOut(options.out, ['nodes', 'study.json', 'study.md', 'study.html'])
+  const out = prepareOut(options.out, [
+    'nodes',
+    ...['study.json', 'study.md', 'study.html', 'answered.svg', 'ages.svg'],
+  ])
   options.say(`seed ${options.seed}`)
   const { results, requests } = await new Study(options, out).perform()
   writeFileSync(join(out, 'study.json'), `${JSON.stringify(results, null, 2)}\n`)
   writeFileSync(join(out, 'study.md'), markdownOf(results))
-  writeFileSync(join(out, 'study.html'), pageOf(results, requests))
+  const pictures = picturesOf(requests, options.phaseMs, (level) => labelOf(level, results))
+  writeFileSync(join(out, 'answered.svg'), pictures.answered)
+  writeFileSync(join(out, 'ages.svg'), pictures.ages)
+  writeFileSync(join(out, 'study.html'), pageOf(results, pictures))
   return results
 }
 

@@ -4,13 +4,12 @@ import { escapeHtml, table } from '../report/html.ts'
 import { style } from '../report/page.ts'
 import { LEVELS, MEANINGS } from './levels.ts'
 import { headings, settings } from './markdown.ts'
-import type { Request } from './measure.ts'
-import { PICTURES_STYLE, picturesOf } from './pictures.ts'
+import type { Pictures } from './pictures.ts'
 import type { StudyResults } from './results.ts'
 import { labelOf, type Table, tablesOf } from './tables.ts'
 
-export function pageOf(results: StudyResults, requests: readonly Request[]): string {
-  const { verdict, findings, command, settings: set } = results
+export function pageOf(results: StudyResults, pictures: Pictures): string {
+  const { verdict, findings, command } = results
   const [summary, ...details] = tablesOf(results)
   const found = findings.map(({ kind, message }) => [kind, message])
   return `<!doctype html>
@@ -23,7 +22,7 @@ export function pageOf(results: StudyResults, requests: readonly Request[]): str
 <title>study – jepsen-lite</title>
 <style>
 ${style()}
-${PICTURES_STYLE}</style>
+${STYLE}</style>
 </head>
 <body>
 <header>
@@ -36,7 +35,14 @@ ${PICTURES_STYLE}</style>
 <main>
 ${table('What is wrong', ['kind', 'what'], found)}
 ${summary === undefined ? '' : sectionOf(summary)}
-${picturesOf(requests, set.phase_ms, (level) => labelOf(level, results))}
+<section class="pictures">
+<h2>Answered requests, for each tenth of a second</h2>
+<p class="note">The height of a bar is the fraction of the requests sent in that tenth of a second that were answered, over all rounds. A request that was sent in the partition counts as answered only if the answer came before the partition ended. No bar: no request was answered.</p>
+${pictures.answered}
+<h2>How old stale answers were</h2>
+<p class="note">Medians of each tenth of a second. Behind: the time between the acknowledgement of the first write that the answer does not show and the sending of the read. Claimed: the bound that the answer itself gave. No answer may claim less than it is behind.</p>
+${pictures.ages}
+</section>
 ${table('The levels', ['level', 'what is sent', 'what is promised'], levelRows(results))}
 ${details.map(sectionOf).join('\n')}
 </main>
@@ -50,3 +56,14 @@ const levelRows = (results: StudyResults): string[][] =>
 
 const sectionOf = ({ title, note, heads, rows }: Table): string =>
   `<section>${table(title, heads, rows)}<p class="note">${escapeHtml(note)}</p></section>`
+
+const STYLE = `
+.note { max-width: 75rem; margin: 0.3rem 0 0.6rem; color: var(--faint); font-size: 0.85rem; }
+.pictures h2 { margin-top: 1.5rem; font-size: 1rem; }
+.picture { display: block; width: 100%; min-width: 40rem; max-width: 60rem; }
+.pictures { overflow-x: auto; }
+section th, section td { overflow-wrap: normal; }
+section td { white-space: nowrap; }
+td { font-variant-numeric: tabular-nums; }
+section > .table { margin-bottom: 0.2rem; }
+`

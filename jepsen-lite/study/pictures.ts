@@ -1,10 +1,15 @@
-// The study as pictures: a strip of bars for each level on each side, and the age of stale answers as lines. All rounds
-// are added together, aligned at the beginning of each phase. The pictures contain only shapes, stretched to the
-// available width; all words are text of the page around them.
+// The study as two pictures: the requests that were answered at each level on each side, and the age of stale answers.
+// All rounds are added together, aligned at the beginning of each phase. Each picture is a complete SVG document with
+// its words and its colours for light and dark pages, so that it can stand in study.html and in a Markdown file.
 
 import { escapeHtml } from '../report/html.ts'
 import { LEVELS, type Level, SIDES, type Side } from './levels.ts'
 import { medianOf, PHASES, type Phase, type Request } from './measure.ts'
+
+export interface Pictures {
+  readonly answered: string
+  readonly ages: string
+}
 
 /** The requests of one stream in one tenth of a second, over all rounds. */
 interface Bucket {
@@ -17,7 +22,6 @@ interface Bucket {
 }
 
 const BUCKET_MS = 100
-const STRIP_HEIGHT = 10
 
 /** Where each phase begins in the picture, in tenths of a second, and where the last one ends. */
 interface Scale {
@@ -25,11 +29,14 @@ interface Scale {
   readonly width: number
 }
 
+/** Sizes in units of the pictures. The charts are to the right of `left`. */
+const SIZE = { width: 900, left: 132, right: 892, heading: 30, strip: 18, gap: 4, ages: 110, axis: 22 }
+
 export function picturesOf(
   requests: readonly Request[],
   phaseMs: Readonly<Record<Phase, number>>,
   label: (level: Level) => string,
-): string {
+): Pictures {
   const [before, during, after] = PHASES.map((phase) => Math.ceil(phaseMs[phase] / BUCKET_MS)) as [
     number,
     number,
@@ -44,18 +51,55 @@ export function picturesOf(
       requests.filter((request) => request.level === level && request.side === side),
       scale,
     )
-  const strips = SIDES.map((side) => {
-    const rows = LEVELS.map((level) => stripOf(label(level), side, bucketsOf(level, side), scale))
-    return `<div class="strips"><h3>Clients of the ${side}</h3>\n${rows.join('\n')}\n${axis(scale)}</div>`
+  const strips = LEVELS.length * (SIZE.strip + SIZE.gap)
+  return {
+    answered: pictureOf(
+      'The fraction of requests that were answered, for each tenth of a second',
+      strips,
+      scale,
+      (side) => ({
+        heading: words(4, 20, 'heading', `Clients of the ${side}`),
+        chart: LEVELS.map((level, row) => {
+          const top = row * (SIZE.strip + SIZE.gap)
+          return stripOf(label(level), top, bucketsOf(level, side), scale)
+        }).join('\n'),
+      }),
+    ),
+    ages: pictureOf(
+      'How old stale answers were, and what age they claimed: medians of each tenth of a second',
+      SIZE.ages,
+      scale,
+      (side) => ({
+        heading: words(4, 20, 'heading', `Stale reads of the ${side}`) + KEY,
+        chart: agesOf(bucketsOf('stale', side), scale),
+      }),
+    ),
+  }
+}
+
+/** A chart for each side of the partition, with the phases below it. */
+function pictureOf(
+  title: string,
+  chartHeight: number,
+  scale: Scale,
+  partsOf: (side: Side) => { readonly heading: string; readonly chart: string },
+): string {
+  const sideHeight = SIZE.heading + chartHeight + SIZE.axis
+  const height = SIDES.length * sideHeight
+  const sides = SIDES.map((side, place) => {
+    const { heading, chart } = partsOf(side)
+    return `<g transform="translate(0 ${place * sideHeight})">${heading}<g transform="translate(0 ${SIZE.heading})">
+${partition(scale, chartHeight)}
+${chart}
+${phases(scale, chartHeight)}</g></g>`
   })
-  return `<section class="pictures">
-<h2>Answered requests, for each tenth of a second</h2>
-<p class="note">The height of a bar is the fraction of the requests sent in that tenth of a second that were answered, over all rounds. A request that was sent in the partition counts as answered only if the answer came before the partition ended. No bar: no request was answered.</p>
-${strips.join('\n')}
-<h2>How old stale answers were</h2>
-<p class="note">Medians of each tenth of a second. <span class="key behind"></span> behind: the time between the acknowledgement of the first write that the answer does not show and the sending of the read. <span class="key claimed"></span> claimed: the bound that the answer itself gave. No answer may claim less than it is behind.</p>
-${SIDES.map((side) => agesOf(side, bucketsOf('stale', side), scale)).join('\n')}
-</section>`
+  return `<svg xmlns="http://www.w3.org/2000/svg" class="picture" viewBox="0 0 ${SIZE.width} ${height}" role="img">
+<title>${escapeHtml(title)}</title>
+<style>${STYLE}</style>
+<rect class="paper" width="${SIZE.width}" height="${height}"/>
+${sides.join('\n')}
+</svg>
+`
 }
 
 function buckets(requests: readonly Request[], scale: Scale): Bucket[] {
@@ -91,75 +135,97 @@ function placeOf({ phase, round, call }: Request, { begins, width }: Scale): num
 const isAnswered = ({ answeredMs, phase, round }: Request): boolean =>
   answeredMs !== undefined && (phase !== 'during' || answeredMs < round.healMs)
 
-function stripOf(label: string, side: Side, buckets: readonly Bucket[], scale: Scale): string {
-  const bars = buckets
-    .map(({ at, asked, answered }) => ({ at, height: (STRIP_HEIGHT * answered) / asked }))
-    .filter(({ height }) => height > 0)
-    .map(({ at, height }) => `M${at} ${STRIP_HEIGHT}h1v-${short(height)}h-1z`)
-  const told = `${label}, requests from clients of the ${side}: each bar is the fraction that was answered`
+const xOf = (at: number, { width }: Scale): number => SIZE.left + ((SIZE.right - SIZE.left) * at) / width
+
+function stripOf(label: string, top: number, buckets: readonly Bucket[], scale: Scale): string {
+  const bottom = top + SIZE.strip
+  const bars = runsOf(buckets).map(({ from, to, answered }) => {
+    const [x, width] = [short(xOf(from, scale)), short(xOf(to, scale) - xOf(from, scale))]
+    return `M${x} ${bottom}h${width}v-${short(SIZE.strip * answered)}h-${width}z`
+  })
   return (
-    `<div class="strip"><span class="label">${escapeHtml(label)}</span>` +
-    `<svg viewBox="0 0 ${scale.width} ${STRIP_HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${escapeHtml(told)}">` +
-    `<path class="answered" d="${bars.join('')}"/>${borders(scale, STRIP_HEIGHT)}</svg></div>`
+    words(SIZE.left - 10, bottom - 5, 'label', label) +
+    `<path class="line" d="M${SIZE.left} ${bottom}H${SIZE.right}"/><path class="answered" d="${bars.join('')}"/>`
   )
 }
 
-/** Where the partition begins and ends. */
-const borders = ({ begins }: Scale, height: number): string =>
-  `<path class="border" d="M${begins.during} 0v${height}M${begins.after} 0v${height}"/>`
-
-function axis({ begins, width }: Scale): string {
-  const columns = `${begins.during}fr ${begins.after - begins.during}fr ${width - begins.after}fr`
-  return (
-    `<div class="strip axis"><span class="label"></span><span class="phases" style="grid-template-columns: ${columns}">` +
-    '<span>before</span><span>in the partition</span><span>after</span></span></div>'
-  )
+/** Neighbours with the same fraction of answered requests are one bar. */
+function runsOf(buckets: readonly Bucket[]): { from: number; to: number; answered: number }[] {
+  const runs: { from: number; to: number; answered: number }[] = []
+  for (const { at, asked, answered: count } of buckets) {
+    const answered = count / asked
+    const last = runs.at(-1)
+    if (last?.to === at && last.answered === answered) last.to = at + 1
+    else if (answered > 0) runs.push({ from: at, to: at + 1, answered })
+  }
+  return runs
 }
 
-function agesOf(side: Side, buckets: readonly Bucket[], scale: Scale): string {
+function agesOf(buckets: readonly Bucket[], scale: Scale): string {
   const values = buckets.flatMap(({ behindMs, claimedMs }) => [behindMs ?? 0, claimedMs ?? 0])
-  const most = Math.max(1_000, ...values)
-  const height = 60
+  const most = Math.ceil(Math.max(1_000, ...values) / 1_000) * 1_000
   const lineOf = (name: 'behind' | 'claimed', pick: (bucket: Bucket) => number | undefined): string => {
     const points = buckets.flatMap((bucket) => {
       const value = pick(bucket)
-      return value === undefined ? [] : [`${bucket.at + 0.5} ${short(height * (1 - value / most))}`]
+      const x = short(xOf(bucket.at + 0.5, scale))
+      return value === undefined ? [] : [`${x} ${short(SIZE.ages * (1 - value / most))}`]
     })
     return points.length === 0 ? '' : `<path class="${name}" d="M${points.join('L')}"/>`
   }
   return (
-    `<div class="strips ages"><h3>Stale reads of the ${side}</h3>` +
-    `<div class="strip"><span class="label scale"><span>${(most / 1_000).toFixed(1)} s</span><span>0</span></span>` +
-    `<svg viewBox="0 0 ${scale.width} ${height}" preserveAspectRatio="none" role="img" aria-label="Age of stale reads of the ${side}: the bound that they claimed, and how far behind they were">` +
-    `${borders(scale, height)}${lineOf('claimed', ({ claimedMs }) => claimedMs)}${lineOf('behind', ({ behindMs }) => behindMs)}</svg></div>` +
-    `${axis(scale)}</div>`
+    words(SIZE.left - 10, 10, 'label', `${most / 1_000} s`) +
+    words(SIZE.left - 10, SIZE.ages, 'label', '0') +
+    `<path class="line" d="M${SIZE.left} 0.5H${SIZE.right}M${SIZE.left} ${SIZE.ages}H${SIZE.right}"/>` +
+    lineOf('claimed', ({ claimedMs }) => claimedMs) +
+    lineOf('behind', ({ behindMs }) => behindMs)
   )
 }
 
+/** The time of the partition is shaded. */
+function partition(scale: Scale, height: number): string {
+  const [from, to] = [xOf(scale.begins.during, scale), xOf(scale.begins.after, scale)]
+  return `<rect class="partition" x="${short(from)}" width="${short(to - from)}" height="${height}"/>`
+}
+
+function phases(scale: Scale, top: number): string {
+  const { before, during, after } = scale.begins
+  const named = [
+    ['before', before, during],
+    ['in the partition', during, after],
+    ['after', after, scale.width],
+  ] as const
+  return named
+    .map(([name, from, to]) => {
+      const told = `${name}: ${short(((to - from) * BUCKET_MS) / 1_000)} s`
+      return words(short(xOf((from + to) / 2, scale)), top + 15, 'phase', told)
+    })
+    .join('')
+}
+
+const words = (x: number | string, y: number, name: string, text: string): string =>
+  `<text class="${name}" x="${x}" y="${y}">${escapeHtml(text)}</text>`
+
+/** What the two lines of the picture of ages are. */
+const KEY =
+  '<path class="claimed" d="M372 16h30"/>' +
+  words(408, 20, 'key', 'claimed: the bound that the answer gave') +
+  '<path class="behind" d="M704 16h30"/>' +
+  words(740, 20, 'key', 'behind, as measured')
+
 const short = (value: number): string => String(Math.round(value * 100) / 100)
 
-export const PICTURES_STYLE = `
-.pictures h3 { margin: 0.9rem 0 0.3rem; font-size: 0.85rem; font-weight: 600; }
-.note { max-width: 75rem; margin: 0.3rem 0 0.6rem; color: var(--faint); font-size: 0.85rem; }
-.strips { max-width: 75rem; }
-.strip { display: grid; grid-template-columns: 8.5rem 1fr; gap: 0.6rem; align-items: center; margin-bottom: 3px; }
-.strip .label { color: var(--text); font-size: 0.8rem; text-align: right; }
-.strip svg { display: block; width: 100%; height: 1.5rem; background: var(--raised); border: 1px solid var(--line); }
-.strip svg path { vector-effect: non-scaling-stroke; }
-.answered { fill: var(--read); }
-.border { fill: none; stroke: var(--fault); stroke-width: 1.5; }
-.ages .strip { align-items: stretch; }
-.ages svg { height: 8rem; }
-.behind, .claimed { fill: none; stroke-width: 2; stroke: var(--change); }
-.claimed { stroke: var(--unknown); stroke-dasharray: 5 3; }
-.scale { display: flex; flex-direction: column; justify-content: space-between; }
-.phases { display: grid; color: var(--faint); font-size: 0.75rem; text-align: center; }
-.key { display: inline-block; width: 1.6rem; margin: 0 0.2rem 0.25rem 0; border-top: 2px solid var(--change); }
-.key.claimed { border-top: 2px dashed var(--unknown); }
-section th, section td { overflow-wrap: normal; }
-section td { white-space: nowrap; }
-td { font-variant-numeric: tabular-nums; }
-.pictures h2 { margin-top: 1.5rem; font-size: 1rem; }
-section > .table { margin-bottom: 0.2rem; }
-@media (max-width: 600px) { .strip { grid-template-columns: 5.2rem 1fr; } .strip .label { font-size: 0.7rem; } }
+const STYLE = `
+.picture { --paper: #ffffff; --text: #1c2024; --faint: #6b7280; --line: #d5d9df; --bar: #4a86c9; --behind: #1d4f91; --claimed: #b45309; --cut: #b4540a; }
+@media (prefers-color-scheme: dark) { .picture { --paper: #15181c; --text: #e6e8eb; --faint: #9aa3ad; --line: #3a414a; --bar: #4f86c6; --behind: #6aa5ee; --claimed: #f0a35c; --cut: #e08a3c; } }
+.picture text { font: 13px system-ui, 'DejaVu Sans', sans-serif; fill: var(--text); }
+.picture .heading { font-weight: 600; }
+.picture .label { text-anchor: end; }
+.picture .phase { text-anchor: middle; fill: var(--faint); }
+.picture .key { fill: var(--faint); }
+.picture .paper { fill: var(--paper); }
+.picture .partition { fill: var(--cut); opacity: 0.14; }
+.picture .line { fill: none; stroke: var(--line); }
+.picture .answered { fill: var(--bar); }
+.picture .behind, .picture .claimed { fill: none; stroke: var(--behind); stroke-width: 2; }
+.picture .claimed { stroke: var(--claimed); stroke-dasharray: 6 4; }
 `

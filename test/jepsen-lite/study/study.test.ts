@@ -14,6 +14,7 @@ import { LEVELS, type Level, type Side } from '../../../jepsen-lite/study/levels
 import { markdownOf } from '../../../jepsen-lite/study/markdown.ts'
 import { medianOf, outageOf, requestsOf, roundsOf } from '../../../jepsen-lite/study/measure.ts'
 import { pageOf } from '../../../jepsen-lite/study/page.ts'
+import { picturesOf } from '../../../jepsen-lite/study/pictures.ts'
 import { type Concluded, resultsOf, type StudyResults } from '../../../jepsen-lite/study/results.ts'
 import { tablesOf } from '../../../jepsen-lite/study/tables.ts'
 
@@ -423,7 +424,8 @@ test('Markdown and page say the same, and the page lets nothing in', () => {
     .ask('lease', 'minority', 1_500, 3, { ...seen(2), served: 'lease' })
   const { results: found, requests } = conclude(script)
   const markdown = markdownOf(found)
-  const page = pageOf(found, requests)
+  const pictures = picturesOf(requests, { before: 1_000, during: 2_000, after: 1_000 }, (level) => level)
+  const page = pageOf(found, pictures)
   expect(markdown).toContain('Verdict: **pass**.')
   expect(markdown).toContain('    npx jepsen-lite study <&>')
   expect(page).toContain('npx jepsen-lite study &lt;&amp;&gt;')
@@ -434,5 +436,22 @@ test('Markdown and page say the same, and the page lets nothing in', () => {
   expect(cells.slice(3, 7)).toEqual(['100 %', '500 ms', '90 ms, 1 rev.', '1 (100 %)'])
   expect(cells.at(-2)).toBe('0')
   for (const cell of cells) expect(page).toContain(cell)
-  expect(page).not.toMatch(/<script|https?:\/\//)
+  // The name of SVG is no address.
+  expect(page.replaceAll('xmlns="http://www.w3.org/2000/svg"', '')).not.toMatch(/<script|https?:\/\//)
+})
+
+test('the pictures show the fraction that was answered and both ages, tenth by tenth', () => {
+  const { requests } = conclude(
+    new Script()
+      .ask('stale', 'minority', CUT_MS, 5, { ...seen(2), stalenessMs: 400, served: 'stale' })
+      .ask('stale', 'minority', CUT_MS + 10, 5, 'no_leader')
+      .ask('stale', 'minority', CUT_MS + 100, 5, { ...seen(2), stalenessMs: 500, served: 'stale' }),
+  )
+  const phaseMs = { before: 100, during: 200, after: 100 }
+  const { answered, ages } = picturesOf(requests, phaseMs, (level) => `<${level}>`)
+  // Four tenths in 760 units: the partition begins after 190, and a bar of all requests is 18 high.
+  expect(answered.match(/M[\d. ]+h190v-[\d.]+/g)).toEqual(['M322 150h190v-9', 'M512 150h190v-18'])
+  expect(answered).toContain('&lt;stale&gt;')
+  expect(ages.match(/class="claimed" d="M[^"]*L[^"]*"/g)).toEqual(['class="claimed" d="M417 66L607 55"'])
+  expect(ages.match(/class="behind" d="M[^"]*L[^"]*"/g)).toEqual(['class="behind" d="M417 110L607 110"'])
 })
