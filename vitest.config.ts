@@ -1,42 +1,69 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-// The file name decides how a test runs. *.test.ts (unit, golden) and *.prop.test.ts (properties) run more files at a
-// time than there are cores, since some wait for time-outs. *.int.test.ts (processes, sockets, time-outs) run two at a
-// time, since many clusters on few cores would elect each other's leaders away. *.vm.test.ts run in a context with
-// other globals.
+// The file name decides how a test runs: *.test.ts (unit, golden), *.prop.test.ts (properties), *.int.test.ts
+// (processes, sockets, time-outs), *.vm.test.ts (in a context with other globals). More files run at a time than there
+// are cores, since some wait. Limits of time only end what has failed: they allow for a busy machine.
+
+// These folders test code without state outside its objects, and mock no module: their files share processes.
+const PURE = ['bytes', 'kv', 'raft', 'jepsen-lite/checker'].map((folder) => `test/${folder}/**/*.test.ts`)
+
 export default defineConfig({
   test: {
+    maxWorkers: '150%',
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    sequence: { sequencer: longestFirst() },
     projects: [
       {
+        extends: true,
         test: {
           name: 'fast',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts'],
-          testTimeout: 20_000,
-          maxWorkers: '150%',
-          sequence: { groupOrder: 1 },
+          exclude: [...PURE, 'test/**/*.int.test.ts', 'test/**/*.vm.test.ts'],
         },
       },
-      {
-        test: {
-          name: 'vm',
-          include: ['test/**/*.vm.test.ts'],
-          testTimeout: 20_000,
-          pool: 'vmForks',
-          maxWorkers: '100%',
-          sequence: { groupOrder: 1 },
-        },
-      },
-      {
-        test: {
-          name: 'int',
-          include: ['test/**/*.int.test.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-          maxWorkers: 2,
-          sequence: { groupOrder: 2 },
-        },
-      },
+      { extends: true, test: { name: 'pure', include: PURE, isolate: false } },
+      { extends: true, test: { name: 'vm', include: ['test/**/*.vm.test.ts'], pool: 'vmForks' } },
+      { extends: true, test: { name: 'int', include: ['test/**/*.int.test.ts'] } },
     ],
   },
 })
+
+/**
+ * A long file that begins last runs alone at the end. So the longest begin first, what computes and what waits for
+ * processes by turns; then the other *.int.test.ts, then the rest.
+ */
+function longestFirst() {
+  const longest = [
+    'local/local-cluster.int',
+    'local/interrupted-start.int',
+    'jepsen-lite/sim/search.prop',
+    'jepsen-lite/mutants/planted.int',
+    'jepsen-lite/local/broken-servers.int',
+    'jepsen-lite/checker/search.prop',
+    'local/directory.int',
+    'embed/cluster.int',
+    'storage/damage.int',
+    'local/grown-cluster.int',
+    'jepsen-lite/sim/triggers',
+    'jepsen-lite/local/run.int',
+    'local/rejoin.int',
+    'jepsen-lite/sim/coverage',
+    'jepsen-lite/power/recording.int',
+    'cli/commands.int',
+    'jepsen-lite/sim/wrong-servers',
+    'server/http/fast-lane.int',
+    'jepsen-lite/sim/harness',
+  ].map((file) => `/test/${file}.test.ts`)
+  const rank = ({ moduleId, project }: TestSpecification): number => {
+    const at = longest.findIndex((path) => moduleId.endsWith(path))
+    if (at !== -1) return at
+    return project.name === 'int' ? longest.length : longest.length + 1
+  }
+  return class extends BaseSequencer {
+    override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+      return (await super.sort(files)).sort((a, b) => rank(a) - rank(b))
+    }
+  }
+}
