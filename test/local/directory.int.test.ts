@@ -21,7 +21,7 @@ import { isFree, isGone, outcomeOf, Workspace } from './kv.ts'
 
 test('a directory that is moved while its cluster runs: the cluster ends, and goes on at its new place', async () => {
   const space = await Workspace.open()
-  const { nodes } = await space.start()
+  const { nodes } = await space.start('--nodes', '2')
   expect((await space.kv('put', 'a', '1')).code).toBe(0)
   const moved = join(space.dir, 'moved')
   renameSync(space.path(), moved)

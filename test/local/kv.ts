@@ -158,6 +158,11 @@ export async function eventually<T>(
 
 /** A process that is gone; one that only waits for a parent to take note (a zombie) is gone too. */
 export async function isGone(pid: number): Promise<boolean> {
+  try {
+    process.kill(pid, 0)
+  } catch {
+    return true
+  }
   const { stdout } = await outcomeOf(spawn('ps', ['-o', 'stat=', '-p', String(pid)]))
   return stdout.trim() === '' || stdout.startsWith('Z')
 }
@@ -195,10 +200,10 @@ export function stateOf(status: StatusJson, name: string): StatusJson['nodes'][n
   return node
 }
 
-export async function votersOf(space: Workspace): Promise<string[]> {
-  const { stdout } = await space.kv('member', 'list', '-o', 'json')
-  const members: { name: string; role: string }[] = JSON.parse(stdout)
-  return members
+/** As this node knows them. */
+export async function votersOf(url: string): Promise<string[]> {
+  const { members } = JSON.parse(await (await fetch(`${url}/v1/cluster`)).text())
+  return (members as { name: string; role: string }[])
     .filter(({ role }) => role === 'voter')
     .map(({ name }) => name)
     .sort()

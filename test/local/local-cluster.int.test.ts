@@ -88,7 +88,8 @@ test('nodes are killed, restarted, paused, cut off and healed', async () => {
   const started = await space.start()
   const first = leaderOf(started)
 
-  expect((await space.kv('cluster', 'kill', first)).code).toBe(0)
+  const killed = await space.kv('cluster', 'kill', 'leader')
+  expect(killed).toMatchObject({ code: 0, stderr: expect.stringContaining(`${first} is killed`) })
   const second = await eventually(async () => {
     const { leader } = await space.peek()
     return leader !== null && leader !== first && leader
@@ -103,15 +104,20 @@ test('nodes are killed, restarted, paused, cut off and healed', async () => {
   expect((await space.kv('cluster', 'restart', first)).code).toBe(0)
   expect(stateOf(await space.peek(), first)).toMatchObject({ state: 'running', role: 'follower' })
 
-  const { pid } = stateOf(await space.peek(), first)
-  expect((await space.kv('cluster', 'pause', first)).code).toBe(0)
-  expect(stateOf(await space.peek(), first)).toMatchObject({ state: 'paused', pid, role: null })
-  expect((await space.kv('cluster', 'resume', first)).code).toBe(0)
-  await eventually(async () => stateOf(await space.peek(), first).state === 'running')
+  const running = await space.peek()
+  expect((await space.kv('cluster', 'pause', 'follower')).code).toBe(0)
+  const [paused, ...others] = (await space.peek()).nodes.filter(({ state }) => state === 'paused')
+  if (paused === undefined) throw new Error('none is paused')
+  const { name, pid } = stateOf(running, paused.name)
+  expect(others).toEqual([])
+  expect(name).not.toBe(second)
+  expect(paused).toMatchObject({ pid, role: null })
+  expect((await space.kv('cluster', 'resume', name)).code).toBe(0)
+  await eventually(async () => stateOf(await space.peek(), name).state === 'running')
 
-  const others = started.nodes.map(({ name }) => name).filter((name) => name !== second)
-  expect((await space.kv('cluster', 'partition', second, others.join(','))).code).toBe(0)
-  await eventually(async () => others.includes(leaderOf(await space.peek())))
+  const rest = started.nodes.map(({ name }) => name).filter((name) => name !== second)
+  expect((await space.kv('cluster', 'partition', second, rest.join(','))).code).toBe(0)
+  await eventually(async () => rest.includes(leaderOf(await space.peek())))
   const minority = stateOf(started, second).url
   const majority = stateOf(started, first).url
   expect((await space.kv('put', 'a', '2', '--endpoints', majority)).code).toBe(0)
@@ -131,11 +137,18 @@ test('nodes are killed, restarted, paused, cut off and healed', async () => {
   // All of them crash, and come back one after the other.
   const names = started.nodes.map(({ name }) => name)
   for (const node of names) await space.tell({ command: 'kill', node })
+  for (const words of [
+    ['kill', 'leader'],
+    ['pause', 'follower'],
+    ['partition', 'leader'],
+  ])
+    expect((await space.kv('cluster', ...words)).code).toBe(1)
   for (const node of names) await space.tell({ command: 'restart', node })
   expect((await space.kv('get', 'a')).stdout).toMatch(/^[23]$/)
 
   // A partition that resets, and the names it takes.
-  expect((await space.kv('cluster', 'partition', 'n1', '--reset')).code).toBe(0)
+  const cut = await space.kv('cluster', 'partition', 'leader', '--reset')
+  expect(cut).toMatchObject({ code: 0, stderr: expect.stringMatching(/^Cut: n\d \| n\d n\d/) })
   await space.tell({ command: 'heal' })
   expect((await space.kv('cluster', 'partition', 'n1', 'n9')).code).toBe(2)
   expect((await space.kv('cluster', 'kill', 'n9')).code).toBe(2)
@@ -185,11 +198,8 @@ test('a node that has lost its data, or has it damaged, comes back only as a fre
   expect(partly.stderr).toContain(`look for ${wiped} at ${stateOf(started, wiped).url}`)
   expect(stateOf(await space.peek(), wiped).state).toBe('stopped')
   expect((await space.kv('cluster', 'rejoin', wiped)).code).toBe(0)
-})
 
-test('a start without a majority says so, and waits for nobody who cannot come', async () => {
-  const space = await Workspace.open()
-  await space.start()
+  // A start without a majority says so, and waits for nobody who cannot come.
   await space.tell({ command: 'stop' })
   for (const lost of ['n2', 'n3']) rmSync(space.path(lost), { recursive: true })
   const { code, stderr } = await space.kv('cluster', 'start', '--detach')
@@ -247,24 +257,6 @@ test('a cluster goes on at other ports', async () => {
   const moved = await space.peek()
   expect(moved.nodes.map(({ role }) => role).sort()).toEqual(['follower', 'follower', 'follower', 'leader'])
   expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
-})
-
-test('leader and follower name nodes, too', async () => {
-  const space = await Workspace.open()
-  const { leader } = await space.start()
-  expect((await space.kv('cluster', 'kill', 'leader')).stderr).toContain(`${leader} is killed`)
-  const next = await eventually(async () => (await space.peek()).leader ?? undefined)
-  const paused = await space.kv('cluster', 'pause', 'follower')
-  expect(paused.stderr).not.toContain(next)
-  expect((await space.kv('cluster', 'restart', leader ?? '')).code).toBe(0)
-  expect((await space.kv('cluster', 'partition', 'leader')).stderr).toMatch(/^Cut: n\d \| n\d n\d/)
-  for (const node of ['n1', 'n2', 'n3']) await space.tell({ command: 'kill', node })
-  for (const words of [
-    ['kill', 'leader'],
-    ['pause', 'follower'],
-    ['partition', 'leader'],
-  ])
-    expect((await space.kv('cluster', ...words)).code).toBe(1)
 })
 
 test('a process that LevelDB aborts is told from one that was killed', async () => {
