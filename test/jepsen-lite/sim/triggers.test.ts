@@ -8,7 +8,9 @@ import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/i
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
 import { TRIGGERS, type Trigger } from '../../../jepsen-lite/sim/waiting.ts'
 
-const WRITES_END_MS = 9000
+/** Faults strike when the cluster has a leader, and early enough for what follows from them. */
+const STRIKES_MS = 2500
+const WRITES_END_MS = 6000
 
 /** Five nodes that nothing happens to, under a steady load of writes, and a few reads, at each of them. */
 function calm(faults: readonly Fault[]): Schedule {
@@ -17,12 +19,12 @@ function calm(faults: readonly Fault[]): Schedule {
     version: SCHEDULE_VERSION,
     seed: 1,
     config: {
-      ...{ ...config, nodes: 5, spares: 0, grow: 0, ms: 12_000, clients: 10, keys: 4, clocks: 0, leases: 0 },
+      ...{ ...config, nodes: 5, spares: 0, grow: 0, ms: 8000, clients: 10, keys: 4, clocks: 0, leases: 0 },
       ...{ heartbeatMs: 50, electionMinMs: 500, electionMaxMs: 1000, commitDelayMs: 0, timeoutMs: 1000 },
       ...{ delayMs: 0.2, jitterMs: 0.3, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 0 },
       ...{ writeMs: 1, writeJitterMs: 1, readMs: 0.1 },
     },
-    ops: Array.from({ length: 400 }, (_, at) => ({
+    ops: Array.from({ length: 250 }, (_, at) => ({
       ...{ at: 1000 + 20 * at, kind: at % 8 === 7 ? 'get' : 'put', client: at % 10, node: at % 5 },
       ...{ key: at % 4, x: 4 * at },
     })),
@@ -41,14 +43,14 @@ function strikes(schedule: Schedule, kind: string): { readonly atMs: number; rea
   return seen
 }
 
-const cutOff: Fault = { at: 4000, kind: 'isolate', target: 'leader', ...plainly(3000) }
-const breaks = { at: 3000, kind: 'break', target: 0 } as const
-const breaksStreams = { at: 3000, kind: 'break-streams', target: 'subject' } as const
+const cutOff: Fault = { at: STRIKES_MS, kind: 'isolate', target: 'leader', ...plainly(2000) }
+const breaks = { at: 2000, kind: 'break', target: 0 } as const
+const breaksStreams = { at: 2000, kind: 'break-streams', target: 'subject' } as const
 
-const wiped: Fault = { at: 4000, kind: 'wipe', target: 1 }
-const dead: Fault = { at: 4000, ...dies, target: 1, ms: 500 }
+const wiped: Fault = { at: STRIKES_MS, kind: 'wipe', target: 1 }
+const dead: Fault = { at: STRIKES_MS, ...dies, target: 1, ms: 500 }
 
-const removed: Fault = { at: 4000, kind: 'remove', asked: 2, member: 1, evenSmall: true }
+const removed: Fault = { at: STRIKES_MS, kind: 'remove', asked: 2, member: 1, evenSmall: true }
 
 /** What brings each of them about. */
 const causes: Readonly<Record<Trigger, readonly Fault[]>> = {
@@ -57,9 +59,9 @@ const causes: Readonly<Record<Trigger, readonly Fault[]>> = {
   candidate: [cutOff],
   voted: [cutOff],
   truncated: [cutOff],
-  'hands-over': [{ at: 4000, kind: 'transfer', target: 'leader' }],
-  ahead: [{ at: 4000, kind: 'stall-disk', target: 0, ms: 400 }],
-  reconfigured: [{ at: 4000, kind: 'leases', target: 'leader', on: true, durationMs: 250 }],
+  'hands-over': [{ at: STRIKES_MS, kind: 'transfer', target: 'leader' }],
+  ahead: [{ at: STRIKES_MS, kind: 'stall-disk', target: 0, ms: 400 }],
+  reconfigured: [{ at: STRIKES_MS, kind: 'leases', target: 'leader', on: true, durationMs: 250 }],
   joint: [removed],
   left: [removed],
   'let-go': [removed],
@@ -68,15 +70,15 @@ const causes: Readonly<Record<Trigger, readonly Fault[]>> = {
   installed: [wiped],
   'sends-snapshot': [wiped],
   superseded: [cutOff],
-  leaderless: [{ at: 4000, ...dies, target: 'leader', ms: 3000 }],
+  leaderless: [{ at: STRIKES_MS, ...dies, target: 'leader', ms: 2000 }],
   'pre-candidate': [cutOff],
-  'applied-late': [{ at: 4000, kind: 'slow-apply', target: 1, entryMs: 30, ms: 500 }],
+  'applied-late': [{ at: STRIKES_MS, kind: 'slow-apply', target: 1, entryMs: 30, ms: 500 }],
   connected: [dead],
   disconnected: [dead],
   died: [dead],
   opening: [dead],
   started: [dead],
-  stopped: [{ at: 4000, kind: 'pause', target: 1, ms: 500 }],
+  stopped: [{ at: STRIKES_MS, kind: 'pause', target: 1, ms: 500 }],
   committed: [],
   compacted: [],
   answered: [],
@@ -90,7 +92,7 @@ const waitingFor = (when: Trigger): Fault => ({ ...breaksStreams, when })
 
 test.each(TRIGGERS)('%s is a trigger that a fault can wait for', (when) => {
   const [first, ...others] = strikes(calm([waitingFor(when), ...causes[when]]), 'break-streams')
-  expect(first?.atMs).toBeGreaterThanOrEqual(isCaused(when) ? 4000 : 3000)
+  expect(first?.atMs).toBeGreaterThanOrEqual(isCaused(when) ? STRIKES_MS : 2000)
   expect(first?.atMs).toBeLessThan(WRITES_END_MS)
   expect(others).toEqual([])
 })
@@ -119,7 +121,7 @@ test('a trigger that is of no use does not count', () => {
 
 test('a cut ends with the trigger that it lasts until', () => {
   const cut: Fault = {
-    ...{ at: 4000, kind: 'half-deaf', target: 'leader', unheardBy: everybody, deafTo: everybody },
+    ...{ at: STRIKES_MS, kind: 'half-deaf', target: 'leader', unheardBy: everybody, deafTo: everybody },
     ...plainly(60_000),
   }
   const followsAgain = (fault: Fault): boolean => {
@@ -127,7 +129,10 @@ test('a cut ends with the trigger that it lasts until', () => {
     const [old] = strikes(calm([fault]), 'half-deaf')
     runSchedule(calm([fault]), ({ atMs, node, what }) => {
       isBack ||=
-        node === old?.node && atMs < WRITES_END_MS && /heard the leader of term/.test(what) && atMs > 4000
+        node === old?.node &&
+        atMs < WRITES_END_MS &&
+        /heard the leader of term/.test(what) &&
+        atMs > STRIKES_MS
     })
     return isBack
   }
