@@ -26,7 +26,7 @@ const BEFORE_ENTER = 0.3
 const AFTER_OUTPUT = 1
 const AT_THE_END = 6
 
-const COLUMNS = 92
+const COLUMNS = 80
 const CHARACTER = 8.4
 const LINE = 20
 const MARGIN = 16

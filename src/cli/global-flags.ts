@@ -13,7 +13,7 @@ import { EXIT } from './exit-codes.ts'
 const VARIABLES = ['KV_ENDPOINTS', 'KV_TIMEOUT', 'KV_CONSISTENCY', 'KV_MAX_STALENESS', 'KV_OUTPUT']
 export const DEFAULT_ENDPOINTS = Array.from({ length: DEFAULT_NODES }, (_, at) => urlOf(DEFAULT_PORT + at))
 
-export const FORMATS = ['table', 'plain', 'json', 'ndjson'] as const
+export const FORMATS = ['table', 'wide', 'plain', 'json', 'ndjson'] as const
 export type Format = (typeof FORMATS)[number]
 
 export function commandWithGlobalFlags(name: string) {

@@ -28,7 +28,7 @@ KV_ENDPOINTS      nodes to ask, separated by commas: http://127.0.0.1:7301,127.0
 KV_TIMEOUT        how long a request may take: a number with ms, s, m or h
 KV_CONSISTENCY    linearizable, lease or stale
 KV_MAX_STALENESS  how old a stale read may be
-KV_OUTPUT         table, plain, json or ndjson
+KV_OUTPUT         table, wide, plain, json or ndjson
 NO_COLOR          no colours
 
 Endpoints given by --endpoints or KV_ENDPOINTS are asked alone. Without them the nodes of the local
@@ -60,7 +60,8 @@ condition. kv itself has tried again, safely, until --timeout ran out.`,
 
 Data goes to stdout, everything else to stderr.
 
-table    columns with a header: the default on a terminal
+table    columns with a header: the default on a terminal, where long ones are shortened to fit
+wide     the same with all columns of status, cluster status and member list, and nothing shortened
 plain    the same as tab-separated lines without a header, or the bare result: the default in a pipe
 json     one JSON document
 ndjson   one JSON object on each line

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { styleText } from 'node:util'
 import { reasonOf } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
+import type { Format } from './global-flags.ts'
 import { asCalled } from './program-name.ts'
 import { clearProgress } from './progress.ts'
 import { terminal } from './terminal.ts'
@@ -105,18 +106,23 @@ export interface Column<Row> {
   readonly title: string
   readonly cell: (row: Row) => string | number | null | undefined
   readonly alignRight?: boolean
+  /** Seldom needed: in a table only with `-o wide`. */
+  readonly wide?: boolean
 }
 
-const COLUMN_GAP = '  '
+const COLUMN_GAP = 2
 const ABSENT = '-'
+
+export const isTable = (format: Format): boolean => format === 'table' || format === 'wide'
 
 /**
  * Prints rows: in columns for people, or separated by tabs and without a header for scripts. Prints in slices, so that
- * the first rows appear at once.
+ * the first rows appear at once. On a terminal the widest columns of a `table` are shortened until a row fits into a
+ * line.
  */
 export class RowWriter<Row> {
   readonly #columns: readonly Column<Row>[]
-  readonly #asTable: boolean
+  readonly #format: Format
   readonly #style: (row: Row) => Style | undefined
   readonly #widths: number[]
   #waiting: Row[] = []
@@ -124,13 +130,13 @@ export class RowWriter<Row> {
 
   constructor(
     columns: readonly Column<Row>[],
-    asTable: boolean,
+    format: Format,
     style: (row: Row) => Style | undefined = () => undefined,
   ) {
-    this.#columns = columns
-    this.#asTable = asTable
+    this.#columns = format === 'table' ? columns.filter(({ wide }) => wide !== true) : columns
+    this.#format = format
     this.#style = style
-    this.#widths = columns.map((column) => column.title.length)
+    this.#widths = this.#columns.map((column) => column.title.length)
   }
 
   async add(row: Row): Promise<void> {
@@ -143,35 +149,40 @@ export class RowWriter<Row> {
     const rows = this.#waiting
     this.#waiting = []
     const cells = rows.map((row) => this.#columns.map((column) => cellText(column.cell(row))))
-    if (!this.#asTable) {
+    if (!isTable(this.#format)) {
       await write(cells.map((row) => `${row.join('\t')}\n`).join(''))
       return
     }
+    const { widthOf, fitting, fill } = await import('./column-widths.ts')
     for (const row of cells) {
       row.forEach((cell, at) => {
-        this.#widths[at] = Math.max(this.#widths[at] ?? 0, cell.length)
+        this.#widths[at] = Math.max(this.#widths[at] ?? 0, widthOf(cell))
       })
     }
+    const widths = fitting(
+      this.#widths,
+      COLUMN_GAP,
+      this.#format === 'table' ? terminalColumns() : Number.POSITIVE_INFINITY,
+    )
+    const lineOf = (row: readonly string[]): string =>
+      row
+        .map((cell, at) => fill(cell, widths[at] ?? 0, this.#columns[at]?.alignRight === true))
+        .join(' '.repeat(COLUMN_GAP))
+        .trimEnd()
     const lines = rows.map((row, at) => {
-      const line = this.#line(cells[at] ?? [])
+      const line = lineOf(cells[at] ?? [])
       const style = this.#style(row)
       return style === undefined ? line : paint(style, line)
     })
-    if (!this.#headed) lines.unshift(paint('bold', this.#line(this.#columns.map((column) => column.title))))
+    if (!this.#headed) lines.unshift(paint('bold', lineOf(this.#columns.map((column) => column.title))))
     this.#headed = true
     await write(lines.map((line) => `${line}\n`).join(''))
   }
-
-  #line(cells: readonly string[]): string {
-    return cells
-      .map((cell, at) => {
-        const width = this.#widths[at] ?? 0
-        return this.#columns[at]?.alignRight === true ? cell.padStart(width) : cell.padEnd(width)
-      })
-      .join(COLUMN_GAP)
-      .trimEnd()
-  }
 }
+
+/** Of a terminal; elsewhere lines have any length. */
+const terminalColumns = (): number =>
+  (process.stdout.isTTY === true && process.stdout.columns) || Number.POSITIVE_INFINITY
 
 function cellText(value: string | number | null | undefined): string {
   return value === null || value === undefined || value === '' ? ABSENT : printable(String(value))

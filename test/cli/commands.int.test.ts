@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FakeNode, memberJson, problem } from '../client/fake-node.ts'
 import { KV, kv as run } from './run-kv.ts'
@@ -175,6 +176,44 @@ describe('data goes to stdout as it is', () => {
       started: (child) => child.stdout?.once('data', () => child.stdout?.destroy()),
     })
     expect(head).toMatchObject({ code: 0, err: '' })
+  })
+
+  test('on a terminal a table fits into its lines, also where characters are wide', async () => {
+    const bytes = (text: string): string => Buffer.from(text).toString('latin1')
+    for (const key of ['設定/言語', 'services/a-long-name/of-a-key', 'emoji/😀']) node.set(bytes(key), 'v')
+    const on = (columns: number) => ({
+      env: { NODE_OPTIONS: `${ON_TERMINAL.NODE_OPTIONS};process.stdout.columns=${columns}`, NO_COLOR: '1' },
+    })
+    const [narrow, fitting, wide, pipe] = await Promise.all([
+      kv('ls', on(36)),
+      kv('ls', on(80)),
+      kv('ls -o wide', on(36)),
+      kv('ls -o table', { env: { COLUMNS: '20' } }),
+    ])
+    expect(stripVTControlCharacters(narrow.out)).toBe(
+      [
+        'KEY                REVISION  VERSION\n',
+        'emoji/😀                  4        1\n',
+        'services/a-long-…         3        1\n',
+        '設定/言語                 2        1\n',
+      ].join(''),
+    )
+    expect(stripVTControlCharacters(fitting.out)).toBe(pipe.out)
+    expect(stripVTControlCharacters(wide.out)).toBe(pipe.out)
+  })
+
+  test('status and members have few columns in a table, and all of them with -o wide', async () => {
+    for (const command of ['status', 'member list']) {
+      const [table, wide, plain] = await Promise.all(
+        ['table', 'wide', 'plain'].map((format) => kv(`${command} -o ${format}`)),
+      )
+      const heads = [table, wide].map((ended) => ended?.out.split('\n')[0]?.split(/ {2,}/))
+      expect(heads[1]).toEqual(expect.arrayContaining(heads[0] ?? []))
+      expect(plain?.out.split('\n')[0]?.split('\t')).toHaveLength(heads[1]?.length ?? 0)
+      expect(heads[1]?.filter((title) => !heads[0]?.includes(title))).toEqual(
+        command === 'status' ? ['COMMIT', 'APPLIED', 'STATE HASH'] : ['REPLICA ID'],
+      )
+    }
   })
 
   test('colours only where they are wanted', async () => {

@@ -27,15 +27,15 @@ const BRIEF: readonly Column<NodeStatus>[] = [
 const FULL: readonly Column<NodeStatus>[] = [
   ...BRIEF,
   { title: 'TERM', cell: (node) => node.term, alignRight: true },
-  { title: 'COMMIT', cell: (node) => node.commit_index, alignRight: true },
-  { title: 'APPLIED', cell: (node) => node.applied_index, alignRight: true },
+  { title: 'COMMIT', cell: (node) => node.commit_index, alignRight: true, wide: true },
+  { title: 'APPLIED', cell: (node) => node.applied_index, alignRight: true, wide: true },
   { title: 'REVISION', cell: (node) => node.revision, alignRight: true },
 ]
 
 export async function showStatus(status: ClusterStatus, format: Format): Promise<void> {
   if (format === 'json') await writeLine(toJson(status))
   else if (format === 'ndjson') for (const node of status.nodes) await writeLine(JSON.stringify(node))
-  else await writeNodes(status, FULL, format === 'table')
+  else await writeNodes(status, FULL, format)
 }
 
 /** A start is read by people, in a pipe too: a table and commands to try, unless JSON is asked for. */
@@ -44,7 +44,7 @@ export function startReport(data: string, format: Format): StartReport {
     async show(status, how) {
       if (format === 'json' || format === 'ndjson') return showStatus(status, format)
       await write('\n')
-      await writeNodes(status, BRIEF, true)
+      await writeNodes(status, BRIEF, 'table')
       await write(`\n${commandsToTry(status, data, how)}\n\n`)
     },
     say: sayInPassing,
@@ -54,9 +54,9 @@ export function startReport(data: string, format: Format): StartReport {
 async function writeNodes(
   status: ClusterStatus,
   columns: readonly Column<NodeStatus>[],
-  asTable: boolean,
+  format: Format,
 ): Promise<void> {
-  const table = new RowWriter(columns, asTable, (node) =>
+  const table = new RowWriter(columns, format, (node) =>
     node.state !== 'running' ? 'red' : node.role === 'leader' ? 'green' : undefined,
   )
   for (const node of status.nodes) await table.add(node)
@@ -79,7 +79,7 @@ function commandsToTry(
   const others = status.nodes.map(({ name }) => name).filter((name) => name !== leader)
   type Line = readonly [command: string, why: string]
   const faults: Line[] = [
-    [cluster(`kill ${leader}`), 'crash the leader: the others elect a new one'],
+    [cluster(`kill ${leader}`), 'kill the leader: another takes over'],
     [cluster(`restart ${leader}`), 'bring it back'],
     [cluster(`partition ${leader} ${others.join(',')}`), 'cut the network between them'],
     [cluster('heal'), 'and mend it'],

@@ -4,7 +4,7 @@ import { isUtf8 } from 'node:buffer'
 import { Failure } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { escaped, printable, RowWriter, say, toJson, write, writeLine } from '../output.ts'
+import { escaped, isTable, printable, RowWriter, say, toJson, write, writeLine } from '../output.ts'
 import { inSession } from '../session.ts'
 import { recordJson } from '../shapes.ts'
 
@@ -14,13 +14,13 @@ export async function get(global: GlobalFlags, key: string): Promise<void> {
     if (record === undefined) throw new Failure(EXIT.notFound, `there is no key ${printable(key)}`)
     if (formatChosen && format === 'json') return writeLine(toJson(recordJson(record)))
     if (formatChosen && format === 'ndjson') return writeLine(JSON.stringify(recordJson(record)))
-    if (formatChosen && format === 'table') {
+    if (formatChosen && isTable(format)) {
       const table = new RowWriter<readonly [string, string | number]>(
         [
           { title: 'FIELD', cell: ([field]) => field },
           { title: 'VALUE', cell: ([, value]) => value },
         ],
-        true,
+        format,
       )
       await table.add(['key', record.key])
       await table.add(['value', record.text()])

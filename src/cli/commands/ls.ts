@@ -50,7 +50,7 @@ async function printKeys({ format }: Session, records: AsyncIterable<KvRecord>):
       { title: 'REVISION', cell: (record) => record.modRevision, alignRight: true },
       { title: 'VERSION', cell: (record) => record.version, alignRight: true },
     ],
-    true,
+    format,
   )
   for await (const record of records) await table.add(record)
   await table.end()

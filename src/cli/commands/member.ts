@@ -30,12 +30,12 @@ export async function listMembers(global: GlobalFlags): Promise<void> {
         { title: 'NAME', cell: (member) => member.name },
         { title: 'ROLE', cell: (member) => member.role },
         { title: 'LEADER', cell: (member) => (member.name === leader ? 'leader' : undefined) },
-        { title: 'REPLICA ID', cell: (member) => member.replicaId },
+        { title: 'REPLICA ID', cell: (member) => member.replicaId, wide: true },
         { title: 'URL', cell: (member) => member.url },
         { title: 'PEER', cell: (member) => member.peer },
         { title: 'MATCH', cell: (member) => member.matchIndex, alignRight: true },
       ],
-      format === 'table',
+      format,
       (member) => (member.name === leader ? 'green' : undefined),
     )
     for (const member of sorted) await table.add(member)

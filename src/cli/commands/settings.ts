@@ -95,7 +95,7 @@ async function print({ format }: Session, settings: Settings): Promise<void> {
         cell: ([, value]) => (typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value)),
       },
     ],
-    format === 'table',
+    format,
   )
   for (const entry of settingsByName(settings)) await table.add(entry)
   await table.end()

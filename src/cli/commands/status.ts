@@ -1,7 +1,7 @@
 // kv status: every node in its own words.
 
 import { type NodeStatus, QuorateError, UnreachableError } from '../../client/index.ts'
-import type { GlobalFlags } from '../global-flags.ts'
+import type { Format, GlobalFlags } from '../global-flags.ts'
 import { byName, RowWriter, sayPainted, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
 import { statusJson } from '../shapes.ts'
@@ -28,7 +28,7 @@ export async function status(global: GlobalFlags): Promise<void> {
     if (session.format === 'json') await writeLine(toJson(summary(rows, answered)))
     else if (session.format === 'ndjson') {
       for (const row of rows) await writeLine(JSON.stringify(nodeJson(row)))
-    } else await printTable(session.format === 'table', rows)
+    } else await printTable(session.format, rows)
     for (const node of answered) {
       for (const error of node.errors) sayPainted('red', `${node.name}: ${error}`)
     }
@@ -90,7 +90,7 @@ function nodeJson({ name, url, status: node }: Row): object {
   return { ...own, url, state: 'running' }
 }
 
-async function printTable(forPeople: boolean, rows: readonly Row[]): Promise<void> {
+async function printTable(format: Format, rows: readonly Row[]): Promise<void> {
   const table = new RowWriter<Row>(
     [
       { title: 'NAME', cell: (row) => row.name },
@@ -98,12 +98,12 @@ async function printTable(forPeople: boolean, rows: readonly Row[]): Promise<voi
       { title: 'STATE', cell: (row) => (row.status === undefined ? 'unreachable' : 'running') },
       { title: 'ROLE', cell: (row) => row.status?.role },
       { title: 'TERM', cell: (row) => row.status?.term, alignRight: true },
-      { title: 'COMMIT', cell: (row) => row.status?.commitIndex, alignRight: true },
-      { title: 'APPLIED', cell: (row) => row.status?.appliedIndex, alignRight: true },
+      { title: 'COMMIT', cell: (row) => row.status?.commitIndex, alignRight: true, wide: true },
+      { title: 'APPLIED', cell: (row) => row.status?.appliedIndex, alignRight: true, wide: true },
       { title: 'REVISION', cell: (row) => row.status?.revision, alignRight: true },
-      { title: 'STATE HASH', cell: (row) => row.status?.stateHash },
+      { title: 'STATE HASH', cell: (row) => row.status?.stateHash, wide: true },
     ],
-    forPeople,
+    format,
     (row) => (row.status === undefined ? 'red' : row.status.role === 'leader' ? 'green' : undefined),
   )
   for (const row of rows) await table.add(row)

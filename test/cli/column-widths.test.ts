@@ -1,0 +1,25 @@
+// Tables on terminals: wide characters, and lines that fit.
+
+import { expect, test } from 'vitest'
+import { fitting, shortened, widthOf } from '../../src/cli/column-widths.ts'
+
+test('a text is as wide as a terminal shows it', () => {
+  const widths = ['', 'abc', '鍵', '키', 'ｶﾅ', '😀', '👩‍👩‍👧‍👦', '🇨🇭', 'e\u0301', '→'].map(widthOf)
+  expect(widths).toEqual([0, 3, 2, 2, 2, 2, 2, 2, 1, 1])
+})
+
+test('a text that is too wide ends with an ellipsis, and no character of it is cut in two', () => {
+  expect(shortened('services/a', 10)).toBe('services/a')
+  expect(shortened('services/ab', 10)).toBe('services/…')
+  expect(shortened('鍵鍵鍵', 5)).toBe('鍵鍵…')
+  expect(shortened('鍵鍵鍵', 4)).toBe('鍵…')
+  expect(shortened('a👩‍👩‍👧‍👦b', 3)).toBe('a…')
+})
+
+test('the widest columns give way, and none becomes too narrow to be of use', () => {
+  expect(fitting([4, 21, 8], 2, 80)).toEqual([4, 21, 8])
+  expect(fitting([4, 21, 8], 2, 30)).toEqual([4, 14, 8])
+  expect(fitting([30, 30, 5], 2, 49)).toEqual([20, 20, 5])
+  expect(fitting([30, 30, 5], 2, 10)).toEqual([8, 8, 5])
+  expect(fitting([30], 2, Number.POSITIVE_INFINITY)).toEqual([30])
+})
