@@ -1,13 +1,12 @@
-// What a line of a history must look like: every field that there is, and what it holds. A field that nobody knows is
-// refused as well: it may be a misspelt one, and what it says would silently not be judged. Headers and notes may hold
-// anything else besides.
+// What a line of a history may contain: every field, and the values that it may have. An unknown field is refused too:
+// it may be a misspelt one, and then the checker would ignore what it says. Headers and notes may have other fields.
 
 type Check = readonly [what: string, holds: (value: unknown) => boolean]
 
 interface Shape {
   readonly required?: Readonly<Record<string, Check>>
   readonly optional?: Readonly<Record<string, Check>>
-  /** Other fields are nobody's business. */
+  /** It may have other fields, which are not checked. */
   readonly open?: true
 }
 

@@ -96,7 +96,7 @@ function notOneFirst(token: string, attempts: readonly Call[]): Anomaly[] {
   const firsts =
     first === undefined ? attempts.filter((one) => one.outcome.kind !== 'fail' && !isRepeat(one)) : [first]
   if (firsts.some(({ start }) => start < earliest.end)) return []
-  return findingOf('answered as a repeat of what nobody had sent before', earliest.id)
+  return findingOf('answered as a repeat, but no client had sent it before', earliest.id)
 }
 
 /** A repeat must tell the same as the first answer. A field that one of the two does not tell is not compared. */

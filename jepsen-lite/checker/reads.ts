@@ -141,7 +141,7 @@ function fromTheFuture(
     const written = writersOf(key).some(({ op: other, start }) => start < call.end && writes(other, value))
     return written
       ? []
-      : [findingAbout(call, `shows ${JSON.stringify(value)}, which nobody had asked to write by then`)]
+      : [findingAbout(call, `shows ${JSON.stringify(value)}, which no request had written by then`)]
   })
 }
 

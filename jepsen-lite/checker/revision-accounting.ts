@@ -42,7 +42,7 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
     if (missing <= able) continue
     const message =
       `revision ${revision} is not accounted for: of the revisions up to it ${missing} belong to no answer, and only ${able} operations ` +
-      'whose revision nobody was told can have made them'
+      'whose revision no client was told can have made them'
     return [{ check: 'revision-accounting', key: undefined, message, calls: [] }]
   }
   return []

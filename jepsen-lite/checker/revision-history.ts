@@ -273,7 +273,7 @@ export class RevisionHistory {
       const once = writer?.request.calls[0]
       const why =
         once === undefined
-          ? 'which nobody ever wrote by then'
+          ? 'which no request had written by then'
           : `but operation ${once.id}, which wrote it, was applied at another revision: it happened twice`
       const check = once !== undefined && 'idempotency' in once.op ? 'idempotency' : 'revisions'
       this.findings.push({

@@ -48,7 +48,7 @@ export function oneWay(node: string, mute: boolean): Shape {
 }
 
 /** Each link is cut by chance, each direction separately. This makes shapes that are not planned. */
-export function lottery(names: readonly string[], random: Random): Shape {
+export function randomLinks(names: readonly string[], random: Random): Shape {
   const links = names.flatMap((from) => names.map((to) => `${from} ${to}`))
   const lost = new Set(links.filter(() => random.chance(0.4)))
   return { cut: (from, to) => lost.has(`${from} ${to}`), nodes: names }

@@ -162,7 +162,7 @@ export class Disk {
 
   #file(id: FileId): TrackedFile {
     const file = this.#files.get(id)
-    if (file === undefined) throw new Error(`a change of file ${id}, which nobody created`)
+    if (file === undefined) throw new Error(`a change of file ${id}, which was never created`)
     return file
   }
 

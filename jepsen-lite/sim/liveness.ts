@@ -171,7 +171,7 @@ function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
   if (invariants.violation === undefined && (invariants.maxTerm > maxTerm || cluster.leader !== leader))
     invariants.violation = new Violation(
       'LIVE-3',
-      `${leader.name} led in term ${maxTerm} and nothing was wrong, and now ${cluster.leader?.name ?? 'nobody'} leads and the term is ${invariants.maxTerm}`,
+      `${leader.name} led in term ${maxTerm} and nothing was wrong, and now ${cluster.leader?.name ?? 'no node'} leads and the term is ${invariants.maxTerm}`,
     )
   return invariants.violation === undefined
 }

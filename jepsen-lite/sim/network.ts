@@ -420,7 +420,7 @@ export class SimNetwork implements Carrier {
     time.push(time.now + afterMs, IO, call.from.process, () => {
       if (!call.open) return
       call.open = false
-      call.dialled.failed('nobody listens there')
+      call.dialled.failed('no process listens there')
     })
   }
 

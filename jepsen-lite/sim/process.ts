@@ -47,7 +47,7 @@ const START_MS_MAX = 100
 const RECOVERED_EVERY = 250
 
 /** What a machine and its processes need of the simulation around them. */
-export interface Surroundings {
+export interface Environment {
   readonly seed: number
   readonly config: Config
   readonly time: Time
@@ -79,7 +79,7 @@ export class Machine {
   readonly disk = new SimDisk()
   readonly clock: MachineClock
   readonly space: SimSpace
-  readonly #world: Surroundings
+  readonly #world: Environment
   replica: Replica | undefined
   process: Process | undefined
   /** How many processes it has had, of any replica. */
@@ -105,7 +105,7 @@ export class Machine {
   retired = false
   writes = 0
 
-  constructor(place: number, world: Surroundings) {
+  constructor(place: number, world: Environment) {
     this.place = place
     this.name = `n${place + 1}`
     this.#world = world
@@ -237,7 +237,7 @@ export class Process implements Owner {
   readonly machine: Machine
   readonly replica: Replica
   readonly number: number
-  readonly #world: Surroundings
+  readonly #world: Environment
   readonly #ownClock: ProcessClock
   live = true
   paused = false
@@ -277,7 +277,7 @@ export class Process implements Owner {
   /** First index of its log at its last write. */
   firstIndex = 0
 
-  constructor(machine: Machine, replica: Replica, world: Surroundings, number: number) {
+  constructor(machine: Machine, replica: Replica, world: Environment, number: number) {
     this.machine = machine
     this.replica = replica
     this.#world = world

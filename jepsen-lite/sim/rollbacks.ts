@@ -7,7 +7,7 @@
 // nothing, and it is stopped.
 
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
-import type { Machine, Process, Surroundings } from './process.ts'
+import type { Environment, Machine, Process } from './process.ts'
 import { Violation } from './violation.ts'
 
 interface Rollback {
@@ -24,12 +24,12 @@ interface Rollback {
 const TOLD_MS = 5000
 
 export class Rollbacks {
-  readonly #world: Surroundings
+  readonly #world: Environment
   readonly #rollbacks = new Map<ReplicaId, Rollback>()
   /** A replica that no leader could refuse has been trusted. */
   isOver = false
 
-  constructor(world: Surroundings) {
+  constructor(world: Environment) {
     this.#world = world
   }
 

@@ -55,6 +55,6 @@ export function leadsOnSlowWires(cluster: Cluster, core: readonly Machine[]): vo
   if (invariants.maxTerm === maxTerm && cluster.leader === leader && made > 0) return
   invariants.violation = new Violation(
     'LIVE-6',
-    `${leader.name} led in term ${maxTerm} on wires of ${Math.round(bytesPerMs)} bytes a millisecond, each node was asked for ${requests} changes, ${made} were made and of ${unknown} nobody knows, and now ${cluster.leader?.name ?? 'nobody'} leads and the term is ${invariants.maxTerm}`,
+    `${leader.name} led in term ${maxTerm} on wires of ${Math.round(bytesPerMs)} bytes a millisecond, each node was asked for ${requests} changes, ${made} were made and of ${unknown} the outcome is unknown, and now ${cluster.leader?.name ?? 'no node'} leads and the term is ${invariants.maxTerm}`,
   )
 }

@@ -2,12 +2,12 @@
 
 import type { Message } from '../../src/raft/index.ts'
 import type { Coverage } from './coverage.ts'
-import type { Process, Surroundings } from './process.ts'
+import type { Environment, Process } from './process.ts'
 import type { Rollbacks } from './rollbacks.ts'
 import type { Trace } from './trace.ts'
 import type { Triggers } from './triggers.ts'
 
-export interface World extends Surroundings {
+export interface World extends Environment {
   readonly trace: Trace
   readonly triggers: Triggers
   readonly coverage: Coverage

@@ -83,7 +83,7 @@ function cast({ cluster, random, round }: World, names: readonly string[], leade
 const halves: Draw = (world, names) => shapes.halves(cast(world, names, true))
 const ring: Draw = (world, names) => shapes.ring(cast(world, names, true))
 const bridge: Draw = (world, names) => shapes.bridge(cast(world, names, false))
-const lottery: Draw = ({ random }, names) => shapes.lottery(names, random)
+const randomLinks: Draw = ({ random }, names) => shapes.randomLinks(names, random)
 
 const oneWay: Draw = (world) => {
   const node = oneNode(world)
@@ -154,7 +154,7 @@ export const PARTITION_NEMESES: readonly Nemesis[] = [
   }),
   partition('bridge', 'two halves, and one node that reaches both', bridge, { nodesMin: 3, quiet: true }),
   partition('one-way', 'one node that cannot receive from the others, or cannot send to them', oneWay),
-  partition('lottery', 'each direction of each link cut by chance', lottery, { nodesMin: 3 }),
+  partition('random-links', 'each direction of each link cut by chance', randomLinks, { nodesMin: 3 }),
   flap,
   clients,
 ]
