@@ -1,6 +1,6 @@
-// Damage that no power cut makes: the other half of the question. A state that the rules of the disk allow must never
-// be refused. Any other state must be refused, or its damage found when it is read, or it must do no harm. It must
-// never open with less than was acknowledged.
+// Damage that no power cut makes. A state that the rules of the disk allow must never be refused. A damaged state must
+// be refused, or its damage must be found when it is read, or it must do no harm. It must never open with less than was
+// acknowledged.
 
 import type { Random } from '../random.ts'
 import type { Files } from './record.ts'

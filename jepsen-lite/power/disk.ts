@@ -1,12 +1,11 @@
 // The disk model: one directory, what was done to it, and what a power cut may leave of that (as on ext4, XFS, btrfs).
 //
-// - What a file held when a sync of it began is there after the sync has returned. What was written later may be there
-//   or not.
-// - Appends survive from the front: a file may end after any byte of what was appended, but never has length without
-//   the data.
-// - Bytes written over older ones may be there, or not, or some of them; and those of a later write without those of an
-//   earlier one.
-// - Changes of the directory (create, rename, unlink) become durable in the order made: a prefix of them is there.
+// - When a sync of a file has returned, the content that the file had when the sync began is there. What was written
+//   later may be there or not.
+// - Appended data is there from its beginning up to any byte. The length of a file never includes data that is missing.
+// - Bytes written over older ones may be there, or not, or partly. A later write may be there without an earlier one.
+// - Changes of the directory (create, rename, unlink) become durable in the order in which they were made: the first
+//   ones, up to any number of them.
 // - A sync of a created file makes its name durable, and with it all earlier changes of the directory. A sync of the
 //   directory makes all changes durable that were done when it began.
 //
@@ -24,7 +23,7 @@ export type DiskEvent =
   | { readonly kind: 'unlink'; readonly name: string }
   | { readonly kind: 'write'; readonly file: FileId; readonly at: number; readonly data: Uint8Array }
   | { readonly kind: 'truncate'; readonly file: FileId; readonly length: number }
-  /** `begun`: how many events of the trace were over when it began. Only those are certainly covered. */
+  /** `begun`: how many events of the trace had ended when it began. Only those are certainly covered. */
   | { readonly kind: 'sync'; readonly file: FileId; readonly begun: number }
   | { readonly kind: 'sync-directory'; readonly begun: number }
 
@@ -60,7 +59,7 @@ export interface File {
 
 interface TrackedFile extends File {
   readonly changes: FileChange[]
-  /** Position in the trace at which each change was over. */
+  /** Position in the trace at which each change ended. */
   readonly doneAt: number[]
   durable: number
   /** The change of the directory that made its name; undefined: it existed at the start. */

@@ -16,7 +16,7 @@ export interface ReferenceState {
   readonly stateHash: string
 }
 
-/** Something left that binds the replica. */
+/** The replica has sent something that binds it. */
 interface Binding {
   readonly what: string
   readonly isKeptBy: (state: ReferenceState) => boolean
@@ -29,11 +29,11 @@ export interface Demand {
    * have been raised or not.
    */
   readonly phase: 'formatting' | 'opening' | 'running'
-  /** The replica must be found after at least this many batches … */
+  /** The directory must hold at least this many batches. */
   readonly atLeast: number
-  /** … for this reason, … */
+  /** The reason for that. */
   readonly because: string
-  /** … and cannot be further than this. */
+  /** It cannot hold more batches than this. */
   readonly atMost: number
 }
 
@@ -155,8 +155,8 @@ const raised = (before: Demand, atLeast: number, because: string): Demand =>
   atLeast > before.atLeast ? { ...before, atLeast, because } : before
 
 /**
- * From which state on the promise is kept, looking back from the newest one; the first later one when it is not kept
- * yet.
+ * The first state of the last unbroken run of states that keep the promise and end with the newest one. If the newest
+ * one does not keep it: the first later state that does.
  */
 function firstKeeping(
   states: readonly ReferenceState[],

@@ -1,8 +1,8 @@
 // The events of one directory and the marks, in one order, from the output of strace.
 //
 // strace stops a thread at the beginning and at the end of a system call, and prints in that order. So what one thread
-// has learnt from another comes after it here too, and a sync covers exactly what was over before it began. Anything
-// that this reader does not understand ends the recording: if an event were overlooked, the check would accept
+// has learnt from another comes after it here too, and a sync covers exactly the calls that had ended before it began.
+// Anything that this reader does not understand ends the recording: if an event were overlooked, the check would accept
 // impossible states, or miss possible ones.
 
 import { join } from 'node:path'
