@@ -9,7 +9,7 @@ import { shellWord } from './shell-word.ts'
 /** What a node said when it ended, and how it can come back, unless it has said so itself. */
 export function withAdvice(problem: string, { name, process: { dataDir }, stage }: LocalNode): string {
   const data = dirname(dataDir)
-  const rejoin = `kv cluster rejoin ${name}${data === resolve(DEFAULT_DATA) ? '' : ` --data ${shellWord(data)}`}`
+  const rejoin = `quorate cluster rejoin ${name}${data === resolve(DEFAULT_DATA) ? '' : ` --data ${shellWord(data)}`}`
   if (stage === 'member' && !holdsNode(dataDir)) {
     return `${name} has lost its data: ${dataDir} holds none. ${rejoin} makes it a fresh replica.`
   }

@@ -71,7 +71,7 @@ export function readClusterFile(dataDir: string): ClusterFile | undefined {
     1,
     isObject(content) && typeof content.format === 'number' && content.format > FORMAT
       ? `${path} was written by a newer version of quorate (format ${content.format}; this one knows ${FORMAT}). Use that version`
-      : `${path} is damaged: it does not say what a local cluster is. Put back a copy of it. Without one, kv node start serves what is in ` +
+      : `${path} is damaged: it does not say what a local cluster is. Put back a copy of it. Without one, quorate node start serves what is in ` +
           `${dataDir}/n1 and so on; or delete ${dataDir} to begin anew`,
   )
 }

@@ -45,7 +45,7 @@ export async function ask(address: ControlAddress, message: ControlRequest): Pro
     return {
       ok: false,
       exitCode: 1,
-      said: 'The supervisor of this cluster was started by another version of quorate, which does not know this. Stop the cluster first (kv cluster stop).',
+      said: 'The supervisor of this cluster was started by another version of quorate, which does not know this. Stop the cluster first (quorate cluster stop).',
     }
   }
   return { ok: false, exitCode: 1, said: 'The supervisor ended before it answered.', ended: true }

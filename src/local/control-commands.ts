@@ -120,7 +120,7 @@ export class ControlCommands {
         return done(`${name} is paused (process ${pid} is stopped, its connections stay).`)
       case 'resume':
         if (pid === undefined)
-          return refused(1, `${name} does not run; kv cluster restart ${name} starts it.`)
+          return refused(1, `${name} does not run; quorate cluster restart ${name} starts it.`)
         child.resume()
         return done(`${name} runs again.`)
       case 'restart':
@@ -203,7 +203,7 @@ export class ControlCommands {
     }
     if (majority === 'there') return undefined
     return (
-      `${node.name} can only rejoin while a majority of the voters of the cluster (kv member list) runs without it, and that is not so ` +
+      `${node.name} can only rejoin while a majority of the voters of the cluster (quorate member list) runs without it, and that is not so ` +
       'now. Start the others first. Nothing was changed.'
     )
   }
@@ -230,7 +230,9 @@ export class ControlCommands {
     )
     if (typeof complete === 'string') return refused(2, `No partition: ${complete}.`)
     mesh.partition(complete, reset)
-    return done(`Cut: ${complete.map((group) => group.join(' ')).join(' | ')}. kv cluster heal undoes it.`)
+    return done(
+      `Cut: ${complete.map((group) => group.join(' ')).join(' | ')}. quorate cluster heal undoes it.`,
+    )
   }
 }
 

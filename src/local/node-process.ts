@@ -53,7 +53,7 @@ process.on('message', (message: ToNode) => {
 
 async function start(order: NodeOrder): Promise<void> {
   peers = order.peers
-  process.title = `kv node ${order.name}`
+  process.title = `quorate node ${order.name}`
   const { peers: _, ...options } = order
   try {
     running = await startAfterPredecessor({

@@ -55,7 +55,7 @@ export function planOf(
   if (hold.length === 0) {
     throw new Failure(
       1,
-      `The data of every node in ${dataDir} is lost. kv cluster destroy deletes what is left; then start founds a new cluster.`,
+      `The data of every node in ${dataDir} is lost. quorate cluster destroy deletes what is left; then start founds a new cluster.`,
     )
   }
   if (nodes !== undefined && nodes !== file.nodes.length) {
@@ -72,7 +72,7 @@ export function planOf(
 export function otherCount(dataDir: string, there: number, wanted: number): string {
   return (
     `The cluster in ${dataDir} has ${there} nodes, not ${wanted}. Leave --nodes out to go on with it, choose another --data for a ` +
-    'second cluster, or delete this one with kv cluster destroy.'
+    'second cluster, or delete this one with quorate cluster destroy.'
   )
 }
 

@@ -228,7 +228,7 @@ export class Supervisor {
       if (founding) {
         throw new Failure(
           1,
-          `The cluster could not be formed: ${problem}\nLogs: ${this.dataDir}. Another start goes on with it; kv cluster destroy deletes it.`,
+          `The cluster could not be formed: ${problem}\nLogs: ${this.dataDir}. Another start goes on with it; quorate cluster destroy deletes it.`,
         )
       }
       problems.push(withAdvice(problem, node))

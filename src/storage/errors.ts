@@ -53,7 +53,7 @@ export function rejoinAdvice(nodeName: string | undefined): string {
   const node = nodeName ?? 'NODE'
   return (
     `What this replica promised can no longer be vouched for. To rejoin as a fresh replica: ` +
-    `"kv cluster rejoin ${node}" for a node of a local cluster; for a node on its own move its data directory aside ` +
+    `"quorate cluster rejoin ${node}" for a node of a local cluster; for a node on its own move its data directory aside ` +
     `and start it with --join URL --replace.`
   )
 }

@@ -52,7 +52,7 @@ describe('data goes to stdout as it is', () => {
     node.set('k', value)
     const ended = await kv('get k', { env: ON_TERMINAL })
     expect(ended).toMatchObject({ code: 0, out: shown })
-    expect(ended.err.includes('the exact bytes: kv get KEY > FILE')).toBe(shown.includes('\\x'))
+    expect(ended.err.includes('the exact bytes: quorate get KEY > FILE')).toBe(shown.includes('\\x'))
   })
 
   test.each(['get k', 'export'])(
@@ -301,12 +301,12 @@ describe('exit codes', () => {
 
   test.each<[string, string]>([
     ['gte k', "unknown command 'gte'\n(Did you mean get?)"],
-    ['set k v', "unknown command 'set'\n(Did you mean put?)\nSee: kv help\n"],
-    ['member rm n4', "unknown command 'rm'\nSee: kv help member\n"],
+    ['set k v', "unknown command 'set'\n(Did you mean put?)\nSee: quorate help\n"],
+    ['member rm n4', "unknown command 'rm'\nSee: quorate help member\n"],
     ['get k --timeou 5s', "unknown option '--timeou'\n(Did you mean --timeout?)"],
     ['member lst', "unknown command 'lst'\n(Did you mean list?)"],
-    ['get', "missing required argument 'key'\nSee: kv help get\n"],
-    ['member remove', "missing required argument 'name'\nSee: kv help member remove\n"],
+    ['get', "missing required argument 'key'\nSee: quorate help get\n"],
+    ['member remove', "missing required argument 'name'\nSee: quorate help member remove\n"],
     ['get a b', 'too many arguments'],
     ['put k', 'a value is missing'],
     ['put k v --value v', 'a value is given twice'],
@@ -319,7 +319,7 @@ describe('exit codes', () => {
     ['settings set leases', 'NAME=VALUE'],
     ['settings set leases=on value_bytes_max=9 leases=off', 'leases is given twice'],
     [`settings set value_bytes_max=${'9'.repeat(310)}`, 'is a whole number below 2^53'],
-    ['member', 'Usage: kv member'],
+    ['member', 'Usage: quorate member'],
     ['node start --listen http://h:1', 'It must be HOST:PORT, as in 127.0.0.1:7301'],
     ['node start --advertise-peer h:0', 'It must be HOST:PORT, as in 127.0.0.1:7401'],
   ])('2: usage: kv %s', async (args, message) => {
@@ -413,7 +413,7 @@ describe('exit codes', () => {
     node.fault = () => 'hang'
     const ended = await kv('put k v --timeout 400ms')
     expect(ended).toMatchObject({ code: 6, out: '' })
-    expect(ended.err).toMatch(/^error: the outcome is unknown: .* check with: kv get k\n$/)
+    expect(ended.err).toMatch(/^error: the outcome is unknown: .* check with: quorate get k\n$/)
   })
 
   test('6: a change of the cluster that left and was not answered', async () => {
@@ -430,7 +430,7 @@ describe('exit codes', () => {
     ])
     expect(results.map((result) => result.code)).toEqual([7, 7, 7, 7])
     expect(results[0]?.err).toBe(
-      'error: cannot connect to http://127.0.0.1:1: connection refused; nothing was written. Is the cluster running? `kv cluster start` starts one here\n',
+      'error: cannot connect to http://127.0.0.1:1: connection refused; nothing was written. Is the cluster running? `quorate cluster start` starts one here\n',
     )
   })
 

@@ -92,10 +92,10 @@ test('a file behind @', async () => {
 /** COMPREPLY after a Tab at the end of `line`, in a bash that has sourced the script twice. */
 async function tab(line: string): Promise<string[]> {
   const program = `
-    kv() { "$NODE" "$KV" "$@"; }
-    source <(kv completion bash); source <(kv completion bash)
+    quorate() { "$NODE" "$KV" "$@"; }
+    source <(quorate completion bash); source <(quorate completion bash)
     COMP_LINE=$LINE; COMP_POINT=\${#LINE}
-    _kv
+    _quorate
     printf '%s\\n' "\${COMPREPLY[@]}"`
   const env = { ...process.env, NODE: process.execPath, KV, LINE: line, KV_ENDPOINTS: node.url }
   const args = ['--norc', '--noprofile', '-c', program]
@@ -106,24 +106,24 @@ async function tab(line: string): Promise<string[]> {
 
 test('bash: commands, and keys quoted as the line is', async () => {
   node.set("it's 5$", 'v')
-  expect(await tab('kv pu')).toEqual(['put'])
-  expect(await tab('kv get it')).toEqual(["it\\'s\\ 5\\$"])
-  expect(await tab('kv get "it')).toEqual(["it's 5\\$"])
-  expect(await tab("kv get 'it")).toEqual(["it'\\''s 5$"])
-  expect(await tab('kv help exi')).toEqual(['exit-codes'])
+  expect(await tab('quorate pu')).toEqual(['put'])
+  expect(await tab('quorate get it')).toEqual(["it\\'s\\ 5\\$"])
+  expect(await tab('quorate get "it')).toEqual(["it's 5\\$"])
+  expect(await tab("quorate get 'it")).toEqual(["it'\\''s 5$"])
+  expect(await tab('quorate help exi')).toEqual(['exit-codes'])
 })
 
 test('bash: nothing in the line is run', async () => {
   const file = join(scratch, 'made')
   for (const text of [`$(touch ${file})`, `\`touch ${file}\``, `"$(touch ${file})`, `; touch ${file} ;`])
-    for (const rest of ['', ' ']) await tab(`kv get ${text}${rest}`)
+    for (const rest of ['', ' ']) await tab(`quorate get ${text}${rest}`)
   expect(existsSync(file)).toBe(false)
 })
 
 test.each(['bash', 'zsh', 'fish'])('the script for %s asks under the name of the program', async (shell) => {
   const ended = await run(['completion', shell])
   expect(ended).toMatchObject({ code: 0, err: '' })
-  expect(ended.out).toMatch(/\bkv complete (words|bash) -- /)
+  expect(ended.out).toMatch(/\bquorate complete (words|bash) -- /)
   expect(ended.out).not.toMatch(/eval|PROGRAM/)
 })
 

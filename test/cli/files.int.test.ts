@@ -224,7 +224,7 @@ describe('import of a directory', () => {
       return undefined
     }
     const unknown = await kv('import dir --timeout 500ms')
-    expect(unknown.err).toMatch(/^stopped after 1 key, .*\nerror: the outcome is unknown: .*kv ls\n$/)
+    expect(unknown.err).toMatch(/^stopped after 1 key, .*\nerror: the outcome is unknown: .*quorate ls\n$/)
     expect(unknown.code).toBe(6)
     expect(node.contents).toEqual({ done: 'x', lost: 'x' })
     rmSync(join(dir, 'lost'))
@@ -240,7 +240,7 @@ describe('import of a directory', () => {
       method === 'PUT' ? { ...problem(504, 'outcome_unknown', 'lost'), do: true } : undefined
     const ended = await kv('import - --timeout 500ms', '{"key":"k","value":"v"}\nno record\n')
     expect(ended.err).toMatch(
-      /^error: line 2 of .*\nstopped after 0 keys, .*\nerror: the outcome is unknown: .*kv ls\n$/,
+      /^error: line 2 of .*\nstopped after 0 keys, .*\nerror: the outcome is unknown: .*quorate ls\n$/,
     )
     expect(ended.code).toBe(6)
   })

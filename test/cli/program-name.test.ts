@@ -1,4 +1,4 @@
-// Texts are written for `kv`; a user who calls the program `quorate` reads that.
+// Users read the name that they have typed.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
@@ -30,6 +30,19 @@ test.each([
   expect(stdout + stderr).not.toMatch(/(^|[^./])\bkv /m)
 })
 
+test.each([
+  [['help', 'put'], /^Examples:\n {2}kv put greeting/],
+  [['help', 'exit-codes'], /kv itself has tried again/],
+  [['cluster', 'kill', 'n1'], /^error: No local cluster runs .* kv cluster start starts one/],
+  [['frobnicate'], /See: kv help/],
+])('kv %j', (args, expected) => {
+  const link = join(dir, 'kv')
+  symlinkSync(KV, link)
+  const { stdout, stderr } = spawnSync(process.execPath, [link, ...args], { cwd: dir, encoding: 'utf8' })
+  expect(stdout + stderr).toMatch(expected)
+  expect(stdout + stderr).not.toMatch(/quorate (put|help|cluster)/)
+})
+
 test('every command is a word that follows the name', async () => {
   const program = await buildProgram([])
   // Only scripts call the hidden one.
@@ -40,5 +53,5 @@ test('every command is a word that follows the name', async () => {
 test('only calls are renamed', () => {
   const text = 'kv put a; .kv/cluster status; x/kv get; kv pairs; kvs get'
   expect(asCalled(text, 'quorate')).toBe('quorate put a; .kv/cluster status; x/kv get; kv pairs; kvs get')
-  expect(asCalled(text, 'kv')).toBe(text)
+  expect(asCalled('quorate put a; quorate keys', 'kv')).toBe('kv put a; quorate keys')
 })

@@ -44,7 +44,7 @@ test.each([
   ['a process that there is not', JSON.stringify({ ...whole, supervisor: { ...supervisor, pid: -1 } })],
 ])('%s: it is called damaged, and what helps is said', (_, text) => {
   writeFileSync(join(dir, 'cluster.json'), text)
-  expect(() => readClusterFile(dir)).toThrow(/cluster\.json is damaged.* copy .*kv node start .*delete /)
+  expect(() => readClusterFile(dir)).toThrow(/cluster\.json is damaged.* copy .*quorate node start .*delete /)
 })
 
 test('what a newer version wrote is not called damaged', () => {

@@ -62,7 +62,7 @@ test('a cluster starts, shows itself, is stopped, goes on with its data, and is 
   const elsewhere = await space.kv('cluster', 'start', '--port', String(space.port + 1))
   expect(elsewhere).toMatchObject({ code: 2, stdout: '' })
   expect(elsewhere.stderr).toContain(
-    `n1 is at port ${space.port}. To move it to other ports: kv cluster stop`,
+    `n1 is at port ${space.port}. To move it to other ports: quorate cluster stop`,
   )
 
   const supervisor = JSON.parse(readFileSync(space.path('cluster.json'), 'utf8')).supervisor.pid
@@ -171,7 +171,7 @@ test('a node that has lost its data, or has it damaged, comes back only as a fre
   await eventually(async () => stateOf(await space.peek(), wiped).state === 'stopped')
   const refused = await space.kv('cluster', 'restart', wiped)
   expect(refused.code).toBe(1)
-  expect(refused.stderr).toContain(`kv cluster rejoin ${wiped}`)
+  expect(refused.stderr).toContain(`quorate cluster rejoin ${wiped}`)
   expect((await space.kv('cluster', 'rejoin', wiped)).code).toBe(0)
 
   const damaged = followersOf(started)[1]
@@ -182,7 +182,7 @@ test('a node that has lost its data, or has it damaged, comes back only as a fre
   damage(space.path(damaged))
   const unopened = await space.kv('cluster', 'restart', damaged)
   expect(unopened.code).toBe(1)
-  expect(unopened.stderr).toContain(`kv cluster rejoin ${damaged}`)
+  expect(unopened.stderr).toContain(`quorate cluster rejoin ${damaged}`)
   expect((await space.kv('cluster', 'rejoin', damaged)).code).toBe(0)
   expect(existsSync(space.path(`${damaged}.old-1`))).toBe(true)
 
@@ -193,7 +193,7 @@ test('a node that has lost its data, or has it damaged, comes back only as a fre
   rmSync(space.path(wiped), { recursive: true })
   const partly = await space.kv('cluster', 'start', '--detach', '--port', String(space.port + 1))
   expect(partly.code).toBe(1)
-  expect(partly.stderr).toContain(`kv cluster rejoin ${wiped}`)
+  expect(partly.stderr).toContain(`quorate cluster rejoin ${wiped}`)
   // In a copy, the original's may be there.
   expect(partly.stderr).toContain(`look for ${wiped} at ${stateOf(started, wiped).url}`)
   expect(stateOf(await space.peek(), wiped).state).toBe('stopped')
@@ -266,7 +266,7 @@ test('a process that LevelDB aborts is told from one that was killed', async () 
   await eventually(async () => stateOf(await space.peek(), 'n1').state === 'stopped')
   const { code, stderr } = await space.kv('cluster', 'status')
   expect(code).toBe(0)
-  expect(stderr).toContain('kv cluster rejoin n1')
+  expect(stderr).toContain('quorate cluster rejoin n1')
   // Nobody could take its place: the data stays where it is.
   expect((await space.kv('cluster', 'rejoin', 'n1')).code).toBe(5)
   expect(existsSync(space.path('n1'))).toBe(true)

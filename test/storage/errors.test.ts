@@ -32,7 +32,7 @@ test('errors have the names that logs and scripts look for', () => {
     'InvariantError: why',
   ])
   expect(String(new UnfitReplicaError('n1 has diverged', 'n1'))).toMatch(
-    /^UnfitReplicaError: n1 has diverged\. .*"kv cluster rejoin n1"/,
+    /^UnfitReplicaError: n1 has diverged\. .*"quorate cluster rejoin n1"/,
   )
 })
 
@@ -71,15 +71,15 @@ test('an error from another global object is an error too', () => {
 
 test('the advice names the node where it is known', () => {
   expect(rejoinAdvice('n1')).toMatch(/^What this replica promised can no longer be vouched for\. /)
-  expect(rejoinAdvice('n1')).toContain('"kv cluster rejoin n1" for a node of a local cluster')
-  expect(rejoinAdvice(undefined)).toContain('"kv cluster rejoin NODE" for a node of a local cluster')
+  expect(rejoinAdvice('n1')).toContain('"quorate cluster rejoin n1" for a node of a local cluster')
+  expect(rejoinAdvice(undefined)).toContain('"quorate cluster rejoin NODE" for a node of a local cluster')
 })
 
 describe('an error is explained', () => {
   const full =
     /^The disk is full: No space left on device\. .* nothing before it is lost\. Free space on the disk/
   const failed = /^The storage failed: EIO: i\/o error\. Nothing was acknowledged .* start the node again/
-  const damaged = /^Damaged data: the checksum\. .*"kv cluster rejoin n1"/
+  const damaged = /^Damaged data: the checksum\. .*"quorate cluster rejoin n1"/
 
   test.each<[unknown, string, RegExp]>([
     [new CorruptionError('the checksum'), 'CorruptionError', damaged],

@@ -76,7 +76,7 @@ describe('an identity', () => {
     ['no line for the name', identityText(body.replace('name n1\n', ''))],
   ])('is refused with %s', (_what, text) => {
     put('IDENTITY', text)
-    expect(() => inspectDirectory(dir)).toThrow(/IDENTITY is damaged: .*kv cluster rejoin NODE/)
+    expect(() => inspectDirectory(dir)).toThrow(/IDENTITY is damaged: .*quorate cluster rejoin NODE/)
   })
 
   test('of a much newer format is of a newer format', () => {
@@ -118,7 +118,7 @@ describe('a directory without IDENTITY', () => {
   test.each(OF_A_DATABASE)('that holds %s has lost its node', (name) => {
     put(name)
     expect(() => inspectDirectory(dir)).toThrow(
-      /IDENTITY is missing beside a database.*kv cluster rejoin NODE/,
+      /IDENTITY is missing beside a database.*quorate cluster rejoin NODE/,
     )
   })
 

@@ -183,7 +183,7 @@ describe('opening', () => {
       refused(/holds no node/),
     )
     rmSync(join(dir, 'CURRENT'))
-    expect(await open()).toMatchObject(refused(/CURRENT is missing.*kv cluster rejoin n1/))
+    expect(await open()).toMatchObject(refused(/CURRENT is missing.*quorate cluster rejoin n1/))
   })
 
   test('refuses another node than the one expected', async () => {

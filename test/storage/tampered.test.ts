@@ -156,7 +156,7 @@ describe('a replica is refused', () => {
     if (what === 'the meta record is missing') await raw(dir, (db) => db.del(META_KEY, { sync: true }))
     await expect(openStorage(dir)).rejects.toMatchObject({
       name: 'StorageRefusedError',
-      message: expect.stringMatching(new RegExp(`${message}.*kv cluster rejoin n1`)),
+      message: expect.stringMatching(new RegExp(`${message}.*quorate cluster rejoin n1`)),
     })
   })
 
@@ -178,7 +178,7 @@ describe('a replica is refused', () => {
     await tamper(dir, (put) => void put(STAGING_KEY, flip(Buffer.from(record))))
     await expect(openStorage(dir)).rejects.toMatchObject({
       name: 'StorageRefusedError',
-      message: expect.stringMatching(/checksum of the staging record .*kv cluster rejoin n1/),
+      message: expect.stringMatching(/checksum of the staging record .*quorate cluster rejoin n1/),
     })
   })
 
@@ -195,7 +195,9 @@ describe('a replica is refused', () => {
     await store(storage, batch(hardState(2, 16, '4'), [write({ snapshot })]))
     await closed(storage)
     await tamper(dir, (put) => void put(STAGING_KEY, record))
-    await expect(openStorage(dir)).rejects.toThrow(/staging record is of generation 2.*kv cluster rejoin n1/)
+    await expect(openStorage(dir)).rejects.toThrow(
+      /staging record is of generation 2.*quorate cluster rejoin n1/,
+    )
   })
 
   test('not when a snapshot that was being received is given up: it begins anew', async () => {
@@ -243,7 +245,7 @@ describe('a damaged row', () => {
     const error = await (async () => read(storage))().catch((thrown: unknown) => thrown)
     expect(error).toMatchObject({
       name: 'CorruptionError',
-      message: expect.stringMatching(/0x016b35 .*kv cluster rejoin n1.*--join URL --replace/),
+      message: expect.stringMatching(/0x016b35 .*quorate cluster rejoin n1.*--join URL --replace/),
     })
     expect(() => storage.get(rowKey('k1'))).toThrow('Damaged data')
   })

@@ -13,7 +13,7 @@ process.stderr.on('error', () => {})
 process.once('message', (options: ToSupervisor) => void supervise(options))
 
 async function supervise(options: ToSupervisor): Promise<void> {
-  process.title = 'kv cluster'
+  process.title = 'quorate cluster'
   try {
     const supervisor = await Supervisor.start(options)
     if (!(supervisor instanceof Supervisor)) {
