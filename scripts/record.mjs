@@ -50,7 +50,7 @@ async function record() {
   const lines = []
   let now = 0.5
   for (const step of STEPS) {
-    const command = `npx kv ${step}`
+    const command = `npx quorate ${step}`
     const typed = now + command.length * TYPED_PER_CHARACTER
     lines.push({ text: `${ESCAPE}[2m$${ESCAPE}[22m ${command}`, from: now, to: typed })
     now = typed + BEFORE_ENTER
