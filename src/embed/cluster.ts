@@ -14,12 +14,12 @@ import type { ClusterOptions, EmbeddedCluster, EmbeddedNode, PartitionOptions, W
 const MiB = 2 ** 20
 const READY_TIMEOUT_MS = 30_000
 const WAIT_TIMEOUT_MS = 30_000
-/** How often the nodes are asked while they form a cluster: they do not report changes. */
+/** How often the nodes are asked while they form a cluster. They do not report changes. */
 const LOOK_INTERVAL_MS = 5
 
 /**
  * Starts a cluster in this process. Resolves when a leader serves, every node is a voter, and all know the URLs of all.
- * When that fails, nothing is left behind.
+ * If that fails, nothing is left.
  *
  * @throws TypeError, RangeError when an option is unknown, of the wrong type or out of range
  * @throws Error when a port is taken, the disk is nearly full, or the nodes are not ready in time
@@ -60,7 +60,7 @@ async function closeAll(
   mesh: RelayMesh | undefined,
   temporary: TemporaryDirectory | undefined,
 ): Promise<void> {
-  // Everything acknowledged is durable: an orderly end would save nothing more.
+  // Every acknowledged write is durable, so an orderly end would not save more.
   await Promise.all(nodes.map((node) => node.close()))
   await mesh?.close()
   await temporary?.remove()
@@ -181,8 +181,8 @@ function namesOf({ nodes, ports }: ClusterOptions): string[] {
 }
 
 /**
- * The cluster would call the nodes that are left out at their old addresses: in a copy of the directory, those of the
- * original's nodes.
+ * The cluster would call missing nodes at their old addresses. In a copy of the directory these are the addresses of
+ * the original nodes.
  */
 function refuseFewer(names: readonly string[], dataDir: string | undefined): void {
   if (dataDir === undefined) return
@@ -196,8 +196,8 @@ function refuseFewer(names: readonly string[], dataDir: string | undefined): voi
 }
 
 /**
- * Nodes with data go on with it. In a new cluster the first node founds it and the others join. A node that was
- * interrupted before it had become a member still has to join; members ignore that.
+ * Nodes with data continue with it. In a new cluster the first node founds it and the others join. A node that was
+ * interrupted before it became a member still has to join. Members ignore `join`.
  */
 async function form(nodes: readonly Node[], timeoutMs: number): Promise<void> {
   const [first, ...others] = [...nodes].sort((a, b) => Number(b.hasData) - Number(a.hasData))
@@ -205,16 +205,16 @@ async function form(nodes: readonly Node[], timeoutMs: number): Promise<void> {
   const isNew = !first.hasData
   await first.startAs(foundingOf({ stage: isNew ? 'new' : 'member', founds: isNew }, []))
   if (isNew && others.length > 0) refuseFullDisk(first)
-  // Only the first is asked: in a copy of the directory it may know the others at the URLs of the original.
+  // Only the first node is asked. In a copy of the directory it may know the others at the URLs of the original.
   const founding = foundingOf({ stage: 'new', founds: false }, [first.url], first.api?.clusterId)
   const starts = others.map((node) => node.startAs(founding))
-  // All of them have started or failed before the result is judged: a node that started later would be left running.
+  // Waits until all have started or failed. A node that started later would go on running.
   const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected')
   if (failed !== undefined) throw failed.reason
   await ready(nodes, timeoutMs)
 }
 
-/** On a full disk no other node can be brought up to date. Test runners give up before the cluster would say so. */
+/** On a full disk no other node can join. A test runner would time out before the cluster reports that. */
 function refuseFullDisk({ api }: Node): void {
   const needed = driverLimits.diskReserveBytes
   const free = api?.status().diskFreeBytes ?? needed
@@ -239,7 +239,7 @@ async function ready(nodes: readonly Node[], limitMs: number): Promise<void> {
   throw new Error(`the cluster is not ready after ${limitMs / 1000} s: ${reasons.join(', ')}`)
 }
 
-/** What is wrong with one node, such as the full disk of the leader, may be why another one is not ready. */
+/** A fault of one node, such as the full disk of the leader, may be the reason why another one is not ready. */
 const faultsOf = ({ name, api }: Node): string[] =>
   (api?.status().errors ?? []).map((error) => `${name}: ${error}`)
 

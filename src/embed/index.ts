@@ -10,9 +10,9 @@
 // process is shared. Peer connections run through the same relays as those of `kv cluster`, so partitions are real too:
 // bytes stop, sockets stay.
 //
-// What it does not do: show what a killed process or a lost power supply leaves on disk. `crash()` cuts a node off
-// without a flush, but the pages that LevelDB handed to the system survive, as they survive kill -9. And the nodes
-// share one event loop: whatever blocks it blocks all of them at once.
+// Limits: it does not show what a power loss leaves on disk. `crash()` ends a node without a flush, but the pages that
+// LevelDB gave to the system survive, as they do after kill -9. And all nodes share one event loop: what blocks it
+// blocks all of them.
 
 export { startCluster } from './cluster.ts'
 export { startNode } from './single-node.ts'

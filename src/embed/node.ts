@@ -18,8 +18,8 @@ export class Node implements EmbeddedNode {
   #url = ''
   #running: ServingNode | undefined
   /**
-   * Settles when all that was asked so far has been done. One request after the other, so the last one decides the
-   * final state.
+   * Settles when all requests so far are carried out. They are carried out one after the other, so the last one decides
+   * the final state.
    */
   #asked: Promise<unknown> = Promise.resolve()
   #closed = false
@@ -48,7 +48,7 @@ export class Node implements EmbeddedNode {
     return this.#running && viewOf(this.#running.api)
   }
 
-  /** Where its relays lead; undefined while it does not run. */
+  /** The target of its relays; undefined while it does not run. */
   get peerListener(): ListenAddress | undefined {
     return this.#running && this.#peerListener
   }
@@ -62,7 +62,7 @@ export class Node implements EmbeddedNode {
     return this.api?.status().notReady ?? [this.#lastExit ?? 'it does not run']
   }
 
-  /** Why it ended, if that was not asked for. */
+  /** Why it ended, unless a caller ended it. */
   get failure(): string | undefined {
     return this.#running ? undefined : this.#lastExit
   }
@@ -88,12 +88,12 @@ export class Node implements EmbeddedNode {
   }
 
   crash(): Promise<void> {
-    // At once, even during a graceful stop. An error of it is reported by the second call.
+    // At once, even during a graceful stop. The second call reports an error of it.
     this.#running?.crash().catch(() => {})
     return this.#ask(async () => await this.#running?.crash())
   }
 
-  /** Crashes it for good: requests that have not begun yet are not carried out. */
+  /** Crashes it and drops requests that have not begun yet. */
   close(): Promise<void> {
     this.#closed = true
     return this.crash()
@@ -112,7 +112,7 @@ export class Node implements EmbeddedNode {
       name: this.name,
       dataDir: this.#dataDir,
       listen: this.#listen,
-      // Any port: the relays follow it.
+      // Any port will do: the relays follow it.
       peerListen: { host: HOST, port: 0 },
       founding,
       ...this.#setting,

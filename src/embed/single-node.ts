@@ -3,7 +3,7 @@ import { startNode as start } from '../server/start-node.ts'
 import { checkNode } from './arguments.ts'
 
 /**
- * Starts one node. Resolves when it listens and takes part; joining a cluster goes on behind it.
+ * Starts one node. Resolves when it listens; a node that joins a cluster may become a member later.
  *
  * @throws TypeError when an option is unknown or of the wrong type
  * @throws NodeStartError when the options contradict each other or the directory; the message says what to do
@@ -19,5 +19,5 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   })
 }
 
-/** Paths are put behind it. */
+/** Paths are appended to it. */
 const withoutSlash = (url: string): string => url.replace(/\/+$/, '')

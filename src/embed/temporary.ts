@@ -2,8 +2,8 @@
 // cluster on the machine removes it.
 //
 // A Unix socket in the directory shows that its cluster lives: the system refuses connections to it as soon as the
-// process has ended, however it ended. A pid would not do, since containers may share a temporary directory and not
-// their pids. Where no socket can be made (on Windows, or because the path is too long), the directory stays.
+// process has ended, for any reason. A pid is not enough: containers may share a temporary directory, but not their
+// pids. If no socket can be made (on Windows, or because the path is too long), the directory stays.
 //
 // The system also refuses connections to a socket that does not listen yet. So the socket gets its name when it
 // listens, and the directory is removed before the socket is closed.
@@ -37,13 +37,13 @@ export async function makeTemporary(): Promise<TemporaryDirectory> {
 }
 
 async function removeAbandoned(place: string): Promise<void> {
-  // One may be allowed to make directories in a place, and not to list it.
+  // A user may be allowed to make directories in a directory, but not to list it.
   const all = await readdir(place).catch(() => [])
   const names = all.filter((name) => name.startsWith(PREFIX))
   await Promise.all(
     names.map(async (name) => {
       const path = join(place, name)
-      // Another process may be removing it at the same time; what cannot be removed stays.
+      // Another process may remove it at the same time. What cannot be removed stays.
       if (await isAbandoned(path)) await rm(path, { recursive: true, force: true }).catch(() => {})
     }),
   )
@@ -57,7 +57,7 @@ function listen(path: string): Promise<Server | undefined> {
   })
 }
 
-/** False for what somebody else has made, or is not such a directory. */
+/** False if another user has made it, or if it is not such a directory. */
 async function isAbandoned(path: string): Promise<boolean> {
   const socket = join(path, SOCKET)
   try {

@@ -4,27 +4,27 @@ import type { Client, ClientOptions } from '../client/index.ts'
 import type { Logger, NodeOptions } from '../server/options.ts'
 
 export interface ClusterOptions {
-  /** 3 unless `ports` says otherwise. Not fewer than `dataDir` holds. */
+  /** Number of nodes. Default: as many as `ports`, or 3. Not fewer than `dataDir` holds. */
   readonly nodes?: number | undefined
-  /** Keeps the data, and goes on with what is there. Without it a temporary directory is used and removed. */
+  /** A directory that keeps the data. Default: a temporary directory, which is removed. */
   readonly dataDir?: string | undefined
-  /** Client ports, one per node; free ones without it. */
+  /** Client ports, one for each node. Default: free ports. */
   readonly ports?: readonly number[] | undefined
   /** Heartbeat and election timeouts. */
   readonly timing?: NodeOptions['timing'] | undefined
-  /** A pino logger, for instance; silent without it. */
+  /** For example a pino logger. Default: none. */
   readonly logger?: Logger | undefined
-  /** For all nodes to become ready voters, in milliseconds, above 0; 30,000 without it. */
+  /** Time for all nodes to become ready voters, in milliseconds, above 0. Default: 30,000. */
   readonly readyTimeoutMs?: number | undefined
 }
 
 export interface PartitionOptions {
-  /** Also closes the connections between the groups, as a firewall that rejects. */
+  /** Also closes the connections between the groups, as a firewall does that rejects them. */
   readonly reset?: boolean | undefined
 }
 
 export interface WaitOptions {
-  /** In milliseconds, above 0; 30,000 without it. */
+  /** In milliseconds, above 0. Default: 30,000. */
   readonly timeoutMs?: number | undefined
 }
 
@@ -54,13 +54,13 @@ export interface EmbeddedCluster extends AsyncDisposable {
    */
   waitForLeader(options?: WaitOptions): Promise<EmbeddedNode>
   /**
-   * A client of all nodes, closed together with the cluster.
+   * A client of all nodes. It is closed together with the cluster.
    *
    * @throws Error when the cluster is closed
    */
   client(options?: Partial<ClientOptions>): Client
   /**
-   * Cuts the network between groups of names. Nodes not named form one more group.
+   * Cuts the network between groups of nodes. Nodes that are not named form one more group.
    *
    * @throws RangeError when a name is unknown or given twice, or nothing would be cut off
    * @example
@@ -83,6 +83,6 @@ export interface EmbeddedNode {
   stop(): Promise<void>
   /** Ends as if killed. */
   crash(): Promise<void>
-  /** Starts it again on its data. Resolves when it serves; a majority brings it up to date behind that. */
+  /** Starts it again on its data. Resolves when it serves; a majority brings it up to date later. */
   start(): Promise<void>
 }

@@ -1,4 +1,4 @@
-// `kv cluster …`: the command line of the local cluster. What a command does is loaded when it runs. An action ends
+// `kv cluster …`: the command line of the local cluster. The code of a command is loaded when it runs. An action ends
 // normally (exit code 0) or with a `Failure`, which carries the exit code.
 
 import { existsSync } from 'node:fs'
@@ -199,7 +199,7 @@ function nothingRuns(data: string): string {
   return `No local cluster runs in ${data}${existsSync(data) ? '' : ': there is no such directory'}.`
 }
 
-/** NaN when it is none. */
+/** NaN if the text is not a whole number. */
 const wholeNumber = (text: string): number => (/^[0-9]{1,9}$/.test(text) ? Number(text) : Number.NaN)
 
 function countOfNodes(text: string): number {

@@ -1,4 +1,4 @@
-// What `kv cluster start` and `status` print, and one line per event for those who watch a cluster live.
+// The output of `kv cluster start` and `status`, and a line for each event of a cluster in the foreground.
 
 import { extname } from 'node:path'
 import { styleText } from 'node:util'
@@ -38,7 +38,7 @@ export async function showStatus(status: ClusterStatus, format: Format): Promise
   else await writeNodes(status, FULL, format)
 }
 
-/** A start is read by people, in a pipe too: a table and commands to try, unless JSON is asked for. */
+/** People read the output of a start, also in a pipe. So it is a table and commands to try, unless JSON is chosen. */
 export function startReport(data: string, format: Format): StartReport {
   return {
     async show(status, how) {
@@ -121,7 +121,7 @@ function eventText(event: ClusterEvent): string | undefined {
     case 'started':
       return `${name} has started`
     case 'ended':
-      // The command that killed it has said so.
+      // The command that killed it has reported it.
       return event.event.reason === 'killed' ? undefined : `${name} ended: ${event.event.reason}`
     case 'view': {
       const { view, before } = event.event

@@ -1,4 +1,4 @@
-// What `kv cluster start --detach` and the supervisor that it leaves behind say to each other, once.
+// The messages between `kv cluster start --detach` and the supervisor that it starts: one in each direction.
 
 import type { ControlAddress } from '../../local/cluster-file.ts'
 import type { Formed, SupervisorOptions } from '../../local/supervisor.ts'

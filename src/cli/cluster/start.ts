@@ -1,4 +1,4 @@
-// `kv cluster start`: in the foreground until Ctrl-C, or with --detach by a process that stays.
+// `kv cluster start`: runs a cluster in the foreground until Ctrl-C, or with --detach in a process that stays.
 
 import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
@@ -28,14 +28,14 @@ export async function startCluster(
 ): Promise<void> {
   const running = await findSupervisor(options.dataDir)
   if (running && (await showRunning(running, options, report))) return
-  // The ports may still belong to a cluster whose directory was moved away, emptied or replaced just now.
+  // A cluster whose directory was just moved, emptied or replaced may still have the ports.
   await knock(options.dataDir, MOVED_END_LIMIT_MS)
   checkOpenFiles(options.nodes ?? DEFAULT_NODES)
   if (process.stderr.isTTY) report.say('Starting the nodes …')
   return detach ? startDetached(options, report) : startHere(options, report)
 }
 
-/** Shows the running cluster once it is formed. false: it was about to end, and is gone now. */
+/** Shows the running cluster as soon as it is formed. Returns false if it was ending, and has ended now. */
 async function showRunning(
   running: ControlAddress,
   { dataDir, nodes, port }: SupervisorOptions,
@@ -116,7 +116,7 @@ async function startDetached(options: SupervisorOptions, report: StartReport): P
     child.once('message', (message: FromSupervisor) => resolve(message))
     child.once('error', (error) => lost(error.message))
     child.once('exit', (code, signal) => lost(signal ?? `exit code ${code}`))
-    // A process that could not be spawned, for lack of descriptors for example, has no channel.
+    // A process that could not be started, for example for lack of descriptors, has no channel.
     if (child.connected) child.send(options satisfies ToSupervisor, () => {})
   })
   if (child.connected) child.disconnect()

@@ -1,5 +1,5 @@
-// The process that `kv cluster start --detach` leaves behind: a supervisor without a terminal. It reports once over
-// IPC, when the cluster serves or cannot. If the starting command ends before that, the cluster ends too.
+// The process that `kv cluster start --detach` starts: a supervisor without a terminal. It sends one message over IPC,
+// when the cluster serves or has failed. If the starting command ends before that, the cluster ends too.
 
 import { failureOf } from '../../local/failure.ts'
 import { Supervisor } from '../../local/supervisor.ts'
@@ -8,7 +8,7 @@ import { onStopSignals } from '../stop-signals.ts'
 import { eventLine } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
 
-// Its log may lie on a full disk.
+// The disk of its log may be full.
 process.stderr.on('error', () => {})
 process.once('message', (options: ToSupervisor) => void supervise(options))
 

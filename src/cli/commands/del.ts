@@ -1,4 +1,4 @@
-// kv del KEY: says how many keys were deleted, 0 or 1.
+// kv del KEY: prints how many keys were deleted, 0 or 1.
 
 import { getCommand } from '../get-command.ts'
 import type { GlobalFlags } from '../global-flags.ts'

@@ -11,7 +11,7 @@ import { inSession, type Session } from '../session.ts'
 import { recordJson } from '../shapes.ts'
 import { PrefixStripper } from '../strip-prefix.ts'
 
-/** Every 1,000 records or 4 MiB must come within this; it is no limit to the whole. */
+/** Time-out for each 1,000 records or 4 MiB, not for the whole export. */
 const TIMEOUT_MS = 30_000
 
 export interface ExportFlags {
@@ -38,7 +38,7 @@ export async function exportFrom(
         session.read.onAnswer?.(info)
       }
       const records = session.client.list({ ...session.read, onAnswer, prefix, snapshot: true })
-      // Where the records themselves scroll by, they are progress enough.
+      // A terminal that shows the records needs no other progress.
       const progress = new Progress(flags.dir !== undefined || process.stdout.isTTY !== true)
       try {
         if (flags.dir === undefined) await exportLines(records, stripper, progress, () => revision)
@@ -51,7 +51,7 @@ export async function exportFrom(
   )
 }
 
-/** Ends with the line by which a reader knows that nothing is missing. */
+/** The last line tells a reader that nothing is missing. */
 async function exportLines(
   records: AsyncIterable<KvRecord>,
   stripper: PrefixStripper,

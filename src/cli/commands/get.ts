@@ -1,4 +1,4 @@
-// kv get KEY: the exact bytes; a record only when a format is asked for.
+// kv get KEY: prints the exact bytes of the value, or the record if a format is chosen.
 
 import { isUtf8 } from 'node:buffer'
 import { Failure } from '../../local/failure.ts'
@@ -39,7 +39,7 @@ export async function get(global: GlobalFlags, key: string): Promise<void> {
   })
 }
 
-/** For a terminal: bytes that could control it, and bytes that are not UTF-8, as \xNN. Tabs and line ends stay. */
+/** For a terminal: escapes bytes that could control it and bytes that are not UTF-8. Keeps tabs and line ends. */
 function harmless(value: Uint8Array): { readonly text: string; readonly escaped: boolean } {
   const bytes = Buffer.from(value)
   const text = isUtf8(bytes) ? bytes.toString() : bytes.toString('latin1')

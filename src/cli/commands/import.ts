@@ -1,8 +1,8 @@
-// kv import FILE.ndjson | DIR: many writes, some at a time, each of them applied at most once. Those of one key are
-// made one after the other, in the order of the source: its last one wins.
+// kv import FILE.ndjson | DIR: many writes, several at a time, each applied at most once. The writes of one key are
+// made one after the other, in the order of the source, so the last one wins.
 //
-// A fail-over must not end an import: each write is tried for up to a minute by the client, under one idempotency key.
-// What the cluster will never take (too large, …) is skipped and named; anything else ends the import.
+// A fail-over does not end an import: the client tries each write for up to a minute, under one idempotency key. The
+// import skips and names what the cluster will never accept (too large, …). Every other failure ends it.
 
 import { fstatSync, statSync } from 'node:fs'
 import { type Client, QuorateError } from '../../client/index.ts'
@@ -17,20 +17,20 @@ import { printable, say, toJson, writeLine } from '../output.ts'
 import { bar, keyCount, megabytes, Progress, Rate } from '../progress.ts'
 import { inSession } from '../session.ts'
 
-/** Of the values under way: more would not be there in time over a slow wire, however often it is tried. */
+/** Limit of the values under way. Over a slow network more of them would not arrive in time, at any try. */
 export const BYTES_AT_ONCE = 4 * 1024 * 1024
-/** Without --timeout, a write is tried this long: longer than any fail-over, a pause or a restart of the cluster. */
+/** How long a write is tried without --timeout. A fail-over, a pause and a restart of the cluster take less. */
 const TIMEOUT_MS = 60_000
-/** Of a name in a message: any path fits. */
+/** Limit of a name in a message. Every path fits. */
 const NAME_CHARACTERS_MAX = 4096
 /**
- * What no cluster takes is skipped unasked: it saves reading and sending large values, and a key that does not even fit
- * into the head of a request would be refused as one that is malformed. The settings of a cluster may be lower: it
- * refuses what is over them by itself, since the node that tells them may lag behind a change that has raised them.
+ * No cluster accepts more, so such items are skipped without a request. This saves reading and sending large values.
+ * And a node would call a key malformed that does not fit into the head of a request. The settings of the cluster may
+ * be lower. They are not asked for: the node that answers may not know of a change that raised them.
  */
 const KEY_BYTES_MAX = 4096
 const VALUE_BYTES_MAX = 1024 * 1024
-/** These are properties of the one file: the import goes on. */
+/** These errors concern one item only: the import goes on. */
 const SKIPPED = new Set(['value_too_large', 'request_too_large', 'key_too_long', 'key_empty'])
 
 export interface ImportFlags {
@@ -40,7 +40,7 @@ export interface ImportFlags {
 
 export async function importInto(global: GlobalFlags, source: string, flags: ImportFlags): Promise<void> {
   const needs = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS }
-  // Before anybody is asked: a mistake is told at once, and not after a minute when no node can be reached.
+  // Before the first request, so that a mistake is told at once, and not after a minute without a node.
   const isTree = source !== '-' && isDirectory(source)
   await inSession(
     global,
@@ -74,7 +74,7 @@ export async function importInto(global: GlobalFlags, source: string, flags: Imp
   )
 }
 
-/** Nothing of the import is remembered, and it needs no memory: to write a key twice changes no value. */
+/** An import is not remembered. It can be repeated: a key that is written twice has the same value. */
 function interrupted(error: unknown): Failure {
   const also = isUnknown(error) ? '; the writes under way may have been made' : ''
   return new Failure(
@@ -83,7 +83,7 @@ function interrupted(error: unknown): Failure {
   )
 }
 
-/** The whole of a source: its number of files, or its bytes; undefined where nobody knows. */
+/** The size of a source: the number of its items or of its bytes. */
 interface Whole {
   readonly items?: number
   readonly bytes?: number
@@ -117,7 +117,7 @@ class Totals {
     this.progress.show(() => this.#line())
   }
 
-  /** A line of the source. */
+  /** A line of the source has this many bytes. */
   read(bytes: number): void {
     this.#bytesRead += bytes
   }
@@ -150,7 +150,7 @@ class Totals {
     say(printable(reason))
   }
 
-  /** What --strict does not let pass. */
+  /** Throws what --strict does not allow. */
   refuse(): void {
     if (this.skipped > 0) throw new Failure(EXIT.failed, `${this.skipped} skipped, and --strict was given`)
     if (this.#hasOpenEnd) throw new Failure(EXIT.failed, 'the end line is missing, and --strict was given')
@@ -190,7 +190,7 @@ async function writeAll(
   const failures: unknown[] = []
   const fail = (error: unknown): void => {
     failures.push(error)
-    // The writer of the input may write nothing more for a long time.
+    // The program that writes the input may not write anything for a long time.
     stopReading()
   }
   const begin = (item: WriteItem): void => {
@@ -219,8 +219,7 @@ async function writeAll(
   } catch (error) {
     fail(error)
   }
-  // All of them come to an end before anything is said: one that may have been made counts more than the failure that
-  // came first.
+  // Every write ends before the result is known: an unknown outcome of a write counts more than the first failure.
   await Promise.all(underway)
   if (failures.length === 0) return
   const [first] = failures

@@ -1,4 +1,4 @@
-// kv ls [PREFIX]: keys in the order of their bytes.
+// kv ls [PREFIX]: prints keys in the order of their bytes.
 
 import type { KvRecord } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'

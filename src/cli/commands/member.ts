@@ -44,7 +44,7 @@ export async function listMembers(global: GlobalFlags): Promise<void> {
 }
 
 /**
- * How far each log matches is known to the leader alone; what any node says will do when the leader does not answer.
+ * Only the leader knows how far each log matches. If the leader does not answer, the answer of another node is used.
  */
 async function asTheLeaderKnows({ client, endpoints, signal }: Session): Promise<ClusterInfo> {
   const known = await client.cluster({ signal })

@@ -74,7 +74,7 @@ async function valueFrom(source: string | undefined, literal: string | undefined
 }
 
 async function standardInput(): Promise<Uint8Array> {
-  // Node.js gives it out as empty.
+  // Node.js reads a directory as an empty input.
   if (fstatSync(process.stdin.fd).isDirectory())
     throw new Failure(EXIT.failed, 'standard input is a directory')
   const onInterrupt = (): never => process.exit(EXIT.interrupted)

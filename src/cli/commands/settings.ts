@@ -47,7 +47,7 @@ function checkOnce(assignments: readonly [name: string, value: unknown][]): void
   if (twice !== undefined) throw new Failure(EXIT.usage, `${twice} is given twice`)
 }
 
-/** A name that the cluster does not know, or a switch set to a number, is a mistake of the command line. */
+/** The command line is wrong if the cluster does not know a name, or if a switch is set to a number. */
 function checkNames(assignments: readonly [name: string, value: unknown][], settings: Settings): void {
   const known = new Map(settingsByName(settings))
   for (const [name, value] of assignments) {

@@ -1,4 +1,4 @@
-// kv status: every node in its own words.
+// kv status: what each node reports about itself.
 
 import { type NodeStatus, QuorateError, UnreachableError } from '../../client/index.ts'
 import type { Format, GlobalFlags } from '../global-flags.ts'
@@ -6,7 +6,7 @@ import { byName, RowWriter, sayPainted, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
 import { statusJson } from '../shapes.ts'
 
-/** A node that takes longer to speak of itself is shown as unreachable. */
+/** A node that does not answer in this time is shown as unreachable. */
 const ANSWER_MS_MAX = 2_000
 
 interface NodeToAsk {
@@ -35,7 +35,7 @@ export async function status(global: GlobalFlags): Promise<void> {
   })
 }
 
-/** Those that the user named; otherwise all members that any node knows. */
+/** The nodes that the user named. Otherwise all members, as one of the nodes knows them. */
 async function nodesToAsk({ client, endpoints, timeoutMs, signal }: Session): Promise<NodeToAsk[]> {
   if (!endpoints.explicit) {
     const { members } = await client.cluster({ timeoutMs: Math.min(timeoutMs, ANSWER_MS_MAX), signal })
@@ -50,14 +50,14 @@ async function ask({ client, timeoutMs, signal }: Session, node: NodeToAsk): Pro
     const answer = await client.status({ endpoint: node.url, timeoutMs: limitMs, signal })
     return { ...node, name: answer.name, status: answer, error: undefined }
   } catch (error) {
-    // The client refuses an address that is not for it, such as that of a proxy.
+    // The client refuses an invalid address, for example that of a proxy.
     if (error instanceof TypeError) return { ...node, status: undefined, error: unreachable(error.message) }
     if (!(error instanceof QuorateError) || error.code === 'aborted') throw error
     return { ...node, status: undefined, error }
   }
 }
 
-/** Somebody who accepted the connection says more than one who did not. */
+/** The error of a node that accepted a connection says more than that of one that did not. */
 function nobodyAnswered(rows: readonly Row[]): QuorateError {
   const errors = rows.flatMap((row) => row.error ?? [])
   const urls = rows.map((row) => row.url).join(', ')
@@ -70,8 +70,8 @@ const unreachable = (message: string): UnreachableError =>
   new UnreachableError(message, { code: 'unreachable', written: 'no' })
 
 /**
- * A node that is cut off may not know yet that its leader was replaced: the highest term is right. Not everybody may
- * have heard of its leader yet.
+ * A node that is cut off may not know yet that its leader was replaced, so the highest term counts. Not every node of
+ * this term may know its leader yet.
  */
 function summary(rows: readonly Row[], answered: readonly NodeStatus[]): object {
   const newest = [...answered].sort((a, b) => a.term - b.term).at(-1)

@@ -1,12 +1,11 @@
-// The words of a line as bash would split them, without expanding anything, and the form in which bash wants a
-// candidate.
+// Splits a line into words as bash does, without expanding anything, and gives candidates the form that bash needs.
 
 export interface BashLine {
   /** The complete words before the cursor, without their quotes; the first one is the command. */
   readonly words: readonly string[]
   /** The word at the cursor, without its quotes. */
   readonly current: string
-  /** What bash is to put in the place of the text that it completes. */
+  /** The text by which bash replaces the text that it completes. */
   quoted(candidate: string): string
 }
 
@@ -15,7 +14,8 @@ const KEPT_BREAKS = '$@'
 
 /**
  * `line` ends at the cursor. `breaks` is COMP_WORDBREAKS: bash completes only the part of the word that follows the
- * last of these characters, such as the colon in `http://127`; while a quote is open, the part that follows the quote.
+ * last of these characters, such as the colon in `http://127`. While a quote is open, it completes the part that
+ * follows the quote.
  */
 export function readBashLine(line: string, breaks: string): BashLine {
   const words: string[] = []

@@ -6,7 +6,7 @@ import { type Candidate, type Completion, valuesOf } from './values.ts'
 
 type Option = CommandUnknownOpts['options'][number]
 
-/** `words`: those between the name of the program and the word at the cursor. */
+/** `words` stand between the name of the program and the word at the cursor. */
 export async function candidatesFor(
   program: CommandUnknownOpts,
   flags: GlobalFlags,
@@ -43,7 +43,7 @@ export async function candidatesFor(
   return valuesFor(`${pathOf(typed.command)} ${argument.name()}`, current)
 }
 
-/** Without the name of the program: `cluster kill`. */
+/** The path of a command without the name of the program, as in `cluster kill`. */
 function pathOf(command: CommandUnknownOpts): string {
   if (command.parent === null) return ''
   return `${pathOf(command.parent)} ${command.name()}`.trim()
@@ -77,7 +77,7 @@ interface Typed {
   readonly values: ReadonlyMap<string, string>
   /** The flag whose value stands at the cursor. */
   readonly pending: Option | undefined
-  /** Behind `--`. */
+  /** `--` stands before the cursor. */
   readonly onlyArguments: boolean
 }
 
@@ -109,7 +109,7 @@ function optionIn(command: CommandUnknownOpts, word: string): Option | undefined
   return allOptions(command).find(({ long, short }) => name === long || name === short)
 }
 
-/** Those that say which cluster is asked. */
+/** Flags that name the cluster to ask. */
 function globalFlagsIn(values: ReadonlyMap<string, string>): Partial<GlobalFlags> {
   const endpoints = values.get('--endpoints')
   if (endpoints === undefined) return {}

@@ -1,7 +1,7 @@
 // Completion in shells. `kv completion SHELL` prints a script for the shell (scripts.ts). At each Tab the script runs
 // the hidden command `kv complete`, which prints what can stand at the cursor (candidates.ts): commands, flags, and
-// values (values.ts: keys, node names, settings, topics). The line as it was typed is only ever passed as an argument:
-// no shell evaluates it a second time.
+// values (values.ts: keys, node names, settings, topics). The scripts pass the typed line as an argument, so no shell
+// evaluates it.
 //
 // `kv complete words -- WORD… CURRENT` is for shells that split the line into words themselves (zsh, fish). `kv
 // complete bash -- LINE BREAKS` is for bash, which does not tell its functions the words: bash-line.ts splits the line.
@@ -25,8 +25,8 @@ export async function complete(
   try {
     for (const line of await linesFor(program, flags, form, words)) await writeLine(line)
   } catch {
-    // A cluster that does not answer, a mistake in the line: there is nothing to offer, and a prompt is no place for
-    // errors.
+    // The cluster does not answer, or the line has a mistake. There are no candidates, and errors must not appear at a
+    // prompt.
   }
 }
 

@@ -1,5 +1,5 @@
-// The scripts that `kv completion SHELL` prints. They ask `kv complete` and hand its answer to the shell. They need
-// nothing but the shell (not the bash-completion package), may be sourced any number of times, and evaluate nothing.
+// The scripts that `kv completion SHELL` prints. They run `kv complete` and give its answer to the shell. They need
+// only the shell, not the bash-completion package. They may be sourced several times, and evaluate nothing.
 
 import type { Shell } from './shells.ts'
 

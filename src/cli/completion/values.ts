@@ -1,5 +1,5 @@
-// The values that an argument or a flag can have. Some are asked of the cluster, for a short time only: somebody waits
-// for the prompt.
+// The values that an argument or a flag can have. Some come from the cluster. It is asked for a short time only,
+// because the user waits.
 
 import { readdirSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -14,7 +14,7 @@ import { SHELLS } from './shells.ts'
 export interface Candidate {
   readonly value: string
   readonly description?: string | undefined
-  /** More follows in the same word: no space after it. */
+  /** The word goes on, so no space follows. */
   readonly goesOn?: boolean
 }
 
@@ -26,14 +26,14 @@ export interface Completion {
 
 /** How long one question to the cluster may take. */
 const TIMEOUT_MS = 500
-/** No further question is begun after so long. */
+/** After this time no further question is asked. */
 const QUESTIONS_MS_MAX = 2_000
-/** Candidates beyond this number help nobody who looks at them. */
+/** More candidates would not help a user. */
 const KEYS_MAX = 200
 const KEYS_A_QUESTION = 100
 
 interface Context {
-  /** Those of the program. */
+  /** Global flags. */
   readonly commands: readonly Candidate[]
   /** Values of flags on the line, by long name. */
   readonly typed: ReadonlyMap<string, string>
@@ -85,7 +85,7 @@ export async function valuesOf(name: string, text: string, context: Context): Pr
   return (await SOURCES[name]?.(text, context)) ?? { candidates: [] }
 }
 
-/** Keys as paths are offered: up to the next slash, when there is one. */
+/** Keys up to their next slash, as paths are completed. */
 async function keys(text: string, { flags }: Context): Promise<Completion> {
   return withClient(flags, async (client) => {
     const found = new Map<string, Candidate>()
@@ -114,7 +114,7 @@ const SLASH = 0x2f
 
 const behind = (bytes: Uint8Array, last: number): Uint8Array => Buffer.concat([bytes, Uint8Array.of(last)])
 
-/** The lines of an answer cannot hold others; a key that is not UTF-8 cannot be typed. */
+/** A line of the answer cannot hold other keys, and a key that is not UTF-8 cannot be typed. */
 const isTypable = (text: string): boolean => printable(text) === text && !text.includes('\uFFFD')
 
 function fileBehindAt(text: string): Completion {
