@@ -1,29 +1,27 @@
-// The circuit breaker of an endpoint, seen from outside: which nodes a client asks while an endpoint fails. Its pauses
-// pass only when a test advances the fake clock.
+// The circuit breaker of an endpoint, seen from outside: which nodes a client asks while an endpoint fails. Time passes
+// only when a test advances the fake clock.
 
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { beforeEach, expect, test, vi } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import type { FakeNode } from './fake-node.ts'
-import { clientOf, failure, fake, noQuorum } from './with-fakes.ts'
+import { clientOf, failure, fake, freezeTime, noQuorum, passes } from './with-fakes.ts'
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['performance'] })
-})
-
-afterEach(() => {
-  vi.useRealTimers()
-})
+beforeEach(freezeTime)
 
 /** Longer than any pause. */
 const PAUSE_MS = 5_000
 const LONG = { timeoutMs: 3_600_000 }
+/** With such a time-out a node may be silent for so long before another one is asked. */
+const PATIENCE_MS = 1_000
 
 /** Two nodes. The first stays silent, and the client knows that. */
 async function besideOneThatIsStuck(): Promise<{ kv: Client; stuck: FakeNode; up: FakeNode }> {
   const [stuck, up] = [await fake(), await fake('n2')]
   stuck.fault = () => 'hang'
   const kv = clientOf([stuck, up], LONG)
-  await Promise.all([kv.put('a', '1'), kv.put('b', '2')])
+  const puts = [kv.put('a', '1'), kv.put('b', '2')]
+  await passes(PATIENCE_MS, () => stuck.seen.length === 1, puts)
+  await Promise.all(puts)
   expect(up.contents).toEqual({ a: '1', b: '2' })
   expect(stuck.seen.length).toBe(1)
   return { kv, stuck, up }
@@ -39,7 +37,9 @@ test('after a pause only one call tries it again; after a success all calls may'
   const { kv, stuck } = await besideOneThatIsStuck()
   for (let round = 2; round <= 4; round++) {
     vi.advanceTimersByTime(PAUSE_MS)
-    await Promise.all(Array.from({ length: 8 }, (_, n) => kv.put(`k${n}`, 'v')))
+    const puts = Array.from({ length: 8 }, (_, n) => kv.put(`k${n}`, 'v'))
+    await passes(PATIENCE_MS, () => stuck.seen.length === round, puts)
+    await Promise.all(puts)
     expect(stuck.seen.length).toBe(round)
   }
   stuck.fault = () => undefined

@@ -20,8 +20,10 @@ import {
   noLeader,
   noQuorum,
   noQuorumForLong,
+  passes,
   refusing,
   unknown,
+  until,
 } from './with-fakes.ts'
 
 describe('records', () => {
@@ -256,8 +258,12 @@ describe('retries', () => {
     const [slow, minority] = [await fake(), await fake('n2')]
     slow.fault = () => ({ afterMs: 600 })
     minority.fault = () => noQuorum
+    freezeTime()
     const kv = clientOf([slow, minority], { timeoutMs: 3_600_000 })
-    await Promise.all([kv.put('a', '1'), kv.put('b', '2')])
+    const puts = Promise.all([kv.put('a', '1'), kv.put('b', '2')])
+    await until(() => slow.seen.length === 2)
+    await vi.advanceTimersByTimeAsync(600)
+    await puts
     expect(slow.contents).toEqual({ a: '1', b: '2' })
     expect(slow.seen.length).toBe(2)
   })
@@ -266,8 +272,12 @@ describe('retries', () => {
     const [slow, busy] = [await fake(), await fake('n2')]
     slow.fault = () => ({ afterMs: 700 })
     busy.fault = () => problem(429, 'overloaded', 'too many', { retry_after_ms: 3_600_000 })
+    freezeTime()
     const kv = clientOf([slow, busy])
-    await Promise.all([kv.put('a', '1'), kv.put('b', '2')])
+    const puts = Promise.all([kv.put('a', '1'), kv.put('b', '2')])
+    await until(() => slow.seen.length === 2)
+    await vi.advanceTimersByTimeAsync(700)
+    await puts
     expect(slow.contents).toEqual({ a: '1', b: '2' })
   })
 
@@ -317,12 +327,12 @@ describe('retries', () => {
   test('nor to a second node while the first is silent', async () => {
     const [silent, node] = [await fake(), await fake('n2')]
     silent.fault = () => 'hang'
+    freezeTime()
     const kv = clientOf([silent, node], { timeoutMs: 600 })
-    const outcomes = []
-    for (let n = 0; n < 2; n++)
-      outcomes.push(await kv.transferLeader('n3').catch((error: QuorateError) => error.code))
-    // One of the two calls began at the silent node.
-    expect(outcomes.sort()).toEqual(['n3', 'outcome_unknown'])
+    // One of the two calls begins at the silent node.
+    const calls = [1, 2].map(() => kv.transferLeader('n3').catch((error: QuorateError) => error.code))
+    await passes(600, () => silent.seen.length === 1, calls)
+    expect((await Promise.all(calls)).sort()).toEqual(['n3', 'outcome_unknown'])
     expect(node.seen.length).toBe(1)
   })
 
@@ -390,7 +400,7 @@ describe('failures say whether something was written', () => {
   test('one node refused, another was never reached: not written, with the reason of the first', async () => {
     const node = await fake()
     node.fault = () => noQuorumForLong
-    const error = await failure(clientOf([await refusing(), node]).put('k', 'v'))
+    const error = await failure(clientOf([await refusing(), node], { timeoutMs }).put('k', 'v'))
     expect(error).toMatchObject({ code: 'no_quorum', written: 'no' })
   })
 
@@ -422,8 +432,11 @@ describe('failures say whether something was written', () => {
     const [silent, node] = [await fake(), await fake('n2')]
     silent.fault = () => 'hang'
     node.fault = () => problem(413, 'value_too_large', 'too large')
+    freezeTime()
     const kv = clientOf([silent, node], { timeoutMs: 3_600_000 })
-    const errors = await Promise.all([failure(kv.put('a', '1')), failure(kv.put('b', '2'))])
+    const puts = [failure(kv.put('a', '1')), failure(kv.put('b', '2'))]
+    await passes(1_000, () => silent.seen.length === 1, puts)
+    const errors = await Promise.all(puts)
     expect(errors.map((error) => error.code).sort()).toEqual(['outcome_unknown', 'value_too_large'])
   })
 

@@ -2,12 +2,14 @@
 
 import dns from 'node:dns'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type Call, type CallKind, perform } from '../../src/client/call.ts'
 import { type Endpoint, Endpoints } from '../../src/client/endpoints.ts'
 import type { Exchanged } from '../../src/client/exchange.ts'
+import { inVirtualTime } from './scenario.ts'
 import { clientOf, failure, fake, freezeTime } from './with-fakes.ts'
 
+beforeEach(freezeTime)
 afterEach(() => {
   vi.restoreAllMocks()
 })
@@ -52,7 +54,7 @@ class Scenario {
       signal: undefined,
     }
     const patience = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS, startedAt: performance.now() }
-    return perform(
+    const running = perform(
       { ...what, ...patience, ...limits },
       {
         endpoints: this.endpoints,
@@ -63,6 +65,7 @@ class Scenario {
         onClose: () => () => {},
       },
     )
+    return inVirtualTime(running)
   }
 
   answer(at: number): void {
@@ -145,11 +148,8 @@ test.each(['get', 'members', 'addMember'] as const)(
     for (let round = 0; round < 2; round++) {
       const kv = clientOf([node], { unreachableAfterMs: 50, timeoutMs: 20_000 })
       const called = what === 'get' ? kv.get('a') : what === 'members' ? kv.members() : kv.addMember(member)
-      // Other work, after the connection was requested.
-      setImmediate(() => {
-        const busyUntil = performance.now() + 400
-        while (performance.now() < busyUntil);
-      })
+      // Other work, after the connection was requested: timers run late, and before the process looks at its sockets.
+      setImmediate(() => vi.advanceTimersByTime(400))
       await called
     }
   },
@@ -166,8 +166,10 @@ test('a name whose lookup takes longer than a call is reached by a later one', a
   for (const host of ['slow.example', 'slow2.example']) {
     answers.length = 0
     const kv = clientOf([`${host}:${node.port}`], { timeoutMs: 20_000 })
-    for (const call of [kv.get('a', { timeoutMs: 300 }), kv.put('a', '2', { timeoutMs: 300 })])
-      expect(await failure(call)).toMatchObject({ code: 'unreachable', written: 'no' })
+    const calls = [kv.get('a', { timeoutMs: 300 }), kv.put('a', '2', { timeoutMs: 300 })].map(failure)
+    await vi.advanceTimersByTimeAsync(300)
+    for (const error of await Promise.all(calls))
+      expect(error).toMatchObject({ code: 'unreachable', written: 'no' })
     const found = kv.get('a')
     // The lookup of the first attempt. If each attempt did a new lookup, none would ever connect.
     expect(answers.length).toBe(1)
@@ -180,7 +182,6 @@ test('a name whose lookup takes longer than a call is reached by a later one', a
 test('a name whose lookup takes longer than unreachableAfterMs is reached by the first call', async () => {
   const node = await fake()
   node.set('a', '1')
-  freezeTime()
   const answers: (() => void)[] = []
   type Found = (error: Error | null, addresses?: readonly dns.LookupAddress[]) => void
   let answer = (done: Found) => done(null, [{ address: '127.0.0.1', family: 4 }])
@@ -203,7 +204,6 @@ test('a name whose lookup takes longer than unreachableAfterMs is reached by the
 test('while a name is looked up, the next node is asked as soon as without a lookup', async () => {
   const node = await fake()
   node.set('a', '1')
-  freezeTime()
   const answers: (() => void)[] = []
   type Found = (error: null, addresses: readonly dns.LookupAddress[]) => void
   const slow = (_host: string, _options: unknown, done: Found) =>

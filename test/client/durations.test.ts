@@ -2,11 +2,11 @@
 
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Client, type KvRecord, type QuorateError, UnavailableError } from '../../src/client/index.ts'
 import { after } from '../../src/client/timer.ts'
 import { problem } from './fake-node.ts'
-import { clientOf, failure, fake, noLeader } from './with-fakes.ts'
+import { clientOf, failure, fake, freezeTime, noLeader } from './with-fakes.ts'
 
 const DAY_MS = 24 * 3_600_000
 
@@ -105,16 +105,24 @@ describe('a snapshot list', () => {
   })
 
   test('may take longer as a whole', async () => {
+    let send = () => {}
     const { url } = await streaming((response) => {
       let sent = 0
-      const timer = setInterval(() => {
+      send = () => {
         response.write(Array.from({ length: 1_000 }, () => line(sent++)).join(''))
-        if (sent < 8_000) return
-        clearInterval(timer)
-        response.end(endLine(sent))
-      }, 200)
+        if (sent === 8_000) response.end(endLine(sent))
+      }
+      send()
     })
-    expect(await all(clientOf([url], { timeoutMs: 1_200 }).list({ snapshot: true }))).toHaveLength(8_000)
+    freezeTime()
+    let seen = 0
+    for await (const { key } of clientOf([url], { timeoutMs: 1_200 }).list({ snapshot: true })) {
+      expect(key).toBe(`k${1_000 + seen++}`)
+      // Time passes while the list waits for the next record.
+      if (seen % 1_000 === 0 && seen < 8_000)
+        setImmediate(() => void vi.advanceTimersByTimeAsync(200).then(send))
+    }
+    expect(seen).toBe(8_000)
   })
 
   test('gives its consumer all the time that it needs', async () => {
@@ -123,10 +131,11 @@ describe('a snapshot list', () => {
       response.write(line(0))
       finish = () => void response.end(line(1) + endLine(2))
     })
+    freezeTime()
     const keys: string[] = []
     for await (const { key } of clientOf([url], { timeoutMs: 1_000 }).list({ snapshot: true })) {
       keys.push(key)
-      if (keys.length === 1) await new Promise((resolve) => setTimeout(resolve, 1_100))
+      if (keys.length === 1) await vi.advanceTimersByTimeAsync(1_100)
       finish()
     }
     expect(keys).toEqual(['k1000', 'k1001'])

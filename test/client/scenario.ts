@@ -39,6 +39,22 @@ export interface Outcome {
   readonly ms: number
 }
 
+/** Advances the virtual time until this has ended. */
+export async function inVirtualTime<T>(running: Promise<T>): Promise<T> {
+  let hasEnded = false
+  const note = () => {
+    hasEnded = true
+  }
+  running.then(note, note)
+  for (let turn = 0; turn < 2_000; turn++) {
+    // Everything that happens now must happen before the time advances.
+    for (let look = 0; look < 4; look++) await nextTurn()
+    if (hasEnded) return running
+    await vi.advanceTimersToNextTimerAsync()
+  }
+  throw new Error('the call does not end')
+}
+
 export class Scenario {
   readonly endpoints: Endpoints
   readonly asked: Asked[] = []
@@ -89,13 +105,9 @@ export class Scenario {
       (answer) => (outcome = { answer, ms: ms() }),
       (error: unknown) => (outcome = { error, ms: ms() }),
     )
-    for (let turn = 0; turn < 2_000; turn++) {
-      // Everything that happens now must happen before the time advances.
-      for (let look = 0; look < 4; look++) await nextTurn()
-      if (outcome !== undefined) return outcome
-      await vi.advanceTimersToNextTimerAsync()
-    }
-    throw new Error('the call does not end')
+    await inVirtualTime(running).catch(() => {})
+    if (outcome === undefined) throw new Error('the call has no outcome')
+    return outcome
   }
 
   #exchange(startedAt: number, { port }: Endpoint, outgoing: Outgoing, options: { timeoutMs: number }) {

@@ -1,6 +1,7 @@
 // Clients of scripted nodes. All of them are closed after each test.
 
 import { createServer, type Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, vi } from 'vitest'
 import { Client, type ClientOptions, QuorateError } from '../../src/client/index.ts'
 import { FakeNode, type Fault, problem } from './fake-node.ts'
@@ -23,6 +24,27 @@ export function freezeTime(): void {
 afterEach(() => {
   vi.useRealTimers()
 })
+
+/** Waits for what arrives over sockets. Time that is frozen stands still meanwhile. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await nextTurn()
+}
+
+/**
+ * So much of the frozen time passes for one of the calls, which waits for a node; the others have ended before. `asked`
+ * tells that this node has the request.
+ */
+export async function passes(
+  ms: number,
+  asked: () => boolean,
+  calls: readonly Promise<unknown>[],
+): Promise<void> {
+  let ended = 0
+  const note = () => void ended++
+  for (const call of calls) void call.then(note, note)
+  await until(() => asked() && ended === calls.length - 1)
+  await vi.advanceTimersByTimeAsync(ms)
+}
 
 export async function fake(name = 'n1', port = 0): Promise<FakeNode> {
   const node = await FakeNode.start(port)
