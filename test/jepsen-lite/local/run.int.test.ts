@@ -22,7 +22,7 @@ const options = (rest: Partial<RunOptions> & { nemeses: readonly Nemesis[] }): R
   nodes: 3,
   out,
   // Its first two faults are short.
-  seed: 4_417,
+  seed: 236_018,
   command: 'a test',
   portFrom: 27_301,
   signal: new AbortController().signal,
