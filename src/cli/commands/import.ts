@@ -188,6 +188,8 @@ async function writeAll(
   const underway = new Set<Promise<void>>()
   const lastOfKey = new Map<string, Promise<void>>()
   const failures: unknown[] = []
+  /** Called when a write has ended. A race of all writes under way would cost each of them for each write. */
+  let wake = (): void => {}
   const fail = (error: unknown): void => {
     failures.push(error)
     // The program that writes the input may not write anything for a long time.
@@ -203,6 +205,7 @@ async function writeAll(
         pace.ended()
         underway.delete(write)
         if (lastOfKey.get(key) === write) lastOfKey.delete(key)
+        wake()
       })
     underway.add(write)
     lastOfKey.set(key, write)
@@ -213,7 +216,7 @@ async function writeAll(
       else if (item.kind === 'skip') totals.skip(item.name, item.reason)
       else totals.openEnd(item.reason)
       while (totals.bytesUnderway >= BYTES_AT_ONCE || !pace.hasRoom(underway.size))
-        await Promise.race(underway)
+        await new Promise<void>((resolve) => (wake = resolve))
       if (failures.length > 0) break
     }
   } catch (error) {
