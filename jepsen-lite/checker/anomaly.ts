@@ -15,4 +15,4 @@ export interface Anomaly {
   readonly calls: readonly number[]
 }
 
-export const textOf = ({ check, message }: Anomaly): string => `${check}: ${message}`
+export const anomalyText = ({ check, message }: Anomaly): string => `${check}: ${message}`

@@ -1,7 +1,7 @@
 // Judges a store by one history of what its clients observed. README.md explains how.
 
 import { type History, HistoryError } from '../history.ts'
-import { type Anomaly, textOf } from './anomaly.ts'
+import { type Anomaly, anomalyText } from './anomaly.ts'
 import { checkDurability } from './durability.ts'
 import { checkIdempotency } from './idempotency.ts'
 import { checkLinearizability, type Linearizability } from './linearizability.ts'
@@ -14,7 +14,7 @@ import { countUnjudged } from './unjudged.ts'
 
 export { FORMATS, type Format, parse } from './formats/index.ts'
 export type { Anomaly, Linearizability }
-export { MODELS, textOf }
+export { anomalyText, MODELS }
 
 export interface CheckOptions {
   /** Replaces the model that the history names, or that fits its answers. */

@@ -7,13 +7,13 @@
 // made a value too, the remaining observations try to make others move (augmenting paths), within a budget.
 
 /** Something that was seen before `deadline`, with its value; undefined: the value was not told. */
-export interface Taker {
+export interface Observed {
   readonly deadline: number
   readonly value: string | undefined
 }
 
 /** A request that may have made it. */
-export interface Offer {
+export interface Candidate {
   readonly start: number
   /** The one value that it leaves, or what it appends to any value. */
   readonly leaves: { readonly value: string } | { readonly suffix: string }
@@ -22,60 +22,61 @@ export interface Offer {
 /** Limit of pairs that are examined after the first round. */
 export const PAIRS_MAX = 5_000_000
 
-/** The takers without an offer; undefined: finding out would take too long. */
-export function unmatched<T extends Taker>(
-  takers: readonly T[],
-  offers: readonly Offer[],
+/** The observations that get no candidate; undefined: finding out would take too long. */
+export function unmatched<T extends Observed>(
+  observed: readonly T[],
+  candidates: readonly Candidate[],
 ): readonly T[] | undefined {
-  const matching = new Matching(takers, offers)
+  const matching = new Matching(observed, candidates)
   const left = matching.greedily()
   return left.length === 0 || !matching.hasAppends ? left : matching.augment(left)
 }
 
-class Matching<T extends Taker> {
+class Matching<T extends Observed> {
   readonly hasAppends: boolean
-  readonly #takers: readonly T[]
-  readonly #offers: readonly Offer[]
-  readonly #owners = new Map<Offer, T>()
+  readonly #observed: readonly T[]
+  readonly #candidates: readonly Candidate[]
+  readonly #owners = new Map<Candidate, T>()
 
-  constructor(takers: readonly T[], offers: readonly Offer[]) {
-    this.#takers = [...takers].sort((a, b) => a.deadline - b.deadline)
-    this.#offers = [...offers].sort((a, b) => a.start - b.start)
-    this.hasAppends = offers.some(({ leaves }) => 'suffix' in leaves)
+  constructor(observed: readonly T[], candidates: readonly Candidate[]) {
+    this.#observed = [...observed].sort((a, b) => a.deadline - b.deadline)
+    this.#candidates = [...candidates].sort((a, b) => a.start - b.start)
+    this.hasAppends = candidates.some(({ leaves }) => 'suffix' in leaves)
   }
 
-  /** Takers with a known value go first: the others accept any. */
+  /** Observations with a known value are first: for the others any candidate will do. */
   greedily(): T[] {
     const left: T[] = []
     const byValue = new Map<string, T[]>()
     const anything: T[] = []
-    for (const taker of this.#takers) {
-      if (taker.value === undefined) anything.push(taker)
-      else groupOf(byValue, taker.value).push(taker)
+    for (const one of this.#observed) {
+      if (one.value === undefined) anything.push(one)
+      else groupOf(byValue, one.value).push(one)
     }
-    const offered = new Map<string, Offer[]>()
-    for (const offer of this.#offers)
-      if ('value' in offer.leaves) groupOf(offered, offer.leaves.value).push(offer)
-    for (const [value, takers] of byValue) left.push(...this.#deal(takers, offered.get(value) ?? []))
-    const free = this.#offers.filter((offer) => !this.#owners.has(offer))
-    left.push(...this.#deal(anything, free))
+    const byLeftValue = new Map<string, Candidate[]>()
+    for (const candidate of this.#candidates)
+      if ('value' in candidate.leaves) groupOf(byLeftValue, candidate.leaves.value).push(candidate)
+    for (const [value, observed] of byValue)
+      left.push(...this.#assign(observed, byLeftValue.get(value) ?? []))
+    const free = this.#candidates.filter((candidate) => !this.#owners.has(candidate))
+    left.push(...this.#assign(anything, free))
     return left
   }
 
-  /** Both in their order. The offers that have begun by a deadline form a stack, with the latest on top. */
-  #deal(takers: readonly T[], offers: readonly Offer[]): T[] {
-    const begun: Offer[] = []
+  /** Both in their order. The candidates that have begun by a deadline form a stack, with the latest on top. */
+  #assign(observed: readonly T[], candidates: readonly Candidate[]): T[] {
+    const begun: Candidate[] = []
     let next = 0
-    return takers.filter((taker) => {
+    return observed.filter((one) => {
       for (
-        let offer = offers[next];
-        offer !== undefined && offer.start < taker.deadline;
-        offer = offers[++next]
+        let candidate = candidates[next];
+        candidate !== undefined && candidate.start < one.deadline;
+        candidate = candidates[++next]
       )
-        begun.push(offer)
+        begun.push(candidate)
       const taken = begun.pop()
       if (taken === undefined) return true
-      this.#owners.set(taken, taker)
+      this.#owners.set(taken, one)
       return false
     })
   }
@@ -83,46 +84,46 @@ class Matching<T extends Taker> {
   augment(left: readonly T[]): T[] | undefined {
     let pairs = 0
     const without: T[] = []
-    for (const taker of left) {
-      // Breadth first: which taker has asked for each offer, so that the path can be followed back.
-      const askedBy = new Map<Offer, T>()
-      const queue: T[] = [taker]
-      let free: Offer | undefined
+    for (const one of left) {
+      // Breadth first: which observation asked for each candidate, so that the path can be followed back.
+      const askedBy = new Map<Candidate, T>()
+      const queue: T[] = [one]
+      let free: Candidate | undefined
       for (let at = 0; at < queue.length && free === undefined; at++) {
         const asking = queue[at]
         if (asking === undefined) break
-        for (const offer of this.#offers) {
-          if (offer.start >= asking.deadline) break
+        for (const candidate of this.#candidates) {
+          if (candidate.start >= asking.deadline) break
           if (++pairs > PAIRS_MAX) return undefined
-          if (askedBy.has(offer) || !mayLeave(offer, asking.value)) continue
-          askedBy.set(offer, asking)
-          const owner = this.#owners.get(offer)
+          if (askedBy.has(candidate) || !mayLeave(candidate, asking.value)) continue
+          askedBy.set(candidate, asking)
+          const owner = this.#owners.get(candidate)
           if (owner === undefined) {
-            free = offer
+            free = candidate
             break
           }
           queue.push(owner)
         }
       }
-      if (free === undefined) without.push(taker)
-      else this.#move(free, taker, askedBy)
+      if (free === undefined) without.push(one)
+      else this.#move(free, one, askedBy)
     }
     return without
   }
 
-  #move(free: Offer, first: T, askedBy: ReadonlyMap<Offer, T>): void {
-    const owned = new Map([...this.#owners].map(([offer, owner]) => [owner, offer]))
-    for (let offer: Offer | undefined = free; offer !== undefined; ) {
-      const taker = askedBy.get(offer)
-      if (taker === undefined) return
-      const before: Offer | undefined = taker === first ? undefined : owned.get(taker)
-      this.#owners.set(offer, taker)
-      offer = before
+  #move(free: Candidate, first: T, askedBy: ReadonlyMap<Candidate, T>): void {
+    const owned = new Map([...this.#owners].map(([candidate, owner]) => [owner, candidate]))
+    for (let candidate: Candidate | undefined = free; candidate !== undefined; ) {
+      const one = askedBy.get(candidate)
+      if (one === undefined) return
+      const before: Candidate | undefined = one === first ? undefined : owned.get(one)
+      this.#owners.set(candidate, one)
+      candidate = before
     }
   }
 }
 
-const mayLeave = ({ leaves }: Offer, value: string | undefined): boolean =>
+const mayLeave = ({ leaves }: Candidate, value: string | undefined): boolean =>
   value === undefined || ('value' in leaves ? leaves.value === value : value.endsWith(leaves.suffix))
 
 function groupOf<K, V>(groups: Map<K, V[]>, key: K): V[] {

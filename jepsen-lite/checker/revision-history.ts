@@ -6,7 +6,7 @@
 import { type Call, FIRST_REVISION, type History, type ListedRow, type Result } from '../history.ts'
 import type { Anomaly } from './anomaly.ts'
 import type { Interval, Keys } from './keys.ts'
-import { type Offer, unmatched } from './matching.ts'
+import { type Candidate, unmatched } from './matching.ts'
 import { plain } from './models/plain.ts'
 import type { Request } from './partition.ts'
 
@@ -252,13 +252,13 @@ export class RevisionHistory {
   }
 
   #explainKey(key: string, { unexplained, possibleChanges, changes }: KeyHistory): void {
-    const takers = [...unexplained].map(([revision, observation]) => ({
+    const observed = [...unexplained].map(([revision, observation]) => ({
       ...{ revision, observation, deadline: observation.end, value: observation.value ?? undefined },
     }))
-    const offers = possibleChanges.flatMap(offerOf)
+    const candidates = possibleChanges.flatMap(candidateOf)
     if (this.#initial !== null)
-      offers.push({ start: Number.NEGATIVE_INFINITY, leaves: { value: this.#initial } })
-    const without = unmatched(takers, offers)
+      candidates.push({ start: Number.NEGATIVE_INFINITY, leaves: { value: this.#initial } })
+    const without = unmatched(observed, candidates)
     if (without === undefined) {
       this.undecided.push(key)
       return
@@ -401,7 +401,7 @@ function possibleChangeOf(request: Request): (PossibleChange & { readonly key: s
   return isKnown ? undefined : { request, key: op.key, at }
 }
 
-function offerOf({ request }: PossibleChange): Offer[] {
+function candidateOf({ request }: PossibleChange): Candidate[] {
   const { start } = request
   const op = request.calls[0]?.op
   if (op === undefined || op.f === 'range') return []
@@ -424,7 +424,7 @@ function offerOf({ request }: PossibleChange): Offer[] {
 /** The one value that a request leaves whatever was there before; undefined: it depends. */
 function leftBy(request: Request): string | null | undefined {
   if (deletes(request)) return null
-  const leaves = offerOf({ request, at: undefined })[0]?.leaves
+  const leaves = candidateOf({ request, at: undefined })[0]?.leaves
   return leaves !== undefined && 'value' in leaves ? leaves.value : undefined
 }
 

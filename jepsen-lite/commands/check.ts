@@ -5,7 +5,15 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
-import { type CheckResult, check, FORMATS, type Format, MODELS, parse, textOf } from '../checker/index.ts'
+import {
+  anomalyText,
+  type CheckResult,
+  check,
+  FORMATS,
+  type Format,
+  MODELS,
+  parse,
+} from '../checker/index.ts'
 import { EXIT, Failure } from '../exit-codes.ts'
 import { HistoryError } from '../history.ts'
 import { whole } from './flags.ts'
@@ -160,7 +168,7 @@ function* linesOf(one: Checked): Generator<string[]> {
 }
 
 function detailsOf({ findings, undecided, unjudged }: CheckResult): string[] {
-  const shown = findings.slice(0, FINDINGS_SHOWN_MAX).map((finding) => `    ${textOf(finding)}`)
+  const shown = findings.slice(0, FINDINGS_SHOWN_MAX).map((finding) => `    ${anomalyText(finding)}`)
   const more = findings.length - shown.length
   if (more > 0) shown.push(`    … and ${more} more`)
   const lacking = Object.entries(unjudged).map(([what, count]) => `${count} ${what}`)

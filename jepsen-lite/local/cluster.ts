@@ -50,18 +50,18 @@ export interface ClusterOptions {
  */
 export class TestedNode extends LocalNode {
   /** The number of active faults that allow it to end itself: then its end is not reported as a failure. */
-  excuses = 0
+  endAllowedBy = 0
   /** It does not belong to the cluster: it has not been added yet, or has been removed. */
   outside = false
 }
 
 /** The node may end by itself until the returned function is called. */
-export function excuse(node: TestedNode): () => void {
-  let excused = true
-  node.excuses++
+export function allowEnd(node: TestedNode): () => void {
+  let allowed = true
+  node.endAllowedBy++
   return () => {
-    if (excused) node.excuses--
-    excused = false
+    if (allowed) node.endAllowedBy--
+    allowed = false
   }
 }
 
@@ -224,7 +224,7 @@ export class LocalCluster {
       case 'ended': {
         void this.network.link(CLIENTS, name).shut()
         const { reason } = event
-        const wanted = reason === 'killed' || reason === 'stopped' || node.excuses > 0
+        const wanted = reason === 'killed' || reason === 'stopped' || node.endAllowedBy > 0
         this.#options.onEvent({ kind: 'ended', node: name, reason, wanted })
         break
       }

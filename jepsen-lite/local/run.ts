@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { nodeNames } from '../../src/local/plan.ts'
-import { type CheckResult, check, textOf } from '../checker/index.ts'
+import { anomalyText, type CheckResult, check } from '../checker/index.ts'
 import type { Finding } from '../finding.ts'
 import { type History, historyOf } from '../history.ts'
 import { Random } from '../random.ts'
@@ -247,7 +247,7 @@ class Run {
     const history = historyOf(this.#recording.events)
     const verdict = check(history)
     const { findings, linearizability, counts } = verdict
-    for (const anomaly of findings) this.#find('violation', textOf(anomaly))
+    for (const anomaly of findings) this.#find('violation', anomalyText(anomaly))
     for (const message of verdict.undecided) this.#find('undecided', message)
     const { model, configurations, keys } = linearizability
     const ms = round(performance.now() - began)

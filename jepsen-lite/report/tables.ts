@@ -1,6 +1,6 @@
 // The parts of the report that are text and need no script.
 
-import { type Anomaly, type CheckResult, textOf } from '../checker/index.ts'
+import { type Anomaly, anomalyText, type CheckResult } from '../checker/index.ts'
 import type { History } from '../history.ts'
 import { type Cell, escapeHtml, table } from './html.ts'
 import { type Band, detailsOf } from './nodes.ts'
@@ -56,7 +56,7 @@ export function findingsTable({ verdict, run }: Reported): string {
 }
 
 const isRepeated = (message: string, findings: readonly Anomaly[]): boolean =>
-  findings.some((finding) => message === textOf(finding))
+  findings.some((finding) => message === anomalyText(finding))
 
 /** With the script, a click on a button shows the operation. */
 const buttonsOf = ({ calls }: Anomaly): string =>

@@ -16,7 +16,7 @@ export const crash: Injection<'crash'> = (injector, fault, about) =>
     const { cluster } = injector
     if (point === 'now') {
       if (machine.process === undefined) return
-      injector.felt(kind)
+      injector.tookEffect(kind)
       if (unheard) cluster.network.forget(machine.place)
       cluster.kill(machine, inFlight, silent, ms)
       return
@@ -29,7 +29,7 @@ export const crash: Injection<'crash'> = (injector, fault, about) =>
       silent,
       downMs: ms,
       onCrash: () => {
-        injector.felt(kind)
+        injector.tookEffect(kind)
         if (unheard) cluster.network.forget(machine.place)
       },
     }
@@ -44,7 +44,7 @@ export const crashMany: Injection<'crash-many'> = (injector, { kind, places, inF
     begin: () => {
       const running = struck.filter(({ process }) => process !== undefined)
       for (const machine of running) cluster.kill(machine, turn(inFlight, machine.place, 'lost'), silent, ms)
-      if (running.length > 1) injector.felt(kind)
+      if (running.length > 1) injector.tookEffect(kind)
     },
   }
 }
@@ -53,7 +53,7 @@ export const storm: Injection<'storm'> = (injector, { kind, target, times, inFli
   injector.one(target, about, (machine) => {
     const { cluster } = injector
     if (machine.process === undefined) return
-    injector.felt(kind)
+    injector.tookEffect(kind)
     for (let at = 0; at < times; at++)
       injector.later((at * ms) / times, () => {
         if (injector.over) return
@@ -69,7 +69,7 @@ export const stop: Injection<'stop'> = (injector, { kind, target, ms }, about) =
     const driver = process?.serving
     if (process === undefined || driver === undefined) return
     const led = process.role === 'leader'
-    injector.felt(kind)
+    injector.tookEffect(kind)
     process.stopping = true
     driver.drain(() => {
       if (!process.live) return
@@ -88,7 +88,7 @@ export const pause: Injection<'pause'> = (injector, { kind, target, ms }, about)
   injector.one(target, about, ({ process }) => {
     const { cluster } = injector
     if (process?.serving === undefined) return
-    injector.felt(kind)
+    injector.tookEffect(kind)
     process.pause()
     cluster.say(process, 'is stopped')
     injector.until(ms, () => {
@@ -109,7 +109,7 @@ export const wipe: Injection<'wipe'> = (injector, { kind, target }, about) =>
   injector.one(target, about, (machine) => {
     const { cluster } = injector
     if (machine.replica === undefined || machine.joining || !cluster.canLose(machine)) return
-    injector.felt(kind)
+    injector.tookEffect(kind)
     cluster.join(machine)
   })
 
@@ -178,7 +178,7 @@ export const rollBack: Injection<'roll-back'> = (injector, { kind, target, ms },
     const held = copyOf(replica.durable)
     injector.later(ms, () => {
       if (injector.over || machine.replica !== replica || machine.suspect || !cluster.canLose(machine)) return
-      if (cluster.rollBack(machine, disk, held)) injector.felt(kind)
+      if (cluster.rollBack(machine, disk, held)) injector.tookEffect(kind)
     })
   })
 
@@ -188,7 +188,7 @@ export const bitFlip: Injection<'bit-flip'> = (injector, { kind, target, row, bi
     if (machine.suspect || machine.joining || !cluster.canLose(machine)) return
     if (!machine.disk.flip(row, bit)) return
     machine.suspect = true
-    injector.felt(kind)
+    injector.tookEffect(kind)
   })
 
 // ---- clocks
@@ -199,7 +199,7 @@ export const jump: Injection<'jump'> = (injector, { kind, target, forwardMs }, a
     const { time, config } = injector.cluster
     if (config.clocks !== 2) return
     clock.jump(time.now, forwardMs)
-    injector.felt(kind)
+    injector.tookEffect(kind)
     if (process === undefined) return
     time.reschedule(process, (event) =>
       event.kind === TIMER && typeof event.detail === 'number'

@@ -131,14 +131,14 @@ export const breakOnce: Injection<'break'> = (injector, fault, about) => {
           pair.isIts(machine, other) &&
           network.breakBetween(machine.place, other.place),
       )
-      if (broke.includes(true)) injector.felt(fault.kind)
+      if (broke.includes(true)) injector.tookEffect(fault.kind)
     },
   }
 }
 
 export const breakStreams: Injection<'break-streams'> = (injector, { kind, target }, about) =>
   injector.one(target, about, ({ place }) => {
-    if (injector.cluster.network.streams.breakAll(place)) injector.felt(kind)
+    if (injector.cluster.network.streams.breakAll(place)) injector.tookEffect(kind)
   })
 
 export const dropRow: Injection<'drop-row'> = (injector, { target, ms }, about) =>

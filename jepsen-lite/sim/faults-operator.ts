@@ -9,7 +9,7 @@ import type { About } from './triggers.ts'
 export const join: Injection<'join'> = (injector, { kind, target }, about) =>
   injector.one(target, about, (machine) => {
     if (!injector.cluster.isFree(machine)) return
-    injector.felt(kind)
+    injector.tookEffect(kind)
     injector.cluster.join(machine)
   })
 
@@ -68,7 +68,7 @@ function change(
     const wasVoter = isVoter(driver.configuration, member.id)
     driver.change({ kind: 'change', steps: steps(member) }, cluster.config.timeoutMs, (result) => {
       if (!result.ok) return
-      injector.felt(kind)
+      injector.tookEffect(kind)
       if (kind === 'replace') cluster.probeCoverage.hit('replaced in one joint change')
       if (kind === 'demote') cluster.probeCoverage.hit('voter demoted')
       if (wasLeader && kind !== 'promote') cluster.probeCoverage.hit('leader removed')
@@ -107,7 +107,7 @@ export const transfer: Injection<'transfer'> = (injector, fault, about) => {
     struck: to === undefined ? [leader] : [leader, to],
     begin: () =>
       leader.process?.serving?.transfer(to?.replica?.id, cluster.config.timeoutMs, (result) => {
-        if (result.ok) injector.felt(fault.kind)
+        if (result.ok) injector.tookEffect(fault.kind)
         cluster.probeCoverage.hit(result.ok ? 'transfer done' : 'transfer aborted or refused')
       }),
   }
@@ -119,6 +119,6 @@ export const leases: Injection<'leases'> = (injector, { kind, target, on, durati
     const { config } = injector.cluster
     if (config.clocks === 2) return
     process?.serving?.setLeases({ on, durationMs }, config.timeoutMs, (result) => {
-      if (result.ok) injector.felt(kind)
+      if (result.ok) injector.tookEffect(kind)
     })
   })

@@ -43,7 +43,7 @@ export class Injector {
     return machine === undefined ? undefined : { struck: [machine], begin: () => begin(machine) }
   }
 
-  felt(kind: FaultKind): void {
+  tookEffect(kind: FaultKind): void {
     this.cluster.probeCoverage.fault(kind)
   }
 
@@ -73,7 +73,7 @@ export class Injector {
     const before = count()
     return this.until(ms, () => {
       end()
-      if (count() > before) this.felt(kind)
+      if (count() > before) this.tookEffect(kind)
     })
   }
 
@@ -94,7 +94,7 @@ export class Injector {
     const end = this.while(
       kind,
       ms,
-      () => this.#feltOn(links),
+      () => this.#affectedOn(links),
       () => {
         for (const [from, to] of links) network.uncut(from, to, mode)
       },
@@ -110,7 +110,7 @@ export class Injector {
     this.while(
       kind,
       ms,
-      () => this.#feltOn(links),
+      () => this.#affectedOn(links),
       () => {
         for (const [from, to] of links) network.slow(from, to, -extraMs)
       },
@@ -124,8 +124,8 @@ export class Injector {
     )
   }
 
-  #feltOn(links: readonly Link[]): number {
+  #affectedOn(links: readonly Link[]): number {
     const { machines, network } = this.cluster
-    return links.reduce((sum, [from, to]) => sum + (network.felt[from * machines.length + to] ?? 0), 0)
+    return links.reduce((sum, [from, to]) => sum + (network.affected[from * machines.length + to] ?? 0), 0)
   }
 }

@@ -95,7 +95,7 @@ export class SimNetwork implements Carrier {
   /** The capacity of a wire in each direction. */
   bytesPerMs = Number.POSITIVE_INFINITY
   /** Frames and calls affected by a cut or a slow link, by direction: whether a fault had an effect. */
-  readonly felt: Int32Array
+  readonly affected: Int32Array
   /** Set while processes die by a loss of power: their connections are not closed. */
   silentDeath = false
   readonly streams: SnapshotStreams
@@ -111,7 +111,7 @@ export class SimNetwork implements Carrier {
     this.#cutSince = new Float64Array(size * size)
     this.#delays = new Float64Array(size * size)
     this.#sent = new Int32Array(size * size)
-    this.felt = new Int32Array(size * size)
+    this.affected = new Int32Array(size * size)
     this.streams = new SnapshotStreams(world, this)
     // The queue must have room for what a follower forwards (docs/reference/limits.md, queueBytesMax), unless messages
     // may be lost anyway.
@@ -131,7 +131,7 @@ export class SimNetwork implements Carrier {
   isCut(from: Process, to: Process): boolean {
     const link = this.link(from, to)
     if ((this.#cuts[link] ?? 0) === 0) return false
-    this.felt[link] = (this.felt[link] ?? 0) + 1
+    this.affected[link] = (this.affected[link] ?? 0) + 1
     return true
   }
 
@@ -185,7 +185,7 @@ export class SimNetwork implements Carrier {
   /** By how much a link is slower now. */
   #extraMs(link: number): number {
     const extra = this.#delays[link] ?? 0
-    if (extra > 0) this.felt[link] = (this.felt[link] ?? 0) + 1
+    if (extra > 0) this.affected[link] = (this.affected[link] ?? 0) + 1
     return extra
   }
 
@@ -454,7 +454,7 @@ export class SimNetwork implements Carrier {
 
   #isCutAt(link: number): boolean {
     if ((this.#cuts[link] ?? 0) === 0) return false
-    this.felt[link] = (this.felt[link] ?? 0) + 1
+    this.affected[link] = (this.affected[link] ?? 0) + 1
     return true
   }
 

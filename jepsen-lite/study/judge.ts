@@ -2,7 +2,7 @@
 // many answers of the weaker levels are wrong for a client that takes them for linearizable? That is the price of those
 // levels, which the study measures.
 
-import { type CheckResult, check, type Linearizability, MODELS, textOf } from '../checker/index.ts'
+import { anomalyText, type CheckResult, check, type Linearizability, MODELS } from '../checker/index.ts'
 import { checkLinearizability } from '../checker/linearizability.ts'
 import type { Call, History } from '../history.ts'
 import { type Level, type Side, STRICT, streamOf } from './levels.ts'
@@ -36,8 +36,8 @@ function brokenBy(history: History, { findings }: CheckResult): Judgement['broke
     const stream = call && streamOf(call.client)
     const by = stream === undefined ? STORE : streamKey(stream.level, stream.side)
     const messages = broken.get(by)
-    if (messages === undefined) broken.set(by, [textOf(finding)])
-    else messages.push(textOf(finding))
+    if (messages === undefined) broken.set(by, [anomalyText(finding)])
+    else messages.push(anomalyText(finding))
   }
   return broken
 }

@@ -3,7 +3,7 @@
 // back as a fresh replica if its message says so.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { excuse, type LocalCluster, type TestedNode } from '../cluster.ts'
+import { allowEnd, type LocalCluster, type TestedNode } from '../cluster.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
 import type { PreloadFaults, PreloadHits } from '../preload/preload.ts'
 
@@ -26,11 +26,11 @@ const failing = (
     const { cluster, preload } = world
     const node = oneNode(world)
     if (node === undefined || 'missing' in preload) return 'no node runs'
-    if (node.excuses > 0) return `${node.name} already has another fault`
+    if (node.endAllowedBy > 0) return `${node.name} already has another fault`
     const { name } = node
     const before = count(preload.hits(name))
     const { pid } = node.process
-    const blame = excuse(node)
+    const forbidEnd = allowEnd(node)
     preload.set(name, on)
     const hits = (): number => count(preload.hits(name)) - before
     const hasEnded = (): boolean => node.process.pid !== pid
@@ -48,7 +48,7 @@ const failing = (
           world.report(`${name} still runs although its disk has refused ${hits()} operations (${kind})`)
         preload.set(name, off)
         await comeBack(cluster, node)
-        blame()
+        forbidEnd()
       },
     }
   },
@@ -86,7 +86,7 @@ const slow: Nemesis = {
  */
 export async function comeBack(cluster: LocalCluster, node: TestedNode): Promise<void> {
   const deadline = performance.now() + END_LIMIT_MS
-  const blame = excuse(node)
+  const forbidEnd = allowEnd(node)
   cluster.start(node)
   while (performance.now() < deadline && node.process.view === undefined) {
     if (node.process.pid === undefined) {
@@ -98,7 +98,7 @@ export async function comeBack(cluster: LocalCluster, node: TestedNode): Promise
     }
     await sleep(POLL_MS)
   }
-  blame()
+  forbidEnd()
 }
 
 export const DISK_NEMESES: readonly Nemesis[] = [

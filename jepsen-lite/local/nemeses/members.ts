@@ -2,7 +2,7 @@
 // replicas; leases are switched on and off.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { excuse, type LocalCluster, type TestedNode } from '../cluster.ts'
+import { allowEnd, type LocalCluster, type TestedNode } from '../cluster.ts'
 import type { HttpEnd } from '../http.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
 import { json } from '../perform.ts'
@@ -21,7 +21,7 @@ const grow: Nemesis = {
   async inject({ cluster, round }) {
     const spare = cluster.nodes.find(({ outside }) => outside)
     if (spare === undefined) return 'there is no other node that could join'
-    excuse(spare)
+    allowEnd(spare)
     spare.stage = round === 0 ? 'new' : 'replacing'
     spare.outside = false
     cluster.start(spare)
@@ -44,7 +44,7 @@ const shrink: Nemesis = {
     if (node === undefined || cluster.members.length < 3) return 'there are too few members to remove one'
     const others = cluster.running.filter((other) => other !== node)
     const paused = round > 0 && others.length > 0 && random.chance(0.4)
-    const blame = excuse(node)
+    const forbidEnd = allowEnd(node)
     if (paused) cluster.pause(node)
     const through = random.pick(paused ? others : [...others, node])
     const answer = await cluster.ask(through, 'DELETE', `/v1/cluster/members/${node.name}`, undefined, 3_000)
@@ -54,7 +54,7 @@ const shrink: Nemesis = {
       details: { through: through.name, paused, answer: brief(answer) },
       effect: async () => ((await isOutside(cluster, node)) ? 'it is not a member any more' : undefined),
       async heal() {
-        if (await comeBackAnew(cluster, node)) blame()
+        if (await comeBackAnew(cluster, node)) forbidEnd()
       },
     }
   },
@@ -71,7 +71,7 @@ const wipe: Nemesis = {
     if (!cluster.isDispensable(node))
       return 'no majority is ready without the node, so wiping it could lose data'
     const before = await replicaIdOf(cluster, node)
-    const blame = excuse(node)
+    const forbidEnd = allowEnd(node)
     await cluster.kill(node)
     cluster.wipe(node)
     await sleep(world.random.between(0, 1_500))
@@ -86,7 +86,7 @@ const wipe: Nemesis = {
           : undefined
       },
       heal() {
-        blame()
+        forbidEnd()
         cluster.start(node)
       },
     }
@@ -124,7 +124,7 @@ export async function reconcile(cluster: LocalCluster): Promise<void> {
     const isMember = await membership(cluster, node)
     if (node.outside && isMember === true) await removeMember(cluster, node)
     else if (!node.outside && node.stage === 'member' && isMember === false) await comeBackAnew(cluster, node)
-    if (!node.outside) node.excuses = 0
+    if (!node.outside) node.endAllowedBy = 0
   }
 }
 
