@@ -56,7 +56,7 @@ export function explain(error: QuorateError, intent: Intent): string {
     case 'no_quorum':
       return `${who} answered, but it cannot reach a majority of the cluster: ${said}${nothing}${staleHint(intent)}`
     case 'no_leader':
-      return `${who} answered, but it knows no leader: ${said}${nothing}${staleHint(intent)}`
+      return `${who} answered: ${said}${nothing}${staleHint(intent)}`
     case 'not_ready':
       return `${who} answered, but it is not ready: ${said}${nothing}`
     case 'overloaded':

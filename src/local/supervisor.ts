@@ -187,10 +187,8 @@ export class Supervisor {
       if (await becomesFree(port, patienceMs)) continue
       throw new Failure(
         1,
-        `Port ${port}, the client port of ${name}, is taken by another program. ` +
-          (file
-            ? 'End that program, then try again.'
-            : 'End that program, or choose other ports with --port.'),
+        `Port ${port}, the client port of ${name}, is taken by another program, perhaps another cluster. ` +
+          (file ? 'End it, then try again.' : 'End it, or choose other ports with --port.'),
       )
     }
     if (!this.#options.direct) await this.#lifecycle.openRelays()
