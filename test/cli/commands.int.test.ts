@@ -313,10 +313,7 @@ describe('exit codes', () => {
     ['get k --timeout 5', 'a number with ms, s, m or h'],
     ['get k --consistency strong', 'Allowed choices are linearizable, lease, stale'],
     ['get k --endpoints ftp://x', 'only http:// endpoints'],
-    [
-      'get k --endpoints 7301',
-      '7301 is no address. For a port of this machine: 127.0.0.1:7301.\nSee: quorate help get',
-    ],
+    ['get k --endpoints 7301', '7301 is no address. For a port of this machine: 127.0.0.1:7301.'],
     ['put k v --if-revision x', 'It must be a whole number'],
     ['help exit-code', '(Did you mean exit-codes?)'],
     ['help ptu', '(Did you mean put?)'],
