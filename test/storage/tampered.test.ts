@@ -255,7 +255,7 @@ describe('a damaged row', () => {
     ['is cut short', (stored) => stored.subarray(0, 5)],
   ])('that %s is found by the scrub', async (_what, change) => {
     const storage = await opened(change)
-    await expect(scrub(storage)).rejects.toThrow(/kv cluster rejoin n1/)
+    await expect(scrub(storage)).rejects.toThrow(/quorate cluster rejoin n1/)
   })
 
   test('of an older version is found by the scrub', async () => {
@@ -285,7 +285,7 @@ describe('a damaged row', () => {
     ['is gone', () => undefined],
     ['has a flipped bit', flip],
   ])('that %s is found while writes go on', async (_what, change) => {
-    await expect(scrubWhileWriting(await opened(change))).rejects.toThrow(/kv cluster rejoin n1/)
+    await expect(scrubWhileWriting(await opened(change))).rejects.toThrow(/quorate cluster rejoin n1/)
   })
 
   test('is not found where there is none, while writes go on', async () => {
