@@ -76,7 +76,7 @@ test('nothing was founded: another number of nodes is as good as the first', asy
 test('what is left of a start can be deleted at any instant', async () => {
   for (const instant of ['supervisor.lock', 'cluster.json', 'n1/FORMATTING'] as const) {
     const space = await Workspace.open()
-    await interrupted(space, instant, 'all of it is killed', '--nodes', '1')
+    await interrupted(space, instant, 'all of it is killed')
     await destroyCluster(space.path(), async () => {})
     expect(existsSync(space.path())).toBe(false)
   }
