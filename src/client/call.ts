@@ -14,12 +14,17 @@ import { Backoff } from './backoff.ts'
 import { isOfNode, type Problem, problemFrom } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError } from './errors.ts'
-import type { Exchange, Exchanged, Headers, Outgoing, Transport } from './exchange.ts'
+import type { Answer, Exchange, Exchanged, Headers, Outgoing, Transport } from './exchange.ts'
 import { after, afterLastLook } from './timer.ts'
-import { type CallEnd, errorOf, foreignError, namelessError, problemError, type Tries } from './verdict.ts'
-
-/** `read`: may be repeated. `keyed`: a write with an idempotency key. `bare`: a change that must not be sent twice. */
-export type CallKind = 'read' | 'keyed' | 'bare'
+import {
+  type CallEnd,
+  type CallKind,
+  errorOf,
+  foreignError,
+  namelessError,
+  problemError,
+  type Tries,
+} from './verdict.ts'
 
 export interface Call extends Outgoing {
   readonly kind: CallKind
@@ -37,8 +42,6 @@ export interface Call extends Outgoing {
   /** Called after each answer: true when the call has what it wants, even if the answer is an error. */
   readonly isEnough?: () => boolean
 }
-
-export type Answer = Exclude<Exchanged, { kind: 'failed' }> & { readonly endpoint: Endpoint }
 
 export interface CallContext {
   readonly endpoints: Endpoints

@@ -16,7 +16,7 @@ import {
   checkPut,
   checkSettings,
 } from './arguments.ts'
-import { type Answer, type Call, type CallContext, type CallKind, leastMs, perform } from './call.ts'
+import { type Call, type CallContext, leastMs, perform } from './call.ts'
 import {
   answerInfo,
   arrayIn,
@@ -33,7 +33,7 @@ import {
 } from './decode.ts'
 import { type Endpoint, Endpoints } from './endpoints.ts'
 import { AbortedError, QuorateError, UnavailableError, type Written } from './errors.ts'
-import { Transport } from './exchange.ts'
+import { type Answer, Transport } from './exchange.ts'
 import { Hedges } from './hedges.ts'
 import { type Interruption, pages, rangePath, streamed } from './list.ts'
 import { QUESTION, Questions } from './questions.ts'
@@ -56,6 +56,7 @@ import type {
   ReadOptions,
   Settings,
 } from './types.ts'
+import type { CallKind } from './verdict.ts'
 
 const TIMEOUT_MS = 5_000
 /**

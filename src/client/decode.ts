@@ -1,9 +1,8 @@
 // From the JSON of the HTTP API to values of this library. An answer that is not in the agreed form is refused.
 
 import { decodeUtf8, encodeUtf8 } from '../bytes/utf8.ts'
-import type { Answer } from './call.ts'
 import { QuorateError, type RecordMeta, type Written } from './errors.ts'
-import type { Headers } from './exchange.ts'
+import type { Answer, Headers } from './exchange.ts'
 import type { AnswerInfo, Consistency, KvRecord, Member } from './types.ts'
 
 type Json = Readonly<Record<string, unknown>>

@@ -31,6 +31,8 @@ export type Exchanged =
       readonly cause: Error
     }
 
+export type Answer = Exclude<Exchanged, { kind: 'failed' }> & { readonly endpoint: Endpoint }
+
 export interface Exchange {
   /** Never rejects. */
   readonly result: Promise<Exchanged>

@@ -3,7 +3,6 @@
 import type { IncomingMessage } from 'node:http'
 import { encodeUtf8 } from '../bytes/utf8.ts'
 import { keyBytes, withQuery } from './address.ts'
-import type { Answer } from './call.ts'
 import {
   arrayIn,
   bytesFromJson,
@@ -19,7 +18,7 @@ import {
   unexpected,
 } from './decode.ts'
 import { type AbortedError, QuorateError, UnavailableError } from './errors.ts'
-import { SILENCE_MAX_MS } from './exchange.ts'
+import { type Answer, SILENCE_MAX_MS } from './exchange.ts'
 import { afterLastLook } from './timer.ts'
 import type { KvRecord, ListOptions } from './types.ts'
 import { problemError } from './verdict.ts'

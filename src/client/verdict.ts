@@ -1,7 +1,6 @@
 // Makes one error from all tries of a call that did not succeed. It says "nothing was written" only if that is certain
 // for every try.
 
-import type { Answer, CallKind } from './call.ts'
 import { DisagreementError, metaFromJson, objectOf, type Problem, unexpected } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import {
@@ -13,7 +12,10 @@ import {
   UnavailableError,
   UnreachableError,
 } from './errors.ts'
-import type { Headers } from './exchange.ts'
+import type { Answer, Headers } from './exchange.ts'
+
+/** `read`: may be repeated. `keyed`: a write with an idempotency key. `bare`: a change that must not be sent twice. */
+export type CallKind = 'read' | 'keyed' | 'bare'
 
 /** How a call ended. */
 export type CallEnd<Answer> =

@@ -6,7 +6,6 @@ import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import type { UnderWay } from '../raft/types.ts'
 import { openFilesMax } from './http/descriptors.ts'
-import type { HttpCounts } from './http/server.ts'
 import { EventLoopLag, openFiles } from './process-load.ts'
 import { Counter, Gauge, Histogram, Registry } from './prometheus.ts'
 import type { NodeStatus } from './types.ts'
@@ -19,6 +18,25 @@ export interface MetricSources {
   readonly peers: () => PeerTotals
   /** LevelDB's directory. */
   readonly databaseDir: string
+}
+
+/** What the HTTP API has open now, 0 at rest without connections; and two totals. */
+export interface HttpCounts {
+  /** Connections of clients, and how many of them are on the fast lane. */
+  readonly connections: number
+  readonly fastConnections: number
+  /** Requests that are not answered yet. */
+  readonly requests: number
+  readonly ranges: number
+  /** Bytes of bodies that are being received, and of answers that are not taken yet. */
+  readonly bodyBytes: number
+  readonly answerBytes: number
+  /**
+   * Since the start: connections that were closed because their client took nothing, and connections that were refused
+   * for lack of room.
+   */
+  readonly stalledTotal: number
+  readonly refusedTotal: number
 }
 
 export interface PeerTotals {

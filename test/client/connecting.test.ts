@@ -3,9 +3,10 @@
 import dns from 'node:dns'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { type Call, type CallKind, perform } from '../../src/client/call.ts'
+import { type Call, perform } from '../../src/client/call.ts'
 import { type Endpoint, Endpoints } from '../../src/client/endpoints.ts'
 import type { Exchanged } from '../../src/client/exchange.ts'
+import type { CallKind } from '../../src/client/verdict.ts'
 import { inVirtualTime } from './scenario.ts'
 import { clientOf, failure, fake, freezeTime } from './with-fakes.ts'
 

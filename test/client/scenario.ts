@@ -5,9 +5,9 @@ import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { vi } from 'vitest'
-import { type Answer, type Call, type CallContext, perform } from '../../src/client/call.ts'
+import { type Call, type CallContext, perform } from '../../src/client/call.ts'
 import { type Endpoint, Endpoints } from '../../src/client/endpoints.ts'
-import type { Exchanged, Outgoing } from '../../src/client/exchange.ts'
+import type { Answer, Exchanged, Outgoing } from '../../src/client/exchange.ts'
 import { after } from '../../src/client/timer.ts'
 
 /** The result of a request. */

@@ -73,6 +73,12 @@ describe('the source', () => {
     const folders = [...new Set(sources.map(folderOf))]
     expect(folders.filter((folder) => !MAY_IMPORT.has(folder))).toEqual(['src/index.ts'])
   })
+
+  it('has no circle of imports, types included', () => {
+    const imports = new Map(sources.map((file) => [file, importsOf(file, read(file))]))
+    expect(imports.get('src/raft/raft.ts')).toContain('src/raft/log.ts')
+    expect(circlesIn(imports)).toEqual([])
+  })
 })
 
 describe('the check itself', () => {
@@ -93,6 +99,15 @@ describe('the check itself', () => {
     ['const f = async () => { for await (const x of y) g(x) }', 'await'],
   ])('calls %s impure', (code, what) => {
     expect(impurities('src/raft/x.ts', `\n${code}`)).toContain(`src/raft/x.ts:2 ${what}`)
+  })
+
+  it('finds circles, however long, and only these', () => {
+    const lines = ['a b c', 'b d', 'c d', 'd', 'e f', 'f g d', 'g e'].map((line) => line.split(' '))
+    expect(circlesIn(new Map(lines.map(([file = '', ...imports]) => [file, imports])))).toEqual([
+      'e',
+      'f',
+      'g',
+    ])
   })
 
   it('reads no comments, strings and look-alikes', () => {
@@ -149,6 +164,27 @@ describe('the check itself', () => {
     expect(importOffences(file, code)).toEqual([])
   })
 })
+
+/** The files of this project that a file imports. */
+function importsOf(file: string, code: string): string[] {
+  return nodesOf(code)
+    .map(importedBy)
+    .filter((source) => source?.startsWith('.') === true)
+    .map((source) => normalize(join(dirname(file), source ?? '')))
+}
+
+/** The files on circles, and those between two circles: what is left when leaves and roots are taken away. */
+function circlesIn(imports: ReadonlyMap<string, readonly string[]>): string[] {
+  let files = new Set(imports.keys())
+  for (;;) {
+    const imported = new Set([...files].flatMap((file) => imports.get(file) ?? []))
+    const left = [...files].filter(
+      (file) => imported.has(file) && imports.get(file)?.some((other) => files.has(other)),
+    )
+    if (left.length === files.size) return left
+    files = new Set(left)
+  }
+}
 
 function importOffences(file: string, code: string): string[] {
   const from = folderOf(file)

@@ -3,5 +3,5 @@
 export { OPEN_FILES_MIN, openFilesMax } from './descriptors.ts'
 export type { HttpLimits } from './limits.ts'
 export { httpLimits, httpLimitsFault } from './limits.ts'
-export type { HttpCounts, HttpServer, HttpServerOptions } from './server.ts'
+export type { HttpServer, HttpServerOptions } from './server.ts'
 export { createHttpServer } from './server.ts'

@@ -7,7 +7,7 @@ import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SETTING_RULES } from '../../kv/index.ts'
 import { StorageClosedError, StorageFailedError } from '../../storage/index.ts'
-import type { Metrics, Operation } from '../metrics.ts'
+import type { HttpCounts, Metrics, Operation } from '../metrics.ts'
 import type { Logger, NodeApi } from '../types.ts'
 import {
   type Answer,
@@ -56,25 +56,6 @@ export interface HttpServer {
    */
   close(options: { readonly graceful: boolean }): Promise<void>
   inspect(): HttpCounts
-}
-
-/** What is open now, 0 at rest without connections; and two totals. */
-export interface HttpCounts {
-  /** Connections of clients, and how many of them are on the fast lane. */
-  readonly connections: number
-  readonly fastConnections: number
-  /** Requests that are not answered yet. */
-  readonly requests: number
-  readonly ranges: number
-  /** Bytes of bodies that are being received, and of answers that are not taken yet. */
-  readonly bodyBytes: number
-  readonly answerBytes: number
-  /**
-   * Since the start: connections that were closed because their client took nothing, and connections that were refused
-   * for lack of room.
-   */
-  readonly stalledTotal: number
-  readonly refusedTotal: number
 }
 
 export const createHttpServer = (options: HttpServerOptions): HttpServer => new Front(options)
