@@ -7,7 +7,7 @@
 //
 //   1  An answer that only observed, and that fits the current state, comes next: later would not be better.
 //   2  An operation of unknown outcome need never be placed. One that would change nothing is not placed.
-//   3  Nor is one followed by an operation that could have come without it and led to the same state.
+//   3  An operation of unknown outcome is not placed if the next one fits without it and leads to the same state.
 //   4  Of unknown operations that do the same, the earliest comes first: it fits wherever a later one fits.
 //   5  Operations whose answers tell revisions come in the order of these: no model accepts another order.
 

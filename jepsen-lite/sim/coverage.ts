@@ -3,6 +3,7 @@
 
 import { isJoint, isVoter, type Message } from '../../src/raft/index.ts'
 import { FAULT_KINDS, type FaultKind } from './fault-kinds.ts'
+import { MESSAGE_TYPES } from './message-types.ts'
 import type { Machine } from './process.ts'
 import { OP_KINDS, type OpKind } from './schedule.ts'
 import { TRIGGERS, type Trigger } from './waiting.ts'
@@ -30,35 +31,16 @@ const ENTERED: { readonly [state: string]: readonly Trigger[] } = {
 export const STATES = Object.keys(ENTERED)
 const NUMBERS = new Map(STATES.map((state, number) => [state, number]))
 
-const MESSAGES = [
-  'append',
-  'append-accepted',
-  'append-rejected',
-  'heartbeat',
-  'heartbeat-answer',
-  'vote-request',
-  'pre-vote-request',
-  'vote-answer',
-  'pre-vote-answer',
-  'timeout-now',
-  'transfer-request',
-  'forward',
-  'forward-refused',
-  'read-index',
-  'read-index-answer',
-  'lost-state',
-] as const satisfies readonly Message['type'][]
-
 /** Triggers, faults that strike, requests of clients, and messages that arrive. */
 export const EVENTS = [
   ...TRIGGERS.map((trigger) => `when ${trigger}`),
   ...FAULT_KINDS.map((kind) => `fault ${kind}`),
   ...OP_KINDS.map((kind) => `asked ${kind}`),
-  ...MESSAGES.map((type) => `hears ${type}`),
+  ...MESSAGE_TYPES.map((type) => `hears ${type}`),
 ]
 const EVENT_NUMBERS = new Map(EVENTS.map((event, number) => [event, number]))
 const MESSAGE_NUMBERS = new Map<string, number>(
-  MESSAGES.map((type) => [type, EVENT_NUMBERS.get(`hears ${type}`) ?? 0]),
+  MESSAGE_TYPES.map((type) => [type, EVENT_NUMBERS.get(`hears ${type}`) ?? 0]),
 )
 
 /** What is rare, for the generator: faults and requests at triggers, and pairs of faults at one trigger. */

@@ -13,6 +13,7 @@ import type { Network, NetworkEvents } from '../../src/server/types.ts'
 import { bits, mixed, stream, unit } from '../random.ts'
 import { DRAW } from './draw.ts'
 import { Forwards } from './forwards.ts'
+import { MESSAGE_TYPES } from './message-types.ts'
 import type { Process } from './process.ts'
 import { SmallChunks, SnapshotStreams } from './snapshot-streams.ts'
 import { Event, IO, MESSAGE } from './time.ts'
@@ -47,26 +48,8 @@ interface Call {
   end: End | undefined
 }
 
-/** Numbers of frame types in the trace. */
-const TYPES = [
-  'append',
-  'append-accepted',
-  'append-rejected',
-  'heartbeat',
-  'heartbeat-answer',
-  'vote-request',
-  'pre-vote-request',
-  'vote-answer',
-  'pre-vote-answer',
-  'timeout-now',
-  'transfer-request',
-  'forward',
-  'forward-refused',
-  'read-index',
-  'read-index-answer',
-  'lost-state',
-] as const satisfies readonly WireMessage['type'][]
-const TYPE_NUMBERS = new Map<string, number>(TYPES.map((type, number) => [type, number]))
+/** Numbers of messages in the trace. */
+const TYPE_NUMBERS = new Map<string, number>(MESSAGE_TYPES.map((type, number) => [type, number]))
 
 const isMessage = (frame: Frame): frame is WireMessage => TYPE_NUMBERS.has(frame.type)
 
