@@ -6,7 +6,7 @@
 
 import { existsSync, rmSync } from 'node:fs'
 import { HOST } from '../../src/local/addresses.ts'
-import { freePorts } from '../../src/local/client-ports.ts'
+import { freePorts } from '../../src/local/free-ports.ts'
 import { LocalNode } from '../../src/local/local-node.ts'
 import { moveAside } from '../../src/local/move-aside.ts'
 import { leaderAmong, type NodeView } from '../../src/local/node-view.ts'

@@ -1,4 +1,7 @@
-// The exit codes, for scripts (`kv help exit-codes`).
+// The exit codes, for scripts (`kv help exit-codes`), and which one an error of the client has. A wrong command line
+// has its code from main.ts; other failures bring one (src/local/failure.ts).
+
+import type { QuorateError } from '../client/index.ts'
 
 export const EXIT = {
   ok: 0,
@@ -14,3 +17,36 @@ export const EXIT = {
   unreachable: 7,
   interrupted: 130,
 } as const
+
+const UNAVAILABLE = new Set([
+  'no_leader',
+  'no_quorum',
+  'not_ready',
+  'too_stale',
+  'revision_behind',
+  'overloaded',
+  'timeout',
+])
+
+/** Errors that the user can correct in the command. */
+const FAULTY = new Set(['bad_request', 'unknown_parameter', 'key_empty', 'key_too_long'])
+
+/** What the command does. Only a write can have an unknown outcome. */
+export interface Intent {
+  readonly kind: 'read' | 'write'
+  /** The command that shows whether a write has happened. */
+  readonly check?: string | undefined
+  /** The content of its requests comes from files, not from the command line. */
+  readonly fromFiles?: true
+}
+
+export function exitCodeOf(error: QuorateError, intent: Intent): number {
+  if (error.code === 'aborted') return EXIT.interrupted
+  if (error.code === 'precondition_failed') return EXIT.preconditionFailed
+  if (intent.kind === 'write' && error.written === 'unknown') return EXIT.unknown
+  if (error.code === 'unreachable') return EXIT.unreachable
+  if (error.code === 'not_found') return EXIT.notFound
+  if (UNAVAILABLE.has(error.code)) return EXIT.unavailable
+  if (FAULTY.has(error.code) && intent.fromFiles !== true) return EXIT.usage
+  return EXIT.failed
+}

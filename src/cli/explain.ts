@@ -1,46 +1,13 @@
-// Errors of the client in plain words, with their exit codes.
+// Errors of the client in plain words.
 
 import { PreconditionFailedError, type QuorateError } from '../client/index.ts'
-import { EXIT } from './exit-codes.ts'
+import type { Intent } from './exit-codes.ts'
 import { printable } from './output.ts'
 
 const NOTHING = 'nothing was written'
 const SAID_BY_NODE = new RegExp(`; ${NOTHING}$`)
 /** Other writes of the same command may have been made. */
 const NOTHING_OF_IT = 'what failed was not written'
-
-const UNAVAILABLE = new Set([
-  'no_leader',
-  'no_quorum',
-  'not_ready',
-  'too_stale',
-  'revision_behind',
-  'overloaded',
-  'timeout',
-])
-
-/** Errors that the user can correct in the command. */
-const FAULTY = new Set(['bad_request', 'unknown_parameter', 'key_empty', 'key_too_long'])
-
-/** What the command does. Only a write can have an unknown outcome. */
-export interface Intent {
-  readonly kind: 'read' | 'write'
-  /** The command that shows whether a write has happened. */
-  readonly check?: string | undefined
-  /** The content of its requests comes from files, not from the command line. */
-  readonly fromFiles?: true
-}
-
-export function exitCodeOf(error: QuorateError, intent: Intent): number {
-  if (error.code === 'aborted') return EXIT.interrupted
-  if (error.code === 'precondition_failed') return EXIT.preconditionFailed
-  if (intent.kind === 'write' && error.written === 'unknown') return EXIT.unknown
-  if (error.code === 'unreachable') return EXIT.unreachable
-  if (error.code === 'not_found') return EXIT.notFound
-  if (UNAVAILABLE.has(error.code)) return EXIT.unavailable
-  if (FAULTY.has(error.code) && intent.fromFiles !== true) return EXIT.usage
-  return EXIT.failed
-}
 
 export function explain(error: QuorateError, intent: Intent): string {
   const said = withoutEnd(error.message).replace(SAID_BY_NODE, '')

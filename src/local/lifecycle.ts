@@ -1,10 +1,10 @@
 // The nodes of a supervisor, and the relays between them: how one starts, becomes ready, and ends.
 
 import { HOST } from './addresses.ts'
-import { isFree } from './client-ports.ts'
 import type { ClusterEvents } from './cluster-events.ts'
 import { faultsOf } from './cluster-status.ts'
 import { Failure } from './failure.ts'
+import { isFree } from './free-ports.ts'
 import { LocalNode } from './local-node.ts'
 import type { PeerAddresses } from './node-messages.ts'
 import { foundingOf, type NodePlan } from './plan.ts'

@@ -150,6 +150,17 @@ describe('because its disk stalls', () => {
     expect(target(inVain)).toBe(id(2))
   })
 
+  test('also when those with more room have acknowledged too little of the log to take over for that', () => {
+    const bench = new Bench({ terms: [1, 1], commit: 2 })
+    bench.lead()
+    for (const from of [2, 3]) answer(bench, from, 'enough')
+    setRoom(bench, 'low')
+    bench.step({ kind: 'tick' })
+    expect(target(bench)).toBeUndefined()
+    stall(bench, ['enough', 'enough'])
+    expect(target(bench)).toBe(id(2))
+  })
+
   test('to one that has room, if it has none itself', () => {
     const bench = new Bench({ configuration: votersUpTo(5) })
     bench.lead()
