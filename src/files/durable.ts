@@ -4,8 +4,8 @@ import {
   closeSync,
   fsyncSync,
   mkdirSync,
-  opendirSync,
   openSync,
+  readdirSync,
   renameSync,
   statSync,
   writeFileSync,
@@ -18,20 +18,33 @@ import { dirname } from 'node:path'
  * that one says that a file is missing.
  */
 export function makeDirectories(path: string, mode = 0o777): string | undefined {
+  const above = dirname(path)
+  try {
+    return makeOne(path, mode)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT' || above === path) throw error
+  }
+  const first = makeDirectories(above, mode)
+  // If the system calls it missing again (in /proc, in a directory that was removed), that is the reason.
+  return makeOne(path, mode) === undefined ? first : (first ?? path)
+}
+
+/** Makes one directory. Returns its path, or undefined if it was there. */
+function makeOne(path: string, mode: number): string | undefined {
   try {
     mkdirSync(path, mode)
     return path
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    const isThere = code !== 'ENOENT' && statSync(path, { throwIfNoEntry: false }) !== undefined
-    // Says what is wrong with a file that is in the way.
-    if (isThere && !statSync(path).isDirectory()) opendirSync(path).closeSync()
-    if (isThere) return undefined
-    if (code !== 'ENOENT' || dirname(path) === path) throw error
+    const there = codeOf(error) === 'ENOENT' ? undefined : statSync(path, { throwIfNoEntry: false })
+    if (there === undefined) throw error
+    // Fails with what is wrong with a file that is in the way.
+    if (!there.isDirectory()) readdirSync(path)
+    return undefined
   }
-  const first = makeDirectories(dirname(path), mode)
-  return makeDirectories(path, mode) === undefined ? first : (first ?? path)
 }
+
+const codeOf = (error: unknown): unknown =>
+  error instanceof Error && 'code' in error ? error.code : undefined
 
 /**
  * Writes the whole file, with permissions `mode` if it is new. At every moment the file is either complete or as it was

@@ -4,7 +4,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { makeDirectories } from '../../src/files/durable.ts'
 import { KV, outcomeOf, Workspace } from './kv.ts'
@@ -110,4 +110,24 @@ test('directories are made from the top, and the topmost new one is told', () =>
   writeFileSync(join(top, 'file'), '')
   expect(() => makeDirectories(join(top, 'file'))).toThrow('ENOTDIR')
   expect(() => makeDirectories(join(top, 'file/below'))).toThrow('ENOTDIR')
+})
+
+test('where the system allows no directory, its reason is told', async () => {
+  const space = await Workspace.open()
+  // On Linux it calls every new name in /proc missing, although /proc is there.
+  const missing = /no such file or directory|not permitted|permission denied|read-only/
+  for (const data of ['/proc/c', '/proc/a/b']) {
+    const { code, stderr } = await space.kv('cluster', 'start', '--data', data, '--detach')
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^error: The directory of the cluster, .*, cannot be made: .* --data DIR.*\n$/)
+    expect(stderr).toMatch(missing)
+  }
+  expect(() => makeDirectories('')).toThrow('ENOENT')
+})
+
+test('a file in the place of a directory is named', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'quorate-directories-')), 'file')
+  onTestFinished(() => rmSync(dirname(file), { recursive: true }))
+  writeFileSync(file, '')
+  expect(() => makeDirectories(file)).toThrow(expect.objectContaining({ code: 'ENOTDIR', path: file }))
 })

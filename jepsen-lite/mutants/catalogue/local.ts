@@ -507,4 +507,18 @@ export const LOCAL: readonly Mutant[] = [
     tests: ['test/local/node-start.int.test.ts'],
     edits: [edit('src/cli/node.ts', 'process.exit(exitCode)', "throw new Failure(exitCode, '')")],
   },
+  {
+    id: 'M724',
+    title: 'a directory is tried again and again when the system calls its place missing',
+    why: 'In /proc, and in a directory that was removed, a start ends with a stack overflow in place of a reason. Our own.',
+    layers: UNIT,
+    tests: ['test/local/refused-start.int.test.ts'],
+    edits: [
+      edit(
+        'src/files/durable.ts',
+        'return makeOne(path, mode) === undefined',
+        'return makeDirectories(path, mode) === undefined',
+      ),
+    ],
+  },
 ]
