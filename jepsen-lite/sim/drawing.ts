@@ -36,8 +36,8 @@ export function some(rng: Random): number[] {
 /** A machine loses its power at once; data that is being written is lost. */
 export const dies = { kind: 'crash', point: 'now', skip: 0, inFlight: 'lost', silent: true } as const
 
-export const everybody: readonly number[] = PLACES
-export const nobody: readonly number[] = []
+export const allPlaces: readonly number[] = PLACES
+export const noPlaces: readonly number[] = []
 
 /** Rounds times: a schedule holds whole numbers. */
 export function whole(fault: Fault): Fault {

@@ -13,7 +13,7 @@
 
 import type { Random } from '../random.ts'
 import type { Config } from './config.ts'
-import { anyCut, dies, everybody, follower, nobody, plainly, some, whole } from './drawing.ts'
+import { allPlaces, anyCut, dies, follower, noPlaces, plainly, some, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
 import type { Limits } from './node-limits.ts'
 import type { Op } from './schedule.ts'
@@ -86,10 +86,10 @@ const mute: Scenario = (rng, config, at) => {
   const ms = 3 * electionMaxMs
   return [
     ...another(rng, config, at),
-    { at, kind: 'late', target: 'leader', senders: everybody, delayMs, ms: ms + 2 * delayMs },
+    { at, kind: 'late', target: 'leader', senders: allPlaces, delayMs, ms: ms + 2 * delayMs },
     {
       ...{ at: at + delayMs + rng.int(0, 3 * heartbeatMs), kind: 'half-deaf', target: 'leader' },
-      ...{ unheardBy: everybody, deafTo: nobody, ...plainly(ms) },
+      ...{ unheardBy: allPlaces, deafTo: noPlaces, ...plainly(ms) },
     },
   ]
 }
@@ -105,8 +105,8 @@ const cutOff: Scenario = (rng, config, at) => {
       : {
           ...{ ...cut, kind: 'half-deaf' },
           ...{
-            unheardBy: direction === 1 ? nobody : everybody,
-            deafTo: direction === 0 ? nobody : everybody,
+            unheardBy: direction === 1 ? noPlaces : allPlaces,
+            deafTo: direction === 0 ? noPlaces : allPlaces,
           },
         },
   ]
@@ -115,7 +115,14 @@ const cutOff: Scenario = (rng, config, at) => {
 /** It has handed over, and does not hear what follows. */
 const handedOver: Scenario = (rng, { electionMaxMs }, at) => [
   {
-    ...{ at, when: 'hands-over', kind: 'half-deaf', target: 'subject', unheardBy: nobody, deafTo: everybody },
+    ...{
+      at,
+      when: 'hands-over',
+      kind: 'half-deaf',
+      target: 'subject',
+      unheardBy: noPlaces,
+      deafTo: allPlaces,
+    },
     ...{ ...plainly(2 * electionMaxMs), stalls: rng.chance(0.5) },
   },
   { at, kind: 'transfer', target: 'leader', to: follower(rng) },
@@ -133,7 +140,7 @@ const handedOverInVain: Scenario = (rng, { electionMinMs, electionMaxMs }, at) =
     { at, kind: 'transfer', target: 'leader', to },
     {
       ...{ at: at + electionMaxMs, when: 'candidate', kind: 'half-deaf', target: 'leader' },
-      ...{ unheardBy: nobody, deafTo: everybody, ...plainly(2 * electionMaxMs) },
+      ...{ unheardBy: noPlaces, deafTo: allPlaces, ...plainly(2 * electionMaxMs) },
     },
   ]
 }
@@ -194,7 +201,7 @@ const shortened: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => [
   { ...setLeases(at + 1, rng.chance(0.5), electionMinMs / 2), when: 'answered', after: rng.int(0, 10) },
   {
     ...{ at: at + 1, when: 'reconfigured', after: rng.int(1, 40), kind: 'half-deaf', target: 'leader' },
-    ...{ unheardBy: everybody, deafTo: rng.pick([nobody, everybody]), ...plainly(3 * electionMaxMs) },
+    ...{ unheardBy: allPlaces, deafTo: rng.pick([noPlaces, allPlaces]), ...plainly(3 * electionMaxMs) },
   },
   setLeases(at + 3 * electionMaxMs, true, electionMinMs),
 ]
@@ -256,11 +263,11 @@ const heldBallots: Scenario = (rng, { electionMaxMs, delayMs, jitterMs }, at) =>
   return [
     lost(rng, at, 2 * electionMaxMs),
     {
-      ...{ ...candidate, until: 'candidate', unheardBy: nobody, deafTo: held },
+      ...{ ...candidate, until: 'candidate', unheardBy: noPlaces, deafTo: held },
       ...{ ...plainly(4 * electionMaxMs), stalls: true },
     },
     {
-      ...{ ...candidate, unheardBy: PLACES.filter((place) => !held.includes(place)), deafTo: nobody },
+      ...{ ...candidate, unheardBy: PLACES.filter((place) => !held.includes(place)), deafTo: noPlaces },
       ...plainly(rng.int(5, 60) + delayMs + jitterMs),
     },
   ]
@@ -283,7 +290,14 @@ const comeback: Scenario = (rng, { electionMaxMs }, at) => {
   const deposed = { at: at + 1, when: 'deposed', kind: 'transfer', target: 'leader', to: 'subject' } as const
   return [
     {
-      ...{ at, kind: 'half-deaf', target: 'leader', until: 'elected', unheardBy: nobody, deafTo: some(rng) },
+      ...{
+        at,
+        kind: 'half-deaf',
+        target: 'leader',
+        until: 'elected',
+        unheardBy: noPlaces,
+        deafTo: some(rng),
+      },
       ...{ ...plainly(8 * electionMaxMs), stalls: true },
     },
     {

@@ -4,7 +4,7 @@
 
 import type { Random } from '../random.ts'
 import type { Config } from './config.ts'
-import { dies, everybody, follower, whole } from './drawing.ts'
+import { allPlaces, dies, follower, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
 import type { Op } from './schedule.ts'
 
@@ -84,7 +84,7 @@ const brokenSnapshot: Scenario = (rng, { electionMaxMs }, at) => {
 const cutOffTail: Scenario = (rng, { electionMinMs, writeMs, writeJitterMs, delayMs }, at) => {
   const companion = rng.int(0, 5)
   const downMs = rng.int(1, 30)
-  const others = everybody.filter((place) => place !== companion)
+  const others = allPlaces.filter((place) => place !== companion)
   const elected = { at, when: 'elected' } as const
   const cut = { stalls: false, refuses: true } as const
   return [

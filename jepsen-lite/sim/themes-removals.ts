@@ -5,7 +5,7 @@
 
 import type { Random } from '../random.ts'
 import type { Config } from './config.ts'
-import { anyCut, drawAction, everybody, follower, nobody, plainly, whole } from './drawing.ts'
+import { allPlaces, anyCut, drawAction, follower, noPlaces, plainly, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
 import type { Op } from './schedule.ts'
 import type { Target } from './shape.ts'
@@ -95,12 +95,12 @@ function loss(rng: Random, config: Config, at: number, isLate: boolean): Fault[]
     { ...crash, target: 'leader' },
     { ...crash, target: 'leader' },
     { ...crash, target: follower(rng) },
-    { ...waiting, kind: 'crash-many', places: everybody, inFlight: ['lost'], silent, ms: rng.int(5, 300) },
+    { ...waiting, kind: 'crash-many', places: allPlaces, inFlight: ['lost'], silent, ms: rng.int(5, 300) },
     isolated,
     confided,
     { ...confided, after: 0 },
     { ...confided, after: 0 },
-    { ...waiting, kind: 'half-deaf', target: 'leader', unheardBy: everybody, deafTo: nobody, ...cut },
+    { ...waiting, kind: 'half-deaf', target: 'leader', unheardBy: allPlaces, deafTo: noPlaces, ...cut },
   ])
   return first.kind !== 'crash' && rng.chance(0.7)
     ? [first, { ...dies, when: first.when ?? waiting.when }]

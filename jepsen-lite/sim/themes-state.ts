@@ -8,7 +8,7 @@
 
 import type { Random } from '../random.ts'
 import type { Config } from './config.ts'
-import { anyCut, dies, drawAction, everybody, follower, nobody, plainly, whole } from './drawing.ts'
+import { allPlaces, anyCut, dies, drawAction, follower, noPlaces, plainly, whole } from './drawing.ts'
 import type { Fault } from './fault-kinds.ts'
 import type { Op } from './schedule.ts'
 import { PLACES } from './shape.ts'
@@ -70,7 +70,7 @@ const companion: Scenario = (rng, { electionMinMs, electionMaxMs, heartbeatMs },
   // Long enough for an election, but too short for the leader to find that it has no answers.
   const delayMs = Math.round(electionMinMs + ((electionMaxMs - electionMinMs) * rng.int(2, 10)) / 10)
   return [
-    { at: at - heartbeatMs, kind: 'late', target: friend, senders: everybody, delayMs, ms: 2 * heartbeatMs },
+    { at: at - heartbeatMs, kind: 'late', target: friend, senders: allPlaces, delayMs, ms: 2 * heartbeatMs },
     { at, kind: 'isolate', target: 'leader', companion: friend, ...anyCut(rng, 3 * electionMaxMs) },
     { at, kind: 'pause', target: 'leader', ms: delayMs },
   ]
@@ -182,7 +182,7 @@ const startedAgain: Scenario = (rng, { electionMinMs }, at) => {
     { at, kind: 'wipe', target: receiver },
     { ...offered, kind: 'slow-link', from: sender, to: receiver, delayMs: rng.int(110, 510), ms: 5000 },
     {
-      ...{ ...offered, kind: 'half-deaf', target: receiver, unheardBy: nobody },
+      ...{ ...offered, kind: 'half-deaf', target: receiver, unheardBy: noPlaces },
       ...{ deafTo: PLACES.filter((place) => place % 7 !== sender), ...plainly(5000) },
     },
     { ...offered, after, kind: 'transfer', target: sender, to: (sender + rng.int(1, 5)) % 5 },

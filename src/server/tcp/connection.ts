@@ -32,7 +32,7 @@ interface Piece {
   readonly frames: number
 }
 
-export const nobody: WireOwner = { frame: () => {}, closed: () => {} }
+export const noOwner: WireOwner = { frame: () => {}, closed: () => {} }
 
 export class Connection implements Wire {
   readonly remote: string
@@ -41,7 +41,7 @@ export class Connection implements Wire {
   readonly #socket: Socket
   readonly #limits: TransportLimits
   readonly #counters: TransportCounters
-  #owner: WireOwner = nobody
+  #owner: WireOwner = noOwner
   /** The replica at the other end, once the handshake is done. */
   #between: { readonly from: ReplicaId; readonly to: ReplicaId } | undefined
   readonly #reader: FrameReader
@@ -153,7 +153,7 @@ export class Connection implements Wire {
 
   /** Sends the queued frames, reads nothing more, then ends. */
   drain(then: () => void = () => {}): void {
-    this.#owner = nobody
+    this.#owner = noOwner
     if (this.#over) {
       then()
       return

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { Recorder } from '../../../jepsen-lite/history.ts'
 import { Random } from '../../../jepsen-lite/random.ts'
 import { Cluster } from '../../../jepsen-lite/sim/cluster.ts'
-import { drawAction, everybody, plainly } from '../../../jepsen-lite/sim/drawing.ts'
+import { allPlaces, drawAction, plainly } from '../../../jepsen-lite/sim/drawing.ts'
 import { FAULT_KINDS, type Fault, type FaultKind } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
@@ -78,14 +78,14 @@ const felt: { readonly [Kind in FaultKind]: readonly Fault[] } = {
   ],
   lossy: [{ at: 5000, kind: 'lossy', perMille: 100, ms: LONG }],
   'slow-link': [{ at: 5000, kind: 'slow-link', from: 'leader', delayMs: 100, ms: LONG }],
-  late: [{ ...strongly, kind: 'late', senders: everybody, delayMs: 300 }],
-  'half-deaf': [{ ...strongly, kind: 'half-deaf', unheardBy: everybody, deafTo: [], ...cut }],
+  late: [{ ...strongly, kind: 'late', senders: allPlaces, delayMs: 300 }],
+  'half-deaf': [{ ...strongly, kind: 'half-deaf', unheardBy: allPlaces, deafTo: [], ...cut }],
   'shifting-majority': [
     { ...strongly, kind: 'shifting-majority', without: 2, fresh: true, avoid: [], ...cut },
   ],
   crash: [{ ...strongly, kind: 'crash', point: 'writing', skip: 1, inFlight: 'torn', silent: false }],
   'crash-many': [
-    { at: 5000, kind: 'crash-many', places: everybody, inFlight: ['kept'], silent: false, ms: LONG },
+    { at: 5000, kind: 'crash-many', places: allPlaces, inFlight: ['kept'], silent: false, ms: LONG },
   ],
   storm: [{ ...strongly, kind: 'storm', times: 3, inFlight: ['lost', 'kept'] }],
   stop: [{ ...strongly, kind: 'stop' }],
@@ -126,7 +126,7 @@ test.each(FAULT_KINDS)('%s takes effect and is counted', (kind) => {
 
 test.each(FAULT_KINDS)('%s that nobody can feel is not counted', (kind) => {
   // Nothing is left to strike: all machines are down, and stay so until the end.
-  const down = { at: 1000, kind: 'crash-many', places: everybody, inFlight: ['lost'] } as const
+  const down = { at: 1000, kind: 'crash-many', places: allPlaces, inFlight: ['lost'] } as const
   const schedule = calm({ spares: 0 })
   const rng = new Random(1)
   const fault = { at: 2000, ...drawAction(kind, { rng, config: schedule.config, longMs: 100 }) }

@@ -2,7 +2,7 @@
 // as it says.
 
 import { expect, test } from 'vitest'
-import { dies, everybody, nobody, plainly } from '../../../jepsen-lite/sim/drawing.ts'
+import { allPlaces, dies, noPlaces, plainly } from '../../../jepsen-lite/sim/drawing.ts'
 import type { Fault } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
@@ -121,7 +121,7 @@ test('a trigger that is of no use does not count', () => {
 
 test('a cut ends with the trigger that it lasts until', () => {
   const cut: Fault = {
-    ...{ at: STRIKES_MS, kind: 'half-deaf', target: 'leader', unheardBy: everybody, deafTo: everybody },
+    ...{ at: STRIKES_MS, kind: 'half-deaf', target: 'leader', unheardBy: allPlaces, deafTo: allPlaces },
     ...plainly(60_000),
   }
   const followsAgain = (fault: Fault): boolean => {
@@ -143,7 +143,7 @@ test('a cut ends with the trigger that it lasts until', () => {
 test('bare majorities shift: each shares members with the one before it', () => {
   const turns = Array.from({ length: 4 }, (_, turn) => ({
     ...({ at: 3000 + 1500 * turn, kind: 'shifting-majority', target: turn % 3, without: 'leader' } as const),
-    ...{ fresh: false, avoid: nobody, ...plainly(20_000) },
+    ...{ fresh: false, avoid: noPlaces, ...plainly(20_000) },
   }))
   const schedule = calm(turns)
   const majorities: string[][] = []

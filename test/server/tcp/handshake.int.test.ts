@@ -6,7 +6,7 @@ import { asReplicaId, asTerm } from '../../../src/raft/types.ts'
 import { PROTOCOL_VERSION } from '../../../src/server/links/accept.ts'
 import { newCounters, TRANSPORT_LIMITS } from '../../../src/server/links/index.ts'
 import type { RefusalFrame, Welcome, Wire } from '../../../src/server/links/wires.ts'
-import { nobody } from '../../../src/server/tcp/connection.ts'
+import { noOwner } from '../../../src/server/tcp/connection.ts'
 import { CODE } from '../../../src/server/tcp/link-codec.ts'
 import { TcpWires } from '../../../src/server/tcp/wires.ts'
 import {
@@ -144,7 +144,7 @@ test('a peer that calls as a new process is called anew, even if the end of the 
   expect((await a.next('connected')).greeting.boot).toBe(2)
 })
 
-test('a start counter that is made up is not believed: the real replica gets in, and nobody stops', async () => {
+test('a start counter that is made up is not believed: the real replica gets in, and noOwner stops', async () => {
   const a = await alone({ boot: 3, limits: { bootJumpMax: 100 } })
   const real = greetingOf({ boot: 5 })
   for (const boot of [101, Number.MAX_SAFE_INTEGER]) {
@@ -326,7 +326,7 @@ test.each([
   await welcomed(await call(a, { greeting: { ...greeting, term: asTerm(3) }, attempt: 9 }))
 })
 
-test('an address that cannot be dialled harms nobody, whether a caller says it or the configuration', async () => {
+test('an address that cannot be dialled harms noOwner, whether a caller says it or the configuration', async () => {
   const [a, b] = [await testNode(), await testNode({ id: 2 })]
   // A null byte is the one that a socket refuses by throwing.
   const nowhere = ['h\u0000:1', 'h\n:1', 'h', 'h:65536', ':1', '', `${'x'.repeat(3000)}:1`]
@@ -352,7 +352,7 @@ test('a name whose lookup takes longer than an attempt is reached by the next on
   const wire = new Promise<Wire>((reached) => {
     const connected = (dialled: Wire) => {
       reached(dialled)
-      return nobody
+      return noOwner
     }
     wires.dial(`slow.example:${portOf(address)}`, { connected, failed })
   })
@@ -378,7 +378,7 @@ test('why a name with several addresses cannot be reached is said', async () => 
   const wires = new TcpWires({ limits: TRANSPORT_LIMITS, counters: newCounters(), logger: silent })
   const port = portOf(gone.address)
   const why = await new Promise<string>((failed) => {
-    wires.dial(`n2.example:${port}`, { connected: () => nobody, failed })
+    wires.dial(`n2.example:${port}`, { connected: () => noOwner, failed })
   })
   expect(why).toMatch(new RegExp(`^connect E[A-Z]+ 127.0.0.1:${port}.*, connect E[A-Z]+ ::1:${port}`))
 })
