@@ -144,7 +144,7 @@ test('a peer that calls as a new process is called anew, even if the end of the 
   expect((await a.next('connected')).greeting.boot).toBe(2)
 })
 
-test('a start counter that is made up is not believed: the real replica gets in, and noOwner stops', async () => {
+test('a start counter that is made up is not believed: the real replica gets in, and nobody stops', async () => {
   const a = await alone({ boot: 3, limits: { bootJumpMax: 100 } })
   const real = greetingOf({ boot: 5 })
   for (const boot of [101, Number.MAX_SAFE_INTEGER]) {
@@ -326,7 +326,7 @@ test.each([
   await welcomed(await call(a, { greeting: { ...greeting, term: asTerm(3) }, attempt: 9 }))
 })
 
-test('an address that cannot be dialled harms noOwner, whether a caller says it or the configuration', async () => {
+test('an address that cannot be dialled harms nobody, whether a caller says it or the configuration', async () => {
   const [a, b] = [await testNode(), await testNode({ id: 2 })]
   // A null byte is the one that a socket refuses by throwing.
   const nowhere = ['h\u0000:1', 'h\n:1', 'h', 'h:65536', ':1', '', `${'x'.repeat(3000)}:1`]
