@@ -6,7 +6,7 @@ import { styleText } from 'node:util'
 import { reasonOf } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import type { Format } from './global-flags.ts'
-import { asCalled } from './program-name.ts'
+import { asCalled, PROGRAM } from './program-name.ts'
 import { clearProgress } from './progress.ts'
 import { terminal } from './terminal.ts'
 
@@ -59,9 +59,9 @@ function isFile(): boolean {
 
 export const writeLine = (line: string): Promise<void> => write(`${line}\n`)
 
-/** Prints what is not data. */
-export function say(text: string): void {
-  process.stderr.write(`${asCalled(text)}\n`)
+/** Prints what is not data. `name`: of a key or a file, in the text. */
+export function say(text: string, name?: string): void {
+  process.stderr.write(`${name === undefined ? asCalled(text) : asCalled(text, PROGRAM, [name])}\n`)
 }
 
 /** The same for a process that others wait for: if the terminal is stopped, the line is lost. */

@@ -68,6 +68,12 @@ describe('import of a directory', () => {
     expect(node.contents['p/boot_id']).toBe(readFileSync(told, 'utf8'))
   })
 
+  test('what is skipped is named as it is called, also if its name looks like a command', async () => {
+    symlinkSync('..', join(dir, 'a kv ls'))
+    const ended = await kv('import dir')
+    expect(ended.err).toMatch(/^skipped a kv ls: a symlink\nimported 0 keys/)
+  })
+
   test('a key that is too long with its prefix is skipped, like any other too long', async () => {
     writeFileSync(join(dir, 'a'), 'x')
     writeFileSync(join(dir, 'ab'), 'x')
@@ -301,6 +307,12 @@ describe('NDJSON', () => {
     node.rows.clear()
     expect(await kv('import -', whole)).toMatchObject({ code: 0 })
     expect(node.contents).toEqual({ even: '36', k: '39' })
+  })
+
+  test('a key that is not exported is named as it is, also if it looks like a command', async () => {
+    node.set('/a kv ls', 'x')
+    const ended = await kv('export --dir dir')
+    expect(ended.err).toContain('not exported: /a kv ls: it is absolute\n')
   })
 
   test('of two keys that become one without their prefix, the second is named and left out', async () => {

@@ -1,10 +1,12 @@
 // Users read the name that they have typed.
 
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { getCommand } from '../../src/cli/get-command.ts'
+import { printable } from '../../src/cli/output.ts'
 import { buildProgram } from '../../src/cli/program.ts'
 import { asCalled, COMMANDS } from '../../src/cli/program-name.ts'
 import { KV } from './run-kv.ts'
@@ -54,4 +56,30 @@ test('only calls are renamed', () => {
   const text = 'kv put a; .kv/cluster status; x/kv get; kv pairs; kvs get'
   expect(asCalled(text, 'quorate')).toBe('quorate put a; .kv/cluster status; x/kv get; kv pairs; kvs get')
   expect(asCalled('quorate put a; quorate keys', 'kv')).toBe('kv put a; quorate keys')
+})
+
+test('the words of the user stay as they are', () => {
+  const link = join(dir, 'quorate')
+  symlinkSync(KV, link)
+  const here = join(dir, 'a kv node')
+  mkdirSync(here)
+  const said = (...args: string[]): string =>
+    spawnSync(process.execPath, [link, ...args], { cwd: here, encoding: 'utf8' }).stderr
+  expect(said('cluster', 'status', '--data', 'my kv cluster')).toBe(
+    'error: No local cluster runs in my kv cluster: there is no such directory. quorate cluster start starts one.\n',
+  )
+  for (const file of ['file', 'my kv cluster']) {
+    writeFileSync(join(here, file), '')
+    expect(said('cluster', 'start', '--data', `./${file}`, '--detach')).toContain(
+      `${here}/${file}, cannot be`,
+    )
+  }
+
+  // Also where a message quotes them, or escapes some of their characters.
+  const key = "it's kv get\ta kv ls"
+  const words = ['put', key]
+  for (const shown of [getCommand(key), printable(key), JSON.stringify(key)])
+    expect(asCalled(`check with: kv get; ${shown.replace(/^kv get/, '')}`, 'quorate', words)).toBe(
+      `check with: quorate get; ${shown.replace(/^kv get/, '')}`,
+    )
 })

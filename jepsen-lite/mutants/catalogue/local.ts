@@ -521,4 +521,12 @@ export const LOCAL: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M725',
+    title: 'the name of the program is put into the words of the user too',
+    why: 'A question names another directory than the one that is deleted, and a hint another key. Our own.',
+    layers: UNIT,
+    tests: ['test/cli/program-name.test.ts'],
+    edits: [edit('src/cli/program-name.ts', 'at < from + piece.length', 'at < from')],
+  },
 ]

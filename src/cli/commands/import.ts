@@ -141,7 +141,7 @@ class Totals {
     this.skipped += 1
     this.progress.clear()
     const shown = name.length > NAME_CHARACTERS_MAX ? `${name.slice(0, NAME_CHARACTERS_MAX)}…` : name
-    say(`skipped ${printable(shown)}: ${printable(reason)}`)
+    say(`skipped ${printable(shown)}: ${printable(reason)}`, shown)
   }
 
   openEnd(reason: string): void {
