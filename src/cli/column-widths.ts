@@ -25,8 +25,10 @@ export function fitting(widths: readonly number[], gap: number, lineMax: number)
 export function shortened(text: string, widthMax: number): string {
   if (widthOf(text) <= widthMax) return text
   let start = ''
+  let width = 0
   for (const { segment } of new Intl.Segmenter().segment(text)) {
-    if (widthOf(start + segment) >= widthMax) break
+    width += widthOf(segment)
+    if (width >= widthMax) break
     start += segment
   }
   return `${start}…`

@@ -33,6 +33,11 @@ export class ImportPace {
     this.#windowFrom = now()
   }
 
+  /** A write begins. The time during which none was under way says nothing about the cluster. */
+  begins(underway: number): void {
+    if (underway === 0) this.#newWindow()
+  }
+
   /** Whether one more write may begin. */
   hasRoom(underway: number): boolean {
     if (underway < this.#limit) return true
@@ -47,7 +52,11 @@ export class ImportPace {
     if (ms < WINDOW_MS || this.#ended < this.#limit) return
     // A slow source says nothing about the cluster.
     if (this.#wasFull) this.#limit = this.#next(this.#ended / ms)
-    this.#windowFrom += ms
+    this.#newWindow()
+  }
+
+  #newWindow(): void {
+    this.#windowFrom = this.#now()
     this.#ended = 0
     this.#wasFull = false
   }

@@ -16,6 +16,11 @@ test('a text that is too wide ends with an ellipsis, and no character of it is c
   expect(shortened('a👩‍👩‍👧‍👦b', 3)).toBe('a…')
 })
 
+test('a key of thousands of invisible characters is shortened as fast as any other', () => {
+  const invisible = '\u200b'.repeat(12_000)
+  expect(shortened(`${invisible}abcdef`, 5)).toBe(`${invisible}abcd…`)
+}, 5_000)
+
 test('the widest columns give way, and none becomes too narrow to be of use', () => {
   expect(fitting([4, 21, 8], 2, 80)).toEqual([4, 21, 8])
   expect(fitting([4, 21, 8], 2, 30)).toEqual([4, 14, 8])

@@ -52,3 +52,33 @@ test('a slow source does not raise the number', () => {
   }
   expect([pace.hasRoom(WRITES_START - 1), pace.hasRoom(WRITES_START)]).toEqual([true, false])
 })
+
+test('a source that pauses neither lowers nor raises the number', () => {
+  let now = 0
+  const pace = new ImportPace(() => now)
+  /** As many under way as there is room for; 2 of them end in a millisecond. Returns the largest number. */
+  const writes = (count: number): number => {
+    let underway = 0
+    let most = 0
+    for (let begun = 0; begun < count || underway > 0; ) {
+      while (begun < count) {
+        pace.begins(underway)
+        begun += 1
+        underway += 1
+        most = Math.max(most, underway)
+        if (!pace.hasRoom(underway)) break
+      }
+      now += 0.5
+      pace.ended()
+      underway -= 1
+    }
+    return most
+  }
+  writes(4_000)
+  const before = writes(100)
+  const after = [1, 2, 3, 4, 5].map(() => {
+    now += 10_000
+    return writes(300)
+  })
+  expect(after).toEqual(after.map(() => before))
+})

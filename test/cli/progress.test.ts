@@ -27,6 +27,15 @@ test('long times are told in minutes and hours', () => {
   expect(rate.text({ keys: 1, part: 0.00002 })).toBe('1 keys/s, 14 h left')
 })
 
+test('of a source that has grown since it was measured nothing is left', () => {
+  let now = 0
+  const rate = new Rate(() => now)
+  for (const part of [1, 1.1, 1.2, Number.POSITIVE_INFINITY]) {
+    now += 5_000
+    expect(rate.text({ keys: now / 1_000, part })).toMatch(/^1 keys\/s(, 0 s left)?$/)
+  }
+})
+
 test('a bar has the same width throughout', () => {
   expect([0, 0.5, 0.999, 1, 1.2].map(bar)).toEqual([
     `${'░'.repeat(10)}   0 %`,

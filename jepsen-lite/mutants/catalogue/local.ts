@@ -529,4 +529,12 @@ export const LOCAL: readonly Mutant[] = [
     tests: ['test/cli/program-name.test.ts'],
     edits: [edit('src/cli/program-name.ts', 'at < from + piece.length', 'at < from')],
   },
+  {
+    id: 'M727',
+    title: 'an import takes a pause of its source for a slow cluster',
+    why: 'After each pause of the program that writes into the pipe, half as many writes are under way. Our own.',
+    layers: UNIT,
+    tests: ['test/cli/import-pace.test.ts'],
+    edits: [edit('src/cli/import-pace.ts', 'if (underway === 0) this.#newWindow()', '')],
+  },
 ]

@@ -196,6 +196,7 @@ async function writeAll(
     stopReading()
   }
   const begin = (item: WriteItem): void => {
+    pace.begins(underway.size)
     const key = Buffer.from(item.key).toString('latin1')
     const turn = lastOfKey.get(key) ?? Promise.resolve()
     const write = turn
