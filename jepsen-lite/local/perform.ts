@@ -198,6 +198,9 @@ function changeEnd(end: HttpEnd, asked: Change): OperationEnd {
       }
     return { kind: 'ok', result: { ...made, ...replayedBy(end, asked) } }
   }
+  // Only the code of an error says that the change was not made.
+  if (typeof json(end).code !== 'string')
+    return { kind: 'unknown', why: codeOf(end), wrong: `${end.status} without a code: ${shown(end)}` }
   if (end.status === 412) return conditionFailed(end, asked)
   // After 504 outcome_unknown and 500 internal, the change may have been written; after all other refusals it was not.
   return end.status === 504 || end.status === 500 ? { kind: 'unknown', why: codeOf(end) } : refusal(end)

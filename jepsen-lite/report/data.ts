@@ -55,19 +55,19 @@ export interface PagePoint {
 
 export function pageDataOf(history: History, { linearizability }: CheckResult): PageData {
   const { calls, notes } = history
-  const endMs = endOf(history)
+  const faultsMs = notes.filter(({ what }) => what === 'inject').map(timeOf)
+  const brokenMs = notes.filter(({ what }) => what === 'violation').map(timeOf)
+  const startMs = startOf(history, [...faultsMs, ...brokenMs])
+  const endMs = Math.max(endOf(history), startMs + 1)
   const clients = namesOf(calls.map(({ client }) => String(client)))
   const nodes = nodesOf(history)
-  const faults = bandsOf(notes, nodes, endMs)
-  const brokenMs = notes.filter(({ what }) => what === 'violation').map(({ time }) => time)
-  const startMs = startOf(history, [...faults.map(({ fromMs }) => fromMs), ...brokenMs])
   const keys = namesOf([
     ...calls.flatMap(({ op }) => (op.f === 'range' ? [] : [op.key])),
     ...linearizability.keys.map(({ key }) => key),
   ])
   return {
     startMs,
-    endMs: Math.max(endMs, startMs + 1),
+    endMs,
     clients: [...clients.keys()],
     nodes,
     keys: [...keys.keys()],
@@ -75,7 +75,7 @@ export function pageDataOf(history: History, { linearizability }: CheckResult): 
     ...placesOf(linearizability, calls, keys),
     brokenMs,
     ...lanesOf(notes, nodes, endMs),
-    faults,
+    faults: bandsOf(notes, nodes, endMs),
   }
 }
 

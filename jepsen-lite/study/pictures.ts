@@ -170,7 +170,9 @@ function agesOf(buckets: readonly Bucket[], scale: Scale): string {
       const x = short(xOf(bucket.at + 0.5, scale))
       return value === undefined ? [] : [`${x} ${short(SIZE.ages * (1 - value / most))}`]
     })
-    return points.length === 0 ? '' : `<path class="${name}" d="M${points.join('L')}"/>`
+    // A line through one point would not be visible.
+    const dash = points.length === 1 ? 'h4' : ''
+    return points.length === 0 ? '' : `<path class="${name}" d="M${points.join('L')}${dash}"/>`
   }
   return (
     words(SIZE.left - 10, 10, 'label', `${most / 1_000} s`) +

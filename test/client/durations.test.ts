@@ -135,8 +135,10 @@ describe('a snapshot list', () => {
     const keys: string[] = []
     for await (const { key } of clientOf([url], { timeoutMs: 1_000 }).list({ snapshot: true })) {
       keys.push(key)
-      if (keys.length === 1) await vi.advanceTimersByTimeAsync(1_100)
-      finish()
+      if (keys.length > 1) continue
+      await vi.advanceTimersByTimeAsync(1_100)
+      // The node is a little slow with the next record, too.
+      setImmediate(() => void vi.advanceTimersByTimeAsync(100).then(finish))
     }
     expect(keys).toEqual(['k1000', 'k1001'])
   })

@@ -25,9 +25,18 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** Waits for what arrives over sockets. Time that is frozen stands still meanwhile. */
+const WAIT_MAX_NS = 20_000_000_000n
+
+/**
+ * Waits for what arrives over sockets. Time that is frozen stands still meanwhile. The limit only ends a test that has
+ * failed.
+ */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await nextTurn()
+  const deadline = process.hrtime.bigint() + WAIT_MAX_NS
+  while (!condition()) {
+    if (process.hrtime.bigint() > deadline) throw new Error(`never seen: ${condition}`)
+    await nextTurn()
+  }
 }
 
 /**

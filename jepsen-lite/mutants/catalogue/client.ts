@@ -794,6 +794,26 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [edit('src/client/lookup.ts', 'SLOW_MS = 100', 'SLOW_MS = 1_000')],
   },
   {
+    id: 'M695',
+    title: 'the time that the consumer of a list takes counts as waiting for the node',
+    why: 'A consumer that takes long for a record gets a time-out although the node answers.',
+    layers: UNIT,
+    tests: ['test/client/durations.test.ts'],
+    edits: [
+      edit('src/client/list.ts', '  #bytes = 0\n', '  #bytes = 0\n  #gotAt = performance.now()\n'),
+      edit(
+        'src/client/list.ts',
+        '    const isSilenceFirst',
+        '    this.#leftMs -= askedAt - this.#gotAt\n    const isSilenceFirst',
+      ),
+      edit(
+        'src/client/list.ts',
+        'this.#leftMs -= performance.now() - askedAt',
+        'this.#gotAt = performance.now()\n      this.#leftMs -= this.#gotAt - askedAt',
+      ),
+    ],
+  },
+  {
     id: 'M494',
     title: 'copies that have ended still count',
     why: 'After a while no call is sent to a second node: a node that hangs costs all calls their time-out.',

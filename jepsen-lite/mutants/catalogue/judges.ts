@@ -629,4 +629,36 @@ export const JUDGES: readonly Mutant[] = [
     ['jepsen-lite/sim/network.ts', 'if (end.other.closed) this.#answerReset(end)', ''],
     ['test/jepsen-lite/sim/search.prop.test.ts'],
   ),
+  judge(
+    'K74',
+    'a change that is refused without the code of an error counts as not made',
+    'A server that makes it and answers 204 seems to invent a write; a later read of it is called a violation.',
+    ['jepsen-lite/local/perform.ts', "if (typeof json(end).code !== 'string')", 'if (false)'],
+    ['test/jepsen-lite/local/perform.int.test.ts'],
+  ),
+  judge(
+    'K75',
+    'the report of a history of one instant shows no state of a node',
+    'Its timeline ends one millisecond later, its lanes do not.',
+    [
+      'jepsen-lite/report/data.ts',
+      '...lanesOf(notes, nodes, endMs)',
+      '...lanesOf(notes, nodes, endOf(history))',
+    ],
+    ['test/jepsen-lite/report/report.test.ts'],
+  ),
+  judge(
+    'K76',
+    'an age that only one tenth of a second has is not drawn',
+    'SVG draws nothing for a line through one point.',
+    ['jepsen-lite/study/pictures.ts', "points.length === 1 ? 'h4' : ''", "''"],
+    ['test/jepsen-lite/study/study.test.ts'],
+  ),
+  judge(
+    'K77',
+    'a seed draws other numbers than before',
+    'A saved schedule no longer reaches what it was saved for, and passes.',
+    ['jepsen-lite/random.ts', 'hash ^ (hash >>> 16)) >>> 0', 'hash ^ (hash >>> 17)) >>> 0'],
+    ['test/jepsen-lite/random.test.ts'],
+  ),
 ]

@@ -77,6 +77,21 @@ test.each([
   ['nobody knows', problem(504, 'outcome_unknown'), { kind: 'unknown', why: 'outcome_unknown' }],
   ['a defect', problem(500, 'internal'), { kind: 'unknown', why: 'internal' }],
   ['connection lost', hangUp, { kind: 'unknown', why: 'ECONNRESET' }],
+  [
+    'an answer of which nothing says what it means',
+    json(204, {}),
+    { kind: 'unknown', why: 'status 204', wrong: expect.any(String) },
+  ],
+  [
+    'sent elsewhere',
+    json(307, {}, { Location: '/v1/kv/c' }),
+    { kind: 'unknown', why: 'status 307', wrong: expect.any(String) },
+  ],
+  [
+    'a refusal without a code',
+    json(503, {}),
+    { kind: 'unknown', why: 'status 503', wrong: expect.any(String) },
+  ],
 ])('a put: %s', async (_, answer, expected) => {
   const { port } = await node(answer)
   expect(await ends(put, port)).toEqual(expected)

@@ -134,6 +134,18 @@ describe('what it draws', () => {
     expect(extent()).toEqual([8_000, 9_104])
   })
 
+  test('nodes and faults also when everything happened at one time', () => {
+    const story = new Story()
+    story.events.push(
+      { type: 'note', time: 5, what: 'role', node: 'n1', role: 'leader', term: 1 },
+      { type: 'note', time: 5, what: 'inject', fault: 'kill-one', nodes: ['n1'] },
+    )
+    const { startMs, endMs, spans, faults } = dataIn(reportOn(story))
+    expect([startMs, endMs]).toEqual([5, 6])
+    expect(spans).toMatchObject([{ node: 0, state: 'leader', fromMs: 5, toMs: 6 }])
+    expect(faults).toMatchObject([{ nodes: [0], fromMs: 5, toMs: 6 }])
+  })
+
   test('when a rule was seen broken', () => {
     const story = new Story().tell(put('x', '1'), {})
     story.events.push({ type: 'note', time: 7, what: 'violation', message: 'two leaders of one term' })

@@ -455,3 +455,12 @@ test('the pictures show the fraction that was answered and both ages, tenth by t
   expect(ages.match(/class="claimed" d="M[^"]*L[^"]*"/g)).toEqual(['class="claimed" d="M417 66L607 55"'])
   expect(ages.match(/class="behind" d="M[^"]*L[^"]*"/g)).toEqual(['class="behind" d="M417 110L607 110"'])
 })
+
+test('an age that only one tenth has is visible, too', () => {
+  const { requests } = conclude(
+    new Script().ask('stale', 'minority', CUT_MS, 5, { ...seen(2), stalenessMs: 400, served: 'stale' }),
+  )
+  const { ages } = picturesOf(requests, { before: 100, during: 200, after: 100 }, (level) => level)
+  expect(ages).toMatch(/class="claimed" d="M417 66h\d+"/)
+  expect(ages).toMatch(/class="behind" d="M417 110h\d+"/)
+})
