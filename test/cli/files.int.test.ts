@@ -68,6 +68,18 @@ describe('import of a directory', () => {
     expect(node.contents['p/boot_id']).toBe(readFileSync(told, 'utf8'))
   })
 
+  test('Ctrl-C ends it also while it only skips', async () => {
+    // More lines than a pipe holds: at the first one the command is far from the last.
+    for (let at = 0; at < 3_000; at++) symlinkSync('x', join(dir, `${at}-${'l'.repeat(200)}`))
+    const ended = await run(['import', 'dir'], {
+      endpoints: node.url,
+      cwd: scratch,
+      started: (child) => child.stderr?.once('data', () => child.kill('SIGINT')),
+    })
+    expect(ended.err).toMatch(/\nstopped after 0 keys, .* skipped\nerror: interrupted\. .*\n$/)
+    expect(ended.code).toBe(130)
+  })
+
   test('what is skipped is named as it is called, also if its name looks like a command', async () => {
     symlinkSync('..', join(dir, 'a kv ls'))
     const ended = await kv('import dir')

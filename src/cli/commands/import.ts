@@ -5,6 +5,7 @@
 // import skips and names what the cluster will never accept (too large, …). Every other failure ends it.
 
 import { fstatSync, statSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
 import { type Client, QuorateError } from '../../client/index.ts'
 import { Failure, reasonOf } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -190,6 +191,7 @@ async function writeAll(
   const failures: unknown[] = []
   /** Called when a write has ended. A race of all writes under way would cost each of them for each write. */
   let wake = (): void => {}
+  let skippedBefore = 0
   const fail = (error: unknown): void => {
     failures.push(error)
     // The program that writes the input may not write anything for a long time.
@@ -218,6 +220,12 @@ async function writeAll(
       else totals.openEnd(item.reason)
       while (totals.bytesUnderway >= BYTES_AT_ONCE || !pace.hasRoom(underway.size))
         await new Promise<void>((resolve) => (wake = resolve))
+      if (totals.skipped > skippedBefore) {
+        skippedBefore = totals.skipped
+        // Skipping waits for nothing. Ctrl-C and the answers of the cluster have their turn here.
+        await setImmediate()
+        target.signal.throwIfAborted()
+      }
       if (failures.length > 0) break
     }
   } catch (error) {
