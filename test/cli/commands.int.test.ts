@@ -314,6 +314,8 @@ describe('exit codes', () => {
     ['get k --consistency strong', 'Allowed choices are linearizable, lease, stale'],
     ['get k --endpoints ftp://x', 'only http:// endpoints'],
     ['get k --endpoints 7301', '7301 is no address. For a port of this machine: 127.0.0.1:7301.'],
+    ['get k --endpoints http://7301/', 'For a port of this machine: 127.0.0.1:7301.'],
+    ['get k --endpoints \t7301', '7301 is no address. For a port of this machine: 127.0.0.1:7301.'],
     ['put k v --if-revision x', 'It must be a whole number'],
     ['help exit-code', '(Did you mean exit-codes?)'],
     ['help ptu', '(Did you mean put?)'],
