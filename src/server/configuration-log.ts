@@ -24,16 +24,16 @@ export function configurationLog(before: Configuration, after: Configuration): C
 function news(before: Configuration, after: Configuration): string {
   const isNew = ({ id }: Member): boolean => roleOf(before, id) !== roleOf(after, id)
   const isGone = ({ id }: Member): boolean => roleOf(after, id) === undefined
+  const isReplaced = (gone: Member): boolean =>
+    after.members.some(({ id, name }) => name === gone.name && id !== gone.id)
+  const goneName = (member: Member): string =>
+    isReplaced(member) ? `the former replica of ${member.name}` : member.name
   const became = (role: Role): string[] =>
     after.members.flatMap((member) => (isNew(member) && roleOf(after, member.id) === role ? member.name : []))
   const facts = [
     fact(became('voter'), 'is a voter', 'are voters'),
     fact(became('learner'), 'is a learner', 'are learners'),
-    fact(
-      before.members.filter(isGone).map(({ name }) => name),
-      'is no member any more',
-      'are no members any more',
-    ),
+    fact(before.members.filter(isGone).map(goneName), 'is no member any more', 'are no members any more'),
   ].filter((text) => text !== '')
   return facts.length > 0 ? facts.join('; ') : 'names or addresses of members changed'
 }

@@ -65,3 +65,19 @@ test('another address changes no role', () => {
   const moved = after(one, { kind: 'update', member: { ...n1, url: 'http://elsewhere' } })
   expect(configurationLog(one, moved).message).toBe('names or addresses of members changed')
 })
+
+test('a replica that takes the place and the name of another is told from it', () => {
+  const one = bootstrapConfiguration(n1)
+  const learning = after(one, { kind: 'add-learner', member: n2 })
+  const fresh = { ...n2, id: asReplicaId('1900000000000000') }
+  const replace: ChangeStep[] = [
+    { kind: 'remove', id: n2.id },
+    { kind: 'add-learner', member: fresh },
+  ]
+  expect(configurationLog(learning, after(learning, ...replace)).message).toBe(
+    'n2 is a learner; the former replica of n2 is no member any more',
+  )
+  const voting = left(after(learning, { kind: 'promote', id: n2.id }))
+  const joint = after(voting, ...replace)
+  expect(configurationLog(joint, left(joint)).message).toBe('the former replica of n2 is no member any more')
+})
