@@ -52,7 +52,12 @@ type Theme =
 /** `rare`: what a search has seen least, for the theme that uses it. The same arguments give the same schedule. */
 export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Schedule {
   // A separate stream for each part of the schedule.
-  const part = (entity: number): Random => new Random(seed, DRAW.swarm, entity)
+  const taken = new Set<number>()
+  const part = (entity: number): Random => {
+    if (taken.has(entity)) throw new RangeError(`two parts of a schedule draw the numbers of part ${entity}`)
+    taken.add(entity)
+    return new Random(seed, DRAW.swarm, entity)
+  }
   const rng = part(0)
   const theme: Theme = rng.pick<Theme>([
     'anything',
@@ -85,7 +90,7 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
     : theme === 'behind' || theme === 'triggered'
       ? []
       : theme === 'links'
-        ? drawLinkScenarios(part(10), config)
+        ? drawLinkScenarios(part(16), config)
         : theme === 'removals'
           ? drawRemovals(part(13), config)
           : drawFaults(part(2), config, theme)

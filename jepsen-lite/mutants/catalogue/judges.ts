@@ -661,4 +661,11 @@ export const JUDGES: readonly Mutant[] = [
     ['jepsen-lite/random.ts', 'hash ^ (hash >>> 16)) >>> 0', 'hash ^ (hash >>> 17)) >>> 0'],
     ['test/jepsen-lite/random.test.ts'],
   ),
+  judge(
+    'K78',
+    'in schedules about links, the lists draw the same numbers as the faults',
+    'Lists come only at certain times of the faults, whatever the seed. Our own.',
+    ['jepsen-lite/sim/generate.ts', 'drawLinkScenarios(part(16)', 'drawLinkScenarios(part(10)'],
+    ['test/jepsen-lite/sim/schedule.test.ts'],
+  ),
 ]

@@ -118,3 +118,7 @@ test('a schedule is shrunk to what breaks it, field by field', () => {
   ] satisfies Fault[])
   expect(parseSchedule(JSON.stringify(schedule))).toEqual(schedule)
 })
+
+test('no two parts of a schedule draw the same numbers', () => {
+  for (let seed = 1; seed <= 100; seed++) expect(() => generate(seed), `seed ${seed}`).not.toThrow()
+})
