@@ -61,7 +61,7 @@ export const writeLine = (line: string): Promise<void> => write(`${line}\n`)
 
 /** Prints what is not data. `name`: of a key or a file, in the text. */
 export function say(text: string, name?: string): void {
-  process.stderr.write(`${name === undefined ? asCalled(text) : asCalled(text, PROGRAM, [name])}\n`)
+  process.stderr.write(`${asCalled(text, PROGRAM, name === undefined ? [] : [name])}\n`)
 }
 
 /** The same for a process that others wait for: if the terminal is stopped, the line is lost. */

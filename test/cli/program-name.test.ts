@@ -83,3 +83,16 @@ test('the words of the user stay as they are', () => {
       `check with: quorate get; ${shown.replace(/^kv get/, '')}`,
     )
 })
+
+test.each([
+  [['get', 'a', '--timeout=kv get'], {}, "argument 'kv get' is invalid"],
+  [['get', 'a', '--endpoints', 'n1,kv get'], {}, 'not an endpoint: "kv get"'],
+  [['get', 'a'], { KV_TIMEOUT: 'kv get' }, "value 'kv get' from env"],
+])('so do parts of %j, and the variables %j', (args, variables, expected) => {
+  const link = join(dir, 'quorate')
+  symlinkSync(KV, link)
+  const env = { ...process.env, ...variables }
+  const { stderr } = spawnSync(process.execPath, [link, ...args], { cwd: dir, encoding: 'utf8', env })
+  expect(stderr).toContain(expected)
+  expect(stderr).toContain('See: quorate help')
+})

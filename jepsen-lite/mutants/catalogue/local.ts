@@ -530,6 +530,14 @@ export const LOCAL: readonly Mutant[] = [
     edits: [edit('src/cli/program-name.ts', 'at < from + piece.length', 'at < from')],
   },
   {
+    id: 'M733',
+    title: 'the words of the user stay as they are only where a message repeats the whole argument',
+    why: 'The value of --flag=value and one endpoint of a list are shown as the user did not type them. Our own.',
+    layers: UNIT,
+    tests: ['test/cli/program-name.test.ts'],
+    edits: [edit('src/cli/program-name.ts', `'"=,]`, `'"]`)],
+  },
+  {
     id: 'M727',
     title: 'an import takes a pause of its source for a slow cluster',
     why: 'After each pause of the program that writes into the pipe, half as many writes are under way. Our own.',
