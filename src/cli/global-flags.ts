@@ -77,10 +77,6 @@ function parseEndpoints(text: string): string[] {
     .map((part) => part.trim())
     .filter((part) => part !== '')
   if (endpoints.length === 0) throw new InvalidArgumentError('At least one endpoint is needed.')
-  // A URL may have a number in place of an IPv4 address: 7301 would be 0.0.28.133.
-  const port = endpoints.map((endpoint) => /^(?:https?:\/\/)?([0-9]+)\/?$/i.exec(endpoint)?.[1]).find(Boolean)
-  if (port !== undefined)
-    throw new InvalidArgumentError(`${port} is no address. For a port of this machine: 127.0.0.1:${port}.`)
   try {
     return endpoints.map((endpoint) => endpointUrl(endpoint).origin)
   } catch (error) {

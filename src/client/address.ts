@@ -48,6 +48,10 @@ export function withQuery(path: string, query: Readonly<Record<string, QueryValu
 /** `http://host:port` from user input. A trailing slash and a missing scheme are accepted. */
 export function endpointUrl(written: string): URL {
   const text = written.trim()
+  // A URL may have a number in place of an IPv4 address: 7301 would be 0.0.28.133. (0 is this machine.)
+  const port = /^(?:https?:\/\/)?([1-9][0-9]*)(?:[:/]|$)/i.exec(text)?.[1]
+  if (port !== undefined)
+    throw new TypeError(`${port} is no address. For a port of this machine: 127.0.0.1:${port}`)
   const url = URL.parse(text.includes('://') ? text : `http://${text}`)
   if (url === null || url.hostname === '') throw new TypeError(`not an endpoint: ${JSON.stringify(written)}`)
   if (url.protocol !== 'http:') {

@@ -538,6 +538,14 @@ export const LOCAL: readonly Mutant[] = [
     edits: [edit('src/cli/program-name.ts', `'"=,]`, `'"]`)],
   },
   {
+    id: 'M734',
+    title: 'a number with a port after it is taken for an address',
+    why: '--endpoints http://7301:7301 asks 0.0.28.133. Our own.',
+    layers: UNIT,
+    tests: ['test/cli/contradictions.int.test.ts'],
+    edits: [edit('src/client/address.ts', '[0-9]*)(?:[:/]|$)', '[0-9]*)(?:[/]|$)')],
+  },
+  {
     id: 'M727',
     title: 'an import takes a pause of its source for a slow cluster',
     why: 'After each pause of the program that writes into the pipe, half as many writes are under way. Our own.',
