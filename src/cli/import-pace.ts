@@ -25,17 +25,19 @@ export class ImportPace {
   #rate = 0
   #holds = 0
   #windowFrom: number
+  #lastEnd: number
   #ended = 0
   #wasFull = false
 
   constructor(now: () => number = () => performance.now()) {
     this.#now = now
     this.#windowFrom = now()
+    this.#lastEnd = this.#windowFrom
   }
 
-  /** A write begins. The time during which none was under way says nothing about the cluster. */
+  /** A write begins. The time during which none was under way says nothing about the cluster, and does not count. */
   begins(underway: number): void {
-    if (underway === 0) this.#newWindow()
+    if (underway === 0) this.#windowFrom += this.#now() - this.#lastEnd
   }
 
   /** Whether one more write may begin. */
@@ -47,16 +49,14 @@ export class ImportPace {
 
   /** A write has ended. */
   ended(): void {
+    const now = this.#now()
     this.#ended += 1
-    const ms = this.#now() - this.#windowFrom
+    this.#lastEnd = now
+    const ms = now - this.#windowFrom
     if (ms < WINDOW_MS || this.#ended < this.#limit) return
     // A slow source says nothing about the cluster.
     if (this.#wasFull) this.#limit = this.#next(this.#ended / ms)
-    this.#newWindow()
-  }
-
-  #newWindow(): void {
-    this.#windowFrom = this.#now()
+    this.#windowFrom = now
     this.#ended = 0
     this.#wasFull = false
   }

@@ -82,3 +82,29 @@ test('a source that pauses neither lowers nor raises the number', () => {
   })
   expect(after).toEqual(after.map(() => before))
 })
+
+test('a source whose bursts are shorter than a window is made faster, too', () => {
+  let now = 0
+  const pace = new ImportPace(() => now)
+  const limits: number[] = []
+  for (let burst = 0; burst < 100; burst++) {
+    let underway = 0
+    let most = 0
+    for (let begun = 0; begun < 300 || underway > 0; ) {
+      while (begun < 300) {
+        pace.begins(underway)
+        begun += 1
+        underway += 1
+        most = Math.max(most, underway)
+        if (!pace.hasRoom(underway)) break
+      }
+      now += 20 / underway
+      pace.ended()
+      underway -= 1
+    }
+    limits.push(most)
+    now += 1
+  }
+  expect(limits[0]).toBe(WRITES_START)
+  expect(Math.max(...limits)).toBe(WRITES_MAX)
+})

@@ -551,6 +551,12 @@ export const LOCAL: readonly Mutant[] = [
     why: 'After each pause of the program that writes into the pipe, half as many writes are under way. Our own.',
     layers: UNIT,
     tests: ['test/cli/import-pace.test.ts'],
-    edits: [edit('src/cli/import-pace.ts', 'if (underway === 0) this.#newWindow()', '')],
+    edits: [
+      edit(
+        'src/cli/import-pace.ts',
+        'if (underway === 0) this.#windowFrom += this.#now() - this.#lastEnd',
+        '',
+      ),
+    ],
   },
 ]
