@@ -53,58 +53,45 @@ test('a slow source does not raise the number', () => {
   expect([pace.hasRoom(WRITES_START - 1), pace.hasRoom(WRITES_START)]).toEqual([true, false])
 })
 
-test('a source that pauses neither lowers nor raises the number', () => {
+/**
+ * The largest number of writes under way in each burst of a source that pauses after each. `rate(n)` writes end in a
+ * millisecond when n are under way.
+ */
+function bursts(
+  count: number,
+  writes: number,
+  pauseMs: number,
+  rate: (underway: number) => number,
+): number[] {
   let now = 0
   const pace = new ImportPace(() => now)
-  /** As many under way as there is room for; 2 of them end in a millisecond. Returns the largest number. */
-  const writes = (count: number): number => {
+  return Array.from({ length: count }, () => {
     let underway = 0
     let most = 0
-    for (let begun = 0; begun < count || underway > 0; ) {
-      while (begun < count) {
+    for (let begun = 0; begun < writes || underway > 0; ) {
+      while (begun < writes) {
         pace.begins(underway)
         begun += 1
         underway += 1
         most = Math.max(most, underway)
         if (!pace.hasRoom(underway)) break
       }
-      now += 0.5
+      now += 1 / rate(underway)
       pace.ended()
       underway -= 1
     }
+    now += pauseMs
     return most
-  }
-  writes(4_000)
-  const before = writes(100)
-  const after = [1, 2, 3, 4, 5].map(() => {
-    now += 10_000
-    return writes(300)
   })
-  expect(after).toEqual(after.map(() => before))
+}
+
+test('the pauses of a source change nothing', () => {
+  const without = bursts(40, 300, 0, () => 2)
+  expect(without).toContain(64)
+  expect(bursts(40, 300, 10_000, () => 2)).toEqual(without)
 })
 
 test('a source whose bursts are shorter than a window is made faster, too', () => {
-  let now = 0
-  const pace = new ImportPace(() => now)
-  const limits: number[] = []
-  for (let burst = 0; burst < 100; burst++) {
-    let underway = 0
-    let most = 0
-    for (let begun = 0; begun < 300 || underway > 0; ) {
-      while (begun < 300) {
-        pace.begins(underway)
-        begun += 1
-        underway += 1
-        most = Math.max(most, underway)
-        if (!pace.hasRoom(underway)) break
-      }
-      now += 20 / underway
-      pace.ended()
-      underway -= 1
-    }
-    limits.push(most)
-    now += 1
-  }
-  expect(limits[0]).toBe(WRITES_START)
-  expect(Math.max(...limits)).toBe(WRITES_MAX)
+  const limits = bursts(100, 300, 1, (n) => n / 20)
+  expect([limits[0], Math.max(...limits)]).toEqual([WRITES_START, WRITES_MAX])
 })
