@@ -10,7 +10,7 @@ const PURE = ['bytes', 'kv', 'raft', 'jepsen-lite/checker'].map((folder) => `tes
 
 export default defineConfig({
   test: {
-    maxWorkers: '200%',
+    maxWorkers: '150%',
     testTimeout: 60_000,
     hookTimeout: 60_000,
     sequence: { sequencer: longestFirst() },
