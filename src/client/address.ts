@@ -1,5 +1,6 @@
 // How keys and endpoints are written into URLs.
 
+import { isIPv4 } from 'node:net'
 import { types } from 'node:util'
 import { encodeUtf8 } from '../bytes/utf8.ts'
 import { QuorateError } from './errors.ts'
@@ -45,15 +46,25 @@ export function withQuery(path: string, query: Readonly<Record<string, QueryValu
   return target
 }
 
-/** `http://host:port` from user input. A trailing slash and a missing scheme are accepted. */
+/** A host of 0 means this machine, for what connects to it. */
+const ANY_ADDRESS = '0.0.0.0'
+
+/**
+ * `http://host:port` from user input. A trailing slash and a missing scheme are accepted. Shorthand for an IPv4 address
+ * is not, although URLs may have it: 7301 would be 0.0.28.133, and 127.1 would be 127.0.0.1.
+ */
 export function endpointUrl(written: string): URL {
   const text = written.trim()
-  // A URL may have a number in place of an IPv4 address: 7301 would be 0.0.28.133. (0 is this machine.)
-  const port = /^(?:https?:\/\/)?([1-9][0-9]*)(?:[:/]|$)/i.exec(text)?.[1]
-  if (port !== undefined)
-    throw new TypeError(`${port} is no address. For a port of this machine: 127.0.0.1:${port}`)
   const url = URL.parse(text.includes('://') ? text : `http://${text}`)
   if (url === null || url.hostname === '') throw new TypeError(`not an endpoint: ${JSON.stringify(written)}`)
+  if (isIPv4(url.hostname) && url.hostname !== ANY_ADDRESS && !text.includes(url.hostname)) {
+    const [number] = /(?<=^|:\/\/)[0-9]+(?=[:/]|$)/.exec(text) ?? []
+    throw new TypeError(
+      number === undefined
+        ? `${JSON.stringify(written)}: write the address in full, as ${url.hostname}`
+        : `${number} is no address. For a port of this machine: 127.0.0.1:${number}`,
+    )
+  }
   if (url.protocol !== 'http:') {
     throw new TypeError(`${JSON.stringify(written)}: only http:// endpoints are supported`)
   }

@@ -543,7 +543,7 @@ export const LOCAL: readonly Mutant[] = [
     why: '--endpoints http://7301:7301 asks 0.0.28.133. Our own.',
     layers: UNIT,
     tests: ['test/cli/contradictions.int.test.ts'],
-    edits: [edit('src/client/address.ts', '[0-9]*)(?:[:/]|$)', '[0-9]*)(?:[/]|$)')],
+    edits: [edit('src/client/address.ts', ' && !text.includes(url.hostname)', " && !text.includes(':')")],
   },
   {
     id: 'M727',
