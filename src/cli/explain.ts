@@ -1,6 +1,7 @@
 // Errors of the client in plain words.
 
 import { PreconditionFailedError, type QuorateError } from '../client/index.ts'
+import { PROGRAM } from '../local/program-name.ts'
 import type { Intent } from './exit-codes.ts'
 import { printable } from './output.ts'
 
@@ -19,7 +20,7 @@ export function explain(error: QuorateError, intent: Intent): string {
   const who = error.node ?? error.endpoint ?? 'a node'
   switch (error.code) {
     case 'unreachable':
-      return `${said}${nothing}. Is the cluster running? \`kv cluster start\` starts one here`
+      return `${said}${nothing}. Is the cluster running? \`${PROGRAM} cluster start\` starts one here`
     case 'no_quorum':
       return `${who} answered, but it cannot reach a majority of the cluster: ${said}${nothing}${staleHint(intent)}`
     case 'no_leader':

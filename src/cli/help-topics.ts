@@ -1,19 +1,21 @@
 // `kv help TOPIC`: topics that belong to no single command.
 
+import { PROGRAM } from '../local/program-name.ts'
+
 export const TOPICS: Readonly<Record<string, { readonly summary: string; readonly text: string }>> = {
   consistency: {
     summary: 'how fresh a read is, and what that costs',
     text: `Examples:
-  kv get config                                  the newest value, always
-  kv get config --consistency stale              what the node has, even cut off from the others
-  kv get config --consistency stale --max-staleness 500ms
+  ${PROGRAM} get config                                  the newest value, always
+  ${PROGRAM} get config --consistency stale              what the node has, even cut off from the others
+  ${PROGRAM} get config --consistency stale --max-staleness 500ms
 
 linearizable   The default. A read sees every write that was acknowledged before it began,
                whichever node answers. Needs a majority of the nodes.
 lease          Like linearizable, but the leader answers by its lease, without asking the others.
                Rests on clocks that run at about the same speed, and not on machines that are
                suspended (a laptop asleep, a virtual machine paused). Leases are a setting of the
-               cluster (kv settings set leases=on); while they are off, the read is linearizable.
+               cluster (${PROGRAM} settings set leases=on); while they are off, the read is linearizable.
 stale          What the node that is asked has applied. Needs nobody else. How old that is at most
                is proven by the cluster and said on stderr; after a restart it may be unknown.
 
@@ -48,15 +50,15 @@ http://127.0.0.1:7301, …:7302 and …:7303; the other nodes are learned from t
   7  no node could be connected to: not a byte of the request left
 130  Ctrl-C
 
-A script may repeat a write after 5 and 7. After 6 it must look first (kv get), or write under a
-condition. kv itself has tried again, safely, until --timeout ran out.`,
+A script may repeat a write after 5 and 7. After 6 it must look first (${PROGRAM} get), or write under a
+condition. ${PROGRAM} itself has tried again, safely, until --timeout ran out.`,
   },
   formatting: {
     summary: 'output for people and for scripts',
     text: `Examples:
-  kv ls | head -3
-  kv get config -o json | jq -r .value
-  kv status -o ndjson | jq -r 'select(.role == "leader").name'
+  ${PROGRAM} ls | head -3
+  ${PROGRAM} get config -o json | jq -r .value
+  ${PROGRAM} status -o ndjson | jq -r 'select(.role == "leader").name'
 
 Data goes to stdout, everything else to stderr.
 
@@ -66,7 +68,7 @@ plain    the same as tab-separated lines without a header, or the bare result: t
 json     one JSON document
 ndjson   one JSON object on each line
 
-kv get writes the exact bytes of the value, and a newline only on a terminal; with -o json it prints
+${PROGRAM} get writes the exact bytes of the value, and a newline only on a terminal; with -o json it prints
 the record. In JSON, bytes that are valid UTF-8 are strings, others {"base64":"…"}.
 Colours appear on terminals only; --no-color and NO_COLOR switch them off.`,
   },

@@ -7,6 +7,7 @@ import { createReadStream } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
 import { bytesFromJson, parseObject } from '../client/decode.ts'
 import { Failure } from '../local/failure.ts'
+import { PROGRAM } from '../local/program-name.ts'
 import { EXIT } from './exit-codes.ts'
 import type { ImportItem } from './import-item.ts'
 import { printable } from './output.ts'
@@ -59,7 +60,10 @@ export async function* itemsOf(
   }
   if (ended) return
   if (records === 0) throw bad(`${where} is empty. An export has an end line even when there are no records`)
-  yield { kind: 'open-end', reason: `${where} has no end line: if kv export wrote it, it is incomplete` }
+  yield {
+    kind: 'open-end',
+    reason: `${where} has no end line: if ${PROGRAM} export wrote it, it is incomplete`,
+  }
 }
 
 async function* linesOf(

@@ -6,7 +6,6 @@ import { styleText } from 'node:util'
 import { reasonOf } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import type { Format } from './global-flags.ts'
-import { asCalled, PROGRAM } from './program-name.ts'
 import { clearProgress } from './progress.ts'
 import { terminal } from './terminal.ts'
 
@@ -59,9 +58,9 @@ function isFile(): boolean {
 
 export const writeLine = (line: string): Promise<void> => write(`${line}\n`)
 
-/** Prints what is not data. `name`: of a key or a file, in the text. */
-export function say(text: string, name?: string): void {
-  process.stderr.write(`${asCalled(text, PROGRAM, name === undefined ? [] : [name])}\n`)
+/** Prints what is not data. */
+export function say(text: string): void {
+  process.stderr.write(`${text}\n`)
 }
 
 /** The same for a process that others wait for: if the terminal is stopped, the line is lost. */
@@ -69,7 +68,7 @@ export function sayInPassing(text: string): void {
   if (process.stderr.isTTY !== true) say(text)
   else {
     try {
-      writeSync(terminal(), `${asCalled(text)}\n`)
+      writeSync(terminal(), `${text}\n`)
     } catch {
       // There is no other place to report it.
     }

@@ -4,6 +4,7 @@ import { Argument, Command, type CommandUnknownOpts, InvalidArgumentError } from
 import { endpointUrl } from '../client/address.ts'
 import { nearest } from '../client/nearest.ts'
 import { Failure } from '../local/failure.ts'
+import { PROGRAM } from '../local/program-name.ts'
 import { version } from '../server/version.ts'
 import type { NewMemberFlags } from './commands/member.ts'
 import { SHELLS } from './completion/shells.ts'
@@ -12,7 +13,6 @@ import { EXIT } from './exit-codes.ts'
 import { commandWithGlobalFlags, type GlobalFlags } from './global-flags.ts'
 import { TOPICS } from './help-topics.ts'
 import { write } from './output.ts'
-import { asCalled, PROGRAM } from './program-name.ts'
 
 const EXAMPLES = ['kv cluster start', 'kv put greeting hello', 'kv get greeting', 'kv ls', 'kv status']
 
@@ -23,13 +23,9 @@ export async function buildProgram(args: readonly string[]) {
     .version(version(), '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .helpCommand(false)
-    .showHelpAfterError('See: kv help')
+    .showHelpAfterError(`See: ${PROGRAM} help`)
     .exitOverride()
     .configureHelp({ showGlobalOptions: true, helpWidth: 100 })
-    .configureOutput({
-      writeOut: (text) => process.stdout.write(asCalled(text)),
-      writeErr: (text) => process.stderr.write(asCalled(text)),
-    })
     .hook('preAction', (thisCommand) => {
       refuseStalenessWithoutStale(thisCommand)
       if (thisCommand.opts().color !== false) return
@@ -52,7 +48,7 @@ export async function buildProgram(args: readonly string[]) {
   adopt(program)
   // Only for this command: `kv member rm` means another one.
   program.configureOutput({ outputError: (text, write) => write(withCommandMeant(text)) })
-  program.addHelpText('after', `\nTopics: kv help ${Object.keys(TOPICS).join(' | ')}`)
+  program.addHelpText('after', `\nTopics: ${PROGRAM} help ${Object.keys(TOPICS).join(' | ')}`)
   return program
 }
 
@@ -128,7 +124,7 @@ function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): 
       'kv export | kv import - --endpoints http://127.0.0.1:8301',
     ])
       .description('store the files of a directory, or the records of an NDJSON file')
-      .argument('<source>', "a directory, a file as kv export writes it, or '-' for standard input")
+      .argument('<source>', `a directory, a file of ${PROGRAM} export, or '-' for standard input`)
       .option('--prefix <prefix>', 'put this in front of every key')
       .option('--strict', 'fail when anything was skipped, or when NDJSON has no end line')
       .addHelpText('after', IMPORT_NOTES)
@@ -316,7 +312,7 @@ function printHelp(program: CommandUnknownOpts, words: readonly string[]): void 
     const next = command.commands.find((candidate) => candidate.name() === word)
     const topic = command === program && Object.hasOwn(TOPICS, word) ? TOPICS[word] : undefined
     if (next === undefined && topic !== undefined) {
-      process.stdout.write(asCalled(`${topic.text}\n`))
+      process.stdout.write(`${topic.text}\n`)
       return
     }
     if (next === undefined) {
@@ -337,7 +333,7 @@ function adopt(command: CommandUnknownOpts, path: readonly string[] = []): void 
     child
       .copyInheritedSettings(command)
       .helpCommand(false)
-      .showHelpAfterError(`See: kv help ${childPath.join(' ')}`)
+      .showHelpAfterError(`See: ${PROGRAM} help ${childPath.join(' ')}`)
     adopt(child, childPath)
   }
 }

@@ -4,16 +4,24 @@ import { dirname, resolve } from 'node:path'
 import { holdsNode } from '../server/holds-node.ts'
 import { DEFAULT_DATA } from './cluster-file.ts'
 import type { LocalNode } from './local-node.ts'
+import { PROGRAM } from './program-name.ts'
 import { shellWord } from './shell-word.ts'
 
-/** What a node said when it ended, and how it can come back, unless it has said so itself. */
-export function withAdvice(problem: string, { name, process: { dataDir }, stage }: LocalNode): string {
-  const data = dirname(dataDir)
-  const rejoin = `quorate cluster rejoin ${name}${data === resolve(DEFAULT_DATA) ? '' : ` --data ${shellWord(data)}`}`
-  if (stage === 'member' && !holdsNode(dataDir)) {
-    return `${name} has lost its data: ${dataDir} holds none. ${rejoin} makes it a fresh replica.`
+/** What a node said when it ended, and how it can come back. */
+export function withAdvice(problem: string, node: LocalNode): string {
+  const { name, process, stage } = node
+  if (stage === 'member' && !holdsNode(process.dataDir)) {
+    return `${name} has lost its data: ${process.dataDir} holds none. ${rejoin(node)} makes it a fresh replica.`
   }
-  return problem.includes(rejoin) ? problem : `${problem}\nIf its data is damaged or lost: ${rejoin}`
+  return withRejoin(problem, node)
+}
+
+export const withRejoin = (problem: string, node: LocalNode): string =>
+  `${problem}\nIf its data is damaged or lost: ${rejoin(node)}`
+
+function rejoin({ name, process }: LocalNode): string {
+  const data = dirname(process.dataDir)
+  return `${PROGRAM} cluster rejoin ${name}${data === resolve(DEFAULT_DATA) ? '' : ` --data ${shellWord(data)}`}`
 }
 
 export function readyOnlyWithMajority({ name, process: { pid } }: LocalNode): string {

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { writeWhole } from '../files/durable.ts'
 import { Failure, isAbsent, writing } from './failure.ts'
 import { isObject } from './is-object.ts'
+import { PROGRAM } from './program-name.ts'
 
 export const DEFAULT_DATA = '.kv/cluster'
 export const CLUSTER_FILE = 'cluster.json'
@@ -71,7 +72,7 @@ export function readClusterFile(dataDir: string): ClusterFile | undefined {
     1,
     isObject(content) && typeof content.format === 'number' && content.format > FORMAT
       ? `${path} was written by a newer version of quorate (format ${content.format}; this one knows ${FORMAT}). Use that version`
-      : `${path} is damaged: it does not say what a local cluster is. Put back a copy of it. Without one, quorate node start serves what is in ` +
+      : `${path} is damaged: it does not say what a local cluster is. Put back a copy of it. Without one, ${PROGRAM} node start serves what is in ` +
           `${dataDir}/n1 and so on; or delete ${dataDir} to begin anew`,
   )
 }

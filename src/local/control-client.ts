@@ -7,6 +7,7 @@ import { type ControlReply, type ControlRequest, proofOf } from './control-messa
 import { directoryId } from './directory-id.ts'
 import { Failure } from './failure.ts'
 import { exists } from './processes.ts'
+import { PROGRAM } from './program-name.ts'
 
 /** A supervisor that does not identify itself within this time is stuck or stopped. */
 const IDENTIFY_LIMIT_MS = 3_000
@@ -45,7 +46,7 @@ export async function ask(address: ControlAddress, message: ControlRequest): Pro
     return {
       ok: false,
       exitCode: 1,
-      said: 'The supervisor of this cluster was started by another version of quorate, which does not know this. Stop the cluster first (quorate cluster stop).',
+      said: `The supervisor of this cluster was started by another version of quorate, which does not know this. Stop the cluster first (${PROGRAM} cluster stop).`,
     }
   }
   return { ok: false, exitCode: 1, said: 'The supervisor ended before it answered.', ended: true }

@@ -10,6 +10,7 @@ import { type Lifecycle, LOOK_AGAIN_MS, type ManagedNode } from './lifecycle.ts'
 import { hasNoMajority, majorityOf } from './majority.ts'
 import { moveAside } from './move-aside.ts'
 import { leaderAmong } from './node-view.ts'
+import { PROGRAM } from './program-name.ts'
 import { completeGroups } from './relays/mesh.ts'
 
 /** Nodes that run and can find a leader have found one after this long. */
@@ -120,7 +121,7 @@ export class ControlCommands {
         return done(`${name} is paused (process ${pid} is stopped, its connections stay).`)
       case 'resume':
         if (pid === undefined)
-          return refused(1, `${name} does not run; quorate cluster restart ${name} starts it.`)
+          return refused(1, `${name} does not run; ${PROGRAM} cluster restart ${name} starts it.`)
         child.resume()
         return done(`${name} runs again.`)
       case 'restart':
@@ -203,7 +204,7 @@ export class ControlCommands {
     }
     if (majority === 'there') return undefined
     return (
-      `${node.name} can only rejoin while a majority of the voters of the cluster (quorate member list) runs without it, and that is not so ` +
+      `${node.name} can only rejoin while a majority of the voters of the cluster (${PROGRAM} member list) runs without it, and that is not so ` +
       'now. Start the others first. Nothing was changed.'
     )
   }
@@ -231,7 +232,7 @@ export class ControlCommands {
     if (typeof complete === 'string') return refused(2, `No partition: ${complete}.`)
     mesh.partition(complete, reset)
     return done(
-      `Cut: ${complete.map((group) => group.join(' ')).join(' | ')}. quorate cluster heal undoes it.`,
+      `Cut: ${complete.map((group) => group.join(' ')).join(' | ')}. ${PROGRAM} cluster heal undoes it.`,
     )
   }
 }

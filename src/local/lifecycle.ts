@@ -1,6 +1,7 @@
 // The nodes of a supervisor, and the relays between them: how one starts, becomes ready, and ends.
 
 import { HOST } from './addresses.ts'
+import { withRejoin } from './advice.ts'
 import type { ClusterEvents } from './cluster-events.ts'
 import { faultsOf } from './cluster-status.ts'
 import { Failure } from './failure.ts'
@@ -50,7 +51,11 @@ export class Lifecycle {
       const node: ManagedNode = new ManagedNode(plan, dataDir, (event) => {
         if (event.kind === 'started') this.#tellPeers()
         onEvent(node, event)
-        events.emit({ kind: 'node', name: node.name, event })
+        const told =
+          event.kind === 'ended' && event.failed
+            ? { ...event, reason: withRejoin(event.reason, node) }
+            : event
+        events.emit({ kind: 'node', name: node.name, event: told })
       })
       return node
     })

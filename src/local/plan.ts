@@ -6,6 +6,7 @@ import type { Founding } from '../server/types.ts'
 import { portOf, urlOf } from './addresses.ts'
 import type { ClusterFile, Stage } from './cluster-file.ts'
 import { Failure } from './failure.ts'
+import { PROGRAM } from './program-name.ts'
 
 export const NODES_MAX = 9
 export const DEFAULT_NODES = 3
@@ -55,7 +56,7 @@ export function planOf(
   if (hold.length === 0) {
     throw new Failure(
       1,
-      `The data of every node in ${dataDir} is lost. quorate cluster destroy deletes what is left; then start founds a new cluster.`,
+      `The data of every node in ${dataDir} is lost. ${PROGRAM} cluster destroy deletes what is left; then start founds a new cluster.`,
     )
   }
   if (nodes !== undefined && nodes !== file.nodes.length) {
@@ -72,7 +73,7 @@ export function planOf(
 export function otherCount(dataDir: string, there: number, wanted: number): string {
   return (
     `The cluster in ${dataDir} has ${there} nodes, not ${wanted}. Leave --nodes out to go on with it, choose another --data for a ` +
-    'second cluster, or delete this one with quorate cluster destroy.'
+    `second cluster, or delete this one with ${PROGRAM} cluster destroy.`
   )
 }
 

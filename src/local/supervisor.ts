@@ -23,6 +23,7 @@ import { makeHome } from './make-home.ts'
 import { isKnown } from './node-view.ts'
 import { checkOpenFiles } from './open-files.ts'
 import { planOf, type Wanted } from './plan.ts'
+import { PROGRAM } from './program-name.ts'
 import type { NodeEvent } from './supervised-node.ts'
 import { releaseLock, takeLock } from './supervisor-lock.ts'
 
@@ -226,7 +227,7 @@ export class Supervisor {
       if (founding) {
         throw new Failure(
           1,
-          `The cluster could not be formed: ${problem}\nLogs: ${this.dataDir}. Another start goes on with it; quorate cluster destroy deletes it.`,
+          `The cluster could not be formed: ${problem}\nLogs: ${this.dataDir}. Another start goes on with it; ${PROGRAM} cluster destroy deletes it.`,
         )
       }
       problems.push(withAdvice(problem, node))

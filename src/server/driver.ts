@@ -633,7 +633,7 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   #carryOut(output: Output, refuse?: (detail: string) => void): void {
-    if (output.fatal !== undefined) throw new UnfitReplicaError(output.fatal, this.name)
+    if (output.fatal !== undefined) throw new UnfitReplicaError(output.fatal)
     if (output.roleChange !== undefined) this.#roleChanged(output.roleChange)
     if (output.write !== undefined) this.#store(output.write)
     for (const outgoing of output.messages) this.#commits.send(outgoing)
@@ -938,7 +938,7 @@ export class Driver implements NodeApi, NetworkEvents {
         this.#hashError = `replicas differ: ${verdict.detail}`
         return
       case 'diverged':
-        this.#fail(new UnfitReplicaError(`this replica has diverged: ${verdict.detail}`, this.name))
+        this.#fail(new UnfitReplicaError(`this replica has diverged: ${verdict.detail}`))
         return
       default:
         assertNever(verdict)

@@ -49,14 +49,9 @@ export class ScanEndedError extends Error {
 }
 
 /** The only remedy for damage: replace this replica by a new one. */
-export function rejoinAdvice(nodeName: string | undefined): string {
-  const node = nodeName ?? 'NODE'
-  return (
-    `What this replica promised can no longer be vouched for. To rejoin as a fresh replica: ` +
-    `"quorate cluster rejoin ${node}" for a node of a local cluster; for a node on its own move its data directory aside ` +
-    `and start it with --join URL --replace.`
-  )
-}
+export const REJOIN_ADVICE =
+  'What this replica promised can no longer be vouched for. To rejoin as a fresh replica: move the data directory of the ' +
+  'node aside, and start it with --join URL --replace.'
 
 /**
  * Other replicas know that this one has lost durable state, or has a different state. It must not take part again, not
@@ -66,8 +61,8 @@ export class UnfitReplicaError extends Error {
   override readonly name = 'UnfitReplicaError'
 
   /** `why`: a sentence without its full stop. */
-  constructor(why: string, nodeName: string) {
-    super(`${why}. ${rejoinAdvice(nodeName)}`)
+  constructor(why: string) {
+    super(`${why}. ${REJOIN_ADVICE}`)
   }
 }
 

@@ -11,19 +11,14 @@ import {
   InvariantError,
   isDiskFull,
   isError,
-  rejoinAdvice,
+  REJOIN_ADVICE,
   StorageFailedError,
   StorageRefusedError,
 } from './errors.ts'
 
 export class FirstError {
-  readonly #nodeName: string
   #error: Error | undefined
   #told: (error: Error) => void = () => {}
-
-  constructor(nodeName: string) {
-    this.#nodeName = nodeName
-  }
 
   get error(): Error | undefined {
     return this.#error
@@ -62,7 +57,7 @@ export class FirstError {
   #explained(error: Error): Error {
     if (error instanceof InvariantError || error instanceof StorageRefusedError) return error
     if (error instanceof CorruptionError || hasCode(error, 'LEVEL_CORRUPTION'))
-      return new CorruptionError(`Damaged data: ${error.message}. ${rejoinAdvice(this.#nodeName)}`, {
+      return new CorruptionError(`Damaged data: ${error.message}. ${REJOIN_ADVICE}`, {
         cause: error,
       })
     if (isDiskFull(error))

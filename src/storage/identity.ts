@@ -20,7 +20,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { syncDirectory, writeWhole } from '../files/durable.ts'
 import { asReplicaId } from '../raft/types.ts'
-import { asError, rejoinAdvice, StorageRefusedError } from './errors.ts'
+import { asError, REJOIN_ADVICE, StorageRefusedError } from './errors.ts'
 import { refuseOtherFormat } from './format.ts'
 import type { Identity } from './types.ts'
 
@@ -45,14 +45,14 @@ export function inspectDirectory(dir: string): DirectoryContent {
     const identity = readIdentity(dir)
     if (!names.includes('CURRENT'))
       throw new StorageRefusedError(
-        `${join(dir, 'CURRENT')} is missing: ${IDENTITY_FILE} is there without its database. ${rejoinAdvice(identity.name)}`,
+        `${join(dir, 'CURRENT')} is missing: ${IDENTITY_FILE} is there without its database. ${REJOIN_ADVICE}`,
       )
     return { kind: 'formatted', identity }
   }
   if (names.length === 0 || names.includes(FORMATTING_FILE)) return { kind: 'empty' }
   if (names.some((name) => OF_A_DATABASE.test(name)))
     throw new StorageRefusedError(
-      `${join(dir, IDENTITY_FILE)} is missing beside a database. ${rejoinAdvice(undefined)}`,
+      `${join(dir, IDENTITY_FILE)} is missing beside a database. ${REJOIN_ADVICE}`,
     )
   throw new StorageRefusedError(
     `${dir} is not empty and holds no node (found ${names.slice(0, 3).join(', ')}). Choose another directory, or empty this one.`,
@@ -101,7 +101,7 @@ function readIdentity(dir: string): Identity {
     : undefined
   if (identity === undefined || encode(identity) !== text)
     throw new StorageRefusedError(
-      `${join(dir, IDENTITY_FILE)} is damaged: its checksum does not hold. ${rejoinAdvice(undefined)}`,
+      `${join(dir, IDENTITY_FILE)} is damaged: its checksum does not hold. ${REJOIN_ADVICE}`,
     )
   refuseOtherFormat(identity.formatVersion)
   return identity

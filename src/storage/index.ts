@@ -5,7 +5,6 @@ export {
   CorruptionError,
   InvariantError,
   isDiskFull,
-  rejoinAdvice,
   ScanEndedError,
   StorageClosedError,
   StorageFailedError,

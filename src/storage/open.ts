@@ -9,7 +9,7 @@ import {
   CorruptionError,
   causeOf,
   hasCode,
-  rejoinAdvice,
+  REJOIN_ADVICE,
   StorageInUseError,
   StorageRefusedError,
 } from './errors.ts'
@@ -64,7 +64,7 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   if (content.kind === 'empty') throw new StorageRefusedError(`${dir} holds no node.`)
   const { identity } = content
   refuseOtherNode(dir, identity, options)
-  const { mark, extent } = await verified(dir, identity, options.discardSuspectTail ?? false)
+  const { mark, extent } = await verified(dir, options.discardSuspectTail ?? false)
   // LevelDB checks this too, but begins a new LOG first. A process that is just starting on the directory would then
   // not find its recovery in LOG.
   if (isInUse(dir, false)) throw inUse(dir)
@@ -197,7 +197,6 @@ function refuseOtherNode(dir: string, identity: Identity, { name, clusterId }: O
 
 async function verified(
   dir: string,
-  identity: Identity,
   discardSuspectTail: boolean,
 ): Promise<{ mark: number | undefined; extent: Verified }> {
   const look = (): { mark: number | undefined; extent: Verified } => {
@@ -215,7 +214,7 @@ async function verified(
     return look()
   } catch (error) {
     if (isInUse(dir)) throw inUse(dir)
-    if (error instanceof Damage) throw damaged(join(dir, error.file), error.message, identity)
+    if (error instanceof Damage) throw damaged(join(dir, error.file), error.message)
     throw unreadable(dir, error)
   }
 }
@@ -324,10 +323,8 @@ function recovered(
 const closed = (engine: Engine): Promise<void> =>
   new Promise((resolve, reject) => engine.close((error) => (error === undefined ? resolve() : reject(error))))
 
-const damaged = (file: string, what: string, { name }: Identity): StorageRefusedError =>
-  new StorageRefusedError(
-    `${file} is damaged: ${what}. The files were left as they are. ${rejoinAdvice(name)}`,
-  )
+const damaged = (file: string, what: string): StorageRefusedError =>
+  new StorageRefusedError(`${file} is damaged: ${what}. The files were left as they are. ${REJOIN_ADVICE}`)
 
 const inUse = (dir: string): StorageInUseError =>
   new StorageInUseError(

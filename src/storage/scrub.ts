@@ -9,7 +9,7 @@
 // end shows that the disk does not hold the rows as they were written. Changes during the reading of a slice wait until
 // the end of that slice is known.
 
-import { asError, CorruptionError, rejoinAdvice, ScanEndedError } from './errors.ts'
+import { asError, CorruptionError, REJOIN_ADVICE, ScanEndedError } from './errors.ts'
 import { ALL_ROWS, keyString, prefixed } from './keys.ts'
 import { hashOfRow, StateHash } from './rows.ts'
 import type { PageLimits, RowHash, RowScan, Storage, StoredRow } from './types.ts'
@@ -126,10 +126,10 @@ export class Scrub {
   }
 
   #mismatch(what: string): Error {
-    const { applied, identity } = this.#storage
+    const { applied } = this.#storage
     return new CorruptionError(
       `Damaged data: the rows at index ${applied.index} are not those that were written: ${what}. ` +
-        rejoinAdvice(identity.name),
+        REJOIN_ADVICE,
     )
   }
 }

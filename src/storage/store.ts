@@ -71,7 +71,7 @@ export function openStore(
   limits: StoreLimits,
   done: (error: Error | undefined, storage: Storage | undefined) => void,
 ): void {
-  const first = new FirstError(identity.name)
+  const first = new FirstError()
   try {
     const { quarantined } = engine
     if (quarantined !== undefined)

@@ -2,6 +2,6 @@ import { expect, test } from 'vitest'
 import { getCommand } from '../../src/cli/get-command.ts'
 
 test('a key that looks like a flag is none', () => {
-  expect(getCommand('-o')).toBe('kv get -- -o')
-  expect(getCommand('a b')).toBe("kv get 'a b'")
+  expect(getCommand('-o')).toBe('quorate get -- -o')
+  expect(getCommand('a b')).toBe("quorate get 'a b'")
 })

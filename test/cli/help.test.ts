@@ -6,7 +6,7 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings'
 import { expect, test } from 'vitest'
 import { TOPICS } from '../../src/cli/help-topics.ts'
 import { buildProgram } from '../../src/cli/program.ts'
-import { asCalled, PROGRAM } from '../../src/cli/program-name.ts'
+import { PROGRAM } from '../../src/local/program-name.ts'
 
 const GOLDEN = join(import.meta.dirname, 'golden')
 /** Tested elsewhere; `complete` is hidden. */
@@ -21,7 +21,7 @@ test('the help of every command', async () => {
 })
 
 test('the topics', async () => {
-  const texts = Object.entries(TOPICS).map(([name, topic]) => asCalled(`$ kv help ${name}\n${topic.text}\n`))
+  const texts = Object.entries(TOPICS).map(([name, topic]) => `$ ${PROGRAM} help ${name}\n${topic.text}\n`)
   await expect(texts.join('\n\n')).toMatchFileSnapshot(join(GOLDEN, 'topics.txt'))
 })
 
@@ -43,7 +43,7 @@ function helpOf(command: CommandUnknownOpts): string {
   let text = ''
   command.configureOutput({
     writeOut: (part) => {
-      text += asCalled(part)
+      text += part
     },
   })
   command.outputHelp()

@@ -1,14 +1,10 @@
-// Users read the name that they have typed.
+// Texts name the program as the user has called it, and leave the words of the user as they are.
 
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import { getCommand } from '../../src/cli/get-command.ts'
-import { printable } from '../../src/cli/output.ts'
-import { buildProgram } from '../../src/cli/program.ts'
-import { asCalled, COMMANDS } from '../../src/cli/program-name.ts'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { KV } from './run-kv.ts'
 
 let dir = ''
@@ -17,82 +13,64 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
 
-test.each([
-  [['help', 'put'], /^Examples:\n {2}quorate put greeting/],
-  [['help', 'exit-codes'], /quorate itself has tried again/],
-  [['cluster', 'start', '--help'], /quorate cluster start --detach/],
-  [['cluster', 'kill', 'n1'], /^error: No local cluster runs .* quorate cluster start starts one/],
-  [['frobnicate'], /See: quorate help/],
-  [['get', 'a', '--endpoints', '127.0.0.1:1'], /`quorate cluster start` starts one here/],
-])('quorate %j', (args, expected) => {
-  const link = join(dir, 'quorate')
-  symlinkSync(KV, link)
-  const { stdout, stderr } = spawnSync(process.execPath, [link, ...args], { cwd: dir, encoding: 'utf8' })
-  expect(stdout + stderr).toMatch(expected)
-  expect(stdout + stderr).not.toMatch(/(^|[^./])\bkv /m)
-})
+const NOWHERE = ['--endpoints', '127.0.0.1:1']
 
-test.each([
-  [['help', 'put'], /^Examples:\n {2}kv put greeting/],
-  [['help', 'exit-codes'], /kv itself has tried again/],
-  [['cluster', 'kill', 'n1'], /^error: No local cluster runs .* kv cluster start starts one/],
-  [['frobnicate'], /See: kv help/],
-])('kv %j', (args, expected) => {
-  const link = join(dir, 'kv')
-  symlinkSync(KV, link)
-  const { stdout, stderr } = spawnSync(process.execPath, [link, ...args], { cwd: dir, encoding: 'utf8' })
-  expect(stdout + stderr).toMatch(expected)
-  expect(stdout + stderr).not.toMatch(/quorate (put|help|cluster)/)
-})
-
-test('every command is a word that follows the name', async () => {
-  const program = await buildProgram([])
-  // Only scripts call the hidden one.
-  const names = program.commands.map((command) => command.name()).filter((name) => name !== 'complete')
-  expect(names.sort()).toEqual([...COMMANDS].sort())
-})
-
-test('only calls are renamed', () => {
-  const text = 'kv put a; .kv/cluster status; x/kv get; kv pairs; kvs get'
-  expect(asCalled(text, 'quorate')).toBe('quorate put a; .kv/cluster status; x/kv get; kv pairs; kvs get')
-  expect(asCalled('quorate put a; quorate keys', 'kv')).toBe('kv put a; quorate keys')
-})
-
-test('the words of the user stay as they are', () => {
-  const link = join(dir, 'quorate')
-  symlinkSync(KV, link)
-  const here = join(dir, 'a kv node')
-  mkdirSync(here)
-  const said = (...args: string[]): string =>
-    spawnSync(process.execPath, [link, ...args], { cwd: here, encoding: 'utf8' }).stderr
-  expect(said('cluster', 'status', '--data', 'my kv cluster')).toBe(
-    'error: No local cluster runs in my kv cluster: there is no such directory. quorate cluster start starts one.\n',
-  )
-  for (const file of ['file', 'my kv cluster']) {
-    writeFileSync(join(here, file), '')
-    expect(said('cluster', 'start', '--data', `./${file}`, '--detach')).toContain(
-      `${here}/${file}, cannot be`,
-    )
+describe.each([
+  ['quorate', 'kv'],
+  ['kv', 'quorate'],
+])('called as %s', (name, other) => {
+  const call = (args: readonly string[], { cwd = dir, env = {} } = {}): string => {
+    const link = join(dir, name)
+    symlinkSync(KV, link)
+    const spawned = spawnSync(process.execPath, [link, ...args], {
+      cwd,
+      encoding: 'utf8',
+      env: { ...process.env, ...env },
+    })
+    rmSync(link)
+    return spawned.stdout + spawned.stderr
   }
 
-  // Also where a message quotes them, or escapes some of their characters.
-  const key = "it's kv get\ta kv ls"
-  const words = ['put', key]
-  for (const shown of [getCommand(key), printable(key), JSON.stringify(key)])
-    expect(asCalled(`check with: kv get; ${shown.replace(/^kv get/, '')}`, 'quorate', words)).toBe(
-      `check with: quorate get; ${shown.replace(/^kv get/, '')}`,
-    )
-})
+  test.each([
+    [['help', 'put'], `Examples:\n  ${name} put greeting`],
+    [['help', 'put'], `date | ${name} put now -`],
+    [['help', 'completion'], `source <(${name} completion bash)`],
+    [['help', 'import'], `a file of ${name} export,`],
+    [['help', 'exit-codes'], `${name} itself has tried again`],
+    [['help', 'formatting'], `  ${name} ls | head -3`],
+    [['cluster', 'start', '--help'], `${name} cluster start --detach`],
+    [['cluster', 'kill', 'n1'], ` ${name} cluster start starts one.`],
+    [['frobnicate'], `See: ${name} help`],
+    [['get'], `See: ${name} help get`],
+    [['get', 'a', ...NOWHERE], `\`${name} cluster start\` starts one here`],
+    [['put', 'a'], `a value is missing: ${name} put KEY VALUE`],
+  ])('%j', (args, expected) => {
+    const said = call(args)
+    expect(said).toContain(expected)
+    expect(said).not.toMatch(new RegExp(`(?<![./])\\b${other} `))
+  })
 
-test.each([
-  [['get', 'a', '--timeout=kv get'], {}, "argument 'kv get' is invalid"],
-  [['get', 'a', '--endpoints', 'n1,kv get'], {}, 'not an endpoint: "kv get"'],
-  [['get', 'a'], { KV_TIMEOUT: 'kv get' }, "value 'kv get' from env"],
-])('so do parts of %j, and the variables %j', (args, variables, expected) => {
-  const link = join(dir, 'quorate')
-  symlinkSync(KV, link)
-  const env = { ...process.env, ...variables }
-  const { stderr } = spawnSync(process.execPath, [link, ...args], { cwd: dir, encoding: 'utf8', env })
-  expect(stderr).toContain(expected)
-  expect(stderr).toContain('See: quorate help')
+  test.each([
+    [['get', 'a', '--timeout=kv get'], {}, "argument 'kv get' is invalid"],
+    [['get', 'a', '--endpoints', 'n1,quorate get'], {}, 'not an endpoint: "quorate get"'],
+    [['get', 'a'], { KV_TIMEOUT: 'quorate cluster' }, "value 'quorate cluster' from env"],
+    [['kv get'], {}, "unknown command 'kv get'"],
+    [['help', 'quorate cluster'], {}, 'no command or topic "quorate cluster"'],
+    [['cluster', 'status', '--data', 'my kv cluster'], {}, 'runs in my kv cluster: there'],
+    [['cluster', 'stop', '--data', 'my quorate cluster'], {}, 'runs in my quorate cluster: there'],
+    [['import', 'the quorate get'], {}, 'the quorate get: no such file'],
+  ])('the words of the user stay as they are: %j %j', (args, env, expected) => {
+    expect(call(args, { env })).toContain(expected)
+  })
+
+  test('so does the directory in which it is called', () => {
+    const cwd = join(dir, 'a kv node, a quorate node')
+    mkdirSync(cwd)
+    for (const file of ['my kv cluster', 'my quorate cluster']) {
+      writeFileSync(join(cwd, file), '')
+      expect(call(['cluster', 'start', '--data', `./${file}`, '--detach'], { cwd })).toContain(
+        `${cwd}/${file}, cannot be`,
+      )
+    }
+  })
 })

@@ -27,6 +27,8 @@ export type StatusJson = ClusterStatus
 export class Workspace {
   readonly dir = mkdtempSync(join(tmpdir(), 'quorate-cluster-'))
   readonly port: number
+  /** The path by which the command is called. */
+  program = KV
   /** Beside what is inherited. */
   env: NodeJS.ProcessEnv = {}
   readonly #children = new Set<ChildProcess>()
@@ -49,7 +51,7 @@ export class Workspace {
 
   /** On a terminal; its exit code and all that it shows come from `script`. */
   spawnOnTerminal(...args: string[]): ChildProcess {
-    const command = [process.execPath, KV, ...args].map((word) => `'${word}'`).join(' ')
+    const command = [process.execPath, this.program, ...args].map((word) => `'${word}'`).join(' ')
     return this.#watch(spawn('script', ['-qefc', command, '/dev/null'], this.#options(false)))
   }
 
@@ -59,7 +61,7 @@ export class Workspace {
   }
 
   #spawn(args: readonly string[], detached: boolean): ChildProcess {
-    return this.#watch(spawn(process.execPath, [KV, ...args], this.#options(detached)))
+    return this.#watch(spawn(process.execPath, [this.program, ...args], this.#options(detached)))
   }
 
   #options(detached: boolean): SpawnOptions {

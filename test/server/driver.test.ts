@@ -272,7 +272,7 @@ test('a replica whose rows differ from the majority stops and says how to rejoin
   cluster.advance(100)
   Object.defineProperty(bad.storage, 'stateHash', { get: () => 1n })
   cluster.until(() => bad.end !== undefined)
-  expect(bad.end?.reason).toMatch(/diverged.*quorate cluster rejoin/)
+  expect(bad.end?.reason).toMatch(/diverged.*--join URL --replace/)
   expect(cluster.nodes.filter((node) => node.end !== undefined)).toEqual([bad])
   expectQuarantine(bad)
 })
@@ -290,7 +290,7 @@ test('so does one that finds damage in what it holds', () => {
   expect(() => {
     for (let pick = 0; pick < 20; pick++) if (disk.flip(pick, 0)) read()
   }).toThrow('Damaged data')
-  expect(bad.end?.reason).toMatch(/Damaged data.*quorate cluster rejoin/)
+  expect(bad.end?.reason).toMatch(/Damaged data.*--join URL --replace/)
   expectQuarantine(bad)
 })
 
@@ -304,7 +304,7 @@ test('and one whose slow look at all rows finds it', () => {
   for (let pick = 0; pick < 20; pick++) disk.flip(pick, 0)
   expect(bad.end).toBeUndefined()
   cluster.until(() => bad.end !== undefined)
-  expect(bad.end?.reason).toMatch(/Damaged data.*quorate cluster rejoin/)
+  expect(bad.end?.reason).toMatch(/Damaged data.*--join URL --replace/)
   expectQuarantine(bad)
 })
 
@@ -619,7 +619,7 @@ test('a replica that is told of its lost state stops and says how to rejoin', ()
     term: leader.running.term,
     detail,
   })
-  expect(lost.end?.reason).toMatch(/lost durable state.*quorate cluster rejoin n2/)
+  expect(lost.end?.reason).toMatch(/lost durable state.*--join URL --replace/)
   expectQuarantine(lost)
 })
 
@@ -632,7 +632,7 @@ test('so does one that finds it out from a commit index of its leader', () => {
     ...{ type: 'heartbeat', from: leader.id, to: lost.id, term: leader.running.term },
     ...{ commit: asIndex(lastIndex + 1), round: 0, confirmed: undefined, appliedByMajority: asIndex(0) },
   })
-  expect(lost.end?.reason).toMatch(/lost durable state.*quorate cluster rejoin n2/)
+  expect(lost.end?.reason).toMatch(/lost durable state.*--join URL --replace/)
   expectQuarantine(lost)
 })
 
@@ -664,7 +664,7 @@ test('one whose mark cannot be written stops all the same', () => {
     ...{ type: 'lost-state', from: leader.id, to: lost.id, term: leader.running.term },
     detail: 'n2 has lost durable state',
   })
-  expect(lost.end?.reason).toMatch(/lost durable state.*quorate cluster rejoin n2/)
+  expect(lost.end?.reason).toMatch(/lost durable state.*--join URL --replace/)
 })
 
 /** Who does not know what others knew of it must not meet it again. */

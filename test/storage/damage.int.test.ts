@@ -79,7 +79,7 @@ function expectRefusal(outcome: Outcome, file: string, where?: string): void {
   expect(outcome, where).toMatchObject({ kind: 'refused', untouched: true })
   if (outcome.kind !== 'refused') return
   expect(outcome.message).toContain(file)
-  expect(outcome.message).toMatch(/quorate cluster rejoin (n1|NODE)/)
+  expect(outcome.message).toMatch(/--join URL --replace/)
   expect(outcome.message).toContain('--join URL --replace')
 }
 

@@ -8,7 +8,6 @@ import {
   hasCode,
   InvariantError,
   isDiskFull,
-  rejoinAdvice,
   StorageFailedError,
   StorageInUseError,
   StorageRefusedError,
@@ -31,8 +30,8 @@ test('errors have the names that logs and scripts look for', () => {
     'StorageFailedError: why',
     'InvariantError: why',
   ])
-  expect(String(new UnfitReplicaError('n1 has diverged', 'n1'))).toMatch(
-    /^UnfitReplicaError: n1 has diverged\. .*"quorate cluster rejoin n1"/,
+  expect(String(new UnfitReplicaError('n1 has diverged'))).toMatch(
+    /^UnfitReplicaError: n1 has diverged\. What this replica promised .* --join URL --replace\.$/,
   )
 })
 
@@ -62,24 +61,18 @@ test('an error from another global object is an error too', () => {
   expect(full).not.toBeInstanceOf(Error)
   expect(asError(full)).toBe(full)
   expect(isDiskFull(full)).toBe(true)
-  expect(new FirstError('n1').fail(full).message).toMatch(/^The disk is full: ENOSPC\./)
+  expect(new FirstError().fail(full).message).toMatch(/^The disk is full: ENOSPC\./)
   const locked: unknown = runInNewContext("Object.assign(new Error('locked'), { code: 'LEVEL_LOCKED' })")
   expect(hasCode(locked, 'LEVEL_LOCKED')).toBe(true)
   expect(hasCode(locked, 'LEVEL_ABORTED')).toBe(false)
   expect(hasCode({ code: 'LEVEL_LOCKED' }, 'LEVEL_LOCKED')).toBe(false)
 })
 
-test('the advice names the node where it is known', () => {
-  expect(rejoinAdvice('n1')).toMatch(/^What this replica promised can no longer be vouched for\. /)
-  expect(rejoinAdvice('n1')).toContain('"quorate cluster rejoin n1" for a node of a local cluster')
-  expect(rejoinAdvice(undefined)).toContain('"quorate cluster rejoin NODE" for a node of a local cluster')
-})
-
 describe('an error is explained', () => {
   const full =
     /^The disk is full: No space left on device\. .* nothing before it is lost\. Free space on the disk/
   const failed = /^The storage failed: EIO: i\/o error\. Nothing was acknowledged .* start the node again/
-  const damaged = /^Damaged data: the checksum\. .*"quorate cluster rejoin n1"/
+  const damaged = /^Damaged data: the checksum\. What this replica promised .* --join URL --replace\.$/
 
   test.each<[unknown, string, RegExp]>([
     [new CorruptionError('the checksum'), 'CorruptionError', damaged],
@@ -90,7 +83,7 @@ describe('an error is explained', () => {
     [wrapped(wrapped(new Error('EIO: i/o error'))), 'StorageFailedError', failed],
     ['EIO: i/o error', 'StorageFailedError', failed],
   ])('%s', (thrown, name, message) => {
-    const error = new FirstError('n1').fail(thrown)
+    const error = new FirstError().fail(thrown)
     expect(error).toMatchObject({ name, message: expect.stringMatching(message) })
     expect(error.cause).toEqual(asError(thrown))
   })
@@ -98,14 +91,14 @@ describe('an error is explained', () => {
   test.each([[new InvariantError('a promise')], [new StorageRefusedError('not here')]])(
     'but not %s',
     (error) => {
-      expect(new FirstError('n1').fail(error)).toBe(error)
+      expect(new FirstError().fail(error)).toBe(error)
     },
   )
 })
 
 describe('the first error', () => {
   test('is kept from the moment when it occurs', () => {
-    const first = new FirstError('n1')
+    const first = new FirstError()
     expect(first.error).toBeUndefined()
     first.check()
     expect(first.guard(() => 7)).toBe(7)
@@ -119,7 +112,7 @@ describe('the first error', () => {
   })
 
   test('is what a guarded call throws', () => {
-    const first = new FirstError('n1')
+    const first = new FirstError()
     const run = (): never => {
       throw new Error('EIO')
     }
@@ -129,13 +122,13 @@ describe('the first error', () => {
 
   test('is told once: at once, or when the owner begins to listen', () => {
     const told: Error[] = []
-    const early = new FirstError('n1')
+    const early = new FirstError()
     early.whenFailed((error) => told.push(error))
     expect(told).toEqual([])
     const met = early.fail(new Error('one'))
     early.fail(new Error('two'))
     expect(told).toEqual([met])
-    const late = new FirstError('n1')
+    const late = new FirstError()
     const before = late.fail(new Error('three'))
     late.whenFailed((error) => told.push(error))
     expect(told).toEqual([met, before])

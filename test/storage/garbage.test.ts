@@ -71,7 +71,7 @@ test('a slice that was read while a batch was being written goes with the next b
   for (const key of keys) filling.put(key, key)
   engine.write(filling, () => {})
   ends()
-  const garbage = new Garbage(engine, new FirstError('n1'), 1 << 20)
+  const garbage = new Garbage(engine, new FirstError(), 1 << 20)
   let swept: number | undefined
   for (let batches = 0; swept === undefined; batches++) {
     expect(batches, 'the garbage does not go').toBeLessThan(10)

@@ -76,7 +76,7 @@ describe('an identity', () => {
     ['no line for the name', identityText(body.replace('name n1\n', ''))],
   ])('is refused with %s', (_what, text) => {
     put('IDENTITY', text)
-    expect(() => inspectDirectory(dir)).toThrow(/IDENTITY is damaged: .*quorate cluster rejoin NODE/)
+    expect(() => inspectDirectory(dir)).toThrow(/IDENTITY is damaged: .*--join URL --replace/)
   })
 
   test('of a much newer format is of a newer format', () => {
@@ -117,9 +117,7 @@ const OF_OTHERS = [
 describe('a directory without IDENTITY', () => {
   test.each(OF_A_DATABASE)('that holds %s has lost its node', (name) => {
     put(name)
-    expect(() => inspectDirectory(dir)).toThrow(
-      /IDENTITY is missing beside a database.*quorate cluster rejoin NODE/,
-    )
+    expect(() => inspectDirectory(dir)).toThrow(/IDENTITY is missing beside a database.*--join URL --replace/)
   })
 
   test.each(OF_OTHERS)('that holds %s is somebody else’s', (name) => {

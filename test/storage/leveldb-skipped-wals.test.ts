@@ -197,7 +197,7 @@ test('a failure to put it back is reported', async () => {
     ),
   })
   expect(await startWhile(() => {})).toMatchObject({
-    message: expect.stringMatching(/acknowledged writes are missing.*rejoin n1/),
+    message: expect.stringMatching(/acknowledged writes are missing.*To rejoin/),
   })
 })
 

@@ -183,7 +183,7 @@ describe('opening', () => {
       refused(/holds no node/),
     )
     rmSync(join(dir, 'CURRENT'))
-    expect(await open()).toMatchObject(refused(/CURRENT is missing.*quorate cluster rejoin n1/))
+    expect(await open()).toMatchObject(refused(/CURRENT is missing.*--join URL --replace/))
   })
 
   test('refuses another node than the one expected', async () => {
@@ -297,7 +297,7 @@ describe('opening', () => {
   test('says which file is missing, and which cannot be read', async () => {
     const watermark = join(dir, 'WATERMARK')
     renameSync(watermark, join(dir, 'elsewhere'))
-    expect(await open()).toMatchObject(refused(/WATERMARK is damaged: the file is missing\. .*rejoin n1/))
+    expect(await open()).toMatchObject(refused(/WATERMARK is damaged: the file is missing\. .*To rejoin/))
     mkdirSync(watermark)
     const unreadable = await open()
     expect(unreadable).toMatchObject({
@@ -325,7 +325,7 @@ describe('opening', () => {
     const under = (engine: Engine): Engine => new Without(engine)
     for (let times = 0; times < 2; times++)
       expect(await open({ under })).toMatchObject({
-        ...refused(/node: .*the meta record is missing\. .*rejoin n1/),
+        ...refused(/node: .*the meta record is missing\. .*To rejoin/),
         cause: { name: 'CorruptionError' },
       })
     expect(await open()).toBe('opened')

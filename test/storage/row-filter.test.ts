@@ -49,7 +49,7 @@ async function filterOver(
     seek: (key) => scan.seek(key),
     close: () => scan.close(),
   })
-  const first = new FirstError('n1')
+  const first = new FirstError()
   const under = { scan: (range: Parameters<Engine['scan']>[0]) => held(engine.scan(range)) }
   const filter = new RowFilter(Object.setPrototypeOf(under, engine), first, filterBytes)
   return { filter, first, steps, fail }

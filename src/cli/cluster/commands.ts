@@ -8,6 +8,7 @@ import { DEFAULT_DATA } from '../../local/cluster-file.ts'
 import type { ControlReply, ControlRequest, NodeCommand } from '../../local/control-messages.ts'
 import { Failure } from '../../local/failure.ts'
 import { NODES_MAX } from '../../local/plan.ts'
+import { PROGRAM } from '../../local/program-name.ts'
 import { withExamples } from '../examples.ts'
 import { directory } from '../flag-values.ts'
 import { FORMATS, type Format } from '../global-flags.ts'
@@ -93,9 +94,9 @@ function stopCommand() {
       const ran = await stopCluster(resolve(data))
       if (ran && namesNobody(data))
         say(
-          `The cluster is stopped whose directory was ${data}. If that was moved, kv cluster start --data goes on with it at its new place.`,
+          `The cluster is stopped whose directory was ${data}. If that was moved, ${PROGRAM} cluster start --data goes on with it at its new place.`,
         )
-      else if (ran) say('The cluster is stopped. Its data stays; kv cluster start goes on with it.')
+      else if (ran) say(`The cluster is stopped. Its data stays; ${PROGRAM} cluster start goes on with it.`)
       else say(nothingRuns(data))
     })
 }
@@ -191,7 +192,8 @@ async function tellSupervisor(data: string, request: ControlRequest): Promise<Co
   const { ask } = await import('../../local/control-client.ts')
   const { findSupervisor } = await import('../../local/supervisor-lock.ts')
   const supervisor = await findSupervisor(resolve(data))
-  if (supervisor === undefined) throw new Failure(7, `${nothingRuns(data)} kv cluster start starts one.`)
+  if (supervisor === undefined)
+    throw new Failure(7, `${nothingRuns(data)} ${PROGRAM} cluster start starts one.`)
   return ask(supervisor, request)
 }
 

@@ -5,10 +5,10 @@ import { styleText } from 'node:util'
 import type { ClusterEvent } from '../../local/cluster-events.ts'
 import { DEFAULT_DATA } from '../../local/cluster-file.ts'
 import type { ClusterStatus, NodeStatus } from '../../local/cluster-status.ts'
+import { PROGRAM } from '../../local/program-name.ts'
 import { shellWord } from '../../local/shell-word.ts'
 import type { Format } from '../global-flags.ts'
 import { type Column, RowWriter, sayInPassing, toJson, write, writeLine } from '../output.ts'
-import { PROGRAM } from '../program-name.ts'
 
 export interface StartReport {
   /** Called once, when the cluster serves. */

@@ -12,6 +12,7 @@ import { Failure, writing } from '../../local/failure.ts'
 import { makeHome } from '../../local/make-home.ts'
 import { checkOpenFiles } from '../../local/open-files.ts'
 import { DEFAULT_NODES, otherCount } from '../../local/plan.ts'
+import { PROGRAM, PROGRAM_ENV } from '../../local/program-name.ts'
 import { siblingModule } from '../../local/sibling-module.ts'
 import { MOVED_END_LIMIT_MS, processEnded, stopSupervisor } from '../../local/stop.ts'
 import { Supervisor, type SupervisorOptions } from '../../local/supervisor.ts'
@@ -58,7 +59,7 @@ async function showRunning(
   if (port !== undefined && port !== at) {
     throw new Failure(
       2,
-      `The cluster in ${dataDir} runs, and n1 is at port ${at}. To move it to other ports: kv cluster stop, then start it with --port ${port}.`,
+      `The cluster in ${dataDir} runs, and n1 is at port ${at}. To move it to other ports: ${PROGRAM} cluster stop, then start it with --port ${port}.`,
     )
   }
   await show(reply.status, 'already')
@@ -103,7 +104,7 @@ async function startDetached(options: SupervisorOptions, report: StartReport): P
   const child = spawn(process.execPath, [siblingModule(import.meta, 'supervisor-process')], {
     stdio: ['ignore', log, log, 'ipc'],
     detached: true,
-    env: { ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir() },
+    env: { ...process.env, ...PROGRAM_ENV, NODE_COMPILE_CACHE: getCompileCacheDir() },
   })
   closeSync(log)
   const answer = await new Promise<FromSupervisor>((resolve) => {

@@ -111,7 +111,7 @@ async function exportFiles(
 }
 
 function sayRefused(record: KvRecord, reason: string): void {
-  say(`not exported: ${printable(record.key)}: ${printable(reason)}`, record.key)
+  say(`not exported: ${printable(record.key)}: ${printable(reason)}`)
 }
 
 function failIfRefused(refused: number, exported: number): void {

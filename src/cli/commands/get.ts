@@ -2,6 +2,7 @@
 
 import { isUtf8 } from 'node:buffer'
 import { Failure } from '../../local/failure.ts'
+import { PROGRAM } from '../../local/program-name.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { escaped, isTable, printable, RowWriter, say, toJson, write, writeLine } from '../output.ts'
@@ -34,7 +35,7 @@ export async function get(global: GlobalFlags, key: string): Promise<void> {
     await writeLine(shown.text)
     if (shown.escaped)
       say(
-        'some bytes of the value are shown as \\xNN; a pipe or a file gets the exact bytes: kv get KEY > FILE',
+        `some bytes of the value are shown as \\xNN; a pipe or a file gets the exact bytes: ${PROGRAM} get KEY > FILE`,
       )
   })
 }

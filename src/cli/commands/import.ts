@@ -8,6 +8,7 @@ import { fstatSync, statSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { type Client, QuorateError } from '../../client/index.ts'
 import { Failure, reasonOf } from '../../local/failure.ts'
+import { PROGRAM } from '../../local/program-name.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { filesIn } from '../import-files.ts'
@@ -45,7 +46,7 @@ export async function importInto(global: GlobalFlags, source: string, flags: Imp
   const isTree = source !== '-' && isDirectory(source)
   await inSession(
     global,
-    { kind: 'write', check: 'kv ls', fromFiles: true },
+    { kind: 'write', check: `${PROGRAM} ls`, fromFiles: true },
     async (session) => {
       const { signal } = session
       const reading = new AbortController()
@@ -142,7 +143,7 @@ class Totals {
     this.skipped += 1
     this.progress.clear()
     const shown = name.length > NAME_CHARACTERS_MAX ? `${name.slice(0, NAME_CHARACTERS_MAX)}…` : name
-    say(`skipped ${printable(shown)}: ${printable(reason)}`, shown)
+    say(`skipped ${printable(shown)}: ${printable(reason)}`)
   }
 
   openEnd(reason: string): void {

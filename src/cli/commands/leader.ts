@@ -1,11 +1,12 @@
 // kv leader transfer [NODE]
 
+import { PROGRAM } from '../../local/program-name.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { toJson, writeLine } from '../output.ts'
 import { inSession } from '../session.ts'
 
 export async function transferLeader(global: GlobalFlags, to: string | undefined): Promise<void> {
-  const intent = { kind: 'write', check: 'kv status' } as const
+  const intent = { kind: 'write', check: `${PROGRAM} status` } as const
   await inSession(global, intent, async ({ client, format, signal }) => {
     const leader = await client.transferLeader(to, { signal })
     if (format === 'json') await writeLine(toJson({ leader }))

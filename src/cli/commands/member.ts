@@ -1,13 +1,14 @@
 // kv member list | add | remove | replace
 
 import type { ClusterInfo, Member } from '../../client/index.ts'
+import { PROGRAM } from '../../local/program-name.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { byName, RowWriter, say, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
 import { memberJson } from '../shapes.ts'
 
 const LEADER_MS_MAX = 500
-const CHANGE = { kind: 'write', check: 'kv member list' } as const
+const CHANGE = { kind: 'write', check: `${PROGRAM} member list` } as const
 
 export interface NewMemberFlags {
   readonly replicaId: string
@@ -57,7 +58,7 @@ async function asTheLeaderKnows({ client, endpoints, signal }: Session): Promise
 export async function addMember(global: GlobalFlags, name: string, flags: NewMemberFlags): Promise<void> {
   await inSession(global, CHANGE, async ({ client, signal }) => {
     await client.addMember({ name, ...flags }, { signal })
-    say(`${name} is a learner now, and becomes a voter once it has caught up; see kv member list`)
+    say(`${name} is a learner now, and becomes a voter once it has caught up; see ${PROGRAM} member list`)
   })
 }
 

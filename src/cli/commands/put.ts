@@ -4,6 +4,7 @@ import { createReadStream, fstatSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { bytesOf } from '../../client/address.ts'
 import { Failure, reasonOf } from '../../local/failure.ts'
+import { PROGRAM } from '../../local/program-name.ts'
 import { EXIT } from '../exit-codes.ts'
 import { getCommand } from '../get-command.ts'
 import type { GlobalFlags } from '../global-flags.ts'
@@ -65,7 +66,7 @@ async function valueFrom(source: string | undefined, literal: string | undefined
   if (source === undefined) {
     throw new Failure(
       EXIT.usage,
-      "a value is missing: kv put KEY VALUE, or '-' to read it from standard input, or @FILE",
+      `a value is missing: ${PROGRAM} put KEY VALUE, or '-' to read it from standard input, or @FILE`,
     )
   }
   if (source === '-') return standardInput()

@@ -4,6 +4,7 @@ import { isObject } from '../../client/decode.ts'
 import type { Settings } from '../../client/index.ts'
 import { nearest } from '../../client/nearest.ts'
 import { Failure } from '../../local/failure.ts'
+import { PROGRAM } from '../../local/program-name.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { RowWriter, toJson, writeLine } from '../output.ts'
@@ -19,7 +20,7 @@ export async function changeSettings(global: GlobalFlags, assignments: readonly 
   const changes = assignments.map(parseAssignment)
   checkOnce(changes)
   const settings = nested(changes)
-  await inSession(global, { kind: 'write', check: 'kv settings' }, async (session) => {
+  await inSession(global, { kind: 'write', check: `${PROGRAM} settings` }, async (session) => {
     const { client, signal } = session
     checkNames(changes, await client.settings({ signal }))
     await print(session, await client.changeSettings(settings, { signal }))
