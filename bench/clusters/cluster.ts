@@ -1,0 +1,76 @@
+// A cluster that is measured: of quorate or of etcd, started by this program or by its user.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Dialect } from '../load/dialects.ts'
+
+export interface ClusterNode {
+  readonly name: string
+  /** Base URL for clients. */
+  readonly url: string
+  /** undefined when the node does not run, or when its process is not known. */
+  readonly pid: number | undefined
+}
+
+/** How a node sees itself and its cluster. */
+export interface NodeView {
+  /** Name of the leader. */
+  readonly leader: string | undefined
+  readonly term: number
+  /** Index of the last log entry that it has applied. */
+  readonly applied: number
+}
+
+export interface Cluster {
+  readonly system: 'quorate' | 'etcd'
+  readonly version: string
+  /** How its HTTP API spells requests. */
+  readonly dialect: Dialect
+  nodes(): Promise<readonly ClusterNode[]>
+  /** These two reject when the node does not answer. */
+  view(node: ClusterNode): Promise<NodeView>
+  isReady(node: ClusterNode): Promise<boolean>
+  /** How often the process of the node has synced its disk. */
+  syncs(node: ClusterNode): Promise<number>
+  /** Starts a node that was killed; resolves when its process has been started or later. */
+  restart(name: string): Promise<void>
+  /** Ends every process. */
+  stop(): Promise<void>
+}
+
+const LOOK_EVERY_MS = 20
+const SETTLED_WITHIN_MS = 120_000
+
+/** Resolves when every node is ready and all name the same leader. The leader is first. */
+export async function settled(cluster: Cluster): Promise<readonly [ClusterNode, ...ClusterNode[]]> {
+  const deadline = performance.now() + SETTLED_WITHIN_MS
+  for (;;) {
+    const nodes = await cluster.nodes()
+    const leaders = await Promise.all(nodes.map((node) => readyLeader(cluster, node)))
+    const leader = nodes.find(({ name }) => name === leaders[0])
+    if (leader !== undefined && leaders.every((name) => name === leader.name)) {
+      return [leader, ...nodes.filter((node) => node !== leader)]
+    }
+    if (performance.now() > deadline)
+      throw new Error(`the cluster of ${cluster.system} did not become ready within two minutes`)
+    await sleep(LOOK_EVERY_MS)
+  }
+}
+
+async function readyLeader(cluster: Cluster, node: ClusterNode): Promise<string | undefined> {
+  try {
+    return (await cluster.isReady(node)) ? (await cluster.view(node)).leader : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Kills the process of a node, as a crash would. */
+export function kill({ name, pid }: ClusterNode): void {
+  if (pid === undefined) throw new Error(`the process of ${name} is not known`)
+  process.kill(pid, 'SIGKILL')
+}
+
+/** Stops the processes of a cluster, so that it takes nothing from the other one, and lets them go on. */
+export async function signalAll(cluster: Cluster, signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+  for (const { pid } of await cluster.nodes()) if (pid !== undefined) process.kill(pid, signal)
+}

@@ -1,0 +1,91 @@
+// Clusters of quorate: three nodes as `quorate cluster start --detach --direct` runs them, or those of the user.
+
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { readClusterFile } from '../../src/local/cluster-file.ts'
+import type { ClusterStatus } from '../../src/local/cluster-status.ts'
+import { ask } from '../../src/local/control-client.ts'
+import type { ControlRequest } from '../../src/local/control-messages.ts'
+import { quorateHttp } from '../load/dialects.ts'
+import { askOnce } from '../load/http-connection.ts'
+import type { Cluster, ClusterNode, NodeView } from './cluster.ts'
+import { metric } from './metrics.ts'
+import { consecutivePorts } from './ports.ts'
+
+export const QUORATE_COMMAND = join(import.meta.dirname, '../../bin/kv.js')
+const NODES = 3
+
+interface Status {
+  readonly name: string
+  readonly version: string
+  readonly leader: string | null
+  readonly term: number
+  readonly applied_index: number
+}
+
+const get = (url: string, path: string): Promise<string> => askOnce(url, { method: 'GET', path })
+const statusOf = async (url: string): Promise<Status> => JSON.parse(await get(url, '/v1/status'))
+
+/** What the nodes themselves say, however they were started. */
+const asked = {
+  system: 'quorate',
+  dialect: quorateHttp,
+  async view({ url }: ClusterNode): Promise<NodeView> {
+    const { leader, term, applied_index } = await statusOf(url)
+    return { leader: leader ?? undefined, term, applied: applied_index }
+  },
+  async isReady({ url }: ClusterNode): Promise<boolean> {
+    await get(url, '/readyz')
+    return true
+  },
+  async syncs({ url }: ClusterNode): Promise<number> {
+    return metric(await get(url, '/metrics'), 'quorate_fsync_duration_seconds_count')
+  },
+} as const
+
+export async function startQuorate(directory: string): Promise<Cluster> {
+  const data = join(directory, 'quorate')
+  const port = await consecutivePorts(NODES)
+  const flags = ['--detach', '--direct', '--nodes', `${NODES}`, '--data', data, '--port', `${port}`]
+  await promisify(execFile)(process.execPath, [QUORATE_COMMAND, 'cluster', 'start', ...flags])
+
+  async function command(request: ControlRequest): Promise<ClusterStatus | undefined> {
+    const supervisor = readClusterFile(data)?.supervisor
+    if (supervisor === undefined || supervisor === null) throw new Error('the supervisor of quorate is gone')
+    const reply = await ask(supervisor, request)
+    if (!reply.ok) throw new Error(reply.said)
+    return reply.status
+  }
+  async function nodes(): Promise<ClusterNode[]> {
+    const status = await command({ command: 'status' })
+    return (status?.nodes ?? []).map(({ name, url, pid }) => ({ name, url, pid: pid ?? undefined }))
+  }
+  const [first] = await nodes()
+  return {
+    ...asked,
+    version: (await statusOf(first?.url ?? '')).version,
+    nodes,
+    async restart(node) {
+      await command({ command: 'restart', node })
+    },
+    async stop() {
+      await command({ command: 'stop' })
+    },
+  }
+}
+
+/** A cluster of the user. `pids` belong to the endpoints in their order, and may be missing. */
+export async function givenQuorate(endpoints: readonly string[], pids: readonly number[]): Promise<Cluster> {
+  const statuses = await Promise.all(endpoints.map(statusOf))
+  const nodes = statuses.map(({ name }, at) => ({ name, url: endpoints[at] ?? '', pid: pids[at] }))
+  return {
+    ...asked,
+    version: statuses[0]?.version ?? '',
+    nodes: async () => nodes,
+    async restart() {
+      throw new Error('only a cluster that this program has started can be restarted')
+    },
+    async stop() {},
+  }
+}

@@ -1,0 +1,28 @@
+// Which operation comes next: put, get or range, of which key, with which value.
+
+import { randomBytes } from 'node:crypto'
+import { keyName, type Load } from './load.ts'
+import type { Target } from './target.ts'
+
+/** Values are cut from this at random places, so that no two stores gain from compressing what repeats. */
+const NOISE_BYTES = 4 * 1024 * 1024
+
+/** Begins the next operation on `target`; returns undefined when every key is written. */
+export function operationsOf(load: Load, target: Target): () => Promise<void> | undefined {
+  const { reads, range, keys, value_bytes: valueBytes, consistency, fill_from: fillFrom } = load
+  const noise = randomBytes(NOISE_BYTES + valueBytes)
+  const below = (bound: number): number => Math.floor(Math.random() * bound)
+  const value = (): Uint8Array => {
+    const at = below(NOISE_BYTES)
+    return noise.subarray(at, at + valueBytes)
+  }
+  if (fillFrom !== null) {
+    let next = fillFrom
+    return () => (next < keys ? target.put(keyName(next++), value()) : undefined)
+  }
+  return () => {
+    if (reads === 0 || Math.random() >= reads) return target.put(keyName(below(keys)), value())
+    if (range === 1) return target.get(keyName(below(keys)), consistency)
+    return target.range(keyName(below(Math.max(1, keys - range + 1))), range, consistency)
+  }
+}

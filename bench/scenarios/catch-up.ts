@@ -1,0 +1,59 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { kill, settled } from '../clusters/cluster.ts'
+import { sample } from '../measure/processes.ts'
+import { fill } from './fill.ts'
+import { type LoadWish, start } from './measure-load.ts'
+import type { Scenario } from './scenario.ts'
+
+/** Together 1 GiB. So many entries that etcd, too, sends a snapshot instead of its log. */
+const KEYS = 262_144
+const VALUE_BYTES = 4096
+const LOOK_EVERY_MS = 50
+
+/** The same before and meanwhile: an open loop, so that a stall of the leader shows in full. */
+const LOAD: LoadWish = { in_flight: 64, rate: 1000 }
+
+export const CATCH_UP: Scenario = {
+  name: 'catch-up',
+  about: 'a follower was away while 1 GiB was written, and comes back under a load of 1,000 puts/s',
+  store: 'filled',
+  per: 'system',
+  breaksNodes: true,
+  async measure(side, setting) {
+    const { cluster } = side
+    const before = await (await start(side, setting, LOAD)).report
+    const [leader, away] = await settled(cluster)
+    if (away === undefined) throw new Error('there is no follower that could catch up')
+    kill(away)
+    await fill(side, setting, { from: 0, to: KEYS, valueBytes: VALUE_BYTES })
+
+    const then = await cluster.view(leader)
+    const load = await start(side, { ...setting, warmupSeconds: 0 }, { ...LOAD, seconds: null })
+    await load.begun
+    const begin = performance.now()
+    const restarted = cluster.restart(away.name)
+    let peakMb = 0
+    const hasCaughtUp = async (): Promise<boolean> => {
+      const node = (await cluster.nodes()).find(({ name }) => name === away.name)
+      if (node?.pid !== undefined) peakMb = Math.max(peakMb, sample(node.pid).rssAnonMb)
+      const view = await cluster.view(away).catch(() => undefined)
+      return view !== undefined && view.applied >= then.applied
+    }
+    while (!(await hasCaughtUp())) await sleep(LOOK_EVERY_MS)
+    const seconds = (performance.now() - begin) / 1000
+    load.stop()
+    const during = await load.report
+    await restarted
+    const now = await cluster.view(leader)
+    return {
+      figures: {
+        caught_up_s: seconds,
+        elections: now.term - then.term,
+        p99_before_ms: before.p99_ms,
+        p99_during_ms: during.p99_ms,
+        follower_peak_rss_anon_mb: peakMb,
+      },
+      errors: during.errors,
+    }
+  },
+}

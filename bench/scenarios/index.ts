@@ -1,0 +1,21 @@
+// All scenarios, in the order in which they run. The last one leaves a gigabyte behind.
+
+import { CATCH_UP } from './catch-up.ts'
+import { FAIL_OVER } from './fail-over.ts'
+import { IMPORT } from './import.ts'
+import { LOADS, TEN_MILLION_LOADS } from './loads.ts'
+import { MEMORY, MEMORY_10M } from './memory.ts'
+import { RESTART, RESTART_10M } from './restart.ts'
+import type { Scenario } from './scenario.ts'
+
+export const SCENARIOS: readonly Scenario[] = [
+  ...LOADS,
+  MEMORY,
+  IMPORT,
+  RESTART,
+  FAIL_OVER,
+  ...TEN_MILLION_LOADS,
+  MEMORY_10M,
+  RESTART_10M,
+  CATCH_UP,
+]

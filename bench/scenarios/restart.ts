@@ -1,0 +1,45 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { kill, settled } from '../clusters/cluster.ts'
+import { askOnce } from '../load/http-connection.ts'
+import { keyName } from '../load/load.ts'
+import type { Scenario } from './scenario.ts'
+
+const ASK_EVERY_MS = 2
+
+const restart: Omit<Scenario, 'name' | 'about' | 'store'> = {
+  per: 'system',
+  breaksNodes: true,
+  async measure({ cluster }) {
+    const [, follower] = await settled(cluster)
+    if (follower === undefined) throw new Error('a restart is measured on a follower')
+    kill(follower)
+    const begin = performance.now()
+    const restarted = cluster.restart(follower.name)
+    const read = cluster.dialect.get(keyName(0), 'stale')
+    await until(async () => (await askOnce(follower.url, read)).length > 0)
+    const firstReadMs = performance.now() - begin
+    await until(() => cluster.isReady(follower))
+    const readyMs = performance.now() - begin
+    await restarted
+    return { figures: { first_stale_read_ms: firstReadMs, ready_ms: readyMs } }
+  },
+}
+
+/** Asks again until the answer is yes; an error is a no. */
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo().catch(() => false))) await sleep(ASK_EVERY_MS)
+}
+
+export const RESTART: Scenario = {
+  name: 'restart',
+  about: 'kill -9 and start of a follower: time to its first stale read, and until it is ready',
+  store: 'filled',
+  ...restart,
+}
+
+export const RESTART_10M: Scenario = {
+  name: 'restart-10m',
+  about: 'the same with ten million keys',
+  store: 'ten million',
+  ...restart,
+}

@@ -1,0 +1,80 @@
+// The generator in its own process, against a server that answers everything.
+
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { askOnce, HttpConnection } from '../../bench/load/http-connection.ts'
+import type { Load } from '../../bench/load/load.ts'
+import { NODE_GENERATOR, startLoad } from '../../bench/load/run-generator.ts'
+
+let server: Server
+let url: string
+let asked: string[]
+
+beforeEach(async () => {
+  asked = []
+  server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`)
+    request.resume()
+    if (request.url === '/chunks') {
+      for (const part of ['[1,', '2', ',3]']) response.write(part)
+      response.end()
+    } else if (request.url === '/large') response.end('x'.repeat(300_000))
+    else if (request.url === '/break') response.destroy()
+    else response.end('{}')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+})
+
+afterEach(async () => {
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+})
+
+const load = (wish: Partial<Load>): Load => ({
+  over: 'http',
+  endpoints: [url],
+  connections: 1,
+  in_flight: 4,
+  rate: null,
+  reads: 0,
+  consistency: 'linearizable',
+  range: 1,
+  keys: 50,
+  fill_from: null,
+  value_bytes: 16,
+  warmup_seconds: 0,
+  seconds: null,
+  ...wish,
+})
+
+test('it fills a store: every key once', async () => {
+  const running = startLoad(NODE_GENERATOR, load({ fill_from: 0 }))
+  const { operations, errors } = await running.report
+  expect(errors).toEqual({})
+  expect(asked.length).toBe(50)
+  expect(new Set(asked).size).toBe(50)
+  expect(operations).toBe(50)
+})
+
+test('it goes on until it is told to stop, and reports what it saw', async () => {
+  const running = startLoad(NODE_GENERATOR, load({ reads: 1 }))
+  await running.begun
+  while (asked.length < 20) await new Promise((resolve) => setImmediate(resolve))
+  running.stop()
+  const report = await running.report
+  expect(report.operations).toBe(asked.length)
+  expect(report.max_ms).toBeGreaterThanOrEqual(report.p50_ms)
+  expect(asked[0]).toMatch(/^GET \/v1\/kv\/key-\d{10}/)
+})
+
+test('the bare connection reads answers in chunks and in many parts, and connects again after a break', async () => {
+  expect(await askOnce(url, { method: 'GET', path: '/chunks' })).toContain('3]')
+  expect((await askOnce(url, { method: 'GET', path: '/large' })).length).toBe(300_000)
+  const connection = new HttpConnection(url)
+  const ask = (path: string) => connection.ask({ method: 'GET', path })
+  await expect(ask('/break')).rejects.toThrow('connection closed')
+  expect((await ask('/')).body.toString()).toBe('{}')
+  connection.close()
+})

@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest'
+import { optionsOf } from '../../bench/options.ts'
+
+const names = (...args: string[]): string[] => optionsOf(args).scenarios.map(({ name }) => name)
+
+test.each([
+  [['--only', 'put-65'], 'There is no scenario put-65. npm run bench -- --list shows all.'],
+  [['--against', 'redis'], 'There is no comparison with redis. Write --against etcd.'],
+  [['--over', 'udp'], '--over takes http and client, not udp.'],
+  [['--keys', '1e6'], '--keys takes a whole number from 1 on, not 1e6.'],
+  [['--seconds', '0'], '--seconds takes a number of seconds above 0, not 0.'],
+  [
+    ['--endpoints', '127.0.0.1:7301'],
+    '--endpoints takes base URLs like http://127.0.0.1:7301, not 127.0.0.1:7301.',
+  ],
+  [['--pids', '1'], 'Give as many --pids as --endpoints, in the same order.'],
+  [['-o', 'csv'], 'There is no output csv. Write -o table or -o json.'],
+  [['--sekonds', '3'], "Unknown option '--sekonds'. The flags are in bench/README.md."],
+  [
+    ['--endpoints', 'http://127.0.0.1:1', '--only', 'fail-over'],
+    'fail-over kills nodes: leave --endpoints out, so that it has its own cluster.',
+  ],
+])('%j is refused and says what to do', (args, message) => {
+  expect(() => optionsOf(args)).toThrow(message)
+})
+
+test('ten million keys only when asked for', () => {
+  expect(names()).not.toContain('put-10m')
+  expect(names('--long')).toContain('put-10m')
+  expect(names('--only', 'put-10m,put-64')).toEqual(['put-64', 'put-10m'])
+})
+
+test('nodes of the user are not killed', () => {
+  const given = names('--endpoints', 'http://127.0.0.1:7301')
+  expect(given).toContain('put-64')
+  expect(given).not.toContain('fail-over')
+})
+
+test('a comparison has two rounds unless told otherwise', () => {
+  expect(optionsOf([]).rounds).toBe(1)
+  expect(optionsOf(['--against', 'etcd']).rounds).toBe(2)
+  expect(optionsOf(['--against', 'etcd', '--rounds', '3']).rounds).toBe(3)
+})

@@ -1,0 +1,94 @@
+import { expect, test } from 'vitest'
+import { report } from '../../bench/report/report.ts'
+import { type Measurement, type Result, summariesOf } from '../../bench/report/result.ts'
+
+const cost = {
+  'leader.cpu_us': 12_345,
+  'follower1.cpu_us': 12_345,
+  'follower2.cpu_us': 12_345,
+  'leader.vm_rss_mb': 1000,
+  'follower1.vm_rss_mb': 1000,
+  'follower2.vm_rss_mb': 1000,
+  'leader.written_bytes_per_op': 123_456,
+}
+
+function load(side: string, round: number, opsPerS: number, p99: number): Measurement {
+  const system = side === 'etcd' ? 'etcd' : 'quorate'
+  const latencies = { p50_ms: p99 / 10, p99_ms: p99, p999_ms: 12_345, max_ms: 12_345 }
+  const figures = {
+    ops_per_s: opsPerS,
+    ...latencies,
+    server_cpu_us: 10,
+    generator_cpu_us: 1,
+    errors: 0,
+    ...cost,
+  }
+  return { scenario: 'put-1000', side, system, round, figures, errors: {} }
+}
+
+const restart = (system: 'quorate' | 'etcd', ms: number): Measurement => ({
+  scenario: 'restart',
+  side: system,
+  system,
+  round: 1,
+  figures: { first_stale_read_ms: ms },
+})
+
+const RESULT: Result = {
+  started: '2030-01-01T00:00:00.000Z',
+  machine: {
+    cores: 2,
+    processor: 'a processor',
+    memory_gb: 25,
+    kernel: '6.1',
+    file_system: 'ext4',
+    fdatasync_ms: 0.1234,
+  },
+  versions: { node: 'v24.0.0' },
+  given: { etcd: 'ten connections' },
+  settings: { keys: 1_000_000 },
+  measurements: [
+    load('quorate client', 1, 20_000, 8),
+    load('etcd', 1, 10_000, 32),
+    load('quorate client', 2, 40_000, 12),
+    load('etcd', 2, 10_000, 48),
+    restart('quorate', 250),
+    restart('etcd', 1000),
+  ],
+}
+
+const words = (text: string, start: string): string[] =>
+  text
+    .split('\n')
+    .filter((line) => line.startsWith(start))
+    .map((line) => line.replaceAll(/ +/g, ' '))
+
+test('each figure is the median of its rounds', () => {
+  const [client] = summariesOf(RESULT.measurements)
+  expect(client).toMatchObject({ side: 'quorate client', figures: { ops_per_s: 30_000, p99_ms: 10 } })
+})
+
+test('tables show both sides and what quorate is divided by etcd', () => {
+  const text = report(RESULT)
+  expect(words(text, 'put-1000')[0]).toBe('put-1000 quorate client 30,000 1 10 12,345 12,345 10 1 0')
+  expect(words(text, 'put-1000').at(-1)).toBe('put-1000 quorate client / etcd 3 × 0.25 × 0.25 × 1 × 1 × 1 ×')
+  expect(words(text, 'restart')).toEqual(['restart first stale read ms 250 1,000 0.25 ×'])
+  expect(text).toContain('etcd: ten connections')
+})
+
+test('what was not measured is shown as a dash', () => {
+  const [{ figures, ...first } = RESULT.measurements[0] as Measurement] = RESULT.measurements
+  const { ops_per_s, p50_ms } = figures as { ops_per_s: number; p50_ms: number }
+  const bare = { ...RESULT, measurements: [{ ...first, figures: { ops_per_s, p50_ms } }] }
+  expect(words(report(bare), 'put-1000')).toEqual([
+    'put-1000 quorate client 20,000 0.8 – – – – – –',
+    'put-1000 quorate client – – – – –',
+  ])
+})
+
+test('no line is wider than 100 columns', () => {
+  const wide = report(RESULT)
+    .split('\n')
+    .filter((line) => line.length > 100)
+  expect(wide).toEqual([])
+})
