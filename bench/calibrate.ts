@@ -7,7 +7,7 @@ import type { Connections, Setting, Side } from './scenarios/scenario.ts'
 
 const CANDIDATES = [1, 10, 100] as const
 const IN_FLIGHT = 256
-const SHORT = { keys: 10_000, seconds: 2, warmupSeconds: 1 }
+const SHORT = { keys: 10_000, seconds: 2, warmupSeconds: 1, rate: null }
 
 export async function bestConnections(
   side: Omit<Side, 'connections'>,

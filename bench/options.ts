@@ -11,13 +11,15 @@ export interface Options {
   /** Protocols of quorate. */
   readonly over: readonly Over[]
   readonly againstEtcd: boolean
-  /** undefined: the best of a few is found before the run. */
-  readonly etcdConnections: number | undefined
+  /** Of etcd's client. undefined: the best of a few is found before the run. */
+  readonly connections: number | undefined
   readonly rounds: number
   readonly keys: number
   readonly valueBytes: number
   readonly seconds: number
   readonly warmupSeconds: number
+  /** Operations a second in an open loop; null: closed loop. */
+  readonly rate: number | null
   /** A cluster of the user; empty: one is started. */
   readonly endpoints: readonly string[]
   readonly pids: readonly number[]
@@ -47,12 +49,13 @@ export function optionsOf(args: readonly string[]): Options {
     scenarios: chosen(flags.only, flags.long, endpoints.length > 0),
     over: listOf(flags.over).map(protocol),
     againstEtcd,
-    etcdConnections: optional(flags['etcd-connections'], (text) => wholeNumber('etcd-connections', text)),
+    connections: optional(flags.connections, (text) => wholeNumber('connections', text)),
     rounds: optional(flags.rounds, (text) => wholeNumber('rounds', text)) ?? (againstEtcd ? 2 : 1),
     keys: wholeNumber('keys', flags.keys),
     valueBytes: wholeNumber('value-bytes', flags['value-bytes']),
     seconds: positive('seconds', flags.seconds),
     warmupSeconds: positive('warmup', flags.warmup),
+    rate: optional(flags.rate, (text) => wholeNumber('rate', text)) ?? null,
     endpoints,
     pids,
     directory: flags.dir,
@@ -71,12 +74,13 @@ function parsed(args: readonly string[]) {
         long: { type: 'boolean', default: false },
         over: { type: 'string', default: OVER.join() },
         against: { type: 'string' },
-        'etcd-connections': { type: 'string' },
+        connections: { type: 'string' },
         rounds: { type: 'string' },
         keys: { type: 'string', default: '1000000' },
         'value-bytes': { type: 'string', default: '256' },
         seconds: { type: 'string', default: '10' },
         warmup: { type: 'string', default: '2' },
+        rate: { type: 'string' },
         endpoints: { type: 'string' },
         pids: { type: 'string' },
         dir: { type: 'string' },

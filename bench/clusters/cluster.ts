@@ -33,8 +33,6 @@ export interface Cluster {
   syncs(node: ClusterNode): Promise<number>
   /** Starts a node that was killed; resolves when its process has been started or later. */
   restart(name: string): Promise<void>
-  /** Ends every process. */
-  stop(): Promise<void>
 }
 
 const LOOK_EVERY_MS = 20
@@ -51,7 +49,9 @@ export async function settled(cluster: Cluster): Promise<readonly [ClusterNode, 
       return [leader, ...nodes.filter((node) => node !== leader)]
     }
     if (performance.now() > deadline)
-      throw new Error(`the cluster of ${cluster.system} did not become ready within two minutes`)
+      throw new Error(
+        `${cluster.system} is not ready after two minutes, or its leader is not among --endpoints`,
+      )
     await sleep(LOOK_EVERY_MS)
   }
 }

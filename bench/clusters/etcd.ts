@@ -29,7 +29,12 @@ export async function etcdVersion(): Promise<string> {
   }
 }
 
-export async function startEtcd(directory: string): Promise<Cluster> {
+export interface EtcdCluster extends Cluster {
+  /** Ends every process. */
+  stop(): Promise<void>
+}
+
+export async function startEtcd(directory: string): Promise<EtcdCluster> {
   const version = await etcdVersion()
   const port = await consecutivePorts(2 * NAMES.length)
   const url = (offset: number): string => `http://127.0.0.1:${port + offset}`

@@ -44,11 +44,20 @@ const asked = {
   },
 } as const
 
+const dataIn = (directory: string): string => join(directory, 'quorate')
+const kvCluster = (...args: readonly string[]) =>
+  promisify(execFile)(process.execPath, [QUORATE_COMMAND, 'cluster', ...args])
+
+/** Ends all of a cluster, or of a start that was interrupted. */
+export async function stopQuorate(directory: string): Promise<void> {
+  await kvCluster('stop', '--data', dataIn(directory))
+}
+
 export async function startQuorate(directory: string): Promise<Cluster> {
-  const data = join(directory, 'quorate')
+  const data = dataIn(directory)
   const port = await consecutivePorts(NODES)
-  const flags = ['--detach', '--direct', '--nodes', `${NODES}`, '--data', data, '--port', `${port}`]
-  await promisify(execFile)(process.execPath, [QUORATE_COMMAND, 'cluster', 'start', ...flags])
+  const flags = ['--detach', '--direct', '--nodes', `${NODES}`, '--port', `${port}`]
+  await kvCluster('start', '--data', data, ...flags)
 
   async function command(request: ControlRequest): Promise<ClusterStatus | undefined> {
     const supervisor = readClusterFile(data)?.supervisor
@@ -69,9 +78,6 @@ export async function startQuorate(directory: string): Promise<Cluster> {
     async restart(node) {
       await command({ command: 'restart', node })
     },
-    async stop() {
-      await command({ command: 'stop' })
-    },
   }
 }
 
@@ -86,6 +92,5 @@ export async function givenQuorate(endpoints: readonly string[], pids: readonly 
     async restart() {
       throw new Error('only a cluster that this program has started can be restarted')
     },
-    async stop() {},
   }
 }

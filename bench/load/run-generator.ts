@@ -29,9 +29,7 @@ export function startLoad({ command, args }: Program, load: Load): RunningLoad {
   // A generator that has ended takes no more: its output says why.
   child.stdin.on('error', () => {})
   child.stdin.write(`${JSON.stringify(load)}\n`)
-  const failed = once(child, 'error').then(([error]) => {
-    throw error
-  })
+  const failed = once(child, 'error').then(([error]) => Promise.reject(error))
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const next = async (): Promise<string> => {
     const { value, done } = await Promise.race([lines.next(), failed])
@@ -42,5 +40,7 @@ export function startLoad({ command, args }: Program, load: Load): RunningLoad {
     if (line !== BEGUN) throw new Error(`the load generator said: ${line}`)
   })
   const report = begun.then(next).then((line): LoadReport => JSON.parse(line))
+  // It may fail while its user waits for something else.
+  for (const promise of [failed, begun, report]) promise.catch(() => {})
   return { begun, report, stop: () => child.stdin.end() }
 }

@@ -1,7 +1,7 @@
 // The tables on the terminal, at most 100 columns wide.
 
 import type { Figures } from '../scenarios/scenario.ts'
-import { type Result, type Summary, summariesOf } from './result.ts'
+import { type Measurement, type Result, type Summary, summariesOf } from './result.ts'
 import { shown, table } from './table.ts'
 
 const FOLLOWERS = ['follower1', 'follower2'] as const
@@ -14,6 +14,7 @@ export function report(result: Result): string {
     about(result),
     loads.length > 0 && loadTable(loads),
     loads.length > 0 && nodeTable(loads),
+    errorLines(result.measurements),
     others.length > 0 && otherTable(others),
     summaries.some(({ system }) => system === 'etcd') && ratioTable(loads),
   ]
@@ -68,6 +69,16 @@ function loadTable(summaries: readonly Summary[]): string {
   ])
   return table(header, rows, 2)
 }
+
+/** What failed, by kind. */
+const errorLines = (measurements: readonly Measurement[]): string =>
+  measurements
+    .flatMap(({ scenario, side, round, errors = {} }) =>
+      Object.entries(errors).map(
+        ([kind, count]) => `errors in ${scenario}, ${side}, round ${round}: ${shown(count)} × ${kind}`,
+      ),
+    )
+    .join('\n')
 
 /** The cost of a node: of the leader, and the mean of the followers. */
 function nodeTable(summaries: readonly Summary[]): string {

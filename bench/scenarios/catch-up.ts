@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { kill, settled } from '../clusters/cluster.ts'
+import { type Cluster, type ClusterNode, kill, settled } from '../clusters/cluster.ts'
 import { sample } from '../measure/processes.ts'
 import { fill } from './fill.ts'
 import { type LoadWish, start } from './measure-load.ts'
@@ -32,14 +32,17 @@ export const CATCH_UP: Scenario = {
     await load.begun
     const begin = performance.now()
     const restarted = cluster.restart(away.name)
+    const pid = await newPid(cluster, away)
     let peakMb = 0
-    const hasCaughtUp = async (): Promise<boolean> => {
-      const node = (await cluster.nodes()).find(({ name }) => name === away.name)
-      if (node?.pid !== undefined) peakMb = Math.max(peakMb, sample(node.pid).rssAnonMb)
-      const view = await cluster.view(away).catch(() => undefined)
-      return view !== undefined && view.applied >= then.applied
+    let applied = 0
+    while (applied < then.applied) {
+      await sleep(LOOK_EVERY_MS)
+      peakMb = Math.max(peakMb, sample(pid).rssAnonMb)
+      applied = await cluster.view(away).then(
+        (view) => view.applied,
+        () => 0,
+      )
     }
-    while (!(await hasCaughtUp())) await sleep(LOOK_EVERY_MS)
     const seconds = (performance.now() - begin) / 1000
     load.stop()
     const during = await load.report
@@ -56,4 +59,13 @@ export const CATCH_UP: Scenario = {
       errors: during.errors,
     }
   },
+}
+
+/** The process that has replaced the one that was killed. */
+async function newPid(cluster: Cluster, { name, pid: old }: ClusterNode): Promise<number> {
+  for (;;) {
+    const pid = (await cluster.nodes()).find((node) => node.name === name)?.pid
+    if (pid !== undefined && pid !== old) return pid
+    await sleep(LOOK_EVERY_MS)
+  }
 }

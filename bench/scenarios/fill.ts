@@ -11,6 +11,7 @@ export async function fill(
 ): Promise<void> {
   const wish: LoadWish = {
     in_flight: FILL_IN_FLIGHT,
+    rate: null,
     fill_from: range.from,
     keys: range.to,
     value_bytes: range.valueBytes ?? setting.valueBytes,

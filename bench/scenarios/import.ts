@@ -10,7 +10,7 @@ const FILES = 100
 
 export const IMPORT: Scenario = {
   name: 'import',
-  about: `quorate import of ${FOLDERS * FILES} files of 256 bytes in ${FOLDERS} folders`,
+  about: `quorate import of ${FOLDERS * FILES} small files in ${FOLDERS} folders`,
   store: 'filled',
   per: 'system',
   onlyQuorate: true,

@@ -3,14 +3,15 @@
 import { CATCH_UP } from './catch-up.ts'
 import { FAIL_OVER } from './fail-over.ts'
 import { IMPORT } from './import.ts'
-import { LOADS, TEN_MILLION_LOADS } from './loads.ts'
+import { EMPTY_LOAD, LOADS, TEN_MILLION_LOADS } from './loads.ts'
 import { MEMORY, MEMORY_10M } from './memory.ts'
 import { RESTART, RESTART_10M } from './restart.ts'
 import type { Scenario } from './scenario.ts'
 
 export const SCENARIOS: readonly Scenario[] = [
-  ...LOADS,
+  EMPTY_LOAD,
   MEMORY,
+  ...LOADS,
   IMPORT,
   RESTART,
   FAIL_OVER,

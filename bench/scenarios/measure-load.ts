@@ -16,7 +16,7 @@ export async function loadFor(side: Side, setting: Setting, wish: LoadWish): Pro
     over: side.over,
     endpoints: urlsFor(side, await settled(side.cluster)),
     connections: Math.min(connections, wish.in_flight),
-    rate: null,
+    rate: setting.rate,
     reads: 0,
     consistency: 'linearizable',
     range: 1,

@@ -28,6 +28,8 @@ export interface Setting {
   /** Keys in the store. */
   readonly keys: number
   readonly valueBytes: number
+  /** Open loop: operations a second; null: closed loop. */
+  readonly rate: number | null
   /** For files that a scenario needs; removed at the end. */
   readonly directory: string
 }

@@ -14,7 +14,6 @@ const fakeCluster = (system: Cluster['system']): Cluster => ({
   isReady: async () => true,
   syncs: async () => 0,
   restart: async () => {},
-  stop: async () => {},
 })
 
 const [quorate, etcd] = [fakeCluster('quorate'), fakeCluster('etcd')]
@@ -27,7 +26,14 @@ const side = (name: string, cluster: Cluster): Side => ({
   connections: { writes: 1, reads: 1 },
 })
 const SIDES = [side('quorate http', quorate), side('quorate client', quorate), side('etcd', etcd)]
-const SETTING: Setting = { keys: 1, valueBytes: 1, seconds: 1, warmupSeconds: 1, directory: '/nowhere' }
+const SETTING: Setting = {
+  keys: 1,
+  valueBytes: 1,
+  rate: null,
+  seconds: 1,
+  warmupSeconds: 1,
+  directory: '/nowhere',
+}
 
 async function order(scenario: Partial<Scenario>, rounds: number): Promise<string[]> {
   const full: Scenario = {

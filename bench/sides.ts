@@ -1,0 +1,87 @@
+// The sides of the comparison: each protocol of quorate, and etcd. Each is given what is best for it.
+
+import { mkdtemp } from 'node:fs/promises'
+import { join } from 'node:path'
+import { bestConnections } from './calibrate.ts'
+import { type Cluster, signalAll } from './clusters/cluster.ts'
+import { ETCD_QUOTA_BYTES, type EtcdCluster, etcdVersion, startEtcd } from './clusters/etcd.ts'
+import { buildEtcdGenerator } from './clusters/etcd-generator.ts'
+import { givenQuorate, startQuorate, stopQuorate } from './clusters/quorate.ts'
+import { NODE_GENERATOR } from './load/run-generator.ts'
+import type { Options } from './options.ts'
+import type { Setting, Side } from './scenarios/scenario.ts'
+import { atTheEnd } from './undo.ts'
+
+export type Progress = (line: string) => void
+
+export async function sidesFor(options: Options, setting: Setting, progress: Progress): Promise<Side[]> {
+  // Before anything is started: is it there?
+  if (options.againstEtcd) await etcdVersion()
+  const quorate = await quorateSides(options, setting, progress)
+  return options.againstEtcd ? [...quorate, await etcdSide(options, setting, progress)] : quorate
+}
+
+async function quorateSides(
+  { endpoints, pids, over }: Options,
+  { directory }: Setting,
+  progress: Progress,
+): Promise<Side[]> {
+  const cluster = endpoints.length > 0 ? await givenQuorate(endpoints, pids) : await startOwn()
+  atTheEnd(() => signalAll(cluster, 'SIGCONT'))
+  return over.map((protocol) => ({
+    name: `quorate ${protocol}`,
+    cluster,
+    over: protocol,
+    generator: NODE_GENERATOR,
+    to: protocol === 'client' ? 'all' : 'leader',
+    connections: { writes: 1, reads: 1 },
+  }))
+
+  function startOwn(): Promise<Cluster> {
+    progress('starting quorate')
+    atTheEnd(() => stopQuorate(directory))
+    return startQuorate(directory)
+  }
+}
+
+async function etcdSide({ connections }: Options, setting: Setting, progress: Progress): Promise<Side> {
+  progress('starting etcd')
+  const built = await buildEtcdGenerator(setting.directory)
+  if (built === undefined) progress('without Go and golang-etcd-server-dev: etcd through its JSON gateway')
+  const side =
+    built === undefined
+      ? ({ name: 'etcd json', over: 'gateway', generator: NODE_GENERATOR, to: 'leader' } as const)
+      : ({ name: 'etcd', over: 'etcd', generator: built, to: 'leader' } as const)
+  const asked = built === undefined ? 1 : connections
+  const found = asked === undefined ? await calibrated() : { writes: asked, reads: asked }
+  return { ...side, cluster: await etcdIn(setting.directory), connections: found }
+
+  async function calibrated() {
+    progress('which number of connections is best for etcd')
+    const cluster = await etcdIn(await mkdtemp(join(setting.directory, 'calibration-')))
+    const best = await bestConnections({ ...side, cluster }, setting)
+    await cluster.stop()
+    return best
+  }
+}
+
+async function etcdIn(directory: string): Promise<EtcdCluster> {
+  const cluster = await startEtcd(directory)
+  atTheEnd(() => cluster.stop())
+  return cluster
+}
+
+/** What a side was given. */
+export function given({ over, connections }: Side): string {
+  const etcd = `to the leader; quota ${ETCD_QUOTA_BYTES / 1024 ** 3} GiB, else defaults`
+  switch (over) {
+    case 'http':
+      return 'bare sockets, one connection for each in flight, to the leader'
+    case 'client':
+      return 'the client library, which knows all nodes and chooses; no limit of calls'
+    case 'etcd':
+      return `Go client, ${connections.writes} connections for writes, ${connections.reads} for reads, ${etcd}`
+    case 'gateway':
+      return `JSON gateway over bare sockets, ${etcd}`
+  }
+}
