@@ -23,6 +23,6 @@ export async function bestConnections(
     }
     return tried.reduce((best, each) => (each.opsPerS > best.opsPerS ? each : best)).connections
   }
-  await fill({ ...side, connections: { writes: 10, reads: 10 } }, short, { from: 0, to: SHORT.keys })
+  await fill({ ...side, connections: { writes: 10, reads: 10 } }, short, { fill_from: 0, keys: SHORT.keys })
   return { writes: await all(0), reads: await all(1) }
 }

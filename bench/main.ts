@@ -18,6 +18,7 @@ const progress = (line: string): void => void process.stderr.write(`${line}\n`)
 
 async function measure(options: Options): Promise<Result> {
   const { scenarios, rounds, keys, valueBytes, seconds, warmupSeconds, rate } = options
+  if (process.platform !== 'linux') throw new Error('npm run bench reads /proc: it runs on Linux only.')
   const started = new Date().toISOString()
   const directory = await workDirectory(options.directory)
   const machine = machineOf(directory)

@@ -26,7 +26,7 @@ export async function run({ scenarios, sides, rounds, setting, progress }: Run):
       if (from >= to) continue
       progress(`${side.cluster.system}: writing keys up to ${to.toLocaleString('en')}`)
       await turns.give(side.cluster)
-      await fill(side, setting, { from, to })
+      await fill(side, setting, { fill_from: from, keys: to })
       filled.set(side.cluster, to)
     }
     for (let round = 1; round <= rounds; round++) {

@@ -31,7 +31,7 @@ export interface Cluster {
   isReady(node: ClusterNode): Promise<boolean>
   /** How often the process of the node has synced its disk. */
   syncs(node: ClusterNode): Promise<number>
-  /** Starts a node that was killed; resolves when its process has been started or later. */
+  /** Starts a node that was killed; resolves when its process runs, or later. */
   restart(name: string): Promise<void>
 }
 

@@ -61,6 +61,12 @@ export async function startEtcd(directory: string): Promise<EtcdCluster> {
     closeSync(output)
   }
 
+  /** Resolves when the process has ended. */
+  async function ended(name: string): Promise<void> {
+    const child = processes.get(name)
+    if (child !== undefined && isRunning(child)) await once(child, 'exit')
+  }
+
   async function call(url: string, path: string): Promise<Record<string, unknown>> {
     return JSON.parse(await askOnce(url, { method: 'POST', path, body: Buffer.from('{}') }))
   }
@@ -73,12 +79,11 @@ export async function startEtcd(directory: string): Promise<EtcdCluster> {
     async nodes() {
       return members.map((member) => {
         const child = processes.get(member.name)
-        const isRunning = child?.exitCode === null && child.signalCode === null
-        if (child?.exitCode != null)
+        if (typeof child?.exitCode === 'number')
           throw new Error(
             `etcd ${member.name} ended:\n${readFileSync(log(member.name), 'utf8').slice(-2000)}`,
           )
-        return { ...member, pid: isRunning ? child.pid : undefined }
+        return { ...member, pid: child !== undefined && isRunning(child) ? child.pid : undefined }
       })
     },
     async view({ url }) {
@@ -107,15 +112,15 @@ export async function startEtcd(directory: string): Promise<EtcdCluster> {
     async restart(name) {
       const member = members.find((each) => each.name === name)
       if (member === undefined) throw new Error(`etcd has no member ${name}`)
+      await ended(name)
       start(member)
     },
     async stop() {
-      const running = [...processes.values()].filter(
-        ({ exitCode, signalCode }) => exitCode === null && signalCode === null,
-      )
-      const ended = running.map((child) => once(child, 'exit'))
-      for (const child of running) child.kill('SIGKILL')
-      await Promise.all(ended)
+      for (const child of processes.values()) child.kill('SIGKILL')
+      await Promise.all(NAMES.map(ended))
     },
   }
 }
+
+const isRunning = ({ exitCode, signalCode }: ChildProcess): boolean =>
+  exitCode === null && signalCode === null

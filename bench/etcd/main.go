@@ -47,11 +47,11 @@ type report struct {
 	CPU        int64          `json:"cpu_us"`
 }
 
-// What one worker has seen; the tallies of all are merged at the end.
+// What one worker has seen; the tallies of all are merged at the end. Times count from the beginning of the load.
 type tally struct {
 	latencies  []time.Duration
 	errors     map[string]int
-	lastAnswer time.Time
+	lastAnswer time.Duration
 }
 
 const (
@@ -66,12 +66,6 @@ func main() {
 	line, err := input.ReadBytes('\n')
 	check(err)
 	check(json.Unmarshal(line, &l))
-	var stopped int32
-	go func() {
-		_, _ = input.ReadBytes('\n')
-		atomic.StoreInt32(&stopped, 1)
-	}()
-
 	clients := make([]*clientv3.Client, l.Connections)
 	for i := range clients {
 		clients[i], err = clientv3.New(clientv3.Config{Endpoints: l.Endpoints, DialTimeout: requestTimeout})
@@ -79,19 +73,23 @@ func main() {
 	}
 
 	begin := time.Now()
-	countFrom := begin.Add(seconds(l.WarmupSeconds))
-	end := begin.Add(math.MaxInt64)
+	now := func() time.Duration { return time.Since(begin) }
+	countFrom := seconds(l.WarmupSeconds)
+	endsAt := int64(math.MaxInt64)
 	if l.Seconds != nil {
-		end = countFrom.Add(seconds(*l.Seconds))
+		endsAt = int64(countFrom + seconds(*l.Seconds))
 	}
-	isOver := func(due time.Time) bool { return !due.Before(end) || atomic.LoadInt32(&stopped) == 1 }
-	var arrivals int64
-	nextDue := func() time.Time {
+	go func() {
+		_, _ = input.ReadBytes('\n')
+		atomic.StoreInt64(&endsAt, int64(now()))
+	}()
+	isOver := func(due time.Duration) bool { return int64(due) >= atomic.LoadInt64(&endsAt) }
+	arrivals := int64(-1)
+	nextDue := func() time.Duration {
 		if l.Rate == nil {
-			return time.Now()
+			return now()
 		}
-		arrival := atomic.AddInt64(&arrivals, 1) - 1
-		return begin.Add(seconds(float64(arrival) / *l.Rate))
+		return seconds(float64(atomic.AddInt64(&arrivals, 1)) / *l.Rate)
 	}
 	filled := int64(-1)
 	if l.FillFrom != nil {
@@ -100,7 +98,7 @@ func main() {
 
 	begun := make(chan int64)
 	go func() {
-		time.Sleep(time.Until(countFrom))
+		time.Sleep(countFrom - now())
 		fmt.Println("begun")
 		begun <- cpuMicros()
 	}()
@@ -118,10 +116,9 @@ func main() {
 			t.lastAnswer = countFrom
 			for {
 				due := nextDue()
-				if isOver(due) {
-					return
+				if !isOver(due) {
+					time.Sleep(due - now())
 				}
-				time.Sleep(time.Until(due))
 				if isOver(due) {
 					return
 				}
@@ -134,11 +131,11 @@ func main() {
 				}
 				at := random.Intn(noiseBytes)
 				err := operate(client, &l, random, key, string(noise[at:at+l.ValueBytes]))
-				now := time.Now()
-				if !due.Before(countFrom) {
-					t.lastAnswer = now
+				answered := now()
+				if due >= countFrom {
+					t.lastAnswer = answered
 					if err == nil {
-						t.latencies = append(t.latencies, now.Sub(due))
+						t.latencies = append(t.latencies, answered-due)
 					} else {
 						t.errors[kindOf(err)]++
 					}
@@ -181,7 +178,7 @@ func operate(client *clientv3.Client, l *load, random *rand.Rand, key int64, val
 	return err
 }
 
-func merged(tallies []tally, countFrom time.Time, cpu int64) report {
+func merged(tallies []tally, countFrom time.Duration, cpu int64) report {
 	all := []time.Duration{}
 	last := countFrom
 	r := report{Errors: map[string]int{}, CPU: cpu}
@@ -190,7 +187,7 @@ func merged(tallies []tally, countFrom time.Time, cpu int64) report {
 		for kind, count := range t.errors {
 			r.Errors[kind] += count
 		}
-		if t.lastAnswer.After(last) {
+		if t.lastAnswer > last {
 			last = t.lastAnswer
 		}
 	}
@@ -203,7 +200,7 @@ func merged(tallies []tally, countFrom time.Time, cpu int64) report {
 		return float64(all[rank-1]) / float64(time.Millisecond)
 	}
 	r.Operations = len(all)
-	r.Seconds = last.Sub(countFrom).Seconds()
+	r.Seconds = (last - countFrom).Seconds()
 	r.P50, r.P99, r.P999, r.Max = percentile(50), percentile(99), percentile(99.9), percentile(100)
 	return r
 }

@@ -9,15 +9,16 @@ export interface Dialect {
   range(start: string, limit: number, consistency: Consistency): Request
 }
 
-const query = (consistency: Consistency): string =>
-  consistency === 'linearizable' ? '' : `consistency=${consistency}`
+/** The default is left out, as most users do. */
+const asked = (consistency: Consistency, before: '?' | '&'): string =>
+  consistency === 'linearizable' ? '' : `${before}consistency=${consistency}`
 
 export const quorateHttp: Dialect = {
   put: (key, body) => ({ method: 'PUT', path: `/v1/kv/${key}`, body }),
-  get: (key, consistency) => ({ method: 'GET', path: `/v1/kv/${key}?${query(consistency)}` }),
+  get: (key, consistency) => ({ method: 'GET', path: `/v1/kv/${key}${asked(consistency, '?')}` }),
   range: (start, limit, consistency) => ({
     method: 'GET',
-    path: `/v1/kv?start=${start}&limit=${limit}&${query(consistency)}`,
+    path: `/v1/kv?start=${start}&limit=${limit}${asked(consistency, '&')}`,
   }),
 }
 

@@ -52,8 +52,10 @@ export async function runLoop(
   const errors = new Map<string, number>()
   const begin = clock.now()
   const countFrom = begin + warmupMs
-  const endsAt = measuredMs === null ? Number.POSITIVE_INFINITY : countFrom + measuredMs
-  const isOver = (due: number): boolean => due >= endsAt || stop?.aborted === true
+  let endsAt = measuredMs === null ? Number.POSITIVE_INFINITY : countFrom + measuredMs
+  stop?.addEventListener('abort', () => {
+    endsAt = Math.min(endsAt, clock.now())
+  })
   let lastAnswer = countFrom
   let arrivals = 0
   const nextDue = (): number => (rate === null ? clock.now() : begin + (arrivals++ * 1000) / rate)
@@ -61,15 +63,16 @@ export async function runLoop(
   async function worker(): Promise<void> {
     for (;;) {
       const due = nextDue()
-      if (isOver(due)) return
-      if (due > clock.now()) await clock.until(due)
-      if (isOver(due)) return
+      if (due > clock.now() && due < endsAt) await clock.until(due)
+      if (due >= endsAt) return
       const answer = operate()
       if (answer === undefined) return
       let error: unknown
-      await answer.catch((thrown) => {
+      try {
+        await answer
+      } catch (thrown) {
         error = thrown
-      })
+      }
       const now = clock.now()
       if (due >= countFrom) {
         lastAnswer = now

@@ -25,10 +25,12 @@ export const CATCH_UP: Scenario = {
     const [leader, away] = await settled(cluster)
     if (away === undefined) throw new Error('there is no follower that could catch up')
     kill(away)
-    await fill(side, setting, { from: 0, to: KEYS, valueBytes: VALUE_BYTES })
+    // The follower that is away is not ready, so these say whom they ask.
+    const endpoints = [leader.url]
+    await fill(side, setting, { endpoints, fill_from: 0, keys: KEYS, value_bytes: VALUE_BYTES })
 
     const then = await cluster.view(leader)
-    const load = await start(side, { ...setting, warmupSeconds: 0 }, { ...LOAD, seconds: null })
+    const load = await start(side, setting, { ...LOAD, endpoints, warmup_seconds: 0, seconds: null })
     await load.begun
     const begin = performance.now()
     const restarted = cluster.restart(away.name)

@@ -1,24 +1,17 @@
-import { type LoadWish, start } from './measure-load.ts'
+import type { Load } from '../load/load.ts'
+import { start } from './measure-load.ts'
 import type { Setting, Side } from './scenario.ts'
 
 const FILL_IN_FLIGHT = 256
 
-/** Writes each key from `from` to `to` - 1 once. */
+/** Writes each key from `fill_from` to `keys` - 1 once. */
 export async function fill(
   side: Side,
   setting: Setting,
-  range: { readonly from: number; readonly to: number; readonly valueBytes?: number },
+  wish: Partial<Load> & Pick<Load, 'fill_from' | 'keys'>,
 ): Promise<void> {
-  const wish: LoadWish = {
-    in_flight: FILL_IN_FLIGHT,
-    rate: null,
-    fill_from: range.from,
-    keys: range.to,
-    value_bytes: range.valueBytes ?? setting.valueBytes,
-    warmup_seconds: 0,
-    seconds: null,
-  }
-  const load = await start(side, setting, wish)
+  const asFastAsPossible = { in_flight: FILL_IN_FLIGHT, rate: null, warmup_seconds: 0, seconds: null }
+  const load = await start(side, setting, { ...asFastAsPossible, ...wish })
   const { errors } = await load.report
   const kinds = Object.keys(errors)
   if (kinds.length > 0) throw new Error(`the store of ${side.name} could not be filled: ${kinds.join(', ')}`)

@@ -6,7 +6,7 @@ import { type RunningLoad, startLoad } from '../load/run-generator.ts'
 import { type ProcessSample, sample } from '../measure/processes.ts'
 import { type Figures, type Measured, type Setting, type Side, urlsFor } from './scenario.ts'
 
-/** What a scenario says of its load; the rest comes from the side and the setting. */
+/** What a scenario says of its load; the rest comes from the side, the setting and the nodes, which must be ready. */
 export type LoadWish = Pick<Load, 'in_flight'> & Partial<Load>
 
 export async function loadFor(side: Side, setting: Setting, wish: LoadWish): Promise<Load> {
@@ -14,7 +14,7 @@ export async function loadFor(side: Side, setting: Setting, wish: LoadWish): Pro
   const connections = wish.reads === 1 ? reads : writes
   return {
     over: side.over,
-    endpoints: urlsFor(side, await settled(side.cluster)),
+    endpoints: wish.endpoints ?? urlsFor(side, await settled(side.cluster)),
     connections: Math.min(connections, wish.in_flight),
     rate: setting.rate,
     reads: 0,
@@ -46,7 +46,7 @@ export async function measureLoad(side: Side, setting: Setting, wish: LoadWish):
     ...latencies,
     ...costs(before, after, operations),
     generator_cpu_us: cpu_us / operations,
-    errors: Object.values(errors).reduce((sum, count) => sum + count, 0),
+    errors: sum(Object.values(errors)),
   }
   return { figures, errors }
 }
@@ -65,28 +65,27 @@ function samplesOf(cluster: Cluster, nodes: readonly ClusterNode[]): Promise<Nod
   )
 }
 
-const total = (numbers: readonly number[]): number => numbers.reduce((sum, each) => sum + each, 0)
-
-/** By operation and node: the leader first, then the followers. */
+/** By operation, of each node and of all: the leader first, then the followers. */
 function costs(before: readonly NodeSample[], after: readonly NodeSample[], operations: number): Figures {
   const figures: Record<string, number> = {}
-  const cpu: number[] = []
-  for (const [at, { process, syncs }] of after.entries()) {
+  for (const [at, now] of after.entries()) {
+    const then = before[at]
     const role = roleOf(at)
-    const earlier = before[at]
-    if (earlier === undefined) continue
-    figures[`${role}.syncs_per_op`] = (syncs - earlier.syncs) / operations
-    if (process === undefined || earlier.process === undefined) continue
-    const cpuUs = (process.cpuMicros - earlier.process.cpuMicros) / operations
-    cpu.push(cpuUs)
-    figures[`${role}.cpu_us`] = cpuUs
-    Object.assign(figures, memoryFigures(role, process))
-    if (process.writtenBytes === undefined || earlier.process.writtenBytes === undefined) continue
-    figures[`${role}.written_bytes_per_op`] =
-      (process.writtenBytes - earlier.process.writtenBytes) / operations
+    const perOperation = (name: string, read: (sample: NodeSample) => number | undefined): void => {
+      const grown = (read(now) ?? Number.NaN) - ((then && read(then)) ?? Number.NaN)
+      if (!Number.isNaN(grown)) figures[`${role}.${name}`] = grown / operations
+    }
+    perOperation('cpu_us', ({ process }) => process?.cpuMicros)
+    perOperation('written_bytes_per_op', ({ process }) => process?.writtenBytes)
+    perOperation('syncs_per_op', ({ syncs }) => syncs)
+    if (now.process !== undefined) Object.assign(figures, memoryFigures(role, now.process))
   }
-  return cpu.length === 0 ? figures : { server_cpu_us: total(cpu), ...figures }
+  const cpu = Object.keys(figures).filter((name) => name.endsWith('.cpu_us'))
+  if (cpu.length === after.length) figures.server_cpu_us = sum(cpu.map((name) => figures[name] ?? 0))
+  return figures
 }
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0)
 
 export const roleOf = (at: number): string => (at === 0 ? 'leader' : `follower${at}`)
 

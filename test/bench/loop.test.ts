@@ -48,6 +48,17 @@ test('an operation that fails counts as an error of its kind, and the next one b
   expect(errors).toEqual(new Map([['status 503', 34]]))
 })
 
+test('open loop: when it is told to stop, what was due before is still answered, and counts', async () => {
+  const clock = new FakeClock()
+  const stop = new AbortController()
+  const answer = (): Promise<void> => clock.after(50)
+  const done = runLoop(answer, { ...LOOP, rate: 100, measuredMs: null, stop: stop.signal }, clock)
+  void clock.until(995).then(() => stop.abort())
+  const { latencies, measuredMs } = await clock.pass(done)
+  expect(latencies.count).toBe(100)
+  expect(measuredMs).toBe(5000)
+})
+
 test('a loop without an end stops when it is told to, or when there are no more operations', async () => {
   const clock = new FakeClock()
   const stop = new AbortController()
