@@ -4,6 +4,27 @@ import type { Figures } from '../scenarios/scenario.ts'
 import { type Measurement, type Result, type Summary, summariesOf } from './result.ts'
 import { shown, table } from './table.ts'
 
+/** Headers, and the figures below them. */
+const LOAD_COLUMNS = [
+  ['ops/s', 'ops_per_s'],
+  ['p50 ms', 'p50_ms'],
+  ['p99', 'p99_ms'],
+  ['p99.9', 'p999_ms'],
+  ['max', 'max_ms'],
+  ['CPU µs', 'server_cpu_us'],
+  ['generator', 'generator_cpu_us'],
+  ['errors', 'errors'],
+] as const
+
+const RATIO_COLUMNS = [
+  ['ops/s', 'ops_per_s'],
+  ['p50', 'p50_ms'],
+  ['p99', 'p99_ms'],
+  ['p99.9', 'p999_ms'],
+  ['CPU', 'server_cpu_us'],
+  ['generator', 'generator_cpu_us'],
+] as const
+
 const FOLLOWERS = ['follower1', 'follower2'] as const
 
 export function report(result: Result): string {
@@ -16,7 +37,7 @@ export function report(result: Result): string {
     loads.length > 0 && nodeTable(loads),
     errorLines(result.measurements),
     others.length > 0 && otherTable(others),
-    summaries.some(({ system }) => system === 'etcd') && ratioTable(loads),
+    loads.some(isEtcd) && ratioTable(loads),
   ]
   return sections.filter((section) => section !== false && section !== '').join('\n\n')
 }
@@ -40,34 +61,12 @@ const pairs = (values: Readonly<Record<string, string | number>>): string =>
     .join(', ')
 
 function loadTable(summaries: readonly Summary[]): string {
-  const header = [
-    'scenario',
-    'side',
-    'ops/s',
-    'p50 ms',
-    'p99',
-    'p99.9',
-    'max',
-    'CPU µs',
-    'generator',
-    'errors',
-  ]
-  const names = [
-    'ops_per_s',
-    'p50_ms',
-    'p99_ms',
-    'p999_ms',
-    'max_ms',
-    'server_cpu_us',
-    'generator_cpu_us',
-    'errors',
-  ]
   const rows = summaries.map(({ scenario, side, figures }) => [
     scenario,
     side,
-    ...names.map((name) => shown(figures[name])),
+    ...LOAD_COLUMNS.map(([, name]) => shown(figures[name])),
   ])
-  return table(header, rows, 2)
+  return table(['scenario', 'side', ...LOAD_COLUMNS.map(([header]) => header)], rows, 2)
 }
 
 /** What failed, by kind. */
@@ -103,38 +102,31 @@ function byNode(figures: Figures, name: string): string {
 }
 
 function otherTable(summaries: readonly Summary[]): string {
+  const etcd = new Map(summaries.filter(isEtcd).map(({ scenario, figures }) => [scenario, figures]))
   const rows = summaries
-    .filter(({ system }) => system === 'quorate')
-    .flatMap(({ scenario, figures }) => {
-      const etcd = summaries.find((other) => other.scenario === scenario && other.system === 'etcd')?.figures
-      return Object.entries(figures).map(([name, value]) => [
-        scenario,
-        name.replaceAll('_', ' '),
-        shown(value),
-        ...(etcd === undefined ? [] : [shown(etcd[name]), ratio(value, etcd[name])]),
-      ])
-    })
+    .filter((summary) => !isEtcd(summary))
+    .flatMap(({ scenario, figures }) =>
+      Object.entries(figures).map(([name, value]) => {
+        const other = etcd.get(scenario)?.[name]
+        return [scenario, name.replaceAll('_', ' '), shown(value), shown(other), ratio(value, other)]
+      }),
+    )
   return table(['scenario', 'figure', 'quorate', 'etcd', 'ratio'], rows, 2)
 }
 
 /** Each side of quorate divided by etcd: above 1 is better for operations a second, below 1 for all others. */
 function ratioTable(summaries: readonly Summary[]): string {
-  const names = ['ops_per_s', 'p50_ms', 'p99_ms', 'p999_ms', 'server_cpu_us', 'generator_cpu_us']
-  const rows = summaries
-    .filter(({ system }) => system === 'quorate')
-    .flatMap(({ scenario, side, figures }) => {
-      const etcd = summaries.find((other) => other.scenario === scenario && other.system === 'etcd')
-      if (etcd === undefined) return []
-      return [
-        [
-          scenario,
-          `${side} / ${etcd.side}`,
-          ...names.map((name) => ratio(figures[name], etcd.figures[name])),
-        ],
-      ]
-    })
-  return table(['scenario', 'ratio', 'ops/s', 'p50', 'p99', 'p99.9', 'CPU', 'generator'], rows, 2)
+  const etcd = new Map(summaries.filter(isEtcd).map((summary) => [summary.scenario, summary]))
+  const rows = summaries.flatMap((summary) => {
+    const other = etcd.get(summary.scenario)
+    if (other === undefined || other === summary) return []
+    const ratios = RATIO_COLUMNS.map(([, name]) => ratio(summary.figures[name], other.figures[name]))
+    return [[summary.scenario, `${summary.side} / ${other.side}`, ...ratios]]
+  })
+  return table(['scenario', 'ratio', ...RATIO_COLUMNS.map(([header]) => header)], rows, 2)
 }
+
+const isEtcd = ({ system }: Summary): boolean => system === 'etcd'
 
 const ratio = (value: number | undefined, other: number | undefined): string =>
   value === undefined || other === undefined || other === 0 ? '–' : `${shown(value / other)} ×`
