@@ -25,8 +25,12 @@ export interface HttpCounts {
   /** Connections of clients, and how many of them are on the fast lane. */
   readonly connections: number
   readonly fastConnections: number
+  /** How many of the connections are multiplexed. */
+  readonly muxConnections: number
   /** Requests that are not answered yet. */
   readonly requests: number
+  /** Operations on multiplexed connections that are not answered yet. */
+  readonly operations: number
   readonly ranges: number
   /** Bytes of bodies that are being received, and of answers that are not taken yet. */
   readonly bodyBytes: number
@@ -273,13 +277,15 @@ function observeHttp(registers: Registers, counts: () => HttpCounts): void {
     value: (now: HttpCounts) => number,
   ): void => asked(Kind, registers, name, help, [], () => [[{}, value(counts())]])
   asked(Gauge, registers, 'quorate_http_connections', 'Connections of clients, by lane', ['lane'], () => {
-    const { connections, fastConnections } = counts()
+    const { connections, fastConnections, muxConnections } = counts()
     return [
       [{ lane: 'fast' }, fastConnections],
-      [{ lane: 'full' }, connections - fastConnections],
+      [{ lane: 'full' }, connections - fastConnections - muxConnections],
+      [{ lane: 'mux' }, muxConnections],
     ]
   })
   metric(Gauge, 'quorate_http_requests_open', 'Requests not answered yet', (now) => now.requests)
+  metric(Gauge, 'quorate_http_operations_open', 'Operations not answered yet', (now) => now.operations)
   metric(Gauge, 'quorate_http_ranges_open', 'Ranges being read', (now) => now.ranges)
   metric(Gauge, 'quorate_http_body_bytes', 'Bodies being received', (now) => now.bodyBytes)
   metric(Gauge, 'quorate_http_answer_bytes', 'Answers not taken yet', (now) => now.answerBytes)

@@ -214,7 +214,7 @@ test('proposals by outcome from the first scrape on, batches and entries', async
 test('the HTTP front, by lane, and the process', async () => {
   const metrics = new Metrics()
   metrics.watchHttp(() => ({
-    ...{ connections: 9, fastConnections: 2, requests: 3, ranges: 4 },
+    ...{ connections: 9, fastConnections: 2, muxConnections: 3, requests: 3, operations: 10, ranges: 4 },
     ...{ bodyBytes: 5, answerBytes: 6, stalledTotal: 7, refusedTotal: 8 },
   }))
   const series = await scraped(metrics)
@@ -222,9 +222,11 @@ test('the HTTP front, by lane, and the process', async () => {
     quorate_http_answer_bytes: 6,
     quorate_http_body_bytes: 5,
     'quorate_http_connections{lane="fast"}': 2,
-    'quorate_http_connections{lane="full"}': 7,
+    'quorate_http_connections{lane="full"}': 4,
+    'quorate_http_connections{lane="mux"}': 3,
     quorate_http_connections_refused_total: 8,
     quorate_http_connections_stalled_total: 7,
+    quorate_http_operations_open: 10,
     quorate_http_ranges_open: 4,
     quorate_http_requests_open: 3,
   })
@@ -337,7 +339,7 @@ test('each metric says in words what it is', async () => {
     databaseDir: database({}),
   })
   metrics.watchHttp(() => ({
-    ...{ connections: 0, fastConnections: 0, requests: 0, ranges: 0 },
+    ...{ connections: 0, fastConnections: 0, muxConnections: 0, requests: 0, operations: 0, ranges: 0 },
     ...{ bodyBytes: 0, answerBytes: 0, stalledTotal: 0, refusedTotal: 0 },
   }))
   const lines = (await metrics.text()).split('\n')

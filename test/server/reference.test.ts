@@ -110,7 +110,9 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
   metrics.watchHttp(() => ({
     connections: 0,
     fastConnections: 0,
+    muxConnections: 0,
     requests: 0,
+    operations: 0,
     ranges: 0,
     bodyBytes: 0,
     answerBytes: 0,

@@ -5,6 +5,7 @@ import { edit, UNIT } from './edit.ts'
 
 const HTTP = 'src/server/http'
 const RANGE = `${HTTP}/range.ts`
+const READING = `${HTTP}/range-reading.ts`
 const CONNECTIONS = `${HTTP}/connections.ts`
 const FAST_LANE = `${HTTP}/fast-lane.ts`
 const HTTP_LANE = `${HTTP}/http-lane.ts`
@@ -31,7 +32,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'The next page begins after it: the row is never shown.',
     layers: UNIT,
     tests: RANGE_TESTS,
-    edits: [edit(RANGE, '      if (isFull) break\n', '      if (isFull) continue\n')],
+    edits: [edit(READING, '      if (isFull) break\n', '      if (isFull) continue\n')],
   },
   {
     id: 'M803',
@@ -39,7 +40,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'The count of a range changes from page to page.',
     layers: UNIT,
     tests: RANGE_TESTS,
-    edits: [edit(RANGE, 'this.#scan(whole, values)', 'this.#scan(rest, values)')],
+    edits: [edit(READING, 'this.#scan(whole, values)', 'this.#scan(rest, values)')],
   },
   {
     id: 'M804',
@@ -47,7 +48,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'The list ends in the middle.',
     layers: UNIT,
     tests: RANGE_TESTS,
-    edits: [edit(RANGE, 'return { slices, more: true, last }', 'return { slices, more, last }')],
+    edits: [edit(READING, 'return { slices, more: true, last }', 'return { slices, more, last }')],
   },
   {
     id: 'M805',
@@ -55,7 +56,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'The client gets rows that it did not request.',
     layers: UNIT,
     tests: RANGE_TESTS,
-    edits: [edit(RANGE, 'isBefore(after, end) ? after : end', 'isBefore(end, after) ? after : end')],
+    edits: [edit(READING, 'isBefore(after, end) ? after : end', 'isBefore(end, after) ? after : end')],
   },
   {
     id: 'M806',
@@ -63,7 +64,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'The client gets rows that it did not request.',
     layers: UNIT,
     tests: RANGE_TESTS,
-    edits: [edit(RANGE, 'isBefore(start, next) ? next : start', 'next')],
+    edits: [edit(READING, 'isBefore(start, next) ? next : start', 'next')],
   },
   {
     id: 'M807',
@@ -96,11 +97,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     layers: UNIT,
     tests: RANGE_TESTS,
     edits: [
-      edit(
-        RANGE,
-        'const bytes = Buffer.byteLength(record)',
-        'const bytes = row.key.length + row.value.length',
-      ),
+      edit(READING, 'const bytes = form.bytes(record)', 'const bytes = row.key.length + row.value.length'),
     ],
   },
   {
@@ -110,7 +107,11 @@ export const HTTP_FRONT: readonly Mutant[] = [
     layers: UNIT,
     tests: RANGE_TESTS,
     edits: [
-      edit(RANGE, '        records?.close()\n', '        if (!asked.isAbandoned()) records?.close()\n'),
+      edit(
+        READING,
+        '        records?.close()\n',
+        '        if (!request.asked.isAbandoned()) records?.close()\n',
+      ),
     ],
   },
   {
@@ -121,7 +122,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     tests: RANGE_TESTS,
     edits: [
       edit(
-        RANGE,
+        READING,
         '      await finish(scan)\n      return { slices, more: true, last }',
         '      return { slices, more: true, last }',
       ),
@@ -141,7 +142,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'After 64 of them there are no turns left.',
     layers: UNIT,
     tests: RANGE_TESTS,
-    edits: [edit(RANGE, '        this.#open--\n', '')],
+    edits: [edit(READING, '        this.#open--\n', '')],
   },
   {
     id: 'M812',
@@ -598,7 +599,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'Slices of many ranges are encoded in one turn of the event loop: heartbeats are late, and so are writes.',
     layers: UNIT,
     tests: RANGE_TESTS,
-    edits: [edit(RANGE, 'new Turns(limits.slicesMax)', 'new Turns(Number.POSITIVE_INFINITY)')],
+    edits: [edit(READING, 'new Turns(limits.slicesMax)', 'new Turns(Number.POSITIVE_INFINITY)')],
   },
   {
     id: 'M579',

@@ -17,7 +17,8 @@ export interface ApiRequest extends Classified {
   readonly isAbandoned: () => boolean
 }
 
-export const timeLeftMs = ({ deadline }: ApiRequest): number => Math.max(1, deadline - performance.now())
+export const timeLeftMs = ({ deadline }: Pick<ApiRequest, 'deadline'>): number =>
+  Math.max(1, deadline - performance.now())
 
 /** The receiver of a streamed body. */
 export interface Sink {

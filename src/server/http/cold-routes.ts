@@ -5,12 +5,23 @@ import { type AppOptions, type ColdRoutes, createApp } from './app.ts'
 import { clusterRoutes } from './cluster.ts'
 import { object } from './json-schema.ts'
 import { openApiDocument } from './openapi.ts'
+import { Refused } from './problem.ts'
 import { type Route, route } from './route.ts'
 import { type StatusOptions, statusRoutes } from './status.ts'
 
 export interface ColdRoutesOptions extends Omit<AppOptions, 'routes'> {
   readonly facts: StatusOptions
 }
+
+/** Requests that open a multiplexed connection do not come here. OpenAPI describes no WebSockets. */
+const CONNECT = route(
+  { method: 'GET', path: '/v1/connect', summary: 'Not an upgrade', answers: object({}) },
+  () => {
+    throw new Refused('upgrade_required', 'this resource is for WebSocket connections', {
+      headers: ['Upgrade', 'websocket'],
+    })
+  },
+)
 
 export function createColdRoutes({ facts, ...options }: ColdRoutesOptions): Promise<ColdRoutes> {
   const routes: Route[] = [...statusRoutes(facts), ...clusterRoutes(facts.node)]
@@ -20,5 +31,5 @@ export function createColdRoutes({ facts, ...options }: ColdRoutesOptions): Prom
       respond(jsonAnswer(openApiDocument(facts.version, routes))),
     ),
   )
-  return createApp({ ...options, routes })
+  return createApp({ ...options, routes: [...routes, CONNECT] })
 }

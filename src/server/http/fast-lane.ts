@@ -42,6 +42,11 @@ export interface FastLaneOptions {
     extra: readonly string[],
     taken: () => void,
   ) => boolean
+  /**
+   * Takes over a connection whose next request, at the beginning of these bytes, opens a multiplexed connection.
+   * Returns whether it does.
+   */
+  readonly upgrade: (socket: Socket, bytes: Buffer) => boolean
   /** Takes over a connection. Unanswered bytes are read from `stream`, which is the socket or replaces it. */
   readonly handOver: (socket: Socket, stream: Duplex) => void
 }
@@ -268,12 +273,13 @@ class Connection implements Owner {
     else if (!this.#reading) this.#readOn()
   }
 
-  /** The connection stays there; all bytes that are not answered go with it. */
+  /** The connection stays elsewhere; all bytes that are not answered go with it. */
   handOver(): void {
     const socket = this.#socket
     if (socket.destroyed) return
     socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#owner.left)
     this.#owner.left()
+    if (this.#options.upgrade(socket, this.#arrived)) return
     if (this.#ended) {
       // A stream that has ended accepts no bytes back, and emits no second `end`.
       const arrived = Readable.from([this.#arrived], { objectMode: false })

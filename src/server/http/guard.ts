@@ -80,8 +80,7 @@ export class Guard {
   }
 
   /** Throws `Refused` if the client expects another cluster. */
-  checkCluster(request: RequestHead): void {
-    const cluster = request.headers['kv-cluster']
+  checkCluster(cluster: string | readonly string[] | undefined): void {
     if (cluster !== undefined && cluster !== this.#clusterId)
       throw new Refused(
         'wrong_cluster',

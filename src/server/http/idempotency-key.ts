@@ -14,9 +14,11 @@ export function readIdempotencyKey(header: string | string[] | undefined): Idemp
   const parameter = SINCE.exec(header)
   const named = parameter === null ? header : header.slice(0, parameter.index).trimEnd()
   const token = unquoted(named)
-  if (!TOKEN.test(token)) throw malformed()
+  if (!isToken(token)) throw malformed()
   return { token, since: parameter === null ? undefined : readSince(parameter[1] ?? '') }
 }
+
+export const isToken = (text: string): boolean => TOKEN.test(text)
 
 function unquoted(text: string): string {
   if (!text.startsWith('"')) return text

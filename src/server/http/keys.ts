@@ -2,25 +2,25 @@
 // that no client normalises.
 
 import type { Command, Condition, KeyRow } from '../../kv/index.ts'
-import { conditionHolds, dataKey, decodeKeyRow, SETTING_RULES } from '../../kv/index.ts'
+import { conditionHolds, dataKey, decodeKeyRow } from '../../kv/index.ts'
 import type { NodeApi, ReadGrant, Result } from '../types.ts'
 import { namesMediaType } from './accept.ts'
-import { type Answer, type ApiRequest, answering, jsonAnswer, type Respond } from './answer.ts'
+import { type Answer, type ApiRequest, answering, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
 import { codingRefusal } from './body.ts'
 import { entityTag, readConditions } from './conditions.ts'
 import { readIdempotencyKey } from './idempotency-key.ts'
 import { recordJson, revisionsJson } from './json.ts'
+import { checkedKey } from './key.ts'
 import type { Backlog } from './outflow.ts'
 import { flag, type ParameterTable, type ParameterValues, READ_PARAMETERS, readQuery } from './parameters.ts'
 import { Refused, refusedByNode } from './problem.ts'
-import { preconditionFailed, propose, unexpected } from './proposing.ts'
+import { preconditionFailed, prevWithToken, propose, unexpected } from './proposing.ts'
 import { freshnessHeaders, readOptions } from './reading.ts'
 import { percentDecode } from './target.ts'
 
 export const PUT_PARAMETERS = { prev: flag('Answer with the record before') }
 export const DELETE_PARAMETERS = {}
 
-const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
 /** Bytes of JSON for one byte of a value, at most. */
 const ESCAPED_BYTES_MAX = 6
 
@@ -33,14 +33,7 @@ function readTarget<P extends ParameterTable>(
 ): { readonly key: Uint8Array; readonly values: ParameterValues<P> } {
   if (keys.length > 1) throw new Refused('bad_request', 'key is given twice')
   const values = readQuery(pairs, table)
-  return { key: checked(percentDecode(keys[0] ?? '')), values }
-}
-
-function checked(key: Uint8Array): Uint8Array {
-  if (key.length === 0) throw new Refused('key_empty', 'the key is empty')
-  if (key.length > KEY_BYTES_MAX)
-    throw new Refused('key_too_long', `key of ${key.length} bytes, at most ${KEY_BYTES_MAX}`)
-  return key
+  return { key: checkedKey(percentDecode(keys[0] ?? '')), values }
 }
 
 /**
@@ -65,11 +58,7 @@ export function putKey(
   const { prev = false } = values
   const condition = readConditions(headers)
   const idempotency = readIdempotencyKey(headers['idempotency-key'])
-  if (idempotency !== undefined && prev)
-    throw new Refused(
-      'bad_request',
-      'prev cannot be combined with Idempotency-Key: values are not remembered',
-    )
+  if (idempotency !== undefined && prev) throw prevWithToken('Idempotency-Key')
   return (value, respond) => {
     const command: Command = { kind: 'put', key, value, condition, prev }
     const answer = prev ? holding(backlog, respond, node.get(dataKey(key))) : respond
@@ -116,7 +105,7 @@ export function deleteKey(node: NodeApi, asked: ApiRequest, respond: Respond): v
 /** GET and HEAD. The server omits the body for HEAD. */
 export function getKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {
   const { key, values } = readTarget(asked, READ_PARAMETERS)
-  const options = readOptions(asked, values)
+  const options = readOptions(timeLeftMs(asked), values)
   const condition = readConditions(asked.headers)
   const asRecord = wantsRecord(asked.headers.accept)
   const answer = answering(respond, (result: Result<ReadGrant>) => {

@@ -37,6 +37,20 @@ export interface HttpLimits {
    * is closed; if none is idle, overloaded.
    */
   readonly connectionsMax: number
+  /**
+   * Operations of one multiplexed connection whose answers are not sent yet, and bytes of their keys and values.
+   * Beyond: the connection is closed.
+   */
+  readonly muxOperationsMax: number
+  readonly muxBytesMax: number
+  /** One message on a multiplexed connection. Beyond: the connection is closed. */
+  readonly muxMessageBytesMax: number
+  /** While more bytes of answers wait for the client of a multiplexed connection, it is not read. */
+  readonly muxAheadBytesMax: number
+  /** Bytes of answers that wait for one such client. Beyond: its reads are overloaded. A single answer always fits. */
+  readonly muxAnswersBytesMax: number
+  /** A multiplexed connection from which nothing came for this long is pinged. After twice this long it is cut. */
+  readonly muxPingMs: number
   /** How long an idle connection is kept. */
   readonly keepAliveMs: number
   /** Graceful close: connections still busy after this long are cut. */
@@ -65,6 +79,12 @@ export const httpLimits: HttpLimits = {
   writeStallMsMax: 10_000,
   streamMsMax: 10 * 60_000,
   connectionsMax: 10_000,
+  muxOperationsMax: 4_096,
+  muxBytesMax: 16 * MiB,
+  muxMessageBytesMax: 4 * MiB,
+  muxAheadBytesMax: 1 * MiB,
+  muxAnswersBytesMax: 16 * MiB,
+  muxPingMs: 30_000,
   keepAliveMs: 75_000,
   closeMsMax: 10_000,
   closeStallMsMax: 1_000,

@@ -54,6 +54,11 @@ export const bytes = (description: string): Parameter<Uint8Array> => ({
   read: (value) => value,
 })
 
+export const text = (description: string): Parameter<string> => ({
+  schema: { type: 'string', description },
+  read: textOf,
+})
+
 export const flag = (description: string): Parameter<boolean> => ({
   schema: { type: 'boolean', description },
   read(value, name) {
@@ -102,8 +107,17 @@ const DURATION = /^([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h)$/
 
 export const TIMEOUT_MS_DEFAULT = 5000
 export const TIMEOUT_MS_MAX = 60_000
+export const MAX_STALENESS_MS_MAX = 24 * 3_600_000
 
 const TIMEOUT = 'timeout'
+
+/** Answers are sent a little before the time-out, so that they arrive in time. */
+const TRANSIT_SHARE = 0.05
+const TRANSIT_MS_MAX = 20
+
+/** The time from the arrival of a request to its answer. */
+export const answerWithinMs = (timeoutMs: number): number =>
+  timeoutMs - Math.min(TRANSIT_MS_MAX, timeoutMs * TRANSIT_SHARE)
 
 /** Each request may have it, so no table contains it. */
 export const timeout = duration('Answered before it runs out; 5s unless given', TIMEOUT_MS_MAX)
@@ -129,7 +143,7 @@ export const READ_PARAMETERS = {
   ),
   max_staleness: duration(
     'For stale reads: refuse (503 too_stale) when a bound this low cannot be proven',
-    24 * 3_600_000,
+    MAX_STALENESS_MS_MAX,
   ),
   min_revision: revision('Wait until this node has applied that revision'),
 }

@@ -64,6 +64,24 @@ export class PlainRequests {
   }
 }
 
+/**
+ * A complete request at the beginning of `bytes` that asks for another protocol at one of these targets, and is plain
+ * in every other respect.
+ */
+export function readUpgrade(bytes: Buffer, targets: RegExp): PlainRequest | undefined {
+  const headEnd = bytes.indexOf(EMPTY_LINE)
+  if (headEnd < 0 || headEnd > HEAD_BYTES_MAX) return undefined
+  const head = bytes.toString('latin1', 0, headEnd + LINE_END.length)
+  const lineEnd = head.indexOf(LINE_END)
+  const line = head.slice(0, lineEnd)
+  const url = line.slice('GET '.length, -VERSION.length)
+  if (!line.startsWith('GET ') || !line.endsWith(VERSION) || !targets.test(url)) return undefined
+  const headers = readFields(head.slice(lineEnd + LINE_END.length), UPGRADE)
+  if (headers?.upgrade === undefined || bodyLength(headers) !== 0) return undefined
+  const end = headEnd + EMPTY_LINE.length
+  return { method: 'GET', url, httpVersion: '1.1', headers, body: bytes.subarray(end, end), bytes: end }
+}
+
 const EMPTY_LINE = Buffer.from('\r\n\r\n')
 const LINE_END = '\r\n'
 const VERSION = ' HTTP/1.1'
@@ -79,9 +97,14 @@ const FIELD = /([A-Za-z0-9-]+): ?([!-~](?:[ -~]*[!-~])?)\r\n/y
 
 /** Fields that change how the message or the connection is read. */
 const FRAMING = new Set(['transfer-encoding', 'trailer', 'expect', 'upgrade', 'proxy-connection'])
+const NOTHING: ReadonlySet<string> = new Set()
+const UPGRADE: ReadonlySet<string> = new Set(['connection', 'upgrade'])
 
-/** The fields by name in lower case; undefined if one is not plain or appears twice. */
-function readFields(text: string): IncomingHttpHeaders | undefined {
+/**
+ * The fields by name in lower case; undefined if one is not plain or appears twice. Those that are `allowed` may have
+ * any value.
+ */
+function readFields(text: string, allowed = NOTHING): IncomingHttpHeaders | undefined {
   const headers: Record<string, string> = {}
   for (let at = 0; at < text.length; at = FIELD.lastIndex) {
     FIELD.lastIndex = at
@@ -91,8 +114,8 @@ function readFields(text: string): IncomingHttpHeaders | undefined {
     const name = mixedCase.toLowerCase()
     // This is also true for properties of every object, such as `constructor`. Such a field is rare, and node:http
     // reads it.
-    if (name in headers || FRAMING.has(name)) return undefined
-    if (name === 'connection' && value.toLowerCase() !== 'keep-alive') return undefined
+    if (name in headers || (FRAMING.has(name) && !allowed.has(name))) return undefined
+    if (name === 'connection' && value.toLowerCase() !== 'keep-alive' && !allowed.has(name)) return undefined
     headers[name] = value
   }
   return headers

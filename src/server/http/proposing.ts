@@ -1,4 +1,4 @@
-// What all changes share: the proposed request, and the HTTP answer for its outcome.
+// What all changes share: the proposed request, and the answer for its outcome.
 
 import { type KeyMeta, type Outcome, type Request, type Revision, refusalText } from '../../kv/index.ts'
 import type { NodeApi } from '../types.ts'
@@ -8,6 +8,18 @@ import { metaJson } from './json.ts'
 import { Refused, refusedByNode } from './problem.ts'
 
 type Accepted = Exclude<Outcome, { kind: 'refused' | 'precondition-failed' }>
+
+/** The outcome of a change that was accepted. Throws `Refused`, with these headers, for any other. */
+export function acceptedOf(outcome: Outcome, headers: readonly string[] = []): Accepted {
+  const { revision } = outcome
+  if (outcome.kind === 'refused') throw new Refused(outcome.code, refusalText(outcome), { headers, revision })
+  if (outcome.kind === 'precondition-failed') throw preconditionFailed(outcome.current, revision, headers)
+  return outcome
+}
+
+/** `token`: how this way of asking calls it. */
+export const prevWithToken = (token: string): Refused =>
+  new Refused('bad_request', `prev cannot be combined with ${token}: values are not remembered`)
 
 /**
  * Proposes the request, and answers every outcome except acceptance. `headers` are added to the answer for acceptance.
@@ -23,11 +35,7 @@ export function propose(
     if (!result.ok) throw refusedByNode(result.problem)
     const { outcome, replayed } = result.value
     const headers = replayed ? ['Idempotency-Replayed', 'true'] : []
-    const { revision } = outcome
-    if (outcome.kind === 'refused')
-      throw new Refused(outcome.code, refusalText(outcome), { headers, revision })
-    if (outcome.kind === 'precondition-failed') throw preconditionFailed(outcome.current, revision, headers)
-    accepted(outcome, headers)
+    accepted(acceptedOf(outcome, headers), headers)
   })
   node.propose({ command, idempotency, principal: '' }, timeLeftMs(asked), answer)
 }

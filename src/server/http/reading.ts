@@ -1,14 +1,12 @@
 // What all reads share: the parameters for how fresh an answer must be, and the headers that tell how fresh it is.
 
 import type { ReadGrant, ReadOptions } from '../types.ts'
-import { type ApiRequest, timeLeftMs } from './answer.ts'
 import type { ParameterValues, READ_PARAMETERS } from './parameters.ts'
 import { Refused } from './problem.ts'
 
-export function readOptions(
-  request: ApiRequest,
-  values: ParameterValues<typeof READ_PARAMETERS>,
-): ReadOptions {
+export type Freshness = ParameterValues<typeof READ_PARAMETERS>
+
+export function readOptions(timeoutMs: number, values: Freshness): ReadOptions {
   const { consistency, max_staleness } = values
   if (max_staleness !== undefined && consistency !== 'stale')
     throw new Refused('bad_request', 'max_staleness is for stale reads: add consistency=stale')
@@ -16,7 +14,7 @@ export function readOptions(
     consistency: consistency ?? 'linearizable',
     maxStalenessMs: max_staleness,
     minRevision: values.min_revision,
-    timeoutMs: timeLeftMs(request),
+    timeoutMs,
   }
 }
 

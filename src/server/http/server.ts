@@ -8,6 +8,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SETTING_RULES } from '../../kv/index.ts'
 import { StorageClosedError, StorageFailedError } from '../../storage/index.ts'
 import type { HttpCounts, Metrics, Operation } from '../metrics.ts'
+import type { Multiplexer } from '../mux/multiplexer.ts'
+import { checkOpening, readOpening } from '../mux/upgrade.ts'
 import type { Logger, NodeApi } from '../types.ts'
 import {
   type Answer,
@@ -24,7 +26,7 @@ import {
 import type { ColdRoutes } from './app.ts'
 import { Bodies, type RequestBody, WholeBody } from './body.ts'
 import { classify } from './classify.ts'
-import { Connections } from './connections.ts'
+import { Connections, endGently } from './connections.ts'
 import { type ExchangeContext, PlainAnswers, send } from './exchange.ts'
 import { type Exchange, FastLane } from './fast-lane.ts'
 import { Guard, isPreflight, PREFLIGHT_HEADERS, type RequestHead } from './guard.ts'
@@ -32,10 +34,11 @@ import { type Arrived, endWith, HttpLane } from './http-lane.ts'
 import { deleteKey, getKey, putKey } from './keys.ts'
 import { type HttpLimits, httpLimits } from './limits.ts'
 import { Backlog, byteLength } from './outflow.ts'
-import { takeTimeout } from './parameters.ts'
+import { answerWithinMs, takeTimeout } from './parameters.ts'
 import type { PlainRequest } from './plain-request.ts'
 import { Refused } from './problem.ts'
 import { Ranges } from './range.ts'
+import { RangeReader } from './range-reading.ts'
 import { splitTarget, type Target } from './target.ts'
 
 export interface HttpServerOptions {
@@ -60,10 +63,6 @@ export interface HttpServer {
 
 export const createHttpServer = (options: HttpServerOptions): HttpServer => new Front(options)
 
-/** Answers are sent a little before the time-out, so that they arrive in time. */
-const TRANSIT_SHARE = 0.05
-const TRANSIT_MS_MAX = 20
-
 /**
  * A node that stops ends idle connections after this pause. A client that has just received an answer may send its next
  * request. If the connection ended meanwhile, the client would not know the outcome of a change.
@@ -80,9 +79,12 @@ class Front implements HttpServer {
   readonly #options: HttpServerOptions
   readonly #limits: HttpLimits
   #coldRoutes: Promise<ColdRoutes> | undefined
+  #multiplexer: Multiplexer | undefined
+  #multiplexerLoads: Promise<Multiplexer> | undefined
   readonly #guard: Guard
   readonly #bodies: Bodies
   readonly #backlog: Backlog
+  readonly #rangeReader: RangeReader
   readonly #ranges: Ranges
   /** Handlers of requests whose body is not read. */
   readonly #handlers: Readonly<Record<'delete' | 'get' | 'range', Handler>>
@@ -105,7 +107,8 @@ class Front implements HttpServer {
     this.#backlog = new Backlog(limits.answersBytesMax)
     this.#plain = new PlainAnswers(node, limits, this.#backlog)
     this.#connections = new Connections(limits)
-    this.#ranges = new Ranges(node, limits, this.#backlog, (error) => this.#refused(error))
+    this.#rangeReader = new RangeReader(node, limits, this.#backlog)
+    this.#ranges = new Ranges(this.#rangeReader, limits, (error) => this.#refused(error))
     this.#handlers = {
       delete: (asked, respond) => deleteKey(node, asked, respond),
       get: (asked, respond) => getKey(node, asked, respond),
@@ -126,6 +129,7 @@ class Front implements HttpServer {
       serve: (request, exchange) => this.#servePlain(request, exchange),
       send: (socket, request, answer, extra, taken) =>
         this.#plain.send(socket, request, answer, extra, this.#closing, taken),
+      upgrade: (socket, bytes) => this.#upgrade(socket, bytes),
       handOver: (socket, stream) => this.#httpLane.adopt(socket, stream),
     })
     this.#httpLane.server.on('connection', (socket: Socket) => this.#accept(socket))
@@ -147,9 +151,11 @@ class Front implements HttpServer {
     })
     this.#connections.open()
     // The import blocks the event loop for a long time. Now, before the node can lead, it delays no heartbeat.
-    this.#loadedRoutes().catch((error: unknown) =>
-      logger.warn({ error: asError(error).message }, 'the routes beside the keys could not be loaded yet'),
-    )
+    this.#loadedRoutes()
+      .then(() => this.#loadedMultiplexer())
+      .catch((error: unknown) =>
+        logger.warn({ error: asError(error).message }, 'the routes beside the keys could not be loaded yet'),
+      )
     const address = server.address()
     const bound = typeof address === 'object' && address !== null ? address.port : port
     return { url: `http://${isIPv6(host) ? `[${host}]` : host}:${bound}` }
@@ -188,8 +194,10 @@ class Front implements HttpServer {
     return {
       connections: this.#connections.size,
       fastConnections: this.#fastLane.size,
+      muxConnections: this.#multiplexer?.size ?? 0,
       requests: this.#requests,
-      ranges: this.#ranges.open,
+      operations: this.#multiplexer?.operations ?? 0,
+      ranges: this.#rangeReader.open,
       bodyBytes: this.#bodies.bytes,
       answerBytes: this.#backlog.bytes,
       stalledTotal: this.#connections.stalledTotal,
@@ -245,6 +253,32 @@ class Front implements HttpServer {
     })
   }
 
+  /** Loads the code for multiplexed connections. After a failure, the next request tries again. */
+  #loadedMultiplexer(): Promise<Multiplexer> {
+    this.#multiplexerLoads ??= this.#loadMultiplexer().catch((error: unknown) => {
+      this.#multiplexerLoads = undefined
+      throw error
+    })
+    return this.#multiplexerLoads
+  }
+
+  async #loadMultiplexer(): Promise<Multiplexer> {
+    const { Multiplexer } = await import('../mux/multiplexer.ts')
+    const { node, version, metrics } = this.#options
+    this.#multiplexer = new Multiplexer({
+      node,
+      version,
+      metrics,
+      limits: this.#limits,
+      backlog: this.#backlog,
+      connections: this.#connections,
+      ranges: this.#rangeReader,
+      isClosing: () => this.#closing,
+      refused: (error) => this.#refused(error),
+    })
+    return this.#multiplexer
+  }
+
   #context(): ExchangeContext {
     const { node } = this.#options
     return { node, backlog: this.#backlog, closing: this.#closing }
@@ -273,6 +307,38 @@ class Front implements HttpServer {
     })
   }
 
+  /** Takes over a connection if the request at the beginning of these bytes opens a multiplexed one. */
+  #upgrade(socket: Socket, bytes: Buffer): boolean {
+    const startedAt = performance.now()
+    const request = readOpening(bytes)
+    if (request === undefined) return false
+    const refuse = (error: unknown): void => {
+      const answer = problemAnswer(this.#refused(error))
+      this.#plain.send(socket, request, answer, [], true, () => {})
+      endGently(socket)
+      this.#options.metrics.requestEnded('other', answer.status, performance.now() - startedAt)
+    }
+    const accept = (multiplexer: Multiplexer): void => {
+      if (socket.destroyed) return
+      multiplexer.accept(socket, request, bytes.subarray(request.bytes))
+      socket.resume()
+      this.#options.metrics.requestEnded('other', 101, performance.now() - startedAt)
+    }
+    try {
+      checkOpening(request, this.#guard)
+      if (this.#closing) throw new Refused('not_ready', 'this node stops')
+    } catch (error) {
+      refuse(error)
+      return true
+    }
+    if (this.#multiplexer !== undefined) accept(this.#multiplexer)
+    else {
+      socket.pause()
+      this.#loadedMultiplexer().then(accept).catch(refuse)
+    }
+    return true
+  }
+
   /** The steps for both lanes: check the client, set the deadline, send the answer. */
   #handle(head: RequestHead, target: Target, { startedAt, isAbandoned, answer, body, other }: Taken): void {
     const { method = '', headers } = head
@@ -297,10 +363,10 @@ class Front implements HttpServer {
         respond({ status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined })
         return
       }
-      this.#guard.checkCluster(head)
+      this.#guard.checkCluster(head.headers['kv-cluster'])
       if (operation !== 'other') this.#backlog.check(0)
       const { timeoutMs, others: pairs } = takeTimeout(given)
-      const deadline = startedAt + timeoutMs - Math.min(TRANSIT_MS_MAX, timeoutMs * TRANSIT_SHARE)
+      const deadline = startedAt + answerWithinMs(timeoutMs)
       const asked = { method, path: target.path, operation, keys, pairs, headers, deadline, isAbandoned }
       if (operation === 'other') other(asked, respond)
       else if (operation === 'put') this.#put(asked, body, respond)

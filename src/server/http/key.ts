@@ -1,0 +1,14 @@
+// What a key may be, whichever way it came.
+
+import { SETTING_RULES } from '../../kv/index.ts'
+import { Refused } from './problem.ts'
+
+const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
+
+/** Throws `Refused` for bytes that are no key in any cluster. Its settings may allow less. */
+export function checkedKey(key: Uint8Array): Uint8Array {
+  if (key.length === 0) throw new Refused('key_empty', 'the key is empty')
+  if (key.length > KEY_BYTES_MAX)
+    throw new Refused('key_too_long', `key of ${key.length} bytes, at most ${KEY_BYTES_MAX}`)
+  return key
+}

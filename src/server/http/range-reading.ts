@@ -1,0 +1,271 @@
+// Reading many keys, whichever way they are asked for. A range is read at one instant of the store, in slices. The
+// slices are small enough for the event loop to do other work between them.
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { KeyRow } from '../../kv/index.ts'
+import { dataRange, decodeKeyRow, keyAfter, prefixEnd, userKey } from '../../kv/index.ts'
+import { ScanEndedError } from '../../storage/index.ts'
+import type { PageLimits, RowScan, StoredRow } from '../../storage/types.ts'
+import type { NodeApi, ReadGrant, Result } from '../types.ts'
+import { asError, timeLeftMs } from './answer.ts'
+import type { HttpLimits } from './limits.ts'
+import type { Backlog, Hold } from './outflow.ts'
+import { Refused, refusedByNode } from './problem.ts'
+import { type Freshness, readOptions } from './reading.ts'
+import { Turns } from './turns.ts'
+
+/** Which keys, in which order, and what of them. */
+export interface RangeValues {
+  readonly prefix: Uint8Array | undefined
+  readonly start: Uint8Array | undefined
+  readonly end: Uint8Array | undefined
+  readonly after: Uint8Array | undefined
+  readonly limit: number | undefined
+  readonly order: 'asc' | 'desc' | undefined
+  readonly keys_only: boolean | undefined
+  readonly count: boolean | undefined
+  readonly count_only: boolean | undefined
+}
+
+/** Who asks for a range. */
+interface RangeAsked {
+  /** Deadline of the answer, on the clock of `performance.now()`. */
+  readonly deadline: number
+  /** Nobody will read the answer. */
+  readonly isAbandoned: () => boolean
+}
+
+export interface RangeRequest {
+  readonly asked: RangeAsked
+  readonly values: RangeValues
+  readonly freshness: Freshness
+  /** Records at most. */
+  readonly limit: number
+  /** The whole range is counted as well. */
+  readonly counts: boolean
+}
+
+/** A range that is being read. */
+export interface Reading extends RangeRequest {
+  readonly grant: ReadGrant
+  /** The scan after `after`; undefined if no records are asked for. */
+  readonly records: RowScan | undefined
+  /** The scan of the whole range; undefined if no count is asked for. */
+  readonly counted: RowScan | undefined
+  readonly limits: HttpLimits
+  readonly backlog: Backlog
+  /** For reading slices. */
+  readonly turns: Turns
+}
+
+interface Bounds {
+  readonly start: Uint8Array
+  /** Exclusive; undefined means up to the last key. */
+  readonly end: Uint8Array | undefined
+}
+
+/** All ranges of a node that are being read. */
+export class RangeReader {
+  readonly #node: NodeApi
+  readonly #limits: HttpLimits
+  readonly #backlog: Backlog
+  readonly #turns: Turns
+  #open = 0
+
+  constructor(node: NodeApi, limits: HttpLimits, backlog: Backlog) {
+    this.#node = node
+    this.#limits = limits
+    this.#backlog = backlog
+    this.#turns = new Turns(limits.slicesMax)
+  }
+
+  /** Number of ranges that are being read. */
+  get open(): number {
+    return this.#open
+  }
+
+  /**
+   * Calls `use` when the range may be read; its scans are closed when that has ended. If it may not, or if `use` fails,
+   * `failed` is called. Throws `Refused` for a wrong request.
+   */
+  read(
+    request: RangeRequest,
+    use: (reading: Reading) => Promise<void>,
+    failed: (error: Error) => void,
+  ): void {
+    const { asked, values, freshness } = request
+    const whole = wholeBounds(values)
+    const rest = restBounds(whole, values)
+    this.#node.read(readOptions(timeLeftMs(asked), freshness), (result) => {
+      try {
+        this.#granted(request, result, whole, rest, use, failed)
+      } catch (error) {
+        failed(asError(error))
+      }
+    })
+  }
+
+  #granted(
+    request: RangeRequest,
+    result: Result<ReadGrant>,
+    whole: Bounds,
+    rest: Bounds,
+    use: (reading: Reading) => Promise<void>,
+    failed: (error: Error) => void,
+  ): void {
+    const { values, counts } = request
+    const limits = this.#limits
+    if (!result.ok) throw refusedByNode(result.problem)
+    if (this.#open >= limits.rangesMax) throw new Refused('overloaded', 'too many ranges are being read')
+    // Checked before anything is read and encoded.
+    this.#backlog.check(limits.pageBytesMax)
+    const counted = counts ? this.#scan(whole, values) : undefined
+    const records = values.count_only ? undefined : this.#scan(rest, values)
+    this.#open++
+    const reading: Reading = {
+      ...request,
+      grant: result.value,
+      records,
+      counted,
+      limits,
+      backlog: this.#backlog,
+      turns: this.#turns,
+    }
+    void use(reading)
+      .catch(failed)
+      .finally(() => {
+        records?.close()
+        counted?.close()
+        this.#open--
+      })
+  }
+
+  #scan({ start, end }: Bounds, { order }: RangeValues): RowScan {
+    return this.#node.scan({ ...dataRange(start, end), reverse: order === 'desc' })
+  }
+}
+
+function wholeBounds({ prefix, start, end }: RangeValues): Bounds {
+  if (prefix === undefined) return { start: start ?? new Uint8Array(), end }
+  if (start !== undefined || end !== undefined)
+    throw new Refused('bad_request', 'prefix cannot be combined with start or end')
+  return { start: prefix, end: prefixEnd(prefix) }
+}
+
+function restBounds({ start, end }: Bounds, { after, order }: RangeValues): Bounds {
+  if (after === undefined) return { start, end }
+  if (order === 'desc') return { start, end: end === undefined || isBefore(after, end) ? after : end }
+  const next = keyAfter(after)
+  return { start: isBefore(start, next) ? next : start, end }
+}
+
+const isBefore = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) < 0
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Pages
+
+/** How a page keeps its records. */
+interface PageForm<R, S> {
+  readonly record: (row: KeyRow) => R
+  /** Bytes of a record in the answer. */
+  readonly bytes: (record: R) => number
+  /** Records that were read together. There is at least one. */
+  readonly slice: (records: R[], isFirst: boolean) => S
+}
+
+interface Page<S> {
+  readonly slices: readonly S[]
+  readonly more: boolean
+  readonly last: Uint8Array | undefined
+}
+
+/** Ends at the limit of records, bytes or time. `more`: something is left. */
+export async function readPage<R, S>(reading: Reading, hold: Hold, form: PageForm<R, S>): Promise<Page<S>> {
+  const { asked, limit, limits, records: scan } = reading
+  const slices: S[] = []
+  let last: Uint8Array | undefined
+  if (scan === undefined) return { slices, more: false, last }
+  let pageBytes = 0
+  let count = 0
+  for await (const { rows, more } of slicesOf(reading, scan, limit)) {
+    const records: R[] = []
+    const before = pageBytes
+    let isFull = false
+    for (const row of rows) {
+      const record = form.record(row)
+      const bytes = form.bytes(record)
+      isFull = last !== undefined && pageBytes + bytes > limits.pageBytesMax
+      if (isFull) break
+      pageBytes += bytes
+      records.push(record)
+      last = row.key
+    }
+    if (records.length > 0) slices.push(form.slice(records, slices.length === 0))
+    hold.grow(pageBytes - before)
+    count += rows.length
+    if (isFull || (more && (count === limit || performance.now() > asked.deadline))) {
+      await finish(scan)
+      return { slices, more: true, last }
+    }
+  }
+  await finish(scan)
+  return { slices, more: false, last }
+}
+
+export async function countRows(reading: Reading): Promise<number | undefined> {
+  const { counted: scan } = reading
+  if (scan === undefined) return undefined
+  let count = 0
+  for await (const { rows } of slicesOf(reading, scan, Number.MAX_SAFE_INTEGER)) {
+    count += rows.length
+    if (performance.now() > reading.asked.deadline)
+      throw new Refused('overloaded', 'the range could not be counted within the timeout')
+  }
+  await finish(scan)
+  return count
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Slices
+
+export interface Slice {
+  readonly rows: readonly KeyRow[]
+  /** The range has rows after these. */
+  readonly more: boolean
+}
+
+/** Before `finish` it is not known whether these rows are complete. */
+export async function* slicesOf(
+  { limits, asked, turns }: Reading,
+  scan: RowScan,
+  rowsMax: number,
+): AsyncGenerator<Slice, void, undefined> {
+  for (let left = rowsMax; left > 0; ) {
+    const slice = { rowsMax: Math.min(left, limits.sliceRowsMax), bytesMax: limits.sliceBytesMax }
+    const { rows, more } = await turns.take(() => readSlice(scan, slice))
+    yield { rows: rows.map(({ key, value }) => decodeKeyRow(userKey(key), value)), more }
+    if (!more) return
+    left -= rows.length
+    await nextTurn()
+    if (asked.isAbandoned()) return
+  }
+}
+
+function readSlice(scan: RowScan, slice: PageLimits): Promise<{ rows: StoredRow[]; more: boolean }> {
+  return new Promise((resolve, reject) => {
+    scan.next(slice, (error, rows, more) =>
+      error === undefined ? resolve({ rows, more }) : reject(refusedIfEnded(error)),
+    )
+  })
+}
+
+export function finish(scan: RowScan): Promise<void> {
+  return new Promise((resolve, reject) => {
+    scan.finish((error) => (error === undefined ? resolve() : reject(refusedIfEnded(error))))
+  })
+}
+
+const refusedIfEnded = (error: Error): Error =>
+  error instanceof ScanEndedError
+    ? new Refused('overloaded', `${error.message}: read fewer keys at a time, or from another node`)
+    : error

@@ -1,0 +1,255 @@
+// One multiplexed connection. It takes operations from messages as long as their client keeps within its credit, and
+// sends the answers that became ready in one turn of the event loop together. While its client does not take its
+// answers, nothing more is read from it.
+
+import type { Socket } from 'node:net'
+import type { WebSocket } from 'ws'
+import type { Owner } from '../http/connections.ts'
+import type { HttpLimits } from '../http/limits.ts'
+import { type Backlog, PIECE_BYTES, whenTaken } from '../http/outflow.ts'
+import { Refused } from '../http/problem.ts'
+import { NumberMap } from '../number-map.ts'
+import { bytesIn } from './fields.ts'
+import { asItem, type Item, idOf, packMessage, readMessage } from './messages.ts'
+import { Operation } from './operation.ts'
+import {
+  CANCEL,
+  Fault,
+  GOING_AWAY,
+  INTERNAL_ERROR,
+  NAMES,
+  NOTICE,
+  type Op,
+  POLICY_VIOLATION,
+  PROTOCOL_ERROR,
+  PUT,
+  RANGE,
+  UNSUPPORTED_DATA,
+} from './protocol.ts'
+
+/** What a range counts for credit. */
+const RANGE_CREDIT_BYTES = 1024
+/** Answers of about this much memory go into one message. */
+const MESSAGE_BYTES = 1024 * 1024
+
+export interface ConnectionOptions {
+  readonly limits: HttpLimits
+  readonly backlog: Backlog
+  readonly isClosing: () => boolean
+  readonly run: (operation: Operation, item: Item) => void
+  /** An operation has its answer. */
+  readonly ended: (operation: Operation) => void
+  /** `flush` is to be called at the end of this turn of the event loop. */
+  readonly flushSoon: (connection: Connection) => void
+  /** An error that is not the client's fault. */
+  readonly failed: (error: unknown) => void
+}
+
+export class Connection implements Owner {
+  quietSince = performance.now()
+  readonly #ws: WebSocket
+  readonly #socket: Socket
+  readonly #options: ConnectionOptions
+  /** Operations whose answers are not sent yet, by id. */
+  #open: NumberMap<Operation> | undefined
+  /** Bytes of their keys and values. */
+  #openBytes = 0
+  /** How many of them have no answer yet. */
+  #underWay = 0
+  /** Notices and answered operations that are not sent yet, in the order in which they became ready. */
+  #ready: (Operation | Item)[] = []
+  /** Memory of their answers. It is in the backlog. */
+  #readyBytes = 0
+  #flushesSoon = false
+  /** The client has not taken all of the last message. */
+  #untaken = false
+  /** Nothing more is read or answered. */
+  #isOver = false
+
+  constructor(ws: WebSocket, socket: Socket, options: ConnectionOptions) {
+    this.#ws = ws
+    this.#socket = socket
+    this.#options = options
+    ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary))
+    // The connection is closing, and `close` follows.
+    ws.on('error', () => this.#end())
+    socket.on('close', () => this.#end())
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  waitsFor(): 'nothing' | 'client' | 'node' {
+    if (this.#isOver || this.#untaken) return 'client'
+    return this.#underWay > 0 ? 'node' : this.#ready.length > 0 ? 'client' : 'nothing'
+  }
+
+  /** Sends an item that answers no operation. */
+  notice(...fields: readonly unknown[]): void {
+    if (this.#isOver) return
+    this.#ready.push([NOTICE, ...fields])
+    this.#flushSoon()
+  }
+
+  /** The node stops: the connection ends unless something is under way. */
+  leave(): void {
+    if (this.waitsFor() === 'nothing') this.#close(GOING_AWAY, 'the node stops')
+  }
+
+  answered(operation: Operation): void {
+    const { backlog, ended } = this.#options
+    this.#underWay--
+    ended(operation)
+    if (this.#isOver) return
+    this.#readyBytes += operation.answerBytes
+    backlog.add(operation.answerBytes)
+    this.#ready.push(operation)
+    this.#flushSoon()
+  }
+
+  #flushSoon(): void {
+    if (this.#flushesSoon || this.#untaken) return
+    this.#flushesSoon = true
+    this.#options.flushSoon(this)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // From the client
+
+  #receive(data: Buffer, isBinary: boolean): void {
+    if (this.#isOver) return
+    try {
+      if (!isBinary) throw new Fault(UNSUPPORTED_DATA, 'a message is binary')
+      const arrivedAt = performance.now()
+      for (const item of readMessage(data)) this.#take(asItem(item), arrivedAt)
+    } catch (error) {
+      if (!(error instanceof Fault)) this.#options.failed(error)
+      const { code, message } = error instanceof Fault ? error : INTERNAL
+      this.#close(code, message)
+    }
+    this.#pace()
+  }
+
+  #take(item: Item, arrivedAt: number): void {
+    const id = idOf(item)
+    const op = item[1]
+    if (op === CANCEL) {
+      this.#cancel(id)
+      return
+    }
+    if (!isOp(op)) throw new Fault(PROTOCOL_ERROR, `operation ${id} is of an unknown kind`)
+    const { limits, isClosing, run } = this.#options
+    const bytes = op === RANGE ? RANGE_CREDIT_BYTES : bytesIn(item[3]) + (op === PUT ? bytesIn(item[4]) : 0)
+    this.#open ??= new NumberMap()
+    if (this.#open.get(id) !== undefined) throw new Fault(POLICY_VIOLATION, `the id ${id} is in use`)
+    if (this.#open.size >= limits.muxOperationsMax || this.#openBytes + bytes > limits.muxBytesMax)
+      throw new Fault(POLICY_VIOLATION, 'more operations, or bytes of them, than the credit allows')
+    const operation = new Operation(this, id, op, bytes, arrivedAt)
+    this.#open.set(id, operation)
+    this.#openBytes += bytes
+    this.#underWay++
+    if (isClosing()) operation.refuse(new Refused('not_ready', 'this node stops'), 'no')
+    else run(operation, item)
+  }
+
+  /** The outcome of a change is answered as ever. */
+  #cancel(id: number): void {
+    const operation = this.#open?.get(id)
+    if (operation === undefined || operation.isChange || operation.status !== undefined) return
+    operation.refuse(new Refused('cancelled', 'the client has cancelled it'), 'no')
+  }
+
+  /** A client that does not take its answers is not read. */
+  #pace(): void {
+    const ahead = this.#readyBytes + this.#socket.writableLength > this.#options.limits.muxAheadBytesMax
+    if (ahead === this.#ws.isPaused || this.#isOver) return
+    if (ahead) this.#ws.pause()
+    else this.#ws.resume()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // To the client
+
+  /** Sends what is ready, until the client does not take it. */
+  flush(): void {
+    this.#flushesSoon = false
+    while (this.#ready.length > 0 && !this.#untaken && !this.#isOver) this.#sendMessage()
+    if (this.#ready.length === 0 && !this.#untaken) this.quietSince = performance.now()
+    this.#pace()
+  }
+
+  #sendMessage(): void {
+    const items: Item[] = []
+    let bytes = 0
+    let count = 0
+    for (const ready of this.#ready) {
+      if (ready instanceof Operation) {
+        if (bytes > 0 && bytes + ready.answerBytes > MESSAGE_BYTES) break
+        bytes += ready.answerBytes
+        items.push(ready.answer)
+        // From here on the client may use the id and the credit again.
+        this.#open?.delete(ready.id)
+        this.#openBytes -= ready.bytes
+      } else items.push(ready)
+      count++
+    }
+    if (count === this.#ready.length) this.#ready = []
+    else this.#ready.splice(0, count)
+    this.#readyBytes -= bytes
+    this.#options.backlog.remove(bytes)
+    this.#send(packMessage(items), 0)
+  }
+
+  /**
+   * A large message leaves in fragments, each after the kernel has taken the one before, so that a slow client is seen
+   * to take something.
+   */
+  #send(message: Uint8Array, from: number): void {
+    const { backlog } = this.#options
+    let at = from
+    while (at < message.length) {
+      if (this.#isOver) return
+      const end = Math.min(message.length, at + PIECE_BYTES)
+      const fin = end === message.length
+      this.#ws.send(at === 0 && fin ? message : message.subarray(at, end), { binary: true, fin })
+      at = end
+      if (this.#socket.writableLength === 0) continue
+      const left = message.length - end
+      backlog.add(left)
+      this.#untaken = true
+      whenTaken(this.#socket, backlog, () => {
+        backlog.remove(left)
+        this.#untaken = false
+        this.#send(message, end)
+        if (!this.#untaken) this.flush()
+      })
+      return
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // The end
+
+  #close(code: number, reason: string): void {
+    this.#end()
+    this.#ws.close(code, reason.slice(0, REASON_CHARS_MAX))
+  }
+
+  /** What is under way goes on, but nobody is told. */
+  #end(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#options.backlog.remove(this.#readyBytes)
+    this.#readyBytes = 0
+    this.#ready = []
+    this.#open = undefined
+    if (this.#ws.isPaused) this.#ws.resume()
+  }
+}
+
+const INTERNAL = new Fault(INTERNAL_ERROR, 'the node failed to read this message')
+/** A close frame has room for 123 bytes. All reasons are ASCII. */
+const REASON_CHARS_MAX = 123
+
+const isOp = (op: unknown): op is Op => typeof op === 'number' && Object.hasOwn(NAMES, op)

@@ -1,0 +1,176 @@
+// The fields of an operation. What is wrong in one of them is a problem of this operation, the same as over HTTP, and
+// says nothing about the others of its message.
+
+import type { Condition, Idempotency, Revision } from '../../kv/index.ts'
+import { asRevision, SETTING_RULES, TAGS_MAX } from '../../kv/index.ts'
+import { isToken } from '../http/idempotency-key.ts'
+import { checkedKey } from '../http/key.ts'
+import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../http/parameters.ts'
+import { Refused } from '../http/problem.ts'
+import type { RangeValues } from '../http/range-reading.ts'
+import type { Freshness } from '../http/reading.ts'
+import type { Item } from './messages.ts'
+
+const VALUE_BYTES_MAX = SETTING_RULES.valueBytesMax.max
+
+const invalid = (name: string, wanted: string): Refused =>
+  new Refused('bad_request', `${name} must be ${wanted}`)
+
+/** An absent field is nil. */
+export const isNil = (field: unknown): field is null | undefined => field === null || field === undefined
+
+export function checkLength(item: Item, fieldsMax: number): void {
+  if (item.length > fieldsMax)
+    throw new Refused('bad_request', `this operation has at most ${fieldsMax} elements, not ${item.length}`)
+}
+
+export function readTimeout(field: unknown): number {
+  if (isNil(field)) return TIMEOUT_MS_DEFAULT
+  if (typeof field === 'number' && field > 0 && field <= TIMEOUT_MS_MAX) return field
+  throw invalid('timeout_ms', `a number above 0 and up to ${TIMEOUT_MS_MAX}`)
+}
+
+/** The bytes of a field; a string means its UTF-8. */
+function readBytes(field: unknown, name: string): Uint8Array {
+  if (Buffer.isBuffer(field)) return field
+  if (typeof field === 'string') return Buffer.from(field)
+  throw invalid(name, 'bytes or a string')
+}
+
+/** How many bytes a field has; 0 for what is neither bytes nor a string. */
+export function bytesIn(field: unknown): number {
+  if (Buffer.isBuffer(field)) return field.length
+  return typeof field === 'string' ? Buffer.byteLength(field) : 0
+}
+
+export const readKey = (field: unknown): Uint8Array => checkedKey(readBytes(field, 'key'))
+
+export function readValue(field: unknown): Uint8Array {
+  const value = readBytes(field, 'value')
+  if (value.length > VALUE_BYTES_MAX)
+    throw new Refused('value_too_large', `value of ${value.length} bytes, at most ${VALUE_BYTES_MAX}`)
+  return value
+}
+
+export function readIdentity(field: unknown): Idempotency | undefined {
+  if (isNil(field)) return undefined
+  if (!Array.isArray(field) || field.length < 1 || field.length > 2)
+    throw invalid('identity', '[token] or [token, since]')
+  const [token, since] = field
+  if (typeof token !== 'string' || !isToken(token))
+    throw invalid('the token of identity', 'a string of 1 to 255 visible ASCII characters')
+  return { token, since: isNil(since) ? undefined : readRevision(since, 'since of identity') }
+}
+
+function readRevision(field: unknown, name: string): Revision {
+  if (typeof field === 'number' && Number.isSafeInteger(field) && field >= 1) return asRevision(field)
+  throw invalid(name, 'a revision')
+}
+
+/** A map with some of these names. */
+function readMap<N extends string>(
+  field: unknown,
+  name: string,
+  names: readonly N[],
+): { readonly [K in N]?: unknown } {
+  if (typeof field !== 'object' || field === null || Object.getPrototypeOf(field) !== Object.prototype)
+    throw invalid(name, 'a map')
+  for (const key in field)
+    if (!names.includes(key as N))
+      throw new Refused('unknown_parameter', `${JSON.stringify(key)} is not known in ${name}`)
+  return field
+}
+
+const CONDITIONS = ['if_match', 'if_none_match', 'prev'] as const
+
+export function readConditions(field: unknown): {
+  readonly condition: Condition | undefined
+  readonly prev: boolean
+} {
+  if (isNil(field)) return UNCONDITIONAL
+  const { if_match, if_none_match, prev } = readMap(field, 'conditions', CONDITIONS)
+  const ifMatch = readTags(if_match, 'if_match')
+  const ifNoneMatch = readTags(if_none_match, 'if_none_match')
+  const condition = ifMatch === undefined && ifNoneMatch === undefined ? undefined : { ifMatch, ifNoneMatch }
+  return { condition, prev: readFlag(prev, 'prev') ?? false }
+}
+
+const UNCONDITIONAL = { condition: undefined, prev: false } as const
+
+function readTags(field: unknown, name: string): 'any' | readonly Revision[] | undefined {
+  if (isNil(field)) return undefined
+  if (field === '*') return 'any'
+  if (!Array.isArray(field) || field.length === 0) throw invalid(name, '"*" or a list of revisions')
+  if (field.length > TAGS_MAX)
+    throw new Refused('bad_request', `${name} may have at most ${TAGS_MAX} revisions`)
+  return field.map((revision) => readRevision(revision, `an element of ${name}`))
+}
+
+function readFlag(field: unknown, name: string): boolean | undefined {
+  if (isNil(field)) return undefined
+  if (typeof field === 'boolean') return field
+  throw invalid(name, 'true or false')
+}
+
+function readOneOf<T extends string>(field: unknown, name: string, options: readonly T[]): T | undefined {
+  if (isNil(field)) return undefined
+  const found = options.find((option) => option === field)
+  if (found === undefined) throw invalid(name, `one of ${options.join(', ')}`)
+  return found
+}
+
+function readWhole(field: unknown, name: string, min: number, max: number): number | undefined {
+  if (isNil(field)) return undefined
+  if (typeof field === 'number' && Number.isInteger(field) && field >= min && field <= max) return field
+  throw invalid(name, `a whole number from ${min} to ${max}`)
+}
+
+const FRESHNESS = ['consistency', 'max_staleness_ms'] as const
+const CONSISTENCIES = ['linearizable', 'lease', 'stale'] as const
+
+export function readFreshness(minRevision: unknown, field: unknown): Freshness {
+  const min_revision = isNil(minRevision) ? undefined : readRevision(minRevision, 'min_revision')
+  if (isNil(field)) return { consistency: undefined, max_staleness: undefined, min_revision }
+  const { consistency, max_staleness_ms } = readMap(field, 'freshness', FRESHNESS)
+  return {
+    consistency: readOneOf(consistency, 'consistency', CONSISTENCIES),
+    max_staleness: readStaleness(max_staleness_ms),
+    min_revision,
+  }
+}
+
+function readStaleness(field: unknown): number | undefined {
+  if (isNil(field)) return undefined
+  if (typeof field === 'number' && field > 0 && field <= MAX_STALENESS_MS_MAX) return field
+  throw invalid('max_staleness_ms', `a number above 0 and up to ${MAX_STALENESS_MS_MAX}`)
+}
+
+const RANGE_FIELDS = [
+  'prefix',
+  'start',
+  'end',
+  'after',
+  'limit',
+  'order',
+  'keys_only',
+  'count',
+  'count_only',
+] as const
+const ORDERS = ['asc', 'desc'] as const
+
+export function readRange(field: unknown, limitMax: number): RangeValues {
+  const given = isNil(field) ? {} : readMap(field, 'the range', RANGE_FIELDS)
+  const bytes = (name: 'prefix' | 'start' | 'end' | 'after'): Uint8Array | undefined =>
+    isNil(given[name]) ? undefined : readBytes(given[name], name)
+  return {
+    prefix: bytes('prefix'),
+    start: bytes('start'),
+    end: bytes('end'),
+    after: bytes('after'),
+    limit: readWhole(given.limit, 'limit', 1, limitMax),
+    order: readOneOf(given.order, 'order', ORDERS),
+    keys_only: readFlag(given.keys_only, 'keys_only'),
+    count: readFlag(given.count, 'count'),
+    count_only: readFlag(given.count_only, 'count_only'),
+  }
+}

@@ -1,0 +1,74 @@
+// One operation of a client, from its arrival to its answer.
+
+import type { Hold } from '../http/outflow.ts'
+import { problemDocument, type Refused } from '../http/problem.ts'
+import type { Item } from './messages.ts'
+import { DELETE, NAMES, type Op, PROBLEM, PUT } from './protocol.ts'
+
+/** Memory of an answer beside keys and values. */
+export const ANSWER_BYTES = 200
+/** Memory of a record of a range beside its key and its value. */
+export const RECORD_BYTES = 100
+
+/** The connection that an operation came on. */
+interface Asker {
+  /** Nobody will read the answer. */
+  readonly isOver: boolean
+  answered(operation: Operation): void
+}
+
+export class Operation {
+  readonly id: number
+  readonly op: Op
+  /** Bytes of its key and value, as far as they count for credit. */
+  readonly bytes: number
+  /** When its message arrived, on the clock of `performance.now()`. */
+  readonly arrivedAt: number
+  /** The HTTP status that its answer would have; undefined: not answered yet. */
+  status: number | undefined
+  answer: Item = []
+  /** Memory of the answer. */
+  answerBytes = 0
+  /** Room that is reserved for its answer. */
+  hold: Hold | undefined
+  readonly #asker: Asker
+
+  constructor(asker: Asker, id: number, op: Op, bytes: number, arrivedAt: number) {
+    this.#asker = asker
+    this.id = id
+    this.op = op
+    this.bytes = bytes
+    this.arrivedAt = arrivedAt
+  }
+
+  get name(): (typeof NAMES)[Op] {
+    return NAMES[this.op]
+  }
+
+  get isChange(): boolean {
+    return this.op === PUT || this.op === DELETE
+  }
+
+  /** Nobody will read the answer. */
+  get isAbandoned(): boolean {
+    return this.#asker.isOver || this.status !== undefined
+  }
+
+  /** Only the first answer counts: a read may have been cancelled. */
+  end(status: number, answer: Item, bytes = 0): void {
+    this.hold?.release()
+    this.hold = undefined
+    if (this.status !== undefined) return
+    this.status = status
+    this.answer = answer
+    this.answerBytes = ANSWER_BYTES + bytes
+    this.#asker.answered(this)
+  }
+
+  /** `written`: of a change, whether it may have been made. */
+  refuse(refused: Refused, written: 'no' | 'unknown', replayed = false): void {
+    const problem = problemDocument(refused)
+    const told = this.isChange ? { ...problem, written } : problem
+    this.end(problem.status, [this.id, PROBLEM, told, refused.revision ?? null, replayed])
+  }
+}

@@ -1,0 +1,216 @@
+// What each operation asks of the node, and its answer. Refusals come from the same code as those of HTTP.
+
+import type { KeyRow, Outcome, Request } from '../../kv/index.ts'
+import { dataKey, decodeKeyRow } from '../../kv/index.ts'
+import type { HttpLimits } from '../http/limits.ts'
+import type { Backlog } from '../http/outflow.ts'
+import { answerWithinMs } from '../http/parameters.ts'
+import { Refused, refusedByNode } from '../http/problem.ts'
+import { acceptedOf, prevWithToken, unexpected } from '../http/proposing.ts'
+import { countRows, type RangeReader, type Reading, readPage } from '../http/range-reading.ts'
+import { readOptions } from '../http/reading.ts'
+import type { NodeApi, ReadGrant, Result } from '../types.ts'
+import {
+  checkLength,
+  readConditions,
+  readFreshness,
+  readIdentity,
+  readKey,
+  readRange,
+  readTimeout,
+  readValue,
+} from './fields.ts'
+import type { Item } from './messages.ts'
+import { type Operation, RECORD_BYTES } from './operation.ts'
+import { DELETE, GET, PUT, SUCCESS } from './protocol.ts'
+
+export interface OperationsOptions {
+  readonly node: NodeApi
+  readonly limits: HttpLimits
+  readonly backlog: Backlog
+  readonly ranges: RangeReader
+  /** The problem for an error. Reports the error if it is not the client's fault. */
+  readonly refused: (error: unknown) => Refused
+}
+
+type KeyRequest = Request & { readonly command: Extract<Request['command'], { kind: 'put' | 'delete' }> }
+type Changed = Result<{ readonly outcome: Outcome; readonly replayed: boolean }>
+
+export class Operations {
+  readonly #options: OperationsOptions
+
+  constructor(options: OperationsOptions) {
+    this.#options = options
+  }
+
+  /** Answers the operation exactly once, now or later. */
+  run(operation: Operation, item: Item): void {
+    try {
+      this.#options.backlog.check(0)
+      if (operation.op === PUT) this.#put(operation, item)
+      else if (operation.op === GET) this.#get(operation, item)
+      else if (operation.op === DELETE) this.#delete(operation, item)
+      else this.#range(operation, item)
+    } catch (error) {
+      // Nothing was proposed.
+      operation.refuse(this.#options.refused(error), 'no')
+    }
+  }
+
+  #put(operation: Operation, item: Item): void {
+    checkLength(item, 7)
+    const timeoutMs = answerWithinMs(readTimeout(item[2]))
+    const key = readKey(item[3])
+    const value = readValue(item[4])
+    const idempotency = readIdentity(item[5])
+    const { condition, prev } = readConditions(item[6])
+    const command = { kind: 'put', key, value, condition, prev } as const
+    this.#propose(operation, { command, idempotency, principal: '' }, timeoutMs)
+  }
+
+  #delete(operation: Operation, item: Item): void {
+    checkLength(item, 6)
+    const timeoutMs = answerWithinMs(readTimeout(item[2]))
+    const key = readKey(item[3])
+    const idempotency = readIdentity(item[4])
+    const { condition, prev } = readConditions(item[5])
+    const command = { kind: 'delete', key, condition, prev } as const
+    this.#propose(operation, { command, idempotency, principal: '' }, timeoutMs)
+  }
+
+  #propose(operation: Operation, request: KeyRequest, timeoutMs: number): void {
+    const { node, backlog } = this.#options
+    const { command, idempotency } = request
+    if (command.prev) {
+      if (idempotency !== undefined) throw prevWithToken('an identity')
+      // The answer to a change is never refused, so room for it is reserved before.
+      operation.hold = backlog.hold()
+      operation.hold.grow(node.get(dataKey(command.key))?.length ?? 0)
+    }
+    node.propose(request, timeoutMs, (result) => this.#changed(operation, result))
+  }
+
+  #changed(operation: Operation, result: Changed): void {
+    let replayed = false
+    try {
+      if (!result.ok) {
+        operation.refuse(refusedByNode(result.problem), result.problem.written)
+        return
+      }
+      replayed = result.value.replayed
+      const outcome = acceptedOf(result.value.outcome)
+      if (outcome.kind === 'settings' || outcome.kind !== operation.name) throw unexpected(outcome)
+      const { id } = operation
+      const { revision, prev } = outcome
+      const answer: unknown[] =
+        outcome.kind === 'put'
+          ? [id, SUCCESS, revision, outcome.createRevision, outcome.modRevision, outcome.version, replayed]
+          : [id, SUCCESS, revision, outcome.deleted, replayed]
+      if (prev !== undefined) answer.push(prev === null ? null : record(prev.key, prev))
+      operation.end(200, answer, prev?.value.length)
+    } catch (error) {
+      operation.refuse(this.#options.refused(error), error instanceof Refused ? 'no' : 'unknown', replayed)
+    }
+  }
+
+  #get(operation: Operation, item: Item): void {
+    checkLength(item, 6)
+    const timeoutMs = answerWithinMs(readTimeout(item[2]))
+    const key = readKey(item[3])
+    const options = readOptions(timeoutMs, readFreshness(item[4], item[5]))
+    this.#options.node.read(options, (result) => this.#granted(operation, key, result))
+  }
+
+  #granted(operation: Operation, key: Uint8Array, result: Result<ReadGrant>): void {
+    if (operation.isAbandoned) {
+      operation.end(0, [])
+      return
+    }
+    const { node, backlog, refused } = this.#options
+    try {
+      if (!result.ok) throw refusedByNode(result.problem)
+      const { revision, served, stalenessMs } = result.value
+      const stored = node.get(dataKey(key))
+      const bytes = stored?.length ?? 0
+      if (backlog.bytes > 0) backlog.check(bytes)
+      const found = stored === undefined ? null : record(null, decodeKeyRow(key, stored))
+      operation.end(
+        found === null ? 404 : 200,
+        [operation.id, SUCCESS, revision, found, served, bound(stalenessMs)],
+        bytes,
+      )
+    } catch (error) {
+      operation.refuse(refused(error), 'no')
+    }
+  }
+
+  #range(operation: Operation, item: Item): void {
+    const { limits, ranges, refused } = this.#options
+    checkLength(item, 6)
+    const timeoutMs = answerWithinMs(readTimeout(item[2]))
+    const values = readRange(item[3], limits.pageRowsMax)
+    const freshness = readFreshness(item[4], item[5])
+    const asked = {
+      deadline: operation.arrivedAt + timeoutMs,
+      isAbandoned: () => operation.isAbandoned,
+    }
+    const counts = values.count_only === true || values.count === true
+    const limit = values.limit ?? limits.pageRowsDefault
+    ranges.read(
+      { asked, values, freshness, limit, counts },
+      (reading) => page(operation, reading),
+      (error) => operation.refuse(refused(error), 'no'),
+    )
+  }
+}
+
+async function page(operation: Operation, reading: Reading): Promise<void> {
+  const { grant, backlog, values } = reading
+  const hold = backlog.hold()
+  try {
+    const { slices, more } = await readPage(reading, hold, values.keys_only ? KEYS : RECORDS)
+    const count = await countRows(reading)
+    const records = slices.flat()
+    const bytes = records.reduce((sum, one) => sum + recordBytes(one), 0)
+    hold.release()
+    const { revision, served, stalenessMs } = grant
+    operation.end(
+      200,
+      [operation.id, SUCCESS, revision, records, more, count ?? null, served, bound(stalenessMs)],
+      bytes,
+    )
+  } finally {
+    hold.release()
+  }
+}
+
+type WireRecord = readonly [
+  key: Uint8Array | null,
+  value: Uint8Array | null,
+  create: number,
+  mod: number,
+  version: number,
+]
+
+const record = (key: Uint8Array | null, row: KeyRow): WireRecord => [
+  key,
+  row.value,
+  row.createRevision,
+  row.modRevision,
+  row.version,
+]
+
+const recordBytes = ([key, value]: WireRecord): number =>
+  (key?.length ?? 0) + (value?.length ?? 0) + RECORD_BYTES
+
+const form = (one: (row: KeyRow) => WireRecord) => ({
+  record: one,
+  bytes: recordBytes,
+  slice: (records: WireRecord[]) => records,
+})
+const RECORDS = form((row) => record(row.key, row))
+const KEYS = form((row) => [row.key, null, row.createRevision, row.modRevision, row.version])
+
+/** Rounded up, because a bound must not become smaller. */
+const bound = (stalenessMs: number | undefined): number | null =>
+  stalenessMs === undefined ? null : Math.ceil(stalenessMs)

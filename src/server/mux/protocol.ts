@@ -1,0 +1,42 @@
+// The numbers of the protocol. docs/reference/protocol.md describes it.
+
+export const SUBPROTOCOL = 'quorate.v1'
+export const PROTOCOL_VERSION = 1
+
+/** What an item of the client asks for: its second element. */
+export const CANCEL = 0
+export const PUT = 1
+export const DELETE = 2
+export const GET = 3
+export const RANGE = 4
+
+/** How an item of the server ends an operation: its second element. */
+export const SUCCESS = 0
+export const PROBLEM = 1
+/** The id of items of the server that answer no operation. */
+export const NOTICE = 0
+
+export const ID_MAX = 2 ** 31 - 1
+
+/** The name of each operation in metrics. */
+export const NAMES = { [PUT]: 'put', [DELETE]: 'delete', [GET]: 'get', [RANGE]: 'range' } as const
+export type Op = keyof typeof NAMES
+
+/** Close codes (RFC 6455 §7.4.1). */
+export const GOING_AWAY = 1001
+export const PROTOCOL_ERROR = 1002
+export const UNSUPPORTED_DATA = 1003
+export const POLICY_VIOLATION = 1008
+export const INTERNAL_ERROR = 1011
+export const TRY_AGAIN_LATER = 1013
+
+/** A client broke the protocol: its connection is closed with this code. */
+export class Fault extends Error {
+  override readonly name = 'Fault'
+  readonly code: number
+
+  constructor(code: number, message: string) {
+    super(message)
+    this.code = code
+  }
+}
