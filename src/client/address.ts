@@ -11,14 +11,17 @@ export const bytesOf = (value: string | Uint8Array): Uint8Array =>
 /** Far more than any cluster accepts, and as much as the head of a request may hold. */
 const KEY_BYTES_MAX = 64 * 1024
 
-/**
- * The bytes of a key, or of a bound of a range. A key that fits into no request is rejected before it is encoded:
- * encoding many megabytes takes seconds.
- */
+/** The bytes of a key, or of a bound of a range. */
 export function keyBytes(key: string | Uint8Array): Uint8Array {
   const bytes = bytesOf(key)
-  if (bytes.length <= KEY_BYTES_MAX) return bytes
-  const message = `a key of ${bytes.length} bytes fits into no request`
+  checkKeyLength(bytes)
+  return bytes
+}
+
+/** A key that fits into no request is rejected before it is encoded: encoding many megabytes takes seconds. */
+export function checkKeyLength({ length }: Uint8Array): void {
+  if (length <= KEY_BYTES_MAX) return
+  const message = `a key of ${length} bytes fits into no request`
   throw new QuorateError(message, { code: 'key_too_long', written: 'no' })
 }
 

@@ -58,6 +58,7 @@ const CLIENT: Checks<ClientOptions> = {
   discover: isFlag,
   unreachableAfterMs: isTimeout,
   callsMax: isBound,
+  transport: isOneOf('auto', 'http'),
   onWarning: isFunction,
 }
 

@@ -15,6 +15,7 @@ import { isOfNode, type Problem, problemFrom } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError } from './errors.ts'
 import type { Answer, Exchange, Exchanged, Headers, Outgoing, Transport } from './exchange.ts'
+import type { Identity } from './identity.ts'
 import { after, afterLastLook } from './timer.ts'
 import {
   type CallEnd,
@@ -37,8 +38,10 @@ export interface Call extends Outgoing {
   readonly signal: AbortSignal | undefined
   /** Return an answer of 200 when it begins, before its body is read. */
   readonly stream: boolean
-  /** Makes the headers of a keyed write with a new idempotency key, which is used from then on. */
-  readonly renewed?: () => Outgoing['headers']
+  /** Makes a new identity of a keyed write, which is used from then on. */
+  readonly renewed?: () => Identity
+  /** A try that was made before, and that may have ended. */
+  readonly firstTry?: { readonly endpoint: Endpoint; readonly exchange: Exchange }
   /** Called after each answer: true when the call has what it wants, even if the answer is an error. */
   readonly isEnough?: () => boolean
 }
@@ -98,6 +101,16 @@ export function leastMs({ kind, timeoutMs }: Pick<Call, 'kind' | 'timeoutMs'>, u
   return Math.max(tryMs, Math.min(1.25 * usualMs, timeoutMs * 0.75))
 }
 
+/** How long a call waits for a silent node before it asks another one. */
+export const patienceMs = (timeoutMs: number): number =>
+  Math.min(PATIENCE_MAX_MS, Math.max(PATIENCE_MIN_MS, timeoutMs * PATIENCE_SHARE))
+
+/** The time-out that a node is told. */
+export function nodeTimeoutMs(leftMs: number): number {
+  const transitMs = Math.min(TRANSIT_MAX_MS, leftMs * TRANSIT_SHARE)
+  return Math.max(1, Math.floor(Math.min(TIMEOUT_MAX_MS, leftMs - transitMs)))
+}
+
 export function perform(call: Call, context: CallContext): Promise<Answer> {
   return new CallState(call, context).run()
 }
@@ -118,7 +131,7 @@ class CallState {
   /** Endpoints that were asked and have not answered yet. */
   readonly #underway = new Map<Endpoint, Exchange>()
   readonly #tries: Tries
-  #headers: Outgoing['headers']
+  #identity: Identity | undefined
   /** Whether an endpoint was asked, at least the question before the first change. */
   #hasBegun: boolean
   /** The idempotency key was refused as too old. */
@@ -132,9 +145,9 @@ class CallState {
   constructor(call: Call, context: CallContext) {
     this.#call = call
     this.#context = context
-    this.#headers = call.headers
+    this.#identity = call.identity
     this.#deadline = call.startedAt + call.timeoutMs
-    this.#patienceMs = Math.min(PATIENCE_MAX_MS, Math.max(PATIENCE_MIN_MS, call.timeoutMs * PATIENCE_SHARE))
+    this.#patienceMs = patienceMs(call.timeoutMs)
     const reached = call.isReached === true
     this.#tries = { unknown: undefined, refusal: undefined, lastFailure: undefined, reached }
     this.#hasBegun = reached
@@ -147,6 +160,9 @@ class CallState {
     signal?.addEventListener('abort', onAbort)
     const takeBack = this.#context.onClose(() => this.#endWith({ kind: 'closed' }))
     try {
+      const { firstTry } = this.#call
+      if (firstTry !== undefined)
+        await this.#waitFor(firstTry.endpoint, this.#began(firstTry.endpoint, firstTry.exchange))
       await this.#tryUntilTheEnd()
       for (const [endpoint, { cancel }] of this.#underway) {
         if (this.#end?.kind === 'aborted') endpoint.givenUp(performance.now(), PATIENCE_MIN_MS)
@@ -256,7 +272,8 @@ class CallState {
         }
       })
     }
-    bePatient(this.#patienceMs, exchange.heardAt())
+    const heardAt = exchange.heardAt()
+    bePatient(heardAt + this.#patienceMs - performance.now(), heardAt)
     const connectMs = this.#connectMs
     const isSooner = connectMs < this.#patienceMs
     const stopConnecting = isSooner
@@ -318,7 +335,7 @@ class CallState {
       this.#endWith({ kind: 'refused', error: expired })
       return
     }
-    this.#headers = this.#call.renewed()
+    this.#identity = this.#call.renewed()
     this.#tries.refusal = expired
     this.#expired = undefined
   }
@@ -329,14 +346,15 @@ class CallState {
 
   #ask(endpoint: Endpoint): Exchange {
     const leftMs = this.#deadline - performance.now()
-    const transitMs = Math.min(TRANSIT_MAX_MS, leftMs * TRANSIT_SHARE)
-    const nodeTimeoutMs = Math.max(1, Math.floor(Math.min(TIMEOUT_MAX_MS, leftMs - transitMs)))
-    const path = withQuery(this.#call.path, { timeout: `${nodeTimeoutMs}ms` })
-    const outgoing = { ...this.#call, path, headers: this.#headers }
+    const path = withQuery(this.#call.path, { timeout: `${nodeTimeoutMs(leftMs)}ms` })
+    const outgoing = { ...this.#call, path, identity: this.#identity }
     const options = { timeoutMs: leftMs, stream: this.#call.stream }
+    return this.#began(endpoint, this.#context.transport.exchange(endpoint, outgoing, options))
+  }
+
+  #began(endpoint: Endpoint, exchange: Exchange): Exchange {
     this.#tried.add(endpoint)
     this.#hasBegun = true
-    const exchange = this.#context.transport.exchange(endpoint, outgoing, options)
     endpoint.asked(this, performance.now())
     this.#underway.set(endpoint, exchange)
     void exchange.result.then((result) => {

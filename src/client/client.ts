@@ -1,8 +1,7 @@
 // The public API of the client.
 
-import { randomBytes } from 'node:crypto'
 import { types } from 'node:util'
-import { bytesOf, keyBytes, keyPath, type QueryValue, withQuery } from './address.ts'
+import { bytesOf, withQuery } from './address.ts'
 import {
   checkCall,
   checkClient,
@@ -17,6 +16,7 @@ import {
   checkSettings,
 } from './arguments.ts'
 import { type Call, type CallContext, leastMs, perform } from './call.ts'
+import { Connections } from './connections.ts'
 import {
   answerInfo,
   arrayIn,
@@ -26,19 +26,35 @@ import {
   headerWholeNumber,
   isObject,
   isOfNode,
+  type Json,
   memberFromJson,
-  recordFromJson,
   stringIn,
   wholeNumberIn,
 } from './decode.ts'
 import { type Endpoint, Endpoints } from './endpoints.ts'
 import { AbortedError, QuorateError, UnavailableError, type Written } from './errors.ts'
-import { type Answer, Transport } from './exchange.ts'
+import { type Answer, type Exchange, Transport } from './exchange.ts'
+import { type FastCall, FastCalls, type Limits, type SingleOperation } from './fast.ts'
 import { Hedges } from './hedges.ts'
-import { type Interruption, pages, rangePath, streamed } from './list.ts'
+import { Identities } from './identity.ts'
+import { type Interruption, pages, rangeOf, streamed } from './list.ts'
+import type { Welcome } from './messages.ts'
+import {
+  DELETE,
+  type Freshness,
+  GET,
+  isChange,
+  ownBytes,
+  ownKey,
+  PUT,
+  RANGE,
+  type Result,
+} from './operation.ts'
 import { QUESTION, Questions } from './questions.ts'
+import { freshPath, rangePath, requestOf, resultOf } from './requests.ts'
 import { Turns } from './turns.ts'
 import type {
+  AnswerInfo,
   CallOptions,
   ClientOptions,
   ClusterInfo,
@@ -65,20 +81,16 @@ const TIMEOUT_MS = 5_000
  * @internal
  */
 export const CALLS_MAX = 256
-/** The revision of an empty store. A node that is joining and has no data yet answers 0. */
-const FIRST_REVISION = 1
 /** The shortest time between two reads of the member list: while all is well, and after a failure. */
 const DISCOVER_AGAIN_MS = 30_000
 const DISCOVER_AFTER_FAILURE_MS = 1_000
 const DISCOVER_TIMEOUT_MS = 2_000
 
-type Json = Readonly<Record<string, unknown>>
+const NONE = {}
 
-interface Request {
-  readonly method: string
-  readonly path: string
+interface Request extends Pick<Call, 'method' | 'path' | 'operation' | 'identity' | 'firstTry'> {
   readonly headers?: Readonly<Record<string, string>>
-  readonly body?: Uint8Array
+  readonly body?: Uint8Array | undefined
   /** Return an answer of 200 when it begins, before its body is read. */
   readonly stream?: boolean
   /** Used instead of the endpoints that the client knows. */
@@ -99,6 +111,9 @@ export const inspect = Symbol('inspect')
 export class Client {
   readonly #endpoints: Endpoints
   readonly #transport = new Transport()
+  readonly #connections: Connections
+  readonly #routes: Pick<Transport, 'exchange'>
+  readonly #fast: FastCalls
   readonly #questions = new Questions(this.#transport)
   readonly #turns: Turns
   readonly #hedges: Hedges
@@ -110,9 +125,7 @@ export class Client {
   /** Endpoints of other clusters for which a warning was given. */
   readonly #foreign = new Set<string>()
   readonly #onClose = new Set<() => void>()
-  /** Identifies this client in its idempotency keys: 128 random bits, so that no two clients share one. */
-  readonly #tokenPrefix = randomBytes(16).toString('base64url')
-  #tokens = 0
+  readonly #identities = new Identities()
   /** The cluster id of the first node that answered. */
   #clusterId: string | undefined
   #revision: number | undefined
@@ -129,6 +142,23 @@ export class Client {
     this.#unreachableAfterMs = options.unreachableAfterMs
     this.#discover = options.discover ?? true
     this.#warn = options.onWarning ?? ((message) => process.emitWarning(message, 'QuorateWarning'))
+    this.#connections = new Connections(
+      {
+        clusterId: () => this.#clusterId,
+        onWelcome: (endpoint, welcome) => this.#welcomed(endpoint, welcome),
+      },
+      options.transport === 'http',
+    )
+    this.#routes = this.#connections.or(this.#transport)
+    this.#fast = new FastCalls({
+      endpoints: this.#endpoints,
+      connections: this.#connections,
+      turns: this.#turns,
+      hedges: this.#hedges,
+      identify: () => this.#identities.next(this.revision),
+      answered: (endpoint, revision, nowMs) => this.#noteRevision(endpoint, revision, nowMs),
+      goOn: (call, exchange) => this.#goOn(call, exchange),
+    })
   }
 
   /** Base URLs of the nodes that the client may ask: those given and those learned. */
@@ -142,54 +172,37 @@ export class Client {
   }
 
   /** Sets a key. Applied at most once, even if it was sent several times. */
-  async put(
-    key: string | Uint8Array,
-    value: string | Uint8Array,
-    options: PutOptions = {},
-  ): Promise<PutResult> {
-    checkPut(key, value, options)
-    const conditions: Record<string, string> = {}
-    if (options.ifRevision !== undefined) conditions['If-Match'] = `"${options.ifRevision}"`
-    if (options.ifAbsent === true) conditions['If-None-Match'] = '*'
-    const request = { method: 'PUT', path: keyPath(nonEmpty(key)), headers: conditions, body: copyOf(value) }
-    const answer = await this.#call('keyed', request, options)
-    return decoded(answer, 'unknown', (json) => ({
-      revision: wholeNumberIn(json, 'revision'),
-      createRevision: wholeNumberIn(json, 'create_revision'),
-      modRevision: wholeNumberIn(json, 'mod_revision'),
-      version: wholeNumberIn(json, 'version'),
-    }))
+  put(key: string | Uint8Array, value: string | Uint8Array, options: PutOptions = NONE): Promise<PutResult> {
+    try {
+      checkPut(key, value, options)
+      const { ifRevision, ifAbsent = false } = options
+      const operation = { op: PUT, key: ownKey(key), value: ownBytes(value), ifRevision, ifAbsent } as const
+      return this.#operate(operation, options) as Promise<PutResult>
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** The record of a key; undefined when the key does not exist. */
-  async get(key: string | Uint8Array, options: ReadOptions = {}): Promise<KvRecord | undefined> {
-    checkGet(key, options)
-    const bytes = copyOf(nonEmpty(key))
+  get(key: string | Uint8Array, options: ReadOptions = NONE): Promise<KvRecord | undefined> {
     try {
-      const answer = await this.#read(keyPath(bytes), options)
-      return decoded(answer, 'no', (json) => {
-        const record = recordFromJson(json)
-        return Buffer.compare(record.keyBytes, bytes) === 0
-          ? record
-          : disagree('it is the record of another key')
-      })
+      checkGet(key, options)
+      const operation = { op: GET, key: ownKey(key), ...this.#freshness(options) } as const
+      return this.#operate(operation, options, options.onAnswer) as Promise<KvRecord | undefined>
     } catch (error) {
-      if (error instanceof QuorateError && error.code === 'not_found') return undefined
-      throw error
+      return Promise.reject(error)
     }
   }
 
   /** Removes a key. It is not an error if the key does not exist. */
-  async delete(key: string | Uint8Array, options: DeleteOptions = {}): Promise<DeleteResult> {
-    checkDelete(key, options)
-    const conditions: Record<string, string> = {}
-    if (options.ifRevision !== undefined) conditions['If-Match'] = `"${options.ifRevision}"`
-    const request = { method: 'DELETE', path: keyPath(nonEmpty(key)), headers: conditions }
-    const answer = await this.#call('keyed', request, options)
-    return decoded(answer, 'unknown', (json) => ({
-      deleted: wholeNumberIn(json, 'deleted') === 0 ? 0 : 1,
-      revision: wholeNumberIn(json, 'revision'),
-    }))
+  delete(key: string | Uint8Array, options: DeleteOptions = NONE): Promise<DeleteResult> {
+    try {
+      checkDelete(key, options)
+      const operation = { op: DELETE, key: ownKey(key), ifRevision: options.ifRevision } as const
+      return this.#operate(operation, options) as Promise<DeleteResult>
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** Records in the order of their keys' bytes. */
@@ -201,18 +214,25 @@ export class Client {
     checkList(options)
     const interruption = this.#interruption(options.signal)
     if (options.snapshot === true) {
-      const headers = { Accept: 'application/x-ndjson' }
-      const answer = await this.#read(rangePath(options), options, { headers, stream: true })
+      const path = freshPath(rangePath(rangeOf(options)), this.#freshness(options))
+      const request = { method: 'GET', path, headers: { Accept: 'application/x-ndjson' }, stream: true }
+      const answer = await this.#read(request, options)
       yield* streamed(answer, options.timeoutMs ?? this.#timeoutMs, options, interruption)
     } else {
-      yield* pages(options, interruption, (path) => this.#read(path, options))
+      yield* pages(options, interruption, (page) => {
+        const operation = { op: RANGE, ...page, ...this.#freshness(options) } as const
+        return this.#read({ ...requestOf(operation), operation }, options)
+      })
     }
   }
 
   /** The number of keys in a range. */
   async count(options: RangeOptions = {}): Promise<number> {
     checkCount(options)
-    const answer = await this.#read(withQuery(rangePath(options), { count_only: true }), options)
+    const path = withQuery(rangePath(rangeOf(options)), { count_only: true })
+    const headers = { Accept: 'application/json' }
+    const request = { method: 'GET', path: freshPath(path, this.#freshness(options)), headers }
+    const answer = await this.#read(request, options)
     return decoded(answer, 'no', (json) => wholeNumberIn(json, 'count'))
   }
 
@@ -296,6 +316,7 @@ export class Client {
     this.#closed = true
     for (const end of [...this.#onClose]) end()
     this.#transport.close()
+    this.#connections.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -309,9 +330,9 @@ export class Client {
    */
   [inspect]() {
     return {
-      calls: this.#onClose.size,
+      calls: this.#onClose.size + this.#fast.underWay,
       turns: this.#turns.wanted,
-      requests: this.#transport.underway,
+      requests: this.#transport.underway + this.#connections.waiting,
       questions: this.#questions.underway,
       probes: this.#endpoints.all.filter((endpoint) => endpoint.isProbed).length,
     }
@@ -328,40 +349,80 @@ export class Client {
   }
 
   /**
-   * A read of the store. `min_revision` is the highest revision seen, so the read never returns older data than an
-   * earlier answer.
+   * `minRevision` is at least the highest revision seen, so a read never returns older data than an earlier answer.
    */
-  #read(
-    path: string,
-    options: ReadOptions,
-    how: Pick<Request, 'headers' | 'stream'> = { headers: { Accept: 'application/json' } },
-  ): Promise<Answer> {
-    const minRevision = Math.max(this.revision, options.minRevision ?? 0)
-    const query: Record<string, QueryValue> = {
-      consistency: options.consistency,
-      max_staleness: options.maxStalenessMs === undefined ? undefined : duration(options.maxStalenessMs),
-      min_revision: minRevision > 0 ? minRevision : undefined,
+  #freshness(options: ReadOptions): Freshness {
+    const { consistency, maxStalenessMs, minRevision = 0 } = options
+    return { consistency, maxStalenessMs, minRevision: Math.max(this.revision, minRevision) }
+  }
+
+  #read(request: Request, options: ReadOptions): Promise<Answer> {
+    return this.#call('read', request, options, informing(options.onAnswer))
+  }
+
+  /** A put, delete or get. */
+  #operate(
+    operation: SingleOperation,
+    { signal, timeoutMs = this.#timeoutMs }: CallOptions,
+    onAnswer?: (info: AnswerInfo) => void,
+  ): Promise<Result> {
+    if (this.#closed) return Promise.reject(closedError())
+    const limits = { startedAt: performance.now(), timeoutMs, waitedMs: 0, signal }
+    if (!this.#turns.tryAcquire()) return this.#operateLater(operation, limits, onAnswer)
+    return this.#fast.begin(operation, limits, onAnswer) ?? this.#goOn({ operation, limits, onAnswer })
+  }
+
+  async #operateLater(
+    operation: SingleOperation,
+    limits: Limits,
+    onAnswer: ((info: AnswerInfo) => void) | undefined,
+  ): Promise<Result> {
+    const waitedMs = await this.#waitForTurn(isChange(operation) ? 'keyed' : 'read', limits)
+    const later = { ...limits, waitedMs }
+    return this.#fast.begin(operation, later, onAnswer) ?? this.#goOn({ operation, limits: later, onAnswer })
+  }
+
+  /** An operation that has its turn, by the rules for all calls. */
+  async #goOn(
+    {
+      operation,
+      limits,
+      onAnswer,
+      ...first
+    }: Pick<FastCall, 'operation' | 'limits' | 'onAnswer'> & Partial<FastCall>,
+    exchange?: Exchange,
+  ): Promise<Result> {
+    const { endpoint, identity } = first
+    const firstTry = exchange && endpoint ? { firstTry: { endpoint, exchange } } : {}
+    const request = { ...requestOf(operation), operation, identity, ...firstTry }
+    try {
+      const kind = isChange(operation) ? 'keyed' : 'read'
+      return resultOf(operation, await this.#withTurn(kind, request, limits, informing(onAnswer)))
+    } catch (error) {
+      if (operation.op === GET && error instanceof QuorateError && error.code === 'not_found')
+        return undefined
+      throw error
     }
-    const request = { method: 'GET', path: withQuery(path, query), ...how }
-    return this.#call('read', request, options, (answer) => {
-      // "This key does not exist" is an answer too.
-      const served = answer.kind === 'streaming' || answer.status === 200 || answer.status === 404
-      if (served) options.onAnswer?.(answerInfo(answer.headers))
-    })
   }
 
   async #call(
     kind: CallKind,
     request: Request,
-    options: CallOptions,
+    { signal, timeoutMs = this.#timeoutMs }: CallOptions,
     onAnswer: (answer: Answer) => void = () => {},
   ): Promise<Answer> {
     if (this.#closed) throw closedError()
-    const { signal, timeoutMs = this.#timeoutMs } = options
-    const startedAt = performance.now()
-    const waitedMs = this.#turns.tryAcquire()
-      ? 0
-      : await this.#waitForTurn({ kind, startedAt, timeoutMs, signal })
+    const limits = { startedAt: performance.now(), timeoutMs, waitedMs: 0, signal }
+    const waitedMs = this.#turns.tryAcquire() ? 0 : await this.#waitForTurn(kind, limits)
+    return this.#withTurn(kind, request, { ...limits, waitedMs }, onAnswer)
+  }
+
+  async #withTurn(
+    kind: CallKind,
+    request: Request,
+    { startedAt, timeoutMs, waitedMs, signal }: Limits,
+    onAnswer: (answer: Answer) => void,
+  ): Promise<Answer> {
     let copies = 0
     const mayHedge = () => {
       const may = this.#hedges.tryAcquire(this.#turns.acquired)
@@ -374,11 +435,12 @@ export class Client {
       const limits = { startedAt, timeoutMs, unreachableAfterMs, signal }
       const endpoints = request.endpoints ?? this.#endpoints
       const isReached = kind !== 'read' && (await this.#identify(limits, mayHedge))
-      const { method, path, body, stream = false } = request
-      const headers = () => ({ ...request.headers, ...this.#ownHeaders(kind) })
-      const renewed = kind === 'keyed' ? { renewed: headers } : {}
-      const call = { kind, method, path, body, stream, headers: headers(), ...limits, isReached, ...renewed }
-      const context = { ...this.#context(endpoints, onAnswer, mayHedge), transport: this.#transport }
+      const { stream = false, body } = request
+      const headers = { ...request.headers, ...this.#ownHeaders() }
+      const renewed = () => this.#identities.next(this.revision)
+      const keyed = kind === 'keyed' ? { identity: request.identity ?? renewed(), renewed } : {}
+      const call = { ...request, kind, body, stream, headers, ...limits, isReached, ...keyed }
+      const context = { ...this.#context(endpoints, onAnswer, mayHedge), transport: this.#routes }
       return await perform(call, context)
     } finally {
       this.#hedges.callEnded(copies)
@@ -387,12 +449,11 @@ export class Client {
   }
 
   /** Waits before any byte of the call has left. Returns how long it has waited. */
-  async #waitForTurn(call: Pick<Call, 'kind' | 'startedAt' | 'timeoutMs' | 'signal'>): Promise<number> {
-    const { startedAt, timeoutMs } = call
-    const interruption = this.#interruption(call.signal)
+  async #waitForTurn(kind: CallKind, { startedAt, timeoutMs, signal }: Limits): Promise<number> {
+    const interruption = this.#interruption(signal)
     const isTurn = await this.#turns.wait(timeoutMs, interruption)
     const waitedMs = performance.now() - startedAt
-    if (isTurn && timeoutMs - waitedMs >= leastMs(call, this.#turns.usualMs)) return waitedMs
+    if (isTurn && timeoutMs - waitedMs >= leastMs({ kind, timeoutMs }, this.#turns.usualMs)) return waitedMs
     if (isTurn) this.#turns.give()
     const reason = interruption.reason()
     if (reason !== undefined) throw reason
@@ -468,14 +529,8 @@ export class Client {
     }
   }
 
-  #ownHeaders(kind: CallKind): Record<string, string> {
-    const headers: Record<string, string> = {}
-    if (this.#clusterId !== undefined) headers['Kv-Cluster'] = this.#clusterId
-    if (kind === 'keyed') {
-      const since = Math.max(FIRST_REVISION, this.revision)
-      headers['Idempotency-Key'] = `${this.#tokenPrefix}-${++this.#tokens};since=${since}`
-    }
-    return headers
+  #ownHeaders(): Record<string, string> {
+    return this.#clusterId === undefined ? {} : { 'Kv-Cluster': this.#clusterId }
   }
 
   /** The id of the answer's cluster if it is not the client's cluster. */
@@ -489,11 +544,22 @@ export class Client {
       if (asked === this.#endpoints) this.#warnOf(endpoint, clusterId, this.#clusterId)
       return clusterId
     }
-    const revision = headerWholeNumber(headers, 'kv-revision')
+    this.#noteRevision(endpoint, headerWholeNumber(headers, 'kv-revision'), performance.now())
+    return undefined
+  }
+
+  /** An endpoint of this cluster has answered. */
+  #noteRevision(endpoint: Endpoint, revision: number | undefined, nowMs: number): void {
     if (revision !== undefined) this.#revision = Math.max(this.revision, revision)
     const discover = this.#discover && !this.#closed
-    if (discover && performance.now() >= this.#discoverAt) this.#learnMembers(endpoint)
-    return undefined
+    if (discover && nowMs >= this.#discoverAt) this.#learnMembers(endpoint)
+  }
+
+  /** Returns whether the node belongs to the client's cluster. */
+  #welcomed(endpoint: Endpoint, { cluster, revision }: Welcome): boolean {
+    if (cluster === this.#clusterId) this.#noteRevision(endpoint, revision, performance.now())
+    else if (this.#clusterId !== undefined) this.#warnOf(endpoint, cluster, this.#clusterId)
+    return cluster === this.#clusterId
   }
 
   #warnOf({ url }: Endpoint, clusterId: string, ours: string): void {
@@ -507,7 +573,7 @@ export class Client {
   /** Runs in the background, started by answers and not by a timer, so that no timer is left over. */
   #learnMembers(endpoint: Endpoint): void {
     this.#discoverAt = performance.now() + DISCOVER_AGAIN_MS
-    const get = { method: 'GET', path: '/v1/cluster', headers: this.#ownHeaders('read'), body: undefined }
+    const get = { method: 'GET', path: '/v1/cluster', headers: this.#ownHeaders(), body: undefined }
     const background = { timeoutMs: DISCOVER_TIMEOUT_MS, background: true }
     void this.#transport
       .exchange(endpoint, get, background)
@@ -519,6 +585,7 @@ export class Client {
         const isCurrent = cluster.leader !== undefined
         const urls = cluster.members.map((member) => member.url)
         this.#endpoints.learn(urls, isCurrent)
+        this.#connections.keep(this.#endpoints.all)
         if (!isCurrent) this.#hastenDiscovery()
       })
       .catch(() => this.#hastenDiscovery())
@@ -529,12 +596,6 @@ export class Client {
   }
 }
 
-/**
- * The value may be sent again and is compared with answers, so later changes of the caller's buffer must not affect it.
- */
-const copyOf = (value: string | Uint8Array): Uint8Array =>
-  typeof value === 'string' ? bytesOf(value) : new Uint8Array(value)
-
 /** The borders are copied when the list is requested, and checked when its first record is. */
 function withOwnBorders(options: ListOptions): ListOptions {
   if (typeof options !== 'object' || options === null) return options
@@ -543,15 +604,14 @@ function withOwnBorders(options: ListOptions): ListOptions {
   return { ...options, prefix: own(options.prefix), start: own(options.start), end: own(options.end) }
 }
 
-function nonEmpty(key: string | Uint8Array): Uint8Array {
-  const bytes = keyBytes(key)
-  if (bytes.length === 0)
-    throw new QuorateError('a key has at least one byte', { code: 'key_empty', written: 'no' })
-  return bytes
-}
-
-/** With at most as many decimals as a node reads, and never 0. */
-const duration = (ms: number) => `${Math.max(1e-6, Number(ms.toFixed(6)))}ms`
+/** What a call tells of the answers to a read. */
+const informing =
+  (onAnswer: ((info: AnswerInfo) => void) | undefined) =>
+  (answer: Answer): void => {
+    // "This key does not exist" is an answer too.
+    const served = answer.kind === 'streaming' || answer.status === 200 || answer.status === 404
+    if (served) onAnswer?.(answerInfo(answer.headers))
+  }
 
 const closedError = () => new AbortedError('the client is closed', { code: 'closed', written: 'no' })
 

@@ -1,14 +1,16 @@
 // From the JSON of the HTTP API to values of this library. An answer that is not in the agreed form is refused.
 
+import { types } from 'node:util'
 import { decodeUtf8, encodeUtf8 } from '../bytes/utf8.ts'
 import { QuorateError, type RecordMeta, type Written } from './errors.ts'
 import type { Answer, Headers } from './exchange.ts'
 import type { AnswerInfo, Consistency, KvRecord, Member } from './types.ts'
 
-type Json = Readonly<Record<string, unknown>>
+export type Json = Readonly<Record<string, unknown>>
 
-/** The object in an answer's body; undefined when the body is not one. */
-export function parseObject(body: Uint8Array | string): Json | undefined {
+/** The object in an answer's body; undefined when the body is not one. The multiplexed connection delivers objects. */
+export function parseObject(body: Uint8Array | string | Json): Json | undefined {
+  if (typeof body === 'object' && !types.isUint8Array(body)) return body
   try {
     const value: unknown = JSON.parse(typeof body === 'string' ? body : decodeUtf8(body))
     return isObject(value) ? value : undefined
@@ -26,7 +28,8 @@ export function wholeNumberIn(json: Json, name: string): number {
   return isWholeNumber(value) ? value : disagree(`"${name}" is not a whole number`)
 }
 
-const isWholeNumber = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+export const isWholeNumber = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) >= 0
 
 export function stringIn(json: Json, name: string): string {
   const value = json[name]
@@ -43,8 +46,10 @@ export function objectOf(value: unknown, what: string): Json {
   return isObject(value) ? value : disagree(`${what} is not an object`)
 }
 
-/** Bytes in JSON: a string if they are valid UTF-8, otherwise `{"base64": …}`. */
+/** Bytes in JSON: a string if they are valid UTF-8, otherwise `{"base64": …}`. MessagePack has bytes. */
 export function bytesFromJson(value: unknown): Uint8Array {
+  // A copy, since the original is a part of a message, which would stay in memory as long as it.
+  if (types.isUint8Array(value)) return new Uint8Array(value)
   if (typeof value === 'string') return encodeUtf8(value)
   if (isObject(value) && typeof value.base64 === 'string') {
     const bytes = Buffer.from(value.base64, 'base64')
@@ -66,10 +71,14 @@ export function metaFromJson(json: Json): RecordMeta {
 }
 
 /** With `keysOnly` there are no values. */
-export function recordFromJson(json: Json, keysOnly = false): KvRecord {
-  const value = keysOnly ? new Uint8Array() : bytesFromJson(json.value)
+export const recordFromJson = (json: Json, keysOnly = false): KvRecord =>
+  recordOf(metaFromJson(json), keysOnly ? new Uint8Array() : bytesFromJson(json.value))
+
+export function recordOf(meta: RecordMeta, value: Uint8Array): KvRecord {
+  const { key, keyBytes, createRevision, modRevision, version } = meta
   const text = () => decodeUtf8(value)
-  return { ...metaFromJson(json), value, text, json: () => JSON.parse(text()) }
+  const json = () => JSON.parse(text())
+  return { key, keyBytes, createRevision, modRevision, version, value, text, json }
 }
 
 export function memberFromJson(value: unknown): Member {
@@ -114,7 +123,7 @@ export function answerInfo(headers: Headers): AnswerInfo {
   }
 }
 
-function consistencyOf(text: string | undefined): Consistency | undefined {
+export function consistencyOf(text: unknown): Consistency | undefined {
   return text === 'linearizable' || text === 'lease' || text === 'stale' ? text : undefined
 }
 
@@ -168,7 +177,7 @@ export interface Problem {
   readonly passing: boolean
 }
 
-export function problemFrom(status: number, headers: Headers, body: Uint8Array): Problem {
+export function problemFrom(status: number, headers: Headers, body: Uint8Array | Json): Problem {
   const json = parseObject(body)
   const code = json?.code
   // Other programs also answer 404 for unknown pages.

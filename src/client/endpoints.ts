@@ -91,8 +91,8 @@ export class Endpoints {
   /** The next endpoint that is not in `tried`; undefined when all are. */
   pick(tried: ReadonlySet<Endpoint>, nowMs: number): Endpoint | undefined {
     return (
-      this.#pick((endpoint) => !tried.has(endpoint) && endpoint.allows(nowMs)) ??
-      this.#pick((endpoint) => !tried.has(endpoint))
+      this.pickWhere((endpoint) => !tried.has(endpoint) && endpoint.allows(nowMs)) ??
+      this.pickWhere((endpoint) => !tried.has(endpoint))
     )
   }
 
@@ -118,7 +118,8 @@ export class Endpoints {
     this.#all = [...new Set([...(isCurrent ? this.#given : this.#all), ...others])]
   }
 
-  #pick(suits: (endpoint: Endpoint) => boolean): Endpoint | undefined {
+  /** The next endpoint that suits. */
+  pickWhere(suits: (endpoint: Endpoint) => boolean): Endpoint | undefined {
     for (let step = 0; step < this.#all.length; step++) {
       const at = (this.#next + step) % this.#all.length
       const endpoint = this.#all[at]

@@ -6,7 +6,9 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { LookupFunction } from 'node:net'
 import { http } from '../node-http.ts'
 import type { Endpoint } from './endpoints.ts'
+import { type Identity, identityHeader } from './identity.ts'
 import { lookup } from './lookup.ts'
+import type { Operation } from './operation.ts'
 import { afterLastLook } from './timer.ts'
 
 export interface Outgoing {
@@ -15,10 +17,20 @@ export interface Outgoing {
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array | undefined
+  /** Of a write that must be applied at most once. */
+  readonly identity?: Identity | undefined
+  /** The same as an operation, if it is one that the multiplexed connection carries. */
+  readonly operation?: Operation | undefined
 }
 
 export type Exchanged =
-  | { readonly kind: 'answered'; readonly status: number; readonly headers: Headers; readonly body: Buffer }
+  | {
+      readonly kind: 'answered'
+      readonly status: number
+      readonly headers: Headers
+      /** An answer of the multiplexed connection is an object already. */
+      readonly body: Buffer | Readonly<Record<string, unknown>>
+    }
   /** The answer has begun; its body is not read yet. The reader sets separate limits. */
   | { readonly kind: 'streaming'; readonly headers: Headers; readonly stream: IncomingMessage }
   | {
@@ -82,7 +94,9 @@ export class Transport {
     let connected = false
     let accepted = false
     let timedOut = false
-    const { method, path, headers, body } = outgoing
+    const { method, path, body, identity } = outgoing
+    const key = identity === undefined ? {} : { 'Idempotency-Key': identityHeader(identity) }
+    const headers = { ...outgoing.headers, ...key }
     const { host, port } = endpoint
     const timeout = this.#silenceMaxMs
     const timedLookup: LookupFunction = (name, how, done) => {

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import { encodeUtf8 } from '../bytes/utf8.ts'
-import { keyBytes, withQuery } from './address.ts'
+import { keyBytes } from './address.ts'
 import {
   arrayIn,
   bytesFromJson,
@@ -19,6 +19,7 @@ import {
 } from './decode.ts'
 import { type AbortedError, QuorateError, UnavailableError } from './errors.ts'
 import { type Answer, SILENCE_MAX_MS } from './exchange.ts'
+import type { Range, RangeOperation } from './operation.ts'
 import { afterLastLook } from './timer.ts'
 import type { KvRecord, ListOptions } from './types.ts'
 import { problemError } from './verdict.ts'
@@ -35,15 +36,13 @@ export interface Interruption {
   readonly listen: (end: () => void) => () => void
 }
 
-export function rangePath(options: ListOptions): string {
-  return withQuery('/v1/kv', {
-    prefix: maybeBytes(options.prefix),
-    start: maybeBytes(options.start),
-    end: maybeBytes(options.end),
-    order: options.order,
-    keys_only: options.keysOnly === true ? true : undefined,
-  })
-}
+export const rangeOf = ({ prefix, start, end, order, keysOnly }: ListOptions): Range => ({
+  prefix: maybeBytes(prefix),
+  start: maybeBytes(start),
+  end: maybeBytes(end),
+  order,
+  keysOnly: keysOnly === true,
+})
 
 const maybeBytes = (value: string | Uint8Array | undefined) =>
   value === undefined ? undefined : keyBytes(value)
@@ -52,16 +51,16 @@ const maybeBytes = (value: string | Uint8Array | undefined) =>
 export async function* pages(
   options: ListOptions,
   interruption: Interruption,
-  ask: (path: string) => Promise<Answer>,
+  ask: (page: Range & Pick<RangeOperation, 'limit' | 'after'>) => Promise<Answer>,
 ): AsyncGenerator<KvRecord, void, undefined> {
-  const path = rangePath(options)
-  const keysOnly = options.keysOnly === true
+  const range = rangeOf(options)
+  const { keysOnly } = range
   let left = options.limit ?? Number.POSITIVE_INFINITY
   let after: Uint8Array | undefined
   const inOrder = orderOf(options)
   while (left > 0) {
     const limit = Math.min(left, PAGE_RECORDS)
-    const answer = await ask(withQuery(path, { limit, after }))
+    const answer = await ask({ ...range, limit, after })
     const { records, next } = decoded(answer, 'no', (json) => pageFromJson(json, limit, keysOnly, inOrder))
     for (const record of records) {
       throwIf(interruption.reason())

@@ -20,6 +20,11 @@ export interface ClientOptions {
    */
   readonly callsMax?: number | undefined
   /**
+   * 'auto' (default): many operations over one connection to each node, as soon as the client makes many calls, where
+   * the network lets it through; HTTP otherwise. 'http': HTTP only.
+   */
+  readonly transport?: 'auto' | 'http' | undefined
+  /**
    * Called with a sentence about a problem that makes no call fail, such as an endpoint of another cluster. Default:
    * `process.emitWarning`.
    */

@@ -265,12 +265,16 @@ describe('the circuit breaker', () => {
     const { answer } = await scenario.run({
       kind: 'keyed',
       timeoutMs: 3_000,
-      renewed: () => ({ renewed: 'yes' }),
+      renewed: () => ['new', 1],
     })
     expect(answer).toBeDefined()
     expect(scenario.failures).toBe(0)
     expect(scenario.cancelled).toEqual([0])
-    expect(scenario.asked.map(({ outgoing }) => outgoing.headers)).toEqual([{}, {}, { renewed: 'yes' }])
+    expect(scenario.asked.map(({ outgoing }) => outgoing.identity)).toEqual([
+      undefined,
+      undefined,
+      ['new', 1],
+    ])
   })
 
   test('failures are told', async () => {
@@ -347,7 +351,7 @@ describe('a change that must not be sent twice', () => {
 
 describe('an idempotency key that is too old', () => {
   const EXPIRED = refusal(409, 'idempotency_expired')
-  const renewed = () => ({ renewed: 'yes' })
+  const renewed = () => ['new', 1] as const
 
   test('is replaced at once, also while another endpoint is silent', async () => {
     const fates = [{ afterMs: 300, result: EXPIRED }, OFF, { result: OK }]
@@ -356,7 +360,11 @@ describe('an idempotency key that is too old', () => {
     expect(answer).toBeDefined()
     expect(scenario.asked.slice(0, 2).map(({ ms }) => ms)).toEqual([0, 250])
     expect(scenario.asked[2]?.ms).toBeLessThan(500)
-    expect(scenario.asked.map(({ outgoing }) => outgoing.headers)).toEqual([{}, {}, { renewed: 'yes' }])
+    expect(scenario.asked.map(({ outgoing }) => outgoing.identity)).toEqual([
+      undefined,
+      undefined,
+      ['new', 1],
+    ])
   })
 
   test.each<[CallKind, Fate[], string]>([

@@ -3,6 +3,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { FakeLines } from './fake-lines.ts'
 
 export interface Seen {
   readonly method: string
@@ -92,11 +93,21 @@ export class FakeNode {
     (request, response) => void this.#serve(request, response),
   )
   readonly #sockets = new Set<Socket>()
+  /** undefined: the node does not know multiplexed connections. */
+  lines: FakeLines | undefined
   /** Requests that are executed later. */
   readonly #late = new Set<Promise<void>>()
 
   private constructor(store: Store) {
     this.store = store
+  }
+
+  /** From now on it takes multiplexed connections. */
+  multiplex(): FakeLines {
+    const lines = new FakeLines(this)
+    this.lines = lines
+    this.#server.on('upgrade', (request, socket, head) => lines.upgrade(request, socket, head))
+    return lines
   }
 
   /** Starts another node in the cluster of `peer`, or the first of a new cluster. */
@@ -195,23 +206,56 @@ export class FakeNode {
     const fault = isQuestion
       ? this.questionFault()
       : ((discovery ? undefined : this.faults.shift()) ?? this.fault(seen))
+    this.#withFault(
+      seen,
+      fault,
+      (instead) => this.#respond(seen, instead, response),
+      () => void request.socket.destroy(),
+    )
+  }
+
+  /** An operation of a multiplexed connection. */
+  serve(
+    seen: Seen,
+    reply: (answer: { status: number; body: unknown; revision: number }) => void,
+    cut: () => void,
+  ): void {
+    this.seen.push(seen)
+    const respond = (fault: OwnAnswer | undefined) => {
+      const answer = fault === undefined || fault.do === true ? this.#answer(seen) : undefined
+      const { status, body } = fault ?? answer ?? { status: 500, body: {} }
+      reply({ status, body, revision: this.revision })
+    }
+    this.#withFault(seen, this.faults.shift() ?? this.fault(seen), respond, cut)
+  }
+
+  #withFault(
+    seen: Seen,
+    fault: Fault | undefined,
+    respond: (instead: OwnAnswer | undefined) => void,
+    cut: () => void,
+  ): void {
     if (fault === 'hang') return
-    if (fault === 'cut') return void request.socket.destroy()
+    if (fault === 'cut') {
+      cut()
+      return
+    }
     if (typeof fault === 'object' && 'afterMs' in fault) {
       const { afterMs } = fault
       const late = new Promise<void>((resolve) => setTimeout(resolve, afterMs))
       const done = late.then(() => {
         this.#late.delete(done)
-        this.#respond(seen, undefined, response)
+        respond(undefined)
       })
       this.#late.add(done)
       return
     }
     if (fault === 'cut-after') {
       this.#answer(seen)
-      return void request.socket.destroy()
+      cut()
+      return
     }
-    this.#respond(seen, fault, response)
+    respond(fault)
   }
 
   #respond(seen: Seen, fault: OwnAnswer | undefined, response: ServerResponse): void {

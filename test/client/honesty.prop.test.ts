@@ -8,6 +8,7 @@ import { inspect } from '../../src/client/client.ts'
 import { Client, QuorateError, UnavailableError } from '../../src/client/index.ts'
 import { runs } from '../runs.ts'
 import { FakeNode, type Fault, problem } from './fake-node.ts'
+import { connected } from './with-fakes.ts'
 
 const open: { close(): Promise<unknown> }[] = []
 afterEach(async () => {
@@ -50,10 +51,14 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   },
 )
 
-async function threeNodes(events: Event[]): Promise<FakeNode[]> {
+async function threeNodes(
+  events: Event[],
+  transport: 'auto' | 'http',
+): Promise<{ nodes: FakeNode[]; misbehave: () => void }> {
   const first = await FakeNode.start()
   const nodes = [first, await FakeNode.start(0, first), await FakeNode.start(0, first)]
   open.push(...nodes)
+  if (transport === 'auto') for (const node of nodes) node.multiplex()
   const next = (node: FakeNode): Fault | undefined => {
     const what = events.shift() ?? 'none'
     if (what === 'none') return undefined
@@ -63,17 +68,20 @@ async function threeNodes(events: Event[]): Promise<FakeNode[]> {
       first.forgetOutcomes()
     } else if (what === 'another cluster') {
       node.clusterId = node.clusterId === '77' ? '78' : '77'
+      for (const line of node.lines?.open ?? []) line.cut()
     } else return FAULTS[what]
     return undefined
   }
-  for (const node of nodes) {
-    node.fault = () => next(node)
-    node.questionFault = () => next(node)
+  const misbehave = () => {
+    for (const node of nodes) {
+      node.fault = () => next(node)
+      node.questionFault = () => next(node)
+    }
   }
-  return nodes
+  return { nodes, misbehave }
 }
 
-test('at most once, and reported truthfully', async () => {
+const honest = async (transport: 'auto' | 'http') => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(event, { maxLength: 25, size: 'max' }),
@@ -90,12 +98,14 @@ test('at most once, and reported truthfully', async () => {
         },
       ),
       async (events, atOnce, writes) => {
-        const nodes = await threeNodes([...events])
+        const { nodes, misbehave } = await threeNodes([...events], transport)
         const [first] = nodes
         if (first === undefined) throw new Error('no node')
         const endpoints = nodes.map((node) => node.url)
-        const kv = new Client({ endpoints, discover: false, timeoutMs: 500, onWarning: () => {} })
+        const kv = new Client({ endpoints, discover: false, timeoutMs: 500, transport, onWarning: () => {} })
         open.unshift(kv)
+        if (transport === 'auto') await connected(kv, nodes)
+        misbehave()
         const told = new Map<string, 'done' | 'no' | 'unknown'>()
         let at = 0
         const work = async () => {
@@ -136,4 +146,8 @@ test('at most once, and reported truthfully', async () => {
     ),
     { numRuns: runs(40) },
   )
-})
+}
+
+test('at most once, and reported truthfully', () => honest('http'))
+
+test('at most once, and reported truthfully, over multiplexed connections', () => honest('auto'))

@@ -94,9 +94,21 @@ export function clientOf(
   options: Partial<ClientOptions> = {},
 ): Client {
   const endpoints = nodes.map((node) => (typeof node === 'string' ? node : node.url))
-  const client = new Client({ endpoints, discover: false, ...options })
+  const client = new Client({ endpoints, discover: false, transport: 'http', ...options })
   open.unshift(client)
   return client
+}
+
+/** Makes calls until the client has a multiplexed connection to each node. What the nodes saw is forgotten. */
+export async function connected(client: Client, nodes: readonly FakeNode[]): Promise<void> {
+  while (!nodes.every(({ lines }) => lines !== undefined && lines.items.length > 0)) {
+    await client.get('warm-up')
+    await nextTurn()
+  }
+  for (const { seen, lines } of nodes) {
+    seen.length = 0
+    if (lines !== undefined) lines.items.length = 0
+  }
 }
 
 /** An address that refuses connections. */

@@ -290,7 +290,13 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'If the buffer is reused meanwhile, other bytes than those given are written, and its retry may write others again.',
     layers: UNIT,
     tests: [ENDINGS],
-    edits: [edit(CLIENT, 'bytesOf(value) : new Uint8Array(value)', 'bytesOf(value) : value')],
+    edits: [
+      edit(
+        'src/client/operation.ts',
+        'Buffer.from(value as Uint8Array)',
+        "typeof value === 'string' ? Buffer.from(value) : Buffer.from(value.buffer, value.byteOffset, value.length)",
+      ),
+    ],
   },
   {
     id: 'M249',
@@ -578,7 +584,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [
       edit(
         CLIENT,
-        'if (isTurn && timeoutMs - waitedMs >= leastMs(call, this.#turns.usualMs))',
+        'if (isTurn && timeoutMs - waitedMs >= leastMs({ kind, timeoutMs }, this.#turns.usualMs))',
         'if (isTurn)',
       ),
     ],

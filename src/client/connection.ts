@@ -1,0 +1,425 @@
+// One multiplexed connection to a node (docs/reference/protocol.md): a WebSocket that carries many operations at a
+// time.
+//
+// It is made for few microseconds an operation. What is asked in one turn of the event loop leaves in one message. One
+// timer watches all operations. Slots that are used again and again hold those that are not answered yet: a Map with
+// such traffic would leave old tables behind (src/server/number-map.ts).
+//
+// This file loads `ws` and `msgpackr`, which takes some 20 ms, so it is imported when a client begins to make many
+// calls (connections.ts).
+
+import { connect, type Socket } from 'node:net'
+import { Packr } from 'msgpackr'
+import { WebSocket } from 'ws'
+import type { Asked } from './asked.ts'
+import { nodeTimeoutMs } from './call.ts'
+import { lookup } from './lookup.ts'
+import { cancelOf, creditOf, type Item, itemOf, sizeOf, type Welcome, welcomeOf } from './messages.ts'
+import { isChange, type Operation } from './operation.ts'
+
+const SUBPROTOCOL = 'quorate.v1'
+/** How long the node may take until the connection can be used. */
+const HANDSHAKE_MS = 5_000
+/** Operations are sent in messages of about this size, so that the node begins with the first ones soon. */
+const MESSAGE_BYTES = 256 * 1024
+/** With more bytes that the system has not taken yet, further operations wait. */
+const BUFFERED_MAX = 512 * 1024
+/** A page of records is much smaller. */
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024
+/** After a ping without any answer for so long the connection is cut. */
+const PING_MS = 10_000
+/** The rest of an id tells apart the operations that use one slot after the other: an answer never goes to another. */
+const SLOT_BITS = 16
+const SLOTS_MAX = 2 ** SLOT_BITS - 1
+const ID_MAX = 2 ** 31 - 1
+/** Node cannot wait longer. The timer runs again until something is due. */
+const DELAY_MAX_MS = 2 ** 31 - 1
+const BINARY = { binary: true }
+
+/** Why a connection has ended. */
+export type Ending =
+  /** No connection was made, or a node that cannot serve now, or another cluster's. */
+  | 'failed'
+  /** Something between does not let it through, or the node does not know it, or does not follow the protocol. */
+  | 'refused'
+  /** It worked before. */
+  | 'lost'
+
+export interface ConnectionListener {
+  /** Returns whether the connection is wanted. */
+  readonly onWelcome: (welcome: Welcome) => boolean
+  /** After each message with answers. */
+  readonly onEnd: (ending: Ending) => void
+}
+
+const packr = new Packr({ useRecords: false, int64AsType: 'number', encodeUndefinedAsNil: true })
+
+export class Connection {
+  readonly #socket: Socket
+  readonly #ws: WebSocket
+  readonly #listener: ConnectionListener
+  #welcome: Welcome | undefined
+  #isEnded = false
+  /** The node takes no more operations. */
+  #isClosing = false
+  /** It does not answer. */
+  #isSuspect = false
+  #hasAnswered = false
+
+  /** Operations that are not sent yet. Those up to the head are gone. */
+  #queue: (Asked | undefined)[] = []
+  #head = 0
+  #cancels: Item[] = []
+  /** By slot: the operation; GIVEN_UP when nobody waits for its answer. */
+  readonly #slots: (Asked | undefined)[] = [undefined]
+  readonly #ids: number[] = [0]
+  readonly #credits: number[] = [0]
+  readonly #free: number[] = []
+  #unanswered = 0
+  #bytes = 0
+  /** Number of operations that somebody waits for. */
+  #waiting = 0
+  #isScheduled = false
+  #isFull = false
+
+  #timer: NodeJS.Timeout | undefined
+  #timerMs = Number.POSITIVE_INFINITY
+  #heardAt = 0
+  /** A part of a message has arrived. */
+  #isReceiving = false
+  #pingAt = 0
+
+  constructor(
+    { url, host, port }: { readonly url: string; readonly host: string; readonly port: number },
+    clusterId: string,
+    listener: ConnectionListener,
+  ) {
+    this.#listener = listener
+    this.#socket = connect({ host, port, lookup, noDelay: true })
+    // An idle connection keeps no process alive, nor does one that is being made: calls use HTTP meanwhile.
+    this.#socket.unref()
+    this.#ws = new WebSocket(`${url}/v1/connect?cluster=${encodeURIComponent(clusterId)}`, SUBPROTOCOL, {
+      createConnection: () => this.#socket,
+      handshakeTimeout: HANDSHAKE_MS,
+      maxPayload: ANSWER_BYTES_MAX,
+      perMessageDeflate: false,
+    })
+    const ws = this.#ws
+    ws.on('unexpected-response', (request, { statusCode = 0 }) => {
+      request.destroy()
+      this.#end(PASSING_STATUS.has(statusCode) ? 'failed' : 'refused', new Error(`status ${statusCode}`))
+    })
+    ws.on('error', (error) => this.#broken(error))
+    ws.on('close', (_, reason) => this.#broken(new Error(reason.toString() || 'the connection was cut')))
+    ws.on('open', () => {
+      this.#socket.prependListener('data', () => {
+        this.#isReceiving = true
+        this.#heardAt = performance.now()
+      })
+      this.#socket.on('drain', () => {
+        this.#isFull = false
+        this.#schedule()
+      })
+      this.#watch(performance.now() + HANDSHAKE_MS)
+    })
+    ws.on('message', (data, isBinary) => this.#received(data as Buffer, isBinary))
+    ws.on('pong', () => this.#heard(performance.now()))
+  }
+
+  /** Whether new operations may go here. */
+  get isUsable(): boolean {
+    return this.#welcome !== undefined && !this.#isClosing && !this.#isSuspect && !this.#isEnded
+  }
+
+  /** Number of operations that somebody waits for. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  get node(): string {
+    return this.#welcome?.node ?? ''
+  }
+
+  /** Whether an operation is small enough. */
+  takes(operation: Operation): boolean {
+    const { bytesMax = 0, messageBytesMax = 0 } = this.#welcome ?? {}
+    return creditOf(operation) <= bytesMax && sizeOf(operation) <= messageBytesMax
+  }
+
+  /** When the last part of an answer has arrived that is not complete; 0 without one. */
+  get receivingAt(): number {
+    return this.#isReceiving ? this.#heardAt : 0
+  }
+
+  ask(asked: Asked): void {
+    this.#queue.push(asked)
+    this.#wait()
+    this.#schedule()
+    this.#watch(asked.dueMs)
+  }
+
+  /** Another one waits for the answer from now on. */
+  replace(asked: Asked, by: Asked): void {
+    by.id = asked.id
+    const slot = asked.id & SLOTS_MAX
+    this.#slots[slot] = by
+    this.#watch(by.dueMs)
+  }
+
+  /** Nobody waits for the answer any more. An operation that was sent keeps its slot until the node answers. */
+  giveUp(asked: Asked): void {
+    this.#waitNoLonger()
+    if (asked.id === 0) {
+      const at = this.#queue.indexOf(asked, this.#head)
+      if (at >= 0) this.#queue[at] = undefined
+      return
+    }
+    this.#slots[asked.id & SLOTS_MAX] = GIVEN_UP
+    if (isChange(asked.operation) || this.#isEnded) return
+    this.#cancels.push(cancelOf(asked.id))
+    this.#schedule()
+  }
+
+  /** Something was asked and nothing is heard. */
+  suspect(sinceMs: number): void {
+    if (this.#isSuspect || this.#isEnded || this.#heardAt >= sinceMs) return
+    this.#isSuspect = true
+    this.#pingAt = performance.now()
+    this.#ws.ping()
+    this.#watch(this.#pingAt + PING_MS)
+  }
+
+  /** No new operations; it ends when those under way are answered. */
+  retire(): void {
+    this.#isClosing = true
+    if (this.#waiting === 0) this.#end('lost', new Error('not in use any more'))
+  }
+
+  close(): void {
+    this.#end('lost', new Error('the client was closed'))
+  }
+
+  /** Those that somebody waits for. */
+  all(): Asked[] {
+    return [...this.#slots, ...this.#queue.slice(this.#head)].filter(
+      (asked) => asked !== undefined && asked !== GIVEN_UP,
+    ) as Asked[]
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Operations
+
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    setImmediate(this.#flush)
+  }
+
+  /** Sends what has gathered, as far as the node gives credit. */
+  readonly #flush = (): void => {
+    this.#isScheduled = false
+    const welcome = this.#welcome
+    if (welcome === undefined || this.#isEnded || this.#isFull) return
+    const nowMs = performance.now()
+    const bytesMax = Math.min(MESSAGE_BYTES, welcome.messageBytesMax)
+    let items: Item[] = []
+    if (this.#cancels.length > 0) {
+      items = this.#cancels
+      this.#cancels = []
+    }
+    let size = 0
+    while (this.#head < this.#queue.length && !this.#isFull) {
+      const asked = this.#queue[this.#head]
+      // Its caller does not wait any more, or is about to be told that its time is over.
+      if (asked === undefined || asked.deadline <= nowMs) {
+        this.#shift()
+        if (asked !== undefined) this.#timeIsOver(asked)
+        continue
+      }
+      const credit = creditOf(asked.operation)
+      if (this.#unanswered >= Math.min(welcome.operationsMax, SLOTS_MAX)) break
+      if (this.#bytes + credit > welcome.bytesMax && this.#unanswered > 0) break
+      const itemSize = sizeOf(asked.operation)
+      if (size + itemSize > bytesMax && items.length > 0) {
+        this.#send(items)
+        items = []
+        size = 0
+        continue
+      }
+      this.#shift()
+      this.#give(asked, credit)
+      size += itemSize
+      items.push(itemOf(asked.id, asked.operation, nodeTimeoutMs(asked.deadline - nowMs), asked.identity))
+    }
+    if (items.length > 0) this.#send(items)
+  }
+
+  #shift(): void {
+    this.#queue[this.#head++] = undefined
+    if (this.#head < this.#queue.length) return
+    this.#queue.length = 0
+    this.#head = 0
+  }
+
+  #timeIsOver(asked: Asked): void {
+    this.#waitNoLonger()
+    asked.lost(new Error('it waited for its turn on the connection'))
+  }
+
+  #give(asked: Asked, credit: number): void {
+    const slot = this.#free.pop() ?? this.#slots.length
+    const id = (this.#ids[slot] ?? slot - 2 ** SLOT_BITS) + 2 ** SLOT_BITS
+    asked.id = id > ID_MAX ? slot : id
+    this.#ids[slot] = asked.id
+    this.#slots[slot] = asked
+    this.#credits[slot] = credit
+    this.#unanswered += 1
+    this.#bytes += credit
+  }
+
+  #send(items: readonly Item[]): void {
+    this.#ws.send(packr.encode(items), BINARY)
+    this.#isFull = this.#ws.bufferedAmount > BUFFERED_MAX
+  }
+
+  #wait(): void {
+    this.#waiting += 1
+    if (this.#waiting > 1) return
+    this.#socket.ref()
+    this.#timer?.ref()
+  }
+
+  #waitNoLonger(): void {
+    this.#waiting -= 1
+    if (this.#waiting > 0) return
+    this.#socket.unref()
+    this.#timer?.unref()
+    if (this.#isClosing) setImmediate(() => this.#waiting === 0 && this.retire())
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Answers
+
+  #received(data: Buffer, isBinary: boolean): void {
+    const nowMs = performance.now()
+    this.#heard(nowMs)
+    const items = isBinary ? listIn(data) : undefined
+    if (items === undefined) this.#fault('a message is not a list in MessagePack')
+    else for (const item of items) this.#take(item, nowMs)
+    if (this.#queue.length > 0) this.#schedule()
+  }
+
+  #take(item: unknown, nowMs: number): void {
+    if (this.#isEnded) return
+    if (!Array.isArray(item)) this.#fault('an item is not a list')
+    else if (this.#welcome === undefined) this.#begin(item)
+    else if (item[0] === 0) this.#noticed(item)
+    else this.#answered(item, this.#welcome, nowMs)
+  }
+
+  #heard(nowMs: number): void {
+    this.#isReceiving = false
+    this.#heardAt = nowMs
+    this.#isSuspect = false
+  }
+
+  #begin(item: Item): void {
+    const welcome = welcomeOf(item)
+    if (welcome === undefined) this.#fault('it does not begin with a welcome')
+    else if (this.#listener.onWelcome(welcome)) this.#welcome = welcome
+    else this.#end('failed', new Error('not wanted'))
+  }
+
+  #noticed(item: Item): void {
+    if (item[1] === 'closing') this.#isClosing = true
+  }
+
+  #answered(item: Item, welcome: Welcome, nowMs: number): void {
+    const [id] = item
+    const slot = typeof id === 'number' ? id & SLOTS_MAX : 0
+    const asked = this.#slots[slot]
+    if (asked === undefined || this.#ids[slot] !== id) {
+      this.#fault('it answers an operation that was not asked, or was answered before')
+      return
+    }
+    this.#hasAnswered = true
+    this.#slots[slot] = undefined
+    this.#free.push(slot)
+    this.#unanswered -= 1
+    this.#bytes -= this.#credits[slot] ?? 0
+    if (asked === GIVEN_UP) return
+    this.#waitNoLonger()
+    asked.answered(item, welcome, nowMs)
+  }
+
+  #fault(what: string): void {
+    this.#end('refused', new Error(what))
+  }
+
+  #broken(cause: Error): void {
+    const wasMade = this.#ws.readyState !== WebSocket.CONNECTING && !('code' in cause)
+    this.#end(this.#hasAnswered ? 'lost' : wasMade || this.#welcome ? 'refused' : 'failed', cause)
+  }
+
+  #end(ending: Ending, cause: Error): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    clearTimeout(this.#timer)
+    const all = this.all()
+    this.#queue = []
+    this.#head = 0
+    this.#slots.length = 0
+    this.#waiting = 0
+    this.#listener.onEnd(ending)
+    for (const asked of all) asked.lost(cause)
+    this.#ws.terminate()
+    this.#socket.destroy()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Time
+
+  /** The timer runs at the earliest moment at which something is due. */
+  #watch(dueMs: number): void {
+    if (dueMs >= this.#timerMs || this.#isEnded) return
+    clearTimeout(this.#timer)
+    this.#timerMs = dueMs
+    // If the process was busy, it first sees what has arrived meanwhile.
+    const delayMs = Math.min(DELAY_MAX_MS, Math.max(0, dueMs - performance.now()))
+    this.#timer = setTimeout(() => setImmediate(this.#sweep), delayMs)
+    if (this.#waiting === 0) this.#timer.unref()
+  }
+
+  readonly #sweep = (): void => {
+    this.#timerMs = Number.POSITIVE_INFINITY
+    this.#timer = undefined
+    if (this.#isEnded) return
+    const nowMs = performance.now()
+    const deadMs = this.#isSuspect ? this.#pingAt + PING_MS : Number.POSITIVE_INFINITY
+    if (this.#welcome === undefined) this.#fault('no welcome')
+    else if (nowMs >= deadMs) this.#broken(new Error('no answer to a ping'))
+    else {
+      let nextMs = deadMs
+      for (const asked of this.all()) {
+        if (asked.dueMs <= nowMs) asked.due(nowMs)
+        if (asked.dueMs > nowMs) nextMs = Math.min(nextMs, asked.dueMs)
+      }
+      this.#watch(nextMs)
+    }
+  }
+}
+
+function listIn(data: Buffer): readonly unknown[] | undefined {
+  try {
+    const items: unknown = packr.decode(data)
+    return Array.isArray(items) ? items : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Statuses of a node, or of a proxy, that may serve soon; 421: of a node of another cluster. */
+const PASSING_STATUS = new Set([421, 429, 502, 503, 504])
+
+/** In place of an operation that nobody waits for. */
+const GIVEN_UP = {} as Asked

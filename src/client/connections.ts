@@ -1,0 +1,152 @@
+// Which nodes have a multiplexed connection, and when one is made. Until there is one, and where there is none, calls
+// use HTTP: the connection makes many calls cheap, it is needed for none.
+
+import { type Asked, AskedExchange } from './asked.ts'
+import { Backoff } from './backoff.ts'
+import type { Connection, Ending } from './connection.ts'
+import type { Endpoint, Endpoints } from './endpoints.ts'
+import type { Transport } from './exchange.ts'
+import type { Welcome } from './messages.ts'
+
+/**
+ * A client makes connections from this call on, or when so many calls are under way. Loading what is needed takes some
+ * 20 ms, which a command with a few calls should not spend.
+ */
+const CALLS_BEFORE = 16
+const UNDER_WAY = 8
+/** After a proxy, or an older node, did not let it through, the next try is made after this time. */
+export const REFUSED_MS = 60_000
+/** Pauses after a failure. */
+const PAUSE_BASE_MS = 100
+const PAUSE_MAX_MS = 5_000
+
+export interface Host {
+  /** The id of the client's cluster, as far as it is known. */
+  readonly clusterId: () => string | undefined
+  /** Returns whether the node belongs to the client's cluster. */
+  readonly onWelcome: (endpoint: Endpoint, welcome: Welcome) => boolean
+}
+
+class Line {
+  connection: Connection | undefined
+  readonly pauses = new Backoff(PAUSE_BASE_MS, PAUSE_MAX_MS)
+  notBeforeMs = 0
+}
+
+type Make = typeof Connection
+
+export class Connections {
+  readonly #host: Host
+  readonly #lines = new Map<Endpoint, Line>()
+  #calls = 0
+  #make: Make | undefined
+  #isLoading = false
+  #isOff: boolean
+
+  constructor(host: Host, isOff: boolean) {
+    this.#host = host
+    this.#isOff = isOff
+  }
+
+  /** Number of operations that somebody waits for. */
+  get waiting(): number {
+    return [...this.#lines.values()].reduce((sum, { connection }) => sum + (connection?.waiting ?? 0), 0)
+  }
+
+  /** A call begins. Returns whether there may be connections. */
+  areWanted(underWay: number): boolean {
+    if (this.#make !== undefined) return true
+    if (this.#isOff || this.#isLoading) return false
+    this.#calls += 1
+    if (this.#calls >= CALLS_BEFORE || underWay >= UNDER_WAY) this.#load()
+    return false
+  }
+
+  /** The next endpoint that has one, and may be asked. Makes connections to those that have none. */
+  pick(endpoints: Endpoints, nowMs: number): Endpoint | undefined {
+    return endpoints.pickWhere((endpoint) => endpoint.allows(nowMs) && this.#isReady(endpoint, nowMs))
+  }
+
+  /** The connection of an endpoint, if it may be used. */
+  of(endpoint: Endpoint): Connection | undefined {
+    const connection = this.#lines.get(endpoint)?.connection
+    return connection?.isUsable === true ? connection : undefined
+  }
+
+  /**
+   * Operations go over the connection of their endpoint, if there is one; other requests over `transport`.
+   */
+  or(transport: Pick<Transport, 'exchange'>): Pick<Transport, 'exchange'> {
+    return {
+      exchange: (endpoint, outgoing, options) => {
+        const { operation, identity } = outgoing
+        const connection = operation === undefined ? undefined : this.of(endpoint)
+        if (operation === undefined || connection?.takes(operation) !== true)
+          return transport.exchange(endpoint, outgoing, options)
+        const deadline = performance.now() + options.timeoutMs
+        const asked = new AskedExchange(connection, { operation, identity, deadline })
+        connection.ask(asked)
+        return asked
+      },
+    }
+  }
+
+  /** The operations that somebody waits for. */
+  asked(): Asked[] {
+    return [...this.#lines.values()].flatMap(({ connection }) => connection?.all() ?? [])
+  }
+
+  /** Connections to other endpoints end. */
+  keep(endpoints: readonly Endpoint[]): void {
+    for (const [endpoint, { connection }] of this.#lines) {
+      if (endpoints.includes(endpoint)) continue
+      this.#lines.delete(endpoint)
+      connection?.retire()
+    }
+  }
+
+  close(): void {
+    this.#isOff = true
+    this.#make = undefined
+    for (const { connection } of this.#lines.values()) connection?.close()
+  }
+
+  #load(): void {
+    this.#isLoading = true
+    import('./connection.ts').then(
+      ({ Connection }) => {
+        if (!this.#isOff) this.#make = Connection
+      },
+      // Without these packages HTTP serves.
+      () => {},
+    )
+  }
+
+  #isReady(endpoint: Endpoint, nowMs: number): boolean {
+    let line = this.#lines.get(endpoint)
+    if (line === undefined) {
+      line = new Line()
+      this.#lines.set(endpoint, line)
+    }
+    if (line.connection !== undefined) return line.connection.isUsable
+    if (nowMs >= line.notBeforeMs) this.#connect(endpoint, line)
+    return false
+  }
+
+  #connect(endpoint: Endpoint, line: Line): void {
+    const clusterId = this.#host.clusterId()
+    if (this.#make === undefined || clusterId === undefined) return
+    line.connection = new this.#make(endpoint, clusterId, {
+      onWelcome: (welcome) => {
+        const isOurs = this.#host.onWelcome(endpoint, welcome)
+        if (isOurs) line.pauses.reset()
+        return isOurs
+      },
+      onEnd: (ending: Ending) => {
+        line.connection = undefined
+        const pauseMs = ending === 'refused' ? REFUSED_MS : line.pauses.next()
+        line.notBeforeMs = performance.now() + pauseMs
+      },
+    })
+  }
+}

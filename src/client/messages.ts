@@ -1,0 +1,208 @@
+// The items of the multiplexed connection (docs/reference/protocol.md): operations to a node, and its answers.
+
+import { consistencyOf, isObject, isWholeNumber, type Json, recordOf } from './decode.ts'
+import type { Exchanged } from './exchange.ts'
+import type { Identity } from './identity.ts'
+import {
+  DELETE,
+  type Freshness,
+  GET,
+  isChange,
+  type Operation,
+  PUT,
+  RANGE,
+  type RangeOperation,
+  type Result,
+} from './operation.ts'
+import type { AnswerInfo, KvRecord } from './types.ts'
+
+/** What a node says about itself when the connection begins. */
+export interface Welcome {
+  readonly cluster: string
+  readonly node: string
+  readonly revision: number
+  readonly operationsMax: number
+  readonly bytesMax: number
+  readonly messageBytesMax: number
+}
+
+export type Item = readonly unknown[]
+
+const CANCEL = 0
+/** The second field of an answer. */
+export const SERVED = 0
+const PROBLEM = 1
+/** The credit that a page of a range takes. */
+const RANGE_BYTES = 1024
+/** Space for everything of an item but keys and values: numbers, the identity, conditions. */
+const ITEM_BYTES = 128
+/** The answer does not have the agreed form. */
+export const MALFORMED = Symbol('malformed')
+
+const VERSION = 1
+
+/** The first item of a connection; undefined when it is not one of this version of the protocol. */
+export function welcomeOf(item: unknown): Welcome | undefined {
+  if (!Array.isArray(item) || item[0] !== 0 || item[1] !== 'welcome' || !isObject(item[2])) return undefined
+  const { version, cluster, node, revision, operations_max, bytes_max, message_bytes_max } = item[2]
+  if (version !== VERSION || typeof cluster !== 'string' || typeof node !== 'string') return undefined
+  const limits = [operations_max, bytes_max, message_bytes_max]
+  const [operationsMax = 0, bytesMax = 0, messageBytesMax = 0] = limits.filter(isWholeNumber)
+  if (!isWholeNumber(revision) || operationsMax < 1 || bytesMax < 1 || messageBytesMax < 1) return undefined
+  return { cluster, node, revision, operationsMax, bytesMax, messageBytesMax }
+}
+
+/** The bytes that an operation takes of the credit. */
+export function creditOf(operation: Operation): number {
+  if (operation.op === RANGE) return RANGE_BYTES
+  return operation.op === PUT ? operation.key.length + operation.value.length : operation.key.length
+}
+
+/** At most the bytes that an operation takes of a message. */
+export function sizeOf(operation: Operation): number {
+  if (operation.op !== RANGE) return ITEM_BYTES + creditOf(operation)
+  const { prefix, start, end, after } = operation
+  return [prefix, start, end, after].reduce((sum, key) => sum + (key?.length ?? 0), 2 * ITEM_BYTES)
+}
+
+export const cancelOf = (id: number): Item => [id, CANCEL]
+
+/** `timeoutMs`: how long the node may take. */
+export function itemOf(
+  id: number,
+  operation: Operation,
+  timeoutMs: number,
+  identity: Identity | undefined,
+): Item {
+  switch (operation.op) {
+    case PUT: {
+      const { key, value, ifRevision, ifAbsent } = operation
+      if (ifRevision === undefined && !ifAbsent) return [id, PUT, timeoutMs, key, value, identity ?? null]
+      const conditions = ifAbsent ? { if_none_match: '*' } : { if_match: [ifRevision] }
+      return [id, PUT, timeoutMs, key, value, identity ?? null, conditions]
+    }
+    case DELETE: {
+      const { key, ifRevision } = operation
+      if (ifRevision === undefined) return [id, DELETE, timeoutMs, key, identity ?? null]
+      return [id, DELETE, timeoutMs, key, identity ?? null, { if_match: [ifRevision] }]
+    }
+    case GET: {
+      const { key, minRevision, consistency } = operation
+      if (consistency === undefined) return [id, GET, timeoutMs, key, minRevision]
+      return [id, GET, timeoutMs, key, minRevision, freshnessOf(operation)]
+    }
+    case RANGE:
+      return [id, RANGE, timeoutMs, rangeOf(operation), operation.minRevision, freshnessOf(operation)]
+  }
+}
+
+function freshnessOf({ consistency, maxStalenessMs }: Freshness): Json | null {
+  if (consistency === undefined) return null
+  return maxStalenessMs === undefined ? { consistency } : { consistency, max_staleness_ms: maxStalenessMs }
+}
+
+function rangeOf({ prefix, start, end, after, limit, order, keysOnly }: RangeOperation): Json {
+  const fields = { prefix, start, end, after, limit, order, keys_only: keysOnly ? true : undefined }
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Answers
+
+/** What the caller gets for an answer that serves the operation, or MALFORMED. */
+export function resultOfItem(operation: Operation, item: Item): Result | typeof MALFORMED {
+  switch (operation.op) {
+    case PUT: {
+      const [, , revision, createRevision, modRevision, version] = item
+      const isWell =
+        isWholeNumber(revision) &&
+        isWholeNumber(createRevision) &&
+        isWholeNumber(modRevision) &&
+        isWholeNumber(version)
+      return isWell ? { revision, createRevision, modRevision, version } : MALFORMED
+    }
+    case DELETE: {
+      const [, , revision, deleted] = item
+      if (!isWholeNumber(revision) || !isWholeNumber(deleted)) return MALFORMED
+      return { deleted: deleted === 0 ? 0 : 1, revision }
+    }
+    case GET: {
+      if (!isWholeNumber(item[2])) return MALFORMED
+      if (item[3] === null || item[3] === undefined) return undefined
+      return recordFromItem(operation.key, item[3])
+    }
+    case RANGE:
+      return MALFORMED
+  }
+}
+
+function recordFromItem(key: Buffer, record: unknown): KvRecord | typeof MALFORMED {
+  if (!Array.isArray(record)) return MALFORMED
+  const [, value, createRevision, modRevision, version] = record as readonly unknown[]
+  const isWell =
+    Buffer.isBuffer(value) &&
+    isWholeNumber(createRevision) &&
+    isWholeNumber(modRevision) &&
+    isWholeNumber(version)
+  if (!isWell) return MALFORMED
+  const keyBytes = new Uint8Array(key)
+  const meta = { key: key.toString(), keyBytes, createRevision, modRevision, version }
+  // A copy, since the original is a part of a message, which would stay in memory as long as it.
+  return recordOf(meta, new Uint8Array(value))
+}
+
+/** About the answer to a read. */
+export function infoOf({ op }: Operation, item: Item, node: string): AnswerInfo {
+  const at = op === RANGE ? 6 : 4
+  const [revision, consistency, staleness] = [item[2], item[at], item[at + 1]]
+  return {
+    node,
+    revision: isWholeNumber(revision) ? revision : undefined,
+    consistency: consistencyOf(consistency),
+    stalenessMs: typeof staleness === 'number' && staleness >= 0 ? staleness : undefined,
+  }
+}
+
+/** An answer in the terms of HTTP, for the rules that both transports share. */
+export function exchangedOf(operation: Operation, item: Item, { cluster, node }: Welcome): Exchanged {
+  const isServed = item[1] === SERVED
+  const revision = isServed ? item[2] : item[3]
+  const headers: Record<string, string> = { 'kv-cluster': cluster, 'kv-node': node }
+  if (isWholeNumber(revision)) headers['kv-revision'] = String(revision)
+  if (!isServed) {
+    const problem = item[1] === PROBLEM && isObject(item[2]) ? item[2] : {}
+    const status = isWholeNumber(problem.status) ? problem.status : 500
+    return { kind: 'answered', status, headers, body: problem }
+  }
+  if (!isChange(operation)) {
+    const { consistency, stalenessMs } = infoOf(operation, item, node)
+    if (consistency !== undefined) headers['kv-consistency'] = consistency
+    if (stalenessMs !== undefined) headers['kv-staleness-ms'] = String(stalenessMs)
+  }
+  const notFound = operation.op === GET && (item[3] === null || item[3] === undefined)
+  const body = notFound ? { code: 'not_found', detail: 'there is no such key' } : bodyOf(operation, item)
+  return { kind: 'answered', status: notFound ? 404 : 200, headers, body }
+}
+
+function bodyOf(operation: Operation, item: Item): Json {
+  switch (operation.op) {
+    case PUT: {
+      const [, , revision, create_revision, mod_revision, version] = item
+      return { revision, create_revision, mod_revision, version }
+    }
+    case DELETE:
+      return { revision: item[2], deleted: item[3] }
+    case GET:
+      return { ...recordJson(item[3]), key: operation.key }
+    case RANGE: {
+      const [, , , records, more] = item
+      if (!Array.isArray(records)) return { more }
+      return { kvs: records.map(recordJson), more, next: records.at(-1)?.[0] }
+    }
+  }
+}
+
+function recordJson(record: unknown): Json {
+  const [key, value, create_revision, mod_revision, version] = Array.isArray(record) ? record : []
+  return { key, value, create_revision, mod_revision, version }
+}

@@ -1,0 +1,150 @@
+// The multiplexed connections of a fake node: an operation takes the same way through the node as a request over HTTP,
+// with the same faults. A test may answer by itself, and send what no node would.
+
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { Packr } from 'msgpackr'
+import { type WebSocket, WebSocketServer } from 'ws'
+import type { FakeNode, Seen } from './fake-node.ts'
+
+export type Item = readonly unknown[]
+
+const packr = new Packr({ useRecords: false, int64AsType: 'number', encodeUndefinedAsNil: true })
+
+export class FakeLines {
+  /** Answers to upgrades instead of a connection: raw bytes, after which the socket is closed. */
+  refusal: string | undefined
+  /** A part of the welcome that is different. */
+  welcome: Record<string, unknown> = {}
+  /** Called for each item. Returns whether it was dealt with. */
+  onItem: (item: Item, line: Line) => boolean = () => false
+  readonly upgrades: string[] = []
+  readonly items: Item[] = []
+  /** In the order in which they were opened. */
+  readonly open: Line[] = []
+  readonly #node: FakeNode
+  readonly #server = new WebSocketServer({ noServer: true, perMessageDeflate: false })
+
+  constructor(node: FakeNode) {
+    this.#node = node
+  }
+
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.upgrades.push(request.url ?? '')
+    socket.on('error', () => {})
+    if (this.refusal !== undefined) {
+      socket.end(this.refusal)
+      return
+    }
+    this.#server.handleUpgrade(request, socket, head, (ws) => {
+      const line = new Line(ws, socket)
+      this.open.push(line)
+      ws.on('error', () => {})
+      ws.on('close', () => this.open.splice(this.open.indexOf(line), 1))
+      ws.on('message', (data) => {
+        for (const item of packr.decode(data as Buffer) as Item[]) {
+          this.items.push(item)
+          if (!this.onItem(item, line)) this.#serve(item, line)
+        }
+      })
+      const { clusterId, name, leader, revision } = this.#node
+      const limits = { operations_max: 1024, bytes_max: 16 << 20, message_bytes_max: 4 << 20 }
+      const welcome = { version: 1, cluster: clusterId, node: name, server: '0', term: 3, leader, revision }
+      line.send([0, 'welcome', { ...welcome, ...limits, ...this.welcome }])
+    })
+  }
+
+  #serve(item: Item, line: Line): void {
+    const seen = seenOf(item)
+    if (seen !== undefined)
+      this.#node.serve(
+        seen,
+        (answer) => line.reply(item, answer),
+        () => line.cut(),
+      )
+  }
+}
+
+export class Line {
+  readonly ws: WebSocket
+  readonly socket: Duplex
+
+  constructor(ws: WebSocket, socket: Duplex) {
+    this.ws = ws
+    this.socket = socket
+  }
+
+  /** One message. */
+  send(...items: unknown[]): void {
+    this.ws.send(packr.encode(items))
+  }
+
+  cut(): void {
+    this.ws.terminate()
+  }
+
+  reply(
+    [id, op]: Item,
+    { status, body, revision }: { status: number; body: unknown; revision: number },
+  ): void {
+    const json = body as Record<string, unknown>
+    // No proxy can answer an operation.
+    if (typeof body === 'string') this.cut()
+    else if (op === 3 && status === 404) this.send([id, 0, revision, null, 'linearizable'])
+    else if (status >= 400) this.send([id, 1, json, revision, false])
+    else if (op === 1) {
+      this.send([id, 0, json.revision, json.create_revision, json.mod_revision, json.version, false])
+    } else if (op === 2) this.send([id, 0, json.revision, json.deleted, false])
+    else if (op === 3) this.send([id, 0, revision, recordOf(json, null), 'linearizable'])
+    else {
+      const records = (json.kvs as Record<string, unknown>[]).map((kv) => recordOf(kv, bytesOf(kv.key)))
+      this.send([id, 0, revision, records, json.more, null, 'linearizable'])
+    }
+  }
+}
+
+/** The item as a request. */
+function seenOf([, op, timeoutMs, ...fields]: Item): Seen | undefined {
+  const seen = { timeoutMs: timeoutMs as number, body: Buffer.alloc(0) }
+  const path = (key: unknown) => `/v1/kv/${encoded(key)}`
+  const keyed = (identity: unknown, conditions: unknown) => {
+    const [token, since] = (identity ?? []) as unknown[]
+    const { if_match, if_none_match } = (conditions ?? {}) as { if_match?: number[]; if_none_match?: string }
+    return {
+      ...(token === undefined ? {} : { 'idempotency-key': `${token};since=${since}` }),
+      ...(if_match === undefined ? {} : { 'if-match': `"${if_match[0]}"` }),
+      ...(if_none_match === undefined ? {} : { 'if-none-match': if_none_match }),
+    }
+  }
+  if (op === 1) {
+    const [key, value, identity, conditions] = fields
+    return {
+      ...seen,
+      method: 'PUT',
+      target: path(key),
+      headers: keyed(identity, conditions),
+      body: value as Buffer,
+    }
+  }
+  if (op === 2) {
+    const [key, identity, conditions] = fields
+    return { ...seen, method: 'DELETE', target: path(key), headers: keyed(identity, conditions) }
+  }
+  if (op === 3) return { ...seen, method: 'GET', target: path(fields[0]), headers: {} }
+  if (op !== 4) return undefined
+  const query = Object.entries(fields[0] as object).map(
+    ([name, value]) => `${name}=${Buffer.isBuffer(value) ? encoded(value) : String(value)}`,
+  )
+  return { ...seen, method: 'GET', target: `/v1/kv?${query.join('&')}`, headers: {} }
+}
+
+const encoded = (key: unknown): string =>
+  [...(key as Buffer)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')
+
+function recordOf(json: Record<string, unknown>, key: Buffer | null): Item {
+  const value = 'value' in json ? bytesOf(json.value) : null
+  return [key, value, json.create_revision, json.mod_revision, json.version]
+}
+
+const bytesOf = (json: unknown): Buffer =>
+  typeof json === 'string' ? Buffer.from(json) : Buffer.from((json as { base64: string }).base64, 'base64')
