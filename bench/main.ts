@@ -78,8 +78,12 @@ class Interrupted extends Error {
   }
 }
 
-/** Rejects at Ctrl-C, so that what was started is ended. npm repeats the signal: later ones change nothing. */
+/**
+ * Rejects at Ctrl-C, so that what was started is ended; also when something fails that nobody waits for. npm repeats
+ * the signal: later ones change nothing.
+ */
 const interruption = new Promise<never>((_, reject) => {
+  process.on('uncaughtException', reject)
   process.on('SIGINT', () => reject(new Interrupted(130)))
   process.on('SIGTERM', () => reject(new Interrupted(143)))
 })

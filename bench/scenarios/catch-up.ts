@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { exists } from '../../src/local/processes.ts'
 import { type Cluster, type ClusterNode, kill, settled } from '../clusters/cluster.ts'
 import { sample } from '../measure/processes.ts'
 import { fill } from './fill.ts'
@@ -34,18 +35,10 @@ export const CATCH_UP: Scenario = {
     await load.begun
     const begin = performance.now()
     const restarted = cluster.restart(away.name)
-    const pid = await newPid(cluster, away)
-    let peakMb = 0
-    let applied = 0
-    while (applied < then.applied) {
-      await sleep(LOOK_EVERY_MS)
-      peakMb = Math.max(peakMb, sample(pid).rssAnonMb)
-      applied = await cluster.view(away).then(
-        (view) => view.applied,
-        () => 0,
-      )
-    }
+    const memory = watchMemory(await newPid(cluster, away))
+    while ((await appliedBy(cluster, away)) < then.applied) await sleep(LOOK_EVERY_MS)
     const seconds = (performance.now() - begin) / 1000
+    const peakMb = memory.peakMb()
     load.stop()
     const during = await load.report
     await restarted
@@ -61,6 +54,27 @@ export const CATCH_UP: Scenario = {
       errors: during.errors,
     }
   },
+}
+
+/** 0 when it does not answer. */
+const appliedBy = (cluster: Cluster, node: ClusterNode): Promise<number> =>
+  cluster.view(node).then(
+    ({ applied }) => applied,
+    () => 0,
+  )
+
+/** The node may not answer for long, so its memory is looked at by a timer. */
+function watchMemory(pid: number): { peakMb(): number } {
+  let peak = 0
+  const timer = setInterval(() => {
+    if (exists(pid)) peak = Math.max(peak, sample(pid).rssAnonMb)
+  }, LOOK_EVERY_MS)
+  return {
+    peakMb() {
+      clearInterval(timer)
+      return peak
+    },
+  }
 }
 
 /** The process that has replaced the one that was killed. */
