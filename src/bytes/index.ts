@@ -8,6 +8,7 @@
 // not with a DataView: making a DataView for a row or an entry costs more than all that is read through it. Text is
 // ASCII, UTF-16 or UTF-8 (`utf8.ts`).
 
+export { joinAdjacent } from './adjacent.ts'
 export * from './integers.ts'
 export { Reader } from './reader.ts'
 export { encodeUtf8 } from './utf8.ts'

@@ -1,6 +1,6 @@
-// What a committed entry does to the store. A pure generator: it yields the keys of the rows that it needs, receives
-// those rows as they were before the entry, and returns the outcome and the changed rows. The same entries on the same
-// state give the same bytes on every replica.
+// What a committed entry does to the store. A pure function of the entry, the state, and the rows as they were before
+// the entry, which it reads by their keys. It returns the outcome, the changed rows and the new state. The same entries
+// on the same state give the same bytes on every replica.
 
 import { conditionHolds } from './condition.ts'
 import { assertNever } from './errors.ts'
@@ -27,46 +27,36 @@ import type {
   KeyRow,
   KvState,
   Outcome,
+  ReadRow,
   Reason,
   Refusal,
   Revision,
   RowChange,
-  RowFound,
-  RowsFound,
-  RowsWanted,
 } from './types.ts'
 import { asRevision } from './types.ts'
 
-export const applyEntry: Apply = function* (kind, version, body, clusterTimeMs, before) {
+export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, read) => {
   const request = parseRequest(kind, version, body)
   const { command, token } = request
   const state = clusterTimeMs > before.clusterTimeMs ? { ...before, clusterTimeMs } : before
 
-  let current: Current | null = null
-  if (command.kind !== 'settings') {
-    const found = (yield { keys: [dataKey(command.key)], heads: !command.prev })[0]
-    if (found !== undefined) current = readCurrent(command, found)
-  }
-  if (token === undefined) return yield* evictAfter(execute(command, current, state))
+  if (token === undefined) return evictAfter(execute(command, state, read), false, read)
 
-  const known = (yield { keys: [tokenKey(token)], heads: false })[0]
+  const known = read(tokenKey(token), false)
   const print = fingerprint(kind, body.subarray(request.askedAt))
   const said = answerOfToken(request, known?.bytes, print, state)
-  if (said !== undefined) return yield* evictAfter(unchanged(said.outcome, state), said.replayed)
+  if (said !== undefined) return evictAfter(unchanged(said.outcome, state), said.replayed, read)
 
-  const { outcome, changes, state: done } = refusalOfSince(request, state) ?? execute(command, current, state)
+  const { outcome, changes, state: done } = refusalOfSince(request, state) ?? execute(command, state, read)
   const tokenRow = encodeTokenRow(print, outcome)
-  const left = yield* evict(done, rememberedBytes(token, tokenRow), changes)
+  const left = evict(done, rememberedBytes(token, tokenRow), changes, read)
   const tokens = remember(left, token, tokenRow, outcome.revision, state.clusterTimeMs, changes)
   return { outcome, replayed: false, changes, state: { ...done, tokens } }
 }
 
 /** Applying any entry also forgets outcomes that are too old. */
-function* evictAfter(
-  { outcome, changes, state }: Executed,
-  replayed = false,
-): Generator<RowsWanted, Applied, RowsFound> {
-  const tokens = evictionDue(state, 0) ? yield* evict(state, 0, changes) : state.tokens
+function evictAfter({ outcome, changes, state }: Executed, replayed: boolean, read: ReadRow): Applied {
+  const tokens = evictionDue(state, 0) ? evict(state, 0, changes, read) : state.tokens
   return { outcome, replayed, changes, state: tokens === state.tokens ? state : { ...state, tokens } }
 }
 
@@ -77,7 +67,10 @@ interface Current extends KeyMeta {
   readonly row: KeyRow | undefined
 }
 
-function readCurrent({ key, prev }: KeyCommand, { bytes, length }: RowFound): Current {
+function readCurrent({ key, prev }: KeyCommand, rowKey: Uint8Array, read: ReadRow): Current | null {
+  const found = read(rowKey, !prev)
+  if (found === undefined) return null
+  const { bytes, length } = found
   const { createRevision, modRevision, version } = decodeKeyMeta(key, bytes)
   const row = prev ? decodeKeyRow(key, bytes) : undefined
   return { key, createRevision, modRevision, version, valueBytes: valueBytesOf(length), row }
@@ -122,12 +115,12 @@ function refusalOfSince({ since }: ParsedRequest, state: KvState): Executed | un
   return refuse(state, 'since-ahead', [since, state.revision])
 }
 
-function execute(command: Command, current: Current | null, state: KvState): Executed {
+function execute(command: Command, state: KvState, read: ReadRow): Executed {
   switch (command.kind) {
     case 'put':
-      return put(command, current, state)
+      return put(command, state, read)
     case 'delete':
-      return remove(command, current, state)
+      return remove(command, state, read)
     case 'settings':
       return changeSettings(command.settings, state)
     default:
@@ -135,9 +128,11 @@ function execute(command: Command, current: Current | null, state: KvState): Exe
   }
 }
 
-function put(command: Extract<Command, { kind: 'put' }>, current: Current | null, state: KvState): Executed {
+function put(command: Extract<Command, { kind: 'put' }>, state: KvState, read: ReadRow): Executed {
   const { key, value, condition, prev } = command
   const { settings } = state
+  const rowKey = dataKey(key)
+  const current = readCurrent(command, rowKey, read)
   const fault = keyFault(key, state)
   if (fault !== undefined) return unchanged(fault, state)
   if (value.length > settings.valueBytesMax)
@@ -164,18 +159,16 @@ function put(command: Extract<Command, { kind: 'put' }>, current: Current | null
       version,
       prev: prevOf(prev, current),
     },
-    changes: [{ key: dataKey(key), value: head, rest: value }],
+    changes: [{ key: rowKey, value: head, rest: value }],
     state: { ...state, revision, storeBytes, keys: state.keys + (current === null ? 1 : 0) },
   }
 }
 
 /** A key that exists can always be deleted, even when the store is full or limits were lowered. */
-function remove(
-  command: Extract<Command, { kind: 'delete' }>,
-  current: Current | null,
-  state: KvState,
-): Executed {
+function remove(command: Extract<Command, { kind: 'delete' }>, state: KvState, read: ReadRow): Executed {
   const { key, condition } = command
+  const rowKey = dataKey(key)
+  const current = readCurrent(command, rowKey, read)
   const fault = current === null ? keyFault(key, state) : undefined
   if (fault !== undefined) return unchanged(fault, state)
   if (!conditionHolds(condition, current)) return preconditionFailed(current, state)
@@ -187,7 +180,7 @@ function remove(
   const storeBytes = state.storeBytes - key.length - current.valueBytes
   return {
     outcome: { kind: 'delete', deleted: 1, revision, prev },
-    changes: [{ key: dataKey(key), value: undefined }],
+    changes: [{ key: rowKey, value: undefined }],
     state: { ...state, revision, storeBytes, keys: state.keys - 1 },
   }
 }

@@ -20,16 +20,7 @@ import { REASONS, refused } from './refusals.ts'
 import type { TokenOrderRow } from './rows.ts'
 import { decodeTokenOrderRow, encodeTokenOrderRow, rememberedBytes, tokenKey, tokenOrderKey } from './rows.ts'
 import { readAllSettings, settingsBytes, writeSettings } from './settings.ts'
-import type {
-  Command,
-  KeyMeta,
-  KvState,
-  Outcome,
-  Revision,
-  RowChange,
-  RowsFound,
-  RowsWanted,
-} from './types.ts'
+import type { Command, KeyMeta, KvState, Outcome, ReadRow, Revision, RowChange } from './types.ts'
 import { asRevision } from './types.ts'
 
 type Tokens = KvState['tokens']
@@ -88,17 +79,18 @@ export function evictionDue(
   )
 }
 
-/** Forgets the outcomes that are due. Appends to `changes` and yields for the rows that it needs. */
-export function* evict(
+/** Forgets the outcomes that are due. Appends to `changes`. */
+export function evict(
   { tokens, settings, clusterTimeMs }: KvState,
   incoming: number,
   changes: RowChange[],
-): Generator<RowsWanted, Tokens, RowsFound> {
+  read: ReadRow,
+): Tokens {
   let { count, bytes, oldest, oldestAtMs, horizon } = tokens
   const due = () => evictionDue({ tokens: { count, bytes, oldestAtMs }, settings, clusterTimeMs }, incoming)
   if (!due()) return tokens
 
-  let row = yield* readOrderRow(oldest)
+  let row = readOrderRow(oldest, read)
   for (let evicted = 0; evicted < EVICTIONS_PER_ENTRY_MAX && due(); evicted++) {
     changes.push(
       { key: tokenKey(row.token), value: undefined },
@@ -110,14 +102,14 @@ export function* evict(
     // Revisions never decrease from one position to the next.
     horizon = row.revision
     if (count === 0) break
-    row = yield* readOrderRow(oldest)
+    row = readOrderRow(oldest, read)
     oldestAtMs = row.clusterTimeMs
   }
   return { count, bytes, oldest, next: tokens.next, oldestAtMs, horizon }
 }
 
-function* readOrderRow(position: number): Generator<RowsWanted, TokenOrderRow, RowsFound> {
-  const row = (yield { keys: [tokenOrderKey(position)], heads: false })[0]
+function readOrderRow(position: number, read: ReadRow): TokenOrderRow {
+  const row = read(tokenOrderKey(position), false)
   if (row === undefined) throw new MalformedBytesError(`token position ${position} has no row`)
   return decodeTokenOrderRow(row.bytes)
 }

@@ -18,6 +18,7 @@ export type {
   KeyRow,
   KvState,
   Outcome,
+  ReadRow,
   Reason,
   Refusal,
   RefusalCode,
@@ -25,8 +26,6 @@ export type {
   Revision,
   RowChange,
   RowFound,
-  RowsFound,
-  RowsWanted,
   Settings,
 } from './types.ts'
 export { asRevision, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS } from './types.ts'

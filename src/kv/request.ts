@@ -15,7 +15,7 @@
 
 import { Reader, writeAscii, writeUint8, writeUint16, writeUint64 } from '../bytes/index.ts'
 import { readTags, tagsBytes, writeTags } from './condition.ts'
-import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
+import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import { readSettings, settingsBytes, writeSettings } from './settings.ts'
 import type { Command, Condition, Idempotency, Request, Revision } from './types.ts'
 import { asRevision } from './types.ts'
@@ -33,17 +33,17 @@ const WANTS_PREV = 4
 const NO_CONDITION: Condition = { ifMatch: undefined, ifNoneMatch: undefined }
 
 /** Kind and version that the entry's header must carry. */
-export function requestKind(request: Request): { readonly kind: number; readonly version: number } {
-  switch (request.command.kind) {
-    case 'put':
-      return { kind: KIND_PUT, version: VERSION }
-    case 'delete':
-      return { kind: KIND_DELETE, version: VERSION }
-    case 'settings':
-      return { kind: KIND_SETTINGS, version: VERSION }
-    default:
-      return assertNever(request.command, 'command')
-  }
+export const requestKind = ({ command }: Request): KindAndVersion => KINDS[command.kind]
+
+interface KindAndVersion {
+  readonly kind: number
+  readonly version: number
+}
+
+const KINDS: { readonly [kind in Command['kind']]: KindAndVersion } = {
+  put: { kind: KIND_PUT, version: VERSION },
+  delete: { kind: KIND_DELETE, version: VERSION },
+  settings: { kind: KIND_SETTINGS, version: VERSION },
 }
 
 /** The exact number of bytes that `writeRequest` writes. */

@@ -179,15 +179,13 @@ export interface RowChange {
 /** For most rows apply needs only this many first bytes, and the length. */
 export const ROW_HEAD_BYTES = 33
 
-/** What apply asks for … */
-export interface RowsWanted {
-  readonly keys: readonly Uint8Array[]
-  /** The heads of the rows are enough. */
-  readonly heads: boolean
-}
-/** … and what it receives: one row or undefined for each key, in the same order. */
-export type RowsFound = readonly (RowFound | undefined)[]
+/**
+ * Reads a row as it was before the entry that is being applied; undefined: there is none. `head`: its head is enough.
+ * The key must not change until the entry is applied.
+ */
+export type ReadRow = (key: Uint8Array, head: boolean) => RowFound | undefined
 
+/** A row. If it is only a head, it is valid until the next row is read. */
 export interface RowFound {
   /** The whole row. If heads are enough, it may be only the first ROW_HEAD_BYTES. */
   readonly bytes: Uint8Array
@@ -204,9 +202,8 @@ export interface Applied {
 }
 
 /**
- * Applies one committed entry. No other entry runs before it has ended. Each `yield` asks for rows as they were before
- * this entry. Throws `UnknownKindError` for a kind, version or flag that this program does not know; the node must stop
- * then.
+ * Applies one committed entry. No other entry runs before it has ended. Throws `UnknownKindError` for a kind, version
+ * or flag that this program does not know; the node must stop then.
  */
 export type Apply = (
   kind: number,
@@ -214,4 +211,5 @@ export type Apply = (
   body: Uint8Array,
   clusterTimeMs: number,
   state: KvState,
-) => Generator<RowsWanted, Applied, RowsFound>
+  read: ReadRow,
+) => Applied

@@ -6,8 +6,7 @@ import {
   decodeState,
   encodeState,
   type KvState,
-  type RowsFound,
-  type RowsWanted,
+  type ReadRow,
 } from '../kv/index.ts'
 import {
   ENTRY_KINDS_OF_CORE,
@@ -150,19 +149,9 @@ export class Applier {
 
   #execute(entry: Entry, kind: number): Applied {
     const { frame } = entry
-    const run = applyEntry(
-      kind,
-      frameVersion(frame),
-      frameBody(frame),
-      frameClusterTimeMs(frame),
-      this.#state,
-    )
-    let step = run.next()
-    while (!step.done) step = run.next(this.#rows(step.value))
-    return step.value
+    const [version, body, timeMs] = [frameVersion(frame), frameBody(frame), frameClusterTimeMs(frame)]
+    return applyEntry(kind, version, body, timeMs, this.#state, this.#read)
   }
 
-  #rows({ keys, heads }: RowsWanted): RowsFound {
-    return keys.map((key) => this.#storage.rowBefore(key, heads))
-  }
+  readonly #read: ReadRow = (key, head) => this.#storage.rowBefore(key, head)
 }

@@ -194,7 +194,12 @@ export class Driver implements NodeApi, NetworkEvents {
       endOldScans: () => this.#storage.endOldScans(),
     })
     this.#waits = new Waits(clock)
-    this.#proposals = new Proposals(clock, limits, (frame) => this.#renew(frame))
+    this.#proposals = new Proposals(
+      clock,
+      limits,
+      (frame) => this.#renew(frame),
+      (seq, end) => this.#proposalEnded(seq, end),
+    )
     this.#applier = new Applier(storage, {
       coreEntryApplied: (entry) => this.#coreEntryApplied(entry),
       encodedRaftState: () => this.#raftState,
@@ -320,14 +325,14 @@ export class Driver implements NodeApi, NetworkEvents {
       this.#clock.soon(() => done({ ok: false, problem: refusal }))
       return
     }
+    const seq = this.#nextSeq++
     const { kind, version } = requestKind(request)
-    const proposal = this.#newProposal(kind, version, requestBytes(request), (frame) =>
-      writeRequest(request, frame, BODY_AT),
-    )
-    this.#propose(proposal, timeoutMs, (end) => {
+    const frame = this.#newFrame(seq, kind, version, requestBytes(request))
+    writeRequest(request, frame, BODY_AT)
+    this.#propose(seq, frame, timeoutMs, (end) => {
       if (!end.ok) done(end)
       else if (end.value === undefined) throw new Error('a command was committed without a result')
-      else done({ ok: true, value: { outcome: end.value.outcome, replayed: end.value.replayed } })
+      else done({ ok: true, value: end.value })
     })
   }
 
@@ -359,11 +364,7 @@ export class Driver implements NodeApi, NetworkEvents {
     const deadline = this.#clock.now() + timeoutMs
     // The caller may delete a removed node after the answer.
     const settled = (): boolean => !isJoint(this.#configuration) && this.#raft.settled
-    const body = encodeChange(change)
-    const proposal = this.#newProposal(ENTRY_CONFIGURATION, 1, body.length, (frame) =>
-      frame.set(body, BODY_AT),
-    )
-    this.#propose(proposal, timeoutMs, (end) => {
+    this.#proposeCoreEntry(ENTRY_CONFIGURATION, encodeChange(change), timeoutMs, (end) => {
       if (!end.ok) {
         done(end)
         return
@@ -378,9 +379,9 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void {
-    const body = encodeLeases(setting)
-    const proposal = this.#newProposal(ENTRY_LEASES, 1, body.length, (frame) => frame.set(body, BODY_AT))
-    this.#propose(proposal, timeoutMs, (end) => done(end.ok ? { ok: true, value: this.#raft.leases } : end))
+    this.#proposeCoreEntry(ENTRY_LEASES, encodeLeases(setting), timeoutMs, (end) =>
+      done(end.ok ? { ok: true, value: this.#raft.leases } : end),
+    )
   }
 
   transfer(
@@ -947,27 +948,34 @@ export class Driver implements NodeApi, NetworkEvents {
 
   // -------------------------------------------------------------------------------------------------------------------
 
-  #newProposal(
-    kind: number,
-    version: number,
-    bodyBytes: number,
-    writeBody: (frame: Uint8Array) => void,
-  ): Proposal {
-    const seq = this.#nextSeq++
-    const header = { kind, version, proposer: this.#replicaId, boot: this.#storage.boot, seq }
-    const frame = newFrame(header, bodyBytes)
-    writeBody(frame)
-    return { seq, frame: sealFrame(frame, crc32) }
+  #newFrame(seq: number, kind: number, version: number, bodyBytes: number): Uint8Array {
+    return newFrame({ kind, version, proposer: this.#replicaId, boot: this.#storage.boot, seq }, bodyBytes)
   }
 
   /** Seals the same payload under a new seq, to propose again what was certainly not appended. */
   #renew(frame: Uint8Array): Proposal {
+    const seq = this.#nextSeq++
     const { kind, version } = readHeader(frame)
     const body = frame.subarray(BODY_AT)
-    return this.#newProposal(kind, version, body.length, (renewed) => renewed.set(body, BODY_AT))
+    const renewed = this.#newFrame(seq, kind, version, body.length)
+    renewed.set(body, BODY_AT)
+    return { seq, frame: sealFrame(renewed, crc32) }
   }
 
-  #propose({ seq, frame }: Proposal, timeoutMs: number, done: (end: ProposalEnd) => void): void {
+  #proposeCoreEntry(
+    kind: number,
+    body: Uint8Array,
+    timeoutMs: number,
+    done: (end: ProposalEnd) => void,
+  ): void {
+    const seq = this.#nextSeq++
+    const frame = this.#newFrame(seq, kind, 1, body.length)
+    frame.set(body, BODY_AT)
+    this.#propose(seq, frame, timeoutMs, done)
+  }
+
+  /** Seals the frame and proposes it. */
+  #propose(seq: number, frame: Uint8Array, timeoutMs: number, done: (end: ProposalEnd) => void): void {
     const refusal =
       this.#ended === undefined
         ? this.#proposals.overload(frame.length)
@@ -976,14 +984,15 @@ export class Driver implements NodeApi, NetworkEvents {
       this.#clock.soon(() => done({ ok: false, problem: refusal }))
       return
     }
-    const { observer } = this.#options
-    this.#proposals.add(seq, frame, timeoutMs, (end) => {
-      this.#batchDelay.ended(seq)
-      if (this.#draining) this.#clock.soon(() => this.#waits.check())
-      observer.proposalEnded(end.ok ? 'committed' : end.problem.written === 'no' ? 'refused' : 'unknown')
-      done(end)
-    })
+    this.#proposals.add(seq, sealFrame(frame, crc32), timeoutMs, done)
     this.#wake()
+  }
+
+  #proposalEnded(seq: number, end: ProposalEnd): void {
+    this.#batchDelay.ended(seq)
+    if (this.#draining) this.#clock.soon(() => this.#waits.check())
+    const { observer } = this.#options
+    observer.proposalEnded(end.ok ? 'committed' : end.problem.written === 'no' ? 'refused' : 'unknown')
   }
 
   #notReady(): string[] {

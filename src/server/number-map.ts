@@ -41,7 +41,7 @@ export class NumberMap<T extends object> {
     for (let slot = (hole + 1) & mask; ; slot = (slot + 1) & mask) {
       const other = this.#keys[slot] ?? FREE
       if (other === FREE) break
-      const home = other & mask
+      const home = this.#homeOf(other)
       if (((slot - home) & mask) < ((slot - hole) & mask)) continue
       this.#keys[hole] = other
       this.#values[hole] = this.#values[slot]
@@ -69,9 +69,18 @@ export class NumberMap<T extends object> {
   /** The slot of `key`, or the one where it would be put. */
   #slotOf(key: number): number {
     const mask = this.#keys.length - 1
-    let slot = key & mask
+    let slot = this.#homeOf(key)
     while (this.#keys[slot] !== key && this.#keys[slot] !== FREE) slot = (slot + 1) & mask
     return slot
+  }
+
+  /**
+   * Keys that follow each other are spread (Fibonacci hashing; Knuth, The Art of Computer Programming, 6.4). In slots
+   * side by side they would form one run, and each deletion would search it to its end.
+   */
+  #homeOf(key: number): number {
+    const mask = this.#keys.length - 1
+    return (Math.imul(key, 0x9e3779b1) >>> 15) & mask
   }
 
   #grow(): void {

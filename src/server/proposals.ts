@@ -26,7 +26,8 @@ const PAUSE_DOUBLINGS_MAX = 4
 /** The end of a committed proposal: the result of apply, or undefined for an entry of the core. */
 export type ProposalEnd = Result<Applied | undefined>
 
-interface Waiter {
+/** The core is given the waiter itself as the proposal. */
+interface Waiter extends Proposal {
   seq: number
   frame: Uint8Array
   /** `idle`: certainly not in any log. `handed`: the core has it. `committed`: it only has to be applied. */
@@ -50,6 +51,7 @@ export class Proposals {
   readonly #clock: Clock
   readonly #limits: DriverLimits
   readonly #renew: (frame: Uint8Array) => Proposal
+  readonly #ended: (seq: number, end: ProposalEnd) => void
   /** By seq. */
   readonly #waiters = new NumberMap<Waiter>()
   /** By index. */
@@ -64,11 +66,20 @@ export class Proposals {
   #timer: Timer | undefined
   #timerAt: MonotonicMs = Number.POSITIVE_INFINITY
 
-  /** `renew` seals the payload of a frame again, under a new seq. */
-  constructor(clock: Clock, limits: DriverLimits, renew: (frame: Uint8Array) => Proposal) {
+  /**
+   * `renew` seals the payload of a frame again, under a new seq. `ended` is called for each proposal, before its caller
+   * is told.
+   */
+  constructor(
+    clock: Clock,
+    limits: DriverLimits,
+    renew: (frame: Uint8Array) => Proposal,
+    ended: (seq: number, end: ProposalEnd) => void = () => {},
+  ) {
     this.#clock = clock
     this.#limits = limits
     this.#renew = renew
+    this.#ended = ended
   }
 
   get size(): number {
@@ -155,7 +166,7 @@ export class Proposals {
       last = waiter.seq
       waiter.state = 'handed'
       bytes += waiter.frame.length
-      batch.push({ seq: waiter.seq, frame: waiter.frame })
+      batch.push(waiter)
     }
     this.#fresh = this.#fresh.slice(at)
     this.#heldBack = this.hasFresh
@@ -315,6 +326,7 @@ export class Proposals {
     if (!this.#waiters.delete(waiter.seq)) return
     this.#parked.delete(waiter)
     this.#bytes -= waiter.frame.length
+    this.#ended(waiter.seq, end)
     waiter.done(end)
   }
 }

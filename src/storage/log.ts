@@ -10,7 +10,7 @@
 // node must not report a shorter log than it has. Its entries are no longer read.
 
 import { crc32 } from 'node:zlib'
-import { readUint32 } from '../bytes/index.ts'
+import { joinAdjacent, readUint32 } from '../bytes/index.ts'
 import { frameIndex, frameIntact, frameTerm } from '../raft/entry.ts'
 import { asIndex, type Entry, type LogIndex, type LogReader, type Term, type Write } from '../raft/types.ts'
 import { packed, RECORD_BYTES_MAX } from './batches.ts'
@@ -305,7 +305,7 @@ function putRecord(batch: EngineBatch, entries: readonly Entry[]): void {
   const [first] = entries
   if (first === undefined) return
   const key = logKey(first.index)
-  batch.put(key, seal(key, ...entries.map((entry) => entry.frame)))
+  batch.put(key, seal(key, ...joinAdjacent(entries.map((entry) => entry.frame))))
 }
 
 function decodeRecord(first: number, sealed: Uint8Array): Entry[] {

@@ -7,15 +7,10 @@
 
 import type { LogIndex } from '../raft/types.ts'
 import type { AppliedState } from './records.ts'
+import { RowTable } from './row-table.ts'
+import type { Row } from './rows.ts'
 
-export interface LayerRow {
-  /** The row's key in the engine. */
-  readonly engineKey: Uint8Array
-  /** The sealed row; undefined: deleted. */
-  readonly stored: Uint8Array | undefined
-}
-
-export type Layer = ReadonlyMap<string, LayerRow>
+export type Layer = Omit<RowTable, 'put'>
 
 export interface Room {
   readonly bytes: number
@@ -33,7 +28,7 @@ interface Closed {
 /** Rows for one batch. */
 export interface Submission {
   /** The newest version of each row. */
-  readonly rows: Iterable<LayerRow>
+  readonly rows: Iterable<Row>
   /** The state that these rows lead to; undefined: nothing was applied since the last batch, or nothing of it fits. */
   readonly state: AppliedState | undefined
   /** There are more rows for a batch with more room. */
@@ -46,7 +41,7 @@ export class Overlay {
   readonly #layerMax: Room
   /** Oldest first. */
   #closed: Closed[] = []
-  #open = new Map<string, LayerRow>()
+  #open = new RowTable()
   #openBytes = 0
   #submitted: readonly Layer[] = []
 
@@ -62,19 +57,20 @@ export class Overlay {
     if (isFull) this.#close(state)
   }
 
-  put(key: string, row: LayerRow): void {
-    this.#open.set(key, row)
-    this.#openBytes += row.engineKey.length + (row.stored?.length ?? 0)
+  put(row: Row): void {
+    this.#open.put(row)
+    this.#openBytes += row.size
   }
 
-  get(key: string): LayerRow | undefined {
-    const open = this.#open.get(key)
+  /** `hash`: `hashOfKey(key)`. */
+  get(key: Uint8Array, hash: number): Row | undefined {
+    const open = this.#open.get(key, hash)
     if (open !== undefined) return open
     for (let at = this.#closed.length - 1; at >= 0; at--) {
-      const row = this.#closed[at]?.rows.get(key)
+      const row = this.#closed[at]?.rows.get(key, hash)
       if (row !== undefined) return row
     }
-    return findIn(this.#submitted, key)
+    return findIn(this.#submitted, key, hash)
   }
 
   /** All layers of this instant, oldest first. They do not change any more. `state`: the state with all of them. */
@@ -102,7 +98,7 @@ export class Overlay {
     const layers = fits.map(({ rows }) => rows)
     this.#submitted = [...this.#submitted, ...layers]
     return {
-      rows: merged(layers).values(),
+      rows: merged(layers),
       state: fits.at(-1)?.state,
       left: fits.length < due.length,
       stored: () => {
@@ -133,24 +129,24 @@ export class Overlay {
   }
 
   #reopen(): void {
-    this.#open = new Map()
+    this.#open = new RowTable()
     this.#openBytes = 0
   }
 }
 
-export function findIn(layers: readonly Layer[], key: string): LayerRow | undefined {
+function findIn(layers: readonly Layer[], key: Uint8Array, hash: number): Row | undefined {
   for (let at = layers.length - 1; at >= 0; at--) {
-    const row = layers[at]?.get(key)
+    const row = layers[at]?.get(key, hash)
     if (row !== undefined) return row
   }
   return undefined
 }
 
-/** The newest version of each row, in one map. */
+/** The newest version of each row. */
 export function merged(layers: readonly Layer[]): Layer {
   const [only] = layers
   if (only !== undefined && layers.length === 1) return only
-  const all = new Map<string, LayerRow>()
-  for (const layer of layers) for (const [key, row] of layer) all.set(key, row)
+  const all = new RowTable()
+  for (const layer of layers) for (const row of layer) all.put(row)
   return all
 }

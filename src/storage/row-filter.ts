@@ -1,6 +1,9 @@
-// Which rows certainly do not exist: a Bloom filter over the keys of all rows. Without it, creating a key would make
-// LevelDB look for it in every level. It excludes nothing until it has read all keys once, in the background: at a
+// Which rows certainly do not exist: Bloom filters over the keys of all rows. Without them, creating a key would make
+// LevelDB look for it in every level. They exclude nothing until all keys have been read once, in the background: at a
 // start, and after a snapshot has replaced the rows.
+//
+// A filter that is full is followed by another of twice the size (Almeida and others, "Scalable Bloom Filters"). So
+// memory grows with the number of keys, and no key has to be read again.
 //
 // Each step uses a separate scan. While a scan is open, LevelDB keeps every table that was live when it began, and
 // compactions go on. With one long scan a disk with little room could be full before all keys are read.
@@ -12,42 +15,50 @@ import type { FirstError } from './first-error.ts'
 import { ROW_PREFIX_BYTES, rowRange } from './keys.ts'
 
 const PROBES = 4
+/** With so many bits a key, one key in five hundred is looked for although it is absent. */
+const BITS_PER_KEY = 16
+/** The last filter is not larger, and takes every further key. All of them together have room for 60 million keys. */
+const FILTER_BYTES_MAX = 64 * 1024 * 1024
 /** Keys per step: small steps keep the event loop free, but beginning a scan costs as much as a few hundred keys. */
 const SCAN_KEYS = 1024
 
 export class RowFilter {
   readonly #engine: Engine
   readonly #first: FirstError
-  readonly #words: Int32Array
+  readonly #bytes: number
+  /** The newest last. A key is in one of them. */
+  #filters: Int32Array[]
+  /** How many keys may still be added to the newest. */
+  #room: number
   #isComplete = false
   /** Changes when the current reading becomes useless. */
   #pass = 0
   #scan: Scan | undefined
 
-  /** `bytes`: with 16 bits a key, one key in five hundred is looked for although it is absent. */
+  /** `bytes`: the size of the first filter. */
   constructor(engine: Engine, first: FirstError, bytes: number) {
     this.#engine = engine
     this.#first = first
-    this.#words = new Int32Array(Math.ceil(bytes / 4))
+    this.#bytes = bytes
+    this.#filters = []
+    this.#room = 0
+    this.#addFilter(bytes)
   }
 
-  /** True: the row certainly does not exist. */
-  excludes(key: Uint8Array): boolean {
-    if (!this.#isComplete) return false
-    const hash = hashOfKey(key)
-    for (let probe = 0; probe < PROBES; probe++) {
-      const bit = this.#bit(hash, probe)
-      if (((this.#words[bit >>> 5] ?? 0) & (1 << (bit & 31))) === 0) return true
-    }
-    return false
+  /** True: the row certainly does not exist. `hash`: `hashOfKey` of its key. */
+  excludes(hash: number): boolean {
+    return this.#isComplete && !this.#filters.some((filter) => contains(filter, hash))
   }
 
-  /** Must be called for every row that is applied. */
-  add(key: Uint8Array): void {
-    const hash = hashOfKey(key)
+  /** Must be called for every row that comes into being. */
+  add(hash: number): void {
+    if (this.#filters.some((filter) => contains(filter, hash))) return
+    if (this.#room === 0) this.#addFilter(2 * this.#newest.byteLength)
+    this.#room--
+    const filter = this.#newest
     for (let probe = 0; probe < PROBES; probe++) {
-      const bit = this.#bit(hash, probe)
-      this.#words[bit >>> 5] = (this.#words[bit >>> 5] ?? 0) | (1 << (bit & 31))
+      const bit = bitOf(filter, hash, probe)
+      filter[bit >>> 5] = (filter[bit >>> 5] ?? 0) | (1 << (bit & 31))
     }
   }
 
@@ -55,7 +66,8 @@ export class RowFilter {
   readAll(generation: number): void {
     this.close()
     this.#isComplete = false
-    this.#words.fill(0)
+    this.#filters = []
+    this.#addFilter(this.#bytes)
     this.#read(generation, this.#pass)
   }
 
@@ -80,18 +92,37 @@ export class RowFilter {
           this.#first.fail(fault)
           return
         }
-        for (const [engineKey] of pairs) this.add(engineKey.subarray(ROW_PREFIX_BYTES))
+        for (const [engineKey] of pairs) this.add(hashOfKey(engineKey.subarray(ROW_PREFIX_BYTES)))
         if (ended) this.#isComplete = true
         else this.#read(generation, pass, pairs.at(-1)?.[0])
       })
     })
   }
 
-  #bit(hash: number, probe: number): number {
-    const mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-    const step = (mixed ^ (mixed >>> 13)) | 1
-    return ((hash + Math.imul(probe, step)) >>> 0) % (this.#words.length * 32)
+  get #newest(): Int32Array {
+    return this.#filters.at(-1) ?? new Int32Array(1)
   }
+
+  #addFilter(bytes: number): void {
+    const filter = new Int32Array(Math.ceil(Math.min(bytes, FILTER_BYTES_MAX) / 4))
+    const isLast = bytes >= FILTER_BYTES_MAX
+    this.#filters.push(filter)
+    this.#room = isLast ? Number.POSITIVE_INFINITY : Math.ceil((8 * bytes) / BITS_PER_KEY)
+  }
+}
+
+function contains(filter: Int32Array, hash: number): boolean {
+  for (let probe = 0; probe < PROBES; probe++) {
+    const bit = bitOf(filter, hash, probe)
+    if (((filter[bit >>> 5] ?? 0) & (1 << (bit & 31))) === 0) return false
+  }
+  return true
+}
+
+function bitOf(filter: Int32Array, hash: number, probe: number): number {
+  const mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  const step = (mixed ^ (mixed >>> 13)) | 1
+  return ((hash + Math.imul(probe, step)) >>> 0) % (filter.length * 32)
 }
 
 /** FNV-1a, with its high bits folded into the low ones. */

@@ -5,8 +5,8 @@ import type { Pair, Scan } from './engine.ts'
 import { asError, ScanEndedError } from './errors.ts'
 import type { FirstError } from './first-error.ts'
 import { keyString, prefixed, ROW_PREFIX_BYTES } from './keys.ts'
-import { type Layer, type LayerRow, merged } from './overlay.ts'
-import { openRow } from './rows.ts'
+import { type Layer, merged } from './overlay.ts'
+import { openRow, type Row } from './rows.ts'
 import type { AppliedRecord, Done, PageLimits, Range, RowScan, StoredRow } from './types.ts'
 
 /** Rows per request to the engine: small steps keep the event loop free. */
@@ -22,7 +22,7 @@ export class OverlayScan implements RowScan {
   readonly #prefix: Uint8Array
   readonly #reverse: boolean
   /** Rows of the layers within the range, in its order. Those before `#overlaidAt` have been given out. */
-  readonly #overlaid: readonly (readonly [name: string, row: LayerRow])[]
+  readonly #overlaid: readonly (readonly [name: string, row: Row])[]
   readonly #first: FirstError
   readonly #closed: () => void
   #overlaidAt = 0
@@ -139,7 +139,7 @@ export class OverlayScan implements RowScan {
       const overlaid = this.#overlaid[this.#overlaidAt]
       const order = overlaid === undefined ? 1 : this.#order(overlaid[0], key)
       if (overlaid !== undefined && order <= 0) {
-        if (!page.add(overlaid[1].engineKey.subarray(ROW_PREFIX_BYTES), overlaid[1].stored)) return
+        if (!page.add(overlaid[1].key, overlaid[1].stored)) return
         this.#overlaidAt++
         if (order === 0) this.#pairsAt++
       } else {
@@ -177,10 +177,11 @@ export class OverlayScan implements RowScan {
 
 const closedError = (): Error => new Error('the scan is closed')
 
-function within(range: Range, layers: readonly Layer[]): readonly (readonly [string, LayerRow])[] {
+function within(range: Range, layers: readonly Layer[]): readonly (readonly [string, Row])[] {
   const gte = keyString(range.gte)
   const lt = keyString(range.lt)
-  const rows = [...merged(layers)].filter(([key]) => key >= gte && key < lt)
+  const named = Array.from(merged(layers), (row) => [keyString(row.key), row] as const)
+  const rows = named.filter(([key]) => key >= gte && key < lt)
   const sign = range.reverse ? -1 : 1
   return rows.sort(([a], [b]) => (a < b ? -sign : sign))
 }

@@ -8,40 +8,133 @@
 // finds accidents, not malice.
 
 import { crc32 } from 'node:zlib'
+import type { EngineBatch } from './engine.ts'
 import { CorruptionError } from './errors.ts'
 import type { RowHash } from './types.ts'
 
 export const TRAILER_BYTES = 8
 const TWO_32 = 0x1_0000_0000n
-
-/** A row as the engine takes it. */
-export interface SealedRow {
-  readonly engineKey: Uint8Array
-  readonly stored: Uint8Array
-}
-
-/** `prefix` goes before the key in the engine, `rest` after `value`. All parts share one piece of memory. */
-export function sealRow(
-  prefix: Uint8Array,
-  key: Uint8Array,
-  value: Uint8Array,
-  rest: Uint8Array = NOTHING,
-): SealedRow {
-  const keyAt = prefix.length
-  const payloadAt = keyAt + key.length
-  const restAt = payloadAt + value.length
-  const mixAt = restAt + rest.length
-  const whole = Buffer.allocUnsafe(mixAt + TRAILER_BYTES)
-  whole.set(prefix)
-  whole.set(key, keyAt)
-  whole.set(value, payloadAt)
-  whole.set(rest, restAt)
-  whole.writeInt32BE(mixOf(whole, keyAt, payloadAt, mixAt), mixAt)
-  whole.writeUInt32BE(crc32(whole.subarray(keyAt, mixAt + 4)), mixAt + 4)
-  return { engineKey: whole.subarray(0, payloadAt), stored: whole.subarray(payloadAt) }
-}
-
 const NOTHING = new Uint8Array()
+
+/**
+ * A row that was changed here, in one piece of memory: its key in the engine, and its stored form. Most rows are cut
+ * from slabs: one allocation for each would cost more than all other work on it.
+ */
+export class Row implements RowHash {
+  /** `hashOfKey` of the row's key. */
+  readonly hash: number
+  readonly mix: number
+  readonly crc: number
+  readonly #bytes: Uint8Array
+  readonly #engineKeyAt: number
+  readonly #keyAt: number
+  readonly #payloadAt: number
+  /** The end of the stored form; 0: the row is deleted. */
+  readonly #end: number
+
+  /**
+   * `prefix` goes before the key in the engine, `rest` after `value`. `value` undefined: the row is deleted. `hash`:
+   * `hashOfKey(key)`.
+   */
+  constructor(
+    prefix: Uint8Array,
+    key: Uint8Array,
+    hash: number,
+    value: Uint8Array | undefined,
+    rest: Uint8Array = NOTHING,
+  ) {
+    const stored = value === undefined ? 0 : value.length + rest.length + TRAILER_BYTES
+    const { bytes, view, at } = cut(prefix.length + key.length + stored)
+    const keyAt = at + prefix.length
+    const payloadAt = keyAt + key.length
+    bytes.set(prefix, at)
+    bytes.set(key, keyAt)
+    this.hash = hash
+    this.#bytes = bytes
+    this.#engineKeyAt = at
+    this.#keyAt = keyAt
+    this.#payloadAt = payloadAt
+    this.#end = value === undefined ? 0 : payloadAt + stored
+    this.mix = 0
+    this.crc = 0
+    if (value === undefined) return
+    bytes.set(value, payloadAt)
+    bytes.set(rest, payloadAt + value.length)
+    const mixAt = payloadAt + value.length + rest.length
+    this.mix = mixOf(view, keyAt, payloadAt, mixAt) >>> 0
+    view.setUint32(mixAt, this.mix)
+    this.crc = crc32(bytes.subarray(keyAt, mixAt + 4))
+    view.setUint32(mixAt + 4, this.crc)
+  }
+
+  get engineKey(): Uint8Array {
+    return this.#bytes.subarray(this.#engineKeyAt, this.#payloadAt)
+  }
+
+  get key(): Uint8Array {
+    return this.#bytes.subarray(this.#keyAt, this.#payloadAt)
+  }
+
+  /** The sealed row; undefined: deleted. */
+  get stored(): Uint8Array | undefined {
+    return this.#end === 0 ? undefined : this.#bytes.subarray(this.#payloadAt, this.#end)
+  }
+
+  get isDeleted(): boolean {
+    return this.#end === 0
+  }
+
+  /** Bytes of key and stored form. */
+  get size(): number {
+    return Math.max(this.#end, this.#payloadAt) - this.#engineKeyAt
+  }
+
+  /** Length of the payload. */
+  get length(): number {
+    return this.#end - this.#payloadAt - TRAILER_BYTES
+  }
+
+  /** Copies the first `count` bytes of the payload. */
+  copyHead(count: number, target: Uint8Array, at: number): void {
+    const from = this.#payloadAt
+    for (let i = 0; i < count; i++) target[at + i] = this.#bytes[from + i] ?? 0
+  }
+
+  isOf(key: Uint8Array): boolean {
+    const from = this.#keyAt
+    if (key.length !== this.#payloadAt - from) return false
+    for (let i = 0; i < key.length; i++) if (key[i] !== this.#bytes[from + i]) return false
+    return true
+  }
+
+  isSameAs(other: Row): boolean {
+    return this.isOf(other.key)
+  }
+}
+
+const SLAB_BYTES = 64 * 1024
+/** Where the next row goes. The bytes before `at` belong to earlier rows. */
+let slab = newSlab(SLAB_BYTES)
+
+interface Slab {
+  readonly bytes: Uint8Array
+  readonly view: DataView
+  at: number
+}
+
+function newSlab(length: number): Slab {
+  const bytes = Buffer.allocUnsafeSlow(length)
+  return { bytes, view: new DataView(bytes.buffer), at: 0 }
+}
+
+/** Room for a row. */
+function cut(count: number): Readonly<Slab> {
+  if (count > SLAB_BYTES / 8) return newSlab(count)
+  if (slab.at + count > SLAB_BYTES) slab = newSlab(SLAB_BYTES)
+  const { bytes, view, at } = slab
+  slab.at = at + count
+  return { bytes, view, at }
+}
 
 /** The payload of a stored row, as a view; throws `CorruptionError` when its checksum is wrong. */
 export function openRow(key: Uint8Array, stored: Uint8Array): Uint8Array {
@@ -54,8 +147,7 @@ export function openRow(key: Uint8Array, stored: Uint8Array): Uint8Array {
 }
 
 /** The hash computed from the row's content. */
-export const hashOfRow = (key: Uint8Array, payload: Uint8Array): RowHash =>
-  hashOfStored(sealRow(NOTHING, key, payload).stored)
+export const hashOfRow = (key: Uint8Array, payload: Uint8Array): RowHash => new Row(NOTHING, key, 0, payload)
 
 /** The hash as stored. It can be trusted for a row that was sealed here or has been opened. */
 export const hashOfStored = (stored: Uint8Array): RowHash => ({
@@ -72,28 +164,23 @@ export const hashAt = (bytes: Uint8Array, at: number): number =>
   0
 
 /** Similar to MurmurHash3: multiplication and rotation, where a CRC uses polynomial division. */
-function mixOf(bytes: Uint8Array, keyAt: number, payloadAt: number, end: number): number {
+function mixOf(bytes: DataView, keyAt: number, payloadAt: number, end: number): number {
   let hash = mixInto(mixInto(0, bytes, keyAt, payloadAt), bytes, payloadAt, end)
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
   return hash ^ (hash >>> 16)
 }
 
-function mixInto(seed: number, bytes: Uint8Array, from: number, end: number): number {
+function mixInto(seed: number, bytes: DataView, from: number, end: number): number {
   let hash = seed ^ (end - from)
   const whole = end - ((end - from) & 3)
   for (let at = from; at < whole; at += 4) {
-    let word =
-      (bytes[at] ?? 0) |
-      ((bytes[at + 1] ?? 0) << 8) |
-      ((bytes[at + 2] ?? 0) << 16) |
-      ((bytes[at + 3] ?? 0) << 24)
-    word = Math.imul(word, 0xcc9e2d51)
+    let word = Math.imul(bytes.getInt32(at, true), 0xcc9e2d51)
     word = Math.imul((word << 15) | (word >>> 17), 0x1b873593)
     hash ^= word
     hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64) | 0
   }
-  for (let at = whole; at < end; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193)
+  for (let at = whole; at < end; at++) hash = Math.imul(hash ^ bytes.getUint8(at), 0x01000193)
   return hash
 }
 
@@ -120,4 +207,11 @@ export class StateHash {
   get value(): bigint {
     return BigInt(this.#mix) * TWO_32 + BigInt(this.#crc)
   }
+}
+
+/** Writes the row, or deletes it. */
+export function putRow(batch: EngineBatch, row: Row): void {
+  const { engineKey, stored } = row
+  if (stored === undefined) batch.delete(engineKey)
+  else batch.put(engineKey, stored)
 }

@@ -9,7 +9,8 @@ import { asError, InvariantError } from './errors.ts'
 import type { FirstError } from './first-error.ts'
 import { rowPrefix, STAGING_KEY } from './keys.ts'
 import { encodeStaging, type Meta, type Staging } from './records.ts'
-import { hashOfStored, StateHash, sealRow } from './rows.ts'
+import { hashOfKey } from './row-filter.ts'
+import { putRow, Row, StateHash } from './rows.ts'
 import type { Done, SnapshotSink, SnapshotSource } from './types.ts'
 import type { WriteQueue } from './write-queue.ts'
 
@@ -101,7 +102,7 @@ export class StagedSnapshot {
    * Stores the rows of a chunk, or the completion, together with the new position of the transfer. `before` must be the
    * newest state.
    */
-  advance(before: Staging, after: Staging, rows: readonly [Uint8Array, Uint8Array][], done: Done): void {
+  advance(before: Staging, after: Staging, rows: readonly Row[], done: Done): void {
     if (this.#staging !== before) {
       done(
         this.whyGone(before) ??
@@ -118,13 +119,13 @@ export class StagedSnapshot {
     this.#submit(after, rows, (error) => done(error ?? this.whyGone(after)))
   }
 
-  #submit(staging: Staging, rows: readonly [Uint8Array, Uint8Array][], done: Done): void {
+  #submit(staging: Staging, rows: readonly Row[], done: Done): void {
     const batch = this.#engine.batch()
     const fill = (before: Meta): Meta => {
       const meta = this.recordAbandoned(before, batch)
       // If it was given up while this waited, its rows are being deleted.
       if (!meta.dead.includes(staging.generation)) {
-        for (const [key, stored] of rows) batch.put(key, stored)
+        for (const row of rows) putRow(batch, row)
         batch.put(STAGING_KEY, encodeStaging(staging))
       }
       return { ...meta, nextGeneration: this.#nextGeneration }
@@ -164,10 +165,10 @@ class Sink implements SnapshotSink {
       if (number !== before.nextChunk || before.complete)
         throw new RangeError(`chunk ${number} of snapshot ${before.id} instead of ${before.nextChunk}`)
       const received = new StateHash(before.received)
-      const rows = decodeChunk(before.id, number, chunk).map(({ key, value }): [Uint8Array, Uint8Array] => {
-        const { engineKey, stored } = sealRow(this.#prefix, key, value)
-        received.add(hashOfStored(stored))
-        return [engineKey, stored]
+      const rows = decodeChunk(before.id, number, chunk).map(({ key, value }) => {
+        const row = new Row(this.#prefix, key, hashOfKey(key), value)
+        received.add(row)
+        return row
       })
       this.#staging = { ...before, nextChunk: number + 1, received: received.value }
       this.#staged.advance(before, this.#staging, rows, done)

@@ -5,9 +5,9 @@ import type { Engine, EngineBatch } from './engine.ts'
 import { CorruptionError, InvariantError, StorageClosedError, StorageRefusedError } from './errors.ts'
 import { FirstError } from './first-error.ts'
 import { Garbage } from './garbage.ts'
-import { APPLIED_KEY, keyString, META_KEY, prefixed, rowPrefix, STAGING_KEY } from './keys.ts'
+import { APPLIED_KEY, META_KEY, prefixed, rowPrefix, STAGING_KEY } from './keys.ts'
 import { DurableLog, type LogChange } from './log.ts'
-import { type LayerRow, Overlay, type Room, type Submission } from './overlay.ts'
+import { Overlay, type Room, type Submission } from './overlay.ts'
 import {
   type AppliedState,
   decodeAppliedRecord,
@@ -17,10 +17,10 @@ import {
   type Meta,
   type Staging,
 } from './records.ts'
-import { RowFilter } from './row-filter.ts'
+import { hashOfKey, RowFilter } from './row-filter.ts'
 import { type Remembered, RowHeads } from './row-heads.ts'
 import { OverlayScan } from './row-scan.ts'
-import { hashOfStored, openRow, StateHash, sealRow } from './rows.ts'
+import { hashOfStored, openRow, putRow, Row, StateHash } from './rows.ts'
 import { ScanSource, SNAPSHOT_ROWS } from './snapshot-source.ts'
 import { StagedSnapshot } from './staged-snapshot.ts'
 import type {
@@ -43,9 +43,9 @@ import type {
 import { WriteQueue } from './write-queue.ts'
 
 export interface StoreLimits extends BatchLimits {
-  /** How many heads of rows are kept in memory, about 110 bytes each. */
+  /** How many heads of rows are kept in memory at most, about 110 bytes each. Their memory grows with the rows used. */
   readonly rowHeads: number
-  /** Size of the filter that knows which rows do not exist. */
+  /** Size of the first filter that knows which rows do not exist. Further ones follow as rows are added. */
   readonly rowFilterBytes: number
 }
 
@@ -54,7 +54,7 @@ const MiB = 1024 * 1024
 export const storeLimits: StoreLimits = {
   batchBytesMax: MiB,
   batchItemsMax: 4096,
-  rowHeads: 100_000,
+  rowHeads: 1_000_000,
   rowFilterBytes: 2 * MiB,
 }
 
@@ -175,6 +175,9 @@ class Store implements Storage {
   readonly #watchers = new Set<RowWatcher>()
   readonly #heads: RowHeads
   readonly #filter: RowFilter
+  /** The keys of the rows that the entry that is being applied has asked for, and their hashes. */
+  readonly #asked: Uint8Array[] = []
+  readonly #askedHashes: number[] = []
   #applied: AppliedRecord
   #stateHash: StateHash
   #generation: number
@@ -243,32 +246,46 @@ class Store implements Storage {
   get(key: Uint8Array): Uint8Array | undefined {
     this.#check()
     return this.#first.guard(() => {
-      const stored = this.#stored(keyString(key), key)
+      const stored = this.#stored(key, hashOfKey(key))
       return stored === undefined ? undefined : openRow(key, stored)
     })
   }
 
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined {
     this.#check()
-    const known = this.#known(key)
+    const hash = this.#askedHash(key)
+    const known = this.#known(key, hash)
     if (known === 'absent') return undefined
     if (known !== undefined && headOnly) return known
     return this.#first.guard(() => {
-      const stored = this.#stored(keyString(key), key)
+      const stored = this.#stored(key, hash)
       // The row is opened first, because only checked rows may be remembered.
       const bytes = stored === undefined ? undefined : openRow(key, stored)
-      this.#heads.remember(key, stored)
+      this.#heads.remember(key, hash, stored)
       return bytes === undefined ? undefined : { bytes, length: bytes.length }
     })
   }
 
-  /** What is known about a row without reading it. */
-  #known(key: Uint8Array): Remembered {
-    return this.#heads.get(key) ?? (this.#filter.excludes(key) ? 'absent' : undefined)
+  /** An entry asks for a row and then changes it, with the same key. So the key is hashed once. */
+  #askedHash(key: Uint8Array): number {
+    const hash = hashOfKey(key)
+    this.#asked.push(key)
+    this.#askedHashes.push(hash)
+    return hash
   }
 
-  #stored(name: string, key: Uint8Array): Uint8Array | undefined {
-    const overlaid = this.#overlay.get(name)
+  #hashOf(key: Uint8Array): number {
+    const at = this.#asked.indexOf(key)
+    return this.#askedHashes[at] ?? hashOfKey(key)
+  }
+
+  /** What is known about a row without reading it. */
+  #known(key: Uint8Array, hash: number): Remembered {
+    return this.#heads.get(key, hash) ?? (this.#filter.excludes(hash) ? 'absent' : undefined)
+  }
+
+  #stored(key: Uint8Array, hash: number): Uint8Array | undefined {
+    const overlaid = this.#overlay.get(key, hash)
     return overlaid === undefined ? this.#engine.get(prefixed(this.#prefix, key)) : overlaid.stored
   }
 
@@ -278,33 +295,41 @@ class Store implements Storage {
       throw new InvariantError(`index ${record.index} was to be applied while a snapshot is being installed`)
     if (record.index <= this.#applied.index)
       throw new InvariantError(`index ${record.index} was to be applied after ${this.#applied.index}`)
-    this.#first.guard(() => {
-      this.#overlay.makeRoom(roomFor(changes), () => this.#state())
+    try {
+      if (changes.length > 0) this.#overlay.makeRoom(roomFor(changes), this.#state)
       for (const change of changes) this.#change(change)
-    })
+    } catch (thrown) {
+      throw this.#first.fail(thrown)
+    }
+    this.#asked.length = 0
+    this.#askedHashes.length = 0
     this.#applied = record
   }
 
   #change({ key, value, rest }: RowChange): void {
-    const old = this.#hashBefore(key)
+    const hash = this.#hashOf(key)
+    const row = new Row(this.#prefix, key, hash, value, rest)
+    const old = this.#hashBefore(key, hash)
     if (old !== undefined) this.#stateHash.subtract(old)
-    const row: LayerRow =
-      value === undefined
-        ? { engineKey: prefixed(this.#prefix, key), stored: undefined }
-        : sealRow(this.#prefix, key, value, rest)
-    const now = row.stored === undefined ? undefined : hashOfStored(row.stored)
-    if (now !== undefined) this.#stateHash.add(now)
-    for (const watcher of this.#watchers) watcher.changed(key, old, now)
-    this.#heads.remember(key, row.stored)
-    if (row.stored !== undefined) this.#filter.add(key)
-    this.#overlay.put(keyString(key), row)
+    else if (!row.isDeleted) this.#filter.add(hash)
+    if (!row.isDeleted) this.#stateHash.add(row)
+    if (this.#watchers.size > 0) this.#tellWatchers(key, old, row)
+    this.#heads.changed(key, row)
+    this.#overlay.put(row)
+  }
+
+  #tellWatchers(key: Uint8Array, old: RowHash | undefined, { isDeleted, mix, crc }: Row): void {
+    // What is known of the old row is valid only now.
+    const before = old && { mix: old.mix, crc: old.crc }
+    const after = isDeleted ? undefined : { mix, crc }
+    for (const watcher of this.#watchers) watcher.changed(key, before, after)
   }
 
   /** The hash of a row before a change. */
-  #hashBefore(key: Uint8Array): RowHash | undefined {
-    const known = this.#known(key)
+  #hashBefore(key: Uint8Array, hash: number): RowHash | undefined {
+    const known = this.#known(key, hash)
     if (known !== undefined) return known === 'absent' ? undefined : known
-    const stored = this.#stored(keyString(key), key)
+    const stored = this.#stored(key, hash)
     if (stored === undefined) return undefined
     openRow(key, stored)
     return hashOfStored(stored)
@@ -392,16 +417,11 @@ class Store implements Storage {
     const { bytes, items } = this.#room
     const rows = this.#overlay.submit({ bytes: bytes - this.#garbage.bytes, items }, commit, this.#state())
     this.#rowsLeft = rows.left
-    for (const { engineKey, stored } of rows.rows) {
-      if (stored === undefined) pending.delete(engineKey)
-      else pending.put(engineKey, stored)
-    }
+    for (const row of rows.rows) putRow(pending, row)
     return rows
   }
 
-  #state(): AppliedState {
-    return { applied: this.#applied, stateHash: this.#stateHash.value }
-  }
+  readonly #state = (): AppliedState => ({ applied: this.#applied, stateHash: this.#stateHash.value })
 
   /** `applied`: the applied index that is durable with this batch. */
   #changeLog(

@@ -188,8 +188,8 @@ export interface Storage {
   /** The newest row, read at once. */
   get(key: Uint8Array): Uint8Array | undefined
   /**
-   * The same, for an entry that may change the row. `headOnly`: the first ROW_HEAD_BYTES are enough; they may come from
-   * memory.
+   * The same, for the entry that is applied next. `headOnly`: the first ROW_HEAD_BYTES are enough; they may come from
+   * memory, and are then valid until the next call. The key must not change until the entry is applied.
    */
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined
   scan(range: Range): RowScan

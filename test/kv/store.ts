@@ -10,6 +10,7 @@ import type {
   Condition,
   Idempotency,
   KeyRow,
+  ReadRow,
   Request,
   RowFound,
   Settings,
@@ -64,18 +65,14 @@ export class MemoryStore {
   }
 
   applyBody(kind: number, version: number, body: Uint8Array, clusterTimeMs: number): Applied {
-    const run = applyEntry(kind, version, body, clusterTimeMs, this.state)
-    let step = run.next()
-    while (!step.done) {
-      const { keys, heads } = step.value
-      step = run.next(keys.map((key) => found(this.rows.get(hex(key)), heads)))
-    }
-    for (const { key, value, rest } of step.value.changes) {
+    const read: ReadRow = (key, head) => found(this.rows.get(hex(key)), head)
+    const applied = applyEntry(kind, version, body, clusterTimeMs, this.state, read)
+    for (const { key, value, rest } of applied.changes) {
       if (value === undefined) this.rows.delete(hex(key))
       else this.rows.set(hex(key), new Uint8Array(Buffer.concat([value, rest ?? new Uint8Array()])))
     }
-    this.state = step.value.state
-    return step.value
+    this.state = applied.state
+    return applied
   }
 
   get(key: string): KeyRow | undefined {

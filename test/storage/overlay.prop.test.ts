@@ -4,15 +4,11 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { asIndex } from '../../src/raft/types.ts'
-import {
-  findIn,
-  type Layer,
-  type LayerRow,
-  merged,
-  Overlay,
-  type Submission,
-} from '../../src/storage/overlay.ts'
+import { type Layer, merged, Overlay, type Submission } from '../../src/storage/overlay.ts'
 import type { AppliedState } from '../../src/storage/records.ts'
+import { hashOfKey } from '../../src/storage/row-filter.ts'
+import { RowTable } from '../../src/storage/row-table.ts'
+import { Row, TRAILER_BYTES } from '../../src/storage/rows.ts'
 import { runs } from '../runs.ts'
 import { applied, bytes } from './samples.ts'
 
@@ -32,7 +28,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 8,
     arbitrary: fc.record({
       do: fc.constant('apply' as const),
-      rows: fc.array(fc.tuple(fc.nat(KEYS - 1), fc.option(fc.nat(30), { nil: undefined })), { maxLength: 5 }),
+      rows: fc.array(
+        fc.tuple(
+          fc.nat(KEYS - 1),
+          fc.option(fc.integer({ min: TRAILER_BYTES, max: 30 }), { nil: undefined }),
+        ),
+        { maxLength: 5 },
+      ),
     }),
   },
   { weight: 2, arbitrary: fc.constant({ do: 'freeze' as const }) },
@@ -52,15 +54,28 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 /** Index of the entry, and its rows, in order. */
 interface Applied {
   readonly index: number
-  readonly rows: readonly (readonly [key: string, row: LayerRow])[]
+  readonly rows: readonly (readonly [key: string, row: Row])[]
 }
 
-const sizeOf = ({ engineKey, stored }: LayerRow): number => engineKey.length + (stored?.length ?? 0)
+const KEY = Buffer.from('k')
+const nameOf = ({ key }: Row): string => Buffer.from(key).toString()
+const get = (from: Overlay | Layer, name: string): Row | undefined =>
+  from.get(bytes(name), hashOfKey(bytes(name)))
+/** A row with a prefix of one byte. `size`: of the stored form; undefined: deleted. */
+const rowOfSize = (name: string, size: number | undefined): Row =>
+  new Row(
+    KEY,
+    bytes(name),
+    hashOfKey(bytes(name)),
+    size === undefined ? undefined : new Uint8Array(size - TRAILER_BYTES),
+  )
+
+const sizeOf = ({ engineKey, stored }: Row): number => engineKey.length + (stored?.length ?? 0)
 
 /** The newest version of each row. */
-const newest = (list: readonly Applied[]): Map<string, LayerRow> => new Map(list.flatMap(({ rows }) => rows))
+const newest = (list: readonly Applied[]): Map<string, Row> => new Map(list.flatMap(({ rows }) => rows))
 
-const inOrder = (layer: Layer): unknown[] => [...layer].sort(([a], [b]) => (a < b ? -1 : 1))
+const inOrder = (rows: Iterable<Row>): Row[] => [...rows].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
 
 class Model {
   readonly #overlay = new Overlay(LAYER_MAX)
@@ -77,9 +92,9 @@ class Model {
         break
       case 'freeze': {
         const frozen = this.#overlay.freeze(() => this.#state())
-        expect(inOrder(merged(frozen))).toEqual(inOrder(newest(this.#all())))
-        for (const [key, row] of newest(this.#all())) expect(findIn(frozen, key)).toBe(row)
-        expect(findIn(frozen, 'not there')).toBeUndefined()
+        expectSame(merged(frozen), newest(this.#all()).values())
+        for (const [key, row] of newest(this.#all())) expect(get(merged(frozen), key)).toBe(row)
+        expect(get(merged(frozen), 'not there')).toBeUndefined()
         break
       }
       case 'submit':
@@ -107,7 +122,7 @@ class Model {
   check(): void {
     const expected = newest(this.#all())
     for (let key = 0; key < KEYS; key++)
-      expect(this.#overlay.get(`${key}`), `key ${key}`).toBe(expected.get(`${key}`))
+      expect(get(this.#overlay, `${key}`), `key ${key}`).toBe(expected.get(`${key}`))
   }
 
   #all(): readonly Applied[] {
@@ -119,14 +134,11 @@ class Model {
   }
 
   #apply(list: readonly (readonly [number, number | undefined])[]): void {
-    const rows = list.map(([key, size]): [string, LayerRow] => [
-      `${key}`,
-      { engineKey: Buffer.from(`k${key}`), stored: size === undefined ? undefined : Buffer.alloc(size) },
-    ])
+    const rows = list.map(([key, size]): [string, Row] => [`${key}`, rowOfSize(`${key}`, size)])
     const bytes = rows.reduce((sum, [, row]) => sum + sizeOf(row), 0)
     this.#overlay.makeRoom({ bytes, items: rows.length }, () => this.#state())
     this.#index++
-    for (const [key, row] of rows) this.#overlay.put(key, row)
+    for (const [, row] of rows) this.#overlay.put(row)
     this.#waiting.push({ index: this.#index, rows })
   }
 
@@ -135,9 +147,7 @@ class Model {
     const { rows, state, left } = submission
     const index = state?.applied.index ?? 0
     const taken = this.#waiting.filter((entry) => entry.index <= index)
-    expect(inOrder(new Map([...rows].map((row) => [row.engineKey.toString(), row])))).toEqual(
-      inOrder(new Map([...newest(taken).values()].map((row) => [row.engineKey.toString(), row]))),
-    )
+    expectSame(rows, newest(taken).values())
     expect(state?.stateHash).toBe(state === undefined ? undefined : BigInt(index))
     expect(index).toBeLessThanOrEqual(upTo)
     this.#expectWithin(taken, { bytes, items })
@@ -162,6 +172,12 @@ class Model {
   }
 }
 
+function expectSame(rows: Iterable<Row>, expected: Iterable<Row>): void {
+  const [found, wanted] = [inOrder(rows), inOrder(expected)]
+  expect(found.map(nameOf)).toEqual(wanted.map(nameOf))
+  for (const [at, row] of found.entries()) expect(row).toBe(wanted[at])
+}
+
 test('reads, views and batches have the newest rows, and batches no more than they have room for', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
@@ -179,10 +195,9 @@ test('reads, views and batches have the newest rows, and batches no more than th
 function layered(): Overlay {
   const overlay = new Overlay({ bytes: 10, items: 1 })
   for (const [at, size] of [8, 8, 8, 18].entries()) {
-    const row = { engineKey: Buffer.from(`k${at}`), stored: Buffer.alloc(size) }
     const state = (): AppliedState => ({ applied: applied(at + 1, 1), stateHash: 0n })
     overlay.makeRoom({ bytes: 2 + size, items: 1 }, state)
-    overlay.put(`${at}`, row)
+    overlay.put(rowOfSize(`${at}`, size))
   }
   return overlay
 }
@@ -216,26 +231,43 @@ test.each([
   const overlay = new Overlay(layerMax)
   for (let at = 0; at < 6; at++) {
     overlay.makeRoom({ bytes: 20, items: 1 }, () => ({ applied: applied(at + 1, 1), stateHash: 0n }))
-    overlay.put(`${at}`, { engineKey: Buffer.from('k'), stored: Buffer.alloc(19) })
+    overlay.put(rowOfSize(`${at}`, 18))
   }
   const frozen = overlay.freeze(() => ({ applied: applied(7, 1), stateHash: 0n }))
   expect(frozen.map((layer) => layer.size)).toEqual(Array(6 / count).fill(count))
 })
 
 const ROOM = { bytes: 1e6, items: 1000 }
-const rowOf = (value: string): LayerRow => ({ engineKey: bytes('row'), stored: bytes(value) })
+const rowOf = (name: string, value: string): Row =>
+  new Row(KEY, bytes(name), hashOfKey(bytes(name)), bytes(value))
 const stateAt = (index: number): AppliedState => ({ applied: applied(index, 1), stateHash: 0n })
 
 test('durable rows are dropped, and rows that came meanwhile are kept', () => {
   const overlay = new Overlay(ROOM)
   for (let index = 1; index < 5; index++) {
-    overlay.put('old', rowOf(`${index}`))
+    const [old, fresh] = [rowOf('old', `${index}`), rowOf('new', `${index}`)]
+    overlay.put(old)
     const { stored } = overlay.submit(ROOM, asIndex(index), stateAt(index))
-    overlay.put('new', rowOf(`${index}`))
-    expect(overlay.get('old')).toEqual(rowOf(`${index}`))
+    overlay.put(fresh)
+    expect(get(overlay, 'old')).toBe(old)
     stored()
-    expect([overlay.get('old'), overlay.get('new')]).toEqual([undefined, rowOf(`${index}`)])
+    expect([get(overlay, 'old'), get(overlay, 'new')]).toEqual([undefined, fresh])
     overlay.submit(ROOM, asIndex(index), stateAt(index)).stored()
     expect(overlay.freeze(() => stateAt(index))).toEqual([])
   }
+})
+
+test('a layer finds each of many rows, also those whose keys have the same hash', () => {
+  const layer = new RowTable()
+  const names = Array.from({ length: 3000 }, (_, n) => `row ${n}`)
+  // Pairs with the same 32-bit FNV-1a.
+  names.push('declinate', 'macallums', 'key', 'keyb44nrm1')
+  const rows = names.map((name) => rowOf(name, 'old'))
+  for (const row of rows) layer.put(row)
+  const newer = rows.map((row, at) => (at % 2 === 0 ? row : rowOf(nameOf(row), 'new')))
+  for (const row of newer) layer.put(row)
+  expect(layer.size).toBe(names.length)
+  for (const [at, name] of names.entries()) expect(get(layer, name)).toBe(newer[at])
+  expect(get(layer, 'not there')).toBeUndefined()
+  expect([...layer]).toEqual(newer)
 })

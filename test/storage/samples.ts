@@ -15,6 +15,8 @@ import type {
   StoredRow,
 } from '../../src/storage/index.ts'
 import { FORMAT_VERSION, SCRUB_SLICE, Scrub } from '../../src/storage/index.ts'
+import { hashOfKey } from '../../src/storage/row-filter.ts'
+import { Row } from '../../src/storage/rows.ts'
 import type { SnapshotSink, SnapshotSource, StorageBatch } from '../../src/storage/types.ts'
 
 export const identity: Identity = {
@@ -30,6 +32,17 @@ export const text = (value: Uint8Array | undefined): string | undefined =>
 
 /** The key of a row in the table of users' data. */
 export const rowKey = (name: string): Uint8Array => bytes(`\u0001${name}`)
+
+/** A row as the engine takes it. */
+export function sealRow(
+  prefix: Uint8Array,
+  key: Uint8Array,
+  value: Uint8Array,
+  rest?: Uint8Array,
+): { readonly engineKey: Uint8Array; readonly stored: Uint8Array } {
+  const { engineKey, stored } = new Row(prefix, key, hashOfKey(key), value, rest)
+  return { engineKey, stored: must(stored) }
+}
 
 export function entry(index: number, term: number, body = `entry ${index} of term ${term}`): Entry {
   const content = bytes(body)

@@ -355,10 +355,7 @@ class Run {
     await expectView(scanFor(this.#storage, view), view, expected)
   }
 
-  /**
-   * All at once, because one entry may ask for many rows; forward and backward, so that rows in memory come first and
-   * are then replaced by others.
-   */
+  /** Forward and backward, so that rows in memory come first and are then replaced by others. */
   #checkRowsBefore(): void {
     const rising = Array.from({ length: KEYS }, (_, key) => nameOf(key))
     for (const [names, headOnly] of [
@@ -366,9 +363,9 @@ class Run {
       [rising.toReversed(), true],
       [rising, false],
     ] as const) {
-      const found = names.map((name) => this.#storage.rowBefore(rowKey(name), headOnly))
-      for (const [at, row] of found.entries()) {
-        const value = this.#model.rows.get(must(names[at]))
+      for (const name of names) {
+        const row = this.#storage.rowBefore(rowKey(name), headOnly)
+        const value = this.#model.rows.get(name)
         expect(row?.length).toBe(value?.length)
         const head = headOnly ? ROW_HEAD_BYTES : Number.POSITIVE_INFINITY
         expect(text(row?.bytes)?.slice(0, head)).toBe(value?.slice(0, head))

@@ -38,7 +38,7 @@ test('the limits are those that are documented', () => {
   expect(storeLimits).toEqual({
     batchBytesMax: 1_048_576,
     batchItemsMax: 4096,
-    rowHeads: 100_000,
+    rowHeads: 1_000_000,
     rowFilterBytes: 2_097_152,
   })
 })

@@ -72,8 +72,8 @@ export const REQUESTS: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/applier.ts',
-        '      frameClusterTimeMs(frame),\n      this.#state',
-        '      frameClusterTimeMs(frame) + Math.floor(performance.now()),\n      this.#state',
+        'frameBody(frame), frameClusterTimeMs(frame)]',
+        'frameBody(frame), frameClusterTimeMs(frame) + Math.floor(performance.now())]',
       ),
     ],
   },

@@ -146,7 +146,7 @@ export const STORAGE: readonly Mutant[] = [
     why: 'They do not exist for the next change; conditions on their absence hold. Our own, found by review.',
     layers: SIM_UNIT,
     tests: STORE_TESTS,
-    edits: [edit(STORE, '    if (row.stored !== undefined) this.#filter.add(key)\n', '')],
+    edits: [edit(STORE, '    else if (!row.isDeleted) this.#filter.add(hash)\n', '')],
   },
   {
     id: 'M111',
@@ -269,15 +269,15 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M159',
-    title: 'the head of a row shares its bytes with the next row in its slot',
-    why: 'An entry that asks for two rows gets one of them twice. Our own, found by review.',
+    title: 'a head that was remembered anew while its table grows is moved over by the older one',
+    why: 'A change of the row begins from what it was before the last one. Our own.',
     layers: UNIT,
     tests: PROPERTY_TESTS,
     edits: [
       edit(
         'src/storage/row-heads.ts',
-        'this.#bytes.slice(at, at + Math.min',
-        'this.#bytes.subarray(at, at + Math.min',
+        'if (slot >= 0) old.free(slot)',
+        'if (slot >= old.sets * 8) old.free(slot)',
       ),
     ],
   },
@@ -549,9 +549,11 @@ export const STORAGE: readonly Mutant[] = [
       ),
       edit(
         'src/storage/store.ts',
-        '      if (stored === undefined) pending.delete(engineKey)\n',
-        `      this.#rowsBytes += stored?.length ?? 0
-      if (stored === undefined) pending.delete(engineKey)
+        '    for (const row of rows.rows) putRow(pending, row)\n',
+        `    for (const row of rows.rows) {
+      this.#rowsBytes += row.stored?.length ?? 0
+      putRow(pending, row)
+    }
 `,
       ),
     ],

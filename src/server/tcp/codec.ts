@@ -7,7 +7,7 @@
 // append follow each other in index and term. Everything else is a `MalformedError`, which closes the connection.
 
 import { crc32 } from 'node:zlib'
-import { type Reader, readUint32, type Writer } from '../../bytes/index.ts'
+import { joinAdjacent, type Reader, readUint32, type Writer } from '../../bytes/index.ts'
 import { BODY_AT, frameIndex, frameIntact, frameTerm } from '../../raft/entry.ts'
 import { assertNever } from '../../raft/invariant.ts'
 import type {
@@ -62,7 +62,7 @@ export const isMessageCode = (code: number): boolean => TYPES.has(code)
 
 /** The frames of entries, which follow the output of `writeMessage`. */
 export function messageFrames(message: WireMessage): readonly Uint8Array[] {
-  if (message.type === 'append') return message.entries.map((entry) => entry.frame)
+  if (message.type === 'append') return joinAdjacent(message.entries.map((entry) => entry.frame))
   if (message.type === 'forward') return message.proposals.map((proposal) => proposal.frame)
   return []
 }
@@ -270,7 +270,8 @@ function readAppend(input: Reader, base: Base): WireMessage {
   const commit = index(input)
   const round = input.uint64()
   let before = { index: prevIndex, term: prevTerm }
-  const entries = readFrames(input, input.uint32()).map((frame): Entry => {
+  const entries: Entry[] = []
+  for (const frame of readFrames(input, input.uint32())) {
     const entry = { index: frameIndex(frame), term: frameTerm(frame), frame }
     if (entry.index !== before.index + 1) {
       throw new MalformedError(`entry ${entry.index} after entry ${before.index}`)
@@ -281,8 +282,8 @@ function readAppend(input: Reader, base: Base): WireMessage {
       )
     }
     before = entry
-    return entry
-  })
+    entries.push(entry)
+  }
   return { ...base, type: 'append', prevIndex, prevTerm, entries, commit, round }
 }
 

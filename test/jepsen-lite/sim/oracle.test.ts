@@ -27,8 +27,8 @@ let miscount: (state: State) => State = (state) => state
 vi.mock(import('../../../src/kv/apply.ts'), async (original) => {
   const { applyEntry }: Apply = await original()
   return {
-    applyEntry: function* (...entry) {
-      const applied = yield* applyEntry(...entry)
+    applyEntry: (...entry) => {
+      const applied = applyEntry(...entry)
       return { ...applied, state: miscount(applied.state) }
     },
   }

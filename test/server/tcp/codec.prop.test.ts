@@ -162,7 +162,12 @@ test('long entries go out from where they lie, forwarded frames never do', () =>
   const long = entryOf(20_000, 3, 5)
   const writer = new FrameWriter()
   append(writer, appendOf([entryOf(4, 3, 4), long]))
-  expect(writer.takePieces()).toContain(long.frame)
+  const places = writer.takePieces().map(({ buffer, byteOffset }) => ({ buffer, byteOffset }))
+  expect(
+    places.some(
+      ({ buffer, byteOffset }) => buffer === long.frame.buffer && byteOffset === long.frame.byteOffset,
+    ),
+  ).toBe(true)
   const frame = sealedFrame(20_000)
   append(writer, { type: 'forward', from, to, term: asTerm(1), boot: 1, proposals: [{ seq: 1, frame }] })
   expect(writer.takePieces()).toHaveLength(1)
