@@ -11,7 +11,7 @@ export interface Options {
   /** Protocols of quorate. */
   readonly over: readonly Over[]
   readonly againstEtcd: boolean
-  /** Of etcd's client. undefined: the best of a few is found before the run. */
+  /** undefined: one to quorate; to etcd the best of a few, which is found before the run. */
   readonly connections: number | undefined
   readonly rounds: number
   readonly keys: number
@@ -31,7 +31,7 @@ export interface Options {
 
 export class UsageError extends Error {}
 
-const OVER: readonly Over[] = ['http', 'client']
+const OVER: readonly Over[] = ['http', 'client', 'mux']
 
 export function optionsOf(args: readonly string[]): Options {
   const flags = parsed(args)
@@ -72,7 +72,7 @@ function parsed(args: readonly string[]) {
         list: { type: 'boolean', default: false },
         only: { type: 'string' },
         long: { type: 'boolean', default: false },
-        over: { type: 'string', default: OVER.join() },
+        over: { type: 'string', default: 'http,client' },
         against: { type: 'string' },
         connections: { type: 'string' },
         rounds: { type: 'string' },
@@ -121,7 +121,7 @@ const optional = <Value>(text: string | undefined, parse: (text: string) => Valu
 
 function protocol(text: string): Over {
   const over = OVER.find((each) => each === text)
-  if (over === undefined) throw new UsageError(`--over takes ${OVER.join(' and ')}, not ${text}.`)
+  if (over === undefined) throw new UsageError(`--over takes ${OVER.join(', ')}, not ${text}.`)
   return over
 }
 

@@ -22,7 +22,7 @@ export async function sidesFor(options: Options, setting: Setting, progress: Pro
 }
 
 async function quorateSides(
-  { endpoints, pids, over }: Options,
+  { endpoints, pids, over, connections = 1 }: Options,
   { directory }: Setting,
   progress: Progress,
 ): Promise<Side[]> {
@@ -34,7 +34,7 @@ async function quorateSides(
     over: protocol,
     generator: NODE_GENERATOR,
     to: protocol === 'client' ? 'all' : 'leader',
-    connections: { writes: 1, reads: 1 },
+    connections: { writes: connections, reads: connections },
   }))
 
   function startOwn(): Promise<Cluster> {
@@ -79,6 +79,8 @@ export function given({ over, connections }: Side): string {
       return 'bare sockets, one connection for each in flight, to the leader'
     case 'client':
       return 'the client library, which knows all nodes and chooses; no limit of calls'
+    case 'mux':
+      return `the bare multiplexed connection, ${connections.writes} of them, to the leader; writes without identity`
     case 'etcd':
       return `Go client, ${connections.writes} connections for writes, ${connections.reads} for reads, ${etcd}`
     case 'gateway':

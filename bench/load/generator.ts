@@ -18,7 +18,7 @@ const load = await new Promise<Load>((resolve) => {
   input.once('close', () => stop.abort())
 })
 
-const target = targetFor(load)
+const target = await targetFor(load)
 const warmupMs = load.warmup_seconds * 1000
 let cpuAtBegin = process.cpuUsage()
 const begun = systemClock.until(performance.now() + warmupMs).then(() => {

@@ -113,13 +113,15 @@ function endOfBody(bytes: Buffer, headEnd: number): number | undefined {
   return end < 0 ? undefined : end + END_OF_CHUNKS.length
 }
 
-/** One request on a connection of its own. Rejects unless the answer is 200. */
+/** One request on a connection of its own. Rejects unless the answer is 200, with the URL in the message. */
 export async function askOnce(url: string, request: Request): Promise<string> {
   const connection = new HttpConnection(url)
   try {
     const { status, body } = await connection.ask(request)
-    if (status !== 200) throw new Error(`${url}${request.path} answered ${status}`)
+    if (status !== 200) throw new Error(`status ${status}`)
     return body.toString()
+  } catch (error) {
+    throw new Error(`${url}${request.path}: ${(error as Error).message}`)
   } finally {
     connection.close()
   }

@@ -4,7 +4,7 @@
 export type Consistency = 'linearizable' | 'lease' | 'stale'
 
 /** What carries the operations. */
-export type Over = 'http' | 'client' | 'gateway' | 'etcd'
+export type Over = 'http' | 'client' | 'mux' | 'gateway' | 'etcd'
 
 export interface Load {
   readonly over: Over

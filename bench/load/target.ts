@@ -4,6 +4,7 @@ import { ClientTarget } from './client-target.ts'
 import { etcdGateway, quorateHttp } from './dialects.ts'
 import { HttpTarget } from './http-target.ts'
 import type { Consistency, Load } from './load.ts'
+import { MuxTarget } from './mux-target.ts'
 
 /** Each call rejects unless the answer is a success. */
 export interface Target {
@@ -14,7 +15,7 @@ export interface Target {
   close(): void | Promise<void>
 }
 
-export function targetFor({ over, endpoints, in_flight }: Load): Target {
+export async function targetFor({ over, endpoints, in_flight, connections }: Load): Promise<Target> {
   switch (over) {
     case 'http':
       return new HttpTarget(quorateHttp, endpoints, in_flight)
@@ -22,6 +23,8 @@ export function targetFor({ over, endpoints, in_flight }: Load): Target {
       return new HttpTarget(etcdGateway, endpoints, in_flight)
     case 'client':
       return new ClientTarget(endpoints)
+    case 'mux':
+      return MuxTarget.connect(endpoints, connections)
     case 'etcd':
       throw new Error('etcd/main.go is the generator for the protocol of etcd')
   }

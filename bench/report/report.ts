@@ -108,10 +108,12 @@ function otherTable(summaries: readonly Summary[]): string {
     .flatMap(({ scenario, figures }) =>
       Object.entries(figures).map(([name, value]) => {
         const other = etcd.get(scenario)?.[name]
-        return [scenario, name.replaceAll('_', ' '), shown(value), shown(other), ratio(value, other)]
+        const comparison = etcd.size > 0 ? [shown(other), ratio(value, other)] : []
+        return [scenario, name.replaceAll('_', ' '), shown(value), ...comparison]
       }),
     )
-  return table(['scenario', 'figure', 'quorate', 'etcd', 'ratio'], rows, 2)
+  const header = ['scenario', 'figure', 'quorate', ...(etcd.size > 0 ? ['etcd', 'ratio'] : [])]
+  return table(header, rows, 2)
 }
 
 /** Each side of quorate divided by etcd: above 1 is better for operations a second, below 1 for all others. */
