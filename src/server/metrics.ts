@@ -5,6 +5,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import type { UnderWay } from '../raft/types.ts'
+import { Answered } from './answered.ts'
 import { openFilesMax } from './http/descriptors.ts'
 import { EventLoopLag, openFiles } from './process-load.ts'
 import { Counter, Gauge, Histogram, Registry } from './prometheus.ts'
@@ -69,10 +70,7 @@ const DURATION_BUCKETS = [
 export class Metrics {
   readonly #registry = new Registry()
   readonly #proposals: Record<(typeof PROPOSAL_OUTCOMES)[number], { inc(): void }>
-  readonly #requestSeconds: Record<Operation, { observe(seconds: number): void }>
-  readonly #requests: Counter<'operation' | 'status'>
-  /** The counters that are in use, by status. */
-  readonly #answered: Record<Operation, Map<number, { inc(): void }>>
+  readonly #answered = byName(OPERATIONS, () => new Answered(DURATION_BUCKETS))
   readonly #fsyncSeconds: Histogram
   readonly #stored: Counter
   readonly #applied: Counter
@@ -81,21 +79,23 @@ export class Metrics {
 
   constructor() {
     const registers = [this.#registry]
-    this.#requests = new Counter({
-      name: 'quorate_http_requests_total',
-      help: 'Requests answered, by operation and HTTP status',
-      labelNames: ['operation', 'status'],
-      registers,
+    const answered = Object.entries(this.#answered)
+    const requests = 'quorate_http_requests_total'
+    const help = 'Requests answered, by operation and HTTP status'
+    asked(Counter, registers, requests, help, ['operation', 'status'], () =>
+      answered.flatMap(([operation, of]) => of.counts(operation)),
+    )
+    const name = 'quorate_http_request_duration_seconds'
+    const described = { name, help: 'From the head of a request to its answer, by operation' }
+    const durations = new Histogram({ ...described, labelNames: ['operation'], registers })
+    // The registry takes the values from here.
+    Object.assign(durations, {
+      getForPromString: async () => ({
+        ...described,
+        type: 'histogram',
+        values: answered.flatMap(([operation, of]) => of.durations(name, operation)),
+      }),
     })
-    const requestSeconds = new Histogram({
-      name: 'quorate_http_request_duration_seconds',
-      help: 'From the head of a request to its answer, by operation',
-      labelNames: ['operation'],
-      buckets: DURATION_BUCKETS,
-      registers,
-    })
-    this.#answered = byName(OPERATIONS, () => new Map())
-    this.#requestSeconds = byName(OPERATIONS, (operation) => requestSeconds.labels({ operation }))
     const proposals = new Counter({
       name: 'quorate_proposals_total',
       help: 'Proposals of this node that ended, by outcome',
@@ -131,13 +131,7 @@ export class Metrics {
   }
 
   requestEnded(operation: Operation, status: number, ms: number): void {
-    this.#requestSeconds[operation].observe(ms / 1000)
-    let counter = this.#answered[operation].get(status)
-    if (counter === undefined) {
-      counter = this.#requests.labels({ operation, status })
-      this.#answered[operation].set(status, counter)
-    }
-    counter.inc()
+    this.#answered[operation].add(status, ms / 1000)
   }
 
   proposalEnded(outcome: (typeof PROPOSAL_OUTCOMES)[number]): void {

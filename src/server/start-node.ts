@@ -31,7 +31,7 @@ import {
 import { hostPort, isBaseUrl, isPeerAddress } from './addresses.ts'
 import { systemClock } from './clock.ts'
 import { DirectoryDisk } from './disk-space.ts'
-import { Driver } from './driver.ts'
+import { Driver, type DriverObserver } from './driver.ts'
 import {
   createHttpServer,
   type HttpServer,
@@ -148,10 +148,23 @@ class Node implements ServingNode {
       disk: new DirectoryDisk(options.dataDir),
       random: Math.random,
       logger,
-      observer: this.#metrics,
+      observer: this.#observer(),
       peerAddress: () => this.peer,
       onEnd: (end) => void this.#finish(end),
     })
+  }
+
+  #observer(): DriverObserver {
+    const metrics = this.#metrics
+    return {
+      proposalEnded: (outcome) => metrics.proposalEnded(outcome),
+      batchStored: (ms, entries) => metrics.batchStored(ms, entries),
+      entriesApplied: (count) => metrics.entriesApplied(count),
+      roleChanged: () => {
+        metrics.roleChanged()
+        this.#http?.roleChanged()
+      },
+    }
   }
 
   get url(): string {

@@ -58,6 +58,8 @@ export interface HttpServer {
    * `graceful`: accepts no more connections, answers the open requests, then closes. Otherwise it destroys all sockets.
    */
   close(options: { readonly graceful: boolean }): Promise<void>
+  /** The node's role, its term or the leader that it knows may have changed. */
+  roleChanged(): void
   inspect(): HttpCounts
 }
 
@@ -170,6 +172,7 @@ class Front implements HttpServer {
     }
     if (!graceful) cut()
     this.#connections.closing()
+    this.#multiplexer?.closing()
     // A connection whose answer was on its way when closing began becomes idle later. It gets the same pause.
     let before = performance.now()
     const sweep = setInterval(() => {
@@ -177,6 +180,7 @@ class Front implements HttpServer {
       setImmediate(() => {
         this.#httpLane.closeIdle(before)
         this.#fastLane.closeIdle(before)
+        this.#multiplexer?.closeIdle()
         before = performance.now()
       })
     }, CLOSE_IDLE_MS)
@@ -188,6 +192,10 @@ class Front implements HttpServer {
     clearTimeout(late)
     const routes = await this.#coldRoutes?.catch(() => undefined)
     await routes?.close()
+  }
+
+  roleChanged(): void {
+    this.#multiplexer?.roleChanged()
   }
 
   inspect(): HttpCounts {
@@ -271,6 +279,7 @@ class Front implements HttpServer {
       metrics,
       limits: this.#limits,
       backlog: this.#backlog,
+      bodies: this.#bodies,
       connections: this.#connections,
       ranges: this.#rangeReader,
       isClosing: () => this.#closing,
@@ -334,6 +343,7 @@ class Front implements HttpServer {
     if (this.#multiplexer !== undefined) accept(this.#multiplexer)
     else {
       socket.pause()
+      this.#connections.watch(socket, { quietSince: startedAt, waitsFor: () => 'node' })
       this.#loadedMultiplexer().then(accept).catch(refuse)
     }
     return true

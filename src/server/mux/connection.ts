@@ -4,6 +4,7 @@
 
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
+import type { Bodies } from '../http/body.ts'
 import type { Owner } from '../http/connections.ts'
 import type { HttpLimits } from '../http/limits.ts'
 import { type Backlog, PIECE_BYTES, whenTaken } from '../http/outflow.ts'
@@ -24,6 +25,7 @@ import {
   PROTOCOL_ERROR,
   PUT,
   RANGE,
+  TRY_AGAIN_LATER,
   UNSUPPORTED_DATA,
 } from './protocol.ts'
 
@@ -35,7 +37,7 @@ const MESSAGE_BYTES = 1024 * 1024
 export interface ConnectionOptions {
   readonly limits: HttpLimits
   readonly backlog: Backlog
-  readonly isClosing: () => boolean
+  readonly bodies: Bodies
   readonly run: (operation: Operation, item: Item) => void
   /** An operation has its answer. */
   readonly ended: (operation: Operation) => void
@@ -61,8 +63,15 @@ export class Connection implements Owner {
   /** Memory of their answers. It is in the backlog. */
   #readyBytes = 0
   #flushesSoon = false
-  /** The client has not taken all of the last message. */
-  #untaken = false
+  /** Bytes of the last message that the kernel has not taken; 0: it has taken all of it. */
+  #untakenBytes = 0
+  /** Bytes of a message that has not arrived completely; a part of one chunk may be missing in it. */
+  #arrivingBytes = 0
+  /** A message was complete in the chunk that is being read. */
+  #hasArrived = false
+  /** How long nothing has come from the client, in looks, so that only time counts in which it could be noticed. */
+  #silentMs = 0
+  #heardBytes = 0
   /** Nothing more is read or answered. */
   #isOver = false
 
@@ -71,6 +80,8 @@ export class Connection implements Owner {
     this.#socket = socket
     this.#options = options
     ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary))
+    // After `ws`, which has read what is complete in this chunk.
+    socket.on('data', (chunk: Buffer) => this.#countArriving(chunk.length))
     // The connection is closing, and `close` follows.
     ws.on('error', () => this.#end())
     socket.on('close', () => this.#end())
@@ -81,7 +92,7 @@ export class Connection implements Owner {
   }
 
   waitsFor(): 'nothing' | 'client' | 'node' {
-    if (this.#isOver || this.#untaken) return 'client'
+    if (this.#isOver || this.#untakenBytes > 0) return 'client'
     return this.#underWay > 0 ? 'node' : this.#ready.length > 0 ? 'client' : 'nothing'
   }
 
@@ -92,9 +103,35 @@ export class Connection implements Owner {
     this.#flushSoon()
   }
 
-  /** The node stops: the connection ends unless something is under way. */
+  /**
+   * The node stops: the connection ends unless something is under way. What arrives after that was not taken, and what
+   * was taken is answered.
+   */
   leave(): void {
+    this.flush()
     if (this.waitsFor() === 'nothing') this.#close(GOING_AWAY, 'the node stops')
+  }
+
+  /** Called at intervals of `sinceMs`: a client that is gone is found by a ping that it does not answer. */
+  look(sinceMs: number): void {
+    const { muxPingMs } = this.#options.limits
+    const { bytesRead } = this.#socket
+    // While the client does not take its answers, nothing is read, and another limit applies.
+    const isHeard = bytesRead !== this.#heardBytes || this.#ws.isPaused
+    const before = this.#silentMs
+    this.#heardBytes = bytesRead
+    this.#silentMs = isHeard ? 0 : before + sinceMs
+    if (this.#silentMs >= 2 * muxPingMs) this.#socket.destroy()
+    else if (before < muxPingMs && this.#silentMs >= muxPingMs && !this.#isOver) this.#ws.ping()
+  }
+
+  /** Throws `Refused` if the client has so many answers to take that there is no room for this one. */
+  checkRoom(bytes: number): void {
+    const { backlog, limits } = this.#options
+    const waiting = this.#readyBytes + this.#untakenBytes
+    if (waiting > 0 && waiting + bytes > limits.muxAnswersBytesMax)
+      throw new Refused('overloaded', 'too many answers wait on this connection, which does not take them')
+    if (backlog.bytes > 0) backlog.check(bytes)
   }
 
   answered(operation: Operation): void {
@@ -105,11 +142,13 @@ export class Connection implements Owner {
     this.#readyBytes += operation.answerBytes
     backlog.add(operation.answerBytes)
     this.#ready.push(operation)
-    this.#flushSoon()
+    // Large answers do not wait for others.
+    if (this.#readyBytes >= MESSAGE_BYTES && this.#untakenBytes === 0) this.flush()
+    else this.#flushSoon()
   }
 
   #flushSoon(): void {
-    if (this.#flushesSoon || this.#untaken) return
+    if (this.#flushesSoon || this.#untakenBytes > 0) return
     this.#flushesSoon = true
     this.#options.flushSoon(this)
   }
@@ -118,6 +157,7 @@ export class Connection implements Owner {
   // From the client
 
   #receive(data: Buffer, isBinary: boolean): void {
+    this.#hasArrived = true
     if (this.#isOver) return
     try {
       if (!isBinary) throw new Fault(UNSUPPORTED_DATA, 'a message is binary')
@@ -139,7 +179,7 @@ export class Connection implements Owner {
       return
     }
     if (!isOp(op)) throw new Fault(PROTOCOL_ERROR, `operation ${id} is of an unknown kind`)
-    const { limits, isClosing, run } = this.#options
+    const { limits } = this.#options
     const bytes = op === RANGE ? RANGE_CREDIT_BYTES : bytesIn(item[3]) + (op === PUT ? bytesIn(item[4]) : 0)
     this.#open ??= new NumberMap()
     if (this.#open.get(id) !== undefined) throw new Fault(POLICY_VIOLATION, `the id ${id} is in use`)
@@ -149,8 +189,7 @@ export class Connection implements Owner {
     this.#open.set(id, operation)
     this.#openBytes += bytes
     this.#underWay++
-    if (isClosing()) operation.refuse(new Refused('not_ready', 'this node stops'), 'no')
-    else run(operation, item)
+    this.#options.run(operation, item)
   }
 
   /** The outcome of a change is answered as ever. */
@@ -160,9 +199,20 @@ export class Connection implements Owner {
     operation.refuse(new Refused('cancelled', 'the client has cancelled it'), 'no')
   }
 
+  /** Messages that are not complete use memory, on all connections together. */
+  #countArriving(bytes: number): void {
+    const { bodies } = this.#options
+    const before = this.#arrivingBytes
+    this.#arrivingBytes = this.#hasArrived || this.#isOver ? 0 : before + bytes
+    this.#hasArrived = false
+    bodies.bytes += this.#arrivingBytes - before
+    if (bodies.bytes > bodies.limits.bodiesBytesMax && this.#arrivingBytes > 0)
+      this.#close(TRY_AGAIN_LATER, 'too many messages are being received')
+  }
+
   /** A client that does not take its answers is not read. */
   #pace(): void {
-    const ahead = this.#readyBytes + this.#socket.writableLength > this.#options.limits.muxAheadBytesMax
+    const ahead = this.#readyBytes + this.#untakenBytes > this.#options.limits.muxAheadBytesMax
     if (ahead === this.#ws.isPaused || this.#isOver) return
     if (ahead) this.#ws.pause()
     else this.#ws.resume()
@@ -174,8 +224,8 @@ export class Connection implements Owner {
   /** Sends what is ready, until the client does not take it. */
   flush(): void {
     this.#flushesSoon = false
-    while (this.#ready.length > 0 && !this.#untaken && !this.#isOver) this.#sendMessage()
-    if (this.#ready.length === 0 && !this.#untaken) this.quietSince = performance.now()
+    while (this.#ready.length > 0 && this.#untakenBytes === 0 && !this.#isOver) this.#sendMessage()
+    if (this.#ready.length === 0 && this.#untakenBytes === 0) this.quietSince = performance.now()
     this.#pace()
   }
 
@@ -215,14 +265,15 @@ export class Connection implements Owner {
       this.#ws.send(at === 0 && fin ? message : message.subarray(at, end), { binary: true, fin })
       at = end
       if (this.#socket.writableLength === 0) continue
+      // It stays in memory as a whole.
       const left = message.length - end
       backlog.add(left)
-      this.#untaken = true
+      this.#untakenBytes = left + this.#socket.writableLength
       whenTaken(this.#socket, backlog, () => {
         backlog.remove(left)
-        this.#untaken = false
+        this.#untakenBytes = 0
         this.#send(message, end)
-        if (!this.#untaken) this.flush()
+        if (this.#untakenBytes === 0) this.flush()
       })
       return
     }
@@ -240,7 +291,10 @@ export class Connection implements Owner {
   #end(): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#options.backlog.remove(this.#readyBytes)
+    const { backlog, bodies } = this.#options
+    backlog.remove(this.#readyBytes)
+    bodies.bytes -= this.#arrivingBytes
+    this.#arrivingBytes = 0
     this.#readyBytes = 0
     this.#ready = []
     this.#open = undefined

@@ -67,16 +67,13 @@ function readRevision(field: unknown, name: string): Revision {
   throw invalid(name, 'a revision')
 }
 
+type Fields<N extends string> = ReadonlyMap<N, unknown>
+
 /** A map with some of these names. */
-function readMap<N extends string>(
-  field: unknown,
-  name: string,
-  names: readonly N[],
-): { readonly [K in N]?: unknown } {
-  if (typeof field !== 'object' || field === null || Object.getPrototypeOf(field) !== Object.prototype)
-    throw invalid(name, 'a map')
-  for (const key in field)
-    if (!names.includes(key as N))
+function readMap<N extends string>(field: unknown, name: string, names: readonly N[]): Fields<N> {
+  if (!(field instanceof Map)) throw invalid(name, 'a map')
+  for (const key of field.keys())
+    if (!names.includes(key))
       throw new Refused('unknown_parameter', `${JSON.stringify(key)} is not known in ${name}`)
   return field
 }
@@ -88,11 +85,11 @@ export function readConditions(field: unknown): {
   readonly prev: boolean
 } {
   if (isNil(field)) return UNCONDITIONAL
-  const { if_match, if_none_match, prev } = readMap(field, 'conditions', CONDITIONS)
-  const ifMatch = readTags(if_match, 'if_match')
-  const ifNoneMatch = readTags(if_none_match, 'if_none_match')
+  const given = readMap(field, 'conditions', CONDITIONS)
+  const ifMatch = readTags(given.get('if_match'), 'if_match')
+  const ifNoneMatch = readTags(given.get('if_none_match'), 'if_none_match')
   const condition = ifMatch === undefined && ifNoneMatch === undefined ? undefined : { ifMatch, ifNoneMatch }
-  return { condition, prev: readFlag(prev, 'prev') ?? false }
+  return { condition, prev: readFlag(given.get('prev'), 'prev') ?? false }
 }
 
 const UNCONDITIONAL = { condition: undefined, prev: false } as const
@@ -131,10 +128,10 @@ const CONSISTENCIES = ['linearizable', 'lease', 'stale'] as const
 export function readFreshness(minRevision: unknown, field: unknown): Freshness {
   const min_revision = isNil(minRevision) ? undefined : readRevision(minRevision, 'min_revision')
   if (isNil(field)) return { consistency: undefined, max_staleness: undefined, min_revision }
-  const { consistency, max_staleness_ms } = readMap(field, 'freshness', FRESHNESS)
+  const given = readMap(field, 'freshness', FRESHNESS)
   return {
-    consistency: readOneOf(consistency, 'consistency', CONSISTENCIES),
-    max_staleness: readStaleness(max_staleness_ms),
+    consistency: readOneOf(given.get('consistency'), 'consistency', CONSISTENCIES),
+    max_staleness: readStaleness(given.get('max_staleness_ms')),
     min_revision,
   }
 }
@@ -159,18 +156,22 @@ const RANGE_FIELDS = [
 const ORDERS = ['asc', 'desc'] as const
 
 export function readRange(field: unknown, limitMax: number): RangeValues {
-  const given = isNil(field) ? {} : readMap(field, 'the range', RANGE_FIELDS)
+  const given: Fields<(typeof RANGE_FIELDS)[number]> = isNil(field)
+    ? new Map()
+    : readMap(field, 'the range', RANGE_FIELDS)
   const bytes = (name: 'prefix' | 'start' | 'end' | 'after'): Uint8Array | undefined =>
-    isNil(given[name]) ? undefined : readBytes(given[name], name)
+    isNil(given.get(name)) ? undefined : readBytes(given.get(name), name)
+  const flag = (name: 'keys_only' | 'count' | 'count_only'): boolean | undefined =>
+    readFlag(given.get(name), name)
   return {
     prefix: bytes('prefix'),
     start: bytes('start'),
     end: bytes('end'),
     after: bytes('after'),
-    limit: readWhole(given.limit, 'limit', 1, limitMax),
-    order: readOneOf(given.order, 'order', ORDERS),
-    keys_only: readFlag(given.keys_only, 'keys_only'),
-    count: readFlag(given.count, 'count'),
-    count_only: readFlag(given.count_only, 'count_only'),
+    limit: readWhole(given.get('limit'), 'limit', 1, limitMax),
+    order: readOneOf(given.get('order'), 'order', ORDERS),
+    keys_only: flag('keys_only'),
+    count: flag('count'),
+    count_only: flag('count_only'),
   }
 }

@@ -1,25 +1,25 @@
-// Messages as bytes: arrays of items in MessagePack. Records, the extension of msgpackr, are not used, so that any
-// implementation of MessagePack can read and write them.
+// Messages as bytes: arrays of items in MessagePack. Records, an extension of msgpackr, are not used, so that any
+// implementation of MessagePack can read them.
 
-import { Packr, Unpackr } from 'msgpackr'
+import { Packr } from 'msgpackr'
 import { Fault, ID_MAX, PROTOCOL_ERROR } from './protocol.ts'
+import { UnreadableError, unpack } from './unpack.ts'
 
 /** An item: its id, what it asks for or how it ends, and fields. */
 export type Item = readonly unknown[]
 
-// Byte strings share the bytes of the message.
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' })
 const packr = new Packr({ useRecords: false })
 
 export const packMessage = (items: readonly Item[]): Uint8Array => packr.pack(items)
 
 /** The items of a message; their fields are not checked yet. Throws `Fault`. */
-export function readMessage(bytes: Uint8Array): readonly unknown[] {
+export function readMessage(bytes: Buffer): readonly unknown[] {
   let message: unknown
   try {
-    message = unpackr.unpack(bytes)
-  } catch {
-    throw new Fault(PROTOCOL_ERROR, 'the message is not MessagePack')
+    message = unpack(bytes)
+  } catch (error) {
+    if (!(error instanceof UnreadableError)) throw error
+    throw new Fault(PROTOCOL_ERROR, `the message cannot be read: ${error.message}`)
   }
   if (!Array.isArray(message)) throw new Fault(PROTOCOL_ERROR, 'a message is an array of items')
   return message

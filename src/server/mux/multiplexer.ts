@@ -3,9 +3,11 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
+import type { Bodies } from '../http/body.ts'
 import type { Connections } from '../http/connections.ts'
 import type { HttpLimits } from '../http/limits.ts'
 import type { PlainRequest } from '../http/plain-request.ts'
+import { Refused } from '../http/problem.ts'
 import type { Metrics } from '../metrics.ts'
 import type { NodeApi } from '../types.ts'
 import { Connection, type ConnectionOptions } from './connection.ts'
@@ -15,6 +17,7 @@ import { PROTOCOL_VERSION, SUBPROTOCOL } from './protocol.ts'
 
 export interface MultiplexerOptions extends OperationsOptions {
   readonly version: string
+  readonly bodies: Bodies
   readonly connections: Connections
   readonly metrics: Metrics
   readonly isClosing: () => boolean
@@ -32,25 +35,33 @@ export class Multiplexer {
   /** Connections with something to send at its end. */
   #ready: Connection[] = []
   #flushesSoon = false
+  #timer: NodeJS.Timeout | undefined
+  /** The leader that the clients know. */
+  #told: Leader
 
   constructor(options: MultiplexerOptions) {
-    const { limits, backlog, isClosing, refused } = options
+    const { limits, backlog, bodies, isClosing, refused } = options
     this.#options = options
+    this.#told = leaderOf(options.node)
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: limits.muxMessageBytesMax,
+      maxFragments: FRAGMENTS_MAX,
+      maxBufferedChunks: CHUNKS_MAX,
+      ...closingWithin(limits.closeStallMsMax),
       handleProtocols: () => SUBPROTOCOL,
     })
     const operations = new Operations(options)
     this.#each = {
       limits,
       backlog,
-      isClosing,
+      bodies,
       run: (operation, item) => {
         this.#operations++
-        operations.run(operation, item)
+        if (isClosing()) operation.refuse(new Refused('not_ready', 'this node stops'), 'no')
+        else operations.run(operation, item)
       },
       ended: (operation) => {
         this.#operations--
@@ -82,14 +93,48 @@ export class Multiplexer {
     )
   }
 
+  /** The node's role, its term or the leader that it knows may have changed. */
+  roleChanged(): void {
+    // In the middle of a step of the core.
+    setImmediate(() => this.#tellLeader())
+  }
+
+  #tellLeader(): void {
+    const { term, name } = leaderOf(this.#options.node)
+    const isNews = name !== this.#told.name || (name !== null && term !== this.#told.term)
+    this.#told = { term, name }
+    if (isNews) for (const connection of this.#connections) connection.notice('leader', term, name)
+  }
+
+  /** The node stops. What is under way is answered; what arrives from now on is refused. */
+  closing(): void {
+    for (const connection of this.#connections) connection.notice('closing')
+  }
+
+  /** The node stops: ends the connections with nothing under way. */
+  closeIdle(): void {
+    for (const connection of this.#connections) connection.leave()
+  }
+
   #opened(ws: WebSocket, socket: Socket): void {
-    const { node, version, limits, connections, isClosing } = this.#options
+    const { node, version, limits, connections } = this.#options
+    this.#tellLeader()
     const connection = new Connection(ws, socket, this.#each)
     this.#connections.add(connection)
-    ws.on('close', () => this.#connections.delete(connection))
+    socket.on('close', () => this.#left(connection))
     connections.watch(socket, connection)
     connection.notice('welcome', welcome(node, version, limits))
-    if (isClosing()) connection.notice('closing')
+    const everyMs = Math.min(LOOK_MS_MAX, limits.muxPingMs / 4)
+    this.#timer ??= setInterval(() => {
+      for (const connection of this.#connections) connection.look(everyMs)
+    }, everyMs).unref()
+  }
+
+  #left(connection: Connection): void {
+    this.#connections.delete(connection)
+    if (this.#connections.size > 0) return
+    clearInterval(this.#timer)
+    this.#timer = undefined
   }
 
   #flushSoon(): void {
@@ -113,13 +158,29 @@ export class Multiplexer {
   }
 }
 
+/** How often the clients are looked at. */
+const LOOK_MS_MAX = 5_000
+/** Limits of the pieces in which one message may arrive: each piece is an object. */
+const FRAGMENTS_MAX = 1_024
+const CHUNKS_MAX = 16 * 1_024
+
+interface Leader {
+  readonly term: number
+  readonly name: string | null
+}
+
+const leaderOf = ({ term, leaderName }: NodeApi): Leader => ({ term, name: leaderName ?? null })
+
+/** How long a client that was told of the end may take to answer. The types of `ws` lack this option. */
+const closingWithin = (closeTimeout: number): object => ({ closeTimeout })
+
 const welcome = (node: NodeApi, server: string, limits: HttpLimits) => ({
   version: PROTOCOL_VERSION,
   cluster: node.clusterId,
   node: node.name,
   server,
   term: node.term,
-  leader: node.leaderName ?? null,
+  leader: leaderOf(node).name,
   revision: node.revision,
   operations_max: limits.muxOperationsMax,
   bytes_max: limits.muxBytesMax,

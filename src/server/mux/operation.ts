@@ -14,6 +14,7 @@ export const RECORD_BYTES = 100
 interface Asker {
   /** Nobody will read the answer. */
   readonly isOver: boolean
+  checkRoom(bytes: number): void
   answered(operation: Operation): void
 }
 
@@ -52,6 +53,11 @@ export class Operation {
   /** Nobody will read the answer. */
   get isAbandoned(): boolean {
     return this.#asker.isOver || this.status !== undefined
+  }
+
+  /** Throws `Refused` if there is no room for an answer of so many bytes. */
+  checkRoom(bytes: number): void {
+    this.#asker.checkRoom(bytes)
   }
 
   /** Only the first answer counts: a read may have been cancelled. */

@@ -126,13 +126,13 @@ export class Operations {
       operation.end(0, [])
       return
     }
-    const { node, backlog, refused } = this.#options
+    const { node, refused } = this.#options
     try {
       if (!result.ok) throw refusedByNode(result.problem)
       const { revision, served, stalenessMs } = result.value
       const stored = node.get(dataKey(key))
       const bytes = stored?.length ?? 0
-      if (backlog.bytes > 0) backlog.check(bytes)
+      operation.checkRoom(bytes)
       const found = stored === undefined ? null : record(null, decodeKeyRow(key, stored))
       operation.end(
         found === null ? 404 : 200,
@@ -173,6 +173,7 @@ async function page(operation: Operation, reading: Reading): Promise<void> {
     const records = slices.flat()
     const bytes = records.reduce((sum, one) => sum + recordBytes(one), 0)
     hold.release()
+    operation.checkRoom(bytes)
     const { revision, served, stalenessMs } = grant
     operation.end(
       200,
