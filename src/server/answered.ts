@@ -1,5 +1,6 @@
-// How many requests of one kind were answered, with which status and how fast. There are tens of thousands a second, and
-// the histogram of the Prometheus client takes a microsecond for each: here a request is an addition to three fields.
+// How many requests of one kind were answered, with which status and how fast. There are tens of thousands a second,
+// and the histogram of the Prometheus client takes a microsecond for each: here a request is an addition to three
+// fields.
 
 const STATUS_MAX = 599
 

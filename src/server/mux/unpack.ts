@@ -1,7 +1,7 @@
 // Reads MessagePack from a client. Only what the protocol has is read: nil, booleans, numbers, strings, bytes, arrays,
 // and maps with strings as names. The library that writes messages (msgpackr) can read them as well, but it would also
-// read all its extensions: regular expressions, errors, numbers of any length, and records, for which it generates code.
-// And it would make any number of objects out of one message, while heartbeats wait.
+// read all its extensions: regular expressions, errors, numbers of any length, and records, for which it generates
+// code. And it would make any number of objects out of one message, while heartbeats wait.
 
 /** Bytes that are not such a message. */
 export class UnreadableError extends Error {
