@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/clientv3"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
@@ -47,7 +49,17 @@ type report struct {
 	CPU        int64          `json:"cpu_us"`
 }
 
-// What one worker has seen; the tallies of all are merged at the end. Times count from the beginning of the load.
+// One load while it runs. Times count from its beginning.
+type run struct {
+	load
+	begin     time.Time
+	countFrom time.Duration
+	noise     []byte
+	// Changed by all workers.
+	endsAt, arrivals, filled int64
+}
+
+// What one worker has seen; the tallies of all are merged at the end.
 type tally struct {
 	latencies  []time.Duration
 	errors     map[string]int
@@ -62,130 +74,154 @@ const (
 
 func main() {
 	input := bufio.NewReader(os.Stdin)
-	var l load
 	line, err := input.ReadBytes('\n')
 	check(err)
-	check(json.Unmarshal(line, &l))
-	clients := make([]*clientv3.Client, l.Connections)
+	r := &run{endsAt: math.MaxInt64}
+	check(json.Unmarshal(line, &r.load))
+	clients := make([]*clientv3.Client, r.Connections)
 	for i := range clients {
-		clients[i], err = clientv3.New(clientv3.Config{Endpoints: l.Endpoints, DialTimeout: requestTimeout})
+		clients[i], err = clientv3.New(clientv3.Config{Endpoints: r.Endpoints, DialTimeout: requestTimeout})
 		check(err)
 	}
+	r.noise = make([]byte, noiseBytes+r.ValueBytes)
+	rand.Read(r.noise)
+	if r.FillFrom != nil {
+		r.filled = *r.FillFrom
+	}
 
-	begin := time.Now()
-	now := func() time.Duration { return time.Since(begin) }
-	countFrom := seconds(l.WarmupSeconds)
-	endsAt := int64(math.MaxInt64)
-	if l.Seconds != nil {
-		endsAt = int64(countFrom + seconds(*l.Seconds))
+	r.begin = time.Now()
+	r.countFrom = seconds(r.WarmupSeconds)
+	if r.Seconds != nil {
+		r.endsAt = int64(r.countFrom + seconds(*r.Seconds))
 	}
 	go func() {
 		_, _ = input.ReadBytes('\n')
-		atomic.StoreInt64(&endsAt, int64(now()))
+		atomic.StoreInt64(&r.endsAt, int64(r.now()))
 	}()
-	isOver := func(due time.Duration) bool { return int64(due) >= atomic.LoadInt64(&endsAt) }
-	arrivals := int64(-1)
-	nextDue := func() time.Duration {
-		if l.Rate == nil {
-			return now()
-		}
-		return seconds(float64(atomic.AddInt64(&arrivals, 1)) / *l.Rate)
-	}
-	filled := int64(-1)
-	if l.FillFrom != nil {
-		filled = *l.FillFrom - 1
-	}
-
-	begun := make(chan int64)
+	cpuAtBegin := make(chan int64)
 	go func() {
-		time.Sleep(countFrom - now())
+		time.Sleep(r.countFrom - r.now())
 		fmt.Println("begun")
-		begun <- cpuMicros()
+		cpuAtBegin <- cpuMicros()
 	}()
 
-	noise := make([]byte, noiseBytes+l.ValueBytes)
-	rand.Seed(begin.UnixNano())
-	rand.Read(noise)
-	tallies := make([]tally, l.InFlight)
+	tallies := make([]tally, r.InFlight)
 	var workers sync.WaitGroup
 	for i := range tallies {
 		workers.Add(1)
-		go func(t *tally, client *clientv3.Client, random *rand.Rand) {
+		go func(i int) {
 			defer workers.Done()
-			t.errors = map[string]int{}
-			t.lastAnswer = countFrom
-			for {
-				due := nextDue()
-				if !isOver(due) {
-					time.Sleep(due - now())
-				}
-				if isOver(due) {
-					return
-				}
-				key := random.Int63n(l.Keys)
-				if l.FillFrom != nil {
-					key = atomic.AddInt64(&filled, 1)
-					if key >= l.Keys {
-						return
-					}
-				}
-				at := random.Intn(noiseBytes)
-				err := operate(client, &l, random, key, string(noise[at:at+l.ValueBytes]))
-				answered := now()
-				if due >= countFrom {
-					t.lastAnswer = answered
-					if err == nil {
-						t.latencies = append(t.latencies, answered-due)
-					} else {
-						t.errors[kindOf(err)]++
-					}
-				}
-				if err != nil {
-					time.Sleep(afterError)
-				}
-			}
-		}(&tallies[i], clients[i%len(clients)], rand.New(rand.NewSource(begin.UnixNano()+int64(i))))
+			random := rand.New(rand.NewSource(r.begin.UnixNano() + int64(i)))
+			tallies[i] = r.work(clients[i%len(clients)], random)
+		}(i)
 	}
 	workers.Wait()
-	cpuAtBegin := <-begun
-	result, err := json.Marshal(merged(tallies, countFrom, cpuMicros()-cpuAtBegin))
+	before := <-cpuAtBegin
+	result, err := json.Marshal(merged(tallies, r.countFrom, cpuMicros()-before))
 	check(err)
 	fmt.Println(string(result))
 }
 
-// One operation: it fails unless the answer is a success.
-func operate(client *clientv3.Client, l *load, random *rand.Rand, key int64, value string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
-	defer cancel()
-	if l.FillFrom != nil || l.Reads == 0 || random.Float64() >= l.Reads {
+func (r *run) now() time.Duration { return time.Since(r.begin) }
+
+// When the next operation begins: in an open loop at fixed times, whatever the answers do.
+func (r *run) nextDue() time.Duration {
+	if r.Rate == nil {
+		return r.now()
+	}
+	return seconds(float64(atomic.AddInt64(&r.arrivals, 1)-1) / *r.Rate)
+}
+
+func (r *run) isOver(due time.Duration) bool { return int64(due) >= atomic.LoadInt64(&r.endsAt) }
+
+// One operation after the other, until the time is over or every key is written.
+func (r *run) work(client *clientv3.Client, random *rand.Rand) tally {
+	t := tally{errors: map[string]int{}, lastAnswer: r.countFrom}
+	for {
+		due := r.nextDue()
+		if !r.isOver(due) {
+			time.Sleep(due - r.now())
+		}
+		if r.isOver(due) {
+			return t
+		}
+		operate := r.next(random)
+		if operate == nil {
+			return t
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+		err := operate(ctx, client)
+		cancel()
+		answered := r.now()
+		if due >= r.countFrom {
+			t.lastAnswer = answered
+			if err == nil {
+				t.latencies = append(t.latencies, answered-due)
+			} else {
+				t.errors[kindOf(err)]++
+			}
+		}
+		if err != nil {
+			time.Sleep(afterError)
+		}
+	}
+}
+
+// It fails unless the answer is a success.
+type operation func(ctx context.Context, client *clientv3.Client) error
+
+// nil when every key is written.
+func (r *run) next(random *rand.Rand) operation {
+	if r.FillFrom != nil {
+		key := atomic.AddInt64(&r.filled, 1) - 1
+		if key >= r.Keys {
+			return nil
+		}
+		return r.put(key, random)
+	}
+	if r.Reads == 0 || random.Float64() >= r.Reads {
+		return r.put(random.Int63n(r.Keys), random)
+	}
+	if r.Range == 1 {
+		return r.get(random.Int63n(r.Keys))
+	}
+	starts := r.Keys - r.Range + 1
+	if starts < 1 {
+		starts = 1
+	}
+	return r.get(random.Int63n(starts), clientv3.WithFromKey(), clientv3.WithLimit(r.Range))
+}
+
+func (r *run) put(key int64, random *rand.Rand) operation {
+	at := random.Intn(noiseBytes)
+	value := string(r.noise[at : at+r.ValueBytes])
+	return func(ctx context.Context, client *clientv3.Client) error {
 		_, err := client.Put(ctx, keyName(key), value)
 		return err
 	}
-	options := []clientv3.OpOption{}
-	if l.Consistency == "stale" {
+}
+
+func (r *run) get(key int64, options ...clientv3.OpOption) operation {
+	if r.Consistency == "stale" {
 		options = append(options, clientv3.WithSerializable())
 	}
-	if l.Range > 1 {
-		options = append(options, clientv3.WithFromKey(), clientv3.WithLimit(l.Range))
-		if last := l.Keys - l.Range; key > last && last > 0 {
-			key = last
+	return func(ctx context.Context, client *clientv3.Client) error {
+		answer, err := client.Get(ctx, keyName(key), options...)
+		if err == nil && len(answer.Kvs) == 0 {
+			return errNotFound
 		}
+		return err
 	}
-	answer, err := client.Get(ctx, keyName(key), options...)
-	if err == nil && len(answer.Kvs) == 0 {
-		return fmt.Errorf("not_found")
-	}
-	return err
 }
 
 func merged(tallies []tally, countFrom time.Duration, cpu int64) report {
 	all := []time.Duration{}
 	last := countFrom
-	r := report{Errors: map[string]int{}, CPU: cpu}
+	counts := map[string]int{}
 	for _, t := range tallies {
 		all = append(all, t.latencies...)
 		for kind, count := range t.errors {
-			r.Errors[kind] += count
+			counts[kind] += count
 		}
 		if t.lastAnswer > last {
 			last = t.lastAnswer
@@ -199,15 +235,29 @@ func merged(tallies []tally, countFrom time.Duration, cpu int64) report {
 		rank := int(math.Ceil(percent / 100 * float64(len(all))))
 		return float64(all[rank-1]) / float64(time.Millisecond)
 	}
-	r.Operations = len(all)
-	r.Seconds = (last - countFrom).Seconds()
-	r.P50, r.P99, r.P999, r.Max = percentile(50), percentile(99), percentile(99.9), percentile(100)
-	return r
+	return report{
+		Operations: len(all),
+		Seconds:    (last - countFrom).Seconds(),
+		P50:        percentile(50),
+		P99:        percentile(99),
+		P999:       percentile(99.9),
+		Max:        percentile(100),
+		Errors:     counts,
+		CPU:        cpu,
+	}
 }
 
 func keyName(number int64) string { return fmt.Sprintf("key-%010d", number) }
 
-func kindOf(err error) string { return status.Convert(err).Code().String() }
+var errNotFound = errors.New("not_found")
+
+// Errors are counted by their code, where they have one.
+func kindOf(err error) string {
+	if code := status.Code(err); code != codes.Unknown {
+		return code.String()
+	}
+	return err.Error()
+}
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 

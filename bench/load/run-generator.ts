@@ -25,7 +25,9 @@ export interface RunningLoad {
 }
 
 export function startLoad({ command, args }: Program, load: Load): RunningLoad {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  // In a session of its own: Linux may share out the processors by session (autogroup), and the nodes of quorate have
+  // one, too. So on both sides the nodes together weigh as much as their generator.
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], detached: true })
   // A generator that has ended takes no more: its output says why.
   child.stdin.on('error', () => {})
   child.stdin.write(`${JSON.stringify(load)}\n`)
