@@ -1,9 +1,13 @@
 // An operation on a multiplexed connection: what the connection needs of it, and an operation as a try of a call.
 
-import type { Exchange, Exchanged } from './exchange.ts'
+import { type Exchange, type Exchanged, SILENCE_MAX_MS } from './exchange.ts'
 import type { Identity } from './identity.ts'
 import { exchangedOf, type Item, type Welcome } from './messages.ts'
 import type { Operation } from './operation.ts'
+
+/** Instead of an id: nothing of it was given to the socket; and nothing will be. */
+export const QUEUED = 0
+export const WITHDRAWN = -1
 
 /** An operation on a multiplexed connection, and who waits for its answer. */
 export interface Asked {
@@ -13,7 +17,7 @@ export interface Asked {
   readonly deadline: number
   /** When `due` is to be called, if it is not answered before. */
   dueMs: number
-  /** 0 as long as nothing of it was given to the connection. From then on a node may have it. */
+  /** QUEUED, WITHDRAWN, or the id with which it was sent: then a node may have it. */
   id: number
   answered(item: Item, welcome: Welcome, nowMs: number): void
   /** There will be no answer. */
@@ -35,7 +39,7 @@ export class AskedExchange implements Asked, Exchange {
   readonly identity: Identity | undefined
   readonly deadline: number
   dueMs: number
-  id = 0
+  id = QUEUED
   readonly result: Promise<Exchanged>
   readonly #resolve: (exchanged: Exchanged) => void
   readonly #connection: AskedConnection
@@ -51,7 +55,7 @@ export class AskedExchange implements Asked, Exchange {
     this.operation = asked.operation
     this.identity = asked.identity
     this.deadline = asked.deadline
-    this.dueMs = asked.deadline
+    this.dueMs = Math.min(asked.deadline, askedAt + SILENCE_MAX_MS)
     this.#askedAt = askedAt
     const { promise, resolve } = Promise.withResolvers<Exchanged>()
     this.result = promise
@@ -66,11 +70,13 @@ export class AskedExchange implements Asked, Exchange {
     this.#fail(cause, false)
   }
 
-  due(): void {
-    this.#giveUp(new Error('no answer'), true)
+  due(nowMs: number): void {
+    const silentMs = this.heardAt() + SILENCE_MAX_MS
+    if (nowMs < Math.min(this.deadline, silentMs)) this.dueMs = Math.min(this.deadline, silentMs)
+    else this.#giveUp(new Error('no answer'), true)
   }
 
-  readonly isConnected = (): boolean => this.id !== 0
+  readonly isConnected = (): boolean => this.id > 0
   readonly heardAt = (): number => Math.max(this.#askedAt, this.#connection.receivingAt)
   readonly lookupMs = (): number => 0
   readonly cancel = (reason = 'given up'): void => this.#giveUp(new Error(reason), false)
@@ -82,7 +88,7 @@ export class AskedExchange implements Asked, Exchange {
   }
 
   #fail(cause: Error, timedOut: boolean): void {
-    this.#settle({ kind: 'failed', connected: this.id !== 0, accepted: true, timedOut, cause })
+    this.#settle({ kind: 'failed', connected: this.id > 0, accepted: true, timedOut, cause })
   }
 
   #settle(exchanged: Exchanged): void {

@@ -11,8 +11,9 @@
 import { connect, type Socket } from 'node:net'
 import { Packr } from 'msgpackr'
 import { WebSocket } from 'ws'
-import type { Asked } from './asked.ts'
+import { type Asked, QUEUED, WITHDRAWN } from './asked.ts'
 import { nodeTimeoutMs } from './call.ts'
+import { SILENCE_MAX_MS } from './exchange.ts'
 import { lookup } from './lookup.ts'
 import { cancelOf, creditOf, type Item, itemOf, sizeOf, type Welcome, welcomeOf } from './messages.ts'
 import { isChange, type Operation } from './operation.ts'
@@ -26,8 +27,12 @@ const MESSAGE_BYTES = 256 * 1024
 const BUFFERED_MAX = 512 * 1024
 /** A page of records is much smaller. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024
-/** After a ping without any answer for so long the connection is cut. */
-const PING_MS = 10_000
+/**
+ * When nothing at all arrives for so long after a ping, the connection is cut. What was sent before the ping may need
+ * time: so long as at 3 Mbit/s.
+ */
+const PING_MS = 3_000
+const SLOW_BYTES_PER_MS = 400
 /** The rest of an id tells apart the operations that use one slot after the other: an answer never goes to another. */
 const SLOT_BITS = 16
 const SLOTS_MAX = 2 ** SLOT_BITS - 1
@@ -38,10 +43,12 @@ const BINARY = { binary: true }
 
 /** Why a connection has ended. */
 export type Ending =
-  /** No connection was made, or a node that cannot serve now, or another cluster's. */
+  /** No connection was made, or the node cannot serve now, or is another cluster's. */
   | 'failed'
-  /** Something between does not let it through, or the node does not know it, or does not follow the protocol. */
+  /** Another answer, or the other end does not follow the protocol. */
   | 'refused'
+  /** The connection was made, and has ended before any operation was answered. */
+  | 'fruitless'
   /** It worked before. */
   | 'lost'
 
@@ -64,16 +71,18 @@ export class Connection {
   #isClosing = false
   /** It does not answer. */
   #isSuspect = false
+  #isConnected = false
   #hasAnswered = false
 
-  /** Operations that are not sent yet. Those up to the head are gone. */
-  #queue: (Asked | undefined)[] = []
+  /** Operations that are not sent yet, from the head on. Some may be WITHDRAWN. */
+  #queue: Asked[] = []
   #head = 0
   #cancels: Item[] = []
   /** By slot: the operation; GIVEN_UP when nobody waits for its answer. */
   readonly #slots: (Asked | undefined)[] = [undefined]
   readonly #ids: number[] = [0]
   readonly #credits: number[] = [0]
+  readonly #sentAt: number[] = [0]
   readonly #free: number[] = []
   #unanswered = 0
   #bytes = 0
@@ -87,7 +96,7 @@ export class Connection {
   #heardAt = 0
   /** A part of a message has arrived. */
   #isReceiving = false
-  #pingAt = 0
+  #pongUntil = 0
 
   constructor(
     { url, host, port }: { readonly url: string; readonly host: string; readonly port: number },
@@ -98,6 +107,9 @@ export class Connection {
     this.#socket = connect({ host, port, lookup, noDelay: true })
     // An idle connection keeps no process alive, nor does one that is being made: calls use HTTP meanwhile.
     this.#socket.unref()
+    this.#socket.once('connect', () => {
+      this.#isConnected = true
+    })
     this.#ws = new WebSocket(`${url}/v1/connect?cluster=${encodeURIComponent(clusterId)}`, SUBPROTOCOL, {
       createConnection: () => this.#socket,
       handshakeTimeout: HANDSHAKE_MS,
@@ -113,8 +125,8 @@ export class Connection {
     ws.on('close', (_, reason) => this.#broken(new Error(reason.toString() || 'the connection was cut')))
     ws.on('open', () => {
       this.#socket.prependListener('data', () => {
+        this.#heard(performance.now())
         this.#isReceiving = true
-        this.#heardAt = performance.now()
       })
       this.#socket.on('drain', () => {
         this.#isFull = false
@@ -169,9 +181,8 @@ export class Connection {
   /** Nobody waits for the answer any more. An operation that was sent keeps its slot until the node answers. */
   giveUp(asked: Asked): void {
     this.#waitNoLonger()
-    if (asked.id === 0) {
-      const at = this.#queue.indexOf(asked, this.#head)
-      if (at >= 0) this.#queue[at] = undefined
+    if (asked.id === QUEUED) {
+      asked.id = WITHDRAWN
       return
     }
     this.#slots[asked.id & SLOTS_MAX] = GIVEN_UP
@@ -182,11 +193,11 @@ export class Connection {
 
   /** Something was asked and nothing is heard. */
   suspect(sinceMs: number): void {
-    if (this.#isSuspect || this.#isEnded || this.#heardAt >= sinceMs) return
+    if (this.#isSuspect || this.#isEnded || this.#heardAt > sinceMs) return
     this.#isSuspect = true
-    this.#pingAt = performance.now()
     this.#ws.ping()
-    this.#watch(this.#pingAt + PING_MS)
+    this.#pongUntil = performance.now() + PING_MS + this.#bytes / SLOW_BYTES_PER_MS
+    this.#watch(this.#pongUntil)
   }
 
   /** No new operations; it ends when those under way are answered. */
@@ -201,9 +212,10 @@ export class Connection {
 
   /** Those that somebody waits for. */
   all(): Asked[] {
-    return [...this.#slots, ...this.#queue.slice(this.#head)].filter(
-      (asked) => asked !== undefined && asked !== GIVEN_UP,
-    ) as Asked[]
+    const all: Asked[] = []
+    for (const asked of this.#slots) if (asked !== undefined && asked !== GIVEN_UP) all.push(asked)
+    for (const asked of this.#queue) if (asked.id === QUEUED) all.push(asked)
+    return all
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -229,11 +241,10 @@ export class Connection {
     }
     let size = 0
     while (this.#head < this.#queue.length && !this.#isFull) {
-      const asked = this.#queue[this.#head]
-      // Its caller does not wait any more, or is about to be told that its time is over.
-      if (asked === undefined || asked.deadline <= nowMs) {
+      const asked = this.#queue[this.#head] as Asked
+      if (asked.id === WITHDRAWN || asked.deadline <= nowMs) {
         this.#shift()
-        if (asked !== undefined) this.#timeIsOver(asked)
+        if (asked.id === QUEUED) this.#withdraw(asked, new Error('its time was over before it could be sent'))
         continue
       }
       const credit = creditOf(asked.operation)
@@ -247,7 +258,7 @@ export class Connection {
         continue
       }
       this.#shift()
-      this.#give(asked, credit)
+      this.#give(asked, credit, nowMs)
       size += itemSize
       items.push(itemOf(asked.id, asked.operation, nodeTimeoutMs(asked.deadline - nowMs), asked.identity))
     }
@@ -255,24 +266,26 @@ export class Connection {
   }
 
   #shift(): void {
-    this.#queue[this.#head++] = undefined
+    this.#queue[this.#head++] = GIVEN_UP
     if (this.#head < this.#queue.length) return
     this.#queue.length = 0
     this.#head = 0
   }
 
-  #timeIsOver(asked: Asked): void {
+  #withdraw(asked: Asked, cause: Error): void {
+    asked.id = WITHDRAWN
     this.#waitNoLonger()
-    asked.lost(new Error('it waited for its turn on the connection'))
+    asked.lost(cause)
   }
 
-  #give(asked: Asked, credit: number): void {
+  #give(asked: Asked, credit: number, nowMs: number): void {
     const slot = this.#free.pop() ?? this.#slots.length
     const id = (this.#ids[slot] ?? slot - 2 ** SLOT_BITS) + 2 ** SLOT_BITS
     asked.id = id > ID_MAX ? slot : id
     this.#ids[slot] = asked.id
     this.#slots[slot] = asked
     this.#credits[slot] = credit
+    this.#sentAt[slot] = nowMs
     this.#unanswered += 1
     this.#bytes += credit
   }
@@ -331,7 +344,14 @@ export class Connection {
   }
 
   #noticed(item: Item): void {
-    if (item[1] === 'closing') this.#isClosing = true
+    if (item[1] !== 'closing') return
+    this.#isClosing = true
+    const queue = this.#queue.slice(this.#head)
+    this.#queue.length = 0
+    this.#head = 0
+    for (const asked of queue) {
+      if (asked.id === QUEUED) this.#withdraw(asked, new Error('the node stops'))
+    }
   }
 
   #answered(item: Item, welcome: Welcome, nowMs: number): void {
@@ -357,8 +377,8 @@ export class Connection {
   }
 
   #broken(cause: Error): void {
-    const wasMade = this.#ws.readyState !== WebSocket.CONNECTING && !('code' in cause)
-    this.#end(this.#hasAnswered ? 'lost' : wasMade || this.#welcome ? 'refused' : 'failed', cause)
+    const ending = this.#hasAnswered ? 'lost' : this.#isConnected ? 'fruitless' : 'failed'
+    this.#end(ending, cause)
   }
 
   #end(ending: Ending, cause: Error): void {
@@ -395,17 +415,30 @@ export class Connection {
     this.#timer = undefined
     if (this.#isEnded) return
     const nowMs = performance.now()
-    const deadMs = this.#isSuspect ? this.#pingAt + PING_MS : Number.POSITIVE_INFINITY
     if (this.#welcome === undefined) this.#fault('no welcome')
-    else if (nowMs >= deadMs) this.#broken(new Error('no answer to a ping'))
+    else if (nowMs >= this.#deadMs) this.#broken(new Error('the node does not answer'))
     else {
-      let nextMs = deadMs
+      let nextMs = this.#deadMs
       for (const asked of this.all()) {
         if (asked.dueMs <= nowMs) asked.due(nowMs)
         if (asked.dueMs > nowMs) nextMs = Math.min(nextMs, asked.dueMs)
       }
       this.#watch(nextMs)
+      if (this.#head > 0 || this.#queue.some(({ id }) => id === WITHDRAWN)) {
+        this.#queue = this.#queue.filter(({ id }) => id === QUEUED)
+        this.#head = 0
+      }
     }
+  }
+
+  /** When the connection is cut if nothing is heard. */
+  get #deadMs(): number {
+    const pongMs = this.#isSuspect ? this.#pongUntil : Number.POSITIVE_INFINITY
+    let oldestMs = Number.POSITIVE_INFINITY
+    for (const [slot, asked] of this.#slots.entries()) {
+      if (asked !== undefined) oldestMs = Math.min(oldestMs, this.#sentAt[slot] ?? oldestMs)
+    }
+    return Math.min(pongMs, oldestMs + SILENCE_MAX_MS)
   }
 }
 
@@ -422,4 +455,4 @@ function listIn(data: Buffer): readonly unknown[] | undefined {
 const PASSING_STATUS = new Set([421, 429, 502, 503, 504])
 
 /** In place of an operation that nobody waits for. */
-const GIVEN_UP = {} as Asked
+const GIVEN_UP = { id: WITHDRAWN } as Asked

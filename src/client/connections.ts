@@ -16,6 +16,8 @@ const CALLS_BEFORE = 16
 const UNDER_WAY = 8
 /** After a proxy, or an older node, did not let it through, the next try is made after this time. */
 export const REFUSED_MS = 60_000
+/** So does one that cuts it so often before any answer. Once, the node may have stopped. */
+const FRUITLESS_MAX = 2
 /** Pauses after a failure. */
 const PAUSE_BASE_MS = 100
 const PAUSE_MAX_MS = 5_000
@@ -31,6 +33,7 @@ class Line {
   connection: Connection | undefined
   readonly pauses = new Backoff(PAUSE_BASE_MS, PAUSE_MAX_MS)
   notBeforeMs = 0
+  fruitless = 0
 }
 
 type Make = typeof Connection
@@ -137,14 +140,13 @@ export class Connections {
     const clusterId = this.#host.clusterId()
     if (this.#make === undefined || clusterId === undefined) return
     line.connection = new this.#make(endpoint, clusterId, {
-      onWelcome: (welcome) => {
-        const isOurs = this.#host.onWelcome(endpoint, welcome)
-        if (isOurs) line.pauses.reset()
-        return isOurs
-      },
+      onWelcome: (welcome) => this.#host.onWelcome(endpoint, welcome),
       onEnd: (ending: Ending) => {
         line.connection = undefined
-        const pauseMs = ending === 'refused' ? REFUSED_MS : line.pauses.next()
+        if (ending === 'lost') line.pauses.reset()
+        line.fruitless = ending === 'fruitless' ? line.fruitless + 1 : 0
+        const isUseless = ending === 'refused' || line.fruitless >= FRUITLESS_MAX
+        const pauseMs = isUseless ? REFUSED_MS : line.pauses.next()
         line.notBeforeMs = performance.now() + pauseMs
       },
     })

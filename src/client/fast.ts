@@ -4,7 +4,7 @@
 // A success resolves the promise. Everything else goes on in call.ts, by the rules for all calls: there the operation
 // is a first try, which has ended or is still under way.
 
-import { type Asked, AskedExchange } from './asked.ts'
+import { type Asked, AskedExchange, QUEUED } from './asked.ts'
 import { patienceMs } from './call.ts'
 import type { Connection } from './connection.ts'
 import type { Connections } from './connections.ts'
@@ -116,7 +116,7 @@ export class FastCall implements Asked {
   readonly deadline: number
   readonly promise: Promise<Result>
   dueMs: number
-  id = 0
+  id = QUEUED
   readonly #calls: FastCalls
   readonly #connection: Connection
   readonly #askedAt: number
@@ -166,7 +166,7 @@ export class FastCall implements Asked {
   }
 
   lost(cause: Error): void {
-    this.#goOnWith(failed(this.id !== 0, cause))
+    this.#goOnWith(failed(this.id > 0, cause))
   }
 
   /** It has waited long enough, or its time is over. */
@@ -177,14 +177,14 @@ export class FastCall implements Asked {
         this.dueMs = Math.min(this.deadline, untilMs)
         return
       }
-      if (this.id !== 0) this.#connection.suspect(this.#askedAt)
+      if (this.id > 0) this.#connection.suspect(this.#askedAt)
     }
     this.goOn()
   }
 
   /** From now on it is a try of a call of call.ts. */
   goOn(): void {
-    if (this.id === 0) {
+    if (this.id === QUEUED) {
       this.#connection.giveUp(this)
       this.#goOnWith(failed(false, new Error('it was not sent yet')))
       return
@@ -199,7 +199,7 @@ export class FastCall implements Asked {
     const patience = patienceMs(this.limits.timeoutMs)
     const bytes = 'value' in this.operation ? this.operation.value.length : 0
     const sendingMs = Math.min(bytes / SLOW_BYTES_PER_MS, (this.deadline - this.#askedAt) / 2)
-    const sentMs = this.#askedAt + (this.id === 0 ? patience : Math.max(patience, sendingMs))
+    const sentMs = this.#askedAt + (this.id === QUEUED ? patience : Math.max(patience, sendingMs))
     const receivingAt = this.#connection.receivingAt
     return Math.max(sentMs, receivingAt === 0 || receivingAt > nowMs ? 0 : receivingAt + patience)
   }

@@ -1,0 +1,754 @@
+// The multiplexed connection as callers see it: everything that HTTP promises holds here too.
+
+import { describe, expect, test, vi } from 'vitest'
+import { inspect } from '../../src/client/client.ts'
+import type { Client, ClientOptions, KvRecord } from '../../src/client/index.ts'
+import { PreconditionFailedError } from '../../src/client/index.ts'
+import type { FakeLines, Item, Line } from './fake-lines.ts'
+import type { FakeNode } from './fake-node.ts'
+import { problem } from './fake-node.ts'
+import { clientOf, connected, failure, fake, freezeTime, refusing, until } from './with-fakes.ts'
+
+const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const PUT = 1
+const RANGE = 4
+
+interface Setting {
+  readonly node: FakeNode
+  readonly lines: FakeLines
+  readonly kv: Client
+}
+
+/** A client that has a multiplexed connection to its only node. */
+async function oneNode(
+  options: Partial<ClientOptions> = {},
+  prepare = (_: FakeLines) => {},
+): Promise<Setting> {
+  const node = await fake()
+  const lines = node.multiplex()
+  prepare(lines)
+  const kv = clientOf([node], { transport: 'auto', ...options })
+  await connected(kv, [node])
+  return { node, lines, kv }
+}
+
+/** The node does not answer operations; the test does. */
+function held(lines: FakeLines): { item: Item; line: Line }[] {
+  const items: { item: Item; line: Line }[] = []
+  lines.onItem = (item, line) => {
+    items.push({ item, line })
+    return true
+  }
+  return items
+}
+
+const served = ([id, op]: Item, revision = 9): Item =>
+  op === PUT ? [id, 0, revision, revision, revision, 1, false] : [id, 0, revision, null, 'linearizable']
+
+describe('a client that makes many calls', () => {
+  test('makes one connection, and every operation has its result', async () => {
+    const { node, lines, kv } = await oneNode()
+    const keys = Array.from({ length: 300 }, (_, n) => `k${n}`)
+    const puts = await Promise.all(keys.map((key) => kv.put(key, `v of ${key}`)))
+    expect(new Set(puts.map((put) => put.revision)).size).toBe(300)
+    expect(puts[0]).toEqual({ revision: 2, createRevision: 2, modRevision: 2, version: 1 })
+    const records = await Promise.all(keys.map((key) => kv.get(key)))
+    expect(records.map((record) => record?.text())).toEqual(keys.map((key) => `v of ${key}`))
+    expect(await kv.get('none')).toBeUndefined()
+    expect(await kv.delete('k0')).toEqual({ deleted: 1, revision: 302 })
+    expect(await kv.delete('k0')).toEqual({ deleted: 0, revision: 302 })
+    expect(lines.items).toHaveLength(603)
+    expect(node.seen).toHaveLength(603)
+    expect(lines.upgrades).toEqual(['/v1/connect?cluster=77'])
+    expect(kv[inspect]()).toEqual(AT_REST)
+  })
+
+  test('gets the same records as over HTTP', async () => {
+    const { node, kv } = await oneNode()
+    const http = clientOf([node])
+    const key = new Uint8Array([0xff, 0, 0x2f])
+    await kv.put(key, new Uint8Array([0xfe, 1]))
+    await kv.put('ü', '{"a":"ü"}')
+    const plain = (record: KvRecord | undefined) => ({ ...record, text: record?.text(), json: undefined })
+    for (const each of [key, 'ü'])
+      expect(plain(await kv.get(each))).toStrictEqual(plain(await http.get(each)))
+    expect((await kv.get('ü'))?.json()).toEqual({ a: 'ü' })
+    const list = async (client: Client, options: object) => {
+      const records = []
+      for await (const record of client.list(options)) records.push(plain(record))
+      return records
+    }
+    for (const options of [{}, { keysOnly: true }, { prefix: 'ü' }, { limit: 1 }])
+      expect(await list(kv, options)).toStrictEqual(await list(http, options))
+  })
+
+  test('reads lists page by page', async () => {
+    const { node, lines, kv } = await oneNode()
+    for (let n = 0; n < 25; n++) node.set(`k${String(n).padStart(2, '0')}`, 'v')
+    node.pageMax = 10
+    const keys = []
+    for await (const { key } of kv.list({ prefix: 'k', keysOnly: true })) keys.push(key)
+    expect(keys).toEqual([...node.rows.keys()])
+    const from = (text: string) => ({ after: Buffer.from(text) })
+    const range = { prefix: Buffer.from('k'), limit: 1_000, keys_only: true }
+    expect(lines.items.map(([, op, , fields]) => [op, fields])).toEqual([
+      [RANGE, range],
+      [RANGE, { ...range, ...from('k09') }],
+      [RANGE, { ...range, ...from('k19') }],
+    ])
+  })
+
+  test('sends what is asked in one turn in one message', async () => {
+    const { lines, kv } = await oneNode()
+    const messages: unknown[] = []
+    lines.open[0]?.ws.on('message', (message) => messages.push(message))
+    await Promise.all(Array.from({ length: 200 }, (_, n) => kv.put(`k${n}`, 'v')))
+    expect(messages).toHaveLength(1)
+  })
+
+  test('never reads older data than it has seen', async () => {
+    const { node, lines, kv } = await oneNode()
+    node.revision = 41
+    await kv.put('a', 'b')
+    expect(kv.revision).toBe(42)
+    await kv.get('a')
+    await kv.get('a', { minRevision: 50, consistency: 'stale', maxStalenessMs: 1.5 })
+    expect(lines.items.slice(1).map((item) => item.slice(4))).toEqual([
+      [42],
+      [50, { consistency: 'stale', max_staleness_ms: 1.5 }],
+    ])
+  })
+
+  test('asks for conditions, and tells the record that was in the way', async () => {
+    const { lines, kv } = await oneNode()
+    await kv.put('a', '1', { ifAbsent: true })
+    const error = await failure(kv.put('a', '2', { ifAbsent: true }))
+    expect(error).toBeInstanceOf(PreconditionFailedError)
+    expect(error).toMatchObject({
+      current: { key: 'a', modRevision: 2 },
+      written: 'no',
+      node: 'n1',
+      status: 412,
+    })
+    await kv.put('a', '3', { ifRevision: 2 })
+    await expect(kv.delete('a', { ifRevision: 2 })).rejects.toThrow(PreconditionFailedError)
+    const conditions = lines.items.map((item) => item.at(-1))
+    const first = { if_none_match: '*' }
+    expect(conditions).toEqual([first, first, { if_match: [2] }, { if_match: [2] }])
+  })
+
+  test('tells about the answers to reads, also of a key that does not exist', async () => {
+    const { lines, kv } = await oneNode()
+    const infos: unknown[] = []
+    const onAnswer = (info: unknown) => infos.push(info)
+    lines.onItem = ([id], line) => {
+      line.send([id, 0, 7, null, 'stale', 12.5])
+      return true
+    }
+    expect(await kv.get('a', { onAnswer })).toBeUndefined()
+    expect(infos).toEqual([{ node: 'n1', revision: 7, consistency: 'stale', stalenessMs: 12.5 }])
+    const thrown = new Error('mine')
+    await expect(
+      kv.get('a', {
+        onAnswer: () => {
+          throw thrown
+        },
+      }),
+    ).rejects.toBe(thrown)
+    expect(kv[inspect]()).toEqual(AT_REST)
+  })
+
+  test('copies keys and values at once', async () => {
+    const { node, kv } = await oneNode()
+    const [key, value] = [Buffer.from('key'), Buffer.from('value')]
+    const put = kv.put(key, value)
+    key.fill('x')
+    value.fill('x')
+    await put
+    expect(node.contents).toEqual({ key: 'value' })
+  })
+
+  test.each([
+    ['the 16th call', 15, 1],
+    ['8 calls under way', 0, 8],
+  ])('has no connection before %s', async (_, before, atOnce) => {
+    const node = await fake()
+    const lines = node.multiplex()
+    const kv = clientOf([node], { transport: 'auto' })
+    for (let n = 0; n < before; n++) await kv.get('a')
+    await Promise.all(Array.from({ length: atOnce - 1 }, () => kv.get('a')))
+    // Whatever was begun in the background would be seen by now.
+    await import('../../src/client/connection.ts')
+    for (let n = 0; n < 5; n++) await kv.status()
+    expect(lines.upgrades).toEqual([])
+    await Promise.all(Array.from({ length: atOnce }, () => kv.get('a')))
+    while (lines.upgrades.length === 0) await kv.get('a')
+  })
+
+  test("does not use it with transport: 'http'", async () => {
+    const node = await fake()
+    const lines = node.multiplex()
+    const kv = clientOf([node], { transport: 'http' })
+    for (let n = 0; n < 10; n++) await Promise.all(Array.from({ length: 10 }, () => kv.get('a')))
+    expect(lines.upgrades).toEqual([])
+  })
+})
+
+describe('answers', () => {
+  test('in any order reach their callers', async () => {
+    const { lines, kv } = await oneNode()
+    const items = held(lines)
+    const puts = Array.from({ length: 20 }, (_, n) => kv.put(`k${n}`, 'v'))
+    await until(() => items.length === 20)
+    for (const { item, line } of items.toReversed()) {
+      line.send(served(item, 100 + Number(String(item[3]).slice(1))))
+    }
+    expect((await Promise.all(puts)).map((put) => put.revision)).toEqual(puts.map((_, n) => 100 + n))
+  })
+
+  test.each([
+    ['that was not used', 9],
+    ['that was answered before', 0],
+  ])('with an id %s end the connection, and reach nobody', async (_, more) => {
+    const { node, lines, kv } = await oneNode()
+    const items = held(lines)
+    const first = kv.put('a', '1')
+    await until(() => items.length === 1)
+    const [{ item, line }] = items as [{ item: Item; line: Line }]
+    line.send(served(item))
+    await first
+    const second = kv.put('b', '2')
+    await until(() => items.length === 2)
+    line.send([Number(item[0]) + more, 0, 66, 66, 66, 66, false])
+    expect((await second).revision).not.toBe(66)
+    // Over HTTP, and applied there for the first time.
+    expect(node.contents).toEqual({ b: '2' })
+    expect(lines.open).toEqual([])
+  })
+
+  test.each([
+    ['a revision that is none', [0, -1, 2, 2, 1]],
+    ['too few fields', [0, 2, 2]],
+    ['text for a number', [0, 2, '2', 2, 1]],
+  ])('with %s make the outcome of a write unknown', async (_, fields) => {
+    const { lines, kv } = await oneNode()
+    lines.onItem = ([id], line) => {
+      line.send([id, ...fields])
+      return true
+    }
+    expect(await failure(kv.put('a', 'b'))).toMatchObject({ code: 'unexpected_answer', written: 'unknown' })
+    expect(kv[inspect]()).toEqual(AT_REST)
+  })
+
+  test.each([
+    ['not a list', [0, 2, 'x']],
+    ['a value that is no bytes', [0, 2, [null, 7, 2, 2, 1]]],
+    ['without versions', [0, 2, [null, Buffer.from('v')]]],
+  ])('whose record is %s make a read fail', async (_, fields) => {
+    const { lines, kv } = await oneNode()
+    lines.onItem = ([id], line) => {
+      line.send([id, ...fields])
+      return true
+    }
+    const error = await failure(kv.get('a'))
+    expect(error).toMatchObject({ code: 'unexpected_answer', written: 'no' })
+  })
+
+  test('that say that nothing was done lead to another try', async () => {
+    const { node, lines, kv } = await oneNode()
+    node.faults.push(problem(503, 'no_leader', 'an election', { retry_after_ms: 1 }))
+    node.faults.push(problem(504, 'outcome_unknown', 'the leader was lost'))
+    await kv.put('a', 'b')
+    expect(node.rows.get('a')?.version).toBe(1)
+    const identities = lines.items.map((item) => item[5])
+    expect(identities).toEqual([identities[0], identities[0], identities[0]])
+  })
+})
+
+describe('where no connection can be used, HTTP serves', () => {
+  const REFUSALS = {
+    'a page of a proxy': 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi',
+    'bad request': 'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n',
+    'an older node': 'HTTP/1.1 404 Not Found\r\nKv-Cluster: 77\r\nContent-Length: 0\r\n\r\n',
+    'upgrade required': 'HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n',
+    'a redirect':
+      'HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n',
+  }
+  test.each(Object.entries(REFUSALS))(
+    '%s: and the next attempt is made a minute later',
+    async (_, refusal) => {
+      freezeTime()
+      const node = await fake()
+      const lines = node.multiplex()
+      lines.refusal = refusal
+      const kv = clientOf([node], { transport: 'auto' })
+      await attempts(kv, lines, 1)
+      await idle(kv, 100)
+      vi.advanceTimersByTime(59_000)
+      await idle(kv, 100)
+      expect(lines.upgrades).toHaveLength(1)
+      expect(lines.items).toEqual([])
+      lines.refusal = undefined
+      vi.advanceTimersByTime(1_001)
+      await connected(kv, [node])
+      expect(lines.upgrades).toHaveLength(2)
+    },
+  )
+
+  test.each([421, 429, 502, 503, 504])(
+    'a node or a proxy that cannot now (%d): soon again',
+    async (status) => {
+      freezeTime()
+      const node = await fake()
+      const lines = node.multiplex()
+      lines.refusal = `HTTP/1.1 ${status} No\r\nContent-Length: 0\r\n\r\n`
+      const kv = clientOf([node], { transport: 'auto' })
+      await attempts(kv, lines, 1)
+      await idle(kv, 50)
+      expect(lines.upgrades).toHaveLength(1)
+      vi.advanceTimersByTime(301)
+      await attempts(kv, lines, 2)
+    },
+  )
+
+  const WELCOMES: Record<string, unknown>[] = [
+    { version: 2 },
+    { cluster: 77 },
+    { operations_max: 0 },
+    { revision: 'x' },
+  ]
+  test.each(WELCOMES)('a welcome with %j', async (welcome) => {
+    freezeTime()
+    const node = await fake()
+    const lines = node.multiplex()
+    lines.welcome = welcome
+    const kv = clientOf([node], { transport: 'auto' })
+    await attempts(kv, lines, 1)
+    await idle(kv, 100)
+    expect(lines.items).toEqual([])
+    expect(lines.upgrades).toHaveLength(1)
+  })
+
+  test('a welcome of another cluster: with a warning', async () => {
+    const warnings: string[] = []
+    const node = await fake()
+    const lines = node.multiplex()
+    lines.welcome = { cluster: '78' }
+    const kv = clientOf([node], { transport: 'auto', onWarning: (text) => warnings.push(text) })
+    await attempts(kv, lines, 1)
+    while (warnings.length === 0) await kv.get('a')
+    expect(warnings).toEqual([expect.stringContaining('belongs to another cluster (78)')])
+    expect(lines.items).toEqual([])
+  })
+
+  const ok = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+  test.each([
+    ['garbage', 'hello\r\n\r\n'],
+    ['nothing', ''],
+    ['an upgrade to something else', `${ok}Sec-WebSocket-Accept: x\r\n\r\n`],
+  ])('%s, twice: and the next attempt is made a minute later', async (_, refusal) => {
+    freezeTime()
+    const node = await fake()
+    const lines = node.multiplex()
+    lines.refusal = refusal
+    const kv = clientOf([node], { transport: 'auto' })
+    await attempts(kv, lines, 1)
+    await idle(kv, 50)
+    vi.advanceTimersByTime(301)
+    await attempts(kv, lines, 2)
+    await idle(kv, 50)
+    vi.advanceTimersByTime(59_000)
+    await idle(kv, 50)
+    expect(lines.upgrades).toHaveLength(2)
+    vi.advanceTimersByTime(1_001)
+    await attempts(kv, lines, 3)
+  })
+
+  test('a proxy that cuts it before the first answer, twice', async () => {
+    freezeTime()
+    const [node, other] = [await fake(), await fake('n2')]
+    const lines = node.multiplex()
+    lines.onItem = (_, line) => {
+      line.cut()
+      return true
+    }
+    const kv = clientOf([node, other], { transport: 'auto' })
+    for (const attempt of [1, 2]) {
+      await attempts(kv, lines, attempt)
+      while (lines.items.length < attempt) await kv.put('a', 'b')
+      vi.advanceTimersByTime(10_000)
+    }
+    await idle(kv, 50)
+    vi.advanceTimersByTime(45_000)
+    await idle(kv, 50)
+    expect(lines.upgrades).toHaveLength(2)
+    vi.advanceTimersByTime(10_000)
+    await attempts(kv, lines, 3)
+  })
+
+  test.each<[string, (line: Line) => void]>([
+    ['text', (line) => line.ws.send('hello')],
+    ['bytes that are not MessagePack', (line) => line.ws.send(Buffer.from([0xc1]))],
+    ['no list', (line) => line.ws.send(Buffer.from([0x01]))],
+    ['an item that is no list', (line) => line.send(1)],
+    ['an item without an id', (line) => line.send(['x', 0, 1])],
+    ['what is no WebSocket frame', (line) => void line.socket.write(Buffer.alloc(64, 0xff))],
+  ])('a node that sends %s', async (_, send) => {
+    const { node, lines, kv } = await oneNode()
+    const items = held(lines)
+    const put = kv.put('a', 'b')
+    await until(() => items.length === 1)
+    send(items[0]?.line as Line)
+    await put
+    expect(node.contents).toEqual({ a: 'b' })
+    expect(lines.open).toEqual([])
+    expect(kv[inspect]()).toEqual(AT_REST)
+  })
+
+  test('a value that is larger than the connection takes', async () => {
+    const { node, lines, kv } = await oneNode({}, (its) => {
+      its.welcome = { bytes_max: 10_000, message_bytes_max: 20_000 }
+    })
+    await kv.put('a', Buffer.alloc(9_999, 'x'))
+    await kv.put('b', Buffer.alloc(10_000, 'x'))
+    expect(lines.items).toHaveLength(1)
+    expect(node.rows.get('b')?.value).toHaveLength(10_000)
+  })
+
+  test('an operation of another node, when the first one refuses connections', async () => {
+    const node = await fake()
+    node.multiplex()
+    const kv = clientOf([await refusing(), node], { transport: 'auto' })
+    await connected(kv, [node])
+    for (let n = 0; n < 20; n++) await kv.put(`k${n}`, 'v')
+    expect(node.lines?.items).toHaveLength(20)
+  })
+})
+
+/** Makes calls until so many connections were tried. */
+async function attempts(kv: Client, lines: FakeLines, count: number): Promise<void> {
+  while (lines.upgrades.length < count) await kv.get('a')
+}
+
+/** Makes calls one after the other, in which an attempt would have been made. */
+async function idle(kv: Client, calls: number): Promise<void> {
+  for (let n = 0; n < calls; n++) await kv.get('a')
+}
+
+describe('operations', () => {
+  test('of a connection that is lost are tried again under the same identity', async () => {
+    const { node, lines, kv } = await oneNode()
+    const other = await fake('n2')
+    const items = held(lines)
+    const puts = Array.from({ length: 5 }, (_, n) => kv.put(`k${n}`, 'v'))
+    const get = kv.get('k0')
+    await until(() => items.length === 6)
+    lines.onItem = () => false
+    items[0]?.line.cut()
+    await Promise.all([...puts, get])
+    expect([...node.rows.values()].map(({ version }) => version)).toEqual([1, 1, 1, 1, 1])
+    const identity = (item: Item) => (item[5] as unknown[]).join(';since=')
+    const again = node.seen
+      .filter(({ method }) => method === 'PUT')
+      .map(({ headers }) => headers['idempotency-key'])
+    expect(again.toSorted()).toEqual(
+      items
+        .slice(0, 5)
+        .map(({ item }) => identity(item))
+        .toSorted(),
+    )
+    expect(other.seen).toEqual([])
+    expect(kv[inspect]()).toEqual(AT_REST)
+  })
+
+  test('beyond the credit wait, and leave in order when it comes back', async () => {
+    const { lines, kv } = await oneNode({}, (its) => {
+      its.welcome = { operations_max: 1 }
+    })
+    const items = held(lines)
+    const puts = Array.from({ length: 10 }, (_, n) => kv.put(`k${n}`, 'v'))
+    for (let n = 0; n < 10; n++) {
+      await until(() => items.length === n + 1)
+      // Whatever else was sent would have arrived before the answer to a ping.
+      await pinged(items[n]?.line as Line)
+      expect(items).toHaveLength(n + 1)
+      items[n]?.line.send(served(items[n]?.item as Item))
+      await puts[n]
+    }
+    expect(items.map(({ item }) => String(item[3]))).toEqual(puts.map((_, n) => `k${n}`))
+  })
+
+  test('beyond the credit of bytes wait', async () => {
+    const { lines, kv } = await oneNode({}, (its) => {
+      its.welcome = { bytes_max: 1_000 }
+    })
+    const items = held(lines)
+    const puts = Array.from({ length: 4 }, (_, n) => kv.put(`k${n}`, Buffer.alloc(498)))
+    await until(() => items.length === 2)
+    await pinged(items[0]?.line as Line)
+    expect(items).toHaveLength(2)
+    for (const { item, line } of items.splice(0)) line.send(served(item))
+    await until(() => items.length === 2)
+    for (const { item, line } of items.splice(0)) line.send(served(item))
+    await Promise.all(puts)
+  })
+
+  test('that wait until their time is over were not written; those that were sent may be', async () => {
+    freezeTime()
+    const { lines, kv } = await oneNode({}, (its) => {
+      its.welcome = { operations_max: 1 }
+    })
+    const items = held(lines)
+    const [sent, queued, read] = [kv.put('a', '1'), kv.put('b', '2'), kv.get('c')].map(failure)
+    await until(() => items.length === 1)
+    const over = passing(5_000)
+    expect(await sent).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+    expect(await queued).toMatchObject({ code: 'timeout', written: 'no' })
+    expect(await read).toMatchObject({ code: 'timeout', written: 'no' })
+    await over
+    expect(kv[inspect]()).toEqual(AT_REST)
+  })
+
+  test('that are aborted: what waits was not written, what was sent may be', async () => {
+    const { lines, kv } = await oneNode({}, (its) => {
+      its.welcome = { operations_max: 1 }
+    })
+    const items = held(lines)
+    const abort = new AbortController()
+    const { signal } = abort
+    const calls = [kv.put('a', '1', { signal }), kv.put('b', '2', { signal }), kv.get('c', { signal })].map(
+      failure,
+    )
+    const other = kv.put('d', '4')
+    await until(() => items.length === 1)
+    abort.abort(new Error('enough'))
+    const errors = await Promise.all(calls)
+    expect(errors.map(({ code, written }) => [code, written])).toEqual([
+      ['aborted', 'unknown'],
+      ['aborted', 'no'],
+      ['aborted', 'no'],
+    ])
+    expect(errors[0]?.cause).toBe(abort.signal.reason)
+    // The answer to the first one gives its credit back.
+    items[0]?.line.send(served(items[0]?.item))
+    await until(() => items.length === 2)
+    items[1]?.line.send(served(items[1]?.item))
+    await other
+    expect(items.map(({ item }) => String(item[3]))).toEqual(['a', 'd'])
+    expect(kv[inspect]()).toEqual(AT_REST)
+  })
+
+  test('whose signal has fired before are not sent', async () => {
+    const { lines, kv } = await oneNode()
+    expect(await failure(kv.put('a', '1', { signal: AbortSignal.abort() }))).toMatchObject({ written: 'no' })
+    await kv.get('b')
+    expect(lines.items).toHaveLength(1)
+  })
+
+  test('share one listener of a signal, and leave none behind', async () => {
+    const { kv } = await oneNode()
+    const { signal } = new AbortController()
+    const [add, remove] = [vi.spyOn(signal, 'addEventListener'), vi.spyOn(signal, 'removeEventListener')]
+    for (let round = 1; round <= 2; round++) {
+      await Promise.all(Array.from({ length: 50 }, (_, n) => kv.put(`k${n}`, 'v', { signal })))
+      expect(add).toHaveBeenCalledTimes(round)
+      expect(remove).toHaveBeenCalledTimes(round)
+    }
+  })
+
+  test('that are read and given up are cancelled; answers to those are for nobody', async () => {
+    const { lines, kv } = await oneNode()
+    const items = held(lines)
+    const abort = new AbortController()
+    const reads = [kv.get('a', { signal: abort.signal }), kv.get('b')]
+    await until(() => items.length === 2)
+    abort.abort()
+    await failure(reads[0] as Promise<unknown>)
+    await until(() => items.length === 3)
+    const [a, b, cancel] = items.map(({ item }) => item) as [Item, Item, Item]
+    expect(cancel).toEqual([a[0], 0])
+    const { line } = items[0] as { line: Line }
+    line.send([a[0], 1, { code: 'cancelled', status: 499 }, null, false], served(b))
+    expect(await reads[1]).toBeUndefined()
+    expect(lines.open).toHaveLength(1)
+  })
+
+  test('when the client is closed: what waits was not written, what was sent may be', async () => {
+    const { lines, kv } = await oneNode({}, (its) => {
+      its.welcome = { operations_max: 2 }
+    })
+    const items = held(lines)
+    const calls = [kv.get('a'), kv.put('b', '1'), kv.put('c', '2')].map(failure)
+    await until(() => items.length === 2)
+    await kv.close()
+    const errors = await Promise.all(calls)
+    expect(errors.map(({ name, code, written }) => [name, code, written])).toEqual([
+      ['AbortError', 'closed', 'no'],
+      ['AbortError', 'closed', 'unknown'],
+      ['AbortError', 'closed', 'no'],
+    ])
+    await until(() => lines.open.length === 0)
+    expect(kv[inspect]()).toEqual(AT_REST)
+    expect(await failure(kv.put('d', '3'))).toMatchObject({ code: 'closed', written: 'no' })
+  })
+
+  test('go elsewhere when a node is closing; those under way get their answers', async () => {
+    const { node, lines, kv } = await oneNode({}, (its) => {
+      its.welcome = { operations_max: 1 }
+    })
+    const items = held(lines)
+    const [first, second] = [kv.put('a', '1'), kv.put('b', '2')]
+    await until(() => items.length === 1)
+    const { item, line } = items[0] as { item: Item; line: Line }
+    line.send([0, 'leader', 4, null], [0, 'closing'])
+    await second
+    await kv.put('c', '3')
+    expect(items).toHaveLength(1)
+    expect(node.contents).toEqual({ b: '2', c: '3' })
+    line.send(served(item, 77))
+    expect((await first).revision).toBe(77)
+    await until(() => lines.open.length === 0)
+  })
+
+  test('that time out give their slot back only with the answer', async () => {
+    freezeTime()
+    const { lines, kv } = await oneNode({ timeoutMs: 200 })
+    const items = held(lines)
+    const late = failure(kv.put('a', '1'))
+    await until(() => items.length === 1)
+    await passing(200)
+    expect(await late).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+    const next = kv.put('b', '2', { timeoutMs: 5_000 })
+    await until(() => items.length === 2)
+    const [{ item: a, line }, { item: b }] = items as [{ item: Item; line: Line }, { item: Item }]
+    line.send(served(a, 66))
+    line.send(served(b, 67))
+    expect((await next).revision).toBe(67)
+    expect(a[0]).not.toBe(b[0])
+    expect(lines.open).toHaveLength(1)
+  })
+
+  test('that a node leaves unanswered are asked of another, after a tenth of their time', async () => {
+    freezeTime()
+    const [silent, other] = [await fake(), await fake('n2')]
+    for (const node of [silent, other]) node.multiplex()
+    const kv = clientOf([silent, other], { transport: 'auto' })
+    await connected(kv, [silent, other])
+    silent.fault = () => 'hang'
+    const puts = [kv.put('a', '1'), kv.put('b', '2')]
+    await until(() => silent.seen.length === 1 && other.seen.length === 1)
+    await passing(450)
+    expect(other.seen).toHaveLength(1)
+    await passing(100)
+    await Promise.all(puts)
+    expect(other.seen.map(({ headers }) => headers['idempotency-key'])).toContain(
+      silent.seen[0]?.headers['idempotency-key'],
+    )
+    // The circuit breaker of the silent node is open.
+    await kv.put('c', '3')
+    await kv.put('d', '4')
+    expect(silent.seen).toHaveLength(1)
+    expect(kv[inspect]()).toEqual(AT_REST)
+  })
+
+  test('of a node that does not even answer a ping: the connection is cut', async () => {
+    freezeTime()
+    const { node, lines, kv } = await oneNode()
+    const { socket } = lines.open[0] as Line
+    socket.pause()
+    const calls = [kv.get('a'), kv.put('b', '1')]
+    await passing(3_400)
+    expect(node.seen).toEqual([])
+    await passing(1_000)
+    await Promise.all(calls)
+    expect(node.seen.map(({ method }) => method).toSorted()).toEqual(['GET', 'PUT'])
+    socket.resume()
+    await until(() => lines.open.length === 0)
+    expect(kv[inspect]()).toEqual(AT_REST)
+  })
+
+  test('go over HTTP while a connection does not answer', async () => {
+    freezeTime()
+    const { node, lines, kv } = await oneNode()
+    const { socket } = lines.open[0] as Line
+    socket.pause()
+    const first = kv.put('a', '1')
+    await passing(550)
+    await kv.put('b', '2')
+    expect(node.contents).toEqual({ b: '2' })
+    socket.resume()
+    await first
+    await until(() => lines.items.length === 1)
+    await passing(5_100)
+    await kv.put('c', '3')
+    expect(lines.items).toHaveLength(2)
+    expect(lines.open).toHaveLength(1)
+  })
+
+  test('of a node that answers a ping, but not them, stay there', async () => {
+    freezeTime()
+    const { lines, kv } = await oneNode({ timeoutMs: 60_000 })
+    const items = held(lines)
+    const get = kv.get('a')
+    await until(() => items.length === 1)
+    await passing(20_000)
+    const { item, line } = items[0] as { item: Item; line: Line }
+    line.send(served(item))
+    await get
+    expect(lines.open).toEqual([line])
+  })
+
+  test('are not handed to a connection that takes nothing', async () => {
+    freezeTime()
+    const { lines, kv } = await oneNode({}, (its) => {
+      its.welcome = { bytes_max: 2 ** 30, message_bytes_max: 2 ** 24 }
+    })
+    lines.open[0]?.socket.pause()
+    const value = Buffer.alloc(2 ** 20)
+    const calls = Array.from({ length: 40 }, (_, n) => failure(kv.put(`k${n}`, value, { timeoutMs: 200 })))
+    // As much as the system takes is gone now.
+    for (let turn = 0; turn < 1_000; turn++) await new Promise(setImmediate)
+    await passing(200)
+    const written = (await Promise.all(calls)).map((error) => error.written)
+    expect(written[0]).toBe('unknown')
+    expect(written.at(-1)).toBe('no')
+  })
+
+  test('wait for their turn when callsMax are under way', async () => {
+    const { lines, kv } = await oneNode({ callsMax: 2 })
+    const items = held(lines)
+    const puts = Array.from({ length: 5 }, (_, n) => kv.put(`k${n}`, 'v'))
+    await until(() => items.length === 2)
+    expect(kv[inspect]()).toEqual({ ...AT_REST, calls: 5, turns: 5, requests: 2 })
+    for (let n = 0; n < 5; n++) {
+      await until(() => items.length > n)
+      items[n]?.line.send(served(items[n]?.item as Item))
+    }
+    await Promise.all(puts)
+    expect(items.map(({ item }) => String(item[3]))).toEqual(puts.map((_, n) => `k${n}`))
+    expect(kv[inspect]()).toEqual(AT_REST)
+  })
+
+  test('split large values over messages', async () => {
+    const { lines, kv } = await oneNode()
+    const messages: Buffer[] = []
+    lines.open[0]?.ws.on('message', (message: Buffer) => messages.push(message))
+    await Promise.all(Array.from({ length: 10 }, (_, n) => kv.put(`k${n}`, Buffer.alloc(100_000))))
+    expect(messages.map((message) => message.length < 256 * 1024)).toEqual([true, true, true, true, true])
+  })
+})
+
+/** Everything that the client had sent before has arrived. */
+const pinged = (line: Line): Promise<void> =>
+  new Promise((resolve) => {
+    line.ws.once('pong', () => resolve())
+    line.ws.ping()
+  })
+
+/** Lets the frozen time pass in small steps, with turns of the event loop between them. */
+async function passing(ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 50) {
+    await vi.advanceTimersByTimeAsync(50)
+    await new Promise(setImmediate)
+  }
+}
