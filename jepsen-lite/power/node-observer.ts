@@ -99,7 +99,7 @@ export class NodeObserver implements Observer {
     const { kind, version } = readHeader(entry.frame)
     if (kind < ENTRY_KINDS_OF_CORE) return
     const { idempotency } = decodeRequest(kind, version, frameBody(entry.frame))
-    if (idempotency !== undefined) this.#entries.set(idempotency.token, entry)
+    if (idempotency !== undefined && 'token' in idempotency) this.#entries.set(idempotency.token, entry)
   }
 
   sending(message: Message): void {

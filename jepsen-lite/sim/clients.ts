@@ -241,7 +241,7 @@ export class Clients {
         world.probeCoverage.hit('condition failed')
         if (request.idempotency !== undefined) world.probeCoverage.hit('condition failed under a token')
       }
-      if (request.command.kind !== 'settings') {
+      if ('key' in request.command) {
         const key = text(request.command.key)
         if (outcome.kind === 'put') client.seen.set(key, outcome.modRevision)
         if (outcome.kind === 'precondition-failed') client.seen.set(key, outcome.current?.modRevision ?? 0)
@@ -640,7 +640,7 @@ function operationOf(
   value: string,
   token: string | undefined,
 ): Operation | undefined {
-  if (command.kind === 'settings') return undefined
+  if (!('key' in command)) return undefined
   const { condition } = command
   const tags = condition?.ifMatch
   const conditions = {
@@ -671,6 +671,8 @@ function resultOf(outcome: Parameters<typeof shown>[0], replayed: boolean): Seen
         ...again,
       }
     case 'settings':
+    case 'session':
+    case 'batch':
     case 'refused':
       return { revision: outcome.revision, applied: false, ...again }
   }

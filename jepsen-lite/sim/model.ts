@@ -149,6 +149,8 @@ export class Model {
 
   #once(request: Request): Effect {
     const { idempotency, principal } = request
+    if (idempotency !== undefined && !('token' in idempotency))
+      throw new Error('the clients open no sessions')
     if (idempotency === undefined) {
       const outcome = this.#execute(request)
       this.#evict(0)
@@ -160,7 +162,7 @@ export class Model {
       this.#evict(0)
       return { principal, outcome: `refused ${code} at ${this.revision}`, replayed: false, keyed: true }
     }
-    if (request.command.kind !== 'settings' && request.command.prev) return refused('bad_request')
+    if ('key' in request.command && request.command.prev) return refused('bad_request')
     if (known !== undefined && known.asked !== asked) return refused('idempotency_key_reused')
     if (known !== undefined) {
       this.#evict(0)
@@ -206,6 +208,7 @@ export class Model {
       this.#settings = settings
       return `settings at ${this.revision}`
     }
+    if (!('key' in command)) throw new Error(`the clients ask for no ${command.kind}`)
     const key = text(command.key)
     const before = this.at(key, this.#index)
     const { condition } = command
@@ -265,6 +268,10 @@ export function shown(outcome: Outcome): string {
       return `failed at ${outcome.revision}, found ${outcome.current?.modRevision ?? 'nothing'}`
     case 'settings':
       return `settings at ${outcome.revision}`
+    case 'session':
+      return `session ${outcome.session} at ${outcome.revision}`
+    case 'batch':
+      return `batch at ${outcome.revision}: ${outcome.outcomes.map(shown).join(', ')}`
     case 'refused':
       return `refused ${outcome.code} at ${outcome.revision}`
   }
@@ -290,12 +297,12 @@ function outcomeBytes(outcome: string): number {
   return head + 1 + 2 * 8
 }
 
-const textOf = (request: Request): string =>
-  JSON.stringify([request.idempotency?.token, request.idempotency?.since, plainly(request)])
+const textOf = (request: Request): string => JSON.stringify([request.idempotency, plainly(request)])
 
 /** The content of a request, without absent or undefined fields. */
 function plainly({ command }: Request): unknown {
   if (command.kind === 'settings') return Object.entries(command.settings).sort()
+  if (!('key' in command)) return command.kind
   const { kind, key, condition, prev } = command
   const value = command.kind === 'put' ? text(command.value) : undefined
   return { kind, key: text(key), value, ...condition, prev }

@@ -5,6 +5,7 @@ import type {
   AppliedRecord,
   Done,
   Range,
+  Room,
   RowScan,
   SnapshotSink,
   SnapshotSource,
@@ -74,8 +75,14 @@ export class ObservedStorage implements Storage {
     return this.#inner.hasGarbage
   }
 
-  apply(changes: readonly RowChange[], record: AppliedRecord): void {
-    this.#inner.apply(changes, record)
+  begin(index: LogIndex, room: Room): void {
+    this.#inner.begin(index, room)
+  }
+  change(change: RowChange): void {
+    this.#inner.change(change)
+  }
+  end(record: AppliedRecord): void {
+    this.#inner.end(record)
     this.#seen.applied()
     // Entries that a node applies in the turn in which it ended can never be observed.
     if (this.#isOver()) return

@@ -14,11 +14,12 @@ export type {
   Command,
   Condition,
   Idempotency,
+  KeyCommand,
   KeyMeta,
   KeyRow,
   KvState,
   Outcome,
-  ReadRow,
+  OutcomeOfKey,
   Reason,
   Refusal,
   RefusalCode,
@@ -26,6 +27,7 @@ export type {
   Revision,
   RowChange,
   RowFound,
+  Rows,
   Settings,
 } from './types.ts'
 export { asRevision, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS } from './types.ts'

@@ -18,6 +18,9 @@ export const REASONS: readonly Reason[] = [
   'token-reused',
   'token-expired',
   'since-ahead',
+  'session-expired',
+  'seq-passed',
+  'slot-out-of-range',
 ]
 
 const CODES: Readonly<Record<Reason, RefusalCode>> = {
@@ -31,6 +34,9 @@ const CODES: Readonly<Record<Reason, RefusalCode>> = {
   'token-reused': 'idempotency_key_reused',
   'token-expired': 'idempotency_expired',
   'since-ahead': 'bad_request',
+  'session-expired': 'idempotency_expired',
+  'seq-passed': 'idempotency_expired',
+  'slot-out-of-range': 'bad_request',
 }
 
 /** `numbers`: the numbers in the sentence (`refusalText`). */
@@ -72,6 +78,12 @@ export function refusalText({ reason, numbers: [first, second] }: Refusal): stri
       return `outcomes up to revision ${first} are forgotten; this token is in use since ${second}`
     case 'since-ahead':
       return `this token is said to be in use since revision ${first}, but the store is at revision ${second}`
+    case 'session-expired':
+      return `session ${first} is not open: it was never opened, or it is forgotten`
+    case 'seq-passed':
+      return `slot ${first} of this session has gone on to request ${second}: the outcome of this one is forgotten`
+    case 'slot-out-of-range':
+      return `a session has the slots 0 to ${second}, not ${first}`
     default:
       return assertNever(reason, 'reason')
   }

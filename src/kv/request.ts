@@ -1,35 +1,54 @@
 // The body of an entry: the bytes of a request. The layout is documented here and comes from no serialisation library,
 // because these bytes stay in logs and snapshots, and every replica must read them alike. Version 1 of each kind:
 //
-//   envelope      flags (1): 1 token, 2 since
+//   envelope      flags (1): 1 token, 2 since, 4 slot of a session (not with the others)
 //                 [token: length (1), ASCII]  [since: revision (8)]
+//                 [session (8), slot (2), number of the change (6)]
 //   what is asked principal: length (1), ASCII
 //                 flags (1): 1 If-Match, 2 If-None-Match, 4 answer with the row before
 //                 [If-Match: tags]  [If-None-Match: tags]                               (`condition.ts`)
 //     put         key: length (2), bytes; value: the rest
 //     delete      key: length (2), bytes
 //     settings    `settings.ts`
+//     open-session
+//     batch       count (2), then for each command: 1 put or 2 delete (1), flags and tags as above, key: length (2),
+//                 bytes; put: value: length (4), bytes
 //
 // The fingerprint covers the second part: two requests are the same when these bytes are equal. A request has only one
 // form, and only that form is read: encoding a decoded request again gives the same bytes.
 
-import { Reader, writeAscii, writeUint8, writeUint16, writeUint64 } from '../bytes/index.ts'
+import {
+  Reader,
+  writeAscii,
+  writeUint8,
+  writeUint16,
+  writeUint32,
+  writeUint48,
+  writeUint64,
+} from '../bytes/index.ts'
 import { readTags, tagsBytes, writeTags } from './condition.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
+import { isSession } from './sessions.ts'
 import { readSettings, settingsBytes, writeSettings } from './settings.ts'
-import type { Command, Condition, Idempotency, Request, Revision } from './types.ts'
+import type { Command, Condition, Idempotency, KeyCommand, Request, Revision, SessionSlot } from './types.ts'
 import { asRevision } from './types.ts'
 
 export const KIND_PUT = 16
 export const KIND_DELETE = 17
 export const KIND_SETTINGS = 18
+export const KIND_OPEN_SESSION = 19
+export const KIND_BATCH = 20
 const VERSION = 1
 
 const HAS_TOKEN = 1
 const HAS_SINCE = 2
+const HAS_SESSION = 4
+const SESSION_BYTES = 16
 const HAS_IF_MATCH = 1
 const HAS_IF_NONE_MATCH = 2
 const WANTS_PREV = 4
+const BATCHED_PUT = 1
+const BATCHED_DELETE = 2
 const NO_CONDITION: Condition = { ifMatch: undefined, ifNoneMatch: undefined }
 
 /** Kind and version that the entry's header must carry. */
@@ -44,6 +63,8 @@ const KINDS: { readonly [kind in Command['kind']]: KindAndVersion } = {
   put: { kind: KIND_PUT, version: VERSION },
   delete: { kind: KIND_DELETE, version: VERSION },
   settings: { kind: KIND_SETTINGS, version: VERSION },
+  'open-session': { kind: KIND_OPEN_SESSION, version: VERSION },
+  batch: { kind: KIND_BATCH, version: VERSION },
 }
 
 /** The exact number of bytes that `writeRequest` writes. */
@@ -51,21 +72,44 @@ export function requestBytes(request: Request): number {
   const { command, idempotency, principal } = request
   let bytes = 1 + 1 + principal.length + 1
   if (idempotency !== undefined)
-    bytes += 1 + idempotency.token.length + (idempotency.since === undefined ? 0 : 8)
+    bytes += isSession(idempotency)
+      ? SESSION_BYTES
+      : 1 + idempotency.token.length + (idempotency.since === undefined ? 0 : 8)
   if (command.kind === 'settings') return bytes + settingsBytes(command.settings)
+  if (command.kind === 'open-session') return bytes
+  if (command.kind === 'batch')
+    return command.commands.reduce(
+      (sum, each) => sum + 2 + commandBytes(each) + (each.kind === 'put' ? 4 : 0),
+      bytes + 2,
+    )
+  return bytes + commandBytes(command)
+}
+
+/** Of a change of one key, without its flags and without the length of its value. */
+function commandBytes(command: KeyCommand): number {
   const { ifMatch, ifNoneMatch } = command.condition ?? NO_CONDITION
+  let bytes = 2 + command.key.length + (command.kind === 'put' ? command.value.length : 0)
   if (ifMatch !== undefined) bytes += tagsBytes(ifMatch)
   if (ifNoneMatch !== undefined) bytes += tagsBytes(ifNoneMatch)
-  return bytes + 2 + command.key.length + (command.kind === 'put' ? command.value.length : 0)
+  return bytes
 }
 
 export function writeRequest(request: Request, target: Uint8Array, at: number): void {
   const askedAt = writeEnvelope(request.idempotency, target, at)
   const optionsAt = writeText(request.principal, target, askedAt)
   const { command } = request
+  if (command.kind === 'open-session') {
+    target[optionsAt] = 0
+    return
+  }
   if (command.kind === 'settings') {
     target[optionsAt] = 0
     writeSettings(command.settings, target, optionsAt + 1)
+    return
+  }
+  if (command.kind === 'batch') {
+    target[optionsAt] = 0
+    writeBatch(command.commands, target, optionsAt + 1)
     return
   }
   const { key } = command
@@ -75,9 +119,26 @@ export function writeRequest(request: Request, target: Uint8Array, at: number): 
   if (command.kind === 'put') target.set(command.value, keyAt + 2 + key.length)
 }
 
+function writeBatch(commands: readonly KeyCommand[], target: Uint8Array, at: number): void {
+  writeUint16(target, at, commands.length)
+  let next = at + 2
+  for (const command of commands) {
+    const { key } = command
+    target[next] = command.kind === 'put' ? BATCHED_PUT : BATCHED_DELETE
+    next = writeOptions(command.condition ?? NO_CONDITION, false, target, next + 1)
+    writeUint16(target, next, key.length)
+    target.set(key, next + 2)
+    next += 2 + key.length
+    if (command.kind === 'delete') continue
+    writeUint32(target, next, command.value.length)
+    target.set(command.value, next + 4)
+    next += 4 + command.value.length
+  }
+}
+
 export function decodeRequest(kind: number, version: number, body: Uint8Array): Request {
-  const { command, token, since, principal } = parseRequest(kind, version, body)
-  const idempotency = token === undefined ? undefined : { token: tokenText(token), since }
+  const { command, token, since, slot, principal } = parseRequest(kind, version, body)
+  const idempotency = token === undefined ? slot : { token: tokenText(token), since }
   return { command, idempotency, principal }
 }
 
@@ -88,6 +149,7 @@ const tokenText = (token: Uint8Array): string =>
 export interface ParsedRequest {
   readonly token: Uint8Array | undefined
   readonly since: Revision | undefined
+  readonly slot: SessionSlot | undefined
   /** The fingerprint covers the body from this byte on. */
   readonly askedAt: number
   readonly principal: string
@@ -95,18 +157,46 @@ export interface ParsedRequest {
 }
 
 export function parseRequest(kind: number, version: number, body: Uint8Array): ParsedRequest {
-  if (kind < KIND_PUT || kind > KIND_SETTINGS) throw new UnknownKindError(`entry kind ${kind}`)
+  if (kind < KIND_PUT || kind > KIND_BATCH) throw new UnknownKindError(`entry kind ${kind}`)
   if (version !== VERSION) throw new UnknownKindError(`version ${version} of entry kind ${kind}`)
 
   const from = new Reader(body, 'a request', MalformedBytesError)
-  const envelope = knownFlags(from, HAS_TOKEN | HAS_SINCE)
+  const envelope = knownFlags(from, HAS_TOKEN | HAS_SINCE | HAS_SESSION)
+  if (envelope > HAS_SESSION) throw new MalformedBytesError('a session with a token or a since')
   const token = envelope & HAS_TOKEN ? from.slice(from.uint8()) : undefined
   if (token === undefined && envelope & HAS_SINCE) throw new MalformedBytesError('a since without a token')
   const since = envelope & HAS_SINCE ? asRevision(from.uint64()) : undefined
+  const slot =
+    envelope === HAS_SESSION
+      ? { session: from.uint64(), slot: from.uint16(), seq: from.uint16() * 2 ** 32 + from.uint32() }
+      : undefined
   const askedAt = from.at
   const principal = from.ascii(from.uint8())
-  const command = kind === KIND_SETTINGS ? readSettingsCommand(from) : readKeyCommand(kind, from)
-  return { token, since, askedAt, principal, command }
+  return { token, since, slot, askedAt, principal, command: readCommand(kind, from) }
+}
+
+function readCommand(kind: number, from: Reader): Command {
+  if (kind === KIND_SETTINGS) return readSettingsCommand(from)
+  if (kind === KIND_PUT || kind === KIND_DELETE) return readKeyCommand(kind, from)
+  knownFlags(from, 0)
+  const command: Command =
+    kind === KIND_BATCH ? { kind: 'batch', commands: readBatch(from) } : { kind: 'open-session' }
+  from.end()
+  return command
+}
+
+function readBatch(from: Reader): readonly KeyCommand[] {
+  const commands: KeyCommand[] = []
+  for (let left = from.uint16(); left > 0; left--) {
+    const kind = from.uint8()
+    if (kind !== BATCHED_PUT && kind !== BATCHED_DELETE)
+      throw new UnknownKindError(`command ${kind} in a batch`)
+    const condition = readCondition(knownFlags(from, HAS_IF_MATCH | HAS_IF_NONE_MATCH), from)
+    const key = from.slice(from.uint16())
+    if (kind === BATCHED_DELETE) commands.push({ kind: 'delete', key, condition, prev: false })
+    else commands.push({ kind: 'put', key, value: from.bytes(), condition, prev: false })
+  }
+  return commands
 }
 
 function readSettingsCommand(from: Reader): Command {
@@ -118,15 +208,19 @@ function readSettingsCommand(from: Reader): Command {
 
 function readKeyCommand(kind: number, from: Reader): Command {
   const flags = knownFlags(from, HAS_IF_MATCH | HAS_IF_NONE_MATCH | WANTS_PREV)
-  const ifMatch = flags & HAS_IF_MATCH ? readTags(from) : undefined
-  const ifNoneMatch = flags & HAS_IF_NONE_MATCH ? readTags(from) : undefined
-  const condition = ifMatch === undefined && ifNoneMatch === undefined ? undefined : { ifMatch, ifNoneMatch }
+  const condition = readCondition(flags, from)
   const prev = (flags & WANTS_PREV) !== 0
 
   const key = from.slice(from.uint16())
   if (kind === KIND_PUT) return { kind: 'put', key, value: from.rest(), condition, prev }
   from.end()
   return { kind: 'delete', key, condition, prev }
+}
+
+function readCondition(flags: number, from: Reader): Condition | undefined {
+  const ifMatch = flags & HAS_IF_MATCH ? readTags(from) : undefined
+  const ifNoneMatch = flags & HAS_IF_NONE_MATCH ? readTags(from) : undefined
+  return ifMatch === undefined && ifNoneMatch === undefined ? undefined : { ifMatch, ifNoneMatch }
 }
 
 function knownFlags(from: Reader, known: number): number {
@@ -140,6 +234,14 @@ function writeEnvelope(idempotency: Idempotency | undefined, target: Uint8Array,
   if (idempotency === undefined) {
     target[at] = 0
     return at + 1
+  }
+  if (isSession(idempotency)) {
+    const { session, slot, seq } = idempotency
+    target[at] = HAS_SESSION
+    writeUint64(target, at + 1, session)
+    writeUint16(target, at + 9, slot)
+    writeUint48(target, at + 11, seq)
+    return at + 1 + SESSION_BYTES
   }
   const { token, since } = idempotency
   target[at] = HAS_TOKEN | (since === undefined ? 0 : HAS_SINCE)

@@ -4,8 +4,8 @@ import { type Reader, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import type { Reason, Settings } from './types.ts'
 
-/** The newest cluster version that this program knows. */
-export const CLUSTER_VERSION = 1
+/** The newest cluster version that this program knows: 2 has sessions. */
+export const CLUSTER_VERSION = 2
 
 export const DEFAULT_SETTINGS: Settings = {
   keyBytesMax: 4096,

@@ -1,16 +1,23 @@
 // The state machine's registers as bytes, stored with every batch of rows:
 //
 //   layout (1), revision (8), cluster time (8), store bytes (8), keys (8),
-//   tokens: count (8), bytes (8), oldest (8), next (8), time of the oldest (8), horizon (8); settings (`settings.ts`)
+//   tokens: count (8), bytes (8), oldest (8), next (8), time of the oldest (8), horizon (8);
+//   from layout 2 on: sessions: next (8), horizon (8), time of the oldest (8), bytes (8), swept to (8), slot (8);
+//   settings (`settings.ts`)
+//
+// Layout 2 is written from cluster version 2 on: until then some member may not know it.
 
 import { Reader, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
+import { NO_SESSIONS } from './sessions.ts'
 import { DEFAULT_SETTINGS, readAllSettings, settingsBytes, writeSettings } from './settings.ts'
 import type { KvState, Settings } from './types.ts'
 import { asRevision } from './types.ts'
 
-const LAYOUT = 1
-const SETTINGS_AT = 81
+const LAYOUT_1 = 1
+const LAYOUT_2 = 2
+const SESSIONS_AT = 81
+const SESSIONS_BYTES = 48
 
 /** An empty store: revision 1, and the default settings with `settings` on top. */
 export function initialState(settings: Partial<Settings> = {}): KvState {
@@ -21,12 +28,15 @@ export function initialState(settings: Partial<Settings> = {}): KvState {
     storeBytes: 0,
     keys: 0,
     tokens: { count: 0, bytes: 0, oldest: 0, next: 0, oldestAtMs: 0, horizon: asRevision(0) },
+    sessions: NO_SESSIONS,
   }
 }
 
 export function encodeState(state: KvState): Uint8Array {
-  const bytes = new Uint8Array(SETTINGS_AT + settingsBytes(state.settings))
-  bytes[0] = LAYOUT
+  const hasSessions = state.settings.clusterVersion >= 2
+  const settingsAt = SESSIONS_AT + (hasSessions ? SESSIONS_BYTES : 0)
+  const bytes = new Uint8Array(settingsAt + settingsBytes(state.settings))
+  bytes[0] = hasSessions ? LAYOUT_2 : LAYOUT_1
   writeUint64(bytes, 1, state.revision)
   writeUint64(bytes, 9, state.clusterTimeMs)
   writeUint64(bytes, 17, state.storeBytes)
@@ -37,14 +47,23 @@ export function encodeState(state: KvState): Uint8Array {
   writeUint64(bytes, 57, state.tokens.next)
   writeUint64(bytes, 65, state.tokens.oldestAtMs)
   writeUint64(bytes, 73, state.tokens.horizon)
-  writeSettings(state.settings, bytes, SETTINGS_AT)
+  if (hasSessions) {
+    writeUint64(bytes, SESSIONS_AT, state.sessions.next)
+    writeUint64(bytes, SESSIONS_AT + 8, state.sessions.horizon)
+    writeUint64(bytes, SESSIONS_AT + 16, state.sessions.oldestAtMs)
+    writeUint64(bytes, SESSIONS_AT + 24, state.sessions.bytes)
+    writeUint64(bytes, SESSIONS_AT + 32, state.sessions.sweptTo)
+    writeUint64(bytes, SESSIONS_AT + 40, state.sessions.sweptSlot)
+  }
+  writeSettings(state.settings, bytes, settingsAt)
   return bytes
 }
 
 export function decodeState(bytes: Uint8Array): KvState {
   const from = new Reader(bytes, 'a record of the registers', MalformedBytesError)
   const layout = from.uint8()
-  if (layout !== LAYOUT) throw new UnknownKindError(`layout ${layout} of the state's registers`)
+  if (layout !== LAYOUT_1 && layout !== LAYOUT_2)
+    throw new UnknownKindError(`layout ${layout} of the state's registers`)
   return {
     revision: asRevision(from.uint64()),
     clusterTimeMs: from.uint64(),
@@ -58,6 +77,16 @@ export function decodeState(bytes: Uint8Array): KvState {
       oldestAtMs: from.uint64(),
       horizon: asRevision(from.uint64()),
     },
+    sessions: layout === LAYOUT_1 ? NO_SESSIONS : readSessions(from),
     settings: readAllSettings(from),
   }
 }
+
+const readSessions = (from: Reader): KvState['sessions'] => ({
+  next: from.uint64(),
+  horizon: from.uint64(),
+  oldestAtMs: from.uint64(),
+  bytes: from.uint64(),
+  sweptTo: from.uint64(),
+  sweptSlot: from.uint64(),
+})

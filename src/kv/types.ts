@@ -19,11 +19,13 @@ export const asRevision = (value: number): Revision => {
 
 /**
  * First byte of a row key. `data` + the user's key; `tokens` + idempotency token; `token-order` + position, so that the
- * oldest is evicted first.
+ * oldest is evicted first; `sessions` + session; `slots` + session, slot.
  */
 export const TABLE_DATA = 1
 export const TABLE_TOKENS = 2
 export const TABLE_TOKEN_ORDER = 3
+export const TABLE_SESSIONS = 4
+export const TABLE_SLOTS = 5
 
 /** One key of a user, as stored. */
 export interface KeyRow {
@@ -45,6 +47,16 @@ export interface Condition {
 }
 
 export type Command =
+  | KeyCommand
+  /** Changes of single keys, one after the other. Each is a request for itself, with an outcome of its own. */
+  | { readonly kind: 'batch'; readonly commands: readonly KeyCommand[] }
+  /** Changes replicated settings. A setting that is absent keeps its value. */
+  | { readonly kind: 'settings'; readonly settings: Partial<Settings> }
+  /** Opens a session, from cluster version 2 on (`sessions.ts`). */
+  | { readonly kind: 'open-session' }
+
+/** A change of one key. */
+export type KeyCommand =
   | {
       readonly kind: 'put'
       readonly key: Uint8Array
@@ -59,8 +71,6 @@ export type Command =
       readonly condition: Condition | undefined
       readonly prev: boolean
     }
-  /** Changes replicated settings. A setting that is absent keeps its value. */
-  | { readonly kind: 'settings'; readonly settings: Partial<Settings> }
 
 /** Replicated limits and switches. Apply uses no other settings, so all replicas decide alike (KV-5). */
 export interface Settings {
@@ -75,7 +85,10 @@ export interface Settings {
   readonly clusterVersion: number
 }
 
-export interface Idempotency {
+/** By what a change is known when it arrives again. */
+export type Idempotency = Token | SessionSlot
+
+export interface Token {
   /** 1–255 visible ASCII characters. */
   readonly token: string
   /**
@@ -83,6 +96,15 @@ export interface Idempotency {
    * outcome may have been forgotten.
    */
   readonly since: Revision | undefined
+}
+
+export interface SessionSlot {
+  /** The number of an open session. */
+  readonly session: number
+  /** From 0, below SESSION_SLOTS_MAX. A client uses it for one change at a time. */
+  readonly slot: number
+  /** From 1, below 2^48. Higher than that of all earlier changes under this slot. */
+  readonly seq: number
 }
 
 /** The content of an entry. */
@@ -116,9 +138,34 @@ export interface KvState {
      */
     readonly horizon: Revision
   }
+  /** Sessions have the numbers from 1 on. Those from `horizon` to below `next` are open. */
+  readonly sessions: {
+    readonly next: number
+    readonly horizon: number
+    /** Cluster time at which the session at `horizon` was opened. Meaningless while none is open. */
+    readonly oldestAtMs: number
+    /** Of the rows of all slots, keys and values. */
+    readonly bytes: number
+    /** The next slot whose row is deleted, if it is one of a forgotten session. */
+    readonly sweptTo: number
+    readonly sweptSlot: number
+  }
 }
 
 export type Outcome =
+  | OutcomeOfKey
+  | { readonly kind: 'batch'; readonly revision: Revision; readonly outcomes: readonly OutcomeOfKey[] }
+  | { readonly kind: 'settings'; readonly revision: Revision; readonly settings: Settings }
+  | {
+      readonly kind: 'session'
+      readonly revision: Revision
+      readonly session: number
+      /** It is forgotten this long after it was opened, or earlier when there are too many. */
+      readonly ageMsMax: number
+    }
+
+/** The outcome of a change of one key. A request of any kind may be refused. */
+export type OutcomeOfKey =
   | {
       readonly kind: 'put'
       readonly revision: Revision
@@ -135,7 +182,6 @@ export type Outcome =
       readonly prev: KeyRow | null | undefined
     }
   | { readonly kind: 'precondition-failed'; readonly revision: Revision; readonly current: KeyMeta | null }
-  | { readonly kind: 'settings'; readonly revision: Revision; readonly settings: Settings }
   | Refusal
 
 /** A refusal that apply decides, so all replicas decide it alike. The store does not change. */
@@ -167,6 +213,9 @@ export type Reason =
   | 'token-reused'
   | 'token-expired'
   | 'since-ahead'
+  | 'session-expired'
+  | 'seq-passed'
+  | 'slot-out-of-range'
 
 export interface RowChange {
   readonly key: Uint8Array
@@ -179,11 +228,12 @@ export interface RowChange {
 /** For most rows apply needs only this many first bytes, and the length. */
 export const ROW_HEAD_BYTES = 33
 
-/**
- * Reads a row as it was before the entry that is being applied; undefined: there is none. `head`: its head is enough.
- * The key must not change until the entry is applied.
- */
-export type ReadRow = (key: Uint8Array, head: boolean) => RowFound | undefined
+/** The rows of the store, for the entry that is being applied. A key must not change until the entry is applied. */
+export interface Rows {
+  /** The row as it is now, with what the entry has written; undefined: there is none. `head`: its head is enough. */
+  read(key: Uint8Array, head: boolean): RowFound | undefined
+  write(change: RowChange): void
+}
 
 /** A row. If it is only a head, it is valid until the next row is read. */
 export interface RowFound {
@@ -195,9 +245,8 @@ export interface RowFound {
 
 export interface Applied {
   readonly outcome: Outcome
-  /** This outcome was remembered for the token. The entry changed no key and no setting. */
+  /** This outcome was remembered. The entry changed no key and no setting. */
   readonly replayed: boolean
-  readonly changes: readonly RowChange[]
   readonly state: KvState
 }
 
@@ -211,5 +260,5 @@ export type Apply = (
   body: Uint8Array,
   clusterTimeMs: number,
   state: KvState,
-  read: ReadRow,
+  rows: Rows,
 ) => Applied

@@ -1,13 +1,6 @@
 // Applies committed entries one after another. Each entry sees the rows as the entries before it left them.
 
-import {
-  type Applied,
-  applyEntry,
-  decodeState,
-  encodeState,
-  type KvState,
-  type ReadRow,
-} from '../kv/index.ts'
+import { type Applied, applyEntry, decodeState, encodeState, type KvState, type Rows } from '../kv/index.ts'
 import {
   ENTRY_KINDS_OF_CORE,
   type Entry,
@@ -23,6 +16,10 @@ import type { AppliedRecord, Storage } from '../storage/types.ts'
 /** While applying, `enough` is called after this many entries or bytes, which take less than a millisecond. */
 const ASK_EVERY_ENTRIES = 16
 const ASK_EVERY_BYTES = 64 * 1024
+
+const NO_ROWS = { bytes: 0, items: 0 }
+/** Of a small row, to estimate how many an entry has. */
+const ROW_BYTES = 128
 
 export interface ApplierEvents {
   /**
@@ -136,22 +133,28 @@ export class Applier {
     if (kind < ENTRY_KINDS_OF_CORE) {
       this.#index = entry.index
       this.#events.coreEntryApplied(entry)
-      this.#storage.apply([], new LazyRecord(entry, this.#events.encodedRaftState(), this.#state))
+      this.#storage.begin(entry.index, NO_ROWS)
+      this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), this.#state))
       this.#events.applied(entry, undefined)
       return
     }
     const result = this.#execute(entry, kind)
     this.#index = entry.index
     this.#state = result.state
-    this.#storage.apply(result.changes, new LazyRecord(entry, this.#events.encodedRaftState(), result.state))
+    this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), result.state))
     this.#events.applied(entry, result)
   }
 
   #execute(entry: Entry, kind: number): Applied {
     const { frame } = entry
-    const [version, body, timeMs] = [frameVersion(frame), frameBody(frame), frameClusterTimeMs(frame)]
-    return applyEntry(kind, version, body, timeMs, this.#state, this.#read)
+    // A batch has a row for each command, of about as many bytes.
+    this.#storage.begin(entry.index, { bytes: frame.length, items: 1 + frame.length / ROW_BYTES })
+    const timeMs = frameClusterTimeMs(frame)
+    return applyEntry(kind, frameVersion(frame), frameBody(frame), timeMs, this.#state, this.#rows)
   }
 
-  readonly #read: ReadRow = (key, head) => this.#storage.rowBefore(key, head)
+  readonly #rows: Rows = {
+    read: (key, head) => this.#storage.rowBefore(key, head),
+    write: (change) => this.#storage.change(change),
+  }
 }

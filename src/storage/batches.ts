@@ -2,8 +2,7 @@
 // large is cut, and where the log ends afterwards.
 
 import { asIndex, type Entry, type LogIndex, type Write } from '../raft/types.ts'
-import type { Room } from './overlay.ts'
-import type { BatchLimits } from './types.ts'
+import type { BatchLimits, Room } from './types.ts'
 
 /**
  * A packed log record holds at most this many bytes of frames, except for a single larger frame. Reading one entry

@@ -25,6 +25,7 @@ export type {
   Identity,
   PageLimits,
   Range,
+  Room,
   RowScan,
   SnapshotSink,
   SnapshotSource,

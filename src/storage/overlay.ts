@@ -9,14 +9,9 @@ import type { LogIndex } from '../raft/types.ts'
 import type { AppliedState } from './records.ts'
 import { RowTable } from './row-table.ts'
 import type { Row } from './rows.ts'
+import type { Room } from './types.ts'
 
 export type Layer = Omit<RowTable, 'put'>
-
-export interface Room {
-  readonly bytes: number
-  /** Number of rows or entries. */
-  readonly items: number
-}
 
 interface Closed {
   readonly rows: Layer

@@ -7,7 +7,7 @@ import { FirstError } from './first-error.ts'
 import { Garbage } from './garbage.ts'
 import { APPLIED_KEY, META_KEY, prefixed, rowPrefix, STAGING_KEY } from './keys.ts'
 import { DurableLog, type LogChange } from './log.ts'
-import { Overlay, type Room, type Submission } from './overlay.ts'
+import { Overlay, type Submission } from './overlay.ts'
 import {
   type AppliedState,
   decodeAppliedRecord,
@@ -30,6 +30,7 @@ import type {
   HardState,
   Identity,
   Range,
+  Room,
   RowChange,
   RowFound,
   RowHash,
@@ -289,24 +290,31 @@ class Store implements Storage {
     return overlaid === undefined ? this.#engine.get(prefixed(this.#prefix, key)) : overlaid.stored
   }
 
-  apply(changes: readonly RowChange[], record: AppliedRecord): void {
+  begin(index: LogIndex, room: Room): void {
     this.#check()
     if (this.#isInstalling)
-      throw new InvariantError(`index ${record.index} was to be applied while a snapshot is being installed`)
-    if (record.index <= this.#applied.index)
-      throw new InvariantError(`index ${record.index} was to be applied after ${this.#applied.index}`)
+      throw new InvariantError(`index ${index} was to be applied while a snapshot is being installed`)
+    if (index <= this.#applied.index)
+      throw new InvariantError(`index ${index} was to be applied after ${this.#applied.index}`)
+    if (room.items > 0) this.#overlay.makeRoom(room, this.#state)
+  }
+
+  change({ key, value, rest }: RowChange): void {
+    this.#first.check()
     try {
-      if (changes.length > 0) this.#overlay.makeRoom(roomFor(changes), this.#state)
-      for (const change of changes) this.#change(change)
+      this.#change(key, value, rest)
     } catch (thrown) {
       throw this.#first.fail(thrown)
     }
+  }
+
+  end(record: AppliedRecord): void {
     this.#asked.length = 0
     this.#askedHashes.length = 0
     this.#applied = record
   }
 
-  #change({ key, value, rest }: RowChange): void {
+  #change(key: Uint8Array, value: Uint8Array | undefined, rest: Uint8Array | undefined): void {
     const hash = this.#hashOf(key)
     const row = new Row(this.#prefix, key, hash, value, rest)
     const old = this.#hashBefore(key, hash)
@@ -532,16 +540,6 @@ class Store implements Storage {
     this.#first.check()
     if (this.#isClosed) throw new StorageClosedError()
   }
-}
-
-/**
- * The approximate room for the changes of one entry. The trailer of a row and its generation are small enough to
- * ignore.
- */
-function roomFor(changes: readonly RowChange[]): Room {
-  let bytes = 0
-  for (const { key, value, rest } of changes) bytes += key.length + (value?.length ?? 0) + (rest?.length ?? 0)
-  return { bytes, items: changes.length }
 }
 
 /** Meta after `swept` has become empty and, with `installed`, the rows of another generation have become the state. */

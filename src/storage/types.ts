@@ -36,6 +36,13 @@ export interface AppliedRecord {
   readonly kv: Uint8Array
 }
 
+/** Room for entries or for rows. */
+export interface Room {
+  readonly bytes: number
+  /** Number of rows or entries. */
+  readonly items: number
+}
+
 /**
  * How much of the log and how many rows one batch may hold, so that making it does not delay other work. A single entry
  * may be larger, and so may the rows of one entry; they get a separate batch.
@@ -160,10 +167,14 @@ export interface Storage {
 
   readonly batchLimits: BatchLimits
   /**
-   * Takes the rows and the record of the entries applied next. They are visible to reads and scans at once, and durable
-   * with the next batch or a later one.
+   * An entry is applied by `begin`, any number of `rowBefore` and `change`, and `end`, without anything in between. Its
+   * rows and its record are durable together, with the next batch or a later one. `index`: of the entry. `room`: about
+   * the bytes and the number of rows that it will change.
    */
-  apply(changes: readonly RowChange[], record: AppliedRecord): void
+  begin(index: LogIndex, room: Room): void
+  /** Changes a row. The change is visible to reads at once, and to scans that are opened later. */
+  change(change: RowChange): void
+  end(record: AppliedRecord): void
   /** Whether any applied rows have not been submitted with a batch. */
   readonly dirty: boolean
   /** The newest batch did not hold all rows that were due. The next one is for them, without writes. */
@@ -188,8 +199,8 @@ export interface Storage {
   /** The newest row, read at once. */
   get(key: Uint8Array): Uint8Array | undefined
   /**
-   * The same, for the entry that is applied next. `headOnly`: the first ROW_HEAD_BYTES are enough; they may come from
-   * memory, and are then valid until the next call. The key must not change until the entry is applied.
+   * The same, for the entry that is being applied. `headOnly`: the first ROW_HEAD_BYTES are enough; they may come from
+   * memory, and are then valid until the next call. The key must not change until the end of the entry.
    */
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined
   scan(range: Range): RowScan

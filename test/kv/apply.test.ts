@@ -129,7 +129,9 @@ describe('settings', () => {
 
   test('the cluster version stays or rises, and is never lowered', () => {
     const to = (clusterVersion: number) => ask({ kind: 'settings', settings: { clusterVersion } })
-    expect(new MemoryStore().apply(to(1)).outcome).toMatchObject({ kind: 'settings', revision: 1 })
+    expect(new MemoryStore().apply(to(2)).outcome).toMatchObject({ kind: 'settings', revision: 1 })
+    const older = new MemoryStore({ clusterVersion: 1 })
+    expect(older.apply(to(2)).outcome).toMatchObject({ kind: 'settings', revision: 2 })
     const newer = new MemoryStore({ clusterVersion: 2 })
     const { outcome } = newer.apply(to(1))
     expect(outcome).toMatchObject({
@@ -149,8 +151,8 @@ describe('settings', () => {
 
   test('a cluster version from the future stops the node', () => {
     const store = new MemoryStore()
-    expect(() => store.apply(ask({ kind: 'settings', settings: { clusterVersion: 2 } }))).toThrow(
-      'cluster version 2',
+    expect(() => store.apply(ask({ kind: 'settings', settings: { clusterVersion: 3 } }))).toThrow(
+      'cluster version 3',
     )
   })
 })

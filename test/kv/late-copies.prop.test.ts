@@ -3,10 +3,10 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Applied, Command, Condition, Outcome, Request, Settings } from '../../src/kv/types.ts'
+import type { Command, Condition, Outcome, Request, Settings } from '../../src/kv/types.ts'
 import { TABLE_DATA } from '../../src/kv/types.ts'
 import { runs } from '../runs.ts'
-import { ask, deleteOf, MemoryStore, putOf, rev } from './store.ts'
+import { type AppliedHere, ask, deleteOf, MemoryStore, putOf, rev } from './store.ts'
 
 /** The settings decide which requests are refused, and how soon tokens are forgotten. */
 const settings: fc.Arbitrary<Partial<Settings>> = fc.record(
@@ -55,7 +55,7 @@ const events = fc.array(event, { maxLength: 40 })
 const codeOf = (outcome: Outcome): string => (outcome.kind === 'refused' ? outcome.code : outcome.kind)
 
 /** No change of a user's key or of a setting: those are what a client would notice. */
-function changesNothing({ changes, state }: Applied, before: MemoryStore['state']): void {
+function changesNothing({ changes, state }: AppliedHere, before: MemoryStore['state']): void {
   expect(changes.filter(({ key }) => key[0] === TABLE_DATA)).toEqual([])
   expect(state.settings).toEqual(before.settings)
   expect(state.revision).toBe(before.revision)

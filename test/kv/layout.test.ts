@@ -42,9 +42,11 @@ describe('requests', () => {
 
   test.each([
     ['kind', 15, 1, '0000000001 6b'],
-    ['kind', 19, 1, '0000000001 6b'],
+    ['kind', 21, 1, '0000000001 6b'],
     ['version', 16, 2, '0000000001 6b'],
-    ['envelope flag', 16, 1, '0400000001 6b'],
+    ['envelope flag', 16, 1, '0800000001 6b'],
+    ['command of a batch', 20, 1, '000000 0001 03 00 0001 6b'],
+    ['batch flag', 20, 1, '000001 0000'],
     ['flag', 16, 1, '0000080001 6b'],
     ['settings flag', 18, 1, '00000100'],
     ['setting', 18, 1, '0000000163 0000000000000001'],
@@ -100,7 +102,7 @@ describe('rows', () => {
       { kind: 'settings' as const, settings: { storeBytesMax: 8 } },
       `04 0000000000000003
        07 01 0000000000001000 02 0000000000100000 03 0000000000000008 04 00000000000f4240
-          05 0000000010000000 06 00000000000dbba0 07 0000000000000001`,
+          05 0000000010000000 06 00000000000dbba0 07 0000000000000002`,
     ],
   ])('of a token, behind the fingerprint: %s', (_, command, bytes) => {
     const store = new MemoryStore()
@@ -113,7 +115,7 @@ describe('rows', () => {
     const store = new MemoryStore({ valueBytesMax: 4 })
     const request = ask(putOf('k', '12345'), { token: 't', since: undefined })
     store.apply(request)
-    must(store.rows.get(unspaced('02 74')))[17] = 10
+    must(store.rows.get(unspaced('02 74')))[17] = 13
     expect(() => store.apply(request)).toThrow(UnknownKindError)
   })
 
@@ -124,8 +126,8 @@ describe('rows', () => {
   })
 })
 
-test('registers', () => {
-  const store = new MemoryStore({ idempotencyTokensMax: 1 })
+test('registers at cluster version 1', () => {
+  const store = new MemoryStore({ idempotencyTokensMax: 1, clusterVersion: 1 })
   store.apply(ask(putOf('k', 'value'), { token: 'a', since: undefined }), 3)
   store.apply(ask(putOf('l', ''), { token: 'b', since: undefined }), 4)
   const bytes = encodeState(store.state)
@@ -136,7 +138,24 @@ test('registers', () => {
          05 0000000010000000 06 00000000000dbba0 07 0000000000000001`),
   )
   expect(decodeState(bytes)).toEqual(store.state)
-  expect(() => decodeState(Uint8Array.of(2, ...bytes.subarray(1)))).toThrow(UnknownKindError)
+  expect(() => decodeState(Uint8Array.of(3, ...bytes.subarray(1)))).toThrow(UnknownKindError)
+})
+
+test('registers from cluster version 2 on', () => {
+  const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
+  store.apply(ask({ kind: 'open-session' }), 1)
+  store.apply(ask({ kind: 'open-session' }), 2)
+  store.apply(ask(putOf('k', 'value'), { session: 1, slot: 3, seq: 7 }), 3)
+  store.apply(ask(putOf('k', 'value')), 1002)
+  const bytes = encodeState(store.state)
+  expect(hex(bytes)).toBe(
+    unspaced(`02 0000000000000003 00000000000003ea 0000000000000006 0000000000000001
+      0000000000000000 0000000000000000 0000000000000000 0000000000000000 0000000000000000 0000000000000000
+      0000000000000003 0000000000000002 0000000000000002 0000000000000000 0000000000000001 0000000000000040
+      07 01 0000000000001000 02 0000000000100000 03 0000000200000000 04 00000000000f4240
+         05 0000000010000000 06 00000000000003e8 07 0000000000000002`),
+  )
+  expect(decodeState(bytes)).toEqual(store.state)
 })
 
 test.each([

@@ -140,7 +140,7 @@ test('bytes that are read as a request are written as the same bytes', () => {
 /** An empty condition is the same as no condition. */
 function canonical(request: Request): Request {
   const { command } = request
-  if (command.kind === 'settings') return request
+  if (!('key' in command)) return request
   const empty = command.condition?.ifMatch === undefined && command.condition?.ifNoneMatch === undefined
   return { ...request, command: empty ? { ...command, condition: undefined } : command }
 }
@@ -154,6 +154,7 @@ class Model {
 
   apply(request: Request, now: number): { outcome: Outcome; replayed: boolean } {
     const { command, idempotency, principal } = request
+    if (idempotency !== undefined && !('token' in idempotency)) throw new Error('no sessions are drawn here')
     const answered = { outcome: this.#decide(request), replayed: false }
     const asked = JSON.stringify([canonical(request).command, principal])
     if (idempotency !== undefined && answered.outcome === REMEMBERED) {
@@ -183,7 +184,7 @@ class Model {
 
   #decide({ command, idempotency }: Request): Outcome {
     if (idempotency === undefined) return this.#execute(command)
-    return command.kind !== 'settings' && command.prev ? this.#refuse('bad_request') : REMEMBERED
+    return 'key' in command && command.prev ? this.#refuse('bad_request') : REMEMBERED
   }
 
   #execute(command: Command): Outcome {
@@ -194,6 +195,7 @@ class Model {
       const settings = { ...new MemoryStore(SETTINGS).state.settings, storeBytesMax: this.storeBytesMax }
       return { kind: 'settings', revision: this.revision, settings }
     }
+    if (!('key' in command)) throw new Error(`no ${command.kind} is drawn here`)
     const { key, condition } = command
     const name = Buffer.from(key).toString()
     if (name === '') return this.#refuse('bad_request')

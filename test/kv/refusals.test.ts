@@ -20,6 +20,9 @@ test.each([
   ['token-reused', 'idempotency_key_reused', 'was used for another request'],
   ['token-expired', 'idempotency_expired', 'up to revision 7 are forgotten; this token is in use since 5'],
   ['since-ahead', 'bad_request', 'since revision 7, but the store is at revision 5'],
+  ['session-expired', 'idempotency_expired', 'session 7 is not open'],
+  ['seq-passed', 'idempotency_expired', 'slot 7 of this session has gone on to request 5'],
+  ['slot-out-of-range', 'bad_request', 'the slots 0 to 5, not 7'],
 ] as const)('%s', (reason, code, text) => {
   const refusal = refused(rev(1), reason, [7, 5])
   expect(refusal).toEqual({ kind: 'refused', revision: 1, code, reason, numbers: [7, 5] })
@@ -38,5 +41,8 @@ test('reasons keep their bytes', () => {
     'token-reused',
     'token-expired',
     'since-ahead',
+    'session-expired',
+    'seq-passed',
+    'slot-out-of-range',
   ])
 })

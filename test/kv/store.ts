@@ -10,9 +10,10 @@ import type {
   Condition,
   Idempotency,
   KeyRow,
-  ReadRow,
   Request,
+  RowChange,
   RowFound,
+  Rows,
   Settings,
 } from '../../src/kv/types.ts'
 import { asRevision, ROW_HEAD_BYTES } from '../../src/kv/types.ts'
@@ -51,6 +52,11 @@ export const deleteOf = (key: string, condition?: Partial<Condition>, prev = fal
 const whole = (condition: Partial<Condition> | undefined): Condition | undefined =>
   condition && { ifMatch: condition.ifMatch, ifNoneMatch: condition.ifNoneMatch }
 
+/** With the rows that were written, in order. */
+export interface AppliedHere extends Applied {
+  readonly changes: readonly RowChange[]
+}
+
 export class MemoryStore {
   readonly rows = new Map<string, Uint8Array>()
   state
@@ -59,20 +65,25 @@ export class MemoryStore {
     this.state = initialState(settings)
   }
 
-  apply(request: Request, clusterTimeMs = 0): Applied {
+  apply(request: Request, clusterTimeMs = 0): AppliedHere {
     const { kind, version } = requestKind(request)
     return this.applyBody(kind, version, bodyOf(request), clusterTimeMs)
   }
 
-  applyBody(kind: number, version: number, body: Uint8Array, clusterTimeMs: number): Applied {
-    const read: ReadRow = (key, head) => found(this.rows.get(hex(key)), head)
-    const applied = applyEntry(kind, version, body, clusterTimeMs, this.state, read)
-    for (const { key, value, rest } of applied.changes) {
-      if (value === undefined) this.rows.delete(hex(key))
-      else this.rows.set(hex(key), new Uint8Array(Buffer.concat([value, rest ?? new Uint8Array()])))
+  applyBody(kind: number, version: number, body: Uint8Array, clusterTimeMs: number): AppliedHere {
+    const changes: RowChange[] = []
+    const rows: Rows = {
+      read: (key, head) => found(this.rows.get(hex(key)), head),
+      write: (change) => {
+        const { key, value, rest = new Uint8Array() } = change
+        changes.push(change)
+        if (value === undefined) this.rows.delete(hex(key))
+        else this.rows.set(hex(key), new Uint8Array(Buffer.concat([value, rest])))
+      },
     }
+    const applied = applyEntry(kind, version, body, clusterTimeMs, this.state, rows)
     this.state = applied.state
-    return applied
+    return { ...applied, changes }
   }
 
   get(key: string): KeyRow | undefined {

@@ -9,7 +9,7 @@ import { Applier } from '../../src/server/applier.ts'
 import type { Storage } from '../../src/storage/index.ts'
 import { crc32, pastEntries } from '../raft/harness/frames.ts'
 import { memoryDisk, openDisk } from '../storage/replicas.ts'
-import { bytes, closed, hardState } from '../storage/samples.ts'
+import { applyRows, bytes, closed, hardState } from '../storage/samples.ts'
 
 const record = (index: number) => ({
   index: asIndex(index),
@@ -33,7 +33,7 @@ test('what a snapshot covers leaves the queue, and it goes on behind it', async 
   applier.clear()
   expect(applier.pending).toBe(false)
   // The state is now that of index 4, by other means than the queue.
-  storage.apply([], record(4))
+  applyRows(storage, [], record(4))
   applier.reload()
   applier.push(pastEntries(5, [1]))
   applier.run(() => false)

@@ -16,17 +16,17 @@ test('it is refused for each member that is too old or unknown, and for nothing 
   )
   versions.heard(asReplicaId('3'), 1)
   expect(versions.refusal(raise(1), members)).toBeUndefined()
-  expect(versions.refusal(raise(2), members)).toMatchObject({
+  expect(versions.refusal(raise(3), members)).toMatchObject({
     code: 'membership_refused',
     written: 'no',
     detail: expect.stringMatching(
-      /: n1 knows no version above 1, n3 knows no version above 1\. Start every member/,
+      /: n1 knows no version above 2, n3 knows no version above 1\. Start every member/,
     ),
   })
   // Another process of the same replica, upgraded.
-  versions.heard(asReplicaId('3'), 2)
-  expect(versions.refusal(raise(2), members)?.detail).not.toContain('n3')
-  expect(versions.refusal(raise(2), members.slice(1))).toBeUndefined()
+  versions.heard(asReplicaId('3'), 3)
+  expect(versions.refusal(raise(3), members)?.detail).not.toContain('n3')
+  expect(versions.refusal(raise(3), members.slice(1))).toBeUndefined()
   for (const other of [putOf('k', 'v'), { kind: 'settings', settings: { storeBytesMax: 1 } } as const])
     expect(new ClusterVersions(asReplicaId('1')).refusal(ask(other), members)).toBeUndefined()
 })

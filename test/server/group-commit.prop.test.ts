@@ -15,7 +15,17 @@ import type { Storage } from '../../src/storage/types.ts'
 import { runs } from '../runs.ts'
 import { FaultyEngine } from '../storage/faulty.ts'
 import { memoryDisk } from '../storage/replicas.ts'
-import { applied, changes, entry, frames, hardState, must, rowKey, text } from '../storage/samples.ts'
+import {
+  applied,
+  applyRows,
+  changes,
+  entry,
+  frames,
+  hardState,
+  must,
+  rowKey,
+  text,
+} from '../storage/samples.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 /** What one batch does to the log and to the rows. */
@@ -169,7 +179,7 @@ class Node {
     this.commit = index
     const list = values.map((size, at) => [`${at} of ${index % 5}`, `${index}:${'y'.repeat(size)}`] as const)
     for (const [name, value] of list) this.rows.set(name, value)
-    this.storage.apply(changes(Object.fromEntries(list)), applied(index, committed.term))
+    applyRows(this.storage, changes(Object.fromEntries(list)), applied(index, committed.term))
   }
 
   /** The write is durable as a whole, as far as the core has not overwritten it since. */

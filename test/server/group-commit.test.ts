@@ -7,7 +7,7 @@ import { GroupCommit, type StoredBatch } from '../../src/server/group-commit.ts'
 import { driverLimits } from '../../src/server/limits.ts'
 import { costOf } from '../../src/storage/index.ts'
 import { memoryDisk, openDisk } from '../storage/replicas.ts'
-import { applied, changes, entries, hardState } from '../storage/samples.ts'
+import { applied, applyRows, changes, entries, hardState } from '../storage/samples.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 const DISK_MS = 10
@@ -145,7 +145,7 @@ test('rows alone wait a little for company, and then go', async () => {
   commits.flush()
   clock.advance(DISK_MS)
   stored.length = 0
-  storage.apply(changes({ a: '1' }), applied(2, 1))
+  applyRows(storage, changes({ a: '1' }), applied(2, 1))
   commits.flush()
   clock.advance(driverLimits.idleFlushMs - 1)
   expect([stored.length, commits.inspect().inFlight]).toEqual([0, 0])

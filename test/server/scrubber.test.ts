@@ -6,7 +6,7 @@ import { driverLimits } from '../../src/server/limits.ts'
 import { Scrubber } from '../../src/server/scrubber.ts'
 import type { PageLimits, RowScan } from '../../src/storage/index.ts'
 import { memoryReplica } from '../storage/replicas.ts'
-import { applied, batch, changes, entries, hardState, store, write } from '../storage/samples.ts'
+import { applied, applyRows, batch, changes, entries, hardState, store, write } from '../storage/samples.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 const { scrubEveryMs, scrubPauseMs } = driverLimits
@@ -15,7 +15,7 @@ const { scrubEveryMs, scrubPauseMs } = driverLimits
 async function setUp() {
   const storage = await (await memoryReplica()).open()
   await store(storage, batch(hardState(1, 9), [write({ entries: entries(2, 9, 1) })]))
-  storage.apply(changes({ a: '1', b: '2', c: '3', d: '4' }), applied(2, 1))
+  applyRows(storage, changes({ a: '1', b: '2', c: '3', d: '4' }), applied(2, 1))
   await store(storage, batch(hardState(1, 9)))
   const clock = new VirtualClock()
   const open = new Set<RowScan>()

@@ -7,7 +7,7 @@ import { costOf, cut, endAfter, packed, RECORD_BYTES_MAX } from '../../src/stora
 import { runs } from '../runs.ts'
 import { metaOf } from './conformance.ts'
 import { memoryDisk, openDisk } from './replicas.ts'
-import { entries, entry, must, write } from './samples.ts'
+import { applyRows, entries, entry, must, write } from './samples.ts'
 
 /** Bytes of an entry without a body. */
 const LEAST = entry(2, 1, '').frame.length
@@ -142,7 +142,7 @@ test('a chunk of a snapshot holds no more rows and bytes than it may', async () 
   const { index, term } = storage.applied
   const small = Array.from({ length: 5000 }, (_, at) => row(at, 0))
   const large = Array.from({ length: 6 }, (_, at) => row(6000 + at, 100_000 - 3))
-  storage.apply([...small, ...large], { ...storage.applied, index: asIndex(index + 1), term })
+  applyRows(storage, [...small, ...large], { ...storage.applied, index: asIndex(index + 1), term })
   const source = storage.snapshotSource()
   const chunks: number[] = []
   for (let number = 0; ; number++) {

@@ -7,6 +7,7 @@ import type { SnapshotSource, Storage } from '../../src/storage/types.ts'
 import {
   allRows,
   applied,
+  applyRows,
   batch,
   bytes,
   changes,
@@ -239,7 +240,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       for (const from of [2, 5, 8]) {
         await store(storage, batch(hardState(from, 1), [write({ entries: entries(from, from + 2, from) })]))
       }
-      storage.apply([], applied(6, 5))
+      applyRows(storage, [], applied(6, 5))
       await store(storage, batch(hardState(8, 9), [], 10))
       const { log } = storage
       expect([log.firstIndex(), log.lastIndex(), log.termAt(asIndex(4))]).toEqual([5, 10, 2])
@@ -256,7 +257,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     test('are read as soon as they are applied, and are durable with the next batch', async () => {
       const { storage, reopened } = await fresh()
       await store(storage, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))
-      storage.apply(changes({ a: '1', b: '2' }), applied(2, 1))
+      applyRows(storage, changes({ a: '1', b: '2' }), applied(2, 1))
       expect(storage.dirty).toBe(true)
       expect(text(storage.get(rowKey('a')))).toBe('1')
       expect(storage.get(rowKey('c'))).toBeUndefined()
@@ -274,9 +275,9 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     test('applied after the last batch are gone with it', async () => {
       const { storage, reopened } = await fresh()
       await store(storage, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))
-      storage.apply(changes({ a: 'durable' }), applied(2, 1))
+      applyRows(storage, changes({ a: 'durable' }), applied(2, 1))
       await store(storage, batch(hardState(1, 3)))
-      storage.apply(changes({ a: 'lost', b: 'lost' }), applied(3, 1))
+      applyRows(storage, changes({ a: 'lost', b: 'lost' }), applied(3, 1))
       const again = await reopened()
       expect(again.applied.index).toBe(2)
       expect(await allRows(again)).toEqual(['a=durable'])
@@ -286,11 +287,11 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     test('can be changed and deleted before, while and after they are written', async () => {
       const { storage, reopened } = await fresh()
       await store(storage, batch(hardState(1, 6), [write({ entries: entries(2, 6, 1) })]))
-      storage.apply(changes({ a: '1', b: '1', c: '1', d: '1' }), applied(2, 1))
+      applyRows(storage, changes({ a: '1', b: '1', c: '1', d: '1' }), applied(2, 1))
       await store(storage, batch(hardState(1, 6)))
-      storage.apply(changes({ a: '2', b: undefined, d: undefined }), applied(3, 1))
+      applyRows(storage, changes({ a: '2', b: undefined, d: undefined }), applied(3, 1))
       const stored = store(storage, batch(hardState(1, 6)))
-      storage.apply(changes({ b: '3', c: undefined, e: '3' }), applied(4, 1))
+      applyRows(storage, changes({ b: '3', c: undefined, e: '3' }), applied(4, 1))
       expect(text(storage.get(rowKey('a')))).toBe('2')
       expect(storage.get(rowKey('c'))).toBeUndefined()
       expect(await allRows(storage)).toEqual(['a=2', 'b=3', 'e=3'])
@@ -309,7 +310,8 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       const odd = Uint8Array.from({ length: 300 }, (_, at) => at & 0xff)
       const key = Uint8Array.of(1, ...odd)
       const value = new Uint8Array(1 << 20).fill(7)
-      storage.apply(
+      applyRows(
+        storage,
         [
           { key, value },
           { key: Uint8Array.of(1), value: new Uint8Array(0) },
@@ -327,7 +329,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       const { storage, reopened } = await fresh()
       await store(storage, batch(hardState(1, 2), [write({ entries: entries(2, 2, 1) })]))
       const names = Array.from({ length: 100 }, (_, at) => `row ${at}`)
-      storage.apply(changes(Object.fromEntries(names.map((name) => [name, name]))), applied(2, 1))
+      applyRows(storage, changes(Object.fromEntries(names.map((name) => [name, name]))), applied(2, 1))
       await store(storage, batch(hardState(1, 2)))
       const again = await reopened()
       const headOf = (name: string) => text(again.rowBefore(rowKey(name), true)?.bytes)
@@ -340,23 +342,23 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     test('must be applied in the order of the log', async () => {
       const { storage } = await fresh()
       await store(storage, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))
-      storage.apply([], applied(3, 1))
-      expect(() => storage.apply([], applied(3, 1))).toThrow()
-      expect(() => storage.apply([], applied(2, 1))).toThrow()
+      applyRows(storage, [], applied(3, 1))
+      expect(() => applyRows(storage, [], applied(3, 1))).toThrow()
+      expect(() => applyRows(storage, [], applied(2, 1))).toThrow()
     })
 
     test('become durable with their entries at the earliest', async () => {
       const { storage, reopened } = await fresh()
       await store(storage, batch(hardState(1, 2), [write({ entries: entries(2, 2, 1) })]))
-      storage.apply(changes({ a: 'in the log' }), applied(2, 1))
+      applyRows(storage, changes({ a: 'in the log' }), applied(2, 1))
       scanOf(storage).close()
-      storage.apply(changes({ b: 'not yet' }), applied(3, 1))
+      applyRows(storage, changes({ b: 'not yet' }), applied(3, 1))
       await store(storage, batch(hardState(1, 2)))
       expect([storage.dirty, storage.rowsLeft, storage.appliedSubmitted]).toEqual([true, false, 2])
       const again = await reopened()
       expect([again.applied.index, await allRows(again)]).toEqual([2, ['a=in the log']])
       await scrub(again)
-      again.apply(changes({ b: 'now' }), applied(3, 1))
+      applyRows(again, changes({ b: 'now' }), applied(3, 1))
       await store(again, batch(hardState(1, 3), [write({ entries: entries(3, 3, 1) })]))
       expect([again.dirty, await allRows(await reopened())]).toEqual([false, ['a=in the log', 'b=now']])
     })
@@ -366,9 +368,9 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     async function withRows(): Promise<Storage> {
       const { storage } = await fresh()
       await store(storage, batch(hardState(1, 9), [write({ entries: entries(2, 9, 1) })]))
-      storage.apply(changes({ a: '1', c: '1', e: '1', g: '1' }), applied(2, 1))
+      applyRows(storage, changes({ a: '1', c: '1', e: '1', g: '1' }), applied(2, 1))
       await store(storage, batch(hardState(1, 9)))
-      storage.apply(changes({ b: '2', c: undefined, e: '2', h: '2' }), applied(3, 1))
+      applyRows(storage, changes({ b: '2', c: undefined, e: '2', h: '2' }), applied(3, 1))
       return storage
     }
     const rows = ['a=1', 'b=2', 'e=2', 'g=1', 'h=2']
@@ -377,10 +379,10 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       const storage = await withRows()
       const [early, late] = [scanOf(storage), scanOf(storage)]
       const backward = scanOf(storage, { reverse: true })
-      storage.apply(changes({ a: undefined, b: '3', z: '3' }), applied(4, 1))
+      applyRows(storage, changes({ a: undefined, b: '3', z: '3' }), applied(4, 1))
       expect(await page(early, { rowsMax: 2 })).toEqual({ rows: rows.slice(0, 2), more: true })
       await store(storage, batch(hardState(1, 9)))
-      storage.apply(changes({ e: undefined, g: undefined }), applied(5, 1))
+      applyRows(storage, changes({ e: undefined, g: undefined }), applied(5, 1))
       await store(storage, batch(hardState(1, 9)))
       expect(await page(early)).toEqual({ rows: rows.slice(2), more: false })
       expect(await page(late)).toEqual({ rows, more: false })
@@ -395,13 +397,13 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     test('stays as it was while everything is compacted, and writes go on meanwhile', async () => {
       const { storage, reopened } = await fresh()
       await store(storage, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))
-      storage.apply(changes({ a: '1', b: '1' }), applied(2, 1))
+      applyRows(storage, changes({ a: '1', b: '1' }), applied(2, 1))
       await store(storage, batch(hardState(1, 3)))
       const scan = scanOf(storage)
       const compacted = new Promise<void>((resolve, reject) =>
         storage.compact((error) => (error === undefined ? resolve() : reject(error))),
       )
-      storage.apply(changes({ a: undefined, c: '2' }), applied(3, 1))
+      applyRows(storage, changes({ a: undefined, c: '2' }), applied(3, 1))
       await store(storage, batch(hardState(1, 3)))
       await compacted
       expect((await page(scan)).rows).toEqual(['a=1', 'b=1'])
@@ -440,7 +442,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     test('goes on where a page ended, or where it is told to', async () => {
       const storage = await withRows()
       const scan = scanOf(storage, { gte: rowKey('b') })
-      storage.apply(changes({ d: '4', e: undefined }), applied(4, 1))
+      applyRows(storage, changes({ d: '4', e: undefined }), applied(4, 1))
       await store(storage, batch(hardState(1, 9)))
       for (const rowsMax of [1, 2]) {
         scan.seek(rowKey('b'))
@@ -464,9 +466,9 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     ])('never passes over a row that does not fit and is %s', async (_what, waiting, stored) => {
       const { storage } = await fresh()
       await store(storage, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))
-      storage.apply(changes(stored), applied(2, 1))
+      applyRows(storage, changes(stored), applied(2, 1))
       await store(storage, batch(hardState(1, 3)))
-      storage.apply(changes(waiting), applied(3, 1))
+      applyRows(storage, changes(waiting), applied(3, 1))
       const names = async (asked: Parameters<typeof firstPage>[1]): Promise<unknown> => {
         const { rows, more } = await firstPage(storage, { bytesMax: 80, ...asked })
         return [rows.map((row) => row[0]).join(''), more]
@@ -481,12 +483,12 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     test('gives pages of more rows than are read at once', async () => {
       const storage = await withRows()
       const many = Object.fromEntries(Array.from({ length: 1500 }, (_, at) => [`m${10_000 + at}`, `${at}`]))
-      storage.apply(changes(many), applied(4, 1))
+      applyRows(storage, changes(many), applied(4, 1))
       await store(storage, batch(hardState(1, 9)))
       const deleted = Object.fromEntries(
         Array.from({ length: 700 }, (_, at) => [`m${10_100 + at}`, undefined]),
       )
-      storage.apply(changes(deleted), applied(5, 1))
+      applyRows(storage, changes(deleted), applied(5, 1))
       const expected = Array.from({ length: 1500 }, (_, at) => `m${10_000 + at}=${at}`).toSpliced(100, 700)
       const gte = rowKey('m')
       const lt = rowKey('n')
@@ -502,7 +504,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       const many = Object.fromEntries(
         Array.from({ length: 2000 }, (_, at) => [`m${10_000 + at}`, '.'.repeat(500)]),
       )
-      storage.apply(changes(many), applied(4, 1))
+      applyRows(storage, changes(many), applied(4, 1))
       while (storage.dirty) await store(storage, batch(hardState(1, 9)))
       for (const turns of [0, 1, 2, 3]) {
         const scan = scanOf(storage)
@@ -561,18 +563,18 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       const other = (await fresh()).storage
       for (const storage of [one, other])
         await store(storage, batch(hardState(1, 9), [write({ entries: entries(2, 9, 1) })]))
-      one.apply(changes({ a: '1', b: '2', c: '3' }), applied(2, 1))
-      other.apply(changes({ c: 'x', a: 'y', d: 'z' }), applied(2, 1))
+      applyRows(one, changes({ a: '1', b: '2', c: '3' }), applied(2, 1))
+      applyRows(other, changes({ c: 'x', a: 'y', d: 'z' }), applied(2, 1))
       await store(other, batch(hardState(1, 9)))
-      other.apply(changes({ b: '2', d: undefined }), applied(3, 1))
-      other.apply(changes({ a: '1' }), applied(4, 1))
+      applyRows(other, changes({ b: '2', d: undefined }), applied(3, 1))
+      applyRows(other, changes({ a: '1' }), applied(4, 1))
       const stored = store(other, batch(hardState(1, 9)))
-      other.apply(changes({ c: '3', e: undefined }), applied(5, 1))
+      applyRows(other, changes({ c: '3', e: undefined }), applied(5, 1))
       await stored
       expect(other.stateHash).toBe(one.stateHash)
-      other.apply(changes({ a: '2', b: '1' }), applied(6, 1))
+      applyRows(other, changes({ a: '2', b: '1' }), applied(6, 1))
       expect(other.stateHash).not.toBe(one.stateHash)
-      other.apply(changes({ a: undefined, b: undefined, c: undefined }), applied(7, 1))
+      applyRows(other, changes({ a: undefined, b: undefined, c: undefined }), applied(7, 1))
       expect(other.stateHash).toBe(0n)
     })
   })
@@ -588,11 +590,11 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       const rows = Object.fromEntries(
         Array.from({ length: 12 }, (_, at) => [`s${10 + at}`, `${at}`.repeat(60_000)]),
       )
-      storage.apply(changes(rows), applied(7, 3))
+      applyRows(storage, changes(rows), applied(7, 3))
       await store(storage, batch(hardState(3, 8)))
-      storage.apply(changes({ s10: 'changed', s11: undefined, t: 'new' }), applied(8, 3))
+      applyRows(storage, changes({ s10: 'changed', s11: undefined, t: 'new' }), applied(8, 3))
       const source = storage.snapshotSource()
-      storage.apply(changes({ s12: 'later' }), applied(9, 3))
+      applyRows(storage, changes({ s12: 'later' }), applied(9, 3))
       scanOf(storage).close()
       return { storage, source, rows: Object.keys(rows) }
     }
@@ -619,7 +621,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       const { storage: from, source } = await sender()
       const { storage, reopened } = await fresh()
       await store(storage, batch(hardState(2, 1), [write({ entries: entries(2, 4, 1) })]))
-      storage.apply(changes({ old: 'row' }), applied(2, 1))
+      applyRows(storage, changes({ old: 'row' }), applied(2, 1))
       const sink = must(await sinkFor(storage, source))
       expect(sink.nextChunk).toBe(0)
       expect(await stream(source, sink)).toBeGreaterThan(1)
@@ -640,7 +642,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       expect((await page(before)).rows).toEqual(['old=row'])
       before.close()
       expect(storage.rowBefore(rowKey('old'), true)).toBeUndefined()
-      storage.apply(changes({ t: 'newer' }), applied(9, 3))
+      applyRows(storage, changes({ t: 'newer' }), applied(9, 3))
       await store(storage, batch(hardState(3, 10)))
 
       const again = await reopened()
@@ -790,7 +792,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       const { storage, reopened } = await fresh()
       await store(storage, batch(hardState(1, 2), [write({ entries: entries(2, 2, 1) })]))
       const many = Object.fromEntries(Array.from({ length: 2500 }, (_, at) => [`m${at}`, 'x']))
-      storage.apply(changes(many), applied(2, 1))
+      applyRows(storage, changes(many), applied(2, 1))
       await stream(source, must(await sinkFor(storage, source)))
       await store(storage, batch(hardState(3, 8), [write({ snapshot: installing(source, false) })]))
       expect(storage.hasGarbage).toBe(true)
@@ -808,7 +810,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       const { storage } = await fresh()
       await stream(source, must(await sinkFor(storage, source)))
       const stored = store(storage, batch(hardState(3, 8), [write({ snapshot: installing(source, false) })]))
-      expect(() => storage.apply(changes({ a: '1' }), applied(9, 3))).toThrow()
+      expect(() => applyRows(storage, changes({ a: '1' }), applied(9, 3))).toThrow()
       expect(storage.applied.index).toBe(1)
       await stored
       expect(storage.applied.index).toBe(8)
@@ -824,7 +826,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       )
       const sink = must(await sinkFor(storage, source))
       await stream(source, sink)
-      storage.apply(changes({ a: '1' }), applied(9, 3))
+      applyRows(storage, changes({ a: '1' }), applied(9, 3))
       const install = batch(hardState(3, 9), [write({ snapshot: installing(source, true) })])
       await expect(store(storage, install)).rejects.toThrow()
       source.close()
@@ -859,7 +861,7 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
     test('a chunk that is being stored and a batch do not disturb each other', async () => {
       const { storage } = await fresh()
       const other = (await fresh()).storage
-      other.apply(changes({ a: bytesText(1000) }), applied(2, 1))
+      applyRows(other, changes({ a: bytesText(1000) }), applied(2, 1))
       const source = other.snapshotSource()
       const sink = must(await sinkFor(storage, source))
       const chunk = must(await chunkOf(source, 0))

@@ -8,6 +8,7 @@ import { type Faults, FaultyEngine } from './faulty.ts'
 import { levelReplica, memoryDisk, openDisk } from './replicas.ts'
 import {
   applied,
+  applyRows,
   batch,
   changes,
   closed,
@@ -44,7 +45,7 @@ async function memory(faults: Faults): Promise<{ storage: Storage; reopen: () =>
 function expectNothingMore(storage: Storage, first: unknown): void {
   expect(() => storage.get(rowKey('a'))).toThrow(first as Error)
   expect(() => scanOf(storage)).toThrow(first as Error)
-  expect(() => storage.apply(changes({ a: '1' }), applied(99, 9))).toThrow(first as Error)
+  expect(() => applyRows(storage, changes({ a: '1' }), applied(99, 9))).toThrow(first as Error)
   expect(() => storage.write(batch(hardState(9, 9)), () => {})).toThrow(first as Error)
   expect(() => storage.snapshotSource()).toThrow(first as Error)
 }
@@ -102,7 +103,7 @@ describe('a failed write', () => {
 
   test('of a chunk being received ends the replica as well', async () => {
     const sender = (await memory({})).storage
-    sender.apply(changes({ a: '1' }), applied(2, 1))
+    applyRows(sender, changes({ a: '1' }), applied(2, 1))
     const source = sender.snapshotSource()
     const { storage } = await memory({ beforeWrite: (count) => count === BOOT_WRITES + 1 && enospc() })
     const first = await new Promise((resolve) => {
@@ -145,7 +146,7 @@ describe('a failed read', () => {
     for (let number = 1; number <= 5; number++) await submit(storage, number)
     // Too long for their heads to be kept in memory, except the last one.
     const { index, term } = storage.applied
-    storage.apply(changes({ [LONG]: '1', [`${LONG} too`]: '1' }), applied(index + 1, term))
+    applyRows(storage, changes({ [LONG]: '1', [`${LONG} too`]: '1' }), applied(index + 1, term))
     await submit(storage, 6)
     return {
       storage,
@@ -159,7 +160,7 @@ describe('a failed read', () => {
     ['of a row', (storage) => storage.get(rowKey('nothing'))],
     [
       'of the row that a change replaces',
-      (storage) => storage.apply(changes({ [LONG]: '2' }), applied(11, 2)),
+      (storage) => applyRows(storage, changes({ [LONG]: '2' }), applied(11, 2)),
     ],
     ['of a page', (storage) => firstPage(storage)],
     ['of the scrub', (storage) => scrub(storage)],
@@ -215,7 +216,7 @@ describe('what a scan passes over', () => {
     let armed = false
     const { storage } = await memory({ passesOver: () => armed })
     const sender = (await memory({})).storage
-    sender.apply(changes({ a: '1', b: '2' }), applied(2, 1))
+    applyRows(sender, changes({ a: '1', b: '2' }), applied(2, 1))
     const source = sender.snapshotSource()
     const sink = must(await sinkFor(storage, source))
     await stream(source, sink)

@@ -12,6 +12,7 @@ import { type Later, memoryDisk, openDisk } from './replicas.ts'
 import {
   allRows,
   applied,
+  applyRows,
   batch,
   changes,
   chunkOf,
@@ -32,7 +33,7 @@ const KiB = 1024
 async function sender(rows: Readonly<Record<string, string>>): Promise<SnapshotSource> {
   const storage = await openDisk(memoryDisk())
   await store(storage, batch(hardState(3, 9), [write({ entries: entries(2, 9, 3) })]))
-  storage.apply(changes(rows), applied(9, 3))
+  applyRows(storage, changes(rows), applied(9, 3))
   return storage.snapshotSource()
 }
 
@@ -50,7 +51,7 @@ test.each([
   sink.abort()
   for (let index = 2; storage.hasGarbage; index++) {
     expect(index, 'the garbage does not go').toBeLessThan(100)
-    storage.apply(changes({ [`r${index}`]: 'y'.repeat(rowBytes) }), applied(index, 1))
+    applyRows(storage, changes({ [`r${index}`]: 'y'.repeat(rowBytes) }), applied(index, 1))
     await store(storage, batch(hardState(1, 201)))
     await new Promise((resolve) => setImmediate(resolve))
   }

@@ -6,6 +6,7 @@ import { emptyConfiguration } from '../../src/raft/index.ts'
 import { memoryReplica } from './replicas.ts'
 import {
   applied,
+  applyRows,
   batch,
   changes,
   closed,
@@ -21,7 +22,7 @@ import {
 test('term and vote are those of the write, not of the snapshot', async () => {
   const sender = await (await memoryReplica()).open()
   await store(sender, batch(hardState(2, 4), [write({ entries: entries(2, 4, 2) })]))
-  sender.apply(changes({ k: 'v' }), applied(4, 2))
+  applyRows(sender, changes({ k: 'v' }), applied(4, 2))
   const source = sender.snapshotSource()
 
   const replica = await memoryReplica()

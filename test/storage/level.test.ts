@@ -8,6 +8,7 @@ import { FaultyEngine } from './faulty.ts'
 import { levelReplica, memoryDisk, openDisk } from './replicas.ts'
 import {
   applied,
+  applyRows,
   batch,
   changes,
   closed,
@@ -46,7 +47,7 @@ test('LevelDB: compacting everything frees the space of overwritten and deleted 
   const bytesOfTables = (): number => bytesOfTablesIn(replica.dir)
   await store(storage, batch(hardState(1, 21), [write({ entries: entries(2, 21, 1) })]))
   for (let index = 2; index <= 20; index++) {
-    storage.apply(changes({ [`k${index}`]: 'v'.repeat(100_000) }), applied(index, 1))
+    applyRows(storage, changes({ [`k${index}`]: 'v'.repeat(100_000) }), applied(index, 1))
     await store(storage, batch(hardState(1, 21)))
   }
   // The space that a scan keeps is freed with it, also if the scan is ended.
@@ -54,7 +55,7 @@ test('LevelDB: compacting everything frees the space of overwritten and deleted 
   const scan = scanOf(storage)
   expect((await page(scan, { rowsMax: 1 })).rows).toHaveLength(1)
   const gone = Object.fromEntries(Array.from({ length: 19 }, (_, at) => [`k${at + 2}`, undefined]))
-  storage.apply(changes(gone), applied(21, 1))
+  applyRows(storage, changes(gone), applied(21, 1))
   await store(storage, batch(hardState(1, 21)))
   await compacted(storage)
   expect(bytesOfTables()).toBeGreaterThan(1_000_000)
@@ -99,7 +100,11 @@ test('LevelDB: a compaction frees space also while the keys of all rows are bein
   const first = await replica.open()
   await store(first, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))
   const names = Array.from({ length: 19 }, (_, at) => `k${at}`)
-  first.apply(changes(Object.fromEntries(names.map((name) => [name, 'v'.repeat(100_000)]))), applied(2, 1))
+  applyRows(
+    first,
+    changes(Object.fromEntries(names.map((name) => [name, 'v'.repeat(100_000)]))),
+    applied(2, 1),
+  )
   await store(first, batch(hardState(1, 3)))
   await closed(first)
 
@@ -108,7 +113,7 @@ test('LevelDB: a compaction frees space also while the keys of all rows are bein
   must(asked.shift())()
   // All keys have been read; the end has not been reported yet.
   await expect.poll(() => asked.length).toBe(1)
-  storage.apply(changes(Object.fromEntries(names.map((name) => [name, undefined]))), applied(3, 1))
+  applyRows(storage, changes(Object.fromEntries(names.map((name) => [name, undefined]))), applied(3, 1))
   await store(storage, batch(hardState(1, 3)))
   expect(bytesOfTablesIn(replica.dir)).toBeGreaterThan(1_000_000)
   await compacted(storage)

@@ -12,6 +12,7 @@ import { Counted, FaultyEngine } from './faulty.ts'
 import { memoryDisk, openDisk } from './replicas.ts'
 import {
   applied,
+  applyRows,
   batch,
   closed,
   entries,
@@ -45,7 +46,7 @@ const read = ({ log }: Storage, from: number, to: number): string[] =>
 async function staged(storage: Storage, index: number, term: number): Promise<SnapshotSource> {
   const before = { hardState: hardState(term, index - 1), applied: applied(index - 1, term) }
   const sender = await openDisk(memoryDisk(before))
-  sender.apply([], applied(index, term))
+  applyRows(sender, [], applied(index, term))
   const source = sender.snapshotSource()
   await stream(source, must(await sinkFor(storage, source)))
   return source
@@ -178,7 +179,7 @@ describe('a compacted log', () => {
       [10, 11, 3],
       [12, 13, 4],
     ])
-    storage.apply([], applied(13, 4))
+    applyRows(storage, [], applied(13, 4))
     const compacted = async (to: number): Promise<unknown> => {
       await store(storage, batch(hardState(4, 13), [], to))
       return [storage.log.firstIndex(), termsOf(storage, 1, 14)]
@@ -200,7 +201,7 @@ test('one batch drops 4096 records of the log, the next one goes on', async () =
   const storage = await openDisk(memoryDisk(), (_what, complete) => void process.nextTick(complete))
   for (let index = 2; index <= 4100; index++)
     await store(storage, batch(hardState(1, index), [write({ entries: entries(index, index, 1) })]))
-  storage.apply([], applied(4100, 1))
+  applyRows(storage, [], applied(4100, 1))
   await store(storage, batch(hardState(1, 4100), [], 4100))
   expect(storage.log.firstIndex()).toBe(2 + 4096)
   await store(storage, batch(hardState(1, 4100), [], 4100))

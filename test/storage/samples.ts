@@ -44,6 +44,17 @@ export function sealRow(
   return { engineKey, stored: must(stored) }
 }
 
+/** Applies an entry with these changes of rows. */
+export function applyRows(storage: Storage, list: readonly RowChange[], record: AppliedRecord): void {
+  const bytes = list.reduce(
+    (sum, { key, value, rest }) => sum + key.length + (value?.length ?? 0) + (rest?.length ?? 0),
+    0,
+  )
+  storage.begin(record.index, { bytes, items: list.length })
+  for (const change of list) storage.change(change)
+  storage.end(record)
+}
+
 export function entry(index: number, term: number, body = `entry ${index} of term ${term}`): Entry {
   const content = bytes(body)
   const header = { kind: 16, version: 1, proposer: identity.replicaId, boot: 1, seq: index }

@@ -7,6 +7,7 @@ import { memoryReplica } from './replicas.ts'
 import {
   allRows,
   applied,
+  applyRows,
   batch,
   changes,
   closed,
@@ -40,7 +41,7 @@ function countScans(storage: Storage): () => number {
 async function withRows(): Promise<Storage> {
   const storage = await (await memoryReplica()).open()
   await store(storage, batch(hardState(1, 9), [write({ entries: entries(2, 9, 1) })]))
-  storage.apply(changes({ a: '1', b: '2', c: '3', d: '4' }), applied(2, 1))
+  applyRows(storage, changes({ a: '1', b: '2', c: '3', d: '4' }), applied(2, 1))
   await store(storage, batch(hardState(1, 9)))
   return storage
 }
@@ -54,7 +55,7 @@ test('a scan is open only during a slice', async () => {
     expect(scans()).toBe(0)
     const reading = slice(pass)
     held.push(scans())
-    storage.apply(changes({ a: `${index}`, c: `${index}`, e: `${index}` }), applied(index, 1))
+    applyRows(storage, changes({ a: `${index}`, c: `${index}`, e: `${index}` }), applied(index, 1))
     finished = await reading
   }
   expect(held).toEqual([1, 1, 1, 1, 1])
@@ -71,9 +72,9 @@ test('rows that change or are deleted while they are read, and right after the e
   const behind = [{ 'b\0': '1', a: undefined }, { 'd\0': '1' }, {}]
   for (const [at, change] of during.entries()) {
     const reading = slice(pass)
-    storage.apply(changes(change), applied(3 + 2 * at, 1))
+    applyRows(storage, changes(change), applied(3 + 2 * at, 1))
     expect(await reading).toBe(at === 2)
-    storage.apply(changes(behind[at] ?? {}), applied(4 + 2 * at, 1))
+    applyRows(storage, changes(behind[at] ?? {}), applied(4 + 2 * at, 1))
   }
   expect(await allRows(storage)).toEqual(['b\0=1', 'd=5', 'd\0=1'])
   expect(scans()).toBe(0)
@@ -103,7 +104,7 @@ test('a slice whose scan was ended to free disk space is read again', async () =
   const pass = new Scrub(storage, { rowsMax: 1, bytesMax: 1 })
   for (let index = 3; index < 6; index++) {
     const reading = slice(pass)
-    storage.apply(changes({ a: `${index}`, c: `${index}`, e: `${index}` }), applied(index, 1))
+    applyRows(storage, changes({ a: `${index}`, c: `${index}`, e: `${index}` }), applied(index, 1))
     for (let time = 0; time < 2; time++) storage.endOldScans()
     expect(await reading).toBe(false)
   }
@@ -126,7 +127,7 @@ test('a scrub that is closed in the middle of a slice closes its scan and is tol
 
 test('a pass during which a snapshot replaced all rows begins anew', async () => {
   const [storage, sender] = [await withRows(), await withRows()]
-  sender.apply(changes({ b: 'new', z: '26' }), applied(12, 1))
+  applyRows(sender, changes({ b: 'new', z: '26' }), applied(12, 1))
   const pass = new Scrub(storage, { rowsMax: 1, bytesMax: 1 })
   await slice(pass)
   const reading = slice(pass)

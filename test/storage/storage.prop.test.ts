@@ -11,6 +11,7 @@ import { levelReplica, memoryDisk, openDisk } from './replicas.ts'
 import {
   allRows,
   applied,
+  applyRows,
   batch,
   changes,
   closed,
@@ -273,7 +274,7 @@ class Run {
     const { applied: before, commit, terms, rows } = this.#model
     const index = before + 1
     if (index > commit) return
-    this.#storage.apply(asChanges(list), applied(index, must(terms[index])))
+    applyRows(this.#storage, asChanges(list), applied(index, must(terms[index])))
     this.#model = { ...this.#model, applied: index, rows: changed(rows, list) }
     this.#rowsAt.set(index, this.#model.rows)
   }
@@ -331,7 +332,7 @@ class Run {
     const at = keepLog ? must(terms[index]) : term
     const before = { hardState: hardState(at, index - 1), applied: applied(index - 1, at) }
     const sender = await openDisk(memoryDisk(before))
-    sender.apply(asChanges(list), applied(index, at))
+    applyRows(sender, asChanges(list), applied(index, at))
     const source = sender.snapshotSource()
     await stream(source, must(await sinkFor(this.#storage, source)))
     const snapshot = { meta: metaOf(source), snapshotId: source.id, keepLog }
@@ -405,7 +406,8 @@ test('the pages of a scan are the rows of its instant, in however many layers th
   await fc.assert(
     fc.asyncProperty(layers, fc.array(view, { minLength: 1, maxLength: 5 }), async (drawn, views) => {
       const storage = await openDisk(memoryDisk())
-      const apply = (at: 0 | 1 | 2 | 3 | 4): void => storage.apply(asChanges(drawn[at]), applied(at + 2, 1))
+      const apply = (at: 0 | 1 | 2 | 3 | 4): void =>
+        applyRows(storage, asChanges(drawn[at]), applied(at + 2, 1))
       const flushed = (): Promise<void> => store(storage, batch(hardState(1, 6)))
       await store(storage, batch(hardState(1, 6), [write({ entries: entries(2, 6, 1) })]))
       apply(0)

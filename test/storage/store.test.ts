@@ -15,6 +15,7 @@ import { memoryDisk, openDisk } from './replicas.ts'
 import {
   allRows,
   applied,
+  applyRows,
   batch,
   bytes,
   changes,
@@ -62,7 +63,7 @@ async function sourceOf(rows: Readonly<Record<string, string>>, index: number): 
   const sender = await openDisk(
     memoryDisk({ hardState: hardState(1, index - 1), applied: applied(index - 1, 1) }),
   )
-  sender.apply(changes(rows), applied(index, 1))
+  applyRows(sender, changes(rows), applied(index, 1))
   return sender.snapshotSource()
 }
 
@@ -85,7 +86,7 @@ describe('a batch takes the rows that it has room for', () => {
   ])('by their bytes: %s', async (_what, change, payload) => {
     const batchBytesMax = 16 * 1000
     const storage = await withLog(101, { batchBytesMax })
-    for (let index = 2; index <= 101; index++) storage.apply([change(index)], applied(index, 1))
+    for (let index = 2; index <= 101; index++) applyRows(storage, [change(index)], applied(index, 1))
     await store(storage, batch(hardState(1, 101)))
     // Table, generation and table of users; two checksums, if the row exists.
     const stored = 3 + 4 + 1 + payload + (change(2).value === undefined ? 0 : 8)
@@ -96,7 +97,7 @@ describe('a batch takes the rows that it has room for', () => {
   test('by their number', async () => {
     const storage = await withLog(101, { batchItemsMax: 16 })
     for (let index = 2; index <= 101; index++)
-      storage.apply(changes({ [`${index}`]: 'x' }), applied(index, 1))
+      applyRows(storage, changes({ [`${index}`]: 'x' }), applied(index, 1))
     await store(storage, batch(hardState(1, 101)))
     expect(storage.appliedSubmitted).toBe(17)
     for (let batches = 0; storage.rowsLeft; batches++) {
@@ -108,8 +109,8 @@ describe('a batch takes the rows that it has room for', () => {
 
   test('and always those of one entry', async () => {
     const storage = await withLog(3, { batchBytesMax: 100, batchItemsMax: 2 })
-    storage.apply(changes({ a: 'x'.repeat(1000), b: '', c: '' }), applied(2, 1))
-    storage.apply(changes({ d: 'y' }), applied(3, 1))
+    applyRows(storage, changes({ a: 'x'.repeat(1000), b: '', c: '' }), applied(2, 1))
+    applyRows(storage, changes({ d: 'y' }), applied(3, 1))
     await store(storage, batch(hardState(1, 3)))
     expect([storage.appliedSubmitted, storage.rowsLeft]).toEqual([2, true])
     await store(storage, batch(hardState(1, 3)))
@@ -140,7 +141,7 @@ describe('a batch takes the rows that it has room for', () => {
     await store(storage, batch(hardState(1, 201)))
     await turn()
     for (let index = 2; index <= 201; index++)
-      storage.apply(changes({ [`${index}`.padEnd(400, '.')]: '' }), applied(index, 1))
+      applyRows(storage, changes({ [`${index}`.padEnd(400, '.')]: '' }), applied(index, 1))
     written.length = 0
     while (storage.rowsLeft || storage.dirty) {
       await store(storage, batch(hardState(1, 201)))
@@ -186,7 +187,7 @@ describe('a snapshot that is installed', () => {
   test('leaves nothing of the rows that were not durable yet, however many', async () => {
     const storage = await withLog(60, { batchItemsMax: 4 })
     for (let index = 2; index <= 50; index++)
-      storage.apply(changes({ [`old ${index}`]: 'x' }), applied(index, 1))
+      applyRows(storage, changes({ [`old ${index}`]: 'x' }), applied(index, 1))
     await store(storage, batch(hardState(1, 60)))
     expect(storage.rowsLeft).toBe(true)
     const source = await sourceOf({ new: 'row' }, 55)
@@ -218,7 +219,7 @@ describe('a snapshot that is installed', () => {
     const storage = await withLog(9)
     const source = await sourceOf({ new: 'row' }, 7)
     await stream(source, must(await sinkFor(storage, source)))
-    storage.apply([], applied(7, 1))
+    applyRows(storage, [], applied(7, 1))
     await store(storage, batch(hardState(1, 9)))
     expect(storage.hasGarbage).toBe(true)
     expect(must(await sinkFor(storage, source)).nextChunk).toBe(0)
@@ -250,7 +251,7 @@ describe('what memory tells is not read from the disk', () => {
     let count = 0
     const faults = { beforeRead: () => void count++ }
     const storage = await withLog(9, { rowHeads: 8, rowFilterBytes: 1024 }, faults)
-    storage.apply(changes({ there: '1' }), applied(2, 1))
+    applyRows(storage, changes({ there: '1' }), applied(2, 1))
     await store(storage, batch(hardState(1, 9)))
     await turn()
     return {
@@ -270,7 +271,8 @@ describe('what memory tells is not read from the disk', () => {
     expect(reads()).toBe(0)
     expect(text(storage.rowBefore(rowKey('there'), false)?.bytes)).toBe('1')
     expect(reads()).toBe(1)
-    for (let index = 3; index <= 5; index++) storage.apply(changes({ there: `${index}` }), applied(index, 1))
+    for (let index = 3; index <= 5; index++)
+      applyRows(storage, changes({ there: `${index}` }), applied(index, 1))
     expect(reads()).toBe(0)
   })
 
@@ -279,7 +281,7 @@ describe('what memory tells is not read from the disk', () => {
     let count = 0
     const first = await openDisk(disk)
     await store(first, batch(hardState(1, 2), [write({ entries: entries(2, 2, 1) })]))
-    first.apply(changes({ there: '1' }), applied(2, 1))
+    applyRows(first, changes({ there: '1' }), applied(2, 1))
     await store(first, batch(hardState(1, 2)))
     await closed(first)
     const storage = await openDisk(disk, undefined, { beforeRead: () => void count++ })
@@ -293,7 +295,7 @@ describe('what memory tells is not read from the disk', () => {
     const { storage, reads } = await counted()
     reads()
     for (let at = 0; at < 20; at++) expect(storage.rowBefore(rowKey(`not there ${at}`), true)).toBeUndefined()
-    storage.apply(changes({ 'new row': '1', 'another one': '2' }), applied(3, 1))
+    applyRows(storage, changes({ 'new row': '1', 'another one': '2' }), applied(3, 1))
     expect(reads()).toBe(0)
   })
 })
@@ -306,9 +308,9 @@ test('a watcher is told of each change until it is stopped', async () => {
     changed: (key, before, after) => heard.push([text(key.subarray(1)), hashOf(before), hashOf(after)]),
     replaced() {},
   })
-  storage.apply(changes({ a: '1' }), applied(2, 1))
-  storage.apply(changes({ a: '2', b: undefined }), applied(3, 1))
-  storage.apply(changes({ a: undefined }), applied(4, 1))
+  applyRows(storage, changes({ a: '1' }), applied(2, 1))
+  applyRows(storage, changes({ a: '2', b: undefined }), applied(3, 1))
+  applyRows(storage, changes({ a: undefined }), applied(4, 1))
   const [first, second] = [heard[0]?.[2], heard[1]?.[2]]
   expect(first).not.toEqual(second)
   expect(heard).toEqual([
@@ -318,7 +320,7 @@ test('a watcher is told of each change until it is stopped', async () => {
     ['a', second, undefined],
   ])
   stop()
-  storage.apply(changes({ a: '3' }), applied(5, 1))
+  applyRows(storage, changes({ a: '3' }), applied(5, 1))
   expect(heard).toHaveLength(4)
 })
 
@@ -326,7 +328,7 @@ test('a watcher is told of each change until it is stopped', async () => {
 const CALLS: readonly [string, (storage: Storage) => unknown][] = [
   ['get', (storage) => storage.get(rowKey('a'))],
   ['rowBefore', (storage) => storage.rowBefore(rowKey('a'), true)],
-  ['apply', (storage) => storage.apply([], applied(9, 1))],
+  ['apply', (storage) => applyRows(storage, [], applied(9, 1))],
   ['scan', (storage) => scanOf(storage)],
   ['write', (storage) => storage.write(batch(hardState(1, 9)), () => {})],
   ['snapshotSource', (storage) => storage.snapshotSource()],
@@ -338,7 +340,7 @@ const META: SnapshotSource['meta'] = { ...applied(99, 1), applied: applied(99, 1
 describe('the end', () => {
   test.each(CALLS)('%s does nothing after it', async (_what, call) => {
     const storage = await withLog(9)
-    storage.apply(changes({ a: '1' }), applied(2, 1))
+    applyRows(storage, changes({ a: '1' }), applied(2, 1))
     await store(storage, batch(hardState(1, 9)))
     await closed(storage)
     expect(() => call(storage)).toThrow('the storage is closed')
@@ -350,7 +352,7 @@ describe('the end', () => {
       if (armed) throw new Error('EIO: the disk is gone')
     }
     const storage = await withLog(9, {}, { beforeWrite })
-    storage.apply(changes({ a: '1' }), applied(2, 1))
+    applyRows(storage, changes({ a: '1' }), applied(2, 1))
     armed = true
     const first = await store(storage, batch(hardState(1, 9))).catch((error: unknown) => error)
     expect(() => call(storage)).toThrow(first as Error)
@@ -358,7 +360,7 @@ describe('the end', () => {
 
   test('closes the scans that are open', async () => {
     const storage = await withLog(9)
-    storage.apply(changes({ a: '1' }), applied(2, 1))
+    applyRows(storage, changes({ a: '1' }), applied(2, 1))
     const scan = scanOf(storage)
     expect((await page(scan)).rows).toEqual(['a=1'])
     const reading = page(scanOf(storage))

@@ -23,6 +23,7 @@ import { levelReplica } from './replicas.ts'
 import {
   allRows,
   applied,
+  applyRows,
   batch,
   changes,
   closed,
@@ -236,7 +237,7 @@ describe('a damaged row', () => {
   test.each<[string, (storage: Storage) => unknown]>([
     ['a read', (storage) => storage.get(key)],
     ['a range', (storage) => allRows(storage)],
-    ['a change of it', (storage) => storage.apply([{ key, value: undefined }], applied(14, 2))],
+    ['a change of it', (storage) => applyRows(storage, [{ key, value: undefined }], applied(14, 2))],
     ['the scrub', (storage) => scrub(storage)],
   ])('is found by %s, and is final', async (_what, read) => {
     const storage = await opened(flip)
@@ -260,7 +261,7 @@ describe('a damaged row', () => {
     const dir = await replica()
     const older = await raw(dir, async (db) => must(await db.get(place)))
     const storage = await openStorage(dir)
-    storage.apply([{ key, value: new Uint8Array(3) }], applied(14, 2))
+    applyRows(storage, [{ key, value: new Uint8Array(3) }], applied(14, 2))
     await store(storage, batch(hardState(2, 15, '4')))
     await closed(storage)
     await tamper(dir, (put) => void put(place, older))
@@ -315,7 +316,7 @@ test('nothing is left of rows that a snapshot has replaced', async () => {
   const dir = await replica()
   const from = await openStorage(await replica(2))
   await store(from, batch(hardState(3, 5), [write({ entries: entries(6, 20, 3) })]))
-  from.apply(changes({ new: 'row' }), applied(20, 3))
+  applyRows(from, changes({ new: 'row' }), applied(20, 3))
   const source = from.snapshotSource()
   const storage = await openStorage(dir)
   await stream(source, must(await sinkFor(storage, source)))

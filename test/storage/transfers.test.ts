@@ -12,6 +12,7 @@ import { Counted, FaultyEngine } from './faulty.ts'
 import { type Later, memoryDisk, openDisk } from './replicas.ts'
 import {
   applied,
+  applyRows,
   batch,
   changes,
   chunkOf,
@@ -34,7 +35,7 @@ const EMPTY = batch(hardState(1, 1))
 
 async function sourceOf(rows: Readonly<Record<string, string>>): Promise<SnapshotSource> {
   const sender = await openDisk(memoryDisk())
-  sender.apply(changes(rows), applied(2, 1))
+  applyRows(sender, changes(rows), applied(2, 1))
   return sender.snapshotSource()
 }
 
@@ -318,7 +319,7 @@ describe('a scan of rows', () => {
       (engine) => new FaultyEngine(engine, { beforeRead }),
     )
     await turn()
-    storage.apply(changes(rowsOf(600, 20)), applied(2, 1))
+    applyRows(storage, changes(rowsOf(600, 20)), applied(2, 1))
     const state = hardState(1, 2)
     await store(storage, batch(state, [write({ entries: entries(2, 2, 1) })]))
     const scan = scanOf(storage)

@@ -8,6 +8,7 @@ import { memoryDisk, openDisk } from './replicas.ts'
 import {
   allRows,
   applied,
+  applyRows,
   batch,
   changes,
   closed,
@@ -31,7 +32,7 @@ export function submit(storage: Storage, number: number, padding = 0): Promise<v
   const term = 1 + Math.floor(number / 5)
   const first = 2 * number
   const commit = Math.max(1, first - 2)
-  if (number > 1) storage.apply(changes(rowsOf(number, padding)), applied(commit, term))
+  if (number > 1) applyRows(storage, changes(rowsOf(number, padding)), applied(commit, term))
   const appended =
     number % 5 === 0
       ? write({ truncateFrom: first - 1, entries: entries(first - 1, first + 1, term) })

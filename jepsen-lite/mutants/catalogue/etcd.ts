@@ -39,8 +39,8 @@ export const ETCD: readonly Mutant[] = [
     edits: [
       edit(
         'src/kv/apply.ts',
-        'state: { ...state, revision, storeBytes, keys: state.keys - 1 },',
-        'state: { ...state, storeBytes, keys: state.keys - 1 },',
+        "  state.revision = asRevision(state.revision + 1)\n  state.storeBytes -= key.length + current.valueBytes\n  state.keys--\n  return { kind: 'delete', deleted: 1, revision: state.revision, prev }",
+        "  state.storeBytes -= key.length + current.valueBytes\n  state.keys--\n  return { kind: 'delete', deleted: 1, revision: asRevision(state.revision + 1), prev }",
       ),
     ],
   },

@@ -72,8 +72,8 @@ export const REQUESTS: readonly Mutant[] = [
     edits: [
       edit(
         'src/server/applier.ts',
-        'frameBody(frame), frameClusterTimeMs(frame)]',
-        'frameBody(frame), frameClusterTimeMs(frame) + Math.floor(performance.now())]',
+        'const timeMs = frameClusterTimeMs(frame)',
+        'const timeMs = frameClusterTimeMs(frame) + Math.floor(performance.now())',
       ),
     ],
   },
@@ -85,8 +85,8 @@ export const REQUESTS: readonly Mutant[] = [
     edits: [
       edit(
         APPLY,
-        "return unchanged({ kind: 'precondition-failed', revision: state.revision, current: meta }, state)",
-        "return unchanged({ kind: 'precondition-failed', revision: state.revision, current: meta }, { ...state, revision: asRevision(state.revision + 1) })",
+        '  if (!conditionHolds(condition, current)) return preconditionFailed(current, state)\n\n  const freed',
+        '  if (!conditionHolds(condition, current)) {\n    state.revision = asRevision(state.revision + 1)\n    return preconditionFailed(current, state)\n  }\n  const freed',
       ),
     ],
   },
@@ -227,8 +227,8 @@ export const REQUESTS: readonly Mutant[] = [
     edits: [
       edit(
         APPLY,
-        "  const revision = asRevision(state.revision + 1)\n  return {\n    outcome: { kind: 'settings', revision, settings },",
-        "  const revision = state.revision\n  return {\n    outcome: { kind: 'settings', revision, settings },",
+        '    state.revision = asRevision(state.revision + 1)\n    state.settings = settings',
+        '    state.settings = settings',
       ),
     ],
   },
@@ -283,8 +283,8 @@ export const REQUESTS: readonly Mutant[] = [
     edits: [
       edit(
         APPLY,
-        '  const { outcome, changes, state: done } = refusalOfSince(request, state) ?? ',
-        '  const ahead = refusalOfSince(request, state)\n  if (ahead !== undefined) return yield* evictAfter(ahead)\n  const { outcome, changes, state: done } = ',
+        '  const outcome = refusalOfSince(request, state) ?? ',
+        '  const ahead = refusalOfSince(request, state)\n  if (ahead !== undefined) return evicting({ outcome: ahead, replayed: false }, state, rows)\n  const outcome = ',
       ),
     ],
   },

@@ -111,7 +111,7 @@ const WRONG: readonly (readonly [what: string, rule: string, Wrong])[] = [
     {
       propose: (right) => (request, timeoutMs, done) => {
         const { command } = request
-        const isConditional = command.kind !== 'settings' && command.condition !== undefined
+        const isConditional = 'key' in command && command.condition !== undefined
         right(request, timeoutMs, isConditional ? () => {} : done)
       },
     },

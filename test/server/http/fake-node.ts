@@ -9,7 +9,7 @@ import {
   requestKind,
   writeRequest,
 } from '../../../src/kv/index.ts'
-import type { Outcome, ReadRow, Request, Revision, Settings } from '../../../src/kv/types.ts'
+import type { Outcome, Request, Revision, Rows, Settings } from '../../../src/kv/types.ts'
 import type {
   Configuration,
   ConfigurationChange,
@@ -261,12 +261,14 @@ export class FakeNode implements NodeApi {
     const { kind, version } = requestKind(request)
     const body = new Uint8Array(requestBytes(request))
     writeRequest(request, body, 0)
-    const read: ReadRow = (key, head) => found(this.#rows.get(latin1(key))?.value, head)
-    const applied = applyEntry(kind, version, body, this.clusterTimeMs, this.state, read)
-    for (const { key, value, rest = new Uint8Array() } of applied.changes) {
-      if (value === undefined) this.#rows.delete(latin1(key))
-      else this.#rows.set(latin1(key), { key, value: Buffer.concat([value, rest]) })
+    const rows: Rows = {
+      read: (key, head) => found(this.#rows.get(latin1(key))?.value, head),
+      write: ({ key, value, rest = new Uint8Array() }) => {
+        if (value === undefined) this.#rows.delete(latin1(key))
+        else this.#rows.set(latin1(key), { key, value: Buffer.concat([value, rest]) })
+      },
     }
+    const applied = applyEntry(kind, version, body, this.clusterTimeMs, this.state, rows)
     this.state = applied.state
     return applied
   }

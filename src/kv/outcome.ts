@@ -1,0 +1,139 @@
+// Remembered outcomes in bytes: code (1), revision (8), then
+//   put                 create_revision (8), mod_revision (8), version (8)
+//   delete              deleted (1)
+//   precondition failed 0, or 1, create_revision (8), mod_revision (8), version (8) of the key as it was
+//   settings            all of them (`settings.ts`)
+//   session             its number (8), its greatest age (8)
+//   batch               count (2), then an outcome for each command
+//   refused             reason (1), two numbers (8 each): `refusals.ts`
+
+import { type Reader, writeUint16, writeUint64 } from '../bytes/index.ts'
+import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
+import { REASONS, refused } from './refusals.ts'
+import { readAllSettings, settingsBytes, writeSettings } from './settings.ts'
+import type { Command, KeyMeta, Outcome, OutcomeOfKey } from './types.ts'
+import { asRevision } from './types.ts'
+
+const PUT = 1
+const DELETE = 2
+const PRECONDITION_FAILED = 3
+const SETTINGS = 4
+const REFUSED = 5
+const SESSION = 6
+const BATCH = 7
+
+export function outcomeBytes(outcome: Outcome): number {
+  switch (outcome.kind) {
+    case 'put':
+      return 9 + 24
+    case 'delete':
+      return 9 + 1
+    case 'precondition-failed':
+      return 9 + (outcome.current === null ? 1 : 25)
+    case 'settings':
+      return 9 + settingsBytes(outcome.settings)
+    case 'session':
+      return 9 + 16
+    case 'batch':
+      return outcome.outcomes.reduce((sum, each) => sum + outcomeBytes(each), 9 + 2)
+    case 'refused':
+      return 9 + 17
+    default:
+      return assertNever(outcome, 'outcome')
+  }
+}
+
+export function writeOutcome(outcome: Outcome, target: Uint8Array, at: number): void {
+  writeUint64(target, at + 1, outcome.revision)
+  switch (outcome.kind) {
+    case 'put':
+      target[at] = PUT
+      writeMeta(outcome, target, at + 9)
+      break
+    case 'delete':
+      target[at] = DELETE
+      target[at + 9] = outcome.deleted
+      break
+    case 'precondition-failed':
+      target[at] = PRECONDITION_FAILED
+      target[at + 9] = outcome.current === null ? 0 : 1
+      if (outcome.current !== null) writeMeta(outcome.current, target, at + 10)
+      break
+    case 'settings':
+      target[at] = SETTINGS
+      writeSettings(outcome.settings, target, at + 9)
+      break
+    case 'batch': {
+      target[at] = BATCH
+      writeUint16(target, at + 9, outcome.outcomes.length)
+      let next = at + 11
+      for (const each of outcome.outcomes) {
+        writeOutcome(each, target, next)
+        next += outcomeBytes(each)
+      }
+      break
+    }
+    case 'session':
+      target[at] = SESSION
+      writeUint64(target, at + 9, outcome.session)
+      writeUint64(target, at + 17, outcome.ageMsMax)
+      break
+    case 'refused':
+      target[at] = REFUSED
+      target[at + 9] = REASONS.indexOf(outcome.reason)
+      writeUint64(target, at + 10, outcome.numbers[0])
+      writeUint64(target, at + 18, outcome.numbers[1])
+      break
+    default:
+      assertNever(outcome, 'outcome')
+  }
+}
+
+/** `command`: what was asked; it has the keys. */
+export function readOutcome(from: Reader, command: Command): Outcome {
+  const code = from.uint8()
+  const revision = asRevision(from.uint64())
+  switch (code) {
+    case PUT:
+      return { kind: 'put', revision, ...readMeta(from), prev: undefined }
+    case DELETE:
+      return { kind: 'delete', deleted: from.uint8() === 0 ? 0 : 1, revision, prev: undefined }
+    case PRECONDITION_FAILED: {
+      if (from.uint8() === 0 || !('key' in command))
+        return { kind: 'precondition-failed', revision, current: null }
+      return { kind: 'precondition-failed', revision, current: { key: command.key, ...readMeta(from) } }
+    }
+    case BATCH: {
+      const commands = command.kind === 'batch' ? command.commands : []
+      const count = from.uint16()
+      if (count !== commands.length)
+        throw new MalformedBytesError(`${count} outcomes of ${commands.length} commands`)
+      const outcomes = commands.map((each) => readOutcome(from, each) as OutcomeOfKey)
+      return { kind: 'batch', revision, outcomes }
+    }
+    case SESSION:
+      return { kind: 'session', revision, session: from.uint64(), ageMsMax: from.uint64() }
+    case SETTINGS:
+      return { kind: 'settings', revision, settings: readAllSettings(from) }
+    case REFUSED: {
+      const number = from.uint8()
+      const reason = REASONS[number]
+      if (reason === undefined) throw new UnknownKindError(`refusal ${number} in a token row`)
+      return refused(revision, reason, [from.uint64(), from.uint64()])
+    }
+    default:
+      throw new UnknownKindError(`outcome ${code} in a token row`)
+  }
+}
+
+function writeMeta(meta: Omit<KeyMeta, 'key'>, target: Uint8Array, at: number): void {
+  writeUint64(target, at, meta.createRevision)
+  writeUint64(target, at + 8, meta.modRevision)
+  writeUint64(target, at + 16, meta.version)
+}
+
+const readMeta = (from: Reader): Omit<KeyMeta, 'key'> => ({
+  createRevision: asRevision(from.uint64()),
+  modRevision: asRevision(from.uint64()),
+  version: from.uint64(),
+})
