@@ -88,11 +88,11 @@ export function itemOf(
     }
     case GET: {
       const { key, minRevision, consistency } = operation
-      if (consistency === undefined) return [id, GET, timeoutMs, key, minRevision]
-      return [id, GET, timeoutMs, key, minRevision, freshnessOf(operation)]
+      if (consistency === undefined) return [id, GET, timeoutMs, key, minRevision || null]
+      return [id, GET, timeoutMs, key, minRevision || null, freshnessOf(operation)]
     }
     case RANGE:
-      return [id, RANGE, timeoutMs, rangeOf(operation), operation.minRevision, freshnessOf(operation)]
+      return [id, RANGE, timeoutMs, rangeOf(operation), operation.minRevision || null, freshnessOf(operation)]
   }
 }
 

@@ -1,0 +1,124 @@
+// The multiplexed connection to real nodes: it makes no difference to a caller.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { inspect } from '../../src/client/client.ts'
+import { Client, PreconditionFailedError, QuorateError } from '../../src/client/index.ts'
+import { type EmbeddedCluster, startCluster } from '../../src/index.ts'
+
+let cluster: EmbeddedCluster
+let http: Client
+let kv: Client
+
+beforeAll(async () => {
+  cluster = await startCluster({ nodes: 3 })
+  http = new Client({ endpoints: cluster.endpoints, transport: 'http' })
+  kv = new Client({ endpoints: cluster.endpoints })
+  // The connection of each node is made when it is its turn.
+  while (!(await Promise.all(cluster.endpoints.map(hasConnection))).every(Boolean)) await kv.get('a')
+})
+
+afterAll(async () => {
+  await Promise.all([kv.close(), http.close()])
+  await cluster.close()
+})
+
+async function hasConnection(url: string): Promise<boolean> {
+  const text = await (await fetch(`${url}/metrics`)).text()
+  return /quorate_http_connections\{[^}]*lane="mux"[^}]*\} [1-9]/.test(text)
+}
+
+/** What a caller sees, without the numbers that grow with each call. */
+async function seen(call: Promise<unknown>): Promise<unknown> {
+  return call.then(
+    (result) => JSON.parse(JSON.stringify({ result }), (name, value) => (/evision$/.test(name) ? 0 : value)),
+    (error: unknown) => {
+      if (!(error instanceof QuorateError)) throw error
+      const { name, code, written, status, message } = error
+      const current = error instanceof PreconditionFailedError ? error.current?.key : undefined
+      return {
+        name,
+        code,
+        written,
+        status,
+        current,
+        message: message.replaceAll(/revision \d+|\d{3,}/g, '#'),
+      }
+    },
+  )
+}
+
+const LONG = 'x'.repeat(5_000)
+const BYTES = Uint8Array.from({ length: 256 }, (_, byte) => byte)
+const CALLS: readonly [string, (client: Client, key: Uint8Array) => Promise<unknown>][] = [
+  ['a get of nothing', (client, key) => client.get(key)],
+  ['a put', (client, key) => client.put(key, BYTES)],
+  ['a get', (client, key) => client.get(key)],
+  ['a get by lease', (client, key) => client.get(key, { consistency: 'lease' })],
+  ['a put that needs no key', (client, key) => client.put(key, 'y', { ifAbsent: true })],
+  ['a put that needs another revision', (client, key) => client.put(key, 'y', { ifRevision: 1 })],
+  ['a put that needs revision 0', (client, key) => client.put(key, 'y', { ifRevision: 0 })],
+  ['an empty value', (client, key) => client.put(key, '')],
+  ['a get of an empty value', (client, key) => client.get(key)],
+  ['a delete that needs another revision', (client, key) => client.delete(key, { ifRevision: 1 })],
+  ['a delete', (client, key) => client.delete(key)],
+  ['a delete of nothing', (client, key) => client.delete(key)],
+  ['a key that is too long', (client) => client.put(LONG, 'y')],
+  ['a get of a key that is too long', (client) => client.get(LONG)],
+  ['a value that is too large', (client, key) => client.put(key, new Uint8Array(1024 * 1024 + 1))],
+  ['a value that no message carries', (client, key) => client.put(key, new Uint8Array(5 * 1024 * 1024))],
+  ['a revision that is far away', (client, key) => client.get(key, { minRevision: 2 ** 40, timeoutMs: 300 })],
+  [
+    'stale data that cannot be so fresh',
+    (client, key) => client.get(key, { consistency: 'stale', maxStalenessMs: 1e-6, timeoutMs: 300 }),
+  ],
+]
+
+test.each(CALLS)('%s is the same over both', async (_, call) => {
+  for (const key of [Buffer.from('same/../key'), Buffer.from([0xff, 0, 0x80])]) {
+    const over = [kv, http].map((client, at) => seen(call(client, Buffer.concat([key, Buffer.from([at])]))))
+    const [mux, plain] = await Promise.all(over)
+    const text = (value: unknown) => JSON.stringify(value).replaceAll(/\\u000[01]|"[01]":\d+/g, '')
+    expect(text(mux)).toEqual(text(plain))
+  }
+})
+
+test('many at a time, and lists of them', async () => {
+  const keys = Array.from({ length: 2_500 }, (_, n) => `many/${String(n).padStart(5, '0')}`)
+  await Promise.all(keys.map((key) => kv.put(key, key)))
+  const records = await Promise.all(keys.map((key) => kv.get(key)))
+  expect(records.map((record) => record?.text())).toEqual(keys)
+  expect(new Set(records.map((record) => record?.version))).toEqual(new Set([1]))
+  const found = []
+  for await (const { key } of kv.list({ prefix: 'many/', order: 'desc', keysOnly: true })) found.push(key)
+  expect(found).toEqual(keys.toReversed())
+  expect(kv[inspect]().calls).toBe(0)
+})
+
+test('reads never go back in time, whichever node answers', async () => {
+  for (let n = 1; n <= 50; n++) {
+    const { modRevision } = await kv.put('counter', String(n))
+    const read = async () => (await kv.get('counter', { consistency: 'stale' }))?.modRevision
+    expect(await Promise.all([read(), read(), read()])).toEqual([modRevision, modRevision, modRevision])
+  }
+})
+
+test('writes go on while a node is stopped and started again', async () => {
+  let isOver = false
+  const written: string[] = []
+  const writer = async (name: number) => {
+    for (let n = 0; !isOver; n++) {
+      await kv.put(`on/${name}/${n}`, 'v', { timeoutMs: 30_000 })
+      written.push(`on/${name}/${n}`)
+    }
+  }
+  const writers = Array.from({ length: 16 }, (_, name) => writer(name))
+  const [, second] = cluster.nodes
+  await second?.stop()
+  const before = written.length
+  while (written.length < before + 200) await kv.get('a')
+  await second?.start()
+  isOver = true
+  await Promise.all(writers)
+  const versions = await Promise.all(written.map(async (key) => (await kv.get(key))?.version))
+  expect(new Set(versions)).toEqual(new Set([1]))
+})
