@@ -44,7 +44,7 @@ export class FakeLines {
       ws.on('message', (data) => {
         for (const item of packr.decode(data as Buffer) as Item[]) {
           this.items.push(item)
-          if (!this.onItem(item, line)) this.#serve(item, line)
+          if (!this.onItem(item, line)) this.serve(item, line)
         }
       })
       const { clusterId, name, leader, revision } = this.#node
@@ -54,7 +54,8 @@ export class FakeLines {
     })
   }
 
-  #serve(item: Item, line: Line): void {
+  /** Serves it as the node does. */
+  serve(item: Item, line: Line): void {
     const seen = seenOf(item)
     if (seen !== undefined)
       this.#node.serve(

@@ -100,8 +100,12 @@ function readTags(field: unknown, name: string): 'any' | readonly Revision[] | u
   if (!Array.isArray(field) || field.length === 0) throw invalid(name, '"*" or a list of revisions')
   if (field.length > TAGS_MAX)
     throw new Refused('bad_request', `${name} may have at most ${TAGS_MAX} revisions`)
-  return field.map((revision) => readRevision(revision, `an element of ${name}`))
+  return field.map((revision) => readTag(revision, name))
 }
+
+/** As an entity tag of HTTP: no key is ever at revision 0. */
+const readTag = (field: unknown, name: string): Revision =>
+  field === 0 ? asRevision(0) : readRevision(field, `an element of ${name}`)
 
 function readFlag(field: unknown, name: string): boolean | undefined {
   if (isNil(field)) return undefined
