@@ -1,6 +1,6 @@
-// Whatever the other end of a multiplexed connection does: a write is applied at most once, every caller gets the answer
-// to its own operation or an error that is true, and in the end nothing is under way. Two nodes of one cluster hold back
-// answers, send them in any order, send what no node sends, cut, and stop; each write has a key of its own.
+// Whatever the other end of a multiplexed connection does: a write is applied at most once, every caller gets the
+// answer to its own operation or an error that is true, and in the end nothing is under way. Two nodes of one cluster
+// hold back answers, send them in any order, send what no node sends, cut, and stop; each write has a key of its own.
 
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'

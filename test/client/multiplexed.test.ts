@@ -736,6 +736,31 @@ describe('operations', () => {
     await Promise.all(Array.from({ length: 10 }, (_, n) => kv.put(`k${n}`, Buffer.alloc(100_000))))
     expect(messages.map((message) => message.length < 256 * 1024)).toEqual([true, true, true, true, true])
   })
+
+  test('keep a process alive only while a caller waits for one of them', async () => {
+    const alive = (what: string) => process.getActiveResourcesInfo().filter((name) => name === what).length
+    const [sockets, timers] = [() => alive('TCPSocketWrap'), () => alive('Timeout')]
+    // Connections of other tests are still closing.
+    await until(() => sockets() === 0)
+    const timersBefore = timers()
+    const { node, lines, kv } = await oneNode()
+    const isIdle = () => sockets() === node.connections && timers() === timersBefore
+    // The sockets of the node itself do.
+    await until(isIdle)
+    const items = held(lines)
+    const abort = new AbortController()
+    const calls = [kv.put('a', '1'), failure(kv.put('b', '2', { signal: abort.signal }))]
+    await until(() => items.length === 2)
+    expect(sockets()).toBe(node.connections + 1)
+    expect(timers()).toBe(timersBefore + 1)
+    items[0]?.line.send(served(items[0]?.item as Item))
+    await calls[0]
+    expect(sockets()).toBe(node.connections + 1)
+    // The node may still answer it, but nobody waits for that.
+    abort.abort()
+    await calls[1]
+    await until(isIdle)
+  })
 })
 
 /** Everything that the client had sent before has arrived. */
