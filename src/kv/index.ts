@@ -6,6 +6,7 @@ export { MalformedBytesError, UnknownKindError } from './errors.ts'
 export { refusalText } from './refusals.ts'
 export { decodeRequest, KIND_DELETE, requestBytes, requestKind, writeRequest } from './request.ts'
 export { dataKey, dataRange, decodeKeyMeta, decodeKeyRow, keyAfter, prefixEnd, userKey } from './rows.ts'
+export { isSession, SESSION_SLOTS_MAX } from './sessions.ts'
 export { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES, settingsFault } from './settings.ts'
 export { decodeState, encodeState, initialState } from './state.ts'
 export type {
@@ -28,6 +29,7 @@ export type {
   RowChange,
   RowFound,
   Rows,
+  SessionSlot,
   Settings,
 } from './types.ts'
 export { asRevision, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS } from './types.ts'

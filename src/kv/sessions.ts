@@ -37,7 +37,7 @@ import { TABLE_SESSIONS, TABLE_SLOTS } from './types.ts'
 type Sessions = KvState['sessions']
 
 /** Requests that a session may have under way at a time. */
-export const SESSION_SLOTS_MAX = 256
+export const SESSION_SLOTS_MAX = 4096
 /** When there are more, the oldest is forgotten. */
 export const SESSIONS_MAX = 10_000
 /** How many slots of forgotten sessions one entry looks at. */

@@ -1,12 +1,18 @@
 // The routes of the cluster: members, leadership, settings.
 
-import { CLUSTER_VERSION, type Command, SETTING_RULES, type Settings } from '../../kv/index.ts'
+import {
+  CLUSTER_VERSION,
+  type Command,
+  SESSION_SLOTS_MAX,
+  SETTING_RULES,
+  type Settings,
+} from '../../kv/index.ts'
 import type { ChangeStep, Configuration, LeaseSetting, Member, ReplicaId } from '../../raft/types.ts'
 import { asReplicaId } from '../../raft/types.ts'
 import { PEER_CHARS_MAX, PEER_PATTERN, URL_CHARS_MAX, URL_PATTERN } from '../addresses.ts'
 import type { NodeApi, NodeStatus, Problem, ReadGrant, ReadOptions, Result } from '../types.ts'
 import { type ApiRequest, answering, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
-import { readIdempotencyKey } from './idempotency-key.ts'
+import { hasIdentity, readIdentity } from './idempotency-key.ts'
 import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
 import { Refused, refusedByNode } from './problem.ts'
 import { propose, unexpected } from './proposing.ts'
@@ -179,10 +185,10 @@ export function clusterRoutes(node: NodeApi): Route[] {
       ({ asked, body }, respond) => {
         const { leases, ...others } = body
         const settings = settingsFrom(others)
-        if (leases !== undefined && asked.headers['idempotency-key'] !== undefined)
+        if (leases !== undefined && hasIdentity(asked.headers))
           throw new Refused(
             'bad_request',
-            'leases cannot be changed under an Idempotency-Key: change them in a request of their own, without one',
+            'leases cannot be changed under an Idempotency-Key or Kv-Session: change them in a request of their own, without one',
           )
         // Two entries: the limits first, then the leases of the core.
         if (Object.keys(settings).length === 0) {
@@ -190,7 +196,7 @@ export function clusterRoutes(node: NodeApi): Route[] {
           else setLeases(node, asked, leases, respond, (problem) => problem)
           return
         }
-        const idempotency = readIdempotencyKey(asked.headers['idempotency-key'])
+        const idempotency = readIdentity(asked.headers)
         const command: Command = { kind: 'settings', settings }
         propose(node, asked, { command, idempotency }, respond, (outcome, headers) => {
           if (outcome.kind !== 'settings') throw unexpected(outcome)
@@ -201,6 +207,24 @@ export function clusterRoutes(node: NodeApi): Route[] {
           // The settings of that time, which may be long ago.
           const json = settingsJson(outcome.settings, node.status().raft.leases)
           respond(jsonAnswer(json, headers, outcome.revision))
+        })
+      },
+    ),
+    route(
+      {
+        method: 'POST',
+        path: '/v1/sessions',
+        summary: 'Open a session, by whose slots changes are applied at most once (Kv-Session)',
+        body: closed(object({}, {})),
+        answers: object({ session: integer, age_ms: integer, slots: integer }),
+      },
+      ({ asked }, respond) => {
+        const command: Command = { kind: 'open-session' }
+        propose(node, asked, { command, idempotency: undefined }, respond, (outcome, headers) => {
+          if (outcome.kind !== 'session') throw unexpected(outcome)
+          const { session, ageMsMax, revision } = outcome
+          const answer = { session, age_ms: ageMsMax, slots: SESSION_SLOTS_MAX }
+          respond(jsonAnswer(JSON.stringify(answer), headers, revision))
         })
       },
     ),

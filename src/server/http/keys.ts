@@ -8,7 +8,7 @@ import { namesMediaType } from './accept.ts'
 import { type Answer, type ApiRequest, answering, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
 import { codingRefusal } from './body.ts'
 import { entityTag, readConditions } from './conditions.ts'
-import { readIdempotencyKey } from './idempotency-key.ts'
+import { readIdentity } from './idempotency-key.ts'
 import { recordJson, revisionsJson } from './json.ts'
 import { checkedKey } from './key.ts'
 import type { Backlog } from './outflow.ts'
@@ -57,8 +57,9 @@ export function putKey(
   const { key, values } = readTarget(asked, PUT_PARAMETERS)
   const { prev = false } = values
   const condition = readConditions(headers)
-  const idempotency = readIdempotencyKey(headers['idempotency-key'])
-  if (idempotency !== undefined && prev) throw prevWithToken('Idempotency-Key')
+  const idempotency = readIdentity(headers)
+  if (idempotency !== undefined && prev)
+    throw prevWithToken('token' in idempotency ? 'Idempotency-Key' : 'Kv-Session')
   return (value, respond) => {
     const command: Command = { kind: 'put', key, value, condition, prev }
     const answer = prev ? holding(backlog, respond, node.get(dataKey(key))) : respond
@@ -94,7 +95,7 @@ const NOTHING = new Uint8Array()
 export function deleteKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {
   const { key } = readTarget(asked, DELETE_PARAMETERS)
   const command: Command = { kind: 'delete', key, condition: readConditions(asked.headers), prev: false }
-  const idempotency = readIdempotencyKey(asked.headers['idempotency-key'])
+  const idempotency = readIdentity(asked.headers)
   propose(node, asked, { command, idempotency }, respond, (outcome, more) => {
     if (outcome.kind !== 'delete') throw unexpected(outcome)
     const { deleted, revision } = outcome

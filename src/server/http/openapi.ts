@@ -49,7 +49,7 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
   for (const route of routes) {
     const path = route.path.replaceAll(/:([a-z]+)/g, '{$1}')
     const names = [...path.matchAll(/\{([a-z]+)\}/g)].map(([, name]) => inPath(name ?? ''))
-    const token = route.takesToken ? [IDEMPOTENCY_KEY] : []
+    const token = route.takesToken ? IDENTITY : []
     const answer: Content =
       typeof route.answers === 'string' ? { [route.answers]: { schema: string } } : json(route.answers)
     const described = {
@@ -85,7 +85,7 @@ const KeySchema = { ...string, minLength: 1, description: 'A key; percent-encode
 function keyOperations(address: readonly unknown[]): Record<string, unknown> {
   const content = { ...OCTETS, ...json(RecordSchema) }
   const read = reading('Read a key', [...address, ...inQuery(READ_PARAMETERS)], content)
-  const change = [...address, IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY_KEY]
+  const change = [...address, IF_MATCH, IF_NONE_MATCH, ...IDENTITY]
   return {
     get: read,
     head: read,
@@ -105,10 +105,10 @@ const inHeader = (name: string, description: string) => ({
 
 const IF_MATCH = inHeader('If-Match', '"<mod_revision>", a list of them, or *')
 const IF_NONE_MATCH = inHeader('If-None-Match', '"<mod_revision>", a list of them, or *')
-const IDEMPOTENCY_KEY = inHeader(
-  'Idempotency-Key',
-  'TOKEN, optionally ;since=<revision>: applied at most once',
-)
+const IDENTITY = [
+  inHeader('Idempotency-Key', 'TOKEN, optionally ;since=<revision>: applied at most once'),
+  inHeader('Kv-Session', 'SESSION;slot=SLOT;seq=SEQ of an open session: applied at most once'),
+]
 
 const inPath = (name: string) => ({ name, in: 'path', required: true, schema: string })
 

@@ -2,8 +2,8 @@
 // says nothing about the others of its message.
 
 import type { Condition, Idempotency, Revision } from '../../kv/index.ts'
-import { asRevision, SETTING_RULES, TAGS_MAX } from '../../kv/index.ts'
-import { isToken } from '../http/idempotency-key.ts'
+import { asRevision, SESSION_SLOTS_MAX, SETTING_RULES, TAGS_MAX } from '../../kv/index.ts'
+import { isToken, SEQ_MAX } from '../http/idempotency-key.ts'
 import { checkedKey } from '../http/key.ts'
 import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../http/parameters.ts'
 import { Refused } from '../http/problem.ts'
@@ -54,12 +54,21 @@ export function readValue(field: unknown): Uint8Array {
 
 export function readIdentity(field: unknown): Idempotency | undefined {
   if (isNil(field)) return undefined
-  if (!Array.isArray(field) || field.length < 1 || field.length > 2)
-    throw invalid('identity', '[token] or [token, since]')
+  if (!Array.isArray(field) || field.length < 1 || field.length > 3)
+    throw invalid('identity', '[token], [token, since] or [session, slot, seq]')
+  if (field.length === 3) return readSlot(field)
   const [token, since] = field
   if (typeof token !== 'string' || !isToken(token))
     throw invalid('the token of identity', 'a string of 1 to 255 visible ASCII characters')
   return { token, since: isNil(since) ? undefined : readRevision(since, 'since of identity') }
+}
+
+function readSlot([session, slot, seq]: readonly unknown[]): Idempotency {
+  return {
+    session: readNumber(session, 'the session of identity', 1, Number.MAX_SAFE_INTEGER),
+    slot: readNumber(slot, 'the slot of identity', 0, SESSION_SLOTS_MAX - 1),
+    seq: readNumber(seq, 'seq of identity', 1, SEQ_MAX),
+  }
 }
 
 function readRevision(field: unknown, name: string): Revision {
@@ -120,8 +129,10 @@ function readOneOf<T extends string>(field: unknown, name: string, options: read
   return found
 }
 
-function readWhole(field: unknown, name: string, min: number, max: number): number | undefined {
-  if (isNil(field)) return undefined
+const readWhole = (field: unknown, name: string, min: number, max: number): number | undefined =>
+  isNil(field) ? undefined : readNumber(field, name, min, max)
+
+function readNumber(field: unknown, name: string, min: number, max: number): number {
   if (typeof field === 'number' && Number.isInteger(field) && field >= min && field <= max) return field
   throw invalid(name, `a whole number from ${min} to ${max}`)
 }

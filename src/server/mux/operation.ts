@@ -3,7 +3,7 @@
 import type { Hold } from '../http/outflow.ts'
 import { problemDocument, type Refused } from '../http/problem.ts'
 import type { Item } from './messages.ts'
-import { DELETE, NAMES, type Op, PROBLEM, PUT } from './protocol.ts'
+import { DELETE, NAMES, OPEN_SESSION, type Op, PROBLEM, PUT } from './protocol.ts'
 
 /** Memory of an answer beside keys and values. */
 export const ANSWER_BYTES = 200
@@ -47,7 +47,7 @@ export class Operation {
   }
 
   get isChange(): boolean {
-    return this.op === PUT || this.op === DELETE
+    return this.op === PUT || this.op === DELETE || this.op === OPEN_SESSION
   }
 
   /** Nobody will read the answer. */

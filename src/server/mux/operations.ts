@@ -1,7 +1,7 @@
 // What each operation asks of the node, and its answer. Refusals come from the same code as those of HTTP.
 
 import type { KeyRow, Outcome, Request } from '../../kv/index.ts'
-import { dataKey, decodeKeyRow } from '../../kv/index.ts'
+import { dataKey, decodeKeyRow, SESSION_SLOTS_MAX } from '../../kv/index.ts'
 import type { HttpLimits } from '../http/limits.ts'
 import type { Backlog } from '../http/outflow.ts'
 import { answerWithinMs } from '../http/parameters.ts'
@@ -22,7 +22,7 @@ import {
 } from './fields.ts'
 import type { Item } from './messages.ts'
 import { type Operation, RECORD_BYTES } from './operation.ts'
-import { DELETE, GET, PUT, SUCCESS } from './protocol.ts'
+import { DELETE, GET, OPEN_SESSION, PUT, RANGE, SUCCESS } from './protocol.ts'
 
 export interface OperationsOptions {
   readonly node: NodeApi
@@ -50,7 +50,8 @@ export class Operations {
       if (operation.op === PUT) this.#put(operation, item)
       else if (operation.op === GET) this.#get(operation, item)
       else if (operation.op === DELETE) this.#delete(operation, item)
-      else this.#range(operation, item)
+      else if (operation.op === RANGE) this.#range(operation, item)
+      else this.#openSession(operation, item)
     } catch (error) {
       // Nothing was proposed.
       operation.refuse(this.#options.refused(error), 'no')
@@ -78,6 +79,13 @@ export class Operations {
     this.#propose(operation, { command, idempotency, principal: '' }, timeoutMs)
   }
 
+  #openSession(operation: Operation, item: Item): void {
+    checkLength(item, 3)
+    const timeoutMs = answerWithinMs(readTimeout(item[2]))
+    const request: Request = { command: { kind: 'open-session' }, idempotency: undefined, principal: '' }
+    this.#options.node.propose(request, timeoutMs, (result) => this.#changed(operation, result))
+  }
+
   #propose(operation: Operation, request: KeyRequest, timeoutMs: number): void {
     const { node, backlog } = this.#options
     const { command, idempotency } = request
@@ -99,8 +107,20 @@ export class Operations {
       }
       replayed = result.value.replayed
       const outcome = acceptedOf(result.value.outcome)
-      if (outcome.kind === 'settings' || outcome.kind !== operation.name) throw unexpected(outcome)
-      const { id } = operation
+      const { id, op } = operation
+      if (outcome.kind === 'session' && op === OPEN_SESSION) {
+        operation.end(200, [
+          id,
+          SUCCESS,
+          outcome.revision,
+          outcome.session,
+          outcome.ageMsMax,
+          SESSION_SLOTS_MAX,
+        ])
+        return
+      }
+      if ((outcome.kind !== 'put' && outcome.kind !== 'delete') || outcome.kind !== operation.name)
+        throw unexpected(outcome)
       const { revision, prev } = outcome
       const answer: unknown[] =
         outcome.kind === 'put'

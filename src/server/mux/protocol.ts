@@ -9,6 +9,7 @@ export const PUT = 1
 export const DELETE = 2
 export const GET = 3
 export const RANGE = 4
+export const OPEN_SESSION = 5
 
 /** How an item of the server ends an operation: its second element. */
 export const SUCCESS = 0
@@ -19,7 +20,13 @@ export const NOTICE = 0
 export const ID_MAX = 2 ** 31 - 1
 
 /** The name of each operation in metrics. */
-export const NAMES = { [PUT]: 'put', [DELETE]: 'delete', [GET]: 'get', [RANGE]: 'range' } as const
+export const NAMES = {
+  [PUT]: 'put',
+  [DELETE]: 'delete',
+  [GET]: 'get',
+  [RANGE]: 'range',
+  [OPEN_SESSION]: 'other',
+} as const
 export type Op = keyof typeof NAMES
 
 /** Close codes (RFC 6455 §7.4.1). */

@@ -174,7 +174,7 @@ describe('the cluster', () => {
       applied_index: 99,
       log_first_index: 7,
       revision: 1,
-      cluster_version: 1,
+      cluster_version: 2,
       state_hash: '000000000000abcd',
       members: MEMBERS,
       errors: ['the disk is slow'],
@@ -397,7 +397,7 @@ describe('the cluster', () => {
       idempotency_tokens_max: 1_000_000,
       idempotency_bytes_max: 268_435_456,
       idempotency_age_ms_max: 900_000,
-      cluster_version: 1,
+      cluster_version: 2,
       leases: { on: false, duration_ms: 500 },
     }
     expect((await ask('GET', '/v1/cluster/settings')).json).toEqual(defaults)
@@ -595,6 +595,7 @@ describe('health', () => {
       '/v1/cluster/settings get,head,post',
       '/v1/kv delete,get,head,put',
       '/v1/kv/{key} delete,get,head,put',
+      '/v1/sessions post',
       '/v1/status get,head',
     ])
     const problem = json.components.responses.Problem.content['application/problem+json'].schema
@@ -659,7 +660,7 @@ test('/openapi.json says which headers count, what need not be given, and what m
     }
   const { head } = paths['/v1/kv']
   expect(head.parameters.filter(({ required }: { required: boolean }) => required)).toEqual([])
-  expect(headersOf(paths['/v1/cluster/settings'].post)).toEqual(['Idempotency-Key'])
+  expect(headersOf(paths['/v1/cluster/settings'].post)).toEqual(['Idempotency-Key', 'Kv-Session'])
   for (const [path, required] of [
     ['/v1/cluster/members', true],
     ['/v1/cluster/members/{name}/replace', true],

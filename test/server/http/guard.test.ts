@@ -141,7 +141,7 @@ test('a preflight is an OPTIONS that asks for a method, by an origin that is nam
     ...['Access-Control-Allow-Methods', 'GET, HEAD, PUT, POST, DELETE'],
     ...[
       'Access-Control-Allow-Headers',
-      expect.stringContaining('If-None-Match, Idempotency-Key, Kv-Cluster'),
+      expect.stringContaining('If-None-Match, Idempotency-Key, Kv-Session, Kv-Cluster'),
     ],
     ...['Access-Control-Max-Age', '600'],
   ])

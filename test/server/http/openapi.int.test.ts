@@ -249,7 +249,7 @@ test('a change of a key takes conditions and a token, and a value of any type', 
     for (const method of ['put', 'delete'])
       expect([path, method, headersOf(paths[path]?.[method])]).toEqual([
         ...[path, method],
-        ['If-Match', 'If-None-Match', 'Idempotency-Key'],
+        ['If-Match', 'If-None-Match', 'Idempotency-Key', 'Kv-Session'],
       ])
     expect(Object.keys(paths[path]?.put?.requestBody?.content ?? {})).toEqual(['*/*'])
     expect(paths[path]?.delete?.requestBody).toBeUndefined()
@@ -318,7 +318,7 @@ test('what is described of a body is what is refused', async () => {
     [{ leases: { duration_ms: 60_000 } }, 200],
     [{ leases: { duration_ms: 60_001 } }, 400],
     [{ leases: { on: 1 } }, 400],
-    [{ cluster_version: 1 }, 200],
+    [{ cluster_version: 2 }, 200],
     [{ cluster_version: 0 }, 400],
     [{ value_bytes_max: 1_048_577 }, 400],
     [{ store_bytes_max: -1 }, 400],
