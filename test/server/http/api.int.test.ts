@@ -425,7 +425,7 @@ describe('the cluster', () => {
       { key_bytes_max: 4097 },
       { key_bytes_max: '9' },
       { key_bytes_max: 1.5 },
-      { cluster_version: 2 },
+      { cluster_version: 3 },
       { keyBytesMax: 9 },
       { leases: true },
       { leases: { off: true } },

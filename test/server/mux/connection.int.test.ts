@@ -211,7 +211,7 @@ describe('faults end the connection, and no other', () => {
     ['an id that is too large', pack([[2 ** 31, GET, null, 'a']]), 1002, /id/],
     ['a text as an id', pack([['1', GET, null, 'a']]), 1002, /id/],
     ['no operation', pack([[1]]), 1002, /unknown kind/],
-    ['an unknown operation', pack([[1, 5, null, 'a']]), 1002, /unknown kind/],
+    ['an unknown operation', pack([[1, 6, null, 'a']]), 1002, /unknown kind/],
     ['a negative operation', pack([[1, -1, null, 'a']]), 1002, /unknown kind/],
     ['a text as an operation', pack([[1, '1', null, 'a', 'b']]), 1002, /unknown kind/],
     ['a cancel of no id', pack([['x', CANCEL]]), 1002, /id/],
