@@ -31,6 +31,8 @@ import {
 
 /** What a range counts for credit. */
 const RANGE_CREDIT_BYTES = 1024
+/** Of a ping or pong of a client: two bytes and the mask. */
+const CONTROL_HEAD_BYTES = 6
 /** Answers of about this much memory go into one message. */
 const MESSAGE_BYTES = 1024 * 1024
 
@@ -69,6 +71,8 @@ export class Connection implements Owner {
   #arrivingBytes = 0
   /** A message was complete in the chunk that is being read. */
   #hasArrived = false
+  /** Bytes of pings and pongs that were complete in this chunk. They may come between the pieces of a message. */
+  #controlBytes = 0
   /** How long nothing has come from the client, in looks, so that only time counts in which it could be noticed. */
   #silentMs = 0
   #heardBytes = 0
@@ -80,6 +84,10 @@ export class Connection implements Owner {
     this.#socket = socket
     this.#options = options
     ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary))
+    const onControl = (data: Buffer): void => {
+      this.#controlBytes += CONTROL_HEAD_BYTES + data.length
+    }
+    ws.on('ping', onControl).on('pong', onControl)
     // After `ws`, which has read what is complete in this chunk.
     socket.on('data', (chunk: Buffer) => this.#countArriving(chunk.length))
     // The connection is closing, and `close` follows.
@@ -203,8 +211,10 @@ export class Connection implements Owner {
   #countArriving(bytes: number): void {
     const { bodies } = this.#options
     const before = this.#arrivingBytes
-    this.#arrivingBytes = this.#hasArrived || this.#isOver ? 0 : before + bytes
+    const isWhole = this.#hasArrived || this.#isOver
+    this.#arrivingBytes = isWhole ? 0 : Math.max(0, before + bytes - this.#controlBytes)
     this.#hasArrived = false
+    this.#controlBytes = 0
     bodies.bytes += this.#arrivingBytes - before
     if (bodies.bytes > bodies.limits.bodiesBytesMax && this.#arrivingBytes > 0)
       this.#close(TRY_AGAIN_LATER, 'too many messages are being received')

@@ -345,13 +345,15 @@ test('a client that answers pings is kept, and one that does not is cut', async 
 })
 
 test('the ping of a client is answered', async () => {
-  const { port } = await serve()
-  const client = await new MuxClient(port).open()
+  const served = await serve()
+  const client = await new MuxClient(served.port).open()
   const pong = new Promise<string>((resolve) => {
     client.ws.on('pong', (data) => resolve(data.toString()))
   })
   client.ws.ping('still there?')
   expect(await pong).toBe('still there?')
+  // It is no part of a message.
+  await expectRest(served, 1)
 })
 
 test('clients are told of a leader that is new, lost or elected again', async () => {
