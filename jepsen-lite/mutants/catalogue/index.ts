@@ -10,6 +10,7 @@ import { IMPOSSIBLE_HERE } from './impossible.ts'
 import { JUDGES } from './judges.ts'
 import { LOCAL } from './local.ts'
 import { MEMBERSHIP_CHANGES } from './membership.ts'
+import { MULTIPLEXED } from './mux.ts'
 import { READS } from './reads.ts'
 import { REPLICATION } from './replication.ts'
 import { REQUESTS } from './requests.ts'
@@ -30,6 +31,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   ...READS,
   ...REQUESTS,
   ...HTTP_FRONT,
+  ...MULTIPLEXED,
   ...SNAPSHOTS,
   ...MEMBERSHIP_CHANGES,
   ...STORAGE,

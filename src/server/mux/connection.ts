@@ -282,6 +282,8 @@ export class Connection implements Owner {
       whenTaken(this.#socket, backlog, () => {
         backlog.remove(left)
         this.#untakenBytes = 0
+        // It is also called when the connection is gone.
+        if (this.#socket.destroyed) this.#end()
         this.#send(message, end)
         if (this.#untakenBytes === 0) this.flush()
       })

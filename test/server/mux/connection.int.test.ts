@@ -82,6 +82,7 @@ test('a read that is cancelled is answered at once and only once; its id is free
   for (const go of gets) go?.()
   expect((await client.ask(1, GET, null, 'a'))[1]).toBe(0)
   expect((await client.ask(2, RANGE))[1]).toBe(0)
+  expect(client.answers.size).toBe(0)
   await expectRest(served, 1)
 })
 

@@ -1,7 +1,10 @@
 // What each operation does and answers: the same as over HTTP.
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { asRevision } from '../../../src/kv/index.ts'
+import { unpack } from '../../../src/server/mux/unpack.ts'
 import type { Problem } from '../../../src/server/types.ts'
 import type { FakeNode } from '../http/fake-node.ts'
 import { atRest } from '../http/raw-client.ts'
@@ -45,6 +48,30 @@ test('put, get and delete', async () => {
   expect(await ask(8, DELETE, null, 'b', null, { prev: true })).toEqual([
     ...[8, 0, 6, 1, false],
     [bytes('b'), bytes(''), 4, 4, 1],
+  ])
+})
+
+test('the examples of docs/reference/protocol.md, byte by byte', async () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/reference/protocol.md'), 'utf8')
+  const blocks = page.split('## An example')[1]?.matchAll(/^```\n([^`]+)```/gm) ?? []
+  const [asked, answered, conditional] = [...blocks].map(([, block = '']) =>
+    Buffer.from(
+      block.replaceAll(/ {2,}\S*\[.*$| {2,}\d items| {3,}(nil|"lin).*$/gm, '').replaceAll(/\s/g, ''),
+      'hex',
+    ),
+  )
+  const { port } = await serve()
+  const client = await new MuxClient(port).open()
+  const raw = new Promise<Buffer>((resolve) => {
+    client.ws.once('message', (data: Buffer) => resolve(data))
+  })
+  expect(asked).toHaveLength(20)
+  client.ws.send(asked ?? '')
+  expect((await raw).toString('hex')).toBe(answered?.toString('hex'))
+  client.ws.send(conditional ?? '')
+  expect(await client.answer(3)).toEqual([3, 0, 3, 2, 3, 2, false])
+  expect(unpack(conditional ?? Buffer.alloc(0))).toEqual([
+    [3, PUT, 5000, bytes('a'), bytes('2'), ['5f0c'], new Map([['if_match', [2]]])],
   ])
 })
 
