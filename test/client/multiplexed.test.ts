@@ -337,6 +337,7 @@ describe('where no connection can be used, HTTP serves', () => {
     const kv = clientOf([node], { transport: 'auto', onWarning: (text) => warnings.push(text) })
     await attempts(kv, lines, 1)
     while (warnings.length === 0) await kv.get('a')
+    await idle(kv, 20)
     expect(warnings).toEqual([expect.stringContaining('belongs to another cluster (78)')])
     expect(lines.items).toEqual([])
   })

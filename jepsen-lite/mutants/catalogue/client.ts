@@ -16,6 +16,12 @@ const LIST = 'src/client/list.ts'
 const TURNS = 'src/client/turns.ts'
 const TURNS_TEST = 'test/client/turns.test.ts'
 const HEDGES = 'test/client/hedges.test.ts'
+const CONNECTION = 'src/client/connection.ts'
+const CONNECTIONS = 'src/client/connections.ts'
+const FAST = 'src/client/fast.ts'
+const MESSAGES = 'src/client/messages.ts'
+const MUX = 'test/client/multiplexed.test.ts'
+const MUX_PROP = 'test/client/multiplexed.prop.test.ts'
 const DURATIONS = 'test/client/durations.test.ts'
 
 export const CLIENT_MUTANTS: readonly Mutant[] = [
@@ -826,5 +832,163 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     layers: UNIT,
     tests: [HEDGES],
     edits: [edit('src/client/client.ts', 'callEnded(copies)', 'callEnded(0)')],
+  },
+  {
+    id: 'M755',
+    title: 'the answer to an earlier operation goes to the one that has its slot now',
+    why: 'A caller is told the outcome of the write of another one. Our own.',
+    layers: UNIT,
+    tests: [MUX],
+    edits: [
+      edit(CONNECTION, 'if (asked === undefined || this.#ids[slot] !== id) {', 'if (asked === undefined) {'),
+    ],
+  },
+  {
+    id: 'M756',
+    title: 'a write on a multiplexed connection that is lost counts as not sent',
+    why: 'It may have been applied: its caller writes again, and it is applied twice. Our own.',
+    layers: UNIT,
+    tests: [MUX],
+    edits: [edit(FAST, 'this.#goOnWith(failed(this.id > 0, cause))', 'this.#goOnWith(failed(false, cause))')],
+  },
+  {
+    id: 'M757',
+    title: 'nothing watches the time of an operation on a multiplexed connection',
+    why: 'A call on a node that hangs never ends. Our own.',
+    layers: UNIT,
+    tests: [MUX],
+    edits: [edit(CONNECTION, '    this.#watch(asked.dueMs)\n', '')],
+  },
+  {
+    id: 'M758',
+    title: 'operations beyond the credit are not sent when it comes back',
+    why: 'They wait until their time is over, while the node is idle. Our own.',
+    layers: UNIT,
+    tests: [MUX],
+    edits: [edit(CONNECTION, '    if (this.#queue.length > 0) this.#schedule()\n', '')],
+  },
+  {
+    id: 'M759',
+    title: 'a client takes one operation more than the credit',
+    why: 'The node closes the connection, and the outcome of all writes on it is unknown. Our own.',
+    layers: UNIT,
+    tests: [MUX],
+    edits: [edit(CONNECTION, 'if (this.#unanswered >= Math.min(', 'if (this.#unanswered > Math.min(')],
+  },
+  {
+    id: 'M760',
+    title: 'answers do not give the credit of bytes back',
+    why: 'After 16 MiB the client sends one operation at a time. Our own.',
+    layers: UNIT,
+    tests: [MUX],
+    edits: [edit(CONNECTION, '    this.#bytes -= this.#credits[slot] ?? 0\n', '')],
+  },
+  {
+    id: 'M761',
+    title: 'an operation that was given up gives its slot back before its answer',
+    why: 'The answer, when it comes, looks like a fault of the node, which costs everybody the connection. Our own.',
+    layers: UNIT,
+    tests: [MUX],
+    edits: [
+      edit(
+        CONNECTION,
+        'this.#slots[asked.id & SLOTS_MAX] = GIVEN_UP',
+        'this.#slots[asked.id & SLOTS_MAX] = undefined',
+      ),
+    ],
+  },
+  {
+    id: 'M762',
+    title: 'a node that stops gets further operations',
+    why: 'Each of them is refused, and has to be asked again elsewhere. Our own.',
+    layers: UNIT,
+    tests: [MUX],
+    edits: [
+      edit(
+        CONNECTION,
+        "    if (item[1] !== 'closing') return\n    this.#isClosing = true\n",
+        "    if (item[1] !== 'closing') return\n",
+      ),
+    ],
+  },
+  {
+    id: 'M763',
+    title: 'a write whose connection is lost is tried again under another identity',
+    why: 'The store does not connect the two: it is applied twice. Our own.',
+    layers: UNIT,
+    tests: [MUX, MUX_PROP],
+    edits: [
+      edit(
+        CLIENT,
+        '{ identity: request.identity ?? renewed(), renewed }',
+        '{ identity: renewed(), renewed }',
+      ),
+    ],
+  },
+  {
+    id: 'M764',
+    title: 'a connection that was refused is tried again at once',
+    why: 'Behind a proxy without WebSockets every call makes an attempt. Our own.',
+    layers: UNIT,
+    tests: [MUX],
+    edits: [
+      edit(
+        CONNECTIONS,
+        'line.notBeforeMs = performance.now() + pauseMs',
+        'line.notBeforeMs = performance.now()',
+      ),
+    ],
+  },
+  {
+    id: 'M765',
+    title: 'a multiplexed connection to a node of another cluster is used',
+    why: 'The writes of a client are applied in a cluster that is not its own. Our own.',
+    layers: UNIT,
+    tests: [MUX],
+    edits: [edit(CLIENT, '    return cluster === this.#clusterId\n', '    return true\n')],
+  },
+  {
+    id: 'M766',
+    title: 'a multiplexed connection that answers nothing is kept',
+    why: 'Behind a firewall that has forgotten the connection all calls wait for a second node, or until their time is over. Our own.',
+    layers: UNIT,
+    tests: [MUX],
+    edits: [edit(CONNECTION, 'else if (nowMs >= this.#deadMs)', 'else if (nowMs < 0)')],
+  },
+  {
+    id: 'M767',
+    title: 'a get on a multiplexed connection does not name the highest revision seen',
+    why: 'A client reads older data than it has read before. Our own.',
+    layers: UNIT,
+    tests: [MUX],
+    edits: [
+      edit(
+        MESSAGES,
+        'if (consistency === undefined) return [id, GET, timeoutMs, key, minRevision || null]',
+        'if (consistency === undefined) return [id, GET, timeoutMs, key, null]',
+      ),
+    ],
+  },
+  {
+    id: 'M768',
+    title: 'an idle multiplexed connection keeps its process alive',
+    why: 'A script that does not close its client never ends. Our own.',
+    layers: UNIT,
+    tests: [MUX],
+    edits: [
+      edit(
+        CONNECTION,
+        '    if (this.#waiting > 0) return\n    this.#socket.unref()\n',
+        '    if (this.#waiting > 0) return\n',
+      ),
+    ],
+  },
+  {
+    id: 'M769',
+    title: 'a write that was aborted while it waited for credit is sent later',
+    why: 'Its caller was told that it was not written. Our own.',
+    layers: UNIT,
+    tests: [MUX],
+    edits: [edit(CONNECTION, '      asked.id = WITHDRAWN\n      return\n', '      return\n')],
   },
 ]
