@@ -1,13 +1,17 @@
 // One connection with many operations: which answer belongs to which, what a client may do, and what ends a connection.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { PARTS_MAX } from '../../../src/server/mux/unpack.ts'
-import { atRest, Client, get, holding, statusOf, until } from '../http/raw-client.ts'
+import { atRest, Client, holding, statusOf, until } from '../http/raw-client.ts'
 import { type Served, serve } from '../http/served.ts'
-import { DELETE, GET, MuxClient, PUT, pack, RANGE } from './mux-client.ts'
+import { DELETE, GET, MuxClient, PUT, pack, RANGE, soon } from './mux-client.ts'
 
 const CANCEL = 0
+const OPENING =
+  'GET /v1/connect HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+  'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n' +
+  'Sec-WebSocket-Protocol: quorate.v1\r\n\r\n'
 
 /** A client beside others is served, on a new connection. */
 async function expectServed(served: Served): Promise<void> {
@@ -50,14 +54,14 @@ test('answers come when they are ready, each to its operation', async () => {
   node.hold = (go) => held.push(go)
   const [one, other] = [await new MuxClient(port).open(), await new MuxClient(port).open()]
   one.send(...[1, 2, 3].map((i) => [i, GET, null, `k${i}`]))
-  await vi.waitFor(() => expect(held).toHaveLength(3))
+  await soon(() => expect(held).toHaveLength(3))
   other.send(...[2, 1].map((i) => [i, GET, null, `k${i + 3}`]))
-  await vi.waitFor(() => expect(held).toHaveLength(5))
+  await soon(() => expect(held).toHaveLength(5))
   const order: number[] = []
   for (const go of held.reverse()) {
     const before = one.answers.size + other.answers.size
     go()
-    await vi.waitFor(() => expect(one.answers.size + other.answers.size).toBe(before + 1))
+    await soon(() => expect(one.answers.size + other.answers.size).toBe(before + 1))
     order.push([...one.answers.keys()].at(-1) ?? 0)
   }
   expect(order).toEqual([0, 0, 3, 2, 1])
@@ -156,7 +160,7 @@ describe('credit', () => {
     expect((await client.end()).code).toBe(1008)
     expect(client.closed?.reason).toContain('credit')
     node.hold = undefined
-    await vi.waitFor(() => expect(held).toHaveLength(10))
+    await soon(() => expect(held).toHaveLength(10))
     for (const go of held) go()
     await expectServed(served)
     await expectRest(served)
@@ -305,7 +309,7 @@ test.each([
     [3, RANGE],
     [4, PUT, null, 'b', '1', null, { prev: true }],
   )
-  await vi.waitFor(() => expect(held).toHaveLength(4))
+  await soon(() => expect(held).toHaveLength(4))
   leave(client)
   await client.end()
   await until(served, () => served.http.inspect().muxConnections === 0)
@@ -318,11 +322,7 @@ test.each([
 
 test('a client that ends its side of the connection is gone', async () => {
   const served = await serve()
-  const client = await new Client(served.port).send(
-    'GET /v1/connect HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n' +
-      'Sec-WebSocket-Protocol: quorate.v1\r\n\r\n',
-  )
+  const client = await new Client(served.port).send(OPENING)
   expect(statusOf(await client.answer())).toBe(101)
   client.endSending()
   await client.rest()
@@ -340,7 +340,7 @@ test('a client that answers pings is kept, and one that does not is cut', async 
     pings++
   })
   expect((await bad.end()).code).toBe(1006)
-  await vi.waitFor(() => expect(pings).toBeGreaterThan(3), { timeout: 10_000 })
+  await soon(() => expect(pings).toBeGreaterThan(3))
   expect((await good.ask(1, PUT, null, 'a', '1'))[1]).toBe(0)
   await expectRest(served, 1)
 })
@@ -389,7 +389,7 @@ describe('a node that stops', () => {
     node.hold = (go) => held.push(go)
     const [busy, idle] = [await new MuxClient(port).open(), await new MuxClient(port).open()]
     busy.send([1, PUT, null, 'a', '1'], [2, GET, null, 'a'])
-    await vi.waitFor(() => expect(held).toHaveLength(2))
+    await soon(() => expect(held).toHaveLength(2))
     const closed = http.close({ graceful: true })
     await busy.until(() => busy.notices.length === 2)
     expect(busy.notices[1]).toEqual([0, 'closing'])
@@ -436,19 +436,19 @@ describe('a node that stops', () => {
 
   test('opens no connection any more', async () => {
     const { port, node, http } = await serve()
+    // It sends its request when the node stops already.
+    const late = await new Client(port).send('GET /v1/connect HTTP/1.1\r\n')
     const { release } = holding(node)
-    const [client, other] = [await new MuxClient(port).open(), await new Client(port).send(get('a'))]
-    await release.next()
+    const client = await new MuxClient(port).open()
     client.send([1, PUT, null, 'a', '1'])
     const { value: go } = await release.next()
     const closed = http.close({ graceful: true })
     await client.until(() => client.notices.length === 2)
-    node.hold = undefined
-    other.leave()
+    await late.send(OPENING.slice('GET /v1/connect HTTP/1.1\r\n'.length))
+    expect(['503', '426', undefined]).toContain((await late.answer())?.slice(9, 12))
     go()
     await closed
-    const late = new MuxClient(port)
-    expect((await late.end()).code).toBe(1006)
+    expect((await client.end()).code).toBe(1001)
   })
 
   test('cuts a client that does not take its leave', async () => {

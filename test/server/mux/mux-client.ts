@@ -1,7 +1,7 @@
 // A client of multiplexed connections that sends what it is told and takes answers apart.
 
 import { Packr, Unpackr } from 'msgpackr'
-import { onTestFinished } from 'vitest'
+import { onTestFinished, vi } from 'vitest'
 import { WebSocket } from 'ws'
 
 export const [PUT, DELETE, GET, RANGE, OPEN_SESSION] = [1, 2, 3, 4, 5]
@@ -95,3 +95,6 @@ export class MuxClient {
     return this.closed ?? { code: 0, reason: '' }
   }
 }
+
+/** Tries again until it holds. */
+export const soon = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 30_000, interval: 5 })
