@@ -141,12 +141,16 @@ export function holding(node: Served['node']) {
   return { release: released() }
 }
 
+/** Without a server, what one waits for does not come. */
+async function expectServed(client: Client): Promise<void> {
+  if ((await (await client.send(COLD)).answer()) === undefined) throw new Error('the server has ended')
+}
+
 /** What `count` comes to rest at while others are served. */
 export async function settled({ port }: Served, count: () => number, rounds = 100): Promise<number> {
   const other = new Client(port)
   for (let before = -1, calm = 0; calm < rounds; ) {
-    await other.send(COLD)
-    await other.answer()
+    await expectServed(other)
     calm = count() === before ? calm + 1 : 0
     before = count()
   }
@@ -157,10 +161,7 @@ export async function settled({ port }: Served, count: () => number, rounds = 10
 /** Serves others until it is so. */
 export async function until({ port }: Served, isSo: () => boolean): Promise<void> {
   const other = new Client(port)
-  while (!isSo()) {
-    await other.send(COLD)
-    await other.answer()
-  }
+  while (!isSo()) await expectServed(other)
   other.leave()
 }
 
