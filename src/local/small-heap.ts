@@ -19,10 +19,10 @@ export const SMALL_HEAP_ENV = { MALLOC_ARENA_MAX: '1' }
  * collection, the young generation is collected, which is cheap. Where that does not help, everything is collected,
  * which takes some ten milliseconds: seldom, or as soon as buffers have grown by much.
  */
-const BUFFERS_GROWN_BYTES = 3 * 1024 * 1024
+const BUFFERS_GROWN_BYTES = 8 * 1024 * 1024
 const BUFFERS_GROWN_BYTES_MAX = 16 * 1024 * 1024
 const LOOK_EVERY_MS = 20
-const FULL_EVERY_MS = 2000
+const FULL_EVERY_MS = 20_000
 
 /**
  * Collects the old generation when it has grown by the percentage below, and buffers when there are many. It changes
