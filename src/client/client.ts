@@ -36,7 +36,7 @@ import { AbortedError, QuorateError, UnavailableError, type Written } from './er
 import { type Answer, type Exchange, Transport } from './exchange.ts'
 import { type FastCall, FastCalls, type Limits, type SingleOperation } from './fast.ts'
 import { Hedges } from './hedges.ts'
-import { Identities } from './identity.ts'
+import { Identities, openedIn } from './identity.ts'
 import { type Interruption, pages, rangeOf, streamed } from './list.ts'
 import type { Welcome } from './messages.ts'
 import {
@@ -155,7 +155,11 @@ export class Client {
       connections: this.#connections,
       turns: this.#turns,
       hedges: this.#hedges,
-      identify: () => this.#identities.next(this.revision),
+      identify: (nowMs) => {
+        if (this.#identities.shouldOpen(nowMs)) this.#openSession(nowMs)
+        return this.#identities.next(this.revision)
+      },
+      release: (identity) => this.#identities.release(identity),
       answered: (endpoint, revision, nowMs) => this.#noteRevision(endpoint, revision, nowMs),
       goOn: (call, exchange) => this.#goOn(call, exchange),
     })
@@ -437,7 +441,10 @@ export class Client {
       const isReached = kind !== 'read' && (await this.#identify(limits, mayHedge))
       const { stream = false, body } = request
       const headers = { ...request.headers, ...this.#ownHeaders() }
-      const renewed = () => this.#identities.next(this.revision)
+      const renewed = () => {
+        if (request.identity !== undefined) this.#identities.forgotten(request.identity)
+        return this.#identities.token(this.revision)
+      }
       const keyed = kind === 'keyed' ? { identity: request.identity ?? renewed(), renewed } : {}
       const call = { ...request, kind, body, stream, headers, ...limits, isReached, ...keyed }
       const context = { ...this.#context(endpoints, onAnswer, mayHedge), transport: this.#routes }
@@ -568,6 +575,21 @@ export class Client {
     this.#warn(
       `${url} belongs to another cluster (${clusterId}) than the node that answered first (${ours}): left out`,
     )
+  }
+
+  /** Runs in the background. Until it is done, and where it fails, writes have tokens. */
+  #openSession(nowMs: number): void {
+    const endpoint = this.#endpoints.pick(new Set(), nowMs)
+    if (endpoint === undefined) return
+    const headers = { ...this.#ownHeaders(), 'Content-Type': 'application/json' }
+    const post = { method: 'POST', path: '/v1/sessions', headers, body: bytesOf('{}') }
+    const background = { timeoutMs: this.#timeoutMs, background: true }
+    void this.#transport.exchange(endpoint, post, background).result.then((result) => {
+      if (result.kind !== 'answered' || result.status !== 200 || this.#closed) return
+      const cluster = headerText(result.headers, 'kv-cluster')
+      const opened = openedIn(result.body)
+      if (cluster === this.#clusterId && opened !== undefined) this.#identities.opened(opened, nowMs)
+    })
   }
 
   /** Runs in the background, started by answers and not by a timer, so that no timer is left over. */

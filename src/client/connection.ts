@@ -15,7 +15,17 @@ import { type Asked, QUEUED, WITHDRAWN } from './asked.ts'
 import { nodeTimeoutMs } from './call.ts'
 import { SILENCE_MAX_MS } from './exchange.ts'
 import { lookup } from './lookup.ts'
-import { cancelOf, creditOf, type Item, itemOf, sizeOf, type Welcome, welcomeOf } from './messages.ts'
+import {
+  cancelOf,
+  creditOf,
+  type Item,
+  itemOf,
+  type Leader,
+  leaderIn,
+  sizeOf,
+  type Welcome,
+  welcomeOf,
+} from './messages.ts'
 import { isChange, type Operation } from './operation.ts'
 
 const SUBPROTOCOL = 'quorate.v1'
@@ -55,6 +65,7 @@ export type Ending =
 export interface ConnectionListener {
   /** Returns whether the connection is wanted. */
   readonly onWelcome: (welcome: Welcome) => boolean
+  readonly onLeader: (leader: Leader) => void
   /** After each message with answers. */
   readonly onEnd: (ending: Ending) => void
 }
@@ -339,11 +350,15 @@ export class Connection {
   #begin(item: Item): void {
     const welcome = welcomeOf(item)
     if (welcome === undefined) this.#fault('it does not begin with a welcome')
-    else if (this.#listener.onWelcome(welcome)) this.#welcome = welcome
-    else this.#end('failed', new Error('not wanted'))
+    else if (this.#listener.onWelcome(welcome)) {
+      this.#welcome = welcome
+      this.#listener.onLeader(welcome.leader)
+    } else this.#end('failed', new Error('not wanted'))
   }
 
   #noticed(item: Item): void {
+    const leader = leaderIn(item)
+    if (leader !== undefined) this.#listener.onLeader(leader)
     if (item[1] !== 'closing') return
     this.#isClosing = true
     const queue = this.#queue.slice(this.#head)

@@ -6,7 +6,7 @@ import { Backoff } from './backoff.ts'
 import type { Connection, Ending } from './connection.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import type { Transport } from './exchange.ts'
-import type { Welcome } from './messages.ts'
+import type { Leader, Welcome } from './messages.ts'
 
 /**
  * A client makes connections from this call on, or when so many calls are under way. Loading what is needed takes some
@@ -42,6 +42,9 @@ export class Connections {
   readonly #host: Host
   readonly #lines = new Map<Endpoint, Line>()
   #calls = 0
+  /** Who leads in the newest term that a node has told of, if there is a connection with it. */
+  #leader: { readonly endpoint: Endpoint; readonly connection: Connection } | undefined
+  #leaderTerm = 0
   #make: Make | undefined
   #isLoading = false
   #isOff: boolean
@@ -65,8 +68,13 @@ export class Connections {
     return false
   }
 
-  /** The next endpoint that has one, and may be asked. Makes connections to those that have none. */
-  pick(endpoints: Endpoints, nowMs: number): Endpoint | undefined {
+  /**
+   * The endpoint of the leader, for a change: another node would pass it on. Otherwise the next endpoint that has a
+   * connection and may be asked. Makes connections to those that have none.
+   */
+  pick(endpoints: Endpoints, nowMs: number, forChange: boolean): Endpoint | undefined {
+    const leader = forChange ? this.#leader : undefined
+    if (leader?.connection.isUsable === true && leader.endpoint.allows(nowMs)) return leader.endpoint
     return endpoints.pickWhere((endpoint) => endpoint.allows(nowMs) && this.#isReady(endpoint, nowMs))
   }
 
@@ -114,6 +122,16 @@ export class Connections {
     for (const { connection } of this.#lines.values()) connection?.close()
   }
 
+  /** A node has told who leads in a term, or that it knows no leader. */
+  #noteLeader({ term, name }: Leader): void {
+    if (term < this.#leaderTerm) return
+    this.#leaderTerm = term
+    this.#leader = undefined
+    for (const [endpoint, { connection }] of this.#lines) {
+      if (connection !== undefined && connection.node === name) this.#leader = { endpoint, connection }
+    }
+  }
+
   #load(): void {
     this.#isLoading = true
     import('./connection.ts').then(
@@ -141,6 +159,7 @@ export class Connections {
     if (this.#make === undefined || clusterId === undefined) return
     line.connection = new this.#make(endpoint, clusterId, {
       onWelcome: (welcome) => this.#host.onWelcome(endpoint, welcome),
+      onLeader: (leader) => this.#noteLeader(leader),
       onEnd: (ending: Ending) => {
         line.connection = undefined
         if (ending === 'lost') line.pauses.reset()

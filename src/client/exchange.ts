@@ -95,8 +95,7 @@ export class Transport {
     let accepted = false
     let timedOut = false
     const { method, path, body, identity } = outgoing
-    const key = identity === undefined ? {} : { 'Idempotency-Key': identityHeader(identity) }
-    const headers = { ...outgoing.headers, ...key }
+    const headers = { ...outgoing.headers, ...(identity && identityHeader(identity)) }
     const { host, port } = endpoint
     const timeout = this.#silenceMaxMs
     const timedLookup: LookupFunction = (name, how, done) => {

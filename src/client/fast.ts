@@ -36,7 +36,9 @@ export interface FastHost {
   readonly connections: Connections
   readonly turns: Turns
   readonly hedges: Hedges
-  readonly identify: () => Identity
+  readonly identify: (nowMs: number) => Identity
+  /** A write with this identity has ended. */
+  readonly release: (identity: Identity) => void
   /** A node has answered. */
   answered(endpoint: Endpoint, revision: number, nowMs: number): void
   /** The call ends elsewhere; it keeps its turn. */
@@ -62,10 +64,10 @@ export class FastCalls {
     if (!connections.areWanted(this.host.turns.acquired)) return undefined
     if (limits.signal?.aborted === true) return undefined
     const nowMs = limits.waitedMs === 0 ? limits.startedAt : performance.now()
-    const endpoint = connections.pick(endpoints, nowMs)
+    const endpoint = connections.pick(endpoints, nowMs, operation.op !== GET)
     const connection = endpoint && connections.of(endpoint)
     if (endpoint === undefined || connection?.takes(operation) !== true) return undefined
-    const identity = operation.op === GET ? undefined : this.host.identify()
+    const identity = operation.op === GET ? undefined : this.host.identify(nowMs)
     const call = new FastCall(this, endpoint, connection, operation, identity, limits, nowMs, onAnswer)
     endpoint.asked(call, nowMs)
     this.underWay += 1
@@ -158,6 +160,7 @@ export class FastCall implements Asked {
     const { host } = this.#calls
     this.endpoint.worked()
     this.#leave()
+    if (this.identity !== undefined) host.release(this.identity)
     host.answered(this.endpoint, item[2] as number, nowMs)
     host.hedges.callEnded(0)
     host.turns.giveAfter(nowMs - this.limits.startedAt - this.limits.waitedMs)
@@ -212,7 +215,10 @@ export class FastCall implements Asked {
 
   #goOnWith(exchange: Exchange): void {
     this.#leave()
-    this.#resolve(this.#calls.host.goOn(this, exchange))
+    const { host } = this.#calls
+    const { identity } = this
+    const result = host.goOn(this, exchange)
+    this.#resolve(identity === undefined ? result : result.finally(() => host.release(identity)))
   }
 
   #tellAnd(result: Result, info: AnswerInfo): void {

@@ -21,9 +21,16 @@ export interface Welcome {
   readonly cluster: string
   readonly node: string
   readonly revision: number
+  readonly leader: Leader
   readonly operationsMax: number
   readonly bytesMax: number
   readonly messageBytesMax: number
+}
+
+/** Who leads in a term, as a node knows it. */
+export interface Leader {
+  readonly term: number
+  readonly name: string | undefined
 }
 
 export type Item = readonly unknown[]
@@ -44,13 +51,23 @@ const VERSION = 1
 /** The first item of a connection; undefined when it is not one of this version of the protocol. */
 export function welcomeOf(item: unknown): Welcome | undefined {
   if (!Array.isArray(item) || item[0] !== 0 || item[1] !== 'welcome' || !isObject(item[2])) return undefined
-  const { version, cluster, node, revision, operations_max, bytes_max, message_bytes_max } = item[2]
+  const { version, cluster, node, revision, term, leader, operations_max, bytes_max, message_bytes_max } =
+    item[2]
   if (version !== VERSION || typeof cluster !== 'string' || typeof node !== 'string') return undefined
   const limits = [operations_max, bytes_max, message_bytes_max]
   const [operationsMax = 0, bytesMax = 0, messageBytesMax = 0] = limits.filter(isWholeNumber)
   if (!isWholeNumber(revision) || operationsMax < 1 || bytesMax < 1 || messageBytesMax < 1) return undefined
-  return { cluster, node, revision, operationsMax, bytesMax, messageBytesMax }
+  return { cluster, node, revision, leader: leaderOf(term, leader), operationsMax, bytesMax, messageBytesMax }
 }
+
+/** A notice of another leader; undefined when it is another notice. */
+export const leaderIn = ([, kind, term, name]: Item): Leader | undefined =>
+  kind === 'leader' ? leaderOf(term, name) : undefined
+
+const leaderOf = (term: unknown, name: unknown): Leader => ({
+  term: isWholeNumber(term) ? term : 0,
+  name: typeof name === 'string' ? name : undefined,
+})
 
 /** The bytes that an operation takes of the credit. */
 export function creditOf(operation: Operation): number {

@@ -109,10 +109,12 @@ function seenOf([, op, timeoutMs, ...fields]: Item): Seen | undefined {
   const seen = { timeoutMs: timeoutMs as number, body: Buffer.alloc(0) }
   const path = (key: unknown) => `/v1/kv/${encoded(key)}`
   const keyed = (identity: unknown, conditions: unknown) => {
-    const [token, since] = (identity ?? []) as unknown[]
+    const given = (identity ?? []) as unknown[]
+    const [token, since, seq] = given
     const { if_match, if_none_match } = (conditions ?? {}) as { if_match?: number[]; if_none_match?: string }
     return {
-      ...(token === undefined ? {} : { 'idempotency-key': `${token};since=${since}` }),
+      ...(given.length === 2 ? { 'idempotency-key': `${token};since=${since}` } : {}),
+      ...(given.length === 3 ? { 'kv-session': `${token};slot=${since};seq=${seq}` } : {}),
       ...(if_match === undefined ? {} : { 'if-match': `"${if_match[0]}"` }),
       ...(if_none_match === undefined ? {} : { 'if-none-match': if_none_match }),
     }

@@ -60,9 +60,17 @@ interface Store {
   revision: number
   /** Highest revision of an outcome that was forgotten. */
   horizon: number
+  /** The newest session, and the newest that is forgotten. */
+  session: number
+  forgottenTo: number
+  /** The last request of each slot. */
+  readonly slots: Map<string, { readonly seq: number; readonly outcome: Reply }>
 }
 
-const emptyStore = (): Store => ({ rows: new Map(), outcomes: new Map(), revision: 1, horizon: 0 })
+const emptyStore = (): Store => ({
+  ...{ rows: new Map(), outcomes: new Map(), revision: 1, horizon: 0 },
+  ...{ session: 0, forgottenTo: 0, slots: new Map() },
+})
 
 export class FakeNode {
   /** All requests except the question of a client before its first change; see `questions`. */
@@ -77,6 +85,9 @@ export class FakeNode {
   name = 'n1'
   clusterId = '77'
   leader: string | undefined = 'n1'
+  /** undefined: it opens none. */
+  sessions: { readonly ageMs: number; readonly slots: number } | undefined
+  sessionsAsked = 0
   members: unknown[] = []
   settings: Record<string, unknown> = {
     key_bytes_max: 4096,
@@ -199,6 +210,10 @@ export class FakeNode {
       headers: request.headers,
       body: Buffer.concat(chunks),
     }
+    if (seen.target === '/v1/sessions') {
+      this.#respond(seen, this.#openSession(), response)
+      return
+    }
     const isQuestion = seen.method === 'HEAD'
     if (isQuestion) this.questions.push(seen)
     else this.seen.push(seen)
@@ -212,6 +227,17 @@ export class FakeNode {
       (instead) => this.#respond(seen, instead, response),
       () => void request.socket.destroy(),
     )
+  }
+
+  #openSession(): OwnAnswer {
+    this.sessionsAsked += 1
+    const { sessions } = this
+    if (sessions === undefined) return problem(404, 'not_found', 'no sessions here')
+    this.store.session += 1
+    return {
+      status: 200,
+      body: { session: this.store.session, age_ms: sessions.ageMs, slots: sessions.slots },
+    }
   }
 
   /** An operation of a multiplexed connection. */
@@ -307,7 +333,19 @@ export class FakeNode {
       this.store.outcomes.set(name, outcome)
       return outcome
     }
-    return this.#route(seen)
+    const slot = /^([0-9]+);slot=([0-9]+);seq=([0-9]+)$/.exec(String(seen.headers['kv-session']))
+    return slot === null ? this.#route(seen) : this.#underSlot(seen, slot.slice(1).map(Number))
+  }
+
+  #underSlot(seen: Seen, [session = 0, slot = 0, seq = 0]: readonly number[]): Reply {
+    const expired = problem(409, 'idempotency_expired', 'forgotten')
+    if (session <= this.store.forgottenTo || session > this.store.session) return expired
+    const known = this.store.slots.get(`${session}/${slot}`)
+    if (known !== undefined && seq < known.seq) return expired
+    if (known?.seq === seq) return known.outcome
+    const outcome = this.#route(seen)
+    this.store.slots.set(`${session}/${slot}`, { seq, outcome })
+    return outcome
   }
 
   #route(seen: Seen): Reply {

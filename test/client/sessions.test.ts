@@ -1,0 +1,121 @@
+// Which identity a write has: a slot of a session, or a token; and which node it goes to first.
+
+import { expect, test, vi } from 'vitest'
+import type { Client } from '../../src/client/index.ts'
+import type { FakeLines, Item } from './fake-lines.ts'
+import type { FakeNode } from './fake-node.ts'
+import { problem } from './fake-node.ts'
+import { clientOf, connected, fake, freezeTime } from './with-fakes.ts'
+
+const PUT = 1
+const identitiesOf = (items: readonly Item[]) =>
+  items.filter(([, op]) => op === PUT).map((item) => item[5] as unknown[])
+
+interface Setting {
+  readonly node: FakeNode
+  readonly lines: FakeLines
+  readonly kv: Client
+}
+
+/** A client that has a session. */
+async function withSession({ ageMs = 900_000, slots = 4096 } = {}): Promise<Setting> {
+  const node = await fake()
+  const lines = node.multiplex()
+  node.sessions = { ageMs, slots }
+  const kv = clientOf([node], { transport: 'auto' })
+  await connected(kv, [node])
+  // Tokens are used until the session is there.
+  while (identitiesOf(lines.items).at(-1)?.length !== 3) await kv.put('warm', '1')
+  lines.items.length = 0
+  return { node, lines, kv }
+}
+
+/** Writes until one is made in this session. */
+async function writesIn(session: number, { lines, kv }: Pick<Setting, 'lines' | 'kv'>): Promise<void> {
+  const isIn = ([number, , seq]: readonly unknown[]) => number === session && seq !== undefined
+  while (!identitiesOf(lines.items).some(isIn)) await kv.put('warm', '1')
+}
+
+test('writes one after the other share a slot, and each has the next number', async () => {
+  const { lines, kv, node } = await withSession()
+  for (let n = 0; n < 5; n++) await kv.put(`k${n}`, 'v')
+  const slots = identitiesOf(lines.items)
+  expect(new Set(slots.map(([session, slot]) => `${session} ${slot}`)).size).toBe(1)
+  const seqs = slots.map(([, , seq]) => Number(seq))
+  expect(seqs).toEqual(seqs.map((_, at) => Number(seqs[0]) + at))
+  expect(node.sessionsAsked).toBe(1)
+})
+
+test('writes under way together have slots of their own, and tokens when there are no more slots', async () => {
+  const { lines, kv } = await withSession({ slots: 3 })
+  await Promise.all(Array.from({ length: 5 }, (_, n) => kv.put(`k${n}`, 'v')))
+  const identities = identitiesOf(lines.items)
+  const slots = identities.filter(({ length }) => length === 3).map(([, slot]) => slot)
+  expect(slots.toSorted()).toEqual([0, 1, 2])
+  expect(identities.filter(({ length }) => length === 2)).toHaveLength(2)
+})
+
+test('a write keeps its slot and number while it is tried again, also over HTTP', async () => {
+  const { node, lines, kv } = await withSession()
+  node.seen.length = 0
+  node.faults.push(problem(503, 'no_leader', 'an election', { retry_after_ms: 1 }))
+  node.faults.push(problem(504, 'outcome_unknown', 'the leader was lost'))
+  await kv.put('a', 'b')
+  const [first] = identitiesOf(lines.items)
+  const header = `${first?.[0]};slot=${first?.[1]};seq=${first?.[2]}`
+  expect(node.seen.map(({ headers }) => headers['kv-session'])).toEqual([header, header, header])
+  expect(node.rows.get('a')?.version).toBe(1)
+  // Only then the slot is used again.
+  await kv.put('a', 'c')
+  expect(identitiesOf(lines.items).at(-1)).toEqual([first?.[0], first?.[1], Number(first?.[2]) + 1])
+})
+
+test('a session that the cluster has forgotten is given up: the write is made under a token, later ones in a new session', async () => {
+  const { node, lines, kv } = await withSession()
+  node.store.forgottenTo = node.store.session
+  await kv.put('a', 'b')
+  expect(node.rows.get('a')?.version).toBe(1)
+  await writesIn(2, { lines, kv })
+  expect(node.sessionsAsked).toBe(2)
+})
+
+test('a session is used for half the time after which it is forgotten', async () => {
+  freezeTime()
+  const { node, lines, kv } = await withSession({ ageMs: 10_000 })
+  await kv.put('a', '1')
+  await vi.advanceTimersByTimeAsync(4_000)
+  await kv.put('a', '2')
+  expect(node.sessionsAsked).toBe(1)
+  await vi.advanceTimersByTimeAsync(1_100)
+  await writesIn(2, { lines, kv })
+  expect(node.sessionsAsked).toBe(2)
+})
+
+test('a change goes to the leader, a read to any node', async () => {
+  const nodes: FakeNode[] = []
+  for (const name of ['n1', 'n2', 'n3']) nodes.push(await fake(name))
+  for (const node of nodes) {
+    node.leader = 'n2'
+    node.multiplex()
+  }
+  const kv = clientOf(nodes, { transport: 'auto' })
+  await connected(kv, nodes)
+  for (let n = 0; n < 6; n++) await kv.put(`k${n}`, 'v')
+  expect(nodes.map(({ seen }) => seen.filter(({ method }) => method === 'PUT').length)).toEqual([0, 6, 0])
+  for (let n = 0; n < 6; n++) await kv.get('k')
+  expect(nodes.map(({ seen }) => seen.filter(({ method }) => method === 'GET').length)).toEqual([2, 2, 2])
+})
+
+test('where sessions cannot be opened, writes have tokens, and it is tried again after a while', async () => {
+  freezeTime()
+  const node = await fake()
+  const lines = node.multiplex()
+  const kv = clientOf([node], { transport: 'auto' })
+  await connected(kv, [node])
+  for (let n = 0; n < 30; n++) await kv.put('a', `${n}`)
+  expect(identitiesOf(lines.items).every(({ length }) => length === 2)).toBe(true)
+  expect(node.sessionsAsked).toBe(1)
+  node.sessions = { ageMs: 900_000, slots: 4096 }
+  await vi.advanceTimersByTimeAsync(10_001)
+  await writesIn(1, { lines, kv })
+})
