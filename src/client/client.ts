@@ -26,8 +26,10 @@ import {
   headerWholeNumber,
   isObject,
   isOfNode,
+  isWholeNumber,
   type Json,
   memberFromJson,
+  parseObject,
   stringIn,
   wholeNumberIn,
 } from './decode.ts'
@@ -36,7 +38,7 @@ import { AbortedError, QuorateError, UnavailableError, type Written } from './er
 import { type Answer, type Exchange, Transport } from './exchange.ts'
 import { type FastCall, FastCalls, type Limits, type SingleOperation } from './fast.ts'
 import { Hedges } from './hedges.ts'
-import { Identities, openedIn } from './identity.ts'
+import { Identities, type Opened } from './identity.ts'
 import { type Interruption, pages, rangeOf, streamed } from './list.ts'
 import type { Welcome } from './messages.ts'
 import {
@@ -616,6 +618,13 @@ export class Client {
   #hastenDiscovery(): void {
     this.#discoverAt = Math.min(this.#discoverAt, performance.now() + DISCOVER_AFTER_FAILURE_MS)
   }
+}
+
+/** undefined: the answer has another form. */
+function openedIn(body: Parameters<typeof parseObject>[0]): Opened | undefined {
+  const { session, age_ms, slots } = parseObject(body) ?? {}
+  const isWell = isWholeNumber(session) && isWholeNumber(age_ms) && isWholeNumber(slots)
+  return isWell ? { session, age_ms, slots } : undefined
 }
 
 /** The borders are copied when the list is requested, and checked when its first record is. */

@@ -1,9 +1,8 @@
-// The identity of a write: by it the cluster applies the write at most once, however often it is sent. It is a token, or
-// a slot of a session, which costs the cluster a third (docs/reference/http.md). A client that makes many writes opens a
-// session, and uses tokens until it has one.
+// The identity of a write: by it the cluster applies the write at most once, however often it is sent. It is a token,
+// or a slot of a session, which costs the cluster a third (docs/reference/http.md). A client that makes many writes
+// opens a session, and uses tokens until it has one.
 
 import { randomBytes } from 'node:crypto'
-import { isWholeNumber, parseObject } from './decode.ts'
 
 /** The revision of an empty store. A node that is joining and has no data yet answers 0. */
 const FIRST_REVISION = 1
@@ -87,13 +86,6 @@ export interface Opened {
   readonly session: number
   readonly age_ms: number
   readonly slots: number
-}
-
-/** undefined: the answer has another form. */
-export function openedIn(body: Parameters<typeof parseObject>[0]): Opened | undefined {
-  const { session, age_ms, slots } = parseObject(body) ?? {}
-  const isWell = isWholeNumber(session) && isWholeNumber(age_ms) && isWholeNumber(slots)
-  return isWell ? { session, age_ms, slots } : undefined
 }
 
 /** The header that carries an identity over HTTP. */
