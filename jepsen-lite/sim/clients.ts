@@ -475,8 +475,12 @@ export class Clients {
   #compareCounts({ name, storage }: Process): void {
     const { model } = this.#world.invariants
     if (storage === undefined || storage.applied.index !== model.index) return
-    const { revision, settings, storeBytes, keys, tokens } = decodeState(storage.applied.kv)
-    const held = { revision, settings, storeBytes, keys, tokens: tokens.count, tokenBytes: tokens.bytes }
+    const { revision, settings, storeBytes, keys, tokens, sessions } = decodeState(storage.applied.kv)
+    const { horizon, next, toSweep, bytes: slotBytes } = sessions
+    const held = {
+      ...{ revision, settings, storeBytes, keys, tokens: tokens.count, tokenBytes: tokens.bytes },
+      ...{ sessions: [horizon, next, toSweep], slotBytes },
+    }
     const { counts } = model
     if (JSON.stringify(held) !== JSON.stringify(counts))
       throw this.#wrong(

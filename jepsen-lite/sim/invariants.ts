@@ -6,7 +6,7 @@
 // between. Two rules differ from the paper: an entry is committed when it is durable on a quorum, without the leader's
 // own disk if necessary; and the terms in a pre-vote need not be durable.
 
-import type { Request } from '../../src/kv/index.ts'
+import { CLUSTER_VERSION, type Request } from '../../src/kv/index.ts'
 import {
   type Configuration,
   decodeAppliedState,
@@ -114,7 +114,7 @@ export class Invariants {
   violation: Violation | undefined
   /** Called for triggers that only the checker can see. */
   onTrigger: (trigger: 'committed' | 'ahead' | 'reconfigured', replica: Replica) => void = () => {}
-  readonly model = new Model((invariant, detail) => this.#violated(invariant, detail))
+  readonly model: Model
   readonly replicas = new Map<ReplicaId, Replica>()
   /** Index and leader's term of each commit. Both numbers rise. */
   readonly commitSteps: { readonly index: number; readonly term: number }[] = []
@@ -138,9 +138,11 @@ export class Invariants {
   readonly #votes = new Map<string, ReplicaId>()
   readonly #protocolRules: ProtocolRules
 
-  constructor(timing: Pick<Config, 'heartbeatMs' | 'electionMaxMs'>) {
+  constructor(config: Pick<Config, 'heartbeatMs' | 'electionMaxMs' | 'clusterVersion'>) {
+    const { clusterVersion = CLUSTER_VERSION } = config
+    this.model = new Model(clusterVersion, (invariant, detail) => this.#violated(invariant, detail))
     this.#protocolRules = new ProtocolRules(
-      timing,
+      config,
       (index) => this.committed[index]?.term,
       (invariant, detail) => this.#violated(invariant, detail),
     )

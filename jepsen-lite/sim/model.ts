@@ -4,12 +4,17 @@
 // unlikely that both have the same bug.
 
 import {
+  CLUSTER_VERSION,
+  type Command,
   DEFAULT_SETTINGS,
   decodeRequest,
+  type KeyCommand,
   type KeyRow,
   type Outcome,
   type Request,
+  type Settings,
 } from '../../src/kv/index.ts'
+import type { SessionSlot } from '../../src/kv/types.ts'
 import { ENTRY_KINDS_OF_CORE, frameBody, readHeader } from '../../src/raft/index.ts'
 
 export interface ModelRow {
@@ -26,7 +31,7 @@ export interface Effect {
   /** In the form of `shown`. */
   readonly outcome: string
   readonly replayed: boolean
-  /** The request has an idempotency token, so it may be committed more than once. */
+  /** The request has a token or is in a session, so it may be committed more than once. */
   readonly keyed: boolean
 }
 
@@ -39,7 +44,23 @@ interface Token {
   readonly clusterTimeMs: number
 }
 
+interface Session {
+  readonly openedAtMs: number
+  readonly slots: Map<number, Slot>
+}
+
+interface Slot {
+  readonly seq: number
+  readonly asked: string
+  readonly outcome: string
+  readonly bytes: number
+}
+
 const EVICTIONS_PER_ENTRY_MAX = 64
+const SESSIONS_MAX = 10_000
+const SLOTS = 256
+/** Sessions forgotten, and slots looked at, by one entry. */
+const STEPS_PER_ENTRY = 129
 export const NO_EFFECT: Effect = { principal: '', outcome: '', replayed: false, keyed: false }
 
 export class Model {
@@ -55,15 +76,25 @@ export class Model {
   /** In the order in which they were remembered. */
   readonly #tokens = new Map<string, Token>()
   #tokenBytes = 0
-  #settings = { ...DEFAULT_SETTINGS }
+  /** Open ones, and one that is forgotten and still has rows. The oldest first. */
+  readonly #sessions = new Map<number, Session>()
+  #nextSession = 1
+  #sessionHorizon = 1
+  /** Slots of the session before the horizon whose rows may be there: those below. */
+  #toSweep = 0
+  #slotBytes = 0
+  /** How many sessions were forgotten. */
+  forgotten = 0
+  #settings: Settings
   /** Sum of key and value bytes. */
   #storeBytes = 0
   #clusterTimeMs = 0
   #horizon = 0
   #index = 0
 
-  constructor(violated: (invariant: string, detail: string) => never) {
+  constructor(clusterVersion: number, violated: (invariant: string, detail: string) => never) {
     this.#violated = violated
+    this.#settings = { ...DEFAULT_SETTINGS, clusterVersion }
   }
 
   get index(): number {
@@ -96,13 +127,14 @@ export class Model {
       )
     this.#clusterTimeMs = header.clusterTimeMs
     const effect = this.#once(request)
+    this.#forgetSessions()
     this.#revisions[header.index] = this.revision
     return effect
   }
 
   /** The request that the entry should hold, as it was sent. */
   #sent(entry: Request): Request {
-    const sent = this.#asked.get(entry.principal)
+    const sent = entry.principal === '' ? RAISES_VERSION : this.#asked.get(entry.principal)
     if (sent === undefined)
       this.#violated(
         'ANSWER-6',
@@ -135,6 +167,7 @@ export class Model {
     return {
       ...{ revision: this.revision, settings: this.#settings, storeBytes: this.#storeBytes },
       ...{ keys: this.keysAt(this.#index).length, tokens: this.#tokens.size, tokenBytes: this.#tokenBytes },
+      ...{ sessions: [this.#sessionHorizon, this.#nextSession, this.#toSweep], slotBytes: this.#slotBytes },
     }
   }
 
@@ -148,15 +181,20 @@ export class Model {
   }
 
   #once(request: Request): Effect {
-    const { idempotency, principal } = request
-    if (idempotency !== undefined && !('token' in idempotency))
-      throw new Error('the clients open no sessions')
+    const { idempotency, principal, command } = request
+    const isNew = command.kind === 'batch' || command.kind === 'open-session'
+    if (
+      this.#settings.clusterVersion < 2 &&
+      (isNew || (idempotency !== undefined && 'session' in idempotency))
+    )
+      this.#violated('KV-17', `${this.#index} holds a ${command.kind} of ${principal} at cluster version 1`)
     if (idempotency === undefined) {
       const outcome = this.#execute(request)
       this.#evict(0)
       return { principal, outcome, replayed: false, keyed: false }
     }
-    const asked = JSON.stringify([principal, plainly(request)])
+    const asked = JSON.stringify([principal, plainly(command)])
+    if ('session' in idempotency) return this.#inSession(request, idempotency, asked)
     const known = this.#tokens.get(idempotency.token)
     const refused = (code: string): Effect => {
       this.#evict(0)
@@ -201,14 +239,71 @@ export class Model {
     }
   }
 
-  #execute({ command }: Request): string {
+  /** At most once: by the number of the slot alone. */
+  #inSession({ command, principal }: Request, { session, slot, seq }: SessionSlot, asked: string): Effect {
+    const settled = (outcome: string, replayed = false): Effect => {
+      this.#evict(0)
+      return { principal, outcome, replayed, keyed: true }
+    }
+    const refused = (code: string): Effect => settled(`refused ${code} at ${this.revision}`)
+    if ('key' in command && command.prev) return refused('bad_request')
+    const slots = session < this.#sessionHorizon ? undefined : this.#sessions.get(session)?.slots
+    if (slots === undefined) return refused('idempotency_expired')
+    if (slot >= SLOTS) return refused('bad_request')
+    const last = slots.get(slot)
+    if (last !== undefined && seq < last.seq) return refused('idempotency_expired')
+    if (last !== undefined && seq === last.seq)
+      return asked === last.asked ? settled(last.outcome, true) : refused('idempotency_key_reused')
+    const outcome = this.#execute({ command })
+    // Table, session, slot; number, fingerprint, outcome.
+    const bytes = 1 + 8 + 2 + 6 + 4 + outcomeBytes(outcome)
+    this.#slotBytes += bytes - (last?.bytes ?? 0)
+    slots.set(slot, { seq, asked, outcome, bytes })
+    return settled(outcome)
+  }
+
+  #forgetSessions(): void {
+    const { idempotencyBytesMax, idempotencyAgeMsMax } = this.#settings
+    for (let step = 0; step < STEPS_PER_ENTRY; step++) {
+      const [oldest] = this.#sessions
+      if (oldest === undefined) return
+      const [number, { openedAtMs, slots }] = oldest
+      if (number < this.#sessionHorizon) {
+        this.#toSweep--
+        this.#slotBytes -= slots.get(this.#toSweep)?.bytes ?? 0
+      } else if (
+        this.#nextSession - number > SESSIONS_MAX ||
+        this.#slotBytes > idempotencyBytesMax ||
+        this.#clusterTimeMs - openedAtMs > idempotencyAgeMsMax
+      ) {
+        this.forgotten++
+        this.#sessionHorizon = number + 1
+        this.#toSweep = Math.max(-1, ...slots.keys()) + 1
+      } else return
+      if (this.#toSweep === 0) this.#sessions.delete(number)
+    }
+  }
+
+  #execute({ command }: Pick<Request, 'command'>): string {
+    if (command.kind === 'open-session') {
+      const session = this.#nextSession++
+      this.#sessions.set(session, { openedAtMs: this.#clusterTimeMs, slots: new Map() })
+      return `session ${session} at ${this.revision}`
+    }
+    if (command.kind === 'batch') {
+      const outcomes = command.commands.map((each) => this.#executeOnKey(each))
+      return `batch at ${this.revision}: ${outcomes.join(' | ')}`
+    }
     if (command.kind === 'settings') {
       const settings = { ...this.#settings, ...command.settings }
       if (JSON.stringify(settings) !== JSON.stringify(this.#settings)) this.revision++
       this.#settings = settings
       return `settings at ${this.revision}`
     }
-    if (!('key' in command)) throw new Error(`the clients ask for no ${command.kind}`)
+    return this.#executeOnKey(command)
+  }
+
+  #executeOnKey(command: KeyCommand): string {
     const key = text(command.key)
     const before = this.at(key, this.#index)
     const { condition } = command
@@ -271,7 +366,7 @@ export function shown(outcome: Outcome): string {
     case 'session':
       return `session ${outcome.session} at ${outcome.revision}`
     case 'batch':
-      return `batch at ${outcome.revision}: ${outcome.outcomes.map(shown).join(', ')}`
+      return `batch at ${outcome.revision}: ${outcome.outcomes.map(shown).join(' | ')}`
     case 'refused':
       return `refused ${outcome.code} at ${outcome.revision}`
   }
@@ -293,16 +388,34 @@ function outcomeBytes(outcome: string): number {
   if (outcome.startsWith('put')) return head + 3 * 8
   if (outcome.startsWith('deleted')) return head + 1
   if (outcome.startsWith('failed')) return head + 1 + (outcome.endsWith('nothing') ? 0 : 3 * 8)
+  if (outcome.startsWith('session')) return head + 2 * 8
+  if (outcome.startsWith('batch'))
+    return batched(outcome).reduce((sum, each) => sum + outcomeBytes(each), head + 2)
   if (outcome.startsWith('settings')) return head + 1 + 9 * Object.keys(DEFAULT_SETTINGS).length
   return head + 1 + 2 * 8
 }
 
-const textOf = (request: Request): string => JSON.stringify([request.idempotency, plainly(request)])
+/** The outcomes of its commands, in the words of `shown`. */
+const batched = (outcome: string): string[] => {
+  const outcomes = outcome.slice(outcome.indexOf(':') + 2)
+  return outcomes === '' ? [] : outcomes.split(' | ')
+}
+
+/** What a leader proposes by itself. */
+const RAISES_VERSION: Request = {
+  command: { kind: 'settings', settings: { clusterVersion: CLUSTER_VERSION } },
+  idempotency: undefined,
+  principal: '',
+}
+
+const textOf = ({ idempotency, command }: Request): string =>
+  JSON.stringify([Object.entries(idempotency ?? {}).sort(), plainly(command)])
 
 /** The content of a request, without absent or undefined fields. */
-function plainly({ command }: Request): unknown {
+function plainly(command: Command): unknown {
   if (command.kind === 'settings') return Object.entries(command.settings).sort()
-  if (!('key' in command)) return command.kind
+  if (command.kind === 'batch') return command.commands.map(plainly)
+  if (command.kind === 'open-session') return command.kind
   const { kind, key, condition, prev } = command
   const value = command.kind === 'put' ? text(command.value) : undefined
   return { kind, key: text(key), value, ...condition, prev }

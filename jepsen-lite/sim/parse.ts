@@ -11,6 +11,7 @@ type Fields = { readonly [name: string]: unknown }
 
 const NATURAL: Spec = { is: 'natural', min: 0, max: 1_000_000_000 }
 const NUMBER: Spec = { is: 'number' }
+const CLUSTER_VERSIONS: Spec = { is: 'natural', min: 1, max: 2 }
 const TARGET: Spec = { is: 'target' }
 
 interface Expected {
@@ -37,7 +38,7 @@ const OP: Expected = {
   optional: WAITING,
 }
 
-const CONFIG: { readonly [Name in Exclude<keyof Config, 'limits'>]: Spec } = {
+const CONFIG: { readonly [Name in Exclude<keyof Config, 'limits' | 'clusterVersion'>]: Spec } = {
   nodes: { is: 'natural', min: 1, max: 7 },
   spares: { is: 'natural', min: 0, max: 2 },
   grow: NUMBER,
@@ -82,7 +83,7 @@ export function parseSchedule(text: string): Schedule {
     )
   expects(seed, NUMBER, 'seed')
   const { limits = {}, ...numbers } = fields(config, 'config')
-  conforms(numbers, { required: CONFIG, optional: {} }, 'config')
+  conforms(numbers, { required: CONFIG, optional: { clusterVersion: CLUSTER_VERSIONS } }, 'config')
   conforms(fields(limits, 'config.limits'), LIMITS, 'config.limits')
   for (const [at, op] of list(ops, 'ops').entries()) conforms(op, OP, `ops[${at}]`)
   for (const [at, fault] of list(faults, 'faults').entries()) checkFault(fault, `faults[${at}]`)

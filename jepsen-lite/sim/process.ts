@@ -1,7 +1,7 @@
 // One process of one machine: the shipped driver on the machine's clock, disk and wires. A machine outlives its
 // processes.
 
-import { encodeState, initialState } from '../../src/kv/index.ts'
+import { CLUSTER_VERSION, encodeState, initialState } from '../../src/kv/index.ts'
 import {
   asIndex,
   asReplicaId,
@@ -129,7 +129,7 @@ export class Machine {
 
   /** Makes the disk the home of a new replica. Everything on it is lost. */
   format(configuration: Configuration | undefined, leases: LeaseSetting): void {
-    const { invariants } = this.#world
+    const { invariants, config } = this.#world
     if (this.replica !== undefined) this.replica.damaged = true
     const id = this.nextId()
     this.lives++
@@ -140,7 +140,7 @@ export class Machine {
         index: asIndex(at),
         term: asTerm(at),
         raft: encodeAppliedState({ configuration: configuration ?? emptyConfiguration, leases }),
-        kv: encodeState(initialState()),
+        kv: encodeState(initialState({ clusterVersion: config.clusterVersion ?? CLUSTER_VERSION })),
       },
     }
     this.disk.format(

@@ -3,12 +3,12 @@
 // same bytes on every replica.
 
 import { conditionHolds } from './condition.ts'
-import { assertNever } from './errors.ts'
+import { assertNever, UnknownKindError } from './errors.ts'
 import { fingerprint, fingerprint32 } from './fingerprint.ts'
 import { encodeTokenRow, evict, evictionDue, isForgotten, lookUp, remember } from './idempotency.ts'
 import { refused } from './refusals.ts'
 import type { ParsedRequest } from './request.ts'
-import { parseRequest } from './request.ts'
+import { clusterVersionOf, parseRequest } from './request.ts'
 import {
   dataKey,
   decodeKeyMeta,
@@ -48,14 +48,20 @@ interface Result {
 export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, rows) => {
   const request = parseRequest(kind, version, body)
   const state: Draft = { ...before, clusterTimeMs: Math.max(before.clusterTimeMs, clusterTimeMs) }
-  const { token, slot } = request
+  const { token, slot, command } = request
+  const { clusterVersion } = before.settings
+  // A member that knows only this cluster version stops here, so the others must not go on.
+  if (clusterVersion < clusterVersionOf({ command, idempotency: slot }))
+    throw new UnknownKindError(
+      `entry kind ${kind}${slot === undefined ? '' : ' in a session'} at cluster version ${clusterVersion}`,
+    )
   const asked = body.subarray(request.askedAt)
   const { outcome, replayed } =
     slot !== undefined
       ? inSession(request, slot, fingerprint32(kind, asked), state, rows)
       : token !== undefined
         ? underToken(request, token, fingerprint(kind, asked), state, rows)
-        : evicting({ outcome: execute(request.command, state, rows), replayed: false }, state, rows)
+        : evicting({ outcome: execute(command, state, rows), replayed: false }, state, rows)
   if (sweepDue(state)) state.sessions = sweep(state, rows)
   return { outcome, replayed, state }
 }

@@ -4,7 +4,14 @@ export { applyEntry } from './apply.ts'
 export { conditionHolds, TAGS_MAX } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
 export { refusalText } from './refusals.ts'
-export { decodeRequest, KIND_DELETE, requestBytes, requestKind, writeRequest } from './request.ts'
+export {
+  clusterVersionOf,
+  decodeRequest,
+  KIND_DELETE,
+  requestBytes,
+  requestKind,
+  writeRequest,
+} from './request.ts'
 export { dataKey, dataRange, decodeKeyMeta, decodeKeyRow, keyAfter, prefixEnd, userKey } from './rows.ts'
 export { isSession, SESSION_SLOTS_MAX } from './sessions.ts'
 export { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES, settingsFault } from './settings.ts'

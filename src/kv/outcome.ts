@@ -11,7 +11,7 @@ import { type Reader, writeUint16, writeUint64 } from '../bytes/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
 import { REASONS, refused } from './refusals.ts'
 import { readAllSettings, settingsBytes, writeSettings } from './settings.ts'
-import type { Command, KeyMeta, Outcome, OutcomeOfKey } from './types.ts'
+import type { Command, KeyCommand, KeyMeta, Outcome, OutcomeOfKey } from './types.ts'
 import { asRevision } from './types.ts'
 
 const PUT = 1
@@ -108,8 +108,7 @@ export function readOutcome(from: Reader, command: Command): Outcome {
       const count = from.uint16()
       if (count !== commands.length)
         throw new MalformedBytesError(`${count} outcomes of ${commands.length} commands`)
-      const outcomes = commands.map((each) => readOutcome(from, each) as OutcomeOfKey)
-      return { kind: 'batch', revision, outcomes }
+      return { kind: 'batch', revision, outcomes: commands.map((each) => readOutcomeOfKey(from, each)) }
     }
     case SESSION:
       return { kind: 'session', revision, session: from.uint64(), ageMsMax: from.uint64() }
@@ -124,6 +123,13 @@ export function readOutcome(from: Reader, command: Command): Outcome {
     default:
       throw new UnknownKindError(`outcome ${code} in a token row`)
   }
+}
+
+function readOutcomeOfKey(from: Reader, command: KeyCommand): OutcomeOfKey {
+  const outcome = readOutcome(from, command)
+  if (outcome.kind === 'batch' || outcome.kind === 'session' || outcome.kind === 'settings')
+    throw new MalformedBytesError(`a ${command.kind} with the outcome of a ${outcome.kind}`)
+  return outcome
 }
 
 function writeMeta(meta: Omit<KeyMeta, 'key'>, target: Uint8Array, at: number): void {

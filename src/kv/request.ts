@@ -29,8 +29,17 @@ import {
 import { readTags, tagsBytes, writeTags } from './condition.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import { isSession } from './sessions.ts'
-import { readSettings, settingsBytes, writeSettings } from './settings.ts'
-import type { Command, Condition, Idempotency, KeyCommand, Request, Revision, SessionSlot } from './types.ts'
+import { CLUSTER_VERSION_OF_SESSIONS, readSettings, settingsBytes, writeSettings } from './settings.ts'
+import type {
+  BatchedCommand,
+  Command,
+  Condition,
+  Idempotency,
+  KeyCommand,
+  Request,
+  Revision,
+  SessionSlot,
+} from './types.ts'
 import { asRevision } from './types.ts'
 
 export const KIND_PUT = 16
@@ -53,6 +62,17 @@ const NO_CONDITION: Condition = { ifMatch: undefined, ifNoneMatch: undefined }
 
 /** Kind and version that the entry's header must carry. */
 export const requestKind = ({ command }: Request): KindAndVersion => KINDS[command.kind]
+
+/** The oldest cluster version in which this request may be made. */
+export const clusterVersionOf = ({
+  command,
+  idempotency,
+}: Pick<Request, 'command' | 'idempotency'>): number =>
+  command.kind === 'batch' ||
+  command.kind === 'open-session' ||
+  (idempotency !== undefined && isSession(idempotency))
+    ? CLUSTER_VERSION_OF_SESSIONS
+    : 1
 
 interface KindAndVersion {
   readonly kind: number
@@ -119,7 +139,7 @@ export function writeRequest(request: Request, target: Uint8Array, at: number): 
   if (command.kind === 'put') target.set(command.value, keyAt + 2 + key.length)
 }
 
-function writeBatch(commands: readonly KeyCommand[], target: Uint8Array, at: number): void {
+function writeBatch(commands: readonly BatchedCommand[], target: Uint8Array, at: number): void {
   writeUint16(target, at, commands.length)
   let next = at + 2
   for (const command of commands) {
@@ -185,8 +205,8 @@ function readCommand(kind: number, from: Reader): Command {
   return command
 }
 
-function readBatch(from: Reader): readonly KeyCommand[] {
-  const commands: KeyCommand[] = []
+function readBatch(from: Reader): readonly BatchedCommand[] {
+  const commands: BatchedCommand[] = []
   for (let left = from.uint16(); left > 0; left--) {
     const kind = from.uint8()
     if (kind !== BATCHED_PUT && kind !== BATCHED_DELETE)

@@ -10,11 +10,12 @@
 //   a lower number          a late copy of a request whose outcome is no longer needed: refused, never applied
 //
 // A session is forgotten some time after it was opened, however much it is used; a client opens another one in time.
-// Sessions have rising numbers. All below the horizon are forgotten, and nothing is stored about them; a request of one
-// is refused. The rows of its slots are deleted by later entries, a few by each.
+// Sessions have rising numbers, and the oldest is forgotten first. Those below the horizon are forgotten; a request of
+// one is refused. When a session is forgotten, the rows of its slots are deleted, a limited number by each entry, before
+// the next session may be forgotten. So the size of all rows is exact whenever it decides.
 //
 //   sessions   key    4, session (8)
-//              value  cluster time when it was opened (8)
+//              value  cluster time when it was opened (8), one more than the highest slot that it has used (2)
 //   slots      key    5, session (8), slot (2)
 //              value  number of the request (6), its fingerprint (4), outcome (`outcome.ts`)
 
@@ -22,7 +23,6 @@ import {
   Reader,
   readUint32,
   readUint48,
-  readUint64,
   writeUint16,
   writeUint32,
   writeUint48,
@@ -40,8 +40,11 @@ type Sessions = KvState['sessions']
 export const SESSION_SLOTS_MAX = 4096
 /** When there are more, the oldest is forgotten. */
 export const SESSIONS_MAX = 10_000
-/** How many slots of forgotten sessions one entry looks at. */
-const SWEPT_PER_ENTRY = 64
+/**
+ * How many sessions are forgotten and slots deleted by one entry. A session with slots takes two entries at least, and
+ * at most 1 + SESSION_SLOTS_MAX of these steps. So deleting keeps up with opening.
+ */
+export const STEPS_PER_ENTRY = 1 + SESSION_SLOTS_MAX / 2
 const SLOT_KEY_BYTES = 11
 const OUTCOME_AT = 10
 
@@ -50,8 +53,7 @@ export const NO_SESSIONS: Sessions = {
   horizon: 1,
   oldestAtMs: 0,
   bytes: 0,
-  sweptTo: 1,
-  sweptSlot: 0,
+  toSweep: 0,
 }
 
 export const isSession = (idempotency: Idempotency): idempotency is SessionSlot => 'session' in idempotency
@@ -90,7 +92,7 @@ export function lookUpSlot(
   return { kind: 'settled', outcome: readOutcome(from, command), replayed: true }
 }
 
-/** Writes the row of a slot. `before`: the size of the row that it replaces. */
+/** Writes the row of a slot. `before`: the size of the row that it replaces; 0: it has none. */
 export function rememberInSlot(
   sessions: Sessions,
   { session, slot, seq }: SessionSlot,
@@ -104,23 +106,32 @@ export function rememberInSlot(
   writeUint32(value, 6, print)
   writeOutcome(outcome, value, OUTCOME_AT)
   rows.write({ key: slotKey(session, slot), value })
+  if (before === 0) noteSlot(session, slot, rows)
   return { ...sessions, bytes: sessions.bytes - before + SLOT_KEY_BYTES + value.length }
+}
+
+/** Notes in the row of the session that it uses this slot. */
+function noteSlot(session: number, slot: number, rows: Rows): void {
+  const key = sessionKey(session)
+  const { openedAtMs, slots } = readSession(session, key, rows)
+  if (slot >= slots) rows.write({ key, value: encodeSession(openedAtMs, slot + 1) })
 }
 
 /** Writes the row of a new session. */
 export function openSession({ sessions, clusterTimeMs }: KvState, rows: Rows): Sessions {
   const { next, horizon } = sessions
-  const opened = new Uint8Array(8)
-  writeUint64(opened, 0, clusterTimeMs)
-  rows.write({ key: sessionKey(next), value: opened })
+  rows.write({ key: sessionKey(next), value: encodeSession(clusterTimeMs, 0) })
   return { ...sessions, next: next + 1, oldestAtMs: next === horizon ? clusterTimeMs : sessions.oldestAtMs }
 }
 
-/** Whether a session must be forgotten, or slots of forgotten ones have not been looked at. */
-export const sweepDue = (state: KvState): boolean =>
-  state.sessions.sweptTo < state.sessions.horizon || isOldestDue(state)
+/** Whether a session must be forgotten, or rows of a forgotten one must be deleted. */
+export const sweepDue = (state: KvState): boolean => state.sessions.toSweep > 0 || isOldestDue(state)
 
-function isOldestDue({ sessions, settings, clusterTimeMs }: KvState): boolean {
+function isOldestDue({
+  sessions,
+  settings,
+  clusterTimeMs,
+}: Pick<KvState, 'sessions' | 'settings' | 'clusterTimeMs'>): boolean {
   const { next, horizon, oldestAtMs, bytes } = sessions
   return (
     horizon < next &&
@@ -130,32 +141,55 @@ function isOldestDue({ sessions, settings, clusterTimeMs }: KvState): boolean {
   )
 }
 
-/** Forgets the oldest session if it is due, and deletes rows of forgotten ones. */
-export function sweep(state: KvState, rows: Rows): Sessions {
-  const sessions = isOldestDue(state) ? forgetOldest(state.sessions, rows) : state.sessions
-  let { bytes, sweptTo, sweptSlot } = sessions
-  for (let count = 0; count < SWEPT_PER_ENTRY && sweptTo < sessions.horizon; count++) {
-    const key = slotKey(sweptTo, sweptSlot)
-    const row = rows.read(key, true)
-    if (row !== undefined) {
-      bytes -= SLOT_KEY_BYTES + row.length
-      rows.write({ key, value: undefined })
-    }
-    sweptSlot++
-    if (sweptSlot < SESSION_SLOTS_MAX) continue
-    sweptTo++
-    sweptSlot = 0
+/** Forgets sessions that are due, and deletes the rows of their slots. */
+export function sweep({ sessions: before, settings, clusterTimeMs }: KvState, rows: Rows): Sessions {
+  let sessions = before
+  for (let step = 0; step < STEPS_PER_ENTRY; step++) {
+    if (sessions.toSweep > 0) sessions = deleteSlot(sessions, rows)
+    else if (isOldestDue({ sessions, settings, clusterTimeMs })) sessions = forgetOldest(sessions, rows)
+    else break
   }
-  return { ...sessions, bytes, sweptTo, sweptSlot }
+  return sessions
+}
+
+/** Deletes the row of one slot of the session that was forgotten last. */
+function deleteSlot(sessions: Sessions, rows: Rows): Sessions {
+  const toSweep = sessions.toSweep - 1
+  const key = slotKey(sessions.horizon - 1, toSweep)
+  const row = rows.read(key, true)
+  if (row === undefined) return { ...sessions, toSweep }
+  rows.write({ key, value: undefined })
+  return { ...sessions, toSweep, bytes: sessions.bytes - SLOT_KEY_BYTES - row.length }
 }
 
 function forgetOldest(sessions: Sessions, rows: Rows): Sessions {
-  const horizon = sessions.horizon + 1
-  rows.write({ key: sessionKey(sessions.horizon), value: undefined })
-  if (horizon === sessions.next) return { ...sessions, horizon, oldestAtMs: 0 }
-  const row = rows.read(sessionKey(horizon), true)
-  if (row === undefined) throw new MalformedBytesError(`session ${horizon} has no row`)
-  return { ...sessions, horizon, oldestAtMs: readUint64(row.bytes, 0) }
+  const { next, horizon: oldest } = sessions
+  const key = sessionKey(oldest)
+  const { slots } = readSession(oldest, key, rows)
+  rows.write({ key, value: undefined })
+  const horizon = oldest + 1
+  const oldestAtMs = horizon === next ? 0 : readSession(horizon, sessionKey(horizon), rows).openedAtMs
+  return { ...sessions, horizon, oldestAtMs, toSweep: slots }
+}
+
+interface SessionRow {
+  readonly openedAtMs: number
+  /** One more than the highest slot that it has used. */
+  readonly slots: number
+}
+
+function readSession(session: number, key: Uint8Array, rows: Rows): SessionRow {
+  const row = rows.read(key, true)
+  if (row === undefined) throw new MalformedBytesError(`session ${session} has no row`)
+  const from = new Reader(row.bytes, 'the row of a session', MalformedBytesError)
+  return { openedAtMs: from.uint64(), slots: from.uint16() }
+}
+
+function encodeSession(openedAtMs: number, slots: number): Uint8Array {
+  const value = new Uint8Array(10)
+  writeUint64(value, 0, openedAtMs)
+  writeUint16(value, 8, slots)
+  return value
 }
 
 function sessionKey(session: number): Uint8Array {

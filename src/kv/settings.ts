@@ -4,8 +4,10 @@ import { type Reader, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import type { Reason, Settings } from './types.ts'
 
-/** The newest cluster version that this program knows: 2 has sessions. */
+/** The newest cluster version that this program knows. */
 export const CLUSTER_VERSION = 2
+/** Sessions and batches exist from this cluster version on. */
+export const CLUSTER_VERSION_OF_SESSIONS = 2
 
 export const DEFAULT_SETTINGS: Settings = {
   keyBytesMax: 4096,

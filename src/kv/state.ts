@@ -2,7 +2,7 @@
 //
 //   layout (1), revision (8), cluster time (8), store bytes (8), keys (8),
 //   tokens: count (8), bytes (8), oldest (8), next (8), time of the oldest (8), horizon (8);
-//   from layout 2 on: sessions: next (8), horizon (8), time of the oldest (8), bytes (8), swept to (8), slot (8);
+//   from layout 2 on: sessions: next (8), horizon (8), time of the oldest (8), bytes (8), slots to sweep (8);
 //   settings (`settings.ts`)
 //
 // Layout 2 is written from cluster version 2 on: until then some member may not know it.
@@ -10,14 +10,20 @@
 import { Reader, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import { NO_SESSIONS } from './sessions.ts'
-import { DEFAULT_SETTINGS, readAllSettings, settingsBytes, writeSettings } from './settings.ts'
+import {
+  CLUSTER_VERSION_OF_SESSIONS,
+  DEFAULT_SETTINGS,
+  readAllSettings,
+  settingsBytes,
+  writeSettings,
+} from './settings.ts'
 import type { KvState, Settings } from './types.ts'
 import { asRevision } from './types.ts'
 
 const LAYOUT_1 = 1
 const LAYOUT_2 = 2
 const SESSIONS_AT = 81
-const SESSIONS_BYTES = 48
+const SESSIONS_BYTES = 40
 
 /** An empty store: revision 1, and the default settings with `settings` on top. */
 export function initialState(settings: Partial<Settings> = {}): KvState {
@@ -33,7 +39,7 @@ export function initialState(settings: Partial<Settings> = {}): KvState {
 }
 
 export function encodeState(state: KvState): Uint8Array {
-  const hasSessions = state.settings.clusterVersion >= 2
+  const hasSessions = state.settings.clusterVersion >= CLUSTER_VERSION_OF_SESSIONS
   const settingsAt = SESSIONS_AT + (hasSessions ? SESSIONS_BYTES : 0)
   const bytes = new Uint8Array(settingsAt + settingsBytes(state.settings))
   bytes[0] = hasSessions ? LAYOUT_2 : LAYOUT_1
@@ -52,8 +58,7 @@ export function encodeState(state: KvState): Uint8Array {
     writeUint64(bytes, SESSIONS_AT + 8, state.sessions.horizon)
     writeUint64(bytes, SESSIONS_AT + 16, state.sessions.oldestAtMs)
     writeUint64(bytes, SESSIONS_AT + 24, state.sessions.bytes)
-    writeUint64(bytes, SESSIONS_AT + 32, state.sessions.sweptTo)
-    writeUint64(bytes, SESSIONS_AT + 40, state.sessions.sweptSlot)
+    writeUint64(bytes, SESSIONS_AT + 32, state.sessions.toSweep)
   }
   writeSettings(state.settings, bytes, settingsAt)
   return bytes
@@ -87,6 +92,5 @@ const readSessions = (from: Reader): KvState['sessions'] => ({
   horizon: from.uint64(),
   oldestAtMs: from.uint64(),
   bytes: from.uint64(),
-  sweptTo: from.uint64(),
-  sweptSlot: from.uint64(),
+  toSweep: from.uint64(),
 })

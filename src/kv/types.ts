@@ -48,8 +48,8 @@ export interface Condition {
 
 export type Command =
   | KeyCommand
-  /** Changes of single keys, one after the other. Each is a request for itself, with an outcome of its own. */
-  | { readonly kind: 'batch'; readonly commands: readonly KeyCommand[] }
+  /** Changes of single keys, one after the other. Each has an outcome of its own. From cluster version 2 on. */
+  | { readonly kind: 'batch'; readonly commands: readonly BatchedCommand[] }
   /** Changes replicated settings. A setting that is absent keeps its value. */
   | { readonly kind: 'settings'; readonly settings: Partial<Settings> }
   /** Opens a session, from cluster version 2 on (`sessions.ts`). */
@@ -71,6 +71,9 @@ export type KeyCommand =
       readonly condition: Condition | undefined
       readonly prev: boolean
     }
+
+/** A batch cannot ask for the rows before its changes. */
+export type BatchedCommand = KeyCommand & { readonly prev: false }
 
 /** Replicated limits and switches. Apply uses no other settings, so all replicas decide alike (KV-5). */
 export interface Settings {
@@ -146,9 +149,8 @@ export interface KvState {
     readonly oldestAtMs: number
     /** Of the rows of all slots, keys and values. */
     readonly bytes: number
-    /** The next slot whose row is deleted, if it is one of a forgotten session. */
-    readonly sweptTo: number
-    readonly sweptSlot: number
+    /** The rows of the slots below this one, of the session before `horizon`, are not deleted yet. */
+    readonly toSweep: number
   }
 }
 

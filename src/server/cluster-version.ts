@@ -1,8 +1,11 @@
 // The cluster version is raised only when every member knows the new one: a member that does not know it would stop at
 // the entry that raises it. Members report in the handshake which versions they know. Nothing is known about a member
 // that this process has not heard since its start.
+//
+// A leader raises it by itself as soon as every member knows the newest one. Until then, requests of kinds that need it
+// are refused.
 
-import { CLUSTER_VERSION, type Request } from '../kv/index.ts'
+import { CLUSTER_VERSION, clusterVersionOf, type Request } from '../kv/index.ts'
 import type { Member, ReplicaId } from '../raft/index.ts'
 import type { Problem } from './types.ts'
 
@@ -19,19 +22,42 @@ export class ClusterVersions {
     this.#known.set(from, version)
   }
 
-  /** Why this request must not be proposed: it names a cluster version that some member may not know. */
-  refusal({ command }: Request, members: readonly Member[]): Problem | undefined {
+  /**
+   * Why this request must not be proposed: it names a cluster version that some member may not know, or needs one above
+   * `current`.
+   */
+  refusal(request: Request, members: readonly Member[], current: number): Problem | undefined {
+    const needed = clusterVersionOf(request)
+    if (needed > current)
+      return refused(
+        `sessions and batches need cluster version ${needed}, this cluster has ${current}. ` +
+          'It is raised when every member runs a quorate that knows it',
+      )
+    const { command } = request
     const wanted = command.kind === 'settings' ? command.settings.clusterVersion : undefined
     if (wanted === undefined) return undefined
-    const behind = members.flatMap(({ id, name }) => {
+    const behind = this.#behind(wanted, members)
+    if (behind.length === 0) return undefined
+    return refused(
+      `cluster version ${wanted} would stop members that do not know it: ${behind.join(', ')}. ` +
+        'Start every member with a quorate that knows it, and remove those that are gone',
+    )
+  }
+
+  /** The request that raises the cluster version from `current`; undefined: it is the newest, or some member is behind. */
+  raising(members: readonly Member[], current: number): Request | undefined {
+    if (current >= CLUSTER_VERSION || this.#behind(CLUSTER_VERSION, members).length > 0) return undefined
+    const command = { kind: 'settings', settings: { clusterVersion: CLUSTER_VERSION } } as const
+    return { command, idempotency: undefined, principal: '' }
+  }
+
+  #behind(wanted: number, members: readonly Member[]): string[] {
+    return members.flatMap(({ id, name }) => {
       const version = id === this.#self ? CLUSTER_VERSION : this.#known.get(id)
       if (version === undefined) return [`${name} has not been heard of since this node began`]
       return version < wanted ? [`${name} knows no version above ${version}`] : []
     })
-    if (behind.length === 0) return undefined
-    const detail =
-      `cluster version ${wanted} would stop members that do not know it: ${behind.join(', ')}. ` +
-      'Start every member with a quorate that knows it, and remove those that are gone'
-    return { code: 'membership_refused', detail, written: 'no' }
   }
 }
+
+const refused = (detail: string): Problem => ({ code: 'membership_refused', detail, written: 'no' })

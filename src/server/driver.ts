@@ -150,6 +150,8 @@ export class Driver implements NodeApi, NetworkEvents {
   #retry: Timer | undefined
   #hashTimer: Timer | undefined
   #hashError: string | undefined
+  /** This node has proposed to raise the cluster version, and waits for the outcome. */
+  #raisesVersion = false
   /** The configuration after the last applied entry, and the core's encoded state at that entry. */
   #configuration: Configuration
   /**
@@ -320,7 +322,8 @@ export class Driver implements NodeApi, NetworkEvents {
     timeoutMs: number,
     done: (result: Result<{ readonly outcome: Applied['outcome']; readonly replayed: boolean }>) => void,
   ): void {
-    const refusal = this.#versions.refusal(request, this.#configuration.members)
+    const { clusterVersion } = this.#applier.state.settings
+    const refusal = this.#versions.refusal(request, this.#configuration.members, clusterVersion)
     if (refusal !== undefined) {
       this.#clock.soon(() => done({ ok: false, problem: refusal }))
       return
@@ -909,11 +912,28 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
+  // The cluster version
+
+  /** Called now and then. It is raised once, and then never again. */
+  #raiseClusterVersion(): void {
+    if (this.#raisesVersion || this.#raft.role !== 'leader') return
+    const { clusterVersion } = this.#applier.state.settings
+    const request = this.#versions.raising(this.#configuration.members, clusterVersion)
+    if (request === undefined) return
+    this.#raisesVersion = true
+    this.propose(request, this.#options.limits.hashIdleMs, (result) => {
+      this.#raisesVersion = false
+      if (result.ok) this.#options.logger.info({}, `the cluster version was raised from ${clusterVersion}`)
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
   // Comparing replicas
 
   #armHashTimer(): void {
     this.#hashTimer = this.#clock.after(this.#options.limits.hashIdleMs, () => {
       this.#reportHash()
+      this.#raiseClusterVersion()
       if (this.#ended === undefined) this.#armHashTimer()
     })
   }

@@ -187,6 +187,8 @@ class Store implements Storage {
   #appliedSubmitted: LogIndex
   #rowsLeft = false
   #isWriting = false
+  /** Some rows of an entry may have changed, and others have not. */
+  #isApplying = false
   /** A snapshot is about to replace all rows: nothing may be applied. */
   #isInstalling = false
   #isClosed = false
@@ -276,7 +278,8 @@ class Store implements Storage {
   }
 
   #hashOf(key: Uint8Array): number {
-    const at = this.#asked.indexOf(key)
+    // Nearly always it is the last one.
+    const at = this.#asked.lastIndexOf(key)
     return this.#askedHashes[at] ?? hashOfKey(key)
   }
 
@@ -297,6 +300,7 @@ class Store implements Storage {
     if (index <= this.#applied.index)
       throw new InvariantError(`index ${index} was to be applied after ${this.#applied.index}`)
     if (room.items > 0) this.#overlay.makeRoom(room, this.#state)
+    this.#isApplying = true
   }
 
   change({ key, value, rest }: RowChange): void {
@@ -311,6 +315,7 @@ class Store implements Storage {
   end(record: AppliedRecord): void {
     this.#asked.length = 0
     this.#askedHashes.length = 0
+    this.#isApplying = false
     this.#applied = record
   }
 
@@ -429,7 +434,12 @@ class Store implements Storage {
     return rows
   }
 
-  readonly #state = (): AppliedState => ({ applied: this.#applied, stateHash: this.#stateHash.value })
+  readonly #state = (): AppliedState => {
+    // Apply has thrown. Half an entry must not become durable.
+    if (this.#isApplying)
+      throw new InvariantError(`rows were to be taken while an entry after ${this.#applied.index} is applied`)
+    return { applied: this.#applied, stateHash: this.#stateHash.value }
+  }
 
   /** `applied`: the applied index that is durable with this batch. */
   #changeLog(

@@ -9,7 +9,7 @@ import { decodeKeyRow, encodeKeyHead, keyAfter, prefixEnd } from '../../src/kv/r
 import { decodeState, encodeState } from '../../src/kv/state.ts'
 import type { Request } from '../../src/kv/types.ts'
 import { must } from '../storage/samples.ts'
-import { ask, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
+import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const unspaced = (text: string) => text.replaceAll(/\s/g, '')
 
@@ -34,6 +34,28 @@ describe('requests', () => {
       18,
       ask({ kind: 'settings', settings: { storeBytesMax: 8, keyBytesMax: 3 } }),
       '00  00 00 02 01 0000000000000003 03 0000000000000008',
+    ],
+    ['opening a session', 19, ask({ kind: 'open-session' }), '00  00 00'],
+    [
+      'a put in a session',
+      16,
+      ask(putOf('k', 'v'), { session: 258, slot: 3, seq: 2 ** 40 + 7 }),
+      '04 0000000000000102 0003 010000000007  00 00 0001 6b 76',
+    ],
+    [
+      'a batch',
+      20,
+      ask(
+        batchOf(
+          putOf('k', 'val', { ifMatch: [rev(7)] }),
+          deleteOf('key', { ifNoneMatch: 'any' }),
+          putOf('', ''),
+        ),
+      ),
+      `00  00 00 0003
+       01 01 0001 0000000000000007 0001 6b 00000003 76616c
+       02 02 ffff 0003 6b6579
+       01 00 0000 00000000`,
     ],
   ])('%s', (_, kind, request, bytes) => {
     expect(hex(bodyOf(request))).toBe(unspaced(bytes))
@@ -111,6 +133,30 @@ describe('rows', () => {
     expect(hex(must(store.rows.get(unspaced('02 74')))).slice(16)).toBe(unspaced(bytes))
   })
 
+  test('of sessions and their slots', () => {
+    const store = new MemoryStore()
+    store.apply(ask({ kind: 'open-session' }), 258)
+    store.apply(ask(putOf('k', 'v'), { session: 1, slot: 3, seq: 2 ** 40 + 7 }), 259)
+    store.apply(ask({ kind: 'open-session' }, { session: 1, slot: 0, seq: 1 }), 260)
+    store.apply(ask(batchOf(deleteOf('k'), putOf('', '')), { session: 2, slot: 0, seq: 1 }), 261)
+    const held = [...store.rows].map(([key, row]) => [key, hex(row)])
+    expect(Object.fromEntries(held.filter(([key]) => !key?.startsWith('01')))).toEqual({
+      [unspaced('04 0000000000000001')]: unspaced('0000000000000102 0004'),
+      [unspaced('04 0000000000000002')]: unspaced('0000000000000104 0001'),
+      [unspaced('05 0000000000000001 0003')]: unspaced(
+        '010000000007 a60cd6a1 01 0000000000000002 0000000000000002 0000000000000002 0000000000000001',
+      ),
+      [unspaced('05 0000000000000001 0000')]: unspaced(
+        '000000000001 d8d09ee8 06 0000000000000002 0000000000000002 00000000000dbba0',
+      ),
+      [unspaced('05 0000000000000002 0000')]: unspaced(
+        `000000000001 fa427aa4 07 0000000000000003 0002
+         02 0000000000000003 01
+         05 0000000000000003 00 0000000000000000 0000000000000000`,
+      ),
+    })
+  })
+
   test('a reason of a newer program stops the node', () => {
     const store = new MemoryStore({ valueBytesMax: 4 })
     const request = ask(putOf('k', '12345'), { token: 't', since: undefined })
@@ -151,7 +197,7 @@ test('registers from cluster version 2 on', () => {
   expect(hex(bytes)).toBe(
     unspaced(`02 0000000000000003 00000000000003ea 0000000000000006 0000000000000001
       0000000000000000 0000000000000000 0000000000000000 0000000000000000 0000000000000000 0000000000000000
-      0000000000000003 0000000000000002 0000000000000002 0000000000000000 0000000000000001 0000000000000040
+      0000000000000003 0000000000000002 0000000000000002 0000000000000000 0000000000000000
       07 01 0000000000001000 02 0000000000100000 03 0000000200000000 04 00000000000f4240
          05 0000000010000000 06 00000000000003e8 07 0000000000000002`),
   )

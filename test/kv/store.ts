@@ -9,6 +9,7 @@ import type {
   Command,
   Condition,
   Idempotency,
+  KeyCommand,
   KeyRow,
   Request,
   RowChange,
@@ -34,7 +35,10 @@ export const ask = (command: Command, idempotency?: Idempotency): Request => ({
   principal: '',
 })
 
-export const putOf = (key: string, value: string, condition?: Partial<Condition>, prev = false): Command => ({
+type Put = Extract<KeyCommand, { kind: 'put' }>
+type Delete = Extract<KeyCommand, { kind: 'delete' }>
+
+export const putOf = (key: string, value: string, condition?: Partial<Condition>, prev = false): Put => ({
   kind: 'put',
   key: utf8(key),
   value: utf8(value),
@@ -42,11 +46,16 @@ export const putOf = (key: string, value: string, condition?: Partial<Condition>
   prev,
 })
 
-export const deleteOf = (key: string, condition?: Partial<Condition>, prev = false): Command => ({
+export const deleteOf = (key: string, condition?: Partial<Condition>, prev = false): Delete => ({
   kind: 'delete',
   key: utf8(key),
   condition: whole(condition),
   prev,
+})
+
+export const batchOf = (...commands: readonly KeyCommand[]): Command => ({
+  kind: 'batch',
+  commands: commands.map((command) => ({ ...command, prev: false })),
 })
 
 const whole = (condition: Partial<Condition> | undefined): Condition | undefined =>

@@ -1,9 +1,11 @@
-// Raising the cluster version stops every member that does not know it.
+// Raising the cluster version stops every member that does not know it, and so does a request of a kind that it does
+// not know.
 
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
 import { ClusterVersions } from '../../src/server/cluster-version.ts'
 import { ask, putOf } from '../kv/store.ts'
+import { SimulatedCluster } from './simulated-cluster.ts'
 
 const members = ['1', '2', '3'].map((id) => ({ id: asReplicaId(id), name: `n${id}`, peer: '', url: '' }))
 const raise = (clusterVersion: number) => ask({ kind: 'settings', settings: { clusterVersion } })
@@ -11,12 +13,12 @@ const raise = (clusterVersion: number) => ask({ kind: 'settings', settings: { cl
 test('it is refused for each member that is too old or unknown, and for nothing else', () => {
   const versions = new ClusterVersions(asReplicaId('1'))
   versions.heard(asReplicaId('2'), 3)
-  expect(versions.refusal(raise(1), members)?.detail).toMatch(
+  expect(versions.refusal(raise(1), members, 2)?.detail).toMatch(
     /members that do not know it: n3 has not been heard of/,
   )
   versions.heard(asReplicaId('3'), 1)
-  expect(versions.refusal(raise(1), members)).toBeUndefined()
-  expect(versions.refusal(raise(3), members)).toMatchObject({
+  expect(versions.refusal(raise(1), members, 2)).toBeUndefined()
+  expect(versions.refusal(raise(3), members, 2)).toMatchObject({
     code: 'membership_refused',
     written: 'no',
     detail: expect.stringMatching(
@@ -25,8 +27,66 @@ test('it is refused for each member that is too old or unknown, and for nothing 
   })
   // Another process of the same replica, upgraded.
   versions.heard(asReplicaId('3'), 3)
-  expect(versions.refusal(raise(3), members)?.detail).not.toContain('n3')
-  expect(versions.refusal(raise(3), members.slice(1))).toBeUndefined()
+  expect(versions.refusal(raise(3), members, 2)?.detail).not.toContain('n3')
+  expect(versions.refusal(raise(3), members.slice(1), 2)).toBeUndefined()
   for (const other of [putOf('k', 'v'), { kind: 'settings', settings: { storeBytesMax: 1 } } as const])
-    expect(new ClusterVersions(asReplicaId('1')).refusal(ask(other), members)).toBeUndefined()
+    expect(new ClusterVersions(asReplicaId('1')).refusal(ask(other), members, 1)).toBeUndefined()
+})
+
+test.each([
+  ['opening a session', ask({ kind: 'open-session' })],
+  ['a put in a session', ask(putOf('k', 'v'), { session: 1, slot: 0, seq: 1 })],
+  ['a batch', ask({ kind: 'batch', commands: [] })],
+])('%s is proposed from cluster version 2 on', (_, request) => {
+  const versions = new ClusterVersions(asReplicaId('1'))
+  expect(versions.refusal(request, members, 2)).toBeUndefined()
+  expect(versions.refusal(request, members, 1)).toEqual({
+    code: 'membership_refused',
+    written: 'no',
+    detail: expect.stringContaining('need cluster version 2, this cluster has 1'),
+  })
+})
+
+describe('a leader raises it', () => {
+  const limits = { hashIdleMs: 5000 }
+  const versionsOf = (cluster: SimulatedCluster) =>
+    cluster.nodes.map(({ driver }) => driver?.status().settings.clusterVersion)
+
+  test('once, when every member knows the newest, and never again', () => {
+    const cluster = SimulatedCluster.formed(3, { limits, clusterVersion: 1 })
+    const early = cluster.follower.open()
+    cluster.until(() => early.result !== undefined)
+    expect(early.result).toMatchObject({ ok: false, problem: { code: 'membership_refused', written: 'no' } })
+    cluster.until(() => versionsOf(cluster).every((version) => version === 2))
+    const opened = cluster.follower.open()
+    cluster.until(() => opened.result !== undefined)
+    expect(opened.result).toMatchObject({ ok: true, value: { kind: 'session', session: 1 } })
+    const last = cluster.leading.storage.log.lastIndex()
+    cluster.advance(5 * limits.hashIdleMs)
+    expect(cluster.leading.storage.log.lastIndex()).toBe(last)
+  })
+
+  test('not before it has heard every member', () => {
+    const cluster = SimulatedCluster.formed(3, { limits, clusterVersion: 1 })
+    const [silent, ...others] = cluster.nodes
+    for (const node of cluster.nodes) node.crash()
+    for (const node of others) node.start()
+    cluster.until(() => cluster.leader !== undefined)
+    cluster.advance(5 * limits.hashIdleMs)
+    expect(versionsOf(cluster)).toEqual([undefined, 1, 1])
+    silent?.start()
+    cluster.until(() => versionsOf(cluster).every((version) => version === 2))
+  })
+
+  test('again, if it was not the leader any more when it was to be written', () => {
+    const cluster = SimulatedCluster.formed(3, { limits, clusterVersion: 1 })
+    const cut = cluster.leading
+    cluster.isolate(cut)
+    cluster.until(() => cluster.leader !== undefined && cluster.leading !== cut)
+    cluster.advance(2 * limits.hashIdleMs)
+    // The new leader has heard both others before.
+    expect(versionsOf(cluster).filter((version) => version === 2)).toHaveLength(2)
+    cluster.heal()
+    cluster.until(() => versionsOf(cluster).every((version) => version === 2))
+  })
 })

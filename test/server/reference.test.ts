@@ -14,7 +14,7 @@ import {
   TOKENS_PER_CALL,
   TOKENS_PER_SECOND,
 } from '../../src/client/hedges.ts'
-import { DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
+import { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
 import { httpLimits } from '../../src/server/http/index.ts'
 import { PROBLEMS } from '../../src/server/http/problem.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../src/server/limits.ts'
@@ -76,8 +76,8 @@ describe('docs/reference/limits.md', () => {
     const documented = rowsUnder(limits, 'Settings of the cluster').filter(([name]) => name !== 'leases')
     const inCode = Object.entries(SETTING_RULES).map(([name, { min, max }]) => {
       const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-      // Only one cluster version exists so far.
-      const bounds = name === 'clusterVersion' ? [1] : [min, max]
+      // Versions up to the newest are documented.
+      const bounds = name === 'clusterVersion' ? [min, CLUSTER_VERSION] : [min, max]
       return [snake, DEFAULT_SETTINGS[name as keyof typeof DEFAULT_SETTINGS], ...bounds]
     })
     expect(

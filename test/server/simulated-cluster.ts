@@ -12,7 +12,14 @@ import type { CutMode } from '../../jepsen-lite/sim/network.ts'
 import { type Limits, usualLimits } from '../../jepsen-lite/sim/node-limits.ts'
 import type { Machine, Process } from '../../jepsen-lite/sim/process.ts'
 import { IO } from '../../jepsen-lite/sim/time.ts'
-import { type Command, dataKey, decodeKeyRow, type Outcome, type Settings } from '../../src/kv/index.ts'
+import {
+  CLUSTER_VERSION,
+  type Command,
+  dataKey,
+  decodeKeyRow,
+  type Outcome,
+  type Settings,
+} from '../../src/kv/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/driver.ts'
 import { raftTiming } from '../../src/server/limits.ts'
@@ -23,10 +30,13 @@ const WRITE_MS = 0.5
 const VANISHES: CutMode = { stalls: false, refuses: false }
 const REFUSED: CutMode = { stalls: false, refuses: true }
 
-function configOf(nodes: number, limits: Partial<Limits>): Config {
+function configOf(nodes: number, { limits = {}, clusterVersion = CLUSTER_VERSION }: Options): Config {
   return {
     ...raftTiming,
-    ...{ nodes, spares: 0, grow: 1, ms: 0, keys: 0, clients: 0, timeoutMs: 5000, restartMs: 0 },
+    // A cluster of an older version was not founded by this program.
+    grow: clusterVersion === CLUSTER_VERSION ? 1 : 0,
+    ...{ nodes, spares: 0, ms: 0, keys: 0, clients: 0, timeoutMs: 5000, restartMs: 0 },
+    clusterVersion,
     ...{ delayMs: 0.2, jitterMs: 0, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 0 },
     ...{ writeMs: WRITE_MS, writeJitterMs: 0, readMs: 0.01, clocks: 0, leases: 0, leaseMs: 500 },
     // Without entries in memory behind the disk's, a follower that is far behind needs a snapshot.
@@ -39,6 +49,7 @@ function configOf(nodes: number, limits: Partial<Limits>): Config {
 
 interface Options {
   readonly limits?: Partial<Limits>
+  readonly clusterVersion?: number
 }
 
 export class SimulatedCluster extends Cluster {
@@ -47,8 +58,12 @@ export class SimulatedCluster extends Cluster {
   readonly sent: Message[] = []
   #cuts: (readonly [from: number, to: number, mode: CutMode])[] = []
 
-  constructor(count: number, { limits = {} }: Options = {}) {
-    super(1, configOf(count, limits), (now) => new Recorder({ workload: 'test', command: '' }, now, () => {}))
+  constructor(count: number, options: Options = {}) {
+    super(
+      1,
+      configOf(count, options),
+      (now) => new Recorder({ workload: 'test', command: '' }, now, () => {}),
+    )
   }
 
   /** A cluster of `count` voters: n1 founds it and leads, the others join. */
@@ -201,6 +216,10 @@ export class SimulatedNode {
 
   set(settings: Partial<Settings>): Promised<Outcome> {
     return this.#propose({ kind: 'settings', settings }, 5000)
+  }
+
+  open(): Promised<Outcome> {
+    return this.#propose({ kind: 'open-session' }, 5000)
   }
 
   #propose(command: Command, timeoutMs: number): Promised<Outcome> {

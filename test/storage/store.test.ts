@@ -435,6 +435,14 @@ class Uncompacted extends FaultyEngine {
   }
 }
 
+test('half an entry is neither written nor read: apply has thrown', async () => {
+  const storage = await withLog(2)
+  storage.begin(asIndex(2), { bytes: 1, items: 2 })
+  for (const change of changes({ a: 'x' })) storage.change(change)
+  expect(() => storage.write(batch(hardState(1, 2)), () => {})).toThrow('while an entry after 1 is applied')
+  expect(() => scanOf(storage)).toThrow('while an entry after 1 is applied')
+})
+
 describe('a start fails', () => {
   /** Reads of the three records, and of the log. */
   test.each([1, 2, 3, 4])('with read %i that fails', async (number) => {
