@@ -11,8 +11,8 @@
 //
 // A session is forgotten some time after it was opened, however much it is used; a client opens another one in time.
 // Sessions have rising numbers, and the oldest is forgotten first. Those below the horizon are forgotten; a request of
-// one is refused. When a session is forgotten, the rows of its slots are deleted, a limited number by each entry, before
-// the next session may be forgotten. So the size of all rows is exact whenever it decides.
+// one is refused. When a session is forgotten, the rows of its slots are deleted, a limited number by each entry,
+// before the next session may be forgotten. So the size of all rows is exact whenever it decides.
 //
 //   sessions   key    4, session (8)
 //              value  cluster time when it was opened (8), one more than the highest slot that it has used (2)

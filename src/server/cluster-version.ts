@@ -44,7 +44,9 @@ export class ClusterVersions {
     )
   }
 
-  /** The request that raises the cluster version from `current`; undefined: it is the newest, or some member is behind. */
+  /**
+   * The request that raises the cluster version from `current`; undefined: it is the newest, or some member is behind.
+   */
   raising(members: readonly Member[], current: number): Request | undefined {
     if (current >= CLUSTER_VERSION || this.#behind(CLUSTER_VERSION, members).length > 0) return undefined
     const command = { kind: 'settings', settings: { clusterVersion: CLUSTER_VERSION } } as const

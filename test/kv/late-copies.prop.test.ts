@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import type { Command, Condition, Outcome, Request, Settings } from '../../src/kv/types.ts'
 import { TABLE_DATA } from '../../src/kv/types.ts'
 import { runs } from '../runs.ts'
-import { type AppliedHere, ask, deleteOf, MemoryStore, putOf, rev } from './store.ts'
+import { type AppliedHere, ask, batchOf, deleteOf, MemoryStore, putOf, rev } from './store.ts'
 
 /** The settings decide which requests are refused, and how soon tokens are forgotten. */
 const settings: fc.Arbitrary<Partial<Settings>> = fc.record(
@@ -52,12 +52,47 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 )
 const events = fc.array(event, { maxLength: 40 })
 
+/** What a client with a session does. It uses two slots, and reopens a session that is forgotten. */
+type Step =
+  /** A new request in a slot, after a gap in the numbers. */
+  | { readonly kind: 'next'; readonly slot: 0 | 1; readonly gap: number; readonly command: Command }
+  | { readonly kind: 'unkeyed'; readonly command: Command }
+  | { readonly kind: 'copy'; readonly of: number }
+  | { readonly kind: 'open' }
+  | { readonly kind: 'wait'; readonly ms: number }
+
+const keyCommand = fc.oneof(
+  fc.tuple(key, value, condition).map((drawn) => putOf(...drawn)),
+  fc.tuple(key, condition).map((drawn) => deleteOf(...drawn)),
+)
+const commandInSession: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 4, arbitrary: command },
+  { weight: 2, arbitrary: fc.array(keyCommand, { maxLength: 4 }).map((drawn) => batchOf(...drawn)) },
+  { weight: 1, arbitrary: fc.constant<Command>({ kind: 'open-session' }) },
+)
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('next' as const),
+      slot: fc.constantFrom(0 as const, 1 as const),
+      gap: fc.nat({ max: 2 }),
+      command: commandInSession,
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('unkeyed' as const), command: commandInSession }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('copy' as const), of: fc.nat() }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'open' as const }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.nat({ max: 600 }) }) },
+)
+
 const codeOf = (outcome: Outcome): string => (outcome.kind === 'refused' ? outcome.code : outcome.kind)
 
 /** No change of a user's key or of a setting: those are what a client would notice. */
 function changesNothing({ changes, state }: AppliedHere, before: MemoryStore['state']): void {
   expect(changes.filter(({ key }) => key[0] === TABLE_DATA)).toEqual([])
   expect(state.settings).toEqual(before.settings)
+  expect(state.sessions.next).toBe(before.sessions.next)
   expect(state.revision).toBe(before.revision)
 }
 
@@ -84,6 +119,56 @@ test('a late copy of a token with its since changes nothing and contradicts no a
           const applied = store.apply(first.request)
           changesNothing(applied, before)
           // The answer that was given before, or a refusal because it was forgotten.
+          if (codeOf(applied.outcome) !== 'idempotency_expired')
+            expect(applied.outcome).toEqual(first.outcome)
+        }
+      }
+    }),
+    { numRuns: runs(3000) },
+  )
+})
+
+test('a late copy of a change in a session changes nothing and contradicts no answer', () => {
+  fc.assert(
+    fc.property(settings, fc.array(step, { maxLength: 50 }), (initial, drawn) => {
+      const store = new MemoryStore({ ...initial, idempotencyAgeMsMax: 1000 })
+      const sent: { readonly request: Request; readonly outcome: Outcome; readonly newest: () => boolean }[] =
+        []
+      let now = 0
+      let session = 0
+      let numbers = [0, 0]
+      const open = (): void => {
+        const { outcome } = store.apply(ask({ kind: 'open-session' }), now)
+        if (outcome.kind !== 'session') throw new Error(`opening a session is answered with ${outcome.kind}`)
+        session = outcome.session
+        numbers = [0, 0]
+      }
+      open()
+      for (const step of drawn) {
+        if (step.kind === 'open') open()
+        else if (step.kind === 'wait') now += step.ms
+        else if (step.kind === 'unkeyed') store.apply(ask(step.command), now)
+        else if (step.kind === 'next') {
+          const { slot } = step
+          const seq = (numbers[slot] ?? 0) + 1 + step.gap
+          const request = ask(step.command, { session, slot, seq })
+          const { outcome, replayed } = store.apply(request, now)
+          expect(replayed).toBe(false)
+          if (outcome.kind === 'refused' && outcome.reason === 'session-expired') open()
+          else {
+            numbers[slot] = seq
+            const opened = session
+            sent.push({ request, outcome, newest: () => session === opened && numbers[slot] === seq })
+          }
+        } else {
+          const first = sent[step.of % Math.max(sent.length, 1)]
+          if (first === undefined) continue
+          const before = store.state
+          const isOpen = before.sessions.horizon <= session
+          const applied = store.apply(first.request, now)
+          changesNothing(applied, before)
+          // What its client may still need is known.
+          if (isOpen && first.newest()) expect(applied.replayed).toBe(true)
           if (codeOf(applied.outcome) !== 'idempotency_expired')
             expect(applied.outcome).toEqual(first.outcome)
         }

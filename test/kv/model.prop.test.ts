@@ -6,7 +6,20 @@ import { expect, test } from 'vitest'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { decodeRequest, requestKind } from '../../src/kv/request.ts'
 import { decodeState, encodeState } from '../../src/kv/state.ts'
-import type { Command, Condition, KeyRow, Outcome, Request, Revision } from '../../src/kv/types.ts'
+import type {
+  BatchedCommand,
+  Command,
+  Condition,
+  Idempotency,
+  KeyCommand,
+  KeyRow,
+  Outcome,
+  OutcomeOfKey,
+  Refusal,
+  Request,
+  Revision,
+  SessionSlot,
+} from '../../src/kv/types.ts'
 import { runs } from '../runs.ts'
 import { ask, bodyOf, hex, MemoryStore, rev, utf8 } from './store.ts'
 
@@ -15,6 +28,7 @@ const SETTINGS = {
   valueBytesMax: 6,
   storeBytesMax: 20,
   idempotencyTokensMax: 3,
+  idempotencyBytesMax: 4096,
   idempotencyAgeMsMax: 1000,
 }
 
@@ -30,6 +44,10 @@ const condition: fc.Arbitrary<Condition | undefined> = fc.option(
 const key = fc.constantFrom('', 'a', 'b', 'cc', 'long').map(utf8)
 const value = fc.constantFrom('', 'v', 'value', 'too long').map(utf8)
 const prev = fc.boolean()
+const batched: fc.Arbitrary<BatchedCommand> = fc.oneof(
+  fc.record({ kind: fc.constant('put' as const), key, value, condition, prev: fc.constant(false as const) }),
+  fc.record({ kind: fc.constant('delete' as const), key, condition, prev: fc.constant(false as const) }),
+)
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('put' as const), key, value, condition, prev }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('delete' as const), key, condition, prev }) },
@@ -40,12 +58,31 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       settings: fc.record({ storeBytesMax: fc.integer({ min: 0, max: 25 }) }, { requiredKeys: [] }),
     }),
   },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('batch' as const),
+      commands: fc.oneof(
+        { weight: 4, arbitrary: fc.array(batched, { maxLength: 5 }) },
+        // Its outcome fills a third of the room for sessions.
+        { weight: 1, arbitrary: batched.map((command) => Array.from({ length: 50 }, () => command)) },
+      ),
+    }),
+  },
+  { weight: 1, arbitrary: fc.constant({ kind: 'open-session' as const }) },
 )
-const idempotency = fc.option(
-  fc.record({
-    token: fc.constantFrom('t1', 't2', 't3', 't4'),
-    since: fc.option(revisions, { nil: undefined }),
-  }),
+const idempotency: fc.Arbitrary<Idempotency | undefined> = fc.option(
+  fc.oneof(
+    fc.record({
+      token: fc.constantFrom('t1', 't2', 't3', 't4'),
+      since: fc.option(revisions, { nil: undefined }),
+    }),
+    fc.record({
+      session: fc.nat({ max: 4 }),
+      slot: fc.constantFrom(0, 1, 40, 255, 256),
+      seq: fc.nat({ max: 6 }),
+    }),
+  ),
   { nil: undefined },
 )
 const request: fc.Arbitrary<Request> = fc.record({
@@ -53,7 +90,7 @@ const request: fc.Arbitrary<Request> = fc.record({
   idempotency,
   principal: fc.constantFrom('', 'me'),
 })
-const log = fc.array(fc.record({ request, elapsedMs: fc.integer({ min: 0, max: 400 }) }), { maxLength: 40 })
+const log = fc.array(fc.record({ request, elapsedMs: fc.integer({ min: 0, max: 200 }) }), { maxLength: 40 })
 
 test('outcomes, keys and counters are those of the model', () => {
   fc.assert(
@@ -70,7 +107,11 @@ test('outcomes, keys and counters are those of the model', () => {
           keys: model.keys.size,
           storeBytes: model.bytes(),
           tokens: { count: model.memory.length, horizon: model.horizon },
+          sessions: { next: model.nextSession, horizon: model.sessionHorizon, bytes: model.slotBytes() },
         })
+        const held = [...store.rows].filter(([key]) => key.startsWith('05'))
+        const bytes = held.reduce((sum, [key, row]) => sum + key.length / 2 + row.length, 0)
+        expect(bytes).toBe(store.state.sessions.bytes)
         for (const name of ['a', 'b', 'cc']) expect(store.get(name)).toEqual(model.keys.get(name))
       }
     }),
@@ -121,7 +162,7 @@ test('bytes that are read as a request are written as the same bytes', () => {
       .map(([body, at, byte, more]) => [...body.with(at % body.length, byte), ...more]),
   )
   fc.assert(
-    fc.property(fc.constantFrom(16, 17, 18), bodies, (kind, drawn) => {
+    fc.property(fc.constantFrom(16, 17, 18, 19, 20), bodies, (kind, drawn) => {
       const body = Uint8Array.from(drawn)
       let request: Request
       try {
@@ -140,21 +181,93 @@ test('bytes that are read as a request are written as the same bytes', () => {
 /** An empty condition is the same as no condition. */
 function canonical(request: Request): Request {
   const { command } = request
-  if (!('key' in command)) return request
-  const empty = command.condition?.ifMatch === undefined && command.condition?.ifNoneMatch === undefined
-  return { ...request, command: empty ? { ...command, condition: undefined } : command }
+  if (command.kind === 'batch')
+    return { ...request, command: { ...command, commands: command.commands.map(plain) } }
+  return 'key' in command ? { ...request, command: plain(command) } : request
+}
+
+function plain<C extends KeyCommand>(command: C): C {
+  const { ifMatch, ifNoneMatch } = command.condition ?? { ifMatch: undefined, ifNoneMatch: undefined }
+  return ifMatch === undefined && ifNoneMatch === undefined ? { ...command, condition: undefined } : command
+}
+
+interface ModelSession {
+  readonly openedAtMs: number
+  readonly slots: Map<number, { seq: number; asked: string; outcome: Outcome; bytes: number }>
 }
 
 class Model {
   revision: Revision = rev(1)
   readonly keys = new Map<string, KeyRow>()
   storeBytesMax = SETTINGS.storeBytesMax
-  memory: { token: string; asked: string; outcome: Outcome; at: number }[] = []
+  memory: { token: string; asked: string; outcome: Outcome; at: number; bytes: number }[] = []
   horizon: Revision = rev(0)
+  /** By number; forgotten ones stay until their rows are gone. */
+  readonly sessions = new Map<number, ModelSession>()
+  nextSession = 1
+  sessionHorizon = 1
 
   apply(request: Request, now: number): { outcome: Outcome; replayed: boolean } {
+    this.#now = now
+    const answer = this.#answer(request, now)
+    this.#forgetSessions()
+    return answer
+  }
+
+  #now = 0
+
+  slotBytes(): number {
+    const rows = [...this.sessions.values()].flatMap(({ slots }) => [...slots.values()])
+    return rows.reduce((sum, { bytes }) => sum + bytes, 0)
+  }
+
+  #inSession(request: Request, { session, slot, seq }: SessionSlot): { outcome: Outcome; replayed: boolean } {
+    const { command, principal } = request
+    const isNew = (outcome: Outcome) => ({ outcome, replayed: false })
+    if ('key' in command && command.prev) return isNew(this.#refuse('bad_request'))
+    const open = session < this.sessionHorizon ? undefined : this.sessions.get(session)
+    if (open === undefined) return isNew(this.#refuse('idempotency_expired'))
+    if (slot > 255) return isNew(this.#refuse('bad_request'))
+    const asked = JSON.stringify([canonical(request).command, principal])
+    const known = open.slots.get(slot)
+    if (known?.seq === seq)
+      return known.asked === asked
+        ? { outcome: known.outcome, replayed: true }
+        : isNew(this.#refuse('idempotency_key_reused'))
+    if (known !== undefined && seq < known.seq) return isNew(this.#refuse('idempotency_expired'))
+    const outcome = this.#execute(command)
+    open.slots.set(slot, { seq, asked, outcome, bytes: 11 + 10 + bytesOf(outcome) })
+    return isNew(outcome)
+  }
+
+  /** One step for each session, and for each slot up to the highest that it has used. */
+  #forgetSessions(): void {
+    let steps = 129
+    for (const [number, { openedAtMs, slots }] of this.sessions) {
+      if (number >= this.sessionHorizon) {
+        const isDue =
+          this.slotBytes() > SETTINGS.idempotencyBytesMax ||
+          this.#now - openedAtMs > SETTINGS.idempotencyAgeMsMax
+        if (!isDue || steps === 0) return
+        this.sessionHorizon = number + 1
+        this.#slotsLeft = Math.max(-1, ...slots.keys()) + 1
+        steps--
+      }
+      for (; this.#slotsLeft > 0 && steps > 0; steps--) slots.delete(--this.#slotsLeft)
+      if (this.#slotsLeft > 0) return
+      this.sessions.delete(number)
+    }
+  }
+
+  #slotsLeft = 0
+
+  #answer(request: Request, now: number): { outcome: Outcome; replayed: boolean } {
     const { command, idempotency, principal } = request
-    if (idempotency !== undefined && !('token' in idempotency)) throw new Error('no sessions are drawn here')
+    if (idempotency !== undefined && 'session' in idempotency) {
+      const answer = this.#inSession(request, idempotency)
+      this.#forget(now, 0)
+      return answer
+    }
     const answered = { outcome: this.#decide(request), replayed: false }
     const asked = JSON.stringify([canonical(request).command, principal])
     if (idempotency !== undefined && answered.outcome === REMEMBERED) {
@@ -169,8 +282,10 @@ class Model {
       else {
         const isAhead = (idempotency.since ?? 0) > this.revision
         const outcome = isAhead ? this.#refuse('bad_request') : this.#execute(command)
-        this.#forget(now, 1)
-        this.memory.push({ token: idempotency.token, asked, outcome, at: now })
+        const { token } = idempotency
+        const bytes = 1 + token.length + 8 + bytesOf(outcome) + 1 + 8 + 20 + token.length
+        this.#forget(now, bytes)
+        this.memory.push({ token, asked, outcome, at: now, bytes })
         return { outcome, replayed: false }
       }
     }
@@ -195,7 +310,19 @@ class Model {
       const settings = { ...new MemoryStore(SETTINGS).state.settings, storeBytesMax: this.storeBytesMax }
       return { kind: 'settings', revision: this.revision, settings }
     }
-    if (!('key' in command)) throw new Error(`no ${command.kind} is drawn here`)
+    if (command.kind === 'open-session') {
+      const session = this.nextSession++
+      this.sessions.set(session, { openedAtMs: this.#now, slots: new Map() })
+      return { kind: 'session', revision: this.revision, session, ageMsMax: SETTINGS.idempotencyAgeMsMax }
+    }
+    if (command.kind === 'batch') {
+      const outcomes = command.commands.map((each) => this.#executeOnKey(each))
+      return { kind: 'batch', revision: this.revision, outcomes }
+    }
+    return this.#executeOnKey(command)
+  }
+
+  #executeOnKey(command: KeyCommand): OutcomeOfKey {
     const { key, condition } = command
     const name = Buffer.from(key).toString()
     if (name === '') return this.#refuse('bad_request')
@@ -231,7 +358,8 @@ class Model {
   #forget(now: number, incoming: number): void {
     const stays = ({ at }: { at: number }, i: number) =>
       now - at <= SETTINGS.idempotencyAgeMsMax &&
-      this.memory.length + incoming - i <= SETTINGS.idempotencyTokensMax
+      this.memory.length + (incoming > 0 ? 1 : 0) - i <= SETTINGS.idempotencyTokensMax &&
+      this.memory.reduce((sum, { bytes }) => sum + bytes, incoming) <= SETTINGS.idempotencyBytesMax
     while (this.memory[0] !== undefined && !stays(this.memory[0], 0)) {
       this.horizon = rev(Math.max(this.horizon, this.memory[0].outcome.revision))
       this.memory.shift()
@@ -243,7 +371,7 @@ class Model {
     return since <= this.horizon && !(since === this.horizon && since === this.revision)
   }
 
-  #refuse(code: Extract<Outcome, { kind: 'refused' }>['code']): Outcome {
+  #refuse(code: Refusal['code']): Refusal {
     return { kind: 'refused', revision: this.revision, code, reason: 'empty-key', numbers: [0, 0] }
   }
 }
@@ -266,5 +394,30 @@ function holds(
   return (ifMatch === undefined || among(ifMatch)) && !(ifNoneMatch !== undefined && among(ifNoneMatch))
 }
 
-const withoutReason = (outcome: Outcome): Outcome =>
+function withoutReason(outcome: Outcome): Outcome {
+  if (outcome.kind !== 'batch') return reasonless(outcome)
+  return { ...outcome, outcomes: outcome.outcomes.map(reasonless) }
+}
+
+const reasonless = <O extends Outcome>(outcome: O): O =>
   outcome.kind === 'refused' ? { ...outcome, reason: 'empty-key', numbers: [0, 0] } : outcome
+
+/** Of a remembered outcome: code and revision, and what the layout of its kind has. */
+function bytesOf(outcome: Outcome): number {
+  switch (outcome.kind) {
+    case 'put':
+      return 9 + 24
+    case 'delete':
+      return 9 + 1
+    case 'precondition-failed':
+      return 9 + (outcome.current === null ? 1 : 25)
+    case 'settings':
+      return 9 + 1 + 7 * 9
+    case 'session':
+      return 9 + 16
+    case 'batch':
+      return outcome.outcomes.reduce((sum, each) => sum + bytesOf(each), 9 + 2)
+    case 'refused':
+      return 9 + 17
+  }
+}

@@ -38,6 +38,19 @@ test('a session that is opened under a token is opened once', () => {
   expect(store.state.sessions.next).toBe(3)
 })
 
+test('a late copy of opening one, at the newest revision, may open another; nothing else changes', () => {
+  const store = new MemoryStore({ idempotencyTokensMax: 1 })
+  const open = ask(OPEN.command, { token: 't', since: rev(1) })
+  store.apply(open)
+  store.apply(ask(deleteOf('none'), { token: 'u', since: rev(1) }))
+  expect(store.apply(open)).toMatchObject({ outcome: { session: 2, revision: 1 }, replayed: false })
+  expect(store.state).toMatchObject({ revision: 1, keys: 0 })
+  store.apply(ask(putOf('k', '')))
+  expect(store.apply(ask(OPEN.command, { token: 'v', since: rev(1) })).outcome).toMatchObject({
+    reason: 'token-expired',
+  })
+})
+
 describe('a repeat', () => {
   test.each<readonly [string, Command, object]>([
     ['a put', putOf('k', 'new'), { kind: 'put', revision: 3, createRevision: 2, modRevision: 3, version: 2 }],
