@@ -58,9 +58,9 @@ interface Slot {
 
 const EVICTIONS_PER_ENTRY_MAX = 64
 const SESSIONS_MAX = 10_000
-const SLOTS = 256
-/** Sessions forgotten, and slots looked at, by one entry. */
-const STEPS_PER_ENTRY = 129
+const SLOTS = 4096
+/** One for a session that is forgotten and for a slot without a row, eight for one with a row. */
+const STEPS_PER_ENTRY = 2049
 export const NO_EFFECT: Effect = { principal: '', outcome: '', replayed: false, keyed: false }
 
 export class Model {
@@ -264,19 +264,22 @@ export class Model {
 
   #forgetSessions(): void {
     const { idempotencyBytesMax, idempotencyAgeMsMax } = this.#settings
-    for (let step = 0; step < STEPS_PER_ENTRY; step++) {
+    for (let steps = STEPS_PER_ENTRY; steps > 0; ) {
       const [oldest] = this.#sessions
       if (oldest === undefined) return
       const [number, { openedAtMs, slots }] = oldest
       if (number < this.#sessionHorizon) {
         this.#toSweep--
-        this.#slotBytes -= slots.get(this.#toSweep)?.bytes ?? 0
+        const bytes = slots.get(this.#toSweep)?.bytes ?? 0
+        this.#slotBytes -= bytes
+        steps -= bytes > 0 ? 8 : 1
       } else if (
         this.#nextSession - number > SESSIONS_MAX ||
         this.#slotBytes > idempotencyBytesMax ||
         this.#clusterTimeMs - openedAtMs > idempotencyAgeMsMax
       ) {
         this.forgotten++
+        steps--
         this.#sessionHorizon = number + 1
         this.#toSweep = Math.max(-1, ...slots.keys()) + 1
       } else return

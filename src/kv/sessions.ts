@@ -41,10 +41,13 @@ export const SESSION_SLOTS_MAX = 4096
 /** When there are more, the oldest is forgotten. */
 export const SESSIONS_MAX = 10_000
 /**
- * How many sessions are forgotten and slots deleted by one entry. A session with slots takes two entries at least, and
- * at most 1 + SESSION_SLOTS_MAX of these steps. So deleting keeps up with opening.
+ * What one entry does to forget sessions, in steps: forgetting one, or looking at one of its slots. A session with `n`
+ * rows has taken `n` + 1 entries at least, and is gone after SESSION_SLOTS_MAX + 1 + 7 * `n` steps at most. So deleting
+ * keeps up with opening.
  */
 export const STEPS_PER_ENTRY = 1 + SESSION_SLOTS_MAX / 2
+/** Deleting a row takes longer than seeing that a slot has none. */
+export const STEPS_OF_DELETION = 8
 const SLOT_KEY_BYTES = 11
 const OUTCOME_AT = 10
 
@@ -144,10 +147,12 @@ function isOldestDue({
 /** Forgets sessions that are due, and deletes the rows of their slots. */
 export function sweep({ sessions: before, settings, clusterTimeMs }: KvState, rows: Rows): Sessions {
   let sessions = before
-  for (let step = 0; step < STEPS_PER_ENTRY; step++) {
+  for (let steps = STEPS_PER_ENTRY; steps > 0; ) {
+    const { bytes } = sessions
     if (sessions.toSweep > 0) sessions = deleteSlot(sessions, rows)
     else if (isOldestDue({ sessions, settings, clusterTimeMs })) sessions = forgetOldest(sessions, rows)
     else break
+    steps -= sessions.bytes < bytes ? STEPS_OF_DELETION : 1
   }
   return sessions
 }

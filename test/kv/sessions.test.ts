@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { decodeRequest } from '../../src/kv/request.ts'
-import { SESSION_SLOTS_MAX, SESSIONS_MAX, STEPS_PER_ENTRY } from '../../src/kv/sessions.ts'
+import { SESSION_SLOTS_MAX, SESSIONS_MAX, STEPS_OF_DELETION, STEPS_PER_ENTRY } from '../../src/kv/sessions.ts'
 import type { Command, SessionSlot } from '../../src/kv/types.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
@@ -36,6 +36,14 @@ test('a session that is opened under a token is opened once', () => {
   store.apply(OPEN)
   expect(store.apply(open)).toMatchObject({ outcome, replayed: true, changes: [] })
   expect(store.state.sessions.next).toBe(3)
+})
+
+test('the token of a session that was opened is refused for any other request', () => {
+  const store = new MemoryStore()
+  const token = { token: 't', since: undefined }
+  store.apply(ask(OPEN.command, token))
+  for (const other of [{ kind: 'settings', settings: {} } as const, batchOf(), deleteOf('')])
+    expect(store.apply(ask(other, token)).outcome).toMatchObject({ reason: 'token-reused' })
 })
 
 test('a late copy of opening one, at the newest revision, may open another; nothing else changes', () => {
@@ -165,7 +173,7 @@ describe('numbers', () => {
   test('a slot beyond the last is refused', () => {
     const store = opened()
     expect(store.apply(ask(putOf('a', ''), inSlot(SESSION_SLOTS_MAX, 1)))).toMatchObject({
-      outcome: { reason: 'slot-out-of-range', numbers: [256, 255] },
+      outcome: { reason: 'slot-out-of-range', numbers: [SESSION_SLOTS_MAX, SESSION_SLOTS_MAX - 1] },
       changes: [],
     })
     expect(store.apply(ask(putOf('a', ''), inSlot(SESSION_SLOTS_MAX - 1, 1))).outcome.kind).toBe('put')
@@ -252,20 +260,25 @@ describe('forgetting', () => {
       held.push(rowsOf(store, '05').length)
       expect(store.state.sessions.bytes).toBe(slotBytes(store))
     }
-    // One step forgets the session.
-    expect(held).toEqual([512 - STEPS_PER_ENTRY + 1, 256, 256, 256])
-    expect(store.state.sessions).toMatchObject({ horizon: 2, toSweep: 0 })
-    expect(store.apply(ask(putOf('k', ''), inSlot(255, 1, 2)), 1001).replayed).toBe(true)
+    // The first step forgets the session.
+    const first = 2 * SESSION_SLOTS_MAX - (STEPS_PER_ENTRY - 1) / STEPS_OF_DELETION
+    const each = Math.ceil(STEPS_PER_ENTRY / STEPS_OF_DELETION)
+    expect(held).toEqual([first, first - each, first - 2 * each, first - 3 * each])
+    while (store.state.sessions.toSweep > 0) tick(store, 1001)
+    expect(store.state.sessions).toMatchObject({ horizon: 2 })
+    expect(rowsOf(store, '05')).toHaveLength(SESSION_SLOTS_MAX)
+    expect(store.apply(ask(putOf('k', ''), inSlot(SESSION_SLOTS_MAX - 1, 1, 2)), 1001).replayed).toBe(true)
   })
 
   test('many that are due are forgotten by a few entries', () => {
     const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
-    for (let count = 0; count < 300; count++) store.apply(OPEN, 0)
+    const count = 2 * STEPS_PER_ENTRY + 10
+    for (let opened = 0; opened < count; opened++) store.apply(OPEN, 0)
     const horizons = [1, 2, 3].map((at) => {
       tick(store, 1000 + at)
       return store.state.sessions.horizon
     })
-    expect(horizons).toEqual([1 + STEPS_PER_ENTRY, 1 + 2 * STEPS_PER_ENTRY, 301])
+    expect(horizons).toEqual([1 + STEPS_PER_ENTRY, 1 + 2 * STEPS_PER_ENTRY, 1 + count])
   })
 
   test.each([0, SESSION_SLOTS_MAX - 1])('rows of short sessions that use slot %d do not pile up', (slot) => {
