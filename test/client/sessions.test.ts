@@ -5,7 +5,7 @@ import type { Client } from '../../src/client/index.ts'
 import type { FakeLines, Item } from './fake-lines.ts'
 import type { FakeNode } from './fake-node.ts'
 import { problem } from './fake-node.ts'
-import { clientOf, connected, fake, freezeTime } from './with-fakes.ts'
+import { clientOf, connected, fake, freezeTime, until } from './with-fakes.ts'
 
 const PUT = 1
 const identitiesOf = (items: readonly Item[]) =>
@@ -33,7 +33,11 @@ async function withSession({ ageMs = 900_000, slots = 4096 } = {}): Promise<Sett
 /** Writes until one is made in this session. */
 async function writesIn(session: number, { lines, kv }: Pick<Setting, 'lines' | 'kv'>): Promise<void> {
   const isIn = ([number, , seq]: readonly unknown[]) => number === session && seq !== undefined
-  while (!identitiesOf(lines.items).some(isIn)) await kv.put('warm', '1')
+  for (let n = 0; n < 200; n++) {
+    await kv.put('warm', '1')
+    if (identitiesOf(lines.items).some(isIn)) return
+  }
+  throw new Error(`no write was made in session ${session}`)
 }
 
 test('writes one after the other share a slot, and each has the next number', async () => {
@@ -68,6 +72,24 @@ test('a write keeps its slot and number while it is tried again, also over HTTP'
   // Only then the slot is used again.
   await kv.put('a', 'c')
   expect(identitiesOf(lines.items).at(-1)).toEqual([first?.[0], first?.[1], Number(first?.[2]) + 1])
+})
+
+test('no other write has the slot of one that is to be tried again', async () => {
+  freezeTime()
+  const { node, lines, kv } = await withSession()
+  node.seen.length = 0
+  node.faults.push(problem(503, 'no_leader', 'an election', { retry_after_ms: 500 }))
+  const first = kv.put('a', '1')
+  await until(() => node.seen.length === 1)
+  // Its refusal has arrived before this answer.
+  await kv.get('x')
+  await kv.put('b', '2')
+  const [one, other] = identitiesOf(lines.items)
+  expect(other).toHaveLength(3)
+  expect(other?.[1]).not.toBe(one?.[1])
+  await vi.advanceTimersByTimeAsync(1_000)
+  await first
+  expect(node.contents).toMatchObject({ a: '1', b: '2' })
 })
 
 test('a session that the cluster has forgotten is given up: the write is made under a token, later ones in a new session', async () => {
@@ -118,4 +140,32 @@ test('where sessions cannot be opened, writes have tokens, and it is tried again
   node.sessions = { ageMs: 900_000, slots: 4096 }
   await vi.advanceTimersByTimeAsync(10_001)
   await writesIn(1, { lines, kv })
+})
+
+test('changes follow the leader to another node, whoever tells of it first', async () => {
+  const nodes: FakeNode[] = []
+  for (const name of ['n1', 'n2', 'n3']) nodes.push(await fake(name))
+  const lines = nodes.map((node) => node.multiplex())
+  const kv = clientOf(nodes, { transport: 'auto' })
+  await connected(kv, nodes)
+  /** The node tells it, and has told it when its next answer is there. */
+  const tell = async (at: number, term: number, leader: string | null): Promise<void> => {
+    for (const line of lines[at]?.open ?? []) line.send([0, 'leader', term, leader])
+    for (let n = 0; n < nodes.length; n++) await kv.get('k')
+  }
+  const putsGoTo = async (): Promise<readonly (string | undefined)[]> => {
+    for (const { seen } of nodes) seen.length = 0
+    for (let n = 0; n < 3; n++) await kv.put('k', 'v')
+    return nodes.flatMap(({ name, seen }) => seen.flatMap(({ method }) => (method === 'PUT' ? [name] : [])))
+  }
+  expect(await putsGoTo()).toEqual(['n1', 'n1', 'n1'])
+  await tell(2, 4, 'n2')
+  expect(await putsGoTo()).toEqual(['n2', 'n2', 'n2'])
+  // An older term tells nothing new.
+  await tell(0, 3, 'n1')
+  expect(await putsGoTo()).toEqual(['n2', 'n2', 'n2'])
+  await tell(1, 4, null)
+  expect(new Set(await putsGoTo()).size).toBe(3)
+  await tell(0, 4, 'n3')
+  expect(await putsGoTo()).toEqual(['n3', 'n3', 'n3'])
 })

@@ -23,8 +23,58 @@ const MESSAGES = 'src/client/messages.ts'
 const MUX = 'test/client/multiplexed.test.ts'
 const MUX_PROP = 'test/client/multiplexed.prop.test.ts'
 const DURATIONS = 'test/client/durations.test.ts'
+const SESSIONS = 'test/client/sessions.test.ts'
+const IDENTITY = 'src/client/identity.ts'
 
 export const CLIENT_MUTANTS: readonly Mutant[] = [
+  {
+    id: 'M790',
+    title: 'a write has the number of the one before it in its slot',
+    why: 'The cluster takes it for the earlier write: it answers with that outcome, and the new one is not made.',
+    layers: UNIT,
+    tests: [SESSIONS],
+    edits: [
+      edit(IDENTITY, 'const seq = (session.seqs[slot] ?? 0) + 1', 'const seq = session.seqs[slot] ?? 1'),
+    ],
+  },
+  {
+    id: 'M791',
+    title: 'a slot is used again while its write is still tried',
+    why: 'A later try of the first write comes after the second one, and is refused although it was never made.',
+    layers: UNIT,
+    tests: [SESSIONS],
+    edits: [edit(FAST, 'result.finally(() => host.release(identity))', '(host.release(identity), result)')],
+  },
+  {
+    id: 'M792',
+    title: 'a session that the cluster has forgotten stays in use',
+    why: 'Every write is refused first, and made again under a token.',
+    layers: UNIT,
+    tests: [SESSIONS],
+    edits: [edit(CLIENT, 'this.#identities.forgotten(request.identity)', '{}')],
+  },
+  {
+    id: 'M793',
+    title: 'slots are never given back',
+    why: 'After some thousand writes, all have tokens again, which cost three times as much.',
+    layers: UNIT,
+    tests: [SESSIONS],
+    edits: [edit(IDENTITY, '    this.#session.free.push(identity[1])\n', '')],
+  },
+  {
+    id: 'M794',
+    title: 'changes go to a node that led an older term',
+    why: 'Each change takes a detour over a follower.',
+    layers: UNIT,
+    tests: [SESSIONS],
+    edits: [
+      edit(
+        CONNECTIONS,
+        'if (term < this.#leaderTerm) return',
+        'if (term <= this.#leaderTerm && this.#leaderTerm > 0) return',
+      ),
+    ],
+  },
   {
     id: 'M220',
     title: 'a client treats the refusal of a fresh token as final',
