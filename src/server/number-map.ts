@@ -13,6 +13,8 @@ const FREE = -1
 export class NumberMap<T extends object> {
   #keys: number[] = freeKeys(CAPACITY_MIN)
   #values: (T | undefined)[] = new Array(CAPACITY_MIN).fill(undefined)
+  /** The home of a key is given by the highest bits of its hash. */
+  #shift = 32 - Math.log2(CAPACITY_MIN)
   #size = 0
 
   get size(): number {
@@ -79,13 +81,13 @@ export class NumberMap<T extends object> {
    * side by side they would form one run, and each deletion would search it to its end.
    */
   #homeOf(key: number): number {
-    const mask = this.#keys.length - 1
-    return (Math.imul(key, 0x9e3779b1) >>> 15) & mask
+    return Math.imul(key, 0x9e3779b1) >>> this.#shift
   }
 
   #grow(): void {
     const entries = this.entries()
     const capacity = 2 * this.#keys.length
+    this.#shift--
     this.#keys = freeKeys(capacity)
     this.#values = new Array(capacity).fill(undefined)
     this.#size = 0

@@ -26,8 +26,7 @@ const PAUSE_DOUBLINGS_MAX = 4
 /** The end of a committed proposal: the result of apply, or undefined for an entry of the core. */
 export type ProposalEnd = Result<Applied | undefined>
 
-/** The core is given the waiter itself as the proposal. */
-interface Waiter extends Proposal {
+interface Waiter {
   seq: number
   frame: Uint8Array
   /** `idle`: certainly not in any log. `handed`: the core has it. `committed`: it only has to be applied. */
@@ -166,7 +165,7 @@ export class Proposals {
       last = waiter.seq
       waiter.state = 'handed'
       bytes += waiter.frame.length
-      batch.push(waiter)
+      batch.push({ seq: waiter.seq, frame: waiter.frame })
     }
     this.#fresh = this.#fresh.slice(at)
     this.#heldBack = this.hasFresh

@@ -8,6 +8,8 @@ const key = fc.oneof(
   fc.nat(40),
   fc.nat(40).map((n) => n * 256),
   fc.nat(9).map((n) => 2 ** 40 + n * 256),
+  // Only their low 32 bits count.
+  fc.nat(20).map((n) => n * 2 ** 32 + 5),
 )
 const step = fc.record({ key, keep: fc.boolean() })
 
