@@ -41,6 +41,8 @@ type Make = typeof Connection
 export class Connections {
   readonly #host: Host
   readonly #lines = new Map<Endpoint, Line>()
+  /** All that have not ended; also those of former endpoints. */
+  readonly #open = new Set<Connection>()
   #calls = 0
   /** Who leads in the newest term that a node has told of, if there is a connection with it. */
   #leader: { readonly endpoint: Endpoint; readonly connection: Connection } | undefined
@@ -56,7 +58,7 @@ export class Connections {
 
   /** Number of operations that somebody waits for. */
   get waiting(): number {
-    return [...this.#lines.values()].reduce((sum, { connection }) => sum + (connection?.waiting ?? 0), 0)
+    return [...this.#open].reduce((sum, connection) => sum + connection.waiting, 0)
   }
 
   /** A call begins. Returns whether there may be connections. */
@@ -104,7 +106,7 @@ export class Connections {
 
   /** The operations that somebody waits for. */
   asked(): Asked[] {
-    return [...this.#lines.values()].flatMap(({ connection }) => connection?.all() ?? [])
+    return [...this.#open].flatMap((connection) => connection.all())
   }
 
   /** Connections to other endpoints end. */
@@ -119,7 +121,7 @@ export class Connections {
   close(): void {
     this.#isOff = true
     this.#make = undefined
-    for (const { connection } of this.#lines.values()) connection?.close()
+    for (const connection of this.#open) connection.close()
   }
 
   /** A node has told who leads in a term, or that it knows no leader. */
@@ -157,11 +159,12 @@ export class Connections {
   #connect(endpoint: Endpoint, line: Line): void {
     const clusterId = this.#host.clusterId()
     if (this.#make === undefined || clusterId === undefined) return
-    line.connection = new this.#make(endpoint, clusterId, {
+    const connection = new this.#make(endpoint, clusterId, {
       onWelcome: (welcome) => this.#host.onWelcome(endpoint, welcome),
       onLeader: (leader) => this.#noteLeader(leader),
       onEnd: (ending: Ending) => {
         line.connection = undefined
+        this.#open.delete(connection)
         if (ending === 'lost') line.pauses.reset()
         line.fruitless = ending === 'fruitless' ? line.fruitless + 1 : 0
         const isUseless = ending === 'refused' || line.fruitless >= FRUITLESS_MAX
@@ -169,5 +172,7 @@ export class Connections {
         line.notBeforeMs = performance.now() + pauseMs
       },
     })
+    line.connection = connection
+    this.#open.add(connection)
   }
 }

@@ -3,10 +3,10 @@
 import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import type { Client, ClientOptions, KvRecord } from '../../src/client/index.ts'
-import { PreconditionFailedError } from '../../src/client/index.ts'
+import { PreconditionFailedError, type QuorateError } from '../../src/client/index.ts'
 import type { FakeLines, Item, Line } from './fake-lines.ts'
 import type { FakeNode } from './fake-node.ts'
-import { problem } from './fake-node.ts'
+import { memberJson, problem } from './fake-node.ts'
 import { clientOf, connected, failure, fake, freezeTime, refusing, until } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
@@ -729,6 +729,40 @@ describe('operations', () => {
     expect(kv[inspect]()).toEqual(AT_REST)
   })
 
+  test.each(['aborted', 'closed'])(
+    'of a node that was removed meanwhile end when they are %s',
+    async (how) => {
+      freezeTime()
+      const [node, removed] = [await fake(), await fake('n2')]
+      for (const each of [node, removed]) each.multiplex()
+      node.members = [memberJson('n1', node.url), memberJson('n2', removed.url)]
+      const kv = clientOf([node], { transport: 'auto', discover: true, timeoutMs: 60_000 })
+      await connected(kv, [node, removed])
+      vi.advanceTimersByTime(29_999)
+      const [lines, items] = [removed.lines as FakeLines, [] as Item[]]
+      lines.onItem = (item) => item[1] === PUT && items.push(item) > 0
+      const abort = new AbortController()
+      const { signal } = abort
+      const calls = Array.from({ length: 4 }, (_, n) =>
+        kv.put(`k${n}`, 'v', { signal }).then(
+          () => 'done',
+          (error: QuorateError) => [error.code, error.written],
+        ),
+      )
+      await until(() => items.length === 2)
+      node.members = [memberJson('n1', node.url)]
+      removed.members = node.members
+      vi.advanceTimersByTime(1)
+      for (let turn = 0; turn < 2_000 && kv.endpoints.length > 1; turn++) await kv.get('a')
+      expect(kv.endpoints).toEqual([node.url])
+      if (how === 'aborted') abort.abort()
+      else await kv.close()
+      const unknown = [how, 'unknown']
+      expect((await Promise.all(calls)).toSorted()).toEqual([unknown, unknown, 'done', 'done'])
+      expect(kv[inspect]()).toEqual(AT_REST)
+    },
+  )
+
   test('split large values over messages', async () => {
     const { lines, kv } = await oneNode()
     const messages: Buffer[] = []
@@ -744,7 +778,7 @@ describe('operations', () => {
     await until(() => sockets() === 0)
     const timersBefore = timers()
     const { node, lines, kv } = await oneNode()
-    const isIdle = () => sockets() === node.connections && timers() === timersBefore
+    const isIdle = () => sockets() === node.connections && timers() <= timersBefore
     // The sockets of the node itself do.
     await until(isIdle)
     const items = held(lines)
@@ -752,7 +786,6 @@ describe('operations', () => {
     const calls = [kv.put('a', '1'), failure(kv.put('b', '2', { signal: abort.signal }))]
     await until(() => items.length === 2)
     expect(sockets()).toBe(node.connections + 1)
-    expect(timers()).toBe(timersBefore + 1)
     items[0]?.line.send(served(items[0]?.item as Item))
     await calls[0]
     expect(sockets()).toBe(node.connections + 1)
