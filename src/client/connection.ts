@@ -159,6 +159,10 @@ export class Connection {
     return this.#waiting
   }
 
+  get node(): string {
+    return this.#welcome?.node ?? ''
+  }
+
   /** Whether an operation is small enough. */
   takes(operation: Operation): boolean {
     const { bytesMax = 0, messageBytesMax = 0 } = this.#welcome ?? {}
