@@ -121,7 +121,8 @@ test('every answer is that of its operation, at most one write each, and the tru
         const kv = new Client({ endpoints, discover: false, timeoutMs: 400 })
         open.unshift(kv)
         await connected(kv, nodes)
-        const release = misbehave(nodes, [...script])
+        const events = [...script]
+        const release = misbehave(nodes, events)
         const told = new Map<string, number | 'no' | 'unknown'>()
         const perform = async ({ kind, abortMs, bytes }: Call, n: number) => {
           const key = `k${n}`
@@ -152,6 +153,7 @@ test('every answer is that of its operation, at most one write each, and the tru
           else expect([key, row?.version ?? 1]).toEqual([key, 1])
         }
         // Whatever has happened, the client goes on.
+        events.length = 0
         await kv.put('end', 'v', { timeoutMs: 5_000 })
         for (const each of open.splice(0)) await each.close()
       },
