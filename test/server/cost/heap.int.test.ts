@@ -37,7 +37,8 @@ const FLAGS = [
 type Costs = Record<string, Record<string, { readonly heap: number; readonly buffers: number }>>
 
 test('bytes that a put allocates on leader and follower', async () => {
-  const { stdout } = await promisify(execFile)(process.execPath, FLAGS, { env: {}, timeout: 50_000 })
+  const env = { ...process.env, NODE_OPTIONS: '' }
+  const { stdout } = await promisify(execFile)(process.execPath, FLAGS, { env, timeout: 50_000 })
   const { disturbed, costs }: { disturbed: number; costs: Costs } = JSON.parse(stdout)
   expect(disturbed).toBe(0)
   const found = TABLE.map((line) => {

@@ -1,7 +1,7 @@
 // Three shipped drivers with the shipped store and frames, for tests of what a put costs. Beneath them are a disk and
 // wires in memory that count what they are given. Everything runs in one loop in virtual time, so every count is exact,
 // and a test can look at the heap before and after each call into a node. The simulator (jepsen-lite/sim) has faults
-// and checkers as well, which would cost far more than the nodes.
+// and checkers as well, which would allocate far more than the nodes, and knows no sessions.
 
 import { Writer } from '../../../src/bytes/index.ts'
 import { encodeState, initialState, type Outcome, type Request } from '../../../src/kv/index.ts'
@@ -163,7 +163,12 @@ export class CountedNode {
       this.#driver = new Driver({
         clock: this.#clock,
         storage,
-        disk: { freeBytes: () => FOREVER_MS, hasReserve: false, takeReserve() {}, giveBackReserve() {} },
+        disk: {
+          freeBytes: () => Number.POSITIVE_INFINITY,
+          hasReserve: false,
+          takeReserve() {},
+          giveBackReserve() {},
+        },
         // No beat of a clock falls between the puts: what they cost is the same however long they take.
         timing: { ...raftTiming, heartbeatMs: 10_000, electionMinMs: 30_000, electionMaxMs: 60_000 },
         raftLimits,
