@@ -5,6 +5,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { FakeNode } from '../client/fake-node.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '../..')
@@ -30,4 +31,24 @@ test('neither a node nor its client nor the command loads fetch or OpenTelemetry
   expect(having('prometheus')).not.toEqual([])
   expect(having('undici')).toEqual([])
   expect(having('opentelemetry')).toEqual([])
+})
+
+const CALLS = `
+  const { Client } = await import('./src/client/index.ts')
+  const { createRequire } = await import('node:module')
+  const loaded = () => Object.keys(createRequire(import.meta.url).cache).some((name) => name.includes('/ws/'))
+  const [, url] = process.argv
+  const kv = new Client({ endpoints: [url], discover: false })
+  for (let n = 0; n < 15; n++) await kv.get('a')
+  const before = loaded()
+  while (!loaded()) await kv.get('a')
+  await kv.close()
+  console.log(before)
+`
+
+test('a client that makes few calls does not load what many calls need', { timeout: 30_000 }, async () => {
+  const node = await FakeNode.start()
+  const args = ['--input-type=module', '--eval', CALLS, node.url]
+  const { stdout } = await run(process.execPath, args, { cwd: root }).finally(() => node.close())
+  expect(stdout.trim()).toBe('false')
 })
