@@ -15,6 +15,7 @@ import { READS } from './reads.ts'
 import { REPLICATION } from './replication.ts'
 import { REQUESTS } from './requests.ts'
 import { REST } from './rest.ts'
+import { SESSIONS_AND_BATCHES } from './sessions.ts'
 import { SNAPSHOTS } from './snapshots.ts'
 import { STORAGE } from './storage.ts'
 import { TRANSPORT } from './transport.ts'
@@ -30,6 +31,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   ...REPLICATION,
   ...READS,
   ...REQUESTS,
+  ...SESSIONS_AND_BATCHES,
   ...HTTP_FRONT,
   ...MULTIPLEXED,
   ...SNAPSHOTS,
