@@ -10,6 +10,9 @@ import {
   dataKey,
   decodeKeyRow,
   decodeState,
+  type Idempotency,
+  type KeyCommand,
+  type Outcome,
   type Request,
   SETTING_RULES,
   type Settings,
@@ -28,6 +31,9 @@ import { Violation } from './violation.ts'
 import type { World } from './world.ts'
 
 const ROUNDING_MS = 1e-3
+/** Requests that a client may have under way in its session. */
+const LANES = 6
+const SLOTS = 4
 
 interface Client {
   readonly name: string
@@ -38,12 +44,35 @@ interface Client {
   /** The last seen mod revision of each key, and the highest revision seen. */
   readonly seen: Map<string, number>
   revision: number
+  /** Its open session. */
+  session: Session | undefined
+  /** Names in the history for requests that are under way together. */
+  readonly lanes: Lane[]
 }
 
-/** An operation under way. */
+/** Who asks, as the history shows it: a client has one operation open at a time. */
+interface Lane {
+  readonly name: string
+  busy: boolean
+}
+
+interface Session {
+  readonly number: number
+  readonly slots: Map<number, InSlot[]>
+}
+
+/** A request of a slot. The newest is the last. */
+interface InSlot {
+  readonly seq: number
+  readonly request: Request
+  readonly operations: readonly Operation[]
+}
+
+/** A request under way. */
 interface Open {
-  readonly client: Client
-  readonly id: number
+  readonly client: Lane
+  /** Its operations in the history: none, one, or one for each command of a batch. */
+  readonly ids: readonly number[]
   readonly process: Process
   /** Highest log index that any client had seen when it began. */
   readonly floor: number
@@ -76,6 +105,8 @@ export class Clients {
       once: undefined,
       seen: new Map(),
       revision: 0,
+      session: undefined,
+      lanes: Array.from({ length: LANES }, (_, lane) => ({ name: `c${at + 1}/${lane}`, busy: false })),
     }))
   }
 
@@ -84,7 +115,9 @@ export class Clients {
     const client = this.#clients[op.client % this.#clients.length]
     const process = machine?.process
     const driver = process?.driver
-    if (client === undefined || client.busy || process === undefined || driver === undefined) return false
+    if (client === undefined || process === undefined || driver === undefined) return false
+    if (op.kind === 'slot' || op.kind === 'slot-again') return this.#inSession(client, process, driver, op)
+    if (client.busy) return false
     this.#ask(client, process, driver, op)
     return true
   }
@@ -106,7 +139,13 @@ export class Clients {
         return
       case 'again':
         if (client.once !== undefined)
-          this.#propose(client, process, driver, client.once.request, client.once.op)
+          this.#propose(client, client, process, driver, client.once.request, [client.once.op])
+        return
+      case 'session':
+        this.#openSession(client, process, driver, op.x)
+        return
+      case 'batch':
+        this.#batch(client, process, driver, op)
         return
       case 'reuse':
         this.#reuse(client, process, driver, key)
@@ -155,7 +194,7 @@ export class Clients {
     const request: Request = { command, idempotency, principal }
     const operation = operationOf(command, key, value, token)
     if (idempotency !== undefined && operation !== undefined) client.once = { request, op: operation }
-    this.#propose(client, process, driver, request, operation)
+    this.#propose(client, client, process, driver, request, operation === undefined ? [] : [operation])
   }
 
   /**
@@ -174,7 +213,90 @@ export class Clients {
       prev: false,
     }
     const request: Request = { command, idempotency: once.request.idempotency, principal }
-    this.#propose(client, process, driver, request, operationOf(command, key, principal, undefined))
+    const operation = operationOf(command, key, principal, undefined)
+    this.#propose(client, client, process, driver, request, operation === undefined ? [] : [operation])
+  }
+
+  // ---- sessions and batches
+
+  #openSession(client: Client, process: Process, driver: Driver, x: number): void {
+    const principal = `${client.name}.${client.sent++}`
+    const idempotency = x % 2 === 0 ? undefined : { token: `t-${principal}`, since: undefined }
+    this.#propose(
+      client,
+      client,
+      process,
+      driver,
+      { command: { kind: 'open-session' }, idempotency, principal },
+      [],
+    )
+  }
+
+  /** Returns whether anything was asked. */
+  #inSession(client: Client, process: Process, driver: Driver, op: Op): boolean {
+    const lane = client.lanes.find(({ busy }) => !busy)
+    const { session } = client
+    if (lane === undefined) return false
+    if (session === undefined) {
+      if (client.busy) return false
+      this.#openSession(client, process, driver, op.x)
+      return true
+    }
+    const slot = op.x % SLOTS
+    const requests = session.slots.get(slot) ?? []
+    session.slots.set(slot, requests)
+    if (op.kind === 'slot-again') {
+      // Mostly the newest. Older ones are late copies.
+      const again = requests.at(op.x % 4 === 0 ? -1 - (op.x % 3) : -1)
+      if (again === undefined) return false
+      this.#propose(client, lane, process, driver, again.request, again.operations)
+      return true
+    }
+    // A client that gives up a request goes on with a higher number.
+    const seq = (requests.at(-1)?.seq ?? 0) + 1 + (op.x % 5 === 0 ? op.x % 3 : 0)
+    const idempotency = { session: session.number, slot, seq }
+    const { request, operations } = this.#several(client, op, `${session.number}.${slot}.${seq}`, idempotency)
+    requests.push({ seq, request, operations })
+    this.#propose(client, lane, process, driver, request, operations)
+    return true
+  }
+
+  #batch(client: Client, process: Process, driver: Driver, op: Op): void {
+    const idempotency =
+      op.x % 3 === 0 ? { token: `t-${client.name}.${client.sent}`, since: undefined } : undefined
+    const { request, operations } = this.#several(client, op, idempotency?.token, idempotency)
+    this.#propose(client, client, process, driver, request, operations)
+  }
+
+  /** A change or a batch of changes. `token`: how the history names it. */
+  #several(
+    client: Client,
+    op: Op,
+    token: string | undefined,
+    idempotency: Idempotency | undefined,
+  ): { readonly request: Request; readonly operations: readonly Operation[] } {
+    const principal = `${client.name}.${client.sent++}`
+    const choices = new Choices(op.x + 3)
+    const count = op.kind === 'batch' ? choices.below(6) : choices.pick([1, 1, 1, 0, 2, 4])
+    const commands = Array.from({ length: Math.max(count, 1) }, (_, at) => {
+      // Few keys, so that a batch has several changes of one key.
+      const key = `k${(op.key + choices.below(2)) % this.#world.config.keys}`
+      const kind = choices.pick<Op['kind']>(['put', 'put', 'cas', 'create', 'del'])
+      const value = `${principal}.${at}`
+      // x of a delete would ask for the row before.
+      const drawn = this.#command(client, { ...op, kind, x: op.x - (op.x % 20) + 1 }, key, value)
+      if (!('key' in drawn)) throw new Error(`a ${drawn.kind} in a batch`)
+      const command = { ...drawn, prev: false as const }
+      const name = token === undefined ? undefined : `${token}.${at}`
+      return { command, operation: operationOf(command, key, value, name) }
+    })
+    const [first] = commands
+    const command: Command =
+      count === 1 && first !== undefined && op.kind !== 'batch'
+        ? first.command
+        : { kind: 'batch', commands: count === 0 ? [] : commands.map(({ command }) => command) }
+    const operations = count === 0 ? [] : commands.flatMap(({ operation }) => operation ?? [])
+    return { request: { command, idempotency, principal }, operations }
   }
 
   #command(client: Client, op: Op, keyText: string, value: string): Command {
@@ -211,13 +333,14 @@ export class Clients {
 
   #propose(
     client: Client,
+    lane: Lane,
     process: Process,
     driver: Driver,
     request: Request,
-    operation: Operation | undefined,
+    operations: readonly Operation[],
   ): void {
     const world = this.#world
-    const open = this.#begin(client, process, operation)
+    const open = this.#begin(lane, process, operations)
     world.invariants.asked(request)
     driver.propose(request, world.config.timeoutMs, (result) => {
       if (!result.ok) {
@@ -228,6 +351,8 @@ export class Clients {
           return
         }
         world.probeCoverage.hit('outcome refused')
+        if (code === 'membership_refused')
+          world.probeCoverage.hit('sessions refused at an older cluster version')
         if (request.idempotency === undefined) world.invariants.notWritten(request.principal)
         this.#fail(open, code)
         return
@@ -237,14 +362,17 @@ export class Clients {
       this.#judge(request, open, index, shown(outcome), replayed)
       this.#raise(index)
       if (replayed) world.probeCoverage.hit('idempotent replay')
+      this.#sessionAnswered(client, request, outcome, replayed)
       if (outcome.kind === 'precondition-failed') {
         world.probeCoverage.hit('condition failed')
         if (request.idempotency !== undefined) world.probeCoverage.hit('condition failed under a token')
       }
-      if ('key' in request.command) {
-        const key = text(request.command.key)
-        if (outcome.kind === 'put') client.seen.set(key, outcome.modRevision)
-        if (outcome.kind === 'precondition-failed') client.seen.set(key, outcome.current?.modRevision ?? 0)
+      const outcomes = outcome.kind === 'batch' ? outcome.outcomes : [outcome]
+      for (const [at, command] of commandsOf(request.command).entries()) {
+        const each = outcomes[at]
+        const key = text(command.key)
+        if (each?.kind === 'put') client.seen.set(key, each.modRevision)
+        if (each?.kind === 'precondition-failed') client.seen.set(key, each.current?.modRevision ?? 0)
       }
       if (outcome.kind === 'refused') {
         const { code } = outcome
@@ -255,9 +383,32 @@ export class Clients {
         return
       }
       if (!replayed) client.revision = Math.max(client.revision, outcome.revision)
-      this.#ok(open, resultOf(outcome, replayed))
+      const results = outcomes.map((each) => (each.kind === 'refused' ? each.code : resultOf(each, replayed)))
+      this.#ok(open, ...results)
       world.triggers.met('answered', process)
     })
+  }
+
+  #sessionAnswered(
+    client: Client,
+    { command, idempotency }: Request,
+    outcome: Outcome,
+    replayed: boolean,
+  ): void {
+    const { probeCoverage } = this.#world
+    if (command.kind === 'batch') {
+      const keys = command.commands.map(({ key }) => text(key))
+      if (new Set(keys).size < keys.length) probeCoverage.hit('batch with several changes of one key')
+    }
+    if (idempotency !== undefined && 'session' in idempotency) {
+      if (replayed) probeCoverage.hit('repeated in a session')
+      if (outcome.kind === 'refused' && outcome.reason === 'seq-passed')
+        probeCoverage.hit('late copy in a session refused')
+      const isOver = outcome.kind === 'refused' && outcome.reason === 'session-expired'
+      if (isOver && client.session?.number === idempotency.session) client.session = undefined
+    }
+    if (command.kind === 'open-session' && outcome.kind === 'session')
+      client.session = { number: outcome.session, slots: new Map() }
   }
 
   /** The answer must match the log, and must come after all operations that had ended when this one began. */
@@ -307,7 +458,7 @@ export class Clients {
       timeoutMs: config.timeoutMs,
     }
     const operation: Operation = { f: 'get', key, ...told(options) }
-    const open = this.#begin(client, process, operation)
+    const open = this.#begin(client, process, [operation])
     driver.read(options, (result) => {
       if (!result.ok) {
         if (result.problem.code === 'too_stale') this.#world.probeCoverage.hit('stale read refused')
@@ -342,7 +493,7 @@ export class Clients {
       timeoutMs: config.timeoutMs,
     }
     const list = listOf(new Choices(x), config.keys)
-    const open = this.#begin(client, process, { ...list.op, ...told(options) })
+    const open = this.#begin(client, process, [{ ...list.op, ...told(options) }])
     driver.read(options, (result) => {
       if (!result.ok) return this.#fail(open, result.problem.code)
       const index = process.replica.applied
@@ -491,14 +642,16 @@ export class Clients {
 
   // ---- the history
 
-  #begin(client: Client, process: Process, operation: Operation | undefined): Open {
+  #begin(client: Lane, process: Process, operations: readonly Operation[]): Open {
     client.busy = true
-    this.#world.say(process, `is asked by ${client.name}: ${JSON.stringify(operation ?? 'settings')}`)
-    const id = operation === undefined ? 0 : this.#recorder.invoke(client.name, process.name, operation)
+    this.#world.say(process, `is asked by ${client.name}: ${JSON.stringify(operations)}`)
+    const ids = operations.map((operation, at) =>
+      this.#recorder.invoke(at === 0 ? client.name : `${client.name}+${at}`, process.name, operation),
+    )
     const floor = this.#floorAt(this.#world.time.now)
     const term = this.#world.invariants.commitSteps.at(-1)?.term ?? 0
     const { time, config } = this.#world
-    const open: Open = { client, id, process, floor, term, at: time.now, lists: false, done: false }
+    const open: Open = { client, ids, process, floor, term, at: time.now, lists: false, done: false }
     this.#open.add(open)
     time.push(time.now + 2 * config.timeoutMs, IO, undefined, () => this.#giveUp(open))
     return open
@@ -531,25 +684,30 @@ export class Clients {
     return true
   }
 
-  #ok(open: Open, result: Seen): void {
+  /** One result for each of its operations; a string: why this one was refused. */
+  #ok(open: Open, ...results: readonly (Seen | string)[]): void {
     if (!this.#end(open)) return
     this.ok++
-    this.#world.say(open.process, `answers ${open.client.name}: ${JSON.stringify(result)}`)
-    if (open.id > 0) this.#recorder.ok(open.id, result)
+    this.#world.say(open.process, `answers ${open.client.name}: ${JSON.stringify(results)}`)
+    for (const [at, id] of open.ids.entries()) {
+      const result = results[at]
+      if (typeof result === 'string') this.#recorder.fail(id, result)
+      else if (result !== undefined) this.#recorder.ok(id, result)
+    }
   }
 
   #fail(open: Open, why: string): void {
     if (!this.#end(open)) return
     this.failed++
     this.#world.say(open.process, `refuses ${open.client.name}: ${why}`)
-    if (open.id > 0) this.#recorder.fail(open.id, why)
+    for (const id of open.ids) this.#recorder.fail(id, why)
   }
 
   #unknown(open: Open, why: string): void {
     if (!this.#end(open)) return
     this.unknown++
     this.#world.say(open.process, `leaves ${open.client.name} in doubt: ${why}`)
-    if (open.id > 0) this.#recorder.unknown(open.id, why)
+    for (const id of open.ids) this.#recorder.unknown(id, why)
   }
 
   #raise(index: number): void {
@@ -637,6 +795,9 @@ const told = ({ consistency, minRevision }: ReadOptions) => ({
   consistency,
   ...(minRevision === undefined ? {} : { minRevision }),
 })
+
+const commandsOf = (command: Command): readonly KeyCommand[] =>
+  command.kind === 'batch' ? command.commands : 'key' in command ? [command] : []
 
 function operationOf(
   command: Command,

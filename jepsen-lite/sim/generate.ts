@@ -83,7 +83,7 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
     'triggered',
     'triggered',
   ])
-  const config = themed(theme, rng, drawConfig(rng, nodes))
+  const config = { ...themed(theme, rng, drawConfig(rng, nodes)), ...drawVersion(part(18)) }
   const isAboutLeaders = theme === 'leases' || theme === 'elections'
   const faults = isAboutLeaders
     ? drawScenarios(theme, part(4), config)
@@ -109,6 +109,7 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
   if (theme === 'removals') ops.push(...drawRemovalWriters(part(14), config))
   if (theme === 'snapshots') ops.push(...drawTails(part(8), config), ...drawInstallWatchers(part(15), config))
   ops.push(...drawLists(part(10), config))
+  if (!isAboutLeaders) ops.push(...drawSessions(part(17), config))
   ops.push(...(triggered?.ops ?? []))
   ops.sort((a, b) => a.at - b.at)
   return { version: SCHEDULE_VERSION, seed, config, ops, faults }
@@ -265,10 +266,42 @@ function drawConfig(rng: Random, nodes: number): Config {
 const USUAL_MS = 90_000
 const usualMs = (ms: number, config: Config): number => (ms * Math.max(USUAL_MS, config.ms)) / USUAL_MS
 
+const IN_SESSIONS: readonly OpKind[] = ['session', 'slot', 'slot-again', 'batch']
+
+/** In some runs: clients with a session, which have several requests under way and repeat them at other machines. */
+function drawSessions(rng: Random, config: Config): Op[] {
+  const { ms, clients, keys, nodes, spares } = config
+  if (rng.chance(0.6)) return []
+  const ops: Op[] = []
+  const meanMs = usualMs(rng.pick([1000, 3000]), config)
+  const kinds: readonly OpKind[] = [
+    ...Array<OpKind>(6).fill('slot'),
+    'slot-again',
+    'slot-again',
+    'batch',
+    'session',
+  ]
+  for (let at = 500; at < ms; at += rng.ms(1, 2 * meanMs)) {
+    const client = rng.int(0, clients)
+    const burst = rng.chance(0.3) ? rng.int(2, 8) : 1
+    for (let count = 0; count < burst; count++)
+      ops.push({
+        ...{ at: at + rng.ms(0, 20), kind: kinds[rng.int(0, kinds.length)] ?? 'slot', client },
+        node: rng.chance(0.4) ? 'leader' : rng.int(0, nodes + spares),
+        ...{ key: rng.int(0, keys), x: rng.int(0, 1000) },
+      })
+  }
+  return ops
+}
+
+/** A few clusters were founded by an older version. */
+const drawVersion = (rng: Random): Pick<Config, 'clusterVersion'> =>
+  rng.chance(0.1) ? { clusterVersion: 1 } : {}
+
 const PLAIN: readonly OpKind[] = ['put', 'put', 'put', 'get', 'get']
 
 function drawOps(rng: Random, config: Config): Op[] {
-  const kinds = [...PLAIN, ...OP_KINDS.filter(() => rng.chance(0.6))]
+  const kinds = [...PLAIN, ...OP_KINDS.filter((kind) => !IN_SESSIONS.includes(kind) && rng.chance(0.6))]
   // A long run does not have more events: it has longer periods without requests and faults.
   const perSecond = (rng.pick([0.7, 2, 4]) * USUAL_MS) / Math.max(USUAL_MS, config.ms)
   const ops: Op[] = []

@@ -1,5 +1,6 @@
 // Runs one schedule from beginning to end: a pure function of the schedule.
 
+import { CLUSTER_VERSION } from '../../src/kv/index.ts'
 import { type HistoryEvent, Recorder } from '../history.ts'
 import { Clients } from './clients.ts'
 import { Cluster } from './cluster.ts'
@@ -45,9 +46,12 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
   const history: HistoryEvent[] = []
   // Settings raise the revision and are not in the history; and they may make the store forget tokens early.
   const settings = schedule.ops.some(({ kind }) => kind === 'settings')
+  // The leader raises the cluster version by itself.
+  const raises = config.clusterVersion !== undefined && config.clusterVersion < CLUSTER_VERSION
   const header = {
     ...{ workload: 'kv', seed, command: `jepsen-lite sim --seed ${seed} --schedules 1` },
-    ...(settings ? { forgetsTokens: true } : { complete: true }),
+    ...(settings ? { forgetsTokens: true } : {}),
+    ...(settings || raises ? {} : { complete: true }),
   }
   const cluster = new Cluster(
     seed,
@@ -96,6 +100,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
         : new Violation('CRASH-1', error instanceof Error ? (error.stack ?? error.message) : String(error))
   }
   if (invariants.model.evicted > 0) probeCoverage.hit('idempotency token evicted')
+  if (invariants.model.forgotten > 0) probeCoverage.hit('session forgotten')
   if (rollbacks.isOver) probeCoverage.hit('replica put back to an earlier state was believed')
   const violation = rollbacks.isOver ? undefined : invariants.violation
   if (violation !== undefined) cluster.say(undefined, `VIOLATION ${violation.message}`)

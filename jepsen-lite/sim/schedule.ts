@@ -33,6 +33,10 @@ export const OP_KINDS = [
   'lease',
   'prev',
   'settings',
+  'session',
+  'slot',
+  'slot-again',
+  'batch',
 ] as const
 export type OpKind = (typeof OP_KINDS)[number]
 
@@ -40,7 +44,10 @@ export type OpKind = (typeof OP_KINDS)[number]
  * put, del: a put, a delete; cas: put or delete if the revision is the one that the client saw last; create: put if
  * absent; range: a list, in slices; get, lease, stale: reads; once: a change with a new idempotency token, in half of
  * the cases with a condition; again: repeats the client's last request with its token; reuse: its token with another
- * request; prev: a put that asks for the row before; settings: a replicated limit.
+ * request; prev: a put that asks for the row before; settings: a replicated limit; session: opens a session; slot: a
+ * change or a batch in a slot of the client's session, whether or not the client waits for other answers; slot-again:
+ * repeats a request of a slot, perhaps while its first answer is awaited, or after the slot has gone on; batch: several
+ * changes in one request.
  */
 export interface Op extends Waiting {
   readonly at: number

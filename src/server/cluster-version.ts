@@ -44,15 +44,6 @@ export class ClusterVersions {
     )
   }
 
-  /**
-   * The request that raises the cluster version from `current`; undefined: it is the newest, or some member is behind.
-   */
-  raising(members: readonly Member[], current: number): Request | undefined {
-    if (current >= CLUSTER_VERSION || this.#behind(CLUSTER_VERSION, members).length > 0) return undefined
-    const command = { kind: 'settings', settings: { clusterVersion: CLUSTER_VERSION } } as const
-    return { command, idempotency: undefined, principal: '' }
-  }
-
   #behind(wanted: number, members: readonly Member[]): string[] {
     return members.flatMap(({ id, name }) => {
       const version = id === this.#self ? CLUSTER_VERSION : this.#known.get(id)

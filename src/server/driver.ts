@@ -916,11 +916,12 @@ export class Driver implements NodeApi, NetworkEvents {
 
   /** Called now and then. It is raised once, and then never again. */
   #raiseClusterVersion(): void {
-    if (this.#raisesVersion || this.#raft.role !== 'leader') return
     const { clusterVersion } = this.#applier.state.settings
-    const request = this.#versions.raising(this.#configuration.members, clusterVersion)
-    if (request === undefined) return
+    if (this.#raisesVersion || this.#raft.role !== 'leader' || clusterVersion >= CLUSTER_VERSION) return
     this.#raisesVersion = true
+    // It is refused as long as some member may not know the new version.
+    const command = { kind: 'settings', settings: { clusterVersion: CLUSTER_VERSION } } as const
+    const request = { command, idempotency: undefined, principal: '' }
     this.propose(request, this.#options.limits.hashIdleMs, (result) => {
       this.#raisesVersion = false
       if (result.ok) this.#options.logger.info({}, `the cluster version was raised from ${clusterVersion}`)

@@ -4,6 +4,7 @@ import type { Mutant } from '../mutant.ts'
 import { edit, KV_TESTS, UNIT } from './edit.ts'
 
 const APPLY = 'src/kv/apply.ts'
+const DRIVER = 'src/server/driver.ts'
 const OUTCOME = 'src/kv/outcome.ts'
 const SESSIONS = 'src/kv/sessions.ts'
 const STATE = 'src/kv/state.ts'
@@ -206,17 +207,11 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
   },
   {
     id: 'M785',
-    title: 'the leader raises the cluster version without having heard every member',
-    why: 'A member with an older program stops at that entry.',
+    title: 'a leader that could not raise the cluster version does not try again',
+    why: 'A cluster that was upgraded one member after the other never gets sessions.',
     layers: UNIT,
     tests: VERSION_TESTS,
-    edits: [
-      edit(
-        VERSIONS,
-        'if (current >= CLUSTER_VERSION || this.#behind(CLUSTER_VERSION, members).length > 0) return undefined',
-        'if (current >= CLUSTER_VERSION || members.length === 0) return undefined',
-      ),
-    ],
+    edits: [edit(DRIVER, '      this.#raisesVersion = false\n', '')],
   },
   {
     id: 'M786',
@@ -225,7 +220,7 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
     layers: UNIT,
     tests: VERSION_TESTS,
     edits: [
-      edit(VERSIONS, 'if (current >= CLUSTER_VERSION || this', 'if (current > CLUSTER_VERSION || this'),
+      edit(DRIVER, 'clusterVersion >= CLUSTER_VERSION) return', 'clusterVersion > CLUSTER_VERSION) return'),
     ],
   },
   {
