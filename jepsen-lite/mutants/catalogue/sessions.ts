@@ -1,7 +1,7 @@
 // Sessions and batches: a change is applied once, what is forgotten is given back, and old members do not stop.
 
 import type { Mutant } from '../mutant.ts'
-import { edit, KV_TESTS, UNIT } from './edit.ts'
+import { edit, KV_TESTS, SIM_UNIT, UNIT } from './edit.ts'
 
 const APPLY = 'src/kv/apply.ts'
 const DRIVER = 'src/server/driver.ts'
@@ -17,7 +17,7 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
     id: 'M770',
     title: 'a change in a session with the number of the last one is a new change',
     why: 'A repeat is applied a second time.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: KV_TESTS,
     edits: [
       edit(SESSIONS, "if (seq > newest) return { kind: 'new'", "if (seq >= newest) return { kind: 'new'"),
@@ -27,7 +27,7 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
     id: 'M771',
     title: 'a lower number than the newest of its slot is accepted',
     why: 'A late copy of a request is applied after the request that came after it.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: KV_TESTS,
     edits: [
       edit(
@@ -41,7 +41,7 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
     id: 'M772',
     title: 'a refusal in a session is not remembered',
     why: 'A copy of the request is applied once there is room, although "nothing was written" was answered.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: KV_TESTS,
     edits: [
       edit(
@@ -87,7 +87,7 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
     id: 'M776',
     title: 'the bytes of deleted slots are not given back',
     why: 'After a while every session is forgotten at once.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: KV_TESTS,
     edits: [edit(SESSIONS, 'toSweep, bytes: sessions.bytes - SLOT_KEY_BYTES - row.length }', 'toSweep }')],
   },
@@ -95,7 +95,7 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
     id: 'M777',
     title: 'the bytes of the row that a slot had are not given back',
     why: 'As before; a session that is used for long is enough.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: KV_TESTS,
     edits: [
       edit(
@@ -131,7 +131,7 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
     id: 'M779',
     title: 'a batch ends at the first condition that does not hold',
     why: 'The commands behind it are not done, and have no outcome.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: KV_TESTS,
     edits: [
       edit(
@@ -159,7 +159,7 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
     id: 'M781',
     title: 'the revision is raised once for a batch',
     why: 'Changes of several keys have one revision: a condition on one of them holds for another.',
-    layers: UNIT,
+    layers: SIM_UNIT,
     tests: KV_TESTS,
     edits: [
       edit(
