@@ -55,12 +55,11 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
     throw new UnknownKindError(
       `entry kind ${kind}${slot === undefined ? '' : ' in a session'} at cluster version ${clusterVersion}`,
     )
-  const asked = body.subarray(request.askedAt)
   const { outcome, replayed } =
     slot !== undefined
-      ? inSession(request, slot, fingerprint32(kind, asked), state, rows)
+      ? inSession(request, slot, fingerprint32(kind, body.subarray(request.askedAt)), state, rows)
       : token !== undefined
-        ? underToken(request, token, fingerprint(kind, asked), state, rows)
+        ? underToken(request, token, fingerprint(kind, body.subarray(request.askedAt)), state, rows)
         : evicting({ outcome: execute(command, state, rows), replayed: false }, state, rows)
   if (sweepDue(state)) state.sessions = sweep(state, rows)
   return { outcome, replayed, state }

@@ -58,15 +58,17 @@ export function keyAfter(key: Uint8Array): Uint8Array {
   return next
 }
 
-/** The row without the user's value. The value follows it. */
+/** The row without the user's value, which follows it. The bytes are valid until the next call. */
 export function encodeKeyHead(meta: Omit<KeyMeta, 'key'>, prevMod: Revision): Uint8Array {
-  const bytes = new Uint8Array(DATA_HEADER_BYTES)
-  writeUint64(bytes, 1, meta.createRevision)
-  writeUint64(bytes, 9, meta.modRevision)
-  writeUint64(bytes, 17, prevMod)
-  writeUint64(bytes, 25, meta.version)
-  return bytes
+  head[0] = 0
+  writeUint64(head, 1, meta.createRevision)
+  writeUint64(head, 9, meta.modRevision)
+  writeUint64(head, 17, prevMod)
+  writeUint64(head, 25, meta.version)
+  return head
 }
+
+const head = new Uint8Array(DATA_HEADER_BYTES)
 
 /** The length of the user's value in a row of this length. */
 export const valueBytesOf = (rowBytes: number): number => rowBytes - DATA_HEADER_BYTES

@@ -234,6 +234,7 @@ export const ROW_HEAD_BYTES = 33
 export interface Rows {
   /** The row as it is now, with what the entry has written; undefined: there is none. `head`: its head is enough. */
   read(key: Uint8Array, head: boolean): RowFound | undefined
+  /** The bytes of the value are valid until the call returns. */
   write(change: RowChange): void
 }
 

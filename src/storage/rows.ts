@@ -44,7 +44,10 @@ export class Row implements RowHash {
     rest: Uint8Array = NOTHING,
   ) {
     const stored = value === undefined ? 0 : value.length + rest.length + TRAILER_BYTES
-    const { bytes, view, at } = cut(prefix.length + key.length + stored)
+    const bytesNeeded = prefix.length + key.length + stored
+    const taken = slabFor(bytesNeeded)
+    const { bytes, view, at } = taken
+    taken.at += bytesNeeded
     const keyAt = at + prefix.length
     const payloadAt = keyAt + key.length
     bytes.set(prefix, at)
@@ -127,13 +130,11 @@ function newSlab(length: number): Slab {
   return { bytes, view: new DataView(bytes.buffer), at: 0 }
 }
 
-/** Room for a row. */
-function cut(count: number): Readonly<Slab> {
+/** A slab with room for a row. The row takes it by raising `at`. */
+function slabFor(count: number): Slab {
   if (count > SLAB_BYTES / 8) return newSlab(count)
   if (slab.at + count > SLAB_BYTES) slab = newSlab(SLAB_BYTES)
-  const { bytes, view, at } = slab
-  slab.at = at + count
-  return { bytes, view, at }
+  return slab
 }
 
 /** The payload of a stored row, as a view; throws `CorruptionError` when its checksum is wrong. */

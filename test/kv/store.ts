@@ -85,7 +85,7 @@ export class MemoryStore {
       read: (key, head) => found(this.rows.get(hex(key)), head),
       write: (change) => {
         const { key, value, rest = new Uint8Array() } = change
-        changes.push(change)
+        changes.push({ ...change, value: value && new Uint8Array(value) })
         if (value === undefined) this.rows.delete(hex(key))
         else this.rows.set(hex(key), new Uint8Array(Buffer.concat([value, rest])))
       },

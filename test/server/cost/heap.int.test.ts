@@ -13,12 +13,12 @@ import { shownTable } from './shown-table.ts'
  * worth it. src/server/README.md shows this table.
  */
 const TABLE = `
-| plain | leader | 4621 | 1013 |
-| plain | follower | 3758 | 980 |
-| session | leader | 6589 | 1153 |
-| session | follower | 5495 | 1136 |
-| token | leader | 13483 | 1344 |
-| token | follower | 12279 | 1464 |
+| plain | leader | 4266 | 1013 |
+| plain | follower | 3400 | 980 |
+| session | leader | 6335 | 1153 |
+| session | follower | 5239 | 1136 |
+| token | leader | 13232 | 1344 |
+| token | follower | 12035 | 1464 |
 `
   .trim()
   .split('\n')
