@@ -60,7 +60,7 @@ const EVICTIONS_PER_ENTRY_MAX = 64
 const SESSIONS_MAX = 10_000
 const SLOTS = 4096
 /** One for a session that is forgotten and for a slot without a row, eight for one with a row. */
-const STEPS_PER_ENTRY = 2049
+const STEPS_PER_ENTRY = 2056
 export const NO_EFFECT: Effect = { principal: '', outcome: '', replayed: false, keyed: false }
 
 export class Model {

@@ -40,14 +40,14 @@ type Sessions = KvState['sessions']
 export const SESSION_SLOTS_MAX = 4096
 /** When there are more, the oldest is forgotten. */
 export const SESSIONS_MAX = 10_000
-/**
- * What one entry does to forget sessions, in steps: forgetting one, or looking at one of its slots. A session with `n`
- * rows has taken `n` + 1 entries at least, and is gone after SESSION_SLOTS_MAX + 1 + 7 * `n` steps at most. So deleting
- * keeps up with opening.
- */
-export const STEPS_PER_ENTRY = 1 + SESSION_SLOTS_MAX / 2
 /** Deleting a row takes longer than seeing that a slot has none. */
 export const STEPS_OF_DELETION = 8
+/**
+ * What one entry does to forget sessions, in steps: forgetting one, or looking at one of its slots. A session with `n`
+ * rows has taken `n` + 1 entries at least, and is gone after 1 + SESSION_SLOTS_MAX + 7 * `n` steps at most. So deleting
+ * keeps up with opening.
+ */
+export const STEPS_PER_ENTRY = SESSION_SLOTS_MAX / 2 + STEPS_OF_DELETION
 const SLOT_KEY_BYTES = 11
 const OUTCOME_AT = 10
 

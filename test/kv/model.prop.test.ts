@@ -242,7 +242,7 @@ class Model {
 
   /** One step for each session, and for each slot up to the highest that it has used; eight for a slot with a row. */
   #forgetSessions(): void {
-    let steps = 2049
+    let steps = 2056
     for (const [number, { openedAtMs, slots }] of this.sessions) {
       if (number >= this.sessionHorizon) {
         const isDue =

@@ -5,7 +5,15 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { requestKind } from '../../src/kv/request.ts'
 import { encodeState, initialState } from '../../src/kv/state.ts'
-import type { Applied, Command, Condition, Idempotency, Request, Settings } from '../../src/kv/types.ts'
+import type {
+  Applied,
+  Command,
+  Condition,
+  Idempotency,
+  KeyCommand,
+  Request,
+  Settings,
+} from '../../src/kv/types.ts'
 import { stampFrame } from '../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../src/raft/types.ts'
 import { Applier } from '../../src/server/applier.ts'
@@ -16,7 +24,7 @@ import { runs } from '../runs.ts'
 import { metaOf } from '../storage/conformance.ts'
 import { memoryDisk, openDisk } from '../storage/replicas.ts'
 import { batch, closed, hardState, must, scrub, sinkFor, store, stream, write } from '../storage/samples.ts'
-import { ask, bodyOf, hex, rev } from './store.ts'
+import { ask, batchOf, bodyOf, hex, rev } from './store.ts'
 
 const FIRST = 2
 const TERM = 1
@@ -51,16 +59,29 @@ const settings: fc.Arbitrary<Partial<Settings>> = fc.record(
   },
   { requiredKeys: [] },
 )
+const batched: fc.Arbitrary<KeyCommand> = fc.oneof(
+  fc.record({ kind: fc.constant('put' as const), key, value, condition, prev: fc.constant(false) }),
+  fc.record({ kind: fc.constant('delete' as const), key, condition, prev: fc.constant(false) }),
+)
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('put' as const), key, value, condition, prev }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('delete' as const), key, condition, prev }) },
   { weight: 1, arbitrary: settings.map((settings) => ({ kind: 'settings' as const, settings })) },
+  { weight: 2, arbitrary: fc.array(batched, { maxLength: 8 }).map((drawn) => batchOf(...drawn)) },
+  { weight: 2, arbitrary: fc.constant({ kind: 'open-session' as const }) },
 )
 const idempotency: fc.Arbitrary<Idempotency | undefined> = fc.option(
-  fc.record({
-    token: fc.integer({ min: 1, max: 12 }).map((n) => 't'.repeat(n * n)),
-    since: fc.option(revisions, { nil: undefined }),
-  }),
+  fc.oneof(
+    fc.record({
+      token: fc.integer({ min: 1, max: 12 }).map((n) => 't'.repeat(n * n)),
+      since: fc.option(revisions, { nil: undefined }),
+    }),
+    fc.record({
+      session: fc.integer({ min: 1, max: 3 }),
+      slot: fc.constantFrom(0, 1, 300, 4095),
+      seq: fc.integer({ min: 1, max: 4 }),
+    }),
+  ),
   { nil: undefined, freq: 2 },
 )
 /** undefined: an entry of the core. */

@@ -261,7 +261,7 @@ describe('forgetting', () => {
       expect(store.state.sessions.bytes).toBe(slotBytes(store))
     }
     // The first step forgets the session.
-    const first = 2 * SESSION_SLOTS_MAX - (STEPS_PER_ENTRY - 1) / STEPS_OF_DELETION
+    const first = 2 * SESSION_SLOTS_MAX - Math.ceil((STEPS_PER_ENTRY - 1) / STEPS_OF_DELETION)
     const each = Math.ceil(STEPS_PER_ENTRY / STEPS_OF_DELETION)
     expect(held).toEqual([first, first - each, first - 2 * each, first - 3 * each])
     while (store.state.sessions.toSweep > 0) tick(store, 1001)
@@ -279,6 +279,13 @@ describe('forgetting', () => {
       return store.state.sessions.horizon
     })
     expect(horizons).toEqual([1 + STEPS_PER_ENTRY, 1 + 2 * STEPS_PER_ENTRY, 1 + count])
+  })
+
+  test('deleting keeps up with opening, whatever slots are used', () => {
+    for (let rows = 1; rows <= SESSION_SLOTS_MAX; rows++) {
+      const steps = 1 + (SESSION_SLOTS_MAX - rows) + STEPS_OF_DELETION * rows
+      expect((1 + rows) * STEPS_PER_ENTRY).toBeGreaterThanOrEqual(steps)
+    }
   })
 
   test.each([0, SESSION_SLOTS_MAX - 1])('rows of short sessions that use slot %d do not pile up', (slot) => {
