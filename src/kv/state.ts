@@ -69,7 +69,7 @@ export function decodeState(bytes: Uint8Array): KvState {
   const layout = from.uint8()
   if (layout !== LAYOUT_1 && layout !== LAYOUT_2)
     throw new UnknownKindError(`layout ${layout} of the state's registers`)
-  return {
+  const state: KvState = {
     revision: asRevision(from.uint64()),
     clusterTimeMs: from.uint64(),
     storeBytes: from.uint64(),
@@ -85,6 +85,8 @@ export function decodeState(bytes: Uint8Array): KvState {
     sessions: layout === LAYOUT_1 ? NO_SESSIONS : readSessions(from),
     settings: readAllSettings(from),
   }
+  from.end()
+  return state
 }
 
 const readSessions = (from: Reader): KvState['sessions'] => ({

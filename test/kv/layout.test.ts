@@ -187,6 +187,12 @@ test('registers at cluster version 1', () => {
   expect(() => decodeState(Uint8Array.of(3, ...bytes.subarray(1)))).toThrow(UnknownKindError)
 })
 
+test('registers that are cut short, or go on, are malformed', () => {
+  const bytes = encodeState(new MemoryStore().state)
+  for (const other of [bytes.subarray(0, -1), Uint8Array.of(...bytes, 0)])
+    expect(() => decodeState(other)).toThrow(MalformedBytesError)
+})
+
 test('registers from cluster version 2 on', () => {
   const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
   store.apply(ask({ kind: 'open-session' }), 1)
