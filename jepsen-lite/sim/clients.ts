@@ -344,14 +344,14 @@ export class Clients {
     world.invariants.asked(request)
     driver.propose(request, world.config.timeoutMs, (result) => {
       if (!result.ok) {
-        const { code, written } = result.problem
+        const { code, detail, written } = result.problem
         if (written === 'unknown') {
           world.probeCoverage.hit('outcome unknown')
           this.#unknown(open, code)
           return
         }
         world.probeCoverage.hit('outcome refused')
-        if (code === 'membership_refused')
+        if (detail.includes('need cluster version'))
           world.probeCoverage.hit('sessions refused at an older cluster version')
         if (request.idempotency === undefined) world.invariants.notWritten(request.principal)
         this.#fail(open, code)

@@ -134,13 +134,15 @@ export class Machine {
     const id = this.nextId()
     this.lives++
     const at = configuration === undefined ? 0 : 1
+    // As a shipped node: one that joins has the oldest version until it receives the state.
+    const clusterVersion = at === 0 ? 1 : (config.clusterVersion ?? CLUSTER_VERSION)
     const initial: InitialState = {
       hardState: { term: asTerm(at), vote: undefined, commit: asIndex(at) },
       applied: {
         index: asIndex(at),
         term: asTerm(at),
         raft: encodeAppliedState({ configuration: configuration ?? emptyConfiguration, leases }),
-        kv: encodeState(initialState({ clusterVersion: config.clusterVersion ?? CLUSTER_VERSION })),
+        kv: encodeState(initialState({ clusterVersion })),
       },
     }
     this.disk.format(

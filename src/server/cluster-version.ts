@@ -28,9 +28,11 @@ export class ClusterVersions {
    */
   refusal(request: Request, members: readonly Member[], current: number): Problem | undefined {
     const needed = clusterVersionOf(request)
+    // A node that lags behind, or has not received the state yet, knows an older version than the cluster has.
     if (needed > current)
       return refused(
-        `sessions and batches need cluster version ${needed}, this cluster has ${current}. ` +
+        'not_ready',
+        `sessions and batches need cluster version ${needed}, this node has applied ${current}. ` +
           'It is raised when every member runs a quorate that knows it',
       )
     const { command } = request
@@ -39,6 +41,7 @@ export class ClusterVersions {
     const behind = this.#behind(wanted, members)
     if (behind.length === 0) return undefined
     return refused(
+      'membership_refused',
       `cluster version ${wanted} would stop members that do not know it: ${behind.join(', ')}. ` +
         'Start every member with a quorate that knows it, and remove those that are gone',
     )
@@ -53,4 +56,4 @@ export class ClusterVersions {
   }
 }
 
-const refused = (detail: string): Problem => ({ code: 'membership_refused', detail, written: 'no' })
+const refused = (code: Problem['code'], detail: string): Problem => ({ code, detail, written: 'no' })

@@ -41,9 +41,9 @@ test.each([
   const versions = new ClusterVersions(asReplicaId('1'))
   expect(versions.refusal(request, members, 2)).toBeUndefined()
   expect(versions.refusal(request, members, 1)).toEqual({
-    code: 'membership_refused',
+    code: 'not_ready',
     written: 'no',
-    detail: expect.stringContaining('need cluster version 2, this cluster has 1'),
+    detail: expect.stringContaining('need cluster version 2, this node has applied 1'),
   })
 })
 
@@ -56,7 +56,7 @@ describe('a leader raises it', () => {
     const cluster = SimulatedCluster.formed(3, { limits, clusterVersion: 1 })
     const early = cluster.follower.open()
     cluster.until(() => early.result !== undefined)
-    expect(early.result).toMatchObject({ ok: false, problem: { code: 'membership_refused', written: 'no' } })
+    expect(early.result).toMatchObject({ ok: false, problem: { code: 'not_ready', written: 'no' } })
     cluster.until(() => versionsOf(cluster).every((version) => version === 2))
     const opened = cluster.follower.open()
     cluster.until(() => opened.result !== undefined)
