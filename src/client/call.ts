@@ -72,7 +72,7 @@ const PATIENCE_MAX_MS = 1_000
  * A large body gets extra time, as long as it takes at 3 Mbit/s, up to half of the remaining time: several copies of it
  * would take several times as long.
  */
-const SLOW_BYTES_PER_MS = 400
+export const SLOW_BYTES_PER_MS = 400
 /** After this time the call checks again whether another endpoint may be asked. */
 const HEDGE_AGAIN_MS = 50
 /** The node is told a time-out that is a little shorter than ours, so that its reason arrives in time. */

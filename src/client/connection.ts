@@ -12,7 +12,7 @@ import { connect, type Socket } from 'node:net'
 import { Packr } from 'msgpackr'
 import { WebSocket } from 'ws'
 import { type Asked, QUEUED, WITHDRAWN } from './asked.ts'
-import { nodeTimeoutMs } from './call.ts'
+import { nodeTimeoutMs, SLOW_BYTES_PER_MS } from './call.ts'
 import { SILENCE_MAX_MS } from './exchange.ts'
 import { lookup } from './lookup.ts'
 import {
@@ -39,10 +39,9 @@ const BUFFERED_MAX = 512 * 1024
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 /**
  * When nothing at all arrives for so long after a ping, the connection is cut. What was sent before the ping may need
- * time: so long as at 3 Mbit/s.
+ * time (SLOW_BYTES_PER_MS).
  */
 const PING_MS = 3_000
-const SLOW_BYTES_PER_MS = 400
 /** The rest of an id tells apart the operations that use one slot after the other: an answer never goes to another. */
 const SLOT_BITS = 16
 const SLOTS_MAX = 2 ** SLOT_BITS - 1
@@ -86,11 +85,11 @@ export class Connection {
   #hasAnswered = false
 
   /** Operations that are not sent yet, from the head on. Some may be WITHDRAWN. */
-  #queue: Asked[] = []
+  #queue: (Asked | undefined)[] = []
   #head = 0
   #cancels: Item[] = []
   /** By slot: the operation; GIVEN_UP when nobody waits for its answer. */
-  readonly #slots: (Asked | undefined)[] = [undefined]
+  readonly #slots: (Asked | typeof GIVEN_UP | undefined)[] = [undefined]
   readonly #ids: number[] = [0]
   readonly #credits: number[] = [0]
   readonly #sentAt: number[] = [0]
@@ -174,6 +173,14 @@ export class Connection {
     return this.#isReceiving ? this.#heardAt : 0
   }
 
+  /** Whether it can be sent now. The answers that would give credit back may never come. */
+  hasCredit(operation: Operation): boolean {
+    const { operationsMax = 0, bytesMax = 0 } = this.#welcome ?? {}
+    if (this.#isFull || this.#queue.length > 0) return false
+    if (this.#unanswered === 0) return true
+    return this.#unanswered < operationsMax && this.#bytes + creditOf(operation) <= bytesMax
+  }
+
   ask(asked: Asked): void {
     this.#queue.push(asked)
     this.#wait()
@@ -225,7 +232,7 @@ export class Connection {
   all(): Asked[] {
     const all: Asked[] = []
     for (const asked of this.#slots) if (asked !== undefined && asked !== GIVEN_UP) all.push(asked)
-    for (const asked of this.#queue) if (asked.id === QUEUED) all.push(asked)
+    for (const asked of this.#queue) if (asked?.id === QUEUED) all.push(asked)
     return all
   }
 
@@ -252,7 +259,8 @@ export class Connection {
     }
     let size = 0
     while (this.#head < this.#queue.length && !this.#isFull) {
-      const asked = this.#queue[this.#head] as Asked
+      const asked = this.#queue[this.#head]
+      if (asked === undefined) break
       if (asked.id === WITHDRAWN || asked.deadline <= nowMs) {
         this.#shift()
         if (asked.id === QUEUED) this.#withdraw(asked, new Error('its time was over before it could be sent'))
@@ -277,7 +285,7 @@ export class Connection {
   }
 
   #shift(): void {
-    this.#queue[this.#head++] = GIVEN_UP
+    this.#queue[this.#head++] = undefined
     if (this.#head < this.#queue.length) return
     this.#queue.length = 0
     this.#head = 0
@@ -365,7 +373,7 @@ export class Connection {
     this.#queue.length = 0
     this.#head = 0
     for (const asked of queue) {
-      if (asked.id === QUEUED) this.#withdraw(asked, new Error('the node stops'))
+      if (asked?.id === QUEUED) this.#withdraw(asked, new Error('the node stops'))
     }
   }
 
@@ -439,8 +447,8 @@ export class Connection {
         if (asked.dueMs > nowMs) nextMs = Math.min(nextMs, asked.dueMs)
       }
       this.#watch(nextMs)
-      if (this.#head > 0 || this.#queue.some(({ id }) => id === WITHDRAWN)) {
-        this.#queue = this.#queue.filter(({ id }) => id === QUEUED)
+      if (this.#head > 0 || this.#queue.some((asked) => asked?.id === WITHDRAWN)) {
+        this.#queue = this.#queue.filter((asked) => asked?.id === QUEUED)
         this.#head = 0
       }
     }
@@ -470,4 +478,4 @@ function listIn(data: Buffer): readonly unknown[] | undefined {
 const PASSING_STATUS = new Set([421, 429, 502, 503, 504])
 
 /** In place of an operation that nobody waits for. */
-const GIVEN_UP = { id: WITHDRAWN } as Asked
+const GIVEN_UP = 'given up'

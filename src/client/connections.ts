@@ -87,14 +87,19 @@ export class Connections {
   }
 
   /**
-   * Operations go over the connection of their endpoint, if there is one; other requests over `transport`.
+   * Operations go over the connection of their endpoint, if there is one that can send them now; other requests over
+   * `transport`.
    */
   or(transport: Pick<Transport, 'exchange'>): Pick<Transport, 'exchange'> {
     return {
       exchange: (endpoint, outgoing, options) => {
         const { operation, identity } = outgoing
         const connection = operation === undefined ? undefined : this.of(endpoint)
-        if (operation === undefined || connection?.takes(operation) !== true)
+        if (
+          operation === undefined ||
+          connection?.takes(operation) !== true ||
+          !connection.hasCredit(operation)
+        )
           return transport.exchange(endpoint, outgoing, options)
         const deadline = performance.now() + options.timeoutMs
         const asked = new AskedExchange(connection, { operation, identity, deadline })

@@ -5,7 +5,7 @@
 // is a first try, which has ended or is still under way.
 
 import { type Asked, AskedExchange, QUEUED } from './asked.ts'
-import { patienceMs } from './call.ts'
+import { patienceMs, SLOW_BYTES_PER_MS } from './call.ts'
 import type { Connection } from './connection.ts'
 import type { Connections } from './connections.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
@@ -27,9 +27,6 @@ export interface Limits {
   readonly waitedMs: number
   readonly signal: AbortSignal | undefined
 }
-
-/** A value at this speed gets so much time before its node counts as silent (call.ts has the same rule). */
-const SLOW_BYTES_PER_MS = 400
 
 export interface FastHost {
   readonly endpoints: Endpoints

@@ -629,6 +629,23 @@ describe('operations', () => {
     expect(lines.open).toHaveLength(1)
   })
 
+  test('that are never answered keep the credit: then a write goes over HTTP', async () => {
+    freezeTime()
+    const { node, lines, kv } = await oneNode({ timeoutMs: 200 }, (prepared) => {
+      prepared.welcome = { operations_max: 1 }
+    })
+    const items = held(lines)
+    const late = failure(kv.put('a', '1'))
+    await until(() => items.length === 1)
+    await passing(200)
+    expect(await late).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+    const next = kv.put('b', '2', { timeoutMs: 5_000 })
+    await passing(1_000)
+    await next
+    expect(items).toHaveLength(1)
+    expect(node.contents).toEqual({ b: '2' })
+  })
+
   test('that a node leaves unanswered are asked of another, after a tenth of their time', async () => {
     freezeTime()
     const [silent, other] = [await fake(), await fake('n2')]
