@@ -19,7 +19,7 @@ import {
   valueBytesOf,
 } from './rows.ts'
 import { lookUpSlot, openSession, rememberInSlot, sweep, sweepDue } from './sessions.ts'
-import { equalSettings, settingsFault } from './settings.ts'
+import { CLUSTER_VERSION, equalSettings, settingsFault } from './settings.ts'
 import type {
   Apply,
   Command,
@@ -51,7 +51,7 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
   const { token, slot, command } = request
   const { clusterVersion } = before.settings
   // A member that knows only this cluster version stops here, so the others must not go on.
-  if (clusterVersion < clusterVersionOf({ command, idempotency: slot }))
+  if (clusterVersion < CLUSTER_VERSION && clusterVersion < clusterVersionOf({ command, idempotency: slot }))
     throw new UnknownKindError(
       `entry kind ${kind}${slot === undefined ? '' : ' in a session'} at cluster version ${clusterVersion}`,
     )

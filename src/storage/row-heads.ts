@@ -9,7 +9,7 @@
 // because moving all at once would keep heartbeats waiting.
 
 import { ROW_HEAD_BYTES } from '../kv/types.ts'
-import { hashAt, type Row, TRAILER_BYTES } from './rows.ts'
+import { hashAt, isAt, type Row, TRAILER_BYTES } from './rows.ts'
 import type { RowHash } from './types.ts'
 
 /** Longer row keys get no slot. */
@@ -54,7 +54,7 @@ export class RowHeads {
   get(key: Uint8Array, hash: number): Remembered {
     if (key.length > KEY_BYTES_MAX) {
       const long = this.#long
-      const isLong = long?.key.length === key.length && equal(key, long.key, 0)
+      const isLong = long?.key.length === key.length && isAt(key, long.key, 0)
       return isLong ? long.head : undefined
     }
     let table = this.#table
@@ -180,7 +180,7 @@ class Table {
     const first = this.#firstOf(hash)
     for (let slot = first; slot < first + WAYS; slot++) {
       if (this.#hashes[slot] !== hash || this.#keyLengths[slot] !== key.length) continue
-      if (equal(key, this.bytes, slot * SLOT_BYTES + ROW_HEAD_BYTES)) return slot
+      if (isAt(key, this.bytes, slot * SLOT_BYTES + ROW_HEAD_BYTES)) return slot
     }
     return -1
   }
@@ -241,9 +241,4 @@ function headOf(stored: Uint8Array): RowHead {
   const length = stored.length - TRAILER_BYTES
   const bytes = new Uint8Array(stored.subarray(0, Math.min(length, ROW_HEAD_BYTES)))
   return { bytes, length, mix: hashAt(stored, length), crc: hashAt(stored, length + 4) }
-}
-
-function equal(key: Uint8Array, bytes: Uint8Array, at: number): boolean {
-  for (let i = 0; i < key.length; i++) if (key[i] !== bytes[at + i]) return false
-  return true
 }

@@ -106,8 +106,7 @@ export class Row implements RowHash {
   isOf(key: Uint8Array): boolean {
     const from = this.#keyAt
     if (key.length !== this.#payloadAt - from) return false
-    for (let i = 0; i < key.length; i++) if (key[i] !== this.#bytes[from + i]) return false
-    return true
+    return isAt(key, this.#bytes, from)
   }
 
   isSameAs(other: Row): boolean {
@@ -116,6 +115,12 @@ export class Row implements RowHash {
 }
 
 const SLAB_BYTES = 64 * 1024
+/** Whether these bytes stand at that place. */
+export function isAt(key: Uint8Array, bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < key.length; i++) if (key[i] !== bytes[at + i]) return false
+  return true
+}
+
 /** Where the next row goes. The bytes before `at` belong to earlier rows. */
 let slab = newSlab(SLAB_BYTES)
 

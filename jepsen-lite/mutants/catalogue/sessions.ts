@@ -216,7 +216,7 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
   {
     id: 'M786',
     title: 'the leader raises the cluster version again and again',
-    why: 'An entry every second, for ever.',
+    why: 'It writes an entry every second without end.',
     layers: UNIT,
     tests: VERSION_TESTS,
     edits: [
@@ -240,7 +240,7 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
   {
     id: 'M788',
     title: 'the next session is forgotten before the rows of the one before are deleted',
-    why: 'Slots of the first session stay for ever, and more sessions are forgotten than needed.',
+    why: 'Rows of the first session are never deleted, and more sessions are forgotten than needed.',
     layers: UNIT,
     tests: KV_TESTS,
     edits: [

@@ -3,7 +3,7 @@
 
 import type { Condition, Idempotency, Revision } from '../../kv/index.ts'
 import { asRevision, SESSION_SLOTS_MAX, SETTING_RULES, TAGS_MAX } from '../../kv/index.ts'
-import { isToken, SEQ_MAX } from '../http/idempotency-key.ts'
+import { isToken, SEQ_MAX } from '../http/identity.ts'
 import { checkedKey } from '../http/key.ts'
 import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../http/parameters.ts'
 import { Refused } from '../http/problem.ts'
