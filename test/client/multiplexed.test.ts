@@ -2,48 +2,15 @@
 
 import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
-import type { Client, ClientOptions, KvRecord } from '../../src/client/index.ts'
+import type { Client, KvRecord } from '../../src/client/index.ts'
 import { PreconditionFailedError, type QuorateError } from '../../src/client/index.ts'
 import type { FakeLines, Item, Line } from './fake-lines.ts'
-import type { FakeNode } from './fake-node.ts'
 import { memberJson, problem } from './fake-node.ts'
+import { held, oneNode, PUT, served } from './one-node.ts'
 import { clientOf, connected, failure, fake, freezeTime, refusing, until } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
-const PUT = 1
 const RANGE = 4
-
-interface Setting {
-  readonly node: FakeNode
-  readonly lines: FakeLines
-  readonly kv: Client
-}
-
-/** A client that has a multiplexed connection to its only node. */
-async function oneNode(
-  options: Partial<ClientOptions> = {},
-  prepare = (_: FakeLines) => {},
-): Promise<Setting> {
-  const node = await fake()
-  const lines = node.multiplex()
-  prepare(lines)
-  const kv = clientOf([node], { transport: 'auto', ...options })
-  await connected(kv, [node])
-  return { node, lines, kv }
-}
-
-/** The node does not answer operations; the test does. */
-function held(lines: FakeLines): { item: Item; line: Line }[] {
-  const items: { item: Item; line: Line }[] = []
-  lines.onItem = (item, line) => {
-    items.push({ item, line })
-    return true
-  }
-  return items
-}
-
-const served = ([id, op]: Item, revision = 9): Item =>
-  op === PUT ? [id, 0, revision, revision, revision, 1, false] : [id, 0, revision, null, 'linearizable']
 
 describe('a client that makes many calls', () => {
   test('makes one connection, and every operation has its result', async () => {
@@ -496,13 +463,13 @@ describe('operations', () => {
 
   test('that wait until their time is over were not written; those that were sent may be', async () => {
     freezeTime()
-    const { lines, kv } = await oneNode({}, (its) => {
+    const { lines, kv } = await oneNode({ timeoutMs: 200 }, (its) => {
       its.welcome = { operations_max: 1 }
     })
     const items = held(lines)
     const [sent, queued, read] = [kv.put('a', '1'), kv.put('b', '2'), kv.get('c')].map(failure)
     await until(() => items.length === 1)
-    const over = passing(5_000)
+    const over = passing(200)
     expect(await sent).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
     expect(await queued).toMatchObject({ code: 'timeout', written: 'no' })
     expect(await read).toMatchObject({ code: 'timeout', written: 'no' })
@@ -788,30 +755,6 @@ describe('operations', () => {
     lines.open[0]?.ws.on('message', (message: Buffer) => messages.push(message))
     await Promise.all(Array.from({ length: 10 }, (_, n) => kv.put(`k${n}`, Buffer.alloc(100_000))))
     expect(messages.map((message) => message.length < 256 * 1024)).toEqual([true, true, true, true, true])
-  })
-
-  test('keep a process alive only while a caller waits for one of them', async () => {
-    const alive = (what: string) => process.getActiveResourcesInfo().filter((name) => name === what).length
-    const [sockets, timers] = [() => alive('TCPSocketWrap'), () => alive('Timeout')]
-    // Connections of other tests are still closing.
-    await until(() => sockets() === 0)
-    const timersBefore = timers()
-    const { node, lines, kv } = await oneNode()
-    const isIdle = () => sockets() === node.connections && timers() <= timersBefore
-    // The sockets of the node itself do.
-    await until(isIdle)
-    const items = held(lines)
-    const abort = new AbortController()
-    const calls = [kv.put('a', '1'), failure(kv.put('b', '2', { signal: abort.signal }))]
-    await until(() => items.length === 2)
-    expect(sockets()).toBe(node.connections + 1)
-    items[0]?.line.send(served(items[0]?.item as Item))
-    await calls[0]
-    expect(sockets()).toBe(node.connections + 1)
-    // The node may still answer it, but nobody waits for that.
-    abort.abort()
-    await calls[1]
-    await until(isIdle)
   })
 })
 
