@@ -24,8 +24,8 @@ const TABLE = `
   .split('\n')
 
 /**
- * A closure that each put makes takes more, for a plain put. What the compiler inlines differs a little from run to run,
- * the more so the more a put does.
+ * A closure that each put makes takes more, for a plain put. What the compiler inlines differs a little from run to
+ * run, the more so the more a put does.
  */
 const MARGIN = 0.015
 
