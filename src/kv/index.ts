@@ -5,6 +5,7 @@ export { conditionHolds, TAGS_MAX } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
 export { refusalText } from './refusals.ts'
 export {
+  BATCH_COMMANDS_MAX,
   clusterVersionOf,
   decodeRequest,
   KIND_DELETE,

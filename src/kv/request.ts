@@ -48,6 +48,8 @@ export const KIND_SETTINGS = 18
 export const KIND_BATCH = 19
 /** With 19 and its two bytes, it would have the fingerprint of settings without a change. */
 export const KIND_OPEN_SESSION = 20
+/** Commands of one batch: what the routes accept. The format has room for 65 535. */
+export const BATCH_COMMANDS_MAX = 1000
 const VERSION = 1
 
 const HAS_TOKEN = 1
