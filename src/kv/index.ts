@@ -20,6 +20,7 @@ export { decodeState, encodeState, initialState } from './state.ts'
 export type {
   Applied,
   Apply,
+  BatchedCommand,
   Command,
   Condition,
   Idempotency,

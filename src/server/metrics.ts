@@ -54,7 +54,7 @@ export interface PeerTotals {
   readonly connectionsBroken: number
 }
 
-export const OPERATIONS = ['put', 'get', 'delete', 'range', 'other'] as const
+export const OPERATIONS = ['put', 'get', 'delete', 'range', 'batch', 'other'] as const
 export type Operation = (typeof OPERATIONS)[number]
 
 const PROPOSAL_OUTCOMES = ['committed', 'refused', 'unknown'] as const

@@ -338,15 +338,17 @@ test('a node that joins proposes nothing that older members may not know, until 
   const founding = { kind: 'join', urls: [url], replace: false } as const
   const node = await startNode({ name: 'n4', dataDir, listen: address, peerListen: address, founding })
   try {
-    const answer = await fetch(`${node.url}/v1/sessions`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: '{}',
-    })
-    expect(await answer.json()).toMatchObject({
-      code: 'not_ready',
-      detail: expect.stringContaining('applied 1'),
-    })
+    for (const [path, body] of [
+      ['/v1/sessions', '{}'],
+      ['/v1/changes', '{"changes":[{"delete":{"key":"a"}}]}'],
+    ] as const) {
+      const headers = { 'Content-Type': 'application/json' }
+      const answer = await fetch(`${node.url}${path}`, { method: 'POST', headers, body })
+      expect(await answer.json()).toMatchObject({
+        code: 'not_ready',
+        detail: expect.stringContaining('applied 1'),
+      })
+    }
   } finally {
     await node.crash()
     rmSync(dataDir, { recursive: true })

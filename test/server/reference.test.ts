@@ -14,7 +14,7 @@ import {
   TOKENS_PER_CALL,
   TOKENS_PER_SECOND,
 } from '../../src/client/hedges.ts'
-import { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
+import { BATCH_COMMANDS_MAX, CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
 import { httpLimits } from '../../src/server/http/index.ts'
 import { PROBLEMS } from '../../src/server/http/problem.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../src/server/limits.ts'
@@ -59,7 +59,7 @@ describe('docs/reference/limits.md', () => {
   const limits = page('limits.md')
 
   test.each([
-    ['Requests', httpLimits],
+    ['Requests', { ...httpLimits, BATCH_COMMANDS_MAX }],
     ['One node', driverLimits],
     ['Agreement', { ...raftTiming, ...raftLimits }],
     ['Peers', TRANSPORT_LIMITS],

@@ -14,6 +14,8 @@ const PLAIN = `${HTTP}/plain-request.ts`
 const CONDITIONS = `${HTTP}/conditions.ts`
 const KEYS = `${HTTP}/keys.ts`
 const TURNS = `${HTTP}/turns.ts`
+const CHANGES = `${HTTP}/changes.ts`
+const JSON_BODY = `${HTTP}/json-body.ts`
 
 const RANGE_TESTS = ['test/server/http/range.prop.test.ts', 'test/server/http/range.int.test.ts']
 const SLOW_TESTS = ['test/server/http/slow-clients.int.test.ts']
@@ -24,6 +26,7 @@ const API_TESTS = ['test/server/http/api.int.test.ts']
 const KEY_TESTS = ['test/server/http/keys.int.test.ts']
 const BODY_TESTS = ['test/server/http/bodies.int.test.ts']
 const ENCODING_TESTS = ['test/server/http/encoding.prop.test.ts']
+const CHANGES_TESTS = ['test/server/http/changes.int.test.ts']
 
 export const HTTP_FRONT: readonly Mutant[] = [
   {
@@ -483,7 +486,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'One request stops the node for more than a second, and no heartbeats are sent.',
     layers: UNIT,
     tests: API_TESTS,
-    edits: [edit(`${HTTP}/app.ts`, 'const JSON_PARTS_MAX = 4_096', 'const JSON_PARTS_MAX = 4_096_000')],
+    edits: [edit(JSON_BODY, 'const JSON_PARTS_MAX = 4_096', 'const JSON_PARTS_MAX = 4_096_000')],
   },
   {
     id: 'M850',
@@ -701,5 +704,47 @@ export const HTTP_FRONT: readonly Mutant[] = [
         'ESCAPED_BYTES_MAX * Math.max(stored.length, 1 << 20)',
       ),
     ],
+  },
+  {
+    id: 'M795',
+    title: 'of a name that occurs twice in an object, the last one counts',
+    why: 'Whoever checks the request before may read the first one. Another key is written than was allowed.',
+    layers: UNIT,
+    tests: CHANGES_TESTS,
+    edits: [edit(JSON_BODY, 'return namesIn(json) === names\n', 'return namesIn(json) <= names\n')],
+  },
+  {
+    id: 'M796',
+    title: 'characters that are not base64 are skipped in a batch',
+    why: 'Other bytes are stored than were sent.',
+    layers: UNIT,
+    tests: CHANGES_TESTS,
+    edits: [
+      edit(CHANGES, "if (bytes.toString('base64') === given.base64) return bytes", 'if (bytes) return bytes'),
+    ],
+  },
+  {
+    id: 'M797',
+    title: 'an escaped quote ends a string when the parts of a body are counted',
+    why: 'A batch is refused because of the text of a value, or its number of parts is not bounded.',
+    layers: UNIT,
+    tests: CHANGES_TESTS,
+    edits: [edit(JSON_BODY, 'if (byte === BACKSLASH) at++', 'if (byte === BACKSLASH) at += 0')],
+  },
+  {
+    id: 'M798',
+    title: 'room for the results of a batch is kept when the node fails in the middle of it',
+    why: 'Each failure permanently takes some of the room for answers, until every request is overloaded.',
+    layers: UNIT,
+    tests: CHANGES_TESTS,
+    edits: [edit(CHANGES, 'const make = answering(answer, () =>', 'const make = answering(respond, () =>')],
+  },
+  {
+    id: 'M799',
+    title: 'a batch is proposed without its identity',
+    why: 'A batch that is sent again is made twice.',
+    layers: UNIT,
+    tests: CHANGES_TESTS,
+    edits: [edit(CHANGES, 'readIdentity(asked.headers)', 'readIdentity({})')],
   },
 ]

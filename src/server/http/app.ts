@@ -6,6 +6,7 @@ import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult 
 import type { ApiRequest, Respond } from './answer.ts'
 import { answering, asError, timeLeftMs } from './answer.ts'
 import { codingRefusal, type RequestBody } from './body.ts'
+import { JSON_PARTS_MAX, parseJson } from './json-body.ts'
 import type { HttpLimits } from './limits.ts'
 import { Refused } from './problem.ts'
 import type { Route } from './route.ts'
@@ -45,6 +46,7 @@ function routedOf({ raw }: FastifyRequest): Routed {
  * the check would take 40 ms at each start.
  */
 const CHECKS = {
+  allowUnionTypes: true,
   coerceTypes: false,
   useDefaults: false,
   removeAdditional: false,
@@ -77,25 +79,27 @@ export async function createApp({ routes, limits }: AppOptions): Promise<ColdRou
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
 
-  const readJson = (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
-    const refusal = bodyRefusal(request.raw)
-    if (refusal !== undefined) {
-      done(refusal)
-      return
+  const readJson =
+    (partsMax: number) =>
+    (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
+      const refusal = bodyRefusal(request.raw)
+      if (refusal !== undefined) {
+        done(refusal)
+        return
+      }
+      const { asked, body: sent } = routedOf(request)
+      const timeoutMs = timeLeftMs(asked)
+      sent.read({ bytesMax: limits.requestBytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
+        const json = body instanceof Refused ? body : parseJson(body, partsMax)
+        request.body = json
+        done(json instanceof Refused ? json : undefined)
+      })
     }
-    const { asked, body: sent } = routedOf(request)
-    const timeoutMs = timeLeftMs(asked)
-    sent.read({ bytesMax: limits.requestBytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
-      const json = body instanceof Refused ? body : parsedJson(body)
-      request.body = json
-      done(json instanceof Refused ? json : undefined)
-    })
-  }
-  for (const { method, path, body, handle } of routes) {
+  for (const { method, path, body, bodyPartsMax = JSON_PARTS_MAX, handle } of routes) {
     app.route({
       method,
       url: path,
-      ...(body === undefined ? {} : { schema: { body }, preValidation: readJson }),
+      ...(body === undefined ? {} : { schema: { body }, preValidation: readJson(bodyPartsMax) }),
       handler(request: FastifyRequest<{ Params: Record<string, string> }>, reply) {
         const { asked, respond } = takeOver(request, reply)
         answering(respond, () => handle(asked, request.params, request.body, respond))(undefined)
@@ -109,15 +113,22 @@ export async function createApp({ routes, limits }: AppOptions): Promise<ColdRou
   }
 }
 
-/** Names the wrong field as in JavaScript: `leases.duration_ms`. */
+/** Names the wrong field as in JavaScript: `leases.duration_ms`, `changes[3].put.key`. */
 function faultOf({ keyword, instancePath, params, message }: ValidationResult): string {
-  const path = instancePath.slice(1).replaceAll('/', '.')
+  const path = instancePath
+    .replaceAll(/\/([0-9]+)/g, '[$1]')
+    .replaceAll('/', '.')
+    .slice(1)
   const within = path === '' ? '' : `${path}.`
   if (keyword === 'additionalProperties')
     return `the body has the unknown field ${JSON.stringify(`${within}${params.additionalProperty}`)}`
   if (keyword === 'required')
     return `the body lacks the field ${JSON.stringify(`${within}${params.missingProperty}`)}`
-  return `${path === '' ? 'the body' : path} ${message}`
+  const named = path === '' ? 'the body' : path
+  if (keyword === 'type') return `${named} must be ${[params.type].flat().join(' or ')}`
+  if (keyword === 'minProperties' || keyword === 'maxProperties')
+    return `${named} must have exactly ${params.limit} of its fields`
+  return `${named} ${message}`
 }
 
 /** 405 if the route exists with another method (RFC 9110 §15.5.6). */
@@ -152,35 +163,6 @@ function bodyRefusal({ headers }: IncomingMessage): Refused | undefined {
     return new Refused('unsupported_media_type', 'Content-Encoding is not accepted')
   return codingRefusal(headers)
 }
-
-/**
- * No valid request has nearly as many. While a body of very many is parsed and checked, everything else waits,
- * including heartbeats.
- */
-const JSON_PARTS_MAX = 4_096
-
-function parsedJson(body: Uint8Array): unknown {
-  if (partsOf(body) > JSON_PARTS_MAX)
-    return new Refused('bad_request', `the body has more than ${JSON_PARTS_MAX} commas and opening brackets`)
-  try {
-    return body.length === 0 ? {} : JSON.parse(Buffer.from(body).toString('utf8'))
-  } catch {
-    return new Refused('bad_request', 'the body is not JSON')
-  }
-}
-
-function partsOf(body: Uint8Array): number {
-  let parts = 0
-  for (let at = 0; at < body.length; at++) {
-    const byte = body[at]
-    if (byte === COMMA || byte === BRACKET || byte === BRACE) parts++
-  }
-  return parts
-}
-
-const COMMA = 0x2c
-const BRACKET = 0x5b
-const BRACE = 0x7b
 
 /**
  * Errors that fastify reports about a request are faults of the client, except its own failures. A `Refused` has no

@@ -17,12 +17,16 @@ export interface Classified {
 
 const KEYS_PATH = '/v1/kv'
 const KEY_PATH = '/v1/kv/'
+export const CHANGES_PATH = '/v1/changes'
 
 export function classify(method: string, { path, query }: Target): Classified {
   const pairs = query === '' ? NOTHING : query.split('&')
   if (path.startsWith(KEY_PATH))
     return { operation: operationOf(method, 'get'), keys: [path.slice(KEY_PATH.length)], pairs }
-  if (path !== KEYS_PATH) return { operation: 'other', keys: undefined, pairs }
+  if (path !== KEYS_PATH) {
+    const operation = method === 'POST' && path === CHANGES_PATH ? 'batch' : 'other'
+    return { operation, keys: undefined, pairs }
+  }
   // In a query, `+` means a space.
   const keys = pairs.filter(isKeyPair).map((pair) => valueIn(pair).replaceAll('+', ' '))
   if (keys.length === 0) return { operation: operationOf(method, 'range'), keys, pairs }

@@ -1,16 +1,19 @@
-// All routes outside the hot path: status, cluster, and the OpenAPI document.
+// All routes outside the hot path: batches, status, cluster, and the OpenAPI document.
 
 import { jsonAnswer } from './answer.ts'
 import { type AppOptions, type ColdRoutes, createApp } from './app.ts'
+import { changesRoute } from './changes.ts'
 import { clusterRoutes } from './cluster.ts'
 import { object } from './json-schema.ts'
 import { openApiDocument } from './openapi.ts'
+import type { Backlog } from './outflow.ts'
 import { Refused } from './problem.ts'
 import { type Route, route } from './route.ts'
 import { type StatusOptions, statusRoutes } from './status.ts'
 
 export interface ColdRoutesOptions extends Omit<AppOptions, 'routes'> {
   readonly facts: StatusOptions
+  readonly backlog: Backlog
 }
 
 /** Requests that open a multiplexed connection do not come here. OpenAPI describes no WebSockets. */
@@ -23,8 +26,9 @@ const CONNECT = route(
   },
 )
 
-export function createColdRoutes({ facts, ...options }: ColdRoutesOptions): Promise<ColdRoutes> {
-  const routes: Route[] = [...statusRoutes(facts), ...clusterRoutes(facts.node)]
+export function createColdRoutes({ facts, backlog, ...options }: ColdRoutesOptions): Promise<ColdRoutes> {
+  const { node } = facts
+  const routes: Route[] = [changesRoute(node, backlog), ...statusRoutes(facts), ...clusterRoutes(node)]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
   routes.push(
     route({ ...document, answers: object({}) }, (_, respond) =>

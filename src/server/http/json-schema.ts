@@ -5,16 +5,17 @@ export type Schema = Readonly<Record<string, unknown>>
 export type Properties = Readonly<Record<string, Schema>>
 
 /** The type of a value that fits the schema. */
-export type FromSchema<S> = S extends {
-  readonly properties: infer P
-  readonly required: readonly (infer R)[]
-}
-  ? { readonly [K in keyof P & R]: FromSchema<P[K]> } & {
-      readonly [K in Exclude<keyof P, R>]?: FromSchema<P[K]>
-    }
-  : S extends { readonly type: infer T extends keyof Scalars }
-    ? Scalars[T]
-    : unknown
+export type FromSchema<S> = S extends { readonly type: readonly ['string', infer T] }
+  ? string | FromSchema<Omit<S, 'type'> & { readonly type: T }>
+  : S extends { readonly properties: infer P; readonly required: readonly (infer R)[] }
+    ? { readonly [K in keyof P & R]: FromSchema<P[K]> } & {
+        readonly [K in Exclude<keyof P, R>]?: FromSchema<P[K]>
+      }
+    : S extends { readonly type: 'array'; readonly items: infer I }
+      ? readonly FromSchema<I>[]
+      : S extends { readonly type: infer T extends keyof Scalars }
+        ? Scalars[T]
+        : unknown
 
 interface Scalars {
   readonly string: string
@@ -28,6 +29,11 @@ export const boolean = { type: 'boolean' } as const
 export const nothing = { type: 'null' } as const
 
 export const arrayOf = <S extends Schema>(items: S) => ({ type: 'array', items }) as const
+/** A string, or what the schema says. An error names what is wrong in it, which it does not with `anyOf`. */
+export const stringOr = <S extends { readonly type: string }>(schema: S) =>
+  ({ ...schema, type: ['string', schema.type] }) as Omit<S, 'type'> & {
+    readonly type: readonly ['string', S['type']]
+  }
 export const anyOf = <const S extends readonly Schema[]>(...schemas: S) => ({ anyOf: schemas }) as const
 
 /** The names in `required` and `optional` differ. */

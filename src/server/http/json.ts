@@ -3,6 +3,9 @@
 import { isUtf8 } from 'node:buffer'
 import type { KeyMeta, KeyRow } from '../../kv/index.ts'
 
+/** Bytes of JSON for one byte of a key or a value, at most. */
+export const ESCAPED_BYTES_MAX = 6
+
 export function bytesJson(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return isUtf8(buffer)

@@ -5,10 +5,12 @@ import { Refused } from './problem.ts'
 
 const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
 
-/** Throws `Refused` for bytes that are no key in any cluster. Its settings may allow less. */
-export function checkedKey(key: Uint8Array): Uint8Array {
-  if (key.length === 0) throw new Refused('key_empty', 'the key is empty')
+/**
+ * Throws `Refused` for bytes that are no key in any cluster. Its settings may allow less. `where`: before the sentence.
+ */
+export function checkedKey(key: Uint8Array, where = ''): Uint8Array {
+  if (key.length === 0) throw new Refused('key_empty', `${where}the key is empty`)
   if (key.length > KEY_BYTES_MAX)
-    throw new Refused('key_too_long', `key of ${key.length} bytes, at most ${KEY_BYTES_MAX}`)
+    throw new Refused('key_too_long', `${where}key of ${key.length} bytes, at most ${KEY_BYTES_MAX}`)
   return key
 }

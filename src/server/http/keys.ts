@@ -9,20 +9,17 @@ import { type Answer, type ApiRequest, answering, jsonAnswer, type Respond, time
 import { codingRefusal } from './body.ts'
 import { entityTag, readConditions } from './conditions.ts'
 import { readIdentity } from './identity.ts'
-import { recordJson, revisionsJson } from './json.ts'
+import { ESCAPED_BYTES_MAX, recordJson, revisionsJson } from './json.ts'
 import { checkedKey } from './key.ts'
 import type { Backlog } from './outflow.ts'
 import { flag, type ParameterTable, type ParameterValues, READ_PARAMETERS, readQuery } from './parameters.ts'
 import { Refused, refusedByNode } from './problem.ts'
-import { preconditionFailed, prevWithToken, propose, unexpected } from './proposing.ts'
+import { holding, preconditionFailed, prevWithToken, propose, unexpected } from './proposing.ts'
 import { freshnessHeaders, readOptions } from './reading.ts'
 import { percentDecode } from './target.ts'
 
 export const PUT_PARAMETERS = { prev: flag('Answer with the record before') }
 export const DELETE_PARAMETERS = {}
-
-/** Bytes of JSON for one byte of a value, at most. */
-const ESCAPED_BYTES_MAX = 6
 
 /**
  * The key and the other parameters. An unknown parameter is refused before a missing key. Throws `Refused`.
@@ -62,7 +59,7 @@ export function putKey(
     throw prevWithToken('token' in idempotency ? 'Idempotency-Key' : 'Kv-Session')
   return (value, respond) => {
     const command: Command = { kind: 'put', key, value, condition, prev }
-    const answer = prev ? holding(backlog, respond, node.get(dataKey(key))) : respond
+    const answer = prev ? holding(backlog, respond, recordBytesMax(node.get(dataKey(key)))) : respond
     const put = answering(answer, () =>
       propose(node, asked, { command, idempotency }, answer, (outcome, more) => {
         if (outcome.kind !== 'put') throw unexpected(outcome)
@@ -78,17 +75,9 @@ export function putKey(
 }
 
 /**
- * The answer to a change is never refused, so room for a large answer is reserved before. Throws `Refused`. The value
- * that is stored now tells how much; values that others write meanwhile are limited by what may be under way.
+ * Of the record before, by what is stored now. Values that others write meanwhile are limited by what may be under way.
  */
-function holding(backlog: Backlog, respond: Respond, stored: Uint8Array = NOTHING): Respond {
-  const hold = backlog.hold()
-  hold.grow(ESCAPED_BYTES_MAX * stored.length)
-  return (answer) => {
-    hold.release()
-    respond(answer)
-  }
-}
+const recordBytesMax = (stored: Uint8Array = NOTHING): number => ESCAPED_BYTES_MAX * stored.length
 
 const NOTHING = new Uint8Array()
 

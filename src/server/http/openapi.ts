@@ -3,38 +3,15 @@
 import { anyOf, arrayOf, boolean, integer, nothing, object, type Schema, string } from './json-schema.ts'
 import { DELETE_PARAMETERS, PUT_PARAMETERS } from './keys.ts'
 import { type ParameterTable, READ_PARAMETERS, timeout } from './parameters.ts'
-import { PROBLEMS } from './problem.ts'
 import { RANGE_PARAMETERS } from './range.ts'
 import type { BodySchema, Route } from './route.ts'
+import { Bytes, DeleteAnswer, ProblemSchema, revisions } from './schemas.ts'
 
-const Bytes = {
-  ...anyOf(string, object({ base64: string })),
-  description: 'Bytes: a string when they are valid UTF-8, otherwise base64',
-}
-const meta = { create_revision: integer, mod_revision: integer, version: integer }
-const RecordSchema = object({ key: Bytes, value: Bytes, ...meta })
-const PutAnswer = object({ revision: integer, ...meta }, { prev: anyOf(RecordSchema, nothing) })
-const DeleteAnswer = object({ deleted: { ...integer, enum: [0, 1] }, revision: integer })
+const RecordSchema = object({ key: Bytes, value: Bytes, ...revisions })
+const PutAnswer = object({ revision: integer, ...revisions }, { prev: anyOf(RecordSchema, nothing) })
 const PageSchema = object(
-  { kvs: arrayOf(object({ key: Bytes, ...meta }, { value: Bytes })), more: boolean, revision: integer },
+  { kvs: arrayOf(object({ key: Bytes, ...revisions }, { value: Bytes })), more: boolean, revision: integer },
   { next: Bytes, count: integer },
-)
-const ProblemSchema = object(
-  {
-    type: string,
-    title: string,
-    status: integer,
-    code: { ...string, enum: Object.keys(PROBLEMS) },
-    detail: string,
-  },
-  {
-    retry_after_ms: integer,
-    current: {
-      ...anyOf(object({ key: Bytes, ...meta }), nothing),
-      description: 'Of precondition_failed: the record without its value, or null',
-    },
-    reasons: { ...arrayOf(string), description: 'Of /readyz: why it is not ready' },
-  },
 )
 
 interface Content {

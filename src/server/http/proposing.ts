@@ -5,16 +5,34 @@ import type { NodeApi } from '../types.ts'
 import { type ApiRequest, answering, type Respond, timeLeftMs } from './answer.ts'
 import { entityTag } from './conditions.ts'
 import { metaJson } from './json.ts'
+import type { Backlog } from './outflow.ts'
 import { Refused, refusedByNode } from './problem.ts'
 
-type Accepted = Exclude<Outcome, { kind: 'refused' | 'precondition-failed' }>
+type Rejected = Extract<Outcome, { kind: 'refused' | 'precondition-failed' }>
+type Accepted = Exclude<Outcome, Rejected>
 
 /** The outcome of a change that was accepted. Throws `Refused`, with these headers, for any other. */
 export function acceptedOf(outcome: Outcome, headers: readonly string[] = []): Accepted {
-  const { revision } = outcome
-  if (outcome.kind === 'refused') throw new Refused(outcome.code, refusalText(outcome), { headers, revision })
-  if (outcome.kind === 'precondition-failed') throw preconditionFailed(outcome.current, revision, headers)
+  if (outcome.kind === 'refused' || outcome.kind === 'precondition-failed') throw refusalOf(outcome, headers)
   return outcome
+}
+
+/** The problem for the outcome of a change that was not accepted. */
+export function refusalOf(outcome: Rejected, headers: readonly string[] = []): Refused {
+  const { revision } = outcome
+  return outcome.kind === 'refused'
+    ? new Refused(outcome.code, refusalText(outcome), { headers, revision })
+    : preconditionFailed(outcome.current, revision, headers)
+}
+
+/** The answer to a change is never refused, so room for a large answer is reserved before. Throws `Refused`. */
+export function holding(backlog: Backlog, respond: Respond, bytes: number): Respond {
+  const hold = backlog.hold()
+  hold.grow(bytes)
+  return (answer) => {
+    hold.release()
+    respond(answer)
+  }
 }
 
 /** `token`: how this way of asking calls it. */

@@ -27,6 +27,8 @@ interface RouteFacts<P extends ParameterTable = ParameterTable, B extends BodySc
   readonly takesToken?: true
   /** Of a POST. */
   readonly body?: B
+  /** Commas and opening brackets of the body; JSON_PARTS_MAX unless given. */
+  readonly bodyPartsMax?: number
   /** Of an answer with status 200. */
   readonly answers: Schema | string
 }

@@ -257,6 +257,7 @@ class Front implements HttpServer {
     const { node, version, metrics } = this.#options
     return createColdRoutes({
       facts: { node, version, metrics, isClosing: () => this.#closing },
+      backlog: this.#backlog,
       limits: this.#limits,
     })
   }
@@ -378,7 +379,7 @@ class Front implements HttpServer {
       const { timeoutMs, others: pairs } = takeTimeout(given)
       const deadline = startedAt + answerWithinMs(timeoutMs)
       const asked = { method, path: target.path, operation, keys, pairs, headers, deadline, isAbandoned }
-      if (operation === 'other') other(asked, respond)
+      if (operation === 'other' || operation === 'batch') other(asked, respond)
       else if (operation === 'put') this.#put(asked, body, respond)
       else {
         body.drop()

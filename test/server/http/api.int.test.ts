@@ -587,6 +587,7 @@ describe('health', () => {
       '/metrics get,head',
       '/openapi.json get,head',
       '/readyz get,head',
+      '/v1/changes post',
       '/v1/cluster get,head',
       '/v1/cluster/leader post',
       '/v1/cluster/members post',
@@ -1028,6 +1029,11 @@ describe('a refused body', () => {
       [nested(4095), 'to must be string'],
       [nested(4096), 'the body has more than 4096 commas and opening brackets'],
       [`{${'"a":1,'.repeat(4096)}"b":1}`, 'the body has more than 4096 commas and opening brackets'],
+      [`{"to":"${',[{:'.repeat(1025)}"}`, 'to must match pattern "^[a-z0-9-]{1,63}$"'],
+      [
+        `{"to":"\\\\","a":[${'1,'.repeat(4095)}1]}`,
+        'the body has more than 4096 commas and opening brackets',
+      ],
     ] as const)
       expect(
         (await ask('POST', '/v1/cluster/leader', { headers: JSON_TYPE, body: text })).json,
@@ -1047,6 +1053,21 @@ describe('a refused body', () => {
     const { ask } = await serve()
     const { json } = await ask('POST', path, post(body))
     expect(json).toMatchObject({ ...problemOf('bad_request'), detail })
+  })
+
+  test.each([
+    ['{"to":"n2","to":"n3"}', 'an object of the body has a name that occurs twice'],
+    ['{"to":"n2","t\\u006f":"n2"}', 'an object of the body has a name that occurs twice'],
+    ['{"to":[{"a":{"b":1,"c":{},"b":2}}]}', 'an object of the body has a name that occurs twice'],
+    ['{"to":[{"a":1},{"a":":\\":"}]}', 'to must be string'],
+    ['{"to":"\xff"}', 'the body is not UTF-8'],
+  ])('of a POST means one thing only: %s', async (text, detail) => {
+    const { ask } = await serve()
+    const body = Buffer.from(text, 'latin1')
+    expect((await ask('POST', '/v1/cluster/leader', { headers: JSON_TYPE, body })).json).toMatchObject({
+      ...problemOf('bad_request'),
+      detail,
+    })
   })
 
   test('of a POST is too large beyond 1.5 MiB', async () => {

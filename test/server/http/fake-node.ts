@@ -92,6 +92,12 @@ export class FakeNode implements NodeApi {
     this.#apply({ command, idempotency: undefined, principal: '' })
   }
 
+  /** An empty store. */
+  clear(state: KvState): void {
+    this.state = state
+    this.#rows.clear()
+  }
+
   /** Resolves when no scan is open. */
   scansClosed(): Promise<void> {
     return new Promise((resolve) => {

@@ -117,6 +117,9 @@ test('every answer has the fields that are described, and no others', async () =
   await check('PUT', '/v1/kv/{key}', '/v1/kv/b?prev', { body: 'x' })
   await check('DELETE', '/v1/kv/{key}', '/v1/kv/b')
   await check('DELETE', '/v1/kv/{key}', '/v1/kv/b')
+  const absent = { key: 'a', if_none_match: '*' }
+  const changes = [{ put: { key: 'a', value: 'x' } }, { delete: { key: 'b' } }, { delete: absent }]
+  await check('POST', '/v1/changes', '/v1/changes', POST({ changes }))
   await check('GET', '/v1/kv/{key}', '/v1/kv/a', { headers: { Accept: json } })
   await check('GET', '/v1/kv', '/v1/kv?key=a', { headers: { Accept: json } })
   node.put('b', Buffer.from([0xff]))
@@ -245,6 +248,7 @@ test('a change of a key takes conditions and a token, and a value of any type', 
   const paths = await pathsOf(await serve())
   const headersOf = (operation: Operation | undefined): string[] =>
     (operation?.parameters ?? []).filter((one) => one.in === 'header').map(({ name }) => name)
+  expect(headersOf(paths['/v1/changes']?.post)).toEqual(['Idempotency-Key', 'Kv-Session'])
   for (const path of ['/v1/kv', '/v1/kv/{key}']) {
     for (const method of ['put', 'delete'])
       expect([path, method, headersOf(paths[path]?.[method])]).toEqual([

@@ -94,6 +94,9 @@ describe('what is asked for', () => {
     ['GET', '/v1/kv?keys=a', 'range', [], ['keys=a']],
     ['GET', '/v1/kvx', 'other', undefined, []],
     ['PUT', '/v1/cluster?key=a', 'other', undefined, ['key=a']],
+    ['POST', '/v1/changes?timeout=1s', 'batch', undefined, ['timeout=1s']],
+    ['PUT', '/v1/changes', 'other', undefined, []],
+    ['POST', '/v1/changes/', 'other', undefined, []],
   ])('%s %s', (method, target, operation, keys, pairs) => {
     expect(classify(method, splitTarget(target))).toEqual({ operation, keys, pairs })
   })

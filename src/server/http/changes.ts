@@ -1,0 +1,156 @@
+// The route of batches: several changes in one entry of the log.
+
+import type { BatchedCommand, Command, Condition, OutcomeOfKey, Revision } from '../../kv/index.ts'
+import { asRevision, BATCH_COMMANDS_MAX, SETTING_RULES } from '../../kv/index.ts'
+import type { NodeApi } from '../types.ts'
+import { answering, jsonAnswer } from './answer.ts'
+import { CHANGES_PATH } from './classify.ts'
+import { readIdentity } from './identity.ts'
+import { ESCAPED_BYTES_MAX, revisionsJson } from './json.ts'
+import { anyOf, arrayOf, closed, type FromSchema, integer, object, string, stringOr } from './json-schema.ts'
+import { checkedKey } from './key.ts'
+import type { Backlog } from './outflow.ts'
+import { problemDocument, Refused } from './problem.ts'
+import { holding, propose, refusalOf, unexpected } from './proposing.ts'
+import { type Route, route } from './route.ts'
+import { ChangeProblem, DeleteAnswer, revisions } from './schemas.ts'
+
+const VALUE_BYTES_MAX = SETTING_RULES.valueBytesMax.max
+
+/**
+ * Commas and opening brackets of the JSON. A change has at most 10, and one for each revision in its conditions. So no
+ * condition comes near TAGS_MAX revisions.
+ */
+const PARTS_MAX = 16 * BATCH_COMMANDS_MAX
+
+const GivenBytes = {
+  ...stringOr(closed(object({ base64: string }))),
+  description: 'Bytes: a string means its UTF-8; others in base64',
+}
+const Tags = {
+  ...stringOr(arrayOf({ ...integer, minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+  pattern: '^\\*$',
+  minItems: 1,
+}
+const conditions = {
+  if_match: { ...Tags, description: 'The key is at one of these revisions; "*": it exists' },
+  if_none_match: { ...Tags, description: 'The key is at none of these revisions; "*": it does not exist' },
+}
+const Change = {
+  ...closed(
+    object(
+      {},
+      {
+        put: closed(object({ key: GivenBytes, value: GivenBytes }, conditions)),
+        delete: closed(object({ key: GivenBytes }, conditions)),
+      },
+    ),
+  ),
+  minProperties: 1,
+  maxProperties: 1,
+}
+const Changes = {
+  ...arrayOf(Change),
+  minItems: 1,
+  maxItems: BATCH_COMMANDS_MAX,
+  description: 'Made one after the other, each whether or not those before it were made',
+}
+const Result = anyOf(
+  object({ put: object(revisions) }),
+  object({ delete: DeleteAnswer }),
+  object({ problem: ChangeProblem }),
+)
+
+export const changesRoute = (node: NodeApi, backlog: Backlog): Route =>
+  route(
+    {
+      method: 'POST',
+      path: CHANGES_PATH,
+      summary: 'Several changes in one entry of the log, each with its own outcome',
+      takesToken: true,
+      body: closed(object({ changes: Changes })),
+      bodyPartsMax: PARTS_MAX,
+      answers: object({
+        revision: integer,
+        results: { ...arrayOf(Result), description: 'One for each change, in order' },
+      }),
+    },
+    ({ asked, body }, respond) => {
+      const commands = body.changes.map((change, at) => commandOf(change, `changes[${at}]`))
+      const command: Command = { kind: 'batch', commands }
+      const idempotency = readIdentity(asked.headers)
+      const answer = holding(backlog, respond, answerBytesMax(commands))
+      const make = answering(answer, () =>
+        propose(node, asked, { command, idempotency }, answer, (outcome, headers) => {
+          if (outcome.kind !== 'batch') throw unexpected(outcome)
+          const { revision, outcomes } = outcome
+          const json = `{"revision":${revision},"results":[${outcomes.map(resultJson).join(',')}]}`
+          answer(jsonAnswer(json, headers, revision))
+        }),
+      )
+      make(undefined)
+    },
+  )
+
+/** A result without the key, at most. */
+const RESULT_BYTES_MAX = 512
+
+/** Only a failed condition is answered with the key. */
+const answerBytesMax = (commands: readonly BatchedCommand[]): number =>
+  commands.reduce(
+    (sum, { key, condition }) =>
+      sum + RESULT_BYTES_MAX + (condition === undefined ? 0 : ESCAPED_BYTES_MAX * key.length),
+    0,
+  )
+
+/** Throws `Refused`, which names the change. */
+function commandOf({ put, delete: removed }: FromSchema<typeof Change>, name: string): BatchedCommand {
+  if (removed !== undefined) return { kind: 'delete', ...targetOf(removed, `${name}.delete`), prev: false }
+  if (put === undefined) throw new Error(`${name} is no change, and the schema allows it`)
+  const value = bytesOf(put.value, `${name}.put.value`)
+  if (value.length > VALUE_BYTES_MAX)
+    throw new Refused(
+      'value_too_large',
+      `${name}.put: value of ${value.length} bytes, at most ${VALUE_BYTES_MAX}`,
+    )
+  return { kind: 'put', ...targetOf(put, `${name}.put`), value, prev: false }
+}
+
+type Given = FromSchema<typeof GivenBytes>
+type GivenTags = FromSchema<typeof Tags> | undefined
+
+function targetOf(
+  given: { readonly key: Given; readonly if_match?: GivenTags; readonly if_none_match?: GivenTags },
+  name: string,
+): { readonly key: Uint8Array; readonly condition: Condition | undefined } {
+  const key = checkedKey(bytesOf(given.key, `${name}.key`), `${name}: `)
+  const ifMatch = tagsOf(given.if_match)
+  const ifNoneMatch = tagsOf(given.if_none_match)
+  const condition = ifMatch === undefined && ifNoneMatch === undefined ? undefined : { ifMatch, ifNoneMatch }
+  return { key, condition }
+}
+
+function bytesOf(given: Given, name: string): Uint8Array {
+  if (typeof given === 'string') {
+    if (given.isWellFormed()) return Buffer.from(given)
+    throw new Refused('bad_request', `${name} has half of a surrogate pair, which has no UTF-8`)
+  }
+  const bytes = Buffer.from(given.base64, 'base64')
+  // Buffer skips characters that it does not know.
+  if (bytes.toString('base64') === given.base64) return bytes
+  throw new Refused('bad_request', `${name}.base64 is not base64 with padding`)
+}
+
+const tagsOf = (given: GivenTags): 'any' | readonly Revision[] | undefined =>
+  typeof given === 'string' ? 'any' : given?.map(asRevision)
+
+function resultJson(outcome: OutcomeOfKey): string {
+  switch (outcome.kind) {
+    case 'put':
+      return `{"put":{${revisionsJson(outcome)}}}`
+    case 'delete':
+      return `{"delete":{"deleted":${outcome.deleted},"revision":${outcome.revision}}}`
+    default:
+      return `{"problem":${JSON.stringify({ ...problemDocument(refusalOf(outcome)), written: 'no' })}}`
+  }
+}

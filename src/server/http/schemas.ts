@@ -1,0 +1,36 @@
+// What several answers have in common, as schemas.
+
+import { anyOf, arrayOf, integer, nothing, object, string } from './json-schema.ts'
+import { PROBLEMS } from './problem.ts'
+
+export const Bytes = {
+  ...anyOf(string, object({ base64: string })),
+  description: 'Bytes: a string when they are valid UTF-8, otherwise base64',
+}
+
+export const revisions = { create_revision: integer, mod_revision: integer, version: integer }
+
+export const DeleteAnswer = object({ deleted: { ...integer, enum: [0, 1] }, revision: integer })
+
+const problemFields = {
+  type: string,
+  title: string,
+  status: integer,
+  code: { ...string, enum: Object.keys(PROBLEMS) },
+  detail: string,
+}
+const problemMore = {
+  retry_after_ms: integer,
+  current: {
+    ...anyOf(object({ key: Bytes, ...revisions }), nothing),
+    description: 'Of precondition_failed: the record without its value, or null',
+  },
+}
+
+export const ProblemSchema = object(problemFields, {
+  ...problemMore,
+  reasons: { ...arrayOf(string), description: 'Of /readyz: why it is not ready' },
+})
+
+/** Of one change in a batch. */
+export const ChangeProblem = object({ ...problemFields, written: { ...string, enum: ['no'] } }, problemMore)
