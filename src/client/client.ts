@@ -34,14 +34,15 @@ import {
   wholeNumberIn,
 } from './decode.ts'
 import { type Endpoint, Endpoints } from './endpoints.ts'
-import { AbortedError, QuorateError, UnavailableError, type Written } from './errors.ts'
-import { type Answer, type Exchange, Transport } from './exchange.ts'
-import { type FastCall, FastCalls, type Limits, type SingleOperation } from './fast.ts'
+import { AbortedError, QuorateError, UnavailableError, UnreachableError, type Written } from './errors.ts'
+import { type Answer, Transport } from './exchange.ts'
+import { type FastCall, FastCalls, type Limits, type Settled } from './fast.ts'
 import { Hedges } from './hedges.ts'
 import { Identities, type Opened } from './identity.ts'
 import { type Interruption, pages, rangeOf, streamed } from './list.ts'
 import type { Welcome } from './messages.ts'
 import {
+  type ChangesOperation,
   DELETE,
   type Freshness,
   GET,
@@ -51,9 +52,10 @@ import {
   PUT,
   RANGE,
   type Result,
+  type SingleOperation,
 } from './operation.ts'
 import { QUESTION, Questions } from './questions.ts'
-import { freshPath, rangePath, requestOf, resultOf } from './requests.ts'
+import { freshPath, rangePath, requestOf, resultOf, resultsOf } from './requests.ts'
 import { Turns } from './turns.ts'
 import type {
   AnswerInfo,
@@ -98,6 +100,9 @@ interface Request extends Pick<Call, 'method' | 'path' | 'operation' | 'identity
   /** Used instead of the endpoints that the client knows. */
   readonly endpoints?: Endpoints
 }
+
+/** What was done before for a call. */
+type Begun = Pick<Request, 'identity' | 'firstTry'>
 
 /**
  * For tests: see `Client[inspect]`.
@@ -163,7 +168,10 @@ export class Client {
       },
       release: (identity) => this.#identities.release(identity),
       answered: (endpoint, revision, nowMs) => this.#noteRevision(endpoint, revision, nowMs),
-      goOn: (call, exchange) => this.#goOn(call, exchange),
+      goOn: (operation, { limits, onAnswer, identity, endpoint }, exchange) =>
+        this.#goOn({ operation, limits, onAnswer, identity, firstTry: { endpoint, exchange } }),
+      goOnTogether: (operation, { limits, identity, endpoint }, exchange) =>
+        this.#goOnTogether(operation, limits, { identity, firstTry: { endpoint, exchange } }),
     })
   }
 
@@ -389,18 +397,14 @@ export class Client {
   }
 
   /** An operation that has its turn, by the rules for all calls. */
-  async #goOn(
-    {
-      operation,
-      limits,
-      onAnswer,
-      ...first
-    }: Pick<FastCall, 'operation' | 'limits' | 'onAnswer'> & Partial<FastCall>,
-    exchange?: Exchange,
-  ): Promise<Result> {
-    const { endpoint, identity } = first
-    const firstTry = exchange && endpoint ? { firstTry: { endpoint, exchange } } : {}
-    const request = { ...requestOf(operation), operation, identity, ...firstTry }
+  async #goOn({
+    operation,
+    limits,
+    onAnswer,
+    ...first
+  }: { readonly operation: SingleOperation } & Pick<FastCall, 'limits' | 'onAnswer'> &
+    Begun): Promise<Result> {
+    const request = { ...requestOf(operation), operation, ...first }
     try {
       const kind = isChange(operation) ? 'keyed' : 'read'
       return resultOf(operation, await this.#withTurn(kind, request, limits, informing(onAnswer)))
@@ -408,6 +412,23 @@ export class Client {
       if (operation.op === GET && error instanceof QuorateError && error.code === 'not_found')
         return undefined
       throw error
+    }
+  }
+
+  /** The same for a batch, all of whose changes have their turns. */
+  async #goOnTogether(operation: ChangesOperation, limits: Limits, first: Begun): Promise<Settled> {
+    const { changes } = operation
+    let turns = changes.length
+    try {
+      const request = { ...requestOf(operation), operation, ...first }
+      return resultsOf(operation, await this.#perform('keyed', request, limits, () => {}))
+    } catch (error) {
+      if (!isOfTheBatch(error)) throw error
+      // Nothing of it was written: each change is made by itself.
+      turns = 0
+      return changes.map((each) => this.#goOn({ operation: each, limits, onAnswer: undefined }))
+    } finally {
+      this.#turns.giveAfter(performance.now() - limits.startedAt - limits.waitedMs, turns)
     }
   }
 
@@ -424,6 +445,19 @@ export class Client {
   }
 
   async #withTurn(
+    kind: CallKind,
+    request: Request,
+    limits: Limits,
+    onAnswer: (answer: Answer) => void,
+  ): Promise<Answer> {
+    try {
+      return await this.#perform(kind, request, limits, onAnswer)
+    } finally {
+      this.#turns.giveAfter(performance.now() - limits.startedAt - limits.waitedMs)
+    }
+  }
+
+  async #perform(
     kind: CallKind,
     request: Request,
     { startedAt, timeoutMs, waitedMs, signal }: Limits,
@@ -453,7 +487,6 @@ export class Client {
       return await perform(call, context)
     } finally {
       this.#hedges.callEnded(copies)
-      this.#turns.giveAfter(performance.now() - startedAt - waitedMs)
     }
   }
 
@@ -643,6 +676,12 @@ const informing =
     const served = answer.kind === 'streaming' || answer.status === 200 || answer.status === 404
     if (served) onAnswer?.(answerInfo(answer.headers))
   }
+
+/** A batch was refused, and its changes may not be when each is asked for by itself. */
+const isOfTheBatch = (error: unknown): boolean =>
+  error instanceof QuorateError &&
+  error.written === 'no' &&
+  !(error instanceof UnavailableError || error instanceof UnreachableError || error instanceof AbortedError)
 
 const closedError = () => new AbortedError('the client is closed', { code: 'closed', written: 'no' })
 

@@ -26,7 +26,7 @@ import {
   type Welcome,
   welcomeOf,
 } from './messages.ts'
-import { isChange, type Operation } from './operation.ts'
+import { CHANGES, isChange, type Operation } from './operation.ts'
 
 const SUBPROTOCOL = 'quorate.v1'
 /** How long the node may take until the connection can be used. */
@@ -164,8 +164,14 @@ export class Connection {
 
   /** Whether an operation is small enough. */
   takes(operation: Operation): boolean {
-    const { bytesMax = 0, messageBytesMax = 0 } = this.#welcome ?? {}
+    const { bytesMax = 0, messageBytesMax = 0, changesMax = 0 } = this.#welcome ?? {}
+    if (operation.op === CHANGES && operation.changes.length > changesMax) return false
     return creditOf(operation) <= bytesMax && sizeOf(operation) <= messageBytesMax
+  }
+
+  /** How many changes a batch may have; 0: there are no batches. */
+  get changesMax(): number {
+    return this.#welcome?.changesMax ?? 0
   }
 
   /** When the last part of an answer has arrived that is not complete; 0 without one. */

@@ -18,7 +18,7 @@ type Token = readonly [token: string, since: number]
 type Slot = readonly [session: number, slot: number, seq: number]
 export type Identity = Token | Slot
 
-const isSlot = (identity: Identity): identity is Slot => identity.length === 3
+export const isSlot = (identity: Identity): identity is Slot => identity.length === 3
 
 /** A session that is in use. */
 interface Session {

@@ -1,20 +1,29 @@
 // The items of the multiplexed connection (docs/reference/protocol.md): operations to a node, and its answers.
 
-import { consistencyOf, isObject, isWholeNumber, type Json, recordOf } from './decode.ts'
+import { consistencyOf, isObject, isWholeNumber, type Json, problemFrom, recordOf } from './decode.ts'
+import type { Endpoint } from './endpoints.ts'
 import type { Exchanged } from './exchange.ts'
 import type { Identity } from './identity.ts'
 import {
+  bytesOfChange,
+  CHANGES,
+  type ChangeOperation,
+  type ChangeResult,
+  type ChangesOperation,
   DELETE,
   type Freshness,
   GET,
   isChange,
+  isPut,
   type Operation,
   PUT,
   RANGE,
   type RangeOperation,
   type Result,
+  type SingleOperation,
 } from './operation.ts'
 import type { AnswerInfo, KvRecord } from './types.ts'
+import { problemError } from './verdict.ts'
 
 /** What a node says about itself when the connection begins. */
 export interface Welcome {
@@ -25,6 +34,8 @@ export interface Welcome {
   readonly operationsMax: number
   readonly bytesMax: number
   readonly messageBytesMax: number
+  /** How many changes a batch may have; 0: the node knows no batches. */
+  readonly changesMax: number
 }
 
 /** Who leads in a term, as a node knows it. */
@@ -51,13 +62,25 @@ const VERSION = 1
 /** The first item of a connection; undefined when it is not one of this version of the protocol. */
 export function welcomeOf(item: unknown): Welcome | undefined {
   if (!Array.isArray(item) || item[0] !== 0 || item[1] !== 'welcome' || !isObject(item[2])) return undefined
-  const { version, cluster, node, revision, term, leader, operations_max, bytes_max, message_bytes_max } =
-    item[2]
+  const {
+    version,
+    cluster,
+    node,
+    revision,
+    term,
+    leader,
+    operations_max,
+    bytes_max,
+    message_bytes_max,
+    changes_max,
+  } = item[2]
   if (version !== VERSION || typeof cluster !== 'string' || typeof node !== 'string') return undefined
   const limits = [operations_max, bytes_max, message_bytes_max]
   const [operationsMax = 0, bytesMax = 0, messageBytesMax = 0] = limits.filter(isWholeNumber)
   if (!isWholeNumber(revision) || operationsMax < 1 || bytesMax < 1 || messageBytesMax < 1) return undefined
-  return { cluster, node, revision, leader: leaderOf(term, leader), operationsMax, bytesMax, messageBytesMax }
+  const changesMax = isWholeNumber(changes_max) ? changes_max : 0
+  const limit = { operationsMax, bytesMax, messageBytesMax, changesMax }
+  return { cluster, node, revision, leader: leaderOf(term, leader), ...limit }
 }
 
 /** A notice of another leader; undefined when it is another notice. */
@@ -72,11 +95,13 @@ const leaderOf = (term: unknown, name: unknown): Leader => ({
 /** The bytes that an operation takes of the credit. */
 export function creditOf(operation: Operation): number {
   if (operation.op === RANGE) return RANGE_BYTES
-  return operation.op === PUT ? operation.key.length + operation.value.length : operation.key.length
+  if (operation.op === CHANGES) return operation.bytes
+  return operation.op === GET ? operation.key.length : bytesOfChange(operation)
 }
 
 /** At most the bytes that an operation takes of a message. */
 export function sizeOf(operation: Operation): number {
+  if (operation.op === CHANGES) return ITEM_BYTES * (1 + operation.changes.length) + operation.bytes
   if (operation.op !== RANGE) return ITEM_BYTES + creditOf(operation)
   const { prefix, start, end, after } = operation
   return [prefix, start, end, after].reduce((sum, key) => sum + (key?.length ?? 0), 2 * ITEM_BYTES)
@@ -93,16 +118,17 @@ export function itemOf(
 ): Item {
   switch (operation.op) {
     case PUT: {
-      const { key, value, ifRevision, ifAbsent } = operation
-      if (ifRevision === undefined && !ifAbsent) return [id, PUT, timeoutMs, key, value, identity ?? null]
-      const conditions = ifAbsent ? { if_none_match: '*' } : { if_match: [ifRevision] }
-      return [id, PUT, timeoutMs, key, value, identity ?? null, conditions]
+      const conditions = conditionsOf(operation)
+      const item = [id, PUT, timeoutMs, operation.key, operation.value, identity ?? null]
+      return conditions === undefined ? item : [...item, conditions]
     }
     case DELETE: {
-      const { key, ifRevision } = operation
-      if (ifRevision === undefined) return [id, DELETE, timeoutMs, key, identity ?? null]
-      return [id, DELETE, timeoutMs, key, identity ?? null, { if_match: [ifRevision] }]
+      const conditions = conditionsOf(operation)
+      const item = [id, DELETE, timeoutMs, operation.key, identity ?? null]
+      return conditions === undefined ? item : [...item, conditions]
     }
+    case CHANGES:
+      return [id, CHANGES, timeoutMs, operation.changes.map(changeOf), identity ?? null]
     case GET: {
       const { key, minRevision, consistency } = operation
       if (consistency === undefined) return [id, GET, timeoutMs, key, minRevision || null]
@@ -111,6 +137,17 @@ export function itemOf(
     case RANGE:
       return [id, RANGE, timeoutMs, rangeOf(operation), operation.minRevision || null, freshnessOf(operation)]
   }
+}
+
+function changeOf(change: ChangeOperation): Item {
+  const conditions = conditionsOf(change)
+  if (conditions === undefined) return isPut(change) ? [PUT, change.key, change.value] : [DELETE, change.key]
+  return isPut(change) ? [PUT, change.key, change.value, conditions] : [DELETE, change.key, conditions]
+}
+
+function conditionsOf(change: ChangeOperation): Json | undefined {
+  if (isPut(change) && change.ifAbsent) return { if_none_match: '*' }
+  return change.ifRevision === undefined ? undefined : { if_match: [change.ifRevision] }
 }
 
 function freshnessOf({ consistency, maxStalenessMs }: Freshness): Json | null {
@@ -127,7 +164,7 @@ function rangeOf({ prefix, start, end, after, limit, order, keysOnly }: RangeOpe
 // Answers
 
 /** What the caller gets for an answer that serves the operation, or MALFORMED. */
-export function resultOfItem(operation: Operation, item: Item): Result | typeof MALFORMED {
+export function resultOfItem(operation: SingleOperation, item: Item): Result | typeof MALFORMED {
   switch (operation.op) {
     case PUT: {
       const [, , revision, createRevision, modRevision, version] = item
@@ -148,9 +185,43 @@ export function resultOfItem(operation: Operation, item: Item): Result | typeof 
       if (item[3] === null || item[3] === undefined) return undefined
       return recordFromItem(operation.key, item[3])
     }
-    case RANGE:
-      return MALFORMED
   }
+}
+
+/** The same for a batch. */
+export function resultsOfItem(
+  { changes }: ChangesOperation,
+  [, , , outcomes]: Item,
+  endpoint: Endpoint,
+  node: string,
+): readonly ChangeResult[] | typeof MALFORMED {
+  if (!Array.isArray(outcomes) || outcomes.length !== changes.length) return MALFORMED
+  const results: ChangeResult[] = []
+  for (const [at, change] of changes.entries()) {
+    const result = resultOfChange(change, outcomes[at], endpoint, node)
+    if (result === undefined) return MALFORMED
+    results.push(result)
+  }
+  return results
+}
+
+/** undefined: it does not have the agreed form. */
+function resultOfChange(
+  change: ChangeOperation,
+  outcome: unknown,
+  endpoint: Endpoint,
+  node: string,
+): ChangeResult | undefined {
+  if (!Array.isArray(outcome)) {
+    if (!isObject(outcome) || !isWholeNumber(outcome.status)) return undefined
+    const headers = { 'kv-cluster': 'ours', 'kv-node': node }
+    return problemError(problemFrom(outcome.status, headers, outcome), headers, endpoint, 'keyed')
+  }
+  const [first, revision, version] = outcome
+  if (!isWholeNumber(first) || !isWholeNumber(revision)) return undefined
+  if (!isPut(change)) return { deleted: first === 0 ? 0 : 1, revision }
+  if (!isWholeNumber(version)) return undefined
+  return { revision, createRevision: first, modRevision: revision, version }
 }
 
 function recordFromItem(key: Buffer, record: unknown): KvRecord | typeof MALFORMED {
@@ -209,6 +280,10 @@ function bodyOf(operation: Operation, item: Item): Json {
     }
     case DELETE:
       return { revision: item[2], deleted: item[3] }
+    case CHANGES: {
+      const [, , revision, outcomes] = item
+      return { revision, results: Array.isArray(outcomes) ? outcomes.map(outcomeJson) : outcomes }
+    }
     case GET:
       return { ...recordJson(item[3]), key: operation.key }
     case RANGE: {
@@ -217,6 +292,15 @@ function bodyOf(operation: Operation, item: Item): Json {
       return { kvs: records.map(recordJson), more, next: records.at(-1)?.[0] }
     }
   }
+}
+
+/** As in the answer over HTTP. */
+function outcomeJson(outcome: unknown): unknown {
+  if (!Array.isArray(outcome)) return { problem: outcome }
+  const [first, revision, version] = outcome
+  return outcome.length === 2
+    ? { delete: { deleted: first, revision } }
+    : { put: { create_revision: first, mod_revision: revision, version } }
 }
 
 function recordJson(record: unknown): Json {

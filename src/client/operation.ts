@@ -1,5 +1,5 @@
-// The operations that both transports carry: put, delete, get and a page of a range. requests.ts has their form as HTTP
-// requests, messages.ts that on the multiplexed connection.
+// The operations that both transports carry: put, delete, a batch of them, get, and a page of a range. requests.ts has
+// their form as HTTP requests, messages.ts that on the multiplexed connection.
 
 import { checkKeyLength } from './address.ts'
 import { QuorateError } from './errors.ts'
@@ -9,6 +9,7 @@ export const PUT = 1
 export const DELETE = 2
 export const GET = 3
 export const RANGE = 4
+export const CHANGES = 6
 
 export interface PutOperation {
   readonly op: typeof PUT
@@ -22,6 +23,19 @@ export interface DeleteOperation {
   readonly op: typeof DELETE
   readonly key: Buffer
   readonly ifRevision: number | undefined
+}
+
+export type ChangeOperation = PutOperation | DeleteOperation
+
+/**
+ * A batch: several changes that are one entry of the log and have one identity. Each has its own outcome. It may grow
+ * until it is sent.
+ */
+export interface ChangesOperation {
+  readonly op: typeof CHANGES
+  readonly changes: ChangeOperation[]
+  /** Of all keys and values. */
+  bytes: number
 }
 
 export interface GetOperation extends Freshness {
@@ -51,12 +65,24 @@ export interface Freshness {
   readonly minRevision: number
 }
 
-export type Operation = PutOperation | DeleteOperation | GetOperation | RangeOperation
+export type Operation = ChangeOperation | ChangesOperation | GetOperation | RangeOperation
+
+/** What a caller asks for at once. */
+export type SingleOperation = ChangeOperation | GetOperation
 
 /** What the caller of an operation gets. */
 export type Result = PutResult | DeleteResult | KvRecord | undefined
 
-export const isChange = ({ op }: Operation): boolean => op === PUT || op === DELETE
+/** The outcome of a change of a batch. */
+export type ChangeResult = PutResult | DeleteResult | QuorateError
+
+export const isChange = ({ op }: Operation): boolean => op === PUT || op === DELETE || op === CHANGES
+
+export const isPut = (change: ChangeOperation): change is PutOperation => change.op === PUT
+
+/** The bytes of a change that count for limits. */
+export const bytesOfChange = (change: ChangeOperation): number =>
+  isPut(change) ? change.key.length + change.value.length : change.key.length
 
 /**
  * The bytes of a caller's key or value. They may be sent again and are compared with answers, so later changes of the

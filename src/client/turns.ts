@@ -57,10 +57,10 @@ export class Turns {
     return isTurn
   }
 
-  /** Gives the turn back after a call that took this long. */
-  giveAfter(ms: number): void {
-    this.#usualMs += (ms - this.#usualMs) / 8
-    this.give()
+  /** Gives the turns back of `calls` that took this long. */
+  giveAfter(ms: number, calls = 1): void {
+    if (calls > 0) this.#usualMs += (ms - this.#usualMs) / 8
+    for (let left = calls; left > 0; left--) this.give()
   }
 
   give(): void {

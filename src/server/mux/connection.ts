@@ -10,11 +10,12 @@ import type { HttpLimits } from '../http/limits.ts'
 import { type Backlog, PIECE_BYTES, whenTaken } from '../http/outflow.ts'
 import { Refused } from '../http/problem.ts'
 import { NumberMap } from '../number-map.ts'
-import { bytesIn } from './fields.ts'
+import { bytesIn, changesBytes } from './fields.ts'
 import { asItem, type Item, idOf, packMessage, readMessage } from './messages.ts'
 import { Operation } from './operation.ts'
 import {
   CANCEL,
+  CHANGES,
   Fault,
   GOING_AWAY,
   INTERNAL_ERROR,
@@ -188,7 +189,7 @@ export class Connection implements Owner {
     }
     if (!isOp(op)) throw new Fault(PROTOCOL_ERROR, `operation ${id} is of an unknown kind`)
     const { limits } = this.#options
-    const bytes = op === RANGE ? RANGE_CREDIT_BYTES : bytesIn(item[3]) + (op === PUT ? bytesIn(item[4]) : 0)
+    const bytes = creditOf(op, item)
     this.#open ??= new NumberMap()
     if (this.#open.get(id) !== undefined) throw new Fault(POLICY_VIOLATION, `the id ${id} is in use`)
     if (this.#open.size >= limits.muxOperationsMax || this.#openBytes + bytes > limits.muxBytesMax)
@@ -312,6 +313,12 @@ export class Connection implements Owner {
     this.#open = undefined
     if (this.#ws.isPaused) this.#ws.resume()
   }
+}
+
+function creditOf(op: Op, item: Item): number {
+  if (op === RANGE) return RANGE_CREDIT_BYTES
+  if (op === CHANGES) return changesBytes(item[3])
+  return op === PUT ? bytesIn(item[3]) + bytesIn(item[4]) : bytesIn(item[3])
 }
 
 const INTERNAL = new Fault(INTERNAL_ERROR, 'the node failed to read this message')

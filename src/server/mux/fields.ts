@@ -1,8 +1,8 @@
 // The fields of an operation. What is wrong in one of them is a problem of this operation, the same as over HTTP, and
 // says nothing about the others of its message.
 
-import type { Condition, Idempotency, Revision } from '../../kv/index.ts'
-import { asRevision, SESSION_SLOTS_MAX, SETTING_RULES, TAGS_MAX } from '../../kv/index.ts'
+import type { BatchedCommand, Condition, Idempotency, Revision } from '../../kv/index.ts'
+import { asRevision, BATCH_COMMANDS_MAX, SESSION_SLOTS_MAX, SETTING_RULES, TAGS_MAX } from '../../kv/index.ts'
 import { isToken, SEQ_MAX } from '../http/identity.ts'
 import { checkedKey } from '../http/key.ts'
 import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../http/parameters.ts'
@@ -10,6 +10,7 @@ import { Refused } from '../http/problem.ts'
 import type { RangeValues } from '../http/range-reading.ts'
 import type { Freshness } from '../http/reading.ts'
 import type { Item } from './messages.ts'
+import { DELETE, PUT } from './protocol.ts'
 
 const VALUE_BYTES_MAX = SETTING_RULES.valueBytesMax.max
 
@@ -61,6 +62,44 @@ export function readIdentity(field: unknown): Idempotency | undefined {
   if (typeof token !== 'string' || !isToken(token))
     throw invalid('the token of identity', 'a string of 1 to 255 visible ASCII characters')
   return { token, since: isNil(since) ? undefined : readRevision(since, 'since of identity') }
+}
+
+/** The changes of a batch. */
+export function readChanges(field: unknown): readonly BatchedCommand[] {
+  if (!Array.isArray(field) || field.length < 1 || field.length > BATCH_COMMANDS_MAX)
+    throw invalid('changes', `a list of 1 to ${BATCH_COMMANDS_MAX} changes`)
+  return field.map((each, at) => {
+    try {
+      return readChange(each)
+    } catch (error) {
+      throw error instanceof Refused ? new Refused(error.code, `changes[${at}]: ${error.message}`) : error
+    }
+  })
+}
+
+function readChange(field: unknown): BatchedCommand {
+  const isPut = Array.isArray(field) && field[0] === PUT
+  if (!Array.isArray(field) || !(isPut || field[0] === DELETE))
+    throw invalid('a change', `[${PUT}, key, value, conditions] or [${DELETE}, key, conditions]`)
+  checkLength(field, isPut ? 4 : 3)
+  const key = readKey(field[1])
+  const { condition, prev } = readConditions(field[isPut ? 3 : 2])
+  if (prev) throw invalid('prev', 'false in a batch')
+  return isPut
+    ? { kind: 'put', key, value: readValue(field[2]), condition, prev }
+    : { kind: 'delete', key, condition, prev }
+}
+
+/** How many bytes the keys and values of a batch have. */
+export function changesBytes(field: unknown): number {
+  let bytes = 0
+  if (!Array.isArray(field)) return bytes
+  for (const change of field) {
+    if (!Array.isArray(change)) continue
+    bytes += bytesIn(change[1])
+    if (change[0] === PUT) bytes += bytesIn(change[2])
+  }
+  return bytes
 }
 
 function readSlot([session, slot, seq]: readonly unknown[]): Idempotency {

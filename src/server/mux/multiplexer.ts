@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { BATCH_COMMANDS_MAX } from '../../kv/index.ts'
 import type { Bodies } from '../http/body.ts'
 import type { Connections } from '../http/connections.ts'
 import type { HttpLimits } from '../http/limits.ts'
@@ -185,4 +186,5 @@ const welcome = (node: NodeApi, server: string, limits: HttpLimits) => ({
   operations_max: limits.muxOperationsMax,
   bytes_max: limits.muxBytesMax,
   message_bytes_max: limits.muxMessageBytesMax,
+  changes_max: BATCH_COMMANDS_MAX,
 })

@@ -3,12 +3,14 @@
 import type { Hold } from '../http/outflow.ts'
 import { problemDocument, type Refused } from '../http/problem.ts'
 import type { Item } from './messages.ts'
-import { DELETE, NAMES, OPEN_SESSION, type Op, PROBLEM, PUT } from './protocol.ts'
+import { CHANGES, DELETE, NAMES, OPEN_SESSION, type Op, PROBLEM, PUT } from './protocol.ts'
 
 /** Memory of an answer beside keys and values. */
 export const ANSWER_BYTES = 200
 /** Memory of a record of a range beside its key and its value. */
 export const RECORD_BYTES = 100
+/** Memory of the outcome of one change of a batch. */
+export const OUTCOME_BYTES = 60
 
 /** The connection that an operation came on. */
 interface Asker {
@@ -47,7 +49,7 @@ export class Operation {
   }
 
   get isChange(): boolean {
-    return this.op === PUT || this.op === DELETE || this.op === OPEN_SESSION
+    return this.op === PUT || this.op === DELETE || this.op === OPEN_SESSION || this.op === CHANGES
   }
 
   /** Nobody will read the answer. */

@@ -1,17 +1,18 @@
 // What each operation asks of the node, and its answer. Refusals come from the same code as those of HTTP.
 
-import type { KeyRow, Outcome, Request } from '../../kv/index.ts'
+import type { KeyRow, Outcome, OutcomeOfKey, Request } from '../../kv/index.ts'
 import { dataKey, decodeKeyRow, SESSION_SLOTS_MAX } from '../../kv/index.ts'
 import type { HttpLimits } from '../http/limits.ts'
 import type { Backlog } from '../http/outflow.ts'
 import { answerWithinMs } from '../http/parameters.ts'
-import { Refused, refusedByNode } from '../http/problem.ts'
-import { acceptedOf, prevWithToken, unexpected } from '../http/proposing.ts'
+import { problemDocument, Refused, refusedByNode } from '../http/problem.ts'
+import { acceptedOf, prevWithToken, refusalOf, unexpected } from '../http/proposing.ts'
 import { countRows, type RangeReader, type Reading, readPage } from '../http/range-reading.ts'
 import { readOptions } from '../http/reading.ts'
 import type { NodeApi, ReadGrant, Result } from '../types.ts'
 import {
   checkLength,
+  readChanges,
   readConditions,
   readFreshness,
   readIdentity,
@@ -21,8 +22,8 @@ import {
   readValue,
 } from './fields.ts'
 import type { Item } from './messages.ts'
-import { type Operation, RECORD_BYTES } from './operation.ts'
-import { DELETE, GET, OPEN_SESSION, PUT, RANGE, SUCCESS } from './protocol.ts'
+import { type Operation, OUTCOME_BYTES, RECORD_BYTES } from './operation.ts'
+import { CHANGES, DELETE, GET, OPEN_SESSION, PUT, RANGE, SUCCESS } from './protocol.ts'
 
 export interface OperationsOptions {
   readonly node: NodeApi
@@ -51,6 +52,7 @@ export class Operations {
       else if (operation.op === GET) this.#get(operation, item)
       else if (operation.op === DELETE) this.#delete(operation, item)
       else if (operation.op === RANGE) this.#range(operation, item)
+      else if (operation.op === CHANGES) this.#changes(operation, item)
       else this.#openSession(operation, item)
     } catch (error) {
       // Nothing was proposed.
@@ -77,6 +79,14 @@ export class Operations {
     const { condition, prev } = readConditions(item[5])
     const command = { kind: 'delete', key, condition, prev } as const
     this.#propose(operation, { command, idempotency, principal: '' }, timeoutMs)
+  }
+
+  #changes(operation: Operation, item: Item): void {
+    checkLength(item, 5)
+    const timeoutMs = answerWithinMs(readTimeout(item[2]))
+    const command = { kind: 'batch', commands: readChanges(item[3]) } as const
+    const request: Request = { command, idempotency: readIdentity(item[4]), principal: '' }
+    this.#options.node.propose(request, timeoutMs, (result) => this.#changed(operation, result))
   }
 
   #openSession(operation: Operation, item: Item): void {
@@ -117,6 +127,12 @@ export class Operations {
           outcome.ageMsMax,
           SESSION_SLOTS_MAX,
         ])
+        return
+      }
+      if (outcome.kind === 'batch' && op === CHANGES) {
+        const { revision, outcomes } = outcome
+        const answer = [id, SUCCESS, revision, outcomes.map(changeOutcome), replayed]
+        operation.end(200, answer, outcomes.length * OUTCOME_BYTES)
         return
       }
       if ((outcome.kind !== 'put' && outcome.kind !== 'delete') || outcome.kind !== operation.name)
@@ -182,6 +198,13 @@ export class Operations {
       (error) => operation.refuse(refused(error), 'no'),
     )
   }
+}
+
+/** Of one change of a batch: two or three numbers, or a problem. */
+function changeOutcome(outcome: OutcomeOfKey): readonly number[] | object {
+  if (outcome.kind === 'put') return [outcome.createRevision, outcome.modRevision, outcome.version]
+  if (outcome.kind === 'delete') return [outcome.deleted, outcome.revision]
+  return { ...problemDocument(refusalOf(outcome)), written: 'no' }
 }
 
 async function page(operation: Operation, reading: Reading): Promise<void> {

@@ -10,6 +10,7 @@ export const DELETE = 2
 export const GET = 3
 export const RANGE = 4
 export const OPEN_SESSION = 5
+export const CHANGES = 6
 
 /** How an item of the server ends an operation: its second element. */
 export const SUCCESS = 0
@@ -26,6 +27,7 @@ export const NAMES = {
   [GET]: 'get',
   [RANGE]: 'range',
   [OPEN_SESSION]: 'other',
+  [CHANGES]: 'batch',
 } as const
 export type Op = keyof typeof NAMES
 
