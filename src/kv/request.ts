@@ -52,9 +52,6 @@ export const KIND_OPEN_SESSION = 20
 export const BATCH_COMMANDS_MAX = 1000
 const VERSION = 1
 
-/** No route takes a batch of more commands: their outcomes are one row. */
-export const BATCH_COMMANDS_MAX = 1_000
-
 const HAS_TOKEN = 1
 const HAS_SINCE = 2
 const HAS_SESSION = 4
