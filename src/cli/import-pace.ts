@@ -4,11 +4,11 @@
 // does not grow with it, the limit goes back, and is tried again after HOLD_WINDOWS. If the rate falls to less than
 // half, so that a write takes more than twice as long (an overloaded cluster, a fail-over), the limit is halved.
 
-/** Where an import begins, and its bounds. The client itself has at most CALLS_MAX (256) calls under way. */
-export const WRITES_START = 32
+/** Where an import begins, and its bounds. Writes that begin together are one entry of the log, so many cost little. */
+export const WRITES_START = 128
 export const WRITES_MIN = 8
-export const WRITES_MAX = 128
-const WRITES_STEP = 32
+export const WRITES_MAX = 512
+const WRITES_STEP = 128
 export const WINDOW_MS = 250
 const HOLD_WINDOWS = 8
 /** A larger limit stays if the rate is higher by this factor. */

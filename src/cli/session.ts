@@ -31,6 +31,8 @@ export interface SessionNeeds {
   readonly timeoutMs?: number
   /** How long no node may be reachable, instead of the usual short time. */
   readonly unreachableAfterMs?: number
+  /** How many calls may be under way, instead of the usual number. */
+  readonly callsMax?: number
   /** The time for which it waited for something else, which is no part of the time-out. */
   readonly waitedMs?: number
 }
@@ -48,6 +50,7 @@ export async function inSession(
     discover: !endpoints.explicit,
     timeoutMs,
     unreachableAfterMs: Math.min(timeoutMs, needs.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
+    callsMax: needs.callsMax,
     onWarning: (message) => say(`warning: ${message}`),
   })
   const interrupt = new AbortController()

@@ -25,21 +25,21 @@ function windows(count: number, rate: (underway: number, window: number) => numb
 }
 
 test('more writes are under way as long as that is faster, up to the bound', () => {
-  expect(windows(8, (n) => n / 20)).toEqual([WRITES_START, 64, 96, 128, 128, 128, 128, 128])
-  expect(WRITES_MAX).toBe(128)
+  expect(windows(8, (n) => n / 20)).toEqual([WRITES_START, 256, 384, 512, 512, 512, 512, 512])
+  expect(WRITES_MAX).toBe(512)
 })
 
 test('where more of them are no faster the number goes back, and is tried again later', () => {
-  const limits = windows(30, (n) => Math.min(n, 64) / 20)
-  expect(limits.slice(0, 5)).toEqual([32, 64, 96, 64, 64])
-  expect(limits.filter((n) => n === 96).length).toBeLessThanOrEqual(4)
-  expect(limits.slice(5)).toContain(96)
-  expect(Math.max(...limits)).toBe(96)
+  const limits = windows(30, (n) => Math.min(n, 256) / 20)
+  expect(limits.slice(0, 5)).toEqual([128, 256, 384, 256, 256])
+  expect(limits.filter((n) => n === 384).length).toBeLessThanOrEqual(4)
+  expect(limits.slice(5)).toContain(384)
+  expect(Math.max(...limits)).toBe(384)
 })
 
 test('a cluster that becomes slow is given half as many, again and again, and more when it has recovered', () => {
-  const limits = windows(40, (n, window) => (window < 4 || window >= 9 ? n / 20 : 10 ** (3 - window)))
-  expect(limits.slice(3, 10)).toEqual([128, 128, 64, 32, 16, WRITES_MIN, WRITES_MIN])
+  const limits = windows(40, (n, window) => (window < 4 || window >= 11 ? n / 20 : 10 ** (3 - window)))
+  expect(limits.slice(3, 12)).toEqual([512, 512, 256, 128, 64, 32, 16, WRITES_MIN, WRITES_MIN])
   expect(limits.at(-1)).toBe(WRITES_MAX)
 })
 
@@ -86,12 +86,12 @@ function bursts(
 }
 
 test('the pauses of a source change nothing', () => {
-  const without = bursts(40, 300, 0, () => 2)
-  expect(without).toContain(64)
-  expect(bursts(40, 300, 10_000, () => 2)).toEqual(without)
+  const without = bursts(40, 1_200, 0, () => 8)
+  expect(without).toContain(256)
+  expect(bursts(40, 1_200, 10_000, () => 8)).toEqual(without)
 })
 
 test('a source whose bursts are shorter than a window is made faster, too', () => {
-  const limits = bursts(100, 300, 1, (n) => n / 20)
+  const limits = bursts(100, 1_200, 1, (n) => n / 20)
   expect([limits[0], Math.max(...limits)]).toEqual([WRITES_START, WRITES_MAX])
 })

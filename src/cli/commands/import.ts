@@ -14,7 +14,7 @@ import type { GlobalFlags } from '../global-flags.ts'
 import { filesIn } from '../import-files.ts'
 import type { ImportItem, WriteItem } from '../import-item.ts'
 import { linesOfFile } from '../import-lines.ts'
-import { ImportPace } from '../import-pace.ts'
+import { ImportPace, WRITES_MAX } from '../import-pace.ts'
 import { printable, say, toJson, writeLine } from '../output.ts'
 import { bar, keyCount, megabytes, Progress, Rate } from '../progress.ts'
 import { inSession } from '../session.ts'
@@ -41,7 +41,7 @@ export interface ImportFlags {
 }
 
 export async function importInto(global: GlobalFlags, source: string, flags: ImportFlags): Promise<void> {
-  const needs = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS }
+  const needs = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS, callsMax: WRITES_MAX }
   // Before the first request, so that a mistake is told at once, and not after a minute without a node.
   const isTree = source !== '-' && isDirectory(source)
   await inSession(
