@@ -41,8 +41,8 @@ import type { Turns } from './turns.ts'
 import type { AnswerInfo } from './types.ts'
 
 /** Limits of a batch. A node also has one for the number of changes. */
-const BATCH_CHANGES_MAX = 256
-const BATCH_BYTES_MAX = 128 * 1024
+export const BATCH_CHANGES_MAX = 256
+export const BATCH_BYTES_MAX = 128 * 1024
 /** Changes go together only if they began within this share of their time-out: they have one deadline. */
 const SPREAD_SHARE = 0.01
 

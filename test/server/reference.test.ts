@@ -7,6 +7,7 @@ import { BYTES_AT_ONCE } from '../../src/cli/commands/import.ts'
 import { LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
 import { WRITES_MAX, WRITES_MIN, WRITES_START } from '../../src/cli/import-pace.ts'
 import { CALLS_MAX } from '../../src/client/client.ts'
+import { BATCH_BYTES_MAX, BATCH_CHANGES_MAX } from '../../src/client/fast.ts'
 import {
   COPIES_MIN,
   COPIES_SHARE,
@@ -66,7 +67,19 @@ describe('docs/reference/limits.md', () => {
     ['LevelDB', levelLimits],
     ['The store', storeLimits],
     ['Import', { LINE_BYTES_MAX, WRITES_START, WRITES_MIN, WRITES_MAX, BYTES_AT_ONCE }],
-    ['Client', { CALLS_MAX, COPIES_MIN, COPIES_SHARE, TOKENS_MIN, TOKENS_PER_CALL, TOKENS_PER_SECOND }],
+    [
+      'Client',
+      {
+        BATCH_CHANGES_MAX,
+        BATCH_BYTES_MAX,
+        CALLS_MAX,
+        COPIES_MIN,
+        COPIES_SHARE,
+        TOKENS_MIN,
+        TOKENS_PER_CALL,
+        TOKENS_PER_SECOND,
+      },
+    ],
   ])('%s', (heading, inCode) => {
     const documented = rowsUnder(limits, heading).map(([name = '', value = '']) => [name, quantity(value)])
     expect(Object.fromEntries(documented)).toEqual(inCode)
