@@ -8,7 +8,7 @@ export {
   BATCH_COMMANDS_MAX,
   clusterVersionOf,
   decodeRequest,
-  KIND_DELETE,
+  onlyDeletes,
   requestBytes,
   requestKind,
   writeRequest,

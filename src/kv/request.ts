@@ -43,7 +43,7 @@ import type {
 import { asRevision } from './types.ts'
 
 export const KIND_PUT = 16
-export const KIND_DELETE = 17
+const KIND_DELETE = 17
 export const KIND_SETTINGS = 18
 export const KIND_BATCH = 19
 /** With 19 and its two bytes, it would have the fingerprint of settings without a change. */
@@ -76,6 +76,13 @@ export const clusterVersionOf = ({
   (idempotency !== undefined && isSession(idempotency))
     ? CLUSTER_VERSION_OF_SESSIONS
     : 1
+
+/** Whether a request in this form only deletes. Throws as `parseRequest` does. */
+export function onlyDeletes(kind: number, version: number, body: Uint8Array): boolean {
+  if (kind !== KIND_BATCH) return kind === KIND_DELETE
+  const { command } = parseRequest(kind, version, body)
+  return command.kind === 'batch' && command.commands.every((each) => each.kind === 'delete')
+}
 
 interface KindAndVersion {
   readonly kind: number

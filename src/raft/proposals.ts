@@ -180,7 +180,7 @@ export class Proposals {
     const kind = frameKind(frame)
     if (lead.transfer !== undefined) return { reason: 'transferring' }
     if (lead.retiring !== undefined && kind === ENTRY_CONFIGURATION) return { reason: 'transferring' }
-    const noRoom = this.#whyNoRoom(lead, kind)
+    const noRoom = this.#whyNoRoom(lead, kind, frame)
     if (noRoom !== undefined) return noRoom
     if (kind < ENTRY_KINDS_OF_CORE) return this.#whyNotCoreEntry(lead, kind, frame)
     const entries = log.last - log.commit
@@ -193,10 +193,10 @@ export class Proposals {
     }
   }
 
-  #whyNoRoom(lead: LeaderState, kind: number): Refusal | undefined {
+  #whyNoRoom(lead: LeaderState, kind: number, frame: Uint8Array): Refusal | undefined {
     const { room } = this.#replica
     if (room === 'enough' && lead.followers.every((follower) => follower.room === 'enough')) return undefined
-    return whyNoRoom(this.#replica, lead, kind < ENTRY_KINDS_OF_CORE, this.#makesRoom(kind))
+    return whyNoRoom(this.#replica, lead, kind < ENTRY_KINDS_OF_CORE, this.#makesRoom(frame))
   }
 
   #whyNotCoreEntry(lead: LeaderState, kind: number, frame: Uint8Array): Refusal | undefined {

@@ -528,10 +528,9 @@ export interface RaftOptions {
   readonly limits: RaftLimits
   readonly timing: RaftTiming
   /**
-   * Whether entries of this kind make room. A leader accepts them while a majority of the disks is `low`. The function
-   * must always give the same result.
+   * Whether the entry in this frame makes room. A leader accepts such entries while a majority of the disks is `low`.
    */
-  readonly makesRoom: (kind: number) => boolean
+  readonly makesRoom: (frame: Uint8Array) => boolean
   /** A random number, uniform in [0, 1). */
   readonly random: () => number
   /** CRC-32 (IEEE) of `bytes`, for the few entries that the core makes itself. */

@@ -50,8 +50,14 @@ test('a single node refuses puts and takes deletes and reads while its disk is l
   ])
   expect(settled(cluster, leading.read('a')).value).toBe('old')
   expect(settled(cluster, leading.remove('a')).value).toMatchObject({ kind: 'delete', deleted: 1 })
+  const both = settled(cluster, leading.batch([['a'], ['c', 'new']]))
+  expect(both.code).toBe('storage_full')
+  expect(settled(cluster, leading.batch([['a'], ['c']])).value).toMatchObject({
+    outcomes: [{ deleted: 0 }, { deleted: 0 }],
+  })
   leading.machine.space.fixed = NONE
   cluster.advance(diskLookMs)
+  expect(settled(cluster, leading.batch([['b'], ['c']])).code).toBe('storage_full')
   expect(settled(cluster, leading.remove('b')).code).toBe('storage_full')
   expect(settled(cluster, leading.read('a')).value).toBeUndefined()
   leading.machine.space.fixed = 2 * diskReserveBytes

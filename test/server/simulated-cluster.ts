@@ -13,6 +13,7 @@ import { type Limits, usualLimits } from '../../jepsen-lite/sim/node-limits.ts'
 import type { Machine, Process } from '../../jepsen-lite/sim/process.ts'
 import { IO } from '../../jepsen-lite/sim/time.ts'
 import {
+  type BatchedCommand,
   CLUSTER_VERSION,
   type Command,
   dataKey,
@@ -208,6 +209,17 @@ export class SimulatedNode {
       { kind: 'put', key: bytes(key), value: bytes(value), condition: undefined, prev: false },
       timeoutMs,
     )
+  }
+
+  /** Several changes as one entry; those with a value are puts. */
+  batch(changes: readonly (readonly [key: string, value?: string])[], timeoutMs = 5000): Promised<Outcome> {
+    const commands = changes.map(([key, value]): BatchedCommand => {
+      const change = { key: bytes(key), condition: undefined, prev: false } as const
+      return value === undefined
+        ? { kind: 'delete', ...change }
+        : { kind: 'put', value: bytes(value), ...change }
+    })
+    return this.#propose({ kind: 'batch', commands }, timeoutMs)
   }
 
   remove(key: string, timeoutMs = 5000): Promised<Outcome> {

@@ -148,7 +148,7 @@ export class SimNode {
         applied: disk.applied.state,
         clusterTimeMs: disk.applied.clusterTimeMs,
         log: disk.log,
-        makesRoom: (kind) => kind === TEXT + 1,
+        makesRoom: (frame) => frameKind(frame) === TEXT + 1,
         limits,
         timing,
         random,
