@@ -329,6 +329,7 @@ export class Client {
   async close(): Promise<void> {
     this.#closed = true
     for (const end of [...this.#onClose]) end()
+    this.#turns.close()
     this.#transport.close()
     this.#connections.close()
   }
@@ -344,8 +345,8 @@ export class Client {
    */
   [inspect]() {
     return {
-      calls: this.#onClose.size + this.#fast.underWay,
-      turns: this.#turns.wanted,
+      calls: this.#onClose.size + this.#fast.underWay + this.#turns.waiting,
+      turns: this.#turns.acquired + this.#turns.waiting,
       requests: this.#transport.underway + this.#connections.waiting,
       questions: this.#questions.underway,
       probes: this.#endpoints.all.filter((endpoint) => endpoint.isProbed).length,
@@ -492,12 +493,11 @@ export class Client {
 
   /** Waits before any byte of the call has left. Returns how long it has waited. */
   async #waitForTurn(kind: CallKind, { startedAt, timeoutMs, signal }: Limits): Promise<number> {
-    const interruption = this.#interruption(signal)
-    const isTurn = await this.#turns.wait(timeoutMs, interruption)
+    const isTurn = await this.#turns.wait(timeoutMs, signal)
     const waitedMs = performance.now() - startedAt
     if (isTurn && timeoutMs - waitedMs >= leastMs({ kind, timeoutMs }, this.#turns.usualMs)) return waitedMs
     if (isTurn) this.#turns.give()
-    const reason = interruption.reason()
+    const reason = this.#interruption(signal).reason()
     if (reason !== undefined) throw reason
     const seconds = Number((timeoutMs / 1_000).toFixed(3))
     const message = `not sent: its turn did not come in time (of ${seconds} s), since ${this.#callsMax} calls of this client (callsMax) were under way`

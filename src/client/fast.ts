@@ -37,6 +37,7 @@ import {
   type Result,
   type SingleOperation,
 } from './operation.ts'
+import { Signals } from './signals.ts'
 import type { Turns } from './turns.ts'
 import type { AnswerInfo } from './types.ts'
 
@@ -78,7 +79,7 @@ export interface FastHost {
 
 export class FastCalls {
   readonly host: FastHost
-  readonly #signals = new Map<AbortSignal, Watched>()
+  readonly #signals = new Signals((signal) => this.#abort(signal))
   /** Further changes may go with this one, as long as it is not sent. */
   #gathering: FastCall | undefined
   underWay = 0
@@ -108,7 +109,7 @@ export class FastCalls {
     if (identity !== undefined) this.#gathering = isSlot(identity) ? call : undefined
     endpoint.asked(call, nowMs)
     this.underWay += 1
-    if (limits.signal !== undefined) this.#watch(limits.signal)
+    this.#signals.enter(limits.signal)
     const result = call.wait()
     connection.ask(call)
     return result
@@ -117,22 +118,7 @@ export class FastCalls {
   /** A call has ended here. */
   ended({ size, limits: { signal } }: FastCall): void {
     this.underWay -= size
-    if (signal === undefined) return
-    const watched = this.#signals.get(signal)
-    if (watched === undefined || --watched.calls > 0) return
-    signal.removeEventListener('abort', watched.end)
-    this.#signals.delete(signal)
-  }
-
-  /** Calls with the same signal share one listener. */
-  #watch(signal: AbortSignal): void {
-    let watched = this.#signals.get(signal)
-    if (watched === undefined) {
-      watched = { calls: 0, end: () => this.#abort(signal) }
-      this.#signals.set(signal, watched)
-      signal.addEventListener('abort', watched.end)
-    }
-    watched.calls += 1
+    this.#signals.leave(signal)
   }
 
   #abort(signal: AbortSignal): void {
@@ -140,11 +126,6 @@ export class FastCalls {
       if (asked instanceof FastCall && asked.limits.signal === signal) asked.goOn()
     }
   }
-}
-
-interface Watched {
-  calls: number
-  readonly end: () => void
 }
 
 export class FastCall implements Asked {

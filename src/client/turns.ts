@@ -1,17 +1,31 @@
 // Limits the calls that a client has under way. Further calls wait, first come, first served, before any byte of them
 // leaves. Ten thousand calls that begin at once would only delay each other and the nodes, so that none ends in time.
+//
+// One timer watches all that wait.
 
-import type { Interruption } from './list.ts'
+import { Signals } from './signals.ts'
 import { after } from './timer.ts'
+
+/** A call that waits for its turn. */
+interface Waiting {
+  readonly deadline: number
+  readonly signal: AbortSignal | undefined
+  readonly resolve: (isTurn: boolean) => void
+}
+
+/** So many whose turn has come are kept in the queue. */
+const PASSED_MAX = 10_000
 
 export class Turns {
   readonly #max: number
   #taken = 0
-  /** Callbacks that begin the waiting calls, by order of arrival. */
-  readonly #waiting = new Map<number, () => void>()
-  #arrivals = 0
-  /** All earlier arrivals have begun or left. */
-  #next = 0
+  /** In their order, from the head on. */
+  #queue: Waiting[] = []
+  #head = 0
+  readonly #signals = new Signals((signal) => this.#leave((waiting) => waiting.signal === signal))
+  #stopTimer = () => {}
+  #timerAt = Number.POSITIVE_INFINITY
+  #isClosed = false
   #usualMs = 0
 
   constructor(max: number) {
@@ -28,9 +42,9 @@ export class Turns {
     return this.#taken
   }
 
-  /** Number of calls that have a turn or wait for one. */
-  get wanted(): number {
-    return this.#taken + this.#waiting.size
+  /** Number of calls that wait for a turn. */
+  get waiting(): number {
+    return this.#queue.length - this.#head
   }
 
   /** Takes a turn at once if there is room, and returns whether it did. The caller must give it back. */
@@ -41,20 +55,21 @@ export class Turns {
     return true
   }
 
-  /** Waits behind earlier calls. Returns whether the turn has come; false: the time is over, or it was interrupted. */
-  async wait(withinMs: number, interruption: Interruption): Promise<boolean> {
-    const { promise, resolve } = Promise.withResolvers<boolean>()
-    const arrival = this.#arrivals++
-    this.#waiting.set(arrival, () => resolve(true))
-    const leave = () => {
-      if (this.#waiting.delete(arrival)) resolve(false)
-    }
-    const stopTimer = after(withinMs, leave)
-    const stopListening = interruption.listen(leave)
-    const isTurn = await promise
-    stopTimer()
-    stopListening()
-    return isTurn
+  /**
+   * Waits behind earlier calls. Resolves to whether the turn has come; false: the time is over, it was aborted, or the
+   * client is closed.
+   */
+  wait(withinMs: number, signal: AbortSignal | undefined): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (this.#isClosed || signal?.aborted === true) {
+        resolve(false)
+        return
+      }
+      const deadline = performance.now() + withinMs
+      this.#queue.push({ deadline, signal, resolve })
+      this.#signals.enter(signal)
+      this.#watch(deadline)
+    })
   }
 
   /** Gives the turns back of `calls` that took this long. */
@@ -64,14 +79,58 @@ export class Turns {
   }
 
   give(): void {
-    while (this.#next < this.#arrivals) {
-      const arrival = this.#next++
-      const begin = this.#waiting.get(arrival)
-      if (begin === undefined) continue
-      this.#waiting.delete(arrival)
-      begin()
+    if (this.#head >= PASSED_MAX) {
+      this.#queue = this.#queue.slice(this.#head)
+      this.#head = 0
+    }
+    const next = this.#queue[this.#head]
+    if (next === undefined) {
+      this.#taken -= 1
       return
     }
-    this.#taken -= 1
+    this.#head += 1
+    this.#end(next, true)
+  }
+
+  /** None waits any longer. */
+  close(): void {
+    this.#isClosed = true
+    this.#leave(() => true)
+  }
+
+  #leave(which: (waiting: Waiting) => boolean): void {
+    const left = this.#queue.slice(this.#head)
+    this.#queue = left.filter((waiting) => !which(waiting))
+    this.#head = 0
+    for (const waiting of left) if (which(waiting)) this.#end(waiting, false)
+  }
+
+  #end({ signal, resolve }: Waiting, isTurn: boolean): void {
+    this.#signals.leave(signal)
+    resolve(isTurn)
+    if (this.waiting > 0) return
+    this.#queue = []
+    this.#head = 0
+    this.#stopTimer()
+    this.#timerAt = Number.POSITIVE_INFINITY
+  }
+
+  /** The timer runs at the earliest deadline. */
+  #watch(deadline: number): void {
+    if (deadline >= this.#timerAt) return
+    this.#stopTimer()
+    this.#timerAt = deadline
+    this.#stopTimer = after(deadline - performance.now(), () => this.#expire())
+  }
+
+  #expire(): void {
+    this.#timerAt = Number.POSITIVE_INFINITY
+    const now = performance.now()
+    this.#leave(({ deadline }) => deadline <= now)
+    const next = this.#queue.reduce(
+      (least, { deadline }) => Math.min(least, deadline),
+      Number.POSITIVE_INFINITY,
+    )
+    if (next < Number.POSITIVE_INFINITY) this.#watch(next)
   }
 }

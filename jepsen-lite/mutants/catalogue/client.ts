@@ -43,7 +43,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'A later try of the first write comes after the second one, and is refused although it was never made.',
     layers: UNIT,
     tests: [SESSIONS],
-    edits: [edit(FAST, 'result.finally(() => host.release(identity))', '(host.release(identity), result)')],
+    edits: [edit(FAST, 'exchange).finally(release))', 'exchange))\n      release()')],
   },
   {
     id: 'M792',
@@ -617,10 +617,10 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [
       edit(
         CLIENT,
-        'return await perform(call, context)',
-        'const answer = await perform(call, context)\n      this.#turns.give()\n      return answer',
+        'return await this.#perform(kind, request, limits, onAnswer)',
+        'const answer = await this.#perform(kind, request, limits, onAnswer)\n      this.#turns.give()\n      return answer',
       ),
-      edit(CLIENT, 'this.#turns.giveAfter(performance.now() - startedAt - waitedMs)', ''),
+      edit(CLIENT, 'this.#turns.giveAfter(performance.now() - limits.startedAt - limits.waitedMs)\n', '\n'),
     ],
   },
   {
@@ -629,7 +629,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'The next call waits for a turn that is never given back.',
     layers: UNIT,
     tests: [TURNS_TEST],
-    edits: [edit(TURNS, 'if (begin === undefined) continue', 'if (begin === undefined) return')],
+    edits: [edit(TURNS, 'left.filter((waiting) => !which(waiting))', 'left')],
   },
   {
     id: 'M647',
