@@ -18,11 +18,52 @@ export const SMALL_HEAP_ENV = { MALLOC_ARENA_MAX: '1' }
  * catching up on a hundred thousand entries, would pile them up. So when buffers have grown by a little since the last
  * collection, the young generation is collected, which is cheap. Where that does not help, everything is collected,
  * which takes some ten milliseconds: seldom, or as soon as buffers have grown by much.
+ *
+ * V8 frees collected buffers in another thread, and counts them until then. So after a collection one look is skipped.
+ * Without that each collection would seem to bring nothing, and lead to one of everything.
  */
 const BUFFERS_GROWN_BYTES = 8 * 1024 * 1024
 const BUFFERS_GROWN_BYTES_MAX = 16 * 1024 * 1024
 const LOOK_EVERY_MS = 20
 const FULL_EVERY_MS = 20_000
+
+/** Only the young generation, or everything. */
+type Collection = 'minor' | 'major'
+
+/** Says when buffers are to be collected. */
+export class BuffersWatch {
+  #afterMinor = Number.POSITIVE_INFINITY
+  #afterMajor = Number.POSITIVE_INFINITY
+  #majorAt = Number.NEGATIVE_INFINITY
+  #heapBytes = 0
+  /** The last collection, by V8 or asked for here, of which it is not known yet what it has brought. */
+  #last: Collection | undefined
+
+  /** Called every LOOK_EVERY_MS. Returns what is to be collected now. */
+  look(nowMs: number, heapBytes: number, bufferBytes: number): Collection | undefined {
+    const isCollected = heapBytes < this.#heapBytes
+    this.#heapBytes = heapBytes
+    if (isCollected) {
+      this.#last ??= 'minor'
+      return undefined
+    }
+    const last = this.#last
+    this.#afterMinor = last === undefined ? Math.min(this.#afterMinor, bufferBytes) : bufferBytes
+    this.#afterMajor = last === 'major' ? bufferBytes : Math.min(this.#afterMajor, bufferBytes)
+    this.#last = undefined
+    if (last === 'minor' && this.#isMajorDue(nowMs, bufferBytes)) {
+      this.#majorAt = nowMs
+      this.#last = 'major'
+    } else if (bufferBytes - this.#afterMinor >= BUFFERS_GROWN_BYTES) this.#last = 'minor'
+    return this.#last
+  }
+
+  #isMajorDue(nowMs: number, bufferBytes: number): boolean {
+    const grown = bufferBytes - this.#afterMajor
+    if (grown >= BUFFERS_GROWN_BYTES_MAX) return true
+    return grown >= BUFFERS_GROWN_BYTES && nowMs - this.#majorAt >= FULL_EVERY_MS
+  }
+}
 
 /**
  * Collects the old generation when it has grown by the percentage below, and buffers when there are many. It changes
@@ -31,23 +72,11 @@ const FULL_EVERY_MS = 20_000
 export function keepHeapSmall(): void {
   setFlagsFromString('--heap-growing-percent=150')
   setFlagsFromString('--expose-gc')
-  const collect: (options: { readonly type: 'minor' | 'major' }) => void = runInNewContext('gc')
-  const buffers = (): number => getHeapStatistics().external_memory
-  let [afterMinor, afterMajor, majorAt] = [buffers(), buffers(), 0]
+  const collect: (options: { readonly type: Collection }) => void = runInNewContext('gc')
+  const watch = new BuffersWatch()
   setInterval(() => {
-    // V8 may have collected by itself.
-    const now = buffers()
-    afterMinor = Math.min(afterMinor, now)
-    afterMajor = Math.min(afterMajor, now)
-    if (now - afterMinor < BUFFERS_GROWN_BYTES) return
-    collect({ type: 'minor' })
-    afterMinor = buffers()
-    const grown = afterMinor - afterMajor
-    if (grown < BUFFERS_GROWN_BYTES) return
-    if (grown < BUFFERS_GROWN_BYTES_MAX && performance.now() - majorAt < FULL_EVERY_MS) return
-    collect({ type: 'major' })
-    majorAt = performance.now()
-    afterMajor = buffers()
-    afterMinor = afterMajor
+    const { used_heap_size, external_memory } = getHeapStatistics()
+    const type = watch.look(performance.now(), used_heap_size, external_memory)
+    if (type !== undefined) collect({ type })
   }, LOOK_EVERY_MS).unref()
 }

@@ -30,6 +30,12 @@ import type {
   WriteNumber,
 } from './types.ts'
 
+/**
+ * Stands in the place of an evicted entry. Otherwise the array would keep the entry in memory, and, once the array
+ * itself is garbage of the old generation, until the next full collection.
+ */
+const EVICTED: Entry = { index: 0 as LogIndex, term: 0 as Term, frame: new Uint8Array() }
+
 interface PendingWrite {
   readonly number: WriteNumber
   /** When this write is durable, the log is durable up to this index. A truncation lowers it. */
@@ -402,6 +408,7 @@ export class RaftLog {
       const bytesMax = this.#tailFirst <= this.#handed ? tailBytesMax : Math.max(tailBytesMax, applyBytesMax)
       if (end - this.#endBeforeTail <= bytesMax) break
       this.#endBeforeTail = this.#ends[this.#head] ?? 0
+      this.#entries[this.#head] = EVICTED
       this.#head++
       this.#tailFirst++
     }

@@ -191,6 +191,8 @@ export class LevelEngine implements Engine {
   readonly #dir: string
   readonly #watermark: Watermark
   readonly #pieceBytes: number
+  /** Never written: see KEPT_READER. */
+  readonly kept: LevelBatch
   #sequence: number
   #heldTo: number
   #isClosed = false
@@ -200,6 +202,7 @@ export class LevelEngine implements Engine {
     const { sequence, heldTo } = extent
     this.#pieceBytes = pieceBytes
     this.#db = db
+    this.kept = new LevelBatch(db)
     this.#dir = dir
     this.#watermark = watermark
     this.#sequence = sequence

@@ -142,6 +142,9 @@ function slabFor(count: number): Slab {
   return slab
 }
 
+/** Never used: see KEPT_READER. */
+export const KEPT_ROW = new Row(NOTHING, NOTHING, 0, undefined)
+
 /** The payload of a stored row, as a view; throws `CorruptionError` when its checksum is wrong. */
 export function openRow(key: Uint8Array, stored: Uint8Array): Uint8Array {
   const length = stored.length - TRAILER_BYTES

@@ -559,4 +559,18 @@ export const LOCAL: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M856',
+    title: 'what a collection has brought is counted before another thread has freed it',
+    why: 'Each collection of the young generation seemed to bring nothing, and led to one of everything. Our own.',
+    layers: UNIT,
+    tests: ['test/local/small-heap.test.ts'],
+    edits: [
+      edit(
+        'src/local/small-heap.ts',
+        'const isCollected = heapBytes < this.#heapBytes',
+        'const isCollected = Number.isNaN(heapBytes)',
+      ),
+    ],
+  },
 ]

@@ -263,4 +263,12 @@ export const REPLICATION: readonly Mutant[] = [
     tests: RAFT_TESTS,
     edits: [edit(LOG, 'for (const write of this.#pending) if (write.upTo > last) write.upTo = last', '')],
   },
+  {
+    id: 'M855',
+    title: 'entries that left the tail stay in its array',
+    why: 'Up to a thousand entries of a batch each were kept, and every one until the next full collection. Our own.',
+    layers: UNIT,
+    tests: ['test/raft/log.prop.test.ts'],
+    edits: [edit(LOG, '      this.#entries[this.#head] = EVICTED\n', '')],
+  },
 ]

@@ -17,7 +17,7 @@ import type { Spent } from './three-nodes.ts'
  * - A put alone has two batches: the second one, a little later, has what the first one's entry did.
  * - A log record holds 256 KiB, a batch 4,096 rows: the 5,000 of 1000 puts with tokens need two.
  * - An entry has 59 bytes beside the 12 of its key and the 256 of its value; a session adds 16, a token 23. An append
- *   adds 57 for all entries. The followers answer with 53.
+ *   adds 57 for all entries. The followers answer with 53. An entry of a batch has 75 and 8 for each of up to 100 puts.
  * - After a put alone the leader tells the followers that it is committed: a heartbeat of 46 bytes, without an answer.
  */
 const TABLE = `
@@ -39,6 +39,12 @@ const TABLE = `
 | 64 token | follower | 1 | 64 -order, 64 -token, 1 applied, 64 data, 1 log, 1 meta, 64 order, 64 token | 55379 | 1 append-accepted | 53 | 1 |
 | 1000 token | leader | 2 | 1000 -order, 1000 -token, 2 applied, 1000 data, 2 log, 2 meta, 1000 order, 1000 token | 858934 | 2 append | 700114 | 2 |
 | 1000 token | follower | 2 | 1000 -order, 1000 -token, 2 applied, 1000 data, 2 log, 2 meta, 1000 order, 1000 token | 858934 | 1 append-accepted | 53 | 1 |
+| 1 batch | leader | 1 | 1 applied, 1 data, 1 log, 1 meta, 1 slot | 1215 | 2 append | 816 | 2 |
+| 1 batch | follower | 1 | 1 applied, 1 data, 1 log, 1 meta, 1 slot | 1215 | 1 append-accepted | 53 | 1 |
+| 64 batch | leader | 1 | 1 applied, 64 data, 1 log, 1 meta, 1 slot | 40653 | 2 append | 35592 | 2 |
+| 64 batch | follower | 1 | 1 applied, 64 data, 1 log, 1 meta, 1 slot | 40653 | 1 append-accepted | 53 | 1 |
+| 1000 batch | leader | 1 | 1 applied, 1000 data, 2 log, 1 meta, 10 slot | 627702 | 2 append | 553614 | 2 |
+| 1000 batch | follower | 1 | 1 applied, 1000 data, 2 log, 1 meta, 10 slot | 627702 | 1 append-accepted | 53 | 1 |
 | 1 alone | leader | 2 | 1 applied, 1 data, 1 log, 2 meta | 1209 | 2 append, 2 heartbeat | 860 | 4 |
 | 1 alone | follower | 2 | 1 applied, 1 data, 1 log, 2 meta | 1209 | 1 append-accepted | 53 | 1 |
 `
