@@ -1,7 +1,7 @@
 // Tells two different requests with the same idempotency token apart. 64 bits: two lanes of MurmurHash3 (Appleby,
 // public domain) with different seeds. It detects a client's mistake. It does not protect against an attacker.
 
-import { readUint8, writeUint32 } from '../bytes/index.ts'
+import { writeUint32 } from '../bytes/index.ts'
 
 export const FINGERPRINT_BYTES = 8
 
@@ -16,19 +16,20 @@ export function fingerprint(kind: number, bytes: Uint8Array): Uint8Array {
 /** The first of the two lanes alone, for a request that is known by a session, its slot and its number. */
 export const fingerprint32 = (kind: number, bytes: Uint8Array): number => murmur3(bytes, kind)
 
+/** A DataView reads a word four times as fast as four reads of bytes. Making it takes as long as reading 60 bytes. */
 function murmur3(bytes: Uint8Array, seed: number): number {
-  let hash = seed
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const whole = bytes.length & ~3
-  for (let at = 0; at < whole; at += 4)
-    hash = Math.imul(rotate(hash ^ scramble(word(bytes, at)), 13), 5) + 0xe6546b64
+  let hash = seed
+  for (let at = 0; at < whole; at += 4) {
+    const word = scramble(view.getInt32(at, true))
+    // Without `| 0` the sum would be no 32-bit integer, and V8 would calculate with doubles.
+    hash = (Math.imul(rotate(hash ^ word, 13), 5) + 0xe6546b64) | 0
+  }
   let tail = 0
-  for (let at = bytes.length - 1; at >= whole; at--) tail = (tail << 8) | readUint8(bytes, at)
+  for (let at = bytes.length - 1; at >= whole; at--) tail = (tail << 8) | view.getUint8(at)
   return finish(hash ^ scramble(tail) ^ bytes.length)
 }
-
-/** The caller has checked the place. */
-const word = (bytes: Uint8Array, at: number): number =>
-  (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)
 
 const scramble = (k: number): number => Math.imul(rotate(Math.imul(k, 0xcc9e2d51), 15), 0x1b873593)
 

@@ -233,6 +233,8 @@ test.each([
   [1, '', '514e28b7'],
   [0, 'test', 'ba6bd213'],
   [0x9747b28c, 'Hello, world!', '24884cba'],
+  [0, 'The quick brown fox jumps over the lazy dog', '2e4ff723'],
+  [0x9747b28c, 'The quick brown fox jumps over the lazy dog', '2fa826cd'],
 ])('fingerprint of kind %i, %j', (kind, text, expected) => {
   expect(hex(fingerprint(kind, utf8(text))).slice(0, 8)).toBe(expected)
 })
