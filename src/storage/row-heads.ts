@@ -1,8 +1,10 @@
 // The part of each row that apply needs for a change, kept in memory: its first bytes, its length and its hash. A put
 // that asks LevelDB for the row that it replaces spends more time there than on everything else.
 //
-// Slots of a fixed size in flat arrays, in sets of eight, found by a hash of the key and compared byte by byte. There
-// are no objects that the garbage collector must walk. A row known to be absent has a slot too. A key that is too long
+// Slots of a fixed size in flat arrays, in sets of eight, found by a hash of the key and compared byte by byte. The keys
+// in use are spread over the whole table, so what a look-up takes is mostly the time to load the memory that it touches:
+// the hashes of a set lie side by side, and so does everything of a slot. There are no objects that the garbage collector
+// must walk. A row known to be absent has a slot too. A key that is too long
 // for a slot is remembered only until the next such key: an entry changes a row right after it has read its head.
 //
 // A table that becomes full is replaced by one of twice the size, up to the limit. Its slots move one set at a time,
@@ -14,7 +16,15 @@ import type { RowHash } from './types.ts'
 
 /** Longer row keys get no slot. */
 const KEY_BYTES_MAX = 60
-const SLOT_BYTES = ROW_HEAD_BYTES + KEY_BYTES_MAX
+// A slot: length of the row, or ABSENT (4), mix (4), CRC-32 (4), length of the key (1), head, key.
+const LENGTH = 0
+const MIX = 1
+const CRC = 2
+const KEY_LENGTH_AT = 12
+const HEAD_AT = 13
+const KEY_AT = HEAD_AT + ROW_HEAD_BYTES
+const SLOT_WORDS = Math.ceil((KEY_AT + KEY_BYTES_MAX) / 4)
+const SLOT_BYTES = 4 * SLOT_WORDS
 const WAYS = 8
 const SETS_MIN = 512
 
@@ -29,6 +39,8 @@ export interface RowHead extends RowHash {
 export type Remembered = RowHead | 'absent' | undefined
 
 const ABSENT = -1
+/** In place of the hash of a key. */
+const FREE = 0
 
 export class RowHeads {
   readonly #setsMax: number
@@ -64,15 +76,17 @@ export class RowHeads {
       slot = table.find(key, hash)
     }
     if (slot < 0) return undefined
-    const length = table.lengths[slot] ?? ABSENT
+    const { words } = table
+    const at = slot * SLOT_WORDS
+    const length = words[at + LENGTH] ?? ABSENT
     if (length === ABSENT) return 'absent'
     const head = this.#head
     const headBytes = Math.min(length, ROW_HEAD_BYTES)
     if (head.bytes.length !== headBytes) head.bytes = new Uint8Array(headBytes)
     table.copyHead(slot, head.bytes)
     head.length = length
-    head.mix = table.mixes[slot] ?? 0
-    head.crc = table.crcs[slot] ?? 0
+    head.mix = (words[at + MIX] ?? 0) >>> 0
+    head.crc = (words[at + CRC] ?? 0) >>> 0
     return head
   }
 
@@ -83,15 +97,16 @@ export class RowHeads {
       return
     }
     const slot = this.#slotFor(key, hash)
-    const table = this.#table
+    const { words, bytes } = this.#table
+    const at = slot * SLOT_WORDS
     const length = stored === undefined ? ABSENT : stored.length - TRAILER_BYTES
-    table.lengths[slot] = length
+    words[at + LENGTH] = length
     if (stored === undefined) return
-    const at = slot * SLOT_BYTES
+    const headAt = slot * SLOT_BYTES + HEAD_AT
     const headBytes = Math.min(length, ROW_HEAD_BYTES)
-    for (let i = 0; i < headBytes; i++) table.bytes[at + i] = stored[i] ?? 0
-    table.mixes[slot] = hashAt(stored, length)
-    table.crcs[slot] = hashAt(stored, length + 4)
+    for (let i = 0; i < headBytes; i++) bytes[headAt + i] = stored[i] ?? 0
+    words[at + MIX] = hashAt(stored, length)
+    words[at + CRC] = hashAt(stored, length + 4)
   }
 
   /** A row that was changed. */
@@ -101,16 +116,17 @@ export class RowHeads {
       return
     }
     const slot = this.#slotFor(key, row.hash)
-    const table = this.#table
+    const { words, bytes } = this.#table
+    const at = slot * SLOT_WORDS
     if (row.isDeleted) {
-      table.lengths[slot] = ABSENT
+      words[at + LENGTH] = ABSENT
       return
     }
     const { length } = row
-    row.copyHead(Math.min(length, ROW_HEAD_BYTES), table.bytes, slot * SLOT_BYTES)
-    table.lengths[slot] = length
-    table.mixes[slot] = row.mix
-    table.crcs[slot] = row.crc
+    row.copyHead(Math.min(length, ROW_HEAD_BYTES), bytes, slot * SLOT_BYTES + HEAD_AT)
+    words[at + LENGTH] = length
+    words[at + MIX] = row.mix
+    words[at + CRC] = row.crc
   }
 
   forgetAll(): void {
@@ -146,15 +162,11 @@ export class RowHeads {
 
 class Table {
   readonly sets: number
-  /** Head, then key, of each slot. */
+  /** All slots. `bytes` has the same memory. */
+  readonly words: Int32Array
   readonly bytes: Uint8Array
-  /** Lengths of the rows. */
-  readonly lengths: Int32Array
-  readonly mixes: Uint32Array
-  readonly crcs: Uint32Array
-  /** 0: the slot is free. */
-  readonly #keyLengths: Uint8Array
-  readonly #hashes: Int32Array
+  /** The hashes of the keys, or FREE. */
+  readonly #tags: Int32Array
   #taken = 0
   /** Which slot of a full set is replaced next. */
   #turn = 0
@@ -162,12 +174,9 @@ class Table {
   constructor(sets: number) {
     this.sets = sets
     const slots = sets * WAYS
-    this.bytes = new Uint8Array(slots * SLOT_BYTES)
-    this.lengths = new Int32Array(slots)
-    this.mixes = new Uint32Array(slots)
-    this.crcs = new Uint32Array(slots)
-    this.#keyLengths = new Uint8Array(slots)
-    this.#hashes = new Int32Array(slots)
+    this.words = new Int32Array(slots * SLOT_WORDS)
+    this.bytes = new Uint8Array(this.words.buffer)
+    this.#tags = new Int32Array(slots)
   }
 
   /** So many slots are taken that sets overflow often. */
@@ -177,65 +186,63 @@ class Table {
 
   /** Below 0: the key has no slot. */
   find(key: Uint8Array, hash: number): number {
-    const first = this.#firstOf(hash)
+    const tag = tagOf(hash)
+    const first = this.#firstOf(tag)
     for (let slot = first; slot < first + WAYS; slot++) {
-      if (this.#hashes[slot] !== hash || this.#keyLengths[slot] !== key.length) continue
-      if (isAt(key, this.bytes, slot * SLOT_BYTES + ROW_HEAD_BYTES)) return slot
+      if (this.#tags[slot] !== tag) continue
+      const at = slot * SLOT_BYTES
+      if (this.bytes[at + KEY_LENGTH_AT] === key.length && isAt(key, this.bytes, at + KEY_AT)) return slot
     }
     return -1
   }
 
   /** A slot for a key that has none. If its set is full, another key loses its slot. */
   take(key: Uint8Array, hash: number): number {
-    const slot = this.#freeSlot(hash)
-    this.#hashes[slot] = hash
-    this.#keyLengths[slot] = key.length
-    this.bytes.set(key, slot * SLOT_BYTES + ROW_HEAD_BYTES)
+    const slot = this.#slotFor(tagOf(hash))
+    this.bytes[slot * SLOT_BYTES + KEY_LENGTH_AT] = key.length
+    this.bytes.set(key, slot * SLOT_BYTES + KEY_AT)
     return slot
   }
 
   free(slot: number): void {
-    this.#keyLengths[slot] = 0
+    this.#tags[slot] = FREE
     this.#taken--
   }
 
   moveSet(set: number, to: Table): void {
     for (let slot = set * WAYS; slot < (set + 1) * WAYS; slot++) {
-      const keyLength = this.#keyLengths[slot] ?? 0
-      if (keyLength === 0) continue
-      const hash = this.#hashes[slot] ?? 0
-      const there = to.#freeSlot(hash)
-      to.#hashes[there] = hash
-      to.#keyLengths[there] = keyLength
-      to.bytes.set(this.bytes.subarray(slot * SLOT_BYTES, (slot + 1) * SLOT_BYTES), there * SLOT_BYTES)
-      to.lengths[there] = this.lengths[slot] ?? ABSENT
-      to.mixes[there] = this.mixes[slot] ?? 0
-      to.crcs[there] = this.crcs[slot] ?? 0
+      const tag = this.#tags[slot] ?? FREE
+      if (tag === FREE) continue
+      const there = to.#slotFor(tag) * SLOT_BYTES
+      to.bytes.set(this.bytes.subarray(slot * SLOT_BYTES, (slot + 1) * SLOT_BYTES), there)
       this.free(slot)
     }
   }
 
   copyHead(slot: number, target: Uint8Array): void {
-    const at = slot * SLOT_BYTES
+    const at = slot * SLOT_BYTES + HEAD_AT
     for (let i = 0; i < target.length; i++) target[i] = this.bytes[at + i] ?? 0
   }
 
-  #freeSlot(hash: number): number {
-    const first = this.#firstOf(hash)
+  #slotFor(tag: number): number {
+    const first = this.#firstOf(tag)
     let slot = first
-    while (slot < first + WAYS && this.#keyLengths[slot] !== 0) slot++
+    while (slot < first + WAYS && this.#tags[slot] !== FREE) slot++
     if (slot < first + WAYS) this.#taken++
     else {
       this.#turn = (this.#turn + 1) % WAYS
       slot = first + this.#turn
     }
+    this.#tags[slot] = tag
     return slot
   }
 
-  #firstOf(hash: number): number {
-    return ((hash >>> 0) % this.sets) * WAYS
+  #firstOf(tag: number): number {
+    return ((tag >>> 0) % this.sets) * WAYS
   }
 }
+
+const tagOf = (hash: number): number => (hash === FREE ? 1 : hash)
 
 function headOf(stored: Uint8Array): RowHead {
   const length = stored.length - TRAILER_BYTES

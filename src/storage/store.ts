@@ -44,7 +44,7 @@ import type {
 import { WriteQueue } from './write-queue.ts'
 
 export interface StoreLimits extends BatchLimits {
-  /** How many heads of rows are kept in memory at most, about 110 bytes each. Their memory grows with the rows used. */
+  /** How many heads of rows are kept in memory at most, about 112 bytes each. Their memory grows with the rows used. */
   readonly rowHeads: number
   /** Size of the first filter that knows which rows do not exist. Further ones follow as rows are added. */
   readonly rowFilterBytes: number

@@ -133,10 +133,11 @@ export const STORAGE: readonly Mutant[] = [
     layers: SIM_UNIT,
     tests: STORE_TESTS,
     edits: [
+      edit('src/storage/row-heads.ts', 'if (this.#tags[slot] !== tag) continue', ''),
       edit(
         'src/storage/row-heads.ts',
-        'if (this.#hashes[slot] !== hash || this.#keyLengths[slot] !== key.length) continue',
-        'if ((this.#keyLengths[slot] ?? 0) < key.length || hash === undefined) continue',
+        'this.bytes[at + KEY_LENGTH_AT] === key.length',
+        'this.#tags[slot] !== FREE',
       ),
     ],
   },

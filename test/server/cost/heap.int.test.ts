@@ -15,10 +15,10 @@ import { shownTable } from './shown-table.ts'
 const TABLE = `
 | plain | leader | 4052 | 1013 |
 | plain | follower | 3158 | 980 |
-| session | leader | 6221 | 1153 |
-| session | follower | 4889 | 1136 |
-| token | leader | 13119 | 1344 |
-| token | follower | 11628 | 1464 |
+| session | leader | 6294 | 1153 |
+| session | follower | 4968 | 1136 |
+| token | leader | 13266 | 1344 |
+| token | follower | 11885 | 1464 |
 | batch | leader | 1653 | 978 |
 | batch | follower | 1564 | 945 |
 `
