@@ -1,11 +1,11 @@
 // The part of each row that apply needs for a change, kept in memory: its first bytes, its length and its hash. A put
 // that asks LevelDB for the row that it replaces spends more time there than on everything else.
 //
-// Slots of a fixed size in flat arrays, in sets of eight, found by a hash of the key and compared byte by byte. The keys
-// in use are spread over the whole table, so what a look-up takes is mostly the time to load the memory that it touches:
-// the hashes of a set lie side by side, and so does everything of a slot. There are no objects that the garbage collector
-// must walk. A row known to be absent has a slot too. A key that is too long
-// for a slot is remembered only until the next such key: an entry changes a row right after it has read its head.
+// Slots of a fixed size in flat arrays, in sets of eight, found by a hash of the key and compared byte by byte. The
+// keys in use are spread over the whole table, so what a look-up takes is mostly the time to load the memory that it
+// touches: the hashes of a set lie side by side, and so does everything of a slot. There are no objects that the
+// garbage collector must walk. A row known to be absent has a slot too. A key that is too long for a slot is remembered
+// only until the next such key: an entry changes a row right after it has read its head.
 //
 // A table that becomes full is replaced by one of twice the size, up to the limit. Its slots move one set at a time,
 // because moving all at once would keep heartbeats waiting.
