@@ -54,6 +54,13 @@ export class LogTail {
 
   /** The last index after which the log has at least this many bytes; 0 when there is none. */
   #beyond(bytes: number): number {
-    return this.#marks.findLast((mark) => this.#bytes - mark.bytes >= bytes)?.index ?? 0
+    // Asked twice for each batch, and there may be a thousand marks.
+    let [low, high] = [0, this.#marks.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#bytes - (this.#marks[middle]?.bytes ?? 0) >= bytes) low = middle + 1
+      else high = middle
+    }
+    return this.#marks[low - 1]?.index ?? 0
   }
 }

@@ -5,7 +5,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import type { UnderWay } from '../raft/types.ts'
-import { Answered } from './answered.ts'
+import { Answered, Durations, type Value } from './answered.ts'
 import { openFilesMax } from './http/descriptors.ts'
 import { EventLoopLag, openFiles } from './process-load.ts'
 import { Counter, Gauge, Histogram, Registry } from './prometheus.ts'
@@ -69,12 +69,12 @@ const DURATION_BUCKETS = [
 
 export class Metrics {
   readonly #registry = new Registry()
-  readonly #proposals: Record<(typeof PROPOSAL_OUTCOMES)[number], { inc(): void }>
+  readonly #proposals = byName(PROPOSAL_OUTCOMES, () => ({ count: 0 }))
   readonly #answered = byName(OPERATIONS, () => new Answered(DURATION_BUCKETS))
-  readonly #fsyncSeconds: Histogram
-  readonly #stored: Counter
-  readonly #applied: Counter
-  readonly #roleChanges: Counter
+  readonly #fsyncs = new Durations(DURATION_BUCKETS)
+  #stored = 0
+  #applied = 0
+  #roleChanges = 0
   readonly #eventLoopLag = new EventLoopLag()
 
   constructor() {
@@ -86,47 +86,22 @@ export class Metrics {
       answered.flatMap(([operation, of]) => of.counts(operation)),
     )
     const name = 'quorate_http_request_duration_seconds'
-    const described = { name, help: 'From the head of a request to its answer, by operation' }
-    const durations = new Histogram({ ...described, labelNames: ['operation'], registers })
-    // The registry takes the values from here.
-    Object.assign(durations, {
-      getForPromString: async () => ({
-        ...described,
-        type: 'histogram',
-        values: answered.flatMap(([operation, of]) => of.durations(name, operation)),
-      }),
-    })
-    const proposals = new Counter({
-      name: 'quorate_proposals_total',
-      help: 'Proposals of this node that ended, by outcome',
-      labelNames: ['outcome'],
-      registers,
-    })
-    this.#proposals = byName(PROPOSAL_OUTCOMES, (outcome) => {
-      proposals.inc({ outcome }, 0)
-      return proposals.labels({ outcome })
-    })
-    this.#fsyncSeconds = new Histogram({
-      name: 'quorate_fsync_duration_seconds',
-      help: 'Batches written and synced, from submission to completion',
-      buckets: DURATION_BUCKETS,
-      registers,
-    })
-    this.#stored = new Counter({
-      name: 'quorate_entries_stored_total',
-      help: 'Log entries made durable',
-      registers,
-    })
-    this.#applied = new Counter({
-      name: 'quorate_entries_applied_total',
-      help: 'Log entries applied',
-      registers,
-    })
-    this.#roleChanges = new Counter({
-      name: 'quorate_role_changes_total',
-      help: 'Changes of role, term or known leader',
-      registers,
-    })
+    durations(registers, name, 'From the head of a request to its answer, by operation', ['operation'], () =>
+      answered.flatMap(([operation, of]) => of.durations(name, operation)),
+    )
+    const ended = 'Proposals of this node that ended, by outcome'
+    asked(Counter, registers, 'quorate_proposals_total', ended, ['outcome'], () =>
+      PROPOSAL_OUTCOMES.map((outcome) => [{ outcome }, this.#proposals[outcome].count]),
+    )
+    const fsync = 'quorate_fsync_duration_seconds'
+    durations(registers, fsync, 'Batches written and synced, from submission to completion', [], () =>
+      this.#fsyncs.series(fsync, {}),
+    )
+    const counter = (of: string, what: string, count: () => number): void =>
+      asked(Counter, registers, of, what, [], () => [[{}, count()]])
+    counter('quorate_entries_stored_total', 'Log entries made durable', () => this.#stored)
+    counter('quorate_entries_applied_total', 'Log entries applied', () => this.#applied)
+    counter('quorate_role_changes_total', 'Changes of role, term or known leader', () => this.#roleChanges)
     observeProcess(registers, this.#eventLoopLag)
   }
 
@@ -135,20 +110,20 @@ export class Metrics {
   }
 
   proposalEnded(outcome: (typeof PROPOSAL_OUTCOMES)[number]): void {
-    this.#proposals[outcome].inc()
+    this.#proposals[outcome].count++
   }
 
   batchStored(ms: number, entries: number): void {
-    this.#fsyncSeconds.observe(ms / 1000)
-    this.#stored.inc(entries)
+    this.#fsyncs.add(ms / 1000)
+    this.#stored += entries
   }
 
   entriesApplied(count: number): void {
-    this.#applied.inc(count)
+    this.#applied += count
   }
 
   roleChanged(): void {
-    this.#roleChanges.inc()
+    this.#roleChanges++
   }
 
   /** Called once, when the node runs. */
@@ -188,6 +163,21 @@ function byName<K extends string, T>(names: readonly K[], make: (name: K) => T):
 type Registers = Registry[]
 type Labels = Readonly<Record<string, string>>
 type Series = readonly (readonly [labels: Labels, value: number])[]
+
+/** A histogram whose series are made at each scrape. */
+function durations(
+  registers: Registers,
+  name: string,
+  help: string,
+  labelNames: readonly string[],
+  series: () => readonly Value[],
+): void {
+  const metric = new Histogram({ name, help, labelNames, registers })
+  // The registry takes the values from here.
+  Object.assign(metric, {
+    getForPromString: async () => ({ name, help, type: 'histogram', values: series() }),
+  })
+}
 
 /** A metric whose series are looked up at each scrape. */
 function asked(

@@ -4,7 +4,8 @@
 
 import type { Row } from './rows.ts'
 
-const SLOTS_MIN = 256
+/** There is a table for each batch, also for one of a single row. V8 keeps arrays of up to 64 bytes in its heap. */
+const SLOTS_MIN = 16
 
 export class RowTable implements Iterable<Row> {
   /** In the order in which their keys were added. */

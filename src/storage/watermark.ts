@@ -26,7 +26,11 @@ const MARK_BYTES = 16
 const FAILED_MAGIC = encodeUtf8('QFLD')
 const FILE_BYTES_MAX = MARK_BYTES + 24
 
-const encode = (sequence: number): Uint8Array => seal(MAGIC, MAGIC, new Writer().uint64(sequence).written())
+/** Marks are built here and copied by `seal`. No other code runs in between. */
+const scratch = new Writer()
+
+const encode = (sequence: number): Uint8Array =>
+  seal(MAGIC, MAGIC, scratch.clear().uint64(sequence).written())
 
 /** Sequence numbers of no acknowledged batch: those after `from`, up to `through`. */
 export interface FailedWrite {
@@ -54,7 +58,7 @@ export class Watermark {
   }
 
   noteFailed({ from, through }: FailedWrite): void {
-    const payload = new Writer().uint64(from).uint64(through).written()
+    const payload = scratch.clear().uint64(from).uint64(through).written()
     this.#write(seal(FAILED_MAGIC, FAILED_MAGIC, payload), MARK_BYTES)
   }
 

@@ -139,7 +139,7 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'After enough of them all messages to that peer are dropped.',
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
-    edits: [edit('src/server/tcp/connection.ts', '    this.queuedBytes -= bytes\n', '')],
+    edits: [edit(CONNECTION, '    this.#ownBytes -= bytes\n', '')],
   },
   {
     id: 'M408',
@@ -228,9 +228,7 @@ export const TRANSPORT: readonly Mutant[] = [
     why: 'Frames are overwritten on their way, and their checksums are wrong.',
     layers: UNIT,
     tests: HANDSHAKE_TESTS,
-    edits: [
-      edit(CONNECTION, 'if (this.queuedFrames === 0) this.#writer.allSent()', 'this.#writer.allSent()'),
-    ],
+    edits: [edit(CONNECTION, 'if (queued === 0) this.#writer.allSent()', 'this.#writer.allSent()')],
   },
   {
     id: 'M417',

@@ -36,8 +36,6 @@ export const noOwner: WireOwner = { frame: () => {}, closed: () => {} }
 
 export class Connection implements Wire {
   readonly remote: string
-  queuedBytes = 0
-  queuedFrames = 0
   readonly #socket: Socket
   readonly #limits: TransportLimits
   readonly #counters: TransportCounters
@@ -54,6 +52,11 @@ export class Connection implements Wire {
   readonly #waiting: Piece[] = []
   /** Queued frames that are not in `waiting` yet. */
   #unbundledFrames = 0
+  /** Queued frames that the socket does not have yet, and their bytes. */
+  #ownFrames = 0
+  #ownBytes = 0
+  /** Frames that the socket was given since it was last empty. */
+  #givenFrames = 0
   #flushAsked = false
   #over = false
   #onHold = false
@@ -78,6 +81,15 @@ export class Connection implements Wire {
 
   get closed(): boolean {
     return this.#over
+  }
+
+  // The socket is asked what it has not passed on: a callback would cost each write a closure and a call of nextTick.
+  get queuedFrames(): number {
+    return this.#ownFrames + (this.#socket.writableLength === 0 ? 0 : this.#givenFrames)
+  }
+
+  get queuedBytes(): number {
+    return this.#ownBytes + this.#socket.writableLength
   }
 
   /** Receives the events until the handshake is done. */
@@ -105,15 +117,17 @@ export class Connection implements Wire {
     const bytes = frameBytes(fixed, tail)
     const limits = this.#limits
     if (bytes > limits.frameBytesMax) throw new RangeError(`a frame of ${bytes} bytes cannot be sent`)
-    if (this.queuedFrames >= limits.queueMessagesMax) return false
-    if (this.queuedFrames > 0 && this.queuedBytes + bytes > limits.queueBytesMax) return false
+    const queued = this.queuedFrames
+    if (queued >= limits.queueMessagesMax) return false
+    if (queued > 0 && this.queuedBytes + bytes > limits.queueBytesMax) return false
+    if (queued === 0) this.#writer.allSent()
     this.#writer.append(code, fixed, tail, stable)
-    this.queuedBytes += bytes
-    this.queuedFrames++
+    this.#ownBytes += bytes
+    this.#ownFrames++
     this.#unbundledFrames++
     if (!this.#flushAsked) {
       this.#flushAsked = true
-      process.nextTick(() => this.#flush())
+      process.nextTick(this.#flush)
     }
     return true
   }
@@ -188,12 +202,13 @@ export class Connection implements Wire {
     }
     if (count === 0) return
     this.#counters.bytesSent += bytes
-    socket.cork()
-    for (const [at, piece] of waiting.splice(0, count).entries()) {
-      if (at < count - 1) socket.write(piece.bytes)
-      else socket.write(piece.bytes, () => this.#taken(bytes, frames))
-    }
-    socket.uncork()
+    if (socket.writableLength === 0) this.#givenFrames = 0
+    this.#givenFrames += frames
+    this.#ownFrames -= frames
+    this.#ownBytes -= bytes
+    if (count > 1) socket.cork()
+    for (const piece of waiting.splice(0, count)) socket.write(piece.bytes)
+    if (count > 1) socket.uncork()
   }
 
   #bundle(): void {
@@ -203,12 +218,6 @@ export class Connection implements Wire {
     for (const [at, bytes] of pieces.entries())
       this.#waiting.push({ bytes, frames: at < last ? 0 : this.#unbundledFrames })
     this.#unbundledFrames = 0
-  }
-
-  #taken(bytes: number, frames: number): void {
-    this.queuedBytes -= bytes
-    this.queuedFrames -= frames
-    if (this.queuedFrames === 0) this.#writer.allSent()
   }
 
   #arrived(chunk: Buffer): void {
