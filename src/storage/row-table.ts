@@ -56,10 +56,11 @@ export class RowTable implements Iterable<Row> {
 
   #grow(): void {
     this.#slots = new Uint32Array(2 * this.#slots.length)
-    for (const [at, { hash }] of this.#rows.entries()) {
+    let added = 0
+    for (const { hash } of this.#rows) {
       let slot = this.#homeOf(hash)
       while (this.#slots[slot] !== 0) slot = this.#after(slot)
-      this.#slots[slot] = at + 1
+      this.#slots[slot] = ++added
     }
   }
 }

@@ -13,14 +13,14 @@ import { shownTable } from './shown-table.ts'
  * worth it. src/server/README.md shows this table.
  */
 const TABLE = `
-| plain | leader | 4052 | 1013 |
-| plain | follower | 3158 | 980 |
-| session | leader | 6294 | 1153 |
-| session | follower | 4968 | 1136 |
-| token | leader | 13266 | 1344 |
-| token | follower | 11885 | 1464 |
-| batch | leader | 1653 | 978 |
-| batch | follower | 1564 | 945 |
+| plain | leader | 3964 | 1019 |
+| plain | follower | 3066 | 985 |
+| session | leader | 6117 | 1161 |
+| session | follower | 4789 | 1144 |
+| token | leader | 12807 | 1363 |
+| token | follower | 11304 | 1484 |
+| batch | leader | 1565 | 988 |
+| batch | follower | 1476 | 955 |
 `
   .trim()
   .split('\n')
