@@ -20,6 +20,7 @@ import { Connections } from './connections.ts'
 import {
   answerInfo,
   arrayIn,
+  DisagreementError,
   decoded,
   disagree,
   headerText,
@@ -31,10 +32,18 @@ import {
   memberFromJson,
   parseObject,
   stringIn,
+  unexpected,
   wholeNumberIn,
 } from './decode.ts'
 import { type Endpoint, Endpoints } from './endpoints.ts'
-import { AbortedError, QuorateError, UnavailableError, UnreachableError, type Written } from './errors.ts'
+import {
+  AbortedError,
+  PreconditionFailedError,
+  QuorateError,
+  UnavailableError,
+  UnreachableError,
+  type Written,
+} from './errors.ts'
 import { type Answer, Transport } from './exchange.ts'
 import { type FastCall, FastCalls, type Limits, type Settled } from './fast.ts'
 import { Hedges } from './hedges.ts'
@@ -423,9 +432,11 @@ export class Client {
     try {
       const request = { ...requestOf(operation), operation, ...first }
       return resultsOf(operation, await this.#perform('keyed', request, limits, () => {}))
-    } catch (error) {
+    } catch (thrown) {
+      const error = asErrorOfBatch(thrown)
       if (!isOfTheBatch(error)) throw error
-      // Nothing of it was written: each change is made by itself.
+      // Nothing of it was written: each change is made by itself, if there is time for it.
+      checkTimeLeft(limits, error)
       turns = 0
       return changes.map((each) => this.#goOn({ operation: each, limits, onAnswer: undefined }))
     } finally {
@@ -677,8 +688,22 @@ const informing =
     if (served) onAnswer?.(answerInfo(answer.headers))
   }
 
+/** Only the changes of a batch have conditions. Who says that the batch has one did not say what became of it. */
+const asErrorOfBatch = (error: unknown): unknown =>
+  error instanceof PreconditionFailedError
+    ? unexpected(new DisagreementError('a batch has no condition'), error.endpoint ?? '', 'unknown')
+    : error
+
+/** A try without time for its answer would make the outcome unknown. */
+function checkTimeLeft({ startedAt, timeoutMs }: Limits, cause: QuorateError): void {
+  const leftMs = startedAt + timeoutMs - performance.now()
+  if (leftMs >= leastMs({ kind: 'keyed', timeoutMs }, 0)) return
+  const message = `it was refused with others (${cause.message}), and there was no time to ask for it by itself`
+  throw new UnavailableError(message, { code: 'timeout', written: 'no', cause })
+}
+
 /** A batch was refused, and its changes may not be when each is asked for by itself. */
-const isOfTheBatch = (error: unknown): boolean =>
+const isOfTheBatch = (error: unknown): error is QuorateError =>
   error instanceof QuorateError &&
   error.written === 'no' &&
   !(error instanceof UnavailableError || error instanceof UnreachableError || error instanceof AbortedError)

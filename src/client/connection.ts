@@ -23,6 +23,7 @@ import {
   type Leader,
   leaderIn,
   sizeOf,
+  sizeOfChanges,
   type Welcome,
   welcomeOf,
 } from './messages.ts'
@@ -164,14 +165,15 @@ export class Connection {
 
   /** Whether an operation is small enough. */
   takes(operation: Operation): boolean {
-    const { bytesMax = 0, messageBytesMax = 0, changesMax = 0 } = this.#welcome ?? {}
-    if (operation.op === CHANGES && operation.changes.length > changesMax) return false
+    if (operation.op === CHANGES) return this.takesChanges(operation.changes.length, operation.bytes)
+    const { bytesMax = 0, messageBytesMax = 0 } = this.#welcome ?? {}
     return creditOf(operation) <= bytesMax && sizeOf(operation) <= messageBytesMax
   }
 
-  /** How many changes a batch may have; 0: there are no batches. */
-  get changesMax(): number {
-    return this.#welcome?.changesMax ?? 0
+  /** The same for a batch of so many changes, with so many bytes of keys and values. */
+  takesChanges(count: number, bytes: number): boolean {
+    const { bytesMax = 0, messageBytesMax = 0, changesMax = 0 } = this.#welcome ?? {}
+    return count <= changesMax && bytes <= bytesMax && sizeOfChanges(count, bytes) <= messageBytesMax
   }
 
   /** When the last part of an answer has arrived that is not complete; 0 without one. */

@@ -41,7 +41,7 @@ import { Signals } from './signals.ts'
 import type { Turns } from './turns.ts'
 import type { AnswerInfo } from './types.ts'
 
-/** Limits of a batch. A node also has one for the number of changes. */
+/** Limits of a batch. Those of a node may be lower. */
 export const BATCH_CHANGES_MAX = 256
 export const BATCH_BYTES_MAX = 128 * 1024
 /** Changes go together only if they began within this share of their time-out: they have one deadline. */
@@ -182,14 +182,16 @@ export class FastCall implements Asked {
   /** Whether this change can go with it. */
   takes(change: ChangeOperation, connection: Connection, { startedAt, timeoutMs, signal }: Limits): boolean {
     const { limits, size } = this
+    const bytes = creditOf(this.operation) + bytesOfChange(change)
     return (
       this.id === QUEUED &&
       this.#connection === connection &&
       limits.signal === signal &&
       limits.timeoutMs === timeoutMs &&
       Math.abs(limits.startedAt - startedAt) <= timeoutMs * SPREAD_SHARE &&
-      size < Math.min(BATCH_CHANGES_MAX, connection.changesMax) &&
-      creditOf(this.operation) + bytesOfChange(change) <= BATCH_BYTES_MAX
+      size < BATCH_CHANGES_MAX &&
+      bytes <= BATCH_BYTES_MAX &&
+      connection.takesChanges(size + 1, bytes)
     )
   }
 

@@ -101,11 +101,14 @@ export function creditOf(operation: Operation): number {
 
 /** At most the bytes that an operation takes of a message. */
 export function sizeOf(operation: Operation): number {
-  if (operation.op === CHANGES) return ITEM_BYTES * (1 + operation.changes.length) + operation.bytes
+  if (operation.op === CHANGES) return sizeOfChanges(operation.changes.length, operation.bytes)
   if (operation.op !== RANGE) return ITEM_BYTES + creditOf(operation)
   const { prefix, start, end, after } = operation
   return [prefix, start, end, after].reduce((sum, key) => sum + (key?.length ?? 0), 2 * ITEM_BYTES)
 }
+
+/** The same for a batch of so many changes, with so many bytes of keys and values. */
+export const sizeOfChanges = (count: number, bytes: number): number => ITEM_BYTES * (1 + count) + bytes
 
 export const cancelOf = (id: number): Item => [id, CANCEL]
 
@@ -191,11 +194,12 @@ export function resultOfItem(operation: SingleOperation, item: Item): Result | t
 /** The same for a batch. */
 export function resultsOfItem(
   { changes }: ChangesOperation,
-  [, , , outcomes]: Item,
+  [, , revision, outcomes]: Item,
   endpoint: Endpoint,
   node: string,
 ): readonly ChangeResult[] | typeof MALFORMED {
-  if (!Array.isArray(outcomes) || outcomes.length !== changes.length) return MALFORMED
+  if (!isWholeNumber(revision) || !Array.isArray(outcomes)) return MALFORMED
+  if (outcomes.length !== changes.length) return MALFORMED
   const results: ChangeResult[] = []
   for (const [at, change] of changes.entries()) {
     const result = resultOfChange(change, outcomes[at], endpoint, node)
@@ -282,7 +286,8 @@ function bodyOf(operation: Operation, item: Item): Json {
       return { revision: item[2], deleted: item[3] }
     case CHANGES: {
       const [, , revision, outcomes] = item
-      return { revision, results: Array.isArray(outcomes) ? outcomes.map(outcomeJson) : outcomes }
+      if (!Array.isArray(outcomes)) return { revision }
+      return { revision, results: outcomes.map((each, at) => outcomeJson(operation.changes[at], each)) }
     }
     case GET:
       return { ...recordJson(item[3]), key: operation.key }
@@ -294,11 +299,11 @@ function bodyOf(operation: Operation, item: Item): Json {
   }
 }
 
-/** As in the answer over HTTP. */
-function outcomeJson(outcome: unknown): unknown {
+/** As in the answer over HTTP. The kind of a change says what its outcome means: later nodes may add fields. */
+function outcomeJson(change: ChangeOperation | undefined, outcome: unknown): unknown {
   if (!Array.isArray(outcome)) return { problem: outcome }
   const [first, revision, version] = outcome
-  return outcome.length === 2
+  return change?.op === DELETE
     ? { delete: { deleted: first, revision } }
     : { put: { create_revision: first, mod_revision: revision, version } }
 }

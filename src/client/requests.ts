@@ -121,6 +121,7 @@ export function resultOf(operation: SingleOperation, answer: Answer): Result {
 /** The same for a batch. */
 export function resultsOf({ changes }: ChangesOperation, answer: Answer): readonly ChangeResult[] {
   return decoded(answer, 'unknown', (json) => {
+    wholeNumberIn(json, 'revision')
     const results = arrayIn(json, 'results')
     if (results.length !== changes.length)
       disagree(`it has ${results.length} results of ${changes.length} changes`)

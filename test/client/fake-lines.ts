@@ -1,5 +1,6 @@
 // The multiplexed connections of a fake node: an operation takes the same way through the node as a request over HTTP,
-// with the same faults. A test may answer by itself, and send what no node would.
+// with the same faults. A test may answer by itself, and send what no node would. Batches are known where the welcome
+// says so: `lines.welcome = { changes_max: 1000 }`.
 
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -97,6 +98,7 @@ export class Line {
       this.send([id, 0, json.revision, json.create_revision, json.mod_revision, json.version, false])
     } else if (op === 2) this.send([id, 0, json.revision, json.deleted, false])
     else if (op === 3) this.send([id, 0, revision, recordOf(json, null), 'linearizable'])
+    else if (op === 6) this.send([id, 0, json.revision, (json.results as ResultJson[]).map(outcomeOf), false])
     else {
       const records = (json.kvs as Record<string, unknown>[]).map((kv) => recordOf(kv, bytesOf(kv.key)))
       this.send([id, 0, revision, records, json.more, null, 'linearizable'])
@@ -134,11 +136,36 @@ function seenOf([, op, timeoutMs, ...fields]: Item): Seen | undefined {
     return { ...seen, method: 'DELETE', target: path(key), headers: keyed(identity, conditions) }
   }
   if (op === 3) return { ...seen, method: 'GET', target: path(fields[0]), headers: {} }
+  if (op === 6) {
+    const [changes, identity] = fields
+    const body = Buffer.from(JSON.stringify({ changes: (changes as Item[]).map(changeJson) }))
+    return { ...seen, method: 'POST', target: '/v1/changes', headers: keyed(identity, null), body }
+  }
   if (op !== 4) return undefined
   const query = Object.entries(fields[0] as object).map(
     ([name, value]) => `${name}=${Buffer.isBuffer(value) ? encoded(value) : String(value)}`,
   )
   return { ...seen, method: 'GET', target: `/v1/kv?${query.join('&')}`, headers: {} }
+}
+
+/** A change of a batch as in the body of a request. */
+function changeJson([kind, key, ...fields]: Item): unknown {
+  const named = { key: base64(key) }
+  if (kind === 2) return { delete: { ...named, ...(fields[0] as object | undefined) } }
+  return { put: { ...named, value: base64(fields[0]), ...(fields[1] as object | undefined) } }
+}
+
+const base64 = (bytes: unknown) => ({ base64: (bytes as Buffer).toString('base64') })
+
+interface ResultJson {
+  readonly put?: Record<string, number>
+  readonly delete?: Record<string, number>
+  readonly problem?: unknown
+}
+
+function outcomeOf({ put, delete: removed, problem }: ResultJson): unknown {
+  if (put !== undefined) return [put.create_revision, put.mod_revision, put.version]
+  return removed === undefined ? problem : [removed.deleted, removed.revision]
 }
 
 const encoded = (key: unknown): string =>

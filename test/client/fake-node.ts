@@ -88,6 +88,8 @@ export class FakeNode {
   /** undefined: it opens none. */
   sessions: { readonly ageMs: number; readonly slots: number } | undefined
   sessionsAsked = 0
+  /** Whether it has `POST /v1/changes`. */
+  knowsBatches = true
   members: unknown[] = []
   settings: Record<string, unknown> = {
     key_bytes_max: 4096,
@@ -368,6 +370,7 @@ export class FakeNode {
     const key = path.startsWith('/v1/kv/') ? latin1(path.slice('/v1/kv/'.length)) : query.get('key')
     if (key !== undefined) return this.#one(seen, key)
     if (path === '/v1/kv') return this.#range(seen, query)
+    if (path === '/v1/changes' && this.knowsBatches) return this.#changes(seen)
     return problem(404, 'not_found', 'no such route')
   }
 
@@ -399,6 +402,23 @@ export class FakeNode {
       status: 200,
       body: { revision: this.revision, create_revision: create, mod_revision: mod, version },
     }
+  }
+
+  /** One after the other, each as if it was asked for by itself. */
+  #changes(seen: Seen): Reply {
+    const { changes } = JSON.parse(seen.body.toString()) as { changes: ChangeJson[] }
+    const results = changes.map(({ put, delete: removed }) => {
+      const { key, value, if_match, if_none_match } = put ?? removed ?? { key: '' }
+      const headers = {
+        ...(if_match === undefined ? {} : { 'if-match': `"${if_match[0]}"` }),
+        ...(if_none_match === undefined ? {} : { 'if-none-match': if_none_match }),
+      }
+      const [method, body] = put === undefined ? ['DELETE', Buffer.alloc(0)] : ['PUT', bytesFromJson(value)]
+      const one = this.#one({ ...seen, method, headers, body }, bytesFromJson(key).toString('latin1'))
+      if (one.status !== 200) return { problem: { ...(one.body as object), written: 'no' } }
+      return put === undefined ? { delete: one.body } : { put: one.body }
+    })
+    return { status: 200, body: { revision: this.revision, results } }
   }
 
   #range(seen: Seen, query: Map<string, string>): Reply {
@@ -455,6 +475,23 @@ export class FakeNode {
     }
   }
 }
+
+interface ChangeJson {
+  readonly put?: KeyJson
+  readonly delete?: KeyJson
+}
+
+interface KeyJson {
+  readonly key: BytesJson
+  readonly value?: BytesJson
+  readonly if_match?: readonly number[]
+  readonly if_none_match?: string
+}
+
+type BytesJson = string | { readonly base64: string }
+
+const bytesFromJson = (json: BytesJson = ''): Buffer =>
+  typeof json === 'string' ? Buffer.from(json) : Buffer.from(json.base64, 'base64')
 
 export function memberJson(name: string, url: string): unknown {
   return { name, replica_id: '1', role: 'voter', peer: '127.0.0.1:1', url }

@@ -5,7 +5,7 @@ import type { FakeLines, Item, Line } from './fake-lines.ts'
 import type { FakeNode } from './fake-node.ts'
 import { clientOf, connected, fake } from './with-fakes.ts'
 
-export const PUT = 1
+export const [PUT, DELETE, GET, CHANGES] = [1, 2, 3, 6]
 
 interface Setting {
   readonly node: FakeNode
@@ -24,6 +24,34 @@ export async function oneNode(
   const kv = clientOf([node], { transport: 'auto', ...options })
   await connected(kv, [node])
   return { node, lines, kv }
+}
+
+/** A client with a multiplexed connection that has a session: its changes have slots. */
+export async function oneNodeWithSession(
+  {
+    ageMs = 900_000,
+    slots = 4096,
+    ...options
+  }: Partial<ClientOptions> & { ageMs?: number; slots?: number } = {},
+  prepare = (_: FakeLines) => {},
+): Promise<Setting> {
+  const node = await fake()
+  const lines = node.multiplex()
+  prepare(lines)
+  node.sessions = { ageMs, slots }
+  const kv = clientOf([node], { transport: 'auto', ...options })
+  await connected(kv, [node])
+  await haveSession(kv, [lines])
+  node.seen.length = 0
+  return { node, lines, kv }
+}
+
+/** Writes until a write has a slot. What was sent is forgotten. */
+export async function haveSession(kv: Client, all: readonly FakeLines[]): Promise<void> {
+  const hasSlot = ([, op, ...fields]: Item) => op === PUT && (fields[3] as unknown[]).length === 3
+  // Tokens are used until the session is there.
+  while (!all.some(({ items }) => items.some(hasSlot))) await kv.put('warm', '1')
+  for (const { items } of all) items.length = 0
 }
 
 /** The node does not answer operations; the test does. */

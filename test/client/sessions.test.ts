@@ -5,33 +5,19 @@ import type { Client } from '../../src/client/index.ts'
 import type { FakeLines, Item } from './fake-lines.ts'
 import type { FakeNode } from './fake-node.ts'
 import { problem } from './fake-node.ts'
+import { oneNodeWithSession, PUT } from './one-node.ts'
 import { clientOf, connected, fake, freezeTime, until } from './with-fakes.ts'
 
-const PUT = 1
 const identitiesOf = (items: readonly Item[]) =>
   items.filter(([, op]) => op === PUT).map((item) => item[5] as unknown[])
 
 interface Setting {
-  readonly node: FakeNode
   readonly lines: FakeLines
   readonly kv: Client
 }
 
-/** A client that has a session. */
-async function withSession({ ageMs = 900_000, slots = 4096 } = {}): Promise<Setting> {
-  const node = await fake()
-  const lines = node.multiplex()
-  node.sessions = { ageMs, slots }
-  const kv = clientOf([node], { transport: 'auto' })
-  await connected(kv, [node])
-  // Tokens are used until the session is there.
-  while (identitiesOf(lines.items).at(-1)?.length !== 3) await kv.put('warm', '1')
-  lines.items.length = 0
-  return { node, lines, kv }
-}
-
 /** Writes until one is made in this session. */
-async function writesIn(session: number, { lines, kv }: Pick<Setting, 'lines' | 'kv'>): Promise<void> {
+async function writesIn(session: number, { lines, kv }: Setting): Promise<void> {
   const isIn = ([number, , seq]: readonly unknown[]) => number === session && seq !== undefined
   for (let n = 0; n < 200; n++) {
     await kv.put('warm', '1')
@@ -41,7 +27,7 @@ async function writesIn(session: number, { lines, kv }: Pick<Setting, 'lines' | 
 }
 
 test('writes one after the other share a slot, and each has the next number', async () => {
-  const { lines, kv, node } = await withSession()
+  const { lines, kv, node } = await oneNodeWithSession()
   for (let n = 0; n < 5; n++) await kv.put(`k${n}`, 'v')
   const slots = identitiesOf(lines.items)
   expect(new Set(slots.map(([session, slot]) => `${session} ${slot}`)).size).toBe(1)
@@ -51,7 +37,7 @@ test('writes one after the other share a slot, and each has the next number', as
 })
 
 test('writes under way together have slots of their own, and tokens when there are no more slots', async () => {
-  const { lines, kv } = await withSession({ slots: 3 })
+  const { lines, kv } = await oneNodeWithSession({ slots: 3 })
   await Promise.all(Array.from({ length: 5 }, (_, n) => kv.put(`k${n}`, 'v')))
   const identities = identitiesOf(lines.items)
   const slots = identities.filter(({ length }) => length === 3).map(([, slot]) => slot)
@@ -60,7 +46,7 @@ test('writes under way together have slots of their own, and tokens when there a
 })
 
 test('a write keeps its slot and number while it is tried again, also over HTTP', async () => {
-  const { node, lines, kv } = await withSession()
+  const { node, lines, kv } = await oneNodeWithSession()
   node.seen.length = 0
   node.faults.push(problem(503, 'no_leader', 'an election', { retry_after_ms: 1 }))
   node.faults.push(problem(504, 'outcome_unknown', 'the leader was lost'))
@@ -76,7 +62,7 @@ test('a write keeps its slot and number while it is tried again, also over HTTP'
 
 test('no other write has the slot of one that is to be tried again', async () => {
   freezeTime()
-  const { node, lines, kv } = await withSession()
+  const { node, lines, kv } = await oneNodeWithSession()
   node.seen.length = 0
   node.faults.push(problem(503, 'no_leader', 'an election', { retry_after_ms: 500 }))
   const first = kv.put('a', '1')
@@ -93,7 +79,7 @@ test('no other write has the slot of one that is to be tried again', async () =>
 })
 
 test('a session that the cluster has forgotten is given up: the write is made under a token, later ones in a new session', async () => {
-  const { node, lines, kv } = await withSession()
+  const { node, lines, kv } = await oneNodeWithSession()
   node.store.forgottenTo = node.store.session
   await kv.put('a', 'b')
   expect(node.rows.get('a')?.version).toBe(1)
@@ -103,7 +89,7 @@ test('a session that the cluster has forgotten is given up: the write is made un
 
 test('a session is used for half the time after which it is forgotten', async () => {
   freezeTime()
-  const { node, lines, kv } = await withSession({ ageMs: 10_000 })
+  const { node, lines, kv } = await oneNodeWithSession({ ageMs: 10_000 })
   await kv.put('a', '1')
   await vi.advanceTimersByTimeAsync(4_000)
   await kv.put('a', '2')

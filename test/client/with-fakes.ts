@@ -62,6 +62,14 @@ export async function fake(name = 'n1', port = 0): Promise<FakeNode> {
   return node
 }
 
+/** Another node of its cluster. */
+export async function fakePeer(peer: FakeNode, name: string): Promise<FakeNode> {
+  const node = await FakeNode.start(0, peer)
+  node.name = name
+  open.push(node)
+  return node
+}
+
 /** Listens, and answers every request with these bytes. Without `open` it closes the connection after them. */
 export async function answering(
   text: string,
