@@ -9,8 +9,9 @@ import { CHANGES, DELETE, NAMES, OPEN_SESSION, type Op, PROBLEM, PUT } from './p
 export const ANSWER_BYTES = 200
 /** Memory of a record of a range beside its key and its value. */
 export const RECORD_BYTES = 100
-/** Memory of the outcome of one change of a batch. */
+/** Memory of the outcome of one change of a batch: of two or three numbers, or of a problem beside the key. */
 export const OUTCOME_BYTES = 60
+export const OUTCOME_PROBLEM_BYTES = 500
 
 /** The connection that an operation came on. */
 interface Asker {

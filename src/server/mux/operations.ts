@@ -22,7 +22,7 @@ import {
   readValue,
 } from './fields.ts'
 import type { Item } from './messages.ts'
-import { type Operation, OUTCOME_BYTES, RECORD_BYTES } from './operation.ts'
+import { type Operation, OUTCOME_BYTES, OUTCOME_PROBLEM_BYTES, RECORD_BYTES } from './operation.ts'
 import { CHANGES, DELETE, GET, OPEN_SESSION, PUT, RANGE, SUCCESS } from './protocol.ts'
 
 export interface OperationsOptions {
@@ -132,7 +132,7 @@ export class Operations {
       if (outcome.kind === 'batch' && op === CHANGES) {
         const { revision, outcomes } = outcome
         const answer = [id, SUCCESS, revision, outcomes.map(changeOutcome), replayed]
-        operation.end(200, answer, outcomes.length * OUTCOME_BYTES)
+        operation.end(200, answer, outcomeBytes(outcomes))
         return
       }
       if ((outcome.kind !== 'put' && outcome.kind !== 'delete') || outcome.kind !== operation.name)
@@ -198,6 +198,17 @@ export class Operations {
       (error) => operation.refuse(refused(error), 'no'),
     )
   }
+}
+
+/** Memory of the outcomes of a batch. Only a failed condition has the key. */
+function outcomeBytes(outcomes: readonly OutcomeOfKey[]): number {
+  let bytes = 0
+  for (const outcome of outcomes) {
+    if (outcome.kind === 'put' || outcome.kind === 'delete') bytes += OUTCOME_BYTES
+    else bytes += OUTCOME_PROBLEM_BYTES
+    if (outcome.kind === 'precondition-failed') bytes += outcome.current?.key.length ?? 0
+  }
+  return bytes
 }
 
 /** Of one change of a batch: two or three numbers, or a problem. */

@@ -4,7 +4,7 @@ import { Packr, Unpackr } from 'msgpackr'
 import { onTestFinished, vi } from 'vitest'
 import { WebSocket } from 'ws'
 
-export const [PUT, DELETE, GET, RANGE, OPEN_SESSION] = [1, 2, 3, 4, 5]
+export const [PUT, DELETE, GET, RANGE, OPEN_SESSION, CHANGES] = [1, 2, 3, 4, 5, 6]
 
 // biome-ignore lint/suspicious/noExplicitAny: what came over the wire is checked by the expectations themselves
 type Wire = any
