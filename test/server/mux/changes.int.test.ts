@@ -355,7 +355,7 @@ test('answers with many failed conditions count with their bytes while they wait
   const served = await serve()
   const client = await new MuxClient(served.port).open()
   const key = (n: number) => `${n}`.padStart(4_000, 'k')
-  const keys = Array.from({ length: 500 }, (_, n) => key(n))
+  const keys = Array.from({ length: 10 }, (_, n) => key(n))
   await client.ask(
     1,
     CHANGES,
@@ -369,7 +369,7 @@ test('answers with many failed conditions count with their bytes while they wait
   expect(served.http.inspect().answerBytes).toBe(0)
   held[0]?.()
   // It is ready now, and leaves at the end of this turn.
-  expect(served.http.inspect().answerBytes).toBeGreaterThan(500 * 4_000)
-  expect((await client.answer(2))?.[3]).toHaveLength(500)
+  expect(served.http.inspect().answerBytes).toBeGreaterThan(10 * 4_000)
+  expect((await client.answer(2))?.[3]).toHaveLength(10)
   await atRest(served, 1)
 })
