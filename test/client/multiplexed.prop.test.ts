@@ -1,7 +1,9 @@
 // Whatever the other end of a multiplexed connection does: a write is applied at most once, every caller gets the
 // answer to its own operation or an error that is true, and in the end nothing is under way. Two nodes of one cluster
-// hold back answers, send them in any order, send what no node sends, cut, and stop; each write has a key of its own.
+// hold back answers, send them in any order, send what no node sends, cut, and stop. Each write has a key of its own.
+// Writes that begin in one turn go together where there is a session.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
@@ -9,6 +11,7 @@ import { Client, QuorateError } from '../../src/client/index.ts'
 import { runs } from '../runs.ts'
 import type { Item, Line } from './fake-lines.ts'
 import { FakeNode, problem } from './fake-node.ts'
+import { haveSession } from './one-node.ts'
 import { connected } from './with-fakes.ts'
 
 const open: { close(): Promise<unknown> }[] = []
@@ -25,19 +28,27 @@ const EVENTS = [
   'cut before it is done',
   'cut after it was done',
   'answer twice',
+  'answer with an outcome too few',
   'answer an id that is not in use',
   'send garbage',
   'begin to close',
   'refuse: no leader',
   'refuse: outcome unknown, but done',
+  'refuse: no room',
+  'forget the session',
 ] as const
 type Event = (typeof EVENTS)[number]
 
 interface Call {
-  readonly kind: 'put' | 'get'
+  readonly kind: 'put' | 'get' | 'delete' | 'put if absent' | 'put if there'
+  /** How many turns of the event loop pass before it begins. */
+  readonly turns: number
   readonly abortMs: number | null
   readonly bytes: number
 }
+
+/** What its caller was told of a write: its revision; that it has removed the key; what an error says. */
+type Told = number | 'gone' | 'no' | 'unknown'
 
 const retry_after_ms = 1
 
@@ -78,6 +89,12 @@ function misbehave(nodes: readonly FakeNode[], script: Event[]): () => void {
           serve(item, line)
           line.send([item[0], 0, 1, 1, 1, 1, false])
           return true
+        case 'answer with an outcome too few':
+          serve(item, {
+            ...line,
+            reply: (asked: Item, answer: Answer) => line.reply(asked, fewer(answer)),
+          } as Line)
+          return true
         case 'answer an id that is not in use':
           line.send([Number(item[0]) + 999, 0, 1, 1, 1, 1, false])
           return true
@@ -93,6 +110,12 @@ function misbehave(nodes: readonly FakeNode[], script: Event[]): () => void {
         case 'refuse: outcome unknown, but done':
           node.faults.push({ ...problem(504, 'outcome_unknown', 'lost', { retry_after_ms }), do: true })
           return false
+        case 'refuse: no room':
+          node.faults.push(problem(507, 'storage_full', 'no room'))
+          return false
+        case 'forget the session':
+          node.store.forgottenTo = node.store.session
+          return false
       }
     }
     if (node.lines !== undefined) node.lines.onItem = onItem
@@ -100,9 +123,19 @@ function misbehave(nodes: readonly FakeNode[], script: Event[]): () => void {
   return release
 }
 
+type Answer = Parameters<Line['reply']>[1]
+
+/** The answer to a batch without its last outcome. */
+function fewer(answer: Answer): Answer {
+  const { results } = answer.body as { results?: readonly unknown[] }
+  if (results === undefined) return answer
+  return { ...answer, body: { ...(answer.body as object), results: results.slice(1) } }
+}
+
 const call: fc.Arbitrary<Call> = fc.record({
-  kind: fc.constantFrom('put', 'put', 'get'),
-  abortMs: fc.option(fc.integer({ min: 0, max: 30 }), { freq: 5 }),
+  kind: fc.constantFrom('put', 'put', 'get', 'delete', 'put if absent', 'put if there'),
+  turns: fc.constantFrom(0, 0, 0, 1, 2, 5),
+  abortMs: fc.option(fc.constantFrom(0, 1, 10, 30), { freq: 5 }),
   bytes: fc.constantFrom(1, 10, 600),
 })
 
@@ -111,32 +144,58 @@ test('every answer is that of its operation, at most one write each, and the tru
     fc.asyncProperty(
       fc.array(fc.constantFrom(...EVENTS), { maxLength: 30, size: 'max' }),
       fc.array(call, { minLength: 1, maxLength: 30, size: 'max' }),
-      fc.integer({ min: 1, max: 8 }),
-      async (script, calls, operations_max) => {
+      fc.record({
+        operations_max: fc.integer({ min: 1, max: 8 }),
+        changes_max: fc.constantFrom(undefined, 2, 1_000),
+        slots: fc.constantFrom(0, 1, 3, 1_000),
+      }),
+      async (script, calls, { operations_max, changes_max, slots }) => {
         const first = await FakeNode.start()
         const nodes = [first, await FakeNode.start(0, first)]
         open.push(...nodes)
-        for (const node of nodes) node.multiplex().welcome = { operations_max, bytes_max: 1_000 }
+        for (const node of nodes) {
+          node.multiplex().welcome = { operations_max, bytes_max: 1_000, changes_max }
+          if (slots > 0) node.sessions = { ageMs: 900_000, slots }
+        }
         const endpoints = nodes.map((node) => node.url)
         const kv = new Client({ endpoints, discover: false, timeoutMs: 400 })
         open.unshift(kv)
         await connected(kv, nodes)
+        if (slots > 0)
+          await haveSession(
+            kv,
+            nodes.flatMap(({ lines = [] }) => lines),
+          )
         const events = [...script]
         const release = misbehave(nodes, events)
-        const told = new Map<string, number | 'no' | 'unknown'>()
-        const perform = async ({ kind, abortMs, bytes }: Call, n: number) => {
+        const told = new Map<string, { readonly before: number; readonly what: Told }>()
+        // Those that are aborted after the same time share a signal.
+        const signals = new Map<number, AbortSignal>()
+        const perform = async ({ kind, turns, abortMs, bytes }: Call, n: number) => {
+          for (let turn = 0; turn < turns; turn++) await nextTurn()
           const key = `k${n}`
-          const signal = abortMs === null ? undefined : AbortSignal.timeout(abortMs)
+          const isThere = kind === 'get' || kind === 'delete' || kind === 'put if there'
+          if (isThere) first.set(key, key.repeat(bytes))
+          const before = isThere ? 1 : 0
+          if (abortMs !== null && !signals.has(abortMs)) signals.set(abortMs, AbortSignal.timeout(abortMs))
+          const signal = signals.get(abortMs ?? -1)
           try {
-            if (kind === 'put') {
-              told.set(key, (await kv.put(key, 'v'.repeat(bytes), { signal })).modRevision)
-            } else {
-              first.set(key, key.repeat(bytes))
+            if (kind === 'get') {
               expect((await kv.get(key, { signal }))?.text()).toBe(key.repeat(bytes))
+            } else if (kind === 'delete') {
+              told.set(key, {
+                before,
+                what: (await kv.delete(key, { signal })).deleted === 1 ? 'gone' : 'no',
+              })
+            } else {
+              const condition = isThere ? { ifRevision: Number(first.rows.get(key)?.mod) } : {}
+              const options = { signal, ifAbsent: kind === 'put if absent', ...condition }
+              const { modRevision } = await kv.put(key, 'v'.repeat(bytes), options)
+              told.set(key, { before, what: modRevision })
             }
           } catch (error) {
             if (!(error instanceof QuorateError)) throw error
-            if (kind === 'put') told.set(key, error.written)
+            if (kind !== 'get') told.set(key, { before, what: error.written })
             else expect(error.written).toBe('no')
           }
         }
@@ -145,12 +204,12 @@ test('every answer is that of its operation, at most one write each, and the tru
         await expect
           .poll(() => kv[inspect]())
           .toEqual({ calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 })
-        for (const [key, what] of told) {
-          const row = first.rows.get(key)
-          const applied = row === undefined ? [] : [row.version, row.mod]
-          if (typeof what === 'number') expect([key, applied]).toEqual([key, [1, what]])
-          else if (what === 'no') expect([key, applied]).toEqual([key, []])
-          else expect([key, row?.version ?? 1]).toEqual([key, 1])
+        for (const [key, { before, what }] of told) {
+          const { version = 0, mod = 0 } = first.rows.get(key) ?? {}
+          if (typeof what === 'number') expect([key, version, mod]).toEqual([key, before + 1, what])
+          else if (what === 'gone') expect([key, version]).toEqual([key, 0])
+          else if (what === 'no') expect([key, version]).toEqual([key, before])
+          else expect([key, [0, before, before + 1].includes(version)]).toEqual([key, true])
         }
         // Whatever has happened, the client goes on.
         events.length = 0
