@@ -438,7 +438,11 @@ export class Client {
       // Nothing of it was written: each change is made by itself, if there is time for it.
       checkTimeLeft(limits, error)
       turns = 0
-      return changes.map((each) => this.#goOn({ operation: each, limits, onAnswer: undefined }))
+      return changes.map(
+        (each) =>
+          this.#fast.begin(each, limits, undefined, true) ??
+          this.#goOn({ operation: each, limits, onAnswer: undefined }),
+      )
     } finally {
       this.#turns.giveAfter(performance.now() - limits.startedAt - limits.waitedMs, turns)
     }

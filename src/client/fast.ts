@@ -88,17 +88,25 @@ export class FastCalls {
     this.host = host
   }
 
-  /** The result; undefined when no connection can take it. The call must have its turn. */
-  begin(operation: SingleOperation, limits: Limits, onAnswer: OnAnswer): Promise<Result> | undefined {
+  /**
+   * The result; undefined when no connection can take it. The call must have its turn. `isAlone`: it must not go with
+   * others, since a batch with it was refused.
+   */
+  begin(
+    operation: SingleOperation,
+    limits: Limits,
+    onAnswer: OnAnswer,
+    isAlone = false,
+  ): Promise<Result> | undefined {
     const { connections, endpoints } = this.host
     if (!connections.areWanted(this.host.turns.acquired)) return undefined
     if (limits.signal?.aborted === true) return undefined
-    const nowMs = limits.waitedMs === 0 ? limits.startedAt : performance.now()
+    const nowMs = limits.waitedMs === 0 && !isAlone ? limits.startedAt : performance.now()
     const isChange = operation.op !== GET
     const endpoint = connections.pick(endpoints, nowMs, isChange)
     const connection = endpoint && connections.of(endpoint)
     if (endpoint === undefined || connection?.takes(operation) !== true) return undefined
-    const gathering = isChange ? this.#gathering : undefined
+    const gathering = isChange && !isAlone ? this.#gathering : undefined
     if (isChange && gathering?.takes(operation, connection, limits) === true) {
       this.underWay += 1
       return gathering.add(operation)
@@ -106,7 +114,7 @@ export class FastCalls {
     const identity = isChange ? this.host.identify(nowMs) : undefined
     const call = new FastCall(this, endpoint, connection, operation, identity, limits, nowMs, onAnswer)
     // A cluster that knows sessions knows batches.
-    if (identity !== undefined) this.#gathering = isSlot(identity) ? call : undefined
+    if (identity !== undefined && !isAlone) this.#gathering = isSlot(identity) ? call : undefined
     endpoint.asked(call, nowMs)
     this.underWay += 1
     this.#signals.enter(limits.signal)

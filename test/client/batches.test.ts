@@ -403,12 +403,37 @@ describe('a batch that was not served', () => {
     expect(await Promise.all(many(kv).map(outcome))).toEqual(RESULTS)
     expect(node.revision).toBe(at + 3)
     expect(node.seen.map(({ method }) => method)).toEqual(['POST', 'PUT', 'PUT', 'DELETE', 'PUT'])
-    const alone = node.seen.slice(1).map(({ headers }) => headers['idempotency-key'])
-    expect(new Set(alone).size).toBe(4)
+    // Over the same connection: hundreds of HTTP requests at once would cost much more.
+    expect(sizesOf(lines.items)).toEqual([4, 1, 1, 1, 1])
+    const identities = lines.items.map(identityOf)
+    expect(new Set(identities.map((identity) => identity.join())).size).toBe(5)
+    expect(identities.map(({ length }) => length)).toEqual([3, 3, 3, 3, 3])
     expect(kv[inspect]()).toEqual(AT_REST)
     node.fault = () => undefined
-    await kv.put('next', '1')
-    expect(identityOf(lines.items.at(-1))).toHaveLength(3)
+    lines.items.length = 0
+    await Promise.all(puts(kv, 2))
+    expect(sizesOf(lines.items)).toEqual([2])
+  })
+
+  test('refused as a whole: changes that begin meanwhile do not go with what was in it', async () => {
+    const { node, lines, kv } = await oneWithBatches({}, { operations_max: 1 })
+    const items = held(lines)
+    const calls = many(kv)
+    await until(() => items.length === 1)
+    const { item, line } = items[0] as { item: Item; line: Line }
+    lines.onItem = () => false
+    const later = puts(kv, 2)
+    line.send([item[0], 1, problem(507, 'storage_full', 'no room').body, 1, false])
+    await isRead(line)
+    later.push(...puts(kv, 2))
+    expect(await Promise.all(calls.map(outcome))).toEqual(RESULTS)
+    await Promise.all(later)
+    const keysOf = (each: Item) => changesOf(each).map(([, key]) => String(key))
+    const together = lines.items.filter(({ 1: op }) => op === CHANGES).slice(1)
+    expect(together.length).toBeGreaterThan(0)
+    for (const each of together) expect(keysOf(each).every((key) => key.startsWith('k'))).toBe(true)
+    expect(node.contents).toEqual({ a: '1', b: '2', k0: 'v0', k1: 'v1' })
+    expect(kv[inspect]()).toEqual(AT_REST)
   })
 
   test('refused as a whole: what is wrong with one change concerns only that one', async () => {

@@ -120,3 +120,62 @@ test('writes go on while a node is stopped and started again', async () => {
   const versions = await Promise.all(written.map(async (key) => (await kv.get(key))?.version))
   expect(new Set(versions)).toEqual(new Set([1]))
 })
+
+/** How many batches the nodes have answered. */
+async function batches(): Promise<number> {
+  const counts = await Promise.all(
+    cluster.endpoints.map(async (url) => {
+      const text = await (await fetch(`${url}/metrics`)).text()
+      const counted = text.matchAll(/^quorate_http_requests_total\{operation="batch",status="200"\} (\d+)$/gm)
+      return [...counted].reduce((sum, [, count]) => sum + Number(count), 0)
+    }),
+  )
+  return counts.reduce((sum, count) => sum + count, 0)
+}
+
+test('changes that go together have the same outcomes as over HTTP, each its own', async () => {
+  const before = await batches()
+  const timeoutMs = 30_000
+  const calls = (client: Client, at: number) => {
+    const key = (name: string) => Buffer.concat([Buffer.from(`together/${at}/${name}`), Buffer.from([0xff])])
+    return [
+      client.put(key('a'), BYTES, { timeoutMs }),
+      client.put(key('b'), '', { ifAbsent: true, timeoutMs }),
+      client.delete(key('c'), { timeoutMs }),
+      client.put(key('d'), 'x', { ifRevision: 1, timeoutMs }),
+      client.put(key('e'), 'x', { ifRevision: 0, timeoutMs }),
+      client.delete(key('f'), { ifRevision: 1, timeoutMs }),
+      // Because of it the batch is refused as a whole.
+      client.put(LONG, 'x', { timeoutMs }),
+      client.put(key('g'), new Uint8Array(100_000), { timeoutMs }),
+    ].map(seen)
+  }
+  const [mux, plain] = await Promise.all([kv, http].map((client, at) => Promise.all(calls(client, at))))
+  expect(mux).toEqual(plain)
+  await Promise.all(Array.from({ length: 300 }, (_, n) => kv.put(`together/2/${n}`, `${n}`)))
+  expect(await batches()).toBeGreaterThan(before)
+  expect(kv[inspect]()).toMatchObject({ calls: 0, turns: 0, requests: 0 })
+})
+
+test('a leader that is lost while changes go together is a delay, and nothing is made twice', async () => {
+  const before = await batches()
+  let done = 0
+  const writers = Array.from({ length: 8 }, async (_, writer) => {
+    for (let n = 0; n < 20; n++) {
+      const keys = Array.from({ length: 16 }, (_each, at) => `lost/${writer}/${at}`)
+      const results = await Promise.all(keys.map((key) => kv.put(key, String(n), { timeoutMs: 30_000 })))
+      expect(results.map(({ version }) => version)).toEqual(keys.map(() => n + 1))
+      done += 1
+    }
+  })
+  while (done < 40) await kv.get('a')
+  expect(await batches()).toBeGreaterThan(before)
+  const leader = cluster.leader()
+  await leader?.crash()
+  await Promise.all(writers)
+  await leader?.start()
+  const versions = []
+  for await (const { version } of kv.list({ prefix: 'lost/' })) versions.push(version)
+  expect(versions).toEqual(Array(128).fill(20))
+  expect(kv[inspect]()).toMatchObject({ calls: 0, turns: 0, requests: 0 })
+})

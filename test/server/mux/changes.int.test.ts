@@ -342,7 +342,7 @@ describe('credit', () => {
     ]
     for (let time = 0; time < 5; time++) expect((await client.ask(1, CHANGES, null, changes))[1]).toBe(0)
     const more = [...changes, [DELETE, 'a']]
-    client.send([1, CHANGES, null, more])
+    expect(await client.send([1, CHANGES, null, more]).answer(1)).toBeUndefined()
     expect((await client.end()).code).toBe(1008)
     expect(served.node.asked).toHaveLength(5)
     await atRest(served)
