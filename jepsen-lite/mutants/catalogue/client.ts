@@ -25,8 +25,102 @@ const MUX_PROP = 'test/client/multiplexed.prop.test.ts'
 const DURATIONS = 'test/client/durations.test.ts'
 const SESSIONS = 'test/client/sessions.test.ts'
 const IDENTITY = 'src/client/identity.ts'
+const BATCHES = 'test/client/batches.test.ts'
 
 export const CLIENT_MUTANTS: readonly Mutant[] = [
+  {
+    id: 'M860',
+    title: 'the outcomes of a batch that was tried again go to its changes in the opposite order',
+    why: 'A caller is told what became of the write of another.',
+    layers: UNIT,
+    tests: [BATCHES, MUX_PROP],
+    edits: [edit(FAST, 'of settled.entries()', 'of settled.toReversed().entries()')],
+  },
+  {
+    id: 'M861',
+    title: 'the slot of a batch is used again while the batch is still tried',
+    why: 'A later try of the batch comes after another write in that slot, and is refused although it was never made.',
+    layers: UNIT,
+    tests: [BATCHES],
+    edits: [
+      edit(
+        FAST,
+        '.goOnTogether(operation, this, exchange)\n      .finally(release)',
+        '.goOnTogether(operation, this, (release(), exchange))',
+      ),
+    ],
+  },
+  {
+    id: 'M862',
+    title: 'the changes of a refused batch are asked for by themselves, all under the identity of the batch',
+    why: 'The cluster makes the first and takes the others for repeats of it.',
+    layers: UNIT,
+    tests: [BATCHES],
+    edits: [
+      edit(
+        CLIENT,
+        'this.#fast.begin(each, limits, undefined, true) ??\n          this.#goOn({ operation: each, limits, onAnswer: undefined })',
+        'this.#goOn({ operation: each, limits, onAnswer: undefined, identity: first.identity })',
+      ),
+    ],
+  },
+  {
+    id: 'M863',
+    title:
+      'the changes of a batch are asked for by themselves although a try of the batch may have been made',
+    why: 'They are made twice.',
+    layers: UNIT,
+    tests: [BATCHES],
+    edits: [edit(CLIENT, "  error.written === 'no' &&\n", '')],
+  },
+  {
+    id: 'M864',
+    title: 'a batch grows beyond what the node takes',
+    why: 'The node cuts a client that sends more than its credit.',
+    layers: UNIT,
+    tests: [BATCHES],
+    edits: [edit(FAST, 'connection.takesChanges(size + 1, bytes)', 'connection.takesChanges(size + 1, 0)')],
+  },
+  {
+    id: 'M865',
+    title: 'the turns of a refused batch are given back twice',
+    why: 'From then on more calls than callsMax are under way.',
+    layers: UNIT,
+    tests: [BATCHES],
+    edits: [edit(CLIENT, '      turns = 0\n', '')],
+  },
+  {
+    id: 'M866',
+    title: 'changes with different signals go together',
+    why: 'Who aborts one of them aborts the others, and who aborts another aborts none.',
+    layers: UNIT,
+    tests: [BATCHES],
+    edits: [edit(FAST, '      limits.signal === signal &&\n', '')],
+  },
+  {
+    id: 'M867',
+    title: 'a refused batch is made change by change when there is no time left',
+    why: 'What was certainly not written has an unknown outcome.',
+    layers: UNIT,
+    tests: [BATCHES],
+    edits: [edit(CLIENT, '      checkTimeLeft(limits, error)\n', '')],
+  },
+  {
+    id: 'M872',
+    title: 'changes that begin later go with one whose batch was refused',
+    why: 'Their batch may be refused too, for the same reason.',
+    layers: UNIT,
+    tests: [BATCHES],
+    edits: [edit(FAST, 'if (identity !== undefined && !isAlone)', 'if (identity !== undefined)')],
+  },
+  {
+    id: 'M868',
+    title: 'a failed condition of a batch as a whole counts as its outcome',
+    why: 'After a try that was lost the changes are made again.',
+    layers: UNIT,
+    tests: [BATCHES],
+    edits: [edit(CLIENT, 'const error = asErrorOfBatch(thrown)', 'const error = thrown')],
+  },
   {
     id: 'M790',
     title: 'a write has the number of the one before it in its slot',

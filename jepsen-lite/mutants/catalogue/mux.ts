@@ -14,9 +14,37 @@ const UPGRADE = `${MUX}/upgrade.ts`
 const CONNECTION_TESTS = ['test/server/mux/connection.int.test.ts']
 const OPERATION_TESTS = ['test/server/mux/operations.int.test.ts']
 const SLOW_TESTS = ['test/server/mux/slow-clients.int.test.ts']
+const CHANGES_TESTS = ['test/server/mux/changes.int.test.ts']
 const OPENING_TESTS = ['test/server/mux/opening.int.test.ts']
 
 export const MULTIPLEXED: readonly Mutant[] = [
+  {
+    id: 'M869',
+    title: 'the bytes of a batch do not count for credit',
+    why: 'One client can fill the memory of a node with batches.',
+    layers: UNIT,
+    tests: CHANGES_TESTS,
+    edits: [edit(CONNECTION, 'return changesBytes(item[3])', 'return 0 * changesBytes(item[3])')],
+  },
+  {
+    id: 'M870',
+    title: 'the problems in an answer to a batch count as little as two numbers',
+    why: 'A client that fails thousands of conditions and takes no answers fills the memory of a node.',
+    layers: UNIT,
+    tests: CHANGES_TESTS,
+    edits: [
+      edit(OPERATIONS, 'bytes += OUTCOME_PROBLEM_BYTES', 'bytes += OUTCOME_BYTES'),
+      edit(OPERATIONS, 'bytes += outcome.current?.key.length ?? 0', 'bytes += 0'),
+    ],
+  },
+  {
+    id: 'M871',
+    title: 'the problem of a change does not say which one is wrong',
+    why: 'Nobody finds it among a thousand.',
+    layers: UNIT,
+    tests: CHANGES_TESTS,
+    edits: [edit(FIELDS, 'throw error instanceof Refused ?', 'throw error instanceof RangeError ?')],
+  },
   {
     id: 'M735',
     title: 'an answer has the number of its place in the message in place of the id of its operation',
