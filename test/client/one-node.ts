@@ -3,7 +3,7 @@
 import type { Client, ClientOptions } from '../../src/client/index.ts'
 import type { FakeLines, Item, Line } from './fake-lines.ts'
 import type { FakeNode } from './fake-node.ts'
-import { clientOf, connected, fake } from './with-fakes.ts'
+import { clientOf, connected, fake, WARM_UP_MS } from './with-fakes.ts'
 
 export const [PUT, DELETE, GET, CHANGES] = [1, 2, 3, 6]
 
@@ -50,7 +50,7 @@ export async function oneNodeWithSession(
 export async function haveSession(kv: Client, all: readonly FakeLines[]): Promise<void> {
   const hasSlot = ([, op, ...fields]: Item) => op === PUT && (fields[3] as unknown[]).length === 3
   // Tokens are used until the session is there.
-  while (!all.some(({ items }) => items.some(hasSlot))) await kv.put('warm', '1')
+  while (!all.some(({ items }) => items.some(hasSlot))) await kv.put('warm', '1', { timeoutMs: WARM_UP_MS })
   for (const { items } of all) items.length = 0
 }
 

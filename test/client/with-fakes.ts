@@ -107,10 +107,13 @@ export function clientOf(
   return client
 }
 
+/** However busy the machine is, and whatever time-out the client has. */
+export const WARM_UP_MS = 30_000
+
 /** Makes calls until the client has a multiplexed connection to each node. What the nodes saw is forgotten. */
 export async function connected(client: Client, nodes: readonly FakeNode[]): Promise<void> {
   while (!nodes.every(({ lines }) => lines !== undefined && lines.items.length > 0)) {
-    await client.get('warm-up')
+    await client.get('warm-up', { timeoutMs: WARM_UP_MS })
     await nextTurn()
   }
   for (const { seen, lines } of nodes) {
