@@ -141,7 +141,7 @@ function findIn(layers: readonly Layer[], key: Uint8Array, hash: number): Row | 
 export function merged(layers: readonly Layer[]): Layer {
   const [only] = layers
   if (only !== undefined && layers.length === 1) return only
-  const all = new RowTable()
+  const all = new RowTable(layers.reduce((sum, { size }) => sum + size, 0))
   for (const layer of layers) for (const row of layer) all.put(row)
   return all
 }

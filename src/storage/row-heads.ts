@@ -11,7 +11,7 @@
 // because moving all at once would keep heartbeats waiting.
 
 import { ROW_HEAD_BYTES } from '../kv/types.ts'
-import { hashAt, isAt, type Row, TRAILER_BYTES } from './rows.ts'
+import { hashAt, hashOfStored, isAt, type Row, TRAILER_BYTES } from './rows.ts'
 import type { RowHash } from './types.ts'
 
 /** Longer row keys get no slot. */
@@ -85,8 +85,8 @@ export class RowHeads {
     if (head.bytes.length !== headBytes) head.bytes = new Uint8Array(headBytes)
     table.copyHead(slot, head.bytes)
     head.length = length
-    head.mix = (words[at + MIX] ?? 0) >>> 0
-    head.crc = (words[at + CRC] ?? 0) >>> 0
+    head.mix = words[at + MIX] ?? 0
+    head.crc = words[at + CRC] ?? 0
     return head
   }
 
@@ -247,5 +247,5 @@ const tagOf = (hash: number): number => (hash === FREE ? 1 : hash)
 function headOf(stored: Uint8Array): RowHead {
   const length = stored.length - TRAILER_BYTES
   const bytes = new Uint8Array(stored.subarray(0, Math.min(length, ROW_HEAD_BYTES)))
-  return { bytes, length, mix: hashAt(stored, length), crc: hashAt(stored, length + 4) }
+  return { bytes, length, ...hashOfStored(stored) }
 }

@@ -11,7 +11,14 @@ export class RowTable implements Iterable<Row> {
   /** In the order in which their keys were added. */
   readonly #rows: Row[] = []
   /** Position in `#rows` plus 1; 0: free. */
-  #slots = new Uint32Array(SLOTS_MIN)
+  #slots: Uint32Array
+
+  /** Room for this many rows. It grows when there are more. */
+  constructor(rows = SLOTS_MIN / 2) {
+    let slots = SLOTS_MIN
+    while (slots < 2 * rows) slots *= 2
+    this.#slots = new Uint32Array(slots)
+  }
 
   get size(): number {
     return this.#rows.length

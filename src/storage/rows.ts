@@ -64,23 +64,23 @@ export class Row implements RowHash {
     bytes.set(value, payloadAt)
     bytes.set(rest, payloadAt + value.length)
     const mixAt = payloadAt + value.length + rest.length
-    this.mix = mixOf(view, keyAt, payloadAt, mixAt) >>> 0
-    view.setUint32(mixAt, this.mix)
-    this.crc = crc32(bytes.subarray(keyAt, mixAt + 4))
-    view.setUint32(mixAt + 4, this.crc)
+    this.mix = mixOf(view, keyAt, payloadAt, mixAt)
+    view.setInt32(mixAt, this.mix)
+    this.crc = crc32(part(bytes, keyAt, mixAt + 4)) | 0
+    view.setInt32(mixAt + 4, this.crc)
   }
 
   get engineKey(): Uint8Array {
-    return this.#bytes.subarray(this.#engineKeyAt, this.#payloadAt)
+    return part(this.#bytes, this.#engineKeyAt, this.#payloadAt)
   }
 
   get key(): Uint8Array {
-    return this.#bytes.subarray(this.#keyAt, this.#payloadAt)
+    return part(this.#bytes, this.#keyAt, this.#payloadAt)
   }
 
   /** The sealed row; undefined: deleted. */
   get stored(): Uint8Array | undefined {
-    return this.#end === 0 ? undefined : this.#bytes.subarray(this.#payloadAt, this.#end)
+    return this.#end === 0 ? undefined : part(this.#bytes, this.#payloadAt, this.#end)
   }
 
   get isDeleted(): boolean {
@@ -131,9 +131,13 @@ interface Slab {
 }
 
 function newSlab(length: number): Slab {
-  const bytes = Buffer.allocUnsafeSlow(length)
-  return { bytes, view: new DataView(bytes.buffer), at: 0 }
+  const { buffer } = Buffer.allocUnsafeSlow(length)
+  return { bytes: new Uint8Array(buffer), view: new DataView(buffer), at: 0 }
 }
+
+/** The same as `subarray` of bytes that fill their buffer, in two thirds of its time. */
+const part = (bytes: Uint8Array, from: number, to: number): Uint8Array =>
+  new Uint8Array(bytes.buffer, from, to - from)
 
 /** A slab with room for a row. The row takes it by raising `at`. */
 function slabFor(count: number): Slab {
@@ -160,8 +164,8 @@ export const hashOfRow = (key: Uint8Array, payload: Uint8Array): RowHash => new 
 
 /** The hash as stored. It can be trusted for a row that was sealed here or has been opened. */
 export const hashOfStored = (stored: Uint8Array): RowHash => ({
-  mix: hashAt(stored, stored.length - 8),
-  crc: hashAt(stored, stored.length - 4),
+  mix: hashAt(stored, stored.length - 8) | 0,
+  crc: hashAt(stored, stored.length - 4) | 0,
 })
 
 /** One half of the hash, at its place in the row. */
@@ -199,22 +203,22 @@ export class StateHash {
   #crc = 0
 
   constructor(from = 0n) {
-    this.#mix = Number(from / TWO_32)
-    this.#crc = Number(from % TWO_32)
+    this.#mix = Number(from / TWO_32) | 0
+    this.#crc = Number(from % TWO_32) | 0
   }
 
   add(row: RowHash): void {
-    this.#mix = (this.#mix + row.mix) >>> 0
-    this.#crc = (this.#crc + row.crc) >>> 0
+    this.#mix = (this.#mix + row.mix) | 0
+    this.#crc = (this.#crc + row.crc) | 0
   }
 
   subtract(row: RowHash): void {
-    this.#mix = (this.#mix - row.mix) >>> 0
-    this.#crc = (this.#crc - row.crc) >>> 0
+    this.#mix = (this.#mix - row.mix) | 0
+    this.#crc = (this.#crc - row.crc) | 0
   }
 
   get value(): bigint {
-    return BigInt(this.#mix) * TWO_32 + BigInt(this.#crc)
+    return BigInt(this.#mix >>> 0) * TWO_32 + BigInt(this.#crc >>> 0)
   }
 }
 

@@ -139,7 +139,10 @@ export interface SnapshotSink {
   abort(): void
 }
 
-/** The hash of one row (rows.ts). */
+/**
+ * The hash of one row (rows.ts), in two integers of 32 bits with a sign: V8 keeps those in an object without further
+ * memory.
+ */
 export interface RowHash {
   readonly mix: number
   readonly crc: number

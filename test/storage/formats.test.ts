@@ -122,9 +122,9 @@ test('a row', () => {
     bytes('some '),
     bytes('value'),
   )
-  expect(engineKey).toEqual(Buffer.from('prefix\u0001name'))
+  expect(Buffer.from(engineKey).toString()).toBe('prefix\u0001name')
   expect(hex(sealed)).toBe(ROW)
-  expect(openRow(rowKey('name'), sealed)).toEqual(Buffer.from('some value'))
+  expect(Buffer.from(openRow(rowKey('name'), sealed)).toString()).toBe('some value')
   expect(() => openRow(rowKey('nam'), sealed)).toThrow('checksum')
   expect(() => openRow(rowKey('name'), sealed.subarray(0, 7))).toThrow('checksum')
   expect(hashOfRow(rowKey('name'), bytes('some value'))).toMatchObject(hashOfStored(sealed))

@@ -13,14 +13,14 @@ import { shownTable } from './shown-table.ts'
  * worth it. src/server/README.md shows this table.
  */
 const TABLE = `
-| plain | leader | 3964 | 1019 |
-| plain | follower | 3066 | 985 |
-| session | leader | 6117 | 1161 |
-| session | follower | 4789 | 1144 |
-| token | leader | 12807 | 1363 |
-| token | follower | 11304 | 1484 |
-| batch | leader | 1565 | 988 |
-| batch | follower | 1476 | 955 |
+| plain | leader | 3946 | 1011 |
+| plain | follower | 3055 | 977 |
+| session | leader | 6127 | 1145 |
+| session | follower | 4779 | 1128 |
+| token | leader | 12624 | 1323 |
+| token | follower | 11264 | 1443 |
+| batch | leader | 1549 | 980 |
+| batch | follower | 1458 | 947 |
 `
   .trim()
   .split('\n')

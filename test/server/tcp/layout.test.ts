@@ -144,7 +144,7 @@ test.each<[Frame, string]>([
   ],
   [{ type: 'snapshot-accept', nextChunk: 3 }, '0000000df354420d00000000510000000000000003'],
   [
-    { type: 'snapshot-chunk', number: 4, bytes: Buffer.from('rows') },
+    { type: 'snapshot-chunk', number: 4, bytes: new Uint8Array(Buffer.from('rows')) },
     '000000117e76fefa00000000520000000000000004726f7773',
   ],
   [{ type: 'snapshot-written', number: 3 }, '0000000ddda26a8b00000000530000000000000003'],

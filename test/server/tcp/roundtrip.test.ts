@@ -189,7 +189,7 @@ test('so does each word between links, and those of a handshake before it is don
     const long = readerOf(Buffer.concat([bytes, Buffer.alloc(1)]))
     expect(() => readFrame(code, long, between)).toThrow(MalformedError)
   }
-  const chunk: Frame = { type: 'snapshot-chunk', number: 4, bytes: Buffer.from('rows') }
+  const chunk: Frame = { type: 'snapshot-chunk', number: 4, bytes: new Uint8Array(Buffer.from('rows')) }
   expect(readFrame(frameCode(chunk), readerOf(linkBytes(chunk)), between)).toEqual(chunk)
 })
 
