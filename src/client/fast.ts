@@ -124,9 +124,11 @@ export class FastCalls {
   }
 
   /** A call has ended here. */
-  ended({ size, limits: { signal } }: FastCall): void {
-    this.underWay -= size
-    this.#signals.leave(signal)
+  ended(call: FastCall): void {
+    // Its values are not kept any longer.
+    if (this.#gathering === call) this.#gathering = undefined
+    this.underWay -= call.size
+    this.#signals.leave(call.limits.signal)
   }
 
   #abort(signal: AbortSignal): void {
