@@ -7,6 +7,7 @@
 // itself.
 
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import { compileSoon } from '../local/compile-soon.ts'
 import { Failure, isSystemError, messageOf, reasonOf } from '../local/failure.ts'
 import { keepHeapSmall } from '../local/small-heap.ts'
 import { hostPort, isPeerAddress } from '../server/addresses.ts'
@@ -124,6 +125,7 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
     () => process.exit(EXIT.failed),
   )
   keepHeapSmall()
+  compileSoon()
   try {
     node = await startNode(options)
   } catch (error) {

@@ -8,6 +8,7 @@ import { pino } from 'pino'
 import { holdsNode } from '../server/holds-node.ts'
 import { StorageInUseError, startNode } from '../server/start-node.ts'
 import type { NodeApi, ServingNode, StartOptions } from '../server/types.ts'
+import { compileSoon } from './compile-soon.ts'
 import { ORPHANS_LIMIT_MS } from './free-ports.ts'
 import { logDestination } from './log-destination.ts'
 import type { FromNode, NodeOrder, PeerAddresses, ToNode } from './node-messages.ts'
@@ -15,6 +16,7 @@ import { type NodeView, viewOf } from './node-view.ts'
 import { keepHeapSmall } from './small-heap.ts'
 
 keepHeapSmall()
+compileSoon()
 
 /** How often the node's view is compared with the last one; the supervisor is told only what changed. */
 const VIEW_INTERVAL_MS = 25

@@ -17,6 +17,16 @@ const LINES_TESTS = ['test/cli/import-lines.prop.test.ts']
 
 export const LOCAL: readonly Mutant[] = [
   {
+    id: 'M800',
+    title: 'a node waits as long as any program until its code is optimized',
+    why: 'With one client a put costs up to twice what it should for many thousand puts.',
+    layers: UNIT,
+    tests: ['test/local/compile-soon.int.test.ts'],
+    edits: [
+      edit('src/local/compile-soon.ts', 'CALLS_BEFORE_OPTIMIZING = 1500', 'CALLS_BEFORE_OPTIMIZING = 3000'),
+    ],
+  },
+  {
     id: 'M201',
     title: 'an import ends lines at U+2028 and U+2029 too',
     why: 'node:readline does; JSON strings may contain both, so a backup with such a value cannot be restored',
