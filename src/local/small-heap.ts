@@ -8,11 +8,10 @@ import { runInNewContext } from 'node:vm'
 /**
  * For a child process: these cannot be changed once it runs. The young generation has 16 MiB and is collected by the
  * main thread: for so little, several threads spend more on coordination than they save. One arena: every further arena
- * would keep the memory that its thread once needed. Huge pages: look-ups in LevelDB's memtables and in the heads of
- * rows jump through tens of megabytes, and each jump also loads the address of its page. With fewer pages it does not.
+ * would keep the memory that its thread once needed.
  */
 export const SMALL_HEAP_FLAGS = ['--max-semi-space-size=16', '--no-parallel-scavenge']
-export const SMALL_HEAP_ENV = { MALLOC_ARENA_MAX: '1', GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' }
+export const SMALL_HEAP_ENV = { MALLOC_ARENA_MAX: '1' }
 
 /**
  * Rows come from LevelDB as buffers outside the heap, which V8 hardly counts. Reading a million rows for a snapshot, or
