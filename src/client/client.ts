@@ -440,8 +440,7 @@ export class Client {
       turns = 0
       return changes.map(
         (each) =>
-          this.#fast.begin(each, limits, undefined, true) ??
-          this.#goOn({ operation: each, limits, onAnswer: undefined }),
+          this.#fast.beginAlone(each, limits) ?? this.#goOn({ operation: each, limits, onAnswer: undefined }),
       )
     } finally {
       this.#turns.giveAfter(performance.now() - limits.startedAt - limits.waitedMs, turns)

@@ -77,6 +77,11 @@ export interface FastHost {
   goOnTogether(operation: ChangesOperation, call: FastCall, exchange: Exchange): Promise<Settled>
 }
 
+interface Route {
+  readonly endpoint: Endpoint
+  readonly connection: Connection
+}
+
 export class FastCalls {
   readonly host: FastHost
   readonly #signals = new Signals((signal) => this.#abort(signal))
@@ -88,39 +93,53 @@ export class FastCalls {
     this.host = host
   }
 
-  /**
-   * The result; undefined when no connection can take it. The call must have its turn. `isAlone`: it must not go with
-   * others, since a batch with it was refused.
-   */
-  begin(
+  /** The result; undefined when no connection can take it. The call must have its turn. */
+  begin(operation: SingleOperation, limits: Limits, onAnswer: OnAnswer): Promise<Result> | undefined {
+    const nowMs = limits.waitedMs === 0 ? limits.startedAt : performance.now()
+    const route = this.#routeOf(operation, limits, nowMs)
+    if (route === undefined) return undefined
+    if (operation.op === GET) return this.#ask(operation, limits, onAnswer, route, nowMs).wait()
+    if (this.#gathering?.takes(operation, route.connection, limits) === true) {
+      this.underWay += 1
+      return this.#gathering.add(operation)
+    }
+    const call = this.#ask(operation, limits, onAnswer, route, nowMs)
+    // A cluster that knows sessions knows batches.
+    this.#gathering = call.identity !== undefined && isSlot(call.identity) ? call : undefined
+    return call.wait()
+  }
+
+  /** The same for a change that must not go with others, since a batch with it was refused. */
+  beginAlone(change: ChangeOperation, limits: Limits): Promise<Result> | undefined {
+    const nowMs = performance.now()
+    const route = this.#routeOf(change, limits, nowMs)
+    return route && this.#ask(change, limits, undefined, route, nowMs).wait()
+  }
+
+  /** The endpoint to ask over its connection, if there is one that can take the operation. */
+  #routeOf(operation: SingleOperation, { signal }: Limits, nowMs: number): Route | undefined {
+    const { connections, endpoints, turns } = this.host
+    if (!connections.areWanted(turns.acquired) || signal?.aborted === true) return undefined
+    const endpoint = connections.pick(endpoints, nowMs, operation.op !== GET)
+    const connection = endpoint && connections.of(endpoint)
+    if (endpoint === undefined || connection?.takes(operation) !== true) return undefined
+    return { endpoint, connection }
+  }
+
+  #ask(
     operation: SingleOperation,
     limits: Limits,
     onAnswer: OnAnswer,
-    isAlone = false,
-  ): Promise<Result> | undefined {
-    const { connections, endpoints } = this.host
-    if (!connections.areWanted(this.host.turns.acquired)) return undefined
-    if (limits.signal?.aborted === true) return undefined
-    const nowMs = limits.waitedMs === 0 && !isAlone ? limits.startedAt : performance.now()
-    const isChange = operation.op !== GET
-    const endpoint = connections.pick(endpoints, nowMs, isChange)
-    const connection = endpoint && connections.of(endpoint)
-    if (endpoint === undefined || connection?.takes(operation) !== true) return undefined
-    const gathering = isChange && !isAlone ? this.#gathering : undefined
-    if (isChange && gathering?.takes(operation, connection, limits) === true) {
-      this.underWay += 1
-      return gathering.add(operation)
-    }
-    const identity = isChange ? this.host.identify(nowMs) : undefined
+    { endpoint, connection }: Route,
+    nowMs: number,
+  ): FastCall {
+    const identity = operation.op === GET ? undefined : this.host.identify(nowMs)
     const call = new FastCall(this, endpoint, connection, operation, identity, limits, nowMs, onAnswer)
-    // A cluster that knows sessions knows batches.
-    if (identity !== undefined && !isAlone) this.#gathering = isSlot(identity) ? call : undefined
     endpoint.asked(call, nowMs)
     this.underWay += 1
     this.#signals.enter(limits.signal)
-    const result = call.wait()
     connection.ask(call)
-    return result
+    return call
   }
 
   /** A call has ended here. */
@@ -217,17 +236,31 @@ export class FastCall implements Asked {
 
   answered(item: Item, welcome: Welcome, nowMs: number): void {
     const { operation } = this
-    const isBatch = operation.op === CHANGES
-    const answer =
-      item[1] !== SERVED
-        ? MALFORMED
-        : isBatch
-          ? resultsOfItem(operation, item, this.endpoint, welcome.node)
-          : resultOfItem(operation, item)
-    if (answer === MALFORMED) {
-      this.#goOnWith(ended(exchangedOf(operation, item, welcome), true))
+    const isServed = item[1] === SERVED
+    if (operation.op === CHANGES) {
+      const results = isServed ? resultsOfItem(operation, item, this.endpoint, welcome.node) : MALFORMED
+      if (results === MALFORMED) this.#refused(item, welcome)
+      else {
+        this.#served(item, nowMs)
+        this.#settle(results)
+      }
       return
     }
+    const result = isServed ? resultOfItem(operation, item) : MALFORMED
+    if (result === MALFORMED) this.#refused(item, welcome)
+    else {
+      this.#served(item, nowMs)
+      if (this.onAnswer === undefined) this.#resolves[0]?.(result)
+      else this.#tellAnd(result, infoOf(operation, item, welcome.node))
+    }
+  }
+
+  #refused(item: Item, welcome: Welcome): void {
+    this.#goOnWith(ended(exchangedOf(this.operation, item, welcome), true))
+  }
+
+  /** Its revision was checked with the result. */
+  #served(item: Item, nowMs: number): void {
     const { host } = this.#calls
     const { startedAt, waitedMs } = this.limits
     this.endpoint.worked()
@@ -236,9 +269,6 @@ export class FastCall implements Asked {
     host.answered(this.endpoint, item[2] as number, nowMs)
     host.hedges.callEnded(0)
     host.turns.giveAfter(nowMs - startedAt - waitedMs, this.size)
-    if (isBatch) this.#settle(answer as readonly ChangeResult[])
-    else if (this.onAnswer === undefined) this.#resolves[0]?.(answer as Result)
-    else this.#tellAnd(answer as Result, infoOf(operation, item, welcome.node))
   }
 
   lost(cause: Error): void {

@@ -111,7 +111,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'Their batch may be refused too, for the same reason.',
     layers: UNIT,
     tests: [BATCHES],
-    edits: [edit(FAST, 'if (identity !== undefined && !isAlone)', 'if (identity !== undefined)')],
+    edits: [edit(CLIENT, 'this.#fast.beginAlone(each, limits)', 'this.#fast.begin(each, limits, undefined)')],
   },
   {
     id: 'M868',
