@@ -59,7 +59,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     edits: [
       edit(
         CLIENT,
-        'this.#fast.begin(each, limits, undefined, true) ??\n          this.#goOn({ operation: each, limits, onAnswer: undefined })',
+        'this.#fast.beginAlone(each, limits) ?? this.#goOn({ operation: each, limits, onAnswer: undefined })',
         'this.#goOn({ operation: each, limits, onAnswer: undefined, identity: first.identity })',
       ),
     ],
