@@ -1,6 +1,7 @@
 // Formatting and opening a data directory.
 
 import { closeSync, existsSync, fstatSync, readFileSync, statSync } from 'node:fs'
+import { totalmem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { makeDirectories, syncDirectory } from '../files/durable.ts'
 import type { Engine } from './engine.ts'
@@ -35,7 +36,7 @@ import {
 } from './level-engine.ts'
 import { assertRecovered, putBack, SkippedError } from './leveldb-skipped-wals.ts'
 import { hasOpen, isOpenTwiceInProcess } from './open-files.ts'
-import { openStore, type StoreLimits, storeLimits } from './store.ts'
+import { openStore, rowHeadsFor, type StoreLimits, storeLimits } from './store.ts'
 import type { Identity, Storage } from './types.ts'
 import { Damage, manifestSequence, type Verified, verifyDatabase } from './verify.ts'
 import { createWatermark, type Reached, readWatermark, WATERMARK_FILE, Watermark } from './watermark.ts'
@@ -69,10 +70,14 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   // not find its recovery in LOG.
   if (isInUse(dir, false)) throw inUse(dir)
   endFormatting(dir)
-  const limits = { ...levelLimits, ...storeLimits, ...options.limits }
+  const limits = { ...levelLimits, ...storeLimits, rowHeads: rowHeadsFor(memoryBytes()), ...options.limits }
   const engine = await open(dir, limits, mark, extent)
   return recovered(dir, identity, engine, limits, options.under?.(engine) ?? engine)
 }
+
+/** Of the machine, or of the container if that may use less. */
+const memoryBytes = (): number =>
+  Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
 
 /**
  * Makes an empty or missing directory the home of a new replica. IDENTITY is written last. Without it the other files

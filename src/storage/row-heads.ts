@@ -1,8 +1,13 @@
 // The part of each row that apply needs for a change, kept in memory: its first bytes, its length and its hash. A put
 // that asks LevelDB for the row that it replaces spends more time there than on everything else.
 //
-// Slots of a fixed size in flat arrays, in sets of eight, found by a hash of the key and compared byte by byte. The
-// keys in use are spread over the whole table, so what a look-up takes is mostly the time to load the memory that it
+// Slots of a fixed size in flat arrays, in sets of eight, found by a hash of the key and compared byte by byte. A key has
+// two sets, and gets a slot in the one with more room: so all sets fill evenly, and hardly any key loses its slot before
+// the table is full (Azar and others, "Balanced Allocations"). With one set for each key, a table in which all slots are
+// needed would lose one key in seven, and each of them would be read from LevelDB again and again. LevelDB also counts
+// such reads, and rewrites the tables that they have touched.
+//
+// The keys in use are spread over the whole table, so what a look-up takes is mostly the time to load the memory that it
 // touches: the hashes of a set lie side by side, and so does everything of a slot. There are no objects that the
 // garbage collector must walk. A row known to be absent has a slot too. A key that is too long for a slot is remembered
 // only until the next such key: an entry changes a row right after it has read its head.
@@ -26,7 +31,11 @@ const KEY_AT = HEAD_AT + ROW_HEAD_BYTES
 const SLOT_WORDS = Math.ceil((KEY_AT + KEY_BYTES_MAX) / 4)
 const SLOT_BYTES = 4 * SLOT_WORDS
 const WAYS = 8
+/** So many slots of a set are taken, on average, when the table grows. */
+const WAYS_FULL = 7
 const SETS_MIN = 512
+/** What the head of one row takes in a full table: its slot and hash, and those that are free. */
+export const HEAD_BYTES = Math.ceil(((SLOT_BYTES + 4) * WAYS) / WAYS_FULL)
 
 /** The head of a row that exists. It is valid until the next call: its memory is used again. */
 export interface RowHead extends RowHash {
@@ -58,8 +67,15 @@ export class RowHeads {
 
   /** Room for at least `rows` rows. */
   constructor(rows: number) {
-    this.#setsMax = Math.max(1, Math.ceil(rows / WAYS))
-    this.#table = new Table(Math.min(SETS_MIN, this.#setsMax))
+    this.#setsMax = Math.max(1, Math.ceil(rows / WAYS_FULL))
+    this.#table = new Table(this.#setsMin)
+  }
+
+  /** Doubled some times, it is the greatest number. */
+  get #setsMin(): number {
+    let sets = this.#setsMax
+    while (sets > SETS_MIN) sets = Math.ceil(sets / 2)
+    return sets
   }
 
   /** `hash`: `hashOfKey(key)`. */
@@ -130,7 +146,7 @@ export class RowHeads {
   }
 
   forgetAll(): void {
-    this.#table = new Table(Math.min(SETS_MIN, this.#setsMax))
+    this.#table = new Table(this.#setsMin)
     this.#old = undefined
     this.#long = undefined
   }
@@ -179,15 +195,20 @@ class Table {
     this.#tags = new Int32Array(slots)
   }
 
-  /** So many slots are taken that sets overflow often. */
+  /** So many slots are taken that sets begin to overflow. */
   get isCrowded(): boolean {
-    return 2 * this.#taken > this.sets * WAYS
+    return this.#taken > this.sets * WAYS_FULL
   }
 
   /** Below 0: the key has no slot. */
   find(key: Uint8Array, hash: number): number {
     const tag = tagOf(hash)
-    const first = this.#firstOf(tag)
+    const slot = this.#findIn(this.#firstOf(tag), tag, key)
+    return slot < 0 ? this.#findIn(this.#secondOf(tag), tag, key) : slot
+  }
+
+  /** `first`: the first slot of a set. */
+  #findIn(first: number, tag: number, key: Uint8Array): number {
     for (let slot = first; slot < first + WAYS; slot++) {
       if (this.#tags[slot] !== tag) continue
       const at = slot * SLOT_BYTES
@@ -196,7 +217,7 @@ class Table {
     return -1
   }
 
-  /** A slot for a key that has none. If its set is full, another key loses its slot. */
+  /** A slot for a key that has none. If both of its sets are full, another key loses its slot. */
   take(key: Uint8Array, hash: number): number {
     const slot = this.#slotFor(tagOf(hash))
     this.bytes[slot * SLOT_BYTES + KEY_LENGTH_AT] = key.length
@@ -225,20 +246,31 @@ class Table {
   }
 
   #slotFor(tag: number): number {
-    const first = this.#firstOf(tag)
-    let slot = first
-    while (slot < first + WAYS && this.#tags[slot] !== FREE) slot++
-    if (slot < first + WAYS) this.#taken++
+    const [first, second] = [this.#firstOf(tag), this.#secondOf(tag)]
+    const set = this.#freeIn(second) > this.#freeIn(first) ? second : first
+    let slot = set
+    while (slot < set + WAYS && this.#tags[slot] !== FREE) slot++
+    if (slot < set + WAYS) this.#taken++
     else {
       this.#turn = (this.#turn + 1) % WAYS
-      slot = first + this.#turn
+      slot = set + this.#turn
     }
     this.#tags[slot] = tag
     return slot
   }
 
+  #freeIn(first: number): number {
+    let free = 0
+    for (let slot = first; slot < first + WAYS; slot++) if (this.#tags[slot] === FREE) free++
+    return free
+  }
+
   #firstOf(tag: number): number {
     return ((tag >>> 0) % this.sets) * WAYS
+  }
+
+  #secondOf(tag: number): number {
+    return ((Math.imul(tag ^ (tag >>> 15), 0x85ebca6b) >>> 0) % this.sets) * WAYS
   }
 }
 

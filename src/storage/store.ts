@@ -18,7 +18,7 @@ import {
   type Staging,
 } from './records.ts'
 import { hashOfKey, RowFilter } from './row-filter.ts'
-import { type Remembered, RowHeads } from './row-heads.ts'
+import { HEAD_BYTES, type Remembered, RowHeads } from './row-heads.ts'
 import { OverlayScan } from './row-scan.ts'
 import { hashOfStored, openRow, putRow, Row, StateHash } from './rows.ts'
 import { ScanSource, SNAPSHOT_ROWS } from './snapshot-source.ts'
@@ -44,7 +44,10 @@ import type {
 import { WriteQueue } from './write-queue.ts'
 
 export interface StoreLimits extends BatchLimits {
-  /** How many heads of rows are kept in memory at most, about 112 bytes each. Their memory grows with the rows used. */
+  /**
+   * How many heads of rows are kept in memory at most, about HEAD_BYTES each. Their memory grows with the rows used.
+   * Fewer, where memory is short (`rowHeadsFor`).
+   */
   readonly rowHeads: number
   /** Size of the first filter that knows which rows do not exist. Further ones follow as rows are added. */
   readonly rowFilterBytes: number
@@ -55,9 +58,19 @@ const MiB = 1024 * 1024
 export const storeLimits: StoreLimits = {
   batchBytesMax: MiB,
   batchItemsMax: 4096,
-  rowHeads: 1_000_000,
+  rowHeads: 16_000_000,
   rowFilterBytes: 2 * MiB,
 }
+
+/** Of the memory of the machine, or of the container, for the heads of rows. */
+const ROW_HEADS_SHARE = 1 / 16
+
+/**
+ * A change of a row whose head is not in memory reads it from LevelDB, which takes as long as the rest of the change,
+ * and makes LevelDB rewrite the tables that were searched.
+ */
+export const rowHeadsFor = (memoryBytes: number): number =>
+  Math.min(storeLimits.rowHeads, Math.floor((memoryBytes * ROW_HEADS_SHARE) / HEAD_BYTES))
 
 /** A batch has room for this many layers. Rows that do not fit go with the next batch. */
 const LAYERS_PER_BATCH = 16

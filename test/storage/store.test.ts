@@ -7,7 +7,7 @@ import type { RowChange } from '../../src/kv/types.ts'
 import { asIndex, asTerm } from '../../src/raft/types.ts'
 import type { Engine, EngineBatch } from '../../src/storage/engine.ts'
 import type { SnapshotSource, Storage } from '../../src/storage/index.ts'
-import { type StoreLimits, storeLimits } from '../../src/storage/store.ts'
+import { rowHeadsFor, type StoreLimits, storeLimits } from '../../src/storage/store.ts'
 import type { Done, RowHash } from '../../src/storage/types.ts'
 import { metaOf } from './conformance.ts'
 import { type Faults, FaultyEngine } from './faulty.ts'
@@ -39,9 +39,14 @@ test('the limits are those that are documented', () => {
   expect(storeLimits).toEqual({
     batchBytesMax: 1_048_576,
     batchItemsMax: 4096,
-    rowHeads: 1_000_000,
+    rowHeads: 16_000_000,
     rowFilterBytes: 2_097_152,
   })
+})
+
+test('the heads of rows take a sixteenth of the memory at most', () => {
+  const heads = [2 ** 30, 16 * 2 ** 30, 2 ** 40].map(rowHeadsFor)
+  expect(heads).toEqual([524_288, 8_388_608, storeLimits.rowHeads])
 })
 
 /** A storage with a log up to `last`, all of it committed. */

@@ -283,6 +283,40 @@ export const STORAGE: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M873',
+    title: 'a key has one set in the memory of rows in place of two',
+    why: 'In a full table one key in seven is read from LevelDB again and again, and LevelDB rewrites what was searched. Our own, until it was measured.',
+    layers: UNIT,
+    tests: PROPERTY_TESTS,
+    edits: [
+      edit('src/storage/row-heads.ts', 'this.#freeIn(second) > this.#freeIn(first) ? second : first', 'first'),
+    ],
+  },
+  {
+    id: 'M874',
+    title: 'a key is looked for in the first of its sets only',
+    why: 'Half of the heads are never found, and rows are read for nothing. Our own.',
+    layers: UNIT,
+    tests: PROPERTY_TESTS,
+    edits: [
+      edit(
+        'src/storage/row-heads.ts',
+        'slot < 0 ? this.#findIn(this.#secondOf(tag), tag, key) : slot',
+        'slot',
+      ),
+    ],
+  },
+  {
+    id: 'M875',
+    title: 'the memory of rows grows with the keys, however little memory there is',
+    why: 'A container with a gibibyte ends for lack of memory with ten million keys. Our own.',
+    layers: UNIT,
+    tests: ['test/storage/store.test.ts'],
+    edits: [
+      edit(STORE, 'Math.floor((memoryBytes * ROW_HEADS_SHARE) / HEAD_BYTES)', 'Math.ceil(memoryBytes)'),
+    ],
+  },
+  {
     id: 'M160',
     title: 'a large write of the core goes into one batch',
     why: 'Making it delays heartbeats: with 64 values of a mebibyte, the leader is silent for longer than it may be. Our own.',
