@@ -1,14 +1,14 @@
 // The part of each row that apply needs for a change, kept in memory: its first bytes, its length and its hash. A put
 // that asks LevelDB for the row that it replaces spends more time there than on everything else.
 //
-// Slots of a fixed size in flat arrays, in sets of eight, found by a hash of the key and compared byte by byte. A key has
-// two sets, and gets a slot in the one with more room: so all sets fill evenly, and hardly any key loses its slot before
-// the table is full (Azar and others, "Balanced Allocations"). With one set for each key, a table in which all slots are
-// needed would lose one key in seven, and each of them would be read from LevelDB again and again. LevelDB also counts
-// such reads, and rewrites the tables that they have touched.
+// Slots of a fixed size in flat arrays, in sets of eight, found by a hash of the key and compared byte by byte. A key
+// has two sets, and gets a slot in the one with more room: so all sets fill evenly, and hardly any key loses its slot
+// before the table is full (Azar and others, "Balanced Allocations"). With one set for each key, a table in which all
+// slots are needed would lose one key in seven, and each of them would be read from LevelDB again and again. LevelDB
+// also counts such reads, and rewrites the tables that they have touched.
 //
-// The keys in use are spread over the whole table, so what a look-up takes is mostly the time to load the memory that it
-// touches: the hashes of a set lie side by side, and so does everything of a slot. There are no objects that the
+// The keys in use are spread over the whole table, so what a look-up takes is mostly the time to load the memory that
+// it touches: the hashes of a set lie side by side, and so does everything of a slot. There are no objects that the
 // garbage collector must walk. A row known to be absent has a slot too. A key that is too long for a slot is remembered
 // only until the next such key: an entry changes a row right after it has read its head.
 //

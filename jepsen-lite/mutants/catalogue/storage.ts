@@ -289,7 +289,11 @@ export const STORAGE: readonly Mutant[] = [
     layers: UNIT,
     tests: PROPERTY_TESTS,
     edits: [
-      edit('src/storage/row-heads.ts', 'this.#freeIn(second) > this.#freeIn(first) ? second : first', 'first'),
+      edit(
+        'src/storage/row-heads.ts',
+        'this.#freeIn(second) > this.#freeIn(first) ? second : first',
+        'first',
+      ),
     ],
   },
   {
