@@ -121,7 +121,8 @@ test('keys of up to 60 bytes are kept together, of longer keys only the last', (
   ])
 })
 
-test('at most as many heads are kept as there is room for', () => {
+test('when all slots are taken, each further head takes the place of another one', () => {
+  // One set, of which seven slots may be needed and eight are there.
   const heads = new RowHeads(7)
   const keys = Array.from({ length: 1000 }, (_, n) => bytes(`some/service/${n}`))
   for (const key of keys) heads.remember(key, hashOfKey(key), stored(key, 'value'))
