@@ -13,6 +13,7 @@ import type { ReadOptions, Request } from '../../src/server/types.ts'
 import { bits } from '../random.ts'
 import type { Clients } from './clients.ts'
 import type { Cluster } from './cluster.ts'
+import type { Config } from './config.ts'
 import { DRAW } from './draw.ts'
 import { readsOnFullDisks } from './full-disks.ts'
 import { staysFresh } from './lag.ts'
@@ -145,8 +146,8 @@ function lateHandOverAt({ machines, network, time, config }: Cluster): number {
   const arrivesAt = Math.max(
     ...machines.flatMap(({ place }) => network.endsAt(place).map(({ lastAt }) => lastAt)),
   )
-  // All other messages arrive before a node could be elected.
-  if (arrivesAt - time.now < config.electionMinMs / 2) return time.now
+  // All other messages arrive before the cluster has converged.
+  if (arrivesAt - time.now <= slowestMsOf(config)) return time.now
   return arrivesAt + 2 * (config.electionMaxMs + config.electionMinMs)
 }
 
@@ -157,11 +158,11 @@ function lateHandOverAt({ machines, network, time, config }: Cluster): number {
  */
 function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
   const { leader, invariants, probeCoverage, time, config } = cluster
-  const { delayMs, jitterMs, tail, heartbeatMs, electionMinMs, electionMaxMs } = config
-  const slowestMs = (delayMs + jitterMs) * (tail > 0 ? 20 : 1)
+  const { heartbeatMs, electionMinMs, electionMaxMs } = config
   const configuration = leader?.driver?.configuration
   if (leader === undefined || configuration === undefined || !core.includes(leader.machine)) return false
-  if (!isVoter(configuration, leader.id) || 2 * (2 * slowestMs + heartbeatMs) > electionMinMs) return false
+  if (!isVoter(configuration, leader.id) || 2 * (2 * slowestMsOf(config) + heartbeatMs) > electionMinMs)
+    return false
   // Writes from the time when its disk was slow may still make it hand over.
   const raft = leader.driver?.status().raft
   if (raft === undefined || raft.stableIndex < raft.lastIndex || leader.stopping) return false
@@ -175,6 +176,10 @@ function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
     )
   return invariants.violation === undefined
 }
+
+/** How long a message takes at most, in milliseconds, on a link that is not slow. */
+const slowestMsOf = ({ delayMs, jitterMs, tail }: Config): number =>
+  (delayMs + jitterMs) * (tail > 0 ? 20 : 1)
 
 /** The configuration at the highest index that any replica has applied. */
 function newestConfiguration({ invariants }: Cluster): Configuration | undefined {
