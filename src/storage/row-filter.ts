@@ -1,47 +1,28 @@
 // Which rows certainly do not exist: Bloom filters over the keys of all rows. Without them, creating a key would make
-// LevelDB look for it in every level. They exclude nothing until all keys have been read once, in the background: at a
-// start, and after a snapshot has replaced the rows.
+// LevelDB look for it in every level. They exclude nothing until all keys have been read once (`row-loader.ts`).
 //
 // A filter that is full is followed by another of twice the size (Almeida and others, "Scalable Bloom Filters"). So
 // memory grows with the number of keys, and no key has to be read again.
 //
-// Each step uses a separate scan. While a scan is open, LevelDB keeps every table that was live when it began, and
-// compactions go on. With one long scan a disk with little room could be full before all keys are read.
-//
 // A key is never taken out. A deleted row only costs a look-up that finds nothing.
-
-import type { Engine, Scan } from './engine.ts'
-import type { FirstError } from './first-error.ts'
-import { ROW_PREFIX_BYTES, rowRange } from './keys.ts'
 
 const PROBES = 4
 /** With so many bits a key, one key in five hundred is looked for although it is absent. */
 const BITS_PER_KEY = 16
 /** The last filter is not larger, and takes every further key. All of them together have room for 60 million keys. */
 const FILTER_BYTES_MAX = 64 * 1024 * 1024
-/** Keys per step: small steps keep the event loop free, but beginning a scan costs as much as a few hundred keys. */
-const SCAN_KEYS = 1024
 
 export class RowFilter {
-  readonly #engine: Engine
-  readonly #first: FirstError
   readonly #bytes: number
   /** The newest last. A key is in one of them. */
-  #filters: Int32Array[]
+  #filters: Int32Array[] = []
   /** How many keys may still be added to the newest. */
-  #room: number
+  #room = 0
   #isComplete = false
-  /** Changes when the current reading becomes useless. */
-  #pass = 0
-  #scan: Scan | undefined
 
   /** `bytes`: the size of the first filter. */
-  constructor(engine: Engine, first: FirstError, bytes: number) {
-    this.#engine = engine
-    this.#first = first
+  constructor(bytes: number) {
     this.#bytes = bytes
-    this.#filters = []
-    this.#room = 0
     this.#addFilter(bytes)
   }
 
@@ -62,41 +43,16 @@ export class RowFilter {
     }
   }
 
-  /** Forgets everything and reads the keys of `generation`. Rows applied from now on are added as well. */
-  readAll(generation: number): void {
-    this.close()
+  /** Every row that there was has been added. */
+  complete(): void {
+    this.#isComplete = true
+  }
+
+  /** From now on nothing is excluded, until `complete`. */
+  forgetAll(): void {
     this.#isComplete = false
     this.#filters = []
     this.#addFilter(this.#bytes)
-    this.#read(generation, this.#pass)
-  }
-
-  close(): void {
-    this.#pass++
-    this.#scan?.close()
-    this.#scan = undefined
-  }
-
-  /** `after`: all keys up to this one have been read. */
-  #read(generation: number, pass: number, after?: Uint8Array): void {
-    const isOver = (): boolean => pass !== this.#pass || this.#first.error !== undefined
-    const scan = this.#engine.scan({ ...rowRange(generation, after), reverse: false, keysOnly: true })
-    this.#scan = scan
-    scan.next(SCAN_KEYS, (error, pairs, ended) => {
-      if (isOver()) return
-      this.#scan = undefined
-      scan.finish((unread) => {
-        if (isOver()) return
-        const fault = error ?? unread
-        if (fault !== undefined) {
-          this.#first.fail(fault)
-          return
-        }
-        for (const [engineKey] of pairs) this.add(hashOfKey(engineKey.subarray(ROW_PREFIX_BYTES)))
-        if (ended) this.#isComplete = true
-        else this.#read(generation, pass, pairs.at(-1)?.[0])
-      })
-    })
   }
 
   get #newest(): Int32Array {

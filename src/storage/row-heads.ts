@@ -12,6 +12,10 @@
 // garbage collector must walk. A row known to be absent has a slot too. A key that is too long for a slot is remembered
 // only until the next such key: an entry changes a row right after it has read its head.
 //
+// After a start, and after a snapshot, all rows are read in the background and their heads are remembered, until the
+// table is full (`row-loader.ts`). A row may have changed since it was read. Every change is remembered, so a row whose
+// head is unknown has not changed, unless its head was lost meanwhile. The hashes of lost keys are noted for that time.
+//
 // A table that becomes full is replaced by one of twice the size, up to the limit. Its slots move one set at a time,
 // because moving all at once would keep heartbeats waiting.
 
@@ -64,11 +68,21 @@ export class RowHeads {
     crc: 0,
   }
   #long: { readonly key: Uint8Array; readonly head: RowHead | 'absent' } | undefined
+  /** Of the keys that have lost their slots while rows are read in the background; undefined: none are read. */
+  #lost: Set<number> | undefined = new Set()
 
   /** Room for at least `rows` rows. */
   constructor(rows: number) {
     this.#setsMax = Math.max(1, Math.ceil(rows / WAYS_FULL))
-    this.#table = new Table(this.#setsMin)
+    this.#table = this.#newTable(this.#setsMin)
+  }
+
+  #newTable(sets: number): Table {
+    return new Table(sets, (tag) => {
+      // In a full table each further head takes the place of another one.
+      if (this.#table.sets === this.#setsMax && this.#table.isCrowded) this.#lost = undefined
+      else this.#lost?.add(tag)
+    })
   }
 
   /** Doubled some times, it is the greatest number. */
@@ -145,10 +159,27 @@ export class RowHeads {
     words[at + CRC] = row.crc
   }
 
+  /** Whether rows that are read in the background are of use: not in a full table, and not after `loaded`. */
+  get isLoading(): boolean {
+    return this.#lost !== undefined
+  }
+
+  /** Whether to remember a row that was read since `forgetAll`. Not if it may have changed after it was read. */
+  wants(key: Uint8Array, hash: number): boolean {
+    if (key.length > KEY_BYTES_MAX || this.#lost === undefined || this.#lost.has(tagOf(hash))) return false
+    return this.#table.find(key, hash) < 0 && (this.#old === undefined || this.#old.find(key, hash) < 0)
+  }
+
+  /** No more rows are read in the background. */
+  loaded(): void {
+    this.#lost = undefined
+  }
+
   forgetAll(): void {
-    this.#table = new Table(this.#setsMin)
+    this.#table = this.#newTable(this.#setsMin)
     this.#old = undefined
     this.#long = undefined
+    this.#lost = new Set()
   }
 
   /** The slot of `key`. If it has none, a slot becomes its own. */
@@ -163,7 +194,7 @@ export class RowHeads {
   #grow(): void {
     this.#old = this.#table
     this.#moved = 0
-    this.#table = new Table(Math.min(2 * this.#old.sets, this.#setsMax))
+    this.#table = this.#newTable(Math.min(2 * this.#old.sets, this.#setsMax))
   }
 
   /** Moves one set, and forgets the old slot of `key`, which is about to be remembered anew. */
@@ -183,12 +214,15 @@ class Table {
   readonly bytes: Uint8Array
   /** The hashes of the keys, or FREE. */
   readonly #tags: Int32Array
+  /** Called with the tag of a key that loses its slot. */
+  readonly #lose: (tag: number) => void
   #taken = 0
   /** Which slot of a full set is replaced next. */
   #turn = 0
 
-  constructor(sets: number) {
+  constructor(sets: number, lose: (tag: number) => void) {
     this.sets = sets
+    this.#lose = lose
     const slots = sets * WAYS
     this.words = new Int32Array(slots * SLOT_WORDS)
     this.bytes = new Uint8Array(this.words.buffer)
@@ -254,6 +288,7 @@ class Table {
     else {
       this.#turn = (this.#turn + 1) % WAYS
       slot = set + this.#turn
+      this.#lose(this.#tags[slot] ?? FREE)
     }
     this.#tags[slot] = tag
     return slot

@@ -19,6 +19,7 @@ import {
 } from './records.ts'
 import { hashOfKey, RowFilter } from './row-filter.ts'
 import { HEAD_BYTES, type Remembered, RowHeads } from './row-heads.ts'
+import { RowLoader } from './row-loader.ts'
 import { OverlayScan } from './row-scan.ts'
 import { hashOfStored, openRow, putRow, Row, StateHash } from './rows.ts'
 import { ScanSource, SNAPSHOT_ROWS } from './snapshot-source.ts'
@@ -189,6 +190,7 @@ class Store implements Storage {
   readonly #watchers = new Set<RowWatcher>()
   readonly #heads: RowHeads
   readonly #filter: RowFilter
+  readonly #loader: RowLoader
   /** The keys of the rows that the entry that is being applied has asked for, and their hashes. */
   readonly #asked: Uint8Array[] = []
   readonly #askedHashes: number[] = []
@@ -216,7 +218,8 @@ class Store implements Storage {
       items: this.#room.items / LAYERS_PER_BATCH,
     })
     this.#heads = new RowHeads(limits.rowHeads)
-    this.#filter = new RowFilter(engine, first, limits.rowFilterBytes)
+    this.#filter = new RowFilter(limits.rowFilterBytes)
+    this.#loader = new RowLoader(engine, first, this.#filter, this.#heads)
     this.boot = queue.meta.boot
     this.hardState = queue.meta.hardState
     this.#engine = engine
@@ -231,7 +234,7 @@ class Store implements Storage {
     this.#generation = queue.meta.generation
     this.#prefix = rowPrefix(this.#generation)
     this.#garbage.readAhead(queue.meta.dead)
-    this.#filter.readAll(this.#generation)
+    this.#loader.readAll(this.#generation)
   }
 
   get applied(): AppliedRecord {
@@ -497,8 +500,7 @@ class Store implements Storage {
 
   #switchTo(staging: Staging): void {
     this.#isInstalling = false
-    this.#heads.forgetAll()
-    this.#filter.readAll(staging.generation)
+    this.#loader.readAll(staging.generation)
     this.#applied = staging.applied
     this.#stateHash = new StateHash(staging.stateHash)
     this.#generation = staging.generation
@@ -553,7 +555,7 @@ class Store implements Storage {
     this.#queue.whenIdle(() => {
       if (this.#first.error !== undefined) return done(this.#first.error)
       for (const scan of [...this.#scans]) scan.end(new StorageClosedError())
-      this.#filter.close()
+      this.#loader.close()
       this.#garbage.close()
       this.#engine.close(done)
     })

@@ -141,18 +141,18 @@ export const SNAPSHOTS: readonly Mutant[] = [
   },
   {
     id: 'M101',
-    title: 'the filter of absent keys is not rebuilt for the rows of a snapshot',
+    title: 'the filter of absent keys is kept when a snapshot is installed',
     why: 'Keys of the snapshot do not exist for later changes.',
     layers: SIM_UNIT,
     tests: STORE_TESTS,
-    edits: [edit(STORE, '    this.#filter.readAll(staging.generation)\n', '')],
+    edits: [edit('src/storage/row-loader.ts', '    this.#filter.forgetAll()\n', '')],
   },
   {
     id: 'M102',
     title: 'heads of rows are kept when a snapshot is installed',
     why: 'They are those of rows that were replaced.',
     layers: SIM,
-    edits: [edit(STORE, '    this.#heads.forgetAll()\n', '')],
+    edits: [edit('src/storage/row-loader.ts', '    this.#heads.forgetAll()\n', '')],
   },
   {
     id: 'M103',

@@ -3,6 +3,8 @@
 import type { Mutant } from '../mutant.ts'
 import { DRIVER_TESTS, edit, SIM, SIM_UNIT, STORE_TESTS, UNIT } from './edit.ts'
 
+const LOADER = 'src/storage/row-loader.ts'
+const LOADER_TEST = 'test/storage/row-loader.test.ts'
 const STORE = 'src/storage/store.ts'
 const QUEUE = 'src/storage/write-queue.ts'
 const DISK_LOG = 'src/storage/log.ts'
@@ -1114,11 +1116,55 @@ export const STORAGE: readonly Mutant[] = [
   },
   {
     id: 'M563',
-    title: 'the filter counts a step although LevelDB has skipped something',
+    title: 'a step of reading all rows counts although LevelDB has skipped something',
     why: 'It cannot open a table because of a lack of file descriptors: its rows count as absent, and are created again. Our own.',
     layers: UNIT,
-    tests: ['test/storage/row-filter.test.ts'],
-    edits: [edit('src/storage/row-filter.ts', 'const fault = error ?? unread', 'const fault = error')],
+    tests: [LOADER_TEST],
+    edits: [edit(LOADER, 'const fault = error ?? unread', 'const fault = error')],
+  },
+  {
+    id: 'M876',
+    title: 'a row that is read in the background replaces what a change has left in memory',
+    why: 'The next change of the row begins from what it was before the last one. Our own.',
+    layers: UNIT,
+    tests: [LOADER_TEST],
+    edits: [
+      edit(
+        'src/storage/row-heads.ts',
+        'return this.#table.find(key, hash) < 0 && (this.#old === undefined || this.#old.find(key, hash) < 0)',
+        'return true',
+      ),
+    ],
+  },
+  {
+    id: 'M877',
+    title: 'a row that is read in the background is known as it was, if its head was lost after a change',
+    why: 'In a table that is nearly full one changed row in a hundred has its old revision and length again. Our own.',
+    layers: UNIT,
+    tests: [LOADER_TEST],
+    edits: [edit('src/storage/row-heads.ts', ' || this.#lost.has(tagOf(hash))', '')],
+  },
+  {
+    id: 'M878',
+    title: 'rows that are read in the background go on taking slots of a full table',
+    why: 'The heads of the rows in use are lost for rows that nobody writes. Our own.',
+    layers: UNIT,
+    tests: [LOADER_TEST],
+    edits: [
+      edit(
+        'src/storage/row-heads.ts',
+        'if (this.#table.sets === this.#setsMax && this.#table.isCrowded) this.#lost = undefined\n      else this.#lost',
+        'this.#lost',
+      ),
+    ],
+  },
+  {
+    id: 'M879',
+    title: 'the head of a row that is read in the background is remembered without a look at its checksum',
+    why: 'A change builds on damaged bytes. Our own.',
+    layers: UNIT,
+    tests: [LOADER_TEST],
+    edits: [edit(LOADER, 'openRow(key, stored)', '')],
   },
   {
     id: 'M565',
