@@ -7,8 +7,6 @@ import {
   asRevision,
   type Command,
   DEFAULT_SETTINGS,
-  dataKey,
-  decodeKeyRow,
   decodeState,
   type Idempotency,
   type KeyCommand,
@@ -468,9 +466,9 @@ export class Clients {
       const index = process.replica.applied
       this.#granted(open, options, result.value, index)
       this.#raise(index)
-      const stored = unlessDamaged(() => driver.get(dataKey(bytes(key))))
+      const stored = unlessDamaged(() => driver.get(bytes(key)))
       if (stored === DAMAGED) return this.#fail(open, 'internal')
-      const row = stored === undefined ? null : decodeKeyRow(bytes(key), stored)
+      const row = stored ?? null
       const found = row === null ? null : { ...row, value: text(row.value) }
       this.#compare(process, key, index, found)
       if (row !== null) client.seen.set(key, row.modRevision)
@@ -501,7 +499,7 @@ export class Clients {
       this.#raise(index)
       // The age at this moment: the clock may jump while the rows are read.
       const served = this.#servedAs(open, result.value)
-      const scan = unlessDamaged(() => driver.scan(rangeOf(list)))
+      const scan = unlessDamaged(() => driver.list(rangeOf(list)))
       if (scan === DAMAGED) return this.#fail(open, 'internal')
       open.lists = true
       readList(scan, list, (error, listed) => {
@@ -613,8 +611,7 @@ export class Clients {
     const index = process.replica.applied
     this.#compareCounts(process)
     const rows = this.#world.invariants.model.keys.flatMap((key) => {
-      const stored = driver.get(dataKey(bytes(key)))
-      const row = stored === undefined ? null : decodeKeyRow(bytes(key), stored)
+      const row = driver.get(bytes(key)) ?? null
       const found = row === null ? null : { ...row, value: text(row.value) }
       this.#compare(process, key, index, found)
       return found === null ? [] : [{ key, value: found.value, modRevision: found.modRevision }]
@@ -626,11 +623,12 @@ export class Clients {
   #compareCounts({ name, storage }: Process): void {
     const { model } = this.#world.invariants
     if (storage === undefined || storage.applied.index !== model.index) return
-    const { revision, settings, storeBytes, keys, tokens, sessions } = decodeState(storage.applied.kv)
+    const { revision, settings, storeBytes, keys, tokens, sessions, history } = decodeState(storage.applied.kv)
     const { horizon, next, toSweep, bytes: slotBytes } = sessions
     const held = {
       ...{ revision, settings, storeBytes, keys, tokens: tokens.count, tokenBytes: tokens.bytes },
       ...{ sessions: [horizon, next, toSweep], slotBytes },
+      history,
     }
     const { counts } = model
     if (JSON.stringify(held) !== JSON.stringify(counts))

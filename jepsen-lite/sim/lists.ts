@@ -2,8 +2,8 @@
 // each limited to a few rows or bytes. The sizes are drawn small, so that slices end at many different places, also
 // between rows of very different sizes.
 
-import { dataRange, decodeKeyRow, type KeyRow, userKey } from '../../src/kv/index.ts'
-import type * as storage from '../../src/storage/index.ts'
+import type { KeyRow } from '../../src/kv/index.ts'
+import type { ListOptions, RecordScan } from '../../src/server/record-scan.ts'
 import type { Range } from '../history.ts'
 import type { Choices } from './choices.ts'
 import { bytes } from './model.ts'
@@ -53,15 +53,21 @@ export interface Listed {
 }
 
 /** The range of its rows, in the order asked for. */
-export function rangeOf({ op }: List): storage.Range {
+export function rangeOf({ op }: List): ListOptions {
   const from = bytes(op.start ?? op.prefix ?? '')
   const to = op.end ?? (op.prefix === undefined ? undefined : behind(op.prefix))
-  return { ...dataRange(from, to === undefined ? undefined : bytes(to)), reverse: op.order === 'desc' }
+  return {
+    start: from,
+    end: to === undefined ? undefined : bytes(to),
+    reverse: op.order === 'desc',
+    revision: undefined,
+    keysOnly: op.keysOnly === true || op.countOnly === true,
+  }
 }
 
 /** Reads all rows of the list, up to its limit. `done` is called once, or never if the process dies meanwhile. */
 export function readList(
-  scan: storage.RowScan,
+  scan: RecordScan,
   { op, rowsMax, bytesMax }: List,
   done: (error: Error | undefined, listed: Listed) => void,
 ): void {
@@ -70,7 +76,7 @@ export function readList(
   const slice = (): void => {
     scan.next({ rowsMax: Math.min(rowsMax, limit - rows.length), bytesMax }, (error, stored, more) => {
       if (error !== undefined) return done(error, { rows, more })
-      for (const { key, value } of stored) rows.push(decodeKeyRow(userKey(key), value))
+      rows.push(...stored)
       if (more && rows.length < limit) slice()
       else scan.finish((unread) => done(unread, { rows, more }))
     })

@@ -56,7 +56,20 @@ interface Slot {
   readonly bytes: number
 }
 
+/** What one entry has changed, as history keeps it. */
+interface Events {
+  readonly first: number
+  readonly last: number
+  readonly clusterTimeMs: number
+  readonly count: number
+  /** Of the versions that were replaced. */
+  readonly bytes: number
+}
+
 const EVICTIONS_PER_ENTRY_MAX = 64
+/** What one entry lets history forget at most. */
+const EVENT_ROWS_MAX = 64
+const EVENTS_MAX = 1024
 const SESSIONS_MAX = 10_000
 const SLOTS = 4096
 /** One for a session that is forgotten and for a slot without a row, eight for one with a row. */
@@ -89,12 +102,21 @@ export class Model {
   /** Sum of key and value bytes. */
   #storeBytes = 0
   #clusterTimeMs = 0
+  /** What history keeps, the oldest first. */
+  #events: Events[] = []
+  #compacted = 0
+  #historyBytes = 0
+  /** Keys that were not changed since history began. */
+  readonly #inline = new Set<string>()
+  /** Of the entry that is being applied. */
+  #changes = { count: 0, bytes: 0 }
   #horizon = 0
   #index = 0
 
   constructor(clusterVersion: number, violated: (invariant: string, detail: string) => never) {
     this.#violated = violated
     this.#settings = { ...DEFAULT_SETTINGS, clusterVersion }
+    if (clusterVersion >= 3) this.#compacted = this.revision
   }
 
   get index(): number {
@@ -126,7 +148,15 @@ export class Model {
         `cluster time falls from ${this.#clusterTimeMs} to ${header.clusterTimeMs} at ${header.index}`,
       )
     this.#clusterTimeMs = header.clusterTimeMs
+    const { revision } = this
+    const hadHistory = this.#settings.clusterVersion >= 3
+    this.#changes = { count: 0, bytes: 0 }
     const effect = this.#once(request)
+    if (hadHistory && this.revision > revision) {
+      const { clusterTimeMs } = header
+      this.#events.push({ first: revision + 1, last: this.revision, clusterTimeMs, ...this.#changes })
+      this.#historyBytes += this.#changes.bytes
+    }
     this.#forgetSessions()
     this.#revisions[header.index] = this.revision
     return effect
@@ -134,7 +164,8 @@ export class Model {
 
   /** The request that the entry should hold, as it was sent. */
   #sent(entry: Request): Request {
-    const sent = entry.principal === '' ? RAISES_VERSION : this.#asked.get(entry.principal)
+    const ofNode = entry.command.kind === 'compact' ? COMPACTS : RAISES_VERSION
+    const sent = entry.principal === '' ? ofNode : this.#asked.get(entry.principal)
     if (sent === undefined)
       this.#violated(
         'ANSWER-6',
@@ -168,6 +199,18 @@ export class Model {
       ...{ revision: this.revision, settings: this.#settings, storeBytes: this.#storeBytes },
       ...{ keys: this.keysAt(this.#index).length, tokens: this.#tokens.size, tokenBytes: this.#tokenBytes },
       ...{ sessions: [this.#sessionHorizon, this.#nextSession, this.#toSweep], slotBytes: this.#slotBytes },
+      history: this.#history,
+    }
+  }
+
+  get #history() {
+    if (this.#settings.clusterVersion < 3) return { first: 0, compacted: 0, bytes: 0, inline: 0 }
+    const [oldest] = this.#events
+    return {
+      first: oldest === undefined ? this.revision + 1 : oldest.first,
+      compacted: this.#compacted,
+      bytes: this.#historyBytes,
+      inline: this.#inline.size,
     }
   }
 
@@ -182,6 +225,8 @@ export class Model {
 
   #once(request: Request): Effect {
     const { idempotency, principal, command } = request
+    if (this.#settings.clusterVersion < 3 && command.kind === 'compact')
+      this.#violated('KV-17', `${this.#index} holds a ${command.kind} at cluster version 2`)
     const isNew = command.kind === 'batch' || command.kind === 'open-session'
     if (
       this.#settings.clusterVersion < 2 &&
@@ -300,10 +345,40 @@ export class Model {
     if (command.kind === 'settings') {
       const settings = { ...this.#settings, ...command.settings }
       if (JSON.stringify(settings) !== JSON.stringify(this.#settings)) this.revision++
+      if (settings.clusterVersion >= 3 && this.#settings.clusterVersion < 3) {
+        this.#compacted = this.revision
+        for (const key of this.keysAt(this.#index)) this.#inline.add(key)
+      }
       this.#settings = settings
       return `settings at ${this.revision}`
     }
+    if (command.kind === 'compact') return this.#compact(command.revision)
+    if (command.kind === 'txn' || command.kind === 'delete-range') throw new Error('not asked for by any client')
     return this.#executeOnKey(command)
+  }
+
+  #compact(to: number | undefined): string {
+    if (to !== undefined && to <= this.#compacted) return `refused compacted at ${this.revision}`
+    if (to !== undefined && to > this.revision) return `refused future_revision at ${this.revision}`
+    this.#compacted = to ?? this.#compacted
+    const { historyRevisionsMax, historyBytesMax, historyAgeMs } = this.#settings
+    let events = 0
+    for (let row = 0; row < EVENT_ROWS_MAX && events < EVENTS_MAX; row++) {
+      const [oldest] = this.#events
+      if (oldest === undefined) break
+      const { last, clusterTimeMs, count, bytes } = oldest
+      const isDue =
+        last <= this.#compacted ||
+        this.revision - last >= historyRevisionsMax ||
+        this.#historyBytes > historyBytesMax ||
+        this.#clusterTimeMs - clusterTimeMs > historyAgeMs
+      if (!isDue) break
+      this.#events.shift()
+      events += count
+      this.#historyBytes -= bytes
+      this.#compacted = Math.max(this.#compacted, last)
+    }
+    return `compacted ${this.#compacted} at ${this.revision}`
   }
 
   #executeOnKey(command: KeyCommand): string {
@@ -346,6 +421,10 @@ export class Model {
 
   #change(key: string, row: ModelRow | null): ModelRow | null {
     this.revision++
+    const before = this.at(key, this.#index)
+    this.#changes.count++
+    this.#changes.bytes += before === null ? 0 : key.length + before.value.length
+    this.#inline.delete(key)
     const versions = this.#versions.get(key)
     if (versions === undefined) this.#versions.set(key, [{ index: this.#index, row }])
     else versions.push({ index: this.#index, row })
@@ -370,6 +449,11 @@ export function shown(outcome: Outcome): string {
       return `session ${outcome.session} at ${outcome.revision}`
     case 'batch':
       return `batch at ${outcome.revision}: ${outcome.outcomes.map(shown).join(' | ')}`
+    case 'compacted':
+      return `compacted ${outcome.compactRevision} at ${outcome.revision}`
+    case 'txn':
+    case 'delete-range':
+      return `${outcome.kind} at ${outcome.revision}`
     case 'refused':
       return `refused ${outcome.code} at ${outcome.revision}`
   }
@@ -392,6 +476,7 @@ function outcomeBytes(outcome: string): number {
   if (outcome.startsWith('deleted')) return head + 1
   if (outcome.startsWith('failed')) return head + 1 + (outcome.endsWith('nothing') ? 0 : 3 * 8)
   if (outcome.startsWith('session')) return head + 2 * 8
+  if (outcome.startsWith('compacted')) return head + 8
   if (outcome.startsWith('batch'))
     return batched(outcome).reduce((sum, each) => sum + outcomeBytes(each), head + 2)
   if (outcome.startsWith('settings')) return head + 1 + 9 * Object.keys(DEFAULT_SETTINGS).length
@@ -411,6 +496,12 @@ const RAISES_VERSION: Request = {
   principal: '',
 }
 
+const COMPACTS: Request = {
+  command: { kind: 'compact', revision: undefined },
+  idempotency: undefined,
+  principal: '',
+}
+
 const textOf = ({ idempotency, command }: Request): string =>
   JSON.stringify([Object.entries(idempotency ?? {}).sort(), plainly(command)])
 
@@ -418,7 +509,9 @@ const textOf = ({ idempotency, command }: Request): string =>
 function plainly(command: Command): unknown {
   if (command.kind === 'settings') return Object.entries(command.settings).sort()
   if (command.kind === 'batch') return command.commands.map(plainly)
-  if (command.kind === 'open-session') return command.kind
+  if (command.kind === 'compact') return [command.kind, command.revision ?? null]
+  if (command.kind === 'open-session' || command.kind === 'txn' || command.kind === 'delete-range')
+    return command.kind
   const { kind, key, condition, prev } = command
   const value = command.kind === 'put' ? text(command.value) : undefined
   return { kind, key: text(key), value, ...condition, prev }

@@ -11,7 +11,7 @@ type Fields = { readonly [name: string]: unknown }
 
 const NATURAL: Spec = { is: 'natural', min: 0, max: 1_000_000_000 }
 const NUMBER: Spec = { is: 'number' }
-const CLUSTER_VERSIONS: Spec = { is: 'natural', min: 1, max: 2 }
+const CLUSTER_VERSIONS: Spec = { is: 'natural', min: 1, max: 3 }
 const TARGET: Spec = { is: 'target' }
 
 interface Expected {

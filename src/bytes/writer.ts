@@ -59,6 +59,13 @@ export class Writer {
     return this
   }
 
+  /** Writes the bytes alone. */
+  raw(value: Uint8Array): this {
+    const at = this.#room(value.length)
+    this.#bytes.set(value, at)
+    return this
+  }
+
   /** Writes the number of code units (2 bytes), then two bytes for each. */
   utf16(text: string): this {
     this.uint16(text.length)

@@ -9,17 +9,12 @@ import { encodeTokenRow, evict, evictionDue, isForgotten, lookUp, remember } fro
 import { refused } from './refusals.ts'
 import type { ParsedRequest } from './request.ts'
 import { clusterVersionOf, parseRequest } from './request.ts'
-import {
-  dataKey,
-  decodeKeyMeta,
-  decodeKeyRow,
-  encodeKeyHead,
-  rememberedBytes,
-  tokenKey,
-  valueBytesOf,
-} from './rows.ts'
+import { EventWriter, forget, historyAfter } from './history.ts'
+import { type Current, type Draft, keyFault, metaOf, readCurrent, removeKey, rowOf, type Work, writeKey } from './keys.ts'
+import { dataKey, rememberedBytes, tokenKey } from './rows.ts'
 import { lookUpSlot, openSession, rememberInSlot, sweep, sweepDue } from './sessions.ts'
-import { CLUSTER_VERSION, equalSettings, settingsFault } from './settings.ts'
+import { CLUSTER_VERSION, CLUSTER_VERSION_OF_HISTORY, equalSettings, settingsFault } from './settings.ts'
+import { deleteRange, executeTxn } from './txn.ts'
 import type {
   Apply,
   Command,
@@ -34,9 +29,6 @@ import type {
   SessionSlot,
 } from './types.ts'
 import { asRevision } from './types.ts'
-
-/** The registers while an entry is applied. */
-type Draft = { -readonly [name in keyof KvState]: KvState[name] }
 
 /** What a request comes to. */
 interface Result {
@@ -55,28 +47,35 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
     throw new UnknownKindError(
       `entry kind ${kind}${slot === undefined ? '' : ' in a session'} at cluster version ${clusterVersion}`,
     )
+  const hasHistory = clusterVersion >= CLUSTER_VERSION_OF_HISTORY
+  const work: Work = { state, rows, events: hasHistory ? eventWriter : undefined }
+  work.events?.begin(before.revision)
   const { outcome, replayed } =
     slot !== undefined
-      ? inSession(request, slot, fingerprint32(kind, body.subarray(request.askedAt)), state, rows)
+      ? inSession(request, slot, fingerprint32(kind, body.subarray(request.askedAt)), work)
       : token !== undefined
-        ? underToken(request, token, fingerprint(kind, body.subarray(request.askedAt)), state, rows)
-        : evicting({ outcome: execute(command, state, rows), replayed: false }, state, rows)
+        ? underToken(request, token, fingerprint(kind, body.subarray(request.askedAt)), work)
+        : evicting({ outcome: execute(command, work), replayed: false }, work)
   if (sweepDue(state)) state.sessions = sweep(state, rows)
+  if (work.events !== undefined) state.history = work.events.end(state, rows)
   return { outcome, replayed, state }
 }
+
+/** One entry is applied at a time. */
+const eventWriter = new EventWriter()
 
 function underToken(
   request: ParsedRequest,
   token: Uint8Array,
   print: Uint8Array,
-  state: Draft,
-  rows: Rows,
+  work: Work,
 ): Result {
+  const { state, rows } = work
   const known = rows.read(tokenKey(token), false)
   const said = answerOfToken(request, known?.bytes, print, state)
-  if (said !== undefined) return evicting(said, state, rows)
+  if (said !== undefined) return evicting(said, work)
 
-  const outcome = refusalOfSince(request, state) ?? execute(request.command, state, rows)
+  const outcome = refusalOfSince(request, state) ?? execute(request.command, work)
   const tokenRow = encodeTokenRow(print, outcome)
   state.tokens = evict(state, rememberedBytes(token, tokenRow), rows)
   state.tokens = remember(state.tokens, token, tokenRow, outcome.revision, state.clusterTimeMs, rows)
@@ -84,24 +83,19 @@ function underToken(
 }
 
 /** Applying any entry also forgets outcomes that are too old. */
-function evicting(result: Result, state: Draft, rows: Rows): Result {
+function evicting(result: Result, { state, rows }: Work): Result {
   if (evictionDue(state, 0)) state.tokens = evict(state, 0, rows)
   return result
 }
 
-function inSession(
-  { command }: ParsedRequest,
-  slot: SessionSlot,
-  print: number,
-  state: Draft,
-  rows: Rows,
-): Result {
-  if (wantsPrev(command)) return evicting(refusal(state, 'prev-with-token'), state, rows)
+function inSession({ command }: ParsedRequest, slot: SessionSlot, print: number, work: Work): Result {
+  const { state, rows } = work
+  if (wantsPrev(command)) return evicting(refusal(state, 'prev-with-token'), work)
   const known = lookUpSlot(slot, print, command, state, rows)
-  if (known.kind === 'settled') return evicting(known, state, rows)
-  const outcome = execute(command, state, rows)
+  if (known.kind === 'settled') return evicting(known, work)
+  const outcome = execute(command, work)
   state.sessions = rememberInSlot(state.sessions, slot, print, outcome, known.rowBytes, rows)
-  return evicting({ outcome, replayed: false }, state, rows)
+  return evicting({ outcome, replayed: false }, work)
 }
 
 const wantsPrev = (command: Command): boolean => 'key' in command && command.prev
@@ -137,13 +131,14 @@ function refusalOfSince({ since }: ParsedRequest, { revision }: KvState): Outcom
   return refused(revision, 'since-ahead', [since, revision])
 }
 
-function execute(command: Command, state: Draft, rows: Rows): Outcome {
+function execute(command: Command, work: Work): Outcome {
+  const { state, rows } = work
   switch (command.kind) {
     case 'put':
     case 'delete':
-      return executeOnKey(command, state, rows)
+      return executeOnKey(command, work)
     case 'batch': {
-      const outcomes = command.commands.map((each) => executeOnKey(each, state, rows))
+      const outcomes = command.commands.map((each) => executeOnKey(each, work))
       return { kind: 'batch', revision: state.revision, outcomes }
     }
     case 'settings':
@@ -153,42 +148,30 @@ function execute(command: Command, state: Draft, rows: Rows): Outcome {
       state.sessions = openSession(state, rows)
       return { kind: 'session', revision, session: sessions.next, ageMsMax: settings.idempotencyAgeMsMax }
     }
+    case 'compact':
+      return compact(command.revision, work)
+    case 'delete-range':
+      return deleteRange(command.range, work)
+    case 'txn':
+      return executeTxn(command.txn, work)
     default:
       return assertNever(command, 'command')
   }
 }
 
-function executeOnKey(command: KeyCommand, state: Draft, rows: Rows): OutcomeOfKey {
+function executeOnKey(command: KeyCommand, work: Work): OutcomeOfKey {
   const rowKey = dataKey(command.key)
-  const current = readCurrent(command, rowKey, rows)
-  return command.kind === 'put'
-    ? put(command, rowKey, current, state, rows)
-    : remove(command, rowKey, current, state, rows)
-}
-
-/** A key as it was before the command. */
-interface Current extends KeyMeta {
-  readonly valueBytes: number
-  /** The row with its value; only when the request asks for the row before. */
-  readonly row: KeyRow | undefined
-}
-
-function readCurrent({ key, prev }: KeyCommand, rowKey: Uint8Array, rows: Rows): Current | null {
-  const found = rows.read(rowKey, !prev)
-  if (found === undefined) return null
-  const { bytes, length } = found
-  const { createRevision, modRevision, version } = decodeKeyMeta(key, bytes)
-  const row = prev ? decodeKeyRow(key, bytes) : undefined
-  return { key, createRevision, modRevision, version, valueBytes: valueBytesOf(length), row }
+  const current = readCurrent(command.key, rowKey, work.rows)
+  return command.kind === 'put' ? put(command, rowKey, current, work) : remove(command, current, work)
 }
 
 function put(
-  { key, value, condition, prev }: Extract<KeyCommand, { kind: 'put' }>,
+  { key, value, condition, prev: wantsRow }: Extract<KeyCommand, { kind: 'put' }>,
   rowKey: Uint8Array,
   current: Current | null,
-  state: Draft,
-  rows: Rows,
+  work: Work,
 ): OutcomeOfKey {
+  const { state } = work
   const { settings } = state
   const fault = keyFault(key, state)
   if (fault !== undefined) return fault
@@ -202,44 +185,39 @@ function put(
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
     return refused(state.revision, 'store-full', [storeBytes, settings.storeBytesMax])
 
+  const prev = prevOf(wantsRow, current, work.rows)
   const revision = asRevision(state.revision + 1)
-  const createRevision = current === null ? revision : current.createRevision
-  const version = current === null ? 1 : current.version + 1
-  const meta = { createRevision, modRevision: revision, version }
-  const head = encodeKeyHead(meta, current === null ? NONE : current.modRevision)
-  rows.write({ key: rowKey, value: head, rest: value })
-  state.revision = revision
-  state.storeBytes = storeBytes
-  if (current === null) state.keys++
-  return {
-    kind: 'put',
-    revision,
-    createRevision,
-    modRevision: revision,
-    version,
-    prev: prevOf(prev, current),
-  }
+  const { createRevision, version } = writeKey({ key, value, lease: undefined }, rowKey, current, revision, work)
+  return { kind: 'put', revision, createRevision, modRevision: revision, version, prev }
 }
 
 /** A key that exists can always be deleted, even when the store is full or limits were lowered. */
 function remove(
   { key, condition, prev: wantsRow }: Extract<KeyCommand, { kind: 'delete' }>,
-  rowKey: Uint8Array,
   current: Current | null,
-  state: Draft,
-  rows: Rows,
+  work: Work,
 ): OutcomeOfKey {
+  const { state } = work
   const fault = current === null ? keyFault(key, state) : undefined
   if (fault !== undefined) return fault
   if (!conditionHolds(condition, current)) return preconditionFailed(current, state)
 
-  const prev = prevOf(wantsRow, current)
+  const prev = prevOf(wantsRow, current, work.rows)
   if (current === null) return { kind: 'delete', deleted: 0, revision: state.revision, prev }
-  rows.write({ key: rowKey, value: undefined })
-  state.revision = asRevision(state.revision + 1)
-  state.storeBytes -= key.length + current.valueBytes
-  state.keys--
-  return { kind: 'delete', deleted: 1, revision: state.revision, prev }
+  const revision = asRevision(state.revision + 1)
+  removeKey(current, revision, work)
+  return { kind: 'delete', deleted: 1, revision, prev }
+}
+
+function compact(to: Revision | undefined, { state, rows }: Work): Outcome {
+  const { revision, history } = state
+  if (to !== undefined) {
+    if (to <= history.compacted) return refused(revision, 'compacted', [to, history.compacted])
+    if (to > revision) return refused(revision, 'future-revision', [to, revision])
+    state.history = { ...history, compacted: to }
+  }
+  state.history = forget(state, rows)
+  return { kind: 'compacted', revision, compactRevision: state.history.compacted }
 }
 
 /**
@@ -252,29 +230,19 @@ function changeSettings(change: Partial<KvState['settings']>, state: Draft): Out
   const settings = { ...state.settings, ...change }
   if (!equalSettings(settings, state.settings)) {
     state.revision = asRevision(state.revision + 1)
+    const begins = settings.clusterVersion >= CLUSTER_VERSION_OF_HISTORY
+    if (begins && state.settings.clusterVersion < CLUSTER_VERSION_OF_HISTORY)
+      state.history = historyAfter(state.revision, state.keys)
     state.settings = settings
   }
   return { kind: 'settings', revision: state.revision, settings }
 }
 
 /** undefined: the request did not ask for it; null: the key did not exist. */
-const prevOf = (asked: boolean, current: Current | null): KeyRow | null | undefined =>
-  asked ? (current?.row ?? null) : undefined
-
-const NONE: Revision = asRevision(0)
-
-function keyFault(key: Uint8Array, { revision, settings }: KvState): OutcomeOfKey | undefined {
-  if (key.length === 0) return refused(revision, 'empty-key')
-  if (key.length <= settings.keyBytesMax) return undefined
-  return refused(revision, 'key-too-long', [key.length, settings.keyBytesMax])
-}
+const prevOf = (asked: boolean, current: Current | null, rows: Rows): KeyRow | null | undefined =>
+  asked ? current && rowOf(current, rows) : undefined
 
 function preconditionFailed(current: KeyMeta | null, { revision }: KvState): OutcomeOfKey {
   if (current === null) return { kind: 'precondition-failed', revision, current }
-  const { key, createRevision, modRevision, version } = current
-  return {
-    kind: 'precondition-failed',
-    revision,
-    current: { key, createRevision, modRevision, version },
-  }
+  return { kind: 'precondition-failed', revision, current: metaOf(current) }
 }

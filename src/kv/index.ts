@@ -9,11 +9,24 @@ export {
   clusterVersionOf,
   decodeRequest,
   onlyDeletes,
+  rangesOfEntry,
   requestBytes,
   requestKind,
   writeRequest,
 } from './request.ts'
-export { dataKey, dataRange, decodeKeyMeta, decodeKeyRow, keyAfter, prefixEnd, userKey } from './rows.ts'
+export { compactRevision, eventsKey, inlineKeys, isDue, spanOfEvents } from './history.ts'
+export { LiveVersions } from './live-versions.ts'
+export {
+  compareKeys,
+  dataKey,
+  dataRange,
+  decodeDataRow,
+  keyAfter,
+  prefixEnd,
+  readKey,
+  userKey,
+  versionRange,
+} from './rows.ts'
 export { isSession, SESSION_SLOTS_MAX } from './sessions.ts'
 export { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES, settingsFault } from './settings.ts'
 export { decodeState, encodeState, initialState } from './state.ts'
@@ -26,6 +39,7 @@ export type {
   Idempotency,
   KeyCommand,
   KeyMeta,
+  KeyRange,
   KeyRow,
   KvState,
   Outcome,
@@ -37,6 +51,7 @@ export type {
   Revision,
   RowChange,
   RowFound,
+  RowInRange,
   Rows,
   SessionSlot,
   Settings,

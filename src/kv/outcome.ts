@@ -2,16 +2,29 @@
 //   put                 create_revision (8), mod_revision (8), version (8)
 //   delete              deleted (1)
 //   precondition failed 0, or 1, create_revision (8), mod_revision (8), version (8) of the key as it was
-//   settings            all of them (`settings.ts`)
+//   settings            all that exist (`settings.ts`)
 //   session             its number (8), its greatest age (8)
+//   compacted           compact_revision (8)
+//   delete-range        number of keys (8)
+//   txn                 succeeded (1), number of results (1), then for each operation:
+//                       1 put: create_revision (8), mod_revision (8), version (8); 2 get; 3 delete: number of keys (8);
+//                       4 txn: as above
 //   batch               count (2), then an outcome for each command
 //   refused             reason (1), two numbers (8 each): `refusals.ts`
 
 import { type Reader, writeUint16, writeUint64 } from '../bytes/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
 import { REASONS, refused } from './refusals.ts'
-import { readAllSettings, settingsBytes, writeSettings } from './settings.ts'
-import type { Command, KeyCommand, KeyMeta, Outcome, OutcomeOfKey } from './types.ts'
+import { existingSettings, readAllSettings, settingsBytes, writeSettings } from './settings.ts'
+import type {
+  Command,
+  KeyCommand,
+  KeyMeta,
+  OperationResult,
+  Outcome,
+  OutcomeOfKey,
+  TxnResult,
+} from './types.ts'
 import { asRevision } from './types.ts'
 
 const PUT = 1
@@ -21,6 +34,13 @@ const SETTINGS = 4
 const REFUSED = 5
 const SESSION = 6
 const BATCH = 7
+const COMPACTED = 8
+const DELETE_RANGE = 9
+const TXN = 10
+const RESULT_OF_PUT = 1
+const RESULT_OF_GET = 2
+const RESULT_OF_DELETE = 3
+const RESULT_OF_TXN = 4
 
 export function outcomeBytes(outcome: Outcome): number {
   switch (outcome.kind) {
@@ -31,9 +51,14 @@ export function outcomeBytes(outcome: Outcome): number {
     case 'precondition-failed':
       return 9 + (outcome.current === null ? 1 : 25)
     case 'settings':
-      return 9 + settingsBytes(outcome.settings)
+      return 9 + settingsBytes(existingSettings(outcome.settings))
     case 'session':
       return 9 + 16
+    case 'compacted':
+    case 'delete-range':
+      return 9 + 8
+    case 'txn':
+      return 9 + txnBytes(outcome)
     case 'batch':
       return outcome.outcomes.reduce((sum, each) => sum + outcomeBytes(each), 9 + 2)
     case 'refused':
@@ -61,7 +86,7 @@ export function writeOutcome(outcome: Outcome, target: Uint8Array, at: number): 
       break
     case 'settings':
       target[at] = SETTINGS
-      writeSettings(outcome.settings, target, at + 9)
+      writeSettings(existingSettings(outcome.settings), target, at + 9)
       break
     case 'batch': {
       target[at] = BATCH
@@ -77,6 +102,18 @@ export function writeOutcome(outcome: Outcome, target: Uint8Array, at: number): 
       target[at] = SESSION
       writeUint64(target, at + 9, outcome.session)
       writeUint64(target, at + 17, outcome.ageMsMax)
+      break
+    case 'compacted':
+      target[at] = COMPACTED
+      writeUint64(target, at + 9, outcome.compactRevision)
+      break
+    case 'delete-range':
+      target[at] = DELETE_RANGE
+      writeUint64(target, at + 9, outcome.deleted)
+      break
+    case 'txn':
+      target[at] = TXN
+      writeTxnResult(outcome, target, at + 9)
       break
     case 'refused':
       target[at] = REFUSED
@@ -112,6 +149,12 @@ export function readOutcome(from: Reader, command: Command): Outcome {
     }
     case SESSION:
       return { kind: 'session', revision, session: from.uint64(), ageMsMax: from.uint64() }
+    case COMPACTED:
+      return { kind: 'compacted', revision, compactRevision: asRevision(from.uint64()) }
+    case DELETE_RANGE:
+      return { kind: 'delete-range', revision, deleted: from.uint64() }
+    case TXN:
+      return { kind: 'txn', revision, ...readTxnResult(from) }
     case SETTINGS:
       return { kind: 'settings', revision, settings: readAllSettings(from) }
     case REFUSED: {
@@ -125,11 +168,91 @@ export function readOutcome(from: Reader, command: Command): Outcome {
   }
 }
 
+const txnBytes = ({ results }: TxnResult): number =>
+  results.reduce((sum, result) => sum + 1 + resultBytes(result), 2)
+
+function resultBytes(result: OperationResult): number {
+  switch (result.kind) {
+    case 'put':
+      return 24
+    case 'get':
+      return 0
+    case 'delete':
+      return 8
+    case 'txn':
+      return txnBytes(result)
+    default:
+      return assertNever(result, 'result')
+  }
+}
+
+/** Records are not remembered. Returns where the result ends. */
+function writeTxnResult({ succeeded, results }: TxnResult, target: Uint8Array, at: number): number {
+  target[at] = succeeded ? 1 : 0
+  target[at + 1] = results.length
+  let next = at + 2
+  for (const result of results) {
+    switch (result.kind) {
+      case 'put':
+        target[next] = RESULT_OF_PUT
+        writeMeta(result, target, next + 1)
+        next += 25
+        break
+      case 'get':
+        target[next] = RESULT_OF_GET
+        next += 1
+        break
+      case 'delete':
+        target[next] = RESULT_OF_DELETE
+        writeUint64(target, next + 1, result.deleted)
+        next += 9
+        break
+      case 'txn':
+        target[next] = RESULT_OF_TXN
+        next = writeTxnResult(result, target, next + 1)
+        break
+      default:
+        assertNever(result, 'result')
+    }
+  }
+  return next
+}
+
+function readTxnResult(from: Reader): TxnResult {
+  const succeeded = from.flag()
+  const results = Array.from({ length: from.uint8() }, () => readResult(from))
+  return { succeeded, results }
+}
+
+function readResult(from: Reader): OperationResult {
+  const code = from.uint8()
+  switch (code) {
+    case RESULT_OF_PUT: {
+      const { createRevision, modRevision, version } = readMeta(from)
+      return { kind: 'put', createRevision, modRevision, version, prev: undefined }
+    }
+    case RESULT_OF_GET:
+      return { kind: 'get', found: undefined }
+    case RESULT_OF_DELETE:
+      return { kind: 'delete', deleted: from.uint64(), prev: undefined }
+    case RESULT_OF_TXN:
+      return { kind: 'txn', ...readTxnResult(from) }
+    default:
+      throw new UnknownKindError(`result ${code} of an operation`)
+  }
+}
+
 function readOutcomeOfKey(from: Reader, command: KeyCommand): OutcomeOfKey {
   const outcome = readOutcome(from, command)
-  if (outcome.kind === 'batch' || outcome.kind === 'session' || outcome.kind === 'settings')
-    throw new MalformedBytesError(`a ${command.kind} with the outcome of a ${outcome.kind}`)
-  return outcome
+  switch (outcome.kind) {
+    case 'put':
+    case 'delete':
+    case 'precondition-failed':
+    case 'refused':
+      return outcome
+    default:
+      throw new MalformedBytesError(`a ${command.kind} with the outcome of a ${outcome.kind}`)
+  }
 }
 
 function writeMeta(meta: Omit<KeyMeta, 'key'>, target: Uint8Array, at: number): void {
@@ -142,4 +265,5 @@ const readMeta = (from: Reader): Omit<KeyMeta, 'key'> => ({
   createRevision: asRevision(from.uint64()),
   modRevision: asRevision(from.uint64()),
   version: from.uint64(),
+  lease: undefined,
 })

@@ -21,6 +21,12 @@ export const REASONS: readonly Reason[] = [
   'session-expired',
   'seq-passed',
   'slot-out-of-range',
+  'compacted',
+  'future-revision',
+  'duplicate-key',
+  'too-many-operations',
+  'too-deep',
+  'range-too-large',
 ]
 
 const CODES: Readonly<Record<Reason, RefusalCode>> = {
@@ -37,6 +43,12 @@ const CODES: Readonly<Record<Reason, RefusalCode>> = {
   'session-expired': 'idempotency_expired',
   'seq-passed': 'idempotency_expired',
   'slot-out-of-range': 'bad_request',
+  compacted: 'compacted',
+  'future-revision': 'future_revision',
+  'duplicate-key': 'duplicate_key',
+  'too-many-operations': 'too_many_operations',
+  'too-deep': 'too_many_operations',
+  'range-too-large': 'range_too_large',
 }
 
 /** `numbers`: the numbers in the sentence (`refusalText`). */
@@ -84,6 +96,18 @@ export function refusalText({ reason, numbers: [first, second] }: Refusal): stri
       return `slot ${first} of this session has gone on to request ${second}: the outcome of this one is forgotten`
     case 'slot-out-of-range':
       return `a session has the slots 0 to ${second}, not ${first}`
+    case 'compacted':
+      return `revision ${first} is compacted: the store can be read from revision ${second} on`
+    case 'future-revision':
+      return `the store is at revision ${second}, not yet at ${first}`
+    case 'duplicate-key':
+      return 'a key is changed twice in one branch of the transaction'
+    case 'too-many-operations':
+      return `a transaction has at most ${first} comparisons and operations, with those of nested ones`
+    case 'too-deep':
+      return `transactions are nested ${second} deep at most`
+    case 'range-too-large':
+      return `the ranges have more than ${first} keys`
     default:
       return assertNever(reason, 'reason')
   }

@@ -11,6 +11,8 @@
 //     delete      key: length (2), bytes
 //     settings    `settings.ts`
 //     open-session
+//     compact     [revision (8)]
+//     delete-range, txn                                                                 (`txn-layout.ts`)
 //     batch       count (2), then for each command: 1 put or 2 delete (1), flags and tags as above, key: length (2),
 //                 bytes; put: value: length (4), bytes
 //
@@ -27,15 +29,25 @@ import {
   writeUint64,
 } from '../bytes/index.ts'
 import { readTags, tagsBytes, writeTags } from './condition.ts'
-import { MalformedBytesError, UnknownKindError } from './errors.ts'
+import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
 import { isSession } from './sessions.ts'
-import { CLUSTER_VERSION_OF_SESSIONS, readSettings, settingsBytes, writeSettings } from './settings.ts'
+import {
+  CLUSTER_VERSION_OF_HISTORY,
+  CLUSTER_VERSION_OF_SESSIONS,
+  clusterVersionOfSettings,
+  readSettings,
+  settingsBytes,
+  writeSettings,
+} from './settings.ts'
+import { rangesOf } from './txn.ts'
+import { encodeRange, encodeTxn, readRange, readTxn } from './txn-layout.ts'
 import type {
   BatchedCommand,
   Command,
   Condition,
   Idempotency,
   KeyCommand,
+  KeyRange,
   Request,
   Revision,
   SessionSlot,
@@ -48,6 +60,10 @@ export const KIND_SETTINGS = 18
 export const KIND_BATCH = 19
 /** With 19 and its two bytes, it would have the fingerprint of settings without a change. */
 export const KIND_OPEN_SESSION = 20
+const KIND_COMPACT = 21
+const KIND_DELETE_RANGE = 22
+const KIND_TXN = 23
+const KIND_LAST = KIND_TXN
 /** Commands of one batch: what the routes accept. The format has room for 65 535. */
 export const BATCH_COMMANDS_MAX = 1000
 const VERSION = 1
@@ -71,11 +87,39 @@ export const clusterVersionOf = ({
   command,
   idempotency,
 }: Pick<Request, 'command' | 'idempotency'>): number =>
-  command.kind === 'batch' ||
-  command.kind === 'open-session' ||
-  (idempotency !== undefined && isSession(idempotency))
-    ? CLUSTER_VERSION_OF_SESSIONS
-    : 1
+  Math.max(
+    versionOfCommand(command),
+    idempotency !== undefined && isSession(idempotency) ? CLUSTER_VERSION_OF_SESSIONS : 1,
+  )
+
+function versionOfCommand(command: Command): number {
+  switch (command.kind) {
+    case 'put':
+    case 'delete':
+      return 1
+    case 'settings':
+      return clusterVersionOfSettings(command.settings)
+    case 'batch':
+    case 'open-session':
+      return CLUSTER_VERSION_OF_SESSIONS
+    case 'compact':
+    case 'delete-range':
+    case 'txn':
+      return CLUSTER_VERSION_OF_HISTORY
+    default:
+      return assertNever(command, 'command')
+  }
+}
+
+/** The ranges of keys that must be read before an entry of this kind is applied. */
+export function rangesOfEntry(kind: number, version: number, body: Uint8Array): readonly KeyRange[] {
+  if (kind !== KIND_TXN && kind !== KIND_DELETE_RANGE) return NO_RANGES
+  const { command } = parseRequest(kind, version, body)
+  if (command.kind === 'delete-range') return [command.range]
+  return command.kind === 'txn' ? rangesOf(command.txn) : NO_RANGES
+}
+
+const NO_RANGES: readonly KeyRange[] = []
 
 /** Whether a request in this form only deletes. Throws as `parseRequest` does. */
 export function onlyDeletes(kind: number, version: number, body: Uint8Array): boolean {
@@ -95,6 +139,9 @@ const KINDS: { readonly [kind in Command['kind']]: KindAndVersion } = {
   settings: { kind: KIND_SETTINGS, version: VERSION },
   'open-session': { kind: KIND_OPEN_SESSION, version: VERSION },
   batch: { kind: KIND_BATCH, version: VERSION },
+  compact: { kind: KIND_COMPACT, version: VERSION },
+  'delete-range': { kind: KIND_DELETE_RANGE, version: VERSION },
+  txn: { kind: KIND_TXN, version: VERSION },
 }
 
 /** The exact number of bytes that `writeRequest` writes. */
@@ -107,6 +154,9 @@ export function requestBytes(request: Request): number {
       : 1 + idempotency.token.length + (idempotency.since === undefined ? 0 : 8)
   if (command.kind === 'settings') return bytes + settingsBytes(command.settings)
   if (command.kind === 'open-session') return bytes
+  if (command.kind === 'compact') return bytes + (command.revision === undefined ? 0 : 8)
+  if (command.kind === 'delete-range') return bytes + encodeRange(command.range).length
+  if (command.kind === 'txn') return bytes + encodeTxn(command.txn).length
   if (command.kind === 'batch')
     return command.commands.reduce(
       (sum, each) => sum + 2 + commandBytes(each) + (each.kind === 'put' ? 4 : 0),
@@ -135,6 +185,17 @@ export function writeRequest(request: Request, target: Uint8Array, at: number): 
   if (command.kind === 'settings') {
     target[optionsAt] = 0
     writeSettings(command.settings, target, optionsAt + 1)
+    return
+  }
+  if (command.kind === 'compact') {
+    target[optionsAt] = 0
+    if (command.revision !== undefined) writeUint64(target, optionsAt + 1, command.revision)
+    return
+  }
+  if (command.kind === 'delete-range' || command.kind === 'txn') {
+    target[optionsAt] = 0
+    const rest = command.kind === 'txn' ? encodeTxn(command.txn) : encodeRange(command.range)
+    target.set(rest, optionsAt + 1)
     return
   }
   if (command.kind === 'batch') {
@@ -187,7 +248,7 @@ export interface ParsedRequest {
 }
 
 export function parseRequest(kind: number, version: number, body: Uint8Array): ParsedRequest {
-  if (kind < KIND_PUT || kind > KIND_OPEN_SESSION) throw new UnknownKindError(`entry kind ${kind}`)
+  if (kind < KIND_PUT || kind > KIND_LAST) throw new UnknownKindError(`entry kind ${kind}`)
   if (version !== VERSION) throw new UnknownKindError(`version ${version} of entry kind ${kind}`)
 
   const from = new Reader(body, 'a request', MalformedBytesError)
@@ -209,10 +270,18 @@ function readCommand(kind: number, from: Reader): Command {
   if (kind === KIND_SETTINGS) return readSettingsCommand(from)
   if (kind === KIND_PUT || kind === KIND_DELETE) return readKeyCommand(kind, from)
   knownFlags(from, 0)
-  const command: Command =
-    kind === KIND_BATCH ? { kind: 'batch', commands: readBatch(from) } : { kind: 'open-session' }
+  const command = readPlainCommand(kind, from)
   from.end()
   return command
+}
+
+function readPlainCommand(kind: number, from: Reader): Command {
+  if (kind === KIND_BATCH) return { kind: 'batch', commands: readBatch(from) }
+  if (kind === KIND_COMPACT)
+    return { kind: 'compact', revision: from.left === 0 ? undefined : asRevision(from.uint64()) }
+  if (kind === KIND_DELETE_RANGE) return { kind: 'delete-range', range: readRange(from) }
+  if (kind === KIND_TXN) return { kind: 'txn', txn: readTxn(from) }
+  return { kind: 'open-session' }
 }
 
 function readBatch(from: Reader): readonly BatchedCommand[] {

@@ -1,24 +1,41 @@
 // Rows: the data of the state machine, as storage keeps it. Integers are big-endian, so that row keys sort in the order
-// of user keys and of positions.
+// of user keys, of revisions and of positions.
 //
 //   data         key    1, user's key
-//                value  flags (1), create_revision (8), mod_revision (8), prev_mod (8), version (8), the user's value
+//                value  flags (1), create_revision (8), mod_revision (8), version (8), bytes of the user's value (4),
+//                       hash of the row of this version (8); with flag 2 the lease (8)
 //   tokens       key    2, idempotency token
 //                value  fingerprint of the request (8), outcome (`idempotency.ts`)
 //   token order  key    3, position (8)
 //                value  cluster time (8), revision of the outcome (8), bytes of both rows (4), token
+//   versions     key    65, user's key, escaped, 0, 2^53 - 1 - mod_revision (8): the newest version of a key comes first
+//                value  flags (1), create_revision (8), version (8), with flag 2 the lease (8), the user's value;
+//                       of a tombstone: the flags only
 //
-// prev_mod is the mod_revision that this change replaced, 0 for a creation. A later version can keep history with it,
-// without a change to existing rows. Two flags are reserved for later versions: 1, a tombstone; 2, a lease id (8)
-// between version and value. No row has a flag now; a row that has one was written by a newer program.
+// Each key that exists has one row of data, and each version of it that may still be read has a row of versions. So a
+// put neither reads nor moves the value that it replaces.
+//
+// Below cluster version 3 there are no versions, and the value is in the row of data. Such a row stays until its key is
+// changed:
+//
+//   data         value  0, create_revision (8), mod_revision (8), prev_mod (8), version (8), the user's value
 
-import { Reader, readUint8, readUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
+import { Reader, readBigUint64, readUint8, readUint32, readUint64, writeBigUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
-import type { KeyMeta, KeyRow, Revision } from './types.ts'
-import { asRevision, ROW_HEAD_BYTES, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS } from './types.ts'
+import type { KeyMeta, KeyRange, KeyRow, LeaseId, Revision, RowHash } from './types.ts'
+import { asRevision, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS, TABLE_VERSIONS } from './types.ts'
 
-/** All bytes before the user's value. */
-const DATA_HEADER_BYTES = ROW_HEAD_BYTES
+const TOMBSTONE = 1
+const LEASED = 2
+const VALUE_APART = 4
+
+const VALUE_BYTES_AT = 25
+const VERSION_HASH_AT = 29
+const HEAD_BYTES = 37
+const LEASE_BYTES = 8
+/** With the value in the row: all bytes before it. */
+const INLINE_HEAD_BYTES = 33
+const VERSION_HEAD_BYTES = 17
 const ORDER_HEADER_BYTES = 20
 
 export function dataKey(key: Uint8Array): Uint8Array {
@@ -31,13 +48,27 @@ export function userKey(rowKey: Uint8Array): Uint8Array {
   return rowKey.subarray(1)
 }
 
-/** The range of row keys for all user keys from `start` (inclusive) to `end` (exclusive; undefined: no end). */
-export function dataRange(
-  start: Uint8Array,
-  end: Uint8Array | undefined,
-): { gte: Uint8Array; lt: Uint8Array } {
-  return { gte: dataKey(start), lt: end === undefined ? Uint8Array.of(TABLE_DATA + 1) : dataKey(end) }
+/** Keys are ordered by their bytes. */
+export function compareKeys(a: Uint8Array, b: Uint8Array): number {
+  const common = Math.min(a.length, b.length)
+  for (let i = 0; i < common; i++) {
+    const order = (a[i] ?? 0) - (b[i] ?? 0)
+    if (order !== 0) return order
+  }
+  return a.length - b.length
 }
+
+/** The range of row keys for all user keys of `range`. */
+export const dataRange = ({ start, end }: KeyRange): { gte: Uint8Array; lt: Uint8Array } => ({
+  gte: dataKey(start),
+  lt: end === undefined ? Uint8Array.of(TABLE_DATA + 1) : dataKey(end),
+})
+
+/** The range of the rows of all versions of these user keys. */
+export const versionRange = ({ start, end }: KeyRange): { gte: Uint8Array; lt: Uint8Array } => ({
+  gte: escaped(start, 0),
+  lt: end === undefined ? Uint8Array.of(TABLE_VERSIONS + 1) : escaped(end, 0),
+})
 
 /** The first key after all keys that begin with `prefix`; undefined when there is none. */
 export function prefixEnd(prefix: Uint8Array): Uint8Array | undefined {
@@ -58,38 +89,227 @@ export function keyAfter(key: Uint8Array): Uint8Array {
   return next
 }
 
-/** The row without the user's value, which follows it. The bytes are valid until the next call. */
-export function encodeKeyHead(meta: Omit<KeyMeta, 'key'>, prevMod: Revision): Uint8Array {
-  head[0] = 0
-  writeUint64(head, 1, meta.createRevision)
-  writeUint64(head, 9, meta.modRevision)
-  writeUint64(head, 17, prevMod)
-  writeUint64(head, 25, meta.version)
-  return head
+// ---------------------------------------------------------------------------------------------------------------------
+// Keys that exist
+
+/** A key that exists, without its value. */
+export interface KeyHead extends KeyMeta {
+  readonly valueBytes: number
+  /** Of the row of this version; undefined: the value is in the row of data itself. */
+  readonly versionHash: RowHash | undefined
 }
 
-const head = new Uint8Array(DATA_HEADER_BYTES)
+type NewHead = Omit<KeyHead, 'key'> & { readonly versionHash: RowHash }
 
-/** The length of the user's value in a row of this length. */
-export const valueBytesOf = (rowBytes: number): number => rowBytes - DATA_HEADER_BYTES
-
-/** `value` shares its bytes with the row. */
-export function decodeKeyRow(key: Uint8Array, bytes: Uint8Array): KeyRow {
-  const { createRevision, modRevision, version } = decodeKeyMeta(key, bytes)
-  return { key, value: bytes.subarray(DATA_HEADER_BYTES), createRevision, modRevision, version }
+/** The row of data. The bytes are valid until the next call. */
+export function encodeKeyHead(head: NewHead): Uint8Array {
+  const { lease } = head
+  const bytes = lease === undefined ? bareHead : leasedHead
+  bytes[0] = lease === undefined ? VALUE_APART : VALUE_APART | LEASED
+  writeUint64(bytes, 1, head.createRevision)
+  writeUint64(bytes, 9, head.modRevision)
+  writeUint64(bytes, 17, head.version)
+  writeUint32(bytes, VALUE_BYTES_AT, head.valueBytes)
+  writeUint32(bytes, VERSION_HASH_AT, head.versionHash.mix >>> 0)
+  writeUint32(bytes, VERSION_HASH_AT + 4, head.versionHash.crc >>> 0)
+  if (lease !== undefined) writeBigUint64(bytes, HEAD_BYTES, BigInt(lease))
+  return bytes
 }
 
-export function decodeKeyMeta(key: Uint8Array, bytes: Uint8Array): KeyMeta {
-  if (bytes.length < DATA_HEADER_BYTES) throw new MalformedBytesError('a row is cut short')
+const bareHead = new Uint8Array(HEAD_BYTES)
+const leasedHead = new Uint8Array(HEAD_BYTES + LEASE_BYTES)
+
+/**
+ * `bytes`: the row of data, or its first ROW_HEAD_BYTES. `length`: of the whole row. 'cut': the whole row is needed,
+ * because the key has a lease.
+ */
+export function decodeKeyHead(key: Uint8Array, bytes: Uint8Array, length: number): KeyHead | 'cut' {
   const flags = readUint8(bytes, 0)
-  if (flags !== 0) throw new UnknownKindError(`row flags ${flags} are not known to this program`)
+  if (flags === 0) return inlineHead(key, bytes, length)
+  if ((flags & ~LEASED) !== VALUE_APART) throw new UnknownKindError(`row flags ${flags} are not known to this program`)
+  if (length !== HEAD_BYTES + (flags & LEASED ? LEASE_BYTES : 0)) throw new MalformedBytesError('a row is cut short')
+  if (flags & LEASED && bytes.length < length) return 'cut'
+  return {
+    key,
+    createRevision: asRevision(readUint64(bytes, 1)),
+    modRevision: asRevision(readUint64(bytes, 9)),
+    version: readUint64(bytes, 17),
+    lease: flags & LEASED ? leaseOf(readBigUint64(bytes, HEAD_BYTES)) : undefined,
+    valueBytes: readUint32(bytes, VALUE_BYTES_AT),
+    versionHash: {
+      mix: readUint32(bytes, VERSION_HASH_AT) | 0,
+      crc: readUint32(bytes, VERSION_HASH_AT + 4) | 0,
+    },
+  }
+}
+
+function inlineHead(key: Uint8Array, bytes: Uint8Array, length: number): KeyHead {
+  if (length < INLINE_HEAD_BYTES) throw new MalformedBytesError('a row is cut short')
   return {
     key,
     createRevision: asRevision(readUint64(bytes, 1)),
     modRevision: asRevision(readUint64(bytes, 9)),
     version: readUint64(bytes, 25),
+    lease: undefined,
+    valueBytes: length - INLINE_HEAD_BYTES,
+    versionHash: undefined,
   }
 }
+
+/** A row of data with the value in it, as it is written below cluster version 3, without the value. Valid until the next call. */
+export function encodeInlineHead(meta: Omit<KeyMeta, 'key' | 'lease'>, prevMod: Revision): Uint8Array {
+  inline[0] = 0
+  writeUint64(inline, 1, meta.createRevision)
+  writeUint64(inline, 9, meta.modRevision)
+  writeUint64(inline, 17, prevMod)
+  writeUint64(inline, 25, meta.version)
+  return inline
+}
+
+const inline = new Uint8Array(INLINE_HEAD_BYTES)
+
+/** The value in a row of data that holds it. */
+export const inlineValue = (row: Uint8Array): Uint8Array => row.subarray(INLINE_HEAD_BYTES)
+
+export const leaseOf = (id: bigint): LeaseId => `${id}` as LeaseId
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Versions of keys
+
+/** In place of 0 in a user's key. 0 alone ends the key, and is followed by a byte below 0xff. */
+const ESCAPE = 0xff
+
+/** The key of the row of a version. */
+export function versionKey(key: Uint8Array, revision: Revision): Uint8Array {
+  const bytes = escaped(key, 9)
+  // The byte before, the end of the user's key, is 0.
+  writeUint64(bytes, bytes.length - 8, Number.MAX_SAFE_INTEGER - revision)
+  return bytes
+}
+
+/** Before the row of the newest version of this key that is not newer than `revision`. */
+export const firstVersionUpTo = versionKey
+
+/** After the rows of all versions of this key, and before those of the next key. */
+export function versionsEnd(key: Uint8Array): Uint8Array {
+  const bytes = escaped(key, 2)
+  bytes[bytes.length - 1] = ESCAPE
+  return bytes
+}
+
+/** The table and the user's key, escaped, so that its rows sort like the keys themselves. `more`: bytes after it. */
+function escaped(key: Uint8Array, more: number): Uint8Array {
+  let zeros = 0
+  for (let i = 0; i < key.length; i++) if (key[i] === 0) zeros++
+  const bytes = new Uint8Array(1 + key.length + zeros + more)
+  bytes[0] = TABLE_VERSIONS
+  if (zeros === 0) {
+    bytes.set(key, 1)
+    return bytes
+  }
+  let at = 1
+  for (let i = 0; i < key.length; i++) {
+    bytes[at++] = key[i] ?? 0
+    if (key[i] === 0) bytes[at++] = ESCAPE
+  }
+  return bytes
+}
+
+/** The user's key and the revision in the key of the row of a version. */
+export function decodeVersionKey(rowKey: Uint8Array): { readonly key: Uint8Array; readonly revision: Revision } {
+  const end = rowKey.length - 9
+  if (rowKey[0] !== TABLE_VERSIONS || end < 1 || rowKey[end] !== 0)
+    throw new MalformedBytesError(`row of table ${rowKey[0]}, not of versions`)
+  const revision = asRevision(Number.MAX_SAFE_INTEGER - readUint64(rowKey, end + 1))
+  const key = rowKey.subarray(1, end)
+  return { key: key.includes(0) ? unescaped(key) : key, revision }
+}
+
+function unescaped(key: Uint8Array): Uint8Array {
+  const bytes: number[] = []
+  for (let i = 0; i < key.length; i++) {
+    bytes.push(key[i] ?? 0)
+    if (key[i] !== 0) continue
+    i++
+    if (key[i] !== ESCAPE) throw new MalformedBytesError('the key of a version is not escaped')
+  }
+  return Uint8Array.from(bytes)
+}
+
+/** The row of a version without the user's value, which follows it. The bytes are valid until the next call. */
+export function encodeVersionHead({ createRevision, version, lease }: Omit<KeyMeta, 'key' | 'modRevision'>): Uint8Array {
+  const bytes = lease === undefined ? versionHead : leasedVersionHead
+  bytes[0] = lease === undefined ? 0 : LEASED
+  writeUint64(bytes, 1, createRevision)
+  writeUint64(bytes, 9, version)
+  if (lease !== undefined) writeBigUint64(bytes, VERSION_HEAD_BYTES, BigInt(lease))
+  return bytes
+}
+
+const versionHead = new Uint8Array(VERSION_HEAD_BYTES)
+const leasedVersionHead = new Uint8Array(VERSION_HEAD_BYTES + LEASE_BYTES)
+
+/** The row of the version that says that the key was deleted. */
+export const TOMBSTONE_ROW = Uint8Array.of(TOMBSTONE)
+
+/** null: the key was deleted at this revision. The value shares its bytes with the row. */
+export function decodeVersion(key: Uint8Array, modRevision: Revision, row: Uint8Array): KeyRow | null {
+  const flags = readUint8(row, 0)
+  if (flags === TOMBSTONE) return null
+  if ((flags & ~LEASED) !== 0) throw new UnknownKindError(`row flags ${flags} are not known to this program`)
+  const from = new Reader(row, 'the row of a version', MalformedBytesError)
+  from.uint8()
+  return {
+    key,
+    createRevision: asRevision(from.uint64()),
+    modRevision,
+    version: from.uint64(),
+    lease: flags & LEASED ? leaseOf(from.bigUint64()) : undefined,
+    value: from.rest(),
+  }
+}
+
+/** A row of data. `isInline`: the value is in it; otherwise the value of the record is empty. */
+export function decodeDataRow(
+  rowKey: Uint8Array,
+  row: Uint8Array,
+): { readonly record: KeyRow; readonly isInline: boolean } {
+  const head = decodeKeyHead(userKey(rowKey), row, row.length)
+  if (head === 'cut') throw new MalformedBytesError('a row is cut short')
+  const { key, createRevision, modRevision, version, lease, versionHash } = head
+  const isInline = versionHash === undefined
+  const value = isInline ? inlineValue(row) : NO_VALUE
+  return { record: { key, createRevision, modRevision, version, lease, value }, isInline }
+}
+
+const NO_VALUE = new Uint8Array()
+
+/** A key as it is now. `get` reads a row. The value shares its bytes with a row. */
+export function readKey(
+  key: Uint8Array,
+  get: (rowKey: Uint8Array) => Uint8Array | undefined,
+): KeyRow | undefined {
+  const rowKey = dataKey(key)
+  const row = get(rowKey)
+  if (row === undefined) return undefined
+  const { record, isInline } = decodeDataRow(rowKey, row)
+  return isInline ? record : readVersion(key, record.modRevision, get)
+}
+
+/** A version of a key that exists. `get` reads a row. */
+export function readVersion(
+  key: Uint8Array,
+  revision: Revision,
+  get: (rowKey: Uint8Array) => Uint8Array | undefined,
+): KeyRow {
+  const row = get(versionKey(key, revision))
+  const version = row && decodeVersion(key, revision, row)
+  if (!version) throw new MalformedBytesError(`version ${revision} of a key has no row`)
+  return version
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Tokens
 
 export function tokenKey(token: Uint8Array): Uint8Array {
   return prefixed(TABLE_TOKENS, token)

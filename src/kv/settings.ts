@@ -5,9 +5,11 @@ import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import type { Reason, Settings } from './types.ts'
 
 /** The newest cluster version that this program knows. */
-export const CLUSTER_VERSION = 2
+export const CLUSTER_VERSION = 3
 /** Sessions and batches exist from this cluster version on. */
 export const CLUSTER_VERSION_OF_SESSIONS = 2
+/** History exists from this cluster version on. */
+export const CLUSTER_VERSION_OF_HISTORY = 3
 
 export const DEFAULT_SETTINGS: Settings = {
   keyBytesMax: 4096,
@@ -17,6 +19,10 @@ export const DEFAULT_SETTINGS: Settings = {
   idempotencyBytesMax: 256 * 2 ** 20,
   idempotencyAgeMsMax: 15 * 60_000,
   clusterVersion: CLUSTER_VERSION,
+  historyAgeMs: 3_600_000,
+  historyRevisionsMax: 100_000,
+  historyBytesMax: 2 ** 30,
+  rangeKeysMax: 10_000,
 }
 
 interface SettingRule {
@@ -24,6 +30,8 @@ interface SettingRule {
   readonly id: number
   readonly min: number
   readonly max: number
+  /** The cluster version from which on the setting exists. Before, some member may not know it. */
+  readonly since: number
 }
 
 /**
@@ -31,13 +39,17 @@ interface SettingRule {
  * Every replica must decide alike, so another range needs a new version of the settings entry.
  */
 export const SETTING_RULES: Readonly<Record<keyof Settings, SettingRule>> = {
-  keyBytesMax: { id: 1, min: 1, max: 4096 },
-  valueBytesMax: { id: 2, min: 0, max: 1 << 20 },
-  storeBytesMax: { id: 3, min: 0, max: 2 ** 50 },
-  idempotencyTokensMax: { id: 4, min: 1, max: 10_000_000 },
-  idempotencyBytesMax: { id: 5, min: 4096, max: 2 ** 40 },
-  idempotencyAgeMsMax: { id: 6, min: 1000, max: 30 * 24 * 3_600_000 },
-  clusterVersion: { id: 7, min: 1, max: 2 ** 32 - 1 },
+  keyBytesMax: { id: 1, min: 1, max: 4096, since: 1 },
+  valueBytesMax: { id: 2, min: 0, max: 1 << 20, since: 1 },
+  storeBytesMax: { id: 3, min: 0, max: 2 ** 50, since: 1 },
+  idempotencyTokensMax: { id: 4, min: 1, max: 10_000_000, since: 1 },
+  idempotencyBytesMax: { id: 5, min: 4096, max: 2 ** 40, since: 1 },
+  idempotencyAgeMsMax: { id: 6, min: 1000, max: 30 * 24 * 3_600_000, since: 1 },
+  clusterVersion: { id: 7, min: 1, max: 2 ** 32 - 1, since: 1 },
+  historyAgeMs: { id: 8, min: 1000, max: 365 * 24 * 3_600_000, since: CLUSTER_VERSION_OF_HISTORY },
+  historyRevisionsMax: { id: 9, min: 1, max: 2 ** 40, since: CLUSTER_VERSION_OF_HISTORY },
+  historyBytesMax: { id: 10, min: 0, max: 2 ** 50, since: CLUSTER_VERSION_OF_HISTORY },
+  rangeKeysMax: { id: 11, min: 1, max: 100_000, since: CLUSTER_VERSION_OF_HISTORY },
 }
 
 const NAMES: readonly (keyof Settings)[] = [
@@ -48,6 +60,10 @@ const NAMES: readonly (keyof Settings)[] = [
   'idempotencyBytesMax',
   'idempotencyAgeMsMax',
   'clusterVersion',
+  'historyAgeMs',
+  'historyRevisionsMax',
+  'historyBytesMax',
+  'rangeKeysMax',
 ]
 
 interface SettingFault {
@@ -83,6 +99,21 @@ export function settingOf(id: number): keyof Settings {
   return name
 }
 
+/** Of all settings those that exist at their cluster version: some member may not know the others. */
+export function existingSettings(settings: Settings): Partial<Settings> {
+  if (settings.clusterVersion >= CLUSTER_VERSION) return settings
+  return Object.fromEntries(
+    NAMES.filter((name) => exists(name, settings.clusterVersion)).map((name) => [name, settings[name]]),
+  )
+}
+
+const exists = (name: keyof Settings, clusterVersion: number): boolean =>
+  SETTING_RULES[name].since <= clusterVersion
+
+/** The oldest cluster version at which these settings may be changed. */
+export const clusterVersionOfSettings = (change: Partial<Settings>): number =>
+  Math.max(1, ...NAMES.filter((name) => change[name] !== undefined).map((name) => SETTING_RULES[name].since))
+
 /** The size of a settings change: a count, then {id: 1, value: 8} in rising order of ids. */
 export const settingsBytes = (settings: Partial<Settings>): number =>
   1 + 9 * NAMES.filter((name) => settings[name] !== undefined).length
@@ -112,9 +143,12 @@ export function readSettings(from: Reader): Partial<Settings> {
   return settings
 }
 
+/** Settings that do not exist yet have their defaults. */
 export function readAllSettings(from: Reader): Settings {
   const settings = readSettings(from)
+  const { clusterVersion = CLUSTER_VERSION } = settings
   for (const name of NAMES)
-    if (settings[name] === undefined) throw new MalformedBytesError(`setting ${name} is missing`)
+    if (settings[name] === undefined && exists(name, clusterVersion))
+      throw new MalformedBytesError(`setting ${name} is missing`)
   return { ...DEFAULT_SETTINGS, ...settings }
 }

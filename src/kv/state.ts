@@ -3,16 +3,21 @@
 //   layout (1), revision (8), cluster time (8), store bytes (8), keys (8),
 //   tokens: count (8), bytes (8), oldest (8), next (8), time of the oldest (8), horizon (8);
 //   from layout 2 on: sessions: next (8), horizon (8), time of the oldest (8), bytes (8), slots to sweep (8);
+//   from layout 3 on: history: first (8), compacted (8), bytes (8), inline (8);
 //   settings (`settings.ts`)
 //
-// Layout 2 is written from cluster version 2 on: until then some member may not know it.
+// The layout is the cluster version: a member that does not know that version does not know the layout.
 
 import { Reader, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
+import { historyAfter, NO_HISTORY } from './history.ts'
 import { NO_SESSIONS } from './sessions.ts'
 import {
+  CLUSTER_VERSION,
+  CLUSTER_VERSION_OF_HISTORY,
   CLUSTER_VERSION_OF_SESSIONS,
   DEFAULT_SETTINGS,
+  existingSettings,
   readAllSettings,
   settingsBytes,
   writeSettings,
@@ -20,13 +25,14 @@ import {
 import type { KvState, Settings } from './types.ts'
 import { asRevision } from './types.ts'
 
-const LAYOUT_1 = 1
-const LAYOUT_2 = 2
 const SESSIONS_AT = 81
 const SESSIONS_BYTES = 40
+const HISTORY_AT = SESSIONS_AT + SESSIONS_BYTES
+const HISTORY_BYTES = 32
 
 /** An empty store: revision 1, and the default settings with `settings` on top. */
 export function initialState(settings: Partial<Settings> = {}): KvState {
+  const { clusterVersion = CLUSTER_VERSION } = settings
   return {
     revision: asRevision(1),
     clusterTimeMs: 0,
@@ -35,14 +41,16 @@ export function initialState(settings: Partial<Settings> = {}): KvState {
     keys: 0,
     tokens: { count: 0, bytes: 0, oldest: 0, next: 0, oldestAtMs: 0, horizon: asRevision(0) },
     sessions: NO_SESSIONS,
+    history: clusterVersion >= CLUSTER_VERSION_OF_HISTORY ? historyAfter(asRevision(1), 0) : NO_HISTORY,
   }
 }
 
 export function encodeState(state: KvState): Uint8Array {
-  const hasSessions = state.settings.clusterVersion >= CLUSTER_VERSION_OF_SESSIONS
-  const settingsAt = SESSIONS_AT + (hasSessions ? SESSIONS_BYTES : 0)
-  const bytes = new Uint8Array(settingsAt + settingsBytes(state.settings))
-  bytes[0] = hasSessions ? LAYOUT_2 : LAYOUT_1
+  const settings = existingSettings(state.settings)
+  const { clusterVersion: layout } = state.settings
+  const settingsAt = endOfRegisters(layout)
+  const bytes = new Uint8Array(settingsAt + settingsBytes(settings))
+  bytes[0] = layout
   writeUint64(bytes, 1, state.revision)
   writeUint64(bytes, 9, state.clusterTimeMs)
   writeUint64(bytes, 17, state.storeBytes)
@@ -53,21 +61,32 @@ export function encodeState(state: KvState): Uint8Array {
   writeUint64(bytes, 57, state.tokens.next)
   writeUint64(bytes, 65, state.tokens.oldestAtMs)
   writeUint64(bytes, 73, state.tokens.horizon)
-  if (hasSessions) {
+  if (layout >= CLUSTER_VERSION_OF_SESSIONS) {
     writeUint64(bytes, SESSIONS_AT, state.sessions.next)
     writeUint64(bytes, SESSIONS_AT + 8, state.sessions.horizon)
     writeUint64(bytes, SESSIONS_AT + 16, state.sessions.oldestAtMs)
     writeUint64(bytes, SESSIONS_AT + 24, state.sessions.bytes)
     writeUint64(bytes, SESSIONS_AT + 32, state.sessions.toSweep)
   }
-  writeSettings(state.settings, bytes, settingsAt)
+  if (layout >= CLUSTER_VERSION_OF_HISTORY) {
+    writeUint64(bytes, HISTORY_AT, state.history.first)
+    writeUint64(bytes, HISTORY_AT + 8, state.history.compacted)
+    writeUint64(bytes, HISTORY_AT + 16, state.history.bytes)
+    writeUint64(bytes, HISTORY_AT + 24, state.history.inline)
+  }
+  writeSettings(settings, bytes, settingsAt)
   return bytes
+}
+
+function endOfRegisters(layout: number): number {
+  if (layout >= CLUSTER_VERSION_OF_HISTORY) return HISTORY_AT + HISTORY_BYTES
+  return layout >= CLUSTER_VERSION_OF_SESSIONS ? HISTORY_AT : SESSIONS_AT
 }
 
 export function decodeState(bytes: Uint8Array): KvState {
   const from = new Reader(bytes, 'a record of the registers', MalformedBytesError)
   const layout = from.uint8()
-  if (layout !== LAYOUT_1 && layout !== LAYOUT_2)
+  if (layout < 1 || layout > CLUSTER_VERSION)
     throw new UnknownKindError(`layout ${layout} of the state's registers`)
   const state: KvState = {
     revision: asRevision(from.uint64()),
@@ -82,7 +101,8 @@ export function decodeState(bytes: Uint8Array): KvState {
       oldestAtMs: from.uint64(),
       horizon: asRevision(from.uint64()),
     },
-    sessions: layout === LAYOUT_1 ? NO_SESSIONS : readSessions(from),
+    sessions: layout >= CLUSTER_VERSION_OF_SESSIONS ? readSessions(from) : NO_SESSIONS,
+    history: layout >= CLUSTER_VERSION_OF_HISTORY ? readHistory(from) : NO_HISTORY,
     settings: readAllSettings(from),
   }
   from.end()
@@ -95,4 +115,11 @@ const readSessions = (from: Reader): KvState['sessions'] => ({
   oldestAtMs: from.uint64(),
   bytes: from.uint64(),
   toSweep: from.uint64(),
+})
+
+const readHistory = (from: Reader): KvState['history'] => ({
+  first: asRevision(from.uint64()),
+  compacted: asRevision(from.uint64()),
+  bytes: from.uint64(),
+  inline: from.uint64(),
 })

@@ -19,13 +19,24 @@ export const asRevision = (value: number): Revision => {
 
 /**
  * First byte of a row key. `data` + the user's key; `tokens` + idempotency token; `token-order` + position, so that the
- * oldest is evicted first; `sessions` + session; `slots` + session, slot.
+ * oldest is evicted first; `sessions` + session; `slots` + session, slot; `events` + first revision; `versions` + the
+ * user's key, revision.
  */
+/**
+ * Rows of tables from here on are written once and never changed. Apply always knows whether they exist, so storage
+ * keeps nothing of them in memory.
+ */
+export const FIRST_TABLE_OF_HISTORY = 64
 export const TABLE_DATA = 1
 export const TABLE_TOKENS = 2
 export const TABLE_TOKEN_ORDER = 3
 export const TABLE_SESSIONS = 4
 export const TABLE_SLOTS = 5
+export const TABLE_EVENTS = FIRST_TABLE_OF_HISTORY
+export const TABLE_VERSIONS = 65
+
+/** 64 bits as decimal digits, not 0. */
+export type LeaseId = string & { readonly [brand]: 'LeaseId' }
 
 /** One key of a user, as stored. */
 export interface KeyRow {
@@ -35,6 +46,8 @@ export interface KeyRow {
   readonly modRevision: Revision
   /** 1 at creation, +1 per change, 1 again when the key is created after a delete. */
   readonly version: number
+  /** The lease that deletes the key when it expires. */
+  readonly lease: LeaseId | undefined
 }
 export type KeyMeta = Omit<KeyRow, 'value'>
 
@@ -54,6 +67,15 @@ export type Command =
   | { readonly kind: 'settings'; readonly settings: Partial<Settings> }
   /** Opens a session, from cluster version 2 on (`sessions.ts`). */
   | { readonly kind: 'open-session' }
+  /**
+   * From cluster version 3 on: the store can no longer be read below `revision`. undefined: what the settings say need
+   * not be kept, a limited number of revisions at a time.
+   */
+  | { readonly kind: 'compact'; readonly revision: Revision | undefined }
+  /** From cluster version 3 on: all keys of a range are deleted, at one revision. */
+  | { readonly kind: 'delete-range'; readonly range: KeyRange }
+  /** From cluster version 3 on (`txn.ts`). */
+  | { readonly kind: 'txn'; readonly txn: Txn }
 
 /** A change of one key. */
 export type KeyCommand =
@@ -72,6 +94,46 @@ export type KeyCommand =
       readonly prev: boolean
     }
 
+/** A range of keys, the end exclusive. */
+export interface KeyRange {
+  readonly start: Uint8Array
+  /** undefined: no end. */
+  readonly end: Uint8Array | undefined
+}
+
+/** One key, or all that exist in a range. */
+export type Where = { readonly key: Uint8Array } | KeyRange
+
+export interface Txn {
+  readonly compare: readonly Comparison[]
+  /** Done when all comparisons hold. */
+  readonly success: readonly Operation[]
+  /** Done otherwise. */
+  readonly failure: readonly Operation[]
+}
+
+/** Of a range: it holds for every key in it. Of a key that does not exist: revisions and version are 0. */
+export type Comparison = { readonly where: Where; readonly op: '=' | '!=' | '<' | '>' } & (
+  | { readonly target: 'value'; readonly to: Uint8Array }
+  | { readonly target: 'version' | 'create_revision' | 'mod_revision'; readonly to: number }
+  /** undefined: no lease. */
+  | { readonly target: 'lease'; readonly to: LeaseId | undefined }
+)
+
+/** An operation of a transaction. */
+export type Operation =
+  | { readonly kind: 'put'; readonly key: Uint8Array; readonly value: Uint8Array; readonly prev: boolean }
+  | {
+      readonly kind: 'get'
+      readonly where: Where
+      /** Records at most; undefined: all. */
+      readonly limit: number | undefined
+      readonly keysOnly: boolean
+      readonly countOnly: boolean
+    }
+  | { readonly kind: 'delete'; readonly where: Where; readonly prev: boolean }
+  | { readonly kind: 'txn'; readonly txn: Txn }
+
 /** A batch cannot ask for the rows before its changes. */
 export type BatchedCommand = KeyCommand & { readonly prev: false }
 
@@ -86,6 +148,12 @@ export interface Settings {
   readonly idempotencyAgeMsMax: number
   /** Enables new kinds and changed meanings after a rolling upgrade. */
   readonly clusterVersion: number
+  /** From cluster version 3 on. History that is older, of more revisions, or of more bytes, is compacted. */
+  readonly historyAgeMs: number
+  readonly historyRevisionsMax: number
+  readonly historyBytesMax: number
+  /** Keys of all ranges that one transaction names, or that are deleted at once. */
+  readonly rangeKeysMax: number
 }
 
 /** By what a change is known when it arrives again. */
@@ -152,6 +220,17 @@ export interface KvState {
     /** The rows of the slots below this one, of the session before `horizon`, are not deleted yet. */
     readonly toSweep: number
   }
+  /** From cluster version 3 on (`history.ts`). */
+  readonly history: {
+    /** The first revision whose events are kept; one more than the store's revision if there are none. */
+    readonly first: Revision
+    /** The store can be read at this revision and later ones. */
+    readonly compacted: Revision
+    /** Of the versions that were replaced and are kept, keys and values. */
+    readonly bytes: number
+    /** Keys whose value is in the row of data, from before cluster version 3. */
+    readonly inline: number
+  }
 }
 
 export type Outcome =
@@ -165,6 +244,39 @@ export type Outcome =
       /** It is forgotten this long after it was opened, or earlier when there are too many. */
       readonly ageMsMax: number
     }
+  | {
+      readonly kind: 'compacted'
+      readonly revision: Revision
+      /** The store can be read at this revision and later ones. */
+      readonly compactRevision: Revision
+    }
+  | { readonly kind: 'delete-range'; readonly revision: Revision; readonly deleted: number }
+  | ({ readonly kind: 'txn'; readonly revision: Revision } & TxnResult)
+
+export interface TxnResult {
+  readonly succeeded: boolean
+  /** One for each operation of the branch that was done. */
+  readonly results: readonly OperationResult[]
+}
+
+export type OperationResult =
+  | {
+      readonly kind: 'put'
+      readonly createRevision: Revision
+      readonly modRevision: Revision
+      readonly version: number
+      /** undefined: the operation did not ask for it, or this is a remembered outcome. */
+      readonly prev: KeyRow | null | undefined
+    }
+  | {
+      readonly kind: 'get'
+      /** undefined: a remembered outcome, in which records are not kept. */
+      readonly found:
+        | { readonly records: readonly KeyRow[]; readonly more: boolean; readonly count: number }
+        | undefined
+    }
+  | { readonly kind: 'delete'; readonly deleted: number; readonly prev: readonly KeyRow[] | undefined }
+  | ({ readonly kind: 'txn' } & TxnResult)
 
 /** The outcome of a change of one key. A request of any kind may be refused. */
 export type OutcomeOfKey =
@@ -202,6 +314,11 @@ export type RefusalCode =
   | 'idempotency_expired'
   | 'idempotency_key_reused'
   | 'bad_request'
+  | 'compacted'
+  | 'future_revision'
+  | 'duplicate_key'
+  | 'too_many_operations'
+  | 'range_too_large'
 
 /** refusals.ts says what each reason and its two numbers mean. */
 export type Reason =
@@ -218,6 +335,18 @@ export type Reason =
   | 'session-expired'
   | 'seq-passed'
   | 'slot-out-of-range'
+  | 'compacted'
+  | 'future-revision'
+  | 'duplicate-key'
+  | 'too-many-operations'
+  | 'too-deep'
+  | 'range-too-large'
+
+/** The hash of one row, in two integers of 32 bits with a sign: V8 keeps those in an object without further memory. */
+export interface RowHash {
+  readonly mix: number
+  readonly crc: number
+}
 
 export interface RowChange {
   readonly key: Uint8Array
@@ -225,21 +354,34 @@ export interface RowChange {
   readonly value: Uint8Array | undefined
   /** The bytes that follow `value`. It saves a copy of bytes that exist already. */
   readonly rest?: Uint8Array | undefined
+  /** For a row of history: the row that is replaced; null: there is none. */
+  readonly before?: RowHash | null
 }
 
 /** For most rows apply needs only this many first bytes, and the length. */
-export const ROW_HEAD_BYTES = 33
+export const ROW_HEAD_BYTES = 37
 
 /** The rows of the store, for the entry that is being applied. A key must not change until the entry is applied. */
 export interface Rows {
   /** The row as it is now, with what the entry has written; undefined: there is none. `head`: its head is enough. */
   read(key: Uint8Array, head: boolean): RowFound | undefined
-  /** The bytes of the value are valid until the call returns. */
-  write(change: RowChange): void
+  /**
+   * The rows of data in a range as they were before the entry, in the order of their keys; undefined: the ranges of the
+   * entry have more rows than `rangeKeysMax` altogether. The range is one that the entry names.
+   */
+  inRange(range: KeyRange): readonly RowInRange[] | undefined
+  /** The bytes of the value are valid until the call returns. Returns the hash of the new row. */
+  write(change: RowChange): RowHash
+}
+
+/** A whole row, valid for as long as it is kept. */
+export interface RowInRange {
+  readonly key: Uint8Array
+  readonly bytes: Uint8Array
 }
 
 /** A row. If it is only a head, it is valid until the next row is read. */
-export interface RowFound {
+export interface RowFound extends RowHash {
   /** The whole row. If heads are enough, it may be only the first ROW_HEAD_BYTES. */
   readonly bytes: Uint8Array
   /** The length of the whole row. */

@@ -244,6 +244,11 @@ export class Raft {
     return Math.min(this.#electionAt, this.#transfer.deadline, this.#reads.deadline)
   }
 
+  /** On a leader: what the next entry would be stamped with. */
+  clusterTimeMs(now: MonotonicMs): number | undefined {
+    return this.#lead?.clusterTimeMs(now)
+  }
+
   /** Proven upper bound on how stale the applied state is at `now`; undefined when unknown. */
   stalenessMs(now: MonotonicMs): number | undefined {
     const { freshAt } = this.#freshness

@@ -1,6 +1,14 @@
 // Applies committed entries one after another. Each entry sees the rows as the entries before it left them.
 
-import { type Applied, applyEntry, decodeState, encodeState, type KvState, type Rows } from '../kv/index.ts'
+import {
+  type Applied,
+  applyEntry,
+  decodeState,
+  encodeState,
+  type KvState,
+  type Rows,
+  rangesOfEntry,
+} from '../kv/index.ts'
 import {
   ENTRY_KINDS_OF_CORE,
   type Entry,
@@ -12,6 +20,7 @@ import {
   type Term,
 } from '../raft/index.ts'
 import type { AppliedRecord, Storage } from '../storage/types.ts'
+import { EntryRanges } from './entry-ranges.ts'
 
 /** While applying, `enough` is called after this many entries or bytes, which take less than a millisecond. */
 const ASK_EVERY_ENTRIES = 16
@@ -20,6 +29,8 @@ const ASK_EVERY_BYTES = 64 * 1024
 const NO_ROWS = { bytes: 0, items: 0 }
 /** Of a small row, to estimate how many an entry has. */
 const ROW_BYTES = 128
+/** What a change of a key in a range changes. */
+const ROWS_PER_KEY = 3
 
 export interface ApplierEvents {
   /**
@@ -30,6 +41,9 @@ export interface ApplierEvents {
   /** The core's state after the last applied entry, encoded. */
   encodedRaftState(): Uint8Array
   applied(entry: Entry, result: Applied | undefined): void
+  /** What the next entry needs has been read: it can be applied. */
+  rangesRead(): void
+  failed(error: Error): void
 }
 
 /** The registers of an applied record. They are encoded only if a batch or a snapshot uses this record. */
@@ -56,6 +70,7 @@ class LazyRecord implements AppliedRecord {
 export class Applier {
   readonly #storage: Storage
   readonly #events: ApplierEvents
+  readonly #ranges: EntryRanges
   #state: KvState
   #index: LogIndex
   #queue: Entry[] = []
@@ -64,6 +79,7 @@ export class Applier {
   constructor(storage: Storage, events: ApplierEvents) {
     this.#storage = storage
     this.#events = events
+    this.#ranges = new EntryRanges(storage, () => events.rangesRead(), (error) => events.failed(error))
     this.#state = decodeState(storage.applied.kv)
     this.#index = storage.applied.index
   }
@@ -77,8 +93,9 @@ export class Applier {
     return this.#index
   }
 
+  /** Whether an entry can be applied now. */
   get pending(): boolean {
-    return this.queued > 0
+    return this.queued > 0 && !this.#ranges.isReading
   }
 
   /** Entries that wait to be applied. */
@@ -94,6 +111,7 @@ export class Applier {
   clear(): void {
     this.#queue = []
     this.#head = 0
+    this.#ranges.clear()
   }
 
   /** The snapshot has replaced the applied state. */
@@ -109,7 +127,7 @@ export class Applier {
     let bytes = 0
     for (let count = 1; ; count++) {
       const entry = this.#queue[this.#head]
-      if (entry === undefined) break
+      if (entry === undefined || this.#readsRanges(entry)) break
       this.#head++
       this.#apply(entry)
       bytes += entry.frame.length
@@ -121,6 +139,16 @@ export class Applier {
       this.#queue = []
       this.#head = 0
     }
+  }
+
+  /** Begins to read what the entry needs. False: it can be applied. */
+  #readsRanges({ frame }: Entry): boolean {
+    if (this.#ranges.isRead) return false
+    if (this.#ranges.isReading) return true
+    const ranges = rangesOfEntry(frameKind(frame), frameVersion(frame), frameBody(frame))
+    if (ranges.length === 0) return false
+    this.#ranges.read(ranges, this.#state.settings.rangeKeysMax)
+    return !this.#ranges.isRead
   }
 
   #apply(entry: Entry): void {
@@ -139,6 +167,7 @@ export class Applier {
       return
     }
     const result = this.#execute(entry, kind)
+    if (this.#ranges.isRead) this.#ranges.clear()
     this.#index = entry.index
     this.#state = result.state
     this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), result.state))
@@ -148,13 +177,14 @@ export class Applier {
   #execute(entry: Entry, kind: number): Applied {
     const { frame } = entry
     // A batch has a row for each command, of about as many bytes.
-    this.#storage.begin(entry.index, { bytes: frame.length, items: 1 + frame.length / ROW_BYTES })
+    this.#storage.begin(entry.index, { bytes: frame.length, items: 1 + frame.length / ROW_BYTES + ROWS_PER_KEY * this.#ranges.count })
     const timeMs = frameClusterTimeMs(frame)
     return applyEntry(kind, frameVersion(frame), frameBody(frame), timeMs, this.#state, this.#rows)
   }
 
   readonly #rows: Rows = {
     read: (key, head) => this.#storage.rowBefore(key, head),
+    inRange: (range) => this.#ranges.rowsIn(range),
     write: (change) => this.#storage.change(change),
   }
 }

@@ -11,10 +11,14 @@ import { crc32 } from 'node:zlib'
 import {
   type Applied,
   CLUSTER_VERSION,
+  compactRevision,
   decodeState,
+  inlineKeys,
+  type KeyRow,
   onlyDeletes,
   type Request,
   type Revision,
+  readKey,
   requestBytes,
   requestKind,
   writeRequest,
@@ -59,15 +63,17 @@ import {
   type Write,
 } from '../raft/index.ts'
 import { CorruptionError, UnfitReplicaError } from '../storage/index.ts'
-import type { Range, RowScan, SnapshotSink, SnapshotSource, Storage } from '../storage/types.ts'
+import type { SnapshotSink, SnapshotSource, Storage } from '../storage/types.ts'
 import { Applier } from './applier.ts'
 import { BatchDelay } from './batch-delay.ts'
 import { ClusterVersions } from './cluster-version.ts'
 import { configurationLog } from './configuration-log.ts'
 import { type Disk, DiskSpace } from './disk-space.ts'
 import { GroupCommit, type StoredBatch } from './group-commit.ts'
+import { HistoryCompactor } from './history-compactor.ts'
 import type { DriverLimits } from './limits.ts'
 import { type ProposalEnd, Proposals } from './proposals.ts'
+import { type ListOptions, type RecordScan, scanRecords } from './record-scan.ts'
 import { Reads } from './reads.ts'
 import { Scrubber } from './scrubber.ts'
 import { StateHashes } from './state-hashes.ts'
@@ -134,6 +140,7 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #sendingSnapshot = new Set<ReplicaId>()
   readonly #versions: ClusterVersions
   readonly #batchDelay: BatchDelay
+  readonly #compactor: HistoryCompactor
   #batchDelayTimer: Timer | undefined
   /** Callbacks of requests that wait for a transfer of leadership; called when the core gives it up. */
   readonly #transferRefused = new Set<(detail: string) => void>()
@@ -209,6 +216,17 @@ export class Driver implements NodeApi, NetworkEvents {
       coreEntryApplied: (entry) => this.#coreEntryApplied(entry),
       encodedRaftState: () => this.#raftState,
       applied: (entry, result) => this.#entryApplied(entry, result),
+      rangesRead: () => this.#orFail(() => this.#apply()),
+      failed: (error) => this.#fail(error),
+    })
+    const [raft, applier] = [this.#raft, this.#applier]
+    this.#compactor = new HistoryCompactor({
+      get state() {
+        return applier.state
+      },
+      clusterTimeMs: () => raft.clusterTimeMs(clock.now()),
+      get: (rowKey) => this.#guarded(() => storage.get(rowKey)),
+      propose: (request, done) => this.propose(request, limits.hashIdleMs, ({ ok }) => done(ok)),
     })
     this.#batchDelay = new BatchDelay(clock, limits)
     this.#commits = new GroupCommit(clock, storage, limits, {
@@ -219,7 +237,6 @@ export class Driver implements NodeApi, NetworkEvents {
       stored: (batch) => this.#stored(batch),
       failed: (error) => this.#fail(error),
     })
-    const [raft, applier] = [this.#raft, this.#applier]
     this.#reads = new Reads(clock, limits, {
       get revision() {
         return applier.state.revision
@@ -259,6 +276,10 @@ export class Driver implements NodeApi, NetworkEvents {
 
   get revision(): Revision {
     return this.#applier.state.revision
+  }
+
+  get compactRevision(): Revision {
+    return compactRevision(this.#applier.state)
   }
 
   get configuration(): Configuration {
@@ -354,12 +375,12 @@ export class Driver implements NodeApi, NetworkEvents {
     }
   }
 
-  get(rowKey: Uint8Array): Uint8Array | undefined {
-    return this.#guarded(() => this.#storage.get(rowKey))
+  get(key: Uint8Array): KeyRow | undefined {
+    return this.#guarded(() => readKey(key, (rowKey) => this.#storage.get(rowKey)))
   }
 
-  scan(range: Range): RowScan {
-    return this.#guarded(() => this.#storage.scan(range))
+  list(options: ListOptions): RecordScan {
+    return this.#guarded(() => scanRecords(this.#storage, inlineKeys(this.#applier.state), options))
   }
 
   change(
@@ -831,6 +852,7 @@ export class Driver implements NodeApi, NetworkEvents {
       this.#options.observer.entriesApplied(index - before)
       this.#step({ kind: 'applied', now: this.#clock.now(), index })
       this.#reads.applied()
+      this.#compactor.check(false)
       if (this.#clock.now() >= until) break
     }
     this.#applying = false
@@ -938,6 +960,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#hashTimer = this.#clock.after(this.#options.limits.hashIdleMs, () => {
       this.#reportHash()
       this.#raiseClusterVersion()
+      this.#compactor.check(true)
       if (this.#ended === undefined) this.#armHashTimer()
     })
   }

@@ -2,7 +2,7 @@
 // outside world only through Clock, Network and Storage, whose completions are callbacks, so that the simulator runs
 // the same driver in virtual time. HTTP, embedding and supervisor use a node through `NodeApi`.
 
-import type { Condition, Outcome, Request, Revision, Settings } from '../kv/types.ts'
+import type { Condition, KeyRow, Outcome, Request, Revision, Settings } from '../kv/types.ts'
 import type {
   Configuration,
   ConfigurationChange,
@@ -16,8 +16,9 @@ import type {
   Term,
   UnderWay,
 } from '../raft/types.ts'
-import type { AppliedRecord, Range, RowScan, SnapshotSink, SnapshotSource } from '../storage/types.ts'
+import type { AppliedRecord, SnapshotSink, SnapshotSource } from '../storage/types.ts'
 import type { NodeOptions, RunningNode } from './options.ts'
+import type { ListOptions, RecordScan } from './record-scan.ts'
 
 export interface Timer {
   cancel(): void
@@ -183,8 +184,11 @@ export interface NodeApi {
   ): void
   /** Grants a read. `done` runs synchronously with a state that satisfies it: read in it, or open scans. */
   read(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void
-  get(rowKey: Uint8Array): Uint8Array | undefined
-  scan(range: Range): RowScan
+  /** The store can be read as it was at this revision and later ones. */
+  readonly compactRevision: Revision
+  /** A key as it is now. */
+  get(key: Uint8Array): KeyRow | undefined
+  list(options: ListOptions): RecordScan
   change(change: ConfigurationChange, timeoutMs: number, done: (result: Result<Configuration>) => void): void
   setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void
   transfer(

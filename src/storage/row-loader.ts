@@ -1,19 +1,23 @@
-// Reads all rows once, in the background: at a start, and after a snapshot has replaced the rows. It tells the filter
+// Reads all rows but those of history once, in the background: at a start, and after a snapshot has replaced the rows. It tells the filter
 // which rows exist, and gives the heads of rows as long as there is room for them. Otherwise each row would be read by
 // the first change of it after a start.
 //
 // Each step uses a separate scan. While a scan is open, LevelDB keeps every table that was live when it began, and
 // compactions go on. With one long scan a disk with little room could be full before all rows are read.
 
+import { FIRST_TABLE_OF_HISTORY } from '../kv/types.ts'
 import type { Engine, Pair, Scan } from './engine.ts'
 import type { FirstError } from './first-error.ts'
-import { ROW_PREFIX_BYTES, rowRange } from './keys.ts'
+import { prefixed, ROW_PREFIX_BYTES, rowPrefix, rowRange } from './keys.ts'
 import { hashOfKey, type RowFilter } from './row-filter.ts'
 import type { RowHeads } from './row-heads.ts'
 import { openRow } from './rows.ts'
 
 /** Rows per step. Small steps keep the event loop free: this one takes some 3 ms, of which a tenth begins the scan. */
 const SCAN_ROWS = 512
+
+/** Before all keys of rows of history, and after all others. */
+const HISTORY = Uint8Array.of(FIRST_TABLE_OF_HISTORY)
 
 export class RowLoader {
   readonly #engine: Engine
@@ -48,8 +52,9 @@ export class RowLoader {
   /** `after`: all rows up to this one have been read. */
   #read(generation: number, pass: number, after?: Uint8Array): void {
     const isOver = (): boolean => pass !== this.#pass || this.#first.error !== undefined
-    const range = rowRange(generation, after)
-    const scan = this.#engine.scan({ ...range, reverse: false, keysOnly: !this.#heads.isLoading })
+    const { gte } = rowRange(generation, after)
+    const lt = prefixed(rowPrefix(generation), HISTORY)
+    const scan = this.#engine.scan({ gte, lt, reverse: false, keysOnly: !this.#heads.isLoading })
     this.#scan = scan
     scan.next(SCAN_ROWS, (error, pairs, ended) => {
       if (isOver()) return

@@ -1,5 +1,6 @@
 // The storage of one replica, on any engine.
 
+import { FIRST_TABLE_OF_HISTORY } from '../kv/types.ts'
 import { asIndex, type LogIndex, type LogReader, type ReplicaId } from '../raft/types.ts'
 import type { Engine, EngineBatch } from './engine.ts'
 import { CorruptionError, InvariantError, StorageClosedError, StorageRefusedError } from './errors.ts'
@@ -265,7 +266,10 @@ class Store implements Storage {
   get(key: Uint8Array): Uint8Array | undefined {
     this.#check()
     return this.#first.guard(() => {
-      const stored = this.#stored(key, hashOfKey(key))
+      const hash = hashOfKey(key)
+      const known = isOfHistory(key) ? undefined : this.#heads.get(key, hash)
+      if (known !== undefined && known !== 'absent' && isWhole(known)) return new Uint8Array(known.bytes)
+      const stored = this.#stored(key, hash)
       return stored === undefined ? undefined : openRow(key, stored)
     })
   }
@@ -273,16 +277,24 @@ class Store implements Storage {
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined {
     this.#check()
     const hash = this.#askedHash(key)
+    if (isOfHistory(key)) return this.#first.guard(() => this.#rowOfHistory(key, hash))
     const known = this.#known(key, hash)
     if (known === 'absent') return undefined
     if (known !== undefined && headOnly) return known
+    // A head that is the whole row. A whole row is valid for as long as it is kept.
+    if (known !== undefined && isWhole(known)) return { ...known, bytes: new Uint8Array(known.bytes) }
     return this.#first.guard(() => {
       const stored = this.#stored(key, hash)
       // The row is opened first, because only checked rows may be remembered.
       const bytes = stored === undefined ? undefined : openRow(key, stored)
       this.#heads.remember(key, hash, stored)
-      return bytes === undefined ? undefined : { bytes, length: bytes.length }
+      return stored === undefined || bytes === undefined ? undefined : found(bytes, stored)
     })
+  }
+
+  #rowOfHistory(key: Uint8Array, hash: number): RowFound | undefined {
+    const stored = this.#stored(key, hash)
+    return stored === undefined ? undefined : found(openRow(key, stored), stored)
   }
 
   /** An entry asks for a row and then changes it, with the same key. So the key is hashed once. */
@@ -319,10 +331,10 @@ class Store implements Storage {
     this.#isApplying = true
   }
 
-  change({ key, value, rest }: RowChange): void {
+  change(change: RowChange): RowHash {
     this.#first.check()
     try {
-      this.#change(key, value, rest)
+      return this.#change(change)
     } catch (thrown) {
       throw this.#first.fail(thrown)
     }
@@ -335,16 +347,19 @@ class Store implements Storage {
     this.#applied = record
   }
 
-  #change(key: Uint8Array, value: Uint8Array | undefined, rest: Uint8Array | undefined): void {
+  #change({ key, value, rest, before }: RowChange): RowHash {
     const hash = this.#hashOf(key)
     const row = new Row(this.#prefix, key, hash, value, rest)
-    const old = this.#hashBefore(key, hash)
+    const old = before === undefined ? this.#hashBefore(key, hash) : (before ?? undefined)
     if (old !== undefined) this.#stateHash.subtract(old)
-    else if (!row.isDeleted) this.#filter.add(hash)
     if (!row.isDeleted) this.#stateHash.add(row)
     if (this.#watchers.size > 0) this.#tellWatchers(key, old, row)
-    this.#heads.changed(key, row)
+    if (!isOfHistory(key)) {
+      if (old === undefined && !row.isDeleted) this.#filter.add(hash)
+      this.#heads.changed(key, row)
+    }
     this.#overlay.put(row)
+    return row
   }
 
   #tellWatchers(key: Uint8Array, old: RowHash | undefined, { isDeleted, mix, crc }: Row): void {
@@ -566,6 +581,17 @@ class Store implements Storage {
     if (this.#isClosed) throw new StorageClosedError()
   }
 }
+
+/** Neither heads nor the filter know these rows: they would only take the place of others. */
+const isOfHistory = (key: Uint8Array): boolean => (key[0] ?? 0) >= FIRST_TABLE_OF_HISTORY
+
+const isWhole = ({ bytes, length }: RowFound): boolean => bytes.length === length
+
+const found = (bytes: Uint8Array, stored: Uint8Array): RowFound => ({
+  bytes,
+  length: bytes.length,
+  ...hashOfStored(stored),
+})
 
 /** Meta after `swept` has become empty and, with `installed`, the rows of another generation have become the state. */
 function afterGenerations(meta: Meta, installed: number | undefined, swept: number | undefined): Meta {

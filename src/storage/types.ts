@@ -4,7 +4,7 @@
 // Three implementations pass one conformance suite: LevelDB, memory, and a wrapper that injects faults. From src/raft
 // this folder uses types and the frame layout (`entry.ts`) only.
 
-import type { RowChange, RowFound } from '../kv/types.ts'
+import type { RowChange, RowFound, RowHash } from '../kv/types.ts'
 import type {
   Entry,
   HardState,
@@ -139,15 +139,6 @@ export interface SnapshotSink {
   abort(): void
 }
 
-/**
- * The hash of one row (rows.ts), in two integers of 32 bits with a sign: V8 keeps those in an object without further
- * memory.
- */
-export interface RowHash {
-  readonly mix: number
-  readonly crc: number
-}
-
 /** Is told of every change of a row when it is applied. */
 export interface RowWatcher {
   /** Hashes of the row before and after; undefined: the row does not exist. */
@@ -175,8 +166,10 @@ export interface Storage {
    * the bytes and the number of rows that it will change.
    */
   begin(index: LogIndex, room: Room): void
-  /** Changes a row. The change is visible to reads at once, and to scans that are opened later. */
-  change(change: RowChange): void
+  /**
+   * Changes a row, and returns its hash. The change is visible to reads at once, and to scans that are opened later.
+   */
+  change(change: RowChange): RowHash
   end(record: AppliedRecord): void
   /** Whether any applied rows have not been submitted with a batch. */
   readonly dirty: boolean
@@ -242,4 +235,4 @@ export interface Storage {
   close(done: Done): void
 }
 
-export type { Entry, HardState, LogReader, RowChange, RowFound, SnapshotMeta, Write }
+export type { Entry, HardState, LogReader, RowChange, RowFound, RowHash, SnapshotMeta, Write }

@@ -5,7 +5,7 @@ import { Reader } from '../../src/bytes/index.ts'
 import { readTags, TAGS_MAX, tagsBytes, writeTags } from '../../src/kv/condition.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { decodeRequest } from '../../src/kv/request.ts'
-import { dataKey, dataRange, decodeKeyRow, userKey } from '../../src/kv/rows.ts'
+import { dataKey, dataRange, decodeDataRow, userKey } from '../../src/kv/rows.ts'
 import { readAllSettings, SETTING_RULES, settingsBytes, writeSettings } from '../../src/kv/settings.ts'
 import { initialState } from '../../src/kv/state.ts'
 import { asRevision, type Settings } from '../../src/kv/types.ts'
@@ -193,14 +193,14 @@ describe('row keys', () => {
   })
 
   test('of a range end before its end; without an end, after the last data row', () => {
-    const range = dataRange(utf8('b'), utf8('d'))
+    const range = dataRange({ start: utf8('b'), end: utf8('d') })
     expect([hex(range.gte), hex(range.lt)]).toEqual(['0162', '0164'])
-    const all = dataRange(utf8('b'), undefined)
+    const all = dataRange({ start: utf8('b'), end: undefined })
     expect([hex(all.gte), hex(all.lt)]).toEqual(['0162', '02'])
   })
 
   test('a row that is cut short is malformed', () => {
-    expect(() => decodeKeyRow(utf8('k'), new Uint8Array(20))).toThrow(MalformedBytesError)
+    expect(() => decodeDataRow(dataKey(utf8('k')), new Uint8Array(20))).toThrow(MalformedBytesError)
   })
 })
 

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { fingerprint } from '../../src/kv/fingerprint.ts'
 import { decodeRequest } from '../../src/kv/request.ts'
-import { decodeKeyRow, encodeKeyHead, keyAfter, prefixEnd } from '../../src/kv/rows.ts'
+import { decodeDataRow, encodeInlineHead, keyAfter, prefixEnd } from '../../src/kv/rows.ts'
 import { decodeState, encodeState } from '../../src/kv/state.ts'
 import type { Request } from '../../src/kv/types.ts'
 import { must } from '../storage/samples.ts'
@@ -64,7 +64,7 @@ describe('requests', () => {
 
   test.each([
     ['kind', 15, 1, '0000000001 6b'],
-    ['kind', 21, 1, '0000000001 6b'],
+    ['kind', 24, 1, '0000000001 6b'],
     ['version', 16, 2, '0000000001 6b'],
     ['envelope flag', 16, 1, '0800000001 6b'],
     ['command of a batch', 19, 1, '000000 0001 03 00 0001 6b'],
@@ -88,7 +88,7 @@ describe('requests', () => {
 
 describe('rows', () => {
   test('of data, tokens and the order of tokens', () => {
-    const store = new MemoryStore()
+    const store = new MemoryStore({ clusterVersion: 2 })
     store.apply(ask(putOf('k', 'old')), 1)
     store.apply(ask(putOf('k', 'v'), { token: 'tok', since: undefined }), 258)
     expect(Object.fromEntries([...store.rows].map(([key, row]) => [key, hex(row)]))).toEqual({
@@ -127,14 +127,14 @@ describe('rows', () => {
           05 0000000010000000 06 00000000000dbba0 07 0000000000000002`,
     ],
   ])('of a token, behind the fingerprint: %s', (_, command, bytes) => {
-    const store = new MemoryStore()
+    const store = new MemoryStore({ clusterVersion: 2 })
     store.apply(ask(putOf('k', 'v')))
     store.apply(ask(command, { token: 't', since: undefined }))
     expect(hex(must(store.rows.get(unspaced('02 74')))).slice(16)).toBe(unspaced(bytes))
   })
 
   test('of sessions and their slots', () => {
-    const store = new MemoryStore()
+    const store = new MemoryStore({ clusterVersion: 2 })
     store.apply(ask({ kind: 'open-session' }), 258)
     store.apply(ask(putOf('k', 'v'), { session: 1, slot: 3, seq: 2 ** 40 + 7 }), 259)
     store.apply(ask({ kind: 'open-session' }, { session: 1, slot: 0, seq: 1 }), 260)
@@ -161,14 +161,14 @@ describe('rows', () => {
     const store = new MemoryStore({ valueBytesMax: 4 })
     const request = ask(putOf('k', '12345'), { token: 't', since: undefined })
     store.apply(request)
-    must(store.rows.get(unspaced('02 74')))[17] = 13
+    must(store.rows.get(unspaced('02 74')))[17] = 19
     expect(() => store.apply(request)).toThrow(UnknownKindError)
   })
 
   test('a row flag of a newer program stops the node', () => {
-    const row = encodeKeyHead({ createRevision: rev(2), modRevision: rev(2), version: 1 }, rev(0))
+    const row = encodeInlineHead({ createRevision: rev(2), modRevision: rev(2), version: 1 }, rev(0))
     row[0] = 1
-    expect(() => decodeKeyRow(utf8('k'), row)).toThrow(UnknownKindError)
+    expect(() => decodeDataRow(Uint8Array.of(1, 0x6b), row)).toThrow(UnknownKindError)
   })
 })
 
@@ -184,7 +184,7 @@ test('registers at cluster version 1', () => {
          05 0000000010000000 06 00000000000dbba0 07 0000000000000001`),
   )
   expect(decodeState(bytes)).toEqual(store.state)
-  expect(() => decodeState(Uint8Array.of(3, ...bytes.subarray(1)))).toThrow(UnknownKindError)
+  expect(() => decodeState(Uint8Array.of(4, ...bytes.subarray(1)))).toThrow(UnknownKindError)
 })
 
 test('registers that are cut short, or go on, are malformed', () => {
@@ -193,8 +193,8 @@ test('registers that are cut short, or go on, are malformed', () => {
     expect(() => decodeState(other)).toThrow(MalformedBytesError)
 })
 
-test('registers from cluster version 2 on', () => {
-  const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
+test('registers at cluster version 2', () => {
+  const store = new MemoryStore({ idempotencyAgeMsMax: 1000, clusterVersion: 2 })
   store.apply(ask({ kind: 'open-session' }), 1)
   store.apply(ask({ kind: 'open-session' }), 2)
   store.apply(ask(putOf('k', 'value'), { session: 1, slot: 3, seq: 7 }), 3)

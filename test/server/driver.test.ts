@@ -1,7 +1,6 @@
 // The driver in virtual time: whole nodes, moved by hand, in the simulator's cluster.
 
 import { expect, test } from 'vitest'
-import { dataKey } from '../../src/kv/index.ts'
 import { isJoint } from '../../src/raft/index.ts'
 import { asIndex, asReplicaId, asTerm, type ReplicaId } from '../../src/raft/types.ts'
 import { driverLimits, raftTiming } from '../../src/server/limits.ts'
@@ -284,7 +283,7 @@ test('so does one that finds damage in what it holds', () => {
   cluster.until(() => put.result !== undefined)
   cluster.advance(1000)
   const { disk } = bad.machine
-  const read = (): unknown => bad.running.get(dataKey(Buffer.from('k')))
+  const read = (): unknown => bad.running.get(Buffer.from('k'))
   expect(read()).toBeDefined()
   // One record after another, until it is the row's turn.
   expect(() => {

@@ -16,8 +16,6 @@ import {
   type BatchedCommand,
   CLUSTER_VERSION,
   type Command,
-  dataKey,
-  decodeKeyRow,
   type Outcome,
   type Settings,
 } from '../../src/kv/index.ts'
@@ -289,6 +287,6 @@ function present<T>(value: T | undefined, name: string): T {
 }
 
 export function valueAt(driver: Driver, key: string): string | undefined {
-  const row = driver.get(dataKey(bytes(key)))
-  return row === undefined ? undefined : text(decodeKeyRow(bytes(key), row).value)
+  const row = driver.get(bytes(key))
+  return row === undefined ? undefined : text(row.value)
 }

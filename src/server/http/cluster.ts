@@ -245,6 +245,9 @@ const SETTING_NAMES = {
   idempotency_bytes_max: 'idempotencyBytesMax',
   idempotency_age_ms_max: 'idempotencyAgeMsMax',
   cluster_version: 'clusterVersion',
+  history_age_ms: 'historyAgeMs',
+  history_revisions_max: 'historyRevisionsMax',
+  history_bytes_max: 'historyBytesMax',
 } as const satisfies Record<keyof typeof settingFields, keyof Settings>
 
 const SETTING_ENTRIES = Object.entries(SETTING_NAMES)

@@ -4,6 +4,7 @@ import { jsonAnswer } from './answer.ts'
 import { type AppOptions, type ColdRoutes, createApp } from './app.ts'
 import { changesRoute } from './changes.ts'
 import { clusterRoutes } from './cluster.ts'
+import { compactRoute } from './compact.ts'
 import { object } from './json-schema.ts'
 import { openApiDocument } from './openapi.ts'
 import type { Backlog } from './outflow.ts'
@@ -28,7 +29,7 @@ const CONNECT = route(
 
 export function createColdRoutes({ facts, backlog, ...options }: ColdRoutesOptions): Promise<ColdRoutes> {
   const { node } = facts
-  const routes: Route[] = [changesRoute(node, backlog), ...statusRoutes(facts), ...clusterRoutes(node)]
+  const routes: Route[] = [changesRoute(node, backlog), compactRoute(node), ...statusRoutes(facts), ...clusterRoutes(node)]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
   routes.push(
     route({ ...document, answers: object({}) }, (_, respond) =>

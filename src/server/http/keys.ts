@@ -2,24 +2,26 @@
 // that no client normalises.
 
 import type { Command, Condition, KeyRow } from '../../kv/index.ts'
-import { conditionHolds, dataKey, decodeKeyRow } from '../../kv/index.ts'
+import { conditionHolds, keyAfter } from '../../kv/index.ts'
 import type { NodeApi, ReadGrant, Result } from '../types.ts'
 import { namesMediaType } from './accept.ts'
-import { type Answer, type ApiRequest, answering, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
+import { type Answer, type ApiRequest, answering, asError, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
 import { codingRefusal } from './body.ts'
 import { entityTag, readConditions } from './conditions.ts'
 import { readIdentity } from './identity.ts'
 import { ESCAPED_BYTES_MAX, recordJson, revisionsJson } from './json.ts'
 import { checkedKey } from './key.ts'
 import type { Backlog } from './outflow.ts'
-import { flag, type ParameterTable, type ParameterValues, READ_PARAMETERS, readQuery } from './parameters.ts'
+import { flag, HISTORY_PARAMETERS, type ParameterTable, type ParameterValues, READ_PARAMETERS, readQuery } from './parameters.ts'
 import { Refused, refusedByNode } from './problem.ts'
 import { holding, preconditionFailed, prevWithToken, propose, unexpected } from './proposing.ts'
-import { freshnessHeaders, readOptions } from './reading.ts'
+import { readFirst } from './range-reading.ts'
+import { checkRevision, freshnessHeaders, readOptions } from './reading.ts'
 import { percentDecode } from './target.ts'
 
 export const PUT_PARAMETERS = { prev: flag('Answer with the record before') }
 export const DELETE_PARAMETERS = {}
+export const GET_PARAMETERS = { ...HISTORY_PARAMETERS, ...READ_PARAMETERS }
 
 /**
  * The key and the other parameters. An unknown parameter is refused before a missing key. Throws `Refused`.
@@ -59,7 +61,7 @@ export function putKey(
     throw prevWithToken('token' in idempotency ? 'Idempotency-Key' : 'Kv-Session')
   return (value, respond) => {
     const command: Command = { kind: 'put', key, value, condition, prev }
-    const answer = prev ? holding(backlog, respond, recordBytesMax(node.get(dataKey(key)))) : respond
+    const answer = prev ? holding(backlog, respond, recordBytesMax(node.get(key))) : respond
     const put = answering(answer, () =>
       propose(node, asked, { command, idempotency }, answer, (outcome, more) => {
         if (outcome.kind !== 'put') throw unexpected(outcome)
@@ -77,9 +79,11 @@ export function putKey(
 /**
  * Of the record before, by what is stored now. Values that others write meanwhile are limited by what may be under way.
  */
-const recordBytesMax = (stored: Uint8Array = NOTHING): number => ESCAPED_BYTES_MAX * stored.length
+const recordBytesMax = (row: KeyRow | undefined): number =>
+  row === undefined ? 0 : ESCAPED_BYTES_MAX * (RECORD_BYTES + row.key.length + row.value.length)
 
-const NOTHING = new Uint8Array()
+/** What a record has beside its key and value. */
+const RECORD_BYTES = 40
 
 export function deleteKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {
   const { key } = readTarget(asked, DELETE_PARAMETERS)
@@ -94,21 +98,27 @@ export function deleteKey(node: NodeApi, asked: ApiRequest, respond: Respond): v
 
 /** GET and HEAD. The server omits the body for HEAD. */
 export function getKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {
-  const { key, values } = readTarget(asked, READ_PARAMETERS)
+  const { key, values } = readTarget(asked, GET_PARAMETERS)
   const options = readOptions(timeLeftMs(asked), values)
   const condition = readConditions(asked.headers)
   const asRecord = wantsRecord(asked.headers.accept)
   const answer = answering(respond, (result: Result<ReadGrant>) => {
     if (!result.ok) throw refusedByNode(result.problem)
     const grant = result.value
-    const stored = node.get(dataKey(key))
-    if (stored === undefined) throw missing(grant)
-    const row = decodeKeyRow(key, stored)
+    checkRevision(node, values.revision, grant)
+    if (values.revision === undefined) found(node.get(key), grant)
+    else
+      readFirst(node, { start: key, end: keyAfter(key), reverse: false, revision: values.revision, keysOnly: false })
+        .then((row) => found(row, grant))
+        .catch((error: unknown) => respond(asError(error)))
+  })
+  const found = (row: KeyRow | undefined, grant: ReadGrant): void => {
+    if (row === undefined) throw missing(grant)
     if (!conditionHolds(ifMatchOf(condition), row))
       throw preconditionFailed(row, grant.revision, freshnessHeaders(grant))
     const unchanged = !conditionHolds(condition, row)
     respond(unchanged ? notModified(row, grant) : asRecord ? record(row, grant) : value(row, grant))
-  })
+  }
   node.read(options, answer)
 }
 

@@ -1,8 +1,8 @@
 // The OpenAPI 3.1 document, made from the very tables and schemas that read and validate requests.
 
 import { anyOf, arrayOf, boolean, integer, nothing, object, type Schema, string } from './json-schema.ts'
-import { DELETE_PARAMETERS, PUT_PARAMETERS } from './keys.ts'
-import { type ParameterTable, READ_PARAMETERS, timeout } from './parameters.ts'
+import { DELETE_PARAMETERS, GET_PARAMETERS, PUT_PARAMETERS } from './keys.ts'
+import { type ParameterTable, timeout } from './parameters.ts'
 import { RANGE_PARAMETERS } from './range.ts'
 import type { BodySchema, Route } from './route.ts'
 import { Bytes, DeleteAnswer, ProblemSchema, revisions } from './schemas.ts'
@@ -61,7 +61,7 @@ const KeySchema = { ...string, minLength: 1, description: 'A key; percent-encode
 
 function keyOperations(address: readonly unknown[]): Record<string, unknown> {
   const content = { ...OCTETS, ...json(RecordSchema) }
-  const read = reading('Read a key', [...address, ...inQuery(READ_PARAMETERS)], content)
+  const read = reading('Read a key', [...address, ...inQuery(GET_PARAMETERS)], content)
   const change = [...address, IF_MATCH, IF_NONE_MATCH, ...IDENTITY]
   return {
     get: read,

@@ -148,6 +148,11 @@ export const READ_PARAMETERS = {
   min_revision: revision('Wait until this node has applied that revision'),
 }
 
+/** The parameter of reads of keys. */
+export const HISTORY_PARAMETERS = {
+  revision: revision('The store as it was at that revision; as it is now unless given'),
+}
+
 function revision(description: string): Parameter<Revision> {
   const number = integer(description, 1, Number.MAX_SAFE_INTEGER)
   return { schema: number.schema, read: (value, name) => asRevision(number.read(value, name)) }

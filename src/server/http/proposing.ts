@@ -20,9 +20,9 @@ export function acceptedOf(outcome: Outcome, headers: readonly string[] = []): A
 /** The problem for the outcome of a change that was not accepted. */
 export function refusalOf(outcome: Rejected, headers: readonly string[] = []): Refused {
   const { revision } = outcome
-  return outcome.kind === 'refused'
-    ? new Refused(outcome.code, refusalText(outcome), { headers, revision })
-    : preconditionFailed(outcome.current, revision, headers)
+  if (outcome.kind === 'precondition-failed') return preconditionFailed(outcome.current, revision, headers)
+  const members = outcome.reason === 'compacted' ? { compact_revision: outcome.numbers[1] } : {}
+  return new Refused(outcome.code, refusalText(outcome), { headers, revision, members })
 }
 
 /** The answer to a change is never refused, so room for a large answer is reserved before. Throws `Refused`. */

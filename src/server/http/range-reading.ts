@@ -2,16 +2,17 @@
 // slices are small enough for the event loop to do other work between them.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { KeyRow } from '../../kv/index.ts'
-import { dataRange, decodeKeyRow, keyAfter, prefixEnd, userKey } from '../../kv/index.ts'
+import type { KeyRow, Revision } from '../../kv/index.ts'
+import { keyAfter, prefixEnd } from '../../kv/index.ts'
 import { ScanEndedError } from '../../storage/index.ts'
-import type { PageLimits, RowScan, StoredRow } from '../../storage/types.ts'
+import type { PageLimits } from '../../storage/types.ts'
+import type { ListOptions, RecordScan } from '../record-scan.ts'
 import type { NodeApi, ReadGrant, Result } from '../types.ts'
 import { asError, timeLeftMs } from './answer.ts'
 import type { HttpLimits } from './limits.ts'
 import type { Backlog, Hold } from './outflow.ts'
 import { Refused, refusedByNode } from './problem.ts'
-import { type Freshness, readOptions } from './reading.ts'
+import { checkRevision, type Freshness, readOptions } from './reading.ts'
 import { Turns } from './turns.ts'
 
 /** Which keys, in which order, and what of them. */
@@ -25,6 +26,8 @@ export interface RangeValues {
   readonly keys_only: boolean | undefined
   readonly count: boolean | undefined
   readonly count_only: boolean | undefined
+  /** As the store was then. */
+  readonly revision: Revision | undefined
 }
 
 /** Who asks for a range. */
@@ -49,9 +52,9 @@ export interface RangeRequest {
 export interface Reading extends RangeRequest {
   readonly grant: ReadGrant
   /** The scan after `after`; undefined if no records are asked for. */
-  readonly records: RowScan | undefined
+  readonly records: RecordScan | undefined
   /** The scan of the whole range; undefined if no count is asked for. */
-  readonly counted: RowScan | undefined
+  readonly counted: RecordScan | undefined
   readonly limits: HttpLimits
   readonly backlog: Backlog
   /** For reading slices. */
@@ -116,11 +119,12 @@ export class RangeReader {
     const { values, counts } = request
     const limits = this.#limits
     if (!result.ok) throw refusedByNode(result.problem)
+    checkRevision(this.#node, values.revision, result.value)
     if (this.#open >= limits.rangesMax) throw new Refused('overloaded', 'too many ranges are being read')
     // Checked before anything is read and encoded.
     this.#backlog.check(limits.pageBytesMax)
-    const counted = counts ? this.#scan(whole, values) : undefined
-    const records = values.count_only ? undefined : this.#scan(rest, values)
+    const counted = counts ? this.#scan(whole, values, true) : undefined
+    const records = values.count_only ? undefined : this.#scan(rest, values, values.keys_only ?? false)
     this.#open++
     const reading: Reading = {
       ...request,
@@ -140,8 +144,8 @@ export class RangeReader {
       })
   }
 
-  #scan({ start, end }: Bounds, { order }: RangeValues): RowScan {
-    return this.#node.scan({ ...dataRange(start, end), reverse: order === 'desc' })
+  #scan({ start, end }: Bounds, { order, revision }: RangeValues, keysOnly: boolean): RecordScan {
+    return this.#node.list({ start, end, reverse: order === 'desc', revision, keysOnly })
   }
 }
 
@@ -237,13 +241,13 @@ export interface Slice {
 /** Before `finish` it is not known whether these rows are complete. */
 export async function* slicesOf(
   { limits, asked, turns }: Reading,
-  scan: RowScan,
+  scan: RecordScan,
   rowsMax: number,
 ): AsyncGenerator<Slice, void, undefined> {
   for (let left = rowsMax; left > 0; ) {
     const slice = { rowsMax: Math.min(left, limits.sliceRowsMax), bytesMax: limits.sliceBytesMax }
     const { rows, more } = await turns.take(() => readSlice(scan, slice))
-    yield { rows: rows.map(({ key, value }) => decodeKeyRow(userKey(key), value)), more }
+    yield { rows, more }
     if (!more) return
     left -= rows.length
     await nextTurn()
@@ -251,7 +255,19 @@ export async function* slicesOf(
   }
 }
 
-function readSlice(scan: RowScan, slice: PageLimits): Promise<{ rows: StoredRow[]; more: boolean }> {
+/** The first record of a range; undefined: there is none. */
+export async function readFirst(node: NodeApi, options: ListOptions): Promise<KeyRow | undefined> {
+  const scan = node.list(options)
+  try {
+    const { rows } = await readSlice(scan, { rowsMax: 1, bytesMax: 1 })
+    await finish(scan)
+    return rows[0]
+  } finally {
+    scan.close()
+  }
+}
+
+function readSlice(scan: RecordScan, slice: PageLimits): Promise<Slice> {
   return new Promise((resolve, reject) => {
     scan.next(slice, (error, rows, more) =>
       error === undefined ? resolve({ rows, more }) : reject(refusedIfEnded(error)),
@@ -259,7 +275,7 @@ function readSlice(scan: RowScan, slice: PageLimits): Promise<{ rows: StoredRow[
   })
 }
 
-export function finish(scan: RowScan): Promise<void> {
+export function finish(scan: RecordScan): Promise<void> {
   return new Promise((resolve, reject) => {
     scan.finish((error) => (error === undefined ? resolve() : reject(refusedIfEnded(error))))
   })

@@ -1,12 +1,12 @@
 // GET /v1/kv: a range as a page of JSON or as a stream of NDJSON.
 
-import type { RowScan } from '../../storage/types.ts'
+import type { RecordScan } from '../record-scan.ts'
 import type { ReadGrant } from '../types.ts'
 import { namesMediaType } from './accept.ts'
 import type { Answer, ApiRequest, Respond, Sink } from './answer.ts'
 import { bytesJson, metaJson, recordJson } from './json.ts'
 import type { HttpLimits } from './limits.ts'
-import { bytes, flag, integer, order, type Parameter, READ_PARAMETERS, readQuery } from './parameters.ts'
+import { bytes, flag, HISTORY_PARAMETERS, integer, order, type Parameter, READ_PARAMETERS, readQuery } from './parameters.ts'
 import { problemDocument, Refused } from './problem.ts'
 import {
   countRows,
@@ -33,6 +33,7 @@ export const RANGE_PARAMETERS = {
   keys_only: flag('Leave the values out'),
   count: flag('Count the whole range as well'),
   count_only: flag('Count the whole range and answer no records'),
+  ...HISTORY_PARAMETERS,
   ...READ_PARAMETERS,
 }
 
@@ -124,7 +125,7 @@ async function stream(reading: Reading, failed: Failed, respond: Respond): Promi
 async function pourLines(
   { values, grant, limits }: Reading,
   failed: Failed,
-  scan: RowScan,
+  scan: RecordScan,
   first: IteratorResult<Slice, void>,
   slices: AsyncGenerator<Slice, void, undefined>,
   sink: Sink,

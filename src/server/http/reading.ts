@@ -1,6 +1,7 @@
 // What all reads share: the parameters for how fresh an answer must be, and the headers that tell how fresh it is.
 
-import type { ReadGrant, ReadOptions } from '../types.ts'
+import type { Revision } from '../../kv/index.ts'
+import type { NodeApi, ReadGrant, ReadOptions } from '../types.ts'
 import type { ParameterValues, READ_PARAMETERS } from './parameters.ts'
 import { Refused } from './problem.ts'
 
@@ -16,6 +17,26 @@ export function readOptions(timeoutMs: number, values: Freshness): ReadOptions {
     minRevision: values.min_revision,
     timeoutMs,
   }
+}
+
+/** Throws `Refused` if the store cannot be read as it was at `revision`. */
+export function checkRevision(node: NodeApi, revision: Revision | undefined, grant: ReadGrant): void {
+  if (revision === undefined) return
+  const { compactRevision } = node
+  const answer = { headers: freshnessHeaders(grant), revision: grant.revision }
+  if (revision > grant.revision)
+    throw new Refused(
+      'future_revision',
+      `the store is at revision ${grant.revision}, not yet at ${revision}: ` +
+        'min_revision waits for a revision',
+      answer,
+    )
+  if (revision < compactRevision)
+    throw new Refused(
+      'compacted',
+      `revision ${revision} is compacted: the store can be read from revision ${compactRevision} on`,
+      { ...answer, members: { compact_revision: compactRevision } },
+    )
 }
 
 export function freshnessHeaders({ served, stalenessMs }: ReadGrant): string[] {

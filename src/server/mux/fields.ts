@@ -227,5 +227,6 @@ export function readRange(field: unknown, limitMax: number): RangeValues {
     keys_only: flag('keys_only'),
     count: flag('count'),
     count_only: flag('count_only'),
+    revision: undefined,
   }
 }

@@ -1,7 +1,7 @@
 // What each operation asks of the node, and its answer. Refusals come from the same code as those of HTTP.
 
 import type { KeyRow, Outcome, OutcomeOfKey, Request } from '../../kv/index.ts'
-import { dataKey, decodeKeyRow, SESSION_SLOTS_MAX } from '../../kv/index.ts'
+import { SESSION_SLOTS_MAX } from '../../kv/index.ts'
 import type { HttpLimits } from '../http/limits.ts'
 import type { Backlog } from '../http/outflow.ts'
 import { answerWithinMs } from '../http/parameters.ts'
@@ -103,7 +103,7 @@ export class Operations {
       if (idempotency !== undefined) throw prevWithToken('an identity')
       // The answer to a change is never refused, so room for it is reserved before.
       operation.hold = backlog.hold()
-      operation.hold.grow(node.get(dataKey(command.key))?.length ?? 0)
+      operation.hold.grow(bytesOf(node.get(command.key)))
     }
     node.propose(request, timeoutMs, (result) => this.#changed(operation, result))
   }
@@ -166,10 +166,10 @@ export class Operations {
     try {
       if (!result.ok) throw refusedByNode(result.problem)
       const { revision, served, stalenessMs } = result.value
-      const stored = node.get(dataKey(key))
-      const bytes = stored?.length ?? 0
+      const row = node.get(key)
+      const bytes = bytesOf(row)
       operation.checkRoom(bytes)
-      const found = stored === undefined ? null : record(null, decodeKeyRow(key, stored))
+      const found = row === undefined ? null : record(null, row)
       operation.end(
         found === null ? 404 : 200,
         [operation.id, SUCCESS, revision, found, served, bound(stalenessMs)],
@@ -254,6 +254,9 @@ const record = (key: Uint8Array | null, row: KeyRow): WireRecord => [
   row.modRevision,
   row.version,
 ]
+
+const bytesOf = (row: KeyRow | undefined): number =>
+  row === undefined ? 0 : RECORD_BYTES + row.value.length
 
 const recordBytes = ([key, value]: WireRecord): number =>
   (key?.length ?? 0) + (value?.length ?? 0) + RECORD_BYTES

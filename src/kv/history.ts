@@ -1,0 +1,252 @@
+// History: which keys each revision changed, and the versions that were replaced. Both are kept for a while, so that
+// the store can be read as it was, and so that watches can resume.
+//
+// An entry that raises the revision leaves one row of events, under the first of its revisions. So every revision is in
+// exactly one row, also one without an event (a change of settings). An event names the key, and the version that it
+// replaced. The values are in the rows of versions (`rows.ts`).
+//
+//   events   key    64, first revision (8)
+//            value  cluster time (8), number of revisions (2), then for each event:
+//                   flags (1), revision - first (2), key: length (2), bytes
+//                   flag 1, a delete:             hash of the row of the tombstone (8)
+//                   flag 2, a version before it:  its revision (8), bytes of its value (4), hash of its row (8)
+//
+// `first` is the first revision whose row of events is kept. The store can be read at revisions from `compacted` on, and
+// watched from the one after it on. When `compacted` rises, the rows below it are deleted by this entry and later ones,
+// some of them by each. What can still be read never depends on how far that has come.
+//
+// A version is dead for all revisions from the one that replaced it on. So when a row of events is deleted, the versions
+// that its events replaced are deleted too, and so are its tombstones.
+
+import { Reader, readUint16, readUint64, writeUint16, writeUint32, writeUint64 } from '../bytes/index.ts'
+import { MalformedBytesError, UnknownKindError } from './errors.ts'
+import { versionKey } from './rows.ts'
+import { CLUSTER_VERSION_OF_HISTORY } from './settings.ts'
+import type { KvState, Revision, RowHash, Rows } from './types.ts'
+import { asRevision, TABLE_EVENTS } from './types.ts'
+
+type History = KvState['history']
+
+const DELETED = 1
+const HAD_VERSION = 2
+const HEADER_BYTES = 10
+
+/** What one entry deletes at most, plus the events of one row. */
+export const EVENTS_PER_STEP_MAX = 1024
+/** Rows of events that one entry reads at most. */
+export const EVENT_ROWS_PER_STEP_MAX = 64
+
+export interface KeyEvent {
+  readonly key: Uint8Array
+  readonly revision: Revision
+  /** Of the row of the tombstone, if the key was deleted. */
+  readonly tombstone: RowHash | undefined
+  readonly before: VersionBefore | undefined
+}
+
+/** The version that a change replaced. */
+export interface VersionBefore {
+  readonly revision: Revision
+  readonly valueBytes: number
+  readonly hash: RowHash
+}
+
+export interface EventRow {
+  readonly first: Revision
+  readonly last: Revision
+  readonly clusterTimeMs: number
+  readonly events: readonly KeyEvent[]
+}
+
+export const eventsKey = (first: Revision): Uint8Array => {
+  const key = new Uint8Array(9)
+  key[0] = TABLE_EVENTS
+  writeUint64(key, 1, first)
+  return key
+}
+
+/** The first revision in the key of a row of events. */
+export function firstOfEvents(rowKey: Uint8Array): Revision {
+  if (rowKey[0] !== TABLE_EVENTS) throw new MalformedBytesError(`row of table ${rowKey[0]}, not of events`)
+  return asRevision(readUint64(rowKey, 1))
+}
+
+/** The range of rows that hold the events from `revision` on; the first of them may begin before it. */
+export const eventsFrom = (first: Revision): { gte: Uint8Array; lt: Uint8Array } => ({
+  gte: eventsKey(first),
+  lt: Uint8Array.of(TABLE_EVENTS + 1),
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Writing
+
+/** The row of events of the entry that is being applied. Its memory is used again for the next entry. */
+export class EventWriter {
+  #bytes = new Uint8Array(64 * 1024)
+  #at = HEADER_BYTES
+  #first = 0
+  /** Of the versions that the entry has replaced. */
+  #replacedBytes = 0
+
+  /** `revision`: of the store before the entry. */
+  begin(revision: Revision): void {
+    this.#first = revision + 1
+    this.#at = HEADER_BYTES
+    this.#replacedBytes = 0
+  }
+
+  /** Revisions must not fall. */
+  add(key: Uint8Array, revision: Revision, tombstone: RowHash | undefined, before: VersionBefore | undefined): void {
+    const bytes = this.#room(5 + key.length + 8 + 20)
+    let at = this.#at
+    bytes[at] = (tombstone === undefined ? 0 : DELETED) | (before === undefined ? 0 : HAD_VERSION)
+    writeUint16(bytes, at + 1, revision - this.#first)
+    writeUint16(bytes, at + 3, key.length)
+    bytes.set(key, at + 5)
+    at += 5 + key.length
+    if (tombstone !== undefined) {
+      writeHash(bytes, at, tombstone)
+      at += 8
+    }
+    if (before !== undefined) {
+      writeUint64(bytes, at, before.revision)
+      writeUint32(bytes, at + 8, before.valueBytes)
+      writeHash(bytes, at + 12, before.hash)
+      at += 20
+      this.#replacedBytes += bytesOfVersion(key, before.valueBytes)
+    }
+    this.#at = at
+  }
+
+  /** Writes the row if the entry has raised the revision. */
+  end({ revision, clusterTimeMs, history }: KvState, rows: Rows): History {
+    if (revision < this.#first) return history
+    writeUint64(this.#bytes, 0, clusterTimeMs)
+    writeUint16(this.#bytes, 8, revision - this.#first + 1)
+    rows.write({
+      key: eventsKey(asRevision(this.#first)),
+      value: this.#bytes.subarray(0, this.#at),
+      before: null,
+    })
+    return { ...history, bytes: history.bytes + this.#replacedBytes }
+  }
+
+  #room(count: number): Uint8Array {
+    const needed = this.#at + count
+    if (needed > this.#bytes.length) {
+      const larger = new Uint8Array(2 * needed)
+      larger.set(this.#bytes)
+      this.#bytes = larger
+    }
+    return this.#bytes
+  }
+}
+
+function writeHash(target: Uint8Array, at: number, { mix, crc }: RowHash): void {
+  writeUint32(target, at, mix >>> 0)
+  writeUint32(target, at + 4, crc >>> 0)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Reading
+
+export function decodeEvents(first: Revision, row: Uint8Array): EventRow {
+  const from = new Reader(row, 'a row of events', MalformedBytesError)
+  const clusterTimeMs = from.uint64()
+  const last = asRevision(first + from.uint16() - 1)
+  const events: KeyEvent[] = []
+  while (from.left > 0) {
+    const flags = from.uint8()
+    if (flags > (DELETED | HAD_VERSION)) throw new UnknownKindError(`flags ${flags} of an event`)
+    const revision = asRevision(first + from.uint16())
+    const key = from.slice(from.uint16())
+    const tombstone = flags & DELETED ? readHash(from) : undefined
+    const before =
+      flags & HAD_VERSION
+        ? { revision: asRevision(from.uint64()), valueBytes: from.uint32(), hash: readHash(from) }
+        : undefined
+    events.push({ key, revision, tombstone, before })
+  }
+  return { first, last, clusterTimeMs, events }
+}
+
+const readHash = (from: Reader): RowHash => ({ mix: from.uint32() | 0, crc: from.uint32() | 0 })
+
+/** The last revision and the cluster time of a row of events. */
+export const spanOfEvents = (first: Revision, row: Uint8Array): Pick<EventRow, 'last' | 'clusterTimeMs'> => ({
+  last: asRevision(first + readUint16(row, 8) - 1),
+  clusterTimeMs: readUint64(row, 0),
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Forgetting
+
+/** Below cluster version 3. */
+export const NO_HISTORY: History = { first: asRevision(0), compacted: asRevision(0), bytes: 0, inline: 0 }
+
+const hasHistory = ({ settings }: KvState): boolean => settings.clusterVersion >= CLUSTER_VERSION_OF_HISTORY
+
+/** The store can be read at this revision and later ones. */
+export const compactRevision = (state: KvState): Revision =>
+  hasHistory(state) ? state.history.compacted : state.revision
+
+/** How many keys have their values in the rows of data. */
+export const inlineKeys = (state: KvState): number => (hasHistory(state) ? state.history.inline : state.keys)
+
+/** History begins after `revision`. `inline`: the keys that exist, with their values in their rows of data. */
+export const historyAfter = (revision: Revision, inline: number): History => ({
+  first: asRevision(revision + 1),
+  compacted: revision,
+  bytes: 0,
+  inline,
+})
+
+/** Whether the row of events up to `last`, of that cluster time, need not be kept any more. */
+export function isDue(
+  { revision, settings, clusterTimeMs, history }: Pick<KvState, 'revision' | 'settings' | 'clusterTimeMs' | 'history'>,
+  last: Revision,
+  timeMs: number,
+): boolean {
+  return (
+    last <= history.compacted ||
+    revision - last >= settings.historyRevisionsMax ||
+    history.bytes > settings.historyBytesMax ||
+    clusterTimeMs - timeMs > settings.historyAgeMs
+  )
+}
+
+/** Deletes rows of events that are due, and the versions that they replaced. */
+export function forget(state: KvState, rows: Rows): History {
+  let history = state.history
+  let events = 0
+  for (let row = 0; row < EVENT_ROWS_PER_STEP_MAX && events < EVENTS_PER_STEP_MAX; row++) {
+    if (history.first > state.revision) break
+    const key = eventsKey(history.first)
+    const found = rows.read(key, false)
+    if (found === undefined) throw new MalformedBytesError(`revision ${history.first} has no row of events`)
+    const { last, clusterTimeMs, events: of } = decodeEvents(history.first, found.bytes)
+    if (!isDue({ ...state, history }, last, clusterTimeMs)) break
+    let { bytes } = history
+    for (const event of of) bytes -= forgetVersions(event, rows)
+    rows.write({ key, value: undefined, before: found })
+    events += of.length
+    history = {
+      ...history,
+      first: asRevision(last + 1),
+      compacted: asRevision(Math.max(history.compacted, last)),
+      bytes,
+    }
+  }
+  return history
+}
+
+/** Returns the bytes of the version that the event replaced. */
+function forgetVersions({ key, revision, tombstone, before }: KeyEvent, rows: Rows): number {
+  if (tombstone !== undefined) rows.write({ key: versionKey(key, revision), value: undefined, before: tombstone })
+  if (before === undefined) return 0
+  rows.write({ key: versionKey(key, before.revision), value: undefined, before: before.hash })
+  return bytesOfVersion(key, before.valueBytes)
+}
+
+/** What a version counts in `history.bytes` once it is replaced. */
+export const bytesOfVersion = (key: Uint8Array, valueBytes: number): number => key.length + valueBytes

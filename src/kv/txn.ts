@@ -1,0 +1,319 @@
+// Transactions: comparisons, and what is done if all of them hold, or if not. All of it happens at one revision, or
+// nothing of it happens.
+//
+// The meaning is etcd's. All comparisons, also those of nested transactions, are made before anything is changed. So
+// they decide which operations are done; these see what the operations before them have changed.
+
+import { assertNever } from './errors.ts'
+import { type Current, currentOf, keyFault, metaOf, readCurrent, removeKey, rowOf, type Work, writeKey } from './keys.ts'
+import { refused } from './refusals.ts'
+import { compareKeys, dataKey } from './rows.ts'
+import type {
+  Comparison,
+  KeyRange,
+  KeyRow,
+  LeaseId,
+  Operation,
+  OperationResult,
+  Outcome,
+  Refusal,
+  Revision,
+  Rows,
+  Txn,
+  TxnResult,
+  Where,
+} from './types.ts'
+import { asRevision } from './types.ts'
+
+/** Comparisons and operations of a transaction, with those of nested ones. */
+export const TXN_OPERATIONS_MAX = 128
+export const TXN_DEPTH_MAX = 16
+
+/** Why a transaction is not accepted, whatever the store holds; undefined: it is accepted. */
+export function txnFault(txn: Txn): 'too-many-operations' | 'too-deep' | 'duplicate-key' | undefined {
+  if (depthOf(txn) > TXN_DEPTH_MAX) return 'too-deep'
+  if (sizeOf(txn) > TXN_OPERATIONS_MAX) return 'too-many-operations'
+  return changesOf(txn) === 'duplicate' ? 'duplicate-key' : undefined
+}
+
+const depthOf = (txn: Txn): number =>
+  1 + Math.max(0, ...bothBranches(txn).map((operation) => (operation.kind === 'txn' ? depthOf(operation.txn) : 0)))
+
+const sizeOf = (txn: Txn): number =>
+  txn.compare.length +
+  bothBranches(txn).reduce(
+    (sum, operation) => sum + 1 + (operation.kind === 'txn' ? sizeOf(operation.txn) : 0),
+    0,
+  )
+
+const bothBranches = ({ success, failure }: Txn): readonly Operation[] => [...success, ...failure]
+
+/** What the operations of one branch may change. */
+interface Changes {
+  readonly puts: readonly Uint8Array[]
+  readonly deletes: readonly Where[]
+}
+
+/** The branches of one transaction exclude each other, so they may change the same key. */
+function changesOf({ success, failure }: Txn): Changes | 'duplicate' {
+  const [done, otherwise] = [changesOfBranch(success), changesOfBranch(failure)]
+  if (done === 'duplicate' || otherwise === 'duplicate') return 'duplicate'
+  return {
+    puts: [...done.puts, ...otherwise.puts],
+    deletes: [...done.deletes, ...otherwise.deletes],
+  }
+}
+
+/** Within a branch a key is put at most once, and not put and deleted. Deletes may overlap. */
+function changesOfBranch(operations: readonly Operation[]): Changes | 'duplicate' {
+  const puts: Uint8Array[] = []
+  const deletes: Where[] = []
+  for (const operation of operations) {
+    const more = changesOfOperation(operation)
+    if (more === 'duplicate') return more
+    if (meet(more.puts, puts) || anyIn(more.puts, deletes) || anyIn(puts, more.deletes)) return 'duplicate'
+    puts.push(...more.puts)
+    deletes.push(...more.deletes)
+  }
+  return { puts, deletes }
+}
+
+function changesOfOperation(operation: Operation): Changes | 'duplicate' {
+  switch (operation.kind) {
+    case 'put':
+      return { puts: [operation.key], deletes: [] }
+    case 'delete':
+      return { puts: [], deletes: [operation.where] }
+    case 'get':
+      return { puts: [], deletes: [] }
+    case 'txn':
+      return changesOf(operation.txn)
+    default:
+      return assertNever(operation, 'operation')
+  }
+}
+
+const meet = (some: readonly Uint8Array[], others: readonly Uint8Array[]): boolean =>
+  some.some((key) => others.some((other) => compareKeys(key, other) === 0))
+
+const anyIn = (keys: readonly Uint8Array[], places: readonly Where[]): boolean =>
+  keys.some((key) => places.some((where) => isIn(key, where)))
+
+const isIn = (key: Uint8Array, where: Where): boolean =>
+  'key' in where ? compareKeys(key, where.key) === 0 : isInRange(key, where)
+
+const isInRange = (key: Uint8Array, { start, end }: KeyRange): boolean =>
+  compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0)
+
+/** Whether it changes nothing, whichever way it goes. */
+export const onlyReads = (txn: Txn): boolean =>
+  bothBranches(txn).every(
+    (operation) => operation.kind === 'get' || (operation.kind === 'txn' && onlyReads(operation.txn)),
+  )
+
+/** The ranges that it names. Their keys are read before it is applied. */
+export function rangesOf(txn: Txn): readonly KeyRange[] {
+  const places = [...txn.compare.map(({ where }) => where), ...bothBranches(txn).flatMap(placesOf)]
+  return places.filter((where) => !('key' in where))
+}
+
+function placesOf(operation: Operation): readonly Where[] {
+  if (operation.kind === 'txn') return rangesOf(operation.txn)
+  return operation.kind === 'put' ? [] : [operation.where]
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Applying
+
+/** A branch that is to be done. */
+interface Chosen {
+  readonly succeeded: boolean
+  readonly operations: readonly (Exclude<Operation, { kind: 'txn' }> | ({ readonly kind: 'txn' } & Chosen))[]
+}
+
+export function executeTxn(txn: Txn, work: Work): Outcome {
+  const { state } = work
+  const fault = txnFault(txn)
+  if (fault !== undefined) return refused(state.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX])
+  if (rangesOf(txn).some((range) => work.rows.inRange(range) === undefined))
+    return refused(state.revision, 'range-too-large', [state.settings.rangeKeysMax, 0])
+  const chosen = choose(txn, work)
+  const refusal = refusalOf(chosen, work)
+  if (refusal !== undefined) return refusal
+  const revision = asRevision(state.revision + 1)
+  const { succeeded, results } = run(chosen, revision, new Map(), work)
+  return { kind: 'txn', revision: state.revision, succeeded, results }
+}
+
+/** Makes all comparisons, before anything is changed. */
+function choose(txn: Txn, work: Work): Chosen {
+  const succeeded = txn.compare.every((comparison) => holds(comparison, work.rows))
+  const operations = (succeeded ? txn.success : txn.failure).map((operation) =>
+    operation.kind === 'txn' ? { kind: operation.kind, ...choose(operation.txn, work) } : operation,
+  )
+  return { succeeded, operations }
+}
+
+function holds(comparison: Comparison, rows: Rows): boolean {
+  const { where } = comparison
+  if (!('key' in where)) return currentBefore(where, rows).every((current) => compares(comparison, current, rows))
+  return compares(comparison, readCurrent(where.key, dataKey(where.key), rows), rows)
+}
+
+/** The value of a key that does not exist compares with nothing. */
+function compares(comparison: Comparison, current: Current | null, rows: Rows): boolean {
+  const { op } = comparison
+  switch (comparison.target) {
+    case 'value':
+      return current !== null && isOrder(compareKeys(rowOf(current, rows).value, comparison.to), op)
+    case 'version':
+      return isOrder((current?.version ?? 0) - comparison.to, op)
+    case 'create_revision':
+      return isOrder((current?.createRevision ?? 0) - comparison.to, op)
+    case 'mod_revision':
+      return isOrder((current?.modRevision ?? 0) - comparison.to, op)
+    case 'lease':
+      return isOrder(compareLeases(current?.lease, comparison.to), op)
+    default:
+      return assertNever(comparison, 'comparison')
+  }
+}
+
+function isOrder(order: number, op: Comparison['op']): boolean {
+  switch (op) {
+    case '=':
+      return order === 0
+    case '!=':
+      return order !== 0
+    case '<':
+      return order < 0
+    case '>':
+      return order > 0
+    default:
+      return assertNever(op, 'operator')
+  }
+}
+
+/** Decimal digits without leading zeros: the longer number is the larger one. */
+function compareLeases(a: LeaseId | undefined, b: LeaseId | undefined): number {
+  const [one, other] = [a ?? NO_LEASE, b ?? NO_LEASE]
+  if (one === other) return 0
+  return one.length - other.length || (one < other ? -1 : 1)
+}
+
+/** Why the branch cannot be done; undefined: it can. */
+function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
+  const { state, rows } = work
+  const { revision, settings } = state
+  let storeBytes = state.storeBytes
+  const freed = new Set<string>()
+  const free = (current: Current | null): void => {
+    if (current === null || freed.has(nameOf(current.key))) return
+    freed.add(nameOf(current.key))
+    storeBytes -= current.key.length + current.valueBytes
+  }
+  for (const operation of flat(chosen)) {
+    if (operation.kind === 'put') {
+      const { key, value } = operation
+      const current = readCurrent(key, dataKey(key), rows)
+      const fault = keyFault(key, state)
+      if (fault !== undefined) return fault
+      if (value.length > settings.valueBytesMax)
+        return refused(revision, 'value-too-large', [value.length, settings.valueBytesMax])
+      free(current)
+      storeBytes += key.length + value.length
+    } else if (operation.kind === 'delete') {
+      for (const current of currentAt(operation.where, NOTHING_CHANGED, rows)) free(current)
+    }
+  }
+  if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
+    return refused(revision, 'store-full', [storeBytes, settings.storeBytesMax])
+  return undefined
+}
+
+/** Operations in the order in which they are done, without transactions. */
+const flat = ({ operations }: Chosen): readonly Exclude<Operation, { kind: 'txn' }>[] =>
+  operations.flatMap((operation) => (operation.kind === 'txn' ? flat(operation) : [operation]))
+
+/** `changed`: the keys that this entry has changed before, by name. */
+function run(chosen: Chosen, revision: Revision, changed: Map<string, Uint8Array>, work: Work): TxnResult {
+  const { rows } = work
+  const results = chosen.operations.map((operation): OperationResult => {
+    switch (operation.kind) {
+      case 'put': {
+        const { key, value, prev: wantsRow } = operation
+        const current = readCurrent(key, dataKey(key), rows)
+        const prev = wantsRow ? current && rowOf(current, rows) : undefined
+        const { createRevision, version } = writeKey({ key, value, lease: undefined }, dataKey(key), current, revision, work)
+        changed.set(nameOf(key), key)
+        return { kind: 'put', createRevision, modRevision: revision, version, prev }
+      }
+      case 'get':
+        return { kind: 'get', found: find(operation, changed, rows) }
+      case 'delete': {
+        const found = currentAt(operation.where, changed, rows)
+        const prev = operation.prev ? found.map((current) => rowOf(current, rows)) : undefined
+        for (const current of found) {
+          removeKey(current, revision, work)
+          changed.set(nameOf(current.key), current.key)
+        }
+        return { kind: 'delete', deleted: found.length, prev }
+      }
+      case 'txn':
+        return { kind: 'txn', ...run(operation, revision, changed, work) }
+      default:
+        return assertNever(operation, 'operation')
+    }
+  })
+  return { succeeded: chosen.succeeded, results }
+}
+
+function find(
+  { where, limit = Number.POSITIVE_INFINITY, keysOnly, countOnly }: Extract<Operation, { kind: 'get' }>,
+  changed: ReadonlyMap<string, Uint8Array>,
+  rows: Rows,
+): { readonly records: readonly KeyRow[]; readonly more: boolean; readonly count: number } {
+  const all = currentAt(where, changed, rows)
+  const shown = countOnly ? [] : all.slice(0, limit)
+  const records = shown.map((current) => (keysOnly ? { ...metaOf(current), value: NO_VALUE } : rowOf(current, rows)))
+  return { records, more: !countOnly && shown.length < all.length, count: all.length }
+}
+
+/** All keys of a range are deleted, at one revision. */
+export function deleteRange(range: KeyRange, work: Work): Outcome {
+  const { state, rows } = work
+  if (rows.inRange(range) === undefined)
+    return refused(state.revision, 'range-too-large', [state.settings.rangeKeysMax, 0])
+  const found = currentBefore(range, rows)
+  const revision = asRevision(state.revision + 1)
+  for (const current of found) removeKey(current, revision, work)
+  return { kind: 'delete-range', revision: state.revision, deleted: found.length }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Keys that exist
+
+const NOTHING_CHANGED: ReadonlyMap<string, Uint8Array> = new Map()
+const NO_VALUE = new Uint8Array()
+const NO_LEASE = '0'
+
+const nameOf = (key: Uint8Array): string => String.fromCharCode(...key)
+
+/** The keys of a range before the entry, in order. */
+const currentBefore = (range: KeyRange, rows: Rows): readonly Current[] =>
+  currentAt(range, NOTHING_CHANGED, rows)
+
+/** The keys at a place as they are now, in order. */
+function currentAt(where: Where, changed: ReadonlyMap<string, Uint8Array>, rows: Rows): readonly Current[] {
+  const now = (key: Uint8Array): Current[] => {
+    const current = readCurrent(key, dataKey(key), rows)
+    return current === null ? [] : [current]
+  }
+  if ('key' in where) return now(where.key)
+  const unchanged = (rows.inRange(where) ?? [])
+    .map((row) => currentOf(row))
+    .filter(({ key }) => !changed.has(nameOf(key)))
+  const others = [...changed.values()].filter((key) => isInRange(key, where)).flatMap(now)
+  if (others.length === 0) return unchanged
+  return [...unchanged, ...others].sort((a, b) => compareKeys(a.key, b.key))
+}

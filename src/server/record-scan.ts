@@ -1,0 +1,229 @@
+// The records of a range of keys, as they are now or were at a revision, read from the rows of one instant.
+//
+// Values are in the rows of versions. Those of keys that have not been changed since before cluster version 3 are in
+// their rows of data, so both are read side by side while there are any. Where no values are needed, the rows of data
+// are enough, which are short.
+
+import {
+  compareKeys,
+  dataRange,
+  decodeDataRow,
+  type KeyRange,
+  type KeyRow,
+  LiveVersions,
+  type Revision,
+  versionRange,
+} from '../kv/index.ts'
+import type { Done, PageLimits, RowScan, Storage, StoredRow } from '../storage/types.ts'
+
+export interface ListOptions extends KeyRange {
+  readonly reverse: boolean
+  /** undefined: as the store is now. */
+  readonly revision: Revision | undefined
+  /** The values of the records may be empty. */
+  readonly keysOnly: boolean
+}
+
+type PageOfRecords = (error: Error | undefined, records: readonly KeyRow[], more: boolean) => void
+
+/** `inline`: how many keys have their values in the rows of data. */
+export function scanRecords(
+  storage: Pick<Storage, 'scan'>,
+  inline: number,
+  options: ListOptions,
+): RecordScan {
+  const { reverse, revision, keysOnly } = options
+  const scan = (range: { gte: Uint8Array; lt: Uint8Array }): RowScan => storage.scan({ ...range, reverse })
+  if (keysOnly && revision === undefined)
+    return new RecordScan([new Stream(scan(dataRange(options)), new DataRows())], reverse)
+  const versions = new Stream(scan(versionRange(options)), new LiveVersions(revision, reverse))
+  if (inline === 0) return new RecordScan([versions], reverse)
+  const data = new Stream(scan(dataRange(options)), new InlineRows(revision))
+  return new RecordScan([versions, data], reverse)
+}
+
+/** As a scan of rows: `next` one call at a time, then `finish` or `close`. */
+export class RecordScan {
+  readonly #streams: readonly Stream[]
+  readonly #reverse: boolean
+  #limits: PageLimits = { rowsMax: 0, bytesMax: 0 }
+  #done: PageOfRecords = () => {}
+  #records: KeyRow[] = []
+  #bytes = 0
+  /** Scans may answer before their call returns. */
+  #isRunning = false
+  #goesOn = false
+
+  constructor(streams: readonly Stream[], reverse: boolean) {
+    this.#streams = streams
+    this.#reverse = reverse
+  }
+
+  /** The next page: at least one record, unless there is none. `more`: the range has more of them. */
+  next(limits: PageLimits, done: PageOfRecords): void {
+    this.#limits = limits
+    this.#done = done
+    this.#records = []
+    this.#bytes = 0
+    this.#run()
+  }
+
+  finish(done: Done): void {
+    const [first, ...others] = this.#streams
+    if (first === undefined) return done(undefined)
+    first.scan.finish((error) => {
+      if (error !== undefined) {
+        this.close()
+        done(error)
+      } else new RecordScan(others, this.#reverse).finish(done)
+    })
+  }
+
+  close(): void {
+    for (const { scan } of this.#streams) scan.close()
+  }
+
+  #run(): void {
+    this.#goesOn = true
+    if (this.#isRunning) return
+    this.#isRunning = true
+    while (this.#goesOn) {
+      this.#goesOn = false
+      this.#step()
+    }
+    this.#isRunning = false
+  }
+
+  /** Every stream must know its next record before the first of them can be told. */
+  #step(): void {
+    const empty = this.#streams.find((stream) => stream.needsRows)
+    if (empty !== undefined) {
+      empty.read(this.#limits, (error) => {
+        if (error !== undefined) this.#end(error)
+        else this.#run()
+      })
+      return
+    }
+    const { rowsMax, bytesMax } = this.#limits
+    while (this.#records.length < rowsMax && this.#bytes < bytesMax) {
+      const stream = this.#first()
+      if (stream === undefined) break
+      const record = stream.take()
+      this.#records.push(record)
+      this.#bytes += record.key.length + record.value.length
+      if (stream.needsRows) {
+        this.#goesOn = true
+        return
+      }
+    }
+    this.#end(undefined)
+  }
+
+  #end(error: Error | undefined): void {
+    this.#done(error, this.#records, error === undefined && this.#first() !== undefined)
+  }
+
+  /** The stream with the first record. */
+  #first(): Stream | undefined {
+    let first: Stream | undefined
+    for (const stream of this.#streams) {
+      if (stream.next === undefined) continue
+      const order = first?.next === undefined ? -1 : compareKeys(stream.next.key, first.next.key)
+      if (this.#reverse && first !== undefined ? order > 0 : order < 0) first = stream
+    }
+    return first
+  }
+}
+
+/** Makes records of rows. */
+interface RowsToRecords {
+  take(rowKey: Uint8Array, row: Uint8Array): KeyRow | undefined
+  /** After the last row. */
+  end(): KeyRow | undefined
+  /** Where to go on reading, if there is a better place than the next row. */
+  takeJump(): Uint8Array | undefined
+}
+
+/** Rows that are read, and the records that they hold. */
+class Stream {
+  readonly scan: RowScan
+  readonly #form: RowsToRecords
+  #records: KeyRow[] = []
+  #at = 0
+  #isRead = false
+
+  constructor(scan: RowScan, form: RowsToRecords) {
+    this.scan = scan
+    this.#form = form
+  }
+
+  get next(): KeyRow | undefined {
+    return this.#records[this.#at]
+  }
+
+  get needsRows(): boolean {
+    return this.next === undefined && !this.#isRead
+  }
+
+  /** The record that `next` has shown. */
+  take(): KeyRow {
+    const record = this.next
+    if (record === undefined) throw new RangeError('no record is left')
+    this.#at++
+    return record
+  }
+
+  read(limits: PageLimits, done: (error: Error | undefined) => void): void {
+    this.scan.next(limits, (error, rows, more) => {
+      if (error !== undefined) return done(error)
+      this.#records = this.#recordsOf(rows)
+      this.#at = 0
+      const jump = more ? this.#form.takeJump() : undefined
+      if (jump !== undefined) this.scan.seek(jump)
+      if (!more) {
+        const last = this.#form.end()
+        if (last !== undefined) this.#records.push(last)
+        this.#isRead = true
+      }
+      done(undefined)
+    })
+  }
+
+  #recordsOf(rows: readonly StoredRow[]): KeyRow[] {
+    const records: KeyRow[] = []
+    for (const { key, value } of rows) {
+      const record = this.#form.take(key, value)
+      if (record !== undefined) records.push(record)
+    }
+    return records
+  }
+}
+
+/** Rows of data, of which no values are needed. */
+class DataRows implements RowsToRecords {
+  take(rowKey: Uint8Array, row: Uint8Array): KeyRow | undefined {
+    return decodeDataRow(rowKey, row).record
+  }
+  end(): undefined {
+    return undefined
+  }
+  takeJump(): undefined {
+    return undefined
+  }
+}
+
+/** Rows of data that hold values. */
+class InlineRows extends DataRows {
+  /** undefined: as they are now. */
+  readonly #at: Revision | undefined
+
+  constructor(at: Revision | undefined) {
+    super()
+    this.#at = at
+  }
+
+  override take(rowKey: Uint8Array, row: Uint8Array): KeyRow | undefined {
+    const { record, isInline } = decodeDataRow(rowKey, row)
+    return isInline && (this.#at === undefined || record.modRevision <= this.#at) ? record : undefined
+  }
+}
