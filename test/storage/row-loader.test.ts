@@ -57,7 +57,7 @@ async function loaderOf(
   const fail: Fail = { with: undefined, unread: undefined }
   const held = (scan: Scan): Scan => ({
     next: (pairsMax, done) => {
-      expect(pairsMax).toBe(512)
+      expect(pairsMax).toBe(128)
       scan.next(pairsMax, (error: Error | undefined, pairs: readonly Pair[], ended: boolean) => {
         steps.push(() => (fail.with === undefined ? done(error, pairs, ended) : done(fail.with, [], false)))
       })
@@ -108,7 +108,7 @@ const excluded = (filter: RowFilter, keys: readonly Uint8Array[]): number =>
   keys.filter((key) => filter.excludes(hashOfKey(key))).length
 
 test('excludes nothing before it has read all rows, and none of them after', async () => {
-  const keys = keysOf(2000)
+  const keys = keysOf(500)
   const { loader, filter, steps } = await loaderOf({ 1: keys, 2: keysOf(1000, 'other') })
   const absent = keysOf(10_000, 'absent')
   loader.readAll(1)
@@ -194,11 +194,11 @@ test('after an error of the storage nothing is read', async () => {
 })
 
 test('afterwards the heads of all rows are known, and none of another generation', async () => {
-  const keys = keysOf(1500)
+  const keys = keysOf(375)
   const { loader, heads, steps, keysOnly } = await loaderOf({ 1: keys, 2: keysOf(100, 'other') })
   loader.readAll(1)
   expect(await readOn(steps)).toBe(4)
-  expect(keys.filter((key) => headOf(heads, key) === undefined).length).toBeLessThan(15)
+  expect(keys.filter((key) => headOf(heads, key) === undefined).length).toBeLessThan(4)
   for (const key of keys) expect([Buffer.from(key).toString(), undefined]).toContain(headOf(heads, key))
   expect(keysOf(100, 'other').filter((key) => headOf(heads, key) !== undefined)).toEqual([])
   expect(keysOnly).toEqual([false, false, false, false])
@@ -237,7 +237,7 @@ test('a row that has changed meanwhile, and whose head was lost since, is not kn
 })
 
 test('a full table takes no row that was read, and then only keys are read', async () => {
-  const keys = keysOf(1500)
+  const keys = keysOf(375)
   const { loader, filter, heads, steps, keysOnly } = await loaderOf({ 1: keys }, { headRows: 7 })
   loader.readAll(1)
   await turn()
