@@ -466,19 +466,26 @@ export class Clients {
       const index = process.replica.applied
       this.#granted(open, options, result.value, index)
       this.#raise(index)
-      const stored = unlessDamaged(() => driver.get(bytes(key)))
-      if (stored === DAMAGED) return this.#fail(open, 'internal')
-      const row = stored ?? null
-      const found = row === null ? null : { ...row, value: text(row.value) }
-      this.#compare(process, key, index, found)
-      if (row !== null) client.seen.set(key, row.modRevision)
-      client.revision = Math.max(client.revision, result.value.revision)
-      this.#ok(open, {
-        value: found?.value ?? null,
-        ...(found === null ? {} : { modRevision: found.modRevision, version: found.version }),
-        revision: result.value.revision,
-        ...this.#servedAs(open, result.value),
-      })
+      // The age at this moment: the clock may jump while rows are read.
+      const served = this.#servedAs(open, result.value)
+      const asked = unlessDamaged(() =>
+        driver.get(bytes(key), (error, stored) => {
+          const row = stored ?? null
+          if (error !== undefined)
+            return this.#fail(open, error instanceof ScanEndedError ? 'overloaded' : error.message)
+          const found = row === null ? null : { ...row, value: text(row.value) }
+          this.#compare(process, key, index, found)
+          if (row !== null) client.seen.set(key, row.modRevision)
+          client.revision = Math.max(client.revision, result.value.revision)
+          this.#ok(open, {
+            value: found?.value ?? null,
+            ...(found === null ? {} : { modRevision: found.modRevision, version: found.version }),
+            revision: result.value.revision,
+            ...served,
+          })
+        }),
+      )
+      if (asked === DAMAGED) this.#fail(open, 'internal')
     })
   }
 
@@ -606,17 +613,28 @@ export class Clients {
       )
   }
 
-  /** Compares every key that ever existed, and the node's counts, with the log. */
-  final(process: Process, driver: Driver): void {
+  /** Compares every key that ever existed, and the node's counts, with the log. `done`: all have been read. */
+  final(process: Process, driver: Driver, done: () => void): void {
     const index = process.replica.applied
     this.#compareCounts(process)
-    const rows = this.#world.invariants.model.keys.flatMap((key) => {
-      const row = driver.get(bytes(key)) ?? null
-      const found = row === null ? null : { ...row, value: text(row.value) }
-      this.#compare(process, key, index, found)
-      return found === null ? [] : [{ key, value: found.value, modRevision: found.modRevision }]
-    })
-    this.#recorder.final(process.name, driver.revision, process.replica.stateHash.toString(16), rows)
+    const { keys } = this.#world.invariants.model
+    const rows: { key: string; value: string; modRevision: number }[] = []
+    const next = (at: number): void => {
+      const key = keys[at]
+      if (key === undefined) {
+        this.#recorder.final(process.name, driver.revision, process.replica.stateHash.toString(16), rows)
+        return done()
+      }
+      driver.get(bytes(key), (error, stored) => {
+          const row = stored ?? null
+        if (error !== undefined) throw error
+        const found = row === null ? null : { ...row, value: text(row.value) }
+        this.#compare(process, key, index, found)
+        if (found !== null) rows.push({ key, value: found.value, modRevision: found.modRevision })
+        next(at + 1)
+      })
+    }
+    next(0)
   }
 
   /** Counts that limits are compared with. A count that is never reduced again causes refusals much later. */
@@ -836,6 +854,9 @@ function resultOf(outcome: Parameters<typeof shown>[0], replayed: boolean): Seen
     case 'settings':
     case 'session':
     case 'batch':
+    case 'compacted':
+    case 'delete-range':
+    case 'txn':
     case 'refused':
       return { revision: outcome.revision, applied: false, ...again }
   }

@@ -92,10 +92,15 @@ export function converge(cluster: Cluster, clients: Clients): void {
   if (cluster.invariants.violation !== undefined) return
   // A replica that is no longer a voter may stay behind.
   const { leader } = cluster
+  let left = 0
   for (const { process } of core) {
-    if (process?.driver !== undefined && process.replica.applied === leader?.replica.applied)
-      clients.final(process, process.driver)
+    if (process?.driver === undefined || process.replica.applied !== leader?.replica.applied) continue
+    left++
+    clients.final(process, process.driver, () => left--)
   }
+  cluster.runUntil(time.now + GRACE_MS, () => left === 0)
+  if (left > 0 && cluster.invariants.violation === undefined)
+    cluster.invariants.violation = new Violation('LIVE-1', `the keys of ${left} nodes could not be read`)
 }
 
 /**

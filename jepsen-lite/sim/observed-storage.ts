@@ -12,7 +12,7 @@ import type {
   Storage,
   StorageBatch,
 } from '../../src/storage/index.ts'
-import type { RowChange, RowFound, RowWatcher } from '../../src/storage/types.ts'
+import type { RowChange, RowFound, RowHash, RowWatcher } from '../../src/storage/types.ts'
 import type { SimEngine } from './disk.ts'
 import type { Invariants, Replica } from './invariants.ts'
 
@@ -78,8 +78,8 @@ export class ObservedStorage implements Storage {
   begin(index: LogIndex, room: Room): void {
     this.#inner.begin(index, room)
   }
-  change(change: RowChange): void {
-    this.#inner.change(change)
+  change(change: RowChange): RowHash {
+    return this.#inner.change(change)
   }
   end(record: AppliedRecord): void {
     this.#inner.end(record)
@@ -109,6 +109,15 @@ export class ObservedStorage implements Storage {
 
   get(key: Uint8Array): Uint8Array | undefined {
     return this.#inner.get(key)
+  }
+  head(key: Uint8Array): Uint8Array | 'absent' | undefined {
+    return this.#inner.head(key)
+  }
+  get knowsAllHeads(): boolean {
+    return this.#inner.knowsAllHeads
+  }
+  putHead(key: Uint8Array, head: Uint8Array | undefined): void {
+    this.#inner.putHead(key, head)
   }
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined {
     return this.#inner.rowBefore(key, headOnly)

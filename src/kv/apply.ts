@@ -10,8 +10,9 @@ import { refused } from './refusals.ts'
 import type { ParsedRequest } from './request.ts'
 import { clusterVersionOf, parseRequest } from './request.ts'
 import { EventWriter, forget, historyAfter } from './history.ts'
-import { type Current, type Draft, keyFault, metaOf, readCurrent, removeKey, rowOf, type Work, writeKey } from './keys.ts'
-import { dataKey, rememberedBytes, tokenKey } from './rows.ts'
+import { type Draft, keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, type Work, writeKey } from './keys.ts'
+import type { KeyHead } from './heads.ts'
+import { rememberedBytes, tokenKey } from './rows.ts'
 import { lookUpSlot, openSession, rememberInSlot, sweep, sweepDue } from './sessions.ts'
 import { CLUSTER_VERSION, CLUSTER_VERSION_OF_HISTORY, equalSettings, settingsFault } from './settings.ts'
 import { deleteRange, executeTxn } from './txn.ts'
@@ -160,15 +161,15 @@ function execute(command: Command, work: Work): Outcome {
 }
 
 function executeOnKey(command: KeyCommand, work: Work): OutcomeOfKey {
-  const rowKey = dataKey(command.key)
-  const current = readCurrent(command.key, rowKey, work.rows)
-  return command.kind === 'put' ? put(command, rowKey, current, work) : remove(command, current, work)
+  const rowKey = rowKeyOf(command.key, work)
+  const current = readCurrent(command.key, rowKey, work)
+  return command.kind === 'put' ? put(command, rowKey, current, work) : remove(command, rowKey, current, work)
 }
 
 function put(
   { key, value, condition, prev: wantsRow }: Extract<KeyCommand, { kind: 'put' }>,
   rowKey: Uint8Array,
-  current: Current | null,
+  current: KeyHead | null,
   work: Work,
 ): OutcomeOfKey {
   const { state } = work
@@ -194,7 +195,8 @@ function put(
 /** A key that exists can always be deleted, even when the store is full or limits were lowered. */
 function remove(
   { key, condition, prev: wantsRow }: Extract<KeyCommand, { kind: 'delete' }>,
-  current: Current | null,
+  rowKey: Uint8Array,
+  current: KeyHead | null,
   work: Work,
 ): OutcomeOfKey {
   const { state } = work
@@ -205,7 +207,7 @@ function remove(
   const prev = prevOf(wantsRow, current, work.rows)
   if (current === null) return { kind: 'delete', deleted: 0, revision: state.revision, prev }
   const revision = asRevision(state.revision + 1)
-  removeKey(current, revision, work)
+  removeKey(current, rowKey, revision, work)
   return { kind: 'delete', deleted: 1, revision, prev }
 }
 
@@ -239,7 +241,7 @@ function changeSettings(change: Partial<KvState['settings']>, state: Draft): Out
 }
 
 /** undefined: the request did not ask for it; null: the key did not exist. */
-const prevOf = (asked: boolean, current: Current | null, rows: Rows): KeyRow | null | undefined =>
+const prevOf = (asked: boolean, current: KeyHead | null, rows: Rows): KeyRow | null | undefined =>
   asked ? current && rowOf(current, rows) : undefined
 
 function preconditionFailed(current: KeyMeta | null, { revision }: KvState): OutcomeOfKey {

@@ -184,7 +184,8 @@ export const spanOfEvents = (first: Revision, row: Uint8Array): Pick<EventRow, '
 /** Below cluster version 3. */
 export const NO_HISTORY: History = { first: asRevision(0), compacted: asRevision(0), bytes: 0, inline: 0 }
 
-const hasHistory = ({ settings }: KvState): boolean => settings.clusterVersion >= CLUSTER_VERSION_OF_HISTORY
+/** From cluster version 3 on. */
+export const hasHistory = ({ settings }: KvState): boolean => settings.clusterVersion >= CLUSTER_VERSION_OF_HISTORY
 
 /** The store can be read at this revision and later ones. */
 export const compactRevision = (state: KvState): Revision =>

@@ -8,24 +8,29 @@ export {
   BATCH_COMMANDS_MAX,
   clusterVersionOf,
   decodeRequest,
+  namesRanges,
   onlyDeletes,
-  rangesOfEntry,
+  placesOfEntry,
   requestBytes,
   requestKind,
   writeRequest,
 } from './request.ts'
-export { compactRevision, eventsKey, inlineKeys, isDue, spanOfEvents } from './history.ts'
+export { decodeHead, headKey, headOfVersion } from './heads.ts'
+export { compactRevision, eventsKey, hasHistory, inlineKeys, isDue, spanOfEvents } from './history.ts'
 export { LiveVersions } from './live-versions.ts'
 export {
   compareKeys,
   dataKey,
   dataRange,
   decodeDataRow,
+  decodeVersionKey,
   keyAfter,
   prefixEnd,
-  readKey,
+  readVersion,
   userKey,
   versionRange,
+  versionsEnd,
+  versionsStart,
 } from './rows.ts'
 export { isSession, SESSION_SLOTS_MAX } from './sessions.ts'
 export { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES, settingsFault } from './settings.ts'
@@ -40,6 +45,7 @@ export type {
   KeyCommand,
   KeyMeta,
   KeyRange,
+  KeyRevisions,
   KeyRow,
   KvState,
   Outcome,
@@ -51,9 +57,9 @@ export type {
   Revision,
   RowChange,
   RowFound,
-  RowInRange,
   Rows,
   SessionSlot,
   Settings,
+  Where,
 } from './types.ts'
 export { asRevision, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS } from './types.ts'

@@ -1,23 +1,21 @@
-// Changes of single keys. Each leaves the row of data as it is from now on, and from cluster version 3 on also the row
-// of the new version and an event.
+// Changes of single keys. Below cluster version 3 each writes the row of data. From then on it writes the row of the new
+// version and an event, and storage remembers the head.
 
-import { type EventWriter, type VersionBefore } from './history.ts'
+import type { EventWriter, VersionBefore } from './history.ts'
+import { decodeHead, encodeHead, headKey, type KeyHead } from './heads.ts'
 import {
   dataKey,
-  decodeKeyHead,
-  encodeInlineHead,
-  encodeKeyHead,
+  decodeDataHead,
+  decodeDataRow,
+  encodeDataHead,
   encodeVersionHead,
-  inlineValue,
-  type KeyHead,
   readVersion,
   TOMBSTONE_ROW,
-  userKey,
   versionKey,
 } from './rows.ts'
 import { MalformedBytesError } from './errors.ts'
 import { refused } from './refusals.ts'
-import type { KeyMeta, KeyRow, KvState, LeaseId, Refusal, Revision, RowInRange, Rows } from './types.ts'
+import type { KeyMeta, KeyRow, KvState, LeaseId, Refusal, Revision, RowFound, Rows } from './types.ts'
 import { asRevision } from './types.ts'
 
 /** The registers while an entry is applied. */
@@ -31,28 +29,23 @@ export interface Work {
   readonly events: EventWriter | undefined
 }
 
-/** A key as it is now. It must be changed, or read with its value, before the next key is read. */
-export interface Current extends KeyHead {
-  readonly rowKey: Uint8Array
-}
+/** The key of the row that says whether a key exists. */
+export const rowKeyOf = (key: Uint8Array, { events }: Work): Uint8Array =>
+  events === undefined ? dataKey(key) : headKey(key)
 
-export function readCurrent(key: Uint8Array, rowKey: Uint8Array, rows: Rows): Current | null {
+/** A key as it is now; null: it does not exist. `rowKey`: `rowKeyOf(key)`. */
+export function readCurrent(key: Uint8Array, rowKey: Uint8Array, { state, rows, events }: Work): KeyHead | null {
   const found = rows.read(rowKey, true)
-  if (found === undefined) return null
-  const head = decodeKeyHead(key, found.bytes, found.length)
-  if (head !== 'cut') return { ...head, rowKey }
-  const whole = rows.read(rowKey, false)
-  const leased = whole && decodeKeyHead(key, whole.bytes, whole.length)
-  if (leased === undefined || leased === 'cut') throw new MalformedBytesError('a row is cut short')
-  return { ...leased, rowKey }
+  if (events === undefined) return found === undefined ? null : dataHeadOf(key, found)
+  if (found !== undefined) return decodeHead(key, found.bytes)
+  const row = state.history.inline > 0 ? rows.read(dataKey(key), true) : undefined
+  return row === undefined ? null : dataHeadOf(key, row)
 }
 
-/** The key of a row that was read before the entry, and has not been changed since. */
-export function currentOf({ key: rowKey, bytes }: RowInRange): Current {
-  const head = decodeKeyHead(userKey(rowKey), bytes, bytes.length)
-  if (head === 'cut') throw new MalformedBytesError('a row is cut short')
-  return { ...head, rowKey }
-}
+const dataHeadOf = (key: Uint8Array, { bytes, length }: RowFound): KeyHead => ({
+  ...decodeDataHead(key, bytes, length),
+  versionHash: undefined,
+})
 
 export const metaOf = ({ key, createRevision, modRevision, version, lease }: KeyMeta): KeyMeta => ({
   key,
@@ -70,17 +63,13 @@ export function keyFault(key: Uint8Array, { revision, settings }: KvState): Refu
 }
 
 /** The key with its value, before it is changed. */
-export function rowOf(current: Current, rows: Rows): KeyRow {
-  const { key, createRevision, modRevision, version, lease } = current
-  if (current.versionHash !== undefined)
-    return readVersion(key, modRevision, (rowKey) => rows.read(rowKey, false)?.bytes)
-  return { key, createRevision, modRevision, version, lease, value: valueInside(current, rows) }
-}
-
-function valueInside({ rowKey }: Current, rows: Rows): Uint8Array {
-  const row = rows.read(rowKey, false)
+export function rowOf({ key, modRevision, versionHash }: KeyHead, rows: Rows): KeyRow {
+  const read = (rowKey: Uint8Array): Uint8Array | undefined => rows.read(rowKey, false)?.bytes
+  if (versionHash !== undefined) return readVersion(key, modRevision, read)
+  const rowKey = dataKey(key)
+  const row = read(rowKey)
   if (row === undefined) throw new MalformedBytesError('a row of data is gone')
-  return inlineValue(row.bytes)
+  return decodeDataRow(rowKey, row)
 }
 
 interface NewValue {
@@ -93,7 +82,7 @@ interface NewValue {
 export function writeKey(
   { key, value, lease }: NewValue,
   rowKey: Uint8Array,
-  current: Current | null,
+  current: KeyHead | null,
   revision: Revision,
   { state, rows, events }: Work,
 ): Written {
@@ -101,7 +90,7 @@ export function writeKey(
   const version = current === null ? 1 : current.version + 1
   const meta = { createRevision, modRevision: revision, version, lease }
   if (events === undefined) {
-    const head = encodeInlineHead(meta, current === null ? NONE : current.modRevision)
+    const head = encodeDataHead(meta, current === null ? NONE : current.modRevision)
     rows.write({ key: rowKey, value: head, rest: value })
   } else {
     const before = current === null ? undefined : versionBefore(current, state, rows)
@@ -111,7 +100,7 @@ export function writeKey(
       rest: value,
       before: null,
     })
-    rows.write({ key: rowKey, value: encodeKeyHead({ ...meta, valueBytes: value.length, versionHash }) })
+    rows.write({ key: rowKey, value: encodeHead({ ...meta, valueBytes: value.length, versionHash }) })
     events.add(key, revision, undefined, before)
   }
   state.revision = revision
@@ -124,8 +113,8 @@ export function writeKey(
 type Written = Omit<KeyMeta, 'key'>
 
 /** A key that exists is deleted. */
-export function removeKey(current: Current, revision: Revision, { state, rows, events }: Work): void {
-  const { key, rowKey, valueBytes } = current
+export function removeKey(current: KeyHead, rowKey: Uint8Array, revision: Revision, { state, rows, events }: Work): void {
+  const { key, valueBytes } = current
   if (events !== undefined) {
     const before = versionBefore(current, state, rows)
     const tombstone = rows.write({ key: versionKey(key, revision), value: TOMBSTONE_ROW, before: null })
@@ -137,17 +126,18 @@ export function removeKey(current: Current, revision: Revision, { state, rows, e
   state.keys--
 }
 
-/** The version that is about to be replaced. If it has no row, it gets one. */
-function versionBefore(current: Current, state: Draft, rows: Rows): VersionBefore {
+/** The version that is about to be replaced. A value in a row of data moves into a row of versions. */
+function versionBefore(current: KeyHead, state: Draft, rows: Rows): VersionBefore {
   const { key, modRevision, valueBytes, versionHash } = current
   if (versionHash !== undefined) return { revision: modRevision, valueBytes, hash: versionHash }
-  const value = valueInside(current, rows)
+  const { value } = rowOf(current, rows)
   const hash = rows.write({
     key: versionKey(key, modRevision),
     value: encodeVersionHead(current),
     rest: value,
     before: null,
   })
+  rows.write({ key: dataKey(key), value: undefined })
   state.history = { ...state.history, inline: state.history.inline - 1 }
   return { revision: modRevision, valueBytes, hash }
 }

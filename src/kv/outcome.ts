@@ -19,7 +19,7 @@ import { existingSettings, readAllSettings, settingsBytes, writeSettings } from 
 import type {
   Command,
   KeyCommand,
-  KeyMeta,
+  KeyRevisions,
   OperationResult,
   Outcome,
   OutcomeOfKey,
@@ -138,7 +138,7 @@ export function readOutcome(from: Reader, command: Command): Outcome {
     case PRECONDITION_FAILED: {
       if (from.uint8() === 0 || !('key' in command))
         return { kind: 'precondition-failed', revision, current: null }
-      return { kind: 'precondition-failed', revision, current: { key: command.key, ...readMeta(from) } }
+      return { kind: 'precondition-failed', revision, current: { key: command.key, ...readMeta(from), lease: undefined } }
     }
     case BATCH: {
       const commands = command.kind === 'batch' ? command.commands : []
@@ -255,15 +255,14 @@ function readOutcomeOfKey(from: Reader, command: KeyCommand): OutcomeOfKey {
   }
 }
 
-function writeMeta(meta: Omit<KeyMeta, 'key'>, target: Uint8Array, at: number): void {
+function writeMeta(meta: KeyRevisions, target: Uint8Array, at: number): void {
   writeUint64(target, at, meta.createRevision)
   writeUint64(target, at + 8, meta.modRevision)
   writeUint64(target, at + 16, meta.version)
 }
 
-const readMeta = (from: Reader): Omit<KeyMeta, 'key'> => ({
+const readMeta = (from: Reader): KeyRevisions => ({
   createRevision: asRevision(from.uint64()),
   modRevision: asRevision(from.uint64()),
   version: from.uint64(),
-  lease: undefined,
 })

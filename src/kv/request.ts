@@ -39,7 +39,7 @@ import {
   settingsBytes,
   writeSettings,
 } from './settings.ts'
-import { rangesOf } from './txn.ts'
+import { placesOf } from './txn.ts'
 import { encodeRange, encodeTxn, readRange, readTxn } from './txn-layout.ts'
 import type {
   BatchedCommand,
@@ -47,10 +47,10 @@ import type {
   Condition,
   Idempotency,
   KeyCommand,
-  KeyRange,
   Request,
   Revision,
   SessionSlot,
+  Where,
 } from './types.ts'
 import { asRevision } from './types.ts'
 
@@ -111,15 +111,30 @@ function versionOfCommand(command: Command): number {
   }
 }
 
-/** The ranges of keys that must be read before an entry of this kind is applied. */
-export function rangesOfEntry(kind: number, version: number, body: Uint8Array): readonly KeyRange[] {
-  if (kind !== KIND_TXN && kind !== KIND_DELETE_RANGE) return NO_RANGES
+/** The keys and the ranges that an entry of this kind names. Throws as `parseRequest` does. */
+export function placesOfEntry(kind: number, version: number, body: Uint8Array): readonly Where[] {
   const { command } = parseRequest(kind, version, body)
-  if (command.kind === 'delete-range') return [command.range]
-  return command.kind === 'txn' ? rangesOf(command.txn) : NO_RANGES
+  switch (command.kind) {
+    case 'put':
+    case 'delete':
+      return [{ key: command.key }]
+    case 'batch':
+      return command.commands.map(({ key }) => ({ key }))
+    case 'delete-range':
+      return [command.range]
+    case 'txn':
+      return placesOf(command.txn)
+    case 'settings':
+    case 'open-session':
+    case 'compact':
+      return []
+    default:
+      return assertNever(command, 'command')
+  }
 }
 
-const NO_RANGES: readonly KeyRange[] = []
+/** Whether entries of this kind name ranges. */
+export const namesRanges = (kind: number): boolean => kind === KIND_TXN || kind === KIND_DELETE_RANGE
 
 /** Whether a request in this form only deletes. Throws as `parseRequest` does. */
 export function onlyDeletes(kind: number, version: number, body: Uint8Array): boolean {

@@ -1,9 +1,6 @@
 // Rows: the data of the state machine, as storage keeps it. Integers are big-endian, so that row keys sort in the order
 // of user keys, of revisions and of positions.
 //
-//   data         key    1, user's key
-//                value  flags (1), create_revision (8), mod_revision (8), version (8), bytes of the user's value (4),
-//                       hash of the row of this version (8); with flag 2 the lease (8)
 //   tokens       key    2, idempotency token
 //                value  fingerprint of the request (8), outcome (`idempotency.ts`)
 //   token order  key    3, position (8)
@@ -12,29 +9,24 @@
 //                value  flags (1), create_revision (8), version (8), with flag 2 the lease (8), the user's value;
 //                       of a tombstone: the flags only
 //
-// Each key that exists has one row of data, and each version of it that may still be read has a row of versions. So a
-// put neither reads nor moves the value that it replaces.
+// Each version of a key that may still be read has a row. So a put neither reads nor moves the value that it replaces.
 //
-// Below cluster version 3 there are no versions, and the value is in the row of data. Such a row stays until its key is
-// changed:
+// Below cluster version 3 there are no versions. Each key that exists has one row of data, with its value. It stays
+// until the key is changed:
 //
-//   data         value  0, create_revision (8), mod_revision (8), prev_mod (8), version (8), the user's value
+//   data         key    1, user's key
+//                value  0, create_revision (8), mod_revision (8), prev_mod (8), version (8), the user's value
 
-import { Reader, readBigUint64, readUint8, readUint32, readUint64, writeBigUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
+import { Reader, readUint8, readUint64, writeBigUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
-import type { KeyMeta, KeyRange, KeyRow, LeaseId, Revision, RowHash } from './types.ts'
+import type { KeyMeta, KeyRange, KeyRow, LeaseId, Revision } from './types.ts'
 import { asRevision, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS, TABLE_VERSIONS } from './types.ts'
 
 const TOMBSTONE = 1
 const LEASED = 2
-const VALUE_APART = 4
-
-const VALUE_BYTES_AT = 25
-const VERSION_HASH_AT = 29
-const HEAD_BYTES = 37
 const LEASE_BYTES = 8
-/** With the value in the row: all bytes before it. */
-const INLINE_HEAD_BYTES = 33
+/** Of a row of data, before the value. */
+const DATA_HEAD_BYTES = 33
 const VERSION_HEAD_BYTES = 17
 const ORDER_HEADER_BYTES = 20
 
@@ -90,86 +82,44 @@ export function keyAfter(key: Uint8Array): Uint8Array {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Keys that exist
+// Rows of data
 
-/** A key that exists, without its value. */
-export interface KeyHead extends KeyMeta {
-  readonly valueBytes: number
-  /** Of the row of this version; undefined: the value is in the row of data itself. */
-  readonly versionHash: RowHash | undefined
-}
-
-type NewHead = Omit<KeyHead, 'key'> & { readonly versionHash: RowHash }
-
-/** The row of data. The bytes are valid until the next call. */
-export function encodeKeyHead(head: NewHead): Uint8Array {
-  const { lease } = head
-  const bytes = lease === undefined ? bareHead : leasedHead
-  bytes[0] = lease === undefined ? VALUE_APART : VALUE_APART | LEASED
-  writeUint64(bytes, 1, head.createRevision)
-  writeUint64(bytes, 9, head.modRevision)
-  writeUint64(bytes, 17, head.version)
-  writeUint32(bytes, VALUE_BYTES_AT, head.valueBytes)
-  writeUint32(bytes, VERSION_HASH_AT, head.versionHash.mix >>> 0)
-  writeUint32(bytes, VERSION_HASH_AT + 4, head.versionHash.crc >>> 0)
-  if (lease !== undefined) writeBigUint64(bytes, HEAD_BYTES, BigInt(lease))
-  return bytes
-}
-
-const bareHead = new Uint8Array(HEAD_BYTES)
-const leasedHead = new Uint8Array(HEAD_BYTES + LEASE_BYTES)
-
-/**
- * `bytes`: the row of data, or its first ROW_HEAD_BYTES. `length`: of the whole row. 'cut': the whole row is needed,
- * because the key has a lease.
- */
-export function decodeKeyHead(key: Uint8Array, bytes: Uint8Array, length: number): KeyHead | 'cut' {
+/** What a row of data holds without its value. `bytes`: at least the first bytes of it. `length`: of the whole row. */
+export function decodeDataHead(
+  key: Uint8Array,
+  bytes: Uint8Array,
+  length: number,
+): KeyMeta & { readonly valueBytes: number } {
   const flags = readUint8(bytes, 0)
-  if (flags === 0) return inlineHead(key, bytes, length)
-  if ((flags & ~LEASED) !== VALUE_APART) throw new UnknownKindError(`row flags ${flags} are not known to this program`)
-  if (length !== HEAD_BYTES + (flags & LEASED ? LEASE_BYTES : 0)) throw new MalformedBytesError('a row is cut short')
-  if (flags & LEASED && bytes.length < length) return 'cut'
-  return {
-    key,
-    createRevision: asRevision(readUint64(bytes, 1)),
-    modRevision: asRevision(readUint64(bytes, 9)),
-    version: readUint64(bytes, 17),
-    lease: flags & LEASED ? leaseOf(readBigUint64(bytes, HEAD_BYTES)) : undefined,
-    valueBytes: readUint32(bytes, VALUE_BYTES_AT),
-    versionHash: {
-      mix: readUint32(bytes, VERSION_HASH_AT) | 0,
-      crc: readUint32(bytes, VERSION_HASH_AT + 4) | 0,
-    },
-  }
-}
-
-function inlineHead(key: Uint8Array, bytes: Uint8Array, length: number): KeyHead {
-  if (length < INLINE_HEAD_BYTES) throw new MalformedBytesError('a row is cut short')
+  if (flags !== 0) throw new UnknownKindError(`row flags ${flags} are not known to this program`)
+  if (length < DATA_HEAD_BYTES) throw new MalformedBytesError('a row is cut short')
   return {
     key,
     createRevision: asRevision(readUint64(bytes, 1)),
     modRevision: asRevision(readUint64(bytes, 9)),
     version: readUint64(bytes, 25),
     lease: undefined,
-    valueBytes: length - INLINE_HEAD_BYTES,
-    versionHash: undefined,
+    valueBytes: length - DATA_HEAD_BYTES,
   }
 }
 
-/** A row of data with the value in it, as it is written below cluster version 3, without the value. Valid until the next call. */
-export function encodeInlineHead(meta: Omit<KeyMeta, 'key' | 'lease'>, prevMod: Revision): Uint8Array {
-  inline[0] = 0
-  writeUint64(inline, 1, meta.createRevision)
-  writeUint64(inline, 9, meta.modRevision)
-  writeUint64(inline, 17, prevMod)
-  writeUint64(inline, 25, meta.version)
-  return inline
+/** A row of data without the value, which follows it. The bytes are valid until the next call. */
+export function encodeDataHead(meta: Omit<KeyMeta, 'key' | 'lease'>, prevMod: Revision): Uint8Array {
+  dataHead[0] = 0
+  writeUint64(dataHead, 1, meta.createRevision)
+  writeUint64(dataHead, 9, meta.modRevision)
+  writeUint64(dataHead, 17, prevMod)
+  writeUint64(dataHead, 25, meta.version)
+  return dataHead
 }
 
-const inline = new Uint8Array(INLINE_HEAD_BYTES)
+const dataHead = new Uint8Array(DATA_HEAD_BYTES)
 
-/** The value in a row of data that holds it. */
-export const inlineValue = (row: Uint8Array): Uint8Array => row.subarray(INLINE_HEAD_BYTES)
+/** The value shares its bytes with the row. */
+export function decodeDataRow(rowKey: Uint8Array, row: Uint8Array): KeyRow {
+  const { valueBytes, ...meta } = decodeDataHead(userKey(rowKey), row, row.length)
+  return { ...meta, value: row.subarray(row.length - valueBytes) }
+}
 
 export const leaseOf = (id: bigint): LeaseId => `${id}` as LeaseId
 
@@ -189,6 +139,9 @@ export function versionKey(key: Uint8Array, revision: Revision): Uint8Array {
 
 /** Before the row of the newest version of this key that is not newer than `revision`. */
 export const firstVersionUpTo = versionKey
+
+/** Before the rows of all versions of this key. */
+export const versionsStart = (key: Uint8Array): Uint8Array => escaped(key, 1)
 
 /** After the rows of all versions of this key, and before those of the next key. */
 export function versionsEnd(key: Uint8Array): Uint8Array {
@@ -267,33 +220,6 @@ export function decodeVersion(key: Uint8Array, modRevision: Revision, row: Uint8
     lease: flags & LEASED ? leaseOf(from.bigUint64()) : undefined,
     value: from.rest(),
   }
-}
-
-/** A row of data. `isInline`: the value is in it; otherwise the value of the record is empty. */
-export function decodeDataRow(
-  rowKey: Uint8Array,
-  row: Uint8Array,
-): { readonly record: KeyRow; readonly isInline: boolean } {
-  const head = decodeKeyHead(userKey(rowKey), row, row.length)
-  if (head === 'cut') throw new MalformedBytesError('a row is cut short')
-  const { key, createRevision, modRevision, version, lease, versionHash } = head
-  const isInline = versionHash === undefined
-  const value = isInline ? inlineValue(row) : NO_VALUE
-  return { record: { key, createRevision, modRevision, version, lease, value }, isInline }
-}
-
-const NO_VALUE = new Uint8Array()
-
-/** A key as it is now. `get` reads a row. The value shares its bytes with a row. */
-export function readKey(
-  key: Uint8Array,
-  get: (rowKey: Uint8Array) => Uint8Array | undefined,
-): KeyRow | undefined {
-  const rowKey = dataKey(key)
-  const row = get(rowKey)
-  if (row === undefined) return undefined
-  const { record, isInline } = decodeDataRow(rowKey, row)
-  return isInline ? record : readVersion(key, record.modRevision, get)
 }
 
 /** A version of a key that exists. `get` reads a row. */

@@ -5,9 +5,10 @@
 // they decide which operations are done; these see what the operations before them have changed.
 
 import { assertNever } from './errors.ts'
-import { type Current, currentOf, keyFault, metaOf, readCurrent, removeKey, rowOf, type Work, writeKey } from './keys.ts'
+import type { KeyHead } from './heads.ts'
+import { keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, type Work, writeKey } from './keys.ts'
 import { refused } from './refusals.ts'
-import { compareKeys, dataKey } from './rows.ts'
+import { compareKeys } from './rows.ts'
 import type {
   Comparison,
   KeyRange,
@@ -112,14 +113,18 @@ export const onlyReads = (txn: Txn): boolean =>
   )
 
 /** The ranges that it names. Their keys are read before it is applied. */
-export function rangesOf(txn: Txn): readonly KeyRange[] {
-  const places = [...txn.compare.map(({ where }) => where), ...bothBranches(txn).flatMap(placesOf)]
-  return places.filter((where) => !('key' in where))
-}
+export const rangesOf = (txn: Txn): readonly KeyRange[] =>
+  placesOf(txn).flatMap((where) => ('key' in where ? [] : [where]))
 
-function placesOf(operation: Operation): readonly Where[] {
-  if (operation.kind === 'txn') return rangesOf(operation.txn)
-  return operation.kind === 'put' ? [] : [operation.where]
+/** All keys and ranges that it names. */
+export const placesOf = ({ compare, success, failure }: Txn): readonly Where[] => [
+  ...compare.map(({ where }) => where),
+  ...[...success, ...failure].flatMap(placesOfOperation),
+]
+
+function placesOfOperation(operation: Operation): readonly Where[] {
+  if (operation.kind === 'txn') return placesOf(operation.txn)
+  return [operation.kind === 'put' ? { key: operation.key } : operation.where]
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -147,21 +152,22 @@ export function executeTxn(txn: Txn, work: Work): Outcome {
 
 /** Makes all comparisons, before anything is changed. */
 function choose(txn: Txn, work: Work): Chosen {
-  const succeeded = txn.compare.every((comparison) => holds(comparison, work.rows))
+  const succeeded = txn.compare.every((comparison) => holds(comparison, work))
   const operations = (succeeded ? txn.success : txn.failure).map((operation) =>
     operation.kind === 'txn' ? { kind: operation.kind, ...choose(operation.txn, work) } : operation,
   )
   return { succeeded, operations }
 }
 
-function holds(comparison: Comparison, rows: Rows): boolean {
+function holds(comparison: Comparison, work: Work): boolean {
   const { where } = comparison
-  if (!('key' in where)) return currentBefore(where, rows).every((current) => compares(comparison, current, rows))
-  return compares(comparison, readCurrent(where.key, dataKey(where.key), rows), rows)
+  if (!('key' in where))
+    return currentBefore(where, work).every((current) => compares(comparison, current, work.rows))
+  return compares(comparison, currentOf(where.key, work), work.rows)
 }
 
 /** The value of a key that does not exist compares with nothing. */
-function compares(comparison: Comparison, current: Current | null, rows: Rows): boolean {
+function compares(comparison: Comparison, current: KeyHead | null, rows: Rows): boolean {
   const { op } = comparison
   switch (comparison.target) {
     case 'value':
@@ -203,11 +209,11 @@ function compareLeases(a: LeaseId | undefined, b: LeaseId | undefined): number {
 
 /** Why the branch cannot be done; undefined: it can. */
 function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
-  const { state, rows } = work
+  const { state } = work
   const { revision, settings } = state
   let storeBytes = state.storeBytes
   const freed = new Set<string>()
-  const free = (current: Current | null): void => {
+  const free = (current: KeyHead | null): void => {
     if (current === null || freed.has(nameOf(current.key))) return
     freed.add(nameOf(current.key))
     storeBytes -= current.key.length + current.valueBytes
@@ -215,7 +221,7 @@ function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
   for (const operation of flat(chosen)) {
     if (operation.kind === 'put') {
       const { key, value } = operation
-      const current = readCurrent(key, dataKey(key), rows)
+      const current = currentOf(key, work)
       const fault = keyFault(key, state)
       if (fault !== undefined) return fault
       if (value.length > settings.valueBytesMax)
@@ -223,7 +229,7 @@ function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
       free(current)
       storeBytes += key.length + value.length
     } else if (operation.kind === 'delete') {
-      for (const current of currentAt(operation.where, NOTHING_CHANGED, rows)) free(current)
+      for (const current of currentAt(operation.where, NOTHING_CHANGED, work)) free(current)
     }
   }
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
@@ -242,19 +248,20 @@ function run(chosen: Chosen, revision: Revision, changed: Map<string, Uint8Array
     switch (operation.kind) {
       case 'put': {
         const { key, value, prev: wantsRow } = operation
-        const current = readCurrent(key, dataKey(key), rows)
+        const rowKey = rowKeyOf(key, work)
+        const current = readCurrent(key, rowKey, work)
         const prev = wantsRow ? current && rowOf(current, rows) : undefined
-        const { createRevision, version } = writeKey({ key, value, lease: undefined }, dataKey(key), current, revision, work)
+        const { createRevision, version } = writeKey({ key, value, lease: undefined }, rowKey, current, revision, work)
         changed.set(nameOf(key), key)
         return { kind: 'put', createRevision, modRevision: revision, version, prev }
       }
       case 'get':
-        return { kind: 'get', found: find(operation, changed, rows) }
+        return { kind: 'get', found: find(operation, changed, work) }
       case 'delete': {
-        const found = currentAt(operation.where, changed, rows)
+        const found = currentAt(operation.where, changed, work)
         const prev = operation.prev ? found.map((current) => rowOf(current, rows)) : undefined
         for (const current of found) {
-          removeKey(current, revision, work)
+          removeKey(current, rowKeyOf(current.key, work), revision, work)
           changed.set(nameOf(current.key), current.key)
         }
         return { kind: 'delete', deleted: found.length, prev }
@@ -271,11 +278,11 @@ function run(chosen: Chosen, revision: Revision, changed: Map<string, Uint8Array
 function find(
   { where, limit = Number.POSITIVE_INFINITY, keysOnly, countOnly }: Extract<Operation, { kind: 'get' }>,
   changed: ReadonlyMap<string, Uint8Array>,
-  rows: Rows,
+  work: Work,
 ): { readonly records: readonly KeyRow[]; readonly more: boolean; readonly count: number } {
-  const all = currentAt(where, changed, rows)
+  const all = currentAt(where, changed, work)
   const shown = countOnly ? [] : all.slice(0, limit)
-  const records = shown.map((current) => (keysOnly ? { ...metaOf(current), value: NO_VALUE } : rowOf(current, rows)))
+  const records = shown.map((current) => (keysOnly ? { ...metaOf(current), value: NO_VALUE } : rowOf(current, work.rows)))
   return { records, more: !countOnly && shown.length < all.length, count: all.length }
 }
 
@@ -284,9 +291,9 @@ export function deleteRange(range: KeyRange, work: Work): Outcome {
   const { state, rows } = work
   if (rows.inRange(range) === undefined)
     return refused(state.revision, 'range-too-large', [state.settings.rangeKeysMax, 0])
-  const found = currentBefore(range, rows)
+  const found = currentBefore(range, work)
   const revision = asRevision(state.revision + 1)
-  for (const current of found) removeKey(current, revision, work)
+  for (const current of found) removeKey(current, rowKeyOf(current.key, work), revision, work)
   return { kind: 'delete-range', revision: state.revision, deleted: found.length }
 }
 
@@ -299,20 +306,21 @@ const NO_LEASE = '0'
 
 const nameOf = (key: Uint8Array): string => String.fromCharCode(...key)
 
+const currentOf = (key: Uint8Array, work: Work): KeyHead | null =>
+  readCurrent(key, rowKeyOf(key, work), work)
+
 /** The keys of a range before the entry, in order. */
-const currentBefore = (range: KeyRange, rows: Rows): readonly Current[] =>
-  currentAt(range, NOTHING_CHANGED, rows)
+const currentBefore = (range: KeyRange, work: Work): readonly KeyHead[] =>
+  currentAt(range, NOTHING_CHANGED, work)
 
 /** The keys at a place as they are now, in order. */
-function currentAt(where: Where, changed: ReadonlyMap<string, Uint8Array>, rows: Rows): readonly Current[] {
-  const now = (key: Uint8Array): Current[] => {
-    const current = readCurrent(key, dataKey(key), rows)
+function currentAt(where: Where, changed: ReadonlyMap<string, Uint8Array>, work: Work): readonly KeyHead[] {
+  const now = (key: Uint8Array): KeyHead[] => {
+    const current = currentOf(key, work)
     return current === null ? [] : [current]
   }
   if ('key' in where) return now(where.key)
-  const unchanged = (rows.inRange(where) ?? [])
-    .map((row) => currentOf(row))
-    .filter(({ key }) => !changed.has(nameOf(key)))
+  const unchanged = (work.rows.inRange(where) ?? []).filter((key) => !changed.has(nameOf(key))).flatMap(now)
   const others = [...changed.values()].filter((key) => isInRange(key, where)).flatMap(now)
   if (others.length === 0) return unchanged
   return [...unchanged, ...others].sort((a, b) => compareKeys(a.key, b.key))

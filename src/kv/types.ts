@@ -19,19 +19,21 @@ export const asRevision = (value: number): Revision => {
 
 /**
  * First byte of a row key. `data` + the user's key; `tokens` + idempotency token; `token-order` + position, so that the
- * oldest is evicted first; `sessions` + session; `slots` + session, slot; `events` + first revision; `versions` + the
- * user's key, revision.
+ * oldest is evicted first; `sessions` + session; `slots` + session, slot; `heads` + the user's key; `events` + first
+ * revision; `versions` + the user's key, revision.
  */
-/**
- * Rows of tables from here on are written once and never changed. Apply always knows whether they exist, so storage
- * keeps nothing of them in memory.
- */
-export const FIRST_TABLE_OF_HISTORY = 64
 export const TABLE_DATA = 1
 export const TABLE_TOKENS = 2
 export const TABLE_TOKEN_ORDER = 3
 export const TABLE_SESSIONS = 4
 export const TABLE_SLOTS = 5
+/** Rows of this table are not stored. Storage keeps them in memory (`heads.ts`). */
+export const TABLE_HEADS = 8
+/**
+ * Rows of tables from here on are written once and never changed. Apply always knows whether they exist, so storage
+ * keeps nothing of them in memory.
+ */
+export const FIRST_TABLE_OF_HISTORY = 64
 export const TABLE_EVENTS = FIRST_TABLE_OF_HISTORY
 export const TABLE_VERSIONS = 65
 
@@ -50,6 +52,7 @@ export interface KeyRow {
   readonly lease: LeaseId | undefined
 }
 export type KeyMeta = Omit<KeyRow, 'value'>
+export type KeyRevisions = Pick<KeyRow, 'createRevision' | 'modRevision' | 'version'>
 
 /** RFC 9110 §13 preconditions against mod_revision. When both are given, `ifMatch` is tested first. */
 export interface Condition {
@@ -358,26 +361,23 @@ export interface RowChange {
   readonly before?: RowHash | null
 }
 
-/** For most rows apply needs only this many first bytes, and the length. */
-export const ROW_HEAD_BYTES = 37
+/** For most rows apply needs only this many first bytes, and the length. The heads of keys are not longer. */
+export const ROW_HEAD_BYTES = 45
 
 /** The rows of the store, for the entry that is being applied. A key must not change until the entry is applied. */
 export interface Rows {
-  /** The row as it is now, with what the entry has written; undefined: there is none. `head`: its head is enough. */
+  /**
+   * The row as it is now, with what the entry has written; undefined: there is none. `head`: its head is enough. Of the
+   * table of heads only those of keys that the entry names, or that are in a range that it names.
+   */
   read(key: Uint8Array, head: boolean): RowFound | undefined
   /**
-   * The rows of data in a range as they were before the entry, in the order of their keys; undefined: the ranges of the
-   * entry have more rows than `rangeKeysMax` altogether. The range is one that the entry names.
+   * The users' keys in a range as they were before the entry, in order; undefined: the ranges of the entry have more
+   * keys than `rangeKeysMax` altogether. The range is one that the entry names.
    */
-  inRange(range: KeyRange): readonly RowInRange[] | undefined
-  /** The bytes of the value are valid until the call returns. Returns the hash of the new row. */
+  inRange(range: KeyRange): readonly Uint8Array[] | undefined
+  /** The bytes of the value are valid until the call returns. Returns the hash of the new row, not of a head. */
   write(change: RowChange): RowHash
-}
-
-/** A whole row, valid for as long as it is kept. */
-export interface RowInRange {
-  readonly key: Uint8Array
-  readonly bytes: Uint8Array
 }
 
 /** A row. If it is only a head, it is valid until the next row is read. */

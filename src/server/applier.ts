@@ -5,9 +5,11 @@ import {
   applyEntry,
   decodeState,
   encodeState,
+  hasHistory,
   type KvState,
+  namesRanges,
+  placesOfEntry,
   type Rows,
-  rangesOfEntry,
 } from '../kv/index.ts'
 import {
   ENTRY_KINDS_OF_CORE,
@@ -20,7 +22,7 @@ import {
   type Term,
 } from '../raft/index.ts'
 import type { AppliedRecord, Storage } from '../storage/types.ts'
-import { EntryRanges } from './entry-ranges.ts'
+import { EntryReads } from './entry-reads.ts'
 
 /** While applying, `enough` is called after this many entries or bytes, which take less than a millisecond. */
 const ASK_EVERY_ENTRIES = 16
@@ -30,7 +32,7 @@ const NO_ROWS = { bytes: 0, items: 0 }
 /** Of a small row, to estimate how many an entry has. */
 const ROW_BYTES = 128
 /** What a change of a key in a range changes. */
-const ROWS_PER_KEY = 3
+const ROWS_PER_KEY = 2
 
 export interface ApplierEvents {
   /**
@@ -42,7 +44,7 @@ export interface ApplierEvents {
   encodedRaftState(): Uint8Array
   applied(entry: Entry, result: Applied | undefined): void
   /** What the next entry needs has been read: it can be applied. */
-  rangesRead(): void
+  entryRead(): void
   failed(error: Error): void
 }
 
@@ -70,7 +72,7 @@ class LazyRecord implements AppliedRecord {
 export class Applier {
   readonly #storage: Storage
   readonly #events: ApplierEvents
-  readonly #ranges: EntryRanges
+  readonly #reads: EntryReads
   #state: KvState
   #index: LogIndex
   #queue: Entry[] = []
@@ -79,7 +81,7 @@ export class Applier {
   constructor(storage: Storage, events: ApplierEvents) {
     this.#storage = storage
     this.#events = events
-    this.#ranges = new EntryRanges(storage, () => events.rangesRead(), (error) => events.failed(error))
+    this.#reads = new EntryReads(storage, () => events.entryRead(), (error) => events.failed(error))
     this.#state = decodeState(storage.applied.kv)
     this.#index = storage.applied.index
   }
@@ -95,7 +97,7 @@ export class Applier {
 
   /** Whether an entry can be applied now. */
   get pending(): boolean {
-    return this.queued > 0 && !this.#ranges.isReading
+    return this.queued > 0 && !this.#reads.isReading
   }
 
   /** Entries that wait to be applied. */
@@ -111,7 +113,7 @@ export class Applier {
   clear(): void {
     this.#queue = []
     this.#head = 0
-    this.#ranges.clear()
+    this.#reads.clear()
   }
 
   /** The snapshot has replaced the applied state. */
@@ -127,7 +129,7 @@ export class Applier {
     let bytes = 0
     for (let count = 1; ; count++) {
       const entry = this.#queue[this.#head]
-      if (entry === undefined || this.#readsRanges(entry)) break
+      if (entry === undefined || this.#mustRead(entry)) break
       this.#head++
       this.#apply(entry)
       bytes += entry.frame.length
@@ -141,14 +143,16 @@ export class Applier {
     }
   }
 
-  /** Begins to read what the entry needs. False: it can be applied. */
-  #readsRanges({ frame }: Entry): boolean {
-    if (this.#ranges.isRead) return false
-    if (this.#ranges.isReading) return true
-    const ranges = rangesOfEntry(frameKind(frame), frameVersion(frame), frameBody(frame))
-    if (ranges.length === 0) return false
-    this.#ranges.read(ranges, this.#state.settings.rangeKeysMax)
-    return !this.#ranges.isRead
+  /** Begins to read what the entry needs, if that is not in memory. False: it can be applied. */
+  #mustRead({ frame }: Entry): boolean {
+    const reads = this.#reads
+    if (reads.isRead) return false
+    if (reads.isReading) return true
+    const kind = frameKind(frame)
+    if (kind < ENTRY_KINDS_OF_CORE || !hasHistory(this.#state)) return false
+    if (this.#storage.knowsAllHeads && !namesRanges(kind)) return false
+    reads.read(placesOfEntry(kind, frameVersion(frame), frameBody(frame)), this.#state)
+    return !reads.isRead
   }
 
   #apply(entry: Entry): void {
@@ -167,7 +171,7 @@ export class Applier {
       return
     }
     const result = this.#execute(entry, kind)
-    if (this.#ranges.isRead) this.#ranges.clear()
+    if (this.#reads.isRead) this.#reads.clear()
     this.#index = entry.index
     this.#state = result.state
     this.#storage.end(new LazyRecord(entry, this.#events.encodedRaftState(), result.state))
@@ -177,14 +181,15 @@ export class Applier {
   #execute(entry: Entry, kind: number): Applied {
     const { frame } = entry
     // A batch has a row for each command, of about as many bytes.
-    this.#storage.begin(entry.index, { bytes: frame.length, items: 1 + frame.length / ROW_BYTES + ROWS_PER_KEY * this.#ranges.count })
+    const items = 1 + frame.length / ROW_BYTES + ROWS_PER_KEY * this.#reads.count
+    this.#storage.begin(entry.index, { bytes: frame.length, items })
     const timeMs = frameClusterTimeMs(frame)
     return applyEntry(kind, frameVersion(frame), frameBody(frame), timeMs, this.#state, this.#rows)
   }
 
   readonly #rows: Rows = {
     read: (key, head) => this.#storage.rowBefore(key, head),
-    inRange: (range) => this.#ranges.rowsIn(range),
+    inRange: (range) => this.#reads.keysIn(range),
     write: (change) => this.#storage.change(change),
   }
 }

@@ -13,12 +13,10 @@ import {
   CLUSTER_VERSION,
   compactRevision,
   decodeState,
-  inlineKeys,
   type KeyRow,
   onlyDeletes,
   type Request,
   type Revision,
-  readKey,
   requestBytes,
   requestKind,
   writeRequest,
@@ -73,7 +71,7 @@ import { GroupCommit, type StoredBatch } from './group-commit.ts'
 import { HistoryCompactor } from './history-compactor.ts'
 import type { DriverLimits } from './limits.ts'
 import { type ProposalEnd, Proposals } from './proposals.ts'
-import { type ListOptions, type RecordScan, scanRecords } from './record-scan.ts'
+import { getRecord, type ListOptions, type RecordScan, scanRecords } from './record-scan.ts'
 import { Reads } from './reads.ts'
 import { Scrubber } from './scrubber.ts'
 import { StateHashes } from './state-hashes.ts'
@@ -216,7 +214,7 @@ export class Driver implements NodeApi, NetworkEvents {
       coreEntryApplied: (entry) => this.#coreEntryApplied(entry),
       encodedRaftState: () => this.#raftState,
       applied: (entry, result) => this.#entryApplied(entry, result),
-      rangesRead: () => this.#orFail(() => this.#apply()),
+      entryRead: () => this.#orFail(() => this.#apply()),
       failed: (error) => this.#fail(error),
     })
     const [raft, applier] = [this.#raft, this.#applier]
@@ -375,12 +373,12 @@ export class Driver implements NodeApi, NetworkEvents {
     }
   }
 
-  get(key: Uint8Array): KeyRow | undefined {
-    return this.#guarded(() => readKey(key, (rowKey) => this.#storage.get(rowKey)))
+  get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void {
+    this.#guarded(() => getRecord(this.#storage, this.#applier.state, key, done))
   }
 
   list(options: ListOptions): RecordScan {
-    return this.#guarded(() => scanRecords(this.#storage, inlineKeys(this.#applier.state), options))
+    return this.#guarded(() => scanRecords(this.#storage, this.#applier.state, options))
   }
 
   change(

@@ -1,17 +1,24 @@
-// The records of a range of keys, as they are now or were at a revision, read from the rows of one instant.
+// Records of keys, as they are now or were at a revision, read from the rows of one instant.
 //
 // Values are in the rows of versions. Those of keys that have not been changed since before cluster version 3 are in
-// their rows of data, so both are read side by side while there are any. Where no values are needed, the rows of data
-// are enough, which are short.
+// their rows of data, so both are read side by side while there are any.
 
 import {
   compareKeys,
+  dataKey,
   dataRange,
   decodeDataRow,
+  decodeHead,
+  hasHistory,
+  headKey,
+  inlineKeys,
+  keyAfter,
   type KeyRange,
   type KeyRow,
+  type KvState,
   LiveVersions,
   type Revision,
+  readVersion,
   versionRange,
 } from '../kv/index.ts'
 import type { Done, PageLimits, RowScan, Storage, StoredRow } from '../storage/types.ts'
@@ -20,26 +27,48 @@ export interface ListOptions extends KeyRange {
   readonly reverse: boolean
   /** undefined: as the store is now. */
   readonly revision: Revision | undefined
-  /** The values of the records may be empty. */
+  /** No values are needed. */
   readonly keysOnly: boolean
 }
 
 type PageOfRecords = (error: Error | undefined, records: readonly KeyRow[], more: boolean) => void
 
-/** `inline`: how many keys have their values in the rows of data. */
+/** A key as it is now. `done` may be called before this returns. */
+export function getRecord(
+  storage: Pick<Storage, 'get' | 'head' | 'scan'>,
+  state: KvState,
+  key: Uint8Array,
+  done: (error: Error | undefined, record: KeyRow | undefined) => void,
+): void {
+  const get = (rowKey: Uint8Array): Uint8Array | undefined => storage.get(rowKey)
+  const head = hasHistory(state) ? storage.head(headKey(key)) : 'absent'
+  if (head !== 'absent' && head !== undefined)
+    return done(undefined, readVersion(key, decodeHead(key, head).modRevision, get))
+  const rowKey = dataKey(key)
+  const row = inlineKeys(state) > 0 ? get(rowKey) : undefined
+  if (row !== undefined) return done(undefined, decodeDataRow(rowKey, row))
+  if (head === 'absent') return done(undefined, undefined)
+  const options = { start: key, end: keyAfter(key), reverse: false, revision: undefined }
+  const scan = scanRecords(storage, state, options)
+  scan.next({ rowsMax: 1, bytesMax: 1 }, (error, [record]) => {
+    if (error !== undefined) {
+      scan.close()
+      done(error, undefined)
+    } else scan.finish((unread) => done(unread, unread === undefined ? record : undefined))
+  })
+}
+
 export function scanRecords(
   storage: Pick<Storage, 'scan'>,
-  inline: number,
-  options: ListOptions,
+  state: KvState,
+  options: Omit<ListOptions, 'keysOnly'>,
 ): RecordScan {
-  const { reverse, revision, keysOnly } = options
+  const { reverse, revision } = options
   const scan = (range: { gte: Uint8Array; lt: Uint8Array }): RowScan => storage.scan({ ...range, reverse })
-  if (keysOnly && revision === undefined)
-    return new RecordScan([new Stream(scan(dataRange(options)), new DataRows())], reverse)
+  const data = (): Stream => new Stream(scan(dataRange(options)), new DataRows(revision))
+  if (!hasHistory(state)) return new RecordScan([data()], reverse)
   const versions = new Stream(scan(versionRange(options)), new LiveVersions(revision, reverse))
-  if (inline === 0) return new RecordScan([versions], reverse)
-  const data = new Stream(scan(dataRange(options)), new InlineRows(revision))
-  return new RecordScan([versions, data], reverse)
+  return new RecordScan(inlineKeys(state) === 0 ? [versions] : [versions, data()], reverse)
 }
 
 /** As a scan of rows: `next` one call at a time, then `finish` or `close`. */
@@ -199,31 +228,25 @@ class Stream {
   }
 }
 
-/** Rows of data, of which no values are needed. */
+/** Rows of data. */
 class DataRows implements RowsToRecords {
-  take(rowKey: Uint8Array, row: Uint8Array): KeyRow | undefined {
-    return decodeDataRow(rowKey, row).record
-  }
-  end(): undefined {
-    return undefined
-  }
-  takeJump(): undefined {
-    return undefined
-  }
-}
-
-/** Rows of data that hold values. */
-class InlineRows extends DataRows {
   /** undefined: as they are now. */
   readonly #at: Revision | undefined
 
   constructor(at: Revision | undefined) {
-    super()
     this.#at = at
   }
 
-  override take(rowKey: Uint8Array, row: Uint8Array): KeyRow | undefined {
-    const { record, isInline } = decodeDataRow(rowKey, row)
-    return isInline && (this.#at === undefined || record.modRevision <= this.#at) ? record : undefined
+  take(rowKey: Uint8Array, row: Uint8Array): KeyRow | undefined {
+    const record = decodeDataRow(rowKey, row)
+    return this.#at === undefined || record.modRevision <= this.#at ? record : undefined
+  }
+
+  end(): undefined {
+    return undefined
+  }
+
+  takeJump(): undefined {
+    return undefined
   }
 }

@@ -186,8 +186,8 @@ export interface NodeApi {
   read(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void
   /** The store can be read as it was at this revision and later ones. */
   readonly compactRevision: Revision
-  /** A key as it is now. */
-  get(key: Uint8Array): KeyRow | undefined
+  /** A key as it is now. `done` may be called before this returns. */
+  get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void
   list(options: ListOptions): RecordScan
   change(change: ConfigurationChange, timeoutMs: number, done: (result: Result<Configuration>) => void): void
   setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void

@@ -17,6 +17,7 @@ export { FORMAT_VERSION } from './format.ts'
 export { type DirectoryContent, inspectDirectory } from './identity.ts'
 export { type LevelLimits, levelLimits } from './level-engine.ts'
 export { formatStorage, isInUse, type OpenOptions, openStorage } from './open.ts'
+export { hashOfRow } from './rows.ts'
 export { SCRUB_SLICE, Scrub } from './scrub.ts'
 export type {
   AppliedRecord,

@@ -9,8 +9,14 @@
 //
 // The keys in use are spread over the whole table, so what a look-up takes is mostly the time to load the memory that
 // it touches: the hashes of a set lie side by side, and so does everything of a slot. There are no objects that the
-// garbage collector must walk. A row known to be absent has a slot too. A key that is too long for a slot is remembered
-// only until the next such key: an entry changes a row right after it has read its head.
+// garbage collector must walk. A row known to be absent has a slot too.
+//
+// What is known when an entry begins, or becomes known while it is applied, stays known until it ends. So heads without
+// a slot, those of long keys and those that have lost their slot, are kept for so long.
+//
+// The heads of users' keys (`TABLE_HEADS`) are in no row, and a head that is not remembered must be made again from a
+// row of versions before an entry can use it. `knowsAllKeys` says that all of them are remembered, so that nobody has to
+// look.
 //
 // After a start, and after a snapshot, all rows are read in the background and their heads are remembered, until the
 // table is full (`row-loader.ts`). A row may have changed since it was read. Every change is remembered, so a row whose
@@ -19,7 +25,7 @@
 // A table that becomes full is replaced by one of twice the size, up to the limit. Its slots move one set at a time,
 // because moving all at once would keep heartbeats waiting.
 
-import { ROW_HEAD_BYTES } from '../kv/types.ts'
+import { ROW_HEAD_BYTES, TABLE_HEADS } from '../kv/types.ts'
 import { hashAt, hashOfStored, isAt, type Row, TRAILER_BYTES } from './rows.ts'
 import type { RowHash } from './types.ts'
 
@@ -67,9 +73,13 @@ export class RowHeads {
     mix: 0,
     crc: 0,
   }
-  #long: { readonly key: Uint8Array; readonly head: RowHead | 'absent' } | undefined
+  /** Without a slot, by name. */
+  readonly #kept = new Map<string, RowHead | 'absent'>()
   /** Of the keys that have lost their slots while rows are read in the background; undefined: none are read. */
   #lost: Set<number> | undefined = new Set()
+  /** The head of a user's key that exists has no slot. */
+  #lacksKeys = false
+  #knowsAllKeys = false
 
   /** Room for at least `rows` rows. */
   constructor(rows: number) {
@@ -78,7 +88,8 @@ export class RowHeads {
   }
 
   #newTable(sets: number): Table {
-    return new Table(sets, (tag) => {
+    return new Table(sets, (table, slot, tag) => {
+      this.#keep(table, slot)
       // In a full table each further head takes the place of another one.
       if (this.#table.sets === this.#setsMax && this.#table.isCrowded) this.#lost = undefined
       else this.#lost?.add(tag)
@@ -94,69 +105,70 @@ export class RowHeads {
 
   /** `hash`: `hashOfKey(key)`. */
   get(key: Uint8Array, hash: number): Remembered {
-    if (key.length > KEY_BYTES_MAX) {
-      const long = this.#long
-      const isLong = long?.key.length === key.length && isAt(key, long.key, 0)
-      return isLong ? long.head : undefined
-    }
     let table = this.#table
     let slot = table.find(key, hash)
     if (slot < 0 && this.#old !== undefined) {
       table = this.#old
       slot = table.find(key, hash)
     }
-    if (slot < 0) return undefined
-    const { words } = table
-    const at = slot * SLOT_WORDS
-    const length = words[at + LENGTH] ?? ABSENT
-    if (length === ABSENT) return 'absent'
-    const head = this.#head
-    const headBytes = Math.min(length, ROW_HEAD_BYTES)
-    if (head.bytes.length !== headBytes) head.bytes = new Uint8Array(headBytes)
-    table.copyHead(slot, head.bytes)
-    head.length = length
-    head.mix = words[at + MIX] ?? 0
-    head.crc = words[at + CRC] ?? 0
-    return head
+    if (slot >= 0) return table.headOf(slot, this.#head)
+    return this.#kept.size === 0 ? undefined : this.#kept.get(nameOf(key))
   }
 
   /** A row that was read; `stored`: the sealed row; undefined: it does not exist. */
   remember(key: Uint8Array, hash: number, stored: Uint8Array | undefined): void {
-    if (key.length > KEY_BYTES_MAX) {
-      this.#long = { key: new Uint8Array(key), head: stored === undefined ? 'absent' : headOf(stored) }
-      return
-    }
+    if (key.length > KEY_BYTES_MAX) return this.#keepLong(key, stored && headOf(stored))
     const slot = this.#slotFor(key, hash)
-    const { words, bytes } = this.#table
-    const at = slot * SLOT_WORDS
-    const length = stored === undefined ? ABSENT : stored.length - TRAILER_BYTES
-    words[at + LENGTH] = length
-    if (stored === undefined) return
-    const headAt = slot * SLOT_BYTES + HEAD_AT
-    const headBytes = Math.min(length, ROW_HEAD_BYTES)
-    for (let i = 0; i < headBytes; i++) bytes[headAt + i] = stored[i] ?? 0
-    words[at + MIX] = hashAt(stored, length)
-    words[at + CRC] = hashAt(stored, length + 4)
+    if (stored === undefined) return this.#table.setAbsent(slot)
+    const length = stored.length - TRAILER_BYTES
+    this.#table.setHash(slot, length, hashAt(stored, length), hashAt(stored, length + 4))
+    this.#table.setHead(slot, stored, length)
   }
 
   /** A row that was changed. */
   changed(key: Uint8Array, row: Row): void {
-    if (key.length > KEY_BYTES_MAX) {
-      this.remember(key, row.hash, row.stored)
-      return
-    }
+    if (key.length > KEY_BYTES_MAX) return this.#keepLong(key, row.stored && headOf(row.stored))
     const slot = this.#slotFor(key, row.hash)
-    const { words, bytes } = this.#table
-    const at = slot * SLOT_WORDS
-    if (row.isDeleted) {
-      words[at + LENGTH] = ABSENT
-      return
-    }
+    if (row.isDeleted) return this.#table.setAbsent(slot)
     const { length } = row
-    row.copyHead(Math.min(length, ROW_HEAD_BYTES), bytes, slot * SLOT_BYTES + HEAD_AT)
-    words[at + LENGTH] = length
-    words[at + MIX] = row.mix
-    words[at + CRC] = row.crc
+    this.#table.setHash(slot, length, row.mix, row.crc)
+    row.copyHead(Math.min(length, ROW_HEAD_BYTES), this.#table.bytes, this.#table.headAt(slot))
+  }
+
+  /** The head of a user's key (`TABLE_HEADS`); undefined: the key does not exist. */
+  put(key: Uint8Array, hash: number, head: Uint8Array | undefined): void {
+    if (key.length > KEY_BYTES_MAX) {
+      if (head !== undefined) this.#lacksKeys = true
+      const bytes = head && new Uint8Array(head)
+      return this.#keepLong(key, bytes && { bytes, length: bytes.length, mix: 0, crc: 0 })
+    }
+    const slot = this.#slotFor(key, hash)
+    if (head === undefined) return this.#table.setAbsent(slot)
+    this.#table.setHash(slot, head.length, 0, 0)
+    this.#table.setHead(slot, head, head.length)
+  }
+
+  /** The entry that was being applied has ended. */
+  endEntry(): void {
+    this.#kept.clear()
+    if (this.#lacksKeys) this.#knowsAllKeys = false
+  }
+
+  #keepLong(key: Uint8Array, head: RowHead | undefined): void {
+    this.#kept.set(nameOf(key), head ?? 'absent')
+  }
+
+  /** The key of this slot is about to lose it. */
+  #keep(table: Table, slot: number): void {
+    const key = table.keyOf(slot)
+    const head = table.headOf(slot, this.#head)
+    if (head !== 'absent' && key[0] === TABLE_HEADS) this.#lacksKeys = true
+    this.#kept.set(nameOf(key), head === 'absent' ? head : { ...head, bytes: new Uint8Array(head.bytes) })
+  }
+
+  /** Whether the head of every user's key that exists is remembered. It does not change during an entry. */
+  get knowsAllKeys(): boolean {
+    return this.#knowsAllKeys
   }
 
   /** Whether rows that are read in the background are of use: not in a full table, and not after `loaded`. */
@@ -166,6 +178,7 @@ export class RowHeads {
 
   /** Whether to remember a row that was read since `forgetAll`. Not if it may have changed after it was read. */
   wants(key: Uint8Array, hash: number): boolean {
+    if (key.length > KEY_BYTES_MAX && key[0] === TABLE_HEADS) this.#lacksKeys = true
     if (key.length > KEY_BYTES_MAX || this.#lost === undefined || this.#lost.has(tagOf(hash))) return false
     return this.#table.find(key, hash) < 0 && (this.#old === undefined || this.#old.find(key, hash) < 0)
   }
@@ -173,13 +186,16 @@ export class RowHeads {
   /** No more rows are read in the background. */
   loaded(): void {
     this.#lost = undefined
+    this.#knowsAllKeys = !this.#lacksKeys
   }
 
   forgetAll(): void {
     this.#table = this.#newTable(this.#setsMin)
     this.#old = undefined
-    this.#long = undefined
+    this.#kept.clear()
     this.#lost = new Set()
+    this.#lacksKeys = false
+    this.#knowsAllKeys = false
   }
 
   /** The slot of `key`. If it has none, a slot becomes its own. */
@@ -214,13 +230,13 @@ class Table {
   readonly bytes: Uint8Array
   /** The hashes of the keys, or FREE. */
   readonly #tags: Int32Array
-  /** Called with the tag of a key that loses its slot. */
-  readonly #lose: (tag: number) => void
+  /** Called with a slot whose key is about to lose it, and the tag of this key. */
+  readonly #lose: (table: Table, slot: number, tag: number) => void
   #taken = 0
   /** Which slot of a full set is replaced next. */
   #turn = 0
 
-  constructor(sets: number, lose: (tag: number) => void) {
+  constructor(sets: number, lose: (table: Table, slot: number, tag: number) => void) {
     this.sets = sets
     this.#lose = lose
     const slots = sets * WAYS
@@ -274,9 +290,46 @@ class Table {
     }
   }
 
-  copyHead(slot: number, target: Uint8Array): void {
-    const at = slot * SLOT_BYTES + HEAD_AT
-    for (let i = 0; i < target.length; i++) target[i] = this.bytes[at + i] ?? 0
+  keyOf(slot: number): Uint8Array {
+    const at = slot * SLOT_BYTES
+    return this.bytes.subarray(at + KEY_AT, at + KEY_AT + (this.bytes[at + KEY_LENGTH_AT] ?? 0))
+  }
+
+  /** The head is put into `into`. */
+  headOf(slot: number, into: Writable<RowHead>): RowHead | 'absent' {
+    const at = slot * SLOT_WORDS
+    const length = this.words[at + LENGTH] ?? ABSENT
+    if (length === ABSENT) return 'absent'
+    const headBytes = Math.min(length, ROW_HEAD_BYTES)
+    if (into.bytes.length !== headBytes) into.bytes = new Uint8Array(headBytes)
+    const from = this.headAt(slot)
+    for (let i = 0; i < headBytes; i++) into.bytes[i] = this.bytes[from + i] ?? 0
+    into.length = length
+    into.mix = this.words[at + MIX] ?? 0
+    into.crc = this.words[at + CRC] ?? 0
+    return into
+  }
+
+  headAt(slot: number): number {
+    return slot * SLOT_BYTES + HEAD_AT
+  }
+
+  setAbsent(slot: number): void {
+    this.words[slot * SLOT_WORDS + LENGTH] = ABSENT
+  }
+
+  setHash(slot: number, length: number, mix: number, crc: number): void {
+    const at = slot * SLOT_WORDS
+    this.words[at + LENGTH] = length
+    this.words[at + MIX] = mix
+    this.words[at + CRC] = crc
+  }
+
+  /** The first bytes of a row of `length` bytes. */
+  setHead(slot: number, row: Uint8Array, length: number): void {
+    const at = this.headAt(slot)
+    const headBytes = Math.min(length, ROW_HEAD_BYTES)
+    for (let i = 0; i < headBytes; i++) this.bytes[at + i] = row[i] ?? 0
   }
 
   #slotFor(tag: number): number {
@@ -288,7 +341,7 @@ class Table {
     else {
       this.#turn = (this.#turn + 1) % WAYS
       slot = set + this.#turn
-      this.#lose(this.#tags[slot] ?? FREE)
+      this.#lose(this, slot, this.#tags[slot] ?? FREE)
     }
     this.#tags[slot] = tag
     return slot
@@ -308,6 +361,11 @@ class Table {
     return ((Math.imul(tag ^ (tag >>> 15), 0x85ebca6b) >>> 0) % this.sets) * WAYS
   }
 }
+
+type Writable<T> = { -readonly [name in keyof T]: T[name] }
+
+const nameOf = (key: Uint8Array): string =>
+  Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
 
 const tagOf = (hash: number): number => (hash === FREE ? 1 : hash)
 

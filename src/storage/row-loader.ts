@@ -1,17 +1,21 @@
-// Reads all rows but those of history once, in the background: at a start, and after a snapshot has replaced the rows. It tells the filter
+// Reads all rows once, in the background: at a start, and after a snapshot has replaced the rows. It tells the filter
 // which rows exist, and gives the heads of rows as long as there is room for them. Otherwise each row would be read by
-// the first change of it after a start.
+// the first change of it after a start. Of the rows of history it needs the newest version of each key, of which it makes
+// the head of the key.
 //
 // Each step uses a separate scan. While a scan is open, LevelDB keeps every table that was live when it began, and
 // compactions go on. With one long scan a disk with little room could be full before all rows are read.
 
-import { FIRST_TABLE_OF_HISTORY } from '../kv/types.ts'
+import { equalBytes } from '../bytes/index.ts'
+import { headKey, headOfVersion } from '../kv/heads.ts'
+import { decodeVersionKey, keyAfter } from '../kv/rows.ts'
+import { FIRST_TABLE_OF_HISTORY, TABLE_VERSIONS } from '../kv/types.ts'
 import type { Engine, Pair, Scan } from './engine.ts'
 import type { FirstError } from './first-error.ts'
-import { prefixed, ROW_PREFIX_BYTES, rowPrefix, rowRange } from './keys.ts'
+import { prefixed, ROW_PREFIX_BYTES, rowPrefix } from './keys.ts'
 import { hashOfKey, type RowFilter } from './row-filter.ts'
 import type { RowHeads } from './row-heads.ts'
-import { openRow } from './rows.ts'
+import { hashOfStored, openRow } from './rows.ts'
 
 /**
  * Rows per step: so few that a node under load does its work between two steps. Beginning a scan costs as much as some
@@ -19,8 +23,13 @@ import { openRow } from './rows.ts'
  */
 const SCAN_ROWS = 128
 
-/** Before all keys of rows of history, and after all others. */
-const HISTORY = Uint8Array.of(FIRST_TABLE_OF_HISTORY)
+/** What is read, one after the other, as keys of rows; the end exclusive. */
+const RANGES = [
+  { gte: Uint8Array.of(0), lt: Uint8Array.of(FIRST_TABLE_OF_HISTORY) },
+  { gte: Uint8Array.of(TABLE_VERSIONS), lt: Uint8Array.of(TABLE_VERSIONS + 1) },
+] as const
+/** Of the key of a row of versions: the revision. */
+const REVISION_BYTES = 8
 
 export class RowLoader {
   readonly #engine: Engine
@@ -30,6 +39,8 @@ export class RowLoader {
   /** Changes when the current reading becomes useless. */
   #pass = 0
   #scan: Scan | undefined
+  /** The key in the last row of versions. */
+  #version: Uint8Array | undefined
 
   constructor(engine: Engine, first: FirstError, filter: RowFilter, heads: RowHeads) {
     this.#engine = engine
@@ -43,7 +54,8 @@ export class RowLoader {
     this.close()
     this.#filter.forgetAll()
     this.#heads.forgetAll()
-    this.#read(generation, this.#pass)
+    this.#version = undefined
+    this.#read(generation, this.#pass, 0, RANGES[0].gte)
   }
 
   close(): void {
@@ -52,11 +64,17 @@ export class RowLoader {
     this.#scan = undefined
   }
 
-  /** `after`: all rows up to this one have been read. */
-  #read(generation: number, pass: number, after?: Uint8Array): void {
+  /** `at`: which of the ranges is read; `from`: all rows of it before this key have been read. */
+  #read(generation: number, pass: number, at: number, from: Uint8Array): void {
     const isOver = (): boolean => pass !== this.#pass || this.#first.error !== undefined
-    const { gte } = rowRange(generation, after)
-    const lt = prefixed(rowPrefix(generation), HISTORY)
+    const range = RANGES[at]
+    if (range === undefined) {
+      this.#filter.complete()
+      this.#heads.loaded()
+      return
+    }
+    const prefix = rowPrefix(generation)
+    const [gte, lt] = [prefixed(prefix, from), prefixed(prefix, range.lt)]
     const scan = this.#engine.scan({ gte, lt, reverse: false, keysOnly: !this.#heads.isLoading })
     this.#scan = scan
     scan.next(SCAN_ROWS, (error, pairs, ended) => {
@@ -72,21 +90,34 @@ export class RowLoader {
           this.#first.fail(thrown)
           return
         }
-        if (ended) {
-          this.#filter.complete()
-          this.#heads.loaded()
-        } else this.#read(generation, pass, pairs.at(-1)?.[0])
+        const last = pairs.at(-1)?.[0]
+        if (!ended && last !== undefined)
+          this.#read(generation, pass, at, keyAfter(last.subarray(ROW_PREFIX_BYTES)))
+        else this.#read(generation, pass, at + 1, RANGES[at + 1]?.gte ?? range.lt)
       })
     })
   }
 
   #load([engineKey, stored]: Pair): void {
     const key = engineKey.subarray(ROW_PREFIX_BYTES)
+    if (key[0] === TABLE_VERSIONS) return this.#loadVersion(key, stored)
     const hash = hashOfKey(key)
     this.#filter.add(hash)
     if (!this.#heads.wants(key, hash)) return
     // Only checked rows may be remembered.
     openRow(key, stored)
     this.#heads.remember(key, hash, stored)
+  }
+
+  #loadVersion(rowKey: Uint8Array, stored: Uint8Array): void {
+    const ofKey = rowKey.subarray(0, rowKey.length - REVISION_BYTES)
+    if (this.#version !== undefined && equalBytes(this.#version, ofKey)) return
+    this.#version = ofKey
+    const key = headKey(decodeVersionKey(rowKey).key)
+    const hash = hashOfKey(key)
+    this.#filter.add(hash)
+    if (!this.#heads.wants(key, hash)) return
+    const head = headOfVersion(rowKey, openRow(rowKey, stored), hashOfStored(stored))
+    if (head !== undefined) this.#heads.put(key, hash, head)
   }
 }

@@ -1,6 +1,6 @@
 // The storage of one replica, on any engine.
 
-import { FIRST_TABLE_OF_HISTORY } from '../kv/types.ts'
+import { FIRST_TABLE_OF_HISTORY, TABLE_HEADS } from '../kv/types.ts'
 import { asIndex, type LogIndex, type LogReader, type ReplicaId } from '../raft/types.ts'
 import type { Engine, EngineBatch } from './engine.ts'
 import { CorruptionError, InvariantError, StorageClosedError, StorageRefusedError } from './errors.ts'
@@ -266,23 +266,34 @@ class Store implements Storage {
   get(key: Uint8Array): Uint8Array | undefined {
     this.#check()
     return this.#first.guard(() => {
-      const hash = hashOfKey(key)
-      const known = isOfHistory(key) ? undefined : this.#heads.get(key, hash)
-      if (known !== undefined && known !== 'absent' && isWhole(known)) return new Uint8Array(known.bytes)
-      const stored = this.#stored(key, hash)
+      const stored = this.#stored(key, hashOfKey(key))
       return stored === undefined ? undefined : openRow(key, stored)
     })
+  }
+
+  head(key: Uint8Array): Uint8Array | 'absent' | undefined {
+    this.#check()
+    const known = this.#known(key, hashOfKey(key))
+    if (known === undefined) return this.#heads.knowsAllKeys ? 'absent' : undefined
+    return known === 'absent' ? known : known.bytes
+  }
+
+  get knowsAllHeads(): boolean {
+    return this.#heads.knowsAllKeys
+  }
+
+  putHead(key: Uint8Array, head: Uint8Array | undefined): void {
+    this.#heads.put(key, hashOfKey(key), head)
   }
 
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined {
     this.#check()
     const hash = this.#askedHash(key)
     if (isOfHistory(key)) return this.#first.guard(() => this.#rowOfHistory(key, hash))
+    if (key[0] === TABLE_HEADS) return this.#headBefore(key, hash)
     const known = this.#known(key, hash)
     if (known === 'absent') return undefined
     if (known !== undefined && headOnly) return known
-    // A head that is the whole row. A whole row is valid for as long as it is kept.
-    if (known !== undefined && isWhole(known)) return { ...known, bytes: new Uint8Array(known.bytes) }
     return this.#first.guard(() => {
       const stored = this.#stored(key, hash)
       // The row is opened first, because only checked rows may be remembered.
@@ -290,6 +301,13 @@ class Store implements Storage {
       this.#heads.remember(key, hash, stored)
       return stored === undefined || bytes === undefined ? undefined : found(bytes, stored)
     })
+  }
+
+  #headBefore(key: Uint8Array, hash: number): RowFound | undefined {
+    const known = this.#known(key, hash)
+    if (known === undefined && !this.#heads.knowsAllKeys)
+      throw this.#first.fail(new InvariantError('an entry was to be applied whose keys are not in memory'))
+    return known === 'absent' ? undefined : known
   }
 
   #rowOfHistory(key: Uint8Array, hash: number): RowFound | undefined {
@@ -341,6 +359,7 @@ class Store implements Storage {
   }
 
   end(record: AppliedRecord): void {
+    this.#heads.endEntry()
     this.#asked.length = 0
     this.#askedHashes.length = 0
     this.#isApplying = false
@@ -349,6 +368,7 @@ class Store implements Storage {
 
   #change({ key, value, rest, before }: RowChange): RowHash {
     const hash = this.#hashOf(key)
+    if (key[0] === TABLE_HEADS) return this.#changeHead(key, hash, value)
     const row = new Row(this.#prefix, key, hash, value, rest)
     const old = before === undefined ? this.#hashBefore(key, hash) : (before ?? undefined)
     if (old !== undefined) this.#stateHash.subtract(old)
@@ -360,6 +380,12 @@ class Store implements Storage {
     }
     this.#overlay.put(row)
     return row
+  }
+
+  #changeHead(key: Uint8Array, hash: number, head: Uint8Array | undefined): RowHash {
+    if (head !== undefined) this.#filter.add(hash)
+    this.#heads.put(key, hash, head)
+    return NO_HASH
   }
 
   #tellWatchers(key: Uint8Array, old: RowHash | undefined, { isDeleted, mix, crc }: Row): void {
@@ -585,7 +611,8 @@ class Store implements Storage {
 /** Neither heads nor the filter know these rows: they would only take the place of others. */
 const isOfHistory = (key: Uint8Array): boolean => (key[0] ?? 0) >= FIRST_TABLE_OF_HISTORY
 
-const isWhole = ({ bytes, length }: RowFound): boolean => bytes.length === length
+/** Of heads. */
+const NO_HASH: RowHash = { mix: 0, crc: 0 }
 
 const found = (bytes: Uint8Array, stored: Uint8Array): RowFound => ({
   bytes,

@@ -192,11 +192,24 @@ export interface Storage {
    */
   compact(done: Done, isRoom?: () => boolean): void
 
-  /** The newest row, read at once. */
+  /** The newest row, read at once. Not for the table of heads. */
   get(key: Uint8Array): Uint8Array | undefined
   /**
+   * The head of a user's key as it is now, from the table of heads; 'absent': the key does not exist; undefined: it is
+   * not in memory. The bytes are valid until the next call.
+   */
+  head(key: Uint8Array): Uint8Array | 'absent' | undefined
+  /** Whether all heads are in memory. */
+  readonly knowsAllHeads: boolean
+  /**
+   * Remembers a head that was made of the newest row of versions; undefined: there is none. No entry has been applied
+   * since. It is there at least until the next entry has been applied.
+   */
+  putHead(key: Uint8Array, head: Uint8Array | undefined): void
+  /**
    * The same, for the entry that is being applied. `headOnly`: the first ROW_HEAD_BYTES are enough; they may come from
-   * memory, and are then valid until the next call. The key must not change until the end of the entry.
+   * memory, and are then valid until the next call. The key must not change until the end of the entry. Throws if a
+   * head is asked for that is not in memory.
    */
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined
   scan(range: Range): RowScan

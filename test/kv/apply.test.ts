@@ -49,6 +49,7 @@ describe('revisions', () => {
       key: utf8('a'),
       value: utf8('3'),
       createRevision: 5,
+      lease: undefined,
       modRevision: 5,
       version: 1,
     })
@@ -129,7 +130,7 @@ describe('settings', () => {
 
   test('the cluster version stays or rises, and is never lowered', () => {
     const to = (clusterVersion: number) => ask({ kind: 'settings', settings: { clusterVersion } })
-    expect(new MemoryStore().apply(to(2)).outcome).toMatchObject({ kind: 'settings', revision: 1 })
+    expect(new MemoryStore({ clusterVersion: 2 }).apply(to(2)).outcome).toMatchObject({ kind: 'settings', revision: 1 })
     const older = new MemoryStore({ clusterVersion: 1 })
     expect(older.apply(to(2)).outcome).toMatchObject({ kind: 'settings', revision: 2 })
     const newer = new MemoryStore({ clusterVersion: 2 })
@@ -151,8 +152,8 @@ describe('settings', () => {
 
   test('a cluster version from the future stops the node', () => {
     const store = new MemoryStore()
-    expect(() => store.apply(ask({ kind: 'settings', settings: { clusterVersion: 3 } }))).toThrow(
-      'cluster version 3',
+    expect(() => store.apply(ask({ kind: 'settings', settings: { clusterVersion: 4 } }))).toThrow(
+      'cluster version 4',
     )
   })
 })

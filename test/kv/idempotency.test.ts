@@ -8,6 +8,9 @@ const token = (text: string, since?: number) => ({
   since: since === undefined ? undefined : rev(since),
 })
 
+/** The name of a row of tokens or of their order. */
+const isOfTokens = (name: string): boolean => name.startsWith('02') || name.startsWith('03')
+
 describe('a repeat', () => {
   const outcomes: readonly (readonly [string, Command, object])[] = [
     ['a put', putOf('k', 'new'), { kind: 'put', revision: 3, createRevision: 2, modRevision: 3, version: 2 }],
@@ -102,7 +105,7 @@ describe('forgetting', () => {
     const store = new MemoryStore({ idempotencyBytesMax: 4096 })
     for (let i = 0; i < 40; i++) {
       put(store, `${i}`.padStart(200, '.'))
-      const held = [...store.rows].filter(([key]) => !key.startsWith('01'))
+      const held = [...store.rows].filter(([key]) => isOfTokens(key))
       const bytes = held.reduce((sum, [key, row]) => sum + key.length / 2 + row.length, 0)
       expect(store.state.tokens).toMatchObject({ bytes, count: held.length / 2 })
       expect(bytes).toBeLessThanOrEqual(4096)
@@ -120,7 +123,7 @@ describe('forgetting', () => {
     expect(put(store, 'b', 6500).replayed).toBe(true)
     store.apply(ask(deleteOf('none')), 9000)
     expect(store.state.tokens).toMatchObject({ count: 0, bytes: 0 })
-    expect([...store.rows.keys()].filter((key) => !key.startsWith('01'))).toEqual([])
+    expect([...store.rows.keys()].filter(isOfTokens)).toEqual([])
   })
 
   test('one entry forgets a limited number, the next entries forget the rest', () => {

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { fingerprint } from '../../src/kv/fingerprint.ts'
 import { decodeRequest } from '../../src/kv/request.ts'
-import { decodeDataRow, encodeInlineHead, keyAfter, prefixEnd } from '../../src/kv/rows.ts'
+import { decodeDataRow, encodeDataHead, keyAfter, prefixEnd } from '../../src/kv/rows.ts'
 import { decodeState, encodeState } from '../../src/kv/state.ts'
 import type { Request } from '../../src/kv/types.ts'
 import { must } from '../storage/samples.ts'
@@ -166,7 +166,7 @@ describe('rows', () => {
   })
 
   test('a row flag of a newer program stops the node', () => {
-    const row = encodeInlineHead({ createRevision: rev(2), modRevision: rev(2), version: 1 }, rev(0))
+    const row = encodeDataHead({ createRevision: rev(2), modRevision: rev(2), version: 1 }, rev(0))
     row[0] = 1
     expect(() => decodeDataRow(Uint8Array.of(1, 0x6b), row)).toThrow(UnknownKindError)
   })

@@ -319,6 +319,7 @@ class Model {
       const outcomes = command.commands.map((each) => this.#executeOnKey(each))
       return { kind: 'batch', revision: this.revision, outcomes }
     }
+    if (!('key' in command)) throw new Error(`${command.kind} is not in this model`)
     return this.#executeOnKey(command)
   }
 
@@ -351,7 +352,7 @@ class Model {
       version: (current?.version ?? 0) + 1,
     }
     this.revision = revision
-    this.keys.set(name, { key, value: command.value, ...meta })
+    this.keys.set(name, { key, value: command.value, ...meta, lease: undefined })
     return { kind: 'put', revision, ...meta, prev }
   }
 
@@ -412,11 +413,15 @@ function bytesOf(outcome: Outcome): number {
     case 'precondition-failed':
       return 9 + (outcome.current === null ? 1 : 25)
     case 'settings':
-      return 9 + 1 + 7 * 9
+      return 9 + 1 + 11 * 9
     case 'session':
       return 9 + 16
     case 'batch':
       return outcome.outcomes.reduce((sum, each) => sum + bytesOf(each), 9 + 2)
+    case 'compacted':
+    case 'delete-range':
+    case 'txn':
+      throw new Error(`${outcome.kind} is not in this model`)
     case 'refused':
       return 9 + 17
   }

@@ -44,5 +44,11 @@ test('reasons keep their bytes', () => {
     'session-expired',
     'seq-passed',
     'slot-out-of-range',
+    'compacted',
+    'future-revision',
+    'duplicate-key',
+    'too-many-operations',
+    'too-deep',
+    'range-too-large',
   ])
 })

@@ -173,7 +173,7 @@ class Replica {
     const { storage } = must(this.#running)
     switch (step.kind) {
       case 'apply':
-        this.applyTo(storage.applied.index + step.count)
+        await this.applyTo(storage.applied.index + step.count)
         break
       case 'flush':
         await this.#store([])
@@ -195,11 +195,12 @@ class Replica {
     }
   }
 
-  applyTo(index: number): void {
+  async applyTo(index: number): Promise<void> {
     const { storage, applier } = must(this.#running)
     const from = storage.applied.index + 1 - FIRST
     applier.push(this.#log.slice(from, Math.max(from, index + 1 - FIRST)))
     applier.run(() => false)
+    for (; applier.queued > 0; applier.run(() => false)) await new Promise(setImmediate)
   }
 
   async #open(): Promise<void> {
@@ -207,6 +208,10 @@ class Replica {
     const applier = new Applier(storage, {
       coreEntryApplied: () => {},
       encodedRaftState: () => RAFT_STATE,
+      entryRead: () => {},
+      failed: (error) => {
+        throw error
+      },
       applied: (entry, result) => this.#told(entry, result),
     })
     this.#running = { storage, applier }
@@ -225,7 +230,7 @@ class Replica {
     const index = storage.applied.index + ahead
     if (ahead === 0 || index > this.#commit) return
     const sender = await new Replica(this.#log, this.#heard, limits).start()
-    sender.applyTo(index)
+    await sender.applyTo(index)
     const source = must(sender.#running).storage.snapshotSource()
     await stream(source, must(await sinkFor(storage, source)))
     const snapshot = { meta: metaOf(source), snapshotId: source.id, keepLog: true }
@@ -274,12 +279,12 @@ test('every entry has one outcome, and all replicas hold the same', async () => 
     fc.asyncProperty(log, limits, fc.array(step, { maxLength: 25 }), async (entries, drawn, steps) => {
       const heard: Heard = new Map()
       const plainLife = await new Replica(entries, heard).start()
-      plainLife.applyTo(FIRST + entries.length)
+      await plainLife.applyTo(FIRST + entries.length)
       const expected = await plainLife.picture()
       await plainLife.end()
       const other = await new Replica(entries, heard, drawn).start()
       for (const step of steps) await other.live(step)
-      other.applyTo(FIRST + entries.length)
+      await other.applyTo(FIRST + entries.length)
       expect(await other.picture()).toEqual(expected)
       await other.end()
     }),

@@ -3,7 +3,8 @@
 import { expect } from 'vitest'
 import { applyEntry } from '../../src/kv/apply.ts'
 import { requestBytes, requestKind, writeRequest } from '../../src/kv/request.ts'
-import { dataRange, decodeDataRow, readKey } from '../../src/kv/rows.ts'
+import { headOfVersion } from '../../src/kv/heads.ts'
+import { compareKeys, decodeDataRow, versionsEnd, versionsStart } from '../../src/kv/rows.ts'
 import { LiveVersions } from '../../src/kv/live-versions.ts'
 import { initialState } from '../../src/kv/state.ts'
 import type {
@@ -19,11 +20,10 @@ import type {
   RowChange,
   RowFound,
   RowHash,
-  RowInRange,
   Rows,
   Settings,
 } from '../../src/kv/types.ts'
-import { asRevision, ROW_HEAD_BYTES, TABLE_DATA, TABLE_VERSIONS } from '../../src/kv/types.ts'
+import { asRevision, ROW_HEAD_BYTES, TABLE_DATA, TABLE_HEADS, TABLE_VERSIONS } from '../../src/kv/types.ts'
 import { hashOfRow } from '../../src/storage/rows.ts'
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -88,12 +88,21 @@ export class MemoryStore {
 
   applyBody(kind: number, version: number, body: Uint8Array, clusterTimeMs: number): AppliedHere {
     const changes: RowChange[] = []
-    const before = new Map(this.rows)
+    const heads = new Map<string, Uint8Array | undefined>()
+    const keysBefore = this.list(undefined).map(({ key }) => key)
     const rows: Rows = {
-      read: (key, head) => found(key, this.rows.get(hex(key)), head),
-      inRange: (range) => this.#inRange(range, before),
+      read: (key, head) => {
+        if (key[0] !== TABLE_HEADS) return found(key, this.rows.get(hex(key)), head)
+        const bytes = heads.has(hex(key)) ? heads.get(hex(key)) : this.#headOf(key.subarray(1))
+        return bytes && { bytes, length: bytes.length, ...NO_HASH }
+      },
+      inRange: (range) => this.#inRange(range, keysBefore),
       write: (change) => {
         const { key, value, rest = new Uint8Array() } = change
+        if (key[0] === TABLE_HEADS) {
+          heads.set(hex(key), value && new Uint8Array(value))
+          return NO_HASH
+        }
         changes.push({ ...change, value: value && new Uint8Array(value) })
         if (change.before !== undefined)
           expect(known(change.before)).toEqual(hashOf(key, this.rows.get(hex(key))))
@@ -104,7 +113,19 @@ export class MemoryStore {
     }
     const applied = applyEntry(kind, version, body, clusterTimeMs, this.state, rows)
     this.state = applied.state
+    // What storage remembers must be what it would make of the rows.
+    for (const [name, head] of heads) expect(head).toEqual(this.#headOf(Buffer.from(name, 'hex').subarray(1)))
     return { ...applied, changes }
+  }
+
+  /** As it is made of the newest row of versions. */
+  #headOf(key: Uint8Array): Uint8Array | undefined {
+    const [start, end] = [hex(versionsStart(key)), hex(versionsEnd(key))]
+    const [newest] = [...this.rows.keys()].filter((name) => name >= start && name < end).sort()
+    if (newest === undefined) return undefined
+    const [rowKey, row] = [Buffer.from(newest, 'hex'), this.rows.get(newest) ?? new Uint8Array()]
+    const head = headOfVersion(rowKey, row, hashOfRow(rowKey, row))
+    return head && new Uint8Array(head)
   }
 
   /** All records as they were at a revision, or are now. */
@@ -116,24 +137,25 @@ export class MemoryStore {
       const [key, row] = [Buffer.from(name, 'hex'), this.rows.get(name) ?? new Uint8Array()]
       if (key[0] === TABLE_VERSIONS) listed.push(records.take(key, row))
       if (key[0] !== TABLE_DATA) continue
-      const { record, isInline } = decodeDataRow(key, row)
-      if (isInline && (at === undefined || record.modRevision <= at)) listed.push(record)
+      const record = decodeDataRow(key, row)
+      if (at === undefined || record.modRevision <= at) listed.push(record)
     }
     listed.push(records.end())
     const order = reverse ? -1 : 1
     return listed.filter((record) => record !== undefined).sort((a, b) => order * Buffer.compare(a.key, b.key))
   }
 
-  /** Rows of data in a range, as a driver reads them before an entry. */
-  #inRange(range: KeyRange, rows: ReadonlyMap<string, Uint8Array>): RowInRange[] | undefined {
-    const { gte, lt } = dataRange(range)
-    const names = [...rows.keys()].filter((name) => name >= hex(gte) && name < hex(lt)).sort()
-    if (names.length > this.state.settings.rangeKeysMax) return undefined
-    return names.map((name) => ({ key: Buffer.from(name, 'hex'), bytes: rows.get(name) ?? new Uint8Array() }))
+  /** As a driver reads them before an entry. */
+  #inRange({ start, end }: KeyRange, keys: readonly Uint8Array[]): Uint8Array[] | undefined {
+    const inside = keys.filter(
+      (key) => compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0),
+    )
+    return inside.length > this.state.settings.rangeKeysMax ? undefined : inside
   }
 
   get(key: string): KeyRow | undefined {
-    return readKey(utf8(key), (rowKey) => this.rows.get(hex(rowKey)))
+    const found = this.list(undefined).find((record) => compareKeys(record.key, utf8(key)) === 0)
+    return found && { ...found, key: new Uint8Array(found.key) }
   }
 }
 

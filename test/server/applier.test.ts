@@ -27,6 +27,10 @@ test('what a snapshot covers leaves the queue, and it goes on behind it', async 
   const applier = new Applier(storage, {
     coreEntryApplied: () => {},
     encodedRaftState: () => new Uint8Array(),
+    entryRead: () => {},
+    failed: (error) => {
+      throw error
+    },
     applied: ({ index }) => void applied.push(index),
   })
   applier.push(pastEntries(2, [1, 1, 1]))
@@ -47,6 +51,10 @@ test('whether it is enough is asked after a few entries, or sooner when they are
   const applier = new Applier(storage, {
     coreEntryApplied: () => {},
     encodedRaftState: () => new Uint8Array(),
+    entryRead: () => {},
+    failed: (error) => {
+      throw error
+    },
     applied: () => {},
   })
   const put = (index: number, size: number): Entry => {
@@ -89,6 +97,10 @@ test('an entry that is not the next one is not applied', async () => {
   const applier = new Applier(storage, {
     coreEntryApplied: () => {},
     encodedRaftState: () => new Uint8Array(),
+    entryRead: () => {},
+    failed: (error) => {
+      throw error
+    },
     applied: ({ index }) => void applied.push(index),
   })
   for (const index of [3, 1]) {

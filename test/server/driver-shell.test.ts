@@ -7,7 +7,7 @@ import { asReplicaId, bootstrapConfiguration, encodeAppliedState, type Member } 
 import { Driver, type DriverObserver } from '../../src/server/driver.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../src/server/limits.ts'
 import type { Network, NodeEnd, Result, StateHashAt } from '../../src/server/types.ts'
-import { ask, putOf } from '../kv/store.ts'
+import { ask, putOf, utf8 } from '../kv/store.ts'
 import { memoryDisk, openDisk } from '../storage/replicas.ts'
 import { applied, hardState, identity } from '../storage/samples.ts'
 import { VirtualClock } from './virtual-clock.ts'
@@ -356,14 +356,14 @@ test.each(['stopped', 'crashed'] as const)(
 )
 
 test('a row that cannot be read ends the node, and the one who asked for it hears why', async () => {
-  const range = { gte: Uint8Array.of(1), lt: Uint8Array.of(2), reverse: false }
+  const range = { start: utf8('a'), end: utf8('b'), reverse: false, revision: undefined, keysOnly: false }
   for (const how of ['get', 'scan'] as const) {
     const { driver, levers, storage, ends, closed } = await alone()
     levers.fails = new Error('EIO')
     storage.scan = () => {
       throw new Error('EIO')
     }
-    expect(() => (how === 'get' ? driver.get(Uint8Array.of(1, 2)) : driver.scan(range))).toThrow('EIO')
+    expect(() => (how === 'get' ? driver.get(utf8('a'), () => {}) : driver.list(range))).toThrow('EIO')
     expect([ends, closed()]).toEqual([[{ kind: 'failed', reason: expect.stringContaining('EIO') }], 1])
     expect(driver.status().errors).toEqual([expect.stringContaining('EIO')])
   }

@@ -283,7 +283,7 @@ test('so does one that finds damage in what it holds', () => {
   cluster.until(() => put.result !== undefined)
   cluster.advance(1000)
   const { disk } = bad.machine
-  const read = (): unknown => bad.running.get(Buffer.from('k'))
+  const read = (): unknown => valueAt(bad.running, 'k')
   expect(read()).toBeDefined()
   // One record after another, until it is the row's turn.
   expect(() => {

@@ -19,6 +19,7 @@ import {
   type Outcome,
   type Settings,
 } from '../../src/kv/index.ts'
+import type { KeyRow } from '../../src/kv/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/driver.ts'
 import { raftTiming } from '../../src/server/limits.ts'
@@ -287,6 +288,11 @@ function present<T>(value: T | undefined, name: string): T {
 }
 
 export function valueAt(driver: Driver, key: string): string | undefined {
-  const row = driver.get(bytes(key))
-  return row === undefined ? undefined : text(row.value)
+  let answered: { readonly row: KeyRow | undefined } | undefined
+  driver.get(bytes(key), (error, row) => {
+    if (error !== undefined) throw error
+    answered = { row }
+  })
+  if (answered === undefined) throw new Error(`the head of ${key} is not in memory`)
+  return answered.row && text(answered.row.value)
 }

@@ -1,7 +1,7 @@
 // The head in memory must be the last remembered one, or none.
 
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ROW_HEAD_BYTES } from '../../src/kv/types.ts'
 import { hashOfKey } from '../../src/storage/row-filter.ts'
 import { RowHeads } from '../../src/storage/row-heads.ts'
@@ -17,6 +17,7 @@ type Step =
       readonly value: string | undefined
       readonly changed: boolean
     }
+  | { readonly do: 'end' }
   | { readonly do: 'forget' }
 
 /** Many keys begin with another key, and some are too long for a slot. */
@@ -38,6 +39,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       changed: fc.boolean(),
     }),
   },
+  { weight: 10, arbitrary: fc.constant({ do: 'end' as const }) },
   { weight: 1, arbitrary: fc.constant({ do: 'forget' as const }) },
 )
 
@@ -46,23 +48,35 @@ test('heads are those of the last remembered rows, or unknown', () => {
     fc.property(fc.array(step, { maxLength: 120 }), fc.integer({ min: 1, max: 16 }), (steps, room) => {
       const heads = new RowHeads(room)
       const model = new Map<number, string | undefined>()
+      let ofEntry = new Set<number>()
       for (const now of steps) {
+        if (now.do === 'end') {
+          heads.endEntry()
+          ofEntry = new Set(ofKnown(heads))
+          continue
+        }
         if (now.do === 'forget') {
           heads.forgetAll()
           model.clear()
+          ofEntry.clear()
           continue
         }
         const key = keyOf(now.key)
         if (now.changed) heads.changed(key, changedRow(key, now.value))
         else heads.remember(key, hashOfKey(key), now.value === undefined ? undefined : stored(key, now.value))
         model.set(now.key, now.value)
-        expect(heads.get(key, hashOfKey(key)), 'just remembered').toBeDefined()
+        ofEntry.add(now.key)
+        expect(ofKnown(heads), 'known at its beginning, or remembered since').toEqual([...ofEntry].sort((a, b) => a - b))
         for (let n = 0; n <= 24; n++) expectTrue(heads, n, model)
       }
     }),
     { numRuns: runs(300) },
   )
 })
+
+/** The keys of which something is known. */
+const ofKnown = (heads: RowHeads): number[] =>
+  Array.from({ length: 25 }, (_, n) => n).filter((n) => heads.get(keyOf(n), hashOfKey(keyOf(n))) !== undefined)
 
 function expectTrue(heads: RowHeads, n: number, model: ReadonlyMap<number, string | undefined>): void {
   const key = keyOf(n)
@@ -102,10 +116,10 @@ test.each([
   expect([known(heads, a), known(heads, b)]).toEqual(['of the first', undefined])
   heads.remember(b, hashOfKey(b), undefined)
   expect(known(heads, b)).toBe('absent')
-  expect(known(heads, a)).toBeOneOf(['of the first', undefined])
+  expect(known(heads, a)).toBe('of the first')
 })
 
-test('keys of up to 60 bytes are kept together, of longer keys only the last', () => {
+test('keys of up to 60 bytes are kept, longer keys until the entry ends', () => {
   const heads = new RowHeads(64)
   const rowOf = (length: number, first: string): void => {
     const key = bytes(first.padEnd(length, '.'))
@@ -113,12 +127,11 @@ test('keys of up to 60 bytes are kept together, of longer keys only the last', (
   }
   const knownOf = (length: number): unknown =>
     ['a', 'b'].map((first) => known(heads, bytes(first.padEnd(length, '.'))))
-  for (const length of [1, 59, 60, 61, 62]) for (const first of ['a', 'b']) rowOf(length, first)
-  expect([1, 59, 60].map(knownOf)).toEqual(Array(3).fill(['a', 'b']))
-  expect([61, 62].map(knownOf)).toEqual([
-    [undefined, undefined],
-    [undefined, 'b'],
-  ])
+  const lengths = [1, 59, 60, 61, 62]
+  for (const length of lengths) for (const first of ['a', 'b']) rowOf(length, first)
+  expect(lengths.map(knownOf)).toEqual(Array(5).fill(['a', 'b']))
+  heads.endEntry()
+  expect(lengths.map(knownOf)).toEqual([...Array(3).fill(['a', 'b']), ...Array(2).fill([undefined, undefined])])
 })
 
 test('when all slots are taken, each further head takes the place of another one', () => {
@@ -126,7 +139,50 @@ test('when all slots are taken, each further head takes the place of another one
   const heads = new RowHeads(7)
   const keys = Array.from({ length: 1000 }, (_, n) => bytes(`some/service/${n}`))
   for (const key of keys) heads.remember(key, hashOfKey(key), stored(key, 'value'))
+  expect(keys.filter((key) => known(heads, key) !== undefined)).toHaveLength(1000)
+  heads.endEntry()
   expect(keys.filter((key) => known(heads, key) !== undefined)).toHaveLength(8)
+})
+
+describe("heads of users' keys", () => {
+  const keyOfUser = (n: number, length = 0): Uint8Array => bytes(`\u0008user/${n}`.padEnd(length, '.'))
+  const put = (heads: RowHeads, key: Uint8Array, head: string | undefined): void =>
+    heads.put(key, hashOfKey(key), head === undefined ? undefined : bytes(head))
+
+  test('are all known once all rows were read, until one has no place', () => {
+    const heads = new RowHeads(7)
+    put(heads, keyOfUser(1), 'head')
+    expect(heads.knowsAllKeys).toBe(false)
+    heads.loaded()
+    expect(heads.knowsAllKeys).toBe(true)
+    for (let n = 0; n < 9; n++) put(heads, keyOfUser(n), 'head')
+    expect(heads.knowsAllKeys, 'until the entry has ended').toBe(true)
+    heads.endEntry()
+    expect(heads.knowsAllKeys).toBe(false)
+    heads.forgetAll()
+    heads.loaded()
+    expect(heads.knowsAllKeys).toBe(true)
+  })
+
+  test('absent keys and rows of other tables may lose their places', () => {
+    const heads = new RowHeads(7)
+    heads.loaded()
+    for (let n = 0; n < 100; n++) {
+      put(heads, keyOfUser(n), undefined)
+      heads.remember(bytes(`\u0002${n}`), hashOfKey(bytes(`\u0002${n}`)), stored(bytes('k'), 'token'))
+    }
+    heads.endEntry()
+    expect(heads.knowsAllKeys).toBe(true)
+  })
+
+  test.each(['changed', 'read'])('are not all known when a long one was %s', (how) => {
+    const heads = new RowHeads(64)
+    const long = keyOfUser(1, 61)
+    if (how === 'changed') put(heads, long, 'head')
+    else expect(heads.wants(long, hashOfKey(long))).toBe(false)
+    heads.loaded()
+    expect(heads.knowsAllKeys).toBe(false)
+  })
 })
 
 /** With room for 4,096 the table never grows, with more it grows several times. */

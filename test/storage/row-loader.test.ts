@@ -4,11 +4,14 @@
 import { expect, test } from 'vitest'
 import type { Engine, Pair, Scan } from '../../src/storage/engine.ts'
 import { FirstError } from '../../src/storage/first-error.ts'
+import { decodeHead, headKey } from '../../src/kv/heads.ts'
+import { encodeVersionHead, TOMBSTONE_ROW, versionKey } from '../../src/kv/rows.ts'
+import { asRevision } from '../../src/kv/types.ts'
 import { prefixed, rowPrefix } from '../../src/storage/keys.ts'
 import { hashOfKey, RowFilter } from '../../src/storage/row-filter.ts'
 import { RowHeads } from '../../src/storage/row-heads.ts'
 import { RowLoader } from '../../src/storage/row-loader.ts'
-import { Row } from '../../src/storage/rows.ts'
+import { hashOfRow, Row } from '../../src/storage/rows.ts'
 import { memoryDisk, openDisk } from './replicas.ts'
 import { bytes, must, sealRow } from './samples.ts'
 
@@ -35,7 +38,16 @@ interface Loading {
 /** A loader of these rows by generation: key and value are the same. */
 async function loaderOf(
   rows: Readonly<Record<number, readonly Uint8Array[]>>,
-  { headRows = 10_000, damaged = -1 } = {},
+  {
+    headRows = 10_000,
+    damaged = -1,
+    more = [],
+  }: {
+    readonly headRows?: number
+    readonly damaged?: number
+    /** Rows of generation 1. */
+    readonly more?: readonly (readonly [key: Uint8Array, value: Uint8Array])[]
+  } = {},
 ): Promise<Loading> {
   const engines: Engine[] = []
   await openDisk(memoryDisk(), undefined, {}, {}, (engine) => {
@@ -50,6 +62,8 @@ async function loaderOf(
       if (at === damaged) stored[0] = must(stored[0]) ^ 1
       batch.put(prefixed(rowPrefix(Number(generation)), key), stored)
     }
+  for (const [key, value] of more)
+    batch.put(prefixed(rowPrefix(1), key), sealRow(new Uint8Array(), key, value).stored)
   await new Promise<void>((resolve, reject) =>
     engine.write(batch, (error) => (error === undefined ? resolve() : reject(error))),
   )
@@ -93,7 +107,7 @@ async function readOn(steps: Step[]): Promise<number> {
 }
 
 const keysOf = (count: number, of = 'row'): Uint8Array[] =>
-  Array.from({ length: count }, (_, at) => bytes(`${of}/${at}`))
+  Array.from({ length: count }, (_, at) => bytes(`\u0001${of}/${at}`))
 const headOf = (heads: RowHeads, key: Uint8Array): string | undefined => {
   const head = heads.get(key, hashOfKey(key))
   return head === undefined || head === 'absent' ? head : Buffer.from(head.bytes).toString()
@@ -117,7 +131,8 @@ test('excludes nothing before it has read all rows, and none of them after', asy
     expect(excluded(filter, absent)).toBe(0)
     must(steps.shift())()
   }
-  expect(await readOn(steps)).toBe(1)
+  // What is left of the rows, and the rows of versions.
+  expect(await readOn(steps)).toBe(2)
   expect(excluded(filter, keys)).toBe(0)
   // At 16 bits a key, one in five hundred is looked for although it is absent.
   expect(excluded(filter, absent)).toBeGreaterThan(9950)
@@ -197,11 +212,11 @@ test('afterwards the heads of all rows are known, and none of another generation
   const keys = keysOf(375)
   const { loader, heads, steps, keysOnly } = await loaderOf({ 1: keys, 2: keysOf(100, 'other') })
   loader.readAll(1)
-  expect(await readOn(steps)).toBe(4)
+  expect(await readOn(steps)).toBe(5)
   expect(keys.filter((key) => headOf(heads, key) === undefined).length).toBeLessThan(4)
   for (const key of keys) expect([Buffer.from(key).toString(), undefined]).toContain(headOf(heads, key))
   expect(keysOf(100, 'other').filter((key) => headOf(heads, key) !== undefined)).toEqual([])
-  expect(keysOnly).toEqual([false, false, false, false])
+  expect(keysOnly).toEqual([false, false, false, false, false])
   loader.readAll(2)
   expect(keys.filter((key) => headOf(heads, key) !== undefined)).toEqual([])
   await readOn(steps)
@@ -215,6 +230,7 @@ test('a row that has changed meanwhile stays as it is now', async () => {
   await turn()
   for (const [at, key] of keys.entries())
     if (at % 2 === 0) changed(heads, key, at % 4 === 0 ? 'newer' : undefined)
+  heads.endEntry()
   await readOn(steps)
   for (const [at, key] of keys.entries()) {
     const now = at % 4 === 0 ? 'newer' : at % 4 === 2 ? 'absent' : Buffer.from(key).toString()
@@ -229,6 +245,7 @@ test('a row that has changed meanwhile, and whose head was lost since, is not kn
   loader.readAll(1)
   await turn()
   for (const key of keys) changed(heads, key, 'newer')
+  heads.endEntry()
   const lost = keys.filter((key) => headOf(heads, key) === undefined)
   expect(lost).not.toEqual([])
   await readOn(steps)
@@ -243,13 +260,45 @@ test('a full table takes no row that was read, and then only keys are read', asy
   await turn()
   const used = keysOf(20, 'used')
   for (const key of used) changed(heads, key, 'newer')
+  heads.endEntry()
   const known = used.map((key) => headOf(heads, key))
   expect(known.filter((head) => head !== undefined)).toHaveLength(8)
   await readOn(steps)
   expect(used.map((key) => headOf(heads, key))).toEqual(known)
   expect(keys.filter((key) => headOf(heads, key) !== undefined)).toEqual([])
-  expect(keysOnly).toEqual([false, true, true, true])
+  expect(keysOnly).toEqual([false, true, true, true, true])
   expect(excluded(filter, keys)).toBe(0)
+})
+
+test('of each key the newest version gives the head, also when they are read in different steps', async () => {
+  const key = (n: number): Uint8Array => bytes(`user/${n}`)
+  const versions = Array.from({ length: 100 }, (_, n) =>
+    [9, 5, 2].map((revision) => ({ n, revision: revision + 10 * n, isDeleted: revision === 9 && n % 5 === 0 })),
+  ).flat()
+  const rows = versions.map(({ n, revision, isDeleted }) => {
+    const head = { createRevision: asRevision(2 + 10 * n), version: revision, lease: undefined }
+    const value = isDeleted ? TOMBSTONE_ROW : Buffer.concat([encodeVersionHead(head), bytes(`of ${revision}`)])
+    return [versionKey(key(n), asRevision(revision)), value] as const
+  })
+  const { loader, heads, filter, steps } = await loaderOf({ 1: [] }, { more: rows })
+  loader.readAll(1)
+  // One for the other rows, and one to find the end.
+  expect(await readOn(steps)).toBe(5)
+  expect(heads.knowsAllKeys).toBe(true)
+  for (let n = 0; n < 100; n++) {
+    const head = heads.get(headKey(key(n)), hashOfKey(headKey(key(n))))
+    if (n % 5 === 0) expect(head).toBeUndefined()
+    else if (head === undefined || head === 'absent') expect.fail(`${n} is not known`)
+    else {
+      const [rowKey, row] = must(rows[3 * n])
+      const { mix, crc } = hashOfRow(rowKey, row)
+      expect(decodeHead(key(n), head.bytes)).toEqual({
+        ...{ key: key(n), createRevision: 2 + 10 * n, modRevision: 9 + 10 * n, version: 9 + 10 * n },
+        ...{ lease: undefined, valueBytes: `of ${9 + 10 * n}`.length, versionHash: { mix, crc } },
+      })
+    }
+    expect(filter.excludes(hashOfKey(headKey(key(n))))).toBe(false)
+  }
 })
 
 test('a damaged row is an error of the storage', async () => {

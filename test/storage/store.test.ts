@@ -46,7 +46,7 @@ test('the limits are those that are documented', () => {
 
 test('the heads of rows take a sixteenth of the memory at most', () => {
   const heads = [2 ** 30, 16 * 2 ** 30, 2 ** 40].map(rowHeadsFor)
-  expect(heads).toEqual([524_288, 8_388_608, storeLimits.rowHeads])
+  expect(heads).toEqual([472_597, 7_561_562, storeLimits.rowHeads])
 })
 
 /** A storage with a log up to `last`, all of it committed. */

@@ -65,6 +65,10 @@ const settingFields = {
     'How long an outcome is remembered, in cluster time',
   ),
   cluster_version: { ...integer, minimum: 1, maximum: CLUSTER_VERSION, description: 'Never lowered' },
+  history_age_ms: integerOf('historyAgeMs', 'How long the store can be read as it was, in cluster time'),
+  history_revisions_max: integerOf('historyRevisionsMax', 'Revisions at which the store can be read'),
+  history_bytes_max: integerOf('historyBytesMax', 'Versions that were replaced and are kept, in bytes'),
+  range_keys_max: integerOf('rangeKeysMax', 'Keys of the ranges of one transaction, or deleted at once'),
 }
 
 const LeasesSchema = closed(
@@ -248,6 +252,7 @@ const SETTING_NAMES = {
   history_age_ms: 'historyAgeMs',
   history_revisions_max: 'historyRevisionsMax',
   history_bytes_max: 'historyBytesMax',
+  range_keys_max: 'rangeKeysMax',
 } as const satisfies Record<keyof typeof settingFields, keyof Settings>
 
 const SETTING_ENTRIES = Object.entries(SETTING_NAMES)

@@ -1,7 +1,7 @@
 // JSON of the API: snake_case; bytes as a string if they are valid UTF-8, otherwise {"base64": …}.
 
 import { isUtf8 } from 'node:buffer'
-import type { KeyMeta, KeyRow } from '../../kv/index.ts'
+import type { KeyMeta, KeyRevisions, KeyRow } from '../../kv/index.ts'
 
 /** Bytes of JSON for one byte of a key or a value, at most. */
 export const ESCAPED_BYTES_MAX = 6
@@ -22,6 +22,6 @@ export function metaJson(meta: KeyMeta): string {
   return `{"key":${bytesJson(meta.key)},${revisionsJson(meta)}}`
 }
 
-export function revisionsJson({ createRevision, modRevision, version }: Omit<KeyMeta, 'key'>): string {
+export function revisionsJson({ createRevision, modRevision, version }: KeyRevisions): string {
   return `"create_revision":${createRevision},"mod_revision":${modRevision},"version":${version}`
 }

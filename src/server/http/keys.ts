@@ -15,7 +15,7 @@ import type { Backlog } from './outflow.ts'
 import { flag, HISTORY_PARAMETERS, type ParameterTable, type ParameterValues, READ_PARAMETERS, readQuery } from './parameters.ts'
 import { Refused, refusedByNode } from './problem.ts'
 import { holding, preconditionFailed, prevWithToken, propose, unexpected } from './proposing.ts'
-import { readFirst } from './range-reading.ts'
+import { readFirst, refusedIfEnded } from './range-reading.ts'
 import { checkRevision, freshnessHeaders, readOptions } from './reading.ts'
 import { percentDecode } from './target.ts'
 
@@ -61,19 +61,32 @@ export function putKey(
     throw prevWithToken('token' in idempotency ? 'Idempotency-Key' : 'Kv-Session')
   return (value, respond) => {
     const command: Command = { kind: 'put', key, value, condition, prev }
-    const answer = prev ? holding(backlog, respond, recordBytesMax(node.get(key))) : respond
-    const put = answering(answer, () =>
-      propose(node, asked, { command, idempotency }, answer, (outcome, more) => {
-        if (outcome.kind !== 'put') throw unexpected(outcome)
-        const { revision, modRevision, prev: before } = outcome
-        const prevJson =
-          before === undefined ? '' : `,"prev":${before === null ? 'null' : recordJson(before)}`
-        const json = `{"revision":${revision},${revisionsJson(outcome)}${prevJson}}`
-        answer(jsonAnswer(json, ['ETag', entityTag(modRevision), ...more], revision))
-      }),
-    )
-    put(undefined)
+    const put = (answer: Respond): void =>
+      answering(answer, () =>
+        propose(node, asked, { command, idempotency }, answer, (outcome, more) => {
+          if (outcome.kind !== 'put') throw unexpected(outcome)
+          const { revision, modRevision, prev: before } = outcome
+          const prevJson =
+            before === undefined ? '' : `,"prev":${before === null ? 'null' : recordJson(before)}`
+          const json = `{"revision":${revision},${revisionsJson(outcome)}${prevJson}}`
+          answer(jsonAnswer(json, ['ETag', entityTag(modRevision), ...more], revision))
+        }),
+      )(undefined)
+    if (!prev) return put(respond)
+    const find = answering(respond, (found: Found) => put(holding(backlog, respond, recordBytesMax(foundIn(found)))))
+    node.get(key, (error, row) => find({ error, row }))
   }
+}
+
+/** What a node has answered when it was asked for a key. */
+interface Found {
+  readonly error: Error | undefined
+  readonly row: KeyRow | undefined
+}
+
+function foundIn({ error, row }: Found): KeyRow | undefined {
+  if (error !== undefined) throw refusedIfEnded(error)
+  return row
 }
 
 /**
@@ -106,7 +119,10 @@ export function getKey(node: NodeApi, asked: ApiRequest, respond: Respond): void
     if (!result.ok) throw refusedByNode(result.problem)
     const grant = result.value
     checkRevision(node, values.revision, grant)
-    if (values.revision === undefined) found(node.get(key), grant)
+    if (values.revision === undefined) {
+      const tell = answering(respond, (asFound: Found) => found(foundIn(asFound), grant))
+      node.get(key, (error, row) => tell({ error, row }))
+    }
     else
       readFirst(node, { start: key, end: keyAfter(key), reverse: false, revision: values.revision, keysOnly: false })
         .then((row) => found(row, grant))

@@ -281,7 +281,8 @@ export function finish(scan: RecordScan): Promise<void> {
   })
 }
 
-const refusedIfEnded = (error: Error): Error =>
+/** The answer to an error of a scan. */
+export const refusedIfEnded = (error: Error): Error =>
   error instanceof ScanEndedError
     ? new Refused('overloaded', `${error.message}: read fewer keys at a time, or from another node`)
     : error

@@ -7,7 +7,7 @@ import type { Backlog } from '../http/outflow.ts'
 import { answerWithinMs } from '../http/parameters.ts'
 import { problemDocument, Refused, refusedByNode } from '../http/problem.ts'
 import { acceptedOf, prevWithToken, refusalOf, unexpected } from '../http/proposing.ts'
-import { countRows, type RangeReader, type Reading, readPage } from '../http/range-reading.ts'
+import { countRows, type RangeReader, type Reading, readPage, refusedIfEnded } from '../http/range-reading.ts'
 import { readOptions } from '../http/reading.ts'
 import type { NodeApi, ReadGrant, Result } from '../types.ts'
 import {
@@ -103,9 +103,12 @@ export class Operations {
       if (idempotency !== undefined) throw prevWithToken('an identity')
       // The answer to a change is never refused, so room for it is reserved before.
       operation.hold = backlog.hold()
-      operation.hold.grow(bytesOf(node.get(command.key)))
-    }
-    node.propose(request, timeoutMs, (result) => this.#changed(operation, result))
+      node.get(command.key, (error, row) => {
+        if (error !== undefined) return operation.refuse(this.#options.refused(refusedIfEnded(error)), 'no')
+        operation.hold?.grow(bytesOf(row))
+        node.propose(request, timeoutMs, (result) => this.#changed(operation, result))
+      })
+    } else node.propose(request, timeoutMs, (result) => this.#changed(operation, result))
   }
 
   #changed(operation: Operation, result: Changed): void {
@@ -163,10 +166,14 @@ export class Operations {
       return
     }
     const { node, refused } = this.#options
+    if (result.ok) node.get(key, (error, row) => this.#found(operation, result.value, error, row))
+    else operation.refuse(refused(refusedByNode(result.problem)), 'no')
+  }
+
+  #found(operation: Operation, grant: ReadGrant, error: Error | undefined, row: KeyRow | undefined): void {
+    const { revision, served, stalenessMs } = grant
     try {
-      if (!result.ok) throw refusedByNode(result.problem)
-      const { revision, served, stalenessMs } = result.value
-      const row = node.get(key)
+      if (error !== undefined) throw refusedIfEnded(error)
       const bytes = bytesOf(row)
       operation.checkRoom(bytes)
       const found = row === undefined ? null : record(null, row)
@@ -175,8 +182,8 @@ export class Operations {
         [operation.id, SUCCESS, revision, found, served, bound(stalenessMs)],
         bytes,
       )
-    } catch (error) {
-      operation.refuse(refused(error), 'no')
+    } catch (thrown) {
+      operation.refuse(this.#options.refused(thrown), 'no')
     }
   }
 

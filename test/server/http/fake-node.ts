@@ -2,14 +2,23 @@
 
 import {
   applyEntry,
+  compactRevision,
+  compareKeys,
+  dataRange,
   encodeState,
+  headKey,
   initialState,
+  type KeyRange,
+  type KeyRow,
   type KvState,
+  placesOfEntry,
   requestBytes,
   requestKind,
+  userKey,
   writeRequest,
 } from '../../../src/kv/index.ts'
 import type { Outcome, Request, Revision, Rows, Settings } from '../../../src/kv/types.ts'
+import { TABLE_HEADS } from '../../../src/kv/types.ts'
 import type {
   Configuration,
   ConfigurationChange,
@@ -19,6 +28,7 @@ import type {
   ReplicaId,
 } from '../../../src/raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
+import { getRecord, type ListOptions, type RecordScan, scanRecords } from '../../../src/server/record-scan.ts'
 import type {
   NodeApi,
   NodeStatus,
@@ -28,8 +38,8 @@ import type {
   ReadOptions,
   Result,
 } from '../../../src/server/types.ts'
+import { hashOfRow } from '../../../src/storage/index.ts'
 import type { PageLimits, Range, RowScan, StoredRow } from '../../../src/storage/types.ts'
-import { found } from '../../kv/store.ts'
 
 type Done<T> = (result: Result<T>) => void
 
@@ -73,7 +83,9 @@ export class FakeNode implements NodeApi {
   hold: ((release: () => void) => void) | undefined
 
   readonly #waiting: (() => void)[] = []
+  /** By their keys as latin1. */
   readonly #rows = new Map<string, StoredRow>()
+  readonly #heads = new Map<string, StoredRow>()
 
   constructor(settings: Partial<Settings> = {}) {
     this.state = initialState(settings)
@@ -96,6 +108,7 @@ export class FakeNode implements NodeApi {
   clear(state: KvState): void {
     this.state = state
     this.#rows.clear()
+    this.#heads.clear()
   }
 
   /** Resolves when no scan is open. */
@@ -188,17 +201,33 @@ export class FakeNode implements NodeApi {
     }, done)
   }
 
-  get(rowKey: Uint8Array): Uint8Array | undefined {
+  get compactRevision(): Revision {
+    return compactRevision(this.state)
+  }
+
+  get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void {
+    const storage = {
+      get: (rowKey: Uint8Array) => this.#row(rowKey),
+      head: (rowKey: Uint8Array) => this.#heads.get(latin1(rowKey))?.value ?? ('absent' as const),
+      scan: (range: Range) => this.scan(range),
+    }
+    getRecord(storage, this.state, key, done)
+  }
+
+  list(options: ListOptions): RecordScan {
+    return scanRecords({ scan: (range) => this.scan(range) }, this.state, options)
+  }
+
+  #row(rowKey: Uint8Array): Uint8Array | undefined {
     if (this.corrupt?.(rowKey)) throw new Error('the CRC of a row does not hold')
     return this.#rows.get(latin1(rowKey))?.value
   }
 
   scan(range: Range): RowScan {
     this.openScans++
-    // Sorted by bytes, as LevelDB has them.
-    const rows = [...this.#rows.values()].filter((row) => inRange(row, range))
-    rows.sort((a, b) => Buffer.compare(a.key, b.key))
+    const rows = this.#rowsIn(range)
     if (range.reverse) rows.reverse()
+    const pages = new Pages(rows)
     let isClosed = false
     const close = (): void => {
       if (isClosed) return
@@ -216,17 +245,21 @@ export class FakeNode implements NodeApi {
         this.onSlice?.()
         const error = broken()
         if (error !== undefined) setImmediate(done, error, [], false)
-        else setImmediate(done, undefined, ...takePage(rows, limits))
+        else setImmediate(done, undefined, ...pages.next(limits))
       },
-      seek: () => {
-        throw new Error('no front seeks')
-      },
+      seek: (key) => pages.seek(key),
       finish: (done) => {
         close()
         setImmediate(done, this.unread)
       },
       close,
     }
+  }
+
+  /** Sorted by bytes, as LevelDB has them. */
+  #rowsIn(range: Omit<Range, 'reverse'>): StoredRow[] {
+    const rows = [...this.#rows.values()].filter((row) => inRange(row, range))
+    return rows.sort((a, b) => Buffer.compare(a.key, b.key))
   }
 
   change(change: ConfigurationChange, timeoutMs: number, done: Done<Configuration>): void {
@@ -267,16 +300,42 @@ export class FakeNode implements NodeApi {
     const { kind, version } = requestKind(request)
     const body = new Uint8Array(requestBytes(request))
     writeRequest(request, body, 0)
+    const tableOf = (key: Uint8Array) => (key[0] === TABLE_HEADS ? this.#heads : this.#rows)
+    const places = placesOfEntry(kind, version, body)
+    const keys = new Map<KeyRange, readonly Uint8Array[]>()
+    for (const where of places) if (!('key' in where)) keys.set(where, this.#keysIn(where))
+    const count = [...keys.values()].reduce((sum, found) => sum + found.length, 0)
+    const isTooMuch = count > this.state.settings.rangeKeysMax
     const rows: Rows = {
-      read: (key, head) => found(this.#rows.get(latin1(key))?.value, head),
+      read: (key) => {
+        const row = tableOf(key).get(latin1(key))?.value
+        return row && { bytes: row, length: row.length, ...hashOf(key, row) }
+      },
+      inRange: (range) => {
+        const named = [...keys.keys()].find((other) => isSame(other, range))
+        if (named === undefined) throw new Error('a range that the entry does not name')
+        return isTooMuch ? undefined : keys.get(named)
+      },
       write: ({ key, value, rest = new Uint8Array() }) => {
-        if (value === undefined) this.#rows.delete(latin1(key))
-        else this.#rows.set(latin1(key), { key, value: Buffer.concat([value, rest]) })
+        if (value === undefined) {
+          tableOf(key).delete(latin1(key))
+          return { mix: 0, crc: 0 }
+        }
+        const row = Buffer.concat([value, rest])
+        tableOf(key).set(latin1(key), { key, value: row })
+        return hashOf(key, row)
       },
     }
     const applied = applyEntry(kind, version, body, this.clusterTimeMs, this.state, rows)
     this.state = applied.state
     return applied
+  }
+
+  /** The users' keys in a range, in order. */
+  #keysIn(range: KeyRange): Uint8Array[] {
+    const keys = [...this.#heads.values()].map(({ key }) => key.subarray(1)).filter((key) => isIn(key, range))
+    const inline = this.#rowsIn(dataRange(range)).map(({ key }) => userKey(key))
+    return [...keys, ...inline.filter((key) => !this.#heads.has(latin1(headKey(key))))].sort(compareKeys)
   }
 
   #reconfigure(change: ConfigurationChange): void {
@@ -299,18 +358,51 @@ export class FakeNode implements NodeApi {
 
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 
-const inRange = ({ key }: StoredRow, { gte, lt }: Range): boolean =>
+const inRange = ({ key }: StoredRow, { gte, lt }: Omit<Range, 'reverse'>): boolean =>
   Buffer.compare(key, gte) >= 0 && Buffer.compare(key, lt) < 0
 
-/** From the front. */
-function takePage(rows: StoredRow[], { rowsMax, bytesMax }: PageLimits): [StoredRow[], boolean] {
-  let bytes = 0
-  const tooMany = rows.findIndex(({ key, value }, at) => {
-    bytes += key.length + value.length
-    return at === rowsMax || (at > 0 && bytes > bytesMax)
-  })
-  return [rows.splice(0, tooMany < 0 ? rows.length : tooMany), tooMany >= 0]
+const isIn = (key: Uint8Array, { start, end }: KeyRange): boolean =>
+  compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0)
+
+const isSame = (a: KeyRange, b: KeyRange): boolean =>
+  compareKeys(a.start, b.start) === 0 &&
+  (a.end === undefined || b.end === undefined ? a.end === b.end : compareKeys(a.end, b.end) === 0)
+
+function hashOf(key: Uint8Array, row: Uint8Array) {
+  const { mix, crc } = hashOfRow(key, row)
+  return { mix, crc }
 }
+
+/** Rows, page by page. */
+class Pages {
+  readonly #rows: readonly StoredRow[]
+  #at = 0
+
+  constructor(rows: readonly StoredRow[]) {
+    this.#rows = rows
+  }
+
+  /** The next page, and whether rows are left. */
+  next({ rowsMax, bytesMax }: PageLimits): [StoredRow[], boolean] {
+    const first = this.#at
+    let bytes = 0
+    for (; this.#at < this.#rows.length; this.#at++) {
+      const { key, value } = this.#rows[this.#at] ?? NO_ROW
+      bytes += key.length + value.length
+      const isFirst = this.#at === first
+      if (this.#at - first === rowsMax || (!isFirst && bytes > bytesMax)) break
+    }
+    return [this.#rows.slice(first, this.#at), this.#at < this.#rows.length]
+  }
+
+  /** Goes on at `key`. */
+  seek(key: Uint8Array): void {
+    const at = this.#rows.findIndex((row) => Buffer.compare(row.key, key) >= 0)
+    this.#at = at < 0 ? this.#rows.length : at
+  }
+}
+
+const NO_ROW: StoredRow = { key: new Uint8Array(), value: new Uint8Array() }
 
 export function memberOf(name: string, id: string): Member {
   return { id: asReplicaId(id), name, peer: `127.0.0.1:70${id}`, url: `http://127.0.0.1:80${id}` }

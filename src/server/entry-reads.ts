@@ -1,0 +1,187 @@
+// What an entry names and is not in memory: the heads of its keys, and the keys of its ranges. Applying an entry cannot
+// wait, so they are read before, after the entry in front of it has been applied. They are read in slices; meanwhile the
+// node does everything but apply.
+
+import { equalBytes } from '../bytes/index.ts'
+import {
+  compareKeys,
+  decodeVersionKey,
+  headKey,
+  headOfVersion,
+  type KeyRange,
+  type KvState,
+  versionsEnd,
+  versionsStart,
+  type Where,
+} from '../kv/index.ts'
+import { hashOfRow, ScanEndedError } from '../storage/index.ts'
+import type { PageLimits, RowScan, Storage } from '../storage/types.ts'
+import { type RecordScan, scanRecords } from './record-scan.ts'
+
+const SLICE: PageLimits = { rowsMax: 256, bytesMax: 256 * 1024 }
+const FIRST_ROW: PageLimits = { rowsMax: 1, bytesMax: 1 }
+
+export class EntryReads {
+  readonly #storage: Storage
+  readonly #done: () => void
+  readonly #failed: (error: Error) => void
+  #places: readonly Where[] = []
+  #ranges: readonly KeyRange[] = []
+  /** The keys of the ranges that have been read, in their order. */
+  #found: (readonly Uint8Array[])[] = []
+  #state: KvState | undefined
+  #isTooMuch = false
+  #isReading = false
+  #isRead = false
+  #scan: RowScan | RecordScan | undefined
+  /** Changes when what is being read becomes useless. */
+  #pass = 0
+
+  /** `done`: all has been read. It is not called if `read` has read it at once. */
+  constructor(storage: Storage, done: () => void, failed: (error: Error) => void) {
+    this.#storage = storage
+    this.#done = done
+    this.#failed = failed
+  }
+
+  get isReading(): boolean {
+    return this.#isReading
+  }
+
+  get isRead(): boolean {
+    return this.#isRead
+  }
+
+  /** How many keys the ranges have. */
+  get count(): number {
+    return this.#found.reduce((sum, keys) => sum + keys.length, 0)
+  }
+
+  /** Begins to read what is needed of these places. Of the ranges up to `rangeKeysMax` keys, in all of them. */
+  read(places: readonly Where[], state: KvState): void {
+    this.clear()
+    this.#places = places
+    this.#ranges = places.flatMap((where) => ('key' in where ? [] : [where]))
+    this.#state = state
+    this.#isReading = true
+    const pass = this.#pass
+    let isCalled = true
+    this.#readRanges(() => {
+      if (pass !== this.#pass) return
+      this.#isReading = false
+      this.#isRead = true
+      if (!isCalled) this.#done()
+    })
+    isCalled = false
+  }
+
+  /** The keys of a range that the entry names; undefined: the ranges have more keys than may be read. */
+  keysIn(range: KeyRange): readonly Uint8Array[] | undefined {
+    if (this.#isTooMuch) return undefined
+    const found = this.#found[this.#ranges.findIndex((other) => isSame(other, range))]
+    if (found === undefined) throw new Error('a range that the entry does not name')
+    return found
+  }
+
+  clear(): void {
+    this.#pass++
+    this.#scan?.close()
+    this.#scan = undefined
+    this.#places = []
+    this.#ranges = []
+    this.#found = []
+    this.#state = undefined
+    this.#isTooMuch = false
+    this.#isReading = false
+    this.#isRead = false
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Keys of ranges
+
+  #readRanges(done: () => void): void {
+    const range = this.#ranges[this.#found.length]
+    if (range === undefined || this.#isTooMuch || this.#state === undefined) return this.#readHeads(done)
+    const options = { ...range, reverse: false, revision: undefined, keysOnly: true }
+    const scan = scanRecords(this.#storage, this.#state, options)
+    this.#scan = scan
+    this.#readSlice(scan, [], done)
+  }
+
+  #readSlice(scan: RecordScan, keys: Uint8Array[], done: () => void): void {
+    const pass = this.#pass
+    const again = (): void => this.#readRanges(done)
+    scan.next(SLICE, (error, records, more) => {
+      if (pass !== this.#pass) return
+      if (error !== undefined) return this.#ended(error, again)
+      for (const { key } of records) keys.push(key)
+      this.#isTooMuch = this.count + keys.length > (this.#state?.settings.rangeKeysMax ?? 0)
+      if (this.#isTooMuch) {
+        scan.close()
+        this.#scan = undefined
+        this.#readRanges(done)
+      } else if (more) this.#readSlice(scan, keys, done)
+      else
+        this.#finish(scan, again, () => {
+          this.#found.push(keys)
+          this.#readRanges(done)
+        })
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Heads of keys
+
+  #readHeads(done: () => void): void {
+    const keys = this.#isTooMuch ? [] : [...this.#places.flatMap(keyOf), ...this.#found.flat()]
+    const missing = keys.filter((key) => this.#storage.head(headKey(key)) === undefined).sort(compareKeys)
+    const [first, last] = [missing[0], missing.at(-1)]
+    if (first === undefined || last === undefined) return done()
+    const scan = this.#storage.scan({ gte: versionsStart(first), lt: versionsEnd(last), reverse: false })
+    this.#scan = scan
+    this.#readHead(scan, missing, 0, done)
+  }
+
+  /** The newest row of versions of each key is the first one. */
+  #readHead(scan: RowScan, keys: readonly Uint8Array[], at: number, done: () => void): void {
+    const key = keys[at]
+    const again = (): void => this.#readHeads(done)
+    if (key === undefined) return this.#finish(scan, again, done)
+    const pass = this.#pass
+    scan.seek(versionsStart(key))
+    scan.next(FIRST_ROW, (error, [row]) => {
+      if (pass !== this.#pass) return
+      if (error !== undefined) return this.#ended(error, again)
+      const isOfKey = row !== undefined && equalBytes(decodeVersionKey(row.key).key, key)
+      const head = isOfKey ? headOfVersion(row.key, row.value, hashOfRow(row.key, row.value)) : undefined
+      this.#storage.putHead(headKey(key), head)
+      this.#readHead(scan, keys, at + 1, done)
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** Until a scan is finished it is not known whether its rows are complete. `again`: it was ended, and is to be begun anew. */
+  #finish(scan: RowScan | RecordScan, again: () => void, done: () => void): void {
+    const pass = this.#pass
+    scan.finish((error) => {
+      if (pass !== this.#pass) return
+      if (error !== undefined) return this.#ended(error, again)
+      this.#scan = undefined
+      done()
+    })
+  }
+
+  /** A scan that was ended for lack of disk space is begun anew: an entry must be applied. */
+  #ended(error: Error, again: () => void): void {
+    this.#scan = undefined
+    if (error instanceof ScanEndedError) again()
+    else this.#failed(error)
+  }
+}
+
+const keyOf = (where: Where): Uint8Array[] => ('key' in where ? [where.key] : [])
+
+const isSame = (a: KeyRange, b: KeyRange): boolean =>
+  equalBytes(a.start, b.start) &&
+  (a.end === undefined || b.end === undefined ? a.end === b.end : equalBytes(a.end, b.end))
