@@ -2,12 +2,23 @@
 
 import { bytesFromJson } from '../client/decode.ts'
 import { BASE64, FILE, RANGE_WORDS } from './txn-operands.ts'
-import type { BytesJson, ComparisonJson, GetJson, OperationJson, PlaceJson, PutJson, TxnJson } from './txn-shapes.ts'
+import type {
+  BytesJson,
+  ComparisonJson,
+  GetJson,
+  OperationJson,
+  PlaceJson,
+  PutJson,
+  TxnJson,
+} from './txn-shapes.ts'
 import { isPlain } from './txn-words.ts'
 
 const INDENT = '  '
 
-export const formatTxn = (txn: TxnJson): string => linesOf(txn, '').map((line) => `${line}\n`).join('')
+export const formatTxn = (txn: TxnJson): string =>
+  linesOf(txn, '')
+    .map((line) => `${line}\n`)
+    .join('')
 
 function linesOf({ compare, success, failure }: TxnJson, indent: string): string[] {
   const operations = (list: readonly OperationJson[]): string[] =>
@@ -94,10 +105,19 @@ const isBare = (text: string): boolean =>
 /** Characters that control a terminal, or cannot be seen. */
 const HIDDEN = /["\\]|(?! )[\p{C}\p{Z}]/gu
 
-const SHORT: Readonly<Record<string, string>> = { '"': '\\"', '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+const SHORT: Readonly<Record<string, string>> = {
+  '"': '\\"',
+  '\\': '\\\\',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+}
 
 const escapedText = (text: string): string =>
-  text.replace(HIDDEN, (char) => SHORT[char] ?? Array.from({ length: char.length }, (_, at) => unit(char, at)).join(''))
+  text.replace(
+    HIDDEN,
+    (char) => SHORT[char] ?? Array.from({ length: char.length }, (_, at) => unit(char, at)).join(''),
+  )
 
 const unit = (text: string, at: number): string => `\\u${text.charCodeAt(at).toString(16).padStart(4, '0')}`
 

@@ -80,6 +80,11 @@ const newBlock = (openedIn: number): Block => ({
 
 const resultOf = ({ compare, success, failure }: Block): TxnJson => ({ compare, success, failure })
 
+function add({ section, success, failure }: Block, operation: OperationJson): void {
+  const operations = section === 'then' ? success : failure
+  operations.push(operation)
+}
+
 /** Reads a transaction line by line. A line with an error changes nothing. */
 export class TxnReader {
   readonly #readFile: ReadFile
@@ -103,11 +108,12 @@ export class TxnReader {
     const words = new Words(line)
     const first = words.take()
     if (first.kind === 'end') return
-    if (isWord(first, ['then']) && this.section === 'compare') return this.#begin('then', words)
-    if (isWord(first, ['else']) && this.section === 'then') return this.#begin('else', words)
-    if (isSign(first, '}') && this.#mayClose()) return this.#close(words)
-    if (this.section === 'compare') this.#block.compare.push(this.#comparison(first, words))
-    else this.#readOperation(first, words, line)
+    if (isWord(first, ['then']) && this.section === 'compare') this.#begin('then', words)
+    else if (isWord(first, ['else']) && this.section === 'then') this.#begin('else', words)
+    else if (isSign(first, '}') && this.#mayClose()) this.#close(words)
+    else if (this.section === 'compare') this.#block.compare.push(this.#comparison(first, words))
+    else if (isWord(first, ['txn'])) this.#open(words, line)
+    else add(this.#block, this.#operation(first, words))
   }
 
   /** What an empty line does at a terminal. Returns whether the transaction is complete. */
@@ -141,7 +147,9 @@ export class TxnReader {
     this.#block.section = section
   }
 
-  #mayClose = (): boolean => this.depth > 0 && this.section !== 'compare'
+  #mayClose(): boolean {
+    return this.depth > 0 && this.section !== 'compare'
+  }
 
   #close(words: Words): void {
     takeEnd(words)
@@ -151,13 +159,8 @@ export class TxnReader {
   #leave(): void {
     const outer = this.#outer.pop()
     if (outer === undefined) return
-    this.#add(outer, { txn: resultOf(this.#block) })
+    add(outer, { txn: resultOf(this.#block) })
     this.#block = outer
-  }
-
-  #add(block: Block, operation: OperationJson): void {
-    const operations = block.section === 'then' ? block.success : block.failure
-    operations.push(operation)
   }
 
   #comparison(first: Word, words: Words): ComparisonJson {
@@ -166,18 +169,15 @@ export class TxnReader {
     return unexpected(words, first, 'a comparison or `then`', comparisonHint(first))
   }
 
-  #readOperation(first: Word, words: Words, line: Line): void {
-    if (isWord(first, ['txn'])) this.#open(words, line)
-    else this.#add(this.#block, this.#operation(first, words))
-  }
-
   #operation(first: Word, words: Words): OperationJson {
     if (isWord(first, ['put'])) return putOf(words, this.#readFile)
-    if (isWord(first, ['get'])) return { get: { ...takePlace(words), ...takeOptions(words, GET, {}, TWO_KEYS) } }
+    if (isWord(first, ['get']))
+      return { get: { ...takePlace(words), ...takeOptions(words, GET, {}, TWO_KEYS) } }
     if (isWord(first, ['delete']))
       return { delete: { ...takePlace(words), ...takeOptions(words, DELETE, {}, TWO_KEYS) } }
-    const ends = [...(this.section === 'then' ? ['`else`'] : []), ...(this.depth > 0 ? ['`}`'] : [])]
-    return unexpected(words, first, oneOf(['an operation', ...ends]), operationHint(first))
+    const ends = [...(this.section === 'then' ? ['else'] : []), ...(this.depth > 0 ? ['}'] : [])]
+    const expected = oneOf(['an operation', ...ends.map(quoted)])
+    return unexpected(words, first, expected, operationHint(first, [...OPERATIONS, ...ends]))
   }
 
   #open(words: Words, line: Line): void {
@@ -227,7 +227,8 @@ function takeOperator(words: Words): Operator {
   const word = words.take()
   const op = OPERATORS.find((operator) => isSign(word, operator))
   if (op !== undefined) return op
-  const hint = word.kind === 'sign' && Object.hasOwn(OPERATOR_HINTS, word.text) ? OPERATOR_HINTS[word.text] : undefined
+  const hint =
+    word.kind === 'sign' && Object.hasOwn(OPERATOR_HINTS, word.text) ? OPERATOR_HINTS[word.text] : undefined
   return unexpected(words, word, oneOf(OPERATORS.map(quoted)), hint)
 }
 
@@ -259,7 +260,9 @@ const DELETE: Options<{ readonly prev?: true }> = { prev: { take: () => ({ prev:
 function putOf(words: Words, readFile: ReadFile): OperationJson {
   const key = takeSingleKey(words, 'A put is of one key; a key of this name is written in double quotes.')
   const value = takeValue(words, readFile)
-  return { put: { key, value, ...takeOptions(words, PUT, {}, 'A value with spaces is written in double quotes.') } }
+  return {
+    put: { key, value, ...takeOptions(words, PUT, {}, 'A value with spaces is written in double quotes.') },
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -285,15 +288,18 @@ function comparisonHint(first: Word): string | undefined {
   if (isWord(first, ['else'])) return 'A line `then` comes before `else`; there may be nothing between them.'
   if (isWord(first, ['if'])) return 'Comparisons have no `if`: they are the lines before `then`.'
   if (isSign(first, '}')) return 'A line `then` comes before `}`; there may be nothing between them.'
-  if (isSign(first, '{')) return 'A transaction in JSON begins with `{`: nothing comes before it, not even a comment.'
+  if (isSign(first, '{'))
+    return 'A transaction in JSON begins with `{`: nothing comes before it, not even a comment.'
   return meantHint(first, [...COMPARISONS, 'then'])
 }
 
-function operationHint(first: Word): string | undefined {
+function operationHint(first: Word, expected: readonly string[]): string | undefined {
   if (isWord(first, COMPARISONS))
     return 'Comparisons come before `then`. A transaction in this one, `txn {`, has comparisons of its own.'
+  if (isWord(first, ['then', 'else'])) return `A transaction has one ${quoted(first.text)}.`
   if (isSign(first, '{')) return 'A transaction in this one begins with a line `txn {`.'
-  return meantHint(first, [...OPERATIONS, 'else'])
+  if (isSign(first, '}')) return 'There is no `txn {` that it could close.'
+  return meantHint(first, expected)
 }
 
 function meantHint(word: Word, candidates: readonly string[]): string | undefined {

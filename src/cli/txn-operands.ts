@@ -22,11 +22,7 @@ const NO_COMMENT = 'A word that begins with # is a comment unless it is in doubl
 
 /** Reports a word that does not belong here. */
 export function unexpected(words: Words, word: Word, expected: string, hint?: string): never {
-  return words.source.fail(
-    word.at,
-    `expected ${expected}, found ${shownWord(word)}`,
-    hint ?? hintOn(word),
-  )
+  return words.source.fail(word.at, `expected ${expected}, found ${shownWord(word)}`, hint ?? hintOn(word))
 }
 
 function hintOn(word: Word): string | undefined {
@@ -34,8 +30,10 @@ function hintOn(word: Word): string | undefined {
   return word.kind === 'end' && word.isComment ? NO_COMMENT : undefined
 }
 
-export const isWord = <T extends string>(word: Word, texts: readonly T[]): word is Word & { readonly text: T } =>
-  word.kind === 'plain' && texts.some((text) => text === word.text)
+export const isWord = <T extends string>(
+  word: Word,
+  texts: readonly T[],
+): word is Word & { readonly text: T } => word.kind === 'plain' && texts.some((text) => text === word.text)
 
 export const isSign = (word: Word, text: string): boolean => word.kind === 'sign' && word.text === text
 
@@ -86,7 +84,11 @@ export function takeValue(words: Words, readFile: ReadFile): BytesJson {
   words.take()
   if (path === '') {
     const hint = 'A value that is a single @ is written in double quotes.'
-    return words.source.fail(word.at, `expected the name of a file after ${quoted(FILE)}, found nothing`, hint)
+    return words.source.fail(
+      word.at,
+      `expected the name of a file after ${quoted(FILE)}, found nothing`,
+      hint,
+    )
   }
   return bytesToJson(contentOf(words, word, path, readFile))
 }
@@ -114,7 +116,9 @@ function contentOf(words: Words, { at }: Word, path: string, readFile: ReadFile)
 /** One key; a word that would begin a range is refused. */
 export function takeSingleKey(words: Words, hint: string): BytesJson {
   const word = words.peek()
-  return isWord(word, RANGE_WORDS) ? unexpected(words, words.take(), 'a single key', hint) : takeKey(words, 'a key')
+  return isWord(word, RANGE_WORDS)
+    ? unexpected(words, words.take(), 'a single key', hint)
+    : takeKey(words, 'a key')
 }
 
 export function takePlace(words: Words): PlaceJson {
@@ -147,7 +151,7 @@ export function takeWholeNumber(words: Words, min = 0): number {
   const text = textIn(word)
   const number = Number(text)
   if (/^[0-9]+$/.test(text) && Number.isSafeInteger(number) && number >= min) return number
-  const expected = `a whole number ${min === 0 ? '' : `from ${min} on `}below 2^53`
+  const expected = `a whole number from ${min} to 2^53 - 1`
   return unexpected(words, word, expected, unquotedHint(word))
 }
 
@@ -182,7 +186,12 @@ export interface Option<T> {
 export type Options<T> = Readonly<Record<string, Option<T>>>
 
 /** Options up to the end of the line, in any order, each at most once. Without options the result is `none`. */
-export function takeOptions<T extends object>(words: Words, known: Options<T>, none: T, spaceHint: string): T {
+export function takeOptions<T extends object>(
+  words: Words,
+  known: Options<T>,
+  none: T,
+  spaceHint: string,
+): T {
   const given: string[] = []
   let values = none
   for (;;) {

@@ -30,9 +30,9 @@ export function scanString(source: Source, from: number, allowsBytes: boolean): 
     at += plain.length
     if (text[at] === '"') return { bytes: Buffer.concat(parts), end: at + 1 }
     if (text[at] !== '\\') unfinished(source, from, at)
-    const escape = escapeAt(source, at, allowsBytes)
-    parts.push(escape.bytes)
-    at = escape.end
+    const { bytes, end } = escapeAt(source, at, allowsBytes)
+    parts.push(bytes)
+    at = end
   }
 }
 
@@ -68,8 +68,7 @@ function escapeAt(source: Source, at: number, allowsBytes: boolean): ScannedStri
   const char = Object.hasOwn(ESCAPES, letter) ? ESCAPES[letter] : undefined
   if (char !== undefined) return { bytes: Buffer.from(char), end: at + 2 }
   if (letter === 'u') return unicodeAt(source, at)
-  if (letter === 'x' && allowsBytes)
-    return { bytes: Buffer.from([hexAt(source, at, 2)]), end: at + 4 }
+  if (letter === 'x' && allowsBytes) return { bytes: Buffer.from([hexAt(source, at, 2)]), end: at + 4 }
   const known = [...Object.keys(ESCAPES), 'u', ...(allowsBytes ? ['x'] : [])]
   const found = letter === '' ? 'the end of the line' : quoted(`\\${letter}`)
   return source.fail(
@@ -98,10 +97,9 @@ const isSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdfff
 function hexAt(source: Source, at: number, digits: number): number {
   const written = source.text.slice(at + 2, at + 2 + digits)
   if (new RegExp(`^[0-9a-fA-F]{${digits}}$`).test(written)) return Number.parseInt(written, 16)
-  const escape = source.text.slice(at, at + 2)
   return source.fail(
     at,
-    `expected ${digits} hexadecimal digits after ${quoted(escape)}, found ${found(written)}`,
+    `expected ${digits} hexadecimal digits after ${quoted(source.text.slice(at, at + 2))}, found ${found(written)}`,
   )
 }
 

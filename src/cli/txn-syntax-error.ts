@@ -64,13 +64,10 @@ export function describe(error: TxnSyntaxError, source: string): string {
   const { line, column, message, hint } = error
   const [before, rest] = error.around.map((part) => printable(part.replaceAll('\t', ' ')))
   const start = cutStart(before ?? '')
-  const lines = [
-    `line ${line}, column ${column} of ${source}: ${message}`,
-    `  ${start}${cutEnd(rest ?? '')}`.trimEnd(),
-    `  ${' '.repeat(widthOf(start))}^`,
-    ...(hint === undefined ? [] : [`(${hint})`]),
-  ]
-  return lines.join('\n')
+  const shown = start + cutEnd(rest ?? '')
+  const marked = shown === '' ? [] : [`  ${shown}`.trimEnd(), `  ${' '.repeat(widthOf(start))}^`]
+  const lines = [`line ${line}, column ${column} of ${source}: ${message}`, ...marked]
+  return [...lines, ...(hint === undefined ? [] : [`(${hint})`])].join('\n')
 }
 
 function cutStart(text: string): string {

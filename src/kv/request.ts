@@ -138,7 +138,7 @@ export const namesRanges = (kind: number): boolean => kind === KIND_TXN || kind 
 
 /** Whether a request in this form only deletes. Throws as `parseRequest` does. */
 export function onlyDeletes(kind: number, version: number, body: Uint8Array): boolean {
-  if (kind !== KIND_BATCH) return kind === KIND_DELETE
+  if (kind !== KIND_BATCH) return kind === KIND_DELETE || kind === KIND_DELETE_RANGE || kind === KIND_COMPACT
   const { command } = parseRequest(kind, version, body)
   return command.kind === 'batch' && command.commands.every((each) => each.kind === 'delete')
 }

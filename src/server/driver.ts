@@ -223,7 +223,13 @@ export class Driver implements NodeApi, NetworkEvents {
         return applier.state
       },
       clusterTimeMs: () => raft.clusterTimeMs(clock.now()),
-      get: (rowKey) => this.#guarded(() => storage.get(rowKey)),
+      get: (rowKey) => {
+        let row: Uint8Array | undefined
+        this.#orFail(() => {
+          row = storage.get(rowKey)
+        })
+        return row
+      },
       propose: (request, done) => this.propose(request, limits.hashIdleMs, ({ ok }) => done(ok)),
     })
     this.#batchDelay = new BatchDelay(clock, limits)

@@ -178,9 +178,11 @@ export class RowHeads {
 
   /** Whether to remember a row that was read since `forgetAll`. Not if it may have changed after it was read. */
   wants(key: Uint8Array, hash: number): boolean {
-    if (key.length > KEY_BYTES_MAX && key[0] === TABLE_HEADS) this.#lacksKeys = true
-    if (key.length > KEY_BYTES_MAX || this.#lost === undefined || this.#lost.has(tagOf(hash))) return false
-    return this.#table.find(key, hash) < 0 && (this.#old === undefined || this.#old.find(key, hash) < 0)
+    if (this.get(key, hash) !== undefined) return false
+    const isLost = this.#lost === undefined || this.#lost.has(tagOf(hash))
+    if (key.length <= KEY_BYTES_MAX && !isLost) return true
+    if (key[0] === TABLE_HEADS) this.#lacksKeys = true
+    return false
   }
 
   /** No more rows are read in the background. */

@@ -6,7 +6,7 @@ import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult 
 import type { ApiRequest, Respond } from './answer.ts'
 import { answering, asError, timeLeftMs } from './answer.ts'
 import { codingRefusal, type RequestBody } from './body.ts'
-import { JSON_PARTS_MAX, parseJson } from './json-body.ts'
+import { JSON_PARTS_MAX, type JsonLimits, parseJson } from './json-body.ts'
 import type { HttpLimits } from './limits.ts'
 import { Refused } from './problem.ts'
 import type { Route } from './route.ts'
@@ -80,7 +80,7 @@ export async function createApp({ routes, limits }: AppOptions): Promise<ColdRou
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
 
   const readJson =
-    (partsMax: number) =>
+    (jsonLimits: JsonLimits) =>
     (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
       const refusal = bodyRefusal(request.raw)
       if (refusal !== undefined) {
@@ -90,16 +90,17 @@ export async function createApp({ routes, limits }: AppOptions): Promise<ColdRou
       const { asked, body: sent } = routedOf(request)
       const timeoutMs = timeLeftMs(asked)
       sent.read({ bytesMax: limits.requestBytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
-        const json = body instanceof Refused ? body : parseJson(body, partsMax)
+        const json = body instanceof Refused ? body : parseJson(body, jsonLimits)
         request.body = json
         done(json instanceof Refused ? json : undefined)
       })
     }
-  for (const { method, path, body, bodyPartsMax = JSON_PARTS_MAX, handle } of routes) {
+  for (const { method, path, body, bodyPartsMax, bodyDepthMax, handle } of routes) {
+    const jsonLimits = { partsMax: bodyPartsMax ?? JSON_PARTS_MAX, depthMax: bodyDepthMax ?? Infinity }
     app.route({
       method,
       url: path,
-      ...(body === undefined ? {} : { schema: { body }, preValidation: readJson(bodyPartsMax) }),
+      ...(body === undefined ? {} : { schema: { body }, preValidation: readJson(jsonLimits) }),
       handler(request: FastifyRequest<{ Params: Record<string, string> }>, reply) {
         const { asked, respond } = takeOver(request, reply)
         answering(respond, () => handle(asked, request.params, request.body, respond))(undefined)
@@ -125,6 +126,7 @@ function faultOf({ keyword, instancePath, params, message }: ValidationResult): 
   if (keyword === 'required')
     return `the body lacks the field ${JSON.stringify(`${within}${params.missingProperty}`)}`
   const named = path === '' ? 'the body' : path
+  if (keyword === 'enum') return `${named} must be one of ${[params.allowedValues].flat().join(', ')}`
   if (keyword === 'type') return `${named} must be ${[params.type].flat().join(' or ')}`
   if (keyword === 'minProperties' || keyword === 'maxProperties')
     return `${named} must have exactly ${params.limit} of its fields`

@@ -1,21 +1,20 @@
 // The route of batches: several changes in one entry of the log.
 
 import type { BatchedCommand, Command, Condition, OutcomeOfKey, Revision } from '../../kv/index.ts'
-import { asRevision, BATCH_COMMANDS_MAX, SETTING_RULES } from '../../kv/index.ts'
+import { asRevision, BATCH_COMMANDS_MAX } from '../../kv/index.ts'
 import type { NodeApi } from '../types.ts'
 import { answering, jsonAnswer } from './answer.ts'
 import { CHANGES_PATH } from './classify.ts'
+import { bytesOf, type Given, GivenBytes, valueOf } from './given-bytes.ts'
 import { readIdentity } from './identity.ts'
 import { ESCAPED_BYTES_MAX, revisionsJson } from './json.ts'
-import { anyOf, arrayOf, closed, type FromSchema, integer, object, string, stringOr } from './json-schema.ts'
+import { anyOf, arrayOf, closed, type FromSchema, integer, object, stringOr } from './json-schema.ts'
 import { checkedKey } from './key.ts'
 import type { Backlog } from './outflow.ts'
-import { problemDocument, Refused } from './problem.ts'
+import { problemDocument } from './problem.ts'
 import { holding, propose, refusalOf, unexpected } from './proposing.ts'
 import { type Route, route } from './route.ts'
 import { ChangeProblem, DeleteAnswer, revisions } from './schemas.ts'
-
-const VALUE_BYTES_MAX = SETTING_RULES.valueBytesMax.max
 
 /**
  * Commas and opening brackets of the JSON. A change has at most 10, and one for each revision in its conditions. So no
@@ -23,10 +22,6 @@ const VALUE_BYTES_MAX = SETTING_RULES.valueBytesMax.max
  */
 const PARTS_MAX = 16 * BATCH_COMMANDS_MAX
 
-const GivenBytes = {
-  ...stringOr(closed(object({ base64: string }))),
-  description: 'Bytes: a string means its UTF-8; others in base64',
-}
 const Tags = {
   ...stringOr(arrayOf({ ...integer, minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
   pattern: '^\\*$',
@@ -107,16 +102,10 @@ const answerBytesMax = (commands: readonly BatchedCommand[]): number =>
 function commandOf({ put, delete: removed }: FromSchema<typeof Change>, name: string): BatchedCommand {
   if (removed !== undefined) return { kind: 'delete', ...targetOf(removed, `${name}.delete`), prev: false }
   if (put === undefined) throw new Error(`${name} is no change, and the schema allows it`)
-  const value = bytesOf(put.value, `${name}.put.value`)
-  if (value.length > VALUE_BYTES_MAX)
-    throw new Refused(
-      'value_too_large',
-      `${name}.put: value of ${value.length} bytes, at most ${VALUE_BYTES_MAX}`,
-    )
+  const value = valueOf(put.value, `${name}.put`)
   return { kind: 'put', ...targetOf(put, `${name}.put`), value, prev: false }
 }
 
-type Given = FromSchema<typeof GivenBytes>
 type GivenTags = FromSchema<typeof Tags> | undefined
 
 function targetOf(
@@ -128,17 +117,6 @@ function targetOf(
   const ifNoneMatch = tagsOf(given.if_none_match)
   const condition = ifMatch === undefined && ifNoneMatch === undefined ? undefined : { ifMatch, ifNoneMatch }
   return { key, condition }
-}
-
-function bytesOf(given: Given, name: string): Uint8Array {
-  if (typeof given === 'string') {
-    if (given.isWellFormed()) return Buffer.from(given)
-    throw new Refused('bad_request', `${name} has half of a surrogate pair, which has no UTF-8`)
-  }
-  const bytes = Buffer.from(given.base64, 'base64')
-  // Buffer skips characters that it does not know.
-  if (bytes.toString('base64') === given.base64) return bytes
-  throw new Refused('bad_request', `${name}.base64 is not base64 with padding`)
 }
 
 const tagsOf = (given: GivenTags): 'any' | readonly Revision[] | undefined =>

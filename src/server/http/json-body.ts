@@ -10,10 +10,20 @@ import { Refused } from './problem.ts'
  */
 export const JSON_PARTS_MAX = 4_096
 
-export function parseJson(body: Uint8Array, partsMax: number): unknown {
-  const { parts, names } = countParts(body)
+export interface JsonLimits {
+  /** Commas and opening brackets. */
+  readonly partsMax: number
+  /** Brackets within brackets. */
+  readonly depthMax: number
+}
+
+/** The value, or a `Refused`. */
+export function parseJson(body: Uint8Array, { partsMax, depthMax }: JsonLimits): unknown {
+  const { parts, names, depth } = countParts(body)
   if (parts > partsMax)
     return new Refused('bad_request', `the body has more than ${partsMax} commas and opening brackets`)
+  if (depth > depthMax)
+    return new Refused('bad_request', `the body has more than ${depthMax} brackets within each other`)
   if (!isUtf8(body)) return new Refused('bad_request', 'the body is not UTF-8')
   let json: unknown
   try {
@@ -26,20 +36,34 @@ export function parseJson(body: Uint8Array, partsMax: number): unknown {
     : new Refused('bad_request', 'an object of the body has a name that occurs twice')
 }
 
-/** Commas, opening brackets and names, outside of strings. */
-function countParts(body: Uint8Array): { readonly parts: number; readonly names: number } {
+interface Counted {
+  /** Commas and opening brackets. */
+  readonly parts: number
+  readonly names: number
+  /** Brackets that are open at the same time. */
+  readonly depth: number
+}
+
+/** Outside of strings. */
+function countParts(body: Uint8Array): Counted {
   let parts = 0
   let names = 0
+  let open = 0
+  let depth = 0
   let isText = false
   for (let at = 0; at < body.length; at++) {
     const byte = body[at]
     if (byte === QUOTE) isText = !isText
     else if (isText) {
       if (byte === BACKSLASH) at++
-    } else if (byte === COMMA || byte === BRACKET || byte === BRACE) parts++
+    } else if (byte === COMMA) parts++
     else if (byte === COLON) names++
+    else if (byte === BRACKET || byte === BRACE) {
+      parts++
+      depth = Math.max(depth, ++open)
+    } else if (byte === BRACKET_END || byte === BRACE_END) open--
   }
-  return { parts, names }
+  return { parts, names, depth }
 }
 
 const QUOTE = 0x22
@@ -47,7 +71,9 @@ const BACKSLASH = 0x5c
 const COMMA = 0x2c
 const COLON = 0x3a
 const BRACKET = 0x5b
+const BRACKET_END = 0x5d
 const BRACE = 0x7b
+const BRACE_END = 0x7d
 
 /** Without recursion: the nesting may be as deep as the body has brackets. */
 function namesIn(json: unknown): number {

@@ -14,3 +14,12 @@ export function checkedKey(key: Uint8Array, where = ''): Uint8Array {
     throw new Refused('key_too_long', `${where}key of ${key.length} bytes, at most ${KEY_BYTES_MAX}`)
   return key
 }
+
+/**
+ * Throws `Refused` for bytes that are longer than a bound of a range needs to be: the first key after the longest one
+ * has one byte more. `name`: of the parameter or field.
+ */
+export function checkedBound(bound: Uint8Array, name: string): Uint8Array {
+  if (bound.length <= KEY_BYTES_MAX + 1) return bound
+  throw new Refused('key_too_long', `${name} of ${bound.length} bytes, at most ${KEY_BYTES_MAX + 1}`)
+}

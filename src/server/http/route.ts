@@ -29,8 +29,14 @@ interface RouteFacts<P extends ParameterTable = ParameterTable, B extends BodySc
   readonly body?: B
   /** Commas and opening brackets of the body; JSON_PARTS_MAX unless given. */
   readonly bodyPartsMax?: number
+  /** Brackets of the body within each other; without a limit unless given. */
+  readonly bodyDepthMax?: number
+  /** The body in OpenAPI, where a schema cannot refer to itself by `#`. */
+  readonly describedBody?: BodySchema
   /** Of an answer with status 200. */
   readonly answers: Schema | string
+  /** What schemas refer to by `#/components/schemas/…`. */
+  readonly schemas?: Readonly<Record<string, Schema>>
 }
 
 export interface Route extends RouteFacts {

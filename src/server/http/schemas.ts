@@ -10,6 +10,8 @@ export const Bytes = {
 
 export const revisions = { create_revision: integer, mod_revision: integer, version: integer }
 
+export const RecordSchema = object({ key: Bytes, value: Bytes, ...revisions })
+
 export const DeleteAnswer = object({ deleted: { ...integer, enum: [0, 1] }, revision: integer })
 
 const problemFields = {
