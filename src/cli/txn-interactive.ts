@@ -90,13 +90,17 @@ class Dialogue {
     this.#lines += 1
     const text = line.replace(/\r$/, '')
     if (/^[ \t]*$/.test(text)) {
+      const { depth } = this.#reader
       this.#complete = this.#reader.endSection()
-      this.#begun = true
+      this.#begun = this.#reader.depth === depth
       return undefined
     }
+    if (/^[ \t]*#/.test(text)) return undefined
+    const isRepeated = this.#begun && text.replace(/[ \t]#.*/, '').trim() === this.#reader.section
+    this.#begun = false
     // In a text that is pasted, an empty line may come before `then` or `else`.
-    if (this.#begun && text.trim() === this.#reader.section) return undefined
-    if (text.trimStart().startsWith('{'))
+    if (isRepeated) return undefined
+    if (text.trimStart().startsWith('{') && this.#reader.section === 'compare')
       return 'JSON is read from a file or standard input, not line by line\n'
     return this.#read(text)
   }
@@ -104,7 +108,6 @@ class Dialogue {
   #read(text: string): string | undefined {
     try {
       this.#reader.read({ text, number: this.#lines })
-      this.#begun = false
       return undefined
     } catch (error) {
       if (!(error instanceof TxnSyntaxError)) throw error

@@ -1,7 +1,7 @@
 // JSON of which each value knows its place in the text, so that a message can name it.
 
 import { NESTING_MAX } from './txn-shapes.ts'
-import { scanString } from './txn-strings.ts'
+import { IN_JSON, scanString } from './txn-strings.ts'
 import { quoted, type Source } from './txn-syntax-error.ts'
 
 export interface JsonField {
@@ -111,7 +111,7 @@ class Parser {
   }
 
   #string(): string {
-    const { bytes, end } = scanString(this.#source, this.#at, false)
+    const { bytes, end } = scanString(this.#source, this.#at, IN_JSON)
     this.#at = end
     return bytes.toString()
   }

@@ -50,11 +50,11 @@ export function takeEnd(words: Words, hint?: string): void {
 // ---------------------------------------------------------------------------------------------------------------------
 // Bytes
 
-function takeBytes(words: Words, expected: string): BytesJson {
+function takeBytes(words: Words, expected: string, hint?: string): BytesJson {
   const word = words.take()
   if (word.kind === 'string') return bytesToJson(word.bytes)
   if (word.kind === 'file') return unexpected(words, word, expected, 'Only a value can come from a file.')
-  if (word.kind !== 'plain') return unexpected(words, word, expected)
+  if (word.kind !== 'plain') return unexpected(words, word, expected, hint)
   return word.text.startsWith(BASE64) ? bytesToJson(base64Of(words, word)) : word.text
 }
 
@@ -70,11 +70,10 @@ function base64Of(words: Words, { at, text }: Word & { readonly text: string }):
   )
 }
 
-/** A key, or a bound of a range that is not empty. */
-function takeKey(words: Words, expected: string, hint = 'A key has at least one byte.'): BytesJson {
+function takeKey(words: Words): BytesJson {
   const word = words.peek()
-  const key = takeBytes(words, expected)
-  return key === '' ? unexpected(words, word, expected, hint) : key
+  const key = takeBytes(words, 'a key')
+  return key === '' ? unexpected(words, word, 'a key', 'A key has at least one byte.') : key
 }
 
 export function takeValue(words: Words, readFile: ReadFile): BytesJson {
@@ -116,29 +115,32 @@ function contentOf(words: Words, { at }: Word, path: string, readFile: ReadFile)
 /** One key; a word that would begin a range is refused. */
 export function takeSingleKey(words: Words, hint: string): BytesJson {
   const word = words.peek()
-  return isWord(word, RANGE_WORDS)
-    ? unexpected(words, words.take(), 'a single key', hint)
-    : takeKey(words, 'a key')
+  return isWord(word, RANGE_WORDS) ? unexpected(words, words.take(), 'a single key', hint) : takeKey(words)
 }
 
 export function takePlace(words: Words): PlaceJson {
   const word = words.peek()
-  if (!isWord(word, RANGE_WORDS)) return { key: takeKey(words, 'a key') }
+  if (!isWord(word, RANGE_WORDS)) return { key: takeKey(words) }
   words.take()
   return RANGES[word.text](words)
 }
 
-const END = 'the end of the range (exclusive)'
-const NO_END = 'A range without an end is written `from KEY`.'
+const SAME_NAME = 'A key of this name is written in double quotes.'
+const FIRST = 'the first key of the range'
 
 const RANGES: Readonly<Record<RangeWord, (words: Words) => PlaceJson>> = {
-  prefix: (words) => ({ prefix: takeBytes(words, 'a prefix') }),
-  range: (words) => ({
-    start: takeBytes(words, 'the first key of the range'),
-    end: takeKey(words, END, NO_END),
-  }),
-  from: (words) => ({ start: takeBytes(words, 'the first key of the range') }),
-  before: (words) => ({ end: takeKey(words, END, NO_END) }),
+  prefix: (words) => ({ prefix: takeBytes(words, 'a prefix', SAME_NAME) }),
+  range: (words) => ({ start: takeBytes(words, FIRST, SAME_NAME), end: takeRangeEnd(words) }),
+  from: (words) => ({ start: takeBytes(words, FIRST, SAME_NAME) }),
+  before: (words) => ({ end: takeRangeEnd(words) }),
+}
+
+function takeRangeEnd(words: Words): BytesJson {
+  const word = words.peek()
+  const expected = 'the end of the range (exclusive)'
+  const hint = 'A range without an end is written `from KEY`.'
+  const end = takeBytes(words, expected, hint)
+  return end === '' ? unexpected(words, word, expected, hint) : end
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

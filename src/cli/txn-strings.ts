@@ -1,4 +1,4 @@
-// Strings in double quotes: with the escapes of JSON, and in the language of transactions also \xNN, which is one byte.
+// Strings in double quotes, with the escapes of JSON.
 
 import { oneOf, quoted, type Source } from './txn-syntax-error.ts'
 
@@ -13,6 +13,18 @@ const ESCAPES: Readonly<Record<string, string>> = {
   t: '\t',
 }
 
+export interface Dialect {
+  /** What stands for itself. */
+  readonly plain: RegExp
+  /** \xNN is one byte. */
+  readonly allowsBytes: boolean
+}
+
+export const IN_JSON: Dialect = { plain: /(?:[^"\\\p{Cc}]|[\u007f-\u009f])*/uy, allowsBytes: false }
+/** In the language of transactions. */
+export const TEXT: Dialect = { plain: /[^"\\\p{Cc}]*/uy, allowsBytes: false }
+export const BYTES: Dialect = { plain: TEXT.plain, allowsBytes: true }
+
 export interface ScannedString {
   readonly bytes: Buffer
   /** Behind the closing quote. */
@@ -20,27 +32,25 @@ export interface ScannedString {
 }
 
 /** `from`: the place of the opening quote. */
-export function scanString(source: Source, from: number, allowsBytes: boolean): ScannedString {
+export function scanString(source: Source, from: number, dialect: Dialect): ScannedString {
   const { text } = source
   const parts: Buffer[] = []
   let at = from + 1
   for (;;) {
-    const plain = plainFrom(source, at)
+    const plain = plainFrom(source, at, dialect)
     parts.push(Buffer.from(plain))
     at += plain.length
     if (text[at] === '"') return { bytes: Buffer.concat(parts), end: at + 1 }
     if (text[at] !== '\\') unfinished(source, from, at)
-    const { bytes, end } = escapeAt(source, at, allowsBytes)
+    const { bytes, end } = escapeAt(source, at, dialect)
     parts.push(bytes)
     at = end
   }
 }
 
-const PLAIN = /[^"\\\p{Cc}]*/uy
-
-function plainFrom(source: Source, at: number): string {
-  PLAIN.lastIndex = at
-  const [plain = ''] = PLAIN.exec(source.text) ?? []
+function plainFrom(source: Source, at: number, dialect: Dialect): string {
+  dialect.plain.lastIndex = at
+  const [plain = ''] = dialect.plain.exec(source.text) ?? []
   if (plain.isWellFormed()) return plain
   return source.fail(at, 'expected text, found half of a surrogate pair', 'It has no UTF-8.')
 }
@@ -63,7 +73,7 @@ function unfinished(source: Source, from: number, at: number): never {
   )
 }
 
-function escapeAt(source: Source, at: number, allowsBytes: boolean): ScannedString {
+function escapeAt(source: Source, at: number, { allowsBytes }: Dialect): ScannedString {
   const letter = source.text[at + 1] ?? ''
   const char = Object.hasOwn(ESCAPES, letter) ? ESCAPES[letter] : undefined
   if (char !== undefined) return { bytes: Buffer.from(char), end: at + 2 }

@@ -1,7 +1,7 @@
 // The words of one line of a transaction. They are separated by spaces and tabs. Brackets are words of their own, and
 // so is the operator behind `)`. `#` at the beginning of a word begins a comment.
 
-import { scanString } from './txn-strings.ts'
+import { BYTES, scanString, TEXT } from './txn-strings.ts'
 import { type Line, lineSource, quoted, type Source } from './txn-syntax-error.ts'
 
 interface Place {
@@ -72,11 +72,11 @@ function wordAt(source: Source, at: number, operator: RegExp | undefined): Word 
   const sign = matched(BRACKET, text, at) || (operator === undefined ? '' : matched(operator, text, at))
   if (sign !== '') return { kind: 'sign', text: sign, at, end: at + sign.length }
   if (text[at] === '"') {
-    const { bytes, end } = scanString(source, at, true)
+    const { bytes, end } = scanString(source, at, BYTES)
     return { kind: 'string', bytes, at, end: separated(source, end) }
   }
   if (text.startsWith('@"', at)) {
-    const { bytes, end } = scanString(source, at + 1, false)
+    const { bytes, end } = scanString(source, at + 1, TEXT)
     return { kind: 'file', path: bytes.toString(), at, end: separated(source, end) }
   }
   const plain = matched(PLAIN, text, at)

@@ -50,7 +50,7 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
     )
   const hasHistory = clusterVersion >= CLUSTER_VERSION_OF_HISTORY
   const work: Work = { state, rows, events: hasHistory ? eventWriter : undefined }
-  work.events?.begin(before.revision)
+  work.events?.begin(before)
   const { outcome, replayed } =
     slot !== undefined
       ? inSession(request, slot, fingerprint32(kind, body.subarray(request.askedAt)), work)

@@ -1,17 +1,19 @@
 // History: which keys each revision changed, and the versions that were replaced. Both are kept for a while, so that
 // the store can be read as it was, and so that watches can resume.
 //
-// An entry that raises the revision leaves one row of events, under the first of its revisions. So every revision is in
-// exactly one row, also one without an event (a change of settings). An event names the key, and the version that it
-// replaced. The values are in the rows of versions (`rows.ts`).
+// An entry that raises the revision adds its events to the newest row of events, or begins a new row when that has
+// REVISIONS_PER_ROW. So all of an entry is in one row, and every revision is in exactly one, also one without an event (a
+// change of settings). An event names the key, and the version that it replaced. The values are in the rows of versions
+// (`rows.ts`). Changes that come one by one would otherwise need a row each; of a row that several entries of one batch
+// have changed, storage writes only the newest.
 //
 //   events   key    64, first revision (8)
-//            value  cluster time (8), number of revisions (2), then for each event:
+//            value  cluster time of its newest entry (8), number of revisions (2), then for each event:
 //                   flags (1), revision - first (2), key: length (2), bytes
 //                   flag 1, a delete:             hash of the row of the tombstone (8)
 //                   flag 2, a version before it:  its revision (8), bytes of its value (4), hash of its row (8)
 //
-// `first` is the first revision whose row of events is kept. The store can be read at revisions from `compacted` on, and
+// `first` is the first revision whose row of events is kept, `newest` the first revision of the newest row. The store can be read at revisions from `compacted` on, and
 // watched from the one after it on. When `compacted` rises, the rows below it are deleted by this entry and later ones,
 // some of them by each. What can still be read never depends on how far that has come.
 //
@@ -31,6 +33,8 @@ const DELETED = 1
 const HAD_VERSION = 2
 const HEADER_BYTES = 10
 
+/** An entry begins a new row when the newest one has so many. */
+export const REVISIONS_PER_ROW = 16
 /** What one entry deletes at most, plus the events of one row. */
 export const EVENTS_PER_STEP_MAX = 1024
 /** Rows of events that one entry reads at most. */
@@ -80,18 +84,23 @@ export const eventsFrom = (first: Revision): { gte: Uint8Array; lt: Uint8Array }
 // ---------------------------------------------------------------------------------------------------------------------
 // Writing
 
-/** The row of events of the entry that is being applied. Its memory is used again for the next entry. */
+/** The events of the entry that is being applied. Its memory is used again for the next entry. */
 export class EventWriter {
   #bytes = new Uint8Array(64 * 1024)
-  #at = HEADER_BYTES
+  #at = 0
+  /** Of the row. */
   #first = 0
+  /** The store's revision before the entry. */
+  #before = 0
   /** Of the versions that the entry has replaced. */
   #replacedBytes = 0
 
-  /** `revision`: of the store before the entry. */
-  begin(revision: Revision): void {
-    this.#first = revision + 1
-    this.#at = HEADER_BYTES
+  begin({ revision, history }: KvState): void {
+    const { first, newest } = history
+    const isRoom = newest >= first && revision - newest + 1 < REVISIONS_PER_ROW
+    this.#first = isRoom ? newest : revision + 1
+    this.#before = revision
+    this.#at = 0
     this.#replacedBytes = 0
   }
 
@@ -120,15 +129,19 @@ export class EventWriter {
 
   /** Writes the row if the entry has raised the revision. */
   end({ revision, clusterTimeMs, history }: KvState, rows: Rows): History {
-    if (revision < this.#first) return history
-    writeUint64(this.#bytes, 0, clusterTimeMs)
-    writeUint16(this.#bytes, 8, revision - this.#first + 1)
-    rows.write({
-      key: eventsKey(asRevision(this.#first)),
-      value: this.#bytes.subarray(0, this.#at),
-      before: null,
-    })
-    return { ...history, bytes: history.bytes + this.#replacedBytes }
+    if (revision === this.#before) return history
+    const first = asRevision(this.#first)
+    const key = eventsKey(first)
+    const found = first > this.#before ? undefined : rows.read(key, false)
+    if (first <= this.#before && found === undefined)
+      throw new MalformedBytesError(`revision ${first} has no row of events`)
+    const older = found === undefined ? 0 : found.length - HEADER_BYTES
+    const value = new Uint8Array(HEADER_BYTES + older)
+    writeUint64(value, 0, clusterTimeMs)
+    writeUint16(value, 8, revision - first + 1)
+    if (found !== undefined) value.set(found.bytes.subarray(HEADER_BYTES), HEADER_BYTES)
+    rows.write({ key, value, rest: this.#bytes.subarray(0, this.#at), before: found ?? null })
+    return { ...history, newest: first, bytes: history.bytes + this.#replacedBytes }
   }
 
   #room(count: number): Uint8Array {
@@ -182,7 +195,13 @@ export const spanOfEvents = (first: Revision, row: Uint8Array): Pick<EventRow, '
 // Forgetting
 
 /** Below cluster version 3. */
-export const NO_HISTORY: History = { first: asRevision(0), compacted: asRevision(0), bytes: 0, inline: 0 }
+export const NO_HISTORY: History = {
+  first: asRevision(0),
+  newest: asRevision(0),
+  compacted: asRevision(0),
+  bytes: 0,
+  inline: 0,
+}
 
 /** From cluster version 3 on. */
 export const hasHistory = ({ settings }: KvState): boolean => settings.clusterVersion >= CLUSTER_VERSION_OF_HISTORY
@@ -197,6 +216,7 @@ export const inlineKeys = (state: KvState): number => (hasHistory(state) ? state
 /** History begins after `revision`. `inline`: the keys that exist, with their values in their rows of data. */
 export const historyAfter = (revision: Revision, inline: number): History => ({
   first: asRevision(revision + 1),
+  newest: asRevision(0),
   compacted: revision,
   bytes: 0,
   inline,

@@ -3,7 +3,7 @@
 //   layout (1), revision (8), cluster time (8), store bytes (8), keys (8),
 //   tokens: count (8), bytes (8), oldest (8), next (8), time of the oldest (8), horizon (8);
 //   from layout 2 on: sessions: next (8), horizon (8), time of the oldest (8), bytes (8), slots to sweep (8);
-//   from layout 3 on: history: first (8), compacted (8), bytes (8), inline (8);
+//   from layout 3 on: history: first (8), newest (8), compacted (8), bytes (8), inline (8);
 //   settings (`settings.ts`)
 //
 // The layout is the cluster version: a member that does not know that version does not know the layout.
@@ -28,7 +28,7 @@ import { asRevision } from './types.ts'
 const SESSIONS_AT = 81
 const SESSIONS_BYTES = 40
 const HISTORY_AT = SESSIONS_AT + SESSIONS_BYTES
-const HISTORY_BYTES = 32
+const HISTORY_BYTES = 40
 
 /** An empty store: revision 1, and the default settings with `settings` on top. */
 export function initialState(settings: Partial<Settings> = {}): KvState {
@@ -70,9 +70,10 @@ export function encodeState(state: KvState): Uint8Array {
   }
   if (layout >= CLUSTER_VERSION_OF_HISTORY) {
     writeUint64(bytes, HISTORY_AT, state.history.first)
-    writeUint64(bytes, HISTORY_AT + 8, state.history.compacted)
-    writeUint64(bytes, HISTORY_AT + 16, state.history.bytes)
-    writeUint64(bytes, HISTORY_AT + 24, state.history.inline)
+    writeUint64(bytes, HISTORY_AT + 8, state.history.newest)
+    writeUint64(bytes, HISTORY_AT + 16, state.history.compacted)
+    writeUint64(bytes, HISTORY_AT + 24, state.history.bytes)
+    writeUint64(bytes, HISTORY_AT + 32, state.history.inline)
   }
   writeSettings(settings, bytes, settingsAt)
   return bytes
@@ -119,6 +120,7 @@ const readSessions = (from: Reader): KvState['sessions'] => ({
 
 const readHistory = (from: Reader): KvState['history'] => ({
   first: asRevision(from.uint64()),
+  newest: asRevision(from.uint64()),
   compacted: asRevision(from.uint64()),
   bytes: from.uint64(),
   inline: from.uint64(),

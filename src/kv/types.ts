@@ -227,6 +227,8 @@ export interface KvState {
   readonly history: {
     /** The first revision whose events are kept; one more than the store's revision if there are none. */
     readonly first: Revision
+    /** The first revision of the newest row of events; below `first` if there is none. */
+    readonly newest: Revision
     /** The store can be read at this revision and later ones. */
     readonly compacted: Revision
     /** Of the versions that were replaced and are kept, keys and values. */

@@ -5,7 +5,7 @@ import { asRevision, BATCH_COMMANDS_MAX } from '../../kv/index.ts'
 import type { NodeApi } from '../types.ts'
 import { answering, jsonAnswer } from './answer.ts'
 import { CHANGES_PATH } from './classify.ts'
-import { bytesOf, type Given, GivenBytes, valueOf } from './given-bytes.ts'
+import { bytesOf, type Given, GivenBytes, valueBytesOf } from './given-bytes.ts'
 import { readIdentity } from './identity.ts'
 import { ESCAPED_BYTES_MAX, revisionsJson } from './json.ts'
 import { anyOf, arrayOf, closed, type FromSchema, integer, object, stringOr } from './json-schema.ts'
@@ -102,7 +102,7 @@ const answerBytesMax = (commands: readonly BatchedCommand[]): number =>
 function commandOf({ put, delete: removed }: FromSchema<typeof Change>, name: string): BatchedCommand {
   if (removed !== undefined) return { kind: 'delete', ...targetOf(removed, `${name}.delete`), prev: false }
   if (put === undefined) throw new Error(`${name} is no change, and the schema allows it`)
-  const value = valueOf(put.value, `${name}.put`)
+  const value = valueBytesOf(put.value, `${name}.put`)
   return { kind: 'put', ...targetOf(put, `${name}.put`), value, prev: false }
 }
 

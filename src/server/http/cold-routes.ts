@@ -1,4 +1,4 @@
-// All routes outside the hot path: batches, status, cluster, and the OpenAPI document.
+// All routes outside the hot path: batches, transactions, status, cluster, and the OpenAPI document.
 
 import { jsonAnswer } from './answer.ts'
 import { type AppOptions, type ColdRoutes, createApp } from './app.ts'
@@ -9,12 +9,15 @@ import { object } from './json-schema.ts'
 import { openApiDocument } from './openapi.ts'
 import type { Backlog } from './outflow.ts'
 import { Refused } from './problem.ts'
+import type { RangeReader } from './range-reading.ts'
 import { type Route, route } from './route.ts'
 import { type StatusOptions, statusRoutes } from './status.ts'
+import { txnRoute } from './txn.ts'
 
 export interface ColdRoutesOptions extends Omit<AppOptions, 'routes'> {
   readonly facts: StatusOptions
   readonly backlog: Backlog
+  readonly ranges: RangeReader
 }
 
 /** Requests that open a multiplexed connection do not come here. OpenAPI describes no WebSockets. */
@@ -27,14 +30,21 @@ const CONNECT = route(
   },
 )
 
-export function createColdRoutes({ facts, backlog, ...options }: ColdRoutesOptions): Promise<ColdRoutes> {
+export function createColdRoutes(options: ColdRoutesOptions): Promise<ColdRoutes> {
+  const { facts, backlog, ranges, limits } = options
   const { node } = facts
-  const routes: Route[] = [changesRoute(node, backlog), compactRoute(node), ...statusRoutes(facts), ...clusterRoutes(node)]
+  const routes: Route[] = [
+    changesRoute(node, backlog),
+    txnRoute({ node, limits, backlog, ranges }),
+    compactRoute(node),
+    ...statusRoutes(facts),
+    ...clusterRoutes(node),
+  ]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
   routes.push(
     route({ ...document, answers: object({}) }, (_, respond) =>
       respond(jsonAnswer(openApiDocument(facts.version, routes))),
     ),
   )
-  return createApp({ ...options, routes: [...routes, CONNECT] })
+  return createApp({ limits, routes: [...routes, CONNECT] })
 }

@@ -26,7 +26,7 @@ export function bytesOf(given: Given, name: string): Uint8Array {
 }
 
 /** The value of a put that is called `name`. Throws `Refused`, also if no cluster allows so large a value. */
-export function valueOf(given: Given, name: string): Uint8Array {
+export function valueBytesOf(given: Given, name: string): Uint8Array {
   const value = bytesOf(given, `${name}.value`)
   if (value.length <= VALUE_BYTES_MAX) return value
   const detail = `${name}: value of ${value.length} bytes, at most ${VALUE_BYTES_MAX}`

@@ -1,5 +1,6 @@
 // The OpenAPI 3.1 document, made from the very tables and schemas that read and validate requests.
 
+import { DELETE_RANGE_PARAMETERS } from './delete-range.ts'
 import { anyOf, arrayOf, boolean, integer, nothing, object, type Schema, string } from './json-schema.ts'
 import { DELETE_PARAMETERS, GET_PARAMETERS, PUT_PARAMETERS } from './keys.ts'
 import { type ParameterTable, timeout } from './parameters.ts'
@@ -22,15 +23,18 @@ const OCTETS: Content = { 'application/octet-stream': { schema: { ...string, for
 
 export function openApiDocument(version: string, routes: readonly Route[]): string {
   const paths: Record<string, Record<string, unknown>> = {}
+  const schemas: Record<string, Schema> = {}
   for (const route of routes) {
     const path = route.path.replaceAll(/:([a-z]+)/g, '{$1}')
     const names = [...path.matchAll(/\{([a-z]+)\}/g)].map(([, name]) => inPath(name ?? ''))
     const token = route.takesToken ? IDENTITY : []
     const answer: Content =
       typeof route.answers === 'string' ? { [route.answers]: { schema: string } } : json(route.answers)
+    const body = route.describedBody ?? route.body
+    Object.assign(schemas, route.schemas)
     const described = {
       ...operation(route.summary, [...names, ...token, ...inQuery(route.parameters)], answer),
-      ...(route.body === undefined ? {} : { requestBody: requestBody(route.body) }),
+      ...(body === undefined ? {} : { requestBody: requestBody(body) }),
     }
     paths[path] = {
       ...paths[path],
@@ -49,10 +53,15 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
       ...OCTETS,
     },
   )
-  paths['/v1/kv'] = { ...keyOperations([keyInQuery(true)]), get: range, head: range }
+  const deletion = operation(
+    'Delete a range of keys at one revision; with `key` the one key, as under /v1/kv/{key}',
+    [...inQuery(DELETE_RANGE_PARAMETERS), keyInQuery(false), IF_MATCH, IF_NONE_MATCH, ...IDENTITY],
+    json(object({ deleted: integer, revision: integer })),
+  )
+  paths['/v1/kv'] = { ...keyOperations([keyInQuery(true)]), get: range, head: range, delete: deletion }
   const info = { title: 'quorate', version, description: 'A strongly consistent key-value store' }
   const content: Content = { 'application/problem+json': { schema: ProblemSchema } }
-  const components = { responses: { Problem: { description: 'A problem (RFC 9457)', content } } }
+  const components = { schemas, responses: { Problem: { description: 'A problem (RFC 9457)', content } } }
   return JSON.stringify({ openapi: '3.1.0', info, paths, components })
 }
 

@@ -29,7 +29,7 @@ export const PROBLEMS = {
   value_too_large: { status: 413, title: 'The value is too large' },
   request_too_large: { status: 413, title: 'The request is too large' },
   too_many_operations: { status: 413, title: 'The transaction is too large' },
-  range_too_large: { status: 413, title: 'A range has too many keys' },
+  range_too_large: { status: 413, title: 'A range is too large' },
   unsupported_media_type: { status: 415, title: 'The body is not in a form that is accepted here' },
   host_not_allowed: { status: 421, title: 'This host name is not served here' },
   wrong_cluster: { status: 421, title: 'This node belongs to another cluster' },
@@ -55,7 +55,7 @@ interface RefusedOptions {
   /** Headers of the answer, flat: name, value, … */
   readonly headers?: readonly string[]
   /** The revision that the answer reflects; the node's newest unless given. */
-  readonly revision?: Revision
+  readonly revision?: Revision | undefined
 }
 
 /** Ends the handling of a request with a problem. */

@@ -48,17 +48,28 @@ export interface RangeRequest {
   readonly counts: boolean
 }
 
-/** A range that is being read. */
-export interface Reading extends RangeRequest {
+/** The store at one instant, while it is being read. */
+export interface Instant {
+  readonly asked: RangeAsked
   readonly grant: ReadGrant
-  /** The scan after `after`; undefined if no records are asked for. */
-  readonly records: RecordScan | undefined
-  /** The scan of the whole range; undefined if no count is asked for. */
-  readonly counted: RecordScan | undefined
+  /**
+   * Opens a scan. All scans that are opened in the turn of the event loop in which the reading begins show the same
+   * instant. They are closed when the reading has ended.
+   */
+  readonly open: (options: ListOptions) => RecordScan
   readonly limits: HttpLimits
   readonly backlog: Backlog
   /** For reading slices. */
   readonly turns: Turns
+}
+
+/** A range that is being read. */
+export interface Reading extends RangeRequest, Instant {
+  readonly asked: RangeAsked
+  /** The scan after `after`; undefined if no records are asked for. */
+  readonly records: RecordScan | undefined
+  /** The scan of the whole range; undefined if no count is asked for. */
+  readonly counted: RecordScan | undefined
 }
 
 interface Bounds {
@@ -96,12 +107,31 @@ export class RangeReader {
     use: (reading: Reading) => Promise<void>,
     failed: (error: Error) => void,
   ): void {
-    const { asked, values, freshness } = request
+    const { asked, values, freshness, counts } = request
+    const { order, revision } = values
     const whole = wholeBounds(values)
     const rest = restBounds(whole, values)
+    const readRange = (instant: Instant): Promise<void> => {
+      checkRevision(this.#node, revision, instant.grant)
+      const scan = ({ start, end }: Bounds, keysOnly: boolean): RecordScan =>
+        instant.open({ start, end, reverse: order === 'desc', revision, keysOnly })
+      const counted = counts ? scan(whole, true) : undefined
+      const records = values.count_only ? undefined : scan(rest, values.keys_only ?? false)
+      return use({ ...request, ...instant, records, counted })
+    }
+    this.readInstant(asked, freshness, readRange, failed)
+  }
+
+  /** The same for any scans: `use` opens them. */
+  readInstant(
+    asked: RangeAsked,
+    freshness: Freshness,
+    use: (instant: Instant) => Promise<void>,
+    failed: (error: Error) => void,
+  ): void {
     this.#node.read(readOptions(timeLeftMs(asked), freshness), (result) => {
       try {
-        this.#granted(request, result, whole, rest, use, failed)
+        this.#granted(asked, result, use, failed)
       } catch (error) {
         failed(asError(error))
       }
@@ -109,47 +139,36 @@ export class RangeReader {
   }
 
   #granted(
-    request: RangeRequest,
+    asked: RangeAsked,
     result: Result<ReadGrant>,
-    whole: Bounds,
-    rest: Bounds,
-    use: (reading: Reading) => Promise<void>,
+    use: (instant: Instant) => Promise<void>,
     failed: (error: Error) => void,
   ): void {
-    const { values, counts } = request
-    const limits = this.#limits
+    const [limits, backlog, turns] = [this.#limits, this.#backlog, this.#turns]
     if (!result.ok) throw refusedByNode(result.problem)
-    checkRevision(this.#node, values.revision, result.value)
     if (this.#open >= limits.rangesMax) throw new Refused('overloaded', 'too many ranges are being read')
     // Checked before anything is read and encoded.
-    this.#backlog.check(limits.pageBytesMax)
-    const counted = counts ? this.#scan(whole, values, true) : undefined
-    const records = values.count_only ? undefined : this.#scan(rest, values, values.keys_only ?? false)
+    backlog.check(limits.pageBytesMax)
     this.#open++
-    const reading: Reading = {
-      ...request,
-      grant: result.value,
-      records,
-      counted,
-      limits,
-      backlog: this.#backlog,
-      turns: this.#turns,
+    const scans: RecordScan[] = []
+    const open = (options: ListOptions): RecordScan => {
+      const scan = this.#node.list(options)
+      scans.push(scan)
+      return scan
     }
-    void use(reading)
+    const reading = async (): Promise<void> =>
+      use({ asked, grant: result.value, open, limits, backlog, turns })
+    void reading()
       .catch(failed)
       .finally(() => {
-        records?.close()
-        counted?.close()
+        for (const scan of scans) scan.close()
         this.#open--
       })
   }
-
-  #scan({ start, end }: Bounds, { order, revision }: RangeValues, keysOnly: boolean): RecordScan {
-    return this.#node.list({ start, end, reverse: order === 'desc', revision, keysOnly })
-  }
 }
 
-function wholeBounds({ prefix, start, end }: RangeValues): Bounds {
+/** The keys that a request names; all keys if it names none. Throws `Refused`. */
+export function wholeBounds({ prefix, start, end }: Pick<RangeValues, 'prefix' | 'start' | 'end'>): Bounds {
   if (prefix === undefined) return { start: start ?? new Uint8Array(), end }
   if (start !== undefined || end !== undefined)
     throw new Refused('bad_request', 'prefix cannot be combined with start or end')
@@ -240,7 +259,7 @@ export interface Slice {
 
 /** Before `finish` it is not known whether these rows are complete. */
 export async function* slicesOf(
-  { limits, asked, turns }: Reading,
+  { limits, asked, turns }: Pick<Instant, 'limits' | 'asked' | 'turns'>,
   scan: RecordScan,
   rowsMax: number,
 ): AsyncGenerator<Slice, void, undefined> {

@@ -27,6 +27,7 @@ import type { ColdRoutes } from './app.ts'
 import { Bodies, type RequestBody, WholeBody } from './body.ts'
 import { classify } from './classify.ts'
 import { Connections, endGently } from './connections.ts'
+import { deleteRange } from './delete-range.ts'
 import { type ExchangeContext, PlainAnswers, send } from './exchange.ts'
 import { type Exchange, FastLane } from './fast-lane.ts'
 import { Guard, isPreflight, PREFLIGHT_HEADERS, type RequestHead } from './guard.ts'
@@ -112,7 +113,10 @@ class Front implements HttpServer {
     this.#rangeReader = new RangeReader(node, limits, this.#backlog)
     this.#ranges = new Ranges(this.#rangeReader, limits, (error) => this.#refused(error))
     this.#handlers = {
-      delete: (asked, respond) => deleteKey(node, asked, respond),
+      delete: (asked, respond) => {
+        if (asked.keys?.length === 0) deleteRange(node, this.#rangeReader, asked, respond)
+        else deleteKey(node, asked, respond)
+      },
       get: (asked, respond) => getKey(node, asked, respond),
       range: (asked, respond) => this.#ranges.get(asked, respond),
     }
@@ -258,6 +262,7 @@ class Front implements HttpServer {
     return createColdRoutes({
       facts: { node, version, metrics, isClosing: () => this.#closing },
       backlog: this.#backlog,
+      ranges: this.#rangeReader,
       limits: this.#limits,
     })
   }

@@ -1,13 +1,31 @@
 // Transactions in JSON: the schemas of body and answer, the body as a `Txn`, and its results.
 
 import { prefixEnd } from '../../kv/index.ts'
-import type { Comparison, KeyRow, LeaseId, Operation, OperationResult, Revision } from '../../kv/types.ts'
-import type { Txn, TxnResult, Where } from '../../kv/types.ts'
-import { bytesOf, type Given, GivenBytes, valueOf } from './given-bytes.ts'
+import type {
+  Comparison,
+  KeyRow,
+  LeaseId,
+  Operation,
+  OperationResult,
+  Revision,
+  Txn,
+  TxnResult,
+  Where,
+} from '../../kv/types.ts'
+import { bytesOf, type Given, GivenBytes, valueBytesOf } from './given-bytes.ts'
 import { metaJson, recordJson, revisionsJson } from './json.ts'
 import type { Schema } from './json-schema.ts'
-import { anyOf, arrayOf, boolean, closed, type FromSchema, integer, object, string } from './json-schema.ts'
-import { nothing } from './json-schema.ts'
+import {
+  anyOf,
+  arrayOf,
+  boolean,
+  closed,
+  type FromSchema,
+  integer,
+  nothing,
+  object,
+  string,
+} from './json-schema.ts'
 import { checkedBound, checkedKey } from './key.ts'
 import { Refused } from './problem.ts'
 import { Bytes, RecordSchema, revisions } from './schemas.ts'
@@ -74,7 +92,10 @@ function transaction(nested: Schema) {
     object(
       {},
       {
-        compare: { ...arrayOf(ComparisonSchema), description: 'Whether all of these hold decides what is done' },
+        compare: {
+          ...arrayOf(ComparisonSchema),
+          description: 'Whether all of these hold decides what is done',
+        },
         success: { ...operations, description: 'Done, in order, if all comparisons hold' },
         failure: { ...operations, description: 'Done, in order, otherwise' },
       },
@@ -82,8 +103,8 @@ function transaction(nested: Schema) {
   )
 }
 
-/** For the check of a body. */
-export const TxnBody = transaction({ $ref: '#' })
+/** For the check of a body. With the options of fastify, Ajv finds `#` only in a schema that has an id. */
+export const TxnBody = { $id: 'Transaction', ...transaction({ $ref: '#' }) }
 /** The same for OpenAPI. */
 export const TxnSchema = transaction({ $ref: '#/components/schemas/Transaction' })
 
@@ -175,7 +196,7 @@ function operationOf({ put, get, delete: removed, txn }: GivenOperation, name: s
 function putOf(given: FromSchema<typeof PutSchema>, name: string): Operation {
   refuseLease(given, name)
   const key = checkedKey(bytesOf(given.key, `${name}.key`), `${name}.key: `)
-  return { kind: 'put', key, value: valueOf(given.value, name), prev: given.prev ?? false }
+  return { kind: 'put', key, value: valueBytesOf(given.value, name), prev: given.prev ?? false }
 }
 
 /** Leases are not available yet. */
@@ -196,7 +217,7 @@ function placeOf({ key, prefix, start, end }: GivenPlace, name: string): Where {
   }
   return {
     start: start === undefined ? new Uint8Array() : boundOf(start, `${name}.start`),
-    end: end && boundOf(end, `${name}.end`),
+    end: end === undefined ? undefined : boundOf(end, `${name}.end`),
   }
 }
 

@@ -1,0 +1,189 @@
+// POST /v1/txn: comparisons, and what is done if all of them hold, or if not. With changes it is one entry of the log;
+// without, a read.
+
+import { keyAfter } from '../../kv/index.ts'
+import { refused } from '../../kv/refusals.ts'
+import { onlyReads, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
+import type { Idempotency, KeyRow, Operation, Txn, Where } from '../../kv/types.ts'
+import type { RecordScan } from '../record-scan.ts'
+import type { NodeApi } from '../types.ts'
+import { type ApiRequest, answering, jsonAnswer, type Respond } from './answer.ts'
+import { readIdentity } from './identity.ts'
+import type { HttpLimits } from './limits.ts'
+import type { Backlog, Hold } from './outflow.ts'
+import { READ_PARAMETERS } from './parameters.ts'
+import { Refused } from './problem.ts'
+import { holding, prevWithToken, propose, refusalOf, unexpected } from './proposing.ts'
+import { finish, type Instant, type RangeReader, slicesOf } from './range-reading.ts'
+import { type Freshness, freshnessHeaders } from './reading.ts'
+import { type Route, route } from './route.ts'
+import { TxnAnswer, TxnBody, TxnSchema, txnJson, txnOf } from './txn-json.ts'
+import { prepareTxn, type Records, type Snapshot } from './txn-reading.ts'
+
+/** Of the JSON. Ten times as many operations as are allowed are still counted, and refused by their number. */
+const PARTS_MAX = 16_000
+/** A transaction within another one is three brackets deeper. */
+const DEPTH_MAX = 4 * TXN_DEPTH_MAX
+
+/** A result without records, at most. */
+const RESULT_BYTES_MAX = 128
+
+export interface TxnOptions {
+  readonly node: NodeApi
+  readonly limits: HttpLimits
+  readonly backlog: Backlog
+  readonly ranges: RangeReader
+}
+
+export const txnRoute = (options: TxnOptions): Route =>
+  route(
+    {
+      method: 'POST',
+      path: '/v1/txn',
+      summary: 'Compare, and do one of two lists of operations, at one revision',
+      parameters: READ_PARAMETERS,
+      takesToken: true,
+      body: TxnBody,
+      bodyPartsMax: PARTS_MAX,
+      bodyDepthMax: DEPTH_MAX,
+      describedBody: TxnSchema,
+      answers: TxnAnswer,
+      schemas: { Transaction: TxnSchema, TransactionResult: TxnAnswer },
+    },
+    ({ asked, values, body }, respond) => {
+      const txn = txnOf(body)
+      const fault = txnFault(txn)
+      if (fault !== undefined)
+        throw refusalOf(refused(options.node.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX]))
+      const idempotency = readIdentity(asked.headers)
+      if (onlyReads(txn)) {
+        read(options, asked, values, txn, respond)
+        return
+      }
+      if (Object.keys(values).length > 0)
+        throw new Refused('bad_request', `${Object.keys(values).join(' and ')}: this transaction is no read`)
+      if (idempotency !== undefined && wantsPrev(txn))
+        throw prevWithToken('token' in idempotency ? 'Idempotency-Key' : 'Kv-Session')
+      change(options, asked, txn, idempotency, respond)
+    },
+  )
+
+/** With those of nested transactions. */
+const operationsOf = ({ success, failure }: Txn): readonly Operation[] =>
+  [...success, ...failure].flatMap((operation) =>
+    operation.kind === 'txn' ? [operation, ...operationsOf(operation.txn)] : [operation],
+  )
+
+const wantsPrev = (txn: Txn): boolean =>
+  operationsOf(txn).some((operation) => 'prev' in operation && operation.prev)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// With changes
+
+function change(
+  { node, limits, backlog }: TxnOptions,
+  asked: ApiRequest,
+  txn: Txn,
+  idempotency: Idempotency | undefined,
+  respond: Respond,
+): void {
+  const answer = holding(backlog, respond, answerBytes(txn, limits))
+  const make = answering(answer, () =>
+    propose(node, asked, { command: { kind: 'txn', txn }, idempotency }, answer, (outcome, headers) => {
+      if (outcome.kind !== 'txn') throw unexpected(outcome)
+      const { revision } = outcome
+      answer(jsonAnswer(txnJson(txn, outcome, revision), headers, revision))
+    }),
+  )
+  make(undefined)
+}
+
+/** What is reserved. How many records an answer will have is not known before, so as much as for a page. */
+function answerBytes(txn: Txn, { pageBytesMax }: HttpLimits): number {
+  const operations = operationsOf(txn)
+  const hasRecords = wantsPrev(txn) || operations.some(({ kind }) => kind === 'get')
+  return (1 + operations.length) * RESULT_BYTES_MAX + (hasRecords ? pageBytesMax : 0)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Without changes
+
+function read(
+  { node, ranges }: TxnOptions,
+  asked: ApiRequest,
+  freshness: Freshness,
+  txn: Txn,
+  respond: Respond,
+): void {
+  const evaluate = async (instant: Instant): Promise<void> => {
+    const { grant } = instant
+    const hold = instant.backlog.hold()
+    try {
+      const { rangeKeysMax } = node.status().settings
+      const result = await prepareTxn(txn, new InstantSnapshot(instant, rangeKeysMax, hold))()
+      const json = txnJson(txn, result, grant.revision)
+      hold.release()
+      respond(jsonAnswer(json, freshnessHeaders(grant), grant.revision))
+    } finally {
+      hold.release()
+    }
+  }
+  ranges.readInstant(asked, freshness, evaluate, respond)
+}
+
+/** An instant, read within the limits of one transaction. */
+class InstantSnapshot implements Snapshot {
+  readonly #instant: Instant
+  readonly #rangeKeysMax: number
+  readonly #hold: Hold
+  /** Keys of ranges that were read. */
+  #keys = 0
+  /** Keys and values that will be in the answer. */
+  #bytes = 0
+
+  constructor(instant: Instant, rangeKeysMax: number, hold: Hold) {
+    this.#instant = instant
+    this.#rangeKeysMax = rangeKeysMax
+    this.#hold = hold
+  }
+
+  open(where: Where, keysOnly: boolean): Records {
+    const isKey = 'key' in where
+    const range = isKey ? { start: where.key, end: keyAfter(where.key) } : where
+    const scan = this.#instant.open({ ...range, reverse: false, revision: undefined, keysOnly })
+    return { each: (take) => this.#each(scan, isKey, take) }
+  }
+
+  keep({ key, value }: KeyRow): void {
+    const { pageBytesMax } = this.#instant.limits
+    const bytes = key.length + value.length
+    if (this.#bytes > 0 && this.#bytes + bytes > pageBytesMax)
+      throw new Refused(
+        'range_too_large',
+        `the transaction reads more than ${pageBytesMax} bytes: limit, keys_only and count_only read fewer`,
+      )
+    this.#hold.grow(bytes)
+    this.#bytes += bytes
+  }
+
+  async #each(scan: RecordScan, isKey: boolean, take: (record: KeyRow) => boolean): Promise<void> {
+    const rowsMax = isKey ? 1 : Number.MAX_SAFE_INTEGER
+    for await (const { rows } of slicesOf(this.#instant, scan, rowsMax)) {
+      this.#checkTime()
+      if (!isKey) this.#count(rows.length)
+      if (!rows.every(take)) break
+    }
+    await finish(scan)
+  }
+
+  #checkTime(): void {
+    if (performance.now() > this.#instant.asked.deadline)
+      throw new Refused('overloaded', 'the transaction could not be read within the timeout')
+  }
+
+  #count(keys: number): void {
+    this.#keys += keys
+    if (this.#keys > this.#rangeKeysMax)
+      throw refusalOf(refused(this.#instant.grant.revision, 'range-too-large', [this.#rangeKeysMax, 0]))
+  }
+}

@@ -1,0 +1,123 @@
+// The reference of transactions: its examples are transactions, its outputs and messages those of the program, and its
+// tables of errors are complete.
+
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { readTxn } from '../../src/cli/txn-interactive.ts'
+import { describe, formatTxn, parseTxn } from '../../src/cli/txn-language.ts'
+import { errorOf, WRONG_JSON, WRONG_TEXTS } from './txn-wrong-texts.ts'
+
+const page = readFileSync(join(import.meta.dirname, '../../docs/reference/txn.md'), 'utf8')
+
+interface Example {
+  readonly info: string
+  readonly text: string
+  readonly line: number
+}
+
+/** The fenced blocks of the page. */
+const EXAMPLES: readonly Example[] = [...page.matchAll(/^```(\S.*)\n([\s\S]*?)^```$/gm)].map(
+  ([block, info = '', text = '']) => ({
+    info,
+    text,
+    line: page.slice(0, page.indexOf(block)).split('\n').length,
+  }),
+)
+const examplesOf = (info: string): readonly Example[] => EXAMPLES.filter((example) => example.info === info)
+
+const isAnswer = ({ text }: Example): boolean => text.includes('"succeeded"')
+const parse = (text: string) => parseTxn(text, (path) => Buffer.from(`content of ${path}`))
+
+/** The example that follows another one. */
+function after({ line }: Example, info: string): Example {
+  const found = EXAMPLES.find((example) => example.line > line && example.info === info)
+  if (found === undefined) throw new Error(`no ${info} after line ${line}`)
+  return found
+}
+
+test('each block is of a kind that is checked here, or is no example of ours', () => {
+  const counts = Map.groupBy(EXAMPLES, ({ info }) => info)
+  expect(Object.fromEntries([...counts].map(([info, blocks]) => [info, blocks.length]))).toEqual({
+    sh: 1,
+    txn: 9,
+    'txn wrong': 3,
+    json: 2,
+    ebnf: 1,
+    'output table': 1,
+    'output plain': 1,
+    session: 1,
+    // A message for each wrong text, and a transaction for etcdctl.
+    text: 4,
+  })
+  expect(page.match(/^```/gm)).toHaveLength(2 * EXAMPLES.length)
+})
+
+test.each(examplesOf('txn'))('the transaction in line $line', ({ text }) => {
+  const txn = parse(text)
+  expect(parse(formatTxn(txn))).toEqual(txn)
+})
+
+test('the transaction in the command', () => {
+  const [, text = ''] = /<<'END'\n([\s\S]*)\nEND\n/.exec(examplesOf('sh')[0]?.text ?? '') ?? []
+  expect(parse(text)).toMatchObject({ compare: [{ key: 'jobs/42' }], success: [{}], failure: [{}] })
+})
+
+test('JSON and language say the same', () => {
+  const [json] = examplesOf('json')
+  if (json === undefined) throw new Error('no JSON')
+  expect(parse(json.text)).toEqual(parse(after(json, 'txn').text))
+})
+
+test.each(['table', 'plain'])('the output as %s', (format) => {
+  const answer = examplesOf('json').find(isAnswer)
+  const txn = examplesOf('txn').findLast(({ line }) => line < (answer?.line ?? 0))
+  const args = [join(import.meta.dirname, 'txn-print.ts'), format, txn?.text ?? '', answer?.text ?? '']
+  const output = execFileSync(process.execPath, args, { encoding: 'utf8' })
+  expect(output).toBe(examplesOf(`output ${format}`)[0]?.text)
+})
+
+test('the session at a terminal', async () => {
+  const shown = examplesOf('session')[0]?.text ?? ''
+  const typed = [...shown.matchAll(/^ *(?:compare|then|else)> (.*)$/gm)].map(([, line]) => `${line}\n`)
+  let transcript = ''
+  async function* input() {
+    for (const line of typed) {
+      transcript += line
+      yield line
+    }
+  }
+  const output = { write: (text: string) => (transcript += text) }
+  expect(await readTxn({ input: input(), output, readFile: () => Buffer.from('') })).toBeDefined()
+  expect(transcript).toBe(shown)
+})
+
+test.each(examplesOf('txn wrong'))('the message on the text in line $line', (example) => {
+  const { text } = after(example, 'text')
+  expect(`error: ${describe(errorOf(example.text), 'job.txn')}\n`).toBe(text)
+})
+
+/** What the tables of errors say that is expected. */
+const ROWS = [
+  ...page.slice(page.indexOf('## Errors'), page.indexOf('## Compared')).matchAll(/^\| (.*?) \| /gm),
+]
+  .map(([, cell = '']) => cell)
+  .filter((cell) => cell !== 'expected')
+
+const plain = (text: string): string => text.replaceAll('`', '')
+
+/** Whether a row is about a message; … stands for any text. */
+function isAbout(row: string, message: string): boolean {
+  const parts = plain(row).split(/ ?…/)
+  const pattern = parts.map((part) => part.replace(/[^\w ]/g, '\\$&')).join('.*')
+  return new RegExp(`^expected ${pattern}`, 's').test(plain(message))
+}
+
+const MESSAGES = [...WRONG_TEXTS, ...WRONG_JSON].map(({ message }) => message)
+
+test('each error is in the tables of errors, and they have no others', () => {
+  expect(ROWS.length).toBeGreaterThan(50)
+  expect(MESSAGES.filter((message) => !ROWS.some((row) => isAbout(row, message)))).toEqual([])
+  expect(ROWS.filter((row) => !MESSAGES.some((message) => isAbout(row, message)))).toEqual([])
+})
