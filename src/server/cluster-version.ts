@@ -32,7 +32,7 @@ export class ClusterVersions {
     if (needed > current)
       return refused(
         'not_ready',
-        `sessions and batches need cluster version ${needed}, this node has applied ${current}. ` +
+        `this request needs cluster version ${needed}, this node has applied ${current}. ` +
           'It is raised when every member runs a quorate that knows it',
       )
     const { command } = request

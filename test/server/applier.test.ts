@@ -18,8 +18,12 @@ const record = (index: number) => ({
   kv: encodeState(initialState()),
 })
 
-const formatted = (): Promise<Storage> =>
-  openDisk(memoryDisk({ hardState: hardState(1, 1), applied: record(1) }))
+/** With all rows read. */
+async function formatted(): Promise<Storage> {
+  const storage = await openDisk(memoryDisk({ hardState: hardState(1, 1), applied: record(1) }))
+  while (!storage.knowsAllHeads) await new Promise(setImmediate)
+  return storage
+}
 
 test('what a snapshot covers leaves the queue, and it goes on behind it', async () => {
   const storage = await formatted()

@@ -2,6 +2,7 @@
 // not know.
 
 import { describe, expect, test } from 'vitest'
+import { asRevision, type Request } from '../../src/kv/index.ts'
 import { asReplicaId } from '../../src/raft/types.ts'
 import { ClusterVersions } from '../../src/server/cluster-version.ts'
 import { ask, putOf } from '../kv/store.ts'
@@ -12,23 +13,23 @@ const raise = (clusterVersion: number) => ask({ kind: 'settings', settings: { cl
 
 test('it is refused for each member that is too old or unknown, and for nothing else', () => {
   const versions = new ClusterVersions(asReplicaId('1'))
-  versions.heard(asReplicaId('2'), 3)
-  expect(versions.refusal(raise(1), members, 2)?.detail).toMatch(
+  versions.heard(asReplicaId('2'), 4)
+  expect(versions.refusal(raise(1), members, 3)?.detail).toMatch(
     /members that do not know it: n3 has not been heard of/,
   )
   versions.heard(asReplicaId('3'), 1)
-  expect(versions.refusal(raise(1), members, 2)).toBeUndefined()
-  expect(versions.refusal(raise(3), members, 2)).toMatchObject({
+  expect(versions.refusal(raise(1), members, 3)).toBeUndefined()
+  expect(versions.refusal(raise(4), members, 3)).toMatchObject({
     code: 'membership_refused',
     written: 'no',
     detail: expect.stringMatching(
-      /: n1 knows no version above 2, n3 knows no version above 1\. Start every member/,
+      /: n1 knows no version above 3, n3 knows no version above 1\. Start every member/,
     ),
   })
   // Another process of the same replica, upgraded.
-  versions.heard(asReplicaId('3'), 3)
-  expect(versions.refusal(raise(3), members, 2)?.detail).not.toContain('n3')
-  expect(versions.refusal(raise(3), members.slice(1), 2)).toBeUndefined()
+  versions.heard(asReplicaId('3'), 4)
+  expect(versions.refusal(raise(4), members, 3)?.detail).not.toContain('n3')
+  expect(versions.refusal(raise(4), members.slice(1), 3)).toBeUndefined()
   for (const other of [putOf('k', 'v'), { kind: 'settings', settings: { storeBytesMax: 1 } } as const])
     expect(new ClusterVersions(asReplicaId('1')).refusal(ask(other), members, 1)).toBeUndefined()
 })
@@ -38,14 +39,27 @@ test.each([
   ['a put in a session', ask(putOf('k', 'v'), { session: 1, slot: 0, seq: 1 })],
   ['a batch', ask({ kind: 'batch', commands: [] })],
 ])('%s is proposed from cluster version 2 on', (_, request) => {
+  expectFrom(2, request)
+})
+
+test.each([
+  ['a compaction', ask({ kind: 'compact', revision: asRevision(7) })],
+  ['a transaction', ask({ kind: 'txn', txn: { compare: [], success: [], failure: [] } })],
+  ['a delete of a range', ask({ kind: 'delete-range', range: { start: new Uint8Array(), end: undefined } })],
+  ['a setting of history', ask({ kind: 'settings', settings: { historyRevisionsMax: 7 } })],
+])('%s is proposed from cluster version 3 on', (_, request) => {
+  expectFrom(3, request)
+})
+
+function expectFrom(version: number, request: Request): void {
   const versions = new ClusterVersions(asReplicaId('1'))
-  expect(versions.refusal(request, members, 2)).toBeUndefined()
-  expect(versions.refusal(request, members, 1)).toEqual({
+  expect(versions.refusal(request, members, version)).toBeUndefined()
+  expect(versions.refusal(request, members, version - 1)).toEqual({
     code: 'not_ready',
     written: 'no',
-    detail: expect.stringContaining('need cluster version 2, this node has applied 1'),
+    detail: expect.stringContaining(`needs cluster version ${version}, this node has applied ${version - 1}`),
   })
-})
+}
 
 describe('a leader raises it', () => {
   const limits = { hashIdleMs: 5000 }
@@ -57,7 +71,7 @@ describe('a leader raises it', () => {
     const early = cluster.follower.open()
     cluster.until(() => early.result !== undefined)
     expect(early.result).toMatchObject({ ok: false, problem: { code: 'not_ready', written: 'no' } })
-    cluster.until(() => versionsOf(cluster).every((version) => version === 2))
+    cluster.until(() => versionsOf(cluster).every((version) => version === 3))
     const opened = cluster.follower.open()
     cluster.until(() => opened.result !== undefined)
     expect(opened.result).toMatchObject({ ok: true, value: { kind: 'session', session: 1 } })
@@ -75,7 +89,7 @@ describe('a leader raises it', () => {
     cluster.advance(5 * limits.hashIdleMs)
     expect(versionsOf(cluster)).toEqual([undefined, 1, 1])
     silent?.start()
-    cluster.until(() => versionsOf(cluster).every((version) => version === 2))
+    cluster.until(() => versionsOf(cluster).every((version) => version === 3))
   })
 
   test('again, if it was not the leader any more when it was to be written', () => {
@@ -85,8 +99,8 @@ describe('a leader raises it', () => {
     cluster.until(() => cluster.leader !== undefined && cluster.leading !== cut)
     cluster.advance(2 * limits.hashIdleMs)
     // The new leader has heard both others before.
-    expect(versionsOf(cluster).filter((version) => version === 2)).toHaveLength(2)
+    expect(versionsOf(cluster).filter((version) => version === 3)).toHaveLength(2)
     cluster.heal()
-    cluster.until(() => versionsOf(cluster).every((version) => version === 2))
+    cluster.until(() => versionsOf(cluster).every((version) => version === 3))
   })
 })

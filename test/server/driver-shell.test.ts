@@ -134,7 +134,7 @@ test('a voter that is alone is ready, names itself as the leader, and has nothin
   for (const named of peers) expect(named).toEqual([])
   expect([sent, observed.roles > 0]).toEqual([[], true])
   expect(driver.greeting()).toMatchObject({
-    ...{ clusterId: identity.clusterId, replicaId: SELF.id, name: 'n1', peer: 'n1:1', clusterVersion: 2 },
+    ...{ clusterId: identity.clusterId, replicaId: SELF.id, name: 'n1', peer: 'n1:1', clusterVersion: 3 },
     ...{ boot: 1, term: driver.term },
   })
 })

@@ -5,6 +5,7 @@
 
 import { Writer } from '../../../src/bytes/index.ts'
 import { encodeState, initialState, type Outcome, type Request } from '../../../src/kv/index.ts'
+import { TABLE_EVENTS, TABLE_VERSIONS } from '../../../src/kv/types.ts'
 import {
   asIndex,
   asReplicaId,
@@ -328,11 +329,19 @@ class MemoryBatch implements EngineBatch {
 }
 
 const STORAGE_TABLES = ['', 'meta', 'applied', 'staging', 'log', 'rows']
-const KV_TABLES = ['', 'data', 'token', 'order', 'session', 'slot']
+const KV_TABLES = new Map([
+  [1, 'data'],
+  [2, 'token'],
+  [3, 'order'],
+  [4, 'session'],
+  [5, 'slot'],
+  [TABLE_EVENTS, 'events'],
+  [TABLE_VERSIONS, 'version'],
+])
 
 function tableOf(key: Uint8Array, isDeleted: boolean): string {
   const table = STORAGE_TABLES[key[2] ?? 0] ?? ''
-  const name = table === 'rows' ? (KV_TABLES[key[7] ?? 0] ?? '') : table
+  const name = table === 'rows' ? (KV_TABLES.get(key[7] ?? 0) ?? '') : table
   return isDeleted ? `-${name}` : name
 }
 
