@@ -92,6 +92,8 @@ export class Raft {
   readonly #leases: Leases
   /** Latest cluster time known from other sources than the log. */
   #clusterTimeMs: number
+  /** When the newest entry got into the log, or the newest snapshot. */
+  #appendedAt: MonotonicMs
 
   #role: Role = 'follower'
   #leader: ReplicaId | undefined
@@ -149,6 +151,7 @@ export class Raft {
     this.#log = new RaftLog(log, hardState.commit, appliedIndex)
     this.#leases = new Leases(applied.leases, appliedIndex)
     this.#clusterTimeMs = options.clusterTimeMs
+    this.#appendedAt = now
     this.#freshness = new Freshness(now, boot)
     const replica = this.#asReplica()
     this.#replica = replica
@@ -965,7 +968,9 @@ export class Raft {
     this.#electionsSince = undefined
     this.#setLeader(this.id)
     this.#why = 'won the election'
-    this.#clusterTimeMs = Math.max(this.#clusterTimeMs, this.#log.lastClusterTimeMs() ?? 0)
+    // Nothing that was stamped when it got here was stamped later, so this is not ahead of the last leader's time.
+    const stamped = Math.max(this.#clusterTimeMs, this.#log.lastClusterTimeMs() ?? 0)
+    this.#clusterTimeMs = stamped + Math.floor(this.#now - this.#appendedAt)
     const firstIndex = (this.#log.last + 1) as LogIndex
     const lead = new LeaderState(this.#now, firstIndex, this.#clusterTimeMs, this.#timing.heartbeatMs)
     this.#lead = lead
@@ -1369,6 +1374,7 @@ export class Raft {
       if (this.#role !== 'follower') this.#becomeFollower(this.#term, undefined, 'a snapshot arrived')
       this.#restore(meta, snapshotId)
       this.#clusterTimeMs = Math.max(this.#clusterTimeMs, clusterTimeMs)
+      this.#appendedAt = this.#now
     }
     if (term === this.#term) this.#accept(from, this.#log.commit, 0)
   }
@@ -1388,6 +1394,7 @@ export class Raft {
 
   #append(entry: Entry): void {
     this.#log.append(entry)
+    this.#appendedAt = this.#now
     this.#noteCoreEntry(entry)
   }
 
