@@ -626,7 +626,7 @@ export class Clients {
         return done()
       }
       driver.get(bytes(key), (error, stored) => {
-          const row = stored ?? null
+        const row = stored ?? null
         if (error !== undefined) throw error
         const found = row === null ? null : { ...row, value: text(row.value) }
         this.#compare(process, key, index, found)
@@ -641,7 +641,9 @@ export class Clients {
   #compareCounts({ name, storage }: Process): void {
     const { model } = this.#world.invariants
     if (storage === undefined || storage.applied.index !== model.index) return
-    const { revision, settings, storeBytes, keys, tokens, sessions, history } = decodeState(storage.applied.kv)
+    const { revision, settings, storeBytes, keys, tokens, sessions, history } = decodeState(
+      storage.applied.kv,
+    )
     const { horizon, next, toSweep, bytes: slotBytes } = sessions
     const held = {
       ...{ revision, settings, storeBytes, keys, tokens: tokens.count, tokenBytes: tokens.bytes },

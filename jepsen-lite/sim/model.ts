@@ -353,7 +353,8 @@ export class Model {
       return `settings at ${this.revision}`
     }
     if (command.kind === 'compact') return this.#compact(command.revision)
-    if (command.kind === 'txn' || command.kind === 'delete-range') throw new Error('not asked for by any client')
+    if (command.kind === 'txn' || command.kind === 'delete-range')
+      throw new Error('not asked for by any client')
     return this.#executeOnKey(command)
   }
 

@@ -8,6 +8,7 @@ import {
   type ComparisonJson,
   DURATION,
   leaseIdOf,
+  NESTING_MAX,
   OPERATIONS,
   OPERATORS,
   type OperandJson,
@@ -23,17 +24,20 @@ import { oneOf, quoted, type Source, textSource } from './txn-syntax-error.ts'
 /** The text begins with `{`. */
 export function parseTxnJson(text: string): TxnJson {
   const source = textSource(text)
-  return txnOf(source, parseJson(source))
+  return txnOf(source, parseJson(source), 0)
 }
 
-function txnOf(source: Source, node: JsonNode): TxnJson {
+/** `depth`: how many transactions are around it. */
+function txnOf(source: Source, node: JsonNode, depth: number): TxnJson {
+  if (depth > NESTING_MAX)
+    source.fail(node.at, `expected at most ${NESTING_MAX} transactions in one another, found one more`)
   const object = new JsonObject(source, node, ['compare', 'success', 'failure'])
-  const list = <T>(name: string, read: (source: Source, item: JsonNode) => T): T[] =>
-    object.optional(name, (value) => itemsOf(source, value).map((item) => read(source, item))) ?? []
+  const list = <T>(name: string, read: (item: JsonNode) => T): T[] =>
+    object.optional(name, (value) => itemsOf(source, value).map(read)) ?? []
   return {
-    compare: list('compare', comparisonOf),
-    success: list('success', operationOf),
-    failure: list('failure', operationOf),
+    compare: list('compare', (item) => comparisonOf(source, item)),
+    success: list('success', (item) => operationOf(source, item, depth)),
+    failure: list('failure', (item) => operationOf(source, item, depth)),
   }
 }
 
@@ -60,21 +64,23 @@ function operandOf(source: Source, target: Target, value: JsonNode): OperandJson
   return { target, to: wholeNumberOf(source, value, 0) }
 }
 
-function operationOf(source: Source, node: JsonNode): OperationJson {
+function operationOf(source: Source, node: JsonNode, depth: number): OperationJson {
   const object = new JsonObject(source, node, OPERATIONS)
   const [field, second] = object.fields
-  if (field === undefined) return object.missing(oneOf(OPERATIONS.map((name) => `\`"${name}"\``)))
-  if (second !== undefined)
-    return source.fail(
-      second.at,
-      `expected one operation in an object, found a second one, ${shownName(second)}`,
-    )
-  return OPERATION[field.name as (typeof OPERATIONS)[number]](source, field.value)
+  const name = OPERATIONS.find((operation) => operation === field?.name)
+  if (field === undefined || name === undefined)
+    return object.missing(oneOf(OPERATIONS.map((operation) => `\`"${operation}"\``)))
+  if (second !== undefined) {
+    const message = `expected one operation in an object, found a second one, ${shownName(second)}`
+    return source.fail(second.at, message)
+  }
+  if (name === 'txn') return { txn: txnOf(source, field.value, depth + 1) }
+  return OPERATION[name](source, field.value)
 }
 
-const OPERATION: Readonly<
-  Record<(typeof OPERATIONS)[number], (source: Source, node: JsonNode) => OperationJson>
-> = {
+type SimpleOperation = Exclude<(typeof OPERATIONS)[number], 'txn'>
+
+const OPERATION: Readonly<Record<SimpleOperation, (source: Source, node: JsonNode) => OperationJson>> = {
   put: (source, node) => ({ put: putOf(source, node) }),
   get: (source, node) => {
     const object = new JsonObject(source, node, [...PLACE, 'limit', 'keys_only', 'count_only'])
@@ -93,7 +99,6 @@ const OPERATION: Readonly<
     const object = new JsonObject(source, node, [...PLACE, 'prev'])
     return { delete: { ...placeOf(source, object), ...(object.flag('prev') ? { prev: true } : {}) } }
   },
-  txn: (source, node) => ({ txn: txnOf(source, node) }),
 }
 
 function putOf(source: Source, node: JsonNode): PutJson {

@@ -5,13 +5,23 @@
 import { conditionHolds } from './condition.ts'
 import { assertNever, UnknownKindError } from './errors.ts'
 import { fingerprint, fingerprint32 } from './fingerprint.ts'
+import type { KeyHead } from './heads.ts'
+import { EventWriter, forget, historyAfter } from './history.ts'
 import { encodeTokenRow, evict, evictionDue, isForgotten, lookUp, remember } from './idempotency.ts'
+import {
+  type Draft,
+  keyFault,
+  metaOf,
+  readCurrent,
+  removeKey,
+  rowKeyOf,
+  rowOf,
+  type Work,
+  writeKey,
+} from './keys.ts'
 import { refused } from './refusals.ts'
 import type { ParsedRequest } from './request.ts'
 import { clusterVersionOf, parseRequest } from './request.ts'
-import { EventWriter, forget, historyAfter } from './history.ts'
-import { type Draft, keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, type Work, writeKey } from './keys.ts'
-import type { KeyHead } from './heads.ts'
 import { rememberedBytes, tokenKey } from './rows.ts'
 import { lookUpSlot, openSession, rememberInSlot, sweep, sweepDue } from './sessions.ts'
 import { CLUSTER_VERSION, CLUSTER_VERSION_OF_HISTORY, equalSettings, settingsFault } from './settings.ts'
@@ -65,12 +75,7 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
 /** One entry is applied at a time. */
 const eventWriter = new EventWriter()
 
-function underToken(
-  request: ParsedRequest,
-  token: Uint8Array,
-  print: Uint8Array,
-  work: Work,
-): Result {
+function underToken(request: ParsedRequest, token: Uint8Array, print: Uint8Array, work: Work): Result {
   const { state, rows } = work
   const known = rows.read(tokenKey(token), false)
   const said = answerOfToken(request, known?.bytes, print, state)
@@ -188,7 +193,13 @@ function put(
 
   const prev = prevOf(wantsRow, current, work.rows)
   const revision = asRevision(state.revision + 1)
-  const { createRevision, version } = writeKey({ key, value, lease: undefined }, rowKey, current, revision, work)
+  const { createRevision, version } = writeKey(
+    { key, value, lease: undefined },
+    rowKey,
+    current,
+    revision,
+    work,
+  )
   return { kind: 'put', revision, createRevision, modRevision: revision, version, prev }
 }
 

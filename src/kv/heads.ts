@@ -6,7 +6,15 @@
 //            value  flags (1), create_revision (8), mod_revision (8), version (8), bytes of the user's value (4), hash of
 //                   the row of the version (8); with flag 2 the lease (8)
 
-import { readBigUint64, readUint8, readUint32, readUint64, writeBigUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
+import {
+  readBigUint64,
+  readUint8,
+  readUint32,
+  readUint64,
+  writeBigUint64,
+  writeUint32,
+  writeUint64,
+} from '../bytes/index.ts'
 import { decodeVersion, decodeVersionKey, leaseOf } from './rows.ts'
 import type { KeyMeta, RowHash } from './types.ts'
 import { asRevision, TABLE_HEADS } from './types.ts'
@@ -66,7 +74,11 @@ export const decodeHead = (key: Uint8Array, bytes: Uint8Array): KeyHead => ({
  * The head of the key of this row, which is its newest row of versions; undefined: the key was deleted. The bytes are
  * valid until the next call. Throws as `decodeVersion` does.
  */
-export function headOfVersion(rowKey: Uint8Array, row: Uint8Array, versionHash: RowHash): Uint8Array | undefined {
+export function headOfVersion(
+  rowKey: Uint8Array,
+  row: Uint8Array,
+  versionHash: RowHash,
+): Uint8Array | undefined {
   const { key, revision } = decodeVersionKey(rowKey)
   const record = decodeVersion(key, revision, row)
   return record === null ? undefined : encodeHead({ ...record, valueBytes: record.value.length, versionHash })

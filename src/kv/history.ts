@@ -105,7 +105,12 @@ export class EventWriter {
   }
 
   /** Revisions must not fall. */
-  add(key: Uint8Array, revision: Revision, tombstone: RowHash | undefined, before: VersionBefore | undefined): void {
+  add(
+    key: Uint8Array,
+    revision: Revision,
+    tombstone: RowHash | undefined,
+    before: VersionBefore | undefined,
+  ): void {
     const bytes = this.#room(5 + key.length + 8 + 20)
     let at = this.#at
     bytes[at] = (tombstone === undefined ? 0 : DELETED) | (before === undefined ? 0 : HAD_VERSION)
@@ -204,7 +209,8 @@ export const NO_HISTORY: History = {
 }
 
 /** From cluster version 3 on. */
-export const hasHistory = ({ settings }: KvState): boolean => settings.clusterVersion >= CLUSTER_VERSION_OF_HISTORY
+export const hasHistory = ({ settings }: KvState): boolean =>
+  settings.clusterVersion >= CLUSTER_VERSION_OF_HISTORY
 
 /** The store can be read at this revision and later ones. */
 export const compactRevision = (state: KvState): Revision =>
@@ -224,7 +230,12 @@ export const historyAfter = (revision: Revision, inline: number): History => ({
 
 /** Whether the row of events up to `last`, of that cluster time, need not be kept any more. */
 export function isDue(
-  { revision, settings, clusterTimeMs, history }: Pick<KvState, 'revision' | 'settings' | 'clusterTimeMs' | 'history'>,
+  {
+    revision,
+    settings,
+    clusterTimeMs,
+    history,
+  }: Pick<KvState, 'revision' | 'settings' | 'clusterTimeMs' | 'history'>,
   last: Revision,
   timeMs: number,
 ): boolean {
@@ -263,7 +274,8 @@ export function forget(state: KvState, rows: Rows): History {
 
 /** Returns the bytes of the version that the event replaced. */
 function forgetVersions({ key, revision, tombstone, before }: KeyEvent, rows: Rows): number {
-  if (tombstone !== undefined) rows.write({ key: versionKey(key, revision), value: undefined, before: tombstone })
+  if (tombstone !== undefined)
+    rows.write({ key: versionKey(key, revision), value: undefined, before: tombstone })
   if (before === undefined) return 0
   rows.write({ key: versionKey(key, before.revision), value: undefined, before: before.hash })
   return bytesOfVersion(key, before.valueBytes)

@@ -3,6 +3,9 @@
 export { applyEntry } from './apply.ts'
 export { conditionHolds, TAGS_MAX } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
+export { decodeHead, headKey, headOfVersion } from './heads.ts'
+export { compactRevision, eventsKey, hasHistory, inlineKeys, isDue, spanOfEvents } from './history.ts'
+export { LiveVersions } from './live-versions.ts'
 export { refusalText } from './refusals.ts'
 export {
   BATCH_COMMANDS_MAX,
@@ -15,9 +18,6 @@ export {
   requestKind,
   writeRequest,
 } from './request.ts'
-export { decodeHead, headKey, headOfVersion } from './heads.ts'
-export { compactRevision, eventsKey, hasHistory, inlineKeys, isDue, spanOfEvents } from './history.ts'
-export { LiveVersions } from './live-versions.ts'
 export {
   compareKeys,
   dataKey,

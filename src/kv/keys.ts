@@ -1,8 +1,10 @@
 // Changes of single keys. Below cluster version 3 each writes the row of data. From then on it writes the row of the new
 // version and an event, and storage remembers the head.
 
-import type { EventWriter, VersionBefore } from './history.ts'
+import { MalformedBytesError } from './errors.ts'
 import { decodeHead, encodeHead, headKey, type KeyHead } from './heads.ts'
+import type { EventWriter, VersionBefore } from './history.ts'
+import { refused } from './refusals.ts'
 import {
   dataKey,
   decodeDataHead,
@@ -13,8 +15,6 @@ import {
   TOMBSTONE_ROW,
   versionKey,
 } from './rows.ts'
-import { MalformedBytesError } from './errors.ts'
-import { refused } from './refusals.ts'
 import type { KeyMeta, KeyRow, KvState, LeaseId, Refusal, Revision, RowFound, Rows } from './types.ts'
 import { asRevision } from './types.ts'
 
@@ -34,7 +34,11 @@ export const rowKeyOf = (key: Uint8Array, { events }: Work): Uint8Array =>
   events === undefined ? dataKey(key) : headKey(key)
 
 /** A key as it is now; null: it does not exist. `rowKey`: `rowKeyOf(key)`. */
-export function readCurrent(key: Uint8Array, rowKey: Uint8Array, { state, rows, events }: Work): KeyHead | null {
+export function readCurrent(
+  key: Uint8Array,
+  rowKey: Uint8Array,
+  { state, rows, events }: Work,
+): KeyHead | null {
   const found = rows.read(rowKey, true)
   if (events === undefined) return found === undefined ? null : dataHeadOf(key, found)
   if (found !== undefined) return decodeHead(key, found.bytes)
@@ -113,7 +117,12 @@ export function writeKey(
 type Written = Omit<KeyMeta, 'key'>
 
 /** A key that exists is deleted. */
-export function removeKey(current: KeyHead, rowKey: Uint8Array, revision: Revision, { state, rows, events }: Work): void {
+export function removeKey(
+  current: KeyHead,
+  rowKey: Uint8Array,
+  revision: Revision,
+  { state, rows, events }: Work,
+): void {
   const { key, valueBytes } = current
   if (events !== undefined) {
     const before = versionBefore(current, state, rows)

@@ -44,7 +44,8 @@ export class LiveVersions {
     if (this.#isDecided || isTooNew) {
       this.#skipped++
       if (this.#skipped === ROWS_TO_SKIP)
-        this.#jump = this.#isDecided || this.#at === undefined ? versionsEnd(key) : firstVersionUpTo(key, this.#at)
+        this.#jump =
+          this.#isDecided || this.#at === undefined ? versionsEnd(key) : firstVersionUpTo(key, this.#at)
       return undefined
     }
     this.#isDecided = true

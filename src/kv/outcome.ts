@@ -138,7 +138,11 @@ export function readOutcome(from: Reader, command: Command): Outcome {
     case PRECONDITION_FAILED: {
       if (from.uint8() === 0 || !('key' in command))
         return { kind: 'precondition-failed', revision, current: null }
-      return { kind: 'precondition-failed', revision, current: { key: command.key, ...readMeta(from), lease: undefined } }
+      return {
+        kind: 'precondition-failed',
+        revision,
+        current: { key: command.key, ...readMeta(from), lease: undefined },
+      }
     }
     case BATCH: {
       const commands = command.kind === 'batch' ? command.commands : []

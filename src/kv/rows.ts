@@ -169,7 +169,10 @@ function escaped(key: Uint8Array, more: number): Uint8Array {
 }
 
 /** The user's key and the revision in the key of the row of a version. */
-export function decodeVersionKey(rowKey: Uint8Array): { readonly key: Uint8Array; readonly revision: Revision } {
+export function decodeVersionKey(rowKey: Uint8Array): {
+  readonly key: Uint8Array
+  readonly revision: Revision
+} {
   const end = rowKey.length - 9
   if (rowKey[0] !== TABLE_VERSIONS || end < 1 || rowKey[end] !== 0)
     throw new MalformedBytesError(`row of table ${rowKey[0]}, not of versions`)
@@ -190,7 +193,11 @@ function unescaped(key: Uint8Array): Uint8Array {
 }
 
 /** The row of a version without the user's value, which follows it. The bytes are valid until the next call. */
-export function encodeVersionHead({ createRevision, version, lease }: Omit<KeyMeta, 'key' | 'modRevision'>): Uint8Array {
+export function encodeVersionHead({
+  createRevision,
+  version,
+  lease,
+}: Omit<KeyMeta, 'key' | 'modRevision'>): Uint8Array {
   const bytes = lease === undefined ? versionHead : leasedVersionHead
   bytes[0] = lease === undefined ? 0 : LEASED
   writeUint64(bytes, 1, createRevision)

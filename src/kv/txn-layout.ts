@@ -69,7 +69,8 @@ function writeOperation(operation: Operation, to: Writer): void {
       return
     case 'get': {
       const { where, limit, keysOnly, countOnly } = operation
-      const flags = (keysOnly ? KEYS_ONLY : 0) | (countOnly ? COUNT_ONLY : 0) | (limit === undefined ? 0 : LIMITED)
+      const flags =
+        (keysOnly ? KEYS_ONLY : 0) | (countOnly ? COUNT_ONLY : 0) | (limit === undefined ? 0 : LIMITED)
       to.uint8(GET).uint8(flags)
       writeWhere(where, to)
       if (limit !== undefined) to.uint64(limit)

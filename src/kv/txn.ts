@@ -38,7 +38,11 @@ export function txnFault(txn: Txn): 'too-many-operations' | 'too-deep' | 'duplic
 }
 
 const depthOf = (txn: Txn): number =>
-  1 + Math.max(0, ...bothBranches(txn).map((operation) => (operation.kind === 'txn' ? depthOf(operation.txn) : 0)))
+  1 +
+  Math.max(
+    0,
+    ...bothBranches(txn).map((operation) => (operation.kind === 'txn' ? depthOf(operation.txn) : 0)),
+  )
 
 const sizeOf = (txn: Txn): number =>
   txn.compare.length +
@@ -251,7 +255,13 @@ function run(chosen: Chosen, revision: Revision, changed: Map<string, Uint8Array
         const rowKey = rowKeyOf(key, work)
         const current = readCurrent(key, rowKey, work)
         const prev = wantsRow ? current && rowOf(current, rows) : undefined
-        const { createRevision, version } = writeKey({ key, value, lease: undefined }, rowKey, current, revision, work)
+        const { createRevision, version } = writeKey(
+          { key, value, lease: undefined },
+          rowKey,
+          current,
+          revision,
+          work,
+        )
         changed.set(nameOf(key), key)
         return { kind: 'put', createRevision, modRevision: revision, version, prev }
       }
@@ -282,7 +292,9 @@ function find(
 ): { readonly records: readonly KeyRow[]; readonly more: boolean; readonly count: number } {
   const all = currentAt(where, changed, work)
   const shown = countOnly ? [] : all.slice(0, limit)
-  const records = shown.map((current) => (keysOnly ? { ...metaOf(current), value: NO_VALUE } : rowOf(current, work.rows)))
+  const records = shown.map((current) =>
+    keysOnly ? { ...metaOf(current), value: NO_VALUE } : rowOf(current, work.rows),
+  )
   return { records, more: !countOnly && shown.length < all.length, count: all.length }
 }
 
@@ -306,8 +318,7 @@ const NO_LEASE = '0'
 
 const nameOf = (key: Uint8Array): string => String.fromCharCode(...key)
 
-const currentOf = (key: Uint8Array, work: Work): KeyHead | null =>
-  readCurrent(key, rowKeyOf(key, work), work)
+const currentOf = (key: Uint8Array, work: Work): KeyHead | null => readCurrent(key, rowKeyOf(key, work), work)
 
 /** The keys of a range before the entry, in order. */
 const currentBefore = (range: KeyRange, work: Work): readonly KeyHead[] =>

@@ -81,7 +81,11 @@ export class Applier {
   constructor(storage: Storage, events: ApplierEvents) {
     this.#storage = storage
     this.#events = events
-    this.#reads = new EntryReads(storage, () => events.entryRead(), (error) => events.failed(error))
+    this.#reads = new EntryReads(
+      storage,
+      () => events.entryRead(),
+      (error) => events.failed(error),
+    )
     this.#state = decodeState(storage.applied.kv)
     this.#index = storage.applied.index
   }

@@ -28,7 +28,8 @@ export class HistoryCompactor {
   /** Called when entries were applied, and now and then. `looksAtAge`: the age of the oldest events is looked at too. */
   check(looksAtAge: boolean): void {
     const clusterTimeMs = this.#node.clusterTimeMs()
-    if (this.#isUnderWay || clusterTimeMs === undefined || !this.#isWorthWhile(clusterTimeMs, looksAtAge)) return
+    if (this.#isUnderWay || clusterTimeMs === undefined || !this.#isWorthWhile(clusterTimeMs, looksAtAge))
+      return
     this.#isUnderWay = true
     const command = { kind: 'compact', revision: undefined } as const
     this.#node.propose({ command, idempotency: undefined, principal: '' }, (ok) => {
@@ -43,7 +44,10 @@ export class HistoryCompactor {
       ...state.settings,
       historyRevisionsMax: state.settings.historyRevisionsMax * (1 + SLACK),
       historyBytesMax: state.settings.historyBytesMax * (1 + SLACK),
-      historyAgeMs: Math.max(state.settings.historyAgeMs + SLACK_MS_MIN, state.settings.historyAgeMs * (1 + SLACK)),
+      historyAgeMs: Math.max(
+        state.settings.historyAgeMs + SLACK_MS_MIN,
+        state.settings.historyAgeMs * (1 + SLACK),
+      ),
     }
     const { revision, history } = state
     const { first, compacted, bytes } = history

@@ -122,7 +122,9 @@ then
 
 test('as many of them as allowed', () => {
   const nested = (levels: number) => `then\n${'txn {\nthen\n'.repeat(levels)}${'}\n'.repeat(levels)}`
-  expect(parse(nested(NESTING_MAX))).toEqual(parse(formatTxn(parse(nested(NESTING_MAX)))))
+  const txn = parse(nested(NESTING_MAX))
+  expect(parse(formatTxn(txn))).toEqual(txn)
+  expect(parse(JSON.stringify(txn))).toEqual(txn)
 })
 
 test('without a reader no file is read', () => {

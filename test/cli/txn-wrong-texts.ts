@@ -414,6 +414,11 @@ const FORM: readonly Wrong[] = [
     'Did you mean `"success"`?',
   ],
   ['{"x":[]}', '1:2', 'expected `"compare"`, `"success"` or `"failure"`, found `"x"`'],
+  [
+    `${'{"success":[{"txn":'.repeat(NESTING_MAX + 1)}{}${'}]}'.repeat(NESTING_MAX + 1)}`,
+    `1:${19 * (NESTING_MAX + 1) + 1}`,
+    'expected at most 64 transactions in one another, found one more',
+  ],
   ['{"success":{}}', '1:12', 'expected a list, found an object'],
   ['{"success":[null]}', '1:13', 'expected an object, found `null`'],
   ['{"success":[[]]}', '1:13', 'expected an object, found a list'],

@@ -130,7 +130,10 @@ describe('settings', () => {
 
   test('the cluster version stays or rises, and is never lowered', () => {
     const to = (clusterVersion: number) => ask({ kind: 'settings', settings: { clusterVersion } })
-    expect(new MemoryStore({ clusterVersion: 2 }).apply(to(2)).outcome).toMatchObject({ kind: 'settings', revision: 1 })
+    expect(new MemoryStore({ clusterVersion: 2 }).apply(to(2)).outcome).toMatchObject({
+      kind: 'settings',
+      revision: 1,
+    })
     const older = new MemoryStore({ clusterVersion: 1 })
     expect(older.apply(to(2)).outcome).toMatchObject({ kind: 'settings', revision: 2 })
     const newer = new MemoryStore({ clusterVersion: 2 })

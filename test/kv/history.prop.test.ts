@@ -38,7 +38,10 @@ class Model {
 const KEYS = ['a', 'a\0', 'a\0b', 'ab', '\0', 'b', '\xff', 'a\x01']
 
 type Step =
-  | { readonly do: 'change'; readonly changes: readonly (readonly [key: number, value: string | undefined])[] }
+  | {
+      readonly do: 'change'
+      readonly changes: readonly (readonly [key: number, value: string | undefined])[]
+    }
   | { readonly do: 'compact'; readonly to: number | undefined }
   | { readonly do: 'settings'; readonly revisions: number; readonly bytes: number; readonly ageMs: number }
   | { readonly do: 'wait'; readonly ms: number }
@@ -49,7 +52,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('change' as const),
       changes: fc.array(
-        fc.tuple(fc.nat(KEYS.length - 1), fc.option(fc.string({ maxLength: 6 }), { nil: undefined, freq: 3 })),
+        fc.tuple(
+          fc.nat(KEYS.length - 1),
+          fc.option(fc.string({ maxLength: 6 }), { nil: undefined, freq: 3 }),
+        ),
         { minLength: 1, maxLength: 5 },
       ),
     }),

@@ -2,10 +2,10 @@
 
 import { expect } from 'vitest'
 import { applyEntry } from '../../src/kv/apply.ts'
-import { requestBytes, requestKind, writeRequest } from '../../src/kv/request.ts'
 import { headOfVersion } from '../../src/kv/heads.ts'
-import { compareKeys, decodeDataRow, versionsEnd, versionsStart } from '../../src/kv/rows.ts'
 import { LiveVersions } from '../../src/kv/live-versions.ts'
+import { requestBytes, requestKind, writeRequest } from '../../src/kv/request.ts'
+import { compareKeys, decodeDataRow, versionsEnd, versionsStart } from '../../src/kv/rows.ts'
 import { initialState } from '../../src/kv/state.ts'
 import type {
   Applied,
@@ -142,7 +142,9 @@ export class MemoryStore {
     }
     listed.push(records.end())
     const order = reverse ? -1 : 1
-    return listed.filter((record) => record !== undefined).sort((a, b) => order * Buffer.compare(a.key, b.key))
+    return listed
+      .filter((record) => record !== undefined)
+      .sort((a, b) => order * Buffer.compare(a.key, b.key))
   }
 
   /** As a driver reads them before an entry. */

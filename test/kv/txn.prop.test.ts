@@ -23,7 +23,10 @@ const range: fc.Arbitrary<KeyRange> = fc.record({
   start: fc.constantFrom('', ...KEYS).map(utf8),
   end: fc.option(key.map(utf8), { nil: undefined }),
 })
-const where: fc.Arbitrary<Where> = fc.oneof(key.map((name) => ({ key: utf8(name) })), range)
+const where: fc.Arbitrary<Where> = fc.oneof(
+  key.map((name) => ({ key: utf8(name) })),
+  range,
+)
 const comparison: fc.Arbitrary<Comparison> = fc.oneof(
   fc.record({
     where,
@@ -78,7 +81,9 @@ const isAt = (name: string, place: Where): boolean =>
       (place.end === undefined || Buffer.compare(Buffer.from(name), place.end) < 0)
 
 const keysAt = (state: State, place: Where): string[] =>
-  [...state.keys()].filter((name) => isAt(name, place)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+  [...state.keys()]
+    .filter((name) => isAt(name, place))
+    .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
 
 function compares({ op, ...comparison }: Comparison, row: Row | undefined): boolean {
   let order: number
@@ -102,7 +107,9 @@ const holds = (state: State, each: Comparison): boolean =>
 type Plan = { readonly succeeded: boolean; readonly steps: readonly (Operation | Plan)[] }
 function plan(state: State, { compare, success, failure }: Txn): Plan {
   const succeeded = compare.every((each) => holds(state, each))
-  const steps = (succeeded ? success : failure).map((each) => (each.kind === 'txn' ? plan(state, each.txn) : each))
+  const steps = (succeeded ? success : failure).map((each) =>
+    each.kind === 'txn' ? plan(state, each.txn) : each,
+  )
   return { succeeded, steps }
 }
 
@@ -121,7 +128,9 @@ function isDuplicate({ success, failure }: Txn): boolean {
       return touched([each], 'put').some(
         (put) =>
           'key' in put &&
-          [...touched(others, 'put'), ...touched(others, 'delete')].some((other) => isAt(text(put.key), other)),
+          [...touched(others, 'put'), ...touched(others, 'delete')].some((other) =>
+            isAt(text(put.key), other),
+          ),
       )
     })
   })
@@ -198,7 +207,8 @@ const rowOf = ({ value, createRevision, modRevision, version }: Kept): Row => ({
 
 const content = (store: MemoryStore, at?: number): unknown[] =>
   store.list(at as never).map((record) => [text(record.key), rowOf(record)])
-const contentOf = (state: State): unknown[] => keysAt(state, { start: utf8(''), end: undefined }).map((name) => [name, state.get(name)])
+const contentOf = (state: State): unknown[] =>
+  keysAt(state, { start: utf8(''), end: undefined }).map((name) => [name, state.get(name)])
 
 test('transactions do what the model does, at one revision, or nothing', () => {
   fc.assert(

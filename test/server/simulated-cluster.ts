@@ -12,6 +12,7 @@ import type { CutMode } from '../../jepsen-lite/sim/network.ts'
 import { type Limits, usualLimits } from '../../jepsen-lite/sim/node-limits.ts'
 import type { Machine, Process } from '../../jepsen-lite/sim/process.ts'
 import { IO } from '../../jepsen-lite/sim/time.ts'
+import type { KeyRow } from '../../src/kv/index.ts'
 import {
   type BatchedCommand,
   CLUSTER_VERSION,
@@ -19,7 +20,6 @@ import {
   type Outcome,
   type Settings,
 } from '../../src/kv/index.ts'
-import type { KeyRow } from '../../src/kv/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/driver.ts'
 import { raftTiming } from '../../src/server/limits.ts'

@@ -66,7 +66,9 @@ test('heads are those of the last remembered rows, or unknown', () => {
         else heads.remember(key, hashOfKey(key), now.value === undefined ? undefined : stored(key, now.value))
         model.set(now.key, now.value)
         ofEntry.add(now.key)
-        expect(ofKnown(heads), 'known at its beginning, or remembered since').toEqual([...ofEntry].sort((a, b) => a - b))
+        expect(ofKnown(heads), 'known at its beginning, or remembered since').toEqual(
+          [...ofEntry].sort((a, b) => a - b),
+        )
         for (let n = 0; n <= 24; n++) expectTrue(heads, n, model)
       }
     }),
@@ -76,7 +78,9 @@ test('heads are those of the last remembered rows, or unknown', () => {
 
 /** The keys of which something is known. */
 const ofKnown = (heads: RowHeads): number[] =>
-  Array.from({ length: 25 }, (_, n) => n).filter((n) => heads.get(keyOf(n), hashOfKey(keyOf(n))) !== undefined)
+  Array.from({ length: 25 }, (_, n) => n).filter(
+    (n) => heads.get(keyOf(n), hashOfKey(keyOf(n))) !== undefined,
+  )
 
 function expectTrue(heads: RowHeads, n: number, model: ReadonlyMap<number, string | undefined>): void {
   const key = keyOf(n)
@@ -131,7 +135,10 @@ test('keys of up to 60 bytes are kept, longer keys until the entry ends', () => 
   for (const length of lengths) for (const first of ['a', 'b']) rowOf(length, first)
   expect(lengths.map(knownOf)).toEqual(Array(5).fill(['a', 'b']))
   heads.endEntry()
-  expect(lengths.map(knownOf)).toEqual([...Array(3).fill(['a', 'b']), ...Array(2).fill([undefined, undefined])])
+  expect(lengths.map(knownOf)).toEqual([
+    ...Array(3).fill(['a', 'b']),
+    ...Array(2).fill([undefined, undefined]),
+  ])
 })
 
 test('when all slots are taken, each further head takes the place of another one', () => {

@@ -2,11 +2,11 @@
 // meanwhile.
 
 import { expect, test } from 'vitest'
-import type { Engine, Pair, Scan } from '../../src/storage/engine.ts'
-import { FirstError } from '../../src/storage/first-error.ts'
 import { decodeHead, headKey } from '../../src/kv/heads.ts'
 import { encodeVersionHead, TOMBSTONE_ROW, versionKey } from '../../src/kv/rows.ts'
 import { asRevision } from '../../src/kv/types.ts'
+import type { Engine, Pair, Scan } from '../../src/storage/engine.ts'
+import { FirstError } from '../../src/storage/first-error.ts'
 import { prefixed, rowPrefix } from '../../src/storage/keys.ts'
 import { hashOfKey, RowFilter } from '../../src/storage/row-filter.ts'
 import { RowHeads } from '../../src/storage/row-heads.ts'
@@ -273,11 +273,17 @@ test('a full table takes no row that was read, and then only keys are read', asy
 test('of each key the newest version gives the head, also when they are read in different steps', async () => {
   const key = (n: number): Uint8Array => bytes(`user/${n}`)
   const versions = Array.from({ length: 100 }, (_, n) =>
-    [9, 5, 2].map((revision) => ({ n, revision: revision + 10 * n, isDeleted: revision === 9 && n % 5 === 0 })),
+    [9, 5, 2].map((revision) => ({
+      n,
+      revision: revision + 10 * n,
+      isDeleted: revision === 9 && n % 5 === 0,
+    })),
   ).flat()
   const rows = versions.map(({ n, revision, isDeleted }) => {
     const head = { createRevision: asRevision(2 + 10 * n), version: revision, lease: undefined }
-    const value = isDeleted ? TOMBSTONE_ROW : Buffer.concat([encodeVersionHead(head), bytes(`of ${revision}`)])
+    const value = isDeleted
+      ? TOMBSTONE_ROW
+      : Buffer.concat([encodeVersionHead(head), bytes(`of ${revision}`)])
     return [versionKey(key(n), asRevision(revision)), value] as const
   })
   const { loader, heads, filter, steps } = await loaderOf({ 1: [] }, { more: rows })

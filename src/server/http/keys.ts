@@ -5,14 +5,29 @@ import type { Command, Condition, KeyRow } from '../../kv/index.ts'
 import { conditionHolds, keyAfter } from '../../kv/index.ts'
 import type { NodeApi, ReadGrant, Result } from '../types.ts'
 import { namesMediaType } from './accept.ts'
-import { type Answer, type ApiRequest, answering, asError, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
+import {
+  type Answer,
+  type ApiRequest,
+  answering,
+  asError,
+  jsonAnswer,
+  type Respond,
+  timeLeftMs,
+} from './answer.ts'
 import { codingRefusal } from './body.ts'
 import { entityTag, readConditions } from './conditions.ts'
 import { readIdentity } from './identity.ts'
 import { ESCAPED_BYTES_MAX, recordJson, revisionsJson } from './json.ts'
 import { checkedKey } from './key.ts'
 import type { Backlog } from './outflow.ts'
-import { flag, HISTORY_PARAMETERS, type ParameterTable, type ParameterValues, READ_PARAMETERS, readQuery } from './parameters.ts'
+import {
+  flag,
+  HISTORY_PARAMETERS,
+  type ParameterTable,
+  type ParameterValues,
+  READ_PARAMETERS,
+  readQuery,
+} from './parameters.ts'
 import { Refused, refusedByNode } from './problem.ts'
 import { holding, preconditionFailed, prevWithToken, propose, unexpected } from './proposing.ts'
 import { readFirst, refusedIfEnded } from './range-reading.ts'
@@ -73,7 +88,9 @@ export function putKey(
         }),
       )(undefined)
     if (!prev) return put(respond)
-    const find = answering(respond, (found: Found) => put(holding(backlog, respond, recordBytesMax(foundIn(found)))))
+    const find = answering(respond, (found: Found) =>
+      put(holding(backlog, respond, recordBytesMax(foundIn(found)))),
+    )
     node.get(key, (error, row) => find({ error, row }))
   }
 }
@@ -122,9 +139,14 @@ export function getKey(node: NodeApi, asked: ApiRequest, respond: Respond): void
     if (values.revision === undefined) {
       const tell = answering(respond, (asFound: Found) => found(foundIn(asFound), grant))
       node.get(key, (error, row) => tell({ error, row }))
-    }
-    else
-      readFirst(node, { start: key, end: keyAfter(key), reverse: false, revision: values.revision, keysOnly: false })
+    } else
+      readFirst(node, {
+        start: key,
+        end: keyAfter(key),
+        reverse: false,
+        revision: values.revision,
+        keysOnly: false,
+      })
         .then((row) => found(row, grant))
         .catch((error: unknown) => respond(asError(error)))
   })

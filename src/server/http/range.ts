@@ -6,7 +6,16 @@ import { namesMediaType } from './accept.ts'
 import type { Answer, ApiRequest, Respond, Sink } from './answer.ts'
 import { bytesJson, metaJson, recordJson } from './json.ts'
 import type { HttpLimits } from './limits.ts'
-import { bytes, flag, HISTORY_PARAMETERS, integer, order, type Parameter, READ_PARAMETERS, readQuery } from './parameters.ts'
+import {
+  bytes,
+  flag,
+  HISTORY_PARAMETERS,
+  integer,
+  order,
+  type Parameter,
+  READ_PARAMETERS,
+  readQuery,
+} from './parameters.ts'
 import { problemDocument, Refused } from './problem.ts'
 import {
   countRows,

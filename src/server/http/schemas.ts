@@ -31,6 +31,8 @@ const problemMore = {
 
 export const ProblemSchema = object(problemFields, {
   ...problemMore,
+  compact_revision: { ...integer, description: 'Of compacted: the first revision that can be read' },
+  count: { ...integer, description: 'Of range_too_large: the keys of the range, counted after the refusal' },
   reasons: { ...arrayOf(string), description: 'Of /readyz: why it is not ready' },
 })
 

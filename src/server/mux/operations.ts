@@ -262,8 +262,7 @@ const record = (key: Uint8Array | null, row: KeyRow): WireRecord => [
   row.version,
 ]
 
-const bytesOf = (row: KeyRow | undefined): number =>
-  row === undefined ? 0 : RECORD_BYTES + row.value.length
+const bytesOf = (row: KeyRow | undefined): number => (row === undefined ? 0 : RECORD_BYTES + row.value.length)
 
 const recordBytes = ([key, value]: WireRecord): number =>
   (key?.length ?? 0) + (value?.length ?? 0) + RECORD_BYTES

@@ -174,7 +174,7 @@ describe('the cluster', () => {
       applied_index: 99,
       log_first_index: 7,
       revision: 1,
-      cluster_version: 2,
+      cluster_version: 3,
       state_hash: '000000000000abcd',
       members: MEMBERS,
       errors: ['the disk is slow'],
@@ -397,7 +397,11 @@ describe('the cluster', () => {
       idempotency_tokens_max: 1_000_000,
       idempotency_bytes_max: 268_435_456,
       idempotency_age_ms_max: 900_000,
-      cluster_version: 2,
+      cluster_version: 3,
+      history_age_ms: 3_600_000,
+      history_revisions_max: 100_000,
+      history_bytes_max: 1_073_741_824,
+      range_keys_max: 10_000,
       leases: { on: false, duration_ms: 500 },
     }
     expect((await ask('GET', '/v1/cluster/settings')).json).toEqual(defaults)
@@ -410,6 +414,13 @@ describe('the cluster', () => {
       value_bytes_max: 7,
       store_bytes_max: 0,
     })
+    const history = {
+      history_age_ms: 2000,
+      history_revisions_max: 9,
+      history_bytes_max: 8,
+      range_keys_max: 7,
+    }
+    expect((await change(history)).json).toMatchObject(history)
     expect((await change({ leases: { on: true } })).json.leases).toEqual({ on: true, duration_ms: 500 })
     expect((await change({ leases: { duration_ms: 900 } })).json.leases).toEqual({
       on: true,
@@ -425,7 +436,12 @@ describe('the cluster', () => {
       { key_bytes_max: 4097 },
       { key_bytes_max: '9' },
       { key_bytes_max: 1.5 },
-      { cluster_version: 3 },
+      { cluster_version: 4 },
+      { range_keys_max: 0 },
+      { range_keys_max: 100_001 },
+      { history_age_ms: 999 },
+      { history_revisions_max: 0 },
+      { history_bytes_max: -1 },
       { keyBytesMax: 9 },
       { leases: true },
       { leases: { off: true } },
@@ -434,7 +450,7 @@ describe('the cluster', () => {
       expect((await change(bad)).json).toMatchObject(problemOf('bad_request'))
     expect(node.asked.length).toBe(asked)
     // One for each change of limits.
-    expect(node.revision).toBe(3)
+    expect(node.revision).toBe(4)
   })
 
   test('a repeated change of settings gets the first answer, whatever has changed since', async () => {
@@ -594,10 +610,12 @@ describe('health', () => {
       '/v1/cluster/members/{name} delete',
       '/v1/cluster/members/{name}/replace post',
       '/v1/cluster/settings get,head,post',
+      '/v1/compact post',
       '/v1/kv delete,get,head,put',
       '/v1/kv/{key} delete,get,head,put',
       '/v1/sessions post',
       '/v1/status get,head',
+      '/v1/txn post',
     ])
     const problem = json.components.responses.Problem.content['application/problem+json'].schema
     expect(problem.properties.code.enum).toEqual(Object.keys(PROBLEMS))
@@ -807,7 +825,7 @@ describe('what is not served', () => {
     ['GET', '/v1/kvs'],
     ['GET', '/v1/status/'],
     ['GET', '/v1//status'],
-    ['POST', '/v1/txn'],
+    ['POST', '/v1/txn/'],
     ['GET', '/v1/watch'],
     ['POST', '/v1/leases'],
     ['DELETE', '/v1/cluster/members/'],

@@ -8,6 +8,7 @@ import { FakeNode, memberOf } from './fake-node.ts'
 import { JSON_TYPE, type Served, serve } from './served.ts'
 
 interface Schema {
+  readonly $ref?: string
   readonly type?: string
   readonly const?: unknown
   readonly format?: string
@@ -39,20 +40,35 @@ async function pathsOf({ ask }: Served): Promise<Paths> {
   return (await ask('GET', '/openapi.json')).json.paths
 }
 
+/** Schemas that others refer to, by what they call them. */
+async function namedIn({ ask }: Served): Promise<Named> {
+  const { schemas } = (await ask('GET', '/openapi.json')).json.components
+  return Object.fromEntries(
+    Object.entries<Schema>(schemas).map(([name, schema]) => [`#/components/schemas/${name}`, schema]),
+  )
+}
+
+type Named = Readonly<Record<string, Schema>>
+const NOTHING_NAMED: Named = {}
+
 /** Where a value differs from its schema; a field that the schema does not name is a difference too. */
-function differences(schema: Schema, value: unknown, at = ''): string[] {
+function differences(schema: Schema, value: unknown, named = NOTHING_NAMED, at = ''): string[] {
+  if (schema.$ref !== undefined) {
+    const meant = named[schema.$ref]
+    return meant === undefined ? [`${at}: ${schema.$ref} is nowhere`] : differences(meant, value, named, at)
+  }
   if (schema.anyOf !== undefined) {
     if (schema.anyOf.length === 0) return [`${at}: none of nothing`]
-    const tried = schema.anyOf.map((one) => differences(one, value, at))
+    const tried = schema.anyOf.map((one) => differences(one, value, named, at))
     return tried.find((found) => found.length === 0) ?? tried.flat()
   }
   if (schema.const !== undefined) return value === schema.const ? [] : [`${at} is not ${schema.const}`]
   const type = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value
-  const named = schema.type === 'integer' && Number.isInteger(value) ? 'number' : schema.type
-  if (type !== named) return [`${at}: ${schema.type} has ${JSON.stringify(value)}`]
+  const wanted = schema.type === 'integer' && Number.isInteger(value) ? 'number' : schema.type
+  if (type !== wanted) return [`${at}: ${schema.type} has ${JSON.stringify(value)}`]
   if (Array.isArray(value))
     return value.flatMap((item, i) =>
-      schema.items ? differences(schema.items, item, `${at}/${i}`) : [`${at}: items`],
+      schema.items ? differences(schema.items, item, named, `${at}/${i}`) : [`${at}: items`],
     )
   if (typeof value !== 'object' || value === null) return []
   const { properties = {}, required = [] } = schema
@@ -62,7 +78,7 @@ function differences(schema: Schema, value: unknown, at = ''): string[] {
       const known = properties[name]
       return known === undefined
         ? [`${at}/${name} is not described`]
-        : differences(known, field, `${at}/${name}`)
+        : differences(known, field, named, `${at}/${name}`)
     }),
   ]
 }
@@ -73,6 +89,7 @@ test('every answer has the fields that are described, and no others', async () =
   const node = new FakeNode()
   const served = await serve({ node })
   const paths = await pathsOf(served)
+  const named = await namedIn(served)
   const N4 = { replica_id: '44', peer: 'h:7004', url: 'http://h:8004' }
   const json = 'application/json'
   node.put('a', 'one')
@@ -86,7 +103,7 @@ test('every answer has the fields that are described, and no others', async () =
     const content = paths[path]?.[method.toLowerCase()]?.responses['200']?.content?.[json]
     const answer = await served.ask(method, target, asking)
     expect([target, answer.status, answer.headers['content-type']]).toEqual([target, 200, json])
-    expect([target, content && differences(content.schema, answer.json)]).toEqual([target, []])
+    expect([target, content && differences(content.schema, answer.json, named)]).toEqual([target, []])
   }
   for (const role of ['follower', 'leader'] as const) {
     node.role = role
@@ -120,6 +137,21 @@ test('every answer has the fields that are described, and no others', async () =
   const absent = { key: 'a', if_none_match: '*' }
   const changes = [{ put: { key: 'a', value: 'x' } }, { delete: { key: 'b' } }, { delete: absent }]
   await check('POST', '/v1/changes', '/v1/changes', POST({ changes }))
+  const transact = (success: readonly object[], headers: Record<string, string> = {}) =>
+    check('POST', '/v1/txn', '/v1/txn', {
+      body: JSON.stringify({ success }),
+      headers: { ...JSON_TYPE, ...headers },
+    })
+  const reads = [{ get: { key: 'a' } }, { get: { prefix: '', keys_only: true } }]
+  const nested = { txn: { compare: [{ key: 'none', exists: true }], failure: [{ delete: { key: 'none' } }] } }
+  await transact([])
+  await transact([...reads, nested])
+  await transact([...reads, { put: { key: 'a', value: 'x', prev: true } }])
+  await transact([{ delete: { prefix: 'a', prev: true } }, { put: { key: 'c', value: '' } }])
+  for (let time = 0; time < 2; time++) await transact([...reads, nested], { 'Idempotency-Key': 't' })
+  await check('DELETE', '/v1/kv', '/v1/kv?prefix=b')
+  await check('DELETE', '/v1/kv', '/v1/kv?key=c')
+  node.put('a', 'one')
   await check('GET', '/v1/kv/{key}', '/v1/kv/a', { headers: { Accept: json } })
   await check('GET', '/v1/kv', '/v1/kv?key=a', { headers: { Accept: json } })
   node.put('b', Buffer.from([0xff]))
@@ -135,6 +167,18 @@ test('every answer has the fields that are described, and no others', async () =
     const { json: failed } = await served.ask('PUT', `/v1/kv/${key}`, { headers: { 'If-Match': '"99"' } })
     expect([failed.code, differences(schema, failed)]).toEqual(['precondition_failed', []])
   }
+  const { json: unheard } = await served.ask('GET', '/v1/kv?revision=99')
+  expect([unheard.code, differences(schema, unheard)]).toEqual(['future_revision', []])
+  await served.ask('POST', '/v1/compact', POST({ revision: node.revision }))
+  const { json: compacted } = await served.ask('GET', '/v1/kv?revision=1')
+  expect([compacted.code, differences(schema, compacted)]).toEqual(['compacted', []])
+  await served.ask('POST', '/v1/cluster/settings', POST({ range_keys_max: 1 }))
+  const { json: tooLarge } = await served.ask('DELETE', '/v1/kv?end=z')
+  expect([tooLarge.code, tooLarge.count > 1, differences(schema, tooLarge)]).toEqual([
+    'range_too_large',
+    true,
+    [],
+  ])
   node.notReady = ['it knows no leader']
   const { json: unready } = await served.ask('GET', '/readyz')
   expect([unready.reasons, differences(schema, unready)]).toEqual([['it knows no leader'], []])
@@ -203,7 +247,8 @@ test('what the name of a field does not say is said in words', async () => {
   for (const path of ['/livez', '/readyz']) expect(of(path, 'get')).toEqual(['reasons'])
   expect(of('/v1/kv/{key}', 'put')).toEqual(['prev.key', 'prev.value'])
   const { schema } = json.components.responses.Problem.content['application/problem+json']
-  expect(saidOf(schema)).toEqual(['current', 'current.key', 'reasons'])
+  const told = ['current', 'current.key', 'compact_revision', 'count', 'reasons']
+  expect(saidOf(schema)).toEqual(told)
 })
 
 test('every operation, parameter, field of a body and answer is described in words', async () => {
@@ -244,11 +289,42 @@ test('every operation, parameter, field of a body and answer is described in wor
   }
 })
 
+test('what a schema refers to is in the document', async () => {
+  const served = await serve()
+  const { text } = await served.ask('GET', '/openapi.json')
+  const referred = new Set([...text.matchAll(/"\$ref":"([^"]*)"/g)].map(([, name]) => name))
+  expect([...referred].sort()).toEqual([
+    '#/components/schemas/Transaction',
+    '#/components/schemas/TransactionResult',
+  ])
+  expect(Object.keys(await namedIn(served)).sort()).toEqual([...referred].sort())
+  expect(text).not.toContain('$id')
+})
+
+test('a transaction within a transaction is described as the body is', async () => {
+  const served = await serve()
+  const { schema } = (await pathsOf(served))['/v1/txn']?.post?.requestBody?.content['application/json'] ?? {}
+  expect(schema).toEqual((await namedIn(served))['#/components/schemas/Transaction'])
+  const { put, get, delete: removed, txn } = schema?.properties?.success?.items?.properties ?? {}
+  expect(txn).toEqual({ $ref: '#/components/schemas/Transaction' })
+  const place = ['key', 'prefix', 'start', 'end']
+  for (const [operation, names] of [
+    [put, ['key', 'value', 'lease', 'ttl', 'prev']],
+    [get, [...place, 'limit', 'keys_only', 'count_only']],
+    [removed, [...place, 'prev']],
+    [schema?.properties?.compare?.items, [...place, 'target', 'op', 'to', 'exists']],
+  ] as const) {
+    expect(Object.keys(operation?.properties ?? {})).toEqual(names)
+    expect(operation).toMatchObject({ additionalProperties: false })
+  }
+})
+
 test('a change of a key takes conditions and a token, and a value of any type', async () => {
   const paths = await pathsOf(await serve())
   const headersOf = (operation: Operation | undefined): string[] =>
     (operation?.parameters ?? []).filter((one) => one.in === 'header').map(({ name }) => name)
-  expect(headersOf(paths['/v1/changes']?.post)).toEqual(['Idempotency-Key', 'Kv-Session'])
+  for (const path of ['/v1/changes', '/v1/txn'])
+    expect(headersOf(paths[path]?.post)).toEqual(['Idempotency-Key', 'Kv-Session'])
   for (const path of ['/v1/kv', '/v1/kv/{key}']) {
     for (const method of ['put', 'delete'])
       expect([path, method, headersOf(paths[path]?.[method])]).toEqual([
@@ -260,6 +336,12 @@ test('a change of a key takes conditions and a token, and a value of any type', 
     const names = paths[path]?.put?.parameters.filter((one) => one.in === 'query').map(({ name }) => name)
     expect(names).toEqual(path === '/v1/kv' ? ['key', 'prev', 'timeout'] : ['prev', 'timeout'])
   }
+  const deletion = paths['/v1/kv']?.delete?.parameters.filter((one) => one.in === 'query')
+  expect(deletion?.map(({ name, required }) => [name, required])).toEqual(
+    ['prefix', 'start', 'end', 'all', 'timeout', 'key'].map((name) => [name, false]),
+  )
+  const reads = paths['/v1/txn']?.post?.parameters.filter((one) => one.in === 'query')
+  expect(reads?.map(({ name }) => name)).toEqual(['consistency', 'max_staleness', 'min_revision', 'timeout'])
 })
 
 test('values in other forms than JSON are described as what they are', async () => {
@@ -322,7 +404,10 @@ test('what is described of a body is what is refused', async () => {
     [{ leases: { duration_ms: 60_000 } }, 200],
     [{ leases: { duration_ms: 60_001 } }, 400],
     [{ leases: { on: 1 } }, 400],
-    [{ cluster_version: 2 }, 200],
+    [{ cluster_version: 3 }, 200],
+    [{ cluster_version: 4 }, 400],
+    [{ range_keys_max: 100_000 }, 200],
+    [{ range_keys_max: 100_001 }, 400],
     [{ cluster_version: 0 }, 400],
     [{ value_bytes_max: 1_048_577 }, 400],
     [{ store_bytes_max: -1 }, 400],

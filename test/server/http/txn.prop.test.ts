@@ -84,7 +84,9 @@ test('a read finds what the log finds', async () => {
         const logged = await post('/v1/txn', {
           success: [{ txn: inner }, { put: { key: 'last', value: '' } }],
         })
-        expect(logged.results[0].txn).toEqual({ ...read, revision: revision + 1 })
+        // The put has raised the revision, also of what is nested.
+        const later = JSON.stringify(read).replaceAll(`"revision":${revision}`, `"revision":${revision + 1}`)
+        expect(logged.results[0].txn).toEqual(JSON.parse(later))
         if (read.succeeded) held++
         else failed++
         await served.http.close({ graceful: false })

@@ -1,0 +1,248 @@
+// An entry is applied only when everything that it names is in memory. Entries behind it wait.
+
+import { expect, onTestFinished, test } from 'vitest'
+import {
+  type Applied,
+  asRevision,
+  encodeState,
+  initialState,
+  type KeyCommand,
+  type Request,
+  requestBytes,
+  requestKind,
+  writeRequest,
+} from '../../src/kv/index.ts'
+import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../src/raft/entry.ts'
+import { asIndex, asReplicaId, asTerm, type Entry } from '../../src/raft/types.ts'
+import { Applier } from '../../src/server/applier.ts'
+import { ScanEndedError, type Storage } from '../../src/storage/index.ts'
+import type { StoreLimits } from '../../src/storage/store.ts'
+import { ask, batchOf, deleteOf, putOf, utf8 } from '../kv/store.ts'
+import { crc32 } from '../raft/harness/frames.ts'
+import { memoryDisk, openDisk } from '../storage/replicas.ts'
+import { closed, hardState } from '../storage/samples.ts'
+
+function entryOf(index: number, request: Request): Entry {
+  const { kind, version } = requestKind(request)
+  const frame = newFrame(
+    { kind, version, proposer: asReplicaId('9'), boot: 1, seq: index },
+    requestBytes(request),
+  )
+  writeRequest(request, frame, BODY_AT)
+  sealFrame(frame, crc32)
+  stampFrame(frame, asTerm(1), asIndex(index), 0)
+  return { index: asIndex(index), term: asTerm(1), frame }
+}
+
+type Read = () => void
+
+/** A node that applies. What it reads from the disk is answered when the test says so. */
+class Applying {
+  readonly storage: Storage
+  readonly applier: Applier
+  readonly #reads: Read[]
+  readonly outcomes: (Applied['outcome'] | undefined)[] = []
+  readonly failures: Error[] = []
+  /** How often it was told that an entry can be applied. */
+  told = 0
+  #index = 1
+
+  private constructor(storage: Storage, reads: Read[]) {
+    this.storage = storage
+    this.#reads = reads
+    this.applier = new Applier(storage, {
+      coreEntryApplied: () => {},
+      encodedRaftState: () => new Uint8Array(),
+      applied: (_, result) => void this.outcomes.push(result?.outcome),
+      entryRead: () => {
+        this.told++
+        this.applier.run(() => false)
+      },
+      failed: (error) => void this.failures.push(error),
+    })
+  }
+
+  static async start(limits: Partial<StoreLimits> = { rowHeads: 1 }, rangeKeysMax = 10): Promise<Applying> {
+    const kv = encodeState({ ...initialState({ rangeKeysMax }) })
+    const record = { index: asIndex(1), term: asTerm(1), raft: new Uint8Array(), kv }
+    const reads: Read[] = []
+    const later = (what: 'write' | 'read', done: () => void): void => {
+      if (what === 'read') reads.push(done)
+      else setImmediate(done)
+    }
+    const storage = await openDisk(
+      memoryDisk({ hardState: hardState(1, 1), applied: record }),
+      later,
+      {},
+      limits,
+    )
+    const node = new Applying(storage, reads)
+    node.readOn()
+    onTestFinished(() => {
+      node.applier.clear()
+      return closed(storage)
+    })
+    return node
+  }
+
+  push(...commands: readonly Request['command'][]): void {
+    this.applier.push(commands.map((command) => entryOf(++this.#index, ask(command))))
+    this.applier.run(() => false)
+  }
+
+  /** One answer of the disk. */
+  readOne(): boolean {
+    const read = this.#reads.shift()
+    read?.()
+    return read !== undefined
+  }
+
+  readOn(): void {
+    while (this.readOne());
+  }
+
+  get shown(): string[] {
+    return this.outcomes.map((outcome) =>
+      outcome === undefined
+        ? ''
+        : `${outcome.kind} ${outcome.revision}${'version' in outcome ? `/${outcome.version}` : ''}`,
+    )
+  }
+}
+
+/** More keys than the node remembers. */
+const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l'] as const
+const puts = keys.map((key): KeyCommand => putOf(key, 'value'))
+
+test('an entry whose keys are in memory is applied at once', async () => {
+  const node = await Applying.start({ rowHeads: 1000 })
+  node.push(...puts, putOf('a', 'other'))
+  expect(node.shown).toHaveLength(13)
+  expect(node.shown.at(-1)).toBe('put 14/2')
+  expect(node.told).toBe(0)
+})
+
+test('an entry waits for the head of its key, and the entries behind it wait for it', async () => {
+  const node = await Applying.start()
+  node.push(...puts)
+  node.readOn()
+  expect(node.shown).toHaveLength(12)
+  const cold = keys.filter((key) => node.storage.head(Buffer.from(`\u0008${key}`)) === undefined)
+  expect(cold.length).toBeGreaterThan(2)
+  node.outcomes.length = 0
+  const [one = '', other = ''] = cold
+  node.push(putOf(one, '2'), putOf(one, '3'), putOf(other, '2'))
+  expect([node.shown, node.applier.queued, node.applier.pending]).toEqual([[], 3, false])
+  node.readOn()
+  expect(node.shown).toEqual(['put 14/2', 'put 15/3', 'put 16/2'])
+  expect(node.applier.queued).toBe(0)
+})
+
+test('an entry with more keys than fit into memory finds all of them, also what it has changed itself', async () => {
+  const node = await Applying.start()
+  node.push(...puts)
+  node.readOn()
+  node.outcomes.length = 0
+  node.push(batchOf(...puts, ...keys.map((key) => deleteOf(key)), ...puts))
+  node.readOn()
+  const [outcome] = node.outcomes
+  if (outcome?.kind !== 'batch') return expect.fail()
+  const versions = outcome.outcomes.map((each) => (each.kind === 'put' ? each.version : each.kind))
+  expect(versions).toEqual([...keys.map(() => 2), ...keys.map(() => 'delete'), ...keys.map(() => 1)])
+})
+
+test('a name that is too long for memory is read each time', async () => {
+  const node = await Applying.start({ rowHeads: 1000 })
+  const long = 'n'.repeat(200)
+  node.push(putOf(long, '1'))
+  expect(node.shown).toEqual(['put 2/1'])
+  node.push(putOf(long, '2'), putOf(long, '3'), deleteOf(long), putOf(long, '4'))
+  expect(node.shown).toHaveLength(1)
+  node.readOn()
+  expect(node.shown).toEqual(['put 2/1', 'put 3/2', 'put 4/3', 'delete 5', 'put 6/1'])
+})
+
+const range = (start: string, end: string) =>
+  ({ kind: 'delete-range', range: { start: utf8(start), end: utf8(end) } }) as const
+
+test('the keys of a range are those before the entry', async () => {
+  const node = await Applying.start()
+  node.push(...puts, deleteOf('c'), range('b', 'f'), range('b', 'f'))
+  node.readOn()
+  expect(node.outcomes.slice(-2)).toEqual([
+    { kind: 'delete-range', revision: 15, deleted: 3 },
+    { kind: 'delete-range', revision: 15, deleted: 0 },
+  ])
+})
+
+test('a range with too many keys is refused, and not read to its end', async () => {
+  const node = await Applying.start({ rowHeads: 1000 })
+  node.push(...puts, range('a', 'z'))
+  node.readOn()
+  expect(node.outcomes.at(-1)).toMatchObject({ kind: 'refused', code: 'range_too_large', numbers: [10, 0] })
+  node.push(range('a', 'k'))
+  node.readOn()
+  expect(node.outcomes.at(-1)).toMatchObject({ kind: 'delete-range', deleted: 10 })
+})
+
+test('what is read is dropped with the entry when a snapshot is installed meanwhile', async () => {
+  const node = await Applying.start()
+  node.push(...puts)
+  node.readOn()
+  const applied = node.outcomes.length
+  node.push(range('b', 'f'))
+  node.readOne()
+  node.applier.clear()
+  const told = node.told
+  node.readOn()
+  expect([node.outcomes.length, node.told, node.failures]).toEqual([applied, told, []])
+  expect(node.applier.pending).toBe(false)
+})
+
+test('a scan that was ended for lack of space is begun again', async () => {
+  const node = await Applying.start()
+  node.push(...puts)
+  node.readOn()
+  node.push(range('b', 'f'), deleteOf('a'))
+  node.storage.endOldScans()
+  node.storage.endOldScans()
+  node.readOn()
+  expect(node.outcomes.slice(-2)).toMatchObject([{ deleted: 4 }, { deleted: 1 }])
+  expect(node.failures).toEqual([])
+})
+
+test('an error of the disk is the error of the node', async () => {
+  const node = await Applying.start({ rowHeads: 1000 })
+  node.push(...puts)
+  const { scan } = node.storage
+  node.storage.scan = (asked) => {
+    const opened = scan.call(node.storage, asked)
+    opened.next = (_, done) => done(new Error('EIO'), [], false)
+    return opened
+  }
+  node.push(range('b', 'f'))
+  expect(node.failures).toEqual([new Error('EIO')])
+  expect(node.failures[0]).not.toBeInstanceOf(ScanEndedError)
+  expect(node.outcomes).toHaveLength(12)
+})
+
+test('below the cluster version of history nothing is read before', async () => {
+  const old = encodeState(initialState({ clusterVersion: 2 }))
+  const record = { index: asIndex(1), term: asTerm(1), raft: new Uint8Array(), kv: old }
+  const never = (what: 'write' | 'read', done: () => void): void => {
+    if (what === 'write') setImmediate(done)
+  }
+  const storage = await openDisk(memoryDisk({ hardState: hardState(1, 1), applied: record }), never)
+  onTestFinished(() => closed(storage))
+  const outcomes: unknown[] = []
+  const applier = new Applier(storage, {
+    coreEntryApplied: () => {},
+    encodedRaftState: () => new Uint8Array(),
+    entryRead: () => expect.fail(),
+    failed: (error) => expect.fail(error.message),
+    applied: (_, result) => void outcomes.push(result?.outcome),
+  })
+  applier.push([entryOf(2, ask(putOf('k', 'v'))), entryOf(3, ask(putOf('k', 'w')))])
+  applier.run(() => false)
+  expect(outcomes).toMatchObject([{ version: 1 }, { version: 2, modRevision: asRevision(3) }])
+})
