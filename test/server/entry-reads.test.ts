@@ -66,20 +66,27 @@ class Applying {
     const kv = encodeState({ ...initialState({ rangeKeysMax }) })
     const record = { index: asIndex(1), term: asTerm(1), raft: new Uint8Array(), kv }
     const reads: Read[] = []
+    // Until it is open, and while it closes, the disk answers by itself.
+    let isHeld = false
     const later = (what: 'write' | 'read', done: () => void): void => {
       if (what === 'read') reads.push(done)
       else setImmediate(done)
+      if (what === 'read' && !isHeld) setImmediate(readOne)
     }
+    const readOne = (): void => reads.shift()?.()
     const storage = await openDisk(
       memoryDisk({ hardState: hardState(1, 1), applied: record }),
       later,
       {},
       limits,
     )
+    while (reads.length > 0) await new Promise(setImmediate)
+    isHeld = true
     const node = new Applying(storage, reads)
-    node.readOn()
     onTestFinished(() => {
+      isHeld = false
       node.applier.clear()
+      node.readOn()
       return closed(storage)
     })
     return node
@@ -229,10 +236,8 @@ test('an error of the disk is the error of the node', async () => {
 test('below the cluster version of history nothing is read before', async () => {
   const old = encodeState(initialState({ clusterVersion: 2 }))
   const record = { index: asIndex(1), term: asTerm(1), raft: new Uint8Array(), kv: old }
-  const never = (what: 'write' | 'read', done: () => void): void => {
-    if (what === 'write') setImmediate(done)
-  }
-  const storage = await openDisk(memoryDisk({ hardState: hardState(1, 1), applied: record }), never)
+  const storage = await openDisk(memoryDisk({ hardState: hardState(1, 1), applied: record }))
+  storage.scan = () => expect.fail('nothing is to be read')
   onTestFinished(() => closed(storage))
   const outcomes: unknown[] = []
   const applier = new Applier(storage, {
