@@ -101,7 +101,10 @@ export class EntryReads {
 
   #readRanges(done: () => void): void {
     const range = this.#ranges[this.#found.length]
-    if (range === undefined || this.#isTooMuch || this.#state === undefined) return this.#readHeads(done)
+    if (range === undefined || this.#isTooMuch || this.#state === undefined) {
+      this.#readHeads(done)
+      return
+    }
     const options = { ...range, reverse: false, revision: undefined, keysOnly: true }
     const scan = scanRecords(this.#storage, this.#state, options)
     this.#scan = scan
@@ -136,7 +139,10 @@ export class EntryReads {
     const keys = this.#isTooMuch ? [] : [...this.#places.flatMap(keyOf), ...this.#found.flat()]
     const missing = keys.filter((key) => this.#storage.head(headKey(key)) === undefined).sort(compareKeys)
     const [first, last] = [missing[0], missing.at(-1)]
-    if (first === undefined || last === undefined) return done()
+    if (first === undefined || last === undefined) {
+      done()
+      return
+    }
     const scan = this.#storage.scan({ gte: versionsStart(first), lt: versionsEnd(last), reverse: false })
     this.#scan = scan
     this.#readHead(scan, missing, 0, done)
@@ -146,7 +152,10 @@ export class EntryReads {
   #readHead(scan: RowScan, keys: readonly Uint8Array[], at: number, done: () => void): void {
     const key = keys[at]
     const again = (): void => this.#readHeads(done)
-    if (key === undefined) return this.#finish(scan, again, done)
+    if (key === undefined) {
+      this.#finish(scan, again, done)
+      return
+    }
     const pass = this.#pass
     scan.seek(versionsStart(key))
     scan.next(FIRST_ROW, (error, [row]) => {

@@ -100,7 +100,10 @@ export class RowLoader {
 
   #load([engineKey, stored]: Pair): void {
     const key = engineKey.subarray(ROW_PREFIX_BYTES)
-    if (key[0] === TABLE_VERSIONS) return this.#loadVersion(key, stored)
+    if (key[0] === TABLE_VERSIONS) {
+      this.#loadVersion(key, stored)
+      return
+    }
     const hash = hashOfKey(key)
     this.#filter.add(hash)
     if (!this.#heads.wants(key, hash)) return
