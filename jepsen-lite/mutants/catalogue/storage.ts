@@ -149,7 +149,7 @@ export const STORAGE: readonly Mutant[] = [
     why: 'They do not exist for the next change; conditions on their absence hold. Our own, found by review.',
     layers: SIM_UNIT,
     tests: STORE_TESTS,
-    edits: [edit(STORE, '    else if (!row.isDeleted) this.#filter.add(hash)\n', '')],
+    edits: [edit(STORE, '      if (old === undefined && !row.isDeleted) this.#filter.add(hash)\n', '')],
   },
   {
     id: 'M111',
@@ -1129,11 +1129,7 @@ export const STORAGE: readonly Mutant[] = [
     layers: UNIT,
     tests: [LOADER_TEST],
     edits: [
-      edit(
-        'src/storage/row-heads.ts',
-        'return this.#table.find(key, hash) < 0 && (this.#old === undefined || this.#old.find(key, hash) < 0)',
-        'return true',
-      ),
+      edit('src/storage/row-heads.ts', '    if (this.get(key, hash) !== undefined) return false\n', ''),
     ],
   },
   {
