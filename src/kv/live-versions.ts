@@ -26,7 +26,7 @@ export class LiveVersions {
     this.#reverse = reverse
   }
 
-  /** Returns the record that this row decides, if any. Forwards it is of this row's key, backwards of the one before. */
+  /** The record that this row decides, if any. Forwards it is of this row's key, backwards of the one before. */
   take(rowKey: Uint8Array, row: Uint8Array): KeyRow | undefined {
     const { key, revision } = decodeVersionKey(rowKey)
     const isNext = this.#key === undefined || !equalBytes(this.#key, key)

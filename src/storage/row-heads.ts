@@ -15,8 +15,8 @@
 // a slot, those of long keys and those that have lost their slot, are kept for so long.
 //
 // The heads of users' keys (`TABLE_HEADS`) are in no row, and a head that is not remembered must be made again from a
-// row of versions before an entry can use it. `knowsAllKeys` says that all of them are remembered, so that nobody has to
-// look.
+// row of versions before an entry can use it. `knowsAllKeys` says that all of them are remembered, so that nobody has
+// to look.
 //
 // After a start, and after a snapshot, all rows are read in the background and their heads are remembered, until the
 // table is full (`row-loader.ts`). A row may have changed since it was read. Every change is remembered, so a row whose
