@@ -35,6 +35,7 @@ export class LiveVersions {
       this.#key = key
       this.#isDecided = false
       this.#skipped = 0
+      this.#jump = undefined
     }
     const isTooNew = this.#at !== undefined && revision > this.#at
     if (this.#reverse) {

@@ -1123,6 +1123,20 @@ export const STORAGE: readonly Mutant[] = [
     edits: [edit(LOADER, 'const fault = error ?? unread', 'const fault = error')],
   },
   {
+    id: 'M880',
+    title: 'a scan jumps behind a key whose rows it has already passed',
+    why: 'The keys between are read again: counts are too high, and lists have keys twice. It was ours for a while.',
+    layers: UNIT,
+    tests: ['test/server/record-scan.prop.test.ts'],
+    edits: [
+      edit(
+        'src/kv/live-versions.ts',
+        '      this.#skipped = 0\n      this.#jump = undefined\n',
+        '      this.#skipped = 0\n',
+      ),
+    ],
+  },
+  {
     id: 'M876',
     title: 'a row that is read in the background replaces what a change has left in memory',
     why: 'The next change of the row begins from what it was before the last one. Our own.',
