@@ -119,7 +119,7 @@ test('a scan gives each key once, with what it held at that revision', async () 
         expect(node.openScans).toBe(0)
       },
     ),
-    { numRuns: runs(800) },
+    { numRuns: runs(300) },
   )
 })
 
@@ -150,4 +150,16 @@ test('a get finds what a scan finds, whether the head of its key is in memory or
     }),
     { numRuns: runs(200) },
   )
+})
+
+test('a key with many versions does not lead back to the keys behind it', async () => {
+  const written = new Written()
+  await written.beginHistory()
+  await written.run([{ key: 'k0', isDelete: false, times: 20 }])
+  await written.run(['k1', 'k2', 'k3', 'k4'].map((key) => ({ key, isDelete: false, times: 1 })))
+  const all = { start: Buffer.from(''), end: undefined, reverse: false, revision: undefined, keysOnly: false }
+  for (let rowsMax = 1; rowsMax <= 25; rowsMax++) {
+    const records = await pages(written.node.list(all), rowsMax, 1 << 20)
+    expect(records.map(({ key }) => text(key))).toEqual(['k0', 'k1', 'k2', 'k3', 'k4'])
+  }
 })
