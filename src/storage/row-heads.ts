@@ -357,12 +357,22 @@ class Table {
     while (slot < set + WAYS && this.#tags[slot] !== FREE) slot++
     if (slot < set + WAYS) this.#taken++
     else {
-      this.#turn = (this.#turn + 1) % WAYS
-      slot = set + this.#turn
+      slot = this.#slotToLose(set)
       this.#lose(this, slot, this.#tags[slot] ?? FREE)
     }
     this.#tags[slot] = tag
     return slot
+  }
+
+  /** Heads of users' keys that exist are in no row, so the others lose their slots first. */
+  #slotToLose(set: number): number {
+    for (let tried = 0; tried < WAYS; tried++) {
+      this.#turn = (this.#turn + 1) % WAYS
+      const slot = set + this.#turn
+      const isOfKey = this.bytes[slot * SLOT_BYTES + KEY_AT] === TABLE_HEADS
+      if (!isOfKey || this.words[slot * SLOT_WORDS + LENGTH] === ABSENT) break
+    }
+    return set + this.#turn
   }
 
   #freeIn(first: number): number {

@@ -1,7 +1,7 @@
 // A cluster of the version before is upgraded node by node while clients read and write.
 //
-// testdata/quorate-d83eb404.tar.gz is that version as `npm pack` made it, the compiled JavaScript of the command only: the
-// last commit at which clusters had cluster version 2.
+// testdata/quorate-d83eb404.tar.gz is that version as `npm pack` made it, the compiled JavaScript of the command only.
+// It is the last commit at which clusters had cluster version 2.
 
 import { execFileSync } from 'node:child_process'
 import { symlinkSync } from 'node:fs'
