@@ -138,16 +138,18 @@ describe('outcomes', () => {
     expect(names(then)).toEqual(['G-single'])
   })
 
-  test('what a transaction of unknown outcome read counts only when it was seen to have written', () => {
-    const tale = (seen: boolean) => {
-      const told = new Tale().did(write('n', '1', 2))
-      const [op, result] = read('n', '1', 2)
-      const events = told.begin([op, result])
-      events()
-      told.did(write('n', '2', 3))
-      return seen ? told.did(read('n', '2', 3)) : told
+  test('what a transaction of unknown outcome read counts only when something that it wrote was seen', () => {
+    const tale = (seen: string, at: number) => {
+      const told = new Tale().did(write('n', '1', 2), write('m', '1', 2))
+      const half = told.begin(read('n', '1', 2))
+      told.did(write('n', '2', 3), write('m', '2', 3))
+      half()
+      told.goOn(2, read('m', '2', 3))()
+      told.goOn(2, write('n', '5'))('unknown')
+      return told.did(read('n', seen, at))
     }
-    expect(names(tale(true))).toEqual([])
+    expect(names(tale('2', 3))).toEqual([])
+    expect(names(tale('5', 4))).toEqual(['G-single'])
   })
 
   test('a value that no transaction wrote', () => {
@@ -276,6 +278,7 @@ test('a refused condition makes what the transaction had read before outdated', 
     return tale
   }
   expect(names(attempt(true))).toEqual([])
+  expect(names(attempt(false))).not.toEqual([])
 })
 
 test('stale reads are left out, because they promise less', () => {

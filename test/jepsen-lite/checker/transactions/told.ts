@@ -30,7 +30,11 @@ export class Tale {
   /** All steps begin now; the returned function ends them. */
   begin(...steps: readonly Did[]): (outcome?: 'ok' | 'fail' | 'unknown') => void {
     this.#transactions += 1
-    const number = this.#transactions
+    return this.goOn(this.#transactions, ...steps)
+  }
+
+  /** The same, as further steps of a transaction; the first is number 1. */
+  goOn(number: number, ...steps: readonly Did[]): (outcome?: 'ok' | 'fail' | 'unknown') => void {
     const begun = steps.map(([op, result]) => ({
       id: this.#recorder.invoke(`c${number}`, '', op, number),
       result,
