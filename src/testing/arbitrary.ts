@@ -1,0 +1,67 @@
+// Schedules of faults for fast-check. A schedule is drawn from independent parts, so it shrinks well: first to fewer
+// faults, then each to an earlier beginning, a simpler kind, fewer nodes and a shorter duration.
+//
+// fast-check is an optional peer dependency. Only this function needs it, and loads it when it is called.
+
+import { createRequire } from 'node:module'
+import type { Arbitrary } from 'fast-check'
+import { nodeNames } from '../local/plan.ts'
+import { checkSchedules, KINDS } from './arguments.ts'
+import { type FaultKind, FaultSchedule } from './schedule.ts'
+
+export interface ScheduleOptions {
+  /** Of the cluster. Default: 3. */
+  readonly nodes?: number | undefined
+  /** The largest number of faults. Default: 4. */
+  readonly steps?: number | undefined
+  /** Default: all. */
+  readonly kinds?: readonly FaultKind[] | undefined
+  /** Faults begin while this many operations end. Choose about as many as the body does. Default: 20. */
+  readonly operations?: number | undefined
+  /** The longest duration of a fault, in operations. Default: 10. */
+  readonly durationMax?: number | undefined
+}
+
+/**
+ * Schedules of faults for a cluster of so many nodes.
+ *
+ * @throws Error when fast-check is not installed
+ * @example
+ * await fc.assert(fc.asyncProperty(faultSchedules({ nodes: 3 }), async (schedule) => {
+ *   await using cluster = await startCluster({ nodes: 3 })
+ *   checkLinearizable(await schedule.run(cluster, body))
+ * }))
+ */
+export function faultSchedules(options: ScheduleOptions = {}): Arbitrary<FaultSchedule> {
+  checkSchedules(options)
+  const { nodes = 3, steps = 4, kinds = KINDS, operations = 20, durationMax = 10 } = options
+  const fc = fastCheck()
+  const names = nodeNames(nodes)
+  const some = fc.subarray(names, { minLength: 1, maxLength: Math.max(1, nodes - 1) })
+  const fault = fc.record({
+    at: fc.nat(operations),
+    fault: fc.constantFrom(...kinds),
+    nodes: fc.oneof(some, fc.constant(['leader'])),
+    for: fc.integer({ min: 1, max: durationMax }),
+  })
+  return fc.array(fault, { maxLength: steps, size: 'max' }).map(
+    (faults) => new FaultSchedule(faults),
+    (schedule) => {
+      if (schedule instanceof FaultSchedule)
+        return [...schedule.faults] as (typeof fault extends Arbitrary<infer T> ? T : never)[]
+      throw new Error('not a schedule')
+    },
+  )
+}
+
+function fastCheck(): typeof import('fast-check') {
+  try {
+    return createRequire(import.meta.url)('fast-check')
+  } catch (error) {
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND'
+    if (!isMissing) throw error
+    throw new Error('faultSchedules needs the package fast-check: npm install --save-dev fast-check', {
+      cause: error,
+    })
+  }
+}
