@@ -7,20 +7,8 @@ import { createRequire } from 'node:module'
 import type { Arbitrary } from 'fast-check'
 import { nodeNames } from '../local/plan.ts'
 import { checkSchedules, KINDS } from './arguments.ts'
-import { type FaultKind, FaultSchedule } from './schedule.ts'
-
-export interface ScheduleOptions {
-  /** Of the cluster. Default: 3. */
-  readonly nodes?: number | undefined
-  /** The largest number of faults. Default: 4. */
-  readonly steps?: number | undefined
-  /** Default: all. */
-  readonly kinds?: readonly FaultKind[] | undefined
-  /** Faults begin while this many operations end. Choose about as many as the body does. Default: 20. */
-  readonly operations?: number | undefined
-  /** The longest duration of a fault, in operations. Default: 10. */
-  readonly durationMax?: number | undefined
-}
+import { FaultSchedule } from './schedule.ts'
+import type { Fault, ScheduleOptions } from './types.ts'
 
 /**
  * Schedules of faults for a cluster of so many nodes.
@@ -37,18 +25,20 @@ export function faultSchedules(options: ScheduleOptions = {}): Arbitrary<FaultSc
   const { nodes = 3, steps = 4, kinds = KINDS, operations = 20, durationMax = 10 } = options
   const fc = fastCheck()
   const names = nodeNames(nodes)
-  const some = fc.subarray(names, { minLength: 1, maxLength: Math.max(1, nodes - 1) })
-  const fault = fc.record({
+  const some: Arbitrary<readonly string[]> = fc.subarray(names, {
+    minLength: 1,
+    maxLength: Math.max(1, nodes - 1),
+  })
+  const fault: Arbitrary<Fault> = fc.record<Fault>({
     at: fc.nat(operations),
     fault: fc.constantFrom(...kinds),
-    nodes: fc.oneof(some, fc.constant(['leader'])),
+    nodes: fc.oneof(some, fc.constant<readonly string[]>(['leader'])),
     for: fc.integer({ min: 1, max: durationMax }),
   })
   return fc.array(fault, { maxLength: steps, size: 'max' }).map(
     (faults) => new FaultSchedule(faults),
     (schedule) => {
-      if (schedule instanceof FaultSchedule)
-        return [...schedule.faults] as (typeof fault extends Arbitrary<infer T> ? T : never)[]
+      if (schedule instanceof FaultSchedule) return [...schedule.faults]
       throw new Error('not a schedule')
     },
   )

@@ -12,8 +12,7 @@ import {
   isWholeNumber,
 } from '../client/check.ts'
 import { NODES_MAX } from '../local/plan.ts'
-import type { ScheduleOptions } from './arbitrary.ts'
-import type { Fault } from './schedule.ts'
+import type { Fault, ScheduleOptions } from './types.ts'
 
 export const KINDS = ['partition', 'crash', 'stop'] as const
 

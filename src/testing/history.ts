@@ -81,7 +81,7 @@ export class RecordedHistory {
   }
 
   /**
-   * A client of a history has one operation open at a time. Further ones at the same time are of `NAME.2`, `NAME.3`, …
+   * A client of a history has one operation open at a time. Further ones at that time are of `NAME.2`, `NAME.3`, …
    *
    * @internal
    */
@@ -106,7 +106,7 @@ export class RecordedHistory {
   }
 
   /**
-   * Resolves when those who wait for the end of operations have done what they want to do before the caller goes on.
+   * Resolves when the faults that are due now are in force. The caller of the operation goes on after that.
    *
    * @internal
    */

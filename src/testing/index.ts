@@ -12,10 +12,11 @@
 // It is a thin layer: the checks, the format of histories and the report are those of jepsen-lite. This is the only
 // folder of src/ that imports from there. The rest of the package works without it.
 
-export { faultSchedules, type ScheduleOptions } from './arbitrary.ts'
+export { faultSchedules } from './arbitrary.ts'
 export { RecordedHistory } from './history.ts'
 export { type RecordedClient, type RecordedOptions, recorded } from './recorded.ts'
-export { type Fault, type FaultKind, FaultSchedule, faultSchedule, type RunOptions } from './schedule.ts'
+export { FaultSchedule, faultSchedule, type RunOptions } from './schedule.ts'
+export type { Fault, FaultKind, ScheduleOptions } from './types.ts'
 export {
   AnomalyError,
   type CheckedHistory,

@@ -8,29 +8,14 @@
 //
 // In the end, however the body ends, the network is healed, the nodes are started, and a leader is there.
 //
-// There is no pause: nodes of an embedded cluster share one process and its timers, and a node that is cut off but whose
-// clock goes on is not paused. `quorate cluster pause` and `jepsen-lite run` pause real processes.
+// There is no pause: nodes of an embedded cluster share one process and its timers, and a node that is cut off but
+// whose clock goes on is not paused. `quorate cluster pause` and `jepsen-lite run` pause real processes.
 
 import { checkOptions, checkValue, isFunction, isTimeout } from '../client/check.ts'
 import type { EmbeddedCluster } from '../embed/types.ts'
 import { checkFaults } from './arguments.ts'
 import { RecordedHistory } from './history.ts'
-
-export type FaultKind = 'partition' | 'crash' | 'stop'
-
-export interface Fault {
-  /** It begins when so many operations have ended. */
-  readonly at: number
-  /**
-   * partition: these nodes are cut off from the others. crash: they end as if killed; stop: they end in an orderly way.
-   * Both start again at the end of the fault.
-   */
-  readonly fault: FaultKind
-  /** Names, or 'leader': the node that leads when the fault begins. */
-  readonly nodes: readonly string[]
-  /** It ends when so many further operations have ended. */
-  readonly for: number
-}
+import type { Fault, FaultKind } from './types.ts'
 
 export interface RunOptions {
   /** Write into this history. Default: a new one. */

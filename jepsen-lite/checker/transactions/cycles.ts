@@ -1,6 +1,6 @@
-// Cycles in the graph of dependencies, and their names. A cycle proves that no order explains what was read: each of its
-// transactions would have to come before itself. The name says which kinds of edges it needs (Adya, "Weak Consistency",
-// 1999; Alvaro and Kingsbury, "Elle", 2020):
+// Cycles in the graph of dependencies, and their names. A cycle proves that no order explains what was read: each of
+// its transactions would have to come before itself. The name says which kinds of edges it needs (Adya, "Weak
+// Consistency", 1999; Alvaro and Kingsbury, "Elle", 2020):
 //
 //   G0         only overwrites
 //   G1c        overwrites and reads

@@ -29,8 +29,9 @@ export function dependenciesOf(
   const counts = countingOnes(transactions, keys)
   for (const key of keys) {
     const readers = readersOf(key, counts)
+    // Overwrites come first: of several edges between two transactions, a search takes the first.
     if (key.isOrdered) linkInOrder(graph, key, readers, facts)
-    else linkReads(graph, key, readers, facts)
+    linkReads(graph, key, readers, facts)
     for (const { than, transactions: later } of key.later) {
       if (later.length === 0) continue
       const fact = facts.push({ key, from: than, to: undefined }) - 1
@@ -44,8 +45,8 @@ export function dependenciesOf(
 }
 
 /**
- * A transaction of unknown outcome counts if something that it wrote was seen. If not, it may have ended without effect,
- * and what it read need not fit together.
+ * A transaction of unknown outcome counts if something that it wrote was seen. If not, it may have ended without
+ * effect, and what it read need not fit together.
  */
 function countingOnes(transactions: readonly Transaction[], keys: readonly KeyVersions[]): Uint8Array {
   const counts = Uint8Array.from(transactions, ({ end }) => (end === Number.POSITIVE_INFINITY ? 0 : 1))
@@ -78,7 +79,6 @@ function linkReads(graph: Graph, key: KeyVersions, readers: Readers, facts: Fact
 
 /** Versions whose writer is not known are left out: what is before them is before what follows them. */
 function linkInOrder(graph: Graph, key: KeyVersions, readers: Readers, facts: Fact[]): void {
-  linkReads(graph, key, readers, facts)
   let next: { readonly writer: number; readonly place: number } | undefined
   for (let place = key.versions.length - 1; place >= 0; place--) {
     const writer = key.versions[place]?.writer

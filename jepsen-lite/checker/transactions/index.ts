@@ -2,9 +2,9 @@
 // explains everything that they read and in which none comes before one that had ended before it began?
 //
 // No search for this order: each thing that was read says which transactions must come before which, and if these
-// statements go round in a circle, there is no order (Adya's dependency graphs; Kingsbury and Alvaro's Elle). This takes
-// time in proportion to the history. It reports no history that has an order. It can miss a history that has none, where
-// answers do not tell the order of versions (versions.ts).
+// statements go round in a circle, there is no order (Adya's dependency graphs; Kingsbury and Alvaro's Elle). This
+// takes time in proportion to the history. It reports no history that has an order. It can miss a history that has
+// none, where answers do not tell the order of versions (versions.ts).
 
 import type { History } from '../../history.ts'
 import type { Anomaly } from '../anomaly.ts'
@@ -79,8 +79,9 @@ function directly(
   }
 }
 
-function explained(cycle: Cycle, facts: readonly Fact[], all: Transactions): TransactionAnomaly {
-  const { edges } = cycle
+function explained(cycle: Cycle, known: readonly Fact[], all: Transactions): TransactionAnomaly {
+  const facts = [...known]
+  const edges = shortened(cycle.edges, facts)
   const members = edges.map(({ from }) => from)
   const keys = new Set(edges.flatMap(({ fact }) => facts[fact]?.key.key ?? []))
   const name = isLostUpdate(edges, facts) ? `${cycle.name} (lost update)` : cycle.name
@@ -103,6 +104,22 @@ function explained(cycle: Cycle, facts: readonly Fact[], all: Transactions): Tra
   }
 }
 
+/** Overwrites of one key that follow each other become one, if at least two edges are left. */
+function shortened(edges: readonly Edge[], facts: Fact[]): readonly Edge[] {
+  const begin = edges.findIndex(({ kind }) => kind !== WW)
+  const short: Edge[] = []
+  for (const edge of [...edges.slice(begin), ...edges.slice(0, Math.max(0, begin))]) {
+    const last = short.at(-1)
+    const [one, other] = [facts[last?.fact ?? -1], facts[edge.fact]]
+    const isSame = last?.kind === WW && edge.kind === WW && one !== undefined && one.key === other?.key
+    if (isSame && last.from !== edge.to) {
+      const fact = facts.push({ ...one, to: other.to }) - 1
+      short[short.length - 1] = { ...last, to: edge.to, fact }
+    } else short.push(edge)
+  }
+  return short
+}
+
 /** Two transactions that both changed a key, and one of them changed what it had read before the other changed it. */
 function isLostUpdate(edges: readonly Edge[], facts: readonly Fact[]): boolean {
   const [one, other] = edges
@@ -119,9 +136,9 @@ function reasonOf({ from, to, kind, fact }: Edge, facts: readonly Fact[], all: T
   const version = (place: number | undefined): string =>
     place === undefined ? 'a later version' : (why.key.versions[place]?.name ?? '')
   if (kind === WW)
-    return `${one} wrote ${version(why.from)} of ${key}, and ${other} overwrote it with ${version(why.to)}`
-  if (kind === WR) return `${one} wrote ${version(why.from)} of ${key}, and ${other} read it`
-  return `${one} read ${version(why.from)} of ${key}, and ${other} overwrote it with ${version(why.to)}`
+    return `${one} wrote ${version(why.from)} of ${key} before ${other} wrote ${version(why.to)}`
+  if (kind === WR) return `${other} read ${version(why.from)} of ${key}, which ${one} wrote`
+  return `${one} read ${version(why.from)} of ${key} before ${other} wrote ${version(why.to)}`
 }
 
 /** By its first call, which the report shows under the same number. */

@@ -2,7 +2,7 @@
 //
 //   by revision   Answers that name mod revisions give the order at once. A version that only readers have named was
 //                 made by a write of unknown outcome: by the only one that wrote this value.
-//   by pieces     The value of a key that is only appended to shows all its appends, in their order (Elle's list-append).
+//   by pieces     The value of a key that is only appended to shows all appends, in their order (Elle's list-append).
 //   by value      The versions are known, if each value is written once, but not their order.
 //
 // Some anomalies show without any cycle; they are reported here.

@@ -39,10 +39,20 @@ describe('cycles of versions that answers number', () => {
       'G-single (lost update): no order of T4 and T2 explains what they read and wrote',
       '  T2 = client c2, operations 2, 3: read n → "1" at revision 2, write n = "2" at revision 3',
       '  T4 = client c3, operations 4, 5: read n → "1" at revision 2, write n = "3" at revision 4',
-      '  T4 read revision 2 of n, and T2 overwrote it with revision 3, so T4 is before T2',
-      '  T2 wrote revision 3 of n, and T4 overwrote it with revision 4, so T2 is before T4',
+      '  T4 read revision 2 of n before T2 wrote revision 3, so T4 is before T2',
+      '  T2 wrote revision 3 of n before T4 wrote revision 4, so T2 is before T4',
     ])
     expect(names(tale('2', 3))).toEqual([])
+  })
+
+  test('G-single: a late write after many others is shown as a lost update of two', () => {
+    const tale = new Tale().did(write('n', '0', 2))
+    const late = tale.begin(read('n', '0', 2), write('n', '1', 50))
+    for (let n = 3; n < 20; n++) tale.did(read('n', String(n - 3), n - 1), write('n', String(n - 2), n))
+    late()
+    const { findings } = checkTransactions(tale.history)
+    expect(findings.map(({ name, calls }) => [name, calls.length])).toEqual([['G-single', 4]])
+    expect(findings[0]?.lines[0]).toContain('lost update')
   })
 
   test('G-single: a reader sees half of a transaction', () => {
