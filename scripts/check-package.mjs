@@ -82,7 +82,7 @@ const tsconfig = (module, moduleResolution) => ({
       moduleResolution,
     },
     ...{ types: ['node'], typeRoots: [join(root, 'node_modules/@types')] },
-    paths: { 'fast-check': [join(root, 'node_modules/fast-check')] },
+    paths: { 'fast-check': [join(root, 'node_modules/fast-check/lib/fast-check.d.ts')] },
   },
   files: ['check.ts', 'testing.ts'],
 })

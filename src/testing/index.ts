@@ -23,5 +23,6 @@ export {
   type CheckOptions,
   checkLinearizable,
   checkTransactions,
+  type LinearizableOptions,
   type TransactionOptions,
 } from './verdict.ts'

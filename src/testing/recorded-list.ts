@@ -99,5 +99,7 @@ function resultOf({ limit, stream }: Range, rows: readonly ListedRow[], info: An
   const told = { rows, ...answerFields(info) }
   if (stream) return { ...told, count: rows.length }
   // Whether there are keys after the last one that was asked for is not told to the application.
-  return limit !== undefined && rows.length >= limit ? told : { ...told, more: !isLast }
+  if (limit !== undefined && rows.length >= limit) return told
+  const last = rows.at(-1)
+  return isLast || last === undefined ? { ...told, more: false } : { ...told, more: true, next: last.key }
 }

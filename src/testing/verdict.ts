@@ -11,12 +11,25 @@ import {
 import type { History } from '../../jepsen-lite/history.ts'
 import { reportOf } from '../../jepsen-lite/report/index.ts'
 import { answerOf, wordsOf } from '../../jepsen-lite/report/words.ts'
-import { type Check, type Checks, checkOptions, checkValue, isOneOf, isText } from '../client/check.ts'
+import {
+  type Check,
+  type Checks,
+  checkOptions,
+  checkValue,
+  isOneOf,
+  isText,
+  isWholeNumber,
+} from '../client/check.ts'
 import { RecordedHistory } from './history.ts'
 
 export interface CheckOptions {
   /** Where to write an HTML page about the history if something is wrong with it. Default: nowhere. */
   readonly report?: string | undefined
+}
+
+export interface LinearizableOptions extends CheckOptions {
+  /** How many configurations the search of one key may enter before it is undecided. Default: 5,000,000. */
+  readonly configurationsMax?: number | undefined
 }
 
 export interface TransactionOptions extends CheckOptions {
@@ -62,11 +75,15 @@ export class AnomalyError extends Error {
  * @throws AnomalyError when there is none, or the search takes too long
  * @throws Error when the history has no operations
  */
-export function checkLinearizable(history: RecordedHistory, options: CheckOptions = {}): CheckedHistory {
-  const read = begin('checkLinearizable', history, options, CHECK)
-  const verdict = check(read)
-  if (verdict.verdict === 'pass') return verdict.counts
-  const { counts, undecided } = verdict
+export function checkLinearizable(
+  history: RecordedHistory,
+  options: LinearizableOptions = {},
+): CheckedHistory {
+  const read = begin('checkLinearizable', history, options, LINEARIZABLE)
+  const verdict = check(read, { configurationsMax: options.configurationsMax })
+  const counts = countsOf(read)
+  if (verdict.verdict === 'pass') return counts
+  const { undecided } = verdict
   const anomalies = verdict.verdict === 'violation' ? verdict.findings.map(anomalyText) : undecided
   const head =
     verdict.verdict === 'violation'
@@ -101,6 +118,10 @@ export function checkTransactions(
 }
 
 const CHECK: Checks<CheckOptions> = { report: isText }
+const LINEARIZABLE: Checks<LinearizableOptions> = {
+  ...CHECK,
+  configurationsMax: (value) => (value === 0 ? 'a whole number from 1 on' : isWholeNumber(value)),
+}
 const TRANSACTIONS: Checks<TransactionOptions> = {
   ...CHECK,
   level: isOneOf('strict-serializable', 'serializable'),
