@@ -67,13 +67,12 @@ export class FaultSchedule {
     for (const name of this.faults.flatMap(({ nodes }) => nodes)) if (name !== LEADER) cluster.node(name)
     const injector = new Injector(cluster, this.faults, history)
     const progress = new Progress(history, idleMs, (ended) => injector.reach(ended))
-    try {
-      await body(history)
-    } finally {
-      progress.close()
-      await injector.close()
-    }
-    progress.throwFailure()
+    const ended = await Promise.allSettled([Promise.resolve().then(() => body(history))])
+    await progress.close()
+    const healed = await Promise.allSettled([injector.close()])
+    // What the body says comes first. A fault that could not be applied makes the run worthless.
+    const failures = [...ended, ...progress.failed, ...healed].filter(({ status }) => status === 'rejected')
+    for (const { reason } of failures as readonly PromiseRejectedResult[]) throw reason
     return history
   }
 }
@@ -88,7 +87,7 @@ class Progress {
   #ended = 0
   #timer: NodeJS.Timeout | undefined
   #reached: Promise<void> = Promise.resolve()
-  #failure: { readonly error: unknown } | undefined
+  readonly failed: PromiseRejectedResult[] = []
   #isClosed = false
 
   constructor(history: RecordedHistory, idleMs: number, reach: (ended: number) => Promise<void>) {
@@ -99,15 +98,12 @@ class Progress {
     this.#reached = this.#reach(0).catch((error: unknown) => this.#failed(error))
   }
 
-  close(): void {
+  /** Resolves when nothing is being applied any more. */
+  close(): Promise<void> {
     this.#isClosed = true
     this.#unlisten()
     clearTimeout(this.#timer)
-  }
-
-  /** A fault that could not be applied makes the run worthless. */
-  throwFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure.error
+    return this.#reached
   }
 
   #wait(): void {
@@ -126,8 +122,8 @@ class Progress {
     return this.#reached
   }
 
-  #failed(error: unknown): void {
-    this.#failure ??= { error }
+  #failed(reason: unknown): void {
+    this.failed.push({ status: 'rejected', reason })
   }
 }
 
