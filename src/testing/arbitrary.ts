@@ -7,7 +7,7 @@ import { createRequire } from 'node:module'
 import type { Arbitrary } from 'fast-check'
 import { nodeNames } from '../local/plan.ts'
 import { checkSchedules, KINDS } from './arguments.ts'
-import { FaultSchedule } from './schedule.ts'
+import { FaultSchedule, LEADER } from './schedule.ts'
 import type { Fault, ScheduleOptions } from './types.ts'
 
 /**
@@ -24,16 +24,18 @@ export function faultSchedules(options: ScheduleOptions = {}): Arbitrary<FaultSc
   checkSchedules(options)
   const { nodes = 3, steps = 4, kinds = KINDS, operations = 20, durationMax = 10 } = options
   const fc = fastCheck()
-  // Unlike fc.subarray, it shrinks by leaving out any one of them.
-  const some = fc.uniqueArray(fc.constantFrom(...nodeNames(nodes)), {
-    minLength: 1,
-    maxLength: Math.max(1, nodes - 1),
-    size: 'max',
-  })
+  // Unlike fc.subarray, it shrinks by leaving out any one of them. None stands for the leader.
+  const some = fc.uniqueArray(fc.constantFrom(...nodeNames(nodes)), { maxLength: nodes - 1, size: 'max' })
   const fault: Arbitrary<Fault> = fc.record<Fault>({
     at: fc.nat(operations),
     fault: fc.constantFrom(...kinds),
-    nodes: fc.oneof(some, fc.constant<string[]>(['leader'])),
+    nodes: some.map<readonly string[]>(
+      (names) => (names.length === 0 ? [LEADER] : names),
+      (names) => {
+        if (Array.isArray(names)) return names.filter((name) => name !== LEADER)
+        throw new Error('not a list of nodes')
+      },
+    ),
     for: fc.integer({ min: 1, max: durationMax }),
   })
   return fc.array(fault, { maxLength: steps, size: 'max' }).map(

@@ -77,7 +77,8 @@ export class FaultSchedule {
   }
 }
 
-const LEADER = 'leader'
+/** Stands for the node that leads when a fault begins. */
+export const LEADER = 'leader'
 
 /** Counts the operations that have ended. */
 class Progress {
