@@ -77,7 +77,11 @@ export class FaultSchedule {
   }
 }
 
-/** Stands for the node that leads when a fault begins. */
+/**
+ * Stands for the node that leads when a fault begins.
+ *
+ * @internal
+ */
 export const LEADER = 'leader'
 
 /** Counts the operations that have ended. */
