@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { checkTransactions } from '../../../../jepsen-lite/checker/transactions/index.ts'
-import { append, read, remove, Tale, write } from './told.ts'
+import { append, type Did, read, remove, Tale, write } from './told.ts'
 
 const names = ({ history }: Tale, level?: 'serializable'): string[] =>
   checkTransactions(history, { level }).findings.map(({ name }) => name)
@@ -88,6 +88,17 @@ describe('cycles of versions that answers number', () => {
     expect(findings.map(({ name, calls }) => [name, calls])).toEqual([['G2', [4, 5, 6, 7, 8, 9]]])
   })
 
+  test('a cycle with one overwritten read is named before a shorter one with two', () => {
+    const tale = (w: number) =>
+      new Tale().together(
+        [read('y', null), write('x', '1', 2), write('z', '1', 2)],
+        [read('x', null), write('y', '1', 3), write('w', '2', w)],
+        [read('z', '1', 2), write('w', '1', 5)],
+      )
+    expect(names(tale(6))).toEqual(['G-single'])
+    expect(names(tale(4))).toEqual(['G2'])
+  })
+
   test('-realtime: a stale read has an order, but not in real time', () => {
     const stale = () =>
       new Tale()
@@ -160,6 +171,23 @@ describe('outcomes', () => {
     }
     expect(names(tale('2', 3))).toEqual([])
     expect(names(tale('5', 4))).toEqual(['G-single'])
+  })
+
+  test('a version that two writes of unknown outcome may have made is blamed on neither', () => {
+    const tale = new Tale()
+    tale.begin(write('x', '1'), write('y', '1'))('unknown')
+    tale.begin(write('x', '1'))('unknown')
+    tale.did(read('x', '1', 4), read('y', null, undefined, 4)).did(read('y', '1', 6))
+    expect(names(tale)).toEqual([])
+  })
+
+  test('a delete that found nothing is a read', () => {
+    const nothing: Did = [
+      { f: 'del', key: 'x' },
+      { deleted: 0, revision: 2 },
+    ]
+    expect(names(new Tale().did(write('x', '1', 2)).did(nothing))).toEqual(['G-single-realtime'])
+    expect(names(new Tale().did(nothing).did(write('x', '1', 2)))).toEqual([])
   })
 
   test('a value that no transaction wrote', () => {
