@@ -44,6 +44,7 @@ function longestFirst() {
     'jepsen-lite/checker/search.prop',
     'local/directory.int',
     'embed/cluster.int',
+    'testing/guide/counter.int',
     'storage/damage.int',
     'local/grown-cluster.int',
     'jepsen-lite/sim/triggers',

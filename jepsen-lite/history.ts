@@ -73,6 +73,12 @@ export interface Invoke {
   /** The node to which the operation is sent. */
   readonly node: string
   readonly op: Operation
+  /**
+   * Operations with the same number are the steps of one transaction: a transaction of the store, or something that an
+   * application does in several requests and that should look as if it happened at one instant. Absent: the operation
+   * is alone.
+   */
+  readonly transaction?: number
 }
 
 export interface Ok {
@@ -280,9 +286,10 @@ export class Recorder {
   }
 
   /** Returns the id, with which the operation must be ended. */
-  invoke(client: string | number, node: string, op: Operation): number {
+  invoke(client: string | number, node: string, op: Operation, transaction?: number): number {
     this.#lastId += 1
-    this.#write({ type: 'invoke', id: this.#lastId, client, time: this.#now(), node, op })
+    const part = transaction === undefined ? {} : { transaction }
+    this.#write({ type: 'invoke', id: this.#lastId, client, time: this.#now(), node, op, ...part })
     return this.#lastId
   }
 
@@ -331,6 +338,7 @@ export interface Call {
   readonly client: string | number
   readonly node: string
   readonly op: Operation
+  readonly transaction: number | undefined
   readonly startMs: number
   /** undefined: it never ended, so its outcome is unknown. */
   readonly endMs: number | undefined
@@ -375,12 +383,12 @@ export function historyOf(events: Iterable<HistoryEvent>): History {
     timeMs = event.time
     switch (event.type) {
       case 'invoke': {
-        const { id, client, node, op, time } = event
+        const { id, client, node, op, time, transaction } = event
         if (op.f === 'range' && op.prefix !== undefined && (op.start ?? op.end) !== undefined)
           throw new HistoryError(`event ${position}: a range by prefix has no start and no end`)
         if (seen.has(id)) throw new HistoryError(`event ${position}: operation ${id} is invoked twice`)
         seen.add(id)
-        open.set(id, { id, client, node, op, startMs: time, start: position })
+        open.set(id, { id, client, node, op, transaction, startMs: time, start: position })
         break
       }
       case 'ok':

@@ -105,7 +105,10 @@ const RESULT: Shape = {
 
 const EVENTS: Readonly<Record<string, Shape>> = {
   history: HEADER,
-  invoke: { required: { id: WHOLE, client: NAME, time: TIME, node: TEXT, op: OPERATION } },
+  invoke: {
+    required: { id: WHOLE, client: NAME, time: TIME, node: TEXT, op: OPERATION },
+    optional: { transaction: WHOLE },
+  },
   ok: {
     required: {
       id: WHOLE,

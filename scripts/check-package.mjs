@@ -36,6 +36,41 @@ startCluster({ nodes: 1 })
   .then(() => console.log('served'))
 `
 
+const testing = `
+import { writeFileSync } from 'node:fs'
+import { startCluster } from 'quorate'
+import { checkLinearizable, checkTransactions, faultSchedule, faultSchedules, recorded } from 'quorate/testing'
+
+const cluster = await startCluster({ nodes: 3 })
+try {
+  const schedule = faultSchedule([{ at: 1, fault: 'partition', nodes: ['n3'], for: 2 }])
+  const history = await schedule.run(cluster, async (history) => {
+    const kv = recorded(cluster.client(), { history })
+    for (let n = 0; n < 5; n++) await history.transaction(() => kv.put('a', String(n)))
+  })
+  checkLinearizable(history)
+  console.log(checkTransactions(history).operations)
+  history.save('history.jsonl')
+  writeFileSync('wrong.jsonl', history.toString().replace('"version":5', '"version":7'))
+} finally {
+  await cluster.close()
+}
+try {
+  console.log(String(faultSchedules()))
+} catch (error) {
+  console.log(error instanceof Error ? error.message : error)
+}
+`
+
+const testingCjs = `
+const { RecordedHistory, checkLinearizable } = require('quorate/testing')
+try {
+  checkLinearizable(RecordedHistory.load('wrong.jsonl'), { report: 'report.html' })
+} catch (error) {
+  console.log(error.name, error.verdict, require('node:fs').existsSync(error.report))
+}
+`
+
 const tsconfig = (module, moduleResolution) => ({
   compilerOptions: {
     ...{
@@ -47,8 +82,9 @@ const tsconfig = (module, moduleResolution) => ({
       moduleResolution,
     },
     ...{ types: ['node'], typeRoots: [join(root, 'node_modules/@types')] },
+    paths: { 'fast-check': [join(root, 'node_modules/fast-check/lib/fast-check.d.ts')] },
   },
-  files: ['check.ts'],
+  files: ['check.ts', 'testing.ts'],
 })
 
 try {
@@ -89,6 +125,21 @@ try {
   write('check.cjs', cjs)
   check('a cluster in a script', run(project, 'node', ['check.mjs']), 'served')
   check('a cluster in CommonJS', run(project, 'node', ['check.cjs']), 'served')
+
+  write('testing.ts', testing)
+  write('testing.mjs', testing)
+  write('testing.cjs', testingCjs)
+  check(
+    'a schedule of faults, and no fast-check',
+    run(project, 'node', ['testing.mjs']),
+    '5\nfaultSchedules needs the package fast-check: npm install --save-dev fast-check',
+  )
+  check('a report in CommonJS', run(project, 'node', ['testing.cjs']), 'AnomalyError violation true')
+  check(
+    'jepsen-lite reads what was recorded',
+    run(project, 'npx', ['jepsen-lite', 'check', 'history.jsonl']).split(' ')[0],
+    'pass',
+  )
 
   const tsc = join(root, 'node_modules/typescript/bin/tsc')
   for (const [module, resolution] of [

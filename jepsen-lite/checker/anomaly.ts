@@ -8,6 +8,7 @@ export interface Anomaly {
     | 'idempotency'
     | 'durability'
     | 'revision-accounting'
+    | 'transactions'
   /** For people: what was observed, and why it is impossible. */
   readonly message: string
   readonly key: string | undefined

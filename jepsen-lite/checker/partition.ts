@@ -143,7 +143,7 @@ export function keysOf({ calls, finals }: History): Keys {
 type Unplaced = Omit<KeyCall<never>, 'step'>
 
 /** A range read saw each key in its interval, including the missing ones. */
-function* perKey(request: Request, names: Keys): Generator<Unplaced> {
+export function* perKey(request: Request, names: Keys): Generator<Unplaced> {
   const [call] = request.calls
   if (call === undefined) return
   const { id, client, node, op, startMs } = call

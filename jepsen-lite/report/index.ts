@@ -39,7 +39,7 @@ ${headOf(reported)}
 ${findingsTable(reported)}
 ${TIMELINE}
 ${witnesses(verdict)}
-${verdictsTable(verdict)}
+${verdictsTable(reported)}
 ${faultsTable(data.faults, history, reported.run)}
 ${probesTable(probes)}
 ${keysTable(verdict)}

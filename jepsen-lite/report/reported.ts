@@ -1,12 +1,15 @@
 // What a report shows.
 
 import type { CheckResult } from '../checker/index.ts'
+import type { TransactionsResult } from '../checker/transactions/index.ts'
 import type { History } from '../history.ts'
 import type { RunFound } from './run-found.ts'
 
 export interface Reported {
   readonly history: History
   readonly verdict: CheckResult
+  /** If the transactions of the history were checked too. */
+  readonly transactions?: TransactionsResult | undefined
   /** The results of a run (local/results.ts). */
   readonly run?: RunFound | undefined
   /** For a simulated schedule: the situations that it reached, and how often. */

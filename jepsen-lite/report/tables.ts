@@ -1,6 +1,7 @@
 // The parts of the report that are text and need no script.
 
 import { type Anomaly, anomalyText, type CheckResult } from '../checker/index.ts'
+import type { TransactionsResult } from '../checker/transactions/index.ts'
 import type { History } from '../history.ts'
 import { type Cell, escapeHtml, table } from './html.ts'
 import { type Band, detailsOf } from './nodes.ts'
@@ -18,9 +19,10 @@ const SAYS: Readonly<Record<string, string>> = {
   failed: 'the run proves nothing',
 }
 
-export function headOf({ history, verdict, run }: Reported): string {
+export function headOf({ history, verdict, transactions, run }: Reported): string {
   const { header, calls } = history
-  const word = run?.verdict ?? verdict.verdict
+  const isBroken = transactions?.verdict === 'violation'
+  const word = run?.verdict ?? (isBroken ? 'violation' : verdict.verdict)
   const { operations, unknown, failed } = verdict.counts
   const seconds =
     (Math.max(0, ...calls.slice(-1).map(({ startMs }) => startMs)) - (calls[0]?.startMs ?? 0)) / 1_000
@@ -42,15 +44,16 @@ ${again}
 </header>`
 }
 
-export function findingsTable({ verdict, run }: Reported): string {
-  const found = verdict.findings.slice(0, SHOWN_MAX.findings).map((finding): Cell[] => {
+export function findingsTable({ verdict, transactions, run }: Reported): string {
+  const findings = [...(transactions?.findings ?? []), ...verdict.findings]
+  const found = findings.slice(0, SHOWN_MAX.findings).map((finding): Cell[] => {
     const { check, key, message } = finding
     return [check, key ?? '', message, { html: buttonsOf(finding) }]
   })
   // The findings of a run include those of the checker; they are shown once.
-  const others = (run?.findings ?? []).filter(({ message }) => !isRepeated(message, verdict.findings))
+  const others = (run?.findings ?? []).filter(({ message }) => !isRepeated(message, findings))
   const rows = [...found, ...others.map(({ kind, message }): Cell[] => [kind, '', message, ''])]
-  const more = verdict.findings.length - found.length
+  const more = findings.length - found.length
   if (more > 0) rows.push(['', '', `and ${more} more`, ''])
   return table('What is wrong', ['by', 'key', 'what', 'operations'], rows)
 }
@@ -67,8 +70,9 @@ const buttonsOf = ({ calls }: Anomaly): string =>
 
 const isUndecided = ({ verdict }: { readonly verdict: string }): boolean => verdict === 'undecided'
 
-export function verdictsTable(verdict: CheckResult): string {
-  const { linearizability, findings, counts } = verdict
+export function verdictsTable({ verdict, transactions }: Reported): string {
+  const { linearizability, counts } = verdict
+  const findings = [...verdict.findings, ...(transactions?.findings ?? [])]
   const { keys, model, configurations } = linearizability
   const { reads } = counts
   const seen = {
@@ -81,6 +85,7 @@ export function verdictsTable(verdict: CheckResult): string {
     'revision-accounting': counts.complete
       ? 'every revision, because all changes are in the history'
       : 'the history may not contain all changes',
+    transactions: transactions === undefined ? 'not asked for' : transactionWords(transactions.counts),
   } satisfies Record<Anomaly['check'], string>
   const nothing = {
     linearizability: keys.length === 0,
@@ -90,6 +95,7 @@ export function verdictsTable(verdict: CheckResult): string {
     idempotency: counts.repeated === 0,
     durability: counts.finals === 0,
     'revision-accounting': !counts.complete,
+    transactions: transactions === undefined || transactions.counts.transactions === 0,
   } satisfies Record<Anomaly['check'], boolean>
   const names = [
     'linearizability',
@@ -99,6 +105,7 @@ export function verdictsTable(verdict: CheckResult): string {
     'idempotency',
     'durability',
     'revision-accounting',
+    'transactions',
   ] as const
   const rows = names.map((name): Cell[] => {
     const broken = findings.filter(({ check }) => check === name).length
@@ -111,6 +118,9 @@ export function verdictsTable(verdict: CheckResult): string {
   })
   return table('Verdicts', ['check', 'verdict', 'checked', 'violations'], rows)
 }
+
+const transactionWords = (counts: TransactionsResult['counts']): string =>
+  `${counts.transactions.toLocaleString('en')} transactions, ${counts.dependencies.toLocaleString('en')} dependencies, order known of ${counts.ordered} of ${counts.keys} keys`
 
 const MARKS: Readonly<Record<string, string>> = { pass: '✓', violation: '✗', undecided: '?' }
 

@@ -45,11 +45,29 @@ test('the public types are those that were reviewed', async () => {
   await expect(texts.join('\n')).toMatchFileSnapshot(join(import.meta.dirname, 'golden/api.txt'))
 })
 
+test('the public types for tests are those that were reviewed', async () => {
+  const texts = [...declarations('src/testing/index.d.ts')]
+    .map(([path, text]) => [relative(out, path), text] as const)
+    .filter(([path]) => path.startsWith('src/testing/'))
+    .map(([path, text]) => `// ${path}\n${withoutComments(text)}`)
+  await expect(texts.join('\n')).toMatchFileSnapshot(join(import.meta.dirname, 'golden/api-testing.txt'))
+})
+
+const publicFiles = (entry: string): string[] =>
+  [...declarations(entry).keys()].map((path) => relative(join(out, 'src'), path)).sort()
+
 test('they reach into no file that is not public', () => {
-  const paths = [...declarations('src/index.d.ts').keys()]
-    .map((path) => relative(join(out, 'src'), path))
-    .sort()
-  expect(paths).toEqual([
+  const client = ['client', 'errors', 'index', 'types'].map((name) => `client/${name}.d.ts`)
+  const kit = ['arbitrary', 'history', 'index', 'recorded', 'schedule', 'types', 'verdict']
+  expect(publicFiles('src/testing/index.d.ts')).toEqual([
+    ...client,
+    'embed/types.d.ts',
+    'raft/timing.d.ts',
+    'server/http/limits.d.ts',
+    'server/options.d.ts',
+    ...kit.map((name) => `testing/${name}.d.ts`),
+  ])
+  expect(publicFiles('src/index.d.ts')).toEqual([
     'client/client.d.ts',
     'client/errors.d.ts',
     'client/index.d.ts',

@@ -1,4 +1,4 @@
-// Dependencies between the folders of src/ point one way, none leads from src/ to jepsen-lite/, and src/bytes,
+// Dependencies between the folders of src/ point one way, only src/testing leads to jepsen-lite/, and src/bytes,
 // src/raft and src/kv are pure: they need neither Node nor a clock, nor randomness, nor a turn of the event loop, so
 // that a simulator (and one day a browser page) can run them as they are. So are the links between replicas, which the
 // simulator runs. Read from the syntax tree: comments and strings do not count.
@@ -31,6 +31,8 @@ const MAY_IMPORT = new Map([
   ['local', ['files', 'server', 'node-http.ts']],
   ['cli', ['client', 'files', 'server', 'local']],
   ['embed', ['client', 'server', 'local']],
+  // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
+  ['testing', ['client', 'local', 'embed', 'jepsen-lite', 'jepsen-lite/checker']],
   ['jepsen-lite', ['raft', 'kv', 'storage', 'server', 'client', 'local', 'embed', ...TESTER_WITHOUT_NODE]],
   ['jepsen-lite/checker', ['jepsen-lite/history.ts']],
   [
@@ -139,6 +141,8 @@ describe('the check itself', () => {
     ['src/cli/x.ts', 'import { startCluster } from "quorate"'],
     ['src/cli/x.ts', 'import manifest from "../../package.json"'],
     ['src/cli/x.ts', 'import "../../jepsen-lite/history.ts"'],
+    ['src/embed/x.ts', 'import { recorded } from "../testing/index.ts"'],
+    ['src/testing/x.ts', 'import "../../jepsen-lite/sim/index.ts"'],
     ['jepsen-lite/checker/x.ts', 'import "../sim/clock.ts"'],
     ['jepsen-lite/checker/x.ts', 'import "../../src/kv/types.ts"'],
     ['jepsen-lite/checker/x.ts', 'import fs from "node:fs"'],
@@ -159,6 +163,7 @@ describe('the check itself', () => {
     ['jepsen-lite/checker/models/x.ts', 'import "../check.ts"; import "../../history.ts"'],
     ['jepsen-lite/sim/x.ts', 'import "../../src/server/driver.ts"; import "fast-check"'],
     ['jepsen-lite/x.ts', 'import "./sim/index.ts"; import "../src/client/index.ts"; import "node:fs"'],
+    ['src/testing/x.ts', 'import "../../jepsen-lite/checker/index.ts"; import "../embed/index.ts"'],
     ['src/cli/x.ts', 'import "../client/index.ts"; const server = () => import("../server/node.ts")'],
   ])('allows in %s: %s', (file, code) => {
     expect(importOffences(file, code)).toEqual([])

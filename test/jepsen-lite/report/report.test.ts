@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { Script } from 'node:vm'
 import { afterAll, describe, expect, test } from 'vitest'
 import { check } from '../../../jepsen-lite/checker/index.ts'
+import { checkTransactions } from '../../../jepsen-lite/checker/transactions/index.ts'
 import { formatEvent } from '../../../jepsen-lite/history.ts'
 import type { pageDataOf } from '../../../jepsen-lite/report/data.ts'
 import { reportOf } from '../../../jepsen-lite/report/index.ts'
@@ -15,6 +16,7 @@ import type { RunFound } from '../../../jepsen-lite/report/run-found.ts'
 import { runFoundIn } from '../../../jepsen-lite/report/run-found.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 import { append, at, get, put, Story, seen } from '../checker/story.ts'
+import { read, Tale, write } from '../checker/transactions/told.ts'
 
 const BIN = join(import.meta.dirname, '../../../bin/jepsen-lite.js')
 const folder = mkdtempSync(join(tmpdir(), 'quorate-report-'))
@@ -50,6 +52,26 @@ describe('the file', () => {
     expect(text).toContain('operation 3 fits nowhere')
     expect(text).toContain('Key x: these operations alone cannot be explained')
   })
+})
+
+test('transactions that were checked too are among the verdicts, and what is wrong with them comes first', () => {
+  const { history } = staleRead()
+  const verdict = check(history)
+  expect(textOf(reportOf({ history, verdict }))).toContain('not asked for')
+  const right = new Story().tell(put('x', '1'), at(2)).history
+  const passed = textOf(
+    reportOf({ history: right, verdict: check(right), transactions: checkTransactions(right) }),
+  )
+  expect(passed).toContain('1 transactions, 0 dependencies, order known of 1 of 1 keys')
+  const lost = new Tale().together(
+    [read('n', null), write('n', '1', 2)],
+    [read('n', null), write('n', '2', 3)],
+  ).history
+  const found = reportOf({ history: lost, verdict: check(lost), transactions: checkTransactions(lost) })
+  const text = textOf(found)
+  expect(text).toContain('G-single (lost update): no order of')
+  expect(text.indexOf('violation')).toBeLessThan(text.indexOf('G-single'))
+  expect(unclosed(found)).toEqual([])
 })
 
 describe('what it draws', () => {

@@ -1,0 +1,149 @@
+// From the calls of a history to transactions: what each read and wrote. Calls with one `transaction` number are the
+// steps of one transaction, and every other call is a transaction of its own. A list reads every key that it covers.
+//
+// A condition that did not hold tells an application that what it has read before is outdated, and that it must begin
+// again. So in a transaction of several calls, reads before a refused change do not count.
+//
+// Reads that promised only a stale answer are left out, as are reads without an answer. `reads.ts` judges the first.
+
+import type { Call, History, Result } from '../../history.ts'
+import { plain } from '../models/plain.ts'
+import { keysOf, perKey, type Request, requestsOf } from '../partition.ts'
+
+export interface Transaction {
+  /** Ids of its calls, by their start. */
+  readonly ids: readonly number[]
+  readonly client: string | number
+  readonly steps: readonly Step[]
+  /** Positions among the events. `end` is Infinity if the outcome of a change is unknown. */
+  readonly start: number
+  readonly end: number
+}
+
+export type Step = Read | Write
+
+export interface Read {
+  readonly f: 'read'
+  readonly key: string
+  /** null: no such key; undefined: it was not told. */
+  readonly value: string | null | undefined
+  /** The key's mod revision, if it was told. */
+  readonly version: number | undefined
+  /** The revision of the store that the answer reflects, if it was told. */
+  readonly revision: number | undefined
+}
+
+export interface Write {
+  readonly f: 'write'
+  readonly key: string
+  /** null: deleted; undefined: an append whose result is not known. */
+  readonly value: string | null | undefined
+  /** What an append added. */
+  readonly piece: string | undefined
+  /** The revision that it made, if it was told. */
+  readonly version: number | undefined
+}
+
+/** A change that certainly did not happen. */
+export interface FailedWrite extends Pick<Write, 'key' | 'value' | 'piece'> {
+  readonly id: number
+}
+
+export interface Transactions {
+  /** By their start. Those without any step are left out. */
+  readonly all: readonly Transaction[]
+  readonly failed: readonly FailedWrite[]
+}
+
+export function transactionsOf(history: History): Transactions {
+  const names = keysOf(history)
+  const groups = new Map<number, Request[]>()
+  const all: Transaction[] = []
+  for (const request of requestsOf(history)) {
+    const number = request.calls[0]?.transaction
+    const group = number === undefined ? undefined : groups.get(number)
+    if (group !== undefined) group.push(request)
+    else if (number !== undefined) groups.set(number, [request])
+    else all.push(transactionOf([request], names))
+  }
+  for (const requests of groups.values()) all.push(transactionOf(requests, names))
+  return {
+    all: all.filter(({ steps }) => steps.length > 0).sort((a, b) => a.start - b.start),
+    failed: history.calls.flatMap(failedIn),
+  }
+}
+
+/** `requests` by their start. */
+function transactionOf(requests: readonly Request[], names: ReturnType<typeof keysOf>): Transaction {
+  let steps: Step[] = []
+  let [start, end] = [Number.POSITIVE_INFINITY, 0]
+  for (const request of requests) {
+    const [call] = request.calls
+    if (call === undefined || (request.result === undefined && isRead(call))) continue
+    start = Math.min(start, request.start)
+    end = Math.max(end, request.end)
+    if (request.result?.applied === false && requests.length > 1) {
+      steps = steps.filter(({ f }) => f !== 'read')
+      continue
+    }
+    for (const { op, result } of perKey(request, names)) steps.push(...stepsOf(plain(op), result))
+  }
+  const calls = requests.flatMap((request) => request.calls)
+  return { ids: calls.map(({ id }) => id), client: calls[0]?.client ?? '', steps, start, end }
+}
+
+const isRead = ({ op }: Call): boolean => op.f === 'get' || op.f === 'range'
+
+type Plain = ReturnType<typeof plain>
+
+/** `result` undefined: the outcome is unknown. */
+function stepsOf(op: Plain, result: Result | undefined): Step[] {
+  const { key } = op
+  const read = (value: string | null | undefined, version?: number): Read => ({
+    f: 'read',
+    key,
+    value,
+    version,
+    revision: result?.revision,
+  })
+  const write = (
+    value: string | null | undefined,
+    version = result?.modRevision ?? result?.revision,
+  ): Write => ({
+    f: 'write',
+    key,
+    value,
+    piece: op.f === 'append' ? op.value : undefined,
+    version,
+  })
+  if (op.f === 'get') {
+    if (result?.value === undefined && result?.modRevision === undefined) return []
+    return [read(result.value, result.modRevision)]
+  }
+  if (result?.applied === false) {
+    const { current } = result
+    if (current === undefined && result.value === undefined) return []
+    return [read(current === null ? null : result.value, current ?? undefined)]
+  }
+  switch (op.f) {
+    case 'put':
+      return [write(op.value)]
+    case 'del': {
+      if (result?.deleted === 0) return [read(null)]
+      const isCertain = result !== undefined && (result.deleted === 1 || op.ifRevision !== undefined)
+      return [write(null, isCertain ? result.revision : undefined)]
+    }
+    case 'cas':
+      return result === undefined ? [write(op.to)] : [read(op.from), write(op.to)]
+    case 'append':
+      return [write(result?.value ?? undefined)]
+  }
+}
+
+function failedIn({ id, op, outcome }: Call): FailedWrite[] {
+  if (outcome.kind !== 'fail' || op.f === 'get' || op.f === 'range') return []
+  const steps = stepsOf(plain(op), undefined)
+  return steps.flatMap((step) =>
+    step.f === 'write' ? [{ id, key: step.key, value: step.value, piece: step.piece }] : [],
+  )
+}

@@ -1,0 +1,52 @@
+// Checks the arguments of the public functions of this folder.
+
+import {
+  type Check,
+  type Checks,
+  checkFields,
+  checkOptions,
+  checkValue,
+  isListOf,
+  isOneOf,
+  isText,
+  isWholeNumber,
+} from '../client/check.ts'
+import { NODES_MAX } from '../local/plan.ts'
+import type { Fault, ScheduleOptions } from './types.ts'
+
+export const KINDS = ['partition', 'crash', 'stop'] as const
+
+const isCount: Check = (value) =>
+  Number.isSafeInteger(value) && Number(value) >= 1 ? undefined : 'a whole number from 1 on'
+const isNodes: Check = (value) =>
+  isCount(value) === undefined && Number(value) <= NODES_MAX ? undefined : `a number from 1 to ${NODES_MAX}`
+const isNames = isListOf(isText, "a list of names, such as ['n1', 'leader']")
+const isKinds: Check = (value) =>
+  Array.isArray(value) && value.length > 0 && value.every((kind) => KINDS.includes(kind))
+    ? undefined
+    : `a list of some of ${KINDS.join(', ')}`
+
+const FAULT: Checks<Fault> = {
+  at: isWholeNumber,
+  fault: isOneOf(...KINDS),
+  nodes: isNames,
+  for: isWholeNumber,
+}
+const SCHEDULE: Checks<ScheduleOptions> = {
+  nodes: isNodes,
+  steps: isCount,
+  kinds: isKinds,
+  operations: isCount,
+  durationMax: isCount,
+}
+
+export function checkFaults(faults: readonly Fault[]): void {
+  checkValue('faultSchedule', 'faults', faults, (value) =>
+    Array.isArray(value) ? undefined : 'a list of faults',
+  )
+  for (const fault of faults) checkFields('faultSchedule', fault, FAULT)
+}
+
+export function checkSchedules(options: ScheduleOptions): void {
+  checkOptions('faultSchedules', options, SCHEDULE)
+}

@@ -1,0 +1,134 @@
+// The history that recorded clients write: in memory, in the format of jepsen-lite, on one monotonic clock.
+
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { readFileSync, writeFileSync } from 'node:fs'
+import {
+  formatEvent,
+  type History,
+  type HistoryEvent,
+  historyOf,
+  type Operation,
+  parseHistory,
+  Recorder,
+  type Result,
+} from '../../jepsen-lite/history.ts'
+import { checkValue, isFunction, isText } from '../client/check.ts'
+
+/** What several clients asked and were told. Give it to each `recorded(client, { history })`. */
+export class RecordedHistory {
+  readonly #events: HistoryEvent[] = []
+  readonly #recorder: Recorder
+  readonly #transaction = new AsyncLocalStorage<number>()
+  readonly #busy = new Map<number, string>()
+  readonly #listeners = new Set<() => Promise<void> | undefined>()
+  #clients = 0
+  #transactions = 0
+
+  constructor() {
+    const startedAt = performance.now()
+    this.#recorder = new Recorder(
+      { workload: 'recorded', command: '' },
+      () => Math.round((performance.now() - startedAt) * 1000) / 1000,
+      (event) => this.#events.push(event),
+    )
+  }
+
+  /** Reads what `save` wrote. */
+  static load(file: string): RecordedHistory {
+    checkValue('RecordedHistory.load', 'file', file, isText)
+    const text = readFileSync(file, 'utf8')
+    parseHistory(text)
+    const history = new RecordedHistory()
+    const lines = text.split('\n').filter((line) => line.trim() !== '')
+    history.#events.splice(0, 1, ...lines.map((line): HistoryEvent => JSON.parse(line)))
+    return history
+  }
+
+  /**
+   * Everything that recorded clients do while `body` runs, also in functions that it calls, is one transaction for
+   * `checkTransactions`: it should look as if it had happened at one instant.
+   *
+   * @example
+   * await history.transaction(() => account.transfer('a', 'b', 100))
+   */
+  transaction<T>(body: () => Promise<T>): Promise<T> {
+    checkValue('transaction', 'body', body, isFunction)
+    if (this.#transaction.getStore() !== undefined) return body()
+    this.#transactions += 1
+    return this.#transaction.run(this.#transactions, body)
+  }
+
+  /** Writes it as JSONL. `npx jepsen-lite check FILE` and `report FILE` read it. */
+  save(file: string): void {
+    checkValue('save', 'file', file, isText)
+    writeFileSync(file, this.toString())
+  }
+
+  /** As JSONL. */
+  toString(): string {
+    return this.#events.map((event) => `${formatEvent(event)}\n`).join('')
+  }
+
+  /** @internal */
+  read(): History {
+    return historyOf(this.#events)
+  }
+
+  /** @internal */
+  newClient(): string {
+    this.#clients += 1
+    return String(this.#clients)
+  }
+
+  /**
+   * A client of a history has one operation open at a time. Further ones at that time are of `NAME.2`, `NAME.3`, …
+   *
+   * @internal
+   */
+  invoke(client: string, op: Operation): number {
+    const busy = new Set(this.#busy.values())
+    let name = client
+    for (let lane = 2; busy.has(name); lane++) name = `${client}.${lane}`
+    const id = this.#recorder.invoke(name, '', op, this.#transaction.getStore())
+    this.#busy.set(id, name)
+    return id
+  }
+
+  /**
+   * Takes back the newest invocations up to this one, which never happened.
+   *
+   * @internal
+   */
+  withdraw(id: number): void {
+    const place = this.#events.findLastIndex((event) => event.type === 'invoke' && event.id === id)
+    this.#events.splice(place, 1)
+    this.#busy.delete(id)
+  }
+
+  /**
+   * Resolves when the faults that are due now are in force. The caller of the operation goes on after that.
+   *
+   * @internal
+   */
+  async end(
+    id: number,
+    end: { readonly result: Result } | { readonly fail: string } | { readonly unknown: string },
+  ) {
+    this.#busy.delete(id)
+    if ('result' in end) this.#recorder.ok(id, end.result)
+    else if ('fail' in end) this.#recorder.fail(id, end.fail)
+    else this.#recorder.unknown(id, end.unknown)
+    for (const listener of [...this.#listeners]) await listener()
+  }
+
+  /** @internal */
+  onEnd(listener: () => Promise<void> | undefined): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** @internal */
+  note(what: string, details: Parameters<Recorder['note']>[1]): void {
+    this.#recorder.note(what, details)
+  }
+}

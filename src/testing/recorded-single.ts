@@ -1,0 +1,95 @@
+// put, get, delete and count, recorded.
+
+import type { Operation, Result } from '../../jepsen-lite/history.ts'
+import type { AnswerInfo, RangeOptions } from '../client/types.ts'
+import {
+  answerFields,
+  defined,
+  keyText,
+  type Method,
+  readFields,
+  recordCall,
+  valueText,
+} from './recording.ts'
+
+type Put = Extract<Operation, { readonly f: 'put' }>
+type Delete = Extract<Operation, { readonly f: 'del' }>
+export type Range = Extract<Operation, { readonly f: 'range' }>
+
+export const put: Method<'put'> =
+  (recording) =>
+  async (key, value, options = {}) => {
+    const { ifRevision, ifAbsent } = options
+    const op: Put = {
+      f: 'put',
+      key: keyText(key),
+      value: valueText(value),
+      ...defined<Pick<Put, 'ifRevision' | 'ifAbsent'>>({ ifRevision, ifAbsent: ifAbsent || undefined }),
+    }
+    return recordCall(
+      recording,
+      op,
+      () => recording.client.put(key, value, options),
+      ({ revision, modRevision, version }) => ({ revision, modRevision, version }),
+    )
+  }
+
+export const del: Method<'delete'> =
+  (recording) =>
+  async (key, options = {}) => {
+    const op: Delete = {
+      f: 'del',
+      key: keyText(key),
+      ...defined<Pick<Delete, 'ifRevision'>>({ ifRevision: options.ifRevision }),
+    }
+    return recordCall(
+      recording,
+      op,
+      () => recording.client.delete(key, options),
+      ({ deleted, revision }) => ({ deleted, revision }),
+    )
+  }
+
+export const get: Method<'get'> =
+  (recording) =>
+  async (key, options = {}) => {
+    let info: AnswerInfo | undefined
+    const onAnswer = (told: AnswerInfo): void => {
+      info = told
+      options.onAnswer?.(told)
+    }
+    return recordCall(
+      recording,
+      { f: 'get', key: keyText(key), ...readFields(recording, options) },
+      () => recording.client.get(key, { ...options, onAnswer }),
+      (record): Result => ({
+        ...(record === undefined
+          ? { value: null }
+          : { value: valueText(record.value), modRevision: record.modRevision, version: record.version }),
+        ...answerFields(info),
+      }),
+    )
+  }
+
+export const count: Method<'count'> =
+  (recording) =>
+  async (options = {}) => {
+    let info: AnswerInfo | undefined
+    const onAnswer = (told: AnswerInfo): void => {
+      info = told
+      options.onAnswer?.(told)
+    }
+    return recordCall(
+      recording,
+      { f: 'range', countOnly: true, ...borders(options), ...readFields(recording, options) },
+      () => recording.client.count({ ...options, onAnswer }),
+      (found) => ({ count: found, ...answerFields(info) }),
+    )
+  }
+
+export const borders = ({ prefix, start, end }: RangeOptions): Pick<Range, 'prefix' | 'start' | 'end'> =>
+  defined<Pick<Range, 'prefix' | 'start' | 'end'>>({
+    prefix: prefix === undefined ? undefined : keyText(prefix),
+    start: start === undefined ? undefined : keyText(start),
+    end: end === undefined ? undefined : keyText(end),
+  })

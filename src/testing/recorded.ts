@@ -1,0 +1,78 @@
+// A client that writes down what it asks and what it is told. It is a proxy in front of the real one: everything that
+// reads or changes keys is recorded, and the rest is passed on.
+//
+// Each method of the client must be in the table METHODS; the compiler says so when one is added. A change that nobody
+// recorded would make a correct store look broken, so methods that cannot be recorded yet are refused.
+
+import { checkOptions, checkValue } from '../client/check.ts'
+import { Client, inspect } from '../client/client.ts'
+import { RecordedHistory } from './history.ts'
+import { list } from './recorded-list.ts'
+import { count, del, get, put } from './recorded-single.ts'
+import type { Method, Recording } from './recording.ts'
+
+export interface RecordedOptions {
+  /** Write into this history, with other clients. Default: a new one. */
+  readonly history?: RecordedHistory | undefined
+}
+
+/** A client whose operations are in `history`. */
+export type RecordedClient = Client & { readonly history: RecordedHistory }
+
+const METHODS: { readonly [Name in keyof Client]: 'passes' | 'refused' | Method<Name> } = {
+  put,
+  get,
+  delete: del,
+  list,
+  count,
+  // They do not touch keys.
+  endpoints: 'passes',
+  revision: 'passes',
+  status: 'passes',
+  cluster: 'passes',
+  members: 'passes',
+  leader: 'passes',
+  addMember: 'passes',
+  removeMember: 'passes',
+  replaceMember: 'passes',
+  transferLeader: 'passes',
+  settings: 'passes',
+  changeSettings: 'passes',
+  close: 'passes',
+  [Symbol.asyncDispose]: 'passes',
+  [inspect]: 'passes',
+}
+
+/**
+ * The same client, recorded. It is used like the client itself.
+ *
+ * @example
+ * const kv = recorded(cluster.client())
+ * await kv.put('a', '1')
+ * checkLinearizable(kv.history)
+ */
+export function recorded(client: Client, options: RecordedOptions = {}): RecordedClient {
+  checkValue('recorded', 'client', client, (value) => (value instanceof Client ? undefined : 'a Client'))
+  checkOptions('recorded', options, {
+    history: (value) => (value instanceof RecordedHistory ? undefined : 'a RecordedHistory'),
+  })
+  const history = options.history ?? new RecordedHistory()
+  const recording: Recording = { client, history, name: history.newClient() }
+  const own = new Map<PropertyKey, unknown>([['history', history]])
+  for (const [name, method] of Object.entries(METHODS)) {
+    if (typeof method === 'function') own.set(name, method(recording))
+  }
+  return new Proxy(client, {
+    get(target, name) {
+      if (own.has(name)) return own.get(name)
+      const value: unknown = Reflect.get(target, name, target)
+      if (typeof value !== 'function') return value
+      if (Object.hasOwn(METHODS, name) && METHODS[name as keyof Client] === 'refused') {
+        return () => {
+          throw new TypeError(`recorded: ${String(name)} is not recorded yet. Call it on a client of its own`)
+        }
+      }
+      return value.bind(target)
+    },
+  }) as RecordedClient
+}

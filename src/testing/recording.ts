@@ -1,0 +1,89 @@
+// What the recorded methods share: texts for keys and values, and the meaning of errors.
+
+import { isUtf8 } from 'node:buffer'
+import type { Operation, ReadOptions as RecordedReadOptions, Result } from '../../jepsen-lite/history.ts'
+import type { Client } from '../client/client.ts'
+import { PreconditionFailedError, QuorateError } from '../client/errors.ts'
+import type { AnswerInfo, ReadOptions } from '../client/types.ts'
+import type { RecordedHistory } from './history.ts'
+
+export interface Recording {
+  readonly client: Client
+  readonly history: RecordedHistory
+  /** Of this client in the history. */
+  readonly name: string
+}
+
+export type Method<Name extends keyof Client> = (recording: Recording) => Client[Name]
+
+/** Keys and values are texts in a history. Bytes that are none get this prefix, and so do texts that begin with it. */
+const BASE64 = 'base64:'
+
+export function valueText(value: string | Uint8Array): string {
+  const bytes = Buffer.from(value as Uint8Array)
+  const text = isUtf8(bytes) ? bytes.toString() : undefined
+  return text === undefined || text.startsWith(BASE64) ? BASE64 + bytes.toString('base64') : text
+}
+
+/** Lists are in the order of keys, so keys cannot be recoded. */
+export function keyText(key: string | Uint8Array): string {
+  if (typeof key === 'string') return key
+  if (isUtf8(key)) return Buffer.from(key).toString()
+  throw new TypeError('recorded: the key is not UTF-8. A history has keys as texts')
+}
+
+/** The fields that have a value. */
+export function defined<T extends object>(
+  fields: { readonly [Name in keyof T]: T[Name] | undefined },
+): Partial<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>
+}
+
+/** The client asks for at least the highest revision that it has seen. */
+export function readFields({ client }: Recording, options: ReadOptions): RecordedReadOptions {
+  const minRevision = Math.max(client.revision, options.minRevision ?? 0)
+  return defined<RecordedReadOptions>({
+    consistency: options.consistency,
+    maxStalenessMs: options.maxStalenessMs,
+    minRevision: minRevision > 0 ? minRevision : undefined,
+  })
+}
+
+export const answerFields = (info: AnswerInfo | undefined): Result =>
+  defined<Result>({
+    revision: info?.revision,
+    served: info?.consistency,
+    stalenessMs: info?.consistency === 'stale' ? info.stalenessMs : undefined,
+    node: info?.node,
+  })
+
+/** Records one call from its beginning to its end. */
+export async function recordCall<T>(
+  { history, name }: Recording,
+  op: Operation,
+  ask: () => Promise<T>,
+  resultOf: (answer: T) => Result,
+): Promise<T> {
+  const id = history.invoke(name, op)
+  try {
+    const answer = await ask()
+    await history.end(id, { result: resultOf(answer) })
+    return answer
+  } catch (error) {
+    await history.end(id, endOf(op, error))
+    throw error
+  }
+}
+
+export type End = Parameters<RecordedHistory['end']>[1]
+
+export function endOf(op: Operation, error: unknown): End {
+  if (error instanceof PreconditionFailedError) {
+    return { result: { applied: false, current: error.current?.modRevision ?? null } }
+  }
+  const why = error instanceof QuorateError ? error.code : String(error)
+  const isRead = op.f === 'get' || op.f === 'range'
+  // Arguments are checked before anything is sent.
+  const isUnsent = error instanceof TypeError || (error instanceof QuorateError && error.written === 'no')
+  return isRead || isUnsent ? { fail: why } : { unknown: why }
+}

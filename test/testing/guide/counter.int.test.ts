@@ -1,0 +1,85 @@
+// The example of docs/guides/testing-your-service.md: a counter that loses visits, the schedule that shows it, and the
+// counter that loses none. The guide shows this code; the last test compares them.
+
+import { readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, expect, test } from 'vitest'
+import { type Client, startCluster } from '../../../src/index.ts'
+import {
+  checkLinearizable,
+  checkTransactions,
+  type FaultSchedule,
+  faultSchedule,
+  faultSchedules,
+  recorded,
+} from '../../../src/testing/index.ts'
+import { Counter, FailOver, SafeCounter } from './counter.ts'
+
+afterAll(() => rmSync('counter.html', { force: true }))
+
+const timing = { heartbeatMs: 30, electionMinMs: 200, electionMaxMs: 400 }
+
+async function countVisits(schedule: FaultSchedule, create: (kv: Client) => Pick<Counter, 'increment'>) {
+  await using cluster = await startCluster({ nodes: 3, timing })
+  const history = await schedule.run(cluster, async (history) => {
+    const begun: Promise<unknown>[] = []
+    const instances = ['n1', 'n2'].map((name) => {
+      const kv = cluster.client({ endpoints: [cluster.node(name).url], discover: false })
+      const counter = create(recorded(kv, { history }))
+      return () => {
+        const answer = history.transaction(() => counter.increment())
+        begun.push(answer)
+        return answer
+      }
+    })
+    const visits = new FailOver(instances)
+    for (let visit = 0; visit < 10; visit++) await visits.increment()
+    await Promise.allSettled(begun)
+  })
+  checkLinearizable(history)
+  checkTransactions(history, { report: 'counter.html' })
+}
+
+const isRight = (create: (kv: Client) => Pick<Counter, 'increment'>) =>
+  fc.asyncProperty(faultSchedules({ nodes: 3 }), (schedule) => countVisits(schedule, create))
+
+const shrunk = faultSchedule([{ at: 0, fault: 'partition', nodes: ['leader'], for: 3 }])
+
+test('the counter loses visits, and the schedule of faults shrinks', { timeout: 120_000 }, async () => {
+  const found = await fc.check(
+    isRight((kv) => new Counter(kv)),
+    { numRuns: 20, interruptAfterTimeLimit: 20_000, markInterruptAsFailure: true },
+  )
+  expect(found.failed).toBe(true)
+  expect(found.errorInstance).toMatchObject({ name: 'AnomalyError', verdict: 'violation' })
+  expect(found.counterexample?.[0].faults.length).toBeGreaterThan(0)
+})
+
+test('the shrunk schedule shows it again', async () => {
+  const counted = countVisits(shrunk, (kv) => new Counter(kv))
+  await expect(counted).rejects.toThrow('the transactions are not strict serializable')
+})
+
+test('a put under a condition loses none', { timeout: 120_000 }, async () => {
+  await countVisits(shrunk, (kv) => new SafeCounter(kv))
+  await fc.assert(
+    isRight((kv) => new SafeCounter(kv)),
+    { numRuns: 5 },
+  )
+})
+
+test('the guide shows this code', () => {
+  const guide = readFileSync(
+    join(import.meta.dirname, '../../../docs/guides/testing-your-service.md'),
+    'utf8',
+  )
+  const shown = [...guide.matchAll(/```ts\n\/\/ (counter\S*\.ts)\n(.*?)```/gs)]
+  expect(shown.map(([, file]) => file)).toEqual(['counter.ts', 'counter.test.ts', 'counter.ts'])
+  for (const [, file = '', code = ''] of shown) {
+    const source = readFileSync(join(import.meta.dirname, file.replace('.test', '.int.test')), 'utf8')
+      .replaceAll('../../../src/index.ts', 'quorate')
+      .replaceAll('../../../src/testing/index.ts', 'quorate/testing')
+    for (const part of code.split(/^…\n/m)) expect(source).toContain(part.trim())
+  }
+})
