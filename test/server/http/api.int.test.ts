@@ -8,7 +8,7 @@ import { asReplicaId } from '../../../src/raft/types.ts'
 import { PROBLEMS } from '../../../src/server/http/problem.ts'
 // Now: what is made when it is loaded would otherwise count as seen by the first test alone (npm run mutation).
 import '../../../src/server/http/cold-routes.ts'
-import { FakeNode } from './fake-node.ts'
+import { FakeNode, NO_WATCHES } from './fake-node.ts'
 import { JSON_TYPE, serve } from './served.ts'
 
 const problemOf = (code: keyof typeof PROBLEMS) => {
@@ -532,6 +532,7 @@ describe('health', () => {
     metrics.watch({
       status: () => node.status(),
       underWay: () => ({}),
+      watches: () => NO_WATCHES,
       peers: () => ({
         messagesSent: 1,
         messagesReceived: 2,
