@@ -45,7 +45,7 @@ test('what the node says of itself', async () => {
     databaseDir: database({}),
   })
   const now = async () =>
-    matching(await scraped(metrics), /^quorate_(?!proposals|http|fsync|entries|peer|pending|leveldb)/)
+    matching(await scraped(metrics), /^quorate_(?!proposals|http|fsync|entries|peer|pending|leveldb|watch)/)
   const calm = {
     quorate_applied_index: 99,
     quorate_commit_index: 100,
