@@ -75,7 +75,11 @@ export class World {
   /** Entries that the leader has applied, and the node has not. */
   readonly #queue: { readonly command: Command; readonly timeMs: number }[] = []
 
-  constructor(limits: Partial<WatchLimits> = {}) {
+  /** How long a scan takes to read. */
+  readonly #scanMs: number
+
+  constructor(limits: Partial<WatchLimits> = {}, scanMs = 0) {
+    this.#scanMs = scanMs
     this.hub = new WatchHub({
       clock: this.clock,
       limits: { watchesMax: 1000, watchSliceRows: 2, watchSliceMs: 1, ...limits },
@@ -178,7 +182,7 @@ export class World {
   settle(): void {
     for (let round = 0; round < 1000; round++) {
       for (const reader of this.readers) reader.take()
-      this.clock.advance(0)
+      this.clock.advance(this.#scanMs)
       const { slow, behind } = this.hub.counts()
       if (slow === 0 && behind === 0) return
     }
@@ -195,7 +199,7 @@ export class World {
   expectRest(): void {
     for (const reader of this.readers) reader.cancel()
     // A search may be under way.
-    this.clock.advance(0)
+    this.clock.advance(this.#scanMs)
     expect(Object.values(this.hub.inspect()).every((count) => count === 0)).toBe(true)
     expect([this.openScans, this.clock.timers]).toEqual([0, 0])
   }
@@ -307,6 +311,7 @@ export class Reader implements WatchSink {
 
   progress(revision: Revision): void {
     this.#isTold()
+    expect(revision).toBeLessThanOrEqual(this.#world.revision)
     this.#waiting++
     this.messages.push({ kind: 'progress', revision })
   }
@@ -359,7 +364,6 @@ export class Reader implements WatchSink {
       if (kind === 'progress') {
         // Never early: all up to there has been sent.
         expect(received).toEqual(this.#expected(revision))
-        expect(revision).toBeLessThanOrEqual(this.#world.revision)
       } else {
         const { events } = rest as Extract<Message, { kind: 'events' }>
         expect(events.length).toBeGreaterThan(0)
