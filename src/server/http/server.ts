@@ -294,6 +294,7 @@ class Front implements HttpServer {
       bodies: this.#bodies,
       connections: this.#connections,
       ranges: this.#rangeReader,
+      watchBuffers: this.#watchBuffers,
       isClosing: () => this.#closing,
       refused: (error) => this.#refused(error),
     })

@@ -130,6 +130,8 @@ class WatchStream implements WatchSink {
   #bytes = 0
   #flushesSoon = false
   #isPouring = false
+  /** The watch waits until the client has taken everything. */
+  #waits = false
   /** The last message is ready. */
   #ends = false
 
@@ -158,6 +160,10 @@ class WatchStream implements WatchSink {
 
   events(message: EventsMessage): void {
     this.#write(message.in(this.#form))
+  }
+
+  waits(): void {
+    this.#waits = true
   }
 
   progress(upTo: Revision): void {
@@ -202,7 +208,10 @@ class WatchStream implements WatchSink {
     this.#buffers.bytes -= bytes
     if (this.#ready.length > 0) this.#flush()
     else if (this.#ends) this.#to.end()
-    else this.#watch?.drained()
+    else if (this.#waits) {
+      this.#waits = false
+      this.#watch?.drained()
+    }
   }
 
   #gone(): void {

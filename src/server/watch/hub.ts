@@ -267,6 +267,7 @@ export class WatchHub {
     watcher.state = 'full'
     this.#slow++
     this.#slowTotal++
+    watcher.sink.waits()
   }
 
   #drained(watcher: Watcher): void {

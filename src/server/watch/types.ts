@@ -20,8 +20,10 @@ export interface WatchRequest {
 
 /** The way of one watch to its client. No method may call the hub back before it returns. */
 export interface WatchSink {
-  /** What waits for the client is as much as may wait. `Watch.drained` is called when the client has taken all of it. */
+  /** What waits for the client is as much as may wait. */
   readonly isFull: boolean
+  /** The watch has found it full, and goes on when `Watch.drained` is called: when the client has taken all of it. */
+  waits(): void
   /** All events of one revision that the watch asks for. */
   events(message: EventsMessage): void
   /** Everything up to this revision has been sent. */

@@ -130,6 +130,11 @@ export class FakeNode implements NodeApi {
     this.#apply({ command, idempotency: undefined, principal: '' })
   }
 
+  /** Any change, without HTTP. */
+  apply(command: Request['command']): void {
+    this.#apply({ command, idempotency: undefined, principal: '' })
+  }
+
   /** An empty store. */
   clear(state: KvState): void {
     this.state = state

@@ -258,6 +258,7 @@ export class Reader implements WatchSink {
   /** Messages that may wait. */
   readonly #bufferMax: number
   #waiting = 0
+  #waits = false
   /** What has reached it, in order. */
   readonly messages: Message[] = []
   end: WatchEnd | undefined
@@ -309,6 +310,11 @@ export class Reader implements WatchSink {
     this.messages.push({ kind: 'events', revision: message.revision, events })
   }
 
+  waits(): void {
+    expect([this.isFull, this.#waits]).toEqual([true, false])
+    this.#waits = true
+  }
+
   progress(revision: Revision): void {
     this.#isTold()
     expect(revision).toBeLessThanOrEqual(this.#world.revision)
@@ -327,9 +333,10 @@ export class Reader implements WatchSink {
 
   /** Takes so many messages, or all. */
   take(count = Number.POSITIVE_INFINITY): void {
-    const before = this.#waiting
-    this.#waiting = Math.max(0, before - count)
-    if (before > 0 && this.#waiting === 0) this.#watch.drained()
+    this.#waiting = Math.max(0, this.#waiting - count)
+    if (!this.#waits || this.#waiting > 0) return
+    this.#waits = false
+    this.#watch.drained()
   }
 
   cancel(): void {
