@@ -6,6 +6,7 @@ import {
   compareKeys,
   dataRange,
   encodeState,
+  hasHistory,
   headKey,
   initialState,
   type KeyRange,
@@ -29,6 +30,7 @@ import type {
 } from '../../../src/raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
 import { systemClock } from '../../../src/server/clock.ts'
+import { needsVersion } from '../../../src/server/cluster-version.ts'
 import { driverLimits } from '../../../src/server/limits.ts'
 import { getRecord, type ListOptions, type RecordScan, scanRecords } from '../../../src/server/record-scan.ts'
 import type {
@@ -112,9 +114,8 @@ export class FakeNode implements NodeApi {
   }
 
   watch(request: WatchRequest, sink: WatchSink): Result<Watch> {
-    return this.problem === undefined
-      ? this.watches.open(request, sink)
-      : { ok: false, problem: this.problem }
+    if (!hasHistory(this.state)) return { ok: false, problem: needsVersion(3, 2) }
+    return this.watches.open(request, sink)
   }
 
   /** Writes without HTTP. */
