@@ -10,7 +10,7 @@ import { openFilesMax } from './http/descriptors.ts'
 import { EventLoopLag, openFiles } from './process-load.ts'
 import { Counter, Gauge, Histogram, Registry } from './prometheus.ts'
 import type { NodeStatus } from './types.ts'
-import type { WatchCounts } from './watch/index.ts'
+import type { WatchCounts } from './watch/types.ts'
 
 /** Values that are looked up at each scrape. Each owner registers its source when it exists. */
 export interface MetricSources {

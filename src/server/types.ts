@@ -19,7 +19,7 @@ import type {
 import type { AppliedRecord, SnapshotSink, SnapshotSource } from '../storage/types.ts'
 import type { NodeOptions, RunningNode } from './options.ts'
 import type { ListOptions, RecordScan } from './record-scan.ts'
-import type { Watch, WatchRequest, WatchSink } from './watch/index.ts'
+import type { Watch, WatchRequest, WatchSink } from './watch/types.ts'
 
 export interface Timer {
   cancel(): void

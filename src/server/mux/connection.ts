@@ -31,7 +31,7 @@ import {
   UNSUPPORTED_DATA,
   WATCH,
 } from './protocol.ts'
-import { MuxWatch, type WatchConnection } from './watch.ts'
+import { MuxWatch, type WatchConnection } from './watch-sink.ts'
 
 /** What a range, or a watch that begins, counts for credit. */
 const RANGE_CREDIT_BYTES = 1024

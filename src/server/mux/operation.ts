@@ -4,7 +4,7 @@ import type { Hold } from '../http/outflow.ts'
 import { problemDocument, type Refused } from '../http/problem.ts'
 import type { Item } from './messages.ts'
 import { CHANGES, DELETE, NAMES, OPEN_SESSION, type Op, PROBLEM, PUT } from './protocol.ts'
-import type { MuxWatch } from './watch.ts'
+import type { MuxWatch } from './watch-sink.ts'
 
 /** Memory of an answer beside keys and values. */
 export const ANSWER_BYTES = 200

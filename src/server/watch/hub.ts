@@ -22,25 +22,12 @@ import {
 import { HistoryRows } from './history-rows.ts'
 import { IntervalIndex } from './interval-index.ts'
 import { ProgressWheel } from './progress-wheel.ts'
-import type { Watch, WatchRequest, WatchSink } from './types.ts'
+import type { Watch, WatchCounts, WatchRequest, WatchSink } from './types.ts'
 import { Watcher } from './watcher.ts'
 
 export interface WatchLimits extends CatchUpLimits {
   /** Watches of one node. More are refused as overloaded. */
   readonly watchesMax: number
-}
-
-/** For metrics. */
-export interface WatchCounts {
-  readonly open: number
-  /** Those that read history. */
-  readonly behind: number
-  /** Those whose clients do not take what waits for them. */
-  readonly slow: number
-  /** Since the start: events that were sent to watchers, and how often a watcher was too slow, or ended as compacted. */
-  readonly eventsTotal: number
-  readonly slowTotal: number
-  readonly compactedTotal: number
 }
 
 export interface WatchHubOptions {

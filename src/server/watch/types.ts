@@ -49,3 +49,16 @@ export interface Watch {
   /** Nobody will read any more. The sink is not called again. */
   cancel(): void
 }
+
+/** For metrics. */
+export interface WatchCounts {
+  readonly open: number
+  /** Those that read history. */
+  readonly behind: number
+  /** Those whose clients do not take what waits for them. */
+  readonly slow: number
+  /** Since the start: events that were sent to watchers, and how often a watcher was too slow, or ended as compacted. */
+  readonly eventsTotal: number
+  readonly slowTotal: number
+  readonly compactedTotal: number
+}
