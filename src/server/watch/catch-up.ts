@@ -1,6 +1,6 @@
 // Watchers that read history: they began at an earlier revision, their clients were too slow, or a snapshot was
-// installed. They read in slices, in turn, beside everything else that the node does. Rows are read one by one when they
-// are needed, with no scan that stays open, so what a watcher may still read is never older than its place.
+// installed. They read in slices, in turn, beside everything else that the node does. Rows are read one by one when
+// they are needed, with no scan that stays open, so what a watcher may still read is never older than its place.
 //
 // The seam: rows are read and entries are applied in the same thread. A watcher that has read the row of the newest
 // revision becomes live in the same call, before another entry is applied. So it misses nothing and sees nothing twice.

@@ -1,10 +1,10 @@
-// Who watches a key: watchers of single keys in a hash map, those of ranges in an interval tree. Keys are strings with a
-// character for each byte, so their order is that of the bytes.
+// Who watches a key: watchers of single keys in a hash map, those of ranges in an interval tree. Keys are strings with
+// a character for each byte, so their order is that of the bytes.
 //
 // The tree is a treap (Seidel and Aragon, 1996): a search tree by (start, end), and a heap by priorities that are drawn
 // at random, so that it is balanced whatever the order of insertion. Each node knows the last end below it (Cormen et
-// al., Introduction to Algorithms, 14.3). So a search for the ranges with a key skips all that end before it. Watchers of
-// one range share a node.
+// al., Introduction to Algorithms, 14.3). So a search for the ranges with a key skips all that end before it. Watchers
+// of one range share a node.
 
 /** After all keys: no character of a key is above 255. */
 const LAST = '\u{ffff}'

@@ -1,7 +1,7 @@
 // Which watchers have been silent for so long that their clients must be told how far they have come. All share one
-// timer: a wheel of slots (Varghese and Lauck, 1987), each for one tick of time. A watcher is in the slot of the time at
-// which it may be due. An event that is sent to it moves it nowhere: when its slot comes, it goes to the slot of its new
-// time.
+// timer: a wheel of slots (Varghese and Lauck, 1987), each for one tick of time. A watcher is in the slot of the time
+// at which it may be due. An event that is sent to it moves it nowhere: when its slot comes, it goes to the slot of its
+// new time.
 
 import type { Clock, Timer } from '../types.ts'
 

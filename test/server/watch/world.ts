@@ -364,7 +364,8 @@ export class Reader implements WatchSink {
     const received: ModelEvent[] = []
     let last = 0
     for (const { kind, revision, ...rest } of this.messages) {
-      // Ordered; atomic: the events of a revision are in one message; bookmarkable: nothing comes at or below a progress.
+      // Ordered; atomic: the events of a revision are in one message; bookmarkable: nothing comes at or below a
+      // progress.
       if (kind === 'events') expect(revision).toBeGreaterThan(last)
       else expect(revision).toBeGreaterThanOrEqual(last)
       last = revision
