@@ -1,7 +1,6 @@
 // Requests and answers as the handlers see them: plain data, without fastify and sockets.
 
-import type { IncomingHttpHeaders } from 'node:http'
-import type { Writable } from 'node:stream'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Revision } from '../../kv/index.ts'
 import type { Classified } from './classify.ts'
 import type { Part } from './outflow.ts'
@@ -38,7 +37,7 @@ interface Poured {
 
 /** The body is written while the client listens. `stream` is called exactly once; undefined: nobody will read it. */
 interface Streamed {
-  readonly stream: (to: Writable | undefined) => void
+  readonly stream: (to: ServerResponse | undefined) => void
 }
 
 type Whole = string | Uint8Array | readonly string[]

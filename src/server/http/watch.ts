@@ -1,6 +1,6 @@
 // GET /v1/watch: the changes of a key or a range, as server-sent events or lines of JSON, until one side ends it.
 
-import type { Writable } from 'node:stream'
+import type { ServerResponse } from 'node:http'
 import { asRevision, type Revision } from '../../kv/index.ts'
 import type { NodeApi, ReadGrant } from '../types.ts'
 import type { EventsMessage, Watch, WatchEnd, WatchRequest, WatchSink } from '../watch/index.ts'
@@ -123,7 +123,7 @@ class WatchStream implements WatchSink {
   readonly #form: WatchForm
   readonly #backlog: Backlog
   readonly #buffers: WatchBuffers
-  #to: Writable | undefined
+  #to: ServerResponse | undefined
   #watch: Watch | undefined
   #ready: Uint8Array[] = []
   /** What is ready, and what the kernel has not taken yet. */
@@ -146,14 +146,21 @@ class WatchStream implements WatchSink {
   }
 
   /** `to` undefined: the client is gone. */
-  begin(to: Writable | undefined, watch: Watch, revision: Revision): void {
+  begin(to: ServerResponse | undefined, watch: Watch, revision: Revision): void {
     if (to === undefined) {
       watch.cancel()
       return
     }
     this.#to = to
     this.#watch = watch
-    to.once('close', () => this.#gone())
+    // A client that closes its side still gets its answers, but this one has no end.
+    const { socket } = to
+    const leave = (): void => void to.destroy()
+    socket?.once('end', leave)
+    to.once('close', () => {
+      socket?.off('end', leave)
+      this.#gone()
+    })
     this.#ready.unshift(this.#counted(this.#form.created(revision, watch.from - 1)))
     this.#flush()
   }

@@ -163,6 +163,9 @@ describe('server-sent events', () => {
     const later = await open(served, '?prefix=&from=2', { 'Last-Event-ID': '3' })
     await until(() => expect(later.messages).toHaveLength(2))
     expect(later.messages[1]?.id).toBe('4')
+    const latest = await open(served, '?from=4', { 'Last-Event-ID': '2' })
+    await until(() => expect(latest.messages).toHaveLength(2))
+    expect(latest.messages[1]?.id).toBe('4')
   })
 
   test('end with a problem when the node stops, which says from where to go on', async () => {
