@@ -118,7 +118,7 @@ describe('a watch', () => {
     expect([kind, problem.code]).toEqual([1, 'overloaded'])
   })
 
-  test('is refused below cluster version 3, or when no majority confirms the revision', async () => {
+  test('is refused when no majority confirms the revision', async () => {
     const node = new FakeNode()
     const { port } = await serve({ node })
     const client = await new MuxClient(port).open()

@@ -70,6 +70,8 @@ export class World {
   readonly failures: unknown[] = []
   hub: WatchHub
   openScans = 0
+  /** Rows that the hub has read one by one. */
+  reads = 0
   /** Scans end with an error, as when the disk is short of room. */
   endsScans = false
   /** Entries that the leader has applied, and the node has not. */
@@ -84,7 +86,10 @@ export class World {
       clock: this.clock,
       limits: { watchesMax: 1000, watchSliceRows: 2, watchSliceMs: 1, ...limits },
       storage: {
-        get: (rowKey) => this.node.rows.get(hex(rowKey)),
+        get: (rowKey) => {
+          this.reads++
+          return this.node.rows.get(hex(rowKey))
+        },
         scan: (range) => this.#scan(range),
       },
       state: this.node.state,
@@ -218,7 +223,7 @@ export class World {
     const opened: Pick<RowScan, 'next' | 'finish' | 'close'> = {
       next: ({ rowsMax }, done) => {
         const error = ends ? new ScanEndedError() : undefined
-        this.clock.soon(() =>
+        this.clock.after(this.#scanMs, () =>
           done(error, error === undefined ? rows.splice(0, rowsMax) : [], rows.length > 0),
         )
       },
