@@ -176,6 +176,7 @@ export class CatchUp {
   #found(watcher: Watcher, next: Revision, error: Error | undefined, first: Revision | undefined): void {
     // A scan that was ended for lack of disk space is begun anew.
     if (error !== undefined && !(error instanceof ScanEndedError)) throw error
+    if (this.size === 0) return
     const row = first === undefined ? undefined : this.#rows.at(first, this.#events.state)
     for (const other of this.#unplaced) {
       const isInRow = row !== undefined && row.first <= other.next && other.next <= row.last

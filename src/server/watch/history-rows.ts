@@ -24,6 +24,8 @@ export interface HistoryRow {
   readonly first: Revision
   readonly last: Revision
   readonly revisions: readonly RevisionEvents[]
+  /** It was the newest row when it was read, and may have become longer since. */
+  readonly mayGrow: boolean
 }
 
 export class HistoryRows {
@@ -46,9 +48,9 @@ export class HistoryRows {
   }
 
   /** The row that begins with this revision; undefined: there is none. */
-  at(first: Revision, { history }: KvState): HistoryRow | undefined {
+  at(first: Revision, { history, revision }: KvState): HistoryRow | undefined {
     const kept = this.#kept.get(first)
-    if (kept !== undefined) {
+    if (kept !== undefined && (!kept.mayGrow || kept.last === revision)) {
       this.#kept.delete(first)
       this.#kept.set(first, kept)
       return kept
@@ -63,9 +65,8 @@ export class HistoryRows {
       if (bytes > ROW_BYTES_MAX) this.#kept.delete(first)
       return version
     }
-    const read = { first, last, revisions: byRevision(events, get) }
-    // The newest row may still become longer.
-    if (first !== history.newest && events.length <= ROW_EVENTS_MAX) this.#keep(read)
+    const read = { first, last, revisions: byRevision(events, get), mayGrow: first === history.newest }
+    if (events.length <= ROW_EVENTS_MAX) this.#keep(read)
     return read
   }
 
@@ -109,6 +110,7 @@ export class HistoryRows {
   }
 
   #keep(row: HistoryRow): void {
+    this.#kept.delete(row.first)
     this.#kept.set(row.first, row)
     if (this.#kept.size <= ROWS_MAX) return
     for (const [oldest] of this.#kept) {
