@@ -169,10 +169,12 @@ function writeHash(target: Uint8Array, at: number, { mix, crc }: RowHash): void 
 // ---------------------------------------------------------------------------------------------------------------------
 // Reading
 
-export function decodeEvents(first: Revision, row: Uint8Array): EventRow {
+/** `seenBytes`: of the row when it was shorter; its events up to there are left out. */
+export function decodeEvents(first: Revision, row: Uint8Array, seenBytes = HEADER_BYTES): EventRow {
   const from = new Reader(row, 'a row of events', MalformedBytesError)
   const clusterTimeMs = from.uint64()
   const last = asRevision(first + from.uint16() - 1)
+  from.slice(seenBytes - HEADER_BYTES)
   const events: KeyEvent[] = []
   while (from.left > 0) {
     const flags = from.uint8()

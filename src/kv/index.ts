@@ -4,7 +4,18 @@ export { applyEntry } from './apply.ts'
 export { conditionHolds, TAGS_MAX } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
 export { decodeHead, headKey, headOfVersion } from './heads.ts'
-export { compactRevision, eventsKey, hasHistory, inlineKeys, isDue, spanOfEvents } from './history.ts'
+export type { KeyEvent } from './history.ts'
+export {
+  compactRevision,
+  decodeEvents,
+  eventsFrom,
+  eventsKey,
+  firstOfEvents,
+  hasHistory,
+  inlineKeys,
+  isDue,
+  spanOfEvents,
+} from './history.ts'
 export { LiveVersions } from './live-versions.ts'
 export { refusalText } from './refusals.ts'
 export {
@@ -33,7 +44,13 @@ export {
   versionsStart,
 } from './rows.ts'
 export { isSession, SESSION_SLOTS_MAX } from './sessions.ts'
-export { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES, settingsFault } from './settings.ts'
+export {
+  CLUSTER_VERSION,
+  CLUSTER_VERSION_OF_HISTORY,
+  DEFAULT_SETTINGS,
+  SETTING_RULES,
+  settingsFault,
+} from './settings.ts'
 export { decodeState, encodeState, initialState } from './state.ts'
 export type {
   Applied,

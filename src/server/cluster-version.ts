@@ -29,12 +29,7 @@ export class ClusterVersions {
   refusal(request: Request, members: readonly Member[], current: number): Problem | undefined {
     const needed = clusterVersionOf(request)
     // A node that lags behind, or has not received the state yet, knows an older version than the cluster has.
-    if (needed > current)
-      return refused(
-        'not_ready',
-        `this request needs cluster version ${needed}, this node has applied ${current}. ` +
-          'It is raised when every member runs a quorate that knows it',
-      )
+    if (needed > current) return needsVersion(needed, current)
     const { command } = request
     const wanted = command.kind === 'settings' ? command.settings.clusterVersion : undefined
     if (wanted === undefined) return undefined
@@ -55,5 +50,12 @@ export class ClusterVersions {
     })
   }
 }
+
+export const needsVersion = (needed: number, current: number): Problem =>
+  refused(
+    'not_ready',
+    `this request needs cluster version ${needed}, this node has applied ${current}. ` +
+      'It is raised when every member runs a quorate that knows it',
+  )
 
 const refused = (code: Problem['code'], detail: string): Problem => ({ code, detail, written: 'no' })

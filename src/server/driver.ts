@@ -11,8 +11,10 @@ import { crc32 } from 'node:zlib'
 import {
   type Applied,
   CLUSTER_VERSION,
+  CLUSTER_VERSION_OF_HISTORY,
   compactRevision,
   decodeState,
+  hasHistory,
   type KeyRow,
   onlyDeletes,
   type Request,
@@ -64,7 +66,7 @@ import { CorruptionError, ScanEndedError, UnfitReplicaError } from '../storage/i
 import type { SnapshotSink, SnapshotSource, Storage } from '../storage/types.ts'
 import { Applier } from './applier.ts'
 import { BatchDelay } from './batch-delay.ts'
-import { ClusterVersions } from './cluster-version.ts'
+import { ClusterVersions, needsVersion } from './cluster-version.ts'
 import { configurationLog } from './configuration-log.ts'
 import { type Disk, DiskSpace } from './disk-space.ts'
 import { GroupCommit, type StoredBatch } from './group-commit.ts'
@@ -92,6 +94,7 @@ import type {
   Timer,
 } from './types.ts'
 import { Waits } from './waits.ts'
+import { type Watch, type WatchCounts, WatchHub, type WatchRequest, type WatchSink } from './watch/index.ts'
 
 /** Receives the events for metrics. Every method is called on a hot path and must be cheap. */
 export interface DriverObserver {
@@ -139,6 +142,7 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #versions: ClusterVersions
   readonly #batchDelay: BatchDelay
   readonly #compactor: HistoryCompactor
+  readonly #watches: WatchHub
   #batchDelayTimer: Timer | undefined
   /** Callbacks of requests that wait for a transfer of leadership; called when the core gives it up. */
   readonly #transferRefused = new Set<(detail: string) => void>()
@@ -232,6 +236,13 @@ export class Driver implements NodeApi, NetworkEvents {
       },
       propose: (request, done) => this.propose(request, limits.hashIdleMs, ({ ok }) => done(ok)),
     })
+    this.#watches = new WatchHub({
+      clock,
+      limits,
+      storage,
+      state: applier.state,
+      failed: (error) => this.#fail(error),
+    })
     this.#batchDelay = new BatchDelay(clock, limits)
     this.#commits = new GroupCommit(clock, storage, limits, {
       hardState: () => this.#raft.hardState(),
@@ -324,6 +335,7 @@ export class Driver implements NodeApi, NetworkEvents {
       proposals: this.#proposals.inspect(),
       reads: this.#reads.inspect(),
       groupCommit: this.#commits.inspect(),
+      watches: this.#watches.inspect(),
       links: this.#network?.inspect() ?? {},
     }
     const underWay: Record<string, number> = {
@@ -388,6 +400,17 @@ export class Driver implements NodeApi, NetworkEvents {
 
   list(options: ListOptions): RecordScan {
     return this.#guarded(() => scanRecords(this.#storage, this.#applier.state, options))
+  }
+
+  watch(request: WatchRequest, sink: WatchSink): Result<Watch> {
+    const { state } = this.#applier
+    if (hasHistory(state)) return this.#watches.open(request, sink)
+    const { clusterVersion } = state.settings
+    return { ok: false, problem: needsVersion(CLUSTER_VERSION_OF_HISTORY, clusterVersion) }
+  }
+
+  watchCounts(): WatchCounts {
+    return this.#watches.counts()
   }
 
   change(
@@ -575,6 +598,7 @@ export class Driver implements NodeApi, NetworkEvents {
   /** Hands over leadership and waits until every open proposal has its outcome. New ones are accepted until `close`. */
   drain(done: () => void): void {
     this.#draining = true
+    this.#watches.endAll('this node stops')
     const { handOverMsMax, drainMsMax } = this.#options.limits
     const idle = (): boolean => this.#proposals.size === 0
     const finish = (): void => {
@@ -630,6 +654,7 @@ export class Driver implements NodeApi, NetworkEvents {
   #endSoon(reason: string): void {
     if (this.#endsSoon) return
     this.#endsSoon = true
+    this.#watches.endAll(reason)
     this.#clock.after(this.#options.limits.removedGraceMs, () => this.#fail(new Error(reason)))
   }
 
@@ -655,6 +680,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#network?.close()
     this.#proposals.endAll(end.reason)
     this.#reads.endAll(end.reason)
+    this.#watches.endAll(end.reason)
     this.#waits.endAll()
   }
 
@@ -878,6 +904,7 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   #entryApplied(entry: Entry, result: Applied | undefined): void {
+    if (result !== undefined) this.#watches.applied(result.state)
     this.#proposals.applied(entry.index, result)
     if (entry.index % this.#options.limits.hashEveryEntries === 0) this.#reportHash()
   }
@@ -936,6 +963,7 @@ export class Driver implements NodeApi, NetworkEvents {
   /** The snapshot is durable and has become the state. */
   #installed(): void {
     this.#applier.reload()
+    this.#watches.replaced(this.#applier.state)
     this.#options.logger.info({ index: this.#applier.index }, 'installed a snapshot')
     this.#raftState = this.#storage.applied.raft
     this.#proposals.skipped(this.#applier.index)

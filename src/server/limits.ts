@@ -90,6 +90,12 @@ export interface DriverLimits {
    * A replica that learns of its removal, and does not lead, stops after this long, so that its last messages leave.
    */
   readonly removedGraceMs: number
+  /** Watches of this node. More are refused as overloaded. */
+  readonly watchesMax: number
+  /** Rows of events that a watch which reads history reads before it is the turn of the next such watch. */
+  readonly watchSliceRows: number
+  /** How long such watches read before other events can run. */
+  readonly watchSliceMs: number
 }
 
 export const driverLimits: DriverLimits = {
@@ -120,4 +126,7 @@ export const driverLimits: DriverLimits = {
   handOverMsMax: 3_000,
   drainMsMax: 10_000,
   removedGraceMs: 1_000,
+  watchesMax: 50_000,
+  watchSliceRows: 16,
+  watchSliceMs: 2,
 }

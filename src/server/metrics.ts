@@ -10,11 +10,13 @@ import { openFilesMax } from './http/descriptors.ts'
 import { EventLoopLag, openFiles } from './process-load.ts'
 import { Counter, Gauge, Histogram, Registry } from './prometheus.ts'
 import type { NodeStatus } from './types.ts'
+import type { WatchCounts } from './watch/types.ts'
 
 /** Values that are looked up at each scrape. Each owner registers its source when it exists. */
 export interface MetricSources {
   readonly status: () => NodeStatus
   readonly underWay: () => UnderWay
+  readonly watches: () => WatchCounts
   /** Running totals of the peer traffic. */
   readonly peers: () => PeerTotals
   /** LevelDB's directory. */
@@ -33,6 +35,8 @@ export interface HttpCounts {
   /** Operations on multiplexed connections that are not answered yet. */
   readonly operations: number
   readonly ranges: number
+  /** Bytes that wait for clients of watches. */
+  readonly watchBytes: number
   /** Bytes of bodies that are being received, and of answers that are not taken yet. */
   readonly bodyBytes: number
   readonly answerBytes: number
@@ -127,11 +131,12 @@ export class Metrics {
   }
 
   /** Called once, when the node runs. */
-  watch({ status, underWay, peers, databaseDir }: MetricSources): void {
+  watch({ status, underWay, watches, peers, databaseDir }: MetricSources): void {
     const registers = [this.#registry]
     this.#eventLoopLag.start()
     observeStatus(registers, status)
     observePending(registers, underWay)
+    observeWatches(registers, watches)
     observePeers(registers, peers)
     observeDatabase(registers, databaseDir)
   }
@@ -253,6 +258,28 @@ function observePending(registers: Registers, underWay: () => UnderWay): void {
   })
 }
 
+function observeWatches(registers: Registers, counts: () => WatchCounts): void {
+  const name = 'quorate_watches'
+  const help = 'Watches, by whether they are told of changes at once, read history, or wait for their clients'
+  asked(Gauge, registers, name, help, ['state'], () => {
+    const { open, behind, slow } = counts()
+    return [
+      [{ state: 'live' }, open - behind - slow],
+      [{ state: 'behind' }, behind],
+      [{ state: 'slow' }, slow],
+    ]
+  })
+  const counter = (of: string, what: string, value: (now: WatchCounts) => number): void =>
+    asked(Counter, registers, of, what, [], () => [[{}, value(counts())]])
+  counter('quorate_watch_events_total', 'Events sent to watches', (now) => now.eventsTotal)
+  counter('quorate_watch_slow_total', 'Watches that had to wait for clients', (now) => now.slowTotal)
+  counter(
+    'quorate_watch_compacted_total',
+    'Watches that compaction has overtaken',
+    (now) => now.compactedTotal,
+  )
+}
+
 function observeHttp(registers: Registers, counts: () => HttpCounts): void {
   const metric = (
     Kind: typeof Counter<string> | typeof Gauge<string>,
@@ -271,6 +298,7 @@ function observeHttp(registers: Registers, counts: () => HttpCounts): void {
   metric(Gauge, 'quorate_http_requests_open', 'Requests not answered yet', (now) => now.requests)
   metric(Gauge, 'quorate_http_operations_open', 'Operations not answered yet', (now) => now.operations)
   metric(Gauge, 'quorate_http_ranges_open', 'Ranges being read', (now) => now.ranges)
+  metric(Gauge, 'quorate_http_watch_bytes', 'Not taken by clients of watches', (now) => now.watchBytes)
   metric(Gauge, 'quorate_http_body_bytes', 'Bodies being received', (now) => now.bodyBytes)
   metric(Gauge, 'quorate_http_answer_bytes', 'Answers not taken yet', (now) => now.answerBytes)
   metric(Counter, 'quorate_http_connections_stalled_total', 'Cut: took nothing', (now) => now.stalledTotal)

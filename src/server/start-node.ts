@@ -191,6 +191,7 @@ class Node implements ServingNode {
     this.#metrics.watch({
       status: () => this.api.status(),
       underWay: () => this.api.inspect(),
+      watches: () => this.api.watchCounts(),
       peers: () => counters,
       databaseDir: this.#options.dataDir,
     })

@@ -19,6 +19,7 @@ import type {
 import type { AppliedRecord, SnapshotSink, SnapshotSource } from '../storage/types.ts'
 import type { NodeOptions, RunningNode } from './options.ts'
 import type { ListOptions, RecordScan } from './record-scan.ts'
+import type { Watch, WatchRequest, WatchSink } from './watch/types.ts'
 
 export interface Timer {
   cancel(): void
@@ -189,6 +190,11 @@ export interface NodeApi {
   /** A key as it is now. `done` may be called before this returns. */
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void
   list(options: ListOptions): RecordScan
+  /**
+   * Begins a watch on the state as it is now. The sink is told of nothing before this returns, and of everything from
+   * the revision asked for on, or from the next one on.
+   */
+  watch(request: WatchRequest, sink: WatchSink): Result<Watch>
   change(change: ConfigurationChange, timeoutMs: number, done: (result: Result<Configuration>) => void): void
   setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void
   transfer(

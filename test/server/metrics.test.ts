@@ -7,7 +7,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
 import { Metrics } from '../../src/server/metrics.ts'
 import { EventLoopLag } from '../../src/server/process-load.ts'
-import { FakeNode } from './http/fake-node.ts'
+import { FakeNode, NO_WATCHES } from './http/fake-node.ts'
 import { SimulatedCluster } from './simulated-cluster.ts'
 
 function database(files: Readonly<Record<string, number>>): string {
@@ -40,11 +40,12 @@ test('what the node says of itself', async () => {
   metrics.watch({
     status: () => node.status(),
     underWay: () => ({}),
+    watches: () => NO_WATCHES,
     peers: () => PEERS,
     databaseDir: database({}),
   })
   const now = async () =>
-    matching(await scraped(metrics), /^quorate_(?!proposals|http|fsync|entries|peer|pending|leveldb)/)
+    matching(await scraped(metrics), /^quorate_(?!proposals|http|fsync|entries|peer|pending|leveldb|watch)/)
   const calm = {
     quorate_applied_index: 99,
     quorate_commit_index: 100,
@@ -95,7 +96,13 @@ test('rooms are 2, 1 and 0, and free bytes that nobody can tell are absent', asy
     const metrics = new Metrics()
     const status = new FakeNode().status()
     const full = { ...status, diskFreeBytes: Number.POSITIVE_INFINITY, raft: { ...status.raft, room } }
-    metrics.watch({ status: () => full, underWay: () => ({}), peers: () => PEERS, databaseDir: database({}) })
+    metrics.watch({
+      status: () => full,
+      underWay: () => ({}),
+      watches: () => NO_WATCHES,
+      peers: () => PEERS,
+      databaseDir: database({}),
+    })
     expect(matching(await scraped(metrics), /^quorate_disk/)).toEqual({ quorate_disk_room: value })
   }
 })
@@ -106,6 +113,7 @@ test('peers, by direction and fate, as running totals', async () => {
   metrics.watch({
     status: () => new FakeNode().status(),
     underWay: () => ({}),
+    watches: () => NO_WATCHES,
     peers: () => totals,
     databaseDir: database({}),
   })
@@ -138,6 +146,7 @@ test('files of LevelDB by kind, counted and added up; directories are none', asy
   metrics.watch({
     status: () => new FakeNode().status(),
     underWay: () => ({}),
+    watches: () => NO_WATCHES,
     peers: () => PEERS,
     databaseDir,
   })
@@ -214,7 +223,15 @@ test('proposals by outcome from the first scrape on, batches and entries', async
 test('the HTTP front, by lane, and the process', async () => {
   const metrics = new Metrics()
   metrics.watchHttp(() => ({
-    ...{ connections: 9, fastConnections: 2, muxConnections: 3, requests: 3, operations: 10, ranges: 4 },
+    ...{
+      connections: 9,
+      fastConnections: 2,
+      muxConnections: 3,
+      requests: 3,
+      operations: 10,
+      ranges: 4,
+      watchBytes: 12,
+    },
     ...{ bodyBytes: 5, answerBytes: 6, stalledTotal: 7, refusedTotal: 8 },
   }))
   const series = await scraped(metrics)
@@ -229,6 +246,7 @@ test('the HTTP front, by lane, and the process', async () => {
     quorate_http_operations_open: 10,
     quorate_http_ranges_open: 4,
     quorate_http_requests_open: 3,
+    quorate_http_watch_bytes: 12,
   })
   const { user, system } = process.cpuUsage()
   const seconds = series.get('process_cpu_seconds_total') ?? 0
@@ -237,6 +255,28 @@ test('the HTTP front, by lane, and the process', async () => {
   expect(seconds).toBeGreaterThan((user + system) / 2e6)
   expect(series.get('process_heap_used_bytes')).toBeGreaterThan(1e6)
   expect(series.get('process_resident_memory_bytes')).toBeGreaterThan(1e6)
+})
+
+test('watches, by what they wait for, and what they have been sent', async () => {
+  const metrics = new Metrics()
+  const node = new FakeNode()
+  const watches = { open: 9, behind: 3, slow: 2, eventsTotal: 5, slowTotal: 6, compactedTotal: 7 }
+  metrics.watch({
+    status: () => node.status(),
+    underWay: () => ({}),
+    watches: () => watches,
+    peers: () => PEERS,
+    databaseDir: database({}),
+  })
+  expect(matching(await scraped(metrics), /^quorate_watch/)).toEqual({
+    'quorate_watches{state="live"}': 4,
+    'quorate_watches{state="behind"}': 3,
+    'quorate_watches{state="slow"}': 2,
+    quorate_watch_events_total: 5,
+    quorate_watch_slow_total: 6,
+    quorate_watch_compacted_total: 7,
+  })
+  metrics.close()
 })
 
 test('bytes of proposals and of frames to all peers that wait', async () => {
@@ -250,6 +290,7 @@ test('bytes of proposals and of frames to all peers that wait', async () => {
   metrics.watch({
     status: () => new FakeNode().status(),
     underWay: () => underWay,
+    watches: () => NO_WATCHES,
     peers: () => PEERS,
     databaseDir: database({}),
   })
@@ -279,6 +320,7 @@ test('how late timers run, while a node is watched', async () => {
   metrics.watch({
     status: () => new FakeNode().status(),
     underWay: () => ({}),
+    watches: () => NO_WATCHES,
     peers: () => PEERS,
     databaseDir: database({}),
   })
@@ -335,11 +377,20 @@ test('each metric says in words what it is', async () => {
   metrics.watch({
     status: () => new FakeNode().status(),
     underWay: () => ({}),
+    watches: () => NO_WATCHES,
     peers: () => PEERS,
     databaseDir: database({}),
   })
   metrics.watchHttp(() => ({
-    ...{ connections: 0, fastConnections: 0, muxConnections: 0, requests: 0, operations: 0, ranges: 0 },
+    ...{
+      connections: 0,
+      fastConnections: 0,
+      muxConnections: 0,
+      requests: 0,
+      operations: 0,
+      ranges: 0,
+      watchBytes: 0,
+    },
     ...{ bodyBytes: 0, answerBytes: 0, stalledTotal: 0, refusedTotal: 0 },
   }))
   const lines = (await metrics.text()).split('\n')

@@ -22,9 +22,10 @@ import { PROBLEMS } from '../../src/server/http/problem.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../src/server/limits.ts'
 import { TRANSPORT_LIMITS } from '../../src/server/links/limits.ts'
 import { Metrics } from '../../src/server/metrics.ts'
+import { PREV_BYTES_MAX } from '../../src/server/watch/index.ts'
 import { levelLimits } from '../../src/storage/level-engine.ts'
 import { storeLimits } from '../../src/storage/store.ts'
-import { FakeNode } from './http/fake-node.ts'
+import { FakeNode, NO_WATCHES } from './http/fake-node.ts'
 
 const page = (name: string): string =>
   readFileSync(join(import.meta.dirname, '../../docs/reference', name), 'utf8')
@@ -61,7 +62,7 @@ describe('docs/reference/limits.md', () => {
   const limits = page('limits.md')
 
   test.each([
-    ['Requests', { ...httpLimits, BATCH_COMMANDS_MAX, TXN_OPERATIONS_MAX, TXN_DEPTH_MAX }],
+    ['Requests', { ...httpLimits, BATCH_COMMANDS_MAX, TXN_OPERATIONS_MAX, TXN_DEPTH_MAX, PREV_BYTES_MAX }],
     ['One node', driverLimits],
     ['Agreement', { ...raftTiming, ...raftLimits }],
     ['Peers', TRANSPORT_LIMITS],
@@ -118,6 +119,7 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
   metrics.watch({
     status: () => node.status(),
     underWay: () => ({}),
+    watches: () => NO_WATCHES,
     peers: () => ({ ...zero, connectionsOpened: 0, connectionsBroken: 0 }),
     databaseDir: import.meta.dirname,
   })
@@ -128,6 +130,7 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
     requests: 0,
     operations: 0,
     ranges: 0,
+    watchBytes: 0,
     bodyBytes: 0,
     answerBytes: 0,
     stalledTotal: 0,

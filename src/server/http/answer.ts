@@ -1,6 +1,6 @@
 // Requests and answers as the handlers see them: plain data, without fastify and sockets.
 
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Revision } from '../../kv/index.ts'
 import type { Classified } from './classify.ts'
 import type { Part } from './outflow.ts'
@@ -35,10 +35,17 @@ interface Poured {
   readonly pour: (sink: Sink) => void
 }
 
+/** The body is written while the client listens. `stream` is called exactly once; undefined: nobody will read it. */
+interface Streamed {
+  readonly stream: (to: ServerResponse | undefined) => void
+}
+
 type Whole = string | Uint8Array | readonly string[]
-export type Body = Whole | Poured
+export type Body = Whole | Poured | Streamed
 
 export const isPoured = (body: Body): body is Poured => typeof body === 'object' && 'pour' in body
+
+export const isStreamed = (body: Body): body is Streamed => typeof body === 'object' && 'stream' in body
 
 export const partsOf = (body: Whole): readonly Part[] =>
   typeof body === 'string' || body instanceof Uint8Array ? [body] : body

@@ -13,11 +13,14 @@ import type { RangeReader } from './range-reading.ts'
 import { type Route, route } from './route.ts'
 import { type StatusOptions, statusRoutes } from './status.ts'
 import { txnRoute } from './txn.ts'
+import { watchRoute } from './watch.ts'
+import type { WatchBuffers } from './watching.ts'
 
 export interface ColdRoutesOptions extends Omit<AppOptions, 'routes'> {
   readonly facts: StatusOptions
   readonly backlog: Backlog
   readonly ranges: RangeReader
+  readonly watchBuffers: WatchBuffers
 }
 
 /** Requests that open a multiplexed connection do not come here. OpenAPI describes no WebSockets. */
@@ -31,12 +34,13 @@ const CONNECT = route(
 )
 
 export function createColdRoutes(options: ColdRoutesOptions): Promise<ColdRoutes> {
-  const { facts, backlog, ranges, limits } = options
+  const { facts, backlog, ranges, watchBuffers, limits } = options
   const { node } = facts
   const routes: Route[] = [
     changesRoute(node, backlog),
     txnRoute({ node, backlog, ranges }),
     compactRoute(node),
+    watchRoute({ node, backlog, buffers: watchBuffers }),
     ...statusRoutes(facts),
     ...clusterRoutes(node),
   ]

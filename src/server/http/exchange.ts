@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { http } from '../../node-http.ts'
 import type { NodeApi } from '../types.ts'
-import { type Answer, isPoured, partsOf, type Sink } from './answer.ts'
+import { type Answer, isPoured, isStreamed, partsOf, type Sink } from './answer.ts'
 import type { Arrived } from './http-lane.ts'
 import type { HttpLimits } from './limits.ts'
 import { type Backlog, byteLength, type Part, PIECE_BYTES, pour, whenTaken } from './outflow.ts'
@@ -36,6 +36,7 @@ export function send(
     // Half of another answer is already sent. Only a broken connection can tell the client that it failed.
     if (!response.writableEnded) response.destroy()
     if (isPoured(body)) body.pour(GONE)
+    if (isStreamed(body)) body.stream(undefined)
     return
   }
   const headers = headersOf(answer, addition, context)
@@ -44,6 +45,12 @@ export function send(
   // After something that the parser cannot read, no further request can be read.
   if (sent.isBroken) response.shouldKeepAlive = false
 
+  if (isStreamed(body)) {
+    response.writeHead(status, headers)
+    if (bodiless) response.end()
+    body.stream(bodiless ? undefined : response)
+    return
+  }
   if (isPoured(body)) {
     response.writeHead(status, headers)
     if (bodiless) response.end()
@@ -94,7 +101,7 @@ export class PlainAnswers {
     taken: () => void,
   ): boolean {
     const { body, status, headers } = answer
-    if (isPoured(body)) throw new Error('a stream cannot be sent as a plain answer')
+    if (isPoured(body) || isStreamed(body)) throw new Error('a stream cannot be sent as a plain answer')
     const whole = join(partsOf(body))
     const { begin, end } = this.#sharedNow()
     let head = `${statusLine(status)}${begin}${answer.revision ?? this.#node.revision}${end}`

@@ -51,6 +51,15 @@ export interface HttpLimits {
   readonly muxAnswersBytesMax: number
   /** A multiplexed connection from which nothing came for this long is pinged. After twice this long it is cut. */
   readonly muxPingMs: number
+  /** Watches of one multiplexed connection. Beyond: overloaded. */
+  readonly muxWatchesMax: number
+  /**
+   * Bytes that wait for the client of a watch, or for that of all watches of a multiplexed connection. Beyond, a watch
+   * waits until the client has taken them, and then reads history from where it was.
+   */
+  readonly watchBufferBytesMax: number
+  /** The same for all clients together. Beyond, only watches for which nothing waits are sent anything. */
+  readonly watchBuffersBytesMax: number
   /** How long an idle connection is kept. */
   readonly keepAliveMs: number
   /** Graceful close: connections still busy after this long are cut. */
@@ -85,6 +94,9 @@ export const httpLimits: HttpLimits = {
   muxAheadBytesMax: 1 * MiB,
   muxAnswersBytesMax: 16 * MiB,
   muxPingMs: 30_000,
+  muxWatchesMax: 10_000,
+  watchBufferBytesMax: 256 * KiB,
+  watchBuffersBytesMax: 64 * MiB,
   keepAliveMs: 75_000,
   closeMsMax: 10_000,
   closeStallMsMax: 1_000,

@@ -80,7 +80,7 @@ export const integer = (description: string, minimum: number, maximum: number): 
   },
 })
 
-const oneOf = <T extends string>(description: string, ...options: readonly T[]): Parameter<T> => ({
+export const oneOf = <T extends string>(description: string, ...options: readonly T[]): Parameter<T> => ({
   schema: { type: 'string', enum: options, description },
   read(value, name) {
     const text = textOf(value)
@@ -92,13 +92,14 @@ const oneOf = <T extends string>(description: string, ...options: readonly T[]):
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
-const duration = (description: string, maxMs: number): Parameter<number> => ({
+export const duration = (description: string, maxMs: number, minMs = 0): Parameter<number> => ({
   schema: { type: 'string', description, pattern: DURATION.source },
   read(value, name) {
     const [, amount, unit] = DURATION.exec(textOf(value)) ?? []
     const ms = Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN)
-    if (!(ms > 0 && ms <= maxMs))
-      throw invalid(name, `a duration above 0 and up to ${maxMs / 1000}s, such as 500ms or 3s`)
+    const from = minMs === 0 ? 'above 0' : `from ${minMs}ms`
+    if (!(ms > 0 && ms >= minMs && ms <= maxMs))
+      throw invalid(name, `a duration ${from} and up to ${maxMs / 1000}s, such as 500ms or 3s`)
     return ms
   },
 })
@@ -153,7 +154,7 @@ export const HISTORY_PARAMETERS = {
   revision: revision('The store as it was at that revision; as it is now unless given'),
 }
 
-function revision(description: string): Parameter<Revision> {
+export function revision(description: string): Parameter<Revision> {
   const number = integer(description, 1, Number.MAX_SAFE_INTEGER)
   return { schema: number.schema, read: (value, name) => asRevision(number.read(value, name)) }
 }

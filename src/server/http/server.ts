@@ -18,6 +18,7 @@ import {
   asError,
   type Handler,
   isPoured,
+  isStreamed,
   partsOf,
   problemAnswer,
   type Respond,
@@ -41,6 +42,7 @@ import { Refused } from './problem.ts'
 import { Ranges } from './range.ts'
 import { RangeReader } from './range-reading.ts'
 import { splitTarget, type Target } from './target.ts'
+import { WatchBuffers } from './watching.ts'
 
 export interface HttpServerOptions {
   readonly node: NodeApi
@@ -88,6 +90,7 @@ class Front implements HttpServer {
   readonly #bodies: Bodies
   readonly #backlog: Backlog
   readonly #rangeReader: RangeReader
+  readonly #watchBuffers: WatchBuffers
   readonly #ranges: Ranges
   /** Handlers of requests whose body is not read. */
   readonly #handlers: Readonly<Record<'delete' | 'get' | 'range', Handler>>
@@ -110,6 +113,7 @@ class Front implements HttpServer {
     this.#backlog = new Backlog(limits.answersBytesMax)
     this.#plain = new PlainAnswers(node, limits, this.#backlog)
     this.#connections = new Connections(limits)
+    this.#watchBuffers = new WatchBuffers(limits)
     this.#rangeReader = new RangeReader(node, limits, this.#backlog)
     this.#ranges = new Ranges(this.#rangeReader, limits, (error) => this.#refused(error))
     this.#handlers = {
@@ -210,6 +214,7 @@ class Front implements HttpServer {
       requests: this.#requests,
       operations: this.#multiplexer?.operations ?? 0,
       ranges: this.#rangeReader.open,
+      watchBytes: this.#watchBuffers.bytes,
       bodyBytes: this.#bodies.bytes,
       answerBytes: this.#backlog.bytes,
       stalledTotal: this.#connections.stalledTotal,
@@ -263,6 +268,7 @@ class Front implements HttpServer {
       facts: { node, version, metrics, isClosing: () => this.#closing },
       backlog: this.#backlog,
       ranges: this.#rangeReader,
+      watchBuffers: this.#watchBuffers,
       limits: this.#limits,
     })
   }
@@ -288,6 +294,7 @@ class Front implements HttpServer {
       bodies: this.#bodies,
       connections: this.#connections,
       ranges: this.#rangeReader,
+      watchBuffers: this.#watchBuffers,
       isClosing: () => this.#closing,
       refused: (error) => this.#refused(error),
     })
@@ -435,7 +442,7 @@ class Front implements HttpServer {
   #fitting(answer: Answer, { method }: RequestHead, operation: Operation): Answer {
     const { body } = answer
     const mayRefuse = method === 'GET' && operation !== 'other'
-    if (!mayRefuse || this.#backlog.bytes === 0 || isPoured(body)) return answer
+    if (!mayRefuse || this.#backlog.bytes === 0 || isPoured(body) || isStreamed(body)) return answer
     try {
       this.#backlog.check(byteLength(partsOf(body)))
       return answer

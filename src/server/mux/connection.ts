@@ -9,9 +9,10 @@ import type { Owner } from '../http/connections.ts'
 import type { HttpLimits } from '../http/limits.ts'
 import { type Backlog, PIECE_BYTES, whenTaken } from '../http/outflow.ts'
 import { Refused } from '../http/problem.ts'
+import type { WatchBuffers } from '../http/watching.ts'
 import { NumberMap } from '../number-map.ts'
 import { bytesIn, changesBytes } from './fields.ts'
-import { asItem, type Item, idOf, packMessage, readMessage } from './messages.ts'
+import { asItem, type Item, idOf, packMessage, readMessage, type SharedItem } from './messages.ts'
 import { Operation } from './operation.ts'
 import {
   CANCEL,
@@ -28,9 +29,11 @@ import {
   RANGE,
   TRY_AGAIN_LATER,
   UNSUPPORTED_DATA,
+  WATCH,
 } from './protocol.ts'
+import { MuxWatch, type WatchConnection } from './watch-sink.ts'
 
-/** What a range counts for credit. */
+/** What a range, or a watch that begins, counts for credit. */
 const RANGE_CREDIT_BYTES = 1024
 /** Of a ping or pong of a client: two bytes and the mask. */
 const CONTROL_HEAD_BYTES = 6
@@ -41,6 +44,7 @@ export interface ConnectionOptions {
   readonly limits: HttpLimits
   readonly backlog: Backlog
   readonly bodies: Bodies
+  readonly watchBuffers: WatchBuffers
   readonly run: (operation: Operation, item: Item) => void
   /** An operation has its answer. */
   readonly ended: (operation: Operation) => void
@@ -50,7 +54,18 @@ export interface ConnectionOptions {
   readonly failed: (error: unknown) => void
 }
 
-export class Connection implements Owner {
+/** An item of a watch that is not sent yet. */
+class WatchItem {
+  readonly item: Item | SharedItem
+  readonly bytes: number
+
+  constructor(item: Item | SharedItem, bytes: number) {
+    this.item = item
+    this.bytes = bytes
+  }
+}
+
+export class Connection implements Owner, WatchConnection {
   quietSince = performance.now()
   readonly #ws: WebSocket
   readonly #socket: Socket
@@ -61,8 +76,14 @@ export class Connection implements Owner {
   #openBytes = 0
   /** How many of them have no answer yet. */
   #underWay = 0
-  /** Notices and answered operations that are not sent yet, in the order in which they became ready. */
-  #ready: (Operation | Item)[] = []
+  /** Watches that have begun, by id. */
+  #watches: Map<number, MuxWatch> | undefined
+  /** Those that wait until the client has taken everything. */
+  #waitingWatches: MuxWatch[] = []
+  /** Bytes of items of watches that are ready, and of those that the kernel has not taken yet. */
+  #watchBytes = 0
+  /** Notices, answered operations and items of watches, not sent yet, in the order in which they became ready. */
+  #ready: (Operation | WatchItem | Item)[] = []
   /** Memory of their answers. It is in the backlog. */
   #readyBytes = 0
   #flushesSoon = false
@@ -102,7 +123,11 @@ export class Connection implements Owner {
 
   waitsFor(): 'nothing' | 'client' | 'node' {
     if (this.#isOver || this.#untakenBytes > 0) return 'client'
-    return this.#underWay > 0 ? 'node' : this.#ready.length > 0 ? 'client' : 'nothing'
+    return this.#underWay > 0 || (this.#watches?.size ?? 0) > 0
+      ? 'node'
+      : this.#ready.length > 0
+        ? 'client'
+        : 'nothing'
   }
 
   /** Sends an item that answers no operation. */
@@ -163,6 +188,54 @@ export class Connection implements Owner {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
+  // Watches
+
+  openWatch(id: number): MuxWatch {
+    const { muxWatchesMax } = this.#options.limits
+    if ((this.#watches?.size ?? 0) < muxWatchesMax) return new MuxWatch(id, this)
+    throw new Refused('overloaded', `this connection has ${muxWatchesMax} watches already`)
+  }
+
+  began(id: number, watch: MuxWatch): void {
+    this.#watches ??= new Map()
+    this.#watches.set(id, watch)
+  }
+
+  watchEnded(id: number): void {
+    this.#watches?.delete(id)
+  }
+
+  get isFull(): boolean {
+    return this.#options.watchBuffers.isFull(this.#readyBytes + this.#untakenBytes)
+  }
+
+  waits(watch: MuxWatch): void {
+    this.#waitingWatches.push(watch)
+  }
+
+  tell(item: Item | SharedItem, bytes: number): void {
+    if (this.#isOver) return
+    const { backlog, watchBuffers } = this.#options
+    this.#ready.push(new WatchItem(item, bytes))
+    this.#readyBytes += bytes
+    this.#watchBytes += bytes
+    watchBuffers.bytes += bytes
+    backlog.add(bytes)
+    this.#flushSoon()
+  }
+
+  /** The client has taken everything. */
+  #drained(): void {
+    const { watchBuffers } = this.#options
+    watchBuffers.bytes -= this.#watchBytes
+    this.#watchBytes = 0
+    if (this.#waitingWatches.length === 0) return
+    const waiting = this.#waitingWatches
+    this.#waitingWatches = []
+    for (const watch of waiting) watch.drained()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
   // From the client
 
   #receive(data: Buffer, isBinary: boolean): void {
@@ -191,7 +264,8 @@ export class Connection implements Owner {
     const { limits } = this.#options
     const bytes = creditOf(op, item)
     this.#open ??= new NumberMap()
-    if (this.#open.get(id) !== undefined) throw new Fault(POLICY_VIOLATION, `the id ${id} is in use`)
+    if (this.#open.get(id) !== undefined || this.#watches?.has(id))
+      throw new Fault(POLICY_VIOLATION, `the id ${id} is in use`)
     if (this.#open.size >= limits.muxOperationsMax || this.#openBytes + bytes > limits.muxBytesMax)
       throw new Fault(POLICY_VIOLATION, 'more operations, or bytes of them, than the credit allows')
     const operation = new Operation(this, id, op, bytes, arrivedAt)
@@ -203,6 +277,7 @@ export class Connection implements Owner {
 
   /** The outcome of a change is answered as ever. */
   #cancel(id: number): void {
+    this.#watches?.get(id)?.cancel()
     const operation = this.#open?.get(id)
     if (operation === undefined || operation.isChange || operation.status !== undefined) return
     operation.refuse(new Refused('cancelled', 'the client has cancelled it'), 'no')
@@ -236,12 +311,15 @@ export class Connection implements Owner {
   flush(): void {
     this.#flushesSoon = false
     while (this.#ready.length > 0 && this.#untakenBytes === 0 && !this.#isOver) this.#sendMessage()
-    if (this.#ready.length === 0 && this.#untakenBytes === 0) this.quietSince = performance.now()
+    if (this.#ready.length === 0 && this.#untakenBytes === 0) {
+      this.quietSince = performance.now()
+      this.#drained()
+    }
     this.#pace()
   }
 
   #sendMessage(): void {
-    const items: Item[] = []
+    const items: (Item | SharedItem)[] = []
     let bytes = 0
     let count = 0
     for (const ready of this.#ready) {
@@ -252,6 +330,10 @@ export class Connection implements Owner {
         // From here on the client may use the id and the credit again.
         this.#open?.delete(ready.id)
         this.#openBytes -= ready.bytes
+      } else if (ready instanceof WatchItem) {
+        if (bytes > 0 && bytes + ready.bytes > MESSAGE_BYTES) break
+        bytes += ready.bytes
+        items.push(ready.item)
       } else items.push(ready)
       count++
     }
@@ -304,8 +386,13 @@ export class Connection implements Owner {
   #end(): void {
     if (this.#isOver) return
     this.#isOver = true
-    const { backlog, bodies } = this.#options
+    const { backlog, bodies, watchBuffers } = this.#options
     backlog.remove(this.#readyBytes)
+    for (const watch of this.#watches?.values() ?? []) watch.forget()
+    this.#watches = undefined
+    this.#waitingWatches = []
+    watchBuffers.bytes -= this.#watchBytes
+    this.#watchBytes = 0
     bodies.bytes -= this.#arrivingBytes
     this.#arrivingBytes = 0
     this.#readyBytes = 0
@@ -316,7 +403,7 @@ export class Connection implements Owner {
 }
 
 function creditOf(op: Op, item: Item): number {
-  if (op === RANGE) return RANGE_CREDIT_BYTES
+  if (op === RANGE || op === WATCH) return RANGE_CREDIT_BYTES
   if (op === CHANGES) return changesBytes(item[3])
   return op === PUT ? bytesIn(item[3]) + bytesIn(item[4]) : bytesIn(item[3])
 }

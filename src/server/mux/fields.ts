@@ -14,7 +14,7 @@ import { DELETE, PUT } from './protocol.ts'
 
 const VALUE_BYTES_MAX = SETTING_RULES.valueBytesMax.max
 
-const invalid = (name: string, wanted: string): Refused =>
+export const invalid = (name: string, wanted: string): Refused =>
   new Refused('bad_request', `${name} must be ${wanted}`)
 
 /** An absent field is nil. */
@@ -32,7 +32,7 @@ export function readTimeout(field: unknown): number {
 }
 
 /** The bytes of a field; a string means its UTF-8. */
-function readBytes(field: unknown, name: string): Uint8Array {
+export function readBytes(field: unknown, name: string): Buffer {
   if (Buffer.isBuffer(field)) return field
   if (typeof field === 'string') return Buffer.from(field)
   throw invalid(name, 'bytes or a string')
@@ -110,15 +110,15 @@ function readSlot([session, slot, seq]: readonly unknown[]): Idempotency {
   }
 }
 
-function readRevision(field: unknown, name: string): Revision {
+export function readRevision(field: unknown, name: string): Revision {
   if (typeof field === 'number' && Number.isSafeInteger(field) && field >= 1) return asRevision(field)
   throw invalid(name, 'a revision')
 }
 
-type Fields<N extends string> = ReadonlyMap<N, unknown>
+export type Fields<N extends string> = ReadonlyMap<N, unknown>
 
 /** A map with some of these names. */
-function readMap<N extends string>(field: unknown, name: string, names: readonly N[]): Fields<N> {
+export function readMap<N extends string>(field: unknown, name: string, names: readonly N[]): Fields<N> {
   if (!(field instanceof Map)) throw invalid(name, 'a map')
   for (const key of field.keys())
     if (!names.includes(key))
@@ -155,13 +155,17 @@ function readTags(field: unknown, name: string): 'any' | readonly Revision[] | u
 const readTag = (field: unknown, name: string): Revision =>
   field === 0 ? asRevision(0) : readRevision(field, `an element of ${name}`)
 
-function readFlag(field: unknown, name: string): boolean | undefined {
+export function readFlag(field: unknown, name: string): boolean | undefined {
   if (isNil(field)) return undefined
   if (typeof field === 'boolean') return field
   throw invalid(name, 'true or false')
 }
 
-function readOneOf<T extends string>(field: unknown, name: string, options: readonly T[]): T | undefined {
+export function readOneOf<T extends string>(
+  field: unknown,
+  name: string,
+  options: readonly T[],
+): T | undefined {
   if (isNil(field)) return undefined
   const found = options.find((option) => option === field)
   if (found === undefined) throw invalid(name, `one of ${options.join(', ')}`)

@@ -9,6 +9,7 @@ import type { Connections } from '../http/connections.ts'
 import type { HttpLimits } from '../http/limits.ts'
 import type { PlainRequest } from '../http/plain-request.ts'
 import { Refused } from '../http/problem.ts'
+import type { WatchBuffers } from '../http/watching.ts'
 import type { Metrics } from '../metrics.ts'
 import type { NodeApi } from '../types.ts'
 import { Connection, type ConnectionOptions } from './connection.ts'
@@ -20,6 +21,7 @@ export interface MultiplexerOptions extends OperationsOptions {
   readonly version: string
   readonly bodies: Bodies
   readonly connections: Connections
+  readonly watchBuffers: WatchBuffers
   readonly metrics: Metrics
   readonly isClosing: () => boolean
 }
@@ -41,7 +43,7 @@ export class Multiplexer {
   #told: Leader
 
   constructor(options: MultiplexerOptions) {
-    const { limits, backlog, bodies, isClosing, refused } = options
+    const { limits, backlog, bodies, watchBuffers, isClosing, refused } = options
     this.#options = options
     this.#told = leaderOf(options.node)
     this.#server = new WebSocketServer({
@@ -59,6 +61,7 @@ export class Multiplexer {
       limits,
       backlog,
       bodies,
+      watchBuffers,
       run: (operation, item) => {
         this.#operations++
         if (isClosing()) operation.refuse(new Refused('not_ready', 'this node stops'), 'no')
@@ -187,4 +190,5 @@ const welcome = (node: NodeApi, server: string, limits: HttpLimits) => ({
   bytes_max: limits.muxBytesMax,
   message_bytes_max: limits.muxMessageBytesMax,
   changes_max: BATCH_COMMANDS_MAX,
+  watches_max: limits.muxWatchesMax,
 })

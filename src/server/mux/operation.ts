@@ -4,6 +4,7 @@ import type { Hold } from '../http/outflow.ts'
 import { problemDocument, type Refused } from '../http/problem.ts'
 import type { Item } from './messages.ts'
 import { CHANGES, DELETE, NAMES, OPEN_SESSION, type Op, PROBLEM, PUT } from './protocol.ts'
+import type { MuxWatch } from './watch-sink.ts'
 
 /** Memory of an answer beside keys and values. */
 export const ANSWER_BYTES = 200
@@ -19,6 +20,7 @@ interface Asker {
   readonly isOver: boolean
   checkRoom(bytes: number): void
   answered(operation: Operation): void
+  openWatch(id: number): MuxWatch
 }
 
 export class Operation {
@@ -61,6 +63,11 @@ export class Operation {
   /** Throws `Refused` if there is no room for an answer of so many bytes. */
   checkRoom(bytes: number): void {
     this.#asker.checkRoom(bytes)
+  }
+
+  /** The way of the watch that this operation begins. Throws `Refused` if there are too many. */
+  openWatch(): MuxWatch {
+    return this.#asker.openWatch(this.id)
   }
 
   /** Only the first answer counts: a read may have been cancelled. */

@@ -23,7 +23,9 @@ import {
 } from './fields.ts'
 import type { Item } from './messages.ts'
 import { type Operation, OUTCOME_BYTES, OUTCOME_PROBLEM_BYTES, RECORD_BYTES } from './operation.ts'
-import { CHANGES, DELETE, GET, OPEN_SESSION, PUT, RANGE, SUCCESS } from './protocol.ts'
+import { CHANGES, DELETE, GET, OPEN_SESSION, PUT, RANGE, SUCCESS, WATCH } from './protocol.ts'
+import { record, type WireRecord } from './record.ts'
+import { watch } from './watch.ts'
 
 export interface OperationsOptions {
   readonly node: NodeApi
@@ -53,6 +55,7 @@ export class Operations {
       else if (operation.op === DELETE) this.#delete(operation, item)
       else if (operation.op === RANGE) this.#range(operation, item)
       else if (operation.op === CHANGES) this.#changes(operation, item)
+      else if (operation.op === WATCH) watch(this.#options, operation, item)
       else this.#openSession(operation, item)
     } catch (error) {
       // Nothing was proposed.
@@ -250,22 +253,6 @@ async function page(operation: Operation, reading: Reading): Promise<void> {
     hold.release()
   }
 }
-
-type WireRecord = readonly [
-  key: Uint8Array | null,
-  value: Uint8Array | null,
-  create: number,
-  mod: number,
-  version: number,
-]
-
-const record = (key: Uint8Array | null, row: KeyRow): WireRecord => [
-  key,
-  row.value,
-  row.createRevision,
-  row.modRevision,
-  row.version,
-]
 
 const bytesOf = (row: KeyRow | undefined): number => (row === undefined ? 0 : RECORD_BYTES + row.value.length)
 

@@ -11,10 +11,16 @@ export const GET = 3
 export const RANGE = 4
 export const OPEN_SESSION = 5
 export const CHANGES = 6
+/** Of nodes whose welcome has `watches_max`. */
+export const WATCH = 16
 
 /** How an item of the server ends an operation: its second element. */
 export const SUCCESS = 0
 export const PROBLEM = 1
+/** What an item of the server tells of a watch that has begun: its second element. */
+export const EVENTS = 2
+export const PROGRESS = 3
+export const WATCH_ENDED = 4
 /** The id of items of the server that answer no operation. */
 export const NOTICE = 0
 
@@ -28,6 +34,7 @@ export const NAMES = {
   [RANGE]: 'range',
   [OPEN_SESSION]: 'other',
   [CHANGES]: 'batch',
+  [WATCH]: 'other',
 } as const
 export type Op = keyof typeof NAMES
 

@@ -6,6 +6,7 @@ import {
   compareKeys,
   dataRange,
   encodeState,
+  hasHistory,
   headKey,
   initialState,
   type KeyRange,
@@ -28,6 +29,9 @@ import type {
   ReplicaId,
 } from '../../../src/raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
+import { systemClock } from '../../../src/server/clock.ts'
+import { needsVersion } from '../../../src/server/cluster-version.ts'
+import { driverLimits } from '../../../src/server/limits.ts'
 import { getRecord, type ListOptions, type RecordScan, scanRecords } from '../../../src/server/record-scan.ts'
 import type {
   NodeApi,
@@ -38,6 +42,13 @@ import type {
   ReadOptions,
   Result,
 } from '../../../src/server/types.ts'
+import {
+  type Watch,
+  type WatchCounts,
+  WatchHub,
+  type WatchRequest,
+  type WatchSink,
+} from '../../../src/server/watch/index.ts'
 import { hashOfRow } from '../../../src/storage/index.ts'
 import type { PageLimits, Range, RowScan, StoredRow } from '../../../src/storage/types.ts'
 
@@ -88,8 +99,24 @@ export class FakeNode implements NodeApi {
   readonly #rows = new Map<string, StoredRow>()
   readonly #heads = new Map<string, StoredRow>()
 
+  readonly watches: WatchHub
+  /** What has failed in the watches. */
+  readonly watchFailures: unknown[] = []
+
   constructor(settings: Partial<Settings> = {}) {
     this.state = initialState(settings)
+    this.watches = new WatchHub({
+      clock: systemClock,
+      limits: driverLimits,
+      storage: { get: (rowKey) => this.#row(rowKey), scan: (range) => this.scan(range) },
+      state: this.state,
+      failed: (error) => this.watchFailures.push(error),
+    })
+  }
+
+  watch(request: WatchRequest, sink: WatchSink): Result<Watch> {
+    if (!hasHistory(this.state)) return { ok: false, problem: needsVersion(3, 2) }
+    return this.watches.open(request, sink)
   }
 
   /** Writes without HTTP. */
@@ -105,11 +132,17 @@ export class FakeNode implements NodeApi {
     this.#apply({ command, idempotency: undefined, principal: '' })
   }
 
+  /** Any change, without HTTP. */
+  apply(command: Request['command']): void {
+    this.#apply({ command, idempotency: undefined, principal: '' })
+  }
+
   /** An empty store. */
   clear(state: KvState): void {
     this.state = state
     this.#rows.clear()
     this.#heads.clear()
+    this.watches.replaced(state)
   }
 
   /** Resolves when no scan is open. */
@@ -330,6 +363,7 @@ export class FakeNode implements NodeApi {
     }
     const applied = applyEntry(kind, version, body, this.clusterTimeMs, this.state, rows)
     this.state = applied.state
+    this.watches.applied(applied.state)
     return applied
   }
 
@@ -419,3 +453,13 @@ const configurationOf = (...members: Member[]): Configuration => ({
   demoted: [],
   removed: [],
 })
+
+/** For metrics. */
+export const NO_WATCHES: WatchCounts = {
+  open: 0,
+  behind: 0,
+  slow: 0,
+  eventsTotal: 0,
+  slowTotal: 0,
+  compactedTotal: 0,
+}

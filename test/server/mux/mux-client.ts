@@ -27,6 +27,8 @@ export class MuxClient {
   /** All answers so far, by id. */
   readonly answers = new Map<number, Wire[]>()
   readonly notices: Wire[][] = []
+  /** What watches were told, after the answers that they have begun. */
+  readonly watched: Wire[][] = []
   closed: { readonly code: number; readonly reason: string } | undefined
   #changed: () => void = () => {}
 
@@ -40,6 +42,7 @@ export class MuxClient {
       this.messages.push(items)
       for (const item of items) {
         if (item[0] === 0) this.notices.push(item)
+        else if (item[1] > 1) this.watched.push(item)
         else if (this.answers.has(item[0])) throw new Error(`operation ${item[0]} is answered twice`)
         else this.answers.set(item[0], item)
       }

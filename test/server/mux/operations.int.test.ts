@@ -25,6 +25,7 @@ test('the welcome says what a client needs to know', async () => {
         ...{ cluster: '4242', node: 'n1', server: '1.2.3', term: 3, leader: 'n2', revision: 1 },
         ...{ operations_max: 4096, bytes_max: 16 * 2 ** 20, message_bytes_max: 4 * 2 ** 20 },
         changes_max: 1000,
+        watches_max: 10_000,
       },
     ],
   ])

@@ -1,0 +1,80 @@
+// Which watchers have been silent for so long that their clients must be told how far they have come. All share one
+// timer: a wheel of slots (Varghese and Lauck, 1987), each for one tick of time. A watcher is in the slot of the time
+// at which it may be due. An event that is sent to it moves it nowhere: when its slot comes, it goes to the slot of its
+// new time.
+
+import type { Clock, Timer } from '../types.ts'
+
+const TICK_MS = 50
+const SLOTS = 256
+
+/** What is in the wheel. */
+interface Silent {
+  readonly progressMs: number
+  /** The time of its last message. */
+  readonly sentAt: number
+  slot: number
+}
+
+export class ProgressWheel<T extends Silent> {
+  readonly #clock: Clock
+  /** Must set `sentAt` to the time. */
+  readonly #due: (silent: T) => void
+  readonly #slots: Set<T>[] = Array.from({ length: SLOTS }, () => new Set())
+  /** The tick that was last looked at. */
+  #tick: number
+  #size = 0
+  #timer: Timer | undefined
+
+  constructor(clock: Clock, due: (silent: T) => void) {
+    this.#clock = clock
+    this.#due = due
+    this.#tick = this.#now()
+  }
+
+  get isRunning(): boolean {
+    return this.#timer !== undefined
+  }
+
+  add(silent: T): void {
+    if (this.#size++ === 0) this.#tick = this.#now()
+    this.#put(silent)
+    this.#timer ??= this.#clock.after(TICK_MS, () => this.#turn())
+  }
+
+  remove(silent: T): void {
+    if (this.#slots[silent.slot]?.delete(silent)) this.#size--
+    if (this.#size > 0) return
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  #turn(): void {
+    this.#timer = this.#clock.after(TICK_MS, () => this.#turn())
+    const now = this.#now()
+    const due: T[] = []
+    // After a pause of the process one round is enough.
+    for (let tick = Math.max(this.#tick + 1, now - SLOTS + 1); tick <= now; tick++)
+      for (const silent of this.#slots[tick % SLOTS] ?? []) due.push(silent)
+    this.#tick = now
+    for (const silent of due) {
+      // One of those before may have ended it.
+      if (!this.#slots[silent.slot]?.delete(silent)) continue
+      if (dueTick(silent) <= now) this.#due(silent)
+      this.#put(silent)
+    }
+  }
+
+  #put(silent: T): void {
+    const tick = Math.min(Math.max(dueTick(silent), this.#tick + 1), this.#tick + SLOTS - 1)
+    silent.slot = tick % SLOTS
+    this.#slots[silent.slot]?.add(silent)
+  }
+
+  #now(): number {
+    return Math.floor(this.#clock.now() / TICK_MS)
+  }
+}
+
+/** The last tick that is not later than its time. */
+const dueTick = ({ sentAt, progressMs }: Silent): number => Math.floor((sentAt + progressMs) / TICK_MS)

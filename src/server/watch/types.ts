@@ -1,0 +1,64 @@
+// What a watch asks for, and what those who carry it to a client (`http`, `mux`) must do.
+
+import type { Revision, Where } from '../../kv/index.ts'
+import type { EventsMessage } from './events.ts'
+
+export interface WatchRequest {
+  /** One key, or a range. */
+  readonly where: Where
+  /** The first revision of interest; undefined: the next one. */
+  readonly from: Revision | undefined
+  /** undefined: both. */
+  readonly only: 'put' | 'delete' | undefined
+  /** With the record before each change. */
+  readonly prev: boolean
+  /** With the values of records. */
+  readonly values: boolean
+  /** When so long nothing was sent, the client is told how far the watch has come. */
+  readonly progressMs: number
+}
+
+/** The way of one watch to its client. No method may call the hub back before it returns. */
+export interface WatchSink {
+  /** What waits for the client is as much as may wait. */
+  readonly isFull: boolean
+  /** The watch has found it full, and goes on when `Watch.drained` is called: when the client has taken all of it. */
+  waits(): void
+  /** All events of one revision that the watch asks for. */
+  events(message: EventsMessage): void
+  /** Everything up to this revision has been sent. */
+  progress(revision: Revision): void
+  /** The watch ends without its client. Nothing follows. */
+  ended(end: WatchEnd): void
+}
+
+export type WatchEnd = {
+  /** Everything before it has been sent, or can no longer be had. */
+  readonly resumeFrom: Revision
+} & (
+  | { readonly kind: 'compacted'; readonly next: Revision; readonly compactRevision: Revision }
+  | { readonly kind: 'stopped'; readonly reason: string }
+)
+
+/** A watch in the hands of its sink. */
+export interface Watch {
+  /** The first revision that it may be told of. */
+  readonly from: Revision
+  /** The client has taken all that waited for it. */
+  drained(): void
+  /** Nobody will read any more. The sink is not called again. */
+  cancel(): void
+}
+
+/** For metrics. */
+export interface WatchCounts {
+  readonly open: number
+  /** Those that read history. */
+  readonly behind: number
+  /** Those whose clients do not take what waits for them. */
+  readonly slow: number
+  /** Since the start: events that were sent to watchers, and how often a watcher was too slow, or ended as compacted. */
+  readonly eventsTotal: number
+  readonly slowTotal: number
+  readonly compactedTotal: number
+}

@@ -1,0 +1,195 @@
+// What a hub does for one watch after the other, by hand. hub.prop.test.ts draws it at random.
+
+import { expect, test } from 'vitest'
+import type { EventsMessage, MessageForm } from '../../../src/server/watch/index.ts'
+import { PREV_BYTES_MAX } from '../../../src/server/watch/index.ts'
+import { utf8 } from '../../kv/store.ts'
+import { type Reader, World } from './world.ts'
+
+const revisions = (reader: Reader): number[] =>
+  reader.messages.flatMap(({ kind, revision }) => (kind === 'events' ? [revision] : []))
+const progresses = (reader: Reader): number[] =>
+  reader.messages.flatMap(({ kind, revision }) => (kind === 'progress' ? [revision] : []))
+
+/** Puts one key so many times, each as an entry of its own. */
+function puts(world: World, count: number, key = 'a'): void {
+  for (let at = 0; at < count; at++) world.change([[key, `${at}`]])
+  world.apply()
+}
+
+test('a silent watch is told its progress in time, whatever its interval, and a message counts as news', () => {
+  const world = new World()
+  const intervals = [100, 130, 1000, 12_800, 20_000, 60_000]
+  const readers = intervals.map((progressMs) => world.watch({ progressMs }))
+  const other = world.watch({ where: { key: utf8('b') }, progressMs: 1000 })
+  world.clock.advance(60_000)
+  for (const [at, reader] of readers.entries()) {
+    const interval = intervals[at] ?? 0
+    // Never later than asked for, and earlier by less than a tick of 50 ms.
+    expect(progresses(reader).length).toBeGreaterThanOrEqual(Math.floor(60_000 / interval))
+    expect(progresses(reader).length).toBeLessThanOrEqual(Math.ceil(60_000 / (interval - 50)))
+  }
+  const before = progresses(other).length
+  for (let at = 0; at < 10; at++) {
+    world.change([['b', `${at}`]])
+    world.apply()
+    world.clock.advance(900)
+  }
+  expect([progresses(other).length, revisions(other).length]).toEqual([before, 10])
+  world.clock.advance(150)
+  expect(progresses(other).at(-1)).toBe(world.revision)
+  world.judge()
+  world.expectRest()
+})
+
+test('nothing is timed or kept when nobody watches', () => {
+  const world = new World()
+  const reader = world.watch()
+  expect(world.clock.timers).toBe(1)
+  reader.cancel()
+  puts(world, 40)
+  world.expectRest()
+})
+
+test('a watch that falls behind while others do not is told everything, in slices, beside them', () => {
+  const world = new World({ watchSliceRows: 1 })
+  const [slow, fast] = [world.watch({}, 2), world.watch()]
+  puts(world, 100)
+  expect([revisions(slow).length, revisions(fast).length]).toEqual([2, 100])
+  expect(world.hub.counts()).toMatchObject({ slow: 1, slowTotal: 1, behind: 0 })
+  slow.take(1)
+  world.clock.advance(0)
+  expect(revisions(slow)).toHaveLength(2)
+  world.settle()
+  expect(revisions(slow)).toHaveLength(100)
+  world.judge()
+  world.expectRest()
+})
+
+test('progress of a watch that reads history is no further than what it was told', () => {
+  // Its row must be looked for, which takes long.
+  const world = new World({}, 500)
+  puts(world, 60)
+  const reader = world.watch({ from: 10, progressMs: 100 })
+  world.clock.advance(400)
+  expect(progresses(reader).length).toBeGreaterThan(2)
+  expect(new Set(progresses(reader))).toEqual(new Set([9]))
+  world.clock.advance(1000)
+  expect(revisions(reader)[0]).toBe(10)
+  expect(progresses(reader).at(-1)).toBe(world.revision)
+  world.judge()
+})
+
+test('watches that come back together share one search and the rows that it leads to', () => {
+  const world = new World({}, 10)
+  puts(world, 200)
+  const readers = Array.from({ length: 50 }, () => world.watch({ from: 60 }))
+  const before = world.reads
+  world.clock.advance(5)
+  expect(world.openScans).toBe(1)
+  world.settle()
+  for (const reader of readers) expect(revisions(reader)).toHaveLength(142)
+  // Of each row of events, and of each version in it, about once.
+  expect(world.reads - before).toBeLessThan(400)
+  world.judge()
+  world.expectRest()
+})
+
+test('a search that ends for lack of disk space is begun anew', () => {
+  const world = new World({}, 10)
+  puts(world, 60)
+  const reader = world.watch({ from: 5 })
+  world.endsScans = true
+  world.clock.advance(35)
+  expect(revisions(reader)).toEqual([])
+  world.endsScans = false
+  world.settle()
+  expect(revisions(reader)).toHaveLength(57)
+  world.judge()
+  world.expectRest()
+})
+
+test('a watch whose search is under way may go away, and may lose its events to compaction', () => {
+  const world = new World({}, 10)
+  puts(world, 60)
+  const [gone, overtaken] = [world.watch({ from: 5 }), world.watch({ from: 6 })]
+  world.clock.advance(1)
+  gone.cancel()
+  world.compact(50)
+  world.apply()
+  world.settle()
+  expect(overtaken.end).toMatchObject({ kind: 'compacted', next: 6, compactRevision: 50, resumeFrom: 51 })
+  expect(world.hub.counts()).toMatchObject({ open: 0, compactedTotal: 1 })
+  world.judge()
+  world.expectRest()
+})
+
+test('the same message is encoded once for all who are told it', () => {
+  const world = new World()
+  const told: EventsMessage[] = []
+  let encoded = 0
+  const form: MessageForm = {
+    encode: ({ revision }) => {
+      encoded++
+      return Uint8Array.of(revision)
+    },
+  }
+  const ways = [{}, {}, { where: { key: utf8('a') } }, { prev: true }, { only: 'delete' as const }]
+  for (const asked of ways) {
+    const reader = world.watch(asked)
+    const { events } = reader
+    reader.events = (message) => {
+      told.push(message)
+      message.in(form)
+      events.call(reader, message)
+    }
+  }
+  world.change([['a', '1']])
+  world.apply()
+  expect([told.length, new Set(told).size, encoded]).toEqual([4, 2, 2])
+  world.change(
+    [
+      ['a', '2'],
+      ['b', '1'],
+    ],
+    true,
+  )
+  world.apply()
+  // Both, only that of `a`, and both with those before.
+  expect([told.length, new Set(told).size, encoded]).toEqual([8, 5, 5])
+  world.judge()
+})
+
+test('records before are left out beyond a limit, and the first is told', () => {
+  const world = new World()
+  const large = 'v'.repeat(1024 * 1024)
+  const keys = ['a', 'b', 'c', 'd', 'e', 'f']
+  for (const key of keys) world.change([[key, large]])
+  world.apply()
+  const reader = world.watch({ prev: true })
+  let prevs: readonly (object | null | undefined)[] = []
+  reader.events = (message) => {
+    prevs = message.prevs()
+  }
+  world.deleteRange('a', undefined)
+  world.apply()
+  const fit = PREV_BYTES_MAX / large.length
+  expect(prevs.map((prev) => prev !== undefined)).toEqual(keys.map((_, at) => at < fit))
+})
+
+test('more watches than a node may have are refused', () => {
+  const world = new World({ watchesMax: 2 })
+  const [first] = [world.watch(), world.watch()]
+  expect(() => world.watch()).toThrow('this node has 2 watches already')
+  first?.cancel()
+  world.watch()
+})
+
+test('a row that cannot be read is a failure of the node', () => {
+  const world = new World()
+  puts(world, 20)
+  world.watch({ from: 2 })
+  world.node.rows.clear()
+  world.clock.advance(0)
+  expect(world.failures.map(String)).toEqual([expect.stringContaining('has no row of events')])
+})
