@@ -16,6 +16,7 @@ import { Operation } from './operation.ts'
 import {
   CANCEL,
   CHANGES,
+  DELETE_RANGE,
   Fault,
   GOING_AWAY,
   INTERNAL_ERROR,
@@ -27,8 +28,10 @@ import {
   PUT,
   RANGE,
   TRY_AGAIN_LATER,
+  TXN,
   UNSUPPORTED_DATA,
 } from './protocol.ts'
+import { txnBytes } from './txn.ts'
 
 /** What a range counts for credit. */
 const RANGE_CREDIT_BYTES = 1024
@@ -318,6 +321,7 @@ export class Connection implements Owner {
 function creditOf(op: Op, item: Item): number {
   if (op === RANGE) return RANGE_CREDIT_BYTES
   if (op === CHANGES) return changesBytes(item[3])
+  if (op === TXN || op === DELETE_RANGE) return txnBytes(item[3])
   return op === PUT ? bytesIn(item[3]) + bytesIn(item[4]) : bytesIn(item[3])
 }
 

@@ -1,8 +1,9 @@
 // The fields of an operation. What is wrong in one of them is a problem of this operation, the same as over HTTP, and
 // says nothing about the others of its message.
 
-import type { BatchedCommand, Condition, Idempotency, Revision } from '../../kv/index.ts'
+import type { BatchedCommand, Condition, Idempotency, KeyRange, Revision } from '../../kv/index.ts'
 import { asRevision, BATCH_COMMANDS_MAX, SESSION_SLOTS_MAX, SETTING_RULES, TAGS_MAX } from '../../kv/index.ts'
+import { rangeOf } from '../http/delete-range.ts'
 import { isToken, SEQ_MAX } from '../http/identity.ts'
 import { checkedKey } from '../http/key.ts'
 import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../http/parameters.ts'
@@ -14,7 +15,7 @@ import { DELETE, PUT } from './protocol.ts'
 
 const VALUE_BYTES_MAX = SETTING_RULES.valueBytesMax.max
 
-const invalid = (name: string, wanted: string): Refused =>
+export const invalid = (name: string, wanted: string): Refused =>
   new Refused('bad_request', `${name} must be ${wanted}`)
 
 /** An absent field is nil. */
@@ -32,7 +33,7 @@ export function readTimeout(field: unknown): number {
 }
 
 /** The bytes of a field; a string means its UTF-8. */
-function readBytes(field: unknown, name: string): Uint8Array {
+export function readBytes(field: unknown, name: string): Buffer {
   if (Buffer.isBuffer(field)) return field
   if (typeof field === 'string') return Buffer.from(field)
   throw invalid(name, 'bytes or a string')
@@ -110,15 +111,15 @@ function readSlot([session, slot, seq]: readonly unknown[]): Idempotency {
   }
 }
 
-function readRevision(field: unknown, name: string): Revision {
+export function readRevision(field: unknown, name: string): Revision {
   if (typeof field === 'number' && Number.isSafeInteger(field) && field >= 1) return asRevision(field)
   throw invalid(name, 'a revision')
 }
 
-type Fields<N extends string> = ReadonlyMap<N, unknown>
+export type Fields<N extends string> = ReadonlyMap<N, unknown>
 
 /** A map with some of these names. */
-function readMap<N extends string>(field: unknown, name: string, names: readonly N[]): Fields<N> {
+export function readMap<N extends string>(field: unknown, name: string, names: readonly N[]): Fields<N> {
   if (!(field instanceof Map)) throw invalid(name, 'a map')
   for (const key of field.keys())
     if (!names.includes(key))
@@ -155,25 +156,34 @@ function readTags(field: unknown, name: string): 'any' | readonly Revision[] | u
 const readTag = (field: unknown, name: string): Revision =>
   field === 0 ? asRevision(0) : readRevision(field, `an element of ${name}`)
 
-function readFlag(field: unknown, name: string): boolean | undefined {
+export function readFlag(field: unknown, name: string): boolean | undefined {
   if (isNil(field)) return undefined
   if (typeof field === 'boolean') return field
   throw invalid(name, 'true or false')
 }
 
-function readOneOf<T extends string>(field: unknown, name: string, options: readonly T[]): T | undefined {
+export function readOneOf<T extends string>(
+  field: unknown,
+  name: string,
+  options: readonly T[],
+): T | undefined {
   if (isNil(field)) return undefined
   const found = options.find((option) => option === field)
   if (found === undefined) throw invalid(name, `one of ${options.join(', ')}`)
   return found
 }
 
-const readWhole = (field: unknown, name: string, min: number, max: number): number | undefined =>
+export const readWhole = (field: unknown, name: string, min: number, max: number): number | undefined =>
   isNil(field) ? undefined : readNumber(field, name, min, max)
 
 function readNumber(field: unknown, name: string, min: number, max: number): number {
   if (typeof field === 'number' && Number.isInteger(field) && field >= min && field <= max) return field
   throw invalid(name, `a whole number from ${min} to ${max}`)
+}
+
+export function readText(field: unknown, name: string): string | undefined {
+  if (isNil(field) || typeof field === 'string') return field ?? undefined
+  throw invalid(name, 'a string')
 }
 
 const FRESHNESS = ['consistency', 'max_staleness_ms'] as const
@@ -206,6 +216,7 @@ const RANGE_FIELDS = [
   'keys_only',
   'count',
   'count_only',
+  'revision',
 ] as const
 const ORDERS = ['asc', 'desc'] as const
 
@@ -227,6 +238,21 @@ export function readRange(field: unknown, limitMax: number): RangeValues {
     keys_only: flag('keys_only'),
     count: flag('count'),
     count_only: flag('count_only'),
-    revision: undefined,
+    revision: readAsOf(given.get('revision')),
   }
+}
+
+/** The revision at which the store is to be read; undefined: as it is now. */
+export const readAsOf = (field: unknown): Revision | undefined =>
+  isNil(field) ? undefined : readRevision(field, 'revision')
+
+const DELETE_RANGE_FIELDS = ['prefix', 'start', 'end', 'all'] as const
+
+/** The range of keys to delete. */
+export function readDeleteRange(field: unknown): KeyRange {
+  const given = readMap(field, 'the range', DELETE_RANGE_FIELDS)
+  const bytes = (name: 'prefix' | 'start' | 'end'): Uint8Array | undefined =>
+    isNil(given.get(name)) ? undefined : readBytes(given.get(name), name)
+  const all = readFlag(given.get('all'), 'all')
+  return rangeOf({ prefix: bytes('prefix'), start: bytes('start'), end: bytes('end'), all })
 }
