@@ -19,10 +19,11 @@ export type TxnOperator = '=' | '!=' | '<' | '>'
 export type TxnComparison =
   | (Place & { readonly op: TxnOperator } & (
         | { readonly target: 'value'; readonly to: string | Uint8Array }
-        | { readonly target: 'version'; readonly to: number }
         /** Each with the name of the HTTP API, or that of the field of a record. */
-        | { readonly target: 'create_revision' | 'createRevision'; readonly to: number }
-        | { readonly target: 'mod_revision' | 'modRevision'; readonly to: number }
+        | {
+            readonly target: 'version' | 'create_revision' | 'createRevision' | 'mod_revision' | 'modRevision'
+            readonly to: number
+          }
         /** The id of a lease as decimal digits; "0": no lease. */
         | { readonly target: 'lease'; readonly to: string }
       ))

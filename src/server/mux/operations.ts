@@ -263,9 +263,15 @@ export class Operations {
   // Transactions, ranges to delete, and the end of history
 
   #txn(operation: Operation, item: Item): void {
-    const { node } = this.#options
+    const { node, limits } = this.#options
     checkLength(item, 7)
     const timeoutMs = answerWithinMs(readTimeout(item[2]))
+    const { bytes } = operation
+    if (bytes > limits.requestBytesMax)
+      throw new Refused(
+        'request_too_large',
+        `transaction of ${bytes} bytes, at most ${limits.requestBytesMax}`,
+      )
     const txn = acceptedTxn(node, readTxn(item[3]))
     const idempotency = readIdentity(item[4])
     const freshness = readFreshness(item[5], item[6])
@@ -278,14 +284,14 @@ export class Operations {
         freshness,
         txn,
         (result, grant, hold) => {
-          const { result: answer, bytes } = txnAnswer(txn, result, grant.revision)
+          const { result: answer, bytes: answered } = txnAnswer(txn, result, grant.revision)
           hold.release()
-          operation.checkRoom(bytes)
+          operation.checkRoom(answered)
           const { revision, served, stalenessMs } = grant
           operation.end(
             200,
             [operation.id, SUCCESS, revision, answer, false, served, bound(stalenessMs)],
-            bytes,
+            answered,
           )
         },
         (error) => operation.refuse(this.#options.refused(error), 'no'),

@@ -275,3 +275,14 @@ test('all strings of a transaction count for credit', async () => {
   client.send([2, TXN, null, put(1_000)])
   expect((await client.end()).code).toBe(1008)
 })
+
+test('a transaction is not larger than a body of HTTP', async () => {
+  const served = await serve({ limits: { requestBytesMax: 1_000 } })
+  const client = await new MuxClient(served.port).open()
+  const put = (bytes: number) => ({ success: [{ put: { key: 'a', value: Buffer.alloc(bytes) } }] })
+  expect((await client.ask(1, TXN, null, put(999)))[1]).toBe(0)
+  expect((await client.ask(2, TXN, null, put(1_000)))[2]).toMatchObject({
+    status: 413,
+    code: 'request_too_large',
+  })
+})
