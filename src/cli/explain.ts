@@ -35,6 +35,8 @@ export function explain(error: QuorateError, intent: Intent): string {
       return `${who} answered, but it is behind: ${said}`
     case 'storage_full':
       return `${who} refused the change for lack of room: ${said}${nothing}. Delete what is not needed, or free disk space`
+    case 'range_too_large':
+      return `${said}${nothing}. Take a smaller range, or raise the limit: \`${PROGRAM} settings set range_keys_max=…\``
     case 'timeout':
       return `${said}${nothing}`
     case 'aborted':
