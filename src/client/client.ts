@@ -72,8 +72,9 @@ import {
 } from './operation.ts'
 import { QUESTION, Questions } from './questions.ts'
 import { freshPath, rangePath, requestOf, resultOf, resultsOf } from './requests.ts'
+import { traitsOf } from './sent-txn.ts'
 import { Turns } from './turns.ts'
-import { sentRange, sentTxn, traitsOf, txnResult } from './txn.ts'
+import { sentRange, sentTxn, txnResult } from './txn.ts'
 import type {
   CompactResult,
   DeleteRange,
@@ -277,8 +278,8 @@ export class Client {
   }
 
   /**
-   * Compares, and does one of two lists of operations, at one revision. Applied at most once, even if it was sent several
-   * times.
+   * Compares, and does one of two lists of operations, at one revision. Applied at most once, even if it was sent
+   * several times.
    */
   async txn(txn: Txn, options: TxnOptions = NONE): Promise<TxnResult> {
     const sent = sentTxn(txn)
@@ -292,8 +293,8 @@ export class Client {
   }
 
   /**
-   * Runs `body`, which reads the store as it was at one revision, and commits what it writes if nothing that it has read
-   * was changed meanwhile. Otherwise it runs again, so it must have no other effects.
+   * Runs `body`, which reads the store as it was at one revision, and commits what it writes if nothing that it has
+   * read was changed meanwhile. Otherwise it runs again, so it must have no other effects.
    */
   async transact<T>(body: (tx: Transaction) => Promise<T> | T, options: TransactOptions = NONE): Promise<T> {
     const { transact } = await import('./transact.ts')

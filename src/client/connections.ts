@@ -117,8 +117,8 @@ export class Connections {
   }
 
   /**
-   * The first try of an operation that is seldom, as for those of `fast.ts`: to the leader, if it is a change. undefined:
-   * no connection can send it now. `areWanted` has said that there may be connections.
+   * The first try of an operation that is seldom, as for those of `fast.ts`: to the leader, if it is a change.
+   * undefined: no connection can send it now. `areWanted` has said that there may be connections.
    */
   firstTry(
     endpoints: Endpoints,

@@ -25,7 +25,7 @@ import {
   type SingleOperation,
   TXN,
 } from './operation.ts'
-import { bytesIn, partsIn } from './txn.ts'
+import { bytesIn, partsIn } from './sent-txn.ts'
 import type { AnswerInfo, KvRecord } from './types.ts'
 import { problemError } from './verdict.ts'
 

@@ -3,7 +3,7 @@
 
 import { checkKeyLength } from './address.ts'
 import { QuorateError } from './errors.ts'
-import type { SentPlace, SentTxn, Traits } from './txn.ts'
+import type { SentPlace, SentTxn, Traits } from './sent-txn.ts'
 import type { Consistency, DeleteResult, KvRecord, PutResult } from './types.ts'
 
 export const PUT = 1

@@ -9,7 +9,6 @@
 import { checkTransact, checkTransactionList } from './arguments.ts'
 import { Backoff } from './backoff.ts'
 import { checkValue, isBytes } from './check.ts'
-import type { Client } from './client.ts'
 import { recordOf } from './decode.ts'
 import { ConflictError, QuorateError, UnavailableError } from './errors.ts'
 import type { Interruption } from './list.ts'
@@ -20,17 +19,24 @@ import type {
   Transaction,
   TransactionListOptions,
   TransactOptions,
+  Txn,
   TxnComparison,
   TxnOperation,
   TxnPutOptions,
+  TxnResult,
 } from './txn-types.ts'
-import type { CallOptions, KvRecord, ReadOptions } from './types.ts'
+import type { CallOptions, KvRecord, ListOptions, ReadOptions } from './types.ts'
 
 /** Pauses after a conflict. */
 const CONFLICT_BASE_MS = 2
 const CONFLICT_MAX_MS = 250
 
-type Calls = Pick<Client, 'get' | 'list' | 'txn'>
+/** What it needs of the client. */
+interface Calls {
+  get(key: Uint8Array, options: ReadOptions): Promise<KvRecord | undefined>
+  list(options: ListOptions): AsyncGenerator<KvRecord, void, undefined>
+  txn(txn: Txn, options: CallOptions): Promise<TxnResult>
+}
 
 /** `timeoutMs`: of all attempts together. */
 export async function transact<T>(

@@ -1,5 +1,4 @@
-// Transactions: the arguments of `txn` in the form in which they are sent, and what an answer means. On the way bytes
-// are Buffers and names are those of `POST /v1/txn`; JSON has strings in place of bytes (`requests.ts`).
+// Transactions: the arguments of `txn` in the form in which they are sent (`sent-txn.ts`), and what an answer means.
 
 import { checkKeyLength, duration } from './address.ts'
 import {
@@ -15,6 +14,7 @@ import {
 } from './check.ts'
 import { arrayIn, disagree, type Json, objectOf, recordFromJson, wholeNumberIn } from './decode.ts'
 import { ownBytes, ownKey } from './operation.ts'
+import type { SentComparison, SentOperation, SentPlace, SentTxn } from './sent-txn.ts'
 import type {
   DeleteRange,
   TxnDeleteResult,
@@ -25,55 +25,6 @@ import type {
   TxnResult,
 } from './txn-types.ts'
 import type { KvRecord } from './types.ts'
-
-/** Fields that are undefined are not sent. */
-export interface SentPlace {
-  readonly key?: Buffer | undefined
-  readonly prefix?: Buffer | undefined
-  readonly start?: Buffer | undefined
-  readonly end?: Buffer | undefined
-}
-
-export interface SentComparison extends SentPlace {
-  readonly target?: string
-  readonly op?: string
-  readonly to?: Buffer | string | number
-  readonly exists?: boolean
-}
-
-export type SentOperation =
-  | {
-      readonly put: {
-        readonly key: Buffer
-        readonly value: Buffer
-        readonly lease?: string
-        readonly ttl?: string
-        readonly prev?: true
-      }
-    }
-  | {
-      readonly get: SentPlace & {
-        readonly limit?: number
-        readonly keys_only?: true
-        readonly count_only?: true
-      }
-    }
-  | { readonly delete: SentPlace & { readonly prev?: true } }
-  | { readonly txn: SentTxn }
-
-export interface SentTxn {
-  readonly compare: readonly SentComparison[]
-  readonly success: readonly SentOperation[]
-  readonly failure: readonly SentOperation[]
-}
-
-/** What a transaction does, apart from its comparisons. */
-export interface Traits {
-  /** It has no puts and no deletes. */
-  readonly isRead: boolean
-  /** It asks for records as they were before. Such a transaction cannot be sent twice. */
-  readonly hasPrev: boolean
-}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Arguments
@@ -249,41 +200,6 @@ export function sentRange(given: DeleteRange): SentPlace & { readonly all?: true
 }
 
 const PLACE_OF_RANGE = { prefix: isBytes, start: isBytes, end: isBytes }
-
-export function traitsOf({ success, failure }: SentTxn): Traits {
-  let isRead = true
-  let hasPrev = false
-  for (const operation of [...success, ...failure]) {
-    if ('txn' in operation) {
-      const inner = traitsOf(operation.txn)
-      isRead &&= inner.isRead
-      hasPrev ||= inner.hasPrev
-    } else if (!('get' in operation)) {
-      isRead = false
-      const { prev } = 'put' in operation ? operation.put : operation.delete
-      hasPrev ||= prev === true
-    }
-  }
-  return { isRead, hasPrev }
-}
-
-/** The strings and byte strings in it: what it takes of the credit of a connection. */
-export function bytesIn(value: unknown): number {
-  if (Buffer.isBuffer(value)) return value.length
-  if (typeof value === 'string') return Buffer.byteLength(value)
-  if (typeof value !== 'object' || value === null) return 0
-  let bytes = 0
-  for (const inside of Object.values(value)) bytes += bytesIn(inside)
-  return bytes
-}
-
-/** How many lists and objects it has, and values in them. */
-export function partsIn(value: unknown): number {
-  if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return 1
-  let parts = 1
-  for (const inside of Object.values(value)) parts += partsIn(inside)
-  return parts
-}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Answers

@@ -1,5 +1,5 @@
-// kv get KEY: prints the exact bytes of the value, or the record if a format is chosen. With --prefix: the records of all
-// keys that begin with KEY, as kv ls --values does.
+// kv get KEY: prints the exact bytes of the value, or the record if a format is chosen. With --prefix: the records of
+// all keys that begin with KEY, as kv ls --values does.
 
 import { isUtf8 } from 'node:buffer'
 import { Failure } from '../../local/failure.ts'
