@@ -39,7 +39,7 @@ export function explain(error: QuorateError, intent: Intent): string {
       // What follows the colon is for programs.
       return `${said.split(': ')[0]}${nothing}`
     case 'range_too_large':
-      return `${said}${nothing}. Take a smaller range, or raise the limit: \`${PROGRAM} settings set range_keys_max=…\``
+      return `${said}${nothing}. Take a smaller range, or raise the limit of the cluster (\`${PROGRAM} settings\`)`
     case 'timeout':
       return `${said}${nothing}`
     case 'aborted':

@@ -1,6 +1,6 @@
 // What an entry names and is not in memory: the heads of its keys, and the keys of its ranges. Applying an entry cannot
-// wait, so they are read before, after the entry in front of it has been applied. They are read in slices; meanwhile the
-// node does everything but apply.
+// wait, so they are read before, after the entry in front of it has been applied. They are read in slices; meanwhile
+// the node does everything but apply.
 
 import { equalBytes } from '../bytes/index.ts'
 import {
@@ -170,7 +170,10 @@ export class EntryReads {
 
   // -------------------------------------------------------------------------------------------------------------------
 
-  /** Until a scan is finished it is not known whether its rows are complete. `again`: it was ended, and is to be begun anew. */
+  /**
+   * Until a scan is finished it is not known whether its rows are complete. `again`: it was ended, and is to be begun
+   * anew.
+   */
   #finish(scan: RowScan | RecordScan, again: () => void, done: () => void): void {
     const pass = this.#pass
     scan.finish((error) => {

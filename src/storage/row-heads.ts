@@ -15,8 +15,8 @@
 // a slot, those of long keys and those that have lost their slot, are kept for so long.
 //
 // The heads of users' keys (`TABLE_HEADS`) are in no row, and a head that is not remembered must be made again from a
-// row of versions before an entry can use it. `knowsAllKeys` says that all of them are remembered, so that nobody has to
-// look.
+// row of versions before an entry can use it. `knowsAllKeys` says that all of them are remembered, so that nobody has
+// to look.
 //
 // After a start, and after a snapshot, all rows are read in the background and their heads are remembered, until the
 // table is full (`row-loader.ts`). A row may have changed since it was read. Every change is remembered, so a row whose
@@ -357,12 +357,22 @@ class Table {
     while (slot < set + WAYS && this.#tags[slot] !== FREE) slot++
     if (slot < set + WAYS) this.#taken++
     else {
-      this.#turn = (this.#turn + 1) % WAYS
-      slot = set + this.#turn
+      slot = this.#slotToLose(set)
       this.#lose(this, slot, this.#tags[slot] ?? FREE)
     }
     this.#tags[slot] = tag
     return slot
+  }
+
+  /** Heads of users' keys that exist are in no row, so the others lose their slots first. */
+  #slotToLose(set: number): number {
+    for (let tried = 0; tried < WAYS; tried++) {
+      this.#turn = (this.#turn + 1) % WAYS
+      const slot = set + this.#turn
+      const isOfKey = this.bytes[slot * SLOT_BYTES + KEY_AT] === TABLE_HEADS
+      if (!isOfKey || this.words[slot * SLOT_WORDS + LENGTH] === ABSENT) break
+    }
+    return set + this.#turn
   }
 
   #freeIn(first: number): number {

@@ -304,10 +304,10 @@ export class Operations {
   }
 
   #change(operation: Operation, txn: Txn, idempotency: Idempotency | undefined, timeoutMs: number): void {
-    const { node, backlog, limits } = this.#options
+    const { node, backlog } = this.#options
     // The answer to a change is never refused, so room for it is reserved before.
     operation.hold = backlog.hold()
-    operation.hold.grow(answerBytes(txn, limits))
+    operation.hold.grow(answerBytes(txn, node.status().settings))
     const request: Request = { command: { kind: 'txn', txn }, idempotency, principal: '' }
     node.propose(request, timeoutMs, (result) =>
       this.#settle(operation, result, ({ outcome, replayed }) => {
