@@ -60,7 +60,10 @@ export async function transact<T>(
     }
     const reason = interruption.reason()
     if (reason !== undefined) throw reason
-    const tried = await new Attempt(calls, limits).run(body)
+    const tried = await new Attempt(calls, limits).run(body).catch((error: unknown) => {
+      // A call of it had too little time left, because of the conflicts before.
+      throw error instanceof UnavailableError && error.code === 'timeout' ? (conflict ?? error) : error
+    })
     if (tried.committed) return tried.result
     conflict = new ConflictError(
       `${times(attempt)} others had changed what the transaction has read, before it could be committed`,
