@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import type { Txn } from '../../src/client/index.ts'
 import { problem } from './fake-node.ts'
 import { oneNode, oneNodeWithSession } from './one-node.ts'
-import { clientOf, failure, fake, freezeTime, until } from './with-fakes.ts'
+import { clientOf, failure, fake } from './with-fakes.ts'
 
 const TXN = 7
 const put = (value = 'v', more = {}): Txn => ({ success: [{ put: { key: 'k', value, ...more } }] })
@@ -80,20 +80,6 @@ test('in a session it has a slot, which is free again when it has ended', async 
   expect(identities.map(([, , seq]) => seq)).toEqual(
     [...identities.map(([, , seq]) => seq)].sort((a = 0, b = 0) => a - b),
   )
-})
-
-test('a silent node is not waited for: another one is asked, and the transaction is applied once', async () => {
-  freezeTime()
-  const { node, lines, kv } = await oneNode({}, (each) => {
-    each.welcome = { txn_operations_max: 128 }
-  })
-  node.faults.push('hang')
-  const txn = kv.txn(put(), { timeoutMs: 1_000 })
-  await until(() => lines.items.some(([, op]) => op === TXN))
-  const { vi } = await import('vitest')
-  await vi.advanceTimersByTimeAsync(300)
-  await vi.advanceTimersByTimeAsync(800)
-  expect(await failure(txn)).toMatchObject({ written: 'unknown' })
 })
 
 test('what a repeat does not know any more is told', async () => {
