@@ -35,6 +35,11 @@ export function explain(error: QuorateError, intent: Intent): string {
       return `${who} answered, but it is behind: ${said}`
     case 'storage_full':
       return `${who} refused the change for lack of room: ${said}${nothing}. Delete what is not needed, or free disk space`
+    case 'future_revision':
+      // What follows the colon is for programs.
+      return `${said.split(': ')[0]}${nothing}`
+    case 'range_too_large':
+      return `${said}${nothing}. Take a smaller range, or raise the limit of the cluster (\`${PROGRAM} settings\`)`
     case 'timeout':
       return `${said}${nothing}`
     case 'aborted':

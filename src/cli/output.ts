@@ -1,5 +1,6 @@
 // Data goes to stdout, everything else to stderr. The reader of the output may stop at any time (`kv ls | head`).
 
+import { isUtf8 } from 'node:buffer'
 import { fstatSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { styleText } from 'node:util'
@@ -197,6 +198,12 @@ export function bytesToJson(bytes: Uint8Array): string | { readonly base64: stri
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const text = buffer.toString()
   return Buffer.from(text).equals(buffer) ? text : { base64: buffer.toString('base64') }
+}
+
+/** Bytes as text for people: those that are not UTF-8 as \xNN. */
+export function shownBytes(bytes: Uint8Array): string {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return isUtf8(buffer) ? buffer.toString() : buffer.toString('latin1').replace(/[^ -~]/g, escaped)
 }
 
 export const toJson = (value: unknown): string => JSON.stringify(value, null, 2)

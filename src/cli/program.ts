@@ -87,33 +87,71 @@ function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): 
       'kv get logo > logo.png',
       'kv get greeting -o json',
       'kv get greeting --consistency stale',
+      'kv get greeting --revision 41',
+      'kv get services/ --prefix',
     ])
       .description('print the value of a key: its exact bytes')
       .argument('<key>')
-      .action(async (key) => {
+      .option('--revision <revision>', 'as it was at this revision', parseRevision)
+      .option('--prefix', 'all keys that begin with it, with their values')
+      .action(async (key, options) => {
         const { get } = await import('./commands/get.ts')
-        await get(flags(), keyArgument(key))
+        await get(flags(), options.prefix === true ? key : keyArgument(key), options)
       }),
   )
   program.addCommand(
-    withExamples(new Command('del'), ['kv del greeting', 'kv del lock --if-revision 42'])
-      .description('delete a key; prints 1, or 0 when there was none')
+    withExamples(new Command('del'), [
+      'kv del greeting',
+      'kv del lock --if-revision 42',
+      'kv del tmp/ --prefix',
+      'kv del tmp/ --prefix --yes',
+    ])
+      .description('delete a key; prints how many there were: 1 or 0')
       .argument('<key>')
       .option('--if-revision <revision>', "only if this is the key's mod revision", parseCount)
+      .option('--prefix', 'all keys that begin with it, at one revision')
+      .option('--yes', 'with --prefix: do not ask')
       .action(async (key, options) => {
         const { del } = await import('./commands/del.ts')
-        await del(flags(), keyArgument(key), options)
+        await del(flags(), options.prefix === true ? key : keyArgument(key), options)
       }),
   )
   program.addCommand(
-    withExamples(new Command('ls'), ['kv ls', 'kv ls services/', 'kv ls services/ --count', 'kv ls -o json'])
+    withExamples(new Command('ls'), [
+      'kv ls',
+      'kv ls services/',
+      'kv ls services/ --count',
+      'kv ls services/ --values',
+      'kv ls --revision 41',
+      'kv ls -o json',
+    ])
       .description('list keys')
       .argument('[prefix]', 'only keys that begin with it')
       .option('--limit <count>', 'at most this many', parseCount)
       .option('--count', 'print only how many there are')
+      .option('--values', 'with their values')
+      .option('--revision <revision>', 'as they were at this revision', parseRevision)
       .action(async (prefix, options) => {
         const { ls } = await import('./commands/ls.ts')
         await ls(flags(), prefix, options)
+      }),
+  )
+  program.addCommand(
+    withExamples(new Command('txn'), [
+      'kv txn',
+      'kv txn transfer.txn',
+      "printf 'missing lock\\nthen\\n put lock me\\nelse\\n get lock\\n' | kv txn",
+      'kv txn transfer.json -o json',
+    ])
+      .description('compare keys, and do one of two lists of operations, all at one revision')
+      .argument(
+        '[file]',
+        "the transaction; '-' or a pipe reads standard input; on a terminal it is asked for",
+      )
+      .addHelpText('after', TXN_NOTES)
+      .action(async (file) => {
+        const { txn } = await import('./commands/txn.ts')
+        await txn(flags(), file)
       }),
   )
   program.addCommand(
@@ -171,6 +209,15 @@ function addClusterCommands(program: CommandUnknownOpts, flags: () => GlobalFlag
           await transferLeader(flags(), node)
         }),
     ),
+  )
+  program.addCommand(
+    withExamples(new Command('compact'), ['kv compact 4200'])
+      .description('forget how the store was before a revision')
+      .argument('<revision>', 'the first one that can still be read', parseRevision)
+      .action(async (revision) => {
+        const { compact } = await import('./commands/compact.ts')
+        await compact(flags(), revision)
+      }),
   )
   program.addCommand(
     withExamples(new Command('settings'), ['kv settings', 'kv settings set leases=on value_bytes_max=65536'])
@@ -350,6 +397,7 @@ const COMMAND_MEANT: Readonly<Record<string, string>> = {
   list: 'ls',
   keys: 'ls',
   scan: 'ls',
+  transaction: 'txn',
   start: 'cluster start',
   stop: 'cluster stop',
   members: 'member list',
@@ -381,11 +429,32 @@ function parseUrl(text: string): string {
   return text
 }
 
+function parseRevision(text: string): number {
+  const revision = parseCount(text)
+  if (revision > 0) return revision
+  throw new InvalidArgumentError('The first revision is 1.')
+}
+
 function parseCount(text: string): number {
   const count = Number(text)
   if (/^[0-9]+$/.test(text) && Number.isSafeInteger(count)) return count
   throw new InvalidArgumentError('It must be a whole number.')
 }
+
+const TXN_NOTES = `
+Each comparison and each operation has a line of its own:
+
+  version(jobs/42) = 0            value, version, create_revision, mod_revision, lease;  = != < >
+  exists jobs/41                  or: missing KEY
+  version(prefix tmp/) = 0        for every key of a range
+  then                            what is done if all of them hold
+    put jobs/42 "two words" prev
+    get prefix jobs/ limit 10
+  else                            what is done otherwise
+    delete range a b
+
+It may also be JSON, the body of POST /v1/txn. The exit code is 0 whichever list was done; the first line of
+the output says which. All of it: docs/reference/txn.md.`
 
 const IMPORT_NOTES = `
 Keys are the paths relative to the directory. Symlinks, sockets, pipes, empty directories and values over the

@@ -1,9 +1,8 @@
 // Prints the answer to a transaction: whether it succeeded, the revision, and each result under its operation.
 
-import { isUtf8 } from 'node:buffer'
 import { bytesFromJson } from '../client/decode.ts'
 import type { Format } from './global-flags.ts'
-import { type Column, escaped, isTable, RowWriter, toJson, writeLine } from './output.ts'
+import { type Column, isTable, RowWriter, shownBytes, toJson, writeLine } from './output.ts'
 import { formatBytes, formatPlace } from './txn-format.ts'
 import type {
   BytesJson,
@@ -130,10 +129,7 @@ function columnsOf(records: readonly RecordJson[], indent: string): readonly Col
   ]
 }
 
-function textOf(json: BytesJson): string {
-  const bytes = Buffer.from(bytesFromJson(json))
-  return isUtf8(bytes) ? bytes.toString() : bytes.toString('latin1').replace(/[^ -~]/g, escaped)
-}
+const textOf = (json: BytesJson): string => shownBytes(bytesFromJson(json))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // For scripts: as many tabs as levels, then columns. Keys and values are written as in the language, so each is one

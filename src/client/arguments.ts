@@ -14,12 +14,14 @@ import {
   isLimit,
   isListOf,
   isOneOf,
+  isRevision,
   isSignal,
   isStaleness,
   isText,
   isTimeout,
   isWholeNumber,
 } from './check.ts'
+import type { TransactionListOptions, TransactOptions, TxnOptions } from './txn-types.ts'
 import type {
   CallOptions,
   ClientOptions,
@@ -41,6 +43,7 @@ const READ: Checks<ReadOptions> = {
   consistency: isOneOf('linearizable', 'lease', 'stale'),
   maxStalenessMs: isStaleness,
   minRevision: isWholeNumber,
+  revision: isRevision,
   onAnswer: isFunction,
 }
 const RANGE: Checks<RangeOptions> = { ...READ, prefix: isBytes, start: isBytes, end: isBytes }
@@ -50,6 +53,16 @@ const LIST: Checks<ListOptions> = {
   order: isOneOf('asc', 'desc'),
   keysOnly: isFlag,
   snapshot: isFlag,
+}
+const TXN_READ = {
+  ...{ consistency: READ.consistency, maxStalenessMs: READ.maxStalenessMs },
+  ...{ minRevision: READ.minRevision, onAnswer: READ.onAnswer },
+}
+const TXN: Checks<TxnOptions> = { ...CALL, ...TXN_READ }
+const TRANSACT: Checks<TransactOptions> = { ...CALL, attemptsMax: isBound }
+const TRANSACTION_LIST: Checks<TransactionListOptions> = {
+  ...{ prefix: LIST.prefix, start: LIST.start, end: LIST.end },
+  ...{ limit: LIST.limit, order: LIST.order, keysOnly: LIST.keysOnly },
 }
 const MEMBER: Checks<NewMember> = { name: isText, replicaId: isText, peer: isText, url: isText }
 const CLIENT: Checks<ClientOptions> = {
@@ -95,6 +108,28 @@ export function checkList(options: ListOptions): void {
 
 export function checkCount(options: RangeOptions): void {
   checkRange('count', options, RANGE)
+}
+
+/** `isRead`: the transaction has no puts and no deletes. */
+export function checkTxn(options: TxnOptions, isRead: boolean): void {
+  checkRead('txn', options, TXN)
+  if (isRead) return
+  const name = Object.keys(TXN_READ).find((each) => options[each as keyof TxnOptions] !== undefined)
+  if (name !== undefined) throw new TypeError(`txn: ${name} is for transactions without puts and deletes`)
+}
+
+export function checkTransact(body: unknown, options: TransactOptions): void {
+  checkValue('transact', 'the body', body, isFunction)
+  checkOptions('transact', options, TRANSACT)
+}
+
+export function checkTransactionList(options: TransactionListOptions): void {
+  checkRange('tx.list', options, TRANSACTION_LIST)
+}
+
+export function checkCompact(revision: unknown, options: CallOptions): void {
+  checkValue('compact', 'revision', revision, isRevision)
+  checkOptions('compact', options, CALL)
 }
 
 export function checkCall(where: string, options: CallOptions): void {

@@ -110,6 +110,10 @@ export const isStaleness: Check = (value) =>
 export const isWholeNumber: Check = (value) =>
   Number.isSafeInteger(value) && Number(value) >= 0 ? undefined : 'a whole number from 0 on'
 
+/** Of the store. */
+export const isRevision: Check = (value) =>
+  Number.isSafeInteger(value) && Number(value) >= 1 ? undefined : 'a revision, a whole number from 1 on'
+
 export const isLimit: Check = (value) =>
   value === Number.POSITIVE_INFINITY ? undefined : isWholeNumber(value)
 

@@ -5,6 +5,7 @@ import { bytesOf, withQuery } from './address.ts'
 import {
   checkCall,
   checkClient,
+  checkCompact,
   checkCount,
   checkDelete,
   checkGet,
@@ -14,6 +15,7 @@ import {
   checkNodeCall,
   checkPut,
   checkSettings,
+  checkTxn,
 } from './arguments.ts'
 import { type Call, type CallContext, leastMs, perform } from './call.ts'
 import { Connections } from './connections.ts'
@@ -47,25 +49,42 @@ import {
 import { type Answer, Transport } from './exchange.ts'
 import { type FastCall, FastCalls, type Limits, type Settled } from './fast.ts'
 import { Hedges } from './hedges.ts'
-import { Identities, type Opened } from './identity.ts'
+import { Identities, type Identity, type Opened } from './identity.ts'
 import { type Interruption, pages, rangeOf, streamed } from './list.ts'
 import type { Welcome } from './messages.ts'
 import {
   type ChangesOperation,
+  COMPACT,
   DELETE,
+  DELETE_RANGE,
   type Freshness,
   GET,
+  type GetOperation,
   isChange,
   ownBytes,
   ownKey,
   PUT,
   RANGE,
   type Result,
+  type SeldomOperation,
   type SingleOperation,
+  TXN,
 } from './operation.ts'
 import { QUESTION, Questions } from './questions.ts'
 import { freshPath, rangePath, requestOf, resultOf, resultsOf } from './requests.ts'
+import { traitsOf } from './sent-txn.ts'
 import { Turns } from './turns.ts'
+import { sentRange, sentTxn, txnResult } from './txn.ts'
+import type {
+  CompactResult,
+  DeleteRange,
+  DeleteRangeResult,
+  Transaction,
+  TransactOptions,
+  Txn,
+  TxnOptions,
+  TxnResult,
+} from './txn-types.ts'
 import type {
   AnswerInfo,
   CallOptions,
@@ -171,10 +190,7 @@ export class Client {
       connections: this.#connections,
       turns: this.#turns,
       hedges: this.#hedges,
-      identify: (nowMs) => {
-        if (this.#identities.shouldOpen(nowMs)) this.#openSession(nowMs)
-        return this.#identities.next(this.revision)
-      },
+      identify: (nowMs) => this.#newIdentity(nowMs),
       release: (identity) => this.#identities.release(identity),
       answered: (endpoint, revision, nowMs) => this.#noteRevision(endpoint, revision, nowMs),
       goOn: (operation, { limits, onAnswer, identity, endpoint }, exchange) =>
@@ -210,7 +226,9 @@ export class Client {
   get(key: string | Uint8Array, options: ReadOptions = NONE): Promise<KvRecord | undefined> {
     try {
       checkGet(key, options)
-      const operation = { op: GET, key: ownKey(key), ...this.#freshness(options) } as const
+      const { revision } = options
+      const operation = { op: GET, key: ownKey(key), revision, ...this.#freshness(options) } as const
+      if (revision !== undefined) return this.#getAsOf(operation, options)
       return this.#operate(operation, options, options.onAnswer) as Promise<KvRecord | undefined>
     } catch (error) {
       return Promise.reject(error)
@@ -257,6 +275,52 @@ export class Client {
     const request = { method: 'GET', path: freshPath(path, this.#freshness(options)), headers }
     const answer = await this.#read(request, options)
     return decoded(answer, 'no', (json) => wholeNumberIn(json, 'count'))
+  }
+
+  /**
+   * Compares, and does one of two lists of operations, at one revision. Applied at most once, even if it was sent
+   * several times.
+   */
+  async txn(txn: Txn, options: TxnOptions = NONE): Promise<TxnResult> {
+    const sent = sentTxn(txn)
+    const traits = traitsOf(sent)
+    checkTxn(options, traits.isRead)
+    const freshness = traits.isRead ? this.#freshness(options) : undefined
+    const operation = { op: TXN, txn: sent, freshness, ...traits } as const
+    const kind = traits.isRead ? 'read' : traits.hasPrev ? 'bare' : 'keyed'
+    const answer = await this.#seldom(kind, operation, options, informing(options.onAnswer))
+    return decoded(answer, traits.isRead ? 'no' : 'unknown', (json) => txnResult(sent, json))
+  }
+
+  /**
+   * Runs `body`, which reads the store as it was at one revision, and commits what it writes if nothing that it has
+   * read was changed meanwhile. Otherwise it runs again, so it must have no other effects.
+   */
+  async transact<T>(body: (tx: Transaction) => Promise<T> | T, options: TransactOptions = NONE): Promise<T> {
+    const { transact } = await import('./transact.ts')
+    const { signal, timeoutMs = this.#timeoutMs } = options ?? NONE
+    return transact(this, body, options, timeoutMs, this.#interruption(signal))
+  }
+
+  /** Deletes all keys of a range, at one revision. */
+  async deleteRange(range: DeleteRange, options: CallOptions = NONE): Promise<DeleteRangeResult> {
+    const operation = { op: DELETE_RANGE, range: sentRange(range) } as const
+    checkCall('deleteRange', options)
+    const answer = await this.#seldom('keyed', operation, options)
+    return decoded(answer, 'unknown', (json) => ({
+      deleted: wholeNumberIn(json, 'deleted'),
+      revision: wholeNumberIn(json, 'revision'),
+    }))
+  }
+
+  /** Ends the history before a revision: the store can be read from this revision on. */
+  async compact(revision: number, options: CallOptions = NONE): Promise<CompactResult> {
+    checkCompact(revision, options)
+    const answer = await this.#seldom('keyed', { op: COMPACT, revision }, options)
+    return decoded(answer, 'unknown', (json) => ({
+      compactRevision: wholeNumberIn(json, 'compact_revision'),
+      revision: wholeNumberIn(json, 'revision'),
+    }))
   }
 
   /** The status of one node: the one at `endpoint`, or any. */
@@ -373,15 +437,58 @@ export class Client {
   }
 
   /**
-   * `minRevision` is at least the highest revision seen, so a read never returns older data than an earlier answer.
+   * `minRevision` is at least the highest revision seen, so a read never returns older data than an earlier answer. A
+   * read of history needs a node that has its revision.
    */
   #freshness(options: ReadOptions): Freshness {
-    const { consistency, maxStalenessMs, minRevision = 0 } = options
-    return { consistency, maxStalenessMs, minRevision: Math.max(this.revision, minRevision) }
+    const { consistency, maxStalenessMs, minRevision = 0, revision = this.revision } = options
+    const needed = Math.min(this.revision, revision)
+    return { consistency, maxStalenessMs, minRevision: Math.max(needed, minRevision) }
   }
 
-  #read(request: Request, options: ReadOptions): Promise<Answer> {
-    return this.#call('read', request, options, informing(options.onAnswer))
+  async #read(request: Request, options: ReadOptions): Promise<Answer> {
+    try {
+      return await this.#call('read', request, options, informing(options.onAnswer))
+    } catch (error) {
+      throw options.revision === undefined ? error : ofOlderNode(error, 'reads of history')
+    }
+  }
+
+  async #getAsOf(operation: GetOperation, options: ReadOptions): Promise<KvRecord | undefined> {
+    try {
+      const answer = await this.#seldom('read', operation, options, informing(options.onAnswer))
+      return resultOf(operation, answer) as KvRecord
+    } catch (error) {
+      if (error instanceof QuorateError && error.code === 'not_found') return undefined
+      throw error
+    }
+  }
+
+  /** An operation that `fast.ts` does not know. It takes a connection, too, if there is one that can send it now. */
+  async #seldom(
+    kind: CallKind,
+    operation: SeldomOperation,
+    { signal, timeoutMs = this.#timeoutMs }: CallOptions,
+    onAnswer: (answer: Answer) => void = () => {},
+  ): Promise<Answer> {
+    if (this.#closed) throw closedError()
+    const startedAt = performance.now()
+    const limits = { startedAt, timeoutMs, waitedMs: 0, signal }
+    const waitedMs = this.#turns.tryAcquire() ? 0 : await this.#waitForTurn(kind, limits)
+    const nowMs = startedAt + waitedMs
+    const mayConnect = this.#connections.areWanted(this.#turns.acquired) && signal?.aborted !== true
+    const identity =
+      kind === 'keyed' && mayConnect && this.#revision !== undefined ? this.#newIdentity(nowMs) : undefined
+    const asked = { operation, identity, deadline: startedAt + timeoutMs }
+    const firstTry = mayConnect ? this.#connections.firstTry(this.#endpoints, nowMs, asked) : undefined
+    const request = { ...requestOf(operation), operation, identity, ...(firstTry && { firstTry }) }
+    try {
+      return await this.#withTurn(kind, request, { ...limits, waitedMs }, onAnswer)
+    } catch (error) {
+      throw ofOlderNode(error, WHAT[operation.op])
+    } finally {
+      if (identity !== undefined) this.#identities.release(identity)
+    }
   }
 
   /** A put, delete or get. */
@@ -626,6 +733,11 @@ export class Client {
     )
   }
 
+  #newIdentity(nowMs: number): Identity {
+    if (this.#identities.shouldOpen(nowMs)) this.#openSession(nowMs)
+    return this.#identities.next(this.revision)
+  }
+
   /** Runs in the background. Until it is done, and where it fails, writes have tokens. */
   #openSession(nowMs: number): void {
     const endpoint = this.#endpoints.pick(new Set(), nowMs)
@@ -680,6 +792,23 @@ function withOwnBorders(options: ListOptions): ListOptions {
   const own = (border: string | Uint8Array | undefined) =>
     types.isUint8Array(border) ? new Uint8Array(border) : border
   return { ...options, prefix: own(options.prefix), start: own(options.start), end: own(options.end) }
+}
+
+const WHAT: Readonly<Record<SeldomOperation['op'], string>> = {
+  [GET]: 'reads of history',
+  [TXN]: 'transactions',
+  [DELETE_RANGE]: 'deletes of ranges',
+  [COMPACT]: 'compaction',
+}
+
+/** How a node answers that is older than an operation. A newer one gives them no such answer. */
+const CODES_OF_OLDER = new Set(['not_found', 'method_not_allowed', 'unknown_parameter'])
+
+function ofOlderNode(error: unknown, what: string): unknown {
+  if (!(error instanceof QuorateError) || !CODES_OF_OLDER.has(error.code)) return error
+  if (error.code === 'not_found' && what === WHAT[GET]) return error
+  const message = `${error.node ?? error.endpoint ?? 'a node'} knows no ${what}: it runs an older quorate. Start every node with a newer one`
+  return new QuorateError(message, { ...error, code: 'unsupported', cause: error })
 }
 
 /** What a call tells of the answers to a read. */

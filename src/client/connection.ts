@@ -27,7 +27,7 @@ import {
   type Welcome,
   welcomeOf,
 } from './messages.ts'
-import { CHANGES, isChange, type Operation } from './operation.ts'
+import { CHANGES, isChange, type Operation, TXN } from './operation.ts'
 
 const SUBPROTOCOL = 'quorate.v1'
 /** How long the node may take until the connection can be used. */
@@ -168,6 +168,12 @@ export class Connection {
     if (operation.op === CHANGES) return this.takesChanges(operation.changes.length, operation.bytes)
     const { bytesMax = 0, messageBytesMax = 0 } = this.#welcome ?? {}
     return creditOf(operation) <= bytesMax && sizeOf(operation) <= messageBytesMax
+  }
+
+  /** Whether the node knows it. */
+  knows(operation: Operation): boolean {
+    const asOf = 'revision' in operation ? operation.revision : undefined
+    return (operation.op < TXN && asOf === undefined) || (this.#welcome?.txnOperationsMax ?? 0) > 0
   }
 
   /** The same for a batch of so many changes, with so many bytes of keys and values. */

@@ -7,6 +7,7 @@ import type { Connection, Ending } from './connection.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import type { Transport } from './exchange.ts'
 import type { Leader, Welcome } from './messages.ts'
+import { isChange } from './operation.ts'
 
 /**
  * A client makes connections from this call on, or when so many calls are under way. Loading what is needed takes some
@@ -27,6 +28,19 @@ export interface Host {
   readonly clusterId: () => string | undefined
   /** Returns whether the node belongs to the client's cluster. */
   readonly onWelcome: (endpoint: Endpoint, welcome: Welcome) => boolean
+}
+
+/** undefined: it cannot go over this connection now. */
+function ask(
+  connection: Connection | undefined,
+  asked: Pick<Asked, 'operation' | 'identity' | 'deadline'>,
+): AskedExchange | undefined {
+  const { operation } = asked
+  if (connection?.takes(operation) !== true || !connection.knows(operation)) return undefined
+  if (!connection.hasCredit(operation)) return undefined
+  const exchange = new AskedExchange(connection, asked)
+  connection.ask(exchange)
+  return exchange
 }
 
 class Line {
@@ -94,19 +108,26 @@ export class Connections {
     return {
       exchange: (endpoint, outgoing, options) => {
         const { operation, identity } = outgoing
-        const connection = operation === undefined ? undefined : this.of(endpoint)
-        if (
-          operation === undefined ||
-          connection?.takes(operation) !== true ||
-          !connection.hasCredit(operation)
-        )
-          return transport.exchange(endpoint, outgoing, options)
+        const connection = operation && this.of(endpoint)
         const deadline = performance.now() + options.timeoutMs
-        const asked = new AskedExchange(connection, { operation, identity, deadline })
-        connection.ask(asked)
-        return asked
+        const asked = operation && ask(connection, { operation, identity, deadline })
+        return asked ?? transport.exchange(endpoint, outgoing, options)
       },
     }
+  }
+
+  /**
+   * The first try of an operation that is seldom, as for those of `fast.ts`: to the leader, if it is a change.
+   * undefined: no connection can send it now. `areWanted` has said that there may be connections.
+   */
+  firstTry(
+    endpoints: Endpoints,
+    nowMs: number,
+    asked: Pick<Asked, 'operation' | 'identity' | 'deadline'>,
+  ): { readonly endpoint: Endpoint; readonly exchange: AskedExchange } | undefined {
+    const endpoint = this.pick(endpoints, nowMs, isChange(asked.operation))
+    const exchange = endpoint && ask(this.of(endpoint), asked)
+    return endpoint && exchange && { endpoint, exchange }
   }
 
   /** The operations that somebody waits for. */

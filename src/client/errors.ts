@@ -10,8 +10,14 @@ export type ErrorCode =
   | 'unknown_parameter'
   | 'key_empty'
   | 'key_too_long'
+  | 'duplicate_key'
+  | 'future_revision'
   | 'not_found'
   | 'precondition_failed'
+  | 'compacted'
+  | 'too_many_operations'
+  | 'range_too_large'
+  | 'lease_not_found'
   | 'idempotency_expired'
   | 'idempotency_key_reused'
   | 'value_too_large'
@@ -34,6 +40,8 @@ export type ErrorCode =
   | 'unreachable'
   | 'timeout'
   | 'unexpected_answer'
+  | 'unsupported'
+  | 'conflict'
   | 'incomplete'
   | 'aborted'
   | 'closed'
@@ -90,6 +98,9 @@ export class PreconditionFailedError extends QuorateError {
  * written.
  */
 export class UnavailableError extends QuorateError {}
+
+/** `transact` found in each attempt that others had changed what it had read: nothing was written. */
+export class ConflictError extends QuorateError {}
 
 /** No endpoint accepted a connection: not a byte of the request left. */
 export class UnreachableError extends QuorateError {}

@@ -8,6 +8,7 @@
 export { Client } from './client.ts'
 export {
   AbortedError,
+  ConflictError,
   type ErrorCode,
   type ErrorDetails,
   OutcomeUnknownError,
@@ -18,6 +19,29 @@ export {
   UnreachableError,
   type Written,
 } from './errors.ts'
+export type {
+  CompactResult,
+  DeleteRange,
+  DeleteRangeResult,
+  Place,
+  Transaction,
+  TransactionListOptions,
+  TransactOptions,
+  Txn,
+  TxnComparison,
+  TxnDelete,
+  TxnDeleteResult,
+  TxnGet,
+  TxnGetResult,
+  TxnOperation,
+  TxnOperationResult,
+  TxnOperator,
+  TxnOptions,
+  TxnPut,
+  TxnPutOptions,
+  TxnPutResult,
+  TxnResult,
+} from './txn-types.ts'
 export type {
   AnswerInfo,
   CallOptions,

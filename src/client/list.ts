@@ -36,12 +36,13 @@ export interface Interruption {
   readonly listen: (end: () => void) => () => void
 }
 
-export const rangeOf = ({ prefix, start, end, order, keysOnly }: ListOptions): Range => ({
+export const rangeOf = ({ prefix, start, end, order, keysOnly, revision }: ListOptions): Range => ({
   prefix: maybeBytes(prefix),
   start: maybeBytes(start),
   end: maybeBytes(end),
   order,
   keysOnly: keysOnly === true,
+  revision,
 })
 
 const maybeBytes = (value: string | Uint8Array | undefined) =>

@@ -10,7 +10,9 @@ import {
   type ChangeOperation,
   type ChangeResult,
   type ChangesOperation,
+  COMPACT,
   DELETE,
+  DELETE_RANGE,
   type Freshness,
   GET,
   isChange,
@@ -21,7 +23,9 @@ import {
   type RangeOperation,
   type Result,
   type SingleOperation,
+  TXN,
 } from './operation.ts'
+import { bytesIn, partsIn } from './sent-txn.ts'
 import type { AnswerInfo, KvRecord } from './types.ts'
 import { problemError } from './verdict.ts'
 
@@ -36,6 +40,8 @@ export interface Welcome {
   readonly messageBytesMax: number
   /** How many changes a batch may have; 0: the node knows no batches. */
   readonly changesMax: number
+  /** How many comparisons and operations a transaction may have; 0: the node knows none, and nothing of history. */
+  readonly txnOperationsMax: number
 }
 
 /** Who leads in a term, as a node knows it. */
@@ -54,6 +60,8 @@ const PROBLEM = 1
 const RANGE_BYTES = 1024
 /** Space for everything of an item but keys and values: numbers, the identity, conditions. */
 const ITEM_BYTES = 128
+/** The same for a value in a transaction, with its name. */
+const PART_BYTES = 32
 /** The answer does not have the agreed form. */
 export const MALFORMED = Symbol('malformed')
 
@@ -73,13 +81,15 @@ export function welcomeOf(item: unknown): Welcome | undefined {
     bytes_max,
     message_bytes_max,
     changes_max,
+    txn_operations_max,
   } = item[2]
   if (version !== VERSION || typeof cluster !== 'string' || typeof node !== 'string') return undefined
   const limits = [operations_max, bytes_max, message_bytes_max]
   const [operationsMax = 0, bytesMax = 0, messageBytesMax = 0] = limits.filter(isWholeNumber)
   if (!isWholeNumber(revision) || operationsMax < 1 || bytesMax < 1 || messageBytesMax < 1) return undefined
   const changesMax = isWholeNumber(changes_max) ? changes_max : 0
-  const limit = { operationsMax, bytesMax, messageBytesMax, changesMax }
+  const txnOperationsMax = isWholeNumber(txn_operations_max) ? txn_operations_max : 0
+  const limit = { operationsMax, bytesMax, messageBytesMax, changesMax, txnOperationsMax }
   return { cluster, node, revision, leader: leaderOf(term, leader), ...limit }
 }
 
@@ -94,14 +104,29 @@ const leaderOf = (term: unknown, name: unknown): Leader => ({
 
 /** The bytes that an operation takes of the credit. */
 export function creditOf(operation: Operation): number {
-  if (operation.op === RANGE) return RANGE_BYTES
-  if (operation.op === CHANGES) return operation.bytes
-  return operation.op === GET ? operation.key.length : bytesOfChange(operation)
+  switch (operation.op) {
+    case PUT:
+    case DELETE:
+      return bytesOfChange(operation)
+    case GET:
+      return operation.key.length
+    case CHANGES:
+      return operation.bytes
+    case RANGE:
+      return RANGE_BYTES
+    case TXN:
+      return bytesIn(operation.txn)
+    case DELETE_RANGE:
+      return bytesIn(operation.range)
+    case COMPACT:
+      return 0
+  }
 }
 
 /** At most the bytes that an operation takes of a message. */
 export function sizeOf(operation: Operation): number {
   if (operation.op === CHANGES) return sizeOfChanges(operation.changes.length, operation.bytes)
+  if (operation.op === TXN) return ITEM_BYTES + PART_BYTES * partsIn(operation.txn) + creditOf(operation)
   if (operation.op !== RANGE) return ITEM_BYTES + creditOf(operation)
   const { prefix, start, end, after } = operation
   return [prefix, start, end, after].reduce((sum, key) => sum + (key?.length ?? 0), 2 * ITEM_BYTES)
@@ -133,12 +158,23 @@ export function itemOf(
     case CHANGES:
       return [id, CHANGES, timeoutMs, operation.changes.map(changeOf), identity ?? null]
     case GET: {
-      const { key, minRevision, consistency } = operation
+      const { key, minRevision, consistency, revision } = operation
+      if (revision !== undefined)
+        return [id, GET, timeoutMs, key, minRevision || null, freshnessOf(operation), revision]
       if (consistency === undefined) return [id, GET, timeoutMs, key, minRevision || null]
       return [id, GET, timeoutMs, key, minRevision || null, freshnessOf(operation)]
     }
     case RANGE:
       return [id, RANGE, timeoutMs, rangeOf(operation), operation.minRevision || null, freshnessOf(operation)]
+    case TXN: {
+      const { txn, freshness } = operation
+      if (freshness === undefined) return [id, TXN, timeoutMs, txn, identity ?? null]
+      return [id, TXN, timeoutMs, txn, null, freshness.minRevision || null, freshnessOf(freshness)]
+    }
+    case DELETE_RANGE:
+      return [id, DELETE_RANGE, timeoutMs, operation.range, identity ?? null]
+    case COMPACT:
+      return [id, COMPACT, timeoutMs, operation.revision, identity ?? null]
   }
 }
 
@@ -158,8 +194,9 @@ function freshnessOf({ consistency, maxStalenessMs }: Freshness): Json | null {
   return maxStalenessMs === undefined ? { consistency } : { consistency, max_staleness_ms: maxStalenessMs }
 }
 
-function rangeOf({ prefix, start, end, after, limit, order, keysOnly }: RangeOperation): Json {
-  const fields = { prefix, start, end, after, limit, order, keys_only: keysOnly ? true : undefined }
+function rangeOf({ prefix, start, end, after, limit, order, keysOnly, revision }: RangeOperation): Json {
+  const keys_only = keysOnly ? true : undefined
+  const fields = { prefix, start, end, after, limit, order, keys_only, revision }
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 }
 
@@ -245,7 +282,7 @@ function recordFromItem(key: Buffer, record: unknown): KvRecord | typeof MALFORM
 
 /** About the answer to a read. */
 export function infoOf({ op }: Operation, item: Item, node: string): AnswerInfo {
-  const at = op === RANGE ? 6 : 4
+  const at = op === RANGE ? 6 : op === TXN ? 5 : 4
   const [revision, consistency, staleness] = [item[2], item[at], item[at + 1]]
   return {
     node,
@@ -266,7 +303,7 @@ export function exchangedOf(operation: Operation, item: Item, { cluster, node }:
     const status = isWholeNumber(problem.status) ? problem.status : 500
     return { kind: 'answered', status, headers, body: problem }
   }
-  if (!isChange(operation)) {
+  if (!isChange(operation) || operation.op === TXN) {
     const { consistency, stalenessMs } = infoOf(operation, item, node)
     if (consistency !== undefined) headers['kv-consistency'] = consistency
     if (stalenessMs !== undefined) headers['kv-staleness-ms'] = String(stalenessMs)
@@ -296,6 +333,12 @@ function bodyOf(operation: Operation, item: Item): Json {
       if (!Array.isArray(records)) return { more }
       return { kvs: records.map(recordJson), more, next: records.at(-1)?.[0] }
     }
+    case TXN:
+      return isObject(item[3]) ? item[3] : {}
+    case DELETE_RANGE:
+      return { revision: item[2], deleted: item[3] }
+    case COMPACT:
+      return { revision: item[2], compact_revision: item[3] }
   }
 }
 

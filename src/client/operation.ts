@@ -3,6 +3,7 @@
 
 import { checkKeyLength } from './address.ts'
 import { QuorateError } from './errors.ts'
+import type { SentPlace, SentTxn, Traits } from './sent-txn.ts'
 import type { Consistency, DeleteResult, KvRecord, PutResult } from './types.ts'
 
 export const PUT = 1
@@ -10,6 +11,10 @@ export const DELETE = 2
 export const GET = 3
 export const RANGE = 4
 export const CHANGES = 6
+// From here on: for nodes whose welcome says that they know them.
+export const TXN = 7
+export const DELETE_RANGE = 8
+export const COMPACT = 9
 
 export interface PutOperation {
   readonly op: typeof PUT
@@ -41,6 +46,8 @@ export interface ChangesOperation {
 export interface GetOperation extends Freshness {
   readonly op: typeof GET
   readonly key: Buffer
+  /** As the store was then; undefined: as it is. Only for nodes that know transactions. */
+  readonly revision: number | undefined
 }
 
 export interface RangeOperation extends Freshness, Range {
@@ -55,7 +62,29 @@ export interface Range {
   readonly end: Uint8Array | undefined
   readonly order: 'asc' | 'desc' | undefined
   readonly keysOnly: boolean
+  /** As for a get. */
+  readonly revision: number | undefined
 }
+
+export interface TxnOperation extends Traits {
+  readonly op: typeof TXN
+  readonly txn: SentTxn
+  /** Of one that only reads. */
+  readonly freshness: Freshness | undefined
+}
+
+export interface DeleteRangeOperation {
+  readonly op: typeof DELETE_RANGE
+  readonly range: SentPlace & { readonly all?: true }
+}
+
+export interface CompactOperation {
+  readonly op: typeof COMPACT
+  readonly revision: number
+}
+
+/** Those that are seldom: `fast.ts` does not know them. */
+export type SeldomOperation = GetOperation | TxnOperation | DeleteRangeOperation | CompactOperation
 
 /** How fresh the answer to a read must be. */
 export interface Freshness {
@@ -65,7 +94,7 @@ export interface Freshness {
   readonly minRevision: number
 }
 
-export type Operation = ChangeOperation | ChangesOperation | GetOperation | RangeOperation
+export type Operation = ChangeOperation | ChangesOperation | RangeOperation | SeldomOperation
 
 /** What a caller asks for at once. */
 export type SingleOperation = ChangeOperation | GetOperation
@@ -76,7 +105,8 @@ export type Result = PutResult | DeleteResult | KvRecord | undefined
 /** The outcome of a change of a batch. */
 export type ChangeResult = PutResult | DeleteResult | QuorateError
 
-export const isChange = ({ op }: Operation): boolean => op === PUT || op === DELETE || op === CHANGES
+/** A transaction counts as a change, also if it only reads. */
+export const isChange = ({ op }: Operation): boolean => op !== GET && op !== RANGE
 
 export const isPut = (change: ChangeOperation): change is PutOperation => change.op === PUT
 

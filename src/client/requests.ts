@@ -1,7 +1,7 @@
 // The operations as HTTP requests, and what the answers mean.
 
 import { isUtf8 } from 'node:buffer'
-import { bytesOf, keyPath, withQuery } from './address.ts'
+import { bytesOf, duration, keyPath, withQuery } from './address.ts'
 import {
   arrayIn,
   decoded,
@@ -19,7 +19,9 @@ import {
   type ChangeOperation,
   type ChangeResult,
   type ChangesOperation,
+  COMPACT,
   DELETE,
+  DELETE_RANGE,
   type Freshness,
   GET,
   isPut,
@@ -29,6 +31,7 @@ import {
   type Range,
   type Result,
   type SingleOperation,
+  TXN,
 } from './operation.ts'
 import type { DeleteResult, PutResult } from './types.ts'
 import { problemError } from './verdict.ts'
@@ -44,18 +47,38 @@ export function requestOf(operation: Operation): Outgoing {
       const headers = conditionsOf(operation.ifRevision, false)
       return { method: 'DELETE', path: keyPath(operation.key), headers, body: undefined }
     }
-    case CHANGES: {
-      const headers = { 'Content-Type': 'application/json' }
-      const body = bytesOf(JSON.stringify({ changes: operation.changes.map(changeJson) }))
-      return { method: 'POST', path: '/v1/changes', headers, body }
-    }
+    case CHANGES:
+      return jsonPost('/v1/changes', { changes: operation.changes.map(changeJson) })
     case GET:
-      return jsonRead(keyPath(operation.key), operation)
+      return jsonRead(withQuery(keyPath(operation.key), { revision: operation.revision }), operation)
     case RANGE: {
       const { limit, after } = operation
       return jsonRead(withQuery(rangePath(operation), { limit, after }), operation)
     }
+    case TXN: {
+      const { txn, freshness } = operation
+      return jsonPost(freshness === undefined ? '/v1/txn' : freshPath('/v1/txn', freshness), txn)
+    }
+    case DELETE_RANGE: {
+      const path = withQuery('/v1/kv', { ...operation.range })
+      return { method: 'DELETE', path, headers: {}, body: undefined }
+    }
+    case COMPACT:
+      return jsonPost('/v1/compact', { revision: operation.revision })
   }
+}
+
+function jsonPost(path: string, content: object): Outgoing {
+  const headers = { 'Content-Type': 'application/json' }
+  return { method: 'POST', path, headers, body: bytesOf(JSON.stringify(jsonOf(content))) }
+}
+
+/** Bytes become strings. */
+function jsonOf(value: unknown): unknown {
+  if (Buffer.isBuffer(value)) return bytesJson(value)
+  if (Array.isArray(value)) return value.map(jsonOf)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([name, inside]) => [name, jsonOf(inside)]))
 }
 
 function changeJson(change: ChangeOperation): Json {
@@ -77,6 +100,7 @@ export const rangePath = (range: Range): string =>
     end: range.end,
     order: range.order,
     keys_only: range.keysOnly ? true : undefined,
+    revision: range.revision,
   })
 
 export const freshPath = (path: string, { consistency, maxStalenessMs, minRevision }: Freshness): string =>
@@ -97,9 +121,6 @@ function conditionsOf(ifRevision: number | undefined, ifAbsent: boolean): Record
   if (ifAbsent) headers['If-None-Match'] = '*'
   return headers
 }
-
-/** With at most as many decimals as a node reads, and never 0. */
-const duration = (ms: number) => `${Math.max(1e-6, Number(ms.toFixed(6)))}ms`
 
 /** What a caller gets for an answer that serves the operation. */
 export function resultOf(operation: SingleOperation, answer: Answer): Result {

@@ -76,6 +76,8 @@ export interface ReadOptions extends CallOptions {
   readonly maxStalenessMs?: number | undefined
   /** Wait until this revision is applied. In any case the client never reads older data than it has seen. */
   readonly minRevision?: number | undefined
+  /** As the store was at this revision, as far back as its history goes (`compacted`). */
+  readonly revision?: number | undefined
   /** Called with the metadata of each answer. */
   readonly onAnswer?: ((info: AnswerInfo) => void) | undefined
 }

@@ -25,6 +25,10 @@ const METHODS: { readonly [Name in keyof Client]: 'passes' | 'refused' | Method<
   delete: del,
   list,
   count,
+  txn: 'refused',
+  transact: 'refused',
+  deleteRange: 'refused',
+  compact: 'refused',
   // They do not touch keys.
   endpoints: 'passes',
   revision: 'passes',

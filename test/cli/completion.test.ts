@@ -21,7 +21,7 @@ async function candidates(line: string): Promise<string[]> {
 describe('candidates', () => {
   test.each<[string, string[]]>([
     ['pu', ['put']],
-    ['co', ['completion']],
+    ['com', ['compact', 'completion']],
     ['cluster re', ['resume', 'restart', 'rejoin']],
     ['leader ', ['transfer']],
     ['get k --cons', ['--consistency']],

@@ -8,6 +8,14 @@ import { clientOf, fake } from './with-fakes.ts'
 /** TypeScript would reject these calls; plain JavaScript does not. */
 type Loose = Record<string, (...args: unknown[]) => Promise<unknown>>
 
+/** A transaction that contains itself. */
+function endless(): unknown {
+  const success: unknown[] = []
+  const txn = { success }
+  success.push({ txn })
+  return txn
+}
+
 const member = { name: 'n4', replicaId: '9', peer: '127.0.0.1:4', url: 'http://127.0.0.1:5' }
 
 const rows: [call: string, args: unknown[], ...says: string[]][] = [
@@ -63,6 +71,113 @@ const rows: [call: string, args: unknown[], ...says: string[]][] = [
   ['count', [{ prefx: 'a' }], 'did you mean prefix?'],
   ['count', [{ limit: 5 }], '"limit"'],
   ['count', [{ prefix: 'a', start: 'b' }], 'prefix', 'start'],
+  ['get', ['k', { revision: 0 }], 'revision must be a revision, a whole number from 1 on, not 0'],
+  ['count', [{ revision: '7' }], 'count: revision', '"7"'],
+  ['txn', [], 'txn: options must be an object, not undefined'],
+  ['txn', [[]], 'txn: options', '[]'],
+  ['txn', [{ compares: [] }], 'txn: there is no option "compares"', 'did you mean compare?'],
+  ['txn', [{ success: {} }], 'success must be a list'],
+  ['txn', [{ compare: [5] }], 'txn: compare[0]: a comparison must be an object, not 5'],
+  [
+    'txn',
+    [{ compare: [{ target: 'version', op: '=', to: 1 }] }],
+    'txn: compare[0]: name either key, or prefix',
+  ],
+  ['txn', [{ compare: [{ key: 'a', op: '=', to: 1 }] }], 'txn: compare[0]: target', 'undefined'],
+  [
+    'txn',
+    [{ compare: [{ key: 'a', target: 'versions', op: '=', to: 1 }] }],
+    'compare[0]: target',
+    '"versions"',
+  ],
+  ['txn', [{ compare: [{ key: 'a', target: 'version', op: '==', to: 1 }] }], 'compare[0]: op', '"=="'],
+  [
+    'txn',
+    [{ compare: [{ key: 'a', target: 'version', op: '=', to: '1' }] }],
+    'compare[0]: to',
+    'whole number',
+  ],
+  ['txn', [{ compare: [{ key: 'a', target: 'mod_revision', op: '=' }] }], 'compare[0]: to', 'undefined'],
+  ['txn', [{ compare: [{ key: 'a', target: 'value', op: '=', to: 1 }] }], 'compare[0]: to', 'Uint8Array'],
+  ['txn', [{ compare: [{ key: 'a', target: 'lease', op: '=', to: 1 }] }], 'compare[0]: to', 'decimal digits'],
+  [
+    'txn',
+    [{ compare: [{ key: 'a', target: 'lease', op: '=', to: '18446744073709551616' }] }],
+    'id of a lease',
+  ],
+  ['txn', [{ compare: [{ key: 'a', exists: 1 }] }], 'compare[0]: exists', 'true or false'],
+  ['txn', [{ compare: [{ prefix: 'a', exists: true }] }], 'compare[0]', '"prefix"'],
+  ['txn', [{ compare: [{ key: 'a', exists: true, to: 1 }] }], 'compare[0]', '"to"'],
+  ['txn', [{ success: [{}] }], 'txn: success[0]: an operation has one of put, get, delete, txn'],
+  ['txn', [{ success: [{ put: {}, get: {} }] }], 'success[0]: an operation has one of'],
+  [
+    'txn',
+    [{ failure: [{ gett: { key: 'a' } }] }],
+    'failure[0]: there is no option "gett"',
+    'did you mean get?',
+  ],
+  ['txn', [{ success: [{ put: { key: 'a' } }] }], 'success[0].put: value', 'undefined'],
+  ['txn', [{ success: [{ put: { value: 'a' } }] }], 'success[0].put: key', 'undefined'],
+  ['txn', [{ success: [{ put: { key: 'a', value: 'b', ttl: 5 } }] }], 'did you mean ttlMs?'],
+  ['txn', [{ success: [{ put: { key: 'a', value: 'b', ttlMs: 0 } }] }], 'success[0].put: ttlMs', 'above 0'],
+  ['txn', [{ success: [{ put: { key: 'a', value: 'b', lease: '0' } }] }], 'success[0].put: lease', '"0"'],
+  [
+    'txn',
+    [{ success: [{ put: { key: 'a', value: 'b', lease: '1', ttlMs: 5 } }] }],
+    'lease and ttlMs contradict',
+  ],
+  ['txn', [{ success: [{ put: { prefix: 'a', value: 'b' } }] }], 'success[0].put', '"prefix"'],
+  [
+    'txn',
+    [{ success: [{ get: { key: 'a', keys_only: true } }] }],
+    'success[0].get',
+    'did you mean keysOnly?',
+  ],
+  ['txn', [{ success: [{ get: { key: 'a', limit: 0 } }] }], 'success[0].get: limit', 'from 1 on'],
+  ['txn', [{ success: [{ delete: { start: 'a', end: undefined } }] }], 'success[0].delete: end', 'undefined'],
+  ['txn', [{ success: [{ delete: { key: 'a', prefix: 'b' } }] }], 'success[0].delete: name either key'],
+  ['txn', [{ success: [{ delete: {} }] }], 'success[0].delete: name either key'],
+  [
+    'txn',
+    [{ success: [{ txn: { success: [{ put: 5 }] } }] }],
+    'txn: success[0].txn.success[0]: put must be an object',
+  ],
+  ['txn', [endless()], 'nested more than 64 deep'],
+  ['txn', [{}, { consistancy: 'stale' }], 'did you mean consistency?'],
+  ['txn', [{}, { revision: 5 }], '"revision"'],
+  [
+    'txn',
+    [{ success: [{ delete: { key: 'a' } }] }, { consistency: 'stale' }],
+    'consistency is for transactions without',
+  ],
+  [
+    'txn',
+    [{ success: [{ delete: { key: 'a' } }] }, { onAnswer: () => {} }],
+    'onAnswer is for transactions without',
+  ],
+  ['transact', [], 'transact: the body must be a function, not undefined'],
+  ['transact', [() => {}, { attempts: 5 }], 'did you mean attemptsMax?'],
+  ['transact', [() => {}, { attemptsMax: 0 }], 'attemptsMax', 'from 1 on'],
+  ['transact', [() => {}, null], 'options', 'null'],
+  ['transact', [(tx: Loose) => tx.get?.(7)], 'tx.get: key', '7'],
+  ['transact', [(tx: Loose) => tx.put?.('a')], 'tx.put: value', 'undefined'],
+  ['transact', [(tx: Loose) => tx.put?.('a', '', { ttl: 5 })], 'tx.put', 'did you mean ttlMs?'],
+  ['transact', [(tx: Loose) => tx.delete?.()], 'tx.delete: key'],
+  ['transact', [(tx: Loose) => tx.list?.({ snapshot: true })], 'tx.list', '"snapshot"'],
+  ['transact', [(tx: Loose) => tx.list?.({ prefix: 'a', end: 'b' })], 'tx.list: prefix cannot be combined'],
+  ['deleteRange', [], 'deleteRange: options', 'undefined'],
+  ['deleteRange', [{}], 'deleteRange: name prefix, or start and end; { all: true } deletes all keys'],
+  ['deleteRange', [{ prefix: undefined }], 'deleteRange: prefix', 'undefined'],
+  ['deleteRange', [{ start: 'a', end: undefined }], 'deleteRange: end', 'undefined'],
+  ['deleteRange', [{ prefix: '' }], 'this range has all keys: say { all: true }'],
+  ['deleteRange', [{ start: '' }], 'this range has all keys'],
+  ['deleteRange', [{ all: false }], 'deleteRange: name prefix'],
+  ['deleteRange', [{ all: true, prefix: 'a' }], 'all cannot be combined'],
+  ['deleteRange', [{ key: 'a' }], '"key"'],
+  ['deleteRange', [{ prefix: 'a' }, { ifRevision: 7 }], '"ifRevision"'],
+  ['compact', [], 'compact: revision', 'undefined'],
+  ['compact', [1.5], 'compact: revision', '1.5'],
+  ['compact', [7, { timeout: 5 }], 'did you mean timeoutMs?'],
   ['status', ['http://127.0.0.1:1'], 'options'],
   ['status', [{ endpoint: 7301 }], 'endpoint', '7301'],
   ['status', [{ endpoint: 'https://127.0.0.1:1' }], 'http://'],
@@ -150,7 +265,8 @@ test.each([...rows, ...shown])('%s(%j)', async (call, args, ...says) => {
     const { message } = error as TypeError
     for (const each of says) expect(message).toContain(each)
     // Only the message about an invalid address begins with the address.
-    if (!/^("|not an endpoint)/.test(message)) expect(message.startsWith(`${call}: `)).toBe(true)
+    if (!/^("|not an endpoint)/.test(message))
+      expect(message).toMatch(call === 'transact' ? /^(transact: |tx\.)/ : new RegExp(`^${call}: `))
   }
   expect(node.seen).toEqual([])
   expect(node.questions).toEqual([])

@@ -98,6 +98,7 @@ export class Line {
       this.send([id, 0, json.revision, json.create_revision, json.mod_revision, json.version, false])
     } else if (op === 2) this.send([id, 0, json.revision, json.deleted, false])
     else if (op === 3) this.send([id, 0, revision, recordOf(json, null), 'linearizable'])
+    else if (op === 7) this.send([id, 0, json.revision, json, false, 'linearizable'])
     else if (op === 6) this.send([id, 0, json.revision, (json.results as ResultJson[]).map(outcomeOf), false])
     else {
       const records = (json.kvs as Record<string, unknown>[]).map((kv) => recordOf(kv, bytesOf(kv.key)))
@@ -135,11 +136,19 @@ function seenOf([, op, timeoutMs, ...fields]: Item): Seen | undefined {
     const [key, identity, conditions] = fields
     return { ...seen, method: 'DELETE', target: path(key), headers: keyed(identity, conditions) }
   }
-  if (op === 3) return { ...seen, method: 'GET', target: path(fields[0]), headers: {} }
+  if (op === 3) {
+    const asOf = fields[3] === undefined ? '' : `?revision=${fields[3]}`
+    return { ...seen, method: 'GET', target: `${path(fields[0])}${asOf}`, headers: {} }
+  }
   if (op === 6) {
     const [changes, identity] = fields
     const body = Buffer.from(JSON.stringify({ changes: (changes as Item[]).map(changeJson) }))
     return { ...seen, method: 'POST', target: '/v1/changes', headers: keyed(identity, null), body }
+  }
+  if (op === 7) {
+    const [txn, identity] = fields
+    const body = Buffer.from(JSON.stringify(txnJson(txn)))
+    return { ...seen, method: 'POST', target: '/v1/txn', headers: keyed(identity, null), body }
   }
   if (op !== 4) return undefined
   const query = Object.entries(fields[0] as object).map(
@@ -153,6 +162,13 @@ function changeJson([kind, key, ...fields]: Item): unknown {
   const named = { key: base64(key) }
   if (kind === 2) return { delete: { ...named, ...(fields[0] as object | undefined) } }
   return { put: { ...named, value: base64(fields[0]), ...(fields[1] as object | undefined) } }
+}
+
+function txnJson(value: unknown): unknown {
+  if (Buffer.isBuffer(value)) return base64(value)
+  if (Array.isArray(value)) return value.map(txnJson)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([name, inside]) => [name, txnJson(inside)]))
 }
 
 const base64 = (bytes: unknown) => ({ base64: (bytes as Buffer).toString('base64') })

@@ -90,6 +90,8 @@ export class FakeNode {
   sessionsAsked = 0
   /** Whether it has `POST /v1/changes`. */
   knowsBatches = true
+  /** Whether it has `POST /v1/txn`, of which it knows puts, deletes and gets of keys in `success`. */
+  knowsTransactions = true
   members: unknown[] = []
   settings: Record<string, unknown> = {
     key_bytes_max: 4096,
@@ -371,6 +373,7 @@ export class FakeNode {
     if (key !== undefined) return this.#one(seen, key)
     if (path === '/v1/kv') return this.#range(seen, query)
     if (path === '/v1/changes' && this.knowsBatches) return this.#changes(seen)
+    if (path === '/v1/txn' && this.knowsTransactions) return this.#txn(seen)
     return problem(404, 'not_found', 'no such route')
   }
 
@@ -448,6 +451,23 @@ export class FakeNode {
     return { status: 200, body: more ? { ...body, next: bytesJson(page.at(-1) ?? '') } : body }
   }
 
+  #txn(seen: Seen): Reply {
+    const { success = [] } = JSON.parse(seen.body.toString()) as { success?: TxnOperationJson[] }
+    const results = success.map((operation) => {
+      const [kind = '', fields] = Object.entries(operation)[0] ?? []
+      const key = bytesFromJson(fields?.key).toString('latin1')
+      if (kind === 'get') {
+        const row = this.rows.get(key)
+        const kvs = row === undefined ? [] : [recordJson(key, row, true)]
+        return { get: { kvs, more: false, count: kvs.length } }
+      }
+      const [method, body] =
+        kind === 'put' ? ['PUT', bytesFromJson(fields?.value)] : ['DELETE', Buffer.alloc(0)]
+      return { [kind]: this.#one({ ...seen, method, headers: {}, body }, key).body }
+    })
+    return { status: 200, body: { succeeded: true, revision: this.revision, results } }
+  }
+
   #settings(seen: Seen): { status: number; body: unknown } {
     if (seen.method === 'POST') {
       this.settings = { ...this.settings, ...(JSON.parse(seen.body.toString()) as Record<string, unknown>) }
@@ -475,6 +495,8 @@ export class FakeNode {
     }
   }
 }
+
+type TxnOperationJson = Record<string, { key?: BytesJson; value?: BytesJson }>
 
 interface ChangeJson {
   readonly put?: KeyJson

@@ -58,7 +58,7 @@ async function threeNodes(
   const first = await FakeNode.start()
   const nodes = [first, await FakeNode.start(0, first), await FakeNode.start(0, first)]
   open.push(...nodes)
-  if (transport === 'auto') for (const node of nodes) node.multiplex()
+  if (transport === 'auto') for (const node of nodes) node.multiplex().welcome = { txn_operations_max: 128 }
   const next = (node: FakeNode): Fault | undefined => {
     const what = events.shift() ?? 'none'
     if (what === 'none') return undefined
@@ -89,6 +89,7 @@ const honest = async (transport: 'auto' | 'http') => {
       fc.array(
         fc.record({
           isDelete: fc.boolean(),
+          isTxn: fc.boolean(),
           abortMs: fc.option(fc.integer({ max: 40, min: 0 }), { freq: 4 }),
         }),
         {
@@ -111,11 +112,16 @@ const honest = async (transport: 'auto' | 'http') => {
         const work = async () => {
           for (let write = writes[at]; write !== undefined; write = writes[at]) {
             const key = `k${at++}`
-            const { isDelete, abortMs } = write
+            const { isDelete, isTxn, abortMs } = write
             if (isDelete) first.set(key, 'v')
             const signal = abortMs === null ? undefined : AbortSignal.timeout(abortMs)
-            const call = isDelete ? kv.delete(key, { signal }) : kv.put(key, 'v', { signal })
-            await call.then(
+            const one = isDelete ? { delete: { key } } : { put: { key, value: 'v' } }
+            const call = isTxn
+              ? kv.txn({ success: [one] }, { signal })
+              : isDelete
+                ? kv.delete(key, { signal })
+                : kv.put(key, 'v', { signal })
+            await (call as Promise<unknown>).then(
               () => told.set(key, 'done'),
               (error: unknown) => {
                 if (!(error instanceof QuorateError)) throw error

@@ -71,6 +71,7 @@ test('they reach into no file that is not public', () => {
     'client/client.d.ts',
     'client/errors.d.ts',
     'client/index.d.ts',
+    'client/txn-types.d.ts',
     'client/types.d.ts',
     'embed/cluster.d.ts',
     'embed/index.d.ts',

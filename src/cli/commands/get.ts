@@ -1,4 +1,5 @@
-// kv get KEY: prints the exact bytes of the value, or the record if a format is chosen.
+// kv get KEY: prints the exact bytes of the value, or the record if a format is chosen. With --prefix: the records of
+// all keys that begin with KEY, as kv ls --values does.
 
 import { isUtf8 } from 'node:buffer'
 import { Failure } from '../../local/failure.ts'
@@ -9,10 +10,22 @@ import { escaped, isTable, printable, RowWriter, say, toJson, write, writeLine }
 import { inSession } from '../session.ts'
 import { recordJson } from '../shapes.ts'
 
-export async function get(global: GlobalFlags, key: string): Promise<void> {
-  await inSession(global, { kind: 'read' }, async ({ client, read, format, formatChosen }) => {
-    const record = await client.get(key, read)
-    if (record === undefined) throw new Failure(EXIT.notFound, `there is no key ${printable(key)}`)
+export interface GetFlags {
+  readonly revision?: number | undefined
+  readonly prefix?: true | undefined
+}
+
+export async function get(global: GlobalFlags, key: string, flags: GetFlags): Promise<void> {
+  const { revision } = flags
+  await inSession(global, { kind: 'read' }, async (session) => {
+    if (flags.prefix === true) {
+      const { printRecords } = await import('./ls.ts')
+      return printRecords(session, { prefix: key, limit: undefined, revision }, true)
+    }
+    const { client, read, format, formatChosen } = session
+    const record = await client.get(key, { ...read, revision })
+    const then = revision === undefined ? '' : ` at revision ${revision}`
+    if (record === undefined) throw new Failure(EXIT.notFound, `there is no key ${printable(key)}${then}`)
     if (formatChosen && format === 'json') return writeLine(toJson(recordJson(record)))
     if (formatChosen && format === 'ndjson') return writeLine(JSON.stringify(recordJson(record)))
     if (formatChosen && isTable(format)) {

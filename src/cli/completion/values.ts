@@ -58,6 +58,7 @@ const SOURCES: Readonly<Record<string, Source>> = {
   'ls prefix': keys,
   'export prefix': keys,
   'import source': files,
+  'txn file': files,
   'leader transfer node': members,
   'member remove name': members,
   'member replace name': members,

@@ -9,7 +9,7 @@ import { checkedBound } from './key.ts'
 import { bytes, flag, type ParameterValues, readQuery } from './parameters.ts'
 import { Refused } from './problem.ts'
 import { propose, unexpected } from './proposing.ts'
-import { countRows, type RangeReader, wholeBounds } from './range-reading.ts'
+import { countRows, type Instant, type RangeReader, wholeBounds } from './range-reading.ts'
 
 export const DELETE_RANGE_PARAMETERS = {
   prefix: bytes('Keys that begin with it'),
@@ -18,7 +18,7 @@ export const DELETE_RANGE_PARAMETERS = {
   all: flag('Needed if the range has all keys'),
 }
 
-type Values = ParameterValues<typeof DELETE_RANGE_PARAMETERS>
+export type Values = ParameterValues<typeof DELETE_RANGE_PARAMETERS>
 
 export function deleteRange(node: NodeApi, ranges: RangeReader, asked: ApiRequest, respond: Respond): void {
   const range = rangeOf(readQuery(asked.pairs, DELETE_RANGE_PARAMETERS))
@@ -43,7 +43,8 @@ export function deleteRange(node: NodeApi, ranges: RangeReader, asked: ApiReques
   )
 }
 
-function rangeOf({ prefix, start, end, all = false }: Values): KeyRange {
+/** The range to delete. Throws `Refused`. */
+export function rangeOf({ prefix, start, end, all = false }: Values): KeyRange {
   if (prefix === undefined && start === undefined && end === undefined)
     throw new Refused('key_empty', 'name a key, or a range by prefix, or by start and end')
   for (const [name, bound] of Object.entries({ prefix, start, end }))
@@ -58,12 +59,12 @@ function rangeOf({ prefix, start, end, all = false }: Values): KeyRange {
  * The keys are counted after the refusal. Before it, the first copy of a request with a token may have deleted them,
  * and then a refusal by their number would be wrong.
  */
-function withCount(
+export function withCount(
   refusal: Refused,
   ranges: RangeReader,
-  asked: ApiRequest,
+  asked: Instant['asked'],
   { start, end }: KeyRange,
-  respond: Respond,
+  refuse: (refusal: Refused) => void,
 ): void {
   const values = {
     ...{ prefix: undefined, start, end, after: undefined, order: undefined, revision: undefined },
@@ -76,8 +77,8 @@ function withCount(
     async (reading) => {
       const count = await countRows(reading)
       const detail = `${message}: ${count} when they were counted`
-      respond(new Refused(code, detail, { headers, revision, members: { count } }))
+      refuse(new Refused(code, detail, { headers, revision, members: { count } }))
     },
-    () => respond(refusal),
+    () => refuse(refusal),
   )
 }

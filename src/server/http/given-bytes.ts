@@ -1,4 +1,5 @@
-// Bytes in the JSON of a request: a string means its UTF-8, {"base64": …} any bytes.
+// Bytes in the JSON of a request: a string means its UTF-8, {"base64": …} any bytes. A multiplexed connection carries
+// bytes as they are.
 
 import { SETTING_RULES } from '../../kv/index.ts'
 import { closed, type FromSchema, object, string, stringOr } from './json-schema.ts'
@@ -11,10 +12,11 @@ export const GivenBytes = {
   description: 'Bytes: a string means its UTF-8; others in base64',
 }
 
-export type Given = FromSchema<typeof GivenBytes>
+export type Given = FromSchema<typeof GivenBytes> | Buffer
 
 /** `name`: of the field, for the message. Throws `Refused`. */
 export function bytesOf(given: Given, name: string): Uint8Array {
+  if (Buffer.isBuffer(given)) return given
   if (typeof given === 'string') {
     if (given.isWellFormed()) return Buffer.from(given)
     throw new Refused('bad_request', `${name} has half of a surrogate pair, which has no UTF-8`)

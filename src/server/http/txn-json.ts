@@ -39,8 +39,8 @@ const PLACE = {
   start: { ...GivenBytes, description: 'All keys from this one on' },
   end: { ...GivenBytes, description: 'All keys up to this one, exclusive' },
 }
-const TARGETS = ['value', 'version', 'create_revision', 'mod_revision', 'lease'] as const
-const OPERATORS = ['=', '!=', '<', '>'] as const
+export const TARGETS = ['value', 'version', 'create_revision', 'mod_revision', 'lease'] as const
+export const OPERATORS = ['=', '!=', '<', '>'] as const
 const PREV = { ...boolean, description: 'Answer with the record before' }
 
 const ComparisonSchema = closed(
@@ -109,15 +109,21 @@ export const TxnBody = { $id: 'Transaction', ...transaction({ $ref: '#' }) }
 export const TxnSchema = transaction({ $ref: '#/components/schemas/Transaction' })
 
 // What FromSchema cannot say: unions of three types, and schemas within themselves.
-type GivenPlace = Pick<FromSchema<typeof GetSchema>, keyof typeof PLACE>
-type GivenComparison = Omit<FromSchema<typeof ComparisonSchema>, 'to'> & { readonly to?: Given | number }
-interface GivenOperation {
-  readonly put?: FromSchema<typeof PutSchema>
-  readonly get?: FromSchema<typeof GetSchema>
-  readonly delete?: FromSchema<typeof DeleteSchema>
+export type GivenPlace = { readonly [Name in keyof typeof PLACE]?: Given }
+type GivenPut = Omit<FromSchema<typeof PutSchema>, 'key' | 'value'> & {
+  readonly key: Given
+  readonly value: Given
+}
+export type GivenComparison = GivenPlace &
+  Omit<FromSchema<typeof ComparisonSchema>, 'to' | keyof typeof PLACE> & { readonly to?: Given | number }
+export interface GivenOperation {
+  readonly put?: GivenPut
+  readonly get?: GivenPlace & Omit<FromSchema<typeof GetSchema>, keyof typeof PLACE>
+  readonly delete?: GivenPlace & Omit<FromSchema<typeof DeleteSchema>, keyof typeof PLACE>
   readonly txn?: GivenTxn
 }
-interface GivenTxn {
+/** A transaction as it was sent, over HTTP or a multiplexed connection (mux/txn.ts). */
+export interface GivenTxn {
   readonly compare?: readonly GivenComparison[]
   readonly success?: readonly GivenOperation[]
   readonly failure?: readonly GivenOperation[]
@@ -126,8 +132,8 @@ interface GivenTxn {
 // ---------------------------------------------------------------------------------------------------------------------
 // The body as a transaction
 
-/** `body` fits `TxnBody`. Throws `Refused`, which names the place in the body. */
-export const txnOf = (body: unknown): Txn => readTxn(body as GivenTxn, '')
+/** Throws `Refused`, which names the place in the transaction. */
+export const txnOf = (given: GivenTxn): Txn => readTxn(given, '')
 
 /** `path`: of the transaction, with a dot behind it; empty for the body itself. */
 function readTxn({ compare = [], success = [], failure = [] }: GivenTxn, path: string): Txn {
@@ -193,14 +199,14 @@ function operationOf({ put, get, delete: removed, txn }: GivenOperation, name: s
   throw new Error(`${name} is no operation, and the schema allows it`)
 }
 
-function putOf(given: FromSchema<typeof PutSchema>, name: string): Operation {
+function putOf(given: GivenPut, name: string): Operation {
   refuseLease(given, name)
   const key = checkedKey(bytesOf(given.key, `${name}.key`), `${name}.key: `)
   return { kind: 'put', key, value: valueBytesOf(given.value, name), prev: given.prev ?? false }
 }
 
 /** Leases are not available yet. */
-function refuseLease({ lease, ttl }: FromSchema<typeof PutSchema>, name: string): void {
+function refuseLease({ lease, ttl }: GivenPut, name: string): void {
   if (lease === undefined && ttl === undefined) return
   const field = lease === undefined ? 'ttl' : 'lease'
   throw new Refused('bad_request', `${name}.${field}: leases are not available yet`)

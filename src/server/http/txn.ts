@@ -1,12 +1,12 @@
 // POST /v1/txn: comparisons, and what is done if all of them hold, or if not. With changes it is one entry of the log;
-// without, a read.
+// without, a read. A multiplexed connection uses the same code (mux/txn.ts).
 
 import { keyAfter } from '../../kv/index.ts'
 import { refused } from '../../kv/refusals.ts'
 import { onlyReads, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
-import type { Idempotency, KeyRow, Operation, Settings, Txn, Where } from '../../kv/types.ts'
+import type { Idempotency, KeyRow, Operation, Settings, Txn, TxnResult, Where } from '../../kv/types.ts'
 import type { RecordScan } from '../record-scan.ts'
-import type { NodeApi } from '../types.ts'
+import type { NodeApi, ReadGrant } from '../types.ts'
 import { type ApiRequest, answering, jsonAnswer, type Respond } from './answer.ts'
 import { readIdentity } from './identity.ts'
 import type { Backlog, Hold } from './outflow.ts'
@@ -16,7 +16,7 @@ import { holding, prevWithToken, propose, refusalOf, unexpected } from './propos
 import { finish, type Instant, type RangeReader, slicesOf } from './range-reading.ts'
 import { type Freshness, freshnessHeaders } from './reading.ts'
 import { type Route, route } from './route.ts'
-import { TxnAnswer, TxnBody, TxnSchema, txnJson, txnOf } from './txn-json.ts'
+import { type GivenTxn, TxnAnswer, TxnBody, TxnSchema, txnJson, txnOf } from './txn-json.ts'
 import { prepareTxn, type Records, type Snapshot } from './txn-reading.ts'
 
 /** Of the JSON. Ten times as many operations as are allowed are still counted, and refused by their number. */
@@ -49,22 +49,30 @@ export const txnRoute = (options: TxnOptions): Route =>
       schemas: { Transaction: TxnSchema, TransactionResult: TxnAnswer },
     },
     ({ asked, values, body }, respond) => {
-      const txn = txnOf(body)
-      const fault = txnFault(txn)
-      if (fault !== undefined)
-        throw refusalOf(refused(options.node.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX]))
+      const txn = acceptedTxn(options.node, body as GivenTxn)
       const idempotency = readIdentity(asked.headers)
       if (onlyReads(txn)) {
         read(options, asked, values, txn, respond)
         return
       }
       if (Object.keys(values).length > 0)
-        throw new Refused('bad_request', `${Object.keys(values).join(' and ')}: this transaction is no read`)
+        throw new Refused('bad_request', `${Object.keys(values).join(' and ')}: ${NO_READ}`)
       if (idempotency !== undefined && wantsPrev(txn))
         throw prevWithToken('token' in idempotency ? 'Idempotency-Key' : 'Kv-Session')
       change(options, asked, txn, idempotency, respond)
     },
   )
+
+/** Throws `Refused` for a transaction that is refused whatever the store holds. */
+export function acceptedTxn(node: NodeApi, given: GivenTxn): Txn {
+  const txn = txnOf(given)
+  const fault = txnFault(txn)
+  if (fault !== undefined) throw refusalOf(refused(node.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX]))
+  return txn
+}
+
+/** Why parameters of reads are refused. */
+export const NO_READ = 'this transaction is no read'
 
 /** With those of nested transactions. */
 const operationsOf = ({ success, failure }: Txn): readonly Operation[] =>
@@ -72,7 +80,7 @@ const operationsOf = ({ success, failure }: Txn): readonly Operation[] =>
     operation.kind === 'txn' ? [operation, ...operationsOf(operation.txn)] : [operation],
   )
 
-const wantsPrev = (txn: Txn): boolean =>
+export const wantsPrev = (txn: Txn): boolean =>
   operationsOf(txn).some((operation) => 'prev' in operation && operation.prev)
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -97,7 +105,7 @@ function change(
 }
 
 /** What is reserved. How many records an answer will have is not known before, so as much as they may have. */
-function answerBytes(txn: Txn, { rangeBytesMax }: Settings): number {
+export function answerBytes(txn: Txn, { rangeBytesMax }: Settings): number {
   const operations = operationsOf(txn)
   const hasRecords = wantsPrev(txn) || operations.some(({ kind }) => kind === 'get')
   return (1 + operations.length) * RESULT_BYTES_MAX + (hasRecords ? rangeBytesMax : 0)
@@ -107,26 +115,40 @@ function answerBytes(txn: Txn, { rangeBytesMax }: Settings): number {
 // Without changes
 
 function read(
-  { node, ranges }: TxnOptions,
+  options: TxnOptions,
   asked: ApiRequest,
   freshness: Freshness,
   txn: Txn,
   respond: Respond,
 ): void {
-  const evaluate = async (instant: Instant): Promise<void> => {
-    const { grant } = instant
+  const evaluated = (result: TxnResult, grant: ReadGrant, hold: Hold): void => {
+    const json = txnJson(txn, result, grant.revision)
+    hold.release()
+    respond(jsonAnswer(json, freshnessHeaders(grant), grant.revision))
+  }
+  evaluate(options, asked, freshness, txn, evaluated, respond)
+}
+
+/** `use` is called with the result, and with the room that was held for it. */
+export function evaluate(
+  { node, ranges }: Pick<TxnOptions, 'node' | 'ranges'>,
+  asked: Instant['asked'],
+  freshness: Freshness,
+  txn: Txn,
+  use: (result: TxnResult, grant: ReadGrant, hold: Hold) => void,
+  failed: (error: Error) => void,
+): void {
+  const read = async (instant: Instant): Promise<void> => {
     const hold = instant.backlog.hold()
     try {
       const snapshot = new InstantSnapshot(instant, node.status().settings, hold)
       const result = await prepareTxn(txn, snapshot)()
-      const json = txnJson(txn, result, grant.revision)
-      hold.release()
-      respond(jsonAnswer(json, freshnessHeaders(grant), grant.revision))
+      use(result, instant.grant, hold)
     } finally {
       hold.release()
     }
   }
-  ranges.readInstant(asked, freshness, evaluate, respond)
+  ranges.readInstant(asked, freshness, read, failed)
 }
 
 /** An instant, read within the limits of one transaction. */

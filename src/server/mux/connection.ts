@@ -17,6 +17,7 @@ import { Operation } from './operation.ts'
 import {
   CANCEL,
   CHANGES,
+  DELETE_RANGE,
   Fault,
   GOING_AWAY,
   INTERNAL_ERROR,
@@ -28,9 +29,11 @@ import {
   PUT,
   RANGE,
   TRY_AGAIN_LATER,
+  TXN,
   UNSUPPORTED_DATA,
   WATCH,
 } from './protocol.ts'
+import { txnBytes } from './txn.ts'
 import { MuxWatch, type WatchConnection } from './watch-sink.ts'
 
 /** What a range, or a watch that begins, counts for credit. */
@@ -405,6 +408,7 @@ export class Connection implements Owner, WatchConnection {
 function creditOf(op: Op, item: Item): number {
   if (op === RANGE || op === WATCH) return RANGE_CREDIT_BYTES
   if (op === CHANGES) return changesBytes(item[3])
+  if (op === TXN || op === DELETE_RANGE) return txnBytes(item[3])
   return op === PUT ? bytesIn(item[3]) + bytesIn(item[4]) : bytesIn(item[3])
 }
 

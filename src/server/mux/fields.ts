@@ -1,8 +1,9 @@
 // The fields of an operation. What is wrong in one of them is a problem of this operation, the same as over HTTP, and
 // says nothing about the others of its message.
 
-import type { BatchedCommand, Condition, Idempotency, Revision } from '../../kv/index.ts'
+import type { BatchedCommand, Condition, Idempotency, KeyRange, Revision } from '../../kv/index.ts'
 import { asRevision, BATCH_COMMANDS_MAX, SESSION_SLOTS_MAX, SETTING_RULES, TAGS_MAX } from '../../kv/index.ts'
+import { rangeOf } from '../http/delete-range.ts'
 import { isToken, SEQ_MAX } from '../http/identity.ts'
 import { checkedKey } from '../http/key.ts'
 import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../http/parameters.ts'
@@ -172,12 +173,17 @@ export function readOneOf<T extends string>(
   return found
 }
 
-const readWhole = (field: unknown, name: string, min: number, max: number): number | undefined =>
+export const readWhole = (field: unknown, name: string, min: number, max: number): number | undefined =>
   isNil(field) ? undefined : readNumber(field, name, min, max)
 
 function readNumber(field: unknown, name: string, min: number, max: number): number {
   if (typeof field === 'number' && Number.isInteger(field) && field >= min && field <= max) return field
   throw invalid(name, `a whole number from ${min} to ${max}`)
+}
+
+export function readText(field: unknown, name: string): string | undefined {
+  if (isNil(field) || typeof field === 'string') return field ?? undefined
+  throw invalid(name, 'a string')
 }
 
 const FRESHNESS = ['consistency', 'max_staleness_ms'] as const
@@ -210,6 +216,7 @@ const RANGE_FIELDS = [
   'keys_only',
   'count',
   'count_only',
+  'revision',
 ] as const
 const ORDERS = ['asc', 'desc'] as const
 
@@ -231,6 +238,21 @@ export function readRange(field: unknown, limitMax: number): RangeValues {
     keys_only: flag('keys_only'),
     count: flag('count'),
     count_only: flag('count_only'),
-    revision: undefined,
+    revision: readAsOf(given.get('revision')),
   }
+}
+
+/** The revision at which the store is to be read; undefined: as it is now. */
+export const readAsOf = (field: unknown): Revision | undefined =>
+  isNil(field) ? undefined : readRevision(field, 'revision')
+
+const DELETE_RANGE_FIELDS = ['prefix', 'start', 'end', 'all'] as const
+
+/** The range of keys to delete. */
+export function readDeleteRange(field: unknown): KeyRange {
+  const given = readMap(field, 'the range', DELETE_RANGE_FIELDS)
+  const bytes = (name: 'prefix' | 'start' | 'end'): Uint8Array | undefined =>
+    isNil(given.get(name)) ? undefined : readBytes(given.get(name), name)
+  const all = readFlag(given.get('all'), 'all')
+  return rangeOf({ prefix: bytes('prefix'), start: bytes('start'), end: bytes('end'), all })
 }

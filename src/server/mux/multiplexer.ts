@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { BATCH_COMMANDS_MAX } from '../../kv/index.ts'
+import { TXN_OPERATIONS_MAX } from '../../kv/txn.ts'
 import type { Bodies } from '../http/body.ts'
 import type { Connections } from '../http/connections.ts'
 import type { HttpLimits } from '../http/limits.ts'
@@ -191,4 +192,5 @@ const welcome = (node: NodeApi, server: string, limits: HttpLimits) => ({
   message_bytes_max: limits.muxMessageBytesMax,
   changes_max: BATCH_COMMANDS_MAX,
   watches_max: limits.muxWatchesMax,
+  txn_operations_max: TXN_OPERATIONS_MAX,
 })

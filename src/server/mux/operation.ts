@@ -3,7 +3,7 @@
 import type { Hold } from '../http/outflow.ts'
 import { problemDocument, type Refused } from '../http/problem.ts'
 import type { Item } from './messages.ts'
-import { CHANGES, DELETE, NAMES, OPEN_SESSION, type Op, PROBLEM, PUT } from './protocol.ts'
+import { GET, NAMES, type Op, PROBLEM, RANGE, WATCH } from './protocol.ts'
 import type { MuxWatch } from './watch-sink.ts'
 
 /** Memory of an answer beside keys and values. */
@@ -51,8 +51,9 @@ export class Operation {
     return NAMES[this.op]
   }
 
+  /** A transaction counts as one, also without changes. */
   get isChange(): boolean {
-    return this.op === PUT || this.op === DELETE || this.op === OPEN_SESSION || this.op === CHANGES
+    return this.op !== GET && this.op !== RANGE && this.op !== WATCH
   }
 
   /** Nobody will read the answer. */

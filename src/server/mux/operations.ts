@@ -1,19 +1,33 @@
 // What each operation asks of the node, and its answer. Refusals come from the same code as those of HTTP.
 
-import type { KeyRow, Outcome, OutcomeOfKey, Request } from '../../kv/index.ts'
-import { SESSION_SLOTS_MAX } from '../../kv/index.ts'
+import type { Idempotency, KeyRow, Outcome, OutcomeOfKey, Request, Revision } from '../../kv/index.ts'
+import { keyAfter, SESSION_SLOTS_MAX } from '../../kv/index.ts'
+import { onlyReads } from '../../kv/txn.ts'
+import type { Txn } from '../../kv/types.ts'
+import { withCount } from '../http/delete-range.ts'
 import type { HttpLimits } from '../http/limits.ts'
 import type { Backlog } from '../http/outflow.ts'
 import { answerWithinMs } from '../http/parameters.ts'
 import { problemDocument, Refused, refusedByNode } from '../http/problem.ts'
 import { acceptedOf, prevWithToken, refusalOf, unexpected } from '../http/proposing.ts'
-import { countRows, type RangeReader, type Reading, readPage, refusedIfEnded } from '../http/range-reading.ts'
-import { readOptions } from '../http/reading.ts'
+import {
+  countRows,
+  type RangeReader,
+  type Reading,
+  readFirst,
+  readPage,
+  refusedIfEnded,
+} from '../http/range-reading.ts'
+import { checkRevision, readOptions } from '../http/reading.ts'
+import { acceptedTxn, answerBytes, evaluate, wantsPrev } from '../http/txn.ts'
 import type { NodeApi, ReadGrant, Result } from '../types.ts'
 import {
   checkLength,
+  invalid,
+  readAsOf,
   readChanges,
   readConditions,
+  readDeleteRange,
   readFreshness,
   readIdentity,
   readKey,
@@ -23,8 +37,21 @@ import {
 } from './fields.ts'
 import type { Item } from './messages.ts'
 import { type Operation, OUTCOME_BYTES, OUTCOME_PROBLEM_BYTES, RECORD_BYTES } from './operation.ts'
-import { CHANGES, DELETE, GET, OPEN_SESSION, PUT, RANGE, SUCCESS, WATCH } from './protocol.ts'
+import {
+  CHANGES,
+  COMPACT,
+  DELETE,
+  DELETE_RANGE,
+  GET,
+  OPEN_SESSION,
+  PUT,
+  RANGE,
+  SUCCESS,
+  TXN,
+  WATCH,
+} from './protocol.ts'
 import { record, type WireRecord } from './record.ts'
+import { checkNoRead, readTxn, txnAnswer } from './txn.ts'
 import { watch } from './watch.ts'
 
 export interface OperationsOptions {
@@ -55,6 +82,9 @@ export class Operations {
       else if (operation.op === DELETE) this.#delete(operation, item)
       else if (operation.op === RANGE) this.#range(operation, item)
       else if (operation.op === CHANGES) this.#changes(operation, item)
+      else if (operation.op === TXN) this.#txn(operation, item)
+      else if (operation.op === DELETE_RANGE) this.#deleteRange(operation, item)
+      else if (operation.op === COMPACT) this.#compact(operation, item)
       else if (operation.op === WATCH) watch(this.#options, operation, item)
       else this.#openSession(operation, item)
     } catch (error) {
@@ -161,21 +191,40 @@ export class Operations {
   }
 
   #get(operation: Operation, item: Item): void {
-    checkLength(item, 6)
+    checkLength(item, 7)
     const timeoutMs = answerWithinMs(readTimeout(item[2]))
     const key = readKey(item[3])
     const options = readOptions(timeoutMs, readFreshness(item[4], item[5]))
-    this.#options.node.read(options, (result) => this.#granted(operation, key, result))
+    const asOf = readAsOf(item[6])
+    this.#options.node.read(options, (result) => this.#granted(operation, key, asOf, result))
   }
 
-  #granted(operation: Operation, key: Uint8Array, result: Result<ReadGrant>): void {
+  #granted(
+    operation: Operation,
+    key: Uint8Array,
+    asOf: Revision | undefined,
+    result: Result<ReadGrant>,
+  ): void {
     if (operation.isAbandoned) {
       operation.end(0, [])
       return
     }
     const { node, refused } = this.#options
-    if (result.ok) node.get(key, (error, row) => this.#found(operation, result.value, error, row))
-    else operation.refuse(refused(refusedByNode(result.problem)), 'no')
+    if (!result.ok) operation.refuse(refused(refusedByNode(result.problem)), 'no')
+    else if (asOf !== undefined) void this.#getAsOf(operation, result.value, key, asOf)
+    else node.get(key, (error, row) => this.#found(operation, result.value, error, row))
+  }
+
+  /** The key as it was at a revision. */
+  async #getAsOf(operation: Operation, grant: ReadGrant, key: Uint8Array, revision: Revision): Promise<void> {
+    const { node, refused } = this.#options
+    try {
+      checkRevision(node, revision, grant)
+      const range = { start: key, end: keyAfter(key), reverse: false, revision, keysOnly: false }
+      this.#found(operation, grant, undefined, await readFirst(node, range))
+    } catch (error) {
+      operation.refuse(refused(error), 'no')
+    }
   }
 
   #found(operation: Operation, grant: ReadGrant, error: Error | undefined, row: KeyRow | undefined): void {
@@ -212,6 +261,126 @@ export class Operations {
       (reading) => page(operation, reading),
       (error) => operation.refuse(refused(error), 'no'),
     )
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Transactions, ranges to delete, and the end of history
+
+  #txn(operation: Operation, item: Item): void {
+    const { node, limits } = this.#options
+    checkLength(item, 7)
+    const timeoutMs = answerWithinMs(readTimeout(item[2]))
+    const { bytes } = operation
+    if (bytes > limits.requestBytesMax)
+      throw new Refused(
+        'request_too_large',
+        `transaction of ${bytes} bytes, at most ${limits.requestBytesMax}`,
+      )
+    const txn = acceptedTxn(node, readTxn(item[3]))
+    const idempotency = readIdentity(item[4])
+    const freshness = readFreshness(item[5], item[6])
+    if (onlyReads(txn)) {
+      const deadline = operation.arrivedAt + timeoutMs
+      const asked = { deadline, isAbandoned: () => operation.isAbandoned }
+      evaluate(
+        this.#options,
+        asked,
+        freshness,
+        txn,
+        (result, grant, hold) => {
+          const { result: answer, bytes: answered } = txnAnswer(txn, result, grant.revision)
+          hold.release()
+          operation.checkRoom(answered)
+          const { revision, served, stalenessMs } = grant
+          operation.end(
+            200,
+            [operation.id, SUCCESS, revision, answer, false, served, bound(stalenessMs)],
+            answered,
+          )
+        },
+        (error) => operation.refuse(this.#options.refused(error), 'no'),
+      )
+      return
+    }
+    checkNoRead(freshness)
+    if (idempotency !== undefined && wantsPrev(txn)) throw prevWithToken('an identity')
+    this.#change(operation, txn, idempotency, timeoutMs)
+  }
+
+  #change(operation: Operation, txn: Txn, idempotency: Idempotency | undefined, timeoutMs: number): void {
+    const { node, backlog } = this.#options
+    // The answer to a change is never refused, so room for it is reserved before.
+    operation.hold = backlog.hold()
+    operation.hold.grow(answerBytes(txn, node.status().settings))
+    const request: Request = { command: { kind: 'txn', txn }, idempotency, principal: '' }
+    node.propose(request, timeoutMs, (result) =>
+      this.#settle(operation, result, ({ outcome, replayed }) => {
+        const accepted = acceptedOf(outcome)
+        if (accepted.kind !== 'txn') throw unexpected(accepted)
+        const { result: answer, bytes } = txnAnswer(txn, accepted, accepted.revision)
+        operation.end(200, [operation.id, SUCCESS, accepted.revision, answer, replayed], bytes)
+      }),
+    )
+  }
+
+  #deleteRange(operation: Operation, item: Item): void {
+    const { node, ranges } = this.#options
+    checkLength(item, 5)
+    const timeoutMs = answerWithinMs(readTimeout(item[2]))
+    const range = readDeleteRange(item[3])
+    const idempotency = readIdentity(item[4])
+    const request: Request = { command: { kind: 'delete-range', range }, idempotency, principal: '' }
+    const asked = {
+      deadline: operation.arrivedAt + timeoutMs,
+      isAbandoned: () => operation.isAbandoned,
+    }
+    node.propose(request, timeoutMs, (result) =>
+      this.#settle(operation, result, ({ outcome, replayed }) => {
+        if (outcome.kind === 'refused' && outcome.code === 'range_too_large') {
+          withCount(refusalOf(outcome), ranges, asked, range, (refusal) =>
+            operation.refuse(refusal, 'no', replayed),
+          )
+          return
+        }
+        const accepted = acceptedOf(outcome)
+        if (accepted.kind !== 'delete-range') throw unexpected(accepted)
+        operation.end(200, [operation.id, SUCCESS, accepted.revision, accepted.deleted, replayed])
+      }),
+    )
+  }
+
+  #compact(operation: Operation, item: Item): void {
+    checkLength(item, 5)
+    const timeoutMs = answerWithinMs(readTimeout(item[2]))
+    const revision = readAsOf(item[3])
+    if (revision === undefined) throw invalid('revision', 'a revision')
+    const request: Request = {
+      command: { kind: 'compact', revision },
+      idempotency: readIdentity(item[4]),
+      principal: '',
+    }
+    this.#options.node.propose(request, timeoutMs, (result) =>
+      this.#settle(operation, result, ({ outcome, replayed }) => {
+        const accepted = acceptedOf(outcome)
+        if (accepted.kind !== 'compacted') throw unexpected(accepted)
+        operation.end(200, [operation.id, SUCCESS, accepted.revision, accepted.compactRevision, replayed])
+      }),
+    )
+  }
+
+  /** Answers a change, whatever becomes of it. */
+  #settle(
+    operation: Operation,
+    result: Changed,
+    accept: (applied: Extract<Changed, { readonly ok: true }>['value']) => void,
+  ): void {
+    try {
+      if (result.ok) accept(result.value)
+      else operation.refuse(refusedByNode(result.problem), result.problem.written)
+    } catch (error) {
+      const replayed = result.ok && result.value.replayed
+      operation.refuse(this.#options.refused(error), error instanceof Refused ? 'no' : 'unknown', replayed)
+    }
   }
 }
 

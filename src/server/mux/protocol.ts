@@ -11,6 +11,10 @@ export const GET = 3
 export const RANGE = 4
 export const OPEN_SESSION = 5
 export const CHANGES = 6
+/** From here on: of nodes whose welcome has `txn_operations_max`. */
+export const TXN = 7
+export const DELETE_RANGE = 8
+export const COMPACT = 9
 /** Of nodes whose welcome has `watches_max`. */
 export const WATCH = 16
 
@@ -34,6 +38,9 @@ export const NAMES = {
   [RANGE]: 'range',
   [OPEN_SESSION]: 'other',
   [CHANGES]: 'batch',
+  [TXN]: 'other',
+  [DELETE_RANGE]: 'delete',
+  [COMPACT]: 'other',
   [WATCH]: 'other',
 } as const
 export type Op = keyof typeof NAMES

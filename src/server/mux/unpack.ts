@@ -10,8 +10,8 @@ export class UnreadableError extends Error {
 
 /** Arrays, maps, names and values of one message. */
 export const PARTS_MAX = 128 * 1024
-/** A message, an item, the changes of a batch, one of them, its conditions, a list in them. */
-const DEPTH_MAX = 6
+/** Of lists and maps. A transaction within another one is three deeper. Each has its own limit, which is lower. */
+const DEPTH_MAX = 256
 
 /** Byte strings share the bytes of the message. Throws `UnreadableError`. */
 export function unpack(message: Buffer): unknown {

@@ -5,6 +5,7 @@ import { onTestFinished, vi } from 'vitest'
 import { WebSocket } from 'ws'
 
 export const [PUT, DELETE, GET, RANGE, OPEN_SESSION, CHANGES] = [1, 2, 3, 4, 5, 6]
+export const [TXN, DELETE_RANGE, COMPACT] = [7, 8, 9]
 
 // biome-ignore lint/suspicious/noExplicitAny: what came over the wire is checked by the expectations themselves
 type Wire = any

@@ -24,8 +24,7 @@ test('the welcome says what a client needs to know', async () => {
         version: 1,
         ...{ cluster: '4242', node: 'n1', server: '1.2.3', term: 3, leader: 'n2', revision: 1 },
         ...{ operations_max: 4096, bytes_max: 16 * 2 ** 20, message_bytes_max: 4 * 2 ** 20 },
-        changes_max: 1000,
-        watches_max: 10_000,
+        ...{ changes_max: 1000, watches_max: 10_000, txn_operations_max: 128 },
       },
     ],
   ])
@@ -459,7 +458,7 @@ test.each([
   ['a list as a value', [PUT, null, 'a', []]],
   ['a text as a timeout', [GET, '5s', 'a']],
   ['a timeout that is no number', [GET, Number.NaN, 'a']],
-  ['more elements than there are', [GET, null, 'a', null, null, null]],
+  ['more elements than there are', [GET, null, 'a', null, null, null, null]],
   ['more elements of a put', [PUT, null, 'a', 'b', null, null, null]],
   ['more elements of a delete', [DELETE, null, 'a', null, null, null]],
   ['more elements of a range', [RANGE, null, null, null, null, null]],

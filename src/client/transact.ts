@@ -1,0 +1,411 @@
+// Optimistic transactions. The body of the application reads the store as it was at one revision, and what it writes is
+// kept until it ends. Then one transaction of the server compares all that was read, and makes the changes if nothing
+// of it has changed since. Otherwise the body runs again.
+//
+// What was read is compared by mod_revision: of a key, that it is the same, or that there is still no such key; of a
+// range, that no key in it is newer than the revision that was read. The latter does not see that a key is gone. So
+// each key that a range has shown is compared as well.
+
+import { checkTransact, checkTransactionList } from './arguments.ts'
+import { Backoff } from './backoff.ts'
+import { checkValue, isBytes } from './check.ts'
+import { recordOf } from './decode.ts'
+import { ConflictError, QuorateError, UnavailableError } from './errors.ts'
+import type { Interruption } from './list.ts'
+import { ownBytes, ownKey } from './operation.ts'
+import { after } from './timer.ts'
+import { checkPutOptions } from './txn.ts'
+import type {
+  Transaction,
+  TransactionListOptions,
+  TransactOptions,
+  Txn,
+  TxnComparison,
+  TxnOperation,
+  TxnPutOptions,
+  TxnResult,
+} from './txn-types.ts'
+import type { CallOptions, KvRecord, ListOptions, ReadOptions } from './types.ts'
+
+/** Pauses after a conflict. */
+const CONFLICT_BASE_MS = 2
+const CONFLICT_MAX_MS = 250
+
+/** What it needs of the client. */
+interface Calls {
+  get(key: Uint8Array, options: ReadOptions): Promise<KvRecord | undefined>
+  list(options: ListOptions): AsyncGenerator<KvRecord, void, undefined>
+  txn(txn: Txn, options: CallOptions): Promise<TxnResult>
+}
+
+/** `timeoutMs`: of all attempts together. */
+export async function transact<T>(
+  calls: Calls,
+  body: (tx: Transaction) => Promise<T> | T,
+  options: TransactOptions,
+  timeoutMs: number,
+  interruption: Interruption,
+): Promise<T> {
+  checkTransact(body, options)
+  const { attemptsMax = Number.POSITIVE_INFINITY, signal } = options
+  const startedAt = performance.now()
+  const deadline = startedAt + timeoutMs
+  const backoff = new Backoff(CONFLICT_BASE_MS, CONFLICT_MAX_MS)
+  let conflict: ConflictError | undefined
+  for (let attempt = 1; ; attempt++) {
+    const limits = (): CallOptions => {
+      const leftMs = deadline - performance.now()
+      if (leftMs > 0) return { signal, timeoutMs: leftMs }
+      throw conflict ?? outOfTime(timeoutMs)
+    }
+    const reason = interruption.reason()
+    if (reason !== undefined) throw reason
+    const tried = await new Attempt(calls, limits).run(body).catch((error: unknown) => {
+      // A call of it had too little time left, because of the conflicts before.
+      throw error instanceof UnavailableError && error.code === 'timeout' ? (conflict ?? error) : error
+    })
+    if (tried.committed) return tried.result
+    conflict = new ConflictError(
+      `${times(attempt)} others had changed what the transaction has read, before it could be committed`,
+      { code: 'conflict', written: 'no', cause: tried.cause },
+    )
+    const pauseMs = backoff.next()
+    if (attempt >= attemptsMax || performance.now() + pauseMs >= deadline) throw conflict
+    await paused(pauseMs, interruption)
+  }
+}
+
+const times = (count: number): string => (count === 1 ? 'once' : `${count} times in a row`)
+
+const outOfTime = (timeoutMs: number): UnavailableError =>
+  new UnavailableError(
+    `the body of the transaction has not ended within ${Number((timeoutMs / 1_000).toFixed(3))} s`,
+    { code: 'timeout', written: 'no' },
+  )
+
+/** Ends early if the call does. */
+async function paused(ms: number, interruption: Interruption): Promise<void> {
+  let takeBack = () => {}
+  await new Promise<void>((resolve) => {
+    const stop = after(ms, resolve)
+    takeBack = interruption.listen(() => {
+      stop()
+      resolve()
+    })
+  })
+  takeBack()
+}
+
+type Tried<T> =
+  | { readonly committed: true; readonly result: T }
+  | { readonly committed: false; readonly cause: unknown }
+
+/** A change of the body. undefined: the key is deleted. */
+type Write = { readonly value: Buffer; readonly options: TxnPutOptions } | undefined
+
+class Attempt implements Transaction {
+  readonly #calls: Calls
+  readonly #limits: () => CallOptions
+  #isOver = false
+  /** The revision that all reads show. */
+  #revision: number | undefined
+  /** The read that will tell it. */
+  #first: Promise<unknown> | undefined
+  /** History does not go back to it any more. */
+  #lost: QuorateError | undefined
+  /** mod_revision of each key that was read; 0: there was no such key. */
+  readonly #read = new Map<string, number>()
+  readonly #ranges: Bounds[] = []
+  readonly #writes = new Map<string, Write>()
+
+  constructor(calls: Calls, limits: () => CallOptions) {
+    this.#calls = calls
+    this.#limits = limits
+  }
+
+  async run<T>(body: (tx: Transaction) => Promise<T> | T): Promise<Tried<T>> {
+    try {
+      const result = await body(this)
+      this.#isOver = true
+      if (this.#lost !== undefined) return { committed: false, cause: this.#lost }
+      if (this.#writes.size === 0 || (await this.#commit())) return { committed: true, result }
+      return { committed: false, cause: undefined }
+    } catch (error) {
+      if (this.#lost !== undefined && !this.#isOver) return { committed: false, cause: this.#lost }
+      throw error
+    } finally {
+      this.#isOver = true
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // What the body calls
+
+  async get(key: string | Uint8Array): Promise<KvRecord | undefined> {
+    this.#checkOpen('get')
+    checkValue('tx.get', 'key', key, isBytes)
+    const bytes = ownKey(key)
+    const name = nameOf(bytes)
+    if (this.#writes.has(name)) return written(bytes, this.#writes.get(name))
+    const record = await this.#readWith((options) => this.#calls.get(bytes, options))
+    this.#read.set(name, record?.modRevision ?? 0)
+    return record
+  }
+
+  list(options: TransactionListOptions = {}): AsyncGenerator<KvRecord, void, undefined> {
+    this.#checkOpen('list')
+    checkTransactionList(options)
+    return this.#list({ ...options })
+  }
+
+  put(key: string | Uint8Array, value: string | Uint8Array, options: TxnPutOptions = {}): void {
+    this.#checkOpen('put')
+    checkValue('tx.put', 'key', key, isBytes)
+    checkValue('tx.put', 'value', value, isBytes)
+    checkPutOptions('tx.put', options)
+    this.#writes.set(nameOf(ownKey(key)), { value: ownBytes(value), options: { ...options } })
+  }
+
+  delete(key: string | Uint8Array): void {
+    this.#checkOpen('delete')
+    checkValue('tx.delete', 'key', key, isBytes)
+    this.#writes.set(nameOf(ownKey(key)), undefined)
+  }
+
+  #checkOpen(what: string): void {
+    if (this.#isOver)
+      throw new Error(`tx.${what}: the transaction has ended; its body did not wait for this call`)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Reads
+
+  /** The first read is linearizable. The others show the same revision, from whichever node has it. */
+  async #readWith<T>(ask: (options: ReadOptions) => Promise<T>): Promise<T> {
+    while (this.#revision === undefined && this.#first !== undefined) await this.#first
+    const limits = this.#limits()
+    if (this.#revision !== undefined) {
+      try {
+        return await ask({ ...limits, consistency: 'stale', revision: this.#revision })
+      } catch (error) {
+        throw this.#noted(error)
+      }
+    }
+    const reading = ask({
+      ...limits,
+      onAnswer: ({ revision }) => {
+        this.#revision = revision
+      },
+    })
+    this.#first = reading.then(
+      () => {},
+      () => {
+        // The next read is the first one then.
+        this.#first = undefined
+        this.#revision = undefined
+      },
+    )
+    return reading
+  }
+
+  /** What was read ends with the last record that the body has taken. */
+  async *#list(given: TransactionListOptions): AsyncGenerator<KvRecord, void, undefined> {
+    const listing = listingOf(given)
+    const { seen, keysOnly } = listing
+    let { limit: left } = listing
+    if (left === 0) return
+    this.#ranges.push(seen)
+    for await (const { name, record } of this.#merged(listing)) {
+      see(listing, name)
+      if (record === undefined) continue
+      left -= 1
+      yield keysOnly ? recordOf(record, NO_VALUE) : record
+      if (left === 0) return
+    }
+    Object.assign(seen, listing.whole)
+  }
+
+  /** What is stored and what the body has written, in order. Without a record: the body has deleted it. */
+  async *#merged(
+    listing: Listing,
+  ): AsyncGenerator<{ name: string; record: KvRecord | undefined }, void, undefined> {
+    const { whole, isDescending } = listing
+    const own = [...this.#writes.keys()].filter((name) => isIn(name, whole)).sort()
+    if (isDescending) own.reverse()
+    const isBefore = (name: string, other: string) => (isDescending ? name > other : name < other)
+    const ownRecord = (name: string) => written(bytesOf(name), this.#writes.get(name))
+    for await (const record of this.#stored(listing, own.length)) {
+      const name = nameOf(record.keyBytes)
+      while (own[0] !== undefined && isBefore(own[0], name))
+        yield { name: own[0], record: ownRecord(own.shift() ?? '') }
+      if (own[0] === name) own.shift()
+      this.#read.set(name, record.modRevision)
+      yield { name, record: this.#writes.has(name) ? ownRecord(name) : record }
+    }
+    for (const name of own) yield { name, record: ownRecord(name) }
+  }
+
+  /** `more`: how many records may be needed beyond the limit, because the body has changed some. */
+  async *#stored(listing: Listing, more: number): AsyncGenerator<KvRecord, void, undefined> {
+    const { isDescending, keysOnly } = listing
+    const order = isDescending ? 'desc' : 'asc'
+    let limit = listing.limit + more
+    let { whole: rest } = listing
+    const range = () => ({ ...optionsOf(rest), order, keysOnly, limit }) as const
+    if (this.#revision === undefined) {
+      // A page that is not complete may be continued at another revision. One record is always complete.
+      const ask = async (options: ReadOptions): Promise<KvRecord | undefined> => {
+        for await (const record of this.#calls.list({ ...range(), ...options, limit: 1 })) return record
+        return undefined
+      }
+      const first = await this.#readWith(ask)
+      if (first === undefined) return
+      const name = nameOf(first.keyBytes)
+      rest = isDescending ? { ...rest, end: name } : { ...rest, start: following(name) }
+      limit -= 1
+      yield first
+      if (limit === 0) return
+    }
+    if (rest.end !== undefined && rest.start >= rest.end) return
+    try {
+      const revision = this.#revision
+      yield* this.#calls.list({ ...range(), ...this.#limits(), consistency: 'stale', revision })
+    } catch (error) {
+      throw this.#noted(error)
+    }
+  }
+
+  #noted(error: unknown): unknown {
+    if (error instanceof QuorateError && error.code === 'compacted') this.#lost = error
+    return error
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Commit
+
+  /** Returns whether nothing of what was read has changed. */
+  async #commit(): Promise<boolean> {
+    const compare = this.#comparisons()
+    const success = [...this.#writes].map(([name, write]): TxnOperation => {
+      const key = bytesOf(name)
+      return write === undefined
+        ? { delete: { key } }
+        : { put: { key, value: write.value, ...write.options } }
+    })
+    try {
+      return (await this.#calls.txn({ compare, success }, this.#limits())).succeeded
+    } catch (error) {
+      throw error instanceof QuorateError && error.code === 'too_many_operations'
+        ? tooLarge(error, compare.length, success.length)
+        : error
+    }
+  }
+
+  #comparisons(): readonly TxnComparison[] {
+    const keys = [...this.#read].map(
+      ([name, to]): TxnComparison => ({ key: bytesOf(name), target: 'mod_revision', op: '=', to }),
+    )
+    const to = (this.#revision ?? 0) + 1
+    const ranges = joined(this.#ranges).map(
+      (range): TxnComparison => ({ ...placeOf(range), target: 'mod_revision', op: '<', to }),
+    )
+    return [...keys, ...ranges]
+  }
+}
+
+function tooLarge(cause: QuorateError, compared: number, changed: number): QuorateError {
+  const message =
+    `${cause.message}. This one compares ${compared} keys and ranges that its body has read, and changes ${changed} keys: ` +
+    'read and write fewer keys in one transaction'
+  return new QuorateError(message, { ...cause, cause })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Keys and ranges. A name has one character for each byte of its key, so names are in the order of keys.
+
+interface Bounds {
+  readonly start: string
+  /** Exclusive; undefined: no end. */
+  readonly end: string | undefined
+}
+
+interface Listing {
+  readonly whole: Bounds
+  /** The part of it that the body knows. */
+  readonly seen: { start: string; end: string | undefined }
+  readonly isDescending: boolean
+  readonly limit: number
+  readonly keysOnly: boolean
+}
+
+function listingOf({ prefix, start, end, limit, order, keysOnly }: TransactionListOptions): Listing {
+  const name = (bound: string | Uint8Array) => nameOf(ownBytes(bound))
+  const first = name(prefix ?? start ?? '')
+  const beyond = prefix === undefined ? end && name(end) : afterPrefix(first)
+  const whole = { start: first, end: end?.length === 0 ? first : beyond }
+  const isDescending = order === 'desc'
+  const seen = isDescending ? { start: whole.end ?? '', end: whole.end } : { start: first, end: first }
+  return { whole, seen, isDescending, limit: limit ?? Number.POSITIVE_INFINITY, keysOnly: keysOnly === true }
+}
+
+function see({ seen, isDescending }: Listing, name: string): void {
+  if (isDescending) seen.start = name
+  else seen.end = following(name)
+}
+
+const nameOf = (key: Uint8Array): string =>
+  Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
+const bytesOf = (name: string): Buffer => Buffer.from(name, 'latin1')
+
+/** The name that follows. */
+const following = (name: string): string => `${name}\0`
+
+/** The first name that is behind all with this prefix; undefined: there is none. */
+function afterPrefix(prefix: string): string | undefined {
+  const kept = prefix.replace(/\xff+$/, '')
+  if (kept === '') return undefined
+  return kept.slice(0, -1) + String.fromCharCode(kept.charCodeAt(kept.length - 1) + 1)
+}
+
+const isIn = (name: string, { start, end }: Bounds): boolean =>
+  name >= start && (end === undefined || name < end)
+
+const optionsOf = ({ start, end }: Bounds) => ({
+  ...(start === '' ? {} : { start: bytesOf(start) }),
+  ...(end === undefined ? {} : { end: bytesOf(end) }),
+})
+
+const placeOf = ({ start, end }: Bounds) => ({
+  start: bytesOf(start),
+  ...(end === undefined ? {} : { end: bytesOf(end) }),
+})
+
+/** Ranges that overlap or touch become one; empty ones vanish. */
+function joined(ranges: readonly Bounds[]): readonly Bounds[] {
+  const sorted = ranges
+    .filter(({ start, end }) => end === undefined || start < end)
+    .sort((a, b) => (a.start < b.start ? -1 : 1))
+  const found: { start: string; end: string | undefined }[] = []
+  for (const { start, end } of sorted) {
+    const last = found.at(-1)
+    if (last === undefined || (last.end !== undefined && last.end < start)) found.push({ start, end })
+    else if (last.end !== undefined && (end === undefined || end > last.end)) last.end = end
+  }
+  return found
+}
+
+const NO_VALUE = new Uint8Array()
+
+/** What the body has written has no revisions and no version yet. */
+function written(key: Uint8Array, write: Write): KvRecord | undefined {
+  if (write === undefined) return undefined
+  const keyBytes = new Uint8Array(key)
+  const meta = {
+    key: Buffer.from(keyBytes).toString(),
+    keyBytes,
+    createRevision: 0,
+    modRevision: 0,
+    version: 0,
+  }
+  return recordOf(meta, new Uint8Array(write.value))
+}

@@ -1,0 +1,227 @@
+// Transactions, reads of history, deletes of ranges and compaction on a real node, over both transports.
+
+import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest'
+import { inspect } from '../../src/client/client.ts'
+import {
+  Client,
+  type KvRecord,
+  QuorateError,
+  type TxnComparison,
+  type TxnResult,
+} from '../../src/client/index.ts'
+import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+
+let cluster: EmbeddedCluster
+const clients: Record<'http' | 'auto', Client> = {} as Record<'http' | 'auto', Client>
+let prefixes = 0
+
+beforeAll(async () => {
+  cluster = await startCluster({ nodes: 1 })
+  for (const transport of ['http', 'auto'] as const)
+    clients[transport] = new Client({ endpoints: cluster.endpoints, transport, discover: false })
+  // From here on it has a connection and a session.
+  const { auto } = clients
+  let before = auto.revision
+  for (let merged = 0; merged < 3; ) {
+    const puts = Array.from({ length: 32 }, (_, at) => auto.put(`warm/${at}`, ''))
+    await Promise.all(puts)
+    merged += auto.revision === before + 32 ? 1 : 0
+    before = auto.revision
+  }
+})
+
+afterAll(async () => {
+  for (const kv of Object.values(clients)) {
+    expect(kv[inspect]()).toEqual({ calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 })
+    await kv.close()
+  }
+  await cluster.close()
+})
+
+const textsOf = (records: readonly KvRecord[] = []) =>
+  Object.fromEntries(records.map((record) => [record.key, record.text()]))
+
+const failure = async (call: Promise<unknown>): Promise<QuorateError> => {
+  const error = await call.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  if (error instanceof QuorateError) return error
+  throw new Error('it has not failed', { cause: error })
+}
+
+describe.each(['http', 'auto'] as const)('over %s', (transport) => {
+  const setting = () => ({ kv: clients[transport], p: `${transport}/${++prefixes}/` })
+
+  test('a transaction does what its comparisons say, all at one revision', async () => {
+    const { kv, p } = setting()
+    const lock = () =>
+      kv.txn({
+        compare: [{ key: `${p}lock`, exists: false }],
+        success: [
+          { put: { key: `${p}lock`, value: 'me' } },
+          { put: { key: `${p}n`, value: Buffer.from([0xff]) } },
+        ],
+        failure: [{ get: { key: `${p}lock` } }],
+      })
+    const first = await lock()
+    const { revision } = first
+    const meta = { createRevision: revision, modRevision: revision, version: 1 }
+    expect(first).toEqual({ succeeded: true, revision, results: [{ put: meta }, { put: meta }] })
+    const second = await lock()
+    expect(second).toMatchObject({ succeeded: false, revision })
+    const [found] = second.results[0]?.get?.kvs ?? []
+    expect(found).toMatchObject({ key: `${p}lock`, ...meta })
+    expect(found?.text()).toBe('me')
+    expect((await kv.get(`${p}n`))?.value).toEqual(new Uint8Array([0xff]))
+    expectTypeOf(second).toEqualTypeOf<TxnResult>()
+  })
+
+  test('every operation answers in its own form, also within other transactions', async () => {
+    const { kv, p } = setting()
+    await kv.put(`${p}a`, '1')
+    await kv.put(`${p}b`, '2')
+    const { results } = await kv.txn({
+      success: [
+        { get: { prefix: p, limit: 1 } },
+        { put: { key: `${p}c`, value: '3', prev: true } },
+        { put: { key: `${p}a`, value: '4', prev: true } },
+        { get: { start: p, end: `${p}z`, keysOnly: true } },
+        {
+          txn: {
+            failure: [{ delete: { prefix: 'never' } }],
+            success: [{ delete: { start: `${p}b`, end: `${p}c`, prev: true } }],
+          },
+        },
+        { get: { prefix: p, countOnly: true } },
+        { delete: { key: `${p}none` } },
+      ],
+    })
+    const [some, created, changed, keys, inner, count, none] = results
+    expect([textsOf(some?.get?.kvs), some?.get?.more, some?.get?.count]).toEqual([
+      { [`${p}a`]: '1' },
+      true,
+      2,
+    ])
+    expect([created?.put?.prev, changed?.put?.prev?.text(), changed?.put?.version]).toEqual([null, '1', 2])
+    expect(textsOf(keys?.get?.kvs)).toEqual({ [`${p}a`]: '', [`${p}b`]: '', [`${p}c`]: '' })
+    expect(inner?.txn?.succeeded).toBe(true)
+    const deleted = inner?.txn?.results[0]?.delete
+    expect([deleted?.deleted, textsOf(deleted?.prev)]).toEqual([1, { [`${p}b`]: '2' }])
+    expect(count?.get).toEqual({ kvs: [], more: false, count: 2 })
+    expect(none).toEqual({ delete: { deleted: 0 } })
+  })
+
+  test('every comparison is made as it says', async () => {
+    const { kv, p } = setting()
+    const { revision } = await kv.put(`${p}a`, 'x')
+    const key = `${p}a`
+    const holds = async (...compare: TxnComparison[]) => (await kv.txn({ compare })).succeeded
+    expect(await holds({ key, target: 'value', op: '=', to: 'x' })).toBe(true)
+    expect(await holds({ key, target: 'value', op: '<', to: 'x' })).toBe(false)
+    expect(await holds({ key, target: 'version', op: '=', to: 1 })).toBe(true)
+    for (const target of ['mod_revision', 'modRevision', 'create_revision', 'createRevision'] as const) {
+      expect(await holds({ key, target, op: '=', to: revision })).toBe(true)
+      expect(await holds({ prefix: p, target, op: '>', to: revision })).toBe(false)
+    }
+    expect(await holds({ key, target: 'lease', op: '=', to: '0' })).toBe(true)
+    expect(await holds({ key, exists: true }, { key: `${p}b`, exists: false })).toBe(true)
+    expect(await holds({ start: key, target: 'version', op: '!=', to: 1 })).toBe(false)
+    expect(await holds({ end: `${p}a`, target: 'version', op: '=', to: 0 })).toBe(false)
+    expect(await holds()).toBe(true)
+  })
+
+  test('one that only reads is a read, with its options', async () => {
+    const { kv, p } = setting()
+    const { revision } = await kv.put(`${p}a`, 'x')
+    const seen: unknown[] = []
+    const options = {
+      consistency: 'stale',
+      maxStalenessMs: 60_000,
+      onAnswer: (info: unknown) => seen.push(info),
+    } as const
+    const { results } = await kv.txn({ success: [{ get: { key: `${p}a` } }] }, options)
+    expect(textsOf(results[0]?.get?.kvs)).toEqual({ [`${p}a`]: 'x' })
+    expect(seen).toMatchObject([{ consistency: 'stale', revision, stalenessMs: expect.any(Number) }])
+  })
+
+  test.each<[string, Parameters<Client['txn']>[0], string]>([
+    [
+      'a key is changed twice',
+      { success: [{ put: { key: 'a', value: '' } }, { delete: { prefix: 'a' } }] },
+      'duplicate_key',
+    ],
+    [
+      'it has too many operations',
+      { success: Array(200).fill({ delete: { key: 'a' } }) },
+      'too_many_operations',
+    ],
+    ['it is nested too deep', { success: [nested(18)] }, 'too_many_operations'],
+    [
+      'a value is too large',
+      { success: [{ put: { key: 'a', value: 'x'.repeat(1_200_000) } }] },
+      'value_too_large',
+    ],
+  ])('when %s, nothing is written', async (_, txn, code) => {
+    const { kv } = setting()
+    const { revision } = await kv.put('before', '')
+    expect(await failure(kv.txn(txn))).toMatchObject({ code, written: 'no' })
+    expect((await kv.put('behind', '')).revision).toBe(revision + 1)
+  })
+
+  test('keys, lists and counts are as they were at a revision, until it is compacted', async () => {
+    const { kv, p } = setting()
+    await kv.put(`${p}a`, '1')
+    const { revision } = await kv.put(`${p}b`, '2')
+    await kv.txn({ success: [{ put: { key: `${p}a`, value: '3' } }, { delete: { key: `${p}b` } }] })
+    const read = async (options: { revision?: number; snapshot?: boolean }) => {
+      const found: KvRecord[] = []
+      for await (const record of kv.list({ prefix: p, ...options })) found.push(record)
+      return [
+        textsOf(found),
+        await kv.count({ prefix: p, revision: options.revision }),
+        (await kv.get(`${p}b`, { revision: options.revision }))?.text(),
+      ]
+    }
+    const before = [{ [`${p}a`]: '1', [`${p}b`]: '2' }, 2, '2']
+    expect(await read({ revision })).toEqual(before)
+    expect(await read({ revision, snapshot: true })).toEqual(before)
+    expect(await read({})).toEqual([{ [`${p}a`]: '3' }, 1, undefined])
+    expect(await failure(kv.get(`${p}a`, { revision: 1_000_000 }))).toMatchObject({ code: 'future_revision' })
+    const compacted = await kv.compact(revision + 1)
+    expect(compacted).toEqual({ compactRevision: revision + 1, revision: revision + 1 })
+    expect(await failure(kv.get(`${p}a`, { revision }))).toMatchObject({
+      code: 'compacted',
+      status: 410,
+      written: 'no',
+    })
+    expect(await failure(read({ revision }))).toMatchObject({ code: 'compacted' })
+    expect(await failure(kv.compact(revision))).toMatchObject({ code: 'compacted', written: 'no' })
+    expect(await read({ revision: revision + 1 })).toEqual([{ [`${p}a`]: '3' }, 1, undefined])
+  })
+
+  test('the keys of a range are deleted at one revision', async () => {
+    const { kv, p } = setting()
+    for (const name of ['a', 'aa', 'b', 'c']) await kv.put(`${p}${name}`, '')
+    const { revision } = await kv.put(`${p}d`, '')
+    expect(await kv.deleteRange({ prefix: `${p}a` })).toEqual({ deleted: 2, revision: revision + 1 })
+    expect(await kv.deleteRange({ prefix: `${p}a` })).toEqual({ deleted: 0, revision: revision + 1 })
+    expect(await kv.deleteRange({ start: `${p}b`, end: `${p}d` })).toEqual({
+      deleted: 2,
+      revision: revision + 2,
+    })
+    expect(await kv.count({ prefix: p })).toBe(1)
+  })
+})
+
+function nested(depth: number): { txn: { success: object[] } } {
+  return { txn: { success: depth === 0 ? [] : [nested(depth - 1)] } }
+}
+
+test('all keys are deleted only if the caller says so', async () => {
+  await using own = await startCluster({ nodes: 1 })
+  const kv = own.client()
+  await kv.put('a', '')
+  await kv.put(new Uint8Array([0xff, 0xff]), '')
+  expect(await kv.deleteRange({ all: true })).toMatchObject({ deleted: 2 })
+})

@@ -1,0 +1,167 @@
+// How a transaction is sent: over which transport, under which identity, how often; and what becomes of odd answers.
+
+import { expect, test } from 'vitest'
+import type { Txn } from '../../src/client/index.ts'
+import { problem } from './fake-node.ts'
+import { oneNode, oneNodeWithSession } from './one-node.ts'
+import { clientOf, failure, fake } from './with-fakes.ts'
+
+const TXN = 7
+const put = (value = 'v', more = {}): Txn => ({ success: [{ put: { key: 'k', value, ...more } }] })
+const READ: Txn = { success: [{ get: { key: 'k' } }] }
+
+const tokenOf = (headers: Record<string, unknown>) => headers['idempotency-key']
+
+test('it is tried again under one identity until a node has answered, and is applied once', async () => {
+  const [first, second] = [await fake('n1'), await fake('n2')]
+  first.faults.push('cut-after', 'cut')
+  const kv = clientOf([first], {})
+  expect((await kv.txn(put())).succeeded).toBe(true)
+  const seen = first.asked.filter(({ target }) => target === '/v1/txn')
+  expect(new Set(seen.map(({ headers }) => tokenOf(headers))).size).toBe(1)
+  expect([seen.length >= 3, first.rows.get('k')?.version, second.asked]).toEqual([true, 1, []])
+})
+
+test('one that only reads is tried again too, without an identity', async () => {
+  const node = await fake()
+  node.set('k', 'v')
+  node.faults.push('cut', problem(503, 'no_leader', 'no leader'), problem(504, 'outcome_unknown', 'lost'))
+  const { results } = await clientOf([node]).txn(READ)
+  expect(results[0]?.get?.kvs?.[0]?.text()).toBe('v')
+  const seen = node.asked.filter(({ target }) => target.startsWith('/v1/txn'))
+  expect([seen.length, new Set(seen.map(({ headers }) => tokenOf(headers)))]).toEqual([
+    4,
+    new Set([undefined]),
+  ])
+})
+
+test('one that asks for records before is sent once, and its outcome may be unknown', async () => {
+  const node = await fake()
+  const kv = clientOf([node])
+  await kv.get('k')
+  node.faults.push('cut-after')
+  expect(await failure(kv.txn(put('v', { prev: true })))).toMatchObject({
+    code: 'outcome_unknown',
+    written: 'unknown',
+  })
+  expect(node.asked.filter(({ target }) => target === '/v1/txn')).toHaveLength(1)
+  // As long as nothing was done, it is tried again.
+  node.faults.push(problem(503, 'no_leader', 'no leader'))
+  expect(await kv.txn(put('w', { prev: true }))).toMatchObject({ succeeded: true })
+})
+
+test('it takes a connection only to a node that says that it knows transactions', async () => {
+  for (const knows of [true, false]) {
+    const { node, lines, kv } = await oneNode({}, (each) => {
+      if (knows) each.welcome = { txn_operations_max: 128 }
+    })
+    await kv.txn(put())
+    expect(lines.items.filter(([, op]) => op === TXN)).toHaveLength(knows ? 1 : 0)
+    expect(node.rows.get('k')?.version).toBe(1)
+    // So do reads of history, which an older node would misunderstand.
+    node.fault = ({ target }) =>
+      target.includes('revision=') ? problem(410, 'compacted', 'too old') : undefined
+    const before = lines.items.length
+    await failure(kv.get('k', { revision: 1 }))
+    expect(lines.items.length - before > 0).toBe(knows)
+  }
+})
+
+test('in a session it has a slot, which is free again when it has ended', async () => {
+  const { lines, kv } = await oneNodeWithSession({}, (each) => {
+    each.welcome = { txn_operations_max: 128, changes_max: 1000 }
+  })
+  for (let round = 0; round < 3; round++) await kv.txn(put())
+  const identities = lines.items
+    .filter(([, op]) => op === TXN)
+    .map(([, , , , identity]) => identity as number[])
+  expect(identities.map((identity) => identity.length)).toEqual([3, 3, 3])
+  expect(new Set(identities.map(([session, slot]) => `${session}/${slot}`)).size).toBe(1)
+  expect(identities.map(([, , seq]) => seq)).toEqual(
+    [...identities.map(([, , seq]) => seq)].sort((a = 0, b = 0) => a - b),
+  )
+})
+
+test('what a repeat does not know any more is told', async () => {
+  const node = await fake()
+  node.fault = ({ target }) =>
+    target.startsWith('/v1/txn')
+      ? {
+          status: 200,
+          body: { succeeded: true, revision: 7, results: [{ put: REVISIONS }, { get: { omitted: true } }] },
+        }
+      : undefined
+  const txn = { success: [...(put().success ?? []), ...(READ.success ?? [])] }
+  const { results } = await clientOf([node]).txn(txn)
+  expect(results[1]).toEqual({ get: { omitted: true } })
+})
+
+const REVISIONS = { create_revision: 7, mod_revision: 7, version: 1 }
+
+test.each<[string, unknown]>([
+  ['no verdict', { revision: 7, results: [{ put: REVISIONS }] }],
+  ['no revision', { succeeded: true, results: [{ put: REVISIONS }] }],
+  ['no results', { succeeded: true, revision: 7 }],
+  ['too many results', { succeeded: true, revision: 7, results: [{ put: REVISIONS }, { put: REVISIONS }] }],
+  [
+    'the result of another operation',
+    { succeeded: true, revision: 7, results: [{ delete: { deleted: 1 } }] },
+  ],
+  ['results of the other branch', { succeeded: false, revision: 7, results: [{ put: REVISIONS }] }],
+  ['a result without revisions', { succeeded: true, revision: 7, results: [{ put: {} }] }],
+])('an answer with %s is that of another program', async (_, body) => {
+  const node = await fake()
+  node.fault = ({ target }) => (target.startsWith('/v1/txn') ? { status: 200, body } : undefined)
+  expect(await failure(clientOf([node]).txn(put()))).toMatchObject({
+    code: 'unexpected_answer',
+    written: 'unknown',
+  })
+})
+
+test('a node without transactions is named, with what to do', async () => {
+  const node = await fake()
+  node.knowsTransactions = false
+  const kv = clientOf([node])
+  expect(await failure(kv.txn(put()))).toMatchObject({
+    code: 'unsupported',
+    written: 'no',
+    status: 404,
+    message: OLD,
+  })
+  expect(await failure(kv.compact(7))).toMatchObject({ code: 'unsupported', written: 'no' })
+  node.fault = ({ target }) =>
+    /prefix=|[?&]revision=/.test(target) ? problem(400, 'unknown_parameter', 'no parameter here') : undefined
+  expect(await failure(kv.deleteRange({ prefix: 'a' }))).toMatchObject({ code: 'unsupported', written: 'no' })
+  expect(await failure(kv.get('a', { revision: 7 }))).toMatchObject({ code: 'unsupported' })
+  const transact = kv.transact(async (tx) => [await tx.get('a'), await tx.get('b')])
+  expect(await failure(transact)).toMatchObject({ code: 'unsupported' })
+})
+
+const OLD = 'n1 knows no transactions: it runs an older quorate. Start every node with a newer one'
+
+test('a cluster that is not upgraded completely is told so', async () => {
+  const node = await fake()
+  const detail =
+    'this request needs cluster version 3, this node has applied 2. It is raised when every member runs a quorate that knows it'
+  node.fault = ({ target }) => (target.startsWith('/v1/txn') ? problem(503, 'not_ready', detail) : undefined)
+  const error = await failure(clientOf([node]).txn(put(), { timeoutMs: 300 }))
+  expect(error).toMatchObject({ name: 'UnavailableError', code: 'not_ready', written: 'no', message: detail })
+})
+
+test('an outcome that is unknown is not tried again by the body of a transaction', async () => {
+  const node = await fake()
+  node.set('k', '1')
+  node.fault = ({ target }) =>
+    target.startsWith('/v1/txn') ? problem(504, 'outcome_unknown', 'lost') : undefined
+  let attempts = 0
+  const error = await failure(
+    clientOf([node]).transact(
+      async (tx) => {
+        attempts++
+        tx.put('k', `${(await tx.get('k'))?.text()}2`)
+      },
+      { timeoutMs: 300 },
+    ),
+  )
+  expect([attempts, error.code, error.written]).toEqual([1, 'outcome_unknown', 'unknown'])
+})
