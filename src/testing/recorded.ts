@@ -28,8 +28,8 @@ const METHODS: { readonly [Name in keyof Client]: 'passes' | 'refused' | Method<
   txn: 'refused',
   transact: 'refused',
   deleteRange: 'refused',
-  compact: 'refused',
   // They do not touch keys.
+  compact: 'passes',
   endpoints: 'passes',
   revision: 'passes',
   status: 'passes',
