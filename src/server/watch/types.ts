@@ -57,7 +57,7 @@ export interface WatchCounts {
   readonly behind: number
   /** Those whose clients do not take what waits for them. */
   readonly slow: number
-  /** Since the start: events that were sent to watchers, and how often a watcher was too slow, or ended as compacted. */
+  /** Since the start: events sent to watchers, and how often a watcher was too slow, or was overtaken by compaction. */
   readonly eventsTotal: number
   readonly slowTotal: number
   readonly compactedTotal: number
