@@ -81,10 +81,12 @@ export class Connection implements Owner, WatchConnection {
   #underWay = 0
   /** Watches that have begun, by id. */
   #watches: Map<number, MuxWatch> | undefined
-  /** Those that wait until the client has taken everything. */
+  /** Those that wait until the client has taken more. */
   #waitingWatches: MuxWatch[] = []
-  /** Bytes of items of watches that are ready, and of those that the kernel has not taken yet. */
+  /** Bytes of items of watches that are ready, or that the kernel has not taken yet. */
   #watchBytes = 0
+  /** Those in the last message. */
+  #watchBytesSent = 0
   /** Notices, answered operations and items of watches, not sent yet, in the order in which they became ready. */
   #ready: (Operation | WatchItem | Item)[] = []
   /** Memory of their answers. It is in the backlog. */
@@ -227,12 +229,19 @@ export class Connection implements Owner, WatchConnection {
     this.#flushSoon()
   }
 
-  /** The client has taken everything. */
-  #drained(): void {
+  /** The kernel has taken the last message. */
+  #taken(): void {
     const { watchBuffers } = this.#options
-    watchBuffers.bytes -= this.#watchBytes
-    this.#watchBytes = 0
+    watchBuffers.bytes -= this.#watchBytesSent
+    this.#watchBytes -= this.#watchBytesSent
+    this.#watchBytesSent = 0
+  }
+
+  /** Watches go on when the client has taken half of what may wait. */
+  #resumeWatches(): void {
+    const { limits } = this.#options
     if (this.#waitingWatches.length === 0) return
+    if (this.#readyBytes + this.#untakenBytes > limits.watchBufferBytesMax / 2) return
     const waiting = this.#waitingWatches
     this.#waitingWatches = []
     for (const watch of waiting) watch.drained()
@@ -313,11 +322,13 @@ export class Connection implements Owner, WatchConnection {
   /** Sends what is ready, until the client does not take it. */
   flush(): void {
     this.#flushesSoon = false
-    while (this.#ready.length > 0 && this.#untakenBytes === 0 && !this.#isOver) this.#sendMessage()
-    if (this.#ready.length === 0 && this.#untakenBytes === 0) {
-      this.quietSince = performance.now()
-      this.#drained()
+    if (this.#untakenBytes === 0) this.#taken()
+    while (this.#ready.length > 0 && this.#untakenBytes === 0 && !this.#isOver) {
+      this.#sendMessage()
+      if (this.#untakenBytes === 0) this.#taken()
     }
+    if (this.#ready.length === 0 && this.#untakenBytes === 0) this.quietSince = performance.now()
+    this.#resumeWatches()
     this.#pace()
   }
 
@@ -336,6 +347,7 @@ export class Connection implements Owner, WatchConnection {
       } else if (ready instanceof WatchItem) {
         if (bytes > 0 && bytes + ready.bytes > MESSAGE_BYTES) break
         bytes += ready.bytes
+        this.#watchBytesSent += ready.bytes
         items.push(ready.item)
       } else items.push(ready)
       count++
@@ -396,6 +408,7 @@ export class Connection implements Owner, WatchConnection {
     this.#waitingWatches = []
     watchBuffers.bytes -= this.#watchBytes
     this.#watchBytes = 0
+    this.#watchBytesSent = 0
     bodies.bytes -= this.#arrivingBytes
     this.#arrivingBytes = 0
     this.#readyBytes = 0

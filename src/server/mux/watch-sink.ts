@@ -14,7 +14,7 @@ export interface WatchConnection {
   readonly isFull: boolean
   /** Sends an item, of so many bytes. */
   tell(item: Item | SharedItem, bytes: number): void
-  /** The watch is to be drained when the client has taken everything. */
+  /** The watch is to be drained when the client has taken enough. */
   waits(watch: MuxWatch): void
   began(id: number, watch: MuxWatch): void
   watchEnded(id: number): void

@@ -22,7 +22,7 @@ export interface WatchRequest {
 export interface WatchSink {
   /** What waits for the client is as much as may wait. */
   readonly isFull: boolean
-  /** The watch has found it full, and goes on when `Watch.drained` is called: when the client has taken all of it. */
+  /** The watch has found it full, and goes on when `Watch.drained` is called: when the client has taken enough. */
   waits(): void
   /** All events of one revision that the watch asks for. */
   events(message: EventsMessage): void
@@ -44,7 +44,7 @@ export type WatchEnd = {
 export interface Watch {
   /** The first revision that it may be told of. */
   readonly from: Revision
-  /** The client has taken all that waited for it. */
+  /** The client has taken enough of what waited for it. */
   drained(): void
   /** Nobody will read any more. The sink is not called again. */
   cancel(): void
@@ -57,7 +57,7 @@ export interface WatchCounts {
   readonly behind: number
   /** Those whose clients do not take what waits for them. */
   readonly slow: number
-  /** Since the start: events that were sent to watchers, and how often a watcher was too slow, or ended as compacted. */
+  /** Since the start: events sent to watchers, and how often a watcher was too slow, or was overtaken by compaction. */
   readonly eventsTotal: number
   readonly slowTotal: number
   readonly compactedTotal: number
