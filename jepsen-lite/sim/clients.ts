@@ -859,6 +859,10 @@ function resultOf(outcome: Parameters<typeof shown>[0], replayed: boolean): Seen
     case 'compacted':
     case 'delete-range':
     case 'txn':
+    case 'granted':
+    case 'renewed':
+    case 'revoked':
+    case 'expired':
     case 'refused':
       return { revision: outcome.revision, applied: false, ...again }
   }

@@ -353,8 +353,7 @@ export class Model {
       return `settings at ${this.revision}`
     }
     if (command.kind === 'compact') return this.#compact(command.revision)
-    if (command.kind === 'txn' || command.kind === 'delete-range')
-      throw new Error('not asked for by any client')
+    if (!('key' in command)) throw new Error('not asked for by any client')
     return this.#executeOnKey(command)
   }
 
@@ -454,6 +453,10 @@ export function shown(outcome: Outcome): string {
       return `compacted ${outcome.compactRevision} at ${outcome.revision}`
     case 'txn':
     case 'delete-range':
+    case 'granted':
+    case 'renewed':
+    case 'revoked':
+    case 'expired':
       return `${outcome.kind} at ${outcome.revision}`
     case 'refused':
       return `refused ${outcome.code} at ${outcome.revision}`
@@ -511,8 +514,7 @@ function plainly(command: Command): unknown {
   if (command.kind === 'settings') return Object.entries(command.settings).sort()
   if (command.kind === 'batch') return command.commands.map(plainly)
   if (command.kind === 'compact') return [command.kind, command.revision ?? null]
-  if (command.kind === 'open-session' || command.kind === 'txn' || command.kind === 'delete-range')
-    return command.kind
+  if (!('key' in command)) return command.kind
   const { kind, key, condition, prev } = command
   const value = command.kind === 'put' ? text(command.value) : undefined
   return { kind, key: text(key), value, ...condition, prev }

@@ -19,6 +19,8 @@ import {
   type Work,
   writeKey,
 } from './keys.ts'
+import { executeOnLeases } from './lease-commands.ts'
+import { LeaseChecks } from './leases.ts'
 import { refused } from './refusals.ts'
 import type { ParsedRequest } from './request.ts'
 import { clusterVersionOf, parseRequest } from './request.ts'
@@ -160,6 +162,11 @@ function execute(command: Command, work: Work): Outcome {
       return deleteRange(command.range, work)
     case 'txn':
       return executeTxn(command.txn, work)
+    case 'grant':
+    case 'renew':
+    case 'revoke':
+    case 'expire':
+      return executeOnLeases(command, work)
     default:
       return assertNever(command, 'command')
   }
@@ -172,7 +179,7 @@ function executeOnKey(command: KeyCommand, work: Work): OutcomeOfKey {
 }
 
 function put(
-  { key, value, condition, prev: wantsRow }: Extract<KeyCommand, { kind: 'put' }>,
+  { key, value, condition, prev: wantsRow, lease }: Extract<KeyCommand, { kind: 'put' }>,
   rowKey: Uint8Array,
   current: KeyHead | null,
   work: Work,
@@ -186,6 +193,9 @@ function put(
 
   if (!conditionHolds(condition, current)) return preconditionFailed(current, state)
 
+  const leaseFault = lease && new LeaseChecks(work).fault(lease, current)
+  if (leaseFault !== undefined) return leaseFault
+
   const freed = current === null ? 0 : key.length + current.valueBytes
   const storeBytes = state.storeBytes - freed + key.length + value.length
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
@@ -193,13 +203,7 @@ function put(
 
   const prev = prevOf(wantsRow, current, work.rows)
   const revision = asRevision(state.revision + 1)
-  const { createRevision, version } = writeKey(
-    { key, value, lease: undefined },
-    rowKey,
-    current,
-    revision,
-    work,
-  )
+  const { createRevision, version } = writeKey({ key, value, lease }, rowKey, current, revision, work)
   return { kind: 'put', revision, createRevision, modRevision: revision, version, prev }
 }
 

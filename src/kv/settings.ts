@@ -10,6 +10,8 @@ export const CLUSTER_VERSION = 3
 export const CLUSTER_VERSION_OF_SESSIONS = 2
 /** History exists from this cluster version on. */
 export const CLUSTER_VERSION_OF_HISTORY = 3
+/** Leases exist from this cluster version on. */
+export const CLUSTER_VERSION_OF_LEASES = 3
 
 export const DEFAULT_SETTINGS: Settings = {
   keyBytesMax: 4096,
@@ -23,6 +25,8 @@ export const DEFAULT_SETTINGS: Settings = {
   historyRevisionsMax: 100_000,
   historyBytesMax: 2 ** 30,
   rangeKeysMax: 10_000,
+  leaseCheckpointMs: 5000,
+  leasesMax: 1_000_000,
 }
 
 interface SettingRule {
@@ -50,6 +54,8 @@ export const SETTING_RULES: Readonly<Record<keyof Settings, SettingRule>> = {
   historyRevisionsMax: { id: 9, min: 1, max: 2 ** 40, since: CLUSTER_VERSION_OF_HISTORY },
   historyBytesMax: { id: 10, min: 0, max: 2 ** 50, since: CLUSTER_VERSION_OF_HISTORY },
   rangeKeysMax: { id: 11, min: 1, max: 100_000, since: CLUSTER_VERSION_OF_HISTORY },
+  leaseCheckpointMs: { id: 12, min: 100, max: 3_600_000, since: CLUSTER_VERSION_OF_LEASES },
+  leasesMax: { id: 13, min: 0, max: 10_000_000, since: CLUSTER_VERSION_OF_LEASES },
 }
 
 const NAMES: readonly (keyof Settings)[] = [
@@ -64,6 +70,8 @@ const NAMES: readonly (keyof Settings)[] = [
   'historyRevisionsMax',
   'historyBytesMax',
   'rangeKeysMax',
+  'leaseCheckpointMs',
+  'leasesMax',
 ]
 
 interface SettingFault {

@@ -194,6 +194,7 @@ export class Applier {
   readonly #rows: Rows = {
     read: (key, head) => this.#storage.rowBefore(key, head),
     inRange: (range) => this.#reads.keysIn(range),
+    attached: (lease) => this.#reads.keysOf(lease),
     write: (change) => this.#storage.change(change),
   }
 }

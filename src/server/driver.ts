@@ -14,11 +14,11 @@ import {
   compactRevision,
   decodeState,
   type KeyRow,
-  onlyDeletes,
   type Request,
   type Revision,
   requestBytes,
   requestKind,
+  takesNoRoom,
   writeRequest,
 } from '../kv/index.ts'
 import {
@@ -191,7 +191,7 @@ export class Driver implements NodeApi, NetworkEvents {
       limits: options.raftLimits,
       timing: options.timing,
       random: options.random,
-      makesRoom: (frame) => onlyDeletes(frameKind(frame), frameVersion(frame), frameBody(frame)),
+      makesRoom: (frame) => takesNoRoom(frameKind(frame), frameVersion(frame), frameBody(frame)),
       crc32,
       now: clock.now(),
     })

@@ -1,18 +1,21 @@
-// What an entry names and is not in memory: the heads of its keys, and the keys of its ranges. Applying an entry cannot
+// What an entry names and is not in memory: the heads of its keys, and the keys of its ranges and leases. Applying an entry cannot
 // wait, so they are read before, after the entry in front of it has been applied. They are read in slices; meanwhile the
 // node does everything but apply.
 
 import { equalBytes } from '../bytes/index.ts'
 import {
+  attachedKey,
+  attachmentsOf,
   compareKeys,
   decodeVersionKey,
   headKey,
   headOfVersion,
   type KeyRange,
   type KvState,
+  type LeaseId,
+  type Place,
   versionsEnd,
   versionsStart,
-  type Where,
 } from '../kv/index.ts'
 import { hashOfRow, ScanEndedError } from '../storage/index.ts'
 import type { PageLimits, RowScan, Storage } from '../storage/types.ts'
@@ -25,10 +28,13 @@ export class EntryReads {
   readonly #storage: Storage
   readonly #done: () => void
   readonly #failed: (error: Error) => void
-  #places: readonly Where[] = []
+  #places: readonly Place[] = []
   #ranges: readonly KeyRange[] = []
   /** The keys of the ranges that have been read, in their order. */
   #found: (readonly Uint8Array[])[] = []
+  #leases: readonly LeaseId[] = []
+  /** The keys of the leases that have been read, in their order. */
+  #attached: (readonly Uint8Array[])[] = []
   #state: KvState | undefined
   #isTooMuch = false
   #isReading = false
@@ -52,16 +58,20 @@ export class EntryReads {
     return this.#isRead
   }
 
-  /** How many keys the ranges have. */
+  /** How many keys the ranges and leases have. */
   get count(): number {
-    return this.#found.reduce((sum, keys) => sum + keys.length, 0)
+    return countOf(this.#found) + countOf(this.#attached)
   }
 
-  /** Begins to read what is needed of these places. Of the ranges up to `rangeKeysMax` keys, in all of them. */
-  read(places: readonly Where[], state: KvState): void {
+  /**
+   * Begins to read what is needed of these places. Of the ranges up to `rangeKeysMax` keys, in all of them; of leases
+   * all.
+   */
+  read(places: readonly Place[], state: KvState): void {
     this.clear()
     this.#places = places
-    this.#ranges = places.flatMap((where) => ('key' in where ? [] : [where]))
+    this.#ranges = places.flatMap((place) => ('start' in place ? [place] : []))
+    this.#leases = places.flatMap((place) => ('lease' in place ? [place.lease] : []))
     this.#state = state
     this.#isReading = true
     const pass = this.#pass
@@ -83,6 +93,13 @@ export class EntryReads {
     return found
   }
 
+  /** The keys of a lease that the entry names. */
+  keysOf(lease: LeaseId): readonly Uint8Array[] {
+    const found = this.#attached[this.#leases.indexOf(lease)]
+    if (found === undefined) throw new Error('a lease that the entry does not name')
+    return found
+  }
+
   clear(): void {
     this.#pass++
     this.#scan?.close()
@@ -90,6 +107,8 @@ export class EntryReads {
     this.#places = []
     this.#ranges = []
     this.#found = []
+    this.#leases = []
+    this.#attached = []
     this.#state = undefined
     this.#isTooMuch = false
     this.#isReading = false
@@ -101,7 +120,7 @@ export class EntryReads {
 
   #readRanges(done: () => void): void {
     const range = this.#ranges[this.#found.length]
-    if (range === undefined || this.#isTooMuch || this.#state === undefined) return this.#readHeads(done)
+    if (range === undefined || this.#isTooMuch || this.#state === undefined) return this.#readLeases(done)
     const options = { ...range, reverse: false, revision: undefined, keysOnly: true }
     const scan = scanRecords(this.#storage, this.#state, options)
     this.#scan = scan
@@ -115,7 +134,7 @@ export class EntryReads {
       if (pass !== this.#pass) return
       if (error !== undefined) return this.#ended(error, again)
       for (const { key } of records) keys.push(key)
-      this.#isTooMuch = this.count + keys.length > (this.#state?.settings.rangeKeysMax ?? 0)
+      this.#isTooMuch = countOf(this.#found) + keys.length > (this.#state?.settings.rangeKeysMax ?? 0)
       if (this.#isTooMuch) {
         scan.close()
         this.#scan = undefined
@@ -130,10 +149,38 @@ export class EntryReads {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
+  // Keys of leases
+
+  #readLeases(done: () => void): void {
+    const lease = this.#leases[this.#attached.length]
+    if (lease === undefined) return this.#readHeads(done)
+    const scan = this.#storage.scan({ ...attachmentsOf(lease), reverse: false })
+    this.#scan = scan
+    this.#readAttached(scan, [], done)
+  }
+
+  #readAttached(scan: RowScan, keys: Uint8Array[], done: () => void): void {
+    const pass = this.#pass
+    const again = (): void => this.#readLeases(done)
+    scan.next(SLICE, (error, rows, more) => {
+      if (pass !== this.#pass) return
+      if (error !== undefined) return this.#ended(error, again)
+      for (const { key } of rows) keys.push(attachedKey(key))
+      if (more) this.#readAttached(scan, keys, done)
+      else
+        this.#finish(scan, again, () => {
+          this.#attached.push(keys)
+          this.#readLeases(done)
+        })
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
   // Heads of keys
 
   #readHeads(done: () => void): void {
-    const keys = this.#isTooMuch ? [] : [...this.#places.flatMap(keyOf), ...this.#found.flat()]
+    const named = [...this.#places.flatMap(keyOf), ...this.#found.flat(), ...this.#attached.flat()]
+    const keys = this.#isTooMuch ? [] : named
     const missing = keys.filter((key) => this.#storage.head(headKey(key)) === undefined).sort(compareKeys)
     const [first, last] = [missing[0], missing.at(-1)]
     if (first === undefined || last === undefined) return done()
@@ -180,7 +227,10 @@ export class EntryReads {
   }
 }
 
-const keyOf = (where: Where): Uint8Array[] => ('key' in where ? [where.key] : [])
+const keyOf = (place: Place): Uint8Array[] => ('key' in place ? [place.key] : [])
+
+const countOf = (found: readonly (readonly Uint8Array[])[]): number =>
+  found.reduce((sum, keys) => sum + keys.length, 0)
 
 const isSame = (a: KeyRange, b: KeyRange): boolean =>
   equalBytes(a.start, b.start) &&

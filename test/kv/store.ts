@@ -89,7 +89,8 @@ export class MemoryStore {
   applyBody(kind: number, version: number, body: Uint8Array, clusterTimeMs: number): AppliedHere {
     const changes: RowChange[] = []
     const heads = new Map<string, Uint8Array | undefined>()
-    const keysBefore = this.list(undefined).map(({ key }) => key)
+    const before = this.list(undefined)
+    const keysBefore = before.map(({ key }) => key)
     const rows: Rows = {
       read: (key, head) => {
         if (key[0] !== TABLE_HEADS) return found(key, this.rows.get(hex(key)), head)
@@ -97,6 +98,7 @@ export class MemoryStore {
         return bytes && { bytes, length: bytes.length, ...NO_HASH }
       },
       inRange: (range) => this.#inRange(range, keysBefore),
+      attached: (lease) => before.filter((record) => record.lease === lease).map(({ key }) => key),
       write: (change) => {
         const { key, value, rest = new Uint8Array() } = change
         if (key[0] === TABLE_HEADS) {

@@ -2,6 +2,8 @@
 
 import {
   applyEntry,
+  attachedKey,
+  attachmentsOf,
   compactRevision,
   compareKeys,
   dataRange,
@@ -303,7 +305,7 @@ export class FakeNode implements NodeApi {
     const tableOf = (key: Uint8Array) => (key[0] === TABLE_HEADS ? this.#heads : this.#rows)
     const places = placesOfEntry(kind, version, body)
     const keys = new Map<KeyRange, readonly Uint8Array[]>()
-    for (const where of places) if (!('key' in where)) keys.set(where, this.#keysIn(where))
+    for (const place of places) if ('start' in place) keys.set(place, this.#keysIn(place))
     const count = [...keys.values()].reduce((sum, found) => sum + found.length, 0)
     const isTooMuch = count > this.state.settings.rangeKeysMax
     const rows: Rows = {
@@ -316,6 +318,8 @@ export class FakeNode implements NodeApi {
         if (named === undefined) throw new Error('a range that the entry does not name')
         return isTooMuch ? undefined : keys.get(named)
       },
+      attached: (lease) =>
+        this.#rowsIn(attachmentsOf(lease)).map(({ key }) => new Uint8Array(attachedKey(key))),
       write: ({ key, value, rest = new Uint8Array() }) => {
         if (value === undefined) {
           tableOf(key).delete(latin1(key))
