@@ -14,7 +14,7 @@
 //
 // Each renewal gives a lease another deadline. So an entry that was made to end it before does not end it any more.
 
-import { readBigUint64, Reader, writeBigUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
+import { Reader, readBigUint64, writeBigUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import type { KeyHead } from './heads.ts'
 import type { Work } from './keys.ts'
@@ -222,9 +222,7 @@ export function unlink(id: LeaseId, key: Uint8Array, { rows }: Changing): void {
 // Refusals
 
 export const ttlFault = (ttlMs: number, { revision }: KvState): Refusal | undefined =>
-  ttlMs >= TTL_MS_MIN && ttlMs <= TTL_MS_MAX
-    ? undefined
-    : refused(revision, 'ttl-out-of-range', [ttlMs, 0])
+  ttlMs >= TTL_MS_MIN && ttlMs <= TTL_MS_MAX ? undefined : refused(revision, 'ttl-out-of-range', [ttlMs, 0])
 
 /** `added`: leases that will be made. */
 export function countFault(added: number, { revision, settings, leases }: KvState): Refusal | undefined {

@@ -47,14 +47,7 @@ import {
   writeSettings,
 } from './settings.ts'
 import { placesOf } from './txn.ts'
-import {
-  encodeRange,
-  encodeTxn,
-  readLeaseId,
-  readPutLease,
-  readRange,
-  readTxn,
-} from './txn-layout.ts'
+import { encodeRange, encodeTxn, readLeaseId, readPutLease, readRange, readTxn } from './txn-layout.ts'
 import type {
   BatchedCommand,
   Command,
@@ -293,20 +286,14 @@ export function writeRequest(request: Request, target: Uint8Array, at: number): 
   }
   const { key } = command
   const leaseAt = writeOptions(command.condition ?? NO_CONDITION, command.prev, target, optionsAt)
-  const keyAt =
-    command.kind === 'put' ? writePutLease(command.lease, target, optionsAt, leaseAt) : leaseAt
+  const keyAt = command.kind === 'put' ? writePutLease(command.lease, target, optionsAt, leaseAt) : leaseAt
   writeUint16(target, keyAt, key.length)
   target.set(key, keyAt + 2)
   if (command.kind === 'put') target.set(command.value, keyAt + 2 + key.length)
 }
 
 /** Also its flag, among the others at `flagsAt`. Returns where it ends. */
-function writePutLease(
-  lease: PutLease | undefined,
-  target: Uint8Array,
-  flagsAt: number,
-  at: number,
-): number {
+function writePutLease(lease: PutLease | undefined, target: Uint8Array, flagsAt: number, at: number): number {
   if (lease === undefined) return at
   const isOwn = 'ttlMs' in lease
   target[flagsAt] = (target[flagsAt] ?? 0) | (isOwn ? HAS_TTL : HAS_LEASE)

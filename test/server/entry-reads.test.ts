@@ -51,6 +51,7 @@ class Applying {
     this.storage = storage
     this.#reads = reads
     this.applier = new Applier(storage, {
+      leaseChanged: () => {},
       coreEntryApplied: () => {},
       encodedRaftState: () => new Uint8Array(),
       applied: (_, result) => void this.outcomes.push(result?.outcome),
@@ -241,6 +242,7 @@ test('below the cluster version of history nothing is read before', async () => 
   onTestFinished(() => closed(storage))
   const outcomes: unknown[] = []
   const applier = new Applier(storage, {
+    leaseChanged: () => {},
     coreEntryApplied: () => {},
     encodedRaftState: () => new Uint8Array(),
     entryRead: () => expect.fail(),

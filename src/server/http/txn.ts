@@ -51,7 +51,7 @@ export const txnRoute = (options: TxnOptions): Route =>
       schemas: { Transaction: TxnSchema, TransactionResult: TxnAnswer },
     },
     ({ asked, values, body }, respond) => {
-      const txn = txnOf(body)
+      const txn = txnOf(body, options.node)
       const fault = txnFault(txn)
       if (fault !== undefined)
         throw refusalOf(refused(options.node.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX]))

@@ -19,7 +19,7 @@ import {
   userKey,
   writeRequest,
 } from '../../../src/kv/index.ts'
-import type { Outcome, Request, Revision, Rows, Settings } from '../../../src/kv/types.ts'
+import type { LeaseId, Outcome, Request, Revision, Rows, Settings } from '../../../src/kv/types.ts'
 import { TABLE_HEADS } from '../../../src/kv/types.ts'
 import type {
   Configuration,
@@ -30,8 +30,10 @@ import type {
   ReplicaId,
 } from '../../../src/raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
+import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/leases/lease-rows.ts'
 import { getRecord, type ListOptions, type RecordScan, scanRecords } from '../../../src/server/record-scan.ts'
 import type {
+  LeaseNow,
   NodeApi,
   NodeStatus,
   Problem,
@@ -39,6 +41,7 @@ import type {
   ReadGrant,
   ReadOptions,
   Result,
+  Scan,
 } from '../../../src/server/types.ts'
 import { hashOfRow } from '../../../src/storage/index.ts'
 import type { PageLimits, Range, RowScan, StoredRow } from '../../../src/storage/types.ts'
@@ -218,6 +221,36 @@ export class FakeNode implements NodeApi {
 
   list(options: ListOptions): RecordScan {
     return scanRecords({ scan: (range) => this.scan(range) }, this.state, options)
+  }
+
+  readonly leaseTtlMsMin = 2000
+
+  keepAlive(ids: readonly LeaseId[], timeoutMs: number, done: Done<readonly (number | undefined)[]>): void {
+    this.asked.push({ timeoutMs })
+    this.#later(() => {
+      if (this.problem !== undefined) return { ok: false, problem: this.problem }
+      const { outcome } = this.#apply({
+        command: { kind: 'renew', ids },
+        idempotency: undefined,
+        principal: '',
+      })
+      if (outcome.kind !== 'renewed') throw new Error(`a renewal ended as ${outcome.kind}`)
+      return { ok: true, value: outcome.ttlsMs }
+    }, done)
+  }
+
+  lease(id: LeaseId): LeaseNow | undefined {
+    const storage = { get: (rowKey: Uint8Array) => this.#row(rowKey) }
+    return leaseNow(id, storage, this.state, this.clusterTimeMs, undefined)
+  }
+
+  listLeases(after: LeaseId | undefined): Scan<LeaseNow & { readonly id: LeaseId }> {
+    const storage = { scan: (range: Range) => this.scan(range) }
+    return scanLeases(after, storage, this.state, this.clusterTimeMs, () => undefined)
+  }
+
+  keysOfLease(id: LeaseId): Scan<Uint8Array> {
+    return scanKeysOfLease({ scan: (range: Range) => this.scan(range) }, id)
   }
 
   #row(rowKey: Uint8Array): Uint8Array | undefined {
