@@ -8,17 +8,7 @@ import { fingerprint, fingerprint32 } from './fingerprint.ts'
 import type { KeyHead } from './heads.ts'
 import { EventWriter, forget, historyAfter } from './history.ts'
 import { encodeTokenRow, evict, evictionDue, isForgotten, lookUp, remember } from './idempotency.ts'
-import {
-  type Draft,
-  keyFault,
-  metaOf,
-  readCurrent,
-  removeKey,
-  rowKeyOf,
-  rowOf,
-  type Work,
-  writeKey,
-} from './keys.ts'
+import { keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, writeKey } from './keys.ts'
 import { executeOnLeases } from './lease-commands.ts'
 import { LeaseChecks } from './leases.ts'
 import { refused } from './refusals.ts'
@@ -42,6 +32,7 @@ import type {
   SessionSlot,
 } from './types.ts'
 import { asRevision } from './types.ts'
+import type { Draft, Work } from './work.ts'
 
 /** What a request comes to. */
 interface Result {

@@ -3,7 +3,7 @@
 
 import { MalformedBytesError } from './errors.ts'
 import { decodeHead, encodeHead, headKey, type KeyHead } from './heads.ts'
-import type { EventWriter, VersionBefore } from './history.ts'
+import type { VersionBefore } from './history.ts'
 import { leaseOfPut, moveLease } from './leases.ts'
 import { refused } from './refusals.ts'
 import {
@@ -18,17 +18,7 @@ import {
 } from './rows.ts'
 import type { KeyMeta, KeyRow, KvState, PutLease, Refusal, Revision, RowFound, Rows } from './types.ts'
 import { asRevision } from './types.ts'
-
-/** The registers while an entry is applied. */
-export type Draft = { -readonly [name in keyof KvState]: KvState[name] }
-
-/** What applying an entry works on. */
-export interface Work {
-  readonly state: Draft
-  readonly rows: Rows
-  /** undefined: the cluster version knows no history. */
-  readonly events: EventWriter | undefined
-}
+import type { Draft, Work } from './work.ts'
 
 /** The key of the row that says whether a key exists. */
 export const rowKeyOf = (key: Uint8Array, { events }: Work): Uint8Array =>

@@ -2,7 +2,7 @@
 // deleted.
 
 import { assertNever, MalformedBytesError } from './errors.ts'
-import { readCurrent, removeDetached, rowKeyOf, type Work } from './keys.ts'
+import { readCurrent, removeDetached, rowKeyOf } from './keys.ts'
 import {
   addLease,
   chooseId,
@@ -16,6 +16,7 @@ import {
 import { leaseNumbers, refused } from './refusals.ts'
 import type { LeaseCommand, LeaseId, Outcome } from './types.ts'
 import { asRevision } from './types.ts'
+import type { Work } from './work.ts'
 
 export function executeOnLeases(command: LeaseCommand, work: Work): Outcome {
   const { state } = work

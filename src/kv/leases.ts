@@ -9,19 +9,18 @@
 //
 // The deadline is later than the time to live by `leaseCheckpointMs`. The leader ends a lease earlier, when its time to
 // live has passed since the last keep-alive, which it knows in memory (`src/server/leases`). As long as what a
-// keep-alive promises is before the deadline, it needs no entry. A new leader, which does not know of it, keeps the lease
-// until its deadline.
+// keep-alive promises is before the deadline, it needs no entry. A new leader, which does not know of it, keeps the
+// lease until its deadline.
 //
 // Each renewal gives a lease another deadline. So an entry that was made to end it before does not end it any more.
 
 import { Reader, readBigUint64, writeBigUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
-import type { KeyHead } from './heads.ts'
-import type { Work } from './keys.ts'
 import { leaseNumbers, refused } from './refusals.ts'
 import { leaseOf } from './rows.ts'
-import type { KvState, LeaseId, PutLease, Refusal } from './types.ts'
+import type { KeyMeta, KvState, LeaseId, PutLease, Refusal } from './types.ts'
 import { TABLE_ATTACHMENTS, TABLE_LEASES, TTL_MS_MAX, TTL_MS_MIN } from './types.ts'
+import type { Work } from './work.ts'
 
 const OWNED = 1
 const ID_AT = 1
@@ -243,7 +242,7 @@ export class LeaseChecks {
   }
 
   /** Why the put of this key is refused; undefined: it is not. `current`: the key before the entry. */
-  fault(given: PutLease | undefined, current: KeyHead | null): Refusal | undefined {
+  fault(given: PutLease | undefined, current: KeyMeta | null): Refusal | undefined {
     const before = current?.lease
     if (given === undefined || !('ttlMs' in given)) {
       return given === undefined ? undefined : this.#faultOf(given.id, before)

@@ -3,7 +3,8 @@
 //   layout (1), revision (8), cluster time (8), store bytes (8), keys (8),
 //   tokens: count (8), bytes (8), oldest (8), next (8), time of the oldest (8), horizon (8);
 //   from layout 2 on: sessions: next (8), horizon (8), time of the oldest (8), bytes (8), slots to sweep (8);
-//   from layout 3 on: history: first (8), newest (8), compacted (8), bytes (8), inline (8); leases: count (8), chosen (8);
+//   from layout 3 on: history: first (8), newest (8), compacted (8), bytes (8), inline (8);
+//   leases: count (8), chosen (8);
 //   settings (`settings.ts`)
 //
 // The layout is the cluster version: a member that does not know that version does not know the layout.

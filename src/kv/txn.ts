@@ -6,7 +6,7 @@
 
 import { assertNever } from './errors.ts'
 import type { KeyHead } from './heads.ts'
-import { keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, type Work, writeKey } from './keys.ts'
+import { keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, writeKey } from './keys.ts'
 import { LeaseChecks } from './leases.ts'
 import { refused } from './refusals.ts'
 import { compareKeys } from './rows.ts'
@@ -26,6 +26,7 @@ import type {
   Where,
 } from './types.ts'
 import { asRevision } from './types.ts'
+import type { Work } from './work.ts'
 
 /** Comparisons and operations of a transaction, with those of nested ones. */
 export const TXN_OPERATIONS_MAX = 128

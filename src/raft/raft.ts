@@ -252,7 +252,7 @@ export class Raft {
     return this.#lead?.clusterTimeMs(now)
   }
 
-  /** What the time is by the newest entry that got here. On a leader it is what the next entry would be stamped with. */
+  /** The time by the newest entry that got here. On a leader it is what the next entry would be stamped with. */
   clusterTimeSeenMs(now: MonotonicMs): number {
     return this.#lead?.clusterTimeMs(now) ?? this.#timeSinceStampMs(now)
   }

@@ -1,6 +1,6 @@
-// What an entry names and is not in memory: the heads of its keys, and the keys of its ranges and leases. Applying an entry cannot
-// wait, so they are read before, after the entry in front of it has been applied. They are read in slices; meanwhile the
-// node does everything but apply.
+// What an entry names and is not in memory: the heads of its keys, and the keys of its ranges and leases. Applying an
+// entry cannot wait, so they are read before, after the entry in front of it has been applied. They are read in slices;
+// meanwhile the node does everything but apply.
 
 import { equalBytes } from '../bytes/index.ts'
 import {

@@ -28,6 +28,13 @@ const lifetimes = {
   },
 }
 
+const Ids = {
+  ...arrayOf(LeaseIdSchema),
+  minItems: 1,
+  maxItems: RENEW_LEASES_MAX,
+  description: 'Of the leases',
+}
+
 export interface LeasesOptions {
   readonly node: NodeApi
   readonly limits: HttpLimits
@@ -82,7 +89,7 @@ export function leaseRoutes({ node, limits, ranges }: LeasesOptions): Route[] {
         method: 'POST',
         path: '/v1/leases/keepalive',
         summary: 'Keep many leases alive',
-        body: closed(object({ ids: { ...arrayOf(LeaseIdSchema), minItems: 1, maxItems: RENEW_LEASES_MAX } })),
+        body: closed(object({ ids: Ids })),
         answers: object({
           leases: arrayOf(anyOf(Granted, object({ id: LeaseIdSchema, missing: { const: true } }))),
         }),

@@ -106,7 +106,7 @@ export class LeaseKeeper {
     }
   }
 
-  /** Since the start: leases that this leader has ended, and keep-alives that were answered, without an entry or with one. */
+  /** Since the start: leases that this leader has ended, and keep-alives answered without an entry, and with one. */
   get totals(): { readonly expired: number; readonly inMemory: number; readonly inLog: number } {
     return { expired: this.#expiredTotal, inMemory: this.#keptInMemoryTotal, inLog: this.#keptInLogTotal }
   }
@@ -177,7 +177,10 @@ export class LeaseKeeper {
       this.#asked--
       done(result)
     }
-    if (asked === undefined) return this.#renew(ids, timeoutMs, answer)
+    if (asked === undefined) {
+      this.#renew(ids, timeoutMs, answer)
+      return
+    }
     this.#node.confirm(timeoutMs, (problem) => {
       if (problem !== undefined) return answer({ ok: false, problem })
       const lead = this.#leading()

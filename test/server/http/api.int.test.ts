@@ -402,6 +402,8 @@ describe('the cluster', () => {
       history_revisions_max: 100_000,
       history_bytes_max: 1_073_741_824,
       range_keys_max: 10_000,
+      lease_checkpoint_ms: 5000,
+      leases_max: 1_000_000,
       leases: { on: false, duration_ms: 500 },
     }
     expect((await ask('GET', '/v1/cluster/settings')).json).toEqual(defaults)
@@ -419,6 +421,8 @@ describe('the cluster', () => {
       history_revisions_max: 9,
       history_bytes_max: 8,
       range_keys_max: 7,
+      lease_checkpoint_ms: 100,
+      leases_max: 0,
     }
     expect((await change(history)).json).toMatchObject(history)
     expect((await change({ leases: { on: true } })).json.leases).toEqual({ on: true, duration_ms: 500 })
@@ -439,6 +443,8 @@ describe('the cluster', () => {
       { cluster_version: 4 },
       { range_keys_max: 0 },
       { range_keys_max: 100_001 },
+      { lease_checkpoint_ms: 99 },
+      { leases_max: 10_000_001 },
       { history_age_ms: 999 },
       { history_revisions_max: 0 },
       { history_bytes_max: -1 },
@@ -613,6 +619,10 @@ describe('health', () => {
       '/v1/compact post',
       '/v1/kv delete,get,head,put',
       '/v1/kv/{key} delete,get,head,put',
+      '/v1/leases get,head,post',
+      '/v1/leases/keepalive post',
+      '/v1/leases/{id} delete,get,head',
+      '/v1/leases/{id}/keepalive post',
       '/v1/sessions post',
       '/v1/status get,head',
       '/v1/txn post',
@@ -827,7 +837,7 @@ describe('what is not served', () => {
     ['GET', '/v1//status'],
     ['POST', '/v1/txn/'],
     ['GET', '/v1/watch'],
-    ['POST', '/v1/leases'],
+    ['POST', '/v1/leases/7/other'],
     ['DELETE', '/v1/cluster/members/'],
     ['POST', '/v1/cluster/members/n1/other'],
     ['OPTIONS', '*'],
