@@ -59,6 +59,7 @@ export type {
   KeyRevisions,
   KeyRow,
   KvState,
+  LeaseCommand,
   LeaseDeadline,
   LeaseId,
   Outcome,
