@@ -120,7 +120,10 @@ export class EntryReads {
 
   #readRanges(done: () => void): void {
     const range = this.#ranges[this.#found.length]
-    if (range === undefined || this.#isTooMuch || this.#state === undefined) return this.#readLeases(done)
+    if (range === undefined || this.#isTooMuch || this.#state === undefined) {
+      this.#readLeases(done)
+      return
+    }
     const options = { ...range, reverse: false, revision: undefined, keysOnly: true }
     const scan = scanRecords(this.#storage, this.#state, options)
     this.#scan = scan
@@ -153,7 +156,10 @@ export class EntryReads {
 
   #readLeases(done: () => void): void {
     const lease = this.#leases[this.#attached.length]
-    if (lease === undefined) return this.#readHeads(done)
+    if (lease === undefined) {
+      this.#readHeads(done)
+      return
+    }
     const scan = this.#storage.scan({ ...attachmentsOf(lease), reverse: false })
     this.#scan = scan
     this.#readAttached(scan, [], done)
@@ -164,7 +170,10 @@ export class EntryReads {
     const again = (): void => this.#readLeases(done)
     scan.next(SLICE, (error, rows, more) => {
       if (pass !== this.#pass) return
-      if (error !== undefined) return this.#ended(error, again)
+      if (error !== undefined) {
+        this.#ended(error, again)
+        return
+      }
       for (const { key } of rows) keys.push(attachedKey(key))
       if (more) this.#readAttached(scan, keys, done)
       else
@@ -183,7 +192,10 @@ export class EntryReads {
     const keys = this.#isTooMuch ? [] : named
     const missing = keys.filter((key) => this.#storage.head(headKey(key)) === undefined).sort(compareKeys)
     const [first, last] = [missing[0], missing.at(-1)]
-    if (first === undefined || last === undefined) return done()
+    if (first === undefined || last === undefined) {
+      done()
+      return
+    }
     const scan = this.#storage.scan({ gte: versionsStart(first), lt: versionsEnd(last), reverse: false })
     this.#scan = scan
     this.#readHead(scan, missing, 0, done)
@@ -193,7 +205,10 @@ export class EntryReads {
   #readHead(scan: RowScan, keys: readonly Uint8Array[], at: number, done: () => void): void {
     const key = keys[at]
     const again = (): void => this.#readHeads(done)
-    if (key === undefined) return this.#finish(scan, again, done)
+    if (key === undefined) {
+      this.#finish(scan, again, done)
+      return
+    }
     const pass = this.#pass
     scan.seek(versionsStart(key))
     scan.next(FIRST_ROW, (error, [row]) => {
@@ -208,7 +223,10 @@ export class EntryReads {
 
   // -------------------------------------------------------------------------------------------------------------------
 
-  /** Until a scan is finished it is not known whether its rows are complete. `again`: it was ended, and is to be begun anew. */
+  /**
+   * Until a scan is finished it is not known whether its rows are complete. `again`: it was ended, and is to be begun
+   * anew.
+   */
   #finish(scan: RowScan | RecordScan, again: () => void, done: () => void): void {
     const pass = this.#pass
     scan.finish((error) => {

@@ -352,7 +352,9 @@ test('a change of a key takes conditions and a token, and a value of any type', 
     expect(Object.keys(paths[path]?.put?.requestBody?.content ?? {})).toEqual(['*/*'])
     expect(paths[path]?.delete?.requestBody).toBeUndefined()
     const names = paths[path]?.put?.parameters.filter((one) => one.in === 'query').map(({ name }) => name)
-    expect(names).toEqual(path === '/v1/kv' ? ['key', 'prev', 'lease', 'ttl', 'timeout'] : ['prev', 'lease', 'ttl', 'timeout'])
+    expect(names).toEqual(
+      path === '/v1/kv' ? ['key', 'prev', 'lease', 'ttl', 'timeout'] : ['prev', 'lease', 'ttl', 'timeout'],
+    )
   }
   const deletion = paths['/v1/kv']?.delete?.parameters.filter((one) => one.in === 'query')
   expect(deletion?.map(({ name, required }) => [name, required])).toEqual(
