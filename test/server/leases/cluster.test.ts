@@ -1,9 +1,9 @@
 // Leases in whole clusters, in virtual time: which keys are there when, and what the log has.
 
 import { expect, test } from 'vitest'
-import { decodeState, type LeaseId } from '../../src/kv/index.ts'
-import { asIndex, ENTRY_KINDS_OF_CORE, frameBody, frameKind } from '../../src/raft/index.ts'
-import { type Promised, SimulatedCluster, type SimulatedNode, valueAt } from './simulated-cluster.ts'
+import { decodeState, type LeaseId } from '../../../src/kv/index.ts'
+import { asIndex, ENTRY_KINDS_OF_CORE, frameBody, frameKind } from '../../../src/raft/index.ts'
+import { type Promised, SimulatedCluster, type SimulatedNode, valueAt } from '../simulated-cluster.ts'
 
 const ID = '7' as LeaseId
 const TTL = 3000
@@ -157,6 +157,22 @@ test('after a change of leader a lease that is kept alive does not end, and its 
     expect(valueAt(leading.running, 'k')).toBe('v')
     expect(done(cluster, leading.keepAlive([ID]))).toEqual([TTL])
   }
+})
+
+test('what one leader has kept alive for long, the next one keeps as well', () => {
+  const ttlMs = 10_000
+  const cluster = SimulatedCluster.formed(3)
+  granted(cluster, cluster.leading, ttlMs)
+  for (let time = 0; time < 60; time++) {
+    cluster.advance(500)
+    done(cluster, cluster.leading.keepAlive([ID]))
+  }
+  const asked = cluster.time.now
+  done(cluster, cluster.leading.keepAlive([ID]))
+  cluster.leading.crash()
+  const gone = untilGone(cluster)
+  expect(gone - asked).toBeGreaterThanOrEqual(ttlMs)
+  expect(gone - asked).toBeLessThan(ttlMs + CHECKPOINT + 100)
 })
 
 test('leaders may change again and again: no lease begins anew', () => {
