@@ -76,8 +76,7 @@ class Leader implements LeaseNode {
   }
 
   /** As the applier does. */
-  apply(command: Request['command']): Outcome {
-    const clusterTimeMs = Math.floor(this.clock.now())
+  apply(command: Request['command'], clusterTimeMs = Math.floor(this.clock.now())): Outcome {
     const { outcome, changes } = this.store.apply(ask(command), clusterTimeMs)
     for (const { key, value } of changes as readonly RowChange[])
       if (key[0] === TABLE_LEASES) this.keeper.rowChanged(key, value, clusterTimeMs)
@@ -207,6 +206,10 @@ describe('the end of a lease', () => {
     const entries = [...leader.proposed]
     for (const at of order) leader.commit(entries[at] as Proposed)
     expect([answer, leader.leases]).toEqual([kept, left])
+    const again = leader.keepAlive(ONE)
+    leader.clock.advance(1)
+    expect(again).toEqual(kept)
+    expect(leader.proposed).toHaveLength(2)
   })
 
   test('that an earlier leader has proposed does not come once this one has kept the lease alive', () => {
@@ -356,6 +359,19 @@ describe('keep-alives', () => {
     expect(late).toEqual(ok(10_000, undefined, 10_000))
     expect(leader.commands).toEqual([{ kind: 'renew', ids: [ONE] }])
     expect(leader.keeper.totals).toEqual({ expired: 0, inMemory: 3, inLog: 1 })
+  })
+
+  test('hold, also if a renewal that is older is applied after them', () => {
+    const leader = new Leader()
+    leader.begin()
+    leader.grant(ONE)
+    const stampedAt = leader.clock.now()
+    leader.clock.advance(1000)
+    const kept = leader.keepAlive(ONE)
+    leader.clock.advance(1)
+    expect(kept).toEqual(ok(TTL))
+    leader.apply({ kind: 'renew', ids: [ONE] }, stampedAt)
+    expect(leader.keeper.remainingMs(ONE)).toBe(TTL - 1)
   })
 
   test('are refused when no majority confirms the leader', () => {
