@@ -341,6 +341,7 @@ export class Driver implements NodeApi, NetworkEvents {
       revision: this.revision,
       settings: this.#applier.state.settings,
       stateHash: this.#storage.stateHash,
+      leases: { count: this.#applier.state.leases.count, ...this.#leases.totals },
       errors,
       notReady: this.#notReady(),
     }

@@ -159,6 +159,7 @@ export interface NodeStatus {
   readonly revision: Revision
   readonly settings: Settings
   readonly stateHash: bigint
+  readonly leases: LeaseCounts
   /** Problems for an operator; empty when all is well. */
   readonly errors: readonly string[]
   /**
@@ -166,6 +167,15 @@ export interface NodeStatus {
    * leader and is a voter.
    */
   readonly notReady: readonly string[]
+}
+
+export interface LeaseCounts {
+  /** Leases that exist. */
+  readonly count: number
+  /** Of this process: leases that it has ended as the leader, and keep-alives answered without an entry, and with one. */
+  readonly expired: number
+  readonly inMemory: number
+  readonly inLog: number
 }
 
 /** Of a lease, in cluster time. */

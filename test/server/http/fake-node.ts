@@ -177,6 +177,7 @@ export class FakeNode implements NodeApi {
       settings,
       diskFreeBytes: 80 * 1024 ** 3,
       stateHash: 0xabcdn,
+      leases: { count: this.state.leases.count, expired: 0, inMemory: 0, inLog: 0 },
       errors,
       notReady,
     }
