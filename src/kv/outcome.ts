@@ -1,8 +1,8 @@
 // Remembered outcomes in bytes: code (1), revision (8), then
 //   put                 create_revision (8), mod_revision (8), version (8)
 //   delete              deleted (1)
-//   precondition failed 0, or 1, create_revision (8), mod_revision (8), version (8) of the key as it was; or 2, the same,
-//                       its lease (8)
+//   precondition failed 0, or 1, create_revision (8), mod_revision (8), version (8) of the key as it was; or 2, the
+//                       same, its lease (8)
 //   settings            all that exist (`settings.ts`)
 //   session             its number (8), its greatest age (8)
 //   compacted           compact_revision (8)

@@ -172,7 +172,7 @@ export interface NodeStatus {
 export interface LeaseCounts {
   /** Leases that exist. */
   readonly count: number
-  /** Of this process: leases that it has ended as the leader, and keep-alives answered without an entry, and with one. */
+  /** Of this process: leases that it has ended as the leader; keep-alives answered without an entry, and with one. */
   readonly expired: number
   readonly inMemory: number
   readonly inLog: number

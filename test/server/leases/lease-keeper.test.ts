@@ -1,5 +1,5 @@
-// The keeper of leases on one leader. The test says when a majority confirms it, and when and in which order its entries
-// are applied.
+// The keeper of leases on one leader. The test says when a majority confirms it, and when and in which order its
+// entries are applied.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
