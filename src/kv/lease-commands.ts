@@ -7,6 +7,7 @@ import {
   addLease,
   chooseId,
   countFault,
+  type Lease,
   readLease,
   removeLease,
   renewLease,
@@ -29,16 +30,17 @@ export function executeOnLeases(command: LeaseCommand, work: Work): Outcome {
     }
     case 'revoke': {
       const { id } = command
-      if (readLease(id, work) === undefined)
-        return refused(state.revision, 'lease-not-found', leaseNumbers(id))
-      const deleted = end(id, work)
+      const lease = readLease(id, work)
+      if (lease === undefined) return refused(state.revision, 'lease-not-found', leaseNumbers(id))
+      const deleted = end(id, lease, work)
       return { kind: 'revoked', revision: state.revision, deleted }
     }
     case 'expire': {
       let [leases, deleted] = [0, 0]
       for (const { id, deadlineMs } of command.leases) {
-        if (readLease(id, work)?.deadlineMs !== deadlineMs) continue
-        deleted += end(id, work)
+        const lease = readLease(id, work)
+        if (lease?.deadlineMs !== deadlineMs) continue
+        deleted += end(id, lease, work)
         leases++
       }
       return { kind: 'expired', revision: state.revision, leases, deleted }
@@ -62,8 +64,10 @@ function grant({ id: given, ttlMs }: Extract<LeaseCommand, { kind: 'grant' }>, w
 }
 
 /** The lease ends, and its keys are deleted. Returns how many they were. */
-function end(id: LeaseId, work: Work): number {
+function end(id: LeaseId, { keys: count }: Lease, work: Work): number {
   const keys = work.rows.attached(id)
+  if (keys.length !== count)
+    throw new MalformedBytesError(`lease ${id} has ${count} keys, and ${keys.length} were found`)
   const revision = asRevision(work.state.revision + 1)
   for (const key of keys) {
     const rowKey = rowKeyOf(key, work)

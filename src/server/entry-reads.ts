@@ -7,12 +7,14 @@ import {
   attachedKey,
   attachmentsOf,
   compareKeys,
+  decodeLease,
   decodeVersionKey,
   headKey,
   headOfVersion,
   type KeyRange,
   type KvState,
   type LeaseId,
+  leaseKey,
   type Place,
   versionsEnd,
   versionsStart,
@@ -33,8 +35,8 @@ export class EntryReads {
   /** The keys of the ranges that have been read, in their order. */
   #found: (readonly Uint8Array[])[] = []
   #leases: readonly LeaseId[] = []
-  /** The keys of the leases that have been read, in their order. */
-  #attached: (readonly Uint8Array[])[] = []
+  /** The keys of leases that have been read. One without keys is missing. */
+  readonly #attached = new Map<LeaseId, Uint8Array[]>()
   #state: KvState | undefined
   #isTooMuch = false
   #isReading = false
@@ -60,7 +62,7 @@ export class EntryReads {
 
   /** How many keys the ranges and leases have. */
   get count(): number {
-    return countOf(this.#found) + countOf(this.#attached)
+    return countOf(this.#found) + countOf([...this.#attached.values()])
   }
 
   /**
@@ -95,9 +97,8 @@ export class EntryReads {
 
   /** The keys of a lease that the entry names. */
   keysOf(lease: LeaseId): readonly Uint8Array[] {
-    const found = this.#attached[this.#leases.indexOf(lease)]
-    if (found === undefined) throw new Error('a lease that the entry does not name')
-    return found
+    if (!this.#leases.includes(lease)) throw new Error('a lease that the entry does not name')
+    return this.#attached.get(lease) ?? []
   }
 
   clear(): void {
@@ -108,7 +109,7 @@ export class EntryReads {
     this.#ranges = []
     this.#found = []
     this.#leases = []
-    this.#attached = []
+    this.#attached.clear()
     this.#state = undefined
     this.#isTooMuch = false
     this.#isReading = false
@@ -154,41 +155,67 @@ export class EntryReads {
   // -------------------------------------------------------------------------------------------------------------------
   // Keys of leases
 
+  /** One scan goes from lease to lease: to open one costs more than to read a few rows. */
   #readLeases(done: () => void): void {
-    const lease = this.#leases[this.#attached.length]
-    if (lease === undefined) {
+    const leases = [...new Set(this.#leases)].map((id) => ({
+      id,
+      ...attachmentsOf(id),
+      count: this.#keysNow(id),
+    }))
+    const some = leases.filter(({ count }) => count > 0).sort((a, b) => compareKeys(a.gte, b.gte))
+    const [first, last] = [some[0], some.at(-1)]
+    this.#attached.clear()
+    if (first === undefined || last === undefined) {
       this.#readHeads(done)
       return
     }
-    const scan = this.#storage.scan({ ...attachmentsOf(lease), reverse: false })
+    const scan = this.#storage.scan({ gte: first.gte, lt: last.lt, reverse: false })
     this.#scan = scan
-    this.#readAttached(scan, [], done)
+    this.#readAttached(scan, some, done)
   }
 
-  #readAttached(scan: RowScan, keys: Uint8Array[], done: () => void): void {
-    const pass = this.#pass
+  /** How many keys the lease has. */
+  #keysNow(id: LeaseId): number {
+    const row = this.#storage.get(leaseKey(id))
+    return row === undefined ? 0 : decodeLease(row).keys
+  }
+
+  #readAttached(scan: RowScan, leases: readonly LeaseToRead[], done: () => void): void {
+    const [lease, ...others] = leases
     const again = (): void => this.#readLeases(done)
-    scan.next(SLICE, (error, rows, more) => {
-      if (pass !== this.#pass) return
-      if (error !== undefined) {
-        this.#ended(error, again)
-        return
-      }
-      for (const { key } of rows) keys.push(attachedKey(key))
-      if (more) this.#readAttached(scan, keys, done)
-      else
-        this.#finish(scan, again, () => {
-          this.#attached.push(keys)
-          this.#readLeases(done)
-        })
-    })
+    if (lease === undefined) {
+      this.#finish(scan, again, () => this.#readHeads(done))
+      return
+    }
+    const keys: Uint8Array[] = []
+    this.#attached.set(lease.id, keys)
+    scan.seek(lease.gte)
+    const pass = this.#pass
+    const read = (): void => {
+      const rowsMax = Math.min(SLICE.rowsMax, lease.count - keys.length)
+      scan.next({ ...SLICE, rowsMax }, (error, rows) => {
+        if (pass !== this.#pass) return
+        if (error !== undefined) {
+          this.#ended(error, again)
+          return
+        }
+        for (const { key } of rows) keys.push(attachedKey(key))
+        if (keys.length < lease.count && rows.length > 0) read()
+        else this.#readAttached(scan, others, done)
+      })
+    }
+    read()
   }
 
   // -------------------------------------------------------------------------------------------------------------------
   // Heads of keys
 
   #readHeads(done: () => void): void {
-    const named = [...this.#places.flatMap(keyOf), ...this.#found.flat(), ...this.#attached.flat()]
+    const named = [
+      ...this.#places.flatMap(keyOf),
+      ...this.#found.flat(),
+      ...[...this.#attached.values()].flat(),
+    ]
     const keys = this.#isTooMuch ? [] : named
     const missing = keys.filter((key) => this.#storage.head(headKey(key)) === undefined).sort(compareKeys)
     const [first, last] = [missing[0], missing.at(-1)]
@@ -243,6 +270,14 @@ export class EntryReads {
     if (error instanceof ScanEndedError) again()
     else this.#failed(error)
   }
+}
+
+interface LeaseToRead {
+  readonly id: LeaseId
+  /** Before the rows of its keys. */
+  readonly gte: Uint8Array
+  /** How many keys it has. */
+  readonly count: number
 }
 
 const keyOf = (place: Place): Uint8Array[] => ('key' in place ? [place.key] : [])
