@@ -192,8 +192,9 @@ export class Applier {
     // A batch has a row for each command, of about as many bytes.
     const items = 1 + frame.length / ROW_BYTES + ROWS_PER_KEY * this.#reads.count
     this.#storage.begin(entry.index, { bytes: frame.length, items })
-    this.#timeMs = Math.max(frameClusterTimeMs(frame), this.#state.clusterTimeMs)
-    return applyEntry(kind, frameVersion(frame), frameBody(frame), this.#timeMs, this.#state, this.#rows)
+    const timeMs = frameClusterTimeMs(frame)
+    this.#timeMs = Math.max(timeMs, this.#state.clusterTimeMs)
+    return applyEntry(kind, frameVersion(frame), frameBody(frame), timeMs, this.#state, this.#rows)
   }
 
   readonly #rows: Rows = {
