@@ -642,7 +642,7 @@ export class Clients {
   #compareCounts({ name, storage }: Process): void {
     const { model } = this.#world.invariants
     if (storage === undefined || storage.applied.index !== model.index) return
-    const { revision, settings, storeBytes, keys, tokens, sessions, history } = decodeState(
+    const { revision, settings, storeBytes, keys, tokens, sessions, history, leases } = decodeState(
       storage.applied.kv,
     )
     const { horizon, next, toSweep, bytes: slotBytes } = sessions
@@ -650,6 +650,7 @@ export class Clients {
       ...{ revision, settings, storeBytes, keys, tokens: tokens.count, tokenBytes: tokens.bytes },
       ...{ sessions: [horizon, next, toSweep], slotBytes },
       history,
+      leases: leases.count,
     }
     const { counts } = model
     if (JSON.stringify(held) !== JSON.stringify(counts))
@@ -860,6 +861,10 @@ function resultOf(outcome: Parameters<typeof shown>[0], replayed: boolean): Seen
     case 'compacted':
     case 'delete-range':
     case 'txn':
+    case 'granted':
+    case 'renewed':
+    case 'revoked':
+    case 'expired':
     case 'refused':
       return { revision: outcome.revision, applied: false, ...again }
   }

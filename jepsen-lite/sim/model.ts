@@ -10,6 +10,7 @@ import {
   decodeRequest,
   type KeyCommand,
   type KeyRow,
+  type LeaseCommand,
   type Outcome,
   type Request,
   type Settings,
@@ -22,6 +23,15 @@ export interface ModelRow {
   readonly createRevision: number
   readonly modRevision: number
   readonly version: number
+  /** The id of the lease that deletes it; undefined: none. */
+  readonly lease?: string | undefined
+}
+
+interface Lease {
+  readonly ttlMs: number
+  readonly deadlineMs: number
+  /** It ends with the value of the key that it was made for. */
+  readonly owned: boolean
 }
 
 /** The effect of one committed entry. */
@@ -112,6 +122,10 @@ export class Model {
   #historyBytes = 0
   /** Keys that were not changed since history began. */
   readonly #inline = new Set<string>()
+  /** By id. */
+  readonly #leases = new Map<string, Lease>()
+  /** How many ids the store has chosen. */
+  #idsChosen = 0
   /** Of the entry that is being applied. */
   #changes = { count: 0, bytes: 0 }
   #horizon = 0
@@ -178,6 +192,9 @@ export class Model {
 
   /** The request that the entry should hold, as it was sent. */
   #sent(entry: Request): Request {
+    // A node keeps leases alive for clients, and ends them, by entries of its own.
+    if (entry.principal === '' && (entry.command.kind === 'renew' || entry.command.kind === 'expire'))
+      return entry
     const ofNode = entry.command.kind === 'compact' ? COMPACTS : RAISES_VERSION
     const sent = entry.principal === '' ? ofNode : this.#asked.get(entry.principal)
     if (sent === undefined)
@@ -214,6 +231,7 @@ export class Model {
       ...{ keys: this.keysAt(this.#index).length, tokens: this.#tokens.size, tokenBytes: this.#tokenBytes },
       ...{ sessions: [this.#sessionHorizon, this.#nextSession, this.#toSweep], slotBytes: this.#slotBytes },
       history: this.#history,
+      leases: this.#leases.size,
     }
   }
 
@@ -370,7 +388,62 @@ export class Model {
     if (command.kind === 'compact') return this.#compact(command.revision)
     if (command.kind === 'txn' || command.kind === 'delete-range')
       throw new Error('not asked for by any client')
+    if (!('key' in command)) return this.#executeOnLeases(command)
     return this.#executeOnKey(command)
+  }
+
+  #executeOnLeases(command: LeaseCommand): string {
+    switch (command.kind) {
+      case 'grant': {
+        if (command.id !== undefined && this.#leases.has(command.id))
+          return `refused lease_exists at ${this.revision}`
+        if (this.#leases.size >= this.#settings.leasesMax) return `refused storage_full at ${this.revision}`
+        return `granted ${this.#grant(command.id, command.ttlMs, false)} at ${this.revision}`
+      }
+      case 'renew':
+        for (const id of command.ids) {
+          const lease = this.#leases.get(id)
+          if (lease === undefined) continue
+          const deadlineMs = Math.max(this.#deadlineAfter(lease.ttlMs), lease.deadlineMs + 1)
+          this.#leases.set(id, { ...lease, deadlineMs })
+        }
+        return `renewed at ${this.revision}`
+      case 'revoke':
+        if (!this.#leases.has(command.id)) return `refused lease_not_found at ${this.revision}`
+        this.#endLease(command.id)
+        return `revoked at ${this.revision}`
+      case 'expire':
+        for (const { id, deadlineMs } of command.leases)
+          if (this.#leases.get(id)?.deadlineMs === deadlineMs) this.#endLease(id)
+        return `expired at ${this.revision}`
+    }
+  }
+
+  #deadlineAfter(ttlMs: number): number {
+    return this.#clusterTimeMs + ttlMs + this.#settings.leaseCheckpointMs
+  }
+
+  #grant(chosen: string | undefined, ttlMs: number, owned: boolean): string {
+    let id = chosen
+    while (id === undefined) {
+      const next = splitmix(BigInt(++this.#idsChosen)).toString()
+      if (!this.#leases.has(next)) id = next
+    }
+    this.#leases.set(id, { ttlMs, deadlineMs: this.#deadlineAfter(ttlMs), owned })
+    return id
+  }
+
+  /** Its keys go, in their order, at one revision. */
+  #endLease(id: string): void {
+    const { revision } = this
+    for (const key of this.keysAt(this.#index)) {
+      const row = this.at(key, this.#index)
+      if (row?.lease !== id) continue
+      this.revision = revision
+      this.#storeBytes -= key.length + row.value.length
+      this.#change(key, null)
+    }
+    this.#leases.delete(id)
   }
 
   #compact(to: number | undefined): string {
@@ -414,25 +487,54 @@ export class Model {
       ((condition.ifMatch !== undefined && !matches(condition.ifMatch)) ||
         (condition.ifNoneMatch !== undefined && matches(condition.ifNoneMatch)))
     if (fails) return `failed at ${this.revision}, found ${before?.modRevision ?? 'nothing'}`
+    const unfit = command.kind === 'put' ? this.#leaseRefusal(command, before) : undefined
+    if (unfit !== undefined) return refused(unfit)
     const prev = command.prev ? ` instead of ${before?.value ?? 'nothing'}` : ''
     const freed = before === null ? 0 : key.length + before.value.length
     if (command.kind === 'delete') {
       if (before === null) return `deleted 0 at ${this.revision}${prev}`
       this.#storeBytes -= freed
       this.#change(key, null)
+      this.#endOwned(before, undefined)
       return `deleted 1 at ${this.revision}${prev}`
     }
     const storeBytes = this.#storeBytes - freed + key.length + command.value.length
     // A write that does not make the store larger is accepted even when the store is full.
     if (storeBytes > Math.max(this.#settings.storeBytesMax, this.#storeBytes)) return refused('storage_full')
     this.#storeBytes = storeBytes
+    const given = command.lease
+    const lease = given && ('id' in given ? given.id : this.#grant(undefined, given.ttlMs, true))
     const row = this.#change(key, {
       value: text(command.value),
       createRevision: before?.createRevision ?? this.revision + 1,
       modRevision: this.revision + 1,
       version: (before?.version ?? 0) + 1,
+      lease,
     })
+    this.#endOwned(before, lease)
     return `put at ${this.revision}: ${row?.createRevision}/${row?.modRevision}/${row?.version}${prev}`
+  }
+
+  #leaseRefusal(
+    { lease }: Extract<KeyCommand, { kind: 'put' }>,
+    before: ModelRow | null,
+  ): string | undefined {
+    if (lease === undefined) return undefined
+    if ('ttlMs' in lease) {
+      const endsOwn = before?.lease !== undefined && this.#leases.get(before.lease)?.owned
+      return this.#leases.size + (endsOwn ? 0 : 1) > this.#settings.leasesMax ? 'storage_full' : undefined
+    }
+    const known = this.#leases.get(lease.id)
+    if (known === undefined) return 'lease_not_found'
+    if (before?.lease === lease.id) return undefined
+    if (known.owned) return 'bad_request'
+    const keys = this.keysAt(this.#index).filter((key) => this.at(key, this.#index)?.lease === lease.id)
+    return keys.length >= this.#settings.rangeKeysMax ? 'range_too_large' : undefined
+  }
+
+  #endOwned(before: ModelRow | null, now: string | undefined): void {
+    const lease = before?.lease
+    if (lease !== undefined && lease !== now && this.#leases.get(lease)?.owned) this.#leases.delete(lease)
   }
 
   #change(key: string, row: ModelRow | null): ModelRow | null {
@@ -467,8 +569,13 @@ export function shown(outcome: Outcome): string {
       return `batch at ${outcome.revision}: ${outcome.outcomes.map(shown).join(' | ')}`
     case 'compacted':
       return `compacted ${outcome.compactRevision} at ${outcome.revision}`
+    case 'granted':
+      return `granted ${outcome.lease} at ${outcome.revision}`
     case 'txn':
     case 'delete-range':
+    case 'renewed':
+    case 'revoked':
+    case 'expired':
       return `${outcome.kind} at ${outcome.revision}`
     case 'refused':
       return `refused ${outcome.code} at ${outcome.revision}`
@@ -526,11 +633,20 @@ function plainly(command: Command): unknown {
   if (command.kind === 'settings') return Object.entries(command.settings).sort()
   if (command.kind === 'batch') return command.commands.map(plainly)
   if (command.kind === 'compact') return [command.kind, command.revision ?? null]
-  if (command.kind === 'open-session' || command.kind === 'txn' || command.kind === 'delete-range')
-    return command.kind
+  if (command.kind === 'grant') return [command.kind, command.id ?? null, command.ttlMs]
+  if (command.kind === 'revoke') return [command.kind, command.id]
+  if (!('key' in command)) return command.kind
   const { kind, key, condition, prev } = command
-  const value = command.kind === 'put' ? text(command.value) : undefined
-  return { kind, key: text(key), value, ...condition, prev }
+  const [value, lease] = command.kind === 'put' ? [text(command.value), command.lease] : []
+  return { kind, key: text(key), value, lease, ...condition, prev }
+}
+
+/** From 64 bits to 64 bits, no two alike (the finalizer of splitmix64). */
+function splitmix(number: bigint): bigint {
+  const [mask, one] = [(1n << 64n) - 1n, number ^ (number >> 30n)]
+  const two = (one * 0xbf58476d1ce4e5b9n) & mask
+  const three = ((two ^ (two >> 27n)) * 0x94d049bb133111ebn) & mask
+  return three ^ (three >> 31n)
 }
 
 /** Keys and values of the simulator are plain ASCII. */

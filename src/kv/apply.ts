@@ -8,17 +8,9 @@ import { fingerprint, fingerprint32 } from './fingerprint.ts'
 import type { KeyHead } from './heads.ts'
 import { EventWriter, forget, historyAfter } from './history.ts'
 import { encodeTokenRow, evict, evictionDue, isForgotten, lookUp, remember } from './idempotency.ts'
-import {
-  type Draft,
-  keyFault,
-  metaOf,
-  readCurrent,
-  removeKey,
-  rowKeyOf,
-  rowOf,
-  type Work,
-  writeKey,
-} from './keys.ts'
+import { keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, writeKey } from './keys.ts'
+import { executeOnLeases } from './lease-commands.ts'
+import { LeaseChecks } from './leases.ts'
 import { refused } from './refusals.ts'
 import type { ParsedRequest } from './request.ts'
 import { clusterVersionOf, parseRequest } from './request.ts'
@@ -40,6 +32,7 @@ import type {
   SessionSlot,
 } from './types.ts'
 import { asRevision } from './types.ts'
+import type { Draft, Work } from './work.ts'
 
 /** What a request comes to. */
 interface Result {
@@ -160,6 +153,11 @@ function execute(command: Command, work: Work): Outcome {
       return deleteRange(command.range, work)
     case 'txn':
       return executeTxn(command.txn, work)
+    case 'grant':
+    case 'renew':
+    case 'revoke':
+    case 'expire':
+      return executeOnLeases(command, work)
     default:
       return assertNever(command, 'command')
   }
@@ -172,7 +170,7 @@ function executeOnKey(command: KeyCommand, work: Work): OutcomeOfKey {
 }
 
 function put(
-  { key, value, condition, prev: wantsRow }: Extract<KeyCommand, { kind: 'put' }>,
+  { key, value, condition, prev: wantsRow, lease }: Extract<KeyCommand, { kind: 'put' }>,
   rowKey: Uint8Array,
   current: KeyHead | null,
   work: Work,
@@ -186,6 +184,9 @@ function put(
 
   if (!conditionHolds(condition, current)) return preconditionFailed(current, state)
 
+  const leaseFault = lease && new LeaseChecks(work).fault(lease, current)
+  if (leaseFault !== undefined) return leaseFault
+
   const freed = current === null ? 0 : key.length + current.valueBytes
   const storeBytes = state.storeBytes - freed + key.length + value.length
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
@@ -193,13 +194,7 @@ function put(
 
   const prev = prevOf(wantsRow, current, work.rows)
   const revision = asRevision(state.revision + 1)
-  const { createRevision, version } = writeKey(
-    { key, value, lease: undefined },
-    rowKey,
-    current,
-    revision,
-    work,
-  )
+  const { createRevision, version } = writeKey({ key, value, lease }, rowKey, current, revision, work)
   return { kind: 'put', revision, createRevision, modRevision: revision, version, prev }
 }
 

@@ -16,17 +16,28 @@ export {
   isDue,
   spanOfEvents,
 } from './history.ts'
+export {
+  attachedKey,
+  attachmentsOf,
+  decodeLease,
+  type Lease,
+  leaseKey,
+  leaseOfKey,
+  leasesAfter,
+} from './leases.ts'
 export { LiveVersions } from './live-versions.ts'
 export { refusalText } from './refusals.ts'
 export {
   BATCH_COMMANDS_MAX,
   clusterVersionOf,
   decodeRequest,
+  EXPIRE_LEASES_MAX,
   namesRanges,
-  onlyDeletes,
   placesOfEntry,
+  RENEW_LEASES_MAX,
   requestBytes,
   requestKind,
+  takesNoRoom,
   writeRequest,
 } from './request.ts'
 export {
@@ -65,8 +76,13 @@ export type {
   KeyRevisions,
   KeyRow,
   KvState,
+  LeaseCommand,
+  LeaseDeadline,
+  LeaseId,
   Outcome,
   OutcomeOfKey,
+  Place,
+  PutLease,
   Reason,
   Refusal,
   RefusalCode,
@@ -79,4 +95,12 @@ export type {
   Settings,
   Where,
 } from './types.ts'
-export { asRevision, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS } from './types.ts'
+export {
+  asRevision,
+  TABLE_DATA,
+  TABLE_LEASES,
+  TABLE_TOKEN_ORDER,
+  TABLE_TOKENS,
+  TTL_MS_MAX,
+  TTL_MS_MIN,
+} from './types.ts'

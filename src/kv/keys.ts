@@ -3,7 +3,8 @@
 
 import { MalformedBytesError } from './errors.ts'
 import { decodeHead, encodeHead, headKey, type KeyHead } from './heads.ts'
-import type { EventWriter, VersionBefore } from './history.ts'
+import type { VersionBefore } from './history.ts'
+import { leaseOfPut, moveLease } from './leases.ts'
 import { refused } from './refusals.ts'
 import {
   dataKey,
@@ -15,19 +16,9 @@ import {
   TOMBSTONE_ROW,
   versionKey,
 } from './rows.ts'
-import type { KeyMeta, KeyRow, KvState, LeaseId, Refusal, Revision, RowFound, Rows } from './types.ts'
+import type { KeyMeta, KeyRow, KvState, PutLease, Refusal, Revision, RowFound, Rows } from './types.ts'
 import { asRevision } from './types.ts'
-
-/** The registers while an entry is applied. */
-export type Draft = { -readonly [name in keyof KvState]: KvState[name] }
-
-/** What applying an entry works on. */
-export interface Work {
-  readonly state: Draft
-  readonly rows: Rows
-  /** undefined: the cluster version knows no history. */
-  readonly events: EventWriter | undefined
-}
+import type { Draft, Work } from './work.ts'
 
 /** The key of the row that says whether a key exists. */
 export const rowKeyOf = (key: Uint8Array, { events }: Work): Uint8Array =>
@@ -79,19 +70,22 @@ export function rowOf({ key, modRevision, versionHash }: KeyHead, rows: Rows): K
 interface NewValue {
   readonly key: Uint8Array
   readonly value: Uint8Array
-  readonly lease: LeaseId | undefined
+  readonly lease: PutLease | undefined
 }
 
 /** `revision`: of the change. Returns the key as it is then. */
 export function writeKey(
-  { key, value, lease }: NewValue,
+  { key, value, lease: given }: NewValue,
   rowKey: Uint8Array,
   current: KeyHead | null,
   revision: Revision,
-  { state, rows, events }: Work,
+  work: Work,
 ): Written {
+  const { state, rows, events } = work
   const createRevision = current === null ? revision : current.createRevision
   const version = current === null ? 1 : current.version + 1
+  const lease = leaseOfPut(given, work)
+  moveLease(key, current?.lease, lease, work)
   const meta = { createRevision, modRevision: revision, version, lease }
   if (events === undefined) {
     const head = encodeDataHead(meta, current === null ? NONE : current.modRevision)
@@ -117,7 +111,13 @@ export function writeKey(
 type Written = Omit<KeyMeta, 'key'>
 
 /** A key that exists is deleted. */
-export function removeKey(
+export function removeKey(current: KeyHead, rowKey: Uint8Array, revision: Revision, work: Work): void {
+  moveLease(current.key, current.lease, undefined, work)
+  removeDetached(current, rowKey, revision, work)
+}
+
+/** A key that exists, and is attached to no lease any more, is deleted. */
+export function removeDetached(
   current: KeyHead,
   rowKey: Uint8Array,
   revision: Revision,

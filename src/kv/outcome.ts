@@ -1,7 +1,8 @@
 // Remembered outcomes in bytes: code (1), revision (8), then
 //   put                 create_revision (8), mod_revision (8), version (8)
 //   delete              deleted (1)
-//   precondition failed 0, or 1, create_revision (8), mod_revision (8), version (8) of the key as it was
+//   precondition failed 0, or 1, create_revision (8), mod_revision (8), version (8) of the key as it was; or 2, the
+//                       same, its lease (8)
 //   settings            all that exist (`settings.ts`)
 //   session             its number (8), its greatest age (8)
 //   compacted           compact_revision (8)
@@ -9,16 +10,22 @@
 //   txn                 succeeded (1), number of results (1), then for each operation:
 //                       1 put: create_revision (8), mod_revision (8), version (8); 2 get; 3 delete: number of keys (8);
 //                       4 txn: as above
+//   granted             lease (8), time to live (8)
+//   renewed             count (2), then for each its time to live (8), 0: there is no such lease
+//   revoked             number of keys (8)
+//   expired             number of leases (8), number of keys (8)
 //   batch               count (2), then an outcome for each command
 //   refused             reason (1), two numbers (8 each): `refusals.ts`
 
-import { type Reader, writeUint16, writeUint64 } from '../bytes/index.ts'
+import { type Reader, writeBigUint64, writeUint16, writeUint64 } from '../bytes/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
 import { REASONS, refused } from './refusals.ts'
+import { leaseOf } from './rows.ts'
 import { existingSettings, readAllSettings, settingsBytes, writeSettings } from './settings.ts'
 import type {
   Command,
   KeyCommand,
+  KeyMeta,
   KeyRevisions,
   OperationResult,
   Outcome,
@@ -37,6 +44,10 @@ const BATCH = 7
 const COMPACTED = 8
 const DELETE_RANGE = 9
 const TXN = 10
+const GRANTED = 11
+const RENEWED = 12
+const REVOKED = 13
+const EXPIRED = 14
 const RESULT_OF_PUT = 1
 const RESULT_OF_GET = 2
 const RESULT_OF_DELETE = 3
@@ -49,14 +60,20 @@ export function outcomeBytes(outcome: Outcome): number {
     case 'delete':
       return 9 + 1
     case 'precondition-failed':
-      return 9 + (outcome.current === null ? 1 : 25)
+      return 9 + (outcome.current === null ? 1 : outcome.current.lease === undefined ? 25 : 33)
     case 'settings':
       return 9 + settingsBytes(existingSettings(outcome.settings))
     case 'session':
       return 9 + 16
     case 'compacted':
     case 'delete-range':
+    case 'revoked':
       return 9 + 8
+    case 'granted':
+    case 'expired':
+      return 9 + 16
+    case 'renewed':
+      return 9 + 2 + 8 * outcome.ttlsMs.length
     case 'txn':
       return 9 + txnBytes(outcome)
     case 'batch':
@@ -81,8 +98,26 @@ export function writeOutcome(outcome: Outcome, target: Uint8Array, at: number): 
       break
     case 'precondition-failed':
       target[at] = PRECONDITION_FAILED
-      target[at + 9] = outcome.current === null ? 0 : 1
-      if (outcome.current !== null) writeMeta(outcome.current, target, at + 10)
+      writeCurrent(outcome.current, target, at + 9)
+      break
+    case 'granted':
+      target[at] = GRANTED
+      writeBigUint64(target, at + 9, BigInt(outcome.lease))
+      writeUint64(target, at + 17, outcome.ttlMs)
+      break
+    case 'renewed':
+      target[at] = RENEWED
+      writeUint16(target, at + 9, outcome.ttlsMs.length)
+      for (const [i, ttlMs] of outcome.ttlsMs.entries()) writeUint64(target, at + 11 + 8 * i, ttlMs ?? 0)
+      break
+    case 'revoked':
+      target[at] = REVOKED
+      writeUint64(target, at + 9, outcome.deleted)
+      break
+    case 'expired':
+      target[at] = EXPIRED
+      writeUint64(target, at + 9, outcome.leases)
+      writeUint64(target, at + 17, outcome.deleted)
       break
     case 'settings':
       target[at] = SETTINGS
@@ -136,14 +171,22 @@ export function readOutcome(from: Reader, command: Command): Outcome {
     case DELETE:
       return { kind: 'delete', deleted: from.uint8() === 0 ? 0 : 1, revision, prev: undefined }
     case PRECONDITION_FAILED: {
-      if (from.uint8() === 0 || !('key' in command))
-        return { kind: 'precondition-failed', revision, current: null }
-      return {
-        kind: 'precondition-failed',
-        revision,
-        current: { key: command.key, ...readMeta(from), lease: undefined },
-      }
+      const form = from.uint8()
+      if (form === 0 || !('key' in command)) return { kind: 'precondition-failed', revision, current: null }
+      const meta = { key: command.key, ...readMeta(from) }
+      const lease = form === WITH_LEASE ? leaseOf(from.bigUint64()) : undefined
+      return { kind: 'precondition-failed', revision, current: { ...meta, lease } }
     }
+    case GRANTED:
+      return { kind: 'granted', revision, lease: leaseOf(from.bigUint64()), ttlMs: from.uint64() }
+    case RENEWED: {
+      const ttlsMs = Array.from({ length: from.uint16() }, () => from.uint64() || undefined)
+      return { kind: 'renewed', revision, ttlsMs }
+    }
+    case REVOKED:
+      return { kind: 'revoked', revision, deleted: from.uint64() }
+    case EXPIRED:
+      return { kind: 'expired', revision, leases: from.uint64(), deleted: from.uint64() }
     case BATCH: {
       const commands = command.kind === 'batch' ? command.commands : []
       const count = from.uint16()
@@ -257,6 +300,17 @@ function readOutcomeOfKey(from: Reader, command: KeyCommand): OutcomeOfKey {
     default:
       throw new MalformedBytesError(`a ${command.kind} with the outcome of a ${outcome.kind}`)
   }
+}
+
+const WITHOUT_LEASE = 1
+const WITH_LEASE = 2
+
+/** The key of a failed precondition. */
+function writeCurrent(current: KeyMeta | null, target: Uint8Array, at: number): void {
+  target[at] = current === null ? 0 : current.lease === undefined ? WITHOUT_LEASE : WITH_LEASE
+  if (current === null) return
+  writeMeta(current, target, at + 1)
+  if (current.lease !== undefined) writeBigUint64(target, at + 25, BigInt(current.lease))
 }
 
 function writeMeta(meta: KeyRevisions, target: Uint8Array, at: number): void {

@@ -4,7 +4,8 @@
 
 import { assertNever } from './errors.ts'
 import { SETTING_RULES, settingOf } from './settings.ts'
-import type { Reason, Refusal, RefusalCode, Revision } from './types.ts'
+import type { LeaseId, Reason, Refusal, RefusalCode, Revision } from './types.ts'
+import { TTL_MS_MAX, TTL_MS_MIN } from './types.ts'
 
 /** A reason is stored as its position in this list: append only. */
 export const REASONS: readonly Reason[] = [
@@ -28,6 +29,12 @@ export const REASONS: readonly Reason[] = [
   'too-deep',
   'range-too-large',
   'records-too-large',
+  'lease-not-found',
+  'lease-exists',
+  'lease-owned',
+  'lease-full',
+  'leases-full',
+  'ttl-out-of-range',
 ]
 
 const CODES: Readonly<Record<Reason, RefusalCode>> = {
@@ -51,7 +58,21 @@ const CODES: Readonly<Record<Reason, RefusalCode>> = {
   'too-deep': 'too_many_operations',
   'range-too-large': 'range_too_large',
   'records-too-large': 'range_too_large',
+  'lease-not-found': 'lease_not_found',
+  'lease-exists': 'lease_exists',
+  'lease-owned': 'bad_request',
+  'lease-full': 'range_too_large',
+  'leases-full': 'storage_full',
+  'ttl-out-of-range': 'bad_request',
 }
+
+/** The id of a lease as the numbers of a refusal: each is 32 bits. */
+export function leaseNumbers(id: LeaseId): Refusal['numbers'] {
+  const bits = BigInt(id)
+  return [Number(bits >> 32n), Number(bits & 0xffff_ffffn)]
+}
+
+const leaseInNumbers = (high: number, low: number): string => `${(BigInt(high) << 32n) | BigInt(low)}`
 
 /** `numbers`: the numbers in the sentence (`refusalText`). */
 export const refused = (
@@ -112,6 +133,18 @@ export function refusalText({ reason, numbers: [first, second] }: Refusal): stri
       return `the ranges have more than ${first} keys`
     case 'records-too-large':
       return `the transaction may read ${first} bytes of keys and values, at most ${second}: limit, keys_only and count_only read fewer`
+    case 'lease-not-found':
+      return `there is no lease ${leaseInNumbers(first, second)}: it has expired, was revoked, or never was`
+    case 'lease-exists':
+      return `there is a lease ${leaseInNumbers(first, second)} already`
+    case 'lease-owned':
+      return `lease ${leaseInNumbers(first, second)} was made by a put with ttl, and has no other key than that one`
+    case 'lease-full':
+      return `a lease has at most ${first} keys (range_keys_max)`
+    case 'leases-full':
+      return `there are ${first} leases, and the store has at most ${second} (leases_max)`
+    case 'ttl-out-of-range':
+      return `a lease lives from ${TTL_MS_MIN / 1000} s to ${TTL_MS_MAX / 86_400_000} days, not ${first} ms`
     default:
       return assertNever(reason, 'reason')
   }

@@ -7,14 +7,18 @@
 //   what is asked principal: length (1), ASCII
 //                 flags (1): 1 If-Match, 2 If-None-Match, 4 answer with the row before
 //                 [If-Match: tags]  [If-None-Match: tags]                               (`condition.ts`)
-//     put         key: length (2), bytes; value: the rest
+//     put         [lease (8), with flag 8]  [time to live (8), with flag 16]  key: length (2), bytes; value: the rest
 //     delete      key: length (2), bytes
 //     settings    `settings.ts`
 //     open-session
 //     compact     [revision (8)]
 //     delete-range, txn                                                                 (`txn-layout.ts`)
-//     batch       count (2), then for each command: 1 put or 2 delete (1), flags and tags as above, key: length (2),
-//                 bytes; put: value: length (4), bytes
+//     grant       lease (8), 0: apply chooses one; time to live (8)
+//     renew       count (2), then for each: lease (8)
+//     revoke      lease (8)
+//     expire      count (2), then for each: lease (8), deadline (8)
+//     batch       count (2), then for each command: 1 put or 2 delete (1), flags, tags and lease as above, key: length
+//                 (2), bytes; put: value: length (4), bytes
 //
 // The fingerprint covers the second part: two requests are the same when these bytes are equal. A request has only one
 // form, and only that form is read: encoding a decoded request again gives the same bytes.
@@ -22,6 +26,7 @@
 import {
   Reader,
   writeAscii,
+  writeBigUint64,
   writeUint8,
   writeUint16,
   writeUint32,
@@ -30,9 +35,11 @@ import {
 } from '../bytes/index.ts'
 import { readTags, tagsBytes, writeTags } from './condition.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
+import { leaseOf } from './rows.ts'
 import { isSession } from './sessions.ts'
 import {
   CLUSTER_VERSION_OF_HISTORY,
+  CLUSTER_VERSION_OF_LEASES,
   CLUSTER_VERSION_OF_SESSIONS,
   clusterVersionOfSettings,
   readSettings,
@@ -40,17 +47,19 @@ import {
   writeSettings,
 } from './settings.ts'
 import { placesOf } from './txn.ts'
-import { encodeRange, encodeTxn, readRange, readTxn } from './txn-layout.ts'
+import { encodeRange, encodeTxn, readLeaseId, readPutLease, readRange, readTxn } from './txn-layout.ts'
 import type {
   BatchedCommand,
   Command,
   Condition,
   Idempotency,
   KeyCommand,
+  LeaseCommand,
+  Place,
+  PutLease,
   Request,
   Revision,
   SessionSlot,
-  Where,
 } from './types.ts'
 import { asRevision } from './types.ts'
 
@@ -63,7 +72,14 @@ export const KIND_OPEN_SESSION = 20
 const KIND_COMPACT = 21
 const KIND_DELETE_RANGE = 22
 const KIND_TXN = 23
-const KIND_LAST = KIND_TXN
+const KIND_GRANT = 24
+const KIND_RENEW = 25
+const KIND_REVOKE = 26
+const KIND_EXPIRE = 27
+const KIND_LAST = KIND_EXPIRE
+/** Leases that one entry names: what the routes accept, and what a leader ends at once. */
+export const RENEW_LEASES_MAX = 1000
+export const EXPIRE_LEASES_MAX = 128
 /** Commands of one batch: what the routes accept. The format has room for 65 535. */
 export const BATCH_COMMANDS_MAX = 1000
 const VERSION = 1
@@ -75,6 +91,8 @@ const SESSION_BYTES = 16
 const HAS_IF_MATCH = 1
 const HAS_IF_NONE_MATCH = 2
 const WANTS_PREV = 4
+const HAS_LEASE = 8
+const HAS_TTL = 16
 const BATCHED_PUT = 1
 const BATCHED_DELETE = 2
 const NO_CONDITION: Condition = { ifMatch: undefined, ifNoneMatch: undefined }
@@ -95,24 +113,31 @@ export const clusterVersionOf = ({
 function versionOfCommand(command: Command): number {
   switch (command.kind) {
     case 'put':
+      return command.lease === undefined ? 1 : CLUSTER_VERSION_OF_LEASES
     case 'delete':
       return 1
     case 'settings':
       return clusterVersionOfSettings(command.settings)
     case 'batch':
+      return Math.max(CLUSTER_VERSION_OF_SESSIONS, ...command.commands.map(versionOfCommand))
     case 'open-session':
       return CLUSTER_VERSION_OF_SESSIONS
     case 'compact':
     case 'delete-range':
     case 'txn':
       return CLUSTER_VERSION_OF_HISTORY
+    case 'grant':
+    case 'renew':
+    case 'revoke':
+    case 'expire':
+      return CLUSTER_VERSION_OF_LEASES
     default:
       return assertNever(command, 'command')
   }
 }
 
-/** The keys and the ranges that an entry of this kind names. Throws as `parseRequest` does. */
-export function placesOfEntry(kind: number, version: number, body: Uint8Array): readonly Where[] {
+/** The keys, ranges and leases whose keys an entry of this kind may need. Throws as `parseRequest` does. */
+export function placesOfEntry(kind: number, version: number, body: Uint8Array): readonly Place[] {
   const { command } = parseRequest(kind, version, body)
   switch (command.kind) {
     case 'put':
@@ -127,21 +152,40 @@ export function placesOfEntry(kind: number, version: number, body: Uint8Array): 
     case 'settings':
     case 'open-session':
     case 'compact':
+    case 'grant':
+    case 'renew':
       return []
+    case 'revoke':
+      return [{ lease: command.id }]
+    case 'expire':
+      return command.leases.map(({ id }) => ({ lease: id }))
     default:
       return assertNever(command, 'command')
   }
 }
 
-/** Whether entries of this kind name ranges. */
-export const namesRanges = (kind: number): boolean => kind === KIND_TXN || kind === KIND_DELETE_RANGE
+/** Whether entries of this kind name ranges, or leases whose keys they delete. */
+export const namesRanges = (kind: number): boolean =>
+  kind === KIND_TXN || kind === KIND_DELETE_RANGE || kind === KIND_REVOKE || kind === KIND_EXPIRE
 
-/** Whether a request in this form only deletes. Throws as `parseRequest` does. */
-export function onlyDeletes(kind: number, version: number, body: Uint8Array): boolean {
-  if (kind !== KIND_BATCH) return kind === KIND_DELETE || kind === KIND_DELETE_RANGE || kind === KIND_COMPACT
+/**
+ * Whether a request in this form does not make the store larger: it only deletes, or renews leases. Throws as
+ * `parseRequest` does.
+ */
+export function takesNoRoom(kind: number, version: number, body: Uint8Array): boolean {
+  if (kind !== KIND_BATCH) return KINDS_WITHOUT_ROOM.has(kind)
   const { command } = parseRequest(kind, version, body)
   return command.kind === 'batch' && command.commands.every((each) => each.kind === 'delete')
 }
+
+const KINDS_WITHOUT_ROOM: ReadonlySet<number> = new Set([
+  KIND_DELETE,
+  KIND_DELETE_RANGE,
+  KIND_COMPACT,
+  KIND_RENEW,
+  KIND_REVOKE,
+  KIND_EXPIRE,
+])
 
 interface KindAndVersion {
   readonly kind: number
@@ -157,6 +201,10 @@ const KINDS: { readonly [kind in Command['kind']]: KindAndVersion } = {
   compact: { kind: KIND_COMPACT, version: VERSION },
   'delete-range': { kind: KIND_DELETE_RANGE, version: VERSION },
   txn: { kind: KIND_TXN, version: VERSION },
+  grant: { kind: KIND_GRANT, version: VERSION },
+  renew: { kind: KIND_RENEW, version: VERSION },
+  revoke: { kind: KIND_REVOKE, version: VERSION },
+  expire: { kind: KIND_EXPIRE, version: VERSION },
 }
 
 /** The exact number of bytes that `writeRequest` writes. */
@@ -172,6 +220,10 @@ export function requestBytes(request: Request): number {
   if (command.kind === 'compact') return bytes + (command.revision === undefined ? 0 : 8)
   if (command.kind === 'delete-range') return bytes + encodeRange(command.range).length
   if (command.kind === 'txn') return bytes + encodeTxn(command.txn).length
+  if (command.kind === 'grant') return bytes + 16
+  if (command.kind === 'renew') return bytes + 2 + 8 * command.ids.length
+  if (command.kind === 'revoke') return bytes + 8
+  if (command.kind === 'expire') return bytes + 2 + 16 * command.leases.length
   if (command.kind === 'batch')
     return command.commands.reduce(
       (sum, each) => sum + 2 + commandBytes(each) + (each.kind === 'put' ? 4 : 0),
@@ -186,8 +238,12 @@ function commandBytes(command: KeyCommand): number {
   let bytes = 2 + command.key.length + (command.kind === 'put' ? command.value.length : 0)
   if (ifMatch !== undefined) bytes += tagsBytes(ifMatch)
   if (ifNoneMatch !== undefined) bytes += tagsBytes(ifNoneMatch)
+  if (command.kind === 'put' && command.lease !== undefined) bytes += LEASE_BYTES
   return bytes
 }
+
+/** Of its id, or of a time to live. */
+const LEASE_BYTES = 8
 
 export function writeRequest(request: Request, target: Uint8Array, at: number): void {
   const askedAt = writeEnvelope(request.idempotency, target, at)
@@ -213,16 +269,62 @@ export function writeRequest(request: Request, target: Uint8Array, at: number): 
     target.set(rest, optionsAt + 1)
     return
   }
+  if (
+    command.kind === 'grant' ||
+    command.kind === 'renew' ||
+    command.kind === 'revoke' ||
+    command.kind === 'expire'
+  ) {
+    target[optionsAt] = 0
+    writeLeaseCommand(command, target, optionsAt + 1)
+    return
+  }
   if (command.kind === 'batch') {
     target[optionsAt] = 0
     writeBatch(command.commands, target, optionsAt + 1)
     return
   }
   const { key } = command
-  const keyAt = writeOptions(command.condition ?? NO_CONDITION, command.prev, target, optionsAt)
+  const leaseAt = writeOptions(command.condition ?? NO_CONDITION, command.prev, target, optionsAt)
+  const keyAt = command.kind === 'put' ? writePutLease(command.lease, target, optionsAt, leaseAt) : leaseAt
   writeUint16(target, keyAt, key.length)
   target.set(key, keyAt + 2)
   if (command.kind === 'put') target.set(command.value, keyAt + 2 + key.length)
+}
+
+/** Also its flag, among the others at `flagsAt`. Returns where it ends. */
+function writePutLease(lease: PutLease | undefined, target: Uint8Array, flagsAt: number, at: number): number {
+  if (lease === undefined) return at
+  const isOwn = 'ttlMs' in lease
+  target[flagsAt] = (target[flagsAt] ?? 0) | (isOwn ? HAS_TTL : HAS_LEASE)
+  if (isOwn) writeUint64(target, at, lease.ttlMs)
+  else writeBigUint64(target, at, BigInt(lease.id))
+  return at + LEASE_BYTES
+}
+
+function writeLeaseCommand(command: LeaseCommand, target: Uint8Array, at: number): void {
+  switch (command.kind) {
+    case 'grant':
+      writeBigUint64(target, at, BigInt(command.id ?? 0))
+      writeUint64(target, at + 8, command.ttlMs)
+      return
+    case 'renew':
+      writeUint16(target, at, command.ids.length)
+      for (const [i, id] of command.ids.entries()) writeBigUint64(target, at + 2 + 8 * i, BigInt(id))
+      return
+    case 'revoke':
+      writeBigUint64(target, at, BigInt(command.id))
+      return
+    case 'expire':
+      writeUint16(target, at, command.leases.length)
+      for (const [i, { id, deadlineMs }] of command.leases.entries()) {
+        writeBigUint64(target, at + 2 + 16 * i, BigInt(id))
+        writeUint64(target, at + 10 + 16 * i, deadlineMs)
+      }
+      return
+    default:
+      assertNever(command, 'command')
+  }
 }
 
 function writeBatch(commands: readonly BatchedCommand[], target: Uint8Array, at: number): void {
@@ -231,7 +333,9 @@ function writeBatch(commands: readonly BatchedCommand[], target: Uint8Array, at:
   for (const command of commands) {
     const { key } = command
     target[next] = command.kind === 'put' ? BATCHED_PUT : BATCHED_DELETE
-    next = writeOptions(command.condition ?? NO_CONDITION, false, target, next + 1)
+    const flagsAt = next + 1
+    next = writeOptions(command.condition ?? NO_CONDITION, false, target, flagsAt)
+    if (command.kind === 'put') next = writePutLease(command.lease, target, flagsAt, next)
     writeUint16(target, next, key.length)
     target.set(key, next + 2)
     next += 2 + key.length
@@ -296,7 +400,20 @@ function readPlainCommand(kind: number, from: Reader): Command {
     return { kind: 'compact', revision: from.left === 0 ? undefined : asRevision(from.uint64()) }
   if (kind === KIND_DELETE_RANGE) return { kind: 'delete-range', range: readRange(from) }
   if (kind === KIND_TXN) return { kind: 'txn', txn: readTxn(from) }
+  if (kind >= KIND_GRANT) return readLeaseCommand(kind, from)
   return { kind: 'open-session' }
+}
+
+function readLeaseCommand(kind: number, from: Reader): LeaseCommand {
+  if (kind === KIND_GRANT) {
+    const id = from.bigUint64()
+    return { kind: 'grant', id: id === 0n ? undefined : leaseOf(id), ttlMs: from.uint64() }
+  }
+  if (kind === KIND_REVOKE) return { kind: 'revoke', id: readLeaseId(from) }
+  const length = from.uint16()
+  if (kind === KIND_RENEW) return { kind: 'renew', ids: Array.from({ length }, () => readLeaseId(from)) }
+  const leases = Array.from({ length }, () => ({ id: readLeaseId(from), deadlineMs: from.uint64() }))
+  return { kind: 'expire', leases }
 }
 
 function readBatch(from: Reader): readonly BatchedCommand[] {
@@ -305,10 +422,13 @@ function readBatch(from: Reader): readonly BatchedCommand[] {
     const kind = from.uint8()
     if (kind !== BATCHED_PUT && kind !== BATCHED_DELETE)
       throw new UnknownKindError(`command ${kind} in a batch`)
-    const condition = readCondition(knownFlags(from, HAS_IF_MATCH | HAS_IF_NONE_MATCH), from)
+    const ofPut = kind === BATCHED_PUT ? HAS_LEASE | HAS_TTL : 0
+    const flags = knownFlags(from, HAS_IF_MATCH | HAS_IF_NONE_MATCH | ofPut)
+    const condition = readCondition(flags, from)
+    const lease = readPutLease(from, (flags & HAS_LEASE) !== 0, (flags & HAS_TTL) !== 0)
     const key = from.slice(from.uint16())
     if (kind === BATCHED_DELETE) commands.push({ kind: 'delete', key, condition, prev: false })
-    else commands.push({ kind: 'put', key, value: from.bytes(), condition, prev: false })
+    else commands.push({ kind: 'put', key, value: from.bytes(), condition, prev: false, lease })
   }
   return commands
 }
@@ -321,12 +441,14 @@ function readSettingsCommand(from: Reader): Command {
 }
 
 function readKeyCommand(kind: number, from: Reader): Command {
-  const flags = knownFlags(from, HAS_IF_MATCH | HAS_IF_NONE_MATCH | WANTS_PREV)
+  const ofPut = kind === KIND_PUT ? HAS_LEASE | HAS_TTL : 0
+  const flags = knownFlags(from, HAS_IF_MATCH | HAS_IF_NONE_MATCH | WANTS_PREV | ofPut)
   const condition = readCondition(flags, from)
   const prev = (flags & WANTS_PREV) !== 0
+  const lease = readPutLease(from, (flags & HAS_LEASE) !== 0, (flags & HAS_TTL) !== 0)
 
   const key = from.slice(from.uint16())
-  if (kind === KIND_PUT) return { kind: 'put', key, value: from.rest(), condition, prev }
+  if (kind === KIND_PUT) return { kind: 'put', key, value: from.rest(), condition, prev, lease }
   from.end()
   return { kind: 'delete', key, condition, prev }
 }

@@ -10,6 +10,8 @@ export const CLUSTER_VERSION = 3
 export const CLUSTER_VERSION_OF_SESSIONS = 2
 /** History exists from this cluster version on. */
 export const CLUSTER_VERSION_OF_HISTORY = 3
+/** Leases exist from this cluster version on. */
+export const CLUSTER_VERSION_OF_LEASES = 3
 
 export const DEFAULT_SETTINGS: Settings = {
   keyBytesMax: 4096,
@@ -24,6 +26,8 @@ export const DEFAULT_SETTINGS: Settings = {
   historyBytesMax: 2 ** 30,
   rangeKeysMax: 10_000,
   rangeBytesMax: 4 * 2 ** 20,
+  leaseCheckpointMs: 5000,
+  leasesMax: 1_000_000,
 }
 
 interface SettingRule {
@@ -53,6 +57,8 @@ export const SETTING_RULES: Readonly<Record<keyof Settings, SettingRule>> = {
   rangeKeysMax: { id: 11, min: 1, max: 100_000, since: CLUSTER_VERSION_OF_HISTORY },
   // At least one record of the largest key and value.
   rangeBytesMax: { id: 14, min: 2 * 2 ** 20, max: 64 * 2 ** 20, since: CLUSTER_VERSION_OF_HISTORY },
+  leaseCheckpointMs: { id: 12, min: 100, max: 3_600_000, since: CLUSTER_VERSION_OF_LEASES },
+  leasesMax: { id: 13, min: 0, max: 10_000_000, since: CLUSTER_VERSION_OF_LEASES },
 }
 
 const NAMES: readonly (keyof Settings)[] = [
@@ -68,6 +74,8 @@ const NAMES: readonly (keyof Settings)[] = [
   'historyBytesMax',
   'rangeKeysMax',
   'rangeBytesMax',
+  'leaseCheckpointMs',
+  'leasesMax',
 ]
 
 interface SettingFault {

@@ -4,6 +4,7 @@
 //   tokens: count (8), bytes (8), oldest (8), next (8), time of the oldest (8), horizon (8);
 //   from layout 2 on: sessions: next (8), horizon (8), time of the oldest (8), bytes (8), slots to sweep (8);
 //   from layout 3 on: history: first (8), newest (8), compacted (8), bytes (8), inline (8);
+//   leases: count (8), chosen (8);
 //   settings (`settings.ts`)
 //
 // The layout is the cluster version: a member that does not know that version does not know the layout.
@@ -11,10 +12,12 @@
 import { Reader, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import { historyAfter, NO_HISTORY } from './history.ts'
+import { NO_LEASES } from './leases.ts'
 import { NO_SESSIONS } from './sessions.ts'
 import {
   CLUSTER_VERSION,
   CLUSTER_VERSION_OF_HISTORY,
+  CLUSTER_VERSION_OF_LEASES,
   CLUSTER_VERSION_OF_SESSIONS,
   DEFAULT_SETTINGS,
   existingSettings,
@@ -29,6 +32,8 @@ const SESSIONS_AT = 81
 const SESSIONS_BYTES = 40
 const HISTORY_AT = SESSIONS_AT + SESSIONS_BYTES
 const HISTORY_BYTES = 40
+const LEASES_AT = HISTORY_AT + HISTORY_BYTES
+const LEASES_BYTES = 16
 
 /** An empty store: revision 1, and the default settings with `settings` on top. */
 export function initialState(settings: Partial<Settings> = {}): KvState {
@@ -42,6 +47,7 @@ export function initialState(settings: Partial<Settings> = {}): KvState {
     tokens: { count: 0, bytes: 0, oldest: 0, next: 0, oldestAtMs: 0, horizon: asRevision(0) },
     sessions: NO_SESSIONS,
     history: clusterVersion >= CLUSTER_VERSION_OF_HISTORY ? historyAfter(asRevision(1), 0) : NO_HISTORY,
+    leases: NO_LEASES,
   }
 }
 
@@ -74,13 +80,15 @@ export function encodeState(state: KvState): Uint8Array {
     writeUint64(bytes, HISTORY_AT + 16, state.history.compacted)
     writeUint64(bytes, HISTORY_AT + 24, state.history.bytes)
     writeUint64(bytes, HISTORY_AT + 32, state.history.inline)
+    writeUint64(bytes, LEASES_AT, state.leases.count)
+    writeUint64(bytes, LEASES_AT + 8, state.leases.chosen)
   }
   writeSettings(settings, bytes, settingsAt)
   return bytes
 }
 
 function endOfRegisters(layout: number): number {
-  if (layout >= CLUSTER_VERSION_OF_HISTORY) return HISTORY_AT + HISTORY_BYTES
+  if (layout >= CLUSTER_VERSION_OF_HISTORY) return LEASES_AT + LEASES_BYTES
   return layout >= CLUSTER_VERSION_OF_SESSIONS ? HISTORY_AT : SESSIONS_AT
 }
 
@@ -104,6 +112,7 @@ export function decodeState(bytes: Uint8Array): KvState {
     },
     sessions: layout >= CLUSTER_VERSION_OF_SESSIONS ? readSessions(from) : NO_SESSIONS,
     history: layout >= CLUSTER_VERSION_OF_HISTORY ? readHistory(from) : NO_HISTORY,
+    leases: layout >= CLUSTER_VERSION_OF_LEASES ? readLeases(from) : NO_LEASES,
     settings: readAllSettings(from),
   }
   from.end()
@@ -117,6 +126,8 @@ const readSessions = (from: Reader): KvState['sessions'] => ({
   bytes: from.uint64(),
   toSweep: from.uint64(),
 })
+
+const readLeases = (from: Reader): KvState['leases'] => ({ count: from.uint64(), chosen: from.uint64() })
 
 const readHistory = (from: Reader): KvState['history'] => ({
   first: asRevision(from.uint64()),

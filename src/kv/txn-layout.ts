@@ -4,7 +4,8 @@
 //                (2), bytes
 //   comparison   place, target (1), operator (1), then what it is compared with: of a value length (4), bytes; of a
 //                revision or version 8 bytes; of a lease 8 bytes, 0: none
-//   operation    1 put: flags (1): 1 prev; key: length (2), bytes; value: length (4), bytes
+//   operation    1 put: flags (1): 1 prev, 2 a lease, 4 a lease of its own; key: length (2), bytes; [lease (8)]
+//                [time to live (8)] value: length (4), bytes
 //                2 get: flags (1): 1 keys only, 2 count only, 4 a limit; place; [limit (8)]
 //                3 delete: flags (1): 1 prev; place
 //                4 transaction
@@ -15,7 +16,7 @@ import { type Reader, Writer } from '../bytes/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
 import { leaseOf } from './rows.ts'
 import { TXN_DEPTH_MAX } from './txn.ts'
-import type { Comparison, KeyRange, Operation, Txn, Where } from './types.ts'
+import type { Comparison, KeyRange, LeaseId, Operation, PutLease, Txn, Where } from './types.ts'
 
 const KEY = 0
 const RANGE = 1
@@ -27,6 +28,8 @@ const GET = 2
 const DELETE = 3
 const TXN = 4
 const PREV = 1
+const HAS_LEASE = 2
+const HAS_TTL = 4
 const KEYS_ONLY = 1
 const COUNT_ONLY = 2
 const LIMITED = 4
@@ -63,8 +66,9 @@ function writeComparison(comparison: Comparison, to: Writer): void {
 function writeOperation(operation: Operation, to: Writer): void {
   switch (operation.kind) {
     case 'put':
-      to.uint8(PUT).uint8(operation.prev ? PREV : 0)
+      to.uint8(PUT).uint8((operation.prev ? PREV : 0) | leaseFlag(operation.lease))
       writeKey(operation.key, to)
+      writeLease(operation.lease, to)
       to.bytes(operation.value)
       return
     case 'get': {
@@ -87,6 +91,28 @@ function writeOperation(operation: Operation, to: Writer): void {
     default:
       assertNever(operation, 'operation')
   }
+}
+
+const leaseFlag = (lease: PutLease | undefined): number =>
+  lease === undefined ? 0 : 'id' in lease ? HAS_LEASE : HAS_TTL
+
+function writeLease(lease: PutLease | undefined, to: Writer): void {
+  if (lease === undefined) return
+  if ('id' in lease) to.bigUint64(BigInt(lease.id))
+  else to.uint64(lease.ttlMs)
+}
+
+/** The lease that a put names. */
+export function readPutLease(from: Reader, hasLease: boolean, hasTtl: boolean): PutLease | undefined {
+  if (hasLease && hasTtl) throw new MalformedBytesError('a put with two leases')
+  if (hasLease) return { id: readLeaseId(from) }
+  return hasTtl ? { ttlMs: from.uint64() } : undefined
+}
+
+export function readLeaseId(from: Reader): LeaseId {
+  const id = from.bigUint64()
+  if (id === 0n) throw new MalformedBytesError('0 is the id of no lease')
+  return leaseOf(id)
 }
 
 function writeWhere(where: Where, to: Writer): void {
@@ -137,9 +163,10 @@ function readOperation(from: Reader, depth: number): Operation {
   const kind = from.uint8()
   switch (kind) {
     case PUT: {
-      const flags = knownFlags(from, PREV)
+      const flags = knownFlags(from, PREV | HAS_LEASE | HAS_TTL)
       const key = from.slice(from.uint16())
-      return { kind: 'put', key, value: from.bytes(), prev: flags !== 0 }
+      const lease = readPutLease(from, (flags & HAS_LEASE) !== 0, (flags & HAS_TTL) !== 0)
+      return { kind: 'put', key, value: from.bytes(), prev: (flags & PREV) !== 0, lease }
     }
     case GET: {
       const flags = knownFlags(from, KEYS_ONLY | COUNT_ONLY | LIMITED)

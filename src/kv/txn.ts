@@ -6,7 +6,8 @@
 
 import { assertNever } from './errors.ts'
 import type { KeyHead } from './heads.ts'
-import { keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, type Work, writeKey } from './keys.ts'
+import { keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, writeKey } from './keys.ts'
+import { LeaseChecks } from './leases.ts'
 import { refused } from './refusals.ts'
 import { compareKeys } from './rows.ts'
 import type {
@@ -25,6 +26,7 @@ import type {
   Where,
 } from './types.ts'
 import { asRevision } from './types.ts'
+import type { Work } from './work.ts'
 
 /** Comparisons and operations of a transaction, with those of nested ones. */
 export const TXN_OPERATIONS_MAX = 128
@@ -262,6 +264,7 @@ function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
   if (answered > settings.rangeBytesMax) return recordsTooLarge(answered, work)
   let storeBytes = state.storeBytes
   const freed = new Set<string>()
+  const leases = new LeaseChecks(work)
   const free = (current: KeyHead | null): void => {
     if (current === null || freed.has(nameOf(current.key))) return
     freed.add(nameOf(current.key))
@@ -275,6 +278,8 @@ function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
       if (fault !== undefined) return fault
       if (value.length > settings.valueBytesMax)
         return refused(revision, 'value-too-large', [value.length, settings.valueBytesMax])
+      const leaseFault = leases.fault(operation.lease, current)
+      if (leaseFault !== undefined) return leaseFault
       free(current)
       storeBytes += key.length + value.length
     } else if (operation.kind === 'delete') {
@@ -296,17 +301,11 @@ function run(chosen: Chosen, revision: Revision, changed: Map<string, Uint8Array
   const results = chosen.operations.map((operation): OperationResult => {
     switch (operation.kind) {
       case 'put': {
-        const { key, value, prev: wantsRow } = operation
+        const { key, value, prev: wantsRow, lease } = operation
         const rowKey = rowKeyOf(key, work)
         const current = readCurrent(key, rowKey, work)
         const prev = wantsRow ? current && rowOf(current, rows) : undefined
-        const { createRevision, version } = writeKey(
-          { key, value, lease: undefined },
-          rowKey,
-          current,
-          revision,
-          work,
-        )
+        const { createRevision, version } = writeKey({ key, value, lease }, rowKey, current, revision, work)
         changed.set(nameOf(key), key)
         return { kind: 'put', createRevision, modRevision: revision, version, prev }
       }

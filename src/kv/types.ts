@@ -20,13 +20,15 @@ export const asRevision = (value: number): Revision => {
 /**
  * First byte of a row key. `data` + the user's key; `tokens` + idempotency token; `token-order` + position, so that the
  * oldest is evicted first; `sessions` + session; `slots` + session, slot; `heads` + the user's key; `events` + first
- * revision; `versions` + the user's key, revision.
+ * revision; `versions` + the user's key, revision; `leases` + id; `attachments` + id of a lease, the user's key.
  */
 export const TABLE_DATA = 1
 export const TABLE_TOKENS = 2
 export const TABLE_TOKEN_ORDER = 3
 export const TABLE_SESSIONS = 4
 export const TABLE_SLOTS = 5
+export const TABLE_LEASES = 6
+export const TABLE_ATTACHMENTS = 7
 /** Rows of this table are not stored. Storage keeps them in memory (`heads.ts`). */
 export const TABLE_HEADS = 8
 /**
@@ -36,6 +38,10 @@ export const TABLE_HEADS = 8
 export const FIRST_TABLE_OF_HISTORY = 64
 export const TABLE_EVENTS = FIRST_TABLE_OF_HISTORY
 export const TABLE_VERSIONS = 65
+
+/** How long a lease may live after it was granted or renewed: a second to ten years. */
+export const TTL_MS_MIN = 1000
+export const TTL_MS_MAX = 3650 * 24 * 3_600_000
 
 /** 64 bits as decimal digits, not 0. */
 export type LeaseId = string & { readonly [brand]: 'LeaseId' }
@@ -79,6 +85,27 @@ export type Command =
   | { readonly kind: 'delete-range'; readonly range: KeyRange }
   /** From cluster version 3 on (`txn.ts`). */
   | { readonly kind: 'txn'; readonly txn: Txn }
+  | LeaseCommand
+
+/** From cluster version 3 on (`leases.ts`). */
+export type LeaseCommand =
+  /** undefined: apply chooses the id. */
+  | { readonly kind: 'grant'; readonly id: LeaseId | undefined; readonly ttlMs: number }
+  /** Those that exist begin anew. Without ids the entry only says what time it is. */
+  | { readonly kind: 'renew'; readonly ids: readonly LeaseId[] }
+  /** The lease ends, and its keys are deleted, at one revision. */
+  | { readonly kind: 'revoke'; readonly id: LeaseId }
+  /** The same for leases that have still this deadline. Each has a revision of its own. */
+  | { readonly kind: 'expire'; readonly leases: readonly LeaseDeadline[] }
+
+export interface LeaseDeadline {
+  readonly id: LeaseId
+  /** In cluster time. */
+  readonly deadlineMs: number
+}
+
+/** What deletes the key that is put: a lease that exists, or one of its own. */
+export type PutLease = { readonly id: LeaseId } | { readonly ttlMs: number }
 
 /** A change of one key. */
 export type KeyCommand =
@@ -89,6 +116,8 @@ export type KeyCommand =
       readonly condition: Condition | undefined
       /** The answer includes the row before the change. */
       readonly prev: boolean
+      /** undefined: none, also if it had one before. */
+      readonly lease?: PutLease | undefined
     }
   | {
       readonly kind: 'delete'
@@ -106,6 +135,9 @@ export interface KeyRange {
 
 /** One key, or all that exist in a range. */
 export type Where = { readonly key: Uint8Array } | KeyRange
+
+/** Keys that an entry may read or change. */
+export type Place = Where | { readonly lease: LeaseId }
 
 export interface Txn {
   readonly compare: readonly Comparison[]
@@ -125,7 +157,13 @@ export type Comparison = { readonly where: Where; readonly op: '=' | '!=' | '<' 
 
 /** An operation of a transaction. */
 export type Operation =
-  | { readonly kind: 'put'; readonly key: Uint8Array; readonly value: Uint8Array; readonly prev: boolean }
+  | {
+      readonly kind: 'put'
+      readonly key: Uint8Array
+      readonly value: Uint8Array
+      readonly prev: boolean
+      readonly lease?: PutLease | undefined
+    }
   | {
       readonly kind: 'get'
       readonly where: Where
@@ -155,10 +193,13 @@ export interface Settings {
   readonly historyAgeMs: number
   readonly historyRevisionsMax: number
   readonly historyBytesMax: number
-  /** Keys of all ranges that one transaction names, or that are deleted at once. */
+  /** Keys of all ranges that one transaction names, or that are deleted at once. Keys of one lease. */
   readonly rangeKeysMax: number
   /** Keys and values that one transaction reads, or answers with. */
   readonly rangeBytesMax: number
+  /** How much longer the store keeps a lease than its time to live: so long no keep-alive needs an entry. */
+  readonly leaseCheckpointMs: number
+  readonly leasesMax: number
 }
 
 /** By what a change is known when it arrives again. */
@@ -238,6 +279,13 @@ export interface KvState {
     /** Keys whose value is in the row of data, from before cluster version 3. */
     readonly inline: number
   }
+  /** From cluster version 3 on (`leases.ts`). */
+  readonly leases: {
+    /** Leases that exist. */
+    readonly count: number
+    /** How many ids apply has chosen. */
+    readonly chosen: number
+  }
 }
 
 export type Outcome =
@@ -259,6 +307,21 @@ export type Outcome =
     }
   | { readonly kind: 'delete-range'; readonly revision: Revision; readonly deleted: number }
   | ({ readonly kind: 'txn'; readonly revision: Revision } & TxnResult)
+  | { readonly kind: 'granted'; readonly revision: Revision; readonly lease: LeaseId; readonly ttlMs: number }
+  | {
+      readonly kind: 'renewed'
+      readonly revision: Revision
+      /** For each id the time to live, or undefined: there is no such lease. */
+      readonly ttlsMs: readonly (number | undefined)[]
+    }
+  | { readonly kind: 'revoked'; readonly revision: Revision; readonly deleted: number }
+  | {
+      readonly kind: 'expired'
+      readonly revision: Revision
+      /** Of those that the entry names. */
+      readonly leases: number
+      readonly deleted: number
+    }
 
 export interface TxnResult {
   readonly succeeded: boolean
@@ -326,6 +389,8 @@ export type RefusalCode =
   | 'duplicate_key'
   | 'too_many_operations'
   | 'range_too_large'
+  | 'lease_not_found'
+  | 'lease_exists'
 
 /** refusals.ts says what each reason and its two numbers mean. */
 export type Reason =
@@ -349,6 +414,12 @@ export type Reason =
   | 'too-deep'
   | 'range-too-large'
   | 'records-too-large'
+  | 'lease-not-found'
+  | 'lease-exists'
+  | 'lease-owned'
+  | 'lease-full'
+  | 'leases-full'
+  | 'ttl-out-of-range'
 
 /** The hash of one row, in two integers of 32 bits with a sign: V8 keeps those in an object without further memory. */
 export interface RowHash {
@@ -381,6 +452,8 @@ export interface Rows {
    * keys than `rangeKeysMax` altogether. The range is one that the entry names.
    */
   inRange(range: KeyRange): readonly Uint8Array[] | undefined
+  /** The users' keys of a lease that the entry may end, as they were before the entry, in order. */
+  attached(lease: LeaseId): readonly Uint8Array[]
   /** The bytes of the value are valid until the call returns. Returns the hash of the new row, not of a head. */
   write(change: RowChange): RowHash
 }

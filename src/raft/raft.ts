@@ -252,6 +252,17 @@ export class Raft {
     return this.#lead?.clusterTimeMs(now)
   }
 
+  /** The time by the newest entry that got here. On a leader it is what the next entry would be stamped with. */
+  clusterTimeSeenMs(now: MonotonicMs): number {
+    return this.#lead?.clusterTimeMs(now) ?? this.#timeSinceStampMs(now)
+  }
+
+  /** Nothing that was stamped when it got here was stamped later, so this is not ahead of the last leader's time. */
+  #timeSinceStampMs(now: MonotonicMs): number {
+    const stamped = Math.max(this.#clusterTimeMs, this.#log.lastClusterTimeMs() ?? 0)
+    return stamped + Math.floor(now - this.#appendedAt)
+  }
+
   /** Proven upper bound on how stale the applied state is at `now`; undefined when unknown. */
   stalenessMs(now: MonotonicMs): number | undefined {
     const { freshAt } = this.#freshness
@@ -968,9 +979,7 @@ export class Raft {
     this.#electionsSince = undefined
     this.#setLeader(this.id)
     this.#why = 'won the election'
-    // Nothing that was stamped when it got here was stamped later, so this is not ahead of the last leader's time.
-    const stamped = Math.max(this.#clusterTimeMs, this.#log.lastClusterTimeMs() ?? 0)
-    this.#clusterTimeMs = stamped + Math.floor(this.#now - this.#appendedAt)
+    this.#clusterTimeMs = this.#timeSinceStampMs(this.#now)
     const firstIndex = (this.#log.last + 1) as LogIndex
     const lead = new LeaderState(this.#now, firstIndex, this.#clusterTimeMs, this.#timing.heartbeatMs)
     this.#lead = lead

@@ -10,6 +10,7 @@ import {
   namesRanges,
   placesOfEntry,
   type Rows,
+  TABLE_LEASES,
 } from '../kv/index.ts'
 import {
   ENTRY_KINDS_OF_CORE,
@@ -43,6 +44,8 @@ export interface ApplierEvents {
   /** The core's state after the last applied entry, encoded. */
   encodedRaftState(): Uint8Array
   applied(entry: Entry, result: Applied | undefined): void
+  /** An entry writes the row of a lease. The bytes are valid until the call returns. undefined: the row is deleted. */
+  leaseChanged(rowKey: Uint8Array, row: Uint8Array | undefined, clusterTimeMs: number): void
   /** What the next entry needs has been read: it can be applied. */
   entryRead(): void
   failed(error: Error): void
@@ -75,6 +78,8 @@ export class Applier {
   readonly #reads: EntryReads
   #state: KvState
   #index: LogIndex
+  /** Cluster time of the entry that is being applied. */
+  #timeMs = 0
   #queue: Entry[] = []
   #head = 0
 
@@ -188,12 +193,18 @@ export class Applier {
     const items = 1 + frame.length / ROW_BYTES + ROWS_PER_KEY * this.#reads.count
     this.#storage.begin(entry.index, { bytes: frame.length, items })
     const timeMs = frameClusterTimeMs(frame)
+    this.#timeMs = Math.max(timeMs, this.#state.clusterTimeMs)
     return applyEntry(kind, frameVersion(frame), frameBody(frame), timeMs, this.#state, this.#rows)
   }
 
   readonly #rows: Rows = {
     read: (key, head) => this.#storage.rowBefore(key, head),
     inRange: (range) => this.#reads.keysIn(range),
-    write: (change) => this.#storage.change(change),
+    attached: (lease) => this.#reads.keysOf(lease),
+    write: (change) => {
+      const { key, value } = change
+      if (key[0] === TABLE_LEASES) this.#events.leaseChanged(key, value, this.#timeMs)
+      return this.#storage.change(change)
+    },
   }
 }

@@ -16,11 +16,13 @@ import {
   decodeState,
   hasHistory,
   type KeyRow,
-  onlyDeletes,
+  type LeaseId,
+  type Outcome,
   type Request,
   type Revision,
   requestBytes,
   requestKind,
+  takesNoRoom,
   writeRequest,
 } from '../kv/index.ts'
 import {
@@ -63,7 +65,7 @@ import {
   type Write,
 } from '../raft/index.ts'
 import { CorruptionError, ScanEndedError, UnfitReplicaError } from '../storage/index.ts'
-import type { SnapshotSink, SnapshotSource, Storage } from '../storage/types.ts'
+import type { Range, SnapshotSink, SnapshotSource, Storage } from '../storage/types.ts'
 import { Applier } from './applier.ts'
 import { BatchDelay } from './batch-delay.ts'
 import { ClusterVersions, needsVersion } from './cluster-version.ts'
@@ -71,6 +73,8 @@ import { configurationLog } from './configuration-log.ts'
 import { type Disk, DiskSpace } from './disk-space.ts'
 import { GroupCommit, type StoredBatch } from './group-commit.ts'
 import { HistoryCompactor } from './history-compactor.ts'
+import { LeaseKeeper } from './leases/lease-keeper.ts'
+import { leaseNow, scanKeysOfLease, scanLeases } from './leases/lease-rows.ts'
 import type { DriverLimits } from './limits.ts'
 import { type ProposalEnd, Proposals } from './proposals.ts'
 import { Reads } from './reads.ts'
@@ -80,6 +84,7 @@ import { StateHashes } from './state-hashes.ts'
 import type {
   Clock,
   Greeting,
+  LeaseNow,
   Logger,
   Network,
   NetworkEvents,
@@ -90,6 +95,7 @@ import type {
   ReadGrant,
   ReadOptions,
   Result,
+  Scan,
   StateHashAt,
   Timer,
 } from './types.ts'
@@ -143,6 +149,7 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #batchDelay: BatchDelay
   readonly #compactor: HistoryCompactor
   readonly #watches: WatchHub
+  readonly #leases: LeaseKeeper
   #batchDelayTimer: Timer | undefined
   /** Callbacks of requests that wait for a transfer of leadership; called when the core gives it up. */
   readonly #transferRefused = new Set<(detail: string) => void>()
@@ -195,7 +202,7 @@ export class Driver implements NodeApi, NetworkEvents {
       limits: options.raftLimits,
       timing: options.timing,
       random: options.random,
-      makesRoom: (frame) => onlyDeletes(frameKind(frame), frameVersion(frame), frameBody(frame)),
+      makesRoom: (frame) => takesNoRoom(frameKind(frame), frameVersion(frame), frameBody(frame)),
       crc32,
       now: clock.now(),
     })
@@ -218,6 +225,7 @@ export class Driver implements NodeApi, NetworkEvents {
       coreEntryApplied: (entry) => this.#coreEntryApplied(entry),
       encodedRaftState: () => this.#raftState,
       applied: (entry, result) => this.#entryApplied(entry, result),
+      leaseChanged: (rowKey, row, timeMs) => this.#leases.rowChanged(rowKey, row, timeMs),
       entryRead: () => this.#orFail(() => this.#apply()),
       failed: (error) => this.#fail(error),
     })
@@ -243,6 +251,27 @@ export class Driver implements NodeApi, NetworkEvents {
       state: applier.state,
       failed: (error) => this.#fail(error),
     })
+    const leaseNode = {
+      get state() {
+        return applier.state
+      },
+      get appliedTerm() {
+        return storage.applied.term
+      },
+      leading: () => {
+        const clusterTimeMs = raft.clusterTimeMs(clock.now())
+        return clusterTimeMs === undefined ? undefined : { term: raft.term, clusterTimeMs }
+      },
+      scan: (range: Range) => this.#guarded(() => storage.scan(range)),
+      confirm: (timeoutMs: number, done: (problem: Problem | undefined) => void) =>
+        this.read({ ...LINEARIZABLE, timeoutMs }, (result) => done(result.ok ? undefined : result.problem)),
+      propose: (request: Request, timeoutMs: number, done: (result: Result<Outcome>) => void) =>
+        this.propose(request, timeoutMs, (result) =>
+          done(result.ok ? { ok: true, value: result.value.outcome } : result),
+        ),
+      failed: (error: Error) => this.#fail(error),
+    }
+    this.#leases = new LeaseKeeper(leaseNode, clock, limits)
     this.#batchDelay = new BatchDelay(clock, limits)
     this.#commits = new GroupCommit(clock, storage, limits, {
       hardState: () => this.#raft.hardState(),
@@ -323,6 +352,7 @@ export class Driver implements NodeApi, NetworkEvents {
       revision: this.revision,
       settings: this.#applier.state.settings,
       stateHash: this.#storage.stateHash,
+      leases: { count: this.#applier.state.leases.count, ...this.#leases.totals },
       errors,
       notReady: this.#notReady(),
     }
@@ -336,6 +366,7 @@ export class Driver implements NodeApi, NetworkEvents {
       reads: this.#reads.inspect(),
       groupCommit: this.#commits.inspect(),
       watches: this.#watches.inspect(),
+      leases: this.#leases.inspect(),
       links: this.#network?.inspect() ?? {},
     }
     const underWay: Record<string, number> = {
@@ -411,6 +442,36 @@ export class Driver implements NodeApi, NetworkEvents {
 
   watchCounts(): WatchCounts {
     return this.#watches.counts()
+  }
+
+  get leaseTtlMsMin(): number {
+    return 2 * this.#options.timing.electionMaxMs
+  }
+
+  keepAlive(
+    ids: readonly LeaseId[],
+    timeoutMs: number,
+    done: (result: Result<readonly (number | undefined)[]>) => void,
+  ): void {
+    this.#leases.keepAlive(ids, timeoutMs, done)
+  }
+
+  lease(id: LeaseId): LeaseNow | undefined {
+    const timeMs = this.#raft.clusterTimeSeenMs(this.#clock.now())
+    return this.#guarded(() =>
+      leaseNow(id, this.#storage, this.#applier.state, timeMs, this.#leases.remainingMs(id)),
+    )
+  }
+
+  listLeases(after: LeaseId | undefined): Scan<LeaseNow & { readonly id: LeaseId }> {
+    const timeMs = this.#raft.clusterTimeSeenMs(this.#clock.now())
+    return this.#guarded(() =>
+      scanLeases(after, this.#storage, this.#applier.state, timeMs, (id) => this.#leases.remainingMs(id)),
+    )
+  }
+
+  keysOfLease(id: LeaseId): Scan<Uint8Array> {
+    return this.#guarded(() => scanKeysOfLease(this.#storage, id))
   }
 
   change(
@@ -675,6 +736,7 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#ended !== undefined) return
     this.#ended = end
     for (const timer of [this.#timer, this.#retry, this.#hashTimer]) timer?.cancel()
+    this.#leases.stop()
     this.#scrubber.stop()
     this.#space.stop()
     this.#network?.close()
@@ -822,6 +884,7 @@ export class Driver implements NodeApi, NetworkEvents {
     const fields = { role: change.role, term: change.term, leader }
     this.#options.logger.info(fields, `${change.role} in term ${change.term}: ${change.why}`)
     this.#options.observer.roleChanged(change)
+    this.#leases.check()
     if (change.leader !== undefined) this.#unpark()
     this.#keepOutgoing(this.#configuration)
     this.#endAsRemoved()
@@ -886,6 +949,7 @@ export class Driver implements NodeApi, NetworkEvents {
       this.#step({ kind: 'applied', now: this.#clock.now(), index })
       this.#reads.applied()
       this.#compactor.check(false)
+      this.#leases.check()
       if (this.#clock.now() >= until) break
     }
     this.#applying = false
@@ -1110,6 +1174,12 @@ function diskFull(room: Exclude<DiskRoom, 'enough'>, freeBytes: number): string 
   const free = `the disk is nearly full (${Math.floor(freeBytes / 1024 ** 2)} MiB free)`
   const taken = room === 'low' ? 'deletes are taken, other changes are refused' : 'nothing is written'
   return `${free}: ${taken} until there is room again`
+}
+
+const LINEARIZABLE: Omit<ReadOptions, 'timeoutMs'> = {
+  consistency: 'linearizable',
+  maxStalenessMs: undefined,
+  minRevision: undefined,
 }
 
 const notTakenOver: Problem = {

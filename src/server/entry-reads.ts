@@ -1,18 +1,23 @@
-// What an entry names and is not in memory: the heads of its keys, and the keys of its ranges. Applying an entry cannot
-// wait, so they are read before, after the entry in front of it has been applied. They are read in slices; meanwhile
-// the node does everything but apply.
+// What an entry names and is not in memory: the heads of its keys, and the keys of its ranges and leases. Applying an
+// entry cannot wait, so they are read before, after the entry in front of it has been applied. They are read in slices;
+// meanwhile the node does everything but apply.
 
 import { equalBytes } from '../bytes/index.ts'
 import {
+  attachedKey,
+  attachmentsOf,
   compareKeys,
+  decodeLease,
   decodeVersionKey,
   headKey,
   headOfVersion,
   type KeyRange,
   type KvState,
+  type LeaseId,
+  leaseKey,
+  type Place,
   versionsEnd,
   versionsStart,
-  type Where,
 } from '../kv/index.ts'
 import { hashOfRow, ScanEndedError } from '../storage/index.ts'
 import type { PageLimits, RowScan, Storage } from '../storage/types.ts'
@@ -25,10 +30,13 @@ export class EntryReads {
   readonly #storage: Storage
   readonly #done: () => void
   readonly #failed: (error: Error) => void
-  #places: readonly Where[] = []
+  #places: readonly Place[] = []
   #ranges: readonly KeyRange[] = []
   /** The keys of the ranges that have been read, in their order. */
   #found: (readonly Uint8Array[])[] = []
+  #leases: readonly LeaseId[] = []
+  /** The keys of leases that have been read. One without keys is missing. */
+  readonly #attached = new Map<LeaseId, Uint8Array[]>()
   #state: KvState | undefined
   #isTooMuch = false
   #isReading = false
@@ -52,16 +60,20 @@ export class EntryReads {
     return this.#isRead
   }
 
-  /** How many keys the ranges have. */
+  /** How many keys the ranges and leases have. */
   get count(): number {
-    return this.#found.reduce((sum, keys) => sum + keys.length, 0)
+    return countOf(this.#found) + countOf([...this.#attached.values()])
   }
 
-  /** Begins to read what is needed of these places. Of the ranges up to `rangeKeysMax` keys, in all of them. */
-  read(places: readonly Where[], state: KvState): void {
+  /**
+   * Begins to read what is needed of these places. Of the ranges up to `rangeKeysMax` keys, in all of them; of leases
+   * all.
+   */
+  read(places: readonly Place[], state: KvState): void {
     this.clear()
     this.#places = places
-    this.#ranges = places.flatMap((where) => ('key' in where ? [] : [where]))
+    this.#ranges = places.flatMap((place) => ('start' in place ? [place] : []))
+    this.#leases = places.flatMap((place) => ('lease' in place ? [place.lease] : []))
     this.#state = state
     this.#isReading = true
     const pass = this.#pass
@@ -83,6 +95,12 @@ export class EntryReads {
     return found
   }
 
+  /** The keys of a lease that the entry names. */
+  keysOf(lease: LeaseId): readonly Uint8Array[] {
+    if (!this.#leases.includes(lease)) throw new Error('a lease that the entry does not name')
+    return this.#attached.get(lease) ?? []
+  }
+
   clear(): void {
     this.#pass++
     this.#scan?.close()
@@ -90,6 +108,8 @@ export class EntryReads {
     this.#places = []
     this.#ranges = []
     this.#found = []
+    this.#leases = []
+    this.#attached.clear()
     this.#state = undefined
     this.#isTooMuch = false
     this.#isReading = false
@@ -102,7 +122,7 @@ export class EntryReads {
   #readRanges(done: () => void): void {
     const range = this.#ranges[this.#found.length]
     if (range === undefined || this.#isTooMuch || this.#state === undefined) {
-      this.#readHeads(done)
+      this.#readLeases(done)
       return
     }
     const options = { ...range, reverse: false, revision: undefined, keysOnly: true }
@@ -118,7 +138,7 @@ export class EntryReads {
       if (pass !== this.#pass) return
       if (error !== undefined) return this.#ended(error, again)
       for (const { key } of records) keys.push(key)
-      this.#isTooMuch = this.count + keys.length > (this.#state?.settings.rangeKeysMax ?? 0)
+      this.#isTooMuch = countOf(this.#found) + keys.length > (this.#state?.settings.rangeKeysMax ?? 0)
       if (this.#isTooMuch) {
         scan.close()
         this.#scan = undefined
@@ -133,10 +153,70 @@ export class EntryReads {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
+  // Keys of leases
+
+  /** One scan goes from lease to lease: to open one costs more than to read a few rows. */
+  #readLeases(done: () => void): void {
+    const leases = [...new Set(this.#leases)].map((id) => ({
+      id,
+      ...attachmentsOf(id),
+      count: this.#keysNow(id),
+    }))
+    const some = leases.filter(({ count }) => count > 0).sort((a, b) => compareKeys(a.gte, b.gte))
+    const [first, last] = [some[0], some.at(-1)]
+    this.#attached.clear()
+    if (first === undefined || last === undefined) {
+      this.#readHeads(done)
+      return
+    }
+    const scan = this.#storage.scan({ gte: first.gte, lt: last.lt, reverse: false })
+    this.#scan = scan
+    this.#readAttached(scan, some, done)
+  }
+
+  /** How many keys the lease has. */
+  #keysNow(id: LeaseId): number {
+    const row = this.#storage.get(leaseKey(id))
+    return row === undefined ? 0 : decodeLease(row).keys
+  }
+
+  #readAttached(scan: RowScan, leases: readonly LeaseToRead[], done: () => void): void {
+    const [lease, ...others] = leases
+    const again = (): void => this.#readLeases(done)
+    if (lease === undefined) {
+      this.#finish(scan, again, () => this.#readHeads(done))
+      return
+    }
+    const keys: Uint8Array[] = []
+    this.#attached.set(lease.id, keys)
+    scan.seek(lease.gte)
+    const pass = this.#pass
+    const read = (): void => {
+      const rowsMax = Math.min(SLICE.rowsMax, lease.count - keys.length)
+      scan.next({ ...SLICE, rowsMax }, (error, rows) => {
+        if (pass !== this.#pass) return
+        if (error !== undefined) {
+          this.#ended(error, again)
+          return
+        }
+        for (const { key } of rows) keys.push(attachedKey(key))
+        if (keys.length < lease.count && rows.length > 0) read()
+        else this.#readAttached(scan, others, done)
+      })
+    }
+    read()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
   // Heads of keys
 
   #readHeads(done: () => void): void {
-    const keys = this.#isTooMuch ? [] : [...this.#places.flatMap(keyOf), ...this.#found.flat()]
+    const named = [
+      ...this.#places.flatMap(keyOf),
+      ...this.#found.flat(),
+      ...[...this.#attached.values()].flat(),
+    ]
+    const keys = this.#isTooMuch ? [] : named
     const missing = keys.filter((key) => this.#storage.head(headKey(key)) === undefined).sort(compareKeys)
     const [first, last] = [missing[0], missing.at(-1)]
     if (first === undefined || last === undefined) {
@@ -192,7 +272,18 @@ export class EntryReads {
   }
 }
 
-const keyOf = (where: Where): Uint8Array[] => ('key' in where ? [where.key] : [])
+interface LeaseToRead {
+  readonly id: LeaseId
+  /** Before the rows of its keys. */
+  readonly gte: Uint8Array
+  /** How many keys it has. */
+  readonly count: number
+}
+
+const keyOf = (place: Place): Uint8Array[] => ('key' in place ? [place.key] : [])
+
+const countOf = (found: readonly (readonly Uint8Array[])[]): number =>
+  found.reduce((sum, keys) => sum + keys.length, 0)
 
 const isSame = (a: KeyRange, b: KeyRange): boolean =>
   equalBytes(a.start, b.start) &&

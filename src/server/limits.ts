@@ -68,6 +68,12 @@ export interface DriverLimits {
   /** Replicas compare state hashes at every index divisible by this, and when they are idle. */
   readonly hashEveryEntries: number
   readonly hashIdleMs: number
+  /**
+   * Leases: pause after an entry of the leader that could not be proposed, and how long such an entry waits for its
+   * outcome.
+   */
+  readonly leaseRetryMs: number
+  readonly leaseProposalMs: number
   /** Pause between two passes of the scrub, and between two slices. */
   readonly scrubEveryMs: number
   readonly scrubPauseMs: number
@@ -116,6 +122,8 @@ export const driverLimits: DriverLimits = {
   compactEntriesMin: 1_000,
   hashEveryEntries: 1_024,
   hashIdleMs: 1_000,
+  leaseRetryMs: 250,
+  leaseProposalMs: 5_000,
   scrubEveryMs: 3_600_000,
   scrubPauseMs: 50,
   scrubSliceRows: SCRUB_SLICE.rowsMax,

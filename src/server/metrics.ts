@@ -243,6 +243,19 @@ function observeStatus(registers: Registers, status: () => NodeStatus): void {
     '2: changes are taken, 1: deletes only, 0: no change is written for lack of disk space',
     ({ raft }) => ROOMS.indexOf(raft.room),
   )
+  gauge('quorate_leases', 'Leases (time to live) that exist', ({ leases }) => leases.count)
+  const expired = 'Leases that this node has ended as the leader'
+  asked(Counter, registers, 'quorate_leases_expired_total', expired, [], () => [
+    [{}, status().leases.expired],
+  ])
+  const kept = 'Keep-alives of leases that this node has answered: from memory, or by an entry of the log'
+  asked(Counter, registers, 'quorate_lease_keepalives_total', kept, ['by'], () => {
+    const { inMemory, inLog } = status().leases
+    return [
+      [{ by: 'memory' }, inMemory],
+      [{ by: 'log' }, inLog],
+    ]
+  })
   gauge('quorate_errors', 'What an operator should look at; see /v1/status', ({ errors }) => errors.length)
 }
 

@@ -2,7 +2,7 @@
 // outside world only through Clock, Network and Storage, whose completions are callbacks, so that the simulator runs
 // the same driver in virtual time. HTTP, embedding and supervisor use a node through `NodeApi`.
 
-import type { Condition, KeyRow, Outcome, Request, Revision, Settings } from '../kv/types.ts'
+import type { Condition, KeyRow, LeaseId, Outcome, Request, Revision, Settings } from '../kv/types.ts'
 import type {
   Configuration,
   ConfigurationChange,
@@ -16,7 +16,7 @@ import type {
   Term,
   UnderWay,
 } from '../raft/types.ts'
-import type { AppliedRecord, SnapshotSink, SnapshotSource } from '../storage/types.ts'
+import type { AppliedRecord, Done, PageLimits, SnapshotSink, SnapshotSource } from '../storage/types.ts'
 import type { NodeOptions, RunningNode } from './options.ts'
 import type { ListOptions, RecordScan } from './record-scan.ts'
 import type { Watch, WatchRequest, WatchSink } from './watch/types.ts'
@@ -160,6 +160,7 @@ export interface NodeStatus {
   readonly revision: Revision
   readonly settings: Settings
   readonly stateHash: bigint
+  readonly leases: LeaseCounts
   /** Problems for an operator; empty when all is well. */
   readonly errors: readonly string[]
   /**
@@ -167,6 +168,31 @@ export interface NodeStatus {
    * leader and is a voter.
    */
   readonly notReady: readonly string[]
+}
+
+export interface LeaseCounts {
+  /** Leases that exist. */
+  readonly count: number
+  /** Of this process: leases that it has ended as the leader; keep-alives answered without an entry, and with one. */
+  readonly expired: number
+  readonly inMemory: number
+  readonly inLog: number
+}
+
+/** Of a lease, in cluster time. */
+export interface LeaseNow {
+  readonly grantedTtlMs: number
+  /** It lives so long if nothing keeps it alive. On a node that does not lead it may live a little longer. */
+  readonly remainingTtlMs: number
+}
+
+/** Rows of one instant. `next`: one call at a time; then `finish` or `close`. */
+export interface Scan<T> {
+  /** The next page: at least one item, unless there is none. `more`: there are more of them. */
+  next(limits: PageLimits, done: (error: Error | undefined, items: readonly T[], more: boolean) => void): void
+  /** Without an error the items were complete. */
+  finish(done: Done): void
+  close(): void
 }
 
 /** One node, as HTTP and embedding use it. Callbacks are called exactly once, never before the call returns. */
@@ -195,6 +221,23 @@ export interface NodeApi {
    * the revision asked for on, or from the next one on.
    */
   watch(request: WatchRequest, sink: WatchSink): Result<Watch>
+  /** Times to live below this are raised to it: no lease ends because an election takes its usual time. */
+  readonly leaseTtlMsMin: number
+  /**
+   * Keeps leases alive: each lives for its time to live from some time between this call and its answer. The answer is
+   * that time to live for each id, or undefined: there is no such lease.
+   */
+  keepAlive(
+    ids: readonly LeaseId[],
+    timeoutMs: number,
+    done: (result: Result<readonly (number | undefined)[]>) => void,
+  ): void
+  /** A lease as it is now. */
+  lease(id: LeaseId): LeaseNow | undefined
+  /** All leases after this one, in the order of their ids. */
+  listLeases(after: LeaseId | undefined): Scan<LeaseNow & { readonly id: LeaseId }>
+  /** The keys of a lease as they are now. */
+  keysOfLease(id: LeaseId): Scan<Uint8Array>
   change(change: ConfigurationChange, timeoutMs: number, done: (result: Result<Configuration>) => void): void
   setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void
   transfer(

@@ -324,9 +324,12 @@ class Store implements Storage {
   }
 
   #hashOf(key: Uint8Array): number {
-    // Nearly always it is the last one.
-    const at = this.#asked.lastIndexOf(key)
-    return this.#askedHashes[at] ?? hashOfKey(key)
+    // Nearly always it is one of the last. An entry may ask for tens of thousands.
+    const asked = this.#asked
+    const last = asked.length - 1
+    for (let at = last; at >= 0 && at > last - ASKED_LAST; at--)
+      if (asked[at] === key) return this.#askedHashes[at] ?? hashOfKey(key)
+    return hashOfKey(key)
   }
 
   /** What is known about a row without reading it. */
@@ -609,6 +612,9 @@ class Store implements Storage {
 }
 
 /** Neither heads nor the filter know these rows: they would only take the place of others. */
+/** Among so many keys that an entry asked for last, a key is looked up instead of being hashed again. */
+const ASKED_LAST = 8
+
 const isOfHistory = (key: Uint8Array): boolean => (key[0] ?? 0) >= FIRST_TABLE_OF_HISTORY
 
 /** Of heads. */

@@ -8,7 +8,7 @@ import { REASONS } from '../../src/kv/refusals.ts'
 import { decodeRequest } from '../../src/kv/request.ts'
 import { decodeDataRow, encodeDataHead, keyAfter, prefixEnd } from '../../src/kv/rows.ts'
 import { decodeState, encodeState } from '../../src/kv/state.ts'
-import type { Request } from '../../src/kv/types.ts'
+import type { LeaseId, Request } from '../../src/kv/types.ts'
 import { must } from '../storage/samples.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
@@ -35,6 +35,80 @@ describe('requests', () => {
       18,
       ask({ kind: 'settings', settings: { storeBytesMax: 8, keyBytesMax: 3 } }),
       '00  00 00 02 01 0000000000000003 03 0000000000000008',
+    ],
+    [
+      'a put with a lease',
+      16,
+      ask({ ...putOf('k', 'v', { ifMatch: 'any' }, true), lease: { id: '18446744073709551615' as LeaseId } }),
+      '00  00 0d ffff ffffffffffffffff 0001 6b 76',
+    ],
+    [
+      'a put with a lease of its own',
+      16,
+      ask({ ...putOf('k', 'v'), lease: { ttlMs: 1000 } }),
+      '00  00 10 00000000000003e8 0001 6b 76',
+    ],
+    [
+      'puts with leases in a batch',
+      19,
+      ask(
+        batchOf(
+          { ...putOf('k', 'v'), lease: { id: '7' as LeaseId } },
+          { ...putOf('l', ''), lease: { ttlMs: 1000 } },
+        ),
+      ),
+      `00  00 00 0002
+       01 08 0000000000000007 0001 6b 00000001 76
+       01 10 00000000000003e8 0001 6c 00000000`,
+    ],
+    [
+      'puts with leases in a transaction',
+      23,
+      ask({
+        kind: 'txn',
+        txn: {
+          compare: [],
+          success: [
+            {
+              kind: 'put',
+              key: utf8('k'),
+              value: utf8('v'),
+              prev: true,
+              lease: { id: '7' as LeaseId },
+            },
+          ],
+          failure: [{ kind: 'put', key: utf8('k'), value: utf8(''), prev: false, lease: { ttlMs: 1000 } }],
+        },
+      }),
+      `00  00 00 00
+       01 01 03 0001 6b 0000000000000007 00000001 76
+       01 01 04 0001 6b 00000000000003e8 00000000`,
+    ],
+    [
+      'a grant',
+      24,
+      ask({ kind: 'grant', id: '7' as LeaseId, ttlMs: 1000 }),
+      '00  00 00 0000000000000007 00000000000003e8',
+    ],
+    [
+      'a grant of any id',
+      24,
+      ask({ kind: 'grant', id: undefined, ttlMs: 1000 }),
+      '00  00 00 0000000000000000 00000000000003e8',
+    ],
+    [
+      'a renewal',
+      25,
+      ask({ kind: 'renew', ids: ['7', '258'] as LeaseId[] }),
+      '00  00 00 0002 0000000000000007 0000000000000102',
+    ],
+    ['what says the time', 25, ask({ kind: 'renew', ids: [] }), '00  00 00 0000'],
+    ['a revocation', 26, ask({ kind: 'revoke', id: '7' as LeaseId }), '00  00 00 0000000000000007'],
+    [
+      'the end of leases',
+      27,
+      ask({ kind: 'expire', leases: [{ id: '7' as LeaseId, deadlineMs: 258 }] }),
+      '00  00 00 0001 0000000000000007 0000000000000102',
     ],
     ['opening a session', 20, ask({ kind: 'open-session' }), '00  00 00'],
     [
@@ -65,12 +139,14 @@ describe('requests', () => {
 
   test.each([
     ['kind', 15, 1, '0000000001 6b'],
-    ['kind', 24, 1, '0000000001 6b'],
+    ['kind', 28, 1, '0000000001 6b'],
     ['version', 16, 2, '0000000001 6b'],
     ['envelope flag', 16, 1, '0800000001 6b'],
     ['command of a batch', 19, 1, '000000 0001 03 00 0001 6b'],
     ['batch flag', 19, 1, '000001 0000'],
-    ['flag', 16, 1, '0000080001 6b'],
+    ['flag', 16, 1, '0000200001 6b'],
+    ['flag of a delete', 17, 1, '000008 0000000000000007 0001 6b'],
+    ['flag of a grant', 24, 1, '000001 0000000000000007 00000000000003e8'],
     ['settings flag', 18, 1, '00000100'],
     ['setting', 18, 1, '0000000163 0000000000000001'],
   ])('an unknown %s stops the node: %i.%i %s', (_, kind, version, body) => {
@@ -171,6 +247,45 @@ describe('rows', () => {
     row[0] = 1
     expect(() => decodeDataRow(Uint8Array.of(1, 0x6b), row)).toThrow(UnknownKindError)
   })
+})
+
+test('rows of leases and attachments, and the outcomes that are remembered of them', () => {
+  const store = new MemoryStore({ leaseCheckpointMs: 5000 })
+  const token = (name: string) => ({ token: name, since: undefined })
+  const id = '258' as LeaseId
+  store.apply(ask({ kind: 'grant', id, ttlMs: 1000 }, token('a')), 7)
+  store.apply(ask({ ...putOf('k', 'v'), lease: { id } }), 8)
+  store.apply(ask({ ...putOf('l', ''), lease: { ttlMs: 2000 } }), 9)
+  const rows = (table: string) => [...store.rows].filter(([name]) => name.startsWith(table))
+  const own = '5692161d100b05e5'
+  expect(Object.fromEntries([...rows('06'), ...rows('07')].map(([name, row]) => [name, hex(row)]))).toEqual({
+    [unspaced('06 0000000000000102')]: unspaced('00 00000000000003e8 0000000000001777 00000001'),
+    [unspaced(`06 ${own}`)]: unspaced('01 00000000000007d0 0000000000001b61 00000001'),
+    [unspaced('07 0000000000000102 6b')]: '00',
+    [unspaced(`07 ${own} 6c`)]: '00',
+  })
+  store.apply(ask(deleteOf('k', { ifNoneMatch: 'any' }), token('b')), 10)
+  store.apply(ask({ kind: 'renew', ids: [id, '9' as LeaseId] }, token('c')), 11)
+  store.apply(ask({ kind: 'revoke', id }, token('d')), 12)
+  store.apply(ask({ kind: 'expire', leases: [{ id, deadlineMs: 7 }] }, token('e')), 13)
+  const remembered = rows('02').map(([name, row]) => [name, hex(row.subarray(8))])
+  expect(Object.fromEntries(remembered)).toEqual({
+    '0261': unspaced('0b 0000000000000001 0000000000000102 00000000000003e8'),
+    '0262': unspaced(
+      '03 0000000000000003 02 0000000000000002 0000000000000002 0000000000000001 0000000000000102',
+    ),
+    '0263': unspaced('0c 0000000000000003 0002 00000000000003e8 0000000000000000'),
+    '0264': unspaced('0d 0000000000000004 0000000000000001'),
+    '0265': unspaced('0e 0000000000000004 0000000000000000 0000000000000000'),
+  })
+  for (const again of [
+    store.apply(ask({ kind: 'grant', id, ttlMs: 1000 }, token('a')), 14),
+    store.apply(ask(deleteOf('k', { ifNoneMatch: 'any' }), token('b')), 14),
+    store.apply(ask({ kind: 'renew', ids: [id, '9' as LeaseId] }, token('c')), 14),
+    store.apply(ask({ kind: 'revoke', id }, token('d')), 14),
+    store.apply(ask({ kind: 'expire', leases: [{ id, deadlineMs: 7 }] }, token('e')), 14),
+  ])
+    expect(again.replayed).toBe(true)
 })
 
 test('registers at cluster version 1', () => {

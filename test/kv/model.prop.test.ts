@@ -413,7 +413,7 @@ function bytesOf(outcome: Outcome): number {
     case 'precondition-failed':
       return 9 + (outcome.current === null ? 1 : 25)
     case 'settings':
-      return 9 + 1 + 12 * 9
+      return 9 + 1 + 14 * 9
     case 'session':
       return 9 + 16
     case 'batch':
@@ -421,6 +421,10 @@ function bytesOf(outcome: Outcome): number {
     case 'compacted':
     case 'delete-range':
     case 'txn':
+    case 'granted':
+    case 'renewed':
+    case 'revoked':
+    case 'expired':
       throw new Error(`${outcome.kind} is not in this model`)
     case 'refused':
       return 9 + 17

@@ -23,6 +23,12 @@ test.each([
   ['session-expired', 'idempotency_expired', 'session 7 is not open'],
   ['seq-passed', 'idempotency_expired', 'slot 7 of this session has gone on to request 5'],
   ['slot-out-of-range', 'bad_request', 'the slots 0 to 5, not 7'],
+  ['lease-not-found', 'lease_not_found', 'there is no lease 30064771077'],
+  ['lease-exists', 'lease_exists', 'there is a lease 30064771077 already'],
+  ['lease-owned', 'bad_request', 'lease 30064771077 was made by a put with ttl'],
+  ['lease-full', 'range_too_large', 'a lease has at most 7 keys'],
+  ['leases-full', 'storage_full', 'there are 7 leases, and the store has at most 5'],
+  ['ttl-out-of-range', 'bad_request', 'a lease lives from 1 s to 3650 days, not 7 ms'],
 ] as const)('%s', (reason, code, text) => {
   const refusal = refused(rev(1), reason, [7, 5])
   expect(refusal).toEqual({ kind: 'refused', revision: 1, code, reason, numbers: [7, 5] })
@@ -51,5 +57,11 @@ test('reasons keep their bytes', () => {
     'too-deep',
     'range-too-large',
     'records-too-large',
+    'lease-not-found',
+    'lease-exists',
+    'lease-owned',
+    'lease-full',
+    'leases-full',
+    'ttl-out-of-range',
   ])
 })

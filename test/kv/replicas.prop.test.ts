@@ -206,6 +206,7 @@ class Replica {
   async #open(): Promise<void> {
     const storage = await openDisk(this.#disk, undefined, {}, this.#limits)
     const applier = new Applier(storage, {
+      leaseChanged: () => {},
       coreEntryApplied: () => {},
       encodedRaftState: () => RAFT_STATE,
       entryRead: () => {},

@@ -89,8 +89,8 @@ export class MemoryStore {
   applyBody(kind: number, version: number, body: Uint8Array, clusterTimeMs: number): AppliedHere {
     const changes: RowChange[] = []
     const heads = new Map<string, Uint8Array | undefined>()
-    // Ranges are asked for before anything is written.
-    let keysBefore: readonly Uint8Array[] | undefined
+    // Ranges and leases are asked for before anything is written.
+    let before: ReturnType<MemoryStore['list']> | undefined
     const rows: Rows = {
       read: (key, head) => {
         if (key[0] !== TABLE_HEADS) return found(key, this.rows.get(hex(key)), head)
@@ -98,8 +98,13 @@ export class MemoryStore {
         return bytes && { bytes, length: bytes.length, ...NO_HASH }
       },
       inRange: (range) => {
-        keysBefore ??= this.list(undefined).map(({ key }) => key)
+        before ??= this.list(undefined)
+        const keysBefore = before.map(({ key }) => key)
         return this.#inRange(range, keysBefore)
+      },
+      attached: (lease) => {
+        before ??= this.list(undefined)
+        return before.filter((record) => record.lease === lease).map(({ key }) => key)
       },
       write: (change) => {
         const { key, value, rest = new Uint8Array() } = change

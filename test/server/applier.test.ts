@@ -29,6 +29,7 @@ test('what a snapshot covers leaves the queue, and it goes on behind it', async 
   const storage = await formatted()
   const applied: number[] = []
   const applier = new Applier(storage, {
+    leaseChanged: () => {},
     coreEntryApplied: () => {},
     encodedRaftState: () => new Uint8Array(),
     entryRead: () => {},
@@ -53,6 +54,7 @@ test('what a snapshot covers leaves the queue, and it goes on behind it', async 
 test('whether it is enough is asked after a few entries, or sooner when they are large', async () => {
   const storage = await formatted()
   const applier = new Applier(storage, {
+    leaseChanged: () => {},
     coreEntryApplied: () => {},
     encodedRaftState: () => new Uint8Array(),
     entryRead: () => {},
@@ -99,6 +101,7 @@ test('an entry that is not the next one is not applied', async () => {
   const storage = await formatted()
   const applied: number[] = []
   const applier = new Applier(storage, {
+    leaseChanged: () => {},
     coreEntryApplied: () => {},
     encodedRaftState: () => new Uint8Array(),
     entryRead: () => {},

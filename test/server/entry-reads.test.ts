@@ -7,6 +7,7 @@ import {
   encodeState,
   initialState,
   type KeyCommand,
+  type LeaseId,
   type Request,
   requestBytes,
   requestKind,
@@ -51,6 +52,7 @@ class Applying {
     this.storage = storage
     this.#reads = reads
     this.applier = new Applier(storage, {
+      leaseChanged: () => {},
       coreEntryApplied: () => {},
       encodedRaftState: () => new Uint8Array(),
       applied: (_, result) => void this.outcomes.push(result?.outcome),
@@ -218,6 +220,60 @@ test('a scan that was ended for lack of space is begun again', async () => {
   expect(node.failures).toEqual([])
 })
 
+/** More keys than a slice, and than the node remembers. */
+const many = Array.from({ length: 600 }, (_, at) => `k${at}`)
+const [one, other] = ['7', '18446744073709551615'] as LeaseId[]
+
+async function leased(): Promise<Applying> {
+  const node = await Applying.start({ rowHeads: 1 }, 1000)
+  node.push(...[one, other].map((id): Request['command'] => ({ kind: 'grant', id, ttlMs: 1000 })))
+  node.push(
+    ...many.map((key, at) => ({
+      ...putOf(key, 'v'),
+      lease: { id: (at % 3 === 0 ? other : one) as LeaseId },
+    })),
+  )
+  node.readOn()
+  return node
+}
+
+test('the keys of leases that an entry ends are read in slices before it is applied', async () => {
+  const node = await leased()
+  expect(node.applier.state.leases.count).toBe(2)
+  const { scan } = node.storage
+  const pages: number[] = []
+  node.storage.scan = (asked) => {
+    const opened = scan.call(node.storage, asked)
+    const { next } = opened
+    opened.next = (limits, done) =>
+      next.call(opened, limits, (error, rows, more) => {
+        pages.push(rows.length)
+        done(error, rows, more)
+      })
+    return opened
+  }
+  const expire = [one, other].map((id) => ({ id: id as LeaseId, deadlineMs: 6000 }))
+  node.push(deleteOf('k0'), { kind: 'expire', leases: expire }, putOf('k1', 'again'))
+  node.readOn()
+  expect(node.outcomes.slice(-2)).toMatchObject([
+    { kind: 'expired', leases: 2, deleted: 599 },
+    { kind: 'put', version: 1 },
+  ])
+  expect(Math.max(...pages)).toBeLessThanOrEqual(256)
+  expect([node.applier.state.keys, node.applier.state.leases.count]).toEqual([1, 0])
+})
+
+test('the keys of a lease are read again when their scan was ended for lack of space', async () => {
+  const node = await leased()
+  node.push({ kind: 'revoke', id: one as LeaseId })
+  node.readOne()
+  node.storage.endOldScans()
+  node.storage.endOldScans()
+  node.readOn()
+  expect(node.outcomes.at(-1)).toMatchObject({ kind: 'revoked', deleted: 400 })
+  expect(node.failures).toEqual([])
+})
+
 test('an error of the disk is the error of the node', async () => {
   const node = await Applying.start({ rowHeads: 1000 })
   node.push(...puts)
@@ -241,6 +297,7 @@ test('below the cluster version of history nothing is read before', async () => 
   onTestFinished(() => closed(storage))
   const outcomes: unknown[] = []
   const applier = new Applier(storage, {
+    leaseChanged: () => {},
     coreEntryApplied: () => {},
     encodedRaftState: () => new Uint8Array(),
     entryRead: () => expect.fail(),

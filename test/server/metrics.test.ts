@@ -38,7 +38,7 @@ test('what the node says of itself', async () => {
   const metrics = new Metrics()
   const node = new FakeNode()
   metrics.watch({
-    status: () => node.status(),
+    status: () => ({ ...node.status(), leases: { count: 1, expired: 2, inMemory: 5, inLog: 3 } }),
     underWay: () => ({}),
     watches: () => NO_WATCHES,
     peers: () => PEERS,
@@ -53,6 +53,10 @@ test('what the node says of itself', async () => {
     quorate_disk_room: 2,
     quorate_errors: 0,
     quorate_has_leader: 1,
+    'quorate_lease_keepalives_total{by="log"}': 3,
+    'quorate_lease_keepalives_total{by="memory"}': 5,
+    quorate_leases: 1,
+    quorate_leases_expired_total: 2,
     quorate_log_first_index: 7,
     quorate_log_last_index: 101,
     quorate_revision: 1,

@@ -16,6 +16,7 @@ import {
   TOKENS_PER_SECOND,
 } from '../../src/client/hedges.ts'
 import { BATCH_COMMANDS_MAX, CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
+import { RENEW_LEASES_MAX } from '../../src/kv/request.ts'
 import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from '../../src/kv/txn.ts'
 import { httpLimits } from '../../src/server/http/index.ts'
 import { PROBLEMS } from '../../src/server/http/problem.ts'
@@ -62,7 +63,17 @@ describe('docs/reference/limits.md', () => {
   const limits = page('limits.md')
 
   test.each([
-    ['Requests', { ...httpLimits, BATCH_COMMANDS_MAX, TXN_OPERATIONS_MAX, TXN_DEPTH_MAX, PREV_BYTES_MAX }],
+    [
+      'Requests',
+      {
+        ...httpLimits,
+        BATCH_COMMANDS_MAX,
+        TXN_OPERATIONS_MAX,
+        TXN_DEPTH_MAX,
+        PREV_BYTES_MAX,
+        RENEW_LEASES_MAX,
+      },
+    ],
     ['One node', driverLimits],
     ['Agreement', { ...raftTiming, ...raftLimits }],
     ['Peers', TRANSPORT_LIMITS],

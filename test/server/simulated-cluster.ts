@@ -17,7 +17,9 @@ import {
   type BatchedCommand,
   CLUSTER_VERSION,
   type Command,
+  type LeaseId,
   type Outcome,
+  type PutLease,
   type Settings,
 } from '../../src/kv/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
@@ -223,6 +225,28 @@ export class SimulatedNode {
 
   remove(key: string, timeoutMs = 5000): Promised<Outcome> {
     return this.#propose({ kind: 'delete', key: bytes(key), condition: undefined, prev: false }, timeoutMs)
+  }
+
+  /** A put whose key is attached to a lease. */
+  putLeased(key: string, value: string, lease: PutLease): Promised<Outcome> {
+    return this.#propose(
+      { kind: 'put', key: bytes(key), value: bytes(value), condition: undefined, prev: false, lease },
+      5000,
+    )
+  }
+
+  grantLease(id: LeaseId, ttlMs: number): Promised<Outcome> {
+    return this.#propose({ kind: 'grant', id, ttlMs }, 5000)
+  }
+
+  revokeLease(id: LeaseId): Promised<Outcome> {
+    return this.#propose({ kind: 'revoke', id }, 5000)
+  }
+
+  keepAlive(ids: readonly LeaseId[], timeoutMs = 5000): Promised<readonly (number | undefined)[]> {
+    const promised = new Promised<readonly (number | undefined)[]>()
+    this.running.keepAlive(ids, timeoutMs, (result) => promised.settle(result))
+    return promised
   }
 
   set(settings: Partial<Settings>): Promised<Outcome> {

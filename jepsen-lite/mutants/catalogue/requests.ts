@@ -85,8 +85,8 @@ export const REQUESTS: readonly Mutant[] = [
     edits: [
       edit(
         APPLY,
-        '  if (!conditionHolds(condition, current)) return preconditionFailed(current, state)\n\n  const freed',
-        '  if (!conditionHolds(condition, current)) {\n    state.revision = asRevision(state.revision + 1)\n    return preconditionFailed(current, state)\n  }\n  const freed',
+        '  if (!conditionHolds(condition, current)) return preconditionFailed(current, state)\n\n  const leaseFault',
+        '  if (!conditionHolds(condition, current)) {\n    state.revision = asRevision(state.revision + 1)\n    return preconditionFailed(current, state)\n  }\n  const leaseFault',
       ),
     ],
   },

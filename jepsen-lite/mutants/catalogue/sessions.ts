@@ -122,7 +122,7 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
           if (!before.has(name)) before.set(name, rows.read(key, head))
           return before.get(name)
         }
-        const stale: Rows = { read, write: (change) => rows.write(change), inRange: (range) => rows.inRange(range) }
+        const stale: Rows = { read, write: (change) => rows.write(change), inRange: (range) => rows.inRange(range), attached: (lease) => rows.attached(lease) }
         return command.commands.map((each) => executeOnKey(each, { ...work, rows: stale }))
       })()`,
       ),

@@ -10,6 +10,7 @@ import { readIdentity } from './identity.ts'
 import { ESCAPED_BYTES_MAX, revisionsJson } from './json.ts'
 import { anyOf, arrayOf, closed, type FromSchema, integer, object, stringOr } from './json-schema.ts'
 import { checkedKey } from './key.ts'
+import { PUT_LEASE_FIELDS, putLeaseOf } from './lease-values.ts'
 import type { Backlog } from './outflow.ts'
 import { problemDocument } from './problem.ts'
 import { holding, propose, refusalOf, unexpected } from './proposing.ts'
@@ -17,7 +18,7 @@ import { type Route, route } from './route.ts'
 import { ChangeProblem, DeleteAnswer, revisions } from './schemas.ts'
 
 /**
- * Commas and opening brackets of the JSON. A change has at most 10, and one for each revision in its conditions. So no
+ * Commas and opening brackets of the JSON. A change has at most 12, and one for each revision in its conditions. So no
  * condition comes near TAGS_MAX revisions.
  */
 const PARTS_MAX = 16 * BATCH_COMMANDS_MAX
@@ -36,7 +37,7 @@ const Change = {
     object(
       {},
       {
-        put: closed(object({ key: GivenBytes, value: GivenBytes }, conditions)),
+        put: closed(object({ key: GivenBytes, value: GivenBytes }, { ...conditions, ...PUT_LEASE_FIELDS })),
         delete: closed(object({ key: GivenBytes }, conditions)),
       },
     ),
@@ -71,7 +72,7 @@ export const changesRoute = (node: NodeApi, backlog: Backlog): Route =>
       }),
     },
     ({ asked, body }, respond) => {
-      const commands = body.changes.map((change, at) => commandOf(change, `changes[${at}]`))
+      const commands = body.changes.map((change, at) => commandOf(change, `changes[${at}]`, node))
       const command: Command = { kind: 'batch', commands }
       const idempotency = readIdentity(asked.headers)
       const answer = holding(backlog, respond, answerBytesMax(commands))
@@ -99,11 +100,16 @@ const answerBytesMax = (commands: readonly BatchedCommand[]): number =>
   )
 
 /** Throws `Refused`, which names the change. */
-function commandOf({ put, delete: removed }: FromSchema<typeof Change>, name: string): BatchedCommand {
+function commandOf(
+  { put, delete: removed }: FromSchema<typeof Change>,
+  name: string,
+  node: NodeApi,
+): BatchedCommand {
   if (removed !== undefined) return { kind: 'delete', ...targetOf(removed, `${name}.delete`), prev: false }
   if (put === undefined) throw new Error(`${name} is no change, and the schema allows it`)
   const value = valueBytesOf(put.value, `${name}.put`)
-  return { kind: 'put', ...targetOf(put, `${name}.put`), value, prev: false }
+  const lease = putLeaseOf(put, node, `${name}.put.`)
+  return { kind: 'put', ...targetOf(put, `${name}.put`), value, prev: false, lease }
 }
 
 type GivenTags = FromSchema<typeof Tags> | undefined

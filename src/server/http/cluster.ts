@@ -68,8 +68,16 @@ const settingFields = {
   history_age_ms: integerOf('historyAgeMs', 'How long the store can be read as it was, in cluster time'),
   history_revisions_max: integerOf('historyRevisionsMax', 'Revisions at which the store can be read'),
   history_bytes_max: integerOf('historyBytesMax', 'Versions that were replaced and are kept, in bytes'),
-  range_keys_max: integerOf('rangeKeysMax', 'Keys of the ranges of one transaction, or deleted at once'),
+  range_keys_max: integerOf(
+    'rangeKeysMax',
+    'Keys of the ranges of one transaction, or deleted at once, or of one lease',
+  ),
   range_bytes_max: integerOf('rangeBytesMax', 'Bytes of keys and values that one transaction reads'),
+  lease_checkpoint_ms: integerOf(
+    'leaseCheckpointMs',
+    'How much longer a lease may live after a change of leader; keep-alives need an entry that often',
+  ),
+  leases_max: integerOf('leasesMax', 'Leases of the whole store'),
 }
 
 const LeasesSchema = closed(
@@ -255,6 +263,8 @@ const SETTING_NAMES = {
   history_bytes_max: 'historyBytesMax',
   range_keys_max: 'rangeKeysMax',
   range_bytes_max: 'rangeBytesMax',
+  lease_checkpoint_ms: 'leaseCheckpointMs',
+  leases_max: 'leasesMax',
 } as const satisfies Record<keyof typeof settingFields, keyof Settings>
 
 const SETTING_ENTRIES = Object.entries(SETTING_NAMES)

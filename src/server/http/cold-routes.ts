@@ -6,6 +6,7 @@ import { changesRoute } from './changes.ts'
 import { clusterRoutes } from './cluster.ts'
 import { compactRoute } from './compact.ts'
 import { object } from './json-schema.ts'
+import { leaseRoutes } from './leases.ts'
 import { openApiDocument } from './openapi.ts'
 import type { Backlog } from './outflow.ts'
 import { Refused } from './problem.ts'
@@ -41,6 +42,7 @@ export function createColdRoutes(options: ColdRoutesOptions): Promise<ColdRoutes
     txnRoute({ node, backlog, ranges }),
     compactRoute(node),
     watchRoute({ node, backlog, buffers: watchBuffers }),
+    ...leaseRoutes({ node, limits, ranges }),
     ...statusRoutes(facts),
     ...clusterRoutes(node),
   ]

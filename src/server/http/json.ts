@@ -14,13 +14,16 @@ export function bytesJson(bytes: Uint8Array): string {
 }
 
 export function recordJson(row: KeyRow): string {
-  return `{"key":${bytesJson(row.key)},"value":${bytesJson(row.value)},${revisionsJson(row)}}`
+  return `{"key":${bytesJson(row.key)},"value":${bytesJson(row.value)},${revisionsJson(row)}${leaseJson(row)}}`
 }
 
 /** A record without its value. */
 export function metaJson(meta: KeyMeta): string {
-  return `{"key":${bytesJson(meta.key)},${revisionsJson(meta)}}`
+  return `{"key":${bytesJson(meta.key)},${revisionsJson(meta)}${leaseJson(meta)}}`
 }
+
+const leaseJson = ({ lease }: Pick<KeyMeta, 'lease'>): string =>
+  lease === undefined ? '' : `,"lease":"${lease}"`
 
 export function revisionsJson({ createRevision, modRevision, version }: KeyRevisions): string {
   return `"create_revision":${createRevision},"mod_revision":${modRevision},"version":${version}`

@@ -19,6 +19,7 @@ import { entityTag, readConditions } from './conditions.ts'
 import { readIdentity } from './identity.ts'
 import { ESCAPED_BYTES_MAX, recordJson, revisionsJson } from './json.ts'
 import { checkedKey } from './key.ts'
+import { PUT_LEASE_PARAMETERS, putLeaseOf } from './lease-values.ts'
 import type { Backlog } from './outflow.ts'
 import {
   flag,
@@ -34,7 +35,7 @@ import { readFirst, refusedIfEnded } from './range-reading.ts'
 import { checkRevision, freshnessHeaders, readOptions } from './reading.ts'
 import { percentDecode } from './target.ts'
 
-export const PUT_PARAMETERS = { prev: flag('Answer with the record before') }
+export const PUT_PARAMETERS = { prev: flag('Answer with the record before'), ...PUT_LEASE_PARAMETERS }
 export const DELETE_PARAMETERS = {}
 export const GET_PARAMETERS = { ...HISTORY_PARAMETERS, ...READ_PARAMETERS }
 
@@ -70,12 +71,13 @@ export function putKey(
     throw new Refused('bad_request', 'a value is replaced as a whole: Content-Range is not accepted')
   const { key, values } = readTarget(asked, PUT_PARAMETERS)
   const { prev = false } = values
+  const lease = putLeaseOf(values, node)
   const condition = readConditions(headers)
   const idempotency = readIdentity(headers)
   if (idempotency !== undefined && prev)
     throw prevWithToken('token' in idempotency ? 'Idempotency-Key' : 'Kv-Session')
   return (value, respond) => {
-    const command: Command = { kind: 'put', key, value, condition, prev }
+    const command: Command = { kind: 'put', key, value, condition, prev, lease }
     const put = (answer: Respond): void =>
       answering(answer, () =>
         propose(node, asked, { command, idempotency }, answer, (outcome, more) => {
@@ -113,7 +115,7 @@ const recordBytesMax = (row: KeyRow | undefined): number =>
   row === undefined ? 0 : ESCAPED_BYTES_MAX * (RECORD_BYTES + row.key.length + row.value.length)
 
 /** What a record has beside its key and value. */
-const RECORD_BYTES = 40
+const RECORD_BYTES = 48
 
 export function deleteKey(node: NodeApi, asked: ApiRequest, respond: Respond): void {
   const { key } = readTarget(asked, DELETE_PARAMETERS)

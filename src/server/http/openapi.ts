@@ -6,11 +6,15 @@ import { DELETE_PARAMETERS, GET_PARAMETERS, PUT_PARAMETERS } from './keys.ts'
 import { type ParameterTable, timeout } from './parameters.ts'
 import { RANGE_PARAMETERS } from './range.ts'
 import type { BodySchema, Route } from './route.ts'
-import { Bytes, DeleteAnswer, ProblemSchema, RecordSchema, revisions } from './schemas.ts'
+import { Bytes, DeleteAnswer, lease, ProblemSchema, RecordSchema, revisions } from './schemas.ts'
 
 const PutAnswer = object({ revision: integer, ...revisions }, { prev: anyOf(RecordSchema, nothing) })
 const PageSchema = object(
-  { kvs: arrayOf(object({ key: Bytes, ...revisions }, { value: Bytes })), more: boolean, revision: integer },
+  {
+    kvs: arrayOf(object({ key: Bytes, ...revisions }, { value: Bytes, ...lease })),
+    more: boolean,
+    revision: integer,
+  },
   { next: Bytes, count: integer },
 )
 

@@ -94,15 +94,19 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h
 
 export const duration = (description: string, maxMs: number, minMs = 0): Parameter<number> => ({
   schema: { type: 'string', description, pattern: DURATION.source },
-  read(value, name) {
-    const [, amount, unit] = DURATION.exec(textOf(value)) ?? []
-    const ms = Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN)
-    const from = minMs === 0 ? 'above 0' : `from ${minMs}ms`
-    if (!(ms > 0 && ms >= minMs && ms <= maxMs))
-      throw invalid(name, `a duration ${from} and up to ${maxMs / 1000}s, such as 500ms or 3s`)
-    return ms
-  },
+  read: (value, name) => durationMs(textOf(value), name, minMs, maxMs),
 })
+
+/** A duration in text. 0 is none. Throws `Refused`. */
+export function durationMs(text: string, name: string, minMs: number, maxMs: number): number {
+  const [, amount, unit] = DURATION.exec(text) ?? []
+  const ms = Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN)
+  if (ms > 0 && ms >= minMs && ms <= maxMs) return ms
+  const from = minMs === 0 ? 'above 0 and up to' : `from ${minMs / 1000}s to`
+  const most =
+    maxMs % 3_600_000 === 0 && maxMs > MAX_STALENESS_MS_MAX ? `${maxMs / 3_600_000}h` : `${maxMs / 1000}s`
+  throw invalid(name, `a duration ${from} ${most}, such as 500ms or 3s`)
+}
 
 const DURATION = /^([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h)$/
 

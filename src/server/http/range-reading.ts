@@ -7,7 +7,7 @@ import { keyAfter, prefixEnd } from '../../kv/index.ts'
 import { ScanEndedError } from '../../storage/index.ts'
 import type { PageLimits } from '../../storage/types.ts'
 import type { ListOptions, RecordScan } from '../record-scan.ts'
-import type { NodeApi, ReadGrant, Result } from '../types.ts'
+import type { NodeApi, ReadGrant, Result, Scan } from '../types.ts'
 import { asError, timeLeftMs } from './answer.ts'
 import type { HttpLimits } from './limits.ts'
 import type { Backlog, Hold } from './outflow.ts'
@@ -251,18 +251,18 @@ export async function countRows(reading: Reading): Promise<number | undefined> {
 // ---------------------------------------------------------------------------------------------------------------------
 // Slices
 
-export interface Slice {
-  readonly rows: readonly KeyRow[]
+export interface Slice<R = KeyRow> {
+  readonly rows: readonly R[]
   /** The range has rows after these. */
   readonly more: boolean
 }
 
 /** Before `finish` it is not known whether these rows are complete. */
-export async function* slicesOf(
+export async function* slicesOf<R>(
   { limits, asked, turns }: Pick<Instant, 'limits' | 'asked' | 'turns'>,
-  scan: RecordScan,
+  scan: Scan<R>,
   rowsMax: number,
-): AsyncGenerator<Slice, void, undefined> {
+): AsyncGenerator<Slice<R>, void, undefined> {
   for (let left = rowsMax; left > 0; ) {
     const slice = { rowsMax: Math.min(left, limits.sliceRowsMax), bytesMax: limits.sliceBytesMax }
     const { rows, more } = await turns.take(() => readSlice(scan, slice))
@@ -286,7 +286,7 @@ export async function readFirst(node: NodeApi, options: ListOptions): Promise<Ke
   }
 }
 
-function readSlice(scan: RecordScan, slice: PageLimits): Promise<Slice> {
+function readSlice<R>(scan: Scan<R>, slice: PageLimits): Promise<Slice<R>> {
   return new Promise((resolve, reject) => {
     scan.next(slice, (error, rows, more) =>
       error === undefined ? resolve({ rows, more }) : reject(refusedIfEnded(error)),
@@ -294,7 +294,7 @@ function readSlice(scan: RecordScan, slice: PageLimits): Promise<Slice> {
   })
 }
 
-export function finish(scan: RecordScan): Promise<void> {
+export function finish(scan: Pick<Scan<unknown>, 'finish'>): Promise<void> {
   return new Promise((resolve, reject) => {
     scan.finish((error) => (error === undefined ? resolve() : reject(refusedIfEnded(error))))
   })

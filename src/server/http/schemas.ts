@@ -10,7 +10,12 @@ export const Bytes = {
 
 export const revisions = { create_revision: integer, mod_revision: integer, version: integer }
 
-export const RecordSchema = object({ key: Bytes, value: Bytes, ...revisions })
+/** Of a record with a lease. */
+export const lease = {
+  lease: { ...string, description: 'The id of the lease that deletes the key when it ends' },
+}
+
+export const RecordSchema = object({ key: Bytes, value: Bytes, ...revisions }, lease)
 
 export const DeleteAnswer = object({ deleted: { ...integer, enum: [0, 1] }, revision: integer })
 
@@ -24,7 +29,7 @@ const problemFields = {
 const problemMore = {
   retry_after_ms: integer,
   current: {
-    ...anyOf(object({ key: Bytes, ...revisions }), nothing),
+    ...anyOf(object({ key: Bytes, ...revisions }, lease), nothing),
     description: 'Of precondition_failed: the record without its value, or null',
   },
 }

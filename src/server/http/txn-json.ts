@@ -12,6 +12,7 @@ import type {
   TxnResult,
   Where,
 } from '../../kv/types.ts'
+import type { NodeApi } from '../types.ts'
 import { bytesOf, type Given, GivenBytes, valueBytesOf } from './given-bytes.ts'
 import { metaJson, recordJson, revisionsJson } from './json.ts'
 import type { Schema } from './json-schema.ts'
@@ -27,8 +28,9 @@ import {
   string,
 } from './json-schema.ts'
 import { checkedBound, checkedKey } from './key.ts'
+import { PUT_LEASE_FIELDS, putLeaseOf } from './lease-values.ts'
 import { Refused } from './problem.ts'
-import { Bytes, RecordSchema, revisions } from './schemas.ts'
+import { Bytes, lease, RecordSchema, revisions } from './schemas.ts'
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Schemas of the body
@@ -61,16 +63,7 @@ const ComparisonSchema = closed(
     },
   ),
 )
-const PutSchema = closed(
-  object(
-    { key: GivenBytes, value: GivenBytes },
-    {
-      lease: { ...string, pattern: '^[1-9][0-9]{0,19}$', description: 'A lease that deletes the key' },
-      ttl: { ...string, description: 'A lease of its own, of this duration' },
-      prev: PREV,
-    },
-  ),
-)
+const PutSchema = closed(object({ key: GivenBytes, value: GivenBytes }, { ...PUT_LEASE_FIELDS, prev: PREV }))
 const GetSchema = closed(
   object(
     {},
@@ -133,14 +126,16 @@ export interface GivenTxn {
 // The body as a transaction
 
 /** Throws `Refused`, which names the place in the transaction. */
-export const txnOf = (given: GivenTxn): Txn => readTxn(given, '')
+export const txnOf = (given: GivenTxn, node: TtlLimit): Txn => readTxn(given, '', node)
+
+type TtlLimit = Pick<NodeApi, 'leaseTtlMsMin'>
 
 /** `path`: of the transaction, with a dot behind it; empty for the body itself. */
-function readTxn({ compare = [], success = [], failure = [] }: GivenTxn, path: string): Txn {
+function readTxn({ compare = [], success = [], failure = [] }: GivenTxn, path: string, node: TtlLimit): Txn {
   return {
     compare: compare.map((given, at) => comparisonOf(given, `${path}compare[${at}]`)),
-    success: success.map((given, at) => operationOf(given, `${path}success[${at}]`)),
-    failure: failure.map((given, at) => operationOf(given, `${path}failure[${at}]`)),
+    success: success.map((given, at) => operationOf(given, `${path}success[${at}]`, node)),
+    failure: failure.map((given, at) => operationOf(given, `${path}failure[${at}]`, node)),
   }
 }
 
@@ -187,29 +182,26 @@ function leaseOf(to: Given | number, name: string): LeaseId | undefined {
   return to === '0' ? undefined : (to as LeaseId)
 }
 
-function operationOf({ put, get, delete: removed, txn }: GivenOperation, name: string): Operation {
-  if (put !== undefined) return putOf(put, `${name}.put`)
+function operationOf(
+  { put, get, delete: removed, txn }: GivenOperation,
+  name: string,
+  node: TtlLimit,
+): Operation {
+  if (put !== undefined) return putOf(put, `${name}.put`, node)
   if (get !== undefined) {
     const { limit, keys_only: keysOnly = false, count_only: countOnly = false } = get
     return { kind: 'get', where: placeOf(get, `${name}.get`), limit, keysOnly, countOnly }
   }
   if (removed !== undefined)
     return { kind: 'delete', where: placeOf(removed, `${name}.delete`), prev: removed.prev ?? false }
-  if (txn !== undefined) return { kind: 'txn', txn: readTxn(txn, `${name}.txn.`) }
+  if (txn !== undefined) return { kind: 'txn', txn: readTxn(txn, `${name}.txn.`, node) }
   throw new Error(`${name} is no operation, and the schema allows it`)
 }
 
-function putOf(given: GivenPut, name: string): Operation {
-  refuseLease(given, name)
+function putOf(given: GivenPut, name: string, node: TtlLimit): Operation {
+  const lease = putLeaseOf(given, node, `${name}.`)
   const key = checkedKey(bytesOf(given.key, `${name}.key`), `${name}.key: `)
-  return { kind: 'put', key, value: valueBytesOf(given.value, name), prev: given.prev ?? false }
-}
-
-/** Leases are not available yet. */
-function refuseLease({ lease, ttl }: GivenPut, name: string): void {
-  if (lease === undefined && ttl === undefined) return
-  const field = lease === undefined ? 'ttl' : 'lease'
-  throw new Refused('bad_request', `${name}.${field}: leases are not available yet`)
+  return { kind: 'put', key, value: valueBytesOf(given.value, name), prev: given.prev ?? false, lease }
 }
 
 function placeOf({ key, prefix, start, end }: GivenPlace, name: string): Where {
@@ -236,7 +228,7 @@ const wrong = (name: string, what: string): Refused => new Refused('bad_request'
 
 const OMITTED = object({ omitted: { ...boolean, description: 'A repeat: what was read is not remembered' } })
 const Found = object({
-  kvs: arrayOf(object({ key: Bytes, ...revisions }, { value: Bytes })),
+  kvs: arrayOf(object({ key: Bytes, ...revisions }, { value: Bytes, ...lease })),
   more: { ...boolean, description: 'The limit has left out some' },
   count: { ...integer, description: 'Of all records, whatever the limit' },
 })

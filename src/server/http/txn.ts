@@ -65,7 +65,7 @@ export const txnRoute = (options: TxnOptions): Route =>
 
 /** Throws `Refused` for a transaction that is refused whatever the store holds. */
 export function acceptedTxn(node: NodeApi, given: GivenTxn): Txn {
-  const txn = txnOf(given)
+  const txn = txnOf(given, node)
   const fault = txnFault(txn)
   if (fault !== undefined) throw refusalOf(refused(node.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX]))
   return txn

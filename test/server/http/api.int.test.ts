@@ -403,6 +403,8 @@ describe('the cluster', () => {
       history_bytes_max: 1_073_741_824,
       range_keys_max: 10_000,
       range_bytes_max: 4 * 2 ** 20,
+      lease_checkpoint_ms: 5000,
+      leases_max: 1_000_000,
       leases: { on: false, duration_ms: 500 },
     }
     expect((await ask('GET', '/v1/cluster/settings')).json).toEqual(defaults)
@@ -421,6 +423,8 @@ describe('the cluster', () => {
       history_bytes_max: 8,
       range_keys_max: 7,
       range_bytes_max: 5_000_000,
+      lease_checkpoint_ms: 100,
+      leases_max: 0,
     }
     expect((await change(history)).json).toMatchObject(history)
     expect((await change({ leases: { on: true } })).json.leases).toEqual({ on: true, duration_ms: 500 })
@@ -443,6 +447,8 @@ describe('the cluster', () => {
       { range_keys_max: 100_001 },
       { range_bytes_max: 2 * 2 ** 20 - 1 },
       { range_bytes_max: 64 * 2 ** 20 + 1 },
+      { lease_checkpoint_ms: 99 },
+      { leases_max: 10_000_001 },
       { history_age_ms: 999 },
       { history_revisions_max: 0 },
       { history_bytes_max: -1 },
@@ -618,6 +624,10 @@ describe('health', () => {
       '/v1/compact post',
       '/v1/kv delete,get,head,put',
       '/v1/kv/{key} delete,get,head,put',
+      '/v1/leases get,head,post',
+      '/v1/leases/keepalive post',
+      '/v1/leases/{id} delete,get,head',
+      '/v1/leases/{id}/keepalive post',
       '/v1/sessions post',
       '/v1/status get,head',
       '/v1/txn post',
@@ -844,7 +854,7 @@ describe('what is not served', () => {
     ['GET', '/v1/status/'],
     ['GET', '/v1//status'],
     ['POST', '/v1/txn/'],
-    ['POST', '/v1/leases'],
+    ['POST', '/v1/leases/7/other'],
     ['DELETE', '/v1/cluster/members/'],
     ['POST', '/v1/cluster/members/n1/other'],
     ['OPTIONS', '*'],

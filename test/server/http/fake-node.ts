@@ -2,6 +2,8 @@
 
 import {
   applyEntry,
+  attachedKey,
+  attachmentsOf,
   compactRevision,
   compareKeys,
   dataRange,
@@ -18,7 +20,7 @@ import {
   userKey,
   writeRequest,
 } from '../../../src/kv/index.ts'
-import type { Outcome, Request, Revision, Rows, Settings } from '../../../src/kv/types.ts'
+import type { LeaseId, Outcome, Request, Revision, Rows, Settings } from '../../../src/kv/types.ts'
 import { TABLE_HEADS } from '../../../src/kv/types.ts'
 import type {
   Configuration,
@@ -31,9 +33,11 @@ import type {
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
 import { systemClock } from '../../../src/server/clock.ts'
 import { needsVersion } from '../../../src/server/cluster-version.ts'
+import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/leases/lease-rows.ts'
 import { driverLimits } from '../../../src/server/limits.ts'
 import { getRecord, type ListOptions, type RecordScan, scanRecords } from '../../../src/server/record-scan.ts'
 import type {
+  LeaseNow,
   NodeApi,
   NodeStatus,
   Problem,
@@ -41,6 +45,7 @@ import type {
   ReadGrant,
   ReadOptions,
   Result,
+  Scan,
 } from '../../../src/server/types.ts'
 import {
   type Watch,
@@ -205,6 +210,7 @@ export class FakeNode implements NodeApi {
       settings,
       diskFreeBytes: 80 * 1024 ** 3,
       stateHash: 0xabcdn,
+      leases: { count: this.state.leases.count, expired: 0, inMemory: 0, inLog: 0 },
       errors,
       notReady,
     }
@@ -251,6 +257,36 @@ export class FakeNode implements NodeApi {
 
   list(options: ListOptions): RecordScan {
     return scanRecords({ scan: (range) => this.scan(range) }, this.state, options)
+  }
+
+  readonly leaseTtlMsMin = 2000
+
+  keepAlive(ids: readonly LeaseId[], timeoutMs: number, done: Done<readonly (number | undefined)[]>): void {
+    this.asked.push({ timeoutMs })
+    this.#later(() => {
+      if (this.problem !== undefined) return { ok: false, problem: this.problem }
+      const { outcome } = this.#apply({
+        command: { kind: 'renew', ids },
+        idempotency: undefined,
+        principal: '',
+      })
+      if (outcome.kind !== 'renewed') throw new Error(`a renewal ended as ${outcome.kind}`)
+      return { ok: true, value: outcome.ttlsMs }
+    }, done)
+  }
+
+  lease(id: LeaseId): LeaseNow | undefined {
+    const storage = { get: (rowKey: Uint8Array) => this.#row(rowKey) }
+    return leaseNow(id, storage, this.state, this.clusterTimeMs, undefined)
+  }
+
+  listLeases(after: LeaseId | undefined): Scan<LeaseNow & { readonly id: LeaseId }> {
+    const storage = { scan: (range: Range) => this.scan(range) }
+    return scanLeases(after, storage, this.state, this.clusterTimeMs, () => undefined)
+  }
+
+  keysOfLease(id: LeaseId): Scan<Uint8Array> {
+    return scanKeysOfLease({ scan: (range: Range) => this.scan(range) }, id)
   }
 
   #row(rowKey: Uint8Array): Uint8Array | undefined {
@@ -338,7 +374,7 @@ export class FakeNode implements NodeApi {
     const tableOf = (key: Uint8Array) => (key[0] === TABLE_HEADS ? this.#heads : this.#rows)
     const places = placesOfEntry(kind, version, body)
     const keys = new Map<KeyRange, readonly Uint8Array[]>()
-    for (const where of places) if (!('key' in where)) keys.set(where, this.#keysIn(where))
+    for (const place of places) if ('start' in place) keys.set(place, this.#keysIn(place))
     const count = [...keys.values()].reduce((sum, found) => sum + found.length, 0)
     const isTooMuch = count > this.state.settings.rangeKeysMax
     const rows: Rows = {
@@ -351,6 +387,8 @@ export class FakeNode implements NodeApi {
         if (named === undefined) throw new Error('a range that the entry does not name')
         return isTooMuch ? undefined : keys.get(named)
       },
+      attached: (lease) =>
+        this.#rowsIn(attachmentsOf(lease)).map(({ key }) => new Uint8Array(attachedKey(key))),
       write: ({ key, value, rest = new Uint8Array() }) => {
         if (value === undefined) {
           tableOf(key).delete(latin1(key))

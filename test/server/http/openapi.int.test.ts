@@ -149,6 +149,22 @@ test('every answer has the fields that are described, and no others', async () =
   await transact([...reads, { put: { key: 'a', value: 'x', prev: true } }])
   await transact([{ delete: { prefix: 'a', prev: true } }, { put: { key: 'c', value: '' } }])
   for (let time = 0; time < 2; time++) await transact([...reads, nested], { 'Idempotency-Key': 't' })
+  const granted = await served.ask('POST', '/v1/leases', POST({ ttl: '30s' }))
+  const { id } = granted.json
+  await check('POST', '/v1/leases', '/v1/leases', POST({ ttl: '1s', id: '7' }))
+  await check('PUT', '/v1/kv/{key}', `/v1/kv/e?lease=${id}`, { body: 'x' })
+  await check('PUT', '/v1/kv/{key}', '/v1/kv/f?ttl=30s&prev', { body: 'x' })
+  await check('PUT', '/v1/kv/{key}', `/v1/kv/e?lease=${id}&prev`, { body: 'x' })
+  await check('GET', '/v1/kv/{key}', '/v1/kv/e', { headers: { Accept: json } })
+  await check('GET', '/v1/kv', '/v1/kv?prefix=e')
+  await transact([{ get: { key: 'e' } }])
+  await check('POST', '/v1/leases/{id}/keepalive', `/v1/leases/${id}/keepalive`, POST({}))
+  await check('POST', '/v1/leases/keepalive', '/v1/leases/keepalive', POST({ ids: [id, '8'] }))
+  await check('GET', '/v1/leases/{id}', `/v1/leases/${id}`)
+  await check('GET', '/v1/leases/{id}', `/v1/leases/${id}?keys`)
+  await check('GET', '/v1/leases')
+  await check('GET', '/v1/leases', '/v1/leases?limit=1')
+  await check('DELETE', '/v1/leases/{id}', `/v1/leases/${id}`)
   await check('DELETE', '/v1/kv', '/v1/kv?prefix=b')
   await check('DELETE', '/v1/kv', '/v1/kv?key=c')
   node.put('a', 'one')
@@ -199,10 +215,12 @@ test('the fields that an answer may lack are those that depend on something', as
     ['/v1/cluster', 'get'],
     ['/v1/cluster/leader', 'post'],
     ['/v1/kv/{key}', 'delete'],
-    ['/v1/kv/{key}', 'get'],
   ] as const)
     expect([path, optional(path, method)]).toEqual([path, []])
   expect(optional('/v1/kv/{key}', 'put')).toEqual(['prev'])
+  expect(optional('/v1/kv/{key}', 'get')).toEqual(['lease'])
+  expect(optional('/v1/leases/{id}', 'get')).toEqual(['keys'])
+  expect(optional('/v1/leases', 'get')).toEqual(['next'])
   // With `verbose`.
   const more = ['name', 'role', 'term', 'commit_index', 'applied_index', 'revision', 'reasons', 'errors']
   for (const path of ['/livez', '/readyz']) expect([path, optional(path, 'get')]).toEqual([path, more])
@@ -218,8 +236,8 @@ test('what can be read can be asked for without its body', async () => {
   for (const [path, { get, head }] of Object.entries(await pathsOf(served))) {
     if (get === undefined) continue
     expect([path, head]).toEqual([path, get])
-    const { status, bytes } = await served.ask('HEAD', path.replace('{key}', 'none'))
-    expect([path, status, bytes.length]).toEqual([path, path.includes('{key}') ? 404 : 200, 0])
+    const { status, bytes } = await served.ask('HEAD', path.replace('{key}', 'none').replace('{id}', '7'))
+    expect([path, status, bytes.length]).toEqual([path, path.includes('{') ? 404 : 200, 0])
   }
 })
 
@@ -245,9 +263,9 @@ test('what the name of a field does not say is said in words', async () => {
   expect(of('/v1/cluster', 'get')).toEqual(['cluster_id', 'joint', ...members])
   expect(of('/v1/cluster/settings', 'get')).toContain('leases.on')
   for (const path of ['/livez', '/readyz']) expect(of(path, 'get')).toEqual(['reasons'])
-  expect(of('/v1/kv/{key}', 'put')).toEqual(['prev.key', 'prev.value'])
+  expect(of('/v1/kv/{key}', 'put')).toEqual(['prev.key', 'prev.value', 'prev.lease'])
   const { schema } = json.components.responses.Problem.content['application/problem+json']
-  const told = ['current', 'current.key', 'compact_revision', 'count', 'reasons']
+  const told = ['current', 'current.key', 'current.lease', 'compact_revision', 'count', 'reasons']
   expect(saidOf(schema)).toEqual(told)
 })
 
@@ -334,7 +352,9 @@ test('a change of a key takes conditions and a token, and a value of any type', 
     expect(Object.keys(paths[path]?.put?.requestBody?.content ?? {})).toEqual(['*/*'])
     expect(paths[path]?.delete?.requestBody).toBeUndefined()
     const names = paths[path]?.put?.parameters.filter((one) => one.in === 'query').map(({ name }) => name)
-    expect(names).toEqual(path === '/v1/kv' ? ['key', 'prev', 'timeout'] : ['prev', 'timeout'])
+    expect(names).toEqual(
+      path === '/v1/kv' ? ['key', 'prev', 'lease', 'ttl', 'timeout'] : ['prev', 'lease', 'ttl', 'timeout'],
+    )
   }
   const deletion = paths['/v1/kv']?.delete?.parameters.filter((one) => one.in === 'query')
   expect(deletion?.map(({ name, required }) => [name, required])).toEqual(
@@ -408,6 +428,9 @@ test('what is described of a body is what is refused', async () => {
     [{ cluster_version: 4 }, 400],
     [{ range_keys_max: 100_000 }, 200],
     [{ range_keys_max: 100_001 }, 400],
+    [{ lease_checkpoint_ms: 3_600_000 }, 200],
+    [{ lease_checkpoint_ms: 3_600_001 }, 400],
+    [{ leases_max: 10_000_001 }, 400],
     [{ cluster_version: 0 }, 400],
     [{ value_bytes_max: 1_048_577 }, 400],
     [{ store_bytes_max: -1 }, 400],

@@ -562,16 +562,22 @@ describe('a body', () => {
       'success[1].put: value of 1048577 bytes, at most 1048576',
     ],
     [
-      'a lease',
-      inSuccess(put('a', '', { lease: '7' })),
+      'a lease of more than 64 bits',
+      inSuccess(put('a', '', { lease: '18446744073709551616' })),
       'bad_request',
-      'success[1].put.lease: leases are not available yet',
+      'success[1].put.lease must be the id of a lease',
     ],
     [
-      'a time to live',
-      inSuccess(put('a', '', { ttl: '30s' })),
+      'a time to live that is too short',
+      inSuccess(put('a', '', { ttl: '999ms' })),
       'bad_request',
-      'success[1].put.ttl: leases are not available yet',
+      'success[1].put.ttl must be a duration from 1s to 87600h',
+    ],
+    [
+      'two leases',
+      inSuccess(put('a', '', { ttl: '30s', lease: '7' })),
+      'bad_request',
+      'success[1].put.lease cannot be combined with success[1].put.ttl',
     ],
     ['a get of nothing', inSuccess(get({})), 'bad_request', 'success[1].get must have either key'],
     [

@@ -1,0 +1,81 @@
+// What is asked of leases themselves: grant, renew, revoke, expire. None of them raises the revision, unless keys are
+// deleted.
+
+import { assertNever, MalformedBytesError } from './errors.ts'
+import { readCurrent, removeDetached, rowKeyOf } from './keys.ts'
+import {
+  addLease,
+  chooseId,
+  countFault,
+  type Lease,
+  readLease,
+  removeLease,
+  renewLease,
+  ttlFault,
+  unlink,
+} from './leases.ts'
+import { leaseNumbers, refused } from './refusals.ts'
+import type { LeaseCommand, LeaseId, Outcome } from './types.ts'
+import { asRevision } from './types.ts'
+import type { Work } from './work.ts'
+
+export function executeOnLeases(command: LeaseCommand, work: Work): Outcome {
+  const { state } = work
+  switch (command.kind) {
+    case 'grant':
+      return grant(command, work)
+    case 'renew': {
+      const ttlsMs = command.ids.map((id) => renewLease(id, work))
+      return { kind: 'renewed', revision: state.revision, ttlsMs }
+    }
+    case 'revoke': {
+      const { id } = command
+      const lease = readLease(id, work)
+      if (lease === undefined) return refused(state.revision, 'lease-not-found', leaseNumbers(id))
+      const deleted = end(id, lease, work)
+      return { kind: 'revoked', revision: state.revision, deleted }
+    }
+    case 'expire': {
+      let [leases, deleted] = [0, 0]
+      for (const { id, deadlineMs } of command.leases) {
+        const lease = readLease(id, work)
+        if (lease?.deadlineMs !== deadlineMs) continue
+        deleted += end(id, lease, work)
+        leases++
+      }
+      return { kind: 'expired', revision: state.revision, leases, deleted }
+    }
+    default:
+      return assertNever(command, 'command')
+  }
+}
+
+function grant({ id: given, ttlMs }: Extract<LeaseCommand, { kind: 'grant' }>, work: Work): Outcome {
+  const { state } = work
+  const fault = ttlFault(ttlMs, state)
+  if (fault !== undefined) return fault
+  if (given !== undefined && readLease(given, work) !== undefined)
+    return refused(state.revision, 'lease-exists', leaseNumbers(given))
+  const full = countFault(1, state)
+  if (full !== undefined) return full
+  const id = given ?? chooseId(work)
+  addLease(id, { ttlMs, owned: false }, work)
+  return { kind: 'granted', revision: state.revision, lease: id, ttlMs }
+}
+
+/** The lease ends, and its keys are deleted. Returns how many they were. */
+function end(id: LeaseId, { keys: count }: Lease, work: Work): number {
+  const keys = work.rows.attached(id)
+  if (keys.length !== count)
+    throw new MalformedBytesError(`lease ${id} has ${count} keys, and ${keys.length} were found`)
+  const revision = asRevision(work.state.revision + 1)
+  for (const key of keys) {
+    const rowKey = rowKeyOf(key, work)
+    const current = readCurrent(key, rowKey, work)
+    if (current?.lease !== id) throw new MalformedBytesError(`a key of lease ${id} has another lease`)
+    unlink(id, key, work)
+    removeDetached(current, rowKey, revision, work)
+  }
+  removeLease(id, work)
+  return keys.length
+}

@@ -1,0 +1,267 @@
+// Leases: a key that is attached to a lease is deleted when the lease ends. A lease ends when its time to live has
+// passed since it was granted or renewed, or when it is revoked.
+//
+//   lease        key    6, id (8)
+//                value  flags (1), time to live (8), deadline in cluster time (8), number of keys (4)
+//                       flag 1, owned: a put has made it for its key. It ends, too, when that key has it no longer
+//   attachment   key    7, id of the lease (8), user's key
+//                value  0
+//
+// The deadline is later than the time to live by `leaseCheckpointMs`. The leader ends a lease earlier, when its time to
+// live has passed since the last keep-alive, which it knows in memory (`src/server/leases`). As long as what a
+// keep-alive promises is before the deadline, it needs no entry. A new leader, which does not know of it, keeps the
+// lease until its deadline.
+//
+// Each renewal gives a lease another deadline. So an entry that was made to end it before does not end it any more.
+
+import { Reader, readBigUint64, writeBigUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
+import { MalformedBytesError, UnknownKindError } from './errors.ts'
+import { leaseNumbers, refused } from './refusals.ts'
+import { leaseOf } from './rows.ts'
+import type { KeyMeta, KvState, LeaseId, PutLease, Refusal } from './types.ts'
+import { TABLE_ATTACHMENTS, TABLE_LEASES, TTL_MS_MAX, TTL_MS_MIN } from './types.ts'
+import type { Work } from './work.ts'
+
+const OWNED = 1
+const ID_AT = 1
+const ID_END = 9
+const ROW_BYTES = 21
+
+export interface Lease {
+  /** It was made by a put, for the key of that put alone. */
+  readonly owned: boolean
+  readonly ttlMs: number
+  /** In cluster time. */
+  readonly deadlineMs: number
+  readonly keys: number
+}
+
+/** Before cluster version 3, and in an empty store. */
+export const NO_LEASES: KvState['leases'] = { count: 0, chosen: 0 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Rows
+
+export const leaseKey = (id: LeaseId): Uint8Array => tableKey(TABLE_LEASES, id, 0)
+
+/** The rows of all leases after `after`, in the order of their ids. */
+export const leasesAfter = (after: LeaseId | undefined): { gte: Uint8Array; lt: Uint8Array } => ({
+  // One byte longer than a key: behind it.
+  gte: after === undefined ? Uint8Array.of(TABLE_LEASES) : tableKey(TABLE_LEASES, after, 1),
+  lt: Uint8Array.of(TABLE_LEASES + 1),
+})
+
+/** The rows of all keys of a lease, in the order of the keys. */
+export function attachmentsOf(id: LeaseId): { gte: Uint8Array; lt: Uint8Array } {
+  const next = BigInt(id) + 1n
+  const isLast = next === 2n ** 64n
+  return {
+    gte: tableKey(TABLE_ATTACHMENTS, id, 0),
+    lt: isLast ? Uint8Array.of(TABLE_ATTACHMENTS + 1) : tableKey(TABLE_ATTACHMENTS, leaseOf(next), 0),
+  }
+}
+
+/** The id in the key of the row of a lease. */
+export function leaseOfKey(rowKey: Uint8Array): LeaseId {
+  if (rowKey[0] !== TABLE_LEASES || rowKey.length !== ID_END)
+    throw new MalformedBytesError(`row of table ${rowKey[0]}, not of leases`)
+  return leaseOf(readBigUint64(rowKey, ID_AT))
+}
+
+/** The user's key in the key of an attachment. */
+export function attachedKey(rowKey: Uint8Array): Uint8Array {
+  if (rowKey[0] !== TABLE_ATTACHMENTS || rowKey.length <= ID_END)
+    throw new MalformedBytesError(`row of table ${rowKey[0]}, not of attachments`)
+  return rowKey.subarray(ID_END)
+}
+
+export function decodeLease(row: Uint8Array): Lease {
+  const from = new Reader(row, 'the row of a lease', MalformedBytesError)
+  const flags = from.uint8()
+  if (flags > OWNED) throw new UnknownKindError(`flags ${flags} of a lease`)
+  const lease = {
+    owned: flags === OWNED,
+    ttlMs: from.uint64(),
+    deadlineMs: from.uint64(),
+    keys: from.uint32(),
+  }
+  from.end()
+  return lease
+}
+
+function encodeLease({ owned, ttlMs, deadlineMs, keys }: Lease): Uint8Array {
+  const bytes = new Uint8Array(ROW_BYTES)
+  bytes[0] = owned ? OWNED : 0
+  writeUint64(bytes, 1, ttlMs)
+  writeUint64(bytes, 9, deadlineMs)
+  writeUint32(bytes, 17, keys)
+  return bytes
+}
+
+function attachmentKey(id: LeaseId, key: Uint8Array): Uint8Array {
+  const bytes = tableKey(TABLE_ATTACHMENTS, id, key.length)
+  bytes.set(key, ID_END)
+  return bytes
+}
+
+const ATTACHED = Uint8Array.of(0)
+
+function tableKey(table: number, id: LeaseId, more: number): Uint8Array {
+  const bytes = new Uint8Array(ID_END + more)
+  bytes[0] = table
+  writeBigUint64(bytes, ID_AT, BigInt(id))
+  return bytes
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Leases that exist
+
+type Changing = Pick<Work, 'state' | 'rows'>
+
+export function readLease(id: LeaseId, { rows }: Changing): Lease | undefined {
+  const row = rows.read(leaseKey(id), true)
+  return row === undefined ? undefined : decodeLease(row.bytes)
+}
+
+/** A lease that must exist. */
+function existing(id: LeaseId, work: Changing): Lease {
+  const lease = readLease(id, work)
+  if (lease === undefined) throw new MalformedBytesError(`lease ${id} has a key and no row`)
+  return lease
+}
+
+export function addLease(
+  id: LeaseId,
+  { ttlMs, owned }: Pick<Lease, 'ttlMs' | 'owned'>,
+  { state, rows }: Changing,
+): void {
+  const lease = { owned, ttlMs, deadlineMs: deadlineFrom(ttlMs, state), keys: 0 }
+  rows.write({ key: leaseKey(id), value: encodeLease(lease) })
+  state.leases = { ...state.leases, count: state.leases.count + 1 }
+}
+
+/** It begins anew. Returns its time to live; undefined: there is no such lease. */
+export function renewLease(id: LeaseId, work: Changing): number | undefined {
+  const lease = readLease(id, work)
+  if (lease === undefined) return undefined
+  const deadlineMs = Math.max(lease.deadlineMs + 1, deadlineFrom(lease.ttlMs, work.state))
+  work.rows.write({ key: leaseKey(id), value: encodeLease({ ...lease, deadlineMs }) })
+  return lease.ttlMs
+}
+
+export function removeLease(id: LeaseId, { state, rows }: Changing): void {
+  rows.write({ key: leaseKey(id), value: undefined })
+  state.leases = { ...state.leases, count: state.leases.count - 1 }
+}
+
+const deadlineFrom = (ttlMs: number, { clusterTimeMs, settings }: KvState): number =>
+  clusterTimeMs + ttlMs + settings.leaseCheckpointMs
+
+/**
+ * An id that no lease has. Every replica chooses the same. The proposer could not: a repeat of a request under a token
+ * must be the same bytes. Ids are far apart, so that nobody meets the lease of another by counting.
+ */
+export function chooseId(work: Changing): LeaseId {
+  const { state } = work
+  for (;;) {
+    const chosen = state.leases.chosen + 1
+    state.leases = { ...state.leases, chosen }
+    const id = leaseOf(scattered(BigInt(chosen)))
+    if (readLease(id, work) === undefined) return id
+  }
+}
+
+/** The finalizer of splitmix64, which maps 64 bits to 64 bits, no two alike, and only 0 to 0. */
+function scattered(number: bigint): bigint {
+  let bits = number
+  bits = BigInt.asUintN(64, (bits ^ (bits >> 30n)) * 0xbf58476d1ce4e5b9n)
+  bits = BigInt.asUintN(64, (bits ^ (bits >> 27n)) * 0x94d049bb133111ebn)
+  return bits ^ (bits >> 31n)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Keys of leases
+
+/** The lease that a put gives its key. One of its own is made now. */
+export function leaseOfPut(given: PutLease | undefined, work: Changing): LeaseId | undefined {
+  if (given === undefined) return undefined
+  if ('id' in given) return given.id
+  const id = chooseId(work)
+  addLease(id, { ttlMs: given.ttlMs, owned: true }, work)
+  return id
+}
+
+/** The key is attached to `to`, and no longer to `from`. */
+export function moveLease(
+  key: Uint8Array,
+  from: LeaseId | undefined,
+  to: LeaseId | undefined,
+  work: Changing,
+): void {
+  if (from === to) return
+  if (from !== undefined) {
+    unlink(from, key, work)
+    const { keys, ...lease } = existing(from, work)
+    if (lease.owned && keys === 1) removeLease(from, work)
+    else work.rows.write({ key: leaseKey(from), value: encodeLease({ ...lease, keys: keys - 1 }) })
+  }
+  if (to !== undefined) {
+    work.rows.write({ key: attachmentKey(to, key), value: ATTACHED })
+    const { keys, ...lease } = existing(to, work)
+    work.rows.write({ key: leaseKey(to), value: encodeLease({ ...lease, keys: keys + 1 }) })
+  }
+}
+
+/** Only the attachment goes. */
+export function unlink(id: LeaseId, key: Uint8Array, { rows }: Changing): void {
+  rows.write({ key: attachmentKey(id, key), value: undefined })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Refusals
+
+export const ttlFault = (ttlMs: number, { revision }: KvState): Refusal | undefined =>
+  ttlMs >= TTL_MS_MIN && ttlMs <= TTL_MS_MAX ? undefined : refused(revision, 'ttl-out-of-range', [ttlMs, 0])
+
+/** `added`: leases that will be made. */
+export function countFault(added: number, { revision, settings, leases }: KvState): Refusal | undefined {
+  if (added <= 0 || leases.count + added <= settings.leasesMax) return undefined
+  return refused(revision, 'leases-full', [leases.count, settings.leasesMax])
+}
+
+/** Whether the puts of one entry may have the leases that they ask for. */
+export class LeaseChecks {
+  readonly #work: Changing
+  /** Leases that the puts make, less those that end with the old values of their keys. */
+  #added = 0
+  /** Keys that are attached by these puts. */
+  readonly #attached = new Map<LeaseId, number>()
+
+  constructor(work: Changing) {
+    this.#work = work
+  }
+
+  /** Why the put of this key is refused; undefined: it is not. `current`: the key before the entry. */
+  fault(given: PutLease | undefined, current: KeyMeta | null): Refusal | undefined {
+    const before = current?.lease
+    if (given === undefined || !('ttlMs' in given)) {
+      return given === undefined ? undefined : this.#faultOf(given.id, before)
+    }
+    const { state } = this.#work
+    const endsOwn = before !== undefined && readLease(before, this.#work)?.owned === true
+    this.#added += endsOwn ? 0 : 1
+    return ttlFault(given.ttlMs, state) ?? countFault(this.#added, state)
+  }
+
+  #faultOf(id: LeaseId, before: LeaseId | undefined): Refusal | undefined {
+    const { revision, settings } = this.#work.state
+    const lease = readLease(id, this.#work)
+    if (lease === undefined) return refused(revision, 'lease-not-found', leaseNumbers(id))
+    if (id === before) return undefined
+    if (lease.owned) return refused(revision, 'lease-owned', leaseNumbers(id))
+    const attached = (this.#attached.get(id) ?? 0) + 1
+    this.#attached.set(id, attached)
+    if (lease.keys + attached <= settings.rangeKeysMax) return undefined
+    return refused(revision, 'lease-full', [settings.rangeKeysMax, 0])
+  }
+}
