@@ -623,7 +623,8 @@ export class Clients {
       const key = keys[at]
       if (key === undefined) {
         this.#recorder.final(process.name, driver.revision, process.replica.stateHash.toString(16), rows)
-        return done()
+        done()
+        return
       }
       driver.get(bytes(key), (error, stored) => {
         const row = stored ?? null

@@ -56,7 +56,7 @@ interface Slot {
   readonly bytes: number
 }
 
-/** What one entry has changed, as history keeps it. */
+/** What entries have changed, as history keeps it in one row. */
 interface Events {
   readonly first: number
   readonly last: number
@@ -67,6 +67,8 @@ interface Events {
 }
 
 const EVICTIONS_PER_ENTRY_MAX = 64
+/** An entry begins a new row of events when the newest one has so many revisions. */
+const REVISIONS_PER_ROW = 16
 /** What one entry lets history forget at most. */
 const EVENT_ROWS_MAX = 64
 const EVENTS_MAX = 1024
@@ -104,6 +106,8 @@ export class Model {
   #clusterTimeMs = 0
   /** What history keeps, the oldest first. */
   #events: Events[] = []
+  /** The first revision of the newest row of events that there ever was. */
+  #newestEvents = 0
   #compacted = 0
   #historyBytes = 0
   /** Keys that were not changed since history began. */
@@ -153,13 +157,23 @@ export class Model {
     this.#changes = { count: 0, bytes: 0 }
     const effect = this.#once(request)
     if (hadHistory && this.revision > revision) {
-      const { clusterTimeMs } = header
-      this.#events.push({ first: revision + 1, last: this.revision, clusterTimeMs, ...this.#changes })
-      this.#historyBytes += this.#changes.bytes
+      this.#addEvents(revision + 1, header.clusterTimeMs)
     }
     this.#forgetSessions()
     this.#revisions[header.index] = this.revision
     return effect
+  }
+
+  #addEvents(from: number, clusterTimeMs: number): void {
+    const { count, bytes } = this.#changes
+    const last = this.revision
+    const newest = this.#events.at(-1)
+    if (newest !== undefined && newest.last - newest.first + 1 < REVISIONS_PER_ROW) {
+      const all = { count: newest.count + count, bytes: newest.bytes + bytes }
+      this.#events[this.#events.length - 1] = { first: newest.first, last, clusterTimeMs, ...all }
+    } else this.#events.push({ first: from, last, clusterTimeMs, count, bytes })
+    this.#newestEvents = this.#events.at(-1)?.first ?? 0
+    this.#historyBytes += bytes
   }
 
   /** The request that the entry should hold, as it was sent. */
@@ -204,10 +218,11 @@ export class Model {
   }
 
   get #history() {
-    if (this.#settings.clusterVersion < 3) return { first: 0, compacted: 0, bytes: 0, inline: 0 }
+    if (this.#settings.clusterVersion < 3) return { first: 0, newest: 0, compacted: 0, bytes: 0, inline: 0 }
     const [oldest] = this.#events
     return {
       first: oldest === undefined ? this.revision + 1 : oldest.first,
+      newest: this.#newestEvents,
       compacted: this.#compacted,
       bytes: this.#historyBytes,
       inline: this.#inline.size,

@@ -1,6 +1,6 @@
-// Heads: what apply needs of a key that exists, without its value. A head is not stored. It is made of the newest row of
-// versions of its key, and storage keeps it in memory, so that a put reads nothing. A key whose head is not in memory is
-// read from LevelDB before the entry that names it is applied.
+// Heads: what apply needs of a key that exists, without its value. A head is not stored. It is made of the newest row
+// of versions of its key, and storage keeps it in memory, so that a put reads nothing. A key whose head is not in
+// memory is read from LevelDB before the entry that names it is applied.
 //
 //   head     key    8, user's key
 //            value  flags (1), create_revision (8), mod_revision (8), version (8), bytes of the user's value (4), hash of

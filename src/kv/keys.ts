@@ -1,5 +1,5 @@
-// Changes of single keys. Below cluster version 3 each writes the row of data. From then on it writes the row of the new
-// version and an event, and storage remembers the head.
+// Changes of single keys. Below cluster version 3 each writes the row of data. From then on it writes the row of the
+// new version and an event, and storage remembers the head.
 
 import { MalformedBytesError } from './errors.ts'
 import { decodeHead, encodeHead, headKey, type KeyHead } from './heads.ts'

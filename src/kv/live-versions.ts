@@ -26,7 +26,7 @@ export class LiveVersions {
     this.#reverse = reverse
   }
 
-  /** Returns the record that this row decides, if any. Forwards it is of this row's key, backwards of the one before. */
+  /** The record that this row decides, if any. Forwards it is of this row's key, backwards of the one before. */
   take(rowKey: Uint8Array, row: Uint8Array): KeyRow | undefined {
     const { key, revision } = decodeVersionKey(rowKey)
     const isNext = this.#key === undefined || !equalBytes(this.#key, key)
@@ -35,6 +35,7 @@ export class LiveVersions {
       this.#key = key
       this.#isDecided = false
       this.#skipped = 0
+      this.#jump = undefined
     }
     const isTooNew = this.#at !== undefined && revision > this.#at
     if (this.#reverse) {

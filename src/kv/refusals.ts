@@ -27,6 +27,7 @@ export const REASONS: readonly Reason[] = [
   'too-many-operations',
   'too-deep',
   'range-too-large',
+  'records-too-large',
 ]
 
 const CODES: Readonly<Record<Reason, RefusalCode>> = {
@@ -49,6 +50,7 @@ const CODES: Readonly<Record<Reason, RefusalCode>> = {
   'too-many-operations': 'too_many_operations',
   'too-deep': 'too_many_operations',
   'range-too-large': 'range_too_large',
+  'records-too-large': 'range_too_large',
 }
 
 /** `numbers`: the numbers in the sentence (`refusalText`). */
@@ -108,6 +110,8 @@ export function refusalText({ reason, numbers: [first, second] }: Refusal): stri
       return `transactions are nested ${second} deep at most`
     case 'range-too-large':
       return `the ranges have more than ${first} keys`
+    case 'records-too-large':
+      return `the transaction may read ${first} bytes of keys and values, at most ${second}: limit, keys_only and count_only read fewer`
     default:
       return assertNever(reason, 'reason')
   }

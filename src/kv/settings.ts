@@ -23,6 +23,7 @@ export const DEFAULT_SETTINGS: Settings = {
   historyRevisionsMax: 100_000,
   historyBytesMax: 2 ** 30,
   rangeKeysMax: 10_000,
+  rangeBytesMax: 4 * 2 ** 20,
 }
 
 interface SettingRule {
@@ -50,6 +51,8 @@ export const SETTING_RULES: Readonly<Record<keyof Settings, SettingRule>> = {
   historyRevisionsMax: { id: 9, min: 1, max: 2 ** 40, since: CLUSTER_VERSION_OF_HISTORY },
   historyBytesMax: { id: 10, min: 0, max: 2 ** 50, since: CLUSTER_VERSION_OF_HISTORY },
   rangeKeysMax: { id: 11, min: 1, max: 100_000, since: CLUSTER_VERSION_OF_HISTORY },
+  // At least one record of the largest key and value.
+  rangeBytesMax: { id: 14, min: 2 * 2 ** 20, max: 64 * 2 ** 20, since: CLUSTER_VERSION_OF_HISTORY },
 }
 
 const NAMES: readonly (keyof Settings)[] = [
@@ -64,6 +67,7 @@ const NAMES: readonly (keyof Settings)[] = [
   'historyRevisionsMax',
   'historyBytesMax',
   'rangeKeysMax',
+  'rangeBytesMax',
 ]
 
 interface SettingFault {

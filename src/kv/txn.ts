@@ -146,12 +146,28 @@ export function executeTxn(txn: Txn, work: Work): Outcome {
   if (fault !== undefined) return refused(state.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX])
   if (rangesOf(txn).some((range) => work.rows.inRange(range) === undefined))
     return refused(state.revision, 'range-too-large', [state.settings.rangeKeysMax, 0])
+  const compared = comparedBytes(txn, work)
+  if (compared > state.settings.rangeBytesMax) return recordsTooLarge(compared, work)
   const chosen = choose(txn, work)
   const refusal = refusalOf(chosen, work)
   if (refusal !== undefined) return refusal
   const revision = asRevision(state.revision + 1)
   const { succeeded, results } = run(chosen, revision, new Map(), work)
   return { kind: 'txn', revision: state.revision, succeeded, results }
+}
+
+const recordsTooLarge = (bytes: number, { state: { revision, settings } }: Work): Refusal =>
+  refused(revision, 'records-too-large', [bytes, settings.rangeBytesMax])
+
+/** Bytes of the values that comparisons of ranges read, if all of them are made. */
+function comparedBytes(txn: Txn, work: Work): number {
+  let bytes = 0
+  for (const { target, where } of txn.compare)
+    if (target === 'value' && !('key' in where))
+      for (const { valueBytes } of currentBefore(where, work)) bytes += valueBytes
+  for (const operation of bothBranches(txn))
+    if (operation.kind === 'txn') bytes += comparedBytes(operation.txn, work)
+  return bytes
 }
 
 /** Makes all comparisons, before anything is changed. */
@@ -211,10 +227,39 @@ function compareLeases(a: LeaseId | undefined, b: LeaseId | undefined): number {
   return one.length - other.length || (one < other ? -1 : 1)
 }
 
+/**
+ * Bytes of keys and values that the branch answers with, at most: what a limit leaves out depends on what the
+ * operations before have deleted.
+ */
+function recordBytes(chosen: Chosen, work: Work): number {
+  const puts: Extract<Operation, { kind: 'put' }>[] = []
+  let [bytes, deleted] = [0, 0]
+  for (const operation of flat(chosen)) {
+    if (operation.kind === 'put') {
+      const current = operation.prev ? currentOf(operation.key, work) : null
+      if (current !== null) bytes += current.key.length + current.valueBytes
+      puts.push(operation)
+    } else if (operation.kind === 'delete') {
+      const found = currentAt(operation.where, NOTHING_CHANGED, work)
+      if (operation.prev) for (const { key, valueBytes } of found) bytes += key.length + valueBytes
+      deleted += found.length
+    } else if (!operation.countOnly) {
+      const { where, keysOnly, limit = Number.POSITIVE_INFINITY } = operation
+      for (const { key, valueBytes } of currentAt(where, NOTHING_CHANGED, work).slice(0, limit + deleted))
+        bytes += key.length + (keysOnly ? 0 : valueBytes)
+      for (const { key, value } of puts)
+        if (isIn(key, where)) bytes += key.length + (keysOnly ? 0 : value.length)
+    }
+  }
+  return bytes
+}
+
 /** Why the branch cannot be done; undefined: it can. */
 function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
   const { state } = work
   const { revision, settings } = state
+  const answered = recordBytes(chosen, work)
+  if (answered > settings.rangeBytesMax) return recordsTooLarge(answered, work)
   let storeBytes = state.storeBytes
   const freed = new Set<string>()
   const free = (current: KeyHead | null): void => {

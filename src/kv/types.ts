@@ -157,6 +157,8 @@ export interface Settings {
   readonly historyBytesMax: number
   /** Keys of all ranges that one transaction names, or that are deleted at once. */
   readonly rangeKeysMax: number
+  /** Keys and values that one transaction reads, or answers with. */
+  readonly rangeBytesMax: number
 }
 
 /** By what a change is known when it arrives again. */
@@ -346,6 +348,7 @@ export type Reason =
   | 'too-many-operations'
   | 'too-deep'
   | 'range-too-large'
+  | 'records-too-large'
 
 /** The hash of one row, in two integers of 32 bits with a sign: V8 keeps those in an object without further memory. */
 export interface RowHash {

@@ -66,7 +66,8 @@ export class LeaderState {
 
   /**
    * Cluster time: the latest in the log at the election plus the time since this entry got here, by the leader's
-   * monotonic clock. So it goes on while nothing is written and while there is no leader. It never uses the time of day.
+   * monotonic clock. So it goes on while nothing is written and while there is no leader. It never uses the time of
+   * day.
    */
   clusterTimeMs(now: MonotonicMs): number {
     return this.#clusterTimeMs + Math.floor(now - this.electedAt)

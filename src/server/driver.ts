@@ -62,7 +62,7 @@ import {
   type UnderWay,
   type Write,
 } from '../raft/index.ts'
-import { CorruptionError, UnfitReplicaError } from '../storage/index.ts'
+import { CorruptionError, ScanEndedError, UnfitReplicaError } from '../storage/index.ts'
 import type { SnapshotSink, SnapshotSource, Storage } from '../storage/types.ts'
 import { Applier } from './applier.ts'
 import { BatchDelay } from './batch-delay.ts'
@@ -392,7 +392,10 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void {
-    this.#guarded(() => getRecord(this.#storage, this.#applier.state, key, done))
+    getRecord(this.#storage, this.#applier.state, key, (error, record) => {
+      if (error !== undefined && !(error instanceof ScanEndedError)) this.#fail(error)
+      done(error, record)
+    })
   }
 
   list(options: ListOptions): RecordScan {

@@ -1,6 +1,6 @@
 // What an entry names and is not in memory: the heads of its keys, and the keys of its ranges. Applying an entry cannot
-// wait, so they are read before, after the entry in front of it has been applied. They are read in slices; meanwhile the
-// node does everything but apply.
+// wait, so they are read before, after the entry in front of it has been applied. They are read in slices; meanwhile
+// the node does everything but apply.
 
 import { equalBytes } from '../bytes/index.ts'
 import {
@@ -101,7 +101,10 @@ export class EntryReads {
 
   #readRanges(done: () => void): void {
     const range = this.#ranges[this.#found.length]
-    if (range === undefined || this.#isTooMuch || this.#state === undefined) return this.#readHeads(done)
+    if (range === undefined || this.#isTooMuch || this.#state === undefined) {
+      this.#readHeads(done)
+      return
+    }
     const options = { ...range, reverse: false, revision: undefined, keysOnly: true }
     const scan = scanRecords(this.#storage, this.#state, options)
     this.#scan = scan
@@ -136,7 +139,10 @@ export class EntryReads {
     const keys = this.#isTooMuch ? [] : [...this.#places.flatMap(keyOf), ...this.#found.flat()]
     const missing = keys.filter((key) => this.#storage.head(headKey(key)) === undefined).sort(compareKeys)
     const [first, last] = [missing[0], missing.at(-1)]
-    if (first === undefined || last === undefined) return done()
+    if (first === undefined || last === undefined) {
+      done()
+      return
+    }
     const scan = this.#storage.scan({ gte: versionsStart(first), lt: versionsEnd(last), reverse: false })
     this.#scan = scan
     this.#readHead(scan, missing, 0, done)
@@ -146,7 +152,10 @@ export class EntryReads {
   #readHead(scan: RowScan, keys: readonly Uint8Array[], at: number, done: () => void): void {
     const key = keys[at]
     const again = (): void => this.#readHeads(done)
-    if (key === undefined) return this.#finish(scan, again, done)
+    if (key === undefined) {
+      this.#finish(scan, again, done)
+      return
+    }
     const pass = this.#pass
     scan.seek(versionsStart(key))
     scan.next(FIRST_ROW, (error, [row]) => {
@@ -161,7 +170,10 @@ export class EntryReads {
 
   // -------------------------------------------------------------------------------------------------------------------
 
-  /** Until a scan is finished it is not known whether its rows are complete. `again`: it was ended, and is to be begun anew. */
+  /**
+   * Until a scan is finished it is not known whether its rows are complete. `again`: it was ended, and is to be begun
+   * anew.
+   */
   #finish(scan: RowScan | RecordScan, again: () => void, done: () => void): void {
     const pass = this.#pass
     scan.finish((error) => {

@@ -25,7 +25,7 @@ export class HistoryCompactor {
     this.#node = node
   }
 
-  /** Called when entries were applied, and now and then. `looksAtAge`: the age of the oldest events is looked at too. */
+  /** Called when entries were applied, and now and then. `looksAtAge`: the age of the oldest events counts too. */
   check(looksAtAge: boolean): void {
     const clusterTimeMs = this.#node.clusterTimeMs()
     if (this.#isUnderWay || clusterTimeMs === undefined || !this.#isWorthWhile(clusterTimeMs, looksAtAge))

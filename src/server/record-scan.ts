@@ -33,21 +33,45 @@ export interface ListOptions extends KeyRange {
 
 type PageOfRecords = (error: Error | undefined, records: readonly KeyRow[], more: boolean) => void
 
-/** A key as it is now. `done` may be called before this returns. */
+/** A key as it is now. It throws nothing. `done` may be called before this returns. */
 export function getRecord(
   storage: Pick<Storage, 'get' | 'head' | 'scan'>,
   state: KvState,
   key: Uint8Array,
   done: (error: Error | undefined, record: KeyRow | undefined) => void,
 ): void {
+  let found: KeyRow | undefined | 'unknown'
+  try {
+    found = recordOfHead(storage, state, key)
+  } catch (error) {
+    done(error instanceof Error ? error : new Error(String(error)), undefined)
+    return
+  }
+  if (found === 'unknown') firstRecord(storage, state, key, done)
+  else done(undefined, found)
+}
+
+/** 'unknown': the head of the key is not in memory. */
+function recordOfHead(
+  storage: Pick<Storage, 'get' | 'head'>,
+  state: KvState,
+  key: Uint8Array,
+): KeyRow | undefined | 'unknown' {
   const get = (rowKey: Uint8Array): Uint8Array | undefined => storage.get(rowKey)
   const head = hasHistory(state) ? storage.head(headKey(key)) : 'absent'
-  if (head !== 'absent' && head !== undefined)
-    return done(undefined, readVersion(key, decodeHead(key, head).modRevision, get))
+  if (head !== 'absent' && head !== undefined) return readVersion(key, decodeHead(key, head).modRevision, get)
   const rowKey = dataKey(key)
   const row = inlineKeys(state) > 0 ? get(rowKey) : undefined
-  if (row !== undefined) return done(undefined, decodeDataRow(rowKey, row))
-  if (head === 'absent') return done(undefined, undefined)
+  if (row !== undefined) return decodeDataRow(rowKey, row)
+  return head === 'absent' ? undefined : 'unknown'
+}
+
+function firstRecord(
+  storage: Pick<Storage, 'scan'>,
+  state: KvState,
+  key: Uint8Array,
+  done: (error: Error | undefined, record: KeyRow | undefined) => void,
+): void {
   const options = { start: key, end: keyAfter(key), reverse: false, revision: undefined }
   const scan = scanRecords(storage, state, options)
   scan.next({ rowsMax: 1, bytesMax: 1 }, (error, [record]) => {
@@ -99,7 +123,10 @@ export class RecordScan {
 
   finish(done: Done): void {
     const [first, ...others] = this.#streams
-    if (first === undefined) return done(undefined)
+    if (first === undefined) {
+      done(undefined)
+      return
+    }
     first.scan.finish((error) => {
       if (error !== undefined) {
         this.close()

@@ -15,8 +15,8 @@
 // a slot, those of long keys and those that have lost their slot, are kept for so long.
 //
 // The heads of users' keys (`TABLE_HEADS`) are in no row, and a head that is not remembered must be made again from a
-// row of versions before an entry can use it. `knowsAllKeys` says that all of them are remembered, so that nobody has to
-// look.
+// row of versions before an entry can use it. `knowsAllKeys` says that all of them are remembered, so that nobody has
+// to look.
 //
 // After a start, and after a snapshot, all rows are read in the background and their heads are remembered, until the
 // table is full (`row-loader.ts`). A row may have changed since it was read. Every change is remembered, so a row whose
@@ -117,9 +117,15 @@ export class RowHeads {
 
   /** A row that was read; `stored`: the sealed row; undefined: it does not exist. */
   remember(key: Uint8Array, hash: number, stored: Uint8Array | undefined): void {
-    if (key.length > KEY_BYTES_MAX) return this.#keepLong(key, stored && headOf(stored))
+    if (key.length > KEY_BYTES_MAX) {
+      this.#keepLong(key, stored && headOf(stored))
+      return
+    }
     const slot = this.#slotFor(key, hash)
-    if (stored === undefined) return this.#table.setAbsent(slot)
+    if (stored === undefined) {
+      this.#table.setAbsent(slot)
+      return
+    }
     const length = stored.length - TRAILER_BYTES
     this.#table.setHash(slot, length, hashAt(stored, length), hashAt(stored, length + 4))
     this.#table.setHead(slot, stored, length)
@@ -127,9 +133,15 @@ export class RowHeads {
 
   /** A row that was changed. */
   changed(key: Uint8Array, row: Row): void {
-    if (key.length > KEY_BYTES_MAX) return this.#keepLong(key, row.stored && headOf(row.stored))
+    if (key.length > KEY_BYTES_MAX) {
+      this.#keepLong(key, row.stored && headOf(row.stored))
+      return
+    }
     const slot = this.#slotFor(key, row.hash)
-    if (row.isDeleted) return this.#table.setAbsent(slot)
+    if (row.isDeleted) {
+      this.#table.setAbsent(slot)
+      return
+    }
     const { length } = row
     this.#table.setHash(slot, length, row.mix, row.crc)
     row.copyHead(Math.min(length, ROW_HEAD_BYTES), this.#table.bytes, this.#table.headAt(slot))
@@ -140,10 +152,14 @@ export class RowHeads {
     if (key.length > KEY_BYTES_MAX) {
       if (head !== undefined) this.#lacksKeys = true
       const bytes = head && new Uint8Array(head)
-      return this.#keepLong(key, bytes && { bytes, length: bytes.length, mix: 0, crc: 0 })
+      this.#keepLong(key, bytes && { bytes, length: bytes.length, mix: 0, crc: 0 })
+      return
     }
     const slot = this.#slotFor(key, hash)
-    if (head === undefined) return this.#table.setAbsent(slot)
+    if (head === undefined) {
+      this.#table.setAbsent(slot)
+      return
+    }
     this.#table.setHash(slot, head.length, 0, 0)
     this.#table.setHead(slot, head, head.length)
   }
@@ -341,12 +357,22 @@ class Table {
     while (slot < set + WAYS && this.#tags[slot] !== FREE) slot++
     if (slot < set + WAYS) this.#taken++
     else {
-      this.#turn = (this.#turn + 1) % WAYS
-      slot = set + this.#turn
+      slot = this.#slotToLose(set)
       this.#lose(this, slot, this.#tags[slot] ?? FREE)
     }
     this.#tags[slot] = tag
     return slot
+  }
+
+  /** Heads of users' keys that exist are in no row, so the others lose their slots first. */
+  #slotToLose(set: number): number {
+    for (let tried = 0; tried < WAYS; tried++) {
+      this.#turn = (this.#turn + 1) % WAYS
+      const slot = set + this.#turn
+      const isOfKey = this.bytes[slot * SLOT_BYTES + KEY_AT] === TABLE_HEADS
+      if (!isOfKey || this.words[slot * SLOT_WORDS + LENGTH] === ABSENT) break
+    }
+    return set + this.#turn
   }
 
   #freeIn(first: number): number {

@@ -1,7 +1,7 @@
 // Reads all rows once, in the background: at a start, and after a snapshot has replaced the rows. It tells the filter
 // which rows exist, and gives the heads of rows as long as there is room for them. Otherwise each row would be read by
-// the first change of it after a start. Of the rows of history it needs the newest version of each key, of which it makes
-// the head of the key.
+// the first change of it after a start. Of the rows of history it needs the newest version of each key, of which it
+// makes the head of the key.
 //
 // Each step uses a separate scan. While a scan is open, LevelDB keeps every table that was live when it began, and
 // compactions go on. With one long scan a disk with little room could be full before all rows are read.
@@ -100,7 +100,10 @@ export class RowLoader {
 
   #load([engineKey, stored]: Pair): void {
     const key = engineKey.subarray(ROW_PREFIX_BYTES)
-    if (key[0] === TABLE_VERSIONS) return this.#loadVersion(key, stored)
+    if (key[0] === TABLE_VERSIONS) {
+      this.#loadVersion(key, stored)
+      return
+    }
     const hash = hashOfKey(key)
     this.#filter.add(hash)
     if (!this.#heads.wants(key, hash)) return

@@ -5,7 +5,7 @@ import type { Pair, Scan } from './engine.ts'
 import { asError, ScanEndedError } from './errors.ts'
 import type { FirstError } from './first-error.ts'
 import { keyString, prefixed, ROW_PREFIX_BYTES } from './keys.ts'
-import { type Layer, merged } from './overlay.ts'
+import type { Layer } from './overlay.ts'
 import { openRow, type Row } from './rows.ts'
 import type { AppliedRecord, Done, PageLimits, Range, RowScan, StoredRow } from './types.ts'
 
@@ -178,12 +178,13 @@ export class OverlayScan implements RowScan {
 const closedError = (): Error => new Error('the scan is closed')
 
 function within(range: Range, layers: readonly Layer[]): readonly (readonly [string, Row])[] {
-  const gte = keyString(range.gte)
-  const lt = keyString(range.lt)
-  const named = Array.from(merged(layers), (row) => [keyString(row.key), row] as const)
-  const rows = named.filter(([key]) => key >= gte && key < lt)
+  const rows = new Map<string, Row>()
+  for (const layer of layers)
+    for (const row of layer)
+      if (Buffer.compare(row.key, range.gte) >= 0 && Buffer.compare(row.key, range.lt) < 0)
+        rows.set(keyString(row.key), row)
   const sign = range.reverse ? -1 : 1
-  return rows.sort(([a], [b]) => (a < b ? -sign : sign))
+  return [...rows].sort(([a], [b]) => (a < b ? -sign : sign))
 }
 
 /** A page ends with the first row that does not fit. A smaller row after it must not take its place. */

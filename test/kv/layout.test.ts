@@ -4,6 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { fingerprint } from '../../src/kv/fingerprint.ts'
+import { REASONS } from '../../src/kv/refusals.ts'
 import { decodeRequest } from '../../src/kv/request.ts'
 import { decodeDataRow, encodeDataHead, keyAfter, prefixEnd } from '../../src/kv/rows.ts'
 import { decodeState, encodeState } from '../../src/kv/state.ts'
@@ -161,7 +162,7 @@ describe('rows', () => {
     const store = new MemoryStore({ valueBytesMax: 4 })
     const request = ask(putOf('k', '12345'), { token: 't', since: undefined })
     store.apply(request)
-    must(store.rows.get(unspaced('02 74')))[17] = 19
+    must(store.rows.get(unspaced('02 74')))[17] = REASONS.length
     expect(() => store.apply(request)).toThrow(UnknownKindError)
   })
 

@@ -413,7 +413,7 @@ function bytesOf(outcome: Outcome): number {
     case 'precondition-failed':
       return 9 + (outcome.current === null ? 1 : 25)
     case 'settings':
-      return 9 + 1 + 11 * 9
+      return 9 + 1 + 12 * 9
     case 'session':
       return 9 + 16
     case 'batch':

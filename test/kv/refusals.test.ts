@@ -50,5 +50,6 @@ test('reasons keep their bytes', () => {
     'too-many-operations',
     'too-deep',
     'range-too-large',
+    'records-too-large',
   ])
 })

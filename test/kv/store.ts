@@ -89,14 +89,18 @@ export class MemoryStore {
   applyBody(kind: number, version: number, body: Uint8Array, clusterTimeMs: number): AppliedHere {
     const changes: RowChange[] = []
     const heads = new Map<string, Uint8Array | undefined>()
-    const keysBefore = this.list(undefined).map(({ key }) => key)
+    // Ranges are asked for before anything is written.
+    let keysBefore: readonly Uint8Array[] | undefined
     const rows: Rows = {
       read: (key, head) => {
         if (key[0] !== TABLE_HEADS) return found(key, this.rows.get(hex(key)), head)
         const bytes = heads.has(hex(key)) ? heads.get(hex(key)) : this.#headOf(key.subarray(1))
         return bytes && { bytes, length: bytes.length, ...NO_HASH }
       },
-      inRange: (range) => this.#inRange(range, keysBefore),
+      inRange: (range) => {
+        keysBefore ??= this.list(undefined).map(({ key }) => key)
+        return this.#inRange(range, keysBefore)
+      },
       write: (change) => {
         const { key, value, rest = new Uint8Array() } = change
         if (key[0] === TABLE_HEADS) {

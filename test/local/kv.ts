@@ -178,7 +178,7 @@ export async function isFree(port: number): Promise<boolean> {
 }
 
 /** The first of `count` free ports in a row. */
-async function freePorts(count: number): Promise<number> {
+export async function freePorts(count: number): Promise<number> {
   for (;;) {
     const first = 20_000 + Math.floor(Math.random() * 10_000)
     const free = await Promise.all(Array.from({ length: count }, (_, at) => isFree(first + at)))

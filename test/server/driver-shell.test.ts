@@ -358,12 +358,16 @@ test.each(['stopped', 'crashed'] as const)(
 test('a row that cannot be read ends the node, and the one who asked for it hears why', async () => {
   const range = { start: utf8('a'), end: utf8('b'), reverse: false, revision: undefined, keysOnly: false }
   for (const how of ['get', 'scan'] as const) {
-    const { driver, levers, storage, ends, closed } = await alone()
-    levers.fails = new Error('EIO')
-    storage.scan = () => {
+    const { driver, storage, ends, closed } = await alone()
+    const fail = () => {
       throw new Error('EIO')
     }
-    expect(() => (how === 'get' ? driver.get(utf8('a'), () => {}) : driver.list(range))).toThrow('EIO')
+    storage.head = fail
+    storage.scan = fail
+    const told: unknown[] = []
+    if (how === 'get') driver.get(utf8('a'), (error, record) => told.push(error?.message, record))
+    else expect(() => driver.list(range)).toThrow('EIO')
+    expect(told).toEqual(how === 'get' ? ['EIO', undefined] : [])
     expect([ends, closed()]).toEqual([[{ kind: 'failed', reason: expect.stringContaining('EIO') }], 1])
     expect(driver.status().errors).toEqual([expect.stringContaining('EIO')])
   }

@@ -171,6 +171,21 @@ describe("heads of users' keys", () => {
     expect(heads.knowsAllKeys).toBe(true)
   })
 
+  test('keep their places while those of other tables come and go', () => {
+    const heads = new RowHeads(7)
+    heads.loaded()
+    for (let n = 0; n < 7; n++) put(heads, keyOfUser(n), 'head')
+    for (let n = 0; n < 100; n++) {
+      const token = bytes(`\u0002${n}`)
+      heads.remember(token, hashOfKey(token), stored(token, 'token'))
+      put(heads, keyOfUser(100 + n), undefined)
+      heads.endEntry()
+    }
+    for (let n = 0; n < 7; n++)
+      expect(heads.get(keyOfUser(n), hashOfKey(keyOfUser(n)))).toMatchObject({ length: 4 })
+    expect(heads.knowsAllKeys).toBe(true)
+  })
+
   test('absent keys and rows of other tables may lose their places', () => {
     const heads = new RowHeads(7)
     heads.loaded()

@@ -38,9 +38,9 @@ export const ETCD: readonly Mutant[] = [
     tests: KV_TESTS,
     edits: [
       edit(
-        'src/kv/apply.ts',
-        "  state.revision = asRevision(state.revision + 1)\n  state.storeBytes -= key.length + current.valueBytes\n  state.keys--\n  return { kind: 'delete', deleted: 1, revision: state.revision, prev }",
-        "  state.storeBytes -= key.length + current.valueBytes\n  state.keys--\n  return { kind: 'delete', deleted: 1, revision: asRevision(state.revision + 1), prev }",
+        'src/kv/keys.ts',
+        '  rows.write({ key: rowKey, value: undefined })\n  state.revision = revision\n',
+        '  rows.write({ key: rowKey, value: undefined })\n',
       ),
     ],
   },

@@ -43,7 +43,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'The count of a range changes from page to page.',
     layers: UNIT,
     tests: RANGE_TESTS,
-    edits: [edit(READING, 'this.#scan(whole, values)', 'this.#scan(rest, values)')],
+    edits: [edit(READING, 'counts ? scan(whole, true)', 'counts ? scan(rest, true)')],
   },
   {
     id: 'M804',
@@ -112,8 +112,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [
       edit(
         READING,
-        '        records?.close()\n',
-        '        if (!request.asked.isAbandoned()) records?.close()\n',
+        '        for (const scan of scans) scan.close()\n',
+        '        if (!asked.isAbandoned()) for (const scan of scans) scan.close()\n',
       ),
     ],
   },
@@ -494,7 +494,9 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'Each failure permanently takes some of the room for answers, until every request is overloaded.',
     layers: UNIT,
     tests: KEY_TESTS,
-    edits: [edit(KEYS, 'const put = answering(answer, () =>', 'const put = answering(respond, () =>')],
+    edits: [
+      edit(KEYS, 'answering(answer, () =>\n        propose', 'answering(respond, () =>\n        propose'),
+    ],
   },
   {
     id: 'M570',
@@ -700,8 +702,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [
       edit(
         `${HTTP}/keys.ts`,
-        'ESCAPED_BYTES_MAX * stored.length',
-        'ESCAPED_BYTES_MAX * Math.max(stored.length, 1 << 20)',
+        'row.key.length + row.value.length',
+        'row.key.length + Math.max(row.value.length, 1 << 20)',
       ),
     ],
   },
@@ -720,7 +722,11 @@ export const HTTP_FRONT: readonly Mutant[] = [
     layers: UNIT,
     tests: CHANGES_TESTS,
     edits: [
-      edit(CHANGES, "if (bytes.toString('base64') === given.base64) return bytes", 'if (bytes) return bytes'),
+      edit(
+        `${HTTP}/given-bytes.ts`,
+        "if (bytes.toString('base64') === given.base64) return bytes",
+        'if (bytes) return bytes',
+      ),
     ],
   },
   {

@@ -227,8 +227,8 @@ export const REQUESTS: readonly Mutant[] = [
     edits: [
       edit(
         APPLY,
-        '    state.revision = asRevision(state.revision + 1)\n    state.settings = settings',
-        '    state.settings = settings',
+        '    state.revision = asRevision(state.revision + 1)\n    const begins',
+        '    const begins',
       ),
     ],
   },

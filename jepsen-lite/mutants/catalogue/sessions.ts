@@ -114,15 +114,16 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
     edits: [
       edit(
         APPLY,
-        'command.commands.map((each) => executeOnKey(each, state, rows))',
+        'command.commands.map((each) => executeOnKey(each, work))',
         `(() => {
         const before = new Map<string, ReturnType<Rows['read']>>()
-        const read: Rows['read'] = (key) => {
-          if (!before.has(key.join())) before.set(key.join(), rows.read(key, false))
-          return before.get(key.join())
+        const read: Rows['read'] = (key, head) => {
+          const name = \`\${head} \${key.join()}\`
+          if (!before.has(name)) before.set(name, rows.read(key, head))
+          return before.get(name)
         }
-        const write: Rows['write'] = (change) => rows.write(change)
-        return command.commands.map((each) => executeOnKey(each, state, { read, write }))
+        const stale: Rows = { read, write: (change) => rows.write(change), inRange: (range) => rows.inRange(range) }
+        return command.commands.map((each) => executeOnKey(each, { ...work, rows: stale }))
       })()`,
       ),
     ],
@@ -136,8 +137,8 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
     edits: [
       edit(
         APPLY,
-        '      const outcomes = command.commands.map((each) => executeOnKey(each, state, rows))\n',
-        "      let failed = false\n      const outcomes = command.commands.map((each) => {\n        if (failed) return refused(state.revision, 'store-full')\n        const outcome = executeOnKey(each, state, rows)\n        failed = outcome.kind === 'precondition-failed'\n        return outcome\n      })\n",
+        '      const outcomes = command.commands.map((each) => executeOnKey(each, work))\n',
+        "      let failed = false\n      const outcomes = command.commands.map((each) => {\n        if (failed) return refused(state.revision, 'store-full')\n        const outcome = executeOnKey(each, work)\n        failed = outcome.kind === 'precondition-failed'\n        return outcome\n      })\n",
       ),
     ],
   },
@@ -192,8 +193,8 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
     edits: [
       edit(
         STATE,
-        'state.settings.clusterVersion >= CLUSTER_VERSION_OF_SESSIONS',
-        'state.settings.clusterVersion >= CLUSTER_VERSION_OF_SESSIONS - 1',
+        '  const { clusterVersion: layout } = state.settings',
+        '  const layout = Math.max(state.settings.clusterVersion, CLUSTER_VERSION_OF_SESSIONS)',
       ),
     ],
   },

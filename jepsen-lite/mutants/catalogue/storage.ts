@@ -149,7 +149,7 @@ export const STORAGE: readonly Mutant[] = [
     why: 'They do not exist for the next change; conditions on their absence hold. Our own, found by review.',
     layers: SIM_UNIT,
     tests: STORE_TESTS,
-    edits: [edit(STORE, '    else if (!row.isDeleted) this.#filter.add(hash)\n', '')],
+    edits: [edit(STORE, '      if (old === undefined && !row.isDeleted) this.#filter.add(hash)\n', '')],
   },
   {
     id: 'M111',
@@ -1123,17 +1123,27 @@ export const STORAGE: readonly Mutant[] = [
     edits: [edit(LOADER, 'const fault = error ?? unread', 'const fault = error')],
   },
   {
+    id: 'M880',
+    title: 'a scan jumps behind a key whose rows it has already passed',
+    why: 'The keys between are read again: counts are too high, and lists have keys twice. It was ours for a while.',
+    layers: UNIT,
+    tests: ['test/server/record-scan.prop.test.ts'],
+    edits: [
+      edit(
+        'src/kv/live-versions.ts',
+        '      this.#skipped = 0\n      this.#jump = undefined\n',
+        '      this.#skipped = 0\n',
+      ),
+    ],
+  },
+  {
     id: 'M876',
     title: 'a row that is read in the background replaces what a change has left in memory',
     why: 'The next change of the row begins from what it was before the last one. Our own.',
     layers: UNIT,
     tests: [LOADER_TEST],
     edits: [
-      edit(
-        'src/storage/row-heads.ts',
-        'return this.#table.find(key, hash) < 0 && (this.#old === undefined || this.#old.find(key, hash) < 0)',
-        'return true',
-      ),
+      edit('src/storage/row-heads.ts', '    if (this.get(key, hash) !== undefined) return false\n', ''),
     ],
   },
   {

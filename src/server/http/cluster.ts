@@ -69,6 +69,7 @@ const settingFields = {
   history_revisions_max: integerOf('historyRevisionsMax', 'Revisions at which the store can be read'),
   history_bytes_max: integerOf('historyBytesMax', 'Versions that were replaced and are kept, in bytes'),
   range_keys_max: integerOf('rangeKeysMax', 'Keys of the ranges of one transaction, or deleted at once'),
+  range_bytes_max: integerOf('rangeBytesMax', 'Bytes of keys and values that one transaction reads'),
 }
 
 const LeasesSchema = closed(
@@ -253,6 +254,7 @@ const SETTING_NAMES = {
   history_revisions_max: 'historyRevisionsMax',
   history_bytes_max: 'historyBytesMax',
   range_keys_max: 'rangeKeysMax',
+  range_bytes_max: 'rangeBytesMax',
 } as const satisfies Record<keyof typeof settingFields, keyof Settings>
 
 const SETTING_ENTRIES = Object.entries(SETTING_NAMES)

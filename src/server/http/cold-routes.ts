@@ -38,7 +38,7 @@ export function createColdRoutes(options: ColdRoutesOptions): Promise<ColdRoutes
   const { node } = facts
   const routes: Route[] = [
     changesRoute(node, backlog),
-    txnRoute({ node, limits, backlog, ranges }),
+    txnRoute({ node, backlog, ranges }),
     compactRoute(node),
     watchRoute({ node, backlog, buffers: watchBuffers }),
     ...statusRoutes(facts),

@@ -4,12 +4,11 @@
 import { keyAfter } from '../../kv/index.ts'
 import { refused } from '../../kv/refusals.ts'
 import { onlyReads, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
-import type { Idempotency, KeyRow, Operation, Txn, Where } from '../../kv/types.ts'
+import type { Idempotency, KeyRow, Operation, Settings, Txn, Where } from '../../kv/types.ts'
 import type { RecordScan } from '../record-scan.ts'
 import type { NodeApi } from '../types.ts'
 import { type ApiRequest, answering, jsonAnswer, type Respond } from './answer.ts'
 import { readIdentity } from './identity.ts'
-import type { HttpLimits } from './limits.ts'
 import type { Backlog, Hold } from './outflow.ts'
 import { READ_PARAMETERS } from './parameters.ts'
 import { Refused } from './problem.ts'
@@ -30,7 +29,6 @@ const RESULT_BYTES_MAX = 128
 
 export interface TxnOptions {
   readonly node: NodeApi
-  readonly limits: HttpLimits
   readonly backlog: Backlog
   readonly ranges: RangeReader
 }
@@ -81,13 +79,13 @@ const wantsPrev = (txn: Txn): boolean =>
 // With changes
 
 function change(
-  { node, limits, backlog }: TxnOptions,
+  { node, backlog }: TxnOptions,
   asked: ApiRequest,
   txn: Txn,
   idempotency: Idempotency | undefined,
   respond: Respond,
 ): void {
-  const answer = holding(backlog, respond, answerBytes(txn, limits))
+  const answer = holding(backlog, respond, answerBytes(txn, node.status().settings))
   const make = answering(answer, () =>
     propose(node, asked, { command: { kind: 'txn', txn }, idempotency }, answer, (outcome, headers) => {
       if (outcome.kind !== 'txn') throw unexpected(outcome)
@@ -98,11 +96,11 @@ function change(
   make(undefined)
 }
 
-/** What is reserved. How many records an answer will have is not known before, so as much as for a page. */
-function answerBytes(txn: Txn, { pageBytesMax }: HttpLimits): number {
+/** What is reserved. How many records an answer will have is not known before, so as much as they may have. */
+function answerBytes(txn: Txn, { rangeBytesMax }: Settings): number {
   const operations = operationsOf(txn)
   const hasRecords = wantsPrev(txn) || operations.some(({ kind }) => kind === 'get')
-  return (1 + operations.length) * RESULT_BYTES_MAX + (hasRecords ? pageBytesMax : 0)
+  return (1 + operations.length) * RESULT_BYTES_MAX + (hasRecords ? rangeBytesMax : 0)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -119,8 +117,8 @@ function read(
     const { grant } = instant
     const hold = instant.backlog.hold()
     try {
-      const { rangeKeysMax } = node.status().settings
-      const result = await prepareTxn(txn, new InstantSnapshot(instant, rangeKeysMax, hold))()
+      const snapshot = new InstantSnapshot(instant, node.status().settings, hold)
+      const result = await prepareTxn(txn, snapshot)()
       const json = txnJson(txn, result, grant.revision)
       hold.release()
       respond(jsonAnswer(json, freshnessHeaders(grant), grant.revision))
@@ -134,16 +132,16 @@ function read(
 /** An instant, read within the limits of one transaction. */
 class InstantSnapshot implements Snapshot {
   readonly #instant: Instant
-  readonly #rangeKeysMax: number
+  readonly #settings: Settings
   readonly #hold: Hold
   /** Keys of ranges that were read. */
   #keys = 0
   /** Keys and values that will be in the answer. */
   #bytes = 0
 
-  constructor(instant: Instant, rangeKeysMax: number, hold: Hold) {
+  constructor(instant: Instant, settings: Settings, hold: Hold) {
     this.#instant = instant
-    this.#rangeKeysMax = rangeKeysMax
+    this.#settings = settings
     this.#hold = hold
   }
 
@@ -155,15 +153,14 @@ class InstantSnapshot implements Snapshot {
   }
 
   keep({ key, value }: KeyRow): void {
-    const { pageBytesMax } = this.#instant.limits
     const bytes = key.length + value.length
-    if (this.#bytes > 0 && this.#bytes + bytes > pageBytesMax)
-      throw new Refused(
-        'range_too_large',
-        `the transaction reads more than ${pageBytesMax} bytes: limit, keys_only and count_only read fewer`,
+    this.#bytes += bytes
+    const { rangeBytesMax } = this.#settings
+    if (this.#bytes > rangeBytesMax)
+      throw refusalOf(
+        refused(this.#instant.grant.revision, 'records-too-large', [this.#bytes, rangeBytesMax]),
       )
     this.#hold.grow(bytes)
-    this.#bytes += bytes
   }
 
   async #each(scan: RecordScan, isKey: boolean, take: (record: KeyRow) => boolean): Promise<void> {
@@ -183,7 +180,8 @@ class InstantSnapshot implements Snapshot {
 
   #count(keys: number): void {
     this.#keys += keys
-    if (this.#keys > this.#rangeKeysMax)
-      throw refusalOf(refused(this.#instant.grant.revision, 'range-too-large', [this.#rangeKeysMax, 0]))
+    const { rangeKeysMax } = this.#settings
+    if (this.#keys > rangeKeysMax)
+      throw refusalOf(refused(this.#instant.grant.revision, 'range-too-large', [rangeKeysMax, 0]))
   }
 }

@@ -107,8 +107,13 @@ export class Operations {
       // The answer to a change is never refused, so room for it is reserved before.
       operation.hold = backlog.hold()
       node.get(command.key, (error, row) => {
-        if (error !== undefined) return operation.refuse(this.#options.refused(refusedIfEnded(error)), 'no')
-        operation.hold?.grow(bytesOf(row))
+        try {
+          if (error !== undefined) throw refusedIfEnded(error)
+          operation.hold?.grow(bytesOf(row))
+        } catch (thrown) {
+          operation.refuse(this.#options.refused(thrown), 'no')
+          return
+        }
         node.propose(request, timeoutMs, (result) => this.#changed(operation, result))
       })
     } else node.propose(request, timeoutMs, (result) => this.#changed(operation, result))

@@ -22,32 +22,32 @@ import type { Spent } from './three-nodes.ts'
  * - After a put alone the leader tells the followers that it is committed: a heartbeat of 46 bytes, without an answer.
  */
 const TABLE = `
-| 1 plain | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 version | 1508.5 | 2 append | 768 | 2 |
-| 1 plain | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 version | 1471.5 | 1 append-accepted | 53 | 1 |
-| 64 plain | leader | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 version | 43886 | 2 append | 41970 | 2 |
-| 64 plain | follower | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 version | 43886 | 1 append-accepted | 53 | 1 |
-| 1000 plain | leader | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 version | 676902 | 2 append | 654114 | 2 |
-| 1000 plain | follower | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 version | 676902 | 1 append-accepted | 53 | 1 |
-| 1 session | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1593.5 | 2 append | 800 | 2 |
-| 1 session | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1556.5 | 1 append-accepted | 53 | 1 |
-| 64 session | leader | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 slot, 64 version | 49326 | 2 append | 44018 | 2 |
-| 64 session | follower | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 slot, 64 version | 49326 | 1 append-accepted | 53 | 1 |
-| 1000 session | leader | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 slot, 1000 version | 761902 | 2 append | 686114 | 2 |
-| 1000 session | follower | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 slot, 1000 version | 761902 | 1 append-accepted | 53 | 1 |
-| 1 token | leader | 1 | 1 -order, 1 -token, 1 applied, 1 events, 1 log, 1 meta, 1 order, 1 token, 1 version | 1722.5 | 2 append | 814 | 2 |
-| 1 token | follower | 1 | 1 -order, 1 -token, 1 applied, 1 events, 1 log, 1 meta, 1 order, 1 token, 1 version | 1685.5 | 1 append-accepted | 53 | 1 |
-| 64 token | leader | 1 | 64 -order, 64 -token, 1 applied, 5 events, 1 log, 1 meta, 64 order, 64 token, 64 version | 57582 | 2 append | 44914 | 2 |
-| 64 token | follower | 1 | 64 -order, 64 -token, 1 applied, 5 events, 1 log, 1 meta, 64 order, 64 token, 64 version | 57582 | 1 append-accepted | 53 | 1 |
-| 1000 token | leader | 2 | 999 -order, 999 -token, 2 applied, 64.5 events, 2 log, 2 meta, 999 order, 999 token, 999 version | 891333 | 2 append | 700114 | 2 |
-| 1000 token | follower | 2 | 999 -order, 999 -token, 2 applied, 64.5 events, 2 log, 2 meta, 999 order, 999 token, 999 version | 891333 | 1 append-accepted | 53 | 1 |
-| 1 batch | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1612.5 | 2 append | 816 | 2 |
-| 1 batch | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1575.5 | 1 append-accepted | 53 | 1 |
-| 64 batch | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 64 version | 42683 | 2 append | 35592 | 2 |
-| 64 batch | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 64 version | 42683 | 1 append-accepted | 53 | 1 |
-| 1000 batch | leader | 1 | 1 applied, 10 events, 2 log, 1 meta, 10 slot, 1000 version | 658118 | 2 append | 553614 | 2 |
-| 1000 batch | follower | 1 | 1 applied, 10 events, 2 log, 1 meta, 10 slot, 1000 version | 658118 | 1 append-accepted | 53 | 1 |
-| 1 alone | leader | 2 | 1 applied, 1 events, 1 log, 2 meta, 1 version | 1643.5 | 2 append, 2 heartbeat | 860 | 4 |
-| 1 alone | follower | 2 | 1 applied, 1 events, 1 log, 2 meta, 1 version | 1643.5 | 1 append-accepted | 53 | 1 |
+| 1 plain | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 version | 1517.5 | 2 append | 768 | 2 |
+| 1 plain | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 version | 1480.5 | 1 append-accepted | 53 | 1 |
+| 64 plain | leader | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 version | 43895 | 2 append | 41970 | 2 |
+| 64 plain | follower | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 version | 43895 | 1 append-accepted | 53 | 1 |
+| 1000 plain | leader | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 version | 676911 | 2 append | 654114 | 2 |
+| 1000 plain | follower | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 version | 676911 | 1 append-accepted | 53 | 1 |
+| 1 session | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1602.5 | 2 append | 800 | 2 |
+| 1 session | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1565.5 | 1 append-accepted | 53 | 1 |
+| 64 session | leader | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 slot, 64 version | 49335 | 2 append | 44018 | 2 |
+| 64 session | follower | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 slot, 64 version | 49335 | 1 append-accepted | 53 | 1 |
+| 1000 session | leader | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 slot, 1000 version | 761911 | 2 append | 686114 | 2 |
+| 1000 session | follower | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 slot, 1000 version | 761911 | 1 append-accepted | 53 | 1 |
+| 1 token | leader | 1 | 1 -order, 1 -token, 1 applied, 1 events, 1 log, 1 meta, 1 order, 1 token, 1 version | 1731.5 | 2 append | 814 | 2 |
+| 1 token | follower | 1 | 1 -order, 1 -token, 1 applied, 1 events, 1 log, 1 meta, 1 order, 1 token, 1 version | 1694.5 | 1 append-accepted | 53 | 1 |
+| 64 token | leader | 1 | 64 -order, 64 -token, 1 applied, 5 events, 1 log, 1 meta, 64 order, 64 token, 64 version | 57591 | 2 append | 44914 | 2 |
+| 64 token | follower | 1 | 64 -order, 64 -token, 1 applied, 5 events, 1 log, 1 meta, 64 order, 64 token, 64 version | 57591 | 1 append-accepted | 53 | 1 |
+| 1000 token | leader | 2 | 1000 -order, 1000 -token, 2 applied, 64.5 events, 2 log, 2 meta, 1000 order, 1000 token, 1000 version | 891667 | 2 append | 700114 | 2 |
+| 1000 token | follower | 2 | 1000 -order, 1000 -token, 2 applied, 64.5 events, 2 log, 2 meta, 1000 order, 1000 token, 1000 version | 891667 | 1 append-accepted | 53 | 1 |
+| 1 batch | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1621.5 | 2 append | 816 | 2 |
+| 1 batch | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1584.5 | 1 append-accepted | 53 | 1 |
+| 64 batch | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 64 version | 42692 | 2 append | 35592 | 2 |
+| 64 batch | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 64 version | 42692 | 1 append-accepted | 53 | 1 |
+| 1000 batch | leader | 1 | 1 applied, 10 events, 2 log, 1 meta, 10 slot, 1000 version | 658127 | 2 append | 553614 | 2 |
+| 1000 batch | follower | 1 | 1 applied, 10 events, 2 log, 1 meta, 10 slot, 1000 version | 658127 | 1 append-accepted | 53 | 1 |
+| 1 alone | leader | 2 | 1 applied, 1 events, 1 log, 2 meta, 1 version | 1652.5 | 2 append, 2 heartbeat | 860 | 4 |
+| 1 alone | follower | 2 | 1 applied, 1 events, 1 log, 2 meta, 1 version | 1652.5 | 1 append-accepted | 53 | 1 |
 `
   .trim()
   .split('\n')

@@ -13,14 +13,14 @@ import { shownTable } from './shown-table.ts'
  * worth it. src/server/README.md shows this table.
  */
 const TABLE = `
-| plain | leader | 3946 | 1011 |
-| plain | follower | 3055 | 977 |
-| session | leader | 6127 | 1145 |
-| session | follower | 4779 | 1128 |
-| token | leader | 12624 | 1323 |
-| token | follower | 11264 | 1443 |
-| batch | leader | 1549 | 980 |
-| batch | follower | 1458 | 947 |
+| plain | leader | 7010 | 1630 |
+| plain | follower | 6124 | 1629 |
+| session | leader | 9281 | 1785 |
+| session | follower | 7935 | 1801 |
+| token | leader | 17607 | 2030 |
+| token | follower | 16230 | 2019 |
+| batch | leader | 2306 | 980 |
+| batch | follower | 2218 | 1013 |
 `
   .trim()
   .split('\n')

@@ -402,6 +402,7 @@ describe('the cluster', () => {
       history_revisions_max: 100_000,
       history_bytes_max: 1_073_741_824,
       range_keys_max: 10_000,
+      range_bytes_max: 4 * 2 ** 20,
       leases: { on: false, duration_ms: 500 },
     }
     expect((await ask('GET', '/v1/cluster/settings')).json).toEqual(defaults)
@@ -419,6 +420,7 @@ describe('the cluster', () => {
       history_revisions_max: 9,
       history_bytes_max: 8,
       range_keys_max: 7,
+      range_bytes_max: 5_000_000,
     }
     expect((await change(history)).json).toMatchObject(history)
     expect((await change({ leases: { on: true } })).json.leases).toEqual({ on: true, duration_ms: 500 })
@@ -439,6 +441,8 @@ describe('the cluster', () => {
       { cluster_version: 4 },
       { range_keys_max: 0 },
       { range_keys_max: 100_001 },
+      { range_bytes_max: 2 * 2 ** 20 - 1 },
+      { range_bytes_max: 64 * 2 ** 20 + 1 },
       { history_age_ms: 999 },
       { history_revisions_max: 0 },
       { history_bytes_max: -1 },

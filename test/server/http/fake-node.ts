@@ -77,6 +77,7 @@ export class FakeNode implements NodeApi {
   stalenessMs: number | undefined
   /** Rows whose reading fails. */
   corrupt: ((key: Uint8Array) => boolean) | undefined
+  headsAreInMemory = true
 
   /** What was asked, for tests that look at what arrives below. */
   readonly asked: {
@@ -241,7 +242,8 @@ export class FakeNode implements NodeApi {
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void {
     const storage = {
       get: (rowKey: Uint8Array) => this.#row(rowKey),
-      head: (rowKey: Uint8Array) => this.#heads.get(latin1(rowKey))?.value ?? ('absent' as const),
+      head: (rowKey: Uint8Array) =>
+        this.headsAreInMemory ? (this.#heads.get(latin1(rowKey))?.value ?? ('absent' as const)) : undefined,
       scan: (range: Range) => this.scan(range),
     }
     getRecord(storage, this.state, key, done)

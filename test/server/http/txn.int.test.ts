@@ -1025,25 +1025,24 @@ describe('a transaction without changes', () => {
     expect(node.openScans).toBe(0)
   })
 
-  test('answers keys and values up to the limit of a page, and at least one record', async () => {
-    const node = new FakeNode()
-    const served = await serve({ node, limits: { pageBytesMax: 100 } })
-    node.put('a', 'x'.repeat(500))
-    for (const key of ['b', 'c']) node.put(key, 'x'.repeat(49))
+  test('answers keys and values up to the limit of the cluster', async () => {
+    const node = new FakeNode({ rangeBytesMax: 2 << 20 })
+    const served = await serve({ node })
+    for (const key of ['a', 'b']) node.put(key, new Uint8Array((1 << 20) - 1))
     const found = async (...wheres: object[]) => (await post(served, { success: wheres.map(get) })).json
-    expect(await found({ key: 'a' })).toMatchObject({ succeeded: true })
-    expect(await found({ start: 'b' })).toMatchObject({ succeeded: true })
-    expect(await found({ prefix: '', limit: 1 }, { key: 'none' })).toMatchObject({ succeeded: true })
-    expect(await found({ prefix: '', keys_only: true }, { key: 'b' })).toMatchObject({ succeeded: true })
+    expect(await found({ prefix: '' })).toMatchObject({ succeeded: true })
+    expect(await found({ prefix: '', limit: 1 }, { key: 'b' })).toMatchObject({ succeeded: true })
+    expect(await found({ key: 'b' }, { prefix: '', limit: 1 })).toMatchObject({ succeeded: true })
     expect(await found({ prefix: '', count_only: true }, { key: 'a' })).toMatchObject({ succeeded: true })
     for (const wheres of [
-      [{ prefix: '' }],
-      [{ key: 'a' }, { key: 'b' }],
-      [{ start: 'b' }, { key: 'b', keys_only: true }],
+      [{ prefix: '' }, { key: 'b', keys_only: true }],
+      [{ key: 'a' }, { key: 'b' }, { prefix: '', keys_only: true }],
     ])
       expect(await found(...wheres)).toMatchObject({
         ...TOO_LARGE,
-        detail: 'the transaction reads more than 100 bytes: limit, keys_only and count_only read fewer',
+        detail: expect.stringMatching(
+          /^the transaction may read 209715[34] bytes of keys and values, at most 2097152/,
+        ),
       })
     expect([node.openScans, served.http.inspect().answerBytes]).toEqual([0, 0])
   })
@@ -1091,14 +1090,14 @@ describe('a transaction without changes', () => {
 })
 
 test('room for the answer is reserved before changes are made, and given back', async () => {
-  const served = await serve({ limits: { answersBytesMax: 100_000, pageBytesMax: 60_000 } })
+  const served = await serve({ limits: { answersBytesMax: 7 << 20 } })
   const { node, http } = served
   const { release } = holding(node)
   const plain = { success: [put('a', '')] }
   const reading = { success: [put('b', ''), txn({ failure: [get({ key: 'a' })] })] }
   const first = post(served, reading)
   const { value: go } = await release.next()
-  expect(http.inspect().answerBytes).toBeGreaterThan(60_000)
+  expect(http.inspect().answerBytes).toBeGreaterThan(4 << 20)
   for (const body of [reading, { success: [put('c', '', { prev: true })] }])
     expect((await post(served, body)).json.code).toBe('overloaded')
   expect(proposals(node)).toBe(1)
