@@ -25,9 +25,9 @@ export const DEFAULT_SETTINGS: Settings = {
   historyRevisionsMax: 100_000,
   historyBytesMax: 2 ** 30,
   rangeKeysMax: 10_000,
-  rangeBytesMax: 4 * 2 ** 20,
   leaseCheckpointMs: 5000,
   leasesMax: 1_000_000,
+  rangeBytesMax: 4 * 2 ** 20,
 }
 
 interface SettingRule {
@@ -55,10 +55,10 @@ export const SETTING_RULES: Readonly<Record<keyof Settings, SettingRule>> = {
   historyRevisionsMax: { id: 9, min: 1, max: 2 ** 40, since: CLUSTER_VERSION_OF_HISTORY },
   historyBytesMax: { id: 10, min: 0, max: 2 ** 50, since: CLUSTER_VERSION_OF_HISTORY },
   rangeKeysMax: { id: 11, min: 1, max: 100_000, since: CLUSTER_VERSION_OF_HISTORY },
-  // At least one record of the largest key and value.
-  rangeBytesMax: { id: 14, min: 2 * 2 ** 20, max: 64 * 2 ** 20, since: CLUSTER_VERSION_OF_HISTORY },
   leaseCheckpointMs: { id: 12, min: 100, max: 3_600_000, since: CLUSTER_VERSION_OF_LEASES },
   leasesMax: { id: 13, min: 0, max: 10_000_000, since: CLUSTER_VERSION_OF_LEASES },
+  // At least one record of the largest key and value.
+  rangeBytesMax: { id: 14, min: 2 * 2 ** 20, max: 64 * 2 ** 20, since: CLUSTER_VERSION_OF_HISTORY },
 }
 
 const NAMES: readonly (keyof Settings)[] = [
@@ -73,9 +73,9 @@ const NAMES: readonly (keyof Settings)[] = [
   'historyRevisionsMax',
   'historyBytesMax',
   'rangeKeysMax',
-  'rangeBytesMax',
   'leaseCheckpointMs',
   'leasesMax',
+  'rangeBytesMax',
 ]
 
 interface SettingFault {
