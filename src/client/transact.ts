@@ -203,14 +203,19 @@ class Attempt implements Transaction {
       },
     })
     this.#first = reading.then(
-      () => {},
+      () => {
+        this.#first = undefined
+      },
       () => {
         // The next read is the first one then.
         this.#first = undefined
         this.#revision = undefined
       },
     )
-    return reading
+    const result = await reading
+    if (this.#revision !== undefined) return result
+    const message = 'the answer to a read does not say which revision it shows'
+    throw new QuorateError(message, { code: 'unexpected_answer', written: 'no' })
   }
 
   /** What was read ends with the last record that the body has taken. */
