@@ -22,6 +22,9 @@ try {
   const { revision } = await kv.put('greeting', 'hello')
   const record = await kv.get('greeting')
   if (record?.text() !== 'hello' || record.modRevision !== revision) throw new Error('read something else')
+  await kv.transact(async (tx) => tx.put('copy', (await tx.get('greeting'))?.text() ?? ''))
+  const { results } = await kv.txn({ success: [{ get: { key: 'copy' } }] })
+  if (results[0]?.get?.kvs?.[0]?.text() !== 'hello') throw new Error('no transaction')
   if (Client !== ClientAlone) throw new Error('two copies of the client')
 } finally {
   await cluster.close()

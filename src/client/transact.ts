@@ -65,10 +65,15 @@ export async function transact<T>(
       throw error instanceof UnavailableError && error.code === 'timeout' ? (conflict ?? error) : error
     })
     if (tried.committed) return tried.result
-    conflict = new ConflictError(
-      `${times(attempt)} others had changed what the transaction has read, before it could be committed`,
-      { code: 'conflict', written: 'no', cause: tried.cause },
-    )
+    const why =
+      tried.cause === undefined
+        ? 'others had changed what the transaction has read'
+        : 'history no longer had the revision that the transaction reads'
+    conflict = new ConflictError(`${times(attempt)} ${why}, before it could be committed`, {
+      code: 'conflict',
+      written: 'no',
+      cause: tried.cause,
+    })
     const pauseMs = backoff.next()
     if (attempt >= attemptsMax || performance.now() + pauseMs >= deadline) throw conflict
     await paused(pauseMs, interruption)
@@ -198,14 +203,19 @@ class Attempt implements Transaction {
       },
     })
     this.#first = reading.then(
-      () => {},
+      () => {
+        this.#first = undefined
+      },
       () => {
         // The next read is the first one then.
         this.#first = undefined
         this.#revision = undefined
       },
     )
-    return reading
+    const result = await reading
+    if (this.#revision !== undefined) return result
+    const message = 'the answer to a read does not say which revision it shows'
+    throw new QuorateError(message, { code: 'unexpected_answer', written: 'no' })
   }
 
   /** What was read ends with the last record that the body has taken. */

@@ -259,6 +259,18 @@ describe('a body runs again if what it has read has changed', () => {
         await second(tx)
       })
       expect(attempts).toBe(2)
+      const always = kv.transact(
+        async (tx) => {
+          await tx.get(`${p}a`)
+          const { revision } = await other.put(`${p}z`, '')
+          await other.compact(revision)
+          for (const url of cluster.endpoints) await applied(url)
+          await second(tx)
+        },
+        { attemptsMax: 2 },
+      )
+      const message = expect.stringContaining('2 times in a row history no longer had the revision')
+      await expect(always).rejects.toMatchObject({ code: 'conflict', written: 'no', message })
     }
   })
 })

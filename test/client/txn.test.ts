@@ -148,6 +148,14 @@ test('a cluster that is not upgraded completely is told so', async () => {
   expect(error).toMatchObject({ name: 'UnavailableError', code: 'not_ready', written: 'no', message: detail })
 })
 
+test('a read that does not say its revision fixes none: the transaction fails', async () => {
+  const node = await fake()
+  const row = { key: 'a', value: '1', create_revision: 7, mod_revision: 7, version: 1 }
+  node.fault = () => ({ status: 200, body: row, headers: { 'kv-revision': '' } })
+  const both = clientOf([node]).transact((tx) => Promise.all([tx.get('a'), tx.get('a')]))
+  expect(await failure(both)).toMatchObject({ code: 'unexpected_answer', written: 'no' })
+})
+
 test('an outcome that is unknown is not tried again by the body of a transaction', async () => {
   const node = await fake()
   node.set('k', '1')
