@@ -1,6 +1,6 @@
-// Leases under faults: leaders crash, are cut off and hand over, at random times. Whatever happens, no lease ends before
-// its time to live has passed since the last keep-alive that was answered; and when nobody keeps it alive any more, it
-// ends.
+// Leases under faults: leaders crash, are cut off and hand over, at random times. Whatever happens, no lease ends
+// before its time to live has passed since the last keep-alive that was answered; and when nobody keeps it alive any
+// more, it ends.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
