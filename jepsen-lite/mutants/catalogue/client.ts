@@ -753,7 +753,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'It fails with "cannot connect" after its first try.',
     layers: UNIT,
     tests: [TURNS_TEST],
-    edits: [edit(CLIENT, ' + waitedMs', '')],
+    edits: [edit(CLIENT, '?? timeoutMs) + waitedMs', '?? timeoutMs)')],
   },
   {
     id: 'M650',

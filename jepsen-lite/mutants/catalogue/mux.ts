@@ -207,7 +207,7 @@ export const MULTIPLEXED: readonly Mutant[] = [
     why: 'Its client may make it twice.',
     layers: UNIT,
     tests: OPERATION_TESTS,
-    edits: [edit(OPERATIONS, 'result.problem.written)', "'no')")],
+    edits: [edit(OPERATIONS, 'result.problem.written)\n        return\n', "'no')\n        return\n")],
   },
   {
     id: 'M751',

@@ -204,7 +204,9 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
     why: 'Each member with an older program stops at that entry.',
     layers: UNIT,
     tests: VERSION_TESTS,
-    edits: [edit(VERSIONS, '    if (needed > current)\n', '    if (needed > current && current < 1)\n')],
+    edits: [
+      edit(VERSIONS, '    if (needed > current) return', '    if (needed > current && current < 1) return'),
+    ],
   },
   {
     id: 'M785',
