@@ -53,9 +53,8 @@ export class WatchEvent {
   }
 }
 
-/** A character for each byte. */
-export const latin1 = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+/** A character for each byte of a key. */
+export const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes)
 
 /** How a way to clients writes messages. */
 export interface MessageForm {
