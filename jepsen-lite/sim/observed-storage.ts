@@ -113,6 +113,10 @@ export class ObservedStorage implements Storage {
   head(key: Uint8Array): Uint8Array | 'absent' | undefined {
     return this.#inner.head(key)
   }
+  keepHead(key: Uint8Array): boolean {
+    return this.#inner.keepHead(key)
+  }
+
   get knowsAllHeads(): boolean {
     return this.#inner.knowsAllHeads
   }

@@ -217,7 +217,7 @@ export class EntryReads {
       ...[...this.#attached.values()].flat(),
     ]
     const keys = this.#isTooMuch ? [] : named
-    const missing = keys.filter((key) => this.#storage.head(headKey(key)) === undefined).sort(compareKeys)
+    const missing = keys.filter((key) => !this.#storage.keepHead(headKey(key))).sort(compareKeys)
     const [first, last] = [missing[0], missing.at(-1)]
     if (first === undefined || last === undefined) {
       done()

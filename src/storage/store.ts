@@ -282,6 +282,16 @@ class Store implements Storage {
     return this.#heads.knowsAllKeys
   }
 
+  keepHead(key: Uint8Array): boolean {
+    this.#check()
+    const hash = hashOfKey(key)
+    if (this.#heads.knowsAllKeys || this.#heads.get(key, hash) !== undefined) return true
+    if (!this.#filter.excludes(hash)) return false
+    // Keys that the entry adds to the filter may have the bits of this one.
+    this.#heads.put(key, hash, undefined)
+    return true
+  }
+
   putHead(key: Uint8Array, head: Uint8Array | undefined): void {
     this.#heads.put(key, hashOfKey(key), head)
   }

@@ -201,6 +201,8 @@ export interface Storage {
   head(key: Uint8Array): Uint8Array | 'absent' | undefined
   /** Whether all heads are in memory. */
   readonly knowsAllHeads: boolean
+  /** Whether the head is in memory. If so, it is there at least until the next entry has been applied. */
+  keepHead(key: Uint8Array): boolean
   /**
    * Remembers a head that was made of the newest row of versions; undefined: there is none. No entry has been applied
    * since. It is there at least until the next entry has been applied.

@@ -160,6 +160,21 @@ test('an entry with more keys than fit into memory finds all of them, also what 
   expect(versions).toEqual([...keys.map(() => 2), ...keys.map(() => 'delete'), ...keys.map(() => 1)])
 })
 
+test('keys that an entry creates may look alike to the filter of rows', async () => {
+  // A long name that is not in memory, and a filter in which most keys have the bits of others.
+  const node = await Applying.start({ rowHeads: 10_000, rowFilterBytes: 64 })
+  node.push(putOf('n'.repeat(200), 'value'))
+  const batches = Array.from({ length: 10 }, (_, batch) =>
+    batchOf(...Array.from({ length: 1000 }, (_, at) => putOf(`${batch}/${at}`, 'value'))),
+  )
+  for (const batch of batches) {
+    node.push(batch)
+    node.readOn()
+  }
+  expect(node.outcomes).toHaveLength(11)
+  expect([node.applier.state.keys, node.failures]).toEqual([10_001, []])
+})
+
 test('a name that is too long for memory is read each time', async () => {
   const node = await Applying.start({ rowHeads: 1000 })
   const long = 'n'.repeat(200)

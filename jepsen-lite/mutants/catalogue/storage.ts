@@ -1137,6 +1137,20 @@ export const STORAGE: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M881',
+    title: 'what the filter of rows says before an entry is believed to hold while it is applied',
+    why: 'Keys that the entry creates may set the bits of another: every replica stops. It was ours for a while.',
+    layers: UNIT,
+    tests: ['test/server/entry-reads.test.ts'],
+    edits: [
+      edit(
+        'src/storage/store.ts',
+        '    // Keys that the entry adds to the filter may have the bits of this one.\n    this.#heads.put(key, hash, undefined)\n',
+        '',
+      ),
+    ],
+  },
+  {
     id: 'M876',
     title: 'a row that is read in the background replaces what a change has left in memory',
     why: 'The next change of the row begins from what it was before the last one. Our own.',
