@@ -11,8 +11,10 @@
 // it touches: the hashes of a set lie side by side, and so does everything of a slot. There are no objects that the
 // garbage collector must walk. A row known to be absent has a slot too.
 //
-// What is known when an entry begins, or becomes known while it is applied, stays known until it ends. So heads without
-// a slot, those of long keys and those that have lost their slot, are kept for so long.
+// A long key is replaced by its SHA-256, so that all slots have one size.
+//
+// What is known when an entry begins, or becomes known while it is applied, stays known until it ends. So heads that
+// have lost their slot are kept for so long.
 //
 // The heads of users' keys (`TABLE_HEADS`) are in no row, and a head that is not remembered must be made again from a
 // row of versions before an entry can use it. `knowsAllKeys` says that all of them are remembered, so that nobody has
@@ -25,12 +27,14 @@
 // A table that becomes full is replaced by one of twice the size, up to the limit. Its slots move one set at a time,
 // because moving all at once would keep heartbeats waiting.
 
+import { hash as digestOf } from 'node:crypto'
 import { ROW_HEAD_BYTES, TABLE_HEADS } from '../kv/types.ts'
-import { hashAt, hashOfStored, isAt, type Row, TRAILER_BYTES } from './rows.ts'
+import { hashAt, isAt, type Row, TRAILER_BYTES } from './rows.ts'
 import type { RowHash } from './types.ts'
 
-/** Longer row keys get no slot. */
-const KEY_BYTES_MAX = 60
+/** Longer row keys are replaced by names of this many bytes: the table, the SHA-256 of the key, zeros. */
+const NAME_BYTES = 61
+const KEY_BYTES_MAX = NAME_BYTES - 1
 // A slot: length of the row, or ABSENT (4), mix (4), CRC-32 (4), length of the key (1), head, key.
 const LENGTH = 0
 const MIX = 1
@@ -38,7 +42,7 @@ const CRC = 2
 const KEY_LENGTH_AT = 12
 const HEAD_AT = 13
 const KEY_AT = HEAD_AT + ROW_HEAD_BYTES
-const SLOT_WORDS = Math.ceil((KEY_AT + KEY_BYTES_MAX) / 4)
+const SLOT_WORDS = Math.ceil((KEY_AT + NAME_BYTES) / 4)
 const SLOT_BYTES = 4 * SLOT_WORDS
 const WAYS = 8
 /** So many slots of a set are taken, on average, when the table grows. */
@@ -103,8 +107,9 @@ export class RowHeads {
     return sets
   }
 
-  /** `hash`: `hashOfKey(key)`. */
-  get(key: Uint8Array, hash: number): Remembered {
+  /** `hash`: `hashOfKey(rowKey)`. */
+  get(rowKey: Uint8Array, hash: number): Remembered {
+    const key = shortOf(rowKey)
     let table = this.#table
     let slot = table.find(key, hash)
     if (slot < 0 && this.#old !== undefined) {
@@ -117,10 +122,6 @@ export class RowHeads {
 
   /** A row that was read; `stored`: the sealed row; undefined: it does not exist. */
   remember(key: Uint8Array, hash: number, stored: Uint8Array | undefined): void {
-    if (key.length > KEY_BYTES_MAX) {
-      this.#keepLong(key, stored && headOf(stored))
-      return
-    }
     const slot = this.#slotFor(key, hash)
     if (stored === undefined) {
       this.#table.setAbsent(slot)
@@ -133,10 +134,6 @@ export class RowHeads {
 
   /** A row that was changed. */
   changed(key: Uint8Array, row: Row): void {
-    if (key.length > KEY_BYTES_MAX) {
-      this.#keepLong(key, row.stored && headOf(row.stored))
-      return
-    }
     const slot = this.#slotFor(key, row.hash)
     if (row.isDeleted) {
       this.#table.setAbsent(slot)
@@ -149,12 +146,6 @@ export class RowHeads {
 
   /** The head of a user's key (`TABLE_HEADS`); undefined: the key does not exist. */
   put(key: Uint8Array, hash: number, head: Uint8Array | undefined): void {
-    if (key.length > KEY_BYTES_MAX) {
-      if (head !== undefined) this.#lacksKeys = true
-      const bytes = head && new Uint8Array(head)
-      this.#keepLong(key, bytes && { bytes, length: bytes.length, mix: 0, crc: 0 })
-      return
-    }
     const slot = this.#slotFor(key, hash)
     if (head === undefined) {
       this.#table.setAbsent(slot)
@@ -168,10 +159,6 @@ export class RowHeads {
   endEntry(): void {
     this.#kept.clear()
     if (this.#lacksKeys) this.#knowsAllKeys = false
-  }
-
-  #keepLong(key: Uint8Array, head: RowHead | undefined): void {
-    this.#kept.set(nameOf(key), head ?? 'absent')
   }
 
   /** The key of this slot is about to lose it. */
@@ -196,7 +183,7 @@ export class RowHeads {
   wants(key: Uint8Array, hash: number): boolean {
     if (this.get(key, hash) !== undefined) return false
     const isLost = this.#lost === undefined || this.#lost.has(tagOf(hash))
-    if (key.length <= KEY_BYTES_MAX && !isLost) return true
+    if (!isLost) return true
     if (key[0] === TABLE_HEADS) this.#lacksKeys = true
     return false
   }
@@ -216,8 +203,9 @@ export class RowHeads {
     this.#knowsAllKeys = false
   }
 
-  /** The slot of `key`. If it has none, a slot becomes its own. */
-  #slotFor(key: Uint8Array, hash: number): number {
+  /** The slot of a key. If it has none, a slot becomes its own. */
+  #slotFor(rowKey: Uint8Array, hash: number): number {
+    const key = shortOf(rowKey)
     if (this.#old !== undefined) this.#moveOn(this.#old, key, hash)
     const found = this.#table.find(key, hash)
     if (found >= 0) return found
@@ -397,8 +385,11 @@ const nameOf = (key: Uint8Array): string =>
 
 const tagOf = (hash: number): number => (hash === FREE ? 1 : hash)
 
-function headOf(stored: Uint8Array): RowHead {
-  const length = stored.length - TRAILER_BYTES
-  const bytes = new Uint8Array(stored.subarray(0, Math.min(length, ROW_HEAD_BYTES)))
-  return { bytes, length, ...hashOfStored(stored) }
+/** The key that stands for a row key in the table. */
+function shortOf(rowKey: Uint8Array): Uint8Array {
+  if (rowKey.length <= KEY_BYTES_MAX) return rowKey
+  const name = new Uint8Array(NAME_BYTES)
+  name[0] = rowKey[0] ?? 0
+  name.set(digestOf('sha256', rowKey, 'buffer'), 1)
+  return name
 }

@@ -1,5 +1,6 @@
 // The head in memory must be the last remembered one, or none.
 
+import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ROW_HEAD_BYTES } from '../../src/kv/types.ts'
@@ -20,7 +21,7 @@ type Step =
   | { readonly do: 'end' }
   | { readonly do: 'forget' }
 
-/** Many keys begin with another key, and some are too long for a slot. */
+/** Many keys begin with another key, and some are longer than a slot. */
 const keyOf = (n: number): Uint8Array => bytes(`${n % 5 === 4 ? 'long '.repeat(14) : 'key'}${'.'.repeat(n)}`)
 
 const stored = (key: Uint8Array, value: string): Uint8Array =>
@@ -106,7 +107,7 @@ const known = (heads: RowHeads, key: Uint8Array): string | undefined => {
   return said === undefined || said === 'absent' ? said : Buffer.from(said.bytes).toString()
 }
 
-// Pairs with the same 32-bit FNV-1a: of equal length, one a prefix of the other, and too long for a slot.
+// Pairs with the same 32-bit FNV-1a: of equal length, one a prefix of the other, and longer than a slot.
 test.each([
   ['declinate', 'macallums'],
   ['key', 'keyb44nrm1'],
@@ -123,22 +124,25 @@ test.each([
   expect(known(heads, a)).toBe('of the first')
 })
 
-test('keys of up to 60 bytes are kept, longer keys until the entry ends', () => {
+test('keys of any length are kept, also those that differ only behind the longest that fits', () => {
   const heads = new RowHeads(64)
-  const rowOf = (length: number, first: string): void => {
-    const key = bytes(first.padEnd(length, '.'))
-    heads.remember(key, hashOfKey(key), stored(key, first))
-  }
-  const knownOf = (length: number): unknown =>
-    ['a', 'b'].map((first) => known(heads, bytes(first.padEnd(length, '.'))))
-  const lengths = [1, 59, 60, 61, 62]
-  for (const length of lengths) for (const first of ['a', 'b']) rowOf(length, first)
-  expect(lengths.map(knownOf)).toEqual(Array(5).fill(['a', 'b']))
+  const keys = [1, 59, 60, 61, 62, 4097].flatMap((length) =>
+    ['a', 'b'].flatMap((letter) => [
+      { key: bytes(letter.padEnd(length, '.')), text: `${letter} first of ${length}` },
+      { key: bytes(letter.padStart(length, '.')), text: `${letter} last of ${length}` },
+    ]),
+  )
+  // Of one byte, first and last are the same.
+  const different = keys.filter(({ key, text }) => key.length > 1 || text.includes('first'))
+  for (const { key, text } of different) heads.remember(key, hashOfKey(key), stored(key, text))
   heads.endEntry()
-  expect(lengths.map(knownOf)).toEqual([
-    ...Array(3).fill(['a', 'b']),
-    ...Array(2).fill([undefined, undefined]),
-  ])
+  expect(different.map(({ key }) => known(heads, key))).toEqual(different.map(({ text }) => text))
+  // The name of a long key in the table is no key of its own.
+  const long = bytes('a'.padEnd(61, '.'))
+  const name = new Uint8Array(61)
+  name[0] = long[0] ?? 0
+  name.set(createHash('sha256').update(long).digest(), 1)
+  expect(known(heads, name)).toBeUndefined()
 })
 
 test('when all slots are taken, each further head takes the place of another one', () => {
@@ -197,13 +201,19 @@ describe("heads of users' keys", () => {
     expect(heads.knowsAllKeys).toBe(true)
   })
 
-  test.each(['changed', 'read'])('are not all known when a long one was %s', (how) => {
+  test('are all known, long ones too', () => {
     const heads = new RowHeads(64)
-    const long = keyOfUser(1, 61)
-    if (how === 'changed') put(heads, long, 'head')
-    else expect(heads.wants(long, hashOfKey(long))).toBe(false)
+    const [changed, read] = [keyOfUser(1, 61), keyOfUser(2, 61)]
+    put(heads, changed, 'head')
+    expect(heads.wants(read, hashOfKey(read))).toBe(true)
+    put(heads, read, 'other head')
     heads.loaded()
-    expect(heads.knowsAllKeys).toBe(false)
+    heads.endEntry()
+    expect([known(heads, changed), known(heads, read), heads.knowsAllKeys]).toEqual([
+      'head',
+      'other head',
+      true,
+    ])
   })
 })
 
