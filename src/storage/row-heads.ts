@@ -24,8 +24,9 @@
 // table is full (`row-loader.ts`). A row may have changed since it was read. Every change is remembered, so a row whose
 // head is unknown has not changed, unless its head was lost meanwhile. The hashes of lost keys are noted for that time.
 //
-// A table that becomes full is replaced by one of twice the size, up to the limit. Its slots move one set at a time,
-// because moving all at once would keep heartbeats waiting.
+// A table that becomes full, or in which a key finds both of its sets full, is replaced by one of twice the size, up to
+// the limit. So no key loses its slot while the table may grow. The slots move one set at a time, because moving all at
+// once would keep heartbeats waiting.
 
 import { hash as digestOf } from 'node:crypto'
 import { ROW_HEAD_BYTES, TABLE_HEADS } from '../kv/types.ts'
@@ -144,15 +145,19 @@ export class RowHeads {
     row.copyHead(Math.min(length, ROW_HEAD_BYTES), this.#table.bytes, this.#table.headAt(slot))
   }
 
-  /** The head of a user's key (`TABLE_HEADS`); undefined: the key does not exist. */
-  put(key: Uint8Array, hash: number, head: Uint8Array | undefined): void {
+  /**
+   * The head of a user's key (`TABLE_HEADS`); undefined: the key does not exist. False: it is known that it existed
+   * before.
+   */
+  put(key: Uint8Array, hash: number, head: Uint8Array | undefined): boolean {
     const slot = this.#slotFor(key, hash)
-    if (head === undefined) {
-      this.#table.setAbsent(slot)
-      return
+    const isNew = this.#table.isAbsent(slot)
+    if (head === undefined) this.#table.setAbsent(slot)
+    else {
+      this.#table.setHash(slot, head.length, 0, 0)
+      this.#table.setHead(slot, head, head.length)
     }
-    this.#table.setHash(slot, head.length, 0, 0)
-    this.#table.setHead(slot, head, head.length)
+    return isNew
   }
 
   /** The entry that was being applied has ended. */
@@ -209,7 +214,8 @@ export class RowHeads {
     if (this.#old !== undefined) this.#moveOn(this.#old, key, hash)
     const found = this.#table.find(key, hash)
     if (found >= 0) return found
-    if (this.#old === undefined && this.#table.isCrowded && this.#table.sets < this.#setsMax) this.#grow()
+    const mayGrow = this.#old === undefined && this.#table.sets < this.#setsMax
+    if (mayGrow && (this.#table.isCrowded || this.#table.isFullFor(hash))) this.#grow()
     return this.#table.take(key, hash)
   }
 
@@ -273,9 +279,16 @@ class Table {
     return -1
   }
 
-  /** A slot for a key that has none. If both of its sets are full, another key loses its slot. */
+  /** Both sets of a key are full. */
+  isFullFor(hash: number): boolean {
+    const tag = tagOf(hash)
+    return this.#freeIn(this.#firstOf(tag)) === 0 && this.#freeIn(this.#secondOf(tag)) === 0
+  }
+
+  /** A slot for a key that has none; the key is absent. If both of its sets are full, another key loses its slot. */
   take(key: Uint8Array, hash: number): number {
     const slot = this.#slotFor(tagOf(hash))
+    this.setAbsent(slot)
     this.bytes[slot * SLOT_BYTES + KEY_LENGTH_AT] = key.length
     this.bytes.set(key, slot * SLOT_BYTES + KEY_AT)
     return slot
@@ -318,6 +331,10 @@ class Table {
 
   headAt(slot: number): number {
     return slot * SLOT_BYTES + HEAD_AT
+  }
+
+  isAbsent(slot: number): boolean {
+    return this.words[slot * SLOT_WORDS + LENGTH] === ABSENT
   }
 
   setAbsent(slot: number): void {

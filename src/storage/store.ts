@@ -293,7 +293,9 @@ class Store implements Storage {
   }
 
   putHead(key: Uint8Array, head: Uint8Array | undefined): void {
-    this.#heads.put(key, hashOfKey(key), head)
+    const hash = hashOfKey(key)
+    this.#heads.put(key, hash, head)
+    if (head !== undefined) this.#filter.add(hash)
   }
 
   rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined {
@@ -396,8 +398,8 @@ class Store implements Storage {
   }
 
   #changeHead(key: Uint8Array, hash: number, head: Uint8Array | undefined): RowHash {
-    if (head !== undefined) this.#filter.add(hash)
-    this.#heads.put(key, hash, head)
+    const isNew = this.#heads.put(key, hash, head)
+    if (isNew && head !== undefined) this.#filter.add(hash)
     return NO_HASH
   }
 

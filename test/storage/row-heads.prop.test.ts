@@ -157,7 +157,7 @@ test('when all slots are taken, each further head takes the place of another one
 
 describe("heads of users' keys", () => {
   const keyOfUser = (n: number, length = 0): Uint8Array => bytes(`\u0008user/${n}`.padEnd(length, '.'))
-  const put = (heads: RowHeads, key: Uint8Array, head: string | undefined): void =>
+  const put = (heads: RowHeads, key: Uint8Array, head: string | undefined): boolean =>
     heads.put(key, hashOfKey(key), head === undefined ? undefined : bytes(head))
 
   test('are all known once all rows were read, until one has no place', () => {
@@ -199,6 +199,23 @@ describe("heads of users' keys", () => {
     }
     heads.endEntry()
     expect(heads.knowsAllKeys).toBe(true)
+  })
+
+  test('are all known as long as there may be more of them', () => {
+    const heads = new RowHeads(1_000_000)
+    heads.loaded()
+    for (let n = 0; n < 200_000; n++) {
+      put(heads, keyOfUser(n), 'head')
+      heads.endEntry()
+    }
+    expect(heads.knowsAllKeys).toBe(true)
+  })
+
+  test('say whether the key is new', () => {
+    const heads = new RowHeads(64)
+    const key = keyOfUser(1)
+    const said = ['head', 'other', undefined, undefined, 'head', 'other'].map((head) => put(heads, key, head))
+    expect(said).toEqual([true, false, false, true, true, false])
   })
 
   test('are all known, long ones too', () => {
