@@ -13,14 +13,14 @@ import { shownTable } from './shown-table.ts'
  * worth it. src/server/README.md shows this table.
  */
 const TABLE = `
-| plain | leader | 7157 | 1630 |
-| plain | follower | 6231 | 1629 |
-| session | leader | 9474 | 1785 |
-| session | follower | 8137 | 1801 |
-| token | leader | 17838 | 2030 |
-| token | follower | 16482 | 2019 |
-| batch | leader | 2323 | 980 |
-| batch | follower | 2228 | 1013 |
+| plain | leader | 7083 | 1630 |
+| plain | follower | 6144 | 1629 |
+| session | leader | 9376 | 1785 |
+| session | follower | 8035 | 1801 |
+| token | leader | 17777 | 2030 |
+| token | follower | 16394 | 2020 |
+| batch | leader | 2225 | 980 |
+| batch | follower | 2130 | 1013 |
 `
   .trim()
   .split('\n')
