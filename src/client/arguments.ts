@@ -5,12 +5,14 @@ import {
   type Check,
   type Checks,
   checkFields,
+  checkOneLease,
   checkOptions,
   checkValue,
   isBound,
   isBytes,
   isFlag,
   isFunction,
+  isLease,
   isLimit,
   isListOf,
   isOneOf,
@@ -19,8 +21,10 @@ import {
   isStaleness,
   isText,
   isTimeout,
+  isTtl,
   isWholeNumber,
 } from './check.ts'
+import type { LeaseOptions, NewLease, SessionOptions } from './lease-types.ts'
 import type { TransactionListOptions, TransactOptions, TxnOptions } from './txn-types.ts'
 import type {
   CallOptions,
@@ -36,7 +40,13 @@ import type {
 
 const CALL: Checks<CallOptions> = { signal: isSignal, timeoutMs: isTimeout }
 const NODE_CALL: Checks<NodeCallOptions> = { ...CALL, endpoint: isText }
-const PUT: Checks<PutOptions> = { ...CALL, ifRevision: isWholeNumber, ifAbsent: isFlag }
+const PUT: Checks<PutOptions> = {
+  ...CALL,
+  ifRevision: isWholeNumber,
+  ifAbsent: isFlag,
+  lease: isLease,
+  ttlMs: isTtl,
+}
 const DELETE: Checks<DeleteOptions> = { ...CALL, ifRevision: isWholeNumber }
 const READ: Checks<ReadOptions> = {
   ...CALL,
@@ -64,6 +74,8 @@ const TRANSACTION_LIST: Checks<TransactionListOptions> = {
   ...{ prefix: LIST.prefix, start: LIST.start, end: LIST.end },
   ...{ limit: LIST.limit, order: LIST.order, keysOnly: LIST.keysOnly },
 }
+const LEASE: Checks<LeaseOptions> = { ...CALL, keys: isFlag }
+const SESSION: Checks<SessionOptions> = { ...CALL, ttlMs: isTtl, lease: isLease }
 const MEMBER: Checks<NewMember> = { name: isText, replicaId: isText, peer: isText, url: isText }
 const CLIENT: Checks<ClientOptions> = {
   endpoints: isListOf(isText, "a list of URLs, such as ['http://127.0.0.1:7301']"),
@@ -90,6 +102,7 @@ export function checkPut(key: unknown, value: unknown, options: PutOptions): voi
     throw new TypeError(
       'put: ifAbsent and ifRevision contradict each other: a key that does not exist has no revision',
     )
+  checkOneLease('put', options)
 }
 
 export function checkGet(key: unknown, options: ReadOptions): void {
@@ -130,6 +143,41 @@ export function checkTransactionList(options: TransactionListOptions): void {
 export function checkCompact(revision: unknown, options: CallOptions): void {
   checkValue('compact', 'revision', revision, isRevision)
   checkOptions('compact', options, CALL)
+}
+
+export function checkGrant(lease: NewLease, options: CallOptions): void {
+  checkOptions('grantLease: the lease', lease, { ttlMs: isTtl, id: isLease })
+  checkValue('grantLease', 'ttlMs', lease.ttlMs, isTtl)
+  checkOptions('grantLease', options, CALL)
+}
+
+export function checkKeepAlive(id: unknown, options: CallOptions): void {
+  checkValue('keepLeaseAlive', 'id', id, isLease)
+  checkOptions('keepLeaseAlive', options, CALL)
+}
+
+export function checkKeepAliveMany(ids: unknown, options: CallOptions): void {
+  checkValue('keepLeasesAlive', 'ids', ids, isListOf(isLease, 'a list of ids of leases, strings of digits'))
+  checkOptions('keepLeasesAlive', options, CALL)
+}
+
+export function checkLease(id: unknown, options: LeaseOptions): void {
+  checkValue('lease', 'id', id, isLease)
+  checkOptions('lease', options, LEASE)
+}
+
+export function checkLeases(options: CallOptions): void {
+  checkOptions('leases', options, CALL)
+}
+
+export function checkRevoke(id: unknown, options: CallOptions): void {
+  checkValue('revokeLease', 'id', id, isLease)
+  checkOptions('revokeLease', options, CALL)
+}
+
+export function checkSession(options: SessionOptions): void {
+  checkOptions('session', options, SESSION)
+  checkOneLease('session', options)
 }
 
 export function checkCall(where: string, options: CallOptions): void {

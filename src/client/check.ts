@@ -127,6 +127,24 @@ export const isSignal: Check = (value) =>
     ? undefined
     : 'an AbortSignal'
 
+export const isLease: Check = (value) =>
+  typeof value === 'string' && /^[1-9][0-9]{0,19}$/.test(value) && BigInt(value) < 2n ** 64n
+    ? undefined
+    : 'the id of a lease, a string of decimal digits'
+
+export const isTtl: Check = (value) =>
+  typeof value === 'number' && value > 0 && Number.isFinite(value)
+    ? undefined
+    : 'a number of milliseconds above 0'
+
+export function checkOneLease(
+  where: string,
+  { lease, ttlMs }: { readonly lease?: unknown; readonly ttlMs?: unknown },
+): void {
+  if (lease !== undefined && ttlMs !== undefined)
+    throw new TypeError(`${where}: lease and ttlMs contradict each other: a key has one lease`)
+}
+
 export const isOneOf =
   (...options: readonly string[]): Check =>
   (value) =>

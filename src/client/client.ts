@@ -50,6 +50,17 @@ import { type Answer, Transport } from './exchange.ts'
 import { type FastCall, FastCalls, type Limits, type Settled } from './fast.ts'
 import { Hedges } from './hedges.ts'
 import { Identities, type Identity, type Opened } from './identity.ts'
+import type {
+  GrantedLease,
+  KeptLease,
+  LeaseInfo,
+  LeaseOptions,
+  NewLease,
+  RevokedLease,
+  Session,
+  SessionOptions,
+} from './lease-types.ts'
+import { grant, keepAlive, keepAliveMany, type LeaseCalls, leases, revoke, show } from './leases.ts'
 import { type Interruption, pages, rangeOf, streamed } from './list.ts'
 import type { Welcome } from './messages.ts'
 import {
@@ -61,6 +72,7 @@ import {
   GET,
   type GetOperation,
   isChange,
+  KEEP_ALIVE,
   ownBytes,
   ownKey,
   PUT,
@@ -73,6 +85,7 @@ import {
 import { QUESTION, Questions } from './questions.ts'
 import { freshPath, rangePath, requestOf, resultOf, resultsOf } from './requests.ts'
 import { traitsOf } from './sent-txn.ts'
+import type { Sessions } from './sessions.ts'
 import { Turns } from './turns.ts'
 import { sentRange, sentTxn, txnResult } from './txn.ts'
 import type {
@@ -161,6 +174,11 @@ export class Client {
   readonly #foreign = new Set<string>()
   readonly #onClose = new Set<() => void>()
   readonly #identities = new Identities()
+  readonly #leaseCalls: LeaseCalls = {
+    call: (kind, request, options) => this.#call(kind, request, options),
+    keepAlive: (ids, options) => this.#seldom('read', { op: KEEP_ALIVE, leases: ids }, options),
+  }
+  #sessions: Sessions | undefined
   /** The cluster id of the first node that answered. */
   #clusterId: string | undefined
   #revision: number | undefined
@@ -214,8 +232,9 @@ export class Client {
   put(key: string | Uint8Array, value: string | Uint8Array, options: PutOptions = NONE): Promise<PutResult> {
     try {
       checkPut(key, value, options)
-      const { ifRevision, ifAbsent = false } = options
-      const operation = { op: PUT, key: ownKey(key), value: ownBytes(value), ifRevision, ifAbsent } as const
+      const { ifRevision, ifAbsent = false, lease, ttlMs } = options
+      const conditions = { ifRevision, ifAbsent, lease, ttlMs }
+      const operation = { op: PUT, key: ownKey(key), value: ownBytes(value), ...conditions } as const
       return this.#operate(operation, options) as Promise<PutResult>
     } catch (error) {
       return Promise.reject(error)
@@ -321,6 +340,52 @@ export class Client {
       compactRevision: wholeNumberIn(json, 'compact_revision'),
       revision: wholeNumberIn(json, 'revision'),
     }))
+  }
+
+  /** Grants a lease: its keys are deleted when it ends. It is granted once, even if it was asked for several times. */
+  grantLease(lease: NewLease, options: CallOptions = NONE): Promise<GrantedLease> {
+    return grant(this.#leaseCalls, lease, options)
+  }
+
+  /** The time to live of a lease begins anew. Throws `lease_not_found`. */
+  keepLeaseAlive(id: string, options: CallOptions = NONE): Promise<{ readonly ttlMs: number }> {
+    return keepAlive(this.#leaseCalls, id, options)
+  }
+
+  /** The same for many leases, which costs little more than for one. */
+  keepLeasesAlive(ids: readonly string[], options: CallOptions = NONE): Promise<readonly KeptLease[]> {
+    return keepAliveMany(this.#leaseCalls, ids, options)
+  }
+
+  /** A lease; undefined: there is none with this id. */
+  lease(
+    id: string,
+    options: LeaseOptions = NONE,
+  ): Promise<(LeaseInfo & { readonly keys?: readonly Uint8Array[] }) | undefined> {
+    return show(this.#leaseCalls, id, options)
+  }
+
+  /** All leases, in the order of their ids. */
+  leases(options: CallOptions = NONE): AsyncGenerator<LeaseInfo, void, undefined> {
+    return leases(this.#leaseCalls, options)
+  }
+
+  /** Ends a lease, and deletes its keys at one revision. Throws `lease_not_found`. */
+  revokeLease(id: string, options: CallOptions = NONE): Promise<RevokedLease> {
+    return revoke(this.#leaseCalls, id, options)
+  }
+
+  /** Grants a lease and keeps it alive until it is closed. */
+  async session(options: SessionOptions = NONE): Promise<Session> {
+    const { Sessions } = await import('./sessions.ts')
+    this.#sessions ??= new Sessions({
+      grantLease: (lease, call) => this.grantLease(lease, call),
+      keepLeasesAlive: (ids, call) => this.keepLeasesAlive(ids, call),
+      revokeLease: (id, call) => this.revokeLease(id, call),
+      put: (key, value, call) => this.put(key, value, call),
+      whenClosed: (end) => this.#whenClosed(end),
+    })
+    return this.#sessions.begin(options)
   }
 
   /** The status of one node: the one at `endpoint`, or any. */
@@ -799,6 +864,7 @@ const WHAT: Readonly<Record<SeldomOperation['op'], string>> = {
   [TXN]: 'transactions',
   [DELETE_RANGE]: 'deletes of ranges',
   [COMPACT]: 'compaction',
+  [KEEP_ALIVE]: 'leases',
 }
 
 /** How a node answers that is older than an operation. A newer one gives them no such answer. */

@@ -27,7 +27,7 @@ import {
   type Welcome,
   welcomeOf,
 } from './messages.ts'
-import { CHANGES, isChange, type Operation, TXN } from './operation.ts'
+import { CHANGES, hasLease, isChange, KEEP_ALIVE, type Operation, PUT, TXN } from './operation.ts'
 
 const SUBPROTOCOL = 'quorate.v1'
 /** How long the node may take until the connection can be used. */
@@ -172,8 +172,12 @@ export class Connection {
 
   /** Whether the node knows it. */
   knows(operation: Operation): boolean {
+    const { txnOperationsMax = 0, keepAliveMax = 0 } = this.#welcome ?? {}
+    if (operation.op === PUT) return keepAliveMax > 0 || !hasLease(operation)
+    if (operation.op === CHANGES) return keepAliveMax > 0 || !operation.changes.some(hasLease)
+    if (operation.op === KEEP_ALIVE) return keepAliveMax >= operation.leases.length
     const asOf = 'revision' in operation ? operation.revision : undefined
-    return (operation.op < TXN && asOf === undefined) || (this.#welcome?.txnOperationsMax ?? 0) > 0
+    return (operation.op < TXN && asOf === undefined) || txnOperationsMax > 0
   }
 
   /** The same for a batch of so many changes, with so many bytes of keys and values. */

@@ -72,13 +72,19 @@ export function metaFromJson(json: Json): RecordMeta {
 
 /** With `keysOnly` there are no values. */
 export const recordFromJson = (json: Json, keysOnly = false): KvRecord =>
-  recordOf(metaFromJson(json), keysOnly ? new Uint8Array() : bytesFromJson(json.value))
+  recordOf(metaFromJson(json), keysOnly ? new Uint8Array() : bytesFromJson(json.value), leaseOf(json.lease))
 
-export function recordOf(meta: RecordMeta, value: Uint8Array): KvRecord {
+/** undefined: none. */
+export function leaseOf(value: unknown): string | undefined {
+  if (value === undefined || value === null) return undefined
+  return typeof value === 'string' ? value : disagree('the lease of a record is not a string')
+}
+
+export function recordOf(meta: RecordMeta, value: Uint8Array, lease: string | undefined): KvRecord {
   const { key, keyBytes, createRevision, modRevision, version } = meta
   const text = () => decodeUtf8(value)
   const json = () => JSON.parse(text())
-  return { key, keyBytes, createRevision, modRevision, version, value, text, json }
+  return { key, keyBytes, createRevision, modRevision, version, value, lease, text, json }
 }
 
 export function memberFromJson(value: unknown): Member {

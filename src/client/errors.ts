@@ -42,6 +42,7 @@ export type ErrorCode =
   | 'unexpected_answer'
   | 'unsupported'
   | 'conflict'
+  | 'session_lost'
   | 'incomplete'
   | 'aborted'
   | 'closed'
@@ -101,6 +102,9 @@ export class UnavailableError extends QuorateError {}
 
 /** `transact` found in each attempt that others had changed what it had read: nothing was written. */
 export class ConflictError extends QuorateError {}
+
+/** The lease of a session has ended, or may have ended by now. */
+export class SessionLostError extends QuorateError {}
 
 /** No endpoint accepted a connection: not a byte of the request left. */
 export class UnreachableError extends QuorateError {}

@@ -123,7 +123,7 @@ export class FastCalls {
     const endpoint = connections.pick(endpoints, nowMs, operation.op !== GET)
     const connection = endpoint && connections.of(endpoint)
     if (endpoint === undefined || connection?.takes(operation) !== true) return undefined
-    return { endpoint, connection }
+    return connection.knows(operation) ? { endpoint, connection } : undefined
   }
 
   #ask(

@@ -15,10 +15,21 @@ export {
   PreconditionFailedError,
   QuorateError,
   type RecordMeta,
+  SessionLostError,
   UnavailableError,
   UnreachableError,
   type Written,
 } from './errors.ts'
+export type {
+  GrantedLease,
+  KeptLease,
+  LeaseInfo,
+  LeaseOptions,
+  NewLease,
+  RevokedLease,
+  Session,
+  SessionOptions,
+} from './lease-types.ts'
 export type {
   CompactResult,
   DeleteRange,

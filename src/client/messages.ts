@@ -15,8 +15,10 @@ import {
   DELETE_RANGE,
   type Freshness,
   GET,
+  hasLease,
   isChange,
   isPut,
+  KEEP_ALIVE,
   type Operation,
   PUT,
   RANGE,
@@ -42,6 +44,8 @@ export interface Welcome {
   readonly changesMax: number
   /** How many comparisons and operations a transaction may have; 0: the node knows none, and nothing of history. */
   readonly txnOperationsMax: number
+  /** How many leases one operation may keep alive; 0: the node knows no leases here. */
+  readonly keepAliveMax: number
 }
 
 /** Who leads in a term, as a node knows it. */
@@ -58,6 +62,8 @@ export const SERVED = 0
 const PROBLEM = 1
 /** The credit that a page of a range takes. */
 const RANGE_BYTES = 1024
+/** What the id of a lease takes of the credit. */
+const LEASE_ID_BYTES = 20
 /** Space for everything of an item but keys and values: numbers, the identity, conditions. */
 const ITEM_BYTES = 128
 /** The same for a value in a transaction, with its name. */
@@ -82,6 +88,7 @@ export function welcomeOf(item: unknown): Welcome | undefined {
     message_bytes_max,
     changes_max,
     txn_operations_max,
+    keep_alive_max,
   } = item[2]
   if (version !== VERSION || typeof cluster !== 'string' || typeof node !== 'string') return undefined
   const limits = [operations_max, bytes_max, message_bytes_max]
@@ -89,7 +96,8 @@ export function welcomeOf(item: unknown): Welcome | undefined {
   if (!isWholeNumber(revision) || operationsMax < 1 || bytesMax < 1 || messageBytesMax < 1) return undefined
   const changesMax = isWholeNumber(changes_max) ? changes_max : 0
   const txnOperationsMax = isWholeNumber(txn_operations_max) ? txn_operations_max : 0
-  const limit = { operationsMax, bytesMax, messageBytesMax, changesMax, txnOperationsMax }
+  const keepAliveMax = isWholeNumber(keep_alive_max) ? keep_alive_max : 0
+  const limit = { operationsMax, bytesMax, messageBytesMax, changesMax, txnOperationsMax, keepAliveMax }
   return { cluster, node, revision, leader: leaderOf(term, leader), ...limit }
 }
 
@@ -120,6 +128,8 @@ export function creditOf(operation: Operation): number {
       return bytesIn(operation.range)
     case COMPACT:
       return 0
+    case KEEP_ALIVE:
+      return LEASE_ID_BYTES * operation.leases.length
   }
 }
 
@@ -175,6 +185,8 @@ export function itemOf(
       return [id, DELETE_RANGE, timeoutMs, operation.range, identity ?? null]
     case COMPACT:
       return [id, COMPACT, timeoutMs, operation.revision, identity ?? null]
+    case KEEP_ALIVE:
+      return [id, KEEP_ALIVE, timeoutMs, operation.leases]
   }
 }
 
@@ -185,6 +197,12 @@ function changeOf(change: ChangeOperation): Item {
 }
 
 function conditionsOf(change: ChangeOperation): Json | undefined {
+  if (!isPut(change) || !hasLease(change)) return plainConditionsOf(change)
+  const { lease, ttlMs } = change
+  return { ...plainConditionsOf(change), ...(lease === undefined ? { ttl_ms: ttlMs } : { lease }) }
+}
+
+function plainConditionsOf(change: ChangeOperation): Json | undefined {
   if (isPut(change) && change.ifAbsent) return { if_none_match: '*' }
   return change.ifRevision === undefined ? undefined : { if_match: [change.ifRevision] }
 }
@@ -267,17 +285,18 @@ function resultOfChange(
 
 function recordFromItem(key: Buffer, record: unknown): KvRecord | typeof MALFORMED {
   if (!Array.isArray(record)) return MALFORMED
-  const [, value, createRevision, modRevision, version] = record as readonly unknown[]
+  const [, value, createRevision, modRevision, version, lease] = record as readonly unknown[]
   const isWell =
     Buffer.isBuffer(value) &&
     isWholeNumber(createRevision) &&
     isWholeNumber(modRevision) &&
-    isWholeNumber(version)
+    isWholeNumber(version) &&
+    (lease === undefined || typeof lease === 'string')
   if (!isWell) return MALFORMED
   const keyBytes = new Uint8Array(key)
   const meta = { key: key.toString(), keyBytes, createRevision, modRevision, version }
   // A copy, since the original is a part of a message, which would stay in memory as long as it.
-  return recordOf(meta, new Uint8Array(value))
+  return recordOf(meta, new Uint8Array(value), lease)
 }
 
 /** About the answer to a read. */
@@ -339,6 +358,10 @@ function bodyOf(operation: Operation, item: Item): Json {
       return { revision: item[2], deleted: item[3] }
     case COMPACT:
       return { revision: item[2], compact_revision: item[3] }
+    case KEEP_ALIVE: {
+      const lives = Array.isArray(item[3]) ? item[3] : []
+      return { leases: lives.map((ttl_ms, at) => leaseJson(operation.leases[at], ttl_ms)) }
+    }
   }
 }
 
@@ -351,7 +374,10 @@ function outcomeJson(change: ChangeOperation | undefined, outcome: unknown): unk
     : { put: { create_revision: first, mod_revision: revision, version } }
 }
 
+const leaseJson = (id: string | undefined, ttl_ms: unknown): Json =>
+  ttl_ms === null ? { id, missing: true } : { id, ttl_ms }
+
 function recordJson(record: unknown): Json {
-  const [key, value, create_revision, mod_revision, version] = Array.isArray(record) ? record : []
-  return { key, value, create_revision, mod_revision, version }
+  const [key, value, create_revision, mod_revision, version, lease] = Array.isArray(record) ? record : []
+  return { key, value, create_revision, mod_revision, version, lease }
 }

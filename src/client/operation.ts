@@ -15,6 +15,8 @@ export const CHANGES = 6
 export const TXN = 7
 export const DELETE_RANGE = 8
 export const COMPACT = 9
+/** For nodes whose welcome says that they know it. */
+export const KEEP_ALIVE = 10
 
 export interface PutOperation {
   readonly op: typeof PUT
@@ -22,6 +24,9 @@ export interface PutOperation {
   readonly value: Buffer
   readonly ifRevision: number | undefined
   readonly ifAbsent: boolean
+  /** At most one of the two. */
+  readonly lease: string | undefined
+  readonly ttlMs: number | undefined
 }
 
 export interface DeleteOperation {
@@ -83,8 +88,18 @@ export interface CompactOperation {
   readonly revision: number
 }
 
+export interface KeepAliveOperation {
+  readonly op: typeof KEEP_ALIVE
+  readonly leases: readonly string[]
+}
+
 /** Those that are seldom: `fast.ts` does not know them. */
-export type SeldomOperation = GetOperation | TxnOperation | DeleteRangeOperation | CompactOperation
+export type SeldomOperation =
+  | GetOperation
+  | TxnOperation
+  | DeleteRangeOperation
+  | CompactOperation
+  | KeepAliveOperation
 
 /** How fresh the answer to a read must be. */
 export interface Freshness {
@@ -106,9 +121,13 @@ export type Result = PutResult | DeleteResult | KvRecord | undefined
 export type ChangeResult = PutResult | DeleteResult | QuorateError
 
 /** A transaction counts as a change, also if it only reads. */
-export const isChange = ({ op }: Operation): boolean => op !== GET && op !== RANGE
+export const isChange = ({ op }: Operation): boolean => op !== GET && op !== RANGE && op !== KEEP_ALIVE
 
 export const isPut = (change: ChangeOperation): change is PutOperation => change.op === PUT
+
+/** A put whose key is attached to a lease. */
+export const hasLease = (change: ChangeOperation): boolean =>
+  isPut(change) && (change.lease !== undefined || change.ttlMs !== undefined)
 
 /** The bytes of a change that count for limits. */
 export const bytesOfChange = (change: ChangeOperation): number =>

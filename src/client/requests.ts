@@ -25,6 +25,7 @@ import {
   type Freshness,
   GET,
   isPut,
+  KEEP_ALIVE,
   type Operation,
   PUT,
   RANGE,
@@ -41,7 +42,9 @@ export function requestOf(operation: Operation): Outgoing {
   switch (operation.op) {
     case PUT: {
       const headers = conditionsOf(operation.ifRevision, operation.ifAbsent)
-      return { method: 'PUT', path: keyPath(operation.key), headers, body: operation.value }
+      const { key, value, lease, ttlMs } = operation
+      const path = withQuery(keyPath(key), { lease, ttl: ttlMs && duration(ttlMs) })
+      return { method: 'PUT', path, headers, body: value }
     }
     case DELETE: {
       const headers = conditionsOf(operation.ifRevision, false)
@@ -65,6 +68,8 @@ export function requestOf(operation: Operation): Outgoing {
     }
     case COMPACT:
       return jsonPost('/v1/compact', { revision: operation.revision })
+    case KEEP_ALIVE:
+      return jsonPost('/v1/leases/keepalive', { ids: operation.leases })
   }
 }
 
@@ -86,7 +91,14 @@ function changeJson(change: ChangeOperation): Json {
   const key = bytesJson(change.key)
   if (!isPut(change)) return { delete: { key, if_match } }
   return {
-    put: { key, value: bytesJson(change.value), if_match, if_none_match: change.ifAbsent ? '*' : undefined },
+    put: {
+      key,
+      value: bytesJson(change.value),
+      if_match,
+      if_none_match: change.ifAbsent ? '*' : undefined,
+      lease: change.lease,
+      ttl: change.ttlMs && duration(change.ttlMs),
+    },
   }
 }
 

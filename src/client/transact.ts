@@ -229,7 +229,7 @@ class Attempt implements Transaction {
       see(listing, name)
       if (record === undefined) continue
       left -= 1
-      yield keysOnly ? recordOf(record, NO_VALUE) : record
+      yield keysOnly ? recordOf(record, NO_VALUE, record.lease) : record
       if (left === 0) return
     }
     Object.assign(seen, listing.whole)
@@ -417,5 +417,5 @@ function written(key: Uint8Array, write: Write): KvRecord | undefined {
     modRevision: 0,
     version: 0,
   }
-  return recordOf(meta, new Uint8Array(write.value))
+  return recordOf(meta, new Uint8Array(write.value), write.options.lease)
 }

@@ -4,12 +4,15 @@ import { checkKeyLength, duration } from './address.ts'
 import {
   type Check,
   checkFields,
+  checkOneLease,
   checkOptions,
   checkValue,
   described,
   isBytes,
   isFlag,
+  isLease,
   isOneOf,
+  isTtl,
   isWholeNumber,
 } from './check.ts'
 import { arrayIn, disagree, type Json, objectOf, recordFromJson, wholeNumberIn } from './decode.ts'
@@ -66,17 +69,8 @@ const TARGETS: Readonly<Record<string, string>> = {
   lease: 'lease',
 }
 
-const isLease: Check = (value) => (isLeaseText(value) && value !== '0' ? undefined : LEASE)
-const isLeaseOrNone: Check = (value) => (isLeaseText(value) ? undefined : `${LEASE}; "0" is no lease`)
-const LEASE = 'the id of a lease, a string of decimal digits'
-
-const isLeaseText = (value: unknown): boolean =>
-  typeof value === 'string' && /^(?:0|[1-9][0-9]{0,19})$/.test(value) && BigInt(value) < 2n ** 64n
-
-const isTtl: Check = (value) =>
-  typeof value === 'number' && value > 0 && Number.isFinite(value)
-    ? undefined
-    : 'a number of milliseconds above 0'
+const isLeaseOrNone: Check = (value) =>
+  value === '0' || isLease(value) === undefined ? undefined : `${isLease(value)}; "0" is no lease`
 
 const isCount: Check = (value) =>
   Number.isSafeInteger(value) && Number(value) >= 1 ? undefined : 'a whole number from 1 on'
@@ -147,8 +141,7 @@ const PUT_OPTIONS = { lease: isLease, ttlMs: isTtl }
 /** The options of a put in a transaction. */
 export function checkPutOptions(where: string, options: TxnPutOptions): void {
   checkOptions(where, options, PUT_OPTIONS)
-  if (options.lease !== undefined && options.ttlMs !== undefined)
-    throw new TypeError(`${where}: lease and ttlMs contradict each other: a key has one lease`)
+  checkOneLease(where, options)
 }
 
 function sentPutOptions({ lease, ttlMs }: TxnPutOptions, where: string): { lease?: string; ttl?: string } {

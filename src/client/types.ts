@@ -47,6 +47,10 @@ export interface PutOptions extends CallOptions {
   readonly ifRevision?: number | undefined
   /** Only if the key does not exist. */
   readonly ifAbsent?: boolean | undefined
+  /** The lease that deletes the key when it ends: its id. Without `lease` and `ttlMs` the key has none from now on. */
+  readonly lease?: string | undefined
+  /** A lease of its own, which ends after this time, from a second on, unless it is kept alive. */
+  readonly ttlMs?: number | undefined
 }
 
 export interface DeleteOptions extends CallOptions {
@@ -119,6 +123,8 @@ export interface ListOptions extends RangeOptions {
 /** A key with its value. */
 export interface KvRecord extends RecordMeta {
   readonly value: Uint8Array
+  /** The id of the lease that deletes the key when it ends; undefined: it has none. */
+  readonly lease: string | undefined
   /** The value as text. */
   text(): string
   /** The value parsed as JSON. */

@@ -30,6 +30,14 @@ const METHODS: { readonly [Name in keyof Client]: 'passes' | 'refused' | Method<
   deleteRange: 'refused',
   // They do not touch keys.
   compact: 'passes',
+  grantLease: 'passes',
+  keepLeaseAlive: 'passes',
+  keepLeasesAlive: 'passes',
+  lease: 'passes',
+  leases: 'passes',
+  // The end of a lease deletes keys, which no history knows.
+  revokeLease: 'refused',
+  session: 'refused',
   endpoints: 'passes',
   revision: 'passes',
   status: 'passes',

@@ -108,7 +108,17 @@ async function* chunksOf(file: Buffer, sizes: Iterable<number> = [file.length]):
 
 function recordOf(keyBytes: Uint8Array, value: Uint8Array) {
   const [text, json] = [() => '', () => undefined]
-  return { key: '', keyBytes, value, text, json, createRevision: 1, modRevision: 1, version: 1 }
+  return {
+    key: '',
+    keyBytes,
+    value,
+    lease: undefined,
+    text,
+    json,
+    createRevision: 1,
+    modRevision: 1,
+    version: 1,
+  }
 }
 
 function contentOf(item: ImportItem): readonly string[] {

@@ -21,6 +21,7 @@ import {
   Fault,
   GOING_AWAY,
   INTERNAL_ERROR,
+  KEEP_ALIVE,
   NAMES,
   NOTICE,
   type Op,
@@ -36,6 +37,8 @@ import {
 import { txnBytes } from './txn.ts'
 import { MuxWatch, type WatchConnection } from './watch-sink.ts'
 
+/** What the id of a lease counts for credit. */
+const LEASE_ID_BYTES = 20
 /** What a range, or a watch that begins, counts for credit. */
 const RANGE_CREDIT_BYTES = 1024
 /** Of a ping or pong of a client: two bytes and the mask. */
@@ -422,6 +425,7 @@ function creditOf(op: Op, item: Item): number {
   if (op === RANGE || op === WATCH) return RANGE_CREDIT_BYTES
   if (op === CHANGES) return changesBytes(item[3])
   if (op === TXN || op === DELETE_RANGE) return txnBytes(item[3])
+  if (op === KEEP_ALIVE) return Array.isArray(item[3]) ? LEASE_ID_BYTES * item[3].length : 0
   return op === PUT ? bytesIn(item[3]) + bytesIn(item[4]) : bytesIn(item[3])
 }
 

@@ -1,15 +1,34 @@
 // The fields of an operation. What is wrong in one of them is a problem of this operation, the same as over HTTP, and
 // says nothing about the others of its message.
 
-import type { BatchedCommand, Condition, Idempotency, KeyRange, Revision } from '../../kv/index.ts'
-import { asRevision, BATCH_COMMANDS_MAX, SESSION_SLOTS_MAX, SETTING_RULES, TAGS_MAX } from '../../kv/index.ts'
+import type {
+  BatchedCommand,
+  Condition,
+  Idempotency,
+  KeyRange,
+  LeaseId,
+  PutLease,
+  Revision,
+} from '../../kv/index.ts'
+import {
+  asRevision,
+  BATCH_COMMANDS_MAX,
+  RENEW_LEASES_MAX,
+  SESSION_SLOTS_MAX,
+  SETTING_RULES,
+  TAGS_MAX,
+  TTL_MS_MAX,
+  TTL_MS_MIN,
+} from '../../kv/index.ts'
 import { rangeOf } from '../http/delete-range.ts'
 import { isToken, SEQ_MAX } from '../http/identity.ts'
 import { checkedKey } from '../http/key.ts'
+import { leaseIdOf } from '../http/lease-values.ts'
 import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../http/parameters.ts'
 import { Refused } from '../http/problem.ts'
 import type { RangeValues } from '../http/range-reading.ts'
 import type { Freshness } from '../http/reading.ts'
+import type { NodeApi } from '../types.ts'
 import type { Item } from './messages.ts'
 import { DELETE, PUT } from './protocol.ts'
 
@@ -66,29 +85,32 @@ export function readIdentity(field: unknown): Idempotency | undefined {
 }
 
 /** The changes of a batch. */
-export function readChanges(field: unknown): readonly BatchedCommand[] {
+export function readChanges(field: unknown, node: LeaseBounds): readonly BatchedCommand[] {
   if (!Array.isArray(field) || field.length < 1 || field.length > BATCH_COMMANDS_MAX)
     throw invalid('changes', `a list of 1 to ${BATCH_COMMANDS_MAX} changes`)
   return field.map((each, at) => {
     try {
-      return readChange(each)
+      return readChange(each, node)
     } catch (error) {
       throw error instanceof Refused ? new Refused(error.code, `changes[${at}]: ${error.message}`) : error
     }
   })
 }
 
-function readChange(field: unknown): BatchedCommand {
+function readChange(field: unknown, node: LeaseBounds): BatchedCommand {
   const isPut = Array.isArray(field) && field[0] === PUT
   if (!Array.isArray(field) || !(isPut || field[0] === DELETE))
     throw invalid('a change', `[${PUT}, key, value, conditions] or [${DELETE}, key, conditions]`)
   checkLength(field, isPut ? 4 : 3)
   const key = readKey(field[1])
-  const { condition, prev } = readConditions(field[isPut ? 3 : 2])
+  if (!isPut) {
+    const { condition, prev } = readConditions(field[2])
+    if (prev) throw invalid('prev', 'false in a batch')
+    return { kind: 'delete', key, condition, prev }
+  }
+  const { condition, prev, lease } = readPutOptions(field[3], node)
   if (prev) throw invalid('prev', 'false in a batch')
-  return isPut
-    ? { kind: 'put', key, value: readValue(field[2]), condition, prev }
-    : { kind: 'delete', key, condition, prev }
+  return { kind: 'put', key, value: readValue(field[2]), condition, prev, lease }
 }
 
 /** How many bytes the keys and values of a batch have. */
@@ -128,13 +150,48 @@ export function readMap<N extends string>(field: unknown, name: string, names: r
 }
 
 const CONDITIONS = ['if_match', 'if_none_match', 'prev'] as const
+const PUT_OPTIONS = [...CONDITIONS, 'lease', 'ttl_ms'] as const
 
-export function readConditions(field: unknown): {
+export interface Conditions {
   readonly condition: Condition | undefined
   readonly prev: boolean
-} {
+}
+
+type LeaseBounds = Pick<NodeApi, 'leaseTtlMsMin'>
+
+export const readConditions = (field: unknown): Conditions =>
+  isNil(field) ? UNCONDITIONAL : conditionsIn(readMap(field, 'conditions', CONDITIONS))
+
+/** Of a put: its conditions, and its lease. */
+export function readPutOptions(
+  field: unknown,
+  node: LeaseBounds,
+): Conditions & { readonly lease?: PutLease | undefined } {
   if (isNil(field)) return UNCONDITIONAL
-  const given = readMap(field, 'conditions', CONDITIONS)
+  const given = readMap(field, 'conditions', PUT_OPTIONS)
+  const id = readText(given.get('lease'), 'lease')
+  const ttlMs = readTtl(given.get('ttl_ms'), node)
+  if (id !== undefined && ttlMs !== undefined)
+    throw new Refused('bad_request', 'lease cannot be combined with ttl_ms')
+  const ofItsOwn = ttlMs === undefined ? undefined : { ttlMs }
+  return { ...conditionsIn(given), lease: id === undefined ? ofItsOwn : { id: leaseIdOf(id, 'lease') } }
+}
+
+function readTtl(field: unknown, { leaseTtlMsMin }: LeaseBounds): number | undefined {
+  if (isNil(field)) return undefined
+  if (typeof field === 'number' && field >= TTL_MS_MIN && field <= TTL_MS_MAX)
+    return Math.max(leaseTtlMsMin, Math.ceil(field))
+  throw invalid('ttl_ms', `a number from ${TTL_MS_MIN} to ${TTL_MS_MAX}`)
+}
+
+/** The leases to keep alive. */
+export function readLeases(field: unknown): readonly LeaseId[] {
+  if (!Array.isArray(field) || field.length < 1 || field.length > RENEW_LEASES_MAX)
+    throw invalid('leases', `a list of 1 to ${RENEW_LEASES_MAX} ids`)
+  return field.map((id, at) => leaseIdOf(typeof id === 'string' ? id : '', `leases[${at}]`))
+}
+
+function conditionsIn(given: { readonly get: (name: (typeof CONDITIONS)[number]) => unknown }): Conditions {
   const ifMatch = readTags(given.get('if_match'), 'if_match')
   const ifNoneMatch = readTags(given.get('if_none_match'), 'if_none_match')
   const condition = ifMatch === undefined && ifNoneMatch === undefined ? undefined : { ifMatch, ifNoneMatch }

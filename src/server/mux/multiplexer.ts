@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { BATCH_COMMANDS_MAX } from '../../kv/index.ts'
+import { BATCH_COMMANDS_MAX, RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { TXN_OPERATIONS_MAX } from '../../kv/txn.ts'
 import type { Bodies } from '../http/body.ts'
 import type { Connections } from '../http/connections.ts'
@@ -193,4 +193,5 @@ const welcome = (node: NodeApi, server: string, limits: HttpLimits) => ({
   changes_max: BATCH_COMMANDS_MAX,
   watches_max: limits.muxWatchesMax,
   txn_operations_max: TXN_OPERATIONS_MAX,
+  keep_alive_max: RENEW_LEASES_MAX,
 })

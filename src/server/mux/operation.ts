@@ -3,7 +3,7 @@
 import type { Hold } from '../http/outflow.ts'
 import { problemDocument, type Refused } from '../http/problem.ts'
 import type { Item } from './messages.ts'
-import { GET, NAMES, type Op, PROBLEM, RANGE, WATCH } from './protocol.ts'
+import { GET, KEEP_ALIVE, NAMES, type Op, PROBLEM, RANGE, WATCH } from './protocol.ts'
 import type { MuxWatch } from './watch-sink.ts'
 
 /** Memory of an answer beside keys and values. */
@@ -51,9 +51,9 @@ export class Operation {
     return NAMES[this.op]
   }
 
-  /** A transaction counts as one, also without changes. */
+  /** A transaction counts as one, also without changes. What keeps leases alive changes no key. */
   get isChange(): boolean {
-    return this.op !== GET && this.op !== RANGE && this.op !== WATCH
+    return this.op !== GET && this.op !== RANGE && this.op !== WATCH && this.op !== KEEP_ALIVE
   }
 
   /** Nobody will read the answer. */

@@ -31,6 +31,8 @@ import {
   readFreshness,
   readIdentity,
   readKey,
+  readLeases,
+  readPutOptions,
   readRange,
   readTimeout,
   readValue,
@@ -43,6 +45,7 @@ import {
   DELETE,
   DELETE_RANGE,
   GET,
+  KEEP_ALIVE,
   OPEN_SESSION,
   PUT,
   RANGE,
@@ -85,6 +88,7 @@ export class Operations {
       else if (operation.op === TXN) this.#txn(operation, item)
       else if (operation.op === DELETE_RANGE) this.#deleteRange(operation, item)
       else if (operation.op === COMPACT) this.#compact(operation, item)
+      else if (operation.op === KEEP_ALIVE) this.#keepAlive(operation, item)
       else if (operation.op === WATCH) watch(this.#options, operation, item)
       else this.#openSession(operation, item)
     } catch (error) {
@@ -99,8 +103,8 @@ export class Operations {
     const key = readKey(item[3])
     const value = readValue(item[4])
     const idempotency = readIdentity(item[5])
-    const { condition, prev } = readConditions(item[6])
-    const command = { kind: 'put', key, value, condition, prev } as const
+    const { condition, prev, lease } = readPutOptions(item[6], this.#options.node)
+    const command = { kind: 'put', key, value, condition, prev, lease } as const
     this.#propose(operation, { command, idempotency, principal: '' }, timeoutMs)
   }
 
@@ -117,7 +121,7 @@ export class Operations {
   #changes(operation: Operation, item: Item): void {
     checkLength(item, 5)
     const timeoutMs = answerWithinMs(readTimeout(item[2]))
-    const command = { kind: 'batch', commands: readChanges(item[3]) } as const
+    const command = { kind: 'batch', commands: readChanges(item[3], this.#options.node) } as const
     const request: Request = { command, idempotency: readIdentity(item[4]), principal: '' }
     this.#options.node.propose(request, timeoutMs, (result) => this.#changed(operation, result))
   }
@@ -368,6 +372,19 @@ export class Operations {
     )
   }
 
+  #keepAlive(operation: Operation, item: Item): void {
+    const { node, refused } = this.#options
+    checkLength(item, 4)
+    const timeoutMs = answerWithinMs(readTimeout(item[2]))
+    node.keepAlive(readLeases(item[3]), timeoutMs, (result) => {
+      if (!result.ok) operation.refuse(refused(refusedByNode(result.problem)), 'no')
+      else {
+        const lives = result.value.map((ttlMs) => ttlMs ?? null)
+        operation.end(200, [operation.id, SUCCESS, node.revision, lives], OUTCOME_BYTES * lives.length)
+      }
+    })
+  }
+
   /** Answers a change, whatever becomes of it. */
   #settle(
     operation: Operation,
@@ -434,7 +451,7 @@ const form = (one: (row: KeyRow) => WireRecord) => ({
   slice: (records: WireRecord[]) => records,
 })
 const RECORDS = form((row) => record(row.key, row))
-const KEYS = form((row) => [row.key, null, row.createRevision, row.modRevision, row.version])
+const KEYS = form((row) => record(row.key, { ...row, value: null }))
 
 /** Rounded up, because a bound must not become smaller. */
 const bound = (stalenessMs: number | undefined): number | null =>

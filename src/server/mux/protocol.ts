@@ -15,6 +15,8 @@ export const CHANGES = 6
 export const TXN = 7
 export const DELETE_RANGE = 8
 export const COMPACT = 9
+/** Of nodes whose welcome has `keep_alive_max`. */
+export const KEEP_ALIVE = 10
 /** Of nodes whose welcome has `watches_max`. */
 export const WATCH = 16
 
@@ -41,6 +43,7 @@ export const NAMES = {
   [TXN]: 'other',
   [DELETE_RANGE]: 'delete',
   [COMPACT]: 'other',
+  [KEEP_ALIVE]: 'other',
   [WATCH]: 'other',
 } as const
 export type Op = keyof typeof NAMES

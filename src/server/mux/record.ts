@@ -9,12 +9,16 @@ export type WireRecord = readonly [
   create: number,
   mod: number,
   version: number,
+  /** Only if the key has one. */
+  lease?: string,
 ]
 
-export const record = (key: Uint8Array | null, row: KeyRow): WireRecord => [
-  key,
-  row.value,
-  row.createRevision,
-  row.modRevision,
-  row.version,
-]
+/** `value` null: left out. */
+type Row = Omit<KeyRow, 'key' | 'value'> & { readonly value: Uint8Array | null }
+
+export const record = (key: Uint8Array | null, row: Row): WireRecord => {
+  const { value, createRevision, modRevision, version, lease } = row
+  return lease === undefined
+    ? [key, value, createRevision, modRevision, version]
+    : [key, value, createRevision, modRevision, version, lease]
+}

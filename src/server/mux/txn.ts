@@ -205,10 +205,12 @@ class Answer {
   #record(row: KeyRow, keysOnly = false): object {
     this.bytes += RECORD_BYTES + row.key.length + (keysOnly ? 0 : row.value.length)
     return keysOnly
-      ? { key: row.key, ...revisions(row) }
-      : { key: row.key, value: row.value, ...revisions(row) }
+      ? { key: row.key, ...revisions(row), ...leaseIn(row) }
+      : { key: row.key, value: row.value, ...revisions(row), ...leaseIn(row) }
   }
 }
+
+const leaseIn = ({ lease }: KeyRow) => (lease === undefined ? undefined : { lease })
 
 const revisions = (of: Pick<KeyRow, 'createRevision' | 'modRevision' | 'version'>) => ({
   create_revision: of.createRevision,

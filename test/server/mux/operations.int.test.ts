@@ -24,7 +24,7 @@ test('the welcome says what a client needs to know', async () => {
         version: 1,
         ...{ cluster: '4242', node: 'n1', server: '1.2.3', term: 3, leader: 'n2', revision: 1 },
         ...{ operations_max: 4096, bytes_max: 16 * 2 ** 20, message_bytes_max: 4 * 2 ** 20 },
-        ...{ changes_max: 1000, watches_max: 10_000, txn_operations_max: 128 },
+        ...{ changes_max: 1000, watches_max: 10_000, txn_operations_max: 128, keep_alive_max: 1000 },
       },
     ],
   ])

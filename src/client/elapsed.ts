@@ -1,0 +1,37 @@
+// How much time has passed, also while the machine slept. On Linux `performance.now()` stands still then, and the time
+// of day can be set back. `os.uptime()` counts sleep (CLOCK_BOOTTIME on Linux, GetTickCount64 on Windows, the time
+// since boot on macOS), but only in steps. So the larger of two differences counts: too much is safe here, too little
+// is not.
+
+import { uptime } from 'node:os'
+
+/** One step of `os.uptime()`: Linux tells hundredths of a second. */
+const STEP_MS = process.platform === 'linux' ? 20 : 1_000
+
+/** A moment to count from. */
+export interface Moment {
+  /** Milliseconds that have passed since. */
+  elapsedMs(): number
+}
+
+/** The clocks of this machine, in milliseconds. Tests have others. */
+export interface Clocks {
+  /** Does not go back. */
+  readonly monotonicMs: () => number
+  /** Goes on while the machine sleeps; its steps are at most `stepMs` long. */
+  readonly uptimeMs: () => number
+  readonly stepMs: number
+}
+
+export const machineClocks: Clocks = {
+  monotonicMs: () => performance.now(),
+  uptimeMs: () => uptime() * 1_000,
+  stepMs: STEP_MS,
+}
+
+export function momentOf({ monotonicMs, uptimeMs, stepMs }: Clocks): Moment {
+  const [monotonic, up] = [monotonicMs(), uptimeMs()]
+  return {
+    elapsedMs: () => Math.max(monotonicMs() - monotonic, uptimeMs() - up - stepMs),
+  }
+}

@@ -1,0 +1,76 @@
+// The types of leases and sessions.
+
+import type { CallOptions, PutOptions, PutResult } from './types.ts'
+
+export interface NewLease {
+  /** From a second to ten years. Less than twice the election time-out of the cluster is raised to that. */
+  readonly ttlMs: number
+  /** 64 bits as decimal digits, not 0. Unless given, the cluster chooses one. */
+  readonly id?: string | undefined
+}
+
+export interface GrantedLease {
+  readonly id: string
+  /** The time to live that was granted. */
+  readonly ttlMs: number
+}
+
+export interface KeptLease {
+  readonly id: string
+  /** It lives so long from some time after the call began; undefined: there is no such lease. */
+  readonly ttlMs: number | undefined
+}
+
+export interface LeaseInfo {
+  readonly id: string
+  readonly grantedTtlMs: number
+  /** Unless it is kept alive. From a node that does not lead it may be too low. */
+  readonly remainingTtlMs: number
+}
+
+export interface LeaseOptions extends CallOptions {
+  /** With the keys that are attached to it. */
+  readonly keys?: boolean | undefined
+}
+
+export interface RevokedLease {
+  /** Keys that were deleted. */
+  readonly deleted: number
+  readonly revision: number
+}
+
+export interface SessionOptions extends CallOptions {
+  /** Of the lease that is granted. Default 10,000. */
+  readonly ttlMs?: number | undefined
+  /** An existing lease, to be kept alive from now on. Not together with `ttlMs`. */
+  readonly lease?: string | undefined
+}
+
+/** A lease that the client keeps alive until `close`. */
+export interface Session {
+  /** The id of the lease. */
+  readonly lease: string
+  /** Its time to live. */
+  readonly ttlMs: number
+  /**
+   * Fires before the lease can have ended, by the clock of this machine, or when it is known to have ended. Its reason
+   * is a `SessionLostError`.
+   */
+  readonly signal: AbortSignal
+  /** For so long the lease certainly lives on; 0: it may have ended. */
+  readonly leftMs: number
+  /**
+   * Throws a `SessionLostError` if the lease may have ended. It looks at the clock, so it is right also when the
+   * process has just gone on after a stop, and no timer has run yet.
+   */
+  throwIfLost(): void
+  /** Puts a key that is deleted when the lease ends. */
+  put(
+    key: string | Uint8Array,
+    value: string | Uint8Array,
+    options?: Omit<PutOptions, 'lease' | 'ttlMs'>,
+  ): Promise<PutResult>
+  /** Revokes the lease, which deletes its keys. Without an answer in time the lease ends by itself. */
+  close(options?: CallOptions): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}

@@ -1,0 +1,170 @@
+// Calls about leases.
+
+import { bytesOf, duration, withQuery } from './address.ts'
+import {
+  checkGrant,
+  checkKeepAlive,
+  checkKeepAliveMany,
+  checkLease,
+  checkLeases,
+  checkRevoke,
+} from './arguments.ts'
+import {
+  arrayIn,
+  bytesFromJson,
+  decoded,
+  disagree,
+  type Json,
+  objectOf,
+  stringIn,
+  wholeNumberIn,
+} from './decode.ts'
+import { QuorateError } from './errors.ts'
+import type { Answer } from './exchange.ts'
+import type {
+  GrantedLease,
+  KeptLease,
+  LeaseInfo,
+  LeaseOptions,
+  NewLease,
+  RevokedLease,
+} from './lease-types.ts'
+import type { CallOptions } from './types.ts'
+import type { CallKind } from './verdict.ts'
+
+/** A node takes so many ids in one request. */
+export const KEEP_ALIVE_MAX = 1_000
+const PAGE_LEASES = 1_000
+
+/** What the calls need of the client. */
+export interface LeaseCalls {
+  call(
+    kind: CallKind,
+    request: {
+      readonly method: string
+      readonly path: string
+      readonly headers?: Readonly<Record<string, string>>
+      readonly body?: Uint8Array
+    },
+    options: CallOptions,
+  ): Promise<Answer>
+  /** Up to KEEP_ALIVE_MAX ids. */
+  keepAlive(ids: readonly string[], options: CallOptions): Promise<Answer>
+}
+
+const JSON_TYPE = { 'Content-Type': 'application/json' }
+
+export async function grant(calls: LeaseCalls, lease: NewLease, options: CallOptions): Promise<GrantedLease> {
+  checkGrant(lease, options)
+  const { ttlMs, id } = lease
+  const body = bytesOf(JSON.stringify({ ttl: duration(ttlMs), id }))
+  const request = { method: 'POST', path: '/v1/leases', headers: JSON_TYPE, body }
+  const answer = await calls.call('keyed', request, options)
+  return decoded(answer, 'unknown', (json) => ({
+    id: idIn(json),
+    ttlMs: wholeNumberIn(json, 'ttl_ms'),
+  }))
+}
+
+export async function keepAlive(
+  calls: LeaseCalls,
+  id: string,
+  options: CallOptions,
+): Promise<{ readonly ttlMs: number }> {
+  checkKeepAlive(id, options)
+  const [kept] = await keepAliveMany(calls, [id], options)
+  if (kept?.ttlMs !== undefined) return { ttlMs: kept.ttlMs }
+  throw new QuorateError(`there is no lease ${id}: it has ended, or was revoked`, {
+    code: 'lease_not_found',
+    written: 'no',
+  })
+}
+
+export async function keepAliveMany(
+  calls: LeaseCalls,
+  ids: readonly string[],
+  options: CallOptions,
+): Promise<readonly KeptLease[]> {
+  checkKeepAliveMany(ids, options)
+  const asked = [...ids]
+  const kept: KeptLease[] = []
+  const startedAt = performance.now()
+  while (kept.length < asked.length) {
+    const some = asked.slice(kept.length, kept.length + KEEP_ALIVE_MAX)
+    const { timeoutMs } = options
+    const left = timeoutMs && { timeoutMs: Math.max(1, timeoutMs - (performance.now() - startedAt)) }
+    const answer = await calls.keepAlive(some, { ...options, ...left })
+    kept.push(...decoded(answer, 'no', (json) => keptIn(json, some)))
+  }
+  return kept
+}
+
+function keptIn(json: Json, ids: readonly string[]): readonly KeptLease[] {
+  const leases = arrayIn(json, 'leases')
+  if (leases.length !== ids.length) disagree(`it has ${leases.length} leases of ${ids.length}`)
+  return ids.map((id, at) => {
+    const lease = objectOf(leases[at], 'a lease')
+    if (lease.id !== id) disagree('it has another lease')
+    return { id, ttlMs: lease.missing === true ? undefined : wholeNumberIn(lease, 'ttl_ms') }
+  })
+}
+
+/** undefined: there is no such lease. */
+export async function show(
+  calls: LeaseCalls,
+  id: string,
+  options: LeaseOptions,
+): Promise<(LeaseInfo & { readonly keys?: readonly Uint8Array[] }) | undefined> {
+  checkLease(id, options)
+  const path = withQuery(`/v1/leases/${id}`, { keys: options.keys === true ? true : undefined })
+  try {
+    const answer = await calls.call('read', { method: 'GET', path }, options)
+    return decoded(answer, 'no', (json) => {
+      const info = infoFrom(json)
+      return options.keys === true ? { ...info, keys: arrayIn(json, 'keys').map(bytesFromJson) } : info
+    })
+  } catch (error) {
+    if (error instanceof QuorateError && error.code === 'lease_not_found') return undefined
+    throw error
+  }
+}
+
+/** All leases, in the order of their ids. Pages may be of different times. */
+export async function* leases(
+  calls: LeaseCalls,
+  options: CallOptions,
+): AsyncGenerator<LeaseInfo, void, undefined> {
+  checkLeases(options)
+  let after: string | undefined
+  do {
+    const path = withQuery('/v1/leases', { limit: PAGE_LEASES, after })
+    const answer = await calls.call('read', { method: 'GET', path }, options)
+    const page = decoded(answer, 'no', (json) => ({
+      leases: arrayIn(json, 'leases').map((lease) => infoFrom(objectOf(lease, 'a lease'))),
+      next: json.more === true ? stringIn(json, 'next') : undefined,
+    }))
+    yield* page.leases
+    if (page.next !== undefined && page.next === after) return
+    after = page.next
+  } while (after !== undefined)
+}
+
+export async function revoke(calls: LeaseCalls, id: string, options: CallOptions): Promise<RevokedLease> {
+  checkRevoke(id, options)
+  const answer = await calls.call('keyed', { method: 'DELETE', path: `/v1/leases/${id}` }, options)
+  return decoded(answer, 'unknown', (json) => ({
+    deleted: wholeNumberIn(json, 'deleted'),
+    revision: wholeNumberIn(json, 'revision'),
+  }))
+}
+
+const infoFrom = (json: Json): LeaseInfo => ({
+  id: idIn(json),
+  grantedTtlMs: wholeNumberIn(json, 'granted_ttl_ms'),
+  remainingTtlMs: wholeNumberIn(json, 'remaining_ttl_ms'),
+})
+
+function idIn(json: Json): string {
+  const id = stringIn(json, 'id')
+  return /^[1-9][0-9]{0,19}$/.test(id) ? id : disagree('"id" is not the id of a lease')
+}

@@ -1,0 +1,257 @@
+// Sessions: leases that the client keeps alive.
+//
+// The holder of a session must never believe too long that its lease lives. So the life of a lease is counted from
+// before the first byte of the keep-alive that was answered was sent, by the clock of this machine (elapsed.ts), and a
+// share of it is left for clocks that run at different speeds. The cluster counts from a later moment. Who looks at
+// `signal` alone sees the end when the timer has run; who must be sure calls `throwIfLost`, which looks at the clock.
+//
+// Leases whose time has come together are kept alive by one call.
+
+import { checkSession } from './arguments.ts'
+import { type Clocks, type Moment, machineClocks, momentOf } from './elapsed.ts'
+import { QuorateError, SessionLostError } from './errors.ts'
+import type {
+  GrantedLease,
+  KeptLease,
+  NewLease,
+  RevokedLease,
+  Session,
+  SessionOptions,
+} from './lease-types.ts'
+import { KEEP_ALIVE_MAX } from './leases.ts'
+import { after } from './timer.ts'
+import type { CallOptions, PutOptions, PutResult } from './types.ts'
+
+const TTL_MS = 10_000
+/** A lease is kept alive again after this share of its time to live. */
+const KEEP_ALIVE_SHARE = 1 / 3
+/** With those that are due within this share of their time. */
+const TOGETHER_SHARE = 1 / 10
+/** Of the time to live, for clocks that run at different speeds. Those of machines differ by less than 0.1 ‰. */
+const MARGIN_SHARE = 0.01
+/** The pause after a keep-alive that failed. */
+const RETRY_SHARE = 1 / 50
+
+/** What sessions need of the client. */
+export interface SessionCalls {
+  grantLease(lease: NewLease, options: CallOptions): Promise<GrantedLease>
+  keepLeasesAlive(ids: readonly string[], options: CallOptions): Promise<readonly KeptLease[]>
+  revokeLease(id: string, options: CallOptions): Promise<RevokedLease>
+  put(key: string | Uint8Array, value: string | Uint8Array, options: PutOptions): Promise<PutResult>
+  /** Calls `end` when the client is closed, at once if it is. Returns a function that takes it back. */
+  whenClosed(end: () => void): () => void
+}
+
+/** All sessions of one client. */
+export class Sessions {
+  readonly #calls: SessionCalls
+  readonly #clocks: Clocks
+  readonly #open = new Set<LeaseSession>()
+  #stopTimer = () => {}
+
+  constructor(calls: SessionCalls, clocks = machineClocks) {
+    this.#calls = calls
+    this.#clocks = clocks
+  }
+
+  /** How many are open. */
+  get count(): number {
+    return this.#open.size
+  }
+
+  async begin(options: SessionOptions): Promise<Session> {
+    checkSession(options)
+    const { ttlMs = TTL_MS, lease, ...call } = options
+    const begunAt = momentOf(this.#clocks)
+    if (lease === undefined) {
+      const granted = await this.#calls.grantLease({ ttlMs }, call)
+      return this.#opened(granted.id, granted.ttlMs, begunAt)
+    }
+    const [kept] = await this.#calls.keepLeasesAlive([lease], call)
+    if (kept?.ttlMs !== undefined) return this.#opened(lease, kept.ttlMs, begunAt)
+    throw new QuorateError(`there is no lease ${lease}: it has ended, or was revoked`, {
+      code: 'lease_not_found',
+      written: 'no',
+    })
+  }
+
+  #opened(lease: string, ttlMs: number, begunAt: Moment): Session {
+    const session = new LeaseSession(this.#calls, lease, ttlMs, begunAt, () => {
+      this.#open.delete(session)
+      if (this.#open.size === 0) this.#stopTimer()
+    })
+    this.#open.add(session)
+    session.begin()
+    this.#arm()
+    return session
+  }
+
+  #arm(): void {
+    this.#stopTimer()
+    const waiting = [...this.#open].filter((session) => !session.isAsking)
+    const dueMs = Math.min(...waiting.map((session) => session.dueInMs))
+    if (dueMs < Number.POSITIVE_INFINITY) {
+      this.#stopTimer = after(dueMs, () => this.#keepAlive(), { unref: true })
+    }
+  }
+
+  #keepAlive(): void {
+    for (const session of [...this.#open]) session.look()
+    const due = [...this.#open].filter((session) => !session.isAsking && session.isDueSoon)
+    for (let at = 0; at < due.length; at += KEEP_ALIVE_MAX)
+      void this.#keep(due.slice(at, at + KEEP_ALIVE_MAX))
+    this.#arm()
+  }
+
+  async #keep(sessions: readonly LeaseSession[]): Promise<void> {
+    const sentAt = momentOf(this.#clocks)
+    for (const session of sessions) session.isAsking = true
+    try {
+      const timeoutMs = Math.max(1, Math.min(...sessions.map(({ leftMs }) => leftMs)))
+      const kept = await this.#calls.keepLeasesAlive(
+        sessions.map(({ lease }) => lease),
+        { timeoutMs },
+      )
+      for (const [at, session] of sessions.entries()) session.kept(kept[at]?.ttlMs, sentAt)
+    } catch {
+      // They are tried again for as long as they live.
+      for (const session of sessions) session.failed()
+    }
+    for (const session of sessions) session.isAsking = false
+    this.#arm()
+  }
+}
+
+class LeaseSession implements Session {
+  readonly lease: string
+  readonly signal: AbortSignal
+  isAsking = false
+  readonly #calls: SessionCalls
+  readonly #lost = new AbortController()
+  readonly #ended: () => void
+  #ttlMs: number
+  /** The lease lives for its time to live from some moment after this one. */
+  #keptAt: Moment
+  /** When the next keep-alive is due, counted from `#keptAt`. */
+  #dueMs: number
+  #stopTimer = () => {}
+  #takeBack = () => {}
+  #closing: Promise<void> | undefined
+
+  constructor(calls: SessionCalls, lease: string, ttlMs: number, keptAt: Moment, ended: () => void) {
+    this.#calls = calls
+    this.lease = lease
+    this.#ttlMs = ttlMs
+    this.#keptAt = keptAt
+    this.#dueMs = ttlMs * KEEP_ALIVE_SHARE
+    this.#ended = ended
+    this.signal = this.#lost.signal
+  }
+
+  get ttlMs(): number {
+    return this.#ttlMs
+  }
+
+  get leftMs(): number {
+    if (this.signal.aborted) return 0
+    return Math.max(0, this.#ttlMs * (1 - MARGIN_SHARE) - this.#keptAt.elapsedMs())
+  }
+
+  get dueInMs(): number {
+    return this.#dueMs - this.#keptAt.elapsedMs()
+  }
+
+  get isDueSoon(): boolean {
+    return this.dueInMs <= this.#ttlMs * KEEP_ALIVE_SHARE * TOGETHER_SHARE
+  }
+
+  begin(): void {
+    this.#takeBack = this.#calls.whenClosed(() => this.#end('the client was closed'))
+    this.look()
+  }
+
+  /** Ends the session if the lease may have ended, and otherwise looks again then. */
+  look(): void {
+    this.#stopTimer()
+    if (this.signal.aborted) return
+    const { leftMs } = this
+    if (leftMs === 0) {
+      const seconds = Number((this.#ttlMs / 1_000).toFixed(3))
+      this.#end(`no keep-alive was answered within its time to live of ${seconds} s`)
+    } else this.#stopTimer = after(leftMs, () => this.look(), { unref: true })
+  }
+
+  /** A keep-alive that began at `sentAt` was answered. undefined: there is no such lease. */
+  kept(ttlMs: number | undefined, sentAt: Moment): void {
+    // An answer may come when the lease has ended since.
+    this.look()
+    if (this.signal.aborted) return
+    if (ttlMs === undefined) {
+      this.#end('it was revoked, or has ended')
+      return
+    }
+    this.#ttlMs = ttlMs
+    this.#keptAt = sentAt
+    this.#dueMs = ttlMs * KEEP_ALIVE_SHARE
+    this.look()
+  }
+
+  failed(): void {
+    this.#dueMs = this.#keptAt.elapsedMs() + this.#ttlMs * RETRY_SHARE
+    this.look()
+  }
+
+  throwIfLost(): void {
+    this.look()
+    if (this.signal.aborted) throw this.signal.reason
+  }
+
+  async put(
+    key: string | Uint8Array,
+    value: string | Uint8Array,
+    options: PutOptions = {},
+  ): Promise<PutResult> {
+    this.throwIfLost()
+    try {
+      return await this.#calls.put(key, value, { ...options, lease: this.lease })
+    } catch (error) {
+      if (error instanceof QuorateError && error.code === 'lease_not_found')
+        this.#end('it was revoked, or has ended')
+      throw error
+    }
+  }
+
+  close(options: CallOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options)
+    return this.#closing
+  }
+
+  async #close(options: CallOptions): Promise<void> {
+    const isLost = this.signal.aborted
+    this.#end('the session was closed')
+    if (isLost) return
+    try {
+      await this.#calls.revokeLease(this.lease, options)
+    } catch (error) {
+      // It ends by itself.
+      if (!(error instanceof QuorateError)) throw error
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #end(why: string): void {
+    if (this.signal.aborted) return
+    this.#stopTimer()
+    this.#takeBack()
+    this.#ended()
+    this.#lost.abort(
+      new SessionLostError(`the session with lease ${this.lease} is over: ${why}`, {
+        code: 'session_lost',
+        written: 'no',
+      }),
+    )
+  }
+}

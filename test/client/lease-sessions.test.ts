@@ -1,0 +1,248 @@
+// Sessions by clocks that the test sets: what their holder is told, and when.
+
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { Clocks } from '../../src/client/elapsed.ts'
+import { QuorateError, UnavailableError } from '../../src/client/errors.ts'
+import type { KeptLease, Session } from '../../src/client/lease-types.ts'
+import { type SessionCalls, Sessions } from '../../src/client/sessions.ts'
+
+const TTL_MS = 10_000
+
+/** A cluster that answers when the test says so, and the clocks of a machine. */
+class Scene {
+  /** What has been asked and not answered. */
+  readonly keepAlives: {
+    readonly ids: readonly string[]
+    readonly timeoutMs: number | undefined
+    answer(kept: readonly KeptLease[]): void
+    fail(error: Error): void
+  }[] = []
+  readonly revoked: string[] = []
+  readonly #ends = new Set<() => void>()
+  #leases = 0
+  /** The machine has slept for so long. */
+  sleptMs = 0
+  readonly sessions: Sessions
+
+  constructor() {
+    const clocks: Clocks = {
+      monotonicMs: () => performance.now(),
+      uptimeMs: () => performance.now() + this.sleptMs,
+      stepMs: 0,
+    }
+    const calls: SessionCalls = {
+      grantLease: async ({ ttlMs }) => ({ id: String(++this.#leases), ttlMs }),
+      keepLeasesAlive: (ids, { timeoutMs }) =>
+        new Promise((answer, fail) => void this.keepAlives.push({ ids, timeoutMs, answer, fail })),
+      revokeLease: async (id) => {
+        this.revoked.push(id)
+        return { deleted: 0, revision: 1 }
+      },
+      put: async (_key, _value, { lease }) => {
+        throw new QuorateError(`there is no lease ${lease}`, { code: 'lease_not_found', written: 'no' })
+      },
+      whenClosed: (end) => {
+        this.#ends.add(end)
+        return () => this.#ends.delete(end)
+      },
+    }
+    this.sessions = new Sessions(calls, clocks)
+  }
+
+  open(ttlMs = TTL_MS): Promise<Session> {
+    return this.sessions.begin({ ttlMs })
+  }
+
+  closeClient(): void {
+    for (const end of this.#ends) end()
+  }
+
+  /** What is left when everything is over. */
+  get atRest(): boolean {
+    return this.sessions.count === 0 && this.#ends.size === 0 && vi.getTimerCount() === 0
+  }
+
+  /** Answers the oldest keep-alive: all its leases live. */
+  async answerAll(ttlMs: number | 'missing' = TTL_MS): Promise<void> {
+    const asked = this.keepAlives.shift()
+    asked?.answer(asked.ids.map((id) => ({ id, ttlMs: ttlMs === 'missing' ? undefined : ttlMs })))
+    await vi.advanceTimersByTimeAsync(0)
+  }
+}
+
+let scene: Scene
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
+  scene = new Scene()
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
+const lost = { name: 'SessionLostError', code: 'session_lost', written: 'no' }
+
+test('without an answer the signal fires before the time to live is over', async () => {
+  const session = await scene.open()
+  await pass(TTL_MS * 0.98)
+  expect([session.signal.aborted, session.leftMs > 0]).toEqual([false, true])
+  session.throwIfLost()
+  await pass(TTL_MS * 0.02)
+  expect([session.signal.aborted, session.leftMs]).toEqual([true, 0])
+  expect(session.signal.reason).toMatchObject(lost)
+  expect(() => session.throwIfLost()).toThrow('no keep-alive was answered within its time to live of 10 s')
+  expect(scene.sessions.count).toBe(0)
+})
+
+test('a lease is kept alive after a third of its time, and lives on for as long as answers come', async () => {
+  const session = await scene.open()
+  for (let round = 0; round < 20; round++) {
+    await pass(TTL_MS / 3 + 1)
+    expect(scene.keepAlives.map(({ ids }) => ids)).toEqual([['1']])
+    await scene.answerAll()
+    expect(session.leftMs).toBeGreaterThan(TTL_MS * 0.98)
+  }
+  expect(session.signal.aborted).toBe(false)
+  await session.close()
+  expect(scene.atRest).toBe(true)
+})
+
+test('its life is counted from before the keep-alive was sent, not from its answer', async () => {
+  const session = await scene.open()
+  await pass(TTL_MS / 3 + 1)
+  await pass(6000)
+  await scene.answerAll()
+  expect(session.leftMs).toBeLessThanOrEqual(TTL_MS - 6000)
+  expect(session.leftMs).toBeGreaterThan(0)
+  // The next one is due already.
+  await pass(1)
+  expect(scene.keepAlives).toHaveLength(1)
+  await pass(4000)
+  expect(session.signal.aborted).toBe(true)
+})
+
+test('an answer that comes after the end brings nothing back', async () => {
+  const session = await scene.open()
+  await pass(TTL_MS)
+  expect(session.signal.aborted).toBe(true)
+  await scene.answerAll()
+  expect([session.leftMs, session.signal.aborted]).toEqual([0, true])
+  expect(scene.atRest).toBe(true)
+})
+
+test('when the machine has slept, the end is seen before any timer has run', async () => {
+  const session = await scene.open()
+  await pass(1000)
+  scene.sleptMs = TTL_MS
+  expect(session.signal.aborted).toBe(false)
+  expect(session.leftMs).toBe(0)
+  expect(() => session.throwIfLost()).toThrow(expect.objectContaining(lost))
+  expect(session.signal.aborted).toBe(true)
+})
+
+test('a put in a session that may be over sends nothing', async () => {
+  const session = await scene.open()
+  scene.sleptMs = TTL_MS
+  await expect(session.put('k', 'v')).rejects.toMatchObject(lost)
+  expect(session.signal.aborted).toBe(true)
+})
+
+test('a keep-alive that fails is repeated; its time-out is what is left of the lease', async () => {
+  const session = await scene.open()
+  await pass(TTL_MS / 3 + 1)
+  expect(scene.keepAlives[0]?.timeoutMs).toBeLessThan((TTL_MS * 2) / 3)
+  for (let round = 0; round < 5; round++) {
+    scene.keepAlives.shift()?.fail(new UnavailableError('no leader', { code: 'no_leader', written: 'no' }))
+    await pass(TTL_MS / 50 + 1)
+    expect(scene.keepAlives).toHaveLength(1)
+  }
+  await scene.answerAll()
+  expect(session.leftMs).toBeGreaterThan(TTL_MS * 0.98)
+  expect(session.signal.aborted).toBe(false)
+})
+
+test('a lease that is gone ends its session at once', async () => {
+  const session = await scene.open()
+  await pass(TTL_MS / 3 + 1)
+  await scene.answerAll('missing')
+  const { keepAlives } = scene
+  expect(keepAlives).toEqual([])
+  expect(session.signal.reason).toMatchObject({ ...lost, message: expect.stringContaining('revoked') })
+})
+
+test('a put that is refused because the lease is gone ends the session', async () => {
+  const session = await scene.open()
+  await expect(session.put('k', 'v')).rejects.toMatchObject({ code: 'lease_not_found' })
+  expect(session.signal.aborted).toBe(true)
+  expect(scene.atRest).toBe(true)
+})
+
+test('sessions whose time has come together are kept alive by one call, the others not', async () => {
+  const first = await scene.open()
+  await pass(100)
+  const second = await scene.open()
+  const long = await scene.open(10 * TTL_MS)
+  await pass(TTL_MS / 3 - 99)
+  expect(scene.keepAlives.map(({ ids }) => ids)).toEqual([[first.lease, second.lease]])
+  const [asked] = scene.keepAlives
+  asked?.answer([
+    { id: first.lease, ttlMs: undefined },
+    { id: second.lease, ttlMs: TTL_MS },
+  ])
+  await pass(0)
+  expect([first, second, long].map(({ signal }) => signal.aborted)).toEqual([true, false, false])
+})
+
+test('more sessions than one request may name go in several', async () => {
+  await Promise.all(Array.from({ length: 1001 }, () => scene.open()))
+  await pass(TTL_MS / 3 + 1)
+  expect(scene.keepAlives.map(({ ids }) => ids.length)).toEqual([1000, 1])
+})
+
+test('a session that is closed revokes its lease once, and its signal fires', async () => {
+  const session = await scene.open()
+  await Promise.all([session.close(), session.close()])
+  await session[Symbol.asyncDispose]()
+  expect(scene.revoked).toEqual(['1'])
+  expect(session.signal.reason).toMatchObject({ ...lost, message: expect.stringContaining('was closed') })
+  expect(scene.atRest).toBe(true)
+})
+
+test('a session that is lost has nothing to revoke', async () => {
+  const session = await scene.open()
+  await pass(TTL_MS)
+  await session.close()
+  expect(scene.revoked).toEqual([])
+})
+
+test('when the client is closed, its sessions are over', async () => {
+  const session = await scene.open()
+  scene.closeClient()
+  expect(session.signal.reason).toMatchObject({
+    ...lost,
+    message: expect.stringContaining('client was closed'),
+  })
+  expect(scene.atRest).toBe(true)
+})
+
+test('a session of a lease that exists lives by its first keep-alive', async () => {
+  const opening = scene.sessions.begin({ lease: '77' })
+  await pass(0)
+  expect(scene.keepAlives.map(({ ids }) => ids)).toEqual([['77']])
+  await pass(2000)
+  await scene.answerAll(5000)
+  const session = await opening
+  expect([session.lease, session.ttlMs]).toEqual(['77', 5000])
+  expect(session.leftMs).toBeLessThanOrEqual(3000)
+})
+
+test('of a lease that does not exist there is no session', async () => {
+  const opening = scene.sessions.begin({ lease: '77' })
+  const refused = expect(opening).rejects.toMatchObject({ code: 'lease_not_found', written: 'no' })
+  await pass(0)
+  await scene.answerAll('missing')
+  await refused
+  expect(scene.atRest).toBe(true)
+})
