@@ -16,6 +16,7 @@ import {
   isLimit,
   isListOf,
   isOneOf,
+  isProgress,
   isRevision,
   isSignal,
   isStaleness,
@@ -37,6 +38,7 @@ import type {
   RangeOptions,
   ReadOptions,
 } from './types.ts'
+import type { MirrorOptions, WatchedPlace, WatchOptions } from './watch-types.ts'
 
 const CALL: Checks<CallOptions> = { signal: isSignal, timeoutMs: isTimeout }
 const NODE_CALL: Checks<NodeCallOptions> = { ...CALL, endpoint: isText }
@@ -76,6 +78,29 @@ const TRANSACTION_LIST: Checks<TransactionListOptions> = {
 }
 const LEASE: Checks<LeaseOptions> = { ...CALL, keys: isFlag }
 const SESSION: Checks<SessionOptions> = { ...CALL, ttlMs: isTtl, lease: isLease }
+const PLACE: Checks<WatchedPlace> = {
+  key: isBytes,
+  prefix: isBytes,
+  start: isBytes,
+  end: isBytes,
+  all: isFlag,
+}
+const WATCH: Checks<WatchOptions> = {
+  ...{ ...PLACE, ...CALL },
+  fromRevision: isRevision,
+  prev: isFlag,
+  only: isOneOf('put', 'delete'),
+  keysOnly: isFlag,
+  progressMs: isProgress,
+  onProgress: isFunction,
+  onResume: isFunction,
+}
+const MIRROR: Checks<MirrorOptions> = {
+  ...CALL,
+  ...{ prefix: isBytes, start: isBytes, end: isBytes, all: isFlag },
+  progressMs: isProgress,
+  onResync: isFunction,
+}
 const MEMBER: Checks<NewMember> = { name: isText, replicaId: isText, peer: isText, url: isText }
 const CLIENT: Checks<ClientOptions> = {
   endpoints: isListOf(isText, "a list of URLs, such as ['http://127.0.0.1:7301']"),
@@ -178,6 +203,26 @@ export function checkRevoke(id: unknown, options: CallOptions): void {
 export function checkSession(options: SessionOptions): void {
   checkOptions('session', options, SESSION)
   checkOneLease('session', options)
+}
+
+export function checkWatch(options: WatchOptions): void {
+  checkOptions('watch', options, WATCH)
+  checkPlace('watch', options)
+}
+
+export function checkMirror(options: MirrorOptions): void {
+  checkOptions('mirror', options, MIRROR)
+  checkPlace('mirror', options)
+}
+
+/** A place that got lost would be all keys. */
+function checkPlace(where: string, { key, prefix, start, end, all }: WatchedPlace): void {
+  const forms = [key, prefix, start ?? end, all === true ? all : undefined].filter(
+    (form) => form !== undefined,
+  )
+  if (forms.length === 1) return
+  const keyOr = where === 'watch' ? 'key, or ' : ''
+  throw new TypeError(`${where}: name either ${keyOr}prefix, or start and end, or all: true`)
 }
 
 export function checkCall(where: string, options: CallOptions): void {

@@ -127,6 +127,12 @@ export const isSignal: Check = (value) =>
     ? undefined
     : 'an AbortSignal'
 
+/** Between two words of a watch. */
+export const isProgress: Check = (value) =>
+  typeof value === 'number' && value >= 100 && value <= 3_600_000
+    ? undefined
+    : 'a number of milliseconds from 100 to 3,600,000 (an hour)'
+
 export const isLease: Check = (value) =>
   typeof value === 'string' && /^[1-9][0-9]{0,19}$/.test(value) && BigInt(value) < 2n ** 64n
     ? undefined

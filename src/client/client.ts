@@ -118,6 +118,9 @@ import type {
   Settings,
 } from './types.ts'
 import type { CallKind } from './verdict.ts'
+import { ClientWatch, type WatchHost, type WatchRequest, type WatchStream } from './watch.ts'
+import { NDJSON, streamOf, watchPath } from './watch-http.ts'
+import type { MirrorOptions, MirrorView, Watch, WatchOptions } from './watch-types.ts'
 
 const TIMEOUT_MS = 5_000
 /**
@@ -179,6 +182,7 @@ export class Client {
     keepAlive: (ids, options) => this.#seldom('read', { op: KEEP_ALIVE, leases: ids }, options),
   }
   #sessions: Sessions | undefined
+  readonly #watchHost: WatchHost
   /** The cluster id of the first node that answered. */
   #clusterId: string | undefined
   #revision: number | undefined
@@ -203,6 +207,14 @@ export class Client {
       options.transport === 'http',
     )
     this.#routes = this.#connections.or(this.#transport)
+    this.#watchHost = {
+      timeoutMs: this.#timeoutMs,
+      open: (request, limits) => this.#openWatch(request, limits),
+      seen: (revision) => {
+        this.#revision = Math.max(this.revision, revision)
+      },
+      interruption: (signal) => this.#interruption(signal),
+    }
     this.#fast = new FastCalls({
       endpoints: this.#endpoints,
       connections: this.#connections,
@@ -388,6 +400,28 @@ export class Client {
     return this.#sessions.begin(options)
   }
 
+  /**
+   * Every change of a key or a range: in order, once, a revision as a whole. It begins now, and goes on at other nodes
+   * when one fails.
+   */
+  watch(options: WatchOptions): Watch {
+    return new ClientWatch(this.#watchHost, options)
+  }
+
+  /** A range as a map in memory that follows the changes. */
+  async *mirror(options: MirrorOptions): AsyncGenerator<MirrorView, void, undefined> {
+    const { mirror } = await import('./mirror.ts')
+    yield* mirror(
+      {
+        count: (range) => this.count(range),
+        list: (range) => this.list(range),
+        watch: (watched) => new ClientWatch(this.#watchHost, watched),
+        interruption: this.#interruption(options?.signal),
+      },
+      options,
+    )
+  }
+
   /** The status of one node: the one at `endpoint`, or any. */
   async status(options: NodeCallOptions = {}): Promise<NodeStatus> {
     checkNodeCall('status', options)
@@ -488,6 +522,18 @@ export class Client {
       requests: this.#transport.underway + this.#connections.waiting,
       questions: this.#questions.underway,
       probes: this.#endpoints.all.filter((endpoint) => endpoint.isProbed).length,
+    }
+  }
+
+  async #openWatch(
+    request: WatchRequest,
+    { timeoutMs, silentMs, signal }: Parameters<WatchHost['open']>[1],
+  ): Promise<WatchStream> {
+    const get = { method: 'GET', path: watchPath(request), headers: NDJSON, stream: true }
+    try {
+      return streamOf(await this.#call('read', get, { timeoutMs, signal }), silentMs)
+    } catch (error) {
+      throw ofOlderNode(error, 'watches')
     }
   }
 

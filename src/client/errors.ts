@@ -103,6 +103,24 @@ export class UnavailableError extends QuorateError {}
 /** `transact` found in each attempt that others had changed what it had read: nothing was written. */
 export class ConflictError extends QuorateError {}
 
+/** History no longer has what was asked for. */
+export class CompactedError extends QuorateError {
+  /** The store can be read from this revision on; undefined: the node has not said it. */
+  readonly compactRevision: number | undefined
+  /** Of a watch: the first revision of which the events are still there. */
+  readonly resumeFrom: number | undefined
+
+  constructor(
+    message: string,
+    details: ErrorDetails,
+    { compactRevision, resumeFrom }: Pick<CompactedError, 'compactRevision' | 'resumeFrom'>,
+  ) {
+    super(message, details)
+    this.compactRevision = compactRevision
+    this.resumeFrom = resumeFrom
+  }
+}
+
 /** The lease of a session has ended, or may have ended by now. */
 export class SessionLostError extends QuorateError {}
 

@@ -8,6 +8,7 @@
 export { Client } from './client.ts'
 export {
   AbortedError,
+  CompactedError,
   ConflictError,
   type ErrorCode,
   type ErrorDetails,
@@ -73,3 +74,13 @@ export type {
   ReadOptions,
   Settings,
 } from './types.ts'
+export type {
+  MirrorOptions,
+  MirrorView,
+  Watch,
+  WatchBatch,
+  WatchEvent,
+  WatchedPlace,
+  WatchOptions,
+  WatchResumed,
+} from './watch-types.ts'

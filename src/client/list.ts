@@ -234,7 +234,7 @@ function throwIf(reason: AbortedError | undefined): void {
   if (reason !== undefined) throw reason
 }
 
-async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+export async function* linesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
   let rest: Buffer[] = []
   for await (const chunk of stream) {
     let from = 0

@@ -1,10 +1,18 @@
 // Makes one error from all tries of a call that did not succeed. It says "nothing was written" only if that is certain
 // for every try.
 
-import { DisagreementError, metaFromJson, objectOf, type Problem, unexpected } from './decode.ts'
+import {
+  DisagreementError,
+  isWholeNumber,
+  metaFromJson,
+  objectOf,
+  type Problem,
+  unexpected,
+} from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import {
   AbortedError,
+  CompactedError,
   type ErrorDetails,
   OutcomeUnknownError,
   PreconditionFailedError,
@@ -157,6 +165,12 @@ export function problemError(
   }
   if (problem.code === 'precondition_failed') return preconditionFailed(problem, details, endpoint)
   if (details.code === 'outcome_unknown') return new OutcomeUnknownError(problem.detail, details)
+  if (details.code === 'compacted') {
+    const { compact_revision, resume_from } = problem.json
+    const compactRevision = isWholeNumber(compact_revision) ? compact_revision : undefined
+    const resumeFrom = isWholeNumber(resume_from) ? resume_from : undefined
+    return new CompactedError(problem.detail, details, { compactRevision, resumeFrom })
+  }
   // Any other program, such as a proxy, is asked again too, but its answer does not tell whether anything was written.
   const isNode = problem.code !== 'unexpected_answer'
   if (problem.passing && isNode) return new UnavailableError(problem.detail, details)

@@ -38,6 +38,9 @@ const METHODS: { readonly [Name in keyof Client]: 'passes' | 'refused' | Method<
   // The end of a lease deletes keys, which no history knows.
   revokeLease: 'refused',
   session: 'refused',
+  // What they tell is in no history yet.
+  watch: 'passes',
+  mirror: 'passes',
   endpoints: 'passes',
   revision: 'passes',
   status: 'passes',

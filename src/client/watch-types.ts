@@ -1,0 +1,108 @@
+// The types of watches and mirrors.
+
+import type { CallOptions, KvRecord } from './types.ts'
+
+/** One key, a range of keys, or all. Exactly one of the forms. */
+export interface WatchedPlace {
+  readonly key?: string | Uint8Array | undefined
+  readonly prefix?: string | Uint8Array | undefined
+  /** First key, inclusive. */
+  readonly start?: string | Uint8Array | undefined
+  /** First key after the range, exclusive. */
+  readonly end?: string | Uint8Array | undefined
+  /** true: all keys. */
+  readonly all?: boolean | undefined
+}
+
+export interface WatchOptions extends WatchedPlace {
+  /** The first revision to be told of; it may lie in the future. Default: the next change. */
+  readonly fromRevision?: number | undefined
+  /** Events have the records before. */
+  readonly prev?: boolean | undefined
+  /** Only events of this type. */
+  readonly only?: 'put' | 'delete' | undefined
+  /** Leave out the values; they are empty then. */
+  readonly keysOnly?: boolean | undefined
+  /**
+   * A node says at least this often how far it has come, 100 to 3,600,000; default 10,000. After twice this time without
+   * a word the watch goes to another node.
+   */
+  readonly progressMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  /**
+   * How long the watch may be without a node that serves it before it fails. Default: the time-out of the client until
+   * it has begun, and no limit from then on.
+   */
+  readonly timeoutMs?: number | undefined
+  /** Called when everything up to this revision has been taken, and nothing more at or below it follows. */
+  readonly onProgress?: ((revision: number) => void) | undefined
+  /** Called when the watch goes on at a node, after it was interrupted. */
+  readonly onResume?: ((resumed: WatchResumed) => void) | undefined
+}
+
+export interface WatchResumed {
+  /** Base URL of the node. */
+  readonly endpoint: string
+  /** The first revision that it was asked for. */
+  readonly fromRevision: number
+  /** What has interrupted the watch. */
+  readonly cause: Error
+}
+
+/** All events of one revision that the watch asks for. */
+export interface WatchBatch {
+  readonly revision: number
+  readonly events: readonly WatchEvent[]
+}
+
+export type WatchEvent =
+  | {
+      readonly type: 'put'
+      /** As text; `keyBytes` has the original bytes. */
+      readonly key: string
+      readonly keyBytes: Uint8Array
+      readonly kv: KvRecord
+      /** Only with `prev`: the record before; null: there was none. The node leaves out values beyond 4 MiB a revision. */
+      readonly prev?: KvRecord | null
+    }
+  | {
+      readonly type: 'delete'
+      readonly key: string
+      readonly keyBytes: Uint8Array
+      readonly modRevision: number
+      readonly prev?: KvRecord | null
+    }
+
+/**
+ * Every change of a place from one revision on: in order, once, a revision as a whole, across nodes and restarts. It
+ * ends with `break`, `close()`, its signal (`AbortError`), or `CompactedError` when events were compacted before the
+ * watch could read them.
+ */
+export interface Watch extends AsyncIterableIterator<WatchBatch, undefined, undefined> {
+  /** The revision of the store when the watch began. Only changes after it, or from `fromRevision` on, are told. */
+  readonly ready: Promise<number>
+  /** Everything up to this revision has been taken; 0: nothing is known yet. */
+  readonly revision: number
+  return(): Promise<IteratorResult<WatchBatch, undefined>>
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export interface MirrorOptions extends Omit<WatchedPlace, 'key'>, Pick<CallOptions, 'signal'> {
+  /** As for a watch; also for each reading of the whole range. */
+  readonly timeoutMs?: number | undefined
+  readonly progressMs?: number | undefined
+  /** Called when the whole range is read anew, because events that are needed next were compacted. */
+  readonly onResync?: ((cause: Error) => void) | undefined
+}
+
+/**
+ * The keys of a range at one revision, in the order of their bytes. It changes when the next view is asked for, and not
+ * before.
+ */
+export interface MirrorView extends ReadonlyMap<string, KvRecord> {
+  readonly revision: number
+  /** Keys that are not UTF-8 are found by their bytes only. */
+  get(key: string | Uint8Array): KvRecord | undefined
+  has(key: string | Uint8Array): boolean
+}

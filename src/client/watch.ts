@@ -1,0 +1,433 @@
+// A watch of the client. A node tells the changes in a stream; this file goes on at another node when the stream
+// breaks, and hands the changes to the application.
+//
+// `#next` is the first revision that has not been received. Each stream is asked for the changes from there on, and
+// what it tells must not lie before. So nothing is told twice and nothing is left out, whichever nodes serve the watch.
+// A node begins a watch with a linearizable read: one that has lost the others refuses, and one that lags waits.
+//
+// A stream is read only as long as the application takes what has come: the rest stays in the socket, and the node
+// keeps the place of the watch in its history.
+
+import { checkWatch } from './arguments.ts'
+import { Backoff } from './backoff.ts'
+import type { Json } from './decode.ts'
+import {
+  arrayIn,
+  bytesFromJson,
+  disagree,
+  isObject,
+  objectOf,
+  problemFrom,
+  recordFromJson,
+  stringIn,
+  wholeNumberIn,
+} from './decode.ts'
+import type { Endpoint } from './endpoints.ts'
+import { AbortedError, CompactedError, QuorateError, UnavailableError, UnreachableError } from './errors.ts'
+import type { Interruption } from './list.ts'
+import { ownBytes, ownKey } from './operation.ts'
+import { after } from './timer.ts'
+import { problemError } from './verdict.ts'
+import type { Watch, WatchBatch, WatchEvent, WatchedPlace, WatchOptions } from './watch-types.ts'
+
+const PROGRESS_MS = 10_000
+/** A node is given up after this many times `progressMs` without a word, and some time for a busy machine. */
+const SILENT_PROGRESSES = 2
+const SILENT_EXTRA_MS = 1_000
+const RETRY_BASE_MS = 20
+const RETRY_MAX_MS = 2_000
+/** With more than this received and not taken, nothing more is read. */
+const BUFFER_BYTES_MAX = 1024 * 1024
+
+/** What is asked for. Fields that are undefined are not sent. */
+export interface WatchRequest {
+  readonly place: {
+    readonly key?: Buffer | undefined
+    readonly prefix?: Buffer | undefined
+    readonly start?: Buffer | undefined
+    readonly end?: Buffer | undefined
+  }
+  readonly from: number | undefined
+  readonly prev: boolean
+  readonly only: 'put' | 'delete' | undefined
+  readonly values: boolean
+  readonly progressMs: number
+}
+
+/** What a node tells, as JSON of a line or from an item of a multiplexed connection. */
+export interface WatchStream {
+  readonly endpoint: Endpoint
+  /** In order. It ends, or throws, when the stream does. `bytes`: about its size. */
+  readonly messages: AsyncIterable<{ readonly json: Json; readonly bytes: number }>
+  close(): void
+}
+
+/** What a watch needs of the client. */
+export interface WatchHost {
+  readonly timeoutMs: number
+  /** Asks nodes until one serves the watch. Throws as calls do. */
+  open(
+    request: WatchRequest,
+    options: { readonly timeoutMs: number; readonly silentMs: number; readonly signal: AbortSignal },
+  ): Promise<WatchStream>
+  /** The application has seen this revision: later reads are at least as new. */
+  seen(revision: number): void
+  interruption(signal: AbortSignal | undefined): Interruption
+}
+
+type Received =
+  | { readonly kind: 'batch'; readonly batch: WatchBatch; readonly bytes: number }
+  | { readonly kind: 'progress'; readonly revision: number }
+
+type Taken = IteratorResult<WatchBatch, undefined>
+const DONE: Taken = { done: true, value: undefined }
+
+export class ClientWatch implements Watch {
+  readonly ready: Promise<number>
+  readonly #host: WatchHost
+  readonly #options: WatchOptions
+  readonly #request: Omit<WatchRequest, 'from'>
+  readonly #began = Promise.withResolvers<number>()
+  readonly #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
+  /** Ends the call or the pause under way. */
+  readonly #over = new AbortController()
+  #takeBack = () => {}
+  #stream: WatchStream | undefined
+  /** undefined: the next change, whatever its revision. */
+  #next: number | undefined
+  #hasBegun = false
+  /** Something has come since the last interruption. */
+  #hasWorked = false
+  #received: Received[] = []
+  #receivedBytes = 0
+  /** Calls of `next` that wait. */
+  readonly #takers: PromiseWithResolvers<Taken>[] = []
+  #room: (() => void) | undefined
+  /** Set when the watch has ended; `error` is told once, after what was received. */
+  #end: { error: unknown } | undefined
+  #revision = 0
+
+  constructor(host: WatchHost, options: WatchOptions) {
+    checkWatch(options)
+    this.#host = host
+    this.#options = options
+    const { prev = false, only, keysOnly = false, progressMs = PROGRESS_MS, fromRevision } = options
+    this.#request = { place: placeOf(options), prev, only, values: !keysOnly, progressMs }
+    this.#next = fromRevision
+    this.#revision = fromRevision === undefined ? 0 : fromRevision - 1
+    this.ready = this.#began.promise
+    // Only those who ask for it must handle it.
+    this.ready.catch(() => {})
+    const interruption = host.interruption(options.signal)
+    this.#takeBack = interruption.listen(() => {
+      this.#received = []
+      this.#finish(interruption.reason())
+    })
+    if (this.#end !== undefined) this.#takeBack()
+    void this.#run()
+  }
+
+  get revision(): number {
+    return this.#revision
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async next(): Promise<Taken> {
+    try {
+      const batch = this.takeReceived()
+      if (batch !== undefined) return { done: false, value: batch }
+    } catch (error) {
+      // A callback of the application threw this, and nobody takes more.
+      await this.close()
+      throw error
+    }
+    if (this.#end !== undefined) return this.#told()
+    const taker = Promise.withResolvers<Taken>()
+    this.#takers.push(taker)
+    return taker.promise
+  }
+
+  async return(): Promise<Taken> {
+    this.#received = []
+    this.#finish(undefined)
+    this.#end = { error: undefined }
+    return DONE
+  }
+
+  async close(): Promise<void> {
+    await this.return()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** The next batch that has been received; undefined: none has. */
+  takeReceived(): WatchBatch | undefined {
+    for (;;) {
+      const received = this.#received.shift()
+      if (received === undefined) return undefined
+      if (received.kind === 'progress') {
+        this.#taken(received.revision)
+        this.#options.onProgress?.(received.revision)
+        continue
+      }
+      this.#receivedBytes -= received.bytes
+      if (this.#receivedBytes <= BUFFER_BYTES_MAX / 2) this.#room?.()
+      this.#taken(received.batch.revision)
+      return received.batch
+    }
+  }
+
+  #taken(revision: number): void {
+    this.#revision = Math.max(this.#revision, revision)
+    this.#host.seen(revision)
+  }
+
+  #told(): Taken {
+    const error = this.#end?.error
+    this.#end = { error: undefined }
+    if (error !== undefined) throw error
+    return DONE
+  }
+
+  #finish(error: unknown): void {
+    if (this.#end !== undefined) return
+    this.#end = { error }
+    this.#takeBack()
+    this.#over.abort()
+    this.#stream?.close()
+    this.#room?.()
+    this.#began.reject(error ?? new AbortedError('the watch was closed', { code: 'aborted', written: 'no' }))
+    this.#serve()
+  }
+
+  /** Gives those who wait what there is. */
+  #serve(): void {
+    while (this.#takers.length > 0) {
+      const taker = this.#takers[0]
+      let batch: WatchBatch | undefined
+      try {
+        batch = this.takeReceived()
+      } catch (error) {
+        // A callback of the application threw this.
+        this.#finish(error)
+      }
+      if (batch === undefined && this.#end === undefined) return
+      this.#takers.shift()
+      if (batch !== undefined) taker?.resolve({ done: false, value: batch })
+      else {
+        try {
+          taker?.resolve(this.#told())
+        } catch (error) {
+          taker?.reject(error)
+        }
+      }
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Streams
+
+  async #run(): Promise<void> {
+    try {
+      let cause: Error | undefined
+      while (this.#end === undefined) {
+        const stream = await this.#opened(cause)
+        cause = await this.#read(stream, cause)
+        if (!this.#hasWorked) await this.#pause()
+        this.#hasWorked = false
+      }
+    } catch (error) {
+      this.#finish(error)
+    }
+  }
+
+  /** Asks until a node serves the watch. */
+  async #opened(cause: Error | undefined): Promise<WatchStream> {
+    const { timeoutMs } = this.#options
+    const { progressMs } = this.#request
+    const deadline = performance.now() + (timeoutMs ?? Number.POSITIVE_INFINITY)
+    const silentMs = SILENT_PROGRESSES * progressMs + SILENT_EXTRA_MS
+    for (;;) {
+      const leftMs = Math.max(1, deadline - performance.now())
+      const limits = {
+        timeoutMs: this.#hasBegun
+          ? Math.min(this.#host.timeoutMs, leftMs)
+          : (timeoutMs ?? this.#host.timeoutMs),
+        silentMs,
+        signal: this.#over.signal,
+      }
+      try {
+        const stream = await this.#host.open({ ...this.#request, from: this.#next }, limits)
+        this.#stream = stream
+        if (this.#end !== undefined) stream.close()
+        return stream
+      } catch (error) {
+        if (!this.#hasBegun || !mayPass(error) || performance.now() >= deadline) throw error
+        if (this.#end !== undefined) throw cause ?? error
+      }
+      await this.#pause()
+    }
+  }
+
+  /** Returns why the stream has ended. Throws if no other one can go on. */
+  async #read({ messages, endpoint, close }: WatchStream, interruptedBy: Error | undefined): Promise<Error> {
+    try {
+      for await (const { json, bytes } of messages) {
+        if (this.#end !== undefined) break
+        this.#take(json, bytes, endpoint, interruptedBy)
+        if (this.#receivedBytes > BUFFER_BYTES_MAX) await this.#roomAgain()
+      }
+      return new Error(`${endpoint.url}: the stream of the watch has ended`)
+    } catch (error) {
+      if (error instanceof FinalError) throw error.cause
+      return error instanceof Error ? error : new Error(String(error))
+    } finally {
+      if (this.#end === undefined) endpoint.failed(performance.now())
+      close()
+      this.#stream = undefined
+    }
+  }
+
+  #take(json: Json, bytes: number, endpoint: Endpoint, interruptedBy: Error | undefined): void {
+    switch (json.type) {
+      case 'created': {
+        const revision = wholeNumberIn(json, 'revision')
+        const from = this.#next ?? revision + 1
+        this.#next = from
+        if (!this.#hasBegun) {
+          this.#hasBegun = true
+          this.#revision = Math.max(this.#revision, from - 1)
+          this.#began.resolve(revision)
+        } else {
+          const cause = interruptedBy ?? new Error('interrupted')
+          this.#callBack(() =>
+            this.#options.onResume?.({ endpoint: endpoint.url, fromRevision: from, cause }),
+          )
+        }
+        return
+      }
+      case 'events': {
+        const batch = batchFrom(json, this.#request.values)
+        this.#comesNext(batch.revision)
+        this.#received.push({ kind: 'batch', batch, bytes })
+        this.#receivedBytes += bytes
+        this.#serve()
+        return
+      }
+      case 'progress': {
+        const revision = wholeNumberIn(json, 'revision')
+        // The first revision that is asked for may lie in the future.
+        this.#worked(Math.max(this.#next ?? 0, revision + 1))
+        if (this.#received.at(-1)?.kind === 'progress') this.#received.pop()
+        this.#received.push({ kind: 'progress', revision })
+        this.#serve()
+        return
+      }
+      case 'error':
+        throw this.#endedBy(json, endpoint)
+      default:
+      // Newer nodes may tell more.
+    }
+  }
+
+  #comesNext(revision: number): void {
+    if (this.#next === undefined || revision < this.#next) disagree('its events go back')
+    this.#worked(revision + 1)
+  }
+
+  #worked(next: number): void {
+    this.#next = next
+    this.#hasWorked = true
+    this.#backoff.reset()
+  }
+
+  /** The node has ended the watch. */
+  #endedBy(json: Json, endpoint: Endpoint): Error {
+    const status = typeof json.status === 'number' ? json.status : 500
+    const error = problemError(problemFrom(status, NODE_HEADERS, json), NODE_HEADERS, endpoint, 'read')
+    return error instanceof CompactedError ? new FinalError(error) : error
+  }
+
+  #callBack(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      throw new FinalError(error)
+    }
+  }
+
+  #roomAgain(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#room = () => {
+        this.#room = undefined
+        resolve()
+      }
+    })
+  }
+
+  async #pause(): Promise<void> {
+    const { signal } = this.#over
+    if (signal.aborted) return
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        stop()
+        signal.removeEventListener('abort', end)
+        resolve()
+      }
+      const stop = after(this.#backoff.next(), end)
+      signal.addEventListener('abort', end)
+    })
+  }
+}
+
+/** No other node can go on. */
+class FinalError extends Error {
+  constructor(cause: unknown) {
+    super('the watch is over', { cause })
+  }
+}
+
+/** Problems in streams are those of nodes. */
+const NODE_HEADERS = { 'kv-cluster': 'ours' }
+
+/** Another node, or the same one later, may serve the watch. */
+const mayPass = (error: unknown): boolean =>
+  error instanceof UnavailableError ||
+  error instanceof UnreachableError ||
+  (error instanceof QuorateError && (error.code === 'internal' || error.code === 'unexpected_answer'))
+
+function placeOf({ key, prefix, start, end }: WatchedPlace): WatchRequest['place'] {
+  const own = (bytes: string | Uint8Array | undefined) => (bytes === undefined ? undefined : ownBytes(bytes))
+  return {
+    key: key === undefined ? undefined : ownKey(key),
+    prefix: own(prefix),
+    start: own(start),
+    end: own(end),
+  }
+}
+
+function batchFrom(json: Json, values: boolean): WatchBatch {
+  const events = arrayIn(json, 'events').map((event) => eventFrom(objectOf(event, 'an event'), values))
+  return { revision: wholeNumberIn(json, 'revision'), events }
+}
+
+function eventFrom(json: Json, values: boolean): WatchEvent {
+  const type = stringIn(json, 'type')
+  const prev = json.prev === undefined ? undefined : { prev: recordOrNull(json.prev, values) }
+  if (type === 'put') {
+    const kv = recordFromJson(objectOf(json.kv, '"kv"'), !values)
+    return { type, key: kv.key, keyBytes: kv.keyBytes, kv, ...prev }
+  }
+  if (type !== 'delete') return disagree(`an event has the type ${type}`)
+  const keyBytes = bytesFromJson(json.key)
+  const key = Buffer.from(keyBytes).toString()
+  return { type, key, keyBytes, modRevision: wholeNumberIn(json, 'mod_revision'), ...prev }
+}
+
+const recordOrNull = (json: unknown, values: boolean) =>
+  json === null ? null : recordFromJson(isObject(json) ? json : disagree('"prev" is not a record'), !values)
