@@ -31,34 +31,24 @@
 // Whoever looks for an item and finds one held without its hold puts it back first.
 
 import { randomBytes } from 'node:crypto'
-import {
-  type Check,
-  checkOptions,
-  checkValue,
-  isBound,
-  isBytes,
-  isFunction,
-  isSignal,
-  isText,
-  isTimeout,
-} from '../client/check.ts'
+import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/check.ts'
 import {
   AbortedError,
   type CallOptions,
   type Client,
   type KvRecord,
-  QuorateError,
   type Txn,
   type TxnOperation,
+  type WatchBatch,
 } from '../client/index.ts'
+import { CALL, isDelay, isLeaseTime, isWait } from './checks.ts'
 import { type KeyPlace, placeOf } from './place.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'
-import { HeldItem, type QueueItem } from './queue-item.ts'
+import { HeldItem, type QueueEntry, type QueueItem } from './queue-item.ts'
 import { changeAfter, pause } from './watching.ts'
 
-export const VISIBILITY_MS = 30_000
+const VISIBILITY_MS = 30_000
 const ATTEMPTS_MAX = 5
-const LEAST_MS = 1_000
 const PRIORITY_MAX = 999
 /** Of how many of the first items one is taken, at most. */
 const CONTENTION_MAX = 32
@@ -82,21 +72,6 @@ export interface PushOptions extends CallOptions {
 export interface PopOptions extends CallOptions {
   /** How long to wait for an item. `Infinity`: until `signal` fires. Default 0. */
   readonly waitMs?: number | undefined
-}
-
-/** An item that nobody has taken with this view of it. */
-export interface QueueEntry {
-  readonly id: string
-  /** Deliveries so far. */
-  readonly attempts: number
-  readonly priority: number
-  readonly value: Uint8Array
-  /** The value as text. */
-  text(): string
-  /** The value parsed as JSON. */
-  json(): unknown
-  /** Why the last delivery failed, if the consumer has said so. */
-  readonly error: string | undefined
 }
 
 export interface QueueLength {
@@ -135,7 +110,7 @@ export interface DeadLetters {
 export type QueueClient = Pick<Client, 'get' | 'list' | 'txn' | 'watch'>
 
 /** What the state of an item says. */
-export interface ItemState {
+interface ItemState {
   readonly attempts: number
   readonly error?: string | undefined
   readonly delayed?: true | undefined
@@ -154,6 +129,10 @@ class WorkQueue implements Queue {
   #contention = 1
   /** Items that a `pop` of this process is taking now. */
   readonly #taking = new Set<string>()
+  /** Calls of `pop` that do not wait: they take different items if they have seen enough of them. */
+  #popping = 0
+  /** Wake what waits in this process. */
+  readonly #waiting = new Set<() => void>()
   #ordinal = 0
 
   constructor(kv: QueueClient, place: KeyPlace, options: QueueOptions) {
@@ -193,24 +172,40 @@ class WorkQueue implements Queue {
 
   async pop(options: PopOptions = {}): Promise<QueueItem | undefined> {
     checkOptions('queue.pop', options, POP)
-    const { waitMs = 0, ...call } = options
+    // The signal does not end a transaction that may have taken an item: the item would be lost until its hold ends.
+    const { waitMs = 0, signal, ...call } = options
     const until = performance.now() + waitMs
     for (;;) {
-      call.signal?.throwIfAborted()
-      const { ready, revision } = await this.#look(call)
-      const item = await this.#takeOneOf(ready, call)
-      if (item !== undefined) return item
+      if (signal?.aborted === true) throw abortedBy(signal)
+      const tried = await this.#tryPop(call)
+      if ('item' in tried) return tried.item
       const leftMs = until - performance.now()
-      if (ready.length > 0 && leftMs > 0) continue
-      if (leftMs <= 0 || !(await this.#hasChanged(revision, leftMs, call.signal))) return undefined
+      if (leftMs <= 0 || !(await this.#hasChanged(tried.revision, leftMs, signal))) return undefined
+    }
+  }
+
+  /** An item, or the revision at which there was none to be had. */
+  async #tryPop(call: CallOptions): Promise<{ item: QueueItem } | { revision: number }> {
+    this.#popping += 1
+    try {
+      for (;;) {
+        const { ready, isAll, revision } = await this.#look(call)
+        const free = ready.filter(({ keyBytes }) => !this.#taking.has(this.#idIn('ready', keyBytes)))
+        const item = await this.#takeOneOf(free, call)
+        if (item !== undefined) return { item }
+        // Otherwise others were first, or other calls of this process have taken all that was seen.
+        if (free.length === 0 && isAll) return { revision }
+      }
+    } finally {
+      this.#popping -= 1
     }
   }
 
   /** The first items that can be taken, at one revision. What must be put back is put back first. */
-  async #look(call: CallOptions): Promise<{ ready: readonly KvRecord[]; revision: number }> {
+  async #look(call: CallOptions): Promise<{ ready: readonly KvRecord[]; isAll: boolean; revision: number }> {
     for (;;) {
-      const limit = this.#contention + this.#taking.size
-      const look = await this.#kv.txn(
+      const limit = this.#contention + this.#popping
+      const states = await this.#kv.txn(
         {
           success: [
             { get: { prefix: this.#key('ready', ''), limit } },
@@ -220,13 +215,10 @@ class WorkQueue implements Queue {
         },
         call,
       )
-      const [ready, held = 0, hold = 0] = [look.results[0]?.get?.kvs, ...countsIn(look.results.slice(1))]
-      if (held > hold) {
-        await this.#putBack(call)
-        continue
-      }
-      const free = (ready ?? []).filter(({ keyBytes }) => !this.#taking.has(this.#idIn('ready', keyBytes)))
-      return { ready: free, revision: look.revision }
+      const ready = states.results[0]?.get?.kvs ?? []
+      const [held = 0, hold = 0] = countsIn(states.results.slice(1))
+      if (held === hold) return { ready, isAll: ready.length < limit, revision: states.revision }
+      await this.#putBack(call)
     }
   }
 
@@ -246,6 +238,10 @@ class WorkQueue implements Queue {
           return item
         }
         this.#contention = Math.min(CONTENTION_MAX, 2 * this.#contention)
+      } catch (error) {
+        // It may still be there for those who have left it to this call.
+        for (const wake of this.#waiting) wake()
+        throw error
       } finally {
         this.#taking.delete(id)
       }
@@ -270,16 +266,17 @@ class WorkQueue implements Queue {
       },
       call,
     )
-    if (!taken.succeeded) return undefined
+    const token = taken.results[1]?.put?.modRevision
+    if (token === undefined) return undefined
     const read = taken.results[3]?.get
     // Of a transaction that was sent twice the cluster remembers no reads.
     const value = read?.omitted === true ? await this.#kv.get(valueKey, call) : read?.kvs?.[0]
-    if (value === undefined) throw new Error(`the item ${id} has no value: somebody has deleted ${valueKey}`)
+    if (value === undefined) throw new Error(`the item ${id} has no value: somebody has deleted its key`)
     return new HeldItem(entryOf(id, { attempts: attempts + 1, error }, value), {
-      token: taken.revision,
+      token,
       beganAt,
       visibilityMs: this.#visibilityMs,
-      commit: (success, options) => this.#whileHeld(id, taken.revision, success, options),
+      commit: (success, options) => this.#whileHeld(id, token, success, options),
       operations: {
         acknowledge: () => this.#drop(id, 'held', 'hold', 'value'),
         extend: () => [this.#hold(id, this.#visibilityMs)],
@@ -299,7 +296,12 @@ class WorkQueue implements Queue {
     return (await this.#kv.txn(txn, call)).succeeded
   }
 
-  #giveBack(id: string, attempts: number, error: string | undefined, delayMs: number): readonly TxnOperation[] {
+  #giveBack(
+    id: string,
+    attempts: number,
+    error: string | undefined,
+    delayMs: number,
+  ): readonly TxnOperation[] {
     if (attempts >= this.#attemptsMax)
       return [...this.#drop(id, 'held', 'hold'), this.#put('dead', id, { attempts, error })]
     if (delayMs > 0)
@@ -311,7 +313,11 @@ class WorkQueue implements Queue {
   async #putBack(call: CallOptions): Promise<void> {
     const holds = new Set<string>()
     const helds: KvRecord[] = []
-    for await (const { keyBytes } of this.#kv.list({ prefix: this.#key('hold', ''), keysOnly: true, ...call }))
+    for await (const { keyBytes } of this.#kv.list({
+      prefix: this.#key('hold', ''),
+      keysOnly: true,
+      ...call,
+    }))
       holds.add(this.#idIn('hold', keyBytes))
     for await (const record of this.#kv.list({ prefix: this.#key('held', ''), ...call })) {
       if (holds.has(this.#idIn('held', record.keyBytes))) continue
@@ -329,10 +335,7 @@ class WorkQueue implements Queue {
     await this.#kv.txn(
       {
         // The list of holds may be older than that of items.
-        compare: [
-          same(record.keyBytes, record.modRevision),
-          { key: this.#key('hold', id), exists: false },
-        ],
+        compare: [same(record.keyBytes, record.modRevision), { key: this.#key('hold', id), exists: false }],
         success: [
           ...this.#drop(id, 'held'),
           this.#put(isDead ? 'dead' : 'ready', id, { attempts, error: reason }),
@@ -342,30 +345,44 @@ class WorkQueue implements Queue {
     )
   }
 
-  /** Whether something was there to look at within the time. Its end is no error. */
+  /** Whether there may be something to look at; false: not within the time. */
   async #hasChanged(revision: number, leftMs: number, signal: AbortSignal | undefined): Promise<boolean> {
-    const time = new AbortController()
-    const timer = leftMs < TIMER_MAX_MS ? setTimeout(() => time.abort(), leftMs) : undefined
-    const signals = signal === undefined ? [time.signal] : [time.signal, signal]
+    const end = new AbortController()
+    let isTimeUp = false
+    const wake = () => end.abort()
+    const timer = setTimeout(
+      () => {
+        isTimeUp = leftMs <= TIMER_MAX_MS
+        wake()
+      },
+      Math.min(leftMs, TIMER_MAX_MS),
+    )
+    this.#waiting.add(wake)
     try {
-      // Keys of held/, hold/ and ready/, which are neighbours. A hold that goes alone has ended by its lease.
+      // Keys of held/, hold/ and ready/, which are neighbours.
       const range = { start: this.#key('held', ''), end: this.#key('ready0'), keysOnly: true }
-      await changeAfter(this.#kv, range, revision, AbortSignal.any(signals), ({ events }) =>
-        events.some(({ type, keyBytes }) => {
-          const key = this.#place.rest(keyBytes)
-          if (key.startsWith('ready/')) return type === 'put'
-          const isHold = key.startsWith('hold/')
-          return isHold && type === 'delete' && !events.some((other) => isOf(this.#place, other, key))
-        }),
-      )
+      const signals = signal === undefined ? [end.signal] : [end.signal, signal]
+      await changeAfter(this.#kv, range, revision, AbortSignal.any(signals), (batch) => this.#isNews(batch))
       if (this.#contention > 1) await pause(Math.random() * this.#contention, signal)
       return true
     } catch (error) {
-      if (time.signal.aborted && signal?.aborted !== true && error instanceof AbortedError) return false
-      throw error
+      if (!end.signal.aborted || signal?.aborted === true || !(error instanceof AbortedError)) throw error
+      return !isTimeUp
     } finally {
       clearTimeout(timer)
+      this.#waiting.delete(wake)
     }
+  }
+
+  /** An item has become ready, or a hold has ended by its lease: then it goes without a change of its item. */
+  #isNews({ events }: WatchBatch): boolean {
+    const changed = events.map(({ type, keyBytes }) => ({ type, key: this.#place.rest(keyBytes) }))
+    return changed.some(({ type, key }) => {
+      if (type === 'put') return key.startsWith('ready/')
+      if (!key.startsWith('hold/')) return false
+      const heldKey = `held/${key.slice('hold/'.length)}`
+      return !changed.some((other) => other.key === heldKey)
+    })
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -430,7 +447,11 @@ class WorkQueue implements Queue {
     const ids: string[] = []
     if (only !== undefined) ids.push(only)
     else
-      for await (const { keyBytes } of this.#kv.list({ prefix: this.#key('dead', ''), keysOnly: true, ...options }))
+      for await (const { keyBytes } of this.#kv.list({
+        prefix: this.#key('dead', ''),
+        keysOnly: true,
+        ...options,
+      }))
         ids.push(this.#idIn('dead', keyBytes))
     let count = 0
     for (const id of ids) {
@@ -470,7 +491,8 @@ class WorkQueue implements Queue {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const TIMER_MAX_MS = 2 ** 31
+/** What setTimeout can wait. */
+const TIMER_MAX_MS = 2 ** 31 - 1
 
 const idOf = (priority: number, revision: number, ordinal: number): string =>
   [
@@ -503,24 +525,14 @@ function stateIn(record: KvRecord): ItemState {
   throw new TypeError(`the key ${record.key} was not written by a queue`)
 }
 
-/** Whether the item of this hold was acknowledged, or given back: then its own key has changed as well. */
-const isOf = (place: KeyPlace, event: { readonly keyBytes: Uint8Array }, holdKey: string): boolean =>
-  place.rest(event.keyBytes) === `held/${holdKey.slice('hold/'.length)}`
+const abortedBy = ({ reason }: AbortSignal) =>
+  new AbortedError('the wait for an item was aborted', { code: 'aborted', written: 'no', cause: reason })
 
 const isPriority: Check = (value) =>
   Number.isInteger(value) && Number(value) >= 0 && Number(value) <= PRIORITY_MAX
     ? undefined
     : `a whole number from 0 to ${PRIORITY_MAX}`
 
-export const isLeaseTime: Check = (value) =>
-  typeof value === 'number' && value >= LEAST_MS && value < Number.POSITIVE_INFINITY
-    ? undefined
-    : 'a number of milliseconds from 1,000 on'
-export const isDelay: Check = (value) =>
-  value === 0 || isLeaseTime(value) === undefined ? undefined : '0, or a number of milliseconds from 1,000 on'
-const isWait: Check = (value) => (value === 0 ? undefined : isTimeout(value))
-
-const CALL = { signal: isSignal, timeoutMs: isTimeout }
 const QUEUE = { visibilityMs: isLeaseTime, attemptsMax: isBound }
 const PUSH = { ...CALL, priority: isPriority, delayMs: isDelay }
 const POP = { ...CALL, waitMs: isWait }

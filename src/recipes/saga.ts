@@ -495,10 +495,7 @@ const isStepList: Check = (value) => {
 }
 
 /** What was recorded must be the beginning of the steps. */
-function checkRecorded(
-  { id, record }: Running,
-  steps: readonly { name: string }[],
-): void {
+function checkRecorded({ id, record }: Running, steps: readonly { name: string }[]): void {
   const stranger = record.steps.find(({ name }, at) => steps[at]?.name !== name)
   if (stranger === undefined) return
   const message = `saga ${id} has recorded the step ${stranger.name}, which is not there in the steps given: give it the steps that it has begun with`
