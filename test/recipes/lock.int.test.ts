@@ -1,0 +1,51 @@
+// Locks on a real cluster.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Client } from '../../src/client/index.ts'
+import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+import { LockLostError, LockNotTakenError, lock } from '../../src/recipes/index.ts'
+
+let cluster: EmbeddedCluster
+let kv: Client
+
+beforeAll(async () => {
+  cluster = await startCluster({ nodes: 1 })
+  kv = cluster.client({ timeoutMs: 30_000 })
+})
+
+afterAll(async () => {
+  expect(await kv.count({ prefix: 'lock/' })).toBe(0)
+  const leases = []
+  for await (const lease of kv.leases()) leases.push(lease)
+  expect(leases).toEqual([])
+  await cluster.close()
+})
+
+test('clients get a lock in the order of their keys, with rising tokens', async () => {
+  const order: number[] = []
+  const first = await lock(kv, 'a/b')
+  const waiting = [1, 2, 3].map(async () => {
+    await using held = await lock(kv, 'a/b')
+    order.push(held.token)
+    await held.put('resource', String(held.token))
+  })
+  await first.release()
+  await Promise.all(waiting)
+  expect(order).toHaveLength(3)
+  expect(order).toEqual(order.toSorted((a, b) => a - b))
+  expect(order[0]).toBeGreaterThan(first.token)
+})
+
+test('a client that gives up after waitMs leaves no key behind', async () => {
+  await using _held = await lock(kv, 'busy')
+  await expect(lock(kv, 'busy', { waitMs: 300 })).rejects.toThrow(LockNotTakenError)
+  expect(await kv.count({ prefix: 'lock/busy/' })).toBe(1)
+})
+
+test('a lock whose lease was revoked writes nothing', async () => {
+  const held = await lock(kv, 'lost')
+  await kv.delete(held.key)
+  await expect(held.put('guarded', 'x')).rejects.toThrow(LockLostError)
+  expect(await kv.get('guarded')).toBeUndefined()
+  await held.release()
+})
