@@ -1,7 +1,7 @@
 // Locks on a real cluster.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Client } from '../../src/client/index.ts'
+import { type Client, OutcomeUnknownError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { LockLostError, LockNotTakenError, lock } from '../../src/recipes/index.ts'
 
@@ -49,5 +49,23 @@ test('a holder whose key is gone writes nothing', async () => {
   await kv.delete(held.key)
   await expect(held.put('guarded', 'x')).rejects.toThrow(LockLostError)
   expect(await kv.get('guarded')).toBeUndefined()
+  await held.release()
+})
+
+test('a key whose creation has an unknown outcome is adopted', async () => {
+  let eaten = 0
+  const eatsFirst: Pick<Client, 'session' | 'txn' | 'watch'> = {
+    session: (options) => kv.session(options),
+    watch: (options) => kv.watch(options),
+    txn: async (txn, options) => {
+      const result = await kv.txn(txn, options)
+      if (eaten++ > 0) return result
+      throw new OutcomeUnknownError('the answer was lost', { code: 'outcome_unknown', written: 'unknown' })
+    },
+  }
+  const held = await lock(eatsFirst, 'unknown', { waitMs: 10_000 })
+  expect(eaten).toBeGreaterThan(1)
+  expect(await kv.count({ prefix: 'lock/unknown/' })).toBe(1)
+  expect((await kv.get(held.key))?.createRevision).toBe(held.token)
   await held.release()
 })
