@@ -24,8 +24,8 @@ export interface WatchOptions extends WatchedPlace {
   /** Leave out the values; they are empty then. */
   readonly keysOnly?: boolean | undefined
   /**
-   * A node says at least this often how far it has come, 100 to 3,600,000; default 10,000. After twice this time without
-   * a word the watch goes to another node.
+   * A node says at least this often how far it has come, 100 to 3,600,000; default 10,000. After twice this time
+   * without a word the watch goes to another node.
    */
   readonly progressMs?: number | undefined
   readonly signal?: AbortSignal | undefined
@@ -62,7 +62,7 @@ export type WatchEvent =
       readonly key: string
       readonly keyBytes: Uint8Array
       readonly kv: KvRecord
-      /** Only with `prev`: the record before; null: there was none. The node leaves out values beyond 4 MiB a revision. */
+      /** Only with `prev`: the record before; null: there was none. Beyond 4 MiB a revision it is left out. */
       readonly prev?: KvRecord | null
     }
   | {

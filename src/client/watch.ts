@@ -233,11 +233,14 @@ export class ClientWatch implements Watch {
   // Streams
 
   async #run(): Promise<void> {
+    const { timeoutMs = this.#host.timeoutMs } = this.#options
+    const beginsUntil = performance.now() + timeoutMs
     try {
       let cause: Error | undefined
       while (this.#end === undefined) {
         const stream = await this.#opened(cause)
         cause = await this.#read(stream, cause)
+        if (!this.#hasBegun && performance.now() >= beginsUntil) throw neverBegan(cause)
         if (!this.#hasWorked) await this.#pause()
         this.#hasWorked = false
       }
@@ -384,6 +387,9 @@ export class ClientWatch implements Watch {
     })
   }
 }
+
+const neverBegan = (cause: Error): UnavailableError =>
+  new UnavailableError(`the watch did not begin: ${cause.message}`, { code: 'timeout', written: 'no', cause })
 
 /** No other node can go on. */
 class FinalError extends Error {

@@ -32,6 +32,7 @@ const MAY_IMPORT = new Map([
   ['cli', ['client', 'files', 'server', 'local']],
   ['embed', ['client', 'server', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
+  ['recipes', ['client']],
   ['testing', ['client', 'local', 'embed', 'jepsen-lite', 'jepsen-lite/checker']],
   ['jepsen-lite', ['raft', 'kv', 'storage', 'server', 'client', 'local', 'embed', ...TESTER_WITHOUT_NODE]],
   ['jepsen-lite/checker', ['jepsen-lite/history.ts']],

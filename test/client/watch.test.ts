@@ -1,0 +1,463 @@
+// A watch of the client against streams that the test plays: what the application is told, whatever breaks.
+
+import fc from 'fast-check'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { Json } from '../../src/client/decode.ts'
+import { Endpoint } from '../../src/client/endpoints.ts'
+import { AbortedError, CompactedError, QuorateError, UnavailableError } from '../../src/client/errors.ts'
+import { ClientWatch, type WatchHost, type WatchRequest } from '../../src/client/watch.ts'
+import type { WatchOptions } from '../../src/client/watch-types.ts'
+import { runs } from '../runs.ts'
+
+const endpoint = new Endpoint(new URL('http://127.0.0.1:1'))
+
+/** A stream that the test feeds. */
+class Feed {
+  readonly request: WatchRequest
+  isClosed = false
+  #ready: Json[] = []
+  #end: { error: unknown } | undefined
+  #wake = () => {}
+
+  constructor(request: WatchRequest) {
+    this.request = request
+  }
+
+  send(...messages: readonly Json[]): void {
+    this.#ready.push(...messages)
+    this.#wake()
+  }
+
+  /** Without an error it ends in order. */
+  end(error?: unknown): void {
+    this.#end = { error }
+    this.#wake()
+  }
+
+  get waiting(): number {
+    return this.#ready.length
+  }
+
+  readonly close = (): void => {
+    this.isClosed = true
+    this.end()
+  }
+
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve
+    })
+  }
+
+  async *messages() {
+    for (;;) {
+      const json = this.#ready.shift()
+      if (json !== undefined) yield { json, bytes: JSON.stringify(json).length }
+      else if (this.#end === undefined) await this.#woken()
+      else if (this.#end.error !== undefined) throw this.#end.error
+      else return
+    }
+  }
+}
+
+class Scene {
+  readonly feeds: Feed[] = []
+  readonly asked: WatchRequest[] = []
+  /** Of the next requests; undefined: it is served. */
+  readonly refusals: (Error | undefined)[] = []
+  readonly seen: number[] = []
+  readonly #ends = new Set<() => void>()
+  reason: AbortedError | undefined
+  onOpen: (feed: Feed) => void = () => {}
+
+  readonly host: WatchHost = {
+    timeoutMs: 5000,
+    open: async (request, { signal }) => {
+      this.asked.push(request)
+      const refusal = this.refusals.shift()
+      if (refusal !== undefined) throw refusal
+      if (signal.aborted) throw new AbortedError('aborted', { code: 'aborted', written: 'no' })
+      const feed = new Feed(request)
+      this.feeds.push(feed)
+      this.onOpen(feed)
+      return { endpoint, messages: feed.messages(), close: feed.close }
+    },
+    seen: (revision) => void this.seen.push(revision),
+    interruption: () => ({
+      reason: () => this.reason,
+      listen: (end) => {
+        this.#ends.add(end)
+        if (this.reason !== undefined) end()
+        return () => this.#ends.delete(end)
+      },
+    }),
+  }
+
+  watch(options: WatchOptions = { prefix: 'k' }): ClientWatch {
+    return new ClientWatch(this.host, options)
+  }
+
+  interrupt(): void {
+    this.reason = new AbortedError('the call was aborted', { code: 'aborted', written: 'no' })
+    for (const end of this.#ends) end()
+  }
+
+  get feed(): Feed {
+    const feed = this.feeds.at(-1)
+    if (feed === undefined) throw new Error('nothing was asked for')
+    return feed
+  }
+
+  get atRest(): boolean {
+    return this.#ends.size === 0 && vi.getTimerCount() === 0 && this.feeds.every(({ isClosed }) => isClosed)
+  }
+}
+
+let scene: Scene
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
+  scene = new Scene()
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
+
+const created = (revision: number): Json => ({ type: 'created', revision })
+const progress = (revision: number): Json => ({ type: 'progress', revision })
+const put = (revision: number, ...keys: readonly string[]): Json => ({
+  type: 'events',
+  revision,
+  events: keys.map((key) => ({
+    type: 'put',
+    kv: { key, value: `at ${revision}`, create_revision: revision, mod_revision: revision, version: 1 },
+  })),
+})
+const problem = (code: string, members: Json = {}): Json => ({
+  ...{ type: 'error', status: code === 'compacted' ? 410 : 503, code, detail: `the node says ${code}` },
+  ...members,
+})
+
+const unavailable = () => new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+
+const revisions = async (watch: ClientWatch, count: number): Promise<number[]> => {
+  const found: number[] = []
+  while (found.length < count) {
+    const { done, value } = await watch.next()
+    if (done === true) break
+    found.push(value.revision)
+  }
+  return found
+}
+
+test('it begins when it is called, and tells the events of a revision together', async () => {
+  const watch = scene.watch({ prefix: 'k', prev: true, only: 'put', progressMs: 700 })
+  await pass(0)
+  expect(scene.asked).toMatchObject([
+    {
+      place: { prefix: Buffer.from('k') },
+      from: undefined,
+      prev: true,
+      only: 'put',
+      values: true,
+      progressMs: 700,
+    },
+  ])
+  scene.feed.send(created(4), put(6, 'k1', 'k2'), put(7, 'k1'))
+  await expect(watch.ready).resolves.toBe(4)
+  const { value } = await watch.next()
+  expect(value?.revision).toBe(6)
+  expect(value?.events.map(({ type, key }) => [type, key])).toEqual([
+    ['put', 'k1'],
+    ['put', 'k2'],
+  ])
+  expect([watch.revision, scene.seen]).toEqual([6, [6]])
+  await watch.close()
+  expect(scene.atRest).toBe(true)
+})
+
+test('before the first change it goes on behind the revision at which it began', async () => {
+  const watch = scene.watch()
+  await pass(0)
+  scene.feed.send(created(4))
+  await watch.ready
+  scene.feed.end(new Error('the cable'))
+  await pass(5000)
+  expect(scene.asked.map(({ from }) => from)).toEqual([undefined, 5])
+  await watch.close()
+})
+
+test('after an interruption it goes on with the next revision, and says so', async () => {
+  const resumed: unknown[] = []
+  const watch = scene.watch({ all: true, fromRevision: 3, onResume: (told) => void resumed.push(told) })
+  await pass(0)
+  scene.feed.send(created(4), put(3, 'a'), put(4, 'b'))
+  expect(await revisions(watch, 2)).toEqual([3, 4])
+  scene.feed.end(new Error('the cable'))
+  await pass(0)
+  expect(scene.asked.map(({ from }) => from)).toEqual([3, 5])
+  scene.feed.send(created(9), put(8, 'a'))
+  expect(await revisions(watch, 1)).toEqual([8])
+  expect(resumed).toMatchObject([
+    { endpoint: 'http://127.0.0.1:1', fromRevision: 5, cause: { message: 'the cable' } },
+  ])
+  await watch.close()
+})
+
+test('what a progress has confirmed is not asked for again', async () => {
+  const told: number[] = []
+  const watch = scene.watch({ all: true, onProgress: (revision) => void told.push(revision) })
+  await pass(0)
+  scene.feed.send(created(4), put(5, 'a'), progress(7), progress(9))
+  scene.feed.end()
+  await pass(5000)
+  expect(scene.asked.at(-1)?.from).toBe(10)
+  expect(told).toEqual([])
+  const next = watch.next()
+  await pass(0)
+  expect((await next).value?.revision).toBe(5)
+  const waits = watch.next()
+  // Only the last of several is told, when everything before it was taken.
+  expect([told, watch.revision]).toEqual([[9], 9])
+  await watch.close()
+  expect(await waits).toEqual({ done: true, value: undefined })
+})
+
+test('a progress of a watch from a later revision changes nothing', async () => {
+  const watch = scene.watch({ all: true, fromRevision: 100 })
+  await pass(0)
+  scene.feed.send(created(4), progress(5))
+  scene.feed.end()
+  await pass(5000)
+  expect([scene.asked.at(-1)?.from, watch.revision]).toEqual([100, 99])
+  await watch.close()
+})
+
+test('a node that tells what lies before is left', async () => {
+  const watch = scene.watch({ all: true, fromRevision: 5 })
+  await pass(0)
+  scene.feed.send(created(9), put(5, 'a'), put(5, 'a'))
+  expect(await revisions(watch, 1)).toEqual([5])
+  await pass(5000)
+  expect(scene.feeds[0]?.isClosed).toBe(true)
+  expect(scene.asked.at(-1)?.from).toBe(6)
+  await watch.close()
+})
+
+test.each([
+  ['another node', problem('not_ready', { resume_from: 5 })],
+  ['another node when there is no leader', problem('no_leader', { resume_from: 5 })],
+])('a stream that the node ends goes on at %s', async (_where, ending) => {
+  const watch = scene.watch({ all: true, fromRevision: 3 })
+  await pass(0)
+  scene.feed.send(created(4), put(4, 'a'), ending)
+  expect(await revisions(watch, 1)).toEqual([4])
+  await pass(5000)
+  expect(scene.asked.map(({ from }) => from)).toEqual([3, 5])
+  await watch.close()
+})
+
+test('what was received comes before the news that the next events are compacted', async () => {
+  const watch = scene.watch({ all: true, fromRevision: 3 })
+  await pass(0)
+  scene.feed.send(created(4), put(3, 'a'), problem('compacted', { compact_revision: 7, resume_from: 8 }))
+  await pass(0)
+  expect(await revisions(watch, 1)).toEqual([3])
+  const error = await watch.next().catch((reason: unknown) => reason)
+  expect(error).toBeInstanceOf(CompactedError)
+  expect(error).toMatchObject({ code: 'compacted', compactRevision: 7, resumeFrom: 8, written: 'no' })
+  expect(await watch.next()).toEqual({ done: true, value: undefined })
+  expect(scene.atRest).toBe(true)
+})
+
+test('a node that does not begin it in time is an error; later it waits for as long as it takes', async () => {
+  scene.refusals.push(unavailable())
+  const watch = scene.watch()
+  await expect(watch.next()).rejects.toMatchObject({ code: 'no_leader' })
+  await expect(watch.ready).rejects.toMatchObject({ code: 'no_leader' })
+  const other = scene.watch()
+  await pass(0)
+  scene.feed.send(created(4))
+  await other.ready
+  scene.refusals.push(...Array.from({ length: 50 }, unavailable))
+  scene.feed.end()
+  await pass(120_000)
+  expect(scene.refusals).toEqual([])
+  scene.feed.send(created(6), put(6, 'k'))
+  expect(await revisions(other, 1)).toEqual([6])
+  await other.close()
+  expect(scene.atRest).toBe(true)
+})
+
+test('with a time-out it fails when no node serves it for so long', async () => {
+  const watch = scene.watch({ all: true, timeoutMs: 3000 })
+  await pass(0)
+  scene.feed.send(created(4))
+  await watch.ready
+  scene.refusals.push(...Array.from({ length: 50 }, unavailable))
+  scene.feed.end()
+  const failed = expect(watch.next()).rejects.toMatchObject({ code: 'no_leader' })
+  await pass(10_000)
+  await failed
+  expect(scene.atRest).toBe(true)
+})
+
+test('a node that ends every stream before the watch has begun is given up when the time is over', async () => {
+  scene.onOpen = (feed) => feed.end(new Error('the cable'))
+  const watch = scene.watch()
+  const failed = expect(watch.next()).rejects.toMatchObject({ code: 'timeout', name: 'UnavailableError' })
+  await pass(10_000)
+  await failed
+  expect(scene.atRest).toBe(true)
+})
+
+test('an error that no other node can mend ends it', async () => {
+  const watch = scene.watch()
+  await pass(0)
+  scene.feed.send(created(4))
+  await watch.ready
+  scene.refusals.push(new QuorateError('no', { code: 'bad_request', written: 'no' }))
+  scene.feed.end()
+  const refused = expect(watch.next()).rejects.toMatchObject({ code: 'bad_request' })
+  await pass(5000)
+  await refused
+  expect(scene.atRest).toBe(true)
+})
+
+test('while the application takes nothing, so much is received and no more', async () => {
+  const watch = scene.watch({ all: true, fromRevision: 1 })
+  await pass(0)
+  const large = (revision: number): Json => put(revision, 'x'.repeat(100_000))
+  scene.feed.send(created(1), ...Array.from({ length: 100 }, (_, at) => large(at + 2)))
+  await pass(0)
+  expect(scene.feed.waiting).toBeGreaterThan(80)
+  expect(await revisions(watch, 100)).toEqual(Array.from({ length: 100 }, (_, at) => at + 2))
+  expect(scene.feed.waiting).toBe(0)
+  await watch.close()
+})
+
+test('break, close and return end it at once, also while it waits', async () => {
+  const watch = scene.watch()
+  await pass(0)
+  scene.feed.send(created(1), put(2, 'k'), put(3, 'k'))
+  for await (const { revision } of watch) if (revision === 2) break
+  expect(scene.atRest).toBe(true)
+  expect(await watch.next()).toEqual({ done: true, value: undefined })
+  const other = scene.watch()
+  await pass(0)
+  const waits = [other.next(), other.next()]
+  await other.close()
+  expect(await Promise.all(waits)).toEqual(Array(2).fill({ done: true, value: undefined }))
+  await expect(other.ready).rejects.toMatchObject({ name: 'AbortError' })
+  expect(scene.atRest).toBe(true)
+})
+
+test('a watch that is closed while it looks for a node leaves nothing behind', async () => {
+  const watch = scene.watch()
+  await pass(0)
+  scene.feed.send(created(1))
+  await watch.ready
+  scene.refusals.push(unavailable(), unavailable())
+  scene.feed.end()
+  await pass(0)
+  await watch.close()
+  await pass(0)
+  expect(scene.atRest).toBe(true)
+})
+
+test('its signal ends it with an AbortError, whatever was received', async () => {
+  const watch = scene.watch()
+  await pass(0)
+  scene.feed.send(created(1), put(2, 'k'))
+  await pass(0)
+  scene.interrupt()
+  await expect(watch.next()).rejects.toMatchObject({ name: 'AbortError' })
+  expect(scene.atRest).toBe(true)
+  // It had fired before.
+  await expect(scene.watch().next()).rejects.toMatchObject({ name: 'AbortError' })
+  expect(scene.atRest).toBe(true)
+})
+
+test('what a callback throws ends it, and is thrown to the application', async () => {
+  const fault = new Error('of the application')
+  const thrown = () => {
+    throw fault
+  }
+  const watch = scene.watch({ all: true, onProgress: thrown })
+  await pass(0)
+  scene.feed.send(created(1), progress(2))
+  await expect(watch.next()).rejects.toBe(fault)
+  expect(scene.atRest).toBe(true)
+  const other = scene.watch({ all: true, onResume: thrown })
+  await pass(0)
+  scene.feed.send(created(1))
+  await other.ready
+  scene.feed.end()
+  await pass(5000)
+  scene.feed.send(created(2))
+  await expect(other.next()).rejects.toBe(fault)
+  expect(scene.atRest).toBe(true)
+})
+
+/** How far a stream goes, in messages, and how it ends. */
+const ending = fc.record({
+  after: fc.nat(12),
+  kind: fc.constantFrom('cut', 'ended', 'told', 'refused' as const),
+  progresses: fc.boolean(),
+})
+
+test('every revision from the first on comes once and in order, however often streams break', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uniqueArray(fc.integer({ min: 2, max: 200 }), { minLength: 1, maxLength: 60 }),
+      fc.integer({ min: 1, max: 210 }),
+      fc.array(ending, { maxLength: 30 }),
+      fc.integer({ min: 1, max: 5 }),
+      async (touched, from, endings, pace) => {
+        scene = new Scene()
+        const told = touched.toSorted((a, b) => a - b)
+        const left = [...endings]
+        scene.onOpen = (feed) => {
+          const start = feed.request.from ?? Number.NaN
+          const how = left.shift()
+          const all: Json[] = [created(200)]
+          for (const revision of told.filter((each) => each >= start)) {
+            if (how?.progresses === true && revision > 2) all.push(progress(revision - 1))
+            all.push(put(revision, 'k'))
+          }
+          if (how === undefined) {
+            feed.send(...all, progress(200))
+            return
+          }
+          feed.send(...all.slice(0, how.after))
+          // A watch that has not begun is not tried for ever.
+          if (how.kind === 'refused' && how.after > 0) scene.refusals.push(unavailable())
+          if (how.kind === 'told') feed.send(problem('not_ready'))
+          feed.end(how.kind === 'cut' ? new Error('the cable') : undefined)
+        }
+        const watch = scene.watch({ prefix: 'k', fromRevision: from })
+        const wanted = told.filter((revision) => revision >= from)
+        const found: number[] = []
+        // The application takes some at a time, with pauses.
+        while (found.length < wanted.length) {
+          for (let taken = 0; taken < pace && found.length < wanted.length; taken++) {
+            const next = watch.next()
+            let isTold = false
+            void next.then(() => (isTold = true))
+            for (let waited = 0; !isTold && waited < 100; waited++) await pass(1000)
+            found.push((await next).value?.revision ?? Number.NaN)
+          }
+          await pass(500)
+        }
+        expect(found).toEqual(wanted)
+        await watch.close()
+        await pass(0)
+        expect(scene.atRest).toBe(true)
+      },
+    ),
+    { numRuns: runs(100) },
+  )
+})
