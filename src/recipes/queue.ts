@@ -18,8 +18,8 @@
 // they end some tens of milliseconds late, or up to five seconds after a change of leader.
 //
 // Taking an item is one read and one transaction, whatever the length of the queue. A process that waits is woken by a
-// watch. After a lost race it waits for a random time, up to 32 ms, before it tries, and does not try if it has seen
-// that the item is gone: so a new item does not make all that wait try at once.
+// watch. One that has lost races waits for a random time of some takings, at most 250 ms, before it looks for the new
+// item, and mostly finds that it is gone: so a new item does not make all that wait try to take it.
 //
 // Keys (ID is made of priority, a revision before the push, and random digits, so that the order of keys is the order
 // of items):
@@ -50,6 +50,7 @@ import { changeAfter, pause } from './watching.ts'
 const VISIBILITY_MS = 30_000
 const ATTEMPTS_MAX = 5
 const PRIORITY_MAX = 999
+const PAUSE_MAX_MS = 250
 /** Of how many of the first items one is taken, at most. */
 const CONTENTION_MAX = 32
 /** Items that are put back, or requeued, at a time. */
@@ -127,6 +128,8 @@ class WorkQueue implements Queue {
   readonly #attemptsMax: number
   /** From 1 on: doubled when a race for an item was lost, less by one when one was won. */
   #contention = 1
+  /** How long the last taking took. */
+  #takingMs = 5
   /** Items that a `pop` of this process is taking now. */
   readonly #taking = new Set<string>()
   /** Calls of `pop` that do not wait: they take different items if they have seen enough of them. */
@@ -266,6 +269,7 @@ class WorkQueue implements Queue {
       },
       call,
     )
+    this.#takingMs = performance.now() - beganAt
     const token = taken.results[1]?.put?.modRevision
     if (token === undefined) return undefined
     const read = taken.results[3]?.get
@@ -363,7 +367,8 @@ class WorkQueue implements Queue {
       const range = { start: this.#key('held', ''), end: this.#key('ready0'), keysOnly: true }
       const signals = signal === undefined ? [end.signal] : [end.signal, signal]
       await changeAfter(this.#kv, range, revision, AbortSignal.any(signals), (batch) => this.#isNews(batch))
-      if (this.#contention > 1) await pause(Math.random() * this.#contention, signal)
+      if (this.#contention > 1)
+        await pause(Math.min(Math.random() * this.#contention * this.#takingMs, PAUSE_MAX_MS), signal)
       return true
     } catch (error) {
       if (!end.signal.aborted || signal?.aborted === true || !(error instanceof AbortedError)) throw error

@@ -26,7 +26,7 @@ import {
   isText,
   isTimeout,
 } from '../client/check.ts'
-import { type Client, type KvRecord, QuorateError, type Session } from '../client/index.ts'
+import { type Client, type KvRecord, QuorateError, type Session, UnavailableError } from '../client/index.ts'
 import { isLeaseTime } from './checks.ts'
 import { Followed, type View } from './followed.ts'
 import { escaped, type KeyPlace, placeOf, unescaped } from './place.ts'
@@ -36,6 +36,7 @@ const TTL_MS = 10_000
 const CONFIRM_MS = 10_000
 const STALE_MS = 15_000
 const FAILED_MS = 5_000
+const TIMEOUT_MS = 5_000
 /** The pause after a try to register again that has failed. */
 const AGAIN_MS = 1_000
 
@@ -79,6 +80,8 @@ export interface ResolverOptions {
   readonly staleMs?: number | undefined
   /** For how long `failed` leaves an instance out. Default 5,000. */
   readonly failedMs?: number | undefined
+  /** How long `resolve` waits for the first knowledge. Default 5,000. */
+  readonly timeoutMs?: number | undefined
   /** Called when the registry could not be read. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
@@ -95,7 +98,7 @@ export interface Resolved extends Instance {
 }
 
 export interface Resolver extends AsyncDisposable {
-  /** Waits for the first knowledge. undefined: the service has no instance. */
+  /** undefined: the service has no instance. Fails if nothing was known within `timeoutMs`. */
   resolve(): Promise<Resolved | undefined>
   /** The instances known last, without waiting. */
   readonly instances: readonly Instance[]
@@ -109,7 +112,9 @@ export interface Registry {
   /** It keeps its knowledge in memory until it is closed. */
   resolver(options?: ResolverOptions): Resolver
   /** The instances now, and whenever they have changed. */
-  watch(options?: { readonly signal?: AbortSignal | undefined }): AsyncGenerator<readonly Instance[], void, undefined>
+  watch(options?: {
+    readonly signal?: AbortSignal | undefined
+  }): AsyncGenerator<readonly Instance[], void, undefined>
 }
 
 type RegistryClient = Pick<Client, 'txn' | 'watch' | 'session'>
@@ -234,6 +239,8 @@ class FollowingResolver implements Resolver {
   readonly #strategy: 'round-robin' | 'least-connections'
   readonly #staleMs: number
   readonly #failedMs: number
+  readonly #timeoutMs: number
+  #lastError: unknown
   #instances: readonly Instance[] = []
   /** By id. Smooth weighted round robin (nginx): each turn adds the weights, the highest is taken and pays the sum. */
   readonly #credits = new Map<string, number>()
@@ -245,11 +252,15 @@ class FollowingResolver implements Resolver {
     this.#strategy = options.strategy ?? 'round-robin'
     this.#staleMs = options.staleMs ?? STALE_MS
     this.#failedMs = options.failedMs ?? FAILED_MS
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
     this.#followed = new Followed(kv, {
       prefix: place.prefix,
       confirmMs: options.confirmMs ?? CONFIRM_MS,
       onView: ({ records }) => this.#know(records.map((record) => instanceIn(place, record))),
-      onError: options.onError ?? (() => {}),
+      onError: (error) => {
+        this.#lastError = error
+        options.onError?.(error)
+      },
     })
   }
 
@@ -263,7 +274,7 @@ class FollowingResolver implements Resolver {
   }
 
   async resolve(): Promise<Resolved | undefined> {
-    await this.#followed.ready
+    if (this.#followed.view === undefined) await this.#begun()
     const chosen = this.#choose()
     if (chosen === undefined) return undefined
     const { id } = chosen
@@ -297,6 +308,18 @@ class FollowingResolver implements Resolver {
     return this.close()
   }
 
+  async #begun(): Promise<void> {
+    const time = new AbortController()
+    const late = pause(this.#timeoutMs, time.signal)
+    await Promise.race([this.#followed.ready, late]).finally(() => time.abort())
+    if (this.#followed.view !== undefined) return
+    throw new UnavailableError(`the registry could not be read within ${this.#timeoutMs} ms`, {
+      code: 'timeout',
+      written: 'no',
+      cause: this.#lastError,
+    })
+  }
+
   #know(instances: readonly Instance[]): void {
     this.#instances = instances
     const ids = new Set(instances.map(({ id }) => id))
@@ -311,7 +334,8 @@ class FollowingResolver implements Resolver {
     const usable = well.length > 0 ? well : this.#instances
     const weighted = usable.filter(({ weight }) => weight > 0)
     const candidates = weighted.length > 0 ? weighted : usable.map((each) => ({ ...each, weight: 1 }))
-    const chosen = this.#strategy === 'round-robin' ? this.#nextInTurn(candidates) : this.#leastUsed(candidates)
+    const chosen =
+      this.#strategy === 'round-robin' ? this.#nextInTurn(candidates) : this.#leastUsed(candidates)
     return this.#instances.find(({ id }) => id === chosen?.id)
   }
 
@@ -389,7 +413,9 @@ function instanceIn(place: KeyPlace, record: KvRecord): Instance {
 }
 
 const isWeight: Check = (value) =>
-  typeof value === 'number' && value >= 0 && value < Number.POSITIVE_INFINITY ? undefined : 'a number from 0 on'
+  typeof value === 'number' && value >= 0 && value < Number.POSITIVE_INFINITY
+    ? undefined
+    : 'a number from 0 on'
 const isMeta: Check = (value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'an object'
 
@@ -406,5 +432,6 @@ const RESOLVER = {
   confirmMs: isTimeout,
   staleMs: isTimeout,
   failedMs: isTimeout,
+  timeoutMs: isTimeout,
   onError: isFunction,
 }

@@ -8,8 +8,8 @@
 //
 // Retention: a topic holds at least the last `messagesMax` messages, and some more; older ones go. With `ageMs` a
 // message goes after that time as well, by the clock of the cluster. A subscription that begins before the oldest
-// message begins with that one; a subscriber or group that is slower than the retention misses messages, and
-// `missed` of the next message says so.
+// message begins with that one. A subscriber or group that is slower than the retention misses messages; `missed` of the
+// next message says so if they went because there were too many.
 //
 // Limits: a `publish` that fails with `written: 'unknown'` may have been done. To begin where history has been
 // compacted, a subscription reads the keys of all messages that the topic holds, so `messagesMax` bounds its memory.
@@ -95,7 +95,7 @@ export interface Topic {
 /** The member was replaced by another one. */
 export class MemberLostError extends QuorateError {}
 
-type TopicClient = Pick<Client, 'get' | 'list' | 'txn' | 'watch' | 'session' | 'deleteRange'>
+type TopicClient = Pick<Client, 'get' | 'list' | 'txn' | 'watch' | 'session'>
 
 export function topic(kv: TopicClient, name: string | Uint8Array, options: TopicOptions = {}): Topic {
   checkOptions('topic', options, TOPIC)
@@ -143,7 +143,11 @@ class KeptTopic implements Topic {
         yield { ...message, ack: notOfGroup }
       return
     }
-    const owned = await own(this.#kv, this.#place.key('member', keyPart(group)), { ttlMs, wait: true, signal })
+    const owned = await own(this.#kv, this.#place.key('member', keyPart(group)), {
+      ttlMs,
+      wait: true,
+      signal,
+    })
     if (owned === undefined) return
     try {
       yield* this.#asMember(owned, group, from, signal)
@@ -170,7 +174,8 @@ class KeptTopic implements Topic {
     }
     // So that the group has its place from now on, whatever comes first.
     await move(first - 1, { signal })
-    const isOver = signal === undefined ? owned.session.signal : AbortSignal.any([signal, owned.session.signal])
+    const isOver =
+      signal === undefined ? owned.session.signal : AbortSignal.any([signal, owned.session.signal])
     try {
       for await (const message of this.#from(first, isOver)) {
         owned.session.throwIfLost()
@@ -197,7 +202,10 @@ class KeptTopic implements Topic {
   async forgetGroup(group: string, options: CallOptions = {}): Promise<void> {
     checkValue('topic.forgetGroup', 'group', group, isText)
     checkOptions('topic.forgetGroup', options, CALL)
-    await this.#kv.txn({ success: [{ delete: { key: this.#place.key('position', keyPart(group)) } }] }, options)
+    await this.#kv.txn(
+      { success: [{ delete: { key: this.#place.key('position', keyPart(group)) } }] },
+      options,
+    )
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -207,16 +215,16 @@ class KeptTopic implements Topic {
     return (await this.#kv.txn({ success: [count] }, options)).revision
   }
 
-  async #firstRevision(
-    from: number | 'oldest' | 'next',
-    signal: AbortSignal | undefined,
-  ): Promise<number> {
+  async #firstRevision(from: number | 'oldest' | 'next', signal: AbortSignal | undefined): Promise<number> {
     if (from === 'oldest') return 1
     return from === 'next' ? (await this.#revisionNow({ signal })) + 1 : from
   }
 
   /** From a watch, as far as history goes back; before that, from the keys that are there. */
-  async *#from(first: number, signal: AbortSignal | undefined): AsyncGenerator<Unacknowledged, void, undefined> {
+  async *#from(
+    first: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Unacknowledged, void, undefined> {
     let next = first
     let missed = false
     for (;;) {
@@ -264,8 +272,9 @@ class KeptTopic implements Topic {
 
   /** Removes what is older than the last `messagesMax`, by the order of keys, which is nearly that of revisions. */
   async #trim(options: CallOptions): Promise<void> {
-    const { count } = (await this.#kv.txn({ success: [{ get: { prefix: this.#messages, countOnly: true } }] }, options))
-      .results[0]?.get ?? { count: 0 }
+    const { count } = (
+      await this.#kv.txn({ success: [{ get: { prefix: this.#messages, countOnly: true } }] }, options)
+    ).results[0]?.get ?? { count: 0 }
     if (count === undefined || count <= this.#messagesMax) return
     const old: KvRecord[] = []
     const limit = count - this.#messagesMax
