@@ -1,13 +1,15 @@
 // A near cache: values of the store in the memory of this process, kept true by a watch.
 //
 // Promise: a value that `get` returns was the value of its key at some time within the last `ttlMs`, whatever has
-// happened to the watch: every entry is read again, linearizably, when it is that old. While the watch is well, a change
-// reaches the cache within milliseconds. After a break of the watch in which events may have been lost, the cache is
-// emptied. It never replaces a value by an older one. At most `entriesMax` keys are held; those used longest ago go.
+// happened to the watch: every entry is read again, linearizably, when it is that old. While the watch is well, a
+// change reaches the cache within milliseconds. After a break of the watch in which events may have been lost, the
+// cache is emptied. It never replaces a value by an older one. At most `entriesMax` keys are held; those used longest
+// ago go.
 //
 // Limits: between a change and its event a `get` returns the value before. Who must not read it uses `kv.get`. A `get`
 // whose entry is too old fails if the store cannot be reached: the cache does not serve beyond its bound. The cache
-// follows all changes under its prefix, also of keys that it does not hold: each costs a message.
+// follows all changes under its prefix, also of keys that it does not hold: each costs a message. Callers share the
+// record: its bytes must not be changed.
 //
 // Keys: PREFIX + key, with the value as it is. `load` is called for a key that the store does not have; what it returns
 // is put if it is still absent, with a lease of `loadedTtlMs` if that is given.

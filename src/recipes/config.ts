@@ -34,7 +34,7 @@ export interface ConfigOptions<T> {
   readonly timeoutMs?: number | undefined
   /** Ends it, like `close`. */
   readonly signal?: AbortSignal | undefined
-  /** Called when a value is bad, once for each, and when the store could not be read. Default: `process.emitWarning`. */
+  /** Called for each bad value once, and when the store could not be read. Default: `process.emitWarning`. */
   readonly onError?: ((error: ConfigError) => void) | undefined
 }
 

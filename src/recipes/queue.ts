@@ -13,9 +13,9 @@
 //
 // Limits: at least once means: sometimes twice. A consumer that is too slow loses its item to another one while it is
 // still at work (`item.signal` fires; `item.token` is a fencing token for the system that it changes). A `push` that
-// fails with `written: 'unknown'` may have been done. A `pop` that fails in this way may have taken an item, which comes
-// back. Delays and `visibilityMs` are a second at least, and the cluster raises them to twice its election time-out;
-// they end some tens of milliseconds late, or up to five seconds after a change of leader.
+// fails with `written: 'unknown'` may have been done. A `pop` that fails in this way may have taken an item, which
+// comes back. Delays and `visibilityMs` are a second at least, and the cluster raises them to twice its election
+// time-out; they end some tens of milliseconds late, or up to five seconds after a change of leader.
 //
 // Taking an item is one read and one transaction, whatever the length of the queue. A process that waits is woken by a
 // watch. One that has lost races waits for a random time of some takings, at most 250 ms, before it looks for the new

@@ -2,8 +2,9 @@
 //
 // Promise: an instance is listed from the moment when `register` returns until it is closed, or until its process has
 // been silent for `ttlMs`: its key has the lease of a session, which the process keeps alive, and the clock of the
-// cluster decides. If the lease is lost all the same, after a long break of the network, the instance registers again by
-// itself. `list` is linearizable. `resolve` and `watch` work from memory, which follows the store within milliseconds.
+// cluster decides. If the lease is lost all the same, after a long break of the network, the instance registers again
+// by itself. `list` is linearizable. `resolve` and `watch` work from memory, which follows the store within
+// milliseconds.
 //
 // When the registry cannot be reached, `resolve` goes on with the last instances that it knows. Then, and always, it
 // says how old its knowledge may be: `confirmedMsAgo`, and `isStale` when that is more than `staleMs`.

@@ -1,5 +1,5 @@
-// A saga: steps over several systems that cannot be one transaction. Each step has a compensation, which undoes it. If a
-// step fails, the compensations of the steps before it are run, the last one first.
+// A saga: steps over several systems that cannot be one transaction. Each step has a compensation, which undoes it. If
+// a step fails, the compensations of the steps before it are run, the last one first.
 //
 // Promise: what a step has returned is recorded once, and a recorded step never runs again. A compensation is recorded
 // in the same way. One process at a time runs a saga: it owns a key with a lease, and every record is one transaction
@@ -99,8 +99,8 @@ export interface SagaView {
 
 export interface Saga<Input> {
   /**
-   * Runs the saga to its end. If one with this id is there, it goes on with that one, or waits for the process that runs
-   * it, or returns its outcome; its input must be the same.
+   * Runs the saga to its end. If one with this id is there, it goes on with that one, or waits for the process that
+   * runs it, or returns its outcome; its input must be the same.
    */
   run(id: string, input: Input, options?: { readonly signal?: AbortSignal | undefined }): Promise<SagaOutcome>
   /** Runs those to their end that have begun and that no process runs now, one after another. */

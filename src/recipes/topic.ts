@@ -8,12 +8,12 @@
 //
 // Retention: a topic holds at least the last `messagesMax` messages, and some more; older ones go. With `ageMs` a
 // message goes after that time as well, by the clock of the cluster. A subscription that begins before the oldest
-// message begins with that one. A subscriber or group that is slower than the retention misses messages; `missed` of the
-// next message says so if they went because there were too many.
+// message begins with that one. A subscriber or group that is slower than the retention misses messages; `missed` of
+// the next message says so if they went because there were too many.
 //
 // Limits: a `publish` that fails with `written: 'unknown'` may have been done. To begin where history has been
-// compacted, a subscription reads the keys of all messages that the topic holds, so `messagesMax` bounds its memory.
-// A group does not share its messages among its members: for that, use a queue, or several groups' worth of topics.
+// compacted, a subscription reads the keys of all messages that the topic holds, so `messagesMax` bounds its memory. A
+// group does not share its messages among its members: for that, use a queue, or several groups' worth of topics.
 //
 // Keys:
 //   topic/NAME/message/ID        a message: its value; ID begins with a revision before its own
@@ -57,8 +57,8 @@ export interface TopicOptions {
 
 export interface SubscribeOptions {
   /**
-   * The first revision whose message is wanted, 'oldest', or 'next'. Default 'next': what is published from now on.
-   * Of a group only its first subscription heeds it; later ones begin behind the position.
+   * The first revision whose message is wanted, 'oldest', or 'next'. Default 'next': what is published from now on. Of
+   * a group only its first subscription heeds it; later ones begin behind the position.
    */
   readonly from?: number | 'oldest' | 'next' | undefined
   /** The name of a group. The subscription waits until no other member is active. */

@@ -61,6 +61,8 @@ describe('a counter', () => {
     const names = ['a', 'a/value', 'a%2Fvalue', new Uint8Array([0xff, 0x2f, 0]), 'once/x/value', ' ']
     for (const [at, name] of names.entries()) await counter(kv, name).add(at + 1)
     for (const [at, name] of names.entries()) expect(await counter(kv, name).get()).toBe(at + 1)
+    await counter(kv, 'a').add(1, { once: 'value' })
+    expect(await counter(kv, 'a/once').get()).toBe(0)
     expect(() => counter(kv, '')).toThrow(/name must not be empty/)
   })
 })

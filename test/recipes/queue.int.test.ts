@@ -398,7 +398,6 @@ describe('under faults', () => {
     end.abort()
     await Promise.all(waiting)
     // Taking and acknowledging are 80. If each of twelve tried for each, it would be 520.
-    console.log(transactions)
     expect(transactions).toBeLessThan(260)
   })
 })
