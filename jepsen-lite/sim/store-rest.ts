@@ -1,0 +1,56 @@
+// When the cluster has converged: every watch is told of everything, and every lease ends. A lease that is granted now
+// sees its leader hand over shortly before it ends; the next leader may keep it until its deadline in the log, and no
+// longer. Afterwards no watch and no lease is left, so that everything comes to rest.
+
+import type { Cluster } from './cluster.ts'
+import type { Config } from './config.ts'
+import { slowestMsOf } from './liveness.ts'
+import type { Machine } from './process.ts'
+import type { StoreClients } from './store-clients.ts'
+import { Violation } from './violation.ts'
+
+/** More than the times to live that clients draw with fast elections. */
+const TTL_MS = 20_000
+/** The leader hands over so long before the lease ends. */
+const BEFORE_MS = 2000
+const TRANSFER_MS = 2000
+/** A watch is told its progress after two seconds. */
+const TOLD_MS_MAX = 60_000
+
+/** How long a leader needs at most for an entry of its own, while nothing is wrong. */
+export const patienceMsOf = (config: Config): number =>
+  3000 + 2 * config.electionMaxMs + 20 * slowestMsOf(config) + 20 * (config.writeMs + config.writeJitterMs)
+
+export function settleStore(cluster: Cluster, store: StoreClients, core: readonly Machine[]): void {
+  const { invariants, time } = cluster
+  store.calmAt = time.now
+  store.watchers.settleAt(core)
+  if (store.hasLeases) leasesEnd(cluster, store)
+  const { revision } = invariants.model
+  cluster.runUntil(time.now + TOLD_MS_MAX, () => store.watchers.whyNotTold(revision) === undefined)
+  const why = store.watchers.whyNotTold(revision)
+  if (why !== undefined) invariants.violation ??= new Violation('WATCH-1', `complete: ${why}`)
+  store.watchers.endAll(revision)
+}
+
+function leasesEnd(cluster: Cluster, store: StoreClients): void {
+  const { invariants, time, config, leader } = cluster
+  const { model } = invariants
+  // Clocks that run wrong may be slower.
+  const slowness = config.clocks === 2 ? 2 : 1
+  const driver = leader?.serving
+  if (leader !== undefined && driver !== undefined && slowness === 1) {
+    const ttlMs = Math.max(TTL_MS, driver.leaseTtlMsMin)
+    store.grant({ lane: { name: 'rest', busy: false }, process: leader, driver }, { id: undefined, ttlMs })
+    cluster.runUntil(time.now + (ttlMs - BEFORE_MS) / 1.05)
+    if (invariants.violation !== undefined) return
+    leader.serving?.transfer(undefined, TRANSFER_MS, () => {})
+  }
+  const until = time.now + slowness * model.leasesEndInMs + patienceMsOf(config)
+  cluster.runUntil(until, () => model.leaseCount === 0)
+  if (model.leaseCount > 0)
+    invariants.violation ??= new Violation(
+      'KV-25',
+      `${model.leaseCount} leases are there ${patienceMsOf(config)} ms after the last deadline`,
+    )
+}
