@@ -80,6 +80,21 @@ test('progress of a watch that reads history is no further than what it was told
   world.judge()
 })
 
+test('a watch that waits for its client is told no progress, so that a slow client takes all and goes on', () => {
+  const world = new World()
+  const reader = world.watch({ progressMs: 100 }, 2)
+  puts(world, 5)
+  // It takes one message in two intervals: with progress among them, something would always wait for it.
+  for (let at = 0; at < 20; at++) {
+    world.clock.advance(200)
+    reader.take(1)
+  }
+  expect(revisions(reader)).toHaveLength(5)
+  world.settle()
+  world.judge()
+  world.expectRest()
+})
+
 test('watches that come back together share one search and the rows that it leads to', () => {
   const world = new World({}, 10)
   puts(world, 200)
