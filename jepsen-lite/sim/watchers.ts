@@ -188,6 +188,7 @@ export class Watchers {
         const begun = driver.watch(requestOf(asked, from, progressMs), connection)
         if (!begun.ok) return clients.end(open, begun.problem.code)
         connection.begin(begun.value, revision)
+        if (this.#nodes !== undefined) connection.hurry()
         this.#records.push(connection)
         watching.connection = connection
         this.#world.probeCoverage.hit(from === undefined ? 'watch begun' : 'watch begun at a revision')
