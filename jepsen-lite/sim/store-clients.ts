@@ -373,7 +373,7 @@ export class StoreClients {
   }
 
   #ttlMs({ rng, driver }: Asking): number {
-    return Math.max(driver.leaseTtlMsMin, 1000) + rng.pick([0, 0, 1000, 5000, 15_000])
+    return Math.max(Math.ceil(driver.leaseTtlMsMin), 1000) + rng.pick([0, 0, 1000, 5000, 15_000])
   }
 
   #lease(rng: Random): PutLease | undefined {

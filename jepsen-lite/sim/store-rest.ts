@@ -40,15 +40,17 @@ function leasesEnd(cluster: Cluster, store: StoreClients): void {
   const slowness = config.clocks === 2 ? 2 : 1
   const driver = leader?.serving
   if (leader !== undefined && driver !== undefined && slowness === 1) {
-    const ttlMs = Math.max(TTL_MS, driver.leaseTtlMsMin)
+    const ttlMs = Math.max(TTL_MS, Math.ceil(driver.leaseTtlMsMin))
     store.grant({ lane: { name: 'rest', busy: false }, process: leader, driver }, { id: undefined, ttlMs })
     cluster.runUntil(time.now + (ttlMs - BEFORE_MS) / 1.05)
     if (invariants.violation !== undefined) return
     leader.serving?.transfer(undefined, TRANSFER_MS, () => {})
   }
   const until = time.now + slowness * model.leasesEndInMs + patienceMsOf(config)
+  // As long as both sides of a transfer may try.
+  cluster.runUntil(time.now + 2 * (config.electionMaxMs + config.electionMinMs))
   cluster.runUntil(until, () => model.leaseCount === 0)
-  if (model.leaseCount > 0)
+  if (invariants.violation === undefined && model.leaseCount > 0)
     invariants.violation ??= new Violation(
       'KV-25',
       `${model.leaseCount} leases are there ${patienceMsOf(config)} ms after the last deadline`,
