@@ -388,11 +388,11 @@ export class StoreClients {
     this.grant(asking, { id, ttlMs })
   }
 
-  /** `done`: it exists, or it is not known whether it does. */
+  /** `done`: with its id, or it is not known whether it exists. */
   grant(
     asking: Omit<Asking, 'rng'>,
     { id, ttlMs }: { readonly id: LeaseId | undefined; readonly ttlMs: number },
-    done: () => void = () => {},
+    done: (lease?: LeaseId) => void = () => {},
   ): void {
     const askedMs = this.#world.time.now
     this.hasLeases = true
@@ -405,7 +405,7 @@ export class StoreClients {
           this.promises.push({ id: outcome.lease, ttlMs, askedMs, node: name })
           this.#leases = [...this.#leases.filter((known) => known !== outcome.lease), outcome.lease].slice(-KNOWN_MAX)
         }
-        done()
+        done(outcome.kind === 'granted' ? outcome.lease : undefined)
       },
       done,
     )
@@ -433,9 +433,13 @@ export class StoreClients {
     })
   }
 
-  #keepAlive({ lane, process, driver, rng }: Asking): boolean {
-    const ids = this.#leases.filter(() => rng.chance(0.6))
-    if (ids.length === 0) return false
+  #keepAlive(asking: Asking): boolean {
+    const ids = this.#leases.filter(() => asking.rng.chance(0.6))
+    if (ids.length > 0) this.keepAlive(asking, ids)
+    return ids.length > 0
+  }
+
+  keepAlive({ lane, process, driver }: Omit<Asking, 'rng'>, ids: readonly LeaseId[]): void {
     const { time, config, probeCoverage, invariants } = this.#world
     const askedMs = time.now
     const { floor } = this.#clients
@@ -460,7 +464,6 @@ export class StoreClients {
       }
       this.#clients.end(open)
     })
-    return true
   }
 }
 

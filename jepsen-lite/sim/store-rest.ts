@@ -1,12 +1,16 @@
 // When the cluster has converged: every watch is told of everything, and every lease ends. A lease that is granted now
 // sees its leader hand over shortly before it ends; the next leader may keep it until its deadline in the log, and no
-// longer. Afterwards no watch and no lease is left, so that everything comes to rest.
+// longer. A few others are kept alive at the moment when they end. Afterwards no watch and no lease is left, so that everything comes to rest.
 
+import { uniform } from '../random.ts'
+import type { Lane } from './clients.ts'
 import type { Cluster } from './cluster.ts'
 import type { Config } from './config.ts'
+import { DRAW } from './draw.ts'
 import { slowestMsOf } from './liveness.ts'
 import type { Machine } from './process.ts'
 import type { StoreClients } from './store-clients.ts'
+import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
 /** More than the times to live that clients draw with fast elections. */
@@ -15,7 +19,9 @@ const TTL_MS = 20_000
 const BEFORE_MS = 2000
 const TRANSFER_MS = 2000
 /** A watch is told its progress after two seconds. */
-const TOLD_MS_MAX = 60_000
+const TOLD_MS_MAX = 180_000
+/** How many leases are kept alive when they end. */
+const RACES = 4
 
 /** How long a leader needs at most for an entry of its own, while nothing is wrong. */
 export const patienceMsOf = (config: Config): number =>
@@ -25,7 +31,7 @@ export function settleStore(cluster: Cluster, store: StoreClients, core: readonl
   const { invariants, time } = cluster
   store.calmAt = time.now
   store.watchers.settleAt(core)
-  if (store.hasLeases) leasesEnd(cluster, store)
+  if (store.hasLeases) leasesEnd(cluster, store, core)
   const { revision } = invariants.model
   cluster.runUntil(time.now + TOLD_MS_MAX, () => store.watchers.whyNotTold(revision) === undefined)
   const why = store.watchers.whyNotTold(revision)
@@ -33,13 +39,36 @@ export function settleStore(cluster: Cluster, store: StoreClients, core: readonl
   store.watchers.endAll(revision)
 }
 
-function leasesEnd(cluster: Cluster, store: StoreClients): void {
+/** Asks a follower to keep leases alive when they end: the log decides which came first. */
+function racesWithTheEnd(cluster: Cluster, store: StoreClients, core: readonly Machine[]): void {
+  const { time, config, leader, seed } = cluster
+  const driver = leader?.serving
+  const other = core.find(({ process }) => process !== leader && process?.serving !== undefined)?.process
+  if (leader === undefined || driver === undefined || other === undefined) return
+  const windowMs = 2 * (config.delayMs + config.jitterMs) + config.writeMs + config.writeJitterMs
+  const ttlMs = Math.max(1000, Math.ceil(driver.leaseTtlMsMin))
+  for (let race = 0; race < RACES; race++) {
+    const lane = (name: string): Lane => ({ name: `${name}${race}`, busy: false })
+    store.grant({ lane: lane('race'), process: leader, driver }, { id: undefined, ttlMs }, (lease) => {
+      if (lease === undefined) return
+      const at = time.now + ttlMs + windowMs * (uniform(seed, DRAW.store, race, 0) - 0.7)
+      time.push(at, IO, undefined, () => {
+        const asked = other.serving
+        if (asked !== undefined) store.keepAlive({ lane: lane('keeps'), process: other, driver: asked }, [lease])
+      })
+    })
+  }
+  cluster.runUntil(time.now + ttlMs + 2 * config.timeoutMs)
+}
+
+function leasesEnd(cluster: Cluster, store: StoreClients, core: readonly Machine[]): void {
   const { invariants, time, config, leader } = cluster
   const { model } = invariants
   // Clocks that run wrong may be slower.
   const slowness = config.clocks === 2 ? 2 : 1
   const driver = leader?.serving
   if (leader !== undefined && driver !== undefined && slowness === 1) {
+    racesWithTheEnd(cluster, store, core)
     const ttlMs = Math.max(TTL_MS, Math.ceil(driver.leaseTtlMsMin))
     store.grant({ lane: { name: 'rest', busy: false }, process: leader, driver }, { id: undefined, ttlMs })
     cluster.runUntil(time.now + (ttlMs - BEFORE_MS) / 1.05)

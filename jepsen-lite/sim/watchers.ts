@@ -21,6 +21,11 @@ import type { World } from './world.ts'
 
 /** Watches of all clients at a time. */
 const WATCHES_MAX = 8
+/**
+ * How long a client takes for a message at the end. It is slower than progress may come: that must not keep a watch from
+ * being told of events.
+ */
+const HURRIED_MS = 60
 /** Pause before a client goes on at another node. */
 const PAUSE_MS = 40
 
@@ -80,7 +85,7 @@ export class Watchers {
         ...{ only: rng.pick([undefined, undefined, undefined, 'put', 'delete']) },
         ...{ prev: rng.chance(0.4), values: rng.chance(0.8) },
       },
-      progressMs: rng.pick([100, 500, 2000]),
+      progressMs: rng.pick([50, 500, 2000]),
       waitingMax: rng.pick([1, 2, 5, 1000]),
       takesMs: rng.pick([0, 0, 5, 100, 1000]),
       from: rng.pick([undefined, undefined, 1, compactRevision + 1, revision, Math.max(1, revision - 5), revision + 3]),
@@ -108,7 +113,7 @@ export class Watchers {
 
   // ---- the end
 
-  /** All clients go on at these machines, and take everything at once. */
+  /** All clients go on at these machines, and are not very slow any more. */
   settleAt(machines: readonly Machine[]): void {
     this.#nodes = machines
     for (const [at, watching] of this.#watching.entries()) {
@@ -263,7 +268,7 @@ class Connection implements WatchSink, WatchRecord {
   }
 
   hurry(): void {
-    this.#takesMs = 0
+    this.#takesMs = Math.min(this.#takesMs, HURRIED_MS)
     this.#take()
   }
 
