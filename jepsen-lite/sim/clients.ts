@@ -20,7 +20,7 @@ import type { ReadConsistency, ReadGrant, ReadOptions } from '../../src/server/t
 import { CorruptionError, ScanEndedError, StorageFailedError } from '../../src/storage/index.ts'
 import type { Operation, Range, Recorder, Result as Seen } from '../history.ts'
 import { Choices } from './choices.ts'
-import { type List, type Listed, LISTED_FROM, listOf, rangeOf, readList } from './lists.ts'
+import { LISTED_FROM, type List, type Listed, listOf, rangeOf, readList } from './lists.ts'
 import { bytes, type ModelRow, shown, text } from './model.ts'
 import type { Machine, Process } from './process.ts'
 import type { Op } from './schedule.ts'
@@ -707,7 +707,8 @@ export class Clients {
         if (error !== undefined) throw error
         const found = row === null ? null : { ...row, value: text(row.value) }
         this.#compare(process, key, index, found)
-        if (found !== null && isInHistory(key)) rows.push({ key, value: found.value, modRevision: found.modRevision })
+        if (found !== null && isInHistory(key))
+          rows.push({ key, value: found.value, modRevision: found.modRevision })
         next(at + 1)
       })
     }

@@ -18,7 +18,6 @@ import {
   type LeadershipTheme,
   leadershipConfig,
 } from './themes-leadership.ts'
-import { drawStore } from './themes-store.ts'
 import { drawLinkScenarios, drawLinkWriters, linksConfig } from './themes-links.ts'
 import { drawRemovals, drawRemovalWriters, removalsConfig } from './themes-removals.ts'
 import {
@@ -29,6 +28,7 @@ import {
   drawTails,
   TAIL_WRITERS,
 } from './themes-state.ts'
+import { drawStore } from './themes-store.ts'
 import { drawTriggered, triggeredConfig } from './themes-triggered.ts'
 import type { Trigger } from './waiting.ts'
 

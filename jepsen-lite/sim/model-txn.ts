@@ -164,8 +164,7 @@ function shownResult(result: OperationResult): string {
   switch (result.kind) {
     case 'put': {
       const { createRevision, modRevision, version, prev } = result
-      const before =
-        prev === undefined ? '' : ` instead of ${prev === null ? 'nothing' : storedText(prev)}`
+      const before = prev === undefined ? '' : ` instead of ${prev === null ? 'nothing' : storedText(prev)}`
       return `put ${createRevision}/${modRevision}/${version}${before}`
     }
     case 'get': {

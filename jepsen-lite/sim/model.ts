@@ -267,6 +267,10 @@ export class Model {
     return revision ?? this.revisionAt(index)
   }
 
+  get hasHistory(): boolean {
+    return this.#settings.clusterVersion >= 3
+  }
+
   /** From which index on there was a lease, and from which on there was none; undefined: there never was. */
   lifeOfLease(id: string): { readonly from: number; readonly to: number } | undefined {
     return this.#lives.get(id)
@@ -274,7 +278,10 @@ export class Model {
 
   /** How long the leases that exist live at most, by the time in the log. */
   get leasesEndInMs(): number {
-    return Math.max(0, ...[...this.#leases.values()].map(({ deadlineMs }) => deadlineMs - this.#clusterTimeMs))
+    return Math.max(
+      0,
+      ...[...this.#leases.values()].map(({ deadlineMs }) => deadlineMs - this.#clusterTimeMs),
+    )
   }
 
   get leaseCount(): number {
@@ -686,9 +693,7 @@ export class Model {
     else versions.push(version)
     const record = row === null ? null : { key, ...row }
     this.events.push({ key, revision: this.revision, record })
-    this.#leaseChanges.push(
-      row === null ? { what: 'deleted', key } : { what: 'put', key, lease: row.lease },
-    )
+    this.#leaseChanges.push(row === null ? { what: 'deleted', key } : { what: 'put', key, lease: row.lease })
     return row
   }
 }

@@ -7,11 +7,11 @@ import { Cluster } from './cluster.ts'
 import type { Coverage } from './coverage.ts'
 import { Faults } from './faults.ts'
 import { converge } from './liveness.ts'
-import { judgeStore } from './store-judge.ts'
-import { StoreClients } from './store-clients.ts'
 import type { Process } from './process.ts'
 import { watchLists } from './rest.ts'
 import { type Schedule, STORE_OPS } from './schedule.ts'
+import { StoreClients } from './store-clients.ts'
+import { judgeStore } from './store-judge.ts'
 import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
@@ -106,7 +106,8 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
       faults.endAll()
       // Requests of operators take effect or time out here: no change of members may happen after a core was chosen.
       cluster.runUntil(config.ms + config.timeoutMs + 10)
-      if (invariants.violation === undefined && !rollbacks.isOver) converge(cluster, clients, usesStore ? store : undefined)
+      if (invariants.violation === undefined && !rollbacks.isOver)
+        converge(cluster, clients, usesStore ? store : undefined)
     }
     if (invariants.violation === undefined && !rollbacks.isOver) judgeStore(cluster, store)
   } catch (error) {

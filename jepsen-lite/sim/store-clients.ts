@@ -133,10 +133,16 @@ export class StoreClients {
     notDone: () => void = () => {},
   ): string {
     const principal = `${lane.name}.${this.#sent++}`
-    this.#clients.propose(lane, process, driver, { command, idempotency: undefined, principal }, (outcome) => {
-      if (outcome === undefined) notDone()
-      else done(outcome)
-    })
+    this.#clients.propose(
+      lane,
+      process,
+      driver,
+      { command, idempotency: undefined, principal },
+      (outcome) => {
+        if (outcome === undefined) notDone()
+        else done(outcome)
+      },
+    )
     return principal
   }
 
@@ -211,7 +217,8 @@ export class StoreClients {
   #saw(result: OperationResult): void {
     if (result.kind === 'txn') for (const each of result.results) this.#saw(each)
     if (result.kind !== 'get') return
-    for (const row of result.found?.records ?? []) if (row.value.length > 0) this.#seen.set(text(row.key), row)
+    for (const row of result.found?.records ?? [])
+      if (row.value.length > 0) this.#seen.set(text(row.key), row)
   }
 
   // ---- lists, which grow at their ends
@@ -219,7 +226,9 @@ export class StoreClients {
   /** First reads some lists, then adds an element to one or two of them, if they are still as they were. */
   #append(asking: Asking): void {
     const { rng } = asking
-    const keys = rng.shuffled(Array.from({ length: LISTS }, (_, at) => `a${at}`)).slice(0, rng.int(1, LISTS + 1))
+    const keys = rng
+      .shuffled(Array.from({ length: LISTS }, (_, at) => `a${at}`))
+      .slice(0, rng.int(1, LISTS + 1))
     const reads = keys.map(read)
     const recorded = this.#recorded(asking, keys, [])
     const txn = { compare: [], success: reads, failure: [] }
@@ -284,7 +293,10 @@ export class StoreClients {
         const rows = reads.map((id, at) => {
           const result = results[at]
           const row = result?.kind === 'get' ? result.found?.records[0] : undefined
-          recorder.ok(id, row === undefined ? { value: null } : { value: text(row.value), modRevision: row.modRevision })
+          recorder.ok(
+            id,
+            row === undefined ? { value: null } : { value: text(row.value), modRevision: row.modRevision },
+          )
           return row
         })
         for (const [at, id] of appends.entries()) {
@@ -293,7 +305,12 @@ export class StoreClients {
           else {
             const { modRevision, version } = result
             const before = rows[at] === undefined ? '' : text(rows[at].value)
-            recorder.ok(id, { value: `${before}${element}`, modRevision, version, revision: outcome.revision })
+            recorder.ok(id, {
+              value: `${before}${element}`,
+              modRevision,
+              version,
+              revision: outcome.revision,
+            })
           }
         }
         this.#world.probeCoverage.hit(succeeded ? 'transaction succeeded' : 'transaction compared in vain')
@@ -327,7 +344,9 @@ export class StoreClients {
       } as const
       clients.list(open, driver, list, revision, ({ rows }) => {
         const wanted = model.keys
-          .filter((key) => key >= list.op.start && key < list.op.end && model.atRevision(key, revision) !== null)
+          .filter(
+            (key) => key >= list.op.start && key < list.op.end && model.atRevision(key, revision) !== null,
+          )
           .sort()
         if (list.op.order === 'desc') wanted.reverse()
         const keys = rows.map(({ key }) => text(key))
@@ -403,7 +422,9 @@ export class StoreClients {
       (outcome) => {
         if (outcome.kind === 'granted') {
           this.promises.push({ id: outcome.lease, ttlMs, askedMs, node: name })
-          this.#leases = [...this.#leases.filter((known) => known !== outcome.lease), outcome.lease].slice(-KNOWN_MAX)
+          this.#leases = [...this.#leases.filter((known) => known !== outcome.lease), outcome.lease].slice(
+            -KNOWN_MAX,
+          )
         }
         done(outcome.kind === 'granted' ? outcome.lease : undefined)
       },
@@ -424,13 +445,17 @@ export class StoreClients {
     const lease = rng.chance(0.15) ? { ttlMs } : rng.chance(0.75) ? this.#lease(rng) : undefined
     const askedMs = this.#world.time.now
     const value = bytes(this.#value(rng))
-    this.#propose(asking, { kind: 'put', key: bytes(key), value, condition: undefined, prev, lease }, (outcome) => {
-      if (outcome.kind !== 'put') return
-      if (lease !== undefined) this.#world.probeCoverage.hit('key attached to a lease')
-      const own = this.#world.invariants.model.atRevision(key, outcome.modRevision)?.lease
-      if (lease !== undefined && 'ttlMs' in lease && own !== undefined)
-        this.promises.push({ id: own, ttlMs, askedMs, node: process.name })
-    })
+    this.#propose(
+      asking,
+      { kind: 'put', key: bytes(key), value, condition: undefined, prev, lease },
+      (outcome) => {
+        if (outcome.kind !== 'put') return
+        if (lease !== undefined) this.#world.probeCoverage.hit('key attached to a lease')
+        const own = this.#world.invariants.model.atRevision(key, outcome.modRevision)?.lease
+        if (lease !== undefined && 'ttlMs' in lease && own !== undefined)
+          this.promises.push({ id: own, ttlMs, askedMs, node: process.name })
+      },
+    )
   }
 
   #keepAlive(asking: Asking): boolean {
@@ -451,7 +476,10 @@ export class StoreClients {
         const life = invariants.model.lifeOfLease(id)
         if (ttlMs === undefined) {
           if (life === undefined || life.to === Number.POSITIVE_INFINITY)
-            throw this.#clients.wrong('KV-24', `${process.name} says that there is no lease ${id}, the log says otherwise`)
+            throw this.#clients.wrong(
+              'KV-24',
+              `${process.name} says that there is no lease ${id}, the log says otherwise`,
+            )
           continue
         }
         if (life === undefined || life.to <= floor)

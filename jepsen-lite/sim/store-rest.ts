@@ -54,7 +54,8 @@ function racesWithTheEnd(cluster: Cluster, store: StoreClients, core: readonly M
       const at = time.now + ttlMs + windowMs * (uniform(seed, DRAW.store, race, 0) - 0.7)
       time.push(at, IO, undefined, () => {
         const asked = other.serving
-        if (asked !== undefined) store.keepAlive({ lane: lane('keeps'), process: other, driver: asked }, [lease])
+        if (asked !== undefined)
+          store.keepAlive({ lane: lane('keeps'), process: other, driver: asked }, [lease])
       })
     })
   }

@@ -88,7 +88,15 @@ export class Watchers {
       progressMs: rng.pick([50, 500, 2000]),
       waitingMax: rng.pick([1, 2, 5, 1000]),
       takesMs: rng.pick([0, 0, 5, 100, 1000]),
-      from: rng.pick([undefined, undefined, 1, compactRevision + 1, revision, Math.max(1, revision - 5), revision + 3]),
+      from: rng.pick([
+        undefined,
+        undefined,
+        1,
+        compactRevision + 1,
+        revision,
+        Math.max(1, revision - 5),
+        revision + 3,
+      ]),
       connection: undefined,
     }
     this.#watching.push(watching)
@@ -126,6 +134,8 @@ export class Watchers {
 
   /** Why not all of them have been told of everything up to this revision; undefined: they have. */
   whyNotTold(revision: number): string | undefined {
+    // A cluster that was founded by an older version, and where a member is down, has none.
+    if (!this.#world.invariants.model.hasHistory) return undefined
     for (const { lane, connection } of this.#watching) {
       if (connection === undefined) return `${lane.name} finds no node that serves its watch`
       if (connection.upTo < revision)
@@ -206,7 +216,10 @@ export class Watchers {
 
 function requestOf(asked: Watching['asked'], from: number | undefined, progressMs: number): WatchRequest {
   const { key, start = '', end, only, prev, values } = asked
-  const where = key === undefined ? { start: bytes(start), end: end === undefined ? end : bytes(end) } : { key: bytes(key) }
+  const where =
+    key === undefined
+      ? { start: bytes(start), end: end === undefined ? end : bytes(end) }
+      : { key: bytes(key) }
   return { where, from: from === undefined ? from : asRevision(from), only, prev, values, progressMs }
 }
 

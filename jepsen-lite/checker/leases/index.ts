@@ -98,6 +98,8 @@ export function checkLeases({ promises, entries }: LeaseRecord, options: LeasesO
   }
   const promisesOf = byLease(promises)
   const leases = new Map<string, Held>()
+  /** When a lease with this id ended last: promises from before are not those of the next one. */
+  const ended = new Map<string, number>()
   /** The lease of each key that has one. */
   const attached = new Map<string, string>()
   let before: LeaseEntry | undefined
@@ -136,7 +138,15 @@ export function checkLeases({ promises, entries }: LeaseRecord, options: LeasesO
         case 'expired':
         case 'revoked':
         case 'replaced':
-          judgeEnd(change, entry, promisesOf.get(change.id) ?? [], checkpointMs, options, found)
+          judgeEnd(
+            change,
+            entry,
+            (promisesOf.get(change.id) ?? []).filter(({ askedMs }) => askedMs >= (ended.get(change.id) ?? 0)),
+            checkpointMs,
+            options,
+            found,
+          )
+          ended.set(change.id, entry.atMs)
           if (!leases.delete(change.id)) found('log', change.id, 'ends, and there is none')
           judgeKeys(change, deleted, attached, found)
           if (change.what !== 'replaced') deleted.length = 0
@@ -208,7 +218,11 @@ function judgeKeys(
   if (what === 'replaced') return
   for (const { key, lease } of deleted)
     if (lease !== id)
-      found('keys', id, `ends as ${what}, and deletes ${key}, ${lease === undefined ? 'which has no lease' : `a key of ${lease}`}`)
+      found(
+        'keys',
+        id,
+        `ends as ${what}, and deletes ${key}, ${lease === undefined ? 'which has no lease' : `a key of ${lease}`}`,
+      )
 }
 
 function byLease(promises: readonly LeasePromise[]): Map<string, LeasePromise[]> {

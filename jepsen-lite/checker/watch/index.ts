@@ -195,8 +195,7 @@ class OneWatch {
 
   #record1({ record }: ToldEvent, { record: wanted }: LoggedEvent, what: string): Found {
     const { values } = this.#record.asked
-    if (wanted === null)
-      return record === undefined ? undefined : ['committed', `${what} with a record`]
+    if (wanted === null) return record === undefined ? undefined : ['committed', `${what} with a record`]
     if (record === undefined) return ['committed', `${what} without its record`]
     if (!values && record.value !== undefined)
       return ['filter', `${what} with its value, for which it did not ask`]
@@ -227,10 +226,7 @@ class OneWatch {
     if (missing !== undefined)
       return ['bookmark', `is told of the progress ${revision}, and was not told of ${shown(missing)}`]
     if (revision < this.#bookmark || revision < this.#last)
-      return [
-        'bookmark',
-        `is told of the progress ${revision} after ${Math.max(this.#bookmark, this.#last)}`,
-      ]
+      return ['bookmark', `is told of the progress ${revision} after ${Math.max(this.#bookmark, this.#last)}`]
     if (revision > this.#log.upTo)
       return ['committed', `is told of the progress ${revision}, the store is at ${this.#log.upTo}`]
     this.#bookmark = Math.max(this.#bookmark, revision)
@@ -240,8 +236,7 @@ class OneWatch {
 
   #overtaken({ next, compactRevision, resumeFrom }: Extract<Told, { kind: 'compacted' }>): Found {
     const missing = this.#wantedUntil(next - 1)[0]
-    if (missing !== undefined)
-      return ['ended', `ends at ${next}, and was not told of ${shown(missing)}`]
+    if (missing !== undefined) return ['ended', `ends at ${next}, and was not told of ${shown(missing)}`]
     if (next <= this.#last) return ['ended', `ends at ${next}, and was told of ${this.#last} already`]
     if (next > compactRevision)
       return ['ended', `ends at ${next} as compacted, and the store is compacted up to ${compactRevision}`]
@@ -255,9 +250,7 @@ class OneWatch {
   /** What it asks for from the next revision on, and was not told. */
   #wantedUntil(revision: number): readonly LoggedEvent[] {
     if (revision < this.#next) return []
-    return this.#log
-      .between(this.#next, revision)
-      .filter((event) => isWanted(event, this.#record.asked))
+    return this.#log.between(this.#next, revision).filter((event) => isWanted(event, this.#record.asked))
   }
 
   /** The first events are missing, or some in between. */

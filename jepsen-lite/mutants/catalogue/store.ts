@@ -144,11 +144,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     layers: SIM_UNIT,
     tests: WATCH_TESTS,
     edits: [
-      edit(
-        EVENTS,
-        '    return this.#prev\n',
-        '    return this.#prev?.version === 1 ? null : this.#prev\n',
-      ),
+      edit(EVENTS, '    return this.#prev\n', '    return this.#prev?.version === 1 ? null : this.#prev\n'),
     ],
   },
   {
