@@ -21,7 +21,8 @@ import { CorruptionError, ScanEndedError, StorageFailedError } from '../../src/s
 import type { Operation, Range, Recorder, Result as Seen } from '../history.ts'
 import { Choices } from './choices.ts'
 import { LISTED_FROM, type List, type Listed, listOf, rangeOf, readList } from './lists.ts'
-import { bytes, type ModelRow, shown, text } from './model.ts'
+import { shown } from './model.ts'
+import { bytes, type ModelRow, text } from './model-row.ts'
 import type { Machine, Process } from './process.ts'
 import type { Op } from './schedule.ts'
 import { IO } from './time.ts'
@@ -456,7 +457,7 @@ export class Clients {
     return this.#floorAt(this.#world.time.now)
   }
 
-  /** Reads the rows of a range, as HTTP does; undefined: it could not be read. */
+  /** Reads the rows of a range, as HTTP does. `done` is not called if they cannot be read. */
   list(
     open: Open,
     driver: Driver,
@@ -466,7 +467,10 @@ export class Clients {
   ): void {
     const at = revision === undefined ? undefined : asRevision(revision)
     const scan = unlessDamaged(() => driver.list({ ...rangeOf(list), revision: at }))
-    if (scan === DAMAGED) return this.#fail(open, 'internal')
+    if (scan === DAMAGED) {
+      this.#fail(open, 'internal')
+      return
+    }
     open.lists = true
     readList(scan, list, (error, listed) => {
       scan.close()

@@ -6,7 +6,7 @@ import type { KeyRow } from '../../src/kv/index.ts'
 import type { ListOptions, RecordScan } from '../../src/server/record-scan.ts'
 import type { Range } from '../history.ts'
 import type { Choices } from './choices.ts'
-import { bytes } from './model.ts'
+import { bytes } from './model-row.ts'
 
 export interface List {
   readonly op: Range

@@ -13,11 +13,11 @@ import type { ReadOptions, Request } from '../../src/server/types.ts'
 import { bits } from '../random.ts'
 import type { Clients } from './clients.ts'
 import type { Cluster } from './cluster.ts'
-import type { Config } from './config.ts'
+import { slowestMsOf } from './config.ts'
 import { DRAW } from './draw.ts'
 import { readsOnFullDisks } from './full-disks.ts'
 import { staysFresh } from './lag.ts'
-import { bytes } from './model.ts'
+import { bytes } from './model-row.ts'
 import type { Machine } from './process.ts'
 import { comesToRest } from './rest.ts'
 import { leadsOnSlowDisks } from './slow-disks.ts'
@@ -185,10 +185,6 @@ function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
     )
   return invariants.violation === undefined
 }
-
-/** How long a message takes at most, in milliseconds, on a link that is not slow. */
-export const slowestMsOf = ({ delayMs, jitterMs, tail }: Config): number =>
-  (delayMs + jitterMs) * (tail > 0 ? 20 : 1)
 
 /** The configuration at the highest index that any replica has applied. */
 function newestConfiguration({ invariants }: Cluster): Configuration | undefined {

@@ -12,7 +12,7 @@ import type {
   TxnResult,
   Where,
 } from '../../src/kv/types.ts'
-import { type ModelRow, text } from './model.ts'
+import { type ModelRow, text } from './model-row.ts'
 
 /** The store, as a transaction needs it. */
 export interface TxnStore {
@@ -109,35 +109,39 @@ function keysAt(where: Where, store: TxnStore): string[] {
 }
 
 function resultsOf({ holds, steps }: Branch, store: TxnStore): string {
-  const results = steps.map((step): string => {
-    switch (step.kind) {
-      case 'put': {
-        const key = text(step.key)
-        const before = store.row(key)
-        const { createRevision, modRevision, version } = store.put(key, text(step.value), step.lease)
-        const prev = step.prev ? ` instead of ${before === null ? 'nothing' : rowText(key, before)}` : ''
-        return `put ${createRevision}/${modRevision}/${version}${prev}`
-      }
-      case 'get': {
-        const all = keysAt(step.where, store)
-        const told = step.countOnly ? [] : all.slice(0, step.limit)
-        const rows = told.map((key) => {
-          const row = store.row(key)
-          return row === null ? '' : rowText(key, step.keysOnly ? { ...row, value: '' } : row)
-        })
-        return gotText(all.length, !step.countOnly && told.length < all.length, rows)
-      }
-      case 'delete': {
-        const keys = keysAt(step.where, store)
-        const rows = keys.map((key) => rowText(key, store.row(key)))
-        for (const key of keys) store.del(key)
-        return `deleted ${keys.length}${step.prev ? ` instead of ${rows.join(' ')}` : ''}`
-      }
-      case 'branch':
-        return resultsOf(step, store)
+  return branchText(
+    holds,
+    steps.map((step) => resultOf(step, store)),
+  )
+}
+
+function resultOf(step: Step, store: TxnStore): string {
+  switch (step.kind) {
+    case 'put': {
+      const key = text(step.key)
+      const before = store.row(key)
+      const { createRevision, modRevision, version } = store.put(key, text(step.value), step.lease)
+      const prev = step.prev ? ` instead of ${rowText(key, before)}` : ''
+      return `put ${createRevision}/${modRevision}/${version}${prev}`
     }
-  })
-  return branchText(holds, results)
+    case 'get': {
+      const all = keysAt(step.where, store)
+      const told = step.countOnly ? [] : all.slice(0, step.limit)
+      const rows = told.map((key) => {
+        const row = store.row(key)
+        return rowText(key, row !== null && step.keysOnly ? { ...row, value: '' } : row)
+      })
+      return gotText(all.length, !step.countOnly && told.length < all.length, rows)
+    }
+    case 'delete': {
+      const keys = keysAt(step.where, store)
+      const rows = keys.map((key) => rowText(key, store.row(key)))
+      for (const key of keys) store.del(key)
+      return `deleted ${keys.length}${step.prev ? ` instead of ${rows.join(' ')}` : ''}`
+    }
+    case 'branch':
+      return resultsOf(step, store)
+  }
 }
 
 // ---- texts

@@ -20,16 +20,8 @@ import type { SessionSlot } from '../../src/kv/types.ts'
 import { ENTRY_KINDS_OF_CORE, frameBody, readHeader } from '../../src/raft/index.ts'
 import type { LeaseChange, LeaseEntry } from '../checker/leases/index.ts'
 import type { LoggedEvent } from '../checker/watch/index.ts'
+import { type ModelRow, text } from './model-row.ts'
 import { plainTxn, runTxn, shownTxn, type TxnStore } from './model-txn.ts'
-
-export interface ModelRow {
-  readonly value: string
-  readonly createRevision: number
-  readonly modRevision: number
-  readonly version: number
-  /** The id of the lease that deletes it; undefined: none. */
-  readonly lease?: string | undefined
-}
 
 interface Lease {
   readonly ttlMs: number
@@ -802,17 +794,4 @@ function splitmix(number: bigint): bigint {
   const two = (one * 0xbf58476d1ce4e5b9n) & mask
   const three = ((two ^ (two >> 27n)) * 0x94d049bb133111ebn) & mask
   return three ^ (three >> 31n)
-}
-
-/** Keys and values of the simulator are plain ASCII. */
-export function text(bytes: Uint8Array): string {
-  let string = ''
-  for (const byte of bytes) string += String.fromCharCode(byte)
-  return string
-}
-
-export function bytes(string: string): Uint8Array {
-  const array = new Uint8Array(string.length)
-  for (let at = 0; at < string.length; at++) array[at] = string.charCodeAt(at)
-  return array
 }

@@ -13,7 +13,7 @@ import type { Watch, WatchEnd, WatchRequest, WatchSink } from '../../src/server/
 import type { Told, ToldEvent, WatchAsked, WatchRecord } from '../checker/watch/index.ts'
 import type { Random } from '../random.ts'
 import type { Clients, Lane } from './clients.ts'
-import { bytes, text } from './model.ts'
+import { bytes, text } from './model-row.ts'
 import type { Machine, Process } from './process.ts'
 import { IO } from './time.ts'
 import { Violation } from './violation.ts'
