@@ -1,7 +1,9 @@
 // When the cluster has converged: every watch is told of everything, and every lease ends. A lease that is granted now
 // sees its leader hand over shortly before it ends; the next leader may keep it until its deadline in the log, and no
-// longer. A few others are kept alive at the moment when they end. Afterwards no watch and no lease is left, so that everything comes to rest.
+// longer. Another lease is kept alive just before that, and must live for its whole time to live under the next leader. A
+// few others are kept alive at the moment when they end. Afterwards no watch and no lease is left, so that everything comes to rest.
 
+import type { LeaseId } from '../../src/kv/index.ts'
 import { uniform } from '../random.ts'
 import type { Lane } from './clients.ts'
 import type { Cluster } from './cluster.ts'
@@ -70,8 +72,16 @@ function leasesEnd(cluster: Cluster, store: StoreClients, core: readonly Machine
   if (leader !== undefined && driver !== undefined && slowness === 1) {
     racesWithTheEnd(cluster, store, core)
     const ttlMs = Math.max(TTL_MS, Math.ceil(driver.leaseTtlMsMin))
-    store.grant({ lane: { name: 'rest', busy: false }, process: leader, driver }, { id: undefined, ttlMs })
+    const asking = (name: string) => ({ lane: { name, busy: false }, process: leader, driver })
+    store.grant(asking('rest'), { id: undefined, ttlMs })
+    let kept: LeaseId | undefined
+    store.grant(asking('kept'), { id: undefined, ttlMs }, (lease) => {
+      kept = lease
+    })
     cluster.runUntil(time.now + (ttlMs - BEFORE_MS) / 1.05)
+    if (invariants.violation !== undefined) return
+    if (kept !== undefined && leader.serving !== undefined) store.keepAlive(asking('kept'), [kept])
+    cluster.runUntil(time.now + Math.min(BEFORE_MS / 2, config.timeoutMs))
     if (invariants.violation !== undefined) return
     leader.serving?.transfer(undefined, TRANSFER_MS, () => {})
   }
