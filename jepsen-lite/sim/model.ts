@@ -82,6 +82,11 @@ const SESSIONS_MAX = 10_000
 const SLOTS = 4096
 /** One for a session that is forgotten and for a slot without a row, eight for one with a row. */
 const STEPS_PER_ENTRY = 2056
+interface LeaseLife {
+  readonly from: number
+  to: number
+}
+
 interface Version {
   readonly index: number
   readonly revision: number
@@ -105,8 +110,8 @@ export class Model {
   readonly entries: LeaseEntry[] = []
   /** When the store was compacted, and to where: the first index from which on it can be read from there on only. */
   readonly compactions: { readonly index: number; readonly revision: number }[] = []
-  /** When a lease began and ended, by index. */
-  readonly #lives = new Map<string, { readonly from: number; to: number }>()
+  /** When leases with an id began and ended, by index. The newest is the last. */
+  readonly #lives = new Map<string, LeaseLife[]>()
   /** The time of the simulation. */
   now: () => number = () => 0
   readonly #revisions: number[] = [1, 1]
@@ -263,9 +268,9 @@ export class Model {
     return this.#settings.clusterVersion >= 3
   }
 
-  /** From which index on there was a lease, and from which on there was none; undefined: there never was. */
-  lifeOfLease(id: string): { readonly from: number; readonly to: number } | undefined {
-    return this.#lives.get(id)
+  /** From which index on there was a lease with this id, and from which on there was none. */
+  livesOfLease(id: string): readonly Readonly<LeaseLife>[] {
+    return this.#lives.get(id) ?? []
   }
 
   /** How long the leases that exist live at most, by the time in the log. */
@@ -566,7 +571,7 @@ export class Model {
     }
     const deadlineMs = this.#deadlineAfter(ttlMs)
     this.#leases.set(id, { ttlMs, deadlineMs, owned })
-    this.#lives.set(id, { from: this.#index, to: Number.POSITIVE_INFINITY })
+    this.#lives.set(id, [...(this.#lives.get(id) ?? []), { from: this.#index, to: Number.POSITIVE_INFINITY }])
     this.#leaseChanges.push({ what: 'granted', id, ttlMs, deadlineMs })
     return id
   }
@@ -586,7 +591,7 @@ export class Model {
 
   #forgetLease(id: string, what: 'revoked' | 'expired' | 'replaced'): void {
     this.#leases.delete(id)
-    const life = this.#lives.get(id)
+    const life = this.#lives.get(id)?.at(-1)
     if (life !== undefined) life.to = this.#index
     this.#leaseChanges.push({ what, id })
   }
