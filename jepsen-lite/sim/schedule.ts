@@ -67,10 +67,10 @@ export type OpKind = (typeof OP_KINDS)[number]
  * repeats a request of a slot, perhaps while its first answer is awaited, or after the slot has gone on; batch: several
  * changes in one request.
  *
- * On keys of their own: txn: a transaction; append: an element is added to lists, by two transactions; delete-range; read-at:
- * a list at an earlier revision, or a lease; compact; history: a setting of history or of leases; grant, keep-alive,
- * revoke: of leases; attach: a put with or without a lease, or a delete; watch: a client begins a watch; unwatch: it
- * loses its connection, and goes on at this machine.
+ * On keys of their own: txn: a transaction; append: an element is added to lists, by two transactions; delete-range;
+ * read-at: a list at an earlier revision, or a lease; compact; history: a setting of history or of leases; grant,
+ * keep-alive, revoke: of leases; attach: a put with or without a lease, or a delete; watch: a client begins a watch;
+ * unwatch: it loses its connection, and goes on at this machine.
  */
 export interface Op extends Waiting {
   readonly at: number

@@ -1,5 +1,5 @@
-// Clients of the whole store: transactions, deletes of ranges, reads at a revision, compaction, leases. They use keys of
-// their own, so that the history of single keys stays one of single keys. Every answer is compared with the replayed
+// Clients of the whole store: transactions, deletes of ranges, reads at a revision, compaction, leases. They use keys
+// of their own, so that the history of single keys stays one of single keys. Every answer is compared with the replayed
 // log at once. What leases were promised is kept for checker/leases, and what list-append transactions have read and
 // written is a history of its own, for checker/transactions, which does not know the log.
 

@@ -22,8 +22,8 @@ import type { World } from './world.ts'
 /** Watches of all clients at a time. */
 const WATCHES_MAX = 8
 /**
- * How long a client takes for a message at the end. It is slower than progress may come: that must not keep a watch from
- * being told of events.
+ * How long a client takes for a message at the end. It is slower than progress may come: that must not keep a watch
+ * from being told of events.
  */
 const HURRIED_MS = 60
 /** Pause before a client goes on at another node. */

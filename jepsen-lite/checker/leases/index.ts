@@ -52,7 +52,10 @@ export type LeaseChange =
       readonly ttlMs: number
       readonly deadlineMs: number
     }
-  /** The changes before it in the same entry have deleted its keys. `replaced`: it was made for one key, which has it no longer. */
+  /**
+   * The changes before it in the same entry have deleted its keys. `replaced`: it was made for one key, which has it no
+   * longer.
+   */
   | { readonly what: 'expired' | 'revoked' | 'replaced'; readonly id: string }
   | { readonly what: 'put'; readonly key: string; readonly lease: string | undefined }
   | { readonly what: 'deleted'; readonly key: string }

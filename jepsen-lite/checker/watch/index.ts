@@ -16,11 +16,11 @@
 // It is a comparison of two lists: what was told, and the part of the log from the first revision to the last one that
 // was told. So it takes time in proportion to both, and it decides.
 
-import type { EventLog, LoggedEvent, WatchedRow } from './log.ts'
-import type { Told, ToldEvent, WatchAsked, WatchRecord } from './record.ts'
+import type { EventLog, LoggedEvent } from './log.ts'
+import type { Told, ToldEvent, WatchAsked, WatchedRow, WatchRecord } from './record.ts'
 
-export { EventLog, type LoggedEvent, logOfWatch, type WatchedRow } from './log.ts'
-export type { Told, ToldEvent, WatchAsked, WatchRecord } from './record.ts'
+export { EventLog, type LoggedEvent, logOfWatch } from './log.ts'
+export type { Told, ToldEvent, WatchAsked, WatchedRow, WatchRecord } from './record.ts'
 
 export type WatchGuarantee =
   | 'ordered'

@@ -2,16 +2,7 @@
 // replayed log. A real run can take it from one watch of all keys from revision 1 on (`logOfWatch`); the other watches
 // are then compared with that one, and it is itself compared with the writes that were acknowledged.
 
-import type { ToldEvent, WatchRecord } from './record.ts'
-
-export interface WatchedRow {
-  readonly key: string
-  readonly value: string
-  readonly createRevision: number
-  readonly modRevision: number
-  readonly version: number
-  readonly lease?: string | undefined
-}
+import type { ToldEvent, WatchedRow, WatchRecord } from './record.ts'
 
 /** One change of one key; null: it was deleted. */
 export interface LoggedEvent {

@@ -1,7 +1,14 @@
 // What one connection of a watch was told, from its request to its end, in order. A client that resumes makes a new
 // record, whose `from` is one more than what it has seen.
 
-import type { WatchedRow } from './log.ts'
+export interface WatchedRow {
+  readonly key: string
+  readonly value: string
+  readonly createRevision: number
+  readonly modRevision: number
+  readonly version: number
+  readonly lease?: string | undefined
+}
 
 export interface WatchRecord {
   /** For messages: the client, and the node that it asked. */

@@ -1,6 +1,6 @@
 // The whole store: watches, leases, transactions and history, as simulated clients use them (jepsen-lite/sim:
-// store-clients.ts, watchers.ts). Most of these bugs show only when faults and requests meet: at the seam of history and
-// what is applied now, when a snapshot is installed, when leaders change.
+// store-clients.ts, watchers.ts). Most of these bugs show only when faults and requests meet: at the seam of history
+// and what is applied now, when a snapshot is installed, when leaders change.
 
 import type { Mutant } from '../mutant.ts'
 import { edit, SIM_UNIT } from './edit.ts'
