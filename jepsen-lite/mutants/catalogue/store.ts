@@ -3,7 +3,7 @@
 // and what is applied now, when a snapshot is installed, when leaders change.
 
 import type { Mutant } from '../mutant.ts'
-import { edit, SIM_UNIT } from './edit.ts'
+import { edit, SIM_UNIT, UNIT } from './edit.ts'
 
 const CATCH_UP = 'src/server/watch/catch-up.ts'
 const EVENTS = 'src/server/watch/events.ts'
@@ -254,6 +254,20 @@ export const WHOLE_STORE: readonly Mutant[] = [
         KEEPER,
         '    held.endsAtMs = Math.max(held.endsAtMs, promised)\n',
         '    held.endsAtMs = Math.max(held.endsAtMs, held.endsAtMs)\n',
+      ),
+    ],
+  },
+  {
+    id: 'M918',
+    title: 'a checkpoint is proposed before the entry that ends leases',
+    why: 'On a node that has room for one more proposal the checkpoint takes it each time, and no lease ends. It was ours.',
+    layers: UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        '    if (this.#clock.now() >= this.#notBefore) {\n      if (!this.#isExpiring',
+        '    if (this.#clock.now() >= this.#notBefore) {\n      this.#checkpoint(lead.clusterTimeMs)\n      if (!this.#isExpiring',
       ),
     ],
   },
