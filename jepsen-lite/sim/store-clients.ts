@@ -32,10 +32,14 @@ const LINEARIZABLE: Omit<ReadOptions, 'timeoutMs'> = {
 }
 
 /** Who asks whom. */
-interface Asking {
+interface Who {
   readonly lane: Lane
   readonly process: Process
   readonly driver: Driver
+}
+
+/** And for what: drawn from the numbers of the operation alone. */
+interface Asking extends Who {
   readonly rng: Random
 }
 
@@ -127,7 +131,7 @@ export class StoreClients {
   }
 
   #propose(
-    { lane, process, driver }: Asking,
+    { lane, process, driver }: Who,
     command: Parameters<Driver['propose']>[0]['command'],
     done: (outcome: Outcome) => void,
     notDone: () => void = () => {},
@@ -410,7 +414,7 @@ export class StoreClients {
 
   /** `done`: with its id, or it is not known whether it exists. */
   grant(
-    asking: Omit<Asking, 'rng'>,
+    asking: Who,
     { id, ttlMs }: { readonly id: LeaseId | undefined; readonly ttlMs: number },
     done: (lease?: LeaseId) => void = () => {},
   ): void {
@@ -418,7 +422,7 @@ export class StoreClients {
     this.hasLeases = true
     const { name } = asking.process
     this.#propose(
-      asking as Asking,
+      asking,
       { kind: 'grant', id, ttlMs },
       (outcome) => {
         if (outcome.kind === 'granted') {
@@ -465,7 +469,7 @@ export class StoreClients {
     return ids.length > 0
   }
 
-  keepAlive({ lane, process, driver }: Omit<Asking, 'rng'>, ids: readonly LeaseId[]): void {
+  keepAlive({ lane, process, driver }: Who, ids: readonly LeaseId[]): void {
     const { time, config, probeCoverage, invariants } = this.#world
     const askedMs = time.now
     const { floor } = this.#clients

@@ -89,6 +89,8 @@ class OneWatch {
   #bookmark = 0
   /** The last revision of which events were told. */
   #last = 0
+  /** Their keys. */
+  #keys: ReadonlySet<string> = new Set()
 
   constructor(record: WatchRecord, log: EventLog, compacted: number) {
     this.#record = record
@@ -150,7 +152,7 @@ class OneWatch {
     if (revision <= this.#bookmark)
       return ['bookmark', `is told of ${revision} after the progress ${this.#bookmark}`]
     if (revision === this.#last) {
-      const again = events.find(({ key }) => this.#toldAt(revision).has(key))
+      const again = events.find(({ key }) => this.#keys.has(key))
       return again === undefined
         ? ['atomic', `is told of revision ${revision} in two messages`]
         : ['unique', `is told of ${again.key} at ${revision} twice`]
@@ -164,12 +166,6 @@ class OneWatch {
     this.#last = revision
     this.#next = revision + 1
     return found
-  }
-
-  #keys: ReadonlySet<string> = new Set()
-
-  #toldAt(revision: number): ReadonlySet<string> {
-    return revision === this.#last ? this.#keys : new Set()
   }
 
   /** All events of one revision. */
@@ -186,14 +182,14 @@ class OneWatch {
       seen.add(key)
       if (typeOf(wanted) !== type) return ['committed', `${what}, which was a ${typeOf(wanted)}`]
       if (!isWanted(wanted, asked)) return ['filter', `${what}, for which it did not ask`]
-      const wrong = this.#record1(event, wanted, what) ?? this.#prev(event, revision, what)
+      const wrong = this.#recordTold(event, wanted, what) ?? this.#prev(event, revision, what)
       if (wrong !== undefined) return wrong
     }
     const left = [...logged.values()].find((event) => isWanted(event, asked) && !seen.has(event.key))
     return left && ['atomic', `is told of ${revision} without ${left.key}`]
   }
 
-  #record1({ record }: ToldEvent, { record: wanted }: LoggedEvent, what: string): Found {
+  #recordTold({ record }: ToldEvent, { record: wanted }: LoggedEvent, what: string): Found {
     const { values } = this.#record.asked
     if (wanted === null) return record === undefined ? undefined : ['committed', `${what} with a record`]
     if (record === undefined) return ['committed', `${what} without its record`]
