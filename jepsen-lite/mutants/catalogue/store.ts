@@ -343,6 +343,14 @@ export const WHOLE_STORE: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M925',
+    title: 'what was read for one entry serves the next one, too',
+    why: 'A branch is decided, and a range deleted, on the keys that there were before.',
+    layers: SIM_UNIT,
+    tests: ['test/server/applier.test.ts', 'test/server/entry-reads.test.ts'],
+    edits: [edit('src/server/applier.ts', '    if (this.#reads.isRead) this.#reads.clear()\n', '')],
+  },
 
   // ---- history
   {
