@@ -8,7 +8,7 @@ import { type Op, STORE_OPS, type StoreOp } from './schedule.ts'
 import type { Trigger } from './waiting.ts'
 
 /** How often a run has them, and about how many. */
-const ODDS = 0.4
+const ODDS = 0.3
 const COUNT = 110
 
 const WEIGHTS: Partial<Record<StoreOp, number>> = {
