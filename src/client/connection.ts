@@ -23,6 +23,7 @@ import {
   itemOf,
   type Leader,
   leaderIn,
+  PROBLEM,
   SERVED,
   sizeOf,
   sizeOfChanges,
@@ -417,6 +418,10 @@ export class Connection {
     const isOfWatch = asked === GIVEN_UP_WATCH || asked instanceof AskedWatch
     if (isOfWatch && this.#sentAt[slot] === BEGUN) {
       this.#told(item, slot, asked, nowMs)
+      return
+    }
+    if (isOfWatch && item[1] !== SERVED && item[1] !== PROBLEM) {
+      this.#fault('it tells of a watch that has not begun')
       return
     }
     this.#unanswered -= 1
