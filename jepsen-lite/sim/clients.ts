@@ -20,8 +20,9 @@ import type { ReadConsistency, ReadGrant, ReadOptions } from '../../src/server/t
 import { CorruptionError, ScanEndedError, StorageFailedError } from '../../src/storage/index.ts'
 import type { Operation, Range, Recorder, Result as Seen } from '../history.ts'
 import { Choices } from './choices.ts'
-import { type Listed, listOf, rangeOf, readList } from './lists.ts'
-import { bytes, type ModelRow, shown, text } from './model.ts'
+import { LISTED_FROM, type List, type Listed, listOf, rangeOf, readList } from './lists.ts'
+import { shown } from './model.ts'
+import { bytes, type ModelRow, text } from './model-row.ts'
 import type { Machine, Process } from './process.ts'
 import type { Op } from './schedule.ts'
 import { IO } from './time.ts'
@@ -49,7 +50,7 @@ interface Client {
 }
 
 /** Who asks, as the history shows it: a client has one operation open at a time. */
-interface Lane {
+export interface Lane {
   readonly name: string
   busy: boolean
 }
@@ -67,7 +68,7 @@ interface InSlot {
 }
 
 /** A request under way. */
-interface Open {
+export interface Open {
   readonly client: Lane
   /** Its operations in the history: none, one, or one for each command of a batch. */
   readonly ids: readonly number[]
@@ -80,11 +81,17 @@ interface Open {
   /** The read was granted, and its rows are being read. */
   lists: boolean
   done: boolean
+  /** Called when it ends without an answer. */
+  readonly unanswered: () => void
 }
+
+/** `undefined`: there was no answer. */
+export type Told<T> = (answer?: T) => void
 
 export class Clients {
   readonly #world: World
   readonly #recorder: Recorder
+  readonly #bounded: boolean
   readonly #clients: Client[]
   /** Highest index seen by any client, and since when. Both numbers rise. */
   readonly #floors: { readonly at: number; readonly index: number }[] = [{ at: 0, index: 0 }]
@@ -93,9 +100,11 @@ export class Clients {
   failed = 0
   unknown = 0
 
-  constructor(world: World, recorder: Recorder, count: number) {
+  /** `bounded`: other keys than those of the history exist, and no list covers them. */
+  constructor(world: World, recorder: Recorder, count: number, bounded: boolean) {
     this.#world = world
     this.#recorder = recorder
+    this.#bounded = bounded
     this.#clients = Array.from({ length: count }, (_, at) => ({
       name: `c${at + 1}`,
       busy: false,
@@ -339,26 +348,7 @@ export class Clients {
   ): void {
     const world = this.#world
     const open = this.#begin(lane, process, operations)
-    world.invariants.asked(request)
-    driver.propose(request, world.config.timeoutMs, (result) => {
-      if (!result.ok) {
-        const { code, detail, written } = result.problem
-        if (written === 'unknown') {
-          world.probeCoverage.hit('outcome unknown')
-          this.#unknown(open, code)
-          return
-        }
-        world.probeCoverage.hit('outcome refused')
-        if (detail.includes('need cluster version'))
-          world.probeCoverage.hit('sessions refused at an older cluster version')
-        if (request.idempotency === undefined) world.invariants.notWritten(request.principal)
-        this.#fail(open, code)
-        return
-      }
-      const { outcome, replayed } = result.value
-      const index = process.replica.applied
-      this.#judge(request, open, index, shown(outcome), replayed)
-      this.#raise(index)
+    this.#proposeTo(open, driver, request, ({ outcome, replayed }) => {
       if (replayed) world.probeCoverage.hit('idempotent replay')
       this.#sessionAnswered(client, request, outcome, replayed)
       if (outcome.kind === 'precondition-failed') {
@@ -384,6 +374,109 @@ export class Clients {
       const results = outcomes.map((each) => (each.kind === 'refused' ? each.code : resultOf(each, replayed)))
       this.#ok(open, ...results)
       world.triggers.met('answered', process)
+    })
+  }
+
+  /** `done`: it was answered, and the answer agrees with the log. */
+  #proposeTo(
+    open: Open,
+    driver: Driver,
+    request: Request,
+    done: (answer: { readonly outcome: Outcome; readonly replayed: boolean }) => void,
+  ): void {
+    const { process } = open
+    const { invariants, probeCoverage, config } = this.#world
+    invariants.asked(request)
+    driver.propose(request, config.timeoutMs, (result) => {
+      if (!result.ok) {
+        const { code, detail, written } = result.problem
+        if (written === 'unknown') {
+          probeCoverage.hit('outcome unknown')
+          this.#unknown(open, code)
+          return
+        }
+        probeCoverage.hit('outcome refused')
+        if (detail.includes('need cluster version'))
+          probeCoverage.hit('sessions refused at an older cluster version')
+        if (request.idempotency === undefined) invariants.notWritten(request.principal)
+        this.#fail(open, code)
+        return
+      }
+      const { outcome, replayed } = result.value
+      const index = process.replica.applied
+      this.#judge(request, open, index, shown(outcome), replayed)
+      this.#raise(index)
+      done(result.value)
+    })
+  }
+
+  // ---- for the clients of `store-clients.ts`, whose operations are not in the history
+
+  /** `told`: it was answered; undefined: it was not, and may have been done. */
+  propose(lane: Lane, process: Process, driver: Driver, request: Request, told: Told<Outcome>): void {
+    const open = this.#begin(lane, process, [], told)
+    this.#proposeTo(open, driver, request, ({ outcome }) => {
+      this.#ok(open)
+      told(outcome)
+      this.#world.triggers.met('answered', process)
+    })
+  }
+
+  /** `use`: the read is granted, and agrees with the log so far. It must end the request. */
+  read(
+    lane: Lane,
+    process: Process,
+    driver: Driver,
+    options: ReadOptions,
+    use: (index: number, grant: ReadGrant, open: Open) => void,
+    failed: () => void = () => {},
+  ): void {
+    const open = this.#begin(lane, process, [], failed)
+    driver.read(options, (result) => {
+      if (!result.ok) return this.#fail(open, result.problem.code)
+      const index = process.replica.applied
+      this.#granted(open, options, result.value, index)
+      this.#raise(index)
+      use(index, result.value, open)
+    })
+  }
+
+  /** Another request. */
+  begin(lane: Lane, process: Process, told: () => void): Open {
+    return this.#begin(lane, process, [], told)
+  }
+
+  /** Ends a request; `why`: it was refused. */
+  end(open: Open, why?: string): void {
+    if (why === undefined) this.#ok(open)
+    else this.#fail(open, why)
+  }
+
+  /** The highest index that any client has seen. */
+  get floor(): number {
+    return this.#floorAt(this.#world.time.now)
+  }
+
+  /** Reads the rows of a range, as HTTP does. `done` is not called if they cannot be read. */
+  list(
+    open: Open,
+    driver: Driver,
+    list: List,
+    revision: number | undefined,
+    done: (listed: Listed) => void,
+  ): void {
+    const at = revision === undefined ? undefined : asRevision(revision)
+    const scan = unlessDamaged(() => driver.list({ ...rangeOf(list), revision: at }))
+    if (scan === DAMAGED) {
+      this.#fail(open, 'internal')
+      return
+    }
+    open.lists = true
+    readList(scan, list, (error, listed) => {
+      scan.close()
+      if (error !== undefined)
+        return this.#fail(open, error instanceof ScanEndedError ? 'overloaded' : error.message)
+      done(listed)
     })
   }
 
@@ -422,17 +515,17 @@ export class Clients {
     const { principal } = request
     const name = open.process.name
     if (effect?.principal !== principal)
-      throw this.#wrong(
+      throw this.wrong(
         'ANSWER-3',
         `${name} answers ${principal} at ${index}, where the log has ${effect?.principal ?? 'nothing'}`,
       )
     if (effect.outcome !== outcome || effect.replayed !== replayed)
-      throw this.#wrong(
+      throw this.wrong(
         'ANSWER-4',
         `${name} answers ${principal} with "${outcome}"${replayed ? ' (replayed)' : ''}, the log says "${effect.outcome}"${effect.replayed ? ' (replayed)' : ''}`,
       )
     if (index <= open.floor)
-      throw this.#wrong(
+      throw this.wrong(
         'ANSWER-5',
         `${principal} began when ${open.floor} was known to be committed, and is at ${index}`,
       )
@@ -497,7 +590,7 @@ export class Clients {
       minRevision: undefined,
       timeoutMs: config.timeoutMs,
     }
-    const list = listOf(new Choices(x), config.keys)
+    const list = listOf(new Choices(x), config.keys, this.#bounded)
     const open = this.#begin(client, process, [{ ...list.op, ...told(options) }])
     driver.read(options, (result) => {
       if (!result.ok) return this.#fail(open, result.problem.code)
@@ -506,13 +599,7 @@ export class Clients {
       this.#raise(index)
       // The age at this moment: the clock may jump while the rows are read.
       const served = this.#servedAs(open, result.value)
-      const scan = unlessDamaged(() => driver.list(rangeOf(list)))
-      if (scan === DAMAGED) return this.#fail(open, 'internal')
-      open.lists = true
-      readList(scan, list, (error, listed) => {
-        scan.close()
-        if (error !== undefined)
-          return this.#fail(open, error instanceof ScanEndedError ? 'overloaded' : error.message)
+      this.list(open, driver, list, undefined, (listed) => {
         if (listed.rows.length > list.rowsMax) this.#world.probeCoverage.hit('list of several slices')
         this.#compareList(process, list.op, index, listed)
         this.#ok(open, {
@@ -534,7 +621,7 @@ export class Clients {
     const shown = wanted.slice(0, limit)
     const found = rows.map(({ key }) => text(key))
     if (found.join() !== shown.join() || more !== wanted.length > shown.length)
-      throw this.#wrong(
+      throw this.wrong(
         'READ-2',
         `${process.name} lists ${found.join()}${more ? ' and more' : ''} at ${index}, the log says ${wanted.join()}`,
       )
@@ -547,19 +634,19 @@ export class Clients {
     const { process } = open
     const { name } = process
     if (options.consistency !== 'stale' && index < open.floor)
-      throw this.#wrong(
+      throw this.wrong(
         grant.served === 'lease' ? 'READ-4' : 'READ-1',
         `${name} serves a ${grant.served} read at ${index}, when it began ${open.floor} was known to be committed`,
       )
     if (grant.served === 'lease')
       probeCoverage.hit(process.role === 'leader' ? 'lease read served' : 'lease read served by a follower')
     if (grant.revision < (options.minRevision ?? 0))
-      throw this.#wrong(
+      throw this.wrong(
         'READ-5',
         `${name} serves revision ${grant.revision}, asked for ${options.minRevision}`,
       )
     if (grant.revision !== invariants.model.revisionAt(index))
-      throw this.#wrong(
+      throw this.wrong(
         'READ-6',
         `${name} says revision ${grant.revision} at ${index}, the log says ${invariants.model.revisionAt(index)}`,
       )
@@ -568,7 +655,7 @@ export class Clients {
     if (options.consistency !== 'stale') return
     if (grant.stalenessMs === undefined) {
       if (options.maxStalenessMs === undefined) return
-      throw this.#wrong(
+      throw this.wrong(
         'READ-3',
         `${name} serves a state of unknown age, asked for ${options.maxStalenessMs} ms at most`,
       )
@@ -578,12 +665,12 @@ export class Clients {
     const since = clock.trueTime(clock.at(time.now) - grant.stalenessMs)
     const floor = this.#floorAt(since - ROUNDING_MS)
     if (index < floor)
-      throw this.#wrong(
+      throw this.wrong(
         'READ-3',
         `${name} reads at ${index} and says it is at most ${grant.stalenessMs} ms old; ${floor} was known before that`,
       )
     if (options.maxStalenessMs !== undefined && grant.stalenessMs > options.maxStalenessMs)
-      throw this.#wrong(
+      throw this.wrong(
         'READ-3',
         `${name} serves a state ${grant.stalenessMs} ms old, asked for ${options.maxStalenessMs}`,
       )
@@ -599,15 +686,8 @@ export class Clients {
 
   #compare(process: Process, key: string, index: number, found: ModelRow | null): void {
     const wanted = this.#world.invariants.model.at(key, index)
-    const same =
-      found === null || wanted === null
-        ? found === wanted
-        : found.value === wanted.value &&
-          found.modRevision === wanted.modRevision &&
-          found.createRevision === wanted.createRevision &&
-          found.version === wanted.version
-    if (!same)
-      throw this.#wrong(
+    if (!isSameRow(found, wanted))
+      throw this.wrong(
         'READ-2',
         `${process.name} reads ${JSON.stringify(found)} from ${key} at ${index}, the log says ${JSON.stringify(wanted)}`,
       )
@@ -631,7 +711,8 @@ export class Clients {
         if (error !== undefined) throw error
         const found = row === null ? null : { ...row, value: text(row.value) }
         this.#compare(process, key, index, found)
-        if (found !== null) rows.push({ key, value: found.value, modRevision: found.modRevision })
+        if (found !== null && isInHistory(key))
+          rows.push({ key, value: found.value, modRevision: found.modRevision })
         next(at + 1)
       })
     }
@@ -654,7 +735,7 @@ export class Clients {
     }
     const { counts } = model
     if (JSON.stringify(held) !== JSON.stringify(counts))
-      throw this.#wrong(
+      throw this.wrong(
         'KV-5',
         `${name} counts ${JSON.stringify(held)}, the log says ${JSON.stringify(counts)}`,
       )
@@ -662,7 +743,12 @@ export class Clients {
 
   // ---- the history
 
-  #begin(client: Lane, process: Process, operations: readonly Operation[]): Open {
+  #begin(
+    client: Lane,
+    process: Process,
+    operations: readonly Operation[],
+    unanswered: () => void = () => {},
+  ): Open {
     client.busy = true
     this.#world.say(process, `is asked by ${client.name}: ${JSON.stringify(operations)}`)
     const ids = operations.map((operation, at) =>
@@ -671,7 +757,10 @@ export class Clients {
     const floor = this.#floorAt(this.#world.time.now)
     const term = this.#world.invariants.commitSteps.at(-1)?.term ?? 0
     const { time, config } = this.#world
-    const open: Open = { client, ids, process, floor, term, at: time.now, lists: false, done: false }
+    const open: Open = {
+      ...{ client, ids, process, floor, term, at: time.now, lists: false, done: false },
+      unanswered,
+    }
     this.#open.add(open)
     time.push(time.now + 2 * config.timeoutMs, IO, undefined, () => this.#giveUp(open))
     return open
@@ -684,7 +773,7 @@ export class Clients {
   #giveUp(open: Open): void {
     const { process, at, lists, done } = open
     if (!done && !lists && process.serving !== undefined && process.resumedAt < at)
-      this.#wrong(
+      this.wrong(
         'LIVE-8',
         `${process.name} has not answered ${open.client.name} in twice the time that it was given`,
       )
@@ -721,6 +810,7 @@ export class Clients {
     this.failed++
     this.#world.say(open.process, `refuses ${open.client.name}: ${why}`)
     for (const id of open.ids) this.#recorder.fail(id, why)
+    open.unanswered()
   }
 
   #unknown(open: Open, why: string): void {
@@ -728,6 +818,7 @@ export class Clients {
     this.unknown++
     this.#world.say(open.process, `leaves ${open.client.name} in doubt: ${why}`)
     for (const id of open.ids) this.#recorder.unknown(id, why)
+    open.unanswered()
   }
 
   #raise(index: number): void {
@@ -745,12 +836,21 @@ export class Clients {
     return 0
   }
 
-  #wrong(invariant: string, detail: string): Violation {
+  wrong(invariant: string, detail: string): Violation {
     const violation = new Violation(invariant, detail)
     this.#world.invariants.violation ??= violation
     return violation
   }
 }
+
+export const isSameRow = (found: ModelRow | null, wanted: ModelRow | null): boolean =>
+  found === null || wanted === null
+    ? found === wanted
+    : found.value === wanted.value &&
+      found.modRevision === wanted.modRevision &&
+      found.createRevision === wanted.createRevision &&
+      found.version === wanted.version &&
+      found.lease === wanted.lease
 
 /** One of the limits, either so small that a few keys reach it, or its initial value. */
 function settingsOf(x: number): Partial<Settings> {
@@ -797,6 +897,9 @@ function seenIn({ keysOnly, count, countOnly, limit }: Range, { rows, more }: Li
     ...(limit !== undefined && more && last !== undefined ? { more, next: text(last.key) } : { more: false }),
   }
 }
+
+/** Other keys are those of `store-clients.ts`. */
+const isInHistory = (key: string): boolean => key >= LISTED_FROM
 
 const DAMAGED = Symbol('damaged')
 

@@ -82,6 +82,7 @@ export class Cluster implements World {
     this.seed = seed
     this.config = config
     this.invariants = new Invariants(config)
+    this.invariants.model.now = () => this.time.now
     this.recorder = recorder(() => this.time.now)
     const size = config.nodes + config.spares
     for (let place = 0; place < size; place++) this.machines.push(new Machine(place, this))

@@ -54,3 +54,7 @@ export interface Config {
   /** Of new disks; absent: the newest. A leader raises an older one, as after an upgrade. */
   readonly clusterVersion?: number
 }
+
+/** How long a message takes at most, in milliseconds, on a link that is not slow. */
+export const slowestMsOf = ({ delayMs, jitterMs, tail }: Config): number =>
+  (delayMs + jitterMs) * (tail > 0 ? 20 : 1)

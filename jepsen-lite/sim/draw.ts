@@ -18,4 +18,5 @@ export const DRAW = {
   op: 16,
   recovery: 17,
   space: 18,
+  store: 19,
 } as const

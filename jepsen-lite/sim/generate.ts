@@ -9,7 +9,7 @@ import { DRAW } from './draw.ts'
 import { anyCut, drawAction, follower, plainly, whole } from './drawing.ts'
 import { FAULT_KINDS, type Fault, type FaultAction, type FaultKind } from './fault-kinds.ts'
 import { drawLimits } from './node-limits.ts'
-import { OP_KINDS, type Op, type OpKind, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
+import { OP_KINDS, type Op, type OpKind, SCHEDULE_VERSION, type Schedule, STORE_OPS } from './schedule.ts'
 import type { Drawing } from './shape.ts'
 import {
   drawJointElections,
@@ -28,6 +28,7 @@ import {
   drawTails,
   TAIL_WRITERS,
 } from './themes-state.ts'
+import { drawStore } from './themes-store.ts'
 import { drawTriggered, triggeredConfig } from './themes-triggered.ts'
 import type { Trigger } from './waiting.ts'
 
@@ -110,6 +111,7 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
   if (theme === 'snapshots') ops.push(...drawTails(part(8), config), ...drawInstallWatchers(part(15), config))
   ops.push(...drawLists(part(10), config))
   if (!isAboutLeaders) ops.push(...drawSessions(part(17), config))
+  ops.push(...drawStore(part(19), config))
   ops.push(...(triggered?.ops ?? []))
   ops.sort((a, b) => a.at - b.at)
   return { version: SCHEDULE_VERSION, seed, config, ops, faults }
@@ -266,7 +268,8 @@ function drawConfig(rng: Random, nodes: number): Config {
 const USUAL_MS = 90_000
 const usualMs = (ms: number, config: Config): number => (ms * Math.max(USUAL_MS, config.ms)) / USUAL_MS
 
-const IN_SESSIONS: readonly OpKind[] = ['session', 'slot', 'slot-again', 'batch']
+/** Kinds that are drawn apart. */
+const OF_THEIR_OWN: readonly OpKind[] = ['session', 'slot', 'slot-again', 'batch', ...STORE_OPS]
 
 /** In some runs: clients with a session, which have several requests under way and repeat them at other machines. */
 function drawSessions(rng: Random, config: Config): Op[] {
@@ -301,7 +304,7 @@ const drawVersion = (rng: Random): Pick<Config, 'clusterVersion'> =>
 const PLAIN: readonly OpKind[] = ['put', 'put', 'put', 'get', 'get']
 
 function drawOps(rng: Random, config: Config): Op[] {
-  const kinds = [...PLAIN, ...OP_KINDS.filter((kind) => !IN_SESSIONS.includes(kind) && rng.chance(0.6))]
+  const kinds = [...PLAIN, ...OP_KINDS.filter((kind) => !OF_THEIR_OWN.includes(kind) && rng.chance(0.6))]
   // A long run does not have more events: it has longer periods without requests and faults.
   const perSecond = (rng.pick([0.7, 2, 4]) * USUAL_MS) / Math.max(USUAL_MS, config.ms)
   const ops: Op[] = []

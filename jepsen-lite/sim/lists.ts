@@ -6,7 +6,7 @@ import type { KeyRow } from '../../src/kv/index.ts'
 import type { ListOptions, RecordScan } from '../../src/server/record-scan.ts'
 import type { Range } from '../history.ts'
 import type { Choices } from './choices.ts'
-import { bytes } from './model.ts'
+import { bytes } from './model-row.ts'
 
 export interface List {
   readonly op: Range
@@ -15,10 +15,15 @@ export interface List {
   readonly bytesMax: number
 }
 
-/** The list that a number stands for; `keys`: how many keys there are. */
-export function listOf(choices: Choices, keys: number): List {
+/** The keys of the history begin here. Other keys are before. */
+export const LISTED_FROM = 'k'
+
+/**
+ * The list that a number stands for; `keys`: how many keys there are. `bounded`: it does not begin before LISTED_FROM.
+ */
+export function listOf(choices: Choices, keys: number, bounded: boolean): List {
   const key = (): string => `k${choices.below(keys)}`
-  const bounds = choices.pick<Partial<Range>>([
+  const drawn = choices.pick<Partial<Range>>([
     { prefix: 'k' },
     { prefix: 'k' },
     { prefix: key() },
@@ -26,6 +31,8 @@ export function listOf(choices: Choices, keys: number): List {
     { start: key() },
     { end: key() },
   ])
+  const isOpen = drawn.prefix === undefined && drawn.start === undefined
+  const bounds = bounded && isOpen ? { ...drawn, start: LISTED_FROM } : drawn
   return {
     rowsMax: choices.pick([512, 512, 1, 2, 3]),
     bytesMax: choices.pick([1 << 20, 1, 100, 150, 250, 400]),

@@ -13,15 +13,17 @@ import type { ReadOptions, Request } from '../../src/server/types.ts'
 import { bits } from '../random.ts'
 import type { Clients } from './clients.ts'
 import type { Cluster } from './cluster.ts'
-import type { Config } from './config.ts'
+import { slowestMsOf } from './config.ts'
 import { DRAW } from './draw.ts'
 import { readsOnFullDisks } from './full-disks.ts'
 import { staysFresh } from './lag.ts'
-import { bytes } from './model.ts'
+import { bytes } from './model-row.ts'
 import type { Machine } from './process.ts'
 import { comesToRest } from './rest.ts'
 import { leadsOnSlowDisks } from './slow-disks.ts'
 import { leadsOnSlowWires } from './slow-wires.ts'
+import type { StoreClients } from './store-clients.ts'
+import { settleStore } from './store-rest.ts'
 import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
@@ -44,7 +46,7 @@ const LINEARIZABLE: ReadOptions = {
   timeoutMs: 2000,
 }
 
-export function converge(cluster: Cluster, clients: Clients): void {
+export function converge(cluster: Cluster, clients: Clients, store: StoreClients | undefined): void {
   const configuration = newestConfiguration(cluster)
   const core = configuration === undefined ? undefined : chooseCore(cluster, configuration)
   if (core === undefined) {
@@ -81,6 +83,8 @@ export function converge(cluster: Cluster, clients: Clients): void {
     return
   }
   cluster.runUntil(handedOverAt)
+  if (store !== undefined && cluster.invariants.violation === undefined) settleStore(cluster, store, core)
+  if (cluster.invariants.violation !== undefined) return
   if (staysCalm(cluster, core)) {
     staysFresh(cluster, core)
     if (cluster.invariants.violation === undefined) leadsOnSlowWires(cluster, core)
@@ -181,10 +185,6 @@ function staysCalm(cluster: Cluster, core: readonly Machine[]): boolean {
     )
   return invariants.violation === undefined
 }
-
-/** How long a message takes at most, in milliseconds, on a link that is not slow. */
-const slowestMsOf = ({ delayMs, jitterMs, tail }: Config): number =>
-  (delayMs + jitterMs) * (tail > 0 ? 20 : 1)
 
 /** The configuration at the highest index that any replica has applied. */
 function newestConfiguration({ invariants }: Cluster): Configuration | undefined {

@@ -12,20 +12,16 @@ import {
   type KeyRow,
   type LeaseCommand,
   type Outcome,
+  type PutLease,
   type Request,
   type Settings,
 } from '../../src/kv/index.ts'
 import type { SessionSlot } from '../../src/kv/types.ts'
 import { ENTRY_KINDS_OF_CORE, frameBody, readHeader } from '../../src/raft/index.ts'
-
-export interface ModelRow {
-  readonly value: string
-  readonly createRevision: number
-  readonly modRevision: number
-  readonly version: number
-  /** The id of the lease that deletes it; undefined: none. */
-  readonly lease?: string | undefined
-}
+import type { LeaseChange, LeaseEntry } from '../checker/leases/index.ts'
+import type { LoggedEvent } from '../checker/watch/index.ts'
+import { type ModelRow, text } from './model-row.ts'
+import { plainTxn, runTxn, shownTxn, type TxnStore } from './model-txn.ts'
 
 interface Lease {
   readonly ttlMs: number
@@ -86,6 +82,17 @@ const SESSIONS_MAX = 10_000
 const SLOTS = 4096
 /** One for a session that is forgotten and for a slot without a row, eight for one with a row. */
 const STEPS_PER_ENTRY = 2056
+interface LeaseLife {
+  readonly from: number
+  to: number
+}
+
+interface Version {
+  readonly index: number
+  readonly revision: number
+  readonly row: ModelRow | null
+}
+
 export const NO_EFFECT: Effect = { principal: '', outcome: '', replayed: false, keyed: false }
 
 export class Model {
@@ -96,7 +103,17 @@ export class Model {
   /** How many tokens were forgotten. */
   evicted = 0
   /** Every version of every key, with the index of its entry. */
-  readonly #versions = new Map<string, { readonly index: number; readonly row: ModelRow | null }[]>()
+  readonly #versions = new Map<string, Version[]>()
+  /** Every change of a key, in the order of the log. */
+  readonly events: LoggedEvent[] = []
+  /** Every entry with the time that it says, and what it has done to leases and to keys. */
+  readonly entries: LeaseEntry[] = []
+  /** When the store was compacted, and to where: the first index from which on it can be read from there on only. */
+  readonly compactions: { readonly index: number; readonly revision: number }[] = []
+  /** When leases with an id began and ended, by index. The newest is the last. */
+  readonly #lives = new Map<string, LeaseLife[]>()
+  /** The time of the simulation. */
+  now: () => number = () => 0
   readonly #revisions: number[] = [1, 1]
   /** In the order in which they were remembered. */
   readonly #tokens = new Map<string, Token>()
@@ -128,13 +145,14 @@ export class Model {
   #idsChosen = 0
   /** Of the entry that is being applied. */
   #changes = { count: 0, bytes: 0 }
+  #leaseChanges: LeaseChange[] = []
   #horizon = 0
   #index = 0
 
   constructor(clusterVersion: number, violated: (invariant: string, detail: string) => never) {
     this.#violated = violated
     this.#settings = { ...DEFAULT_SETTINGS, clusterVersion }
-    if (clusterVersion >= 3) this.#compacted = this.revision
+    if (clusterVersion >= 3) this.#compactTo(this.revision)
   }
 
   get index(): number {
@@ -169,7 +187,11 @@ export class Model {
     const { revision } = this
     const hadHistory = this.#settings.clusterVersion >= 3
     this.#changes = { count: 0, bytes: 0 }
+    this.#leaseChanges = []
     const effect = this.#once(request)
+    const { term, clusterTimeMs: clusterMs } = header
+    const checkpointMs = this.#settings.leaseCheckpointMs
+    this.entries.push({ atMs: this.now(), term, clusterMs, checkpointMs, changes: this.#leaseChanges })
     if (hadHistory && this.revision > revision) {
       this.#addEvents(revision + 1, header.clusterTimeMs)
     }
@@ -220,8 +242,51 @@ export class Model {
     return null
   }
 
+  /** The key at a revision. */
+  atRevision(key: string, revision: number): ModelRow | null {
+    const versions = this.#versions.get(key) ?? []
+    for (let at = versions.length - 1; at >= 0; at--) {
+      const version = versions[at]
+      if (version !== undefined && version.revision <= revision) return version.row
+    }
+    return null
+  }
+
   revisionAt(index: number): number {
     return this.#revisions[index] ?? this.revision
+  }
+
+  /** The store can be read at this revision and later ones, after everything up to `index` was applied. */
+  compactedAt(index: number): number {
+    let revision: number | undefined
+    for (const compaction of this.compactions) if (compaction.index <= index) revision = compaction.revision
+    // Before cluster version 3 it can only be read as it is.
+    return revision ?? this.revisionAt(index)
+  }
+
+  get hasHistory(): boolean {
+    return this.#settings.clusterVersion >= 3
+  }
+
+  /** From which index on there was a lease with this id, and from which on there was none. */
+  livesOfLease(id: string): readonly Readonly<LeaseLife>[] {
+    return this.#lives.get(id) ?? []
+  }
+
+  /** How long the leases that exist live at most, by the time in the log. */
+  get leasesEndInMs(): number {
+    return Math.max(
+      0,
+      ...[...this.#leases.values()].map(({ deadlineMs }) => deadlineMs - this.#clusterTimeMs),
+    )
+  }
+
+  get leaseCount(): number {
+    return this.#leases.size
+  }
+
+  get leaseCheckpointMs(): number {
+    return this.#settings.leaseCheckpointMs
   }
 
   /** The counts after the newest entry. */
@@ -379,17 +444,91 @@ export class Model {
       const settings = { ...this.#settings, ...command.settings }
       if (JSON.stringify(settings) !== JSON.stringify(this.#settings)) this.revision++
       if (settings.clusterVersion >= 3 && this.#settings.clusterVersion < 3) {
-        this.#compacted = this.revision
+        this.#compactTo(this.revision)
         for (const key of this.keysAt(this.#index)) this.#inline.add(key)
       }
       this.#settings = settings
       return `settings at ${this.revision}`
     }
     if (command.kind === 'compact') return this.#compact(command.revision)
-    if (command.kind === 'txn' || command.kind === 'delete-range')
-      throw new Error('not asked for by any client')
+    if (command.kind === 'txn') return runTxn(command.txn, this.#store)
+    if (command.kind === 'delete-range') {
+      const { start, end } = command.range
+      const store = this.#store
+      const keys = store.keysIn(text(start), end && text(end))
+      const deleted = keys.map((key) => store.del(key)).length
+      return `delete-range ${deleted} at ${this.revision}`
+    }
     if (!('key' in command)) return this.#executeOnLeases(command)
     return this.#executeOnKey(command)
+  }
+
+  /** What a transaction needs. All its changes share the revision that comes when it begins. */
+  get #store(): TxnStore {
+    const before = this.revision
+    const change = (run: () => void): void => {
+      this.revision = before
+      run()
+    }
+    return {
+      row: (key) => this.at(key, this.#index),
+      keysIn: (start, end) =>
+        this.keysAt(this.#index).filter((key) => key >= start && (end === undefined || key < end)),
+      refusal: (puts, freed) => this.#refusalOfTxn(puts, freed),
+      put: (key, value, lease) => {
+        let row: ModelRow | null = null
+        change(() => {
+          row = this.#put(key, value, lease)
+        })
+        if (row === null) throw new Error('a put leaves a row')
+        return row
+      },
+      del: (key) => change(() => this.#delete(key)),
+      get revision() {
+        return before
+      },
+      after: () => this.revision,
+    }
+  }
+
+  #refusalOfTxn(
+    puts: readonly { readonly key: string; readonly value: string; readonly lease: PutLease | undefined }[],
+    freed: ReadonlySet<string>,
+  ): string | undefined {
+    let storeBytes = this.#storeBytes
+    for (const { key, value, lease } of puts) {
+      if (key.length > this.#settings.keyBytesMax) return 'key_too_long'
+      if (value.length > this.#settings.valueBytesMax) return 'value_too_large'
+      const unfit = this.#leaseRefusal(lease, this.at(key, this.#index))
+      if (unfit !== undefined) return unfit
+      storeBytes += key.length + value.length
+    }
+    for (const key of freed) storeBytes -= key.length + (this.at(key, this.#index)?.value.length ?? 0)
+    return storeBytes > Math.max(this.#settings.storeBytesMax, this.#storeBytes) ? 'storage_full' : undefined
+  }
+
+  #put(key: string, value: string, given: PutLease | undefined): ModelRow | null {
+    const before = this.at(key, this.#index)
+    this.#storeBytes += value.length - (before === null ? -key.length : before.value.length)
+    const lease = given && ('id' in given ? given.id : this.#grant(undefined, given.ttlMs, true))
+    const row = this.#change(key, {
+      value,
+      createRevision: before?.createRevision ?? this.revision + 1,
+      modRevision: this.revision + 1,
+      version: (before?.version ?? 0) + 1,
+      lease,
+    })
+    this.#endOwned(before, lease)
+    return row
+  }
+
+  /** A key that exists. */
+  #delete(key: string): void {
+    const before = this.at(key, this.#index)
+    if (before === null) return
+    this.#storeBytes -= key.length + before.value.length
+    this.#change(key, null)
+    this.#endOwned(before, undefined)
   }
 
   #executeOnLeases(command: LeaseCommand): string {
@@ -406,15 +545,16 @@ export class Model {
           if (lease === undefined) continue
           const deadlineMs = Math.max(this.#deadlineAfter(lease.ttlMs), lease.deadlineMs + 1)
           this.#leases.set(id, { ...lease, deadlineMs })
+          this.#leaseChanges.push({ what: 'renewed', id, ttlMs: lease.ttlMs, deadlineMs })
         }
         return `renewed at ${this.revision}`
       case 'revoke':
         if (!this.#leases.has(command.id)) return `refused lease_not_found at ${this.revision}`
-        this.#endLease(command.id)
+        this.#endLease(command.id, 'revoked')
         return `revoked at ${this.revision}`
       case 'expire':
         for (const { id, deadlineMs } of command.leases)
-          if (this.#leases.get(id)?.deadlineMs === deadlineMs) this.#endLease(id)
+          if (this.#leases.get(id)?.deadlineMs === deadlineMs) this.#endLease(id, 'expired')
         return `expired at ${this.revision}`
     }
   }
@@ -429,12 +569,15 @@ export class Model {
       const next = splitmix(BigInt(++this.#idsChosen)).toString()
       if (!this.#leases.has(next)) id = next
     }
-    this.#leases.set(id, { ttlMs, deadlineMs: this.#deadlineAfter(ttlMs), owned })
+    const deadlineMs = this.#deadlineAfter(ttlMs)
+    this.#leases.set(id, { ttlMs, deadlineMs, owned })
+    this.#lives.set(id, [...(this.#lives.get(id) ?? []), { from: this.#index, to: Number.POSITIVE_INFINITY }])
+    this.#leaseChanges.push({ what: 'granted', id, ttlMs, deadlineMs })
     return id
   }
 
   /** Its keys go, in their order, at one revision. */
-  #endLease(id: string): void {
+  #endLease(id: string, what: 'revoked' | 'expired'): void {
     const { revision } = this
     for (const key of this.keysAt(this.#index)) {
       const row = this.at(key, this.#index)
@@ -443,13 +586,25 @@ export class Model {
       this.#storeBytes -= key.length + row.value.length
       this.#change(key, null)
     }
+    this.#forgetLease(id, what)
+  }
+
+  #forgetLease(id: string, what: 'revoked' | 'expired' | 'replaced'): void {
     this.#leases.delete(id)
+    const life = this.#lives.get(id)?.at(-1)
+    if (life !== undefined) life.to = this.#index
+    this.#leaseChanges.push({ what, id })
+  }
+
+  #compactTo(revision: number): void {
+    if (revision > this.#compacted) this.compactions.push({ index: this.#index, revision })
+    this.#compacted = Math.max(this.#compacted, revision)
   }
 
   #compact(to: number | undefined): string {
     if (to !== undefined && to <= this.#compacted) return `refused compacted at ${this.revision}`
     if (to !== undefined && to > this.revision) return `refused future_revision at ${this.revision}`
-    this.#compacted = to ?? this.#compacted
+    this.#compactTo(to ?? this.#compacted)
     const { historyRevisionsMax, historyBytesMax, historyAgeMs } = this.#settings
     let events = 0
     for (let row = 0; row < EVENT_ROWS_MAX && events < EVENTS_MAX; row++) {
@@ -465,7 +620,7 @@ export class Model {
       this.#events.shift()
       events += count
       this.#historyBytes -= bytes
-      this.#compacted = Math.max(this.#compacted, last)
+      this.#compactTo(last)
     }
     return `compacted ${this.#compacted} at ${this.revision}`
   }
@@ -487,38 +642,23 @@ export class Model {
       ((condition.ifMatch !== undefined && !matches(condition.ifMatch)) ||
         (condition.ifNoneMatch !== undefined && matches(condition.ifNoneMatch)))
     if (fails) return `failed at ${this.revision}, found ${before?.modRevision ?? 'nothing'}`
-    const unfit = command.kind === 'put' ? this.#leaseRefusal(command, before) : undefined
+    const unfit = command.kind === 'put' ? this.#leaseRefusal(command.lease, before) : undefined
     if (unfit !== undefined) return refused(unfit)
     const prev = command.prev ? ` instead of ${before?.value ?? 'nothing'}` : ''
-    const freed = before === null ? 0 : key.length + before.value.length
     if (command.kind === 'delete') {
       if (before === null) return `deleted 0 at ${this.revision}${prev}`
-      this.#storeBytes -= freed
-      this.#change(key, null)
-      this.#endOwned(before, undefined)
+      this.#delete(key)
       return `deleted 1 at ${this.revision}${prev}`
     }
+    const freed = before === null ? 0 : key.length + before.value.length
     const storeBytes = this.#storeBytes - freed + key.length + command.value.length
     // A write that does not make the store larger is accepted even when the store is full.
     if (storeBytes > Math.max(this.#settings.storeBytesMax, this.#storeBytes)) return refused('storage_full')
-    this.#storeBytes = storeBytes
-    const given = command.lease
-    const lease = given && ('id' in given ? given.id : this.#grant(undefined, given.ttlMs, true))
-    const row = this.#change(key, {
-      value: text(command.value),
-      createRevision: before?.createRevision ?? this.revision + 1,
-      modRevision: this.revision + 1,
-      version: (before?.version ?? 0) + 1,
-      lease,
-    })
-    this.#endOwned(before, lease)
+    const row = this.#put(key, text(command.value), command.lease)
     return `put at ${this.revision}: ${row?.createRevision}/${row?.modRevision}/${row?.version}${prev}`
   }
 
-  #leaseRefusal(
-    { lease }: Extract<KeyCommand, { kind: 'put' }>,
-    before: ModelRow | null,
-  ): string | undefined {
+  #leaseRefusal(lease: PutLease | undefined, before: ModelRow | null): string | undefined {
     if (lease === undefined) return undefined
     if ('ttlMs' in lease) {
       const endsOwn = before?.lease !== undefined && this.#leases.get(before.lease)?.owned
@@ -534,7 +674,8 @@ export class Model {
 
   #endOwned(before: ModelRow | null, now: string | undefined): void {
     const lease = before?.lease
-    if (lease !== undefined && lease !== now && this.#leases.get(lease)?.owned) this.#leases.delete(lease)
+    if (lease !== undefined && lease !== now && this.#leases.get(lease)?.owned)
+      this.#forgetLease(lease, 'replaced')
   }
 
   #change(key: string, row: ModelRow | null): ModelRow | null {
@@ -543,9 +684,13 @@ export class Model {
     this.#changes.count++
     this.#changes.bytes += before === null ? 0 : key.length + before.value.length
     this.#inline.delete(key)
+    const version = { index: this.#index, revision: this.revision, row }
     const versions = this.#versions.get(key)
-    if (versions === undefined) this.#versions.set(key, [{ index: this.#index, row }])
-    else versions.push({ index: this.#index, row })
+    if (versions === undefined) this.#versions.set(key, [version])
+    else versions.push(version)
+    const record = row === null ? null : { key, ...row }
+    this.events.push({ key, revision: this.revision, record })
+    this.#leaseChanges.push(row === null ? { what: 'deleted', key } : { what: 'put', key, lease: row.lease })
     return row
   }
 }
@@ -572,7 +717,9 @@ export function shown(outcome: Outcome): string {
     case 'granted':
       return `granted ${outcome.lease} at ${outcome.revision}`
     case 'txn':
+      return `txn at ${outcome.revision}: ${shownTxn(outcome)}`
     case 'delete-range':
+      return `delete-range ${outcome.deleted} at ${outcome.revision}`
     case 'renewed':
     case 'revoked':
     case 'expired':
@@ -635,6 +782,11 @@ function plainly(command: Command): unknown {
   if (command.kind === 'compact') return [command.kind, command.revision ?? null]
   if (command.kind === 'grant') return [command.kind, command.id ?? null, command.ttlMs]
   if (command.kind === 'revoke') return [command.kind, command.id]
+  if (command.kind === 'txn') return [command.kind, plainTxn(command.txn)]
+  if (command.kind === 'delete-range') {
+    const { start, end } = command.range
+    return [command.kind, text(start), end && text(end)]
+  }
   if (!('key' in command)) return command.kind
   const { kind, key, condition, prev } = command
   const [value, lease] = command.kind === 'put' ? [text(command.value), command.lease] : []
@@ -647,17 +799,4 @@ function splitmix(number: bigint): bigint {
   const two = (one * 0xbf58476d1ce4e5b9n) & mask
   const three = ((two ^ (two >> 27n)) * 0x94d049bb133111ebn) & mask
   return three ^ (three >> 31n)
-}
-
-/** Keys and values of the simulator are plain ASCII. */
-export function text(bytes: Uint8Array): string {
-  let string = ''
-  for (const byte of bytes) string += String.fromCharCode(byte)
-  return string
-}
-
-export function bytes(string: string): Uint8Array {
-  const array = new Uint8Array(string.length)
-  for (let at = 0; at < string.length; at++) array[at] = string.charCodeAt(at)
-  return array
 }

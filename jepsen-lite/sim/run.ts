@@ -9,7 +9,9 @@ import { Faults } from './faults.ts'
 import { converge } from './liveness.ts'
 import type { Process } from './process.ts'
 import { watchLists } from './rest.ts'
-import type { Schedule } from './schedule.ts'
+import { type Schedule, STORE_OPS } from './schedule.ts'
+import { StoreClients } from './store-clients.ts'
+import { judgeStore } from './store-judge.ts'
 import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
@@ -30,6 +32,8 @@ export interface Result {
   readonly unknown: number
   /** The history of the clients, in the format of `history.ts`. */
   readonly history: readonly HistoryEvent[]
+  /** What list-append transactions have read and written; only the header if there were none. */
+  readonly transactions: readonly HistoryEvent[]
 }
 
 /** Called after each event that is worth printing; used by a replay. */
@@ -46,13 +50,15 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
   const history: HistoryEvent[] = []
   // Settings raise the revision and are not in the history; and they may make the store forget tokens early.
   const settings = schedule.ops.some(({ kind }) => kind === 'settings')
+  const usesStore = schedule.ops.some(({ kind }) => isStoreOp(kind))
   // The leader raises the cluster version by itself.
   const raises = config.clusterVersion !== undefined && config.clusterVersion < CLUSTER_VERSION
   const header = {
     ...{ workload: 'kv', seed, command: `jepsen-lite sim --seed ${seed} --schedules 1` },
     ...(settings ? { forgetsTokens: true } : {}),
-    ...(settings || raises ? {} : { complete: true }),
+    ...(settings || raises || usesStore ? {} : { complete: true }),
   }
+  const transactions: HistoryEvent[] = []
   const cluster = new Cluster(
     seed,
     config,
@@ -63,9 +69,18 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
     cluster.onSay = (process: Process | undefined, what: string) =>
       watch({ atMs: time.now, node: process?.name, what, cluster })
   }
-  const clients = new Clients(cluster, cluster.recorder, config.clients)
+  const clients = new Clients(cluster, cluster.recorder, config.clients, usesStore)
+  const recorder = new Recorder(
+    { workload: 'append', seed, command: header.command },
+    () => time.now,
+    (event) => transactions.push(event),
+  )
+  const store = new StoreClients(cluster, clients, recorder, config.clients)
   const faults = new Faults(cluster)
-  cluster.onGone = (process) => clients.gone(process)
+  cluster.onGone = (process) => {
+    clients.gone(process)
+    store.watchers.gone(process)
+  }
   if (config.clocks > 0) probeCoverage.fault('clock-drift')
   watchLists(cluster)
   cluster.found()
@@ -74,7 +89,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
       time.push(op.at, IO, undefined, () =>
         triggers.whenever(op, (about) => {
           const machine = cluster.machine(op.node, about)
-          if (!clients.run(op, machine)) return false
+          if (!(isStoreOp(op.kind) ? store : clients).run(op, machine)) return false
           if (machine !== undefined) coverage.asked(op.kind, machine)
           return true
         }),
@@ -91,8 +106,10 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
       faults.endAll()
       // Requests of operators take effect or time out here: no change of members may happen after a core was chosen.
       cluster.runUntil(config.ms + config.timeoutMs + 10)
-      if (invariants.violation === undefined && !rollbacks.isOver) converge(cluster, clients)
+      if (invariants.violation === undefined && !rollbacks.isOver)
+        converge(cluster, clients, usesStore ? store : undefined)
     }
+    if (invariants.violation === undefined && !rollbacks.isOver) judgeStore(cluster, store)
   } catch (error) {
     invariants.violation ??=
       error instanceof Violation
@@ -119,5 +136,8 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
     failed: clients.failed,
     unknown: clients.unknown,
     history,
+    transactions,
   }
 }
+
+const isStoreOp = (kind: string): boolean => STORE_OPS.some((one) => one === kind)

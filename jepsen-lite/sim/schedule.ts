@@ -19,6 +19,23 @@ export interface Schedule {
   readonly faults: readonly Fault[]
 }
 
+/** What `store-clients.ts` and `watchers.ts` do. */
+export const STORE_OPS = [
+  'txn',
+  'append',
+  'delete-range',
+  'read-at',
+  'compact',
+  'history',
+  'grant',
+  'attach',
+  'keep-alive',
+  'revoke',
+  'watch',
+  'unwatch',
+] as const
+export type StoreOp = (typeof STORE_OPS)[number]
+
 export const OP_KINDS = [
   'put',
   'get',
@@ -37,6 +54,7 @@ export const OP_KINDS = [
   'slot',
   'slot-again',
   'batch',
+  ...STORE_OPS,
 ] as const
 export type OpKind = (typeof OP_KINDS)[number]
 
@@ -48,6 +66,11 @@ export type OpKind = (typeof OP_KINDS)[number]
  * change or a batch in a slot of the client's session, whether or not the client waits for other answers; slot-again:
  * repeats a request of a slot, perhaps while its first answer is awaited, or after the slot has gone on; batch: several
  * changes in one request.
+ *
+ * On keys of their own: txn: a transaction; append: an element is added to lists, by two transactions; delete-range;
+ * read-at: a list at an earlier revision, or a lease; compact; history: a setting of history or of leases; grant,
+ * keep-alive, revoke: of leases; attach: a put with or without a lease, or a delete; watch: a client begins a watch;
+ * unwatch: it loses its connection, and goes on at this machine.
  */
 export interface Op extends Waiting {
   readonly at: number

@@ -1,6 +1,7 @@
 // The search: schedule after schedule, each from a separate seed, until the budget is used up.
 
 import { check, type Verdict } from '../checker/index.ts'
+import { checkTransactions } from '../checker/transactions/index.ts'
 import { historyOf } from '../history.ts'
 import { Coverage, type Rare } from './coverage.ts'
 import { generate } from './generate.ts'
@@ -35,6 +36,11 @@ export interface Judged extends Result {
 export function judged(schedule: Schedule): Judged {
   const result = runSchedule(schedule)
   if (result.violation !== undefined) return { ...result, verdict: undefined }
+  const [cycle] = checkTransactions(historyOf(result.transactions)).findings
+  if (cycle !== undefined) {
+    const violation = { invariant: 'CHECK-transactions', detail: cycle.message, atMs: result.virtualMs }
+    return { ...result, verdict: 'violation', violation }
+  }
   const { verdict, findings } = check(historyOf(result.history), { configurationsMax: CONFIGURATIONS_MAX })
   const [finding] = findings
   if (finding === undefined) return { ...result, verdict }

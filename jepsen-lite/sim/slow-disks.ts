@@ -6,7 +6,7 @@ import type { Request } from '../../src/server/types.ts'
 import { bits, uniform } from '../random.ts'
 import type { Cluster } from './cluster.ts'
 import { DRAW } from './draw.ts'
-import { bytes } from './model.ts'
+import { bytes } from './model-row.ts'
 import type { Machine } from './process.ts'
 import { Violation } from './violation.ts'
 

@@ -4,7 +4,7 @@
 
 import type { Request } from '../../src/server/types.ts'
 import type { Cluster } from './cluster.ts'
-import { bytes } from './model.ts'
+import { bytes } from './model-row.ts'
 import type { Machine } from './process.ts'
 import { Violation } from './violation.ts'
 

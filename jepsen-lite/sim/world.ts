@@ -2,7 +2,7 @@
 
 import type { Message } from '../../src/raft/index.ts'
 import type { Coverage } from './coverage.ts'
-import type { Environment, Process } from './process.ts'
+import type { Environment, Machine, Process } from './process.ts'
 import type { Rollbacks } from './rollbacks.ts'
 import type { Trace } from './trace.ts'
 import type { Triggers } from './triggers.ts'
@@ -12,6 +12,7 @@ export interface World extends Environment {
   readonly triggers: Triggers
   readonly coverage: Coverage
   readonly rollbacks: Rollbacks
+  readonly machines: readonly Machine[]
   /** A message is about to leave. A fault may end the process here. */
   leaving(process: Process, message: Message): void
   /** A message has arrived, and the process is about to read it. */

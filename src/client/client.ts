@@ -81,6 +81,8 @@ import {
   type SeldomOperation,
   type SingleOperation,
   TXN,
+  WATCH,
+  type WatchRequest,
 } from './operation.ts'
 import { QUESTION, Questions } from './questions.ts'
 import { freshPath, rangePath, requestOf, resultOf, resultsOf } from './requests.ts'
@@ -118,8 +120,8 @@ import type {
   Settings,
 } from './types.ts'
 import type { CallKind } from './verdict.ts'
-import { ClientWatch, type WatchHost, type WatchRequest, type WatchStream } from './watch.ts'
-import { NDJSON, streamOf, watchPath } from './watch-http.ts'
+import { ClientWatch, type WatchHost, type WatchStream } from './watch.ts'
+import { streamOf } from './watch-http.ts'
 import type { MirrorOptions, MirrorView, Watch, WatchOptions } from './watch-types.ts'
 
 const TIMEOUT_MS = 5_000
@@ -529,12 +531,8 @@ export class Client {
     request: WatchRequest,
     { timeoutMs, silentMs, signal }: Parameters<WatchHost['open']>[1],
   ): Promise<WatchStream> {
-    const get = { method: 'GET', path: watchPath(request), headers: NDJSON, stream: true }
-    try {
-      return streamOf(await this.#call('read', get, { timeoutMs, signal }), silentMs)
-    } catch (error) {
-      throw ofOlderNode(error, 'watches')
-    }
+    const operation = { op: WATCH, request, silentMs } as const
+    return streamOf(await this.#seldom('read', operation, { timeoutMs, signal }), silentMs)
   }
 
   #those(endpoint: string | undefined): Endpoints {
@@ -592,7 +590,8 @@ export class Client {
       kind === 'keyed' && mayConnect && this.#revision !== undefined ? this.#newIdentity(nowMs) : undefined
     const asked = { operation, identity, deadline: startedAt + timeoutMs }
     const firstTry = mayConnect ? this.#connections.firstTry(this.#endpoints, nowMs, asked) : undefined
-    const request = { ...requestOf(operation), operation, identity, ...(firstTry && { firstTry }) }
+    const first = { identity, ...(firstTry && { firstTry }) }
+    const request = { ...requestOf(operation), operation, ...first, stream: operation.op === WATCH }
     try {
       return await this.#withTurn(kind, request, { ...limits, waitedMs }, onAnswer)
     } catch (error) {
@@ -911,6 +910,7 @@ const WHAT: Readonly<Record<SeldomOperation['op'], string>> = {
   [DELETE_RANGE]: 'deletes of ranges',
   [COMPACT]: 'compaction',
   [KEEP_ALIVE]: 'leases',
+  [WATCH]: 'watches',
 }
 
 /** How a node answers that is older than an operation. A newer one gives them no such answer. */

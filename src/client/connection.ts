@@ -13,6 +13,7 @@ import { Packr } from 'msgpackr'
 import { WebSocket } from 'ws'
 import { type Asked, QUEUED, WITHDRAWN } from './asked.ts'
 import { nodeTimeoutMs, SLOW_BYTES_PER_MS } from './call.ts'
+import { DisagreementError } from './decode.ts'
 import { SILENCE_MAX_MS } from './exchange.ts'
 import { lookup } from './lookup.ts'
 import {
@@ -22,12 +23,16 @@ import {
   itemOf,
   type Leader,
   leaderIn,
+  PROBLEM,
+  SERVED,
   sizeOf,
   sizeOfChanges,
+  WATCH_ENDED,
   type Welcome,
   welcomeOf,
 } from './messages.ts'
-import { CHANGES, hasLease, isChange, KEEP_ALIVE, type Operation, PUT, TXN } from './operation.ts'
+import { CHANGES, hasLease, isChange, KEEP_ALIVE, type Operation, PUT, TXN, WATCH } from './operation.ts'
+import { AskedWatch } from './watch-mux.ts'
 
 const SUBPROTOCOL = 'quorate.v1'
 /** How long the node may take until the connection can be used. */
@@ -73,6 +78,7 @@ export interface ConnectionListener {
 const packr = new Packr({ useRecords: false, int64AsType: 'number', encodeUndefinedAsNil: true })
 
 export class Connection {
+  readonly url: string
   readonly #socket: Socket
   readonly #ws: WebSocket
   readonly #listener: ConnectionListener
@@ -90,12 +96,14 @@ export class Connection {
   #head = 0
   #cancels: Item[] = []
   /** By slot: the operation; GIVEN_UP when nobody waits for its answer. */
-  readonly #slots: (Asked | typeof GIVEN_UP | undefined)[] = [undefined]
+  readonly #slots: (Asked | typeof GIVEN_UP | typeof GIVEN_UP_WATCH | undefined)[] = [undefined]
   readonly #ids: number[] = [0]
   readonly #credits: number[] = [0]
   readonly #sentAt: number[] = [0]
   readonly #free: number[] = []
   #unanswered = 0
+  /** Asked for, and not ended. */
+  #watches = 0
   #bytes = 0
   /** Number of operations that somebody waits for. */
   #waiting = 0
@@ -114,6 +122,7 @@ export class Connection {
     clusterId: string,
     listener: ConnectionListener,
   ) {
+    this.url = url
     this.#listener = listener
     this.#socket = connect({ host, port, lookup, noDelay: true })
     // An idle connection keeps no process alive, nor does one that is being made: calls use HTTP meanwhile.
@@ -172,9 +181,10 @@ export class Connection {
 
   /** Whether the node knows it. */
   knows(operation: Operation): boolean {
-    const { txnOperationsMax = 0, keepAliveMax = 0 } = this.#welcome ?? {}
+    const { txnOperationsMax = 0, keepAliveMax = 0, watchesMax = 0 } = this.#welcome ?? {}
     if (operation.op === PUT) return keepAliveMax > 0 || !hasLease(operation)
     if (operation.op === CHANGES) return keepAliveMax > 0 || !operation.changes.some(hasLease)
+    if (operation.op === WATCH) return this.#watches < watchesMax
     if (operation.op === KEEP_ALIVE) return keepAliveMax >= operation.leases.length
     const asOf = 'revision' in operation ? operation.revision : undefined
     return (operation.op < TXN && asOf === undefined) || txnOperationsMax > 0
@@ -221,7 +231,7 @@ export class Connection {
       asked.id = WITHDRAWN
       return
     }
-    this.#slots[asked.id & SLOTS_MAX] = GIVEN_UP
+    this.#slots[asked.id & SLOTS_MAX] = asked.operation.op === WATCH ? GIVEN_UP_WATCH : GIVEN_UP
     if (isChange(asked.operation) || this.#isEnded) return
     this.#cancels.push(cancelOf(asked.id))
     this.#schedule()
@@ -249,7 +259,7 @@ export class Connection {
   /** Those that somebody waits for. */
   all(): Asked[] {
     const all: Asked[] = []
-    for (const asked of this.#slots) if (asked !== undefined && asked !== GIVEN_UP) all.push(asked)
+    for (const asked of this.#slots) if (typeof asked === 'object') all.push(asked)
     for (const asked of this.#queue) if (asked?.id === QUEUED) all.push(asked)
     return all
   }
@@ -321,6 +331,7 @@ export class Connection {
     asked.id = id > ID_MAX ? slot : id
     this.#ids[slot] = asked.id
     this.#slots[slot] = asked
+    if (asked.operation.op === WATCH) this.#watches += 1
     this.#credits[slot] = credit
     this.#sentAt[slot] = nowMs
     this.#unanswered += 1
@@ -404,13 +415,49 @@ export class Connection {
       return
     }
     this.#hasAnswered = true
-    this.#slots[slot] = undefined
-    this.#free.push(slot)
+    const isOfWatch = asked === GIVEN_UP_WATCH || asked instanceof AskedWatch
+    if (isOfWatch && this.#sentAt[slot] === BEGUN) {
+      this.#told(item, slot, asked, nowMs)
+      return
+    }
+    if (isOfWatch && item[1] !== SERVED && item[1] !== PROBLEM) {
+      this.#fault('it tells of a watch that has not begun')
+      return
+    }
     this.#unanswered -= 1
     this.#bytes -= this.#credits[slot] ?? 0
-    if (asked === GIVEN_UP) return
+    if (isOfWatch && item[1] === SERVED) {
+      // The id stays in use until the watch has ended.
+      this.#sentAt[slot] = BEGUN
+      if (asked !== GIVEN_UP_WATCH) asked.answered(item, welcome, nowMs)
+      return
+    }
+    if (isOfWatch) this.#watches -= 1
+    this.#slots[slot] = undefined
+    this.#free.push(slot)
+    if (asked === GIVEN_UP || asked === GIVEN_UP_WATCH) return
     this.#waitNoLonger()
     asked.answered(item, welcome, nowMs)
+  }
+
+  /** Of a watch that has begun. */
+  #told(item: Item, slot: number, watch: AskedWatch | typeof GIVEN_UP_WATCH, nowMs: number): void {
+    if (item[1] !== WATCH_ENDED) {
+      if (watch === GIVEN_UP_WATCH) return
+      try {
+        watch.told(item, nowMs)
+      } catch (error) {
+        if (!(error instanceof DisagreementError)) throw error
+        this.#fault(error.message)
+      }
+      return
+    }
+    this.#watches -= 1
+    this.#slots[slot] = undefined
+    this.#free.push(slot)
+    if (watch === GIVEN_UP_WATCH) return
+    this.#waitNoLonger()
+    watch.ended(item[2])
   }
 
   #fault(what: string): void {
@@ -497,3 +544,7 @@ const PASSING_STATUS = new Set([421, 429, 502, 503, 504])
 
 /** In place of an operation that nobody waits for. */
 const GIVEN_UP = 'given up'
+/** In place of a watch that was cancelled, until the node has ended it. */
+const GIVEN_UP_WATCH = 'watch given up'
+/** In place of the time at which a watch was sent that has begun: it has no time-out. */
+const BEGUN = Number.POSITIVE_INFINITY

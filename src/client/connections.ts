@@ -5,9 +5,10 @@ import { type Asked, AskedExchange } from './asked.ts'
 import { Backoff } from './backoff.ts'
 import type { Connection, Ending } from './connection.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
-import type { Transport } from './exchange.ts'
+import type { Exchange, Transport } from './exchange.ts'
 import type { Leader, Welcome } from './messages.ts'
-import { isChange } from './operation.ts'
+import { isChange, WATCH } from './operation.ts'
+import { AskedWatch } from './watch-mux.ts'
 
 /**
  * A client makes connections from this call on, or when so many calls are under way. Loading what is needed takes some
@@ -34,11 +35,14 @@ export interface Host {
 function ask(
   connection: Connection | undefined,
   asked: Pick<Asked, 'operation' | 'identity' | 'deadline'>,
-): AskedExchange | undefined {
+): (Asked & Exchange) | undefined {
   const { operation } = asked
   if (connection?.takes(operation) !== true || !connection.knows(operation)) return undefined
   if (!connection.hasCredit(operation)) return undefined
-  const exchange = new AskedExchange(connection, asked)
+  const exchange =
+    operation.op === WATCH
+      ? new AskedWatch(connection, { ...asked, operation, url: connection.url })
+      : new AskedExchange(connection, asked)
   connection.ask(exchange)
   return exchange
 }
@@ -124,7 +128,7 @@ export class Connections {
     endpoints: Endpoints,
     nowMs: number,
     asked: Pick<Asked, 'operation' | 'identity' | 'deadline'>,
-  ): { readonly endpoint: Endpoint; readonly exchange: AskedExchange } | undefined {
+  ): { readonly endpoint: Endpoint; readonly exchange: Exchange } | undefined {
     const endpoint = this.pick(endpoints, nowMs, isChange(asked.operation))
     const exchange = endpoint && ask(this.of(endpoint), asked)
     return endpoint && exchange && { endpoint, exchange }

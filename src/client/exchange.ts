@@ -32,7 +32,11 @@ export type Exchanged =
       readonly body: Buffer | Readonly<Record<string, unknown>>
     }
   /** The answer has begun; its body is not read yet. The reader sets separate limits. */
-  | { readonly kind: 'streaming'; readonly headers: Headers; readonly stream: IncomingMessage }
+  | {
+      readonly kind: 'streaming'
+      readonly headers: Headers
+      readonly stream: IncomingMessage | WatchMessages
+    }
   | {
       readonly kind: 'failed'
       /** There was a connection, so bytes may have left. */
@@ -42,6 +46,19 @@ export type Exchanged =
       readonly timedOut: boolean
       readonly cause: Error
     }
+
+/** What a node tells a watch, as JSON of a line or from an item of a multiplexed connection. */
+export interface WatchMessage {
+  readonly json: Readonly<Record<string, unknown>>
+  /** About its size. */
+  readonly bytes: number
+}
+
+/** Of a watch on a multiplexed connection. */
+export interface WatchMessages {
+  messages(): AsyncIterable<WatchMessage>
+  destroy(): void
+}
 
 export type Answer = Exclude<Exchanged, { kind: 'failed' }> & { readonly endpoint: Endpoint }
 

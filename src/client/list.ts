@@ -133,7 +133,8 @@ export async function* streamed(
   const { endpoint } = answer
   const { limit, keysOnly = false } = options
   const inOrder = orderOf(options)
-  if (answer.kind !== 'streaming') throw incomplete('the node does not stream', endpoint.url)
+  if (answer.kind !== 'streaming' || 'messages' in answer.stream)
+    throw incomplete('the node does not stream', endpoint.url)
   const { stream } = answer
   const stopListening = interruption.listen(() => stream.destroy())
   const waiting = new Waiting(stream, timeoutMs)

@@ -26,6 +26,8 @@ import {
   type Result,
   type SingleOperation,
   TXN,
+  WATCH,
+  type WatchRequest,
 } from './operation.ts'
 import { bytesIn, partsIn } from './sent-txn.ts'
 import type { AnswerInfo, KvRecord } from './types.ts'
@@ -46,6 +48,8 @@ export interface Welcome {
   readonly txnOperationsMax: number
   /** How many leases one operation may keep alive; 0: the node knows no leases here. */
   readonly keepAliveMax: number
+  /** How many watches the connection may have; 0: the node knows none. */
+  readonly watchesMax: number
 }
 
 /** Who leads in a term, as a node knows it. */
@@ -57,9 +61,13 @@ export interface Leader {
 export type Item = readonly unknown[]
 
 const CANCEL = 0
+/** The second field of what is told of a watch. */
+export const EVENTS = 2
+export const PROGRESS = 3
+export const WATCH_ENDED = 4
 /** The second field of an answer. */
 export const SERVED = 0
-const PROBLEM = 1
+export const PROBLEM = 1
 /** The credit that a page of a range takes. */
 const RANGE_BYTES = 1024
 /** What the id of a lease takes of the credit. */
@@ -89,6 +97,7 @@ export function welcomeOf(item: unknown): Welcome | undefined {
     changes_max,
     txn_operations_max,
     keep_alive_max,
+    watches_max,
   } = item[2]
   if (version !== VERSION || typeof cluster !== 'string' || typeof node !== 'string') return undefined
   const limits = [operations_max, bytes_max, message_bytes_max]
@@ -97,7 +106,9 @@ export function welcomeOf(item: unknown): Welcome | undefined {
   const changesMax = isWholeNumber(changes_max) ? changes_max : 0
   const txnOperationsMax = isWholeNumber(txn_operations_max) ? txn_operations_max : 0
   const keepAliveMax = isWholeNumber(keep_alive_max) ? keep_alive_max : 0
-  const limit = { operationsMax, bytesMax, messageBytesMax, changesMax, txnOperationsMax, keepAliveMax }
+  const watchesMax = isWholeNumber(watches_max) ? watches_max : 0
+  const known = { changesMax, txnOperationsMax, keepAliveMax, watchesMax }
+  const limit = { operationsMax, bytesMax, messageBytesMax, ...known }
   return { cluster, node, revision, leader: leaderOf(term, leader), ...limit }
 }
 
@@ -121,6 +132,7 @@ export function creditOf(operation: Operation): number {
     case CHANGES:
       return operation.bytes
     case RANGE:
+    case WATCH:
       return RANGE_BYTES
     case TXN:
       return bytesIn(operation.txn)
@@ -137,6 +149,7 @@ export function creditOf(operation: Operation): number {
 export function sizeOf(operation: Operation): number {
   if (operation.op === CHANGES) return sizeOfChanges(operation.changes.length, operation.bytes)
   if (operation.op === TXN) return ITEM_BYTES + PART_BYTES * partsIn(operation.txn) + creditOf(operation)
+  if (operation.op === WATCH) return 2 * ITEM_BYTES + bytesIn(operation.request.place)
   if (operation.op !== RANGE) return ITEM_BYTES + creditOf(operation)
   const { prefix, start, end, after } = operation
   return [prefix, start, end, after].reduce((sum, key) => sum + (key?.length ?? 0), 2 * ITEM_BYTES)
@@ -187,8 +200,18 @@ export function itemOf(
       return [id, COMPACT, timeoutMs, operation.revision, identity ?? null]
     case KEEP_ALIVE:
       return [id, KEEP_ALIVE, timeoutMs, operation.leases]
+    case WATCH:
+      return [id, WATCH, timeoutMs, ...watchFieldsOf(operation.request)]
   }
 }
+
+function watchFieldsOf({ place, from, prev, only, values, progressMs }: WatchRequest): Item {
+  const options = { prev, only, values, progress_ms: progressMs }
+  return [definedIn(place), from ?? null, definedIn(options)]
+}
+
+const definedIn = (fields: object): Json =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
 function changeOf(change: ChangeOperation): Item {
   const conditions = conditionsOf(change)
@@ -214,8 +237,7 @@ function freshnessOf({ consistency, maxStalenessMs }: Freshness): Json | null {
 
 function rangeOf({ prefix, start, end, after, limit, order, keysOnly, revision }: RangeOperation): Json {
   const keys_only = keysOnly ? true : undefined
-  const fields = { prefix, start, end, after, limit, order, keys_only, revision }
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+  return definedIn({ prefix, start, end, after, limit, order, keys_only, revision })
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -362,6 +384,8 @@ function bodyOf(operation: Operation, item: Item): Json {
       const lives = Array.isArray(item[3]) ? item[3] : []
       return { leases: lives.map((ttl_ms, at) => leaseJson(operation.leases[at], ttl_ms)) }
     }
+    case WATCH:
+      return { revision: item[2] }
   }
 }
 
@@ -377,7 +401,7 @@ function outcomeJson(change: ChangeOperation | undefined, outcome: unknown): unk
 const leaseJson = (id: string | undefined, ttl_ms: unknown): Json =>
   ttl_ms === null ? { id, missing: true } : { id, ttl_ms }
 
-function recordJson(record: unknown): Json {
+export function recordJson(record: unknown): Json {
   const [key, value, create_revision, mod_revision, version, lease] = Array.isArray(record) ? record : []
   return { key, value, create_revision, mod_revision, version, lease }
 }

@@ -17,6 +17,7 @@ export const DELETE_RANGE = 8
 export const COMPACT = 9
 /** For nodes whose welcome says that they know it. */
 export const KEEP_ALIVE = 10
+export const WATCH = 16
 
 export interface PutOperation {
   readonly op: typeof PUT
@@ -93,6 +94,29 @@ export interface KeepAliveOperation {
   readonly leases: readonly string[]
 }
 
+/** What a watch asks for. Fields that are undefined are not sent. */
+export interface WatchRequest {
+  readonly place: {
+    readonly key?: Buffer | undefined
+    readonly prefix?: Buffer | undefined
+    readonly start?: Buffer | undefined
+    readonly end?: Buffer | undefined
+  }
+  readonly from: number | undefined
+  readonly prev: boolean
+  readonly only: 'put' | 'delete' | undefined
+  readonly values: boolean
+  readonly progressMs: number
+}
+
+/** It begins a watch, whose answer has no end. */
+export interface WatchOperation {
+  readonly op: typeof WATCH
+  readonly request: WatchRequest
+  /** How long the node may be silent then. */
+  readonly silentMs: number
+}
+
 /** Those that are seldom: `fast.ts` does not know them. */
 export type SeldomOperation =
   | GetOperation
@@ -100,6 +124,7 @@ export type SeldomOperation =
   | DeleteRangeOperation
   | CompactOperation
   | KeepAliveOperation
+  | WatchOperation
 
 /** How fresh the answer to a read must be. */
 export interface Freshness {
@@ -121,7 +146,8 @@ export type Result = PutResult | DeleteResult | KvRecord | undefined
 export type ChangeResult = PutResult | DeleteResult | QuorateError
 
 /** A transaction counts as a change, also if it only reads. */
-export const isChange = ({ op }: Operation): boolean => op !== GET && op !== RANGE && op !== KEEP_ALIVE
+const NO_CHANGES: ReadonlySet<number> = new Set([GET, RANGE, KEEP_ALIVE, WATCH])
+export const isChange = ({ op }: Operation): boolean => !NO_CHANGES.has(op)
 
 export const isPut = (change: ChangeOperation): change is PutOperation => change.op === PUT
 

@@ -33,6 +33,8 @@ import {
   type Result,
   type SingleOperation,
   TXN,
+  WATCH,
+  type WatchRequest,
 } from './operation.ts'
 import type { DeleteResult, PutResult } from './types.ts'
 import { problemError } from './verdict.ts'
@@ -70,8 +72,22 @@ export function requestOf(operation: Operation): Outgoing {
       return jsonPost('/v1/compact', { revision: operation.revision })
     case KEEP_ALIVE:
       return jsonPost('/v1/leases/keepalive', { ids: operation.leases })
+    case WATCH:
+      return { method: 'GET', path: watchPath(operation.request), headers: LINES, body: undefined }
   }
 }
+
+const LINES = { Accept: 'application/x-ndjson' }
+
+const watchPath = ({ place, from, prev, only, values, progressMs }: WatchRequest): string =>
+  withQuery('/v1/watch', {
+    ...place,
+    from,
+    prev: prev ? true : undefined,
+    only,
+    values: values ? undefined : false,
+    progress: `${progressMs}ms`,
+  })
 
 function jsonPost(path: string, content: object): Outgoing {
   const headers = { 'Content-Type': 'application/json' }

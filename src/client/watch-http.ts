@@ -1,34 +1,24 @@
-// Watches over HTTP: one request for each, whose answer is lines of JSON without an end.
+// Watches over HTTP: one request for each, whose answer is lines of JSON without an end. Where there is a multiplexed
+// connection, they go over that (watch-mux.ts).
 
-import { withQuery } from './address.ts'
 import { disagree, type Json, parseObject } from './decode.ts'
 import { UnavailableError } from './errors.ts'
 import type { Answer } from './exchange.ts'
 import { linesOf } from './list.ts'
 import { afterLastLook } from './timer.ts'
-import type { WatchRequest, WatchStream } from './watch.ts'
-
-export const NDJSON = { Accept: 'application/x-ndjson' }
-
-export const watchPath = ({ place, from, prev, only, values, progressMs }: WatchRequest): string =>
-  withQuery('/v1/watch', {
-    ...place,
-    from,
-    prev: prev ? true : undefined,
-    only,
-    values: values ? undefined : false,
-    progress: `${progressMs}ms`,
-  })
+import type { WatchStream } from './watch.ts'
 
 /** `silentMs`: how long nothing may come while something is waited for. */
 export function streamOf(answer: Answer, silentMs: number): WatchStream {
   const { endpoint } = answer
   if (answer.kind !== 'streaming') return disagree('the node does not stream')
   const { stream } = answer
+  if ('messages' in stream) return { endpoint, messages: stream.messages(), close: () => stream.destroy() }
+  const pieces: AsyncIterable<Buffer> = stream
   stream.on('error', () => {})
   const close = () => void stream.destroy()
   async function* chunks(): AsyncGenerator<Buffer, void, undefined> {
-    const iterator: AsyncIterator<Buffer> = stream[Symbol.asyncIterator]()
+    const iterator = pieces[Symbol.asyncIterator]()
     for (;;) {
       const silent = new UnavailableError(`${endpoint.url} has told a watch nothing for ${silentMs} ms`, {
         code: 'timeout',
@@ -48,7 +38,6 @@ export function streamOf(answer: Answer, silentMs: number): WatchStream {
   async function* messages(): AsyncGenerator<{ json: Json; bytes: number }, void, undefined> {
     for await (const line of linesOf(chunks())) {
       const json = parseObject(line) ?? disagree('a line of the watch is not a JSON object')
-      // The type of a problem is a URI in other answers.
       yield { json, bytes: line.length }
     }
   }

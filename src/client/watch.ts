@@ -24,10 +24,12 @@ import {
 } from './decode.ts'
 import type { Endpoint } from './endpoints.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError, UnreachableError } from './errors.ts'
+import type { WatchMessage } from './exchange.ts'
 import type { Interruption } from './list.ts'
-import { ownBytes, ownKey } from './operation.ts'
+import { ownBytes, ownKey, type WatchRequest } from './operation.ts'
 import { after } from './timer.ts'
 import { problemError } from './verdict.ts'
+import { PausedError } from './watch-mux.ts'
 import type { Watch, WatchBatch, WatchEvent, WatchedPlace, WatchOptions } from './watch-types.ts'
 
 const PROGRESS_MS = 10_000
@@ -39,26 +41,11 @@ const RETRY_MAX_MS = 2_000
 /** With more than this received and not taken, nothing more is read. */
 const BUFFER_BYTES_MAX = 1024 * 1024
 
-/** What is asked for. Fields that are undefined are not sent. */
-export interface WatchRequest {
-  readonly place: {
-    readonly key?: Buffer | undefined
-    readonly prefix?: Buffer | undefined
-    readonly start?: Buffer | undefined
-    readonly end?: Buffer | undefined
-  }
-  readonly from: number | undefined
-  readonly prev: boolean
-  readonly only: 'put' | 'delete' | undefined
-  readonly values: boolean
-  readonly progressMs: number
-}
-
 /** What a node tells, as JSON of a line or from an item of a multiplexed connection. */
 export interface WatchStream {
   readonly endpoint: Endpoint
   /** In order. It ends, or throws, when the stream does. `bytes`: about its size. */
-  readonly messages: AsyncIterable<{ readonly json: Json; readonly bytes: number }>
+  readonly messages: AsyncIterable<WatchMessage>
   close(): void
 }
 
@@ -279,6 +266,7 @@ export class ClientWatch implements Watch {
 
   /** Returns why the stream has ended. Throws if no other one can go on. */
   async #read({ messages, endpoint, close }: WatchStream, interruptedBy: Error | undefined): Promise<Error> {
+    let isPaused = false
     try {
       for await (const { json, bytes } of messages) {
         if (this.#end !== undefined) break
@@ -288,9 +276,10 @@ export class ClientWatch implements Watch {
       return new Error(`${endpoint.url}: the stream of the watch has ended`)
     } catch (error) {
       if (error instanceof FinalError) throw error.cause
+      isPaused = error instanceof PausedError
       return error instanceof Error ? error : new Error(String(error))
     } finally {
-      if (this.#end === undefined) endpoint.failed(performance.now())
+      if (this.#end === undefined && !isPaused) endpoint.failed(performance.now())
       close()
       this.#stream = undefined
     }

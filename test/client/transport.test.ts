@@ -229,7 +229,7 @@ describe('the result of a request', () => {
     const { url } = await answering('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}', { staysOpen: true })
     const asked = exchange(url, { stream: true })
     const found = await asked.result
-    if (found.kind !== 'streaming') throw new Error('not a stream')
+    if (found.kind !== 'streaming' || 'messages' in found.stream) throw new Error('not a stream')
     expect(found.stream.socket.timeout).toBe(0)
     found.stream.destroy()
   })

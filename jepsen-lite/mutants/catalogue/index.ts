@@ -18,6 +18,7 @@ import { REST } from './rest.ts'
 import { SESSIONS_AND_BATCHES } from './sessions.ts'
 import { SNAPSHOTS } from './snapshots.ts'
 import { STORAGE } from './storage.ts'
+import { WHOLE_STORE } from './store.ts'
 import { TRANSPORT } from './transport.ts'
 
 /** Bugs of the tester itself. */
@@ -37,6 +38,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   ...SNAPSHOTS,
   ...MEMBERSHIP_CHANGES,
   ...STORAGE,
+  ...WHOLE_STORE,
   ...TRANSPORT,
   ...CLIENT_MUTANTS,
   ...LOCAL,

@@ -9,6 +9,7 @@ const SEARCH = `${CHECKER}/search.ts`
 const BY_REVISION = `${CHECKER}/models/by-revision.ts`
 const BY_VALUE = `${CHECKER}/models/by-value.ts`
 const HISTORY = 'jepsen-lite/history.ts'
+const WATCHES = `${CHECKER}/watch/index.ts`
 const CHECKER_TESTS = ['anomalies', 'search.prop', 'lists', 'revision-accounting'].map(
   (name) => `test/jepsen-lite/checker/${name}.test.ts`,
 )
@@ -667,5 +668,37 @@ export const JUDGES: readonly Mutant[] = [
     'Lists come only at certain times of the faults, whatever the seed. Our own.',
     ['jepsen-lite/sim/generate.ts', 'drawLinkScenarios(part(16)', 'drawLinkScenarios(part(10)'],
     ['test/jepsen-lite/sim/schedule.test.ts'],
+  ),
+  judge(
+    'K79',
+    'of what a watch is told only the keys are compared',
+    'Wrong values, revisions and leases pass.',
+    [WATCHES, '  one.key === other.key &&\n', '  one.key === other.key ||\n'],
+    ['test/jepsen-lite/checker/watches.test.ts'],
+  ),
+  judge(
+    'K80',
+    'nobody asks what a watch was not told',
+    'A watch that is told nothing keeps every promise.',
+    [WATCHES, 'if (revision < this.#next) return []', 'if (revision < Infinity) return []'],
+    ['test/jepsen-lite/checker/watches.test.ts'],
+  ),
+  judge(
+    'K81',
+    'only the first promise to a lease counts',
+    'A lease that is kept alive may end as if nobody had.',
+    [
+      `${CHECKER}/leases/index.ts`,
+      'for (const promise of promises) {\n    const endMs',
+      'for (const promise of promises.slice(0, 1)) {\n    const endMs',
+    ],
+    ['test/jepsen-lite/checker/leases.test.ts'],
+  ),
+  judge(
+    'K82',
+    'the simulator keeps nothing of what watches are told',
+    'Whatever they are told passes.',
+    ['jepsen-lite/sim/watchers.ts', 'this.#records.push(connection)', 'this.#records.push()'],
+    ['test/jepsen-lite/sim/store.test.ts'],
   ),
 ]

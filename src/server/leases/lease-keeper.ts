@@ -316,8 +316,9 @@ export class LeaseKeeper {
     const lead = this.#leading()
     if (lead === undefined) return
     if (this.#clock.now() >= this.#notBefore) {
-      this.#checkpoint(lead.clusterTimeMs)
       if (!this.#isExpiring && (this.#nextDueMs() ?? Infinity) <= lead.clusterTimeMs) this.#expire(lead.term)
+      // An entry that ends leases tells the time, too. If there is room for one proposal, it is for that entry.
+      if (!this.#isExpiring) this.#checkpoint(lead.clusterTimeMs)
     }
     this.#arm()
   }
@@ -405,10 +406,11 @@ export class LeaseKeeper {
 
   #arm(): void {
     const lead = this.#leading()
-    if (lead === undefined || this.#held.size === 0) return
+    // While leases are being ended, the end of that decides what comes next.
+    if (lead === undefined || this.#isExpiring || this.#held.size === 0) return
     const now = this.#clock.now()
     const { clusterTimeMs, settings } = this.#node.state
-    const dueMs = this.#isExpiring ? Infinity : (this.#nextDueMs() ?? Infinity)
+    const dueMs = this.#nextDueMs() ?? Infinity
     const checkpointMs = this.#isCheckpointing ? Infinity : clusterTimeMs + settings.leaseCheckpointMs
     const waitMs = Math.min(SLEEP_MS_MAX, Math.max(1, Math.min(dueMs, checkpointMs) - lead.clusterTimeMs))
     const at = Math.max(now + waitMs, this.#notBefore)

@@ -237,8 +237,9 @@ export class WatchHub {
 
   #progress(watcher: Watcher): void {
     watcher.sentAt = this.#clock.now()
-    // Something that says more waits for the client already.
-    if (!watcher.sink.isFull) watcher.sink.progress(this.#upTo(watcher))
+    // Something that says more waits for the client already. A client that takes less than its progress would never
+    // have taken everything, and would be told of no event any more.
+    if (watcher.state !== 'full' && !watcher.sink.isFull) watcher.sink.progress(this.#upTo(watcher))
   }
 
   /** Everything up to this revision has been sent. */

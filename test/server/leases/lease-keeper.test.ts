@@ -415,6 +415,19 @@ describe('the time', () => {
     expect(leader.commands).toHaveLength(11)
   })
 
+  test('is told by the entry that ends leases: where there is room for one proposal, none takes its place', () => {
+    const leader = new Leader({ leaseCheckpointMs: 100 })
+    leader.begin()
+    leader.grant(ONE)
+    leader.clock.advance(TTL - 50)
+    expect(leader.commands.filter(({ kind }) => kind === 'renew').length).toBeGreaterThan(20)
+    leader.holdsEntries = true
+    leader.clock.advance(100)
+    expect(leader.proposed.map(({ command }) => command.kind)).toEqual(['expire'])
+    leader.clock.advance(1000)
+    expect(leader.proposed).toHaveLength(1)
+  })
+
   test('is told again after a failure', () => {
     const leader = new Leader()
     leader.begin()

@@ -80,6 +80,38 @@ test('progress of a watch that reads history is no further than what it was told
   world.judge()
 })
 
+test('a watch that waits for its client is told no progress, so that a slow client takes all and goes on', () => {
+  const world = new World()
+  const reader = world.watch({ progressMs: 100 }, 2)
+  puts(world, 5)
+  // It takes one message in two intervals: with progress among them, something would always wait for it.
+  for (let at = 0; at < 20; at++) {
+    world.clock.advance(200)
+    reader.take(1)
+  }
+  expect(revisions(reader)).toHaveLength(5)
+  world.settle()
+  world.judge()
+  world.expectRest()
+})
+
+test('the newest row is read again when it has grown, also while another watch keeps it', () => {
+  // The row of the first watch must be looked for, which takes long.
+  const world = new World({}, 500)
+  puts(world, 60)
+  const [looking, first] = [world.watch({ from: 10 }), world.watch({ from: 55 })]
+  world.clock.advance(100)
+  puts(world, 2)
+  const second = world.watch({ from: 55 })
+  world.clock.advance(100)
+  expect(revisions(looking)).toEqual([])
+  expect(revisions(second)).toEqual(revisions(first))
+  expect(revisions(second).at(-1)).toBe(world.revision)
+  world.settle()
+  world.judge()
+  world.expectRest()
+})
+
 test('watches that come back together share one search and the rows that it leads to', () => {
   const world = new World({}, 10)
   puts(world, 200)

@@ -1,0 +1,241 @@
+// Do leases live as long as they were promised to, and no longer? Two lists are compared: what clients were promised,
+// and what the log of the store says of leases and of the keys that are attached to them.
+//
+//   early       a lease does not expire before its time to live has passed since the last promise, in true time, less
+//               what clocks may drift
+//   late        while one leader goes on writing entries, a lease is not there much later than its deadline. So no
+//               leader begins its time to live anew.
+//   time        while there are leases, entries tell the time at least once in a checkpoint time
+//   log         a lease ends once, after it has begun, and only by an entry
+//   keys        when a lease ends, exactly the keys are deleted whose last put named it: a put without a lease has
+//               detached them, a put with another lease has moved them
+//   alive       no key is attached to a lease that does not exist
+//
+// A promise is a grant or a keep-alive that was answered: the lease lives for its time to live from some moment between
+// question and answer. The earliest moment counts. Cluster time of a leader may be ahead of that of its predecessor by
+// the drift since the last entry that both know, and this is the one that set the deadline, or a later one. Hence the
+// bound of `earliestEnd`.
+//
+// For a real run the entries are made of a watch of all keys: puts with their leases, and deletes. It does not say why
+// a key was deleted, so `expired` is then known only for leases that no client has revoked. Without `term` and
+// `clusterMs`, `late` and `time` are not judged.
+
+export interface LeaseRecord {
+  readonly promises: readonly LeasePromise[]
+  /** In the order of the log. */
+  readonly entries: readonly LeaseEntry[]
+}
+
+export interface LeasePromise {
+  readonly id: string
+  readonly ttlMs: number
+  /** When it was asked for, in true time. */
+  readonly askedMs: number
+  readonly node: string
+}
+
+export interface LeaseEntry {
+  /** When its effect was first seen, in true time. */
+  readonly atMs: number
+  readonly term?: number | undefined
+  /** Cluster time. */
+  readonly clusterMs?: number | undefined
+  /** How much longer than their time to live leases are kept in the log. */
+  readonly checkpointMs: number
+  readonly changes: readonly LeaseChange[]
+}
+
+export type LeaseChange =
+  | {
+      readonly what: 'granted' | 'renewed'
+      readonly id: string
+      readonly ttlMs: number
+      readonly deadlineMs: number
+    }
+  /**
+   * The changes before it in the same entry have deleted its keys. `replaced`: it was made for one key, which has it no
+   * longer.
+   */
+  | { readonly what: 'expired' | 'revoked' | 'replaced'; readonly id: string }
+  | { readonly what: 'put'; readonly key: string; readonly lease: string | undefined }
+  | { readonly what: 'deleted'; readonly key: string }
+
+export type LeaseGuarantee = 'early' | 'late' | 'time' | 'log' | 'keys' | 'alive'
+
+export interface LeaseAnomaly {
+  readonly guarantee: LeaseGuarantee
+  /** Of docs/SPEC.md. */
+  readonly promise: 'KV-23' | 'KV-24' | 'KV-25'
+  readonly lease: string
+  readonly message: string
+}
+
+export interface LeasesOptions {
+  /** How much faster than true time the clock of a node may run, a fraction; undefined: without a bound. */
+  readonly driftMax: number | undefined
+  /** Patience with a leader that cannot write, by the time of the entry. Infinity: `late` and `time` are not judged. */
+  readonly lateMs: (atMs: number) => number
+}
+
+const PROMISES = {
+  early: 'KV-24',
+  late: 'KV-25',
+  time: 'KV-25',
+  log: 'KV-23',
+  keys: 'KV-23',
+  alive: 'KV-23',
+} as const
+
+/** Cluster time is in whole milliseconds. */
+const ROUNDING_MS = 2
+
+interface Held {
+  readonly ttlMs: number
+  readonly deadlineMs: number
+}
+
+export function checkLeases({ promises, entries }: LeaseRecord, options: LeasesOptions): LeaseAnomaly[] {
+  const anomalies: LeaseAnomaly[] = []
+  const found = (guarantee: LeaseGuarantee, lease: string, message: string): void => {
+    anomalies.push({ guarantee, promise: PROMISES[guarantee], lease, message: `lease ${lease} ${message}` })
+  }
+  const promisesOf = byLease(promises)
+  const leases = new Map<string, Held>()
+  /** When a lease with this id ended last: promises from before are not those of the next one. */
+  const ended = new Map<string, number>()
+  /** The lease of each key that has one. */
+  const attached = new Map<string, string>()
+  let before: LeaseEntry | undefined
+  let checkpointMs = 0
+  /** Cluster time at which the present leader has written its first entry. */
+  let leadsSinceMs = 0
+  for (const entry of entries) {
+    checkpointMs = Math.max(checkpointMs, entry.checkpointMs)
+    const isNewTerm = before?.term !== entry.term
+    if (isNewTerm) leadsSinceMs = entry.clusterMs ?? 0
+    judgeTime(entry, isNewTerm ? undefined : before, leases, leadsSinceMs, options, found)
+    /** Keys that were deleted by this entry, and the lease that each had. */
+    const deleted: { readonly key: string; readonly lease: string | undefined }[] = []
+    for (const change of entry.changes) {
+      switch (change.what) {
+        case 'granted':
+        case 'renewed': {
+          const { what, id, ttlMs, deadlineMs } = change
+          if (leases.has(id) !== (what === 'renewed'))
+            found('log', id, what === 'renewed' ? 'is renewed, and there is none' : 'is granted twice')
+          leases.set(id, { ttlMs, deadlineMs })
+          break
+        }
+        case 'put':
+          if (change.lease === undefined) attached.delete(change.key)
+          else {
+            attached.set(change.key, change.lease)
+            if (!leases.has(change.lease))
+              found('alive', change.lease, `has the key ${change.key}, and does not exist`)
+          }
+          break
+        case 'deleted':
+          deleted.push({ key: change.key, lease: attached.get(change.key) })
+          attached.delete(change.key)
+          break
+        case 'expired':
+        case 'revoked':
+        case 'replaced':
+          judgeEnd(
+            change,
+            entry,
+            (promisesOf.get(change.id) ?? []).filter(({ askedMs }) => askedMs >= (ended.get(change.id) ?? 0)),
+            checkpointMs,
+            options,
+            found,
+          )
+          ended.set(change.id, entry.atMs)
+          if (!leases.delete(change.id)) found('log', change.id, 'ends, and there is none')
+          judgeKeys(change, deleted, attached, found)
+          if (change.what !== 'replaced') deleted.length = 0
+          break
+      }
+    }
+    before = entry
+  }
+  return anomalies
+}
+
+type FoundLease = (guarantee: LeaseGuarantee, lease: string, message: string) => void
+
+/** Checks what the time of an entry says of the leases that there are before it. */
+function judgeTime(
+  { clusterMs }: LeaseEntry,
+  before: LeaseEntry | undefined,
+  leases: ReadonlyMap<string, Held>,
+  leadsSinceMs: number,
+  { lateMs }: LeasesOptions,
+  found: FoundLease,
+): void {
+  if (clusterMs === undefined || before?.clusterMs === undefined) return
+  const patienceMs = lateMs(before.atMs)
+  const [first] = leases
+  if (first !== undefined && clusterMs - before.clusterMs > before.checkpointMs + patienceMs)
+    found('time', first[0], `exists, and no entry tells the time from ${before.clusterMs} to ${clusterMs}`)
+  for (const [id, { deadlineMs }] of leases)
+    if (before.clusterMs > Math.max(deadlineMs, leadsSinceMs) + patienceMs)
+      found('late', id, `is there at ${before.clusterMs}, and its deadline was ${deadlineMs}`)
+}
+
+function judgeEnd(
+  { what, id }: { readonly what: string; readonly id: string },
+  { atMs }: LeaseEntry,
+  promises: readonly LeasePromise[],
+  checkpointMs: number,
+  { driftMax }: LeasesOptions,
+  found: FoundLease,
+): void {
+  if (what !== 'expired' || driftMax === undefined) return
+  for (const promise of promises) {
+    const endMs = earliestEnd(promise, checkpointMs, driftMax)
+    if (promise.askedMs > atMs || atMs >= endMs) continue
+    found(
+      'early',
+      id,
+      `expires at ${ms(atMs)}, and ${promise.node} had promised at ${ms(promise.askedMs)} that it lives for ${promise.ttlMs} ms`,
+    )
+    return
+  }
+}
+
+/**
+ * The entry that set the deadline was written at most a checkpoint time before the promise. From then on cluster time
+ * is faster than true time by the drift at most.
+ */
+const earliestEnd = ({ askedMs, ttlMs }: LeasePromise, checkpointMs: number, driftMax: number): number =>
+  askedMs + (ttlMs - checkpointMs * driftMax) / (1 + driftMax) - ROUNDING_MS
+
+function judgeKeys(
+  { what, id }: { readonly what: string; readonly id: string },
+  deleted: readonly { readonly key: string; readonly lease: string | undefined }[],
+  attached: ReadonlyMap<string, string>,
+  found: FoundLease,
+): void {
+  for (const [key, lease] of attached)
+    if (lease === id) found('keys', id, `ends as ${what}, and its key ${key} stays`)
+  if (what === 'replaced') return
+  for (const { key, lease } of deleted)
+    if (lease !== id)
+      found(
+        'keys',
+        id,
+        `ends as ${what}, and deletes ${key}, ${lease === undefined ? 'which has no lease' : `a key of ${lease}`}`,
+      )
+}
+
+function byLease(promises: readonly LeasePromise[]): Map<string, LeasePromise[]> {
+  const map = new Map<string, LeasePromise[]>()
+  for (const promise of promises) {
+    const list = map.get(promise.id)
+    if (list === undefined) map.set(promise.id, [promise])
+    else list.push(promise)
+  }
+  return map
+}
+
+const ms = (time: number): string => `${time.toFixed(1)} ms`

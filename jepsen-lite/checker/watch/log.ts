@@ -1,0 +1,77 @@
+// What the store has changed, revision by revision: the measure of what watches are told. The simulator has it from the
+// replayed log. A real run can take it from one watch of all keys from revision 1 on (`logOfWatch`); the other watches
+// are then compared with that one, and it is itself compared with the writes that were acknowledged.
+
+import type { ToldEvent, WatchedRow, WatchRecord } from './record.ts'
+
+/** One change of one key; null: it was deleted. */
+export interface LoggedEvent {
+  readonly key: string
+  readonly revision: number
+  readonly record: WatchedRow | null
+}
+
+export class EventLog {
+  readonly #events: readonly LoggedEvent[]
+  /** By key, for the records before. */
+  readonly #ofKey = new Map<string, LoggedEvent[]>()
+  /** The log knows all revisions up to this one. */
+  readonly upTo: number
+
+  /** `events`: of all keys from the empty store on, by revision. */
+  constructor(events: readonly LoggedEvent[], upTo: number) {
+    this.#events = events
+    this.upTo = upTo
+    for (const event of events) {
+      const ofKey = this.#ofKey.get(event.key)
+      if (ofKey === undefined) this.#ofKey.set(event.key, [event])
+      else ofKey.push(event)
+    }
+  }
+
+  /** From `from` to `to`, both inclusive. */
+  between(from: number, to: number): readonly LoggedEvent[] {
+    return this.#events.slice(this.#placeOf(from), this.#placeOf(to + 1))
+  }
+
+  /** The key before a revision; null: it did not exist. */
+  before(key: string, revision: number): WatchedRow | null {
+    const events = this.#ofKey.get(key) ?? []
+    for (let at = events.length - 1; at >= 0; at--) {
+      const event = events[at]
+      if (event !== undefined && event.revision < revision) return event.record
+    }
+    return null
+  }
+
+  /** Of the first event at this revision or later. */
+  #placeOf(revision: number): number {
+    let [low, high] = [0, this.#events.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.#events[middle]?.revision ?? 0) < revision) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}
+
+/**
+ * The log as a watch of all keys from revision 1 on has told it. That it is complete is not shown by this: compare it
+ * with the acknowledged writes, and with other watches.
+ */
+export function logOfWatch({ told }: WatchRecord): EventLog {
+  const events: LoggedEvent[] = []
+  let upTo = 0
+  for (const message of told) {
+    if (message.kind === 'events')
+      for (const event of message.events) events.push({ ...eventOf(event), revision: message.revision })
+    if (message.kind === 'events' || message.kind === 'progress') upTo = message.revision
+  }
+  return new EventLog(events, upTo)
+}
+
+const eventOf = ({ key, record }: ToldEvent): Pick<LoggedEvent, 'key' | 'record'> => ({
+  key,
+  record: record === undefined ? null : { ...record, value: record.value ?? '' },
+})

@@ -1,0 +1,384 @@
+// The whole store: watches, leases, transactions and history, as simulated clients use them (jepsen-lite/sim:
+// store-clients.ts, watchers.ts). Most of these bugs show only when faults and requests meet: at the seam of history
+// and what is applied now, when a snapshot is installed, when leaders change.
+
+import type { Mutant } from '../mutant.ts'
+import { edit, SIM_UNIT, UNIT } from './edit.ts'
+
+const CATCH_UP = 'src/server/watch/catch-up.ts'
+const EVENTS = 'src/server/watch/events.ts'
+const HISTORY = 'src/kv/history.ts'
+const HISTORY_ROWS = 'src/server/watch/history-rows.ts'
+const HUB = 'src/server/watch/hub.ts'
+const KEEPER = 'src/server/leases/lease-keeper.ts'
+const LEASE_COMMANDS = 'src/kv/lease-commands.ts'
+const LEASES = 'src/kv/leases.ts'
+const LIVE_VERSIONS = 'src/kv/live-versions.ts'
+const TXN = 'src/kv/txn.ts'
+const WATCHER = 'src/server/watch/watcher.ts'
+
+const WATCH_TESTS = ['hub', 'hub.prop', 'nodes'].map((name) => `test/server/watch/${name}.test.ts`)
+const LEASE_TESTS = ['test/server/leases/']
+const KV_LEASE_TESTS = ['test/kv/leases.prop.test.ts']
+const TXN_TESTS = ['test/kv/txn.prop.test.ts']
+const HISTORY_TESTS = ['test/kv/history.prop.test.ts', 'test/server/record-scan.prop.test.ts']
+
+export const WHOLE_STORE: readonly Mutant[] = [
+  // ---- watches
+  {
+    id: 'M900',
+    title: 'a watch that reads history becomes live one revision too early',
+    why: 'The event at the seam is lost.',
+    layers: SIM_UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(
+        CATCH_UP,
+        'for (let rows = 0; watcher.next <= state.revision; rows++)',
+        'for (let rows = 0; watcher.next < state.revision; rows++)',
+      ),
+    ],
+  },
+  {
+    id: 'M901',
+    title: 'live watches stay live when a snapshot is installed',
+    why: 'They are not told of what the snapshot has brought.',
+    layers: SIM_UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(
+        HUB,
+        "      watcher.state = 'behind'\n      this.#catchUp.add(watcher)\n",
+        '      this.#goLive(watcher)\n',
+      ),
+    ],
+  },
+  {
+    id: 'M902',
+    title: 'a watch that reads history is told of each event in a message of its own',
+    why: 'A client that resumes after the first one misses the others of that revision. Like etcd 15220.',
+    layers: SIM_UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(
+        CATCH_UP,
+        '        this.#events.tell(watcher, revision, events)\n',
+        '        for (const event of events) this.#events.tell(watcher, revision, [event])\n',
+      ),
+    ],
+  },
+  {
+    id: 'M903',
+    title: 'the progress of a watch that reads history is the revision of the store',
+    why: 'A client that resumes after it misses what was not told. Like etcd 15220.',
+    layers: SIM_UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(
+        HUB,
+        "return watcher.state === 'live' ? revision : asRevision(Math.min(revision, watcher.next - 1))",
+        'return revision',
+      ),
+    ],
+  },
+  {
+    id: 'M904',
+    title: 'a live watch that finds its client full goes on behind the event that it could not send',
+    why: 'The event is lost.',
+    layers: SIM_UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(
+        HUB,
+        '    watcher.next = revision.revision\n    this.#full(watcher)\n',
+        '    watcher.next = asRevision(revision.revision + 1)\n    this.#full(watcher)\n',
+      ),
+    ],
+  },
+  {
+    id: 'M905',
+    title: 'the row of events that grows is kept as it was read first',
+    why: 'A watch that comes back later reads it without its last events.',
+    layers: SIM_UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(
+        HISTORY_ROWS,
+        'if (kept !== undefined && (!kept.mayGrow || kept.last === revision)) {',
+        'if (kept !== undefined) {',
+      ),
+    ],
+  },
+  {
+    id: 'M906',
+    title: 'a node that stops tells a watch to go on from the revision of the store',
+    why: 'A slow watch misses what was not told yet.',
+    layers: SIM_UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(
+        HUB,
+        'const resumeFrom = asRevision(Math.max(watcher.next, this.#upTo(watcher) + 1))',
+        'const resumeFrom = asRevision(Math.max(watcher.next, this.#state.revision + 1))',
+      ),
+    ],
+  },
+  {
+    id: 'M907',
+    title: 'live watches are told of puts and of deletes, whatever they ask for',
+    why: 'The filter counts only where history is read.',
+    layers: SIM_UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(
+        WATCHER,
+        'return revision >= this.next && (this.#only === undefined || this.#only === type)',
+        "return revision >= this.next && (this.state === 'live' || this.#only === undefined || this.#only === type)",
+      ),
+    ],
+  },
+  {
+    id: 'M908',
+    title: 'the record before is left out where it is the first version of its key',
+    why: 'A client takes the key for a new one.',
+    layers: SIM_UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(EVENTS, '    return this.#prev\n', '    return this.#prev?.version === 1 ? null : this.#prev\n'),
+    ],
+  },
+  {
+    id: 'M909',
+    title: 'a watch that waits for its client is told its progress',
+    why: 'A client that takes messages more slowly than progress comes never takes everything, and is told of no event any more. It was ours.',
+    layers: SIM_UNIT,
+    tests: WATCH_TESTS,
+    edits: [edit(HUB, "if (watcher.state !== 'full' && !watcher.sink.isFull)", 'if (!watcher.sink.isFull)')],
+  },
+
+  // ---- leases
+  {
+    id: 'M910',
+    title: 'a lease ends whatever deadline the entry names',
+    why: 'An entry of a deposed leader that arrives late ends a lease that was renewed since.',
+    layers: SIM_UNIT,
+    tests: KV_LEASE_TESTS,
+    edits: [
+      edit(
+        LEASE_COMMANDS,
+        'if (lease?.deadlineMs !== deadlineMs) continue',
+        'if (lease === undefined || deadlineMs === 0) continue',
+      ),
+    ],
+  },
+  {
+    id: 'M911',
+    title: 'under a new leader every lease begins its time to live anew',
+    why: 'While leaders change, no lease ever ends. As in etcd without checkpoints.',
+    layers: SIM_UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        'this.#hold(id, lease, lease.deadlineMs, false)\n  }\n',
+        'this.#hold(id, lease, (this.#node.leading()?.clusterTimeMs ?? 0) + lease.ttlMs, false)\n  }\n',
+      ),
+    ],
+  },
+  {
+    id: 'M912',
+    title: 'a new leader does not count on what its predecessor has promised in memory',
+    why: 'It ends a lease at its time to live after the last renewal in the log.',
+    layers: SIM_UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        'this.#hold(id, lease, lease.deadlineMs, false)\n  }\n',
+        'this.#hold(id, lease, lease.deadlineMs - this.#node.state.settings.leaseCheckpointMs, false)\n  }\n',
+      ),
+    ],
+  },
+  {
+    id: 'M913',
+    title: 'cluster time stands still in the log while nothing else is written',
+    why: 'After a restart of all nodes leases live as long again as they had lived.',
+    layers: SIM_UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        'if (this.#isCheckpointing || state.leases.count === 0) return',
+        'if (this.#isCheckpointing || state.leases.count >= 0) return',
+      ),
+    ],
+  },
+  {
+    id: 'M914',
+    title: 'a keep-alive beyond the deadline in the log is only noted in memory',
+    why: 'The next leader ends the lease at its deadline, before what was promised.',
+    layers: SIM_UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        'if (!held.isOwn || held.isEnding || promised > deadlineMs)',
+        'if (!held.isOwn || held.isEnding || promised > deadlineMs + 60_000)',
+      ),
+    ],
+  },
+  {
+    id: 'M915',
+    title: 'a put that moves a key to another lease does not attach it there',
+    why: 'The key outlives its lease.',
+    layers: SIM_UNIT,
+    tests: KV_LEASE_TESTS,
+    edits: [edit(LEASES, '  if (to !== undefined) {\n', '  if (to !== undefined && from === undefined) {\n')],
+  },
+  {
+    id: 'M916',
+    title: 'a put without a lease leaves the key attached',
+    why: 'The lease deletes a key that was taken from it.',
+    layers: SIM_UNIT,
+    tests: KV_LEASE_TESTS,
+    edits: [edit(LEASES, '  if (from === to) return\n', '  if (from === to || to === undefined) return\n')],
+  },
+  {
+    id: 'M917',
+    title: 'a keep-alive does not count once the lease is renewed in the log',
+    why: 'The leader ends the lease at its time to live after the entry, not after what it has answered since.',
+    layers: SIM_UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        '    held.endsAtMs = Math.max(held.endsAtMs, promised)\n',
+        '    held.endsAtMs = Math.max(held.endsAtMs, held.endsAtMs)\n',
+      ),
+    ],
+  },
+  {
+    id: 'M918',
+    title: 'a checkpoint is proposed before the entry that ends leases',
+    why: 'On a node that has room for one more proposal the checkpoint takes it each time, and no lease ends. It was ours.',
+    layers: UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        '    if (this.#clock.now() >= this.#notBefore) {\n      if (!this.#isExpiring',
+        '    if (this.#clock.now() >= this.#notBefore) {\n      this.#checkpoint(lead.clusterTimeMs)\n      if (!this.#isExpiring',
+      ),
+    ],
+  },
+
+  // ---- transactions
+  {
+    id: 'M920',
+    title: 'a comparison of the value of a missing key holds',
+    why: 'A transaction that waits for a value begins before there is one.',
+    layers: SIM_UNIT,
+    tests: TXN_TESTS,
+    edits: [
+      edit(
+        TXN,
+        'return current !== null && isOrder(compareKeys(rowOf(current, rows).value, comparison.to), op)',
+        'return current === null || isOrder(compareKeys(rowOf(current, rows).value, comparison.to), op)',
+      ),
+    ],
+  },
+  {
+    id: 'M921',
+    title: 'each put of a transaction has a revision of its own',
+    why: 'A read at a revision in between, and a watch, see half of the transaction.',
+    layers: SIM_UNIT,
+    tests: TXN_TESTS,
+    edits: [
+      edit(
+        TXN,
+        'const { createRevision, version } = writeKey({ key, value, lease }, rowKey, current, revision, work)',
+        'const { createRevision, version } = writeKey({ key, value, lease }, rowKey, current, asRevision(work.state.revision + 1), work)',
+      ),
+    ],
+  },
+  {
+    id: 'M922',
+    title: 'a read in a transaction does not see keys that the operations before have made',
+    why: 'It reads the store as it was, and writes on it.',
+    layers: SIM_UNIT,
+    tests: TXN_TESTS,
+    edits: [
+      edit(
+        TXN,
+        '  const all = currentAt(where, changed, work)\n',
+        '  const all = currentAt(where, changed.size < 0 ? changed : NOTHING_CHANGED, work)\n',
+      ),
+    ],
+  },
+  {
+    id: 'M923',
+    title: 'one comparison that holds is enough',
+    why: 'A transaction writes although what it was decided on has changed.',
+    layers: SIM_UNIT,
+    tests: TXN_TESTS,
+    edits: [
+      edit(
+        TXN,
+        'const succeeded = txn.compare.every((comparison) => holds(comparison, work))',
+        'const succeeded = txn.compare.length === 0 || txn.compare.some((comparison) => holds(comparison, work))',
+      ),
+    ],
+  },
+  {
+    id: 'M924',
+    title: 'each key of a range is deleted at a revision of its own',
+    why: 'A read at a revision in between sees half of the range.',
+    layers: SIM_UNIT,
+    tests: TXN_TESTS,
+    edits: [
+      edit(
+        TXN,
+        'for (const current of found) removeKey(current, rowKeyOf(current.key, work), revision, work)',
+        'for (const current of found)\n    removeKey(current, rowKeyOf(current.key, work), asRevision(Math.max(revision, state.revision + 1)), work)',
+      ),
+    ],
+  },
+  {
+    id: 'M925',
+    title: 'what was read for one entry serves the next one, too',
+    why: 'A branch is decided, and a range deleted, on the keys that there were before.',
+    layers: SIM_UNIT,
+    tests: ['test/server/applier.test.ts', 'test/server/entry-reads.test.ts'],
+    edits: [edit('src/server/applier.ts', '    if (this.#reads.isRead) this.#reads.clear()\n', '')],
+  },
+
+  // ---- history
+  {
+    id: 'M926',
+    title: 'compaction of what is due does not raise the compact revision',
+    why: 'A read at an earlier revision is served without the versions that were deleted.',
+    layers: SIM_UNIT,
+    tests: HISTORY_TESTS,
+    edits: [
+      edit(
+        HISTORY,
+        'compacted: asRevision(Math.max(history.compacted, last)),',
+        'compacted: history.compacted,',
+      ),
+    ],
+  },
+  {
+    id: 'M927',
+    title: 'a read at a revision does not see what was changed at that revision',
+    why: 'It shows the store as it was one revision before.',
+    layers: SIM_UNIT,
+    tests: HISTORY_TESTS,
+    edits: [
+      edit(
+        LIVE_VERSIONS,
+        'const isTooNew = this.#at !== undefined && revision > this.#at',
+        'const isTooNew = this.#at !== undefined && revision >= this.#at',
+      ),
+    ],
+  },
+]

@@ -1,0 +1,23 @@
+// A record of a key, in plain text, and the bytes that the store has for it.
+
+export interface ModelRow {
+  readonly value: string
+  readonly createRevision: number
+  readonly modRevision: number
+  readonly version: number
+  /** The id of the lease that deletes it; undefined: none. */
+  readonly lease?: string | undefined
+}
+
+/** Keys and values of the simulator are plain ASCII. */
+export function text(bytes: Uint8Array): string {
+  let string = ''
+  for (const byte of bytes) string += String.fromCharCode(byte)
+  return string
+}
+
+export function bytes(string: string): Uint8Array {
+  const array = new Uint8Array(string.length)
+  for (let at = 0; at < string.length; at++) array[at] = string.charCodeAt(at)
+  return array
+}

@@ -1,0 +1,265 @@
+// Transactions in the model: the same meaning as in the store, by code that is written independently. Comparisons are
+// made on the store as it was; operations see what those before them have done; all changes have one revision. What a
+// transaction answers is a text, which is compared with the text of the node's answer (`shownTxn`).
+
+import type {
+  Comparison,
+  KeyRow,
+  Operation,
+  OperationResult,
+  PutLease,
+  Txn,
+  TxnResult,
+  Where,
+} from '../../src/kv/types.ts'
+import { type ModelRow, text } from './model-row.ts'
+
+/** The store, as a transaction needs it. */
+export interface TxnStore {
+  row(key: string): ModelRow | null
+  /** The keys that exist, in order. */
+  keysIn(start: string, end: string | undefined): string[]
+  /** Why these puts cannot be made; `freed`: keys whose records go. */
+  refusal(puts: readonly Put[], freed: ReadonlySet<string>): string | undefined
+  put(key: string, value: string, lease: PutLease | undefined): ModelRow
+  del(key: string): void
+  /** Before the transaction, and after it. */
+  readonly revision: number
+  after(): number
+}
+
+interface Put {
+  readonly key: string
+  readonly value: string
+  readonly lease: PutLease | undefined
+}
+
+type Step = Exclude<Operation, { kind: 'txn' }> | Branch
+interface Branch {
+  readonly kind: 'branch'
+  readonly holds: boolean
+  readonly steps: readonly Step[]
+}
+
+export function runTxn(txn: Txn, store: TxnStore): string {
+  const refused = (code: string): string => `refused ${code} at ${store.revision}`
+  if (changesOf(txn) === undefined) return refused('duplicate_key')
+  const chosen = choose(txn, store)
+  const all = flat(chosen)
+  const puts = all.flatMap((step): Put[] =>
+    step.kind === 'put' ? [{ key: text(step.key), value: text(step.value), lease: step.lease }] : [],
+  )
+  const deleted = all.flatMap((step) => (step.kind === 'delete' ? keysAt(step.where, store) : []))
+  const replaced = puts.flatMap(({ key }) => (store.row(key) === null ? [] : [key]))
+  const why = store.refusal(puts, new Set([...deleted, ...replaced]))
+  if (why !== undefined) return refused(why)
+  const results = resultsOf(chosen, store)
+  return `txn at ${store.after()}: ${results}`
+}
+
+function choose({ compare, success, failure }: Txn, store: TxnStore): Branch {
+  const holds = compare.every((comparison) => isTrue(comparison, store))
+  const steps = (holds ? success : failure).map((operation) =>
+    operation.kind === 'txn' ? choose(operation.txn, store) : operation,
+  )
+  return { kind: 'branch', holds, steps }
+}
+
+const flat = ({ steps }: Branch): readonly Exclude<Step, Branch>[] =>
+  steps.flatMap((step) => (step.kind === 'branch' ? flat(step) : [step]))
+
+function isTrue(comparison: Comparison, store: TxnStore): boolean {
+  const { where } = comparison
+  if ('key' in where) return holdsFor(comparison, store.row(text(where.key)))
+  return keysAt(where, store).every((key) => holdsFor(comparison, store.row(key)))
+}
+
+function holdsFor(comparison: Comparison, row: ModelRow | null): boolean {
+  const ordered = <T extends string | number | bigint>(found: T, to: T): boolean => {
+    switch (comparison.op) {
+      case '=':
+        return found === to
+      case '!=':
+        return found !== to
+      case '<':
+        return found < to
+      case '>':
+        return found > to
+    }
+  }
+  switch (comparison.target) {
+    case 'value':
+      return row !== null && ordered(row.value, text(comparison.to))
+    case 'version':
+      return ordered(row?.version ?? 0, comparison.to)
+    case 'create_revision':
+      return ordered(row?.createRevision ?? 0, comparison.to)
+    case 'mod_revision':
+      return ordered(row?.modRevision ?? 0, comparison.to)
+    case 'lease':
+      return ordered(BigInt(row?.lease ?? 0), BigInt(comparison.to ?? 0))
+  }
+}
+
+/** The keys that exist at a place, in order. */
+function keysAt(where: Where, store: TxnStore): string[] {
+  if (!('key' in where)) return store.keysIn(text(where.start), where.end && text(where.end))
+  const key = text(where.key)
+  return store.row(key) === null ? [] : [key]
+}
+
+function resultsOf({ holds, steps }: Branch, store: TxnStore): string {
+  return branchText(
+    holds,
+    steps.map((step) => resultOf(step, store)),
+  )
+}
+
+function resultOf(step: Step, store: TxnStore): string {
+  switch (step.kind) {
+    case 'put': {
+      const key = text(step.key)
+      const before = store.row(key)
+      const { createRevision, modRevision, version } = store.put(key, text(step.value), step.lease)
+      const prev = step.prev ? ` instead of ${rowText(key, before)}` : ''
+      return `put ${createRevision}/${modRevision}/${version}${prev}`
+    }
+    case 'get': {
+      const all = keysAt(step.where, store)
+      const told = step.countOnly ? [] : all.slice(0, step.limit)
+      const rows = told.map((key) => {
+        const row = store.row(key)
+        return rowText(key, row !== null && step.keysOnly ? { ...row, value: '' } : row)
+      })
+      return gotText(all.length, !step.countOnly && told.length < all.length, rows)
+    }
+    case 'delete': {
+      const keys = keysAt(step.where, store)
+      const rows = keys.map((key) => rowText(key, store.row(key)))
+      for (const key of keys) store.del(key)
+      return `deleted ${keys.length}${step.prev ? ` instead of ${rows.join(' ')}` : ''}`
+    }
+    case 'branch':
+      return resultsOf(step, store)
+  }
+}
+
+// ---- texts
+
+const branchText = (holds: boolean, results: readonly string[]): string =>
+  `${holds ? 'then' : 'else'} (${results.join(', ')})`
+
+const gotText = (count: number, more: boolean, rows: readonly string[]): string =>
+  `got ${rows.join(' ')}${more ? ' …' : ''} of ${count}`
+
+const rowText = (key: string, row: ModelRow | null): string =>
+  row === null
+    ? 'nothing'
+    : `${key}=${row.value}@${row.createRevision}/${row.modRevision}/${row.version}/${row.lease ?? ''}`
+
+const storedText = (row: KeyRow): string => rowText(text(row.key), { ...row, value: text(row.value) })
+
+/** What a transaction has answered, in the model's words. */
+export function shownTxn({ succeeded, results }: TxnResult): string {
+  return branchText(succeeded, results.map(shownResult))
+}
+
+function shownResult(result: OperationResult): string {
+  switch (result.kind) {
+    case 'put': {
+      const { createRevision, modRevision, version, prev } = result
+      const before = prev === undefined ? '' : ` instead of ${prev === null ? 'nothing' : storedText(prev)}`
+      return `put ${createRevision}/${modRevision}/${version}${before}`
+    }
+    case 'get': {
+      const { found } = result
+      if (found === undefined) return 'got what is not remembered'
+      return gotText(found.count, found.more, found.records.map(storedText))
+    }
+    case 'delete': {
+      const { deleted, prev } = result
+      return `deleted ${deleted}${prev === undefined ? '' : ` instead of ${prev.map(storedText).join(' ')}`}`
+    }
+    case 'txn':
+      return shownTxn(result)
+  }
+}
+
+// ---- which transactions are accepted
+
+interface Changes {
+  readonly puts: readonly string[]
+  readonly deletes: readonly Where[]
+}
+
+/** What each branch may change; undefined: a branch puts a key twice, or puts and deletes it. */
+function changesOf({ success, failure }: Txn): Changes | undefined {
+  const [one, other] = [changesOfBranch(success), changesOfBranch(failure)]
+  if (one === undefined || other === undefined) return undefined
+  return { puts: [...one.puts, ...other.puts], deletes: [...one.deletes, ...other.deletes] }
+}
+
+function changesOfBranch(operations: readonly Operation[]): Changes | undefined {
+  const puts: string[] = []
+  const deletes: Where[] = []
+  for (const operation of operations) {
+    const more = changesOfOperation(operation)
+    if (more === undefined) return undefined
+    const isTwice = more.puts.some((key) => puts.includes(key) || deletes.some((where) => isIn(key, where)))
+    if (isTwice || puts.some((key) => more.deletes.some((where) => isIn(key, where)))) return undefined
+    puts.push(...more.puts)
+    deletes.push(...more.deletes)
+  }
+  return { puts, deletes }
+}
+
+function changesOfOperation(operation: Operation): Changes | undefined {
+  switch (operation.kind) {
+    case 'put':
+      return { puts: [text(operation.key)], deletes: [] }
+    case 'delete':
+      return { puts: [], deletes: [operation.where] }
+    case 'get':
+      return { puts: [], deletes: [] }
+    case 'txn':
+      return changesOf(operation.txn)
+  }
+}
+
+function isIn(key: string, where: Where): boolean {
+  if ('key' in where) return key === text(where.key)
+  return key >= text(where.start) && (where.end === undefined || key < text(where.end))
+}
+
+// ---- requests as texts
+
+export const plainTxn = ({ compare, success, failure }: Txn): unknown => [
+  compare.map(({ where, op, target, to }) => [
+    plainWhere(where),
+    op,
+    target,
+    to instanceof Uint8Array ? text(to) : (to ?? null),
+  ]),
+  success.map(plainOperation),
+  failure.map(plainOperation),
+]
+
+function plainOperation(operation: Operation): unknown {
+  switch (operation.kind) {
+    case 'put': {
+      const { kind, key, value, prev, lease } = operation
+      return [kind, text(key), text(value), prev, lease ?? null]
+    }
+    case 'get': {
+      const { kind, where, limit, keysOnly, countOnly } = operation
+      return [kind, plainWhere(where), limit ?? null, keysOnly, countOnly]
+    }
+    case 'delete':
+      return [operation.kind, plainWhere(operation.where), operation.prev]
+    case 'txn':
+      return [operation.kind, plainTxn(operation.txn)]
+  }
+}
+
+const plainWhere = (where: Where): unknown =>
+  'key' in where ? text(where.key) : [text(where.start), where.end ? text(where.end) : null]

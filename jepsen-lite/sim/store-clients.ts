@@ -1,0 +1,519 @@
+// Clients of the whole store: transactions, deletes of ranges, reads at a revision, compaction, leases. They use keys
+// of their own, so that the history of single keys stays one of single keys. Every answer is compared with the replayed
+// log at once. What leases were promised is kept for checker/leases, and what list-append transactions have read and
+// written is a history of its own, for checker/transactions, which does not know the log.
+
+import { asRevision, type KeyRow, type LeaseId, type Outcome, type PutLease } from '../../src/kv/index.ts'
+import type { Comparison, Operation, OperationResult, Txn, Where } from '../../src/kv/types.ts'
+import type { Driver } from '../../src/server/driver.ts'
+import type { ReadOptions } from '../../src/server/types.ts'
+import type { LeasePromise } from '../checker/leases/index.ts'
+import type { Recorder } from '../history.ts'
+import { Random } from '../random.ts'
+import { type Clients, isSameRow, type Lane } from './clients.ts'
+import { DRAW } from './draw.ts'
+import { bytes, text } from './model-row.ts'
+import type { Machine, Process } from './process.ts'
+import type { Op } from './schedule.ts'
+import { Watchers } from './watchers.ts'
+import type { World } from './world.ts'
+
+/** How many lists there are. */
+const LISTS = 3
+/** Lists do not grow further: every read would be longer. */
+const LIST_BYTES_MAX = 250
+/** Leases that clients remember. */
+const KNOWN_MAX = 6
+
+const LINEARIZABLE: Omit<ReadOptions, 'timeoutMs'> = {
+  consistency: 'linearizable',
+  maxStalenessMs: undefined,
+  minRevision: undefined,
+}
+
+/** Who asks whom. */
+interface Who {
+  readonly lane: Lane
+  readonly process: Process
+  readonly driver: Driver
+}
+
+/** And for what: drawn from the numbers of the operation alone. */
+interface Asking extends Who {
+  readonly rng: Random
+}
+
+export class StoreClients {
+  readonly #world: World
+  readonly #clients: Clients
+  readonly #transactions: Recorder
+  readonly #lanes: Lane[]
+  readonly watchers: Watchers
+  readonly promises: LeasePromise[] = []
+  /** When the cluster had converged after the last fault. */
+  calmAt: number | undefined
+  /** A client has asked for one. */
+  hasLeases = false
+  /** Ids of leases that were granted. The oldest first. */
+  #leases: LeaseId[] = []
+  /** The last seen record of each key; a key that was not there is not in it. */
+  readonly #seen = new Map<string, KeyRow>()
+  #sent = 0
+
+  constructor(world: World, clients: Clients, transactions: Recorder, count: number) {
+    this.#world = world
+    this.#clients = clients
+    this.#transactions = transactions
+    this.#lanes = Array.from({ length: count }, (_, at) => ({ name: `s${at + 1}`, busy: false }))
+    this.watchers = new Watchers(world, clients)
+  }
+
+  /** Returns whether a process was asked. */
+  run(op: Op, machine: Machine | undefined): boolean {
+    const process = machine?.process
+    const driver = process?.driver
+    if (process === undefined || driver === undefined) return false
+    const rng = new Random(op.x, DRAW.store, op.key)
+    if (op.kind === 'watch') return this.watchers.begin(process, driver, rng)
+    if (op.kind === 'unwatch') return this.watchers.move(op.client, process.machine)
+    const lane = this.#lanes[op.client % this.#lanes.length]
+    if (lane === undefined || lane.busy) return false
+    return this.#ask({ lane, process, driver, rng }, op)
+  }
+
+  #ask(asking: Asking, op: Op): boolean {
+    switch (op.kind) {
+      case 'txn':
+        this.#propose(asking, { kind: 'txn', txn: this.#txn(asking.rng, 1) }, (outcome) => {
+          if (outcome.kind === 'txn') for (const result of outcome.results) this.#saw(result)
+        })
+        return true
+      case 'append':
+        this.#append(asking)
+        return true
+      case 'delete-range': {
+        const where = this.#range(asking.rng)
+        this.#propose(asking, { kind: 'delete-range', range: where }, () => {})
+        return true
+      }
+      case 'read-at':
+        if (op.x % 4 === 0) this.#readLease(asking)
+        else this.#readAt(asking)
+        return true
+      case 'compact': {
+        const { revision, compactRevision } = asking.driver
+        const to = asking.rng.int(compactRevision, revision + 2)
+        this.#propose(asking, { kind: 'compact', revision: asRevision(to) }, (outcome) => {
+          if (outcome.kind === 'compacted') this.#world.probeCoverage.hit('history compacted by a client')
+        })
+        return true
+      }
+      case 'history':
+        this.#propose(asking, { kind: 'settings', settings: historyOf(asking.rng) }, () => {})
+        return true
+      case 'grant':
+        this.#grant(asking)
+        return true
+      case 'attach':
+        this.#attach(asking)
+        return true
+      case 'keep-alive':
+        return this.#keepAlive(asking)
+      case 'revoke': {
+        const id = this.#known(asking.rng)
+        if (id === undefined) return false
+        this.#propose(asking, { kind: 'revoke', id }, () => {})
+        return true
+      }
+      default:
+        return false
+    }
+  }
+
+  #propose(
+    { lane, process, driver }: Who,
+    command: Parameters<Driver['propose']>[0]['command'],
+    done: (outcome: Outcome) => void,
+    notDone: () => void = () => {},
+  ): string {
+    const principal = `${lane.name}.${this.#sent++}`
+    this.#clients.propose(
+      lane,
+      process,
+      driver,
+      { command, idempotency: undefined, principal },
+      (outcome) => {
+        if (outcome === undefined) notDone()
+        else done(outcome)
+      },
+    )
+    return principal
+  }
+
+  // ---- transactions
+
+  #key(rng: Random): string {
+    return `b${rng.below(this.#world.config.keys + 1)}`
+  }
+
+  #range(rng: Random): { readonly start: Uint8Array; readonly end: Uint8Array } {
+    const [start, end] = rng.pick([
+      ['b', 'c'],
+      ['b', this.#key(rng)],
+      [this.#key(rng), 'c'],
+      [this.#key(rng), `${this.#key(rng)}~`],
+    ] as const)
+    return { start: bytes(start), end: bytes(end) }
+  }
+
+  #where(rng: Random, ranges: number): Where {
+    return rng.chance(ranges) ? this.#range(rng) : { key: bytes(this.#key(rng)) }
+  }
+
+  #txn(rng: Random, depth: number): Txn {
+    const operations = (most: number): Operation[] =>
+      Array.from({ length: rng.below(most + 1) }, () => this.#operation(rng, depth))
+    return {
+      compare: Array.from({ length: rng.pick([0, 1, 1, 1, 2]) }, () => this.#comparison(rng)),
+      success: operations(4),
+      failure: operations(3),
+    }
+  }
+
+  /** About as often true as not. */
+  #comparison(rng: Random): Comparison {
+    const where = this.#where(rng, 0.3)
+    const seen = 'key' in where ? this.#seen.get(text(where.key)) : undefined
+    const op = rng.pick(['=', '=', '=', '!=', '<', '>'] as const)
+    switch (rng.below(5)) {
+      case 0:
+        return { where, op, target: 'value', to: seen?.value ?? bytes('s') }
+      case 1:
+        return { where, op, target: 'version', to: seen?.version ?? rng.below(2) }
+      case 2:
+        return { where, op, target: 'create_revision', to: seen?.createRevision ?? 0 }
+      case 3:
+        return { where, op, target: 'lease', to: rng.chance(0.5) ? seen?.lease : this.#known(rng) }
+      default:
+        return { where, op, target: 'mod_revision', to: seen?.modRevision ?? 0 }
+    }
+  }
+
+  #operation(rng: Random, depth: number): Operation {
+    const kind = rng.below(8)
+    if (kind < 3)
+      return {
+        ...{ kind: 'put', key: bytes(this.#key(rng)), prev: rng.chance(0.3) },
+        ...{ value: bytes(this.#value(rng)), lease: rng.chance(0.3) ? this.#lease(rng) : undefined },
+      }
+    if (kind === 3) return { kind: 'delete', where: this.#where(rng, 0.4), prev: rng.chance(0.3) }
+    if (kind === 4 && depth > 0) return { kind: 'txn', txn: this.#txn(rng, depth - 1) }
+    return {
+      ...{ kind: 'get', where: this.#where(rng, 0.5), limit: rng.pick([undefined, undefined, 1, 3]) },
+      ...{ keysOnly: rng.chance(0.2), countOnly: rng.chance(0.1) },
+    }
+  }
+
+  #value(rng: Random): string {
+    return `s${this.#sent}.${rng.below(1000)}`.padEnd(rng.pick([0, 0, 0, 40, 200]), '~')
+  }
+
+  #saw(result: OperationResult): void {
+    if (result.kind === 'txn') for (const each of result.results) this.#saw(each)
+    if (result.kind !== 'get') return
+    for (const row of result.found?.records ?? [])
+      if (row.value.length > 0) this.#seen.set(text(row.key), row)
+  }
+
+  // ---- lists, which grow at their ends
+
+  /** First reads some lists, then adds an element to one or two of them, if they are still as they were. */
+  #append(asking: Asking): void {
+    const { rng } = asking
+    const keys = rng
+      .shuffled(Array.from({ length: LISTS }, (_, at) => `a${at}`))
+      .slice(0, rng.int(1, LISTS + 1))
+    const reads = keys.map(read)
+    const recorded = this.#recorded(asking, keys, [])
+    const txn = { compare: [], success: reads, failure: [] }
+    this.#propose(
+      asking,
+      { kind: 'txn', txn },
+      (outcome) => {
+        const rows = recorded.ends(outcome)
+        const full = rows?.some((row) => (row?.value.length ?? 0) > LIST_BYTES_MAX)
+        if (rows === undefined || full || rng.chance(0.2)) return
+        this.#appendTo(asking, keys, rows, rng.int(1, Math.min(2, keys.length) + 1))
+      },
+      recorded.isUnknown,
+    )
+  }
+
+  #appendTo(
+    asking: Asking,
+    keys: readonly string[],
+    rows: readonly (KeyRow | undefined)[],
+    count: number,
+  ): void {
+    if (asking.lane.busy || asking.process.serving === undefined) return
+    const element = `${asking.lane.name}.${this.#sent},`
+    const written = keys.slice(0, count)
+    const compare = written.map(
+      (key, at): Comparison => ({
+        ...{ where: { key: bytes(key) }, op: '=', target: 'mod_revision' },
+        to: rows[at]?.modRevision ?? 0,
+      }),
+    )
+    const puts = written.map(
+      (key, at): Operation => ({
+        ...{ kind: 'put', key: bytes(key), prev: false },
+        value: bytes(`${rows[at] === undefined ? '' : text(rows[at].value)}${element}`),
+      }),
+    )
+    const recorded = this.#recorded(asking, keys, written, element)
+    const txn = { compare, success: [...keys.map(read), ...puts], failure: keys.map(read) }
+    this.#propose(asking, { kind: 'txn', txn }, recorded.ends, recorded.isUnknown)
+  }
+
+  /** Writes a transaction into the history: reads of all keys, then appends to some. */
+  #recorded({ lane, process }: Asking, keys: readonly string[], written: readonly string[], element = '') {
+    const recorder = this.#transactions
+    const number = this.#sent
+    const invoke = (at: number, op: Parameters<Recorder['invoke']>[2]): number =>
+      recorder.invoke(`${lane.name}+${at}`, process.name, op, number)
+    const reads = keys.map((key, at) => invoke(at, { f: 'get', key }))
+    const appends = written.map((key, at) => invoke(keys.length + at, { f: 'append', key, value: element }))
+    return {
+      isUnknown: (): void => {
+        for (const id of [...reads, ...appends]) recorder.unknown(id, 'unknown')
+      },
+      /** The records that it has read, in the order of the keys. */
+      ends: (outcome: Outcome): (KeyRow | undefined)[] | undefined => {
+        if (outcome.kind !== 'txn') {
+          for (const id of [...reads, ...appends]) recorder.fail(id, outcome.kind)
+          return undefined
+        }
+        const { results, succeeded } = outcome
+        const rows = reads.map((id, at) => {
+          const result = results[at]
+          const row = result?.kind === 'get' ? result.found?.records[0] : undefined
+          recorder.ok(
+            id,
+            row === undefined ? { value: null } : { value: text(row.value), modRevision: row.modRevision },
+          )
+          return row
+        })
+        for (const [at, id] of appends.entries()) {
+          const result = results[reads.length + at]
+          if (!succeeded || result?.kind !== 'put') recorder.fail(id, 'compared')
+          else {
+            const { modRevision, version } = result
+            const before = rows[at] === undefined ? '' : text(rows[at].value)
+            recorder.ok(id, {
+              value: `${before}${element}`,
+              modRevision,
+              version,
+              revision: outcome.revision,
+            })
+          }
+        }
+        this.#world.probeCoverage.hit(succeeded ? 'transaction succeeded' : 'transaction compared in vain')
+        return rows
+      },
+    }
+  }
+
+  // ---- reads
+
+  #options(rng: Random): ReadOptions {
+    const { timeoutMs } = this.#world.config
+    return { ...LINEARIZABLE, consistency: rng.pick(['linearizable', 'linearizable', 'stale']), timeoutMs }
+  }
+
+  #readAt({ lane, process, driver, rng }: Asking): void {
+    const clients = this.#clients
+    clients.read(lane, process, driver, this.#options(rng), (index, grant, open) => {
+      const { model } = this.#world.invariants
+      const { compactRevision } = driver
+      if (compactRevision !== model.compactedAt(index))
+        throw clients.wrong(
+          'KV-21',
+          `${process.name} is compacted up to ${compactRevision} at ${index}, the log says ${model.compactedAt(index)}`,
+        )
+      const revision = rng.int(compactRevision, grant.revision + 1)
+      const { start, end } = this.#range(rng)
+      const list = {
+        op: { f: 'range', start: text(start), end: text(end), order: rng.pick(['asc', 'desc']) },
+        ...{ rowsMax: rng.pick([512, 1, 2]), bytesMax: rng.pick([1 << 20, 150]) },
+      } as const
+      clients.list(open, driver, list, revision, ({ rows }) => {
+        const wanted = model.keys
+          .filter(
+            (key) => key >= list.op.start && key < list.op.end && model.atRevision(key, revision) !== null,
+          )
+          .sort()
+        if (list.op.order === 'desc') wanted.reverse()
+        const keys = rows.map(({ key }) => text(key))
+        const differs = rows.find(
+          (row) => !isSameRow({ ...row, value: text(row.value) }, model.atRevision(text(row.key), revision)),
+        )
+        if (keys.join() !== wanted.join() || differs !== undefined)
+          throw clients.wrong(
+            'KV-20',
+            `${process.name} reads ${keys.join()} at revision ${revision}, the log says ${wanted.join()}${differs === undefined ? '' : `; ${text(differs.key)} differs`}`,
+          )
+        if (revision < grant.revision) this.#world.probeCoverage.hit('read at an earlier revision')
+        clients.end(open)
+      })
+    })
+  }
+
+  /** Whether there is a lease, and how long it lives. */
+  #readLease({ lane, process, driver, rng }: Asking): void {
+    const id = this.#known(rng)
+    const options = { ...this.#options(rng), consistency: 'linearizable' } as const
+    this.#clients.read(lane, process, driver, options, (index, _grant, open) => {
+      if (id !== undefined) this.#compareLease(process, driver, id, index)
+      this.#clients.end(open)
+    })
+  }
+
+  #compareLease(process: Process, driver: Driver, id: LeaseId, index: number): void {
+    const lives = this.#world.invariants.model
+      .livesOfLease(id)
+      .some(({ from, to }) => from <= index && index < to)
+    const found = driver.lease(id)
+    if ((found !== undefined) === lives) return
+    throw this.#clients.wrong(
+      'KV-23',
+      `${process.name} says at ${index} that lease ${id} ${lives ? 'does not exist' : 'exists'}, the log says otherwise`,
+    )
+  }
+
+  // ---- leases
+
+  #known(rng: Random): LeaseId | undefined {
+    return this.#leases[rng.below(Math.max(1, this.#leases.length))]
+  }
+
+  #ttlMs({ rng, driver }: Asking): number {
+    return Math.max(Math.ceil(driver.leaseTtlMsMin), 1000) + rng.pick([0, 0, 1000, 5000, 15_000])
+  }
+
+  #lease(rng: Random): PutLease | undefined {
+    const id = this.#known(rng)
+    return id === undefined ? undefined : { id }
+  }
+
+  #grant(asking: Asking): void {
+    const { rng } = asking
+    const ttlMs = this.#ttlMs(asking)
+    const id = rng.chance(0.2) ? (String(1 + rng.below(3)) as LeaseId) : undefined
+    this.grant(asking, { id, ttlMs })
+  }
+
+  /** `done`: with its id, or it is not known whether it exists. */
+  grant(
+    asking: Who,
+    { id, ttlMs }: { readonly id: LeaseId | undefined; readonly ttlMs: number },
+    done: (lease?: LeaseId) => void = () => {},
+  ): void {
+    const askedMs = this.#world.time.now
+    this.hasLeases = true
+    const { name } = asking.process
+    this.#propose(
+      asking,
+      { kind: 'grant', id, ttlMs },
+      (outcome) => {
+        if (outcome.kind === 'granted') {
+          this.promises.push({ id: outcome.lease, ttlMs, askedMs, node: name })
+          this.#leases = [...this.#leases.filter((known) => known !== outcome.lease), outcome.lease].slice(
+            -KNOWN_MAX,
+          )
+        }
+        done(outcome.kind === 'granted' ? outcome.lease : undefined)
+      },
+      done,
+    )
+  }
+
+  #attach(asking: Asking): void {
+    const { rng, process } = asking
+    const key = this.#key(rng)
+    const prev = rng.chance(0.2)
+    if (rng.chance(0.15)) {
+      this.#propose(asking, { kind: 'delete', key: bytes(key), condition: undefined, prev }, () => {})
+      return
+    }
+    const ttlMs = this.#ttlMs(asking)
+    this.hasLeases = true
+    const lease = rng.chance(0.15) ? { ttlMs } : rng.chance(0.75) ? this.#lease(rng) : undefined
+    const askedMs = this.#world.time.now
+    const value = bytes(this.#value(rng))
+    this.#propose(
+      asking,
+      { kind: 'put', key: bytes(key), value, condition: undefined, prev, lease },
+      (outcome) => {
+        if (outcome.kind !== 'put') return
+        if (lease !== undefined) this.#world.probeCoverage.hit('key attached to a lease')
+        const own = this.#world.invariants.model.atRevision(key, outcome.modRevision)?.lease
+        if (lease !== undefined && 'ttlMs' in lease && own !== undefined)
+          this.promises.push({ id: own, ttlMs, askedMs, node: process.name })
+      },
+    )
+  }
+
+  #keepAlive(asking: Asking): boolean {
+    const ids = this.#leases.filter(() => asking.rng.chance(0.6))
+    if (ids.length > 0) this.keepAlive(asking, ids)
+    return ids.length > 0
+  }
+
+  keepAlive({ lane, process, driver }: Who, ids: readonly LeaseId[]): void {
+    const { time, config, probeCoverage, invariants } = this.#world
+    const askedMs = time.now
+    const { floor } = this.#clients
+    const open = this.#clients.begin(lane, process, () => {})
+    driver.keepAlive(ids, config.timeoutMs, (result) => {
+      if (!result.ok) return this.#clients.end(open, result.problem.code)
+      for (const [at, id] of ids.entries()) {
+        const ttlMs = result.value[at]
+        const lives = invariants.model.livesOfLease(id)
+        if (ttlMs === undefined) {
+          if (lives.some(({ from, to }) => from <= floor && to === Number.POSITIVE_INFINITY))
+            throw this.#clients.wrong(
+              'KV-24',
+              `${process.name} says that there is no lease ${id}, the log says otherwise`,
+            )
+          continue
+        }
+        if (lives.every(({ to }) => to <= floor))
+          throw this.#clients.wrong(
+            'KV-24',
+            `${process.name} keeps lease ${id} alive, which had ended before; ${floor} was known before it was asked`,
+          )
+        probeCoverage.hit('lease kept alive')
+        this.promises.push({ id, ttlMs, askedMs, node: process.name })
+      }
+      this.#clients.end(open)
+    })
+  }
+}
+
+const read = (key: string): Operation => ({
+  ...{ kind: 'get', where: { key: bytes(key) }, limit: undefined, keysOnly: false, countOnly: false },
+})
+
+/** What history keeps, or how often cluster time is told. */
+function historyOf(rng: Random) {
+  switch (rng.below(4)) {
+    case 0:
+      return { historyRevisionsMax: rng.pick([1, 5, 20, 100_000]) }
+    case 1:
+      return { historyAgeMs: rng.pick([1000, 10_000, 3_600_000]) }
+    case 2:
+      return { historyBytesMax: rng.pick([0, 2000, 2 ** 30]) }
+    default:
+      return { leaseCheckpointMs: rng.pick([100, 1000, 3000, 5000]) }
+  }
+}

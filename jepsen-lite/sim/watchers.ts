@@ -1,0 +1,374 @@
+// Clients of watches. A client begins a watch at a node as the front of a node does: when a linearizable read is
+// granted. It takes what waits for it in turns, some slowly and with little room, so that the node must let it read
+// history. When its node dies or ends the watch, or the client loses its connection, what waited for it is lost, and it
+// goes on at another node from the revision after the last one that it has taken.
+//
+// Everything that a node sends is kept: one record for each connection, for checker/watch.
+
+import { asRevision } from '../../src/kv/index.ts'
+import type { KeyRow } from '../../src/kv/types.ts'
+import type { Driver } from '../../src/server/driver.ts'
+import type { EventsMessage } from '../../src/server/watch/events.ts'
+import type { Watch, WatchEnd, WatchRequest, WatchSink } from '../../src/server/watch/index.ts'
+import type { Told, ToldEvent, WatchAsked, WatchRecord } from '../checker/watch/index.ts'
+import type { Random } from '../random.ts'
+import type { Clients, Lane } from './clients.ts'
+import { bytes, text } from './model-row.ts'
+import type { Machine, Process } from './process.ts'
+import { IO } from './time.ts'
+import { Violation } from './violation.ts'
+import type { World } from './world.ts'
+
+/** Watches of all clients at a time. */
+const WATCHES_MAX = 8
+/**
+ * How long a client takes for a message at the end. It is slower than progress may come: that must not keep a watch
+ * from being told of events.
+ */
+const HURRIED_MS = 60
+/** Pause before a client goes on at another node. */
+const PAUSE_MS = 40
+
+/** A client with one watch, over all its connections. */
+interface Watching {
+  readonly lane: Lane
+  readonly asked: Omit<WatchAsked, 'from'>
+  readonly progressMs: number
+  /** Messages that may wait for it, and how long it takes to take them. */
+  readonly waitingMax: number
+  readonly takesMs: number
+  /** Where it goes on; undefined: it has seen nothing yet, and goes on with the next revision. */
+  from: number | undefined
+  connection: Connection | undefined
+}
+
+export class Watchers {
+  readonly #world: World
+  readonly #clients: Clients
+  readonly #watching: Watching[] = []
+  readonly #records: WatchRecord[] = []
+  /** The machines at which watches are begun again; undefined: all. */
+  #nodes: readonly Machine[] | undefined
+  #isOver = false
+
+  constructor(world: World, clients: Clients) {
+    this.#world = world
+    this.#clients = clients
+  }
+
+  get records(): readonly WatchRecord[] {
+    return this.#records
+  }
+
+  get isEmpty(): boolean {
+    return this.#watching.length === 0
+  }
+
+  /** A client begins. Returns whether a node was asked. */
+  begin(process: Process, driver: Driver, rng: Random): boolean {
+    if (this.#watching.length >= WATCHES_MAX) return false
+    const { keys } = this.#world.config
+    const key = (): string => `${rng.pick(['b', 'k'])}${rng.below(keys)}`
+    const bounds = rng.pick<Pick<WatchAsked, 'key' | 'start' | 'end'>>([
+      { start: '' },
+      { start: '' },
+      { start: 'b', end: 'c' },
+      { start: 'a', end: 'l' },
+      { key: key() },
+      { start: key() },
+    ])
+    const { revision, compactRevision } = driver
+    const watching: Watching = {
+      lane: { name: `w${this.#watching.length + 1}`, busy: false },
+      asked: {
+        ...bounds,
+        ...{ only: rng.pick([undefined, undefined, undefined, 'put', 'delete']) },
+        ...{ prev: rng.chance(0.4), values: rng.chance(0.8) },
+      },
+      progressMs: rng.pick([50, 500, 2000]),
+      waitingMax: rng.pick([1, 2, 5, 1000]),
+      takesMs: rng.pick([0, 0, 5, 100, 1000]),
+      from: rng.pick([
+        undefined,
+        undefined,
+        1,
+        compactRevision + 1,
+        revision,
+        Math.max(1, revision - 5),
+        revision + 3,
+      ]),
+      connection: undefined,
+    }
+    this.#watching.push(watching)
+    this.#connect(watching, process, driver)
+    return true
+  }
+
+  /** A client loses its connection, and goes on at this machine. */
+  move(client: number, machine: Machine): boolean {
+    const watching = this.#watching[client % Math.max(1, this.#watching.length)]
+    if (watching?.connection === undefined) return false
+    this.#world.probeCoverage.hit('watch goes on at another node')
+    this.#lose(watching, machine.place)
+    return true
+  }
+
+  /** A process is gone, and so are its connections. */
+  gone(process: Process): void {
+    for (const watching of this.#watching)
+      if (watching.connection?.process === process) this.#lose(watching, process.place + 1)
+  }
+
+  // ---- the end
+
+  /** All clients go on at these machines, and are not very slow any more. */
+  settleAt(machines: readonly Machine[]): void {
+    this.#nodes = machines
+    for (const [at, watching] of this.#watching.entries()) {
+      const { connection } = watching
+      if (connection === undefined) continue
+      if (machines.includes(connection.process.machine)) connection.hurry()
+      else this.#lose(watching, at)
+    }
+  }
+
+  /** Why not all of them have been told of everything up to this revision; undefined: they have. */
+  whyNotTold(revision: number): string | undefined {
+    // A cluster that was founded by an older version, and where a member is down, has none.
+    if (!this.#world.invariants.model.hasHistory) return undefined
+    for (const { lane, connection } of this.#watching) {
+      if (connection === undefined) return `${lane.name} finds no node that serves its watch`
+      if (connection.upTo < revision)
+        return `${connection.name} was told of everything up to ${connection.upTo}, and not up to ${revision}`
+    }
+    return undefined
+  }
+
+  /** All watches end. Those that still run have been told of everything up to `due`. */
+  endAll(due: number | undefined): void {
+    this.#isOver = true
+    for (const { connection } of this.#watching) connection?.close(due)
+    this.#watching.length = 0
+  }
+
+  // ---- connections
+
+  #lose(watching: Watching, place: number): void {
+    const { connection } = watching
+    watching.connection = undefined
+    if (connection !== undefined) {
+      connection.close(undefined)
+      watching.from = connection.resumesFrom
+    }
+    this.#goOn(watching, place)
+  }
+
+  #goOn(watching: Watching, place: number): void {
+    const { time } = this.#world
+    time.push(time.now + PAUSE_MS, IO, undefined, () => {
+      if (this.#isOver || watching.connection !== undefined || watching.lane.busy) return
+      const machines = this.#nodes ?? this.#world.machines
+      const machine = machines[place % machines.length]
+      const process = machine?.process
+      if (process?.serving === undefined) this.#goOn(watching, place + 1)
+      else this.#connect(watching, process, process.serving)
+    })
+  }
+
+  #connect(watching: Watching, process: Process, driver: Driver): void {
+    const clients = this.#clients
+    const { timeoutMs } = this.#world.config
+    const { model } = this.#world.invariants
+    const options = {
+      consistency: 'linearizable',
+      maxStalenessMs: undefined,
+      minRevision: undefined,
+      timeoutMs,
+    } as const
+    const answered = model.revisionAt(clients.floor)
+    const again = (): void => this.#goOn(watching, process.place + 1)
+    clients.read(
+      watching.lane,
+      process,
+      driver,
+      options,
+      (_index, { revision }, open) => {
+        const { asked, from, progressMs } = watching
+        const connection = new Connection(this.#world, process, watching, answered, (resumeFrom) => {
+          if (watching.connection !== connection) return
+          watching.connection = undefined
+          watching.from = resumeFrom
+          this.#goOn(watching, process.place + 1)
+        })
+        const begun = driver.watch(requestOf(asked, from, progressMs), connection)
+        if (!begun.ok) return clients.end(open, begun.problem.code)
+        connection.begin(begun.value, revision)
+        if (this.#nodes !== undefined) connection.hurry()
+        this.#records.push(connection)
+        watching.connection = connection
+        this.#world.probeCoverage.hit(from === undefined ? 'watch begun' : 'watch begun at a revision')
+        clients.end(open)
+      },
+      again,
+    )
+  }
+}
+
+function requestOf(asked: Watching['asked'], from: number | undefined, progressMs: number): WatchRequest {
+  const { key, start = '', end, only, prev, values } = asked
+  const where =
+    key === undefined
+      ? { start: bytes(start), end: end === undefined ? end : bytes(end) }
+      : { key: bytes(key) }
+  return { where, from: from === undefined ? from : asRevision(from), only, prev, values, progressMs }
+}
+
+/** One connection of a watch, at the end of its node. */
+class Connection implements WatchSink, WatchRecord {
+  readonly #world: World
+  readonly #waitingMax: number
+  readonly #over: (resumeFrom: number) => void
+  readonly process: Process
+  readonly name: string
+  readonly asked: WatchAsked
+  readonly answered: number
+  readonly told: Told[] = []
+  #watch: Watch | undefined
+  #takesMs: number
+  /** The revisions of messages that the client has not taken. */
+  #waiting: number[] = []
+  #isTaking = false
+  #waits = false
+  /** The client is gone. */
+  #isClosed = false
+  /** The node has ended it. */
+  #hasEnded = false
+  /** Everything before it was taken. */
+  #next: number
+
+  constructor(
+    world: World,
+    process: Process,
+    { lane, asked, from, waitingMax, takesMs }: Watching,
+    answered: number,
+    over: (resumeFrom: number) => void,
+  ) {
+    this.#world = world
+    this.#waitingMax = waitingMax
+    this.#takesMs = takesMs
+    this.#over = over
+    this.process = process
+    this.name = `${lane.name} at ${process.name}`
+    this.asked = { ...asked, from }
+    this.answered = answered
+    this.#next = from ?? 0
+  }
+
+  begin(watch: Watch, revision: number): void {
+    this.#watch = watch
+    this.#next = watch.from
+    this.told.push({ kind: 'created', revision, from: watch.from })
+  }
+
+  get resumesFrom(): number {
+    return this.#next
+  }
+
+  /** It has been told of everything up to this revision. */
+  get upTo(): number {
+    const last = this.told.at(-1)
+    return last?.kind === 'events' || last?.kind === 'progress' ? last.revision : 0
+  }
+
+  hurry(): void {
+    this.#takesMs = Math.min(this.#takesMs, HURRIED_MS)
+    this.#take()
+  }
+
+  close(due: number | undefined): void {
+    if (this.#isClosed || this.#hasEnded) return
+    this.#isClosed = true
+    const { time } = this.#world
+    // A stopped process does not notice yet.
+    time.push(time.now, IO, this.process, () => this.#watch?.cancel())
+    if (due !== undefined) this.told.push({ kind: 'due', revision: due })
+  }
+
+  // ---- what the node does
+
+  get isFull(): boolean {
+    return this.#waiting.length >= this.#waitingMax
+  }
+
+  waits(): void {
+    this.#waits = true
+    this.#world.probeCoverage.hit('watch waits for a slow client')
+  }
+
+  events(message: EventsMessage): void {
+    this.#sent({ kind: 'events', revision: message.revision, events: eventsOf(message) })
+    this.#waiting.push(message.revision)
+    this.#take()
+  }
+
+  progress(revision: number): void {
+    this.#sent({ kind: 'progress', revision })
+    this.#waiting.push(revision)
+    this.#take()
+  }
+
+  ended(end: WatchEnd): void {
+    if (end.kind === 'compacted') {
+      this.#sent(end)
+      this.#world.probeCoverage.hit('watch overtaken by compaction')
+    } else this.#sent({ kind: 'stopped', resumeFrom: end.resumeFrom })
+    this.#hasEnded = true
+    // Everything before it comes before it. But a process that is killed sends nothing any more.
+    if (this.process.live && !this.#isClosed) this.#over(end.resumeFrom)
+  }
+
+  #sent(told: Told): void {
+    if (this.#hasEnded) throw new Violation('WATCH-3', `${this.name} is told of ${told.kind} after its end`)
+    if (this.#isClosed) return
+    this.told.push(told)
+    this.#world.say(this.process, `tells ${this.name}: ${JSON.stringify(told)}`)
+  }
+
+  // ---- what the client does
+
+  /** It takes one message at a time. A stopped process does not notice. */
+  #take(): void {
+    if (this.#isTaking || this.#isClosed || this.#hasEnded) return
+    this.#isTaking = true
+    const { time } = this.#world
+    time.push(time.now + this.#takesMs, IO, this.process, () => {
+      this.#isTaking = false
+      if (this.#isClosed || this.#hasEnded) return
+      const revision = this.#takesMs === 0 ? this.#waiting.at(-1) : this.#waiting[0]
+      if (revision !== undefined) this.#next = Math.max(this.#next, revision + 1)
+      this.#waiting = this.#takesMs === 0 ? [] : this.#waiting.slice(1)
+      if (this.#waiting.length > 0) this.#take()
+      else if (this.#waits) {
+        this.#waits = false
+        this.#watch?.drained()
+      }
+    })
+  }
+}
+
+/** As a front writes them: at once, since records may be deleted later. */
+function eventsOf(message: EventsMessage): ToldEvent[] {
+  const row = ({ key, value, createRevision, modRevision, version, lease }: KeyRow) => ({
+    ...{ key: text(key), createRevision, modRevision, version, lease },
+    ...(message.values ? { value: text(value) } : {}),
+  })
+  const prevs = message.prevs()
+  return message.events.map((event, at) => {
+    const prev = prevs[at]
+    return {
+      ...{ key: text(event.key), type: event.type },
+      ...(event.type === 'put' ? { record: row(event.record) } : {}),
+      ...(prev === undefined ? {} : { prev: prev === null ? null : row(prev) }),
+    }
+  })
+}

@@ -1,0 +1,274 @@
+// Watches on a multiplexed connection, against a node whose items the test sends.
+
+import { expect, test } from 'vitest'
+import { inspect } from '../../src/client/client.ts'
+import type { Client, Watch } from '../../src/client/index.ts'
+import type { FakeLines, Item, Line } from './fake-lines.ts'
+import type { FakeNode } from './fake-node.ts'
+import { oneNode } from './one-node.ts'
+import { clientOf, connected, fake, fakePeer, until } from './with-fakes.ts'
+
+const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const [CANCEL, WATCH] = [0, 16]
+const WELCOME = { watches_max: 3 }
+
+interface Asked {
+  readonly id: number
+  readonly item: Item
+  readonly line: Line
+}
+
+const NOT_READY = { status: 503, body: { code: 'not_ready', status: 503, detail: 'not now' } }
+
+/** From now on the node takes watches, and the test answers them. */
+function watchesOf(lines: FakeLines): { readonly asked: Asked[]; readonly cancelled: number[] } {
+  const [asked, cancelled]: [Asked[], number[]] = [[], []]
+  lines.onItem = (item, line) => {
+    const [id, op] = item as [number, number]
+    if (op === WATCH) asked.push({ id, item, line })
+    if (op === CANCEL) cancelled.push(id)
+    return op === WATCH || op === CANCEL
+  }
+  return { asked, cancelled }
+}
+
+async function scene() {
+  const { node, lines, kv } = await oneNode({}, (prepared) => {
+    prepared.welcome = WELCOME
+  })
+  refuseOverHttp(node)
+  return { node, lines, kv, ...watchesOf(lines) }
+}
+
+/** Over HTTP the node serves no watch now. */
+function refuseOverHttp(node: FakeNode): void {
+  node.fault = ({ target }) => (target.startsWith('/v1/watch') ? NOT_READY : undefined)
+}
+
+const record = (key: string, revision: number, value: string | Buffer = 'v'): Item => [
+  Buffer.from(key),
+  Buffer.from(value as string),
+  revision,
+  revision,
+  1,
+]
+const events = (id: number, revision: number, ...keys: string[]): Item => [
+  id,
+  2,
+  revision,
+  keys.map((key) => [0, record(key, revision)]),
+]
+
+async function begun(kv: Client, asked: readonly Asked[], options = {}): Promise<{ watch: Watch } & Asked> {
+  const count = asked.length
+  const watch = kv.watch({ prefix: 'k', ...options })
+  await until(() => asked.length > count)
+  const last = asked.at(-1)
+  if (last === undefined) throw new Error('not asked')
+  last.line.send([last.id, 0, 5])
+  await watch.ready
+  return { watch, ...last }
+}
+
+test('it asks for what was asked for, and tells what comes', async () => {
+  const { kv, asked, cancelled, lines } = await scene()
+  const options = { prev: true, only: 'put', keysOnly: true, progressMs: 500, fromRevision: 3 } as const
+  const { watch, item, id, line } = await begun(kv, asked, options)
+  expect(item.slice(3)).toEqual([
+    { prefix: Buffer.from('k') },
+    3,
+    { prev: true, only: 'put', values: false, progress_ms: 500 },
+  ])
+  const key = Buffer.from([0xff, 0])
+  line.send([
+    id,
+    2,
+    7,
+    [
+      [0, [key, null, 7, 7, 1, '77'], null],
+      [0, record('k2', 7), record('k2', 3)],
+    ],
+  ])
+  const { value } = await watch.next()
+  expect(value?.events).toMatchObject([
+    { type: 'put', keyBytes: new Uint8Array(key), kv: { value: new Uint8Array(), lease: '77' }, prev: null },
+    { type: 'put', key: 'k2', prev: { modRevision: 3 } },
+  ])
+  line.send([id, 2, 9, [[1, Buffer.from('k2'), 9, record('k2', 7)]]], [id, 3, 12])
+  expect((await watch.next()).value).toMatchObject({
+    revision: 9,
+    events: [{ type: 'delete', key: 'k2', modRevision: 9, prev: { modRevision: 7 } }],
+  })
+  await watch.close()
+  await until(() => cancelled.length === 1)
+  expect(cancelled).toEqual([id])
+  line.send([id, 4, { code: 'cancelled', status: 499 }])
+  await kv.get('k')
+  expect([kv[inspect](), lines.open.length]).toEqual([AT_REST, 1])
+})
+
+test('what is on its way after a cancel goes to nobody, and the place is used again when the node has ended it', async () => {
+  const { kv, asked, cancelled, lines } = await scene()
+  const first = await begun(kv, asked)
+  await first.watch.close()
+  await until(() => cancelled.length === 1)
+  first.line.send(events(first.id, 6, 'k'), [first.id, 3, 8])
+  const second = await begun(kv, asked)
+  expect(second.id).not.toBe(first.id)
+  second.line.send([first.id, 4, { code: 'cancelled' }], events(second.id, 9, 'k'))
+  expect((await second.watch.next()).value?.revision).toBe(9)
+  const third = await begun(kv, asked)
+  expect(third.id).not.toBe(first.id)
+  third.line.send(events(third.id, 10, 'k'))
+  expect((await third.watch.next()).value?.revision).toBe(10)
+  expect(lines.open).toHaveLength(1)
+  await Promise.all([second.watch.close(), third.watch.close()])
+})
+
+test('a watch that is closed before it has begun is cancelled, and may begin all the same', async () => {
+  const { kv, asked, cancelled, lines } = await scene()
+  const watch = kv.watch({ prefix: 'k' })
+  await until(() => asked.length === 1)
+  await watch.close()
+  await until(() => cancelled.length === 1)
+  const [{ id, line }] = asked as [Asked]
+  line.send([id, 0, 5], events(id, 6, 'k'), [id, 4, { code: 'cancelled' }])
+  await kv.get('k')
+  expect([kv[inspect](), lines.open.length]).toEqual([AT_REST, 1])
+})
+
+test('a problem in place of the answer is that of the watch', async () => {
+  const { kv, asked } = await scene()
+  const watch = kv.watch({ prefix: 'k' })
+  await until(() => asked.length === 1)
+  const [{ id, line }] = asked as [Asked]
+  const compacted = { code: 'compacted', status: 410, detail: 'gone', compact_revision: 7, resume_from: 8 }
+  line.send([id, 1, compacted, 9, false])
+  await expect(watch.next()).rejects.toMatchObject({ code: 'compacted', compactRevision: 7, resumeFrom: 8 })
+  expect(kv[inspect]()).toEqual(AT_REST)
+})
+
+test('when the node ends it, it goes on from the next revision', async () => {
+  const { kv, asked } = await scene()
+  const { watch, id, line } = await begun(kv, asked)
+  line.send(events(id, 6, 'k'), [
+    id,
+    4,
+    { code: 'not_ready', status: 503, detail: 'it stops', resume_from: 7 },
+  ])
+  expect((await watch.next()).value?.revision).toBe(6)
+  await until(() => asked.length === 2)
+  expect(asked[1]?.item[4]).toBe(7)
+  await watch.close()
+})
+
+test('when the connection is lost, its watches go on elsewhere, each from where it was', async () => {
+  const node = await fake()
+  const peer = await fakePeer(node, 'n2')
+  const nodes = [node, peer]
+  const lines = nodes.map((each) => each.multiplex())
+  for (const each of lines) each.welcome = { watches_max: 10 }
+  const kv = clientOf(nodes, { transport: 'auto' })
+  await connected(kv, nodes)
+  for (const each of nodes) refuseOverHttp(each)
+  const [one, other] = lines.map(watchesOf) as [ReturnType<typeof watchesOf>, ReturnType<typeof watchesOf>]
+  const both = () => [...one.asked, ...other.asked]
+  const watches = [1, 2, 3, 4].map((n) => kv.watch({ key: `k${n}` }))
+  await until(() => both().length === 4)
+  for (const { id, line } of both()) line.send([id, 0, 5], events(id, 6, 'k'))
+  for (const watch of watches) expect((await watch.next()).value?.revision).toBe(6)
+  const count = both().length
+  const lost = one.asked.length
+  for (const { line } of one.asked) line.cut()
+  await until(() => both().length === count + lost)
+  for (const { item } of both().slice(-lost)) expect(item[0]).toBeGreaterThan(0)
+  expect(both().filter(({ item }) => item[4] === 7)).toHaveLength(lost)
+  for (const watch of watches) await watch.close()
+  await kv.close()
+})
+
+test('an application that takes too little pauses its own watch, and others go on', async () => {
+  const { kv, asked, cancelled, lines } = await scene()
+  const slow = await begun(kv, asked)
+  const quick = await begun(kv, asked)
+  const large = Buffer.alloc(300_000)
+  let revision = 5
+  while (cancelled.length === 0 && revision < 100) {
+    revision += 1
+    slow.line.send([slow.id, 2, revision, [[0, record('k', revision, large)]]])
+    quick.line.send(events(quick.id, revision, 'k'))
+    expect((await quick.watch.next()).value?.revision).toBe(revision)
+  }
+  expect(cancelled).toEqual([slow.id])
+  // It was told of some revisions that it has not received.
+  slow.line.send([slow.id, 4, { code: 'cancelled' }])
+  const taken: number[] = []
+  let next = slow.watch.next()
+  let isTold = false
+  const note = () => {
+    isTold = true
+  }
+  void next.then(note)
+  for (;;) {
+    await until(() => isTold || asked.length === 3)
+    if (!isTold) break
+    taken.push((await next).value?.revision ?? Number.NaN)
+    isTold = false
+    next = slow.watch.next()
+    void next.then(note)
+  }
+  const from = asked[2]?.item[4] as number
+  const again = asked[2] as Asked
+  again.line.send([again.id, 0, revision])
+  for (let missed = from; missed <= revision; missed++) again.line.send(events(again.id, missed, 'k'))
+  taken.push((await next).value?.revision ?? Number.NaN)
+  while (taken.at(-1) !== revision) taken.push((await slow.watch.next()).value?.revision ?? Number.NaN)
+  expect(taken).toEqual(Array.from({ length: revision - 5 }, (_, at) => at + 6))
+  expect(lines.open).toHaveLength(1)
+  await Promise.all([slow.watch.close(), quick.watch.close()])
+})
+
+test('more watches than the connection may have go over HTTP', async () => {
+  const { node, kv, asked } = await scene()
+  const first = [await begun(kv, asked), await begun(kv, asked), await begun(kv, asked)]
+  const watch = kv.watch({ prefix: 'k' })
+  await until(() => node.seen.some(({ target }) => target.startsWith('/v1/watch')))
+  await Promise.all([watch, ...first.map(({ watch }) => watch)].map((each) => each.close()))
+  expect(asked).toHaveLength(3)
+})
+
+test('a node whose welcome says nothing of watches is asked over HTTP', async () => {
+  const { node, lines, kv } = await oneNode()
+  const watch = kv.watch({ prefix: 'k' })
+  await until(() => node.seen.some(({ target }) => target.startsWith('/v1/watch')))
+  await watch.close()
+  expect(lines.items.filter(([, op]) => op === WATCH)).toEqual([])
+})
+
+test.each<[string, (id: number) => Item[]]>([
+  ['events before the watch has begun', (id) => [events(id, 6, 'k')]],
+  [
+    'something unknown of a watch',
+    (id) => [
+      [id, 0, 5],
+      [id, 9, 6],
+    ],
+  ],
+  [
+    'an event that is no list',
+    (id) => [
+      [id, 0, 5],
+      [id, 2, 6, ['event']],
+    ],
+  ],
+])('%s ends the connection, and the watch goes on', async (_what, items) => {
+  const { kv, asked, lines } = await scene()
+  const watch = kv.watch({ prefix: 'k' })
+  await until(() => asked.length === 1)
+  const [{ id, line }] = asked as [Asked]
+  line.send(...items(id))
+  await until(() => lines.open.length === 0)
+  await watch.close()
+  await until(() => kv[inspect]().calls === 0)
+  expect(kv[inspect]()).toEqual(AT_REST)
+})

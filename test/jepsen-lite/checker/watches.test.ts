@@ -1,0 +1,213 @@
+// For each guarantee of watches a record that breaks it, and beside it the nearest one that does not.
+
+import { describe, expect, test } from 'vitest'
+import {
+  checkWatches,
+  EventLog,
+  type LoggedEvent,
+  logOfWatch,
+  type Told,
+  type ToldEvent,
+  type WatchAsked,
+  type WatchedRow,
+  type WatchGuarantee,
+} from '../../../jepsen-lite/checker/watch/index.ts'
+
+const row = (key: string, modRevision: number, createRevision = modRevision, version = 1): WatchedRow => ({
+  ...{ key, value: `${key}${modRevision}`, createRevision, modRevision, version, lease: undefined },
+})
+const logged = (record: WatchedRow): LoggedEvent => ({
+  key: record.key,
+  revision: record.modRevision,
+  record,
+})
+
+/** a at 2, b at 3; a and b together at 5, after a setting at 4; a is deleted at 6, and made again at 7. */
+const A2 = row('a', 2)
+const B3 = row('b', 3)
+const A5 = row('a', 5, 2, 2)
+const B5 = row('b', 5, 3, 2)
+const A7 = row('a', 7)
+const LOG = new EventLog(
+  [...[A2, B3, A5, B5].map(logged), { key: 'a', revision: 6, record: null }, logged(A7)],
+  8,
+)
+
+const put = (record: WatchedRow): ToldEvent => ({ key: record.key, type: 'put', record })
+const deleted = (key: string): ToldEvent => ({ key, type: 'delete' })
+const events = (revision: number, ...all: ToldEvent[]): Told => ({ kind: 'events', revision, events: all })
+const created = (from = 2, revision = 8): Told => ({ kind: 'created', revision, from })
+const progress = (revision: number): Told => ({ kind: 'progress', revision })
+const due = (revision: number): Told => ({ kind: 'due', revision })
+const ALL: readonly Told[] = [
+  events(2, put(A2)),
+  events(3, put(B3)),
+  events(5, put(A5), put(B5)),
+  events(6, deleted('a')),
+  events(7, put(A7)),
+]
+const FROM_1: WatchAsked = { start: '', from: 1, prev: false, values: true }
+
+const judged = (
+  told: readonly Told[],
+  {
+    asked = FROM_1,
+    answered = 0,
+    compacted,
+  }: { asked?: WatchAsked; answered?: number; compacted?: number } = {},
+): WatchGuarantee[] =>
+  checkWatches([{ name: 'w', asked, answered, told }], LOG, { compacted }).map(({ guarantee }) => guarantee)
+
+test('a watch that was told everything, with progress between, keeps every promise', () => {
+  expect(judged([created(), ...ALL, progress(8), due(8)])).toEqual([])
+  expect(
+    judged([created(), progress(1), ...ALL.slice(0, 2), progress(3), progress(4), ...ALL.slice(2)]),
+  ).toEqual([])
+  // It may end at any time, and need not have been told anything.
+  expect(judged([created()])).toEqual([])
+  expect(judged([])).toEqual([])
+})
+
+describe('is refused if', () => {
+  test('revisions fall', () => {
+    expect(judged([created(), ...ALL.slice(0, 2), events(2, put(A2))])).toEqual(['ordered'])
+  })
+
+  test('a key is told twice at one revision', () => {
+    expect(judged([created(), events(2, put(A2)), events(2, put(A2))])).toEqual(['unique'])
+    expect(judged([created(), events(2, put(A2), put(A2))])).toEqual(['unique'])
+  })
+
+  test('a revision is told in two messages, or in part', () => {
+    const before = [created(), ...ALL.slice(0, 2)]
+    expect(judged([...before, events(5, put(A5)), events(5, put(B5))])).toEqual(['atomic'])
+    expect(judged([...before, events(5, put(B5))])).toEqual(['atomic'])
+    // Of a watch of b the change of a is no part.
+    const asked = { ...FROM_1, key: 'b' }
+    expect(judged([created(), events(3, put(B3)), events(5, put(B5)), due(8)], { asked })).toEqual([])
+  })
+
+  test('an event in between is missing, or one at the end that was due', () => {
+    expect(judged([created(), ...ALL.slice(0, 2), ...ALL.slice(3)])).toEqual(['complete'])
+    expect(judged([created(), ...ALL.slice(0, 4), due(7)])).toEqual(['complete'])
+    expect(judged([created(), ...ALL.slice(0, 4), due(6)])).toEqual([])
+  })
+
+  test('the first event after its revision is missing, or one before it is told', () => {
+    const asked = { ...FROM_1, from: 3 }
+    expect(judged([created(3), ...ALL.slice(1), due(8)], { asked })).toEqual([])
+    expect(judged([created(3), ...ALL.slice(2)], { asked })).toEqual(['resumable'])
+    expect(judged([created(3), ...ALL], { asked })).toEqual(['resumable'])
+  })
+
+  test('progress is ahead of what was told, falls, or is followed by something older', () => {
+    expect(judged([created(), ...ALL.slice(0, 2), progress(5)])).toEqual(['bookmark'])
+    expect(judged([created(), ...ALL.slice(0, 2), progress(2)])).toEqual(['bookmark'])
+    const asked = { ...FROM_1, key: 'b' }
+    expect(judged([created(), events(3, put(B3)), progress(4), events(3, put(B3))], { asked })).toEqual([
+      'bookmark',
+    ])
+    // Where it begins later, progress tells that the store is not there yet.
+    expect(judged([created(12), progress(8)], { asked: { ...FROM_1, from: 12 } })).toEqual([])
+  })
+
+  test('it is told what the store has not changed, or not so', () => {
+    const before = [created(), ...ALL.slice(0, 2)]
+    expect(judged([...before, events(4, put(row('c', 4)))])).toEqual(['committed'])
+    expect(judged([...before, events(5, put({ ...A5, value: 'other' }), put(B5))])).toEqual(['committed'])
+    expect(judged([...before, events(5, put({ ...A5, version: 1 }), put(B5))])).toEqual(['committed'])
+    // A key that was made again after its delete has another create revision.
+    expect(judged([created(), ...ALL.slice(0, 4), events(7, put({ ...A7, createRevision: 2 }))])).toEqual([
+      'committed',
+    ])
+    expect(judged([created(), ...ALL.slice(0, 3), events(6, put(row('a', 6)))])).toEqual(['committed'])
+    expect(judged([created(), ...ALL, progress(9)])).toEqual(['committed'])
+    expect(judged([created(), events(2, put({ ...A2, lease: '7' }))])).toEqual(['committed'])
+  })
+
+  test('it is told what it did not ask for', () => {
+    const puts: WatchAsked = { ...FROM_1, only: 'put' }
+    expect(judged([created(), ...ALL.slice(0, 3), ALL[4] ?? due(0), due(8)], { asked: puts })).toEqual([])
+    expect(judged([created(), ...ALL], { asked: puts })).toEqual(['filter'])
+    expect(judged([created(), events(2, put(A2))], { asked: { ...FROM_1, start: 'b' } })).toEqual(['filter'])
+    expect(judged([created(), events(2, put(A2))], { asked: { ...FROM_1, values: false } })).toEqual([
+      'filter',
+    ])
+    const { value: _, ...withoutValue } = A2
+    const told = [created(), events(2, { key: 'a', type: 'put', record: withoutValue } as const)]
+    expect(judged(told, { asked: { ...FROM_1, values: false } })).toEqual([])
+    expect(judged(told)).toEqual(['committed'])
+    expect(judged([created(), events(2, { ...put(A2), prev: null })])).toEqual(['filter'])
+  })
+
+  test('the record before is another one, or is missing', () => {
+    const asked = { ...FROM_1, prev: true, key: 'a' }
+    const first = events(2, { ...put(A2), prev: null })
+    expect(judged([created(), first, events(5, { ...put(A5), prev: A2 })], { asked })).toEqual([])
+    expect(judged([created(), first, events(5, { ...put(A5), prev: null })], { asked })).toEqual(['prev'])
+    expect(judged([created(), first, events(5, put(A5))], { asked })).toEqual(['prev'])
+    expect(judged([created(), events(2, { ...put(A2), prev: A2 })], { asked })).toEqual(['prev'])
+    const all = [
+      created(),
+      first,
+      events(5, { ...put(A5), prev: A2 }),
+      events(6, { ...deleted('a'), prev: A5 }),
+    ]
+    expect(judged([...all, events(7, { ...put(A7), prev: null })], { asked })).toEqual([])
+    expect(judged([...all, events(7, { ...put(A7), prev: A5 })], { asked })).toEqual(['prev'])
+  })
+
+  test('it begins before what was answered, or elsewhere than it should', () => {
+    const next: WatchAsked = { ...FROM_1, from: undefined }
+    expect(judged([created(6, 5), ...ALL.slice(3), due(8)], { asked: next, answered: 5 })).toEqual([])
+    expect(judged([created(6, 5)], { asked: next, answered: 6 })).toEqual(['created'])
+    expect(judged([created(5, 5)], { asked: next })).toEqual(['created'])
+    expect(judged([created(3)])).toEqual(['created'])
+    expect(judged([events(2, put(A2))])).toEqual(['created'])
+  })
+
+  test('it ends without having been told what comes before the revision from which it may go on', () => {
+    const stopped = (resumeFrom: number): Told => ({ kind: 'stopped', resumeFrom })
+    expect(judged([created(), ...ALL.slice(0, 2), stopped(5)])).toEqual([])
+    expect(judged([created(), ...ALL.slice(0, 2), stopped(4)])).toEqual([])
+    expect(judged([created(), ...ALL.slice(0, 2), stopped(6)])).toEqual(['ended'])
+    // Then it would be told twice.
+    expect(judged([created(), ...ALL.slice(0, 2), stopped(3)])).toEqual(['ended'])
+  })
+
+  test('it ends as compacted where it is not', () => {
+    const compacted = (next: number, compactRevision: number, resumeFrom = compactRevision + 1): Told => ({
+      ...{ kind: 'compacted', next, compactRevision, resumeFrom },
+    })
+    expect(judged([created(), ...ALL.slice(0, 2), compacted(4, 6)], { compacted: 6 })).toEqual([])
+    expect(judged([created(), ...ALL.slice(0, 2), compacted(4, 6)], { compacted: 5 })).toEqual(['ended'])
+    expect(judged([created(), ...ALL.slice(0, 2), compacted(4, 3)], { compacted: 6 })).toEqual(['ended'])
+    expect(judged([created(), ...ALL.slice(0, 2), compacted(6, 6)], { compacted: 6 })).toEqual(['ended'])
+    expect(judged([created(), ...ALL.slice(0, 2), compacted(4, 6, 8)], { compacted: 6 })).toEqual(['ended'])
+  })
+})
+
+test('each anomaly names its promise', () => {
+  const found = checkWatches(
+    [
+      { name: 'one', asked: FROM_1, answered: 0, told: [created(), events(3, put(B3))] },
+      { name: 'two', asked: FROM_1, answered: 0, told: [created(), progress(3)] },
+      { name: 'three', asked: FROM_1, answered: 0, told: [created(), { kind: 'stopped', resumeFrom: 4 }] },
+      { name: 'four', asked: FROM_1, answered: 9, told: [created()] },
+    ],
+    LOG,
+  )
+  expect(found.map(({ watch, promise }) => [watch, promise])).toEqual([
+    ['one', 'WATCH-1'],
+    ['two', 'WATCH-2'],
+    ['three', 'WATCH-3'],
+    ['four', 'WATCH-4'],
+  ])
+})
+
+test('a watch of everything is a log by which the others can be judged', () => {
+  const log = logOfWatch({ name: 'all', asked: FROM_1, answered: 0, told: [created(), ...ALL, progress(8)] })
+  const record = { name: 'w', asked: FROM_1, answered: 0 }
+  expect(checkWatches([{ ...record, told: [created(), ...ALL, progress(8), due(8)] }], log)).toEqual([])
+  expect(checkWatches([{ ...record, told: [created(), ...ALL.slice(1)] }], log)).toHaveLength(1)
+})

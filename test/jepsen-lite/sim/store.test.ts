@@ -1,0 +1,195 @@
+// Clients of the whole store: they reach what they should under faults, and a node that is wrong about watches, leases
+// or history is found.
+
+import { describe, expect, test, vi } from 'vitest'
+import type { EventsMessage, WatchSink } from '../../../src/server/watch/index.ts'
+
+type Right = import('../../../src/server/driver.ts').Driver
+
+interface Wrong {
+  readonly sink?: (right: WatchSink) => WatchSink
+  readonly list?: (options: Parameters<Right['list']>[0]) => Parameters<Right['list']>[0]
+  readonly keepAlive?: (right: number | undefined) => number | undefined
+  readonly lease?: (right: ReturnType<Right['lease']>) => ReturnType<Right['lease']>
+}
+
+let wrong: Wrong = {}
+
+vi.mock(import('../../../src/server/driver.ts'), async (original) => {
+  const { Driver, ...rest } = await original()
+  class Meddled extends Driver {
+    override watch(...[request, sink]: Parameters<Right['watch']>): ReturnType<Right['watch']> {
+      return super.watch(request, wrong.sink?.(sink) ?? sink)
+    }
+    override list(options: Parameters<Right['list']>[0]): ReturnType<Right['list']> {
+      return super.list(wrong.list?.(options) ?? options)
+    }
+    override keepAlive(...[ids, timeoutMs, done]: Parameters<Right['keepAlive']>): void {
+      const { keepAlive } = wrong
+      super.keepAlive(ids, timeoutMs, (result) =>
+        done(
+          result.ok && keepAlive !== undefined ? { ok: true, value: result.value.map(keepAlive) } : result,
+        ),
+      )
+    }
+    override lease(...[id]: Parameters<Right['lease']>): ReturnType<Right['lease']> {
+      const right = super.lease(id)
+      return wrong.lease === undefined ? right : wrong.lease(right)
+    }
+  }
+  return { ...rest, Driver: Meddled }
+})
+
+const { asRevision } = await import('../../../src/kv/index.ts')
+const { generate, judged, runSchedule, Search } = await import('../../../jepsen-lite/sim/index.ts')
+const { usualLimits } = await import('../../../jepsen-lite/sim/node-limits.ts')
+const { STORE_OPS } = await import('../../../jepsen-lite/sim/schedule.ts')
+type Schedule = import('../../../jepsen-lite/sim/index.ts').Schedule
+
+/** All requests, in turn, and no faults. */
+function calm(from: number): Schedule {
+  const { config, ...rest } = generate(1, 3)
+  const usual = {
+    ...{ heartbeatMs: 100, electionMinMs: 500, electionMaxMs: 1000, harsh: 0, lost: 0, doubled: 0 },
+  }
+  // Nobody ends a lease, so that there are always some.
+  const others = STORE_OPS.filter((kind) => kind !== 'revoke')
+  const kinds = ['put', ...others, 'append', 'attach', 'keep-alive', 'read-at'] as const
+  return {
+    ...rest,
+    config: {
+      ...{
+        ...config,
+        ...usual,
+        nodes: 3,
+        spares: 0,
+        grow: 0,
+        ms: 12_000,
+        delayMs: 0.2,
+        jitterMs: 0.3,
+        tail: 0,
+      },
+      ...{
+        clocks: 0,
+        leases: 0,
+        writeMs: 0.5,
+        writeJitterMs: 1,
+        readMs: 0.1,
+        keys: 4,
+        clients: 3,
+        timeoutMs: 1000,
+      },
+      limits: usualLimits,
+    },
+    ops: Array.from({ length: 300 }, (_, at) => ({
+      ...{ at: 1500 + 30 * at, kind: kinds[(at * 5) % kinds.length] ?? 'put', client: at % 3, node: at % 3 },
+      ...{ key: at % 4, x: from + 977 * at },
+    })),
+    faults: [],
+  }
+}
+const CALM: readonly Schedule[] = [calm(1), calm(2)]
+
+const found = (meddler: Wrong): string[] => {
+  wrong = meddler
+  const rules = CALM.flatMap((schedule) => judged(schedule).violation?.invariant ?? [])
+  wrong = {}
+  return [...new Set(rules)]
+}
+
+test('what the clients of the store reach is much, under faults too', { timeout: 60_000 }, () => {
+  const search = new Search(3)
+  for (let seed = 1; seed <= 14; seed++)
+    if (generate(seed, 3).ops.some(({ kind }) => kind === 'watch'))
+      search.run(seed, { events: [], pairs: [] })
+  expect(search.found).toEqual([])
+  const { probes } = search.probeCoverage
+  for (const probe of [
+    'transaction succeeded',
+    'read at an earlier revision',
+    'lease kept alive',
+    'key attached to a lease',
+    'lease expired',
+    'lease ended under another leader than it began',
+    'watch begun',
+    'watch begun at a revision',
+    'watch goes on at another node',
+    'watch waits for a slow client',
+    'watch overtaken by compaction',
+  ])
+    expect(probes[probe], probe).toBeGreaterThan(0)
+})
+
+test('list-append transactions leave a history of their own', () => {
+  const [schedule] = CALM
+  if (schedule === undefined) throw new Error('no schedule')
+  const { history, transactions } = runSchedule(schedule)
+  const numbers = new Set(
+    transactions.flatMap((event) => (event.type === 'invoke' ? [event.transaction] : [])),
+  )
+  expect(numbers.size).toBeGreaterThan(5)
+  expect(transactions.some((event) => event.type === 'invoke' && event.op.f === 'append')).toBe(true)
+  expect(JSON.stringify(history)).not.toContain('"key":"a0"')
+})
+
+describe('a node is found that', () => {
+  const wrapped = (sink: WatchSink, events: (message: EventsMessage) => void): WatchSink => ({
+    get isFull() {
+      return sink.isFull
+    },
+    waits: () => sink.waits(),
+    events,
+    progress: (revision) => sink.progress(revision),
+    ended: (end) => sink.ended(end),
+  })
+
+  test('is right, never', () => {
+    expect(found({})).toEqual([])
+  })
+
+  test('leaves out an event of a watch now and then', () => {
+    const rules = found({
+      sink: (sink) => wrapped(sink, (message) => void (message.revision % 7 > 0 && sink.events(message))),
+    })
+    expect(rules.filter((rule) => !['WATCH-1', 'WATCH-2', 'WATCH-3'].includes(rule))).toEqual([])
+    expect(rules).not.toEqual([])
+  })
+
+  test('tells the events of watches twice', () => {
+    const twice = (sink: WatchSink) =>
+      wrapped(sink, (message) => {
+        sink.events(message)
+        sink.events(message)
+      })
+    expect(found({ sink: twice })).toEqual(['WATCH-1'])
+  })
+
+  test('tells a progress that is ahead', () => {
+    const ahead = (sink: WatchSink): WatchSink => ({
+      ...wrapped(sink, (message) => {
+        sink.progress(message.revision)
+        sink.events(message)
+      }),
+    })
+    expect(found({ sink: ahead })).toEqual(['WATCH-2'])
+  })
+
+  test('promises too long a life to leases that are kept alive', () => {
+    expect(found({ keepAlive: (ttlMs) => ttlMs && 20 * ttlMs })).toEqual(['KV-24'])
+  })
+
+  test('says of a lease that lives that there is none', () => {
+    expect(found({ keepAlive: () => undefined })).toEqual(['KV-24'])
+    expect(found({ lease: () => undefined })).toEqual(['KV-23'])
+  })
+
+  test('reads another revision than it was asked for', () => {
+    const before = (options: Parameters<Right['list']>[0]) => {
+      const { revision } = options
+      return revision === undefined || revision < 3
+        ? options
+        : { ...options, revision: asRevision(revision - 1) }
+    }
+    expect(found({ list: before })).toContain('KV-20')
+  })
+})
