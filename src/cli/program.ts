@@ -8,6 +8,7 @@ import { PROGRAM } from '../local/program-name.ts'
 import { version } from '../server/version.ts'
 import type { NewMemberFlags } from './commands/member.ts'
 import { SHELLS } from './completion/shells.ts'
+import { parseDuration, parseTimeout } from './duration.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import { commandWithGlobalFlags, type GlobalFlags } from './global-flags.ts'
@@ -38,6 +39,8 @@ export async function buildProgram(args: readonly string[]) {
 
   program.commandsGroup('Keys:')
   addKeyCommands(program, flags)
+  program.addCommand(queueCommand(flags))
+  program.addCommand(serviceCommand(flags))
   program.commandsGroup('Cluster:')
   addClusterCommands(program, flags)
   program.addCommand(await localClusterCommand(args))
@@ -246,6 +249,96 @@ function addClusterCommands(program: CommandUnknownOpts, flags: () => GlobalFlag
   )
 }
 
+function queueCommand(flags: () => GlobalFlags) {
+  return new Command('queue')
+    .description('a work queue: each item is done by one consumer')
+    .addCommand(
+      withExamples(new Command('push'), [
+        'kv queue push mail hello',
+        'kv queue push mail @letter.txt --priority 5',
+        'kv queue push mail later --delay 10m',
+      ])
+        .description('add an item; prints its id')
+        .argument('<name>', 'of the queue', parseText)
+        .argument('[value]', "the item; '-' reads standard input, @FILE a file")
+        .option('--value <value>', 'the item as it is, even when it begins with - or @')
+        .option('--priority <number>', 'from 0 to 999; higher first', parsePriority)
+        .option('--delay <duration>', 'it cannot be taken before; from 1s', parseLeaseTime)
+        .action(async (name, value, options) => {
+          const { queuePush } = await import('./commands/queue.ts')
+          await queuePush(flags(), name, value, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('pop'), ['kv queue pop mail', 'kv queue pop mail --wait 10s'])
+        .description('take the next item and print it; it is done when it is printed')
+        .argument('<name>', 'of the queue', parseText)
+        .option('--wait <duration>', 'how long to wait for one', parseTimeout)
+        .action(async (name, options) => {
+          const { queuePop } = await import('./commands/queue.ts')
+          await queuePop(flags(), name, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('peek'), ['kv queue peek mail'])
+        .description('print the next item without taking it')
+        .argument('<name>', 'of the queue', parseText)
+        .action(async (name) => {
+          const { queuePeek } = await import('./commands/queue.ts')
+          await queuePeek(flags(), name)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('len'), ['kv queue len mail', 'kv queue len mail -o json'])
+        .description('how many items are ready, held or delayed, and dead')
+        .argument('<name>', 'of the queue', parseText)
+        .action(async (name) => {
+          const { queueLength } = await import('./commands/queue.ts')
+          await queueLength(flags(), name)
+        }),
+    )
+}
+
+function serviceCommand(flags: () => GlobalFlags) {
+  return new Command('service')
+    .description('the instances of a service that run')
+    .addCommand(
+      withExamples(new Command('register'), [
+        'kv service register api http://10.0.0.1:80',
+        `kv service register api http://10.0.0.1:80 --weight 2 --meta '{"zone":"east"}'`,
+      ])
+        .description('register an instance until Ctrl-C; prints its id')
+        .argument('<name>', 'of the service', parseText)
+        .argument('<url>', 'of the instance', parseText)
+        .option('--id <id>', 'of the instance; otherwise a random one', parseText)
+        .option('--weight <number>', 'its share of what is resolved', parseWeight)
+        .option('--meta <json>', 'an object')
+        .option('--ttl <duration>', 'it goes after this time without its process; from 1s', parseLeaseTime)
+        .action(async (name, url, options) => {
+          const { registerService } = await import('./commands/service.ts')
+          await registerService(flags(), name, url, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('list'), ['kv service list api'])
+        .description('print the instances')
+        .argument('<name>', 'of the service', parseText)
+        .action(async (name) => {
+          const { listServices } = await import('./commands/service.ts')
+          await listServices(flags(), name)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('watch'), ['kv service watch api', 'kv service watch api -o ndjson'])
+        .description('print the instances now and after each change, until Ctrl-C')
+        .argument('<name>', 'of the service', parseText)
+        .action(async (name) => {
+          const { watchServices } = await import('./commands/service.ts')
+          await watchServices(flags(), name)
+        }),
+    )
+}
+
 function memberCommand(flags: () => GlobalFlags) {
   return new Command('member')
     .description('see and change who belongs to the cluster')
@@ -413,6 +506,25 @@ function withCommandMeant(text: string): string {
 function keyArgument(key: string): string {
   if (key === '') throw new Failure(EXIT.usage, 'a key has at least one byte')
   return key
+}
+
+function parsePriority(text: string): number {
+  const priority = parseCount(text)
+  if (priority <= 999) return priority
+  throw new InvalidArgumentError('It must be from 0 to 999.')
+}
+
+/** What a lease can last. */
+function parseLeaseTime(text: string): number {
+  const ms = parseDuration(text)
+  if (ms >= 1_000) return ms
+  throw new InvalidArgumentError('It must be at least 1s.')
+}
+
+function parseWeight(text: string): number {
+  const weight = Number(text)
+  if (/^[0-9]+([.][0-9]+)?$/.test(text) && Number.isFinite(weight)) return weight
+  throw new InvalidArgumentError('It must be a number from 0 on.')
 }
 
 function parseText(text: string): string {

@@ -1,6 +1,7 @@
-// Checks of options that several recipes have.
+// Checks of options that several recipes have, and the error of a signal that has fired.
 
 import { type Check, isSignal, isTimeout } from '../client/check.ts'
+import { AbortedError } from '../client/index.ts'
 
 /** The shortest life of a lease. */
 const LEAST_MS = 1_000
@@ -17,3 +18,7 @@ export const isDelay: Check = (value) =>
 export const isWait: Check = (value) => (value === 0 ? undefined : isTimeout(value))
 
 export const CALL = { signal: isSignal, timeoutMs: isTimeout }
+
+/** `what`: what was aborted, for the message. */
+export const abortedBy = (signal: AbortSignal | undefined, what: string): AbortedError =>
+  new AbortedError(`${what} was aborted`, { code: 'aborted', written: 'no', cause: signal?.reason })

@@ -14,6 +14,7 @@
 import { EventEmitter } from 'node:events'
 import { checkOptions, checkValue, isBytes, isFunction, isSignal, isTimeout } from '../client/check.ts'
 import { type KvRecord, QuorateError } from '../client/index.ts'
+import { abortedBy } from './checks.ts'
 import { type FollowClient, Followed, type View } from './followed.ts'
 
 const CONFIRM_MS = 10_000
@@ -100,7 +101,7 @@ class LiveConfig<T> implements Config<T> {
   }
 
   async begun(timeoutMs: number): Promise<void> {
-    if (isAborted(this.#options.signal)) throw this.#options.signal?.reason
+    if (isAborted(this.#options.signal)) throw abortedBy(this.#options.signal, 'the configuration')
     const timer = setTimeout(
       () =>
         this.#first.reject(
@@ -109,7 +110,7 @@ class LiveConfig<T> implements Config<T> {
         ),
       timeoutMs,
     )
-    const aborted = () => this.#first.reject(this.#options.signal?.reason)
+    const aborted = () => this.#first.reject(abortedBy(this.#options.signal, 'the configuration'))
     this.#options.signal?.addEventListener('abort', aborted, { once: true })
     try {
       await this.#first.promise

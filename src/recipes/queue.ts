@@ -41,7 +41,7 @@ import {
   type TxnOperation,
   type WatchBatch,
 } from '../client/index.ts'
-import { CALL, isDelay, isLeaseTime, isWait } from './checks.ts'
+import { abortedBy, CALL, isDelay, isLeaseTime, isWait } from './checks.ts'
 import { type KeyPlace, placeOf } from './place.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'
 import { HeldItem, type QueueEntry, type QueueItem } from './queue-item.ts'
@@ -179,7 +179,7 @@ class WorkQueue implements Queue {
     const { waitMs = 0, signal, ...call } = options
     const until = performance.now() + waitMs
     for (;;) {
-      if (signal?.aborted === true) throw abortedBy(signal)
+      if (signal?.aborted === true) throw abortedBy(signal, 'the wait for an item')
       const tried = await this.#tryPop(call)
       if ('item' in tried) return tried.item
       const leftMs = until - performance.now()
@@ -529,9 +529,6 @@ function stateIn(record: KvRecord): ItemState {
   if (typeof json === 'object' && json !== null && 'attempts' in json) return json as ItemState
   throw new TypeError(`the key ${record.key} was not written by a queue`)
 }
-
-const abortedBy = ({ reason }: AbortSignal) =>
-  new AbortedError('the wait for an item was aborted', { code: 'aborted', written: 'no', cause: reason })
 
 const isPriority: Check = (value) =>
   Number.isInteger(value) && Number(value) >= 0 && Number(value) <= PRIORITY_MAX

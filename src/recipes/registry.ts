@@ -28,7 +28,7 @@ import {
   isTimeout,
 } from '../client/check.ts'
 import { type Client, type KvRecord, QuorateError, type Session, UnavailableError } from '../client/index.ts'
-import { isLeaseTime } from './checks.ts'
+import { abortedBy, isLeaseTime } from './checks.ts'
 import { Followed, type View } from './followed.ts'
 import { escaped, type KeyPlace, placeOf, unescaped } from './place.ts'
 import { pause } from './watching.ts'
@@ -390,7 +390,7 @@ async function* watched(
         yield latest.records.map((record) => instanceIn(place, record))
         continue
       }
-      signal?.throwIfAborted()
+      if (signal?.aborted === true) throw abortedBy(signal, 'the watch')
       await new Promise<void>((resolve) => {
         wake = resolve
       })

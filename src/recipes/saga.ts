@@ -30,6 +30,7 @@ import {
   isTimeout,
 } from '../client/check.ts'
 import { AbortedError, type Client, QuorateError } from '../client/index.ts'
+import { abortedBy } from './checks.ts'
 import { type Owned, own } from './owned.ts'
 import { escaped, placeOf, unescaped } from './place.ts'
 import { changeAfter, pause } from './watching.ts'
@@ -322,7 +323,7 @@ export function saga<Input = unknown>(
   ): Promise<readonly SagaOutcome[]> {
     const outcomes: SagaOutcome[] = []
     for await (const { id } of unfinished()) {
-      signal?.throwIfAborted()
+      if (signal?.aborted === true) throw abortedBy(signal, 'the resumption')
       try {
         const outcome = await take(id, false, signal)
         if (outcome !== undefined) outcomes.push(outcome)
@@ -418,11 +419,7 @@ async function attempt(act: () => unknown): Promise<Attempted> {
 function goOn({ owned, signal }: Running): void {
   owned.session.throwIfLost()
   if (!signal.aborted) return
-  throw new AbortedError('the saga was left unfinished: resume() goes on with it', {
-    code: 'aborted',
-    written: 'no',
-    cause: signal.reason,
-  })
+  throw abortedBy(signal, 'the saga, which resume() goes on with,')
 }
 
 /** As it will be read: a run that goes on after a crash and one without a crash see the same. */

@@ -29,7 +29,7 @@ const MAY_IMPORT = new Map([
   ['server/links', ['raft/types.ts', 'storage/types.ts', 'server/types.ts']],
   ['client', ['bytes', 'node-http.ts']],
   ['local', ['files', 'server', 'node-http.ts']],
-  ['cli', ['client', 'files', 'server', 'local']],
+  ['cli', ['client', 'files', 'server', 'local', 'recipes']],
   ['embed', ['client', 'server', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],

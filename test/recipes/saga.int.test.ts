@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/random.ts'
-import type { Client } from '../../src/client/index.ts'
+import { type Client, OutcomeUnknownError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type SagaStep, saga } from '../../src/recipes/saga.ts'
 import { unsure } from './unsure-client.ts'
@@ -172,6 +172,56 @@ describe('a saga', () => {
     goOn.resolve('by the first')
     await expect(running).rejects.toMatchObject({ written: 'no' })
     expect(await second.run('1', 1)).toMatchObject({ results: { a: 'by the second' } })
+  })
+
+  it('a process whose lease was revoked records nothing, although it does not know it yet', async () => {
+    const name = newName()
+    const own = saga<number>(cluster.client(), name, [
+      {
+        name: 'a',
+        run: async () => {
+          const owner = await kv.get(`saga/${name}/owner/1`)
+          await kv.revokeLease(owner?.lease ?? '')
+        },
+      },
+    ])
+    await expect(own.run('1', 1)).rejects.toMatchObject({ code: 'saga_taken_over', written: 'no' })
+    expect(await own.get('1')).toMatchObject({ status: 'running', steps: [] })
+  })
+
+  it('a record that arrives late, when others have followed, changes nothing', async () => {
+    const client = cluster.client()
+    let records = 0
+    let late = () => Promise.resolve()
+    const store = new Proxy(client, {
+      get: (_, key) => {
+        const member: unknown = Reflect.get(client, key, client)
+        if (typeof member !== 'function') return member
+        if (key !== 'txn') return member.bind(client)
+        return async (...args: Parameters<Client['txn']>) => {
+          // The first to compare two keys is the record of the first step.
+          if (args[0].compare?.length !== 2) return client.txn(...args)
+          records += 1
+          if (records === 1) {
+            late = async () => {
+              await client.txn({ ...args[0] })
+            }
+            throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown' })
+          }
+          return client.txn(...args)
+        }
+      },
+    })
+    const log: string[] = []
+    const own = saga<number>(
+      store,
+      newName(),
+      [...steps('ab', log), { name: 'late', run: () => late() }, ...steps('cd', log)],
+      { retryMs: 1 },
+    )
+    expect(await own.run('1', 1)).toMatchObject({ status: 'completed' })
+    expect(log).toEqual([...'abcd'])
+    expect((await own.get('1'))?.steps).toEqual(['a', 'b', 'late', 'c', 'd'])
   })
 
   it('records each step once, whatever answers are lost and although the leader dies', async () => {

@@ -1,15 +1,13 @@
 // kv put KEY VALUE | - | @FILE | --value V
 
-import { bytesOf } from '../../client/address.ts'
 import { Failure } from '../../local/failure.ts'
-import { PROGRAM } from '../../local/program-name.ts'
 import { EXIT } from '../exit-codes.ts'
 import { getCommand } from '../get-command.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { fileContent, standardInput } from '../input.ts'
 import { toJson, writeLine } from '../output.ts'
 import { inSession } from '../session.ts'
 import { resultJson } from '../shapes.ts'
+import { valueFrom } from '../value-source.ts'
 
 export interface PutFlags {
   readonly value?: string | undefined
@@ -35,7 +33,7 @@ export async function put(
     ...(ifAbsent ? { ifAbsent } : {}),
   }
   const readAt = performance.now()
-  const value = await valueFrom(source, flags.value)
+  const value = await valueFrom(source, flags.value, 'put KEY')
   const waitedMs = performance.now() - readAt
   await inSession(
     global,
@@ -50,22 +48,3 @@ export async function put(
     { waitedMs },
   )
 }
-
-async function valueFrom(source: string | undefined, literal: string | undefined): Promise<Uint8Array> {
-  if (source !== undefined && literal !== undefined) {
-    throw new Failure(EXIT.usage, 'a value is given twice: as an argument and with --value')
-  }
-  if (literal !== undefined) return bytesOf(literal)
-  if (source === undefined) {
-    throw new Failure(
-      EXIT.usage,
-      `a value is missing: ${PROGRAM} put KEY VALUE, or '-' to read it from standard input, or @FILE`,
-    )
-  }
-  if (source === '-') return standardInput(A_VALUE)
-  if (source.startsWith('@')) return fileContent(source.slice(1), A_VALUE, HINT)
-  return bytesOf(source)
-}
-
-const A_VALUE = 'a value'
-const HINT = '. (For a value that begins with @: --value)'
