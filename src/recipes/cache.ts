@@ -12,7 +12,8 @@
 // record: its bytes must not be changed.
 //
 // Keys: PREFIX + key, with the value as it is. `load` is called for a key that the store does not have; what it returns
-// is put if it is still absent, with a lease of `loadedTtlMs` if that is given.
+// is put if it is still absent (in this process one `load` for a key runs at a time), with a lease of `loadedTtlMs` if
+// that is given.
 
 import { checkOptions, checkValue, isBound, isBytes, isFunction, isTimeout } from '../client/check.ts'
 import { type Client, type KvRecord, PreconditionFailedError, type WatchBatch } from '../client/index.ts'
@@ -81,6 +82,7 @@ class NearCache implements Cache {
   /** By key in latin1, the one used longest ago first. */
   readonly #entries = new Map<string, Entry>()
   readonly #readings = new Map<string, Reading>()
+  readonly #loads = new Map<string, Promise<KvRecord | undefined>>()
   readonly #end = new AbortController()
   readonly #watching: Promise<void>
   #isWatching = false
@@ -122,7 +124,11 @@ class NearCache implements Cache {
     } else this.#misses += 1
     const { record } = isFresh ? held : await this.#readOnce(name, bytes)
     if (record !== undefined || load === undefined) return record
-    return this.#loaded(name, bytes, load)
+    const under = this.#loads.get(name)
+    if (under !== undefined) return under
+    const loading = this.#loaded(name, bytes, load).finally(() => this.#loads.delete(name))
+    this.#loads.set(name, loading)
+    return loading
   }
 
   get statistics(): CacheStatistics {

@@ -81,8 +81,8 @@ class LiveConfig<T> implements Config<T> {
   readonly #first = Promise.withResolvers<void>()
   #good: { readonly value: T; readonly json: string; readonly revision: number } | undefined
   #error: ConfigError | undefined
-  /** The bad value that was reported, as text. */
-  #bad: string | undefined
+  /** The bad value that was reported. */
+  #bad: { readonly text: string; readonly error: ConfigError } | undefined
 
   constructor(kv: FollowClient, options: ConfigOptions<T>) {
     this.#options = { ...options }
@@ -95,7 +95,7 @@ class LiveConfig<T> implements Config<T> {
       isOneKey: options.key !== undefined,
       confirmMs: options.confirmMs ?? CONFIRM_MS,
       onView: (view) => this.#look(view),
-      onError: (cause) => this.#report('config_unreachable', 'the configuration could not be read', cause),
+      onError: (cause) => this.#unreachable(cause),
     })
     options.signal?.addEventListener('abort', this.#close, { once: true })
   }
@@ -158,7 +158,10 @@ class LiveConfig<T> implements Config<T> {
 
   #look({ records, revision }: View): void {
     const text = textOf(records)
-    if (text === this.#bad) return
+    if (text === this.#bad?.text) {
+      this.#error = this.#bad.error
+      return
+    }
     if (text === this.#good?.json) {
       this.#error = undefined
       this.#bad = undefined
@@ -173,10 +176,11 @@ class LiveConfig<T> implements Config<T> {
       this.#first.resolve()
       if (before !== undefined) this.#tell(value, before.value)
     } catch (cause) {
-      this.#bad = text
       const why = cause instanceof Error ? cause.message : String(cause)
-      this.#report('config_invalid', `the configuration is not used: ${why}`, cause)
-      this.#first.reject(this.#error)
+      const error = this.#errorOf('config_invalid', `the configuration is not used: ${why}`, cause)
+      this.#bad = { text, error }
+      this.#report(error)
+      this.#first.reject(error)
     }
   }
 
@@ -203,10 +207,16 @@ class LiveConfig<T> implements Config<T> {
     )
   }
 
-  #report(code: string, message: string, cause: unknown): void {
-    this.#error = this.#errorOf(code, message, cause)
-    if (this.#options.onError !== undefined) this.#options.onError(this.#error)
-    else process.emitWarning(this.#error.message, 'QuorateWarning')
+  /** One report for each time that the store cannot be reached, not one for each try. */
+  #unreachable(cause: unknown): void {
+    if (this.#error?.code === 'config_unreachable') return
+    this.#report(this.#errorOf('config_unreachable', 'the configuration could not be read', cause))
+  }
+
+  #report(error: ConfigError): void {
+    this.#error = error
+    if (this.#options.onError !== undefined) this.#options.onError(error)
+    else process.emitWarning(error.message, 'QuorateWarning')
   }
 
   #errorOf(code: string, message: string, cause: unknown): ConfigError {

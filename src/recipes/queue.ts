@@ -28,7 +28,7 @@
 //   queue/NAME/hold/ID     with a lease: while it exists, the item stays held
 //   queue/NAME/dead/ID     {"attempts","error"?}                a dead letter
 //   queue/NAME/value/ID    the bytes of the item, which are written once
-// Whoever looks for an item and finds one held without its hold puts it back first.
+// Once a second, and when nothing is ready, whoever looks for an item first puts back those held without a hold.
 
 import { randomBytes } from 'node:crypto'
 import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/check.ts'
@@ -51,6 +51,8 @@ const VISIBILITY_MS = 30_000
 const ATTEMPTS_MAX = 5
 const PRIORITY_MAX = 999
 const PAUSE_MAX_MS = 250
+/** It looks for items whose hold has ended at least so often, and whenever it finds no other. It counts all that are held. */
+const HOLDS_MS = 1_000
 /** Of how many of the first items one is taken, at most. */
 const CONTENTION_MAX = 32
 /** Items that are put back, or requeued, at a time. */
@@ -128,6 +130,8 @@ class WorkQueue implements Queue {
   readonly #attemptsMax: number
   /** From 1 on: doubled when a race for an item was lost, less by one when one was won. */
   #contention = 1
+  /** When this process has last looked for items whose hold has ended, by `performance.now()`. */
+  #holdsSeenAt = Number.NEGATIVE_INFINITY
   /** How long the last taking took. */
   #takingMs = 5
   /** Items that a `pop` of this process is taking now. */
@@ -154,7 +158,7 @@ class WorkQueue implements Queue {
     this.#ordinal = (this.#ordinal + 1) % 0x1_00_00_00
     const ordinal = this.#ordinal
     // Every push that has returned has a lower revision, and its id a still lower one.
-    const { revision } = await this.#kv.txn({ success: [{ get: this.#all('ready') }] }, call)
+    const { revision } = await this.#kv.txn({ success: [{ get: { key: this.#key('ready') } }] }, call)
     const id = idOf(priority, revision, ordinal)
     await this.#kv.txn(
       {
@@ -190,14 +194,17 @@ class WorkQueue implements Queue {
   /** An item, or the revision at which there was none to be had. */
   async #tryPop(call: CallOptions): Promise<{ item: QueueItem } | { revision: number }> {
     this.#popping += 1
+    let withHolds = performance.now() - this.#holdsSeenAt >= HOLDS_MS
     try {
       for (;;) {
-        const { ready, isAll, revision } = await this.#look(call)
+        const { ready, isAll, revision } = await this.#look(withHolds, call)
         const free = ready.filter(({ keyBytes }) => !this.#taking.has(this.#idIn('ready', keyBytes)))
         const item = await this.#takeOneOf(free, call)
         if (item !== undefined) return { item }
         // Otherwise others were first, or other calls of this process have taken all that was seen.
-        if (free.length === 0 && isAll) return { revision }
+        if (free.length > 0 || !isAll) continue
+        if (withHolds) return { revision }
+        withHolds = true
       }
     } finally {
       this.#popping -= 1
@@ -205,19 +212,22 @@ class WorkQueue implements Queue {
   }
 
   /** The first items that can be taken, at one revision. What must be put back is put back first. */
-  async #look(call: CallOptions): Promise<{ ready: readonly KvRecord[]; isAll: boolean; revision: number }> {
+  async #look(
+    withHolds: boolean,
+    call: CallOptions,
+  ): Promise<{ ready: readonly KvRecord[]; isAll: boolean; revision: number }> {
     for (;;) {
       const limit = this.#contention + this.#popping
       const states = await this.#kv.txn(
         {
           success: [
             { get: { prefix: this.#key('ready', ''), limit } },
-            { get: this.#all('held') },
-            { get: this.#all('hold') },
+            ...(withHolds ? [{ get: this.#all('held') }, { get: this.#all('hold') }] : []),
           ],
         },
         call,
       )
+      if (withHolds) this.#holdsSeenAt = performance.now()
       const ready = states.results[0]?.get?.kvs ?? []
       const [held = 0, hold = 0] = countsIn(states.results.slice(1))
       if (held === hold) return { ready, isAll: ready.length < limit, revision: states.revision }

@@ -189,6 +189,8 @@ class Registered implements Registration {
     this.#end.abort()
     await this.#session?.close()
     await this.#keeping
+    // It may just have registered again.
+    await this.#session?.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {

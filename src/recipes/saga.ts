@@ -13,7 +13,7 @@
 // that throws has failed, and its own compensation is not run: it must leave nothing behind, or try again by itself. A
 // compensation that throws is tried again with growing pauses, `attemptsMax` times; then `run` fails with a
 // `SagaStuckError`, and the next `run` or `resume` tries again. Inputs and results are JSON. Records stay until
-// `forget`.
+// `forget`, and `resume` reads all that are there: forget what has ended.
 //
 // Keys: saga/NAME/state/ID     the record, as JSON
 //       saga/NAME/owner/ID     exists while a process runs it, with that process's lease
@@ -322,13 +322,14 @@ export function saga<Input = unknown>(
     onError: (error: unknown) => void,
   ): Promise<readonly SagaOutcome[]> {
     const outcomes: SagaOutcome[] = []
+    const isAborted = () => signal?.aborted === true
     for await (const { id } of unfinished()) {
-      if (signal?.aborted === true) throw abortedBy(signal, 'the resumption')
+      if (isAborted()) throw abortedBy(signal, 'the resumption')
       try {
         const outcome = await take(id, false, signal)
         if (outcome !== undefined) outcomes.push(outcome)
       } catch (error) {
-        if (signal?.aborted === true) throw error
+        if (isAborted()) throw error
         // Whoever has taken it over ends it, or has ended it.
         if (!(error instanceof SagaTakenOverError)) onError(error)
       }

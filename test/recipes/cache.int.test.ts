@@ -127,9 +127,12 @@ describe('a near cache', () => {
   it('stores what a loader returns, once, and everybody gets what is stored', async () => {
     const prefix = newPrefix()
     const caches = [cache(kv, { prefix }), cache(cluster.client(), { prefix })]
-    const records = await Promise.all(caches.map((own, at) => own.get('a', () => `loaded ${at}`)))
-    const stored = (await kv.get(`${prefix}a`))?.text()
-    expect(records.map((record) => record?.text())).toEqual([stored, stored])
+    const first = await caches[0]?.get('a', async () => {
+      expect((await caches[1]?.get('a', () => 'loaded by the other'))?.text()).toBe('loaded by the other')
+      return 'loaded too late'
+    })
+    expect(first?.text()).toBe('loaded by the other')
+    expect((await kv.get(`${prefix}a`))?.text()).toBe('loaded by the other')
     let isLoaded = false
     await caches[0]?.get('a', () => {
       isLoaded = true
@@ -146,4 +149,18 @@ describe('a near cache', () => {
     await using own = cache(kv, { prefix: 'x' })
     await expect(own.get(7 as never)).rejects.toThrow(/key must be/)
   })
+})
+
+it('runs one loader for a key at a time', async () => {
+  const prefix = newPrefix()
+  await using own = cache(kv, { prefix })
+  let loads = 0
+  const load = async () => {
+    loads += 1
+    await turn()
+    return 'loaded'
+  }
+  const records = await Promise.all(Array.from({ length: 10 }, () => own.get('a', load)))
+  expect(new Set(records.map((record) => record?.text()))).toEqual(new Set(['loaded']))
+  expect(loads).toBe(1)
 })

@@ -43,6 +43,15 @@ describe('config', () => {
     expect(live.current).toBe(2)
   })
 
+  it('learns of a change from the watch, not only from looking now and then', async () => {
+    const key = newKey()
+    await kv.put(key, '{"port":1}')
+    await using live = await config(kv, { key, validate: portOf, confirmMs: 3_600_000 })
+    const change = changed(live)
+    await kv.put(key, '{"port":2}')
+    expect(await change).toEqual([2, 1])
+  })
+
   it('makes one object of all keys with a prefix, and sees a transaction as a whole', async () => {
     const prefix = newKey()
     await kv.txn({
@@ -78,6 +87,12 @@ describe('config', () => {
     }
     expect(errors[0]?.message).toMatch(/port must be a number/)
     expect(errors[1]?.message).toMatch(/is not JSON/)
+    // It is looked at again and again, and reported no more.
+    for (let n = 0; n < 3; n++) {
+      const before = performance.now()
+      while (performance.now() - live.confirmedMsAgo < before)
+        await new Promise((done) => setTimeout(done, 5))
+    }
     const change = changed(live)
     await kv.put(key, '{"port":3}')
     await change
