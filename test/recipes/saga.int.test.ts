@@ -199,8 +199,11 @@ describe('a saga', () => {
         if (typeof member !== 'function') return member
         if (key !== 'txn') return member.bind(client)
         return async (...args: Parameters<Client['txn']>) => {
-          // The first to compare two keys is the record of the first step.
-          if (args[0].compare?.length !== 2) return client.txn(...args)
+          // Records are what compares the key of the owner; the first is that of the first step.
+          const isRecord = args[0].compare?.some(
+            (each) => 'target' in each && each.target === 'create_revision',
+          )
+          if (isRecord !== true) return client.txn(...args)
           records += 1
           if (records === 1) {
             late = async () => {

@@ -1,5 +1,5 @@
-// kv queue push|pop|peek|len NAME: a work queue (src/recipes/queue.ts). `pop` writes the value, and acknowledges the item
-// when all of it is written. If the command dies before, the item comes back.
+// kv queue push|pop|peek|len NAME: a work queue (src/recipes/queue.ts). `pop` writes the value, and acknowledges the
+// item when all of it is written. If the command dies before, the item comes back.
 
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
