@@ -455,3 +455,11 @@ describe('under faults', () => {
     expect(transactions).toBeLessThan(260)
   })
 })
+
+it('ends with its client, and fails because of it', async () => {
+  const client = cluster.client()
+  const own = queue(client, newName())
+  const consuming = own.consume(() => {}, { signal: new AbortController().signal, onError: () => {} })
+  await client.close()
+  await expect(consuming).rejects.toMatchObject({ code: 'closed' })
+})
