@@ -45,7 +45,7 @@ export function exitCodeOf(error: QuorateError, intent: Intent): number {
   if (error.code === 'precondition_failed') return EXIT.preconditionFailed
   if (intent.kind === 'write' && error.written === 'unknown') return EXIT.unknown
   if (error.code === 'unreachable') return EXIT.unreachable
-  if (error.code === 'not_found') return EXIT.notFound
+  if (error.code === 'not_found' || error.code === 'lease_not_found') return EXIT.notFound
   if (UNAVAILABLE.has(error.code)) return EXIT.unavailable
   if (FAULTY.has(error.code) && intent.fromFiles !== true) return EXIT.usage
   return EXIT.failed

@@ -1,6 +1,12 @@
 // The whole command line. The code of a command is loaded when the command runs, so `kv get` does not load `kv import`.
 
-import { Argument, Command, type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings'
+import {
+  Argument,
+  Command,
+  type CommandUnknownOpts,
+  InvalidArgumentError,
+  Option,
+} from '@commander-js/extra-typings'
 import { endpointUrl } from '../client/address.ts'
 import { nearest } from '../client/nearest.ts'
 import { Failure } from '../local/failure.ts'
@@ -39,6 +45,8 @@ export async function buildProgram(args: readonly string[]) {
 
   program.commandsGroup('Keys:')
   addKeyCommands(program, flags)
+  program.addCommand(watchCommand(flags))
+  program.addCommand(leaseCommand(flags))
   program.addCommand(queueCommand(flags))
   program.addCommand(serviceCommand(flags))
   program.commandsGroup('Cluster:')
@@ -72,6 +80,7 @@ function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): 
       'date | kv put now -',
       'kv put lock me --if-absent',
       'kv put counter 5 --if-revision 41',
+      'kv put code 4711 --ttl 30s',
     ])
       .description('set a key')
       .argument('<key>')
@@ -79,6 +88,8 @@ function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): 
       .option('--value <value>', 'the value as it is, even when it begins with - or @')
       .option('--if-revision <revision>', "only if this is the key's mod revision", parseCount)
       .option('--if-absent', 'only if the key does not exist')
+      .option('--ttl <duration>', 'it is deleted after this time, from 1s on', parseLeaseTime)
+      .option('--lease <id>', 'it is deleted when this lease ends', parseLease)
       .action(async (key, value, options) => {
         const { put } = await import('./commands/put.ts')
         await put(flags(), keyArgument(key), value, options)
@@ -247,6 +258,83 @@ function addClusterCommands(program: CommandUnknownOpts, flags: () => GlobalFlag
           }),
       ),
   )
+}
+
+function watchCommand(flags: () => GlobalFlags) {
+  return withExamples(new Command('watch'), [
+    'kv watch greeting',
+    'kv watch --prefix services/ -o ndjson',
+    "kv watch --prefix '' --from 41 --prev",
+    "kv watch --prefix conf/ --exec -- sh -c 'cat; reload'",
+  ])
+    .description('print changes as they happen, until Ctrl-C')
+    .argument('[key]')
+    .argument('[command...]', 'with --exec: it is run once for each revision, with the events as JSON')
+    .option('--prefix <prefix>', 'all keys that begin with it')
+    .option('--from <revision>', 'the first revision; unless given, the next change', parseRevision)
+    .option('--prev', 'with the records before the changes')
+    .addOption(new Option('--only <type>', 'only changes of this type').choices(['put', 'delete'] as const))
+    .option('--exec', 'run the command after --')
+    .action(async (key, rest, options) => {
+      const { watch } = await import('./commands/watch.ts')
+      // Without a key the first argument is the command's name.
+      const isCommand = key !== undefined && options.prefix !== undefined && options.exec === true
+      const command = isCommand ? [key, ...rest] : rest
+      const name = isCommand || key === undefined ? undefined : keyArgument(key)
+      await watch(flags(), name, command, options)
+    })
+}
+
+function leaseCommand(flags: () => GlobalFlags) {
+  return new Command('lease')
+    .description('leases: their keys are deleted when they end')
+    .addCommand(
+      withExamples(new Command('grant'), ['kv lease grant 30s', 'kv lease grant 10m --id 77'])
+        .description('grant a lease; prints its id')
+        .argument('<ttl>', 'its time to live: 1s or more', parseLeaseTime)
+        .option('--id <id>', 'instead of one that the cluster chooses', parseLease)
+        .action(async (ttlMs, { id }) => {
+          const { grantLease } = await import('./commands/lease.ts')
+          await grantLease(flags(), { ttlMs, id })
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('keep-alive'), ['kv lease keep-alive 77', 'kv lease keep-alive 77 --once'])
+        .description('keep a lease alive until Ctrl-C')
+        .argument('<id>', 'of the lease', parseLease)
+        .option('--once', 'one time; prints its time to live in milliseconds')
+        .action(async (id, options) => {
+          const { keepLeaseAlive } = await import('./commands/lease.ts')
+          await keepLeaseAlive(flags(), id, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('revoke'), ['kv lease revoke 77'])
+        .description('end a lease and delete its keys')
+        .argument('<id>', 'of the lease', parseLease)
+        .action(async (id) => {
+          const { revokeLease } = await import('./commands/lease.ts')
+          await revokeLease(flags(), id)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('show'), ['kv lease show 77', 'kv lease show 77 --keys -o json'])
+        .description('what is left of a lease')
+        .argument('<id>', 'of the lease', parseLease)
+        .option('--keys', 'with its keys')
+        .action(async (id, options) => {
+          const { showLease } = await import('./commands/lease.ts')
+          await showLease(flags(), id, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('list'), ['kv lease list', 'kv lease list -o ndjson'])
+        .description('all leases')
+        .action(async () => {
+          const { listLeases } = await import('./commands/lease.ts')
+          await listLeases(flags())
+        }),
+    )
 }
 
 function queueCommand(flags: () => GlobalFlags) {
@@ -519,6 +607,11 @@ function parseLeaseTime(text: string): number {
   const ms = parseDuration(text)
   if (ms >= 1_000) return ms
   throw new InvalidArgumentError('It must be at least 1s.')
+}
+
+function parseLease(text: string): string {
+  if (/^[1-9][0-9]{0,19}$/.test(text) && BigInt(text) < 2n ** 64n) return text
+  throw new InvalidArgumentError('The id of a lease is a decimal number of 64 bits.')
 }
 
 function parseWeight(text: string): number {

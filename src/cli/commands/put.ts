@@ -13,6 +13,9 @@ export interface PutFlags {
   readonly value?: string | undefined
   readonly ifRevision?: number | undefined
   readonly ifAbsent?: true | undefined
+  /** In milliseconds. */
+  readonly ttl?: number | undefined
+  readonly lease?: string | undefined
 }
 
 export async function put(
@@ -21,14 +24,17 @@ export async function put(
   source: string | undefined,
   flags: PutFlags,
 ): Promise<void> {
-  const { ifRevision, ifAbsent } = flags
+  const { ifRevision, ifAbsent, ttl, lease } = flags
   if (ifRevision !== undefined && ifAbsent === true) {
     throw new Failure(
       EXIT.usage,
       '--if-revision and --if-absent contradict each other: a key that does not exist has no revision',
     )
   }
+  if (ttl !== undefined && lease !== undefined)
+    throw new Failure(EXIT.usage, '--ttl and --lease contradict each other: a key has one lease')
   const conditions = {
+    ...{ ttlMs: ttl, lease },
     ...(ifRevision === undefined ? {} : { ifRevision }),
     ...(ifAbsent ? { ifAbsent } : {}),
   }
