@@ -1,6 +1,12 @@
 // The whole command line. The code of a command is loaded when the command runs, so `kv get` does not load `kv import`.
 
-import { Argument, Command, type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings'
+import {
+  Argument,
+  Command,
+  type CommandUnknownOpts,
+  InvalidArgumentError,
+  Option,
+} from '@commander-js/extra-typings'
 import { endpointUrl } from '../client/address.ts'
 import { nearest } from '../client/nearest.ts'
 import { Failure } from '../local/failure.ts'
@@ -39,6 +45,7 @@ export async function buildProgram(args: readonly string[]) {
 
   program.commandsGroup('Keys:')
   addKeyCommands(program, flags)
+  program.addCommand(watchCommand(flags, args))
   program.addCommand(queueCommand(flags))
   program.addCommand(serviceCommand(flags))
   program.commandsGroup('Cluster:')
@@ -247,6 +254,36 @@ function addClusterCommands(program: CommandUnknownOpts, flags: () => GlobalFlag
           }),
       ),
   )
+}
+
+/** `args`: what stands behind `--` is the command to run, which the parser does not tell from a key. */
+function watchCommand(flags: () => GlobalFlags, args: readonly string[]) {
+  return withExamples(new Command('watch'), [
+    'kv watch greeting',
+    'kv watch --prefix services/ --prev',
+    "kv watch --prefix '' -o ndjson",
+    'kv watch --prefix conf/ --from 41 --only put',
+    'kv watch --prefix conf/ --exec -- ./reload.sh --now',
+  ])
+    .description('print every change of a key, or of all keys that begin with a prefix')
+    .argument('[key]')
+    .argument('[command...]', 'with --exec, behind --')
+    .option('--prefix <prefix>', "all keys that begin with it; '' are all keys")
+    .option(
+      '--from <revision>',
+      'begin with the changes of this revision; otherwise with the next',
+      parseRevision,
+    )
+    .option('--prev', 'also what the keys were before')
+    .addOption(new Option('--only <change>', 'only these changes').choices(['put', 'delete'] as const))
+    .option('--exec', 'run the command for each revision: its events as JSON on standard input, KV_REVISION')
+    .action(async (key, command, options) => {
+      const { watch } = await import('./commands/watch.ts')
+      const words = [...(key === undefined ? [] : [key]), ...command]
+      const dashes = args.indexOf('--')
+      const before = dashes < 0 ? words.length : Math.max(0, words.length - (args.length - dashes - 1))
+      await watch(flags(), words.slice(0, before), words.slice(before), options)
+    })
 }
 
 function queueCommand(flags: () => GlobalFlags) {

@@ -1,0 +1,139 @@
+// kv watch KEY | --prefix P: prints every change, or runs a command for each revision. The client goes on at another
+// node when one is lost; stderr says so.
+
+import {
+  CompactedError,
+  type KvRecord,
+  type Watch,
+  type WatchBatch,
+  type WatchEvent,
+} from '../../client/index.ts'
+import { Failure } from '../../local/failure.ts'
+import { EXIT } from '../exit-codes.ts'
+import type { Format, GlobalFlags } from '../global-flags.ts'
+import { bytesToJson, printable, RowWriter, say, shownBytes, toJson, write, writeLine } from '../output.ts'
+import { inSession } from '../session.ts'
+import { recordJson } from '../shapes.ts'
+import { formatBytes } from '../txn-format.ts'
+import { runOnce } from '../watch-exec.ts'
+
+export interface WatchFlags {
+  readonly prefix?: string | undefined
+  readonly from?: number | undefined
+  readonly prev?: true | undefined
+  readonly only?: 'put' | 'delete' | undefined
+  readonly exec?: true | undefined
+}
+
+/** `words`: what stands before `--`, and `command` what stands after it. */
+export async function watch(
+  global: GlobalFlags,
+  words: readonly string[],
+  command: readonly string[],
+  flags: WatchFlags,
+): Promise<void> {
+  const place = placeOf(words, command, flags)
+  const { from, prev, only, exec } = flags
+  await inSession(global, { kind: 'read' }, async ({ client, format, signal }) => {
+    await using changes: Watch = client.watch({
+      ...place,
+      fromRevision: from,
+      prev,
+      only,
+      signal,
+      onResume: ({ endpoint, fromRevision, cause }) =>
+        say(`the watch goes on at ${endpoint} from revision ${fromRevision}: ${printable(cause.message)}`),
+    })
+    try {
+      await changes.ready
+      const handle =
+        exec === true
+          ? (batch: WatchBatch) => runOnce(command, batch.revision, JSON.stringify(batchJson(batch)), signal)
+          : await printer(format, prev === true)
+      for await (const batch of changes) await handle(batch)
+    } catch (error) {
+      throw error instanceof CompactedError ? compacted(error) : error
+    }
+  })
+}
+
+function placeOf(words: readonly string[], command: readonly string[], { prefix, exec }: WatchFlags) {
+  const [key, more] = exec === true ? words : [...words, ...command]
+  if (exec === true && command.length === 0)
+    throw new Failure(EXIT.usage, '--exec needs a command behind --, as in: --exec -- make reload')
+  if (more !== undefined)
+    throw new Failure(EXIT.usage, `it watches one key, or --prefix P; ${printable(more)} is one too many`)
+  if (key !== undefined && prefix !== undefined)
+    throw new Failure(EXIT.usage, 'a key and --prefix contradict each other')
+  if (key === '') throw new Failure(EXIT.usage, 'a key has at least one byte')
+  if (key !== undefined) return { key }
+  if (prefix === undefined)
+    throw new Failure(EXIT.usage, "name a key, or --prefix P; --prefix '' watches all keys")
+  return prefix === '' ? { all: true } : { prefix }
+}
+
+function compacted({ resumeFrom, compactRevision, message }: CompactedError): Failure {
+  const first = resumeFrom ?? (compactRevision === undefined ? undefined : compactRevision + 1)
+  const goOn = first === undefined ? 'watch without --from' : `watch with --from ${first}`
+  const said = message.replace(/\.+$/, '')
+  return new Failure(
+    EXIT.failed,
+    `${said}. Events are lost: read the keys anew (ls, export), and ${goOn} to go on`,
+  )
+}
+
+async function printer(format: Format, prev: boolean): Promise<(batch: WatchBatch) => Promise<void>> {
+  if (format === 'json') return (batch) => writeLine(toJson(batchJson(batch)))
+  if (format === 'ndjson') return (batch) => writeLine(JSON.stringify(batchJson(batch)))
+  if (format === 'plain') {
+    return ({ revision, events }) =>
+      write(events.map((event) => `${plainFields(revision, event, prev).join('\t')}\n`).join(''))
+  }
+  interface Row {
+    readonly revision: number
+    readonly event: WatchEvent
+  }
+  const table = new RowWriter<Row>(
+    [
+      { title: 'REVISION', cell: ({ revision }) => revision, alignRight: true },
+      { title: 'CHANGE', cell: ({ event }) => event.type },
+      { title: 'KEY', cell: ({ event }) => shownBytes(event.keyBytes) },
+      { title: 'VALUE', cell: ({ event }) => shown(putValue(event)) },
+      ...(prev ? [{ title: 'BEFORE', cell: ({ event }: Row) => shown(event.prev?.value) }] : []),
+    ],
+    format,
+  )
+  // The header says that the watch has begun.
+  await table.end()
+  return async ({ revision, events }) => {
+    for (const event of events) await table.add({ revision, event })
+    await table.end()
+  }
+}
+
+const putValue = (event: WatchEvent) => (event.type === 'put' ? event.kv.value : undefined)
+const shown = (value: Uint8Array | undefined) => (value === undefined ? undefined : shownBytes(value))
+
+/** Bytes as in the language of transactions, in which no word is empty: an empty field is no value. */
+function plainFields(revision: number, event: WatchEvent, prev: boolean): (string | number)[] {
+  const wordOf = (bytes: Uint8Array | undefined) =>
+    bytes === undefined ? '' : formatBytes(bytesToJson(bytes))
+  const fields = [revision, event.type, wordOf(event.keyBytes), wordOf(putValue(event))]
+  return prev ? [...fields, wordOf(event.prev?.value)] : fields
+}
+
+function batchJson({ revision, events }: WatchBatch): object {
+  return { revision, events: events.map(eventJson) }
+}
+
+function eventJson(event: WatchEvent): object {
+  const prev = event.prev === undefined ? {} : { prev: event.prev === null ? null : fullJson(event.prev) }
+  return event.type === 'put'
+    ? { type: 'put', kv: fullJson(event.kv), ...prev }
+    : { type: 'delete', key: bytesToJson(event.keyBytes), mod_revision: event.modRevision, ...prev }
+}
+
+const fullJson = (record: KvRecord): object => ({
+  ...recordJson(record),
+  ...(record.lease === undefined ? {} : { lease: record.lease }),
+})
