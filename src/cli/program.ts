@@ -45,7 +45,7 @@ export async function buildProgram(args: readonly string[]) {
 
   program.commandsGroup('Keys:')
   addKeyCommands(program, flags)
-  program.addCommand(watchCommand(flags))
+  program.addCommand(watchCommand(flags, args))
   program.addCommand(leaseCommand(flags))
   program.addCommand(queueCommand(flags))
   program.addCommand(serviceCommand(flags))
@@ -260,28 +260,33 @@ function addClusterCommands(program: CommandUnknownOpts, flags: () => GlobalFlag
   )
 }
 
-function watchCommand(flags: () => GlobalFlags) {
+/** `args`: what stands behind `--` is the command to run, which the parser does not tell from a key. */
+function watchCommand(flags: () => GlobalFlags, args: readonly string[]) {
   return withExamples(new Command('watch'), [
     'kv watch greeting',
-    'kv watch --prefix services/ -o ndjson',
-    "kv watch --prefix '' --from 41 --prev",
-    "kv watch --prefix conf/ --exec -- sh -c 'cat; reload'",
+    'kv watch --prefix services/ --prev',
+    "kv watch --prefix '' -o ndjson",
+    'kv watch --prefix conf/ --from 41 --only put',
+    'kv watch --prefix conf/ --exec -- ./reload.sh --now',
   ])
-    .description('print changes as they happen, until Ctrl-C')
+    .description('print every change of a key, or of all keys that begin with a prefix')
     .argument('[key]')
-    .argument('[command...]', 'with --exec: it is run once for each revision, with the events as JSON')
-    .option('--prefix <prefix>', 'all keys that begin with it')
-    .option('--from <revision>', 'the first revision; unless given, the next change', parseRevision)
-    .option('--prev', 'with the records before the changes')
-    .addOption(new Option('--only <type>', 'only changes of this type').choices(['put', 'delete'] as const))
-    .option('--exec', 'run the command after --')
-    .action(async (key, rest, options) => {
+    .argument('[command...]', 'with --exec, behind --')
+    .option('--prefix <prefix>', "all keys that begin with it; '' are all keys")
+    .option(
+      '--from <revision>',
+      'begin with the changes of this revision; otherwise with the next',
+      parseRevision,
+    )
+    .option('--prev', 'also what the keys were before')
+    .addOption(new Option('--only <change>', 'only these changes').choices(['put', 'delete'] as const))
+    .option('--exec', 'run the command for each revision: its events as JSON on standard input, KV_REVISION')
+    .action(async (key, command, options) => {
       const { watch } = await import('./commands/watch.ts')
-      // Without a key the first argument is the command's name.
-      const isCommand = key !== undefined && options.prefix !== undefined && options.exec === true
-      const command = isCommand ? [key, ...rest] : rest
-      const name = isCommand || key === undefined ? undefined : keyArgument(key)
-      await watch(flags(), name, command, options)
+      const words = [...(key === undefined ? [] : [key]), ...command]
+      const dashes = args.indexOf('--')
+      const before = dashes < 0 ? words.length : Math.max(0, words.length - (args.length - dashes - 1))
+      await watch(flags(), words.slice(0, before), words.slice(before), options)
     })
 }
 

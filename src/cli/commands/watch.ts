@@ -1,16 +1,15 @@
-// kv watch [KEY | --prefix P]: prints changes as they happen, or runs a command for each revision.
-//
-// The command gets the events as JSON on its standard input. Only one runs at a time; what changes meanwhile waits, and
-// nothing is left out. Ctrl-C reaches it too, as it belongs to the same terminal.
+// kv watch KEY | --prefix P: prints every change, or runs a command for each revision. The client goes on at another
+// node when one is lost; stderr says so.
 
-import { spawn } from 'node:child_process'
-import type { KvRecord, WatchBatch, WatchEvent, WatchOptions } from '../../client/index.ts'
-import { Failure, reasonOf } from '../../local/failure.ts'
+import { CompactedError, type Watch, type WatchBatch, type WatchEvent } from '../../client/index.ts'
+import { Failure } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
-import type { GlobalFlags } from '../global-flags.ts'
-import { bytesToJson, isTable, paint, printable, say, shownBytes, writeLine } from '../output.ts'
-import { inSession, type Session } from '../session.ts'
+import type { Format, GlobalFlags } from '../global-flags.ts'
+import { bytesToJson, printable, RowWriter, say, shownBytes, toJson, write, writeLine } from '../output.ts'
+import { inSession } from '../session.ts'
 import { recordJson } from '../shapes.ts'
+import { formatBytes } from '../txn-format.ts'
+import { runOnce } from '../watch-exec.ts'
 
 export interface WatchFlags {
   readonly prefix?: string | undefined
@@ -20,99 +19,110 @@ export interface WatchFlags {
   readonly exec?: true | undefined
 }
 
+/** `words`: what stands before `--`, and `command` what stands after it. */
 export async function watch(
   global: GlobalFlags,
-  key: string | undefined,
+  words: readonly string[],
   command: readonly string[],
   flags: WatchFlags,
 ): Promise<void> {
+  const place = placeOf(words, command, flags)
   const { from, prev, only, exec } = flags
-  if ((key === undefined) === (flags.prefix === undefined))
-    throw new Failure(EXIT.usage, "name either a key, or --prefix; --prefix '' is all keys")
-  if ((exec === true) !== command.length > 0)
-    throw new Failure(
-      EXIT.usage,
-      exec === true ? '--exec needs a command: --exec -- COMMAND ARGUMENT…' : 'a command needs --exec',
-    )
-  await inSession(global, { kind: 'read' }, async (session) => {
-    const place = key === undefined ? { prefix: flags.prefix } : { key }
-    const options: WatchOptions = {
+  await inSession(global, { kind: 'read' }, async ({ client, format, signal }) => {
+    await using changes: Watch = client.watch({
       ...place,
-      ...{ fromRevision: from, prev, only, signal: session.signal },
+      fromRevision: from,
+      prev,
+      only,
+      signal,
       onResume: ({ endpoint, fromRevision, cause }) =>
-        say(`goes on at ${endpoint} from revision ${fromRevision} (${cause.message})`),
-    }
-    for await (const batch of session.client.watch(options)) {
-      if (exec === true) await run(command, batch, session)
-      else await print(session, batch)
+        say(`the watch goes on at ${endpoint} from revision ${fromRevision}: ${printable(cause.message)}`),
+    })
+    try {
+      await changes.ready
+      const handle =
+        exec === true
+          ? (batch: WatchBatch) => runOnce(command, batch.revision, JSON.stringify(batchJson(batch)), signal)
+          : await printer(format, prev === true)
+      for await (const batch of changes) await handle(batch)
+    } catch (error) {
+      throw error instanceof CompactedError ? compacted(error) : error
     }
   })
 }
 
-async function print({ format }: Session, batch: WatchBatch): Promise<void> {
-  if (format === 'json' || format === 'ndjson') {
-    await writeLine(JSON.stringify(batchJson(batch)))
-    return
+function placeOf(words: readonly string[], command: readonly string[], { prefix, exec }: WatchFlags) {
+  const [key, more] = exec === true ? words : [...words, ...command]
+  if (exec === true && command.length === 0)
+    throw new Failure(EXIT.usage, '--exec needs a command behind --, as in: --exec -- make reload')
+  if (more !== undefined)
+    throw new Failure(EXIT.usage, `it watches one key, or --prefix P; ${printable(more)} is one too many`)
+  if (key !== undefined && prefix !== undefined)
+    throw new Failure(EXIT.usage, 'a key and --prefix contradict each other')
+  if (key === '') throw new Failure(EXIT.usage, 'a key has at least one byte')
+  if (key !== undefined) return { key }
+  if (prefix === undefined)
+    throw new Failure(EXIT.usage, "name a key, or --prefix P; --prefix '' watches all keys")
+  return prefix === '' ? { all: true } : { prefix }
+}
+
+function compacted({ resumeFrom, compactRevision, message }: CompactedError): Failure {
+  const first = resumeFrom ?? (compactRevision === undefined ? undefined : compactRevision + 1)
+  const goOn = first === undefined ? 'watch without --from' : `watch with --from ${first}`
+  const said = message.replace(/\.+$/, '')
+  return new Failure(
+    EXIT.failed,
+    `${said}. Events are lost: read the keys anew (ls, export), and ${goOn} to go on`,
+  )
+}
+
+async function printer(format: Format, prev: boolean): Promise<(batch: WatchBatch) => Promise<void>> {
+  if (format === 'json') return (batch) => writeLine(toJson(batchJson(batch)))
+  if (format === 'ndjson') return (batch) => writeLine(JSON.stringify(batchJson(batch)))
+  if (format === 'plain') {
+    return ({ revision, events }) =>
+      write(events.map((event) => `${plainFields(revision, event, prev).join('\t')}\n`).join(''))
   }
-  for (const event of batch.events) await writeLine(lineOf(batch.revision, event, format))
+  interface Row {
+    readonly revision: number
+    readonly event: WatchEvent
+  }
+  const table = new RowWriter<Row>(
+    [
+      { title: 'REVISION', cell: ({ revision }) => revision, alignRight: true },
+      { title: 'CHANGE', cell: ({ event }) => event.type },
+      { title: 'KEY', cell: ({ event }) => shownBytes(event.keyBytes) },
+      { title: 'VALUE', cell: ({ event }) => shown(putValue(event)) },
+      ...(prev ? [{ title: 'BEFORE', cell: ({ event }: Row) => shown(event.prev?.value) }] : []),
+    ],
+    format,
+  )
+  // The header says that the watch has begun.
+  await table.end()
+  return async ({ revision, events }) => {
+    for (const event of events) await table.add({ revision, event })
+    await table.end()
+  }
 }
 
-/** revision, what happened, key, value. The value before comes last, if it was asked for. */
-function lineOf(revision: number, event: WatchEvent, format: Session['format']): string {
-  const isPut = event.type === 'put'
-  const type = isTable(format) ? paint(isPut ? 'green' : 'red', event.type) : event.type
-  const fields = [String(revision), type, shown(event.keyBytes)]
-  if (isPut) fields.push(shown(event.kv.value))
-  if (event.prev !== undefined) fields.push(event.prev === null ? '-' : shown(event.prev.value))
-  return fields.join(isTable(format) ? '  ' : '\t')
+const putValue = (event: WatchEvent) => (event.type === 'put' ? event.kv.value : undefined)
+const shown = (value: Uint8Array | undefined) => (value === undefined ? undefined : shownBytes(value))
+
+/** Bytes as in the language of transactions, in which no word is empty: an empty field is no value. */
+function plainFields(revision: number, event: WatchEvent, prev: boolean): (string | number)[] {
+  const wordOf = (bytes: Uint8Array | undefined) =>
+    bytes === undefined ? '' : formatBytes(bytesToJson(bytes))
+  const fields = [revision, event.type, wordOf(event.keyBytes), wordOf(putValue(event))]
+  return prev ? [...fields, wordOf(event.prev?.value)] : fields
 }
 
-/** On one line: control characters are escaped. */
-const shown = (bytes: Uint8Array): string => printable(shownBytes(bytes))
-
-/** As over HTTP. */
-const batchJson = ({ revision, events }: WatchBatch): object => ({
-  revision,
-  events: events.map((event) => {
-    const before = event.prev === undefined ? undefined : { prev: maybeJson(event.prev) }
-    return event.type === 'put'
-      ? { type: 'put', kv: recordJson(event.kv), ...before }
-      : { type: 'delete', key: bytesToJson(event.keyBytes), mod_revision: event.modRevision, ...before }
-  }),
-})
-
-const maybeJson = (record: KvRecord | null): object | null => (record === null ? null : recordJson(record))
-
-/** Throws a Failure with the exit code of the command, if that is not 0. */
-async function run(
-  [name = '', ...args]: readonly string[],
-  batch: WatchBatch,
-  { signal }: Session,
-): Promise<void> {
-  const env = { ...process.env, KV_REVISION: String(batch.revision) }
-  const child = spawn(name, args, { env, stdio: ['pipe', 'inherit', 'inherit'] })
-  // It may end without having read everything.
-  child.stdin.on('error', () => {})
-  child.stdin.end(`${JSON.stringify(batchJson(batch))}\n`)
-  const code = await new Promise<number>((resolve, reject) => {
-    child.on('error', (error: NodeJS.ErrnoException) => {
-      const isMissing = error.code === 'ENOENT'
-      reject(
-        new Failure(
-          isMissing ? COMMAND_NOT_FOUND : EXIT.failed,
-          isMissing ? `there is no command ${name}` : `${name} cannot be run: ${reasonOf(error)}`,
-        ),
-      )
-    })
-    child.on('close', (exit, killedBy) => {
-      if (exit !== null) resolve(exit)
-      else if (signal.aborted) resolve(EXIT.interrupted)
-      else reject(new Failure(EXIT.failed, `${name} was ended by ${killedBy} at revision ${batch.revision}`))
-    })
-  })
-  if (signal.aborted) throw new Failure(EXIT.interrupted, `interrupted at revision ${batch.revision}`)
-  if (code !== 0) throw new Failure(code, `${name} ended with ${code} at revision ${batch.revision}`)
+function batchJson({ revision, events }: WatchBatch): object {
+  return { revision, events: events.map(eventJson) }
 }
 
-/** As of a shell. */
-const COMMAND_NOT_FOUND = 127
+function eventJson(event: WatchEvent): object {
+  const prev = event.prev === undefined ? {} : { prev: event.prev === null ? null : recordJson(event.prev) }
+  return event.type === 'put'
+    ? { type: 'put', kv: recordJson(event.kv), ...prev }
+    : { type: 'delete', key: bytesToJson(event.keyBytes), mod_revision: event.modRevision, ...prev }
+}

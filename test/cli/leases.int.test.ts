@@ -1,4 +1,4 @@
-// kv watch, kv lease and kv put with a lease, on a real node.
+// kv lease, and kv put with a lease, on a real node.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -42,101 +42,6 @@ function running(...args: readonly string[]) {
   }
   return { child, texts, said, closed, end }
 }
-
-test('a watch prints a line for each event until Ctrl-C', async () => {
-  const { revision } = await client.put('watch/before', 'x')
-  const watch = running('watch', '--prefix', 'watch/', '--from', String(revision), '--prev')
-  await watch.said('out', 'watch/before')
-  await client.put('watch/a', 'two\nlines')
-  await client.delete('watch/a')
-  await client.put('watch/b', new Uint8Array([0xff, 9]))
-  await watch.said('out', 'watch/b')
-  expect(await watch.end()).toBe(130)
-  expect(watch.texts.out).toBe(
-    [
-      `${revision}\tput\twatch/before\tx\t-`,
-      `${revision + 1}\tput\twatch/a\ttwo\\x0alines\t-`,
-      `${revision + 2}\tdelete\twatch/a\ttwo\\x0alines`,
-      `${revision + 3}\tput\twatch/b\t\\xff\\x09\t-`,
-      '',
-    ].join('\n'),
-  )
-})
-
-test('as NDJSON it prints the events of each revision in one line', async () => {
-  const { revision } = await client.txn({
-    success: [
-      { put: { key: 'lines/a', value: '1', ttlMs: 60_000 } },
-      { put: { key: 'lines/b', value: '2' } },
-    ],
-  })
-  await client.delete('lines/b')
-  const watch = running('watch', '--prefix', 'lines/', '--from', String(revision), '-o', 'ndjson')
-  await watch.said('out', '"delete"')
-  await watch.end()
-  const lines = watch.texts.out.trim().split('\n')
-  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
-    {
-      revision,
-      events: [
-        { type: 'put', kv: { key: 'lines/a', value: '1', lease: expect.stringMatching(/^[0-9]+$/) } },
-        { type: 'put', kv: { key: 'lines/b', value: '2' } },
-      ],
-    },
-    { revision: revision + 1, events: [{ type: 'delete', key: 'lines/b', mod_revision: revision + 1 }] },
-  ])
-})
-
-test('--exec runs the command once for each revision, one at a time, and none is left out', async () => {
-  const { revision } = await client.put('exec/1', '1')
-  for (let n = 2; n <= 20; n++) await client.put(`exec/${n}`, String(n))
-  const script =
-    'let text = ""; process.stdin.on("data", (chunk) => (text += chunk)).on("end", () => {' +
-    'const { revision, events } = JSON.parse(text);' +
-    'console.log(process.env.KV_REVISION, revision, events[0].kv.key); process.exitCode = events[0].kv.key === "exec/20" ? 9 : 0 })'
-  const from = String(revision)
-  const ended = await kv(
-    'watch',
-    '--prefix',
-    'exec/',
-    '--from',
-    from,
-    '--exec',
-    '--',
-    process.execPath,
-    '-e',
-    script,
-  )
-  expect(ended.code).toBe(9)
-  expect(ended.err).toContain(`ended with 9 at revision ${revision + 19}`)
-  expect(ended.out.trim().split('\n')).toEqual(
-    Array.from({ length: 20 }, (_, at) => `${revision + at} ${revision + at} exec/${at + 1}`),
-  )
-})
-
-test('a command that reads nothing, does not exist, or was not given', async () => {
-  const { revision } = await client.put('odd/1', 'x'.repeat(200_000))
-  await client.put('odd/2', 'x')
-  const from = String(revision)
-  const deaf = ['-e', 'process.exitCode = process.env.KV_REVISION === process.argv[1] ? 0 : 3', from]
-  const args = ['watch', '--prefix', 'odd/', '--from', from]
-  expect(await kv(...args, '--exec', '--', process.execPath, ...deaf)).toMatchObject({ code: 3 })
-  const missing = await kv(...args, '--exec', '--', 'no-such-command')
-  expect([missing.code, missing.err]).toEqual([127, 'error: there is no command no-such-command\n'])
-  expect((await kv(...args, '--exec')).code).toBe(2)
-  expect((await kv('watch')).code).toBe(2)
-  expect((await kv('watch', 'a', '--prefix', 'b')).code).toBe(2)
-  expect((await kv('watch', 'a', '--only', 'puts')).code).toBe(2)
-})
-
-test('a watch of what is compacted says what to do', async () => {
-  const { revision } = await client.put('gone', '1')
-  await client.put('gone', '2')
-  await client.compact(revision + 1)
-  const ended = await kv('watch', 'gone', '--from', String(revision))
-  expect(ended.code).toBe(1)
-  expect(ended.err).toContain('compacted')
-})
 
 test('leases are granted, shown, kept alive, listed and revoked', async () => {
   const granted = await kv('lease', 'grant', '30s')

@@ -1,0 +1,51 @@
+// The command of `kv watch --exec`, once for one revision. Its output is that of kv, and its standard input is the
+// events; it need not read them.
+
+import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import { Failure, isSystemError, reasonOf } from '../local/failure.ts'
+import { EXIT } from './exit-codes.ts'
+import { printable } from './output.ts'
+
+/**
+ * Resolves when the command has ended with 0. When `signal` fires, the command gets SIGTERM, and this resolves when it
+ * has ended, whatever its exit code.
+ */
+export async function runOnce(
+  command: readonly string[],
+  revision: number,
+  events: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (signal.aborted) return
+  const [file = '', ...args] = command
+  const child = spawn(file, args, {
+    stdio: ['pipe', 'inherit', 'inherit'],
+    env: { ...process.env, KV_REVISION: String(revision) },
+  })
+  const { stdin } = child
+  // The command has ended without reading all of it.
+  stdin.on('error', () => {})
+  stdin.end(`${events}\n`)
+  const terminate = () => void child.kill('SIGTERM')
+  signal.addEventListener('abort', terminate)
+  try {
+    // Not 'close': a process that the command has left in the background may hold its standard input.
+    const code = await new Promise<number>((resolve, reject) => {
+      child.on('error', reject)
+      child.on('exit', (code, name) => resolve(code ?? 128 + (name === null ? 0 : constants.signals[name])))
+    })
+    if (code === 0 || signal.aborted) return
+    throw new Failure(
+      code,
+      `${printable(file)} ended with exit code ${code} at revision ${revision}; --from ${revision} repeats this revision`,
+    )
+  } catch (error) {
+    if (!isSystemError(error)) throw error
+    const reason = 'code' in error && error.code === 'ENOENT' ? 'there is no such command' : reasonOf(error)
+    throw new Failure(EXIT.failed, `cannot run ${printable(file)} at revision ${revision}: ${reason}`)
+  } finally {
+    signal.removeEventListener('abort', terminate)
+    stdin.destroy()
+  }
+}
