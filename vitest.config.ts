@@ -6,7 +6,12 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 // are cores, since some wait. Limits of time only end what has failed: they allow for a busy machine.
 
 // These folders test code without state outside its objects, and mock no module: their files share processes.
-const PURE = ['bytes', 'kv', 'raft', 'jepsen-lite/checker'].map((folder) => `test/${folder}/**/*.test.ts`)
+const testsIn = (folders: readonly string[]) => folders.map((folder) => `test/${folder}/**/*.test.ts`)
+const PURE = testsIn(['bytes', 'kv', 'raft', 'jepsen-lite/checker'])
+const SHARED = testsIn(['server', 'storage'])
+/** They mock a module. */
+const MOCKING = ['storage/directory', 'storage/leveldb-skipped-wals'].map((file) => `test/${file}.test.ts`)
+const SLOW = ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts']
 
 export default defineConfig({
   test: {
@@ -20,10 +25,15 @@ export default defineConfig({
         test: {
           name: 'fast',
           include: ['test/**/*.test.ts'],
-          exclude: [...PURE, 'test/**/*.int.test.ts', 'test/**/*.vm.test.ts'],
+          exclude: [...PURE, ...SHARED, ...SLOW],
         },
       },
       { extends: true, test: { name: 'pure', include: PURE, isolate: false } },
+      {
+        extends: true,
+        test: { name: 'shared', include: SHARED, exclude: [...MOCKING, ...SLOW], isolate: false },
+      },
+      { extends: true, test: { name: 'mocking', include: MOCKING } },
       { extends: true, test: { name: 'vm', include: ['test/**/*.vm.test.ts'], pool: 'vmForks' } },
       { extends: true, test: { name: 'int', include: ['test/**/*.int.test.ts'] } },
     ],

@@ -28,7 +28,7 @@ const [tests, ...checks] = await Promise.all([
     'run',
     '--reporter=default',
     '--reporter=./scripts/count-reporter.mjs',
-    ...(quick ? ['--project=pure', '--project=fast'] : []),
+    ...(quick ? ['pure', 'shared', 'mocking', 'fast'].map((name) => `--project=${name}`) : []),
     ...vitestArgs,
   ]),
   check('type check', 'typescript/bin/tsc', ['-p', 'tsconfig.json']),
