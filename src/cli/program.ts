@@ -8,11 +8,13 @@ import { PROGRAM } from '../local/program-name.ts'
 import { version } from '../server/version.ts'
 import type { NewMemberFlags } from './commands/member.ts'
 import { SHELLS } from './completion/shells.ts'
+import { parseTtl } from './duration.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import { commandWithGlobalFlags, type GlobalFlags } from './global-flags.ts'
 import { TOPICS } from './help-topics.ts'
 import { write } from './output.ts'
+import { leaseIdOf } from './txn-shapes.ts'
 
 const EXAMPLES = ['kv cluster start', 'kv put greeting hello', 'kv get greeting', 'kv ls', 'kv status']
 
@@ -69,6 +71,7 @@ function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): 
       'date | kv put now -',
       'kv put lock me --if-absent',
       'kv put counter 5 --if-revision 41',
+      'kv put session/7 alice --ttl 30s',
     ])
       .description('set a key')
       .argument('<key>')
@@ -76,6 +79,8 @@ function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): 
       .option('--value <value>', 'the value as it is, even when it begins with - or @')
       .option('--if-revision <revision>', "only if this is the key's mod revision", parseCount)
       .option('--if-absent', 'only if the key does not exist')
+      .option('--ttl <duration>', 'the key is deleted after this time, like 30s', parseTtl)
+      .option('--lease <id>', 'the key is deleted when this lease ends', parseLease)
       .action(async (key, value, options) => {
         const { put } = await import('./commands/put.ts')
         await put(flags(), keyArgument(key), value, options)
@@ -154,6 +159,7 @@ function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): 
         await txn(flags(), file)
       }),
   )
+  program.addCommand(leaseCommand(flags))
   program.addCommand(
     withExamples(new Command('import'), [
       'kv import conf/',
@@ -187,6 +193,67 @@ function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): 
         await exportFrom(flags(), prefix, options)
       }),
   )
+}
+
+function leaseCommand(flags: () => GlobalFlags) {
+  return new Command('lease')
+    .description('times to live: keys of a lease are deleted when it ends')
+    .addCommand(
+      withExamples(new Command('grant'), [
+        'kv lease grant 30s',
+        'kv put worker/1 up --lease $(kv lease grant 1m)',
+      ])
+        .description('begin a lease; prints its id')
+        .argument(
+          '<ttl>',
+          'it ends after this time unless it is kept alive: from 1s on, like 30s or 2h',
+          parseTtl,
+        )
+        .action(async (ttlMs) => {
+          const { grantLease } = await import('./commands/lease.ts')
+          await grantLease(flags(), ttlMs)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('keep-alive'), [
+        'kv lease keep-alive 7587862094',
+        'kv lease keep-alive 7587862094 --once',
+      ])
+        .description('keep a lease alive until Ctrl-C')
+        .argument('<id>', '', parseLease)
+        .option('--once', 'its time begins anew, and that is all')
+        .action(async (id, options) => {
+          const { keepLeaseAlive } = await import('./commands/lease.ts')
+          await keepLeaseAlive(flags(), id, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('revoke'), ['kv lease revoke 7587862094'])
+        .description('end a lease now, and delete its keys')
+        .argument('<id>', '', parseLease)
+        .action(async (id) => {
+          const { revokeLease } = await import('./commands/lease.ts')
+          await revokeLease(flags(), id)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('show'), ['kv lease show 7587862094', 'kv lease show 7587862094 --keys'])
+        .description('print what time was granted, and what remains')
+        .argument('<id>', '', parseLease)
+        .option('--keys', 'with the keys that it has')
+        .action(async (id, options) => {
+          const { showLease } = await import('./commands/lease.ts')
+          await showLease(flags(), id, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('list'), ['kv lease list', 'kv lease list -o json'])
+        .description('print all leases')
+        .action(async () => {
+          const { listLeases } = await import('./commands/lease.ts')
+          await listLeases(flags())
+        }),
+    )
 }
 
 function addClusterCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): void {
@@ -418,6 +485,12 @@ function keyArgument(key: string): string {
 function parseText(text: string): string {
   if (text === '') throw new InvalidArgumentError('It must not be empty.')
   return text
+}
+
+function parseLease(text: string): string {
+  const id = leaseIdOf(text)
+  if (id !== undefined && id !== '0') return id
+  throw new InvalidArgumentError('The id of a lease is a whole number from 1 to 2^64 - 1.')
 }
 
 function parseUrl(text: string): string {

@@ -22,6 +22,7 @@ export function recordJson(record: KvRecord): object {
     key: bytesToJson(record.keyBytes),
     value: bytesToJson(record.value),
     ...revisions(record),
+    ...(record.lease === undefined ? {} : { lease: record.lease }),
   }
 }
 

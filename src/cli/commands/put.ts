@@ -1,4 +1,4 @@
-// kv put KEY VALUE | - | @FILE | --value V
+// kv put KEY VALUE | - | @FILE | --value V; with --ttl or --lease, a key that is deleted when its time is over.
 
 import { bytesOf } from '../../client/address.ts'
 import { Failure } from '../../local/failure.ts'
@@ -15,6 +15,8 @@ export interface PutFlags {
   readonly value?: string | undefined
   readonly ifRevision?: number | undefined
   readonly ifAbsent?: true | undefined
+  readonly ttl?: number | undefined
+  readonly lease?: string | undefined
 }
 
 export async function put(
@@ -23,13 +25,15 @@ export async function put(
   source: string | undefined,
   flags: PutFlags,
 ): Promise<void> {
-  const { ifRevision, ifAbsent } = flags
+  const { ifRevision, ifAbsent, ttl: ttlMs, lease } = flags
   if (ifRevision !== undefined && ifAbsent === true) {
     throw new Failure(
       EXIT.usage,
       '--if-revision and --if-absent contradict each other: a key that does not exist has no revision',
     )
   }
+  if (ttlMs !== undefined && lease !== undefined)
+    throw new Failure(EXIT.usage, '--ttl and --lease contradict each other: a key has one lease')
   const conditions = {
     ...(ifRevision === undefined ? {} : { ifRevision }),
     ...(ifAbsent ? { ifAbsent } : {}),
@@ -41,7 +45,7 @@ export async function put(
     global,
     { kind: 'write', check: getCommand(key) },
     async ({ client, format, signal }) => {
-      const result = await client.put(key, value, { ...conditions, signal })
+      const result = await client.put(key, value, { ...conditions, ttlMs, lease, signal })
       if (format === 'json') await writeLine(toJson(resultJson(result)))
       else if (format === 'ndjson') await writeLine(JSON.stringify(resultJson(result)))
       else if (format === 'plain') await writeLine(String(result.revision))
