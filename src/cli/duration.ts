@@ -4,8 +4,6 @@ import { InvalidArgumentError } from '@commander-js/extra-typings'
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 const TIMING_MS_MAX = 30 * 60_000
-const TTL_MS_MIN = 1_000
-const TTL_MS_MAX = 10 * 365 * 24 * 3_600_000
 const STALENESS_MS_MAX = 24 * 3_600_000
 
 /** Milliseconds. */
@@ -30,14 +28,6 @@ export function parseTiming(text: string): number {
   const ms = parseDuration(text)
   if (!(ms >= 1 && ms <= TIMING_MS_MAX)) throw new InvalidArgumentError('It must be from 1ms to 30m.')
   return ms
-}
-
-/** The time to live of a lease, within the limits of the store. */
-export function parseTtl(text: string): number {
-  const ms = parseDuration(text)
-  if (!(ms >= TTL_MS_MIN && ms <= TTL_MS_MAX))
-    throw new InvalidArgumentError('It must be from 1s to 87600h (ten years).')
-  return Math.round(ms)
 }
 
 /** How old a stale read may be, within a node's limits. */

@@ -28,8 +28,6 @@ const UNAVAILABLE = new Set([
   'timeout',
 ])
 
-const NOT_FOUND = new Set(['not_found', 'lease_not_found'])
-
 /** Errors that the user can correct in the command. */
 const FAULTY = new Set(['bad_request', 'unknown_parameter', 'key_empty', 'key_too_long'])
 
@@ -47,7 +45,7 @@ export function exitCodeOf(error: QuorateError, intent: Intent): number {
   if (error.code === 'precondition_failed') return EXIT.preconditionFailed
   if (intent.kind === 'write' && error.written === 'unknown') return EXIT.unknown
   if (error.code === 'unreachable') return EXIT.unreachable
-  if (NOT_FOUND.has(error.code)) return EXIT.notFound
+  if (error.code === 'not_found' || error.code === 'lease_not_found') return EXIT.notFound
   if (UNAVAILABLE.has(error.code)) return EXIT.unavailable
   if (FAULTY.has(error.code) && intent.fromFiles !== true) return EXIT.usage
   return EXIT.failed

@@ -1,6 +1,12 @@
 // The whole command line. The code of a command is loaded when the command runs, so `kv get` does not load `kv import`.
 
-import { Argument, Command, type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings'
+import {
+  Argument,
+  Command,
+  type CommandUnknownOpts,
+  InvalidArgumentError,
+  Option,
+} from '@commander-js/extra-typings'
 import { endpointUrl } from '../client/address.ts'
 import { nearest } from '../client/nearest.ts'
 import { Failure } from '../local/failure.ts'
@@ -8,13 +14,12 @@ import { PROGRAM } from '../local/program-name.ts'
 import { version } from '../server/version.ts'
 import type { NewMemberFlags } from './commands/member.ts'
 import { SHELLS } from './completion/shells.ts'
-import { parseTtl } from './duration.ts'
+import { parseDuration, parseTimeout } from './duration.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import { commandWithGlobalFlags, type GlobalFlags } from './global-flags.ts'
 import { TOPICS } from './help-topics.ts'
 import { write } from './output.ts'
-import { leaseIdOf } from './txn-shapes.ts'
 
 const EXAMPLES = ['kv cluster start', 'kv put greeting hello', 'kv get greeting', 'kv ls', 'kv status']
 
@@ -40,6 +45,10 @@ export async function buildProgram(args: readonly string[]) {
 
   program.commandsGroup('Keys:')
   addKeyCommands(program, flags)
+  program.addCommand(watchCommand(flags))
+  program.addCommand(leaseCommand(flags))
+  program.addCommand(queueCommand(flags))
+  program.addCommand(serviceCommand(flags))
   program.commandsGroup('Cluster:')
   addClusterCommands(program, flags)
   program.addCommand(await localClusterCommand(args))
@@ -71,7 +80,7 @@ function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): 
       'date | kv put now -',
       'kv put lock me --if-absent',
       'kv put counter 5 --if-revision 41',
-      'kv put session/7 alice --ttl 30s',
+      'kv put code 4711 --ttl 30s',
     ])
       .description('set a key')
       .argument('<key>')
@@ -79,8 +88,8 @@ function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): 
       .option('--value <value>', 'the value as it is, even when it begins with - or @')
       .option('--if-revision <revision>', "only if this is the key's mod revision", parseCount)
       .option('--if-absent', 'only if the key does not exist')
-      .option('--ttl <duration>', 'the key is deleted after this time, like 30s', parseTtl)
-      .option('--lease <id>', 'the key is deleted when this lease ends', parseLease)
+      .option('--ttl <duration>', 'it is deleted after this time, from 1s on', parseLeaseTime)
+      .option('--lease <id>', 'it is deleted when this lease ends', parseLease)
       .action(async (key, value, options) => {
         const { put } = await import('./commands/put.ts')
         await put(flags(), keyArgument(key), value, options)
@@ -159,7 +168,6 @@ function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): 
         await txn(flags(), file)
       }),
   )
-  program.addCommand(leaseCommand(flags))
   program.addCommand(
     withExamples(new Command('import'), [
       'kv import conf/',
@@ -193,67 +201,6 @@ function addKeyCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): 
         await exportFrom(flags(), prefix, options)
       }),
   )
-}
-
-function leaseCommand(flags: () => GlobalFlags) {
-  return new Command('lease')
-    .description('times to live: keys of a lease are deleted when it ends')
-    .addCommand(
-      withExamples(new Command('grant'), [
-        'kv lease grant 30s',
-        'kv put worker/1 up --lease $(kv lease grant 1m)',
-      ])
-        .description('begin a lease; prints its id')
-        .argument(
-          '<ttl>',
-          'it ends after this time unless it is kept alive: from 1s on, like 30s or 2h',
-          parseTtl,
-        )
-        .action(async (ttlMs) => {
-          const { grantLease } = await import('./commands/lease.ts')
-          await grantLease(flags(), ttlMs)
-        }),
-    )
-    .addCommand(
-      withExamples(new Command('keep-alive'), [
-        'kv lease keep-alive 7587862094',
-        'kv lease keep-alive 7587862094 --once',
-      ])
-        .description('keep a lease alive until Ctrl-C')
-        .argument('<id>', '', parseLease)
-        .option('--once', 'its time begins anew, and that is all')
-        .action(async (id, options) => {
-          const { keepLeaseAlive } = await import('./commands/lease.ts')
-          await keepLeaseAlive(flags(), id, options)
-        }),
-    )
-    .addCommand(
-      withExamples(new Command('revoke'), ['kv lease revoke 7587862094'])
-        .description('end a lease now, and delete its keys')
-        .argument('<id>', '', parseLease)
-        .action(async (id) => {
-          const { revokeLease } = await import('./commands/lease.ts')
-          await revokeLease(flags(), id)
-        }),
-    )
-    .addCommand(
-      withExamples(new Command('show'), ['kv lease show 7587862094', 'kv lease show 7587862094 --keys'])
-        .description('print what time was granted, and what remains')
-        .argument('<id>', '', parseLease)
-        .option('--keys', 'with the keys that it has')
-        .action(async (id, options) => {
-          const { showLease } = await import('./commands/lease.ts')
-          await showLease(flags(), id, options)
-        }),
-    )
-    .addCommand(
-      withExamples(new Command('list'), ['kv lease list', 'kv lease list -o json'])
-        .description('print all leases')
-        .action(async () => {
-          const { listLeases } = await import('./commands/lease.ts')
-          await listLeases(flags())
-        }),
-    )
 }
 
 function addClusterCommands(program: CommandUnknownOpts, flags: () => GlobalFlags): void {
@@ -311,6 +258,173 @@ function addClusterCommands(program: CommandUnknownOpts, flags: () => GlobalFlag
           }),
       ),
   )
+}
+
+function watchCommand(flags: () => GlobalFlags) {
+  return withExamples(new Command('watch'), [
+    'kv watch greeting',
+    'kv watch --prefix services/ -o ndjson',
+    "kv watch --prefix '' --from 41 --prev",
+    "kv watch --prefix conf/ --exec -- sh -c 'cat; reload'",
+  ])
+    .description('print changes as they happen, until Ctrl-C')
+    .argument('[key]')
+    .argument('[command...]', 'with --exec: it is run once for each revision, with the events as JSON')
+    .option('--prefix <prefix>', 'all keys that begin with it')
+    .option('--from <revision>', 'the first revision; unless given, the next change', parseRevision)
+    .option('--prev', 'with the records before the changes')
+    .addOption(new Option('--only <type>', 'only changes of this type').choices(['put', 'delete'] as const))
+    .option('--exec', 'run the command after --')
+    .action(async (key, rest, options) => {
+      const { watch } = await import('./commands/watch.ts')
+      // Without a key the first argument is the command's name.
+      const isCommand = key !== undefined && options.prefix !== undefined && options.exec === true
+      const command = isCommand ? [key, ...rest] : rest
+      const name = isCommand || key === undefined ? undefined : keyArgument(key)
+      await watch(flags(), name, command, options)
+    })
+}
+
+function leaseCommand(flags: () => GlobalFlags) {
+  return new Command('lease')
+    .description('leases: their keys are deleted when they end')
+    .addCommand(
+      withExamples(new Command('grant'), ['kv lease grant 30s', 'kv lease grant 10m --id 77'])
+        .description('grant a lease; prints its id')
+        .argument('<ttl>', 'its time to live: 1s or more', parseLeaseTime)
+        .option('--id <id>', 'instead of one that the cluster chooses', parseLease)
+        .action(async (ttlMs, { id }) => {
+          const { grantLease } = await import('./commands/lease.ts')
+          await grantLease(flags(), { ttlMs, id })
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('keep-alive'), ['kv lease keep-alive 77', 'kv lease keep-alive 77 --once'])
+        .description('keep a lease alive until Ctrl-C')
+        .argument('<id>', 'of the lease', parseLease)
+        .option('--once', 'one time; prints its time to live in milliseconds')
+        .action(async (id, options) => {
+          const { keepLeaseAlive } = await import('./commands/lease.ts')
+          await keepLeaseAlive(flags(), id, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('revoke'), ['kv lease revoke 77'])
+        .description('end a lease and delete its keys')
+        .argument('<id>', 'of the lease', parseLease)
+        .action(async (id) => {
+          const { revokeLease } = await import('./commands/lease.ts')
+          await revokeLease(flags(), id)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('show'), ['kv lease show 77', 'kv lease show 77 --keys -o json'])
+        .description('what is left of a lease')
+        .argument('<id>', 'of the lease', parseLease)
+        .option('--keys', 'with its keys')
+        .action(async (id, options) => {
+          const { showLease } = await import('./commands/lease.ts')
+          await showLease(flags(), id, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('list'), ['kv lease list', 'kv lease list -o ndjson'])
+        .description('all leases')
+        .action(async () => {
+          const { listLeases } = await import('./commands/lease.ts')
+          await listLeases(flags())
+        }),
+    )
+}
+
+function queueCommand(flags: () => GlobalFlags) {
+  return new Command('queue')
+    .description('a work queue: each item is done by one consumer')
+    .addCommand(
+      withExamples(new Command('push'), [
+        'kv queue push mail hello',
+        'kv queue push mail @letter.txt --priority 5',
+        'kv queue push mail later --delay 10m',
+      ])
+        .description('add an item; prints its id')
+        .argument('<name>', 'of the queue', parseText)
+        .argument('[value]', "the item; '-' reads standard input, @FILE a file")
+        .option('--value <value>', 'the item as it is, even when it begins with - or @')
+        .option('--priority <number>', 'from 0 to 999; higher first', parsePriority)
+        .option('--delay <duration>', 'it cannot be taken before; from 1s', parseLeaseTime)
+        .action(async (name, value, options) => {
+          const { queuePush } = await import('./commands/queue.ts')
+          await queuePush(flags(), name, value, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('pop'), ['kv queue pop mail', 'kv queue pop mail --wait 10s'])
+        .description('take the next item and print it; it is done when it is printed')
+        .argument('<name>', 'of the queue', parseText)
+        .option('--wait <duration>', 'how long to wait for one', parseTimeout)
+        .action(async (name, options) => {
+          const { queuePop } = await import('./commands/queue.ts')
+          await queuePop(flags(), name, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('peek'), ['kv queue peek mail'])
+        .description('print the next item without taking it')
+        .argument('<name>', 'of the queue', parseText)
+        .action(async (name) => {
+          const { queuePeek } = await import('./commands/queue.ts')
+          await queuePeek(flags(), name)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('len'), ['kv queue len mail', 'kv queue len mail -o json'])
+        .description('how many items are ready, held or delayed, and dead')
+        .argument('<name>', 'of the queue', parseText)
+        .action(async (name) => {
+          const { queueLength } = await import('./commands/queue.ts')
+          await queueLength(flags(), name)
+        }),
+    )
+}
+
+function serviceCommand(flags: () => GlobalFlags) {
+  return new Command('service')
+    .description('the instances of a service that run')
+    .addCommand(
+      withExamples(new Command('register'), [
+        'kv service register api http://10.0.0.1:80',
+        `kv service register api http://10.0.0.1:80 --weight 2 --meta '{"zone":"east"}'`,
+      ])
+        .description('register an instance until Ctrl-C; prints its id')
+        .argument('<name>', 'of the service', parseText)
+        .argument('<url>', 'of the instance', parseText)
+        .option('--id <id>', 'of the instance; otherwise a random one', parseText)
+        .option('--weight <number>', 'its share of what is resolved', parseWeight)
+        .option('--meta <json>', 'an object')
+        .option('--ttl <duration>', 'it goes after this time without its process; from 1s', parseLeaseTime)
+        .action(async (name, url, options) => {
+          const { registerService } = await import('./commands/service.ts')
+          await registerService(flags(), name, url, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('list'), ['kv service list api'])
+        .description('print the instances')
+        .argument('<name>', 'of the service', parseText)
+        .action(async (name) => {
+          const { listServices } = await import('./commands/service.ts')
+          await listServices(flags(), name)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('watch'), ['kv service watch api', 'kv service watch api -o ndjson'])
+        .description('print the instances now and after each change, until Ctrl-C')
+        .argument('<name>', 'of the service', parseText)
+        .action(async (name) => {
+          const { watchServices } = await import('./commands/service.ts')
+          await watchServices(flags(), name)
+        }),
+    )
 }
 
 function memberCommand(flags: () => GlobalFlags) {
@@ -482,15 +596,33 @@ function keyArgument(key: string): string {
   return key
 }
 
-function parseText(text: string): string {
-  if (text === '') throw new InvalidArgumentError('It must not be empty.')
-  return text
+function parsePriority(text: string): number {
+  const priority = parseCount(text)
+  if (priority <= 999) return priority
+  throw new InvalidArgumentError('It must be from 0 to 999.')
+}
+
+/** What a lease can last. */
+function parseLeaseTime(text: string): number {
+  const ms = parseDuration(text)
+  if (ms >= 1_000) return ms
+  throw new InvalidArgumentError('It must be at least 1s.')
 }
 
 function parseLease(text: string): string {
-  const id = leaseIdOf(text)
-  if (id !== undefined && id !== '0') return id
-  throw new InvalidArgumentError('The id of a lease is a whole number from 1 to 2^64 - 1.')
+  if (/^[1-9][0-9]{0,19}$/.test(text) && BigInt(text) < 2n ** 64n) return text
+  throw new InvalidArgumentError('The id of a lease is a decimal number of 64 bits.')
+}
+
+function parseWeight(text: string): number {
+  const weight = Number(text)
+  if (/^[0-9]+([.][0-9]+)?$/.test(text) && Number.isFinite(weight)) return weight
+  throw new InvalidArgumentError('It must be a number from 0 on.')
+}
+
+function parseText(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It must not be empty.')
+  return text
 }
 
 function parseUrl(text: string): string {

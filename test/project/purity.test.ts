@@ -29,9 +29,10 @@ const MAY_IMPORT = new Map([
   ['server/links', ['raft/types.ts', 'storage/types.ts', 'server/types.ts']],
   ['client', ['bytes', 'node-http.ts']],
   ['local', ['files', 'server', 'node-http.ts']],
-  ['cli', ['client', 'files', 'server', 'local']],
+  ['cli', ['client', 'files', 'server', 'local', 'recipes']],
   ['embed', ['client', 'server', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
+  ['recipes', ['client']],
   ['testing', ['client', 'local', 'embed', 'jepsen-lite', 'jepsen-lite/checker']],
   ['jepsen-lite', ['raft', 'kv', 'storage', 'server', 'client', 'local', 'embed', ...TESTER_WITHOUT_NODE]],
   ['jepsen-lite/checker', ['jepsen-lite/history.ts']],

@@ -1,52 +1,68 @@
-// kv lease grant TTL | keep-alive ID | revoke ID | show ID | list: times to live that keys are attached to.
+// kv lease grant | keep-alive | revoke | show | list
 
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { LeaseInfo } from '../../client/index.ts'
+import { type LeaseInfo, type NewLease, QuorateError } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { formatMs } from '../duration.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { Format, GlobalFlags } from '../global-flags.ts'
-import { bytesToJson, isTable, RowWriter, say, toJson, write, writeLine } from '../output.ts'
+import { bytesToJson, isTable, RowWriter, say, shownBytes, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
 
-/** The longest time-out of a timer. */
-const LONG_MS = 2 ** 31 - 1
-
-export async function grantLease(global: GlobalFlags, ttlMs: number): Promise<void> {
-  await inSession(global, writes(), async ({ client, format, signal }) => {
-    const lease = await client.grantLease({ ttlMs }, { signal })
-    const words = `lease ${lease.id}, for ${formatMs(lease.ttlMs)}`
-    await print(format, { id: lease.id, ttl_ms: lease.ttlMs }, words, lease.id)
+export async function grantLease(global: GlobalFlags, lease: NewLease): Promise<void> {
+  const intent = { kind: 'write', check: `${PROGRAM} lease list` } as const
+  await inSession(global, intent, async ({ client, format, signal }) => {
+    const { id, ttlMs } = await client.grantLease(lease, { signal })
+    if (ttlMs > lease.ttlMs) say(`raised to ${formatMs(ttlMs)}, the shortest that the cluster grants`)
+    await print(format, { id, ttl_ms: ttlMs }, id)
   })
 }
 
-/** Until Ctrl-C, unless once. The lease is not revoked at the end. */
+/** Until Ctrl-C, or once. */
 export async function keepLeaseAlive(
   global: GlobalFlags,
   id: string,
   { once }: { readonly once?: true | undefined },
 ): Promise<void> {
-  await inSession(global, { kind: 'read' }, async (session) => {
-    const { client, format, signal } = session
-    if (once === true) return printKept(format, id, await client.keepLeaseAlive(id, { signal }))
-    for (let isFirst = true; ; isFirst = false) {
-      // After the end of a session this says why: there is no such lease, or no node answers.
-      const { signal: lost, ttlMs } = await client.session({ lease: id, signal })
-      if (isFirst) await printKept(format, id, { ttlMs })
-      // The timers of a session do not keep a process running.
-      await sleep(LONG_MS, undefined, { signal: AbortSignal.any([lost, signal]) }).catch(() => {})
-      if (signal.aborted) throw new Failure(EXIT.interrupted, 'interrupted; the lease was not revoked')
-      if (lost.aborted) say(`warning: ${lost.reason.message}; looking for it`)
+  await inSession(global, { kind: 'read' }, async ({ client, format, signal }) => {
+    if (once === true) {
+      const { ttlMs } = await client.keepLeaseAlive(id, { signal })
+      await print(format, { ttl_ms: ttlMs }, String(ttlMs))
+      return
     }
+    const session = await client.session({ lease: id, signal })
+    say(`lease ${id} is kept alive until Ctrl-C; its time to live is ${formatMs(session.ttlMs)}`)
+    await ended(session.signal, signal)
+    if (signal.aborted)
+      throw new Failure(
+        EXIT.interrupted,
+        `interrupted: lease ${id} ends within ${formatMs(session.ttlMs)} unless it is kept alive`,
+      )
+    throw lost(id, session.signal.reason)
   })
 }
 
+/** The timer keeps the process alive: the keep-alives of a session do not. */
+async function ended(...signals: readonly AbortSignal[]): Promise<void> {
+  const alive = setInterval(() => {}, 2 ** 30)
+  await new Promise<void>((resolve) => {
+    for (const signal of signals) {
+      if (signal.aborted) resolve()
+      signal.addEventListener('abort', () => resolve(), { once: true })
+    }
+  })
+  clearInterval(alive)
+}
+
+const lost = (id: string, reason: unknown): Failure =>
+  new Failure(EXIT.notFound, `lease ${id}: ${reason instanceof Error ? reason.message : reason}`)
+
 export async function revokeLease(global: GlobalFlags, id: string): Promise<void> {
-  await inSession(global, writes(id), async ({ client, format, signal }) => {
+  const intent = { kind: 'write', check: `${PROGRAM} lease show ${id}` } as const
+  await inSession(global, intent, async ({ client, format, signal }) => {
     const { deleted, revision } = await client.revokeLease(id, { signal })
-    const words = `revoked, ${deleted} ${deleted === 1 ? 'key' : 'keys'} deleted, revision ${revision}`
-    await print(format, { deleted, revision }, words, String(deleted))
+    const text = isTable(format) ? `revoked; ${deleted} keys deleted` : String(deleted)
+    await print(format, { deleted, revision }, text)
   })
 }
 
@@ -55,72 +71,62 @@ export async function showLease(
   id: string,
   { keys }: { readonly keys?: true | undefined },
 ): Promise<void> {
-  await inSession(global, { kind: 'read' }, async ({ client, format, signal }) => {
-    const lease = await client.lease(id, { keys, signal })
-    if (lease === undefined) throw new Failure(EXIT.notFound, `there is no lease ${id}`)
-    const attached = lease.keys?.map(bytesToJson)
-    const json = { ...infoJson(lease), ...(attached && { keys: attached }) }
-    if (format === 'json') return writeLine(toJson(json))
-    if (format === 'ndjson') return writeLine(JSON.stringify(json))
-    const table = rows(format)
-    await table.add(lease)
-    await table.end()
-    const { formatBytes } = await import('../txn-format.ts')
-    for (const key of attached ?? []) await writeLine(formatBytes(key))
+  await inSession(global, { kind: 'read' }, async (session) => {
+    const { client, format, signal } = session
+    const lease = await client.lease(id, { keys: keys === true, signal })
+    if (lease === undefined)
+      throw new QuorateError(`there is no lease ${id}`, { code: 'lease_not_found', written: 'no' })
+    if (format === 'json' || format === 'ndjson') {
+      const json = { ...jsonOf(lease), ...(lease.keys && { keys: lease.keys.map(bytesToJson) }) }
+      await writeLine(format === 'json' ? toJson(json) : JSON.stringify(json))
+      return
+    }
+    await printAll(session, [lease])
+    for (const key of lease.keys ?? []) await writeLine(shownBytes(key))
   })
 }
 
 export async function listLeases(global: GlobalFlags): Promise<void> {
-  await inSession(global, { kind: 'read' }, async ({ client, format, signal }: Session) => {
-    const leases = client.leases({ signal })
-    if (format === 'json') {
-      let separator = '['
-      for await (const lease of leases) {
-        await write(`${separator}\n  ${JSON.stringify(infoJson(lease))}`)
-        separator = ','
-      }
-      return writeLine(separator === '[' ? toJson([]) : '\n]')
-    }
-    if (format === 'ndjson') {
-      for await (const lease of leases) await writeLine(JSON.stringify(infoJson(lease)))
-      return
-    }
-    const table = rows(format)
-    for await (const lease of leases) await table.add(lease)
-    await table.end()
+  await inSession(global, { kind: 'read' }, async (session) => {
+    await printAll(session, session.client.leases({ signal: session.signal }))
   })
 }
 
-const writes = (id?: string) => ({
-  kind: 'write' as const,
-  check: id === undefined ? `${PROGRAM} lease list` : `${PROGRAM} lease show ${id}`,
-})
-
-function printKept(format: Format, id: string, { ttlMs }: { readonly ttlMs: number }): Promise<void> {
-  return print(format, { id, ttl_ms: ttlMs }, `lease ${id} lives on for ${formatMs(ttlMs)}`, String(ttlMs))
-}
-
-async function print(format: Format, json: object, words: string, plain: string): Promise<void> {
-  if (format === 'json') await writeLine(toJson(json))
-  else if (format === 'ndjson') await writeLine(JSON.stringify(json))
-  else await writeLine(isTable(format) ? words : plain)
-}
-
-/** Milliseconds for scripts. */
-function rows(format: Format): RowWriter<LeaseInfo> {
-  const shown = isTable(format) ? formatMs : String
-  return new RowWriter<LeaseInfo>(
+async function printAll(
+  { format }: Session,
+  leases: AsyncIterable<LeaseInfo> | Iterable<LeaseInfo>,
+): Promise<void> {
+  if (format === 'json') {
+    const all: object[] = []
+    for await (const lease of leases) all.push(jsonOf(lease))
+    await writeLine(toJson(all))
+    return
+  }
+  if (format === 'ndjson') {
+    for await (const lease of leases) await writeLine(JSON.stringify(jsonOf(lease)))
+    return
+  }
+  const time = (ms: number): string => (isTable(format) ? formatMs(ms) : String(ms))
+  const table = new RowWriter<LeaseInfo>(
     [
-      { title: 'ID', cell: ({ id }) => id },
-      { title: 'GRANTED', cell: ({ grantedTtlMs }) => shown(grantedTtlMs), alignRight: true },
-      { title: 'REMAINING', cell: ({ remainingTtlMs }) => shown(remainingTtlMs), alignRight: true },
+      { title: 'LEASE', cell: ({ id }) => id },
+      { title: 'TTL', cell: ({ grantedTtlMs }) => time(grantedTtlMs), alignRight: true },
+      { title: 'REMAINING', cell: ({ remainingTtlMs }) => time(remainingTtlMs), alignRight: true },
     ],
     format,
   )
+  for await (const lease of leases) await table.add(lease)
+  await table.end()
 }
 
-const infoJson = ({ id, grantedTtlMs, remainingTtlMs }: LeaseInfo) => ({
+const jsonOf = ({ id, grantedTtlMs, remainingTtlMs }: LeaseInfo): object => ({
   id,
   granted_ttl_ms: grantedTtlMs,
   remaining_ttl_ms: remainingTtlMs,
 })
+
+async function print(format: Format, json: object, text: string): Promise<void> {
+  if (format === 'json') await writeLine(toJson(json))
+  else if (format === 'ndjson') await writeLine(JSON.stringify(json))
+  else await writeLine(text)
+}

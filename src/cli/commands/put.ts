@@ -1,20 +1,19 @@
-// kv put KEY VALUE | - | @FILE | --value V; with --ttl or --lease, a key that is deleted when its time is over.
+// kv put KEY VALUE | - | @FILE | --value V
 
-import { bytesOf } from '../../client/address.ts'
 import { Failure } from '../../local/failure.ts'
-import { PROGRAM } from '../../local/program-name.ts'
 import { EXIT } from '../exit-codes.ts'
 import { getCommand } from '../get-command.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { fileContent, standardInput } from '../input.ts'
 import { toJson, writeLine } from '../output.ts'
 import { inSession } from '../session.ts'
 import { resultJson } from '../shapes.ts'
+import { valueFrom } from '../value-source.ts'
 
 export interface PutFlags {
   readonly value?: string | undefined
   readonly ifRevision?: number | undefined
   readonly ifAbsent?: true | undefined
+  /** In milliseconds. */
   readonly ttl?: number | undefined
   readonly lease?: string | undefined
 }
@@ -25,27 +24,28 @@ export async function put(
   source: string | undefined,
   flags: PutFlags,
 ): Promise<void> {
-  const { ifRevision, ifAbsent, ttl: ttlMs, lease } = flags
+  const { ifRevision, ifAbsent, ttl, lease } = flags
   if (ifRevision !== undefined && ifAbsent === true) {
     throw new Failure(
       EXIT.usage,
       '--if-revision and --if-absent contradict each other: a key that does not exist has no revision',
     )
   }
-  if (ttlMs !== undefined && lease !== undefined)
+  if (ttl !== undefined && lease !== undefined)
     throw new Failure(EXIT.usage, '--ttl and --lease contradict each other: a key has one lease')
   const conditions = {
+    ...{ ttlMs: ttl, lease },
     ...(ifRevision === undefined ? {} : { ifRevision }),
     ...(ifAbsent ? { ifAbsent } : {}),
   }
   const readAt = performance.now()
-  const value = await valueFrom(source, flags.value)
+  const value = await valueFrom(source, flags.value, 'put KEY')
   const waitedMs = performance.now() - readAt
   await inSession(
     global,
     { kind: 'write', check: getCommand(key) },
     async ({ client, format, signal }) => {
-      const result = await client.put(key, value, { ...conditions, ttlMs, lease, signal })
+      const result = await client.put(key, value, { ...conditions, signal })
       if (format === 'json') await writeLine(toJson(resultJson(result)))
       else if (format === 'ndjson') await writeLine(JSON.stringify(resultJson(result)))
       else if (format === 'plain') await writeLine(String(result.revision))
@@ -54,22 +54,3 @@ export async function put(
     { waitedMs },
   )
 }
-
-async function valueFrom(source: string | undefined, literal: string | undefined): Promise<Uint8Array> {
-  if (source !== undefined && literal !== undefined) {
-    throw new Failure(EXIT.usage, 'a value is given twice: as an argument and with --value')
-  }
-  if (literal !== undefined) return bytesOf(literal)
-  if (source === undefined) {
-    throw new Failure(
-      EXIT.usage,
-      `a value is missing: ${PROGRAM} put KEY VALUE, or '-' to read it from standard input, or @FILE`,
-    )
-  }
-  if (source === '-') return standardInput(A_VALUE)
-  if (source.startsWith('@')) return fileContent(source.slice(1), A_VALUE, HINT)
-  return bytesOf(source)
-}
-
-const A_VALUE = 'a value'
-const HINT = '. (For a value that begins with @: --value)'

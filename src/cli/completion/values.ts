@@ -6,7 +6,6 @@ import { dirname } from 'node:path'
 import { Client } from '../../client/index.ts'
 import { DEFAULT_DATA, readClusterFile } from '../../local/cluster-file.ts'
 import { settingsByName } from '../commands/settings.ts'
-import { formatMs } from '../duration.ts'
 import { chooseEndpoints, FORMATS, type GlobalFlags } from '../global-flags.ts'
 import { TOPICS } from '../help-topics.ts'
 import { printable } from '../output.ts'
@@ -32,7 +31,6 @@ const QUESTIONS_MS_MAX = 2_000
 /** More candidates would not help a user. */
 const KEYS_MAX = 200
 const KEYS_A_QUESTION = 100
-const LEASES_MAX = 200
 
 interface Context {
   /** Global flags. */
@@ -61,9 +59,6 @@ const SOURCES: Readonly<Record<string, Source>> = {
   'export prefix': keys,
   'import source': files,
   'txn file': files,
-  'lease keep-alive id': leases,
-  'lease revoke id': leases,
-  'lease show id': leases,
   'leader transfer node': members,
   'member remove name': members,
   'member replace name': members,
@@ -80,7 +75,6 @@ const SOURCES: Readonly<Record<string, Source>> = {
   '--dir': directories,
   '--prefix': keys,
   '--strip-prefix': keys,
-  '--lease': leases,
   '--consistency': oneOf(['linearizable', 'lease', 'stale']),
   '--output': oneOf(FORMATS),
   '--log-level': oneOf(['debug', 'info', 'warn', 'error', 'silent']),
@@ -140,17 +134,6 @@ async function members(_: string, { flags }: Context): Promise<Completion> {
   return withClient(flags, async (client) => {
     const found = await client.members()
     return { candidates: found.map(({ name, role }) => ({ value: name, description: role })) }
-  })
-}
-
-async function leases(_: string, { flags }: Context): Promise<Completion> {
-  return withClient(flags, async (client) => {
-    const candidates: Candidate[] = []
-    for await (const { id, grantedTtlMs } of client.leases()) {
-      candidates.push({ value: id, description: `granted for ${formatMs(grantedTtlMs)}` })
-      if (candidates.length === LEASES_MAX) break
-    }
-    return { candidates }
   })
 }
 

@@ -1,0 +1,103 @@
+// A small range that is followed: its records as they were when they were last read. A watch says when to read again,
+// and from time to time the range is read anyway. So what is shown depends on no event, and `confirmedAt` is true: a
+// linearizable read that began then has shown it. While the store cannot be reached, the last records stay.
+
+import type { Client, KvRecord } from '../client/index.ts'
+import { keepWatching, pause } from './watching.ts'
+
+const AGAIN_MS = 1_000
+/** More would be a misuse: the whole range is read after each change. */
+const RECORDS_MAX = 10_000
+
+export interface View {
+  readonly records: readonly KvRecord[]
+  /** Of the store, when they were read. */
+  readonly revision: number
+  /** By `performance.now()`: they are at least as new. */
+  readonly confirmedAt: number
+}
+
+export interface FollowOptions {
+  readonly prefix: Uint8Array
+  /** Only the key that is `prefix`. */
+  readonly isOneKey?: boolean | undefined
+  /** It is read at least so often. */
+  readonly confirmMs: number
+  readonly onView: (view: View) => void
+  /** It could not be read. Called again for each try. */
+  readonly onError: (error: unknown) => void
+}
+
+export type FollowClient = Pick<Client, 'txn' | 'watch'>
+
+export class Followed {
+  /** Resolves with the first view; rejects if it was closed before. */
+  readonly ready: Promise<View>
+  readonly #kv: FollowClient
+  readonly #options: FollowOptions
+  readonly #end = new AbortController()
+  readonly #running: Promise<unknown>
+  #view: View | undefined
+  /** Wakes the reader. */
+  #wake = () => {}
+  #isDue = true
+
+  constructor(kv: FollowClient, options: FollowOptions) {
+    this.#kv = kv
+    this.#options = options
+    const first = Promise.withResolvers<View>()
+    this.ready = first.promise
+    this.ready.catch(() => undefined)
+    const place = options.isOneKey === true ? { key: options.prefix } : { prefix: options.prefix }
+    const due = () => {
+      this.#isDue = true
+      this.#wake()
+    }
+    // Both end with the signal, without an error.
+    this.#running = Promise.all([
+      keepWatching(kv, { ...place, keysOnly: true }, this.#end.signal, due, due),
+      this.#read(place, first.resolve).finally(() => first.reject(new Error('it was closed'))),
+    ])
+  }
+
+  get view(): View | undefined {
+    return this.#view
+  }
+
+  async close(): Promise<void> {
+    this.#end.abort()
+    await this.#running
+  }
+
+  async #read(place: { key: Uint8Array } | { prefix: Uint8Array }, onFirst: (view: View) => void) {
+    const { signal } = this.#end
+    while (!signal.aborted) {
+      this.#isDue = false
+      const confirmedAt = performance.now()
+      let waitMs = this.#options.confirmMs
+      try {
+        const { results, revision } = await this.#kv.txn(
+          { success: [{ get: { ...place, limit: RECORDS_MAX } }] },
+          { signal },
+        )
+        const records = results[0]?.get?.kvs ?? []
+        this.#view = { records, revision, confirmedAt }
+        this.#options.onView(this.#view)
+        onFirst(this.#view)
+      } catch (error) {
+        if (signal.aborted) return
+        this.#options.onError(error)
+        waitMs = Math.min(waitMs, AGAIN_MS)
+        this.#isDue = false
+      }
+      if (!this.#isDue) await this.#rest(waitMs, signal)
+    }
+  }
+
+  async #rest(ms: number, signal: AbortSignal): Promise<void> {
+    const woken = new AbortController()
+    this.#wake = () => woken.abort()
+    await pause(ms, AbortSignal.any([signal, woken.signal]))
+    this.#wake = () => {}
+  }
+}

@@ -1,0 +1,48 @@
+// Recipes: what applications build on a consistent store, each in a file that begins with its promise and its limits.
+
+export { type Cache, type CacheOptions, type CacheStatistics, cache } from './cache.ts'
+export { type Config, ConfigError, type ConfigOptions, config } from './config.ts'
+export { type AddOptions, type Counter, counter } from './counter.ts'
+export { type HeldLock, LockLostError, LockNotTakenError, type LockOptions, lock } from './lock.ts'
+export {
+  type DeadLetters,
+  type PopOptions,
+  type PushOptions,
+  type Queue,
+  type QueueLength,
+  type QueueOptions,
+  queue,
+} from './queue.ts'
+export type { ConsumeOptions } from './queue-consume.ts'
+export { ItemLostError, type NackOptions, type QueueEntry, type QueueItem } from './queue-item.ts'
+export { type RateLimit, type RateLimiter, rateLimiter, type Taken } from './rate-limiter.ts'
+export {
+  type Instance,
+  type NewInstance,
+  type Registration,
+  type Registry,
+  type Resolved,
+  type Resolver,
+  type ResolverOptions,
+  registry,
+} from './registry.ts'
+export {
+  type Saga,
+  type SagaOptions,
+  type SagaOutcome,
+  type SagaProblem,
+  type SagaStep,
+  SagaStuckError,
+  SagaTakenOverError,
+  type SagaView,
+  type StepContext,
+  saga,
+} from './saga.ts'
+export {
+  MemberLostError,
+  type SubscribeOptions,
+  type Topic,
+  type TopicMessage,
+  type TopicOptions,
+  topic,
+} from './topic.ts'

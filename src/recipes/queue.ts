@@ -1,0 +1,550 @@
+// A work queue.
+//
+// Promise: an item whose `push` has returned is delivered at least once, until it is acknowledged or has become a dead
+// letter. Only the consumer that holds an item can acknowledge it: taking an item gives it a token, and every other
+// taking gives a higher one; an acknowledgement with an old token fails with `ItemLostError`. So no item is
+// acknowledged twice. An item whose consumer has died, or is silent for `visibilityMs`, comes back: it is held by a key
+// with a lease, and the clock of the cluster decides. After `attemptsMax` deliveries an item becomes a dead letter.
+//
+// Order: higher priority first. Within one priority an item comes before another one if its `push` had returned before
+// the other `push` was called, in whichever process. One process takes items in this order. Where several processes
+// compete, each takes one of the first few, so that they do not all want the same item; so an item may be overtaken,
+// and what comes back, comes back to its old place.
+//
+// Limits: at least once means: sometimes twice. A consumer that is too slow loses its item to another one while it is
+// still at work (`item.signal` fires; `item.token` is a fencing token for the system that it changes). A `push` that
+// fails with `written: 'unknown'` may have been done. A `pop` that fails in this way may have taken an item, which
+// comes back. Delays and `visibilityMs` are a second at least, and the cluster raises them to twice its election
+// time-out; they end some tens of milliseconds late, or up to five seconds after a change of leader.
+//
+// Taking an item is one read and one transaction, whatever the length of the queue. A process that waits is woken by a
+// watch. One that has lost races waits for a random time of some takings, at most 250 ms, before it looks for the new
+// item, and mostly finds that it is gone: so a new item does not make all that wait try to take it.
+//
+// Keys (ID is made of priority, a revision before the push, and random digits, so that the order of keys is the order
+// of items):
+//   queue/NAME/ready/ID    {"attempts","error"?}                an item that can be taken
+//   queue/NAME/held/ID     {"attempts","delayed"?,"error"?}     one that a consumer holds, or that is delayed
+//   queue/NAME/hold/ID     with a lease: while it exists, the item stays held
+//   queue/NAME/dead/ID     {"attempts","error"?}                a dead letter
+//   queue/NAME/value/ID    the bytes of the item, which are written once
+// Once a second, and when nothing is ready, whoever looks for an item first puts back those held without a hold.
+
+import { randomBytes } from 'node:crypto'
+import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/check.ts'
+import {
+  AbortedError,
+  type CallOptions,
+  type Client,
+  type KvRecord,
+  type Txn,
+  type TxnOperation,
+  type WatchBatch,
+} from '../client/index.ts'
+import { abortedBy, CALL, isDelay, isLeaseTime, isWait } from './checks.ts'
+import { type KeyPlace, placeOf } from './place.ts'
+import { type ConsumeOptions, consume } from './queue-consume.ts'
+import { HeldItem, type QueueEntry, type QueueItem } from './queue-item.ts'
+import { changeAfter, pause } from './watching.ts'
+
+const VISIBILITY_MS = 30_000
+const ATTEMPTS_MAX = 5
+const PRIORITY_MAX = 999
+const PAUSE_MAX_MS = 250
+/** It looks for items whose hold has ended at least so often, and whenever it finds no other. It counts all that are held. */
+const HOLDS_MS = 1_000
+/** Of how many of the first items one is taken, at most. */
+const CONTENTION_MAX = 32
+/** Items that are put back, or requeued, at a time. */
+const PAGE = 32
+
+export interface QueueOptions {
+  /** A consumer that is silent for so long loses its item. From 1,000 on. Default 30,000. */
+  readonly visibilityMs?: number | undefined
+  /** After so many deliveries that were not acknowledged, an item becomes a dead letter. Default 5. */
+  readonly attemptsMax?: number | undefined
+}
+
+export interface PushOptions extends CallOptions {
+  /** From 0 to 999; higher first. Default 0. */
+  readonly priority?: number | undefined
+  /** The item cannot be taken before. From 1,000 on, or 0. */
+  readonly delayMs?: number | undefined
+}
+
+export interface PopOptions extends CallOptions {
+  /** How long to wait for an item. `Infinity`: until `signal` fires. Default 0. */
+  readonly waitMs?: number | undefined
+}
+
+export interface QueueLength {
+  /** Items that can be taken. */
+  readonly ready: number
+  /** Items that a consumer holds, or that are delayed. */
+  readonly held: number
+  /** Dead letters. */
+  readonly dead: number
+}
+
+export interface Queue {
+  /** Returns the id of the item. */
+  push(value: string | Uint8Array, options?: PushOptions): Promise<string>
+  /** Takes an item; undefined: none came in time. */
+  pop(options?: PopOptions): Promise<QueueItem | undefined>
+  /** The item that would be taken next, without taking it. */
+  peek(options?: CallOptions): Promise<QueueEntry | undefined>
+  len(options?: CallOptions): Promise<QueueLength>
+  /**
+   * Runs `handler` for each item until `signal` fires: then it takes no more, waits for the handlers under way, and
+   * resolves. An item is acknowledged when its handler has returned, and given back when it has thrown.
+   */
+  consume(handler: (item: QueueItem) => unknown, options: ConsumeOptions): Promise<void>
+  readonly dead: DeadLetters
+}
+
+export interface DeadLetters {
+  list(): AsyncGenerator<QueueEntry, void, undefined>
+  /** Puts a dead letter back, or all; they begin with no attempts. Returns how many there were. */
+  requeue(id?: string, options?: CallOptions): Promise<number>
+  /** Returns whether there was one. */
+  delete(id: string, options?: CallOptions): Promise<boolean>
+}
+
+export type QueueClient = Pick<Client, 'get' | 'list' | 'txn' | 'watch'>
+
+/** What the state of an item says. */
+interface ItemState {
+  readonly attempts: number
+  readonly error?: string | undefined
+  readonly delayed?: true | undefined
+}
+
+export function queue(kv: QueueClient, name: string | Uint8Array, options: QueueOptions = {}): Queue {
+  return new WorkQueue(kv, placeOf('queue', 'queue', name), options)
+}
+
+class WorkQueue implements Queue {
+  readonly #kv: QueueClient
+  readonly #place: KeyPlace
+  readonly #visibilityMs: number
+  readonly #attemptsMax: number
+  /** From 1 on: doubled when a race for an item was lost, less by one when one was won. */
+  #contention = 1
+  /** When this process has last looked for items whose hold has ended, by `performance.now()`. */
+  #holdsSeenAt = Number.NEGATIVE_INFINITY
+  /** How long the last taking took. */
+  #takingMs = 5
+  /** Items that a `pop` of this process is taking now. */
+  readonly #taking = new Set<string>()
+  /** Calls of `pop` that do not wait: they take different items if they have seen enough of them. */
+  #popping = 0
+  /** Wake what waits in this process. */
+  readonly #waiting = new Set<() => void>()
+  #ordinal = 0
+
+  constructor(kv: QueueClient, place: KeyPlace, options: QueueOptions) {
+    checkOptions('queue', options, QUEUE)
+    this.#kv = kv
+    this.#place = place
+    this.#visibilityMs = options.visibilityMs ?? VISIBILITY_MS
+    this.#attemptsMax = options.attemptsMax ?? ATTEMPTS_MAX
+  }
+
+  async push(value: string | Uint8Array, options: PushOptions = {}): Promise<string> {
+    checkValue('queue.push', 'value', value, isBytes)
+    checkOptions('queue.push', options, PUSH)
+    const { priority = 0, delayMs = 0, ...call } = options
+    const bytes = typeof value === 'string' ? value : new Uint8Array(value)
+    this.#ordinal = (this.#ordinal + 1) % 0x1_00_00_00
+    const ordinal = this.#ordinal
+    // Every push that has returned has a lower revision, and its id a still lower one.
+    const { revision } = await this.#kv.txn({ success: [{ get: { key: this.#key('ready') } }] }, call)
+    const id = idOf(priority, revision, ordinal)
+    await this.#kv.txn(
+      {
+        success: [
+          { put: { key: this.#key('value', id), value: bytes } },
+          ...(delayMs === 0
+            ? [this.#put('ready', id, { attempts: 0 })]
+            : [this.#put('held', id, { attempts: 0, delayed: true }), this.#hold(id, delayMs)]),
+        ],
+      },
+      call,
+    )
+    return id
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Taking
+
+  async pop(options: PopOptions = {}): Promise<QueueItem | undefined> {
+    checkOptions('queue.pop', options, POP)
+    // The signal does not end a transaction that may have taken an item: the item would be lost until its hold ends.
+    const { waitMs = 0, signal, ...call } = options
+    const until = performance.now() + waitMs
+    for (;;) {
+      if (signal?.aborted === true) throw abortedBy(signal, 'the wait for an item')
+      const tried = await this.#tryPop(call)
+      if ('item' in tried) return tried.item
+      const leftMs = until - performance.now()
+      if (leftMs <= 0 || !(await this.#hasChanged(tried.revision, leftMs, signal))) return undefined
+    }
+  }
+
+  /** An item, or the revision at which there was none to be had. */
+  async #tryPop(call: CallOptions): Promise<{ item: QueueItem } | { revision: number }> {
+    this.#popping += 1
+    let withHolds = performance.now() - this.#holdsSeenAt >= HOLDS_MS
+    try {
+      for (;;) {
+        const { ready, isAll, revision } = await this.#look(withHolds, call)
+        const free = ready.filter(({ keyBytes }) => !this.#taking.has(this.#idIn('ready', keyBytes)))
+        const item = await this.#takeOneOf(free, call)
+        if (item !== undefined) return { item }
+        // Otherwise others were first, or other calls of this process have taken all that was seen.
+        if (free.length > 0 || !isAll) continue
+        if (withHolds) return { revision }
+        withHolds = true
+      }
+    } finally {
+      this.#popping -= 1
+    }
+  }
+
+  /** The first items that can be taken, at one revision. What must be put back is put back first. */
+  async #look(
+    withHolds: boolean,
+    call: CallOptions,
+  ): Promise<{ ready: readonly KvRecord[]; isAll: boolean; revision: number }> {
+    for (;;) {
+      const limit = this.#contention + this.#popping
+      const states = await this.#kv.txn(
+        {
+          success: [
+            { get: { prefix: this.#key('ready', ''), limit } },
+            ...(withHolds ? [{ get: this.#all('held') }, { get: this.#all('hold') }] : []),
+          ],
+        },
+        call,
+      )
+      if (withHolds) this.#holdsSeenAt = performance.now()
+      const ready = states.results[0]?.get?.kvs ?? []
+      const [held = 0, hold = 0] = countsIn(states.results.slice(1))
+      if (held === hold) return { ready, isAll: ready.length < limit, revision: states.revision }
+      await this.#putBack(call)
+    }
+  }
+
+  async #takeOneOf(ready: readonly KvRecord[], call: CallOptions): Promise<QueueItem | undefined> {
+    const left = [...ready]
+    while (left.length > 0) {
+      const at = Math.floor(Math.random() * Math.min(this.#contention, left.length))
+      const [record] = left.splice(at, 1)
+      if (record === undefined) break
+      const id = this.#idIn('ready', record.keyBytes)
+      if (this.#taking.has(id)) continue
+      this.#taking.add(id)
+      try {
+        const item = await this.#take(id, record, call)
+        if (item !== undefined) {
+          this.#contention = Math.max(1, this.#contention - 1)
+          return item
+        }
+        this.#contention = Math.min(CONTENTION_MAX, 2 * this.#contention)
+      } catch (error) {
+        // It may still be there for those who have left it to this call.
+        for (const wake of this.#waiting) wake()
+        throw error
+      } finally {
+        this.#taking.delete(id)
+      }
+    }
+    return undefined
+  }
+
+  /** undefined: another consumer was first. */
+  async #take(id: string, record: KvRecord, call: CallOptions): Promise<QueueItem | undefined> {
+    const { attempts, error } = stateIn(record)
+    const beganAt = performance.now()
+    const valueKey = this.#key('value', id)
+    const taken = await this.#kv.txn(
+      {
+        compare: [same(this.#key('ready', id), record.modRevision)],
+        success: [
+          { delete: { key: this.#key('ready', id) } },
+          this.#put('held', id, { attempts: attempts + 1, error }),
+          this.#hold(id, this.#visibilityMs),
+          { get: { key: valueKey } },
+        ],
+      },
+      call,
+    )
+    this.#takingMs = performance.now() - beganAt
+    const token = taken.results[1]?.put?.modRevision
+    if (token === undefined) return undefined
+    const read = taken.results[3]?.get
+    // Of a transaction that was sent twice the cluster remembers no reads.
+    const value = read?.omitted === true ? await this.#kv.get(valueKey, call) : read?.kvs?.[0]
+    if (value === undefined) throw new Error(`the item ${id} has no value: somebody has deleted its key`)
+    return new HeldItem(entryOf(id, { attempts: attempts + 1, error }, value), {
+      token,
+      beganAt,
+      visibilityMs: this.#visibilityMs,
+      commit: (success, options) => this.#whileHeld(id, token, success, options),
+      operations: {
+        acknowledge: () => this.#drop(id, 'held', 'hold', 'value'),
+        extend: () => [this.#hold(id, this.#visibilityMs)],
+        giveBack: (reason, delayMs) => this.#giveBack(id, attempts + 1, reason, delayMs),
+      },
+    })
+  }
+
+  /** Returns whether the item was still held with this token. */
+  async #whileHeld(
+    id: string,
+    token: number,
+    success: readonly TxnOperation[],
+    call: CallOptions,
+  ): Promise<boolean> {
+    const txn: Txn = { compare: [same(this.#key('held', id), token)], success }
+    return (await this.#kv.txn(txn, call)).succeeded
+  }
+
+  #giveBack(
+    id: string,
+    attempts: number,
+    error: string | undefined,
+    delayMs: number,
+  ): readonly TxnOperation[] {
+    if (attempts >= this.#attemptsMax)
+      return [...this.#drop(id, 'held', 'hold'), this.#put('dead', id, { attempts, error })]
+    if (delayMs > 0)
+      return [this.#put('held', id, { attempts, error, delayed: true }), this.#hold(id, delayMs)]
+    return [...this.#drop(id, 'held', 'hold'), this.#put('ready', id, { attempts, error })]
+  }
+
+  /** Items that are held without a hold: their consumer is gone, or their delay is over. */
+  async #putBack(call: CallOptions): Promise<void> {
+    const holds = new Set<string>()
+    const helds: KvRecord[] = []
+    for await (const { keyBytes } of this.#kv.list({
+      prefix: this.#key('hold', ''),
+      keysOnly: true,
+      ...call,
+    }))
+      holds.add(this.#idIn('hold', keyBytes))
+    for await (const record of this.#kv.list({ prefix: this.#key('held', ''), ...call })) {
+      if (holds.has(this.#idIn('held', record.keyBytes))) continue
+      helds.push(record)
+      if (helds.length === PAGE) break
+    }
+    await Promise.all(helds.map((record) => this.#putBackOne(record, call)))
+  }
+
+  async #putBackOne(record: KvRecord, call: CallOptions): Promise<void> {
+    const id = this.#idIn('held', record.keyBytes)
+    const { attempts, delayed, error } = stateIn(record)
+    const isDead = delayed !== true && attempts >= this.#attemptsMax
+    const reason = delayed === true ? error : 'it was not acknowledged in time'
+    await this.#kv.txn(
+      {
+        // The list of holds may be older than that of items.
+        compare: [same(record.keyBytes, record.modRevision), { key: this.#key('hold', id), exists: false }],
+        success: [
+          ...this.#drop(id, 'held'),
+          this.#put(isDead ? 'dead' : 'ready', id, { attempts, error: reason }),
+        ],
+      },
+      call,
+    )
+  }
+
+  /** Whether there may be something to look at; false: not within the time. */
+  async #hasChanged(revision: number, leftMs: number, signal: AbortSignal | undefined): Promise<boolean> {
+    const end = new AbortController()
+    let isTimeUp = false
+    const wake = () => end.abort()
+    const timer = setTimeout(
+      () => {
+        isTimeUp = leftMs <= TIMER_MAX_MS
+        wake()
+      },
+      Math.min(leftMs, TIMER_MAX_MS),
+    )
+    this.#waiting.add(wake)
+    try {
+      // Keys of held/, hold/ and ready/, which are neighbours.
+      const range = { start: this.#key('held', ''), end: this.#key('ready0'), keysOnly: true }
+      const signals = signal === undefined ? [end.signal] : [end.signal, signal]
+      await changeAfter(this.#kv, range, revision, AbortSignal.any(signals), (batch) => this.#isNews(batch))
+      if (this.#contention > 1)
+        await pause(Math.min(Math.random() * this.#contention * this.#takingMs, PAUSE_MAX_MS), signal)
+      return true
+    } catch (error) {
+      if (!end.signal.aborted || signal?.aborted === true || !(error instanceof AbortedError)) throw error
+      return !isTimeUp
+    } finally {
+      clearTimeout(timer)
+      this.#waiting.delete(wake)
+    }
+  }
+
+  /** An item has become ready, or a hold has ended by its lease: then it goes without a change of its item. */
+  #isNews({ events }: WatchBatch): boolean {
+    const changed = events.map(({ type, keyBytes }) => ({ type, key: this.#place.rest(keyBytes) }))
+    return changed.some(({ type, key }) => {
+      if (type === 'put') return key.startsWith('ready/')
+      if (!key.startsWith('hold/')) return false
+      const heldKey = `held/${key.slice('hold/'.length)}`
+      return !changed.some((other) => other.key === heldKey)
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+
+  async peek(options: CallOptions = {}): Promise<QueueEntry | undefined> {
+    checkOptions('queue.peek', options, CALL)
+    for (;;) {
+      const { results } = await this.#kv.txn(
+        { success: [{ get: { prefix: this.#key('ready', ''), limit: 1 } }] },
+        options,
+      )
+      const record = results[0]?.get?.kvs?.[0]
+      if (record === undefined) return undefined
+      const id = this.#idIn('ready', record.keyBytes)
+      const value = await this.#kv.get(this.#key('value', id), options)
+      // Otherwise it was taken and acknowledged in between.
+      if (value !== undefined) return entryOf(id, stateIn(record), value)
+    }
+  }
+
+  async len(options: CallOptions = {}): Promise<QueueLength> {
+    checkOptions('queue.len', options, CALL)
+    const states = ['ready', 'held', 'hold', 'dead'] as const
+    const { results } = await this.#kv.txn(
+      { success: states.map((state) => ({ get: this.#all(state) })) },
+      options,
+    )
+    const [ready = 0, held = 0, hold = 0, dead = 0] = countsIn(results)
+    // What is held without a hold is put back by the next pop.
+    return { ready: ready + held - hold, held: hold, dead }
+  }
+
+  consume(handler: (item: QueueItem) => unknown, options: ConsumeOptions): Promise<void> {
+    return consume(this, this.#visibilityMs, handler, options)
+  }
+
+  get dead(): DeadLetters {
+    return {
+      list: () => this.#deadLetters(),
+      requeue: (id, options = {}) => this.#requeue(id, options),
+      delete: async (id, options = {}) => {
+        checkValue('queue.dead.delete', 'id', id, isText)
+        checkOptions('queue.dead.delete', options, CALL)
+        const dead = { key: this.#key('dead', id), exists: true }
+        const txn = { compare: [dead], success: this.#drop(id, 'dead', 'value') }
+        return (await this.#kv.txn(txn, options)).succeeded
+      },
+    }
+  }
+
+  async *#deadLetters(): AsyncGenerator<QueueEntry, void, undefined> {
+    for await (const record of this.#kv.list({ prefix: this.#key('dead', '') })) {
+      const id = this.#idIn('dead', record.keyBytes)
+      const value = await this.#kv.get(this.#key('value', id))
+      if (value !== undefined) yield entryOf(id, stateIn(record), value)
+    }
+  }
+
+  async #requeue(only: string | undefined, options: CallOptions): Promise<number> {
+    if (only !== undefined) checkValue('queue.dead.requeue', 'id', only, isText)
+    checkOptions('queue.dead.requeue', options, CALL)
+    const ids: string[] = []
+    if (only !== undefined) ids.push(only)
+    else
+      for await (const { keyBytes } of this.#kv.list({
+        prefix: this.#key('dead', ''),
+        keysOnly: true,
+        ...options,
+      }))
+        ids.push(this.#idIn('dead', keyBytes))
+    let count = 0
+    for (const id of ids) {
+      const dead = { key: this.#key('dead', id), exists: true }
+      const success = [...this.#drop(id, 'dead'), this.#put('ready', id, { attempts: 0 })]
+      if ((await this.#kv.txn({ compare: [dead], success }, options)).succeeded) count += 1
+    }
+    return count
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+
+  #key(...parts: readonly string[]): Uint8Array {
+    return this.#place.key(...parts)
+  }
+
+  #all(state: string): { prefix: Uint8Array; countOnly: true } {
+    return { prefix: this.#key(state, ''), countOnly: true }
+  }
+
+  #idIn(state: string, key: Uint8Array): string {
+    return this.#place.rest(key).slice(state.length + 1)
+  }
+
+  #put(state: string, id: string, value: ItemState): TxnOperation {
+    return { put: { key: this.#key(state, id), value: JSON.stringify(value) } }
+  }
+
+  #hold(id: string, ms: number): TxnOperation {
+    return { put: { key: this.#key('hold', id), value: '', ttlMs: ms } }
+  }
+
+  #drop(id: string, ...states: readonly string[]): readonly TxnOperation[] {
+    return states.map((state) => ({ delete: { key: this.#key(state, id) } }))
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What setTimeout can wait. */
+const TIMER_MAX_MS = 2 ** 31 - 1
+
+const idOf = (priority: number, revision: number, ordinal: number): string =>
+  [
+    String(PRIORITY_MAX - priority).padStart(3, '0'),
+    String(revision).padStart(16, '0'),
+    ordinal.toString(16).padStart(6, '0') + randomBytes(5).toString('hex'),
+  ].join('-')
+
+const priorityOf = (id: string): number => PRIORITY_MAX - Number(id.slice(0, 3))
+
+const entryOf = (id: string, { attempts, error }: ItemState, value: KvRecord): QueueEntry => ({
+  id,
+  attempts,
+  priority: priorityOf(id),
+  value: value.value,
+  text: () => value.text(),
+  json: () => value.json(),
+  error,
+})
+
+const same = (key: Uint8Array, modRevision: number) =>
+  ({ key, target: 'mod_revision', op: '=', to: modRevision }) as const
+
+const countsIn = (results: Awaited<ReturnType<QueueClient['txn']>>['results']): readonly number[] =>
+  results.map(({ get }) => get?.count ?? 0)
+
+function stateIn(record: KvRecord): ItemState {
+  const json = record.json()
+  if (typeof json === 'object' && json !== null && 'attempts' in json) return json as ItemState
+  throw new TypeError(`the key ${record.key} was not written by a queue`)
+}
+
+const isPriority: Check = (value) =>
+  Number.isInteger(value) && Number(value) >= 0 && Number(value) <= PRIORITY_MAX
+    ? undefined
+    : `a whole number from 0 to ${PRIORITY_MAX}`
+
+const QUEUE = { visibilityMs: isLeaseTime, attemptsMax: isBound }
+const PUSH = { ...CALL, priority: isPriority, delayMs: isDelay }
+const POP = { ...CALL, waitMs: isWait }

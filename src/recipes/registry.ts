@@ -1,0 +1,440 @@
+// A service registry: which instances of a service run, and where.
+//
+// Promise: an instance is listed from the moment when `register` returns until it is closed, or until its process has
+// been silent for `ttlMs`: its key has the lease of a session, which the process keeps alive, and the clock of the
+// cluster decides. If the lease is lost all the same, after a long break of the network, the instance registers again
+// by itself. `list` is linearizable. `resolve` and `watch` work from memory, which follows the store within
+// milliseconds.
+//
+// When the registry cannot be reached, `resolve` goes on with the last instances that it knows. Then, and always, it
+// says how old its knowledge may be: `confirmedMsAgo`, and `isStale` when that is more than `staleMs`.
+//
+// Limits: that the process lives is no proof that it serves: who has tried an instance in vain calls `failed`, and this
+// resolver leaves the instance out for `failedMs`, as long as there is another one. Least connections counts those of
+// this resolver only. A service has 10,000 instances at most, and each change has every resolver read them again: this
+// is for some hundred.
+//
+// Key: service/SERVICE/ID     {"url","weight","meta"}, with the lease of the process
+
+import { randomUUID } from 'node:crypto'
+import {
+  type Check,
+  checkOptions,
+  checkValue,
+  isFunction,
+  isOneOf,
+  isSignal,
+  isText,
+  isTimeout,
+} from '../client/check.ts'
+import { type Client, type KvRecord, QuorateError, type Session, UnavailableError } from '../client/index.ts'
+import { abortedBy, isLeaseTime } from './checks.ts'
+import { Followed, type View } from './followed.ts'
+import { escaped, type KeyPlace, placeOf, unescaped } from './place.ts'
+import { pause } from './watching.ts'
+
+const TTL_MS = 10_000
+const CONFIRM_MS = 10_000
+const STALE_MS = 15_000
+const FAILED_MS = 5_000
+const TIMEOUT_MS = 5_000
+/** The pause after a try to register again that has failed. */
+const AGAIN_MS = 1_000
+
+export interface Instance {
+  readonly id: string
+  readonly url: string
+  readonly weight: number
+  readonly meta: Readonly<Record<string, unknown>>
+}
+
+export interface NewInstance {
+  /** Default: a random one. */
+  readonly id?: string | undefined
+  readonly url: string
+  /** Its share of what is resolved, from 0 on; 0: only if there is no other. Default 1. */
+  readonly weight?: number | undefined
+  /** JSON. */
+  readonly meta?: Readonly<Record<string, unknown>> | undefined
+  /** After so long without its process the instance goes. From 1,000 on. Default 10,000. */
+  readonly ttlMs?: number | undefined
+  /** Called when the instance was lost, and for each try to register again that has failed. */
+  readonly onProblem?: ((error: unknown) => void) | undefined
+}
+
+export interface Registration extends AsyncDisposable {
+  readonly id: string
+  /** Whether its lease certainly lives. */
+  readonly isRegistered: boolean
+  /** Replaces weight, metadata or URL. */
+  update(changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>): Promise<void>
+  /** Removes the instance. */
+  close(): Promise<void>
+}
+
+export interface ResolverOptions {
+  /** Default 'round-robin', by weight. */
+  readonly strategy?: 'round-robin' | 'least-connections' | undefined
+  /** Instances are read at least so often. Default 10,000. */
+  readonly confirmMs?: number | undefined
+  /** Older knowledge is called stale. Default 15,000. */
+  readonly staleMs?: number | undefined
+  /** For how long `failed` leaves an instance out. Default 5,000. */
+  readonly failedMs?: number | undefined
+  /** How long `resolve` waits for the first knowledge. Default 5,000. */
+  readonly timeoutMs?: number | undefined
+  /** Called when the registry could not be read. */
+  readonly onError?: ((error: unknown) => void) | undefined
+}
+
+export interface Resolved extends Instance {
+  /** The knowledge may be so old. */
+  readonly confirmedMsAgo: number
+  /** It is older than `staleMs`: the registry cannot be reached, and this is what was known last. */
+  readonly isStale: boolean
+  /** The connection has ended; for least connections. */
+  release(): void
+  /** The instance could not be used. */
+  failed(): void
+}
+
+export interface Resolver extends AsyncDisposable {
+  /** undefined: the service has no instance. Fails if nothing was known within `timeoutMs`. */
+  resolve(): Promise<Resolved | undefined>
+  /** The instances known last, without waiting. */
+  readonly instances: readonly Instance[]
+  readonly confirmedMsAgo: number
+  close(): Promise<void>
+}
+
+export interface Registry {
+  register(instance: NewInstance): Promise<Registration>
+  list(): Promise<readonly Instance[]>
+  /** It keeps its knowledge in memory until it is closed. */
+  resolver(options?: ResolverOptions): Resolver
+  /** The instances now, and whenever they have changed. */
+  watch(options?: {
+    readonly signal?: AbortSignal | undefined
+  }): AsyncGenerator<readonly Instance[], void, undefined>
+}
+
+type RegistryClient = Pick<Client, 'txn' | 'watch' | 'session'>
+
+export function registry(kv: RegistryClient, service: string | Uint8Array): Registry {
+  const place = placeOf('registry', 'service', service)
+  return {
+    register: async (instance) => {
+      checkOptions('registry.register', instance, NEW)
+      checkValue('registry.register', 'url', instance.url, isText)
+      const registered = new Registered(kv, place, instance)
+      await registered.begin()
+      return registered
+    },
+    list: async () => {
+      const { results } = await kv.txn({ success: [{ get: { prefix: place.prefix } }] })
+      return (results[0]?.get?.kvs ?? []).map((record) => instanceIn(place, record))
+    },
+    resolver: (options = {}) => {
+      checkOptions('registry.resolver', options, RESOLVER)
+      return new FollowingResolver(kv, place, options)
+    },
+    watch: (options = {}) => {
+      checkOptions('registry.watch', options, { signal: isSignal })
+      return watched(kv, place, options.signal)
+    },
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+class Registered implements Registration {
+  readonly id: string
+  readonly #kv: RegistryClient
+  readonly #key: Uint8Array
+  readonly #ttlMs: number
+  readonly #onProblem: (error: unknown) => void
+  readonly #end = new AbortController()
+  #fields: Pick<Instance, 'url' | 'weight' | 'meta'>
+  #session: Session | undefined
+  #keeping: Promise<void> | undefined
+
+  constructor(kv: RegistryClient, place: KeyPlace, instance: NewInstance) {
+    const { id = randomUUID(), url, weight = 1, meta = {}, ttlMs = TTL_MS, onProblem } = instance
+    this.id = id
+    this.#kv = kv
+    this.#key = place.key(escaped(id).toString('utf8'))
+    this.#ttlMs = ttlMs
+    this.#onProblem = onProblem ?? (() => {})
+    this.#fields = { url, weight, meta: { ...meta } }
+  }
+
+  async begin(): Promise<void> {
+    await this.#register()
+    this.#keeping = this.#keep()
+  }
+
+  get isRegistered(): boolean {
+    return this.#session !== undefined && this.#session.leftMs > 0
+  }
+
+  async update(changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>): Promise<void> {
+    checkOptions('registration.update', changes, { url: isText, weight: isWeight, meta: isMeta })
+    const { url = this.#fields.url, weight = this.#fields.weight, meta = this.#fields.meta } = changes
+    this.#fields = { url, weight, meta: { ...meta } }
+    // A lost session registers again with what is set here.
+    if (this.isRegistered) await this.#session?.put(this.#key, JSON.stringify(this.#fields))
+  }
+
+  async close(): Promise<void> {
+    this.#end.abort()
+    await this.#session?.close()
+    await this.#keeping
+    // It may just have registered again.
+    await this.#session?.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** An instance that another process has registered under this id is replaced: it is this one, before a restart. */
+  async #register(): Promise<void> {
+    const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal: this.#end.signal })
+    try {
+      await session.put(this.#key, JSON.stringify(this.#fields), { signal: this.#end.signal })
+    } catch (error) {
+      await session.close()
+      throw error
+    }
+    this.#session = session
+  }
+
+  /** Until it is closed. */
+  async #keep(): Promise<void> {
+    while (!this.#end.signal.aborted) {
+      const lost = this.#session?.signal
+      if (lost?.aborted === false)
+        await new Promise<void>((resolve) => lost.addEventListener('abort', () => resolve(), { once: true }))
+      if (this.#end.signal.aborted) return
+      this.#onProblem(lost?.reason)
+      await this.#again()
+    }
+  }
+
+  async #again(): Promise<void> {
+    while (!this.#end.signal.aborted) {
+      try {
+        return await this.#register()
+      } catch (error) {
+        if (this.#end.signal.aborted) return
+        if (error instanceof QuorateError && error.code === 'closed') return this.#end.abort()
+        this.#onProblem(error)
+        await pause(AGAIN_MS, this.#end.signal)
+      }
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+class FollowingResolver implements Resolver {
+  readonly #followed: Followed
+  readonly #strategy: 'round-robin' | 'least-connections'
+  readonly #staleMs: number
+  readonly #failedMs: number
+  readonly #timeoutMs: number
+  #lastError: unknown
+  #instances: readonly Instance[] = []
+  /** By id. Smooth weighted round robin (nginx): each turn adds the weights, the highest is taken and pays the sum. */
+  readonly #credits = new Map<string, number>()
+  readonly #connections = new Map<string, number>()
+  /** By id: until when, by `performance.now()`. */
+  readonly #failedUntil = new Map<string, number>()
+
+  constructor(kv: RegistryClient, place: KeyPlace, options: ResolverOptions) {
+    this.#strategy = options.strategy ?? 'round-robin'
+    this.#staleMs = options.staleMs ?? STALE_MS
+    this.#failedMs = options.failedMs ?? FAILED_MS
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
+    this.#followed = new Followed(kv, {
+      prefix: place.prefix,
+      confirmMs: options.confirmMs ?? CONFIRM_MS,
+      onView: ({ records }) => this.#know(records.map((record) => instanceIn(place, record))),
+      onError: (error) => {
+        this.#lastError = error
+        options.onError?.(error)
+      },
+    })
+  }
+
+  get instances(): readonly Instance[] {
+    return this.#instances
+  }
+
+  get confirmedMsAgo(): number {
+    const { view } = this.#followed
+    return view === undefined ? Number.POSITIVE_INFINITY : performance.now() - view.confirmedAt
+  }
+
+  async resolve(): Promise<Resolved | undefined> {
+    if (this.#followed.view === undefined) await this.#begun()
+    const chosen = this.#choose()
+    if (chosen === undefined) return undefined
+    const { id } = chosen
+    this.#connections.set(id, (this.#connections.get(id) ?? 0) + 1)
+    let isOpen = true
+    const release = () => {
+      if (!isOpen) return
+      isOpen = false
+      const left = (this.#connections.get(id) ?? 0) - 1
+      if (left > 0) this.#connections.set(id, left)
+      else this.#connections.delete(id)
+    }
+    const { confirmedMsAgo } = this
+    return {
+      ...chosen,
+      confirmedMsAgo,
+      isStale: confirmedMsAgo > this.#staleMs,
+      release,
+      failed: () => {
+        release()
+        this.#failedUntil.set(id, performance.now() + this.#failedMs)
+      },
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#followed.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #begun(): Promise<void> {
+    const time = new AbortController()
+    const late = pause(this.#timeoutMs, time.signal)
+    await Promise.race([this.#followed.ready, late]).finally(() => time.abort())
+    if (this.#followed.view !== undefined) return
+    throw new UnavailableError(`the registry could not be read within ${this.#timeoutMs} ms`, {
+      code: 'timeout',
+      written: 'no',
+      cause: this.#lastError,
+    })
+  }
+
+  #know(instances: readonly Instance[]): void {
+    this.#instances = instances
+    const ids = new Set(instances.map(({ id }) => id))
+    for (const id of this.#credits.keys()) if (!ids.has(id)) this.#credits.delete(id)
+    for (const id of this.#failedUntil.keys()) if (!ids.has(id)) this.#failedUntil.delete(id)
+  }
+
+  #choose(): Instance | undefined {
+    const nowMs = performance.now()
+    const isWell = ({ id }: Instance) => (this.#failedUntil.get(id) ?? 0) <= nowMs
+    const well = this.#instances.filter(isWell)
+    const usable = well.length > 0 ? well : this.#instances
+    const weighted = usable.filter(({ weight }) => weight > 0)
+    const candidates = weighted.length > 0 ? weighted : usable.map((each) => ({ ...each, weight: 1 }))
+    const chosen =
+      this.#strategy === 'round-robin' ? this.#nextInTurn(candidates) : this.#leastUsed(candidates)
+    return this.#instances.find(({ id }) => id === chosen?.id)
+  }
+
+  #nextInTurn(candidates: readonly Instance[]): Instance | undefined {
+    const sum = candidates.reduce((total, { weight }) => total + weight, 0)
+    let best: Instance | undefined
+    for (const each of candidates) {
+      this.#credits.set(each.id, (this.#credits.get(each.id) ?? 0) + each.weight)
+      if (best === undefined || this.#creditOf(each) > this.#creditOf(best)) best = each
+    }
+    if (best !== undefined) this.#credits.set(best.id, this.#creditOf(best) - sum)
+    return best
+  }
+
+  #creditOf({ id }: Instance): number {
+    return this.#credits.get(id) ?? 0
+  }
+
+  /** In proportion to the weights; those that are equal take turns. */
+  #leastUsed(candidates: readonly Instance[]): Instance | undefined {
+    const loadOf = ({ id, weight }: Instance) => (this.#connections.get(id) ?? 0) / weight
+    const least = Math.min(...candidates.map(loadOf))
+    return this.#nextInTurn(candidates.filter((each) => loadOf(each) === least))
+  }
+}
+
+async function* watched(
+  kv: RegistryClient,
+  place: KeyPlace,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<readonly Instance[], void, undefined> {
+  let latest: View | undefined
+  let wake = () => {}
+  const followed = new Followed(kv, {
+    prefix: place.prefix,
+    confirmMs: CONFIRM_MS,
+    onView: (view) => {
+      latest = view
+      wake()
+    },
+    // It shows what was known last, and goes on when the store can be reached again.
+    onError: () => {},
+  })
+  const onAbort = () => wake()
+  signal?.addEventListener('abort', onAbort)
+  try {
+    for (let shown = ''; ; ) {
+      const text = JSON.stringify(latest?.records.map(({ key, modRevision }) => [key, modRevision]) ?? '')
+      if (latest !== undefined && text !== shown) {
+        shown = text
+        yield latest.records.map((record) => instanceIn(place, record))
+        continue
+      }
+      if (signal?.aborted === true) throw abortedBy(signal, 'the watch')
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    }
+  } finally {
+    signal?.removeEventListener('abort', onAbort)
+    await followed.close()
+  }
+}
+
+function instanceIn(place: KeyPlace, record: KvRecord): Instance {
+  const json = Object(record.json()) as Partial<Record<string, unknown>>
+  const { url, weight, meta } = json
+  if (typeof url !== 'string') throw new TypeError(`the key ${record.key} was not written by a registry`)
+  return {
+    id: unescaped(place.rest(record.keyBytes)),
+    url,
+    weight: isWeight(weight) === undefined ? Number(weight) : 1,
+    meta: isMeta(meta) === undefined ? (meta as Instance['meta']) : {},
+  }
+}
+
+const isWeight: Check = (value) =>
+  typeof value === 'number' && value >= 0 && value < Number.POSITIVE_INFINITY
+    ? undefined
+    : 'a number from 0 on'
+const isMeta: Check = (value) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'an object'
+
+const NEW = {
+  id: isText,
+  url: isText,
+  weight: isWeight,
+  meta: isMeta,
+  ttlMs: isLeaseTime,
+  onProblem: isFunction,
+}
+const RESOLVER = {
+  strategy: isOneOf('round-robin', 'least-connections'),
+  confirmMs: isTimeout,
+  staleMs: isTimeout,
+  failedMs: isTimeout,
+  timeoutMs: isTimeout,
+  onError: isFunction,
+}

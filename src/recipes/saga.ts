@@ -1,0 +1,503 @@
+// A saga: steps over several systems that cannot be one transaction. Each step has a compensation, which undoes it. If
+// a step fails, the compensations of the steps before it are run, the last one first.
+//
+// Promise: what a step has returned is recorded once, and a recorded step never runs again. A compensation is recorded
+// in the same way. One process at a time runs a saga: it owns a key with a lease, and every record is one transaction
+// that is done only while the process still owns the key and the record is the one that it has read. So a process that
+// was stopped and comes back records nothing. After a crash `resume`, in whichever process, goes on behind the last
+// record.
+//
+// Limits: a step may *run* more than once. A process may die after the effect of a step and before its record; and a
+// process that has lost its lease may still be running a step while another one runs it again. So give `token` to the
+// system that the step changes, as its idempotency key: it is the same in every run of this step of this saga. A step
+// that throws has failed, and its own compensation is not run: it must leave nothing behind, or try again by itself. A
+// compensation that throws is tried again with growing pauses, `attemptsMax` times; then `run` fails with a
+// `SagaStuckError`, and the next `run` or `resume` tries again. Inputs and results are JSON. Records stay until
+// `forget`, and `resume` reads all that are there: forget what has ended.
+//
+// Keys: saga/NAME/state/ID     the record, as JSON
+//       saga/NAME/owner/ID     exists while a process runs it, with that process's lease
+
+import { randomUUID } from 'node:crypto'
+import {
+  type Check,
+  checkOptions,
+  checkValue,
+  isBound,
+  isFunction,
+  isSignal,
+  isText,
+  isTimeout,
+} from '../client/check.ts'
+import { AbortedError, type Client, QuorateError } from '../client/index.ts'
+import { abortedBy } from './checks.ts'
+import { type Owned, own } from './owned.ts'
+import { escaped, placeOf, unescaped } from './place.ts'
+import { changeAfter, pause } from './watching.ts'
+
+const TTL_MS = 10_000
+const ATTEMPTS_MAX = 10
+const RETRY_MS = 1_000
+const RETRY_MAX_MS = 60_000
+
+export interface StepContext<Input> {
+  /** Of the saga. */
+  readonly id: string
+  readonly input: Input
+  /** What the steps before have returned, by their names. */
+  readonly results: Readonly<Record<string, unknown>>
+  /** The same in every run of this step of this saga, and different for its compensation. */
+  readonly token: string
+  /** Fires when the process may no longer be the one that runs the saga, and when `signal` of `run` fires. */
+  readonly signal: AbortSignal
+}
+
+export interface SagaStep<Input> {
+  readonly name: string
+  /** What it returns is recorded, as JSON. */
+  run(context: StepContext<Input>): unknown
+  /** Undoes the step; `results` has what the step has returned. */
+  compensate?(context: StepContext<Input>): unknown
+}
+
+export interface SagaOptions {
+  /** After so long without its process a saga can be resumed. Default 10,000. */
+  readonly ttlMs?: number | undefined
+  /** How often a compensation is tried in one `run` or `resume`. Default 10. */
+  readonly attemptsMax?: number | undefined
+  /** The pause after a compensation that has failed, doubled each time, up to a minute. Default 1,000. */
+  readonly retryMs?: number | undefined
+  /** Called for each compensation that has failed. */
+  readonly onProblem?: ((problem: SagaProblem) => void) | undefined
+}
+
+export interface SagaProblem {
+  readonly id: string
+  readonly step: string
+  readonly attempt: number
+  readonly error: unknown
+}
+
+export interface SagaOutcome {
+  readonly id: string
+  /** compensated: a step has failed, and every step before it was undone. */
+  readonly status: 'completed' | 'compensated'
+  readonly results: Readonly<Record<string, unknown>>
+  /** Of a compensated saga: the step that has failed. */
+  readonly failure: { readonly step: string; readonly message: string } | undefined
+}
+
+export interface SagaView {
+  readonly id: string
+  readonly status: 'running' | 'compensating' | 'completed' | 'compensated'
+  readonly input: unknown
+  /** The recorded steps, in order. */
+  readonly steps: readonly string[]
+  /** The steps that were undone, in order. */
+  readonly compensated: readonly string[]
+  readonly failure: { readonly step: string; readonly message: string } | undefined
+}
+
+export interface Saga<Input> {
+  /**
+   * Runs the saga to its end. If one with this id is there, it goes on with that one, or waits for the process that
+   * runs it, or returns its outcome; its input must be the same.
+   */
+  run(id: string, input: Input, options?: { readonly signal?: AbortSignal | undefined }): Promise<SagaOutcome>
+  /** Runs those to their end that have begun and that no process runs now, one after another. */
+  resume(options?: { readonly signal?: AbortSignal | undefined }): Promise<readonly SagaOutcome[]>
+  /** Resumes whatever a process leaves behind, from now on, until `signal` fires. */
+  keepResuming(options: {
+    readonly signal: AbortSignal
+    /** Called for a saga that could not be ended. It is tried again after a minute. */
+    readonly onError?: ((error: unknown) => void) | undefined
+  }): Promise<void>
+  get(id: string): Promise<SagaView | undefined>
+  /** Those that have not ended. */
+  unfinished(): AsyncGenerator<SagaView, void, undefined>
+  /** Deletes the record of a saga that has ended. Returns whether there was one. */
+  forget(id: string): Promise<boolean>
+}
+
+/** A compensation has failed too often. */
+export class SagaStuckError extends QuorateError {}
+/** Another process has taken over the saga, because this one has lost its lease. */
+export class SagaTakenOverError extends QuorateError {}
+
+/** What is recorded. It is replaced as a whole, by comparing the revision. */
+interface SagaRecord {
+  readonly input: unknown
+  readonly status: SagaView['status']
+  readonly steps: readonly { readonly name: string; readonly result: unknown }[]
+  readonly compensated: readonly string[]
+  readonly failure: SagaView['failure'] | null
+  /** Names this record: so a process recognises it when it does not know what became of its transaction. */
+  readonly nonce: string
+}
+
+type SagaClient = Pick<Client, 'get' | 'list' | 'txn' | 'session' | 'watch'>
+
+interface Running {
+  readonly id: string
+  readonly key: Uint8Array
+  readonly owned: Owned
+  readonly signal: AbortSignal
+  record: SagaRecord
+  modRevision: number
+}
+
+/** Sagas still under way need the steps that they have begun with: add a saga of another name for other steps. */
+export function saga<Input = unknown>(
+  kv: SagaClient,
+  name: string | Uint8Array,
+  steps: readonly SagaStep<Input>[],
+  options: SagaOptions = {},
+): Saga<Input> {
+  const place = placeOf('saga', 'saga', name)
+  checkSteps(steps)
+  checkOptions('saga', options, OPTIONS)
+  const { ttlMs = TTL_MS, attemptsMax = ATTEMPTS_MAX, retryMs = RETRY_MS, onProblem } = options
+  const planned = [...steps]
+  const part = (id: string) => escaped(id).toString()
+  const stateKey = (id: string) => place.key('state', part(id))
+  const ownerKey = (id: string) => place.key('owner', part(id))
+  const statePrefix = place.key('state', '')
+
+  /** The same text for the same step of the same saga, and for no other. */
+  const tokenOf = (id: string, step: string, what: 'run' | 'compensate') =>
+    [Buffer.from(place.prefix).toString('latin1'), id, step, what]
+      .map((text) => encodeURIComponent(text))
+      .join(':')
+
+  /** The only place that writes a record: once, while the saga is owned, in place of the record that was read. */
+  async function record(running: Running, change: Partial<SagaRecord>): Promise<void> {
+    const next = { ...running.record, ...change, nonce: randomUUID() }
+    const { key, owned } = running
+    for (;;) {
+      owned.session.throwIfLost()
+      try {
+        const same = { key, target: 'mod_revision', op: '=', to: running.modRevision } as const
+        const { succeeded, results } = await kv.txn(
+          {
+            compare: [owned.guard, same],
+            success: [{ put: { key, value: JSON.stringify(next) } }],
+          },
+          { signal: owned.session.signal },
+        )
+        const modRevision = succeeded ? results[0]?.put?.modRevision : await revisionOf(next.nonce, key)
+        if (modRevision === undefined) throw takenOver(running.id)
+        running.record = next
+        running.modRevision = modRevision
+        return
+      } catch (error) {
+        if (!isTransient(error)) throw error
+        // The same transaction again: if the first one was done, this one finds another revision, and its own nonce.
+        await pause(retryMs, owned.session.signal)
+      }
+    }
+  }
+
+  async function revisionOf(nonce: string, key: Uint8Array): Promise<number | undefined> {
+    const found = await kv.get(key)
+    return found !== undefined && recordIn(found.json()).nonce === nonce ? found.modRevision : undefined
+  }
+
+  const context = (running: Running, step: string, what: 'run' | 'compensate') => ({
+    id: running.id,
+    // Only `run` has put it there.
+    input: running.record.input as Input,
+    results: resultsOf(running.record),
+    token: tokenOf(running.id, step, what),
+    signal: running.signal,
+  })
+
+  async function runToEnd(running: Running): Promise<SagaOutcome> {
+    checkRecorded(running, planned)
+    while (running.record.status === 'running') {
+      const step = planned[running.record.steps.length]
+      if (step === undefined) {
+        await record(running, { status: 'completed' })
+        break
+      }
+      goOn(running)
+      const done = await attempt(() => step.run(context(running, step.name, 'run')))
+      // What a step does or throws when it may have lost its saga says nothing about the saga.
+      goOn(running)
+      const recorded = [...running.record.steps, { name: step.name, result: done.result }]
+      if (done.ok) await record(running, { steps: recorded })
+      else {
+        const failure = { step: step.name, message: messageOf(done.error) }
+        await record(running, { status: 'compensating', failure })
+      }
+    }
+    while (running.record.status === 'compensating') await compensateNext(running)
+    const { record: end, id } = running
+    return outcomeOf(id, end)
+  }
+
+  async function compensateNext(running: Running): Promise<void> {
+    const { steps: recorded, compensated } = running.record
+    const name = recorded[recorded.length - 1 - compensated.length]?.name
+    if (name === undefined) return record(running, { status: 'compensated' })
+    const step = planned.find((each) => each.name === name)
+    for (let tried = 1, pauseMs = retryMs; ; tried++, pauseMs = Math.min(2 * pauseMs, RETRY_MAX_MS)) {
+      goOn(running)
+      const done = await attempt(() => step?.compensate?.(context(running, name, 'compensate')))
+      goOn(running)
+      if (done.ok) return record(running, { compensated: [...compensated, name] })
+      onProblem?.({ id: running.id, step: name, attempt: tried, error: done.error })
+      if (tried >= attemptsMax) {
+        const message = `saga ${running.id}: the compensation of ${name} has failed ${tried} times, last with: ${messageOf(done.error)}. resume() tries again`
+        throw new SagaStuckError(message, { code: 'saga_stuck', written: 'no', cause: done.error })
+      }
+      await pause(pauseMs, running.signal)
+    }
+  }
+
+  /** undefined: another process runs it, and it was not asked to wait. */
+  async function take(
+    id: string,
+    wait: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<SagaOutcome | undefined> {
+    const key = stateKey(id)
+    const owned = await own(kv, ownerKey(id), { ttlMs, wait, signal })
+    if (owned === undefined) return undefined
+    try {
+      const found = await kv.get(key, { signal })
+      if (found === undefined) throw notFound(id)
+      const running = {
+        id,
+        key,
+        owned,
+        signal: signal === undefined ? owned.session.signal : AbortSignal.any([signal, owned.session.signal]),
+        record: recordIn(found.json()),
+        modRevision: found.modRevision,
+      }
+      return hasEnded(running.record) ? outcomeOf(id, running.record) : await runToEnd(running)
+    } finally {
+      await owned.release()
+    }
+  }
+
+  async function begin(id: string, input: Input, signal: AbortSignal | undefined): Promise<SagaRecord> {
+    const key = stateKey(id)
+    const json = plain(input)
+    const fresh: SagaRecord = {
+      input: json,
+      status: 'running',
+      steps: [],
+      compensated: [],
+      failure: null,
+      nonce: randomUUID(),
+    }
+    const { succeeded } = await kv.txn(
+      { compare: [{ key, exists: false }], success: [{ put: { key, value: JSON.stringify(fresh) } }] },
+      { signal },
+    )
+    if (succeeded) return fresh
+    const found = await kv.get(key, { signal })
+    if (found === undefined) return begin(id, input, signal)
+    const existing = recordIn(found.json())
+    if (sameJson(existing.input, json)) return existing
+    throw new QuorateError(`saga ${id} is there already, with another input: choose another id`, {
+      code: 'saga_exists',
+      written: 'no',
+    })
+  }
+
+  async function* views(): AsyncGenerator<SagaView, void, undefined> {
+    for await (const found of kv.list({ prefix: statePrefix })) {
+      const id = unescaped(Buffer.from(found.keyBytes).toString('utf8', statePrefix.length))
+      yield viewOf(id, recordIn(found.json()))
+    }
+  }
+
+  async function* unfinished(): AsyncGenerator<SagaView, void, undefined> {
+    for await (const view of views()) if (!hasEnded(view)) yield view
+  }
+
+  async function resume(
+    signal: AbortSignal | undefined,
+    onError: (error: unknown) => void,
+  ): Promise<readonly SagaOutcome[]> {
+    const outcomes: SagaOutcome[] = []
+    const isAborted = () => signal?.aborted === true
+    for await (const { id } of unfinished()) {
+      if (isAborted()) throw abortedBy(signal, 'the resumption')
+      try {
+        const outcome = await take(id, false, signal)
+        if (outcome !== undefined) outcomes.push(outcome)
+      } catch (error) {
+        if (isAborted()) throw error
+        // Whoever has taken it over ends it, or has ended it.
+        if (!(error instanceof SagaTakenOverError)) onError(error)
+      }
+    }
+    return outcomes
+  }
+
+  return {
+    run: async (id, input, given = {}) => {
+      checkValue('saga.run', 'id', id, isText)
+      checkOptions('saga.run', given, { signal: isSignal })
+      const begun = await begin(id, input, given.signal)
+      if (hasEnded(begun)) return outcomeOf(id, begun)
+      const outcome = await take(id, true, given.signal)
+      if (outcome === undefined) throw takenOver(id)
+      return outcome
+    },
+    resume: async (given = {}) => {
+      checkOptions('saga.resume', given, { signal: isSignal })
+      const errors: unknown[] = []
+      const outcomes = await resume(given.signal, (error) => errors.push(error))
+      if (errors.length === 1) throw errors[0]
+      if (errors.length > 1) throw new AggregateError(errors, `${errors.length} sagas could not be ended`)
+      return outcomes
+    },
+    keepResuming: async (given) => {
+      checkOptions('saga.keepResuming', given, { signal: isSignal, onError: isFunction })
+      const { signal, onError } = given
+      checkValue('saga.keepResuming', 'signal', signal, isSignal)
+      while (!signal.aborted) {
+        try {
+          // The watch begins before the look, so nothing that is left behind in between is missed.
+          const revision = (await kv.txn({ success: [{ get: { key: statePrefix, countOnly: true } }] }))
+            .revision
+          await resume(signal, (error) => onError?.(error))
+          const again = AbortSignal.any([signal, AbortSignal.timeout(RETRY_MAX_MS)])
+          await changeAfter(kv, { prefix: place.key('owner', ''), only: 'delete' }, revision, again)
+        } catch (error) {
+          if (signal.aborted) return
+          if (error instanceof AbortedError) continue
+          onError?.(error)
+          await pause(RETRY_MS, signal)
+        }
+      }
+    },
+    get: async (id) => {
+      checkValue('saga.get', 'id', id, isText)
+      const found = await kv.get(stateKey(id))
+      return found && viewOf(id, recordIn(found.json()))
+    },
+    unfinished,
+    forget: async (id) => {
+      checkValue('saga.forget', 'id', id, isText)
+      const key = stateKey(id)
+      const found = await kv.get(key)
+      if (found === undefined) return false
+      if (!hasEnded(recordIn(found.json()))) {
+        throw new QuorateError(`saga ${id} has not ended: its record is still needed`, {
+          code: 'saga_unfinished',
+          written: 'no',
+        })
+      }
+      // What has ended never changes, so there is nothing to compare.
+      const { results } = await kv.txn({ success: [{ delete: { key } }] })
+      return results[0]?.delete?.deleted === 1
+    },
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Attempted =
+  | { readonly ok: true; readonly result: unknown }
+  | {
+      readonly ok: false
+      readonly error: unknown
+      readonly result?: undefined
+    }
+
+async function attempt(act: () => unknown): Promise<Attempted> {
+  try {
+    return { ok: true, result: plain(await act()) }
+  } catch (error) {
+    return { ok: false, error }
+  }
+}
+
+function goOn({ owned, signal }: Running): void {
+  owned.session.throwIfLost()
+  if (!signal.aborted) return
+  throw abortedBy(signal, 'the saga, which resume() goes on with,')
+}
+
+/** As it will be read: a run that goes on after a crash and one without a crash see the same. */
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value ?? null))
+const sameJson = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other)
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+const hasEnded = ({ status }: Pick<SagaRecord, 'status'>): boolean =>
+  status === 'completed' || status === 'compensated'
+
+const resultsOf = ({ steps }: SagaRecord): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(steps.map(({ name, result }) => [name, result]))
+
+const outcomeOf = (id: string, record: SagaRecord): SagaOutcome => ({
+  id,
+  status: record.status === 'completed' ? 'completed' : 'compensated',
+  results: resultsOf(record),
+  failure: record.failure ?? undefined,
+})
+
+const viewOf = (id: string, { input, status, steps, compensated, failure }: SagaRecord): SagaView => ({
+  id,
+  status,
+  input,
+  steps: steps.map(({ name }) => name),
+  compensated,
+  failure: failure ?? undefined,
+})
+
+const takenOver = (id: string) =>
+  new SagaTakenOverError(`saga ${id}: this process has lost it, and another one goes on with it`, {
+    code: 'saga_taken_over',
+    written: 'no',
+  })
+
+const notFound = (id: string) =>
+  new QuorateError(`there is no saga ${id}: it was forgotten meanwhile`, { code: 'not_found', written: 'no' })
+
+/** Of another try the same may be asked. */
+const isTransient = (error: unknown): boolean =>
+  error instanceof QuorateError &&
+  !(error instanceof AbortedError) &&
+  (error.written === 'unknown' || error.status === undefined || error.status >= 500) &&
+  !(error instanceof SagaTakenOverError || error.code === 'session_lost' || error.code === 'closed')
+
+function recordIn(json: unknown): SagaRecord {
+  const isRecord = typeof json === 'object' && json !== null && 'status' in json && 'steps' in json
+  if (isRecord) return json as SagaRecord
+  throw new TypeError('the record of the saga was not written by a saga')
+}
+
+function checkSteps(steps: unknown): void {
+  checkValue('saga', 'steps', steps, isStepList)
+}
+
+const isStepList: Check = (value) => {
+  if (!Array.isArray(value) || value.length === 0) return 'a list of steps that is not empty'
+  const names = new Set<unknown>()
+  for (const step of value) {
+    const { name, run, compensate } = Object(step) as Partial<Record<string, unknown>>
+    if (isText(name) !== undefined) return 'a list of steps, each with a name'
+    if (typeof run !== 'function')
+      return `a list of steps, each with a function run (${String(name)} has none)`
+    if (compensate !== undefined && typeof compensate !== 'function')
+      return `a list of steps, whose compensate is a function (that of ${String(name)} is none)`
+    if (names.has(name)) return `a list of steps with different names (${String(name)} is there twice)`
+    names.add(name)
+  }
+  return undefined
+}
+
+/** What was recorded must be the beginning of the steps. */
+function checkRecorded({ id, record }: Running, steps: readonly { name: string }[]): void {
+  const stranger = record.steps.find(({ name }, at) => steps[at]?.name !== name)
+  if (stranger === undefined) return
+  const message = `saga ${id} has recorded the step ${stranger.name}, which is not there in the steps given: give it the steps that it has begun with`
+  throw new QuorateError(message, { code: 'saga_steps_differ', written: 'no' })
+}
+
+const OPTIONS = { ttlMs: isTimeout, attemptsMax: isBound, retryMs: isTimeout, onProblem: isFunction }

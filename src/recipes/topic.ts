@@ -1,0 +1,324 @@
+// A topic: messages that every subscriber gets, in one order, also those that were published before.
+//
+// Promise: the order of messages is that of their revisions, the same for every subscriber. A subscription that begins
+// at a revision gets every message from it on that the topic still holds, each once, and then what is published, across
+// nodes and breaks of the network. A group has a position, which is a key: one member of the group at a time gets the
+// messages behind it, in order, and moves it by `ack`. When that member dies, another one goes on from the position, so
+// within a group a message is delivered at least once. A former member moves nothing: its `ack` fails.
+//
+// Retention: a topic holds at least the last `messagesMax` messages, and some more; older ones go. With `ageMs` a
+// message goes after that time as well, by the clock of the cluster. A subscription that begins before the oldest
+// message begins with that one. A subscriber or group that is slower than the retention misses messages; `missed` of
+// the next message says so if they went because there were too many.
+//
+// Limits: a `publish` that fails with `written: 'unknown'` may have been done. To begin where history has been
+// compacted, a subscription reads the keys of all messages that the topic holds, so `messagesMax` bounds its memory. A
+// group does not share its messages among its members: for that, use a queue, or several groups' worth of topics.
+//
+// Keys:
+//   topic/NAME/message/ID        a message: its value; ID begins with a revision before its own
+//   topic/NAME/position/GROUP    {"revision"}: everything up to it was acknowledged
+//   topic/NAME/member/GROUP      exists while a member is active, with the lease of its session
+//   topic/NAME/trimmed           the highest revision of a message that was removed because there were too many
+
+import { randomBytes } from 'node:crypto'
+import {
+  type Check,
+  checkOptions,
+  checkValue,
+  isBound,
+  isBytes,
+  isRevision,
+  isSignal,
+  isText,
+} from '../client/check.ts'
+import {
+  type CallOptions,
+  type Client,
+  CompactedError,
+  type KvRecord,
+  QuorateError,
+} from '../client/index.ts'
+import { CALL, isLeaseTime } from './checks.ts'
+import { type Owned, own } from './owned.ts'
+import { escaped, type KeyPlace, placeOf } from './place.ts'
+
+const MESSAGES_MAX = 10_000
+const TTL_MS = 10_000
+/** Every so many messages a publisher looks whether there are too many. */
+const TRIM_EVERY = 64
+
+export interface TopicOptions {
+  /** At least the last so many messages are held. Default 10,000. */
+  readonly messagesMax?: number | undefined
+  /** A message goes after this time. From 1,000 on. Default: no limit. */
+  readonly ageMs?: number | undefined
+}
+
+export interface SubscribeOptions {
+  /**
+   * The first revision whose message is wanted, 'oldest', or 'next'. Default 'next': what is published from now on. Of
+   * a group only its first subscription heeds it; later ones begin behind the position.
+   */
+  readonly from?: number | 'oldest' | 'next' | undefined
+  /** The name of a group. The subscription waits until no other member is active. */
+  readonly group?: string | undefined
+  /** Of a member: after so long without its process another one goes on. From 1,000 on. Default 10,000. */
+  readonly ttlMs?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface TopicMessage {
+  readonly revision: number
+  readonly value: Uint8Array
+  /** The value as text. */
+  text(): string
+  /** The value parsed as JSON. */
+  json(): unknown
+  /** true: messages before this one were removed before this subscription could read them. */
+  readonly missed: boolean
+  /** The group has done everything up to this message. Fails if this member is not the active one any more. */
+  ack(options?: CallOptions): Promise<void>
+}
+
+export interface Topic {
+  /** Returns the revision of the message. */
+  publish(value: string | Uint8Array, options?: CallOptions): Promise<number>
+  /** Ends with `break`, or with its signal (`AbortError`). */
+  subscribe(options?: SubscribeOptions): AsyncGenerator<TopicMessage, void, undefined>
+  /** The position of a group: everything up to this revision was acknowledged; undefined: there is no such group. */
+  position(group: string, options?: CallOptions): Promise<number | undefined>
+  /** Deletes the position of a group. */
+  forgetGroup(group: string, options?: CallOptions): Promise<void>
+}
+
+/** The member was replaced by another one. */
+export class MemberLostError extends QuorateError {}
+
+type TopicClient = Pick<Client, 'get' | 'list' | 'txn' | 'watch' | 'session'>
+
+export function topic(kv: TopicClient, name: string | Uint8Array, options: TopicOptions = {}): Topic {
+  checkOptions('topic', options, TOPIC)
+  return new KeptTopic(kv, placeOf('topic', 'topic', name), options)
+}
+
+class KeptTopic implements Topic {
+  readonly #kv: TopicClient
+  readonly #place: KeyPlace
+  readonly #messages: Uint8Array
+  readonly #messagesMax: number
+  readonly #ageMs: number | undefined
+  #ordinal = 0
+  #published = 0
+
+  constructor(kv: TopicClient, place: KeyPlace, { messagesMax = MESSAGES_MAX, ageMs }: TopicOptions) {
+    this.#kv = kv
+    this.#place = place
+    this.#messages = place.key('message', '')
+    this.#messagesMax = messagesMax
+    this.#ageMs = ageMs
+  }
+
+  async publish(value: string | Uint8Array, options: CallOptions = {}): Promise<number> {
+    checkValue('topic.publish', 'value', value, isBytes)
+    checkOptions('topic.publish', options, CALL)
+    const bytes = typeof value === 'string' ? value : new Uint8Array(value)
+    this.#ordinal = (this.#ordinal + 1) % 0x1_00_00_00
+    const id = idOf(await this.#revisionNow(options), this.#ordinal)
+    const put = { key: this.#place.key('message', id), value: bytes, ttlMs: this.#ageMs }
+    const { results, revision } = await this.#kv.txn({ success: [{ put }] }, options)
+    this.#published += 1
+    if (this.#published % Math.min(TRIM_EVERY, this.#messagesMax) === 0) {
+      // The message is published, whatever becomes of this; the next time is soon enough.
+      await this.#trim(options).catch(() => undefined)
+    }
+    return results[0]?.put?.modRevision ?? revision
+  }
+
+  async *subscribe(options: SubscribeOptions = {}): AsyncGenerator<TopicMessage, void, undefined> {
+    checkOptions('topic.subscribe', options, SUBSCRIBE)
+    const { from = 'next', group, ttlMs = TTL_MS, signal } = options
+    if (group === undefined) {
+      const notOfGroup = async () => {
+        throw new TypeError('message.ack: only a subscription of a group has a position')
+      }
+      for await (const message of this.#from(await this.#firstRevision(from, signal), signal))
+        yield { ...message, ack: notOfGroup }
+      return
+    }
+    const owned = await own(this.#kv, this.#place.key('member', keyPart(group)), {
+      ttlMs,
+      wait: true,
+      signal,
+    })
+    if (owned === undefined) return
+    try {
+      yield* this.#asMember(owned, group, from, signal)
+    } finally {
+      await owned.release()
+    }
+  }
+
+  async *#asMember(
+    owned: Owned,
+    group: string,
+    from: number | 'oldest' | 'next',
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<TopicMessage, void, undefined> {
+    const key = this.#place.key('position', keyPart(group))
+    let position = await this.position(group, { signal })
+    const first = position === undefined ? await this.#firstRevision(from, signal) : position + 1
+    const move = async (revision: number, call: CallOptions) => {
+      if (position !== undefined && revision <= position) return
+      const put = { key, value: JSON.stringify({ revision }) }
+      const { succeeded } = await this.#kv.txn({ compare: [owned.guard], success: [{ put }] }, call)
+      if (!succeeded) throw lostMember(group)
+      position = Math.max(position ?? 0, revision)
+    }
+    // So that the group has its place from now on, whatever comes first.
+    await move(first - 1, { signal })
+    const isOver =
+      signal === undefined ? owned.session.signal : AbortSignal.any([signal, owned.session.signal])
+    try {
+      for await (const message of this.#from(first, isOver)) {
+        owned.session.throwIfLost()
+        yield {
+          ...message,
+          ack: async (call = {}) => {
+            checkOptions('message.ack', call, CALL)
+            await move(message.revision, call)
+          },
+        }
+      }
+    } catch (error) {
+      throw owned.session.signal.aborted && signal?.aborted !== true ? lostMember(group, error) : error
+    }
+  }
+
+  async position(group: string, options: CallOptions = {}): Promise<number | undefined> {
+    checkValue('topic.position', 'group', group, isText)
+    checkOptions('topic.position', options, CALL)
+    const found = await this.#kv.get(this.#place.key('position', keyPart(group)), options)
+    return found && Number((found.json() as { revision: number }).revision)
+  }
+
+  async forgetGroup(group: string, options: CallOptions = {}): Promise<void> {
+    checkValue('topic.forgetGroup', 'group', group, isText)
+    checkOptions('topic.forgetGroup', options, CALL)
+    await this.#kv.txn(
+      { success: [{ delete: { key: this.#place.key('position', keyPart(group)) } }] },
+      options,
+    )
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+
+  async #revisionNow(options: CallOptions): Promise<number> {
+    const read = { get: { key: this.#messages } }
+    return (await this.#kv.txn({ success: [read] }, options)).revision
+  }
+
+  async #firstRevision(from: number | 'oldest' | 'next', signal: AbortSignal | undefined): Promise<number> {
+    if (from === 'oldest') return 1
+    return from === 'next' ? (await this.#revisionNow({ signal })) + 1 : from
+  }
+
+  /** From a watch, as far as history goes back; before that, from the keys that are there. */
+  async *#from(
+    first: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Unacknowledged, void, undefined> {
+    let next = first
+    let missed = false
+    for (;;) {
+      try {
+        const watch = this.#kv.watch({ prefix: this.#messages, only: 'put', fromRevision: next, signal })
+        for await (const { revision, events } of watch) {
+          for (const event of events) {
+            if (event.type !== 'put') continue
+            yield messageOf(event.kv, missed)
+            missed = false
+          }
+          next = revision + 1
+        }
+        return
+      } catch (error) {
+        if (!(error instanceof CompactedError)) throw error
+      }
+      const kept = await this.#keptFrom(next, signal)
+      missed ||= kept.trimmed >= next
+      for (const { key, revision } of kept.messages) {
+        const record = await this.#kv.get(key, { signal })
+        next = revision + 1
+        // It was removed since.
+        if (record === undefined) missed = true
+        else {
+          yield messageOf(record, missed)
+          missed = false
+        }
+      }
+      next = Math.max(next, kept.revision + 1)
+    }
+  }
+
+  /** The messages at one revision, from `first` on, in their order. */
+  async #keptFrom(first: number, signal: AbortSignal | undefined) {
+    const revision = await this.#revisionNow({ signal })
+    const messages: { key: Uint8Array; revision: number }[] = []
+    const all = this.#kv.list({ prefix: this.#messages, keysOnly: true, revision, signal })
+    for await (const { keyBytes, modRevision } of all)
+      if (modRevision >= first) messages.push({ key: keyBytes, revision: modRevision })
+    messages.sort((a, b) => a.revision - b.revision)
+    const trimmed = Number((await this.#kv.get(this.#place.key('trimmed'), { signal }))?.text() ?? 0)
+    return { revision, messages, trimmed }
+  }
+
+  /** Removes what is older than the last `messagesMax`, by the order of keys, which is nearly that of revisions. */
+  async #trim(options: CallOptions): Promise<void> {
+    const { count } = (
+      await this.#kv.txn({ success: [{ get: { prefix: this.#messages, countOnly: true } }] }, options)
+    ).results[0]?.get ?? { count: 0 }
+    if (count === undefined || count <= this.#messagesMax) return
+    const old: KvRecord[] = []
+    const limit = count - this.#messagesMax
+    for await (const record of this.#kv.list({ prefix: this.#messages, keysOnly: true, limit, ...options }))
+      old.push(record)
+    const key = this.#place.key('trimmed')
+    const highest = Math.max(0, ...old.map(({ modRevision }) => modRevision))
+    // First the mark, then the messages: who finds none there finds the mark.
+    const before = Number((await this.#kv.get(key, options))?.text() ?? 0)
+    if (highest > before) await this.#kv.txn({ success: [{ put: { key, value: String(highest) } }] }, options)
+    for (let at = 0; at < old.length; at += TRIM_EVERY) {
+      const some = old.slice(at, at + TRIM_EVERY)
+      await this.#kv.txn({ success: some.map(({ keyBytes }) => ({ delete: { key: keyBytes } })) }, options)
+    }
+  }
+}
+
+type Unacknowledged = Omit<TopicMessage, 'ack'>
+
+const messageOf = (record: KvRecord, missed: boolean): Unacknowledged => ({
+  revision: record.modRevision,
+  value: record.value,
+  text: () => record.text(),
+  json: () => record.json(),
+  missed,
+})
+
+const idOf = (revision: number, ordinal: number): string =>
+  `${String(revision).padStart(16, '0')}-${ordinal.toString(16).padStart(6, '0')}${randomBytes(5).toString('hex')}`
+
+const keyPart = (group: string): string => escaped(group).toString()
+
+const lostMember = (group: string, cause?: unknown) =>
+  new MemberLostError(`this member of ${group} is not the active one any more: subscribe again`, {
+    code: 'member_lost',
+    written: 'no',
+    cause,
+  })
+
+const isFrom: Check = (value) =>
+  value === 'oldest' || value === 'next' ? undefined : isRevision(value) && "a revision, 'oldest' or 'next'"
+
+const TOPIC = { messagesMax: isBound, ageMs: isLeaseTime }
+const SUBSCRIBE = { from: isFrom, group: isText, ttlMs: isLeaseTime, signal: isSignal }

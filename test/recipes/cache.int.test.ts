@@ -1,0 +1,166 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Client } from '../../src/client/index.ts'
+import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+import { type Cache, cache } from '../../src/recipes/cache.ts'
+
+let cluster: EmbeddedCluster
+let kv: Client
+let prefixes = 0
+beforeAll(async () => {
+  cluster = await startCluster()
+  kv = cluster.client({ timeoutMs: 30_000 })
+})
+afterAll(() => cluster.close())
+
+const newPrefix = () => `cached${++prefixes}/`
+const turn = () => new Promise((resolve) => setTimeout(resolve, 2))
+
+async function watching(own: Cache): Promise<Cache> {
+  while (!own.statistics.isWatching) await turn()
+  return own
+}
+
+/** A client whose reads and watches a test can stop. */
+function stopped(client: Client) {
+  const state = { gets: 0, isReading: true, isWatching: true, beforeAnswer: async () => {} }
+  const store = new Proxy(client, {
+    get: (_, name) => {
+      const member: unknown = Reflect.get(client, name, client)
+      if (typeof member !== 'function') return member
+      if (name === 'watch' && !state.isWatching)
+        return () => {
+          throw new Error('no watch')
+        }
+      if (name !== 'get') return member.bind(client)
+      return async (...args: Parameters<Client['get']>) => {
+        state.gets += 1
+        if (!state.isReading) throw new Error('unreachable')
+        const record = await client.get(...args)
+        await state.beforeAnswer()
+        return record
+      }
+    },
+  })
+  return { store, state }
+}
+
+describe('a near cache', () => {
+  it('reads a key once, and then from memory, until it has changed', async () => {
+    const prefix = newPrefix()
+    const { store, state } = stopped(kv)
+    await using own = await watching(cache(store, { prefix }))
+    await kv.put(`${prefix}a`, '1')
+    expect((await own.get('a'))?.text()).toBe('1')
+    expect((await own.get('a'))?.text()).toBe('1')
+    expect(state.gets).toBe(1)
+    await kv.put(`${prefix}a`, '2')
+    while ((await own.get('a'))?.text() !== '2') await turn()
+    expect(state.gets).toBe(1)
+    await kv.delete(`${prefix}a`)
+    while ((await own.get('a')) !== undefined) await turn()
+    expect(own.statistics).toMatchObject({ entries: 1, misses: 1, isWatching: true })
+  })
+
+  it('reads a key once for all that ask at a time', async () => {
+    const prefix = newPrefix()
+    const { store, state } = stopped(kv)
+    await using own = await watching(cache(store, { prefix }))
+    await kv.put(`${prefix}a`, '1')
+    const all = await Promise.all(Array.from({ length: 20 }, () => own.get('a')))
+    expect(all.map((record) => record?.text())).toEqual(Array.from({ length: 20 }, () => '1'))
+    expect(state.gets).toBe(1)
+  })
+
+  it('does not keep a value that has changed while it was read', async () => {
+    const prefix = newPrefix()
+    const { store, state } = stopped(kv)
+    await using own = await watching(cache(store, { prefix }))
+    await kv.put(`${prefix}a`, 'old')
+    const witness = kv.watch({ prefix })
+    await witness.ready
+    state.beforeAnswer = async () => {
+      state.beforeAnswer = async () => {}
+      await kv.put(`${prefix}a`, 'new')
+      // The cache's own watch has the event as well, a moment before or after this one.
+      for await (const _ of witness) break
+      for (let n = 0; n < 50; n++) await turn()
+    }
+    await own.get('a')
+    expect((await own.get('a'))?.text()).toBe('new')
+  })
+
+  it('serves nothing older than its bound when the watch is broken, and fails rather than do it', async () => {
+    const prefix = newPrefix()
+    const { store, state } = stopped(kv)
+    state.isWatching = false
+    await kv.put(`${prefix}a`, '1')
+    await using own = cache(store, { prefix, ttlMs: 60 })
+    expect((await own.get('a'))?.text()).toBe('1')
+    await kv.put(`${prefix}a`, '2')
+    const wroteAt = performance.now()
+    let text = '1'
+    let readAt = wroteAt
+    while (text === '1') {
+      readAt = performance.now()
+      text = (await own.get('a'))?.text() ?? ''
+      if (text === '1') expect(readAt - wroteAt).toBeLessThan(60)
+    }
+    state.isReading = false
+    await expect(
+      (async () => {
+        for (;;) await own.get('a')
+      })(),
+    ).rejects.toThrow('unreachable')
+  })
+
+  it('holds at most so many keys, those that were used last', async () => {
+    const prefix = newPrefix()
+    const { store, state } = stopped(kv)
+    await using own = await watching(cache(store, { prefix, entriesMax: 2 }))
+    for (const key of ['a', 'b', 'a', 'c', 'a']) await own.get(key)
+    expect(own.statistics.entries).toBe(2)
+    expect(state.gets).toBe(3)
+    await own.get('b')
+    expect(state.gets).toBe(4)
+  })
+
+  it('stores what a loader returns, once, and everybody gets what is stored', async () => {
+    const prefix = newPrefix()
+    const caches = [cache(kv, { prefix }), cache(cluster.client(), { prefix })]
+    const first = await caches[0]?.get('a', async () => {
+      expect((await caches[1]?.get('a', () => 'loaded by the other'))?.text()).toBe('loaded by the other')
+      return 'loaded too late'
+    })
+    expect(first?.text()).toBe('loaded by the other')
+    expect((await kv.get(`${prefix}a`))?.text()).toBe('loaded by the other')
+    let isLoaded = false
+    await caches[0]?.get('a', () => {
+      isLoaded = true
+      return ''
+    })
+    expect(isLoaded).toBe(false)
+    for (const own of caches) await own.close()
+    await expect(caches[0]?.get('a')).rejects.toThrow(/closed/)
+  })
+
+  it('refuses what is no option', async () => {
+    expect(() => cache(kv, {} as never)).toThrow(/prefix/)
+    expect(() => cache(kv, { prefix: 'x', entriesMax: 0 })).toThrow(/entriesMax/)
+    await using own = cache(kv, { prefix: 'x' })
+    await expect(own.get(7 as never)).rejects.toThrow(/key must be/)
+  })
+})
+
+it('runs one loader for a key at a time', async () => {
+  const prefix = newPrefix()
+  await using own = cache(kv, { prefix })
+  let loads = 0
+  const load = async () => {
+    loads += 1
+    await turn()
+    return 'loaded'
+  }
+  const records = await Promise.all(Array.from({ length: 10 }, () => own.get('a', load)))
+  expect(new Set(records.map((record) => record?.text()))).toEqual(new Set(['loaded']))
+  expect(loads).toBe(1)
+})

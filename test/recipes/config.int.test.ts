@@ -1,0 +1,156 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Client } from '../../src/client/index.ts'
+import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+import { type Config, type ConfigError, config } from '../../src/recipes/config.ts'
+
+let cluster: EmbeddedCluster
+let kv: Client
+let configs = 0
+beforeAll(async () => {
+  cluster = await startCluster()
+  kv = cluster.client({ timeoutMs: 30_000 })
+})
+afterAll(() => cluster.close())
+
+const newKey = () => `config${++configs}/`
+
+function portOf(value: unknown): number {
+  const { port } = Object(value) as { port?: unknown }
+  if (typeof port !== 'number') throw new Error('port must be a number')
+  return port
+}
+
+/** The next change. */
+const changed = <T>(live: Config<T>) =>
+  new Promise<[T, T]>((resolve) => {
+    const stop = live.onChange((current, before) => {
+      stop()
+      resolve([current, before])
+    })
+  })
+
+describe('config', () => {
+  it('reads, checks and follows one key', async () => {
+    const key = newKey()
+    await kv.put(key, '{"port":1}')
+    await using live = await config(kv, { key, validate: portOf })
+    expect(live.current).toBe(1)
+    expect(live.revision).toBeGreaterThan(0)
+    expect(live.confirmedMsAgo).toBeLessThan(Number.POSITIVE_INFINITY)
+    const change = changed(live)
+    await kv.put(key, '{"port":2}')
+    expect(await change).toEqual([2, 1])
+    expect(live.current).toBe(2)
+  })
+
+  it('learns of a change from the watch, not only from looking now and then', async () => {
+    const key = newKey()
+    await kv.put(key, '{"port":1}')
+    await using live = await config(kv, { key, validate: portOf, confirmMs: 3_600_000 })
+    const change = changed(live)
+    await kv.put(key, '{"port":2}')
+    expect(await change).toEqual([2, 1])
+  })
+
+  it('makes one object of all keys with a prefix, and sees a transaction as a whole', async () => {
+    const prefix = newKey()
+    await kv.txn({
+      success: [{ put: { key: `${prefix}a`, value: '1' } }, { put: { key: `${prefix}b/c`, value: '"x"' } }],
+    })
+    await using live = await config(kv, { prefix, validate: (value) => value })
+    expect(live.current).toEqual({ a: 1, 'b/c': 'x' })
+    const change = changed(live)
+    await kv.txn({
+      success: [{ put: { key: `${prefix}a`, value: '2' } }, { delete: { key: `${prefix}b/c` } }],
+    })
+    expect((await change)[0]).toEqual({ a: 2 })
+  })
+
+  it('keeps the last good value, reports a bad one once, and goes on with the next good one', async () => {
+    const key = newKey()
+    await kv.put(key, '{"port":1}')
+    const errors: ConfigError[] = []
+    let wake = () => {}
+    const onError = (error: ConfigError) => {
+      errors.push(error)
+      wake()
+    }
+    await using live = await config(kv, { key, validate: portOf, onError, confirmMs: 20 })
+    for (const bad of ['{"port":"x"}', '{', '']) {
+      const reported = new Promise<void>((resolve) => {
+        wake = resolve
+      })
+      await kv.put(key, bad)
+      await reported
+      expect(live.current).toBe(1)
+      expect(live.error).toMatchObject({ code: 'config_invalid' })
+    }
+    expect(errors[0]?.message).toMatch(/port must be a number/)
+    expect(errors[1]?.message).toMatch(/is not JSON/)
+    // It is looked at again and again, and reported no more.
+    for (let n = 0; n < 3; n++) {
+      const before = performance.now()
+      while (performance.now() - live.confirmedMsAgo < before)
+        await new Promise((done) => setTimeout(done, 5))
+    }
+    const change = changed(live)
+    await kv.put(key, '{"port":3}')
+    await change
+    expect(live.current).toBe(3)
+    expect(live.error).toBeUndefined()
+    expect(errors).toHaveLength(3)
+  })
+
+  it('begins with `initial` when there is nothing good, and fails without it', async () => {
+    const key = newKey()
+    await expect(config(kv, { key, validate: portOf, onError: () => {} })).rejects.toMatchObject({
+      code: 'config_invalid',
+    })
+    await using live = await config(kv, { key, validate: portOf, initial: 80, onError: () => {} })
+    expect(live.current).toBe(80)
+    expect(live.revision).toBe(0)
+    const change = changed(live)
+    await kv.put(key, '{"port":81}')
+    expect(await change).toEqual([81, 80])
+  })
+
+  it('keeps the last value while the store cannot be reached, and says how old it is', async () => {
+    await using lonely = await startCluster({ nodes: 1 })
+    const store = lonely.client({ timeoutMs: 300 })
+    await store.put('c', '{"port":1}')
+    const errors: ConfigError[] = []
+    const onError = (error: ConfigError) => errors.push(error)
+    await using live = await config(store, { key: 'c', validate: portOf, confirmMs: 50, onError })
+    await lonely.nodes[0]?.crash()
+    while (errors.length === 0) await new Promise((done) => setTimeout(done, 10))
+    expect(errors[0]).toMatchObject({ code: 'config_unreachable' })
+    expect(live.error).toMatchObject({ code: 'config_unreachable' })
+    expect(live.current).toBe(1)
+    await lonely.nodes[0]?.start()
+    while (live.error !== undefined) await new Promise((done) => setTimeout(done, 10))
+    expect(live.current).toBe(1)
+  })
+
+  it('does not change after it is closed', async () => {
+    const key = newKey()
+    await kv.put(key, '{"port":1}')
+    const live = await config(kv, { key, validate: portOf })
+    await live.close()
+    await kv.put(key, '{"port":2}')
+    await using later = await config(kv, { key, validate: portOf })
+    expect(later.current).toBe(2)
+    expect(live.current).toBe(1)
+  })
+
+  it('refuses what is no option', async () => {
+    await expect(config(kv, { validate: portOf })).rejects.toThrow(/either key or prefix/)
+    await expect(config(kv, { key: 'a', prefix: 'b', validate: portOf })).rejects.toThrow(
+      /either key or prefix/,
+    )
+    await expect(config(kv, { key: 'a' } as never)).rejects.toThrow(/validate must be a function/)
+    const aborted = AbortSignal.abort(new Error('enough'))
+    await expect(config(kv, { key: 'a', validate: portOf, signal: aborted })).rejects.toMatchObject({
+      name: 'AbortError',
+    })
+  })
+})

@@ -1,0 +1,445 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { stream } from '../../jepsen-lite/random.ts'
+import type { Client } from '../../src/client/index.ts'
+import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+import { type Queue, queue } from '../../src/recipes/queue.ts'
+import type { QueueEntry, QueueItem } from '../../src/recipes/queue-item.ts'
+import { unsure } from './unsure-client.ts'
+
+let cluster: EmbeddedCluster
+let kv: Client
+let queues = 0
+beforeAll(async () => {
+  cluster = await startCluster()
+  kv = cluster.client({ timeoutMs: 30_000 })
+})
+afterAll(() => cluster.close())
+
+const newName = () => `q${++queues}`
+
+async function textsOf(from: Queue, count: number): Promise<string[]> {
+  const texts: string[] = []
+  for (let n = 0; n < count; n++) texts.push((await from.pop())?.text() ?? 'nothing')
+  return texts
+}
+
+async function taken(from: Queue): Promise<QueueItem> {
+  const item = await from.pop({ waitMs: 30_000 })
+  if (item === undefined) throw new Error('the queue is empty')
+  return item
+}
+
+async function lettersOf(from: Queue) {
+  const letters: QueueEntry[] = []
+  for await (const letter of from.dead.list()) letters.push(letter)
+  return letters
+}
+
+/** Every key of the queue is gone, once everything is done. */
+async function expectEmpty(name: string): Promise<void> {
+  expect(await queue(kv, name).len()).toEqual({ ready: 0, held: 0, dead: 0 })
+  expect(await kv.count({ prefix: `queue/${name}/` })).toBe(0)
+}
+
+describe('a queue', () => {
+  it('gives an item to one consumer, until it is acknowledged', async () => {
+    const name = newName()
+    const [one, other] = [queue(kv, name), queue(cluster.client(), name)]
+    const id = await one.push('work')
+    const item = await taken(other)
+    expect(item).toMatchObject({ id, attempts: 1, priority: 0 })
+    expect(item.text()).toBe('work')
+    expect(await one.pop()).toBeUndefined()
+    expect(await one.len()).toEqual({ ready: 0, held: 1, dead: 0 })
+    await item.ack()
+    await expectEmpty(name)
+  })
+
+  it('takes higher priorities first, and within one in the order of their pushes, from whichever client', async () => {
+    const name = newName()
+    const pushers = [queue(kv, name), queue(cluster.client(), name), queue(cluster.client(), name)]
+    for (let n = 0; n < 9; n++) await pushers[n % 3]?.push(`low ${n}`)
+    await pushers[1]?.push('high', { priority: 7 })
+    const own = queue(kv, name)
+    expect(await textsOf(own, 11)).toEqual([
+      'high',
+      ...Array.from({ length: 9 }, (_, n) => `low ${n}`),
+      'nothing',
+    ])
+  })
+
+  it('keeps the order of what one process pushes, also without waiting for the push before', async () => {
+    const name = newName()
+    const own = queue(kv, name)
+    for (let n = 0; n < 5; n++) await own.push(String(n))
+    expect((await own.peek())?.text()).toBe('0')
+    expect(await textsOf(own, 5)).toEqual(['0', '1', '2', '3', '4'])
+  })
+
+  it('holds bytes and text of any kind, under any name', async () => {
+    const bytes = new Uint8Array([0, 0xff, 0x2f])
+    const names = ['a', 'a/ready', 'a%2Fready', bytes]
+    for (const [at, name] of names.entries()) await queue(kv, name).push(`${at}`)
+    for (const [at, name] of names.entries()) {
+      expect(await queue(kv, name).len()).toEqual({ ready: 1, held: 0, dead: 0 })
+      const item = await taken(queue(kv, name))
+      expect(item.text()).toBe(String(at))
+      await item.ack()
+    }
+    await queue(kv, bytes).push(bytes)
+    expect((await taken(queue(kv, bytes))).value).toEqual(bytes)
+    await queue(kv, bytes).push('{"a":1}')
+    expect((await taken(queue(kv, bytes))).json()).toEqual({ a: 1 })
+  })
+
+  it('wakes a consumer that waits', async () => {
+    const name = newName()
+    const waiting = queue(cluster.client(), name).pop({ waitMs: Number.POSITIVE_INFINITY })
+    await sleep(50)
+    await queue(kv, name).push('at last')
+    expect((await waiting)?.text()).toBe('at last')
+  })
+
+  it('ends the wait with its time, or its signal, and leaves nothing behind', async () => {
+    const name = newName()
+    const own = queue(kv, name)
+    expect(await own.pop({ waitMs: 20 })).toBeUndefined()
+    const end = new AbortController()
+    const waiting = own.pop({ waitMs: Number.POSITIVE_INFINITY, signal: end.signal })
+    end.abort()
+    await expect(waiting).rejects.toMatchObject({ name: 'AbortError' })
+    await own.push('x')
+    expect((await own.pop())?.text()).toBe('x')
+  })
+
+  it('gives an item back whose consumer has died, and refuses the late acknowledgement', async () => {
+    const name = newName()
+    const dying = await (async () => {
+      const own = queue(cluster.client(), name, { visibilityMs: 1_000 })
+      await own.push('work')
+      return taken(own)
+    })()
+    // The other one waits: it is woken by the end of the lease.
+    const item = await taken(queue(kv, name))
+    expect(item).toMatchObject({ id: dying.id, attempts: 2, error: 'it was not acknowledged in time' })
+    expect(item.token).toBeGreaterThan(dying.token)
+    await expect(dying.ack()).rejects.toMatchObject({ code: 'item_lost', written: 'no' })
+    expect(dying.signal.aborted).toBe(true)
+    await item.ack()
+    await expectEmpty(name)
+  })
+
+  it('keeps an item that is extended', async () => {
+    const name = newName()
+    const own = queue(kv, name, { visibilityMs: 1_000 })
+    await own.push('long')
+    const item = await taken(own)
+    for (let n = 0; n < 5; n++) {
+      await sleep(400)
+      await item.extend()
+    }
+    expect(item.signal.aborted).toBe(false)
+    expect(await own.pop()).toBeUndefined()
+    await item.ack()
+    await expectEmpty(name)
+  })
+
+  it('gives an item back at once, or after a delay, with the reason', async () => {
+    const name = newName()
+    const own = queue(kv, name)
+    await own.push('again')
+    await (await taken(own)).nack({ error: 'busy' })
+    const second = await taken(own)
+    expect(second).toMatchObject({ attempts: 2, error: 'busy' })
+    await second.nack({ delayMs: 1_000, error: 'still busy' })
+    expect(await own.pop()).toBeUndefined()
+    expect(await own.len()).toEqual({ ready: 0, held: 1, dead: 0 })
+    const third = await taken(own)
+    expect(third).toMatchObject({ attempts: 3, error: 'still busy' })
+    await third.ack()
+    await expect(third.ack()).rejects.toMatchObject({ code: 'item_lost' })
+    await expectEmpty(name)
+  })
+
+  it('delays an item', async () => {
+    const name = newName()
+    const own = queue(kv, name)
+    await own.push('later', { delayMs: 1_000 })
+    expect(await own.pop()).toBeUndefined()
+    const item = await taken(own)
+    expect(item).toMatchObject({ attempts: 1, error: undefined })
+    await item.ack()
+    await expectEmpty(name)
+  })
+
+  it('makes a dead letter of an item after its last attempt, and puts it back when asked', async () => {
+    const name = newName()
+    const own = queue(kv, name, { attemptsMax: 2, visibilityMs: 1_000 })
+    const id = await own.push('poison', { priority: 3 })
+    await (await taken(own)).nack({ error: 'first' })
+    await (await taken(own)).nack({ error: 'second' })
+    expect(await own.len()).toEqual({ ready: 0, held: 0, dead: 1 })
+    const [letter] = await lettersOf(own)
+    expect(letter).toMatchObject({ id, attempts: 2, error: 'second', priority: 3 })
+    expect(await own.dead.requeue('another')).toBe(0)
+    expect(await own.dead.requeue()).toBe(1)
+    // Also without a word of the consumer.
+    expect((await taken(own)).attempts).toBe(1)
+    expect((await taken(own)).attempts).toBe(2)
+    expect(await own.pop({ waitMs: 3_000 })).toBeUndefined()
+    expect(await own.len()).toEqual({ ready: 0, held: 0, dead: 1 })
+    expect(await own.dead.delete(id)).toBe(true)
+    expect(await own.dead.delete(id)).toBe(false)
+    await expectEmpty(name)
+  })
+
+  it('puts back an item whose hold has ended although there are others to take', async () => {
+    const name = newName()
+    const own = queue(kv, name, { visibilityMs: 1_000 })
+    await own.push('urgent', { priority: 9 })
+    await taken(own)
+    for (let n = 0; n < 3; n++) await own.push('other')
+    const watch = kv.watch({ prefix: `queue/${name}/hold/`, only: 'delete' })
+    await watch.ready
+    for await (const _ of watch) break
+    const texts: string[] = []
+    while (!texts.includes('urgent')) {
+      const item = await taken(own)
+      texts.push(item.text())
+      await item.nack()
+    }
+    expect(new Set(texts)).toEqual(new Set(['other', 'urgent']))
+  })
+
+  it('wakes a call for an item that was left to another call, which has failed', async () => {
+    const name = newName()
+    const client = cluster.client()
+    const failing = Promise.withResolvers<void>()
+    let isFirst = true
+    const inTaking = Promise.withResolvers<void>()
+    const store = new Proxy(client, {
+      get: (_, key) => {
+        const member: unknown = Reflect.get(client, key, client)
+        if (typeof member !== 'function') return member
+        if (key !== 'txn') return member.bind(client)
+        return async (...args: Parameters<Client['txn']>) => {
+          if (args[0].compare === undefined || !isFirst) return client.txn(...args)
+          isFirst = false
+          inTaking.resolve()
+          await failing.promise
+          throw new Error('it has failed')
+        }
+      },
+    })
+    const own = queue(store, name)
+    await own.push('x')
+    const first = own.pop()
+    first.catch(() => undefined)
+    await inTaking.promise
+    const second = own.pop({ waitMs: Number.POSITIVE_INFINITY })
+    // It has looked, and waits: the only item is being taken.
+    await sleep(50)
+    failing.resolve()
+    await expect(first).rejects.toThrow('it has failed')
+    expect((await second)?.text()).toBe('x')
+  })
+
+  it('refuses what is no option', async () => {
+    const own = queue(kv, newName())
+    expect(() => queue(kv, 'x', { visibilityMs: 10 })).toThrow(/visibilityMs must be .* from 1,000 on/)
+    await expect(own.push('x', { priority: 1_000 })).rejects.toThrow(
+      /priority must be a whole number from 0 to 999/,
+    )
+    await expect(own.push('x', { delayMs: 5 })).rejects.toThrow(/delayMs/)
+    await expect(own.push(7 as never)).rejects.toThrow(/value must be/)
+    await expect(own.pop({ wait: 5 } as never)).rejects.toThrow(/no option "wait"/)
+    await expect(own.consume(() => {}, {} as never)).rejects.toThrow(/signal/)
+    expect(() => queue(kv, '')).toThrow(/name must not be empty/)
+  })
+})
+
+describe('consume', () => {
+  it('runs up to its concurrency at a time, acknowledges, and ends with its signal', async () => {
+    const name = newName()
+    const own = queue(kv, name)
+    for (let n = 0; n < 12; n++) await own.push(String(n))
+    const end = new AbortController()
+    let [running, most, done] = [0, 0, 0]
+    const seen = new Set<string>()
+    const all = Promise.withResolvers<void>()
+    await own.consume(
+      async (item) => {
+        most = Math.max(most, ++running)
+        seen.add(item.text())
+        if (running === 4) all.resolve()
+        await all.promise
+        running -= 1
+        if (++done === 12) end.abort()
+      },
+      { concurrency: 4, signal: end.signal },
+    )
+    expect(seen.size).toBe(12)
+    expect(most).toBe(4)
+    await expectEmpty(name)
+  })
+
+  it('gives back what a handler has thrown at, says so, and goes on', async () => {
+    const name = newName()
+    const own = queue(kv, name, { attemptsMax: 2 })
+    await own.push('bad')
+    await own.push('good')
+    const end = new AbortController()
+    const errors: string[] = []
+    let handled = 0
+    await own.consume(
+      (item) => {
+        if (++handled === 3) end.abort()
+        if (item.text() === 'bad') throw new Error('cannot')
+      },
+      {
+        signal: end.signal,
+        retryDelayMs: 0,
+        onError: (error, item) => errors.push(`${item?.text()}: ${String(error)}`),
+      },
+    )
+    expect(errors).toEqual(['bad: Error: cannot', 'bad: Error: cannot'])
+    expect(await own.len()).toEqual({ ready: 0, held: 0, dead: 1 })
+    expect(await lettersOf(own)).toMatchObject([{ error: 'cannot', attempts: 2 }])
+  })
+
+  it('holds an item for as long as its handler runs', async () => {
+    const name = newName()
+    const own = queue(kv, name, { visibilityMs: 1_000 })
+    await own.push('long')
+    const end = new AbortController()
+    await own.consume(
+      async (item) => {
+        await sleep(2_500)
+        expect(item.signal.aborted).toBe(false)
+        end.abort()
+      },
+      { signal: end.signal },
+    )
+    await expectEmpty(name)
+  })
+})
+
+describe('under faults', () => {
+  it('loses no item, acknowledges none twice, and is empty in the end', async () => {
+    const seed = Math.floor(Math.random() * 2 ** 31)
+    console.log(`seed ${seed}`)
+    const random = stream(seed, 1, 0)
+    const draw = () => random()
+    const name = newName()
+    const options = { visibilityMs: 1_000, attemptsMax: 1_000 }
+    const pushed = new Set<string>()
+    const mayBePushed = new Set<string>()
+    const delivered = new Map<string, number>()
+    const acknowledged = new Map<string, number>()
+    const clients = Array.from({ length: 6 }, () => unsure(cluster.client({ timeoutMs: 10_000 }), draw, 0.1))
+
+    const produce = async (at: number) => {
+      const own = queue(clients[at]?.kv ?? kv, name, options)
+      for (let n = 0; n < 25; n++) {
+        const text = `${at}-${n}`
+        const delayMs = draw() < 0.1 ? 1_000 : 0
+        try {
+          await own.push(text, { priority: Math.floor(draw() * 3), delayMs })
+          pushed.add(text)
+        } catch {
+          mayBePushed.add(text)
+        }
+      }
+    }
+    const end = new AbortController()
+    const work = async (at: number) => {
+      const own = queue(clients[at]?.kv ?? kv, name, options)
+      while (!end.signal.aborted) {
+        try {
+          const item = await own.pop({ waitMs: 200 })
+          if (item === undefined) continue
+          const text = item.text()
+          delivered.set(text, (delivered.get(text) ?? 0) + 1)
+          const what = draw()
+          if (what < 0.1) continue // It dies.
+          if (what < 0.2) {
+            await item.nack(draw() < 0.5 ? {} : { delayMs: 1_000 })
+            continue
+          }
+          await item.ack()
+          acknowledged.set(item.id, (acknowledged.get(item.id) ?? 0) + 1)
+        } catch {
+          // The store could not say what became of it.
+        }
+      }
+    }
+    const workers = [0, 1, 2, 3, 4, 5].map(work)
+    const producers = [0, 1, 2].map(produce)
+    await sleep(300)
+    const leader = await cluster.waitForLeader()
+    await leader.crash()
+    await Promise.all(producers)
+    await leader.start()
+    for (const client of clients) client.isOn = false
+    const own = queue(kv, name, options)
+    for (;;) {
+      const { ready, held } = await own.len()
+      if (ready + held === 0) break
+      await sleep(50)
+    }
+    end.abort()
+    await Promise.all(workers)
+    const shown = `seed ${seed}`
+    expect(
+      clients.reduce((sum, { eaten }) => sum + eaten, 0),
+      shown,
+    ).toBeGreaterThan(0)
+    expect(
+      [...pushed].filter((text) => !delivered.has(text)),
+      shown,
+    ).toEqual([])
+    expect(
+      [...delivered.keys()].filter((text) => !pushed.has(text) && !mayBePushed.has(text)),
+      shown,
+    ).toEqual([])
+    expect(
+      [...acknowledged].filter(([, times]) => times > 1),
+      shown,
+    ).toEqual([])
+    await expectEmpty(name)
+  })
+
+  it('does not make all that wait try for one item', async () => {
+    const name = newName()
+    let transactions = 0
+    const counted = () => {
+      const client = cluster.client()
+      return new Proxy(client, {
+        get: (_, key) => {
+          const member: unknown = Reflect.get(client, key, client)
+          if (typeof member !== 'function') return member
+          if (key === 'txn')
+            return (...args: Parameters<Client['txn']>) => {
+              if (args[0].compare !== undefined && args[0].compare.length > 0) transactions += 1
+              return client.txn(...args)
+            }
+          return member.bind(client)
+        },
+      })
+    }
+    const end = new AbortController()
+    const waiting = Array.from({ length: 12 }, () =>
+      queue(counted(), name).consume(() => {}, { signal: end.signal, onError: () => {} }),
+    )
+    const own = queue(kv, name)
+    for (let n = 0; n < 40; n++) {
+      await own.push(String(n))
+      while ((await own.len()).ready + (await own.len()).held > 0) await sleep(1)
+    }
+    end.abort()
+    await Promise.all(waiting)
+    // Taking and acknowledging are 80. If each of twelve tried for each, it would be 520.
+    expect(transactions).toBeLessThan(260)
+  })
+})

@@ -1,0 +1,289 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { stream } from '../../jepsen-lite/random.ts'
+import { type Client, OutcomeUnknownError } from '../../src/client/index.ts'
+import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+import { type SagaStep, saga } from '../../src/recipes/saga.ts'
+import { unsure } from './unsure-client.ts'
+
+let cluster: EmbeddedCluster
+let kv: Client
+let sagas = 0
+beforeAll(async () => {
+  cluster = await startCluster()
+  kv = cluster.client({ timeoutMs: 30_000 })
+})
+afterAll(() => cluster.close())
+
+const newName = () => `s${++sagas}`
+
+/** Steps a, b, c, … that write down what they do. */
+function steps(
+  names: string,
+  log: string[],
+  fail: (what: string) => boolean = () => false,
+): SagaStep<number>[] {
+  const act = (what: string, result: unknown) => {
+    log.push(what)
+    if (fail(what)) throw new Error(`${what} cannot`)
+    return result
+  }
+  return [...names].map((name) => ({
+    name,
+    run: ({ input }) => act(name, `${name}${input}`),
+    compensate: () => act(`undo ${name}`, undefined),
+  }))
+}
+
+describe('a saga', () => {
+  it('runs its steps in order, and gives each what the steps before have returned', async () => {
+    const name = newName()
+    const seen: unknown[] = []
+    const own = saga<number>(kv, name, [
+      { name: 'one', run: ({ input, results }) => seen.push([input, { ...results }]) && { n: 1 } },
+      { name: 'two', run: ({ results, token }) => seen.push([results, token]) && undefined },
+    ])
+    const outcome = await own.run('order/7', 5)
+    expect(outcome).toEqual({
+      id: 'order/7',
+      status: 'completed',
+      results: { one: { n: 1 }, two: null },
+      failure: undefined,
+    })
+    expect(seen[0]).toEqual([5, {}])
+    expect(seen[1]).toMatchObject([{ one: { n: 1 } }, expect.stringContaining('two')])
+    expect(await own.get('order/7')).toMatchObject({ status: 'completed', steps: ['one', 'two'], input: 5 })
+    expect(await own.forget('order/7')).toBe(true)
+    expect(await own.forget('order/7')).toBe(false)
+    expect(await kv.count({ prefix: `saga/${name}/` })).toBe(0)
+  })
+
+  it('undoes the steps before one that has failed, the last one first', async () => {
+    const log: string[] = []
+    const own = saga(
+      kv,
+      newName(),
+      steps('abcd', log, (what) => what === 'c'),
+    )
+    expect(await own.run('1', 1)).toMatchObject({
+      status: 'compensated',
+      failure: { step: 'c', message: 'c cannot' },
+    })
+    expect(log).toEqual(['a', 'b', 'c', 'undo b', 'undo a'])
+    expect(await own.get('1')).toMatchObject({ steps: ['a', 'b'], compensated: ['b', 'a'] })
+  })
+
+  it('runs once for an id, whoever asks, and refuses another input', async () => {
+    const name = newName()
+    const log: string[] = []
+    const runners = [kv, cluster.client(), cluster.client()].map((each) => saga(each, name, steps('ab', log)))
+    const outcomes = await Promise.all(runners.map((each) => each.run('1', 1)))
+    expect(new Set(outcomes.map((each) => JSON.stringify(each))).size).toBe(1)
+    expect(log).toEqual(['a', 'b'])
+    expect(await runners[0]?.run('1', 1)).toEqual(outcomes[0])
+    await expect(runners[0]?.run('1', 2)).rejects.toMatchObject({ code: 'saga_exists' })
+  })
+
+  it('tries a compensation again, reports it, and is resumed when it has failed too often', async () => {
+    const log: string[] = []
+    const problems: string[] = []
+    let isBroken = true
+    const fail = (what: string) => what === 'b' || (what === 'undo a' && isBroken)
+    const own = saga(kv, newName(), steps('ab', log, fail), {
+      attemptsMax: 3,
+      retryMs: 1,
+      onProblem: ({ step, attempt, error }) =>
+        problems.push(`${step} ${attempt} ${(error as Error).message}`),
+    })
+    await expect(own.run('1', 1)).rejects.toMatchObject({ code: 'saga_stuck' })
+    expect(problems).toEqual(['a 1 undo a cannot', 'a 2 undo a cannot', 'a 3 undo a cannot'])
+    expect(await own.get('1')).toMatchObject({ status: 'compensating', compensated: [] })
+    isBroken = false
+    expect(await own.resume()).toMatchObject([{ id: '1', status: 'compensated' }])
+    expect(await own.resume()).toEqual([])
+  })
+
+  it.each(['a', 'b', 'c', 'undo b', 'undo a'])(
+    'killed while it does %s, is resumed: what was recorded does not run again, the rest does, with the same token',
+    async (at) => {
+      const client = cluster.client()
+      const name = newName()
+      const never = new Promise<never>(() => {})
+      const log: string[] = []
+      const tokens = new Map<string, Set<string>>()
+      const build = (isDying: boolean): SagaStep<number>[] =>
+        [...'abc'].map((step) => {
+          const act = (what: string, token: string) => {
+            log.push(what)
+            tokens.set(what, (tokens.get(what) ?? new Set()).add(token))
+            if (isDying && what === at) {
+              reached.resolve()
+              return never
+            }
+            if (what === 'c') throw new Error('no')
+            return undefined
+          }
+          return {
+            name: step,
+            run: ({ token }) => act(step, token),
+            compensate: ({ token }) => act(`undo ${step}`, token),
+          }
+        })
+      const reached = Promise.withResolvers<void>()
+      const killed = saga(client, name, build(true), { ttlMs: 1_000 }).run('1', 1)
+      killed.catch(() => undefined)
+      await reached.promise
+      await client.close()
+      const end = new AbortController()
+      const other = saga(cluster.client(), name, build(false))
+      const resuming = other.keepResuming({ signal: end.signal })
+      for await (const _ of kv.watch({ prefix: `saga/${name}/state/`, fromRevision: 1 }))
+        if ((await other.get('1'))?.status === 'compensated') break
+      end.abort()
+      await resuming
+      const all = ['a', 'b', 'c', 'undo b', 'undo a']
+      const twice = all.indexOf(at)
+      expect(log).toEqual([...all.slice(0, twice + 1), ...all.slice(twice)])
+      expect([...tokens.values()].every((each) => each.size === 1)).toBe(true)
+      expect(new Set([...tokens.values()].flatMap((each) => [...each])).size).toBe(all.length)
+      expect(await other.get('1')).toMatchObject({ steps: ['a', 'b'], compensated: ['b', 'a'] })
+    },
+  )
+
+  it('a process that has lost its lease records nothing, and another one does', async () => {
+    const name = newName()
+    const inStep = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<string>()
+    const first = saga<number>(cluster.client(), name, [
+      {
+        name: 'a',
+        run: () => {
+          inStep.resolve()
+          return goOn.promise
+        },
+      },
+    ])
+    const running = first.run('1', 1)
+    running.catch(() => undefined)
+    await inStep.promise
+    const owner = await kv.get(`saga/${name}/owner/1`)
+    await kv.revokeLease(owner?.lease ?? '')
+    const second = saga<number>(kv, name, [{ name: 'a', run: () => 'by the second' }])
+    expect(await second.resume()).toMatchObject([{ results: { a: 'by the second' } }])
+    goOn.resolve('by the first')
+    await expect(running).rejects.toMatchObject({ written: 'no' })
+    expect(await second.run('1', 1)).toMatchObject({ results: { a: 'by the second' } })
+  })
+
+  it('a process whose lease was revoked records nothing, although it does not know it yet', async () => {
+    const name = newName()
+    const own = saga<number>(cluster.client(), name, [
+      {
+        name: 'a',
+        run: async () => {
+          const owner = await kv.get(`saga/${name}/owner/1`)
+          await kv.revokeLease(owner?.lease ?? '')
+        },
+      },
+    ])
+    await expect(own.run('1', 1)).rejects.toMatchObject({ code: 'saga_taken_over', written: 'no' })
+    expect(await own.get('1')).toMatchObject({ status: 'running', steps: [] })
+  })
+
+  it('a record that arrives late, when others have followed, changes nothing', async () => {
+    const client = cluster.client()
+    let records = 0
+    let late = () => Promise.resolve()
+    const store = new Proxy(client, {
+      get: (_, key) => {
+        const member: unknown = Reflect.get(client, key, client)
+        if (typeof member !== 'function') return member
+        if (key !== 'txn') return member.bind(client)
+        return async (...args: Parameters<Client['txn']>) => {
+          // The first to compare two keys is the record of the first step.
+          if (args[0].compare?.length !== 2) return client.txn(...args)
+          records += 1
+          if (records === 1) {
+            late = async () => {
+              await client.txn({ ...args[0] })
+            }
+            throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown' })
+          }
+          return client.txn(...args)
+        }
+      },
+    })
+    const log: string[] = []
+    const own = saga<number>(
+      store,
+      newName(),
+      [...steps('ab', log), { name: 'late', run: () => late() }, ...steps('cd', log)],
+      { retryMs: 1 },
+    )
+    expect(await own.run('1', 1)).toMatchObject({ status: 'completed' })
+    expect(log).toEqual([...'abcd'])
+    expect((await own.get('1'))?.steps).toEqual(['a', 'b', 'late', 'c', 'd'])
+  })
+
+  it('records each step once, whatever answers are lost and although the leader dies', async () => {
+    const seed = Math.floor(Math.random() * 2 ** 31)
+    const client = unsure(cluster.client({ timeoutMs: 20_000 }), stream(seed, 1, 0), 0.3)
+    const log: string[] = []
+    const failing = steps('abcdef', log, (what) => what === 'f')
+    const crash = {
+      name: 'crash',
+      run: async () => {
+        await (await cluster.waitForLeader()).crash()
+      },
+    }
+    const own = saga(client.kv, newName(), [...failing.slice(0, 3), crash, ...failing.slice(3)], {
+      retryMs: 5,
+    })
+    const outcome = await retried(() => own.run('1', 1))
+    for (const node of cluster.nodes) if (!node.running) await node.start()
+    expect(outcome, `seed ${seed}`).toMatchObject({ status: 'compensated', failure: { step: 'f' } })
+    // Only the first transaction, before any step, is not tried again by the saga itself.
+    expect(log, `seed ${seed}`).toEqual([...'abcdef', ...['undo e', 'undo d', 'undo c', 'undo b', 'undo a']])
+  })
+
+  it('stops between two steps when its signal fires, and is resumed', async () => {
+    const log: string[] = []
+    const end = new AbortController()
+    const name = newName()
+    const stopping = saga(kv, name, steps('abc', log, endAt('b', end)))
+    await expect(stopping.run('1', 1, { signal: end.signal })).rejects.toMatchObject({ name: 'AbortError' })
+    expect(await stopping.get('1')).toMatchObject({ status: 'running', steps: ['a'] })
+    expect(await saga(kv, name, steps('abc', log)).resume()).toMatchObject([{ status: 'completed' }])
+    expect(log).toEqual(['a', 'b', 'b', 'c'])
+  })
+
+  it('refuses steps that are not those it has begun with, and steps that are none', async () => {
+    const name = newName()
+    const log: string[] = []
+    const end = new AbortController()
+    const stopping = saga(kv, name, steps('ab', log, endAt('b', end)))
+    await stopping.run('1', 1, { signal: end.signal }).catch(() => undefined)
+    await expect(saga(kv, name, steps('xb', log)).resume()).rejects.toMatchObject({
+      code: 'saga_steps_differ',
+    })
+    expect(() => saga(kv, name, [])).toThrow(/steps must be a list of steps that is not empty/)
+    expect(() => saga(kv, name, steps('aa', log))).toThrow(/a is there twice/)
+    expect(() => saga(kv, name, [{ name: 'a' } as never])).toThrow(/function run/)
+  })
+})
+
+/** No step fails; the signal fires in this one. */
+const endAt = (step: string, end: AbortController) => (what: string) => {
+  if (what === step) end.abort()
+  return false
+}
+
+/** The beginning of a saga may be unknown: it is asked for again, as an application does. */
+async function retried<T>(act: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await act()
+    } catch (error) {
+      if ((error as { written?: string }).written !== 'unknown') throw error
+    }
+  }
+}

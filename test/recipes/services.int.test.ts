@@ -1,0 +1,163 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Client } from '../../src/client/index.ts'
+import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+import { type Instance, type Registration, type Resolver, registry } from '../../src/recipes/registry.ts'
+
+let cluster: EmbeddedCluster
+let kv: Client
+let services = 0
+beforeAll(async () => {
+  cluster = await startCluster()
+  kv = cluster.client({ timeoutMs: 30_000 })
+})
+afterAll(() => cluster.close())
+
+const newService = () => `api${++services}`
+const urls = (instances: readonly Instance[]) => instances.map(({ url }) => url).sort()
+
+async function waitFor(resolver: Resolver, count: number): Promise<void> {
+  while (resolver.instances.length !== count) await new Promise((resolve) => setTimeout(resolve, 2))
+}
+
+async function resolved(resolver: Resolver, times: number): Promise<string> {
+  let found = ''
+  for (let n = 0; n < times; n++) found += (await resolver.resolve())?.id ?? '-'
+  return found
+}
+
+describe('a registry', () => {
+  it('lists an instance while it is registered', async () => {
+    const own = registry(kv, newService())
+    const instance = await own.register({ id: 'a/1', url: 'http://a:1', weight: 2, meta: { zone: 'x' } })
+    expect(await own.list()).toEqual([{ id: 'a/1', url: 'http://a:1', weight: 2, meta: { zone: 'x' } }])
+    await instance.update({ weight: 5 })
+    expect(await own.list()).toMatchObject([{ weight: 5, meta: { zone: 'x' } }])
+    expect(instance.isRegistered).toBe(true)
+    await instance.close()
+    expect(await own.list()).toEqual([])
+    expect(instance.isRegistered).toBe(false)
+  })
+
+  it('shows every change to those that watch', async () => {
+    const own = registry(kv, newService())
+    const end = new AbortController()
+    const seen: string[][] = []
+    let registration: Registration | undefined
+    const watching = (async () => {
+      for await (const instances of own.watch({ signal: end.signal })) {
+        seen.push(urls(instances))
+        if (seen.length === 1) registration = await own.register({ url: 'one' })
+        if (seen.length === 2) await registration?.close()
+        if (seen.length === 3) end.abort()
+      }
+    })()
+    await expect(watching).rejects.toMatchObject({ name: 'AbortError' })
+    expect(seen).toEqual([[], ['one'], []])
+  })
+
+  it('removes an instance whose process has died', async () => {
+    const own = registry(kv, newService())
+    const dying = cluster.client()
+    await registry(dying, `api${services}`).register({ url: 'dying', ttlMs: 1_000 })
+    expect(urls(await own.list())).toEqual(['dying'])
+    await dying.close()
+    for await (const instances of own.watch()) if (instances.length === 0) break
+    expect(await own.list()).toEqual([])
+  })
+
+  it('registers again by itself when its lease was lost, and says so', async () => {
+    const service = newService()
+    const problems: unknown[] = []
+    const own = registry(kv, service)
+    const instance = await own.register({ id: 'a', url: 'one', onProblem: (error) => problems.push(error) })
+    const lease = (await kv.get(`service/${service}/a`))?.lease ?? ''
+    const watch = kv.watch({ key: `service/${service}/a`, only: 'put' })
+    await watch.ready
+    await kv.revokeLease(lease)
+    for await (const _ of watch) break
+    expect(urls(await own.list())).toEqual(['one'])
+    expect(problems.length).toBeGreaterThan(0)
+    await instance.close()
+    expect(await own.list()).toEqual([])
+  })
+
+  it('resolves in turn, in proportion to the weights', async () => {
+    const own = registry(kv, newService())
+    await own.register({ id: 'a', url: 'a', weight: 3 })
+    await own.register({ id: 'b', url: 'b', weight: 1 })
+    await own.register({ id: 'c', url: 'c', weight: 0 })
+    await using resolver = own.resolver()
+    expect(await resolved(resolver, 8)).toBe('aabaaaba')
+  })
+
+  it('resolves to the least connections', async () => {
+    const own = registry(kv, newService())
+    for (const id of ['a', 'b']) await own.register({ id, url: id })
+    await using resolver = own.resolver({ strategy: 'least-connections' })
+    const first = await resolver.resolve()
+    const second = await resolver.resolve()
+    expect([first?.id, second?.id].sort()).toEqual(['a', 'b'])
+    first?.release()
+    first?.release()
+    expect((await resolver.resolve())?.id).toBe(first?.id)
+  })
+
+  it('leaves out what has failed, as long as there is another one', async () => {
+    const own = registry(kv, newService())
+    for (const id of ['a', 'b']) await own.register({ id, url: id })
+    await using resolver = own.resolver({ failedMs: 60_000 })
+    const first = await resolver.resolve()
+    first?.failed()
+    const other = first?.id === 'a' ? 'b' : 'a'
+    expect(await resolved(resolver, 3)).toBe(other.repeat(3))
+    ;(await resolver.resolve())?.failed()
+    expect(new Set(await resolved(resolver, 4)).size).toBe(2)
+  })
+
+  it('follows changes, and has nothing to give when there is no instance', async () => {
+    const own = registry(kv, newService())
+    await using resolver = own.resolver()
+    expect(await resolver.resolve()).toBeUndefined()
+    const instance = await own.register({ url: 'new' })
+    await waitFor(resolver, 1)
+    expect(await resolver.resolve()).toMatchObject({ url: 'new', isStale: false })
+    await instance.close()
+    await waitFor(resolver, 0)
+    expect(await resolver.resolve()).toBeUndefined()
+  })
+
+  it('goes on with what it knew last when the registry cannot be reached, and says so', async () => {
+    await using lonely = await startCluster({ nodes: 1 })
+    const own = registry(lonely.client({ timeoutMs: 500 }), 'api')
+    await own.register({ url: 'one' })
+    const errors: unknown[] = []
+    await using resolver = own.resolver({
+      confirmMs: 50,
+      staleMs: 300,
+      onError: (error) => errors.push(error),
+    })
+    expect(await resolver.resolve()).toMatchObject({ url: 'one', isStale: false })
+    await lonely.nodes[0]?.crash()
+    while (resolver.confirmedMsAgo < 300 || errors.length === 0)
+      await new Promise((done) => setTimeout(done, 10))
+    expect(await resolver.resolve()).toMatchObject({ url: 'one', isStale: true })
+    await lonely.nodes[0]?.start()
+    while (resolver.confirmedMsAgo > 300) await new Promise((done) => setTimeout(done, 10))
+    expect(await resolver.resolve()).toMatchObject({ isStale: false })
+  })
+
+  it('fails when nothing is known in time, and refuses what is no option', async () => {
+    await using lonely = await startCluster({ nodes: 1 })
+    await lonely.nodes[0]?.crash()
+    await expect(
+      registry(lonely.client({ timeoutMs: 200 }), 'b')
+        .resolver({ timeoutMs: 100 })
+        .resolve(),
+    ).rejects.toMatchObject({
+      code: 'timeout',
+    })
+    await expect(registry(kv, 'x').register({ url: '' })).rejects.toThrow(/url must be/)
+    await expect(registry(kv, 'x').register({ url: 'x', weight: -1 })).rejects.toThrow(/weight must be/)
+    expect(() => registry(kv, 'x').resolver({ strategy: 'random' as never })).toThrow(/one of round-robin/)
+  })
+})

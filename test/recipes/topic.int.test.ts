@@ -1,0 +1,200 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { stream } from '../../jepsen-lite/random.ts'
+import type { Client } from '../../src/client/index.ts'
+import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+import { type SubscribeOptions, type Topic, type TopicMessage, topic } from '../../src/recipes/topic.ts'
+import { unsure } from './unsure-client.ts'
+
+let cluster: EmbeddedCluster
+let kv: Client
+let topics = 0
+beforeAll(async () => {
+  cluster = await startCluster()
+  kv = cluster.client({ timeoutMs: 30_000 })
+})
+afterAll(() => cluster.close())
+
+const newName = () => `t${++topics}`
+
+/** The first `count` messages; each is acknowledged in a group. */
+async function taken(from: Topic, count: number, options: SubscribeOptions): Promise<TopicMessage[]> {
+  const messages: TopicMessage[] = []
+  for await (const message of from.subscribe(options)) {
+    messages.push(message)
+    if (options.group !== undefined) await message.ack()
+    if (messages.length === count) break
+  }
+  return messages
+}
+
+const texts = (messages: readonly TopicMessage[]) => messages.map((message) => message.text())
+
+async function published(on: Topic, count: number): Promise<number[]> {
+  const revisions: number[] = []
+  for (let n = 0; n < count; n++) revisions.push(await on.publish(String(n)))
+  return revisions
+}
+
+describe('a topic', () => {
+  it('gives every subscriber all messages, in one order, from the revision that it wants', async () => {
+    const own = topic(kv, newName())
+    const next = taken(own, 1, {})
+    const revisions = await published(own, 5)
+    const all = await taken(topic(cluster.client(), `t${topics}`), 5, { from: 'oldest' })
+    expect(texts(all)).toEqual(['0', '1', '2', '3', '4'])
+    expect(all.map(({ revision }) => revision)).toEqual(revisions)
+    expect(all.every(({ missed }) => !missed)).toBe(true)
+    expect(texts(await taken(own, 3, { from: revisions[2] ?? 0 }))).toEqual(['2', '3', '4'])
+    // What is published after a subscription has begun is delivered; which was the first of them is a race.
+    while ((await Promise.race([next, own.publish('later')])) === undefined) {}
+    expect(await next).toHaveLength(1)
+  })
+
+  it('goes on from the messages that it holds where history is compacted, each once and in order', async () => {
+    const own = topic(kv, newName())
+    await published(own, 6)
+    await kv.compact((await kv.put('x', '')).revision)
+    const reading = taken(own, 9, { from: 'oldest' })
+    for (const text of ['6', '7', '8']) await own.publish(text)
+    expect(texts(await reading)).toEqual(['0', '1', '2', '3', '4', '5', '6', '7', '8'])
+  })
+
+  it('holds at least the last messages that it must, and says when some were missed', async () => {
+    const own = topic(kv, newName(), { messagesMax: 5 })
+    await published(own, 20)
+    await kv.compact((await kv.put('x', '')).revision)
+    const held = await kv.count({ prefix: `topic/t${topics}/message/` })
+    expect(held).toBeGreaterThanOrEqual(5)
+    expect(held).toBeLessThan(10)
+    const kept = await taken(own, held, { from: 'oldest' })
+    expect(texts(kept)).toEqual(Array.from({ length: held }, (_, n) => String(20 - held + n)))
+    expect(kept.map(({ missed }) => missed)).toEqual([true, ...Array.from({ length: held - 1 }, () => false)])
+  })
+
+  it('forgets a message after its time', async () => {
+    const own = topic(kv, newName(), { ageMs: 1_000 })
+    const watch = kv.watch({ prefix: `topic/t${topics}/message/`, only: 'delete' })
+    await watch.ready
+    await own.publish('short')
+    for await (const _ of watch) break
+    expect(await kv.count({ prefix: `topic/t${topics}/` })).toBe(0)
+  })
+
+  it('ends with its signal', async () => {
+    const end = new AbortController()
+    const reading = taken(topic(kv, newName()), 1, { signal: end.signal })
+    end.abort()
+    await expect(reading).rejects.toMatchObject({ name: 'AbortError' })
+  })
+
+  it('refuses what is no option', async () => {
+    expect(() => topic(kv, 'x', { messagesMax: 0 })).toThrow(/messagesMax/)
+    await expect(taken(topic(kv, 'x'), 1, { from: 'latest' as never })).rejects.toThrow(/'oldest' or 'next'/)
+    const messages = topic(kv, newName()).subscribe({ from: 'oldest' })
+    await topic(kv, `t${topics}`).publish('x')
+    await expect((await messages.next()).value?.ack()).rejects.toThrow(/only a subscription of a group/)
+    await messages.return()
+  })
+})
+
+describe('a group', () => {
+  it('goes on behind what it has acknowledged, in whichever process', async () => {
+    const name = newName()
+    await published(topic(kv, name), 5)
+    const group = { group: 'a/b', from: 'oldest' } as const
+    expect(texts(await taken(topic(kv, name), 2, group))).toEqual(['0', '1'])
+    expect(texts(await taken(topic(cluster.client(), name), 3, group))).toEqual(['2', '3', '4'])
+    // Another group has a position of its own.
+    expect(texts(await taken(topic(kv, name), 1, { group: 'a', from: 'oldest' }))).toEqual(['0'])
+    const position = await topic(kv, name).position('a/b')
+    expect(position).toBeGreaterThan((await topic(kv, name).position('a')) ?? 0)
+    await topic(kv, name).forgetGroup('a/b')
+    expect(await topic(kv, name).position('a/b')).toBeUndefined()
+  })
+
+  it('delivers again what was not acknowledged', async () => {
+    const own = topic(kv, newName())
+    await published(own, 2)
+    for await (const message of own.subscribe({ group: 'g', from: 'oldest' })) {
+      expect(message.text()).toBe('0')
+      break
+    }
+    expect(texts(await taken(own, 2, { group: 'g' }))).toEqual(['0', '1'])
+  })
+
+  it('has one member at a time; the next takes over, and the former one moves nothing', async () => {
+    const name = newName()
+    await published(topic(kv, name), 3)
+    const first = topic(cluster.client(), name).subscribe({ group: 'g', from: 'oldest' })
+    const message = (await first.next()).value
+    const second = taken(topic(kv, name), 3, { group: 'g' })
+    const member = await kv.get(`topic/${name}/member/g`)
+    await kv.revokeLease(member?.lease ?? '')
+    expect(texts(await second)).toEqual(['0', '1', '2'])
+    await expect(message?.ack()).rejects.toMatchObject({ code: 'member_lost' })
+    await first.return()
+  })
+
+  it('keeps its place from the moment when it begins', async () => {
+    const own = topic(kv, newName())
+    const end = new AbortController()
+    const idle = taken(own, 1, { group: 'g', signal: end.signal })
+    while ((await own.position('g')) === undefined) {}
+    end.abort()
+    await idle.catch(() => undefined)
+    await own.publish('while nobody listens')
+    expect(texts(await taken(own, 1, { group: 'g' }))).toEqual(['while nobody listens'])
+  })
+})
+
+it('loses and repeats nothing, whatever answers are lost and although the leader dies', async () => {
+  const seed = Math.floor(Math.random() * 2 ** 31)
+  const name = newName()
+  const surely = new Set<string>()
+  const perhaps = new Set<string>()
+  const clients = [1, 2, 3].map((at) =>
+    unsure(cluster.client({ timeoutMs: 20_000 }), stream(seed, 1, at), 0.2),
+  )
+  const from = (await kv.put('x', '')).revision
+  const publish = async (at: number) => {
+    const own = topic(clients[at]?.kv ?? kv, name)
+    for (let n = 0; n < 20; n++) {
+      try {
+        await own.publish(`${at}-${n}`)
+        surely.add(`${at}-${n}`)
+      } catch {
+        perhaps.add(`${at}-${n}`)
+      }
+    }
+  }
+  const read = async () => {
+    const seen: TopicMessage[] = []
+    for await (const message of topic(cluster.client(), name).subscribe({ from })) {
+      if (message.text() === 'end') break
+      seen.push(message)
+    }
+    return seen
+  }
+  const readers = [read(), read()]
+  const publishers = [0, 1, 2].map(publish)
+  const leader = await cluster.waitForLeader()
+  await leader.crash()
+  await Promise.all(publishers)
+  await leader.start()
+  await topic(kv, name).publish('end')
+  const [one = [], other = []] = await Promise.all(readers)
+  const shown = `seed ${seed}`
+  expect(surely.size, shown).toBeGreaterThan(0)
+  expect(texts(one), shown).toEqual(texts(other))
+  expect(new Set(texts(one)).size, shown).toBe(one.length)
+  expect(
+    [...surely].filter((text) => !texts(one).includes(text)),
+    shown,
+  ).toEqual([])
+  expect(
+    texts(one).filter((text) => !surely.has(text) && !perhaps.has(text)),
+    shown,
+  ).toEqual([])
+  const revisions = one.map(({ revision }) => revision)
+  expect(revisions, shown).toEqual([...new Set(revisions)].sort((a, b) => a - b))
+})
