@@ -3,7 +3,7 @@
 // linearizable read that began then has shown it. While the store cannot be reached, the last records stay.
 
 import type { Client, KvRecord } from '../client/index.ts'
-import { keepWatching, pause } from './watching.ts'
+import { isClosed, keepWatching, pause } from './watching.ts'
 
 const AGAIN_MS = 1_000
 /** More would be a misuse: the whole range is read after each change. */
@@ -87,6 +87,7 @@ export class Followed {
       } catch (error) {
         if (signal.aborted) return
         this.#options.onError(error)
+        if (isClosed(error)) return
         waitMs = Math.min(waitMs, AGAIN_MS)
         this.#isDue = false
       }

@@ -3,7 +3,7 @@
 import { checkOptions, checkValue, isBound, isFunction, isSignal } from '../client/check.ts'
 import { isDelay } from './checks.ts'
 import { ItemLostError, type QueueItem } from './queue-item.ts'
-import { pause } from './watching.ts'
+import { isClosed, pause } from './watching.ts'
 
 const RETRY_DELAY_MS = 1_000
 /** The hold of an item is renewed after this share of its time, and again after the other if that has failed. */
@@ -49,6 +49,7 @@ export async function consume(
         if (item !== undefined) await handle(item)
       } catch (error) {
         if (signal.aborted) return
+        if (isClosed(error)) throw error
         onError(error, undefined)
         await pause(AGAIN_MS, signal)
       }

@@ -51,7 +51,7 @@ const VISIBILITY_MS = 30_000
 const ATTEMPTS_MAX = 5
 const PRIORITY_MAX = 999
 const PAUSE_MAX_MS = 250
-/** It looks for items whose hold has ended at least so often, and whenever it finds no other. It counts all that are held. */
+/** Items whose hold has ended are looked for so often, and when there is no other: it counts all that are held. */
 const HOLDS_MS = 1_000
 /** Of how many of the first items one is taken, at most. */
 const CONTENTION_MAX = 32

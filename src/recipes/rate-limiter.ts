@@ -51,6 +51,8 @@ export function rateLimiter(
     kv.transact(async (tx) => {
       const record = await tx.get(key)
       const used = Number(record?.text() ?? 0)
+      if (!Number.isSafeInteger(used))
+        throw new TypeError(`the key ${record?.key} was not written by a rate limiter`)
       const remaining = Math.max(0, limit - used)
       if (n > remaining) return { allowed: false, remaining, lease: record?.lease }
       tx.put(

@@ -33,7 +33,7 @@ import { AbortedError, type Client, QuorateError } from '../client/index.ts'
 import { abortedBy } from './checks.ts'
 import { type Owned, own } from './owned.ts'
 import { escaped, placeOf, unescaped } from './place.ts'
-import { changeAfter, pause } from './watching.ts'
+import { changeAfter, isClosed, pause } from './watching.ts'
 
 const TTL_MS = 10_000
 const ATTEMPTS_MAX = 10
@@ -369,6 +369,7 @@ export function saga<Input = unknown>(
           await changeAfter(kv, { prefix: place.key('owner', ''), only: 'delete' }, revision, again)
         } catch (error) {
           if (signal.aborted) return
+          if (isClosed(error)) throw error
           if (error instanceof AbortedError) continue
           onError?.(error)
           await pause(RETRY_MS, signal)

@@ -31,7 +31,7 @@ export async function changeAfter(
 
 /**
  * Calls `onBatch` for each batch, and `onGap` when batches may have been missed, until `signal` fires: also when the
- * watch begins, each time that it begins.
+ * watch begins, each time that it begins. It ends as well when the client is closed.
  */
 export async function keepWatching(
   kv: Watching,
@@ -47,7 +47,7 @@ export async function keepWatching(
       onGap(undefined)
       for await (const batch of watch) onBatch(batch)
     } catch (error) {
-      if (signal.aborted) return
+      if (signal.aborted || isClosed(error)) return
       onGap(error)
       if (!isCompacted(error)) await pause(AGAIN_MS, signal)
     }
@@ -55,6 +55,9 @@ export async function keepWatching(
 }
 
 const isCompacted = (error: unknown): boolean => error instanceof QuorateError && error.code === 'compacted'
+
+/** The client was closed: nothing can come any more. */
+export const isClosed = (error: unknown): boolean => error instanceof QuorateError && error.code === 'closed'
 
 /** Ends early, without an error, when `signal` fires. */
 export async function pause(ms: number, signal?: AbortSignal): Promise<void> {

@@ -22,6 +22,7 @@ describe('package.json', () => {
     expect(manifest.exports).toEqual({
       '.': { types: './dist/src/index.d.ts', default: './dist/src/index.js' },
       './client': { types: './dist/src/client/index.d.ts', default: './dist/src/client/index.js' },
+      './recipes': { types: './dist/src/recipes/index.d.ts', default: './dist/src/recipes/index.js' },
       './testing': { types: './dist/src/testing/index.d.ts', default: './dist/src/testing/index.js' },
       './package.json': './package.json',
     })

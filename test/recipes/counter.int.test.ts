@@ -121,3 +121,11 @@ describe('a rate limiter', () => {
     expect(() => rateLimiter(cluster.client(), 'x', options as never)).toThrow(message)
   })
 })
+
+it('a rate limiter refuses a value that none has written', async () => {
+  const kv = cluster.client()
+  await kv.put('limit/strange/used', 'many')
+  await expect(rateLimiter(kv, 'strange', { limit: 1, windowMs: 1_000 }).take()).rejects.toThrow(
+    /limit\/strange\/used/,
+  )
+})

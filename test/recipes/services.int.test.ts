@@ -81,6 +81,41 @@ describe('a registry', () => {
     expect(await own.list()).toEqual([])
   })
 
+  it('leaves no instance behind when it is closed while it registers again', async () => {
+    const service = newService()
+    const client = cluster.client()
+    const inSession = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<void>()
+    let sessions = 0
+    const store = new Proxy(client, {
+      get: (_, key) => {
+        const member: unknown = Reflect.get(client, key, client)
+        if (typeof member !== 'function') return member
+        if (key !== 'session') return member.bind(client)
+        return async ({ ttlMs }: { ttlMs: number }) => {
+          const session = await client.session({ ttlMs })
+          if (++sessions === 1) return session
+          // The new lease is there; its key is put when the instance is closed already.
+          inSession.resolve()
+          await goOn.promise
+          return Object.assign(Object.create(session), {
+            lease: session.lease,
+            signal: session.signal,
+            close: () => session.close(),
+            put: (target: Uint8Array, value: string) => session.put(target, value),
+          })
+        }
+      },
+    })
+    const instance = await registry(store, service).register({ id: 'a', url: 'one', ttlMs: 1_000 })
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    await inSession.promise
+    const closing = instance.close()
+    goOn.resolve()
+    await closing
+    expect(await registry(kv, service).list()).toEqual([])
+  })
+
   it('resolves in turn, in proportion to the weights', async () => {
     const own = registry(kv, newService())
     await own.register({ id: 'a', url: 'a', weight: 3 })

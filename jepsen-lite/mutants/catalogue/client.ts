@@ -1033,13 +1033,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'The answer, when it comes, looks like a fault of the node, which costs everybody the connection. Our own.',
     layers: UNIT,
     tests: [MUX],
-    edits: [
-      edit(
-        CONNECTION,
-        'this.#slots[asked.id & SLOTS_MAX] = GIVEN_UP',
-        'this.#slots[asked.id & SLOTS_MAX] = undefined',
-      ),
-    ],
+    edits: [edit(CONNECTION, 'asked.operation.op === WATCH ? GIVEN_UP_WATCH : GIVEN_UP\n', 'undefined\n')],
   },
   {
     id: 'M762',
