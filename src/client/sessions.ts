@@ -113,9 +113,9 @@ export class Sessions {
         { timeoutMs },
       )
       for (const [at, session] of sessions.entries()) session.kept(kept[at]?.ttlMs, sentAt)
-    } catch {
+    } catch (error) {
       // They are tried again for as long as they live.
-      for (const session of sessions) session.failed()
+      for (const session of sessions) session.failed(error)
     }
     for (const session of sessions) session.isAsking = false
     this.#arm()
@@ -134,6 +134,8 @@ class LeaseSession implements Session {
   #keptAt: Moment
   /** When the next keep-alive is due, counted from `#keptAt`. */
   #dueMs: number
+  /** Why the last keep-alive failed, if none was answered since. */
+  #failure: unknown
   #stopTimer = () => {}
   #takeBack = () => {}
   #closing: Promise<void> | undefined
@@ -177,7 +179,7 @@ class LeaseSession implements Session {
     const { leftMs } = this
     if (leftMs === 0) {
       const seconds = Number((this.#ttlMs / 1_000).toFixed(3))
-      this.#end(`no keep-alive was answered within its time to live of ${seconds} s`)
+      this.#end(`no keep-alive was answered within its time to live of ${seconds} s`, this.#failure)
     } else this.#stopTimer = after(leftMs, () => this.look(), { unref: true })
   }
 
@@ -192,11 +194,13 @@ class LeaseSession implements Session {
     }
     this.#ttlMs = ttlMs
     this.#keptAt = sentAt
+    this.#failure = undefined
     this.#dueMs = ttlMs * KEEP_ALIVE_SHARE
     this.look()
   }
 
-  failed(): void {
+  failed(error: unknown): void {
+    this.#failure = error
     this.#dueMs = this.#keptAt.elapsedMs() + this.#ttlMs * RETRY_SHARE
     this.look()
   }
@@ -242,7 +246,7 @@ class LeaseSession implements Session {
     return this.close()
   }
 
-  #end(why: string): void {
+  #end(why: string, cause?: unknown): void {
     if (this.signal.aborted) return
     this.#stopTimer()
     this.#takeBack()
@@ -251,6 +255,7 @@ class LeaseSession implements Session {
       new SessionLostError(`the session with lease ${this.lease} is over: ${why}`, {
         code: 'session_lost',
         written: 'no',
+        cause,
       }),
     )
   }

@@ -163,6 +163,28 @@ test('a keep-alive that fails is repeated; its time-out is what is left of the l
   expect(session.signal.aborted).toBe(false)
 })
 
+test('a session that no keep-alive saved says why the last one failed', async () => {
+  const session = await scene.open()
+  const error = new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+  while (!session.signal.aborted) {
+    scene.keepAlives.shift()?.fail(error)
+    await pass(TTL_MS / 50)
+  }
+  expect(session.signal.reason).toMatchObject({ ...lost, cause: error })
+  expect(scene.sessions.count).toBe(0)
+})
+
+test('a failure that a later keep-alive has made good is not the cause', async () => {
+  const session = await scene.open()
+  await pass(TTL_MS / 3 + 1)
+  scene.keepAlives.shift()?.fail(new UnavailableError('no leader', { code: 'no_leader', written: 'no' }))
+  await pass(TTL_MS / 50 + 1)
+  await scene.answerAll()
+  await pass(TTL_MS)
+  expect(session.signal.reason).toMatchObject(lost)
+  expect(session.signal.reason.cause).toBeUndefined()
+})
+
 test('a lease that is gone ends its session at once', async () => {
   const session = await scene.open()
   await pass(TTL_MS / 3 + 1)
