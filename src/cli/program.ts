@@ -610,8 +610,8 @@ function parsePriority(text: string): number {
 /** What a lease can last. */
 function parseLeaseTime(text: string): number {
   const ms = parseDuration(text)
-  if (ms >= 1_000) return ms
-  throw new InvalidArgumentError('It must be at least 1s.')
+  if (ms >= 1_000 && ms <= LEASE_TIME_MS_MAX) return ms
+  throw new InvalidArgumentError('It must be from 1s to 87600h (ten years).')
 }
 
 function parseLease(text: string): string {
@@ -650,6 +650,8 @@ function parseCount(text: string): number {
   if (/^[0-9]+$/.test(text) && Number.isSafeInteger(count)) return count
   throw new InvalidArgumentError('It must be a whole number.')
 }
+
+const LEASE_TIME_MS_MAX = 87_600 * 3_600_000
 
 const TXN_NOTES = `
 Each comparison and each operation has a line of its own:

@@ -266,7 +266,7 @@ export class ClientWatch implements Watch {
 
   /** Returns why the stream has ended. Throws if no other one can go on. */
   async #read({ messages, endpoint, close }: WatchStream, interruptedBy: Error | undefined): Promise<Error> {
-    let isPaused = false
+    let hasFailed = true
     try {
       for await (const { json, bytes } of messages) {
         if (this.#end !== undefined) break
@@ -275,11 +275,13 @@ export class ClientWatch implements Watch {
       }
       return new Error(`${endpoint.url}: the stream of the watch has ended`)
     } catch (error) {
+      hasFailed = !(error instanceof FinalError || error instanceof PausedError)
       if (error instanceof FinalError) throw error.cause
-      isPaused = error instanceof PausedError
-      return error instanceof Error ? error : new Error(String(error))
+      if (error instanceof QuorateError || error instanceof PausedError) return error
+      const reason = error instanceof Error ? error.message : String(error)
+      return new Error(`${endpoint.url}: the stream of the watch broke (${reason})`, { cause: error })
     } finally {
-      if (this.#end === undefined && !isPaused) endpoint.failed(performance.now())
+      if (this.#end === undefined && hasFailed) endpoint.failed(performance.now())
       close()
       this.#stream = undefined
     }

@@ -81,7 +81,7 @@ test('an instance is registered until Ctrl-C, and seen by list and watch', async
 test.each([
   ['queue push mail', 'a value is missing'],
   ['queue push mail x --priority 1000', 'from 0 to 999'],
-  ['queue push mail x --delay 10ms', 'at least 1s'],
+  ['queue push mail x --delay 10ms', 'from 1s to 87600h'],
   ['queue push mail x --value y', 'given twice'],
   ['service register api u --meta [1]', '--meta is a JSON object'],
   ['service register api u --weight -1', 'number from 0 on'],

@@ -11,6 +11,7 @@ beforeAll(async () => {
 afterAll(() => cluster.close())
 
 test.each([
+  'locks.md',
   'queue.md',
   'topics.md',
   'services.md',

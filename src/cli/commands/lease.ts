@@ -30,15 +30,17 @@ export async function keepLeaseAlive(
       await print(format, { ttl_ms: ttlMs }, String(ttlMs))
       return
     }
-    const session = await client.session({ lease: id, signal })
-    say(`lease ${id} is kept alive until Ctrl-C; its time to live is ${formatMs(session.ttlMs)}`)
-    await ended(session.signal, signal)
-    if (signal.aborted)
-      throw new Failure(
-        EXIT.interrupted,
-        `interrupted: lease ${id} ends within ${formatMs(session.ttlMs)} unless it is kept alive`,
-      )
-    throw lost(id, session.signal.reason)
+    // When the client has lost it, the cluster says whether it still lives, or why it cannot say.
+    for (;;) {
+      const session = await client.session({ lease: id, signal })
+      say(`lease ${id} is kept alive until Ctrl-C; its time to live is ${formatMs(session.ttlMs)}`)
+      await ended(session.signal, signal)
+      if (signal.aborted)
+        throw new Failure(
+          EXIT.interrupted,
+          `interrupted: lease ${id} ends within ${formatMs(session.ttlMs)} unless it is kept alive`,
+        )
+    }
   })
 }
 
@@ -53,9 +55,6 @@ async function ended(...signals: readonly AbortSignal[]): Promise<void> {
   })
   clearInterval(alive)
 }
-
-const lost = (id: string, reason: unknown): Failure =>
-  new Failure(EXIT.notFound, `lease ${id}: ${reason instanceof Error ? reason.message : reason}`)
 
 export async function revokeLease(global: GlobalFlags, id: string): Promise<void> {
   const intent = { kind: 'write', check: `${PROGRAM} lease show ${id}` } as const

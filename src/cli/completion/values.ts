@@ -6,6 +6,7 @@ import { dirname } from 'node:path'
 import { Client } from '../../client/index.ts'
 import { DEFAULT_DATA, readClusterFile } from '../../local/cluster-file.ts'
 import { settingsByName } from '../commands/settings.ts'
+import { formatMs } from '../duration.ts'
 import { chooseEndpoints, FORMATS, type GlobalFlags } from '../global-flags.ts'
 import { TOPICS } from '../help-topics.ts'
 import { printable } from '../output.ts'
@@ -61,6 +62,9 @@ const SOURCES: Readonly<Record<string, Source>> = {
   'watch command': files,
   'import source': files,
   'txn file': files,
+  'lease keep-alive id': leases,
+  'lease revoke id': leases,
+  'lease show id': leases,
   'leader transfer node': members,
   'member remove name': members,
   'member replace name': members,
@@ -77,6 +81,7 @@ const SOURCES: Readonly<Record<string, Source>> = {
   '--dir': directories,
   '--prefix': keys,
   '--strip-prefix': keys,
+  '--lease': leases,
   '--only': oneOf(['put', 'delete']),
   '--consistency': oneOf(['linearizable', 'lease', 'stale']),
   '--output': oneOf(FORMATS),
@@ -137,6 +142,17 @@ async function members(_: string, { flags }: Context): Promise<Completion> {
   return withClient(flags, async (client) => {
     const found = await client.members()
     return { candidates: found.map(({ name, role }) => ({ value: name, description: role })) }
+  })
+}
+
+async function leases(text: string, { flags }: Context): Promise<Completion> {
+  return withClient(flags, async (client) => {
+    const candidates: Candidate[] = []
+    for await (const { id, remainingTtlMs } of client.leases()) {
+      if (id.startsWith(text)) candidates.push({ value: id, description: `${formatMs(remainingTtlMs)} left` })
+      if (candidates.length === KEYS_MAX) break
+    }
+    return { candidates }
   })
 }
 
