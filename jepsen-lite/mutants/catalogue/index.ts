@@ -12,6 +12,7 @@ import { LOCAL } from './local.ts'
 import { MEMBERSHIP_CHANGES } from './membership.ts'
 import { MULTIPLEXED } from './mux.ts'
 import { READS } from './reads.ts'
+import { RECIPES } from './recipes.ts'
 import { REPLICATION } from './replication.ts'
 import { REQUESTS } from './requests.ts'
 import { REST } from './rest.ts'
@@ -41,6 +42,7 @@ export const STORE_MUTANTS: readonly Mutant[] = [
   ...WHOLE_STORE,
   ...TRANSPORT,
   ...CLIENT_MUTANTS,
+  ...RECIPES,
   ...LOCAL,
   ...REST,
   ...ETCD,
