@@ -9,7 +9,7 @@ import type { Program } from '../load/run-generator.ts'
 
 /** Where Debian's golang-etcd-server-dev and the packages that it needs put their sources. */
 const GOPATH = '/usr/share/gocode'
-const SOURCE = join(import.meta.dirname, '../etcd/main.go')
+const SOURCES = ['main.go', 'watch.go'].map((name) => join(import.meta.dirname, '../etcd', name))
 
 /** undefined when it cannot be built here. */
 export async function buildEtcdGenerator(directory: string): Promise<Program | undefined> {
@@ -21,6 +21,6 @@ export async function buildEtcdGenerator(directory: string): Promise<Program | u
   } catch {
     return undefined
   }
-  await promisify(execFile)('go', ['build', '-o', command, SOURCE], { env })
+  await promisify(execFile)('go', ['build', '-o', command, ...SOURCES], { env })
   return { command, args: [] }
 }

@@ -1,4 +1,5 @@
-// The load generator for etcd, on its own client (clientv3). It does what bench/load/generator.ts does for quorate:
+// The load generator for etcd, on its own client (clientv3). With watchers it is that of watch.go. Otherwise it does
+// what bench/load/generator.ts does for quorate:
 // reads a Load as one line of JSON, prints "begun" when the warm-up is over, and then the report as one line of JSON.
 // What the fields mean and which operations count is said in bench/load/load.ts and bench/load/loop.ts.
 package main
@@ -76,6 +77,12 @@ func main() {
 	input := bufio.NewReader(os.Stdin)
 	line, err := input.ReadBytes('\n')
 	check(err)
+	var kind struct{ Watchers int }
+	check(json.Unmarshal(line, &kind))
+	if kind.Watchers > 0 {
+		watchMain(line, input)
+		return
+	}
 	r := &run{endsAt: math.MaxInt64}
 	check(json.Unmarshal(line, &r.load))
 	clients := make([]*clientv3.Client, r.Connections)

@@ -7,11 +7,13 @@ import { EMPTY_LOAD, LOADS, TEN_MILLION_LOADS } from './loads.ts'
 import { MEMORY, MEMORY_10M } from './memory.ts'
 import { RESTART, RESTART_10M } from './restart.ts'
 import type { Scenario } from './scenario.ts'
+import { WATCHES } from './watch.ts'
 
 export const SCENARIOS: readonly Scenario[] = [
   EMPTY_LOAD,
   MEMORY,
   ...LOADS,
+  ...WATCHES,
   IMPORT,
   RESTART,
   FAIL_OVER,

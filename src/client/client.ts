@@ -136,7 +136,11 @@ const DISCOVER_AGAIN_MS = 30_000
 const DISCOVER_AFTER_FAILURE_MS = 1_000
 const DISCOVER_TIMEOUT_MS = 2_000
 
+/** So long a watch waits for a connection that is being made. */
+const WATCH_CONNECT_MS = 1_000
+
 const NONE = {}
+const noop = () => {}
 
 interface Request extends Pick<Call, 'method' | 'path' | 'operation' | 'identity' | 'firstTry'> {
   readonly headers?: Readonly<Record<string, string>>
@@ -185,6 +189,8 @@ export class Client {
   }
   #sessions: Sessions | undefined
   readonly #watchHost: WatchHost
+  /** Settles when the first watch has begun, or has failed. */
+  #firstWatch: Promise<void> | undefined
   /** The cluster id of the first node that answered. */
   #clusterId: string | undefined
   #revision: number | undefined
@@ -532,7 +538,13 @@ export class Client {
     { timeoutMs, silentMs, signal }: Parameters<WatchHost['open']>[1],
   ): Promise<WatchStream> {
     const operation = { op: WATCH, request, silentMs } as const
-    return streamOf(await this.#seldom('read', operation, { timeoutMs, signal }), silentMs)
+    // A watch stays where it begins, and on a connection of its own it costs its node ten times as much. So all but the
+    // first wait for the connection that is being made.
+    if (this.#firstWatch !== undefined)
+      await this.#connections.settled(this.#endpoints, this.#firstWatch, WATCH_CONNECT_MS)
+    const opening = this.#seldom('read', operation, { timeoutMs, signal })
+    this.#firstWatch ??= opening.then(noop, noop)
+    return streamOf(await opening, silentMs)
   }
 
   #those(endpoint: string | undefined): Endpoints {

@@ -101,6 +101,8 @@ export class Connection {
   readonly #credits: number[] = [0]
   readonly #sentAt: number[] = [0]
   readonly #free: number[] = []
+  /** Bytes that those in the queue will count for. */
+  #queuedBytes = 0
   #unanswered = 0
   /** Asked for, and not ended. */
   #watches = 0
@@ -184,7 +186,7 @@ export class Connection {
     const { txnOperationsMax = 0, keepAliveMax = 0, watchesMax = 0 } = this.#welcome ?? {}
     if (operation.op === PUT) return keepAliveMax > 0 || !hasLease(operation)
     if (operation.op === CHANGES) return keepAliveMax > 0 || !operation.changes.some(hasLease)
-    if (operation.op === WATCH) return this.#watches < watchesMax
+    if (operation.op === WATCH) return this.#watches + this.#queue.length - this.#head < watchesMax
     if (operation.op === KEEP_ALIVE) return keepAliveMax >= operation.leases.length
     const asOf = 'revision' in operation ? operation.revision : undefined
     return (operation.op < TXN && asOf === undefined) || txnOperationsMax > 0
@@ -204,13 +206,15 @@ export class Connection {
   /** Whether it can be sent now. The answers that would give credit back may never come. */
   hasCredit(operation: Operation): boolean {
     const { operationsMax = 0, bytesMax = 0 } = this.#welcome ?? {}
-    if (this.#isFull || this.#queue.length > 0) return false
-    if (this.#unanswered === 0) return true
-    return this.#unanswered < operationsMax && this.#bytes + creditOf(operation) <= bytesMax
+    if (this.#isFull) return false
+    const count = this.#unanswered + this.#queue.length - this.#head
+    if (count === 0) return true
+    return count < operationsMax && this.#bytes + this.#queuedBytes + creditOf(operation) <= bytesMax
   }
 
   ask(asked: Asked): void {
     this.#queue.push(asked)
+    this.#queuedBytes += creditOf(asked.operation)
     this.#wait()
     this.#schedule()
     this.#watch(asked.dueMs)
@@ -290,7 +294,7 @@ export class Connection {
       const asked = this.#queue[this.#head]
       if (asked === undefined) break
       if (asked.id === WITHDRAWN || asked.deadline <= nowMs) {
-        this.#shift()
+        this.#shift(asked)
         if (asked.id === QUEUED) this.#withdraw(asked, new Error('its time was over before it could be sent'))
         continue
       }
@@ -304,7 +308,7 @@ export class Connection {
         size = 0
         continue
       }
-      this.#shift()
+      this.#shift(asked)
       this.#give(asked, credit, nowMs)
       size += itemSize
       items.push(itemOf(asked.id, asked.operation, nodeTimeoutMs(asked.deadline - nowMs), asked.identity))
@@ -312,7 +316,8 @@ export class Connection {
     if (items.length > 0) this.#send(items)
   }
 
-  #shift(): void {
+  #shift({ operation }: Asked): void {
+    this.#queuedBytes -= creditOf(operation)
     this.#queue[this.#head++] = undefined
     if (this.#head < this.#queue.length) return
     this.#queue.length = 0
@@ -515,6 +520,8 @@ export class Connection {
       if (this.#head > 0 || this.#queue.some((asked) => asked?.id === WITHDRAWN)) {
         this.#queue = this.#queue.filter((asked) => asked?.id === QUEUED)
         this.#head = 0
+        this.#queuedBytes = 0
+        for (const asked of this.#queue) if (asked) this.#queuedBytes += creditOf(asked.operation)
       }
     }
   }

@@ -8,6 +8,7 @@ import type { Endpoint, Endpoints } from './endpoints.ts'
 import type { Exchange, Transport } from './exchange.ts'
 import type { Leader, Welcome } from './messages.ts'
 import { isChange, WATCH } from './operation.ts'
+import { after } from './timer.ts'
 import { AskedWatch } from './watch-mux.ts'
 
 /**
@@ -66,8 +67,10 @@ export class Connections {
   #leader: { readonly endpoint: Endpoint; readonly connection: Connection } | undefined
   #leaderTerm = 0
   #make: Make | undefined
-  #isLoading = false
+  #loading: Promise<void> | undefined
   #isOff: boolean
+  /** Resolves when a connection is made or has ended, and at the end. */
+  #change = Promise.withResolvers<void>()
 
   constructor(host: Host, isOff: boolean) {
     this.#host = host
@@ -82,9 +85,9 @@ export class Connections {
   /** A call begins. Returns whether there may be connections. */
   areWanted(underWay: number): boolean {
     if (this.#make !== undefined) return true
-    if (this.#isOff || this.#isLoading) return false
+    if (this.#isOff || this.#loading !== undefined) return false
     this.#calls += 1
-    if (this.#calls >= CALLS_BEFORE || underWay >= UNDER_WAY) this.#load()
+    if (this.#calls >= CALLS_BEFORE || underWay >= UNDER_WAY) void this.#load()
     return false
   }
 
@@ -134,6 +137,26 @@ export class Connections {
     return endpoint && exchange && { endpoint, exchange }
   }
 
+  /**
+   * For what stays where it begins: resolves after `first`, when there is a connection or none is being made, at the
+   * latest after `timeoutMs`.
+   */
+  async settled(endpoints: Endpoints, first: Promise<void>, timeoutMs: number): Promise<void> {
+    if (this.#isAnyReady(endpoints)) return
+    let isOver = false
+    let stop = () => {}
+    const timedOut = new Promise<void>((resolve) => {
+      stop = after(timeoutMs, resolve, { unref: true })
+    }).then(() => {
+      isOver = true
+    })
+    await Promise.race([first, timedOut])
+    await this.#load()
+    while (!isOver && !this.#isOff && !this.#isAnyReady(endpoints) && this.#isConnecting)
+      await Promise.race([this.#change.promise, timedOut])
+    stop()
+  }
+
   /** The operations that somebody waits for. */
   asked(): Asked[] {
     return [...this.#open].flatMap((connection) => connection.all())
@@ -152,6 +175,24 @@ export class Connections {
     this.#isOff = true
     this.#make = undefined
     for (const connection of this.#open) connection.close()
+    this.#wake()
+  }
+
+  #wake(): void {
+    this.#change.resolve()
+    this.#change = Promise.withResolvers()
+  }
+
+  /** Makes connections to those that have none. */
+  #isAnyReady(endpoints: Endpoints): boolean {
+    const nowMs = performance.now()
+    return (
+      endpoints.all.filter((endpoint) => endpoint.allows(nowMs) && this.#isReady(endpoint, nowMs)).length > 0
+    )
+  }
+
+  get #isConnecting(): boolean {
+    return [...this.#lines.values()].some(({ connection }) => connection?.isUsable === false)
   }
 
   /** A node has told who leads in a term, or that it knows no leader. */
@@ -164,15 +205,15 @@ export class Connections {
     }
   }
 
-  #load(): void {
-    this.#isLoading = true
-    import('./connection.ts').then(
+  #load(): Promise<void> {
+    this.#loading ??= import('./connection.ts').then(
       ({ Connection }) => {
         if (!this.#isOff) this.#make = Connection
       },
       // Without these packages HTTP serves.
       () => {},
     )
+    return this.#loading
   }
 
   #isReady(endpoint: Endpoint, nowMs: number): boolean {
@@ -191,7 +232,10 @@ export class Connections {
     if (this.#make === undefined || clusterId === undefined) return
     const connection = new this.#make(endpoint, clusterId, {
       onWelcome: (welcome) => this.#host.onWelcome(endpoint, welcome),
-      onLeader: (leader) => this.#noteLeader(leader),
+      onLeader: (leader) => {
+        this.#noteLeader(leader)
+        this.#wake()
+      },
       onEnd: (ending: Ending) => {
         line.connection = undefined
         this.#open.delete(connection)
@@ -200,6 +244,7 @@ export class Connections {
         const isUseless = ending === 'refused' || line.fruitless >= FRUITLESS_MAX
         const pauseMs = isUseless ? REFUSED_MS : line.pauses.next()
         line.notBeforeMs = performance.now() + pauseMs
+        this.#wake()
       },
     })
     line.connection = connection

@@ -228,6 +228,15 @@ test('an application that takes too little pauses its own watch, and others go o
   await Promise.all([slow.watch.close(), quick.watch.close()])
 })
 
+test('watches that begin together go over the connection', async () => {
+  const { node, kv, asked } = await scene()
+  const watches = [1, 2, 3].map((n) => kv.watch({ key: `k${n}` }))
+  await until(() => asked.length === 3)
+  const overHttp = node.seen.map(({ target }) => target).filter((target) => target.startsWith('/v1/watch'))
+  expect(overHttp).toEqual([])
+  await Promise.all(watches.map((watch) => watch.close()))
+})
+
 test('more watches than the connection may have go over HTTP', async () => {
   const { node, kv, asked } = await scene()
   const first = [await begun(kv, asked), await begun(kv, asked), await begun(kv, asked)]

@@ -64,6 +64,16 @@ async function told(from: number, to: number, prefix: string): Promise<unknown[]
   return found
 }
 
+test('of many watches that begin together all but the first go over multiplexed connections', async () => {
+  const fresh = cluster.client()
+  const watches = Array.from({ length: 300 }, (_, n) => fresh.watch({ key: `together/${n}` }))
+  await Promise.all(watches.map(({ ready }) => ready))
+  // Over HTTP it is no request that waits for an answer.
+  expect(fresh[inspect]().requests).toBe(299)
+  await Promise.all(watches.map((watch) => watch.close()))
+  await fresh.close()
+})
+
 describe.each(['http', 'multiplexed'] as const)('over %s', (transport) => {
   beforeAll(async () => {
     kv = cluster.client({ timeoutMs: 30_000, transport: transport === 'http' ? 'http' : 'auto' })

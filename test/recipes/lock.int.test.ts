@@ -104,8 +104,8 @@ describe('a lock', () => {
     const held = await lock(kv, 'lost')
     const fired = new Promise((resolve) => held.signal.addEventListener('abort', resolve, { once: true }))
     await kv.delete(held.key)
-    await expect(held.put('guarded', 'x')).rejects.toThrow(LockLostError)
     await fired
+    await expect(held.put('guarded', 'x')).rejects.toThrow(LockLostError)
     expect(held.signal.reason).toMatchObject({ code: 'lock_lost', written: 'no' })
     expect(() => held.throwIfLost()).toThrow(LockLostError)
     expect(await kv.get('guarded')).toBeUndefined()

@@ -1,0 +1,84 @@
+// Many watchers on one node: what one costs while nothing happens, and how soon events come while keys are put.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { settled } from '../clusters/cluster.ts'
+import { BEGUN } from '../load/load.ts'
+import { NODE_WATCH_GENERATOR, startGenerator } from '../load/run-generator.ts'
+import { WATCHING, type WatchLoad, type WatchReport } from '../load/watch-load.ts'
+import { sample } from '../measure/processes.ts'
+import type { Scenario, Side } from './scenario.ts'
+
+const WATCHERS = 10_000
+const CONNECTIONS = 100
+const PUTS_PER_S = 1_000
+/** Before memory is looked at. */
+const QUIET_MS = 5_000
+
+function watching(name: string, about: string, watchedKeys: number): Scenario {
+  return {
+    name,
+    about,
+    store: 'filled',
+    per: 'system',
+    async measure(side, { seconds, warmupSeconds, valueBytes, rate }) {
+      const [leader] = await settled(side.cluster)
+      const { pid } = leader
+      if (pid === undefined) throw new Error('the process of the leader is not known')
+      const load: WatchLoad = {
+        over: side.cluster.system === 'etcd' ? 'etcd' : 'client',
+        endpoints: [leader.url],
+        connections: CONNECTIONS,
+        watchers: WATCHERS,
+        watched_keys: watchedKeys,
+        rate: rate ?? PUTS_PER_S,
+        value_bytes: valueBytes,
+        warmup_seconds: warmupSeconds,
+        seconds,
+      }
+      await sleep(QUIET_MS)
+      const without = sample(pid)
+      const generator = startGenerator(generatorOf(side), load)
+      await generator.expect(WATCHING)
+      await sleep(QUIET_MS)
+      const idle = sample(pid)
+      await sleep(QUIET_MS)
+      const idleLater = sample(pid)
+      generator.go()
+      await generator.expect(BEGUN)
+      const before = sample(pid)
+      const report: WatchReport = JSON.parse(await generator.next())
+      const after = sample(pid)
+      return {
+        figures: {
+          events_per_s: report.events / seconds,
+          missing: report.missing,
+          p50_ms: report.p50_ms,
+          p99_ms: report.p99_ms,
+          p999_ms: report.p999_ms,
+          max_ms: report.max_ms,
+          leader_cpu_us_per_event: (after.cpuMicros - before.cpuMicros) / report.events,
+          generator_cpu_us_per_event: report.cpu_us / report.events,
+          idle_kb_per_watcher: ((idle.rssAnonMb - without.rssAnonMb) * 1000) / WATCHERS,
+          idle_cpu_percent: (idleLater.cpuMicros - idle.cpuMicros) / QUIET_MS / 10,
+        },
+        errors: report.errors,
+      }
+    },
+  }
+}
+
+function generatorOf({ cluster, over, generator }: Side) {
+  if (cluster.system === 'quorate') return NODE_WATCH_GENERATOR
+  if (over === 'etcd') return generator
+  throw new Error('watches of etcd need its Go client: Debian has golang-go and golang-etcd-server-dev')
+}
+
+export const WATCHES: readonly Scenario[] = [
+  watching(
+    'watch',
+    `${WATCHERS} watchers of as many keys on one node, 1,000 puts/s: one event each`,
+    WATCHERS,
+  ),
+  watching('watch-10', `the same with ten watchers for each key: ten events each`, WATCHERS / 10),
+  watching('watch-100', `the same with a hundred watchers for each key`, WATCHERS / 100),
+]
