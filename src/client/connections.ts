@@ -146,7 +146,8 @@ export class Connections {
     let isOver = false
     let stop = () => {}
     const timedOut = new Promise<void>((resolve) => {
-      stop = after(timeoutMs, resolve, { unref: true })
+      // It keeps the process alive, which the connection that is being made does not.
+      stop = after(timeoutMs, resolve)
     }).then(() => {
       isOver = true
     })

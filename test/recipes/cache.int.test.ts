@@ -22,7 +22,18 @@ async function watching(own: Cache): Promise<Cache> {
 
 /** A client whose reads and watches a test can stop. */
 function stopped(client: Client) {
-  const state = { gets: 0, isReading: true, isWatching: true, beforeAnswer: async () => {} }
+  let broken = new AbortController()
+  const state = {
+    gets: 0,
+    isReading: true,
+    isWatching: true,
+    beforeAnswer: async () => {},
+    /** Ends the watches that have begun. */
+    breakWatches() {
+      broken.abort()
+      broken = new AbortController()
+    },
+  }
   const store = new Proxy(client, {
     get: (_, name) => {
       const member: unknown = Reflect.get(client, name, client)
@@ -31,6 +42,9 @@ function stopped(client: Client) {
         return () => {
           throw new Error('no watch')
         }
+      if (name === 'watch')
+        return ({ signal, ...options }: Parameters<Client['watch']>[0]) =>
+          client.watch({ ...options, signal: AbortSignal.any([broken.signal, ...(signal ? [signal] : [])]) })
       if (name !== 'get') return member.bind(client)
       return async (...args: Parameters<Client['get']>) => {
         state.gets += 1
@@ -87,6 +101,21 @@ describe('a near cache', () => {
     }
     await own.get('a')
     expect((await own.get('a'))?.text()).toBe('new')
+  })
+
+  it('forgets what it holds when its watch was broken', async () => {
+    const prefix = newPrefix()
+    const { store, state } = stopped(kv)
+    await using own = await watching(cache(store, { prefix, ttlMs: 3_600_000 }))
+    await kv.put(`${prefix}a`, '1')
+    expect((await own.get('a'))?.text()).toBe('1')
+    state.isWatching = false
+    state.breakWatches()
+    while (own.statistics.isWatching) await turn()
+    await kv.put(`${prefix}a`, '2')
+    state.isWatching = true
+    await watching(own)
+    expect((await own.get('a'))?.text()).toBe('2')
   })
 
   it('serves nothing older than its bound when the watch is broken, and fails rather than do it', async () => {

@@ -103,18 +103,19 @@ async function whileHeld(
 
 /** Prints the token, and holds it until Ctrl-C or SIGTERM. */
 async function untilEnded(session: Session, what: string, held: HeldLock): Promise<void> {
+  const ended = new Promise<NodeJS.Signals | undefined>((resolve) => {
+    session.leaveSignalsTo(resolve)
+    if (session.signal.aborted) resolve('SIGINT')
+    if (held.signal.aborted) resolve(undefined)
+    held.signal.addEventListener('abort', () => resolve(undefined), { once: true })
+  })
   const json = { token: held.token, key: bytesToJson(held.key) }
   if (session.format === 'json') await writeLine(toJson(json))
   else if (session.format === 'ndjson') await writeLine(JSON.stringify(json))
   else await writeLine(String(held.token))
   // The timer keeps the process alive: the keep-alives of a lease do not.
   const stop = after(Number.POSITIVE_INFINITY, () => {})
-  const name = await new Promise<NodeJS.Signals | undefined>((resolve) => {
-    session.leaveSignalsTo(resolve)
-    if (session.signal.aborted) resolve('SIGINT')
-    if (held.signal.aborted) resolve(undefined)
-    held.signal.addEventListener('abort', () => resolve(undefined), { once: true })
-  })
+  const name = await ended
   stop()
   if (name === undefined) throw new Failure(EXIT.failed, wasLost(what, held))
   throw new Failure(128 + constants.signals[name], `ended by ${name}: ${what} is released`)
