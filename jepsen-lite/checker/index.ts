@@ -10,6 +10,7 @@ import type { Model } from './models/model.ts'
 import { checkReads } from './reads.ts'
 import { checkRevisionAccounting } from './revision-accounting.ts'
 import { checkRevisions } from './revisions.ts'
+import { checkTransactions, type TransactionsResult } from './transactions/index.ts'
 import { countUnjudged } from './unjudged.ts'
 
 export { FORMATS, type Format, parse } from './formats/index.ts'
@@ -96,6 +97,29 @@ export function check(history: History, options: CheckOptions = {}): CheckResult
       repeated: idempotency.repeated,
       finals: history.finals.length,
     },
+  }
+}
+
+export interface Judged {
+  readonly verdict: Verdict
+  /** All of them. */
+  readonly findings: readonly Anomaly[]
+  readonly check: CheckResult
+  /** undefined: no operation of the history belongs to a transaction. */
+  readonly transactions: TransactionsResult | undefined
+}
+
+/** Everything that a history shows: `check`, and the order of its transactions if there are any. */
+export function judge(history: History, options: CheckOptions = {}): Judged {
+  const checked = check(history, options)
+  const hasTransactions = history.calls.some(({ transaction }) => transaction !== undefined)
+  const transactions = hasTransactions ? checkTransactions(history) : undefined
+  const findings = [...(transactions?.findings ?? []), ...checked.findings]
+  return {
+    verdict: findings.length > 0 ? 'violation' : checked.verdict,
+    findings,
+    check: checked,
+    transactions,
   }
 }
 

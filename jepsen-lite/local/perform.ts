@@ -184,9 +184,21 @@ function readEnd(end: HttpEnd, result: (answer: Answer) => Result): OperationEnd
   }
 }
 
+/** The document of a POST that changes something, or the end of the operation if it was not answered with 200. */
+export function changeAnswer(end: HttpEnd): OperationEnd | { readonly json: Record<string, unknown> } {
+  if (end.kind === 'answer' && end.status === 200) return { json: json(end) }
+  return notMade(end)
+}
+
+/** The same for a POST that only reads. */
+export function readAnswer(end: HttpEnd): OperationEnd | { readonly json: Record<string, unknown> } {
+  if (end.kind === 'answer' && end.status === 200) return { json: json(end) }
+  if (end.kind !== 'answer') return { kind: 'fail', why: end.why, unreachable: end.kind === 'not-sent' }
+  return refusal(end)
+}
+
 function changeEnd(end: HttpEnd, asked: Change): OperationEnd {
-  if (end.kind === 'not-sent') return { kind: 'fail', why: end.why, unreachable: true }
-  if (end.kind === 'no-answer') return { kind: 'unknown', why: end.why }
+  if (end.kind !== 'answer') return notMade(end)
   if (end.status === 200) {
     const made = madeChange(end, asked)
     // The change was made, but the answer does not say at which revision.
@@ -198,10 +210,17 @@ function changeEnd(end: HttpEnd, asked: Change): OperationEnd {
       }
     return { kind: 'ok', result: { ...made, ...replayedBy(end, asked) } }
   }
+  if (end.status === 412 && typeof json(end).code === 'string') return conditionFailed(end, asked)
+  return notMade(end)
+}
+
+/** The end of a change that was not answered with its result. */
+function notMade(end: HttpEnd): OperationEnd {
+  if (end.kind === 'not-sent') return { kind: 'fail', why: end.why, unreachable: true }
+  if (end.kind === 'no-answer') return { kind: 'unknown', why: end.why }
   // Only the code of an error says that the change was not made.
   if (typeof json(end).code !== 'string')
     return { kind: 'unknown', why: codeOf(end), wrong: `${end.status} without a code: ${shown(end)}` }
-  if (end.status === 412) return conditionFailed(end, asked)
   // After 504 outcome_unknown and 500 internal, the change may have been written; after all other refusals it was not.
   return end.status === 504 || end.status === 500 ? { kind: 'unknown', why: codeOf(end) } : refusal(end)
 }
@@ -320,7 +339,7 @@ interface Meta {
  * The metadata of a key. Returns undefined if they contradict each other: version 1 has the revision at which the key
  * was created, and each later version has a higher revision.
  */
-function metaOf(record: Readonly<Record<string, unknown>>): Meta | undefined {
+export function metaOf(record: Readonly<Record<string, unknown>>): Meta | undefined {
   const [created, modRevision, version] = [record.create_revision, record.mod_revision, record.version].map(
     wholeOf,
   )
@@ -380,7 +399,7 @@ function parsed(text: string): unknown {
 }
 
 /** A number of JSON; undefined if it is not a whole number of at least 0. */
-function wholeOf(value: unknown): number | undefined {
+export function wholeOf(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
 }
 
@@ -389,7 +408,7 @@ function wholeIn(text: string | undefined): number | undefined {
   return text !== undefined && /^[0-9]+$/.test(text) ? wholeOf(Number(text)) : undefined
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
 }
 

@@ -45,6 +45,7 @@ export class RunStats {
   add(event: HistoryEvent): void {
     if (event.type === 'invoke') {
       const features = [...featuresOf(event.op)]
+      if (event.transaction !== undefined) features.push(`${event.op.f} in a transaction`)
       for (const name of features) countedIn(this.features, name).asked++
       this.#open.set(event.id, { f: event.op.f, at: event.time, features })
     }

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { nodeNames } from '../../src/local/plan.ts'
-import { anomalyText, type CheckResult, check } from '../checker/index.ts'
+import { anomalyText, type Judged, judge } from '../checker/index.ts'
 import type { Finding } from '../finding.ts'
 import { type History, historyOf } from '../history.ts'
 import { Random } from '../random.ts'
@@ -206,6 +206,7 @@ class Run {
     // slow one.
     const throughRelays = nemeses.some(({ kind }) => kind === 'client')
     const portOf = (name: string): number => cluster.network.link(CLIENTS, name).address.port
+    let transactions = 0
     const loops = Array.from({ length: clients }, (_, id) => {
       const random = new Random(seed).named(`client ${id}`)
       return runClient({
@@ -214,6 +215,10 @@ class Run {
         workload: workloadOf(workload, id, keys, random.named('operations')),
         random,
         recorder: this.#recording.recorder,
+        number: () => {
+          transactions += 1
+          return transactions
+        },
         targets: () =>
           cluster.members.map(({ name, port }) => ({ name, port: throughRelays ? portOf(name) : port })),
         stays: id % 2 === 0,
@@ -225,7 +230,7 @@ class Run {
   }
 
   #conclude(): Concluded {
-    const { history, verdict, checked } = this.#judge()
+    const { history, judged, checked } = this.#judge()
     for (const message of this.#watch.surprises) this.#find('stopped', message)
     const results = resultsOf({
       options: this.#options,
@@ -238,21 +243,23 @@ class Run {
       recoveredMs: this.#recoveredMs,
       snapshotsInstalled: this.#snapshotsInstalled,
     })
-    return { results, reported: { history, verdict, run: results } }
+    const { check, transactions } = judged
+    return { results, reported: { history, verdict: check, transactions, run: results } }
   }
 
   /** Checks the history, and adds the findings to those of the run itself. */
-  #judge(): { readonly history: History; readonly verdict: CheckResult; readonly checked: Checked } {
+  #judge(): { readonly history: History; readonly judged: Judged; readonly checked: Checked } {
     const began = performance.now()
     const history = historyOf(this.#recording.events)
-    const verdict = check(history)
-    const { findings, linearizability, counts } = verdict
-    for (const anomaly of findings) this.#find('violation', anomalyText(anomaly))
-    for (const message of verdict.undecided) this.#find('undecided', message)
+    const judged = judge(history)
+    const { linearizability, counts, undecided, unjudged } = judged.check
+    for (const anomaly of judged.findings) this.#find('violation', anomalyText(anomaly))
+    for (const message of undecided) this.#find('undecided', message)
     const { model, configurations, keys } = linearizability
     const ms = round(performance.now() - began)
-    const size = { model, keys: keys.length, configurations, ms, unjudged: verdict.unjudged, ...counts }
-    return { history, verdict, checked: { verdict: verdict.verdict, ...size } }
+    const size = { model, keys: keys.length, configurations, ms, unjudged, ...counts }
+    const transactions = judged.transactions && { transactions: judged.transactions.counts.transactions }
+    return { history, judged, checked: { verdict: judged.verdict, ...size, ...transactions } }
   }
 
   #phase(phase: string): void {

@@ -4,15 +4,16 @@
 import type { Operation, Range, Result } from '../history.ts'
 import type { Random } from '../random.ts'
 import type { OperationEnd } from './perform.ts'
+import type { Transaction } from './transactions.ts'
 import { sizedName } from './values.ts'
 
-export const WORKLOADS = ['register', 'kv', 'append', 'cas', 'lock'] as const
+export const WORKLOADS = ['register', 'kv', 'append', 'cas', 'cas-lock', 'txn'] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
 
 /** The operations of one client. */
 export interface Workload {
-  next(): Operation
-  /** Called with the end of each operation; the next operation may depend on it. */
+  next(): Operation | Transaction
+  /** Called with the end of each operation, also of those of a transaction; the next operation may depend on it. */
   ended(op: Operation, end: OperationEnd): void
 }
 
@@ -44,8 +45,16 @@ export class Keys {
   }
 }
 
-export const keysFor = (name: WorkloadName): Keys =>
-  new Keys(name === 'lock' ? 2 : 5, name === 'append' ? 80 : 250)
+const KEYS: Readonly<Partial<Record<WorkloadName, readonly [live: number, operationsMax: number]>>> = {
+  append: [5, 80],
+  'cas-lock': [2, 250],
+  txn: [4, 60],
+}
+
+export function keysFor(name: WorkloadName): Keys {
+  const [live, operationsMax] = KEYS[name] ?? [5, 250]
+  return new Keys(live, operationsMax)
+}
 
 export function workloadOf(name: WorkloadName, client: number, keys: Keys, random: Random): Workload {
   let written = 0
@@ -67,8 +76,10 @@ export function workloadOf(name: WorkloadName, client: number, keys: Keys, rando
       )
     case 'cas':
       return withLists(draw, new CompareAndSet(draw))
-    case 'lock':
+    case 'cas-lock':
       return withLists(draw, new Lock(client, draw))
+    case 'txn':
+      return withLists(draw, new ListAppend(draw))
     case 'kv':
       return new KeyValue(client, draw)
   }
@@ -300,5 +311,63 @@ class KeyValue implements Workload {
       return { f: 'del', key: chosen, ...held, ...token }
     }
     return { f: 'put', key: chosen, value: sized(), ...condition, ...token }
+  }
+}
+
+/** Keys of one transaction. */
+const TRANSACTION_KEYS_MAX = 3
+
+/**
+ * Transactions over several lists: each reads some, and most then add an element to one or two of them, on the condition
+ * that they are as this client has read them last. Some try it with what they have read long before.
+ */
+class ListAppend implements Workload {
+  readonly #draw: Draw
+  readonly #read = new Map<string, { readonly value: string; readonly revision: number }>()
+  /** What the next transaction adds to. */
+  #next: readonly string[] = []
+
+  constructor(draw: Draw) {
+    this.#draw = draw
+  }
+
+  next(): Operation | Transaction {
+    const { key, random } = this.#draw
+    const due = this.#next
+    this.#next = []
+    if (due.length > 0 && random.chance(0.9)) return this.#appendTo(due)
+    if (random.chance(0.1)) return { f: 'get', key: key() }
+    const keys = [...new Set(Array.from({ length: random.below(TRANSACTION_KEYS_MAX) + 1 }, key))]
+    const known = keys.filter((one) => this.#read.has(one))
+    if (known.length > 0 && random.chance(0.2)) return this.#appendTo(known)
+    this.#next = keys
+    const steps = keys.map((one): Operation & { f: 'get' } => ({ f: 'get', key: one }))
+    return { f: 'txn', unchanged: new Map(), steps, before: new Map() }
+  }
+
+  ended(op: Operation, end: OperationEnd): void {
+    if (op.f === 'range' || end.kind !== 'ok') return
+    const { value, modRevision } = end.result
+    if (value !== undefined) this.#read.set(op.key, { value: value ?? '', revision: modRevision ?? 0 })
+  }
+
+  /** Reads them all, and adds to the first one or two. */
+  #appendTo(keys: readonly string[]): Transaction {
+    const { unique, random } = this.#draw
+    const known = keys.flatMap((key) => {
+      const read = this.#read.get(key)
+      return read === undefined ? [] : [{ key, ...read }]
+    })
+    const grown = known.slice(0, random.below(2) + 1)
+    const element = `${unique()} `
+    return {
+      f: 'txn',
+      unchanged: new Map(grown.map(({ key, revision }) => [key, revision])),
+      steps: [
+        ...keys.map((key) => ({ f: 'get' as const, key })),
+        ...grown.map(({ key }) => ({ f: 'append' as const, key, value: element })),
+      ],
+      before: new Map(grown.map(({ key, value }) => [key, value])),
+    }
   }
 }

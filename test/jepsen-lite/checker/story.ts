@@ -29,8 +29,8 @@ export class Story {
   }
 
   /** Asked, and not answered yet. */
-  ask(op: Operation, client = 'a'): Asked {
-    return new Asked(this.#recorder, this.#recorder.invoke(client, 'n1', op))
+  ask(op: Operation, client = 'a', transaction?: number): Asked {
+    return new Asked(this.#recorder, this.#recorder.invoke(client, 'n1', op, transaction))
   }
 
   /** Asked and answered with nothing in between. */

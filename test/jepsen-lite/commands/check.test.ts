@@ -42,6 +42,24 @@ test('a violation: 1, with the operations that show it', () => {
   expect(stdout).toContain('{"f":"get","key":"x"} → {"value":"2"}')
 })
 
+test('the order of transactions is judged too, if the history has any', () => {
+  const story = new Story()
+  const asked = [story.ask(get('x'), 'a', 1), story.ask(get('y'), 'a', 1)]
+  for (const key of ['x', 'y']) story.ask(put(key, '1'), 'b', 2).ok({})
+  asked[0]?.ok({ value: null })
+  asked[1]?.ok({ value: '1' })
+  const file = write('half.jsonl', story)
+  const { status, stdout } = check(file)
+  expect(status).toBe(1)
+  expect(stdout).toContain('2 keys, 2 transactions')
+  expect(stdout).toContain('transactions: G-single')
+  expect(JSON.parse(check(file, '-o', 'json').stdout).files[0]).toMatchObject({
+    verdict: 'violation',
+    linearizable: true,
+    transactions: 2,
+  })
+})
+
 test('undecided: 2', () => {
   const story = new Story()
   const writes = Array.from({ length: 12 }, (_, n) => story.ask(append('x', `${n % 3}`), `client ${n}`))
