@@ -5,6 +5,7 @@ import { type Anomaly, anomalyText } from './anomaly.ts'
 import { checkDurability } from './durability.ts'
 import { checkIdempotency } from './idempotency.ts'
 import { checkLinearizability, type Linearizability } from './linearizability.ts'
+import { checkLogged } from './logged.ts'
 import { MODELS } from './models/index.ts'
 import type { Model } from './models/model.ts'
 import { checkReads } from './reads.ts'
@@ -109,8 +110,16 @@ export interface Judged {
   readonly transactions: TransactionsResult | undefined
 }
 
-/** Everything that a history shows: `check`, and the order of its transactions if there are any. */
+/**
+ * Everything that a history shows: `check`, and the order of its transactions if there are any; or, if it has a log,
+ * what that says of it.
+ */
 export function judge(history: History, options: CheckOptions = {}): Judged {
+  if (history.header.log !== undefined) return judgeLogged(history)
+  if (history.storeCalls.length > 0)
+    throw new HistoryError(
+      `operations such as ${history.storeCalls[0]?.op.f} are judged by a log, and there is none`,
+    )
   const checked = check(history, options)
   const hasTransactions = history.calls.some(({ transaction }) => transaction !== undefined)
   const transactions = hasTransactions ? checkTransactions(history) : undefined
@@ -121,6 +130,23 @@ export function judge(history: History, options: CheckOptions = {}): Judged {
     check: checked,
     transactions,
   }
+}
+
+function judgeLogged(history: History): Judged {
+  const { findings, compared } = checkLogged(history)
+  const verdict = findings.length > 0 ? 'violation' : 'pass'
+  const { calls, storeCalls, finals, header } = history
+  const all = [...calls, ...storeCalls]
+  const count = (kind: string): number => all.filter(({ outcome }) => outcome.kind === kind).length
+  const lists = calls.filter(({ op, outcome }) => op.f === 'range' && outcome.kind === 'ok').length
+  const counts: CheckResult['counts'] = {
+    ...{ operations: all.length, unknown: count('unknown'), failed: count('fail'), revisions: compared },
+    ...{ reads: checkReads(history).answered, lists, complete: header.complete === true },
+    ...{ repeated: 0, finals: finals.length },
+  }
+  const linearizability = { verdict: 'linearizable', model: 'log', keys: [], configurations: 0 } as const
+  const check = { verdict, findings, linearizability, undecided: [], unjudged: {}, counts } as const
+  return { verdict, findings, check, transactions: undefined }
 }
 
 function modelFor(history: History, asked: string | undefined): Model<unknown> {

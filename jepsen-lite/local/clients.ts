@@ -2,12 +2,13 @@
 // records the operation and its end. A client does not repeat failed requests.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Operation, Recorder } from '../history.ts'
+import { isStoreOperation, type Recorder } from '../history.ts'
 import type { Random } from '../random.ts'
 import { HttpClient } from './http.ts'
 import { type OperationEnd, perform } from './perform.ts'
+import { performStore } from './store-requests.ts'
 import { performTransaction, recordTransaction, type Transaction } from './transactions.ts'
-import type { Workload } from './workloads.ts'
+import type { Asked, Workload } from './workloads.ts'
 
 /** The deadline of an operation. */
 export const OPERATION_MS_MAX = 2_000
@@ -71,10 +72,12 @@ async function ask(
   { id, recorder, workload, report }: ClientOptions,
   http: HttpClient,
   target: Target,
-  op: Operation,
+  op: Exclude<Asked, Transaction>,
 ): Promise<OperationEnd> {
   const operation = recorder.invoke(id, target.name, op)
-  const end = await perform(http, target.port, op, OPERATION_MS_MAX)
+  const end = await (isStoreOperation(op)
+    ? performStore(http, target.port, op, OPERATION_MS_MAX)
+    : perform(http, target.port, op, OPERATION_MS_MAX))
   if (end.kind === 'ok') recorder.ok(operation, end.result)
   else if (end.kind === 'fail') recorder.fail(operation, end.why)
   else recorder.unknown(operation, end.why)

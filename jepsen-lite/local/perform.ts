@@ -379,7 +379,7 @@ function header(answer: Answer, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-function codeOf(answer: Answer): string {
+export function codeOf(answer: Answer): string {
   const { code } = json(answer)
   return typeof code === 'string' ? code : `status ${answer.status}`
 }

@@ -1,7 +1,7 @@
 // Statistics of a run, updated while it is recorded: operations by kind and outcome, features of the store that were
 // used, latencies, and when the store last accepted a write.
 
-import type { Fail, HistoryEvent, Ok, Operation, Result, Unknown } from '../history.ts'
+import type { AnyOperation, Fail, HistoryEvent, Ok, Result, Unknown } from '../history.ts'
 
 export interface Latency {
   readonly count: number
@@ -20,12 +20,12 @@ export interface Feature {
 }
 
 interface Open {
-  readonly f: Operation['f']
+  readonly f: AnyOperation['f']
   readonly at: number
   readonly features: readonly string[]
 }
 
-const CHANGES: ReadonlySet<Operation['f']> = new Set(['put', 'del', 'cas', 'append', 'acquire', 'release'])
+const CHANGES: ReadonlySet<AnyOperation['f']> = new Set(['put', 'del', 'cas', 'append', 'acquire', 'release'])
 
 export class RunStats {
   readonly operations = new Map<string, Outcomes>()
@@ -73,7 +73,7 @@ export class RunStats {
     if (hasWritten) this.#changes.push({ from: open.at, to: event.time })
   }
 
-  #countEffect(f: Operation['f'], event: Ok | Fail | Unknown): void {
+  #countEffect(f: AnyOperation['f'], event: Ok | Fail | Unknown): void {
     const isDone = event.type === 'ok' && hasEffect(event.result)
     if (event.type === 'ok' && !isDone) return
     const effect = countedIn(
@@ -132,7 +132,7 @@ export function lackingFeatures({ features, effects }: RunStats): string[] {
 }
 
 /** The kind of an operation, and the features of the store that it uses. */
-function* featuresOf(op: Operation): Generator<string> {
+function* featuresOf(op: AnyOperation): Generator<string> {
   yield op.f
   if (op.f === 'get' || op.f === 'range') {
     const { consistency = 'linearizable', maxStalenessMs, minRevision } = op

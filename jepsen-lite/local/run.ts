@@ -27,7 +27,8 @@ import { round } from './run-stats.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
 import { noteStalls } from './stalls.ts'
 import { Watch } from './watch.ts'
-import { keysFor, workloadOf } from './workloads.ts'
+import { Watchers } from './watchers.ts'
+import { headerOf, keysFor, WATCHES, workloadOf } from './workloads.ts'
 
 /** The part of the time before the first fault. */
 const CALM = { part: 0.1, msMin: 1_000, msMax: 5_000 }
@@ -66,6 +67,8 @@ class Run {
   readonly #nodesDir: string
   readonly #findings: Finding[] = []
   readonly #stopClients = new AbortController()
+  readonly #stopWatches = new AbortController()
+  #watchers: Watchers | undefined
   #clientsDone: Promise<unknown> = Promise.resolve()
   #calm = { okCount: 0, wanted: 0 }
   #schedule: ScheduleResult = { faults: [], skipped: {}, idle: {} }
@@ -79,7 +82,7 @@ class Run {
     this.#preload = preloadFor(nemeses, out)
     const kinds = nemeses.map(({ kind }) => kind)
     const nodes = [...namesOf(options), ...(kinds.includes('member-add') ? sparesOf(options) : [])]
-    const header = { workload, seed, command, nodes, rate, clients, nemeses: kinds, complete: true }
+    const header = { workload, seed, command, nodes, rate, clients, nemeses: kinds, ...headerOf(workload) }
     this.#recording = new Recording(join(out, 'history.jsonl'), header)
     this.#watch = new Watch(this.#recording.recorder)
   }
@@ -99,6 +102,8 @@ class Run {
     } finally {
       endNotes()
       this.#stopClients.abort()
+      this.#stopWatches.abort()
+      await this.#watchers?.done
       this.#watch.close()
       await cluster.close()
       await this.#clientsDone
@@ -121,6 +126,7 @@ class Run {
     say(`${this.#options.nodes} nodes are ready`)
     const snapshotsBefore = countSnapshots(cluster.logFiles)
     this.#watch.clientsBegin()
+    this.#watchers = this.#startWatchers(cluster)
     this.#clientsDone = this.#startClients(cluster)
     const calmMs = await this.#stayCalm()
     await this.#doHarm(cluster, this.#options.timeS * 1_000 - calmMs)
@@ -197,30 +203,53 @@ class Run {
     this.#phase('end')
     const apart = await recordFinals(cluster, this.#recording.recorder, READY_LIMIT_MS, signal)
     if (apart !== undefined) this.#find('recovery', apart)
+    const last = this.#recording.events.findLast((event) => event.type === 'final')
+    const late = last?.type === 'final' ? await this.#watchers?.settle(last.revision) : undefined
+    for (const message of late ?? []) this.#find('recovery', message)
+  }
+
+  #startWatchers(cluster: LocalCluster): Watchers | undefined {
+    const { workload, seed } = this.#options
+    const count = WATCHES[workload]
+    if (count === undefined) return undefined
+    return new Watchers({
+      count,
+      random: new Random(seed).named('watches'),
+      recorder: this.#recording.recorder,
+      targets: () => this.#targets(cluster),
+      signal: this.#stopWatches.signal,
+      report: (message) => this.#find('violation', message),
+    })
+  }
+
+  /**
+   * Clients use the relays in front of the APIs only if a fault cuts these: behind a relay, a dead node looks like a slow
+   * one.
+   */
+  #targets(cluster: LocalCluster): { readonly name: string; readonly port: number }[] {
+    const throughRelays = this.#options.nemeses.some(({ kind }) => kind === 'client')
+    const portOf = (name: string): number => cluster.network.link(CLIENTS, name).address.port
+    return cluster.members.map(({ name, port }) => ({ name, port: throughRelays ? portOf(name) : port }))
   }
 
   #startClients(cluster: LocalCluster): Promise<unknown> {
-    const { workload, nemeses, seed, rate, clients } = this.#options
+    const { workload, seed, rate, clients } = this.#options
     const keys = keysFor(workload)
-    // Clients use the relays in front of the APIs only if a fault cuts these: behind a relay, a dead node looks like a
-    // slow one.
-    const throughRelays = nemeses.some(({ kind }) => kind === 'client')
-    const portOf = (name: string): number => cluster.network.link(CLIENTS, name).address.port
+    const surroundings = { logUpTo: () => this.#watchers?.logUpTo ?? 1 }
     let transactions = 0
     const loops = Array.from({ length: clients }, (_, id) => {
       const random = new Random(seed).named(`client ${id}`)
       return runClient({
         id,
         rate: rate / clients,
-        workload: workloadOf(workload, id, keys, random.named('operations')),
+        workload: workloadOf(workload, id, keys, random.named('operations'), surroundings),
         random,
         recorder: this.#recording.recorder,
         number: () => {
           transactions += 1
           return transactions
         },
-        targets: () =>
-          cluster.members.map(({ name, port }) => ({ name, port: throughRelays ? portOf(name) : port })),
+        targets: () => this.#targets(cluster),
         stays: id % 2 === 0,
         report: (message) => this.#find('violation', message),
         signal: this.#stopClients.signal,

@@ -1,20 +1,41 @@
 // The operations of the clients. Each workload makes random operations for which the checker has a model. Values are
 // unique, so a read shows which write it saw. All workloads also list the keys.
 
-import type { Operation, Range, Result } from '../history.ts'
+import type { AnyOperation, Operation, Range, Result } from '../history.ts'
 import type { Random } from '../random.ts'
 import type { OperationEnd } from './perform.ts'
+import type { OneRequest } from './store-requests.ts'
 import type { Transaction } from './transactions.ts'
 import { sizedName } from './values.ts'
+import { LOG } from './watchers.ts'
+import { EventsWorkload } from './workload-watch.ts'
 
-export const WORKLOADS = ['register', 'kv', 'append', 'cas', 'cas-lock', 'txn'] as const
+export const WORKLOADS = ['register', 'kv', 'append', 'cas', 'cas-lock', 'txn', 'watch'] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
+
+/** Watches besides the one that tells the log. Only histories of these workloads have a log. */
+export const WATCHES: Readonly<Partial<Record<WorkloadName, number>>> = { watch: 8 }
+
+/** What the header of a history says of them. */
+export const headerOf = (name: WorkloadName): { readonly complete: boolean; readonly log?: string } => ({
+  complete: true,
+  ...(WATCHES[name] !== undefined && { log: LOG }),
+})
 
 /** The operations of one client. */
 export interface Workload {
-  next(): Operation | Transaction
+  next(): Asked
   /** Called with the end of each operation, also of those of a transaction; the next operation may depend on it. */
-  ended(op: Operation, end: OperationEnd): void
+  ended(op: AnyOperation, end: OperationEnd): void
+}
+
+/** One request, or several that belong together. */
+export type Asked = Operation | OneRequest | Transaction
+
+/** What clients know of the run. */
+export interface Surroundings {
+  /** The log of the history has been told up to here. */
+  readonly logUpTo: () => number
 }
 
 /**
@@ -49,6 +70,7 @@ const KEYS: Readonly<Partial<Record<WorkloadName, readonly [live: number, operat
   append: [5, 80],
   'cas-lock': [2, 250],
   txn: [4, 60],
+  watch: [8, 200],
 }
 
 export function keysFor(name: WorkloadName): Keys {
@@ -56,7 +78,13 @@ export function keysFor(name: WorkloadName): Keys {
   return new Keys(live, operationsMax)
 }
 
-export function workloadOf(name: WorkloadName, client: number, keys: Keys, random: Random): Workload {
+export function workloadOf(
+  name: WorkloadName,
+  client: number,
+  keys: Keys,
+  random: Random,
+  surroundings: Surroundings,
+): Workload {
   let written = 0
   const unique = (): string => {
     written++
@@ -80,6 +108,8 @@ export function workloadOf(name: WorkloadName, client: number, keys: Keys, rando
       return withLists(draw, new Lock(client, draw))
     case 'txn':
       return withLists(draw, new ListAppend(draw))
+    case 'watch':
+      return withLists(draw, new EventsWorkload(draw, surroundings))
     case 'kv':
       return new KeyValue(client, draw)
   }
@@ -146,7 +176,7 @@ class Lists {
   }
 }
 
-interface Draw {
+export interface Draw {
   key(): string
   unique(): string
   /** Also unique, and of any size. */
