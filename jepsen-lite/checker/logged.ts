@@ -2,6 +2,7 @@
 
 import type { History, WatchCall } from '../history.ts'
 import type { Anomaly } from './anomaly.ts'
+import { leasesIn } from './leases/in-history.ts'
 import { checkLog, type LogVerdict, requestsIn } from './log/index.ts'
 import { checkWatches } from './watch/index.ts'
 
@@ -14,7 +15,16 @@ export interface Logged {
 export function checkLogged(history: History): Logged {
   const verdict = checkLog(history)
   return {
-    findings: [...verdict.findings, ...watchesIn(history, verdict)],
+    findings: [
+      ...verdict.findings,
+      ...watchesIn(history, verdict),
+      ...leasesIn(history, verdict).map(
+        ({ guarantee, promise, message }): Anomaly => ({
+          ...{ check: 'leases', key: undefined, calls: [] },
+          message: `${promise} ${guarantee}: ${message}`,
+        }),
+      ),
+    ],
     compared: verdict.compared,
   }
 }

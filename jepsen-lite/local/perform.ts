@@ -5,7 +5,7 @@
 // An answer that docs/reference/http.md does not allow is also reported as `wrong`. The requests sent here are correct,
 // so a 400 is as wrong as a list without its last line.
 
-import type { ListedRow, Once, Operation, Range, Result, Row } from '../history.ts'
+import type { Attached, ListedRow, Once, Operation, Range, Result, Row } from '../history.ts'
 import type { HttpClient, HttpEnd, HttpRequest } from './http.ts'
 import { bodyOf, nameOf } from './values.ts'
 
@@ -48,8 +48,12 @@ export async function perform(
         ...served(answer),
       }))
     }
-    case 'put':
-      return changeEnd(await ask(putRequest(op.key, op.value, { ...conditionOf(op), ...once(op) })), op)
+    case 'put': {
+      const end = await ask(putRequest(op.key, op.value, { ...conditionOf(op), ...once(op) }, attachedTo(op)))
+      const isGone = op.lease !== undefined && end.kind === 'answer' && end.status === 404
+      if (isGone && codeOf(end) === 'lease_not_found') return { kind: 'ok', result: { applied: false } }
+      return changeEnd(end, op)
+    }
     case 'del':
       return changeEnd(await ask(deleteRequest(op.key, { ...conditionOf(op), ...once(op) })), op)
     case 'acquire':
@@ -134,9 +138,17 @@ function rangeRequest(op: Range): HttpRequest {
   return { method: 'GET', target: `/v1/kv?${[...query, ...readQuery(op)].join('&')}`, headers }
 }
 
-const putRequest = (key: string, value: string, headers: Record<string, string>): HttpRequest => ({
+const attachedTo = ({ lease, ttlMs }: Attached): string =>
+  lease !== undefined ? `?lease=${lease}` : ttlMs !== undefined ? `?ttl=${ttlMs}ms` : ''
+
+const putRequest = (
+  key: string,
+  value: string,
+  headers: Record<string, string>,
+  query = '',
+): HttpRequest => ({
   method: 'PUT',
-  target: keyTarget(key),
+  target: `${keyTarget(key)}${query}`,
   headers,
   body: bodyOf(value),
 })

@@ -25,7 +25,10 @@ interface Open {
   readonly features: readonly string[]
 }
 
-const CHANGES: ReadonlySet<AnyOperation['f']> = new Set(['put', 'del', 'cas', 'append', 'acquire', 'release'])
+const CHANGES: ReadonlySet<AnyOperation['f']> = new Set<AnyOperation['f']>([
+  ...(['put', 'del', 'cas', 'append', 'acquire', 'release', 'del-range', 'compact'] as const),
+  ...(['grant', 'revoke', 'lock', 'unlock', 'guarded-put', 'push', 'pop', 'ack', 'nack'] as const),
+])
 
 export class RunStats {
   readonly operations = new Map<string, Outcomes>()
@@ -109,8 +112,8 @@ function countedIn(features: Map<string, Feature>, name: string): Feature {
 }
 
 /** Whether the operation has changed something or shown data. */
-const hasEffect = ({ applied, deleted, value, rows }: Result): boolean =>
-  applied !== false && deleted !== 0 && value !== null && rows?.length !== 0
+const hasEffect = ({ applied, deleted, removed, value, rows }: Result): boolean =>
+  applied !== false && deleted !== 0 && removed !== 0 && value !== null && rows?.length !== 0
 
 /** A feature that was asked for less often than this may fail by chance. */
 const ASKED_MIN = 20
@@ -147,6 +150,8 @@ function* featuresOf(op: AnyOperation): Generator<string> {
   }
   if ('idempotency' in op) yield 'an idempotency token'
   if (op.f !== 'put' && op.f !== 'del') return
+  if (op.f === 'put' && op.lease !== undefined) yield 'put with a lease'
+  if (op.f === 'put' && op.ttlMs !== undefined) yield 'put with a time to live'
   const condition = op.ifAbsent ? 'if absent' : op.ifRevision !== undefined ? 'if at a revision' : undefined
   if (condition === undefined) return
   yield `${op.f} ${condition}`

@@ -28,6 +28,7 @@ import { runSchedule, type ScheduleResult } from './schedule.ts'
 import { noteStalls } from './stalls.ts'
 import { Watch } from './watch.ts'
 import { Watchers } from './watchers.ts'
+import { leasesEnd } from './workload-lease.ts'
 import { headerOf, keysFor, WATCHES, workloadOf } from './workloads.ts'
 
 /** The part of the time before the first fault. */
@@ -132,6 +133,11 @@ class Run {
     await this.#doHarm(cluster, this.#options.timeS * 1_000 - calmMs)
     if (signal.aborted) return
     await this.#heal(cluster)
+    this.#phase('end')
+    if (this.#options.workload === 'lease') {
+      const left = await leasesEnd(cluster, signal)
+      if (left !== undefined) this.#find('recovery', left)
+    }
     await this.#readFinals(cluster)
     this.#snapshotsInstalled = countSnapshots(cluster.logFiles) - snapshotsBefore
   }
@@ -156,6 +162,7 @@ class Run {
         random: new Random(seed).named('faults'),
         preload: this.#preload,
         checksAges: workload === 'kv',
+        checksLeases: workload === 'lease',
         conditions: { wrongClocks: 0, leasesMayBeOn: false },
         report: (message) => this.#find('violation', message),
       },
@@ -200,7 +207,6 @@ class Run {
 
   async #readFinals(cluster: LocalCluster): Promise<void> {
     const { signal } = this.#options
-    this.#phase('end')
     const apart = await recordFinals(cluster, this.#recording.recorder, READY_LIMIT_MS, signal)
     if (apart !== undefined) this.#find('recovery', apart)
     const last = this.#recording.events.findLast((event) => event.type === 'final')
@@ -235,7 +241,7 @@ class Run {
   #startClients(cluster: LocalCluster): Promise<unknown> {
     const { workload, seed, rate, clients } = this.#options
     const keys = keysFor(workload)
-    const surroundings = { logUpTo: () => this.#watchers?.logUpTo ?? 1 }
+    const surroundings = { logUpTo: () => this.#watchers?.logUpTo ?? 1, leases: [] }
     let transactions = 0
     const loops = Array.from({ length: clients }, (_, id) => {
       const random = new Random(seed).named(`client ${id}`)

@@ -8,13 +8,14 @@ import type { OneRequest } from './store-requests.ts'
 import type { Transaction } from './transactions.ts'
 import { sizedName } from './values.ts'
 import { LOG } from './watchers.ts'
+import { LeaseWorkload } from './workload-lease.ts'
 import { EventsWorkload } from './workload-watch.ts'
 
-export const WORKLOADS = ['register', 'kv', 'append', 'cas', 'cas-lock', 'txn', 'watch'] as const
+export const WORKLOADS = ['register', 'kv', 'append', 'cas', 'cas-lock', 'txn', 'watch', 'lease'] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
 
 /** Watches besides the one that tells the log. Only histories of these workloads have a log. */
-export const WATCHES: Readonly<Partial<Record<WorkloadName, number>>> = { watch: 8 }
+export const WATCHES: Readonly<Partial<Record<WorkloadName, number>>> = { watch: 8, lease: 1 }
 
 /** What the header of a history says of them. */
 export const headerOf = (name: WorkloadName): { readonly complete: boolean; readonly log?: string } => ({
@@ -36,6 +37,8 @@ export type Asked = Operation | OneRequest | Transaction
 export interface Surroundings {
   /** The log of the history has been told up to here. */
   readonly logUpTo: () => number
+  /** Ids of leases that were granted, the newest last. All clients share it. */
+  readonly leases: string[]
 }
 
 /**
@@ -71,6 +74,7 @@ const KEYS: Readonly<Partial<Record<WorkloadName, readonly [live: number, operat
   'cas-lock': [2, 250],
   txn: [4, 60],
   watch: [8, 200],
+  lease: [60, 40],
 }
 
 export function keysFor(name: WorkloadName): Keys {
@@ -110,6 +114,8 @@ export function workloadOf(
       return withLists(draw, new ListAppend(draw))
     case 'watch':
       return withLists(draw, new EventsWorkload(draw, surroundings))
+    case 'lease':
+      return withLists(draw, new LeaseWorkload(draw, surroundings))
     case 'kv':
       return new KeyValue(client, draw)
   }

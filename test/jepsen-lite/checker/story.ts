@@ -47,6 +47,11 @@ export class Story {
     return (told) => this.#recorder.told(id, told)
   }
 
+  note(what: string, details: Readonly<Record<string, unknown>> = {}): this {
+    this.#recorder.note(what, details)
+    return this
+  }
+
   pass(ms: number): this {
     this.#timeMs += ms
     return this

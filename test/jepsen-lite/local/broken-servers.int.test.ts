@@ -58,7 +58,7 @@ async function judged(
         signal: enough.signal,
         number: () => ++transactions,
       },
-      workload: workloadOf(workload, id, keys, random.named('operations'), { logUpTo: () => 1 }),
+      workload: workloadOf(workload, id, keys, random.named('operations'), { logUpTo: () => 1, leases: [] }),
       targets: () => [{ name: 'n1', port: bound.port }],
       report: (message) => wrong.push(message),
     })
