@@ -39,6 +39,28 @@ startCluster({ nodes: 1 })
   .then(() => console.log('served'))
 `
 
+const recipes = `
+import { startCluster } from 'quorate'
+import { lock, queue, runAsLeader } from 'quorate/recipes'
+
+const cluster = await startCluster({ nodes: 1 })
+try {
+  const kv = cluster.client()
+  const held = await lock(kv, 'one', { waitMs: 0 })
+  await held.put('a', 'b')
+  await held.release()
+  await queue(kv, 'mail').push('x')
+  console.log(await runAsLeader(kv, 'lead', async ({ token }) => token > held.token))
+} finally {
+  await cluster.close()
+}
+`
+
+const recipesCjs = `
+const { LockLostError, lock } = require('quorate/recipes')
+console.log(typeof lock, LockLostError.name)
+`
+
 const testing = `
 import { writeFileSync } from 'node:fs'
 import { startCluster } from 'quorate'
@@ -87,7 +109,7 @@ const tsconfig = (module, moduleResolution) => ({
     ...{ types: ['node'], typeRoots: [join(root, 'node_modules/@types')] },
     paths: { 'fast-check': [join(root, 'node_modules/fast-check/lib/fast-check.d.ts')] },
   },
-  files: ['check.ts', 'testing.ts'],
+  files: ['check.ts', 'recipes.ts', 'testing.ts'],
 })
 
 try {
@@ -128,6 +150,12 @@ try {
   write('check.cjs', cjs)
   check('a cluster in a script', run(project, 'node', ['check.mjs']), 'served')
   check('a cluster in CommonJS', run(project, 'node', ['check.cjs']), 'served')
+
+  write('recipes.ts', recipes)
+  write('recipes.mjs', recipes)
+  write('recipes.cjs', recipesCjs)
+  check('recipes', run(project, 'node', ['recipes.mjs']), 'true')
+  check('recipes in CommonJS', run(project, 'node', ['recipes.cjs']), 'function LockLostError')
 
   write('testing.ts', testing)
   write('testing.mjs', testing)

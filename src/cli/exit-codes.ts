@@ -26,6 +26,7 @@ const UNAVAILABLE = new Set([
   'revision_behind',
   'overloaded',
   'timeout',
+  'lock_not_taken',
 ])
 
 /** Errors that the user can correct in the command. */

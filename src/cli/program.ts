@@ -47,6 +47,8 @@ export async function buildProgram(args: readonly string[]) {
   addKeyCommands(program, flags)
   program.addCommand(watchCommand(flags, args))
   program.addCommand(leaseCommand(flags))
+  program.addCommand(lockCommand(flags, args))
+  program.addCommand(electCommand(flags, args))
   program.addCommand(queueCommand(flags))
   program.addCommand(serviceCommand(flags))
   program.commandsGroup('Cluster:')
@@ -281,13 +283,86 @@ function watchCommand(flags: () => GlobalFlags, args: readonly string[]) {
     .option('--prev', 'also what the keys were before')
     .addOption(new Option('--only <change>', 'only these changes').choices(['put', 'delete'] as const))
     .option('--exec', 'run the command for each revision: its events as JSON on standard input, KV_REVISION')
-    .action(async (key, command, options) => {
+    .action(async (key, more, options) => {
       const { watch } = await import('./commands/watch.ts')
-      const words = [...(key === undefined ? [] : [key]), ...command]
-      const dashes = args.indexOf('--')
-      const before = dashes < 0 ? words.length : Math.max(0, words.length - (args.length - dashes - 1))
-      await watch(flags(), words.slice(0, before), words.slice(before), options)
+      const { words, command } = splitAtDashes([...(key === undefined ? [] : [key]), ...more], args)
+      await watch(flags(), words, command, options)
     })
+}
+
+/** `all`: the words of a command, of which the last stand behind `--`, where there is one in `args`. */
+function splitAtDashes(all: readonly string[], args: readonly string[]) {
+  const dashes = args.indexOf('--')
+  const before = dashes < 0 ? all.length : Math.max(0, all.length - (args.length - dashes - 1))
+  return { words: all.slice(0, before), command: all.slice(before) }
+}
+
+const BEHIND_DASHES =
+  'behind --; KV_LOCK_TOKEN is the fencing token, KV_LOCK_KEY the key of which it is the create revision'
+
+function lockCommand(flags: () => GlobalFlags, args: readonly string[]) {
+  return withExamples(new Command('lock'), [
+    'kv lock deploy -- ./deploy.sh production',
+    'kv lock deploy --wait 10s -- make install',
+    'kv lock deploy',
+  ])
+    .description('hold a lock while a command runs, or until Ctrl-C')
+    .argument('<name>', 'of the lock', parseText)
+    .argument('[command...]', BEHIND_DASHES)
+    .option(
+      '--wait <duration>',
+      'how long to wait for it; 0s: not at all. Otherwise as long as it takes',
+      parseDuration,
+    )
+    .option('--ttl <duration>', 'how long it stays taken after this process has died (10s)', parseLeaseTime)
+    .action(async (name, more, options) => {
+      const { lockCommand } = await import('./commands/lock.ts')
+      const { words, command } = splitAtDashes([name, ...more], args)
+      await lockCommand(flags(), nameOf(words, 1), command, options)
+    })
+}
+
+function electCommand(flags: () => GlobalFlags, args: readonly string[]) {
+  return withExamples(new Command('elect'), [
+    'kv elect scheduler -- node scheduler.js',
+    'kv elect scheduler http://10.0.0.1:8080 -- ./serve.sh',
+    'kv elect scheduler --listen',
+  ])
+    .description('be elected, and lead while a command runs, or until Ctrl-C')
+    .argument('<name>', 'of the election', parseText)
+    .argument(
+      '[value...]',
+      `what others see of this leader, such as its address; and the command, ${BEHIND_DASHES}`,
+    )
+    .option('--listen', 'print each leader, until Ctrl-C')
+    .option(
+      '--wait <duration>',
+      'how long to wait; 0s: not at all. Otherwise as long as it takes',
+      parseDuration,
+    )
+    .option(
+      '--ttl <duration>',
+      'how long another one waits after this process has died (10s)',
+      parseLeaseTime,
+    )
+    .action(async (name, more, { listen, ...options }) => {
+      const { electCommand, listenToElection } = await import('./commands/lock.ts')
+      const { words, command } = splitAtDashes([name, ...more], args)
+      const election = nameOf(words, 2)
+      if (listen !== true) return electCommand(flags(), election, words[1], command, options)
+      if (words.length + command.length > 1 || Object.keys(options).length > 0)
+        throw new Failure(EXIT.usage, '--listen takes no value, no command and no other flag')
+      await listenToElection(flags(), election)
+    })
+}
+
+/** The first of at most `most` words. What is left stood before `--`, or without it. */
+function nameOf(words: readonly string[], most: number): string {
+  const [name = '', ...more] = words
+  if (words.length === 0) throw new Failure(EXIT.usage, 'the name stands before --')
+  if (words.length > most)
+    throw new Failure(EXIT.usage, `a command stands behind --, as in: -- ${more.slice(most - 1).join(' ')}`)
+  return name
 }
 
 function leaseCommand(flags: () => GlobalFlags) {

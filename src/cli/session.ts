@@ -22,6 +22,8 @@ export interface Session {
   readonly formatChosen: boolean
   readonly timeoutMs: number
   readonly signal: AbortSignal
+  /** From now on Ctrl-C and SIGTERM are for `hear`, and do not end the command; undefined: they do again. */
+  readonly leaveSignalsTo: (hear: ((name: NodeJS.Signals) => void) | undefined) => void
   /** The chosen consistency. Prints on stderr how stale an answer is. */
   readonly read: ReadOptions
 }
@@ -55,7 +57,9 @@ export async function inSession(
   })
   const interrupt = new AbortController()
   let interruptedAt: number | undefined
+  let hear: ((name: NodeJS.Signals) => void) | undefined
   const onInterrupt = () => {
+    if (hear !== undefined) return hear('SIGINT')
     const now = performance.now()
     interruptedAt ??= now
     interrupt.abort()
@@ -65,6 +69,12 @@ export async function inSession(
     process.kill(process.pid, 'SIGINT')
   }
   process.on('SIGINT', onInterrupt)
+  const onTerminate = () => hear?.('SIGTERM')
+  const leaveSignalsTo: Session['leaveSignalsTo'] = (listener) => {
+    hear = listener
+    process.off('SIGTERM', onTerminate)
+    if (listener !== undefined) process.on('SIGTERM', onTerminate)
+  }
   const read = readOptions(flags, interrupt.signal)
   try {
     await run({
@@ -74,6 +84,7 @@ export async function inSession(
       formatChosen: flags.output !== undefined,
       timeoutMs,
       signal: interrupt.signal,
+      leaveSignalsTo,
       read,
     })
   } catch (error) {
@@ -81,6 +92,7 @@ export async function inSession(
     throw error
   } finally {
     process.off('SIGINT', onInterrupt)
+    process.off('SIGTERM', onTerminate)
     await client.close()
   }
 }

@@ -2,9 +2,8 @@
 // events; it need not read them.
 
 import { spawn } from 'node:child_process'
-import { constants } from 'node:os'
-import { Failure, isSystemError, reasonOf } from '../local/failure.ts'
-import { EXIT } from './exit-codes.ts'
+import { Failure } from '../local/failure.ts'
+import { exitCodeOfChild } from './child.ts'
 import { printable } from './output.ts'
 
 /**
@@ -30,20 +29,12 @@ export async function runOnce(
   const terminate = () => void child.kill('SIGTERM')
   signal.addEventListener('abort', terminate)
   try {
-    // Not 'close': a process that the command has left in the background may hold its standard input.
-    const code = await new Promise<number>((resolve, reject) => {
-      child.on('error', reject)
-      child.on('exit', (code, name) => resolve(code ?? 128 + (name === null ? 0 : constants.signals[name])))
-    })
+    const code = await exitCodeOfChild(child, file, ` at revision ${revision}`)
     if (code === 0 || signal.aborted) return
     throw new Failure(
       code,
       `${printable(file)} ended with exit code ${code} at revision ${revision}; --from ${revision} repeats this revision`,
     )
-  } catch (error) {
-    if (!isSystemError(error)) throw error
-    const reason = 'code' in error && error.code === 'ENOENT' ? 'there is no such command' : reasonOf(error)
-    throw new Failure(EXIT.failed, `cannot run ${printable(file)} at revision ${revision}: ${reason}`)
   } finally {
     signal.removeEventListener('abort', terminate)
     stdin.destroy()

@@ -17,6 +17,9 @@ export const isDelay: Check = (value) =>
 /** `Infinity` too. */
 export const isWait: Check = (value) => (value === 0 ? undefined : isTimeout(value))
 
+/** `LockOptions`. */
+export const LOCK = { waitMs: isWait, ttlMs: isLeaseTime, signal: isSignal, timeoutMs: isTimeout }
+
 export const CALL = { signal: isSignal, timeoutMs: isTimeout }
 
 /** `what`: what was aborted, for the message. */

@@ -1,9 +1,27 @@
 // Recipes: what applications build on a consistent store, each in a file that begins with its promise and its limits.
 
+export {
+  type Barrier,
+  BarrierNotPassedError,
+  barrier,
+  type RaiseOptions,
+  type WaitOptions,
+} from './barrier.ts'
 export { type Cache, type CacheOptions, type CacheStatistics, cache } from './cache.ts'
 export { type Config, ConfigError, type ConfigOptions, config } from './config.ts'
 export { type AddOptions, type Counter, counter } from './counter.ts'
-export { type HeldLock, LockLostError, LockNotTakenError, type LockOptions, lock } from './lock.ts'
+export { type DoubleBarrier, doubleBarrier, type Entered } from './double-barrier.ts'
+export {
+  type CampaignOptions,
+  campaign,
+  followLeader,
+  type LeaderOptions,
+  type Leadership,
+  leaderOf,
+  runAsLeader,
+} from './leader.ts'
+export { type HeldLock, type LockClient, LockLostError, LockNotTakenError, type LockOptions } from './line.ts'
+export { lock } from './lock.ts'
 export {
   type DeadLetters,
   type PopOptions,
@@ -26,6 +44,7 @@ export {
   type ResolverOptions,
   registry,
 } from './registry.ts'
+export { type RwLock, rwLock } from './rw-lock.ts'
 export {
   type Saga,
   type SagaOptions,
@@ -38,6 +57,7 @@ export {
   type StepContext,
   saga,
 } from './saga.ts'
+export { type Semaphore, semaphore } from './semaphore.ts'
 export {
   MemberLostError,
   type SubscribeOptions,

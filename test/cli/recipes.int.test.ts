@@ -1,12 +1,12 @@
-// kv queue and kv service, on a real node.
+// kv lock, kv elect, kv queue and kv service, on a real node.
 
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
-import { queue, registry } from '../../src/recipes/index.ts'
+import { leaderOf, lock, queue, registry } from '../../src/recipes/index.ts'
 import { KV, kv as run } from './run-kv.ts'
 
 let cluster: EmbeddedCluster
@@ -78,7 +78,115 @@ test('an instance is registered until Ctrl-C, and seen by list and watch', async
   expect(await registry(client, 'api').list()).toEqual([])
 })
 
+/** Until it has ended. */
+function begin(args: readonly string[]) {
+  const child = spawn(process.execPath, [KV, ...args], {
+    env: { ...process.env, KV_ENDPOINTS: url },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const err: string[] = []
+  child.stderr.setEncoding('utf8').on('data', (text: string) => err.push(text))
+  const line = async () => String((await lines.next()).value)
+  return { child, line, err: () => err.join(''), ended: endOf(child) }
+}
+
+const endOf = async (child: ChildProcess) => (await once(child, 'close'))[0]
+
+const nodeCommand = (code: string) => ['--', process.execPath, '-e', code]
+
+test('a command runs while the lock is held, with its token, and its exit code is that of kv', async () => {
+  const code = 'console.log(process.env.KV_LOCK_TOKEN, process.env.KV_LOCK_KEY); process.exit(7)'
+  const holding = await run(['lock', 'deploy', ...nodeCommand(code)], { endpoints: url })
+  expect(holding.code).toBe(7)
+  const [token = '', key = ''] = holding.out.trim().split(' ')
+  expect(key).toMatch(/^lock\/deploy\/\d+$/)
+  const held = await lock(client, 'deploy', { waitMs: 0 })
+  expect(held.token).toBeGreaterThan(Number(token))
+  const refused = await kv('lock deploy --wait 50ms -- true')
+  expect(refused).toMatchObject({ code: 5, out: '' })
+  expect(refused.err).toContain('not taken within the time to wait: another one holds it')
+  const waiting = begin(['lock', 'deploy', ...nodeCommand('console.log("in")')])
+  await expect.poll(() => client.count({ prefix: 'lock/deploy/' }), { timeout: 20_000 }).toBe(2)
+  await held.release()
+  expect(await waiting.line()).toBe('in')
+  expect(await waiting.ended).toBe(0)
+  expect(await client.count({ prefix: 'lock/' })).toBe(0)
+})
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  '%s is for the command, and the lock goes when it ends',
+  async (name) => {
+    const code = `process.on('${name}', () => { console.log('asked'); setTimeout(() => process.exit(3), 50) })
+    setInterval(() => {}, 1000); console.log('in')`
+    const holding = begin(['lock', 'signals', ...nodeCommand(code)])
+    expect(await holding.line()).toBe('in')
+    holding.child.kill(name)
+    expect(await holding.line()).toBe('asked')
+    expect(await holding.ended).toBe(3)
+    expect(await client.count({ prefix: 'lock/signals/' })).toBe(0)
+  },
+)
+
+test('a command is ended when the lock is lost, and killed if it does not end', async () => {
+  for (const [onTerm, code] of [
+    ['process.exit(0)', 1],
+    ['0', 137],
+  ] as const) {
+    const stubborn = `process.on('SIGTERM', () => ${onTerm}); setInterval(() => {}, 1000); console.log('in')`
+    const holding = begin(['lock', 'lost', ...nodeCommand(stubborn)])
+    expect(await holding.line()).toBe('in')
+    await client.deleteRange({ prefix: 'lock/lost/' })
+    expect(await holding.ended).toBe(code)
+    expect(holding.err()).toContain('the lock lost was lost')
+  }
+})
+
+test('without a command the lock is held until Ctrl-C or SIGTERM', async () => {
+  for (const [name, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    const holding = begin(['lock', 'by hand', '-o', 'ndjson'])
+    const { token, key } = JSON.parse(await holding.line())
+    expect((await client.get(key))?.createRevision).toBe(token)
+    holding.child.kill(name)
+    expect(await holding.ended).toBe(code)
+    expect(await client.count({ prefix: 'lock/' })).toBe(0)
+  }
+})
+
+test('one candidate leads, and others hear of each leader', async () => {
+  const listening = begin(['elect', 'boss', '--listen', '-o', 'ndjson'])
+  expect(JSON.parse(await listening.line())).toEqual({ leader: null })
+  const first = begin([
+    'elect',
+    'boss',
+    'http://a',
+    ...nodeCommand('process.stdin.resume(); console.log("leads")'),
+  ])
+  expect(await first.line()).toBe('leads')
+  expect(JSON.parse(await listening.line())).toMatchObject({ leader: { value: 'http://a' } })
+  const second = begin(['elect', 'boss', 'http://b'])
+  await expect.poll(() => client.count({ prefix: 'election/boss/' }), { timeout: 20_000 }).toBe(2)
+  expect((await leaderOf(client, 'boss'))?.text()).toBe('http://a')
+  first.child.stdin.end()
+  expect(await first.ended).toBe(0)
+  const token = Number(await second.line())
+  expect(JSON.parse(await listening.line())).toEqual({ leader: { token, value: 'http://b' } })
+  second.child.kill('SIGINT')
+  expect(await second.ended).toBe(130)
+  listening.child.kill('SIGINT')
+  expect(await listening.ended).toBe(130)
+})
+
 test.each([
+  ['lock', "missing required argument 'name'"],
+  ['lock deploy make', 'a command stands behind --, as in: -- make'],
+  ['lock -- make', 'the name stands before --'],
+  ['lock deploy --ttl 10ms', 'from 1s to 87600h'],
+  ['elect boss a make', 'as in: -- make'],
+  ['elect boss --listen -- make', '--listen takes no value'],
   ['queue push mail', 'a value is missing'],
   ['queue push mail x --priority 1000', 'from 0 to 999'],
   ['queue push mail x --delay 10ms', 'from 1s to 87600h'],

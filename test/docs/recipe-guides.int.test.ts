@@ -12,6 +12,8 @@ afterAll(() => cluster.close())
 
 test.each([
   'locks.md',
+  'leader-election.md',
+  'barriers.md',
   'queue.md',
   'topics.md',
   'services.md',

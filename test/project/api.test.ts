@@ -45,6 +45,14 @@ test('the public types are those that were reviewed', async () => {
   await expect(texts.join('\n')).toMatchFileSnapshot(join(import.meta.dirname, 'golden/api.txt'))
 })
 
+test('the public types of recipes are those that were reviewed', async () => {
+  const texts = [...declarations('src/recipes/index.d.ts')]
+    .map(([path, text]) => [relative(out, path), text] as const)
+    .filter(([path]) => path.startsWith('src/recipes/'))
+    .map(([path, text]) => `// ${path}\n${withoutComments(text)}`)
+  await expect(texts.join('\n')).toMatchFileSnapshot(join(import.meta.dirname, 'golden/api-recipes.txt'))
+})
+
 test('the public types for tests are those that were reviewed', async () => {
   const texts = [...declarations('src/testing/index.d.ts')]
     .map(([path, text]) => [relative(out, path), text] as const)

@@ -1,71 +1,368 @@
-// Locks on a real cluster.
+// Locks, read-write locks and semaphores on a real cluster.
 
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Client, OutcomeUnknownError } from '../../src/client/index.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { stream } from '../../jepsen-lite/random.ts'
+import { type Client, OutcomeUnknownError, UnavailableError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
-import { LockLostError, LockNotTakenError, lock } from '../../src/recipes/index.ts'
+import {
+  type HeldLock,
+  type LockClient,
+  LockLostError,
+  LockNotTakenError,
+  lock,
+  rwLock,
+  semaphore,
+} from '../../src/recipes/index.ts'
+import { unsure } from './unsure-client.ts'
 
 let cluster: EmbeddedCluster
 let kv: Client
 
 beforeAll(async () => {
-  cluster = await startCluster({ nodes: 1 })
+  cluster = await startCluster()
   kv = cluster.client({ timeoutMs: 30_000 })
 })
 
 afterAll(async () => {
-  expect(await kv.count({ prefix: 'lock/' })).toBe(0)
-  const leases = []
-  for await (const lease of kv.leases()) leases.push(lease)
-  expect(leases).toEqual([])
+  for (const prefix of ['lock/', 'rwlock/', 'semaphore/']) expect(await kv.count({ prefix })).toBe(0)
+  // One may be left of which the grant was not answered: it ends by itself.
+  const leases = async () => {
+    const left = []
+    for await (const lease of kv.leases()) left.push(lease)
+    return left
+  }
+  while ((await leases()).length > 0) await sleep(50)
   await cluster.close()
 })
 
-test('clients get a lock in the order of their keys, with rising tokens', async () => {
-  const order: number[] = []
-  const first = await lock(kv, 'a/b')
-  const waiting = [1, 2, 3].map(async () => {
-    await using held = await lock(kv, 'a/b')
-    order.push(held.token)
-    await held.put('resource', String(held.token))
+const keysUnder = (prefix: string) => () => kv.count({ prefix })
+
+/** Calls of `kv`, some of them in another way. */
+const through = (changed: Partial<LockClient>): LockClient => ({
+  session: (options) => kv.session(options),
+  watch: (options) => kv.watch(options),
+  txn: (txn, options) => kv.txn(txn, options),
+  ...changed,
+})
+
+describe('a lock', () => {
+  it('is given to clients in the order of their keys, with rising tokens', async () => {
+    const order: number[] = []
+    const first = await lock(kv, 'a/b')
+    const waiting = [1, 2, 3].map(async () => {
+      const held = await lock(kv, 'a/b')
+      order.push(held.token)
+      await held.put('resource', String(held.token))
+      await held.release()
+    })
+    await expect.poll(keysUnder('lock/a%2Fb/')).toBe(4)
+    expect(order).toEqual([])
+    await first.release()
+    await Promise.all(waiting)
+    expect(order).toHaveLength(3)
+    expect(order).toEqual(order.toSorted((a, b) => a - b))
+    expect(order[0]).toBeGreaterThan(first.token)
   })
-  await expect.poll(() => kv.count({ prefix: 'lock/a%2Fb/' })).toBe(4)
-  expect(order).toEqual([])
-  await first.release()
-  await Promise.all(waiting)
-  expect(order).toHaveLength(3)
-  expect(order).toEqual(order.toSorted((a, b) => a - b))
-  expect(order[0]).toBeGreaterThan(first.token)
+
+  it('waits for the holder when the one before it in the line gives up', async () => {
+    const held = await lock(kv, 'line')
+    const end = new AbortController()
+    const between = lock(kv, 'line', { signal: end.signal })
+    await expect.poll(keysUnder('lock/line/')).toBe(2)
+    let last: HeldLock | undefined
+    const waiting = lock(kv, 'line').then((taken) => {
+      last = taken
+    })
+    await expect.poll(keysUnder('lock/line/')).toBe(3)
+    end.abort()
+    await expect(between).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }))
+    expect(await keysUnder('lock/line/')()).toBe(2)
+    // A linearizable write of the holder shows that it still holds it, when the third has had the time to look.
+    await held.put('line', 'x')
+    expect(last).toBeUndefined()
+    await held.release()
+    await waiting
+    await last?.release()
+  })
+
+  it('that is not taken within the time to wait leaves no key behind, and is taken when it is free', async () => {
+    const held = await lock(kv, 'busy')
+    for (const waitMs of [0, 200]) {
+      const failure = await lock(kv, 'busy', { waitMs }).catch((error: unknown) => error)
+      expect(failure).toBeInstanceOf(LockNotTakenError)
+      expect(failure).toMatchObject({ code: 'lock_not_taken', written: 'no' })
+      expect(await keysUnder('lock/busy/')()).toBe(1)
+    }
+    await held.release()
+    const again = await lock(kv, 'busy', { waitMs: 0 })
+    expect(again.token).toBeGreaterThan(held.token)
+    await again.release()
+  })
+
+  it('of which the key was deleted is lost at once: its signal fires, and it writes nothing', async () => {
+    const held = await lock(kv, 'lost')
+    const fired = new Promise((resolve) => held.signal.addEventListener('abort', resolve, { once: true }))
+    await kv.delete(held.key)
+    await expect(held.put('guarded', 'x')).rejects.toThrow(LockLostError)
+    await fired
+    expect(held.signal.reason).toMatchObject({ code: 'lock_lost', written: 'no' })
+    expect(() => held.throwIfLost()).toThrow(LockLostError)
+    expect(await kv.get('guarded')).toBeUndefined()
+    const next = await lock(kv, 'lost', { waitMs: 0 })
+    await expect(held.txn({ success: [{ put: { key: 'guarded', value: 'x' } }] })).rejects.toThrow(
+      LockLostError,
+    )
+    await next.txn({ success: [{ put: { key: 'guarded', value: 'y' } }] })
+    expect((await kv.get('guarded'))?.text()).toBe('y')
+    await held.release()
+    await next.release()
+  })
+
+  it('of which the lease was revoked fires its signal, and a former holder knows that it has released it', async () => {
+    const held = await lock(kv, 'revoked')
+    const fired = new Promise((resolve) => held.signal.addEventListener('abort', resolve, { once: true }))
+    const lease = (await kv.get(held.key))?.lease ?? ''
+    await kv.revokeLease(lease)
+    await fired
+    expect(held.signal.reason).toBeInstanceOf(LockLostError)
+    await held.release()
+    const released = await lock(kv, 'revoked')
+    await released.release()
+    await expect(released.put('guarded', 'x')).rejects.toThrow('it was released')
+  })
+
+  it('runs a transaction with its own comparisons, and tells which branch was taken', async () => {
+    const held = await lock(kv, 'txn')
+    const set = {
+      compare: [{ key: 'txn/n', exists: false }],
+      success: [{ put: { key: 'txn/n', value: '1' } }],
+    }
+    expect(await held.txn(set)).toMatchObject({ succeeded: true, results: [{ put: { version: 1 } }] })
+    expect(await held.txn(set)).toMatchObject({ succeeded: false, results: [] })
+    const { revision } = await kv.txn({ compare: [held.guard()], success: [{ delete: { key: 'txn/n' } }] })
+    expect(revision).toBeGreaterThan(held.token)
+    expect(await kv.get('txn/n')).toBeUndefined()
+    await held.release()
+  })
+
+  it('of which the creation has an unknown outcome is the one that it finds', async () => {
+    let eaten = 0
+    const eatsFirst = through({
+      txn: async (txn, options) => {
+        const result = await kv.txn(txn, options)
+        if (eaten++ > 0) return result
+        throw new OutcomeUnknownError('the answer was lost', { code: 'outcome_unknown', written: 'unknown' })
+      },
+    })
+    const held = await lock(eatsFirst, 'unknown', { waitMs: 10_000 })
+    expect(eaten).toBeGreaterThan(1)
+    expect(await keysUnder('lock/unknown/')()).toBe(1)
+    expect((await kv.get(held.key))?.createRevision).toBe(held.token)
+    await held.release()
+  })
+
+  it('fails with the error of the cluster, not as taken, when the cluster cannot be asked in time', async () => {
+    const unavailable = new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+    const noSession = through({ session: () => Promise.reject(unavailable) })
+    await expect(lock(noSession, 'away', { waitMs: 10 })).rejects.toBe(unavailable)
+    const noTxn = through({ txn: () => Promise.reject(unavailable) })
+    await expect(lock(noTxn, 'away', { waitMs: 10 })).rejects.toBe(unavailable)
+  })
+
+  it('is waited for through faults that pass, also when the lease has ended meanwhile', async () => {
+    const held = await lock(kv, 'faults')
+    let txns = 0
+    let leases: string[] = []
+    const faulty = through({
+      session: async (options) => {
+        const session = await kv.session(options)
+        leases = [...leases, session.lease]
+        return session
+      },
+      txn: async (txn, options) => {
+        txns += 1
+        if (txns % 2 === 0) throw new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+        return kv.txn(txn, options)
+      },
+    })
+    const waiting = lock(faulty, 'faults')
+    await expect.poll(keysUnder('lock/faults/')).toBe(2)
+    await kv.revokeLease(leases[0] ?? '')
+    // It is in the line again, with another lease, when it has learnt that the first one has ended.
+    const again = async () => leases.length === 2 && (await keysUnder('lock/faults/')()) === 2
+    await expect.poll(again, { timeout: 20_000 }).toBe(true)
+    await held.release()
+    const taken = await waiting
+    expect(taken.token).toBeGreaterThan(held.token)
+    await taken.release()
+  })
+
+  it('is not waited for after the signal has fired, or the client was closed', async () => {
+    const held = await lock(kv, 'ends')
+    const own = cluster.client()
+    const ofOwn = lock(own, 'ends')
+    await expect.poll(keysUnder('lock/ends/')).toBe(2)
+    await Promise.all([expect(ofOwn).rejects.toMatchObject({ code: 'closed' }), own.close()])
+    await expect(lock(kv, 'ends', { signal: AbortSignal.abort('enough') })).rejects.toMatchObject({
+      name: 'AbortError',
+    })
+    await held.release()
+    await expect.poll(keysUnder('lock/ends/'), { timeout: 20_000 }).toBe(0)
+  })
+
+  it('says what is wrong with an argument before anything is sent', async () => {
+    await expect(lock(kv, '')).rejects.toThrow('lock: name must not be empty')
+    const misspelt = { waitMS: 5 } as object
+    await expect(lock(kv, 'x', misspelt)).rejects.toThrow('did you mean waitMs?')
+    await expect(lock(kv, 'x', { waitMs: -1 })).rejects.toThrow('waitMs must be')
+    await expect(lock(kv, 'x', { ttlMs: 500 })).rejects.toThrow('a number of milliseconds from 1,000 on')
+    expect(() => semaphore(kv, 'x', 0)).toThrow('permits must be a whole number from 1 on')
+    await expect(rwLock(kv, 'x').read({ ttlMs: Number.NaN })).rejects.toThrow('rwLock.read: ttlMs')
+  })
 })
 
-test('a client that gives up after waitMs leaves no key behind', async () => {
-  await using _held = await lock(kv, 'busy')
-  await expect(lock(kv, 'busy', { waitMs: 300 })).rejects.toThrow(LockNotTakenError)
-  expect(await kv.count({ prefix: 'lock/busy/' })).toBe(1)
+describe('a read-write lock', () => {
+  it('has many readers or one writer, and readers wait for a writer who came before', async () => {
+    const rw = rwLock(kv, 'rw')
+    const readers = [await rw.read(), await rw.read({ waitMs: 0 })]
+    await expect(rw.write({ waitMs: 0 })).rejects.toThrow(LockNotTakenError)
+    const order: string[] = []
+    const writing = rw.write().then((held) => {
+      order.push('writer')
+      return held
+    })
+    await expect.poll(keysUnder('rwlock/rw/w/')).toBe(1)
+    const late = [rw.read(), rw.read()].map((taking) =>
+      taking.then((held) => {
+        order.push('reader')
+        return held
+      }),
+    )
+    await expect.poll(keysUnder('rwlock/rw/r/')).toBe(4)
+    await readers[0]?.release()
+    expect(order).toEqual([])
+    await readers[1]?.release()
+    const writer = await writing
+    expect(order).toEqual(['writer'])
+    await writer.put('rw', 'written')
+    await writer.release()
+    for (const held of await Promise.all(late)) {
+      expect(held.token).toBeGreaterThan(writer.token)
+      await held.release()
+    }
+  })
 })
 
-test('a holder whose key is gone writes nothing', async () => {
-  const held = await lock(kv, 'lost')
-  await kv.delete(held.key)
-  await expect(held.put('guarded', 'x')).rejects.toThrow(LockLostError)
-  expect(await kv.get('guarded')).toBeUndefined()
-  await held.release()
+describe('a semaphore', () => {
+  it('has as many holders as permits, and never more', async () => {
+    const permits = 3
+    const sem = semaphore(kv, 'sem', permits)
+    let inside = 0
+    let most = 0
+    const tokens = new Set<number>()
+    const work = async () => {
+      const held = await sem.acquire()
+      tokens.add(held.token)
+      inside += 1
+      most = Math.max(most, inside)
+      await held.put(`sem/${held.token}`, 'x')
+      await expect.poll(() => most).toBeGreaterThanOrEqual(permits)
+      inside -= 1
+      await held.release()
+    }
+    await Promise.all(Array.from({ length: 12 }, work))
+    expect(most).toBe(permits)
+    expect(tokens.size).toBe(12)
+  })
+
+  it('is not served while its holders stay, whoever else gives up', async () => {
+    const sem = semaphore(kv, 'full', 2)
+    const [a, b] = [await sem.acquire(), await sem.acquire()]
+    await expect(sem.acquire({ waitMs: 100 })).rejects.toThrow('2 others hold it or wait before')
+    let isServed = false
+    const end = new AbortController()
+    const first = sem.acquire({ signal: end.signal })
+    await expect.poll(keysUnder('semaphore/full/')).toBe(3)
+    const second = sem.acquire().then((held) => {
+      isServed = true
+      return held
+    })
+    await expect.poll(keysUnder('semaphore/full/')).toBe(4)
+    end.abort()
+    await expect(first).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }))
+    await a.put('full', 'x')
+    expect(isServed).toBe(false)
+    await b.release()
+    await (await second).release()
+    await a.release()
+  })
 })
 
-test('a key whose creation has an unknown outcome is adopted', async () => {
-  let eaten = 0
-  const eatsFirst: Pick<Client, 'session' | 'txn' | 'watch'> = {
-    session: (options) => kv.session(options),
-    watch: (options) => kv.watch(options),
-    txn: async (txn, options) => {
-      const result = await kv.txn(txn, options)
-      if (eaten++ > 0) return result
-      throw new OutcomeUnknownError('the answer was lost', { code: 'outcome_unknown', written: 'unknown' })
-    },
-  }
-  const held = await lock(eatsFirst, 'unknown', { waitMs: 10_000 })
-  expect(eaten).toBeGreaterThan(1)
-  expect(await kv.count({ prefix: 'lock/unknown/' })).toBe(1)
-  expect((await kv.get(held.key))?.createRevision).toBe(held.token)
-  await held.release()
+describe('under faults', () => {
+  it('writes rise by token and never overlap, whatever answers are lost and although leaders die', async () => {
+    const seed = Math.floor(Math.random() * 2 ** 31)
+    const shown = `seed ${seed}`
+    console.log(shown)
+    const random = stream(seed, 1, 0)
+    const draw = () => random()
+    const share = 0.02 + draw() * 0.15
+    const ttlMs = 1_000 + Math.floor(draw() * 1_000)
+    const clients = Array.from({ length: 4 + Math.floor(draw() * 3) }, () =>
+      unsure(cluster.client({ timeoutMs: 10_000 }), draw, share),
+    )
+    const begun = (await kv.put('faults/begun', '')).revision
+    let taken = 0
+    const work = async ({ kv: own }: { readonly kv: Client }) => {
+      for (let n = 0; n < 6; n++) {
+        const held = await lock(own, 'shared', { ttlMs }).catch(() => undefined)
+        if (held === undefined) continue
+        taken += 1
+        try {
+          // Read, then write, both while it is held: no other holder can come between.
+          const { results } = await held.txn({ success: [{ get: { key: 'faults/log' } }] })
+          const log = results[0]?.get?.kvs?.[0]?.text() ?? ''
+          await held.put('faults/log', `${log}${held.token} `)
+          if (draw() < 0.2) await kv.delete(held.key)
+          else await held.release()
+          if (draw() < 0.2) await held.put('faults/log', 'written by a former holder')
+        } catch {
+          // It does not know what it has written, or has lost the lock.
+        } finally {
+          await held.release()
+        }
+      }
+    }
+    const working = Promise.all(clients.map(work))
+    for (let n = 0; n < 2; n++) {
+      const leader = await cluster.waitForLeader()
+      await expect.poll(() => taken, { timeout: 30_000 }).toBeGreaterThan(n * 3)
+      await leader.crash()
+      await leader.start()
+    }
+    await working
+    for (const client of clients) client.isOn = false
+    let last = ''
+    const end = (await kv.put('faults/end', '')).revision
+    for await (const { revision, events } of kv.watch({ prefix: 'faults/', fromRevision: begun + 1 })) {
+      for (const event of events) {
+        if (event.key !== 'faults/log' || event.type !== 'put') continue
+        const now = event.kv.text()
+        // Each write has what the one before has written, and a token that is not lower.
+        expect(now.startsWith(last), `${shown}: ${last} → ${now}`).toBe(true)
+        last = now
+      }
+      if (revision >= end) break
+    }
+    const tokens = last.trim().split(' ').map(Number)
+    expect(tokens.length, shown).toBeGreaterThan(3)
+    expect(tokens, shown).toEqual(tokens.toSorted((a, b) => a - b))
+    expect(new Set(tokens).size, shown).toBe(tokens.length)
+    expect(
+      clients.reduce((sum, { eaten }) => sum + eaten, 0),
+      shown,
+    ).toBeGreaterThan(0)
+    // What clients left behind that gave up ends with its lease.
+    await expect.poll(keysUnder('lock/shared/'), { timeout: 30_000 }).toBe(0)
+  })
 })

@@ -1,0 +1,269 @@
+// A line of clients, served in order: what locks, semaphores and elections are made of. Each client creates a key with
+// the lease of a session of its own. The revision that created the key is the client's number in the line, and its
+// token. It is served once few enough of those that it must wait for are before it.
+//
+// Each call has its own lease, and its key is named after it. So a client that dies, gives up, or never learns whether
+// its key was created leaves no key behind, a second try finds what the first one has created, and a try that arrives
+// after the lease has ended is refused.
+//
+// The key stands until the lease ends or is revoked. `guard` compares the revision that created it: this, and no clock,
+// keeps a client that was stopped, and whose key is gone, from writing.
+
+import {
+  type CallOptions,
+  type Client,
+  type KvRecord,
+  QuorateError,
+  type Session,
+  type Txn,
+  type TxnComparison,
+  type TxnResult,
+  type WatchBatch,
+} from '../client/index.ts'
+import { type NotYet, patienceOf, until } from './waiting.ts'
+import { changeAfter, isClosed, pause } from './watching.ts'
+
+/** The pause after a watch of the own key has failed. */
+const AGAIN_MS = 1_000
+/** A client that gives up waits so long for the cluster to end its lease; then the lease ends by itself. */
+const GIVE_UP_MS = 1_000
+
+export interface LockOptions {
+  /**
+   * How long to wait for others, which may be Infinity; then a `LockNotTakenError` is thrown. 0: takes it only if it is
+   * free. Default: Infinity.
+   */
+  readonly waitMs?: number | undefined
+  /** Of the lease: how long the others wait after the holder has died. From 1,000 on. Default 10,000. */
+  readonly ttlMs?: number | undefined
+  /** Gives up waiting. It does not release what is held. */
+  readonly signal?: AbortSignal | undefined
+  /** Of each call to the cluster. Default: that of the client. */
+  readonly timeoutMs?: number | undefined
+}
+
+export interface HeldLock {
+  /** Greater than that of every holder before (of a semaphore, than that of everyone who came before). */
+  readonly token: number
+  /** Fires before it can have been lost, by the clock of this machine, with a `LockLostError`; also when released. */
+  readonly signal: AbortSignal
+  /** For so long it is certainly held, without another keep-alive; 0: it may have been lost. */
+  readonly leftMs: number
+  readonly key: Uint8Array
+  /** Throws a `LockLostError` if it may have been lost. It looks at the clock, so it is right after a stop as well. */
+  throwIfLost(): void
+  /** Holds while it is held: for transactions of your own. */
+  guard(): TxnComparison
+  /** Throws a `LockLostError`, and has written nothing, if it is no longer held. */
+  put(key: string | Uint8Array, value: string | Uint8Array, options?: CallOptions): Promise<void>
+  /** Its comparisons and operations are done only while it is held; otherwise throws a `LockLostError`. */
+  txn(txn: Txn, options?: CallOptions): Promise<TxnResult>
+  /** Without an answer of the cluster in time it is free when its lease has ended. Never throws. */
+  release(options?: CallOptions): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Others held it for as long as the caller wanted to wait. Nothing was written. */
+export class LockNotTakenError extends QuorateError {}
+
+/** It is not held any more, or may not be. Nothing was written. */
+export class LockLostError extends QuorateError {}
+
+export type LockClient = Pick<Client, 'session' | 'txn' | 'watch'>
+
+export interface Line {
+  /** For messages: `lock`, `semaphore`, … */
+  readonly what: string
+  /** The key of a client. */
+  key(lease: string): Uint8Array
+  /** Under it are the keys of those that a client waits for. */
+  readonly before: Uint8Array
+  /** How many of them may be before a client that is served. */
+  readonly served: number
+  /** Of the key. */
+  readonly value?: string | Uint8Array | undefined
+}
+
+/** Waits in the line until the client is served. If its key has gone meanwhile, it goes to the end of the line. */
+export async function takeIn(kv: LockClient, line: Line, options: LockOptions): Promise<HeldLock> {
+  const { ttlMs = 10_000, waitMs, signal, timeoutMs } = options
+  const patience = patienceOf(waitMs)
+  try {
+    for (;;) {
+      const session = await kv.session({ ttlMs, signal, timeoutMs })
+      try {
+        return await served(kv, line, session, { signal, timeoutMs }, patience.signal)
+      } catch (error) {
+        const isLost = session.signal.aborted || error instanceof LockLostError || isWithoutLease(error)
+        await session.close({ timeoutMs: GIVE_UP_MS })
+        if (!isLost || signal?.aborted === true) throw error
+      }
+    }
+  } finally {
+    patience.end()
+  }
+}
+
+async function served(
+  kv: LockClient,
+  line: Line,
+  session: Session,
+  options: CallOptions,
+  patience: AbortSignal,
+): Promise<HeldLock> {
+  const signal = AbortSignal.any([session.signal, ...(options.signal ? [options.signal] : [])])
+  const call = { ...options, signal }
+  const { what, before, value = '' } = line
+  const key = line.key(session.lease)
+  let token: number | undefined
+  let waitsFor = 0
+
+  /** Creates the key, or finds what an earlier try has created. */
+  async function join(): Promise<{
+    readonly created: number
+    readonly isFree: boolean
+    readonly revision: number
+  }> {
+    const { results, revision } = await kv.txn(
+      {
+        compare: [{ key, exists: false }],
+        success: [
+          { txn: { compare: [{ prefix: before, target: 'createRevision', op: '=', to: 0 }] } },
+          { put: { key, value, lease: session.lease } },
+        ],
+        failure: [{ get: { key, keysOnly: true } }],
+      },
+      call,
+    )
+    const [first, put] = results
+    if (put?.put !== undefined)
+      return { created: put.put.createRevision, isFree: first?.txn?.succeeded === true, revision }
+    const found = first?.get?.kvs?.[0]
+    // The client has sent it again: the cluster then remembers what was done, but not what was read.
+    return found === undefined ? join() : { created: found.createRevision, isFree: false, revision }
+  }
+
+  async function look(): Promise<Served | NotYet> {
+    if (token === undefined) {
+      const { created, isFree, revision } = await join()
+      token = created
+      if (isFree) return { key, token, session, seenAt: revision }
+    }
+    const own = token
+    const { succeeded, results, revision } = await kv.txn(
+      {
+        compare: [{ key, target: 'createRevision', op: '=', to: own }],
+        success: [{ get: { prefix: before, keysOnly: true } }],
+      },
+      call,
+    )
+    if (!succeeded) throw lost(what, 'its key was deleted')
+    const ahead = (results[0]?.get?.kvs ?? [])
+      .filter(({ createRevision }) => createRevision < own)
+      .toSorted((a, b) => a.createRevision - b.createRevision)
+    waitsFor = ahead.length
+    if (ahead.length < line.served) return { key, token: own, session, seenAt: revision }
+    return notYet(line, ahead, revision)
+  }
+
+  const notWithin = () => {
+    const others = waitsFor === 1 ? 'another one holds it' : `${waitsFor} others hold it or wait before`
+    const message = `${what}: not taken within the time to wait: ${others}`
+    return new LockNotTakenError(message, { code: 'lock_not_taken', written: 'no' })
+  }
+  return held(kv, what, await until(kv, look, { signal, patience, notWithin }))
+}
+
+/** Of a line that serves one at a time, only the last one before is watched; otherwise any of them may go. */
+function notYet({ before, served }: Line, ahead: readonly KvRecord[], revision: number): NotYet {
+  const last = ahead.at(-1)
+  if (served === 1 && last !== undefined) return { revision, range: { key: last.keyBytes, only: 'delete' } }
+  const keys = new Set(ahead.map(({ key }) => key))
+  const isReason = ({ events }: WatchBatch) => {
+    for (const { key } of events) keys.delete(key)
+    return keys.size < served
+  }
+  return { revision, range: { prefix: before, only: 'delete' }, isReason }
+}
+
+const isWithoutLease = (error: unknown): boolean =>
+  error instanceof QuorateError && error.code === 'lease_not_found'
+
+const lost = (what: string, why: string, cause?: unknown): LockLostError =>
+  new LockLostError(`${what}: it is no longer held: ${why}`, { code: 'lock_lost', written: 'no', cause })
+
+interface Served {
+  readonly key: Uint8Array
+  readonly token: number
+  readonly session: Session
+  /** The revision of the store at which the key was there. */
+  readonly seenAt: number
+}
+
+function held(kv: LockClient, what: string, { key, token, session, seenAt }: Served): HeldLock {
+  const guard: TxnComparison = { key, target: 'createRevision', op: '=', to: token }
+  const over = new AbortController()
+  const { signal } = over
+  const end = (why: string, cause?: unknown) => over.abort(lost(what, why, cause))
+  const endWithSession = () => end('its lease has ended', session.signal.reason)
+  session.signal.addEventListener('abort', endWithSession, { once: true })
+  if (session.signal.aborted) endWithSession()
+
+  const throwIfLost = () => {
+    if (session.leftMs === 0) endWithSession()
+    signal.throwIfAborted()
+  }
+
+  /** Somebody else may delete the key. */
+  async function watchKey(from: number): Promise<void> {
+    for (let at = from; !signal.aborted; ) {
+      try {
+        await changeAfter(kv, { key, only: 'delete' }, at, signal)
+        const { succeeded, revision } = await kv.txn({ compare: [guard] }, { signal })
+        if (!succeeded) end('its key was deleted')
+        at = revision
+      } catch (error) {
+        if (isClosed(error)) return
+        await pause(AGAIN_MS, signal)
+      }
+    }
+  }
+  void watchKey(seenAt)
+
+  async function txn(wanted: Txn, options: CallOptions = {}): Promise<TxnResult> {
+    throwIfLost()
+    const { succeeded, revision, results } = await kv.txn(
+      { compare: [guard], success: [{ txn: wanted }] },
+      options,
+    )
+    const inner = results[0]?.txn
+    if (succeeded && inner !== undefined) return { ...inner, revision }
+    end('its key was deleted')
+    throw lost(what, 'its key was deleted')
+  }
+
+  let released: Promise<void> | undefined
+  function release(options: CallOptions = {}): Promise<void> {
+    session.signal.removeEventListener('abort', endWithSession)
+    end('it was released')
+    released ??= session.close(options)
+    return released
+  }
+
+  return {
+    token,
+    signal,
+    get leftMs() {
+      return signal.aborted ? 0 : session.leftMs
+    },
+    key,
+    throwIfLost,
+    guard: () => guard,
+    put: async (target, value, options) => {
+      await txn({ success: [{ put: { key: target, value } }] }, options)
+    },
+    txn,
+    release,
+    [Symbol.asyncDispose]: () => release(),
+  }
+}

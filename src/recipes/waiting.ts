@@ -1,0 +1,73 @@
+// To wait until the store is as it should be: look, and look again when something may have changed. Faults that pass do
+// not end it: while the cluster cannot be asked, it is asked again.
+
+import {
+  OutcomeUnknownError,
+  UnavailableError,
+  UnreachableError,
+  type WatchBatch,
+  type WatchOptions,
+} from '../client/index.ts'
+import { after } from '../client/timer.ts'
+import { changeAfter, isClosed, pause, type Watching } from './watching.ts'
+
+/** The pause after the cluster could not be asked. */
+const AGAIN_MS = 500
+
+/** It is not yet as it should be. */
+export interface NotYet {
+  /** Of the store, when it was looked at. */
+  readonly revision: number
+  /** What must change first. */
+  readonly range: WatchOptions
+  /** Whether to look again. Default: after each change. */
+  readonly isReason?: ((batch: WatchBatch) => boolean) | undefined
+}
+
+export interface Waiting {
+  /** Ends the waiting with an `AbortError`. */
+  readonly signal: AbortSignal
+  /** The time to wait is over: the waiting ends with `notWithin()`, but not before it has looked once. */
+  readonly patience: AbortSignal
+  readonly notWithin: () => Error
+}
+
+/** `look` may change the store on the way. It is called again when its outcome is unknown, too. */
+export async function until<T extends object>(
+  kv: Watching,
+  look: () => Promise<T | NotYet>,
+  { signal, patience, notWithin }: Waiting,
+): Promise<T> {
+  const isOver = AbortSignal.any([signal, patience])
+  for (;;) {
+    let seen: T | NotYet
+    try {
+      seen = await look()
+    } catch (error) {
+      if (!isPassing(error) || patience.aborted) throw error
+      await pause(AGAIN_MS, isOver)
+      continue
+    }
+    if (!('range' in seen)) return seen
+    if (patience.aborted) throw notWithin()
+    try {
+      await changeAfter(kv, seen.range, seen.revision, isOver, seen.isReason)
+    } catch (error) {
+      if (signal.aborted || isClosed(error)) throw error
+      if (patience.aborted) throw notWithin()
+      if (!isPassing(error)) throw error
+    }
+  }
+}
+
+/** Fires after `waitMs`, which may be Infinity. Its timer keeps the process alive until it is disposed of. */
+export function patienceOf(waitMs = Number.POSITIVE_INFINITY): { readonly signal: AbortSignal; end(): void } {
+  const over = new AbortController()
+  return { signal: over.signal, end: after(waitMs, () => over.abort()) }
+}
+
+/** The cluster could not be asked, or has not answered. */
+export const isPassing = (error: unknown): boolean =>
+  error instanceof UnavailableError ||
+  error instanceof UnreachableError ||
+  error instanceof OutcomeUnknownError

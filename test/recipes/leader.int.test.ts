@@ -1,0 +1,313 @@
+// Leader election, barriers and double barriers on a real cluster.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { stream } from '../../jepsen-lite/random.ts'
+import { type Client, UnavailableError } from '../../src/client/index.ts'
+import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+import {
+  BarrierNotPassedError,
+  barrier,
+  doubleBarrier,
+  followLeader,
+  type Leadership,
+  LockLostError,
+  leaderOf,
+  runAsLeader,
+} from '../../src/recipes/index.ts'
+import { unsure } from './unsure-client.ts'
+
+let cluster: EmbeddedCluster
+let kv: Client
+
+beforeAll(async () => {
+  cluster = await startCluster()
+  kv = cluster.client({ timeoutMs: 30_000 })
+})
+
+afterAll(async () => {
+  for (const prefix of ['election/', 'barrier/', 'doublebarrier/']) expect(await kv.count({ prefix })).toBe(0)
+  // One may be left of which the grant was not answered: it ends by itself.
+  const leases = async () => {
+    const left = []
+    for await (const lease of kv.leases()) left.push(lease)
+    return left
+  }
+  while ((await leases()).length > 0) await sleep(50)
+  await cluster.close()
+})
+
+const keysUnder = (prefix: string) => () => kv.count({ prefix })
+
+/** Resolves when the signal fires. */
+const fired = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
+describe('runAsLeader', () => {
+  it('runs one body at a time, in the order of the candidates, and returns what it returns', async () => {
+    const order: number[] = []
+    let inside = 0
+    const lead = async ({ token, put }: Leadership) => {
+      inside += 1
+      expect(inside).toBe(1)
+      order.push(token)
+      await put('led', String(token))
+      inside -= 1
+      return token
+    }
+    const results = await Promise.all([1, 2, 3, 4].map(() => runAsLeader(kv, 'order', lead)))
+    expect(order).toEqual(results.toSorted((a, b) => a - b))
+    expect((await kv.get('led'))?.text()).toBe(String(order.at(-1)))
+  })
+
+  it('throws what its body throws, and leads no more then', async () => {
+    const failing = runAsLeader(kv, 'throws', () => {
+      throw new RangeError('mine')
+    })
+    await expect(failing).rejects.toThrow('mine')
+    expect(await keysUnder('election/throws/')()).toBe(0)
+  })
+
+  it('tells a body that has lost the lead, waits for its end, and runs it again when it leads again', async () => {
+    const tokens: number[] = []
+    const errors: unknown[] = []
+    const result = await runAsLeader(
+      kv,
+      'again',
+      async ({ token, key, signal, put, throwIfLost }) => {
+        tokens.push(token)
+        if (tokens.length === 3) return 'done'
+        await kv.delete(key)
+        await fired(signal)
+        expect(signal.reason).toBeInstanceOf(LockLostError)
+        expect(() => throwIfLost()).toThrow(LockLostError)
+        await expect(put('again', 'x')).rejects.toThrow(LockLostError)
+        if (tokens.length === 2) throw new Error('after it was lost')
+        return 'too late'
+      },
+      { onError: (error) => errors.push(error) },
+    )
+    expect(result).toBe('done')
+    expect(tokens).toHaveLength(3)
+    expect(tokens).toEqual(tokens.toSorted((a, b) => a - b))
+    expect(errors).toMatchObject([{ message: 'after it was lost' }])
+    expect(await kv.get('again')).toBeUndefined()
+  })
+
+  it('ends with its signal: a waiting candidate at once, a leader when its body has ended', async () => {
+    const end = new AbortController()
+    let begin = () => {}
+    const leads = new Promise<void>((resolve) => {
+      begin = resolve
+    })
+    const leading = runAsLeader(
+      kv,
+      'ends',
+      async ({ signal }) => {
+        begin()
+        await fired(signal)
+        return 'cleaned up'
+      },
+      { signal: end.signal },
+    )
+    await leads
+    const waiting = runAsLeader(kv, 'ends', () => 'never', { signal: end.signal })
+    await expect.poll(keysUnder('election/ends/')).toBe(2)
+    end.abort()
+    await Promise.all([
+      expect(leading).resolves.toBe('cleaned up'),
+      expect(waiting).rejects.toMatchObject({ name: 'AbortError' }),
+    ])
+    expect(await keysUnder('election/ends/')()).toBe(0)
+  })
+
+  it('goes on when the cluster cannot be asked, and says so', async () => {
+    const errors: unknown[] = []
+    const failures = [
+      new UnavailableError('no leader', { code: 'no_leader', written: 'no' }),
+      new UnavailableError('no leader', { code: 'no_leader', written: 'no' }),
+    ]
+    const faulty: Parameters<typeof runAsLeader>[0] = {
+      session: (options) => {
+        const failure = failures.pop()
+        return failure === undefined ? kv.session(options) : Promise.reject(failure)
+      },
+      watch: (options) => kv.watch(options),
+      txn: (txn, options) => kv.txn(txn, options),
+    }
+    const onError = (error: unknown) => errors.push(error)
+    expect(await runAsLeader(faulty, 'faulty', () => 'led', { onError })).toBe('led')
+    expect(errors).toHaveLength(2)
+  })
+
+  it('says who leads, and each new leader', async () => {
+    expect(await leaderOf(kv, 'who')).toBeUndefined()
+    const seen: (string | undefined)[] = []
+    const end = new AbortController()
+    const following = (async () => {
+      for await (const leader of followLeader(kv, 'who', { signal: end.signal })) seen.push(leader?.text())
+    })()
+    await expect.poll(() => seen).toEqual([undefined])
+    const goes: (() => void)[] = []
+    const leading = ['a', 'b'].map(async (value, at) => {
+      await expect.poll(keysUnder('election/who/')).toBe(at)
+      await runAsLeader(kv, 'who', () => new Promise<void>((resolve) => goes.push(resolve)), { value })
+    })
+    await expect.poll(keysUnder('election/who/')).toBe(2)
+    expect((await leaderOf(kv, 'who'))?.text()).toBe('a')
+    await expect.poll(() => seen).toEqual([undefined, 'a'])
+    goes.shift()?.()
+    await expect.poll(() => seen).toEqual([undefined, 'a', 'b'])
+    await expect.poll(() => goes.length).toBe(1)
+    goes.shift()?.()
+    await Promise.all(leading)
+    await expect.poll(() => seen).toEqual([undefined, 'a', 'b', undefined])
+    end.abort()
+    await expect(following).rejects.toMatchObject({ name: 'AbortError' })
+  })
+
+  it('says what is wrong with an argument before anything is sent', async () => {
+    const notBody = 'x' as never
+    await expect(runAsLeader(kv, 'x', notBody)).rejects.toThrow('runAsLeader: body must be a function')
+    await expect(runAsLeader(kv, 'x', () => 1, { ttlMs: 5 })).rejects.toThrow('ttlMs must be')
+    await expect(runAsLeader(kv, '', () => 1)).rejects.toThrow('name must not be empty')
+    await expect(leaderOf(kv, '')).rejects.toThrow('leaderOf: name must not be empty')
+    expect(() => doubleBarrier(kv, 'x', 101)).toThrow('count must be a whole number from 1 to 100')
+    const misspelt = { waitms: 1 } as object
+    await expect(barrier(kv, 'x').wait(misspelt)).rejects.toThrow('did you mean waitMs?')
+  })
+
+  it('never runs two bodies that write, whatever answers are lost and although the leader of the cluster dies', async () => {
+    const seed = Math.floor(Math.random() * 2 ** 31)
+    const shown = `seed ${seed}`
+    console.log(shown)
+    const random = stream(seed, 1, 0)
+    const draw = () => random()
+    const ttlMs = 1_000 + Math.floor(draw() * 1_000)
+    const clients = Array.from({ length: 3 + Math.floor(draw() * 3) }, () =>
+      unsure(cluster.client({ timeoutMs: 10_000 }), draw, 0.02 + draw() * 0.1),
+    )
+    const begun = (await kv.put('terms/begun', '')).revision
+    let terms = 0
+    const candidate = async ({ kv: own }: { readonly kv: Client }) => {
+      for (let n = 0; n < 4; n++) {
+        const body = async ({ token, key, put }: Leadership) => {
+          terms += 1
+          await put('terms/log', `${token} begins`)
+          if (draw() < 0.3) await kv.delete(key)
+          await put('terms/log', `${token} ends`)
+        }
+        await runAsLeader(own, 'terms', body, { ttlMs, onError: () => undefined }).catch(() => undefined)
+      }
+    }
+    const running = Promise.all(clients.map(candidate))
+    await expect.poll(() => terms, { timeout: 30_000 }).toBeGreaterThan(2)
+    const leader = await cluster.waitForLeader()
+    await leader.crash()
+    await leader.start()
+    await running
+    const end = (await kv.put('terms/end', '')).revision
+    let last = 0
+    let writes = 0
+    for await (const { revision, events } of kv.watch({ prefix: 'terms/', fromRevision: begun + 1 })) {
+      for (const event of events) {
+        if (event.key !== 'terms/log' || event.type !== 'put') continue
+        const token = Number.parseInt(event.kv.text(), 10)
+        expect(token, shown).toBeGreaterThanOrEqual(last)
+        last = token
+        writes += 1
+      }
+      if (revision >= end) break
+    }
+    expect(writes, shown).toBeGreaterThan(3)
+    for (const client of clients) client.isOn = false
+    await expect.poll(keysUnder('election/terms/'), { timeout: 30_000 }).toBe(0)
+  })
+})
+
+describe('a barrier', () => {
+  it('holds whoever waits until it is lowered', async () => {
+    const gate = barrier(kv, 'gate')
+    await gate.wait()
+    expect(await gate.raise()).toBe(true)
+    expect(await gate.raise()).toBe(false)
+    expect(await gate.isRaised()).toBe(true)
+    await expect(gate.wait({ waitMs: 50 })).rejects.toThrow(BarrierNotPassedError)
+    await expect(gate.wait({ waitMs: 0 })).rejects.toMatchObject({ code: 'barrier_not_passed' })
+    let passed = 0
+    const waiting = [1, 2, 3].map(async () => {
+      await gate.wait()
+      passed += 1
+    })
+    await kv.put('gate', 'x')
+    expect(passed).toBe(0)
+    expect(await gate.lower()).toBe(true)
+    await Promise.all(waiting)
+    expect(await gate.lower()).toBe(false)
+    expect(await gate.isRaised()).toBe(false)
+  })
+
+  it('that was raised with a lease goes with it', async () => {
+    const gate = barrier(kv, 'leased')
+    const session = await kv.session()
+    await gate.raise({ lease: session.lease })
+    const waiting = gate.wait()
+    await session.close()
+    await waiting
+    const end = new AbortController()
+    await gate.raise()
+    const aborted = gate.wait({ signal: end.signal })
+    end.abort()
+    await expect(aborted).rejects.toMatchObject({ name: 'AbortError' })
+    await gate.lower()
+  })
+})
+
+describe('a double barrier', () => {
+  it('lets all begin together and end together, round after round', async () => {
+    const count = 4
+    const rounds = 3
+    const log: string[] = []
+    const client = async () => {
+      const both = doubleBarrier(kv, 'rounds', count)
+      for (let round = 0; round < rounds; round++) {
+        log.push(`comes ${round}`)
+        const entered = await both.enter()
+        log.push(`in ${round}`)
+        await sleep(0)
+        log.push(`goes ${round}`)
+        await entered.leave()
+        log.push(`out ${round}`)
+      }
+    }
+    await Promise.all(Array.from({ length: count }, client))
+    const firstOf = (text: string) => log.indexOf(text)
+    const lastOf = (text: string) => log.lastIndexOf(text)
+    for (let round = 0; round < rounds; round++) {
+      expect(firstOf(`in ${round}`)).toBeGreaterThan(lastOf(`comes ${round}`))
+      expect(firstOf(`out ${round}`)).toBeGreaterThan(lastOf(`goes ${round}`))
+    }
+  })
+
+  it('waits for no process that has died, and a round begins only with live ones', async () => {
+    const both = () => doubleBarrier(kv, 'dies', 2)
+    await expect(both().enter({ waitMs: 100 })).rejects.toThrow(BarrierNotPassedError)
+    expect(await keysUnder('doublebarrier/dies/')()).toBe(0)
+    const other = cluster.client()
+    const [a, b] = await Promise.all([
+      both().enter(),
+      doubleBarrier(other, 'dies', 2).enter({ ttlMs: 1_000 }),
+    ])
+    await expect(a.leave({ waitMs: 50 })).rejects.toThrow('the others were not there within 50 ms')
+    // The next round waits for the end of this one.
+    const late = both().enter()
+    // Its process dies: nobody keeps its lease alive, and nobody leaves.
+    await other.close()
+    await fired(b.signal)
+    const last = both().enter()
+    await Promise.all((await Promise.all([late, last])).map((entered) => entered.leave()))
+  })
+})
