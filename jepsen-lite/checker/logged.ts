@@ -3,7 +3,9 @@
 import type { History, WatchCall } from '../history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { leasesIn } from './leases/in-history.ts'
+import { checkLocks } from './locks.ts'
 import { checkLog, type LogVerdict, requestsIn } from './log/index.ts'
+import { checkQueues } from './queues.ts'
 import { checkWatches } from './watch/index.ts'
 
 export interface Logged {
@@ -24,6 +26,8 @@ export function checkLogged(history: History): Logged {
           message: `${promise} ${guarantee}: ${message}`,
         }),
       ),
+      ...checkLocks(history, verdict),
+      ...checkQueues(history),
     ],
     compared: verdict.compared,
   }

@@ -21,6 +21,7 @@ import { alarmsIn, countSnapshots } from './node-logs.ts'
 import type { RunOptions } from './options.ts'
 import { prepareOut } from './out-dir.ts'
 import { Preload } from './preload/preload.ts'
+import { drain, RecipeClients } from './recipes.ts'
 import { Recording } from './recording.ts'
 import { type Checked, type Results, resultsOf } from './results.ts'
 import { round } from './run-stats.ts'
@@ -29,7 +30,7 @@ import { noteStalls } from './stalls.ts'
 import { Watch } from './watch.ts'
 import { Watchers } from './watchers.ts'
 import { leasesEnd } from './workload-lease.ts'
-import { headerOf, keysFor, WATCHES, workloadOf } from './workloads.ts'
+import { headerOf, isRecipe, keysFor, WATCHES, workloadOf } from './workloads.ts'
 
 /** The part of the time before the first fault. */
 const CALM = { part: 0.1, msMin: 1_000, msMax: 5_000 }
@@ -70,6 +71,7 @@ class Run {
   readonly #stopClients = new AbortController()
   readonly #stopWatches = new AbortController()
   #watchers: Watchers | undefined
+  #recipes: RecipeClients | undefined
   #clientsDone: Promise<unknown> = Promise.resolve()
   #calm = { okCount: 0, wanted: 0 }
   #schedule: ScheduleResult = { faults: [], skipped: {}, idle: {} }
@@ -138,16 +140,23 @@ class Run {
       const left = await leasesEnd(cluster, signal)
       if (left !== undefined) this.#find('recovery', left)
     }
+    if (this.#options.workload === 'queue') {
+      const left = await drain(this.#endpoints(cluster), this.#recording.recorder)
+      if (left !== undefined) this.#find('recovery', left)
+    }
     await this.#readFinals(cluster)
     this.#snapshotsInstalled = countSnapshots(cluster.logFiles) - snapshotsBefore
   }
 
   async #stayCalm(): Promise<number> {
-    const { signal, timeS, rate } = this.#options
+    const { signal, timeS, rate, workload } = this.#options
+    await this.#recipes?.begun
     this.#phase('calm')
     const calmMs = Math.min(CALM.msMax, Math.max(CALM.msMin, timeS * 1_000 * CALM.part))
     await sleep(calmMs, undefined, { signal }).catch(() => {})
-    const wanted = Math.ceil((calmMs / 1_000) * rate * CALM_OK_PART)
+    // Their processes must start, and those who wait for a lock do nothing else.
+    const part = isRecipe(workload) ? CALM_OK_PART / 10 : CALM_OK_PART
+    const wanted = Math.ceil((calmMs / 1_000) * rate * part)
     this.#calm = { okCount: this.#recording.stats.okCount, wanted }
     return calmMs
   }
@@ -155,6 +164,7 @@ class Run {
   async #doHarm(cluster: LocalCluster, durationMs: number): Promise<void> {
     const { nemeses, seed, workload, signal, say } = this.#options
     this.#phase('faults')
+    this.#recipes?.disturb()
     this.#schedule = await runSchedule({
       nemeses,
       world: {
@@ -240,28 +250,37 @@ class Run {
 
   #startClients(cluster: LocalCluster): Promise<unknown> {
     const { workload, seed, rate, clients } = this.#options
+    const random = new Random(seed)
+    const { recorder } = this.#recording
+    const report = (message: string): void => this.#find('violation', message)
+    const { signal } = this.#stopClients
+    if (isRecipe(workload)) {
+      const endpoints = (): string[] => this.#endpoints(cluster)
+      const all = { recorder, report, signal, clients, rate, seed, endpoints }
+      this.#recipes = new RecipeClients({ ...all, recipe: workload, random: random.named('recipes') })
+      return this.#recipes.done
+    }
     const keys = keysFor(workload)
     const surroundings = { logUpTo: () => this.#watchers?.logUpTo ?? 1, leases: [] }
     let transactions = 0
     const loops = Array.from({ length: clients }, (_, id) => {
-      const random = new Random(seed).named(`client ${id}`)
+      const own = random.named(`client ${id}`)
       return runClient({
-        id,
-        rate: rate / clients,
-        workload: workloadOf(workload, id, keys, random.named('operations'), surroundings),
-        random,
-        recorder: this.#recording.recorder,
+        ...{ id, rate: rate / clients, random: own, recorder, report, signal },
+        workload: workloadOf(workload, id, keys, own.named('operations'), surroundings),
         number: () => {
           transactions += 1
           return transactions
         },
         targets: () => this.#targets(cluster),
         stays: id % 2 === 0,
-        report: (message) => this.#find('violation', message),
-        signal: this.#stopClients.signal,
       })
     })
     return Promise.all(loops)
+  }
+
+  #endpoints(cluster: LocalCluster): string[] {
+    return this.#targets(cluster).map(({ port }) => `http://127.0.0.1:${port}`)
   }
 
   #conclude(): Concluded {

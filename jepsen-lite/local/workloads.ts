@@ -4,6 +4,7 @@
 import type { AnyOperation, Operation, Range, Result } from '../history.ts'
 import type { Random } from '../random.ts'
 import type { OperationEnd } from './perform.ts'
+import { RECIPES, type Recipe } from './recipe-messages.ts'
 import type { OneRequest } from './store-requests.ts'
 import type { Transaction } from './transactions.ts'
 import { sizedName } from './values.ts'
@@ -11,17 +12,33 @@ import { LOG } from './watchers.ts'
 import { LeaseWorkload } from './workload-lease.ts'
 import { EventsWorkload } from './workload-watch.ts'
 
-export const WORKLOADS = ['register', 'kv', 'append', 'cas', 'cas-lock', 'txn', 'watch', 'lease'] as const
+export const WORKLOADS = [
+  'register',
+  'kv',
+  'append',
+  'cas',
+  'cas-lock',
+  'txn',
+  'watch',
+  'lease',
+  ...RECIPES,
+] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
 
 /** Watches besides the one that tells the log. Only histories of these workloads have a log. */
-export const WATCHES: Readonly<Partial<Record<WorkloadName, number>>> = { watch: 8, lease: 1 }
+export const WATCHES: Readonly<Partial<Record<WorkloadName, number>>> = {
+  ...{ watch: 8, lease: 1 },
+  ...{ lock: 1, queue: 1, election: 1 },
+}
 
 /** What the header of a history says of them. */
 export const headerOf = (name: WorkloadName): { readonly complete: boolean; readonly log?: string } => ({
-  complete: true,
+  // Recipes make changes of their own.
+  complete: !isRecipe(name),
   ...(WATCHES[name] !== undefined && { log: LOG }),
 })
+
+export const isRecipe = (name: WorkloadName): name is Recipe => RECIPES.some((recipe) => recipe === name)
 
 /** The operations of one client. */
 export interface Workload {
@@ -83,7 +100,7 @@ export function keysFor(name: WorkloadName): Keys {
 }
 
 export function workloadOf(
-  name: WorkloadName,
+  name: Exclude<WorkloadName, Recipe>,
   client: number,
   keys: Keys,
   random: Random,

@@ -49,6 +49,8 @@ class Judge {
   readonly #byValue = new Map<string, LogRequest>()
   /** The others of them. */
   readonly #deletes: LogRequest[] = []
+  /** Requests that were answered as made, without the revision, and are not found in the log yet. */
+  readonly #unplaced = new Set<LogRequest>()
   readonly #failed = new Map<string, LogRequest>()
   #compared = 0
 
@@ -73,6 +75,8 @@ class Judge {
           request.ids,
           `${said(request)} was answered as made at revision ${revision}, of which the log knows nothing`,
         )
+    for (const request of this.#unplaced)
+      this.#find(request.ids, `${said(request)} was answered as made, and the log knows nothing of it`)
     this.#findings.push(...checkOrder(this.#history))
     return {
       ...{ log: this.#log, findings: this.#findings, makers: this.#makers },
@@ -87,10 +91,11 @@ class Judge {
   #sortRequests(): void {
     for (const request of requestsIn(this.#history)) {
       const { changed, revision } = request
-      if (request.kind === 'fail')
-        for (const { value } of request.puts.values()) this.#failed.set(value, request)
+      const isRefused = request.kind === 'fail' || (changed === false && request.puts.size > 0)
+      if (isRefused) for (const { value } of request.puts.values()) this.#failed.set(value, request)
       if (changed === false) continue
       if (changed === undefined || revision === undefined) {
+        if (changed === true) this.#unplaced.add(request)
         for (const { value } of request.puts.values()) this.#byValue.set(value, request)
         if (request.puts.size === 0) this.#deletes.push(request)
         continue
@@ -158,6 +163,7 @@ class Judge {
       if (maker === undefined || maker.start > position || this.#differs(maker, events) !== undefined)
         return undefined
       for (const { value } of maker.puts.values()) this.#byValue.delete(value)
+      this.#unplaced.delete(maker)
       return maker
     }
     if (this.#endsLease(events)) return 'lease'
@@ -166,7 +172,9 @@ class Judge {
       .filter((maker) => maker.start < position && this.#differs(maker, events) === undefined)
       .sort((a, b) => breadthOf(a) - breadthOf(b))
     const [maker] = able
-    if (maker !== undefined) this.#deletes.splice(this.#deletes.indexOf(maker), 1)
+    if (maker === undefined) return undefined
+    this.#deletes.splice(this.#deletes.indexOf(maker), 1)
+    this.#unplaced.delete(maker)
     return maker
   }
 

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'
 import { type HistoryEvent, historyOf, Recorder } from '../../../jepsen-lite/history.ts'
 import { runClient } from '../../../jepsen-lite/local/clients.ts'
+import type { Recipe } from '../../../jepsen-lite/local/recipe-messages.ts'
 import { lackingFeatures, RunStats } from '../../../jepsen-lite/local/run-stats.ts'
 import { keysFor, type WorkloadName, workloadOf } from '../../../jepsen-lite/local/workloads.ts'
 import { Random } from '../../../jepsen-lite/random.ts'
@@ -23,7 +24,7 @@ interface Judged {
 
 async function judged(
   bug: Bug | undefined,
-  workload: WorkloadName = 'kv',
+  workload: Exclude<WorkloadName, Recipe> = 'kv',
   operations = 1_200,
 ): Promise<Judged> {
   const { server } = new ScriptedStore(bug)
