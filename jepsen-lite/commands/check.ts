@@ -146,11 +146,15 @@ function print(one: Checked): void {
 /** Results that are already known come first. */
 function* linesOf(one: Checked): Generator<string[]> {
   if (one.verdict === 'unreadable') return yield [`unreadable  ${one.file}: ${one.message}`]
-  const { operations, unknown } = one.check.counts
-  const keys = one.check.linearizability.keys.length
+  const { operations, unknown, revisions } = one.check.counts
+  const { keys, model } = one.check.linearizability
+  const judged =
+    model === 'log'
+      ? `${revisions} answers compared with the log`
+      : `${keys.length} ${keys.length === 1 ? 'key' : 'keys'}`
   const transactions =
     one.transactions === undefined ? '' : `, ${one.transactions.counts.transactions} transactions`
-  const size = `${operations} operations, ${unknown} of unknown outcome, ${keys} ${keys === 1 ? 'key' : 'keys'}${transactions}`
+  const size = `${operations} operations, ${unknown} of unknown outcome, ${judged}${transactions}`
   yield [`${one.verdict.padEnd(10)}  ${one.file}  (${size}, ${Math.round(one.ms)} ms)`, ...detailsOf(one)]
   const witness = witnessOf(one)
   if (witness === undefined) return

@@ -3,6 +3,7 @@
 import { type Anomaly, anomalyText, type CheckResult } from '../checker/index.ts'
 import type { TransactionsResult } from '../checker/transactions/index.ts'
 import type { History } from '../history.ts'
+import { allCalls } from './data.ts'
 import { type Cell, escapeHtml, table } from './html.ts'
 import { type Band, detailsOf } from './nodes.ts'
 import type { Reported } from './reported.ts'
@@ -20,7 +21,8 @@ const SAYS: Readonly<Record<string, string>> = {
 }
 
 export function headOf({ history, verdict, transactions, run }: Reported): string {
-  const { header, calls } = history
+  const { header } = history
+  const calls = allCalls(history)
   const isBroken = transactions?.verdict === 'violation'
   const word = run?.verdict ?? (isBroken ? 'violation' : verdict.verdict)
   const { operations, unknown, failed } = verdict.counts

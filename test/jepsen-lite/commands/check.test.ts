@@ -60,6 +60,24 @@ test('the order of transactions is judged too, if the history has any', () => {
   })
 })
 
+test('a history with a log, and without operations on single keys, is judged by the log', () => {
+  const story = new Story({ log: 'log' })
+  const log = story.watch({ start: '', from: 1, prev: false, values: true })
+  log({ kind: 'created', revision: 1, from: 2 })
+  story.tell({ f: 'lock', name: 'a' }, { token: 2 })
+  story.tell({ f: 'guarded-put', name: 'a', token: 2, key: 'g', value: 'v' }, { revision: 3 })
+  const lacking = write('lacking-log.jsonl', story)
+  expect(check(lacking)).toMatchObject({
+    status: 1,
+    stdout: expect.stringContaining('of which the log knows nothing'),
+  })
+  const record = { key: 'g', value: 'v', createRevision: 3, modRevision: 3, version: 1 }
+  log({ kind: 'events', revision: 3, events: [{ key: 'g', type: 'put', record }] })
+  const { status, stdout } = check(write('log.jsonl', story))
+  expect(status).toBe(0)
+  expect(stdout).toContain('2 operations, 0 of unknown outcome, 1 answers compared with the log')
+})
+
 test('undecided: 2', () => {
   const story = new Story()
   const writes = Array.from({ length: 12 }, (_, n) => story.ask(append('x', `${n % 3}`), `client ${n}`))
