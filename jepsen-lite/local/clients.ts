@@ -29,8 +29,6 @@ export interface ClientOptions {
   readonly workload: Workload
   readonly random: Random
   readonly recorder: Recorder
-  /** Numbers for transactions. */
-  readonly number: () => number
   /** The nodes that it may ask now; never empty. */
   readonly targets: () => readonly Target[]
   /**
@@ -88,18 +86,17 @@ async function ask(
 
 /** Returns the end of its first operation. */
 async function transact(
-  { id, recorder, workload, report, number }: ClientOptions,
+  { id, recorder, workload, report }: ClientOptions,
   http: HttpClient,
   target: Target,
   txn: Transaction,
 ): Promise<OperationEnd> {
-  const transaction = number()
-  const ended = recordTransaction(recorder, id, target.name, transaction, txn)
+  const ended = recordTransaction(recorder, id, target.name, txn)
   const ends = await performTransaction(http, target.port, txn, OPERATION_MS_MAX)
   ended(ends)
   const [first] = ends
   if (first === undefined) throw new RangeError('a transaction has operations')
-  reportWrong(report, `transaction ${transaction}`, first)
+  reportWrong(report, `transaction ${txn.number}`, first)
   for (const [at, step] of txn.steps.entries()) workload.ended(step, ends[at] ?? first)
   return first
 }

@@ -209,6 +209,9 @@ export function readAnswer(end: HttpEnd): OperationEnd | { readonly json: Record
   return refusal(end)
 }
 
+export const isReplay = (end: HttpEnd): boolean =>
+  end.kind === 'answer' && header(end, 'idempotency-replayed') === 'true'
+
 function changeEnd(end: HttpEnd, asked: Change): OperationEnd {
   if (end.kind !== 'answer') return notMade(end)
   if (end.status === 200) {

@@ -261,17 +261,17 @@ class Run {
       return this.#recipes.done
     }
     const keys = keysFor(workload)
-    const surroundings = { logUpTo: () => this.#watchers?.logUpTo ?? 1, leases: [] }
     let transactions = 0
+    const transaction = (): number => {
+      transactions += 1
+      return transactions
+    }
+    const surroundings = { logUpTo: () => this.#watchers?.logUpTo ?? 1, transaction, leases: [] }
     const loops = Array.from({ length: clients }, (_, id) => {
       const own = random.named(`client ${id}`)
       return runClient({
         ...{ id, rate: rate / clients, random: own, recorder, report, signal },
         workload: workloadOf(workload, id, keys, own.named('operations'), surroundings),
-        number: () => {
-          transactions += 1
-          return transactions
-        },
         targets: () => this.#targets(cluster),
         stays: id % 2 === 0,
       })

@@ -4,10 +4,21 @@
 //
 // A transaction first reads, then changes keys if they are still at the revisions at which an earlier one has read them.
 // If they are not, it reads the same keys, and its changes have certainly failed.
+//
+// With an idempotency token it may be sent again, under the same number. A repeat is answered with the first outcome,
+// but without what was read.
 
 import type { Operation, Recorder, Result } from '../history.ts'
 import type { HttpClient } from './http.ts'
-import { changeAnswer, isObject, metaOf, type OperationEnd, readAnswer, wholeOf } from './perform.ts'
+import {
+  changeAnswer,
+  isObject,
+  isReplay,
+  metaOf,
+  type OperationEnd,
+  readAnswer,
+  wholeOf,
+} from './perform.ts'
 import { bodyOf, nameOf } from './values.ts'
 
 export type Step = Extract<Operation, { f: 'get' | 'put' | 'del' | 'append' }>
@@ -15,6 +26,9 @@ type Changing = Exclude<Step, { f: 'get' }>
 
 export interface Transaction {
   readonly f: 'txn'
+  /** In the history; of all attempts, if it is sent several times. */
+  readonly number: number
+  readonly idempotency: string | undefined
   /** The keys that it changes, and the revision at which each must be; 0: it does not exist. */
   readonly unchanged: ReadonlyMap<string, number>
   /** Reads first. */
@@ -28,11 +42,16 @@ export function recordTransaction(
   recorder: Recorder,
   client: number,
   node: string,
-  number: number,
-  { steps }: Transaction,
+  { steps, number, idempotency }: Transaction,
 ): (ends: readonly OperationEnd[]) => void {
   const ids = steps.map((step, at) =>
-    recorder.invoke(at === 0 ? client : `${client}.${at + 1}`, node, step, number),
+    recorder.invoke(
+      at === 0 ? client : `${client}.${at + 1}`,
+      node,
+      // For the checker each change is a request, with a token of its own.
+      idempotency === undefined || step.f === 'get' ? step : { ...step, idempotency: `${idempotency}/${at}` },
+      number,
+    ),
   )
   return (ends) => {
     for (const [at, id] of ids.entries()) {
@@ -52,13 +71,18 @@ export async function performTransaction(
   timeoutMs: number,
 ): Promise<readonly OperationEnd[]> {
   const body = JSON.stringify(bodyOfTransaction(txn))
-  const headers = { 'Content-Type': 'application/json' }
+  const { idempotency } = txn
+  const headers = {
+    'Content-Type': 'application/json',
+    ...(idempotency !== undefined && { 'Idempotency-Key': idempotency }),
+  }
   const end = await client.ask(port, { method: 'POST', target: '/v1/txn', headers, body }, timeoutMs)
   const changes = txn.steps.some(({ f }) => f !== 'get')
   const all = (one: OperationEnd): OperationEnd[] => txn.steps.map(() => one)
   const answer = changes ? changeAnswer(end) : readAnswer(end)
   if ('kind' in answer) return all(answer)
-  const ends = endsIn(answer.json, txn)
+  const replayed = idempotency === undefined ? undefined : isReplay(end)
+  const ends = endsIn(answer.json, txn, replayed)
   if (ends !== undefined) return ends
   const wrong = `an answer that does not fit the transaction: ${JSON.stringify(answer.json).slice(0, 300)}`
   return all(
@@ -93,7 +117,11 @@ function operationOf(step: Step, before: ReadonlyMap<string, string>): unknown {
 }
 
 /** undefined: it is not the answer to this transaction. */
-function endsIn(json: Readonly<Record<string, unknown>>, txn: Transaction): OperationEnd[] | undefined {
+function endsIn(
+  json: Readonly<Record<string, unknown>>,
+  txn: Transaction,
+  replayed: boolean | undefined,
+): OperationEnd[] | undefined {
   const { succeeded, results } = json
   const revision = wholeOf(json.revision)
   if (typeof succeeded !== 'boolean' || !Array.isArray(results) || revision === undefined) return undefined
@@ -113,13 +141,19 @@ function endsIn(json: Readonly<Record<string, unknown>>, txn: Transaction): Oper
       continue
     }
     const result: unknown = results[at++]
+    if (replayed === true && step.f === 'get') {
+      if (!isObject(result) || !isObject(result.get) || result.get.omitted !== true) return undefined
+      ends.push({ kind: 'fail', why: 'what was read is not remembered', unreachable: false })
+      continue
+    }
     const read = isObject(result)
       ? step.f === 'get'
         ? readIn(result, step.key, asOf)
         : changeIn(result, step, revision, txn)
       : undefined
     if (read === undefined) return undefined
-    ends.push({ kind: 'ok', result: read })
+    const repeated = replayed !== undefined && step.f !== 'get' ? { replayed } : {}
+    ends.push({ kind: 'ok', result: { ...read, ...repeated } })
   }
   return ends
 }

@@ -56,6 +56,7 @@ export class EventsWorkload implements Workload {
     const [first = ''] = keys
     const revision = this.#revisions.get(first)
     const unchanged = new Map(revision === undefined || random.chance(0.7) ? [] : [[first, revision]])
-    return { f: 'txn', unchanged, steps, before: new Map() }
+    const number = this.#surroundings.transaction()
+    return { f: 'txn', number, unchanged, steps, before: new Map(), idempotency: undefined }
   }
 }

@@ -54,6 +54,8 @@ export type Asked = Operation | OneRequest | Transaction
 export interface Surroundings {
   /** The log of the history has been told up to here. */
   readonly logUpTo: () => number
+  /** A number for a transaction. */
+  readonly transaction: () => number
   /** Ids of leases that were granted, the newest last. All clients share it. */
   readonly leases: string[]
 }
@@ -128,7 +130,7 @@ export function workloadOf(
     case 'cas-lock':
       return withLists(draw, new Lock(client, draw))
     case 'txn':
-      return withLists(draw, new ListAppend(draw))
+      return withLists(draw, new ListAppend(draw, surroundings))
     case 'watch':
       return withLists(draw, new EventsWorkload(draw, surroundings))
     case 'lease':
@@ -372,19 +374,31 @@ const TRANSACTION_KEYS_MAX = 3
 
 /**
  * Transactions over several lists: each reads some, and most then add an element to one or two of them, on the condition
- * that they are as this client has read them last. Some try it with what they have read long before.
+ * that they are as this client has read them last. Some try it with what they have read long before. Half of them have
+ * an idempotency token: these are sent again if their outcome is unknown, and now and then if it is known.
  */
 class ListAppend implements Workload {
   readonly #draw: Draw
+  readonly #surroundings: Surroundings
   readonly #read = new Map<string, { readonly value: string; readonly revision: number }>()
   /** What the next transaction adds to. */
   #next: readonly string[] = []
+  #sent: Transaction | undefined
+  readonly #again: Transaction[] = []
 
-  constructor(draw: Draw) {
+  constructor(draw: Draw, surroundings: Surroundings) {
     this.#draw = draw
+    this.#surroundings = surroundings
   }
 
   next(): Operation | Transaction {
+    const again = this.#draw.random.chance(0.5) ? this.#again.shift() : undefined
+    const next = again ?? this.#anew()
+    this.#sent = again === undefined && next.f === 'txn' ? next : undefined
+    return next
+  }
+
+  #anew(): Operation | Transaction {
     const { key, random } = this.#draw
     const due = this.#next
     this.#next = []
@@ -395,10 +409,16 @@ class ListAppend implements Workload {
     if (known.length > 0 && random.chance(0.2)) return this.#appendTo(known)
     this.#next = keys
     const steps = keys.map((one): Operation & { f: 'get' } => ({ f: 'get', key: one }))
-    return { f: 'txn', unchanged: new Map(), steps, before: new Map() }
+    const number = this.#surroundings.transaction()
+    return { f: 'txn', number, unchanged: new Map(), steps, before: new Map(), idempotency: undefined }
   }
 
   ended(op: Operation, end: OperationEnd): void {
+    const sent = op.f === 'append' ? this.#sent : undefined
+    if (sent?.idempotency !== undefined && (end.kind === 'unknown' || this.#draw.random.chance(0.1))) {
+      this.#again.push(sent)
+      this.#sent = undefined
+    }
     if (op.f === 'range' || end.kind !== 'ok') return
     const { value, modRevision } = end.result
     if (value !== undefined) this.#read.set(op.key, { value: value ?? '', revision: modRevision ?? 0 })
@@ -413,8 +433,9 @@ class ListAppend implements Workload {
     })
     const grown = known.slice(0, random.below(2) + 1)
     const element = `${unique()} `
+    const number = this.#surroundings.transaction()
     return {
-      f: 'txn',
+      ...{ f: 'txn', number, idempotency: random.chance(0.5) ? `t${number}` : undefined },
       unchanged: new Map(grown.map(({ key, revision }) => [key, revision])),
       steps: [
         ...keys.map((key) => ({ f: 'get' as const, key })),

@@ -59,7 +59,11 @@ async function judged(
         signal: enough.signal,
         number: () => ++transactions,
       },
-      workload: workloadOf(workload, id, keys, random.named('operations'), { logUpTo: () => 1, leases: [] }),
+      workload: workloadOf(workload, id, keys, random.named('operations'), {
+        logUpTo: () => 1,
+        transaction: () => ++transactions,
+        leases: [],
+      }),
       targets: () => [{ name: 'n1', port: bound.port }],
       report: (message) => wrong.push(message),
     })
@@ -307,6 +311,16 @@ test.each<[string, Bug, string]>([
       }
     })(),
     'G-single',
+  ],
+  [
+    'makes a transaction again when its token comes again',
+    (asked, right, store) => {
+      if (!isTxn(asked) || right.headers?.['Idempotency-Replayed'] !== 'true') return undefined
+      const { success } = JSON.parse(asked.body)
+      if (!JSON.parse(right.body).succeeded) return undefined
+      return store.txn({ compare: [], success })
+    },
+    'answered as new',
   ],
   [
     'says that what it made did not compare',

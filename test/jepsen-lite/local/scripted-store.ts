@@ -70,12 +70,15 @@ export class ScriptedStore {
   #answer(asked: Asked): Answer {
     if (asked.method === 'GET')
       return asked.key === undefined ? this.#list(asked) : this.#get(asked.key, asked.query)
-    if (asked.method === 'POST') return this.txn(JSON.parse(asked.body))
     const token = asked.headers['idempotency-key']
     const known = token === undefined ? undefined : this.#tokens.get(String(token))
     if (known !== undefined)
-      return { ...known, headers: { ...known.headers, 'Idempotency-Replayed': 'true' } }
-    const answer = this.#change(asked)
+      return {
+        ...known,
+        headers: { ...known.headers, 'Idempotency-Replayed': 'true' },
+        body: asked.method === 'POST' ? withoutReads(known.body) : known.body,
+      }
+    const answer = asked.method === 'POST' ? this.txn(JSON.parse(asked.body)) : this.#change(asked)
     if (token !== undefined) this.#tokens.set(String(token), answer)
     return answer
   }
@@ -162,4 +165,11 @@ export class ScriptedStore {
     const count = query.has('count') || query.has('count_only') ? { count: whole.length } : {}
     return { status: 200, headers: told, body: JSON.stringify({ kvs, more, ...next, ...count, revision }) }
   }
+}
+
+/** What a repeat of a transaction is answered. */
+function withoutReads(body: string): string {
+  const answer = JSON.parse(body)
+  const results = answer.results.map((one: object) => ('get' in one ? { get: { omitted: true } } : one))
+  return JSON.stringify({ ...answer, results })
 }
