@@ -64,7 +64,7 @@ function promisesIn(history: History, { makers, log }: LogVerdict): Promised[] {
 /** What made each revision at which a lease ended. */
 type Ends = ReadonlyMap<number, { readonly id: string; readonly what: 'expired' | 'revoked' }>
 
-function endsIn({ storeCalls }: History, { log, makers }: LogVerdict): Ends {
+function endsIn({ storeCalls }: History, { log, makers, leaseEnds }: LogVerdict): Ends {
   const mayBeRevoked = new Set(
     storeCalls.flatMap(({ op, outcome }) => (op.f === 'revoke' && outcome.kind !== 'fail' ? [op.lease] : [])),
   )
@@ -75,7 +75,7 @@ function endsIn({ storeCalls }: History, { log, makers }: LogVerdict): Ends {
     const [first] = events
     const held = first === undefined ? undefined : leases.get(first.key)
     if (maker?.lease !== undefined) ends.set(revision, { id: maker.lease, what: 'revoked' })
-    else if (maker === undefined && first?.record === null && held !== undefined)
+    else if (leaseEnds.has(revision) && held !== undefined)
       ends.set(revision, { id: held, what: mayBeRevoked.has(held) ? 'revoked' : 'expired' })
     for (const { key, record } of events) leases.set(key, record?.lease)
   }

@@ -29,6 +29,8 @@ export interface LogVerdict {
   readonly findings: readonly Anomaly[]
   /** By revision: the request that has made it; none: a lease has ended. */
   readonly makers: ReadonlyMap<number, LogRequest>
+  /** Revisions that nothing but the end of a lease can have made. */
+  readonly leaseEnds: ReadonlySet<number>
   /** Answers that were compared with it. */
   readonly compared: number
 }
@@ -52,6 +54,7 @@ class Judge {
   /** Requests that were answered as made, without the revision, and are not found in the log yet. */
   readonly #unplaced = new Set<LogRequest>()
   readonly #failed = new Map<string, LogRequest>()
+  readonly #leaseEnds = new Set<number>()
   #compared = 0
 
   constructor(history: History) {
@@ -80,6 +83,7 @@ class Judge {
     this.#findings.push(...checkOrder(this.#history))
     return {
       ...{ log: this.#log, findings: this.#findings, makers: this.#makers },
+      leaseEnds: this.#leaseEnds,
       compared: this.#compared,
     }
   }
@@ -166,11 +170,14 @@ class Judge {
       this.#unplaced.delete(maker)
       return maker
     }
-    if (this.#endsLease(events)) return 'lease'
     // The one that asked for least: another one may have to explain more.
     const able = this.#deletes
       .filter((maker) => maker.start < position && this.#differs(maker, events) === undefined)
       .sort((a, b) => breadthOf(a) - breadthOf(b))
+    if (this.#endsLease(events)) {
+      if (able.length === 0) this.#leaseEnds.add(events[0]?.revision ?? 0)
+      return 'lease'
+    }
     const [maker] = able
     if (maker === undefined) return undefined
     this.#deletes.splice(this.#deletes.indexOf(maker), 1)

@@ -52,6 +52,12 @@ class Leased {
     return this
   }
 
+  /** Without an answer. */
+  deletes(key: string): this {
+    this.story.ask({ f: 'del', key }, 'z').unknown()
+    return this
+  }
+
   pass(ms: number): this {
     this.story.pass(ms)
     return this
@@ -76,6 +82,16 @@ class Leased {
 test.each<[string, Leased, string | undefined]>([
   ['it ends when its time is over', new Leased().pass(TTL_MS).gone('a', 'b'), undefined],
   ['it ends before its time', new Leased().pass(TTL_MS - 100).gone('a', 'b'), 'KV-24 early'],
+  [
+    'its only key is gone, and a delete without an answer may have done that',
+    new Leased().put('b').deletes('a').gone('a'),
+    undefined,
+  ],
+  [
+    'its only key is gone, and a delete of another has no answer',
+    new Leased().put('b').deletes('b').gone('a'),
+    'early',
+  ],
   ['it is revoked before its time', new Leased().revoke('a', 'b'), undefined],
   [
     'it is kept alive, and ends as if it had not been',
