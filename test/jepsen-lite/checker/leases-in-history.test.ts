@@ -13,6 +13,7 @@ const TTL_MS = 2_000
 class Leased {
   readonly story = new Story({ workload: 'lease', log: 'log', complete: true })
   readonly log: (told: Told) => void
+  readonly #rows = new Map<string, { readonly createRevision: number; readonly version: number }>()
   revision = 1
 
   constructor() {
@@ -27,8 +28,11 @@ class Leased {
     const { revision } = this
     const value = `${revision}`
     const op = { f: 'put', key, value, ...(lease !== undefined && { lease }) } as const
-    this.story.tell(op, { modRevision: revision, version: 1, revision })
-    const record = { key, value, createRevision: revision, modRevision: revision, version: 1 }
+    const { createRevision = revision, version: before = 0 } = this.#rows.get(key) ?? {}
+    const version = before + 1
+    this.#rows.set(key, { createRevision, version })
+    this.story.tell(op, { modRevision: revision, version, revision })
+    const record = { key, value, createRevision, modRevision: revision, version }
     this.#events([{ key, type: 'put', record: { ...record, ...(lease !== undefined && { lease }) } }])
     return this
   }
