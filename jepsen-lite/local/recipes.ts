@@ -5,9 +5,9 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Client } from '../../src/client/index.ts'
+import { Client, QuorateError } from '../../src/client/index.ts'
 import { StoppedGuard } from '../../src/local/stopped-guard.ts'
-import { queue } from '../../src/recipes/index.ts'
+import { type Queue, queue } from '../../src/recipes/index.ts'
 import { DRAIN } from '../checker/queues.ts'
 import type { Recorder } from '../history.ts'
 import type { Random } from '../random.ts'
@@ -181,30 +181,53 @@ function send(child: ChildProcess, message: ToRecipes): void {
  * Empties the queue when nobody else uses it: it waits until no consumer holds an item, and takes one after the other.
  * Returns what is wrong.
  */
-export async function drain(endpoints: readonly string[], recorder: Recorder): Promise<string | undefined> {
+export async function drain(
+  endpoints: readonly string[],
+  recorder: Recorder,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   await using kv = new Client({ endpoints })
   const jobs = queue(kv, 'jobs', { attemptsMax: 1_000 })
   const deadline = performance.now() + DRAIN_MS_MAX
-  while (performance.now() < deadline) {
-    const { ready, held } = await jobs.len()
-    if (ready + held === 0) return undefined
-    if (held > 0) {
-      await sleep(POLL_MS)
-      continue
-    }
-    for (;;) {
-      const id = recorder.invoke(DRAIN, 'any', { f: 'pop', queue: 'jobs' })
-      const item = await jobs.pop()
-      if (item === undefined) {
-        recorder.ok(id, { value: null })
-        break
-      }
-      const { attempts, priority, token } = item
-      recorder.ok(id, { item: item.id, token, attempts, priority, value: item.text() })
-      const ack = recorder.invoke(DRAIN, 'any', { f: 'ack', queue: 'jobs', item: item.id, token })
-      await item.ack()
-      recorder.ok(ack, {})
+  let why = 'it was not tried'
+  while (performance.now() < deadline && !signal.aborted) {
+    try {
+      const { ready, held } = await jobs.len()
+      if (ready + held === 0) return undefined
+      why = `${ready} items are ready, and ${held} are held`
+      if (held > 0) await sleep(POLL_MS)
+      else while (await takeOne(jobs, recorder));
+    } catch (error) {
+      if (!(error instanceof QuorateError)) throw error
+      why = error.message
     }
   }
-  return `the queue was not empty after ${DRAIN_MS_MAX} ms without other clients`
+  return signal.aborted
+    ? undefined
+    : `the queue was not empty after ${DRAIN_MS_MAX} ms without other clients: ${why}`
+}
+
+/** Takes an item, if there is one, and acknowledges it. */
+async function takeOne(jobs: Queue, recorder: Recorder): Promise<boolean> {
+  const pop = recorder.invoke(DRAIN, 'any', { f: 'pop', queue: 'jobs' })
+  const item = await orUnknown(recorder, pop, () => jobs.pop())
+  if (item === undefined) {
+    recorder.ok(pop, { value: null })
+    return false
+  }
+  const { id, attempts, priority, token } = item
+  recorder.ok(pop, { item: id, token, attempts, priority, value: item.text() })
+  const ack = recorder.invoke(DRAIN, 'any', { f: 'ack', queue: 'jobs', item: id, token })
+  await orUnknown(recorder, ack, () => item.ack())
+  recorder.ok(ack, {})
+  return true
+}
+
+async function orUnknown<T>(recorder: Recorder, id: number, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (error) {
+    recorder.unknown(id, String(error))
+    throw error
+  }
 }

@@ -136,14 +136,11 @@ class Run {
     if (signal.aborted) return
     await this.#heal(cluster)
     this.#phase('end')
-    if (this.#options.workload === 'lease') {
-      const left = await leasesEnd(cluster, signal)
-      if (left !== undefined) this.#find('recovery', left)
-    }
-    if (this.#options.workload === 'queue') {
-      const left = await drain(this.#endpoints(cluster), this.#recording.recorder)
-      if (left !== undefined) this.#find('recovery', left)
-    }
+    const { workload } = this.#options
+    if (workload === 'queue')
+      this.#missed(await drain(this.#endpoints(cluster), this.#recording.recorder, signal))
+    // Otherwise keys would go while the last reads are made. Recipes have leases too.
+    if (workload === 'lease' || isRecipe(workload)) this.#missed(await leasesEnd(cluster, signal))
     await this.#readFinals(cluster)
     this.#snapshotsInstalled = countSnapshots(cluster.logFiles) - snapshotsBefore
   }
@@ -218,7 +215,7 @@ class Run {
   async #readFinals(cluster: LocalCluster): Promise<void> {
     const { signal } = this.#options
     const apart = await recordFinals(cluster, this.#recording.recorder, READY_LIMIT_MS, signal)
-    if (apart !== undefined) this.#find('recovery', apart)
+    this.#missed(apart)
     const last = this.#recording.events.findLast((event) => event.type === 'final')
     const late = last?.type === 'final' ? await this.#watchers?.settle(last.revision) : undefined
     for (const message of late ?? []) this.#find('recovery', message)
@@ -314,6 +311,11 @@ class Run {
     const size = { model, keys: keys.length, configurations, ms, unjudged, ...counts }
     const transactions = judged.transactions && { transactions: judged.transactions.counts.transactions }
     return { history, judged, checked: { verdict: judged.verdict, ...size, ...transactions } }
+  }
+
+  /** A reason why the cluster is not as it should be at the end. */
+  #missed(why: string | undefined): void {
+    if (why !== undefined) this.#find('recovery', why)
   }
 
   #phase(phase: string): void {
