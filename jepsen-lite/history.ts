@@ -182,7 +182,7 @@ export type Consistency = 'linearizable' | 'lease' | 'stale'
 
 /** Keys and values are texts in a history. A workload writes unique values if it can. */
 export type Operation =
-  | ({ readonly f: 'get'; readonly key: string } & ReadOptions)
+  | ({ readonly f: 'get'; readonly key: string } & ReadOptions & AsItWas)
   /** Without a condition, or only if the key's mod revision is `ifRevision`, or only if the key is absent. */
   | ({ readonly f: 'put'; readonly key: string; readonly value: string } & Conditions & Once & Attached)
   | ({ readonly f: 'del'; readonly key: string } & Conditions & Once)
@@ -268,6 +268,11 @@ export interface ReadOptions {
   readonly consistency?: Consistency
   readonly maxStalenessMs?: number
   readonly minRevision?: number
+}
+
+/** The key as it was at this revision. Only histories with a `log` may have it. */
+export interface AsItWas {
+  readonly at?: number
 }
 
 export interface Conditions {

@@ -62,7 +62,7 @@ const ONCE = { idempotency: TEXT }
 const CONDITIONS = { ifRevision: WHOLE, ifAbsent: TRUE }
 
 const OPERATIONS: Readonly<Record<string, Shape>> = {
-  get: { required: { key: TEXT }, optional: READ },
+  get: { required: { key: TEXT }, optional: { ...READ, at: WHOLE } },
   put: {
     required: { key: TEXT, value: TEXT },
     optional: { ...CONDITIONS, ...ONCE, lease: TEXT, ttlMs: MS },

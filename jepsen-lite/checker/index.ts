@@ -116,10 +116,12 @@ export interface Judged {
  */
 export function judge(history: History, options: CheckOptions = {}): Judged {
   if (history.header.log !== undefined) return judgeLogged(history)
-  if (history.storeCalls.length > 0)
-    throw new HistoryError(
-      `operations such as ${history.storeCalls[0]?.op.f} are judged by a log, and there is none`,
-    )
+  const [other] = history.storeCalls
+  const past = history.calls.find(({ op }) => 'at' in op)
+  if (other !== undefined || past !== undefined) {
+    const what = other?.op.f ?? 'get at a revision'
+    throw new HistoryError(`operations such as ${what} are judged by a log, and there is none`)
+  }
   const checked = check(history, options)
   const hasTransactions = history.calls.some(({ transaction }) => transaction !== undefined)
   const transactions = hasTransactions ? checkTransactions(history) : undefined

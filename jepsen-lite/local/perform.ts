@@ -35,6 +35,8 @@ export async function perform(
   switch (op.f) {
     case 'get': {
       const end = await ask(getRequest(op.key, readQuery(op)))
+      const isForgotten = op.at !== undefined && end.kind === 'answer' && end.status === 410
+      if (isForgotten && codeOf(end) === 'compacted') return { kind: 'ok', result: { applied: false } }
       return readEnd(end, (answer) => ({
         ...recordRead(answer),
         ...revisionOf(wholeIn(header(answer, 'kv-revision'))),
@@ -163,6 +165,7 @@ function readQuery(op: Extract<Operation, { f: 'get' | 'range' }>): string[] {
   const query: string[] = []
   if (op.consistency !== undefined) query.push(`consistency=${op.consistency}`)
   if (op.maxStalenessMs !== undefined) query.push(`max_staleness=${op.maxStalenessMs}ms`)
+  if (op.f === 'get' && op.at !== undefined) query.push(`revision=${op.at}`)
   if (op.minRevision !== undefined) query.push(`min_revision=${op.minRevision}`)
   return query
 }

@@ -143,6 +143,7 @@ function* featuresOf(op: AnyOperation): Generator<string> {
     if (maxStalenessMs !== undefined) yield 'a bound on staleness'
     if (minRevision !== undefined) yield 'a least revision'
   }
+  if (op.f === 'get' && op.at !== undefined) yield 'get of the past'
   if (op.f === 'range') {
     for (const [name, value] of Object.entries(op)) {
       if (LIST_OPTIONS.has(name)) yield `range ${name}${name === 'order' ? ` ${value}` : ''}`

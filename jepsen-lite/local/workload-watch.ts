@@ -30,13 +30,15 @@ export class EventsWorkload implements Workload {
       const behind = random.pick([0, 5, 50, 500])
       return { f: 'compact', revision: Math.max(1, this.#surroundings.logUpTo() - behind) }
     }
+    const now = this.#surroundings.logUpTo()
+    if (random.chance(0.5)) return { f: 'get', key: key(), at: Math.max(1, now - random.below(1_000)) }
     return { f: 'get', key: key() }
   }
 
   ended(op: AnyOperation, end: OperationEnd): void {
     if (end.kind !== 'ok' || (op.f !== 'put' && op.f !== 'get' && op.f !== 'del')) return
     const { modRevision, applied } = end.result
-    if (applied !== false) this.#revisions.set(op.key, modRevision ?? 0)
+    if (applied !== false && !('at' in op)) this.#revisions.set(op.key, modRevision ?? 0)
   }
 
   #deleteRange(): Asked {

@@ -14,6 +14,7 @@ export function quoted(value: string | null): string {
 
 export function wordsOf(op: AnyOperation): string {
   const words = [verbOf(op)]
+  if (op.f === 'get' && op.at !== undefined) words.push(`as it was at ${op.at}`)
   if ('consistency' in op && op.consistency !== undefined) words.push(`(${op.consistency})`)
   if ('ifRevision' in op && op.ifRevision !== undefined) words.push(`if @${op.ifRevision}`)
   if ('ifAbsent' in op && op.ifAbsent) words.push('if absent')

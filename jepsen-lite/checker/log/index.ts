@@ -236,7 +236,8 @@ class Judge {
       const { op, outcome, id } = call
       if (outcome.kind !== 'ok' || outcome.result.revision === undefined) continue
       const { result } = outcome
-      const { revision } = outcome.result
+      // A read of the past is of another revision than the one that its answer tells.
+      const revision = (op.f === 'get' ? op.at : undefined) ?? outcome.result.revision
       if (op.f === 'get' && result.value !== undefined) {
         const { value, modRevision } = result
         const row = value === null ? undefined : { value, modRevision }

@@ -4,7 +4,13 @@
 import { expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'
 import type { ToldEvent, WatchAsked } from '../../../jepsen-lite/checker/watch/index.ts'
-import { formatEvent, type HistoryEvent, historyOf, parseHistory } from '../../../jepsen-lite/history.ts'
+import {
+  type AnyOperation,
+  formatEvent,
+  type HistoryEvent,
+  historyOf,
+  parseHistory,
+} from '../../../jepsen-lite/history.ts'
 import { get, put, Story } from './story.ts'
 
 const ALL: WatchAsked = { start: '', from: 1, prev: false, values: true }
@@ -26,6 +32,7 @@ function whole(): HistoryEvent[] {
   const other = story.watch({ key: 'k0', prev: true, values: true }, 'w')
   other({ kind: 'created', revision: 3, from: 4 })
   story.tell(get('k0'), { value: 'b', modRevision: 3, revision: 3 }, 'c')
+  story.tell({ ...get('k0'), at: 2 } as AnyOperation, { value: 'a', modRevision: 2, revision: 3 }, 'c')
   story.ask(put('k2', 'c'), 'c').unknown()
   log({ kind: 'events', revision: 4, events: [stored('k2', 'c', 4)] })
   story.tell({ f: 'del-range', start: 'k0', end: 'k2' }, { removed: 2, revision: 5 })
@@ -100,7 +107,7 @@ test.each<[string, HistoryEvent[], string]>([
     'a change of k9 there as well',
   ],
   ['a range is deleted in part', changed(isTold(5), telling(deleted('k0'))), 'has no change of k1'],
-  ['a range had another number of keys', changed(isOk(8), answer({ removed: 3 })), 'the answer says 3'],
+  ['a range had another number of keys', changed(isOk(9), answer({ removed: 3 })), 'the answer says 3'],
   ['a version is another one', changed(isOk(2), answer({ version: 2 })), 'and the answer says 2'],
   [
     'what certainly failed is in it',
@@ -126,6 +133,11 @@ test.each<[string, HistoryEvent[], string]>([
     'a reader saw the past',
     changed(isOk(6), answer({ value: 'a', modRevision: 2, revision: 2 })),
     'had told 3',
+  ],
+  [
+    'a reader of the past saw the present',
+    changed(isOk(7), answer({ value: 'b' })),
+    'shows "b" of revision 2',
   ],
   [
     'a node holds something else at the end',
@@ -174,6 +186,8 @@ test('one request of unknown outcome explains one revision', () => {
 })
 
 test('operations that need a log are not judged without one', () => {
+  const past = new Story().tell({ f: 'get', key: 'k', at: 1 }, { value: null, revision: 1 })
+  expect(() => judge(past.history)).toThrow('get at a revision are judged by a log')
   const story = new Story().tell({ f: 'del-range', prefix: 'k' }, { removed: 0, revision: 1 })
   expect(() => judge(story.history)).toThrow('are judged by a log, and there is none')
 })
