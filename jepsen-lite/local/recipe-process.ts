@@ -125,9 +125,15 @@ async function locks(one: One): Promise<void> {
       await held.release()
       return {}
     })
-    // It has the lock no more, and tries all the same.
-    if (random.chance(0.3)) await guarded(one, name, held, true)
+    await tryLate(one, name, held)
   }
+}
+
+/** It has the lock no more, and tries all the same, mostly when another one has it. */
+async function tryLate(one: One, name: string, held: Holding): Promise<void> {
+  if (!one.random.chance(0.3)) return
+  await rest(one.random.pick([0, 100, 500]))
+  await guarded(one, name, held, true)
 }
 
 type Holding = Pick<HeldLock, 'token' | 'signal' | 'guard' | 'txn'>
@@ -187,7 +193,7 @@ async function elections(one: One): Promise<void> {
       if (!(error instanceof QuorateError)) throw error
       end?.(ok({ applied: false }))
     }
-    if (last !== undefined && random.chance(0.3)) await guarded(one, name, last, true)
+    if (last !== undefined) await tryLate(one, name, last)
   }
 }
 

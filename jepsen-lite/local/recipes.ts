@@ -14,8 +14,8 @@ import type { Random } from '../random.ts'
 import type { FromRecipes, Recipe, ToRecipes } from './recipe-messages.ts'
 
 const PROCESSES_MAX = 4
-/** How long a process is stopped, and how long nothing is done to any. */
-const STOPPED_MS = { min: 300, max: 4_000 }
+/** How long a process is stopped: mostly for longer than its leases last. And how long nothing is done to any. */
+const STOPPED_MS = { short: [300, 2_000], long: [2_500, 6_000], longPart: 0.6 } as const
 const LEFT_ALONE_MS = { min: 1_000, max: 4_000 }
 const KILLED_PART = 0.3
 /** A process that was told to end has so long for what it has begun. */
@@ -147,7 +147,8 @@ export class RecipeClients {
         this.#begin()
         continue
       }
-      const ms = Math.round(random.between(STOPPED_MS.min, STOPPED_MS.max))
+      const [least, most] = random.chance(STOPPED_MS.longPart) ? STOPPED_MS.long : STOPPED_MS.short
+      const ms = Math.round(random.between(least, most))
       recorder.note('clients stopped', { clients: name, ms })
       child.kill('SIGSTOP')
       await pause(ms)
