@@ -221,13 +221,14 @@ async function queues(one: One): Promise<void> {
       }
       const { id, token, attempts, priority } = item
       end(ok({ item: id, token, attempts, priority, value: item.text() }))
-      await rest(random.pick([0, 0, 0, 20, 200]))
+      // What has come back is kept for a while: the one who had it before may still believe that it is his.
+      await rest(attempts > 1 ? random.between(0, VISIBILITY_MS / 2) : random.pick([0, 0, 0, 20, 200]))
       const draw = random.next()
       const settled = { queue: 'jobs', item: id, token }
       // Forgotten: it comes back by itself.
       if (draw < 0.05) continue
       // Kept for longer than it may be: another one has it by now.
-      if (draw < 0.1) await rest(1.5 * VISIBILITY_MS)
+      if (draw < 0.15) await rest(VISIBILITY_MS * random.between(1, 1.5))
       await (draw > 0.9
         ? done(client, { f: 'nack', ...settled }, () => item.nack().then(() => ({})))
         : done(client, { f: 'ack', ...settled }, () => item.ack().then(() => ({}))))
