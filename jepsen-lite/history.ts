@@ -19,13 +19,23 @@
 // docs/reference/jepsen-lite.md describes the format for people who write or read such files. `shapes.ts` refuses files
 // that do not follow it.
 
+import type { Told, WatchAsked } from './checker/watch/record.ts'
 import { faultOfEvent } from './shapes.ts'
 
 export const HISTORY_VERSION = 1
 /** The revision of an empty store. */
 export const FIRST_REVISION = 1
 
-export type HistoryEvent = HistoryHeader | Invoke | Ok | Fail | Unknown | Note | Final
+export type HistoryEvent =
+  | HistoryHeader
+  | Invoke
+  | Ok
+  | Fail
+  | Unknown
+  | WatchBegun
+  | WatchTold
+  | Note
+  | Final
 
 export interface HistoryHeader {
   readonly type: 'history'
@@ -54,6 +64,11 @@ export interface HistoryHeader {
    * outcome. Absent: false.
    */
   readonly forgetsTokens?: boolean
+  /**
+   * The name of a client whose watches, one after the other, were told every change of every key from revision 1 on.
+   * Then the whole history is judged by what they were told (checker/log/). Absent: there is no such client.
+   */
+  readonly log?: string
   readonly seed?: number
   /** The command that records this history, or a similar one, again. */
   readonly command: string
@@ -72,7 +87,7 @@ export interface Invoke {
   readonly time: number
   /** The node to which the operation is sent. */
   readonly node: string
-  readonly op: Operation
+  readonly op: AnyOperation
   /**
    * Operations with the same number are the steps of one transaction: a transaction of the store, or something that an
    * application does in several requests and that should look as if it happened at one instant. Absent: the operation
@@ -101,6 +116,25 @@ export interface Unknown {
   readonly id: number
   readonly time: number
   readonly why: string
+}
+
+/** A client asks for a watch. One that goes on after its connection was lost has another `id`. */
+export interface WatchBegun {
+  readonly type: 'watch'
+  /** No operation has the same. */
+  readonly id: number
+  readonly client: string | number
+  readonly time: number
+  readonly node: string
+  readonly asked: WatchAsked
+}
+
+/** A message of a watch, or how it ended. */
+export interface WatchTold {
+  readonly type: 'told'
+  readonly id: number
+  readonly time: number
+  readonly told: Told
 }
 
 /**
@@ -148,9 +182,9 @@ export type Consistency = 'linearizable' | 'lease' | 'stale'
 
 /** Keys and values are texts in a history. A workload writes unique values if it can. */
 export type Operation =
-  | ({ readonly f: 'get'; readonly key: string } & ReadOptions)
+  | ({ readonly f: 'get'; readonly key: string } & ReadOptions & AsItWas)
   /** Without a condition, or only if the key's mod revision is `ifRevision`, or only if the key is absent. */
-  | ({ readonly f: 'put'; readonly key: string; readonly value: string } & Conditions & Once)
+  | ({ readonly f: 'put'; readonly key: string; readonly value: string } & Conditions & Once & Attached)
   | ({ readonly f: 'del'; readonly key: string } & Conditions & Once)
   /**
    * Compare and set by value; null is the absent key. Over HTTP: a read, then a put under the condition that the key
@@ -169,6 +203,34 @@ export type Operation =
   | ({ readonly f: 'acquire'; readonly key: string; readonly owner: string } & Once)
   /** Releases the lock: a delete if the key's mod revision is the fencing `token`. */
   | ({ readonly f: 'release'; readonly key: string; readonly owner: string; readonly token: number } & Once)
+
+/** Operations that are not about single keys. Only histories with a `log` are judged by them. */
+export type StoreOperation =
+  /** Deletes the keys that begin with `prefix`, or from `start` to `end`. */
+  | { readonly f: 'del-range'; readonly prefix?: string; readonly start?: string; readonly end?: string }
+  /** History before this revision ends. */
+  | { readonly f: 'compact'; readonly revision: number }
+  | { readonly f: 'grant'; readonly ttlMs: number }
+  | { readonly f: 'keep-alive'; readonly lease: string }
+  | { readonly f: 'revoke'; readonly lease: string }
+  /** Whether there is such a lease. */
+  | { readonly f: 'lease'; readonly lease: string }
+  /** Waits for a lock, or to be elected. The fencing token is in the answer. */
+  | { readonly f: 'lock'; readonly name: string }
+  | { readonly f: 'unlock'; readonly name: string; readonly token: number }
+  /** A put that is done only while the lock is held with this token. */
+  | {
+      readonly f: 'guarded-put'
+      readonly name: string
+      readonly token: number
+      readonly key: string
+      readonly value: string
+    }
+  | { readonly f: 'push'; readonly queue: string; readonly value: string; readonly priority: number }
+  | { readonly f: 'pop'; readonly queue: string }
+  | { readonly f: 'ack' | 'nack'; readonly queue: string; readonly item: string; readonly token: number }
+
+export type AnyOperation = Operation | StoreOperation
 
 /**
  * A list of keys in the order of their bytes in UTF-8, all at one revision: the keys that begin with `prefix`, or from
@@ -208,6 +270,11 @@ export interface ReadOptions {
   readonly minRevision?: number
 }
 
+/** The key as it was at this revision. Only histories with a `log` may have it. */
+export interface AsItWas {
+  readonly at?: number
+}
+
 export interface Conditions {
   readonly ifRevision?: number
   readonly ifAbsent?: true
@@ -216,6 +283,12 @@ export interface Conditions {
 export interface Once {
   /** The Idempotency-Key. Operations with equal tokens are one request, sent several times. */
   readonly idempotency?: string
+}
+
+/** The key goes when this lease ends, or a lease of its own with this time to live. */
+export interface Attached {
+  readonly lease?: string
+  readonly ttlMs?: number
 }
 
 /**
@@ -258,6 +331,20 @@ export interface Result {
   readonly stalenessMs?: number
   /** true: the store says that it had applied this request before; false: it says that it had not. */
   readonly replayed?: boolean
+  /** del-range, revoke: the number of keys that were deleted. */
+  readonly removed?: number
+  /** grant: the lease. */
+  readonly lease?: string
+  /** grant, keep-alive: it lives so long. */
+  readonly ttlMs?: number
+  /** lock, pop: the fencing token. */
+  readonly token?: number
+  /** push, pop: the id of the item. */
+  readonly item?: string
+  /** pop: deliveries of the item so far, with this one. */
+  readonly attempts?: number
+  /** pop: of the item. */
+  readonly priority?: number
   /** The node that answered, if it is another node than the one in the invocation. */
   readonly node?: string
 }
@@ -286,7 +373,7 @@ export class Recorder {
   }
 
   /** Returns the id, with which the operation must be ended. */
-  invoke(client: string | number, node: string, op: Operation, transaction?: number): number {
+  invoke(client: string | number, node: string, op: AnyOperation, transaction?: number): number {
     this.#lastId += 1
     const part = transaction === undefined ? {} : { transaction }
     this.#write({ type: 'invoke', id: this.#lastId, client, time: this.#now(), node, op, ...part })
@@ -303,6 +390,17 @@ export class Recorder {
 
   unknown(id: number, why: string): void {
     this.#write({ type: 'unknown', id, time: this.#now(), why })
+  }
+
+  /** Returns the id of the watch. */
+  watch(client: string | number, node: string, asked: WatchAsked): number {
+    this.#lastId += 1
+    this.#write({ type: 'watch', id: this.#lastId, client, time: this.#now(), node, asked })
+    return this.#lastId
+  }
+
+  told(id: number, told: Told): void {
+    this.#write({ type: 'told', id, time: this.#now(), told })
   }
 
   note(what: string, details: { readonly node?: string; readonly [detail: string]: unknown } = {}): void {
@@ -325,6 +423,10 @@ export class HistoryError extends Error {
 export interface History {
   readonly header: HistoryHeader
   readonly calls: readonly Call[]
+  /** Operations that are not about single keys. */
+  readonly storeCalls: readonly StoreCall[]
+  /** In the order in which they were asked for. */
+  readonly watches: readonly WatchCall[]
   readonly notes: readonly Note[]
   readonly finals: readonly PlacedFinal[]
 }
@@ -352,6 +454,18 @@ export interface Call {
   readonly outcome: Outcome
 }
 
+export type StoreCall = Omit<Call, 'op'> & { readonly op: StoreOperation }
+
+/** A watch with what it was told, each with its position among the events. */
+export interface WatchCall {
+  readonly id: number
+  readonly client: string | number
+  readonly node: string
+  readonly asked: WatchAsked
+  readonly start: number
+  readonly told: readonly { readonly position: number; readonly timeMs: number; readonly told: Told }[]
+}
+
 export type Outcome =
   | { readonly kind: 'ok'; readonly result: Result }
   | { readonly kind: 'fail'; readonly why: string }
@@ -362,9 +476,16 @@ const NEVER_ENDED: Outcome = { kind: 'unknown', why: 'it was still open when the
 /** Combines each invocation with its end. Throws HistoryError if events contradict each other. */
 export function historyOf(events: Iterable<HistoryEvent>): History {
   let header: HistoryHeader | undefined
-  const open = new Map<number, Omit<Call, 'endMs' | 'end' | 'outcome'>>()
+  const open = new Map<number, Omit<Call, 'op' | 'endMs' | 'end' | 'outcome'> & { op: AnyOperation }>()
   const seen = new Set<number>()
   const calls: Call[] = []
+  const storeCalls: StoreCall[] = []
+  const watches = new Map<number, WatchCall & { told: WatchCall['told'][number][] }>()
+  const keep = (call: Omit<Call, 'op'> & { op: AnyOperation }): void => {
+    const { op, ...rest } = call
+    if (isStoreOperation(op)) storeCalls.push({ ...rest, op })
+    else calls.push({ ...rest, op })
+  }
   const notes: Note[] = []
   const finals: PlacedFinal[] = []
   let position = 0
@@ -397,7 +518,20 @@ export function historyOf(events: Iterable<HistoryEvent>): History {
         const call = open.get(event.id)
         if (call === undefined) throw new HistoryError(`event ${position}: operation ${event.id} is not open`)
         open.delete(event.id)
-        calls.push({ ...call, endMs: event.time, end: position, outcome: outcomeOf(event) })
+        keep({ ...call, endMs: event.time, end: position, outcome: outcomeOf(event) })
+        break
+      }
+      case 'watch': {
+        const { id, client, node, asked } = event
+        if (seen.has(id)) throw new HistoryError(`event ${position}: ${id} is the id of an operation`)
+        seen.add(id)
+        watches.set(id, { id, client, node, asked, start: position, told: [] })
+        break
+      }
+      case 'told': {
+        const watch = watches.get(event.id)
+        if (watch === undefined) throw new HistoryError(`event ${position}: there is no watch ${event.id}`)
+        watch.told.push({ position, timeMs: event.time, told: event.told })
         break
       }
       case 'note':
@@ -412,11 +546,19 @@ export function historyOf(events: Iterable<HistoryEvent>): History {
   }
   if (header === undefined) throw new HistoryError('an empty history')
   for (const call of open.values()) {
-    calls.push({ ...call, endMs: undefined, end: Number.POSITIVE_INFINITY, outcome: NEVER_ENDED })
+    keep({ ...call, endMs: undefined, end: Number.POSITIVE_INFINITY, outcome: NEVER_ENDED })
   }
   calls.sort((a, b) => a.start - b.start)
-  return { header, calls, notes, finals }
+  storeCalls.sort((a, b) => a.start - b.start)
+  return { header, calls, storeCalls, watches: [...watches.values()], notes, finals }
 }
+
+const STORE_OPERATIONS: ReadonlySet<AnyOperation['f']> = new Set<StoreOperation['f']>([
+  ...(['del-range', 'compact', 'grant', 'keep-alive', 'revoke', 'lease'] as const),
+  ...(['lock', 'unlock', 'guarded-put', 'push', 'pop', 'ack', 'nack'] as const),
+])
+
+export const isStoreOperation = (op: AnyOperation): op is StoreOperation => STORE_OPERATIONS.has(op.f)
 
 /** Reads JSONL. An incomplete last line, for example after a crash, is also an error. */
 export function parseHistory(text: string): History {

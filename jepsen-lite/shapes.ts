@@ -50,6 +50,7 @@ const HEADER: Shape = {
     clockDriftMax: DRIFT,
     complete: BOOLEAN,
     forgetsTokens: BOOLEAN,
+    log: TEXT,
     seed: WHOLE,
     nodes: NAMES,
   },
@@ -61,8 +62,11 @@ const ONCE = { idempotency: TEXT }
 const CONDITIONS = { ifRevision: WHOLE, ifAbsent: TRUE }
 
 const OPERATIONS: Readonly<Record<string, Shape>> = {
-  get: { required: { key: TEXT }, optional: READ },
-  put: { required: { key: TEXT, value: TEXT }, optional: { ...CONDITIONS, ...ONCE } },
+  get: { required: { key: TEXT }, optional: { ...READ, at: WHOLE } },
+  put: {
+    required: { key: TEXT, value: TEXT },
+    optional: { ...CONDITIONS, ...ONCE, lease: TEXT, ttlMs: MS },
+  },
   del: { required: { key: TEXT }, optional: { ...CONDITIONS, ...ONCE } },
   cas: { required: { key: TEXT, from: TEXT_OR_NULL, to: TEXT }, optional: ONCE },
   append: { required: { key: TEXT, value: TEXT }, optional: ONCE },
@@ -75,6 +79,19 @@ const OPERATIONS: Readonly<Record<string, Shape>> = {
   },
   acquire: { required: { key: TEXT, owner: TEXT }, optional: ONCE },
   release: { required: { key: TEXT, owner: TEXT, token: WHOLE }, optional: ONCE },
+  'del-range': { optional: { prefix: TEXT, start: TEXT, end: TEXT } },
+  compact: { required: { revision: WHOLE } },
+  grant: { required: { ttlMs: MS } },
+  'keep-alive': { required: { lease: TEXT } },
+  revoke: { required: { lease: TEXT } },
+  lease: { required: { lease: TEXT } },
+  lock: { required: { name: TEXT } },
+  unlock: { required: { name: TEXT, token: WHOLE } },
+  'guarded-put': { required: { name: TEXT, token: WHOLE, key: TEXT, value: TEXT } },
+  push: { required: { queue: TEXT, value: TEXT, priority: WHOLE } },
+  pop: { required: { queue: TEXT } },
+  ack: { required: { queue: TEXT, item: TEXT, token: WHOLE } },
+  nack: { required: { queue: TEXT, item: TEXT, token: WHOLE } },
 }
 
 const OPERATION: Check = ['an operation', (op) => faultIn(op, shapeOf(op)) === undefined]
@@ -99,9 +116,39 @@ const RESULT: Shape = {
     ...{ value: TEXT_OR_NULL, modRevision: WHOLE, version: COUNT, revision: WHOLE, applied: BOOLEAN },
     ...{ current: WHOLE_OR_NULL, deleted: ['0 or 1', (value) => value === 0 || value === 1] },
     ...{ rows: rowsOf(LISTED), more: BOOLEAN, next: TEXT, count: WHOLE },
+    ...{ removed: WHOLE, lease: TEXT, ttlMs: MS, token: WHOLE, item: TEXT, attempts: COUNT, priority: WHOLE },
     ...{ served: CONSISTENCY, stalenessMs: MS, replayed: BOOLEAN, node: TEXT },
   },
 }
+
+const only = oneOf('put', 'delete')
+const WATCHED: Shape = {
+  required: { prev: BOOLEAN, values: BOOLEAN },
+  optional: { key: TEXT, start: TEXT, end: TEXT, from: WHOLE, only },
+}
+const TOLD_ROW: Shape = {
+  required: { key: TEXT, createRevision: WHOLE, modRevision: WHOLE, version: COUNT },
+  optional: { value: TEXT, lease: TEXT },
+}
+const record: Check = ['a record', (row) => faultIn(row, TOLD_ROW) === undefined]
+const TOLD_EVENT: Shape = {
+  required: { key: TEXT },
+  optional: { record, prev: ['a record or null', (row) => row === null || record[1](row)] },
+}
+const events: Check = [
+  'a list of events',
+  (list) => Array.isArray(list) && list.every((one) => faultIn(one, TOLD_EVENT) === undefined),
+]
+const TOLD: Readonly<Record<string, Shape>> = {
+  created: { required: { revision: WHOLE, from: WHOLE } },
+  events: { required: { revision: WHOLE, events } },
+  progress: { required: { revision: WHOLE } },
+  compacted: { required: { next: WHOLE, compactRevision: WHOLE, resumeFrom: WHOLE } },
+  stopped: { required: { resumeFrom: WHOLE } },
+  due: { required: { revision: WHOLE } },
+}
+const toldShape = (told: unknown): Shape | undefined =>
+  isFields(told) && isString(told.kind) && Object.hasOwn(TOLD, told.kind) ? TOLD[told.kind] : undefined
 
 const EVENTS: Readonly<Record<string, Shape>> = {
   history: HEADER,
@@ -118,6 +165,18 @@ const EVENTS: Readonly<Record<string, Shape>> = {
   },
   fail: { required: { id: WHOLE, time: TIME, why: TEXT } },
   unknown: { required: { id: WHOLE, time: TIME, why: TEXT } },
+  watch: {
+    required: {
+      ...{ id: WHOLE, client: NAME, time: TIME, node: TEXT },
+      asked: ['what is watched', (asked) => faultIn(asked, WATCHED) === undefined],
+    },
+  },
+  told: {
+    required: {
+      ...{ id: WHOLE, time: TIME },
+      told: ['a message of a watch', (told) => faultIn(told, toldShape(told)) === undefined],
+    },
+  },
   note: { required: { time: TIME, what: TEXT }, optional: { node: TEXT }, open: true },
   final: {
     required: { time: TIME, node: TEXT, revision: WHOLE, stateHash: TEXT, rows: rowsOf(HELD) },
@@ -140,8 +199,8 @@ export function faultOfEvent(event: unknown): string | undefined {
   return faultIn(event, shape)
 }
 
-/** `f` and `type` say which shape it is. */
-const TAGS = new Set(['type', 'f'])
+/** They say which shape it is. */
+const TAGS = new Set(['type', 'f', 'kind'])
 
 function faultIn(value: unknown, shape: Shape | undefined): string | undefined {
   if (!isFields(value)) return 'not an object'

@@ -9,6 +9,11 @@ export interface Anomaly {
     | 'durability'
     | 'revision-accounting'
     | 'transactions'
+    | 'log'
+    | 'watches'
+    | 'leases'
+    | 'locks'
+    | 'queues'
   /** For people: what was observed, and why it is impossible. */
   readonly message: string
   readonly key: string | undefined

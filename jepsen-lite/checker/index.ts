@@ -5,11 +5,13 @@ import { type Anomaly, anomalyText } from './anomaly.ts'
 import { checkDurability } from './durability.ts'
 import { checkIdempotency } from './idempotency.ts'
 import { checkLinearizability, type Linearizability } from './linearizability.ts'
+import { checkLogged } from './logged.ts'
 import { MODELS } from './models/index.ts'
 import type { Model } from './models/model.ts'
 import { checkReads } from './reads.ts'
 import { checkRevisionAccounting } from './revision-accounting.ts'
 import { checkRevisions } from './revisions.ts'
+import { checkTransactions, type TransactionsResult } from './transactions/index.ts'
 import { countUnjudged } from './unjudged.ts'
 
 export { FORMATS, type Format, parse } from './formats/index.ts'
@@ -97,6 +99,56 @@ export function check(history: History, options: CheckOptions = {}): CheckResult
       finals: history.finals.length,
     },
   }
+}
+
+export interface Judged {
+  readonly verdict: Verdict
+  /** All of them. */
+  readonly findings: readonly Anomaly[]
+  readonly check: CheckResult
+  /** undefined: no operation of the history belongs to a transaction. */
+  readonly transactions: TransactionsResult | undefined
+}
+
+/**
+ * Everything that a history shows: `check`, and the order of its transactions if there are any; or, if it has a log,
+ * what that says of it.
+ */
+export function judge(history: History, options: CheckOptions = {}): Judged {
+  if (history.header.log !== undefined) return judgeLogged(history)
+  const [other] = history.storeCalls
+  const past = history.calls.find(({ op }) => 'at' in op)
+  if (other !== undefined || past !== undefined) {
+    const what = other?.op.f ?? 'get at a revision'
+    throw new HistoryError(`operations such as ${what} are judged by a log, and there is none`)
+  }
+  const checked = check(history, options)
+  const hasTransactions = history.calls.some(({ transaction }) => transaction !== undefined)
+  const transactions = hasTransactions ? checkTransactions(history) : undefined
+  const findings = [...(transactions?.findings ?? []), ...checked.findings]
+  return {
+    verdict: findings.length > 0 ? 'violation' : checked.verdict,
+    findings,
+    check: checked,
+    transactions,
+  }
+}
+
+function judgeLogged(history: History): Judged {
+  const { findings, compared } = checkLogged(history)
+  const verdict = findings.length > 0 ? 'violation' : 'pass'
+  const { calls, storeCalls, finals, header } = history
+  const all = [...calls, ...storeCalls]
+  const count = (kind: string): number => all.filter(({ outcome }) => outcome.kind === kind).length
+  const lists = calls.filter(({ op, outcome }) => op.f === 'range' && outcome.kind === 'ok').length
+  const counts: CheckResult['counts'] = {
+    ...{ operations: all.length, unknown: count('unknown'), failed: count('fail'), revisions: compared },
+    ...{ reads: checkReads(history).answered, lists, complete: header.complete === true },
+    ...{ repeated: 0, finals: finals.length },
+  }
+  const linearizability = { verdict: 'linearizable', model: 'log', keys: [], configurations: 0 } as const
+  const check = { verdict, findings, linearizability, undecided: [], unjudged: {}, counts } as const
+  return { verdict, findings, check, transactions: undefined }
 }
 
 function modelFor(history: History, asked: string | undefined): Model<unknown> {

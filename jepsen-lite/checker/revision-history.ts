@@ -72,6 +72,8 @@ export class RevisionHistory {
   readonly #first: number
   /** The revisions of all acknowledged changes, rising. */
   readonly #taken: readonly number[]
+  /** Each once: the changes of a transaction share one. */
+  readonly #distinct: readonly number[]
 
   /** `names`: every key of the history. */
   constructor(history: History, requests: readonly Request[], names: Keys) {
@@ -80,6 +82,7 @@ export class RevisionHistory {
     this.#first = history.header.complete === true ? FIRST_REVISION : 0
     this.changes = requests.flatMap(changeOf).sort((a, b) => a.revision - b.revision)
     this.#taken = this.changes.map(({ revision }) => revision)
+    this.#distinct = [...new Set(this.#taken)]
     for (const change of this.changes) this.#key(change.key).changes.push(change)
     for (const request of requests) {
       const possible = possibleChangeOf(request)
@@ -294,13 +297,13 @@ export class RevisionHistory {
   #roomIn(from: number, to: number): number {
     const above = Math.max(from, this.#first)
     if (to <= above) return 0
-    return to - above - (indexAfter(this.#taken, to) - indexAfter(this.#taken, above))
+    return to - above - (indexAfter(this.#distinct, to) - indexAfter(this.#distinct, above))
   }
 
   #findSharedRevisions(): void {
     for (const [at, change] of this.changes.entries()) {
       const other = this.changes[at - 1]
-      if (other?.revision !== change.revision) continue
+      if (other?.revision !== change.revision || isOneTransaction(other, change)) continue
       this.findings.push({
         check: 'revisions',
         key: change.key,
@@ -570,6 +573,14 @@ function describe({ revision, key, value, request }: Change): string {
       ? `deleted ${key}`
       : `set ${key} to ${value === undefined ? 'something' : JSON.stringify(value)}`
   return `operation ${request.calls[0]?.id} ${what} at revision ${revision}`
+}
+
+/** Steps of one transaction of the store: they are open at the same time, and make one revision of different keys. */
+function isOneTransaction(a: Change, b: Change): boolean {
+  const [one, other] = [a.request, b.request]
+  const number = one.calls[0]?.transaction
+  if (number === undefined || number !== other.calls[0]?.transaction || a.key === b.key) return false
+  return one.start < other.end && other.start < one.end
 }
 
 const callsOf = (...changes: readonly Change[]): number[] =>

@@ -5,15 +5,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
-import {
-  anomalyText,
-  type CheckResult,
-  check,
-  FORMATS,
-  type Format,
-  MODELS,
-  parse,
-} from '../checker/index.ts'
+import { anomalyText, FORMATS, type Format, type Judged, judge, MODELS, parse } from '../checker/index.ts'
 import { EXIT, Failure } from '../exit-codes.ts'
 import { HistoryError } from '../history.ts'
 import { whole } from './flags.ts'
@@ -27,7 +19,7 @@ interface CheckFlags {
 
 type Checked =
   | { readonly file: string; readonly ms: number; readonly verdict: 'unreadable'; readonly message: string }
-  | ({ readonly file: string; readonly ms: number } & CheckResult)
+  | ({ readonly file: string; readonly ms: number } & Judged)
 
 export function add(program: CommandUnknownOpts): void {
   program
@@ -79,7 +71,7 @@ function checkFile(file: string, { format, model, budget }: CheckFlags): Checked
   const began = performance.now()
   const ms = (): number => Math.round((performance.now() - began) * 1000) / 1000
   try {
-    const verdict = check(parse(readFileSync(file, 'utf8'), format), { model, configurationsMax: budget })
+    const verdict = judge(parse(readFileSync(file, 'utf8'), format), { model, configurationsMax: budget })
     return { file, ms: ms(), ...verdict }
   } catch (error) {
     if (error instanceof HistoryError || (error instanceof Error && 'syscall' in error)) {
@@ -109,7 +101,8 @@ const FINDINGS_SHOWN_MAX = 20
 function toJson(checked: readonly Checked[], seconds: number): string {
   const files = checked.map((one) => {
     if (one.verdict === 'unreadable') return { ...one, linearizable: null }
-    const { file, ms, verdict, findings, linearizability, undecided, unjudged, counts } = one
+    const { file, ms, verdict, findings, transactions } = one
+    const { linearizability, undecided, unjudged, counts } = one.check
     return {
       file,
       verdict,
@@ -119,6 +112,7 @@ function toJson(checked: readonly Checked[], seconds: number): string {
       keys: linearizability.keys.length,
       configurations: linearizability.configurations,
       ...counts,
+      ...(transactions && { transactions: transactions.counts.transactions }),
       undecided,
       unjudged,
       violations: findings.length,
@@ -130,8 +124,8 @@ function toJson(checked: readonly Checked[], seconds: number): string {
 }
 
 /** A few operations that show the violation, of the smallest key that cannot be explained. */
-function witnessOf({ linearizability }: CheckResult) {
-  const failure = linearizability.keys.find((key) => key.failure !== undefined)?.failure
+function witnessOf({ check }: Judged) {
+  const failure = check.linearizability.keys.find((key) => key.failure !== undefined)?.failure
   return failure?.witness().map(({ id, client, node, op, result, startMs, endMs }) => {
     return {
       id: id ?? null,
@@ -152,9 +146,15 @@ function print(one: Checked): void {
 /** Results that are already known come first. */
 function* linesOf(one: Checked): Generator<string[]> {
   if (one.verdict === 'unreadable') return yield [`unreadable  ${one.file}: ${one.message}`]
-  const { operations, unknown } = one.counts
-  const keys = one.linearizability.keys.length
-  const size = `${operations} operations, ${unknown} of unknown outcome, ${keys} ${keys === 1 ? 'key' : 'keys'}`
+  const { operations, unknown, revisions } = one.check.counts
+  const { keys, model } = one.check.linearizability
+  const judged =
+    model === 'log'
+      ? `${revisions} answers compared with the log`
+      : `${keys.length} ${keys.length === 1 ? 'key' : 'keys'}`
+  const transactions =
+    one.transactions === undefined ? '' : `, ${one.transactions.counts.transactions} transactions`
+  const size = `${operations} operations, ${unknown} of unknown outcome, ${judged}${transactions}`
   yield [`${one.verdict.padEnd(10)}  ${one.file}  (${size}, ${Math.round(one.ms)} ms)`, ...detailsOf(one)]
   const witness = witnessOf(one)
   if (witness === undefined) return
@@ -167,7 +167,7 @@ function* linesOf(one: Checked): Generator<string[]> {
   ]
 }
 
-function detailsOf({ findings, undecided, unjudged }: CheckResult): string[] {
+function detailsOf({ findings, check: { undecided, unjudged } }: Judged): string[] {
   const shown = findings.slice(0, FINDINGS_SHOWN_MAX).map((finding) => `    ${anomalyText(finding)}`)
   const more = findings.length - shown.length
   if (more > 0) shown.push(`    … and ${more} more`)

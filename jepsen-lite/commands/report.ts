@@ -4,7 +4,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
-import { check, FORMATS, type Format, MODELS, parse } from '../checker/index.ts'
+import { FORMATS, type Format, judge, MODELS, parse } from '../checker/index.ts'
 import { EXIT, Failure } from '../exit-codes.ts'
 import { HistoryError } from '../history.ts'
 import { type Reported, reportOf } from '../report/index.ts'
@@ -30,11 +30,14 @@ export function add(program: CommandUnknownOpts): void {
       const reported = await read(path, flags)
       const out = flags.out ?? (isDirectory(path) ? join(path, 'report.html') : `${path}.html`)
       write(out, reportOf(reported))
-      const word = reported.run?.verdict ?? reported.verdict.verdict
+      const word = wordOf(reported)
       process.stdout.write(`${word}: ${out}\n`)
       process.exitCode = EXIT_CODES.get(word) ?? EXIT.failed
     })
 }
+
+const wordOf = ({ run, transactions, verdict }: Reported): string =>
+  run?.verdict ?? (transactions?.verdict === 'violation' ? 'violation' : verdict.verdict)
 
 /** The same exit codes as `check` and `run`, since the report draws their findings. */
 const EXIT_CODES: ReadonlyMap<string, number> = new Map([
@@ -55,8 +58,8 @@ async function read(path: string, { format, model }: ReportFlags): Promise<Repor
     const history = parse(text, format)
     const results = join(path, 'results.json')
     const run = isRun && existsSync(results) ? runFoundIn(readFileSync(results, 'utf8')) : undefined
-    const verdict = check(history, { model })
-    return { history, verdict, run: run && withVerdict(run, verdict.verdict) }
+    const { verdict, check, transactions } = judge(history, { model })
+    return { history, verdict: check, transactions, run: run && withVerdict(run, verdict) }
   } catch (error) {
     const isExpected = error instanceof HistoryError || error instanceof RangeError
     if (isExpected || (error instanceof Error && 'syscall' in error))

@@ -2,11 +2,13 @@
 // records the operation and its end. A client does not repeat failed requests.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Recorder } from '../history.ts'
+import { isStoreOperation, type Recorder } from '../history.ts'
 import type { Random } from '../random.ts'
 import { HttpClient } from './http.ts'
-import { perform } from './perform.ts'
-import type { Workload } from './workloads.ts'
+import { type OperationEnd, perform } from './perform.ts'
+import { performStore } from './store-requests.ts'
+import { performTransaction, recordTransaction, type Transaction } from './transactions.ts'
+import type { Asked, Workload } from './workloads.ts'
 
 /** The deadline of an operation. */
 export const OPERATION_MS_MAX = 2_000
@@ -40,7 +42,7 @@ export interface ClientOptions {
 
 /** Resolves after `signal` is aborted and the current operation has ended. */
 export async function runClient(options: ClientOptions): Promise<void> {
-  const { id, rate, workload, random, recorder, signal } = options
+  const { id, rate, workload, random, signal } = options
   const http = new HttpClient()
   const intervalMs = 1_000 / rate
   let due = performance.now() + random.next() * intervalMs
@@ -53,19 +55,53 @@ export async function runClient(options: ClientOptions): Promise<void> {
     const targets = options.targets()
     const target = options.stays ? targets[id % targets.length] : random.pick(targets)
     if (target === undefined) continue
-    const op = workload.next()
-    const operation = recorder.invoke(id, target.name, op)
-    const end = await perform(http, target.port, op, OPERATION_MS_MAX)
-    if (end.kind === 'ok') recorder.ok(operation, end.result)
-    else if (end.kind === 'fail') recorder.fail(operation, end.why)
-    else recorder.unknown(operation, end.why)
-    if (end.kind !== 'ok' && end.wrong !== undefined)
-      options.report(
-        `operation ${operation} (${op.f}) got an answer that no server should give: ${end.wrong}`,
-      )
-    workload.ended(op, end)
+    const asked = workload.next()
+    const end =
+      asked.f === 'txn'
+        ? await transact(options, http, target, asked)
+        : await ask(options, http, target, asked)
     // After a failed connection, the client waits before its next operation.
     if (end.kind === 'fail' && end.unreachable) due = Math.max(due, performance.now() + UNREACHABLE_PAUSE_MS)
   }
   http.close()
+}
+
+async function ask(
+  { id, recorder, workload, report }: ClientOptions,
+  http: HttpClient,
+  target: Target,
+  op: Exclude<Asked, Transaction>,
+): Promise<OperationEnd> {
+  const operation = recorder.invoke(id, target.name, op)
+  const end = await (isStoreOperation(op)
+    ? performStore(http, target.port, op, OPERATION_MS_MAX)
+    : perform(http, target.port, op, OPERATION_MS_MAX))
+  if (end.kind === 'ok') recorder.ok(operation, end.result)
+  else if (end.kind === 'fail') recorder.fail(operation, end.why)
+  else recorder.unknown(operation, end.why)
+  reportWrong(report, `operation ${operation} (${op.f})`, end)
+  workload.ended(op, end)
+  return end
+}
+
+/** Returns the end of its first operation. */
+async function transact(
+  { id, recorder, workload, report }: ClientOptions,
+  http: HttpClient,
+  target: Target,
+  txn: Transaction,
+): Promise<OperationEnd> {
+  const ended = recordTransaction(recorder, id, target.name, txn)
+  const ends = await performTransaction(http, target.port, txn, OPERATION_MS_MAX)
+  ended(ends)
+  const [first] = ends
+  if (first === undefined) throw new RangeError('a transaction has operations')
+  reportWrong(report, `transaction ${txn.number}`, first)
+  for (const [at, step] of txn.steps.entries()) workload.ended(step, ends[at] ?? first)
+  return first
+}
+
+function reportWrong(report: ClientOptions['report'], what: string, end: OperationEnd): void {
+  if (end.kind !== 'ok' && end.wrong !== undefined)
+    report(`${what} got an answer that no server should give: ${end.wrong}`)
 }

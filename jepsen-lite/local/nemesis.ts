@@ -17,6 +17,8 @@ export interface World {
   readonly preload: Preload | { readonly missing: string }
   /** Whether the ages that stale answers claim are checked. */
   readonly checksAges: boolean
+  /** Whether it is checked how long leases live. */
+  readonly checksLeases: boolean
   /** What faults must know about each other. */
   readonly conditions: Conditions
   /** Called with something that must not happen and that the nemesis itself noticed. */

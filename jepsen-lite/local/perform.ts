@@ -5,7 +5,7 @@
 // An answer that docs/reference/http.md does not allow is also reported as `wrong`. The requests sent here are correct,
 // so a 400 is as wrong as a list without its last line.
 
-import type { ListedRow, Once, Operation, Range, Result, Row } from '../history.ts'
+import type { Attached, ListedRow, Once, Operation, Range, Result, Row } from '../history.ts'
 import type { HttpClient, HttpEnd, HttpRequest } from './http.ts'
 import { bodyOf, nameOf } from './values.ts'
 
@@ -35,6 +35,8 @@ export async function perform(
   switch (op.f) {
     case 'get': {
       const end = await ask(getRequest(op.key, readQuery(op)))
+      const isForgotten = op.at !== undefined && end.kind === 'answer' && end.status === 410
+      if (isForgotten && codeOf(end) === 'compacted') return { kind: 'ok', result: { applied: false } }
       return readEnd(end, (answer) => ({
         ...recordRead(answer),
         ...revisionOf(wholeIn(header(answer, 'kv-revision'))),
@@ -48,8 +50,12 @@ export async function perform(
         ...served(answer),
       }))
     }
-    case 'put':
-      return changeEnd(await ask(putRequest(op.key, op.value, { ...conditionOf(op), ...once(op) })), op)
+    case 'put': {
+      const end = await ask(putRequest(op.key, op.value, { ...conditionOf(op), ...once(op) }, attachedTo(op)))
+      const isGone = op.lease !== undefined && end.kind === 'answer' && end.status === 404
+      if (isGone && codeOf(end) === 'lease_not_found') return { kind: 'ok', result: { applied: false } }
+      return changeEnd(end, op)
+    }
     case 'del':
       return changeEnd(await ask(deleteRequest(op.key, { ...conditionOf(op), ...once(op) })), op)
     case 'acquire':
@@ -134,9 +140,17 @@ function rangeRequest(op: Range): HttpRequest {
   return { method: 'GET', target: `/v1/kv?${[...query, ...readQuery(op)].join('&')}`, headers }
 }
 
-const putRequest = (key: string, value: string, headers: Record<string, string>): HttpRequest => ({
+const attachedTo = ({ lease, ttlMs }: Attached): string =>
+  lease !== undefined ? `?lease=${lease}` : ttlMs !== undefined ? `?ttl=${ttlMs}ms` : ''
+
+const putRequest = (
+  key: string,
+  value: string,
+  headers: Record<string, string>,
+  query = '',
+): HttpRequest => ({
   method: 'PUT',
-  target: keyTarget(key),
+  target: `${keyTarget(key)}${query}`,
   headers,
   body: bodyOf(value),
 })
@@ -151,6 +165,7 @@ function readQuery(op: Extract<Operation, { f: 'get' | 'range' }>): string[] {
   const query: string[] = []
   if (op.consistency !== undefined) query.push(`consistency=${op.consistency}`)
   if (op.maxStalenessMs !== undefined) query.push(`max_staleness=${op.maxStalenessMs}ms`)
+  if (op.f === 'get' && op.at !== undefined) query.push(`revision=${op.at}`)
   if (op.minRevision !== undefined) query.push(`min_revision=${op.minRevision}`)
   return query
 }
@@ -184,9 +199,24 @@ function readEnd(end: HttpEnd, result: (answer: Answer) => Result): OperationEnd
   }
 }
 
+/** The document of a POST that changes something, or the end of the operation if it was not answered with 200. */
+export function changeAnswer(end: HttpEnd): OperationEnd | { readonly json: Record<string, unknown> } {
+  if (end.kind === 'answer' && end.status === 200) return { json: json(end) }
+  return notMade(end)
+}
+
+/** The same for a POST that only reads. */
+export function readAnswer(end: HttpEnd): OperationEnd | { readonly json: Record<string, unknown> } {
+  if (end.kind === 'answer' && end.status === 200) return { json: json(end) }
+  if (end.kind !== 'answer') return { kind: 'fail', why: end.why, unreachable: end.kind === 'not-sent' }
+  return refusal(end)
+}
+
+export const isReplay = (end: HttpEnd): boolean =>
+  end.kind === 'answer' && header(end, 'idempotency-replayed') === 'true'
+
 function changeEnd(end: HttpEnd, asked: Change): OperationEnd {
-  if (end.kind === 'not-sent') return { kind: 'fail', why: end.why, unreachable: true }
-  if (end.kind === 'no-answer') return { kind: 'unknown', why: end.why }
+  if (end.kind !== 'answer') return notMade(end)
   if (end.status === 200) {
     const made = madeChange(end, asked)
     // The change was made, but the answer does not say at which revision.
@@ -198,10 +228,17 @@ function changeEnd(end: HttpEnd, asked: Change): OperationEnd {
       }
     return { kind: 'ok', result: { ...made, ...replayedBy(end, asked) } }
   }
+  if (end.status === 412 && typeof json(end).code === 'string') return conditionFailed(end, asked)
+  return notMade(end)
+}
+
+/** The end of a change that was not answered with its result. */
+function notMade(end: HttpEnd): OperationEnd {
+  if (end.kind === 'not-sent') return { kind: 'fail', why: end.why, unreachable: true }
+  if (end.kind === 'no-answer') return { kind: 'unknown', why: end.why }
   // Only the code of an error says that the change was not made.
   if (typeof json(end).code !== 'string')
     return { kind: 'unknown', why: codeOf(end), wrong: `${end.status} without a code: ${shown(end)}` }
-  if (end.status === 412) return conditionFailed(end, asked)
   // After 504 outcome_unknown and 500 internal, the change may have been written; after all other refusals it was not.
   return end.status === 504 || end.status === 500 ? { kind: 'unknown', why: codeOf(end) } : refusal(end)
 }
@@ -320,7 +357,7 @@ interface Meta {
  * The metadata of a key. Returns undefined if they contradict each other: version 1 has the revision at which the key
  * was created, and each later version has a higher revision.
  */
-function metaOf(record: Readonly<Record<string, unknown>>): Meta | undefined {
+export function metaOf(record: Readonly<Record<string, unknown>>): Meta | undefined {
   const [created, modRevision, version] = [record.create_revision, record.mod_revision, record.version].map(
     wholeOf,
   )
@@ -360,7 +397,7 @@ function header(answer: Answer, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-function codeOf(answer: Answer): string {
+export function codeOf(answer: Answer): string {
   const { code } = json(answer)
   return typeof code === 'string' ? code : `status ${answer.status}`
 }
@@ -380,7 +417,7 @@ function parsed(text: string): unknown {
 }
 
 /** A number of JSON; undefined if it is not a whole number of at least 0. */
-function wholeOf(value: unknown): number | undefined {
+export function wholeOf(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
 }
 
@@ -389,7 +426,7 @@ function wholeIn(text: string | undefined): number | undefined {
   return text !== undefined && /^[0-9]+$/.test(text) ? wholeOf(Number(text)) : undefined
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
 }
 

@@ -21,6 +21,8 @@ export type Checked = CheckResult['counts'] & {
   readonly configurations: number
   readonly ms: number
   readonly unjudged: CheckResult['unjudged']
+  /** Their number, if there are any. */
+  readonly transactions?: number
 }
 
 export interface Results extends Conclusion {

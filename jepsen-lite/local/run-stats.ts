@@ -1,7 +1,7 @@
 // Statistics of a run, updated while it is recorded: operations by kind and outcome, features of the store that were
 // used, latencies, and when the store last accepted a write.
 
-import type { Fail, HistoryEvent, Ok, Operation, Result, Unknown } from '../history.ts'
+import type { AnyOperation, Fail, HistoryEvent, Ok, Result, Unknown } from '../history.ts'
 
 export interface Latency {
   readonly count: number
@@ -20,12 +20,15 @@ export interface Feature {
 }
 
 interface Open {
-  readonly f: Operation['f']
+  readonly f: AnyOperation['f']
   readonly at: number
   readonly features: readonly string[]
 }
 
-const CHANGES: ReadonlySet<Operation['f']> = new Set(['put', 'del', 'cas', 'append', 'acquire', 'release'])
+const CHANGES: ReadonlySet<AnyOperation['f']> = new Set<AnyOperation['f']>([
+  ...(['put', 'del', 'cas', 'append', 'acquire', 'release', 'del-range', 'compact'] as const),
+  ...(['grant', 'revoke', 'lock', 'unlock', 'guarded-put', 'push', 'pop', 'ack', 'nack'] as const),
+])
 
 export class RunStats {
   readonly operations = new Map<string, Outcomes>()
@@ -45,6 +48,7 @@ export class RunStats {
   add(event: HistoryEvent): void {
     if (event.type === 'invoke') {
       const features = [...featuresOf(event.op)]
+      if (event.transaction !== undefined) features.push(`${event.op.f} in a transaction`)
       for (const name of features) countedIn(this.features, name).asked++
       this.#open.set(event.id, { f: event.op.f, at: event.time, features })
     }
@@ -72,7 +76,7 @@ export class RunStats {
     if (hasWritten) this.#changes.push({ from: open.at, to: event.time })
   }
 
-  #countEffect(f: Operation['f'], event: Ok | Fail | Unknown): void {
+  #countEffect(f: AnyOperation['f'], event: Ok | Fail | Unknown): void {
     const isDone = event.type === 'ok' && hasEffect(event.result)
     if (event.type === 'ok' && !isDone) return
     const effect = countedIn(
@@ -108,8 +112,8 @@ function countedIn(features: Map<string, Feature>, name: string): Feature {
 }
 
 /** Whether the operation has changed something or shown data. */
-const hasEffect = ({ applied, deleted, value, rows }: Result): boolean =>
-  applied !== false && deleted !== 0 && value !== null && rows?.length !== 0
+const hasEffect = ({ applied, deleted, removed, value, rows }: Result): boolean =>
+  applied !== false && deleted !== 0 && removed !== 0 && value !== null && rows?.length !== 0
 
 /** A feature that was asked for less often than this may fail by chance. */
 const ASKED_MIN = 20
@@ -131,7 +135,7 @@ export function lackingFeatures({ features, effects }: RunStats): string[] {
 }
 
 /** The kind of an operation, and the features of the store that it uses. */
-function* featuresOf(op: Operation): Generator<string> {
+function* featuresOf(op: AnyOperation): Generator<string> {
   yield op.f
   if (op.f === 'get' || op.f === 'range') {
     const { consistency = 'linearizable', maxStalenessMs, minRevision } = op
@@ -139,6 +143,7 @@ function* featuresOf(op: Operation): Generator<string> {
     if (maxStalenessMs !== undefined) yield 'a bound on staleness'
     if (minRevision !== undefined) yield 'a least revision'
   }
+  if (op.f === 'get' && op.at !== undefined) yield 'get of the past'
   if (op.f === 'range') {
     for (const [name, value] of Object.entries(op)) {
       if (LIST_OPTIONS.has(name)) yield `range ${name}${name === 'order' ? ` ${value}` : ''}`
@@ -146,6 +151,8 @@ function* featuresOf(op: Operation): Generator<string> {
   }
   if ('idempotency' in op) yield 'an idempotency token'
   if (op.f !== 'put' && op.f !== 'del') return
+  if (op.f === 'put' && op.lease !== undefined) yield 'put with a lease'
+  if (op.f === 'put' && op.ttlMs !== undefined) yield 'put with a time to live'
   const condition = op.ifAbsent ? 'if absent' : op.ifRevision !== undefined ? 'if at a revision' : undefined
   if (condition === undefined) return
   yield `${op.f} ${condition}`

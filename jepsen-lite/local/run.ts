@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { nodeNames } from '../../src/local/plan.ts'
-import { anomalyText, type CheckResult, check } from '../checker/index.ts'
+import { anomalyText, type Judged, judge } from '../checker/index.ts'
 import type { Finding } from '../finding.ts'
 import { type History, historyOf } from '../history.ts'
 import { Random } from '../random.ts'
@@ -21,13 +21,16 @@ import { alarmsIn, countSnapshots } from './node-logs.ts'
 import type { RunOptions } from './options.ts'
 import { prepareOut } from './out-dir.ts'
 import { Preload } from './preload/preload.ts'
+import { drain, RecipeClients } from './recipes.ts'
 import { Recording } from './recording.ts'
 import { type Checked, type Results, resultsOf } from './results.ts'
 import { round } from './run-stats.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
 import { noteStalls } from './stalls.ts'
 import { Watch } from './watch.ts'
-import { keysFor, workloadOf } from './workloads.ts'
+import { Watchers } from './watchers.ts'
+import { leasesEnd } from './workload-lease.ts'
+import { headerOf, isRecipe, keysFor, WATCHES, workloadOf } from './workloads.ts'
 
 /** The part of the time before the first fault. */
 const CALM = { part: 0.1, msMin: 1_000, msMax: 5_000 }
@@ -66,6 +69,9 @@ class Run {
   readonly #nodesDir: string
   readonly #findings: Finding[] = []
   readonly #stopClients = new AbortController()
+  readonly #stopWatches = new AbortController()
+  #watchers: Watchers | undefined
+  #recipes: RecipeClients | undefined
   #clientsDone: Promise<unknown> = Promise.resolve()
   #calm = { okCount: 0, wanted: 0 }
   #schedule: ScheduleResult = { faults: [], skipped: {}, idle: {} }
@@ -79,7 +85,7 @@ class Run {
     this.#preload = preloadFor(nemeses, out)
     const kinds = nemeses.map(({ kind }) => kind)
     const nodes = [...namesOf(options), ...(kinds.includes('member-add') ? sparesOf(options) : [])]
-    const header = { workload, seed, command, nodes, rate, clients, nemeses: kinds, complete: true }
+    const header = { workload, seed, command, nodes, rate, clients, nemeses: kinds, ...headerOf(workload) }
     this.#recording = new Recording(join(out, 'history.jsonl'), header)
     this.#watch = new Watch(this.#recording.recorder)
   }
@@ -99,6 +105,8 @@ class Run {
     } finally {
       endNotes()
       this.#stopClients.abort()
+      this.#stopWatches.abort()
+      await this.#watchers?.done
       this.#watch.close()
       await cluster.close()
       await this.#clientsDone
@@ -121,21 +129,31 @@ class Run {
     say(`${this.#options.nodes} nodes are ready`)
     const snapshotsBefore = countSnapshots(cluster.logFiles)
     this.#watch.clientsBegin()
+    this.#watchers = this.#startWatchers(cluster)
     this.#clientsDone = this.#startClients(cluster)
     const calmMs = await this.#stayCalm()
     await this.#doHarm(cluster, this.#options.timeS * 1_000 - calmMs)
     if (signal.aborted) return
     await this.#heal(cluster)
+    this.#phase('end')
+    const { workload } = this.#options
+    if (workload === 'queue')
+      this.#missed(await drain(this.#endpoints(cluster), this.#recording.recorder, signal))
+    // Otherwise keys would go while the last reads are made. Recipes have leases too.
+    if (workload === 'lease' || isRecipe(workload)) this.#missed(await leasesEnd(cluster, signal))
     await this.#readFinals(cluster)
     this.#snapshotsInstalled = countSnapshots(cluster.logFiles) - snapshotsBefore
   }
 
   async #stayCalm(): Promise<number> {
-    const { signal, timeS, rate } = this.#options
+    const { signal, timeS, rate, workload } = this.#options
+    await this.#recipes?.begun
     this.#phase('calm')
     const calmMs = Math.min(CALM.msMax, Math.max(CALM.msMin, timeS * 1_000 * CALM.part))
     await sleep(calmMs, undefined, { signal }).catch(() => {})
-    const wanted = Math.ceil((calmMs / 1_000) * rate * CALM_OK_PART)
+    // Their processes must start, and those who wait for a lock do nothing else.
+    const part = isRecipe(workload) ? CALM_OK_PART / 10 : CALM_OK_PART
+    const wanted = Math.ceil((calmMs / 1_000) * rate * part)
     this.#calm = { okCount: this.#recording.stats.okCount, wanted }
     return calmMs
   }
@@ -143,6 +161,7 @@ class Run {
   async #doHarm(cluster: LocalCluster, durationMs: number): Promise<void> {
     const { nemeses, seed, workload, signal, say } = this.#options
     this.#phase('faults')
+    this.#recipes?.disturb()
     this.#schedule = await runSchedule({
       nemeses,
       world: {
@@ -150,6 +169,7 @@ class Run {
         random: new Random(seed).named('faults'),
         preload: this.#preload,
         checksAges: workload === 'kv',
+        checksLeases: workload === 'lease',
         conditions: { wrongClocks: 0, leasesMayBeOn: false },
         report: (message) => this.#find('violation', message),
       },
@@ -194,38 +214,74 @@ class Run {
 
   async #readFinals(cluster: LocalCluster): Promise<void> {
     const { signal } = this.#options
-    this.#phase('end')
     const apart = await recordFinals(cluster, this.#recording.recorder, READY_LIMIT_MS, signal)
-    if (apart !== undefined) this.#find('recovery', apart)
+    this.#missed(apart)
+    const last = this.#recording.events.findLast((event) => event.type === 'final')
+    const late = last?.type === 'final' ? await this.#watchers?.settle(last.revision) : undefined
+    for (const message of late ?? []) this.#find('recovery', message)
+  }
+
+  #startWatchers(cluster: LocalCluster): Watchers | undefined {
+    const { workload, seed } = this.#options
+    const count = WATCHES[workload]
+    if (count === undefined) return undefined
+    return new Watchers({
+      count,
+      random: new Random(seed).named('watches'),
+      recorder: this.#recording.recorder,
+      targets: () => this.#targets(cluster),
+      signal: this.#stopWatches.signal,
+      report: (message) => this.#find('violation', message),
+    })
+  }
+
+  /**
+   * Clients use the relays in front of the APIs only if a fault cuts these: behind a relay, a dead node looks like a slow
+   * one.
+   */
+  #targets(cluster: LocalCluster): { readonly name: string; readonly port: number }[] {
+    const throughRelays = this.#options.nemeses.some(({ kind }) => kind === 'client')
+    const portOf = (name: string): number => cluster.network.link(CLIENTS, name).address.port
+    return cluster.members.map(({ name, port }) => ({ name, port: throughRelays ? portOf(name) : port }))
   }
 
   #startClients(cluster: LocalCluster): Promise<unknown> {
-    const { workload, nemeses, seed, rate, clients } = this.#options
+    const { workload, seed, rate, clients } = this.#options
+    const random = new Random(seed)
+    const { recorder } = this.#recording
+    const report = (message: string): void => this.#find('violation', message)
+    const { signal } = this.#stopClients
+    if (isRecipe(workload)) {
+      const endpoints = (): string[] => this.#endpoints(cluster)
+      const all = { recorder, report, signal, clients, rate, seed, endpoints }
+      this.#recipes = new RecipeClients({ ...all, recipe: workload, random: random.named('recipes') })
+      return this.#recipes.done
+    }
     const keys = keysFor(workload)
-    // Clients use the relays in front of the APIs only if a fault cuts these: behind a relay, a dead node looks like a
-    // slow one.
-    const throughRelays = nemeses.some(({ kind }) => kind === 'client')
-    const portOf = (name: string): number => cluster.network.link(CLIENTS, name).address.port
+    let transactions = 0
+    const transaction = (): number => {
+      transactions += 1
+      return transactions
+    }
+    const surroundings = { logUpTo: () => this.#watchers?.logUpTo ?? 1, transaction, leases: [] }
     const loops = Array.from({ length: clients }, (_, id) => {
-      const random = new Random(seed).named(`client ${id}`)
+      const own = random.named(`client ${id}`)
       return runClient({
-        id,
-        rate: rate / clients,
-        workload: workloadOf(workload, id, keys, random.named('operations')),
-        random,
-        recorder: this.#recording.recorder,
-        targets: () =>
-          cluster.members.map(({ name, port }) => ({ name, port: throughRelays ? portOf(name) : port })),
+        ...{ id, rate: rate / clients, random: own, recorder, report, signal },
+        workload: workloadOf(workload, id, keys, own.named('operations'), surroundings),
+        targets: () => this.#targets(cluster),
         stays: id % 2 === 0,
-        report: (message) => this.#find('violation', message),
-        signal: this.#stopClients.signal,
       })
     })
     return Promise.all(loops)
   }
 
+  #endpoints(cluster: LocalCluster): string[] {
+    return this.#targets(cluster).map(({ port }) => `http://127.0.0.1:${port}`)
+  }
+
   #conclude(): Concluded {
-    const { history, verdict, checked } = this.#judge()
+    const { history, judged, checked } = this.#judge()
     for (const message of this.#watch.surprises) this.#find('stopped', message)
     const results = resultsOf({
       options: this.#options,
@@ -238,21 +294,28 @@ class Run {
       recoveredMs: this.#recoveredMs,
       snapshotsInstalled: this.#snapshotsInstalled,
     })
-    return { results, reported: { history, verdict, run: results } }
+    const { check, transactions } = judged
+    return { results, reported: { history, verdict: check, transactions, run: results } }
   }
 
   /** Checks the history, and adds the findings to those of the run itself. */
-  #judge(): { readonly history: History; readonly verdict: CheckResult; readonly checked: Checked } {
+  #judge(): { readonly history: History; readonly judged: Judged; readonly checked: Checked } {
     const began = performance.now()
     const history = historyOf(this.#recording.events)
-    const verdict = check(history)
-    const { findings, linearizability, counts } = verdict
-    for (const anomaly of findings) this.#find('violation', anomalyText(anomaly))
-    for (const message of verdict.undecided) this.#find('undecided', message)
+    const judged = judge(history)
+    const { linearizability, counts, undecided, unjudged } = judged.check
+    for (const anomaly of judged.findings) this.#find('violation', anomalyText(anomaly))
+    for (const message of undecided) this.#find('undecided', message)
     const { model, configurations, keys } = linearizability
     const ms = round(performance.now() - began)
-    const size = { model, keys: keys.length, configurations, ms, unjudged: verdict.unjudged, ...counts }
-    return { history, verdict, checked: { verdict: verdict.verdict, ...size } }
+    const size = { model, keys: keys.length, configurations, ms, unjudged, ...counts }
+    const transactions = judged.transactions && { transactions: judged.transactions.counts.transactions }
+    return { history, judged, checked: { verdict: judged.verdict, ...size, ...transactions } }
+  }
+
+  /** A reason why the cluster is not as it should be at the end. */
+  #missed(why: string | undefined): void {
+    if (why !== undefined) this.#find('recovery', why)
   }
 
   #phase(phase: string): void {

@@ -1,7 +1,7 @@
 // The data that the script of the page draws: the history and the checker's order, with numbers instead of names.
 
 import type { CheckResult, Linearizability } from '../checker/index.ts'
-import type { Call, History } from '../history.ts'
+import type { Call, History, StoreCall } from '../history.ts'
 import { type Band, bandsOf, lanesOf, type Mark, type Span } from './nodes.ts'
 import { answerOf, wordsOf } from './words.ts'
 
@@ -32,7 +32,7 @@ export interface PageCall {
   readonly id: number
   readonly client: number
   readonly node: string
-  /** -1: a range; of the keys that begin with `prefix`, or of any keys if that is ''. */
+  /** -1: no single key; of the keys that begin with `prefix`, or of any keys if that is ''. */
   readonly key: number
   readonly prefix: string
   readonly writes: boolean
@@ -54,7 +54,8 @@ export interface PagePoint {
 }
 
 export function pageDataOf(history: History, { linearizability }: CheckResult): PageData {
-  const { calls, notes } = history
+  const { notes } = history
+  const calls = allCalls(history)
   const faultsMs = notes.filter(({ what }) => what === 'inject').map(timeOf)
   const brokenMs = notes.filter(({ what }) => what === 'violation').map(timeOf)
   const startMs = startOf(history, [...faultsMs, ...brokenMs])
@@ -62,7 +63,7 @@ export function pageDataOf(history: History, { linearizability }: CheckResult): 
   const clients = namesOf(calls.map(({ client }) => String(client)))
   const nodes = nodesOf(history)
   const keys = namesOf([
-    ...calls.flatMap(({ op }) => (op.f === 'range' ? [] : [op.key])),
+    ...calls.flatMap(({ op }) => ('key' in op ? [op.key] : [])),
     ...linearizability.keys.map(({ key }) => key),
   ])
   return {
@@ -79,6 +80,10 @@ export function pageDataOf(history: History, { linearizability }: CheckResult): 
   }
 }
 
+/** By their starts. */
+export const allCalls = ({ calls, storeCalls }: History): (Call | StoreCall)[] =>
+  storeCalls.length === 0 ? [...calls] : [...calls, ...storeCalls].sort((a, b) => a.start - b.start)
+
 type Places = ReadonlyMap<string, number>
 
 const NATURALLY = new Intl.Collator('en', { numeric: true }).compare
@@ -87,7 +92,9 @@ const NATURALLY = new Intl.Collator('en', { numeric: true }).compare
 const namesOf = (names: readonly string[]): Places =>
   new Map([...new Set(names)].sort(NATURALLY).map((name, place) => [name, place]))
 
-function nodesOf({ header, notes, calls, finals }: History): string[] {
+function nodesOf(history: History): string[] {
+  const { header, notes, finals } = history
+  const calls = allCalls(history)
   const seen = [...notes, ...finals, ...calls].flatMap(({ node }) => node ?? []).sort(NATURALLY)
   const named = Array.isArray(header.nodes) ? header.nodes : []
   // A node that only operations name gets no lane: it may have another name there.
@@ -95,7 +102,9 @@ function nodesOf({ header, notes, calls, finals }: History): string[] {
   return [...new Set([...named, ...seen])].filter((name) => named.includes(name) || told.has(name))
 }
 
-function endOf({ calls, notes, finals }: History): number {
+function endOf(history: History): number {
+  const { notes, finals } = history
+  const calls = allCalls(history)
   const seen = [...calls.map(({ startMs, endMs }) => endMs ?? startMs), ...[...notes, ...finals].map(timeOf)]
   return seen.reduce((last, timeMs) => Math.max(last, timeMs), 0)
 }
@@ -104,7 +113,9 @@ function endOf({ calls, notes, finals }: History): number {
  * The timeline begins with the first operation, or with what struck the nodes before it. Until then a run only starts
  * its nodes, which may take a quarter of its time.
  */
-function startOf({ calls, notes, finals }: History, struckMs: readonly number[]): number {
+function startOf(history: History, struckMs: readonly number[]): number {
+  const { notes, finals } = history
+  const calls = allCalls(history)
   const begun = [...calls.map(({ startMs }) => startMs), ...struckMs]
   const seen = begun.length > 0 ? begun : [...notes, ...finals].map(timeOf)
   return seen.length > 0 ? seen.reduce((first, timeMs) => Math.min(first, timeMs)) : 0
@@ -113,7 +124,7 @@ function startOf({ calls, notes, finals }: History, struckMs: readonly number[])
 const timeOf = ({ time }: { readonly time: number }): number => time
 
 function pageCallOf(
-  { id, client, node, op, startMs, endMs, outcome }: Call,
+  { id, client, node, op, startMs, endMs, outcome }: Call | StoreCall,
   clients: Places,
   keys: Places,
 ): PageCall {
@@ -121,9 +132,9 @@ function pageCallOf(
     id,
     client: clients.get(String(client)) ?? -1,
     node,
-    key: op.f === 'range' ? -1 : (keys.get(op.key) ?? -1),
+    key: 'key' in op ? (keys.get(op.key) ?? -1) : -1,
     prefix: op.f === 'range' ? (op.prefix ?? '') : '',
-    writes: op.f !== 'get' && op.f !== 'range',
+    writes: op.f !== 'get' && op.f !== 'range' && op.f !== 'lease',
     what: wordsOf(op),
     startMs,
     endMs: endMs ?? null,
@@ -134,7 +145,7 @@ function pageCallOf(
 
 function placesOf(
   linearizability: Linearizability,
-  calls: readonly Call[],
+  calls: readonly (Call | StoreCall)[],
   keys: Places,
 ): Pick<PageData, 'points' | 'misfits'> {
   const places = new Map(calls.map(({ id }, place) => [id, place]))

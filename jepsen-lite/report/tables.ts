@@ -3,6 +3,7 @@
 import { type Anomaly, anomalyText, type CheckResult } from '../checker/index.ts'
 import type { TransactionsResult } from '../checker/transactions/index.ts'
 import type { History } from '../history.ts'
+import { allCalls } from './data.ts'
 import { type Cell, escapeHtml, table } from './html.ts'
 import { type Band, detailsOf } from './nodes.ts'
 import type { Reported } from './reported.ts'
@@ -20,7 +21,8 @@ const SAYS: Readonly<Record<string, string>> = {
 }
 
 export function headOf({ history, verdict, transactions, run }: Reported): string {
-  const { header, calls } = history
+  const { header } = history
+  const calls = allCalls(history)
   const isBroken = transactions?.verdict === 'violation'
   const word = run?.verdict ?? (isBroken ? 'violation' : verdict.verdict)
   const { operations, unknown, failed } = verdict.counts
@@ -70,7 +72,17 @@ const buttonsOf = ({ calls }: Anomaly): string =>
 
 const isUndecided = ({ verdict }: { readonly verdict: string }): boolean => verdict === 'undecided'
 
-export function verdictsTable({ verdict, transactions }: Reported): string {
+/** What a history with a log is judged by. */
+const LOGGED = {
+  log: 'all changes, answers and last reads, against the log of the store',
+  watches: 'what each watch was told',
+  leases: 'how long leases have lived, and which keys went with them',
+  locks: 'tokens, in the order of the guarded changes',
+  queues: 'what was pushed, delivered and acknowledged',
+}
+
+export function verdictsTable({ history, verdict, transactions }: Reported): string {
+  const isLogged = history.header.log !== undefined
   const { linearizability, counts } = verdict
   const findings = [...verdict.findings, ...(transactions?.findings ?? [])]
   const { keys, model, configurations } = linearizability
@@ -86,6 +98,7 @@ export function verdictsTable({ verdict, transactions }: Reported): string {
       ? 'every revision, because all changes are in the history'
       : 'the history may not contain all changes',
     transactions: transactions === undefined ? 'not asked for' : transactionWords(transactions.counts),
+    ...LOGGED,
   } satisfies Record<Anomaly['check'], string>
   const nothing = {
     linearizability: keys.length === 0,
@@ -96,6 +109,7 @@ export function verdictsTable({ verdict, transactions }: Reported): string {
     durability: counts.finals === 0,
     'revision-accounting': !counts.complete,
     transactions: transactions === undefined || transactions.counts.transactions === 0,
+    ...{ log: !isLogged, watches: !isLogged, leases: !isLogged, locks: !isLogged, queues: !isLogged },
   } satisfies Record<Anomaly['check'], boolean>
   const names = [
     'linearizability',
@@ -106,6 +120,7 @@ export function verdictsTable({ verdict, transactions }: Reported): string {
     'durability',
     'revision-accounting',
     'transactions',
+    ...(isLogged ? (['log', 'watches', 'leases', 'locks', 'queues'] as const) : []),
   ] as const
   const rows = names.map((name): Cell[] => {
     const broken = findings.filter(({ check }) => check === name).length

@@ -1,7 +1,7 @@
 // Operations and answers in a few words, for the bars and the tables.
 
 import { assertNever } from '../../src/raft/index.ts'
-import type { Operation, Outcome, Range, Result } from '../history.ts'
+import type { AnyOperation, Outcome, Range, Result } from '../history.ts'
 
 /** Of a long value the end is shown, because an append adds there. */
 const VALUE_SHOWN_MAX = 80
@@ -12,18 +12,21 @@ export function quoted(value: string | null): string {
   return JSON.stringify(value.length <= VALUE_SHOWN_MAX ? value : `…${value.slice(-VALUE_SHOWN_MAX)}`)
 }
 
-export function wordsOf(op: Operation): string {
+export function wordsOf(op: AnyOperation): string {
   const words = [verbOf(op)]
+  if (op.f === 'get' && op.at !== undefined) words.push(`as it was at ${op.at}`)
   if ('consistency' in op && op.consistency !== undefined) words.push(`(${op.consistency})`)
   if ('ifRevision' in op && op.ifRevision !== undefined) words.push(`if @${op.ifRevision}`)
   if ('ifAbsent' in op && op.ifAbsent) words.push('if absent')
   if ('maxStalenessMs' in op && op.maxStalenessMs !== undefined) words.push(`≤ ${op.maxStalenessMs} ms old`)
   if ('minRevision' in op && op.minRevision !== undefined) words.push(`store ≥ ${op.minRevision}`)
+  if (op.f === 'put' && op.lease !== undefined) words.push(`with lease ${op.lease}`)
+  if (op.f === 'put' && op.ttlMs !== undefined) words.push(`for ${op.ttlMs} ms`)
   if ('idempotency' in op && op.idempotency !== undefined) words.push(`token ${op.idempotency}`)
   return words.join(' ')
 }
 
-function verbOf(op: Operation): string {
+function verbOf(op: AnyOperation): string {
   switch (op.f) {
     case 'get':
     case 'del':
@@ -40,6 +43,31 @@ function verbOf(op: Operation): string {
       return `acquire ${op.key} for ${op.owner}`
     case 'release':
       return `release ${op.key} of ${op.owner}, token ${op.token}`
+    case 'del-range':
+      return `delete ${op.prefix === undefined ? `${op.start ?? ''} … ${op.end ?? ''}` : `${op.prefix}*`}`
+    case 'compact':
+      return `compact up to ${op.revision}`
+    case 'grant':
+      return `grant a lease of ${op.ttlMs} ms`
+    case 'keep-alive':
+      return `keep lease ${op.lease} alive`
+    case 'revoke':
+      return `revoke lease ${op.lease}`
+    case 'lease':
+      return `lease ${op.lease}?`
+    case 'lock':
+      return `lock ${op.name}`
+    case 'unlock':
+      return `unlock ${op.name}, token ${op.token}`
+    case 'guarded-put':
+      return `put ${op.key} = ${quoted(op.value)} while ${op.name} is held with token ${op.token}`
+    case 'push':
+      return `push ${quoted(op.value)} to ${op.queue}, priority ${op.priority}`
+    case 'pop':
+      return `pop from ${op.queue}`
+    case 'ack':
+    case 'nack':
+      return `${op.f} ${op.item} of ${op.queue}, token ${op.token}`
     default:
       return assertNever(op)
   }
@@ -77,6 +105,13 @@ function resultOf(result: Result): string {
     stalenessMs,
     replayed,
     node,
+    removed,
+    lease,
+    ttlMs,
+    token,
+    item,
+    attempts,
+    priority,
   } = result
   const words: string[] = []
   if (applied === false) words.push('condition did not hold')
@@ -84,6 +119,13 @@ function resultOf(result: Result): string {
   if (modRevision !== undefined) words.push(`@${modRevision}`)
   if (current !== undefined) words.push(current === null ? 'no such key' : `key at @${current}`)
   if (deleted !== undefined) words.push(`deleted ${deleted}`)
+  if (item !== undefined) words.push(`item ${item}`)
+  if (token !== undefined) words.push(`token ${token}`)
+  if (attempts !== undefined) words.push(`attempt ${attempts}`)
+  if (priority !== undefined) words.push(`priority ${priority}`)
+  if (lease !== undefined) words.push(`lease ${lease}`)
+  if (ttlMs !== undefined) words.push(`${ttlMs} ms`)
+  if (removed !== undefined) words.push(`${removed} keys deleted`)
   if (rows !== undefined) {
     const shown = rows
       .slice(0, ROWS_SHOWN_MAX)

@@ -14,7 +14,8 @@ const PARSERS: Record<Format, (text: string) => History> = {
 /** Throws HistoryError for text that is not a history, and for an empty history: it would prove nothing. */
 export function parse(text: string, format: Format | undefined): History {
   const history = PARSERS[format ?? guess(text)](text)
-  if (history.calls.length === 0) throw new HistoryError('a history without operations')
+  if (history.calls.length + history.storeCalls.length === 0)
+    throw new HistoryError('a history without operations')
   return history
 }
 

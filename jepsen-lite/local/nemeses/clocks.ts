@@ -9,7 +9,10 @@ const clock: Nemesis = {
   says: 'clocks too fast, too slow or ahead by a jump, and wall clocks wrong by a day',
   groups: ['clock'],
   quiet: true,
-  missing: ({ preload }) => ('missing' in preload ? preload.missing : undefined),
+  missing({ preload, checksLeases }) {
+    if (checksLeases) return 'the workload checks how long leases live: they need correct clocks'
+    return 'missing' in preload ? preload.missing : undefined
+  },
   async inject(world) {
     const { cluster, preload, random, conditions, checksAges } = world
     if ('missing' in preload) return preload.missing

@@ -91,8 +91,8 @@ export const JUDGES: readonly Mutant[] = [
     'Without ends no operation comes after another.',
     [
       HISTORY,
-      'calls.push({ ...call, endMs: event.time, end: position, outcome: outcomeOf(event) })',
-      'calls.push({ ...call, endMs: event.time, end: Number.POSITIVE_INFINITY, outcome: outcomeOf(event) })',
+      'keep({ ...call, endMs: event.time, end: position, outcome: outcomeOf(event) })',
+      'keep({ ...call, endMs: event.time, end: Number.POSITIVE_INFINITY, outcome: outcomeOf(event) })',
     ],
   ),
   judge('K14', 'an operation without an end is forgotten', 'The value that it wrote then has no origin.', [

@@ -1,7 +1,7 @@
 // One history for each way in which a store can break its word, and beside it the nearest one that is innocent.
 
 import { describe, expect, test } from 'vitest'
-import { type Anomaly, check } from '../../../jepsen-lite/checker/index.ts'
+import { type Anomaly, check, judge } from '../../../jepsen-lite/checker/index.ts'
 import { checkRevisions } from '../../../jepsen-lite/checker/revisions.ts'
 import type { Operation, Result, Row } from '../../../jepsen-lite/history.ts'
 import { append, at, get, put, Story, seen } from './story.ts'
@@ -794,4 +794,58 @@ test('reads and lists tell the version that the change made, and all the same', 
     )
   }
   expect([1, 2].map(twice)).toEqual(['pass', 'violation'])
+})
+
+describe('transactions of the store', () => {
+  /** Two puts, which both made this revision. */
+  const both = (story: Story, [one, other]: readonly [number | undefined, number | undefined]) => {
+    const asked = [story.ask(put('x', '1'), 'a', one), story.ask(put('y', '1'), 'a.2', other)]
+    for (const each of asked) each.ok({ modRevision: 2, version: 1, revision: 2 })
+    return story
+  }
+
+  test('its changes share a revision, those of two requests do not', () => {
+    expect(verdict(both(new Story({ complete: true }), [1, 1]))).toBe('pass')
+    for (const numbers of [
+      [1, 2],
+      [1, undefined],
+      [undefined, undefined],
+    ] as const)
+      expect(blamed(both(new Story({ complete: true }), numbers))).toContain('revisions')
+  })
+
+  test('nor do those of one that follow each other', () => {
+    const story = new Story()
+    for (const key of ['x', 'y'])
+      story.ask(put(key, '1'), 'a', 1).ok({ modRevision: 2, version: 1, revision: 2 })
+    expect(blamed(story)).toContain('revisions')
+  })
+
+  test('a revision that two changes share leaves room for what nobody answered', () => {
+    const story = both(new Story({ complete: true }), [1, 1])
+    for (const [client, key] of [
+      ['b', 'x'],
+      ['b.2', 'y'],
+    ] as const)
+      story.ask(put(key, '2'), client, 2).unknown()
+    story.tell({ f: 'get', key: 'x' }, { value: '2', modRevision: 3, version: 2, revision: 3 }, 'c')
+    story.tell(put('x', '3'), { modRevision: 4, version: 3, revision: 4 }, 'c')
+    story.tell(put('y', '3'), { modRevision: 5, version: 3, revision: 5 }, 'c')
+    expect(blamed(story)).toEqual([])
+  })
+
+  test('a reader that saw half of one', () => {
+    const read = (x: string, y: string): Story => {
+      const story = both(new Story(), [1, 1])
+      const asked = [story.ask(get('x'), 'b', 2), story.ask(get('y'), 'b.2', 2)]
+      const writes = [story.ask(put('x', '2'), 'c', 3), story.ask(put('y', '2'), 'c.2', 3)]
+      for (const each of writes) each.ok({ modRevision: 3, version: 2, revision: 3 })
+      for (const [at, value] of [x, y].entries()) asked[at]?.ok({ value, modRevision: value === '1' ? 2 : 3 })
+      return story
+    }
+    expect(judge(read('1', '1').history).verdict).toBe('pass')
+    expect(judge(read('2', '2').history).verdict).toBe('pass')
+    const { verdict: word, findings, check: alone } = judge(read('2', '1').history)
+    expect([word, alone.verdict, findings[0]?.check]).toEqual(['violation', 'pass', 'transactions'])
+  })
 })

@@ -1,7 +1,9 @@
 // Histories written by hand: who asked what, who was told what, in the order of the lines, a millisecond each unless
 // time is let pass.
 
+import type { Told, WatchAsked } from '../../../jepsen-lite/checker/watch/index.ts'
 import {
+  type AnyOperation,
   type History,
   type HistoryEvent,
   type HistoryHeader,
@@ -29,13 +31,24 @@ export class Story {
   }
 
   /** Asked, and not answered yet. */
-  ask(op: Operation, client = 'a'): Asked {
-    return new Asked(this.#recorder, this.#recorder.invoke(client, 'n1', op))
+  ask(op: AnyOperation, client = 'a', transaction?: number): Asked {
+    return new Asked(this.#recorder, this.#recorder.invoke(client, 'n1', op, transaction))
   }
 
   /** Asked and answered with nothing in between. */
-  tell(op: Operation, result: Result, client = 'a'): this {
+  tell(op: AnyOperation, result: Result, client = 'a'): this {
     this.ask(op, client).ok(result)
+    return this
+  }
+
+  /** A watch begins. Returns how to tell it something. */
+  watch(asked: WatchAsked, client = 'log'): (told: Told) => void {
+    const id = this.#recorder.watch(client, 'n1', asked)
+    return (told) => this.#recorder.told(id, told)
+  }
+
+  note(what: string, details: Readonly<Record<string, unknown>> = {}): this {
+    this.#recorder.note(what, details)
     return this
   }
 

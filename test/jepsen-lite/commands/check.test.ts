@@ -42,6 +42,42 @@ test('a violation: 1, with the operations that show it', () => {
   expect(stdout).toContain('{"f":"get","key":"x"} → {"value":"2"}')
 })
 
+test('the order of transactions is judged too, if the history has any', () => {
+  const story = new Story()
+  const asked = [story.ask(get('x'), 'a', 1), story.ask(get('y'), 'a', 1)]
+  for (const key of ['x', 'y']) story.ask(put(key, '1'), 'b', 2).ok({})
+  asked[0]?.ok({ value: null })
+  asked[1]?.ok({ value: '1' })
+  const file = write('half.jsonl', story)
+  const { status, stdout } = check(file)
+  expect(status).toBe(1)
+  expect(stdout).toContain('2 keys, 2 transactions')
+  expect(stdout).toContain('transactions: G-single')
+  expect(JSON.parse(check(file, '-o', 'json').stdout).files[0]).toMatchObject({
+    verdict: 'violation',
+    linearizable: true,
+    transactions: 2,
+  })
+})
+
+test('a history with a log, and without operations on single keys, is judged by the log', () => {
+  const story = new Story({ log: 'log' })
+  const log = story.watch({ start: '', from: 1, prev: false, values: true })
+  log({ kind: 'created', revision: 1, from: 2 })
+  story.tell({ f: 'lock', name: 'a' }, { token: 2 })
+  story.tell({ f: 'guarded-put', name: 'a', token: 2, key: 'g', value: 'v' }, { revision: 3 })
+  const lacking = write('lacking-log.jsonl', story)
+  expect(check(lacking)).toMatchObject({
+    status: 1,
+    stdout: expect.stringContaining('of which the log knows nothing'),
+  })
+  const record = { key: 'g', value: 'v', createRevision: 3, modRevision: 3, version: 1 }
+  log({ kind: 'events', revision: 3, events: [{ key: 'g', type: 'put', record }] })
+  const { status, stdout } = check(write('log.jsonl', story))
+  expect(status).toBe(0)
+  expect(stdout).toContain('2 operations, 0 of unknown outcome, 1 answers compared with the log')
+})
+
 test('undecided: 2', () => {
   const story = new Story()
   const writes = Array.from({ length: 12 }, (_, n) => story.ask(append('x', `${n % 3}`), `client ${n}`))

@@ -2,9 +2,10 @@
 
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
-import { check } from '../../../jepsen-lite/checker/index.ts'
+import { judge } from '../../../jepsen-lite/checker/index.ts'
 import { type HistoryEvent, historyOf, Recorder } from '../../../jepsen-lite/history.ts'
 import { runClient } from '../../../jepsen-lite/local/clients.ts'
+import type { Recipe } from '../../../jepsen-lite/local/recipe-messages.ts'
 import { lackingFeatures, RunStats } from '../../../jepsen-lite/local/run-stats.ts'
 import { keysFor, type WorkloadName, workloadOf } from '../../../jepsen-lite/local/workloads.ts'
 import { Random } from '../../../jepsen-lite/random.ts'
@@ -15,6 +16,7 @@ const CLIENTS = 4
 interface Judged {
   /** By the check that found something. */
   readonly broken: ReadonlySet<string>
+  readonly messages: readonly string[]
   readonly wrong: readonly string[]
   readonly lacking: readonly string[]
   readonly operations: number
@@ -22,7 +24,7 @@ interface Judged {
 
 async function judged(
   bug: Bug | undefined,
-  workload: WorkloadName = 'kv',
+  workload: Exclude<WorkloadName, Recipe> = 'kv',
   operations = 1_200,
 ): Promise<Judged> {
   const { server } = new ScriptedStore(bug)
@@ -44,11 +46,24 @@ async function judged(
     },
   )
   const keys = keysFor(workload)
+  let transactions = 0
   const loops = Array.from({ length: CLIENTS }, (_, id) => {
     const random = new Random('broken servers').named(`client ${id}`)
     return runClient({
-      ...{ id, rate: 10_000, random, recorder, stays: true, signal: enough.signal },
-      workload: workloadOf(workload, id, keys, random.named('operations')),
+      ...{
+        id,
+        rate: 10_000,
+        random,
+        recorder,
+        stays: true,
+        signal: enough.signal,
+        number: () => ++transactions,
+      },
+      workload: workloadOf(workload, id, keys, random.named('operations'), {
+        logUpTo: () => 1,
+        transaction: () => ++transactions,
+        leases: [],
+      }),
       targets: () => [{ name: 'n1', port: bound.port }],
       report: (message) => wrong.push(message),
     })
@@ -56,12 +71,13 @@ async function judged(
   await Promise.all(loops)
   server.closeAllConnections()
   server.close()
-  const { findings, counts } = check(historyOf(events))
+  const { findings, check } = judge(historyOf(events))
   const broken = new Set(findings.map((finding) => finding.check))
-  return { broken, wrong, lacking: lackingFeatures(stats), operations: counts.operations }
+  const messages = findings.map(({ message }) => message)
+  return { broken, messages, wrong, lacking: lackingFeatures(stats), operations: check.counts.operations }
 }
 
-test.each(['kv', 'register', 'append', 'cas', 'lock'] as const)(
+test.each(['kv', 'register', 'append', 'cas', 'cas-lock', 'txn'] as const)(
   'one that keeps all promises passes: %s',
   async (workload) => {
     const { broken, wrong, lacking, operations } = await judged(undefined, workload)
@@ -266,4 +282,65 @@ test('a client of a store that ignores tokens sees its change made twice', async
   })
   expect(tokens).toBeGreaterThan(0)
   expect(broken).toContain('idempotency')
+})
+
+const isTxn = ({ method }: Asked): boolean => method === 'POST'
+
+test.each<[string, Bug, string]>([
+  [
+    'makes transactions whose comparisons do not hold',
+    (asked, _right, store) => {
+      if (!isTxn(asked)) return undefined
+      const { success } = JSON.parse(asked.body)
+      return store.txn({ compare: [], success })
+    },
+    'garbage-read',
+  ],
+  [
+    'answers half of a transaction from before another one',
+    ((): Bug => {
+      const old = new Map<string, unknown>()
+      return (asked, right) => {
+        if (!isTxn(asked)) return undefined
+        const answer = JSON.parse(right.body)
+        const { success } = JSON.parse(asked.body)
+        if (success.length < 2 || success.some((one: object) => 'put' in one)) return undefined
+        const before = old.get(success[1].get.key) ?? answer.results[1]
+        old.set(success[1].get.key, answer.results[1])
+        return { ...right, body: JSON.stringify({ ...answer, results: answer.results.with(1, before) }) }
+      }
+    })(),
+    'G-single',
+  ],
+  [
+    'makes a transaction again when its token comes again',
+    (asked, right, store) => {
+      if (!isTxn(asked) || right.headers?.['Idempotency-Replayed'] !== 'true') return undefined
+      const { success } = JSON.parse(asked.body)
+      if (!JSON.parse(right.body).succeeded) return undefined
+      return store.txn({ compare: [], success })
+    },
+    'answered as new',
+  ],
+  [
+    'says that what it made did not compare',
+    (asked, right) => {
+      if (!isTxn(asked)) return undefined
+      const answer = JSON.parse(right.body)
+      const isGet = (result: object): boolean => 'get' in result
+      const changes = answer.results.some((result: object) => !isGet(result))
+      if (!changes) return undefined
+      const told = { ...answer, succeeded: false, results: answer.results.filter(isGet) }
+      return { ...right, body: JSON.stringify(told) }
+    },
+    'G1a',
+  ],
+])('one that %s does not', async (_, bug, found) => {
+  const { messages } = await judged(bug, 'txn')
+  expect(messages.join('\n')).toContain(found)
+})
+
+test('one that refuses transactions proves nothing', async () => {
+  const { lacking } = await judged(unavailable(isTxn), 'txn')
+  expect(lacking.join('\n')).toContain('get in a transaction')
 })

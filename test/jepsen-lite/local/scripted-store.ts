@@ -24,6 +24,16 @@ export interface Asked {
   readonly body: string
 }
 
+interface AskedTxn {
+  readonly compare: readonly { readonly key: string; readonly to: number }[]
+  readonly success: readonly AskedOperation[]
+  readonly failure?: readonly AskedOperation[]
+}
+
+type AskedOperation =
+  | { readonly get: { readonly key: string } }
+  | { readonly put: { readonly key: string; readonly value: string } }
+
 /** What is answered instead of the right answer; undefined: that. */
 export type Bug = (asked: Asked, right: Answer, store: ScriptedStore) => Answer | undefined
 
@@ -39,7 +49,9 @@ export class ScriptedStore {
       request.on('data', (chunk: Buffer) => chunks.push(chunk))
       request.on('end', () => {
         const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost')
-        const key = pathname === '/v1/kv' ? undefined : decodeURIComponent(pathname.slice('/v1/kv/'.length))
+        const key = !pathname.startsWith('/v1/kv/')
+          ? undefined
+          : decodeURIComponent(pathname.slice('/v1/kv/'.length))
         const body = Buffer.concat(chunks).toString()
         const asked = {
           method: request.method ?? '',
@@ -61,8 +73,12 @@ export class ScriptedStore {
     const token = asked.headers['idempotency-key']
     const known = token === undefined ? undefined : this.#tokens.get(String(token))
     if (known !== undefined)
-      return { ...known, headers: { ...known.headers, 'Idempotency-Replayed': 'true' } }
-    const answer = this.#change(asked)
+      return {
+        ...known,
+        headers: { ...known.headers, 'Idempotency-Replayed': 'true' },
+        body: asked.method === 'POST' ? withoutReads(known.body) : known.body,
+      }
+    const answer = asked.method === 'POST' ? this.txn(JSON.parse(asked.body)) : this.#change(asked)
     if (token !== undefined) this.#tokens.set(String(token), answer)
     return answer
   }
@@ -84,12 +100,33 @@ export class ScriptedStore {
       return { status: 200, body: JSON.stringify({ deleted, revision: this.revision }) }
     }
     this.revision += 1
-    const changed = {
+    const changed = this.#put(key, body)
+    return { status: 200, body: JSON.stringify({ revision: this.revision, ...changed }) }
+  }
+
+  txn({ compare, success, failure }: AskedTxn): Answer {
+    const succeeded = compare.every(({ key, to }) => (this.rows.get(key)?.mod_revision ?? 0) === to)
+    const operations = (succeeded ? success : failure) ?? []
+    if (operations.some((one) => 'put' in one)) this.revision += 1
+    const results = operations.map((one) => {
+      if ('put' in one) return { put: this.#put(one.put.key, one.put.value) }
+      const { key } = one.get
+      const row = this.rows.get(key)
+      return { get: { kvs: row === undefined ? [] : [{ key, ...row }], more: false, count: row ? 1 : 0 } }
+    })
+    const headers = { 'Kv-Revision': String(this.revision) }
+    return { status: 200, headers, body: JSON.stringify({ succeeded, revision: this.revision, results }) }
+  }
+
+  /** At the present revision. */
+  #put(key: string, value: string): Omit<Row, 'value'> {
+    const row = this.rows.get(key)
+    const meta = {
       ...{ create_revision: row?.create_revision ?? this.revision, mod_revision: this.revision },
       version: (row?.version ?? 0) + 1,
     }
-    this.rows.set(key, { value: body, ...changed })
-    return { status: 200, body: JSON.stringify({ revision: this.revision, ...changed }) }
+    this.rows.set(key, { value, ...meta })
+    return meta
   }
 
   #fresh(query: URLSearchParams): Record<string, string> {
@@ -128,4 +165,11 @@ export class ScriptedStore {
     const count = query.has('count') || query.has('count_only') ? { count: whole.length } : {}
     return { status: 200, headers: told, body: JSON.stringify({ kvs, more, ...next, ...count, revision }) }
   }
+}
+
+/** What a repeat of a transaction is answered. */
+function withoutReads(body: string): string {
+  const answer = JSON.parse(body)
+  const results = answer.results.map((one: object) => ('get' in one ? { get: { omitted: true } } : one))
+  return JSON.stringify({ ...answer, results })
 }

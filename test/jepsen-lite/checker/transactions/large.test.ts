@@ -70,7 +70,8 @@ interface Told {
 function answersIn(events: readonly HistoryEvent[]): Told[] {
   const begun = new Map<number, { readonly began: number; readonly op: Told['op'] }>()
   return [...events.entries()].flatMap(([place, event]) => {
-    if (event.type === 'invoke' && 'key' in event.op) begun.set(event.id, { began: place, op: event.op })
+    if (event.type === 'invoke' && 'key' in event.op && event.op.f !== 'guarded-put')
+      begun.set(event.id, { began: place, op: event.op })
     const call = event.type === 'ok' ? begun.get(event.id) : undefined
     return event.type === 'ok' && call !== undefined ? [{ event, place, ...call }] : []
   })

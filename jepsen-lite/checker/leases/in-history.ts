@@ -1,0 +1,198 @@
+// The leases of a history with a log. Its entries are made of the log: a delete that no request made is the end of a
+// lease. Two more things are judged here, because clients have seen them and the log has not:
+//
+//   missing     no answer says that a lease does not exist while a promise from before it was asked for still holds
+//   back        no lease is kept alive after it was answered that it is revoked
+//   rest        when all faults are over, a lease ends soon after its time
+
+import type { Call, History, StoreCall } from '../../history.ts'
+import type { LogVerdict } from '../log/index.ts'
+import {
+  checkLeases,
+  type LeaseAnomaly,
+  type LeaseChange,
+  type LeaseEntry,
+  type LeasePromise,
+} from './index.ts'
+
+/** How much later than its time a new leader may end a lease: the setting lease_checkpoint_ms, unless it is changed. */
+const CHECKPOINT_MS = 5_000
+/** A request whose outcome is unknown may be carried out so much later, and a busy machine needs as long for an end. */
+const PATIENCE_MS = 5_000
+
+export function leasesIn(history: History, verdict: LogVerdict): LeaseAnomaly[] {
+  const { clockDriftMax: driftMax = 0 } = history.header
+  const promises = promisesIn(history, verdict)
+  const ends = endsIn(history, verdict)
+  const record = { promises: promises.map(({ promise }) => promise), entries: entriesOf(verdict, ends) }
+  return [
+    ...checkLeases(record, { driftMax, lateMs: () => Number.POSITIVE_INFINITY }),
+    ...missing(history, promises, driftMax),
+    ...back(history),
+    ...late(history, verdict, ends),
+  ]
+}
+
+interface Promised {
+  readonly promise: LeasePromise
+  /** The position of the answer. */
+  readonly end: number
+}
+
+function promisesIn(history: History, { makers, log }: LogVerdict): Promised[] {
+  const promises: Promised[] = []
+  const add = ({ node, startMs: askedMs, end }: Call | StoreCall, id: string, ttlMs: number): void => {
+    promises.push({ promise: { id, ttlMs, askedMs, node }, end })
+  }
+  for (const call of history.storeCalls) {
+    const { op, outcome } = call
+    if (outcome.kind !== 'ok' || outcome.result.ttlMs === undefined) continue
+    const { lease, ttlMs } = outcome.result
+    if (op.f === 'grant' && lease !== undefined) add(call, lease, ttlMs)
+    if (op.f === 'keep-alive') add(call, op.lease, ttlMs)
+  }
+  const puts = new Map(history.calls.map((call) => [call.id, call]))
+  for (const { revision, events } of log.revisions) {
+    const call = puts.get(makers.get(revision)?.ids[0] ?? -1)
+    const lease = events[0]?.record?.lease
+    if (call?.op.f !== 'put' || call.op.ttlMs === undefined || call.outcome.kind !== 'ok') continue
+    if (lease !== undefined) add(call, lease, call.op.ttlMs)
+  }
+  return promises
+}
+
+/** What made each revision at which a lease ended. */
+type Ends = ReadonlyMap<number, { readonly id: string; readonly what: 'expired' | 'revoked' }>
+
+function endsIn({ storeCalls }: History, { log, makers, leaseEnds }: LogVerdict): Ends {
+  const mayBeRevoked = new Set(
+    storeCalls.flatMap(({ op, outcome }) => (op.f === 'revoke' && outcome.kind !== 'fail' ? [op.lease] : [])),
+  )
+  const leases = new Map<string, string | undefined>()
+  const ends = new Map<number, { id: string; what: 'expired' | 'revoked' }>()
+  for (const { revision, events } of log.revisions) {
+    const maker = makers.get(revision)
+    const [first] = events
+    const held = first === undefined ? undefined : leases.get(first.key)
+    if (maker?.lease !== undefined) ends.set(revision, { id: maker.lease, what: 'revoked' })
+    else if (leaseEnds.has(revision) && held !== undefined)
+      ends.set(revision, { id: held, what: mayBeRevoked.has(held) ? 'revoked' : 'expired' })
+    for (const { key, record } of events) leases.set(key, record?.lease)
+  }
+  return ends
+}
+
+function entriesOf({ log }: LogVerdict, ends: Ends): LeaseEntry[] {
+  const known = new Set<string>()
+  return log.revisions.map(({ revision, timeMs, events }) => {
+    const changes: LeaseChange[] = []
+    for (const { key, record } of events) {
+      if (record === null) {
+        changes.push({ what: 'deleted', key })
+        continue
+      }
+      const { lease } = record
+      if (lease !== undefined && !known.has(lease)) {
+        known.add(lease)
+        changes.push({ what: 'granted', id: lease, ttlMs: 0, deadlineMs: 0 })
+      }
+      changes.push({ what: 'put', key, lease })
+    }
+    const end = ends.get(revision)
+    if (end !== undefined) changes.push(end)
+    return { atMs: timeMs, checkpointMs: CHECKPOINT_MS, changes }
+  })
+}
+
+const anomaly = (
+  guarantee: LeaseAnomaly['guarantee'],
+  promise: LeaseAnomaly['promise'],
+  lease: string,
+  message: string,
+): LeaseAnomaly => ({ guarantee, promise, lease, message: `lease ${lease} ${message}` })
+
+const leaseOf = ({ op }: Call | StoreCall): string | undefined =>
+  op.f === 'grant' || !('lease' in op) ? undefined : op.lease
+
+function missing(
+  { calls, storeCalls }: History,
+  promises: readonly Promised[],
+  driftMax: number,
+): LeaseAnomaly[] {
+  const promisesOf = Map.groupBy(promises, ({ promise }) => promise.id)
+  const revokes = storeCalls.filter(({ op, outcome }) => op.f === 'revoke' && outcome.kind !== 'fail')
+  const found: LeaseAnomaly[] = []
+  for (const call of [...calls, ...storeCalls]) {
+    const lease = leaseOf(call)
+    const { outcome, start, end, endMs = Number.POSITIVE_INFINITY } = call
+    if (lease === undefined || outcome.kind !== 'ok' || outcome.result.applied !== false) continue
+    if (revokes.some((revoke) => leaseOf(revoke) === lease && revoke.id !== call.id && revoke.start < end))
+      continue
+    const held = promisesOf
+      .get(lease)
+      ?.find(
+        (one) =>
+          one.end < start &&
+          endMs < one.promise.askedMs + (one.promise.ttlMs - CHECKPOINT_MS * driftMax) / (1 + driftMax),
+      )?.promise
+    if (held === undefined) continue
+    const message = `does not exist for operation ${call.id}, which ended at ${endMs.toFixed(1)} ms, and ${held.node} had promised at ${held.askedMs.toFixed(1)} ms that it lives for ${held.ttlMs} ms`
+    found.push(anomaly('early', 'KV-24', lease, message))
+  }
+  return found
+}
+
+function back({ storeCalls }: History): LeaseAnomaly[] {
+  const revoked = new Map<string, StoreCall>()
+  for (const call of storeCalls)
+    if (call.op.f === 'revoke' && call.outcome.kind === 'ok' && call.outcome.result.applied !== false)
+      revoked.set(call.op.lease, call)
+  return storeCalls.flatMap((call) => {
+    const lease = call.op.f === 'keep-alive' || call.op.f === 'lease' ? call.op.lease : undefined
+    const before = lease === undefined ? undefined : revoked.get(lease)
+    if (lease === undefined || before === undefined || before.end >= call.start) return []
+    if (call.outcome.kind !== 'ok' || call.outcome.result.applied === false) return []
+    const message = `exists for operation ${call.id}, and operation ${before.id} had revoked it`
+    return [anomaly('log', 'KV-23', lease, message)]
+  })
+}
+
+/** From the phase `end` of a run on, nothing is wrong with the cluster. */
+function late(
+  { notes, storeCalls, calls }: History,
+  { log, makers }: LogVerdict,
+  ends: Ends,
+): LeaseAnomaly[] {
+  const calmMs = notes.find(({ what, phase }) => what === 'phase' && phase === 'end')?.time
+  if (calmMs === undefined) return []
+  /** Until when each may have been promised to live. */
+  const until = new Map<string, number>()
+  const mayLive = (id: string | undefined, { endMs, startMs }: Call | StoreCall, ttlMs: number): void => {
+    if (id !== undefined) until.set(id, Math.max(until.get(id) ?? 0, (endMs ?? startMs) + ttlMs))
+  }
+  const ttls = new Map<string, number>()
+  for (const call of storeCalls) {
+    const { op, outcome } = call
+    if (op.f === 'grant' && outcome.kind === 'ok') {
+      const { lease, ttlMs = op.ttlMs } = outcome.result
+      if (lease !== undefined) ttls.set(lease, ttlMs)
+      mayLive(lease, call, ttlMs)
+    }
+    if (op.f === 'keep-alive' && outcome.kind !== 'fail') mayLive(op.lease, call, ttls.get(op.lease) ?? 0)
+  }
+  const puts = new Map(calls.map((call) => [call.id, call]))
+  for (const { revision, events } of log.revisions) {
+    const call = puts.get(makers.get(revision)?.ids[0] ?? -1)
+    if (call?.op.f === 'put' && call.op.ttlMs !== undefined)
+      mayLive(events[0]?.record?.lease, call, call.op.ttlMs)
+  }
+  return log.revisions.flatMap(({ revision, timeMs }) => {
+    const end = ends.get(revision)
+    const dueMs = end === undefined ? undefined : until.get(end.id)
+    if (end?.what !== 'expired' || dueMs === undefined) return []
+    const latestMs = Math.max(dueMs, calmMs) + CHECKPOINT_MS + PATIENCE_MS
+    if (timeMs <= latestMs) return []
+    const message = `ends at ${timeMs.toFixed(1)} ms, and its time was over at ${dueMs.toFixed(1)} ms at the latest; all faults were over at ${calmMs.toFixed(1)} ms`
+    return [anomaly('late', 'KV-25', end.id, message)]
+  })
+}

@@ -1,0 +1,299 @@
+// A history with a log is judged by that log. One client of it has watched every key from the beginning on, so the
+// order of all changes is known, and no search is needed, whatever changes keys: ranges that are deleted, transactions,
+// leases that end. But the log is only what one watch was told. So it is compared with everything else that clients
+// were told:
+//
+//   acknowledged   what was answered as made is in the log, at the revision of the answer, and nothing else is there
+//   asked for      every other revision was made by one request whose outcome is unknown, or by the end of a lease, and
+//                  each request has made one at most; if the history holds all requests (`complete`). What was answered
+//                  as not made is not there in any case
+//   read           what was read at a revision is what the log says of it, also what each node holds at the end
+//   order          no answer reflects a revision below one that was told before it was asked for
+//   numbers        revisions, versions and create revisions of the log follow from each other
+
+import type { History } from '../../history.ts'
+import type { Anomaly } from '../anomaly.ts'
+import { contains } from '../keys.ts'
+import { coveredBy } from '../list-range.ts'
+import { isStaleRead } from '../partition.ts'
+import type { LoggedEvent } from '../watch/index.ts'
+import { checkOrder } from './order.ts'
+import { keysChangedBy, type LogRequest, requestsIn } from './requests.ts'
+import { type StoreLog, storeLogOf } from './store-log.ts'
+
+export { type LogRequest, requestsIn } from './requests.ts'
+export { type LoggedRevision, type StoreLog, storeLogOf } from './store-log.ts'
+
+export interface LogVerdict {
+  readonly log: StoreLog
+  readonly findings: readonly Anomaly[]
+  /** By revision: the request that has made it; none: a lease has ended. */
+  readonly makers: ReadonlyMap<number, LogRequest>
+  /** Revisions that nothing but the end of a lease can have made. */
+  readonly leaseEnds: ReadonlySet<number>
+  /** Answers that were compared with it. */
+  readonly compared: number
+}
+
+type Record = NonNullable<LoggedEvent['record']>
+
+export const checkLog = (history: History): LogVerdict => new Judge(history).verdict()
+
+class Judge {
+  readonly #history: History
+  readonly #log: StoreLog
+  readonly #findings: Anomaly[] = []
+  /** The state at the revision that was looked at last. */
+  readonly #rows = new Map<string, Record>()
+  readonly #makers = new Map<number, LogRequest>()
+  readonly #acknowledged = new Map<number, LogRequest>()
+  /** Requests of unknown outcome that may still have made a revision, by a value that they put. */
+  readonly #byValue = new Map<string, LogRequest>()
+  /** The others of them. */
+  readonly #deletes: LogRequest[] = []
+  /** Requests that were answered as made, without the revision, and are not found in the log yet. */
+  readonly #unplaced = new Set<LogRequest>()
+  readonly #failed = new Map<string, LogRequest>()
+  readonly #leaseEnds = new Set<number>()
+  #compared = 0
+
+  constructor(history: History) {
+    this.#history = history
+    this.#log = storeLogOf(history)
+  }
+
+  verdict(): LogVerdict {
+    this.#findings.push(...this.#log.findings)
+    this.#sortRequests()
+    const looks = this.#looks()
+    let next = 0
+    for (const logged of this.#log.revisions) {
+      for (; (looks[next]?.revision ?? logged.revision) < logged.revision; next++) looks[next]?.look()
+      this.#revision(logged.revision, logged.position, logged.events)
+    }
+    for (; next < looks.length; next++) looks[next]?.look()
+    for (const [revision, request] of this.#acknowledged)
+      if (!this.#makers.has(revision))
+        this.#find(
+          request.ids,
+          `${said(request)} was answered as made at revision ${revision}, of which the log knows nothing`,
+        )
+    for (const request of this.#unplaced)
+      this.#find(request.ids, `${said(request)} was answered as made, and the log knows nothing of it`)
+    this.#findings.push(...checkOrder(this.#history))
+    return {
+      ...{ log: this.#log, findings: this.#findings, makers: this.#makers },
+      leaseEnds: this.#leaseEnds,
+      compared: this.#compared,
+    }
+  }
+
+  #find(calls: readonly number[], message: string, key?: string): void {
+    this.#findings.push({ check: 'log', key, message, calls })
+  }
+
+  #sortRequests(): void {
+    for (const request of requestsIn(this.#history)) {
+      const { changed, revision } = request
+      const isRefused = request.kind === 'fail' || (changed === false && request.puts.size > 0)
+      if (isRefused) for (const { value } of request.puts.values()) this.#failed.set(value, request)
+      if (changed === false) continue
+      if (changed === undefined || revision === undefined) {
+        if (changed === true) this.#unplaced.add(request)
+        for (const { value } of request.puts.values()) this.#byValue.set(value, request)
+        if (request.puts.size === 0) this.#deletes.push(request)
+        continue
+      }
+      const other = this.#acknowledged.get(revision)
+      if (other !== undefined)
+        this.#find(
+          [...other.ids, ...request.ids],
+          `${said(other)} and ${said(request)} both made ${revision}`,
+        )
+      this.#acknowledged.set(revision, request)
+      this.#compared += 1
+    }
+  }
+
+  // ---- changes
+
+  #revision(revision: number, position: number, events: readonly LoggedEvent[]): void {
+    const acknowledged = this.#acknowledged.get(revision)
+    if (acknowledged !== undefined) {
+      this.#makers.set(revision, acknowledged)
+      const wrong = this.#differs(acknowledged, events)
+      if (wrong !== undefined)
+        this.#find(acknowledged.ids, `${said(acknowledged)} made revision ${revision}, and the log ${wrong}`)
+    } else {
+      const maker = this.#makerOf(events, position)
+      if (maker === undefined) this.#nobodyMade(revision, events, this.#history.header.complete === true)
+      else if (maker !== 'lease') this.#makers.set(revision, maker)
+    }
+    for (const event of events) this.#apply(event)
+  }
+
+  /** How the log differs from what this request has done to the present state. */
+  #differs(request: LogRequest, events: readonly LoggedEvent[]): string | undefined {
+    const keys = keysChangedBy(request, this.#rows)
+    const extra = events.find(({ key }) => !keys.has(key))
+    if (extra !== undefined) return `has a change of ${extra.key} there as well`
+    const told = new Map(events.map(({ key, record }) => [key, record]))
+    for (const key of keys) {
+      const record = told.get(key)
+      const put = request.puts.get(key)
+      if (record === undefined) return `has no change of ${key} there`
+      if (put === undefined) {
+        if (record !== null) return `has a put of ${key} there`
+        continue
+      }
+      if (record?.value !== put.value)
+        return `has ${key} as ${record === null ? 'deleted' : JSON.stringify(record.value)} there`
+      if (put.version !== undefined && put.version !== record.version)
+        return `has ${key} as version ${record.version} there, and the answer says ${put.version}`
+      if ((put.lease ?? (put.ttlMs === undefined ? undefined : record.lease)) !== record.lease)
+        return `has the lease ${record.lease} of ${key} there`
+      if (put.ttlMs !== undefined && record.lease === undefined) return `has no lease of ${key} there`
+    }
+    if (request.removed !== undefined && request.removed !== keys.size)
+      return `has ${keys.size} deletes there, and the answer says ${request.removed}`
+    return undefined
+  }
+
+  /** Which request of unknown outcome has made this, or whether the end of a lease has. Each makes one revision. */
+  #makerOf(events: readonly LoggedEvent[], position: number): LogRequest | 'lease' | undefined {
+    const put = events.find(({ record }) => record !== null)
+    if (put?.record !== null && put !== undefined) {
+      const maker = this.#byValue.get(put.record.value)
+      if (maker === undefined || maker.start > position || this.#differs(maker, events) !== undefined)
+        return undefined
+      for (const { value } of maker.puts.values()) this.#byValue.delete(value)
+      this.#unplaced.delete(maker)
+      return maker
+    }
+    // The one that asked for least: another one may have to explain more.
+    const able = this.#deletes
+      .filter((maker) => maker.start < position && this.#differs(maker, events) === undefined)
+      .sort((a, b) => breadthOf(a) - breadthOf(b))
+    if (this.#endsLease(events)) {
+      if (able.length === 0) this.#leaseEnds.add(events[0]?.revision ?? 0)
+      return 'lease'
+    }
+    const [maker] = able
+    if (maker === undefined) return undefined
+    this.#deletes.splice(this.#deletes.indexOf(maker), 1)
+    this.#unplaced.delete(maker)
+    return maker
+  }
+
+  /** Exactly the keys of one lease are deleted. */
+  #endsLease(events: readonly LoggedEvent[]): boolean {
+    const [first] = events
+    const lease = first && this.#rows.get(first.key)?.lease
+    if (lease === undefined) return false
+    const keys = [...this.#rows.values()].filter((row) => row.lease === lease).length
+    return keys === events.length && events.every(({ key }) => this.#rows.get(key)?.lease === lease)
+  }
+
+  #nobodyMade(revision: number, events: readonly LoggedEvent[], isComplete: boolean): void {
+    const failed = events.flatMap(({ record }) =>
+      record === null ? [] : (this.#failed.get(record.value) ?? []),
+    )[0]
+    if (failed === undefined && !isComplete) return
+    const what = events
+      .map(({ key, record }) => (record === null ? `deleted ${key}` : `put ${key}`))
+      .join(', ')
+    this.#find(
+      failed?.ids ?? [],
+      failed === undefined
+        ? `revision ${revision} (${what}) was made by no request, and by no lease that ended`
+        : `revision ${revision} (${what}) was made by ${said(failed)}, which was answered as not made`,
+      events[0]?.key,
+    )
+  }
+
+  #apply({ key, revision, record }: LoggedEvent): void {
+    const before = this.#rows.get(key)
+    const wrong =
+      record === null
+        ? before === undefined && 'is deleted, and did not exist'
+        : record.modRevision !== revision
+          ? `has the mod revision ${record.modRevision}`
+          : record.createRevision !== (before?.createRevision ?? revision)
+            ? `has the create revision ${record.createRevision}`
+            : record.version !== (before?.version ?? 0) + 1 && `is version ${record.version}`
+    if (wrong !== false) this.#find([], `at revision ${revision} of the log ${key} ${wrong}`, key)
+    if (record === null) this.#rows.delete(key)
+    else this.#rows.set(key, record)
+  }
+
+  // ---- reads
+
+  /** Everything that was read, by the revision that it reflects. */
+  #looks(): { readonly revision: number; look(): void }[] {
+    const { calls, finals } = this.#history
+    const looks: { readonly revision: number; look(): void }[] = []
+    for (const call of calls) {
+      const { op, outcome, id } = call
+      if (outcome.kind !== 'ok' || outcome.result.revision === undefined) continue
+      const { result } = outcome
+      // A read of the past is of another revision than the one that its answer tells.
+      const revision = (op.f === 'get' ? op.at : undefined) ?? outcome.result.revision
+      if (op.f === 'get' && result.value !== undefined) {
+        const { value, modRevision } = result
+        const row = value === null ? undefined : { value, modRevision }
+        looks.push({ revision, look: () => this.#compare(id, revision, op.key, row, isStaleRead(call)) })
+      }
+      const covered = op.f === 'range' ? coveredBy(op, result) : undefined
+      if (covered === undefined || result.rows === undefined) continue
+      const rows = new Map(result.rows.map((row) => [row.key, row]))
+      const look = (): void => {
+        const keys = new Set([
+          ...rows.keys(),
+          ...[...this.#rows.keys()].filter((key) => contains(covered, key)),
+        ])
+        for (const key of keys) this.#compare(id, revision, key, rows.get(key), isStaleRead(call))
+      }
+      looks.push({ revision, look })
+    }
+    for (const { node, revision, rows } of finals)
+      looks.push({
+        revision,
+        look: () => {
+          const held = new Map(rows.map((row) => [row.key, row]))
+          for (const key of new Set([...held.keys(), ...this.#rows.keys()]))
+            this.#compare(node, revision, key, held.get(key), false)
+        },
+      })
+    return looks.sort((a, b) => a.revision - b.revision)
+  }
+
+  /** `by`: the call, or the node whose content at the end it is. */
+  #compare(
+    by: number | string,
+    revision: number,
+    key: string,
+    seen: { readonly value?: string | undefined; readonly modRevision?: number | undefined } | undefined,
+    isStale: boolean,
+  ): void {
+    this.#compared += 1
+    const row = this.#rows.get(key)
+    const isSame =
+      row === undefined || seen === undefined
+        ? row === seen
+        : (seen.modRevision ?? row.modRevision) === row.modRevision && (seen.value ?? row.value) === row.value
+    if (isSame) return
+    const who = typeof by === 'number' ? `operation ${by}` : `at the end ${by}`
+    const shown = (one: typeof seen): string =>
+      one === undefined ? 'nothing' : `${JSON.stringify(one.value ?? '')} of revision ${one.modRevision}`
+    this.#find(
+      typeof by === 'number' ? [by] : [],
+      `${who} ${isStale ? '(stale) ' : ''}shows ${shown(seen)} as ${key} at revision ${revision}, and the log ${shown(row)}`,
+      key,
+    )
+  }
+}
+
+const breadthOf = ({ deletes, ranges }: LogRequest): number => deletes.size + 1_000 * ranges.length
+
+const said = ({ ids }: LogRequest): string =>
+  ids.length === 1 ? `operation ${ids[0]}` : `the transaction of operations ${ids.join(', ')}`

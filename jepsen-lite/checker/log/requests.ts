@@ -1,0 +1,141 @@
+// What each request of a history has changed or may have changed, to be compared with the log of the store. The steps
+// of a transaction are one request.
+
+import { type Call, type History, HistoryError, type Outcome, type StoreCall } from '../../history.ts'
+import { contains, type Interval } from '../keys.ts'
+import { rangeOf } from '../list-range.ts'
+import type { LoggedEvent } from '../watch/index.ts'
+
+export interface LogRequest {
+  /** Ids of its calls. */
+  readonly ids: readonly number[]
+  readonly start: number
+  /** Infinity: the outcome is unknown. */
+  readonly end: number
+  readonly kind: Outcome['kind']
+  /** The revision that it made, if it was told. */
+  readonly revision: number | undefined
+  /** Whether it says that it has changed something. undefined: it may have. */
+  readonly changed: boolean | undefined
+  readonly puts: ReadonlyMap<string, Put>
+  readonly deletes: ReadonlySet<string>
+  readonly ranges: readonly Interval[]
+  /** All keys of this lease. */
+  readonly lease: string | undefined
+  /** The number of deleted keys, if it was told. */
+  readonly removed: number | undefined
+}
+
+export interface Put {
+  readonly value: string
+  readonly version: number | undefined
+  readonly lease: string | undefined
+  readonly ttlMs: number | undefined
+}
+
+/** Every request that changes something, by its start. */
+export function requestsIn({ calls, storeCalls }: History): LogRequest[] {
+  const groups = new Map<number, Call[]>()
+  const requests: LogRequest[] = []
+  for (const call of calls) {
+    const { transaction } = call
+    if (call.op.f === 'get' || call.op.f === 'range') continue
+    const group = transaction === undefined ? undefined : groups.get(transaction)
+    if (group !== undefined) group.push(call)
+    else if (transaction !== undefined) groups.set(transaction, [call])
+    else requests.push(requestOf([call]))
+  }
+  for (const group of groups.values()) requests.push(requestOf(group))
+  for (const call of storeCalls) {
+    const request = storeRequestOf(call)
+    if (request !== undefined) requests.push(request)
+  }
+  return requests.sort((a, b) => a.start - b.start)
+}
+
+const resultOf = ({ outcome }: Pick<Call, 'outcome'>) => (outcome.kind === 'ok' ? outcome.result : undefined)
+
+function requestOf(calls: readonly Call[]): LogRequest {
+  const puts = new Map<string, Put>()
+  const deletes = new Set<string>()
+  let [start, end] = [Number.POSITIVE_INFINITY, 0]
+  let changed: boolean | undefined = false
+  let revision: number | undefined
+  let kind: Outcome['kind'] = 'fail'
+  for (const call of calls) {
+    const { op, outcome } = call
+    start = Math.min(start, call.start)
+    end = Math.max(end, outcome.kind === 'unknown' ? Number.POSITIVE_INFINITY : call.end)
+    if (outcome.kind !== 'fail') kind = outcome.kind
+    const result = resultOf(call)
+    if (result?.applied === false) continue
+    const told = result?.revision ?? result?.modRevision
+    if (op.f === 'put') {
+      const { value, lease, ttlMs } = op
+      puts.set(op.key, { value, version: result?.version, lease, ttlMs })
+      if (result !== undefined) [changed, revision] = [true, told]
+    } else if (op.f === 'del') {
+      if (result?.deleted === 0) continue
+      deletes.add(op.key)
+      if (result !== undefined) [changed, revision] = [true, told]
+    } else throw new HistoryError(`a history with a log knows no ${op.f}`)
+  }
+  if (kind === 'unknown') changed = undefined
+  const ids = calls.map(({ id }) => id)
+  return {
+    ...{ ids, start, end, kind, revision, changed, puts, deletes },
+    ...{ ranges: [], lease: undefined, removed: undefined },
+  }
+}
+
+const NONE = {
+  puts: new Map<string, Put>(),
+  deletes: new Set<string>(),
+  ranges: [],
+  lease: undefined,
+} as const
+
+function storeRequestOf(call: StoreCall): LogRequest | undefined {
+  const { op, outcome, start } = call
+  const result = resultOf(call)
+  const end = outcome.kind === 'unknown' ? Number.POSITIVE_INFINITY : call.end
+  const told = { ids: [call.id], start, end, kind: outcome.kind, revision: result?.revision }
+  const removed = result?.removed
+  const changed = outcome.kind === 'unknown' ? undefined : result !== undefined && result.applied !== false
+  switch (op.f) {
+    case 'del-range':
+      return {
+        ...{ ...told, ...NONE, ranges: [rangeOf({ ...op, f: 'range' })], removed },
+        changed: changed === true ? removed !== 0 : changed,
+      }
+    case 'revoke':
+      return {
+        ...{ ...told, ...NONE, lease: op.lease, removed },
+        changed: changed === true ? removed !== 0 : changed,
+      }
+    case 'guarded-put':
+      return {
+        ...{ ...told, ...NONE, removed: undefined, changed },
+        puts: new Map([
+          [op.key, { value: op.value, version: undefined, lease: undefined, ttlMs: undefined }],
+        ]),
+      }
+    default:
+      return undefined
+  }
+}
+
+/** What it would change in this state; only the keys. */
+export function keysChangedBy(
+  request: LogRequest,
+  rows: ReadonlyMap<string, NonNullable<LoggedEvent['record']>>,
+): Set<string> {
+  const keys = new Set<string>(request.puts.keys())
+  for (const key of request.deletes) if (rows.has(key)) keys.add(key)
+  if (request.ranges.length === 0 && request.lease === undefined) return keys
+  for (const [key, row] of rows) {
+    const isOfLease = request.lease !== undefined && row.lease === request.lease
+    if (isOfLease || request.ranges.some((range) => contains(range, key))) keys.add(key)
+  }
+  return keys
+}

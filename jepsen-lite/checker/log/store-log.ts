@@ -1,0 +1,58 @@
+// The log of the store, as one client was told it by its watches, one after the other.
+
+import type { History, WatchCall } from '../../history.ts'
+import type { Anomaly } from '../anomaly.ts'
+import { EventLog, type LoggedEvent, type ToldEvent } from '../watch/index.ts'
+
+export interface LoggedRevision {
+  readonly revision: number
+  /** Where in the history it was told first, and when. */
+  readonly position: number
+  readonly timeMs: number
+  readonly events: readonly LoggedEvent[]
+}
+
+export interface StoreLog {
+  /** By revision. */
+  readonly revisions: readonly LoggedRevision[]
+  readonly events: EventLog
+  readonly findings: readonly Anomaly[]
+}
+
+/** Whether this watch is one of the log. */
+export const tellsLog = ({ header }: History, { client }: WatchCall): boolean => client === header.log
+
+export function storeLogOf(history: History): StoreLog {
+  const revisions: LoggedRevision[] = []
+  const findings: Anomaly[] = []
+  let upTo = 1
+  for (const watch of history.watches.filter((one) => tellsLog(history, one))) {
+    for (const { position, timeMs, told } of watch.told) {
+      if (told.kind === 'compacted') {
+        const message = `the watch that tells the log ended at ${told.next}, because it was compacted; nobody had asked for that yet`
+        findings.push({ check: 'log', key: undefined, message, calls: [] })
+      }
+      if (told.kind === 'progress') upTo = Math.max(upTo, told.revision)
+      // Another watch of this client may tell it again, which checker/watch judges.
+      if (told.kind !== 'events' || told.revision <= (revisions.at(-1)?.revision ?? 1)) continue
+      const { revision } = told
+      upTo = Math.max(upTo, revision)
+      const events = told.events.map((event) => loggedEvent(event, revision))
+      revisions.push({ revision, position, timeMs, events })
+    }
+  }
+  return {
+    revisions,
+    findings,
+    events: new EventLog(
+      revisions.flatMap(({ events }) => events),
+      upTo,
+    ),
+  }
+}
+
+const loggedEvent = ({ key, record }: ToldEvent, revision: number): LoggedEvent => ({
+  key,
+  revision,
+  record: record === undefined ? null : { ...record, value: record.value ?? '' },
+})

@@ -1,0 +1,70 @@
+// Everything that is judged of a history with a log: the log itself, watches, leases, locks and queues.
+
+import type { History, WatchCall } from '../history.ts'
+import type { Anomaly } from './anomaly.ts'
+import { leasesIn } from './leases/in-history.ts'
+import { checkLocks } from './locks.ts'
+import { checkLog, type LogVerdict, requestsIn } from './log/index.ts'
+import { checkQueues } from './queues.ts'
+import { checkWatches } from './watch/index.ts'
+
+export interface Logged {
+  readonly findings: readonly Anomaly[]
+  /** Answers that were compared with the log. */
+  readonly compared: number
+}
+
+export function checkLogged(history: History): Logged {
+  const verdict = checkLog(history)
+  return {
+    findings: [
+      ...verdict.findings,
+      ...watchesIn(history, verdict),
+      ...leasesIn(history, verdict).map(
+        ({ guarantee, promise, message }): Anomaly => ({
+          ...{ check: 'leases', key: undefined, calls: [] },
+          message: `${promise} ${guarantee}: ${message}`,
+        }),
+      ),
+      ...checkLocks(history, verdict),
+      ...checkQueues(history),
+    ],
+    compared: verdict.compared,
+  }
+}
+
+function watchesIn(history: History, { log }: LogVerdict): Anomaly[] {
+  const answeredBefore = newestAnswered(history)
+  const records = history.watches.map((watch) => ({
+    name: nameOf(watch),
+    asked: watch.asked,
+    answered: answeredBefore(watch.start),
+    told: watch.told.map(({ told }) => told),
+  }))
+  const compacted = history.storeCalls.reduce(
+    (most, { op, outcome }) =>
+      op.f === 'compact' && outcome.kind !== 'fail' ? Math.max(most, op.revision) : most,
+    0,
+  )
+  return checkWatches(records, log.events, { compacted }).map(({ guarantee, promise, message }) => ({
+    check: 'watches',
+    key: undefined,
+    message: `${promise} ${guarantee}: ${message}`,
+    calls: [],
+  }))
+}
+
+const nameOf = ({ id, client, node }: WatchCall): string => `watch ${id} (client ${client}, at ${node})`
+
+/** The highest revision of a change that had been answered before a position of the history. */
+function newestAnswered(history: History): (position: number) => number {
+  let newest = 1
+  const rising = requestsIn(history)
+    .filter(({ changed, revision }) => changed === true && revision !== undefined)
+    .sort((a, b) => a.end - b.end)
+    .map(({ end, revision = 1 }) => {
+      newest = Math.max(newest, revision)
+      return { end, newest }
+    })
+  return (position) => rising.findLast(({ end }) => end < position)?.newest ?? 1
+}

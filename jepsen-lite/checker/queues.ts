@@ -1,0 +1,196 @@
+// Work queues, judged by what their clients were told. At the end one client has emptied the queue, when nobody else
+// used it any more.
+//
+//   kept        an item whose push was answered was acknowledged in the end
+//   once done   an item that was acknowledged is not delivered again, and is acknowledged once
+//   true        what is delivered was pushed, as it was, and its push has not certainly failed
+//   fenced      each delivery of an item has a higher token than those that had ended before, and counts its attempts; no
+//               acknowledgement with a lower token succeeds
+//   order       to the client that empties the queue, items come by priority, and of one priority in the order of pushes
+//               that followed each other
+//   empty       nothing of the queue is left at the end
+
+import type { History, StoreCall } from '../history.ts'
+import type { Anomaly } from './anomaly.ts'
+
+/** The client that empties queues at the end has this name. */
+export const DRAIN = 'drain'
+/** Under it are the keys of queues. */
+const KEYS = 'queue/'
+
+type Of<F extends StoreCall['op']['f']> = StoreCall & { readonly op: { readonly f: F } }
+
+interface Delivery {
+  readonly call: StoreCall
+  readonly token: number
+  readonly attempts: number | undefined
+}
+
+interface Item {
+  readonly id: string
+  push: Of<'push'> | undefined
+  readonly deliveries: Delivery[]
+  readonly acks: Of<'ack'>[]
+  readonly nacks: Of<'nack'>[]
+}
+
+export function checkQueues(history: History): Anomaly[] {
+  const { storeCalls, finals } = history
+  if (!storeCalls.some(({ op }) => op.f === 'push' || op.f === 'pop')) return []
+  const findings: Anomaly[] = []
+  const find = (item: string | undefined, calls: readonly number[], message: string): void => {
+    findings.push({ check: 'queues', key: item, calls, message })
+  }
+  const pushes = new Map<string, Of<'push'>>()
+  for (const call of storeCalls) if (is(call, 'push')) pushes.set(call.op.value, call)
+  const items = itemsIn(storeCalls)
+  for (const item of items.values()) {
+    judgeDeliveries(item, pushes, find)
+    judgeAcknowledgements(item, find)
+  }
+  if (storeCalls.some(({ client }) => client === DRAIN)) judgeLosses(items, find)
+  judgeOrder(storeCalls, items, find)
+  for (const { node, rows } of finals) {
+    const left = rows.filter(({ key }) => key.startsWith(KEYS))
+    const [first] = left
+    if (first !== undefined)
+      find(
+        undefined,
+        [],
+        `the queue is empty, and ${node} holds ${left.length} keys of it, the first of them ${first.key}`,
+      )
+  }
+  return findings
+}
+
+type Find = (item: string | undefined, calls: readonly number[], message: string) => void
+
+const is = <F extends StoreCall['op']['f']>(call: StoreCall, f: F): call is Of<F> => call.op.f === f
+
+const isMade = ({ outcome }: StoreCall): boolean => outcome.kind === 'ok' && outcome.result.applied !== false
+
+function itemsIn(calls: readonly StoreCall[]): Map<string, Item> {
+  const items = new Map<string, Item>()
+  const itemOf = (id: string): Item => {
+    const known = items.get(id) ?? { id, push: undefined, deliveries: [], acks: [], nacks: [] }
+    items.set(id, known)
+    return known
+  }
+  for (const call of calls) {
+    const result = call.outcome.kind === 'ok' ? call.outcome.result : undefined
+    if (is(call, 'push') && result?.item !== undefined) itemOf(result.item).push = call
+    if (is(call, 'pop') && result?.item !== undefined && result.token !== undefined)
+      itemOf(result.item).deliveries.push({ call, token: result.token, attempts: result.attempts })
+    if (is(call, 'ack')) itemOf(call.op.item).acks.push(call)
+    if (is(call, 'nack')) itemOf(call.op.item).nacks.push(call)
+  }
+  return items
+}
+
+function judgeDeliveries(
+  { id, push, deliveries }: Item,
+  pushes: ReadonlyMap<string, Of<'push'>>,
+  find: Find,
+): void {
+  for (const { call, token, attempts } of deliveries) {
+    const { value = '', priority } = call.outcome.kind === 'ok' ? call.outcome.result : {}
+    const pushed = pushes.get(value ?? '')
+    if (pushed === undefined)
+      find(id, [call.id], `operation ${call.id} was given ${id} = ${value}, which nobody has pushed`)
+    else if (pushed.outcome.kind === 'fail' || pushed.start > call.end)
+      find(
+        id,
+        [pushed.id, call.id],
+        `operation ${call.id} was given ${id}, of which the push (operation ${pushed.id}) ${pushed.outcome.kind === 'fail' ? 'has certainly failed' : 'had not begun'}`,
+      )
+    else if (push !== undefined && push.id !== pushed.id)
+      find(
+        id,
+        [push.id, call.id],
+        `operation ${call.id} was given ${id} = ${value}, which was pushed as ${push.op.value}`,
+      )
+    else if (priority !== undefined && priority !== pushed.op.priority)
+      find(
+        id,
+        [pushed.id, call.id],
+        `operation ${call.id} was given ${id} with priority ${priority}, which was pushed with ${pushed.op.priority}`,
+      )
+    const before = deliveries.find((other) => other.call.end < call.start && other.token > token)
+    if (before !== undefined)
+      find(
+        id,
+        [before.call.id, call.id],
+        `operation ${call.id} was given ${id} with token ${token}, and operation ${before.call.id} before it with ${before.token}`,
+      )
+    const same = deliveries.find((other) => other.call !== call && other.token === token)
+    if (same !== undefined && same.call.id < call.id)
+      find(
+        id,
+        [same.call.id, call.id],
+        `operations ${same.call.id} and ${call.id} were both given ${id} with token ${token}`,
+      )
+    const uncounted = deliveries.find(
+      (other) => other.token < token && (other.attempts ?? 0) >= (attempts ?? Number.POSITIVE_INFINITY),
+    )
+    if (uncounted !== undefined)
+      find(
+        id,
+        [uncounted.call.id, call.id],
+        `${id} was given with token ${uncounted.token} as attempt ${uncounted.attempts}, and with ${token} as attempt ${attempts}`,
+      )
+  }
+}
+
+function judgeAcknowledgements({ id, deliveries, acks, nacks }: Item, find: Find): void {
+  const [done, again] = acks.filter(isMade)
+  if (done === undefined) return
+  if (again !== undefined)
+    find(id, [done.id, again.id], `${id} was acknowledged by operations ${done.id} and ${again.id}`)
+  const { token } = done.op
+  const later = deliveries.find((one) => one.token > token)
+  if (later !== undefined)
+    find(
+      id,
+      [done.id, later.call.id],
+      `${id} was acknowledged with token ${token}, and given to operation ${later.call.id} with ${later.token}`,
+    )
+  const givenBack = nacks.find((nack) => isMade(nack) && nack.op.token === token)
+  if (givenBack !== undefined)
+    find(id, [givenBack.id, done.id], `${id} was given back and acknowledged with token ${token}`)
+}
+
+function judgeLosses(items: ReadonlyMap<string, Item>, find: Find): void {
+  for (const { id, push, acks } of items.values()) {
+    if (push === undefined || acks.some((ack) => ack.outcome.kind === 'unknown' || isMade(ack))) continue
+    find(
+      id,
+      [push.id],
+      `${id} was pushed (operation ${push.id}), and nobody has acknowledged it; the queue is empty`,
+    )
+  }
+}
+
+/** The one client that empties the queue takes what comes next. */
+function judgeOrder(calls: readonly StoreCall[], items: ReadonlyMap<string, Item>, find: Find): void {
+  let last: Of<'push'> | undefined
+  for (const call of calls) {
+    if (call.client !== DRAIN || !is(call, 'pop') || call.outcome.kind !== 'ok') continue
+    const { item, priority } = call.outcome.result
+    const push = item === undefined ? undefined : items.get(item)?.push
+    // Nobody knows when those were pushed whose push was not answered.
+    if (push === undefined || priority === undefined) continue
+    if (last !== undefined && last.op.priority < priority)
+      find(
+        item,
+        [call.id],
+        `operation ${call.id} was given ${item} with priority ${priority} after one with ${last.op.priority}`,
+      )
+    else if (last !== undefined && last.op.priority === priority && push.end < last.start)
+      find(
+        item,
+        [push.id, last.id, call.id],
+        `operation ${call.id} was given ${item} after an item that was pushed later (operations ${push.id} and ${last.id})`,
+      )
+    last = push
+  }
+}

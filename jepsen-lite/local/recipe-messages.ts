@@ -1,0 +1,29 @@
+// What the processes of recipes and the run tell each other.
+
+import type { Result, StoreOperation } from '../history.ts'
+
+export const RECIPES = ['lock', 'queue', 'election'] as const
+export type Recipe = (typeof RECIPES)[number]
+
+export interface RecipeOrder {
+  readonly recipe: Recipe
+  readonly endpoints: readonly string[]
+  /** Clients in this process. */
+  readonly clients: number
+  /** Operations a second of each. */
+  readonly rate: number
+  readonly seed: string
+}
+
+/** `ref` numbers the operations of one process. */
+export type FromRecipes =
+  | { readonly kind: 'invoke'; readonly ref: number; readonly client: number; readonly op: StoreOperation }
+  | { readonly kind: 'end'; readonly ref: number; readonly end: RecipeEnd }
+  /** The process is about to end: something that must not happen has happened. */
+  | { readonly kind: 'wrong'; readonly message: string }
+
+export type RecipeEnd =
+  | { readonly kind: 'ok'; readonly result: Result }
+  | { readonly kind: 'fail' | 'unknown'; readonly why: string }
+
+export type ToRecipes = { readonly kind: 'begin'; readonly order: RecipeOrder } | { readonly kind: 'stop' }

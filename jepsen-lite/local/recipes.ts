@@ -1,0 +1,234 @@
+// The clients of recipes: processes (recipe-process.ts) that are stopped for longer than what they hold lasts, or
+// killed, while they hold it. What they tell is recorded when it comes.
+
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { Client, QuorateError } from '../../src/client/index.ts'
+import { StoppedGuard } from '../../src/local/stopped-guard.ts'
+import { type Queue, queue } from '../../src/recipes/index.ts'
+import { DRAIN } from '../checker/queues.ts'
+import type { Recorder } from '../history.ts'
+import type { Random } from '../random.ts'
+import type { FromRecipes, Recipe, ToRecipes } from './recipe-messages.ts'
+
+const PROCESSES_MAX = 4
+/** How long a process is stopped: mostly for longer than its leases last. And how long nothing is done to any. */
+const STOPPED_MS = { short: [300, 2_000], long: [2_500, 6_000], longPart: 0.6 } as const
+const LEFT_ALONE_MS = { min: 1_000, max: 4_000 }
+const KILLED_PART = 0.3
+/** A process that was told to end has so long for what it has begun. */
+const END_MS_MAX = 15_000
+/** How long it may take to empty the queue when all clients are gone. */
+const DRAIN_MS_MAX = 60_000
+const POLL_MS = 100
+const PROGRAM = fileURLToPath(new URL('recipe-process.ts', import.meta.url))
+
+export interface RecipesOptions {
+  readonly recipe: Recipe
+  readonly clients: number
+  /** Operations a second, of all clients together. */
+  readonly rate: number
+  readonly seed: number
+  readonly random: Random
+  readonly recorder: Recorder
+  readonly endpoints: () => readonly string[]
+  /** It ends the clients. */
+  readonly signal: AbortSignal
+  /** Called with something that a recipe should never do. */
+  readonly report: (message: string) => void
+}
+
+interface Running {
+  readonly child: ChildProcess
+  /** Names of its clients begin with it. */
+  readonly name: string
+  /** Ids in the history, by the numbers of the process. */
+  readonly open: Map<number, number>
+  readonly ended: Promise<void>
+  isKilled: boolean
+}
+
+export class RecipeClients {
+  readonly done: Promise<void>
+  /** Every process has begun to work. */
+  readonly begun: Promise<unknown>
+  readonly #options: RecipesOptions
+  readonly #guard = new StoppedGuard()
+  readonly #running = new Set<Running>()
+  readonly #perProcess: number
+  #begun = 0
+  #mayDisturb = false
+
+  constructor(options: RecipesOptions) {
+    this.#options = options
+    const processes = Math.min(PROCESSES_MAX, options.clients)
+    this.#perProcess = Math.ceil(options.clients / processes)
+    const all = Array.from({ length: processes }, () => this.#begin())
+    this.begun = Promise.all(all.map(({ child, ended }) => Promise.race([once(child, 'message'), ended])))
+    this.done = this.#disturbUntilTheEnd()
+  }
+
+  /** From now on processes are stopped and killed. */
+  disturb(): void {
+    this.#mayDisturb = true
+  }
+
+  #begin(): Running {
+    const { recipe, recorder, report, rate, seed, endpoints } = this.#options
+    this.#begun += 1
+    const name = `p${this.#begun}`
+    const child = fork(PROGRAM, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const open = new Map<number, number>()
+    const running: Running = {
+      ...{ child, name, open, isKilled: false },
+      ended: new Promise((resolve) => {
+        // What it has told before is heard first.
+        const heard = once(child, 'disconnect')
+        child.on('exit', async (code, signal) => {
+          await heard
+          this.#running.delete(running)
+          this.#guardThem()
+          for (const id of open.values()) recorder.unknown(id, 'its process has ended')
+          if (!running.isKilled && code !== 0)
+            report(`${name}, a process of clients, ended with ${signal ?? `exit code ${code}`}`)
+          resolve()
+        })
+      }),
+    }
+    this.#running.add(running)
+    this.#guardThem()
+    child.on('message', (message: FromRecipes) => this.#hear(running, message))
+    child.on('error', () => {})
+    const order = {
+      ...{ recipe, endpoints: endpoints(), clients: this.#perProcess, seed: `${seed} ${name}` },
+      rate: rate / (PROCESSES_MAX * this.#perProcess),
+    }
+    send(child, { kind: 'begin', order })
+    return running
+  }
+
+  #hear({ name, open }: Running, message: FromRecipes): void {
+    const { recorder, report } = this.#options
+    if (message.kind === 'wrong') report(`${name}, a process of clients, failed: ${message.message}`)
+    else if (message.kind === 'invoke')
+      open.set(message.ref, recorder.invoke(`${name}.${message.client}`, 'any', message.op))
+    else {
+      const { ref, end } = message
+      const id = open.get(ref)
+      open.delete(ref)
+      if (id === undefined) return
+      if (end.kind === 'ok') recorder.ok(id, end.result)
+      else if (end.kind === 'fail') recorder.fail(id, end.why)
+      else recorder.unknown(id, end.why)
+    }
+  }
+
+  /** If this process dies, those that are stopped are continued, and end. */
+  #guardThem(): void {
+    this.#guard.watch([...this.#running].flatMap(({ child }) => child.pid ?? []))
+  }
+
+  async #disturbUntilTheEnd(): Promise<void> {
+    const { random, recorder, signal } = this.#options
+    const pause = (ms: number): Promise<void> => sleep(ms, undefined, { signal }).catch(() => {})
+    while (!signal.aborted) {
+      await pause(random.between(LEFT_ALONE_MS.min, LEFT_ALONE_MS.max))
+      const running = [...this.#running]
+      if (!this.#mayDisturb || running.length === 0 || signal.aborted) continue
+      const victim = random.pick(running)
+      const { child, name } = victim
+      if (random.chance(KILLED_PART)) {
+        recorder.note('clients killed', { clients: name })
+        victim.isKilled = true
+        child.kill('SIGKILL')
+        await victim.ended
+        this.#begin()
+        continue
+      }
+      const [least, most] = random.chance(STOPPED_MS.longPart) ? STOPPED_MS.long : STOPPED_MS.short
+      const ms = Math.round(random.between(least, most))
+      recorder.note('clients stopped', { clients: name, ms })
+      child.kill('SIGSTOP')
+      await pause(ms)
+      child.kill('SIGCONT')
+      recorder.note('clients continued', { clients: name })
+    }
+    await this.#end()
+  }
+
+  async #end(): Promise<void> {
+    const all = [...this.#running]
+    for (const { child } of all) send(child, { kind: 'stop' })
+    const late = setTimeout(() => {
+      for (const one of this.#running) {
+        this.#options.report(`${one.name}, a process of clients, did not end within ${END_MS_MAX} ms`)
+        one.isKilled = true
+        one.child.kill('SIGKILL')
+      }
+    }, END_MS_MAX)
+    await Promise.all(all.map(({ ended }) => ended))
+    clearTimeout(late)
+    this.#guard.close()
+  }
+}
+
+function send(child: ChildProcess, message: ToRecipes): void {
+  if (child.connected) child.send(message, () => {})
+}
+
+/**
+ * Empties the queue when nobody else uses it: it waits until no consumer holds an item, and takes one after the other.
+ * Returns what is wrong.
+ */
+export async function drain(
+  endpoints: readonly string[],
+  recorder: Recorder,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  await using kv = new Client({ endpoints })
+  const jobs = queue(kv, 'jobs', { attemptsMax: 1_000 })
+  const deadline = performance.now() + DRAIN_MS_MAX
+  let why = 'it was not tried'
+  while (performance.now() < deadline && !signal.aborted) {
+    try {
+      const { ready, held } = await jobs.len()
+      if (ready + held === 0) return undefined
+      why = `${ready} items are ready, and ${held} are held`
+      if (held > 0) await sleep(POLL_MS)
+      else while (await takeOne(jobs, recorder));
+    } catch (error) {
+      if (!(error instanceof QuorateError)) throw error
+      why = error.message
+    }
+  }
+  return signal.aborted
+    ? undefined
+    : `the queue was not empty after ${DRAIN_MS_MAX} ms without other clients: ${why}`
+}
+
+/** Takes an item, if there is one, and acknowledges it. */
+async function takeOne(jobs: Queue, recorder: Recorder): Promise<boolean> {
+  const pop = recorder.invoke(DRAIN, 'any', { f: 'pop', queue: 'jobs' })
+  const item = await orUnknown(recorder, pop, () => jobs.pop())
+  if (item === undefined) {
+    recorder.ok(pop, { value: null })
+    return false
+  }
+  const { id, attempts, priority, token } = item
+  recorder.ok(pop, { item: id, token, attempts, priority, value: item.text() })
+  const ack = recorder.invoke(DRAIN, 'any', { f: 'ack', queue: 'jobs', item: id, token })
+  await orUnknown(recorder, ack, () => item.ack())
+  recorder.ok(ack, {})
+  return true
+}
+
+async function orUnknown<T>(recorder: Recorder, id: number, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (error) {
+    recorder.unknown(id, String(error))
+    throw error
+  }
+}

@@ -1,0 +1,64 @@
+// Clients that change keys for others to watch: puts, deletes of keys and of ranges, several keys in one transaction,
+// and compaction now and then, up to where the log of the history has been told.
+
+import type { AnyOperation } from '../history.ts'
+import type { OperationEnd } from './perform.ts'
+import type { Step, Transaction } from './transactions.ts'
+import type { Asked, Draw, Surroundings, Workload } from './workloads.ts'
+
+const TRANSACTION_KEYS_MAX = 5
+
+export class EventsWorkload implements Workload {
+  readonly #draw: Draw
+  readonly #surroundings: Surroundings
+  readonly #revisions = new Map<string, number>()
+
+  constructor(draw: Draw, surroundings: Surroundings) {
+    this.#draw = draw
+    this.#surroundings = surroundings
+  }
+
+  next(): Asked {
+    const { key, sized, random } = this.#draw
+    const draw = random.next()
+    if (draw < 0.4) return { f: 'put', key: key(), value: sized() }
+    if (draw < 0.5) return { f: 'del', key: key() }
+    if (draw < 0.57) return this.#deleteRange()
+    if (draw < 0.8) return this.#transaction()
+    if (draw < 0.82) {
+      // Often close behind, so that slow watches are overtaken.
+      const behind = random.pick([0, 5, 50, 500])
+      return { f: 'compact', revision: Math.max(1, this.#surroundings.logUpTo() - behind) }
+    }
+    const now = this.#surroundings.logUpTo()
+    if (random.chance(0.5)) return { f: 'get', key: key(), at: Math.max(1, now - random.below(1_000)) }
+    return { f: 'get', key: key() }
+  }
+
+  ended(op: AnyOperation, end: OperationEnd): void {
+    if (end.kind !== 'ok' || (op.f !== 'put' && op.f !== 'get' && op.f !== 'del')) return
+    const { modRevision, applied } = end.result
+    if (applied !== false && !('at' in op)) this.#revisions.set(op.key, modRevision ?? 0)
+  }
+
+  #deleteRange(): Asked {
+    const { key, random } = this.#draw
+    if (random.chance(0.5)) return { f: 'del-range', prefix: key() }
+    const [start = '', last = ''] = [key(), key()].sort()
+    return { f: 'del-range', start, end: `${last}~` }
+  }
+
+  /** Some only if a key is as it was. */
+  #transaction(): Transaction {
+    const { key, sized, random } = this.#draw
+    const keys = [...new Set(Array.from({ length: 1 + random.below(TRANSACTION_KEYS_MAX) }, key))]
+    const steps = keys.map(
+      (one): Step => (random.chance(0.7) ? { f: 'put', key: one, value: sized() } : { f: 'del', key: one }),
+    )
+    const [first = ''] = keys
+    const revision = this.#revisions.get(first)
+    const unchanged = new Map(revision === undefined || random.chance(0.7) ? [] : [[first, revision]])
+    const number = this.#surroundings.transaction()
+    return { f: 'txn', number, unchanged, steps, before: new Map(), idempotency: undefined }
+  }
+}

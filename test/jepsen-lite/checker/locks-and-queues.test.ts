@@ -1,0 +1,234 @@
+// Locks and queues in histories with a log: for each promise a history in which it is broken, and beside it the nearest
+// one in which it is kept.
+
+import { describe, expect, test } from 'vitest'
+import { judge } from '../../../jepsen-lite/checker/index.ts'
+import { DRAIN } from '../../../jepsen-lite/checker/queues.ts'
+import type { Told } from '../../../jepsen-lite/checker/watch/index.ts'
+import type { Result } from '../../../jepsen-lite/history.ts'
+import { type Asked, Story } from './story.ts'
+
+const foundIn = (story: Story): string => {
+  const { verdict, findings } = judge(story.history)
+  expect(verdict).toBe(findings.length > 0 ? 'violation' : 'pass')
+  return findings.map(({ check, message }) => `${check}: ${message}`).join('\n')
+}
+
+describe('locks', () => {
+  class Locked {
+    readonly story = new Story({ workload: 'lock', log: 'log' })
+    readonly #log: (told: Told) => void
+    #values = 0
+    #revision = 100
+    #version = 0
+
+    constructor() {
+      this.#log = this.story.watch({ start: '', from: 1, prev: false, values: true })
+      this.#log({ kind: 'created', revision: 1, from: 2 })
+    }
+
+    lock(token: number): this {
+      this.story.tell({ f: 'lock', name: 'a' }, { token })
+      return this
+    }
+
+    ask(token: number): { readonly asked: Asked; readonly value: string } {
+      this.#values += 1
+      const value = `v${this.#values}`
+      return {
+        asked: this.story.ask({ f: 'guarded-put', name: 'a', token, key: 'g', value }, `c${token}`),
+        value,
+      }
+    }
+
+    /** The store makes it. Returns the revision. */
+    make(value: string): number {
+      this.#revision += 1
+      this.#version += 1
+      const [revision, version] = [this.#revision, this.#version]
+      const record = { key: 'g', value, createRevision: 101, modRevision: revision, version }
+      this.#log({ kind: 'events', revision, events: [{ key: 'g', type: 'put', record }] })
+      return revision
+    }
+
+    put(token: number): this {
+      const { asked, value } = this.ask(token)
+      asked.ok({ revision: this.make(value) })
+      return this
+    }
+
+    refused(token: number): this {
+      this.ask(token).asked.ok({ applied: false })
+      return this
+    }
+  }
+
+  test('one holder after the other, and one that comes too late', () => {
+    expect(foundIn(new Locked().lock(5).put(5).put(5).lock(9).put(9).refused(5).put(9).story)).toBe('')
+  })
+
+  test('a change under a lower token after one under a higher', () => {
+    const found = foundIn(new Locked().lock(5).lock(9).put(9).put(5).story)
+    expect(found).toContain('locks: the lock a was not kept')
+    expect(found).toContain('under token 5 at revision 102')
+  })
+
+  test('a change that began after another client was told that it holds the lock', () => {
+    expect(foundIn(new Locked().lock(5).lock(9).put(5).story)).toContain(
+      'held the lock a with token 9, and then',
+    )
+    const early = new Locked().lock(5)
+    const { asked, value } = early.ask(5)
+    const revision = early.make(value)
+    early.lock(9)
+    asked.ok({ revision })
+    expect(foundIn(early.put(9).story)).toBe('')
+  })
+
+  test('two holders with one token', () => {
+    expect(foundIn(new Locked().lock(5).lock(5).story)).toContain('both hold the lock a with token 5')
+  })
+
+  test('a refused change that was made', () => {
+    const locked = new Locked().lock(5)
+    const { asked, value } = locked.ask(5)
+    asked.ok({ applied: false })
+    locked.make(value)
+    expect(foundIn(locked.story)).toContain('which was answered as not made')
+  })
+
+  test('an acknowledged change that was not made, with and without its revision', () => {
+    for (const result of [{}, { revision: 101 }]) {
+      const locked = new Locked().lock(5)
+      locked.ask(5).asked.ok(result)
+      expect(foundIn(locked.story)).toContain('log knows nothing')
+    }
+  })
+
+  test('a change of unknown outcome that was made counts', () => {
+    const locked = new Locked().lock(5)
+    const { asked, value } = locked.ask(5)
+    asked.unknown()
+    locked.lock(9).put(9).make(value)
+    expect(foundIn(locked.story)).toContain('was not kept')
+  })
+})
+
+describe('queues', () => {
+  const start = (): Story => new Story({ workload: 'queue', log: 'log' })
+  const push = (story: Story, item: string, priority = 0): Story =>
+    story.tell({ f: 'push', queue: 'q', value: `value of ${item}`, priority }, { item })
+  const pop = (story: Story, item: string, token: number, result: Result = {}, client = 'c'): Story => {
+    const told = { item, token, attempts: token, priority: 0, value: `value of ${item}`, ...result }
+    return story.tell({ f: 'pop', queue: 'q' }, told, client)
+  }
+  const ack = (story: Story, item: string, token: number, result: Result = {}, client = 'c'): Story =>
+    story.tell({ f: 'ack', queue: 'q', item, token }, result, client)
+  const emptied = (story: Story): Story => story.tell({ f: 'pop', queue: 'q' }, { value: null }, DRAIN)
+
+  test.each<[string, (story: Story) => Story, string | undefined]>([
+    [
+      'an item is pushed, taken and acknowledged',
+      (s) => emptied(ack(pop(push(s, 'i'), 'i', 1), 'i', 1)),
+      undefined,
+    ],
+    [
+      'one that was not acknowledged comes again',
+      (s) => emptied(ack(pop(pop(push(s, 'i'), 'i', 1), 'i', 2), 'i', 2)),
+      undefined,
+    ],
+    [
+      'an old token acknowledges nothing',
+      (s) => emptied(ack(ack(pop(pop(push(s, 'i'), 'i', 1), 'i', 2), 'i', 1, { applied: false }), 'i', 2)),
+      undefined,
+    ],
+    ['an item is lost', (s) => emptied(push(s, 'i')), 'nobody has acknowledged it'],
+    ['an item is taken, and lost', (s) => emptied(pop(push(s, 'i'), 'i', 1)), 'nobody has acknowledged it'],
+    [
+      'an acknowledged item comes again',
+      (s) => pop(ack(pop(push(s, 'i'), 'i', 1), 'i', 1), 'i', 2),
+      'given to operation',
+    ],
+    [
+      'an old token acknowledges an item that another consumer has',
+      (s) => ack(pop(pop(push(s, 'i'), 'i', 1), 'i', 2), 'i', 1),
+      'given to operation',
+    ],
+    [
+      'it is acknowledged twice',
+      (s) => ack(ack(pop(push(s, 'i'), 'i', 1), 'i', 1), 'i', 1),
+      'was acknowledged by operations',
+    ],
+    [
+      'it is given back and acknowledged',
+      (s) => ack(pop(push(s, 'i'), 'i', 1).tell({ f: 'nack', queue: 'q', item: 'i', token: 1 }, {}), 'i', 1),
+      'given back and acknowledged',
+    ],
+    [
+      'two consumers have one token',
+      (s) => pop(pop(push(s, 'i'), 'i', 1), 'i', 1, { attempts: 2 }),
+      'were both given i',
+    ],
+    ['a later consumer has a lower token', (s) => pop(pop(push(s, 'i'), 'i', 2), 'i', 1), 'before it with 2'],
+    [
+      'an attempt is not counted',
+      (s) => pop(pop(push(s, 'i'), 'i', 1), 'i', 2, { attempts: 1 }),
+      'as attempt 1',
+    ],
+    ['nobody has pushed it', (s) => pop(s, 'i', 1), 'which nobody has pushed'],
+    [
+      'it is another value',
+      (s) => pop(push(push(s, 'i'), 'j'), 'i', 1, { value: 'value of j' }),
+      'was pushed as',
+    ],
+    [
+      'it has another priority',
+      (s) => pop(push(s, 'i', 2), 'i', 1),
+      'with priority 0, which was pushed with 2',
+    ],
+    [
+      'its push has certainly failed',
+      (s) => {
+        s.ask({ f: 'push', queue: 'q', value: 'value of i', priority: 0 }).fail()
+        return pop(push(s, 'j'), 'i', 1)
+      },
+      'has certainly failed',
+    ],
+    [
+      'items come in the order of their pushes',
+      (s) => {
+        push(push(push(s, 'i'), 'j'), 'k', 1)
+        for (const [item, priority] of [
+          ['k', 1],
+          ['i', 0],
+          ['j', 0],
+        ] as const)
+          ack(pop(s, item, 1, { priority }, DRAIN), item, 1)
+        return s
+      },
+      undefined,
+    ],
+    [
+      'one of a lower priority comes first',
+      (s) => pop(pop(push(push(s, 'i'), 'j', 1), 'i', 1, {}, DRAIN), 'j', 1, { priority: 1 }, DRAIN),
+      'with priority 1 after one with 0',
+    ],
+    [
+      'a later one comes first',
+      (s) => pop(pop(push(push(s, 'i'), 'j'), 'j', 1, {}, DRAIN), 'i', 1, {}, DRAIN),
+      'after an item that was pushed later',
+    ],
+    [
+      'a key is left when it is empty',
+      (s) =>
+        ack(pop(push(s, 'i'), 'i', 1), 'i', 1).final('n1', 5, 'h', [
+          { key: 'queue/q/value/i', value: '', modRevision: 5 },
+        ]),
+      'holds 1 keys of it',
+    ],
+  ])('%s', (_, tell, message) => {
+    const found = foundIn(tell(start()))
+    if (message === undefined) expect(found).toBe('')
+    else expect(found).toMatch(new RegExp(message))
+  })
+})
