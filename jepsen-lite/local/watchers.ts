@@ -45,7 +45,7 @@ export class Watchers {
       const Kind = at % 4 === 3 ? LibraryWatching : HttpWatching
       return new Kind({
         ...{ ...options, client: `w${at + 1}`, asked: drawn(own), random: own },
-        ...{ isSlow: at % 4 === 1, moves: at % 2 === 0 },
+        ...{ isSlow: at % 4 === 1, moves: at % 2 === 0, isBrowser: at % 4 === 2 },
       })
     })
     this.#all = [this.#log, ...others]
