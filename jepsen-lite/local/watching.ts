@@ -150,7 +150,7 @@ export class HttpWatching implements Watching {
       case 'created': {
         if (revision === undefined) break
         const begins = Math.max(2, from ?? revision + 1)
-        if (id !== undefined && id !== (from ?? revision + 1) - 1) break
+        if (id !== undefined && id !== begins - 1) break
         this.#from = begins
         this.upTo = Math.max(this.upTo, begins - 1)
         return { kind: 'created', revision, from: begins }
