@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { WatchAsked } from '../checker/watch/index.ts'
 import type { Recorder } from '../history.ts'
 import type { Random } from '../random.ts'
-import type { Target } from './clients.ts'
+import type { Target } from './http.ts'
 import { HttpWatching, type Watching } from './watching.ts'
 import { LibraryWatching } from './watching-library.ts'
 

@@ -1,6 +1,6 @@
 // Clients of watches: each has one watch, over many connections, and goes on where the last one ended, on any node.
-// Everything that a connection is told is recorded as it comes. Most read the HTTP stream itself; some are slow, so that
-// their node must read history for them. watching-library.ts has those of the client library.
+// Everything that a connection is told is recorded as it comes. Most read the HTTP stream itself; some are slow, so
+// that their node must read history for them. watching-library.ts has those of the client library.
 
 import { get as httpGet, type IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
@@ -9,7 +9,7 @@ import { linesOf } from '../../src/client/list.ts'
 import type { Told, ToldEvent, WatchAsked, WatchedRow } from '../checker/watch/index.ts'
 import type { Recorder } from '../history.ts'
 import type { Random } from '../random.ts'
-import type { Target } from './clients.ts'
+import type { Target } from './http.ts'
 import { isObject, wholeOf } from './perform.ts'
 import { nameOf } from './values.ts'
 

@@ -4,7 +4,7 @@
 import type { AnyOperation } from '../history.ts'
 import type { OperationEnd } from './perform.ts'
 import type { Step, Transaction } from './transactions.ts'
-import type { Asked, Draw, Surroundings, Workload } from './workloads.ts'
+import type { Asked, Draw, Surroundings, Workload } from './workload.ts'
 
 const TRANSACTION_KEYS_MAX = 5
 /** How many revisions ago reads of the past look; history is often compacted to less. */
