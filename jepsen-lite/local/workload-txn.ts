@@ -10,8 +10,8 @@ const TRANSACTION_KEYS_MAX = 3
 
 /**
  * Transactions over several lists: each reads some, and most then add an element to one or two of them, on the
- * condition that they are as this client has read them last. Some try it with what they have read long before. Half of them have
- * an idempotency token: these are sent again if their outcome is unknown, and now and then if it is known.
+ * condition that they are as this client has read them last. Some try it with what they have read long before. Half of
+ * them have an idempotency token: these are sent again if their outcome is unknown, and now and then if it is known.
  */
 export class ListAppend implements Workload {
   readonly #draw: Draw
