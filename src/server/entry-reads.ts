@@ -25,6 +25,8 @@ import { type RecordScan, scanRecords } from './record-scan.ts'
 
 const SLICE: PageLimits = { rowsMax: 256, bytesMax: 256 * 1024 }
 const FIRST_ROW: PageLimits = { rowsMax: 1, bytesMax: 1 }
+/** Rows that are read at least where those of a lease begin: those of the next leases may be among them. */
+const NEIGHBOURS = 32
 
 export class EntryReads {
   readonly #storage: Storage
@@ -181,29 +183,41 @@ export class EntryReads {
   }
 
   #readAttached(scan: RowScan, leases: readonly LeaseToRead[], done: () => void): void {
-    const [lease, ...others] = leases
     const again = (): void => this.#readLeases(done)
-    if (lease === undefined) {
-      this.#finish(scan, again, () => this.#readHeads(done))
-      return
-    }
-    const keys: Uint8Array[] = []
-    this.#attached.set(lease.id, keys)
-    scan.seek(lease.gte)
     const pass = this.#pass
+    let at = 0
+    const keysAt = (lease: LeaseToRead): Uint8Array[] => {
+      const keys = this.#attached.get(lease.id) ?? []
+      this.#attached.set(lease.id, keys)
+      return keys
+    }
     const read = (): void => {
-      const rowsMax = Math.min(SLICE.rowsMax, lease.count - keys.length)
-      scan.next({ ...SLICE, rowsMax }, (error, rows) => {
+      const lease = leases[at]
+      if (lease === undefined) {
+        this.#finish(scan, again, () => this.#readHeads(done))
+        return
+      }
+      const left = lease.count - keysAt(lease).length
+      const rowsMax = Math.min(SLICE.rowsMax, Math.max(NEIGHBOURS, left))
+      scan.next({ ...SLICE, rowsMax }, (error, rows, more) => {
         if (pass !== this.#pass) return
-        if (error !== undefined) {
-          this.#ended(error, again)
-          return
+        if (error !== undefined) return this.#ended(error, again)
+        for (const { key } of rows) {
+          // Those of leases that the entry does not end are passed over.
+          while (isBehind(leases[at], key)) at++
+          const lease = leases[at]
+          if (lease !== undefined && compareKeys(key, lease.gte) >= 0) keysAt(lease).push(attachedKey(key))
         }
-        for (const { key } of rows) keys.push(attachedKey(key))
-        if (keys.length < lease.count && rows.length > 0) read()
-        else this.#readAttached(scan, others, done)
+        const last = leases[at]
+        if (last !== undefined && keysAt(last).length >= last.count) at++
+        const next = leases[at]
+        if (!more) at = leases.length
+        else if (next !== undefined && keysAt(next).length === 0) scan.seek(next.gte)
+        read()
       })
     }
+    const [first] = leases
+    if (first !== undefined) scan.seek(first.gte)
     read()
   }
 
@@ -274,11 +288,15 @@ export class EntryReads {
 
 interface LeaseToRead {
   readonly id: LeaseId
-  /** Before the rows of its keys. */
+  /** Before the rows of its keys, and behind them. */
   readonly gte: Uint8Array
+  readonly lt: Uint8Array
   /** How many keys it has. */
   readonly count: number
 }
+
+const isBehind = (lease: LeaseToRead | undefined, key: Uint8Array): boolean =>
+  lease !== undefined && compareKeys(key, lease.lt) >= 0
 
 const keyOf = (place: Place): Uint8Array[] => ('key' in place ? [place.key] : [])
 

@@ -1,6 +1,7 @@
 // An entry is applied only when everything that it names is in memory. Entries behind it wait.
 
 import { expect, onTestFinished, test } from 'vitest'
+import { stream } from '../../jepsen-lite/random.ts'
 import {
   type Applied,
   asRevision,
@@ -271,6 +272,44 @@ test('the keys of leases that an entry ends are read in slices before it is appl
   ])
   expect(Math.max(...pages)).toBeLessThanOrEqual(256)
   expect([node.applier.state.keys, node.applier.state.leases.count]).toEqual([1, 0])
+})
+
+test('of many leases with neighbours those that an entry ends lose all of their keys, and no other one', async () => {
+  const seed = Math.floor(Math.random() * 2 ** 31)
+  const random = stream(seed, 1, 0)
+  const below = (limit: number): number => Math.floor(random() * limit)
+  const node = await Applying.start({ rowHeads: random() < 0.5 ? 1 : 10_000 }, 100_000)
+  const leases = Array.from({ length: 150 }, (_, at) => {
+    // Some are neighbours by their ids, some are far away.
+    const id = (
+      random() < 0.5 ? `${1000 + at}` : `${BigInt(below(2 ** 31)) * 2n ** 32n + BigInt(at)}`
+    ) as LeaseId
+    const count = random() < 0.1 ? below(300) : below(4)
+    return { id, keys: Array.from({ length: count }, (_, n) => `${at}/${n}`), ends: random() < 0.6 }
+  })
+  node.push(...leases.map(({ id }): Request['command'] => ({ kind: 'grant', id, ttlMs: 1000 })))
+  for (const { id, keys } of leases) node.push(...keys.map((key) => ({ ...putOf(key, 'v'), lease: { id } })))
+  node.readOn()
+  const ended = leases.filter(({ ends }) => ends).slice(0, 128)
+  const deleted = ended.reduce((sum, { keys }) => sum + keys.length, 0)
+  const expire = ended.map(({ id }) => ({ id, deadlineMs: 6000 }))
+  node.push({ kind: 'expire', leases: expire })
+  node.readOn()
+  expect(node.outcomes.at(-1), `seed ${seed}`).toMatchObject({
+    kind: 'expired',
+    leases: ended.length,
+    deleted,
+  })
+  for (const lease of leases) {
+    node.push(...lease.keys.map((key) => putOf(key, 'again')))
+    node.readOn()
+    const versions = new Set(
+      node.outcomes
+        .slice(node.outcomes.length - lease.keys.length)
+        .map((each) => each && 'version' in each && each.version),
+    )
+    if (lease.keys.length > 0) expect([...versions], `seed ${seed}`).toEqual([ended.includes(lease) ? 1 : 2])
+  }
 })
 
 test('the keys of a lease are read again when their scan was ended for lack of space', async () => {

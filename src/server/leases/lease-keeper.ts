@@ -74,6 +74,8 @@ export class LeaseKeeper {
   #phase: 'waiting' | 'loading' | 'loaded' = 'waiting'
   readonly #held = new Map<LeaseId, Held>()
   readonly #deadlines = new Deadlines<Due>()
+  /** Leases whose time has passed, to be ended one after the other: the last one comes first. */
+  #overdue: Held[] = []
   /** Leases that ended while the table was being read. */
   readonly #gone = new Set<LeaseId>()
   #scan: RowScan | undefined
@@ -241,6 +243,7 @@ export class LeaseKeeper {
     this.#phase = 'waiting'
     this.#held.clear()
     this.#deadlines.clear()
+    this.#overdue = []
     this.#gone.clear()
     this.#scan?.close()
     this.#scan = undefined
@@ -325,6 +328,10 @@ export class LeaseKeeper {
 
   /** When the next lease ends. */
   #nextDueMs(): number | undefined {
+    return this.#overdue.length > 0 ? Number.NEGATIVE_INFINITY : this.#firstDeadlineMs()
+  }
+
+  #firstDeadlineMs(): number | undefined {
     for (;;) {
       const due = this.#deadlines.first
       if (due === undefined) return undefined
@@ -364,20 +371,38 @@ export class LeaseKeeper {
 
   /** As many as one entry ends. */
   #takeDue(clusterTimeMs: number): readonly Held[] {
+    if (this.#overdue.length === 0) this.#gatherOverdue(clusterTimeMs)
     const { rangeKeysMax } = this.#node.state.settings
     const taken: Held[] = []
     for (let keys = 0; taken.length < EXPIRE_LEASES_MAX; ) {
-      const atMs = this.#nextDueMs()
-      const held = this.#deadlines.first?.held
-      if (atMs === undefined || held === undefined || atMs > clusterTimeMs) break
+      const held = this.#overdue.at(-1)
+      if (held === undefined) break
+      const isThere = this.#held.get(held.id) === held
+      if (!isThere || held.endsAtMs > clusterTimeMs) {
+        this.#overdue.pop()
+        if (isThere) this.#schedule(held)
+        continue
+      }
       keys += held.lease.keys
       if (taken.length > 0 && keys > rangeKeysMax) break
-      this.#deadlines.take()
-      held.due = undefined
+      this.#overdue.pop()
       held.isEnding = true
       taken.push(held)
     }
     return taken
+  }
+
+  /** By their ids, as their keys are on the disk: one slice then has the keys of many. */
+  #gatherOverdue(clusterTimeMs: number): void {
+    for (;;) {
+      const atMs = this.#firstDeadlineMs()
+      if (atMs === undefined || atMs > clusterTimeMs) break
+      const due = this.#deadlines.take()
+      if (due === undefined) break
+      due.held.due = undefined
+      this.#overdue.push(due.held)
+    }
+    this.#overdue.sort((a, b) => b.id.length - a.id.length || (a.id < b.id ? 1 : -1))
   }
 
   /** The entry may still be applied, so only the log can keep this lease alive. */
