@@ -343,11 +343,7 @@ export const JUDGES: readonly Mutant[] = [
     'K41',
     'a compare-and-set that has only read counts as a write',
     'A store that no longer accepts writes counts as recovered.',
-    [
-      'jepsen-lite/local/run-stats.ts',
-      "CHANGES.has(open.f) && (open.f !== 'cas' || event.result.applied !== false)",
-      'CHANGES.has(open.f)',
-    ],
+    ['jepsen-lite/local/run-stats.ts', 'CHANGES.has(open.f) && !hasOnlyRead', 'CHANGES.has(open.f)'],
     ['test/jepsen-lite/local/run-stats.test.ts'],
   ),
   judge(
