@@ -575,12 +575,10 @@ function describe({ revision, key, value, request }: Change): string {
   return `operation ${request.calls[0]?.id} ${what} at revision ${revision}`
 }
 
-/** Steps of one transaction of the store: they are open at the same time, and make one revision of different keys. */
+/** The changes of a transaction make one revision. revisions.ts finds those that did not overlap. */
 function isOneTransaction(a: Change, b: Change): boolean {
-  const [one, other] = [a.request, b.request]
-  const number = one.calls[0]?.transaction
-  if (number === undefined || number !== other.calls[0]?.transaction || a.key === b.key) return false
-  return one.start < other.end && other.start < one.end
+  const [number, other] = [a, b].map(({ request }) => request.calls[0]?.transaction)
+  return number !== undefined && number === other && a.key !== b.key
 }
 
 const callsOf = (...changes: readonly Change[]): number[] =>

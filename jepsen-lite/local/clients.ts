@@ -4,11 +4,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isStoreOperation, type Recorder } from '../history.ts'
 import type { Random } from '../random.ts'
-import { HttpClient } from './http.ts'
+import { HttpClient, type Target } from './http.ts'
 import { type OperationEnd, perform } from './perform.ts'
 import { performStore } from './store-requests.ts'
 import { performTransaction, recordTransaction, type Transaction } from './transactions.ts'
-import type { Asked, Workload } from './workloads.ts'
+import type { Asked, Workload } from './workload.ts'
 
 /** The deadline of an operation. */
 export const OPERATION_MS_MAX = 2_000
@@ -16,11 +16,6 @@ export const OPERATION_MS_MAX = 2_000
 const BEHIND_MS_MAX = 500
 
 const UNREACHABLE_PAUSE_MS = 100
-
-export interface Target {
-  readonly name: string
-  readonly port: number
-}
 
 export interface ClientOptions {
   readonly id: number

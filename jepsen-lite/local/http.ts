@@ -5,6 +5,12 @@
 import { Endpoint } from '../../src/client/endpoints.ts'
 import { type Exchanged, type Headers, Transport } from '../../src/client/exchange.ts'
 
+/** A node that may be asked. */
+export interface Target {
+  readonly name: string
+  readonly port: number
+}
+
 export interface HttpRequest {
   readonly method: 'GET' | 'PUT' | 'DELETE' | 'POST'
   /** Path and query, as sent. */

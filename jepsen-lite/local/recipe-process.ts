@@ -1,5 +1,5 @@
-// Clients that use a recipe, in a process of their own: the run stops it in the middle of what it holds, or kills it. It
-// tells the run what it begins and how that ended.
+// Clients that use a recipe, in a process of their own: the run stops it in the middle of what it holds, or kills it.
+// It tells the run what it begins and how that ended.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client, QuorateError } from '../../src/client/index.ts'

@@ -4,8 +4,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { Client, QuorateError } from '../../src/client/index.ts'
+import { siblingModule } from '../../src/local/sibling-module.ts'
 import { StoppedGuard } from '../../src/local/stopped-guard.ts'
 import { type Queue, queue } from '../../src/recipes/index.ts'
 import { DRAIN } from '../checker/queues.ts'
@@ -23,7 +23,7 @@ const END_MS_MAX = 15_000
 /** How long it may take to empty the queue when all clients are gone. */
 const DRAIN_MS_MAX = 60_000
 const POLL_MS = 100
-const PROGRAM = fileURLToPath(new URL('recipe-process.ts', import.meta.url))
+const PROGRAM = siblingModule(import.meta, 'recipe-process')
 
 export interface RecipesOptions {
   readonly recipe: Recipe

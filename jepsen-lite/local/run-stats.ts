@@ -71,8 +71,11 @@ export class RunStats {
     const latencies = this.#latencies.get(open.f) ?? []
     this.#latencies.set(open.f, latencies)
     latencies.push(event.time - open.at)
-    // A compare-and-set that found another value has only read.
-    const hasWritten = CHANGES.has(open.f) && (open.f !== 'cas' || event.result.applied !== false)
+    // A compare-and-set that found another value has only read, and so has a pop that found nothing.
+    const hasOnlyRead =
+      (open.f === 'cas' && event.result.applied === false) ||
+      (open.f === 'pop' && event.result.value === null)
+    const hasWritten = CHANGES.has(open.f) && !hasOnlyRead
     if (hasWritten) this.#changes.push({ from: open.at, to: event.time })
   }
 

@@ -236,8 +236,8 @@ class Run {
   }
 
   /**
-   * Clients use the relays in front of the APIs only if a fault cuts these: behind a relay, a dead node looks like a slow
-   * one.
+   * Clients use the relays in front of the APIs only if a fault cuts these: behind a relay, a dead node looks like a
+   * slow one.
    */
   #targets(cluster: LocalCluster): { readonly name: string; readonly port: number }[] {
     const throughRelays = this.#options.nemeses.some(({ kind }) => kind === 'client')

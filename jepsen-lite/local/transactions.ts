@@ -2,8 +2,8 @@
 // same `transaction` number: reads and changes of keys as everywhere else. They are open at the same time, so each gets
 // a lane of its own.
 //
-// A transaction first reads, then changes keys if they are still at the revisions at which an earlier one has read them.
-// If they are not, it reads the same keys, and its changes have certainly failed.
+// A transaction first reads, then changes keys if they are still at the revisions at which an earlier one has read
+// them. If they are not, it reads the same keys, and its changes have certainly failed.
 //
 // With an idempotency token it may be sent again, under the same number. A repeat is answered with the first outcome,
 // but without what was read.

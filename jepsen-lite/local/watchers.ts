@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { WatchAsked } from '../checker/watch/index.ts'
 import type { Recorder } from '../history.ts'
 import type { Random } from '../random.ts'
-import type { Target } from './clients.ts'
+import type { Target } from './http.ts'
 import { HttpWatching, type Watching } from './watching.ts'
 import { LibraryWatching } from './watching-library.ts'
 
@@ -45,7 +45,7 @@ export class Watchers {
       const Kind = at % 4 === 3 ? LibraryWatching : HttpWatching
       return new Kind({
         ...{ ...options, client: `w${at + 1}`, asked: drawn(own), random: own },
-        ...{ isSlow: at % 4 === 1, moves: at % 2 === 0 },
+        ...{ isSlow: at % 4 === 1, moves: at % 2 === 0, isBrowser: at % 4 === 2 },
       })
     })
     this.#all = [this.#log, ...others]

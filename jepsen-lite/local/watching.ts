@@ -1,6 +1,6 @@
 // Clients of watches: each has one watch, over many connections, and goes on where the last one ended, on any node.
-// Everything that a connection is told is recorded as it comes. Most read the HTTP stream itself; some are slow, so that
-// their node must read history for them. watching-library.ts has those of the client library.
+// Everything that a connection is told is recorded as it comes. Most read the HTTP stream itself; some are slow, so
+// that their node must read history for them. watching-library.ts has those of the client library.
 
 import { get as httpGet, type IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
@@ -9,7 +9,7 @@ import { linesOf } from '../../src/client/list.ts'
 import type { Told, ToldEvent, WatchAsked, WatchedRow } from '../checker/watch/index.ts'
 import type { Recorder } from '../history.ts'
 import type { Random } from '../random.ts'
-import type { Target } from './clients.ts'
+import type { Target } from './http.ts'
 import { isObject, wholeOf } from './perform.ts'
 import { nameOf } from './values.ts'
 
@@ -28,6 +28,8 @@ export interface WatchingOptions {
   readonly random: Random
   readonly recorder: Recorder
   readonly targets: () => readonly Target[]
+  /** It is told by server-sent events, and goes on after the last id, as browsers do. Otherwise by lines of JSON. */
+  readonly isBrowser?: boolean
   /** It takes nothing for a while, now and then. */
   readonly isSlow: boolean
   /** It leaves its node now and then. */
@@ -91,7 +93,7 @@ export class HttpWatching implements Watching {
       ? setTimeout(() => !this.#hurries && left.abort(), random.between(STAYS_MS.min, STAYS_MS.max))
       : undefined
     try {
-      const stream = await begin(target.port, targetOf(watched), AbortSignal.any([signal, left.signal]))
+      const stream = await begin(target.port, this.#asking(watched), AbortSignal.any([signal, left.signal]))
       if (stream.statusCode !== 200) {
         const problem = parsed(await text(stream))
         // What it needs next is compacted.
@@ -101,9 +103,10 @@ export class HttpWatching implements Watching {
       this.id = id
       const silence = new Silence(() => stream.destroy(abortError()))
       try {
-        for await (const line of linesOf(stream)) {
+        const texts = this.#options.isBrowser ? eventsOf(linesOf(stream)) : linesOf(stream)
+        for await (const text of texts) {
           silence.heard()
-          const told = this.#toldIn(line.toString(), from)
+          const told = this.#toldIn(text.toString(), from)
           if (told === undefined) return
           recorder.told(id, told)
           if (told.kind === 'compacted' || told.kind === 'stopped') return
@@ -118,6 +121,15 @@ export class HttpWatching implements Watching {
     }
   }
 
+  /** A browser sends back the id of what it was told last. */
+  #asking(watched: WatchAsked): { readonly target: string; readonly headers: Record<string, string> } {
+    const { isBrowser, asked } = this.#options
+    if (!isBrowser) return { target: targetOf(watched), headers: { Accept: 'application/x-ndjson' } }
+    const { from } = watched
+    const last = from === undefined || from === asked.from ? {} : { 'Last-Event-ID': String(from - 1) }
+    return { target: targetOf(asked), headers: { Accept: 'text/event-stream', ...last } }
+  }
+
   async #slowly(stream: IncomingMessage): Promise<void> {
     const { isSlow, random, signal } = this.#options
     if (!isSlow || this.#hurries || !random.chance(0.02)) return
@@ -129,10 +141,16 @@ export class HttpWatching implements Watching {
   #toldIn(line: string, from: number | undefined): Told | undefined {
     const message = parsed(line)
     const revision = wholeOf(message?.revision)
+    const id = message?.id
+    if (id !== undefined && message?.type !== 'created' && id !== revision) {
+      this.#options.report(`a watch was told an id that is not its revision: ${line.slice(0, 300)}`)
+      return undefined
+    }
     switch (message?.type) {
       case 'created': {
         if (revision === undefined) break
         const begins = Math.max(2, from ?? revision + 1)
+        if (id !== undefined && id !== begins - 1) break
         this.#from = begins
         this.upTo = Math.max(this.upTo, begins - 1)
         return { kind: 'created', revision, from: begins }
@@ -170,6 +188,19 @@ export class HttpWatching implements Watching {
   }
 }
 
+/** Server-sent events, each as a line of JSON would be, with its id. */
+async function* eventsOf(lines: AsyncIterable<Buffer>): AsyncGenerator<string, void, undefined> {
+  let event: Record<string, string> = {}
+  for await (const line of lines) {
+    const [, name = '', value = ''] = /^([a-z]+): ?(.*)$/s.exec(line.toString()) ?? []
+    if (name !== '') event[name] = value
+    if (line.length > 0) continue
+    const { event: type = 'events', id, data = '' } = event
+    event = {}
+    yield JSON.stringify({ ...parsed(data), type, ...(id !== undefined && { id: Number(id) }) })
+  }
+}
+
 /** Ends a connection that says nothing. */
 class Silence {
   readonly #onSilence: () => void
@@ -192,7 +223,11 @@ class Silence {
 
 const abortError = (): Error => Object.assign(new Error('nothing was told'), { code: 'SILENT' })
 
-async function begin(port: number, target: string, signal: AbortSignal): Promise<IncomingMessage> {
+async function begin(
+  port: number,
+  { target, headers }: { readonly target: string; readonly headers: Record<string, string> },
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const timer = setTimeout(() => request.destroy(abortError()), BEGIN_MS + 500)
     const request = httpGet(
@@ -200,7 +235,7 @@ async function begin(port: number, target: string, signal: AbortSignal): Promise
         host: '127.0.0.1',
         port,
         path: target,
-        headers: { Accept: 'application/x-ndjson' },
+        headers,
         signal,
         agent: false,
       },

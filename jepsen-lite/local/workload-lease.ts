@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { AnyOperation } from '../history.ts'
 import type { LocalCluster } from './cluster.ts'
 import { json, type OperationEnd } from './perform.ts'
-import type { Asked, Draw, Surroundings, Workload } from './workloads.ts'
+import type { Asked, Draw, Surroundings, Workload } from './workload.ts'
 
 /** The cluster grants no less than twice its election time-out. */
 const TTLS_MS = [2_000, 2_000, 3_000, 5_000]

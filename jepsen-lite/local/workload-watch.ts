@@ -4,9 +4,11 @@
 import type { AnyOperation } from '../history.ts'
 import type { OperationEnd } from './perform.ts'
 import type { Step, Transaction } from './transactions.ts'
-import type { Asked, Draw, Surroundings, Workload } from './workloads.ts'
+import type { Asked, Draw, Surroundings, Workload } from './workload.ts'
 
 const TRANSACTION_KEYS_MAX = 5
+/** How many revisions ago reads of the past look; history is often compacted to less. */
+const PAST = [10, 50, 1_000]
 
 export class EventsWorkload implements Workload {
   readonly #draw: Draw
@@ -31,7 +33,8 @@ export class EventsWorkload implements Workload {
       return { f: 'compact', revision: Math.max(1, this.#surroundings.logUpTo() - behind) }
     }
     const now = this.#surroundings.logUpTo()
-    if (random.chance(0.5)) return { f: 'get', key: key(), at: Math.max(1, now - random.below(1_000)) }
+    if (random.chance(0.5))
+      return { f: 'get', key: key(), at: Math.max(1, now - random.below(random.pick(PAST))) }
     return { f: 'get', key: key() }
   }
 

@@ -1,15 +1,15 @@
 // The operations of the clients. Each workload makes random operations for which the checker has a model. Values are
 // unique, so a read shows which write it saw. All workloads also list the keys.
 
-import type { AnyOperation, Operation, Range, Result } from '../history.ts'
+import type { Operation, Range, Result } from '../history.ts'
 import type { Random } from '../random.ts'
 import type { OperationEnd } from './perform.ts'
 import { RECIPES, type Recipe } from './recipe-messages.ts'
-import type { OneRequest } from './store-requests.ts'
-import type { Transaction } from './transactions.ts'
 import { sizedName } from './values.ts'
 import { LOG } from './watchers.ts'
+import type { Draw, Surroundings, Workload } from './workload.ts'
 import { LeaseWorkload } from './workload-lease.ts'
+import { ListAppend } from './workload-txn.ts'
 import { EventsWorkload } from './workload-watch.ts'
 
 export const WORKLOADS = [
@@ -39,26 +39,6 @@ export const headerOf = (name: WorkloadName): { readonly complete: boolean; read
 })
 
 export const isRecipe = (name: WorkloadName): name is Recipe => RECIPES.some((recipe) => recipe === name)
-
-/** The operations of one client. */
-export interface Workload {
-  next(): Asked
-  /** Called with the end of each operation, also of those of a transaction; the next operation may depend on it. */
-  ended(op: AnyOperation, end: OperationEnd): void
-}
-
-/** One request, or several that belong together. */
-export type Asked = Operation | OneRequest | Transaction
-
-/** What clients know of the run. */
-export interface Surroundings {
-  /** The log of the history has been told up to here. */
-  readonly logUpTo: () => number
-  /** A number for a transaction. */
-  readonly transaction: () => number
-  /** Ids of leases that were granted, the newest last. All clients share it. */
-  readonly leases: string[]
-}
 
 /**
  * The keys that all clients share. There are few at a time, so that clients use the same ones. After `operationsMax`
@@ -199,14 +179,6 @@ class Lists {
     const [start = '', end = ''] = [key(), key()].sort()
     return { f: 'range', start, end, ...after }
   }
-}
-
-export interface Draw {
-  key(): string
-  unique(): string
-  /** Also unique, and of any size. */
-  sized(): string
-  readonly random: Random
 }
 
 const stateless = (next: () => Operation): Workload => ({ next, ended() {} })
@@ -366,82 +338,5 @@ class KeyValue implements Workload {
       return { f: 'del', key: chosen, ...held, ...token }
     }
     return { f: 'put', key: chosen, value: sized(), ...condition, ...token }
-  }
-}
-
-/** Keys of one transaction. */
-const TRANSACTION_KEYS_MAX = 3
-
-/**
- * Transactions over several lists: each reads some, and most then add an element to one or two of them, on the condition
- * that they are as this client has read them last. Some try it with what they have read long before. Half of them have
- * an idempotency token: these are sent again if their outcome is unknown, and now and then if it is known.
- */
-class ListAppend implements Workload {
-  readonly #draw: Draw
-  readonly #surroundings: Surroundings
-  readonly #read = new Map<string, { readonly value: string; readonly revision: number }>()
-  /** What the next transaction adds to. */
-  #next: readonly string[] = []
-  #sent: Transaction | undefined
-  readonly #again: Transaction[] = []
-
-  constructor(draw: Draw, surroundings: Surroundings) {
-    this.#draw = draw
-    this.#surroundings = surroundings
-  }
-
-  next(): Operation | Transaction {
-    const again = this.#draw.random.chance(0.5) ? this.#again.shift() : undefined
-    const next = again ?? this.#anew()
-    this.#sent = again === undefined && next.f === 'txn' ? next : undefined
-    return next
-  }
-
-  #anew(): Operation | Transaction {
-    const { key, random } = this.#draw
-    const due = this.#next
-    this.#next = []
-    if (due.length > 0 && random.chance(0.9)) return this.#appendTo(due)
-    if (random.chance(0.1)) return { f: 'get', key: key() }
-    const keys = [...new Set(Array.from({ length: random.below(TRANSACTION_KEYS_MAX) + 1 }, key))]
-    const known = keys.filter((one) => this.#read.has(one))
-    if (known.length > 0 && random.chance(0.2)) return this.#appendTo(known)
-    this.#next = keys
-    const steps = keys.map((one): Operation & { f: 'get' } => ({ f: 'get', key: one }))
-    const number = this.#surroundings.transaction()
-    return { f: 'txn', number, unchanged: new Map(), steps, before: new Map(), idempotency: undefined }
-  }
-
-  ended(op: Operation, end: OperationEnd): void {
-    const sent = op.f === 'append' ? this.#sent : undefined
-    if (sent?.idempotency !== undefined && (end.kind === 'unknown' || this.#draw.random.chance(0.1))) {
-      this.#again.push(sent)
-      this.#sent = undefined
-    }
-    if (op.f === 'range' || end.kind !== 'ok') return
-    const { value, modRevision } = end.result
-    if (value !== undefined) this.#read.set(op.key, { value: value ?? '', revision: modRevision ?? 0 })
-  }
-
-  /** Reads them all, and adds to the first one or two. */
-  #appendTo(keys: readonly string[]): Transaction {
-    const { unique, random } = this.#draw
-    const known = keys.flatMap((key) => {
-      const read = this.#read.get(key)
-      return read === undefined ? [] : [{ key, ...read }]
-    })
-    const grown = known.slice(0, random.below(2) + 1)
-    const element = `${unique()} `
-    const number = this.#surroundings.transaction()
-    return {
-      ...{ f: 'txn', number, idempotency: random.chance(0.5) ? `t${number}` : undefined },
-      unchanged: new Map(grown.map(({ key, revision }) => [key, revision])),
-      steps: [
-        ...keys.map((key) => ({ f: 'get' as const, key })),
-        ...grown.map(({ key }) => ({ f: 'append' as const, key, value: element })),
-      ],
-      before: new Map(grown.map(({ key, value }) => [key, value])),
-    }
   }
 }

@@ -34,7 +34,10 @@ const MAY_IMPORT = new Map([
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],
   ['testing', ['client', 'local', 'embed', 'jepsen-lite', 'jepsen-lite/checker']],
-  ['jepsen-lite', ['raft', 'kv', 'storage', 'server', 'client', 'local', 'embed', ...TESTER_WITHOUT_NODE]],
+  [
+    'jepsen-lite',
+    ['raft', 'kv', 'storage', 'server', 'client', 'local', 'embed', 'recipes', ...TESTER_WITHOUT_NODE],
+  ],
   ['jepsen-lite/checker', ['jepsen-lite/history.ts']],
   [
     'jepsen-lite/sim',

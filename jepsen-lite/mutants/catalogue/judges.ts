@@ -13,6 +13,10 @@ const WATCHES = `${CHECKER}/watch/index.ts`
 const CHECKER_TESTS = ['anomalies', 'search.prop', 'lists', 'revision-accounting'].map(
   (name) => `test/jepsen-lite/checker/${name}.test.ts`,
 )
+const LOG = `${CHECKER}/log/index.ts`
+const LOGGED_TESTS = ['log', 'leases-in-history', 'locks-and-queues'].map(
+  (name) => `test/jepsen-lite/checker/${name}.test.ts`,
+)
 const COMMAND_TESTS = ['test/jepsen-lite/commands/check.test.ts']
 const NETWORK_TESTS = ['test/jepsen-lite/sim/network.prop.test.ts']
 const WRONG_SERVERS = ['test/jepsen-lite/sim/wrong-servers.test.ts']
@@ -339,11 +343,7 @@ export const JUDGES: readonly Mutant[] = [
     'K41',
     'a compare-and-set that has only read counts as a write',
     'A store that no longer accepts writes counts as recovered.',
-    [
-      'jepsen-lite/local/run-stats.ts',
-      "CHANGES.has(open.f) && (open.f !== 'cas' || event.result.applied !== false)",
-      'CHANGES.has(open.f)',
-    ],
+    ['jepsen-lite/local/run-stats.ts', 'CHANGES.has(open.f) && !hasOnlyRead', 'CHANGES.has(open.f)'],
     ['test/jepsen-lite/local/run-stats.test.ts'],
   ),
   judge(
@@ -701,4 +701,72 @@ export const JUDGES: readonly Mutant[] = [
     ['jepsen-lite/sim/watchers.ts', 'this.#records.push(connection)', 'this.#records.push()'],
     ['test/jepsen-lite/sim/store.test.ts'],
   ),
+  judge(
+    'K83',
+    'an acknowledged change need not be in the log',
+    'A store may lose what it has acknowledged.',
+    [LOG, 'if (!this.#makers.has(revision))', 'if (this.#makers.size < 0)'],
+    LOGGED_TESTS,
+  ),
+  judge(
+    'K84',
+    'one request of unknown outcome explains any number of revisions',
+    'A change that is made twice passes.',
+    [LOG, '      for (const { value } of maker.puts.values()) this.#byValue.delete(value)\n', ''],
+    LOGGED_TESTS,
+  ),
+  judge(
+    'K85',
+    'of a history with a log, answers may reflect the past',
+    'A stale answer passes if it says the truth of an earlier revision.',
+    [`${CHECKER}/log/order.ts`, '? 1 : 0)) continue', '? 1 : 0) || answer.id > 0) continue'],
+    LOGGED_TESTS,
+  ),
+  judge(
+    'K86',
+    'a client may be told at any time that a lease does not exist',
+    'Only the end of keys shows that a lease was too short.',
+    [
+      `${CHECKER}/leases/in-history.ts`,
+      'if (held === undefined) continue',
+      'if (lease !== undefined) continue',
+    ],
+    LOGGED_TESTS,
+  ),
+  judge(
+    'K87',
+    'a delete without an answer counts as the end of a lease',
+    'Leases that were right are rejected.',
+    [LOG, 'if (able.length === 0) this', 'this'],
+    LOGGED_TESTS,
+  ),
+  judge(
+    'K88',
+    'a change under an old token passes if nobody else was told that he holds the lock',
+    'It is the order of the log that counts.',
+    [`${CHECKER}/locks.ts`, 'before.call.op.token > token)', 'before.call.op.token < 0)'],
+    LOGGED_TESTS,
+  ),
+  judge(
+    'K89',
+    'an item that was pushed and never acknowledged is not missed',
+    'A queue may lose items.',
+    [`${CHECKER}/queues.ts`, "ack.outcome.kind === 'unknown' || isMade(ack))", 'ack.id > 0) || push.id > 0'],
+    LOGGED_TESTS,
+  ),
+  judge(
+    'K90',
+    'a revision that the changes of a transaction share leaves less room',
+    'Correct histories with unknown outcomes are rejected.',
+    [
+      `${CHECKER}/revision-history.ts`,
+      'this.#distinct = [...new Set(this.#taken)]',
+      'this.#distinct = this.#taken',
+    ],
+  ),
+  judge('K91', 'the order of transactions is not judged', 'Half of a transaction may be seen.', [
+    `${CHECKER}/index.ts`,
+    '.some(({ transaction }) => transaction !== undefined)',
+    '.some(({ id }) => id < 0)',
+  ]),
 ]

@@ -1,5 +1,5 @@
-// Histories with a log: for each way in which a store can contradict its log a history that shows it, made from one with
-// which nothing is wrong.
+// Histories with a log: for each way in which a store can contradict its log a history that shows it, made from one
+// with which nothing is wrong.
 
 import { expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'

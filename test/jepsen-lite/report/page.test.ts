@@ -23,6 +23,20 @@ test('draws every operation, and nothing of what a filter leaves out', () => {
   expect(page.drawn()).toEqual(['put y = "3" → outcome_unknown'])
 })
 
+test('draws operations that are not about single keys', () => {
+  const story = new Story({ log: 'log' })
+    .tell({ f: 'lock', name: 'a' }, { token: 5 })
+    .tell({ f: 'guarded-put', name: 'a', token: 5, key: 'g', value: 'v' }, { applied: false })
+    .tell({ f: 'pop', queue: 'q' }, { item: 'i', token: 6, attempts: 1, priority: 2, value: 'v' })
+    .tell({ f: 'keep-alive', lease: '7' }, { ttlMs: 2_000 })
+  expect(open(story).drawn()).toEqual([
+    'lock a → token 5',
+    'put g = "v" while a is held with token 5 → condition did not hold',
+    'pop from q → "v", item i, token 6, attempt 1, priority 2',
+    'keep lease 7 alive → 2000 ms',
+  ])
+})
+
 test('leads to what fits nowhere, and tells what it contradicts', () => {
   const story = new Story()
     .tell(put('x', 'old'), {})

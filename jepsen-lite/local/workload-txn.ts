@@ -1,0 +1,83 @@
+// Transactions that read several lists and add to some.
+
+import type { Operation } from '../history.ts'
+import type { OperationEnd } from './perform.ts'
+import type { Transaction } from './transactions.ts'
+import type { Draw, Surroundings, Workload } from './workload.ts'
+
+/** Keys of one transaction. */
+const TRANSACTION_KEYS_MAX = 3
+
+/**
+ * Transactions over several lists: each reads some, and most then add an element to one or two of them, on the
+ * condition that they are as this client has read them last. Some try it with what they have read long before. Half of
+ * them have an idempotency token: these are sent again if their outcome is unknown, and now and then if it is known.
+ */
+export class ListAppend implements Workload {
+  readonly #draw: Draw
+  readonly #surroundings: Surroundings
+  readonly #read = new Map<string, { readonly value: string; readonly revision: number }>()
+  /** What the next transaction adds to. */
+  #next: readonly string[] = []
+  #sent: Transaction | undefined
+  readonly #again: Transaction[] = []
+
+  constructor(draw: Draw, surroundings: Surroundings) {
+    this.#draw = draw
+    this.#surroundings = surroundings
+  }
+
+  next(): Operation | Transaction {
+    const again = this.#draw.random.chance(0.5) ? this.#again.shift() : undefined
+    const next = again ?? this.#anew()
+    this.#sent = again === undefined && next.f === 'txn' ? next : undefined
+    return next
+  }
+
+  #anew(): Operation | Transaction {
+    const { key, random } = this.#draw
+    const due = this.#next
+    this.#next = []
+    if (due.length > 0 && random.chance(0.9)) return this.#appendTo(due)
+    if (random.chance(0.1)) return { f: 'get', key: key() }
+    const keys = [...new Set(Array.from({ length: random.below(TRANSACTION_KEYS_MAX) + 1 }, key))]
+    const known = keys.filter((one) => this.#read.has(one))
+    if (known.length > 0 && random.chance(0.2)) return this.#appendTo(known)
+    this.#next = keys
+    const steps = keys.map((one): Operation & { f: 'get' } => ({ f: 'get', key: one }))
+    const number = this.#surroundings.transaction()
+    return { f: 'txn', number, unchanged: new Map(), steps, before: new Map(), idempotency: undefined }
+  }
+
+  ended(op: Operation, end: OperationEnd): void {
+    const sent = op.f === 'append' ? this.#sent : undefined
+    if (sent?.idempotency !== undefined && (end.kind === 'unknown' || this.#draw.random.chance(0.1))) {
+      this.#again.push(sent)
+      this.#sent = undefined
+    }
+    if (op.f === 'range' || end.kind !== 'ok') return
+    const { value, modRevision } = end.result
+    if (value !== undefined) this.#read.set(op.key, { value: value ?? '', revision: modRevision ?? 0 })
+  }
+
+  /** Reads them all, and adds to the first one or two. */
+  #appendTo(keys: readonly string[]): Transaction {
+    const { unique, random } = this.#draw
+    const known = keys.flatMap((key) => {
+      const read = this.#read.get(key)
+      return read === undefined ? [] : [{ key, ...read }]
+    })
+    const grown = known.slice(0, random.below(2) + 1)
+    const element = `${unique()} `
+    const number = this.#surroundings.transaction()
+    return {
+      ...{ f: 'txn', number, idempotency: random.chance(0.5) ? `t${number}` : undefined },
+      unchanged: new Map(grown.map(({ key, revision }) => [key, revision])),
+      steps: [
+        ...keys.map((key) => ({ f: 'get' as const, key })),
+        ...grown.map(({ key }) => ({ f: 'append' as const, key, value: element })),
+      ],
+      before: new Map(grown.map(({ key, value }) => [key, value])),
+    }
+  }
+}
