@@ -173,6 +173,8 @@ export class Driver implements NodeApi, NetworkEvents {
   #timerAt = Number.POSITIVE_INFINITY
   #retry: Timer | undefined
   #hashTimer: Timer | undefined
+  /** Runs while no leader is known. */
+  #leaderlessTimer: Timer | undefined
   #hashError: string | undefined
   /** This node has proposed to raise the cluster version, and waits for the outcome. */
   #raisesVersion = false
@@ -765,7 +767,7 @@ export class Driver implements NodeApi, NetworkEvents {
   #end(end: NodeEnd): void {
     if (this.#ended !== undefined) return
     this.#ended = end
-    for (const timer of [this.#timer, this.#retry, this.#hashTimer]) timer?.cancel()
+    for (const timer of [this.#timer, this.#retry, this.#hashTimer, this.#leaderlessTimer]) timer?.cancel()
     this.#leases.stop()
     this.#forwarded.stop()
     this.#scrubber.stop()
@@ -917,10 +919,25 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#options.logger.info(fields, `${change.role} in term ${change.term}: ${change.why}`)
     this.#options.observer.roleChanged(change)
     this.#leases.check()
+    this.#watchLeader(change.leader)
     if (change.leader !== undefined) this.#unpark()
     this.#keepOutgoing(this.#configuration)
     this.#endAsRemoved()
     this.#waits.check()
+  }
+
+  /** A watch that nothing new can reach must not look as if nothing happened. */
+  #watchLeader(leader: ReplicaId | undefined): void {
+    if (leader !== undefined) {
+      this.#leaderlessTimer?.cancel()
+      this.#leaderlessTimer = undefined
+      return
+    }
+    const { watchLeaderlessMs } = this.#options.limits
+    this.#leaderlessTimer ??= this.#clock.after(watchLeaderlessMs, () => {
+      this.#leaderlessTimer = undefined
+      this.#watches.leaderless(`this node has had no leader for ${watchLeaderlessMs} ms`)
+    })
   }
 
   /** A refusal is for the request of this step. An abort is for all other waiting requests, which were made before. */

@@ -102,6 +102,8 @@ export interface DriverLimits {
   readonly watchSliceRows: number
   /** How long such watches read before other events can run. */
   readonly watchSliceMs: number
+  /** A node that has had no leader for this long ends its watches, so that their clients go on at another one. */
+  readonly watchLeaderlessMs: number
 }
 
 export const driverLimits: DriverLimits = {
@@ -137,4 +139,5 @@ export const driverLimits: DriverLimits = {
   watchesMax: 50_000,
   watchSliceRows: 16,
   watchSliceMs: 2,
+  watchLeaderlessMs: 5_000,
 }

@@ -47,6 +47,12 @@ async function multiplexed(): Promise<void> {
   }
 }
 
+/** How many watches a node serves. */
+async function openWatches(url: string): Promise<number> {
+  const metrics = await (await fetch(`${url}/metrics`)).text()
+  return Number(/^quorate_watches\{state="live"\} (\d+)$/m.exec(metrics)?.[1])
+}
+
 /** Everything from a revision up to another one. */
 async function told(from: number, to: number, prefix: string): Promise<unknown[]> {
   const found: unknown[] = []
@@ -133,6 +139,24 @@ describe.each(['http', 'multiplexed'] as const)('over %s', (transport) => {
     const all = await told(from, writer.revision, prefix)
     expect(batches.length).toBeGreaterThan(10)
     expect(batches).toEqual(all)
+  })
+
+  test('a watch at a node that is cut off goes on at another one, and misses nothing', async () => {
+    const prefix = `${transport}/cut-off/`
+    const causes: unknown[] = []
+    await using watch = kv.watch({ prefix, prev: true, onResume: ({ cause }) => void causes.push(cause) })
+    const from = (await watch.ready) + 1
+    await writer.put(`${prefix}before`, '0')
+    const batches = [shown((await watch.next()).value as WatchBatch)]
+    const serving = await Promise.all(cluster.nodes.map(async ({ url }) => (await openWatches(url)) > 0))
+    const cut = cluster.nodes.filter((_, at) => serving[at]).map(({ name }) => name)
+    expect(cut).toHaveLength(1)
+    cluster.partition([cut, cluster.nodes.map(({ name }) => name).filter((name) => !cut.includes(name))])
+    for (let n = 0; n < 5; n++) await writer.put(`${prefix}${n}`, String(n))
+    while (batches.length < 6) batches.push(shown((await watch.next()).value as WatchBatch))
+    cluster.heal()
+    expect(causes[0]).toMatchObject({ code: 'no_leader' })
+    expect(batches).toEqual(await told(from, writer.revision, prefix))
   })
 
   test('a watch from the past catches up, and tells the records before', async () => {

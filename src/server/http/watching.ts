@@ -53,7 +53,7 @@ export function beginWatch(node: NodeApi, request: WatchRequest, sink: WatchSink
 export function endOfWatch(end: WatchEnd): Refused {
   if (end.kind === 'compacted') return compacted(end.next, end.compactRevision)
   return new Refused(
-    'not_ready',
+    end.kind === 'stopped' ? 'not_ready' : 'no_leader',
     `${end.reason}: watch from revision ${end.resumeFrom} on, on another node`,
     {
       members: { resume_from: end.resumeFrom },

@@ -63,8 +63,7 @@ export class ForwardedKeepAlives {
 
   /** The node ends. */
   stop(): void {
-    for (const { timer } of this.#asked.values()) timer.cancel()
-    this.#asked.clear()
+    for (const number of [...this.#asked.keys()]) this.#end(number, undefined)
   }
 
   #end(number: number, kept: Kept | undefined): void {

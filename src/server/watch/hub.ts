@@ -173,10 +173,19 @@ export class WatchHub {
   endAll(reason: string): void {
     if (this.#ended !== undefined) return
     this.#ended = reason
+    this.#endEach('stopped', reason)
+  }
+
+  /** The node has had no leader for too long, and is told nothing new. Clients go on elsewhere. */
+  leaderless(reason: string): void {
+    this.#endEach('no-leader', reason)
+  }
+
+  #endEach(kind: 'stopped' | 'no-leader', reason: string): void {
     for (const watcher of [...this.#watchers]) {
       const resumeFrom = asRevision(Math.max(watcher.next, this.#upTo(watcher) + 1))
       this.#forget(watcher)
-      watcher.sink.ended({ kind: 'stopped', reason, resumeFrom })
+      watcher.sink.ended({ kind, reason, resumeFrom })
     }
   }
 

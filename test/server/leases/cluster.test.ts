@@ -224,6 +224,19 @@ test('a follower whose leader goes before it answers keeps a lease alive by an e
   expect(follower.running.inspect()).toMatchObject({ forwardedKeepAlives: 0 })
 })
 
+test('a node that ends answers those that wait for the leader', () => {
+  const cluster = SimulatedCluster.formed(3)
+  granted(cluster, cluster.leading, 60_000)
+  const { follower } = cluster
+  cluster.isolate(follower)
+  const kept = follower.keepAlive([ID], 60_000)
+  const { running } = follower
+  expect(running.inspect()).toMatchObject({ forwardedKeepAlives: 1 })
+  running.stop('stopped')
+  cluster.until(() => kept.result !== undefined)
+  expect(kept.code).toBe('not_ready')
+})
+
 test('a follower that is cut off keeps nothing alive, and nothing waits afterwards', () => {
   const cluster = SimulatedCluster.formed(3)
   granted(cluster, cluster.leading, 60_000)

@@ -172,6 +172,31 @@ test('progress is told while nothing happens, and is not ahead of what was told'
   ).toEqual([])
 })
 
+test('a node without a leader ends its watches, which go on elsewhere', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { follower, leading } = cluster
+  const [taker, there] = [watching(cluster, follower), watching(cluster, leading)]
+  put(cluster, leading, 'a')
+  cluster.converge()
+  const { revision } = follower.running
+  cluster.isolate(follower)
+  put(cluster, leading, 'b')
+  cluster.until(() => taker.end !== undefined)
+  expect(taker.end).toMatchObject({ kind: 'no-leader', resumeFrom: revision + 1 })
+  expect(taker.revisions).toEqual([revision])
+  expect(follower.running.inspect()['watches.open']).toBe(0)
+  const elsewhere = watching(cluster, leading, taker.end?.resumeFrom)
+  cluster.until(() => elsewhere.told.length > 0)
+  expect(elsewhere.told).toEqual([[revision + 1, 'b']])
+  // With a leader again, a watch can begin here, and stays.
+  cluster.heal()
+  const again = watching(cluster, follower, revision + 1)
+  put(cluster, cluster.leading, 'c')
+  cluster.advance(20_000)
+  expect(again.revisions).toEqual([revision + 1, revision + 2])
+  for (const each of [again, elsewhere, there]) expect(each.end).toBeUndefined()
+})
+
 test('a node that is stopped ends its watches, and says from where to go on', () => {
   const cluster = SimulatedCluster.formed(3)
   const { follower, leading } = cluster
