@@ -183,6 +183,16 @@ export class Links {
             setImmediate(() => to.driver?.stateHash(node.id, at))
         }
       },
+      askToKeepAlive: (id, question) => {
+        const to = this.#byId(id)
+        if (isOpen && to !== undefined && !this.#cut.has(link(node, to)))
+          setImmediate(() => to.driver?.keepAliveAsked(node.id, question))
+      },
+      answerKeepAlive: (id, answer) => {
+        const to = this.#byId(id)
+        if (isOpen && to !== undefined && !this.#cut.has(link(node, to)))
+          setImmediate(() => to.driver?.keepAliveAnswered(node.id, answer))
+      },
       sendSnapshot: (id, term, source) => this.#stream(node, id, term, source),
       inspect: () => ({}),
       close: () => {

@@ -51,6 +51,9 @@ interface Call {
 /** Numbers of messages in the trace. */
 const TYPE_NUMBERS = new Map<string, number>(MESSAGE_TYPES.map((type, number) => [type, number]))
 
+/** A connection goes on when one of these is lost. */
+const LOST_ALONE: ReadonlySet<Frame['type']> = new Set(['state-hash', 'keep-alive', 'kept-alive'])
+
 const isMessage = (frame: Frame): frame is WireMessage => TYPE_NUMBERS.has(frame.type)
 
 export class SimNetwork implements Carrier {
@@ -284,6 +287,8 @@ export class SimNetwork implements Carrier {
         links.send(message)
       },
       sendStateHash: (at) => links.sendStateHash(at),
+      askToKeepAlive: (to, question) => links.askToKeepAlive(to, question),
+      answerKeepAlive: (to, answer) => links.answerKeepAlive(to, answer),
       sendSnapshot: (to, term, source) => {
         probeCoverage.hit('snapshot stream begun')
         process.snapshotsSent++
@@ -316,6 +321,8 @@ export class SimNetwork implements Carrier {
       admit: (greeting) => driver.admit(greeting),
       message: (message) => this.#heard(process, message),
       stateHash: (from, at) => driver.stateHash(from, at),
+      keepAliveAsked: (from, question) => driver.keepAliveAsked(from, question),
+      keepAliveAnswered: (from, answer) => driver.keepAliveAnswered(from, answer),
       connected: (greeting) => {
         this.#forwards.reconnects(process, greeting.replicaId)
         triggers.met('connected', process, this.#byId.get(greeting.replicaId))
@@ -588,7 +595,7 @@ export class SimNetwork implements Carrier {
     else if (!this.#hold(this.link(other.process, process), event)) {
       other.queuedFrames--
       // If a frame of the links is lost, the rest of its connection is lost too.
-      if (!isMessage(frame) && frame.type !== 'state-hash') end.torn = true
+      if (!isMessage(frame) && !LOST_ALONE.has(frame.type)) end.torn = true
     }
   }
 

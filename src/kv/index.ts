@@ -47,6 +47,7 @@ export {
   decodeDataRow,
   decodeVersionKey,
   keyAfter,
+  leaseOf,
   prefixEnd,
   readVersion,
   userKey,
@@ -58,6 +59,7 @@ export { isSession, SESSION_SLOTS_MAX } from './sessions.ts'
 export {
   CLUSTER_VERSION,
   CLUSTER_VERSION_OF_HISTORY,
+  CLUSTER_VERSION_OF_LEASES,
   DEFAULT_SETTINGS,
   SETTING_RULES,
   settingsFault,

@@ -12,6 +12,7 @@ import {
   type Applied,
   CLUSTER_VERSION,
   CLUSTER_VERSION_OF_HISTORY,
+  CLUSTER_VERSION_OF_LEASES,
   compactRevision,
   decodeState,
   hasHistory,
@@ -73,6 +74,7 @@ import { configurationLog } from './configuration-log.ts'
 import { type Disk, DiskSpace } from './disk-space.ts'
 import { GroupCommit, type StoredBatch } from './group-commit.ts'
 import { HistoryCompactor } from './history-compactor.ts'
+import { ForwardedKeepAlives } from './leases/forwarded.ts'
 import { LeaseKeeper } from './leases/lease-keeper.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from './leases/lease-rows.ts'
 import type { DriverLimits } from './limits.ts'
@@ -84,6 +86,8 @@ import { StateHashes } from './state-hashes.ts'
 import type {
   Clock,
   Greeting,
+  KeepAliveAnswer,
+  KeepAliveQuestion,
   LeaseNow,
   Logger,
   Network,
@@ -149,6 +153,7 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #batchDelay: BatchDelay
   readonly #compactor: HistoryCompactor
   readonly #watches: WatchHub
+  readonly #forwarded: ForwardedKeepAlives
   readonly #leases: LeaseKeeper
   #batchDelayTimer: Timer | undefined
   /** Callbacks of requests that wait for a transfer of leadership; called when the core gives it up. */
@@ -269,8 +274,20 @@ export class Driver implements NodeApi, NetworkEvents {
         this.propose(request, timeoutMs, (result) =>
           done(result.ok ? { ok: true, value: result.value.outcome } : result),
         ),
+      askLeader: (...asked: Parameters<ForwardedKeepAlives['ask']>) => this.#forwarded.ask(...asked),
       failed: (error: Error) => this.#fail(error),
     }
+    this.#forwarded = new ForwardedKeepAlives(
+      {
+        leader: () => {
+          const { leader } = raft
+          const isKnown = applier.state.settings.clusterVersion >= CLUSTER_VERSION_OF_LEASES
+          return isKnown && leader !== this.#replicaId ? leader : undefined
+        },
+        ask: (leader, question) => this.#network?.askToKeepAlive(leader, question),
+      },
+      clock,
+    )
     this.#leases = new LeaseKeeper(leaseNode, clock, limits)
     this.#batchDelay = new BatchDelay(clock, limits)
     this.#commits = new GroupCommit(clock, storage, limits, {
@@ -371,6 +388,7 @@ export class Driver implements NodeApi, NetworkEvents {
     }
     const underWay: Record<string, number> = {
       waits: this.#waits.size,
+      forwardedKeepAlives: this.#forwarded.size,
       scans: this.#storage.openScans,
       transferRefused: this.#transferRefused.size,
       snapshotsSending: this.#sendingSnapshot.size,
@@ -578,6 +596,7 @@ export class Driver implements NodeApi, NetworkEvents {
 
   disconnected(peer: ReplicaId): void {
     this.#step({ kind: 'disconnected', now: this.#clock.now(), peer })
+    this.#forwarded.check(peer)
   }
 
   refused(peer: ReplicaId): void {
@@ -593,6 +612,17 @@ export class Driver implements NodeApi, NetworkEvents {
 
   stateHash(from: ReplicaId, at: StateHashAt): void {
     this.#judge(from, at)
+  }
+
+  keepAliveAsked(from: ReplicaId, { number, timeoutMs, ids }: KeepAliveQuestion): void {
+    if (this.#ended !== undefined) return
+    this.#leases.keepAliveFor(ids, timeoutMs, (kept) =>
+      this.#network?.answerKeepAlive(from, { number, kept }),
+    )
+  }
+
+  keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void {
+    if (this.#ended === undefined) this.#forwarded.answered(from, answer)
   }
 
   snapshotOffered(
@@ -737,6 +767,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#ended = end
     for (const timer of [this.#timer, this.#retry, this.#hashTimer]) timer?.cancel()
     this.#leases.stop()
+    this.#forwarded.stop()
     this.#scrubber.stop()
     this.#space.stop()
     this.#network?.close()
@@ -774,6 +805,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#commits.flush()
     if (this.#outgoing.length > 0) this.#keepOutgoing(this.#configuration)
     if (this.#waits.size > 0) this.#waits.check()
+    this.#forwarded.check()
     this.#armTimer()
     if (this.#proposals.hasParked || this.#reads.hasParked) this.#armRetry()
     if (this.#proposals.isHeldBack && this.#roomToPropose > 0) this.#wake()

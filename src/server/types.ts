@@ -60,6 +60,20 @@ export interface StateHashAt {
   readonly hash: bigint
 }
 
+/** A node that does not lead asks the leader to keep leases alive. */
+export interface KeepAliveQuestion {
+  /** Of the process that asks, for the answer. */
+  readonly number: number
+  readonly timeoutMs: number
+  readonly ids: readonly LeaseId[]
+}
+
+export interface KeepAliveAnswer {
+  readonly number: number
+  /** For each lease its time to live; undefined: there is no such lease. None: the asked node does not answer it. */
+  readonly kept: readonly (number | undefined)[] | undefined
+}
+
 export interface NetworkEvents {
   /** This node's greeting for the next handshake. */
   greeting(): Greeting
@@ -70,6 +84,8 @@ export interface NetworkEvents {
   admit(greeting: Greeting): { readonly refuse: string; readonly stop: boolean } | undefined
   message(message: Message): void
   stateHash(from: ReplicaId, at: StateHashAt): void
+  keepAliveAsked(from: ReplicaId, question: KeepAliveQuestion): void
+  keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void
   connected(greeting: Greeting): void
   disconnected(peer: ReplicaId): void
   /** Reconnects to `peer` have been refused or have failed for the grace time. */
@@ -97,6 +113,9 @@ export interface Network {
   /** Never blocks. Drops the message when the bounded queue of a peer is full or there is no connection. */
   send(message: Message): void
   sendStateHash(at: StateHashAt): void
+  /** These two are dropped, as messages are, without a connection. */
+  askToKeepAlive(to: ReplicaId, question: KeepAliveQuestion): void
+  answerKeepAlive(to: ReplicaId, answer: KeepAliveAnswer): void
   /**
    * Streams the snapshot on a separate connection and closes the source. Ends with `snapshotSent`, never within this
    * call.

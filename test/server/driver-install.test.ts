@@ -54,6 +54,7 @@ async function follower() {
   const sent: Message[] = []
   const network: Network = {
     ...{ setPeers() {}, sendStateHash() {}, sendSnapshot() {}, close() {} },
+    ...{ askToKeepAlive() {}, answerKeepAlive() {} },
     send: (message) => sent.push(message),
     inspect: () => ({}),
   }

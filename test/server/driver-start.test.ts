@@ -15,6 +15,8 @@ const network: Network = {
   setPeers() {},
   send() {},
   sendStateHash() {},
+  askToKeepAlive() {},
+  answerKeepAlive() {},
   sendSnapshot() {},
   inspect: () => ({}),
   close() {},

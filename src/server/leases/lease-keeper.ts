@@ -34,6 +34,12 @@ export interface LeaseNode {
   /** Ends well when a majority has confirmed a leader since, and this node has applied what was committed then. */
   confirm(timeoutMs: number, done: (problem: Problem | undefined) => void): void
   propose(request: Request, timeoutMs: number, done: (result: Result<Outcome>) => void): void
+  /** Asks the node that leads. Returns whether there is one; `done(undefined)`: it has not answered. */
+  askLeader(
+    ids: readonly LeaseId[],
+    timeoutMs: number,
+    done: (kept: readonly KeptAlive[] | undefined) => void,
+  ): boolean
   failed(error: Error): void
 }
 
@@ -165,7 +171,7 @@ export class LeaseKeeper {
 
   /**
    * Keeps leases alive. The promise, that a lease lives for its whole time to live from now on, is kept by this leader
-   * in memory, as long as it ends before the replicated deadline. Otherwise, and on other nodes, an entry is needed.
+   * in memory, as long as it ends before the replicated deadline. Otherwise an entry is needed. Another node asks it.
    */
   keepAlive(
     ids: readonly LeaseId[],
@@ -180,7 +186,11 @@ export class LeaseKeeper {
       done(result)
     }
     if (asked === undefined) {
-      this.#renew(ids, timeoutMs, answer)
+      const isAsked = this.#node.askLeader(ids, timeoutMs, (kept) => {
+        if (kept !== undefined) answer({ ok: true, value: kept })
+        else this.#renew(ids, Math.max(1, until - this.#clock.now()), answer)
+      })
+      if (!isAsked) this.#renew(ids, timeoutMs, answer)
       return
     }
     this.#node.confirm(timeoutMs, (problem) => {
@@ -199,6 +209,16 @@ export class LeaseKeeper {
         answer({ ok: true, value })
       })
     })
+  }
+
+  /** For a node that does not lead. `done(undefined)`: nor does this one, or it could not answer. */
+  keepAliveFor(
+    ids: readonly LeaseId[],
+    timeoutMs: number,
+    done: (kept: readonly KeptAlive[] | undefined) => void,
+  ): void {
+    if (this.#leading() === undefined) done(undefined)
+    else this.keepAlive(ids, timeoutMs, (result) => done(result.ok ? result.value : undefined))
   }
 
   // -------------------------------------------------------------------------------------------------------------------

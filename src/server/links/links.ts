@@ -3,7 +3,15 @@
 
 import type { ForwardMessage, Member, Message, ReplicaId, Term, UnderWay } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
-import type { Clock, Logger, Network, NetworkEvents, StateHashAt } from '../types.ts'
+import type {
+  Clock,
+  KeepAliveAnswer,
+  KeepAliveQuestion,
+  Logger,
+  Network,
+  NetworkEvents,
+  StateHashAt,
+} from '../types.ts'
 import { Acceptor } from './accept.ts'
 import type { Context } from './context.ts'
 import { newCounters, TRANSPORT_LIMITS, type TransportCounters, type TransportLimits } from './limits.ts'
@@ -89,6 +97,14 @@ export class Links implements Network {
 
   sendStateHash(at: StateHashAt): void {
     for (const peer of this.#peers.values()) peer.send({ type: 'state-hash', at })
+  }
+
+  askToKeepAlive(to: ReplicaId, question: KeepAliveQuestion): void {
+    this.#peers.get(to)?.send({ type: 'keep-alive', question })
+  }
+
+  answerKeepAlive(to: ReplicaId, answer: KeepAliveAnswer): void {
+    this.#peers.get(to)?.send({ type: 'kept-alive', answer })
   }
 
   sendSnapshot(to: ReplicaId, term: Term, source: SnapshotSource): void {

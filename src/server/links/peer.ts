@@ -248,6 +248,12 @@ export class Peer {
       case 'state-hash':
         events.stateHash(this.id, frame.at)
         return
+      case 'keep-alive':
+        events.keepAliveAsked(this.id, frame.question)
+        return
+      case 'kept-alive':
+        events.keepAliveAnswered(this.id, frame.answer)
+        return
       case 'hello':
       case 'foreign-hello':
       case 'welcome':

@@ -2,10 +2,11 @@
 // its messages are read.
 
 import type { Reader, Writer } from '../../bytes/index.ts'
+import { type LeaseId, leaseOf, RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { asIndex, asTerm, type ReplicaId } from '../../raft/types.ts'
 import { PROTOCOL_VERSION } from '../links/accept.ts'
 import type { Frame, LinkFrame, Purpose, Speaker } from '../links/wires.ts'
-import type { Greeting } from '../types.ts'
+import type { Greeting, KeepAliveAnswer, KeepAliveQuestion } from '../types.ts'
 import {
   isMessageCode,
   messageCode,
@@ -21,6 +22,8 @@ const MAGIC = 0x51_52_54_45 // "QRTE"
 /** Frame types beside those of Raft messages. Only connections (connection.ts) see pings. */
 export const CODE = {
   'state-hash': 32,
+  'keep-alive': 33,
+  'kept-alive': 34,
   hello: 64,
   welcome: 65,
   refusal: 66,
@@ -40,6 +43,8 @@ const NOTHING: readonly Uint8Array[] = []
 export function frameCode(frame: Frame): number {
   switch (frame.type) {
     case 'state-hash':
+    case 'keep-alive':
+    case 'kept-alive':
     case 'hello':
     case 'welcome':
     case 'refusal':
@@ -75,6 +80,15 @@ export function writeFrame(out: Writer, frame: Frame): void {
     case 'state-hash':
       out.uint64(frame.at.index)
       writeBig(out, frame.at.hash)
+      return
+    case 'keep-alive':
+      out.uint64(frame.question.number)
+      out.uint64(frame.question.timeoutMs)
+      out.uint32(frame.question.ids.length)
+      for (const id of frame.question.ids) writeBig(out, BigInt(id))
+      return
+    case 'kept-alive':
+      writeKept(out, frame.answer)
       return
     case 'hello':
       out.uint32(MAGIC)
@@ -148,6 +162,10 @@ function readFields(code: number, input: Reader): LinkFrame {
   switch (code) {
     case CODE['state-hash']:
       return { type: 'state-hash', at: { index: asIndex(input.uint64()), hash: readBig(input) } }
+    case CODE['keep-alive']:
+      return { type: 'keep-alive', question: readQuestion(input) }
+    case CODE['kept-alive']:
+      return { type: 'kept-alive', answer: readKept(input) }
     case CODE.hello:
       return readHello(input)
     case CODE.welcome:
@@ -169,6 +187,39 @@ function readFields(code: number, input: Reader): LinkFrame {
     default:
       return { type: 'unknown', code }
   }
+}
+
+const readQuestion = (input: Reader): KeepAliveQuestion => ({
+  number: input.uint64(),
+  timeoutMs: input.uint64(),
+  ids: Array.from({ length: countOf(input) }, () => readLease(input)),
+})
+
+function readLease(input: Reader): LeaseId {
+  const id = readBig(input)
+  if (id === 0n) throw new MalformedError('a lease without an id')
+  return leaseOf(id)
+}
+
+/** A time to live of 0 stands for a lease that does not exist. */
+function writeKept(out: Writer, { number, kept }: KeepAliveAnswer): void {
+  out.uint64(number)
+  out.flag(kept !== undefined)
+  if (kept === undefined) return
+  out.uint32(kept.length)
+  for (const ttlMs of kept) out.uint64(ttlMs ?? 0)
+}
+
+function readKept(input: Reader): KeepAliveAnswer {
+  const number = input.uint64()
+  if (!input.flag()) return { number, kept: undefined }
+  return { number, kept: Array.from({ length: countOf(input) }, () => input.uint64() || undefined) }
+}
+
+function countOf(input: Reader): number {
+  const count = input.uint32()
+  if (count > RENEW_LEASES_MAX) throw new MalformedError(`${count} leases in one question`)
+  return count
 }
 
 /** Stops after the version if it is another one; the receiver of the handshake refuses it. */

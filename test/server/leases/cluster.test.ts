@@ -86,20 +86,24 @@ test.each(['leading', 'follower'] as const)(
   },
 )
 
-test('on the leader a keep-alive is an entry once in a checkpoint time, and none in between', () => {
-  const cluster = SimulatedCluster.formed(3)
-  granted(cluster, cluster.leading, 10_000)
-  const before = cluster.leading.storage.log.lastIndex()
-  for (let time = 0; time < 60; time++) {
-    cluster.advance(500)
-    expect(done(cluster, cluster.leading.keepAlive([ID]))).toEqual([10_000])
-  }
-  const kinds = kindsAfter(cluster.leading, before)
-  expect(new Set(kinds)).toEqual(new Set([RENEW]))
-  expect(kinds.length).toBeGreaterThanOrEqual(5)
-  // And one that tells the time.
-  expect(kinds.length).toBeLessThanOrEqual(2 * (30_000 / CHECKPOINT))
-})
+test.each(['leading', 'follower'] as const)(
+  'a keep-alive at a %s node is an entry once in a checkpoint time, and none in between',
+  (role) => {
+    const cluster = SimulatedCluster.formed(3)
+    granted(cluster, cluster.leading, 10_000)
+    const before = cluster.leading.storage.log.lastIndex()
+    for (let time = 0; time < 60; time++) {
+      cluster.advance(500)
+      expect(done(cluster, cluster[role].keepAlive([ID, '8' as LeaseId]))).toEqual([10_000, undefined])
+    }
+    const kinds = kindsAfter(cluster.leading, before)
+    expect(new Set(kinds)).toEqual(new Set([RENEW]))
+    expect(kinds.length).toBeGreaterThanOrEqual(5)
+    // And one that tells the time.
+    expect(kinds.length).toBeLessThanOrEqual(2 * (30_000 / CHECKPOINT))
+    expect(cluster[role].running.inspect()).toMatchObject({ forwardedKeepAlives: 0 })
+  },
+)
 
 test('while there are leases, an idle cluster writes an entry once in a checkpoint time, and none without', () => {
   const cluster = SimulatedCluster.formed(3)
@@ -206,6 +210,32 @@ test('a whole cluster that was restarted goes on from its last checkpoint', () =
   // What was left, one checkpoint for what a leader may have promised, and one for the time since the last entry.
   expect(gone - started).toBeGreaterThanOrEqual(10_000 - 1)
   expect(gone - started).toBeLessThan(10_000 + 2 * CHECKPOINT + 2000)
+})
+
+test('a follower whose leader goes before it answers keeps a lease alive by an entry of the next one', () => {
+  const cluster = SimulatedCluster.formed(3)
+  granted(cluster, cluster.leading, 60_000)
+  const { leading: old, follower } = cluster
+  const kept = follower.keepAlive([ID, '8' as LeaseId], 20_000)
+  expect(follower.running.inspect()).toMatchObject({ forwardedKeepAlives: 1 })
+  old.crash()
+  cluster.until(() => kept.result !== undefined)
+  expect(kept.value).toEqual([60_000, undefined])
+  expect(follower.running.inspect()).toMatchObject({ forwardedKeepAlives: 0 })
+})
+
+test('a follower that is cut off keeps nothing alive, and nothing waits afterwards', () => {
+  const cluster = SimulatedCluster.formed(3)
+  granted(cluster, cluster.leading, 60_000)
+  const { follower } = cluster
+  cluster.isolate(follower)
+  const kept = [follower.keepAlive([ID], 2000), follower.keepAlive([ID], 50)]
+  cluster.until(() => kept.every(({ result }) => result !== undefined))
+  expect(kept.map(({ code }) => code)).not.toContain('ok')
+  expect(follower.running.inspect()).toMatchObject({ forwardedKeepAlives: 0 })
+  cluster.heal()
+  cluster.converge()
+  expect(done(cluster, follower.keepAlive([ID]))).toEqual([60_000])
 })
 
 test('a leader that is cut off keeps nothing alive and ends nothing', () => {

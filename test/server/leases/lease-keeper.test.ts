@@ -62,6 +62,19 @@ class Leader implements LeaseNode {
     else this.clock.soon(() => done(undefined))
   }
 
+  /** Another node that leads answers this; undefined: there is none. */
+  leader: ((ids: readonly LeaseId[]) => readonly (number | undefined)[] | undefined) | undefined
+
+  askLeader(
+    ids: readonly LeaseId[],
+    _: number,
+    done: (kept: readonly (number | undefined)[] | undefined) => void,
+  ): boolean {
+    const { leader } = this
+    if (leader !== undefined) this.clock.soon(() => done(leader(ids)))
+    return leader !== undefined
+  }
+
   propose({ command }: Request, _: number, done: (result: Result<Outcome>) => void): void {
     const lease = command as LeaseCommand
     this.commands.push(lease)
@@ -383,6 +396,38 @@ describe('keep-alives', () => {
     leader.confirming[0]?.(LOST)
     expect(kept).toEqual({ kept: { ok: false, problem: LOST } })
     expect(leader.keeper.remainingMs(ONE)).toBe(TTL)
+  })
+
+  test('on a node that does not lead are for the leader, and an entry if that does not answer', () => {
+    const follower = new Leader()
+    follower.term = undefined
+    follower.leader = (ids) => ids.map((id) => (id === ONE ? 7 : undefined))
+    expect(follower.keepAlive(ONE, TWO)).toEqual({})
+    const kept = follower.keepAlive(TWO, ONE)
+    follower.clock.advance(1)
+    expect(kept).toEqual({ kept: { ok: true, value: [undefined, 7] } })
+    expect(follower.commands).toEqual([])
+    follower.leader = () => undefined
+    follower.keepAlive(ONE)
+    follower.clock.advance(1)
+    expect(follower.commands).toEqual([{ kind: 'renew', ids: [ONE] }])
+  })
+
+  test('of another node are answered by a leader, and by no other node', () => {
+    const leader = new Leader()
+    leader.begin()
+    leader.grant(ONE)
+    const answers: unknown[] = []
+    const ask = () => leader.keeper.keepAliveFor([ONE, TWO], 100, (kept) => answers.push(kept))
+    ask()
+    leader.clock.advance(1)
+    leader.holdsConfirmations = true
+    ask()
+    leader.confirming[0]?.(LOST)
+    leader.term = undefined
+    ask()
+    expect(answers).toEqual([[TTL, undefined], undefined, undefined])
+    expect(leader.commands).toEqual([])
   })
 
   test('leave nothing behind', () => {

@@ -185,6 +185,8 @@ export class Node implements Place {
         admit: (greeting) => this.admit(greeting),
         message: (message) => add({ kind: 'message', message }),
         stateHash: (from, { hash }) => add({ kind: 'hash', from, hash }),
+        keepAliveAsked() {},
+        keepAliveAnswered() {},
         connected: (greeting) => add({ kind: 'connected', greeting }),
         disconnected: (what) => add({ kind: 'disconnected', what }),
         refused: (what) => add({ kind: 'refused', what }),

@@ -5,6 +5,7 @@ import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Writer } from '../../../src/bytes/index.ts'
+import type { LeaseId } from '../../../src/kv/index.ts'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
 import type { Frame, LinkFrame, WireMessage } from '../../../src/server/links/wires.ts'
 import { MalformedError } from '../../../src/server/tcp/fields.ts'
@@ -50,6 +51,22 @@ const byType: { readonly [T in Sent]: fc.Arbitrary<LinkFrame> } = {
   welcome: fc.record({ type: fc.constant('welcome'), ...speaker }),
   refusal: fc.record({ type: fc.constant('refusal'), clusterId: text, stop: fc.boolean(), sentence: text }),
   'state-hash': fc.record({ type: fc.constant('state-hash'), at: fc.record({ index, hash: big }) }),
+  'keep-alive': fc.record({
+    type: fc.constant('keep-alive'),
+    question: fc.record({
+      ...{ number: integer, timeoutMs: integer },
+      ids: fc.array(fc.bigInt({ min: 1n, max: 2n ** 64n - 1n }).map((id) => String(id) as LeaseId)),
+    }),
+  }),
+  'kept-alive': fc.record({
+    type: fc.constant('kept-alive'),
+    answer: fc.record({
+      number: integer,
+      kept: fc.option(fc.array(fc.option(fc.integer({ min: 1, max: 2 ** 40 }), { nil: undefined })), {
+        nil: undefined,
+      }),
+    }),
+  }),
   'snapshot-offer': fc.record({
     ...{ type: fc.constant('snapshot-offer'), term, snapshotId: text },
     meta: fc.record({

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { Writer } from '../../../src/bytes/index.ts'
+import type { LeaseId } from '../../../src/kv/index.ts'
 import { asIndex, asReplicaId, asTerm, type Refusal } from '../../../src/raft/types.ts'
 import { PROTOCOL_VERSION } from '../../../src/server/links/accept.ts'
 import type { Frame, LinkFrame, WireMessage } from '../../../src/server/links/wires.ts'
@@ -161,6 +162,13 @@ const GREETINGS: readonly LinkFrame[] = [
 const LINK_FRAMES: readonly LinkFrame[] = [
   ...GREETINGS,
   { type: 'state-hash', at: { index: asIndex(7), hash: 2n ** 63n } },
+  {
+    type: 'keep-alive',
+    question: { number: 3, timeoutMs: 5000, ids: ['1', '18446744073709551615'] as LeaseId[] },
+  },
+  { type: 'keep-alive', question: { number: 4, timeoutMs: 1, ids: [] } },
+  { type: 'kept-alive', answer: { number: 3, kept: [10_000, undefined] } },
+  { type: 'kept-alive', answer: { number: 3, kept: undefined } },
   { type: 'snapshot-offer', term: asTerm(5), snapshotId: 's', meta },
   { type: 'snapshot-accept', nextChunk: 3 },
   { type: 'snapshot-written', number: 3 },

@@ -10,11 +10,20 @@ import type { Frame, Hello, LinkFrame } from '../../../src/server/links/wires.ts
 import { FrameReader, FrameWriter } from '../../../src/server/tcp/frames.ts'
 import { createTcpNetwork } from '../../../src/server/tcp/index.ts'
 import { frameCode, readFrame, writeFrame } from '../../../src/server/tcp/link-codec.ts'
-import type { Greeting, Logger, NetworkEvents, StateHashAt } from '../../../src/server/types.ts'
+import type {
+  Greeting,
+  KeepAliveAnswer,
+  KeepAliveQuestion,
+  Logger,
+  NetworkEvents,
+  StateHashAt,
+} from '../../../src/server/types.ts'
 
 export type Event =
   | { readonly kind: 'message'; readonly message: Message }
   | { readonly kind: 'hash'; readonly from: string; readonly at: StateHashAt }
+  | { readonly kind: 'asked'; readonly from: string; readonly question: KeepAliveQuestion }
+  | { readonly kind: 'answered'; readonly from: string; readonly answer: KeepAliveAnswer }
   | { readonly kind: 'connected'; readonly greeting: Greeting }
   | { readonly kind: 'disconnected' | 'refused'; readonly peer: string }
   | { readonly kind: 'stop'; readonly reason: string }
@@ -83,6 +92,8 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       admit: (greeting) => made.admit(greeting),
       message: (message) => add({ kind: 'message', message }),
       stateHash: (from, at) => add({ kind: 'hash', from, at }),
+      keepAliveAsked: (from, question) => add({ kind: 'asked', from, question }),
+      keepAliveAnswered: (from, answer) => add({ kind: 'answered', from, answer }),
       connected: (greeting) => add({ kind: 'connected', greeting }),
       disconnected: (peer) => add({ kind: 'disconnected', peer }),
       refused: (peer) => add({ kind: 'refused', peer }),

@@ -1,0 +1,77 @@
+// Keep-alives of a node that does not lead. It asks the leader, who notes them in memory: so they are no entries of the
+// log, whichever node a client uses. If the leader does not answer, because it leads no more or the connection has
+// broken, an entry is proposed instead: to keep a lease alive twice does no harm.
+
+import type { LeaseId } from '../../kv/index.ts'
+import type { ReplicaId } from '../../raft/index.ts'
+import type { Clock, KeepAliveAnswer, KeepAliveQuestion, Timer } from '../types.ts'
+
+type Kept = readonly (number | undefined)[]
+
+interface Asked {
+  readonly leader: ReplicaId
+  readonly timer: Timer
+  /** undefined: the leader has not answered. */
+  readonly done: (kept: Kept | undefined) => void
+}
+
+export interface LeaderLink {
+  /** The other node that leads. */
+  leader(): ReplicaId | undefined
+  ask(leader: ReplicaId, question: KeepAliveQuestion): void
+}
+
+export class ForwardedKeepAlives {
+  readonly #link: LeaderLink
+  readonly #clock: Clock
+  readonly #asked = new Map<number, Asked>()
+  #last = 0
+
+  constructor(link: LeaderLink, clock: Clock) {
+    this.#link = link
+    this.#clock = clock
+  }
+
+  /** Number of questions without an answer. */
+  get size(): number {
+    return this.#asked.size
+  }
+
+  /** Returns whether there is somebody to ask. `done` is called once, never within this call. */
+  ask(ids: readonly LeaseId[], timeoutMs: number, done: Asked['done']): boolean {
+    const leader = this.#link.leader()
+    if (leader === undefined) return false
+    const number = ++this.#last
+    const timer = this.#clock.after(timeoutMs, () => this.#end(number, undefined))
+    this.#asked.set(number, { leader, timer, done })
+    this.#link.ask(leader, { number, timeoutMs, ids })
+    return true
+  }
+
+  answered(from: ReplicaId, { number, kept }: KeepAliveAnswer): void {
+    // Of another leader than the one that was asked: the question has ended, or is another one of an earlier process.
+    if (this.#asked.get(number)?.leader === from) this.#end(number, kept)
+  }
+
+  /** Called when the leader may have changed, and with a node to which the connection has broken. */
+  check(broken?: ReplicaId): void {
+    if (this.#asked.size === 0) return
+    const leader = this.#link.leader()
+    for (const [number, asked] of [...this.#asked])
+      if (asked.leader !== leader || asked.leader === broken) this.#end(number, undefined)
+  }
+
+  /** The node ends. */
+  stop(): void {
+    for (const { timer } of this.#asked.values()) timer.cancel()
+    this.#asked.clear()
+  }
+
+  #end(number: number, kept: Kept | undefined): void {
+    const asked = this.#asked.get(number)
+    if (asked === undefined) return
+    this.#asked.delete(number)
+    asked.timer.cancel()
+    asked.done(kept)
+  }
+}
