@@ -1,4 +1,4 @@
-// The example at the head of each guide runs as it stands, and prints what it says.
+// The example at the head of each page runs as it stands, and prints what it says.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
@@ -11,16 +11,21 @@ beforeAll(async () => {
 afterAll(() => cluster.close())
 
 test.each([
-  'locks.md',
-  'leader-election.md',
-  'barriers.md',
-  'queue.md',
-  'topics.md',
-  'services.md',
-  'sagas.md',
-  'configuration.md',
-  'counters-and-limits.md',
-  'near-cache.md',
+  'guides/locks.md',
+  'guides/leader-election.md',
+  'guides/barriers.md',
+  'guides/queue.md',
+  'guides/topics.md',
+  'guides/services.md',
+  'guides/sagas.md',
+  'guides/configuration.md',
+  'guides/counters-and-limits.md',
+  'guides/near-cache.md',
+  'coming-from/etcd.md',
+  'coming-from/consul.md',
+  'coming-from/zookeeper.md',
+  'coming-from/redlock.md',
+  'coming-from/bullmq.md',
 ])('%s', async (guide) => {
   const { printed, promised, errors, exitCode } = await runExample(guide, cluster.endpoints)
   expect(errors).toBe('')

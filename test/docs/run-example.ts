@@ -24,7 +24,7 @@ export interface Example {
 }
 
 export async function runExample(guide: string, endpoints: readonly string[]): Promise<Example> {
-  const markdown = readFileSync(join(root, 'docs/guides', guide), 'utf8')
+  const markdown = readFileSync(join(root, 'docs', guide), 'utf8')
   const [, example] = /^```ts\n([\s\S]*?)^```$/m.exec(markdown) ?? []
   if (example === undefined) throw new Error(`${guide} has no example`)
   const promised = [...example.matchAll(/\/\/ prints: (.*)$/gm)].map(([, line = '']) => line)
