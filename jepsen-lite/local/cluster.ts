@@ -11,6 +11,7 @@ import { LocalNode } from '../../src/local/local-node.ts'
 import { moveAside } from '../../src/local/move-aside.ts'
 import { leaderAmong, type NodeView } from '../../src/local/node-view.ts'
 import { foundingOf } from '../../src/local/plan.ts'
+import { StoppedGuard } from '../../src/local/stopped-guard.ts'
 import type { NodeEvent } from '../../src/local/supervised-node.ts'
 import { until } from '../../src/local/until.ts'
 import { holdsNode } from '../../src/server/holds-node.ts'
@@ -70,6 +71,8 @@ export class LocalCluster {
   readonly nodes: readonly TestedNode[]
   readonly #options: ClusterOptions
   readonly #api = new HttpClient()
+  /** A paused node cannot notice that its supervisor is gone. */
+  readonly #guard = new StoppedGuard()
 
   static async start(options: ClusterOptions): Promise<LocalCluster> {
     const names = [...options.nodes, ...options.spares]
@@ -150,6 +153,7 @@ export class LocalCluster {
 
   pause(node: TestedNode): void {
     this.#options.onEvent({ kind: 'pause', node: node.name })
+    this.#guard.watch(this.nodes.flatMap(({ process }) => process.pid ?? []))
     node.process.pause()
   }
 
@@ -200,6 +204,7 @@ export class LocalCluster {
   async close(): Promise<void> {
     this.#api.close()
     await Promise.all(this.nodes.map(({ process }) => process.kill()))
+    this.#guard.close()
     await this.network.close()
   }
 

@@ -289,6 +289,7 @@ export class Driver implements NodeApi, NetworkEvents {
         ask: (leader, question) => this.#network?.askToKeepAlive(leader, question),
       },
       clock,
+      storage.boot,
     )
     this.#leases = new LeaseKeeper(leaseNode, clock, limits)
     this.#batchDelay = new BatchDelay(clock, limits)

@@ -6,6 +6,13 @@ import type { LeaseId } from '../../kv/index.ts'
 import type { ReplicaId } from '../../raft/index.ts'
 import type { Clock, KeepAliveAnswer, KeepAliveQuestion, Timer } from '../types.ts'
 
+/**
+ * Each process of a node has numbers of its own. Otherwise a late answer to the process before it would be taken for
+ * one to another question. Both together are a whole number that JavaScript holds exactly.
+ */
+const BOOTS = 2 ** 20
+const QUESTIONS = 2 ** 32
+
 type Kept = readonly (number | undefined)[]
 
 interface Asked {
@@ -25,11 +32,13 @@ export class ForwardedKeepAlives {
   readonly #link: LeaderLink
   readonly #clock: Clock
   readonly #asked = new Map<number, Asked>()
-  #last = 0
+  #last: number
 
-  constructor(link: LeaderLink, clock: Clock) {
+  /** `boot`: which process of this node it is, counted. */
+  constructor(link: LeaderLink, clock: Clock, boot: number) {
     this.#link = link
     this.#clock = clock
+    this.#last = (boot % BOOTS) * QUESTIONS
   }
 
   /** Number of questions without an answer. */
@@ -44,12 +53,13 @@ export class ForwardedKeepAlives {
     const number = ++this.#last
     const timer = this.#clock.after(timeoutMs, () => this.#end(number, undefined))
     this.#asked.set(number, { leader, timer, done })
-    this.#link.ask(leader, { number, timeoutMs, ids })
+    // A frame has whole milliseconds.
+    this.#link.ask(leader, { number, timeoutMs: Math.max(1, Math.floor(timeoutMs)), ids })
     return true
   }
 
   answered(from: ReplicaId, { number, kept }: KeepAliveAnswer): void {
-    // Of another leader than the one that was asked: the question has ended, or is another one of an earlier process.
+    // Of another leader than the one that was asked: the question has ended.
     if (this.#asked.get(number)?.leader === from) this.#end(number, kept)
   }
 

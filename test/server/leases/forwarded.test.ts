@@ -10,7 +10,7 @@ import { VirtualClock } from '../virtual-clock.ts'
 const [ONE, TWO] = [asReplicaId('1'), asReplicaId('2')]
 const IDS = ['7'] as LeaseId[]
 
-function scene() {
+function scene(boot = 1) {
   const clock = new VirtualClock()
   const asked: { readonly to: ReplicaId; readonly question: KeepAliveQuestion }[] = []
   const link = {
@@ -19,7 +19,7 @@ function scene() {
     ask: (to: ReplicaId, question: KeepAliveQuestion) => void asked.push({ to, question }),
   }
   const ended: (readonly (number | undefined)[] | undefined)[] = []
-  const forwarded = new ForwardedKeepAlives(link, clock)
+  const forwarded = new ForwardedKeepAlives(link, clock, boot)
   const ask = () => forwarded.ask(IDS, 100, (kept) => ended.push(kept))
   return { clock, asked, link, ended, forwarded, ask }
 }
@@ -38,6 +38,27 @@ test('the leader is asked, and only its answer to this question counts', () => {
   forwarded.answered(ONE, { number: first, kept: undefined })
   expect(ended).toEqual([[3], undefined])
   expect([forwarded.size, clock.timers]).toEqual([0, 0])
+})
+
+test('an answer to an earlier process of this node does not count, although it is late', () => {
+  const earlier = scene(4)
+  earlier.ask()
+  const { asked, ended, forwarded, ask } = scene(5)
+  ask()
+  const [old] = earlier.asked
+  forwarded.answered(ONE, { number: old?.question.number ?? 0, kept: [1] })
+  expect(ended).toEqual([])
+  const number = asked[0]?.question.number ?? 0
+  expect(Number.isSafeInteger(number)).toBe(true)
+  forwarded.answered(ONE, { number, kept: [2] })
+  expect(ended).toEqual([[2]])
+})
+
+test('the time that is left may be any number, and the leader is told whole milliseconds', () => {
+  const { asked, forwarded } = scene()
+  for (const timeoutMs of [1979.559836, 0.2]) forwarded.ask(IDS, timeoutMs, () => {})
+  expect(asked.map(({ question }) => question.timeoutMs)).toEqual([1979, 1])
+  forwarded.stop()
 })
 
 test('without a leader nobody is asked', () => {
