@@ -593,6 +593,7 @@ export class Driver implements NodeApi, NetworkEvents {
   connected({ replicaId: peer, boot, term, lastIndex, clusterVersion }: Greeting): void {
     this.#versions.heard(peer, clusterVersion)
     this.#step({ kind: 'connected', now: this.#clock.now(), peer, boot, term, lastIndex })
+    this.#leases.connected()
     // Requests that could not be forwarded while the connection was broken.
     if (peer === this.#raft.leader) this.#unpark()
   }

@@ -67,6 +67,11 @@ interface Due extends Timed {
 }
 
 const SLICE: PageLimits = { rowsMax: 512, bytesMax: 64 * 1024 }
+/**
+ * A node that comes back knows the time only from entries that it hears of late. So it is told anew, unless an entry
+ * has told it so recently.
+ */
+const RETURN_STAMP_MS = 100
 /** A timer looks again after this long at the latest. */
 const SLEEP_MS_MAX = 60_000
 
@@ -87,6 +92,8 @@ export class LeaseKeeper {
   #scan: RowScan | undefined
   #isExpiring = false
   #isCheckpointing = false
+  /** A node has come back: the others are told the time. */
+  #isTimeWanted = false
   /** Nothing is proposed before, since the last attempt has failed. */
   #notBefore = Number.NEGATIVE_INFINITY
   #timer: Timer | undefined
@@ -135,6 +142,13 @@ export class LeaseKeeper {
     if (term === undefined) return
     if (this.#phase === 'waiting' && this.#node.appliedTerm === term) this.#load(term)
     if (this.#phase === 'loaded' && this.#held.size > 0) this.#arm()
+  }
+
+  /** A node has connected. */
+  connected(): void {
+    if (this.#term === undefined) return
+    this.#isTimeWanted = true
+    this.#arm()
   }
 
   /** Called for each row of the table of leases that an entry writes, before it is applied as a whole. */
@@ -269,6 +283,7 @@ export class LeaseKeeper {
     this.#scan = undefined
     this.#isExpiring = false
     this.#isCheckpointing = false
+    this.#isTimeWanted = false
     this.#notBefore = Number.NEGATIVE_INFINITY
     this.#timer?.cancel()
     this.#timer = undefined
@@ -436,9 +451,9 @@ export class LeaseKeeper {
   /** Tells the others what time it is, if no entry has told them lately. */
   #checkpoint(clusterTimeMs: number): void {
     const { state } = this.#node
-    const { leaseCheckpointMs } = state.settings
     if (this.#isCheckpointing || state.leases.count === 0) return
-    if (clusterTimeMs - state.clusterTimeMs < leaseCheckpointMs) return
+    if (clusterTimeMs - state.clusterTimeMs < this.#checkpointMs) return
+    this.#isTimeWanted = false
     const term = this.#term
     this.#isCheckpointing = true
     this.#node.propose(asked({ kind: 'renew', ids: [] }), this.#limits.leaseProposalMs, ({ ok }) => {
@@ -449,14 +464,20 @@ export class LeaseKeeper {
     })
   }
 
+  /** So old may the time be that the others were told last. */
+  get #checkpointMs(): number {
+    const { leaseCheckpointMs } = this.#node.state.settings
+    return this.#isTimeWanted ? Math.min(RETURN_STAMP_MS, leaseCheckpointMs) : leaseCheckpointMs
+  }
+
   #arm(): void {
     const lead = this.#leading()
     // While leases are being ended, the end of that decides what comes next.
     if (lead === undefined || this.#isExpiring || this.#held.size === 0) return
     const now = this.#clock.now()
-    const { clusterTimeMs, settings } = this.#node.state
+    const { clusterTimeMs } = this.#node.state
     const dueMs = this.#nextDueMs() ?? Infinity
-    const checkpointMs = this.#isCheckpointing ? Infinity : clusterTimeMs + settings.leaseCheckpointMs
+    const checkpointMs = this.#isCheckpointing ? Infinity : clusterTimeMs + this.#checkpointMs
     const waitMs = Math.min(SLEEP_MS_MAX, Math.max(1, Math.min(dueMs, checkpointMs) - lead.clusterTimeMs))
     const at = Math.max(now + waitMs, this.#notBefore)
     if (at >= this.#timerAt) return

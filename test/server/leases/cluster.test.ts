@@ -197,6 +197,31 @@ test('leaders may change again and again: no lease begins anew', () => {
   expect(gone - asked).toBeLessThan(ttlMs + CHECKPOINT + 500)
 })
 
+test('a node that was away knows the time again when it is back: leaders may change ten times', () => {
+  const ttlMs = 60_000
+  const cluster = SimulatedCluster.formed(3)
+  const asked = cluster.time.now
+  granted(cluster, cluster.leading, ttlMs)
+  for (let time = 0; time < 10; time++) {
+    const old = cluster.leading
+    old.crash()
+    cluster.until(() => cluster.leader !== undefined && cluster.leading !== old)
+    // What comes now it hears of late.
+    done(cluster, cluster.leading.put('x', `${time}`))
+    cluster.advance(2000)
+    old.start()
+    cluster.until(() => cluster.nodes.every(({ driver }) => driver?.status().notReady.length === 0))
+    // It leads next.
+    while (cluster.leader === undefined || cluster.leading !== old) {
+      if (cluster.leader !== undefined) cluster.leading.running.transfer(old.id, 300, () => {})
+      cluster.advance(300)
+    }
+  }
+  const gone = untilGone(cluster)
+  expect(gone - asked).toBeGreaterThanOrEqual(ttlMs)
+  expect(gone - asked).toBeLessThan(ttlMs + CHECKPOINT + 500)
+})
+
 test('a whole cluster that was restarted goes on from its last checkpoint', () => {
   const ttlMs = 60_000
   const cluster = SimulatedCluster.formed(3)
