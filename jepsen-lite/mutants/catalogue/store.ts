@@ -6,7 +6,9 @@ import type { Mutant } from '../mutant.ts'
 import { edit, SIM_UNIT, UNIT } from './edit.ts'
 
 const CATCH_UP = 'src/server/watch/catch-up.ts'
+const DRIVER = 'src/server/driver.ts'
 const EVENTS = 'src/server/watch/events.ts'
+const FORWARDER = 'src/server/leases/lease-forwarder.ts'
 const HISTORY = 'src/kv/history.ts'
 const HISTORY_ROWS = 'src/server/watch/history-rows.ts'
 const HUB = 'src/server/watch/hub.ts'
@@ -16,6 +18,7 @@ const LEASES = 'src/kv/leases.ts'
 const LIVE_VERSIONS = 'src/kv/live-versions.ts'
 const TXN = 'src/kv/txn.ts'
 const WATCHER = 'src/server/watch/watcher.ts'
+const WATCHING = 'src/server/http/watching.ts'
 
 const WATCH_TESTS = ['hub', 'hub.prop', 'nodes'].map((name) => `test/server/watch/${name}.test.ts`)
 const LEASE_TESTS = ['test/server/leases/']
@@ -378,6 +381,375 @@ export const WHOLE_STORE: readonly Mutant[] = [
         LIVE_VERSIONS,
         'const isTooNew = this.#at !== undefined && revision > this.#at',
         'const isTooNew = this.#at !== undefined && revision >= this.#at',
+      ),
+    ],
+  },
+
+  // ---- leases and watches, a second list
+  {
+    id: 'M930',
+    title: 'a leader ends leases though no majority has confirmed it',
+    why: 'A deposed leader proposes to end what its successor keeps alive.',
+    layers: UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        'if (problem !== undefined || lead?.term !== term) return ended(false)',
+        'if (lead?.term !== term) return ended(false)',
+      ),
+    ],
+  },
+  {
+    id: 'M931',
+    title: 'a keep-alive is answered though no majority has confirmed the leader',
+    why: 'A deposed leader promises a life that its successor does not know of.',
+    layers: SIM_UNIT,
+    tests: LEASE_TESTS,
+    edits: [edit(KEEPER, '      if (problem !== undefined) return answer({ ok: false, problem })\n', '')],
+  },
+  {
+    id: 'M932',
+    title: 'a new leader begins with its table of leases before it has applied what came before its term',
+    why: 'A renewal of its predecessor counts as its own.',
+    layers: SIM_UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        "if (this.#phase === 'waiting' && this.#node.appliedTerm === term) this.#load(term)",
+        "if (this.#phase === 'waiting') this.#load(term)",
+      ),
+    ],
+  },
+  {
+    id: 'M933',
+    title: 'a renewal in the log does not move the end of a lease that its leader has set',
+    why: 'It ends early.',
+    layers: SIM_UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        'held.isOwn ? Math.max(held.endsAtMs, endsAtMs) : endsAtMs',
+        'held.isOwn ? held.endsAtMs : endsAtMs',
+      ),
+    ],
+  },
+  {
+    id: 'M934',
+    title: 'the index of deadlines is not looked at again when a lease was kept alive',
+    why: 'It ends at the time at which it would have ended without.',
+    layers: SIM_UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        'if (isCurrent && held.endsAtMs <= due.atMs) return due.atMs',
+        'if (isCurrent) return due.atMs',
+      ),
+    ],
+  },
+  {
+    id: 'M935',
+    title:
+      'a lease that was kept alive is dropped from the index of deadlines when its earlier end has passed',
+    why: 'It never ends.',
+    layers: SIM_UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        '      if (!isCurrent) continue\n      held.due = undefined\n      this.#schedule(held)\n',
+        '      if (!isCurrent) continue\n      held.due = undefined\n',
+      ),
+    ],
+  },
+  {
+    id: 'M936',
+    title: 'leases whose entry has failed are not ended by another one',
+    why: 'They live until the next change of leader.',
+    layers: UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        'if (term === this.#term && !result.ok) for (const held of due) this.#again(held)',
+        'if (term !== this.#term && !result.ok) for (const held of due) this.#again(held)',
+      ),
+    ],
+  },
+  {
+    id: 'M937',
+    title: 'a lease for which an entry that ends it is under way is kept alive in memory',
+    why: 'The entry ends it after the answer.',
+    layers: SIM_UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        'if (!held.isOwn || held.isEnding || promised > deadlineMs)',
+        'if (!held.isOwn || promised > deadlineMs)',
+      ),
+    ],
+  },
+  {
+    id: 'M938',
+    title: 'a leader keeps in memory what an earlier one has renewed',
+    why: 'An entry of the earlier leader that arrives late names the deadline that still holds.',
+    layers: SIM_UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        'if (!held.isOwn || held.isEnding || promised > deadlineMs)',
+        'if (held.isEnding || promised > deadlineMs)',
+      ),
+    ],
+  },
+  {
+    id: 'M939',
+    title: 'checkpoints of the time are a hundred times too rare',
+    why: 'After a restart of all nodes leases live that much longer.',
+    layers: SIM_UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        'if (clusterTimeMs - state.clusterTimeMs < leaseCheckpointMs) return',
+        'if (clusterTimeMs - state.clusterTimeMs < 100 * leaseCheckpointMs) return',
+      ),
+    ],
+  },
+  {
+    id: 'M940',
+    title: 'a lease that ends while a new leader reads the table comes back',
+    why: 'The leader ends it for ever, and keeps it alive for clients that ask.',
+    layers: UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        KEEPER,
+        "if (this.#phase === 'loading') this.#gone.add(id)\n",
+        "if (this.#phase === 'waiting') this.#gone.add(id)\n",
+      ),
+    ],
+  },
+  {
+    id: 'M941',
+    title: 'a renewal may leave the deadline of a lease as it is',
+    why: 'An entry that was made to end it before still ends it.',
+    layers: UNIT,
+    tests: [...LEASE_TESTS, 'test/kv/'],
+    edits: [
+      edit(
+        LEASES,
+        'Math.max(lease.deadlineMs + 1, deadlineFrom(lease.ttlMs, work.state))',
+        'Math.max(lease.deadlineMs, deadlineFrom(lease.ttlMs, work.state))',
+      ),
+    ],
+  },
+  {
+    id: 'M942',
+    title: 'the end of a lease leaves its last key',
+    why: 'The key stays, attached to a lease that does not exist.',
+    layers: SIM_UNIT,
+    tests: KV_LEASE_TESTS,
+    edits: [edit(LEASE_COMMANDS, '  for (const key of keys) {\n', '  for (const key of keys.slice(1)) {\n')],
+  },
+  {
+    id: 'M943',
+    title: 'a put under the lease that its key has already drops the attachment',
+    why: 'The key outlives its lease.',
+    layers: SIM_UNIT,
+    tests: KV_LEASE_TESTS,
+    edits: [
+      edit(
+        LEASES,
+        '  if (from === to) return\n',
+        '  if (from === to) {\n    if (from !== undefined) unlink(from, key, work)\n    return\n  }\n',
+      ),
+    ],
+  },
+  {
+    id: 'M944',
+    title: 'leases that end are still counted',
+    why: 'No lease can be granted any more when as many have ended as may exist.',
+    layers: SIM_UNIT,
+    tests: KV_LEASE_TESTS,
+    edits: [edit(LEASES, 'count: state.leases.count - 1 }', 'count: state.leases.count }')],
+  },
+  {
+    id: 'M945',
+    title: 'a watch from the newest revision on begins behind it',
+    why: 'Its event is lost.',
+    layers: SIM_UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(HUB, 'if (from > revision) this.#goLive(watcher)', 'if (from >= revision) this.#goLive(watcher)'),
+    ],
+  },
+  {
+    id: 'M946',
+    title: 'a watch that pauses within a row of events goes on at the revision that it was told last',
+    why: 'It is told it twice.',
+    layers: SIM_UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(CATCH_UP, 'watcher.next = asRevision(revision.revision + 1)', 'watcher.next = revision.revision'),
+    ],
+  },
+  {
+    id: 'M947',
+    title: 'a watch that compaction has overtaken goes on behind it',
+    why: 'Events are left out silently. Like etcd before it had compact_revision in its answers.',
+    layers: SIM_UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(
+        CATCH_UP,
+        "        this.#events.overtaken(watcher)\n        return 'done'\n",
+        '        watcher.next = asRevision(compactRevision(state) + 1)\n        watcher.row = undefined\n        continue\n',
+      ),
+    ],
+  },
+  {
+    id: 'M948',
+    title: 'a watch that reads history does not look whether its client is full',
+    why: 'What waits for a client that reads nothing grows without a bound.',
+    layers: UNIT,
+    tests: [...WATCH_TESTS, 'test/server/http/watch.int.test.ts'],
+    edits: [
+      edit(
+        CATCH_UP,
+        '        if (watcher.sink.isFull) {\n',
+        "        if (watcher.sink.isFull && watcher.state === 'full') {\n",
+      ),
+    ],
+  },
+  {
+    id: 'M949',
+    title: 'a live watch does not look whether its client is full',
+    why: 'What waits for a client that reads nothing grows without a bound.',
+    layers: UNIT,
+    tests: [...WATCH_TESTS, 'test/server/http/watch.int.test.ts'],
+    edits: [
+      edit(
+        HUB,
+        '    if (!watcher.sink.isFull) {\n',
+        "    if (!watcher.sink.isFull || watcher.state === 'live') {\n",
+      ),
+    ],
+  },
+  {
+    id: 'M950',
+    title: 'a live watch is told the events of one revision one by one',
+    why: 'A client that resumes after the first one misses the others.',
+    layers: SIM_UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(
+        HUB,
+        '      this.#tellLive(watcher, revision, told)\n',
+        '      for (const event of told) this.#tellLive(watcher, revision, [event])\n',
+      ),
+    ],
+  },
+  {
+    id: 'M951',
+    title: 'watches at a node without a leader go on in silence',
+    why: 'Their clients take it that nothing changes.',
+    layers: UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(
+        DRIVER,
+        '      this.#watches.leaderless(',
+        '      if (watchLeaderlessMs < 0) this.#watches.leaderless(',
+      ),
+    ],
+  },
+  {
+    id: 'M952',
+    title: 'a leader that comes in time does not save the watches of a node',
+    why: 'Each election ends them a little later.',
+    layers: UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(
+        DRIVER,
+        '      this.#leaderlessTimer?.cancel()\n      this.#leaderlessTimer = undefined\n      return\n',
+        '      return\n',
+      ),
+    ],
+  },
+  {
+    id: 'M953',
+    title: 'a watch that ends without a leader says the node stops',
+    why: 'The client blames the node, and not its place.',
+    layers: UNIT,
+    tests: ['test/client/watch.int.test.ts'],
+    edits: [
+      edit(
+        WATCHING,
+        "end.kind === 'stopped' ? 'not_ready' : 'no_leader'",
+        "end.kind === 'stopped' ? 'not_ready' : 'not_ready'",
+      ),
+    ],
+  },
+  {
+    id: 'M958',
+    title: 'a follower answers a keep-alive before it has applied what the leader had',
+    why: 'A client that was told that a lease is gone still finds its keys there.',
+    layers: UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        DRIVER,
+        'this.#waits.until(() => this.revision >= revision, timeoutMs, done)',
+        'this.#waits.until(() => revision > 0, timeoutMs, done)',
+      ),
+    ],
+  },
+  {
+    id: 'M959',
+    title: 'a keep-alive that was sent to one leader is not sent to the next one',
+    why: 'It is never answered.',
+    layers: UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        FORWARDER,
+        'if (leader === undefined || leader === question.asked) return',
+        'if (leader === undefined || question.asked !== undefined) return',
+      ),
+    ],
+  },
+  {
+    id: 'M960',
+    title: 'a follower answers a keep-alive from its own table of leases',
+    why: 'Nobody keeps the lease alive.',
+    layers: SIM_UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        DRIVER,
+        'else this.#forwarder.keepAlive(ids, timeoutMs, done)',
+        'else done({ ok: true, value: ids.map((id) => this.lease(id)?.grantedTtlMs) })',
+      ),
+    ],
+  },
+  {
+    id: 'M961',
+    title: 'a keep-alive that the leader has refused is not asked again',
+    why: 'It fails, though there is a leader.',
+    layers: UNIT,
+    tests: LEASE_TESTS,
+    edits: [
+      edit(
+        FORWARDER,
+        '      question.asked = undefined\n      this.#askLater()\n      return\n',
+        '      question.asked = undefined\n      return\n',
       ),
     ],
   },
