@@ -396,6 +396,19 @@ test('leases and their keys are those of the model', () => {
   )
 })
 
+test('a put under the lease that its key has already leaves the key attached', () => {
+  const store = new MemoryStore()
+  const id = '1' as LeaseId
+  const put: Command = {
+    ...{ kind: 'put', key: utf8('a'), value: utf8('v'), condition: undefined, prev: false },
+    lease: { id },
+  }
+  store.apply(ask({ kind: 'grant', id, ttlMs: TTL_MS_MIN }), 1)
+  for (let time = 2; time < 5; time++) store.apply(ask(put), time)
+  expect(store.apply(ask({ kind: 'revoke', id }), 5).outcome).toMatchObject({ kind: 'revoked', deleted: 1 })
+  expect([...store.rows.keys()].filter((name) => name.startsWith(`0${TABLE_ATTACHMENTS}`))).toEqual([])
+})
+
 test('a repeat of a request with a lease gets the outcome of the first one, and makes no second lease', () => {
   fc.assert(
     fc.property(log, ({ settings, steps }) => {

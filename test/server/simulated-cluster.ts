@@ -130,6 +130,11 @@ export class SimulatedCluster extends Cluster {
     for (const { place: other } of this.machines) if (other !== place) this.#cut(place, other, VANISHES)
   }
 
+  /** These two nodes do not reach each other, in the same way. */
+  part({ machine: one }: SimulatedNode, { machine: other }: SimulatedNode): void {
+    this.#cut(one.place, other.place, VANISHES)
+  }
+
   /** The connections between two nodes break, and calls are refused. */
   refuse({ machine: one }: SimulatedNode, { machine: other }: SimulatedNode): void {
     this.#cut(one.place, other.place, REFUSED)

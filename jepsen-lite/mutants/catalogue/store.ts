@@ -8,7 +8,8 @@ import { edit, SIM_UNIT, UNIT } from './edit.ts'
 const CATCH_UP = 'src/server/watch/catch-up.ts'
 const DRIVER = 'src/server/driver.ts'
 const EVENTS = 'src/server/watch/events.ts'
-const FORWARDER = 'src/server/leases/lease-forwarder.ts'
+const ENTRY_READS = 'src/server/entry-reads.ts'
+const FORWARDED = 'src/server/leases/forwarded.ts'
 const HISTORY = 'src/kv/history.ts'
 const HISTORY_ROWS = 'src/server/watch/history-rows.ts'
 const HUB = 'src/server/watch/hub.ts'
@@ -516,8 +517,8 @@ export const WHOLE_STORE: readonly Mutant[] = [
     edits: [
       edit(
         KEEPER,
-        'if (clusterTimeMs - state.clusterTimeMs < leaseCheckpointMs) return',
-        'if (clusterTimeMs - state.clusterTimeMs < 100 * leaseCheckpointMs) return',
+        'if (clusterTimeMs - state.clusterTimeMs < this.#checkpointMs) return',
+        'if (clusterTimeMs - state.clusterTimeMs < 100 * this.#checkpointMs) return',
       ),
     ],
   },
@@ -591,13 +592,11 @@ export const WHOLE_STORE: readonly Mutant[] = [
   },
   {
     id: 'M946',
-    title: 'a watch that pauses within a row of events goes on at the revision that it was told last',
-    why: 'It is told it twice.',
+    title: 'a watch whose time is over within a row of events leaves out the rest of the row',
+    why: 'Its events are lost.',
     layers: SIM_UNIT,
     tests: WATCH_TESTS,
-    edits: [
-      edit(CATCH_UP, 'watcher.next = asRevision(revision.revision + 1)', 'watcher.next = revision.revision'),
-    ],
+    edits: [edit(CATCH_UP, "this.#clock.now() >= until) return 'more'", 'this.#clock.now() >= until) break')],
   },
   {
     id: 'M947',
@@ -698,30 +697,68 @@ export const WHOLE_STORE: readonly Mutant[] = [
     ],
   },
   {
-    id: 'M958',
-    title: 'a follower answers a keep-alive before it has applied what the leader had',
-    why: 'A client that was told that a lease is gone still finds its keys there.',
+    id: 'M954',
+    title: 'a node that has come back is not told the time',
+    why: 'If it leads next, all leases live longer by as long as it was away.',
     layers: UNIT,
     tests: LEASE_TESTS,
+    edits: [edit(KEEPER, '    this.#isTimeWanted = true\n    this.#arm()\n', '    this.#arm()\n')],
+  },
+  {
+    id: 'M955',
+    title: 'leases that are overdue are ended although they were kept alive meanwhile',
+    why: 'They end early.',
+    layers: UNIT,
+    tests: LEASE_TESTS,
+    edits: [edit(KEEPER, 'if (!isThere || held.endsAtMs > clusterTimeMs) {', 'if (!isThere) {')],
+  },
+  {
+    id: 'M956',
+    title: 'of the rows of leases that are read together those of the next lease count for the one before',
+    why: 'A lease that ends takes keys of another one with it.',
+    layers: UNIT,
+    tests: ['test/server/entry-reads.test.ts'],
     edits: [
       edit(
-        DRIVER,
-        'this.#waits.until(() => this.revision >= revision, timeoutMs, done)',
-        'this.#waits.until(() => revision > 0, timeoutMs, done)',
+        ENTRY_READS,
+        'while (isBehind(leases[at], key)) at++',
+        'if (keysAt(leases[at] as LeaseToRead).length >= 300 && isBehind(leases[at], key)) at++',
+      ),
+    ],
+  },
+  {
+    id: 'M957',
+    title: 'a keep-alive that was passed on has no whole number of milliseconds',
+    why: 'No frame can hold it: each keep-alive at a follower fails.',
+    layers: UNIT,
+    tests: ['test/server/leases/forwarded.test.ts'],
+    edits: [edit(FORWARDED, 'Math.max(1, Math.floor(timeoutMs))', 'Math.max(1, timeoutMs)')],
+  },
+  {
+    id: 'M958',
+    title: 'a keep-alive that was passed on is answered by whoever says something',
+    why: 'A former leader, or an answer to another question, promises a life that nobody keeps.',
+    layers: UNIT,
+    tests: ['test/server/leases/forwarded.test.ts'],
+    edits: [
+      edit(
+        FORWARDED,
+        'if (this.#asked.get(number)?.leader === from)',
+        'if (this.#asked.has(number) || from)',
       ),
     ],
   },
   {
     id: 'M959',
-    title: 'a keep-alive that was sent to one leader is not sent to the next one',
-    why: 'It is never answered.',
+    title: 'a keep-alive that was sent to one leader waits for it after it has gone',
+    why: 'It fails, though there is a leader.',
     layers: UNIT,
-    tests: LEASE_TESTS,
+    tests: ['test/server/leases/forwarded.test.ts'],
     edits: [
       edit(
-        FORWARDER,
-        'if (leader === undefined || leader === question.asked) return',
-        'if (leader === undefined || question.asked !== undefined) return',
+        FORWARDED,
+        'if (asked.leader !== leader || asked.leader === broken)',
+        'if (asked.leader === broken && leader !== null)',
       ),
     ],
   },
@@ -729,27 +766,27 @@ export const WHOLE_STORE: readonly Mutant[] = [
     id: 'M960',
     title: 'a follower answers a keep-alive from its own table of leases',
     why: 'Nobody keeps the lease alive.',
-    layers: SIM_UNIT,
+    layers: UNIT,
     tests: LEASE_TESTS,
     edits: [
       edit(
         DRIVER,
-        'else this.#forwarder.keepAlive(ids, timeoutMs, done)',
-        'else done({ ok: true, value: ids.map((id) => this.lease(id)?.grantedTtlMs) })',
+        "askLeader: (...asked: Parameters<ForwardedKeepAlives['ask']>) => this.#forwarded.ask(...asked),",
+        'askLeader: (ids, _, done) => (clock.soon(() => done(ids.map((id) => this.lease(id)?.grantedTtlMs))), true),',
       ),
     ],
   },
   {
     id: 'M961',
-    title: 'a keep-alive that the leader has refused is not asked again',
-    why: 'It fails, though there is a leader.',
+    title: 'a node that does not lead answers the keep-alives of others',
+    why: 'They go from node to node, or become entries.',
     layers: UNIT,
     tests: LEASE_TESTS,
     edits: [
       edit(
-        FORWARDER,
-        '      question.asked = undefined\n      this.#askLater()\n      return\n',
-        '      question.asked = undefined\n      return\n',
+        KEEPER,
+        'if (this.#leading() === undefined) done(undefined)\n    else this.keepAlive',
+        'this.keepAlive',
       ),
     ],
   },

@@ -146,7 +146,7 @@ export class LeaseKeeper {
 
   /** A node has connected. */
   connected(): void {
-    if (this.#term === undefined) return
+    if (this.#term === undefined || this.#node.state.leases.count === 0) return
     this.#isTimeWanted = true
     this.#arm()
   }

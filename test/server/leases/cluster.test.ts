@@ -105,6 +105,33 @@ test.each(['leading', 'follower'] as const)(
   },
 )
 
+test('a question that the leader does not answer any more is answered by the next one', () => {
+  const cluster = SimulatedCluster.formed(3)
+  granted(cluster, cluster.leading, 20_000)
+  const [old, others] = [cluster.leading, cluster.followers]
+  cluster.isolate(old)
+  const kept = others.map((node) => node.keepAlive([ID]))
+  for (const each of kept) expect(done(cluster, each)).toEqual([20_000])
+  expect(old.running.status().raft.term).toBeLessThan(others[0]?.running.status().raft.term ?? 0)
+})
+
+test('a leader without a majority answers no keep-alive of a follower on its side', () => {
+  const cluster = SimulatedCluster.formed(5)
+  granted(cluster, cluster.leading, 20_000)
+  const { leading, followers } = cluster
+  const [near, ...far] = followers
+  if (near === undefined) throw new Error('no follower')
+  for (const node of far) {
+    cluster.part(leading, node)
+    cluster.part(near, node)
+  }
+  const kept = near.keepAlive([ID], 3000)
+  const there = far.map((node) => node.keepAlive([ID]))
+  for (const each of there) expect(done(cluster, each)).toEqual([20_000])
+  cluster.until(() => kept.result !== undefined)
+  expect(kept.code).not.toBe('ok')
+})
+
 test('while there are leases, an idle cluster writes an entry once in a checkpoint time, and none without', () => {
   const cluster = SimulatedCluster.formed(3)
   granted(cluster, cluster.leading, 3_600_000)

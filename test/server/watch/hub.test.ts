@@ -66,6 +66,31 @@ test('a watch that falls behind while others do not is told everything, in slice
   world.expectRest()
 })
 
+test('a watch that reads history sends no more than its client may have waiting', () => {
+  const world = new World()
+  puts(world, 40)
+  const reader = world.watch({ from: 2 }, 3)
+  for (let taken = 0; taken < 40; taken += 3) {
+    world.clock.advance(10)
+    expect(revisions(reader)).toHaveLength(Math.min(40, taken + 3))
+    reader.take(3)
+  }
+  world.settle()
+  world.judge()
+  world.expectRest()
+})
+
+test('a watch that pauses within a row of events goes on behind what it was told', () => {
+  // Its time is over after each revision.
+  const world = new World({ watchSliceMs: 0 })
+  puts(world, 40)
+  const reader = world.watch({ from: 5 })
+  world.clock.advance(10)
+  expect(revisions(reader)).toEqual(Array.from({ length: world.revision - 4 }, (_, at) => at + 5))
+  world.judge()
+  world.expectRest()
+})
+
 test('progress of a watch that reads history is no further than what it was told', () => {
   // Its row must be looked for, which takes long.
   const world = new World({}, 500)
