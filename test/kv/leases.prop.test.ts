@@ -405,8 +405,10 @@ test('a put under the lease that its key has already leaves the key attached', (
   }
   store.apply(ask({ kind: 'grant', id, ttlMs: TTL_MS_MIN }), 1)
   for (let time = 2; time < 5; time++) store.apply(ask(put), time)
+  const attached = () => [...store.rows.keys()].filter((name) => name.startsWith(`0${TABLE_ATTACHMENTS}`))
+  expect(attached()).toHaveLength(1)
   expect(store.apply(ask({ kind: 'revoke', id }), 5).outcome).toMatchObject({ kind: 'revoked', deleted: 1 })
-  expect([...store.rows.keys()].filter((name) => name.startsWith(`0${TABLE_ATTACHMENTS}`))).toEqual([])
+  expect(attached()).toEqual([])
 })
 
 test('a repeat of a request with a lease gets the outcome of the first one, and makes no second lease', () => {
