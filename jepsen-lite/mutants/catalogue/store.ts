@@ -405,7 +405,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     id: 'M931',
     title: 'a keep-alive is answered though no majority has confirmed the leader',
     why: 'A deposed leader promises a life that its successor does not know of.',
-    layers: SIM_UNIT,
+    layers: UNIT,
     tests: LEASE_TESTS,
     edits: [edit(KEEPER, '      if (problem !== undefined) return answer({ ok: false, problem })\n', '')],
   },
@@ -413,7 +413,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     id: 'M932',
     title: 'a new leader begins with its table of leases before it has applied what came before its term',
     why: 'A renewal of its predecessor counts as its own.',
-    layers: SIM_UNIT,
+    layers: UNIT,
     tests: LEASE_TESTS,
     edits: [
       edit(
@@ -427,7 +427,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     id: 'M933',
     title: 'a renewal in the log does not move the end of a lease that its leader has set',
     why: 'It ends early.',
-    layers: SIM_UNIT,
+    layers: UNIT,
     tests: LEASE_TESTS,
     edits: [
       edit(
@@ -456,7 +456,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title:
       'a lease that was kept alive is dropped from the index of deadlines when its earlier end has passed',
     why: 'It never ends.',
-    layers: SIM_UNIT,
+    layers: UNIT,
     tests: LEASE_TESTS,
     edits: [
       edit(
@@ -498,7 +498,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     id: 'M938',
     title: 'a leader keeps in memory what an earlier one has renewed',
     why: 'An entry of the earlier leader that arrives late names the deadline that still holds.',
-    layers: SIM_UNIT,
+    layers: UNIT,
     tests: LEASE_TESTS,
     edits: [
       edit(
@@ -562,7 +562,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     id: 'M943',
     title: 'a put under the lease that its key has already drops the attachment',
     why: 'The key outlives its lease.',
-    layers: SIM_UNIT,
+    layers: UNIT,
     tests: KV_LEASE_TESTS,
     edits: [
       edit(
@@ -594,7 +594,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     id: 'M946',
     title: 'a watch whose time is over within a row of events leaves out the rest of the row',
     why: 'Its events are lost.',
-    layers: SIM_UNIT,
+    layers: UNIT,
     tests: WATCH_TESTS,
     edits: [edit(CATCH_UP, "this.#clock.now() >= until) return 'more'", 'this.#clock.now() >= until) break')],
   },
@@ -687,7 +687,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title: 'a watch that ends without a leader says the node stops',
     why: 'The client blames the node, and not its place.',
     layers: UNIT,
-    tests: ['test/client/watch.int.test.ts'],
+    tests: WATCH_TESTS,
     edits: [
       edit(
         WATCHING,

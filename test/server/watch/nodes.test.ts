@@ -3,6 +3,7 @@
 
 import { expect, test } from 'vitest'
 import { asRevision, type Revision } from '../../../src/kv/index.ts'
+import { endOfWatch } from '../../../src/server/http/watching.ts'
 import type {
   EventsMessage,
   Watch,
@@ -183,6 +184,7 @@ test('a node without a leader ends its watches, which go on elsewhere', () => {
   put(cluster, leading, 'b')
   cluster.until(() => taker.end !== undefined)
   expect(taker.end).toMatchObject({ kind: 'no-leader', resumeFrom: revision + 1 })
+  expect(taker.end && endOfWatch(taker.end)).toMatchObject({ code: 'no_leader' })
   expect(taker.revisions).toEqual([revision])
   expect(follower.running.inspect()['watches.open']).toBe(0)
   const elsewhere = watching(cluster, leading, taker.end?.resumeFrom)
