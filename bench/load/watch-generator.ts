@@ -72,7 +72,7 @@ const cpu = process.cpuUsage(cpuAtBegin)
 const report: WatchReport = {
   puts,
   events: latencies.count,
-  missing: expected - latencies.count,
+  missing: Math.max(0, expected - latencies.count),
   p50_ms: latencies.percentile(50),
   p99_ms: latencies.percentile(99),
   p999_ms: latencies.percentile(99.9),

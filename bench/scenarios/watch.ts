@@ -10,11 +10,10 @@ import type { Scenario, Side } from './scenario.ts'
 
 const WATCHERS = 10_000
 const CONNECTIONS = 100
-const PUTS_PER_S = 1_000
 /** Before memory is looked at. */
 const QUIET_MS = 5_000
 
-function watching(name: string, about: string, watchedKeys: number): Scenario {
+function watching(name: string, about: string, watchedKeys: number, putsPerS: number): Scenario {
   return {
     name,
     about,
@@ -30,7 +29,7 @@ function watching(name: string, about: string, watchedKeys: number): Scenario {
         connections: CONNECTIONS,
         watchers: WATCHERS,
         watched_keys: watchedKeys,
-        rate: rate ?? PUTS_PER_S,
+        rate: rate ?? putsPerS,
         value_bytes: valueBytes,
         warmup_seconds: warmupSeconds,
         seconds,
@@ -76,9 +75,15 @@ function generatorOf({ cluster, over, generator }: Side) {
 export const WATCHES: readonly Scenario[] = [
   watching(
     'watch',
-    `${WATCHERS} watchers of as many keys on one node, 1,000 puts/s: one event each`,
+    '10,000 watchers of as many keys on one node, 1,000 puts/s: an event each',
     WATCHERS,
+    1_000,
   ),
-  watching('watch-10', `the same with ten watchers for each key: ten events each`, WATCHERS / 10),
-  watching('watch-100', `the same with a hundred watchers for each key`, WATCHERS / 100),
+  watching('watch-10', 'the same with ten watchers for each key: ten events each', WATCHERS / 10, 1_000),
+  watching(
+    'watch-100',
+    'a hundred watchers for each key, 100 puts/s: a hundred events each',
+    WATCHERS / 100,
+    100,
+  ),
 ]
