@@ -259,6 +259,33 @@ describe('the end of a lease', () => {
     expect(sizes.at(-2)).toBe(66)
   })
 
+  test('does not come for a lease that is kept alive while others that are overdue are ended before it', () => {
+    const leader = new Leader()
+    leader.begin()
+    const ids = Array.from({ length: 131 }, (_, at) => String(100 + at) as LeaseId)
+    for (const id of ids) leader.grant(id)
+    leader.holdsEntries = true
+    leader.clock.advance(TTL + 10)
+    expect(leader.ended.map(({ length }) => length)).toEqual([128])
+    const left = ids.filter((id) => !leader.ended[0]?.includes(id))
+    const [kept, revoked, last] = left as [LeaseId, LeaseId, LeaseId]
+    const answer = leader.keepAlive(kept)
+    leader.apply({ kind: 'revoke', id: revoked })
+    leader.clock.advance(1)
+    expect(answer).toEqual(ok(TTL))
+    const [first] = leader.proposed.splice(0)
+    if (first !== undefined) leader.commit(first)
+    leader.holdsEntries = false
+    leader.clock.advance(10)
+    for (const entry of leader.proposed.splice(0)) leader.commit(entry)
+    expect(leader.ended.slice(1)).toEqual([[last]])
+    expect(leader.leases).toBe(1)
+    leader.clock.advance(TTL - 30)
+    expect(leader.leases).toBe(1)
+    leader.clock.advance(50)
+    expect([leader.leases, leader.ended.at(-1)]).toEqual([0, [kept]])
+  })
+
   test('of a lease that has more keys than a range may have comes, alone', () => {
     const leader = new Leader({ rangeKeysMax: 3 })
     leader.begin()
