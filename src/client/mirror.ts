@@ -78,16 +78,16 @@ async function read(calls: MirrorCalls, view: View, range: ListOptions): Promise
 }
 
 async function pause(ms: number, interruption: Interruption): Promise<void> {
+  let takeBack = () => {}
   await new Promise<void>((resolve) => {
-    const end = () => {
+    const stop = after(ms, resolve)
+    // It may call this at once.
+    takeBack = interruption.listen(() => {
       stop()
-      takeBack()
       resolve()
-    }
-    const stop = after(ms, end)
-    let takeBack = () => {}
-    takeBack = interruption.listen(end)
+    })
   })
+  takeBack()
 }
 
 /** By the bytes of the keys, one character each: in the order of these names keys are in the order of their bytes. */

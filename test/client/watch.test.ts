@@ -3,116 +3,10 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import type { Json } from '../../src/client/decode.ts'
-import { Endpoint } from '../../src/client/endpoints.ts'
-import { AbortedError, CompactedError, QuorateError, UnavailableError } from '../../src/client/errors.ts'
-import type { WatchRequest } from '../../src/client/operation.ts'
-import { ClientWatch, type WatchHost } from '../../src/client/watch.ts'
-import type { WatchOptions } from '../../src/client/watch-types.ts'
+import { CompactedError, QuorateError } from '../../src/client/errors.ts'
+import type { ClientWatch } from '../../src/client/watch.ts'
 import { runs } from '../runs.ts'
-
-const endpoint = new Endpoint(new URL('http://127.0.0.1:1'))
-
-/** A stream that the test feeds. */
-class Feed {
-  readonly request: WatchRequest
-  isClosed = false
-  #ready: Json[] = []
-  #end: { error: unknown } | undefined
-  #wake = () => {}
-
-  constructor(request: WatchRequest) {
-    this.request = request
-  }
-
-  send(...messages: readonly Json[]): void {
-    this.#ready.push(...messages)
-    this.#wake()
-  }
-
-  /** Without an error it ends in order. */
-  end(error?: unknown): void {
-    this.#end = { error }
-    this.#wake()
-  }
-
-  get waiting(): number {
-    return this.#ready.length
-  }
-
-  readonly close = (): void => {
-    this.isClosed = true
-    this.end()
-  }
-
-  #woken(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve
-    })
-  }
-
-  async *messages() {
-    for (;;) {
-      const json = this.#ready.shift()
-      if (json !== undefined) yield { json, bytes: JSON.stringify(json).length }
-      else if (this.#end === undefined) await this.#woken()
-      else if (this.#end.error !== undefined) throw this.#end.error
-      else return
-    }
-  }
-}
-
-class Scene {
-  readonly feeds: Feed[] = []
-  readonly asked: WatchRequest[] = []
-  /** Of the next requests; undefined: it is served. */
-  readonly refusals: (Error | undefined)[] = []
-  readonly seen: number[] = []
-  readonly #ends = new Set<() => void>()
-  reason: AbortedError | undefined
-  onOpen: (feed: Feed) => void = () => {}
-
-  readonly host: WatchHost = {
-    timeoutMs: 5000,
-    open: async (request, { signal }) => {
-      this.asked.push(request)
-      const refusal = this.refusals.shift()
-      if (refusal !== undefined) throw refusal
-      if (signal.aborted) throw new AbortedError('aborted', { code: 'aborted', written: 'no' })
-      const feed = new Feed(request)
-      this.feeds.push(feed)
-      this.onOpen(feed)
-      return { endpoint, messages: feed.messages(), close: feed.close }
-    },
-    seen: (revision) => void this.seen.push(revision),
-    interruption: () => ({
-      reason: () => this.reason,
-      listen: (end) => {
-        this.#ends.add(end)
-        if (this.reason !== undefined) end()
-        return () => this.#ends.delete(end)
-      },
-    }),
-  }
-
-  watch(options: WatchOptions = { prefix: 'k' }): ClientWatch {
-    return new ClientWatch(this.host, options)
-  }
-
-  interrupt(): void {
-    this.reason = new AbortedError('the call was aborted', { code: 'aborted', written: 'no' })
-    for (const end of this.#ends) end()
-  }
-
-  get feed(): Feed {
-    const feed = this.feeds.at(-1)
-    if (feed === undefined) throw new Error('nothing was asked for')
-    return feed
-  }
-
-  get atRest(): boolean {
-    return this.#ends.size === 0 && vi.getTimerCount() === 0 && this.feeds.every(({ isClosed }) => isClosed)
-  }
-}
+import { created, endpoint, problem, progress, put, Scene, unavailable } from './watch-scene.ts'
 
 let scene: Scene
 
@@ -126,23 +20,6 @@ afterEach(() => {
 })
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
-
-const created = (revision: number): Json => ({ type: 'created', revision })
-const progress = (revision: number): Json => ({ type: 'progress', revision })
-const put = (revision: number, ...keys: readonly string[]): Json => ({
-  type: 'events',
-  revision,
-  events: keys.map((key) => ({
-    type: 'put',
-    kv: { key, value: `at ${revision}`, create_revision: revision, mod_revision: revision, version: 1 },
-  })),
-})
-const problem = (code: string, members: Json = {}): Json => ({
-  ...{ type: 'error', status: code === 'compacted' ? 410 : 503, code, detail: `the node says ${code}` },
-  ...members,
-})
-
-const unavailable = () => new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
 
 const revisions = async (watch: ClientWatch, count: number): Promise<number[]> => {
   const found: number[] = []

@@ -1,0 +1,260 @@
+// A mirror against a store and streams that the test plays: what its views show, also when compaction overtakes it at
+// each step.
+
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { Json } from '../../src/client/decode.ts'
+import { AbortedError, CompactedError, UnavailableError } from '../../src/client/errors.ts'
+import { type MirrorCalls, mirror } from '../../src/client/mirror.ts'
+import type { KvRecord } from '../../src/client/types.ts'
+import type { MirrorOptions, MirrorView } from '../../src/client/watch-types.ts'
+import { created, problem, put, Scene } from './watch-scene.ts'
+
+/** What a key has, at a revision. */
+type Row = readonly [key: string | Buffer, revision: number]
+
+const recordOf = ([key, revision]: Row): KvRecord => {
+  const keyBytes = new Uint8Array(Buffer.from(key as string))
+  const value = new Uint8Array(Buffer.from(`at ${revision}`))
+  return {
+    key: Buffer.from(keyBytes).toString(),
+    keyBytes,
+    ...{ createRevision: revision, modRevision: revision, version: 1, lease: undefined, value },
+    text: () => `at ${revision}`,
+    json: () => undefined,
+  }
+}
+
+const compacted = () => new CompactedError('it is compacted', { code: 'compacted', written: 'no' }, AT_7)
+const AT_7 = { compactRevision: 7, resumeFrom: 8 }
+
+class MirrorScene extends Scene {
+  revision = 4
+  rows: readonly Row[] = []
+  /** Called before each step. What it throws is the answer. */
+  before: (step: 'count' | 'list' | 'record') => void = () => {}
+  readonly minRevisions: (number | undefined)[] = []
+  readonly listed: (number | undefined)[] = []
+  readonly resyncs: Error[] = []
+  /** Of pauses, beside those of the watch. */
+  listeners = 0
+
+  readonly #calls = (): MirrorCalls => {
+    const { interruption } = this.host
+    const { reason, listen } = interruption(undefined)
+    return {
+      count: async ({ minRevision, onAnswer }) => {
+        this.before('count')
+        this.minRevisions.push(minRevision)
+        const { revision } = this
+        onAnswer?.({ node: 'n1', revision, consistency: 'linearizable', stalenessMs: undefined })
+        return this.rows.length
+      },
+      list: ({ revision }) => this.#list(revision),
+      watch: (options) => this.watch(options),
+      interruption: {
+        reason,
+        listen: (end) => {
+          this.listeners += 1
+          const takeBack = listen(end)
+          return () => {
+            this.listeners -= 1
+            takeBack()
+          }
+        },
+      },
+    }
+  }
+
+  async *#list(revision: number | undefined): AsyncGenerator<KvRecord, void, undefined> {
+    this.before('list')
+    this.listed.push(revision)
+    for (const row of this.rows) {
+      this.before('record')
+      yield recordOf(row)
+    }
+  }
+
+  mirror(options: Partial<MirrorOptions> = {}): AsyncGenerator<MirrorView, void, undefined> {
+    const onResync = (cause: Error) => void this.resyncs.push(cause)
+    return mirror(this.#calls(), { prefix: 'k', onResync, ...options })
+  }
+}
+
+let scene: MirrorScene
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
+  scene = new MirrorScene()
+  // The node begins each watch.
+  scene.onOpen = (feed) => feed.send(created(scene.revision))
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
+
+const deleted = (revision: number, key: string): Json => ({
+  type: 'events',
+  revision,
+  events: [{ type: 'delete', key, mod_revision: revision }],
+})
+
+/** The next view, once so much time has passed that any pause has ended. */
+async function next(views: AsyncGenerator<MirrorView, void, undefined>): Promise<unknown> {
+  const coming = views.next()
+  await pass(10_000)
+  const { value } = await coming
+  return value === undefined ? undefined : shown(value)
+}
+
+const shown = (view: MirrorView): unknown => [
+  view.revision,
+  ...[...view].map(([key, record]) => `${key} ${record.text()}`),
+]
+
+test('the watch begins with the revision after the one that was read, and each view is of one revision', async () => {
+  scene.rows = [
+    ['k1', 2],
+    ['k3', 4],
+  ]
+  const views = scene.mirror()
+  expect(await next(views)).toEqual([4, 'k1 at 2', 'k3 at 4'])
+  expect([scene.listed, scene.asked.map(({ from }) => from)]).toEqual([[4], [5]])
+  scene.feed.send(put(6, 'k2', 'k0'))
+  expect(await next(views)).toEqual([6, 'k0 at 6', 'k1 at 2', 'k2 at 6', 'k3 at 4'])
+  // While the application was busy.
+  scene.feed.send(deleted(7, 'k1'), put(9, 'k1'), deleted(10, 'k2'))
+  await pass(0)
+  expect(await next(views)).toEqual([10, 'k0 at 6', 'k1 at 9', 'k3 at 4'])
+  await views.return()
+  expect([scene.resyncs, scene.atRest, scene.listeners]).toEqual([[], true, 0])
+})
+
+test('when its watch is overtaken by compaction, it reads the range anew, and says why', async () => {
+  scene.rows = [['k1', 2]]
+  const views = scene.mirror()
+  await next(views)
+  scene.feed.send(put(5, 'k2'), problem('compacted', { compact_revision: 7, resume_from: 8 }))
+  expect(await next(views)).toEqual([5, 'k1 at 2', 'k2 at 5'])
+  // Both are gone since.
+  scene.revision = 9
+  scene.rows = [['k3', 8]]
+  expect(await next(views)).toEqual([9, 'k3 at 8'])
+  expect(scene.resyncs).toMatchObject([{ name: 'CompactedError', compactRevision: 7, resumeFrom: 8 }])
+  expect(scene.resyncs[0]).toBeInstanceOf(CompactedError)
+  // What it reads must not be older than what it has shown.
+  expect([scene.minRevisions, scene.listed, scene.asked.map(({ from }) => from)]).toEqual([
+    [undefined, 5],
+    [4, 9],
+    [5, 10],
+  ])
+  await views.return()
+  expect([scene.atRest, scene.listeners]).toEqual([true, 0])
+})
+
+test.each([
+  ['before the keys are read', 'list'],
+  ['between two keys', 'record'],
+] as const)('compaction %s is no error: they are read at a later revision', async (_when, step) => {
+  scene.rows = [
+    ['k1', 2],
+    ['k2', 3],
+  ]
+  let seen = 0
+  scene.before = (now) => {
+    if (now !== step || ++seen !== (step === 'record' ? 2 : 1)) return
+    scene.revision = 9
+    scene.rows = [['k2', 8]]
+    throw compacted()
+  }
+  const views = scene.mirror()
+  expect(await next(views)).toEqual([9, 'k2 at 8'])
+  expect([scene.resyncs.length, scene.listed.at(-1), scene.asked.at(-1)?.from]).toEqual([1, 9, 10])
+  await views.return()
+  expect([scene.atRest, scene.listeners]).toEqual([true, 0])
+})
+
+test('compaction between the reading of the keys and the watch is no error', async () => {
+  scene.rows = [['k1', 2]]
+  scene.refusals.push(compacted(), compacted())
+  const views = scene.mirror()
+  expect(await next(views)).toEqual([4, 'k1 at 2'])
+  expect([scene.resyncs.length, scene.listed]).toEqual([2, [4, 4, 4]])
+  await views.return()
+  expect([scene.atRest, scene.listeners]).toEqual([true, 0])
+})
+
+test('a mirror that is overtaken again and again pauses longer and longer, and its signal ends it', async () => {
+  scene.before = (step) => {
+    if (step === 'list') throw compacted()
+  }
+  const views = scene.mirror()
+  const ended = expect(views.next()).rejects.toBeInstanceOf(AbortedError)
+  await pass(60_000)
+  expect(scene.resyncs.length).toBeGreaterThan(10)
+  expect(scene.resyncs.length).toBeLessThan(1000)
+  scene.interrupt()
+  await pass(0)
+  await ended
+  expect([scene.atRest, scene.listeners]).toEqual([true, 0])
+})
+
+test('a signal that fires in onResync ends it, and leaves nothing behind', async () => {
+  scene.before = (step) => {
+    if (step === 'list') throw compacted()
+  }
+  const views = scene.mirror({ onResync: () => scene.interrupt() })
+  await expect(views.next()).rejects.toBeInstanceOf(AbortedError)
+  expect([scene.atRest, scene.listeners]).toEqual([true, 0])
+})
+
+test('what onResync throws ends it, and is thrown to the application', async () => {
+  const fault = new Error('of the application')
+  scene.refusals.push(compacted())
+  const views = scene.mirror({
+    onResync: () => {
+      throw fault
+    },
+  })
+  await expect(views.next()).rejects.toBe(fault)
+  expect([scene.atRest, scene.listeners]).toEqual([true, 0])
+})
+
+test('an error that is not compaction ends it', async () => {
+  const failing = new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+  scene.before = (step) => {
+    if (step === 'count') throw failing
+  }
+  await expect(scene.mirror().next()).rejects.toBe(failing)
+  expect([scene.resyncs, scene.atRest, scene.listeners]).toEqual([[], true, 0])
+})
+
+test('keys are in the order of their bytes, and those that are not UTF-8 are found by their bytes', async () => {
+  const [low, high] = [Buffer.from([0x6b, 0x80]), Buffer.from([0x6b, 0xff])]
+  scene.rows = [
+    ['k', 1],
+    [low, 2],
+    [high, 3],
+  ]
+  const views = scene.mirror()
+  const { value: view } = await views.next()
+  const emoji: Json = { type: 'events', revision: 5, events: put(5, 'k\u{1f600}', 'k\uffff').events }
+  scene.feed.send(emoji)
+  await next(views)
+  expect([...(view?.values() ?? [])].map(({ keyBytes }) => Buffer.from(keyBytes).toString('hex'))).toEqual([
+    '6b',
+    '6b80',
+    '6befbfbf',
+    '6bf09f9880',
+    '6bff',
+  ])
+  expect([view?.get(high)?.modRevision, view?.has(low), view?.has('k\ufffd'), view?.size]).toEqual([
+    3,
+    true,
+    false,
+    5,
+  ])
+  await views.return()
+})
