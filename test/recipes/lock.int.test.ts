@@ -201,7 +201,7 @@ describe('a lock', () => {
   it('is not waited for after the signal has fired, or the client was closed', async () => {
     const held = await lock(kv, 'ends')
     const own = cluster.client()
-    const ofOwn = lock(own, 'ends')
+    const ofOwn = lock(own, 'ends', { ttlMs: 1_000 })
     await expect.poll(keysUnder('lock/ends/')).toBe(2)
     await Promise.all([expect(ofOwn).rejects.toMatchObject({ code: 'closed' }), own.close()])
     await expect(lock(kv, 'ends', { signal: AbortSignal.abort('enough') })).rejects.toMatchObject({
