@@ -14,7 +14,8 @@ export interface Fragment {
 const CLIENT = "const kv = new Client({ endpoints: ['http://127.0.0.1:7301'] });"
 const KV = `import { Client } from 'quorate'; ${CLIENT}`
 const ASSERT = "import assert from 'node:assert/strict';"
-const GLOBALS = 'declare const untilPrinted: (text: string, act: () => Promise<unknown>) => Promise<void>; declare const end: () => void;'
+const GLOBALS =
+  'declare const untilPrinted: (text: string, act: () => Promise<unknown>) => Promise<void>; declare const end: () => void;'
 const CLOSE = 'await kv.close()'
 
 /** For a block without an end. */

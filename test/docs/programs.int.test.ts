@@ -53,13 +53,21 @@ afterAll(async () => {
 function compile(): Promise<string> {
   const config = {
     extends: join(root, 'tsconfig.json'),
-    compilerOptions: { allowImportingTsExtensions: true, noUnusedLocals: false, noUnusedParameters: false },
+    compilerOptions: {
+      // The sources are named by their paths.
+      allowImportingTsExtensions: true,
+      rewriteRelativeImportExtensions: false,
+      noUnusedLocals: false,
+      noUnusedParameters: false,
+    },
     include: ['*.mts'],
   }
   writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(config))
   const tsc = join(root, 'node_modules/typescript/bin/tsc')
   return new Promise((resolve) => {
-    execFile(process.execPath, [tsc, '-p', directory], { cwd: directory }, (_, out, err) => resolve(out + err))
+    execFile(process.execPath, [tsc, '-p', directory], { cwd: directory }, (_, out, err) =>
+      resolve(out + err),
+    )
   })
 }
 
