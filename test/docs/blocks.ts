@@ -51,3 +51,11 @@ const firstLine = ({ text }: Block): string => {
   const lines = text.split('\n').filter((line) => line !== '')
   return lines.find((line) => !line.startsWith('import ')) ?? lines[0] ?? ''
 }
+
+/** The block whose name begins so. */
+export function blockNamed(beginning: string): Block {
+  const found = BLOCKS.filter((block) => nameOf(block).startsWith(beginning))
+  if (found.length !== 1 || found[0] === undefined)
+    throw new Error(`${found.length} blocks begin so: ${beginning}`)
+  return found[0]
+}

@@ -2,7 +2,7 @@
 // in place of those of the page. A line of the block has its number in the block, and one more, in its program.
 
 import { join } from 'node:path'
-import { type Block, nameOf, root } from './blocks.ts'
+import { type Block, blockNamed, root } from './blocks.ts'
 import { FRAGMENTS } from './fragments.ts'
 
 const MODULES: Readonly<Record<string, string>> = {
@@ -18,7 +18,7 @@ export interface Surroundings {
 }
 
 export function programOf(block: Block, { endpoints, port }: Surroundings): string {
-  const { before = '', after = '', change = {} } = FRAGMENTS.find(({ of }) => of === nameOf(block)) ?? {}
+  const { before = '', after = '', change = {} } = FRAGMENTS.find(({ of }) => blockNamed(of) === block) ?? {}
   let text = block.text
   for (const [from, to] of Object.entries(change)) {
     if (!text.includes(from)) throw new Error(`${block.page}:${block.line} has no ${from}`)

@@ -12,13 +12,15 @@ import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { freePorts } from '../local/kv.ts'
 import { BLOCKS, nameOf, root } from './blocks.ts'
 import { FRAGMENTS } from './fragments.ts'
-import { handledElsewhere } from './not-run.ts'
+import { isRun } from './not-run.ts'
 import { programOf, promisedBy } from './program.ts'
 import type { Ran } from './run-programs.ts'
 
-const PROGRAMS = BLOCKS.filter((block) => block.info === 'ts' && !handledElsewhere(block)).map(
-  (block, number) => ({ block, name: `${block.page}:${block.line}`, file: `program-${number}.mts` }),
-)
+const PROGRAMS = BLOCKS.filter((block) => block.info === 'ts' && isRun(block)).map((block, number) => ({
+  block,
+  name: `${block.page}:${block.line}`,
+  file: `program-${number}.mts`,
+}))
 
 const directory = mkdtempSync(join(tmpdir(), 'quorate-docs-'))
 let cluster: EmbeddedCluster

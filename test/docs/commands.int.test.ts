@@ -1,0 +1,140 @@
+// The commands of the pages do what the pages say: their exit codes, and what they print where a page shows it.
+
+import { spawnSync } from 'node:child_process'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+import { freePorts } from '../local/kv.ts'
+import { BLOCKS, type Block, blockNamed } from './blocks.ts'
+import { isLike, plain } from './compare.ts'
+import { ANSWERS, COMMANDS, type OfCommand, SHELLS } from './handlings.ts'
+import { isCommandRun, isRun } from './not-run.ts'
+import { commandsOf, type Done, type Handling, Shell } from './shell.ts'
+
+interface Step {
+  readonly name: string
+  /** Undefined: what the command before has printed is looked at. */
+  readonly command: string | undefined
+  readonly handling: Handling
+  readonly codes: readonly number[]
+  /** What the page shows of its output. */
+  readonly shown?: string
+  readonly prints?: RegExp | undefined
+  /** Flags that its help must name. */
+  readonly flags?: readonly string[]
+}
+
+const MISSING = ['curl', 'jq'].filter((program) => spawnSync(program, ['--version']).error !== undefined)
+
+const ENTRIES: readonly string[] = Object.values(SHELLS).flat()
+const NAMED = new Set(ENTRIES.filter((entry) => !entry.endsWith('.md')).map(blockNamed))
+
+/** An entry that is a page stands for its blocks but those that are named by themselves. */
+const blocksOf = (entry: string): readonly Block[] =>
+  entry.endsWith('.md')
+    ? BLOCKS.filter((block) => block.page === entry && isOfShell(block) && !NAMED.has(block))
+    : [blockNamed(entry)]
+
+const isOfShell = (block: Block): boolean => block.info !== 'ts' && isRun(block)
+
+function stepsOf(block: Block): readonly Step[] {
+  if (block.info === 'console') return sessionOf(block)
+  if (block.info === 'sh') {
+    const commands = commandsOf(block.text).filter((command) => isCommandRun(block, command))
+    return commands.map((command) => stepOf(block, command))
+  }
+  if (/^[A-Z]+ \//.test(block.text)) return [sentAsItIs(stepOf(block, block.text))]
+  const answer = ANSWERS.find(({ of }) => blockNamed(of) === block)
+  if (answer === undefined) throw new Error(`${block.page}:${block.line}: to what is this the answer?`)
+  const { to, code = 0 } = answer
+  return [
+    { name: `${block.page}:${block.line}`, command: to, handling: answer, codes: [code], shown: block.text },
+  ]
+}
+
+/** A request as it is on the wire, and the first line of its answer. */
+const sentAsItIs = (step: Step): Step => ({
+  ...step,
+  command: `exec 3<>/dev/tcp/127.0.0.1/7301
+printf '${step.command?.replaceAll('\n', '\\r\\n')}\\r\\n' >&3; head -n 1 <&3; exec 3>&-`,
+})
+
+/** Lines behind `$` are commands; what follows up to the next one is shown. */
+const sessionOf = (block: Block): readonly Step[] =>
+  block.text
+    .split(/^\$ /m)
+    .slice(1)
+    .map((part) => {
+      const [command = '', ...shown] = part.split('\n')
+      const step = stepOf(block, command)
+      // A terminal shows tables.
+      return { ...step, command: `KV_OUTPUT=table ${step.command}`, shown: shown.join('\n') }
+    })
+
+function stepOf(block: Block, command: string): Step {
+  const name = `${block.page}:${block.line} ${command.split('\n')[0]}`
+  const [, tool] = /^npx (jepsen-lite \w+)/.exec(command) ?? []
+  // They take minutes, or are forms to be filled in.
+  if (tool !== undefined) {
+    const flags = command.match(/(?<![\w-])--?[a-z][\w-]*/g) ?? []
+    return { name, command: `${tool} --help`, handling: {}, codes: [0], flags }
+  }
+  const {
+    change = {},
+    prints,
+    code,
+    ...handling
+  } = COMMANDS.find((known) => isAbout(known, block, command)) ?? {}
+  let changed = command
+  for (const [from, to] of Object.entries(change)) {
+    expect(changed).toContain(from)
+    changed = changed.replace(from, to)
+  }
+  const [, either, or = either] = /exit code (\d+)(?: or (\d+))?/.exec(command) ?? []
+  return {
+    name,
+    command: changed,
+    handling,
+    prints,
+    codes: [Number(either ?? code ?? 0), Number(or ?? code ?? 0)],
+  }
+}
+
+const isAbout = ({ of, command: beginning }: OfCommand, block: Block, command: string): boolean =>
+  command.startsWith(beginning) && blockNamed(of) === block
+
+describe.each(Object.entries(SHELLS))('%s', (kind, entries) => {
+  const steps = entries.flatMap(blocksOf).flatMap(stepsOf)
+  let cluster: EmbeddedCluster | undefined
+  let shell: Shell
+  let done: readonly Done[]
+
+  beforeAll(async () => {
+    const port = await freePorts(10)
+    if (kind === 'a cluster that is there')
+      cluster = await startCluster({ ports: [port, port + 1, port + 2] })
+    shell = new Shell(port, cluster ? { KV_ENDPOINTS: cluster.endpoints.join() } : {})
+    done = await shell.run(steps)
+  }, 150_000)
+  afterAll(async () => {
+    shell.close()
+    await cluster?.close()
+  })
+
+  test.for(steps.map((step, at) => ({ ...step, at })))(
+    '$name',
+    ({ at, codes, shown, prints, flags = [], ...step }, context) => {
+      const needs = MISSING.filter((program) => `${step.command} ${step.handling.before}`.includes(program))
+      context.skip(needs.length > 0, `this machine has no ${needs.join()}`)
+      const { out, code } = done[at] ?? { out: '', code: undefined }
+      expect({ out, code }).toEqual({ out, code: codes.find((either) => either === code) ?? codes[0] })
+      if (shown !== undefined && !isLike(shown, out)) expect(plain(out)).toBe(plain(shown))
+      if (prints !== undefined) expect(out).toMatch(prints)
+      for (const flag of flags) expect(out).toContain(flag)
+    },
+  )
+})
+
+test('each block is run, or named with the reason why not', () => {
+  const run = new Set(ENTRIES.flatMap(blocksOf))
+  expect(BLOCKS.filter((block) => isOfShell(block) && !run.has(block))).toEqual([])
+})
