@@ -73,13 +73,18 @@ export const COMMANDS: readonly OfCommand[] = [
   },
   {
     of: 'docs/guides/membership.md: quorate node start --name n2',
-    command: 'quorate node start',
+    command: 'quorate node start --name n2',
     ...VOTES('n2'),
+  },
+  {
+    of: 'docs/guides/membership.md: quorate node start --name n2',
+    command: 'quorate node start --name n3',
+    ...VOTES('n3'),
   },
   {
     of: 'docs/guides/membership.md: mv ',
     command: 'mv ',
-    before: 'kill -INT -- -$job; wait $job',
+    before: 'set -- $jobs; kill -INT -- -$2; wait $2',
   },
   { of: 'docs/guides/membership.md: mv ', command: 'quorate node start', ...VOTES('n2') },
 
@@ -104,13 +109,13 @@ export const COMMANDS: readonly OfCommand[] = [
     of: 'docs/guides/scripts.md: quorate import',
     command: 'quorate import conf/',
     before: 'mkdir -p conf/web && echo blue >conf/mode && echo 80 >conf/web/port',
-    prints: /2 /,
+    prints: /2 keys/,
   },
   {
     of: 'docs/guides/scripts.md: quorate import',
     command: 'quorate export prod/conf/',
     before: 'rm conf/mode',
-    prints: /1 /,
+    prints: /2 keys/,
   },
   {
     of: 'docs/guides/scripts.md: quorate import',
@@ -120,6 +125,8 @@ export const COMMANDS: readonly OfCommand[] = [
   {
     of: 'docs/guides/scripts.md: quorate watch --prefix conf/ -o',
     command: 'quorate watch --prefix conf/ -o',
+    // It would keep its output to itself where that is a file.
+    change: { 'jq -r': 'jq --unbuffered -r' },
     until: '^[0-9]+$',
     act: put('conf/a', '1'),
   },
@@ -142,7 +149,7 @@ export const COMMANDS: readonly OfCommand[] = [
     command: 'revision=',
     before: `${put('any-key-of-yours', '1')}; ${put('conf/a', 'later')}`,
   },
-  { of: 'docs/guides/scripts.md: revision=', command: 'quorate ls', prints: /^conf\/a\tapplied\t/ },
+  { of: 'docs/guides/scripts.md: revision=', command: 'quorate ls', prints: /^conf\/a\tapplied$/m },
   { of: 'docs/guides/scripts.md: revision=', command: 'quorate watch', until: '^later$' },
 
   {
@@ -155,7 +162,7 @@ export const COMMANDS: readonly OfCommand[] = [
     of: 'docs/guides/leader-election.md: quorate elect',
     command: 'quorate elect scheduler http',
     before: 'echo "console.log(process.env.KV_LOCK_KEY)" >scheduler.js',
-    prints: /^leader\/scheduler\//,
+    prints: /^election\/scheduler\//,
   },
   {
     of: 'docs/guides/leader-election.md: quorate elect',
@@ -188,7 +195,7 @@ export const COMMANDS: readonly OfCommand[] = [
     of: 'docs/reference/http.md: curl 127.0.0.1:7301/v1/changes',
     command: 'curl',
     before:
-      'at() { quorate get "$1" -o json | jq .mod_revision; }; quorate put greeting hello; quorate put counter 41',
+      'at() { quorate get "$1" -o json | jq .mod_revision; }; quorate del greeting; quorate put greeting hello; quorate put counter 41',
     change: { '[3]': "['$(at counter)']" },
   },
   {
@@ -259,7 +266,7 @@ export const ANSWERS: readonly Answer[] = [
   { of: 'docs/reference/http.md: {"session":7' },
   {
     of: 'docs/reference/http.md: event: created',
-    before: 'from=$(quorate put jobs/1 run); quorate delete jobs/1; quorate put other 1',
+    before: 'from=$(quorate put jobs/1 run); quorate del jobs/1; quorate put other 1',
     to: 'curl -N "127.0.0.1:7301/v1/watch?prefix=jobs/&from=$from&progress=100ms"',
     until: 'event: progress',
   },
@@ -275,7 +282,7 @@ export const ANSWERS: readonly Answer[] = [
   },
   {
     of: 'docs/reference/cli.md: {"revision":41',
-    before: 'from=$(quorate put a 1); quorate delete a',
+    before: 'from=$(quorate put a 1); quorate del a',
     to: 'quorate watch a --from "$from" -o ndjson',
     until: 'delete',
   },

@@ -60,8 +60,8 @@ export class Shell {
     ] as const)
       symlinkSync(join(root, 'bin', file), join(this.#bin, name))
     writeFileSync(join(this.#bin, 'npx'), '#!/bin/sh\nexec "$@"\n', { mode: 0o755 })
-    // Without a progress meter; an answer that is an error is an exit code.
-    writeFileSync(join(this.#bin, '.curlrc'), 'silent\nshow-error\nfail-with-body\n')
+    // Without messages of its own; an answer that is an error is an exit code.
+    writeFileSync(join(this.#bin, '.curlrc'), 'silent\nfail-with-body\n')
     const inherited = Object.entries(process.env).filter(
       ([name]) => !/^(KV_|NO_COLOR|FORCE_COLOR)/.test(name),
     )
