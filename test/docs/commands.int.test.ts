@@ -19,8 +19,6 @@ interface Step {
   /** What the page shows of its output. */
   readonly shown?: string
   readonly prints?: RegExp | undefined
-  /** Flags that its help must name. */
-  readonly flags?: readonly string[]
 }
 
 const MISSING = ['curl', 'jq'].filter((program) => spawnSync(program, ['--version']).error !== undefined)
@@ -73,12 +71,6 @@ const sessionOf = (block: Block): readonly Step[] =>
 
 function stepOf(block: Block, command: string): Step {
   const name = `${block.page}:${block.line} ${command.split('\n')[0]}`
-  const [, tool] = /^npx (jepsen-lite \w+)/.exec(command) ?? []
-  // They take minutes, or are forms to be filled in.
-  if (tool !== undefined) {
-    const flags = command.match(/(?<![\w-])--?[a-z][\w-]*/g) ?? []
-    return { name, command: `${tool} --help`, handling: {}, codes: [0], flags }
-  }
   const {
     change = {},
     prints,
@@ -123,7 +115,7 @@ describe.each(Object.entries(SHELLS))('%s', (kind, entries) => {
 
   test.for(steps.map((step, at) => ({ ...step, at })))(
     '$name',
-    ({ at, codes, shown, prints, flags = [], ...step }, context) => {
+    ({ at, codes, shown, prints, ...step }, context) => {
       const needs = MISSING.filter((program) => `${step.command} ${step.handling.before}`.includes(program))
       context.skip(needs.length > 0, `this machine has no ${needs.join()}`)
       const { out, code } = done[at] ?? { out: '', code: undefined }
@@ -131,7 +123,6 @@ describe.each(Object.entries(SHELLS))('%s', (kind, entries) => {
       if (shown !== undefined && !isLike(shown, out))
         expect(comparable(shown, out)[1]).toBe(comparable(shown, out)[0])
       if (prints !== undefined) expect(out).toMatch(prints)
-      for (const flag of flags) expect(out).toContain(flag)
     },
   )
 })

@@ -57,6 +57,11 @@ export const NOT_RUN: readonly NotRun[] = [
   { of: 'docs/reference/protocol.md: 92                                      2 items (1)', ...FRAMES },
   { of: 'docs/reference/protocol.md: 92                                      2 items (2)', ...FRAMES },
   { of: 'docs/reference/protocol.md: 91 97', ...FRAMES },
+  {
+    of: 'docs/reference/jepsen-lite.md',
+    because: 'each takes minutes, or is a form to be filled in; that test parses them',
+    test: 'test/jepsen-lite/commands/flags.test.ts',
+  },
   { of: 'docs/reference/txn.md', because: 'that test tries every block', test: 'test/cli/txn-docs.test.ts' },
 ]
 
