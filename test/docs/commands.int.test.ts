@@ -4,10 +4,10 @@ import { spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { freePorts } from '../local/kv.ts'
-import { BLOCKS, type Block, blockNamed } from './blocks.ts'
+import { type Block, blockNamed } from './blocks.ts'
 import { comparable, isLike } from './compare.ts'
-import { ANSWERS, COMMANDS, type OfCommand, SHELLS } from './handlings.ts'
-import { isCommandRun, isRun } from './not-run.ts'
+import { ANSWERS, COMMANDS, isAbout, SHELLS, shellBlocksOf } from './handlings.ts'
+import { isCommandRun } from './not-run.ts'
 import { commandsOf, type Done, type Handling, Shell } from './shell.ts'
 
 interface Step {
@@ -21,20 +21,26 @@ interface Step {
   readonly prints?: RegExp | undefined
 }
 
+interface PossibleStep extends Step {
+  /** Programs of others that it needs and this machine does not have. */
+  readonly lacking: readonly string[]
+}
+
 const MISSING = ['curl', 'jq'].filter((program) => spawnSync(program, ['--version']).error !== undefined)
 
-const ENTRIES: readonly string[] = Object.values(SHELLS).flat()
-const NAMED = new Set(ENTRIES.filter((entry) => !entry.endsWith('.md')).map(blockNamed))
+function stepsOf(blocks: readonly Block[]): readonly PossibleStep[] {
+  const steps: PossibleStep[] = []
+  for (const block of blocks) {
+    const own = ownStepsOf(block)
+    const all = own.map(({ command, handling }) => `${command} ${handling.before} ${handling.act}`).join()
+    const lacking =
+      own[0]?.command === undefined ? steps.at(-1)?.lacking : MISSING.filter((name) => all.includes(name))
+    steps.push(...own.map((step) => ({ ...step, lacking: lacking ?? [] })))
+  }
+  return steps
+}
 
-/** An entry that is a page stands for its blocks but those that are named by themselves. */
-const blocksOf = (entry: string): readonly Block[] =>
-  entry.endsWith('.md')
-    ? BLOCKS.filter((block) => block.page === entry && isOfShell(block) && !NAMED.has(block))
-    : [blockNamed(entry)]
-
-const isOfShell = (block: Block): boolean => block.info !== 'ts' && isRun(block)
-
-function stepsOf(block: Block): readonly Step[] {
+function ownStepsOf(block: Block): readonly Step[] {
   if (block.info === 'console') return sessionOf(block)
   if (block.info === 'sh') {
     const commands = commandsOf(block.text).filter((command) => isCommandRun(block, command))
@@ -92,13 +98,10 @@ function stepOf(block: Block, command: string): Step {
   }
 }
 
-const isAbout = ({ of, command: beginning }: OfCommand, block: Block, command: string): boolean =>
-  command.startsWith(beginning) && blockNamed(of) === block
-
 describe.each(Object.entries(SHELLS))('%s', (kind, entries) => {
-  const steps = entries.flatMap(blocksOf).flatMap(stepsOf)
+  const steps = stepsOf(entries.flatMap(shellBlocksOf))
   let cluster: EmbeddedCluster | undefined
-  let shell: Shell
+  let shell: Shell | undefined
   let done: readonly Done[]
 
   beforeAll(async () => {
@@ -109,15 +112,14 @@ describe.each(Object.entries(SHELLS))('%s', (kind, entries) => {
     done = await shell.run(steps)
   }, 150_000)
   afterAll(async () => {
-    shell.close()
+    shell?.close()
     await cluster?.close()
   })
 
   test.for(steps.map((step, at) => ({ ...step, at })))(
     '$name',
-    ({ at, codes, shown, prints, ...step }, context) => {
-      const needs = MISSING.filter((program) => `${step.command} ${step.handling.before}`.includes(program))
-      context.skip(needs.length > 0, `this machine has no ${needs.join()}`)
+    ({ at, codes, shown, prints, lacking }, context) => {
+      context.skip(lacking.length > 0, `this machine has no ${lacking.join()}`)
       const { out, code } = done[at] ?? { out: '', code: undefined }
       expect({ out, code }).toEqual({ out, code: codes.find((either) => either === code) ?? codes[0] })
       if (shown !== undefined && !isLike(shown, out))
@@ -125,9 +127,4 @@ describe.each(Object.entries(SHELLS))('%s', (kind, entries) => {
       if (prints !== undefined) expect(out).toMatch(prints)
     },
   )
-})
-
-test('each block is run, or named with the reason why not', () => {
-  const run = new Set(ENTRIES.flatMap(blocksOf))
-  expect(BLOCKS.filter((block) => isOfShell(block) && !run.has(block))).toEqual([])
 })

@@ -1,6 +1,8 @@
 // The shells in which the commands of the pages run, and what a test does beside a command: what its reader has there
 // already, how a command without an end ends, and which request has the answer that a page shows.
 
+import { BLOCKS, type Block, blockNamed } from './blocks.ts'
+import { isRun } from './not-run.ts'
 import type { Handling } from './shell.ts'
 
 /** The blocks of each shell, in order: pages, or what the name of one block begins with. */
@@ -33,6 +35,20 @@ export const SHELLS = {
     'docs/coming-from/etcd.md',
   ],
 } as const satisfies Readonly<Record<string, readonly string[]>>
+
+const NAMED: ReadonlySet<Block> = new Set(
+  Object.values(SHELLS).flatMap((entries) =>
+    entries.filter((entry) => !entry.endsWith('.md')).map(blockNamed),
+  ),
+)
+
+/** An entry that is a page stands for its blocks but those that are named by themselves. */
+export const shellBlocksOf = (entry: string): readonly Block[] =>
+  entry.endsWith('.md')
+    ? BLOCKS.filter((block) => block.page === entry && isOfShell(block) && !NAMED.has(block))
+    : [blockNamed(entry)]
+
+export const isOfShell = (block: Block): boolean => block.info !== 'ts' && isRun(block)
 
 export interface OfCommand extends Handling {
   /** What the name of the block begins with. */
@@ -153,6 +169,13 @@ export const COMMANDS: readonly OfCommand[] = [
   },
   { of: 'docs/guides/scripts.md: revision=', command: 'quorate ls', prints: /^conf\/a\tapplied$/m },
   { of: 'docs/guides/scripts.md: revision=', command: 'quorate watch', until: '^later$' },
+  {
+    of: 'docs/guides/scripts.md: source <(',
+    command: 'quorate completion fish',
+    // The syntax of another shell.
+    change: { '| source': '| grep complete' },
+    prints: /^complete --command quorate /m,
+  },
 
   {
     of: 'docs/guides/locks.md: quorate lock deploy',
@@ -234,6 +257,9 @@ export const COMMANDS: readonly OfCommand[] = [
     prints: /^\{"ttl_ms":30000\}$/,
   },
 ]
+
+export const isAbout = ({ of, command: beginning }: OfCommand, block: Block, command: string): boolean =>
+  command.startsWith(beginning) && blockNamed(of) === block
 
 export interface Answer extends Handling {
   /** What the name of the block begins with that shows an answer. */

@@ -27,12 +27,6 @@ const FRAMES = {
 export const NOT_RUN: readonly NotRun[] = [
   { of: 'README.md: npm start', command: 'npm start', because: CLONE },
   { of: 'docs/guides/local-cluster.md: npm start', command: 'npm start', because: CLONE },
-  {
-    of: 'docs/guides/scripts.md: source <(quorate completion bash)',
-    command: 'quorate completion fish',
-    because: 'the syntax of another shell',
-    test: 'test/cli/completion.int.test.ts',
-  },
   { of: 'docs/guides/membership.md: NODE_OPTIONS=', because: 'lines of a unit file' },
   {
     of: 'docs/guides/testing-your-service.md: npm install',

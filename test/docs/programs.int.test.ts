@@ -10,17 +10,25 @@ import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { freePorts } from '../local/kv.ts'
-import { BLOCKS, nameOf, root } from './blocks.ts'
-import { FRAGMENTS } from './fragments.ts'
+import { BLOCKS, root } from './blocks.ts'
 import { isRun } from './not-run.ts'
 import { programOf, promisedBy } from './program.ts'
 import type { Ran } from './run-programs.ts'
+
+/** For all programs together. */
+const LIMIT_MS = 120_000
 
 const PROGRAMS = BLOCKS.filter((block) => block.info === 'ts' && isRun(block)).map((block, number) => ({
   block,
   name: `${block.page}:${block.line}`,
   file: `program-${number}.mts`,
 }))
+
+/** Of what other tests run: the blocks of a page are one program. */
+const READ = Map.groupBy(
+  BLOCKS.filter((block) => block.info === 'ts' && !isRun(block)),
+  ({ page }) => page,
+)
 
 const directory = mkdtempSync(join(tmpdir(), 'quorate-docs-'))
 let cluster: EmbeddedCluster
@@ -32,19 +40,24 @@ beforeAll(async () => {
   cluster = await startCluster({ nodes: 1 })
   const surroundings = { endpoints: cluster.endpoints, port: await freePorts(10) }
   for (const { block, file } of PROGRAMS) writeFileSync(join(directory, file), programOf(block, surroundings))
+  for (const [number, blocks] of [...READ.values()].entries())
+    writeFileSync(
+      join(directory, `page-${number}.mts`),
+      blocks.map((block) => programOf(block, surroundings)).join('\n'),
+    )
   symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'))
   const checked = compile()
   const child = spawn(
     process.execPath,
     [join(import.meta.dirname, 'run-programs.ts'), directory, ...PROGRAMS.map(({ file }) => file)],
-    { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] },
+    { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'], timeout: LIMIT_MS },
   )
   const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
   end = { code, out, err }
   const results = join(directory, 'ran.json')
   ran = existsSync(results) ? JSON.parse(readFileSync(results, 'utf8')) : {}
   types = await checked
-})
+}, 2 * LIMIT_MS)
 
 afterAll(async () => {
   await cluster.close()
@@ -88,12 +101,14 @@ test.each(PROGRAMS)('$name runs', ({ block, file }) => {
   if (promised.length > 0) expect(printed).toEqual(promised)
 })
 
-test('nothing else is said against them, and they leave nothing open', () => {
-  expect(types.replaceAll(/^program-\d+\.mts\(.*\n( .*\n)*/gm, '')).toBe('')
-  expect({ code: end.code, err: end.err }).toEqual({ code: 0, err: '' })
-})
+test.each([...READ.keys()].map((page, number) => ({ page, number })))(
+  'the blocks of $page compile',
+  ({ number }) => {
+    expect(types.split('\n').filter((line) => line.startsWith(`page-${number}.mts`))).toEqual([])
+  },
+)
 
-test('each fragment is there', () => {
-  const names = PROGRAMS.map(({ block }) => nameOf(block))
-  expect(FRAGMENTS.map(({ of }) => of).filter((name) => !names.includes(name))).toEqual([])
+test('nothing else is said against them, and they leave nothing open', () => {
+  expect(types.replaceAll(/^(program|page)-\d+\.mts\(.*\n( .*\n)*/gm, '')).toBe('')
+  expect({ code: end.code, err: end.err }).toEqual({ code: 0, err: '' })
 })

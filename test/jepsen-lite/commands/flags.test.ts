@@ -20,7 +20,9 @@ test.each(ON_THE_PAGE)(
     const [command] = (await buildProgram([name])).commands
     expect([program, command?.name()]).toEqual(['jepsen-lite', name])
     const flags = words.filter(isFlag).map((word) => word.replaceAll(/[[\]]/g, ''))
-    expect(flags.filter((flag) => !command?.options.some((option) => option.is(flag)))).toEqual([])
+    expect(
+      flags.filter((flag) => !command?.options.some((option) => [option.short, option.long].includes(flag))),
+    ).toEqual([])
     // A form has values to be filled in.
     if (!words.some((word) => /^\[|…/.test(word))) expect(command?.parseOptions(words).unknown).toEqual([])
   },
