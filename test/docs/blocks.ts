@@ -39,23 +39,25 @@ export function blocksOf(page: string): readonly Block[] {
 
 export const BLOCKS: readonly Block[] = PAGES.flatMap(blocksOf)
 
-/** The page and the first line of the block; of blocks with the same first line in a page also their number. */
-export function nameOf(block: Block): string {
-  const alike = BLOCKS.filter((other) => other.page === block.page && firstLine(other) === firstLine(block))
-  const number = alike.length > 1 ? ` (${alike.indexOf(block) + 1})` : ''
-  return `${block.page}: ${firstLine(block)}${number}`
-}
-
 /** Without what only makes modules known. */
 const firstLine = ({ text }: Block): string => {
   const lines = text.split('\n').filter((line) => line !== '')
   return lines.find((line) => !line.startsWith('import ')) ?? lines[0] ?? ''
 }
 
+/** The page and the first line of each block; of those with the same first line in a page also their number. */
+const NAMES: ReadonlyMap<Block, string> = new Map(
+  [...Map.groupBy(BLOCKS, (block) => `${block.page}: ${firstLine(block)}`)].flatMap(([name, alike]) =>
+    alike.map((block, at) => [block, alike.length > 1 ? `${name} (${at + 1})` : name] as const),
+  ),
+)
+
+export const nameOf = (block: Block): string => NAMES.get(block) ?? block.page
+
 /** The block whose name begins so. */
 export function blockNamed(beginning: string): Block {
-  const found = BLOCKS.filter((block) => nameOf(block).startsWith(beginning))
-  if (found.length !== 1 || found[0] === undefined)
-    throw new Error(`${found.length} blocks begin so: ${beginning}`)
+  const [found, ...others] = [...NAMES].filter(([, name]) => name.startsWith(beginning))
+  if (found === undefined || others.length > 0)
+    throw new Error(`${found ? others.length + 1 : 'no'} blocks begin so: ${beginning}`)
   return found[0]
 }

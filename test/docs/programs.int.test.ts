@@ -80,8 +80,11 @@ function compile(): Promise<string> {
   writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(config))
   const tsc = join(root, 'node_modules/typescript/bin/tsc')
   return new Promise((resolve) => {
-    execFile(process.execPath, [tsc, '-p', directory], { cwd: directory }, (_, out, err) =>
-      resolve(out + err),
+    execFile(
+      process.execPath,
+      [tsc, '--singleThreaded', '-p', directory],
+      { cwd: directory },
+      (_, out, err) => resolve(out + err),
     )
   })
 }

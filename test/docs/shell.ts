@@ -170,8 +170,9 @@ export function commandsOf(script: string): readonly string[] {
   return commands
 }
 
-/** Bash also warns of a here-document without its end. */
+/** Bash also warns of a here-document without its end. Plain words need not be asked about. */
 function isWhole(command: string): boolean {
+  if (/^[\w ./:=,-]*(#.*)?$/.test(command)) return true
   const { status, stderr } = spawnSync('bash', ['-n', '-c', command], { encoding: 'utf8' })
   return status === 0 && stderr === ''
 }
