@@ -103,7 +103,7 @@ export const COMMANDS: readonly OfCommand[] = [
   {
     of: 'docs/guides/membership.md: mv ',
     command: 'mv ',
-    before: 'set -- $jobs; kill -INT -- -$2; wait $2',
+    before: 'set -- $jobs; kill -INT -- -$2; wait $2; test $? = 130',
   },
   { of: 'docs/guides/membership.md: mv ', command: 'quorate node start', ...VOTES('n2') },
 
@@ -135,6 +135,11 @@ export const COMMANDS: readonly OfCommand[] = [
     command: 'quorate export prod/conf/',
     before: 'rm conf/mode',
     prints: /2 keys/,
+  },
+  {
+    of: 'docs/guides/scripts.md: quorate import',
+    command: 'quorate export >',
+    before: 'grep -q blue conf/mode',
   },
   {
     of: 'docs/guides/scripts.md: quorate import',
@@ -246,9 +251,13 @@ export const COMMANDS: readonly OfCommand[] = [
   },
   {
     of: 'docs/reference/http.md: curl 127.0.0.1:7301/v1/leases',
+    command: 'curl 127.0.0.1:7301/v1/leases',
+    // The id of the first lease of a cluster is always the same.
+    prints: /^\{"id":"6238072747940578789","ttl_ms":30000\}$/,
+  },
+  {
+    of: 'docs/reference/http.md: curl 127.0.0.1:7301/v1/leases',
     command: 'curl -X PUT',
-    before:
-      'curl 127.0.0.1:7301/v1/leases -H \'Content-Type: application/json\' -d \'{"ttl":"30s","id":"6238072747940578789"}\'',
     prints: /"version":1/,
   },
   {

@@ -93,9 +93,11 @@ export class Shell {
 
   #done(at: number, said: string): Done {
     const [out, code] = [this.#file('out', at), this.#file('code', at)]
-    const printed = existsSync(out) ? this.#there(readFileSync(out, 'utf8')) : ''
-    if (!existsSync(code)) return { out: `${printed}${said}`, code: undefined }
-    return { out: printed, code: Number(readFileSync(code, 'utf8')) }
+    const [before, printed] = [this.#file('before', at), out].map((file) =>
+      existsSync(file) ? this.#there(readFileSync(file, 'utf8')) : '',
+    )
+    if (!existsSync(code)) return { out: `${before}${printed}${said}`, code: undefined }
+    return { out: printed ?? '', code: Number(readFileSync(code, 'utf8')) }
   }
 
   #scriptOf({ command, handling }: Step, at: number): string {
@@ -103,7 +105,7 @@ export class Shell {
     if (command === undefined) return ''
     const [out, code] = [this.#file('out', at), this.#file('code', at)]
     const group = (text: string) => `{\n${this.#here(text)}\n}`
-    const prepared = before === '' ? '' : `${group(before)} >/dev/null\n`
+    const prepared = before === '' ? '' : `${group(before)} >${this.#file('before', at)} 2>&1 || exit\n`
     const run = `${group(command)} >${out} 2>&1`
     if (until === undefined) return `${prepared}${run}\necho $? >${code}\n`
     const isThere = `grep -qE '${until}' ${out}`
