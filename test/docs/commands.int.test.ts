@@ -109,7 +109,9 @@ describe.each(Object.entries(SHELLS))('%s', (kind, entries) => {
     if (kind === 'a cluster that is there')
       cluster = await startCluster({ ports: [port, port + 1, port + 2] })
     shell = new Shell(port, cluster ? { KV_ENDPOINTS: cluster.endpoints.join() } : {})
-    done = await shell.run(steps)
+    done = await shell.run(
+      steps.map((step) => (step.lacking.length > 0 ? { ...step, command: undefined } : step)),
+    )
   }, 150_000)
   afterAll(async () => {
     shell?.close()

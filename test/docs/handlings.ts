@@ -302,13 +302,12 @@ export const ANSWERS: readonly Answer[] = [
   {
     of: 'docs/reference/http.md: event: created',
     before: `from=${numberOf(put('jobs/1', 'run'))}; ${remove('jobs/1')}; ${put('other', '1')}`,
-    to: 'curl -N "127.0.0.1:7301/v1/watch?prefix=jobs/&from=$from&progress=100ms"',
-    until: 'event: progress',
+    // Up to the data of the first progress.
+    to: 'curl -N "127.0.0.1:7301/v1/watch?prefix=jobs/&from=$from&progress=100ms" | sed "/progress/{n;n;q}"',
   },
   {
     of: 'docs/reference/http.md: {"type":"created"',
-    to: 'curl -N "127.0.0.1:7301/v1/watch?prefix=jobs/&from=$((from + 1))&progress=100ms" -H "Accept: application/x-ndjson"',
-    until: 'progress',
+    to: 'curl -N "127.0.0.1:7301/v1/watch?prefix=jobs/&from=$((from + 1))&progress=100ms" -H "Accept: application/x-ndjson" | sed /progress/q',
   },
   {
     of: 'docs/reference/errors.md: {"type":"urn:quorate:problem:key_too_long"',
