@@ -63,17 +63,17 @@ printf '${step.command?.replaceAll('\n', '\\r\\n')}\\r\\n' >&3; head -n 1 <&3; e
 })
 
 /** Lines behind `$` are commands; what follows up to the next one is shown. */
-const sessionOf = (block: Block): readonly Step[] =>
-  block.text
-    .split(/^\$ /m)
-    .slice(1)
-    .map((part) => {
-      const [command = '', ...shown] = part.split('\n')
-      const step = stepOf(block, command)
-      // On a terminal all but a single value is shown as a table.
-      const asTable = / get /.test(command) ? '' : 'KV_OUTPUT=table '
-      return { ...step, command: `${asTable}${step.command}`, shown: shown.join('\n') }
-    })
+function sessionOf(block: Block): readonly Step[] {
+  const [beginning, ...parts] = block.text.split(/^\$ /m)
+  if (beginning !== '') throw new Error(`${block.page}:${block.line}: a session begins with "$ "`)
+  return parts.map((part) => {
+    const [command = '', ...shown] = part.split('\n')
+    const step = stepOf(block, command)
+    // On a terminal all but a single value is shown as a table.
+    const asTable = / get /.test(command) ? '' : 'KV_OUTPUT=table '
+    return { ...step, command: `${asTable}${step.command}`, shown: shown.join('\n') }
+  })
+}
 
 function stepOf(block: Block, command: string): Step {
   const name = `${block.page}:${block.line} ${command.split('\n')[0]}`

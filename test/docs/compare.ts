@@ -1,5 +1,5 @@
-// Whether what a page shows is what a command has printed. Loose about what differs from run to run, and only there:
-// process ids, ages, which node leads, ids that are drawn, and revisions, which must have the same order as in the page.
+// Whether what a page shows is what a command has printed. It is loose only about what differs from run to run: process
+// ids, ages, which node leads, ids that are drawn, and revisions, which must have the same order as in the page.
 
 /** `…` in a page stands for anything. */
 export function isLike(shown: string, printed: string): boolean {

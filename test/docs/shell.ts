@@ -8,15 +8,17 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { root } from './blocks.ts'
 
-/** No shell runs so long unless a command hangs; nor does a command need so long until it has printed what it should. */
+/** No shell runs so long unless a command hangs. */
 const LIMIT_MS = 120_000
+
+/** Nor does a command need so long until it has printed what it should. */
 const LIMIT_S = 30
 
 /** How a test goes about a command. */
 export interface Handling {
   /** What is there when the reader comes to this command; no part of the page. */
   readonly before?: string
-  /** The command does not end by itself. It is interrupted when it has printed this (an extended regular expression). */
+  /** The command does not end by itself. When it has printed this extended regular expression, it is interrupted. */
   readonly until?: string
   /** Done again and again until then. */
   readonly act?: string
@@ -37,13 +39,16 @@ export interface Done {
 
 const NOTHING: Done = { out: '', code: undefined }
 
-/** Each job has its own process group, and what goes on is interrupted at the end. */
-const HEAD = "set -m\ntrap 'for job in $jobs; do kill -INT -- -$job; wait $job; done' EXIT\n"
+/** Each job has its own process group. At the end what goes on is interrupted, and no job is left. */
+const headOf = (started: string): string =>
+  `set -m\ntrap 'for job in $jobs; do kill -INT -- -$job; wait $job; done; rm -f ${started}' EXIT\n`
 
 export class Shell {
   readonly #root = mkdtempSync(join(tmpdir(), 'quorate-docs-'))
   readonly #work = join(this.#root, 'work')
   readonly #bin = join(this.#root, 'bin')
+  /** The jobs that were started, one a line, until the shell has ended as it should. */
+  readonly #started = join(this.#root, 'jobs')
   readonly #env: NodeJS.ProcessEnv
   readonly #port: number
 
@@ -76,7 +81,7 @@ export class Shell {
   /** What each command has printed. A step without a command has what the step before has printed. */
   async run(steps: readonly Step[]): Promise<readonly Done[]> {
     const script = join(this.#root, 'script')
-    writeFileSync(script, HEAD + steps.map((step, at) => this.#scriptOf(step, at)).join(''))
+    writeFileSync(script, headOf(this.#started) + steps.map((step, at) => this.#scriptOf(step, at)).join(''))
     const child = spawn('bash', [script], {
       cwd: this.#work,
       env: this.#env,
@@ -110,7 +115,7 @@ export class Shell {
     if (until === undefined) return `${prepared}${run}\necho $? >${code}\n`
     const isThere = `grep -qE '${until}' ${out}`
     return `${prepared}${run} &
-job=$!; echo $job >>${join(this.#root, 'jobs')}
+job=$!; echo $job >>${this.#started}
 late=$((SECONDS + ${LIMIT_S}))
 until ${isThere} || ! kill -0 $job || ((SECONDS > late)); do ${group(act)} >/dev/null; done 2>/dev/null
 ${isThere} && echo 0 >${code}
@@ -119,8 +124,8 @@ ${stays ? 'jobs="$jobs $job"' : 'kill -INT -- -$job; wait $job'}\n`
 
   /** Ends what runs in the directory, and removes it. */
   close(): void {
-    const jobs = join(this.#root, 'jobs')
-    for (const job of existsSync(jobs) ? readFileSync(jobs, 'utf8').trim().split('\n') : []) {
+    const left = existsSync(this.#started) ? readFileSync(this.#started, 'utf8').match(/\d+/g) : null
+    for (const job of left ?? []) {
       try {
         process.kill(-Number(job), 'SIGKILL')
       } catch {
@@ -150,7 +155,7 @@ ${stays ? 'jobs="$jobs $job"' : 'kill -INT -- -$job; wait $job'}\n`
 
   /** With those of the page. */
   #there(text: string): string {
-    return text.replaceAll(/\d{5}/g, (port) => {
+    return text.replaceAll(/\b\d{5}\b/g, (port) => {
       const n = Number(port) - this.#port
       return n >= 0 && n < 10 ? String(n < 5 ? 7301 + n : 7396 + n) : port
     })
