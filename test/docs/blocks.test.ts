@@ -37,7 +37,7 @@ test('each thing that is said about a block or a command is about one that is th
   for (const { of } of ANSWERS) expect(RUN).toContain(blockNamed(of))
   for (const known of COMMANDS) {
     const block = blockNamed(known.of)
-    const commands = block.info === 'sh' ? commandsOf(block.text) : [block.text]
+    const commands = block.info === 'sh' ? commandsOf(block.text) : block.text.split(/^\$ /m)
     expect(commands.filter((command) => isAbout(known, block, command))).toHaveLength(1)
   }
 })

@@ -76,6 +76,13 @@ const numberOf = (command: string) => `$(${command} | grep -oE "[0-9]+" | head -
 
 export const COMMANDS: readonly OfCommand[] = [
   {
+    of: 'README.md: $ npx quorate cluster partition',
+    command: 'npx quorate cluster partition',
+    // A reader leaves the node that was just restarted the time to prove how old its state is; a test asks until then.
+    before:
+      'quorate --endpoints http://127.0.0.1:7301 --consistency stale --max-staleness 1m get config/greeting',
+  },
+  {
     of: 'docs/guides/membership.md: quorate node start --name n4',
     command: 'quorate node start --name n4',
     ...VOTES('n4'),
