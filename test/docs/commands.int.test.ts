@@ -112,7 +112,7 @@ describe.each(Object.entries(SHELLS))('%s', (kind, entries) => {
     done = await shell.run(
       steps.map((step) => (step.lacking.length > 0 ? { ...step, command: undefined } : step)),
     )
-  }, 150_000)
+  }, 300_000)
   afterAll(async () => {
     shell?.close()
     await cluster?.close()

@@ -9,10 +9,10 @@ import { text } from 'node:stream/consumers'
 import { root } from './blocks.ts'
 
 /** No shell runs so long unless a command hangs. */
-const LIMIT_MS = 120_000
+const LIMIT_MS = 240_000
 
 /** Nor does a command need so long until it has printed what it should. */
-const LIMIT_S = 30
+const LIMIT_S = 60
 
 /** How a test goes about a command. */
 export interface Handling {
