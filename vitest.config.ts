@@ -59,6 +59,7 @@ function longestFirst() {
     'local/grown-cluster.int',
     'jepsen-lite/sim/triggers',
     'jepsen-lite/local/run.int',
+    'docs/commands.int',
     'local/rejoin.int',
     'jepsen-lite/sim/coverage',
     'jepsen-lite/power/recording.int',

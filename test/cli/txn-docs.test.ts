@@ -7,31 +7,18 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { readTxn } from '../../src/cli/txn-interactive.ts'
 import { describe, formatTxn, parseTxn } from '../../src/cli/txn-language.ts'
+import { type Block, blocksOf, root } from '../docs/blocks.ts'
 import { errorOf, WRONG_JSON, WRONG_TEXTS } from './txn-wrong-texts.ts'
 
-const page = readFileSync(join(import.meta.dirname, '../../docs/reference/txn.md'), 'utf8')
+const PAGE = 'docs/reference/txn.md'
+const EXAMPLES: readonly Block[] = blocksOf(PAGE)
+const examplesOf = (info: string): readonly Block[] => EXAMPLES.filter((example) => example.info === info)
 
-interface Example {
-  readonly info: string
-  readonly text: string
-  readonly line: number
-}
-
-/** The fenced blocks of the page. */
-const EXAMPLES: readonly Example[] = [...page.matchAll(/^```(\S.*)\n([\s\S]*?)^```$/gm)].map(
-  ([block, info = '', text = '']) => ({
-    info,
-    text,
-    line: page.slice(0, page.indexOf(block)).split('\n').length,
-  }),
-)
-const examplesOf = (info: string): readonly Example[] => EXAMPLES.filter((example) => example.info === info)
-
-const isAnswer = ({ text }: Example): boolean => text.includes('"succeeded"')
+const isAnswer = ({ text }: Block): boolean => text.includes('"succeeded"')
 const parse = (text: string) => parseTxn(text, (path) => Buffer.from(`content of ${path}`))
 
 /** The example that follows another one. */
-function after({ line }: Example, info: string): Example {
+function after({ line }: Block, info: string): Block {
   const found = EXAMPLES.find((example) => example.line > line && example.info === info)
   if (found === undefined) throw new Error(`no ${info} after line ${line}`)
   return found
@@ -51,7 +38,6 @@ test('each block is of a kind that is checked here, or is no example of ours', (
     // A message for each wrong text, and a transaction for etcdctl.
     text: 4,
   })
-  expect(page.match(/^```/gm)).toHaveLength(2 * EXAMPLES.length)
 })
 
 test.each(examplesOf('txn'))('the transaction in line $line', ({ text }) => {
@@ -97,6 +83,8 @@ test.each(examplesOf('txn wrong'))('the message on the text in line $line', (exa
   const { text } = after(example, 'text')
   expect(`error: ${describe(errorOf(example.text), 'job.txn')}\n`).toBe(text)
 })
+
+const page = readFileSync(join(root, PAGE), 'utf8')
 
 /** What the tables of errors say that is expected. */
 const ROWS = [

@@ -4,8 +4,29 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { list, whole } from '../../../jepsen-lite/commands/flags.ts'
+import { buildProgram } from '../../../jepsen-lite/main.ts'
+import { blocksOf } from '../../docs/blocks.ts'
 
 const JEPSEN_LITE = join(import.meta.dirname, '../../../bin/jepsen-lite.js')
+
+const ON_THE_PAGE = blocksOf('docs/reference/jepsen-lite.md').map(({ text }) => text.trim().split(' '))
+
+/** `[--only M01,K1]` may be left out. */
+const isFlag = (word: string): boolean => /^\[?--?\w/.test(word)
+
+test.each(ON_THE_PAGE)(
+  '%s %s %s: the reference shows flags that there are',
+  async (_, program, name = '', ...words) => {
+    const [command] = (await buildProgram([name])).commands
+    expect([program, command?.name()]).toEqual(['jepsen-lite', name])
+    const flags = words.filter(isFlag).map((word) => word.replaceAll(/[[\]]/g, ''))
+    expect(
+      flags.filter((flag) => !command?.options.some((option) => [option.short, option.long].includes(flag))),
+    ).toEqual([])
+    // A form has values to be filled in.
+    if (!words.some((word) => /^\[|…/.test(word))) expect(command?.parseOptions(words).unknown).toEqual([])
+  },
+)
 
 test.each(['1', '7', '007'])('%s is a whole number from 1 to 7', (text) => {
   expect(whole(1, 7)(text)).toBe(Number(text))

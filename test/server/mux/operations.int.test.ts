@@ -1,17 +1,29 @@
 // What each operation does and answers: the same as over HTTP.
 
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { asRevision } from '../../../src/kv/index.ts'
 import { unpack } from '../../../src/server/mux/unpack.ts'
 import type { Problem } from '../../../src/server/types.ts'
+import { blocksOf } from '../../docs/blocks.ts'
 import type { FakeNode } from '../http/fake-node.ts'
 import { atRest } from '../http/raw-client.ts'
 import { type Asking, type Served, serve } from '../http/served.ts'
 import { DELETE, GET, MuxClient, PUT, RANGE } from './mux-client.ts'
 
 const bytes = (text: string) => Buffer.from(text)
+
+const PAGE = blocksOf('docs/reference/protocol.md')
+
+test('the welcome of the page has the fields and the limits of a welcome', async () => {
+  const { port } = await serve()
+  const client = await new MuxClient(port).open()
+  const [, , welcome] = client.notices[0] as [number, string, Record<string, unknown>]
+  const shown = PAGE.find(({ text }) => text.includes('"welcome"'))?.text ?? ''
+  const fields = [...shown.matchAll(/(\w+): /g)].map(([, name]) => name)
+  expect(fields).toEqual(Object.keys(welcome))
+  for (const [name, value] of Object.entries(welcome))
+    if (name.endsWith('_max') || name === 'version') expect(shown).toContain(`${name}: ${value}`)
+})
 
 test('the welcome says what a client needs to know', async () => {
   const { port } = await serve()
@@ -53,11 +65,9 @@ test('put, get and delete', async () => {
 })
 
 test('the examples of docs/reference/protocol.md, byte by byte', async () => {
-  const page = readFileSync(join(import.meta.dirname, '../../../docs/reference/protocol.md'), 'utf8')
-  const blocks = page.split('## An example')[1]?.matchAll(/^```\n([^`]+)```/gm) ?? []
-  const [asked, answered, conditional] = [...blocks].map(([, block = '']) =>
+  const [asked, answered, conditional] = PAGE.slice(-3).map(({ text }) =>
     Buffer.from(
-      block.replaceAll(/ {2,}\S*\[.*$| {2,}\d items| {3,}(nil|"lin).*$/gm, '').replaceAll(/\s/g, ''),
+      text.replaceAll(/ {2,}\S*\[.*$| {2,}\d items| {3,}(nil|"lin).*$/gm, '').replaceAll(/\s/g, ''),
       'hex',
     ),
   )

@@ -14,6 +14,7 @@ import {
   faultSchedules,
   recorded,
 } from '../../../src/testing/index.ts'
+import { blocksOf } from '../../docs/blocks.ts'
 import { Counter, FailOver, SafeCounter } from './counter.ts'
 
 afterAll(() => rmSync('counter.html', { force: true }))
@@ -70,13 +71,12 @@ test('a put under a condition loses none', { timeout: 120_000 }, async () => {
 })
 
 test('the guide shows this code', () => {
-  const guide = readFileSync(
-    join(import.meta.dirname, '../../../docs/guides/testing-your-service.md'),
-    'utf8',
-  )
-  const shown = [...guide.matchAll(/```ts\n\/\/ (counter\S*\.ts)\n(.*?)```/gs)]
-  expect(shown.map(([, file]) => file)).toEqual(['counter.ts', 'counter.test.ts', 'counter.ts'])
-  for (const [, file = '', code = ''] of shown) {
+  const shown = blocksOf('docs/guides/testing-your-service.md').flatMap(({ text }) => {
+    const [whole, file] = /^\/\/ (counter\S*\.ts)\n/.exec(text) ?? []
+    return whole === undefined || file === undefined ? [] : [[file, text.slice(whole.length)] as const]
+  })
+  expect(shown.map(([file]) => file)).toEqual(['counter.ts', 'counter.test.ts', 'counter.ts'])
+  for (const [file, code] of shown) {
     const source = readFileSync(join(import.meta.dirname, file.replace('.test', '.int.test')), 'utf8')
       .replaceAll('../../../src/index.ts', 'quorate')
       .replaceAll('../../../src/testing/index.ts', 'quorate/testing')

@@ -1,0 +1,74 @@
+// The blocks that neither programs.int.test.ts nor commands.int.test.ts runs, each with the reason. All others are run.
+
+import { BLOCKS, type Block, blockNamed } from './blocks.ts'
+
+export interface NotRun {
+  /** What the name of the block begins with (blocks.ts), or a page: all its blocks. */
+  readonly of: string
+  /** Only the command of the block that begins so. */
+  readonly command?: string
+  readonly because: string
+  /** The test that checks the block instead, and names the page. */
+  readonly test?: string
+}
+
+const CLONE = 'it works in the clone, with its data and at the default ports'
+const OTHERS = 'it is for software of others'
+const COUNTER = {
+  because:
+    'that test runs the same code with schedules that it chooses; what they print differs from run to run',
+  test: 'test/testing/guide/counter.int.test.ts',
+}
+const FRAMES = {
+  because: 'frames of a connection, and a notation for them',
+  test: 'test/server/mux/operations.int.test.ts',
+}
+
+export const NOT_RUN: readonly NotRun[] = [
+  { of: 'README.md: npm start', command: 'npm start', because: CLONE },
+  { of: 'docs/guides/local-cluster.md: npm start', command: 'npm start', because: CLONE },
+  { of: 'docs/guides/membership.md: NODE_OPTIONS=', because: 'lines of a unit file' },
+  {
+    of: 'docs/guides/testing-your-service.md: npm install',
+    because: 'it would ask a registry',
+  },
+  { of: 'docs/guides/testing-your-service.md: // counter.ts (1)', ...COUNTER },
+  { of: 'docs/guides/testing-your-service.md: // counter.test.ts', ...COUNTER },
+  { of: 'docs/guides/testing-your-service.md: await fc.assert(isRight((kv) => new Counter(kv))', ...COUNTER },
+  { of: 'docs/guides/testing-your-service.md: Property failed', ...COUNTER },
+  { of: 'docs/guides/testing-your-service.md: await countVisits(faultSchedule([', ...COUNTER },
+  { of: 'docs/guides/testing-your-service.md: // counter.ts (2)', ...COUNTER },
+  {
+    of: 'docs/guides/testing-your-service.md: await fc.assert(isRight((kv) => new SafeCounter(kv))',
+    ...COUNTER,
+  },
+  { of: 'docs/coming-from/bullmq.md: const connection =', because: OTHERS },
+  { of: 'docs/coming-from/consul.md: const consul =', because: OTHERS },
+  { of: 'docs/coming-from/etcd.md: const client =', because: OTHERS },
+  { of: 'docs/coming-from/redlock.md: const redlock =', because: OTHERS },
+  { of: 'docs/coming-from/zookeeper.md: const client =', because: OTHERS },
+  { of: 'docs/reference/protocol.md: [0, "welcome"', ...FRAMES },
+  { of: 'docs/reference/protocol.md: 92                                      2 items (1)', ...FRAMES },
+  { of: 'docs/reference/protocol.md: 92                                      2 items (2)', ...FRAMES },
+  { of: 'docs/reference/protocol.md: 91 97', ...FRAMES },
+  {
+    of: 'docs/reference/jepsen-lite.md',
+    because: 'each takes minutes, or is a form to be filled in; that test parses them',
+    test: 'test/jepsen-lite/commands/flags.test.ts',
+  },
+  { of: 'docs/reference/txn.md', because: 'that test tries every block', test: 'test/cli/txn-docs.test.ts' },
+]
+
+const wholeBlocks: ReadonlySet<Block> = new Set(
+  NOT_RUN.filter(({ command }) => command === undefined).flatMap(({ of }) =>
+    of.endsWith('.md') ? BLOCKS.filter(({ page }) => page === of) : [blockNamed(of)],
+  ),
+)
+
+export const isRun = (block: Block): boolean => !wholeBlocks.has(block)
+
+export const isCommandRun = (block: Block, command: string): boolean =>
+  !NOT_RUN.some(
+    ({ of, command: listed }) =>
+      listed !== undefined && command.startsWith(listed) && blockNamed(of) === block,
+  )

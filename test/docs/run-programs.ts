@@ -1,0 +1,52 @@
+// The process in which the programs run, one after the other, as Node.js runs them: with types stripped, and without a
+// test framework around them. Writes what each has printed and thrown into a file, and ends by itself when the programs
+// leave nothing open.
+
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { format } from 'node:util'
+
+/** No program takes so long unless it hangs. */
+const LIMIT_MS = 20_000
+
+export interface Ran {
+  readonly printed: readonly string[]
+  readonly error?: string
+}
+
+declare global {
+  /** Acts again and again until the program has printed the text. */
+  var untilPrinted: (text: string, act: () => Promise<unknown>) => Promise<void>
+  /** What the program was started for is done: that its client is closed is no error then. */
+  var end: () => void
+}
+
+async function run(file: string): Promise<Ran> {
+  const printed: string[] = []
+  let isDone = false
+  console.log = (...values) => printed.push(format(...values))
+  globalThis.end = () => {
+    isDone = true
+  }
+  globalThis.untilPrinted = async (text, act) => {
+    while (!printed.some((line) => line.includes(text))) await act()
+  }
+  const late = Promise.withResolvers<never>()
+  const limit = setTimeout(() => late.reject(new Error(`no end after ${LIMIT_MS} ms`)), LIMIT_MS)
+  try {
+    await Promise.race([import(file), late.promise])
+    return { printed }
+  } catch (error) {
+    if (isDone && error instanceof Error && 'code' in error && error.code === 'closed') return { printed }
+    return { printed, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+  } finally {
+    clearTimeout(limit)
+  }
+}
+
+const [directory = '', ...files] = process.argv.slice(2)
+const ran: Record<string, Ran> = {}
+for (const file of files) {
+  ran[file] = await run(join(directory, file))
+  writeFileSync(join(directory, 'ran.json'), JSON.stringify(ran))
+}
