@@ -3,19 +3,19 @@
 import { readFileSync } from 'node:fs'
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
 import { EXIT, Failure } from '../exit-codes.ts'
-import { judged, parseSchedule, replay, type Schedule } from '../sim/index.ts'
+import { judgedAny, parseSchedule, replay, type Schedule } from '../sim/index.ts'
 
 export function add(program: CommandUnknownOpts): void {
   program
     .command('replay')
     .description('show a schedule of the simulator, one event a line, a column per node')
     .argument('<file>', 'as written by `jepsen-lite sim`')
-    .action((file) => {
+    .action(async (file) => {
       const schedule = read(file)
-      const { violation } = replay(schedule, (line) => process.stdout.write(`${line}\n`))
+      const { violation } = await replay(schedule, (line) => process.stdout.write(`${line}\n`))
       if (violation !== undefined) process.exitCode = EXIT.violation
       else {
-        const found = judged(schedule).violation
+        const found = (await judgedAny(schedule)).violation
         if (found !== undefined) process.stdout.write(`BROKEN for its clients: ${found.detail}\n`)
         process.exitCode = found === undefined ? EXIT.ok : EXIT.violation
       }

@@ -6,7 +6,8 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
 import { EXIT, Failure } from '../exit-codes.ts'
-import { type Found, judged, Search } from '../sim/index.ts'
+import { RECIPES, type Recipe } from '../recipe-clients.ts'
+import { type Found, judgedAny, Search } from '../sim/index.ts'
 import { coverageOf, coverageTable } from './coverage.ts'
 import { whole } from './flags.ts'
 import { coloured, duration, number, plural } from './words.ts'
@@ -23,6 +24,7 @@ interface SimFlags {
   readonly seed?: number | undefined
   readonly schedules?: number | undefined
   readonly nodes: number
+  readonly workload: 'kv' | Recipe
   readonly time?: number | undefined
   readonly out: string
   readonly coverage: boolean
@@ -40,6 +42,11 @@ export function add(program: CommandUnknownOpts): void {
       whole(1),
     )
     .option('--nodes <count>', 'voters at the start, 1 to 7', whole(1, 7), 5)
+    .addOption(
+      new Option('--workload <workload>', 'what clients do: requests of all kinds, or a recipe')
+        .choices(['kv', ...RECIPES] as const)
+        .default('kv' as const),
+    )
     .option('--time <seconds>', 'of wall clock, at most', whole(1))
     .option('--out <dir>', 'where schedules that broke something are written', '.')
     .option('--coverage', 'print what was reached how often as well', false)
@@ -84,7 +91,9 @@ async function run(flags: SimFlags): Promise<number> {
   const progress = new ProgressLine()
   let shrinking = 0
   while (search.schedules < count && seconds() - shrinking < (flags.time ?? Number.POSITIVE_INFINITY)) {
-    const found = search.run((seed + search.schedules) % 2 ** 32)
+    const next = (seed + search.schedules) % 2 ** 32
+    const { workload } = flags
+    const found = workload === 'kv' ? search.run(next) : await search.runRecipe(next, workload)
     progress.show(() => {
       const virtual = duration(search.virtualMs)
       const violations = plural(details.length, 'violation')
@@ -117,12 +126,12 @@ async function shrinkAndWrite({ seed, schedule, violation }: Found, out: string)
   const { shrink } = await import('../sim/shrink.ts')
   const { invariant } = violation
   const until = performance.now() + SHRINK_MS_MAX
-  const minimal = shrink(
+  const { schedule: minimal } = await shrink(
     schedule,
-    (candidate) => judged(candidate).violation?.invariant === invariant,
+    async (candidate) => (await judgedAny(candidate)).violation?.invariant === invariant,
     () => performance.now() < until,
-  ).schedule
-  const result = judged(minimal)
+  )
+  const result = await judgedAny(minimal)
   const detail = result.violation?.detail ?? violation.detail
   const file = join(out, `sim-${invariant.toLowerCase()}-${seed}.json`)
   mkdirSync(out, { recursive: true })

@@ -1,9 +1,7 @@
 // What the processes of recipes and the run tell each other.
 
-import type { Result, StoreOperation } from '../history.ts'
-
-export const RECIPES = ['lock', 'queue', 'election'] as const
-export type Recipe = (typeof RECIPES)[number]
+import type { StoreOperation } from '../history.ts'
+import type { Recipe, RecipeEnd } from '../recipe-clients.ts'
 
 export interface RecipeOrder {
   readonly recipe: Recipe
@@ -21,9 +19,5 @@ export type FromRecipes =
   | { readonly kind: 'end'; readonly ref: number; readonly end: RecipeEnd }
   /** The process is about to end: something that must not happen has happened. */
   | { readonly kind: 'wrong'; readonly message: string }
-
-export type RecipeEnd =
-  | { readonly kind: 'ok'; readonly result: Result }
-  | { readonly kind: 'fail' | 'unknown'; readonly why: string }
 
 export type ToRecipes = { readonly kind: 'begin'; readonly order: RecipeOrder } | { readonly kind: 'stop' }

@@ -4,14 +4,13 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client, QuorateError } from '../../src/client/index.ts'
+import { Client } from '../../src/client/index.ts'
 import { siblingModule } from '../../src/local/sibling-module.ts'
 import { StoppedGuard } from '../../src/local/stopped-guard.ts'
-import { type Queue, queue } from '../../src/recipes/index.ts'
-import { DRAIN } from '../checker/queues.ts'
 import type { Recorder } from '../history.ts'
 import type { Random } from '../random.ts'
-import type { FromRecipes, Recipe, ToRecipes } from './recipe-messages.ts'
+import { drain, type Recipe } from '../recipe-clients.ts'
+import type { FromRecipes, ToRecipes } from './recipe-messages.ts'
 
 const PROCESSES_MAX = 4
 /** How long a process is stopped: mostly for longer than its leases last. And how long nothing is done to any. */
@@ -22,7 +21,6 @@ const KILLED_PART = 0.3
 const END_MS_MAX = 15_000
 /** How long it may take to empty the queue when all clients are gone. */
 const DRAIN_MS_MAX = 60_000
-const POLL_MS = 100
 const PROGRAM = siblingModule(import.meta, 'recipe-process')
 
 export interface RecipesOptions {
@@ -178,57 +176,16 @@ function send(child: ChildProcess, message: ToRecipes): void {
   if (child.connected) child.send(message, () => {})
 }
 
-/**
- * Empties the queue when nobody else uses it: it waits until no consumer holds an item, and takes one after the other.
- * Returns what is wrong.
- */
-export async function drain(
+/** Empties the queue when nobody else uses it. Returns what is wrong. */
+export async function emptied(
   endpoints: readonly string[],
   recorder: Recorder,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   await using kv = new Client({ endpoints })
-  const jobs = queue(kv, 'jobs', { attemptsMax: 1_000 })
   const deadline = performance.now() + DRAIN_MS_MAX
-  let why = 'it was not tried'
-  while (performance.now() < deadline && !signal.aborted) {
-    try {
-      const { ready, held } = await jobs.len()
-      if (ready + held === 0) return undefined
-      why = `${ready} items are ready, and ${held} are held`
-      if (held > 0) await sleep(POLL_MS)
-      else while (await takeOne(jobs, recorder));
-    } catch (error) {
-      if (!(error instanceof QuorateError)) throw error
-      why = error.message
-    }
-  }
-  return signal.aborted
-    ? undefined
-    : `the queue was not empty after ${DRAIN_MS_MAX} ms without other clients: ${why}`
-}
-
-/** Takes an item, if there is one, and acknowledges it. */
-async function takeOne(jobs: Queue, recorder: Recorder): Promise<boolean> {
-  const pop = recorder.invoke(DRAIN, 'any', { f: 'pop', queue: 'jobs' })
-  const item = await orUnknown(recorder, pop, () => jobs.pop())
-  if (item === undefined) {
-    recorder.ok(pop, { value: null })
-    return false
-  }
-  const { id, attempts, priority, token } = item
-  recorder.ok(pop, { item: id, token, attempts, priority, value: item.text() })
-  const ack = recorder.invoke(DRAIN, 'any', { f: 'ack', queue: 'jobs', item: id, token })
-  await orUnknown(recorder, ack, () => item.ack())
-  recorder.ok(ack, {})
-  return true
-}
-
-async function orUnknown<T>(recorder: Recorder, id: number, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act()
-  } catch (error) {
-    recorder.unknown(id, String(error))
-    throw error
-  }
+  const hasTime = (): boolean => performance.now() < deadline && !signal.aborted
+  const why = await drain(kv, recorder, hasTime, (ms) => sleep(ms))
+  if (why === undefined || signal.aborted) return undefined
+  return `the queue was not empty after ${DRAIN_MS_MAX} ms without other clients: ${why}`
 }

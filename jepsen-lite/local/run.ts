@@ -21,7 +21,7 @@ import { alarmsIn, countSnapshots } from './node-logs.ts'
 import type { RunOptions } from './options.ts'
 import { prepareOut } from './out-dir.ts'
 import { Preload } from './preload/preload.ts'
-import { drain, RecipeClients } from './recipes.ts'
+import { emptied, RecipeClients } from './recipes.ts'
 import { Recording } from './recording.ts'
 import { type Checked, type Results, resultsOf } from './results.ts'
 import { round } from './run-stats.ts'
@@ -138,7 +138,7 @@ class Run {
     this.#phase('end')
     const { workload } = this.#options
     if (workload === 'queue')
-      this.#missed(await drain(this.#endpoints(cluster), this.#recording.recorder, signal))
+      this.#missed(await emptied(this.#endpoints(cluster), this.#recording.recorder, signal))
     // Otherwise keys would go while the last reads are made. Recipes have leases too.
     if (workload === 'lease' || isRecipe(workload)) this.#missed(await leasesEnd(cluster, signal))
     await this.#readFinals(cluster)

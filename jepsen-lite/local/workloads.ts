@@ -3,8 +3,8 @@
 
 import type { Operation, Range, Result } from '../history.ts'
 import type { Random } from '../random.ts'
+import { RECIPES, type Recipe } from '../recipe-clients.ts'
 import type { OperationEnd } from './perform.ts'
-import { RECIPES, type Recipe } from './recipe-messages.ts'
 import { sizedName } from './values.ts'
 import { LOG } from './watchers.ts'
 import type { Draw, Surroundings, Workload } from './workload.ts'

@@ -39,7 +39,7 @@ const NODES = 5
 /** Keeps the seeds of different searches apart. */
 const SEEDS_APART = 1_000_003
 
-function trial({ seed, searches, schedules, ms, shrinkMs, guide }: TrialOptions): void {
+async function trial({ seed, searches, schedules, ms, shrinkMs, guide }: TrialOptions): Promise<void> {
   const until = performance.now() + ms
   const counts: (number | null)[] = []
   let first: Omit<NonNullable<TrialResult['first']>, 'length'> | undefined
@@ -75,15 +75,16 @@ function trial({ seed, searches, schedules, ms, shrinkMs, guide }: TrialOptions)
   const { rule } = first
   const run = rule.startsWith('CHECK-') ? judged : runSchedule
   const shrunkUntil = performance.now() + shrinkMs
-  const { ops, faults } = shrink(
+  const { schedule } = await shrink(
     found.schedule,
     (candidate) => run(candidate).violation?.invariant === rule,
     () => performance.now() < shrunkUntil,
-  ).schedule
+  )
+  const { ops, faults } = schedule
   tell({ schedules: counts, first: { ...first, length: ops.length + faults.length } })
 }
 
 const tell = (result: TrialResult): void => void process.stdout.write(`${JSON.stringify(result)}\n`)
 
 const [, , options] = process.argv
-trial(JSON.parse(options ?? ''))
+await trial(JSON.parse(options ?? ''))

@@ -71,6 +71,9 @@ export class Cluster implements World {
   #dying: { readonly process: Process; readonly trigger: CrashTrigger }[] = []
   #downUntil: number[] = []
   #draws = 0
+  /** The present moment, and how many events have run in it. */
+  #instant = 0
+  #spins = 0
   /** In the liveness phase: machines that stay in their state. */
   readonly frozen = new Set<Machine>()
   /**
@@ -120,33 +123,47 @@ export class Cluster implements World {
 
   /** Runs what is due until then, or until a rule is broken. */
   runUntil(until: number, isOver: () => boolean = () => false): void {
-    const { time, trace, invariants } = this
-    let instant = time.now
-    let spins = 0
-    for (;;) {
-      const event = time.next(until)
-      if (event === undefined) return
-      if (time.now === instant) spins++
-      else {
-        instant = time.now
-        spins = 0
-      }
-      if (spins > SPINS_MAX)
-        invariants.violation ??= new Violation(
-          'LIVE-2',
-          `more than ${SPINS_MAX} events in one instant: something spins`,
-        )
-      trace.mix(event.kind + 8 * (event.owner?.number ?? 0))
-      trace.mix((event.at * 1024) | 0)
-      try {
-        event.run?.(event)
-      } catch (error) {
-        // The code in between may wrap the error of a crash in the middle of a turn.
-        if (this.#dying.length === 0 && !(error instanceof CrashSignal)) this.#thrown(error)
-      }
-      if (this.#dying.length > 0) this.#killDying()
-      if (invariants.violation !== undefined || this.rollbacks.isOver || isOver()) return
+    while (this.#step(until) && !isOver());
+  }
+
+  /** The same. `settle` runs the promises of what has run, if there are any, before the next event. */
+  async runUntilSettled(
+    until: number,
+    settle: () => Promise<void> | undefined,
+    isOver: () => boolean = () => false,
+  ): Promise<void> {
+    while (this.#step(until)) {
+      const settling = settle()
+      if (settling !== undefined) await settling
+      if (isOver()) return
     }
+  }
+
+  /** Runs one event. Returns whether to go on. */
+  #step(until: number): boolean {
+    const { time, trace, invariants } = this
+    const event = time.next(until)
+    if (event === undefined) return false
+    if (time.now === this.#instant) this.#spins++
+    else {
+      this.#instant = time.now
+      this.#spins = 0
+    }
+    if (this.#spins > SPINS_MAX)
+      invariants.violation ??= new Violation(
+        'LIVE-2',
+        `more than ${SPINS_MAX} events in one instant: something spins`,
+      )
+    trace.mix(event.kind + 8 * (event.owner?.number ?? 0))
+    trace.mix((event.at * 1024) | 0)
+    try {
+      event.run?.(event)
+    } catch (error) {
+      // The code in between may wrap the error of a crash in the middle of a turn.
+      if (this.#dying.length === 0 && !(error instanceof CrashSignal)) this.#thrown(error)
+    }
+    if (this.#dying.length > 0) this.#killDying()
+    return invariants.violation === undefined && !this.rollbacks.isOver
   }
 
   #thrown(error: unknown): void {

@@ -19,4 +19,5 @@ export const DRAW = {
   recovery: 17,
   space: 18,
   store: 19,
+  recipe: 20,
 } as const

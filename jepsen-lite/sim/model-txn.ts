@@ -41,8 +41,19 @@ interface Branch {
   readonly steps: readonly Step[]
 }
 
-export function runTxn(txn: Txn, store: TxnStore): string {
-  const refused = (code: string): string => `refused ${code} at ${store.revision}`
+/** What was answered, and what is remembered of it for a repeat: not what was read. */
+export interface Ran {
+  readonly outcome: string
+  readonly remembered: string
+  /** Of its results, in a row; undefined: it was refused. */
+  readonly bytes?: number
+}
+
+export function runTxn(txn: Txn, store: TxnStore): Ran {
+  const refused = (code: string): Ran => {
+    const outcome = `refused ${code} at ${store.revision}`
+    return { outcome, remembered: outcome }
+  }
   if (changesOf(txn) === undefined) return refused('duplicate_key')
   const chosen = choose(txn, store)
   const all = flat(chosen)
@@ -53,8 +64,9 @@ export function runTxn(txn: Txn, store: TxnStore): string {
   const replaced = puts.flatMap(({ key }) => (store.row(key) === null ? [] : [key]))
   const why = store.refusal(puts, new Set([...deleted, ...replaced]))
   if (why !== undefined) return refused(why)
-  const results = resultsOf(chosen, store)
-  return `txn at ${store.after()}: ${results}`
+  const { outcome, remembered, bytes } = resultsOf(chosen, store)
+  const at = `txn at ${store.after()}: `
+  return { outcome: at + outcome, remembered: at + remembered, bytes }
 }
 
 function choose({ compare, success, failure }: Txn, store: TxnStore): Branch {
@@ -108,21 +120,32 @@ function keysAt(where: Where, store: TxnStore): string[] {
   return store.row(key) === null ? [] : [key]
 }
 
-function resultsOf({ holds, steps }: Branch, store: TxnStore): string {
-  return branchText(
-    holds,
-    steps.map((step) => resultOf(step, store)),
-  )
+function resultsOf({ holds, steps }: Branch, store: TxnStore): Required<Ran> {
+  const results = steps.map((step) => resultOf(step, store))
+  return {
+    outcome: branchText(
+      holds,
+      results.map(({ outcome }) => outcome),
+    ),
+    remembered: branchText(
+      holds,
+      results.map(({ remembered }) => remembered),
+    ),
+    // Whether they held, how many results; the kind of each.
+    bytes: results.reduce((sum, { bytes }) => sum + 1 + bytes, 2),
+  }
 }
 
-function resultOf(step: Step, store: TxnStore): string {
+const kept = (outcome: string, bytes: number): Required<Ran> => ({ outcome, remembered: outcome, bytes })
+
+function resultOf(step: Step, store: TxnStore): Required<Ran> {
   switch (step.kind) {
     case 'put': {
       const key = text(step.key)
       const before = store.row(key)
       const { createRevision, modRevision, version } = store.put(key, text(step.value), step.lease)
       const prev = step.prev ? ` instead of ${rowText(key, before)}` : ''
-      return `put ${createRevision}/${modRevision}/${version}${prev}`
+      return kept(`put ${createRevision}/${modRevision}/${version}${prev}`, 3 * 8)
     }
     case 'get': {
       const all = keysAt(step.where, store)
@@ -131,13 +154,14 @@ function resultOf(step: Step, store: TxnStore): string {
         const row = store.row(key)
         return rowText(key, row !== null && step.keysOnly ? { ...row, value: '' } : row)
       })
-      return gotText(all.length, !step.countOnly && told.length < all.length, rows)
+      const outcome = gotText(all.length, !step.countOnly && told.length < all.length, rows)
+      return { outcome, remembered: NOT_REMEMBERED, bytes: 0 }
     }
     case 'delete': {
       const keys = keysAt(step.where, store)
       const rows = keys.map((key) => rowText(key, store.row(key)))
       for (const key of keys) store.del(key)
-      return `deleted ${keys.length}${step.prev ? ` instead of ${rows.join(' ')}` : ''}`
+      return kept(`deleted ${keys.length}${step.prev ? ` instead of ${rows.join(' ')}` : ''}`, 8)
     }
     case 'branch':
       return resultsOf(step, store)
@@ -148,6 +172,8 @@ function resultOf(step: Step, store: TxnStore): string {
 
 const branchText = (holds: boolean, results: readonly string[]): string =>
   `${holds ? 'then' : 'else'} (${results.join(', ')})`
+
+const NOT_REMEMBERED = 'got what is not remembered'
 
 const gotText = (count: number, more: boolean, rows: readonly string[]): string =>
   `got ${rows.join(' ')}${more ? ' …' : ''} of ${count}`
@@ -173,7 +199,7 @@ function shownResult(result: OperationResult): string {
     }
     case 'get': {
       const { found } = result
-      if (found === undefined) return 'got what is not remembered'
+      if (found === undefined) return NOT_REMEMBERED
       return gotText(found.count, found.more, found.records.map(storedText))
     }
     case 'delete': {

@@ -21,7 +21,7 @@ import { ENTRY_KINDS_OF_CORE, frameBody, readHeader } from '../../src/raft/index
 import type { LeaseChange, LeaseEntry } from '../checker/leases/index.ts'
 import type { LoggedEvent } from '../checker/watch/index.ts'
 import { type ModelRow, text } from './model-row.ts'
-import { plainTxn, runTxn, shownTxn, type TxnStore } from './model-txn.ts'
+import { plainTxn, type Ran, runTxn, shownTxn, type TxnStore } from './model-txn.ts'
 
 interface Lease {
   readonly ttlMs: number
@@ -354,12 +354,13 @@ export class Model {
     if (since !== undefined && since <= this.#horizon && since < this.revision)
       return refused('idempotency_expired')
     const isAhead = since !== undefined && since > this.revision
-    const outcome = isAhead ? `refused bad_request at ${this.revision}` : this.#execute(request)
-    const bytes = bytesToRemember(idempotency.token, outcome)
+    const refusal = `refused bad_request at ${this.revision}`
+    const { outcome, remembered, bytes: outcomeBytes } = isAhead ? kept(refusal) : this.#executeKept(request)
+    const bytes = bytesToRemember(idempotency.token, outcomeBytes)
     this.#evict(bytes)
     this.#tokenBytes += bytes
     this.#tokens.set(idempotency.token, {
-      ...{ asked, outcome, bytes },
+      ...{ asked, outcome: remembered, bytes },
       revision: this.revision,
       clusterTimeMs: this.#clusterTimeMs,
     })
@@ -397,11 +398,11 @@ export class Model {
     if (last !== undefined && seq < last.seq) return refused('idempotency_expired')
     if (last !== undefined && seq === last.seq)
       return asked === last.asked ? settled(last.outcome, true) : refused('idempotency_key_reused')
-    const outcome = this.#execute({ command })
+    const { outcome, remembered, bytes: outcomeBytes } = this.#executeKept({ command })
     // Table, session, slot; number, fingerprint, outcome.
-    const bytes = 1 + 8 + 2 + 6 + 4 + outcomeBytes(outcome)
+    const bytes = 1 + 8 + 2 + 6 + 4 + outcomeBytes
     this.#slotBytes += bytes - (last?.bytes ?? 0)
-    slots.set(slot, { seq, asked, outcome, bytes })
+    slots.set(slot, { seq, asked, outcome: remembered, bytes })
     return settled(outcome)
   }
 
@@ -430,6 +431,14 @@ export class Model {
     }
   }
 
+  /** For a request that may be repeated. */
+  #executeKept(request: Pick<Request, 'command'>): Required<Ran> {
+    const { command } = request
+    if (command.kind !== 'txn') return kept(this.#execute(request))
+    const { outcome, remembered, bytes } = runTxn(command.txn, this.#store)
+    return bytes === undefined ? kept(outcome) : { outcome, remembered, bytes: 1 + 8 + bytes }
+  }
+
   #execute({ command }: Pick<Request, 'command'>): string {
     if (command.kind === 'open-session') {
       const session = this.#nextSession++
@@ -451,7 +460,7 @@ export class Model {
       return `settings at ${this.revision}`
     }
     if (command.kind === 'compact') return this.#compact(command.revision)
-    if (command.kind === 'txn') return runTxn(command.txn, this.#store)
+    if (command.kind === 'txn') return runTxn(command.txn, this.#store).outcome
     if (command.kind === 'delete-range') {
       const { start, end } = command.range
       const store = this.#store
@@ -730,10 +739,14 @@ export function shown(outcome: Outcome): string {
 }
 
 /** The size of the two rows in docs/SPEC.md: the token with its outcome, and its place in the order of tokens. */
-function bytesToRemember(token: string, outcome: string): number {
+function bytesToRemember(token: string, outcomeBytes: number): number {
   const rows = [1 + token.length + FINGERPRINT_BYTES, 1 + 8 + ORDER_BYTES + token.length]
-  return outcomeBytes(outcome) + rows.reduce((sum, bytes) => sum + bytes)
+  return outcomeBytes + rows.reduce((sum, bytes) => sum + bytes)
 }
+
+const kept = (outcome: string): Required<Ran> => ({
+  ...{ outcome, remembered: outcome, bytes: outcomeBytes(outcome) },
+})
 
 const FINGERPRINT_BYTES = 8
 /** Cluster time, revision, size. */
@@ -747,6 +760,8 @@ function outcomeBytes(outcome: string): number {
   if (outcome.startsWith('failed')) return head + 1 + (outcome.endsWith('nothing') ? 0 : 3 * 8)
   if (outcome.startsWith('session')) return head + 2 * 8
   if (outcome.startsWith('compacted')) return head + 8
+  if (outcome.startsWith('granted')) return head + 2 * 8
+  if (outcome.startsWith('revoked') || outcome.startsWith('delete-range')) return head + 8
   if (outcome.startsWith('batch'))
     return batched(outcome).reduce((sum, each) => sum + outcomeBytes(each), head + 2)
   if (outcome.startsWith('settings')) return head + 1 + 9 * Object.keys(DEFAULT_SETTINGS).length

@@ -1,9 +1,10 @@
 // Reads a schedule from its file. Files are edited by hand, so an error names the place and what was expected there.
 
+import { RECIPES } from '../recipe-clients.ts'
 import type { Config } from './config.ts'
 import { FAULT_KINDS, FAULT_SHAPES, type Fault, type FaultKind } from './fault-kinds.ts'
 import { LIMIT_NAMES, usualLimits } from './node-limits.ts'
-import { OP_KINDS, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
+import { CLIENT_FAULTS, OP_KINDS, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
 import { mismatch, type Shape, type Spec } from './shape.ts'
 import { TRIGGERS } from './waiting.ts'
 
@@ -34,6 +35,25 @@ const OP: Expected = {
     node: TARGET,
     key: NATURAL,
     x: NATURAL,
+  },
+  optional: WAITING,
+}
+
+const RECIPE: Expected = {
+  required: {
+    name: { is: 'one of', values: RECIPES },
+    processes: { is: 'natural', min: 1, max: 20 },
+  },
+  optional: {},
+}
+
+const CLIENT_FAULT: Expected = {
+  required: {
+    at: NATURAL,
+    kind: { is: 'one of', values: CLIENT_FAULTS },
+    client: NATURAL,
+    node: TARGET,
+    ms: NATURAL,
   },
   optional: WAITING,
 }
@@ -76,7 +96,7 @@ const LIMITS: Expected = {
 export function parseSchedule(text: string): Schedule {
   const value = parsed(text)
   const inner = isFields(value) && isFields(value.schedule) ? value.schedule : value
-  const { version, seed, config, ops, faults } = fields(inner, 'the schedule')
+  const { version, seed, config, ops, faults, recipe } = fields(inner, 'the schedule')
   if (version !== SCHEDULE_VERSION)
     throw new RangeError(
       `version: expected ${SCHEDULE_VERSION}, found ${JSON.stringify(version)}; search for the schedule again`,
@@ -87,11 +107,19 @@ export function parseSchedule(text: string): Schedule {
   conforms(fields(limits, 'config.limits'), LIMITS, 'config.limits')
   for (const [at, op] of list(ops, 'ops').entries()) conforms(op, OP, `ops[${at}]`)
   for (const [at, fault] of list(faults, 'faults').entries()) checkFault(fault, `faults[${at}]`)
+  if (recipe !== undefined) checkRecipe(fields(recipe, 'recipe'))
   const schedule = inner as Schedule
   return {
     ...schedule,
     config: { ...schedule.config, limits: { ...usualLimits, ...schedule.config.limits } },
   }
+}
+
+function checkRecipe(recipe: Fields): void {
+  const { faults, ...others } = recipe
+  conforms(others, RECIPE, 'recipe')
+  for (const [at, fault] of list(faults, 'recipe.faults').entries())
+    conforms(fault, CLIENT_FAULT, `recipe.faults[${at}]`)
 }
 
 export function isFault(value: unknown): value is Fault {

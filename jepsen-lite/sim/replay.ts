@@ -1,7 +1,8 @@
 // Prints a schedule's run: one event per line, and beside it each node's view of itself.
 
 import type { Cluster } from './cluster.ts'
-import { type Result, runSchedule } from './run.ts'
+import { isRecipeSchedule, runRecipes } from './recipes/run.ts'
+import { type Result, runSchedule, type Watch } from './run.ts'
 import type { Schedule } from './schedule.ts'
 
 const COLUMN = 15
@@ -13,15 +14,16 @@ const MARKS: Readonly<Record<string, string>> = {
 }
 
 /** Passes each line to `print` when it is made. */
-export function replay(schedule: Schedule, print: (line: string) => void): Result {
+export async function replay(schedule: Schedule, print: (line: string) => void): Promise<Result> {
   const { nodes, spares } = schedule.config
   const names = Array.from({ length: nodes + spares }, (_, at) => `n${at + 1}`)
   print(`${'ms'.padStart(10)}  ${names.map((name) => name.padEnd(COLUMN)).join(' ')} event`)
   print(`${''.padStart(10)}  ${names.map(() => 'term commit/app'.padEnd(COLUMN)).join(' ')}`)
-  const result = runSchedule(schedule, ({ atMs, node, what, cluster }) => {
+  const watch: Watch = ({ atMs, node, what, cluster }) => {
     const who = node === undefined ? '' : `${node} `
     print(`${atMs.toFixed(1).padStart(10)}  ${columns(cluster)} ${who}${what}`)
-  })
+  }
+  const result = isRecipeSchedule(schedule) ? await runRecipes(schedule, watch) : runSchedule(schedule, watch)
   const { violation, trace } = result
   if (violation === undefined) print(`no rule is broken; trace ${trace}`)
   else print(`BROKEN at ${violation.atMs.toFixed(1)} ms: ${violation.detail}; trace ${trace}`)

@@ -9,11 +9,13 @@ import { Faults } from './faults.ts'
 import { converge } from './liveness.ts'
 import type { Process } from './process.ts'
 import { watchLists } from './rest.ts'
-import { type Schedule, STORE_OPS } from './schedule.ts'
+import { type Op, type Schedule, STORE_OPS } from './schedule.ts'
 import { StoreClients } from './store-clients.ts'
 import { judgeStore } from './store-judge.ts'
 import { IO } from './time.ts'
+import type { About } from './triggers.ts'
 import { Violation } from './violation.ts'
+import type { Waiting } from './waiting.ts'
 
 export interface Result {
   /** The first broken rule, if there was one. */
@@ -46,97 +48,130 @@ export type Watch = (event: {
 
 /** `prepare` may change the cluster before it runs; for tests of the simulator itself. */
 export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluster: Cluster) => void): Result {
-  const { seed, config } = schedule
-  const history: HistoryEvent[] = []
-  // Settings raise the revision and are not in the history; and they may make the store forget tokens early.
-  const settings = schedule.ops.some(({ kind }) => kind === 'settings')
-  const usesStore = schedule.ops.some(({ kind }) => isStoreOp(kind))
-  // The leader raises the cluster version by itself.
-  const raises = config.clusterVersion !== undefined && config.clusterVersion < CLUSTER_VERSION
-  const header = {
-    ...{ workload: 'kv', seed, command: `jepsen-lite sim --seed ${seed} --schedules 1` },
-    ...(settings ? { forgetsTokens: true } : {}),
-    ...(settings || raises || usesStore ? {} : { complete: true }),
-  }
-  const transactions: HistoryEvent[] = []
-  const cluster = new Cluster(
-    seed,
-    config,
-    (now) => new Recorder(header, now, (event) => history.push(event)),
-  )
-  const { time, probeCoverage, invariants, triggers, coverage, rollbacks } = cluster
-  if (watch !== undefined) {
-    cluster.onSay = (process: Process | undefined, what: string) =>
-      watch({ atMs: time.now, node: process?.name, what, cluster })
-  }
-  const clients = new Clients(cluster, cluster.recorder, config.clients, usesStore)
-  const recorder = new Recorder(
-    { workload: 'append', seed, command: header.command },
-    () => time.now,
-    (event) => transactions.push(event),
-  )
-  const store = new StoreClients(cluster, clients, recorder, config.clients)
-  const faults = new Faults(cluster)
-  cluster.onGone = (process) => {
-    clients.gone(process)
-    store.watchers.gone(process)
-  }
-  if (config.clocks > 0) probeCoverage.fault('clock-drift')
-  watchLists(cluster)
-  cluster.found()
-  for (const op of schedule.ops)
-    if (op.at < config.ms)
-      time.push(op.at, IO, undefined, () =>
-        triggers.whenever(op, (about) => {
-          const machine = cluster.machine(op.node, about)
-          if (!(isStoreOp(op.kind) ? store : clients).run(op, machine)) return false
-          if (machine !== undefined) coverage.asked(op.kind, machine)
-          return true
-        }),
-      )
-  for (const fault of schedule.faults)
-    if (fault.at < config.ms)
-      time.push(fault.at, IO, undefined, () =>
-        triggers.whenever(fault, (about) => faults.inject(fault, about)),
-      )
+  const run = new Run(schedule, watch)
+  const { cluster, clients, store, faults } = run
+  const { config } = schedule
   prepare?.(cluster)
   try {
     cluster.runUntil(config.ms)
-    if (invariants.violation === undefined && !rollbacks.isOver) {
+    if (run.goesOn) {
       faults.endAll()
       // Requests of operators take effect or time out here: no change of members may happen after a core was chosen.
       cluster.runUntil(config.ms + config.timeoutMs + 10)
-      if (invariants.violation === undefined && !rollbacks.isOver)
-        converge(cluster, clients, usesStore ? store : undefined)
+      if (run.goesOn) converge(cluster, clients, run.usesStore ? store : undefined)
     }
-    if (invariants.violation === undefined && !rollbacks.isOver) judgeStore(cluster, store)
+    if (run.goesOn) judgeStore(cluster, store)
   } catch (error) {
-    invariants.violation ??=
+    run.threw(error)
+  }
+  return run.result()
+}
+
+/** A cluster with its clients, what is asked of it and done to it, and what came of it. */
+export class Run {
+  readonly cluster: Cluster
+  readonly clients: Clients
+  readonly store: StoreClients
+  readonly faults: Faults
+  readonly usesStore: boolean
+  readonly #history: HistoryEvent[] = []
+  readonly #transactions: HistoryEvent[] = []
+
+  constructor({ seed, config, ops, faults }: Schedule, watch?: Watch) {
+    // Settings raise the revision and are not in the history; and they may make the store forget tokens early.
+    const settings = ops.some(({ kind }) => kind === 'settings')
+    const usesStore = ops.some(({ kind }) => isStoreOp(kind))
+    // The leader raises the cluster version by itself.
+    const raises = config.clusterVersion !== undefined && config.clusterVersion < CLUSTER_VERSION
+    const header = {
+      ...{ workload: 'kv', seed, command: `jepsen-lite sim --seed ${seed} --schedules 1` },
+      ...(settings ? { forgetsTokens: true } : {}),
+      ...(settings || raises || usesStore ? {} : { complete: true }),
+    }
+    const cluster = new Cluster(
+      seed,
+      config,
+      (now) => new Recorder(header, now, (event) => this.#history.push(event)),
+    )
+    const { time, probeCoverage } = cluster
+    if (watch !== undefined) {
+      cluster.onSay = (process: Process | undefined, what: string) =>
+        watch({ atMs: time.now, node: process?.name, what, cluster })
+    }
+    this.cluster = cluster
+    this.usesStore = usesStore
+    this.clients = new Clients(cluster, cluster.recorder, config.clients, usesStore)
+    const recorder = new Recorder(
+      { workload: 'append', seed, command: header.command },
+      () => time.now,
+      (event) => this.#transactions.push(event),
+    )
+    this.store = new StoreClients(cluster, this.clients, recorder, config.clients)
+    this.faults = new Faults(cluster)
+    cluster.onGone = (process) => {
+      this.clients.gone(process)
+      this.store.watchers.gone(process)
+    }
+    if (config.clocks > 0) probeCoverage.fault('clock-drift')
+    watchLists(cluster)
+    cluster.found()
+    for (const op of ops) if (op.at < config.ms) this.#at(op, (about) => this.#ask(op, about))
+    for (const fault of faults)
+      if (fault.at < config.ms) this.#at(fault, (about) => this.faults.inject(fault, about))
+  }
+
+  #at(what: Waiting & { readonly at: number }, act: (about: About | undefined) => boolean): void {
+    const { time, triggers } = this.cluster
+    time.push(what.at, IO, undefined, () => triggers.whenever(what, act))
+  }
+
+  #ask(op: Op, about: About | undefined): boolean {
+    const { cluster } = this
+    const machine = cluster.machine(op.node, about)
+    if (!(isStoreOp(op.kind) ? this.store : this.clients).run(op, machine)) return false
+    if (machine !== undefined) cluster.coverage.asked(op.kind, machine)
+    return true
+  }
+
+  /** No rule is broken, and nothing that makes it prove nothing has happened. */
+  get goesOn(): boolean {
+    const { invariants, rollbacks } = this.cluster
+    return invariants.violation === undefined && !rollbacks.isOver
+  }
+
+  threw(error: unknown): void {
+    this.cluster.invariants.violation ??=
       error instanceof Violation
         ? error
         : new Violation('CRASH-1', error instanceof Error ? (error.stack ?? error.message) : String(error))
   }
-  if (invariants.model.evicted > 0) probeCoverage.hit('idempotency token evicted')
-  if (invariants.model.forgotten > 0) probeCoverage.hit('session forgotten')
-  if (rollbacks.isOver) probeCoverage.hit('replica put back to an earlier state was believed')
-  const violation = rollbacks.isOver ? undefined : invariants.violation
-  if (violation !== undefined) cluster.say(undefined, `VIOLATION ${violation.message}`)
-  return {
-    violation:
-      violation === undefined
-        ? undefined
-        : { invariant: violation.invariant, detail: violation.message, atMs: time.now },
-    events: time.count,
-    virtualMs: time.now,
-    trace: cluster.trace.value,
-    faults: probeCoverage.faults,
-    probes: probeCoverage.probes,
-    coverage,
-    ok: clients.ok,
-    failed: clients.failed,
-    unknown: clients.unknown,
-    history,
-    transactions,
+
+  result(): Result {
+    const { cluster, clients } = this
+    const { time, probeCoverage, invariants, coverage, rollbacks } = cluster
+    const { model } = invariants
+    if (model.evicted > 0) probeCoverage.hit('idempotency token evicted')
+    if (model.forgotten > 0) probeCoverage.hit('session forgotten')
+    if (rollbacks.isOver) probeCoverage.hit('replica put back to an earlier state was believed')
+    const violation = rollbacks.isOver ? undefined : invariants.violation
+    if (violation !== undefined) cluster.say(undefined, `VIOLATION ${violation.message}`)
+    return {
+      violation:
+        violation === undefined
+          ? undefined
+          : { invariant: violation.invariant, detail: violation.message, atMs: time.now },
+      events: time.count,
+      virtualMs: time.now,
+      trace: cluster.trace.value,
+      faults: probeCoverage.faults,
+      probes: probeCoverage.probes,
+      coverage,
+      ok: clients.ok,
+      failed: clients.failed,
+      unknown: clients.unknown,
+      history: this.#history,
+      transactions: this.#transactions,
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 // taken out and the rest still runs: a machine is a number modulo the number of machines, or a role. Times are virtual
 // ms from the start.
 
+import type { Recipe } from '../recipe-clients.ts'
 import type { Config } from './config.ts'
 import type { Fault } from './fault-kinds.ts'
 import type { Target } from './shape.ts'
@@ -17,7 +18,30 @@ export interface Schedule {
   readonly config: Config
   readonly ops: readonly Op[]
   readonly faults: readonly Fault[]
+  /** Clients that use a recipe (`recipes/`). Absent: there are none. */
+  readonly recipe?: RecipeClients
 }
+
+export interface RecipeClients {
+  readonly name: Recipe
+  /** Each is a process with several clients. */
+  readonly processes: number
+  readonly faults: readonly ClientFault[]
+}
+
+/**
+ * Of a process of clients. stop: it stands still for `ms`; kill: it ends, and another one begins after `ms`; cut: nothing
+ * passes between it and the machine `node` for `ms`.
+ */
+export interface ClientFault extends Waiting {
+  readonly at: number
+  readonly kind: (typeof CLIENT_FAULTS)[number]
+  readonly client: number
+  readonly node: Target
+  readonly ms: number
+}
+
+export const CLIENT_FAULTS = ['stop', 'kill', 'cut'] as const
 
 /** What `store-clients.ts` and `watchers.ts` do. */
 export const STORE_OPS = [

@@ -3,9 +3,12 @@
 import { check, type Verdict } from '../checker/index.ts'
 import { checkTransactions } from '../checker/transactions/index.ts'
 import { historyOf } from '../history.ts'
-import { Coverage, type Rare } from './coverage.ts'
+import type { Recipe } from '../recipe-clients.ts'
+import { Coverage, NOTHING_RARE, type Rare } from './coverage.ts'
 import { generate } from './generate.ts'
 import { ProbeCoverage } from './probe-coverage.ts'
+import { generateRecipe } from './recipes/generate.ts'
+import { isRecipeSchedule, runRecipes } from './recipes/run.ts'
 import { type Result, runSchedule } from './run.ts'
 import type { Schedule } from './schedule.ts'
 import { Trace } from './trace.ts'
@@ -49,6 +52,10 @@ export function judged(schedule: Schedule): Judged {
   return { ...result, verdict, violation }
 }
 
+/** The same for any schedule: also for one with clients that use a recipe. */
+export const judgedAny = async (schedule: Schedule): Promise<Judged> =>
+  isRecipeSchedule(schedule) ? await runRecipes(schedule) : judged(schedule)
+
 export class Search {
   readonly #nodes: number
   readonly #trace = new Trace()
@@ -88,17 +95,31 @@ export class Search {
       result.violation ??
       (twice || number % REPEATED_EVERY === REPEATED_EVERY / 2 ? this.#repeat(schedule, result) : undefined)
     if (violation === undefined) return undefined
-    const found = { seed, rare, schedule, result, violation }
+    return this.#find({ seed, rare, schedule, result, violation })
+  }
+
+  /** A schedule with clients that use a recipe. */
+  async runRecipe(seed: number, recipe: Recipe, twice = false): Promise<Found | undefined> {
+    const number = this.schedules++
+    const schedule = generateRecipe(seed, recipe, this.#nodes)
+    const result = await runRecipes(schedule)
+    this.#count(result)
+    let { violation } = result
+    if (violation === undefined && (twice || number % REPEATED_EVERY === REPEATED_EVERY / 2)) {
+      this.repeated++
+      violation = differenceOf(schedule, result, await runRecipes(schedule))
+    }
+    return violation && this.#find({ seed, rare: NOTHING_RARE, schedule, result, violation })
+  }
+
+  #find(found: Found): Found {
     this.found.push(found)
     return found
   }
 
-  #repeat(schedule: Schedule, { trace, events }: Result): Result['violation'] {
+  #repeat(schedule: Schedule, result: Result): Result['violation'] {
     this.repeated++
-    const again = runSchedule(schedule)
-    if (again.trace === trace && again.events === events) return undefined
-    const detail = `two runs of seed ${schedule.seed} differ: ${trace} (${events} events) and ${again.trace} (${again.events})`
-    return { invariant: 'SIM-1', detail, atMs: again.virtualMs }
+    return differenceOf(schedule, result, runSchedule(schedule))
   }
 
   #count(result: Judged): void {
@@ -116,4 +137,10 @@ export class Search {
     this.failed += result.failed
     this.unknown += result.unknown
   }
+}
+
+function differenceOf({ seed }: Schedule, { trace, events }: Result, again: Result): Result['violation'] {
+  if (again.trace === trace && again.events === events) return undefined
+  const detail = `two runs of seed ${seed} differ: ${trace} (${events} events) and ${again.trace} (${again.events})`
+  return { invariant: 'SIM-1', detail, atMs: again.virtualMs }
 }

@@ -17,41 +17,64 @@ export interface Shrunk {
 }
 
 /** `breaks` tells whether a schedule breaks the same rule. It is called until `timeLeft` returns false. */
-export function shrink(
+export async function shrink(
   schedule: Schedule,
-  breaks: (schedule: Schedule) => boolean,
+  breaks: (schedule: Schedule) => boolean | Promise<boolean>,
   timeLeft: () => boolean,
-): Shrunk {
+): Promise<Shrunk> {
   let tries = 0
-  const holds = (candidate: Schedule): boolean => {
+  const holds = async (candidate: Schedule): Promise<boolean> => {
     if (!timeLeft()) return false
     tries++
-    return breaks(candidate)
+    return await breaks(candidate)
   }
-  let best = thinned(schedule, holds)
-  best = plainer(best, holds)
-  best = takenApart(best, holds, timeLeft)
-  best = plainer(thinned(best, holds), holds)
+  let best = await thinned(schedule, holds)
+  best = await plainer(best, holds)
+  best = await takenApart(best, holds, timeLeft)
+  best = await plainer(await thinned(best, holds), holds)
   return { schedule: best, tries }
 }
 
+type Holds = (candidate: Schedule) => Promise<boolean>
+
+const longestOf = ({ ops, faults, recipe }: Schedule): number =>
+  Math.max(ops.length, faults.length, recipe?.faults.length ?? 0)
+
+/** undefined: there was nothing to remove. */
+function lessOf<Name extends 'ops' | 'faults'>(
+  schedule: Schedule,
+  name: Name,
+  list: Schedule[Name],
+): Schedule | undefined {
+  return list.length < schedule[name].length ? { ...schedule, [name]: list } : undefined
+}
+
 /** Removes runs of operations and of faults, long ones first. */
-function thinned(schedule: Schedule, holds: (candidate: Schedule) => boolean): Schedule {
+async function thinned(schedule: Schedule, holds: Holds): Promise<Schedule> {
   let best = schedule
   const without = <T>(list: readonly T[], from: number, count: number): T[] => [
     ...list.slice(0, from),
     ...list.slice(from + count),
   ]
   const bare = { ...best, ops: [] }
-  if (holds(bare)) best = bare
-  for (const name of ['faults', 'ops'] as const) {
-    for (let size = best[name].length; size >= 1; size = Math.floor(size / 2)) {
-      for (let from = 0; from < best[name].length; ) {
-        const fewer =
-          name === 'ops'
-            ? { ...best, ops: without(best.ops, from, size) }
-            : { ...best, faults: without(best.faults, from, size) }
-        if (holds(fewer)) best = fewer
+  if (await holds(bare)) best = bare
+  const lists: readonly ((from: Schedule, at: number, count: number) => Schedule | undefined)[] = [
+    (from, at, count) => lessOf(from, 'faults', without(from.faults, at, count)),
+    (from, at, count) => lessOf(from, 'ops', without(from.ops, at, count)),
+    (from, at, count) => {
+      const { recipe } = from
+      const faults = without(recipe?.faults ?? [], at, count)
+      return recipe && faults.length < recipe.faults.length
+        ? { ...from, recipe: { ...recipe, faults } }
+        : undefined
+    },
+  ]
+  for (const less of lists) {
+    for (let size = longestOf(best); size >= 1; size = Math.floor(size / 2)) {
+      for (let from = 0; ; ) {
+        const fewer = less(best, from, size)
+        if (fewer === undefined) break
+        if (await holds(fewer)) best = fewer
         else from += size
       }
     }
@@ -60,7 +83,7 @@ function thinned(schedule: Schedule, holds: (candidate: Schedule) => boolean): S
 }
 
 /** Shorter, calmer, with usual limits, as long as it still breaks the rule. */
-function plainer(schedule: Schedule, holds: (candidate: Schedule) => boolean): Schedule {
+async function plainer(schedule: Schedule, holds: Holds): Promise<Schedule> {
   let best = schedule
   const last = Math.max(0, ...best.ops.map(({ at }) => at), ...best.faults.map(({ at }) => at))
   const wishes: Partial<Config>[] = [
@@ -82,27 +105,23 @@ function plainer(schedule: Schedule, holds: (candidate: Schedule) => boolean): S
   ]
   for (const wish of wishes) {
     const plain = { ...best, config: { ...best.config, ...wish } }
-    if (JSON.stringify(plain) !== JSON.stringify(best) && holds(plain)) best = plain
+    if (JSON.stringify(plain) !== JSON.stringify(best) && (await holds(plain))) best = plain
   }
   return best
 }
 
-function takenApart(
-  schedule: Schedule,
-  holds: (candidate: Schedule) => boolean,
-  timeLeft: () => boolean,
-): Schedule {
+async function takenApart(schedule: Schedule, holds: Holds, timeLeft: () => boolean): Promise<Schedule> {
   let best = schedule
   const parts = fc.record({
     faults: fc.array(faultWithin(schedule), { maxLength: schedule.faults.length }),
     ops: fc.array(opWithin(schedule), { maxLength: schedule.ops.length }),
   })
   const { faults, ops } = schedule
-  fc.check(
-    fc.property(parts, (some) => {
+  await fc.check(
+    fc.asyncProperty(parts, async (some) => {
       if (!timeLeft()) return
       const candidate = { ...schedule, ...some }
-      if (!holds(candidate)) return
+      if (!(await holds(candidate))) return
       best = candidate
       throw new Error('still broken')
     }),

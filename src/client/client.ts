@@ -161,17 +161,19 @@ type Begun = Pick<Request, 'identity' | 'firstTry'>
  */
 export const inspect = Symbol('inspect')
 
+type ClientTransport = Pick<Transport, 'exchange' | 'underway' | 'close'>
+
 /**
  * A client of one cluster. It keeps connections open between calls. They keep no process alive, and `close()` ends them
  * at once.
  */
 export class Client {
   readonly #endpoints: Endpoints
-  readonly #transport = new Transport()
+  readonly #transport: ClientTransport
   readonly #connections: Connections
   readonly #routes: Pick<Transport, 'exchange'>
   readonly #fast: FastCalls
-  readonly #questions = new Questions(this.#transport)
+  readonly #questions: Questions
   readonly #turns: Turns
   readonly #hedges: Hedges
   readonly #callsMax: number
@@ -197,8 +199,17 @@ export class Client {
   #discoverAt = 0
   #closed = false
 
-  constructor(options: ClientOptions) {
+  constructor(options: ClientOptions)
+  /**
+   * `transport`: other than HTTP over sockets, for the simulator.
+   *
+   * @internal
+   */
+  constructor(options: ClientOptions, transport?: ClientTransport)
+  constructor(options: ClientOptions, transport: ClientTransport = new Transport()) {
     checkClient(options)
+    this.#transport = transport
+    this.#questions = new Questions(transport)
     this.#endpoints = new Endpoints(options.endpoints)
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
     this.#callsMax = options.callsMax ?? CALLS_MAX

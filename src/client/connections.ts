@@ -142,7 +142,7 @@ export class Connections {
    * latest after `timeoutMs`.
    */
   async settled(endpoints: Endpoints, first: Promise<void>, timeoutMs: number): Promise<void> {
-    if (this.#isAnyReady(endpoints)) return
+    if (this.#isOff || this.#isAnyReady(endpoints)) return
     let isOver = false
     let stop = () => {}
     const timedOut = new Promise<void>((resolve) => {

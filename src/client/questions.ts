@@ -23,10 +23,10 @@ interface Shared {
 }
 
 export class Questions {
-  readonly #transport: Transport
+  readonly #transport: Pick<Transport, 'exchange'>
   readonly #underway = new Set<Shared>()
 
-  constructor(transport: Transport) {
+  constructor(transport: Pick<Transport, 'exchange'>) {
     this.#transport = transport
   }
 

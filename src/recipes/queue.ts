@@ -130,7 +130,7 @@ class WorkQueue implements Queue {
   readonly #attemptsMax: number
   /** From 1 on: doubled when a race for an item was lost, less by one when one was won. */
   #contention = 1
-  /** When this process has last looked for items whose hold has ended, by `performance.now()`. */
+  /** When this process has last seen that no item must be put back, by `performance.now()`. */
   #holdsSeenAt = Number.NEGATIVE_INFINITY
   /** How long the last taking took. */
   #takingMs = 5
@@ -227,10 +227,12 @@ class WorkQueue implements Queue {
         },
         call,
       )
-      if (withHolds) this.#holdsSeenAt = performance.now()
       const ready = states.results[0]?.get?.kvs ?? []
       const [held = 0, hold = 0] = countsIn(states.results.slice(1))
-      if (held === hold) return { ready, isAll: ready.length < limit, revision: states.revision }
+      if (held === hold) {
+        if (withHolds) this.#holdsSeenAt = performance.now()
+        return { ready, isAll: ready.length < limit, revision: states.revision }
+      }
       await this.#putBack(call)
     }
   }

@@ -1,0 +1,403 @@
+// The network between clients and nodes. It delays everything; while it is cut, what was sent is lost with its
+// connection, or arrives when the cut is over, when its sender has given it up long ago. A client keeps connections
+// open, so it does not know whether a request has left.
+
+import type { Endpoint } from '../../../src/client/endpoints.ts'
+import type {
+  Exchange,
+  Exchanged,
+  Outgoing,
+  WatchMessage,
+  WatchMessages,
+} from '../../../src/client/exchange.ts'
+import { identityHeader } from '../../../src/client/identity.ts'
+import { WATCH, type WatchOperation } from '../../../src/client/operation.ts'
+import { after } from '../../../src/client/timer.ts'
+import { NDJSON } from '../../../src/server/http/watch-json.ts'
+import { endOfWatch } from '../../../src/server/http/watching.ts'
+import type { EventsMessage, Watch, WatchEnd, WatchSink } from '../../../src/server/watch/index.ts'
+import type { Random } from '../../random.ts'
+import type { Machine, Process } from '../process.ts'
+import { IO } from '../time.ts'
+import type { World } from '../world.ts'
+import { type Answered, Front } from './front.ts'
+import type { Host, Hosts } from './host.ts'
+
+/** Of the first machine. */
+const FIRST_PORT = 4001
+/** Messages of a watch that may wait for its client. */
+const WAITING_MAX = 20
+/** A connection that is refused or reset is told of so soon. */
+const TOLD_MS = 5
+
+/** A request whose answer its client has not received. */
+interface Pending {
+  readonly host: Host
+  readonly machine: Machine
+  /** That has received it. */
+  process: Process | undefined
+  isConnected: boolean
+  heardAt: number
+  readonly settle: (exchanged: Exchanged) => void
+}
+
+export class ClientNetwork {
+  readonly #world: World
+  readonly #hosts: Hosts
+  readonly #random: Random
+  /** Code of nodes runs by this one's clock. */
+  readonly #nodes: Host
+  readonly #fronts = new WeakMap<Process, Front>()
+  #named = 0
+  /** When the last request arrives. */
+  busyUntil = 0
+  readonly #pending = new Set<Pending>()
+  readonly #watches = new Set<ClientStream>()
+  /** Until when a client and a machine are cut off from each other. */
+  readonly #cuts = new Map<string, number>()
+
+  constructor(world: World, hosts: Hosts, random: Random) {
+    this.#world = world
+    this.#hosts = hosts
+    this.#random = random
+    this.#nodes = hosts.begin('nodes')
+  }
+
+  get endpoints(): readonly string[] {
+    return this.#world.machines.map(({ place }) => `http://127.0.0.1:${FIRST_PORT + place}`)
+  }
+
+  /** Nothing passes between a client and a machine for so long. */
+  cut(host: Host, machine: Machine, ms: number): void {
+    const name = nameOf(host, machine)
+    this.#cuts.set(name, Math.max(this.#cuts.get(name) ?? 0, this.#world.time.now + ms))
+  }
+
+  heal(): void {
+    this.#cuts.clear()
+  }
+
+  /** A process is gone, and so are its connections. */
+  gone(process: Process): void {
+    for (const pending of this.#pending) if (pending.process === process) this.#reset(pending)
+    for (const watch of this.#watches) if (watch.process === process) this.#endWatch(watch)
+  }
+
+  /** A process of clients is gone, and so are its connections. */
+  left(host: Host): void {
+    for (const pending of this.#pending) if (pending.host === host) this.#pending.delete(pending)
+    for (const watch of this.#watches) if (watch.host === host) watch.abandon()
+  }
+
+  /** The transport of a client of this process. */
+  transportOf(host: Host) {
+    const network = this
+    let underway = 0
+    return {
+      exchange(
+        endpoint: Endpoint,
+        outgoing: Outgoing,
+        { timeoutMs }: { readonly timeoutMs: number },
+      ): Exchange {
+        underway++
+        const { promise, resolve } = Promise.withResolvers<Exchanged>()
+        const settle = (exchanged: Exchanged): void => {
+          if (!network.#pending.delete(pending)) return
+          underway--
+          stopTimer()
+          resolve(exchanged)
+        }
+        const machine = network.#machineAt(endpoint)
+        const pending: Pending = {
+          ...{ host, machine, process: undefined, isConnected: false, heardAt: performance.now(), settle },
+        }
+        network.#pending.add(pending)
+        const fail = (cause: Error, timedOut: boolean): void => settle(failed(pending, cause, timedOut))
+        const stopTimer = after(timeoutMs, () => fail(new Error('no answer'), true))
+        network.#send(pending, outgoing, timeoutMs)
+        return {
+          result: promise,
+          isConnected: () => pending.isConnected,
+          heardAt: () => pending.heardAt,
+          lookupMs: () => 0,
+          cancel: (reason = 'given up') => fail(new Error(reason), false),
+        }
+      },
+      get underway() {
+        return underway
+      },
+      close() {},
+    }
+  }
+
+  #machineAt({ port }: Endpoint): Machine {
+    const machine = this.#world.machines[port - FIRST_PORT]
+    if (machine === undefined) throw new Error(`no machine has the port ${port}`)
+    return machine
+  }
+
+  /** How long a message takes; `loses`: it may be lost with its connection, then undefined. */
+  #delayMs(host: Host, machine: Machine): number | undefined {
+    const { time, config } = this.#world
+    const usual = config.delayMs + config.jitterMs * this.#random.next()
+    const leftMs = (this.#cuts.get(nameOf(host, machine)) ?? 0) - time.now
+    if (leftMs <= 0) return usual
+    return this.#random.chance(0.5) ? leftMs + usual : undefined
+  }
+
+  // ---- requests
+
+  #send(pending: Pending, outgoing: Outgoing, timeoutMs: number): void {
+    const { host, machine } = pending
+    const { time } = this.#world
+    const ms = this.#delayMs(host, machine)
+    // No connection can be made, and nothing tells the client.
+    if (ms === undefined) return
+    // It leaves at once on a connection that was kept, and otherwise when one is made.
+    pending.isConnected = this.#isCut(host, machine) || this.#random.chance(0.5)
+    this.busyUntil = Math.max(this.busyUntil, time.now + ms)
+    time.push(time.now + ms, IO, undefined, () => {
+      if (!pending.isConnected && !this.#pending.has(pending)) return
+      const { process } = machine
+      if (process?.driver === undefined) {
+        if (pending.isConnected) this.#reset(pending)
+        else this.#refuse(pending)
+        return
+      }
+      pending.process = process
+      pending.isConnected = true
+      // A stopped process reads it later.
+      time.push(time.now, IO, process, () =>
+        this.#hosts.enter(this.#nodes, () => this.#serve(pending, process, outgoing, timeoutMs)),
+      )
+    })
+  }
+
+  #isCut(host: Host, machine: Machine): boolean {
+    return (this.#cuts.get(nameOf(host, machine)) ?? 0) > this.#world.time.now
+  }
+
+  #serve(pending: Pending, process: Process, outgoing: Outgoing, timeoutMs: number): void {
+    const { driver } = process
+    // It ends.
+    if (driver === undefined) return
+    const front =
+      this.#fronts.get(process) ??
+      new Front(driver, {
+        invariants: this.#world.invariants,
+        newName: () => `h${this.#named++}`,
+        enter: (run) => this.#hosts.enter(this.#nodes, run),
+      })
+    this.#fronts.set(process, front)
+    const { operation, method, path, headers, identity, body } = outgoing
+    if (operation?.op === WATCH) {
+      this.#watch(pending, process, front, operation, timeoutMs)
+      return
+    }
+    const asked = {
+      ...{ method, target: path, body },
+      headers: { ...headers, ...(identity && identityHeader(identity)) },
+    }
+    front.serve(
+      asked,
+      () => !pending.host.live,
+      (answered) => this.#answer(pending, answered),
+    )
+  }
+
+  #answer(pending: Pending, answered: Answered): void {
+    const { host, machine } = pending
+    const ms = this.#delayMs(host, machine)
+    if (ms === undefined) return
+    host.after(ms, () => {
+      pending.heardAt = performance.now()
+      pending.settle({ kind: 'answered', ...answered })
+    })
+  }
+
+  #refuse(pending: Pending): void {
+    const { host } = pending
+    const cause = Object.assign(new Error('connection refused'), { code: 'ECONNREFUSED' })
+    host.after(TOLD_MS, () => pending.settle(failed(pending, cause, false)))
+  }
+
+  #reset(pending: Pending): void {
+    const { host } = pending
+    host.after(TOLD_MS, () => pending.settle(failed(pending, new Error('the connection was cut'), false)))
+  }
+
+  // ---- watches
+
+  #watch(
+    pending: Pending,
+    process: Process,
+    front: Front,
+    { request, silentMs }: WatchOperation,
+    timeoutMs: number,
+  ): void {
+    const { host, machine } = pending
+    const { time } = this.#world
+    let watch: Watch | undefined
+    const stream = new ClientStream(host, process, silentMs, {
+      send: (line, isLast) => {
+        const ms = this.#delayMs(host, machine) ?? this.#leftMs(host, machine)
+        stream.readyAt = Math.max(stream.readyAt, time.now + ms)
+        host.after(stream.readyAt - time.now, () => stream.received(line, isLast))
+      },
+      drained: () => void time.push(time.now, IO, process, () => watch?.drained()),
+      left: () => {
+        this.#watches.delete(stream)
+        time.push(time.now, IO, process, () => watch?.cancel())
+      },
+    })
+    front.watch(request, timeoutMs, stream, (begun) => {
+      if ('status' in begun) return this.#answer(pending, begun)
+      watch = begun.watch
+      this.#watches.add(stream)
+      if (!host.live) {
+        stream.abandon()
+        return
+      }
+      stream.created(begun.revision, watch.from - 1)
+      const headers = { 'kv-cluster': process.driver?.clusterId ?? '', 'kv-node': process.name }
+      const ms = this.#delayMs(host, machine) ?? this.#leftMs(host, machine)
+      host.after(ms, () => {
+        if (this.#pending.has(pending)) pending.settle({ kind: 'streaming', headers, stream })
+        else stream.destroy()
+      })
+    })
+  }
+
+  #leftMs(host: Host, machine: Machine): number {
+    return (this.#cuts.get(nameOf(host, machine)) ?? 0) - this.#world.time.now + this.#world.config.delayMs
+  }
+
+  #endWatch(stream: ClientStream): void {
+    this.#watches.delete(stream)
+    stream.reset()
+  }
+}
+
+const nameOf = (host: Host, machine: Machine): string => `${host.number} ${machine.place}`
+
+const failed = ({ isConnected }: Pending, cause: Error, timedOut: boolean): Exchanged => ({
+  ...{ kind: 'failed', connected: isConnected, accepted: isConnected, timedOut, cause },
+})
+
+interface StreamOptions {
+  /** Sends a line to the client. */
+  send(line: Uint8Array | undefined, isLast: boolean): void
+  /** The client has taken what waited for it. */
+  drained(): void
+  /** The client has closed it. */
+  left(): void
+}
+
+/** One watch: the end at its node, and the end at its client. */
+class ClientStream implements WatchSink, WatchMessages {
+  readonly host: Host
+  readonly process: Process
+  /** When the last message arrives. */
+  readyAt = 0
+  readonly #silentMs: number
+  readonly #options: StreamOptions
+  readonly #received: WatchMessage[] = []
+  /** Sent, and not taken by the client. */
+  #untaken = 0
+  #waits = false
+  #isOver = false
+  #end: Error | undefined
+  #wake = (): void => {}
+
+  constructor(host: Host, process: Process, silentMs: number, options: StreamOptions) {
+    this.host = host
+    this.process = process
+    this.#silentMs = silentMs
+    this.#options = options
+  }
+
+  // ---- at its node
+
+  get isFull(): boolean {
+    return this.#untaken >= WAITING_MAX
+  }
+
+  created(revision: number, upTo: number): void {
+    this.#send(NDJSON.created(revision as never, upTo))
+  }
+
+  waits(): void {
+    this.#waits = true
+  }
+
+  events(message: EventsMessage): void {
+    this.#send(message.in(NDJSON))
+  }
+
+  progress(revision: Parameters<WatchSink['progress']>[0]): void {
+    this.#send(NDJSON.progress(revision))
+  }
+
+  ended(end: WatchEnd): void {
+    this.#send(NDJSON.error(endOfWatch(end)), true)
+  }
+
+  reset(): void {
+    this.#options.send(undefined, true)
+  }
+
+  #send(line: Uint8Array, isLast = false): void {
+    if (this.#isOver) return
+    this.#untaken++
+    this.#options.send(line, isLast)
+  }
+
+  // ---- at its client
+
+  received(line: Uint8Array | undefined, isLast: boolean): void {
+    if (line !== undefined)
+      this.#received.push({ json: JSON.parse(Buffer.from(line).toString()), bytes: line.length })
+    if (isLast) this.#end ??= new Error('the connection was cut')
+    this.#wake()
+  }
+
+  async *messages(): AsyncGenerator<WatchMessage, void, undefined> {
+    for (;;) {
+      const message = this.#received.shift()
+      if (message !== undefined) {
+        this.#taken()
+        yield message
+        continue
+      }
+      if (this.#end !== undefined) throw this.#end
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#wake = resolve
+      const stop = after(this.#silentMs, () => {
+        this.#end ??= new Error('it has told nothing for too long')
+        resolve()
+      })
+      await promise
+      stop()
+    }
+  }
+
+  destroy(): void {
+    this.#end ??= new Error('it was closed')
+    this.abandon()
+    this.#wake()
+  }
+
+  /** Its client runs no more. */
+  abandon(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#options.left()
+  }
+
+  #taken(): void {
+    this.#untaken--
+    if (this.#untaken > 0 || !this.#waits) return
+    this.#waits = false
+    this.#options.drained()
+  }
+}

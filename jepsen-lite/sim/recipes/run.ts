@@ -1,0 +1,327 @@
+// Clients that use a recipe (../../recipe-clients.ts), on a simulated cluster: the shipped recipes and the shipped client
+// library, on simulated clocks, timers and connections. Their processes are stopped in the middle of what they hold,
+// killed, or cut off from machines. The history is judged as that of a run of real processes is.
+
+import { Client } from '../../../src/client/index.ts'
+import { judge, type Verdict } from '../../checker/index.ts'
+import { DRAIN } from '../../checker/queues.ts'
+import type { LoggedEvent } from '../../checker/watch/index.ts'
+import type { ToldEvent } from '../../checker/watch/record.ts'
+import { FIRST_REVISION, type HistoryEvent, historyOf, Recorder } from '../../history.ts'
+import { Random } from '../../random.ts'
+import { drain, type RecipeEnd, runRecipe } from '../../recipe-clients.ts'
+import { DRAW } from '../draw.ts'
+import { converge } from '../liveness.ts'
+import type { Machine } from '../process.ts'
+import { type Result, Run, type Watch } from '../run.ts'
+import type { ClientFault, Schedule } from '../schedule.ts'
+import { judgeStore } from '../store-judge.ts'
+import { IO } from '../time.ts'
+import { Violation } from '../violation.ts'
+import { type Host, Hosts } from './host.ts'
+import { ClientNetwork } from './network.ts'
+
+/** Clients of one process. */
+const CLIENTS = 3
+/** Of each request to the cluster. */
+const TIMEOUT_MS = 2_000
+/** The leases of clients live so long, or as long as the cluster demands. */
+const TTL_MS = 2_000
+/** Mean pause between two requests of a client. */
+const PAUSE_MS = 200
+/** When no fault lasts any more, all clients have ended what they had begun after so long. */
+const END_MS_MAX = 60_000
+/** A slow cluster needs some seconds for each item. */
+const DRAIN_MS_MAX = 600_000
+/** The name of the client that was told of all changes. */
+const LOG = 'log'
+/** The first revision that a change can have. */
+const FIRST = FIRST_REVISION + 1
+
+export type RecipeSchedule = Schedule & { readonly recipe: NonNullable<Schedule['recipe']> }
+
+export const isRecipeSchedule = (schedule: Schedule): schedule is RecipeSchedule =>
+  schedule.recipe !== undefined
+
+export interface RecipeResult extends Result {
+  /** undefined: a rule was broken before the history was complete. */
+  readonly verdict: Verdict | undefined
+}
+
+/** What the client library loads when it is used for the first time, which takes time. */
+const loaded = Promise.all([
+  import('../../../src/client/sessions.ts'),
+  import('../../../src/client/transact.ts'),
+  import('../../../src/client/mirror.ts'),
+])
+
+/** Runs a schedule, and judges what its clients saw. One at a time: it replaces global functions. */
+export async function runRecipes(schedule: RecipeSchedule, watch?: Watch): Promise<RecipeResult> {
+  await loaded
+  const run = new Run(schedule, watch)
+  const clients = new RecipeProcesses(run, schedule)
+  const restore = clients.hosts.replaceGlobals()
+  try {
+    await clients.run()
+  } catch (error) {
+    run.threw(error)
+  } finally {
+    await clients.hosts.settle()
+    restore()
+  }
+  return clients.judged()
+}
+
+/** A process of clients. */
+interface Clientele {
+  readonly host: Host
+  readonly over: AbortController
+  /** Ids in the history of what is under way. */
+  readonly open: Set<number>
+  hasEnded: boolean
+}
+
+class RecipeProcesses {
+  readonly hosts: Hosts
+  readonly #run: Run
+  readonly #schedule: RecipeSchedule
+  readonly #network: ClientNetwork
+  readonly #recorder: Recorder
+  readonly #history: HistoryEvent[] = []
+  /** By their numbers in the schedule. */
+  readonly #processes: Clientele[] = []
+  #values = 0
+  #isOver = false
+  /** The queue could not be emptied, because a majority is gone. */
+  #isUndecided = false
+
+  constructor(run: Run, schedule: RecipeSchedule) {
+    const { cluster } = run
+    const { seed, recipe } = schedule
+    this.#run = run
+    this.#schedule = schedule
+    this.hosts = new Hosts(cluster.time, seed)
+    this.#network = new ClientNetwork(cluster, this.hosts, new Random(seed, DRAW.recipe, 1))
+    const header = {
+      ...{ workload: recipe.name, seed, log: LOG },
+      command: `jepsen-lite sim --workload ${recipe.name} --seed ${seed} --schedules 1`,
+    }
+    this.#recorder = new Recorder(
+      header,
+      () => cluster.time.now,
+      (event) => this.#history.push(event),
+    )
+    const { onGone } = cluster
+    cluster.onGone = (process) => {
+      onGone(process)
+      this.#network.gone(process)
+    }
+  }
+
+  async run(): Promise<void> {
+    const { cluster, faults, clients, store } = this.#run
+    const { config, recipe } = this.#schedule
+    const { time, triggers } = cluster
+    for (let at = 0; at < recipe.processes; at++) this.#begin(at)
+    for (const fault of recipe.faults)
+      if (fault.at < config.ms)
+        time.push(fault.at, IO, undefined, () =>
+          triggers.whenever(fault, (about) => this.#inject(fault, cluster.machine(fault.node, about))),
+        )
+    await this.#until(config.ms)
+    if (!this.#run.goesOn) return
+    faults.endAll()
+    await this.#until(config.ms + config.timeoutMs + 10)
+    if (this.#run.goesOn) await this.#endAll()
+    if (!this.#run.goesOn) return
+    converge(cluster, clients, undefined)
+    if (this.#run.goesOn) judgeStore(cluster, store)
+  }
+
+  #until(ms: number, isOver?: () => boolean): Promise<void> {
+    return this.#run.cluster.runUntilSettled(ms, () => this.hosts.settle(), isOver)
+  }
+
+  // ---- processes
+
+  #begin(at: number): void {
+    const name = `p${at + 1}`
+    const host = this.hosts.begin(name)
+    const process: Clientele = { host, over: new AbortController(), open: new Set(), hasEnded: false }
+    this.#processes[at] = process
+    host.after(0, () => {
+      void this.#serve(process).then(
+        () => {
+          process.hasEnded = true
+        },
+        (error: unknown) => this.#run.threw(error),
+      )
+    })
+  }
+
+  async #serve({ host, over, open }: Clientele): Promise<void> {
+    const { recipe } = this.#schedule
+    const kv = this.#clientOf(host, TIMEOUT_MS)
+    const ttlMs = Math.max(TTL_MS, ...this.#run.cluster.machines.map(ttlMsMinOf))
+    const rest = (ms: number): Promise<void> =>
+      new Promise((resolve) => {
+        const end = (): void => {
+          clearTimeout(timer)
+          over.signal.removeEventListener('abort', end)
+          resolve()
+        }
+        const timer = setTimeout(end, ms)
+        if (over.signal.aborted) end()
+        else over.signal.addEventListener('abort', end)
+      })
+    const one = async (at: number): Promise<void> => {
+      const random = new Random(this.#schedule.seed, DRAW.recipe, CLIENTS * host.number + at)
+      await runRecipe(recipe.name, {
+        ...{ kv, random, ttlMs, over: over.signal, rest },
+        value: () => `v${this.#values++}`,
+        pause: () => rest(-Math.log(1 - random.next()) * PAUSE_MS),
+        invoke: (op) => {
+          const id = this.#recorder.invoke(`${host.name}.${at}.${host.number}`, 'any', op)
+          open.add(id)
+          return (end) => this.#ended(open, id, end)
+        },
+      })
+    }
+    await Promise.all(Array.from({ length: CLIENTS }, (_, at) => one(at)))
+    await kv.close()
+  }
+
+  #clientOf(host: Host, timeoutMs: number): Client {
+    return new Client(
+      {
+        ...{ endpoints: this.#network.endpoints, timeoutMs, discover: false, transport: 'http' },
+        onWarning: () => {},
+      },
+      this.#network.transportOf(host),
+    )
+  }
+
+  #ended(open: Set<number>, id: number, end: RecipeEnd): void {
+    if (!open.delete(id)) return
+    if (end.kind === 'ok') this.#recorder.ok(id, end.result)
+    else if (end.kind === 'fail') this.#recorder.fail(id, end.why)
+    else this.#recorder.unknown(id, end.why)
+  }
+
+  // ---- what is done to them
+
+  #inject({ kind, client, ms }: ClientFault, machine: Machine | undefined): boolean {
+    const at = client % this.#processes.length
+    const { host, open } = this.#processes[at] as Clientele
+    const { time } = this.#run.cluster
+    if (this.#isOver || host.paused || !host.live) return false
+    if (kind === 'cut') {
+      if (machine === undefined) return false
+      this.#network.cut(host, machine, ms)
+    } else if (kind === 'stop') {
+      host.stop()
+      time.push(time.now + ms, IO, undefined, () => host.resume())
+    } else {
+      this.#end(host)
+      for (const id of open) this.#recorder.unknown(id, 'its process has ended')
+      open.clear()
+      time.push(time.now + ms, IO, undefined, () => {
+        if (!this.#isOver) this.#begin(at)
+      })
+    }
+    this.#recorder.note(`clients ${kind}`, { clients: host.name, ms })
+    this.#run.cluster.say(undefined, `the clients ${host.name}: ${kind} for ${ms} ms`)
+    return true
+  }
+
+  #end(host: Host): void {
+    host.kill()
+    this.#network.left(host)
+  }
+
+  // ---- the end
+
+  async #endAll(): Promise<void> {
+    const { time, invariants } = this.#run.cluster
+    this.#isOver = true
+    this.#network.heal()
+    const running = this.#processes.filter(({ host }) => host.live)
+    for (const { host, over } of running) {
+      if (host.paused) host.resume()
+      host.after(0, () => over.abort())
+    }
+    await this.#until(time.now + END_MS_MAX, () => running.every(({ hasEnded }) => hasEnded))
+    const late = running.find(({ hasEnded }) => !hasEnded)
+    if (late !== undefined)
+      invariants.violation ??= new Violation(
+        'RECIPE-7',
+        `${late.host.name} has not ended what it had begun ${END_MS_MAX} ms after the last fault`,
+      )
+    for (const { host } of this.#processes) this.#end(host)
+    await this.#quiet()
+    if (this.#schedule.recipe.name !== 'queue' || !this.#run.goesOn) return
+    await this.#drain()
+    await this.#quiet()
+  }
+
+  /** A request that was given up may still arrive, and be done. */
+  async #quiet(): Promise<void> {
+    const { time, config } = this.#run.cluster
+    if (this.#run.goesOn)
+      await this.#until(Math.max(time.now, this.#network.busyUntil) + config.timeoutMs + TIMEOUT_MS)
+  }
+
+  async #drain(): Promise<void> {
+    const { time, invariants } = this.#run.cluster
+    const until = time.now + DRAIN_MS_MAX
+    const host = this.hosts.begin(DRAIN)
+    let isDone = false
+    const empty = async (): Promise<void> => {
+      await using kv = this.#clientOf(host, TIMEOUT_MS)
+      const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+      const why = await drain(kv, this.#recorder, () => time.now < until, rest)
+      if (why !== undefined && this.#run.cluster.leader === undefined) this.#isUndecided = true
+      else if (why !== undefined)
+        invariants.violation ??= new Violation('RECIPE-7', `the queue was not emptied: ${why}`)
+      isDone = true
+    }
+    host.after(0, () => void empty().catch((error: unknown) => this.#run.threw(error)))
+    await this.#until(until + TIMEOUT_MS, () => isDone)
+    this.#end(host)
+  }
+
+  // ---- the judgement
+
+  judged(): RecipeResult {
+    const { model } = this.#run.cluster.invariants
+    const recorder = this.#recorder
+    const id = recorder.watch(LOG, 'model', { start: '', from: FIRST, prev: false, values: true })
+    recorder.told(id, { kind: 'created', revision: model.revision, from: FIRST })
+    const byRevision = Map.groupBy(model.events, ({ revision }) => revision)
+    for (const [revision, events] of byRevision)
+      recorder.told(id, { kind: 'events', revision, events: events.map(toldOf) })
+    recorder.told(id, { kind: 'progress', revision: model.revision })
+    const rows = model.keys.flatMap((key) => {
+      const row = model.atRevision(key, model.revision)
+      return row === null
+        ? []
+        : [{ key, value: row.value, modRevision: row.modRevision, version: row.version }]
+    })
+    recorder.final('model', model.revision, '', rows)
+    const result = { ...this.#run.result(), history: this.#history }
+    if (result.violation !== undefined) return { ...result, verdict: undefined }
+    if (this.#isUndecided) return { ...result, verdict: 'undecided' }
+    const { verdict, findings } = judge(historyOf(this.#history))
+    const [finding] = findings
+    if (finding === undefined) return { ...result, verdict }
+    const violation = {
+      ...{ invariant: `CHECK-${finding.check}`, detail: finding.message, atMs: result.virtualMs },
+    }
+    return { ...result, verdict, violation }
+  }
+}
+
+const toldOf = ({ key, record }: LoggedEvent): ToldEvent =>
+  record === null ? { key, type: 'delete' } : { key, type: 'put', record }
+
+const ttlMsMinOf = ({ process }: Machine): number => Math.ceil(process?.driver?.leaseTtlMsMin ?? 0)

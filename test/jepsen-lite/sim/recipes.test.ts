@@ -1,0 +1,61 @@
+// Clients that use recipes, on simulated clusters: the shipped recipes and the shipped client library.
+
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { RECIPES, type Recipe } from '../../../jepsen-lite/recipe-clients.ts'
+import { judgedAny, parseSchedule, Search } from '../../../jepsen-lite/sim/index.ts'
+import { generateRecipe } from '../../../jepsen-lite/sim/recipes/generate.ts'
+import { runRecipes } from '../../../jepsen-lite/sim/recipes/run.ts'
+
+const QUICK = process.env.QUORATE_QUICK === '1'
+const SCHEDULES = QUICK ? 1 : 2
+
+const violationOf = async (seed: number, recipe: Recipe) =>
+  (await judgedAny(generateRecipe(seed, recipe))).violation
+
+describe.each(RECIPES)('clients that use the recipe %s', (recipe) => {
+  test('keep its promises while they are stopped, killed and cut off, and the cluster breaks', async () => {
+    const seed = Math.floor(Math.random() * 2 ** 31)
+    console.log(`seed ${seed}`)
+    const search = new Search(3)
+    for (let at = 0; at < SCHEDULES; at++) {
+      const found = await search.runRecipe(seed + at, recipe)
+      expect(
+        found?.violation,
+        `jepsen-lite sim --nodes 3 --workload ${recipe} --seed ${seed + at}`,
+      ).toBeUndefined()
+    }
+  })
+
+  test('do the same in each run of a schedule, also of one that was read from a file', async () => {
+    const schedule = generateRecipe(6, recipe)
+    const first = await runRecipes(schedule)
+    const read = parseSchedule(JSON.stringify({ schedule }))
+    expect(read).toEqual(schedule)
+    const { trace, history, violation } = await runRecipes({ ...read, recipe: schedule.recipe })
+    expect(violation).toBeUndefined()
+    expect(trace).toBe(first.trace)
+    expect(history).toEqual(first.history)
+    const kinds = history.map((event) => (event.type === 'invoke' ? event.op.f : event.type))
+    expect(kinds).toEqual(
+      expect.arrayContaining(recipe === 'queue' ? ['push', 'pop', 'ack'] : ['lock', 'guarded-put']),
+    )
+    expect(kinds.filter((kind) => kind === 'ok').length).toBeGreaterThan(30)
+  })
+})
+
+// Found by this search.
+test('a queue whose items could not be put back takes none with a lower priority before them', async () => {
+  expect(await violationOf(2, 'queue')).toBeUndefined()
+})
+
+test('what code takes from its process is as before when a run has ended', async () => {
+  const before = [setTimeout, clearTimeout, performance.now, Math.random]
+  onTestFinished(() => {
+    Object.assign(globalThis, { setTimeout: before[0], clearTimeout: before[1] })
+  })
+  await judgedAny(generateRecipe(2, 'lock'))
+  const now = performance.now()
+  expect([setTimeout, clearTimeout, Math.random]).toEqual([before[0], before[1], before[3]])
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  expect(performance.now()).toBeGreaterThan(now)
+})

@@ -1,0 +1,57 @@
+// Recipes that do not keep their promises are found, by clients on simulated clusters.
+
+import { expect, test, vi } from 'vitest'
+import type { Recipe } from '../../../jepsen-lite/recipe-clients.ts'
+import type { LockClient } from '../../../src/recipes/line.ts'
+
+const wrong = vi.hoisted(() => ({ kind: 'none' }))
+
+vi.mock('../../../src/recipes/line.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../../src/recipes/line.ts')>()
+  return {
+    ...original,
+    async takeIn(kv: LockClient, ...rest: [never, never]) {
+      const held = await original.takeIn(kv, ...rest)
+      if (wrong.kind === 'unguarded')
+        return {
+          ...held,
+          guard: () => ({ key: 'no such key', exists: false }),
+          txn: (txn: never) => kv.txn(txn),
+        }
+      return held
+    },
+  }
+})
+
+vi.mock('../../../src/recipes/queue-item.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../../src/recipes/queue-item.ts')>()
+  class Forgetful extends original.HeldItem {
+    override async ack(...args: []): Promise<void> {
+      if (wrong.kind === 'not acknowledged') return
+      await super.ack(...args)
+    }
+  }
+  return { ...original, HeldItem: Forgetful }
+})
+
+const { generateRecipe } = await import('../../../jepsen-lite/sim/recipes/generate.ts')
+const { runRecipes } = await import('../../../jepsen-lite/sim/recipes/run.ts')
+
+const rulesOf = async (recipe: Recipe): Promise<string[]> => {
+  const rules: string[] = []
+  for (let seed = 1; seed <= 4; seed++) {
+    const { violation } = await runRecipes(generateRecipe(seed, recipe))
+    if (violation !== undefined) rules.push(violation.invariant)
+    if (rules.length > 0) break
+  }
+  return rules
+}
+
+test.each<[string, Recipe]>([
+  ['unguarded', 'lock'],
+  ['unguarded', 'election'],
+  ['not acknowledged', 'queue'],
+])('%s: a %s is found', async (kind, recipe) => {
+  wrong.kind = kind
+  expect(await rulesOf(recipe)).toContainEqual(expect.stringMatching(/^(?:CHECK|RECIPE)-/))
+})
