@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs'
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
 import { EXIT, Failure } from '../exit-codes.ts'
-import { judgedAny, parseSchedule, replay, type Schedule } from '../sim/index.ts'
+import { judgedAny, replayAny } from '../recipes/index.ts'
+import { parseSchedule, type Schedule } from '../sim/index.ts'
 
 export function add(program: CommandUnknownOpts): void {
   program
@@ -12,7 +13,7 @@ export function add(program: CommandUnknownOpts): void {
     .argument('<file>', 'as written by `jepsen-lite sim`')
     .action(async (file) => {
       const schedule = read(file)
-      const { violation } = await replay(schedule, (line) => process.stdout.write(`${line}\n`))
+      const { violation } = await replayAny(schedule, (line) => process.stdout.write(`${line}\n`))
       if (violation !== undefined) process.exitCode = EXIT.violation
       else {
         const found = (await judgedAny(schedule)).violation

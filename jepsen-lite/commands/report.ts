@@ -53,7 +53,7 @@ async function read(path: string, { format, model }: ReportFlags): Promise<Repor
     const text = readFileSync(isRun ? join(path, 'history.jsonl') : path, 'utf8')
     if (!isRun && format === undefined && looksLikeSchedule(text)) {
       const { simulated } = await import('../report/simulated.ts')
-      return simulated(text, `jepsen-lite replay ${path}`)
+      return await simulated(text, `jepsen-lite replay ${path}`)
     }
     const history = parse(text, format)
     const results = join(path, 'results.json')

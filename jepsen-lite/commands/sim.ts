@@ -6,8 +6,8 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
 import { EXIT, Failure } from '../exit-codes.ts'
-import { RECIPES, type Recipe } from '../recipe-clients.ts'
-import { type Found, judgedAny, Search } from '../sim/index.ts'
+import { judgedAny, RecipeSearch } from '../recipes/index.ts'
+import { type Found, RECIPES, type Recipe, Search } from '../sim/index.ts'
 import { coverageOf, coverageTable } from './coverage.ts'
 import { whole } from './flags.ts'
 import { coloured, duration, number, plural } from './words.ts'
@@ -83,7 +83,8 @@ async function run(flags: SimFlags): Promise<number> {
   requireFastCheck()
   const seed = flags.seed ?? Math.floor(Math.random() * 2 ** 31)
   const count = flags.schedules ?? (flags.time === undefined ? SCHEDULES : Number.POSITIVE_INFINITY)
-  const search = new Search(flags.nodes)
+  const { workload } = flags
+  const search = workload === 'kv' ? new Search(flags.nodes) : new RecipeSearch(flags.nodes, workload)
   const details: Detail[] = []
   const shrunk = new Set<string>()
   const began = performance.now()
@@ -92,8 +93,7 @@ async function run(flags: SimFlags): Promise<number> {
   let shrinking = 0
   while (search.schedules < count && seconds() - shrinking < (flags.time ?? Number.POSITIVE_INFINITY)) {
     const next = (seed + search.schedules) % 2 ** 32
-    const { workload } = flags
-    const found = workload === 'kv' ? search.run(next) : await search.runRecipe(next, workload)
+    const found = search instanceof RecipeSearch ? await search.runRecipe(next) : search.run(next)
     progress.show(() => {
       const virtual = duration(search.virtualMs)
       const violations = plural(details.length, 'violation')

@@ -9,7 +9,8 @@ import { siblingModule } from '../../src/local/sibling-module.ts'
 import { StoppedGuard } from '../../src/local/stopped-guard.ts'
 import type { Recorder } from '../history.ts'
 import type { Random } from '../random.ts'
-import { drain, type Recipe } from '../recipe-clients.ts'
+import { drain } from '../recipes/clients.ts'
+import type { Recipe } from '../sim/index.ts'
 import type { FromRecipes, ToRecipes } from './recipe-messages.ts'
 
 const PROCESSES_MAX = 4

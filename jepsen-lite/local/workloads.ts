@@ -3,7 +3,7 @@
 
 import type { Operation, Range, Result } from '../history.ts'
 import type { Random } from '../random.ts'
-import { RECIPES, type Recipe } from '../recipe-clients.ts'
+import { RECIPES, type Recipe } from '../sim/index.ts'
 import type { OperationEnd } from './perform.ts'
 import { sizedName } from './values.ts'
 import { LOG } from './watchers.ts'

@@ -1,15 +1,16 @@
 // Runs a schedule of the simulator again for the report: its history, with added notes about the state of each machine,
 // the ends of faults, and a violation.
 
-import { check } from '../checker/index.ts'
+import { judge } from '../checker/index.ts'
 import { type HistoryEvent, historyOf, type Note } from '../history.ts'
-import { parseSchedule, type Result, runSchedule, type Schedule } from '../sim/index.ts'
+import { isRecipeSchedule, runRecipes } from '../recipes/index.ts'
+import { parseSchedule, type Result, runSchedule, type Schedule, type Watch } from '../sim/index.ts'
 import type { Reported } from './index.ts'
 
 /** `command`: the command that repeats it. */
-export function simulated(text: string, command: string): Reported {
+export async function simulated(text: string, command: string): Promise<Reported> {
   const schedule = parseSchedule(text)
-  const { notes, result } = watched(schedule)
+  const { notes, result } = await watched(schedule)
   const { nodes, spares } = schedule.config
   const names = Array.from({ length: nodes + spares }, (_, at) => `n${at + 1}`)
   const events = merged(
@@ -17,7 +18,7 @@ export function simulated(text: string, command: string): Reported {
     [...notes, ...healNotes(schedule, result), ...violationNotes(result)].sort((a, b) => a.time - b.time),
   ).map((event) => (event.type === 'history' ? { ...event, nodes: names, command } : event))
   const history = historyOf(events)
-  const verdict = check(history)
+  const { check: verdict } = judge(history)
   const { violation, probes } = result
   const findings = violation === undefined ? [] : [{ kind: violation.invariant, message: violation.detail }]
   const word = violation === undefined ? verdict.verdict : 'violation'
@@ -28,10 +29,12 @@ export function simulated(text: string, command: string): Reported {
  * Runs the schedule. At each line of its trace, compares the state of every machine with the last one, and notes
  * changes.
  */
-function watched(schedule: Schedule): { readonly notes: readonly Note[]; readonly result: Result } {
+async function watched(
+  schedule: Schedule,
+): Promise<{ readonly notes: readonly Note[]; readonly result: Result }> {
   const notes: Note[] = []
   const last = new Map<string, { runs: boolean; paused: boolean; role: string }>()
-  const result = runSchedule(schedule, ({ atMs, cluster }) => {
+  const watch: Watch = ({ atMs, cluster }) => {
     for (const { name, process } of cluster.machines) {
       const before = last.get(name) ?? { runs: false, paused: false, role: '' }
       const runs = process !== undefined
@@ -46,7 +49,8 @@ function watched(schedule: Schedule): { readonly notes: readonly Note[]; readonl
       if (raft !== undefined && role !== before.role) note('role', { role: raft.role, term: raft.term })
       last.set(name, { runs, paused, role })
     }
-  })
+  }
+  const result = isRecipeSchedule(schedule) ? await runRecipes(schedule, watch) : runSchedule(schedule, watch)
   return { notes, result }
 }
 

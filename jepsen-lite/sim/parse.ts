@@ -1,10 +1,9 @@
 // Reads a schedule from its file. Files are edited by hand, so an error names the place and what was expected there.
 
-import { RECIPES } from '../recipe-clients.ts'
 import type { Config } from './config.ts'
 import { FAULT_KINDS, FAULT_SHAPES, type Fault, type FaultKind } from './fault-kinds.ts'
 import { LIMIT_NAMES, usualLimits } from './node-limits.ts'
-import { CLIENT_FAULTS, OP_KINDS, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
+import { CLIENT_FAULTS, OP_KINDS, RECIPES, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
 import { mismatch, type Shape, type Spec } from './shape.ts'
 import { TRIGGERS } from './waiting.ts'
 

@@ -1,8 +1,7 @@
 // Prints a schedule's run: one event per line, and beside it each node's view of itself.
 
 import type { Cluster } from './cluster.ts'
-import { isRecipeSchedule, runRecipes } from './recipes/run.ts'
-import { type Result, runSchedule, type Watch } from './run.ts'
+import type { Result, Watch } from './run.ts'
 import type { Schedule } from './schedule.ts'
 
 const COLUMN = 15
@@ -13,8 +12,12 @@ const MARKS: Readonly<Record<string, string>> = {
   'pre-candidate': 'p',
 }
 
-/** Passes each line to `print` when it is made. */
-export async function replay(schedule: Schedule, print: (line: string) => void): Promise<Result> {
+/** Passes each line to `print` when it is made. `run`: runs the schedule. */
+export async function replay(
+  schedule: Schedule,
+  print: (line: string) => void,
+  run: (watch: Watch) => Result | Promise<Result>,
+): Promise<Result> {
   const { nodes, spares } = schedule.config
   const names = Array.from({ length: nodes + spares }, (_, at) => `n${at + 1}`)
   print(`${'ms'.padStart(10)}  ${names.map((name) => name.padEnd(COLUMN)).join(' ')} event`)
@@ -23,7 +26,7 @@ export async function replay(schedule: Schedule, print: (line: string) => void):
     const who = node === undefined ? '' : `${node} `
     print(`${atMs.toFixed(1).padStart(10)}  ${columns(cluster)} ${who}${what}`)
   }
-  const result = isRecipeSchedule(schedule) ? await runRecipes(schedule, watch) : runSchedule(schedule, watch)
+  const result = await run(watch)
   const { violation, trace } = result
   if (violation === undefined) print(`no rule is broken; trace ${trace}`)
   else print(`BROKEN at ${violation.atMs.toFixed(1)} ms: ${violation.detail}; trace ${trace}`)

@@ -1,6 +1,6 @@
 // Checks that a node releases everything. What it counts and remembers of work under way (`Driver.inspect`) is 0 again
-// when it has no requests. While it has some, no list holds more answered requests than waiting ones. A credit
-// that is kept, a flag that stays set or a list that only grows does no harm in a short run, but ends a long one.
+// when it has no requests. While it has some, no list holds more answered requests than waiting ones. A credit that is
+// kept, a flag that stays set or a list that only grows does no harm in a short run, but ends a long one.
 
 import { isMember, type UnderWay } from '../../src/raft/index.ts'
 import type { Cluster } from './cluster.ts'

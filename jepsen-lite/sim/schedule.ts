@@ -3,7 +3,6 @@
 // taken out and the rest still runs: a machine is a number modulo the number of machines, or a role. Times are virtual
 // ms from the start.
 
-import type { Recipe } from '../recipe-clients.ts'
 import type { Config } from './config.ts'
 import type { Fault } from './fault-kinds.ts'
 import type { Target } from './shape.ts'
@@ -18,9 +17,13 @@ export interface Schedule {
   readonly config: Config
   readonly ops: readonly Op[]
   readonly faults: readonly Fault[]
-  /** Clients that use a recipe (`recipes/`). Absent: there are none. */
+  /** Clients that use a recipe (../recipes). Absent: there are none. */
   readonly recipe?: RecipeClients
 }
+
+/** What such clients use. */
+export const RECIPES = ['lock', 'queue', 'election'] as const
+export type Recipe = (typeof RECIPES)[number]
 
 export interface RecipeClients {
   readonly name: Recipe
@@ -30,8 +33,8 @@ export interface RecipeClients {
 }
 
 /**
- * Of a process of clients. stop: it stands still for `ms`; kill: it ends, and another one begins after `ms`; cut: nothing
- * passes between it and the machine `node` for `ms`.
+ * Of a process of clients. stop: it stands still for `ms`; kill: it ends, and another one begins after `ms`; cut:
+ * nothing passes between it and the machine `node` for `ms`.
  */
 export interface ClientFault extends Waiting {
   readonly at: number

@@ -3,18 +3,15 @@
 import { check, type Verdict } from '../checker/index.ts'
 import { checkTransactions } from '../checker/transactions/index.ts'
 import { historyOf } from '../history.ts'
-import type { Recipe } from '../recipe-clients.ts'
-import { Coverage, NOTHING_RARE, type Rare } from './coverage.ts'
+import { Coverage, type Rare } from './coverage.ts'
 import { generate } from './generate.ts'
 import { ProbeCoverage } from './probe-coverage.ts'
-import { generateRecipe } from './recipes/generate.ts'
-import { isRecipeSchedule, runRecipes } from './recipes/run.ts'
 import { type Result, runSchedule } from './run.ts'
 import type { Schedule } from './schedule.ts'
 import { Trace } from './trace.ts'
 
 /** One schedule in this many runs twice, to show that both runs are the same. */
-const REPEATED_EVERY = 100
+export const REPEATED_EVERY = 100
 /** Limit of the checker. If a key needs more time than that, more schedules are a better use of the time. */
 const CONFIGURATIONS_MAX = 20_000
 
@@ -52,12 +49,8 @@ export function judged(schedule: Schedule): Judged {
   return { ...result, verdict, violation }
 }
 
-/** The same for any schedule: also for one with clients that use a recipe. */
-export const judgedAny = async (schedule: Schedule): Promise<Judged> =>
-  isRecipeSchedule(schedule) ? await runRecipes(schedule) : judged(schedule)
-
 export class Search {
-  readonly #nodes: number
+  protected readonly nodes: number
   readonly #trace = new Trace()
   readonly probeCoverage = new ProbeCoverage()
   readonly coverage = new Coverage()
@@ -74,7 +67,7 @@ export class Search {
   unknown = 0
 
   constructor(nodes: number) {
-    this.#nodes = nodes
+    this.nodes = nodes
   }
 
   get trace(): string {
@@ -88,31 +81,17 @@ export class Search {
   run(seed: number, guide?: Rare, twice = false): Found | undefined {
     const number = this.schedules++
     const rare = guide ?? this.coverage.rarest(number)
-    const schedule = generate(seed, this.#nodes, rare)
+    const schedule = generate(seed, this.nodes, rare)
     const result = judged(schedule)
-    this.#count(result)
+    this.count(result)
     const violation =
       result.violation ??
       (twice || number % REPEATED_EVERY === REPEATED_EVERY / 2 ? this.#repeat(schedule, result) : undefined)
     if (violation === undefined) return undefined
-    return this.#find({ seed, rare, schedule, result, violation })
+    return this.find({ seed, rare, schedule, result, violation })
   }
 
-  /** A schedule with clients that use a recipe. */
-  async runRecipe(seed: number, recipe: Recipe, twice = false): Promise<Found | undefined> {
-    const number = this.schedules++
-    const schedule = generateRecipe(seed, recipe, this.#nodes)
-    const result = await runRecipes(schedule)
-    this.#count(result)
-    let { violation } = result
-    if (violation === undefined && (twice || number % REPEATED_EVERY === REPEATED_EVERY / 2)) {
-      this.repeated++
-      violation = differenceOf(schedule, result, await runRecipes(schedule))
-    }
-    return violation && this.#find({ seed, rare: NOTHING_RARE, schedule, result, violation })
-  }
-
-  #find(found: Found): Found {
+  protected find(found: Found): Found {
     this.found.push(found)
     return found
   }
@@ -122,7 +101,7 @@ export class Search {
     return differenceOf(schedule, result, runSchedule(schedule))
   }
 
-  #count(result: Judged): void {
+  protected count(result: Judged): void {
     if (result.verdict === 'undecided') this.undecided++
     else if (result.verdict !== undefined) this.checked++
     this.#trace.text(result.trace)
@@ -139,7 +118,11 @@ export class Search {
   }
 }
 
-function differenceOf({ seed }: Schedule, { trace, events }: Result, again: Result): Result['violation'] {
+export function differenceOf(
+  { seed }: Schedule,
+  { trace, events }: Result,
+  again: Result,
+): Result['violation'] {
   if (again.trace === trace && again.events === events) return undefined
   const detail = `two runs of seed ${seed} differ: ${trace} (${events} events) and ${again.trace} (${again.events})`
   return { invariant: 'SIM-1', detail, atMs: again.virtualMs }

@@ -1,6 +1,6 @@
-// When the disks of all nodes, or of all but one, need longer than an election time-out for every write, there is
-// still a leader, and changes are made. In this test the leader dies while the disks are so slow, and comes back
-// soon. No other node would do better, so a leader that gives up because of its slow disk would never commit.
+// When the disks of all nodes, or of all but one, need longer than an election time-out for every write, there is still
+// a leader, and changes are made. In this test the leader dies while the disks are so slow, and comes back soon. No
+// other node would do better, so a leader that gives up because of its slow disk would never commit.
 
 import type { Request } from '../../src/server/types.ts'
 import { bits, uniform } from '../random.ts'

@@ -8,7 +8,7 @@ import { runClient } from '../../../jepsen-lite/local/clients.ts'
 import { lackingFeatures, RunStats } from '../../../jepsen-lite/local/run-stats.ts'
 import { keysFor, type WorkloadName, workloadOf } from '../../../jepsen-lite/local/workloads.ts'
 import { Random } from '../../../jepsen-lite/random.ts'
-import type { Recipe } from '../../../jepsen-lite/recipe-clients.ts'
+import type { Recipe } from '../../../jepsen-lite/sim/index.ts'
 import { type Answer, type Asked, type Bug, type Row, ScriptedStore } from './scripted-store.ts'
 
 const CLIENTS = 4

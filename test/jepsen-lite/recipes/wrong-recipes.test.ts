@@ -1,7 +1,7 @@
 // Recipes that do not keep their promises are found, by clients on simulated clusters.
 
 import { expect, test, vi } from 'vitest'
-import type { Recipe } from '../../../jepsen-lite/recipe-clients.ts'
+import type { Recipe } from '../../../jepsen-lite/sim/index.ts'
 import type { LockClient } from '../../../src/recipes/line.ts'
 
 const wrong = vi.hoisted(() => ({ kind: 'none' }))
@@ -34,8 +34,8 @@ vi.mock('../../../src/recipes/queue-item.ts', async (importOriginal) => {
   return { ...original, HeldItem: Forgetful }
 })
 
-const { generateRecipe } = await import('../../../jepsen-lite/sim/recipes/generate.ts')
-const { runRecipes } = await import('../../../jepsen-lite/sim/recipes/run.ts')
+const { generateRecipe } = await import('../../../jepsen-lite/recipes/generate.ts')
+const { runRecipes } = await import('../../../jepsen-lite/recipes/run.ts')
 
 const rulesOf = async (recipe: Recipe): Promise<string[]> => {
   const rules: string[] = []

@@ -1,13 +1,13 @@
-// Schedules with clients that use a recipe: the cluster and its faults are those of any schedule. In place of its requests
-// there are those clients, and what is done to their processes: mostly longer than what they hold lasts.
+// Schedules with clients that use a recipe: the cluster and its faults are those of any schedule. In place of its
+// requests there are those clients, and what is done to their processes: mostly longer than what they hold lasts.
 
-import { Random } from '../../random.ts'
-import type { Recipe } from '../../recipe-clients.ts'
-import type { Config } from '../config.ts'
-import { DRAW } from '../draw.ts'
-import { generate } from '../generate.ts'
-import { CLIENT_FAULTS, type ClientFault, type Op } from '../schedule.ts'
-import type { Trigger } from '../waiting.ts'
+import { Random } from '../random.ts'
+import type { Config } from '../sim/config.ts'
+import { DRAW } from '../sim/draw.ts'
+import { generate } from '../sim/generate.ts'
+import type { Recipe } from '../sim/schedule.ts'
+import { CLIENT_FAULTS, type ClientFault, type Op } from '../sim/schedule.ts'
+import type { Trigger } from '../sim/waiting.ts'
 import type { RecipeSchedule } from './run.ts'
 
 const PROCESSES = [2, 3, 4]

@@ -1,23 +1,23 @@
-// Clients that use a recipe (../../recipe-clients.ts), on a simulated cluster: the shipped recipes and the shipped client
-// library, on simulated clocks, timers and connections. Their processes are stopped in the middle of what they hold,
-// killed, or cut off from machines. The history is judged as that of a run of real processes is.
+// Clients that use a recipe (../../recipe-clients.ts), on a simulated cluster: the shipped recipes and the shipped
+// client library, on simulated clocks, timers and connections. Their processes are stopped in the middle of what they
+// hold, killed, or cut off from machines. The history is judged as that of a run of real processes is.
 
-import { Client } from '../../../src/client/index.ts'
-import { judge, type Verdict } from '../../checker/index.ts'
-import { DRAIN } from '../../checker/queues.ts'
-import type { LoggedEvent } from '../../checker/watch/index.ts'
-import type { ToldEvent } from '../../checker/watch/record.ts'
-import { FIRST_REVISION, type HistoryEvent, historyOf, Recorder } from '../../history.ts'
-import { Random } from '../../random.ts'
-import { drain, type RecipeEnd, runRecipe } from '../../recipe-clients.ts'
-import { DRAW } from '../draw.ts'
-import { converge } from '../liveness.ts'
-import type { Machine } from '../process.ts'
-import { type Result, Run, type Watch } from '../run.ts'
-import type { ClientFault, Schedule } from '../schedule.ts'
-import { judgeStore } from '../store-judge.ts'
-import { IO } from '../time.ts'
-import { Violation } from '../violation.ts'
+import { Client } from '../../src/client/index.ts'
+import { judge, type Verdict } from '../checker/index.ts'
+import { DRAIN } from '../checker/queues.ts'
+import type { LoggedEvent } from '../checker/watch/index.ts'
+import type { ToldEvent } from '../checker/watch/record.ts'
+import { FIRST_REVISION, type HistoryEvent, historyOf, Recorder } from '../history.ts'
+import { Random } from '../random.ts'
+import { DRAW } from '../sim/draw.ts'
+import { converge } from '../sim/liveness.ts'
+import type { Machine } from '../sim/process.ts'
+import { type Result, Run, type Watch } from '../sim/run.ts'
+import type { ClientFault, Schedule } from '../sim/schedule.ts'
+import { judgeStore } from '../sim/store-judge.ts'
+import { IO } from '../sim/time.ts'
+import { Violation } from '../sim/violation.ts'
+import { drain, type RecipeEnd, runRecipe } from './clients.ts'
 import { type Host, Hosts } from './host.ts'
 import { ClientNetwork } from './network.ts'
 
@@ -50,9 +50,9 @@ export interface RecipeResult extends Result {
 
 /** What the client library loads when it is used for the first time, which takes time. */
 const loaded = Promise.all([
-  import('../../../src/client/sessions.ts'),
-  import('../../../src/client/transact.ts'),
-  import('../../../src/client/mirror.ts'),
+  import('../../src/client/sessions.ts'),
+  import('../../src/client/transact.ts'),
+  import('../../src/client/mirror.ts'),
 ])
 
 /** Runs a schedule, and judges what its clients saw. One at a time: it replaces global functions. */
@@ -308,7 +308,8 @@ class RecipeProcesses {
         : [{ key, value: row.value, modRevision: row.modRevision, version: row.version }]
     })
     recorder.final('model', model.revision, '', rows)
-    const result = { ...this.#run.result(), history: this.#history }
+    const of = this.#run.result()
+    const result = { ...of, history: withNotes(this.#history, of.history) }
     if (result.violation !== undefined) return { ...result, verdict: undefined }
     if (this.#isUndecided) return { ...result, verdict: 'undecided' }
     const { verdict, findings } = judge(historyOf(this.#history))
@@ -319,6 +320,13 @@ class RecipeProcesses {
     }
     return { ...result, verdict, violation }
   }
+}
+
+/** What was done to the cluster, among what clients did. */
+function withNotes(history: readonly HistoryEvent[], ofCluster: readonly HistoryEvent[]): HistoryEvent[] {
+  const timeOf = (event: HistoryEvent): number => (event.type === 'history' ? -1 : event.time)
+  const notes = ofCluster.filter(({ type }) => type === 'note')
+  return [...history, ...notes].sort((a, b) => timeOf(a) - timeOf(b))
 }
 
 const toldOf = ({ key, record }: LoggedEvent): ToldEvent =>

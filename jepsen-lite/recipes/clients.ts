@@ -1,8 +1,8 @@
-// Clients that use a recipe, as an application would: they wait for locks, change things while they hold them, lead, push
-// and pop. Runs of real processes (local/recipe-process.ts) and the simulator (sim/recipes) have the same clients. They
-// tell what they begin and how it ended; who reads that decides what it proves.
+// Clients that use a recipe, as an application would: they wait for locks, change things while they hold them, lead,
+// push and pop. Runs of real processes (local/recipe-process.ts) and of the simulator (run.ts) have the same clients.
+// They tell what they begin and how it ended; who reads that decides what it proves.
 
-import { type Client, QuorateError } from '../src/client/index.ts'
+import { type Client, QuorateError } from '../../src/client/index.ts'
 import {
   type HeldLock,
   ItemLostError,
@@ -13,13 +13,11 @@ import {
   type Queue,
   queue,
   runAsLeader,
-} from '../src/recipes/index.ts'
-import { DRAIN } from './checker/queues.ts'
-import type { Recorder, Result, StoreOperation } from './history.ts'
-import type { Random } from './random.ts'
-
-export const RECIPES = ['lock', 'queue', 'election'] as const
-export type Recipe = (typeof RECIPES)[number]
+} from '../../src/recipes/index.ts'
+import { DRAIN } from '../checker/queues.ts'
+import type { Recorder, Result, StoreOperation } from '../history.ts'
+import type { Random } from '../random.ts'
+import type { Recipe } from '../sim/schedule.ts'
 
 export type RecipeEnd =
   | { readonly kind: 'ok'; readonly result: Result }
@@ -218,8 +216,8 @@ async function queues(one: RecipeClient): Promise<void> {
 }
 
 /**
- * Empties the queue when nobody else uses it any more: it waits until no consumer holds an item, and takes one after the
- * other. Returns why it is not empty when there is no more time; undefined: it is.
+ * Empties the queue when nobody else uses it any more: it waits until no consumer holds an item, and takes one after
+ * the other. Returns why it is not empty when there is no more time; undefined: it is.
  */
 export async function drain(
   kv: Client,

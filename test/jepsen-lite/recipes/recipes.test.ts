@@ -1,10 +1,10 @@
 // Clients that use recipes, on simulated clusters: the shipped recipes and the shipped client library.
 
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { RECIPES, type Recipe } from '../../../jepsen-lite/recipe-clients.ts'
-import { judgedAny, parseSchedule, Search } from '../../../jepsen-lite/sim/index.ts'
-import { generateRecipe } from '../../../jepsen-lite/sim/recipes/generate.ts'
-import { runRecipes } from '../../../jepsen-lite/sim/recipes/run.ts'
+import { generateRecipe } from '../../../jepsen-lite/recipes/generate.ts'
+import { judgedAny, RecipeSearch } from '../../../jepsen-lite/recipes/index.ts'
+import { runRecipes } from '../../../jepsen-lite/recipes/run.ts'
+import { parseSchedule, RECIPES, type Recipe } from '../../../jepsen-lite/sim/index.ts'
 
 const QUICK = process.env.QUORATE_QUICK === '1'
 const SCHEDULES = QUICK ? 1 : 2
@@ -16,9 +16,9 @@ describe.each(RECIPES)('clients that use the recipe %s', (recipe) => {
   test('keep its promises while they are stopped, killed and cut off, and the cluster breaks', async () => {
     const seed = Math.floor(Math.random() * 2 ** 31)
     console.log(`seed ${seed}`)
-    const search = new Search(3)
+    const search = new RecipeSearch(3, recipe)
     for (let at = 0; at < SCHEDULES; at++) {
-      const found = await search.runRecipe(seed + at, recipe)
+      const found = await search.runRecipe(seed + at)
       expect(
         found?.violation,
         `jepsen-lite sim --nodes 3 --workload ${recipe} --seed ${seed + at}`,

@@ -2,24 +2,18 @@
 // connection, or arrives when the cut is over, when its sender has given it up long ago. A client keeps connections
 // open, so it does not know whether a request has left.
 
-import type { Endpoint } from '../../../src/client/endpoints.ts'
-import type {
-  Exchange,
-  Exchanged,
-  Outgoing,
-  WatchMessage,
-  WatchMessages,
-} from '../../../src/client/exchange.ts'
-import { identityHeader } from '../../../src/client/identity.ts'
-import { WATCH, type WatchOperation } from '../../../src/client/operation.ts'
-import { after } from '../../../src/client/timer.ts'
-import { NDJSON } from '../../../src/server/http/watch-json.ts'
-import { endOfWatch } from '../../../src/server/http/watching.ts'
-import type { EventsMessage, Watch, WatchEnd, WatchSink } from '../../../src/server/watch/index.ts'
-import type { Random } from '../../random.ts'
-import type { Machine, Process } from '../process.ts'
-import { IO } from '../time.ts'
-import type { World } from '../world.ts'
+import type { Endpoint } from '../../src/client/endpoints.ts'
+import type { Exchange, Exchanged, Outgoing, WatchMessage, WatchMessages } from '../../src/client/exchange.ts'
+import { identityHeader } from '../../src/client/identity.ts'
+import { WATCH, type WatchOperation } from '../../src/client/operation.ts'
+import { after } from '../../src/client/timer.ts'
+import { NDJSON } from '../../src/server/http/watch-json.ts'
+import { endOfWatch } from '../../src/server/http/watching.ts'
+import type { EventsMessage, Watch, WatchEnd, WatchSink } from '../../src/server/watch/index.ts'
+import type { Random } from '../random.ts'
+import type { Machine, Process } from '../sim/process.ts'
+import { IO } from '../sim/time.ts'
+import type { World } from '../sim/world.ts'
 import { type Answered, Front } from './front.ts'
 import type { Host, Hosts } from './host.ts'
 

@@ -1,8 +1,9 @@
-// The front of a simulated node for clients: the shipped routes, without sockets, and without fastify's check of bodies.
+// The front of a simulated node for clients: the shipped routes, without sockets, and without fastify's check of
+// bodies.
 
-import type { WatchRequest } from '../../../src/client/operation.ts'
-import { asRevision } from '../../../src/kv/index.ts'
-import type { Driver } from '../../../src/server/driver.ts'
+import type { WatchRequest } from '../../src/client/operation.ts'
+import { asRevision } from '../../src/kv/index.ts'
+import type { Driver } from '../../src/server/driver.ts'
 import {
   type Answer,
   type ApiRequest,
@@ -13,24 +14,24 @@ import {
   partsOf,
   problemAnswer,
   type Respond,
-} from '../../../src/server/http/answer.ts'
-import { classify } from '../../../src/server/http/classify.ts'
-import { getKey, putKey } from '../../../src/server/http/keys.ts'
-import { leaseRoutes } from '../../../src/server/http/leases.ts'
-import { httpLimits } from '../../../src/server/http/limits.ts'
-import { Backlog } from '../../../src/server/http/outflow.ts'
-import { answerWithinMs, takeTimeout } from '../../../src/server/http/parameters.ts'
-import { Refused, refusedByNode } from '../../../src/server/http/problem.ts'
-import { Ranges } from '../../../src/server/http/range.ts'
-import { RangeReader } from '../../../src/server/http/range-reading.ts'
-import { readOptions } from '../../../src/server/http/reading.ts'
-import type { Route } from '../../../src/server/http/route.ts'
-import { splitTarget } from '../../../src/server/http/target.ts'
-import { txnRoute } from '../../../src/server/http/txn.ts'
-import { beginWatch, watchedWhere } from '../../../src/server/http/watching.ts'
-import type { NodeApi } from '../../../src/server/types.ts'
-import type { Watch, WatchSink } from '../../../src/server/watch/index.ts'
-import type { Invariants } from '../invariants.ts'
+} from '../../src/server/http/answer.ts'
+import { classify } from '../../src/server/http/classify.ts'
+import { getKey, putKey } from '../../src/server/http/keys.ts'
+import { leaseRoutes } from '../../src/server/http/leases.ts'
+import { httpLimits } from '../../src/server/http/limits.ts'
+import { Backlog } from '../../src/server/http/outflow.ts'
+import { answerWithinMs, takeTimeout } from '../../src/server/http/parameters.ts'
+import { Refused, refusedByNode } from '../../src/server/http/problem.ts'
+import { Ranges } from '../../src/server/http/range.ts'
+import { RangeReader } from '../../src/server/http/range-reading.ts'
+import { readOptions } from '../../src/server/http/reading.ts'
+import type { Route } from '../../src/server/http/route.ts'
+import { splitTarget } from '../../src/server/http/target.ts'
+import { txnRoute } from '../../src/server/http/txn.ts'
+import { beginWatch, watchedWhere } from '../../src/server/http/watching.ts'
+import type { NodeApi } from '../../src/server/types.ts'
+import type { Watch, WatchSink } from '../../src/server/watch/index.ts'
+import type { Invariants } from '../sim/invariants.ts'
 
 export interface Asked {
   readonly method: string

@@ -1,14 +1,14 @@
-// The processes of clients. What their code takes from its process (clocks, timers, random numbers) is replaced during a
-// run: it is that of the process whose turn it is. Their promises are run between two events of the simulation. So
+// The processes of clients. What their code takes from its process (clocks, timers, random numbers) is replaced during
+// a run: it is that of the process whose turn it is. Their promises are run between two events of the simulation. So
 // nothing of such a run depends on the time that it takes.
 
 import type { randomBytes, randomUUID } from 'node:crypto'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import type { uptime } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { Random } from '../../random.ts'
-import { DRAW } from '../draw.ts'
-import { type Event, IO, type Owner, TIMER, type Time } from '../time.ts'
+import { Random } from '../random.ts'
+import { DRAW } from '../sim/draw.ts'
+import { type Event, IO, type Owner, TIMER, type Time } from '../sim/time.ts'
 
 /** Clocks of clients differ by less than their sessions allow for (src/client/sessions.ts). */
 const DRIFT_MAX = 0.005
