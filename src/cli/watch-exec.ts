@@ -1,9 +1,8 @@
 // The command of `kv watch --exec`, once for one revision. Its output is that of kv, and its standard input is the
 // events; it need not read them.
 
-import { spawn } from 'node:child_process'
 import { Failure } from '../local/failure.ts'
-import { exitCodeOfChild } from './child.ts'
+import { exitCodeOfChild, startChild } from './child.ts'
 import { printable } from './output.ts'
 
 /**
@@ -17,19 +16,18 @@ export async function runOnce(
   signal: AbortSignal,
 ): Promise<void> {
   if (signal.aborted) return
-  const [file = '', ...args] = command
-  const child = spawn(file, args, {
-    stdio: ['pipe', 'inherit', 'inherit'],
-    env: { ...process.env, KV_REVISION: String(revision) },
-  })
+  const [file = ''] = command
+  const when = ` at revision ${revision}`
+  const env = { ...process.env, KV_REVISION: String(revision) }
+  const child = startChild(command, { stdio: ['pipe', 'inherit', 'inherit'], env }, when)
   const { stdin } = child
   // The command has ended without reading all of it.
-  stdin.on('error', () => {})
-  stdin.end(`${events}\n`)
+  stdin?.on('error', () => {})
+  stdin?.end(`${events}\n`)
   const terminate = () => void child.kill('SIGTERM')
   signal.addEventListener('abort', terminate)
   try {
-    const code = await exitCodeOfChild(child, file, ` at revision ${revision}`)
+    const code = await exitCodeOfChild(child, file, when)
     if (code === 0 || signal.aborted) return
     throw new Failure(
       code,
@@ -37,6 +35,6 @@ export async function runOnce(
     )
   } finally {
     signal.removeEventListener('abort', terminate)
-    stdin.destroy()
+    stdin?.destroy()
   }
 }

@@ -114,6 +114,28 @@ test('a command runs while the lock is held, with its token, and its exit code i
   expect(await client.count({ prefix: 'lock/' })).toBe(0)
 })
 
+test('a command that cannot be run leaves the lock free', async () => {
+  expect(await kv('lock absent -- no-such-command')).toMatchObject({
+    code: 1,
+    err: 'error: cannot run no-such-command: there is no such command\n',
+  })
+  // Node throws for this one, where it tells of others later.
+  expect(await kv(`elect absent me -- ${process.execPath}/command`)).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/^error: cannot run \S+\/command: [^\n]+\n$/),
+  })
+  for (const words of [
+    ['lock', 'absent', '--', ''],
+    ['elect', 'absent', '--', ''],
+  ])
+    expect(await run(words, { endpoints: url })).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('the name of the command is empty'),
+    })
+  expect(await client.count({ prefix: 'lock/absent/' })).toBe(0)
+  expect(await client.count({ prefix: 'election/absent/' })).toBe(0)
+})
+
 test.each(['SIGINT', 'SIGTERM'] as const)(
   '%s is for the command, and the lock goes when it ends',
   async (name) => {

@@ -154,6 +154,15 @@ test('a command that does not exist, or that a signal ends', async () => {
     code: 1,
     err: `error: cannot run no-such-command at revision ${revision}: there is no such command\n`,
   })
+  // Node throws for these, where it tells of others later.
+  expect(await kv(...from, `${process.execPath}/command`)).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/^error: cannot run \S+\/command at revision \d+: [^\n]+\n$/),
+  })
+  expect(await kv(...from, 'x'.repeat(5_000))).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/^error: cannot run x+ at revision \d+: [^\n]+\n$/),
+  })
   expect(await kv(...from, 'sh', '-c', 'kill -KILL $$')).toMatchObject({ code: 137 })
 })
 
@@ -217,6 +226,7 @@ test.each<[string[], string]>([
   [['watch', 'a', '--exec'], '--exec needs a command behind --'],
   [['watch', 'a', '--exec', 'true'], '--exec needs a command behind --'],
   [['watch', '--prefix', 'p', 'a', '--exec', '--', 'true'], 'contradict each other'],
+  [['watch', 'a', '--exec', '--', ''], 'the name of the command is empty'],
   [['watch', 'a', '--from', '0'], 'The first revision is 1'],
   [['watch', 'a', '--only', 'gets'], 'Allowed choices are put, delete'],
 ])('%j is a wrong command line', async (args, message) => {

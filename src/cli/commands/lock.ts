@@ -5,13 +5,12 @@
 // unanswered for so long that little is left of the lease, and SIGKILL a little later. If kv itself was stopped, it
 // looks at the clock when it goes on. Only the token protects what the command does in between.
 
-import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { after } from '../../client/timer.ts'
 import { Failure } from '../../local/failure.ts'
 import { shellWord } from '../../local/shell-word.ts'
 import { campaign, followLeader, type HeldLock, lock } from '../../recipes/index.ts'
-import { exitCodeOfChild } from '../child.ts'
+import { checkCommand, exitCodeOfChild, startChild } from '../child.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { bytesToJson, printable, say, shownBytes, toJson, writeLine } from '../output.ts'
@@ -37,6 +36,7 @@ export async function lockCommand(
   command: readonly string[],
   { wait, ttl = TTL_MS }: LockFlags,
 ): Promise<void> {
+  checkCommand(command)
   const what = `the lock ${shellWord(name)}`
   await inSession(global, { kind: 'write' }, async (session) => {
     const { client, signal } = session
@@ -52,6 +52,7 @@ export async function electCommand(
   command: readonly string[],
   { wait, ttl = TTL_MS }: LockFlags,
 ): Promise<void> {
+  checkCommand(command)
   const what = `the lead of ${shellWord(name)}`
   await inSession(global, { kind: 'write' }, async (session) => {
     const { client, signal } = session
@@ -129,13 +130,13 @@ async function run(
   ttlMs: number,
   command: readonly string[],
 ): Promise<void> {
-  const [file = '', ...args] = command
+  const [file = ''] = command
   const env = {
     ...process.env,
     KV_LOCK_TOKEN: String(held.token),
     KV_LOCK_KEY: Buffer.from(held.key).toString(),
   }
-  const child = spawn(file, args, { stdio: 'inherit', env })
+  const child = startChild(command, { stdio: 'inherit', env })
   // A terminal sends Ctrl-C to both.
   leaveSignalsTo((name) => {
     if (name !== 'SIGINT' || !process.stdin.isTTY) child.kill(name)

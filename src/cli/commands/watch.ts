@@ -3,6 +3,7 @@
 
 import { CompactedError, type Watch, type WatchBatch, type WatchEvent } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
+import { checkCommand } from '../child.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { Format, GlobalFlags } from '../global-flags.ts'
 import { bytesToJson, printable, RowWriter, say, shownBytes, toJson, write, writeLine } from '../output.ts'
@@ -52,6 +53,7 @@ export async function watch(
 }
 
 function placeOf(words: readonly string[], command: readonly string[], { prefix, exec }: WatchFlags) {
+  if (exec === true) checkCommand(command)
   const [key, more] = exec === true ? words : [...words, ...command]
   if (exec === true && command.length === 0)
     throw new Failure(EXIT.usage, '--exec needs a command behind --, as in: --exec -- make reload')

@@ -21,8 +21,8 @@ test.each(FALLS_OVER)('%s', { timeout: 120_000 }, async (_how, falls) => {
     bench.plant([
       {
         file: 'jepsen-lite/sim/search.ts',
-        find: 'const schedule = generate(seed, this.#nodes, rare)',
-        replace: `${falls}\n    const schedule = generate(seed, this.#nodes, rare)`,
+        find: 'const schedule = generate(seed, this.nodes, rare)',
+        replace: `${falls}\n    const schedule = generate(seed, this.nodes, rare)`,
       },
     ])
     const caught = await runLayer('sim', bench.dir, harmless, budget)
