@@ -1,4 +1,5 @@
-// A line of clients, served in order: what locks, semaphores and elections are made of. Each client creates a key with
+// A line of clients, served in order: what locks, semaphores and elections are made of, and what decides which
+// process runs a saga or reads for a group of a topic. Each client creates a key with
 // the lease of a session of its own. The revision that created the key is the client's number in the line, and its
 // token. It is served once few enough of those that it must wait for are before it.
 //
@@ -87,6 +88,8 @@ export interface Line {
 /** Waits in the line until the client is served. If its key has gone meanwhile, it goes to the end of the line. */
 export async function takeIn(kv: LockClient, line: Line, options: LockOptions): Promise<HeldLock> {
   const { ttlMs = 10_000, waitMs, signal, timeoutMs } = options
+  // So that a try in vain writes nothing, and wakes nobody.
+  if (waitMs === 0) await checkFree(kv, line, { signal, timeoutMs })
   const patience = patienceOf(waitMs)
   try {
     for (;;) {
@@ -102,6 +105,16 @@ export async function takeIn(kv: LockClient, line: Line, options: LockOptions): 
   } finally {
     patience.end()
   }
+}
+
+async function checkFree(
+  kv: LockClient,
+  { what, before, served }: Line,
+  options: CallOptions,
+): Promise<void> {
+  const { results } = await kv.txn({ success: [{ get: { prefix: before, countOnly: true } }] }, options)
+  const ahead = results[0]?.get?.count ?? 0
+  if (ahead >= served) throw notTaken(what, ahead)
 }
 
 async function served(
@@ -166,11 +179,7 @@ async function served(
     return notYet(line, ahead, revision)
   }
 
-  const notWithin = () => {
-    const others = waitsFor === 1 ? 'another one holds it' : `${waitsFor} others hold it or wait before`
-    const message = `${what}: not taken within the time to wait: ${others}`
-    return new LockNotTakenError(message, { code: 'lock_not_taken', written: 'no' })
-  }
+  const notWithin = () => notTaken(what, waitsFor)
   return held(kv, what, await until(kv, look, { signal, patience, notWithin }))
 }
 
@@ -184,6 +193,12 @@ function notYet({ before, served }: Line, ahead: readonly KvRecord[], revision: 
     return keys.size < served
   }
   return { revision, range: { prefix: before, only: 'delete' }, isReason }
+}
+
+function notTaken(what: string, ahead: number): LockNotTakenError {
+  const others = ahead === 1 ? 'another one holds it' : `${ahead} others hold it or wait before`
+  const message = `${what}: not taken within the time to wait: ${others}`
+  return new LockNotTakenError(message, { code: 'lock_not_taken', written: 'no' })
 }
 
 const isWithoutLease = (error: unknown): boolean =>

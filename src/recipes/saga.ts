@@ -15,8 +15,8 @@
 // `SagaStuckError`, and the next `run` or `resume` tries again. Inputs and results are JSON. Records stay until
 // `forget`, and `resume` reads all that are there: forget what has ended.
 //
-// Keys: saga/NAME/state/ID     the record, as JSON
-//       saga/NAME/owner/ID     exists while a process runs it, with that process's lease
+// Keys: saga/NAME/state/ID           the record, as JSON
+//       saga/NAME/owner/ID/LEASE     of a process that runs it, or waits to, with that lease (line.ts)
 
 import { randomUUID } from 'node:crypto'
 import {
@@ -31,7 +31,7 @@ import {
 } from '../client/check.ts'
 import { AbortedError, type Client, QuorateError } from '../client/index.ts'
 import { abortedBy } from './checks.ts'
-import { type Owned, own } from './owned.ts'
+import { type HeldLock, LockLostError, LockNotTakenError, takeIn } from './line.ts'
 import { escaped, placeOf, unescaped } from './place.ts'
 import { changeAfter, isClosed, pause } from './watching.ts'
 
@@ -121,7 +121,7 @@ export interface Saga<Input> {
 
 /** A compensation has failed too often. */
 export class SagaStuckError extends QuorateError {}
-/** Another process has taken over the saga, because this one has lost its lease. */
+/** This process has lost its lease, or may have; another one may have taken over the saga. */
 export class SagaTakenOverError extends QuorateError {}
 
 /** What is recorded. It is replaced as a whole, by comparing the revision. */
@@ -140,7 +140,7 @@ type SagaClient = Pick<Client, 'get' | 'list' | 'txn' | 'session' | 'watch'>
 interface Running {
   readonly id: string
   readonly key: Uint8Array
-  readonly owned: Owned
+  readonly held: HeldLock
   readonly signal: AbortSignal
   record: SagaRecord
   modRevision: number
@@ -160,7 +160,12 @@ export function saga<Input = unknown>(
   const planned = [...steps]
   const part = (id: string) => escaped(id).toString()
   const stateKey = (id: string) => place.key('state', part(id))
-  const ownerKey = (id: string) => place.key('owner', part(id))
+  const owners = (id: string) => ({
+    what: `saga ${id}`,
+    key: (lease: string) => place.key('owner', part(id), lease),
+    before: place.key('owner', part(id), ''),
+    served: 1,
+  })
   const statePrefix = place.key('state', '')
 
   /** The same text for the same step of the same saga, and for no other. */
@@ -172,17 +177,17 @@ export function saga<Input = unknown>(
   /** The only place that writes a record: once, while the saga is owned, in place of the record that was read. */
   async function record(running: Running, change: Partial<SagaRecord>): Promise<void> {
     const next = { ...running.record, ...change, nonce: randomUUID() }
-    const { key, owned } = running
+    const { key, held } = running
     for (;;) {
-      owned.session.throwIfLost()
+      held.throwIfLost()
       try {
         const same = { key, target: 'mod_revision', op: '=', to: running.modRevision } as const
         const { succeeded, results } = await kv.txn(
           {
-            compare: [owned.guard, same],
+            compare: [held.guard(), same],
             success: [{ put: { key, value: JSON.stringify(next) } }],
           },
-          { signal: owned.session.signal },
+          { signal: held.signal },
         )
         const modRevision = succeeded ? results[0]?.put?.modRevision : await revisionOf(next.nonce, key)
         if (modRevision === undefined) throw takenOver(running.id)
@@ -190,9 +195,10 @@ export function saga<Input = unknown>(
         running.modRevision = modRevision
         return
       } catch (error) {
+        held.throwIfLost()
         if (!isTransient(error)) throw error
         // The same transaction again: if the first one was done, this one finds another revision, and its own nonce.
-        await pause(retryMs, owned.session.signal)
+        await pause(retryMs, held.signal)
       }
     }
   }
@@ -254,29 +260,25 @@ export function saga<Input = unknown>(
     }
   }
 
-  /** undefined: another process runs it, and it was not asked to wait. */
-  async function take(
-    id: string,
-    wait: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<SagaOutcome | undefined> {
+  async function take(id: string, waitMs: number, signal: AbortSignal | undefined): Promise<SagaOutcome> {
     const key = stateKey(id)
-    const owned = await own(kv, ownerKey(id), { ttlMs, wait, signal })
-    if (owned === undefined) return undefined
+    const held = await takeIn(kv, owners(id), { ttlMs, waitMs, signal })
     try {
       const found = await kv.get(key, { signal })
       if (found === undefined) throw notFound(id)
       const running = {
         id,
         key,
-        owned,
-        signal: signal === undefined ? owned.session.signal : AbortSignal.any([signal, owned.session.signal]),
+        held,
+        signal: signal === undefined ? held.signal : AbortSignal.any([signal, held.signal]),
         record: recordIn(found.json()),
         modRevision: found.modRevision,
       }
       return hasEnded(running.record) ? outcomeOf(id, running.record) : await runToEnd(running)
+    } catch (error) {
+      throw error instanceof LockLostError ? takenOver(id, error) : error
     } finally {
-      await owned.release()
+      await held.release()
     }
   }
 
@@ -326,12 +328,11 @@ export function saga<Input = unknown>(
     for await (const { id } of unfinished()) {
       if (isAborted()) throw abortedBy(signal, 'the resumption')
       try {
-        const outcome = await take(id, false, signal)
-        if (outcome !== undefined) outcomes.push(outcome)
+        outcomes.push(await take(id, 0, signal))
       } catch (error) {
         if (isAborted()) throw error
-        // Whoever has taken it over ends it, or has ended it.
-        if (!(error instanceof SagaTakenOverError)) onError(error)
+        // Another process runs it.
+        if (!(error instanceof LockNotTakenError)) onError(error)
       }
     }
     return outcomes
@@ -343,9 +344,7 @@ export function saga<Input = unknown>(
       checkOptions('saga.run', given, { signal: isSignal })
       const begun = await begin(id, input, given.signal)
       if (hasEnded(begun)) return outcomeOf(id, begun)
-      const outcome = await take(id, true, given.signal)
-      if (outcome === undefined) throw takenOver(id)
-      return outcome
+      return take(id, Number.POSITIVE_INFINITY, given.signal)
     },
     resume: async (given = {}) => {
       checkOptions('saga.resume', given, { signal: isSignal })
@@ -418,8 +417,8 @@ async function attempt(act: () => unknown): Promise<Attempted> {
   }
 }
 
-function goOn({ owned, signal }: Running): void {
-  owned.session.throwIfLost()
+function goOn({ held, signal }: Running): void {
+  held.throwIfLost()
   if (!signal.aborted) return
   throw abortedBy(signal, 'the saga, which resume() goes on with,')
 }
@@ -451,11 +450,15 @@ const viewOf = (id: string, { input, status, steps, compensated, failure }: Saga
   failure: failure ?? undefined,
 })
 
-const takenOver = (id: string) =>
-  new SagaTakenOverError(`saga ${id}: this process has lost it, and another one goes on with it`, {
-    code: 'saga_taken_over',
-    written: 'no',
-  })
+const takenOver = (id: string, cause?: unknown) =>
+  new SagaTakenOverError(
+    `saga ${id}: this process has lost it: resume() goes on with it, here or elsewhere`,
+    {
+      code: 'saga_taken_over',
+      written: 'no',
+      cause,
+    },
+  )
 
 const notFound = (id: string) =>
   new QuorateError(`there is no saga ${id}: it was forgotten meanwhile`, { code: 'not_found', written: 'no' })
@@ -465,7 +468,7 @@ const isTransient = (error: unknown): boolean =>
   error instanceof QuorateError &&
   !(error instanceof AbortedError) &&
   (error.written === 'unknown' || error.status === undefined || error.status >= 500) &&
-  !(error instanceof SagaTakenOverError || error.code === 'session_lost' || error.code === 'closed')
+  !(error instanceof SagaTakenOverError || error.code === 'closed')
 
 function recordIn(json: unknown): SagaRecord {
   const isRecord = typeof json === 'object' && json !== null && 'status' in json && 'steps' in json

@@ -18,7 +18,7 @@
 // Keys:
 //   topic/NAME/message/ID        a message: its value; ID begins with a revision before its own
 //   topic/NAME/position/GROUP    {"revision"}: everything up to it was acknowledged
-//   topic/NAME/member/GROUP      exists while a member is active, with the lease of its session
+//   topic/NAME/member/GROUP/LEASE  of a member that is active, or waits to be, with that lease (line.ts)
 //   topic/NAME/trimmed           the highest revision of a message that was removed because there were too many
 
 import { randomBytes } from 'node:crypto'
@@ -40,7 +40,7 @@ import {
   QuorateError,
 } from '../client/index.ts'
 import { CALL, isLeaseTime } from './checks.ts'
-import { type Owned, own } from './owned.ts'
+import { type HeldLock, takeIn } from './line.ts'
 import { escaped, type KeyPlace, placeOf } from './place.ts'
 
 const MESSAGES_MAX = 10_000
@@ -146,21 +146,22 @@ class KeptTopic implements Topic {
         yield { ...message, ack: notOfGroup }
       return
     }
-    const owned = await own(this.#kv, this.#place.key('member', keyPart(group)), {
-      ttlMs,
-      wait: true,
-      signal,
-    })
-    if (owned === undefined) return
+    const members = {
+      what: `the group ${group}`,
+      key: (lease: string) => this.#place.key('member', keyPart(group), lease),
+      before: this.#place.key('member', keyPart(group), ''),
+      served: 1,
+    }
+    const held = await takeIn(this.#kv, members, { ttlMs, signal })
     try {
-      yield* this.#asMember(owned, group, from, signal)
+      yield* this.#asMember(held, group, from, signal)
     } finally {
-      await owned.release()
+      await held.release()
     }
   }
 
   async *#asMember(
-    owned: Owned,
+    held: HeldLock,
     group: string,
     from: number | 'oldest' | 'next',
     signal: AbortSignal | undefined,
@@ -171,17 +172,16 @@ class KeptTopic implements Topic {
     const move = async (revision: number, call: CallOptions) => {
       if (position !== undefined && revision <= position) return
       const put = { key, value: JSON.stringify({ revision }) }
-      const { succeeded } = await this.#kv.txn({ compare: [owned.guard], success: [{ put }] }, call)
+      const { succeeded } = await this.#kv.txn({ compare: [held.guard()], success: [{ put }] }, call)
       if (!succeeded) throw lostMember(group)
       position = Math.max(position ?? 0, revision)
     }
     // So that the group has its place from now on, whatever comes first.
     await move(first - 1, { signal })
-    const isOver =
-      signal === undefined ? owned.session.signal : AbortSignal.any([signal, owned.session.signal])
+    const isOver = signal === undefined ? held.signal : AbortSignal.any([signal, held.signal])
     try {
       for await (const message of this.#from(first, isOver)) {
-        owned.session.throwIfLost()
+        held.throwIfLost()
         yield {
           ...message,
           ack: async (call = {}) => {
@@ -191,7 +191,7 @@ class KeptTopic implements Topic {
         }
       }
     } catch (error) {
-      throw owned.session.signal.aborted && signal?.aborted !== true ? lostMember(group, error) : error
+      throw held.signal.aborted && signal?.aborted !== true ? lostMember(group, error) : error
     }
   }
 

@@ -96,6 +96,9 @@ describe('a lock', () => {
     }
     await held.release()
     const again = await lock(kv, 'busy', { waitMs: 0 })
+    const { revision } = await kv.txn({})
+    await expect(lock(kv, 'busy', { waitMs: 0 })).rejects.toBeInstanceOf(LockNotTakenError)
+    expect(await kv.txn({}), 'a try in vain writes nothing').toMatchObject({ revision })
     expect(again.token).toBeGreaterThan(held.token)
     await again.release()
   })

@@ -14,6 +14,12 @@ beforeAll(async () => {
 })
 afterAll(() => cluster.close())
 
+/** Its lease ends, and the process that runs the saga hears of it later. */
+async function revokeOwner(name: string, id: string): Promise<void> {
+  for await (const { lease } of kv.list({ prefix: `saga/${name}/owner/${id}/` }))
+    await kv.revokeLease(lease ?? '')
+}
+
 const newName = () => `s${++sagas}`
 
 /** Steps a, b, c, … that write down what they do. */
@@ -165,12 +171,11 @@ describe('a saga', () => {
     const running = first.run('1', 1)
     running.catch(() => undefined)
     await inStep.promise
-    const owner = await kv.get(`saga/${name}/owner/1`)
-    await kv.revokeLease(owner?.lease ?? '')
+    await revokeOwner(name, '1')
     const second = saga<number>(kv, name, [{ name: 'a', run: () => 'by the second' }])
     expect(await second.resume()).toMatchObject([{ results: { a: 'by the second' } }])
     goOn.resolve('by the first')
-    await expect(running).rejects.toMatchObject({ written: 'no' })
+    await expect(running).rejects.toMatchObject({ code: 'saga_taken_over', written: 'no' })
     expect(await second.run('1', 1)).toMatchObject({ results: { a: 'by the second' } })
   })
 
@@ -180,8 +185,7 @@ describe('a saga', () => {
       {
         name: 'a',
         run: async () => {
-          const owner = await kv.get(`saga/${name}/owner/1`)
-          await kv.revokeLease(owner?.lease ?? '')
+          await revokeOwner(name, '1')
         },
       },
     ])
@@ -199,10 +203,8 @@ describe('a saga', () => {
         if (typeof member !== 'function') return member
         if (key !== 'txn') return member.bind(client)
         return async (...args: Parameters<Client['txn']>) => {
-          // Records are what compares the key of the owner; the first is that of the first step.
-          const isRecord = args[0].compare?.some(
-            (each) => 'target' in each && each.target === 'create_revision',
-          )
+          // Records are what compares a revision of a change; the first is that of the first step.
+          const isRecord = args[0].compare?.some((each) => 'target' in each && each.target === 'mod_revision')
           if (isRecord !== true) return client.txn(...args)
           records += 1
           if (records === 1) {

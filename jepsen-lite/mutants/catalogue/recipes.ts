@@ -201,7 +201,7 @@ export const RECIPES: readonly Mutant[] = [
     layers: UNIT,
     tests: SAGA_TESTS,
     edits: [
-      edit(SAGA, 'compare: [owned.guard, same],', 'compare: [],'),
+      edit(SAGA, 'compare: [held.guard(), same],', 'compare: [],'),
       edit(SAGA, 'const same = {', 'const _same = {'),
     ],
   },
@@ -219,7 +219,7 @@ export const RECIPES: readonly Mutant[] = [
     why: 'The group skips messages, or gets them twice.',
     layers: UNIT,
     tests: TOPIC_TESTS,
-    edits: [edit(TOPIC, 'compare: [owned.guard], success: [{ put }]', 'compare: [], success: [{ put }]')],
+    edits: [edit(TOPIC, 'compare: [held.guard()], success: [{ put }]', 'compare: [], success: [{ put }]')],
   },
   {
     id: 'M987',
