@@ -66,7 +66,7 @@ export function mutate({ area, mutate: globs }: Target, jobs: number): StrykerFi
   const program = join(import.meta.dirname, 'node_modules/@stryker-mutator/core/bin/stryker.js')
   run(process.execPath, [program, 'run', config], ROOT, {
     QUORATE_MUTATION_TESTS: area.tests.join(','),
-    QUORATE_QUICK: '1',
+    QUORATE_RUNS_PERCENT: '10',
   })
   return JSON.parse(readFileSync(report, 'utf8')).files
 }

@@ -2,8 +2,9 @@
 // is `N passed, N failed, N skipped`. It counts tests; whatever else turns the run red (a type error, a
 // file that does not load, an unhandled rejection) counts as failed, so that 0 failed means exit code 0.
 //
-//   npm test                      everything
-//   npm run test:quick            without *.int.test.ts, and with fewer runs of each property
+//   npm test                      everything, and a third of the runs of each property
+//   npm run test:long             everything, and all runs
+//   npm run test:quick            without *.int.test.ts, and a tenth of the runs
 //   npm test -- test/kv -t name   arguments go to vitest
 
 import { spawn } from 'node:child_process'
@@ -14,11 +15,18 @@ import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const quick = process.argv.includes('--quick')
-const vitestArgs = process.argv.slice(2).filter((arg) => arg !== '--quick')
+const long = process.argv.includes('--long')
+const vitestArgs = process.argv.slice(2).filter((arg) => arg !== '--quick' && arg !== '--long')
 
 const scratch = mkdtempSync(join(tmpdir(), 'quorate-test-'))
 const countsFile = join(scratch, 'counts.json')
-const env = { ...process.env, QUORATE_TEST_COUNTS: countsFile, ...(quick && { QUORATE_QUICK: '1' }) }
+const env = {
+  ...process.env,
+  QUORATE_TEST_COUNTS: countsFile,
+  QUORATE_RUNS_PERCENT: quick ? '10' : long ? '100' : '33',
+  // The nodes that tests start take less time to load.
+  NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(tmpdir(), 'node-compile-cache'),
+}
 
 // Ctrl-C reaches the children too; this process stays to report what they did.
 process.on('SIGINT', () => {})

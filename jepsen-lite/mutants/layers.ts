@@ -171,7 +171,7 @@ function run(
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, {
       cwd,
-      env: { ...process.env, QUORATE_QUICK: '1', NODE_OPTIONS: '' },
+      env: { ...process.env, QUORATE_RUNS_PERCENT: '10', NODE_OPTIONS: '' },
       stdio: ['ignore', 'pipe', 'pipe'],
       // A separate process group, so that everything it started, such as test workers, ends with it.
       detached: true,

@@ -8,6 +8,7 @@ export type RowEdit = readonly [name: string, pair: Pair | undefined]
 
 export class MemoryRows {
   readonly #pairs: Map<string, Pair>
+  /** In order; undefined: not sorted yet. */
   #names: string[] | undefined
 
   constructor(pairs: Map<string, Pair> = new Map()) {
@@ -20,9 +21,13 @@ export class MemoryRows {
 
   edit(edits: readonly RowEdit[]): void {
     for (const [name, pair] of edits) {
-      if (this.#names !== undefined && this.#pairs.has(name) !== (pair !== undefined)) this.#names = undefined
+      const isNamed = this.#pairs.has(name)
       if (pair === undefined) this.#pairs.delete(name)
       else this.#pairs.set(name, pair)
+      if (this.#names === undefined || isNamed === (pair !== undefined)) continue
+      const at = firstAtLeast(this.#names, name)
+      if (isNamed) this.#names.splice(at, 1)
+      else this.#names.splice(at, 0, name)
     }
   }
 

@@ -283,7 +283,7 @@ export class SimNetwork implements Carrier {
         this.#world.leaving(process, message)
         process.send(message)
         if (message.type === 'forward')
-          this.#forwards.left(process, message, process.driver?.inspect().installing === 1)
+          this.#forwards.left(process, message, process.driver?.installing === true)
         links.send(message)
       },
       sendStateHash: (at) => links.sendStateHash(at),

@@ -355,6 +355,11 @@ export class Driver implements NodeApi, NetworkEvents {
     return leader === undefined ? undefined : this.#nameOf(leader)
   }
 
+  /** A snapshot from the leader is being installed. */
+  get installing(): boolean {
+    return this.#raft.installing
+  }
+
   status(): NodeStatus {
     const errors: string[] = []
     if (this.#ended !== undefined) errors.push(this.#ended.reason)
@@ -395,7 +400,7 @@ export class Driver implements NodeApi, NetworkEvents {
       scans: this.#storage.openScans,
       transferRefused: this.#transferRefused.size,
       snapshotsSending: this.#sendingSnapshot.size,
-      installing: Number(this.#raft.installing),
+      installing: Number(this.installing),
       unapplied: this.#applier.queued,
       applySoon: Number(this.#applySoon),
       wakeSoon: Number(this.#wakeSoon),

@@ -18,7 +18,7 @@ import { contentAfter } from './workload.ts'
 
 /** Every `step`-th number from a random start, so that several runs cover all of them. */
 function every(from: number, to: number, step: number): number[] {
-  const wide = runs(100) < 100 ? 7 * step : step
+  const wide = Math.round((step * 1000) / runs(1000))
   const first = from + randomInt(wide)
   return Array.from({ length: Math.max(0, Math.ceil((to - first) / wide)) }, (_, at) => first + at * wide)
 }

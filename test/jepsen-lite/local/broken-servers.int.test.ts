@@ -25,7 +25,7 @@ interface Judged {
 async function judged(
   bug: Bug | undefined,
   workload: Exclude<WorkloadName, Recipe> = 'kv',
-  operations = 1_200,
+  operations = 700,
 ): Promise<Judged> {
   const { server } = new ScriptedStore(bug)
   await once(server.listen(0, '127.0.0.1'), 'listening')
@@ -80,7 +80,7 @@ async function judged(
 test.each(['kv', 'register', 'append', 'cas', 'cas-lock', 'txn'] as const)(
   'one that keeps all promises passes: %s',
   async (workload) => {
-    const { broken, wrong, lacking, operations } = await judged(undefined, workload)
+    const { broken, wrong, lacking, operations } = await judged(undefined, workload, 1_200)
     expect([...broken, ...wrong, ...lacking]).toEqual([])
     expect(operations).toBeGreaterThan(1_000)
   },

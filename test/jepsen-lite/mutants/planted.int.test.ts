@@ -1,11 +1,11 @@
-// Five of the mutants, of different kinds and quickly caught: the simulator still finds what is planted, and a change
+// Three of the mutants, of different kinds and quickly caught: the simulator still finds what is planted, and a change
 // that is no bug is not found.
 
 import { expect, test } from 'vitest'
 import { MUTANTS } from '../../../jepsen-lite/mutants/catalogue/index.ts'
 import { type MutantResult, study } from '../../../jepsen-lite/mutants/study.ts'
 
-const PLANTED = ['M08', 'M19', 'M43', 'M50', 'M54']
+const PLANTED = ['M08', 'M43', 'M54']
 
 const budget = { seed: 1, searches: 1, schedules: 100, seconds: 40, shrinkSeconds: 0 }
 

@@ -5,9 +5,9 @@ import { generateRecipe } from '../../../jepsen-lite/recipes/generate.ts'
 import { judgedAny, RecipeSearch } from '../../../jepsen-lite/recipes/index.ts'
 import { runRecipes } from '../../../jepsen-lite/recipes/run.ts'
 import { parseSchedule, RECIPES, type Recipe } from '../../../jepsen-lite/sim/index.ts'
+import { runs } from '../../runs.ts'
 
-const QUICK = process.env.QUORATE_QUICK === '1'
-const SCHEDULES = QUICK ? 1 : 2
+const SCHEDULES = runs(6)
 
 const violationOf = async (seed: number, recipe: Recipe) =>
   (await judgedAny(generateRecipe(seed, recipe))).violation

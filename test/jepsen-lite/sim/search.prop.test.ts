@@ -37,18 +37,18 @@ test('nor of one, two, three, four or seven', { timeout: 120_000 }, () => {
 
 test('the generator is not blind: most of what is rare happens', { timeout: 60_000 }, () => {
   const search = new Search(5)
-  for (let seed = 1; seed <= 30; seed++) search.run(seed)
+  for (let seed = 1; seed <= 16; seed++) search.run(seed)
   const { faults, probes } = search.probeCoverage
   const unfelt = Object.keys(faults).filter((kind) => faults[kind] === 0)
   expect(unfelt.length, unfelt.join()).toBeLessThan(4)
   const missed = PROBES.filter((probe) => probes[probe] === 0)
   expect(missed.length, missed.join()).toBeLessThan(PROBES.length / 4)
-  expect(search.ok).toBeGreaterThan(30 * 50)
+  expect(search.ok).toBeGreaterThan(16 * 50)
   for (const probe of ['list of several slices', 'condition failed under a token'] as const)
     expect(probes[probe], probe).toBeGreaterThan(0)
   // Every history is judged, and nearly every one comes to an end.
-  expect(search.checked + search.undecided).toBe(30)
-  expect(search.undecided).toBeLessThan(30 / 4)
+  expect(search.checked + search.undecided).toBe(16)
+  expect(search.undecided).toBeLessThan(16 / 4)
 })
 
 test('a schedule runs alike every time', () => {
