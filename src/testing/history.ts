@@ -14,15 +14,22 @@ import {
 } from '../../jepsen-lite/history.ts'
 import { checkValue, isFunction, isText } from '../client/check.ts'
 
+/** How an operation has ended. */
+export type End = { readonly result: Result } | { readonly fail: string } | { readonly unknown: string }
+
+/** A place in a history. */
+export type Mark = HistoryEvent | undefined
+
 /** What several clients asked and were told. Give it to each `recorded(client, { history })`. */
 export class RecordedHistory {
   readonly #events: HistoryEvent[] = []
   readonly #recorder: Recorder
-  readonly #transaction = new AsyncLocalStorage<number>()
+  readonly #transaction = new AsyncLocalStorage<{ readonly number: number; readonly begun: Mark }>()
   readonly #busy = new Map<number, string>()
   readonly #listeners = new Set<() => Promise<void> | undefined>()
   #clients = 0
   #transactions = 0
+  #late = 0
 
   constructor() {
     const startedAt = performance.now()
@@ -55,7 +62,7 @@ export class RecordedHistory {
     checkValue('transaction', 'body', body, isFunction)
     if (this.#transaction.getStore() !== undefined) return body()
     this.#transactions += 1
-    return this.#transaction.run(this.#transactions, body)
+    return this.#transaction.run({ number: this.#transactions, begun: this.mark() }, body)
   }
 
   /** Writes it as JSONL. `npx jepsen-lite check FILE` and `report FILE` read it. */
@@ -89,13 +96,62 @@ export class RecordedHistory {
     const busy = new Set(this.#busy.values())
     let name = client
     for (let lane = 2; busy.has(name); lane++) name = `${client}.${lane}`
-    const id = this.#recorder.invoke(name, '', op, this.#transaction.getStore())
+    const id = this.#recorder.invoke(name, '', op, this.#transaction.getStore()?.number)
     this.#busy.set(id, name)
     return id
   }
 
   /**
-   * Takes back the newest invocations up to this one, which never happened.
+   * The last event that nobody takes back.
+   *
+   * @internal
+   */
+  mark(): Mark {
+    return this.#events.findLast(({ type }) => type !== 'invoke')
+  }
+
+  /**
+   * An operation that began at this mark, and of which nobody knew then.
+   *
+   * @internal
+   */
+  invokeSince(mark: Mark, client: string, op: Operation): number {
+    this.#late += 1
+    // No other operation of that client is open in between.
+    const name = `${client}.late${this.#late}`
+    const id = this.#recorder.invoke(name, '', op, this.#transaction.getStore()?.number)
+    const event = this.#events.pop()
+    const time = mark !== undefined && 'time' in mark ? Number(mark.time) : 0
+    if (event !== undefined)
+      this.#events.splice(this.#placeAfter(mark), 0, { ...event, time } as HistoryEvent)
+    this.#busy.set(id, name)
+    return id
+  }
+
+  #placeAfter(mark: Mark): number {
+    return mark === undefined ? 0 : this.#events.lastIndexOf(mark) + 1
+  }
+
+  /**
+   * A condition did not hold: what the transaction has read before does not count in it. Each of these reads is a
+   * transaction of its own then.
+   *
+   * @internal
+   */
+  beginsAgain(): void {
+    const transaction = this.#transaction.getStore()
+    if (transaction === undefined) return
+    for (let at = this.#placeAfter(transaction.begun); at < this.#events.length; at++) {
+      const event = this.#events[at]
+      if (event?.type !== 'invoke' || event.transaction !== transaction.number) continue
+      if (this.#busy.has(event.id) || (event.op.f !== 'get' && event.op.f !== 'range')) continue
+      const { transaction: _, ...alone } = event
+      this.#events[at] = alone
+    }
+  }
+
+  /**
+   * Takes back an invocation that never happened.
    *
    * @internal
    */
@@ -110,14 +166,22 @@ export class RecordedHistory {
    *
    * @internal
    */
-  async end(
-    id: number,
-    end: { readonly result: Result } | { readonly fail: string } | { readonly unknown: string },
-  ) {
-    this.#busy.delete(id)
-    if ('result' in end) this.#recorder.ok(id, end.result)
-    else if ('fail' in end) this.#recorder.fail(id, end.fail)
-    else this.#recorder.unknown(id, end.unknown)
+  async end(id: number, end: End): Promise<void> {
+    await this.endAll([[id, end]])
+  }
+
+  /**
+   * The same for the operations of one transaction, which count as one.
+   *
+   * @internal
+   */
+  async endAll(ends: readonly (readonly [id: number, end: End])[]): Promise<void> {
+    for (const [id, end] of ends) {
+      this.#busy.delete(id)
+      if ('result' in end) this.#recorder.ok(id, end.result)
+      else if ('fail' in end) this.#recorder.fail(id, end.fail)
+      else this.#recorder.unknown(id, end.unknown)
+    }
     for (const listener of [...this.#listeners]) await listener()
   }
 

@@ -4,6 +4,7 @@ import type { Operation, Result } from '../../jepsen-lite/history.ts'
 import type { AnswerInfo, RangeOptions } from '../client/types.ts'
 import {
   answerFields,
+  checkUnleased,
   defined,
   keyText,
   type Method,
@@ -20,8 +21,7 @@ export const put: Method<'put'> =
   (recording) =>
   async (key, value, options = {}) => {
     const { ifRevision, ifAbsent, lease, ttlMs } = options
-    if (lease !== undefined || ttlMs !== undefined)
-      throw new TypeError('recorded: put with a lease is not recorded yet. Call it on a client of its own')
+    checkUnleased(lease ?? ttlMs)
     const op: Put = {
       f: 'put',
       key: keyText(key),

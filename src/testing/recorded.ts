@@ -2,13 +2,15 @@
 // reads or changes keys is recorded, and the rest is passed on.
 //
 // Each method of the client must be in the table METHODS; the compiler says so when one is added. A change that nobody
-// recorded would make a correct store look broken, so methods that cannot be recorded yet are refused.
+// recorded would make a correct store look broken, so what cannot be recorded yet is refused.
 
 import { checkOptions, checkValue } from '../client/check.ts'
 import { Client, inspect } from '../client/client.ts'
 import { RecordedHistory } from './history.ts'
 import { list } from './recorded-list.ts'
 import { count, del, get, put } from './recorded-single.ts'
+import { transact } from './recorded-transact.ts'
+import { txn } from './recorded-txn.ts'
 import type { Method, Recording } from './recording.ts'
 
 export interface RecordedOptions {
@@ -25,8 +27,8 @@ const METHODS: { readonly [Name in keyof Client]: 'passes' | 'refused' | Method<
   delete: del,
   list,
   count,
-  txn: 'refused',
-  transact: 'refused',
+  txn,
+  transact,
   deleteRange: 'refused',
   // They do not touch keys.
   compact: 'passes',

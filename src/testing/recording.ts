@@ -4,8 +4,8 @@ import { isUtf8 } from 'node:buffer'
 import type { Operation, ReadOptions as RecordedReadOptions, Result } from '../../jepsen-lite/history.ts'
 import type { Client } from '../client/client.ts'
 import { PreconditionFailedError, QuorateError } from '../client/errors.ts'
-import type { AnswerInfo, ReadOptions } from '../client/types.ts'
-import type { RecordedHistory } from './history.ts'
+import type { AnswerInfo, KvRecord, ReadOptions } from '../client/types.ts'
+import type { End, RecordedHistory } from './history.ts'
 
 export interface Recording {
   readonly client: Client
@@ -31,6 +31,18 @@ export function keyText(key: string | Uint8Array): string {
   if (isUtf8(key)) return Buffer.from(key).toString()
   throw new TypeError('recorded: the key is not UTF-8. A history has keys as texts')
 }
+
+/** The end of a lease deletes keys, which no history knows. */
+export function checkUnleased(lease: unknown): void {
+  if (lease !== undefined)
+    throw new TypeError('recorded: put with a lease is not recorded yet. Call it on a client of its own')
+}
+
+export const foundIn = ({ value, modRevision, version }: KvRecord): Result => ({
+  value: valueText(value),
+  modRevision,
+  version,
+})
 
 /** The fields that have a value. */
 export function defined<T extends object>(
@@ -74,8 +86,6 @@ export async function recordCall<T>(
     throw error
   }
 }
-
-export type End = Parameters<RecordedHistory['end']>[1]
 
 export function endOf(op: Operation, error: unknown): End {
   if (error instanceof PreconditionFailedError) {

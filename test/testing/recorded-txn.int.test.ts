@@ -1,0 +1,388 @@
+// Transactions of a recorded client, on real nodes: what is written down, and what the checkers find in it.
+
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseHistory } from '../../jepsen-lite/history.ts'
+import { type Client, type EmbeddedCluster, OutcomeUnknownError, startCluster } from '../../src/index.ts'
+import {
+  AnomalyError,
+  checkLinearizable,
+  checkTransactions,
+  faultSchedules,
+  RecordedHistory,
+  recorded,
+} from '../../src/testing/index.ts'
+import { runs } from '../runs.ts'
+
+let cluster: EmbeddedCluster
+beforeAll(async () => {
+  cluster = await startCluster()
+})
+afterAll(() => cluster.close())
+
+/** Keys of one test only: a history is about keys that were empty when it began. */
+let tests = 0
+const newPrefix = (): string => {
+  tests += 1
+  return `${tests}/`
+}
+
+const callsOf = (history: RecordedHistory) => parseHistory(history.toString()).calls
+const told = (history: RecordedHistory) =>
+  callsOf(history).map(({ op, outcome, transaction }) => [
+    transaction,
+    op,
+    outcome.kind === 'ok' ? outcome.result : outcome.kind,
+  ])
+
+async function sizeOf(list: AsyncIterable<unknown>): Promise<number> {
+  let size = 0
+  for await (const _ of list) size += 1
+  return size
+}
+
+const passes = (history: RecordedHistory): void => {
+  checkLinearizable(history)
+  checkTransactions(history)
+}
+
+describe('txn', () => {
+  test('is one transaction of its operations, with what was answered', async () => {
+    const at = newPrefix()
+    const kv = recorded(cluster.client())
+    const first = await kv.txn({
+      compare: [{ key: `${at}a`, exists: false }],
+      success: [{ put: { key: `${at}a`, value: '1' } }, { put: { key: `${at}b`, value: '2' } }],
+      failure: [{ get: { key: `${at}a` } }],
+    })
+    const { revision } = first
+    expect(first.succeeded).toBe(true)
+    await kv.txn({
+      compare: [
+        { key: `${at}a`, target: 'modRevision', op: '=', to: revision },
+        { key: `${at}b`, target: 'value', op: '=', to: '2' },
+      ],
+      success: [
+        { get: { prefix: at } },
+        { delete: { key: `${at}a` } },
+        { get: { key: `${at}a` } },
+        { delete: { key: `${at}c` } },
+      ],
+    })
+    const row = (key: string, value: string) => ({
+      key: `${at}${key}`,
+      modRevision: revision,
+      version: 1,
+      value,
+    })
+    expect(told(kv.history)).toEqual([
+      [
+        1,
+        { f: 'put', key: `${at}a`, value: '1', ifAbsent: true },
+        { revision, modRevision: revision, version: 1 },
+      ],
+      [1, { f: 'put', key: `${at}b`, value: '2' }, { revision, modRevision: revision, version: 1 }],
+      [2, { f: 'get', key: `${at}b` }, { value: '2', revision }],
+      [2, { f: 'range', prefix: at }, { rows: [row('a', '1'), row('b', '2')], more: false, revision }],
+      [2, { f: 'del', key: `${at}a`, ifRevision: revision }, { deleted: 1, revision: revision + 1 }],
+      [2, { f: 'del', key: `${at}c` }, { deleted: 0, revision: revision + 1 }],
+    ])
+    passes(kv.history)
+  })
+
+  test('whose comparisons do not hold has changed nothing, and what it then reads is told', async () => {
+    const at = newPrefix()
+    const kv = recorded(cluster.client())
+    const { revision } = await kv.put(`${at}a`, '1')
+    const { succeeded } = await kv.txn({
+      compare: [{ key: `${at}a`, target: 'modRevision', op: '=', to: revision + 7 }],
+      success: [{ put: { key: `${at}a`, value: '2' } }, { get: { key: `${at}z` } }],
+      failure: [{ get: { key: `${at}a` } }, { txn: { success: [{ get: { key: `${at}b` } }] } }],
+    })
+    expect(succeeded).toBe(false)
+    expect(told(kv.history).slice(1)).toEqual([
+      [1, { f: 'put', key: `${at}a`, value: '2', ifRevision: revision + 7 }, 'fail'],
+      [1, { f: 'get', key: `${at}a` }, { value: '1', modRevision: revision, version: 1, revision }],
+      [1, { f: 'get', key: `${at}b` }, { value: null, revision }],
+    ])
+    passes(kv.history)
+  })
+
+  test('that only reads says at which level it was answered', async () => {
+    const at = newPrefix()
+    const kv = recorded(cluster.client())
+    await kv.put(`${at}a`, '1')
+    const seen: string[] = []
+    await kv.txn(
+      {
+        success: [
+          { get: { prefix: at, countOnly: true } },
+          { get: { prefix: at, limit: 1, keysOnly: true } },
+        ],
+      },
+      { consistency: 'stale', onAnswer: ({ consistency }) => seen.push(String(consistency)) },
+    )
+    expect(seen).toEqual(['stale'])
+    const [, count, range] = callsOf(kv.history)
+    expect(count?.op).toMatchObject({ f: 'range', countOnly: true, consistency: 'stale' })
+    expect(count?.outcome).toMatchObject({ kind: 'ok', result: { count: 1, served: 'stale' } })
+    expect(range?.outcome).toMatchObject({ kind: 'ok', result: { rows: [{ key: `${at}a` }], more: false } })
+    passes(kv.history)
+  })
+
+  test('of which nobody knows the outcome may have changed what it was to change', async () => {
+    const at = newPrefix()
+    const client = cluster.client()
+    const eats = new Proxy(client, {
+      get: (target, name) =>
+        name === 'txn'
+          ? async (...args: Parameters<Client['txn']>) => {
+              await client.txn(...args)
+              throw new OutcomeUnknownError('eaten', { code: 'outcome_unknown', written: 'unknown' })
+            }
+          : (Reflect.get(target, name, target) as { bind(to: Client): unknown }).bind(client),
+    })
+    const history = new RecordedHistory()
+    const [kv, other] = [recorded(eats, { history }), recorded(client, { history })]
+    const lost = kv.txn({
+      compare: [{ key: `${at}b`, exists: false }],
+      success: [{ put: { key: `${at}a`, value: '1' } }, { get: { key: `${at}b` } }],
+    })
+    await expect(lost).rejects.toThrow('eaten')
+    expect(told(history)).toEqual([
+      [1, { f: 'get', key: `${at}b` }, 'fail'],
+      [1, { f: 'put', key: `${at}a`, value: '1' }, 'unknown'],
+      [1, { f: 'get', key: `${at}b` }, 'fail'],
+    ])
+    await other.get(`${at}a`)
+    passes(history)
+  })
+
+  test('what cannot be recorded is refused, and nothing of it is done', async () => {
+    const at = newPrefix()
+    const kv = recorded(cluster.client())
+    await kv.put(`${at}a`, '1')
+    await expect(kv.txn({ success: [{ delete: { prefix: at } }] })).rejects.toThrow('a delete of a range')
+    await expect(
+      kv.txn({ failure: [{ txn: { success: [{ put: { key: `${at}b`, value: '', ttlMs: 1_000 } }] } }] }),
+    ).rejects.toThrow('put with a lease')
+    await expect(kv.transact((tx) => tx.put(`${at}b`, '', { ttlMs: 1_000 }))).rejects.toThrow(
+      'put with a lease',
+    )
+    expect(() => kv.deleteRange({ prefix: at })).toThrow('deleteRange is not recorded yet')
+    expect(await kv.count({ prefix: at })).toBe(1)
+    // As those of a client.
+    await expect(kv.txn({ sucess: [] } as never)).rejects.toThrow('did you mean success?')
+    await expect(kv.transact(undefined as never)).rejects.toThrow('transact: the body must be a function')
+    expect(callsOf(kv.history)).toHaveLength(2)
+  })
+})
+
+describe('transact', () => {
+  test('is what its body has read and written, as one transaction', async () => {
+    const at = newPrefix()
+    const kv = recorded(cluster.client())
+    const { revision } = await kv.put(`${at}a`, '1')
+    await kv.put(`${at}c/1`, 'x')
+    await kv.transact(async (tx) => {
+      const found = await tx.get(`${at}a`)
+      await tx.get(`${at}b`)
+      for await (const _ of tx.list({ prefix: `${at}c/` })) {
+      }
+      tx.put(`${at}a`, `${found?.text()}2`)
+      expect((await tx.get(`${at}a`))?.text()).toBe('12')
+      tx.delete(`${at}b`)
+    })
+    const row = { key: `${at}c/1`, modRevision: revision + 1, version: 1, value: 'x' }
+    expect(told(kv.history).slice(2)).toEqual([
+      [1, { f: 'get', key: `${at}a` }, { value: '1', modRevision: revision, version: 1 }],
+      [1, { f: 'get', key: `${at}b` }, { value: null }],
+      [1, { f: 'range', start: `${at}c/`, end: `${at}c0` }, { rows: [row], more: false }],
+      [1, { f: 'put', key: `${at}a`, value: '12' }, {}],
+      [1, { f: 'del', key: `${at}b` }, {}],
+    ])
+    passes(kv.history)
+  })
+
+  test.each<['asc' | 'desc', (at: string) => readonly [string, string]]>([
+    ['asc', (at) => [`${at}k`, `${at}k1\0`]],
+    ['desc', (at) => [`${at}k1`, `${at}l`]],
+  ])('a list that the body does not read to its end covers what it has shown: %s', async (order, range) => {
+    const at = newPrefix()
+    const kv = recorded(cluster.client())
+    const shown = order === 'asc' ? ['k0', 'k1'] : ['k2', 'k1']
+    for (const name of ['k0', 'k1', 'k2']) await kv.put(`${at}${name}`, name)
+    await kv.transact(async (tx) => {
+      const seen: string[] = []
+      for await (const { key } of tx.list({ prefix: `${at}k`, order })) {
+        seen.push(key.slice(at.length))
+        if (seen.length === 2) break
+      }
+      expect(seen).toEqual(shown)
+    })
+    const [start, end] = range(at)
+    const last = callsOf(kv.history).at(-1)
+    expect(last?.op).toEqual({ f: 'range', start, end })
+    const rows = last?.outcome.kind === 'ok' ? last.outcome.result.rows : []
+    expect(rows?.map(({ key }) => key.slice(at.length))).toEqual(shown.toSorted())
+    passes(kv.history)
+  })
+
+  test('an attempt that others have overtaken has changed nothing, and its reads do not count', async () => {
+    const at = newPrefix()
+    const history = new RecordedHistory()
+    const [kv, other] = [recorded(cluster.client(), { history }), recorded(cluster.client(), { history })]
+    let attempts = 0
+    await kv.transact(async (tx) => {
+      attempts += 1
+      const found = await tx.get(`${at}a`)
+      if (attempts === 1) await other.put(`${at}a`, 'theirs')
+      tx.put(`${at}a`, `${found?.text() ?? ''} mine ${attempts}`)
+    })
+    expect(told(history).map(([, op, outcome]) => [op, outcome])).toMatchObject([
+      [{ f: 'put', value: 'theirs' }, { version: 1 }],
+      [{ f: 'put', value: ' mine 1' }, 'fail'],
+      [{ f: 'get' }, { value: 'theirs' }],
+      [{ f: 'put', value: 'theirs mine 2' }, {}],
+    ])
+    passes(history)
+  })
+
+  test('of which nobody knows the outcome may have changed what it was to change', async () => {
+    const at = newPrefix()
+    const history = new RecordedHistory()
+    await cluster.waitForLeader()
+    const kv = recorded(cluster.client(), { history })
+    const lost = kv.transact(
+      async (tx) => {
+        await tx.get(`${at}a`)
+        tx.put(`${at}a`, '1')
+        // The leader takes it, and no majority does.
+        cluster.partition([['n1'], ['n2'], ['n3']])
+      },
+      { timeoutMs: 1_000 },
+    )
+    await expect(lost).rejects.toMatchObject({ written: 'unknown' })
+    cluster.heal()
+    expect(told(history)).toEqual([[1, { f: 'put', key: `${at}a`, value: '1' }, 'unknown']])
+    const other = recorded(cluster.client({ timeoutMs: 20_000 }), { history })
+    await other.put(`${at}b`, '2')
+    await other.get(`${at}a`)
+    passes(history)
+  })
+
+  test('reads of a body that writes nothing are of the time when it began', async () => {
+    const at = newPrefix()
+    const history = new RecordedHistory()
+    const [kv, other] = [recorded(cluster.client(), { history }), recorded(cluster.client(), { history })]
+    await other.put(`${at}a`, 'before')
+    await other.put(`${at}b`, 'before')
+    await kv.transact(async (tx) => {
+      await tx.get(`${at}a`)
+      await other.put(`${at}b`, 'after')
+      expect((await tx.get(`${at}b`))?.text()).toBe('before')
+    })
+    passes(history)
+    const reads = callsOf(history).filter(({ op }) => op.f === 'get')
+    expect(reads).toMatchObject([{ transaction: 1 }, { transaction: 1 }])
+  })
+})
+
+describe('what an application does', () => {
+  const increments = async (
+    history: RecordedHistory,
+    at: string,
+    increment: (kv: Client, key: string) => Promise<void>,
+  ): Promise<void> => {
+    const clients = Array.from({ length: 4 }, () => recorded(cluster.client(), { history }))
+    for (let round = 0; round < 5; round++)
+      await Promise.all(clients.map((kv) => history.transaction(() => increment(kv, `${at}n`))))
+  }
+
+  test('a counter that tries again when its comparison did not hold is right', async () => {
+    const history = new RecordedHistory()
+    await increments(history, newPrefix(), async (kv, key) => {
+      for (;;) {
+        const found = await kv.get(key)
+        const { succeeded } = await kv.txn({
+          compare: [{ key, target: 'modRevision', op: '=', to: found?.modRevision ?? 0 }],
+          success: [{ put: { key, value: `${Number(found?.text() ?? 0) + 1}` } }],
+        })
+        if (succeeded) return
+      }
+    })
+    passes(history)
+  })
+
+  test('one that reads in a transaction and writes behind it loses updates, which is found', async () => {
+    const history = new RecordedHistory()
+    await increments(history, newPrefix(), async (kv, key) => {
+      const found = await kv.transact((tx) => tx.get(key))
+      await kv.txn({
+        success: [{ put: { key, value: `${Number(found?.text() ?? 0) + 1} ${Math.random()}` } }],
+      })
+    })
+    checkLinearizable(history)
+    expect(() => checkTransactions(history)).toThrow(AnomalyError)
+  })
+})
+
+test('whatever transactions clients make while nodes fail, the store is right about them', async () => {
+  const KEYS = ['a', 'b', 'c']
+  let committed = 0
+  await fc.assert(
+    fc.asyncProperty(
+      faultSchedules({ steps: 2, operations: 30 }),
+      fc.array(fc.array(fc.nat(999), { minLength: 6, maxLength: 10 }), { minLength: 3, maxLength: 4 }),
+      async (schedule, work) => {
+        const at = newPrefix()
+        let values = 0
+        const history = await schedule.run(cluster, async (shared) => {
+          await Promise.all(
+            work.map(async (draws) => {
+              const kv = recorded(cluster.client({ timeoutMs: 2_000 }), { history: shared })
+              const key = (draw: number) => `${at}${KEYS[draw % 3]}`
+              const value = () => String(++values)
+              for (const draw of draws) {
+                const [one, other] = [key(draw), key(draw + 1)]
+                const acts = [
+                  () => kv.put(one, value()),
+                  () => kv.get(one),
+                  () =>
+                    kv.transact(async (tx) => {
+                      const { length } = (await tx.get(one))?.text() ?? ''
+                      tx.put(other, value())
+                      if (length % 2 === 0) tx.delete(one)
+                    }),
+                  () => kv.transact(async (tx) => [await tx.get(one), await tx.get(other)]),
+                  () =>
+                    kv.transact(async (tx) =>
+                      tx.put(one, `${value()} ${await sizeOf(tx.list({ prefix: at }))}`),
+                    ),
+                  () =>
+                    kv.txn({
+                      compare: [{ key: one, exists: draw % 2 === 0 }],
+                      success: [{ put: { key: other, value: value() } }, { get: { prefix: at } }],
+                      failure: [
+                        { put: { key: one, value: value() } },
+                        { get: { key: other } },
+                        { delete: { key: other } },
+                      ],
+                    }),
+                ]
+                const act = acts[(draw >> 3) % acts.length]
+                await act?.().then(
+                  () => (committed += 1),
+                  () => undefined,
+                )
+              }
+            }),
+          )
+        })
+        passes(history)
+      },
+    ),
+    { numRuns: runs(12), endOnFailure: true },
+  )
+  expect(committed).toBeGreaterThan(0)
+})
