@@ -224,33 +224,39 @@ class Attempt implements Transaction {
     const { seen, keysOnly } = listing
     let { limit: left } = listing
     if (left === 0) return
+    this.#checkOpen('list')
     this.#ranges.push(seen)
     for await (const { name, record } of this.#merged(listing)) {
       see(listing, name)
       if (record === undefined) continue
       left -= 1
       yield keysOnly ? recordOf(record, NO_VALUE, record.lease) : record
+      this.#checkOpen('list')
       if (left === 0) return
     }
     Object.assign(seen, listing.whole)
   }
 
-  /** What is stored and what the body has written, in order. Without a record: the body has deleted it. */
+  /**
+   * What is stored and what the body has written before the list began, in order. Without a record: the body has
+   * deleted it.
+   */
   async *#merged(
     listing: Listing,
   ): AsyncGenerator<{ name: string; record: KvRecord | undefined }, void, undefined> {
     const { whole, isDescending } = listing
-    const own = [...this.#writes.keys()].filter((name) => isIn(name, whole)).sort()
+    const writes = new Map(this.#writes)
+    const own = [...writes.keys()].filter((name) => isIn(name, whole)).sort()
     if (isDescending) own.reverse()
     const isBefore = (name: string, other: string) => (isDescending ? name > other : name < other)
-    const ownRecord = (name: string) => written(bytesOf(name), this.#writes.get(name))
+    const ownRecord = (name: string) => written(bytesOf(name), writes.get(name))
     for await (const record of this.#stored(listing, own.length)) {
       const name = nameOf(record.keyBytes)
       while (own[0] !== undefined && isBefore(own[0], name))
         yield { name: own[0], record: ownRecord(own.shift() ?? '') }
       if (own[0] === name) own.shift()
       this.#read.set(name, record.modRevision)
-      yield { name, record: this.#writes.has(name) ? ownRecord(name) : record }
+      yield { name, record: writes.has(name) ? ownRecord(name) : record }
     }
     for (const name of own) yield { name, record: ownRecord(name) }
   }

@@ -5,7 +5,13 @@
 import { type Asked, type AskedConnection, QUEUED } from './asked.ts'
 import { disagree, isObject } from './decode.ts'
 import { UnavailableError } from './errors.ts'
-import type { Exchange, Exchanged, WatchMessage, WatchMessages } from './exchange.ts'
+import {
+  type Exchange,
+  type Exchanged,
+  SILENCE_MAX_MS,
+  type WatchMessage,
+  type WatchMessages,
+} from './exchange.ts'
 import { EVENTS, exchangedOf, type Item, PROGRESS, recordJson, SERVED, type Welcome } from './messages.ts'
 import type { WatchOperation } from './operation.ts'
 
@@ -50,8 +56,8 @@ export class AskedWatch implements Asked, Exchange, WatchMessages {
     this.#url = url
     this.operation = operation
     this.deadline = deadline
-    this.dueMs = deadline
     this.#askedAt = performance.now()
+    this.dueMs = Math.min(deadline, this.#askedAt + SILENCE_MAX_MS)
     const { promise, resolve } = Promise.withResolvers<Exchanged>()
     this.result = promise
     this.#settle = resolve

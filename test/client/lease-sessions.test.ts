@@ -19,6 +19,7 @@ class Scene {
   }[] = []
   readonly revoked: string[] = []
   readonly #ends = new Set<() => void>()
+  #isClosed = false
   #leases = 0
   /** The machine has slept for so long. */
   sleptMs = 0
@@ -43,6 +44,7 @@ class Scene {
       },
       whenClosed: (end) => {
         this.#ends.add(end)
+        if (this.#isClosed) end()
         return () => this.#ends.delete(end)
       },
     }
@@ -54,6 +56,7 @@ class Scene {
   }
 
   closeClient(): void {
+    this.#isClosed = true
     for (const end of this.#ends) end()
   }
 
@@ -246,6 +249,24 @@ test('when the client is closed, its sessions are over', async () => {
     ...lost,
     message: expect.stringContaining('client was closed'),
   })
+  expect(scene.atRest).toBe(true)
+})
+
+test('a session whose lease is granted while the client is closed is over, and leaves nothing behind', async () => {
+  const opening = scene.open()
+  scene.closeClient()
+  const session = await opening
+  expect(session.signal.reason).toMatchObject(lost)
+  expect(scene.atRest).toBe(true)
+})
+
+test('a wrong option of close changes nothing: the session goes on, and can be closed', async () => {
+  const session = await scene.open()
+  const wrong = { timeoutMS: 100 } as object
+  await expect(session.close(wrong)).rejects.toThrow('did you mean timeoutMs?')
+  expect([session.signal.aborted, scene.revoked]).toEqual([false, []])
+  await session.close()
+  expect(scene.revoked).toEqual(['1'])
   expect(scene.atRest).toBe(true)
 })
 

@@ -1,12 +1,12 @@
 // Watches on a multiplexed connection, against a node whose items the test sends.
 
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
-import type { Client, Watch } from '../../src/client/index.ts'
+import type { Client, ClientOptions, Watch } from '../../src/client/index.ts'
 import type { FakeLines, Item, Line } from './fake-lines.ts'
 import type { FakeNode } from './fake-node.ts'
 import { oneNode } from './one-node.ts'
-import { clientOf, connected, fake, fakePeer, until } from './with-fakes.ts'
+import { clientOf, connected, fake, fakePeer, freezeTime, until } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
 const [CANCEL, WATCH] = [0, 16]
@@ -32,8 +32,8 @@ function watchesOf(lines: FakeLines): { readonly asked: Asked[]; readonly cancel
   return { asked, cancelled }
 }
 
-async function scene() {
-  const { node, lines, kv } = await oneNode({}, (prepared) => {
+async function scene(options: Partial<ClientOptions> = {}) {
+  const { node, lines, kv } = await oneNode(options, (prepared) => {
     prepared.welcome = WELCOME
   })
   refuseOverHttp(node)
@@ -227,6 +227,21 @@ test('an application that takes too little pauses its own watch, and others go o
   expect(lines.open).toHaveLength(1)
   await Promise.all([slow.watch.close(), quick.watch.close()])
 })
+
+test.each([60_000, Number.POSITIVE_INFINITY])(
+  'a node that tells a watch nothing is left, also if calls may take %d ms',
+  async (timeoutMs) => {
+    freezeTime()
+    const { kv, asked, cancelled } = await scene({ timeoutMs })
+    // What the connection itself has waited for is over.
+    await vi.advanceTimersByTimeAsync(30_000)
+    const { watch, id } = await begun(kv, asked, { progressMs: 100 })
+    await vi.advanceTimersByTimeAsync(1_300)
+    await until(() => cancelled.length === 1)
+    expect(cancelled).toEqual([id])
+    await watch.close()
+  },
+)
 
 test('watches that begin together go over the connection', async () => {
   const { node, kv, asked } = await scene()

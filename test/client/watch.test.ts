@@ -213,6 +213,23 @@ test('a node that ends every stream before the watch has begun is given up when 
   expect(scene.atRest).toBe(true)
 })
 
+test('a node that takes the request and does not begin the watch is given up when the time is over', async () => {
+  const watch = scene.watch({ all: true, progressMs: 3_600_000 })
+  const failed = expect(watch.ready).rejects.toMatchObject({ code: 'timeout', name: 'UnavailableError' })
+  await pass(5000)
+  await failed
+  expect(scene.atRest).toBe(true)
+  const other = scene.watch()
+  await pass(4999)
+  scene.feed.send(created(4))
+  await other.ready
+  await pass(60_000)
+  scene.feed.send(put(5, 'k'))
+  expect(await revisions(other, 1)).toEqual([5])
+  await other.close()
+  expect(scene.atRest).toBe(true)
+})
+
 test('an error that no other node can mend ends it', async () => {
   const watch = scene.watch()
   await pass(0)
