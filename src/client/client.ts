@@ -136,7 +136,7 @@ const DISCOVER_AGAIN_MS = 30_000
 const DISCOVER_AFTER_FAILURE_MS = 1_000
 const DISCOVER_TIMEOUT_MS = 2_000
 
-/** So long a watch waits for a connection that is being made. */
+/** So long a watch waits for a connection that is being made, at most half of its time. */
 const WATCH_CONNECT_MS = 1_000
 
 const NONE = {}
@@ -551,9 +551,13 @@ export class Client {
     const operation = { op: WATCH, request, silentMs } as const
     // A watch stays where it begins, and on a connection of its own it costs its node ten times as much. So all but the
     // first wait for the connection that is being made.
-    if (this.#firstWatch !== undefined)
-      await this.#connections.settled(this.#endpoints, this.#firstWatch, WATCH_CONNECT_MS)
-    const opening = this.#seldom('read', operation, { timeoutMs, signal })
+    const startedAt = performance.now()
+    if (this.#firstWatch !== undefined) {
+      const waitMs = Math.min(WATCH_CONNECT_MS, timeoutMs / 2)
+      await this.#connections.settled(this.#endpoints, this.#firstWatch, waitMs)
+    }
+    const leftMs = Math.max(1, timeoutMs - (performance.now() - startedAt))
+    const opening = this.#seldom('read', operation, { timeoutMs: leftMs, signal })
     this.#firstWatch ??= opening.then(noop, noop)
     return streamOf(await opening, silentMs)
   }

@@ -17,7 +17,7 @@ import type { WatchOperation } from './operation.ts'
 
 /** With more than this received and not taken, the watch is cancelled. */
 const BUFFER_BYTES_MAX = 1024 * 1024
-/** Of an event beside its keys and values. */
+/** Of an event beside its keys and values, and of a progress. */
 const EVENT_BYTES = 100
 
 /** More was told than the application has taken: the watch is to go on when there is room. */
@@ -179,7 +179,7 @@ const PUT = 0
 
 /** As over HTTP. */
 function messageOf([, kind, revision, events]: Item): WatchMessage {
-  if (kind === PROGRESS) return { json: { type: 'progress', revision }, bytes: 0 }
+  if (kind === PROGRESS) return { json: { type: 'progress', revision }, bytes: EVENT_BYTES }
   if (kind !== EVENTS || !Array.isArray(events)) return disagree('it tells a watch something unknown')
   let bytes = 0
   const told = events.map((event: unknown) => {

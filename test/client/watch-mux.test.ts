@@ -6,7 +6,7 @@ import type { Client, ClientOptions, Watch } from '../../src/client/index.ts'
 import type { FakeLines, Item, Line } from './fake-lines.ts'
 import type { FakeNode } from './fake-node.ts'
 import { oneNode } from './one-node.ts'
-import { clientOf, connected, fake, fakePeer, freezeTime, until } from './with-fakes.ts'
+import { answering, clientOf, connected, fake, fakePeer, freezeTime, until } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
 const [CANCEL, WATCH] = [0, 16]
@@ -250,6 +250,34 @@ test('watches that begin together go over the connection', async () => {
   const overHttp = node.seen.map(({ target }) => target).filter((target) => target.startsWith('/v1/watch'))
   expect(overHttp).toEqual([])
   await Promise.all(watches.map((watch) => watch.close()))
+})
+
+test('a watch that waits for another one to begin has its own time-out', async () => {
+  freezeTime()
+  const lone = await answering('', { staysOpen: true })
+  const client = clientOf([lone.url], { transport: 'auto' })
+  const patient = client.watch({ key: 'k', timeoutMs: 10_000 })
+  const watch = client.watch({ key: 'k', timeoutMs: 300 })
+  const failed = expect(watch.ready).rejects.toMatchObject({ code: 'timeout' })
+  for (let at = 0; at < 6; at++) {
+    await until(() => lone.connections() > 0)
+    await vi.advanceTimersByTimeAsync(50)
+  }
+  await failed
+  await patient.close()
+})
+
+test('an application that takes nothing is told no progress without end', async () => {
+  const { kv, asked, cancelled } = await scene()
+  const { watch, id, line } = await begun(kv, asked)
+  line.send([id, 2, 6, [[0, record('k', 6, Buffer.alloc(600_000))]]])
+  line.send([id, 2, 7, [[0, record('k', 7, Buffer.alloc(600_000))]]])
+  for (let revision = 8; cancelled.length === 0 && revision < 30_000; revision += 1000) {
+    line.send(...Array.from({ length: 1000 }, (_, at) => [id, 3, revision + at]))
+    await kv.get('k')
+  }
+  expect(cancelled).toEqual([id])
+  await watch.close()
 })
 
 test('more watches than the connection may have go over HTTP', async () => {
