@@ -189,6 +189,11 @@ export class Client {
     call: (kind, request, options) => this.#call(kind, request, options),
     keepAlive: (ids, options) => this.#seldom('read', { op: KEEP_ALIVE, leases: ids }, options),
   }
+  /** Of sessions. A lease would end behind the other calls of its client, so they wait for no turn. */
+  readonly #urgentCalls: Pick<LeaseCalls, 'keepAlive'> = {
+    keepAlive: (ids, options) =>
+      this.#seldom('read', { op: KEEP_ALIVE, leases: ids }, options, noop, { isUrgent: true }),
+  }
   #sessions: Sessions | undefined
   readonly #watchHost: WatchHost
   /** Settles when the first watch has begun, or has failed. */
@@ -411,7 +416,7 @@ export class Client {
     const { Sessions } = await import('./sessions.ts')
     this.#sessions ??= new Sessions({
       grantLease: (lease, call) => this.grantLease(lease, call),
-      keepLeasesAlive: (ids, call) => this.keepLeasesAlive(ids, call),
+      keepLeasesAlive: (ids, call) => keepAliveMany(this.#urgentCalls, ids, call),
       revokeLease: (id, call) => this.revokeLease(id, call),
       put: (key, value, call) => this.put(key, value, call),
       whenClosed: (end) => this.#whenClosed(end),
@@ -605,12 +610,13 @@ export class Client {
     kind: CallKind,
     operation: SeldomOperation,
     { signal, timeoutMs = this.#timeoutMs }: CallOptions,
-    onAnswer: (answer: Answer) => void = () => {},
+    onAnswer: (answer: Answer) => void = noop,
+    { isUrgent = false } = {},
   ): Promise<Answer> {
     if (this.#closed) throw closedError()
     const startedAt = performance.now()
     const limits = { startedAt, timeoutMs, waitedMs: 0, signal }
-    const waitedMs = this.#turns.tryAcquire() ? 0 : await this.#waitForTurn(kind, limits)
+    const waitedMs = isUrgent || this.#turns.tryAcquire() ? 0 : await this.#waitForTurn(kind, limits)
     const nowMs = startedAt + waitedMs
     const mayConnect = this.#connections.areWanted(this.#turns.acquired) && signal?.aborted !== true
     const identity =
@@ -620,6 +626,7 @@ export class Client {
     const first = { identity, ...(firstTry && { firstTry }) }
     const request = { ...requestOf(operation), operation, ...first, stream: operation.op === WATCH }
     try {
+      if (isUrgent) return await this.#perform(kind, request, limits, onAnswer)
       return await this.#withTurn(kind, request, { ...limits, waitedMs }, onAnswer)
     } catch (error) {
       throw ofOlderNode(error, WHAT[operation.op])
