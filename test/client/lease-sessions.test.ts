@@ -18,6 +18,8 @@ class Scene {
     fail(error: Error): void
   }[] = []
   readonly revoked: string[] = []
+  /** Why no lease can be revoked. */
+  revocation: Error | undefined
   readonly #ends = new Set<() => void>()
   #isClosed = false
   #leases = 0
@@ -36,6 +38,7 @@ class Scene {
       keepLeasesAlive: (ids, { timeoutMs }) =>
         new Promise((answer, fail) => void this.keepAlives.push({ ids, timeoutMs, answer, fail })),
       revokeLease: async (id) => {
+        if (this.revocation !== undefined) throw this.revocation
         this.revoked.push(id)
         return { deleted: 0, revision: 1 }
       },
@@ -233,6 +236,13 @@ test('a session that is closed revokes its lease once, and its signal fires', as
   expect(scene.revoked).toEqual(['1'])
   expect(session.signal.reason).toMatchObject({ ...lost, message: expect.stringContaining('was closed') })
   expect(scene.atRest).toBe(true)
+})
+
+test('a session that is closed has no time left, also if its lease cannot be revoked', async () => {
+  const session = await scene.open()
+  scene.revocation = new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+  await session.close()
+  expect([session.leftMs, scene.atRest]).toEqual([0, true])
 })
 
 test('a session that is lost has nothing to revoke', async () => {

@@ -223,6 +223,12 @@ describe('a body runs again if what it has read has changed', () => {
       2,
     ],
     [
+      'a key of a range is created, behind a part of it that was read as well',
+      (p) => other.put(`${p}g`, ''),
+      async (tx, p) => [await everything()(tx, p), await all(tx.list({ start: `${p}c`, end: `${p}e` }))],
+      2,
+    ],
+    [
       'all of it is compacted, and nothing changed',
       () => other.compact(other.revision),
       (tx, p) => tx.get(`${p}b`),
@@ -247,6 +253,8 @@ describe('a body runs again if what it has read has changed', () => {
     for (const second of [
       (tx: Transaction) => tx.get(`${p}b`),
       (tx: Transaction) => all(tx.list({ prefix: p })),
+      // A body cannot go on without what it could not read.
+      (tx: Transaction) => tx.get(`${p}b`).catch(() => tx.put(`${p}c`, 'as if there was no b')),
     ]) {
       let attempts = 0
       await kv.transact(async (tx) => {

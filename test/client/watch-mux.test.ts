@@ -1,5 +1,6 @@
 // Watches on a multiplexed connection, against a node whose items the test sends.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import type { Client, ClientOptions, Watch } from '../../src/client/index.ts'
@@ -235,13 +236,47 @@ test.each([60_000, Number.POSITIVE_INFINITY])(
     const { kv, asked, cancelled } = await scene({ timeoutMs })
     // What the connection itself has waited for is over.
     await vi.advanceTimersByTimeAsync(30_000)
-    const { watch, id } = await begun(kv, asked, { progressMs: 100 })
+    const { watch, id, line } = await begun(kv, asked, { progressMs: 100 })
+    for (let revision = 6; revision < 9; revision++) {
+      await vi.advanceTimersByTimeAsync(1_000)
+      line.send([id, 3, revision], events(id, revision + 100, 'k'))
+      expect((await watch.next()).value?.revision).toBe(revision + 100)
+    }
+    expect(cancelled).toEqual([])
     await vi.advanceTimersByTimeAsync(1_300)
     await until(() => cancelled.length === 1)
     expect(cancelled).toEqual([id])
     await watch.close()
   },
 )
+
+test('a watch whose connection is silent goes elsewhere, and leaves the connection', async () => {
+  freezeTime()
+  const { node, kv, asked } = await scene({ timeoutMs: 60_000 })
+  const { watch, line } = await begun(kv, asked, { progressMs: 100 })
+  // Not even a ping is answered.
+  line.ws.pause()
+  await vi.advanceTimersByTimeAsync(1_300)
+  // There is a pause before it asks again, and it waits a second for the connection.
+  for (let ms = 0; ms < 2_000; ms += 2) {
+    await nextTurn()
+    vi.advanceTimersByTime(2)
+  }
+  await until(() => node.seen.some(({ target }) => target.startsWith('/v1/watch')))
+  await watch.close()
+  expect(asked).toHaveLength(1)
+})
+
+test('events of one revision are told, however many bytes they have', async () => {
+  const { kv, asked, cancelled } = await scene()
+  const { watch, id, line } = await begun(kv, asked)
+  for (const revision of [6, 7]) {
+    line.send([id, 2, revision, [[0, record('k', revision, Buffer.alloc(2_000_000))]]])
+    expect((await watch.next()).value?.revision).toBe(revision)
+  }
+  expect(cancelled).toEqual([])
+  await watch.close()
+})
 
 test('watches that begin together go over the connection', async () => {
   const { node, kv, asked } = await scene()
