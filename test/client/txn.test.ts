@@ -50,6 +50,22 @@ test('one that asks for records before is sent once, and its outcome may be unkn
   expect(await kv.txn(put('w', { prev: true }))).toMatchObject({ succeeded: true })
 })
 
+test.each([
+  { does: 'writes', more: {}, tokens: 1 },
+  { does: 'asks for the record before', more: { prev: true }, tokens: 0 },
+])('an inner transaction that $does is sent like one that is not in another', async ({ more, tokens }) => {
+  const node = await fake()
+  const kv = clientOf([node])
+  await kv.get('k')
+  node.faults.push('cut', problem(413, 'value_too_large', 'too large'))
+  const inner = { success: [{ get: { key: 'k' } }], failure: put('v', more).success }
+  const error = await failure(kv.txn({ ...READ, failure: [{ txn: inner }] }))
+  expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+  const seen = node.asked.filter(({ target }) => target.startsWith('/v1/txn'))
+  const found = new Set(seen.flatMap(({ headers }) => tokenOf(headers) ?? []))
+  expect([seen.length, found.size]).toEqual([tokens + 1, tokens])
+})
+
 test('it takes a connection only to a node that says that it knows transactions', async () => {
   for (const knows of [true, false]) {
     const { node, lines, kv } = await oneNode({}, (each) => {
