@@ -8,6 +8,7 @@
 
 import { checkTransact, checkTransactionList } from './arguments.ts'
 import { Backoff } from './backoff.ts'
+import { leastMs } from './call.ts'
 import { checkValue, isBytes } from './check.ts'
 import { recordOf } from './decode.ts'
 import { ConflictError, QuorateError, UnavailableError } from './errors.ts'
@@ -38,6 +39,9 @@ interface Calls {
   txn(txn: Txn, options: CallOptions): Promise<TxnResult>
 }
 
+/** Of a call of a body. Throws when no more than this time is left. */
+type Limits = (neededMs?: number) => CallOptions
+
 /** `timeoutMs`: of all attempts together. */
 export async function transact<T>(
   calls: Calls,
@@ -53,14 +57,16 @@ export async function transact<T>(
   const backoff = new Backoff(CONFLICT_BASE_MS, CONFLICT_MAX_MS)
   let conflict: ConflictError | undefined
   for (let attempt = 1; ; attempt++) {
-    const limits = (): CallOptions => {
+    const limits: Limits = (neededMs = 0) => {
       const leftMs = deadline - performance.now()
-      if (leftMs > 0) return { signal, timeoutMs: leftMs }
+      if (leftMs > neededMs) return { signal, timeoutMs: leftMs }
       throw conflict ?? outOfTime(timeoutMs)
     }
     const reason = interruption.reason()
     if (reason !== undefined) throw reason
-    const tried = await new Attempt(calls, limits).run(body).catch((error: unknown) => {
+    // A commit without time for its answer would make the outcome unknown.
+    const commitMs = leastMs({ kind: 'keyed', timeoutMs }, 0)
+    const tried = await new Attempt(calls, limits, commitMs).run(body).catch((error: unknown) => {
       // A call of it had too little time left, because of the conflicts before.
       throw error instanceof UnavailableError && error.code === 'timeout' ? (conflict ?? error) : error
     })
@@ -84,7 +90,7 @@ const times = (count: number): string => (count === 1 ? 'once' : `${count} times
 
 const outOfTime = (timeoutMs: number): UnavailableError =>
   new UnavailableError(
-    `the body of the transaction has not ended within ${Number((timeoutMs / 1_000).toFixed(3))} s`,
+    `the body of the transaction has not ended within ${Number((timeoutMs / 1_000).toFixed(3))} s, or left too little of it to commit`,
     { code: 'timeout', written: 'no' },
   )
 
@@ -110,7 +116,8 @@ type Write = { readonly value: Buffer; readonly options: TxnPutOptions } | undef
 
 class Attempt implements Transaction {
   readonly #calls: Calls
-  readonly #limits: () => CallOptions
+  readonly #limits: Limits
+  readonly #commitMs: number
   #isOver = false
   /** The revision that all reads show. */
   #revision: number | undefined
@@ -123,9 +130,10 @@ class Attempt implements Transaction {
   readonly #ranges: Bounds[] = []
   readonly #writes = new Map<string, Write>()
 
-  constructor(calls: Calls, limits: () => CallOptions) {
+  constructor(calls: Calls, limits: Limits, commitMs: number) {
     this.#calls = calls
     this.#limits = limits
+    this.#commitMs = commitMs
   }
 
   async run<T>(body: (tx: Transaction) => Promise<T> | T): Promise<Tried<T>> {
@@ -309,7 +317,7 @@ class Attempt implements Transaction {
         : { put: { key, value: write.value, ...write.options } }
     })
     try {
-      return (await this.#calls.txn({ compare, success }, this.#limits())).succeeded
+      return (await this.#calls.txn({ compare, success }, this.#limits(this.#commitMs))).succeeded
     } catch (error) {
       throw error instanceof QuorateError && error.code === 'too_many_operations'
         ? tooLarge(error, compare.length, success.length)

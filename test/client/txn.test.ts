@@ -1,10 +1,10 @@
 // How a transaction is sent: over which transport, under which identity, how often; and what becomes of odd answers.
 
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { Txn } from '../../src/client/index.ts'
 import { problem } from './fake-node.ts'
 import { oneNode, oneNodeWithSession } from './one-node.ts'
-import { clientOf, failure, fake } from './with-fakes.ts'
+import { clientOf, failure, fake, freezeTime } from './with-fakes.ts'
 
 const TXN = 7
 const put = (value = 'v', more = {}): Txn => ({ success: [{ put: { key: 'k', value, ...more } }] })
@@ -170,6 +170,20 @@ test('a read that does not say its revision fixes none: the transaction fails', 
   node.fault = () => ({ status: 200, body: row, headers: { 'kv-revision': '' } })
   const both = clientOf([node]).transact((tx) => Promise.all([tx.get('a'), tx.get('a')]))
   expect(await failure(both)).toMatchObject({ code: 'unexpected_answer', written: 'no' })
+})
+
+test('a body that leaves too little time for an answer is not committed, so nothing is in doubt', async () => {
+  freezeTime()
+  const node = await fake()
+  node.set('k', 'v')
+  const kv = clientOf([node], { timeoutMs: 1_000 })
+  const late = kv.transact(async (tx) => {
+    await tx.get('k')
+    vi.advanceTimersByTime(950)
+    tx.put('k', 'w')
+  })
+  expect(await failure(late)).toMatchObject({ name: 'UnavailableError', code: 'timeout', written: 'no' })
+  expect(node.asked.filter(({ target }) => target === '/v1/txn')).toEqual([])
 })
 
 test('an outcome that is unknown is not tried again by the body of a transaction', async () => {
