@@ -7,8 +7,8 @@ import { printable } from './output.ts'
 
 /**
  * Resolves when the command has ended with 0. When `signal` fires, the command gets SIGTERM, and this resolves when it
- * has ended, whatever its exit code. So does SIGTERM, by which kv then ends too: a supervisor that begins the watch anew
- * must not have two commands at a time. A second one ends kv at once.
+ * has ended, whatever its exit code. So does SIGTERM, by which kv then ends too: a supervisor that begins the watch
+ * anew must not have two commands at a time. A second one ends kv at once.
  */
 export async function runOnce(
   command: readonly string[],

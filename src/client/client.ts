@@ -626,7 +626,7 @@ export class Client {
     const first = { identity, ...(firstTry && { firstTry }) }
     const request = { ...requestOf(operation), operation, ...first, stream: operation.op === WATCH }
     try {
-      if (isUrgent) return await this.#perform(kind, request, limits, onAnswer)
+      if (isUrgent) return await this.#perform(kind, request, { ...limits, waitedMs }, onAnswer)
       return await this.#withTurn(kind, request, { ...limits, waitedMs }, onAnswer)
     } catch (error) {
       throw ofOlderNode(error, WHAT[operation.op])
