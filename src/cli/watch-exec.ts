@@ -7,7 +7,8 @@ import { printable } from './output.ts'
 
 /**
  * Resolves when the command has ended with 0. When `signal` fires, the command gets SIGTERM, and this resolves when it
- * has ended, whatever its exit code.
+ * has ended, whatever its exit code. So does SIGTERM, by which kv then ends too: a supervisor that begins the watch
+ * anew must not have two commands at a time. A second one ends kv at once.
  */
 export async function runOnce(
   command: readonly string[],
@@ -26,6 +27,12 @@ export async function runOnce(
   stdin?.end(`${events}\n`)
   const terminate = () => void child.kill('SIGTERM')
   signal.addEventListener('abort', terminate)
+  let isTerminated = false
+  const onTerminate = () => {
+    isTerminated = true
+    terminate()
+  }
+  process.once('SIGTERM', onTerminate)
   try {
     const code = await exitCodeOfChild(child, file, when)
     if (code === 0 || signal.aborted) return
@@ -36,5 +43,7 @@ export async function runOnce(
   } finally {
     signal.removeEventListener('abort', terminate)
     stdin?.destroy()
+    process.off('SIGTERM', onTerminate)
+    if (isTerminated) process.kill(process.pid, 'SIGTERM')
   }
 }

@@ -136,7 +136,7 @@ const DISCOVER_AGAIN_MS = 30_000
 const DISCOVER_AFTER_FAILURE_MS = 1_000
 const DISCOVER_TIMEOUT_MS = 2_000
 
-/** So long a watch waits for a connection that is being made. */
+/** So long a watch waits for a connection that is being made, at most half of its time. */
 const WATCH_CONNECT_MS = 1_000
 
 const NONE = {}
@@ -188,6 +188,11 @@ export class Client {
   readonly #leaseCalls: LeaseCalls = {
     call: (kind, request, options) => this.#call(kind, request, options),
     keepAlive: (ids, options) => this.#seldom('read', { op: KEEP_ALIVE, leases: ids }, options),
+  }
+  /** Of sessions. A lease would end behind the other calls of its client, so they wait for no turn. */
+  readonly #urgentCalls: Pick<LeaseCalls, 'keepAlive'> = {
+    keepAlive: (ids, options) =>
+      this.#seldom('read', { op: KEEP_ALIVE, leases: ids }, options, noop, { isUrgent: true }),
   }
   #sessions: Sessions | undefined
   readonly #watchHost: WatchHost
@@ -411,7 +416,7 @@ export class Client {
     const { Sessions } = await import('./sessions.ts')
     this.#sessions ??= new Sessions({
       grantLease: (lease, call) => this.grantLease(lease, call),
-      keepLeasesAlive: (ids, call) => this.keepLeasesAlive(ids, call),
+      keepLeasesAlive: (ids, call) => keepAliveMany(this.#urgentCalls, ids, call),
       revokeLease: (id, call) => this.revokeLease(id, call),
       put: (key, value, call) => this.put(key, value, call),
       whenClosed: (end) => this.#whenClosed(end),
@@ -551,9 +556,13 @@ export class Client {
     const operation = { op: WATCH, request, silentMs } as const
     // A watch stays where it begins, and on a connection of its own it costs its node ten times as much. So all but the
     // first wait for the connection that is being made.
-    if (this.#firstWatch !== undefined)
-      await this.#connections.settled(this.#endpoints, this.#firstWatch, WATCH_CONNECT_MS)
-    const opening = this.#seldom('read', operation, { timeoutMs, signal })
+    const startedAt = performance.now()
+    if (this.#firstWatch !== undefined) {
+      const waitMs = Math.min(WATCH_CONNECT_MS, timeoutMs / 2)
+      await this.#connections.settled(this.#endpoints, this.#firstWatch, waitMs)
+    }
+    const leftMs = Math.max(1, timeoutMs - (performance.now() - startedAt))
+    const opening = this.#seldom('read', operation, { timeoutMs: leftMs, signal })
     this.#firstWatch ??= opening.then(noop, noop)
     return streamOf(await opening, silentMs)
   }
@@ -601,12 +610,13 @@ export class Client {
     kind: CallKind,
     operation: SeldomOperation,
     { signal, timeoutMs = this.#timeoutMs }: CallOptions,
-    onAnswer: (answer: Answer) => void = () => {},
+    onAnswer: (answer: Answer) => void = noop,
+    { isUrgent = false } = {},
   ): Promise<Answer> {
     if (this.#closed) throw closedError()
     const startedAt = performance.now()
     const limits = { startedAt, timeoutMs, waitedMs: 0, signal }
-    const waitedMs = this.#turns.tryAcquire() ? 0 : await this.#waitForTurn(kind, limits)
+    const waitedMs = isUrgent || this.#turns.tryAcquire() ? 0 : await this.#waitForTurn(kind, limits)
     const nowMs = startedAt + waitedMs
     const mayConnect = this.#connections.areWanted(this.#turns.acquired) && signal?.aborted !== true
     const identity =
@@ -616,6 +626,7 @@ export class Client {
     const first = { identity, ...(firstTry && { firstTry }) }
     const request = { ...requestOf(operation), operation, ...first, stream: operation.op === WATCH }
     try {
+      if (isUrgent) return await this.#perform(kind, request, { ...limits, waitedMs }, onAnswer)
       return await this.#withTurn(kind, request, { ...limits, waitedMs }, onAnswer)
     } catch (error) {
       throw ofOlderNode(error, WHAT[operation.op])

@@ -434,7 +434,9 @@ export class Connection {
     if (isOfWatch && item[1] === SERVED) {
       // The id stays in use until the watch has ended.
       this.#sentAt[slot] = BEGUN
-      if (asked !== GIVEN_UP_WATCH) asked.answered(item, welcome, nowMs)
+      if (asked === GIVEN_UP_WATCH) return
+      asked.answered(item, welcome, nowMs)
+      this.#watch(asked.dueMs)
       return
     }
     if (isOfWatch) this.#watches -= 1

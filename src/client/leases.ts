@@ -81,7 +81,7 @@ export async function keepAlive(
 }
 
 export async function keepAliveMany(
-  calls: LeaseCalls,
+  calls: Pick<LeaseCalls, 'keepAlive'>,
   ids: readonly string[],
   options: CallOptions,
 ): Promise<readonly KeptLease[]> {

@@ -7,7 +7,7 @@
 //
 // Leases whose time has come together are kept alive by one call.
 
-import { checkSession } from './arguments.ts'
+import { checkCall, checkSession } from './arguments.ts'
 import { type Clocks, type Moment, machineClocks, momentOf } from './elapsed.ts'
 import { QuorateError, SessionLostError } from './errors.ts'
 import type {
@@ -169,6 +169,8 @@ class LeaseSession implements Session {
 
   begin(): void {
     this.#takeBack = this.#calls.whenClosed(() => this.#end('the client was closed'))
+    // It may be closed already.
+    if (this.signal.aborted) this.#takeBack()
     this.look()
   }
 
@@ -225,9 +227,10 @@ class LeaseSession implements Session {
     }
   }
 
-  close(options: CallOptions = {}): Promise<void> {
+  async close(options: CallOptions = {}): Promise<void> {
+    checkCall('session.close', options)
     this.#closing ??= this.#close(options)
-    return this.#closing
+    await this.#closing
   }
 
   async #close(options: CallOptions): Promise<void> {

@@ -8,6 +8,7 @@
 
 import { checkTransact, checkTransactionList } from './arguments.ts'
 import { Backoff } from './backoff.ts'
+import { leastMs } from './call.ts'
 import { checkValue, isBytes } from './check.ts'
 import { recordOf } from './decode.ts'
 import { ConflictError, QuorateError, UnavailableError } from './errors.ts'
@@ -38,6 +39,9 @@ interface Calls {
   txn(txn: Txn, options: CallOptions): Promise<TxnResult>
 }
 
+/** Of a call of a body. Throws when no more than this time is left. */
+type Limits = (neededMs?: number) => CallOptions
+
 /** `timeoutMs`: of all attempts together. */
 export async function transact<T>(
   calls: Calls,
@@ -53,14 +57,16 @@ export async function transact<T>(
   const backoff = new Backoff(CONFLICT_BASE_MS, CONFLICT_MAX_MS)
   let conflict: ConflictError | undefined
   for (let attempt = 1; ; attempt++) {
-    const limits = (): CallOptions => {
+    const limits: Limits = (neededMs = 0) => {
       const leftMs = deadline - performance.now()
-      if (leftMs > 0) return { signal, timeoutMs: leftMs }
+      if (leftMs > neededMs) return { signal, timeoutMs: leftMs }
       throw conflict ?? outOfTime(timeoutMs)
     }
     const reason = interruption.reason()
     if (reason !== undefined) throw reason
-    const tried = await new Attempt(calls, limits).run(body).catch((error: unknown) => {
+    // A commit without time for its answer would make the outcome unknown.
+    const commitMs = leastMs({ kind: 'keyed', timeoutMs }, 0)
+    const tried = await new Attempt(calls, limits, commitMs).run(body).catch((error: unknown) => {
       // A call of it had too little time left, because of the conflicts before.
       throw error instanceof UnavailableError && error.code === 'timeout' ? (conflict ?? error) : error
     })
@@ -84,7 +90,7 @@ const times = (count: number): string => (count === 1 ? 'once' : `${count} times
 
 const outOfTime = (timeoutMs: number): UnavailableError =>
   new UnavailableError(
-    `the body of the transaction has not ended within ${Number((timeoutMs / 1_000).toFixed(3))} s`,
+    `the body of the transaction has not ended within ${Number((timeoutMs / 1_000).toFixed(3))} s, or left too little of it to commit`,
     { code: 'timeout', written: 'no' },
   )
 
@@ -110,7 +116,8 @@ type Write = { readonly value: Buffer; readonly options: TxnPutOptions } | undef
 
 class Attempt implements Transaction {
   readonly #calls: Calls
-  readonly #limits: () => CallOptions
+  readonly #limits: Limits
+  readonly #commitMs: number
   #isOver = false
   /** The revision that all reads show. */
   #revision: number | undefined
@@ -123,9 +130,10 @@ class Attempt implements Transaction {
   readonly #ranges: Bounds[] = []
   readonly #writes = new Map<string, Write>()
 
-  constructor(calls: Calls, limits: () => CallOptions) {
+  constructor(calls: Calls, limits: Limits, commitMs: number) {
     this.#calls = calls
     this.#limits = limits
+    this.#commitMs = commitMs
   }
 
   async run<T>(body: (tx: Transaction) => Promise<T> | T): Promise<Tried<T>> {
@@ -224,33 +232,39 @@ class Attempt implements Transaction {
     const { seen, keysOnly } = listing
     let { limit: left } = listing
     if (left === 0) return
+    this.#checkOpen('list')
     this.#ranges.push(seen)
     for await (const { name, record } of this.#merged(listing)) {
       see(listing, name)
       if (record === undefined) continue
       left -= 1
       yield keysOnly ? recordOf(record, NO_VALUE, record.lease) : record
+      this.#checkOpen('list')
       if (left === 0) return
     }
     Object.assign(seen, listing.whole)
   }
 
-  /** What is stored and what the body has written, in order. Without a record: the body has deleted it. */
+  /**
+   * What is stored and what the body has written before the list began, in order. Without a record: the body has
+   * deleted it.
+   */
   async *#merged(
     listing: Listing,
   ): AsyncGenerator<{ name: string; record: KvRecord | undefined }, void, undefined> {
     const { whole, isDescending } = listing
-    const own = [...this.#writes.keys()].filter((name) => isIn(name, whole)).sort()
+    const writes = new Map(this.#writes)
+    const own = [...writes.keys()].filter((name) => isIn(name, whole)).sort()
     if (isDescending) own.reverse()
     const isBefore = (name: string, other: string) => (isDescending ? name > other : name < other)
-    const ownRecord = (name: string) => written(bytesOf(name), this.#writes.get(name))
+    const ownRecord = (name: string) => written(bytesOf(name), writes.get(name))
     for await (const record of this.#stored(listing, own.length)) {
       const name = nameOf(record.keyBytes)
       while (own[0] !== undefined && isBefore(own[0], name))
         yield { name: own[0], record: ownRecord(own.shift() ?? '') }
       if (own[0] === name) own.shift()
       this.#read.set(name, record.modRevision)
-      yield { name, record: this.#writes.has(name) ? ownRecord(name) : record }
+      yield { name, record: writes.has(name) ? ownRecord(name) : record }
     }
     for (const name of own) yield { name, record: ownRecord(name) }
   }
@@ -303,7 +317,7 @@ class Attempt implements Transaction {
         : { put: { key, value: write.value, ...write.options } }
     })
     try {
-      return (await this.#calls.txn({ compare, success }, this.#limits())).succeeded
+      return (await this.#calls.txn({ compare, success }, this.#limits(this.#commitMs))).succeeded
     } catch (error) {
       throw error instanceof QuorateError && error.code === 'too_many_operations'
         ? tooLarge(error, compare.length, success.length)

@@ -26,13 +26,10 @@ export function streamOf(answer: Answer, silentMs: number): WatchStream {
         endpoint: endpoint.url,
       })
       const stopTimer = afterLastLook(silentMs, () => void stream.destroy(silent))
-      try {
-        const { done, value } = await iterator.next()
-        if (done === true) return
-        yield value
-      } finally {
-        stopTimer()
-      }
+      // Not while the application takes: it may be slower than any node.
+      const { done, value } = await iterator.next().finally(stopTimer)
+      if (done === true) return
+      yield value
     }
   }
   async function* messages(): AsyncGenerator<{ json: Json; bytes: number }, void, undefined> {

@@ -5,13 +5,19 @@
 import { type Asked, type AskedConnection, QUEUED } from './asked.ts'
 import { disagree, isObject } from './decode.ts'
 import { UnavailableError } from './errors.ts'
-import type { Exchange, Exchanged, WatchMessage, WatchMessages } from './exchange.ts'
+import {
+  type Exchange,
+  type Exchanged,
+  SILENCE_MAX_MS,
+  type WatchMessage,
+  type WatchMessages,
+} from './exchange.ts'
 import { EVENTS, exchangedOf, type Item, PROGRESS, recordJson, SERVED, type Welcome } from './messages.ts'
 import type { WatchOperation } from './operation.ts'
 
 /** With more than this received and not taken, the watch is cancelled. */
 const BUFFER_BYTES_MAX = 1024 * 1024
-/** Of an event beside its keys and values. */
+/** Of an event beside its keys and values, and of a progress. */
 const EVENT_BYTES = 100
 
 /** More was told than the application has taken: the watch is to go on when there is room. */
@@ -50,8 +56,8 @@ export class AskedWatch implements Asked, Exchange, WatchMessages {
     this.#url = url
     this.operation = operation
     this.deadline = deadline
-    this.dueMs = deadline
     this.#askedAt = performance.now()
+    this.dueMs = Math.min(deadline, this.#askedAt + SILENCE_MAX_MS)
     const { promise, resolve } = Promise.withResolvers<Exchanged>()
     this.result = promise
     this.#settle = resolve
@@ -173,7 +179,7 @@ const PUT = 0
 
 /** As over HTTP. */
 function messageOf([, kind, revision, events]: Item): WatchMessage {
-  if (kind === PROGRESS) return { json: { type: 'progress', revision }, bytes: 0 }
+  if (kind === PROGRESS) return { json: { type: 'progress', revision }, bytes: EVENT_BYTES }
   if (kind !== EVENTS || !Array.isArray(events)) return disagree('it tells a watch something unknown')
   let bytes = 0
   const told = events.map((event: unknown) => {

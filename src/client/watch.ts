@@ -225,8 +225,13 @@ export class ClientWatch implements Watch {
     try {
       let cause: Error | undefined
       while (this.#end === undefined) {
-        const stream = await this.#opened(cause)
+        const stream = await this.#opened(cause, beginsUntil)
+        const stopTimer = this.#hasBegun
+          ? () => {}
+          : after(beginsUntil - performance.now(), () => stream.close())
+        this.ready.then(stopTimer, stopTimer)
         cause = await this.#read(stream, cause)
+        stopTimer()
         if (!this.#hasBegun && performance.now() >= beginsUntil) throw neverBegan(cause)
         if (!this.#hasWorked) await this.#pause()
         this.#hasWorked = false
@@ -237,17 +242,15 @@ export class ClientWatch implements Watch {
   }
 
   /** Asks until a node serves the watch. */
-  async #opened(cause: Error | undefined): Promise<WatchStream> {
-    const { timeoutMs } = this.#options
+  async #opened(cause: Error | undefined, beginsUntil: number): Promise<WatchStream> {
+    const { timeoutMs = Number.POSITIVE_INFINITY } = this.#options
     const { progressMs } = this.#request
-    const deadline = performance.now() + (timeoutMs ?? Number.POSITIVE_INFINITY)
+    const deadline = this.#hasBegun ? performance.now() + timeoutMs : beginsUntil
     const silentMs = SILENT_PROGRESSES * progressMs + SILENT_EXTRA_MS
     for (;;) {
       const leftMs = Math.max(1, deadline - performance.now())
       const limits = {
-        timeoutMs: this.#hasBegun
-          ? Math.min(this.#host.timeoutMs, leftMs)
-          : (timeoutMs ?? this.#host.timeoutMs),
+        timeoutMs: this.#hasBegun ? Math.min(this.#host.timeoutMs, leftMs) : leftMs,
         silentMs,
         signal: this.#over.signal,
       }

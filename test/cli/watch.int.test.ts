@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Ended, kv as run, spawnKv } from './run-kv.ts'
@@ -42,6 +42,13 @@ function linesOf(count: number, ...args: string[]): Promise<Ended> {
         if (seen.split('\n').length > count) child.kill('SIGINT')
       }),
   })
+}
+
+/** If it still runs. */
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {}
 }
 
 const script = (text: string): string => {
@@ -186,6 +193,25 @@ test('Ctrl-C gives the command SIGTERM, waits for its end, and ends with 130', a
   )
   expect(ended).toMatchObject({ code: 130, out: 'runs\n' })
   expect(existsSync(join(scratch, 'ended'))).toBe(true)
+})
+
+test('SIGTERM is for the command too: the watch waits for its end, and ends by the signal', async () => {
+  const { revision } = await client.put('slow/b', '1')
+  const command = script(`
+    import { writeFileSync } from 'node:fs'
+    process.on('SIGTERM', () => { writeFileSync('ended', ''); process.exit(0) })
+    setInterval(() => {}, 1000)
+    console.log('runs ' + process.pid)`)
+  const args = ['slow/b', '--from', `${revision}`, '--exec', '--', process.execPath, command]
+  const child = spawnKv(['watch', ...args], { endpoints: endpoints(), cwd: scratch })
+  const closed = new Promise((resolve) => child.on('close', (_, name) => resolve(name)))
+  const told: Buffer = await new Promise((resolve) => child.stdout.once('data', resolve))
+  onTestFinished(() => kill(Number(told.toString().split(' ')[1])))
+  const ended = new Promise((resolve) => child.on('exit', (_, name) => resolve(name)))
+  child.kill('SIGTERM')
+  expect(await ended).toBe('SIGTERM')
+  expect(existsSync(join(scratch, 'ended'))).toBe(true)
+  expect(await closed).toBe('SIGTERM')
 })
 
 test('a reader of the output that stops ends it quietly', async () => {

@@ -172,6 +172,20 @@ describe.each(['http', 'auto'] as const)('transport %s', (transport) => {
   })
 })
 
+test('a session lives on while other calls of its client have all turns', async () => {
+  const kv = cluster.client({ callsMax: 1, timeoutMs: 30_000 })
+  const session = await kv.session({ ttlMs: 3_000 })
+  // No node reaches this revision.
+  const read = kv.get('any', { minRevision: 2 ** 50, timeoutMs: 6_000 })
+  const waiting = kv.get('any')
+  await expect(read).rejects.toMatchObject({ code: 'revision_behind' })
+  await waiting
+  expect(session.signal.reason).toBeUndefined()
+  await session.close()
+  await until(() => kv[inspect]().requests === 0)
+  expect(kv[inspect]()).toEqual(AT_REST)
+})
+
 test('a process that was stopped for longer than the time to live sees it before any timer has run', async () => {
   const library = new URL('../../src/client/index.ts', import.meta.url).href
   const holder = `

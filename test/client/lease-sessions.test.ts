@@ -18,7 +18,10 @@ class Scene {
     fail(error: Error): void
   }[] = []
   readonly revoked: string[] = []
+  /** Why no lease can be revoked. */
+  revocation: Error | undefined
   readonly #ends = new Set<() => void>()
+  #isClosed = false
   #leases = 0
   /** The machine has slept for so long. */
   sleptMs = 0
@@ -35,6 +38,7 @@ class Scene {
       keepLeasesAlive: (ids, { timeoutMs }) =>
         new Promise((answer, fail) => void this.keepAlives.push({ ids, timeoutMs, answer, fail })),
       revokeLease: async (id) => {
+        if (this.revocation !== undefined) throw this.revocation
         this.revoked.push(id)
         return { deleted: 0, revision: 1 }
       },
@@ -43,6 +47,7 @@ class Scene {
       },
       whenClosed: (end) => {
         this.#ends.add(end)
+        if (this.#isClosed) end()
         return () => this.#ends.delete(end)
       },
     }
@@ -54,6 +59,7 @@ class Scene {
   }
 
   closeClient(): void {
+    this.#isClosed = true
     for (const end of this.#ends) end()
   }
 
@@ -232,6 +238,13 @@ test('a session that is closed revokes its lease once, and its signal fires', as
   expect(scene.atRest).toBe(true)
 })
 
+test('a session that is closed has no time left, also if its lease cannot be revoked', async () => {
+  const session = await scene.open()
+  scene.revocation = new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+  await session.close()
+  expect([session.leftMs, scene.atRest]).toEqual([0, true])
+})
+
 test('a session that is lost has nothing to revoke', async () => {
   const session = await scene.open()
   await pass(TTL_MS)
@@ -246,6 +259,24 @@ test('when the client is closed, its sessions are over', async () => {
     ...lost,
     message: expect.stringContaining('client was closed'),
   })
+  expect(scene.atRest).toBe(true)
+})
+
+test('a session whose lease is granted while the client is closed is over, and leaves nothing behind', async () => {
+  const opening = scene.open()
+  scene.closeClient()
+  const session = await opening
+  expect(session.signal.reason).toMatchObject(lost)
+  expect(scene.atRest).toBe(true)
+})
+
+test('a wrong option of close changes nothing: the session goes on, and can be closed', async () => {
+  const session = await scene.open()
+  const wrong = { timeoutMS: 100 } as object
+  await expect(session.close(wrong)).rejects.toThrow('did you mean timeoutMs?')
+  expect([session.signal.aborted, scene.revoked]).toEqual([false, []])
+  await session.close()
+  expect(scene.revoked).toEqual(['1'])
   expect(scene.atRest).toBe(true)
 })
 

@@ -223,6 +223,12 @@ describe('a body runs again if what it has read has changed', () => {
       2,
     ],
     [
+      'a key of a range is created, behind a part of it that was read as well',
+      (p) => other.put(`${p}g`, ''),
+      async (tx, p) => [await everything()(tx, p), await all(tx.list({ start: `${p}c`, end: `${p}e` }))],
+      2,
+    ],
+    [
       'all of it is compacted, and nothing changed',
       () => other.compact(other.revision),
       (tx, p) => tx.get(`${p}b`),
@@ -247,6 +253,8 @@ describe('a body runs again if what it has read has changed', () => {
     for (const second of [
       (tx: Transaction) => tx.get(`${p}b`),
       (tx: Transaction) => all(tx.list({ prefix: p })),
+      // A body cannot go on without what it could not read.
+      (tx: Transaction) => tx.get(`${p}b`).catch(() => tx.put(`${p}c`, 'as if there was no b')),
     ]) {
       let attempts = 0
       await kv.transact(async (tx) => {
@@ -303,6 +311,27 @@ test('a body sees its own writes', async () => {
   expect(keys(await all(kv.list({ prefix: p })))).toBe('b=3 d=5 f=1 h=4')
 })
 
+test('a list shows what was written before it began, and as many records as it may', async () => {
+  const p = newPrefix()
+  for (const key of ['a', 'b', 'c', 'd', 'e']) await kv.put(`${p}${key}`, key)
+  await kv.transact(async (tx) => {
+    tx.delete(`${p}a`)
+    const found: string[] = []
+    for await (const { key } of tx.list({ prefix: p, limit: 3 })) {
+      found.push(key)
+      tx.delete(`${p}c`)
+      tx.put(`${p}bb`, '')
+    }
+    expect(found).toEqual([`${p}b`, `${p}c`, `${p}d`])
+    expect(await all(tx.list({ prefix: p }))).toEqual([
+      [`${p}b`, 'b'],
+      [`${p}bb`, ''],
+      [`${p}d`, 'd'],
+      [`${p}e`, 'e'],
+    ])
+  })
+})
+
 test('an error of the body ends it, and nothing is written', async () => {
   const p = newPrefix()
   const thrown = new Error('enough')
@@ -326,6 +355,20 @@ test('a transaction that has ended takes no more calls', async () => {
   expect(() => escaped?.delete(`${p}a`)).toThrow(/tx.delete/)
   expect(() => escaped?.list()).toThrow(/tx.list/)
   await expect(escaped?.get(`${p}a`)).rejects.toThrow(/tx.get/)
+})
+
+test('a list that its body has not read to the end shows no more when the transaction has ended', async () => {
+  const p = newPrefix()
+  for (const key of ['a', 'b']) await kv.put(`${p}${key}`, key)
+  const untouched = await kv.transact((tx) => tx.list({ prefix: p }))
+  await expect(untouched.next()).rejects.toThrow('tx.list: the transaction has ended')
+  const half = await kv.transact(async (tx) => {
+    const records = tx.list({ prefix: p })
+    expect((await records.next()).value?.key).toBe(`${p}a`)
+    tx.put(`${p}c`, 'c')
+    return records
+  })
+  await expect(half.next()).rejects.toThrow('tx.list: the transaction has ended')
 })
 
 test('attempts are limited by their number and by the time of the call', async () => {

@@ -1,10 +1,10 @@
 // How a transaction is sent: over which transport, under which identity, how often; and what becomes of odd answers.
 
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { Txn } from '../../src/client/index.ts'
 import { problem } from './fake-node.ts'
 import { oneNode, oneNodeWithSession } from './one-node.ts'
-import { clientOf, failure, fake } from './with-fakes.ts'
+import { clientOf, failure, fake, freezeTime } from './with-fakes.ts'
 
 const TXN = 7
 const put = (value = 'v', more = {}): Txn => ({ success: [{ put: { key: 'k', value, ...more } }] })
@@ -48,6 +48,22 @@ test('one that asks for records before is sent once, and its outcome may be unkn
   // As long as nothing was done, it is tried again.
   node.faults.push(problem(503, 'no_leader', 'no leader'))
   expect(await kv.txn(put('w', { prev: true }))).toMatchObject({ succeeded: true })
+})
+
+test.each([
+  { does: 'writes', more: {}, tokens: 1 },
+  { does: 'asks for the record before', more: { prev: true }, tokens: 0 },
+])('an inner transaction that $does is sent like one that is not in another', async ({ more, tokens }) => {
+  const node = await fake()
+  const kv = clientOf([node])
+  await kv.get('k')
+  node.faults.push('cut', problem(413, 'value_too_large', 'too large'))
+  const inner = { success: [{ get: { key: 'k' } }], failure: put('v', more).success }
+  const error = await failure(kv.txn({ ...READ, failure: [{ txn: inner }] }))
+  expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+  const seen = node.asked.filter(({ target }) => target.startsWith('/v1/txn'))
+  const found = new Set(seen.flatMap(({ headers }) => tokenOf(headers) ?? []))
+  expect([seen.length, found.size]).toEqual([tokens + 1, tokens])
 })
 
 test('it takes a connection only to a node that says that it knows transactions', async () => {
@@ -154,6 +170,20 @@ test('a read that does not say its revision fixes none: the transaction fails', 
   node.fault = () => ({ status: 200, body: row, headers: { 'kv-revision': '' } })
   const both = clientOf([node]).transact((tx) => Promise.all([tx.get('a'), tx.get('a')]))
   expect(await failure(both)).toMatchObject({ code: 'unexpected_answer', written: 'no' })
+})
+
+test('a body that leaves too little time for an answer is not committed, so nothing is in doubt', async () => {
+  freezeTime()
+  const node = await fake()
+  node.set('k', 'v')
+  const kv = clientOf([node], { timeoutMs: 1_000 })
+  const late = kv.transact(async (tx) => {
+    await tx.get('k')
+    vi.advanceTimersByTime(950)
+    tx.put('k', 'w')
+  })
+  expect(await failure(late)).toMatchObject({ name: 'UnavailableError', code: 'timeout', written: 'no' })
+  expect(node.asked.filter(({ target }) => target === '/v1/txn')).toEqual([])
 })
 
 test('an outcome that is unknown is not tried again by the body of a transaction', async () => {

@@ -1,12 +1,13 @@
 // Watches on a multiplexed connection, against a node whose items the test sends.
 
-import { expect, test } from 'vitest'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
-import type { Client, Watch } from '../../src/client/index.ts'
+import type { Client, ClientOptions, Watch } from '../../src/client/index.ts'
 import type { FakeLines, Item, Line } from './fake-lines.ts'
 import type { FakeNode } from './fake-node.ts'
 import { oneNode } from './one-node.ts'
-import { clientOf, connected, fake, fakePeer, until } from './with-fakes.ts'
+import { answering, clientOf, connected, fake, fakePeer, freezeTime, until } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
 const [CANCEL, WATCH] = [0, 16]
@@ -32,8 +33,8 @@ function watchesOf(lines: FakeLines): { readonly asked: Asked[]; readonly cancel
   return { asked, cancelled }
 }
 
-async function scene() {
-  const { node, lines, kv } = await oneNode({}, (prepared) => {
+async function scene(options: Partial<ClientOptions> = {}) {
+  const { node, lines, kv } = await oneNode(options, (prepared) => {
     prepared.welcome = WELCOME
   })
   refuseOverHttp(node)
@@ -228,6 +229,55 @@ test('an application that takes too little pauses its own watch, and others go o
   await Promise.all([slow.watch.close(), quick.watch.close()])
 })
 
+test.each([60_000, Number.POSITIVE_INFINITY])(
+  'a node that tells a watch nothing is left, also if calls may take %d ms',
+  async (timeoutMs) => {
+    freezeTime()
+    const { kv, asked, cancelled } = await scene({ timeoutMs })
+    // What the connection itself has waited for is over.
+    await vi.advanceTimersByTimeAsync(30_000)
+    const { watch, id, line } = await begun(kv, asked, { progressMs: 100 })
+    for (let revision = 6; revision < 9; revision++) {
+      await vi.advanceTimersByTimeAsync(1_000)
+      line.send([id, 3, revision], events(id, revision + 100, 'k'))
+      expect((await watch.next()).value?.revision).toBe(revision + 100)
+    }
+    expect(cancelled).toEqual([])
+    await vi.advanceTimersByTimeAsync(1_300)
+    await until(() => cancelled.length === 1)
+    expect(cancelled).toEqual([id])
+    await watch.close()
+  },
+)
+
+test('a watch whose connection is silent goes elsewhere, and leaves the connection', async () => {
+  freezeTime()
+  const { node, kv, asked } = await scene({ timeoutMs: 60_000 })
+  const { watch, line } = await begun(kv, asked, { progressMs: 100 })
+  // Not even a ping is answered.
+  line.ws.pause()
+  await vi.advanceTimersByTimeAsync(1_300)
+  // There is a pause before it asks again, and it waits a second for the connection.
+  for (let ms = 0; ms < 2_000; ms += 2) {
+    await nextTurn()
+    vi.advanceTimersByTime(2)
+  }
+  await until(() => node.seen.some(({ target }) => target.startsWith('/v1/watch')))
+  await watch.close()
+  expect(asked).toHaveLength(1)
+})
+
+test('events of one revision are told, however many bytes they have', async () => {
+  const { kv, asked, cancelled } = await scene()
+  const { watch, id, line } = await begun(kv, asked)
+  for (const revision of [6, 7]) {
+    line.send([id, 2, revision, [[0, record('k', revision, Buffer.alloc(2_000_000))]]])
+    expect((await watch.next()).value?.revision).toBe(revision)
+  }
+  expect(cancelled).toEqual([])
+  await watch.close()
+})
+
 test('watches that begin together go over the connection', async () => {
   const { node, kv, asked } = await scene()
   const watches = [1, 2, 3].map((n) => kv.watch({ key: `k${n}` }))
@@ -235,6 +285,34 @@ test('watches that begin together go over the connection', async () => {
   const overHttp = node.seen.map(({ target }) => target).filter((target) => target.startsWith('/v1/watch'))
   expect(overHttp).toEqual([])
   await Promise.all(watches.map((watch) => watch.close()))
+})
+
+test('a watch that waits for another one to begin has its own time-out', async () => {
+  freezeTime()
+  const lone = await answering('', { staysOpen: true })
+  const client = clientOf([lone.url], { transport: 'auto' })
+  const patient = client.watch({ key: 'k', timeoutMs: 10_000 })
+  const watch = client.watch({ key: 'k', timeoutMs: 300 })
+  const failed = expect(watch.ready).rejects.toMatchObject({ code: 'timeout' })
+  for (let at = 0; at < 6; at++) {
+    await until(() => lone.connections() > 0)
+    await vi.advanceTimersByTimeAsync(50)
+  }
+  await failed
+  await patient.close()
+})
+
+test('an application that takes nothing is told no progress without end', async () => {
+  const { kv, asked, cancelled } = await scene()
+  const { watch, id, line } = await begun(kv, asked)
+  line.send([id, 2, 6, [[0, record('k', 6, Buffer.alloc(600_000))]]])
+  line.send([id, 2, 7, [[0, record('k', 7, Buffer.alloc(600_000))]]])
+  for (let revision = 8; cancelled.length === 0 && revision < 30_000; revision += 1000) {
+    line.send(...Array.from({ length: 1000 }, (_, at) => [id, 3, revision + at]))
+    await kv.get('k')
+  }
+  expect(cancelled).toEqual([id])
+  await watch.close()
 })
 
 test('more watches than the connection may have go over HTTP', async () => {

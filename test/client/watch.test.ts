@@ -1,10 +1,14 @@
 // A watch of the client against streams that the test plays: what the application is told, whatever breaks.
 
+import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import type { Json } from '../../src/client/decode.ts'
 import { CompactedError, QuorateError } from '../../src/client/errors.ts'
 import type { ClientWatch } from '../../src/client/watch.ts'
+import { streamOf } from '../../src/client/watch-http.ts'
+import { PausedError } from '../../src/client/watch-mux.ts'
 import { runs } from '../runs.ts'
 import { created, endpoint, problem, progress, put, Scene, unavailable } from './watch-scene.ts'
 
@@ -155,7 +159,7 @@ test('what was received comes before the news that the next events are compacted
   expect(scene.atRest).toBe(true)
 })
 
-test('a node that ends a watch as compacted has not failed', async () => {
+test('a node that ends a watch as compacted has not failed, nor has one that the application is too slow for', async () => {
   const failed = vi.spyOn(endpoint, 'failed')
   onTestFinished(() => failed.mockRestore())
   const watch = scene.watch({ all: true, fromRevision: 3 })
@@ -166,6 +170,9 @@ test('a node that ends a watch as compacted has not failed', async () => {
   await watch.close()
   const other = scene.watch({ all: true, fromRevision: 3 })
   await pass(0)
+  scene.feed.end(new PausedError())
+  await pass(1000)
+  expect(failed).not.toHaveBeenCalled()
   scene.feed.send(created(4), problem('not_ready'))
   await pass(0)
   expect(failed).toHaveBeenCalledOnce()
@@ -213,6 +220,54 @@ test('a node that ends every stream before the watch has begun is given up when 
   expect(scene.atRest).toBe(true)
 })
 
+test('a node that takes the request and does not begin the watch is given up when the time is over', async () => {
+  const watch = scene.watch({ all: true, progressMs: 3_600_000 })
+  const failed = expect(watch.ready).rejects.toMatchObject({ code: 'timeout', name: 'UnavailableError' })
+  await pass(5000)
+  await failed
+  expect(scene.atRest).toBe(true)
+  const other = scene.watch()
+  await pass(4999)
+  scene.feed.send(created(4))
+  await other.ready
+  await pass(60_000)
+  scene.feed.send(put(5, 'k'))
+  expect(await revisions(other, 1)).toEqual([5])
+  await other.close()
+  expect(scene.atRest).toBe(true)
+})
+
+test('an answer that no node should give does not end a watch that has begun', async () => {
+  const watch = scene.watch()
+  await pass(0)
+  scene.feed.send(created(4))
+  await watch.ready
+  for (const code of ['internal', 'unexpected_answer'])
+    scene.refusals.push(new QuorateError('a fault', { code, written: 'no' }))
+  scene.feed.end()
+  await pass(5000)
+  scene.feed.send(created(6), put(6, 'k'))
+  expect(await revisions(watch, 1)).toEqual([6])
+  await watch.close()
+})
+
+test('nodes that end every stream at once are not asked without a pause, also after the watch has worked', async () => {
+  const watch = scene.watch()
+  await pass(0)
+  scene.onOpen = (feed) => {
+    feed.send(created(5))
+    feed.end()
+  }
+  scene.feed.send(created(4), put(5, 'k'))
+  scene.feed.end()
+  expect(await revisions(watch, 1)).toEqual([5])
+  await pass(10_000)
+  expect(scene.asked.length).toBeLessThan(30)
+  await watch.close()
+  await pass(0)
+  expect(scene.atRest).toBe(true)
+})
+
 test('an error that no other node can mend ends it', async () => {
   const watch = scene.watch()
   await pass(0)
@@ -252,6 +307,16 @@ test('break, close and return end it at once, also while it waits', async () => 
   expect(await Promise.all(waits)).toEqual(Array(2).fill({ done: true, value: undefined }))
   await expect(other.ready).rejects.toMatchObject({ name: 'AbortError' })
   expect(scene.atRest).toBe(true)
+})
+
+test('what was received and not taken is not told when the watch was closed, nor how it ended', async () => {
+  const watch = scene.watch({ all: true, fromRevision: 1 })
+  await pass(0)
+  scene.feed.send(created(4), put(2, 'k'), put(3, 'k'), problem('compacted', { compact_revision: 7 }))
+  expect(await revisions(watch, 1)).toEqual([2])
+  await pass(0)
+  await watch.close()
+  expect(await watch.next()).toEqual({ done: true, value: undefined })
 })
 
 test('a watch that is closed while it looks for a node leaves nothing behind', async () => {
@@ -299,6 +364,23 @@ test('what a callback throws ends it, and is thrown to the application', async (
   scene.feed.send(created(2))
   await expect(other.next()).rejects.toBe(fault)
   expect(scene.atRest).toBe(true)
+})
+
+test('over HTTP, a node that tells nothing for so long as it must not is left; the time of the application does not count', async () => {
+  const stream = new Readable({ read() {} }) as IncomingMessage
+  const { messages } = streamOf({ kind: 'streaming', headers: {}, stream, endpoint }, 1200)
+  const told = messages[Symbol.asyncIterator]()
+  for (let revision = 1; revision < 4; revision++) {
+    const next = told.next()
+    await pass(1100)
+    stream.push(`${JSON.stringify(progress(revision))}\n`)
+    expect((await next).value?.json).toEqual(progress(revision))
+    await pass(5000)
+  }
+  const failed = expect(told.next()).rejects.toMatchObject({ code: 'timeout', name: 'UnavailableError' })
+  await pass(1200)
+  await failed
+  expect([stream.destroyed, vi.getTimerCount()]).toEqual([true, 0])
 })
 
 /** How far a stream goes, in messages, and how it ends. */

@@ -23,6 +23,15 @@ vi.mock('../../../src/recipes/line.ts', async (importOriginal) => {
   }
 })
 
+vi.mock('../../../src/recipes/watching.ts', async (importOriginal) => {
+  const original = await importOriginal<typeof import('../../../src/recipes/watching.ts')>()
+  const changeAfter: typeof original.changeAfter = (kv, range, revision, signal, isReason) =>
+    wrong.kind === 'deaf'
+      ? new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+      : original.changeAfter(kv, range, revision, signal, isReason)
+  return { ...original, changeAfter }
+})
+
 vi.mock('../../../src/recipes/queue-item.ts', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../../src/recipes/queue-item.ts')>()
   class Forgetful extends original.HeldItem {
@@ -51,6 +60,7 @@ test.each<[string, Recipe]>([
   ['unguarded', 'lock'],
   ['unguarded', 'election'],
   ['not acknowledged', 'queue'],
+  ['deaf', 'lock'],
 ])('%s: a %s is found', async (kind, recipe) => {
   wrong.kind = kind
   expect(await rulesOf(recipe)).toContainEqual(expect.stringMatching(/^(?:CHECK|RECIPE)-/))
