@@ -1,7 +1,7 @@
-// A line of clients, served in order: what locks, semaphores and elections are made of, and what decides which
-// process runs a saga or reads for a group of a topic. Each client creates a key with
-// the lease of a session of its own. The revision that created the key is the client's number in the line, and its
-// token. It is served once few enough of those that it must wait for are before it.
+// A line of clients, served in order: what locks, semaphores and elections are made of, and what decides which process
+// runs a saga or reads for a group of a topic. Each client creates a key with the lease of a session of its own. The
+// revision that created the key is the client's number in the line, and its token. It is served once few enough of
+// those that it must wait for are before it.
 //
 // Each call has its own lease, and its key is named after it. So a client that dies, gives up, or never learns whether
 // its key was created leaves no key behind, a second try finds what the first one has created, and a try that arrives

@@ -2,8 +2,8 @@
 // compared when it was committed, so all of an attempt is recorded there, as operations of one transaction: they begin
 // before the commit is sent. An attempt that others have overtaken has changed nothing, and its reads are of no use.
 //
-// An attempt that writes nothing is not committed: the store is not asked again. All that it has read is of the revision
-// of its first read. So its operations are recorded as having begun when the body began.
+// An attempt that writes nothing is not committed: the store is not asked again. All that it has read is of the
+// revision of its first read. So its operations are recorded as having begun when the body began.
 
 import { isUtf8 } from 'node:buffer'
 import { contains, keyAfter, prefixEnd } from '../../jepsen-lite/checker/keys.ts'

@@ -1,6 +1,6 @@
-// txn, recorded. Each of its operations is an operation of the history, and all have the number of one transaction. They
-// begin before the request is sent, those of both branches, since nobody knows which one will be taken. With the answer,
-// what was not done has failed, and reads that were not made are taken back.
+// txn, recorded. Each of its operations is an operation of the history, and all have the number of one transaction.
+// They begin before the request is sent, those of both branches, since nobody knows which one will be taken. With the
+// answer, what was not done has failed, and reads that were not made are taken back.
 //
 // Comparisons are recorded where they say what the store holds: that of a revision of a key that is changed is the
 // condition of the change; another one that has held is a read. Reads of keys that the transaction itself has changed

@@ -262,7 +262,8 @@ test('nodes that end every stream at once are not asked without a pause, also af
   scene.feed.end()
   expect(await revisions(watch, 1)).toEqual([5])
   await pass(10_000)
-  expect(scene.asked.length).toBeLessThan(30)
+  // Without pauses it would be thousands.
+  expect(scene.asked.length).toBeLessThan(100)
   await watch.close()
   await pass(0)
   expect(scene.atRest).toBe(true)
