@@ -10,15 +10,9 @@ import {
   type Operation,
   parseHistory,
   Recorder,
-  type Result,
 } from '../../jepsen-lite/history.ts'
 import { checkValue, isFunction, isText } from '../client/check.ts'
-
-/** How an operation has ended. */
-export type End = { readonly result: Result } | { readonly fail: string } | { readonly unknown: string }
-
-/** A place in a history. */
-export type Mark = HistoryEvent | undefined
+import type { End, Mark } from './end.ts'
 
 /** What several clients asked and were told. Give it to each `recorded(client, { history })`. */
 export class RecordedHistory {

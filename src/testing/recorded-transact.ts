@@ -10,7 +10,7 @@ import { contains, keyAfter, prefixEnd } from '../../jepsen-lite/checker/keys.ts
 import type { ListedRow, Operation, Result } from '../../jepsen-lite/history.ts'
 import type { Transaction, TransactionListOptions, TransactOptions } from '../client/txn-types.ts'
 import type { KvRecord } from '../client/types.ts'
-import type { End, Mark } from './history.ts'
+import type { End, Mark } from './end.ts'
 import type { Range } from './recorded-single.ts'
 import {
   checkUnleased,

@@ -12,7 +12,7 @@ import { type SentComparison, type SentOperation, type SentTxn, traitsOf } from 
 import { sentTxn } from '../client/txn.ts'
 import type { TxnGetResult, TxnOperationResult, TxnResult } from '../client/txn-types.ts'
 import type { AnswerInfo } from '../client/types.ts'
-import type { End } from './history.ts'
+import type { End } from './end.ts'
 import type { Range } from './recorded-single.ts'
 import {
   answerFields,

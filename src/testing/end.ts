@@ -1,0 +1,9 @@
+// Parts of a history that its recorders name.
+
+import type { HistoryEvent, Result } from '../../jepsen-lite/history.ts'
+
+/** How an operation has ended. */
+export type End = { readonly result: Result } | { readonly fail: string } | { readonly unknown: string }
+
+/** A place in a history. */
+export type Mark = HistoryEvent | undefined
