@@ -1,12 +1,7 @@
 // What the recorded methods share: texts for keys and values, and the meaning of errors.
 
 import { isUtf8 } from 'node:buffer'
-import type {
-  HistoryEvent,
-  Operation,
-  ReadOptions as RecordedReadOptions,
-  Result,
-} from '../../jepsen-lite/history.ts'
+import type { Operation, ReadOptions as RecordedReadOptions, Result } from '../../jepsen-lite/history.ts'
 import type { Client } from '../client/client.ts'
 import { PreconditionFailedError, QuorateError } from '../client/errors.ts'
 import type { AnswerInfo, KvRecord, ReadOptions } from '../client/types.ts'
