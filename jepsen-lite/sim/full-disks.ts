@@ -4,7 +4,7 @@
 // room. The next leader must commit an entry of its own term before it serves a read.
 
 import type { Request } from '../../src/kv/index.ts'
-import { isVoter, type LogIndex } from '../../src/raft/index.ts'
+import { type Configuration, isVoter, type LogIndex } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/driver.ts'
 import type { ReadOptions } from '../../src/server/types.ts'
 import { bits } from '../random.ts'
@@ -40,8 +40,8 @@ const READ: ReadOptions = {
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
 export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): void {
   const { time, config, seed, probeCoverage, invariants } = cluster
-  const configuration = cluster.leader?.driver?.configuration
-  if (configuration === undefined || bits(seed, DRAW.core, 0, 11) % TRIED_IN > 0) return
+  const before = cluster.leader?.driver?.configuration
+  if (before === undefined || bits(seed, DRAW.core, 0, 11) % TRIED_IN > 0) return
   // A change that only some have written prevents reads on nodes that cannot write it.
   const isQuiet = (): boolean => {
     const last = cluster.leader?.driver?.status().raft.lastIndex
@@ -59,8 +59,9 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   }
   for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY
   const { leader: last } = cluster
-  const voters = core.filter(({ replica }) => replica !== undefined && isVoter(configuration, replica.id))
-  const canDoWithout = 2 * (voters.length - 1) > configuration.voters.length
+  const votersIn = (configuration: Configuration): readonly Machine[] =>
+    core.filter(({ replica }) => replica !== undefined && isVoter(configuration, replica.id))
+  const canDoWithout = 2 * (votersIn(before).length - 1) > before.voters.length
   const differ = last?.serving !== undefined && canDoWithout
   if (differ) {
     // The last node may not have reported its full disk to its leader yet, which then has a change that the others do
@@ -76,6 +77,9 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   // A node with room may have taken over by now. Nodes outside of the core are not started again.
   const { leader } = cluster
   const end = leader?.driver?.status().raft.lastIndex
+  // A learner may have become a voter meanwhile.
+  const configuration = leader?.driver?.configuration ?? before
+  const voters = votersIn(configuration)
   const isWritten = end !== undefined && isSettled(voters, end, configuration.voters.length, roomy)
   if (leader === undefined || !core.includes(leader.machine) || !isWritten) {
     for (const { space } of full) space.fixed = Number.POSITIVE_INFINITY
@@ -90,9 +94,7 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   const { maxTerm } = invariants
   cluster.runUntil(time.now + CALM_ELECTIONS * config.electionMaxMs)
   const { maxTerm: laterTerm } = invariants
-  const unread = new Set(
-    core.filter(({ replica }) => replica !== undefined && isVoter(configuration, replica.id)),
-  )
+  const unread = new Set(voters)
   const waiting = new Set<Machine>()
   const began = time.now
   let nextPoll = 0
