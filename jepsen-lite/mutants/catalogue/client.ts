@@ -1001,7 +1001,9 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'A call on a node that hangs never ends. Our own.',
     layers: UNIT,
     tests: [MUX],
-    edits: [edit(CONNECTION, '    this.#schedule()\n    this.#watch(asked.dueMs)\n', '    this.#schedule()\n')],
+    edits: [
+      edit(CONNECTION, '    this.#schedule()\n    this.#watch(asked.dueMs)\n', '    this.#schedule()\n'),
+    ],
   },
   {
     id: 'M758',

@@ -105,7 +105,7 @@ export function durationMs(text: string, name: string, minMs: number, maxMs: num
   const from = minMs === 0 ? 'above 0 and up to' : `from ${minMs / 1000}s to`
   const most =
     maxMs % 3_600_000 === 0 && maxMs > MAX_STALENESS_MS_MAX ? `${maxMs / 3_600_000}h` : `${maxMs / 1000}s`
-  throw invalid(name, `a duration ${from} ${most}, such as 500ms or 3s`)
+  throw invalid(name, `a duration ${from} ${most}, such as ${minMs > 500 ? '30s' : '500ms or 3s'}`)
 }
 
 const DURATION = /^([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h)$/
