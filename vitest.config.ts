@@ -15,7 +15,7 @@ const SLOW = ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts']
 
 export default defineConfig({
   test: {
-    maxWorkers: '150%',
+    maxWorkers: '250%',
     testTimeout: 60_000,
     hookTimeout: 60_000,
     sequence: { sequencer: longestFirst() },
