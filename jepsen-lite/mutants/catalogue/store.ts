@@ -439,7 +439,8 @@ export const WHOLE_STORE: readonly Mutant[] = [
   },
   {
     id: 'M934',
-    title: 'the index of deadlines is not looked at again when a lease was kept alive',
+    title:
+      'a lease that was kept alive is not looked at again, neither in the index of deadlines nor when it is due',
     why: 'It ends at the time at which it would have ended without.',
     layers: SIM_UNIT,
     tests: LEASE_TESTS,
@@ -449,6 +450,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
         'if (isCurrent && held.endsAtMs <= due.atMs) return due.atMs',
         'if (isCurrent) return due.atMs',
       ),
+      edit(KEEPER, 'if (!isThere || held.endsAtMs > clusterTimeMs) {', 'if (!isThere) {'),
     ],
   },
   {
