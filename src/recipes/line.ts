@@ -20,7 +20,7 @@ import {
   type TxnResult,
   type WatchBatch,
 } from '../client/index.ts'
-import { type NotYet, patienceOf, until } from './waiting.ts'
+import { isWithoutLease, type NotYet, patienceOf, until } from './waiting.ts'
 import { changeAfter, isClosed, pause } from './watching.ts'
 
 /** The pause after a watch of the own key has failed. */
@@ -185,9 +185,6 @@ function notYet({ before, served }: Line, ahead: readonly KvRecord[], revision: 
   }
   return { revision, range: { prefix: before, only: 'delete' }, isReason }
 }
-
-const isWithoutLease = (error: unknown): boolean =>
-  error instanceof QuorateError && error.code === 'lease_not_found'
 
 const lost = (what: string, why: string, cause?: unknown): LockLostError =>
   new LockLostError(`${what}: it is no longer held: ${why}`, { code: 'lock_lost', written: 'no', cause })

@@ -267,6 +267,20 @@ describe('a barrier', () => {
 })
 
 describe('a double barrier', () => {
+  it('is not entered with a lease that was revoked: the session is lost, also if it does not know that yet', async () => {
+    const revoking: Parameters<typeof doubleBarrier>[0] = {
+      session: async (options) => {
+        const session = await kv.session(options)
+        await kv.revokeLease(session.lease)
+        return session
+      },
+      watch: (options) => kv.watch(options),
+      txn: (txn, options) => kv.txn(txn, options),
+    }
+    const entering = doubleBarrier(revoking, 'revoked', 2).enter()
+    await expect(entering).rejects.toMatchObject({ name: 'SessionLostError', code: 'session_lost' })
+  })
+
   it('lets all begin together and end together, round after round', async () => {
     const count = 4
     const rounds = 3
