@@ -111,8 +111,8 @@ export async function leaderOf(
 }
 
 /**
- * The leader now, and again after each change; undefined: none leads. Of changes that follow each other faster than they
- * are read it shows the last. It ends with `break`, or its signal (`AbortError`).
+ * The leader now, and again after each change; undefined: none leads. Of changes that follow each other faster than
+ * they are read it shows the last. It ends with `break`, or its signal (`AbortError`).
  */
 export async function* followLeader(
   kv: Pick<Client, 'txn' | 'watch'>,
