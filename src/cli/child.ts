@@ -4,7 +4,7 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { Failure, isSystemError, reasonOf } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
-import { printable } from './output.ts'
+import { printable, say } from './output.ts'
 
 /** Throws a Failure for words that name no command. */
 export function checkCommand([file]: readonly string[]): void {
@@ -32,7 +32,13 @@ export async function exitCodeOfChild(child: ChildProcess, file: string, when = 
   try {
     // Not 'close': a process that the command has left in the background may hold its standard input.
     return await new Promise<number>((resolve, reject) => {
-      child.on('error', reject)
+      let isTold = false
+      child.on('error', (error) => {
+        if (child.pid === undefined) return reject(error)
+        // It runs. A signal could not be sent to it: it belongs to another user, as with sudo.
+        if (!isTold) say(`cannot end ${printable(file)}${when}: ${reasonOf(error)}`)
+        isTold = true
+      })
       child.on('exit', (code, name) => resolve(code ?? 128 + (name === null ? 0 : constants.signals[name])))
     })
   } catch (error) {

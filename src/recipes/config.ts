@@ -14,6 +14,7 @@
 import { EventEmitter } from 'node:events'
 import { checkOptions, checkValue, isBytes, isFunction, isSignal, isTimeout } from '../client/check.ts'
 import { type KvRecord, QuorateError } from '../client/index.ts'
+import { after } from '../client/timer.ts'
 import { abortedBy } from './checks.ts'
 import { type FollowClient, Followed, type View } from './followed.ts'
 
@@ -102,13 +103,11 @@ class LiveConfig<T> implements Config<T> {
 
   async begun(timeoutMs: number): Promise<void> {
     if (isAborted(this.#options.signal)) throw abortedBy(this.#options.signal, 'the configuration')
-    const timer = setTimeout(
-      () =>
-        this.#first.reject(
-          this.#error ??
-            this.#errorOf('config_unreachable', `nothing was read within ${timeoutMs} ms`, undefined),
-        ),
-      timeoutMs,
+    const stop = after(timeoutMs, () =>
+      this.#first.reject(
+        this.#error ??
+          this.#errorOf('config_unreachable', `nothing was read within ${timeoutMs} ms`, undefined),
+      ),
     )
     const aborted = () => this.#first.reject(abortedBy(this.#options.signal, 'the configuration'))
     this.#options.signal?.addEventListener('abort', aborted, { once: true })
@@ -118,7 +117,7 @@ class LiveConfig<T> implements Config<T> {
       // `initial` is for what cannot be read.
       if (this.#good === undefined || isAborted(this.#options.signal)) throw error
     } finally {
-      clearTimeout(timer)
+      stop()
       this.#options.signal?.removeEventListener('abort', aborted)
     }
   }

@@ -11,12 +11,18 @@
 //       doublebarrier/NAME/begun        exists from the moment when all have entered, until all have left
 
 import { type Check, checkOptions, checkValue } from '../client/check.ts'
-import type { CallOptions, Client, Session, TxnComparison } from '../client/index.ts'
+import {
+  type CallOptions,
+  type Client,
+  type Session,
+  SessionLostError,
+  type TxnComparison,
+} from '../client/index.ts'
 import { BarrierNotPassedError, type WaitOptions } from './barrier.ts'
 import { CALL, isWait, LOCK } from './checks.ts'
 import type { LockOptions } from './line.ts'
 import { placeOf } from './place.ts'
-import { type NotYet, patienceOf, until } from './waiting.ts'
+import { isWithoutLease, type NotYet, patienceOf, until } from './waiting.ts'
 
 const COUNT_MAX = 100
 const TTL_MS = 10_000
@@ -134,23 +140,32 @@ export function doubleBarrier(
       checkOptions('doubleBarrier.enter', options, LOCK)
       const { ttlMs = TTL_MS, waitMs, signal, timeoutMs } = options
       const patience = patienceOf(waitMs)
-      const session = await kv.session({ ttlMs, signal, timeoutMs })
       try {
-        const isOver = AbortSignal.any([session.signal, ...(signal ? [signal] : [])])
-        const look = () => entered(session, { signal: isOver, timeoutMs })
-        const waiting = { signal: isOver, patience: patience.signal, notWithin: notWithin('enter', waitMs) }
-        const { round } = await until(kv, look, waiting)
-        return { signal: session.signal, leave: (leaving = {}) => leave(session, round, leaving) }
-      } catch (error) {
-        const lost: unknown = session.signal.aborted ? session.signal.reason : undefined
-        await session.close({ timeoutMs: GIVE_UP_MS })
-        throw signal?.aborted === true ? error : (lost ?? error)
+        const session = await kv.session({ ttlMs, signal, timeoutMs })
+        try {
+          const isOver = AbortSignal.any([session.signal, ...(signal ? [signal] : [])])
+          const look = () => entered(session, { signal: isOver, timeoutMs })
+          const waiting = { signal: isOver, patience: patience.signal, notWithin: notWithin('enter', waitMs) }
+          const { round } = await until(kv, look, waiting)
+          return { signal: session.signal, leave: (leaving = {}) => leave(session, round, leaving) }
+        } catch (error) {
+          const lost = isWithoutLease(error) ? lostBy(error) : session.signal.reason
+          await session.close({ timeoutMs: GIVE_UP_MS })
+          throw signal?.aborted === true ? error : (lost ?? error)
+        }
       } finally {
         patience.end()
       }
     },
   }
 }
+
+const lostBy = (cause: unknown): SessionLostError =>
+  new SessionLostError('doubleBarrier.enter: the lease was revoked, or has ended', {
+    code: 'session_lost',
+    written: 'no',
+    cause,
+  })
 
 const isCount: Check = (value) =>
   Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= COUNT_MAX

@@ -83,12 +83,15 @@ export async function runAsLeader<T>(
       await pause(AGAIN_MS, signal)
       continue
     }
+    const { token, key, guard, put, txn, throwIfLost } = lead
     const isOver = signal === undefined ? lead.signal : AbortSignal.any([lead.signal, signal])
+    // A body that has kept the process busy may have ended before the signal could fire: the clock decides.
+    const isEnd = () => lead.leftMs > 0 || signal?.aborted === true
     try {
-      const result = await body({ ...lead, signal: isOver })
-      if (!lead.signal.aborted || signal?.aborted === true) return result
+      const result = await body({ token, key, signal: isOver, guard, put, txn, throwIfLost })
+      if (isEnd()) return result
     } catch (error) {
-      if (!lead.signal.aborted || signal?.aborted === true) throw error
+      if (isEnd()) throw error
       onError(error)
     } finally {
       await lead.release()
@@ -107,7 +110,10 @@ export async function leaderOf(
   return (await readLeader(kv, place, options)).leader
 }
 
-/** The leader now, and each one after it; undefined: none leads. It ends with `break`, or its signal (`AbortError`). */
+/**
+ * The leader now, and again after each change; undefined: none leads. Of changes that follow each other faster than
+ * they are read it shows the last. It ends with `break`, or its signal (`AbortError`).
+ */
 export async function* followLeader(
   kv: Pick<Client, 'txn' | 'watch'>,
   name: string | Uint8Array,
@@ -133,17 +139,22 @@ export async function* followLeader(
   }
 }
 
+/** The value is read alone: those of all candidates may be more than an answer may have. */
 async function readLeader(
   kv: Pick<Client, 'txn'>,
   { prefix }: KeyPlace,
   options: CallOptions,
 ): Promise<{ readonly leader: KvRecord | undefined; readonly revision: number }> {
-  const { results, revision } = await kv.txn({ success: [{ get: { prefix } }] }, options)
-  let leader: KvRecord | undefined
-  for (const record of results[0]?.get?.kvs ?? []) {
-    if (leader === undefined || record.createRevision < leader.createRevision) leader = record
+  for (;;) {
+    const { results, revision } = await kv.txn({ success: [{ get: { prefix, keysOnly: true } }] }, options)
+    const [first] = (results[0]?.get?.kvs ?? []).toSorted((a, b) => a.createRevision - b.createRevision)
+    if (first === undefined) return { leader: undefined, revision }
+    const { keyBytes: key, createRevision: to } = first
+    const compare = [{ key, target: 'createRevision', op: '=', to }] as const
+    const read = await kv.txn({ compare, success: [{ get: { key } }] }, options)
+    const leader = read.results[0]?.get?.kvs?.[0]
+    if (leader !== undefined) return { leader, revision }
   }
-  return { leader, revision }
 }
 
 const warn = (error: unknown): void =>

@@ -10,6 +10,7 @@
 // The key stands until the lease ends or is revoked. `guard` compares the revision that created it: this, and no clock,
 // keeps a client that was stopped, and whose key is gone, from writing.
 
+import { checkOptions } from '../client/check.ts'
 import {
   type CallOptions,
   type Client,
@@ -21,7 +22,8 @@ import {
   type TxnResult,
   type WatchBatch,
 } from '../client/index.ts'
-import { type NotYet, patienceOf, until } from './waiting.ts'
+import { CALL } from './checks.ts'
+import { isWithoutLease, type NotYet, patienceOf, until } from './waiting.ts'
 import { changeAfter, isClosed, pause } from './watching.ts'
 
 /** The pause after a watch of the own key has failed. */
@@ -59,7 +61,7 @@ export interface HeldLock {
   put(key: string | Uint8Array, value: string | Uint8Array, options?: CallOptions): Promise<void>
   /** Its comparisons and operations are done only while it is held; otherwise throws a `LockLostError`. */
   txn(txn: Txn, options?: CallOptions): Promise<TxnResult>
-  /** Without an answer of the cluster in time it is free when its lease has ended. Never throws. */
+  /** Without an answer of the cluster in time it is free when its lease has ended: that is no error. */
   release(options?: CallOptions): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -201,9 +203,6 @@ function notTaken(what: string, ahead: number): LockNotTakenError {
   return new LockNotTakenError(message, { code: 'lock_not_taken', written: 'no' })
 }
 
-const isWithoutLease = (error: unknown): boolean =>
-  error instanceof QuorateError && error.code === 'lease_not_found'
-
 const lost = (what: string, why: string, cause?: unknown): LockLostError =>
   new LockLostError(`${what}: it is no longer held: ${why}`, { code: 'lock_lost', written: 'no', cause })
 
@@ -258,11 +257,12 @@ function held(kv: LockClient, what: string, { key, token, session, seenAt }: Ser
   }
 
   let released: Promise<void> | undefined
-  function release(options: CallOptions = {}): Promise<void> {
+  async function release(options: CallOptions = {}): Promise<void> {
+    checkOptions('release', options, CALL)
     session.signal.removeEventListener('abort', endWithSession)
     end('it was released')
     released ??= session.close(options)
-    return released
+    await released
   }
 
   return {

@@ -3,6 +3,7 @@
 
 import {
   OutcomeUnknownError,
+  QuorateError,
   UnavailableError,
   UnreachableError,
   type WatchBatch,
@@ -71,3 +72,7 @@ export const isPassing = (error: unknown): boolean =>
   error instanceof UnavailableError ||
   error instanceof UnreachableError ||
   error instanceof OutcomeUnknownError
+
+/** The lease has ended. The session may not know that yet. */
+export const isWithoutLease = (error: unknown): boolean =>
+  error instanceof QuorateError && error.code === 'lease_not_found'

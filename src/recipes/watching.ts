@@ -3,6 +3,7 @@
 
 import type { Client, WatchBatch, WatchOptions } from '../client/index.ts'
 import { QuorateError } from '../client/index.ts'
+import { after } from '../client/timer.ts'
 
 /** A pause before a watch that has ended is begun again. */
 const AGAIN_MS = 1_000
@@ -59,16 +60,16 @@ const isCompacted = (error: unknown): boolean => error instanceof QuorateError &
 /** The client was closed: nothing can come any more. */
 export const isClosed = (error: unknown): boolean => error instanceof QuorateError && error.code === 'closed'
 
-/** Ends early, without an error, when `signal` fires. */
+/** `ms` may be Infinity. Ends early, without an error, when `signal` fires. */
 export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted === true) return
   await new Promise<void>((resolve) => {
     const end = () => {
-      clearTimeout(timer)
+      stop()
       signal?.removeEventListener('abort', end)
       resolve()
     }
-    const timer = setTimeout(end, ms)
+    const stop = after(ms, end)
     signal?.addEventListener('abort', end, { once: true })
   })
 }

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
-import { leaderOf, lock, queue, registry } from '../../src/recipes/index.ts'
+import { campaign, leaderOf, lock, queue, registry } from '../../src/recipes/index.ts'
 import { KV, kv as run } from './run-kv.ts'
 
 let cluster: EmbeddedCluster
@@ -176,6 +176,40 @@ test('without a command the lock is held until Ctrl-C or SIGTERM', async () => {
     expect(await holding.ended).toBe(code)
     expect(await client.count({ prefix: 'lock/' })).toBe(0)
   }
+})
+
+test('a wait for the lock that SIGTERM ends leaves no key in the line', async () => {
+  const held = await lock(client, 'line')
+  const waiting = begin(['lock', 'line', '--ttl', '1h', ...nodeCommand('console.log("never")')])
+  await expect.poll(() => client.count({ prefix: 'lock/line/' }), { timeout: 20_000 }).toBe(2)
+  waiting.child.kill('SIGTERM')
+  expect(await waiting.ended).toBe(143)
+  expect(waiting.err()).toContain('ended by SIGTERM')
+  expect(await client.count({ prefix: 'lock/line/' })).toBe(1)
+  await held.release()
+})
+
+test('a lock can have the longest lease that a cluster grants', async () => {
+  expect(await kv('lock long --ttl 87600h -- true')).toMatchObject({ code: 0, out: '', err: '' })
+})
+
+test('whoever wants to hear of leaders hears soon that there is no cluster', async () => {
+  const listening = await kv('elect boss --listen', { endpoints: 'http://127.0.0.1:1' })
+  expect(listening).toMatchObject({ code: 7, out: '', err: expect.stringContaining('cannot connect') })
+})
+
+test('a leader is one line, whatever its value', async () => {
+  const lead = await campaign(client, 'lines', { value: 'a\nb\x1b[2J' })
+  for (const [format, line] of [
+    ['plain', `${lead.token}\ta\\x0ab\\x1b[2J`],
+    ['table', 'a\\x0ab\\x1b[2J'],
+  ] as const) {
+    const listening = begin(['elect', 'lines', '--listen', '-o', format])
+    expect(await listening.line()).toBe(line)
+    listening.child.kill('SIGINT')
+    expect(await listening.ended).toBe(130)
+  }
+  await lead.release()
 })
 
 test('one candidate leads, and others hear of each leader', async () => {

@@ -1,4 +1,4 @@
-// What a recipe does in the background keeps no process alive once its client is closed.
+// What a recipe does in the background keeps no process alive once its client is closed, nor what it could not begin.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -23,8 +23,31 @@ test('a process whose client is closed ends, although nobody has closed what was
     await services.resolver().resolve()
     await kv.close()
     console.log('closed')`
+  expect(await endOf(program)).toEqual([0, null])
+})
+
+test('a process ends when nothing that it wanted to wait for could begin', async () => {
+  const program = `
+    import { Client } from '${root}index.ts'
+    import { barrier, campaign, doubleBarrier, lock } from '${root}recipes/index.ts'
+    const kv = new Client({ endpoints: ['http://127.0.0.1:1'] })
+    await kv.close()
+    const waiting = [
+      lock(kv, 'a'), campaign(kv, 'a'), barrier(kv, 'a').wait(), doubleBarrier(kv, 'a', 2).enter(),
+    ]
+    const codes = (await Promise.allSettled(waiting)).map(({ reason }) => reason?.code)
+    if (!codes.every((code) => code === 'closed')) throw new Error(codes.join())`
+  expect(await endOf(program)).toEqual([0, null])
+})
+
+/** Exit code and signal. */
+async function endOf(program: string): Promise<unknown[]> {
   const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', program], {
     stdio: ['ignore', 'inherit', 'inherit'],
   })
-  expect(await once(child, 'exit')).toEqual([0, null])
-})
+  try {
+    return await once(child, 'exit', { signal: AbortSignal.timeout(40_000) })
+  } finally {
+    child.kill('SIGKILL')
+  }
+}

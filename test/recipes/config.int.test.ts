@@ -52,6 +52,32 @@ describe('config', () => {
     expect(await change).toEqual([2, 1])
   })
 
+  it('is never read only to look, and waited for as long as it takes, with times that are Infinity', async () => {
+    const key = newKey()
+    await kv.put(key, '{"port":1}')
+    let reads = 0
+    const counting: Parameters<typeof config>[0] = {
+      watch: (options) => kv.watch(options),
+      txn: (txn, options) => {
+        reads += 1
+        return kv.txn(txn, options)
+      },
+    }
+    const forever = Number.POSITIVE_INFINITY
+    await using live = await config(counting, {
+      key,
+      validate: portOf,
+      confirmMs: forever,
+      timeoutMs: forever,
+    })
+    const change = changed(live)
+    await kv.put(key, '{"port":2}')
+    expect(await change).toEqual([2, 1])
+    for (let n = 0; n < 20; n++) await kv.get(key)
+    // At first, when the watch has begun, and after the change.
+    expect(reads).toBeLessThanOrEqual(3)
+  })
+
   it('makes one object of all keys with a prefix, and sees a transaction as a whole', async () => {
     const prefix = newKey()
     await kv.txn({

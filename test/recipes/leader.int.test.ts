@@ -8,6 +8,7 @@ import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import {
   BarrierNotPassedError,
   barrier,
+  campaign,
   doubleBarrier,
   followLeader,
   type Leadership,
@@ -97,6 +98,33 @@ describe('runAsLeader', () => {
     expect(await kv.get('again')).toBeUndefined()
   })
 
+  it('does not count what a body has done for longer than its lease, when the process was too busy to tell it', async () => {
+    const results = ['returned late', new Error('thrown late'), 'in time']
+    const errors: unknown[] = []
+    let isLate = false
+    const busy: Parameters<typeof runAsLeader>[0] = {
+      session: async (options) =>
+        // The clock has gone on; the timer that fires the signal has not run.
+        Object.defineProperty(await kv.session(options), 'leftMs', { get: () => (isLate ? 0 : 1_000) }),
+      watch: (options) => kv.watch(options),
+      txn: (txn, options) => kv.txn(txn, options),
+    }
+    const body = ({ signal }: Leadership) => {
+      expect(signal.aborted).toBe(false)
+      const result = results.shift()
+      isLate = results.length > 0
+      if (result instanceof Error) throw result
+      return result
+    }
+    expect(await runAsLeader(busy, 'busy', body, { onError: (error) => errors.push(error) })).toBe('in time')
+    expect(errors).toMatchObject([{ message: 'thrown late' }])
+  })
+
+  it('gives its body nothing with which it could release the lead, or that stands still', async () => {
+    const given = await runAsLeader(kv, 'given', (leadership) => Object.keys(leadership))
+    expect(given.toSorted()).toEqual(['guard', 'key', 'put', 'signal', 'throwIfLost', 'token', 'txn'])
+  })
+
   it('ends with its signal: a waiting candidate at once, a leader when its body has ended', async () => {
     const end = new AbortController()
     let begin = () => {}
@@ -167,6 +195,20 @@ describe('runAsLeader', () => {
     await expect.poll(() => seen).toEqual([undefined, 'a', 'b', undefined])
     end.abort()
     await expect(following).rejects.toMatchObject({ name: 'AbortError' })
+  })
+
+  it('finds the leader also among candidates whose values together are more than an answer may have', async () => {
+    const end = new AbortController()
+    const value = (n: number) => Buffer.alloc(1024 * 1024, n)
+    const first = await campaign(kv, 'large', { value: value(0) })
+    const others = [1, 2, 3, 4].map((n) => campaign(kv, 'large', { value: value(n), signal: end.signal }))
+    await expect.poll(keysUnder('election/large/')).toBe(5)
+    const leader = await leaderOf(kv, 'large')
+    expect(leader?.createRevision).toBe(first.token)
+    expect(Buffer.from(leader?.value ?? []).equals(value(0))).toBe(true)
+    end.abort()
+    await Promise.allSettled(others)
+    await first.release()
   })
 
   it('says what is wrong with an argument before anything is sent', async () => {
@@ -267,6 +309,20 @@ describe('a barrier', () => {
 })
 
 describe('a double barrier', () => {
+  it('is not entered with a lease that was revoked: the session is lost, also if it does not know that yet', async () => {
+    const revoking: Parameters<typeof doubleBarrier>[0] = {
+      session: async (options) => {
+        const session = await kv.session(options)
+        await kv.revokeLease(session.lease)
+        return session
+      },
+      watch: (options) => kv.watch(options),
+      txn: (txn, options) => kv.txn(txn, options),
+    }
+    const entering = doubleBarrier(revoking, 'revoked', 2).enter()
+    await expect(entering).rejects.toMatchObject({ name: 'SessionLostError', code: 'session_lost' })
+  })
+
   it('lets all begin together and end together, round after round', async () => {
     const count = 4
     const rounds = 3

@@ -222,6 +222,11 @@ describe('a lock', () => {
     await expect(lock(kv, 'x', { ttlMs: 500 })).rejects.toThrow('a number of milliseconds from 1,000 on')
     expect(() => semaphore(kv, 'x', 0)).toThrow('permits must be a whole number from 1 on')
     await expect(rwLock(kv, 'x').read({ ttlMs: Number.NaN })).rejects.toThrow('rwLock.read: ttlMs')
+    const held = await lock(kv, 'x')
+    await expect(held.release({ timeoutMs: -1 })).rejects.toThrow('release: timeoutMs must be')
+    expect(held.signal.aborted).toBe(false)
+    await held.release()
+    expect(await keysUnder('lock/x/')()).toBe(0)
   })
 })
 

@@ -9,7 +9,7 @@ import { constants } from 'node:os'
 import { after } from '../../client/timer.ts'
 import { Failure } from '../../local/failure.ts'
 import { shellWord } from '../../local/shell-word.ts'
-import { campaign, followLeader, type HeldLock, lock } from '../../recipes/index.ts'
+import { campaign, followLeader, type HeldLock, leaderOf, lock } from '../../recipes/index.ts'
 import { checkCommand, exitCodeOfChild, startChild } from '../child.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
@@ -22,8 +22,9 @@ const SAY_AFTER_MS = 500
 /** The command is asked to end when this share of its lease is left, and killed when the other one is. */
 const TERMINATE_SHARE = 0.4
 const KILL_SHARE = 0.15
-/** How often what is left is looked at. */
+/** How often what is left is looked at; of a long lease at least so often. */
 const LOOK_SHARE = 0.02
+const LOOK_MS_MAX = 60_000
 
 export interface LockFlags {
   readonly wait?: number | undefined
@@ -39,8 +40,8 @@ export async function lockCommand(
   checkCommand(command)
   const what = `the lock ${shellWord(name)}`
   await inSession(global, { kind: 'write' }, async (session) => {
-    const { client, signal } = session
-    const held = await saying(what, lock(client, name, { waitMs: wait, ttlMs: ttl, signal }))
+    const take = (signal: AbortSignal) => lock(session.client, name, { waitMs: wait, ttlMs: ttl, signal })
+    const held = await taken(session, what, take)
     await whileHeld(session, what, held, ttl, command)
   })
 }
@@ -55,8 +56,9 @@ export async function electCommand(
   checkCommand(command)
   const what = `the lead of ${shellWord(name)}`
   await inSession(global, { kind: 'write' }, async (session) => {
-    const { client, signal } = session
-    const held = await saying(what, campaign(client, name, { value, waitMs: wait, ttlMs: ttl, signal }))
+    const take = (signal: AbortSignal) =>
+      campaign(session.client, name, { value, waitMs: wait, ttlMs: ttl, signal })
+    const held = await taken(session, what, take)
     await whileHeld(session, what, held, ttl, command)
   })
 }
@@ -64,27 +66,47 @@ export async function electCommand(
 /** A line for each leader, until Ctrl-C. */
 export async function listenToElection(global: GlobalFlags, name: string): Promise<void> {
   await inSession(global, { kind: 'read' }, async ({ client, format, signal }) => {
+    // Who follows waits for a cluster as long as it takes. A user wants to know soon that there is none.
+    await leaderOf(client, name, { signal })
     for await (const leader of followLeader(client, name, { signal })) {
       if (format === 'json' || format === 'ndjson') {
         const json =
           leader === undefined ? null : { token: leader.createRevision, value: bytesToJson(leader.value) }
         await writeLine(JSON.stringify({ leader: json }))
       } else if (leader === undefined) say(`nobody leads ${shellWord(name)}`)
-      else if (format === 'plain') await writeLine(`${leader.createRevision}\t${shownBytes(leader.value)}`)
-      else await writeLine(shownBytes(leader.value))
+      else {
+        const value = printable(shownBytes(leader.value))
+        await writeLine(format === 'plain' ? `${leader.createRevision}\t${value}` : value)
+      }
     }
   })
 }
 
-/** Says that it waits, if it does. */
-async function saying<T>(what: string, taking: Promise<T>): Promise<T> {
+/** Says that it waits, if it does. Ctrl-C and SIGTERM end the waiting; its place in the line goes with it. */
+async function taken(
+  { leaveSignalsTo }: Session,
+  what: string,
+  take: (signal: AbortSignal) => Promise<HeldLock>,
+): Promise<HeldLock> {
+  const end = new AbortController()
+  let endedBy: NodeJS.Signals | undefined
+  leaveSignalsTo((name) => {
+    endedBy ??= name
+    end.abort()
+  })
   const stop = after(SAY_AFTER_MS, () => say(`waiting for ${what}`))
   try {
-    return await taking
+    return await take(end.signal)
+  } catch (error) {
+    throw endedBy === undefined ? error : ended(endedBy, `${what} was not taken`)
   } finally {
     stop()
+    leaveSignalsTo(undefined)
   }
 }
+
+const ended = (by: NodeJS.Signals, how: string): Failure =>
+  new Failure(128 + constants.signals[by], `ended by ${by}: ${how}`)
 
 async function whileHeld(
   session: Session,
@@ -104,9 +126,8 @@ async function whileHeld(
 
 /** Prints the token, and holds it until Ctrl-C or SIGTERM. */
 async function untilEnded(session: Session, what: string, held: HeldLock): Promise<void> {
-  const ended = new Promise<NodeJS.Signals | undefined>((resolve) => {
+  const end = new Promise<NodeJS.Signals | undefined>((resolve) => {
     session.leaveSignalsTo(resolve)
-    if (session.signal.aborted) resolve('SIGINT')
     if (held.signal.aborted) resolve(undefined)
     held.signal.addEventListener('abort', () => resolve(undefined), { once: true })
   })
@@ -116,10 +137,10 @@ async function untilEnded(session: Session, what: string, held: HeldLock): Promi
   else await writeLine(String(held.token))
   // The timer keeps the process alive: the keep-alives of a lease do not.
   const stop = after(Number.POSITIVE_INFINITY, () => {})
-  const name = await ended
+  const name = await end
   stop()
   if (name === undefined) throw new Failure(EXIT.failed, wasLost(what, held))
-  throw new Failure(128 + constants.signals[name], `ended by ${name}: ${what} is released`)
+  throw ended(name, `${what} is released`)
 }
 
 /** Ends with the exit code of the command. Ctrl-C and SIGTERM are for the command. */
@@ -149,7 +170,7 @@ async function run(
     say(`${what} may soon be lost: ${printable(file)} is ended`)
     child.kill('SIGTERM')
   }
-  const looking = setInterval(look, ttlMs * LOOK_SHARE)
+  const looking = setInterval(look, Math.min(ttlMs * LOOK_SHARE, LOOK_MS_MAX))
   held.signal.addEventListener('abort', look)
   try {
     const code = await exitCodeOfChild(child, file)
