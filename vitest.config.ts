@@ -18,6 +18,7 @@ export default defineConfig({
     maxWorkers: '250%',
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 30_000 } },
     sequence: { sequencer: longestFirst() },
     projects: [
       {
