@@ -94,7 +94,7 @@ export async function runAsLeader<T>(
       if (isEnd()) throw error
       onError(error)
     } finally {
-      await lead.release()
+      await lead.release({ timeoutMs: candidate.timeoutMs })
     }
   }
 }

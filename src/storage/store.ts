@@ -608,9 +608,10 @@ class Store implements Storage {
       done(this.#first.error)
       return
     }
+    // Their readers must not go on: from now on each call throws.
+    for (const scan of [...this.#scans]) scan.end(new StorageClosedError())
     this.#queue.whenIdle(() => {
       if (this.#first.error !== undefined) return done(this.#first.error)
-      for (const scan of [...this.#scans]) scan.end(new StorageClosedError())
       this.#loader.close()
       this.#garbage.close()
       this.#engine.close(done)

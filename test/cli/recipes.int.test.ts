@@ -150,6 +150,27 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
   },
 )
 
+test('Ctrl-C at a terminal reaches the command once, also if its input is no terminal', async () => {
+  const code = `let n = 0; setInterval(() => {}, 1000)
+    const end = () => { console.log("asked " + n); process.exit(3) }
+    process.on("SIGINT", () => { if (++n === 1) setTimeout(end, 1000) })
+    console.log("ready")`
+  const command = `${process.execPath} ${KV} lock terminal -- ${process.execPath} -e '${code}' < /dev/null`
+  // `script` gives a process a terminal.
+  const child = spawn('script', ['-qec', command, '/dev/null'], {
+    env: { ...process.env, KV_ENDPOINTS: url },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  let out = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    if (!out.includes('ready') && text.includes('ready')) child.stdin.write('\x03')
+    out += text
+  })
+  expect(await endOf(child)).toBe(3)
+  expect(out).toContain('asked 1')
+  expect(await client.count({ prefix: 'lock/terminal/' })).toBe(0)
+})
+
 test('a command is ended when the lock is lost, and killed if it does not end', async () => {
   for (const [onTerm, code] of [
     ['process.exit(0)', 1],

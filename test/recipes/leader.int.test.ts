@@ -120,6 +120,25 @@ describe('runAsLeader', () => {
     expect(errors).toMatchObject([{ message: 'thrown late' }])
   })
 
+  it('gives up the lead within its time for a call', async () => {
+    const closings: unknown[] = []
+    const noting: Parameters<typeof runAsLeader>[0] = {
+      session: async (options) => {
+        const session = await kv.session(options)
+        const close = session.close.bind(session)
+        session.close = (options) => {
+          closings.push(options)
+          return close(options)
+        }
+        return session
+      },
+      watch: (options) => kv.watch(options),
+      txn: (txn, options) => kv.txn(txn, options),
+    }
+    await runAsLeader(noting, 'call', () => 'led', { timeoutMs: 20_000 })
+    expect(closings).toEqual([{ timeoutMs: 20_000 }])
+  })
+
   it('gives its body nothing with which it could release the lead, or that stands still', async () => {
     const given = await runAsLeader(kv, 'given', (leadership) => Object.keys(leadership))
     expect(given.toSorted()).toEqual(['guard', 'key', 'put', 'signal', 'throwIfLost', 'token', 'txn'])
@@ -202,13 +221,33 @@ describe('runAsLeader', () => {
     const value = (n: number) => Buffer.alloc(1024 * 1024, n)
     const first = await campaign(kv, 'large', { value: value(0) })
     const others = [1, 2, 3, 4].map((n) => campaign(kv, 'large', { value: value(n), signal: end.signal }))
-    await expect.poll(keysUnder('election/large/')).toBe(5)
+    await expect.poll(keysUnder('election/large/'), { timeout: 30_000 }).toBe(5)
     const leader = await leaderOf(kv, 'large')
     expect(leader?.createRevision).toBe(first.token)
     expect(Buffer.from(leader?.value ?? []).equals(value(0))).toBe(true)
     end.abort()
     await Promise.allSettled(others)
     await first.release()
+  })
+
+  it('is followed through faults that pass', async () => {
+    let failures = 2
+    const faulty: Parameters<typeof followLeader>[0] = {
+      watch: (options) => kv.watch(options),
+      txn: (txn, options) => {
+        if (failures-- > 0) throw new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+        return kv.txn(txn, options)
+      },
+    }
+    const following = followLeader(faulty, 'passing')
+    expect(await following.next()).toEqual({ done: false, value: undefined })
+    expect(failures).toBe(-1)
+    const next = following.next()
+    failures = 1
+    const lead = await campaign(kv, 'passing', { value: 'a' })
+    expect((await next).value?.text()).toBe('a')
+    await following.return()
+    await lead.release()
   })
 
   it('says what is wrong with an argument before anything is sent', async () => {
@@ -346,6 +385,28 @@ describe('a double barrier', () => {
       expect(firstOf(`in ${round}`)).toBeGreaterThan(lastOf(`comes ${round}`))
       expect(firstOf(`out ${round}`)).toBeGreaterThan(lastOf(`goes ${round}`))
     }
+  })
+
+  it('does not begin with a process that dies between the look and the beginning', async () => {
+    const other = await kv.session()
+    const { lease } = other
+    await kv.put(`doublebarrier/late/in/${lease}`, '', { lease })
+    let begins = 0
+    const dying: Parameters<typeof doubleBarrier>[0] = {
+      session: (options) => kv.session(options),
+      watch: (options) => kv.watch(options),
+      txn: async (txn, options) => {
+        const isBegin = txn.success?.some((each) => 'put' in each && String(each.put.key).endsWith('/begun'))
+        if (isBegin === true) {
+          begins += 1
+          await other.close()
+        }
+        return kv.txn(txn, options)
+      },
+    }
+    const entering = doubleBarrier(dying, 'late', 2).enter({ waitMs: 200 })
+    await expect(entering).rejects.toThrow(BarrierNotPassedError)
+    expect(begins).toBe(1)
   })
 
   it('waits for no process that has died, and a round begins only with live ones', async () => {

@@ -201,6 +201,44 @@ describe('a lock', () => {
     await taken.release()
   })
 
+  it('is taken with another lease when the first one has ended before its key was created', async () => {
+    const leases: string[] = []
+    const revoking = through({
+      session: async (options) => {
+        const session = await kv.session(options)
+        leases.push(session.lease)
+        if (leases.length === 1) await kv.revokeLease(session.lease)
+        return session
+      },
+    })
+    const held = await lock(revoking, 'revoked before')
+    expect(leases).toHaveLength(2)
+    expect((await kv.get(held.key))?.lease).toBe(leases[1])
+    await held.release()
+  })
+
+  it('is waited for by each client with an eye on the one before it only', async () => {
+    const held = await lock(kv, 'eyes')
+    const line = [held.key]
+    let last: number = held.token
+    const waiting: Promise<HeldLock>[] = []
+    for (let n = 2; n <= 7; n++) {
+      const watched = Promise.withResolvers<unknown>()
+      const watching = through({
+        watch: (options) => {
+          watched.resolve(options.key)
+          return kv.watch(options)
+        },
+      })
+      waiting.push(lock(watching, 'eyes'))
+      expect(await watched.promise).toEqual(new Uint8Array(line.at(-1) ?? []))
+      for await (const { keyBytes, createRevision } of kv.list({ prefix: 'lock/eyes/', keysOnly: true }))
+        if (createRevision > last) [line[n - 1], last] = [keyBytes, createRevision]
+    }
+    await held.release()
+    for (const taking of waiting) await (await taking).release()
+  })
+
   it('is not waited for after the signal has fired, or the client was closed', async () => {
     const held = await lock(kv, 'ends')
     const own = cluster.client()

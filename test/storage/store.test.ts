@@ -379,6 +379,23 @@ describe('the end', () => {
     await expect(page(scan)).rejects.toMatchObject({ name: 'StorageClosedError' })
   })
 
+  test('ends open scans at once, also while it waits for the batch under way', async () => {
+    const held: (() => void)[] = []
+    let isHeld = false
+    const storage = await openDisk(memoryDisk(), (what, complete) =>
+      isHeld && what === 'write' ? void held.push(complete) : void setImmediate(complete),
+    )
+    const scan = scanOf(storage)
+    isHeld = true
+    const stored = store(storage, batch(hardState(1, 1)))
+    const ended = closed(storage)
+    // A reader that is told of no error uses the storage further.
+    await expect(page(scan)).rejects.toMatchObject({ name: 'StorageClosedError' })
+    for (const complete of held) complete()
+    await stored
+    await ended
+  })
+
   test('is told of an error that came while it waited for the batch under way', async () => {
     const disk = memoryDisk()
     const held: (() => void)[] = []

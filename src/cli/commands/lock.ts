@@ -158,9 +158,10 @@ async function run(
     KV_LOCK_KEY: Buffer.from(held.key).toString(),
   }
   const child = startChild(command, { stdio: 'inherit', env })
-  // A terminal sends Ctrl-C to both.
+  // A terminal sends Ctrl-C to both. For many commands a second one means to end at once.
+  const isAtTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY)
   leaveSignalsTo((name) => {
-    if (name !== 'SIGINT' || !process.stdin.isTTY) child.kill(name)
+    if (name !== 'SIGINT' || !isAtTerminal) child.kill(name)
   })
   let isTold = false
   const look = () => {
