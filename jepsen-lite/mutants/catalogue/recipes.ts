@@ -132,9 +132,7 @@ export const RECIPES: readonly Mutant[] = [
     why: 'The job is not done, and this process is no candidate any more.',
     layers: UNIT,
     tests: LEADER_TESTS,
-    edits: [
-      edit(LEADER, 'if (!lead.signal.aborted || signal?.aborted === true) return result', 'return result'),
-    ],
+    edits: [edit(LEADER, 'if (isEnd()) return result', 'return result')],
   },
   {
     id: 'M979',
