@@ -48,6 +48,8 @@ export class Sessions {
   readonly #clocks: Clocks
   readonly #open = new Set<LeaseSession>()
   #stopTimer = () => {}
+  /** When the timer fires, by the monotonic clock. */
+  #firesAtMs = Number.POSITIVE_INFINITY
 
   constructor(calls: SessionCalls, clocks = machineClocks) {
     this.#calls = calls
@@ -78,19 +80,26 @@ export class Sessions {
   #opened(lease: string, ttlMs: number, begunAt: Moment): Session {
     const session = new LeaseSession(this.#calls, lease, ttlMs, begunAt, () => {
       this.#open.delete(session)
-      if (this.#open.size === 0) this.#stopTimer()
+      if (this.#open.size === 0) this.#disarm()
     })
     this.#open.add(session)
     session.begin()
-    this.#arm()
+    // Thousands may begin at a time: the others are not looked at for each.
+    if (this.#clocks.monotonicMs() + session.dueInMs < this.#firesAtMs) this.#arm()
     return session
   }
 
-  #arm(): void {
+  #disarm(): void {
     this.#stopTimer()
+    this.#firesAtMs = Number.POSITIVE_INFINITY
+  }
+
+  #arm(): void {
+    this.#disarm()
     const waiting = [...this.#open].filter((session) => !session.isAsking)
     const dueMs = Math.min(...waiting.map((session) => session.dueInMs))
     if (dueMs < Number.POSITIVE_INFINITY) {
+      this.#firesAtMs = this.#clocks.monotonicMs() + dueMs
       this.#stopTimer = after(dueMs, () => this.#keepAlive(), { unref: true })
     }
   }

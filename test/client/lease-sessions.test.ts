@@ -25,12 +25,17 @@ class Scene {
   #leases = 0
   /** The machine has slept for so long. */
   sleptMs = 0
+  /** How often its clock was read. */
+  looks = 0
   readonly sessions: Sessions
 
   constructor() {
     const clocks: Clocks = {
       monotonicMs: () => performance.now(),
-      uptimeMs: () => performance.now() + this.sleptMs,
+      uptimeMs: () => {
+        this.looks += 1
+        return performance.now() + this.sleptMs
+      },
       stepMs: 0,
     }
     const calls: SessionCalls = {
@@ -298,4 +303,28 @@ test('of a lease that does not exist there is no session', async () => {
   await scene.answerAll('missing')
   await refused
   expect(scene.atRest).toBe(true)
+})
+
+test('a session that begins costs the same however many there are', async () => {
+  const looksOf = async (count: number): Promise<number> => {
+    const before = scene.looks
+    for (let n = 0; n < count; n++) await scene.open()
+    return scene.looks - before
+  }
+  const few = await looksOf(10)
+  await looksOf(500)
+  expect(await looksOf(10)).toBeLessThanOrEqual(few)
+  scene.closeClient()
+  expect(scene.atRest).toBe(true)
+})
+
+test('a session with a shorter time is kept alive in time, also if it begins behind one with a longer time', async () => {
+  const long = await scene.open()
+  const short = await scene.open(1_500)
+  await pass(500)
+  expect(scene.keepAlives.map(({ ids }) => ids)).toEqual([[short.lease]])
+  await scene.answerAll(1_500)
+  await pass(TTL_MS / 3)
+  expect(scene.keepAlives.flatMap(({ ids }) => ids)).toContain(long.lease)
+  scene.closeClient()
 })
