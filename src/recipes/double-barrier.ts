@@ -8,7 +8,8 @@
 // compares a key of each.
 //
 // Keys: doublebarrier/NAME/in/LEASE     of each that has entered, empty, with that lease
-//       doublebarrier/NAME/begun        exists from the moment when all have entered, until all have left
+//       doublebarrier/NAME/begun        exists from the moment when all have entered, until all have left; if all have
+//                                       died, until somebody comes again
 
 import { type Check, checkOptions, checkValue } from '../client/check.ts'
 import {

@@ -8,7 +8,7 @@
 // other systems that the lock protects, and let them refuse a lower token than the highest they have seen. `signal`
 // fires before the lock can have been lost, by the clock of this machine, if the process runs. A holder that dies keeps
 // the others waiting until its lease has ended (`ttlMs`). A line has room for as many clients as a transaction may read
-// keys (`range_keys_max`, 10,000).
+// keys (`range_keys_max`, 10,000; with long names fewer, because of `range_bytes_max`, 4 MiB).
 //
 // A waiting client watches only the key before its own: a release wakes one client.
 //
