@@ -155,7 +155,8 @@ test('Ctrl-C at a terminal reaches the command once, also if its input is no ter
     const end = () => { console.log("asked " + n); process.exit(3) }
     process.on("SIGINT", () => { if (++n === 1) setTimeout(end, 1000) })
     console.log("ready")`
-  const command = `${process.execPath} ${KV} lock terminal -- ${process.execPath} -e '${code}' < /dev/null`
+  // A shell in between would get Ctrl-C, too.
+  const command = `exec ${process.execPath} ${KV} lock terminal -- ${process.execPath} -e '${code}' < /dev/null`
   // `script` gives a process a terminal.
   const child = spawn('script', ['-qec', command, '/dev/null'], {
     env: { ...process.env, KV_ENDPOINTS: url },
