@@ -11,8 +11,9 @@
 // Keys: counter/NAME/value          the number, as decimal text
 //       counter/NAME/once/TOKEN     the number after that `add`, with a lease of `onceMs`
 
-import { checkOptions, checkValue, isSignal, isText, isTimeout } from '../client/check.ts'
+import { checkOptions, checkValue, isText } from '../client/check.ts'
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
+import { CALL, isLeaseTime } from './checks.ts'
 import { escaped, type KeyPlace, placeOf } from './place.ts'
 
 const ONCE_MS = 15 * 60_000
@@ -72,5 +73,4 @@ function numberIn(record: KvRecord | undefined, key: Uint8Array): number {
 const isInteger = (value: unknown): string | undefined =>
   Number.isSafeInteger(value) ? undefined : 'a whole number that is safe (up to 2^53 - 1 either way)'
 
-const CALL = { signal: isSignal, timeoutMs: isTimeout }
-const ADD = { ...CALL, once: isText, onceMs: isTimeout }
+const ADD = { ...CALL, once: isText, onceMs: isLeaseTime }

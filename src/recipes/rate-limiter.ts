@@ -13,8 +13,9 @@
 //
 // Key: limit/NAME/used     how many were taken in this window, as decimal text, with the window's lease
 
-import { type Check, checkOptions, checkValue, isBound, isSignal, isTimeout } from '../client/check.ts'
+import { checkOptions, checkValue, isBound } from '../client/check.ts'
 import { type CallOptions, type Client, QuorateError } from '../client/index.ts'
+import { CALL, isLeaseTime } from './checks.ts'
 import { placeOf } from './place.ts'
 
 export interface RateLimit {
@@ -44,7 +45,7 @@ export function rateLimiter(
   const key = placeOf('rateLimiter', 'limit', name).key('used')
   checkOptions('rateLimiter', options, LIMIT)
   checkValue('rateLimiter', 'limit', options.limit, isBound)
-  checkValue('rateLimiter', 'windowMs', options.windowMs, isWindow)
+  checkValue('rateLimiter', 'windowMs', options.windowMs, isLeaseTime)
   const { limit, windowMs } = options
 
   const tryTake = (n: number, call: CallOptions) =>
@@ -83,10 +84,4 @@ export function rateLimiter(
   }
 }
 
-const isWindow: Check = (value) =>
-  isTimeout(value) === undefined && Number(value) >= 1_000
-    ? undefined
-    : 'a number of milliseconds from 1,000 on'
-
-const CALL = { signal: isSignal, timeoutMs: isTimeout }
-const LIMIT = { limit: isBound, windowMs: isWindow }
+const LIMIT = { limit: isBound, windowMs: isLeaseTime }

@@ -157,6 +157,8 @@ class Registered implements Registration {
   #fields: Pick<Instance, 'url' | 'weight' | 'meta'>
   #session: Session | undefined
   #keeping: Promise<void> | undefined
+  /** The updates under way, one after another, so that the last one stays. */
+  #updating: Promise<unknown> = Promise.resolve()
 
   constructor(kv: RegistryClient, place: KeyPlace, instance: NewInstance) {
     const { id = randomUUID(), url, weight = 1, meta = {}, ttlMs = TTL_MS, onProblem } = instance
@@ -181,8 +183,12 @@ class Registered implements Registration {
     checkOptions('registration.update', changes, { url: isText, weight: isWeight, meta: isMeta })
     const { url = this.#fields.url, weight = this.#fields.weight, meta = this.#fields.meta } = changes
     this.#fields = { url, weight, meta: { ...meta } }
-    // A lost session registers again with what is set here.
-    if (this.isRegistered) await this.#session?.put(this.#key, JSON.stringify(this.#fields))
+    const updated = this.#updating.then(async () => {
+      // An instance that was lost registers again with what is set here.
+      if (this.isRegistered) await this.#session?.put(this.#key, JSON.stringify(this.#fields))
+    })
+    this.#updating = updated.catch(() => undefined)
+    await updated
   }
 
   async close(): Promise<void> {
@@ -201,7 +207,12 @@ class Registered implements Registration {
   async #register(): Promise<void> {
     const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal: this.#end.signal })
     try {
-      await session.put(this.#key, JSON.stringify(this.#fields), { signal: this.#end.signal })
+      let written: unknown
+      // It may be updated meanwhile.
+      while (written !== this.#fields) {
+        written = this.#fields
+        await session.put(this.#key, JSON.stringify(this.#fields), { signal: this.#end.signal })
+      }
     } catch (error) {
       await session.close()
       throw error

@@ -12,13 +12,15 @@
 // system that the step changes, as its idempotency key: it is the same in every run of this step of this saga. A step
 // that throws has failed, and its own compensation is not run: it must leave nothing behind, or try again by itself. A
 // compensation that throws is tried again with growing pauses, `attemptsMax` times; then `run` fails with a
-// `SagaStuckError`, and the next `run` or `resume` tries again. Inputs and results are JSON. Records stay until
-// `forget`, and `resume` reads all that are there: forget what has ended.
+// `SagaStuckError`, and the next `run` or `resume` tries again. Inputs and results of steps are JSON, and all of one saga
+// must fit in one value of the store. Records stay until `forget`, and `resume` reads all that are there: forget what has
+// ended.
 //
 // Keys: saga/NAME/state/ID           the record, as JSON
 //       saga/NAME/owner/ID/LEASE     of a process that runs it, or waits to, with that lease (line.ts)
 
 import { randomUUID } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import {
   type Check,
   checkOptions,
@@ -39,6 +41,7 @@ const TTL_MS = 10_000
 const ATTEMPTS_MAX = 10
 const RETRY_MS = 1_000
 const RETRY_MAX_MS = 60_000
+const CONCURRENCY = 8
 
 export interface StepContext<Input> {
   /** Of the saga. */
@@ -56,7 +59,7 @@ export interface SagaStep<Input> {
   readonly name: string
   /** What it returns is recorded, as JSON. */
   run(context: StepContext<Input>): unknown
-  /** Undoes the step; `results` has what the step has returned. */
+  /** Undoes the step; `results` has what the step has returned. What it returns itself is not used. */
   compensate?(context: StepContext<Input>): unknown
 }
 
@@ -76,6 +79,12 @@ export interface SagaProblem {
   readonly step: string
   readonly attempt: number
   readonly error: unknown
+}
+
+export interface ResumeOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Sagas that are run at a time. Default 8. */
+  readonly concurrency?: number | undefined
 }
 
 export interface SagaOutcome {
@@ -104,14 +113,16 @@ export interface Saga<Input> {
    * runs it, or returns its outcome; its input must be the same.
    */
   run(id: string, input: Input, options?: { readonly signal?: AbortSignal | undefined }): Promise<SagaOutcome>
-  /** Runs those to their end that have begun and that no process runs now, one after another. */
-  resume(options?: { readonly signal?: AbortSignal | undefined }): Promise<readonly SagaOutcome[]>
+  /** Runs those to their end that have begun and that no process runs now. */
+  resume(options?: ResumeOptions): Promise<readonly SagaOutcome[]>
   /** Resumes whatever a process leaves behind, from now on, until `signal` fires. */
-  keepResuming(options: {
-    readonly signal: AbortSignal
-    /** Called for a saga that could not be ended. It is tried again after a minute. */
-    readonly onError?: ((error: unknown) => void) | undefined
-  }): Promise<void>
+  keepResuming(
+    options: ResumeOptions & {
+      readonly signal: AbortSignal
+      /** Called for a saga that could not be ended. It is tried again after a minute. */
+      readonly onError?: ((error: unknown) => void) | undefined
+    },
+  ): Promise<void>
   get(id: string): Promise<SagaView | undefined>
   /** Those that have not ended. */
   unfinished(): AsyncGenerator<SagaView, void, undefined>
@@ -226,7 +237,7 @@ export function saga<Input = unknown>(
         break
       }
       goOn(running)
-      const done = await attempt(() => step.run(context(running, step.name, 'run')))
+      const done = await attempt(async () => plain(await step.run(context(running, step.name, 'run'))))
       // What a step does or throws when it may have lost its saga says nothing about the saga.
       goOn(running)
       const recorded = [...running.record.steps, { name: step.name, result: done.result }]
@@ -301,7 +312,7 @@ export function saga<Input = unknown>(
     const found = await kv.get(key, { signal })
     if (found === undefined) return begin(id, input, signal)
     const existing = recordIn(found.json())
-    if (sameJson(existing.input, json)) return existing
+    if (isDeepStrictEqual(existing.input, json)) return existing
     throw new QuorateError(`saga ${id} is there already, with another input: choose another id`, {
       code: 'saga_exists',
       written: 'no',
@@ -320,21 +331,27 @@ export function saga<Input = unknown>(
   }
 
   async function resume(
-    signal: AbortSignal | undefined,
+    { signal, concurrency = CONCURRENCY }: ResumeOptions,
     onError: (error: unknown) => void,
   ): Promise<readonly SagaOutcome[]> {
     const outcomes: SagaOutcome[] = []
     const isAborted = () => signal?.aborted === true
-    for await (const { id } of unfinished()) {
-      if (isAborted()) throw abortedBy(signal, 'the resumption')
-      try {
-        outcomes.push(await take(id, 0, signal))
-      } catch (error) {
-        if (isAborted()) throw error
-        // Another process runs it.
-        if (!(error instanceof LockNotTakenError)) onError(error)
+    const left = unfinished()
+    // Several, so that one whose compensation fails again and again keeps no other one waiting.
+    async function takeThem(): Promise<void> {
+      for await (const { id } of left) {
+        if (isAborted()) throw abortedBy(signal, 'the resumption')
+        try {
+          outcomes.push(await take(id, 0, signal))
+        } catch (error) {
+          if (isAborted()) throw error
+          // Another process runs it.
+          if (!(error instanceof LockNotTakenError)) onError(error)
+        }
       }
     }
+    const ended = await Promise.allSettled(Array.from({ length: concurrency }, takeThem))
+    for (const each of ended) if (each.status === 'rejected') throw each.reason
     return outcomes
   }
 
@@ -347,15 +364,15 @@ export function saga<Input = unknown>(
       return take(id, Number.POSITIVE_INFINITY, given.signal)
     },
     resume: async (given = {}) => {
-      checkOptions('saga.resume', given, { signal: isSignal })
+      checkOptions('saga.resume', given, RESUME)
       const errors: unknown[] = []
-      const outcomes = await resume(given.signal, (error) => errors.push(error))
+      const outcomes = await resume(given, (error) => errors.push(error))
       if (errors.length === 1) throw errors[0]
       if (errors.length > 1) throw new AggregateError(errors, `${errors.length} sagas could not be ended`)
       return outcomes
     },
     keepResuming: async (given) => {
-      checkOptions('saga.keepResuming', given, { signal: isSignal, onError: isFunction })
+      checkOptions('saga.keepResuming', given, { ...RESUME, onError: isFunction })
       const { signal, onError } = given
       checkValue('saga.keepResuming', 'signal', signal, isSignal)
       while (!signal.aborted) {
@@ -363,7 +380,7 @@ export function saga<Input = unknown>(
           // The watch begins before the look, so nothing that is left behind in between is missed.
           const revision = (await kv.txn({ success: [{ get: { key: statePrefix, countOnly: true } }] }))
             .revision
-          await resume(signal, (error) => onError?.(error))
+          await resume(given, (error) => onError?.(error))
           const again = AbortSignal.any([signal, AbortSignal.timeout(RETRY_MAX_MS)])
           await changeAfter(kv, { prefix: place.key('owner', ''), only: 'delete' }, revision, again)
         } catch (error) {
@@ -411,7 +428,7 @@ type Attempted =
 
 async function attempt(act: () => unknown): Promise<Attempted> {
   try {
-    return { ok: true, result: plain(await act()) }
+    return { ok: true, result: await act() }
   } catch (error) {
     return { ok: false, error }
   }
@@ -424,8 +441,12 @@ function goOn({ held, signal }: Running): void {
 }
 
 /** As it will be read: a run that goes on after a crash and one without a crash see the same. */
-const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value ?? null))
-const sameJson = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other)
+function plain(value: unknown): unknown {
+  const json: string | undefined = JSON.stringify(value ?? null)
+  if (json === undefined) throw new TypeError(`a ${typeof value} cannot be recorded: it is not JSON`)
+  return JSON.parse(json)
+}
+
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const hasEnded = ({ status }: Pick<SagaRecord, 'status'>): boolean =>
@@ -504,4 +525,8 @@ function checkRecorded({ id, record }: Running, steps: readonly { name: string }
   throw new QuorateError(message, { code: 'saga_steps_differ', written: 'no' })
 }
 
+const isConcurrency: Check = (value) =>
+  value === Number.POSITIVE_INFINITY ? 'a number, not Infinity' : isBound(value)
+
+const RESUME = { signal: isSignal, concurrency: isConcurrency }
 const OPTIONS = { ttlMs: isTimeout, attemptsMax: isBound, retryMs: isTimeout, onProblem: isFunction }

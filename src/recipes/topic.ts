@@ -38,6 +38,7 @@ import {
   CompactedError,
   type KvRecord,
   QuorateError,
+  type Txn,
 } from '../client/index.ts'
 import { CALL, isLeaseTime } from './checks.ts'
 import { type HeldLock, takeIn } from './line.ts'
@@ -109,7 +110,8 @@ class KeptTopic implements Topic {
   readonly #messagesMax: number
   readonly #ageMs: number | undefined
   #ordinal = 0
-  #published = 0
+  /** Begins anywhere, so that it is trimmed as often by many processes that publish one message each. */
+  #published = Math.floor(Math.random() * TRIM_EVERY)
 
   constructor(kv: TopicClient, place: KeyPlace, { messagesMax = MESSAGES_MAX, ageMs }: TopicOptions) {
     this.#kv = kv
@@ -167,14 +169,26 @@ class KeptTopic implements Topic {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<TopicMessage, void, undefined> {
     const key = this.#place.key('position', keyPart(group))
-    let position = await this.position(group, { signal })
-    const first = position === undefined ? await this.#firstRevision(from, signal) : position + 1
+    let kept = positionIn(await this.#kv.get(key, { signal }))
+    const first = kept === NO_POSITION ? await this.#firstRevision(from, signal) : kept.position + 1
+    const whileHeld = async (txn: Txn, call: CallOptions) => {
+      const done = await this.#kv.txn({ ...txn, compare: [held.guard(), ...(txn.compare ?? [])] }, call)
+      return done.succeeded ? done.results : undefined
+    }
+    /** Only forward: it replaces the position that was read, so of two moves at a time the later message stays. */
     const move = async (revision: number, call: CallOptions) => {
-      if (position !== undefined && revision <= position) return
-      const put = { key, value: JSON.stringify({ revision }) }
-      const { succeeded } = await this.#kv.txn({ compare: [held.guard()], success: [{ put }] }, call)
-      if (!succeeded) throw lostMember(group)
-      position = Math.max(position ?? 0, revision)
+      while (kept.position < revision) {
+        const same = { key, target: 'modRevision', op: '=', to: kept.modRevision } as const
+        const put = { key, value: JSON.stringify({ revision }) }
+        const moved = await whileHeld({ compare: [same], success: [{ put }] }, call)
+        if (moved !== undefined) {
+          kept = { position: revision, modRevision: moved[0]?.put?.modRevision ?? 0 }
+          return
+        }
+        const found = await whileHeld({ success: [{ get: { key } }] }, call)
+        if (found === undefined) throw lostMember(group)
+        kept = positionIn(found[0]?.get?.kvs?.[0])
+      }
     }
     // So that the group has its place from now on, whatever comes first.
     await move(first - 1, { signal })
@@ -198,8 +212,8 @@ class KeptTopic implements Topic {
   async position(group: string, options: CallOptions = {}): Promise<number | undefined> {
     checkValue('topic.position', 'group', group, isText)
     checkOptions('topic.position', options, CALL)
-    const found = await this.#kv.get(this.#place.key('position', keyPart(group)), options)
-    return found && Number((found.json() as { revision: number }).revision)
+    const kept = positionIn(await this.#kv.get(this.#place.key('position', keyPart(group)), options))
+    return kept === NO_POSITION ? undefined : kept.position
   }
 
   async forgetGroup(group: string, options: CallOptions = {}): Promise<void> {
@@ -261,13 +275,17 @@ class KeptTopic implements Topic {
     }
   }
 
-  /** The messages at one revision, from `first` on, in their order. */
+  /**
+   * The messages from `first` on, up to the revision of now, that are still there: in their order. They are not read at
+   * that revision, as history may be compacted meanwhile.
+   */
   async #keptFrom(first: number, signal: AbortSignal | undefined) {
     const revision = await this.#revisionNow({ signal })
     const messages: { key: Uint8Array; revision: number }[] = []
-    const all = this.#kv.list({ prefix: this.#messages, keysOnly: true, revision, signal })
+    const all = this.#kv.list({ prefix: this.#messages, keysOnly: true, signal })
     for await (const { keyBytes, modRevision } of all)
-      if (modRevision >= first) messages.push({ key: keyBytes, revision: modRevision })
+      if (modRevision >= first && modRevision <= revision)
+        messages.push({ key: keyBytes, revision: modRevision })
     messages.sort((a, b) => a.revision - b.revision)
     const trimmed = Number((await this.#kv.get(this.#place.key('trimmed'), { signal }))?.text() ?? 0)
     return { revision, messages, trimmed }
@@ -286,8 +304,13 @@ class KeptTopic implements Topic {
     const key = this.#place.key('trimmed')
     const highest = Math.max(0, ...old.map(({ modRevision }) => modRevision))
     // First the mark, then the messages: who finds none there finds the mark.
-    const before = Number((await this.#kv.get(key, options))?.text() ?? 0)
-    if (highest > before) await this.#kv.txn({ success: [{ put: { key, value: String(highest) } }] }, options)
+    const mark = await this.#kv.get(key, options)
+    if (highest > Number(mark?.text() ?? 0)) {
+      const same = { key, target: 'modRevision', op: '=', to: mark?.modRevision ?? 0 } as const
+      const put = { key, value: String(highest) }
+      // Otherwise another process removes messages now.
+      if (!(await this.#kv.txn({ compare: [same], success: [{ put }] }, options)).succeeded) return
+    }
     for (let at = 0; at < old.length; at += TRIM_EVERY) {
       const some = old.slice(at, at + TRIM_EVERY)
       await this.#kv.txn({ success: some.map(({ keyBytes }) => ({ delete: { key: keyBytes } })) }, options)
@@ -307,6 +330,23 @@ const messageOf = (record: KvRecord, missed: boolean): Unacknowledged => ({
 
 const idOf = (revision: number, ordinal: number): string =>
   `${String(revision).padStart(16, '0')}-${ordinal.toString(16).padStart(6, '0')}${randomBytes(5).toString('hex')}`
+
+/** Of a group: everything up to `position` was acknowledged. */
+interface Position {
+  readonly position: number
+  /** Of its key; 0: there is none. */
+  readonly modRevision: number
+}
+
+const NO_POSITION: Position = { position: -1, modRevision: 0 }
+
+const positionIn = (record: KvRecord | undefined): Position =>
+  record === undefined
+    ? NO_POSITION
+    : {
+        position: Number((record.json() as { revision: number }).revision),
+        modRevision: record.modRevision,
+      }
 
 const keyPart = (group: string): string => escaped(group).toString()
 

@@ -89,6 +89,56 @@ describe('a saga', () => {
     await expect(runners[0]?.run('1', 2)).rejects.toMatchObject({ code: 'saga_exists' })
   })
 
+  it('takes an input whose fields are in another order for the same', async () => {
+    const own = saga<object>(kv, newName(), [{ name: 'a', run: () => 1 }])
+    await own.run('1', { a: 1, b: { c: 2, d: 3 } })
+    expect(await own.run('1', { b: { d: 3, c: 2 }, a: 1 })).toMatchObject({ status: 'completed' })
+    await expect(own.run('1', { a: 1, b: { c: 2, d: 4 } })).rejects.toMatchObject({ code: 'saga_exists' })
+  })
+
+  it('does not record what a compensation returns, and says what it cannot record', async () => {
+    const circle: { own?: object } = {}
+    circle.own = circle
+    const own = saga<unknown>(kv, newName(), [
+      { name: 'a', run: () => 1, compensate: () => circle },
+      { name: 'b', run: () => () => 1 },
+    ])
+    expect(await own.run('1', 1)).toMatchObject({
+      status: 'compensated',
+      failure: { step: 'b', message: 'a function cannot be recorded: it is not JSON' },
+    })
+    await expect(own.run('2', () => 1)).rejects.toThrow('a function cannot be recorded: it is not JSON')
+  })
+
+  it('resumes others while one waits', async () => {
+    const name = newName()
+    for (const id of ['1', '2', '3']) {
+      const crash = new AbortController()
+      const crashing = saga<string>(kv, name, [
+        { name: 'a', run: () => crash.abort() },
+        { name: 'b', run: () => 1 },
+      ])
+      await expect(crashing.run(id, id, { signal: crash.signal })).rejects.toThrow(/aborted/)
+    }
+    const goOn = Promise.withResolvers<void>()
+    const done: string[] = []
+    const own = saga<string>(kv, name, [
+      { name: 'a', run: () => 1 },
+      {
+        name: 'b',
+        run: async ({ id }) => {
+          if (id === '1') await goOn.promise
+          done.push(id)
+          if (done.length === 2) goOn.resolve()
+        },
+      },
+    ])
+    const outcomes = await own.resume({ concurrency: 2 })
+    expect(done.at(-1)).toBe('1')
+    expect(outcomes.map(({ id }) => id).sort()).toEqual(['1', '2', '3'])
+    await expect(own.resume({ concurrency: Number.POSITIVE_INFINITY })).rejects.toThrow(/concurrency/)
+  })
+
   it('tries a compensation again, reports it, and is resumed when it has failed too often', async () => {
     const log: string[] = []
     const problems: string[] = []

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Instance, type Registration, type Resolver, registry } from '../../src/recipes/registry.ts'
+import { withCall } from './with-call.ts'
 
 let cluster: EmbeddedCluster
 let kv: Client
@@ -114,6 +115,51 @@ describe('a registry', () => {
     goOn.resolve()
     await closing
     expect(await registry(kv, service).list()).toEqual([])
+  })
+
+  it('keeps the last update, also of those under way at a time, and of one while it registers again', async () => {
+    const service = newService()
+    const first = Promise.withResolvers<void>()
+    const began = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<void>()
+    let puts = 0
+    const store = withCall(kv, 'session', async (options) => {
+      const session = await kv.session(options)
+      const put: typeof session.put = async (...args) => {
+        puts += 1
+        // The first update comes last; the put of the second registration waits.
+        if (puts === 2) await first.promise
+        if (puts === 4) {
+          began.resolve()
+          await goOn.promise
+        }
+        return session.put(...args)
+      }
+      return {
+        ...session,
+        lease: session.lease,
+        signal: session.signal,
+        get leftMs() {
+          return session.leftMs
+        },
+        close: () => session.close(),
+        put,
+      }
+    })
+    const weight = async () => (await registry(kv, service).list())[0]?.weight
+    const instance = await registry(store, service).register({ id: 'a', url: 'one', weight: 1 })
+    const updates = [instance.update({ weight: 2 }), instance.update({ weight: 3 })]
+    setImmediate(first.resolve)
+    await Promise.all(updates)
+    expect(await weight()).toBe(3)
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    await began.promise
+    const update = instance.update({ weight: 4 })
+    goOn.resolve()
+    await update
+    while (!instance.isRegistered) await new Promise(setImmediate)
+    expect(await weight()).toBe(4)
+    await instance.close()
   })
 
   it('resolves in turn, in proportion to the weights', async () => {

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/random.ts'
-import type { Client } from '../../src/client/index.ts'
+import type { Client, Txn } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type SubscribeOptions, type Topic, type TopicMessage, topic } from '../../src/recipes/topic.ts'
 import { unsure } from './unsure-client.ts'
+import { withCall } from './with-call.ts'
 
 let cluster: EmbeddedCluster
 let kv: Client
@@ -26,6 +27,9 @@ async function taken(from: Topic, count: number, options: SubscribeOptions): Pro
   }
   return messages
 }
+
+const puts = ({ success = [] }: Txn, part: string): boolean =>
+  success.some((each) => 'put' in each && Buffer.from(each.put?.key ?? '').includes(part))
 
 const texts = (messages: readonly TopicMessage[]) => messages.map((message) => message.text())
 
@@ -69,6 +73,46 @@ describe('a topic', () => {
     const kept = await taken(own, held, { from: 'oldest' })
     expect(texts(kept)).toEqual(Array.from({ length: held }, (_, n) => String(20 - held + n)))
     expect(kept.map(({ missed }) => missed)).toEqual([true, ...Array.from({ length: held - 1 }, () => false)])
+  })
+
+  it('is trimmed as well by processes that publish one message each', async () => {
+    const name = newName()
+    for (let n = 0; n < 300; n++) await topic(kv, name, { messagesMax: 10 }).publish(String(n))
+    expect(await kv.count({ prefix: `topic/${name}/message/` })).toBeLessThan(200)
+  })
+
+  it('says that messages were missed, also when two processes removed them at a time', async () => {
+    const name = newName()
+    const revisions = await published(topic(kv, name), 10)
+    const slow = Promise.withResolvers<void>()
+    const hasRead = Promise.withResolvers<void>()
+    // Stops before it sets the mark, while another one removes more.
+    const late = withCall(kv, 'txn', async (txn, options) => {
+      if (puts(txn, '/trimmed')) {
+        hasRead.resolve()
+        await slow.promise
+      }
+      return kv.txn(txn, options)
+    })
+    const first = topic(late, name, { messagesMax: 1 }).publish('late')
+    await hasRead.promise
+    await topic(kv, name, { messagesMax: 1 }).publish('last')
+    slow.resolve()
+    await first
+    const mark = Number((await kv.get(`topic/${name}/trimmed`))?.text())
+    expect(mark).toBeGreaterThan(revisions.at(-1) ?? 0)
+  })
+
+  it('reads what it holds although history is compacted meanwhile', async () => {
+    const name = newName()
+    await published(topic(kv, name), 6)
+    await kv.compact((await kv.put('x', '')).revision)
+    const compacting = withCall(kv, 'list', async function* (options) {
+      await kv.compact((await kv.put('x', '')).revision)
+      yield* kv.list(options)
+    })
+    const all = await taken(topic(compacting, name), 6, { from: 'oldest' })
+    expect(texts(all)).toEqual(['0', '1', '2', '3', '4', '5'])
   })
 
   it('forgets a message after its time', async () => {
@@ -135,6 +179,26 @@ describe('a group', () => {
     expect(texts(await second)).toEqual(['0', '1', '2'])
     await expect(message?.ack()).rejects.toMatchObject({ code: 'member_lost' })
     await first.return()
+  })
+
+  it('moves its position only forward, in whichever order its messages are acknowledged', async () => {
+    const name = newName()
+    const [, , last] = await published(topic(kv, name), 3)
+    const earlier = Promise.withResolvers<void>()
+    let moves = 0
+    const slow = withCall(kv, 'txn', async (txn, options) => {
+      // The first one is that of the beginning.
+      if (puts(txn, '/position/') && ++moves === 2) await earlier.promise
+      return kv.txn(txn, options)
+    })
+    const messages = topic(slow, name).subscribe({ group: 'g', from: 'oldest' })
+    const [first, , third] = [await messages.next(), await messages.next(), await messages.next()]
+    const late = first.value?.ack()
+    await third.value?.ack()
+    earlier.resolve()
+    await late
+    expect(await topic(kv, name).position('g')).toBe(last)
+    await messages.return()
   })
 
   it('keeps its place from the moment when it begins', async () => {

@@ -1,0 +1,18 @@
+// A client of which one method is another one: to stop a recipe at a certain call, or to do something just before it.
+
+import type { Client } from '../../src/client/index.ts'
+
+type Replaceable = 'list' | 'session' | 'txn'
+
+export const withCall = <Name extends Replaceable>(
+  kv: Client,
+  name: Name,
+  by: (...args: Parameters<Client[Name]>) => ReturnType<Client[Name]>,
+): Client =>
+  new Proxy(kv, {
+    get(_, member) {
+      if (member === name) return by
+      const own: unknown = Reflect.get(kv, member, kv)
+      return typeof own === 'function' ? own.bind(kv) : own
+    },
+  })
