@@ -12,9 +12,9 @@
 // system that the step changes, as its idempotency key: it is the same in every run of this step of this saga. A step
 // that throws has failed, and its own compensation is not run: it must leave nothing behind, or try again by itself. A
 // compensation that throws is tried again with growing pauses, `attemptsMax` times; then `run` fails with a
-// `SagaStuckError`, and the next `run` or `resume` tries again. Inputs and results of steps are JSON, and all of one saga
-// must fit in one value of the store. Records stay until `forget`, and `resume` reads all that are there: forget what has
-// ended.
+// `SagaStuckError`, and the next `run` or `resume` tries again. Inputs and results of steps are JSON, and all of one
+// saga must fit in one value of the store. Records stay until `forget`, and `resume` reads all that are there: forget
+// what has ended.
 //
 // Keys: saga/NAME/state/ID           the record, as JSON
 //       saga/NAME/owner/ID/LEASE     of a process that runs it, or waits to, with that lease (line.ts)

@@ -29,6 +29,9 @@ import { EntryReads } from './entry-reads.ts'
 const ASK_EVERY_ENTRIES = 16
 const ASK_EVERY_BYTES = 64 * 1024
 
+/** Keys of the entries that wait whose heads are read together, about. */
+const KEYS_AHEAD = 256
+
 const NO_ROWS = { bytes: 0, items: 0 }
 /** Of a small row, to estimate how many an entry has. */
 const ROW_BYTES = 128
@@ -160,8 +163,24 @@ export class Applier {
     const kind = frameKind(frame)
     if (kind < ENTRY_KINDS_OF_CORE || !hasHistory(this.#state)) return false
     if (this.#storage.knowsAllHeads && !namesRanges(kind)) return false
-    reads.read(placesOfEntry(kind, frameVersion(frame), frameBody(frame)), this.#state)
+    reads.read(placesOfEntry(kind, frameVersion(frame), frameBody(frame)), this.#state, this.#keysAhead)
     return !reads.isRead
+  }
+
+  /**
+   * Of the entries behind the first one. Heads that are in memory follow every change, so it is right to read them
+   * before the entries in front are applied. To read them one after another would take several turns for each entry.
+   */
+  readonly #keysAhead = (): readonly Uint8Array[] => {
+    const keys: Uint8Array[] = []
+    if (this.#storage.knowsAllHeads) return keys
+    for (let at = this.#head + 1; at < this.#queue.length && keys.length < KEYS_AHEAD; at++) {
+      const frame = this.#queue[at]?.frame
+      if (frame === undefined || frameKind(frame) < ENTRY_KINDS_OF_CORE) continue
+      for (const place of placesOfEntry(frameKind(frame), frameVersion(frame), frameBody(frame)))
+        if ('key' in place) keys.push(place.key)
+    }
+    return keys
   }
 
   #apply(entry: Entry): void {

@@ -28,11 +28,16 @@ const FIRST_ROW: PageLimits = { rowsMax: 1, bytesMax: 1 }
 /** Rows that are read at least where those of a lease begin: those of the next leases may be among them. */
 const NEIGHBOURS = 32
 
+/** Keys of entries that will be applied later. */
+export type KeysAhead = () => readonly Uint8Array[]
+const noKeys: KeysAhead = () => []
+
 export class EntryReads {
   readonly #storage: Storage
   readonly #done: () => void
   readonly #failed: (error: Error) => void
   #places: readonly Place[] = []
+  #ahead: KeysAhead = noKeys
   #ranges: readonly KeyRange[] = []
   /** The keys of the ranges that have been read, in their order. */
   #found: (readonly Uint8Array[])[] = []
@@ -69,11 +74,12 @@ export class EntryReads {
 
   /**
    * Begins to read what is needed of these places. Of the ranges up to `rangeKeysMax` keys, in all of them; of leases
-   * all.
+   * all. If a head must be read, those of the keys `ahead` are read as well.
    */
-  read(places: readonly Place[], state: KvState): void {
+  read(places: readonly Place[], state: KvState, ahead: KeysAhead = noKeys): void {
     this.clear()
     this.#places = places
+    this.#ahead = ahead
     this.#ranges = places.flatMap((place) => ('start' in place ? [place] : []))
     this.#leases = places.flatMap((place) => ('lease' in place ? [place.lease] : []))
     this.#state = state
@@ -108,6 +114,7 @@ export class EntryReads {
     this.#scan?.close()
     this.#scan = undefined
     this.#places = []
+    this.#ahead = noKeys
     this.#ranges = []
     this.#found = []
     this.#leases = []
@@ -231,7 +238,10 @@ export class EntryReads {
       ...[...this.#attached.values()].flat(),
     ]
     const keys = this.#isTooMuch ? [] : named
-    const missing = keys.filter((key) => !this.#storage.keepHead(headKey(key))).sort(compareKeys)
+    const isMissing = (key: Uint8Array): boolean => !this.#storage.keepHead(headKey(key))
+    const found = keys.filter(isMissing)
+    if (found.length > 0) found.push(...this.#ahead().filter(isMissing))
+    const missing = found.sort(compareKeys).filter((key, at) => !isSameKey(key, found[at - 1]))
     const [first, last] = [missing[0], missing.at(-1)]
     if (first === undefined || last === undefined) {
       done()
@@ -299,6 +309,9 @@ const isBehind = (lease: LeaseToRead | undefined, key: Uint8Array): boolean =>
   lease !== undefined && compareKeys(key, lease.lt) >= 0
 
 const keyOf = (place: Place): Uint8Array[] => ('key' in place ? [place.key] : [])
+
+const isSameKey = (key: Uint8Array, other: Uint8Array | undefined): boolean =>
+  other !== undefined && equalBytes(key, other)
 
 const countOf = (found: readonly (readonly Uint8Array[])[]): number =>
   found.reduce((sum, keys) => sum + keys.length, 0)

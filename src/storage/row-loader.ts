@@ -3,8 +3,9 @@
 // the first change of it after a start. Of the rows of history it needs the newest version of each key, of which it
 // makes the head of the key.
 //
-// Each step uses a separate scan. While a scan is open, LevelDB keeps every table that was live when it began, and
-// compactions go on. With one long scan a disk with little room could be full before all rows are read.
+// Batches and what an entry needs go first (`foreground.ts`). Each step uses a separate scan. While a scan is open,
+// LevelDB keeps every table that was live when it began, and compactions go on. With one long scan a disk with little
+// room could be full before all rows are read.
 
 import { equalBytes } from '../bytes/index.ts'
 import { headKey, headOfVersion } from '../kv/heads.ts'
@@ -12,6 +13,7 @@ import { decodeVersionKey, keyAfter } from '../kv/rows.ts'
 import { FIRST_TABLE_OF_HISTORY, TABLE_VERSIONS } from '../kv/types.ts'
 import type { Engine, Pair, Scan } from './engine.ts'
 import type { FirstError } from './first-error.ts'
+import type { Foreground } from './foreground.ts'
 import { prefixed, ROW_PREFIX_BYTES, rowPrefix } from './keys.ts'
 import { hashOfKey, type RowFilter } from './row-filter.ts'
 import type { RowHeads } from './row-heads.ts'
@@ -34,6 +36,7 @@ const REVISION_BYTES = 8
 export class RowLoader {
   readonly #engine: Engine
   readonly #first: FirstError
+  readonly #foreground: Foreground
   readonly #filter: RowFilter
   readonly #heads: RowHeads
   /** Changes when the current reading becomes useless. */
@@ -42,9 +45,10 @@ export class RowLoader {
   /** The key in the last row of versions. */
   #version: Uint8Array | undefined
 
-  constructor(engine: Engine, first: FirstError, filter: RowFilter, heads: RowHeads) {
+  constructor(engine: Engine, first: FirstError, foreground: Foreground, filter: RowFilter, heads: RowHeads) {
     this.#engine = engine
     this.#first = first
+    this.#foreground = foreground
     this.#filter = filter
     this.#heads = heads
   }
@@ -60,6 +64,7 @@ export class RowLoader {
 
   close(): void {
     this.#pass++
+    this.#foreground.drop()
     this.#scan?.close()
     this.#scan = undefined
   }
@@ -91,9 +96,9 @@ export class RowLoader {
           return
         }
         const last = pairs.at(-1)?.[0]
-        if (!ended && last !== undefined)
-          this.#read(generation, pass, at, keyAfter(last.subarray(ROW_PREFIX_BYTES)))
-        else this.#read(generation, pass, at + 1, RANGES[at + 1]?.gte ?? range.lt)
+        const isInRange = !ended && last !== undefined
+        const next = isInRange ? keyAfter(last.subarray(ROW_PREFIX_BYTES)) : (RANGES[at + 1]?.gte ?? range.lt)
+        this.#foreground.whenFree(() => this.#read(generation, pass, isInRange ? at : at + 1, next))
       })
     })
   }

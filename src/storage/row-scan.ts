@@ -4,6 +4,7 @@
 import type { Pair, Scan } from './engine.ts'
 import { asError, ScanEndedError } from './errors.ts'
 import type { FirstError } from './first-error.ts'
+import type { Foreground } from './foreground.ts'
 import { keyString, prefixed, ROW_PREFIX_BYTES } from './keys.ts'
 import type { Layer } from './overlay.ts'
 import { openRow, type Row } from './rows.ts'
@@ -24,6 +25,7 @@ export class OverlayScan implements RowScan {
   /** Rows of the layers within the range, in its order. Those before `#overlaidAt` have been given out. */
   readonly #overlaid: readonly (readonly [name: string, row: Row])[]
   readonly #first: FirstError
+  readonly #foreground: Foreground
   readonly #closed: () => void
   #overlaidAt = 0
   /** Rows read from the engine. Those before `#pairsAt` have been given out. */
@@ -33,6 +35,8 @@ export class OverlayScan implements RowScan {
   #isRead = false
   #isFinished = false
   #isClosed = false
+  /** It waits for the engine. */
+  #isAsking = false
   #isOld = false
   /** Why it was ended by somebody else than its reader. */
   #ended: Error | undefined
@@ -44,6 +48,7 @@ export class OverlayScan implements RowScan {
     prefix: Uint8Array,
     range: Range,
     first: FirstError,
+    foreground: Foreground,
     closed: () => void,
   ) {
     this.applied = state.applied
@@ -53,6 +58,7 @@ export class OverlayScan implements RowScan {
     this.#reverse = range.reverse
     this.#overlaid = within(range, layers)
     this.#first = first
+    this.#foreground = foreground
     this.#closed = closed
   }
 
@@ -84,10 +90,13 @@ export class OverlayScan implements RowScan {
     }
     this.#assertOpen()
     this.#isFinished = true
+    this.#asks()
     this.#scan.finish((unread) => {
       const error = this.#faultOf(unread)
-      this.close()
-      done(error)
+      this.#answered(() => {
+        this.close()
+        done(error)
+      })
     })
   }
 
@@ -95,6 +104,7 @@ export class OverlayScan implements RowScan {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#closed()
+    this.#answered(() => {})
     if (!this.#isFinished) this.#scan.close()
   }
 
@@ -110,6 +120,19 @@ export class OverlayScan implements RowScan {
     this.close()
   }
 
+  #asks(): void {
+    this.#isAsking = true
+    this.#foreground.begin()
+  }
+
+  /** `then` may ask again. */
+  #answered(then: () => void): void {
+    const wasAsking = this.#isAsking
+    this.#isAsking = false
+    then()
+    if (wasAsking) this.#foreground.end()
+  }
+
   #fill(page: Page, done: Done): void {
     const error = this.#faultOf(undefined, () => this.#pour(page))
     if (error !== undefined || page.isFull || this.#isRead) {
@@ -117,13 +140,16 @@ export class OverlayScan implements RowScan {
       return
     }
     // One row more than wanted shows whether any are left.
+    this.#asks()
     this.#scan.next(Math.min(SCAN_ROWS, page.rowsWanted + 1), (scanError, pairs, ended) => {
       this.#pairs = pairs
       this.#pairsAt = 0
       this.#isRead = ended
       const fault = this.#faultOf(scanError)
-      if (fault === undefined) this.#fill(page, done)
-      else done(fault)
+      this.#answered(() => {
+        if (fault === undefined) this.#fill(page, done)
+        else done(fault)
+      })
     })
   }
 

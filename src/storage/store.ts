@@ -5,6 +5,7 @@ import { asIndex, type LogIndex, type LogReader, type ReplicaId } from '../raft/
 import type { Engine, EngineBatch } from './engine.ts'
 import { CorruptionError, InvariantError, StorageClosedError, StorageRefusedError } from './errors.ts'
 import { FirstError } from './first-error.ts'
+import { Foreground } from './foreground.ts'
 import { Garbage } from './garbage.ts'
 import { APPLIED_KEY, META_KEY, prefixed, rowPrefix, STAGING_KEY } from './keys.ts'
 import { DurableLog, type LogChange } from './log.ts'
@@ -191,6 +192,7 @@ class Store implements Storage {
   readonly #watchers = new Set<RowWatcher>()
   readonly #heads: RowHeads
   readonly #filter: RowFilter
+  readonly #foreground = new Foreground()
   readonly #loader: RowLoader
   /** The keys of the rows that the entry that is being applied has asked for, and their hashes. */
   readonly #asked: Uint8Array[] = []
@@ -220,7 +222,7 @@ class Store implements Storage {
     })
     this.#heads = new RowHeads(limits.rowHeads)
     this.#filter = new RowFilter(limits.rowFilterBytes)
-    this.#loader = new RowLoader(engine, first, this.#filter, this.#heads)
+    this.#loader = new RowLoader(engine, first, this.#foreground, this.#filter, this.#heads)
     this.boot = queue.meta.boot
     this.hardState = queue.meta.hardState
     this.#engine = engine
@@ -435,6 +437,7 @@ class Store implements Storage {
         prefix,
         range,
         this.#first,
+        this.#foreground,
         () => this.#scans.delete(opened),
       )
       this.#scans.add(opened)
@@ -464,6 +467,7 @@ class Store implements Storage {
     const { hardState, writes } = batch
     this.#assertNothingForgotten(hardState)
     this.#isWriting = true
+    this.#foreground.begin()
     this.#first.guard(() => {
       this.#staged.abandonUpTo(this.#applied.index)
       const pending = this.#engine.batch()
@@ -493,6 +497,7 @@ class Store implements Storage {
         if (install !== undefined) this.#switchTo(install)
         this.#garbage.readAhead(this.#queue.meta.dead)
         done(undefined)
+        this.#foreground.end()
       })
     })
   }
@@ -624,10 +629,10 @@ class Store implements Storage {
   }
 }
 
-/** Neither heads nor the filter know these rows: they would only take the place of others. */
 /** Among so many keys that an entry asked for last, a key is looked up instead of being hashed again. */
 const ASKED_LAST = 8
 
+/** Neither heads nor the filter know these rows: they would only take the place of others. */
 const isOfHistory = (key: Uint8Array): boolean => (key[0] ?? 0) >= FIRST_TABLE_OF_HISTORY
 
 /** Of heads. */

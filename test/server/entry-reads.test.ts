@@ -148,6 +148,22 @@ test('an entry waits for the head of its key, and the entries behind it wait for
   expect(node.applier.queued).toBe(0)
 })
 
+test('the heads of the entries that wait are read in one scan', async () => {
+  const node = await Applying.start({ rowHeads: 500 })
+  const many = Array.from({ length: 1000 }, (_, at) => `${at}`)
+  node.push(batchOf(...many.map((key) => putOf(key, 'value'))))
+  node.readOn()
+  const cold = many.filter((key) => node.storage.head(Buffer.from(`\u0008${key}`)) === undefined)
+  node.outcomes.length = 0
+  // The first of them begins the scan, and the others are read with it, each once.
+  node.push(...cold.slice(0, 3).map((key) => putOf(key, '2')), putOf(cold[1] ?? '', '3'))
+  node.told = 0
+  let reads = 0
+  while (node.readOne()) reads++
+  expect(node.shown).toEqual(['put 1002/2', 'put 1003/2', 'put 1004/2', 'put 1005/3'])
+  expect([node.told, reads]).toEqual([1, 3])
+})
+
 test('an entry with more keys than fit into memory finds all of them, also what it has changed itself', async () => {
   const node = await Applying.start()
   node.push(...puts)

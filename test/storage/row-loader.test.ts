@@ -7,6 +7,7 @@ import { encodeVersionHead, TOMBSTONE_ROW, versionKey } from '../../src/kv/rows.
 import { asRevision } from '../../src/kv/types.ts'
 import type { Engine, Pair, Scan } from '../../src/storage/engine.ts'
 import { FirstError } from '../../src/storage/first-error.ts'
+import { Foreground } from '../../src/storage/foreground.ts'
 import { prefixed, rowPrefix } from '../../src/storage/keys.ts'
 import { hashOfKey, RowFilter } from '../../src/storage/row-filter.ts'
 import { RowHeads } from '../../src/storage/row-heads.ts'
@@ -25,6 +26,7 @@ interface Fail {
 
 interface Loading {
   readonly loader: RowLoader
+  readonly foreground: Foreground
   readonly filter: RowFilter
   readonly heads: RowHeads
   readonly first: FirstError
@@ -90,8 +92,9 @@ async function loaderOf(
   }
   const filter = new RowFilter(8000)
   const heads = new RowHeads(headRows)
-  const loader = new RowLoader(Object.setPrototypeOf(under, engine), first, filter, heads)
-  return { loader, filter, heads, first, steps, fail, keysOnly }
+  const foreground = new Foreground()
+  const loader = new RowLoader(Object.setPrototypeOf(under, engine), first, foreground, filter, heads)
+  return { loader, foreground, filter, heads, first, steps, fail, keysOnly }
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -167,6 +170,45 @@ test('forgets everything when it reads another generation, also in the middle of
   await readOn(steps)
   expect(excluded(filter, old)).toBe(0)
   expect(excluded(filter, now)).toBeGreaterThan(2380)
+})
+
+test('gives way to who waits for the engine, and goes on between many who do', async () => {
+  const { loader, foreground, filter, steps } = await loaderOf({ 1: keysOf(300) })
+  foreground.begin()
+  loader.readAll(1)
+  await turn()
+  must(steps.shift())()
+  await turn()
+  expect(steps).toHaveLength(0)
+  // One begins before the other has ended.
+  for (let call = 0; call < 15; call++) {
+    foreground.begin()
+    foreground.end()
+  }
+  await turn()
+  expect(steps).toHaveLength(0)
+  foreground.begin()
+  foreground.end()
+  await turn()
+  expect(steps).toHaveLength(1)
+  must(steps.shift())()
+  await turn()
+  expect(steps).toHaveLength(0)
+  foreground.end()
+  await readOn(steps)
+  expect(excluded(filter, keysOf(10_000, 'absent'))).toBeGreaterThan(9950)
+})
+
+test('a step that waits is not taken after it is closed', async () => {
+  const { loader, foreground, steps } = await loaderOf({ 1: keysOf(300) })
+  foreground.begin()
+  loader.readAll(1)
+  await turn()
+  must(steps.shift())()
+  await turn()
+  loader.close()
+  foreground.end()
+  expect(await readOn(steps)).toBe(0)
 })
 
 test('reads nothing and excludes nothing after it is closed', async () => {
