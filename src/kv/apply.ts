@@ -52,7 +52,7 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
       `entry kind ${kind}${slot === undefined ? '' : ' in a session'} at cluster version ${clusterVersion}`,
     )
   const hasHistory = clusterVersion >= CLUSTER_VERSION_OF_HISTORY
-  const work: Work = { state, rows, events: hasHistory ? eventWriter : undefined }
+  const work: Work = { state, rows, events: hasHistory ? eventWriterOf(rows) : undefined }
   work.events?.begin(before)
   const { outcome, replayed } =
     slot !== undefined
@@ -65,8 +65,16 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
   return { outcome, replayed, state }
 }
 
-/** One entry is applied at a time. */
-const eventWriter = new EventWriter()
+/** Of each store, to which one entry is applied at a time. */
+function eventWriterOf(rows: Rows): EventWriter {
+  const known = eventWriters.get(rows)
+  if (known !== undefined) return known
+  const writer = new EventWriter()
+  eventWriters.set(rows, writer)
+  return writer
+}
+
+const eventWriters = new WeakMap<Rows, EventWriter>()
 
 function underToken(request: ParsedRequest, token: Uint8Array, print: Uint8Array, work: Work): Result {
   const { state, rows } = work

@@ -85,8 +85,12 @@ export const eventsFrom = (first: Revision): { gte: Uint8Array; lt: Uint8Array }
 // ---------------------------------------------------------------------------------------------------------------------
 // Writing
 
-/** The events of the entry that is being applied. Its memory is used again for the next entry. */
+/**
+ * The events of the entry that is being applied, behind those of the entries before it that are in the same row. It
+ * keeps the row that it has written last, so that the next entry need not read it.
+ */
 export class EventWriter {
+  /** The events of the row. */
   #bytes = new Uint8Array(64 * 1024)
   #at = 0
   /** Of the row. */
@@ -95,13 +99,16 @@ export class EventWriter {
   #before = 0
   /** Of the versions that the entry has replaced. */
   #replacedBytes = 0
+  /** What was written last; `history`: as the entry has left it, so that it is known whether anything followed. */
+  #written: { readonly history: History; readonly bytes: number; readonly hash: RowHash } | undefined
 
   begin({ revision, history }: KvState): void {
     const { first, newest } = history
     const isRoom = newest >= first && revision - newest + 1 < REVISIONS_PER_ROW
     this.#first = isRoom ? newest : revision + 1
     this.#before = revision
-    this.#at = 0
+    if (!isRoom || this.#written?.history !== history) this.#written = undefined
+    this.#at = this.#written?.bytes ?? 0
     this.#replacedBytes = 0
   }
 
@@ -138,16 +145,25 @@ export class EventWriter {
     if (revision === this.#before) return history
     const first = asRevision(this.#first)
     const key = eventsKey(first)
-    const found = first > this.#before ? undefined : rows.read(key, false)
-    if (first <= this.#before && found === undefined)
-      throw new MalformedBytesError(`revision ${first} has no row of events`)
-    const older = found === undefined ? 0 : found.length - HEADER_BYTES
-    const value = new Uint8Array(HEADER_BYTES + older)
-    writeUint64(value, 0, clusterTimeMs)
-    writeUint16(value, 8, revision - first + 1)
-    if (found !== undefined) value.set(found.bytes.subarray(HEADER_BYTES), HEADER_BYTES)
-    rows.write({ key, value, rest: this.#bytes.subarray(0, this.#at), before: found ?? null })
-    return { ...history, newest: first, bytes: history.bytes + this.#replacedBytes }
+    const before = first > this.#before ? null : (this.#written?.hash ?? this.#read(key, rows))
+    writeUint64(header, 0, clusterTimeMs)
+    writeUint16(header, 8, revision - first + 1)
+    const rest = this.#bytes.subarray(0, this.#at)
+    const { mix, crc } = rows.write({ key, value: header, rest, before })
+    const after = { ...history, newest: first, bytes: history.bytes + this.#replacedBytes }
+    this.#written = { history: after, bytes: this.#at, hash: { mix, crc } }
+    return after
+  }
+
+  /** Puts the events of the row in front of those of the entry. */
+  #read(key: Uint8Array, rows: Rows): RowHash {
+    const found = rows.read(key, false)
+    if (found === undefined) throw new MalformedBytesError(`revision ${this.#first} has no row of events`)
+    const older = found.bytes.subarray(HEADER_BYTES)
+    this.#room(older.length).copyWithin(older.length, 0, this.#at)
+    this.#bytes.set(older)
+    this.#at += older.length
+    return found
   }
 
   #room(count: number): Uint8Array {
@@ -160,6 +176,9 @@ export class EventWriter {
     return this.#bytes
   }
 }
+
+/** Storage copies it. */
+const header = new Uint8Array(HEADER_BYTES)
 
 function writeHash(target: Uint8Array, at: number, { mix, crc }: RowHash): void {
   writeUint32(target, at, mix >>> 0)

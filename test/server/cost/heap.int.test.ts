@@ -13,12 +13,12 @@ import { shownTable } from './shown-table.ts'
  * worth it. src/server/README.md shows this table.
  */
 const TABLE = `
-| plain | leader | 7083 | 1630 |
-| plain | follower | 6144 | 1629 |
-| session | leader | 9376 | 1785 |
-| session | follower | 8035 | 1801 |
-| token | leader | 17777 | 2030 |
-| token | follower | 16394 | 2020 |
+| plain | leader | 6153 | 1346 |
+| plain | follower | 5216 | 1345 |
+| session | leader | 8638 | 1501 |
+| session | follower | 7296 | 1517 |
+| token | leader | 17045 | 1746 |
+| token | follower | 15679 | 1736 |
 | batch | leader | 2225 | 980 |
 | batch | follower | 2130 | 1013 |
 `
