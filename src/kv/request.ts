@@ -38,6 +38,7 @@ import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
 import { leaseOf } from './rows.ts'
 import { isSession } from './sessions.ts'
 import {
+  CLUSTER_VERSION_OF_BATCHES,
   CLUSTER_VERSION_OF_HISTORY,
   CLUSTER_VERSION_OF_LEASES,
   CLUSTER_VERSION_OF_SESSIONS,
@@ -119,7 +120,7 @@ function versionOfCommand(command: Command): number {
     case 'settings':
       return clusterVersionOfSettings(command.settings)
     case 'batch':
-      return Math.max(CLUSTER_VERSION_OF_SESSIONS, ...command.commands.map(versionOfCommand))
+      return Math.max(CLUSTER_VERSION_OF_BATCHES, ...command.commands.map(versionOfCommand))
     case 'open-session':
       return CLUSTER_VERSION_OF_SESSIONS
     case 'compact':

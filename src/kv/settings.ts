@@ -8,6 +8,7 @@ import type { Reason, Settings } from './types.ts'
 export const CLUSTER_VERSION = 3
 /** Sessions and batches exist from this cluster version on. */
 export const CLUSTER_VERSION_OF_SESSIONS = 2
+export const CLUSTER_VERSION_OF_BATCHES = 2
 /** History exists from this cluster version on. */
 export const CLUSTER_VERSION_OF_HISTORY = 3
 /** Leases exist from this cluster version on. */

@@ -72,6 +72,7 @@ import { BatchDelay } from './batch-delay.ts'
 import { ClusterVersions, needsVersion } from './cluster-version.ts'
 import { configurationLog } from './configuration-log.ts'
 import { type Disk, DiskSpace } from './disk-space.ts'
+import { GatheredChanges } from './gathered-changes.ts'
 import { GroupCommit, type StoredBatch } from './group-commit.ts'
 import { HistoryCompactor } from './history-compactor.ts'
 import { ForwardedKeepAlives } from './leases/forwarded.ts'
@@ -108,7 +109,8 @@ import { type Watch, type WatchCounts, WatchHub, type WatchRequest, type WatchSi
 
 /** Receives the events for metrics. Every method is called on a hot path and must be cheap. */
 export interface DriverObserver {
-  proposalEnded(outcome: 'committed' | 'refused' | 'unknown'): void
+  /** `count`: the callers that waited for it. */
+  proposalEnded(outcome: 'committed' | 'refused' | 'unknown', count: number): void
   batchStored(ms: number, entries: number): void
   entriesApplied(count: number): void
   roleChanged(change: RoleChange): void
@@ -143,6 +145,7 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #applier: Applier
   readonly #commits: GroupCommit
   readonly #proposals: Proposals
+  readonly #gathered: GatheredChanges
   readonly #reads: Reads
   readonly #waits: Waits
   readonly #hashes: StateHashes
@@ -222,11 +225,12 @@ export class Driver implements NodeApi, NetworkEvents {
       endOldScans: () => this.#storage.endOldScans(),
     })
     this.#waits = new Waits(clock)
+    this.#gathered = new GatheredChanges(clock, (...proposed) => this.#proposeRequest(...proposed))
     this.#proposals = new Proposals(
       clock,
       limits,
       (frame) => this.#renew(frame),
-      (seq, end) => this.#proposalEnded(seq, end),
+      (seq, end, count) => this.#proposalEnded(seq, end, count),
     )
     this.#applier = new Applier(storage, {
       coreEntryApplied: (entry) => this.#coreEntryApplied(entry),
@@ -402,6 +406,7 @@ export class Driver implements NodeApi, NetworkEvents {
       snapshotsSending: this.#sendingSnapshot.size,
       installing: Number(this.installing),
       unapplied: this.#applier.queued,
+      gathered: this.#gathered.size,
       applySoon: Number(this.#applySoon),
       wakeSoon: Number(this.#wakeSoon),
       batchDelayTimer: Number(this.#batchDelayTimer !== undefined),
@@ -420,20 +425,15 @@ export class Driver implements NodeApi, NetworkEvents {
     done: (result: Result<{ readonly outcome: Applied['outcome']; readonly replayed: boolean }>) => void,
   ): void {
     const { clusterVersion } = this.#applier.state.settings
-    const refusal = this.#versions.refusal(request, this.#configuration.members, clusterVersion)
+    const refusal =
+      this.#versions.refusal(request, this.#configuration.members, clusterVersion) ??
+      this.#refusalNow(this.#gathered.bytes, this.#gathered.size + 1)
     if (refusal !== undefined) {
       this.#clock.soon(() => done({ ok: false, problem: refusal }))
       return
     }
-    const seq = this.#nextSeq++
-    const { kind, version } = requestKind(request)
-    const frame = this.#newFrame(seq, kind, version, requestBytes(request))
-    writeRequest(request, frame, BODY_AT)
-    this.#propose(seq, frame, timeoutMs, (end) => {
-      if (!end.ok) done(end)
-      else if (end.value === undefined) throw new Error('a command was committed without a result')
-      else done({ ok: true, value: end.value })
-    })
+    this.#gathered.add(request, timeoutMs, clusterVersion, done)
+    this.#wake()
   }
 
   read(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void {
@@ -700,7 +700,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#draining = true
     this.#watches.endAll('this node stops')
     const { handOverMsMax, drainMsMax } = this.#options.limits
-    const idle = (): boolean => this.#proposals.size === 0
+    const idle = (): boolean => this.#proposals.size + this.#gathered.size === 0
     const finish = (): void => {
       this.#waits.until(idle, drainMsMax, () => done())
     }
@@ -780,6 +780,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#scrubber.stop()
     this.#space.stop()
     this.#network?.close()
+    this.#gathered.endAll({ code: 'not_ready', detail: end.reason, written: 'no' })
     this.#proposals.endAll(end.reason)
     this.#reads.endAll(end.reason)
     this.#watches.endAll(end.reason)
@@ -844,10 +845,11 @@ export class Driver implements NodeApi, NetworkEvents {
 
   /** Proposes the fresh proposals, or waits for more. */
   #handIn(): void {
-    if (!this.#proposals.hasFresh) return
     const { isHeldBack, fresh, size } = this.#proposals
+    const gathered = this.#gathered.size
+    if (fresh + gathered === 0) return
     // Proposals that were held back have waited long enough, and others have joined them.
-    const waitMs = isHeldBack ? 0 : this.#batchDelay.waitMs(fresh, size)
+    const waitMs = isHeldBack ? 0 : this.#batchDelay.waitMs(fresh + gathered, size + gathered)
     if (waitMs > 0) {
       this.#batchDelayTimer ??= this.#clock.after(waitMs, () => {
         this.#batchDelayTimer = undefined
@@ -857,6 +859,7 @@ export class Driver implements NodeApi, NetworkEvents {
     }
     this.#batchDelayTimer?.cancel()
     this.#batchDelayTimer = undefined
+    this.#gathered.flush()
     const proposals = this.#proposals.nextBatch(this.#roomToPropose)
     const first = proposals[0]
     if (first === undefined) return
@@ -1174,27 +1177,54 @@ export class Driver implements NodeApi, NetworkEvents {
     const frame = this.#newFrame(seq, kind, 1, body.length)
     frame.set(body, BODY_AT)
     this.#propose(seq, frame, timeoutMs, done)
+    this.#wake()
   }
 
-  /** Seals the frame and proposes it. */
-  #propose(seq: number, frame: Uint8Array, timeoutMs: number, done: (end: ProposalEnd) => void): void {
-    const refusal =
-      this.#ended === undefined
-        ? this.#proposals.overload(frame.length)
-        : ({ code: 'not_ready', detail: this.#ended.reason, written: 'no' } as const)
+  #proposeRequest(
+    request: Request,
+    timeoutMs: number,
+    count: number,
+    done: Parameters<NodeApi['propose']>[2],
+  ): void {
+    const seq = this.#nextSeq++
+    const { kind, version } = requestKind(request)
+    const frame = this.#newFrame(seq, kind, version, requestBytes(request))
+    writeRequest(request, frame, BODY_AT)
+    const answer = (end: ProposalEnd): void => {
+      if (!end.ok) done(end)
+      else if (end.value === undefined) throw new Error('a command was committed without a result')
+      else done({ ok: true, value: end.value })
+    }
+    this.#propose(seq, frame, timeoutMs, answer, count)
+  }
+
+  /** Seals the frame and proposes it. `count`: the callers that wait for it. */
+  #propose(
+    seq: number,
+    frame: Uint8Array,
+    timeoutMs: number,
+    done: (end: ProposalEnd) => void,
+    count = 1,
+  ): void {
+    const refusal = this.#refusalNow(frame.length, count)
     if (refusal !== undefined) {
       this.#clock.soon(() => done({ ok: false, problem: refusal }))
       return
     }
-    this.#proposals.add(seq, sealFrame(frame, crc32), timeoutMs, done)
-    this.#wake()
+    this.#proposals.add(seq, sealFrame(frame, crc32), timeoutMs, done, count)
   }
 
-  #proposalEnded(seq: number, end: ProposalEnd): void {
+  /** Why nothing of so many bytes and callers can be proposed now. */
+  #refusalNow(bytes: number, count: number): Problem | undefined {
+    if (this.#ended === undefined) return this.#proposals.overload(bytes, count)
+    return { code: 'not_ready', detail: this.#ended.reason, written: 'no' }
+  }
+
+  #proposalEnded(seq: number, end: ProposalEnd, count: number): void {
     this.#batchDelay.ended(seq)
     if (this.#draining) this.#clock.soon(() => this.#waits.check())
     const { observer } = this.#options
-    observer.proposalEnded(end.ok ? 'committed' : end.problem.written === 'no' ? 'refused' : 'unknown')
+    observer.proposalEnded(end.ok ? 'committed' : end.problem.written === 'no' ? 'refused' : 'unknown', count)
   }
 
   #notReady(): string[] {

@@ -113,8 +113,8 @@ export class Metrics {
     this.#answered[operation].add(status, ms / 1000)
   }
 
-  proposalEnded(outcome: (typeof PROPOSAL_OUTCOMES)[number]): void {
-    this.#proposals[outcome].count++
+  proposalEnded(outcome: (typeof PROPOSAL_OUTCOMES)[number], count = 1): void {
+    this.#proposals[outcome].count += count
   }
 
   batchStored(ms: number, entries: number): void {

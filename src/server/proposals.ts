@@ -28,6 +28,8 @@ export type ProposalEnd = Result<Applied | undefined>
 
 interface Waiter {
   seq: number
+  /** The callers that wait for it. */
+  readonly count: number
   frame: Uint8Array
   /** `idle`: certainly not in any log. `handed`: the core has it. `committed`: it only has to be applied. */
   state: 'idle' | 'handed' | 'committed'
@@ -50,7 +52,7 @@ export class Proposals {
   readonly #clock: Clock
   readonly #limits: DriverLimits
   readonly #renew: (frame: Uint8Array) => Proposal
-  readonly #ended: (seq: number, end: ProposalEnd) => void
+  readonly #ended: (seq: number, end: ProposalEnd, count: number) => void
   /** By seq. */
   readonly #waiters = new NumberMap<Waiter>()
   /** By index. */
@@ -61,6 +63,8 @@ export class Proposals {
   /** Refused because there was no leader. They are tried again when one is known. An expired one is removed at once. */
   readonly #parked = new Set<Waiter>()
   #bytes = 0
+  /** Callers that wait. */
+  #size = 0
   /** One timer for all proposals: very few of them expire. */
   #timer: Timer | undefined
   #timerAt: MonotonicMs = Number.POSITIVE_INFINITY
@@ -73,7 +77,7 @@ export class Proposals {
     clock: Clock,
     limits: DriverLimits,
     renew: (frame: Uint8Array) => Proposal,
-    ended: (seq: number, end: ProposalEnd) => void = () => {},
+    ended: (seq: number, end: ProposalEnd, count: number) => void = () => {},
   ) {
     this.#clock = clock
     this.#limits = limits
@@ -81,17 +85,18 @@ export class Proposals {
     this.#ended = ended
   }
 
+  /** How many callers wait. */
   get size(): number {
-    return this.#waiters.size
+    return this.#size
   }
 
   get hasFresh(): boolean {
     return this.#fresh.length > 0
   }
 
-  /** How many are not handed to the core yet. */
+  /** How many callers wait for what is not handed to the core yet. */
   get fresh(): number {
-    return this.#fresh.length
+    return this.#fresh.reduce((sum, { count }) => sum + count, 0)
   }
 
   /** Whether some fresh ones were not given to the core, because there was no room. */
@@ -106,7 +111,7 @@ export class Proposals {
   /** What is under way; all 0 at rest. */
   inspect(): UnderWay {
     return {
-      waiting: this.#waiters.size,
+      waiting: this.#size,
       bytes: this.#bytes,
       fresh: this.#fresh.length,
       parked: this.#parked.size,
@@ -114,21 +119,22 @@ export class Proposals {
     }
   }
 
-  /** Why a proposal of `bytes` is refused now; undefined when it is accepted. */
-  overload(bytes: number): Problem | undefined {
+  /** Why a proposal of `bytes` of so many callers is refused now; undefined when it is accepted. */
+  overload(bytes: number, count = 1): Problem | undefined {
     const { proposalsMax, proposalBytesMax } = this.#limits
-    if (this.#waiters.size < proposalsMax && this.#bytes + bytes <= proposalBytesMax) return undefined
+    if (this.#size + count <= proposalsMax && this.#bytes + bytes <= proposalBytesMax) return undefined
     return {
       code: 'overloaded',
-      detail: `${this.#waiters.size} proposals (${this.#bytes} bytes) wait on this node already; limits: ${proposalsMax} and ${proposalBytesMax} bytes`,
+      detail: `${this.#size} proposals (${this.#bytes} bytes) wait on this node already; limits: ${proposalsMax} and ${proposalBytesMax} bytes`,
       written: 'no',
     }
   }
 
-  add(seq: number, frame: Uint8Array, timeoutMs: number, done: (end: ProposalEnd) => void): void {
+  add(seq: number, frame: Uint8Array, timeoutMs: number, done: (end: ProposalEnd) => void, count = 1): void {
     const deadline = this.#clock.now() + timeoutMs
     const waiter: Waiter = {
       seq,
+      count,
       frame,
       state: 'idle',
       refusal: undefined,
@@ -141,6 +147,7 @@ export class Proposals {
     this.#waiters.set(seq, waiter)
     if (deadline < this.#timerAt) this.#arm(deadline)
     this.#bytes += frame.length
+    this.#size += count
     this.#fresh.push(waiter)
   }
 
@@ -325,7 +332,8 @@ export class Proposals {
     if (!this.#waiters.delete(waiter.seq)) return
     this.#parked.delete(waiter)
     this.#bytes -= waiter.frame.length
-    this.#ended(waiter.seq, end)
+    this.#size -= waiter.count
+    this.#ended(waiter.seq, end, waiter.count)
     waiter.done(end)
   }
 }

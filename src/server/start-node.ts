@@ -157,7 +157,7 @@ class Node implements ServingNode {
   #observer(): DriverObserver {
     const metrics = this.#metrics
     return {
-      proposalEnded: (outcome) => metrics.proposalEnded(outcome),
+      proposalEnded: (outcome, count) => metrics.proposalEnded(outcome, count),
       batchStored: (ms, entries) => metrics.batchStored(ms, entries),
       entriesApplied: (count) => metrics.entriesApplied(count),
       roleChanged: () => {

@@ -219,3 +219,12 @@ const shape = (records: readonly KeyRow[]): unknown[] =>
 
 const sorted = (state: Kept): unknown[] =>
   Object.entries(state).sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+
+test('a store that gets the rows of another one, as with a snapshot, adds its events to theirs', () => {
+  const [own, other] = [new MemoryStore(), new MemoryStore()]
+  own.apply(ask(putOf('own', '1')))
+  other.apply(ask(putOf('other', '1')))
+  own.becomes(other)
+  for (const store of [own, other]) store.apply(ask(putOf('both', '2')))
+  expect(own.rows).toEqual(other.rows)
+})

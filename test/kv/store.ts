@@ -6,7 +6,7 @@ import { headOfVersion } from '../../src/kv/heads.ts'
 import { LiveVersions } from '../../src/kv/live-versions.ts'
 import { requestBytes, requestKind, writeRequest } from '../../src/kv/request.ts'
 import { compareKeys, decodeDataRow, versionsEnd, versionsStart } from '../../src/kv/rows.ts'
-import { initialState } from '../../src/kv/state.ts'
+import { decodeState, encodeState, initialState } from '../../src/kv/state.ts'
 import type {
   Applied,
   Command,
@@ -87,44 +87,63 @@ export class MemoryStore {
   }
 
   applyBody(kind: number, version: number, body: Uint8Array, clusterTimeMs: number): AppliedHere {
-    const changes: RowChange[] = []
-    const heads = new Map<string, Uint8Array | undefined>()
-    // Ranges and leases are asked for before anything is written.
-    let before: ReturnType<MemoryStore['list']> | undefined
-    const rows: Rows = {
-      read: (key, head) => {
-        if (key[0] !== TABLE_HEADS) return found(key, this.rows.get(hex(key)), head)
-        const bytes = heads.has(hex(key)) ? heads.get(hex(key)) : this.#headOf(key.subarray(1))
-        return bytes && { bytes, length: bytes.length, ...NO_HASH }
-      },
-      inRange: (range) => {
-        before ??= this.list(undefined)
-        const keysBefore = before.map(({ key }) => key)
-        return this.#inRange(range, keysBefore)
-      },
-      attached: (lease) => {
-        before ??= this.list(undefined)
-        return before.filter((record) => record.lease === lease).map(({ key }) => key)
-      },
-      write: (change) => {
-        const { key, value, rest = new Uint8Array() } = change
-        if (key[0] === TABLE_HEADS) {
-          heads.set(hex(key), value && new Uint8Array(value))
-          return NO_HASH
-        }
-        changes.push({ ...change, value: value && new Uint8Array(value) })
-        if (change.before !== undefined)
-          expect(known(change.before)).toEqual(hashOf(key, this.rows.get(hex(key))))
-        if (value === undefined) this.rows.delete(hex(key))
-        else this.rows.set(hex(key), new Uint8Array(Buffer.concat([value, rest])))
-        return hashOf(key, this.rows.get(hex(key))) ?? NO_HASH
-      },
-    }
-    const applied = applyEntry(kind, version, body, clusterTimeMs, this.state, rows)
+    this.#changes = []
+    this.#heads.clear()
+    this.#before = undefined
+    const applied = applyEntry(kind, version, body, clusterTimeMs, this.state, this.#forApply)
     this.state = applied.state
     // What storage remembers must be what it would make of the rows.
-    for (const [name, head] of heads) expect(head).toEqual(this.#headOf(Buffer.from(name, 'hex').subarray(1)))
-    return { ...applied, changes }
+    for (const [name, head] of this.#heads)
+      expect(head).toEqual(this.#headOf(Buffer.from(name, 'hex').subarray(1)))
+    return { ...applied, changes: this.#changes }
+  }
+
+  /** As when a snapshot is installed. */
+  becomes({ rows, state }: Pick<MemoryStore, 'rows' | 'state'>): void {
+    this.rows.clear()
+    for (const [name, row] of rows) this.rows.set(name, row)
+    this.state = decodeState(encodeState(state))
+  }
+
+  /** Of the entry that is being applied. */
+  #changes: RowChange[] = []
+  readonly #heads = new Map<string, Uint8Array | undefined>()
+  /** Ranges and leases are asked for before anything is written. */
+  #before: KeyRow[] | undefined
+
+  readonly #forApply: Rows = {
+    read: (key, head) => {
+      if (key[0] !== TABLE_HEADS) return found(key, this.rows.get(hex(key)), head)
+      const bytes = this.#heads.has(hex(key)) ? this.#heads.get(hex(key)) : this.#headOf(key.subarray(1))
+      return bytes && { bytes, length: bytes.length, ...NO_HASH }
+    },
+    inRange: (range) => {
+      this.#before ??= this.list(undefined)
+      const keysBefore = this.#before.map(({ key }) => key)
+      return this.#inRange(range, keysBefore)
+    },
+    attached: (lease) => {
+      this.#before ??= this.list(undefined)
+      return this.#before.filter((record) => record.lease === lease).map(({ key }) => key)
+    },
+    write: (change) => {
+      const { key, value, rest = new Uint8Array() } = change
+      if (key[0] === TABLE_HEADS) {
+        this.#heads.set(hex(key), value && new Uint8Array(value))
+        return NO_HASH
+      }
+      const before = change.before === undefined ? undefined : known(change.before)
+      this.#changes.push({
+        key,
+        value: value && new Uint8Array(value),
+        rest: new Uint8Array(rest),
+        ...(before !== undefined && { before }),
+      })
+      if (before !== undefined) expect(before).toEqual(hashOf(key, this.rows.get(hex(key))))
+      if (value === undefined) this.rows.delete(hex(key))
+      else this.rows.set(hex(key), new Uint8Array(Buffer.concat([value, rest])))
+      return hashOf(key, this.rows.get(hex(key))) ?? NO_HASH
+    },
   }
 
   /** As it is made of the newest row of versions. */

@@ -40,6 +40,7 @@ async function alone({ started = true, limits = {} as Partial<typeof driverLimit
       if (levers.fails !== undefined) throw levers.fails
     },
   })
+  while (!storage.knowsAllHeads) await new Promise(setImmediate)
   isOpen = true
   const observed: Observed = { outcomes: [], batches: [], applied: 0, roles: 0 }
   const observer: DriverObserver = {
@@ -150,7 +151,7 @@ test('before it knows a leader it is not ready, and says so', async () => {
 test('a change that is done is counted as committed, with the batch and the entry that it took', async () => {
   const { clock, driver, propose, results, observed } = await alone()
   propose()
-  expect(underWay(driver)).toMatchObject({ wakeSoon: 1, 'proposals.waiting': 1 })
+  expect(underWay(driver)).toMatchObject({ wakeSoon: 1, gathered: 1 })
   clock.advance(1)
   expect(underWay(driver)).toMatchObject({ 'groupCommit.inFlight': 1 })
   clock.advance(100)
@@ -177,10 +178,10 @@ test('many changes at once are one batch, and a crowd that comes back is waited 
   // The first of them alone: it waits for the others, but only for a while.
   propose()
   clock.advance(1)
-  expect(underWay(driver)).toMatchObject({ batchDelayTimer: 1, 'proposals.fresh': 1 })
+  expect(underWay(driver)).toMatchObject({ batchDelayTimer: 1, gathered: 1 })
   propose()
   clock.advance(2)
-  expect(underWay(driver)).toMatchObject({ batchDelayTimer: 1, 'proposals.fresh': 2 })
+  expect(underWay(driver)).toMatchObject({ batchDelayTimer: 1, gathered: 2 })
   clock.advance(50)
   expect([results.length, underWay(driver)]).toEqual([3 * CROWD + 2, {}])
 })

@@ -217,7 +217,7 @@ export const RECIPES: readonly Mutant[] = [
     why: 'The group skips messages, or gets them twice.',
     layers: UNIT,
     tests: TOPIC_TESTS,
-    edits: [edit(TOPIC, 'compare: [held.guard()], success: [{ put }]', 'compare: [], success: [{ put }]')],
+    edits: [edit(TOPIC, 'compare: [held.guard(), ...(txn.compare ?? [])]', 'compare: txn.compare ?? []')],
   },
   {
     id: 'M987',

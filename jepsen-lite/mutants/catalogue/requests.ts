@@ -6,6 +6,8 @@ import { DRIVER_TESTS, edit, KV_TESTS, RAFT_PROPOSALS, RAFT_TESTS, SIM, SIM_UNIT
 const APPLY = 'src/kv/apply.ts'
 const TOKENS = 'src/kv/idempotency.ts'
 const PROPOSALS = 'src/server/proposals.ts'
+const GATHERED = 'src/server/gathered-changes.ts'
+const GATHERED_TESTS = ['test/server/gathered-changes.test.ts']
 const SETTINGS_ROUTE = 'src/server/http/cluster.ts'
 const SETTINGS_TESTS = ['test/server/http/api.int.test.ts']
 
@@ -164,6 +166,30 @@ export const REQUESTS: readonly Mutant[] = [
     ],
   },
   {
+    id: 'M993',
+    title: 'all changes that were gathered into one entry get the outcome of the first',
+    why: 'A client is told another revision than that of its change, and that a condition held which did not.',
+    layers: UNIT,
+    tests: GATHERED_TESTS,
+    edits: [edit(GATHERED, 'result.value.outcome.outcomes[at]', 'result.value.outcome.outcomes[0]')],
+  },
+  {
+    id: 'M994',
+    title: 'puts and deletes are gathered into one entry',
+    why: 'A node whose disk is nearly full refuses the deletes as well, and never gets room.',
+    layers: UNIT,
+    tests: GATHERED_TESTS,
+    edits: [edit(GATHERED, '      group.commands[0]?.kind === kind &&\n', '')],
+  },
+  {
+    id: 'M995',
+    title: 'the row of events in memory is taken for the newest one although the state is another one',
+    why: 'After a snapshot or a compaction the events of other revisions are written into the row.',
+    layers: UNIT,
+    tests: ['test/kv/replicas.prop.test.ts', 'test/kv/history.prop.test.ts'],
+    edits: [edit('src/kv/history.ts', 'if (!isRoom || this.#written?.history !== history)', 'if (!isRoom)')],
+  },
+  {
     id: 'M98',
     title: 'waiting proposals have no limit',
     why: 'Proposals that cannot be committed pile up until the memory is full.',
@@ -172,7 +198,7 @@ export const REQUESTS: readonly Mutant[] = [
     edits: [
       edit(
         PROPOSALS,
-        'if (this.#waiters.size < proposalsMax && this.#bytes + bytes <= proposalBytesMax) return undefined',
+        'if (this.#size + count <= proposalsMax && this.#bytes + bytes <= proposalBytesMax) return undefined',
         'if (this.#waiters.size + proposalsMax + proposalBytesMax >= 0) return undefined',
       ),
     ],

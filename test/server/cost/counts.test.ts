@@ -24,10 +24,10 @@ import type { Spent } from './three-nodes.ts'
 const TABLE = `
 | 1 plain | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 version | 1551.5 | 2 append | 768 | 2 |
 | 1 plain | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 version | 1514.5 | 1 append-accepted | 53 | 1 |
-| 64 plain | leader | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 version | 43929 | 2 append | 41970 | 2 |
-| 64 plain | follower | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 version | 43929 | 1 append-accepted | 53 | 1 |
-| 1000 plain | leader | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 version | 676945 | 2 append | 654114 | 2 |
-| 1000 plain | follower | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 version | 676945 | 1 append-accepted | 53 | 1 |
+| 64 plain | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 64 version | 40551 | 2 append | 35560 | 2 |
+| 64 plain | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 64 version | 40551 | 1 append-accepted | 53 | 1 |
+| 1000 plain | leader | 1 | 1 applied, 3 events, 2 log, 1 meta, 1000 version | 623880 | 2 append | 552468 | 2 |
+| 1000 plain | follower | 1 | 1 applied, 3 events, 2 log, 1 meta, 1000 version | 623880 | 1 append-accepted | 53 | 1 |
 | 1 session | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1636.5 | 2 append | 800 | 2 |
 | 1 session | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1599.5 | 1 append-accepted | 53 | 1 |
 | 64 session | leader | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 slot, 64 version | 49369 | 2 append | 44018 | 2 |

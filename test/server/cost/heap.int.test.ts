@@ -13,13 +13,13 @@ import { shownTable } from './shown-table.ts'
  * worth it. src/server/README.md shows this table.
  */
 const TABLE = `
-| plain | leader | 6153 | 1346 |
-| plain | follower | 5216 | 1345 |
-| session | leader | 8638 | 1501 |
+| plain | leader | 2839 | 935 |
+| plain | follower | 2255 | 909 |
+| session | leader | 8781 | 1501 |
 | session | follower | 7296 | 1517 |
 | token | leader | 17045 | 1746 |
 | token | follower | 15679 | 1736 |
-| batch | leader | 2225 | 980 |
+| batch | leader | 2188 | 1013 |
 | batch | follower | 2130 | 1013 |
 `
   .trim()
