@@ -226,9 +226,7 @@ test.each([
   ['get a --prefix', '', 'connection refused. Is'],
   ['get a --revision 3', '', 'connection refused. Is'],
 ])('%s without a node says so: %s', async (args, stdin, says) => {
-  const gone = await FakeNode.start()
-  const { url: nobody } = gone
-  await gone.close()
+  const nobody = 'http://127.0.0.1:1'
   const ended = await kv(args, { stdin, endpoints: nobody })
   expect([ended.code, ended.out]).toEqual([7, ''])
   expect(ended.err).toContain(`cannot connect to ${nobody}`)
