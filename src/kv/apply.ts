@@ -53,7 +53,7 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
     )
   const hasHistory = clusterVersion >= CLUSTER_VERSION_OF_HISTORY
   const work: Work = { state, rows, events: hasHistory ? eventWriterOf(rows) : undefined }
-  work.events?.begin(before)
+  work.events?.begin(before, rows)
   const { outcome, replayed } =
     slot !== undefined
       ? inSession(request, slot, fingerprint32(kind, body.subarray(request.askedAt)), work)

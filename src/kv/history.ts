@@ -2,10 +2,10 @@
 // the store can be read as it was, and so that watches can resume.
 //
 // An entry that raises the revision adds its events to the newest row of events, or begins a new row when that has
-// REVISIONS_PER_ROW. So all of an entry is in one row, and every revision is in exactly one, also one without an event
-// (a change of settings). An event names the key, and the version that it replaced. The values are in the rows of
-// versions (`rows.ts`). Changes that come one by one would otherwise need a row each; of a row that several entries of
-// one batch have changed, storage writes only the newest.
+// REVISIONS_PER_ROW or ROW_BYTES. So all of an entry is in one row, and every revision is in exactly one, also one
+// without an event (a change of settings). An event names the key, and the version that it replaced. The values are in
+// the rows of versions (`rows.ts`). Changes that come one by one would otherwise need a row each; of a row that several
+// entries of one batch have changed, storage writes only the newest.
 //
 //   events   key    64, first revision (8)
 //            value  cluster time of its newest entry (8), number of revisions (2), then for each event:
@@ -36,6 +36,11 @@ const HEADER_BYTES = 10
 
 /** An entry begins a new row when the newest one has so many. */
 export const REVISIONS_PER_ROW = 16
+/**
+ * And when it has so many bytes of events. An entry writes its row as a whole, so events of thousands of keys that were
+ * deleted at once would be written again by the entries after it.
+ */
+export const ROW_BYTES = 16 * 1024
 /** What one entry deletes at most, plus the events of one row. */
 export const EVENTS_PER_STEP_MAX = 1024
 /** Rows of events that one entry reads at most. */
@@ -85,13 +90,25 @@ export const eventsFrom = (first: Revision): { gte: Uint8Array; lt: Uint8Array }
 // ---------------------------------------------------------------------------------------------------------------------
 // Writing
 
+interface NewestRow {
+  readonly history: History
+  /** Of its events. */
+  readonly bytes: number
+  readonly hash: RowHash
+}
+
+const isSmall = (row: NewestRow | undefined): boolean => row !== undefined && row.bytes < ROW_BYTES
+
+/** Room for the events of most entries. */
+const BUFFER_BYTES = 64 * 1024
+
 /**
  * The events of the entry that is being applied, behind those of the entries before it that are in the same row. It
  * keeps the row that it has written last, so that the next entry need not read it.
  */
 export class EventWriter {
   /** The events of the row. */
-  #bytes = new Uint8Array(64 * 1024)
+  #bytes = new Uint8Array(BUFFER_BYTES)
   #at = 0
   /** Of the row. */
   #first = 0
@@ -99,16 +116,20 @@ export class EventWriter {
   #before = 0
   /** Of the versions that the entry has replaced. */
   #replacedBytes = 0
-  /** What was written last; `history`: as the entry has left it, so that it is known whether anything followed. */
-  #written: { readonly history: History; readonly bytes: number; readonly hash: RowHash } | undefined
+  /** The newest row. `history`: as the entry before has left it, so that it is known whether anything followed. */
+  #newest: NewestRow | undefined
+  /** The same, if the entry adds to it. */
+  #extended: NewestRow | undefined
 
-  begin({ revision, history }: KvState): void {
+  begin({ revision, history }: KvState, rows: Rows): void {
     const { first, newest } = history
-    const isRoom = newest >= first && revision - newest + 1 < REVISIONS_PER_ROW
-    this.#first = isRoom ? newest : revision + 1
+    const isShort = newest >= first && revision - newest + 1 < REVISIONS_PER_ROW
+    if (!isShort || this.#newest?.history !== history) this.#newest = undefined
+    if (isShort) this.#newest ??= this.#read(history, rows)
+    this.#extended = isShort && isSmall(this.#newest) ? this.#newest : undefined
+    this.#first = this.#extended === undefined ? revision + 1 : newest
     this.#before = revision
-    if (!isRoom || this.#written?.history !== history) this.#written = undefined
-    this.#at = this.#written?.bytes ?? 0
+    this.#at = this.#extended?.bytes ?? 0
     this.#replacedBytes = 0
   }
 
@@ -144,26 +165,25 @@ export class EventWriter {
   end({ revision, clusterTimeMs, history }: KvState, rows: Rows): History {
     if (revision === this.#before) return history
     const first = asRevision(this.#first)
-    const key = eventsKey(first)
-    const before = first > this.#before ? null : (this.#written?.hash ?? this.#read(key, rows))
     writeUint64(header, 0, clusterTimeMs)
     writeUint16(header, 8, revision - first + 1)
     const rest = this.#bytes.subarray(0, this.#at)
-    const { mix, crc } = rows.write({ key, value: header, rest, before })
+    const before = this.#extended?.hash ?? null
+    const { mix, crc } = rows.write({ key: eventsKey(first), value: header, rest, before })
     const after = { ...history, newest: first, bytes: history.bytes + this.#replacedBytes }
-    this.#written = { history: after, bytes: this.#at, hash: { mix, crc } }
+    this.#newest = { history: after, bytes: this.#at, hash: { mix, crc } }
+    if (!isSmall(this.#newest) && this.#bytes.length > BUFFER_BYTES)
+      this.#bytes = new Uint8Array(BUFFER_BYTES)
     return after
   }
 
-  /** Puts the events of the row in front of those of the entry. */
-  #read(key: Uint8Array, rows: Rows): RowHash {
-    const found = rows.read(key, false)
-    if (found === undefined) throw new MalformedBytesError(`revision ${this.#first} has no row of events`)
-    const older = found.bytes.subarray(HEADER_BYTES)
-    this.#room(older.length).copyWithin(older.length, 0, this.#at)
-    this.#bytes.set(older)
-    this.#at += older.length
-    return found
+  #read(history: History, rows: Rows): NewestRow {
+    const found = rows.read(eventsKey(history.newest), false)
+    if (found === undefined) throw new MalformedBytesError(`revision ${history.newest} has no row of events`)
+    const { mix, crc } = found
+    const row = { history, bytes: found.bytes.length - HEADER_BYTES, hash: { mix, crc } }
+    if (isSmall(row)) this.#bytes.set(found.bytes.subarray(HEADER_BYTES))
+    return row
   }
 
   #room(count: number): Uint8Array {

@@ -50,6 +50,8 @@ export class LiveVersions {
       return undefined
     }
     this.#isDecided = true
+    this.#skipped = 0
+    this.#jump = undefined
     return decodeVersion(key, revision, row) ?? undefined
   }
 

@@ -126,7 +126,7 @@ export function refusalText({ reason, numbers: [first, second] }: Refusal): stri
     case 'duplicate-key':
       return 'a key is changed twice in one branch of the transaction'
     case 'too-many-operations':
-      return `a transaction has at most ${first} comparisons and operations, with those of nested ones`
+      return `a transaction has at most ${first} comparisons, and operations in each branch, with those of nested ones`
     case 'too-deep':
       return `transactions are nested ${second} deep at most`
     case 'range-too-large':

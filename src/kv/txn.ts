@@ -28,14 +28,14 @@ import type {
 import { asRevision } from './types.ts'
 import type { Work } from './work.ts'
 
-/** Comparisons and operations of a transaction, with those of nested ones. */
+/** Comparisons of a transaction, and operations of each of its branches, with those of nested transactions. */
 export const TXN_OPERATIONS_MAX = 128
 export const TXN_DEPTH_MAX = 16
 
 /** Why a transaction is not accepted, whatever the store holds; undefined: it is accepted. */
 export function txnFault(txn: Txn): 'too-many-operations' | 'too-deep' | 'duplicate-key' | undefined {
   if (depthOf(txn) > TXN_DEPTH_MAX) return 'too-deep'
-  if (sizeOf(txn) > TXN_OPERATIONS_MAX) return 'too-many-operations'
+  if (isTooLong(txn)) return 'too-many-operations'
   return changesOf(txn) === 'duplicate' ? 'duplicate-key' : undefined
 }
 
@@ -46,10 +46,21 @@ const depthOf = (txn: Txn): number =>
     ...bothBranches(txn).map((operation) => (operation.kind === 'txn' ? depthOf(operation.txn) : 0)),
   )
 
-const sizeOf = (txn: Txn): number =>
-  txn.compare.length +
+/** Each of its three lists counts by itself, as in etcd. */
+const isTooLong = (txn: Txn): boolean =>
+  [comparisonsIn(txn), operationsIn(txn.success), operationsIn(txn.failure)].some(
+    (count) => count > TXN_OPERATIONS_MAX,
+  )
+
+const comparisonsIn = (txn: Txn): number =>
   bothBranches(txn).reduce(
-    (sum, operation) => sum + 1 + (operation.kind === 'txn' ? sizeOf(operation.txn) : 0),
+    (sum, operation) => sum + (operation.kind === 'txn' ? comparisonsIn(operation.txn) : 0),
+    txn.compare.length,
+  )
+
+const operationsIn = (operations: readonly Operation[]): number =>
+  operations.reduce(
+    (sum, operation) => sum + 1 + (operation.kind === 'txn' ? operationsIn(bothBranches(operation.txn)) : 0),
     0,
   )
 
@@ -375,7 +386,10 @@ function currentAt(where: Where, changed: ReadonlyMap<string, Uint8Array>, work:
     return current === null ? [] : [current]
   }
   if ('key' in where) return now(where.key)
-  const unchanged = (work.rows.inRange(where) ?? []).filter((key) => !changed.has(nameOf(key))).flatMap(now)
+  const before = work.rows.inRange(where) ?? []
+  // To make names of thousands of long keys takes a second.
+  if (changed.size === 0) return before.flatMap(now)
+  const unchanged = before.filter((key) => !changed.has(nameOf(key))).flatMap(now)
   const others = [...changed.values()].filter((key) => isInRange(key, where)).flatMap(now)
   if (others.length === 0) return unchanged
   return [...unchanged, ...others].sort((a, b) => compareKeys(a.key, b.key))

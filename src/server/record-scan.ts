@@ -23,6 +23,14 @@ import {
 } from '../kv/index.ts'
 import type { Done, PageLimits, RowScan, Storage, StoredRow } from '../storage/types.ts'
 
+/** Rows that are read together at most where no record was found, however few are asked for. */
+const READ_ROWS_MAX = 256
+
+export interface SliceLimits extends PageLimits {
+  /** Reads of rows, of which many may hold no item; undefined: as many as are needed. */
+  readonly readsMax?: number
+}
+
 export interface ListOptions extends KeyRange {
   readonly reverse: boolean
   /** undefined: as the store is now. */
@@ -31,7 +39,7 @@ export interface ListOptions extends KeyRange {
   readonly keysOnly: boolean
 }
 
-type PageOfRecords = (error: Error | undefined, records: readonly KeyRow[], more: boolean) => void
+type PageOfRecords = (error: Error | undefined, records: readonly KeyRow[], more: boolean | undefined) => void
 
 /** A key as it is now. It throws nothing. `done` may be called before this returns. */
 export function getRecord(
@@ -99,7 +107,8 @@ export function scanRecords(
 export class RecordScan {
   readonly #streams: readonly Stream[]
   readonly #reverse: boolean
-  #limits: PageLimits = { rowsMax: 0, bytesMax: 0 }
+  #limits: SliceLimits = { rowsMax: 0, bytesMax: 0 }
+  #reads = 0
   #done: PageOfRecords = () => {}
   #records: KeyRow[] = []
   #bytes = 0
@@ -112,12 +121,16 @@ export class RecordScan {
     this.#reverse = reverse
   }
 
-  /** The next page: at least one record, unless there is none. `more`: the range has more of them. */
-  next(limits: PageLimits, done: PageOfRecords): void {
+  /**
+   * The next page: at least one record, unless there is none. `more`: the range has more of them. With `readsMax` the
+   * page may end with fewer records, even without one; then `more` is undefined: it is not known.
+   */
+  next(limits: SliceLimits, done: PageOfRecords): void {
     this.#limits = limits
     this.#done = done
     this.#records = []
     this.#bytes = 0
+    this.#reads = 0
     this.#run()
   }
 
@@ -154,6 +167,12 @@ export class RecordScan {
   #step(): void {
     const empty = this.#streams.find((stream) => stream.needsRows)
     if (empty !== undefined) {
+      const { readsMax } = this.#limits
+      if (readsMax !== undefined && this.#reads >= readsMax) {
+        this.#end(undefined)
+        return
+      }
+      this.#reads++
       empty.read(this.#limits, (error) => {
         if (error !== undefined) this.#end(error)
         else this.#run()
@@ -176,7 +195,9 @@ export class RecordScan {
   }
 
   #end(error: Error | undefined): void {
-    this.#done(error, this.#records, error === undefined && this.#first() !== undefined)
+    const isKnown = this.#first() !== undefined || !this.#streams.some(({ needsRows }) => needsRows)
+    const more = isKnown ? this.#first() !== undefined : undefined
+    this.#done(error, this.#records, error === undefined && more)
   }
 
   /** The stream with the first record. */
@@ -207,6 +228,8 @@ class Stream {
   #records: KeyRow[] = []
   #at = 0
   #isRead = false
+  /** How many rows are read next at least: more and more, as long as they hold no record. */
+  #rowsMin = 1
 
   constructor(scan: RowScan, form: RowsToRecords) {
     this.scan = scan
@@ -230,10 +253,12 @@ class Stream {
   }
 
   read(limits: PageLimits, done: (error: Error | undefined) => void): void {
-    this.scan.next(limits, (error, rows, more) => {
+    const rowsMax = Math.max(limits.rowsMax, this.#rowsMin)
+    this.scan.next({ ...limits, rowsMax }, (error, rows, more) => {
       if (error !== undefined) return done(error)
       this.#records = this.#recordsOf(rows)
       this.#at = 0
+      this.#rowsMin = this.#records.length > 0 ? 1 : Math.min(2 * rowsMax, READ_ROWS_MAX)
       const jump = more ? this.#form.takeJump() : undefined
       if (jump !== undefined) this.scan.seek(jump)
       if (!more) {

@@ -16,9 +16,9 @@ import type {
   Term,
   UnderWay,
 } from '../raft/types.ts'
-import type { AppliedRecord, Done, PageLimits, SnapshotSink, SnapshotSource } from '../storage/types.ts'
+import type { AppliedRecord, Done, SnapshotSink, SnapshotSource } from '../storage/types.ts'
 import type { NodeOptions, RunningNode } from './options.ts'
-import type { ListOptions, RecordScan } from './record-scan.ts'
+import type { ListOptions, RecordScan, SliceLimits } from './record-scan.ts'
 import type { Watch, WatchRequest, WatchSink } from './watch/types.ts'
 
 export interface Timer {
@@ -207,8 +207,14 @@ export interface LeaseNow {
 
 /** Rows of one instant. `next`: one call at a time; then `finish` or `close`. */
 export interface Scan<T> {
-  /** The next page: at least one item, unless there is none. `more`: there are more of them. */
-  next(limits: PageLimits, done: (error: Error | undefined, items: readonly T[], more: boolean) => void): void
+  /**
+   * The next page: at least one item, unless there is none. `more`: there are more of them. With `readsMax` the page
+   * may end with fewer items, even without one; then `more` is undefined: it is not known.
+   */
+  next(
+    limits: SliceLimits,
+    done: (error: Error | undefined, items: readonly T[], more: boolean | undefined) => void,
+  ): void
   /** Without an error the items were complete. */
   finish(done: Done): void
   close(): void

@@ -1,6 +1,7 @@
-// A snapshot that is being sent: the rows of one scan, page by page.
+// A snapshot that is being sent: the rows of one scan, page by page. The rows of a page are one chunk, or several if
+// they are long (`chunk.ts`).
 
-import { encodeChunk } from './chunk.ts'
+import { encodePart, encodeRows, partsOf } from './chunk.ts'
 import { ALL_ROWS, prefixed } from './keys.ts'
 import type { RowScan, SnapshotSource } from './types.ts'
 
@@ -9,14 +10,24 @@ const CHUNK = { rowsMax: 4096, bytesMax: 256 * 1024 }
 /** The rows of a snapshot. */
 export const SNAPSHOT_ROWS = { ...ALL_ROWS, reverse: false }
 
+/** Where a chunk begins. */
+interface Begin {
+  /** Where its page of rows begins. */
+  readonly gte: Uint8Array
+  /** Chunks of the same page before it. */
+  readonly part: number
+}
+
 export class ScanSource implements SnapshotSource {
   readonly id: string
   readonly meta: SnapshotSource['meta']
   readonly #scan: RowScan
-  /** Where each chunk read so far begins, and where the next one begins; undefined after the last. */
-  readonly #begins: (Uint8Array | undefined)[] = [SNAPSHOT_ROWS.gte]
+  /** Of each chunk read so far, and of the next one; undefined after the last. */
+  readonly #begins: (Begin | undefined)[] = [{ gte: SNAPSHOT_ROWS.gte, part: 0 }]
   /** The number of the chunk at the scan's position. */
   #at = 0
+  /** The page that was read last, if it is several chunks. `first`: the number of the first one. */
+  #long: { readonly first: number; readonly rows: Uint8Array } | undefined
 
   constructor(id: string, scan: RowScan) {
     const { applied, stateHash } = scan
@@ -34,24 +45,39 @@ export class ScanSource implements SnapshotSource {
       })
       return
     }
-    const gte = this.#begins[number]
-    if (gte === undefined) {
+    const begin = this.#begins[number]
+    if (begin === undefined) {
       done(undefined, undefined)
       return
     }
-    if (number !== this.#at) this.#scan.seek(gte)
-    this.#scan.next(CHUNK, (error, rows, more) => {
+    const { gte, part } = begin
+    const first = number - part
+    if (this.#long?.first === first) {
+      done(undefined, encodePart(this.id, number, this.#long.rows, part))
+      return
+    }
+    if (first !== this.#at) this.#scan.seek(gte)
+    this.#scan.next(CHUNK, (error, page, more) => {
       if (error !== undefined) return done(error, undefined)
-      this.#at = number + 1
-      const last = rows.at(-1)
-      if (last === undefined) return done(undefined, undefined)
+      const last = page.at(-1)
+      if (last === undefined) {
+        this.#at = first + 1
+        return done(undefined, undefined)
+      }
+      const rows = encodeRows(page)
+      const count = partsOf(rows)
+      this.#at = first + count
+      this.#long = count === 1 ? undefined : { first, rows }
+      for (let at = 1; at < count; at++) this.#begins[first + at] = { gte, part: at }
       // Copied: a slice of Node's pool would keep the whole slab alive as long as the snapshot is being sent.
-      this.#begins[number + 1] = more ? new Uint8Array(prefixed(last.key, Uint8Array.of(0))) : undefined
-      done(undefined, encodeChunk(this.id, number, rows))
+      const next = () => new Uint8Array(prefixed(last.key, Uint8Array.of(0)))
+      this.#begins[first + count] = more ? { gte: next(), part: 0 } : undefined
+      done(undefined, encodePart(this.id, number, rows, part))
     })
   }
 
   close(): void {
+    this.#long = undefined
     this.#scan.close()
   }
 }

@@ -3,7 +3,7 @@
 // snapshot of the same sender. There is at most one at a time.
 
 import { asIndex, asTerm, type ReplicaId } from '../raft/types.ts'
-import { decodeChunk } from './chunk.ts'
+import { joinParts, readChunk } from './chunk.ts'
 import type { Engine, EngineBatch } from './engine.ts'
 import { asError, InvariantError } from './errors.ts'
 import type { FirstError } from './first-error.ts'
@@ -148,6 +148,8 @@ class Sink implements SnapshotSink {
   readonly #staged: StagedSnapshot
   readonly #prefix: Uint8Array
   #staging: Staging
+  /** Parts of the next rows. They are stored when all have arrived; after a break they come again. */
+  #parts: Uint8Array[] = []
 
   constructor(staged: StagedSnapshot, staging: Staging) {
     this.#staged = staged
@@ -162,10 +164,18 @@ class Sink implements SnapshotSink {
   write(number: number, chunk: Uint8Array, done: Done): void {
     const before = this.#staging
     try {
-      if (number !== before.nextChunk || before.complete)
-        throw new RangeError(`chunk ${number} of snapshot ${before.id} instead of ${before.nextChunk}`)
+      const expected = before.nextChunk + this.#parts.length
+      if (number !== expected || before.complete)
+        throw new RangeError(`chunk ${number} of snapshot ${before.id} instead of ${expected}`)
+      const read = readChunk(before.id, number, chunk)
+      if ('left' in read) this.#parts.push(read.bytes)
+      if ('left' in read && read.left > 0) {
+        done(this.#staged.whyGone(before))
+        return
+      }
+      const arrived = 'left' in read ? joinParts(before.id, this.#parts.splice(0)) : read
       const received = new StateHash(before.received)
-      const rows = decodeChunk(before.id, number, chunk).map(({ key, value }) => {
+      const rows = arrived.map(({ key, value }) => {
         const row = new Row(this.#prefix, key, hashOfKey(key), value)
         received.add(row)
         return row

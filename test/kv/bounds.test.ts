@@ -8,8 +8,8 @@ import { decodeRequest } from '../../src/kv/request.ts'
 import { dataKey, dataRange, decodeDataRow, userKey } from '../../src/kv/rows.ts'
 import { readAllSettings, SETTING_RULES, settingsBytes, writeSettings } from '../../src/kv/settings.ts'
 import { initialState } from '../../src/kv/state.ts'
-import { asRevision, type Settings } from '../../src/kv/types.ts'
-import { ask, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
+import { asRevision, type RowChange, type Settings } from '../../src/kv/types.ts'
+import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const reading = (bytes: Uint8Array) => new Reader(bytes, 'it', MalformedBytesError)
 
@@ -213,3 +213,27 @@ test('a failed condition of a delete under a token is repeated with the row that
   store.apply(ask(putOf('k', 'w')))
   expect(store.apply(request)).toMatchObject({ outcome: first.outcome, replayed: true })
 })
+
+test('the events of many keys that were deleted at once are not written again by the changes after it', () => {
+  const store = new MemoryStore()
+  const everyKey = { start: new Uint8Array(), end: undefined }
+  const names = Array.from({ length: 100 }, (_, at) => `${at}${'-'.repeat(200)}`)
+  const deletions = Array.from({ length: 3 }, () => {
+    store.apply(ask(batchOf(...names.map((name) => putOf(name, 'v')))))
+    const { changes, outcome } = store.apply(ask({ kind: 'delete-range', range: everyKey }))
+    expect(outcome).toMatchObject({ kind: 'delete-range', deleted: names.length })
+    return bytesOf(changes)
+  })
+  expect(deletions).toEqual([deletions[0], deletions[0], deletions[0]])
+  for (let at = 0; at < 20; at++) {
+    // As after a start or a compaction, when the newest row is not in memory.
+    if (at > 0) store.becomes({ rows: new Map(store.rows), state: store.state })
+    expect(bytesOf(store.apply(ask(putOf('k', 'v'))).changes)).toBeLessThan(2048)
+  }
+})
+
+const bytesOf = (changes: readonly RowChange[]): number =>
+  changes.reduce(
+    (sum, { key, value, rest }) => sum + key.length + (value?.length ?? 0) + (rest?.length ?? 0),
+    0,
+  )

@@ -149,7 +149,9 @@ export class MemoryStore {
   /** As it is made of the newest row of versions. */
   #headOf(key: Uint8Array): Uint8Array | undefined {
     const [start, end] = [hex(versionsStart(key)), hex(versionsEnd(key))]
-    const [newest] = [...this.rows.keys()].filter((name) => name >= start && name < end).sort()
+    let newest: string | undefined
+    for (const name of this.rows.keys())
+      if (name >= start && name < end && (newest === undefined || name < newest)) newest = name
     if (newest === undefined) return undefined
     const [rowKey, row] = [Buffer.from(newest, 'hex'), this.rows.get(newest) ?? new Uint8Array()]
     const head = headOfVersion(rowKey, row, hashOfRow(rowKey, row))

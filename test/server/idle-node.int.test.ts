@@ -49,9 +49,7 @@ async function until(reached: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await reached())) await pause(10)
 }
 
-test('a cluster at rest has nothing under way, whatever it has been through', {
-  timeout: 60_000,
-}, async () => {
+test('a cluster at rest has nothing under way, whatever it has been through', async () => {
   const first = await start('n1', { kind: 'bootstrap' })
   for (const name of ['n2', 'n3']) await start(name, { kind: 'join', urls: [first.url], replace: false })
   const all = (): ServingNode[] => [...nodes.values()]

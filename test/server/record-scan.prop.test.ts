@@ -163,3 +163,44 @@ test('a key with many versions does not lead back to the keys behind it', async 
     expect(records.map(({ key }) => text(key))).toEqual(['k0', 'k1', 'k2', 'k3', 'k4'])
   }
 })
+
+test('rows without a record are passed over in few reads, however few records are asked for', async () => {
+  const written = new Written()
+  const { node } = written
+  await written.beginHistory()
+  const keys = Array.from({ length: 300 }, (_, n) => `k${n}`)
+  for (const isDelete of [false, true]) await written.run(keys.map((key) => ({ key, isDelete, times: 1 })))
+  await written.run([{ key: 'z', isDelete: false, times: 300 }])
+  let reads = 0
+  node.onSlice = () => {
+    reads++
+  }
+  const middle = (node.revision - 150) as Revision
+  for (const reverse of [false, true])
+    for (const revision of [undefined, middle]) {
+      const options = { start: Buffer.from(''), end: undefined, reverse, revision, keysOnly: false }
+      const records = await pages(node.list(options), 1, 1 << 20)
+      expect(records.map(({ modRevision }) => modRevision)).toEqual([revision ?? node.revision])
+    }
+  expect(reads).toBeLessThan(100)
+})
+
+test('a page of so many reads may have no record, and then does not know whether there are any', async () => {
+  const written = new Written()
+  await written.beginHistory()
+  for (const isDelete of [false, true])
+    await written.run(Array.from({ length: 50 }, (_, n) => ({ key: `k${n}`, isDelete, times: 1 })))
+  await written.run([{ key: 'z', isDelete: false, times: 1 }])
+  const all = { start: Buffer.from(''), end: undefined, reverse: false, revision: undefined, keysOnly: false }
+  const scan = written.node.list(all)
+  const next = (rowsMax: number) =>
+    new Promise((resolve, reject) =>
+      scan.next({ rowsMax, bytesMax: 1 << 20, readsMax: 4 }, (error, records, more) =>
+        error === undefined ? resolve([records.map(({ key }) => text(key)), more]) : reject(error),
+      ),
+    )
+  expect(await next(1)).toEqual([[], undefined])
+  expect(await next(0)).toEqual([[], true])
+  expect(await next(1)).toEqual([['z'], false])
+  scan.close()
+})

@@ -3,6 +3,7 @@
 
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { asIndex, asTerm, emptyConfiguration, type SnapshotMeta } from '../../src/raft/index.ts'
+import { TRANSPORT_LIMITS } from '../../src/server/links/limits.ts'
 import type { SnapshotSource, Storage } from '../../src/storage/types.ts'
 import {
   allRows,
@@ -716,6 +717,38 @@ export function conformance(name: string, format: () => Promise<Replica>): void 
       expect(await chunkOf(source, 2)).toEqual(last)
       expect(await chunkOf(source, 0)).toEqual(first)
       expect(await chunkOf(source, 1000)).toBeUndefined()
+      source.close()
+    })
+
+    test('whose row is too long for a message goes in parts, and begins them anew where it broke off', async () => {
+      const { storage: from } = await fresh()
+      await store(from, batch(hardState(1, 2), [write({ entries: entries(2, 3, 1) })]))
+      const large = Buffer.alloc(5 * 1024 * 1024, 'abcdefg').toString()
+      applyRows(from, changes({ a: 'a'.repeat(300_000), b: large, c: large.slice(1), d: '4' }), applied(2, 1))
+      const source = from.snapshotSource()
+      const { storage, reopened } = await fresh()
+      const sink = must(await sinkFor(storage, source))
+      const chunks: Uint8Array[] = []
+      for (let chunk = await chunkOf(source, 0); chunk !== undefined; ) {
+        expect(chunk.length).toBeLessThan(TRANSPORT_LIMITS.frameBytesMax / 4)
+        chunks.push(chunk)
+        chunk = await chunkOf(source, chunks.length)
+      }
+      for (const number of [3, 5, 0, 2])
+        expect(Buffer.compare(must(await chunkOf(source, number)), must(chunks[number]))).toBe(0)
+      for (const number of [0, 1, 2]) await receive(sink, number, must(chunks[number]))
+      await expect(receive(sink, 2, must(chunks[2]))).rejects.toThrow('instead of 3')
+
+      const again = await reopened()
+      const resumed = must(await sinkFor(again, source))
+      expect(resumed.nextChunk).toBe(1)
+      expect(await stream(source, resumed)).toBe(chunks.length)
+      const snapshot = { meta: metaOf(source), snapshotId: source.id, keepLog: false }
+      await store(again, batch(hardState(1, 2), [write({ snapshot })]))
+      expect(again.stateHash).toBe(source.meta.stateHash)
+      const lengths = (await firstPage(again, { bytesMax: 1e9 })).rows.map((row) => row.length)
+      expect(lengths).toEqual([300_002, large.length + 2, large.length + 1, 3])
+      await scrub(again)
       source.close()
     })
 

@@ -4,7 +4,15 @@ import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
-import { decodeChunk, encodeChunk } from '../../src/storage/chunk.ts'
+import {
+  decodeChunk,
+  encodeChunk,
+  encodePart,
+  encodeRows,
+  joinParts,
+  PART_BYTES,
+  readChunk,
+} from '../../src/storage/chunk.ts'
 import { FORMAT_VERSION } from '../../src/storage/format.ts'
 import {
   APPLIED_KEY,
@@ -28,7 +36,7 @@ import { hashOfRow, hashOfStored, openRow, StateHash } from '../../src/storage/r
 import { seal, unseal } from '../../src/storage/seal.ts'
 import { createWatermark, WATERMARK_FILE, Watermark } from '../../src/storage/watermark.ts'
 import { temporaryDirectory } from './replicas.ts'
-import { applied, bytes, hardState, rowKey, sealRow, text } from './samples.ts'
+import { applied, bytes, hardState, must, rowKey, sealRow, text } from './samples.ts'
 
 const hex = (value: Uint8Array): string => Buffer.from(value).toString('hex')
 
@@ -160,6 +168,26 @@ test('a chunk', () => {
   ])
   expect(() => decodeChunk('9-2-1', 16, chunk)).toThrow('chunk 16 of snapshot 9-2-1 is chunk 17')
   expect(() => decodeChunk('9-2-2', 17, chunk)).toThrow('checksum')
+})
+
+test('a chunk that is a part of rows', () => {
+  const rows = [{ key: rowKey('a'), value: Buffer.alloc(2 * PART_BYTES, 7) }]
+  const long = encodeRows(rows)
+  const parts = [0, 1, 2].map((part) => encodePart('9-2-1', 17 + part, long, part))
+  expect(hex(must(parts[0]).subarray(0, 28))).toBe('0000000000000011ffffffff00000002000000020161004000000707')
+  expect(hex(must(parts[2]).subarray(0, 16))).toBe('0000000000000013ffffffff00000000')
+  const read = parts.map((part, at) => readChunk('9-2-1', 17 + at, part))
+  expect(read.map((part) => 'left' in part && part.left)).toEqual([2, 1, 0])
+  const joined = encodeRows(
+    joinParts(
+      '9-2-1',
+      read.map((part) => ('left' in part ? part.bytes : bytes(''))),
+    ),
+  )
+  expect(Buffer.compare(joined, long)).toBe(0)
+  expect(() => decodeChunk('9-2-1', 17, must(parts[0]))).toThrow(
+    'chunk 17 of snapshot 9-2-1 is a part of rows',
+  )
 })
 
 test('keys', () => {

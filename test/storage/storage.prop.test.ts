@@ -438,7 +438,7 @@ const limits = fc.option(
   { nil: {} },
 )
 
-test('in memory, with crashes', { timeout: 60_000 }, async () => {
+test('in memory, with crashes', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(operation, { maxLength: 40 }), limits, async (operations, limits) => {
       const disk = memoryDisk()
@@ -452,7 +452,7 @@ test('in memory, with crashes', { timeout: 60_000 }, async () => {
   )
 })
 
-test('on LevelDB', { timeout: 60_000 }, async () => {
+test('on LevelDB', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(operation, { maxLength: 40 }), async (operations) => {
       const replica = await levelReplica()

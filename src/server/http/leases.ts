@@ -223,7 +223,7 @@ async function pageOf(node: NodeApi, after: LeaseId | undefined, limit: number, 
     let isMore = false
     for await (const { rows, more } of slicesOf(instant, scan, limit)) {
       leases.push(...rows)
-      isMore = more
+      isMore = more === true
     }
     await finish(scan)
     return { leases, more: isMore }

@@ -23,6 +23,7 @@ interface Content {
 }
 
 const json = (schema: Schema): Content => ({ 'application/json': { schema } })
+const LINES: Content = { 'application/x-ndjson': { schema: string } }
 const OCTETS: Content = { 'application/octet-stream': { schema: { ...string, format: 'binary' } } }
 
 export function openApiDocument(version: string, routes: readonly Route[]): string {
@@ -32,12 +33,22 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
     const path = route.path.replaceAll(/:([a-z]+)/g, '{$1}')
     const names = [...path.matchAll(/\{([a-z]+)\}/g)].map(([, name]) => inPath(name ?? ''))
     const token = route.takesToken ? IDENTITY : []
-    const answer: Content =
-      typeof route.answers === 'string' ? { [route.answers]: { schema: string } } : json(route.answers)
+    const given = Object.entries(route.headers ?? {}).map(([name, description]) =>
+      inHeader(name, description),
+    )
+    const answer: Content = {
+      ...(typeof route.answers === 'string' ? { [route.answers]: { schema: string } } : json(route.answers)),
+      ...(route.answersLines ? LINES : {}),
+    }
     const body = route.describedBody ?? route.body
     Object.assign(schemas, route.schemas)
     const described = {
-      ...operation(route.summary, [...names, ...token, ...inQuery(route.parameters)], answer),
+      ...operation(
+        route.summary,
+        [...names, ...token, ...given, ...inQuery(route.parameters)],
+        answer,
+        answeredBy(route),
+      ),
       ...(body === undefined ? {} : { requestBody: requestBody(body) }),
     }
     paths[path] = {
@@ -53,7 +64,7 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
     [...inQuery(RANGE_PARAMETERS), keyInQuery(false)],
     {
       ...json(anyOf(PageSchema, RecordSchema)),
-      'application/x-ndjson': { schema: string },
+      ...LINES,
       ...OCTETS,
     },
   )
@@ -61,11 +72,16 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
     'Delete a range of keys at one revision; with `key` the one key, as under /v1/kv/{key}',
     [...inQuery(DELETE_RANGE_PARAMETERS), keyInQuery(false), IF_MATCH, IF_NONE_MATCH, ...IDENTITY],
     json(object({ deleted: integer, revision: integer })),
+    [...OF_EACH, ...OF_CHANGES, 'ETag'],
   )
   paths['/v1/kv'] = { ...keyOperations([keyInQuery(true)]), get: range, head: range, delete: deletion }
   const info = { title: 'quorate', version, description: 'A strongly consistent key-value store' }
   const content: Content = { 'application/problem+json': { schema: ProblemSchema } }
-  const components = { schemas, responses: { Problem: { description: 'A problem (RFC 9457)', content } } }
+  const components = {
+    schemas,
+    headers: HEADERS,
+    responses: { Problem: { description: 'A problem (RFC 9457)', content } },
+  }
   return JSON.stringify({ openapi: '3.1.0', info, paths, components })
 }
 
@@ -75,14 +91,20 @@ function keyOperations(address: readonly unknown[]): Record<string, unknown> {
   const content = { ...OCTETS, ...json(RecordSchema) }
   const read = reading('Read a key', [...address, ...inQuery(GET_PARAMETERS)], content)
   const change = [...address, IF_MATCH, IF_NONE_MATCH, ...IDENTITY]
+  const changed = [...OF_EACH, ...OF_CHANGES, 'ETag'] as const
   return {
     get: read,
     head: read,
     put: {
-      ...operation('Write a key', [...change, ...inQuery(PUT_PARAMETERS)], json(PutAnswer)),
+      ...operation('Write a key', [...change, ...inQuery(PUT_PARAMETERS)], json(PutAnswer), changed),
       requestBody: { content: { '*/*': { schema: { ...string, format: 'binary' } } } },
     },
-    delete: operation('Delete a key', [...change, ...inQuery(DELETE_PARAMETERS)], json(DeleteAnswer)),
+    delete: operation(
+      'Delete a key',
+      [...change, ...inQuery(DELETE_PARAMETERS)],
+      json(DeleteAnswer),
+      changed,
+    ),
   }
 }
 
@@ -111,8 +133,10 @@ const inQuery = (table: ParameterTable = {}) =>
 
 /** One key, or a range. */
 function reading(summary: string, parameters: readonly unknown[], content: Content) {
-  const { responses, ...read } = operation(summary, [...parameters, IF_MATCH, IF_NONE_MATCH], content)
-  return { ...read, responses: { ...responses, 304: { description: 'The key is as If-None-Match says' } } }
+  const names = [...OF_EACH, ...OF_READS, 'ETag'] as const
+  const { responses, ...read } = operation(summary, [...parameters, IF_MATCH, IF_NONE_MATCH], content, names)
+  const unchanged = { description: 'The key is as If-None-Match says', headers: headersCalled(names) }
+  return { ...read, responses: { ...responses, 304: unchanged } }
 }
 
 /** A request without a body has the meaning of an empty object. */
@@ -121,14 +145,53 @@ const requestBody = (schema: BodySchema) => ({
   content: json(schema),
 })
 
-function operation(summary: string, parameters: readonly unknown[], content: Content) {
+// ---------------------------------------------------------------------------------------------------------------------
+// Headers of answers
+
+const header = (schema: Schema, description: string) => ({ description, schema })
+
+const HEADERS = {
+  'Kv-Cluster': header(string, 'The id of the cluster'),
+  'Kv-Node': header(string, 'The name of the node that answers'),
+  'Kv-Term': header(integer, 'Its term'),
+  'Kv-Revision': header(integer, 'The revision that the answer reflects'),
+  'Kv-Leader': header(string, 'The name of the leader, when known'),
+  'Kv-Consistency': header(string, 'At which level a read was served'),
+  'Kv-Staleness-Ms': header(integer, 'Of a stale read: it is at most so old; absent when unknown'),
+  ETag: header(string, '"<mod_revision>" of the key'),
+  'Idempotency-Replayed': header(string, 'true: the outcome of an earlier copy of the request'),
+  'Retry-After': header(integer, 'Of 429 and 503: whole seconds; retry_after_ms is exact'),
+} as const
+
+type HeaderName = keyof typeof HEADERS
+
+const OF_EACH = ['Kv-Cluster', 'Kv-Node', 'Kv-Term', 'Kv-Revision', 'Kv-Leader'] as const
+const OF_READS = ['Kv-Consistency', 'Kv-Staleness-Ms'] as const
+const OF_CHANGES = ['Idempotency-Replayed'] as const
+
+const answeredBy = ({ path, parameters = {}, takesToken }: Route): readonly HeaderName[] => [
+  ...(path.startsWith('/v1/') ? OF_EACH : []),
+  ...('consistency' in parameters ? OF_READS : []),
+  ...(takesToken ? OF_CHANGES : []),
+]
+
+const headersCalled = (names: readonly HeaderName[]) =>
+  Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]))
+
+function operation(
+  summary: string,
+  parameters: readonly unknown[],
+  content: Content,
+  headers: readonly HeaderName[],
+) {
   return {
     summary,
     parameters,
     responses: {
-      200: { description: 'Done', content },
+      200: { description: 'Done', headers: headersCalled(headers), content },
       default: {
         description: 'A problem',
+        headers: headersCalled([...headers, 'Retry-After']),
         content: { 'application/problem+json': { schema: ProblemSchema } },
       },
     },

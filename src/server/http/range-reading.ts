@@ -5,8 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { KeyRow, Revision } from '../../kv/index.ts'
 import { keyAfter, prefixEnd } from '../../kv/index.ts'
 import { ScanEndedError } from '../../storage/index.ts'
-import type { PageLimits } from '../../storage/types.ts'
-import type { ListOptions, RecordScan } from '../record-scan.ts'
+import type { ListOptions, RecordScan, SliceLimits } from '../record-scan.ts'
 import type { NodeApi, ReadGrant, Result, Scan } from '../types.ts'
 import { asError, timeLeftMs } from './answer.ts'
 import type { HttpLimits } from './limits.ts'
@@ -210,7 +209,7 @@ export async function readPage<R, S>(reading: Reading, hold: Hold, form: PageFor
   if (scan === undefined) return { slices, more: false, last }
   let pageBytes = 0
   let count = 0
-  for await (const { rows, more } of slicesOf(reading, scan, limit)) {
+  for await (const { rows, more } of slicesOf(reading, scan, limit, true)) {
     const records: R[] = []
     const before = pageBytes
     let isFull = false
@@ -226,6 +225,7 @@ export async function readPage<R, S>(reading: Reading, hold: Hold, form: PageFor
     if (records.length > 0) slices.push(form.slice(records, slices.length === 0))
     hold.grow(pageBytes - before)
     count += rows.length
+    if (more === undefined && !isFull) checkTime(asked)
     if (isFull || (more && (count === limit || performance.now() > asked.deadline))) {
       await finish(scan)
       return { slices, more: true, last }
@@ -241,34 +241,49 @@ export async function countRows(reading: Reading): Promise<number | undefined> {
   let count = 0
   for await (const { rows } of slicesOf(reading, scan, Number.MAX_SAFE_INTEGER)) {
     count += rows.length
-    if (performance.now() > reading.asked.deadline)
-      throw new Refused('overloaded', 'the range could not be counted within the timeout')
+    checkTime(reading.asked, 'counted')
   }
   await finish(scan)
   return count
 }
 
+/** Throws `Refused` if the answer is due. */
+export function checkTime({ deadline }: Pick<RangeAsked, 'deadline'>, done = 'read'): void {
+  if (performance.now() > deadline)
+    throw new Refused('overloaded', `the range could not be ${done} within the timeout`)
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Slices
 
+/** Reads of rows for one slice: where many keys were deleted, most rows hold no record. */
+const READS_MAX = 32
+
 export interface Slice<R = KeyRow> {
   readonly rows: readonly R[]
-  /** The range has rows after these. */
-  readonly more: boolean
+  /** The range has rows after these; undefined: that is not known. */
+  readonly more: boolean | undefined
 }
 
-/** Before `finish` it is not known whether these rows are complete. */
+/**
+ * Before `finish` it is not known whether these rows are complete. `looksAhead`: the last slice knows whether the range
+ * has more rows than asked for.
+ */
 export async function* slicesOf<R>(
   { limits, asked, turns }: Pick<Instant, 'limits' | 'asked' | 'turns'>,
   scan: Scan<R>,
   rowsMax: number,
+  looksAhead = false,
 ): AsyncGenerator<Slice<R>, void, undefined> {
-  for (let left = rowsMax; left > 0; ) {
-    const slice = { rowsMax: Math.min(left, limits.sliceRowsMax), bytesMax: limits.sliceBytesMax }
+  let isKnown = !looksAhead
+  for (let left = rowsMax; left > 0 || !isKnown; ) {
+    const rowsMax = Math.min(left, limits.sliceRowsMax)
+    const slice = { rowsMax, bytesMax: limits.sliceBytesMax, readsMax: READS_MAX }
     const { rows, more } = await turns.take(() => readSlice(scan, slice))
     yield { rows, more }
-    if (!more) return
+    if (more === false) return
     left -= rows.length
+    isKnown = !looksAhead || more !== undefined
     await nextTurn()
     if (asked.isAbandoned()) return
   }
@@ -286,7 +301,7 @@ export async function readFirst(node: NodeApi, options: ListOptions): Promise<Ke
   }
 }
 
-function readSlice<R>(scan: Scan<R>, slice: PageLimits): Promise<Slice<R>> {
+function readSlice<R>(scan: Scan<R>, slice: SliceLimits): Promise<Slice<R>> {
   return new Promise((resolve, reject) => {
     scan.next(slice, (error, rows, more) =>
       error === undefined ? resolve({ rows, more }) : reject(refusedIfEnded(error)),

@@ -18,6 +18,7 @@ import {
 } from './parameters.ts'
 import { problemDocument, Refused } from './problem.ts'
 import {
+  checkTime,
   countRows,
   finish,
   type RangeReader,
@@ -122,7 +123,11 @@ async function stream(reading: Reading, failed: Failed, respond: Respond): Promi
     return respond({ ...rangeAnswer(grant, NDJSON), body: endLine(count, grant) })
   }
   const slices = slicesOf(reading, scan, reading.limit)
-  const first = await slices.next()
+  let first = await slices.next()
+  while (!first.done && first.value.rows.length === 0 && first.value.more === undefined) {
+    checkTime(reading.asked)
+    first = await slices.next()
+  }
   await new Promise<void>((resolve) => {
     const pour = (sink: Sink): void =>
       void pourLines(reading, failed, scan, first, slices, sink).finally(resolve)

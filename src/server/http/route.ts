@@ -33,8 +33,12 @@ interface RouteFacts<P extends ParameterTable = ParameterTable, B extends BodySc
   readonly bodyDepthMax?: number
   /** The body in OpenAPI, where a schema cannot refer to itself by `#`. */
   readonly describedBody?: BodySchema
-  /** Of an answer with status 200. */
+  /** Of an answer with status 200; a string: its media type. */
   readonly answers: Schema | string
+  /** Answers are lines of JSON (application/x-ndjson) if Accept names them. */
+  readonly answersLines?: true
+  /** Headers of requests that it reads, with what they mean, beside those that all or changes have. */
+  readonly headers?: Readonly<Record<string, string>>
   /** What schemas refer to by `#/components/schemas/…`. */
   readonly schemas?: Readonly<Record<string, Schema>>
 }

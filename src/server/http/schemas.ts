@@ -37,6 +37,7 @@ const problemMore = {
 export const ProblemSchema = object(problemFields, {
   ...problemMore,
   compact_revision: { ...integer, description: 'Of compacted: the first revision that can be read' },
+  resume_from: { ...integer, description: 'Of a watch: the revision to give as from to go on' },
   count: { ...integer, description: 'Of range_too_large: the keys of the range, counted after the refusal' },
   reasons: { ...arrayOf(string), description: 'Of /readyz: why it is not ready' },
 })

@@ -4,17 +4,27 @@
 import { keyAfter } from '../../kv/index.ts'
 import { refused } from '../../kv/refusals.ts'
 import { onlyReads, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
-import type { Idempotency, KeyRow, Operation, Settings, Txn, TxnResult, Where } from '../../kv/types.ts'
+import type {
+  Idempotency,
+  KeyRow,
+  Operation,
+  Revision,
+  Settings,
+  Txn,
+  TxnResult,
+  Where,
+} from '../../kv/types.ts'
 import type { RecordScan } from '../record-scan.ts'
 import type { NodeApi, ReadGrant } from '../types.ts'
 import { type ApiRequest, answering, jsonAnswer, type Respond } from './answer.ts'
 import { readIdentity } from './identity.ts'
+import { ESCAPED_BYTES_MAX } from './json.ts'
 import type { Backlog, Hold } from './outflow.ts'
-import { READ_PARAMETERS } from './parameters.ts'
+import { HISTORY_PARAMETERS, type ParameterValues, READ_PARAMETERS } from './parameters.ts'
 import { Refused } from './problem.ts'
 import { holding, prevWithToken, propose, refusalOf, unexpected } from './proposing.ts'
 import { finish, type Instant, type RangeReader, slicesOf } from './range-reading.ts'
-import { type Freshness, freshnessHeaders } from './reading.ts'
+import { checkRevision, type Freshness, freshnessHeaders } from './reading.ts'
 import { type Route, route } from './route.ts'
 import { type GivenTxn, TxnAnswer, TxnBody, TxnSchema, txnJson, txnOf } from './txn-json.ts'
 import { prepareTxn, type Records, type Snapshot } from './txn-reading.ts'
@@ -23,6 +33,8 @@ import { prepareTxn, type Records, type Snapshot } from './txn-reading.ts'
 const PARTS_MAX = 16_000
 /** A transaction within another one is three brackets deeper. */
 const DEPTH_MAX = 4 * TXN_DEPTH_MAX
+
+const PARAMETERS = { ...HISTORY_PARAMETERS, ...READ_PARAMETERS }
 
 /** A result without records, at most. */
 const RESULT_BYTES_MAX = 128
@@ -39,7 +51,7 @@ export const txnRoute = (options: TxnOptions): Route =>
       method: 'POST',
       path: '/v1/txn',
       summary: 'Compare, and do one of two lists of operations, at one revision',
-      parameters: READ_PARAMETERS,
+      parameters: PARAMETERS,
       takesToken: true,
       body: TxnBody,
       bodyPartsMax: PARTS_MAX,
@@ -107,8 +119,17 @@ function change(
 /** What is reserved. How many records an answer will have is not known before, so as much as they may have. */
 export function answerBytes(txn: Txn, { rangeBytesMax }: Settings): number {
   const operations = operationsOf(txn)
-  const hasRecords = wantsPrev(txn) || operations.some(({ kind }) => kind === 'get')
-  return (1 + operations.length) * RESULT_BYTES_MAX + (hasRecords ? rangeBytesMax : 0)
+  const keys = operations.map(keyBytesMax)
+  const hasRecords = wantsPrev(txn) || keys.includes(undefined)
+  const bytes = hasRecords ? rangeBytesMax : keys.reduce<number>((sum, bytes = 0) => sum + bytes, 0)
+  return (1 + operations.length) * RESULT_BYTES_MAX + bytes
+}
+
+/** Of what a read answers without values; undefined: it may answer many keys, or a value. */
+function keyBytesMax(operation: Operation): number | undefined {
+  if (operation.kind !== 'get' || operation.countOnly) return 0
+  const { where, keysOnly } = operation
+  return 'key' in where && keysOnly ? RESULT_BYTES_MAX + ESCAPED_BYTES_MAX * where.key.length : undefined
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -117,7 +138,7 @@ export function answerBytes(txn: Txn, { rangeBytesMax }: Settings): number {
 function read(
   options: TxnOptions,
   asked: ApiRequest,
-  freshness: Freshness,
+  values: ParameterValues<typeof PARAMETERS>,
   txn: Txn,
   respond: Respond,
 ): void {
@@ -126,22 +147,23 @@ function read(
     hold.release()
     respond(jsonAnswer(json, freshnessHeaders(grant), grant.revision))
   }
-  evaluate(options, asked, freshness, txn, evaluated, respond)
+  evaluate(options, asked, values, txn, evaluated, respond)
 }
 
 /** `use` is called with the result, and with the room that was held for it. */
 export function evaluate(
   { node, ranges }: Pick<TxnOptions, 'node' | 'ranges'>,
   asked: Instant['asked'],
-  freshness: Freshness,
+  { revision, ...freshness }: Freshness & { readonly revision?: Revision | undefined },
   txn: Txn,
   use: (result: TxnResult, grant: ReadGrant, hold: Hold) => void,
   failed: (error: Error) => void,
 ): void {
   const read = async (instant: Instant): Promise<void> => {
+    checkRevision(node, revision, instant.grant)
     const hold = instant.backlog.hold()
     try {
-      const snapshot = new InstantSnapshot(instant, node.status().settings, hold)
+      const snapshot = new InstantSnapshot(instant, revision, node.status().settings, hold)
       const result = await prepareTxn(txn, snapshot)()
       use(result, instant.grant, hold)
     } finally {
@@ -154,6 +176,7 @@ export function evaluate(
 /** An instant, read within the limits of one transaction. */
 class InstantSnapshot implements Snapshot {
   readonly #instant: Instant
+  readonly #revision: Revision | undefined
   readonly #settings: Settings
   readonly #hold: Hold
   /** Keys of ranges that were read. */
@@ -161,8 +184,9 @@ class InstantSnapshot implements Snapshot {
   /** Keys and values that will be in the answer. */
   #bytes = 0
 
-  constructor(instant: Instant, settings: Settings, hold: Hold) {
+  constructor(instant: Instant, revision: Revision | undefined, settings: Settings, hold: Hold) {
     this.#instant = instant
+    this.#revision = revision
     this.#settings = settings
     this.#hold = hold
   }
@@ -170,7 +194,7 @@ class InstantSnapshot implements Snapshot {
   open(where: Where, keysOnly: boolean): Records {
     const isKey = 'key' in where
     const range = isKey ? { start: where.key, end: keyAfter(where.key) } : where
-    const scan = this.#instant.open({ ...range, reverse: false, revision: undefined, keysOnly })
+    const scan = this.#instant.open({ ...range, reverse: false, revision: this.#revision, keysOnly })
     return { each: (take) => this.#each(scan, isKey, take) }
   }
 

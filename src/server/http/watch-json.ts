@@ -10,7 +10,8 @@ export interface WatchForm extends MessageForm {
   readonly mediaType: string
   /** `revision`: of the store, when the watch began. `upTo`: what is not told because it is older. */
   created(revision: Revision, upTo: number): Uint8Array
-  progress(upTo: Revision): Uint8Array
+  /** `id`: what the client sends back to go on. */
+  progress(upTo: Revision, id: number): Uint8Array
   error(refused: Refused): Uint8Array
 }
 
@@ -19,7 +20,7 @@ export const SSE: WatchForm = {
   // An id that the client sends back when it comes again, also if it has not been told of anything else.
   created: (revision, upTo) => Buffer.from(`event: created\nid: ${upTo}\ndata: {"revision":${revision}}\n\n`),
   encode: (message) => Buffer.from(`id: ${message.revision}\ndata: {${eventsJson(message)}}\n\n`),
-  progress: (upTo) => Buffer.from(`event: progress\nid: ${upTo}\ndata: {"revision":${upTo}}\n\n`),
+  progress: (upTo, id) => Buffer.from(`event: progress\nid: ${id}\ndata: {"revision":${upTo}}\n\n`),
   error: (refused) => Buffer.from(`event: error\ndata: ${JSON.stringify(problemDocument(refused))}\n\n`),
 }
 

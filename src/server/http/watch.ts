@@ -52,6 +52,8 @@ export const watchRoute = (options: WatchRouteOptions): Route =>
       summary: 'Watch a key or a range: server-sent events, or application/x-ndjson if Accept names it',
       parameters: PARAMETERS,
       answers: SSE.mediaType,
+      answersLines: true,
+      headers: { 'Last-Event-ID': 'The id of the last message that was received: go on after it' },
     },
     ({ asked, values }, respond) => {
       const request = requestOf(asked, values)
@@ -109,12 +111,13 @@ function begin(
     ],
     revision,
   }
+  const stream = new WatchStream(form, backlog, buffers, request.from)
+  const watch = beginWatch(node, request, stream)
   if (asked.method === 'HEAD') {
+    watch.cancel()
     respond({ ...answer, body: { stream() {} } })
     return
   }
-  const stream = new WatchStream(form, backlog, buffers)
-  const watch = beginWatch(node, request, stream)
   respond({ ...answer, body: { stream: (to) => stream.begin(to, watch, revision) } })
 }
 
@@ -123,6 +126,8 @@ class WatchStream implements WatchSink {
   readonly #form: WatchForm
   readonly #backlog: Backlog
   readonly #buffers: WatchBuffers
+  /** What the client is not told because it is older, where it has named the first revision itself. */
+  readonly #before: number
   #to: ServerResponse | undefined
   #watch: Watch | undefined
   #ready: Uint8Array[] = []
@@ -135,10 +140,11 @@ class WatchStream implements WatchSink {
   /** The last message is ready. */
   #ends = false
 
-  constructor(form: WatchForm, backlog: Backlog, buffers: WatchBuffers) {
+  constructor(form: WatchForm, backlog: Backlog, buffers: WatchBuffers, from: Revision | undefined) {
     this.#form = form
     this.#backlog = backlog
     this.#buffers = buffers
+    this.#before = (from ?? 1) - 1
   }
 
   get isFull(): boolean {
@@ -174,7 +180,8 @@ class WatchStream implements WatchSink {
   }
 
   progress(upTo: Revision): void {
-    this.#write(this.#form.progress(upTo))
+    // Ids never go back: the first revision may lie in the future.
+    this.#write(this.#form.progress(upTo, Math.max(upTo, this.#before)))
   }
 
   ended(end: WatchEnd): void {

@@ -1,7 +1,9 @@
-// Times in rising order: a binary heap. An item is taken when its time has come; nothing is removed before.
+// Times in rising order: a binary heap. Each item knows its place in it, so any of them can be removed.
 
 export interface Timed {
   readonly atMs: number
+  /** Kept by the heap. */
+  place: number
 }
 
 export class Deadlines<T extends Timed> {
@@ -17,46 +19,58 @@ export class Deadlines<T extends Timed> {
   }
 
   add(item: T): void {
-    const items = this.#items
-    let at = items.length
-    items.push(item)
-    while (at > 0) {
-      const above = (at - 1) >> 1
-      if (this.#timeAt(above) <= item.atMs) break
-      this.#swap(at, above)
-      at = above
-    }
+    this.#put(item, this.#items.length)
+    this.#rise(item)
   }
 
   /** Removes the earliest. */
   take(): T | undefined {
+    const { first } = this
+    if (first !== undefined) this.remove(first)
+    return first
+  }
+
+  /** An item that is not there any more may be given. */
+  remove(item: T): void {
     const items = this.#items
-    const [first] = items
+    if (items[item.place] !== item) return
     const last = items.pop()
-    if (last === undefined || items.length === 0) return first
-    items[0] = last
-    for (let at = 0; ; ) {
-      const left = 2 * at + 1
-      const below = this.#timeAt(left + 1) < this.#timeAt(left) ? left + 1 : left
-      if (this.#timeAt(below) >= last.atMs) return first
-      this.#swap(at, below)
-      at = below
-    }
+    if (last === undefined || last === item) return
+    this.#put(last, item.place)
+    this.#rise(last)
+    this.#sink(last)
   }
 
   clear(): void {
     this.#items.length = 0
   }
 
-  #timeAt(at: number): number {
-    return this.#items[at]?.atMs ?? Number.POSITIVE_INFINITY
+  #rise(item: T): void {
+    while (item.place > 0) {
+      const above = this.#items[(item.place - 1) >> 1]
+      if (above === undefined || above.atMs <= item.atMs) return
+      this.#swap(item, above)
+    }
   }
 
-  #swap(a: number, b: number): void {
-    const items = this.#items
-    const [one, other] = [items[a], items[b]]
-    if (one === undefined || other === undefined) return
-    items[a] = other
-    items[b] = one
+  #sink(item: T): void {
+    for (;;) {
+      const left = this.#items[2 * item.place + 1]
+      const right = this.#items[2 * item.place + 2]
+      const below = right !== undefined && left !== undefined && right.atMs < left.atMs ? right : left
+      if (below === undefined || below.atMs >= item.atMs) return
+      this.#swap(item, below)
+    }
+  }
+
+  #swap(one: T, other: T): void {
+    const { place } = one
+    this.#put(one, other.place)
+    this.#put(other, place)
+  }
+
+  #put(item: T, place: number): void {
+    this.#items[place] = item
+    item.place = place
   }
 }

@@ -33,6 +33,7 @@ export class ForwardedKeepAlives {
   readonly #clock: Clock
   readonly #asked = new Map<number, Asked>()
   #last: number
+  #isStopped = false
 
   /** `boot`: which process of this node it is, counted. */
   constructor(link: LeaderLink, clock: Clock, boot: number) {
@@ -49,7 +50,7 @@ export class ForwardedKeepAlives {
   /** Returns whether there is somebody to ask. `done` is called once, never within this call. */
   ask(ids: readonly LeaseId[], timeoutMs: number, done: Asked['done']): boolean {
     const leader = this.#link.leader()
-    if (leader === undefined) return false
+    if (leader === undefined || this.#isStopped) return false
     const number = ++this.#last
     const timer = this.#clock.after(timeoutMs, () => this.#end(number, undefined))
     this.#asked.set(number, { leader, timer, done })
@@ -71,8 +72,9 @@ export class ForwardedKeepAlives {
       if (asked.leader !== leader || asked.leader === broken) this.#end(number, undefined)
   }
 
-  /** The node ends. */
+  /** The node ends. It knows the leader still, but cannot reach it. */
   stop(): void {
+    this.#isStopped = true
     for (const number of [...this.#asked.keys()]) this.#end(number, undefined)
   }
 

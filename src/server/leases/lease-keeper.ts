@@ -72,6 +72,8 @@ const SLICE: PageLimits = { rowsMax: 512, bytesMax: 64 * 1024 }
  * has told it so recently.
  */
 const RETURN_STAMP_MS = 100
+/** Of those whose time has passed, so many are put in order at a time: it takes some ten milliseconds. */
+const OVERDUE_MAX = 4096
 /** A timer looks again after this long at the latest. */
 const SLEEP_MS_MAX = 60_000
 
@@ -121,6 +123,11 @@ export class LeaseKeeper {
     }
   }
 
+  /** Leases in memory, and their deadlines: of each lease one, unless an entry that ends it is under way. */
+  get size(): { readonly leases: number; readonly deadlines: number } {
+    return { leases: this.#held.size, deadlines: this.#deadlines.size }
+  }
+
   /** Since the start: leases that this leader has ended, and keep-alives answered without an entry, and with one. */
   get totals(): { readonly expired: number; readonly inMemory: number; readonly inLog: number } {
     return { expired: this.#expiredTotal, inMemory: this.#keptInMemoryTotal, inLog: this.#keptInLogTotal }
@@ -159,6 +166,7 @@ export class LeaseKeeper {
     if (row === undefined) {
       if (this.#phase === 'loading') this.#gone.add(id)
       this.#held.delete(id)
+      if (held?.due !== undefined) this.#deadlines.remove(held.due)
       return
     }
     const lease = decodeLease(row)
@@ -342,8 +350,10 @@ export class LeaseKeeper {
 
   /** A deadline that has moved into the future is found when the earlier one has passed. */
   #schedule(held: Held): void {
-    if (held.due !== undefined && held.due.atMs <= held.endsAtMs) return
-    held.due = { atMs: held.endsAtMs, held }
+    const { due, endsAtMs: atMs } = held
+    if (due !== undefined && due.atMs <= atMs) return
+    if (due !== undefined) this.#deadlines.remove(due)
+    held.due = { atMs, held, place: 0 }
     this.#deadlines.add(held.due)
   }
 
@@ -371,10 +381,8 @@ export class LeaseKeeper {
       const due = this.#deadlines.first
       if (due === undefined) return undefined
       const { held } = due
-      const isCurrent = held.due === due && this.#held.get(held.id) === held
-      if (isCurrent && held.endsAtMs <= due.atMs) return due.atMs
+      if (held.endsAtMs <= due.atMs) return due.atMs
       this.#deadlines.take()
-      if (!isCurrent) continue
       held.due = undefined
       this.#schedule(held)
     }
@@ -427,9 +435,12 @@ export class LeaseKeeper {
     return taken
   }
 
-  /** By their ids, as their keys are on the disk: one slice then has the keys of many. */
+  /**
+   * Those whose time has passed first, not more of them than a turn has time for. By their ids, as their keys are on
+   * the disk: one slice then has the keys of many.
+   */
   #gatherOverdue(clusterTimeMs: number): void {
-    for (;;) {
+    while (this.#overdue.length < OVERDUE_MAX) {
       const atMs = this.#firstDeadlineMs()
       if (atMs === undefined || atMs > clusterTimeMs) break
       const due = this.#deadlines.take()

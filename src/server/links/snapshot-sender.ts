@@ -139,23 +139,26 @@ export class SnapshotSender {
       else if (error !== undefined) this.#end(false, error.message)
       else {
         // If the connection broke during the read, the chunk is read again for the next connection.
-        if (this.#accepted === wire && this.#nextChunk === nextChunk) this.#sendChunk(wire, chunk)
+        const isNext = this.#accepted === wire && this.#nextChunk === nextChunk
+        if (isNext && !this.#sendChunk(wire, chunk)) return
         this.#context.clock.soon(() => this.#fill())
       }
     })
   }
 
-  #sendChunk(wire: Wire, chunk: Uint8Array | undefined): void {
+  /** False: the queue of the wire has no room for it. It is read again when a chunk before it was written. */
+  #sendChunk(wire: Wire, chunk: Uint8Array | undefined): boolean {
     const nextChunk = this.#nextChunk
     if (chunk === undefined) {
       this.#endSent = true
       wire.send({ type: 'snapshot-end', chunks: nextChunk })
-      return
+      return true
     }
+    if (!wire.send({ type: 'snapshot-chunk', number: nextChunk, bytes: chunk })) return false
     this.#nextChunk++
     this.inflight++
     this.#context.counters.snapshotChunksSent++
-    wire.send({ type: 'snapshot-chunk', number: nextChunk, bytes: chunk })
+    return true
   }
 
   giveUp(why: string): void {

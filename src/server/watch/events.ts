@@ -4,7 +4,7 @@
 
 import { type KeyEvent, type KeyRow, type Revision, readVersion } from '../../kv/index.ts'
 
-/** Of the values of the records before, in one message. One record is always told. */
+/** Of keys and values of the records before, in one message. One record is always told. */
 export const PREV_BYTES_MAX = 4 * 1024 * 1024
 
 /** Reads the newest row. */
@@ -47,9 +47,10 @@ export class WatchEvent {
     return this.#prev
   }
 
-  /** Of the value of the record before. */
-  get prevBytes(): number {
-    return this.#before?.valueBytes ?? 0
+  /** Of the record before, which is told with or without its value. */
+  prevBytes(withValue: boolean): number {
+    if (this.#before === undefined) return 0
+    return this.key.length + (withValue ? this.#before.valueBytes : 0)
   }
 }
 
@@ -87,14 +88,14 @@ export class EventsMessage {
 
   /**
    * The records before, one for each event; undefined: it was not asked for, or there is no room for it. One revision
-   * may delete thousands of keys with large values.
+   * may delete thousands of long keys with large values.
    */
   prevs(): (KeyRow | null | undefined)[] {
     let bytes = 0
     return this.events.map((event) => {
       if (!this.#prev) return undefined
       const isFirst = bytes === 0
-      bytes += event.prevBytes
+      bytes += event.prevBytes(this.values)
       return isFirst || bytes <= PREV_BYTES_MAX ? event.prev : undefined
     })
   }

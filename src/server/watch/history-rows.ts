@@ -15,7 +15,7 @@ import { byRevision, type GetRow, type RevisionEvents } from './events.ts'
 
 /** Rows that are kept. */
 const ROWS_MAX = 32
-/** Events of a row that is kept. Most rows have 16. */
+/** Of rows with more events only one is kept. Most rows have 16. */
 const ROW_EVENTS_MAX = 1024
 /** Bytes of the rows of versions that were read for such a row. */
 const ROW_BYTES_MAX = 256 * 1024
@@ -33,6 +33,8 @@ export class HistoryRows {
   readonly #get: GetRow
   /** By their first revisions, the one that was used last at the end. */
   readonly #kept = new Map<Revision, HistoryRow>()
+  /** Of the kept row with very many events. */
+  #large: Revision | undefined
 
   constructor(storage: Pick<Storage, 'scan'>, get: GetRow) {
     this.#storage = storage
@@ -45,6 +47,7 @@ export class HistoryRows {
 
   clear(): void {
     this.#kept.clear()
+    this.#large = undefined
   }
 
   /** The row that begins with this revision; undefined: there is none. */
@@ -66,7 +69,11 @@ export class HistoryRows {
       return version
     }
     const read = { first, last, revisions: byRevision(events, get), mayGrow: first === history.newest }
-    if (events.length <= ROW_EVENTS_MAX) this.#keep(read)
+    if (events.length > ROW_EVENTS_MAX) {
+      if (this.#large !== undefined) this.#kept.delete(this.#large)
+      this.#large = first
+    }
+    this.#keep(read)
     return read
   }
 

@@ -188,6 +188,8 @@ test('every answer has the fields that are described, and no others', async () =
   await served.ask('POST', '/v1/compact', POST({ revision: node.revision }))
   const { json: compacted } = await served.ask('GET', '/v1/kv?revision=1')
   expect([compacted.code, differences(schema, compacted)]).toEqual(['compacted', []])
+  const { json: unwatchable } = await served.ask('GET', '/v1/watch?from=1')
+  expect([unwatchable.code, differences(schema, unwatchable)]).toEqual(['compacted', []])
   await served.ask('POST', '/v1/cluster/settings', POST({ range_keys_max: 1 }))
   const { json: tooLarge } = await served.ask('DELETE', '/v1/kv?end=z')
   expect([tooLarge.code, tooLarge.count > 1, differences(schema, tooLarge)]).toEqual([
@@ -265,7 +267,15 @@ test('what the name of a field does not say is said in words', async () => {
   for (const path of ['/livez', '/readyz']) expect(of(path, 'get')).toEqual(['reasons'])
   expect(of('/v1/kv/{key}', 'put')).toEqual(['prev.key', 'prev.value', 'prev.lease'])
   const { schema } = json.components.responses.Problem.content['application/problem+json']
-  const told = ['current', 'current.key', 'current.lease', 'compact_revision', 'count', 'reasons']
+  const told = [
+    'current',
+    'current.key',
+    'current.lease',
+    'compact_revision',
+    'resume_from',
+    'count',
+    'reasons',
+  ]
   expect(saidOf(schema)).toEqual(told)
 })
 
@@ -311,11 +321,9 @@ test('what a schema refers to is in the document', async () => {
   const served = await serve()
   const { text } = await served.ask('GET', '/openapi.json')
   const referred = new Set([...text.matchAll(/"\$ref":"([^"]*)"/g)].map(([, name]) => name))
-  expect([...referred].sort()).toEqual([
-    '#/components/schemas/Transaction',
-    '#/components/schemas/TransactionResult',
-  ])
-  expect(Object.keys(await namedIn(served)).sort()).toEqual([...referred].sort())
+  const schemas = [...referred].filter((name) => !name?.startsWith('#/components/headers/')).sort()
+  expect(schemas).toEqual(['#/components/schemas/Transaction', '#/components/schemas/TransactionResult'])
+  expect(Object.keys(await namedIn(served)).sort()).toEqual(schemas)
   expect(text).not.toContain('$id')
 })
 
@@ -361,7 +369,10 @@ test('a change of a key takes conditions and a token, and a value of any type', 
     ['prefix', 'start', 'end', 'all', 'timeout', 'key'].map((name) => [name, false]),
   )
   const reads = paths['/v1/txn']?.post?.parameters.filter((one) => one.in === 'query')
-  expect(reads?.map(({ name }) => name)).toEqual(['consistency', 'max_staleness', 'min_revision', 'timeout'])
+  expect(reads?.map(({ name }) => name)).toEqual([
+    ...['revision', 'consistency', 'max_staleness', 'min_revision', 'timeout'],
+  ])
+  expect(headersOf(paths['/v1/watch']?.get)).toEqual(['Last-Event-ID'])
 })
 
 test('values in other forms than JSON are described as what they are', async () => {
@@ -383,6 +394,51 @@ test('values in other forms than JSON are described as what they are', async () 
   expect(paths['/openapi.json']?.get?.responses['200']?.content).toMatchObject({
     'application/json': { schema: { type: 'object' } },
   })
+  expect(paths['/v1/watch']?.get?.responses['200']?.content).toEqual({
+    'text/event-stream': lines,
+    'application/x-ndjson': lines,
+  })
+})
+
+test('the headers of answers are those that are described', async () => {
+  const served = await serve()
+  const { paths, components } = (await served.ask('GET', '/openapi.json')).json
+  const answers: (readonly [string, string, number, string, object?])[] = [
+    ['put', '/v1/kv/{key}', 200, '/v1/kv/a'],
+    ['put', '/v1/kv/{key}', 200, '/v1/kv/a', { headers: { 'Idempotency-Key': 't' } }],
+    ['put', '/v1/kv/{key}', 200, '/v1/kv/a', { headers: { 'Idempotency-Key': 't' } }],
+    ['put', '/v1/kv/{key}', 412, '/v1/kv/a', { headers: { 'If-Match': '"9"' } }],
+    ['get', '/v1/kv/{key}', 200, '/v1/kv/a'],
+    ['get', '/v1/kv/{key}', 304, '/v1/kv/a', { headers: { 'If-None-Match': '*' } }],
+    ['get', '/v1/kv/{key}', 404, '/v1/kv/none?consistency=stale'],
+    ['get', '/v1/kv', 200, '/v1/kv?consistency=stale'],
+    ['delete', '/v1/kv', 200, '/v1/kv?prefix=b'],
+    ['get', '/v1/leases', 200, '/v1/leases'],
+    ['get', '/v1/status', 200, '/v1/status'],
+    ['get', '/livez', 200, '/livez'],
+    ['get', '/v1/kv', 503, '/v1/kv?min_revision=99&timeout=1ms'],
+  ]
+  // What HTTP itself says of an answer is not described.
+  const isOurs = (name: string): boolean => /^(kv-|idempotency-|etag$|retry-after$)/.test(name)
+  const seen = new Set<string>()
+  served.node.stalenessMs = 5
+  for (const [method, path, status, target, asking = {}] of answers) {
+    if (status === 503) served.node.problem = { code: 'revision_behind', detail: 'behind', written: 'no' }
+    const answer = await served.ask(method.toUpperCase(), target, asking)
+    expect([target, answer.status]).toEqual([target, status])
+    const { responses } = paths[path][method]
+    const described = Object.keys((responses[status] ?? responses.default).headers).map((name) =>
+      name.toLowerCase(),
+    )
+    const given = Object.keys(answer.headers).filter(isOurs)
+    expect([target, status, given.filter((name) => !described.includes(name))]).toEqual([target, status, []])
+    for (const name of given) seen.add(name)
+  }
+  expect([...seen].sort()).toEqual(
+    Object.keys(components.headers)
+      .map((name) => name.toLowerCase())
+      .sort(),
+  )
 })
 
 test('what is described of a body is what is refused', async () => {

@@ -316,6 +316,32 @@ describe('a page', () => {
     expect((await ask('GET', '/v1/kv?timeout=5ms&count_only')).json).toMatchObject({ code: 'overloaded' })
   })
 
+  test.each(['limit=1', 'count_only', 'limit=1&order=desc'])(
+    'where keys were deleted is answered in time too: %s',
+    async (query) => {
+      const { ask, node } = await serve()
+      for (let i = 0; i < 4000; i++) node.put(`k${i}`, '')
+      await ask('DELETE', '/v1/kv?prefix=k')
+      expect((await ask('GET', `/v1/kv?timeout=1ms&${query}`)).json).toMatchObject({ code: 'overloaded' })
+      const stream = { headers: { accept: 'application/x-ndjson' } }
+      expect((await ask('GET', `/v1/kv?timeout=1ms&${query}`, stream)).json).toMatchObject({
+        code: 'overloaded',
+      })
+      expect((await ask('GET', `/v1/kv?timeout=60s&${query}`)).status).toBe(200)
+    },
+  )
+
+  test('knows whether anything is left behind keys that were deleted', async () => {
+    const { ask, node } = await serve()
+    node.put('a', '')
+    for (let i = 0; i < 4000; i++) node.put(`k${i}`, '')
+    await ask('DELETE', '/v1/kv?prefix=k')
+    const asked = '/v1/kv?timeout=60s&limit=1'
+    expect((await ask('GET', asked)).json).toMatchObject({ kvs: [{ key: 'a' }], more: false })
+    node.put('z', '')
+    expect((await ask('GET', asked)).json).toMatchObject({ kvs: [{ key: 'a' }], more: true, next: 'a' })
+  })
+
   test('is built in slices: other requests are answered in between', async () => {
     const { ask, node } = await serve({ limits: { sliceRowsMax: 1 } })
     for (let i = 0; i < 200; i++) node.put(`k${i}`, '')

@@ -214,7 +214,7 @@ test('small rows under small limits', async () => {
     ),
     { numRuns: runs(60) },
   )
-}, 20_000)
+})
 
 test('rows of up to a mebibyte under the limits of a node: pages end below 4 MiB', async () => {
   const MiB = 1 << 20
@@ -223,4 +223,4 @@ test('rows of up to a mebibyte under the limits of a node: pages end below 4 MiB
     fc.asyncProperty(rowsOf(MiB, 16), asked, (rows, one) => expectAlike(rows, [one], shipped)),
     { numRuns: runs(10) },
   )
-}, 20_000)
+})

@@ -2,6 +2,7 @@
 // that change nothing and so are reads.
 
 import { describe, expect, test } from 'vitest'
+import { asRevision } from '../../../src/kv/index.ts'
 import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from '../../../src/kv/txn.ts'
 import { ScanEndedError } from '../../../src/storage/index.ts'
 import { FakeNode } from './fake-node.ts'
@@ -709,7 +710,8 @@ describe('a body', () => {
   const TOO_MANY = {
     status: 413,
     code: 'too_many_operations',
-    detail: 'a transaction has at most 128 comparisons and operations, with those of nested ones',
+    detail:
+      'a transaction has at most 128 comparisons, and operations in each branch, with those of nested ones',
   }
 
   test.each<[string, (count: number) => object]>([
@@ -717,18 +719,29 @@ describe('a body', () => {
     ['gets', (count) => ({ failure: list(count, (at) => get({ key: `k${at}` })) })],
     ['comparisons', (count) => ({ compare: list(count, (at) => ({ key: `k${at}`, exists: false })) })],
     [
-      'of both branches',
-      (count) => ({ success: list(count - 1, (at) => put(`k${at}`, '')), failure: [del({ key: 'a' })] }),
+      'each of its lists',
+      (count) => ({
+        compare: list(TXN_OPERATIONS_MAX, (at) => ({ key: `k${at}`, exists: false })),
+        success: list(count, (at) => put(`k${at}`, '')),
+        failure: list(TXN_OPERATIONS_MAX, (at) => del({ key: `k${at}` })),
+      }),
     ],
     [
-      'nested',
+      'nested, in both branches',
       (count) => ({
+        success: [txn({ success: [del({ key: 'a' })], failure: list(count - 2, (at) => put(`${at}`, '')) })],
+      }),
+    ],
+    [
+      'nested comparisons',
+      (count) => ({
+        compare: [{ key: 'a', exists: false }],
         success: [
-          txn({ compare: [{ key: 'a', exists: true }], failure: list(count - 2, (at) => put(`${at}`, '')) }),
+          txn({ compare: list(count - 1, () => ({ key: 'a', exists: true })), failure: [put('a', '')] }),
         ],
       }),
     ],
-  ])('has at most 128 comparisons and operations: %s', async (_, body) => {
+  ])('has at most 128 comparisons, and operations in each branch: %s', async (_, body) => {
     const served = await serve()
     expect((await post(served, body(TXN_OPERATIONS_MAX))).status).toBe(200)
     const { length } = served.node.asked
@@ -766,14 +779,17 @@ describe('a body', () => {
     expect(served.node.asked).toHaveLength(length)
   })
 
-  test('with all that 128 operations may have fits', async () => {
+  test('with all that its operations may have fits', async () => {
     const served = await serve()
     const bytes = (at: number) => ({ base64: Buffer.from([0xff, at]).toString('base64') })
-    const success = list(TXN_OPERATIONS_MAX / 2, (at) => put(bytes(at), bytes(at), { prev: false }))
-    const failure = list(TXN_OPERATIONS_MAX / 2, (at) =>
+    const success = list(TXN_OPERATIONS_MAX, (at) => put(bytes(at), bytes(at), { prev: false }))
+    const failure = list(TXN_OPERATIONS_MAX, (at) =>
       get({ start: bytes(at), end: bytes(at), limit: 1, keys_only: false, count_only: false }),
     )
-    expect((await post(served, { compare: [], success, failure })).status).toBe(200)
+    const compare = list(TXN_OPERATIONS_MAX, (at) => ({
+      ...{ start: bytes(at), end: bytes(at), target: 'value', op: '!=', to: bytes(at) },
+    }))
+    expect((await post(served, { compare, success, failure })).status).toBe(200)
   })
 })
 
@@ -804,7 +820,7 @@ test('only POST, only JSON', async () => {
   const got = await served.ask('GET', TXN)
   expect([got.status, got.headers.allow]).toEqual([405, 'POST'])
   expect((await served.ask('POST', TXN, { body: '{}' })).status).toBe(415)
-  expect((await post(served, {}, {}, '?revision=1')).json.code).toBe('unknown_parameter')
+  expect((await post(served, {}, {}, '?limit=1')).json.code).toBe('unknown_parameter')
   expect(served.node.asked).toEqual([])
 })
 
@@ -931,6 +947,46 @@ describe('a transaction without changes', () => {
     )
   })
 
+  test('reads the store as it was at a revision, in comparisons too', async () => {
+    const served = await serve({ node: filled() })
+    const inner = {
+      compare: [
+        { key: 'a', target: 'version', op: '=', to: 1 },
+        { key: 'c/1', exists: false },
+      ],
+      success: [
+        get({ start: 'a' }),
+        txn({ success: [get({ key: 'a' }), get({ prefix: 'c', count_only: true })] }),
+      ],
+    }
+    const then = await post(served, inner, {}, '?revision=3&consistency=stale')
+    const a = record('a', '', 2, 2, 1)
+    expect(then.json).toEqual({
+      succeeded: true,
+      revision: 6,
+      results: [
+        { get: { kvs: [a, record('b', 'y', 3, 3, 1)], more: false, count: 2 } },
+        {
+          txn: {
+            ...{ succeeded: true, revision: 6 },
+            results: [
+              { get: { kvs: [a], more: false, count: 1 } },
+              { get: { kvs: [], more: false, count: 0 } },
+            ],
+          },
+        },
+      ],
+    })
+    expect(then.headers).toMatchObject({ 'kv-revision': '6', 'kv-consistency': 'stale' })
+    expect((await post(served, inner)).json.succeeded).toBe(false)
+    served.node.apply({ kind: 'compact', revision: asRevision(4) })
+    expect((await post(served, inner, {}, '?revision=3')).json).toMatchObject({
+      ...{ status: 410, code: 'compacted', compact_revision: 4 },
+    })
+    expect((await post(served, inner, {}, '?revision=4')).json.succeeded).toBe(false)
+    expect((await post(served, inner, {}, '?revision=7')).json).toMatchObject({ code: 'future_revision' })
+  })
+
   test('is refused as reads are', async () => {
     const served = await serve({ node: filled() })
     expect((await post(served, READ, {}, '?max_staleness=1s')).json).toMatchObject({
@@ -943,22 +999,24 @@ describe('a transaction without changes', () => {
     }
   })
 
-  test.each(['?consistency=linearizable', '?min_revision=1', '?consistency=stale&max_staleness=1s'])(
-    'alone takes %s',
-    async (query) => {
-      const served = await serve()
-      for (const branch of ['success', 'failure']) {
-        const { json } = await post(served, { [branch]: [txn({ failure: [del({ key: 'a' })] })] }, {}, query)
-        expect(json).toMatchObject({
-          status: 400,
-          code: 'bad_request',
-          detail: expect.stringContaining('this transaction is no read'),
-        })
-      }
-      expect(served.node.asked).toEqual([])
-      expect((await post(served, { success: [put('a', '')] }, {}, '?timeout=1s')).status).toBe(200)
-    },
-  )
+  test.each([
+    '?consistency=linearizable',
+    '?min_revision=1',
+    '?consistency=stale&max_staleness=1s',
+    '?revision=1',
+  ])('alone takes %s', async (query) => {
+    const served = await serve()
+    for (const branch of ['success', 'failure']) {
+      const { json } = await post(served, { [branch]: [txn({ failure: [del({ key: 'a' })] })] }, {}, query)
+      expect(json).toMatchObject({
+        status: 400,
+        code: 'bad_request',
+        detail: expect.stringContaining('this transaction is no read'),
+      })
+    }
+    expect(served.node.asked).toEqual([])
+    expect((await post(served, { success: [put('a', '')] }, {}, '?timeout=1s')).status).toBe(200)
+  })
 
   test('reads one instant, and closes what it has opened', async () => {
     const served = await serve({ node: filled(), limits: { sliceRowsMax: 1 } })
@@ -1107,12 +1165,17 @@ test('room for the answer is reserved before changes are made, and given back', 
   for (const body of [reading, { success: [put('c', '', { prev: true })] }])
     expect((await post(served, body)).json.code).toBe('overloaded')
   expect(proposals(node)).toBe(1)
+  // What has no values, and not many keys, needs little.
+  const lean = { failure: [get({ key: 'a', keys_only: true }), get({ prefix: '', count_only: true })] }
   const second = post(served, plain)
   const { value: goOn } = await release.next()
+  const third = post(served, { success: [put('d', ''), txn(lean)] })
+  const { value: goOnToo } = await release.next()
   go()
   goOn()
-  for (const answer of [first, second]) expect((await answer).status).toBe(200)
-  await atRest(served, 5)
+  goOnToo()
+  for (const answer of [first, second, third]) expect((await answer).status).toBe(200)
+  await atRest(served, 6)
 })
 
 test('and also when the node fails', async () => {

@@ -168,6 +168,23 @@ describe('server-sent events', () => {
     expect(latest.messages[1]?.id).toBe('4')
   })
 
+  test('have ids that never go back, also before the first revision that is asked for', async () => {
+    const served = await serve()
+    const { node } = served
+    const stream = await open(served, '?from=5&progress=100ms', {})
+    await until(() => expect(stream.messages.length).toBeGreaterThan(1))
+    node.put('a', '1')
+    await until(() => expect(stream.messages.at(-1)?.data).toBe('{"revision":2}'))
+    for (const value of ['2', '3', '4']) node.put('a', value)
+    await until(() => expect(stream.messages.at(-1)?.id).toBe('5'))
+    expect(stream.messages.slice(0, 2)).toEqual([
+      { event: 'created', id: '4', data: '{"revision":1}' },
+      { event: 'progress', id: '4', data: '{"revision":1}' },
+    ])
+    const ids = stream.messages.map(({ id }) => Number(id))
+    expect(ids).toEqual(ids.toSorted((a, b) => a - b))
+  })
+
   test('end with a problem when the node stops, which says from where to go on', async () => {
     const served = await serve()
     const { node, http } = served
@@ -222,6 +239,14 @@ describe('a request', () => {
     const served = await serve()
     const { status, headers, text } = await served.ask('HEAD', '/v1/watch')
     expect([status, headers['content-type'], text]).toEqual([200, 'text/event-stream', ''])
+    expect(served.node.watches.counts().open).toBe(0)
+  })
+
+  test('of HEAD is refused like the same of GET', async () => {
+    const served = await serve()
+    served.node.put('a', '1')
+    served.node.apply({ kind: 'compact', revision: asRevision(2) })
+    expect((await served.ask('HEAD', '/v1/watch?from=2')).status).toBe(410)
     expect(served.node.watches.counts().open).toBe(0)
   })
 })

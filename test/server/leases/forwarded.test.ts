@@ -91,11 +91,12 @@ test.each<[string, (given: ReturnType<typeof scene>) => void]>([
   expect([given.forwarded.size, given.clock.timers]).toEqual([0, 0])
 })
 
-test('when the node ends everyone is told, and no timer is left', () => {
+test('when the node ends everyone is told, nobody is asked any more, and no timer is left', () => {
   const { clock, ended, forwarded, ask } = scene()
   ask()
   forwarded.stop()
   clock.advance(1000)
   expect(ended).toEqual([undefined])
+  expect(ask()).toBe(false)
   expect([forwarded.size, clock.timers]).toEqual([0, 0])
 })

@@ -298,6 +298,24 @@ describe('the end of a lease', () => {
   })
 })
 
+test('of very many leases whose time has passed, some are put in order at a time, those that are due longest', () => {
+  const leader = new Leader()
+  leader.begin()
+  leader.holdsConfirmations = true
+  const many = 5000
+  for (let id = many; id > 0; id--) leader.grant(String(id) as LeaseId, TTL + many - id)
+  leader.clock.advance(TTL + 2 * many)
+  const ended: number[] = []
+  while (leader.confirming.length > 0 && ended.length < 4096) {
+    leader.confirming.shift()?.(undefined)
+    leader.clock.advance(1)
+    const last = leader.commands.at(-1)
+    if (last?.kind === 'expire') ended.push(...last.leases.map(({ id }) => Number(id)))
+  }
+  expect(ended).toHaveLength(4096)
+  expect(Math.min(...ended)).toBe(many - 4096 + 1)
+})
+
 describe('a new leader', () => {
   test('keeps a lease until its deadline, since another may have kept it alive', () => {
     const leader = new Leader()
@@ -468,6 +486,22 @@ describe('keep-alives', () => {
   })
 })
 
+test('leases that end before their time leave no deadlines behind', () => {
+  const leader = new Leader()
+  leader.begin()
+  const [many, hour] = [3000, 3_600_000]
+  leader.grant(ONE)
+  // As when a key that lives for an hour is written again and again.
+  for (let at = 0; at < many; at++) leader.apply({ ...putOf('k', 'v'), lease: { ttlMs: hour } })
+  expect(leader.keeper.size).toEqual({ leases: 2, deadlines: 2 })
+  // Those that are needed stay.
+  leader.clock.advance(TTL + 100)
+  expect(leader.commands.at(-1)).toMatchObject({ kind: 'expire', leases: [{ id: ONE }] })
+  leader.clock.advance(2 * hour)
+  expect(leader.keeper.size).toEqual({ leases: 0, deadlines: 0 })
+  expect([leader.store.state.leases.count, leader.store.state.keys]).toEqual([0, 0])
+})
+
 describe('the time', () => {
   test('is told by an entry when no other has told it for a checkpoint time, as long as there are leases', () => {
     const leader = new Leader()
@@ -512,21 +546,29 @@ describe('the time', () => {
   })
 })
 
-test('deadlines are taken in the order of their times', () => {
+test('deadlines are taken in the order of their times, and any of them may be removed', () => {
+  const step = fc.record({ kind: fc.constantFrom('add', 'add', 'take', 'remove'), number: fc.nat(50) })
   fc.assert(
-    fc.property(fc.array(fc.option(fc.nat(50), { nil: undefined })), (steps) => {
-      const deadlines = new Deadlines<{ atMs: number }>()
-      const model: number[] = []
-      for (const atMs of steps) {
-        if (atMs === undefined) expect(deadlines.take()?.atMs).toBe(model.shift())
-        else {
-          deadlines.add({ atMs })
-          model.push(atMs)
-          model.sort((a, b) => a - b)
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const deadlines = new Deadlines<{ atMs: number; place: number }>()
+      const all: { atMs: number; place: number }[] = []
+      let model: typeof all = []
+      const times = () => model.map(({ atMs }) => atMs).sort((a, b) => a - b)
+      for (const { kind, number } of steps) {
+        if (kind === 'add') {
+          const item = { atMs: number, place: 0 }
+          for (const list of [all, model]) list.push(item)
+          deadlines.add(item)
+        } else {
+          // Also one that has gone already.
+          const item = kind === 'take' ? deadlines.take() : all[number % all.length]
+          if (kind === 'take') expect(item?.atMs).toBe(times()[0])
+          else if (item !== undefined) deadlines.remove(item)
+          model = model.filter((one) => one !== item)
         }
-        expect([deadlines.first?.atMs, deadlines.size]).toEqual([model[0], model.length])
+        expect([deadlines.first?.atMs, deadlines.size]).toEqual([times()[0], model.length])
       }
     }),
-    { numRuns: runs(300) },
+    { numRuns: runs(500) },
   )
 })

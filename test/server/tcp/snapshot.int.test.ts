@@ -150,6 +150,13 @@ test('a snapshot arrives whole, with all that is said of it', async () => {
   expect([sink.finished, sink.aborted, source.closes]).toEqual([1, 0, 1])
 })
 
+test('a chunk for which the queue has no room is sent when there is room', async () => {
+  const { a, b, sink } = await sending({ limits: { queueBytesMax: 1 } })
+  a.network.sendSnapshot(b.member.id, TERM, sourceOf(4, 8_000_000))
+  expect(await a.next('sent')).toEqual(ended(true))
+  expect(sink.written.map(({ length }) => length)).toEqual([8_000_000, 8_000_000, 8_000_000, 8_000_000])
+})
+
 test('an empty snapshot arrives too', async () => {
   const { a, b, sink } = await sending()
   a.network.sendSnapshot(b.member.id, TERM, sourceOf(0))

@@ -1,9 +1,13 @@
 // What a hub does for one watch after the other, by hand. hub.prop.test.ts draws it at random.
 
 import { expect, test } from 'vitest'
+import { EventWriter } from '../../../src/kv/history.ts'
+import { initialState } from '../../../src/kv/state.ts'
+import type { Rows } from '../../../src/kv/types.ts'
+import { HistoryRows } from '../../../src/server/watch/history-rows.ts'
 import type { EventsMessage, MessageForm } from '../../../src/server/watch/index.ts'
 import { PREV_BYTES_MAX } from '../../../src/server/watch/index.ts'
-import { utf8 } from '../../kv/store.ts'
+import { rev, utf8 } from '../../kv/store.ts'
 import { type Reader, World } from './world.ts'
 
 const revisions = (reader: Reader): number[] =>
@@ -152,6 +156,40 @@ test('watches that come back together share one search and the rows that it lead
   world.expectRest()
 })
 
+test('a row of very many events is decoded once for all who come back together, and only one such row is kept', () => {
+  const stored = new Map<string, Uint8Array>()
+  const rows: Rows = {
+    read: () => undefined,
+    inRange: () => [],
+    attached: () => [],
+    write: ({ key, value = utf8(''), rest = utf8('') }) => {
+      stored.set(Buffer.from(key).toString('hex'), Buffer.concat([value, rest]))
+      return { mix: 0, crc: 0 }
+    },
+  }
+  const writer = new EventWriter()
+  let state = initialState()
+  for (const revision of [rev(2), rev(3)]) {
+    writer.begin(state, rows)
+    for (let at = 0; at < 1100; at++) writer.add(utf8(`${at}`), revision, { mix: 0, crc: 0 }, undefined)
+    const after = { ...state, revision }
+    state = { ...after, history: writer.end(after, rows) }
+  }
+  let reads = 0
+  const scan = () => {
+    throw new Error('nothing is looked for')
+  }
+  const history = new HistoryRows({ scan }, (key) => {
+    reads++
+    return stored.get(Buffer.from(key).toString('hex'))
+  })
+  for (let client = 0; client < 10; client++)
+    expect(history.at(rev(2), state)?.revisions[0]?.events).toHaveLength(1100)
+  expect([reads, history.size]).toEqual([1, 1])
+  for (let client = 0; client < 10; client++) expect(history.at(rev(3), state)?.first).toBe(3)
+  expect([reads, history.size]).toEqual([2, 1])
+})
+
 test('a search that ends for lack of disk space is begun anew', () => {
   const world = new World({}, 10)
   puts(world, 60)
@@ -217,22 +255,28 @@ test('the same message is encoded once for all who are told it', () => {
   world.judge()
 })
 
-test('records before are left out beyond a limit, and the first is told', () => {
-  const world = new World()
-  const large = 'v'.repeat(1024 * 1024)
-  const keys = ['a', 'b', 'c', 'd', 'e', 'f']
-  for (const key of keys) world.change([[key, large]])
-  world.apply()
-  const reader = world.watch({ prev: true })
-  let prevs: readonly (object | null | undefined)[] = []
-  reader.events = (message) => {
-    prevs = message.prevs()
-  }
-  world.deleteRange('a', undefined)
-  world.apply()
-  const fit = PREV_BYTES_MAX / large.length
-  expect(prevs.map((prev) => prev !== undefined)).toEqual(keys.map((_, at) => at < fit))
-})
+test.each([
+  ['values', 'v'.repeat(1024 * 1024), 6, '', true],
+  ['values that are not told', 'v'.repeat(1024 * 1024), 6, '', false],
+  ['keys', '', 1100, 'k'.repeat(4000), true],
+] as const)(
+  'records before are left out beyond a limit, and the first is told: %s',
+  (_, value, count, name, values) => {
+    const world = new World()
+    const keys = Array.from({ length: count }, (_, at) => `${name}${String(at).padStart(4, '0')}`)
+    for (const key of keys) world.change([[key, value]])
+    world.apply()
+    const reader = world.watch({ prev: true, values })
+    let prevs: readonly (object | null | undefined)[] = []
+    reader.events = (message) => {
+      prevs = message.prevs()
+    }
+    world.deleteRange('', undefined)
+    world.apply()
+    const fit = Math.floor(PREV_BYTES_MAX / (name.length + 4 + (values ? value.length : 0)))
+    expect(prevs.map((prev) => prev !== undefined)).toEqual(keys.map((_, at) => at < fit))
+  },
+)
 
 test('more watches than a node may have are refused', () => {
   const world = new World({ watchesMax: 2 })
