@@ -60,7 +60,16 @@ import type {
   Session,
   SessionOptions,
 } from './lease-types.ts'
-import { grant, keepAlive, keepAliveMany, type LeaseCalls, leases, revoke, show } from './leases.ts'
+import {
+  grant,
+  grantForSession,
+  keepAlive,
+  keepAliveMany,
+  type LeaseCalls,
+  leases,
+  revoke,
+  show,
+} from './leases.ts'
 import { type Interruption, pages, rangeOf, streamed } from './list.ts'
 import type { Welcome } from './messages.ts'
 import {
@@ -143,12 +152,16 @@ const NONE = {}
 const noop = () => {}
 
 interface Request extends Pick<Call, 'method' | 'path' | 'operation' | 'identity' | 'firstTry'> {
+  /** Told under which identity a change is sent from now on. */
+  readonly onIdentity?: ((identity: Identity) => void) | undefined
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array | undefined
   /** Return an answer of 200 when it begins, before its body is read. */
   readonly stream?: boolean
   /** Used instead of the endpoints that the client knows. */
   readonly endpoints?: Endpoints
+  /** It waits behind no other call: neither for a turn, nor for a second node. */
+  readonly isUrgent?: boolean
 }
 
 /** What was done before for a call. */
@@ -189,7 +202,7 @@ export class Client {
     call: (kind, request, options) => this.#call(kind, request, options),
     keepAlive: (ids, options) => this.#seldom('read', { op: KEEP_ALIVE, leases: ids }, options),
   }
-  /** Of sessions. A lease would end behind the other calls of its client, so they wait for no turn. */
+  /** Of sessions. A lease would end behind the other calls of its client, so they wait for none of them. */
   readonly #urgentCalls: Pick<LeaseCalls, 'keepAlive'> = {
     keepAlive: (ids, options) =>
       this.#seldom('read', { op: KEEP_ALIVE, leases: ids }, options, noop, { isUrgent: true }),
@@ -415,7 +428,7 @@ export class Client {
   async session(options: SessionOptions = NONE): Promise<Session> {
     const { Sessions } = await import('./sessions.ts')
     this.#sessions ??= new Sessions({
-      grantLease: (lease, call) => this.grantLease(lease, call),
+      grantLease: (lease, call) => grantForSession(this.#leaseCalls, lease, call),
       keepLeasesAlive: (ids, call) => keepAliveMany(this.#urgentCalls, ids, call),
       revokeLease: (id, call) => this.revokeLease(id, call),
       put: (key, value, call) => this.put(key, value, call),
@@ -433,7 +446,11 @@ export class Client {
   }
 
   /** A range as a map in memory that follows the changes. */
-  async *mirror(options: MirrorOptions): AsyncGenerator<MirrorView, void, undefined> {
+  mirror(options: MirrorOptions): AsyncGenerator<MirrorView, void, undefined> {
+    return this.#mirror(withOwnBorders(options))
+  }
+
+  async *#mirror(options: MirrorOptions): AsyncGenerator<MirrorView, void, undefined> {
     const { mirror } = await import('./mirror.ts')
     yield* mirror(
       {
@@ -624,7 +641,8 @@ export class Client {
     const asked = { operation, identity, deadline: startedAt + timeoutMs }
     const firstTry = mayConnect ? this.#connections.firstTry(this.#endpoints, nowMs, asked) : undefined
     const first = { identity, ...(firstTry && { firstTry }) }
-    const request = { ...requestOf(operation), operation, ...first, stream: operation.op === WATCH }
+    const stream = operation.op === WATCH
+    const request = { ...requestOf(operation), operation, ...first, stream, isUrgent }
     try {
       if (isUrgent) return await this.#perform(kind, request, { ...limits, waitedMs }, onAnswer)
       return await this.#withTurn(kind, request, { ...limits, waitedMs }, onAnswer)
@@ -731,6 +749,7 @@ export class Client {
   ): Promise<Answer> {
     let copies = 0
     const mayHedge = () => {
+      if (request.isUrgent === true) return true
       const may = this.#hedges.tryAcquire(this.#turns.acquired)
       if (may) copies += 1
       return may
@@ -745,7 +764,9 @@ export class Client {
       const headers = { ...request.headers, ...this.#ownHeaders() }
       const renewed = () => {
         if (request.identity !== undefined) this.#identities.forgotten(request.identity)
-        return this.#identities.token(this.revision)
+        const identity = this.#identities.token(this.revision)
+        request.onIdentity?.(identity)
+        return identity
       }
       const keyed = kind === 'keyed' ? { identity: request.identity ?? renewed(), renewed } : {}
       const call = { ...request, kind, body, stream, headers, ...limits, isReached, ...keyed }
@@ -930,8 +951,10 @@ function openedIn(body: Parameters<typeof parseObject>[0]): Opened | undefined {
   return isWell ? { session, age_ms, slots } : undefined
 }
 
-/** The borders are copied when the list is requested, and checked when its first record is. */
-function withOwnBorders(options: ListOptions): ListOptions {
+/** The borders are copied when the list or mirror is requested, and checked when its first record or view is. */
+function withOwnBorders(options: ListOptions): ListOptions
+function withOwnBorders(options: MirrorOptions): MirrorOptions
+function withOwnBorders(options: ListOptions | MirrorOptions): ListOptions | MirrorOptions {
   if (typeof options !== 'object' || options === null) return options
   const own = (border: string | Uint8Array | undefined) =>
     types.isUint8Array(border) ? new Uint8Array(border) : border

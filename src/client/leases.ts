@@ -21,6 +21,7 @@ import {
 } from './decode.ts'
 import { QuorateError } from './errors.ts'
 import type { Answer } from './exchange.ts'
+import type { Identity } from './identity.ts'
 import type {
   GrantedLease,
   KeptLease,
@@ -36,18 +37,20 @@ import type { CallKind } from './verdict.ts'
 export const KEEP_ALIVE_MAX = 1_000
 const PAGE_LEASES = 1_000
 
+interface LeaseRequest {
+  readonly method: string
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: Uint8Array
+  /** Of a change that may have been sent before. */
+  readonly identity?: Identity | undefined
+  /** Told under which identity a change is sent from now on. */
+  readonly onIdentity?: ((identity: Identity) => void) | undefined
+}
+
 /** What the calls need of the client. */
 export interface LeaseCalls {
-  call(
-    kind: CallKind,
-    request: {
-      readonly method: string
-      readonly path: string
-      readonly headers?: Readonly<Record<string, string>>
-      readonly body?: Uint8Array
-    },
-    options: CallOptions,
-  ): Promise<Answer>
+  call(kind: CallKind, request: LeaseRequest, options: CallOptions): Promise<Answer>
   /** Up to KEEP_ALIVE_MAX ids. */
   keepAlive(ids: readonly string[], options: CallOptions): Promise<Answer>
 }
@@ -56,14 +59,51 @@ const JSON_TYPE = { 'Content-Type': 'application/json' }
 
 export async function grant(calls: LeaseCalls, lease: NewLease, options: CallOptions): Promise<GrantedLease> {
   checkGrant(lease, options)
-  const { ttlMs, id } = lease
+  return grantAs(calls, lease, options, {})
+}
+
+async function grantAs(
+  calls: Pick<LeaseCalls, 'call'>,
+  { ttlMs, id }: NewLease,
+  options: CallOptions,
+  identifying: Pick<LeaseRequest, 'identity' | 'onIdentity'>,
+): Promise<GrantedLease> {
   const body = bytesOf(JSON.stringify({ ttl: duration(ttlMs), id }))
-  const request = { method: 'POST', path: '/v1/leases', headers: JSON_TYPE, body }
+  const request = { method: 'POST', path: '/v1/leases', headers: JSON_TYPE, body, ...identifying }
   const answer = await calls.call('keyed', request, options)
   return decoded(answer, 'unknown', (json) => ({
     id: idIn(json),
     ttlMs: wholeNumberIn(json, 'ttl_ms'),
   }))
+}
+
+/**
+ * Grants a lease for a session. When the call has failed and the lease may have been granted all the same, nobody knows
+ * its id, and it would be there until its time to live has passed. So it is revoked in the background. Its grant is
+ * asked for once more under the same identity: the answer names the lease, and no late copy grants another one.
+ */
+export async function grantForSession(
+  calls: LeaseCalls,
+  lease: NewLease,
+  options: CallOptions,
+): Promise<GrantedLease> {
+  let identity: Identity | undefined
+  const onIdentity = (used: Identity) => {
+    identity = used
+  }
+  try {
+    return await grantAs(calls, lease, options, { onIdentity })
+  } catch (error) {
+    const mayExist = error instanceof QuorateError && error.written === 'unknown'
+    // If this fails too, the lease ends by itself.
+    if (mayExist) takeBack(calls, lease, identity).catch(() => {})
+    throw error
+  }
+}
+
+async function takeBack(calls: LeaseCalls, lease: NewLease, identity: Identity | undefined): Promise<void> {
+  const { id } = await grantAs(calls, lease, {}, { identity })
+  await revoke(calls, id, {})
 }
 
 export async function keepAlive(

@@ -44,7 +44,10 @@ export interface Welcome {
   readonly messageBytesMax: number
   /** How many changes a batch may have; 0: the node knows no batches. */
   readonly changesMax: number
-  /** How many comparisons and operations a transaction may have; 0: the node knows none, and nothing of history. */
+  /**
+   * How many comparisons, and operations in each branch, a transaction may have; 0: the node knows none, and nothing
+   * of history.
+   */
   readonly txnOperationsMax: number
   /** How many leases one operation may keep alive; 0: the node knows no leases here. */
   readonly keepAliveMax: number

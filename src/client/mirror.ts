@@ -9,7 +9,7 @@ import { CompactedError } from './errors.ts'
 import type { Interruption } from './list.ts'
 import { after } from './timer.ts'
 import type { KvRecord, ListOptions, RangeOptions, ReadOptions } from './types.ts'
-import type { ClientWatch } from './watch.ts'
+import { type ClientWatch, mayPass } from './watch.ts'
 import type { MirrorOptions, MirrorView, WatchBatch, WatchOptions } from './watch-types.ts'
 
 const RESYNC_BASE_MS = 10
@@ -32,6 +32,7 @@ export async function* mirror(
   const { signal, timeoutMs } = options
   const backoff = new Backoff(RESYNC_BASE_MS, RESYNC_MAX_MS)
   const view = new View()
+  let isShown = false
   for (;;) {
     try {
       await read(calls, view, range)
@@ -45,6 +46,7 @@ export async function* mirror(
       })
       await watch.ready
       backoff.reset()
+      isShown = true
       yield view
       for await (const batch of watch) {
         view.apply(batch)
@@ -54,8 +56,9 @@ export async function* mirror(
         yield view
       }
     } catch (error) {
-      if (!(error instanceof CompactedError)) throw error
-      onResync?.(error)
+      if (error instanceof CompactedError) onResync?.(error)
+      // Once it is shown it waits for the cluster for as long as it takes, as a watch does.
+      else if (!isShown || timeoutMs !== undefined || !mayPass(error)) throw error
       await pause(backoff.next(), calls.interruption)
     }
     const reason = calls.interruption.reason()

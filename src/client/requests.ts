@@ -86,7 +86,7 @@ const watchPath = ({ place, from, prev, only, values, progressMs }: WatchRequest
     prev: prev ? true : undefined,
     only,
     values: values ? undefined : false,
-    progress: `${progressMs}ms`,
+    progress: duration(progressMs),
   })
 
 function jsonPost(path: string, content: object): Outgoing {

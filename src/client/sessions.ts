@@ -50,10 +50,12 @@ export class Sessions {
   #stopTimer = () => {}
   /** When the timer fires, by the monotonic clock. */
   #firesAtMs = Number.POSITIVE_INFINITY
+  /** Set while many sessions are looked at. */
+  #uptimeMs: number | undefined
 
   constructor(calls: SessionCalls, clocks = machineClocks) {
     this.#calls = calls
-    this.#clocks = clocks
+    this.#clocks = { ...clocks, uptimeMs: () => this.#uptimeMs ?? clocks.uptimeMs() }
   }
 
   /** How many are open. */
@@ -105,11 +107,23 @@ export class Sessions {
   }
 
   #keepAlive(): void {
-    for (const session of [...this.#open]) session.look()
-    const due = [...this.#open].filter((session) => !session.isAsking && session.isDueSoon)
-    for (let at = 0; at < due.length; at += KEEP_ALIVE_MAX)
-      void this.#keep(due.slice(at, at + KEEP_ALIVE_MAX))
-    this.#arm()
+    this.#atOnce(() => {
+      for (const session of [...this.#open]) session.look()
+      const due = [...this.#open].filter((session) => !session.isAsking && session.isDueSoon)
+      for (let at = 0; at < due.length; at += KEEP_ALIVE_MAX)
+        void this.#keep(due.slice(at, at + KEEP_ALIVE_MAX))
+      this.#arm()
+    })
+  }
+
+  /** `os.uptime()` reads a file, and there may be thousands of sessions: it is asked once for all of them. */
+  #atOnce(lookAtMany: () => void): void {
+    this.#uptimeMs = this.#clocks.uptimeMs()
+    try {
+      lookAtMany()
+    } finally {
+      this.#uptimeMs = undefined
+    }
   }
 
   async #keep(sessions: readonly LeaseSession[]): Promise<void> {
@@ -121,13 +135,17 @@ export class Sessions {
         sessions.map(({ lease }) => lease),
         { timeoutMs },
       )
-      for (const [at, session] of sessions.entries()) session.kept(kept[at]?.ttlMs, sentAt)
+      this.#atOnce(() => {
+        for (const [at, session] of sessions.entries()) session.kept(kept[at]?.ttlMs, sentAt)
+      })
     } catch (error) {
       // They are tried again for as long as they live.
-      for (const session of sessions) session.failed(error)
+      this.#atOnce(() => {
+        for (const session of sessions) session.failed(error)
+      })
     }
     for (const session of sessions) session.isAsking = false
-    this.#arm()
+    this.#atOnce(() => this.#arm())
   }
 }
 

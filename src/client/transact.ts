@@ -14,7 +14,7 @@ import { recordOf } from './decode.ts'
 import { ConflictError, QuorateError, UnavailableError } from './errors.ts'
 import type { Interruption } from './list.ts'
 import { ownBytes, ownKey } from './operation.ts'
-import { after } from './timer.ts'
+import { after, afterLastLook } from './timer.ts'
 import { checkPutOptions } from './txn.ts'
 import type {
   Transaction,
@@ -42,6 +42,9 @@ interface Calls {
 /** Of a call of a body. Throws when no more than this time is left. */
 type Limits = (neededMs?: number) => CallOptions
 
+/** Waits for a body for as long as the call lasts. */
+type Within = <R>(running: Promise<R> | R) => Promise<R>
+
 /** `timeoutMs`: of all attempts together. */
 export async function transact<T>(
   calls: Calls,
@@ -66,7 +69,9 @@ export async function transact<T>(
     if (reason !== undefined) throw reason
     // A commit without time for its answer would make the outcome unknown.
     const commitMs = leastMs({ kind: 'keyed', timeoutMs }, 0)
-    const tried = await new Attempt(calls, limits, commitMs).run(body).catch((error: unknown) => {
+    const within = <R>(running: Promise<R> | R): Promise<R> =>
+      untilTheEnd(running, deadline, () => conflict ?? outOfTime(timeoutMs), interruption)
+    const tried = await new Attempt(calls, limits, commitMs, within).run(body).catch((error: unknown) => {
       // A call of it had too little time left, because of the conflicts before.
       throw error instanceof UnavailableError && error.code === 'timeout' ? (conflict ?? error) : error
     })
@@ -94,6 +99,30 @@ const outOfTime = (timeoutMs: number): UnavailableError =>
     { code: 'timeout', written: 'no' },
   )
 
+/**
+ * What a body returns, or the error of the call if that ends before. A body that waits for something else cannot be
+ * stopped, but nobody waits for it any more.
+ */
+async function untilTheEnd<T>(
+  running: Promise<T> | T,
+  deadline: number,
+  late: () => Error,
+  interruption: Interruption,
+): Promise<T> {
+  let stop = () => {}
+  let takeBack = () => {}
+  const ended = new Promise<never>((_, reject) => {
+    stop = afterLastLook(deadline - performance.now(), () => reject(late()))
+    takeBack = interruption.listen(() => reject(interruption.reason()))
+  })
+  try {
+    return await Promise.race([running, ended])
+  } finally {
+    stop()
+    takeBack()
+  }
+}
+
 /** Ends early if the call does. */
 async function paused(ms: number, interruption: Interruption): Promise<void> {
   let takeBack = () => {}
@@ -118,6 +147,7 @@ class Attempt implements Transaction {
   readonly #calls: Calls
   readonly #limits: Limits
   readonly #commitMs: number
+  readonly #within: Within
   #isOver = false
   /** The revision that all reads show. */
   #revision: number | undefined
@@ -130,15 +160,16 @@ class Attempt implements Transaction {
   readonly #ranges: Bounds[] = []
   readonly #writes = new Map<string, Write>()
 
-  constructor(calls: Calls, limits: Limits, commitMs: number) {
+  constructor(calls: Calls, limits: Limits, commitMs: number, within: Within) {
     this.#calls = calls
     this.#limits = limits
     this.#commitMs = commitMs
+    this.#within = within
   }
 
   async run<T>(body: (tx: Transaction) => Promise<T> | T): Promise<Tried<T>> {
     try {
-      const result = await body(this)
+      const result = await this.#within(body(this))
       this.#isOver = true
       if (this.#lost !== undefined) return { committed: false, cause: this.#lost }
       if (this.#writes.size === 0 || (await this.#commit())) return { committed: true, result }
@@ -168,7 +199,7 @@ class Attempt implements Transaction {
   list(options: TransactionListOptions = {}): AsyncGenerator<KvRecord, void, undefined> {
     this.#checkOpen('list')
     checkTransactionList(options)
-    return this.#list({ ...options })
+    return this.#list(listingOf(options))
   }
 
   put(key: string | Uint8Array, value: string | Uint8Array, options: TxnPutOptions = {}): void {
@@ -227,8 +258,7 @@ class Attempt implements Transaction {
   }
 
   /** What was read ends with the last record that the body has taken. */
-  async *#list(given: TransactionListOptions): AsyncGenerator<KvRecord, void, undefined> {
-    const listing = listingOf(given)
+  async *#list(listing: Listing): AsyncGenerator<KvRecord, void, undefined> {
     const { seen, keysOnly } = listing
     let { limit: left } = listing
     if (left === 0) return

@@ -36,11 +36,13 @@ import type { KvRecord } from './types.ts'
 const DEPTH_MAX = 64
 
 const LISTS = ['compare', 'success', 'failure'] as const
+/** If it got lost, the operations would be done without a condition. */
+const CONDITIONS: ReadonlySet<string> = new Set(['compare'])
 
 /** Throws a TypeError that names what is wrong. */
 export function sentTxn(given: unknown, where = 'txn', depth = 1): SentTxn {
   if (depth > DEPTH_MAX) throw new TypeError(`txn: transactions are nested more than ${DEPTH_MAX} deep`)
-  checkOptions(where, given, { compare: isList, success: isList, failure: isList })
+  checkOptions(where, given, { compare: isList, success: isList, failure: isList }, CONDITIONS)
   const lists = given as Readonly<Record<(typeof LISTS)[number], readonly unknown[] | undefined>>
   const nameOf = (list: (typeof LISTS)[number], at: number) =>
     `${where}${depth === 1 ? ': ' : '.'}${list}[${at}]`

@@ -396,7 +396,7 @@ class FinalError extends Error {
 const NODE_HEADERS = { 'kv-cluster': 'ours' }
 
 /** Another node, or the same one later, may serve the watch. */
-const mayPass = (error: unknown): boolean =>
+export const mayPass = (error: unknown): boolean =>
   error instanceof UnavailableError ||
   error instanceof UnreachableError ||
   (error instanceof QuorateError && (error.code === 'internal' || error.code === 'unexpected_answer'))

@@ -95,6 +95,8 @@ const rows: [call: string, args: unknown[], ...says: string[]][] = [
   ['txn', [[]], 'txn: options', '[]'],
   ['txn', [{ compares: [] }], 'txn: there is no option "compares"', 'did you mean compare?'],
   ['txn', [{ success: {} }], 'success must be a list'],
+  ['txn', [{ compare: undefined }], 'txn: compare is undefined'],
+  ['txn', [{ success: [{ txn: { compare: undefined } }] }], 'txn: success[0].txn: compare is undefined'],
   ['txn', [{ compare: [5] }], 'txn: compare[0]: a comparison must be an object, not 5'],
   [
     'txn',
@@ -432,5 +434,15 @@ describe('what is right is taken', () => {
     }
     const written = node.seen.map((seen) => /max_staleness=([^&]*)/.exec(seen.target)?.[1])
     expect(written).toEqual(['0.000001ms', '0.3ms', '250ms', '86400000ms'])
+  })
+
+  test('a time between two words of a watch is written so that a node can read it', async () => {
+    const node = await fake()
+    const kv = clientOf([node])
+    for (const progressMs of [100, 1000 / 3, 3_600_000]) {
+      await expect(kv.watch({ key: 'k', progressMs }).ready).rejects.toMatchObject({ code: 'unsupported' })
+    }
+    const written = node.seen.map((seen) => /progress=([^&]*)/.exec(seen.target)?.[1])
+    expect(written).toEqual(['100ms', '333.333333ms', '3600000ms'])
   })
 })

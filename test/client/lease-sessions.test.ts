@@ -120,6 +120,18 @@ test('a lease is kept alive after a third of its time, and lives on for as long 
   expect(scene.atRest).toBe(true)
 })
 
+test('the clock of the machine is read a few times for a keep-alive, however many sessions there are', async () => {
+  const sessions = await Promise.all(Array.from({ length: 300 }, () => scene.open()))
+  scene.looks = 0
+  await pass(TTL_MS / 3 + 1)
+  await scene.answerAll()
+  expect(scene.looks).toBeLessThan(20)
+  expect(sessions.every(({ signal }) => !signal.aborted)).toBe(true)
+  scene.sleptMs = TTL_MS
+  await pass(TTL_MS / 3 + 1)
+  expect(sessions.every(({ signal }) => signal.aborted)).toBe(true)
+})
+
 test('its life is counted from before the keep-alive was sent, not from its answer', async () => {
   const session = await scene.open()
   await pass(TTL_MS / 3 + 1)

@@ -3,11 +3,12 @@
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Json } from '../../src/client/decode.ts'
-import { AbortedError, CompactedError, UnavailableError } from '../../src/client/errors.ts'
+import { AbortedError, CompactedError, QuorateError, UnavailableError } from '../../src/client/errors.ts'
 import { type MirrorCalls, mirror } from '../../src/client/mirror.ts'
 import type { KvRecord } from '../../src/client/types.ts'
 import type { MirrorOptions, MirrorView } from '../../src/client/watch-types.ts'
-import { created, problem, put, Scene } from './watch-scene.ts'
+import { created, problem, put, Scene, unavailable } from './watch-scene.ts'
+import { clientOf, fake } from './with-fakes.ts'
 
 /** What a key has, at a revision. */
 type Row = readonly [key: string | Buffer, revision: number]
@@ -229,6 +230,66 @@ test('an error that is not compaction ends it', async () => {
   }
   await expect(scene.mirror().next()).rejects.toBe(failing)
   expect([scene.resyncs, scene.atRest, scene.listeners]).toEqual([[], true, 0])
+})
+
+test('the buffer of its range may be used again at once', async () => {
+  const node = await fake()
+  node.knowsTransactions = false
+  const kv = clientOf([node])
+  const prefix = Buffer.from('a/')
+  const views = kv.mirror({ prefix })
+  prefix.fill('z')
+  // This node knows no watches.
+  const ended = expect(views.next()).rejects.toMatchObject({ code: 'unsupported' })
+  prefix.fill('z')
+  await ended
+  const asked = node.seen.map(({ target }) => /prefix=([^&]*)/.exec(target)?.[1])
+  expect(asked).toEqual(['a%2F', 'a%2F', 'a%2F'])
+})
+
+test.each([
+  ['its count', 'count'],
+  ['its keys', 'list'],
+  ['the watch behind it', 'watch'],
+] as const)(
+  'while the range is read anew it waits for a cluster that cannot serve %s',
+  async (_what, step) => {
+    scene.rows = [['k1', 2]]
+    const views = scene.mirror()
+    await next(views)
+    scene.feed.send(problem('compacted', AT_7))
+    scene.revision = 9
+    scene.rows = [['k3', 8]]
+    let failures = 3
+    const fail = () => {
+      if (failures-- > 0) throw new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+    }
+    if (step === 'watch') scene.refusals.push(...Array.from({ length: 3 }, unavailable))
+    else scene.before = (now) => void (now === step && fail())
+    expect(await next(views)).toEqual([9, 'k3 at 8'])
+    expect(scene.resyncs).toMatchObject([{ name: 'CompactedError' }])
+    await views.return()
+    expect([scene.atRest, scene.listeners]).toEqual([true, 0])
+  },
+)
+
+test('with a time-out it does not wait longer; an error that does not pass ends it in any case', async () => {
+  for (const [options, error] of [
+    [{ timeoutMs: 1000 }, unavailable()],
+    [{}, new QuorateError('unknown', { code: 'bad_request', written: 'no' })],
+  ] as const) {
+    scene.before = () => {}
+    const views = scene.mirror(options)
+    await next(views)
+    scene.feed.send(problem('compacted', AT_7))
+    scene.before = () => {
+      throw error
+    }
+    const ended = expect(views.next()).rejects.toBe(error)
+    await pass(10_000)
+    await ended
+  }
+  expect([scene.atRest, scene.listeners]).toEqual([true, 0])
 })
 
 test('keys are in the order of their bytes, and those that are not UTF-8 are found by their bytes', async () => {

@@ -1,7 +1,9 @@
 // How a transaction is sent: over which transport, under which identity, how often; and what becomes of odd answers.
 
-import { expect, test, vi } from 'vitest'
-import type { Txn } from '../../src/client/index.ts'
+import { getEventListeners } from 'node:events'
+import { describe, expect, test, vi } from 'vitest'
+import { inspect } from '../../src/client/client.ts'
+import type { Client, Transaction, TransactOptions, Txn } from '../../src/client/index.ts'
 import { problem } from './fake-node.ts'
 import { oneNode, oneNodeWithSession } from './one-node.ts'
 import { clientOf, failure, fake, freezeTime } from './with-fakes.ts'
@@ -202,4 +204,62 @@ test('an outcome that is unknown is not tried again by the body of a transaction
     ),
   )
   expect([attempts, error.code, error.written]).toEqual([1, 'outcome_unknown', 'unknown'])
+})
+
+describe('a body that waits for something else', () => {
+  const never = new Promise<never>(() => {})
+
+  /** Resolves when the body has begun, with what it writes with. */
+  function waiting(kv: Client, options: TransactOptions = {}) {
+    const { promise: begun, resolve } = Promise.withResolvers<Transaction>()
+    const ended = failure(
+      kv.transact(async (tx) => {
+        tx.put('k', 'v')
+        resolve(tx)
+        await never
+      }, options),
+    )
+    return { begun, ended }
+  }
+
+  test('ends with the signal of its transaction, and can write nothing more', async () => {
+    const node = await fake()
+    const kv = clientOf([node])
+    const end = new AbortController()
+    const { begun, ended } = waiting(kv, { signal: end.signal })
+    const tx = await begun
+    end.abort('enough')
+    expect(await ended).toMatchObject({ name: 'AbortError', code: 'aborted', written: 'no', cause: 'enough' })
+    expect(() => tx.put('k', 'w')).toThrow('the transaction has ended')
+    expect([kv[inspect]().calls, getEventListeners(end.signal, 'abort'), node.seen]).toEqual([0, [], []])
+  })
+
+  test('ends when its client is closed', async () => {
+    const kv = clientOf([await fake()])
+    const { begun, ended } = waiting(kv)
+    await begun
+    await kv.close()
+    expect(await ended).toMatchObject({ name: 'AbortError', code: 'closed', written: 'no' })
+  })
+
+  test('ends when the time is up', async () => {
+    freezeTime()
+    const kv = clientOf([await fake()])
+    const { begun, ended } = waiting(kv, { timeoutMs: 1_000 })
+    await begun
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(await ended).toMatchObject({ name: 'UnavailableError', code: 'timeout', written: 'no' })
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('leaves no timer and no listener when it has ended', async () => {
+    freezeTime()
+    const kv = clientOf([await fake()])
+    const { signal } = new AbortController()
+    expect(await kv.transact(async () => 'done', { signal })).toBe('done')
+    await expect(kv.transact(() => Promise.reject(new Error('of the body')), { signal })).rejects.toThrow(
+      'of the body',
+    )
+    expect([vi.getTimerCount(), getEventListeners(signal, 'abort'), kv[inspect]().calls]).toEqual([0, [], 0])
+  })
 })

@@ -110,20 +110,29 @@ describe.each(['http', 'multiplexed'] as const)('over %s', (transport) => {
         if (isOver && batch.events.some(({ key }) => key === `${prefix}end`)) break
       }
     })()
+    let writes = 0
+    const someWrites = () => {
+      const end = writes + 5
+      return until(() => writes >= end)
+    }
     const faults = (async () => {
       // Each node in turn, so that the one that serves the watch is among them.
       for (const [at, node] of cluster.nodes.entries()) {
+        await someWrites()
         if (at % 2 === 0) await node.crash()
         else await node.stop()
         await node.start()
       }
+      await someWrites()
       const [cut, ...others] = cluster.nodes.map(({ name }) => name)
       cluster.partition([[cut ?? ''], others])
       await sleep(2500)
+      await someWrites()
       cluster.heal()
       isOver = true
     })()
-    for (let n = 0; !isOver; n++) {
+    for (; !isOver; writes++) {
+      const n = writes
       const key = `${prefix}${n % 7}`
       if (n % 5 === 4) await writer.delete(key)
       else if (n % 5 === 3)
