@@ -1,10 +1,10 @@
 // A near cache: values of the store in the memory of this process, kept true by a watch.
 //
-// Promise: a value that `get` returns was the value of its key at some time within the last `ttlMs`, whatever has
-// happened to the watch: every entry is read again, linearizably, when it is that old. While the watch is well, a
-// change reaches the cache within milliseconds. After a break of the watch in which events may have been lost, the
-// cache is emptied. It never replaces a value by an older one. At most `entriesMax` keys are held; those used longest
-// ago go.
+// Promise: a value that `get` returns was the value of its key at some time from `ttlMs` before the call on, whatever
+// has happened to the watch: every entry is read again, linearizably, when it is that old, also if the machine has
+// slept meanwhile. While the watch is well, a change reaches the cache within milliseconds. After a break of the watch
+// in which events may have been lost, the cache is emptied. It never replaces a value by an older one. At most
+// `entriesMax` keys are held; those used longest ago go.
 //
 // Limits: between a change and its event a `get` returns the value before. Who must not read it uses `kv.get`. A `get`
 // whose entry is too old fails if the store cannot be reached: the cache does not serve beyond its bound. The cache
@@ -17,6 +17,7 @@
 
 import { checkOptions, checkValue, isBound, isBytes, isFunction, isTimeout } from '../client/check.ts'
 import { type Client, type KvRecord, PreconditionFailedError, type WatchBatch } from '../client/index.ts'
+import { ageMs, type Instant, instantNow } from './age.ts'
 import { isLeaseTime } from './checks.ts'
 import { keepWatching } from './watching.ts'
 
@@ -63,11 +64,12 @@ interface Entry {
   readonly record: KvRecord | undefined
   /** The revision up to which it is known to be true. */
   readonly revision: number
-  /** By `performance.now()`, before it was read. */
-  readonly readAt: number
+  /** Before it was read. */
+  readonly readAt: Instant
 }
 
 interface Reading {
+  readonly beganAt: Instant
   readonly entry: Promise<Entry>
   /** The highest revision that has changed the key since the reading began. */
   changedAt: number
@@ -115,7 +117,7 @@ class NearCache implements Cache {
     const bytes = Buffer.concat([this.#prefix, Buffer.from(key)])
     const name = bytes.toString('latin1')
     const held = this.#entries.get(name)
-    const isFresh = held !== undefined && performance.now() - held.readAt < this.#ttlMs
+    const isFresh = held !== undefined && ageMs(held.readAt) < this.#ttlMs
     if (isFresh) {
       this.#hits += 1
       this.#entries.delete(name)
@@ -150,13 +152,16 @@ class NearCache implements Cache {
     return this.close()
   }
 
-  /** All that ask for a key at a time wait for one reading of it. */
+  /** All that ask for a key at a time wait for one reading of it, unless that is too old for them. */
   #readOnce(name: string, key: Uint8Array): Promise<Entry> {
     const under = this.#readings.get(name)
-    if (under !== undefined) return under.entry
-    const reading: Reading = { entry: this.#read(key), changedAt: 0 }
+    if (under !== undefined && ageMs(under.beganAt) < this.#ttlMs) return under.entry
+    const beganAt = instantNow()
+    const reading: Reading = { beganAt, entry: this.#read(key, beganAt), changedAt: 0 }
     this.#readings.set(name, reading)
-    const end = () => this.#readings.delete(name)
+    const end = () => {
+      if (this.#readings.get(name) === reading) this.#readings.delete(name)
+    }
     reading.entry.then((entry) => {
       end()
       // What has changed since is read again by the next call.
@@ -165,8 +170,7 @@ class NearCache implements Cache {
     return reading.entry
   }
 
-  async #read(key: Uint8Array): Promise<Entry> {
-    const readAt = performance.now()
+  async #read(key: Uint8Array, readAt: Instant): Promise<Entry> {
     let revision = 0
     const record = await this.#kv.get(key, {
       onAnswer: (answer) => {
@@ -189,7 +193,7 @@ class NearCache implements Cache {
       if (!(error instanceof PreconditionFailedError)) throw error
     }
     this.#entries.delete(name)
-    const { record } = await this.#read(key)
+    const { record } = await this.#read(key, instantNow())
     return record
   }
 

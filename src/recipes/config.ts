@@ -6,7 +6,8 @@
 // began then has shown it. While the store cannot be reached, the last good value stays, and `confirmedMsAgo` grows.
 //
 // Limits: intermediate values may be skipped. Several keys are read at one revision, so what was written in one
-// transaction is seen as a whole. They are held in memory: this is for some hundred keys, and 10,000 are the most.
+// transaction is seen as a whole. They are held in memory: this is for some hundred keys; 10,000, with 4 MiB together,
+// are the most (`range_keys_max`, `range_bytes_max`).
 //
 // Keys: those that the application names. There are two forms. `key`: the value is JSON, which `validate` gets.
 // `prefix`: an object with one field for each key below it, whose value is JSON; `validate` gets the object.
@@ -136,8 +137,7 @@ class LiveConfig<T> implements Config<T> {
   }
 
   get confirmedMsAgo(): number {
-    const { view } = this.#followed
-    return view === undefined ? Number.POSITIVE_INFINITY : performance.now() - view.confirmedAt
+    return this.#followed.confirmedMsAgo
   }
 
   onChange(listener: (current: T, before: T) => void): () => void {
@@ -167,7 +167,7 @@ class LiveConfig<T> implements Config<T> {
       return
     }
     try {
-      const value = this.#options.validate(this.#valueOf(records))
+      const value = validated(this.#options.validate(this.#valueOf(records)))
       const before = this.#good
       this.#good = { value, json: text, revision }
       this.#error = undefined
@@ -221,6 +221,13 @@ class LiveConfig<T> implements Config<T> {
   #errorOf(code: string, message: string, cause: unknown): ConfigError {
     return new ConfigError(`config ${this.#place.toString()}: ${message}`, { code, written: 'no', cause })
   }
+}
+
+/** A promise is no value yet, and would be taken for a good one. */
+function validated<T>(value: T): T {
+  if (!(value instanceof Promise)) return value
+  value.catch(() => undefined)
+  throw new TypeError('validate must return the value itself, not a promise of it')
 }
 
 const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted === true

@@ -3,6 +3,7 @@
 // linearizable read that began then has shown it. While the store cannot be reached, the last records stay.
 
 import type { Client, KvRecord } from '../client/index.ts'
+import { ageMs, type Instant, instantNow } from './age.ts'
 import { isClosed, keepWatching, pause } from './watching.ts'
 
 const AGAIN_MS = 1_000
@@ -13,8 +14,8 @@ export interface View {
   readonly records: readonly KvRecord[]
   /** Of the store, when they were read. */
   readonly revision: number
-  /** By `performance.now()`: they are at least as new. */
-  readonly confirmedAt: number
+  /** They are at least as new. */
+  readonly confirmedAt: Instant
 }
 
 export interface FollowOptions {
@@ -53,15 +54,19 @@ export class Followed {
       this.#isDue = true
       this.#wake()
     }
-    // Both end with the signal, without an error.
+    // Both end with the signal, without an error. If the watch ends before, the client was closed: a reading finds it.
     this.#running = Promise.all([
-      keepWatching(kv, { ...place, keysOnly: true }, this.#end.signal, due, due),
+      keepWatching(kv, { ...place, keysOnly: true }, this.#end.signal, due, due).then(due),
       this.#read(place, first.resolve).finally(() => first.reject(new Error('it was closed'))),
     ])
   }
 
   get view(): View | undefined {
     return this.#view
+  }
+
+  get confirmedMsAgo(): number {
+    return this.#view === undefined ? Number.POSITIVE_INFINITY : ageMs(this.#view.confirmedAt)
   }
 
   async close(): Promise<void> {
@@ -73,7 +78,7 @@ export class Followed {
     const { signal } = this.#end
     while (!signal.aborted) {
       this.#isDue = false
-      const confirmedAt = performance.now()
+      const confirmedAt = instantNow()
       let waitMs = this.#options.confirmMs
       try {
         const { results, revision } = await this.#kv.txn(
@@ -81,9 +86,11 @@ export class Followed {
           { signal },
         )
         const records = results[0]?.get?.kvs ?? []
-        this.#view = { records, revision, confirmedAt }
-        this.#options.onView(this.#view)
-        onFirst(this.#view)
+        const view = { records, revision, confirmedAt }
+        // What cannot be used confirms nothing.
+        this.#options.onView(view)
+        this.#view = view
+        onFirst(view)
       } catch (error) {
         if (signal.aborted) return
         this.#options.onError(error)

@@ -27,6 +27,7 @@ export {
   type PopOptions,
   type PushOptions,
   type Queue,
+  type QueueClient,
   type QueueLength,
   type QueueOptions,
   queue,
@@ -46,6 +47,7 @@ export {
 } from './registry.ts'
 export { type RwLock, rwLock } from './rw-lock.ts'
 export {
+  type ResumeOptions,
   type Saga,
   type SagaOptions,
   type SagaOutcome,

@@ -165,15 +165,20 @@ async function served(
       if (isFree) return { key, token, session, seenAt: revision }
     }
     const own = token
+    const isThere = { key, target: 'createRevision', op: '=', to: own } as const
+    const isNext = { prefix: before, target: 'createRevision', op: '>', to: own - 1 } as const
+    // The keys are read only if one is before: those of thousands would be read by each when its turn has come.
     const { succeeded, results, revision } = await kv.txn(
       {
-        compare: [{ key, target: 'createRevision', op: '=', to: own }],
-        success: [{ get: { prefix: before, keysOnly: true } }],
+        compare: [isThere, isNext],
+        failure: [{ txn: { compare: [isThere], success: [{ get: { prefix: before, keysOnly: true } }] } }],
       },
       call,
     )
-    if (!succeeded) throw lost(what, 'its key was deleted')
-    const ahead = (results[0]?.get?.kvs ?? [])
+    if (succeeded) return { key, token: own, session, seenAt: revision }
+    const [read] = results
+    if (read?.txn?.succeeded !== true) throw lost(what, 'its key was deleted')
+    const ahead = (read.txn.results[0]?.get?.kvs ?? [])
       .filter(({ createRevision }) => createRevision < own)
       .toSorted((a, b) => a.createRevision - b.createRevision)
     waitsFor = ahead.length
@@ -182,7 +187,10 @@ async function served(
   }
 
   const notWithin = () => notTaken(what, waitsFor)
-  return held(kv, what, await until(kv, look, { signal, patience, notWithin }))
+  const found = await until(kv, look, { signal, patience, notWithin })
+  // A process that was stopped sees the answer before its timers run.
+  if (session.leftMs === 0) throw lost(what, 'its lease has ended')
+  return held(kv, what, found)
 }
 
 /** Of a line that serves one at a time, only the last one before is watched; otherwise any of them may go. */

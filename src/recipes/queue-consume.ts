@@ -3,6 +3,7 @@
 import { checkOptions, checkValue, isBound, isFunction, isSignal } from '../client/check.ts'
 import { isDelay } from './checks.ts'
 import { ItemLostError, type QueueItem } from './queue-item.ts'
+import { reasonOf } from './reason.ts'
 import { isClosed, pause } from './watching.ts'
 
 const RETRY_DELAY_MS = 1_000
@@ -21,7 +22,7 @@ export interface ConsumeOptions {
   readonly retryDelayMs?: number | undefined
   /**
    * Called when a handler has thrown, an item was lost, or the store could not be reached; `item`: the item that it is
-   * about. The loop goes on. Default: `process.emitWarning`.
+   * about. The loop goes on; what this throws ends it. Default: `process.emitWarning`.
    */
   readonly onError?: ((error: unknown, item: QueueItem | undefined) => void) | undefined
 }
@@ -40,7 +41,17 @@ export async function consume(
   checkValue('queue.consume', 'handler', handler, isFunction)
   checkOptions('queue.consume', options, CONSUME)
   checkValue('queue.consume', 'signal', options.signal, isSignal)
-  const { signal, concurrency = 1, retryDelayMs = RETRY_DELAY_MS, onError = warn } = options
+  const { concurrency = 1, retryDelayMs = RETRY_DELAY_MS } = options
+  /** Fires when the application's own `onError` has thrown. */
+  const failed = new AbortController()
+  const signal = AbortSignal.any([options.signal, failed.signal])
+  const onError: NonNullable<ConsumeOptions['onError']> = (error, item) => {
+    try {
+      ;(options.onError ?? warn)(error, item)
+    } catch (thrown) {
+      failed.abort(thrown)
+    }
+  }
 
   async function worker(): Promise<void> {
     while (!signal.aborted) {
@@ -66,7 +77,7 @@ export async function consume(
       if (failure === undefined) await item.ack()
       else {
         onError(failure.error, item)
-        await item.nack({ delayMs: retryDelayMs, error: messageOf(failure.error) })
+        await item.nack({ delayMs: retryDelayMs, error: reasonOf(failure.error) })
       }
     } catch (error) {
       onError(error, item)
@@ -93,6 +104,7 @@ export async function consume(
   const workers = concurrency === Number.POSITIVE_INFINITY ? undefined : concurrency
   if (workers === undefined) throw new TypeError('queue.consume: concurrency must be a number, not Infinity')
   await Promise.all(Array.from({ length: workers }, worker))
+  failed.signal.throwIfAborted()
 }
 
 async function failureOf(act: () => unknown): Promise<{ readonly error: unknown } | undefined> {
@@ -104,14 +116,9 @@ async function failureOf(act: () => unknown): Promise<{ readonly error: unknown 
   }
 }
 
-const messageOf = (error: unknown): string => {
-  const text = error instanceof Error ? error.message : String(error)
-  return text.toWellFormed() || 'an error without a message'
-}
-
 const warn = (error: unknown, item: QueueItem | undefined): void =>
   process.emitWarning(
-    `queue: ${item === undefined ? '' : `item ${item.id}: `}${messageOf(error)}`,
+    `queue: ${item === undefined ? '' : `item ${item.id}: `}${reasonOf(error)}`,
     'QuorateWarning',
   )
 

@@ -4,6 +4,7 @@
 import { checkOptions, isText } from '../client/check.ts'
 import { type CallOptions, QuorateError, type TxnOperation } from '../client/index.ts'
 import { CALL, isDelay } from './checks.ts'
+import { shortened } from './reason.ts'
 
 /** A share of the time is left for clocks that run at different speeds. */
 const MARGIN_SHARE = 0.01
@@ -27,7 +28,7 @@ export interface QueueEntry {
 export interface NackOptions extends CallOptions {
   /** The item cannot be taken before. From 1,000 on, or 0. Default 0. */
   readonly delayMs?: number | undefined
-  /** Why; it is kept with the item. */
+  /** Why; its first 1,000 characters are kept with the item. */
   readonly error?: string | undefined
 }
 
@@ -106,7 +107,7 @@ export class HeldItem implements QueueItem {
   async nack(options: NackOptions = {}): Promise<void> {
     checkOptions('item.nack', options, NACK)
     const { delayMs = 0, error, ...call } = options
-    await this.#settle(this.#holding.operations.giveBack(error, delayMs), call)
+    await this.#settle(this.#holding.operations.giveBack(error && shortened(error), delayMs), call)
   }
 
   async extend(options: CallOptions = {}): Promise<void> {

@@ -34,8 +34,10 @@ import { randomBytes } from 'node:crypto'
 import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/check.ts'
 import {
   AbortedError,
+  type AnswerInfo,
   type CallOptions,
   type Client,
+  CompactedError,
   type KvRecord,
   type Txn,
   type TxnOperation,
@@ -110,13 +112,19 @@ export interface DeadLetters {
   delete(id: string, options?: CallOptions): Promise<boolean>
 }
 
-export type QueueClient = Pick<Client, 'get' | 'list' | 'txn' | 'watch'>
+export type QueueClient = Pick<Client, 'count' | 'get' | 'list' | 'txn' | 'watch'>
 
 /** What the state of an item says. */
 interface ItemState {
   readonly attempts: number
   readonly error?: string | undefined
   readonly delayed?: true | undefined
+}
+
+/** At this revision, and when so many takings had failed, there was no item to be had. */
+interface Nothing {
+  readonly revision: number
+  readonly failures: number
 }
 
 export function queue(kv: QueueClient, name: string | Uint8Array, options: QueueOptions = {}): Queue {
@@ -140,6 +148,8 @@ class WorkQueue implements Queue {
   #popping = 0
   /** Wake what waits in this process. */
   readonly #waiting = new Set<() => void>()
+  /** Takings that have failed: their items may still be there. */
+  #failures = 0
   #ordinal = 0
 
   constructor(kv: QueueClient, place: KeyPlace, options: QueueOptions) {
@@ -187,23 +197,23 @@ class WorkQueue implements Queue {
       const tried = await this.#tryPop(call)
       if ('item' in tried) return tried.item
       const leftMs = until - performance.now()
-      if (leftMs <= 0 || !(await this.#hasChanged(tried.revision, leftMs, signal))) return undefined
+      if (leftMs <= 0 || !(await this.#hasChanged(tried, leftMs, signal))) return undefined
     }
   }
 
-  /** An item, or the revision at which there was none to be had. */
-  async #tryPop(call: CallOptions): Promise<{ item: QueueItem } | { revision: number }> {
+  async #tryPop(call: CallOptions): Promise<{ item: QueueItem } | Nothing> {
     this.#popping += 1
     let withHolds = performance.now() - this.#holdsSeenAt >= HOLDS_MS
     try {
       for (;;) {
+        const failures = this.#failures
         const { ready, isAll, revision } = await this.#look(withHolds, call)
         const free = ready.filter(({ keyBytes }) => !this.#taking.has(this.#idIn('ready', keyBytes)))
         const item = await this.#takeOneOf(free, call)
         if (item !== undefined) return { item }
         // Otherwise others were first, or other calls of this process have taken all that was seen.
         if (free.length > 0 || !isAll) continue
-        if (withHolds) return { revision }
+        if (withHolds) return { revision, failures }
         withHolds = true
       }
     } finally {
@@ -218,22 +228,52 @@ class WorkQueue implements Queue {
   ): Promise<{ ready: readonly KvRecord[]; isAll: boolean; revision: number }> {
     for (;;) {
       const limit = this.#contention + this.#popping
-      const states = await this.#kv.txn(
-        {
-          success: [
-            { get: { prefix: this.#key('ready', ''), limit } },
-            ...(withHolds ? [{ get: this.#all('held') }, { get: this.#all('hold') }] : []),
-          ],
-        },
-        call,
-      )
-      const ready = states.results[0]?.get?.kvs ?? []
-      const [held = 0, hold = 0] = countsIn(states.results.slice(1))
+      const { ready, revision } = await this.#first(limit, call)
+      const found = { ready, isAll: ready.length < limit, revision }
+      if (!withHolds) return found
+      const counts = await this.#counts(['held', 'hold'], revision, call)
+      if (counts === undefined) continue
+      const [held, hold] = counts
       if (held === hold) {
-        if (withHolds) this.#holdsSeenAt = performance.now()
-        return { ready, isAll: ready.length < limit, revision: states.revision }
+        this.#holdsSeenAt = performance.now()
+        return found
       }
       await this.#putBack(call)
+    }
+  }
+
+  /** What can be taken first, and the revision at which it was there. */
+  async #first(
+    limit: number,
+    call: CallOptions,
+  ): Promise<{ readonly ready: readonly KvRecord[]; readonly revision: number }> {
+    const ready: KvRecord[] = []
+    let revision: number | undefined
+    // A page that follows may be of a later revision.
+    const onAnswer = (answer: AnswerInfo) => {
+      revision ??= answer.revision
+    }
+    for await (const record of this.#kv.list({ prefix: this.#key('ready', ''), limit, ...call, onAnswer }))
+      ready.push(record)
+    return { ready, revision: revision ?? 0 }
+  }
+
+  /**
+   * The numbers of keys of these states at a revision; undefined: history has it no more. A transaction would count no
+   * more than `range_keys_max`.
+   */
+  async #counts(
+    states: readonly string[],
+    revision: number,
+    call: CallOptions,
+  ): Promise<readonly number[] | undefined> {
+    const at = { consistency: 'stale', revision, ...call } as const
+    const count = (state: string) => this.#kv.count({ prefix: this.#key(state, ''), ...at })
+    try {
+      return await Promise.all(states.map(count))
+    } catch (error) {
+      if (error instanceof CompactedError) return undefined
+      throw error
     }
   }
 
@@ -255,6 +295,7 @@ class WorkQueue implements Queue {
         this.#contention = Math.min(CONTENTION_MAX, 2 * this.#contention)
       } catch (error) {
         // It may still be there for those who have left it to this call.
+        this.#failures += 1
         for (const wake of this.#waiting) wake()
         throw error
       } finally {
@@ -362,7 +403,12 @@ class WorkQueue implements Queue {
   }
 
   /** Whether there may be something to look at; false: not within the time. */
-  async #hasChanged(revision: number, leftMs: number, signal: AbortSignal | undefined): Promise<boolean> {
+  async #hasChanged(
+    { revision, failures }: Nothing,
+    leftMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    if (failures !== this.#failures) return true
     const end = new AbortController()
     let isTimeUp = false
     const wake = () => end.abort()
@@ -407,11 +453,7 @@ class WorkQueue implements Queue {
   async peek(options: CallOptions = {}): Promise<QueueEntry | undefined> {
     checkOptions('queue.peek', options, CALL)
     for (;;) {
-      const { results } = await this.#kv.txn(
-        { success: [{ get: { prefix: this.#key('ready', ''), limit: 1 } }] },
-        options,
-      )
-      const record = results[0]?.get?.kvs?.[0]
+      const [record] = (await this.#first(1, options)).ready
       if (record === undefined) return undefined
       const id = this.#idIn('ready', record.keyBytes)
       const value = await this.#kv.get(this.#key('value', id), options)
@@ -422,14 +464,14 @@ class WorkQueue implements Queue {
 
   async len(options: CallOptions = {}): Promise<QueueLength> {
     checkOptions('queue.len', options, CALL)
-    const states = ['ready', 'held', 'hold', 'dead'] as const
-    const { results } = await this.#kv.txn(
-      { success: states.map((state) => ({ get: this.#all(state) })) },
-      options,
-    )
-    const [ready = 0, held = 0, hold = 0, dead = 0] = countsIn(results)
-    // What is held without a hold is put back by the next pop.
-    return { ready: ready + held - hold, held: hold, dead }
+    for (;;) {
+      const { revision } = await this.#first(1, options)
+      const counts = await this.#counts(['ready', 'held', 'hold', 'dead'], revision, options)
+      if (counts === undefined) continue
+      const [ready = 0, held = 0, hold = 0, dead = 0] = counts
+      // What is held without a hold is put back by the next pop.
+      return { ready: ready + held - hold, held: hold, dead }
+    }
   }
 
   consume(handler: (item: QueueItem) => unknown, options: ConsumeOptions): Promise<void> {
@@ -485,10 +527,6 @@ class WorkQueue implements Queue {
     return this.#place.key(...parts)
   }
 
-  #all(state: string): { prefix: Uint8Array; countOnly: true } {
-    return { prefix: this.#key(state, ''), countOnly: true }
-  }
-
   #idIn(state: string, key: Uint8Array): string {
     return this.#place.rest(key).slice(state.length + 1)
   }
@@ -532,9 +570,6 @@ const entryOf = (id: string, { attempts, error }: ItemState, value: KvRecord): Q
 
 const same = (key: Uint8Array, modRevision: number) =>
   ({ key, target: 'mod_revision', op: '=', to: modRevision }) as const
-
-const countsIn = (results: Awaited<ReturnType<QueueClient['txn']>>['results']): readonly number[] =>
-  results.map(({ get }) => get?.count ?? 0)
 
 function stateIn(record: KvRecord): ItemState {
   const json = record.json()

@@ -58,7 +58,7 @@ export function rateLimiter(
       if (n > remaining) return { allowed: false, remaining, lease: record?.lease }
       tx.put(
         key,
-        String(used + n),
+        String(Math.min(used + n, Number.MAX_SAFE_INTEGER)),
         record?.lease === undefined ? { ttlMs: windowMs } : { lease: record.lease },
       )
       return { allowed: true, remaining: remaining - n, lease: undefined }

@@ -11,8 +11,8 @@
 //
 // Limits: that the process lives is no proof that it serves: who has tried an instance in vain calls `failed`, and this
 // resolver leaves the instance out for `failedMs`, as long as there is another one. Least connections counts those of
-// this resolver only. A service has 10,000 instances at most, and each change has every resolver read them again: this
-// is for some hundred.
+// this resolver only. A service has 10,000 instances and 4 MiB of their metadata at most (`range_keys_max`,
+// `range_bytes_max`), and each change has every resolver read them again: this is for some hundred.
 //
 // Key: service/SERVICE/ID     {"url","weight","meta"}, with the lease of the process
 
@@ -31,7 +31,7 @@ import { type Client, type KvRecord, QuorateError, type Session, UnavailableErro
 import { abortedBy, isLeaseTime } from './checks.ts'
 import { Followed, type View } from './followed.ts'
 import { escaped, type KeyPlace, placeOf, unescaped } from './place.ts'
-import { pause } from './watching.ts'
+import { isClosed, pause } from './watching.ts'
 
 const TTL_MS = 10_000
 const CONFIRM_MS = 10_000
@@ -66,7 +66,7 @@ export interface Registration extends AsyncDisposable {
   readonly id: string
   /** Whether its lease certainly lives. */
   readonly isRegistered: boolean
-  /** Replaces weight, metadata or URL. */
+  /** Replaces weight, metadata or URL. Fails if another process has registered under this id. */
   update(changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>): Promise<void>
   /** Removes the instance. */
   close(): Promise<void>
@@ -185,10 +185,28 @@ class Registered implements Registration {
     this.#fields = { url, weight, meta: { ...meta } }
     const updated = this.#updating.then(async () => {
       // An instance that was lost registers again with what is set here.
-      if (this.isRegistered) await this.#session?.put(this.#key, JSON.stringify(this.#fields))
+      if (this.isRegistered && this.#session !== undefined) await this.#replace(this.#session)
     })
     this.#updating = updated.catch(() => undefined)
     await updated
+  }
+
+  /** Not what another process has registered under this id: it would go with the lease of this one. */
+  async #replace({ lease }: Session): Promise<void> {
+    const key = this.#key
+    const isOwn = { compare: [{ key, target: 'lease', op: '=', to: lease }] } as const
+    const isGone = { compare: [{ key, exists: false }] } as const
+    const success = [{ put: { key, value: JSON.stringify(this.#fields), lease } }]
+    const { succeeded, results } = await this.#kv.txn({
+      ...isOwn,
+      success,
+      failure: [{ txn: { ...isGone, success } }],
+    })
+    if (succeeded || results[0]?.txn?.succeeded === true) return
+    throw new QuorateError(`registration.update: another process has registered ${this.id}`, {
+      code: 'registration_replaced',
+      written: 'no',
+    })
   }
 
   async close(): Promise<void> {
@@ -238,7 +256,7 @@ class Registered implements Registration {
         return await this.#register()
       } catch (error) {
         if (this.#end.signal.aborted) return
-        if (error instanceof QuorateError && error.code === 'closed') return this.#end.abort()
+        if (isClosed(error)) return this.#end.abort()
         this.#onProblem(error)
         await pause(AGAIN_MS, this.#end.signal)
       }
@@ -283,8 +301,7 @@ class FollowingResolver implements Resolver {
   }
 
   get confirmedMsAgo(): number {
-    const { view } = this.#followed
-    return view === undefined ? Number.POSITIVE_INFINITY : performance.now() - view.confirmedAt
+    return this.#followed.confirmedMsAgo
   }
 
   async resolve(): Promise<Resolved | undefined> {
@@ -382,6 +399,7 @@ async function* watched(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly Instance[], void, undefined> {
   let latest: View | undefined
+  let closed: unknown
   let wake = () => {}
   const followed = new Followed(kv, {
     prefix: place.prefix,
@@ -391,7 +409,10 @@ async function* watched(
       wake()
     },
     // It shows what was known last, and goes on when the store can be reached again.
-    onError: () => {},
+    onError: (error) => {
+      if (isClosed(error)) closed = error
+      wake()
+    },
   })
   const onAbort = () => wake()
   signal?.addEventListener('abort', onAbort)
@@ -404,6 +425,7 @@ async function* watched(
         continue
       }
       if (signal?.aborted === true) throw abortedBy(signal, 'the watch')
+      if (closed !== undefined) throw closed
       await new Promise<void>((resolve) => {
         wake = resolve
       })
@@ -427,9 +449,9 @@ function instanceIn(place: KeyPlace, record: KvRecord): Instance {
 }
 
 const isWeight: Check = (value) =>
-  typeof value === 'number' && value >= 0 && value < Number.POSITIVE_INFINITY
+  typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER
     ? undefined
-    : 'a number from 0 on'
+    : 'a number from 0 to 2^53 - 1'
 const isMeta: Check = (value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'an object'
 

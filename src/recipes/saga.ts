@@ -32,9 +32,10 @@ import {
   isTimeout,
 } from '../client/check.ts'
 import { AbortedError, type Client, QuorateError } from '../client/index.ts'
-import { abortedBy } from './checks.ts'
+import { abortedBy, isLeaseTime } from './checks.ts'
 import { type HeldLock, LockLostError, LockNotTakenError, takeIn } from './line.ts'
 import { escaped, placeOf, unescaped } from './place.ts'
+import { reasonOf } from './reason.ts'
 import { changeAfter, isClosed, pause } from './watching.ts'
 
 const TTL_MS = 10_000
@@ -64,7 +65,7 @@ export interface SagaStep<Input> {
 }
 
 export interface SagaOptions {
-  /** After so long without its process a saga can be resumed. Default 10,000. */
+  /** After so long without its process a saga can be resumed. From 1,000 on. Default 10,000. */
   readonly ttlMs?: number | undefined
   /** How often a compensation is tried in one `run` or `resume`. Default 10. */
   readonly attemptsMax?: number | undefined
@@ -208,8 +209,10 @@ export function saga<Input = unknown>(
       } catch (error) {
         held.throwIfLost()
         if (!isTransient(error)) throw error
+        // Otherwise nothing would end it while the store is full, for example.
+        goOn(running)
         // The same transaction again: if the first one was done, this one finds another revision, and its own nonce.
-        await pause(retryMs, held.signal)
+        await pause(retryMs, running.signal)
       }
     }
   }
@@ -243,7 +246,7 @@ export function saga<Input = unknown>(
       const recorded = [...running.record.steps, { name: step.name, result: done.result }]
       if (done.ok) await record(running, { steps: recorded })
       else {
-        const failure = { step: step.name, message: messageOf(done.error) }
+        const failure = { step: step.name, message: reasonOf(done.error) }
         await record(running, { status: 'compensating', failure })
       }
     }
@@ -264,7 +267,7 @@ export function saga<Input = unknown>(
       if (done.ok) return record(running, { compensated: [...compensated, name] })
       onProblem?.({ id: running.id, step: name, attempt: tried, error: done.error })
       if (tried >= attemptsMax) {
-        const message = `saga ${running.id}: the compensation of ${name} has failed ${tried} times, last with: ${messageOf(done.error)}. resume() tries again`
+        const message = `saga ${running.id}: the compensation of ${name} has failed ${tried} times, last with: ${reasonOf(done.error)}. resume() tries again`
         throw new SagaStuckError(message, { code: 'saga_stuck', written: 'no', cause: done.error })
       }
       await pause(pauseMs, running.signal)
@@ -332,7 +335,8 @@ export function saga<Input = unknown>(
 
   async function resume(
     { signal, concurrency = CONCURRENCY }: ResumeOptions,
-    onError: (error: unknown) => void,
+    onError: (error: unknown, id: string) => void,
+    isDue: (id: string) => boolean = () => true,
   ): Promise<readonly SagaOutcome[]> {
     const outcomes: SagaOutcome[] = []
     const isAborted = () => signal?.aborted === true
@@ -341,12 +345,13 @@ export function saga<Input = unknown>(
     async function takeThem(): Promise<void> {
       for await (const { id } of left) {
         if (isAborted()) throw abortedBy(signal, 'the resumption')
+        if (!isDue(id)) continue
         try {
           outcomes.push(await take(id, 0, signal))
         } catch (error) {
           if (isAborted()) throw error
           // Another process runs it.
-          if (!(error instanceof LockNotTakenError)) onError(error)
+          if (!(error instanceof LockNotTakenError)) onError(error, id)
         }
       }
     }
@@ -375,13 +380,23 @@ export function saga<Input = unknown>(
       checkOptions('saga.keepResuming', given, { ...RESUME, onError: isFunction })
       const { signal, onError } = given
       checkValue('saga.keepResuming', 'signal', signal, isSignal)
+      /** When those that could not be ended are tried again, by `performance.now()`. */
+      const dueAt = new Map<string, number>()
+      const failed = (error: unknown, id: string) => {
+        // One that was taken over is left behind if its new process dies as well.
+        if (!(error instanceof SagaTakenOverError)) dueAt.set(id, performance.now() + RETRY_MAX_MS)
+        onError?.(error)
+      }
       while (!signal.aborted) {
         try {
           // The watch begins before the look, so nothing that is left behind in between is missed.
           const revision = (await kv.txn({ success: [{ get: { key: statePrefix, countOnly: true } }] }))
             .revision
-          await resume(given, (error) => onError?.(error))
-          const again = AbortSignal.any([signal, AbortSignal.timeout(RETRY_MAX_MS)])
+          for (const [id, at] of dueAt) if (at <= performance.now()) dueAt.delete(id)
+          await resume(given, failed, (id) => !dueAt.has(id))
+          // The end of each resumption is a change as well: without `dueAt` one that fails would be tried at once.
+          const nextMs = Math.min(RETRY_MAX_MS, ...[...dueAt.values()].map((at) => at - performance.now()))
+          const again = AbortSignal.any([signal, AbortSignal.timeout(Math.max(0, Math.ceil(nextMs)))])
           await changeAfter(kv, { prefix: place.key('owner', ''), only: 'delete' }, revision, again)
         } catch (error) {
           if (signal.aborted) return
@@ -409,9 +424,9 @@ export function saga<Input = unknown>(
           written: 'no',
         })
       }
-      // What has ended never changes, so there is nothing to compare.
-      const { results } = await kv.txn({ success: [{ delete: { key } }] })
-      return results[0]?.delete?.deleted === 1
+      // It may have been forgotten meanwhile, and another one may have begun with its id.
+      const isEnded = { key, target: 'mod_revision', op: '=', to: found.modRevision } as const
+      return (await kv.txn({ compare: [isEnded], success: [{ delete: { key } }] })).succeeded
     },
   }
 }
@@ -446,8 +461,6 @@ function plain(value: unknown): unknown {
   if (json === undefined) throw new TypeError(`a ${typeof value} cannot be recorded: it is not JSON`)
   return JSON.parse(json)
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const hasEnded = ({ status }: Pick<SagaRecord, 'status'>): boolean =>
   status === 'completed' || status === 'compensated'
@@ -529,4 +542,4 @@ const isConcurrency: Check = (value) =>
   value === Number.POSITIVE_INFINITY ? 'a number, not Infinity' : isBound(value)
 
 const RESUME = { signal: isSignal, concurrency: isConcurrency }
-const OPTIONS = { ttlMs: isTimeout, attemptsMax: isBound, retryMs: isTimeout, onProblem: isFunction }
+const OPTIONS = { ttlMs: isLeaseTime, attemptsMax: isBound, retryMs: isTimeout, onProblem: isFunction }

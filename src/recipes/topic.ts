@@ -96,7 +96,7 @@ export interface Topic {
 /** The member was replaced by another one. */
 export class MemberLostError extends QuorateError {}
 
-type TopicClient = Pick<Client, 'get' | 'list' | 'txn' | 'watch' | 'session'>
+type TopicClient = Pick<Client, 'count' | 'get' | 'list' | 'txn' | 'watch' | 'session'>
 
 export function topic(kv: TopicClient, name: string | Uint8Array, options: TopicOptions = {}): Topic {
   checkOptions('topic', options, TOPIC)
@@ -291,18 +291,24 @@ class KeptTopic implements Topic {
     return { revision, messages, trimmed }
   }
 
-  /** Removes what is older than the last `messagesMax`, by the order of keys, which is nearly that of revisions. */
+  /** Removes what is older than the last `messagesMax`. The order of keys is nearly that of revisions. */
   async #trim(options: CallOptions): Promise<void> {
-    const { count } = (
-      await this.#kv.txn({ success: [{ get: { prefix: this.#messages, countOnly: true } }] }, options)
-    ).results[0]?.get ?? { count: 0 }
-    if (count === undefined || count <= this.#messagesMax) return
-    const old: KvRecord[] = []
-    const limit = count - this.#messagesMax
+    // A transaction would count no more than `range_keys_max`.
+    const count = await this.#kv.count({ prefix: this.#messages, ...options })
+    if (count <= this.#messagesMax) return
+    const first: KvRecord[] = []
+    const limit = count - this.#messagesMax + 1
     for await (const record of this.#kv.list({ prefix: this.#messages, keysOnly: true, limit, ...options }))
-      old.push(record)
+      first.push(record)
+    const kept = first.pop()
+    if (kept === undefined) return
+    // Those from `kept` on are later than the revision in its key. One before it may be as well, if its publisher was
+    // slow: then it may be one of the last messages, and stays for now.
+    const bound = revisionIn(this.#place.rest(kept.keyBytes))
+    const old = first.filter(({ modRevision }) => modRevision <= bound)
+    if (old.length === 0) return
     const key = this.#place.key('trimmed')
-    const highest = Math.max(0, ...old.map(({ modRevision }) => modRevision))
+    const highest = Math.max(...old.map(({ modRevision }) => modRevision))
     // First the mark, then the messages: who finds none there finds the mark.
     const mark = await this.#kv.get(key, options)
     if (highest > Number(mark?.text() ?? 0)) {
@@ -330,6 +336,9 @@ const messageOf = (record: KvRecord, missed: boolean): Unacknowledged => ({
 
 const idOf = (revision: number, ordinal: number): string =>
   `${String(revision).padStart(16, '0')}-${ordinal.toString(16).padStart(6, '0')}${randomBytes(5).toString('hex')}`
+
+/** The revision in the key of a message, below its topic. */
+const revisionIn = (rest: string): number => Number(rest.slice('message/'.length).split('-')[0])
 
 /** Of a group: everything up to `position` was acknowledged. */
 interface Position {

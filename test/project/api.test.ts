@@ -17,7 +17,7 @@ beforeAll(() => {
   const { status, stdout } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' })
   expect(stdout).toBe('')
   expect(status).toBe(0)
-}, 60_000)
+})
 
 afterAll(() => rmSync(out, { recursive: true, force: true }))
 

@@ -21,9 +21,7 @@ const USE = `
   console.log(JSON.stringify([...process.moduleLoadList, ...Object.keys(createRequire(import.meta.url).cache)]))
 `
 
-test('neither a node nor its client nor the command loads fetch or OpenTelemetry', {
-  timeout: 30_000,
-}, async () => {
+test('neither a node nor its client nor the command loads fetch or OpenTelemetry', async () => {
   const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', USE], { cwd: root })
   const loaded: string[] = JSON.parse(stdout)
   const having = (part: string) => loaded.filter((name) => name.includes(part))
@@ -46,7 +44,7 @@ const CALLS = `
   console.log(before)
 `
 
-test('a client that makes few calls does not load what many calls need', { timeout: 30_000 }, async () => {
+test('a client that makes few calls does not load what many calls need', async () => {
   const node = await FakeNode.start()
   const args = ['--input-type=module', '--eval', CALLS, node.url]
   const { stdout } = await run(process.execPath, args, { cwd: root }).finally(() => node.close())

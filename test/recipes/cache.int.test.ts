@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Cache, cache } from '../../src/recipes/cache.ts'
+import { withCall } from './with-call.ts'
 
 let cluster: EmbeddedCluster
 let kv: Client
@@ -140,6 +141,50 @@ describe('a near cache', () => {
         for (;;) await own.get('a')
       })(),
     ).rejects.toThrow('unreachable')
+  })
+
+  it('reads again what it has read before the machine slept', async () => {
+    const prefix = newPrefix()
+    // It hears nothing, and does not notice it.
+    const store = withCall(kv, 'watch', ({ signal }) => kv.watch({ prefix: 'nothing/', signal }))
+    await kv.put(`${prefix}a`, '1')
+    await using own = await watching(cache(store, { prefix, ttlMs: 3_600_000 }))
+    expect((await own.get('a'))?.text()).toBe('1')
+    await kv.put(`${prefix}a`, '2')
+    // `performance.now()` stands still meanwhile.
+    const wokenAt = Date.now() + 3_600_000
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => wokenAt)
+    try {
+      expect((await own.get('a'))?.text()).toBe('2')
+    } finally {
+      clock.mockRestore()
+    }
+  })
+
+  it('does not wait for a reading that has begun longer ago than its bound', async () => {
+    const prefix = newPrefix()
+    const goOn = Promise.withResolvers<void>()
+    const hasRead = Promise.withResolvers<void>()
+    let isFirst = true
+    const slow = withCall(kv, 'get', async (key, options) => {
+      const record = await kv.get(key, options)
+      if (!isFirst) return record
+      isFirst = false
+      hasRead.resolve()
+      await goOn.promise
+      return record
+    })
+    await kv.put(`${prefix}a`, '1')
+    await using own = cache(slow, { prefix, ttlMs: 20 })
+    const first = own.get('a')
+    await hasRead.promise
+    await kv.put(`${prefix}a`, '2')
+    await new Promise((resolve) => setTimeout(resolve, 25))
+    const second = own.get('a')
+    goOn.resolve()
+    expect((await second)?.text()).toBe('2')
+    expect((await first)?.text()).toBe('1')
+    expect((await own.get('a'))?.text()).toBe('2')
   })
 
   it('holds at most so many keys, those that were used last', async () => {

@@ -17,7 +17,7 @@ test('a process whose client is closed ends, although nobody has closed what was
     const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })
     await kv.put('c', '1')
     await cache(kv, { prefix: 'x' }).get('y')
-    await config(kv, { key: 'c', validate: Number, onError: () => {} })
+    await config(kv, { key: 'c', validate: Number, confirmMs: 3_600_000, onError: () => {} })
     const services = registry(kv, 's')
     await services.register({ url: 'u' })
     await services.resolver().resolve()

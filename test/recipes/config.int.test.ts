@@ -127,6 +127,13 @@ describe('config', () => {
     expect(errors).toHaveLength(3)
   })
 
+  it('refuses what a validation promises, which may turn out to be bad', async () => {
+    const key = newKey()
+    await kv.put(key, '{"port":"x"}')
+    const live = config(kv, { key, validate: async (value) => portOf(value), onError: () => {} })
+    await expect(live).rejects.toThrow(/validate must return the value itself/)
+  })
+
   it('begins with `initial` when there is nothing good, and fails without it', async () => {
     const key = newKey()
     await expect(config(kv, { key, validate: portOf, onError: () => {} })).rejects.toMatchObject({

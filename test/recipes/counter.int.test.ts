@@ -122,6 +122,15 @@ describe('a rate limiter', () => {
   })
 })
 
+it('a rate limiter without a limit counts no further than JavaScript can', async () => {
+  const limiter = rateLimiter(cluster.client(), 'endless', {
+    limit: Number.POSITIVE_INFINITY,
+    windowMs: 60_000,
+  })
+  for (const n of [Number.MAX_SAFE_INTEGER, 1, Number.POSITIVE_INFINITY, 1])
+    expect(await limiter.take(n)).toMatchObject({ allowed: true })
+})
+
 it('a rate limiter refuses a value that none has written', async () => {
   const kv = cluster.client()
   await kv.put('limit/strange/used', 'many')

@@ -103,9 +103,11 @@ describe('runAsLeader', () => {
     const errors: unknown[] = []
     let isLate = false
     const busy: Parameters<typeof runAsLeader>[0] = {
-      session: async (options) =>
+      session: async (options) => {
+        isLate = false
         // The clock has gone on; the timer that fires the signal has not run.
-        Object.defineProperty(await kv.session(options), 'leftMs', { get: () => (isLate ? 0 : 1_000) }),
+        return Object.defineProperty(await kv.session(options), 'leftMs', { get: () => (isLate ? 0 : 1_000) })
+      },
       watch: (options) => kv.watch(options),
       txn: (txn, options) => kv.txn(txn, options),
     }

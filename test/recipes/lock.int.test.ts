@@ -3,7 +3,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/random.ts'
-import { type Client, OutcomeUnknownError, UnavailableError } from '../../src/client/index.ts'
+import {
+  type Client,
+  OutcomeUnknownError,
+  type Session,
+  type TxnResult,
+  UnavailableError,
+} from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import {
   type HeldLock,
@@ -217,8 +223,30 @@ describe('a lock', () => {
     await held.release()
   })
 
+  it('is not taken with a lease that has ended while the process stood still', async () => {
+    const leases: Session[] = []
+    const stopped = through({
+      session: async (options) => {
+        const session = await kv.session(options)
+        leases.push(session)
+        return session
+      },
+      txn: async (txn, options) => {
+        const result = await kv.txn(txn, options)
+        // No timer runs meanwhile.
+        while (leases.length === 1 && (leases[0]?.leftMs ?? 0) > 0) {}
+        return result
+      },
+    })
+    const held = await lock(stopped, 'stopped', { ttlMs: 1_000 })
+    expect(leases).toHaveLength(2)
+    expect((await kv.get(held.key))?.lease).toBe(leases[1]?.lease)
+    await held.release()
+  })
+
   it('is waited for by each client with an eye on the one before it only', async () => {
     const held = await lock(kv, 'eyes')
+    const answers: TxnResult[] = []
     const line = [held.key]
     let last: number = held.token
     const waiting: Promise<HeldLock>[] = []
@@ -229,14 +257,23 @@ describe('a lock', () => {
           watched.resolve(options.key)
           return kv.watch(options)
         },
+        txn: async (txn, options) => {
+          const answer = await kv.txn(txn, options)
+          answers.push(answer)
+          return answer
+        },
       })
       waiting.push(lock(watching, 'eyes'))
       expect(await watched.promise).toEqual(new Uint8Array(line.at(-1) ?? []))
       for await (const { keyBytes, createRevision } of kv.list({ prefix: 'lock/eyes/', keysOnly: true }))
         if (createRevision > last) [line[n - 1], last] = [keyBytes, createRevision]
     }
+    const before = answers.length
     await held.release()
     for (const taking of waiting) await (await taking).release()
+    // Who is next need not read the keys of all who wait.
+    const read = answers.slice(before).filter(({ results }) => results.length > 0)
+    expect(read).toEqual([])
   })
 
   it('is not waited for after the signal has fired, or the client was closed', async () => {

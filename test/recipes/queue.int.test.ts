@@ -6,6 +6,7 @@ import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Queue, queue } from '../../src/recipes/queue.ts'
 import type { QueueEntry, QueueItem } from '../../src/recipes/queue-item.ts'
 import { unsure } from './unsure-client.ts'
+import { withCall } from './with-call.ts'
 
 let cluster: EmbeddedCluster
 let kv: Client
@@ -257,6 +258,57 @@ describe('a queue', () => {
     expect((await second)?.text()).toBe('x')
   })
 
+  it('wakes a call for an item of which the taking fails just before the call waits', async () => {
+    const client = cluster.client()
+    for (let turns = 0; turns < 16; turns++) {
+      const inTaking = Promise.withResolvers<void>()
+      const failing = Promise.withResolvers<never>()
+      let isFirst = true
+      const taking = withCall(client, 'txn', (txn, options) => {
+        if (txn.compare === undefined || !isFirst) return client.txn(txn, options)
+        isFirst = false
+        inTaking.resolve()
+        return failing.promise
+      })
+      const store = withCall(taking, 'count', async (options) => {
+        const count = await client.count(options)
+        // It is the last thing that a call asks for before it waits.
+        const fail = async () => {
+          for (let n = 0; n < turns; n++) await undefined
+          failing.reject(new Error('it has failed'))
+        }
+        if (!isFirst && Buffer.from(options?.prefix ?? '').includes('/hold/')) void fail()
+        return count
+      })
+      const own = queue(store, newName())
+      await own.push('x')
+      const first = own.pop()
+      first.catch(() => undefined)
+      await inTaking.promise
+      expect((await own.pop({ waitMs: 2_000 }))?.text(), `${turns} turns`).toBe('x')
+      await expect(first).rejects.toThrow('it has failed')
+    }
+  })
+
+  it('has no limit to its length: neither of items that wait, nor of those that are held', async () => {
+    await using small = await startCluster({ nodes: 1 })
+    const store = small.client({ timeoutMs: 30_000 })
+    await store.changeSettings({ range_keys_max: 3 })
+    const own = queue(store, 'long', { visibilityMs: 60_000 })
+    const texts = Array.from({ length: 5 }, (_, n) => String(n))
+    for (const text of texts) await own.push(text)
+    expect(await own.len()).toEqual({ ready: 5, held: 0, dead: 0 })
+    expect((await own.peek())?.text()).toBe('0')
+    expect(await textsOf(own, 3)).toEqual(texts.slice(0, 3))
+    // Another process looks for items whose hold has ended.
+    expect(await textsOf(queue(small.client({ timeoutMs: 30_000 }), 'long'), 3)).toEqual([
+      '3',
+      '4',
+      'nothing',
+    ])
+    expect(await own.len()).toEqual({ ready: 0, held: 5, dead: 0 })
+  })
+
   it('refuses what is no option', async () => {
     const own = queue(kv, newName())
     expect(() => queue(kv, 'x', { visibilityMs: 10 })).toThrow(/visibilityMs must be .* from 1,000 on/)
@@ -318,6 +370,50 @@ describe('consume', () => {
     expect(errors).toEqual(['bad: Error: cannot', 'bad: Error: cannot'])
     expect(await own.len()).toEqual({ ready: 0, held: 0, dead: 1 })
     expect(await lettersOf(own)).toMatchObject([{ error: 'cannot', attempts: 2 }])
+  })
+
+  it('ends with what onError throws, when all that is under way has ended and is given back', async () => {
+    const own = queue(kv, newName(), { attemptsMax: 1 })
+    await own.push('bad')
+    await own.push('slow')
+    const bothRun = Promise.withResolvers<void>()
+    let [running, done] = [0, 0]
+    const consuming = own.consume(
+      async (item) => {
+        if (++running === 2) bothRun.resolve()
+        await bothRun.promise
+        if (item.text() === 'bad') throw new Error('cannot')
+        while ((await own.len()).dead === 0) await sleep(1)
+        done += 1
+      },
+      {
+        signal: new AbortController().signal,
+        concurrency: 2,
+        onError: () => {
+          throw new Error('of onError')
+        },
+      },
+    )
+    await expect(consuming).rejects.toThrow('of onError')
+    expect(done).toBe(1)
+    expect(await own.len()).toEqual({ ready: 0, held: 0, dead: 1 })
+  })
+
+  it('gives back an item at once whatever its handler has thrown', async () => {
+    const own = queue(kv, newName(), { attemptsMax: 1 })
+    await own.push('long')
+    await own.push('strange')
+    const end = new AbortController()
+    const errors: unknown[] = []
+    await own.consume(
+      (item) => {
+        if (item.text() === 'strange') end.abort()
+        throw item.text() === 'long' ? new Error('x'.repeat(2 ** 21)) : Object.create(null)
+      },
+      { signal: end.signal, onError: (error) => errors.push(error) },
+    )
+    expect(errors).toHaveLength(2)
+    expect(await own.len()).toEqual({ ready: 0, held: 0, dead: 2 })
   })
 
   it('holds an item for as long as its handler runs', async () => {

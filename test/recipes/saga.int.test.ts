@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/random.ts'
-import { type Client, OutcomeUnknownError } from '../../src/client/index.ts'
+import { type Client, OutcomeUnknownError, type Txn, UnavailableError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Saga, type SagaStep, saga } from '../../src/recipes/saga.ts'
 import { unsure } from './unsure-client.ts'
+import { withCall } from './with-call.ts'
 
 let cluster: EmbeddedCluster
 let kv: Client
@@ -322,6 +323,82 @@ describe('a saga', () => {
     expect(log).toEqual(['a', 'b', 'b', 'c'])
   })
 
+  it('tries one that could not be ended again after a minute, not whenever something changes', async () => {
+    const name = newName()
+    const crash = new AbortController()
+    const crashing = saga(kv, name, steps('ab', [], endAt('b', crash)))
+    await crashing.run('1', 1, { signal: crash.signal }).catch(() => undefined)
+    const end = new AbortController()
+    const errors: unknown[] = []
+    let watches = 0
+    let watching = () => {}
+    const store = withCall(kv, 'watch', (options) => {
+      if (options.prefix !== undefined) watches += 1
+      watching()
+      return kv.watch(options)
+    })
+    const onError = (error: unknown) => errors.push(error)
+    const resuming = saga(store, name, steps('xb', [])).keepResuming({ signal: end.signal, onError })
+    for (let looks = 1; looks <= 4; looks++) {
+      while (watches < looks)
+        await new Promise<void>((resolve) => {
+          watching = resolve
+        })
+      const key = `saga/${name}/owner/another/${looks}`
+      await kv.put(key, '')
+      await kv.delete(key)
+    }
+    end.abort()
+    await resuming
+    expect(errors).toMatchObject([{ code: 'saga_steps_differ' }])
+  })
+
+  it('is not forgotten because one with its id, which has ended, is forgotten twice', async () => {
+    const name = newName()
+    const own = saga(kv, name, steps('ab', []))
+    await own.run('1', 1)
+    const late = withCall(kv, 'txn', async (txn, options) => {
+      expect(await own.forget('1')).toBe(true)
+      const end = new AbortController()
+      const again = saga(kv, name, steps('ab', [], endAt('b', end)))
+      await again.run('1', 1, { signal: end.signal }).catch(() => undefined)
+      return kv.txn(txn, options)
+    })
+    expect(await saga(late, name, steps('ab', [])).forget('1')).toBe(false)
+    expect(await own.get('1')).toMatchObject({ status: 'running', steps: ['a'] })
+  })
+
+  it('undoes its steps whatever the one that failed has thrown', async () => {
+    for (const thrown of [new Error('x'.repeat(2 ** 21)), Object.create(null)]) {
+      const log: string[] = []
+      const [first, second] = steps('ab', log)
+      if (first === undefined || second === undefined) throw new Error('there are two')
+      const failing = {
+        ...second,
+        run: () => {
+          throw thrown
+        },
+      }
+      const outcome = await saga(kv, newName(), [first, failing]).run('1', 1)
+      expect(outcome).toMatchObject({ status: 'compensated', failure: { step: 'b' } })
+      expect(outcome.failure?.message.length).toBeLessThan(2_000)
+      expect(log).toEqual(['a', 'undo a'])
+    }
+  })
+
+  it('ends with its signal also while nothing can be recorded', async () => {
+    const end = new AbortController()
+    const isRecord = ({ compare = [] }: Txn) =>
+      compare.some((each) => 'target' in each && each.target === 'mod_revision')
+    const full = withCall(kv, 'txn', async (txn, options) => {
+      if (!isRecord(txn)) return kv.txn(txn, options)
+      end.abort()
+      throw new UnavailableError('no room', { code: 'storage_full', written: 'no', status: 507 })
+    })
+    const own = saga(full, newName(), steps('ab', []), { retryMs: 1 })
+    await expect(own.run('1', 1, { signal: end.signal })).rejects.toMatchObject({ name: 'AbortError' })
+  })
+
   it('refuses steps that are not those it has begun with, and steps that are none', async () => {
     const name = newName()
     const log: string[] = []
@@ -334,6 +411,7 @@ describe('a saga', () => {
     expect(() => saga(kv, name, [])).toThrow(/steps must be a list of steps that is not empty/)
     expect(() => saga(kv, name, steps('aa', log))).toThrow(/a is there twice/)
     expect(() => saga(kv, name, [{ name: 'a' } as never])).toThrow(/function run/)
+    expect(() => saga(kv, name, steps('a', log), { ttlMs: 10 })).toThrow(/ttlMs must be .* from 1,000 on/)
   })
 })
 

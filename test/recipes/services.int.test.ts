@@ -56,6 +56,14 @@ describe('a registry', () => {
     expect(seen).toEqual([[], ['one'], []])
   })
 
+  it('ends its watch when its client is closed', async () => {
+    const client = cluster.client()
+    const watching = (async () => {
+      for await (const _ of registry(client, newService()).watch()) await client.close()
+    })()
+    await expect(watching).rejects.toMatchObject({ code: 'closed' })
+  })
+
   it('removes an instance whose process has died', async () => {
     const own = registry(kv, newService())
     const dying = cluster.client()
@@ -123,16 +131,23 @@ describe('a registry', () => {
     const began = Promise.withResolvers<void>()
     const goOn = Promise.withResolvers<void>()
     let puts = 0
-    const store = withCall(kv, 'session', async (options) => {
+    const beforePut = async () => {
+      puts += 1
+      // The first update comes last; the put of the second registration waits.
+      if (puts === 2) await first.promise
+      if (puts === 4) {
+        began.resolve()
+        await goOn.promise
+      }
+    }
+    const updating = withCall(kv, 'txn', async (txn, options) => {
+      if (txn.compare !== undefined) await beforePut()
+      return kv.txn(txn, options)
+    })
+    const store = withCall(updating, 'session', async (options) => {
       const session = await kv.session(options)
       const put: typeof session.put = async (...args) => {
-        puts += 1
-        // The first update comes last; the put of the second registration waits.
-        if (puts === 2) await first.promise
-        if (puts === 4) {
-          began.resolve()
-          await goOn.promise
-        }
+        await beforePut()
         return session.put(...args)
       }
       return {
@@ -160,6 +175,44 @@ describe('a registry', () => {
     while (!instance.isRegistered) await new Promise(setImmediate)
     expect(await weight()).toBe(4)
     await instance.close()
+  })
+
+  it('an instance that another process has replaced takes nothing from it', async () => {
+    const service = newService()
+    const before = await registry(cluster.client(), service).register({ id: 'a', url: 'before' })
+    const own = registry(kv, service)
+    const after = await own.register({ id: 'a', url: 'after' })
+    await expect(before.update({ weight: 0 })).rejects.toMatchObject({
+      code: 'registration_replaced',
+      written: 'no',
+    })
+    await before.close()
+    expect(urls(await own.list())).toEqual(['after'])
+    await kv.delete(`service/${service}/a`)
+    await after.update({ weight: 2 })
+    expect(await own.list()).toMatchObject([{ url: 'after', weight: 2 }])
+    await after.close()
+    expect(await own.list()).toEqual([])
+  })
+
+  it('does not call its knowledge fresh when it cannot use what it reads', async () => {
+    const service = newService()
+    const own = registry(kv, service)
+    const errors: unknown[] = []
+    const onError = (error: unknown) => errors.push(error)
+    await own.register({ id: 'a', url: 'one' })
+    await using resolver = own.resolver({ confirmMs: 20, onError })
+    expect(await resolver.resolve()).toMatchObject({ url: 'one' })
+    await kv.put(`service/${service}/b`, 'of somebody else')
+    const confirmedAt = () => performance.now() - resolver.confirmedMsAgo
+    while (errors.length === 0) await new Promise((done) => setTimeout(done, 5))
+    const before = confirmedAt()
+    while (errors.length < 5) await new Promise((done) => setTimeout(done, 5))
+    // Less than the pause between two readings: only clocks make it differ.
+    expect(confirmedAt() - before).toBeLessThan(20)
+    expect(await resolver.resolve()).toMatchObject({ url: 'one' })
+    await kv.delete(`service/${service}/b`)
+    while (confirmedAt() - before < 20) await new Promise((done) => setTimeout(done, 5))
   })
 
   it('resolves in turn, in proportion to the weights', async () => {
@@ -238,7 +291,8 @@ describe('a registry', () => {
       code: 'timeout',
     })
     await expect(registry(kv, 'x').register({ url: '' })).rejects.toThrow(/url must be/)
-    await expect(registry(kv, 'x').register({ url: 'x', weight: -1 })).rejects.toThrow(/weight must be/)
+    for (const weight of [-1, Number.MAX_VALUE, Number.NaN])
+      await expect(registry(kv, 'x').register({ url: 'x', weight })).rejects.toThrow(/weight must be/)
     expect(() => registry(kv, 'x').resolver({ strategy: 'random' as never })).toThrow(/one of round-robin/)
   })
 })

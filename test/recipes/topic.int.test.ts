@@ -75,6 +75,39 @@ describe('a topic', () => {
     expect(kept.map(({ missed }) => missed)).toEqual([true, ...Array.from({ length: held - 1 }, () => false)])
   })
 
+  it('is trimmed however many messages it holds', async () => {
+    await using small = await startCluster({ nodes: 1 })
+    const store = small.client({ timeoutMs: 30_000 })
+    await store.changeSettings({ range_keys_max: 3 })
+    await published(topic(store, 'long', { messagesMax: 5 }), 20)
+    expect(await store.count({ prefix: 'topic/long/message/' })).toBeLessThan(10)
+  })
+
+  it('holds the last messages also when one of them comes late', async () => {
+    const name = newName()
+    const slow = Promise.withResolvers<void>()
+    const hasRead = Promise.withResolvers<void>()
+    const late = withCall(kv, 'txn', async (txn, options) => {
+      if (puts(txn, '/message/')) {
+        hasRead.resolve()
+        await slow.promise
+      }
+      return kv.txn(txn, options)
+    })
+    const publishing = topic(late, name).publish('late')
+    await hasRead.promise
+    await published(topic(kv, name), 4)
+    const trimming = withCall(kv, 'list', async function* (options) {
+      slow.resolve()
+      await publishing
+      yield* kv.list(options)
+    })
+    await topic(trimming, name, { messagesMax: 1 }).publish('before the late one')
+    const held: string[] = []
+    for await (const record of kv.list({ prefix: `topic/${name}/message/` })) held.push(record.text())
+    expect(held).toContain('late')
+  })
+
   it('is trimmed as well by processes that publish one message each', async () => {
     const name = newName()
     for (let n = 0; n < 300; n++) await topic(kv, name, { messagesMax: 10 }).publish(String(n))

@@ -2,7 +2,7 @@
 
 import type { Client } from '../../src/client/index.ts'
 
-type Replaceable = 'list' | 'session' | 'txn'
+type Replaceable = 'count' | 'get' | 'list' | 'session' | 'txn' | 'watch'
 
 export const withCall = <Name extends Replaceable>(
   kv: Client,
