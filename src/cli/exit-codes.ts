@@ -1,7 +1,9 @@
 // The exit codes, for scripts (`kv help exit-codes`), and which one an error of the client has. A wrong command line
 // has its code from main.ts; other failures bring one (src/local/failure.ts).
 
+import { constants } from 'node:os'
 import type { QuorateError } from '../client/index.ts'
+import { Failure } from '../local/failure.ts'
 
 export const EXIT = {
   ok: 0,
@@ -17,6 +19,10 @@ export const EXIT = {
   unreachable: 7,
   interrupted: 130,
 } as const
+
+/** How a command ends that a signal asks to, as a shell reports it. */
+export const endedBy = (name: NodeJS.Signals, how: string): Failure =>
+  new Failure(128 + constants.signals[name], `ended by ${name}: ${how}`)
 
 const UNAVAILABLE = new Set([
   'no_leader',

@@ -18,23 +18,37 @@ type Style = Parameters<typeof styleText>[0]
  */
 export function watchOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(EXIT.ok)
-    cannotWrite(error)
+    if (error.code === 'EPIPE') end(EXIT.ok)
+    else cannotWrite(error)
   })
   process.stderr.on('error', () => {})
 }
 
-function cannotWrite(error: unknown): never {
+function cannotWrite(error: unknown): void {
   clearProgress()
   say(`error: cannot write to standard output: ${reasonOf(error)}`)
-  process.exit(EXIT.failed)
+  end(EXIT.failed)
+}
+
+let end = (exitCode: number): void => process.exit(exitCode)
+
+/** For a command that holds something: it ends itself, with the exit code, if what it prints cannot be written. */
+export function leaveOutputTo(hear: (exitCode: number) => void): void {
+  end = hear
 }
 
 /** Prints data. Resolves when more may be written. */
 export async function write(data: string | Uint8Array): Promise<void> {
   if (isFile()) writeToFile(Buffer.from(data))
   else if (!process.stdout.write(data)) {
-    await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
+    // After an error no drain comes.
+    await new Promise<void>((resolve) => {
+      const goOn = () => {
+        for (const event of ['drain', 'error']) process.stdout.off(event, goOn)
+        resolve()
+      }
+      for (const event of ['drain', 'error']) process.stdout.on(event, goOn)
+    })
   }
 }
 

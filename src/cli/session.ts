@@ -7,7 +7,7 @@ import { exitCodeOf, type Intent } from './exit-codes.ts'
 import { explain } from './explain.ts'
 import { type ChosenEndpoints, chooseEndpoints, type Format, type GlobalFlags } from './global-flags.ts'
 import { say } from './output.ts'
-import { SAME_SIGNAL_MS } from './stop-signals.ts'
+import { SAME_SIGNAL_MS, TERMINATING } from './stop-signals.ts'
 
 const TIMEOUT_MS = 5_000
 const END_MS = 20
@@ -22,7 +22,7 @@ export interface Session {
   readonly formatChosen: boolean
   readonly timeoutMs: number
   readonly signal: AbortSignal
-  /** From now on Ctrl-C and SIGTERM are for `hear`, and do not end the command; undefined: they do again. */
+  /** From now on Ctrl-C, SIGTERM and SIGHUP are for `hear`, and do not end the command; undefined: they do again. */
   readonly leaveSignalsTo: (hear: ((name: NodeJS.Signals) => void) | undefined) => void
   /** The chosen consistency. Prints on stderr how stale an answer is. */
   readonly read: ReadOptions
@@ -69,11 +69,13 @@ export async function inSession(
     process.kill(process.pid, 'SIGINT')
   }
   process.on('SIGINT', onInterrupt)
-  const onTerminate = () => hear?.('SIGTERM')
+  const onTerminate = (name: NodeJS.Signals) => hear?.(name)
   const leaveSignalsTo: Session['leaveSignalsTo'] = (listener) => {
     hear = listener
-    process.off('SIGTERM', onTerminate)
-    if (listener !== undefined) process.on('SIGTERM', onTerminate)
+    for (const name of TERMINATING) {
+      process.off(name, onTerminate)
+      if (listener !== undefined) process.on(name, onTerminate)
+    }
   }
   const read = readOptions(flags, interrupt.signal)
   try {
@@ -92,7 +94,7 @@ export async function inSession(
     throw error
   } finally {
     process.off('SIGINT', onInterrupt)
-    process.off('SIGTERM', onTerminate)
+    leaveSignalsTo(undefined)
     await client.close()
   }
 }

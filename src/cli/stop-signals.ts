@@ -7,7 +7,9 @@
 export const SAME_SIGNAL_MS = 500
 
 export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
-const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
+/** Beside Ctrl-C. A terminal that is closed sends SIGHUP. */
+export const TERMINATING = ['SIGTERM', 'SIGHUP'] as const
+const SIGNALS: readonly StopSignal[] = ['SIGINT', ...TERMINATING]
 
 /**
  * Calls `first` once, then `again` for each later signal, until the process ends. A signal repeated by npm may arrive

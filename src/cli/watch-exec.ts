@@ -4,11 +4,12 @@
 import { Failure } from '../local/failure.ts'
 import { exitCodeOfChild, startChild } from './child.ts'
 import { printable } from './output.ts'
+import { TERMINATING } from './stop-signals.ts'
 
 /**
  * Resolves when the command has ended with 0. When `signal` fires, the command gets SIGTERM, and this resolves when it
- * has ended, whatever its exit code. So does SIGTERM, by which kv then ends too: a supervisor that begins the watch
- * anew must not have two commands at a time. A second one ends kv at once.
+ * has ended, whatever its exit code. So do SIGTERM and SIGHUP, by which kv then ends too: a supervisor that begins the
+ * watch anew must not have two commands at a time. A second one ends kv at once.
  */
 export async function runOnce(
   command: readonly string[],
@@ -27,12 +28,13 @@ export async function runOnce(
   stdin?.end(`${events}\n`)
   const terminate = () => void child.kill('SIGTERM')
   signal.addEventListener('abort', terminate)
-  let isTerminated = false
-  const onTerminate = () => {
-    isTerminated = true
+  let terminatedBy: NodeJS.Signals | undefined
+  const onTerminate = (name: NodeJS.Signals) => {
+    terminatedBy = name
+    for (const each of TERMINATING) process.off(each, onTerminate)
     terminate()
   }
-  process.once('SIGTERM', onTerminate)
+  for (const name of TERMINATING) process.on(name, onTerminate)
   try {
     const code = await exitCodeOfChild(child, file, when)
     if (code === 0 || signal.aborted) return
@@ -43,7 +45,7 @@ export async function runOnce(
   } finally {
     signal.removeEventListener('abort', terminate)
     stdin?.destroy()
-    process.off('SIGTERM', onTerminate)
-    if (isTerminated) process.kill(process.pid, 'SIGTERM')
+    for (const name of TERMINATING) process.off(name, onTerminate)
+    if (terminatedBy !== undefined) process.kill(process.pid, terminatedBy)
   }
 }

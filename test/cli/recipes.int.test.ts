@@ -2,6 +2,8 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createServer as createHttpServer, get } from 'node:http'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
@@ -136,7 +138,7 @@ test('a command that cannot be run leaves the lock free', async () => {
   expect(await client.count({ prefix: 'election/absent/' })).toBe(0)
 })
 
-test.each(['SIGINT', 'SIGTERM'] as const)(
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
   '%s is for the command, and the lock goes when it ends',
   async (name) => {
     const code = `process.on('${name}', () => { console.log('asked'); setTimeout(() => process.exit(3), 50) })
@@ -149,6 +151,25 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
     expect(await client.count({ prefix: 'lock/signals/' })).toBe(0)
   },
 )
+
+test('a lock of which no node says whether it could be taken is exit code 5, and its command has not run', async () => {
+  // Reads are answered, changes never.
+  const silent = createHttpServer(({ method, url: target }, answer) => {
+    if (method !== 'POST')
+      get(url + target, { method }, (from) =>
+        from.pipe(answer.writeHead(from.statusCode ?? 500, from.headers)),
+      )
+  }).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const { port } = silent.address() as AddressInfo
+  for (const verb of ['lock', 'elect']) {
+    const args = [verb, 'cut', '--wait', '100ms', '--timeout', '3s', '--', process.execPath, '-p', '"ran"']
+    const found = await run(args, { endpoints: `http://127.0.0.1:${port}` })
+    expect(found, verb).toMatchObject({ code: 5, out: '' })
+  }
+  silent.closeAllConnections()
+  silent.close()
+})
 
 test('Ctrl-C at a terminal reaches the command once, also if its input is no terminal', async () => {
   const code = `let n = 0; setInterval(() => {}, 1000)
@@ -186,10 +207,45 @@ test('a command is ended when the lock is lost, and killed if it does not end', 
   }
 })
 
-test('without a command the lock is held until Ctrl-C or SIGTERM', async () => {
+test('a signal that comes while the lock is released does not leave its key', async () => {
+  let isHeldBack = false
+  const heldBack: (() => void)[] = []
+  const relay = createServer((near) => {
+    const far = connect(Number(new URL(url).port), '127.0.0.1')
+    near.on('data', (chunk) => (isHeldBack ? heldBack.push(() => far.write(chunk)) : far.write(chunk)))
+    far.pipe(near)
+    for (const socket of [near, far]) socket.on('error', () => near.destroy())
+  }).listen(0, '127.0.0.1')
+  await once(relay, 'listening')
+  const { port } = relay.address() as AddressInfo
+  const command = nodeCommand('process.stdin.resume().on("end", () => process.exit(3)); console.log("in")')
+  const holding = begin([
+    'lock',
+    'late',
+    '--ttl',
+    '1h',
+    '--endpoints',
+    `http://127.0.0.1:${port}`,
+    ...command,
+  ])
+  expect(await holding.line()).toBe('in')
+  isHeldBack = true
+  holding.child.stdin.end()
+  await expect.poll(() => heldBack.length, { timeout: 20_000 }).toBeGreaterThan(0)
+  holding.child.kill('SIGTERM')
+  holding.child.kill('SIGHUP')
+  isHeldBack = false
+  for (const go of heldBack) go()
+  expect(await holding.ended).toBe(3)
+  expect(await client.count({ prefix: 'lock/late/' })).toBe(0)
+  relay.close()
+})
+
+test('without a command the lock is held until Ctrl-C, SIGTERM or SIGHUP', async () => {
   for (const [name, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
+    ['SIGHUP', 129],
   ] as const) {
     const holding = begin(['lock', 'by hand', '-o', 'ndjson'])
     const { token, key } = JSON.parse(await holding.line())
@@ -200,15 +256,52 @@ test('without a command the lock is held until Ctrl-C or SIGTERM', async () => {
   }
 })
 
-test('a wait for the lock that SIGTERM ends leaves no key in the line', async () => {
+test.each([
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const)('a wait for the lock that %s ends leaves no key in the line', async (name, code) => {
   const held = await lock(client, 'line')
   const waiting = begin(['lock', 'line', '--ttl', '1h', ...nodeCommand('console.log("never")')])
   await expect.poll(() => client.count({ prefix: 'lock/line/' }), { timeout: 20_000 }).toBe(2)
-  waiting.child.kill('SIGTERM')
-  expect(await waiting.ended).toBe(143)
-  expect(waiting.err()).toContain('ended by SIGTERM')
+  waiting.child.kill(name)
+  expect(await waiting.ended).toBe(code)
+  expect(waiting.err()).toContain(`ended by ${name}`)
   expect(await client.count({ prefix: 'lock/line/' })).toBe(1)
   await held.release()
+})
+
+test.each(['lock unread', 'elect unread'])(
+  '%s releases what it holds when its token has no reader',
+  async (args) => {
+    const prefix = args.replace('elect', 'election').replace(' ', '/')
+    const held = await (args.startsWith('lock') ? lock : campaign)(client, 'unread')
+    const waiting = begin([...args.split(' '), '--ttl', '1h'])
+    await expect.poll(() => client.count({ prefix }), { timeout: 20_000 }).toBe(2)
+    waiting.child.stdout.destroy()
+    await held.release()
+    expect(await waiting.ended).toBe(0)
+    expect(waiting.err()).toMatch(/^(waiting for .*\n)?$/)
+    expect(await client.count({ prefix })).toBe(0)
+  },
+)
+
+test.each([
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const)('%s removes the instance that a command has registered', async (name, code) => {
+  const child = begin(['service', 'register', 'ended', 'http://a:1', '--ttl', '1h'])
+  await child.line()
+  child.child.kill(name)
+  expect(await child.ended).toBe(code)
+  expect(child.err()).toContain(`ended by ${name}: the instance is removed`)
+  expect(await registry(client, 'ended').list()).toEqual([])
+})
+
+test('an instance whose id has no reader is removed', async () => {
+  const child = begin(['service', 'register', 'unread', 'http://a:1', '--ttl', '1h'])
+  child.child.stdout.destroy()
+  expect(await child.ended).toBe(0)
+  expect(await registry(client, 'unread').list()).toEqual([])
 })
 
 test('a lock can have the longest lease that a cluster grants', async () => {

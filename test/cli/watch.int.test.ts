@@ -195,24 +195,27 @@ test('Ctrl-C gives the command SIGTERM, waits for its end, and ends with 130', a
   expect(existsSync(join(scratch, 'ended'))).toBe(true)
 })
 
-test('SIGTERM is for the command too: the watch waits for its end, and ends by the signal', async () => {
-  const { revision } = await client.put('slow/b', '1')
-  const command = script(`
+test.each(['SIGTERM', 'SIGHUP'] as const)(
+  '%s is for the command too: the watch waits for its end, and ends by the signal',
+  async (signal) => {
+    const { revision } = await client.put('slow/b', '1')
+    const command = script(`
     import { writeFileSync } from 'node:fs'
     process.on('SIGTERM', () => { writeFileSync('ended', ''); process.exit(0) })
     setInterval(() => {}, 1000)
     console.log('runs ' + process.pid)`)
-  const args = ['slow/b', '--from', `${revision}`, '--exec', '--', process.execPath, command]
-  const child = spawnKv(['watch', ...args], { endpoints: endpoints(), cwd: scratch })
-  const closed = new Promise((resolve) => child.on('close', (_, name) => resolve(name)))
-  const told: Buffer = await new Promise((resolve) => child.stdout.once('data', resolve))
-  onTestFinished(() => kill(Number(told.toString().split(' ')[1])))
-  const ended = new Promise((resolve) => child.on('exit', (_, name) => resolve(name)))
-  child.kill('SIGTERM')
-  expect(await ended).toBe('SIGTERM')
-  expect(existsSync(join(scratch, 'ended'))).toBe(true)
-  expect(await closed).toBe('SIGTERM')
-})
+    const args = ['slow/b', '--from', `${revision}`, '--exec', '--', process.execPath, command]
+    const child = spawnKv(['watch', ...args], { endpoints: endpoints(), cwd: scratch })
+    const closed = new Promise((resolve) => child.on('close', (_, name) => resolve(name)))
+    const told: Buffer = await new Promise((resolve) => child.stdout.once('data', resolve))
+    onTestFinished(() => kill(Number(told.toString().split(' ')[1])))
+    const ended = new Promise((resolve) => child.on('exit', (_, name) => resolve(name)))
+    child.kill(signal)
+    expect(await ended).toBe(signal)
+    expect(existsSync(join(scratch, 'ended'))).toBe(true)
+    expect(await closed).toBe(signal)
+  },
+)
 
 test('a reader of the output that stops ends it quietly', async () => {
   const { revision } = await client.put('pipe/a', '1')

@@ -5,16 +5,17 @@
 // unanswered for so long that little is left of the lease, and SIGKILL a little later. If kv itself was stopped, it
 // looks at the clock when it goes on. Only the token protects what the command does in between.
 
-import { constants } from 'node:os'
+import { QuorateError } from '../../client/index.ts'
 import { after } from '../../client/timer.ts'
 import { Failure } from '../../local/failure.ts'
 import { shellWord } from '../../local/shell-word.ts'
 import { campaign, followLeader, type HeldLock, leaderOf, lock } from '../../recipes/index.ts'
 import { checkCommand, exitCodeOfChild, startChild } from '../child.ts'
-import { EXIT } from '../exit-codes.ts'
+import { EXIT, endedBy } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { bytesToJson, printable, say, shownBytes, toJson, writeLine } from '../output.ts'
+import { bytesToJson, leaveOutputTo, printable, say, shownBytes, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
+import { SAME_SIGNAL_MS } from '../stop-signals.ts'
 
 const TTL_MS = 10_000
 /** A wait of this time is told. */
@@ -82,31 +83,32 @@ export async function listenToElection(global: GlobalFlags, name: string): Promi
   })
 }
 
-/** Says that it waits, if it does. Ctrl-C and SIGTERM end the waiting; its place in the line goes with it. */
+/** Says that it waits, if it does. A signal ends the waiting; its place in the line goes with it. */
 async function taken(
   { leaveSignalsTo }: Session,
   what: string,
   take: (signal: AbortSignal) => Promise<HeldLock>,
 ): Promise<HeldLock> {
   const end = new AbortController()
-  let endedBy: NodeJS.Signals | undefined
+  let heard: NodeJS.Signals | undefined
   leaveSignalsTo((name) => {
-    endedBy ??= name
+    heard ??= name
     end.abort()
   })
   const stop = after(SAY_AFTER_MS, () => say(`waiting for ${what}`))
   try {
     return await take(end.signal)
   } catch (error) {
-    throw endedBy === undefined ? error : ended(endedBy, `${what} was not taken`)
+    if (heard !== undefined) throw endedBy(heard, `${what} was not taken`)
+    // Nobody holds it by this try, whatever became of its requests: a key that they have made goes with its lease.
+    if (error instanceof QuorateError && error.written === 'unknown')
+      throw new Failure(EXIT.unavailable, `${what} was not taken: ${error.message}`)
+    throw error
   } finally {
     stop()
     leaveSignalsTo(undefined)
   }
 }
-
-const ended = (by: NodeJS.Signals, how: string): Failure =>
-  new Failure(128 + constants.signals[by], `ended by ${by}: ${how}`)
 
 async function whileHeld(
   session: Session,
@@ -119,17 +121,29 @@ async function whileHeld(
     if (command.length === 0) await untilEnded(session, what, held)
     else await run(session, what, held, ttlMs, command)
   } finally {
-    session.leaveSignalsTo(undefined)
-    await held.release()
+    await release(session, held)
   }
 }
 
-/** Prints the token, and holds it until Ctrl-C or SIGTERM. */
+/** A closed terminal, and npm, repeat a signal: the repetition does not end the process before the key is gone. */
+async function release({ leaveSignalsTo }: Session, held: HeldLock): Promise<void> {
+  const impatience = new AbortController()
+  const begunAt = performance.now()
+  leaveSignalsTo(() => {
+    if (performance.now() - begunAt >= SAME_SIGNAL_MS) impatience.abort()
+  })
+  await held.release({ signal: impatience.signal })
+  leaveSignalsTo(undefined)
+}
+
+/** Prints the token, and holds it until a signal, or until the token turns out to have no reader. */
 async function untilEnded(session: Session, what: string, held: HeldLock): Promise<void> {
-  const end = new Promise<NodeJS.Signals | undefined>((resolve) => {
-    session.leaveSignalsTo(resolve)
-    if (held.signal.aborted) resolve(undefined)
-    held.signal.addEventListener('abort', () => resolve(undefined), { once: true })
+  const end = new Promise<Failure>((resolve) => {
+    session.leaveSignalsTo((name) => resolve(endedBy(name, `${what} is released`)))
+    leaveOutputTo((exitCode) => resolve(new Failure(exitCode, '')))
+    const onLost = () => resolve(new Failure(EXIT.failed, wasLost(what, held)))
+    if (held.signal.aborted) onLost()
+    held.signal.addEventListener('abort', onLost, { once: true })
   })
   const json = { token: held.token, key: bytesToJson(held.key) }
   if (session.format === 'json') await writeLine(toJson(json))
@@ -137,13 +151,12 @@ async function untilEnded(session: Session, what: string, held: HeldLock): Promi
   else await writeLine(String(held.token))
   // The timer keeps the process alive: the keep-alives of a lease do not.
   const stop = after(Number.POSITIVE_INFINITY, () => {})
-  const name = await end
+  const how = await end
   stop()
-  if (name === undefined) throw new Failure(EXIT.failed, wasLost(what, held))
-  throw ended(name, `${what} is released`)
+  throw how
 }
 
-/** Ends with the exit code of the command. Ctrl-C and SIGTERM are for the command. */
+/** Ends with the exit code of the command. Signals are for the command. */
 async function run(
   { leaveSignalsTo }: Session,
   what: string,

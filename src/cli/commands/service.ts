@@ -3,9 +3,9 @@
 import { isObject } from '../../client/decode.ts'
 import { Failure } from '../../local/failure.ts'
 import { type Instance, registry } from '../../recipes/index.ts'
-import { EXIT } from '../exit-codes.ts'
+import { EXIT, endedBy } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { RowWriter, say, toJson, writeLine } from '../output.ts'
+import { leaveOutputTo, RowWriter, say, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
 
 export interface RegisterFlags {
@@ -15,7 +15,7 @@ export interface RegisterFlags {
   readonly ttl?: number | undefined
 }
 
-/** Until Ctrl-C. */
+/** Until a signal, or until its id turns out to have no reader. */
 export async function registerService(
   global: GlobalFlags,
   name: string,
@@ -23,24 +23,27 @@ export async function registerService(
   { id, weight, meta, ttl }: RegisterFlags,
 ): Promise<void> {
   const metadata = meta === undefined ? undefined : metadataOf(meta)
-  await inSession(global, { kind: 'write' }, async ({ client, signal }) => {
+  await inSession(global, { kind: 'write' }, async ({ client, signal, leaveSignalsTo }) => {
     const registration = await registry(client, name).register({
       ...{ id, url, weight, meta: metadata, ttlMs: ttl },
       onProblem: (error) => say(`warning: ${error instanceof Error ? error.message : String(error)}`),
     })
     try {
+      const end = new Promise<Failure>((resolve) => {
+        const onSignal = (name: NodeJS.Signals) => resolve(endedBy(name, 'the instance is removed'))
+        if (signal.aborted) onSignal('SIGINT')
+        leaveSignalsTo(onSignal)
+        leaveOutputTo((exitCode) => resolve(new Failure(exitCode, '')))
+      })
       await writeLine(registration.id)
       // The timer keeps the process alive: the keep-alives of a lease do not.
       const alive = setInterval(() => {}, 2 ** 30)
-      await new Promise<void>((resolve) => {
-        signal.addEventListener('abort', () => resolve(), { once: true })
-        if (signal.aborted) resolve()
-      })
+      const how = await end
       clearInterval(alive)
+      throw how
     } finally {
       await registration.close()
     }
-    throw new Failure(EXIT.interrupted, 'interrupted: the instance is removed')
   })
 }
 
