@@ -9,9 +9,14 @@
 
 import type { Call, Range, Result } from '../history.ts'
 import type { Anomaly } from './anomaly.ts'
-import { compareKeys, contains } from './keys.ts'
+import { compareKeys, contains, type Interval } from './keys.ts'
 import { isPartial, rangeOf, restOf } from './list-range.ts'
-import type { RevisionHistory } from './revision-history.ts'
+
+/** Knows how many keys there were. */
+export interface KeyCounts {
+  /** At a revision, as far as it can be known; `end` is the position of the answer that tells it. */
+  countIn(range: Interval, revision: number, end: number): { readonly least: number; readonly most: number }
+}
 
 /** `end` is the position of the answer. */
 export function checkList(
@@ -19,10 +24,10 @@ export function checkList(
   op: Range,
   result: Result,
   end: number,
-  revisionHistory: RevisionHistory,
+  keyCounts: KeyCounts,
 ): Anomaly[] {
-  const messages = [...brokenRows(op, result), ...brokenCount(op, result, end, revisionHistory)]
-  const nothing = nothingBehind(op, result, end, revisionHistory)
+  const messages = [...brokenRows(op, result), ...brokenCount(op, result, end, keyCounts)]
+  const nothing = nothingBehind(op, result, end, keyCounts)
   if (nothing !== undefined) messages.push(nothing)
   return messages.map((message) => ({
     check: 'lists',
@@ -64,7 +69,7 @@ function brokenRows(op: Range, result: Result): string[] {
   return messages
 }
 
-function brokenCount(op: Range, result: Result, end: number, revisionHistory: RevisionHistory): string[] {
+function brokenCount(op: Range, result: Result, end: number, keyCounts: KeyCounts): string[] {
   const { count, rows, revision } = result
   const isAsked = op.count === true || op.countOnly === true
   if (count === undefined)
@@ -83,7 +88,7 @@ function brokenCount(op: Range, result: Result, end: number, revisionHistory: Re
       `counts ${count} keys in its range and shows ${shown}${result.more ? ' and says that there are more' : ''}`,
     ]
   if (revision === undefined) return []
-  const { least, most } = revisionHistory.countIn(rangeOf(op), revision, end)
+  const { least, most } = keyCounts.countIn(rangeOf(op), revision, end)
   return count < least || count > most
     ? [
         `counts ${count} keys at revision ${revision}, when there were ${least === most ? '' : `${least} to `}${most}`,
@@ -96,12 +101,12 @@ function nothingBehind(
   op: Range,
   { rows, more, revision }: Result,
   end: number,
-  revisionHistory: RevisionHistory,
+  keyCounts: KeyCounts,
 ): string | undefined {
   if (more !== true || revision === undefined || op.countOnly) return undefined
   const last = rows?.at(-1)?.key
   const rest = restOf(last === undefined ? op : { ...op, after: last })
-  return revisionHistory.countIn(rest, revision, end).most === 0
+  return keyCounts.countIn(rest, revision, end).most === 0
     ? `says that there is more behind ${last ?? 'nothing'}, but at revision ${revision} there was nothing`
     : undefined
 }

@@ -5,12 +5,15 @@
 //   fenced           in the log, no change under a lower token comes after one under a higher token of the same lock
 //   handed over      once a client was told that it holds the lock, no change under a lower token is made that was asked
 //                    for later
+//   while it stands  a token is the revision that created the key of a client. A change under it is made only while this
+//                    key stands, and is the first of its line: those under the same prefix were created later
 //
 // That a refused change was not made, and an acknowledged one was, is judged with the log itself.
 
 import type { History, StoreCall } from '../history.ts'
 import type { Anomaly } from './anomaly.ts'
 import type { LogVerdict } from './log/index.ts'
+import type { LoggedEvent } from './watch/index.ts'
 
 type Guarded = StoreCall & { readonly op: { readonly f: 'guarded-put' } }
 
@@ -28,10 +31,19 @@ export function checkLocks({ storeCalls }: History, { log, makers }: LogVerdict)
   const guarded = new Map(storeCalls.filter(isGuarded).map((call) => [call.id, call]))
   /** Of each lock: the change under the highest token so far. */
   const highest = new Map<string, { readonly call: Guarded; readonly revision: number }>()
-  for (const { revision } of log.revisions) {
+  const lines = new Lines()
+  for (const { revision, events } of log.revisions) {
     const call = guarded.get(makers.get(revision)?.ids[0] ?? -1)
+    const why = call && lines.whyNot(call.op.token)
+    for (const event of events) lines.apply(event)
     if (call === undefined) continue
     const { name, token } = call.op
+    if (why !== undefined)
+      find(
+        name,
+        [call.id],
+        `operation ${call.id} changed ${call.op.key} under token ${token} of the lock ${name} at revision ${revision}, and ${why}`,
+      )
     const before = highest.get(name)
     if (before !== undefined && before.call.op.token > token)
       find(
@@ -49,6 +61,34 @@ export function checkLocks({ storeCalls }: History, { log, makers }: LogVerdict)
       )
   }
   return findings
+}
+
+/** The keys of clients that hold a lock or wait for it, by the revisions that created them. */
+class Lines {
+  /** All that were ever created. A transaction may create several at one revision. */
+  readonly #created = new Map<number, string[]>()
+  readonly #standing = new Map<string, number>()
+
+  apply({ key, record, revision }: LoggedEvent): void {
+    if (record === null) this.#standing.delete(key)
+    else this.#standing.set(key, record.createRevision)
+    if (record?.createRevision === revision)
+      this.#created.set(revision, [...(this.#created.get(revision) ?? []), key])
+  }
+
+  /** Why nothing may be changed under this token now; undefined: it may. */
+  whyNot(token: number): string | undefined {
+    const created = this.#created.get(token)
+    if (created === undefined) return 'this revision had created no key'
+    const key = created.find((one) => this.#standing.get(one) === token)
+    if (key === undefined) return `the key that it had created, ${created[0]}, was gone`
+    const line = key.slice(0, key.lastIndexOf('/') + 1)
+    if (line === '') return undefined
+    for (const [other, revision] of this.#standing)
+      if (revision < token && other.startsWith(line))
+        return `${other} of revision ${revision} stood before its key`
+    return undefined
+  }
 }
 
 const isGuarded = (call: StoreCall): call is Guarded => call.op.f === 'guarded-put'

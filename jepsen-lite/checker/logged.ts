@@ -2,10 +2,12 @@
 
 import type { History, WatchCall } from '../history.ts'
 import type { Anomaly } from './anomaly.ts'
+import { checkDurability } from './durability.ts'
 import { leasesIn } from './leases/in-history.ts'
 import { checkLocks } from './locks.ts'
 import { checkLog, type LogVerdict, requestsIn } from './log/index.ts'
 import { checkQueues } from './queues.ts'
+import { checkReads } from './reads.ts'
 import { checkWatches } from './watch/index.ts'
 
 export interface Logged {
@@ -19,6 +21,8 @@ export function checkLogged(history: History): Logged {
   return {
     findings: [
       ...verdict.findings,
+      ...checkReads(history).findings,
+      ...checkDurability(history),
       ...watchesIn(history, verdict),
       ...leasesIn(history, verdict).map(
         ({ guarantee, promise, message }): Anomaly => ({

@@ -1,11 +1,12 @@
 // Work queues, judged by what their clients were told. At the end one client has emptied the queue, when nobody else
 // used it any more.
 //
-//   kept        an item whose push was answered was acknowledged in the end
+//   kept        an item whose push was answered, or that was delivered, was acknowledged in the end
 //   once done   an item that was acknowledged is not delivered again, and is acknowledged once
 //   true        what is delivered was pushed, as it was, and its push has not certainly failed
+//   pushed once  each push makes one item, also one of unknown outcome that the client library has sent again
 //   fenced      each delivery of an item has a higher token than those that had ended before, and counts its attempts; no
-//               acknowledgement with a lower token succeeds
+//               acknowledgement with a lower token succeeds, and no item is given back with a token that is over
 //   order       to the client that empties the queue, items come by priority, and of one priority in the order of pushes
 //               that followed each other
 //   empty       nothing of the queue is left at the end
@@ -43,10 +44,12 @@ export function checkQueues(history: History): Anomaly[] {
   }
   const pushes = new Map<string, Of<'push'>>()
   for (const call of storeCalls) if (is(call, 'push')) pushes.set(call.op.value, call)
+  judgePushes(storeCalls, find)
   const items = itemsIn(storeCalls)
   for (const item of items.values()) {
     judgeDeliveries(item, pushes, find)
     judgeAcknowledgements(item, find)
+    judgeGivenBack(item, find)
   }
   if (storeCalls.some(({ client }) => client === DRAIN)) judgeLosses(items, find)
   judgeOrder(storeCalls, items, find)
@@ -85,6 +88,30 @@ function itemsIn(calls: readonly StoreCall[]): Map<string, Item> {
     if (is(call, 'nack')) itemOf(call.op.item).nacks.push(call)
   }
   return items
+}
+
+/** Each push makes one item, and each item is of one push. Values are unique. */
+function judgePushes(calls: readonly StoreCall[], find: Find): void {
+  const itemOf = new Map<string, { readonly id: string; readonly call: StoreCall }>()
+  const pushOf = new Map<string, StoreCall>()
+  for (const call of calls) {
+    const { item: id, value } = call.outcome.kind === 'ok' ? call.outcome.result : {}
+    const text = is(call, 'push') ? call.op.value : is(call, 'pop') ? value : undefined
+    if (id === undefined || typeof text !== 'string') continue
+    const other = itemOf.get(text)
+    if (other === undefined) itemOf.set(text, { id, call })
+    else if (other.id !== id)
+      find(
+        id,
+        [other.call.id, call.id],
+        `${text} was pushed once, and is the item ${other.id} for operation ${other.call.id} and ${id} for operation ${call.id}`,
+      )
+    if (!is(call, 'push')) continue
+    const first = pushOf.get(id)
+    if (first !== undefined)
+      find(id, [first.id, call.id], `operations ${first.id} and ${call.id} both made the item ${id}`)
+    else pushOf.set(id, call)
+  }
 }
 
 function judgeDeliveries(
@@ -159,13 +186,38 @@ function judgeAcknowledgements({ id, deliveries, acks, nacks }: Item, find: Find
     find(id, [givenBack.id, done.id], `${id} was given back and acknowledged with token ${token}`)
 }
 
+function judgeGivenBack({ id, deliveries, acks, nacks }: Item, find: Find): void {
+  const made = nacks.filter(isMade)
+  for (const [at, nack] of made.entries()) {
+    const { token } = nack.op
+    const again = made.slice(0, at).find((other) => other.op.token === token)
+    if (again !== undefined) find(id, [again.id, nack.id], `${id} was given back twice with token ${token}`)
+    const later = deliveries.find((one) => one.token > token && one.call.end < nack.start)
+    if (later !== undefined)
+      find(
+        id,
+        [later.call.id, nack.id],
+        `${id} was given back with token ${token}, when operation ${later.call.id} had it with ${later.token}`,
+      )
+    const done = acks.find((ack) => isMade(ack) && ack.op.token !== token && ack.end < nack.start)
+    if (done !== undefined)
+      find(
+        id,
+        [done.id, nack.id],
+        `${id} was given back with token ${token}, and operation ${done.id} had acknowledged it`,
+      )
+  }
+}
+
 function judgeLosses(items: ReadonlyMap<string, Item>, find: Find): void {
-  for (const { id, push, acks } of items.values()) {
-    if (push === undefined || acks.some((ack) => ack.outcome.kind === 'unknown' || isMade(ack))) continue
+  for (const { id, push, deliveries, acks } of items.values()) {
+    const [first] = deliveries
+    const call = push ?? first?.call
+    if (call === undefined || acks.some((ack) => ack.outcome.kind === 'unknown' || isMade(ack))) continue
     find(
       id,
-      [push.id],
-      `${id} was pushed (operation ${push.id}), and nobody has acknowledged it; the queue is empty`,
+      [call.id],
+      `${id} was ${push === undefined ? 'given to' : 'pushed by'} operation ${call.id}, and nobody has acknowledged it; the queue is empty`,
     )
   }
 }

@@ -264,7 +264,7 @@ const wrongRefusal = (wrong: string): OperationEnd => ({
 })
 
 /** Status codes with which a server may refuse correct requests. */
-const REFUSALS: ReadonlySet<number> = new Set([429, 500, 503, 504, 507])
+export const REFUSALS: ReadonlySet<number> = new Set([429, 500, 503, 504, 507])
 
 function refusal(answer: Answer): OperationEnd {
   const why = codeOf(answer)

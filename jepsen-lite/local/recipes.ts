@@ -90,7 +90,9 @@ export class RecipeClients {
           this.#running.delete(running)
           this.#guardThem()
           for (const id of open.values()) recorder.unknown(id, 'its process has ended')
-          if (!running.isKilled && code !== 0)
+          // Ctrl-C reaches one that has not begun as well.
+          const isOfUser = signal === 'SIGINT' || signal === 'SIGHUP' || signal === 'SIGTERM'
+          if (!running.isKilled && code !== 0 && !isOfUser)
             report(`${name}, a process of clients, ended with ${signal ?? `exit code ${code}`}`)
           resolve()
         })

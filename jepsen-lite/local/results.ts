@@ -42,6 +42,8 @@ export interface Results extends Conclusion {
   >
   readonly skipped: Readonly<Record<string, string>>
   readonly idle: Readonly<Record<string, string>>
+  /** How often a process of clients of recipes was stopped or killed, and how often one of them held something then. */
+  readonly clients_struck: { readonly times: number; readonly while_holding: number }
   readonly elections: number
   readonly snapshots_installed: number
   /** From the beginning of the last healing until every node was a ready voter. */
@@ -78,6 +80,7 @@ export function resultsOf(facts: Facts): Results {
     faults: faultsByKind(facts),
     skipped: schedule.skipped,
     idle: schedule.idle,
+    clients_struck: { times: stats.holders.struck, while_holding: stats.holders.struckWhileHolding },
     elections,
     snapshots_installed: facts.snapshotsInstalled,
     recovered_ms: facts.recoveredMs ?? null,

@@ -2,6 +2,7 @@
 // used, latencies, and when the store last accepted a write.
 
 import type { AnyOperation, Fail, HistoryEvent, Ok, Result, Unknown } from '../history.ts'
+import { Holders } from '../recipes/holders.ts'
 
 export interface Latency {
   readonly count: number
@@ -30,6 +31,11 @@ const CHANGES: ReadonlySet<AnyOperation['f']> = new Set<AnyOperation['f']>([
   ...(['grant', 'revoke', 'lock', 'unlock', 'guarded-put', 'push', 'pop', 'ack', 'nack'] as const),
 ])
 
+/** What recipes do: a refusal may come from the client library itself, and so may the answer to an unlock. */
+const OF_RECIPES: ReadonlySet<AnyOperation['f']> = new Set<AnyOperation['f']>([
+  ...(['lock', 'guarded-put', 'ack', 'nack'] as const),
+])
+
 export class RunStats {
   readonly operations = new Map<string, Outcomes>()
   readonly reasons = new Map<string, number>()
@@ -39,6 +45,9 @@ export class RunStats {
    * conditions and no empty answers.
    */
   readonly effects = new Map<string, Feature>()
+  /** By the same names: refused conditions and empty answers. */
+  readonly without = new Map<string, number>()
+  readonly holders = new Holders()
   readonly #open = new Map<number, Open>()
   readonly #latencies = new Map<string, number[]>()
   /** The start and end of each change that was answered, in the order of their ends. */
@@ -46,6 +55,7 @@ export class RunStats {
   okCount = 0
 
   add(event: HistoryEvent): void {
+    this.holders.add(event)
     if (event.type === 'invoke') {
       const features = [...featuresOf(event.op)]
       if (event.transaction !== undefined) features.push(`${event.op.f} in a transaction`)
@@ -71,21 +81,24 @@ export class RunStats {
     const latencies = this.#latencies.get(open.f) ?? []
     this.#latencies.set(open.f, latencies)
     latencies.push(event.time - open.at)
+    const isRefused = event.result.applied === false
     // A compare-and-set that found another value has only read, and so has a pop that found nothing.
     const hasOnlyRead =
-      (open.f === 'cas' && event.result.applied === false) ||
-      (open.f === 'pop' && event.result.value === null)
+      (isRefused && (open.f === 'cas' || OF_RECIPES.has(open.f))) ||
+      (open.f === 'pop' && event.result.value === null) ||
+      open.f === 'unlock'
     const hasWritten = CHANGES.has(open.f) && !hasOnlyRead
     if (hasWritten) this.#changes.push({ from: open.at, to: event.time })
   }
 
   #countEffect(f: AnyOperation['f'], event: Ok | Fail | Unknown): void {
     const isDone = event.type === 'ok' && hasEffect(event.result)
-    if (event.type === 'ok' && !isDone) return
-    const effect = countedIn(
-      this.effects,
-      CHANGES.has(f) ? `${f} that changes something` : `${f} that shows something`,
-    )
+    const name = CHANGES.has(f) ? `${f} that changes something` : `${f} that shows something`
+    if (event.type === 'ok' && !isDone) {
+      this.without.set(name, (this.without.get(name) ?? 0) + 1)
+      return
+    }
+    const effect = countedIn(this.effects, name)
     effect.asked++
     if (isDone) effect.answered++
   }
@@ -123,18 +136,31 @@ const ASKED_MIN = 20
 /** Faults prevent many answers. But if a feature works, more than this part of its requests is answered. */
 const ANSWERED_PART_MIN = 0.05
 
+/** Processes of clients must be stopped or killed so often before it is strange that none of them held anything. */
+const STRUCK_MIN = 5
+
 /** Messages about features that did not work for clients: the run proves nothing about them. */
-export function lackingFeatures({ features, effects }: RunStats): string[] {
+export function lackingFeatures({ features, effects, without, holders }: RunStats): string[] {
   const unanswered = [...features]
     .filter(([, { asked, answered }]) => asked >= ASKED_MIN && answered < asked * ANSWERED_PART_MIN)
     .map(
       ([name, { asked, answered }]) =>
         `only ${answered} of ${asked} operations that ask for ${name} were answered`,
     )
-  const without = [...effects]
-    .filter(([, { asked, answered }]) => asked >= ASKED_MIN && answered === 0)
-    .map(([name, { asked }]) => `there was no ${name}: all ${asked} tries failed or are of unknown outcome`)
-  return [...unanswered, ...without]
+  const names = new Set([...effects.keys(), ...without.keys()])
+  const none = [...names].flatMap((name) => {
+    const { asked, answered } = effects.get(name) ?? { asked: 0, answered: 0 }
+    const refused = without.get(name) ?? 0
+    if (answered > 0 || asked + refused < ASKED_MIN) return []
+    return [
+      `there was no ${name}: all ${asked + refused} tries failed, are of unknown outcome, or found nothing to do`,
+    ]
+  })
+  const idle =
+    holders.struck >= STRUCK_MIN && holders.struckWhileHolding === 0
+      ? [`clients were stopped or killed ${holders.struck} times, and never while one of them held anything`]
+      : []
+  return [...unanswered, ...none, ...idle]
 }
 
 /** The kind of an operation, and the features of the store that it uses. */

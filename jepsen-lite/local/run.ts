@@ -36,9 +36,9 @@ import { headerOf, isRecipe, keysFor, WATCHES, workloadOf } from './workloads.ts
 const CALM = { part: 0.1, msMin: 1_000, msMax: 5_000 }
 /**
  * The part of the operations planned for the time before the first fault that must succeed: otherwise the cluster did
- * not work even without faults. The part is small because a machine may be busy.
+ * not work even without faults. On a busy machine the first fault waits for them, for `waitMsMax` at most.
  */
-const CALM_OK_PART = 0.1
+const CALM_OK = { part: 0.1, waitMsMax: 30_000 }
 /**
  * After the last fault is healed, the clients continue for at least `min`; the store must accept a write within `max`.
  */
@@ -152,9 +152,13 @@ class Run {
     const calmMs = Math.min(CALM.msMax, Math.max(CALM.msMin, timeS * 1_000 * CALM.part))
     await sleep(calmMs, undefined, { signal }).catch(() => {})
     // Their processes must start, and those who wait for a lock do nothing else.
-    const part = isRecipe(workload) ? CALM_OK_PART / 10 : CALM_OK_PART
+    const part = isRecipe(workload) ? CALM_OK.part / 10 : CALM_OK.part
     const wanted = Math.ceil((calmMs / 1_000) * rate * part)
-    this.#calm = { okCount: this.#recording.stats.okCount, wanted }
+    const { stats } = this.#recording
+    const until = performance.now() + CALM_OK.waitMsMax
+    while (stats.okCount < wanted && performance.now() < until && !signal.aborted)
+      await sleep(50, undefined, { signal }).catch(() => {})
+    this.#calm = { okCount: stats.okCount, wanted }
     return calmMs
   }
 

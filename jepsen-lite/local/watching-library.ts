@@ -2,8 +2,15 @@
 // for the judge.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client, CompactedError, type KvRecord, type WatchBatch } from '../../src/client/index.ts'
+import {
+  Client,
+  CompactedError,
+  type KvRecord,
+  QuorateError,
+  type WatchBatch,
+} from '../../src/client/index.ts'
 import type { ToldEvent } from '../checker/watch/index.ts'
+import { FIRST_REVISION } from '../history.ts'
 import { nameOf } from './values.ts'
 import type { Watching, WatchingOptions } from './watching.ts'
 
@@ -61,13 +68,14 @@ export class LibraryWatching implements Watching {
         this.#reach(batch.revision)
       }
     } catch (error) {
+      // No node was there for too long: it begins again where it was.
+      if (!(error instanceof QuorateError)) throw error
       if (error instanceof CompactedError && error.resumeFrom !== undefined) {
         const { compactRevision = 0, resumeFrom } = error
-        if (this.id !== undefined)
-          recorder.told(id, { kind: 'compacted', next: this.#from ?? 0, compactRevision, resumeFrom })
+        const next = Math.max(FIRST_REVISION + 1, this.#from ?? 0)
+        recorder.told(id, { kind: 'compacted', next, compactRevision, resumeFrom })
         this.#from = resumeFrom
       }
-      // Otherwise no node was there for too long: it begins again where it was.
     }
   }
 

@@ -7,10 +7,10 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { linesOf } from '../../src/client/list.ts'
 import type { Told, ToldEvent, WatchAsked, WatchedRow } from '../checker/watch/index.ts'
-import type { Recorder } from '../history.ts'
+import { FIRST_REVISION, type Recorder } from '../history.ts'
 import type { Random } from '../random.ts'
 import type { Target } from './http.ts'
-import { isObject, wholeOf } from './perform.ts'
+import { isObject, REFUSALS, wholeOf } from './perform.ts'
 import { nameOf } from './values.ts'
 
 const PROGRESS_MS = 300
@@ -95,9 +95,7 @@ export class HttpWatching implements Watching {
     try {
       const stream = await begin(target.port, this.#asking(watched), AbortSignal.any([signal, left.signal]))
       if (stream.statusCode !== 200) {
-        const problem = parsed(await text(stream))
-        // What it needs next is compacted.
-        if (stream.statusCode === 410) this.#from = wholeOf(problem?.resume_from) ?? this.#from
+        this.#refused(id, stream.statusCode ?? 0, await text(stream), from)
         return
       }
       this.id = id
@@ -121,6 +119,21 @@ export class HttpWatching implements Watching {
     }
   }
 
+  /** It does not begin: the node cannot serve it now, or what it needs next is compacted, which is recorded. */
+  #refused(id: number, status: number, body: string, from: number | undefined): void {
+    if (REFUSALS.has(status)) return
+    const { code, compact_revision, resume_from } = parsed(body) ?? {}
+    const [compactRevision, resumeFrom] = [wholeOf(compact_revision), wholeOf(resume_from)]
+    const isCompacted = status === 410 && code === 'compacted' && from !== undefined
+    if (!isCompacted || compactRevision === undefined || resumeFrom === undefined) {
+      this.#options.report(`a watch was refused with ${status}: ${body.slice(0, 300)}`)
+      return
+    }
+    const next = Math.max(FIRST_REVISION + 1, from)
+    this.#options.recorder.told(id, { kind: 'compacted', next, compactRevision, resumeFrom })
+    this.#from = resumeFrom
+  }
+
   /** A browser sends back the id of what it was told last. */
   #asking(watched: WatchAsked): { readonly target: string; readonly headers: Record<string, string> } {
     const { isBrowser, asked } = this.#options
@@ -142,7 +155,9 @@ export class HttpWatching implements Watching {
     const message = parsed(line)
     const revision = wholeOf(message?.revision)
     const id = message?.id
-    if (id !== undefined && message?.type !== 'created' && id !== revision) {
+    // Before its first revision exists, a watch is told the progress of the store with the id before that revision.
+    const lowest = message?.type === 'progress' ? (this.#from ?? 0) - 1 : 0
+    if (id !== undefined && message?.type !== 'created' && id !== Math.max(revision ?? 0, lowest)) {
       this.#options.report(`a watch was told an id that is not its revision: ${line.slice(0, 300)}`)
       return undefined
     }

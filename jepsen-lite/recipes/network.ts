@@ -329,7 +329,7 @@ class ClientStream implements WatchSink, WatchMessages {
   }
 
   progress(revision: Parameters<WatchSink['progress']>[0]): void {
-    this.#send(NDJSON.progress(revision))
+    this.#send(NDJSON.progress(revision, revision))
   }
 
   ended(end: WatchEnd): void {

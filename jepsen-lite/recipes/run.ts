@@ -13,11 +13,12 @@ import { DRAW } from '../sim/draw.ts'
 import { converge } from '../sim/liveness.ts'
 import type { Machine } from '../sim/process.ts'
 import { type Result, Run, type Watch } from '../sim/run.ts'
-import type { ClientFault, Schedule } from '../sim/schedule.ts'
+import { CLIENT_FAULTS, type ClientFault, type Schedule } from '../sim/schedule.ts'
 import { judgeStore } from '../sim/store-judge.ts'
 import { IO } from '../sim/time.ts'
 import { Violation } from '../sim/violation.ts'
 import { drain, type RecipeEnd, runRecipe } from './clients.ts'
+import { Holders } from './holders.ts'
 import { type Host, Hosts } from './host.ts'
 import { ClientNetwork } from './network.ts'
 
@@ -35,6 +36,8 @@ const END_MS_MAX = 60_000
 const DRAIN_MS_MAX = 600_000
 /** The name of the client that was told of all changes. */
 const LOG = 'log'
+/** Counted with the faults: a process was stopped or killed when one of its clients held something. */
+export const WHILE_HOLDING = 'clients stop or kill while holding'
 /** The first revision that a change can have. */
 const FIRST = FIRST_REVISION + 1
 
@@ -309,7 +312,11 @@ class RecipeProcesses {
     })
     recorder.final('model', model.revision, '', rows)
     const of = this.#run.result()
-    const result = { ...of, history: withNotes(this.#history, of.history) }
+    const result = {
+      ...of,
+      ...countsOf(this.#history, of.faults),
+      history: withNotes(this.#history, of.history),
+    }
     if (result.violation !== undefined) return { ...result, verdict: undefined }
     if (this.#isUndecided) return { ...result, verdict: 'undecided' }
     const { verdict, findings } = judge(historyOf(this.#history))
@@ -320,6 +327,22 @@ class RecipeProcesses {
     }
     return { ...result, verdict, violation }
   }
+}
+
+/** What clients did, and what was done to them. */
+function countsOf(
+  history: readonly HistoryEvent[],
+  ofCluster: Result['faults'],
+): Pick<Result, 'ok' | 'failed' | 'unknown' | 'faults'> {
+  const holders = new Holders()
+  for (const event of history) holders.add(event)
+  const count = (type: HistoryEvent['type']): number => history.filter((event) => event.type === type).length
+  const faults: Record<string, number> = { ...ofCluster, [WHILE_HOLDING]: holders.struckWhileHolding }
+  for (const kind of CLIENT_FAULTS) {
+    const what = `clients ${kind}`
+    faults[what] = history.filter((event) => event.type === 'note' && event.what === what).length
+  }
+  return { ok: count('ok'), failed: count('fail'), unknown: count('unknown'), faults }
 }
 
 /** What was done to the cluster, among what clients did. */

@@ -768,10 +768,16 @@ export class Clients {
 
   /**
    * A stopped process does not answer, and a slow disk may delay a list. Otherwise a node must answer within the
-   * time-out.
+   * time-out, one that was busy so long after it could go on.
    */
   #giveUp(open: Open): void {
     const { process, at, lists, done } = open
+    const { time, config } = this.#world
+    const patientUntil = process.busyUntil > at ? process.busyUntil + 2 * config.timeoutMs : time.now
+    if (!done && process.serving !== undefined && patientUntil > time.now) {
+      time.push(patientUntil, IO, undefined, () => this.#giveUp(open))
+      return
+    }
     if (!done && !lists && process.serving !== undefined && process.resumedAt < at)
       this.wrong(
         'LIVE-8',

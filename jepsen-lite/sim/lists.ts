@@ -81,7 +81,7 @@ export function readList(
   const rows: KeyRow[] = []
   const limit = op.limit ?? Number.POSITIVE_INFINITY
   const slice = (): void => {
-    scan.next({ rowsMax: Math.min(rowsMax, limit - rows.length), bytesMax }, (error, stored, more) => {
+    scan.next({ rowsMax: Math.min(rowsMax, limit - rows.length), bytesMax }, (error, stored, more = true) => {
       if (error !== undefined) return done(error, { rows, more })
       rows.push(...stored)
       if (more && rows.length < limit) slice()

@@ -70,11 +70,15 @@ interface Events {
   readonly count: number
   /** Of the versions that were replaced. */
   readonly bytes: number
+  /** Of the events in the row. */
+  readonly rowBytes: number
 }
 
 const EVICTIONS_PER_ENTRY_MAX = 64
 /** An entry begins a new row of events when the newest one has so many revisions. */
 const REVISIONS_PER_ROW = 16
+/** And when it has so many bytes of events. */
+const ROW_BYTES = 16 * 1024
 /** What one entry lets history forget at most. */
 const EVENT_ROWS_MAX = 64
 const EVENTS_MAX = 1024
@@ -144,7 +148,7 @@ export class Model {
   /** How many ids the store has chosen. */
   #idsChosen = 0
   /** Of the entry that is being applied. */
-  #changes = { count: 0, bytes: 0 }
+  #changes = { count: 0, bytes: 0, rowBytes: 0 }
   #leaseChanges: LeaseChange[] = []
   #horizon = 0
   #index = 0
@@ -186,7 +190,7 @@ export class Model {
     this.#clusterTimeMs = header.clusterTimeMs
     const { revision } = this
     const hadHistory = this.#settings.clusterVersion >= 3
-    this.#changes = { count: 0, bytes: 0 }
+    this.#changes = { count: 0, bytes: 0, rowBytes: 0 }
     this.#leaseChanges = []
     const effect = this.#once(request)
     const { term, clusterTimeMs: clusterMs } = header
@@ -201,13 +205,18 @@ export class Model {
   }
 
   #addEvents(from: number, clusterTimeMs: number): void {
-    const { count, bytes } = this.#changes
+    const { count, bytes, rowBytes } = this.#changes
     const last = this.revision
     const newest = this.#events.at(-1)
-    if (newest !== undefined && newest.last - newest.first + 1 < REVISIONS_PER_ROW) {
+    const isRoom =
+      newest !== undefined &&
+      newest.last - newest.first + 1 < REVISIONS_PER_ROW &&
+      newest.rowBytes < ROW_BYTES
+    if (isRoom) {
       const all = { count: newest.count + count, bytes: newest.bytes + bytes }
-      this.#events[this.#events.length - 1] = { first: newest.first, last, clusterTimeMs, ...all }
-    } else this.#events.push({ first: from, last, clusterTimeMs, count, bytes })
+      const row = { first: newest.first, last, clusterTimeMs, rowBytes: newest.rowBytes + rowBytes }
+      this.#events[this.#events.length - 1] = { ...row, ...all }
+    } else this.#events.push({ first: from, last, clusterTimeMs, count, bytes, rowBytes })
     this.#newestEvents = this.#events.at(-1)?.first ?? 0
     this.#historyBytes += bytes
   }
@@ -692,6 +701,7 @@ export class Model {
     const before = this.at(key, this.#index)
     this.#changes.count++
     this.#changes.bytes += before === null ? 0 : key.length + before.value.length
+    this.#changes.rowBytes += 5 + key.length + (row === null ? 8 : 0) + (before === null ? 0 : 20)
     this.#inline.delete(key)
     const version = { index: this.#index, revision: this.revision, row }
     const versions = this.#versions.get(key)

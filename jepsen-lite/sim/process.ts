@@ -444,7 +444,11 @@ export class Process implements Owner {
       now: () => this.#ownClock.at(time.now),
       after: (delayMs: number, run: () => void): Timer =>
         time.push(time.now + clock.wait(delayMs), TIMER, this, run, clock.at(time.now) + delayMs),
-      soon: (run: () => void): void => void time.push(time.now + this.#busyMs(), SOON, this, run),
+      soon: (run: () => void): void => {
+        const at = time.now + this.#busyMs()
+        this.busyUntil = Math.max(this.busyUntil, at)
+        time.push(at, SOON, this, run)
+      },
     }
   }
 
@@ -452,6 +456,9 @@ export class Process implements Owner {
   #busyMs(): number {
     return this.#appliedIn === this.#world.time.count ? this.machine.pauseMs : 0
   }
+
+  /** When all that it wanted to do soon has begun. */
+  busyUntil = 0
 
   defer(event: Event): void {
     this.#deferred.push(event)

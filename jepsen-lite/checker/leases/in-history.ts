@@ -2,7 +2,8 @@
 // lease. Two more things are judged here, because clients have seen them and the log has not:
 //
 //   missing     no answer says that a lease does not exist while a promise from before it was asked for still holds
-//   back        no lease is kept alive after it was answered that it is revoked
+//   back        no lease is used after it was answered that it is revoked, or after its end was seen in the log; and no
+//               two are granted under one id
 //   rest        when all faults are over, a lease ends soon after its time
 
 import type { Call, History, StoreCall } from '../../history.ts'
@@ -28,7 +29,8 @@ export function leasesIn(history: History, verdict: LogVerdict): LeaseAnomaly[] 
   return [
     ...checkLeases(record, { driftMax, lateMs: () => Number.POSITIVE_INFINITY }),
     ...missing(history, promises, driftMax),
-    ...back(history),
+    ...back(history, verdict, ends),
+    ...grantedTwice(history),
     ...late(history, verdict, ends),
   ]
 }
@@ -65,18 +67,25 @@ function promisesIn(history: History, { makers, log }: LogVerdict): Promised[] {
 type Ends = ReadonlyMap<number, { readonly id: string; readonly what: 'expired' | 'revoked' }>
 
 function endsIn({ storeCalls }: History, { log, makers, leaseEnds }: LogVerdict): Ends {
-  const mayBeRevoked = new Set(
-    storeCalls.flatMap(({ op, outcome }) => (op.f === 'revoke' && outcome.kind !== 'fail' ? [op.lease] : [])),
-  )
+  /** Of each lease: when somebody first asked to revoke it with an unknown outcome, or an unknown revision. */
+  const revokedSince = new Map<string, number>()
+  for (const { op, outcome, start } of storeCalls) {
+    if (op.f !== 'revoke' || outcome.kind === 'fail') continue
+    if (outcome.kind === 'ok' && (outcome.result.applied === false || outcome.result.revision !== undefined))
+      continue
+    revokedSince.set(op.lease, Math.min(start, revokedSince.get(op.lease) ?? start))
+  }
+  const mayBeRevoked = (lease: string, position: number): boolean =>
+    (revokedSince.get(lease) ?? Number.POSITIVE_INFINITY) < position
   const leases = new Map<string, string | undefined>()
   const ends = new Map<number, { id: string; what: 'expired' | 'revoked' }>()
-  for (const { revision, events } of log.revisions) {
+  for (const { revision, position, events } of log.revisions) {
     const maker = makers.get(revision)
     const [first] = events
     const held = first === undefined ? undefined : leases.get(first.key)
     if (maker?.lease !== undefined) ends.set(revision, { id: maker.lease, what: 'revoked' })
     else if (leaseEnds.has(revision) && held !== undefined)
-      ends.set(revision, { id: held, what: mayBeRevoked.has(held) ? 'revoked' : 'expired' })
+      ends.set(revision, { id: held, what: mayBeRevoked(held, position) ? 'revoked' : 'expired' })
     for (const { key, record } of events) leases.set(key, record?.lease)
   }
   return ends
@@ -142,24 +151,44 @@ function missing(
   return found
 }
 
-function back({ storeCalls }: History): LeaseAnomaly[] {
-  const revoked = new Map<string, StoreCall>()
-  for (const call of storeCalls)
-    if (call.op.f === 'revoke' && call.outcome.kind === 'ok' && call.outcome.result.applied !== false)
-      revoked.set(call.op.lease, call)
-  return storeCalls.flatMap((call) => {
-    const lease = call.op.f === 'keep-alive' || call.op.f === 'lease' ? call.op.lease : undefined
-    const before = lease === undefined ? undefined : revoked.get(lease)
-    if (lease === undefined || before === undefined || before.end >= call.start) return []
+function back({ calls, storeCalls }: History, { log }: LogVerdict, ends: Ends): LeaseAnomaly[] {
+  /** Since when each is certainly over, and who was told so. */
+  const over = new Map<string, { readonly since: number; readonly why: string }>()
+  const isOver = (lease: string, since: number, why: string): void => {
+    if (since < (over.get(lease)?.since ?? Number.POSITIVE_INFINITY)) over.set(lease, { since, why })
+  }
+  for (const { id, op, outcome, end } of storeCalls)
+    if (op.f === 'revoke' && outcome.kind === 'ok' && outcome.result.applied !== false)
+      isOver(op.lease, end, `operation ${id} had revoked it`)
+  for (const { revision, position } of log.revisions) {
+    const end = ends.get(revision)
+    if (end !== undefined) isOver(end.id, position, `the log had told its end, revision ${revision}`)
+  }
+  return [...calls, ...storeCalls].flatMap((call) => {
+    const lease = leaseOf(call)
+    const before = lease === undefined ? undefined : over.get(lease)
+    if (lease === undefined || before === undefined || before.since >= call.start) return []
     if (call.outcome.kind !== 'ok' || call.outcome.result.applied === false) return []
-    const message = `exists for operation ${call.id}, and operation ${before.id} had revoked it`
-    return [anomaly('log', 'KV-23', lease, message)]
+    return [anomaly('log', 'KV-23', lease, `exists for operation ${call.id}, and ${before.why}`)]
+  })
+}
+
+function grantedTwice({ storeCalls }: History): LeaseAnomaly[] {
+  const granted = new Map<string, number>()
+  return storeCalls.flatMap(({ id, op, outcome }) => {
+    const lease = op.f === 'grant' && outcome.kind === 'ok' ? outcome.result.lease : undefined
+    if (lease === undefined) return []
+    const other = granted.get(lease)
+    granted.set(lease, id)
+    return other === undefined
+      ? []
+      : [anomaly('log', 'KV-23', lease, `was granted by operations ${other} and ${id}`)]
   })
 }
 
 /** From the phase `end` of a run on, nothing is wrong with the cluster. */
 function late(
-  { notes, storeCalls, calls }: History,
+  { notes, storeCalls, calls, finals }: History,
   { log, makers }: LogVerdict,
   ends: Ends,
 ): LeaseAnomaly[] {
@@ -186,7 +215,19 @@ function late(
     if (call?.op.f === 'put' && call.op.ttlMs !== undefined)
       mayLive(events[0]?.record?.lease, call, call.op.ttlMs)
   }
-  return log.revisions.flatMap(({ revision, timeMs }) => {
+  /** Those of which keys are left at the end. */
+  const attached = new Map<string, string | undefined>()
+  for (const { events } of log.revisions)
+    for (const { key, record } of events) attached.set(key, record?.lease)
+  const endedMs = finals.at(-1)?.time ?? 0
+  const left = [...new Set(attached.values())].flatMap((id) => {
+    const dueMs = id === undefined ? undefined : until.get(id)
+    if (id === undefined || dueMs === undefined) return []
+    if (endedMs <= Math.max(dueMs, calmMs) + CHECKPOINT_MS + PATIENCE_MS) return []
+    const message = `has keys at the end, at ${endedMs.toFixed(1)} ms, and its time was over at ${dueMs.toFixed(1)} ms at the latest; all faults were over at ${calmMs.toFixed(1)} ms`
+    return [anomaly('late', 'KV-25', id, message)]
+  })
+  const tooLate = log.revisions.flatMap(({ revision, timeMs }) => {
     const end = ends.get(revision)
     const dueMs = end === undefined ? undefined : until.get(end.id)
     if (end?.what !== 'expired' || dueMs === undefined) return []
@@ -195,4 +236,5 @@ function late(
     const message = `ends at ${timeMs.toFixed(1)} ms, and its time was over at ${dueMs.toFixed(1)} ms at the latest; all faults were over at ${calmMs.toFixed(1)} ms`
     return [anomaly('late', 'KV-25', end.id, message)]
   })
+  return [...tooLate, ...left]
 }

@@ -7,18 +7,23 @@
 //   asked for      every other revision was made by one request whose outcome is unknown, or by the end of a lease, and
 //                  each request has made one at most; if the history holds all requests (`complete`). What was answered
 //                  as not made is not there in any case
-//   read           what was read at a revision is what the log says of it, also what each node holds at the end
+//   read           what was read at a revision is what the log says of it, with its version, also what each node holds
+//                  at the end; lists are as they were asked for (lists.ts)
+//   nothing        where the answer says that a change had nothing to delete, the log has nothing either
 //   order          no answer reflects a revision below one that was told before it was asked for
-//   numbers        revisions, versions and create revisions of the log follow from each other
+//   numbers        revisions, versions and create revisions of the log follow from each other; none is left out, if the history is
+//                  complete
 
-import type { History } from '../../history.ts'
+import { FIRST_REVISION, type History } from '../../history.ts'
 import type { Anomaly } from '../anomaly.ts'
-import { contains } from '../keys.ts'
+import { contains, type Interval } from '../keys.ts'
 import { coveredBy } from '../list-range.ts'
+import { checkList, type KeyCounts } from '../lists.ts'
 import { isStaleRead } from '../partition.ts'
 import type { LoggedEvent } from '../watch/index.ts'
+import { checkCompaction } from './compaction.ts'
 import { checkOrder } from './order.ts'
-import { keysChangedBy, type LogRequest, requestsIn } from './requests.ts'
+import { keysChangedBy, type LogRequest, nothingIn, requestsIn } from './requests.ts'
 import { type StoreLog, storeLogOf } from './store-log.ts'
 
 export { type LogRequest, requestsIn } from './requests.ts'
@@ -39,7 +44,7 @@ type Record = NonNullable<LoggedEvent['record']>
 
 export const checkLog = (history: History): LogVerdict => new Judge(history).verdict()
 
-class Judge {
+class Judge implements KeyCounts {
   readonly #history: History
   readonly #log: StoreLog
   readonly #findings: Anomaly[] = []
@@ -67,7 +72,16 @@ class Judge {
     this.#sortRequests()
     const looks = this.#looks()
     let next = 0
+    const isComplete = this.#history.header.complete === true
+    let last = FIRST_REVISION
     for (const logged of this.#log.revisions) {
+      // A setting makes a revision as well; a complete history has none.
+      if (isComplete && logged.revision !== last + 1)
+        this.#find(
+          [],
+          `the log tells revision ${logged.revision} after ${last}, and nothing of what is between`,
+        )
+      last = logged.revision
       for (; (looks[next]?.revision ?? logged.revision) < logged.revision; next++) looks[next]?.look()
       this.#revision(logged.revision, logged.position, logged.events)
     }
@@ -80,7 +94,7 @@ class Judge {
         )
     for (const request of this.#unplaced)
       this.#find(request.ids, `${said(request)} was answered as made, and the log knows nothing of it`)
-    this.#findings.push(...checkOrder(this.#history))
+    this.#findings.push(...checkOrder(this.#history), ...checkCompaction(this.#history))
     return {
       ...{ log: this.#log, findings: this.#findings, makers: this.#makers },
       leaseEnds: this.#leaseEnds,
@@ -233,14 +247,19 @@ class Judge {
     const { calls, finals } = this.#history
     const looks: { readonly revision: number; look(): void }[] = []
     for (const call of calls) {
-      const { op, outcome, id } = call
-      if (outcome.kind !== 'ok' || outcome.result.revision === undefined) continue
+      const { op, outcome, id, end } = call
+      if (outcome.kind !== 'ok') continue
       const { result } = outcome
       // A read of the past is of another revision than the one that its answer tells.
-      const revision = (op.f === 'get' ? op.at : undefined) ?? outcome.result.revision
+      const revision = (op.f === 'get' ? op.at : undefined) ?? result.revision
+      if (op.f === 'range') {
+        const look = (): void => void this.#findings.push(...checkList(call, op, result, end, this))
+        looks.push({ revision: revision ?? Number.POSITIVE_INFINITY, look })
+      }
+      if (revision === undefined) continue
       if (op.f === 'get' && result.value !== undefined) {
-        const { value, modRevision } = result
-        const row = value === null ? undefined : { value, modRevision }
+        const { value, modRevision, version } = result
+        const row = value === null ? undefined : { value, modRevision, version }
         looks.push({ revision, look: () => this.#compare(id, revision, op.key, row, isStaleRead(call)) })
       }
       const covered = op.f === 'range' ? coveredBy(op, result) : undefined
@@ -255,6 +274,19 @@ class Judge {
       }
       looks.push({ revision, look })
     }
+    for (const { request, revision } of nothingIn(this.#history))
+      looks.push({
+        revision,
+        look: () => {
+          const [key] = keysChangedBy(request, this.#rows)
+          if (key === undefined) return
+          this.#find(
+            request.ids,
+            `${said(request)} found nothing to delete at revision ${revision}, and the log has ${key} there`,
+            key,
+          )
+        },
+      })
     for (const { node, revision, rows } of finals)
       looks.push({
         revision,
@@ -267,12 +299,18 @@ class Judge {
     return looks.sort((a, b) => a.revision - b.revision)
   }
 
+  /** At the revision that is looked at. */
+  countIn(range: Interval): { readonly least: number; readonly most: number } {
+    const count = [...this.#rows.keys()].filter((key) => contains(range, key)).length
+    return { least: count, most: count }
+  }
+
   /** `by`: the call, or the node whose content at the end it is. */
   #compare(
     by: number | string,
     revision: number,
     key: string,
-    seen: { readonly value?: string | undefined; readonly modRevision?: number | undefined } | undefined,
+    seen: Seen | undefined,
     isStale: boolean,
   ): void {
     this.#compared += 1
@@ -280,17 +318,28 @@ class Judge {
     const isSame =
       row === undefined || seen === undefined
         ? row === seen
-        : (seen.modRevision ?? row.modRevision) === row.modRevision && (seen.value ?? row.value) === row.value
+        : (seen.modRevision ?? row.modRevision) === row.modRevision &&
+          (seen.version ?? row.version) === row.version &&
+          (seen.value ?? row.value) === row.value
     if (isSame) return
     const who = typeof by === 'number' ? `operation ${by}` : `at the end ${by}`
-    const shown = (one: typeof seen): string =>
-      one === undefined ? 'nothing' : `${JSON.stringify(one.value ?? '')} of revision ${one.modRevision}`
+    const shown = (one: Seen | undefined): string =>
+      one === undefined
+        ? 'nothing'
+        : `${JSON.stringify(one.value ?? '')} of revision ${one.modRevision}${one.version === undefined ? '' : `, version ${one.version}`}`
     this.#find(
       typeof by === 'number' ? [by] : [],
       `${who} ${isStale ? '(stale) ' : ''}shows ${shown(seen)} as ${key} at revision ${revision}, and the log ${shown(row)}`,
       key,
     )
   }
+}
+
+/** What a reader was told of a key. */
+interface Seen {
+  readonly value?: string | undefined
+  readonly modRevision?: number | undefined
+  readonly version?: number | undefined
 }
 
 const breadthOf = ({ deletes, ranges }: LogRequest): number => deletes.size + 1_000 * ranges.length

@@ -1,33 +1,39 @@
 // Real time: an answer reflects no lower revision than any that was told before it was asked for, and a change is above
-// all of these. Stale reads promise less.
+// all of these. What a watch was told counts as well, and a watch begins like a read. Stale reads promise less. At the
+// end each node has everything.
 
 import type { History } from '../../history.ts'
 import type { Anomaly } from '../anomaly.ts'
 import { isStaleRead } from '../partition.ts'
 import { requestsIn } from './requests.ts'
 
-interface Answer {
-  readonly id: number
-  readonly start: number
+/** Something that somebody was told of the revision of the store. */
+interface Telling {
   readonly end: number
   readonly revision: number
+  readonly what: string
+  readonly calls: readonly number[]
+}
+
+interface Answer extends Telling {
+  readonly start: number
   readonly isChange: boolean
   readonly key: string | undefined
 }
 
 export function checkOrder(history: History): Anomaly[] {
-  const answers = answersIn(history)
-  const byEnd = [...answers].sort((a, b) => a.end - b.end)
+  const answers = [...answersIn(history), ...watchesIn(history), ...finalsIn(history)]
+  const byEnd = [...answers, ...toldIn(history)].sort((a, b) => a.end - b.end)
   const findings: Anomaly[] = []
-  let told: Answer | undefined
+  let told: Telling | undefined
   let next = 0
   for (const answer of answers.sort((a, b) => a.start - b.start)) {
     for (let one = byEnd[next]; one !== undefined && one.end < answer.start; one = byEnd[++next])
       if (told === undefined || one.revision > told.revision) told = one
     if (told === undefined || answer.revision >= told.revision + (answer.isChange ? 1 : 0)) continue
-    const what = answer.isChange ? 'made' : 'reflects'
-    const message = `operation ${answer.id} ${what} revision ${answer.revision}, and before it was asked for operation ${told.id} had told ${told.revision}`
-    findings.push({ check: 'log', key: answer.key, message, calls: [told.id, answer.id] })
+    const how = answer.isChange ? 'made' : 'reflects'
+    const message = `${answer.what} ${how} revision ${answer.revision}, and before it was asked for ${told.what} had told ${told.revision}`
+    findings.push({ check: 'log', key: answer.key, message, calls: [...told.calls, ...answer.calls] })
   }
   return findings
 }
@@ -35,10 +41,10 @@ export function checkOrder(history: History): Anomaly[] {
 function answersIn(history: History): Answer[] {
   const changes = requestsIn(history).flatMap(({ ids: [id], start, end, changed, revision }): Answer[] =>
     changed === true && revision !== undefined && id !== undefined
-      ? [{ id, start, end, revision, isChange: true, key: undefined }]
+      ? [{ ...ofCall(id), start, end, revision, isChange: true, key: undefined }]
       : [],
   )
-  const made = new Set(changes.map(({ id }) => id))
+  const made = new Set(changes.flatMap(({ calls }) => calls))
   const others = [...history.calls, ...history.storeCalls].flatMap((call): Answer[] => {
     const { id, start, end, outcome, op } = call
     if (outcome.kind !== 'ok' || made.has(id)) return []
@@ -46,7 +52,43 @@ function answersIn(history: History): Answer[] {
     const { revision } = outcome.result
     const isStale = (op.f === 'get' || op.f === 'range') && isStaleRead({ ...call, op })
     if (revision === undefined || isStale) return []
-    return [{ id, start, end, revision, isChange: false, key: 'key' in op ? op.key : undefined }]
+    return [{ ...ofCall(id), start, end, revision, isChange: false, key: 'key' in op ? op.key : undefined }]
   })
   return [...changes, ...others]
 }
+
+const ofCall = (id: number): Pick<Telling, 'what' | 'calls'> => ({ what: `operation ${id}`, calls: [id] })
+
+/** How watches began. */
+const watchesIn = ({ watches }: History): Answer[] =>
+  watches.flatMap(({ id, start, told: [first] }): Answer[] => {
+    if (first?.told.kind !== 'created') return []
+    const { revision } = first.told
+    return [
+      {
+        what: `watch ${id}`,
+        calls: [],
+        start,
+        end: first.position,
+        revision,
+        isChange: false,
+        key: undefined,
+      },
+    ]
+  })
+
+/** What they were told later. */
+const toldIn = ({ watches }: History): Telling[] =>
+  watches.flatMap(({ id, told }) =>
+    told.flatMap(({ position, told: one }): Telling[] =>
+      one.kind === 'events' || one.kind === 'progress'
+        ? [{ what: `watch ${id}`, calls: [], end: position, revision: one.revision }]
+        : [],
+    ),
+  )
+
+const finalsIn = ({ finals }: History): Answer[] =>
+  finals.map(({ node, revision, position }) => ({
+    what: `the content of ${node} at the end`,
+    ...{ calls: [], start: position, end: position, revision, isChange: false, key: undefined },
+  }))

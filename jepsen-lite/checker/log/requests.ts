@@ -125,6 +125,25 @@ function storeRequestOf(call: StoreCall): LogRequest | undefined {
   }
 }
 
+/** Requests that were answered as having found nothing to delete, and the revision of the store at that time. */
+export function nothingIn(history: History): { readonly request: LogRequest; readonly revision: number }[] {
+  const { calls, storeCalls } = history
+  return [...calls, ...storeCalls].flatMap((call) => {
+    const { op } = call
+    const result = resultOf(call)
+    const revision = result?.revision
+    if (revision === undefined || result?.applied === false) return []
+    if (op.f === 'del' && result?.deleted === 0) {
+      const request = { ...NONE, ids: [call.id], start: call.start, end: call.end, kind: call.outcome.kind }
+      const asked = { ...request, deletes: new Set([op.key]), revision, changed: false, removed: undefined }
+      return [{ request: asked, revision }]
+    }
+    if ((op.f !== 'del-range' && op.f !== 'revoke') || result?.removed !== 0) return []
+    const request = storeRequestOf({ ...call, op })
+    return request === undefined ? [] : [{ request, revision }]
+  })
+}
+
 /** What it would change in this state; only the keys. */
 export function keysChangedBy(
   request: LogRequest,

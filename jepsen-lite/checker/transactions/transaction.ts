@@ -22,7 +22,13 @@ export interface Transaction {
 
 export type Step = Read | Write
 
-export interface Read {
+/** Positions of its request among the events. `end` is Infinity if the outcome is unknown. */
+interface Asked {
+  readonly start: number
+  readonly end: number
+}
+
+export interface Read extends Asked {
   readonly f: 'read'
   readonly key: string
   /** null: no such key; undefined: it was not told. */
@@ -33,7 +39,7 @@ export interface Read {
   readonly revision: number | undefined
 }
 
-export interface Write {
+export interface Write extends Asked {
   readonly f: 'write'
   readonly key: string
   /** null: deleted; undefined: an append whose result is not known. */
@@ -86,7 +92,7 @@ function transactionOf(requests: readonly Request[], names: ReturnType<typeof ke
       steps = steps.filter(({ f }) => f !== 'read')
       continue
     }
-    for (const { op, result } of perKey(request, names)) steps.push(...stepsOf(plain(op), result))
+    for (const { op, result } of perKey(request, names)) steps.push(...stepsOf(plain(op), result, request))
   }
   const calls = requests.flatMap((request) => request.calls)
   return { ids: calls.map(({ id }) => id), client: calls[0]?.client ?? '', steps, start, end }
@@ -97,7 +103,7 @@ const isRead = ({ op }: Call): boolean => op.f === 'get' || op.f === 'range'
 type Plain = ReturnType<typeof plain>
 
 /** `result` undefined: the outcome is unknown. */
-function stepsOf(op: Plain, result: Result | undefined): Step[] {
+function stepsOf(op: Plain, result: Result | undefined, { start, end }: Asked): Step[] {
   const { key } = op
   const read = (value: string | null | undefined, version?: number): Read => ({
     f: 'read',
@@ -105,6 +111,8 @@ function stepsOf(op: Plain, result: Result | undefined): Step[] {
     value,
     version,
     revision: result?.revision,
+    start,
+    end,
   })
   const write = (
     value: string | null | undefined,
@@ -115,6 +123,8 @@ function stepsOf(op: Plain, result: Result | undefined): Step[] {
     value,
     piece: op.f === 'append' ? op.value : undefined,
     version,
+    start,
+    end,
   })
   if (op.f === 'get') {
     if (result?.value === undefined && result?.modRevision === undefined) return []
@@ -140,9 +150,9 @@ function stepsOf(op: Plain, result: Result | undefined): Step[] {
   }
 }
 
-function failedIn({ id, op, outcome }: Call): FailedWrite[] {
+function failedIn({ id, op, outcome, start, end }: Call): FailedWrite[] {
   if (outcome.kind !== 'fail' || op.f === 'get' || op.f === 'range') return []
-  const steps = stepsOf(plain(op), undefined)
+  const steps = stepsOf(plain(op), undefined, { start, end })
   return steps.flatMap((step) =>
     step.f === 'write' ? [{ id, key: step.key, value: step.value, piece: step.piece }] : [],
   )

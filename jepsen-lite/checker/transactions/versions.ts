@@ -147,20 +147,44 @@ function byRevision(
   const order = [...made.keys()].sort((a, b) => a - b)
   const placeOf = new Map(order.map((version, place) => [version, place + 1]))
   const absentAt = placeOfAbsence(writes, order, made)
-  return {
-    key: name,
-    isOrdered: true,
-    versions: [
-      START,
-      ...order.map((version) => ({ writer: made.get(version)?.transaction, name: `revision ${version}` })),
-    ],
-    reads: reads.flatMap(({ transaction, step }) => {
-      const { value, version, revision } = step
-      const place =
-        value === null ? absentAt(revision) : version === undefined ? undefined : placeOf.get(version)
-      return place === undefined ? [] : [{ transaction, version: place }]
-    }),
-    later: [],
+  const placed = reads.flatMap(({ transaction, step }) => {
+    const { value, version, revision } = step
+    const place =
+      value === null ? absentAt(revision) : version === undefined ? undefined : placeOf.get(version)
+    return place === undefined ? [] : [{ transaction, version: place, step }]
+  })
+  const versions = [
+    START,
+    ...order.map((version) => ({ writer: made.get(version)?.transaction, name: `revision ${version}` })),
+  ]
+  const own = [undefined, ...order.map((version) => made.get(version))]
+  reportOwnUnseen(name, versions, own, placed, report)
+  return { key: name, isOrdered: true, versions, reads: placed, later: [] }
+}
+
+/** A read is of no version before one that its transaction had made by then, and of none that it made only later. */
+function reportOwnUnseen(
+  key: string,
+  versions: readonly Version[],
+  made: readonly (Told<Write> | undefined)[],
+  reads: readonly { readonly transaction: number; readonly version: number; readonly step: Read }[],
+  report: Report,
+): void {
+  const byWriter = Map.groupBy(made.keys(), (place) => made[place]?.transaction)
+  for (const { transaction, version, step } of reads) {
+    const wrong = byWriter.get(transaction)?.find((place) => {
+      const write = made[place]?.step
+      if (write === undefined) return false
+      return (write.end < step.start && version < place) || (step.end < write.start && version >= place)
+    })
+    if (wrong === undefined) continue
+    report({
+      name: 'internal',
+      key,
+      message: `T0 read ${versions[version]?.name} of ${key}, and had ${wrong > version ? '' : 'not '}written ${versions[wrong]?.name} itself before`,
+      transactions: [transaction],
+      calls: [],
+    })
   }
 }
 
@@ -335,7 +359,9 @@ function byValue(key: Key, initial: string | null, report: Report): KeyVersions 
     reportUnwritten(
       name,
       read,
-      failed.find((write) => write.value === value),
+      failed.find((write) =>
+        write.piece === undefined ? write.value === value : value.endsWith(write.piece),
+      ),
       report,
     )
   }
@@ -374,7 +400,10 @@ function laterOnes(
 
 // ---- anomalies inside a transaction, or of one that was seen half-way
 
-/** In a transaction, a read sees what the transaction wrote or read before. */
+/**
+ * In a transaction, a read sees what the transaction wrote or read before. After a write of unknown outcome nothing is
+ * known: it may have been made, or be made later.
+ */
 function reportInternal({ name, writes, reads }: Key, report: Report): void {
   const steps = new Map<number, Told<Read | Write>[]>()
   for (const step of [...writes, ...reads]) {
@@ -389,6 +418,7 @@ function reportInternal({ name, writes, reads }: Key, report: Report): void {
     let ending = ''
     for (const { step } of told.sort((a, b) => a.at - b.at)) {
       if (step.f === 'write') {
+        if (step.end === Number.POSITIVE_INFINITY) break
         const appended =
           step.piece !== undefined && value !== undefined ? (value ?? '') + step.piece : undefined
         ending = step.piece === undefined ? '' : ending + step.piece

@@ -11,11 +11,13 @@
 //   filter      nothing is told that was not asked for: other keys, other types, values, records before
 //   prev        the record before is the one before
 //   created     it begins where it was asked to, or after everything that was answered before
-//   ended       a watch that ends says truthfully why, and from where to go on
+//   ended       a watch that ends says truthfully why, and from where to go on, and is told nothing more; so does one
+//               that is refused because what it asks for is compacted
 //
 // It is a comparison of two lists: what was told, and the part of the log from the first revision to the last one that
 // was told. So it takes time in proportion to both, and it decides.
 
+import { compareKeys } from '../keys.ts'
 import type { EventLog, LoggedEvent } from './log.ts'
 import type { Told, ToldEvent, WatchAsked, WatchedRow, WatchRecord } from './record.ts'
 
@@ -91,6 +93,7 @@ class OneWatch {
   #last = 0
   /** Their keys. */
   #keys: ReadonlySet<string> = new Set()
+  #hasEnded = false
 
   constructor(record: WatchRecord, log: EventLog, compacted: number) {
     this.#record = record
@@ -101,10 +104,13 @@ class OneWatch {
   check(): Found {
     const [first, ...others] = this.#record.told
     if (first === undefined) return undefined
-    if (first.kind !== 'created') return ['created', `is told of ${first.kind} before it exists`]
-    const wrong = this.#created(first)
+    if (first.kind === 'compacted')
+      this.#from = this.#next = Math.max(FIRST_REVISION, this.#record.asked.from ?? 0)
+    else if (first.kind !== 'created') return ['created', `is told of ${first.kind} before it exists`]
+    const wrong = first.kind === 'created' ? this.#created(first) : this.#judge(first)
     if (wrong !== undefined) return wrong
     for (const told of others) {
+      if (this.#hasEnded) return ['ended', `is told of ${told.kind} after its end`]
       const found = this.#judge(told)
       if (found !== undefined) return found
     }
@@ -115,6 +121,8 @@ class OneWatch {
     const { asked, answered } = this.#record
     if (revision < answered)
       return ['created', `begins at revision ${revision}, when ${answered} had been answered`]
+    if (revision > this.#log.upTo)
+      return ['created', `begins at revision ${revision}, and the store is at ${this.#log.upTo}`]
     const wanted = Math.max(FIRST_REVISION, asked.from ?? revision + 1)
     if (from !== wanted) return ['created', `begins with ${from}, and should with ${wanted}`]
     this.#from = from
@@ -135,19 +143,26 @@ class OneWatch {
         return missing && [this.#missing(missing), `was never told of ${shown(missing)}`]
       }
       case 'compacted':
+        this.#hasEnded = true
         return this.#overtaken(told)
       case 'stopped': {
+        this.#hasEnded = true
         const missing = this.#wantedUntil(told.resumeFrom - 1)[0]
         if (missing !== undefined)
           return ['ended', `may go on from ${told.resumeFrom}, and was not told of ${shown(missing)}`]
         if (told.resumeFrom <= this.#last)
           return ['ended', `may go on from ${told.resumeFrom}, and was told of ${this.#last} already`]
+        if (told.resumeFrom < this.#from)
+          return ['ended', `may go on from ${told.resumeFrom}, and began with ${this.#from}`]
+        if (told.resumeFrom > Math.max(this.#from, this.#log.upTo + 1))
+          return ['ended', `may go on from ${told.resumeFrom} only, and the store is at ${this.#log.upTo}`]
         return undefined
       }
     }
   }
 
   #events(revision: number, events: readonly ToldEvent[]): Found {
+    if (events.length === 0) return ['filter', `is told nothing of ${revision}`]
     if (revision < this.#from) return ['resumable', `is told of ${revision}, and begins with ${this.#from}`]
     if (revision <= this.#bookmark)
       return ['bookmark', `is told of ${revision} after the progress ${this.#bookmark}`]
@@ -234,6 +249,7 @@ class OneWatch {
     const missing = this.#wantedUntil(next - 1)[0]
     if (missing !== undefined) return ['ended', `ends at ${next}, and was not told of ${shown(missing)}`]
     if (next <= this.#last) return ['ended', `ends at ${next}, and was told of ${this.#last} already`]
+    if (next < this.#from) return ['ended', `ends at ${next}, and begins with ${this.#from}`]
     if (next > compactRevision)
       return ['ended', `ends at ${next} as compacted, and the store is compacted up to ${compactRevision}`]
     if (compactRevision > this.#compacted)
@@ -262,7 +278,7 @@ const typeOf = ({ record }: LoggedEvent): 'put' | 'delete' => (record === null ?
 function isWanted(event: LoggedEvent, { key, start = '', end, only }: WatchAsked): boolean {
   if (only !== undefined && typeOf(event) !== only) return false
   if (key !== undefined) return event.key === key
-  return event.key >= start && (end === undefined || event.key < end)
+  return compareKeys(event.key, start) >= 0 && (end === undefined || compareKeys(event.key, end) < 0)
 }
 
 type Row = Omit<WatchedRow, 'value'> & { readonly value?: string | undefined }

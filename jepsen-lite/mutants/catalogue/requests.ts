@@ -187,7 +187,7 @@ export const REQUESTS: readonly Mutant[] = [
     why: 'After a snapshot or a compaction the events of other revisions are written into the row.',
     layers: UNIT,
     tests: ['test/kv/replicas.prop.test.ts', 'test/kv/history.prop.test.ts'],
-    edits: [edit('src/kv/history.ts', 'if (!isRoom || this.#written?.history !== history)', 'if (!isRoom)')],
+    edits: [edit('src/kv/history.ts', 'if (!isShort || this.#newest?.history !== history)', 'if (!isShort)')],
   },
   {
     id: 'M98',

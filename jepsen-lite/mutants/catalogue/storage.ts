@@ -859,9 +859,7 @@ export const STORAGE: readonly Mutant[] = [
     why: 'The connection broke, and the receiver continues at an earlier chunk than the sender.',
     layers: SIM_UNIT,
     tests: ['test/storage/memory.test.ts'],
-    edits: [
-      edit('src/storage/snapshot-source.ts', '    if (number !== this.#at) this.#scan.seek(gte)\n', ''),
-    ],
+    edits: [edit('src/storage/snapshot-source.ts', '    if (first !== this.#at) this.#scan.seek(gte)\n', '')],
   },
   {
     id: 'M675',

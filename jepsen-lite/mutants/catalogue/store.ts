@@ -447,8 +447,8 @@ export const WHOLE_STORE: readonly Mutant[] = [
     edits: [
       edit(
         KEEPER,
-        'if (isCurrent && held.endsAtMs <= due.atMs) return due.atMs',
-        'if (isCurrent) return due.atMs',
+        '      if (held.endsAtMs <= due.atMs) return due.atMs\n',
+        '      if (held.endsAtMs <= Infinity) return due.atMs\n',
       ),
       edit(KEEPER, 'if (!isThere || held.endsAtMs > clusterTimeMs) {', 'if (!isThere) {'),
     ],
@@ -463,8 +463,8 @@ export const WHOLE_STORE: readonly Mutant[] = [
     edits: [
       edit(
         KEEPER,
-        '      if (!isCurrent) continue\n      held.due = undefined\n      this.#schedule(held)\n',
-        '      if (!isCurrent) continue\n      held.due = undefined\n',
+        '      this.#deadlines.take()\n      held.due = undefined\n      this.#schedule(held)\n',
+        '      this.#deadlines.take()\n      held.due = undefined\n',
       ),
     ],
   },

@@ -4,6 +4,7 @@
 import { expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'
 import type { Told, ToldEvent } from '../../../jepsen-lite/checker/watch/index.ts'
+import type { AnyOperation, Result } from '../../../jepsen-lite/history.ts'
 import { Story } from './story.ts'
 
 const LEASE = '77'
@@ -59,6 +60,31 @@ class Leased {
   /** Without an answer. */
   deletes(key: string): this {
     this.story.ask({ f: 'del', key }, 'z').unknown()
+    return this
+  }
+
+  asks(op: AnyOperation, result: Result): this {
+    this.story.tell(op, result, 'y')
+    return this
+  }
+
+  /** A revoke that is not answered. */
+  revokes(): this {
+    this.story.ask({ f: 'revoke', lease: LEASE }, 'z').unknown()
+    return this
+  }
+
+  /** The end of the history. */
+  get end(): this {
+    const rows = [...this.#rows].map(([key, { createRevision, version }]) => ({
+      ...{
+        key,
+        value: `${createRevision + version - 1}`,
+        modRevision: createRevision + version - 1,
+        version,
+      },
+    }))
+    this.story.final('n1', this.revision, 'hash', rows)
     return this
   }
 
@@ -150,6 +176,73 @@ test.each<[string, Leased, string | undefined]>([
     undefined,
   ],
   ['it is there long after its time', new Leased().calm.pass(TTL_MS + 11_000).gone('a', 'b'), 'KV-25 late'],
+  [
+    'it ends before its time, when a client was about to revoke it',
+    new Leased().revokes().gone('a', 'b'),
+    undefined,
+  ],
+  [
+    'it ends before its time, and a client revokes it later',
+    new Leased().gone('a', 'b').pass(TTL_MS).revokes(),
+    'KV-24 early',
+  ],
+  [
+    'it ends before its time, and a client that revokes it later is told that it is not there',
+    new Leased().gone('a', 'b').pass(TTL_MS).asks({ f: 'revoke', lease: LEASE }, { applied: false }),
+    'KV-24 early',
+  ],
+  [
+    'it is kept alive after its end was seen',
+    new Leased().pass(TTL_MS).gone('a', 'b').keepAlive(true),
+    'KV-23 log: lease 77 exists for operation 5, and the log had told its end, revision 4',
+  ],
+  [
+    'it is found after its end was seen',
+    new Leased().pass(TTL_MS).gone('a', 'b').asks({ f: 'lease', lease: LEASE }, { ttlMs: 1 }),
+    'the log had told its end',
+  ],
+  [
+    'it is not found after its end was seen',
+    new Leased().pass(TTL_MS).gone('a', 'b').asks({ f: 'lease', lease: LEASE }, { applied: false }),
+    undefined,
+  ],
+  [
+    'it is revoked twice',
+    new Leased().revoke('a', 'b').asks({ f: 'revoke', lease: LEASE }, { removed: 0, revision: 4 }),
+    'exists for operation 6, and the log had told its end, revision 4',
+  ],
+  [
+    'it is kept alive between two revokes that both say that they have ended it',
+    new Leased()
+      .revoke('a', 'b')
+      .keepAlive(true)
+      .asks({ f: 'revoke', lease: LEASE }, { removed: 0, revision: 4 }),
+    'exists for operation 6, and the log had told its end, revision 4',
+  ],
+  [
+    'a key is attached to it after it was revoked without keys',
+    new Leased()
+      .put('a')
+      .put('b')
+      .asks({ f: 'revoke', lease: LEASE }, { removed: 0, revision: 5 })
+      .put('c', LEASE),
+    'had revoked it',
+  ],
+  [
+    'another one has its id',
+    new Leased().asks({ f: 'grant', ttlMs: TTL_MS }, { lease: LEASE, ttlMs: TTL_MS }),
+    'was granted by operations',
+  ],
+  [
+    'its keys are there at the end, when its time is over but for what a new leader may add',
+    new Leased().calm.pass(TTL_MS + 5_000).end,
+    undefined,
+  ],
+  [
+    'its keys are there at the end, long after its time',
+    new Leased().calm.pass(TTL_MS + 11_000).end,
+    'KV-25 late',
+  ],
   [
     'it is there long after its time in the middle of faults',
     new Leased().pass(20_000).gone('a', 'b'),

@@ -18,16 +18,41 @@ describe('locks', () => {
   class Locked {
     readonly story = new Story({ workload: 'lock', log: 'log' })
     readonly #log: (told: Told) => void
+    /** The key of the holder. */
+    #holder: string | undefined
     #values = 0
-    #revision = 100
-    #version = 0
+    #revision = 1
+    readonly #rows = new Map<string, { readonly createRevision: number; readonly version: number }>()
 
     constructor() {
       this.#log = this.story.watch({ start: '', from: 1, prev: false, values: true })
       this.#log({ kind: 'created', revision: 1, from: 2 })
     }
 
+    /** A client creates its key, which is this revision; waits until the holder before it has gone; and is told. */
     lock(token: number): this {
+      return this.waits(token).goes().holds(token)
+    }
+
+    waits(token: number): this {
+      const key = `lock/a/${token}`
+      if (this.#rows.has(key)) return this
+      while (this.#revision < token - 1) this.#set('other', '')
+      this.#set(key, '')
+      return this
+    }
+
+    /** The key of the holder is deleted. */
+    goes(): this {
+      if (this.#holder === undefined) return this
+      this.#revision += 1
+      this.#log({ kind: 'events', revision: this.#revision, events: [{ key: this.#holder, type: 'delete' }] })
+      this.#holder = undefined
+      return this
+    }
+
+    holds(token: number): this {
+      this.#holder = `lock/a/${token}`
       this.story.tell({ f: 'lock', name: 'a' }, { token })
       return this
     }
@@ -43,11 +68,17 @@ describe('locks', () => {
 
     /** The store makes it. Returns the revision. */
     make(value: string): number {
+      return this.#set('g', value)
+    }
+
+    #set(key: string, value: string): number {
       this.#revision += 1
-      this.#version += 1
-      const [revision, version] = [this.#revision, this.#version]
-      const record = { key: 'g', value, createRevision: 101, modRevision: revision, version }
-      this.#log({ kind: 'events', revision, events: [{ key: 'g', type: 'put', record }] })
+      const revision = this.#revision
+      const { createRevision = revision, version: before = 0 } = this.#rows.get(key) ?? {}
+      const version = before + 1
+      this.#rows.set(key, { createRevision, version })
+      const record = { key, value, createRevision, modRevision: revision, version }
+      this.#log({ kind: 'events', revision, events: [{ key, type: 'put', record }] })
       return revision
     }
 
@@ -70,7 +101,27 @@ describe('locks', () => {
   test('a change under a lower token after one under a higher', () => {
     const found = foundIn(new Locked().lock(5).lock(9).put(9).put(5).story)
     expect(found).toContain('locks: the lock a was not kept')
-    expect(found).toContain('under token 5 at revision 102')
+    expect(found).toContain('under token 5 at revision 12')
+  })
+
+  test('a change by one who has released it, when nobody else has it', () => {
+    expect(foundIn(new Locked().lock(5).put(5).goes().refused(5).story)).toBe('')
+    expect(foundIn(new Locked().lock(5).put(5).goes().put(5).story)).toContain(
+      'under token 5 of the lock a at revision 8, and the key that it had created, lock/a/5, was gone',
+    )
+  })
+
+  test('a change by one who waits, while another one has it', () => {
+    expect(foundIn(new Locked().lock(5).waits(9).put(5).goes().holds(9).put(9).story)).toBe('')
+    expect(foundIn(new Locked().lock(5).waits(9).holds(9).put(9).story)).toContain(
+      'under token 9 of the lock a at revision 10, and lock/a/5 of revision 5 stood before its key',
+    )
+  })
+
+  test('a change under a token that is the number of no key', () => {
+    expect(foundIn(new Locked().lock(5).holds(3).put(3).story)).toContain(
+      'and this revision had created no key',
+    )
   })
 
   test('a change that began after another client was told that it holds the lock', () => {
@@ -98,7 +149,7 @@ describe('locks', () => {
   })
 
   test('an acknowledged change that was not made, with and without its revision', () => {
-    for (const result of [{}, { revision: 101 }]) {
+    for (const result of [{}, { revision: 6 }]) {
       const locked = new Locked().lock(5)
       locked.ask(5).asked.ok(result)
       expect(foundIn(locked.story)).toContain('log knows nothing')
@@ -124,6 +175,8 @@ describe('queues', () => {
   }
   const ack = (story: Story, item: string, token: number, result: Result = {}, client = 'c'): Story =>
     story.tell({ f: 'ack', queue: 'q', item, token }, result, client)
+  const nack = (story: Story, item: string, token: number): Story =>
+    story.tell({ f: 'nack', queue: 'q', item, token }, {})
   const emptied = (story: Story): Story => story.tell({ f: 'pop', queue: 'q' }, { value: null }, DRAIN)
 
   test.each<[string, (story: Story) => Story, string | undefined]>([
@@ -143,6 +196,14 @@ describe('queues', () => {
       undefined,
     ],
     ['an item is lost', (s) => emptied(push(s, 'i')), 'nobody has acknowledged it'],
+    [
+      'an item is taken of which the push has no answer, and lost',
+      (s) => {
+        s.ask({ f: 'push', queue: 'q', value: 'value of i', priority: 0 }).unknown()
+        return emptied(pop(s, 'i', 1))
+      },
+      'given to operation 2, and nobody has acknowledged it',
+    ],
     ['an item is taken, and lost', (s) => emptied(pop(push(s, 'i'), 'i', 1)), 'nobody has acknowledged it'],
     [
       'an acknowledged item comes again',
@@ -163,6 +224,47 @@ describe('queues', () => {
       'it is given back and acknowledged',
       (s) => ack(pop(push(s, 'i'), 'i', 1).tell({ f: 'nack', queue: 'q', item: 'i', token: 1 }, {}), 'i', 1),
       'given back and acknowledged',
+    ],
+    [
+      'a push of unknown outcome is delivered, given back and delivered again',
+      (s) => {
+        s.ask({ f: 'push', queue: 'q', value: 'value of i', priority: 0 }).unknown()
+        return emptied(ack(pop(nack(pop(s, 'i', 1), 'i', 1), 'i', 2), 'i', 2))
+      },
+      undefined,
+    ],
+    [
+      'one push makes two items',
+      (s) => ack(pop(ack(pop(push(s, 'i'), 'i', 1), 'i', 1), 'j', 1, { value: 'value of i' }), 'j', 1),
+      'value of i was pushed once, and is the item i for operation 1 and j for operation 4',
+    ],
+    [
+      'one push of unknown outcome makes two items',
+      (s) => {
+        s.ask({ f: 'push', queue: 'q', value: 'value of i', priority: 0 }).unknown()
+        return pop(pop(s, 'i', 1), 'j', 1, { value: 'value of i' })
+      },
+      'value of i was pushed once',
+    ],
+    [
+      'two pushes make one item',
+      (s) => push(s, 'i').tell({ f: 'push', queue: 'q', value: 'other', priority: 0 }, { item: 'i' }),
+      'both made the item i',
+    ],
+    [
+      'an old token gives an item back that another consumer has',
+      (s) => nack(pop(pop(push(s, 'i'), 'i', 1), 'i', 2), 'i', 1),
+      'given back with token 1, when operation 3 had it with 2',
+    ],
+    [
+      'it is given back twice',
+      (s) => nack(nack(pop(push(s, 'i'), 'i', 1), 'i', 1), 'i', 1),
+      'given back twice',
+    ],
+    [
+      'it is given back when it was acknowledged',
+      (s) => nack(ack(pop(push(s, 'i'), 'i', 2), 'i', 2), 'i', 1),
+      'given back with token 1, and operation 3 had acknowledged it',
     ],
     [
       'two consumers have one token',

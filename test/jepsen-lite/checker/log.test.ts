@@ -3,13 +3,14 @@
 
 import { expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'
-import type { ToldEvent, WatchAsked } from '../../../jepsen-lite/checker/watch/index.ts'
+import type { Told, ToldEvent, WatchAsked } from '../../../jepsen-lite/checker/watch/index.ts'
 import {
   type AnyOperation,
   formatEvent,
   type HistoryEvent,
   historyOf,
   parseHistory,
+  type Result,
 } from '../../../jepsen-lite/history.ts'
 import { get, put, Story } from './story.ts'
 
@@ -190,4 +191,235 @@ test('operations that need a log are not judged without one', () => {
   expect(() => judge(past.history)).toThrow('get at a revision are judged by a log')
   const story = new Story().tell({ f: 'del-range', prefix: 'k' }, { removed: 0, revision: 1 })
   expect(() => judge(story.history)).toThrow('are judged by a log, and there is none')
+})
+
+/** Two keys, and what comes then. */
+function twoKeys(tell: (story: Story, log: (told: Told) => void) => void): string {
+  const story = new Story({ workload: 'watch', log: 'log', complete: true })
+  const log = story.watch(ALL)
+  log({ kind: 'created', revision: 1, from: 2 })
+  for (const [at, key] of ['a', 'b'].entries()) {
+    const revision = at + 2
+    story.tell(put(key, 'v'), { modRevision: revision, version: 1, revision })
+    log({ kind: 'events', revision, events: [stored(key, 'v', revision)] })
+  }
+  tell(story, log)
+  return found(story.events)
+}
+
+const ROWS = [
+  { key: 'a', value: 'v', modRevision: 2, version: 1 },
+  { key: 'b', value: 'v', modRevision: 3, version: 1 },
+]
+const [ROW_A, ROW_B] = ROWS as [(typeof ROWS)[0], (typeof ROWS)[0]]
+
+test.each<[string, AnyOperation, Result, string | undefined]>([
+  ['lists all', { f: 'range', count: true }, { rows: ROWS, count: 2, revision: 3 }, undefined],
+  [
+    'lists a page',
+    { f: 'range', limit: 1 },
+    { rows: [ROW_A], more: true, next: 'a', revision: 3 },
+    undefined,
+  ],
+  ['counts', { f: 'range', start: 'b', countOnly: true }, { count: 1, revision: 3 }, undefined],
+  [
+    'counts too many',
+    { f: 'range', countOnly: true },
+    { count: 3, revision: 3 },
+    'lists: operation 4 counts 3',
+  ],
+  [
+    'counts too many of a page',
+    { f: 'range', limit: 1, count: true },
+    { rows: [ROW_A], more: true, next: 'a', count: 3, revision: 3 },
+    'counts 3 keys',
+  ],
+  ['lists in another order', { f: 'range' }, { rows: [ROW_B, ROW_A], revision: 3 }, 'in the wrong order'],
+  ['lists a key twice', { f: 'range' }, { rows: [ROW_A, ROW_A, ROW_B], revision: 3 }, 'lists a twice'],
+  ['lists more than asked for', { f: 'range', limit: 1 }, { rows: ROWS, revision: 3 }, '1 at most'],
+  [
+    'says that there is more behind the last key',
+    { f: 'range', limit: 2 },
+    { rows: ROWS, more: true, next: 'b', revision: 3 },
+    'says that there is more behind b',
+  ],
+  [
+    'lists another version',
+    { f: 'range' },
+    { rows: [{ ...ROW_A, version: 2 }, ROW_B], revision: 3 },
+    'of revision 2, version 2 as a',
+  ],
+  [
+    'reads another version',
+    get('a'),
+    { value: 'v', modRevision: 2, version: 2, revision: 3 },
+    'of revision 2, version 2 as a',
+  ],
+  [
+    'reads a stale value, and is served older data than it allows',
+    { f: 'get', key: 'a', consistency: 'stale', maxStalenessMs: 100 },
+    { value: 'v', modRevision: 2, revision: 3, served: 'stale', stalenessMs: 200 },
+    'allowed 100 ms of staleness',
+  ],
+  [
+    'asks for a linearizable read, and is served a stale one',
+    get('a'),
+    { value: 'v', modRevision: 2, revision: 3, served: 'stale' },
+    'was asked for linearizable and served stale',
+  ],
+])('in a history with a log, who %s', (_, op, result, message) => {
+  const story = twoKeys((one) => void one.tell(op, result, 'r'))
+  if (message === undefined) expect(story).toBe('')
+  else expect(story).toContain(message)
+})
+
+test('in a history with a log, nodes that differ at the end are found by their state hashes', () => {
+  const ends = (...hashes: string[]): string =>
+    twoKeys((story) => {
+      for (const [at, hash] of hashes.entries()) story.final(`n${at + 1}`, 3, hash, ROWS)
+    })
+  expect(ends('same', 'same', 'same')).toBe('')
+  expect(ends('same', 'same', 'other')).toContain(
+    'durability: at the end n1 is at revision 3 (state hash same)',
+  )
+})
+
+test('of no revision may the log say nothing, also if nobody knows whether it was made', () => {
+  const leavesOut = (told: boolean): string =>
+    twoKeys((story, log) => {
+      story.ask(put('c', 'w'), 'u').unknown()
+      story.ask({ f: 'del', key: 'c' }, 'u').unknown()
+      if (told) log({ kind: 'events', revision: 4, events: [stored('c', 'w', 4)] })
+      if (told) log({ kind: 'events', revision: 5, events: [deleted('c')] })
+      story.tell(put('d', 'w'), { modRevision: 6, version: 1, revision: 6 })
+      log({ kind: 'events', revision: 6, events: [stored('d', 'w', 6)] })
+    })
+  expect(leavesOut(true)).toBe('')
+  expect(leavesOut(false)).toContain('the log tells revision 6 after 3, and nothing of what is between')
+})
+
+const inNone: WatchAsked = { start: 'z', prev: false, values: true }
+
+test.each<[string, (story: Story, log: (told: Told) => void) => void, string | undefined]>([
+  [
+    'a watch begins before a change that began later',
+    (story, log) => {
+      story.watch(inNone, 'w')({ kind: 'created', revision: 3, from: 4 })
+      story.tell({ f: 'del', key: 'b' }, { deleted: 1, revision: 4 })
+      log({ kind: 'events', revision: 4, events: [deleted('b')] })
+    },
+    undefined,
+  ],
+  [
+    'a watch begins after a change that began later',
+    (story) => {
+      story.watch(inNone, 'w')({ kind: 'created', revision: 4, from: 5 })
+      story.tell({ f: 'del', key: 'b' }, { deleted: 1, revision: 4 })
+    },
+    'operation 5 made revision 4, and before it was asked for watch 4 had told 4',
+  ],
+  [
+    'progress is ahead of a change that began later',
+    (story) => {
+      const watch = story.watch(inNone, 'w')
+      watch({ kind: 'created', revision: 3, from: 4 })
+      watch({ kind: 'progress', revision: 4 })
+      story.tell({ f: 'del', key: 'b' }, { deleted: 1, revision: 4 })
+    },
+    'operation 5 made revision 4, and before it was asked for watch 4 had told 4',
+  ],
+  [
+    'a watch begins below what a reader was told',
+    (story) => {
+      story.tell(get('a'), { value: 'v', modRevision: 2, revision: 3 })
+      story.watch(inNone, 'w')({ kind: 'created', revision: 2, from: 3 })
+    },
+    'watch 5 reflects revision 2, and before it was asked for operation 3 had told 3',
+  ],
+  [
+    'a reader is told less than a watch before',
+    (story, log) => {
+      story.ask({ f: 'del', key: 'b' }, 'u').unknown()
+      log({ kind: 'events', revision: 4, events: [deleted('b')] })
+      story.tell(get('a'), { value: 'v', modRevision: 2, revision: 3 })
+    },
+    'operation 5 reflects revision 3, and before it was asked for watch 1 had told 4',
+  ],
+  [
+    'a node is behind at the end',
+    (story) => story.final('n1', 2, 'h', [ROW_A]),
+    'the content of n1 at the end reflects revision 2, and before it was asked for',
+  ],
+  [
+    'an answer told more than there is at the end',
+    (story) => story.tell(get('a'), { value: 'v', modRevision: 2, revision: 9 }).final('n1', 3, 'h', ROWS),
+    'the content of n1 at the end reflects revision 3, and before it was asked for operation 4 had told 9',
+  ],
+  [
+    'a key is not there to be deleted',
+    (s) => s.tell({ f: 'del', key: 'c' }, { deleted: 0, revision: 3 }),
+    undefined,
+  ],
+  [
+    'a key is there, and a delete does not find it',
+    (story) => story.tell({ f: 'del', key: 'b' }, { deleted: 0, revision: 3 }),
+    'operation 4 found nothing to delete at revision 3, and the log has b there',
+  ],
+  [
+    'a range has keys, and a delete does not find them',
+    (story) => story.tell({ f: 'del-range', prefix: 'b' }, { removed: 0, revision: 3 }),
+    'operation 4 found nothing to delete at revision 3, and the log has b there',
+  ],
+])('in a history with a log: %s', (_, tell, message) => {
+  const story = twoKeys(tell)
+  if (message === undefined) expect(story).toBe('')
+  else expect(story).toContain(message)
+})
+
+test.each<[string, (story: Story) => unknown, string | undefined]>([
+  [
+    'the revision up to which it is compacted is read, and one below is refused',
+    (story) =>
+      story
+        .tell({ f: 'compact', revision: 3 }, { revision: 3 })
+        .tell({ f: 'get', key: 'a', at: 3 }, { value: 'v', modRevision: 2, revision: 3 })
+        .tell({ f: 'get', key: 'a', at: 2 }, { applied: false })
+        .tell({ f: 'compact', revision: 3 }, { applied: false }),
+    undefined,
+  ],
+  [
+    'a compaction of unknown outcome explains that, and is no reason for it',
+    (story) => {
+      story.ask({ f: 'compact', revision: 3 }, 'u').unknown()
+      return story
+        .tell({ f: 'get', key: 'a', at: 2 }, { applied: false })
+        .tell({ f: 'get', key: 'a', at: 2 }, { value: 'v', modRevision: 2, revision: 3 })
+    },
+    undefined,
+  ],
+  [
+    'what is compacted is read',
+    (story) =>
+      story
+        .tell({ f: 'compact', revision: 3 }, { revision: 3 })
+        .tell({ f: 'get', key: 'a', at: 2 }, { value: 'v', modRevision: 2, revision: 3 }),
+    'operation 5 read revision 2, and operation 4 had compacted up to 3',
+  ],
+  [
+    'a read is refused as compacted too early',
+    (story) =>
+      story
+        .tell({ f: 'compact', revision: 2 }, { revision: 3 })
+        .tell({ f: 'get', key: 'a', at: 2 }, { applied: false }),
+    'operation 5 was told that revision 2 is compacted, and nobody had asked for that',
+  ],
+  [
+    'a compaction is refused as done, and nobody has asked for it before',
+    (story) => story.tell({ f: 'compact', revision: 2 }, { applied: false }),
+    'operation 4 was told that revision 2 is compacted',
+  ],
+])('in a history with a log: %s', (_, tell, message) => {
+  const story = twoKeys((one) => void tell(one))
+  if (message === undefined) expect(story).toBe('')
+  else expect(story).toContain(message)
 })

@@ -184,7 +184,64 @@ describe('is refused if', () => {
     expect(judged([created(), ...ALL.slice(0, 2), compacted(4, 3)], { compacted: 6 })).toEqual(['ended'])
     expect(judged([created(), ...ALL.slice(0, 2), compacted(6, 6)], { compacted: 6 })).toEqual(['ended'])
     expect(judged([created(), ...ALL.slice(0, 2), compacted(4, 6, 8)], { compacted: 6 })).toEqual(['ended'])
+    const asked = { ...FROM_1, from: 5 }
+    expect(judged([created(5), compacted(5, 6)], { asked })).toEqual([])
+    expect(judged([created(5), compacted(4, 6)], { asked })).toEqual(['ended'])
+    // It is refused at its beginning.
+    expect(judged([compacted(5, 6)], { asked, compacted: 6 })).toEqual([])
+    expect(judged([compacted(5, 4)], { asked, compacted: 6 })).toEqual(['ended'])
+    expect(judged([compacted(5, 7)], { asked, compacted: 6 })).toEqual(['ended'])
+    expect(judged([compacted(5, 6, 8)], { asked, compacted: 6 })).toEqual(['ended'])
+    expect(judged([compacted(6, 6)], { asked, compacted: 6 })).toEqual(['ended'])
   })
+
+  test('it may go on before where it began, or where the store has never been', () => {
+    const stopped = (resumeFrom: number): Told => ({ kind: 'stopped', resumeFrom })
+    const asked = { ...FROM_1, from: 5 }
+    expect(judged([created(5), stopped(5)], { asked })).toEqual([])
+    expect(judged([created(5), stopped(4)], { asked })).toEqual(['ended'])
+    expect(judged([created(), ...ALL, stopped(9)])).toEqual([])
+    expect(judged([created(), ...ALL, stopped(10)])).toEqual(['ended'])
+    expect(judged([created(12), stopped(12)], { asked: { ...FROM_1, from: 12 } })).toEqual([])
+  })
+
+  test('it is told more after its end, or nothing', () => {
+    const stopped: Told = { kind: 'stopped', resumeFrom: 3 }
+    expect(judged([created(), ALL[0] as Told, stopped])).toEqual([])
+    expect(judged([created(), ALL[0] as Told, stopped, ALL[1] as Told])).toEqual(['ended'])
+    expect(judged([created(), events(2)])).toEqual(['filter'])
+    expect(judged([created(), ALL[0] as Told, events(4)], { asked: { ...FROM_1, key: 'a' } })).toEqual([
+      'filter',
+    ])
+  })
+
+  test('it begins where the store has never been', () => {
+    const asked = { start: '', prev: false, values: true }
+    expect(judged([created(9, 8)], { asked })).toEqual([])
+    expect(judged([created(10, 9)], { asked })).toEqual(['created'])
+  })
+})
+
+test('keys are in the order of their bytes in UTF-8', () => {
+  const [last, other] = ['\u{10000}', '\u{ffff}']
+  const log = new EventLog([logged(row(last, 2)), logged(row(other, 3))], 3)
+  const told = (...all: readonly Told[]) => [
+    { ...FROM_1, name: 'w', answered: 0, told: [created(2, 3), ...all] },
+  ]
+  const from = (start: string) => ({ ...FROM_1, start })
+  const [one, two] = [events(2, put(row(last, 2))), events(3, put(row(other, 3)))]
+  expect(
+    checkWatches(
+      told(one, two, due(3)).map((record) => ({ ...record, asked: from(other) })),
+      log,
+    ),
+  ).toEqual([])
+  expect(
+    checkWatches(
+      told(one, due(3)).map((record) => ({ ...record, asked: from(last) })),
+      log,
+    ),
+  ).toEqual([])
 })
 
 test('each anomaly names its promise', () => {

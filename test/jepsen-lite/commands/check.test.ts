@@ -64,6 +64,8 @@ test('a history with a log, and without operations on single keys, is judged by 
   const story = new Story({ log: 'log' })
   const log = story.watch({ start: '', from: 1, prev: false, values: true })
   log({ kind: 'created', revision: 1, from: 2 })
+  const line = { key: 'lock/a/1', value: '', createRevision: 2, modRevision: 2, version: 1 }
+  log({ kind: 'events', revision: 2, events: [{ key: line.key, type: 'put', record: line }] })
   story.tell({ f: 'lock', name: 'a' }, { token: 2 })
   story.tell({ f: 'guarded-put', name: 'a', token: 2, key: 'g', value: 'v' }, { revision: 3 })
   const lacking = write('lacking-log.jsonl', story)

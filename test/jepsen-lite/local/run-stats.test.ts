@@ -26,6 +26,10 @@ test('a store that only answers reads does not take writes: neither does a compa
   expect(worksAfter({ f: 'put', key: 'k', value: 'b', ifAbsent: true }, { applied: false })).toBe(true)
   expect(worksAfter({ f: 'pop', queue: 'q' }, { value: null })).toBe(false)
   expect(worksAfter({ f: 'pop', queue: 'q' }, { value: 'v', item: 'i', token: 3 })).toBe(true)
+  // A lock that is not taken may not even have been asked for, and the cluster need not have heard of an unlock.
+  expect(worksAfter({ f: 'lock', name: 'a' }, { applied: false })).toBe(false)
+  expect(worksAfter({ f: 'unlock', name: 'a', token: 3 }, {})).toBe(false)
+  expect(worksAfter({ f: 'lock', name: 'a' }, { token: 3 })).toBe(true)
 })
 
 test.each<[AnyOperation, Result, string]>([
@@ -47,4 +51,57 @@ test.each<[AnyOperation, Result, string]>([
   expect(lackingFeatures(stats).join('; ')).toContain(lacking)
   for (let times = 0; times < 2; times++) recorder.ok(recorder.invoke(1, 'n1', op), result)
   expect(lackingFeatures(stats)).toEqual([])
+})
+
+function statsOf(tell: (recorder: Recorder) => void): RunStats {
+  const stats = new RunStats()
+  let time = 0
+  const header = { workload: 'any', command: 'a test' }
+  tell(
+    new Recorder(
+      header,
+      () => ++time,
+      (event) => stats.add(event),
+    ),
+  )
+  return stats
+}
+
+test('locks that were never taken prove nothing, although each client was told so', () => {
+  const tries = (times: number, last: Result): string[] =>
+    lackingFeatures(
+      statsOf((recorder) => {
+        for (let at = 1; at < times; at++)
+          recorder.ok(recorder.invoke('p1.0', 'any', { f: 'lock', name: 'a' }), { applied: false })
+        recorder.ok(recorder.invoke('p1.0', 'any', { f: 'lock', name: 'a' }), last)
+      }),
+    )
+  expect(tries(20, { applied: false })).toEqual([
+    'there was no lock that changes something: all 20 tries failed, are of unknown outcome, or found nothing to do',
+  ])
+  expect(tries(20, { token: 3 })).toEqual([])
+  expect(tries(19, { applied: false })).toEqual([])
+})
+
+test('clients that are stopped or killed, and never while they hold something, prove nothing of fencing', () => {
+  const struck = (act: (recorder: Recorder, at: number) => void): RunStats =>
+    statsOf((recorder) => {
+      const lock = recorder.invoke('p1.0', 'any', { f: 'lock', name: 'a' })
+      for (let at = 0; at < 5; at++) {
+        if (at === 3) recorder.ok(lock, { token: 5 })
+        act(recorder, at)
+      }
+    })
+  const holders = struck((recorder) => recorder.note('clients stopped', { clients: 'p1' }))
+  expect(holders.holders).toMatchObject({ struck: 5, struckWhileHolding: 2 })
+  expect(lackingFeatures(holders)).toEqual([])
+  const others = struck((recorder) => recorder.note('clients killed', { clients: 'p2' }))
+  expect(lackingFeatures(others)).toEqual([
+    'clients were stopped or killed 5 times, and never while one of them held anything',
+  ])
+  const released = struck((recorder, at) => {
+    if (at === 3) recorder.ok(recorder.invoke('p1.0', 'any', { f: 'unlock', name: 'a', token: 5 }), {})
+    recorder.note('clients stopped', { clients: 'p1' })
+  })
+  expect(released.holders).toMatchObject({ struck: 5, struckWhileHolding: 0 })
 })

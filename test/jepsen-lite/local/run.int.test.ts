@@ -109,7 +109,7 @@ test('an interrupted run leaves no process behind, paused ones neither, and writ
   expect(readFileSync(join(out, 'results.json'), 'utf8')).toContain('the run was interrupted')
 })
 
-test('a run that is killed leaves no process behind, paused ones neither', { timeout: 60_000 }, async () => {
+test('a run that is killed leaves no process behind, paused ones neither', async () => {
   const bin = join(import.meta.dirname, '../../../bin/jepsen-lite.js')
   const flags = ['--nemesis', 'pause-one', '--nodes', '1', '--port', '28301', '--out', out]
   const harness = spawn(process.execPath, [bin, 'run', ...flags], { stdio: ['ignore', 'ignore', 'pipe'] })

@@ -15,7 +15,7 @@ const FALLS_OVER = [
   ['by its end', 'if (seed === 2) process.exit(7)'],
 ] as const
 
-test.each(FALLS_OVER)('%s', { timeout: 120_000 }, async (_how, falls) => {
+test.each(FALLS_OVER)('%s', async (_how, falls) => {
   const bench = new Workbench(false)
   try {
     bench.plant([

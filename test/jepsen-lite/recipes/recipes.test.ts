@@ -3,7 +3,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { generateRecipe } from '../../../jepsen-lite/recipes/generate.ts'
 import { judgedAny, RecipeSearch } from '../../../jepsen-lite/recipes/index.ts'
-import { runRecipes } from '../../../jepsen-lite/recipes/run.ts'
+import { runRecipes, WHILE_HOLDING } from '../../../jepsen-lite/recipes/run.ts'
 import { parseSchedule, RECIPES, type Recipe } from '../../../jepsen-lite/sim/index.ts'
 import { runs } from '../../runs.ts'
 
@@ -31,7 +31,7 @@ describe.each(RECIPES)('clients that use the recipe %s', (recipe) => {
     const first = await runRecipes(schedule)
     const read = parseSchedule(JSON.stringify({ schedule }))
     expect(read).toEqual(schedule)
-    const { trace, history, violation } = await runRecipes({ ...read, recipe: schedule.recipe })
+    const { trace, history, violation, ok, faults } = await runRecipes({ ...read, recipe: schedule.recipe })
     expect(violation).toBeUndefined()
     expect(trace).toBe(first.trace)
     expect(history).toEqual(first.history)
@@ -40,6 +40,13 @@ describe.each(RECIPES)('clients that use the recipe %s', (recipe) => {
       expect.arrayContaining(recipe === 'queue' ? ['push', 'pop', 'ack'] : ['lock', 'guarded-put']),
     )
     expect(kinds.filter((kind) => kind === 'ok').length).toBeGreaterThan(30)
+    // What is printed of a search.
+    expect(ok).toBe(kinds.filter((kind) => kind === 'ok').length)
+    const struck = history.filter(
+      (event) => event.type === 'note' && /^clients (stop|kill)$/.test(event.what),
+    )
+    expect((faults['clients stop'] ?? 0) + (faults['clients kill'] ?? 0)).toBe(struck.length)
+    expect(faults[WHILE_HOLDING]).toBeLessThanOrEqual(struck.length)
   })
 })
 

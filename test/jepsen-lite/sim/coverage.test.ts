@@ -93,10 +93,10 @@ describe('what is rare', () => {
   })
 })
 
-test('a search that goes by what it has seen runs alike every time', { timeout: 120_000 }, () => {
+test('a search that goes by what it has seen runs alike every time', () => {
   const searched = (): readonly unknown[] => {
     const search = new Search(3)
-    for (let seed = 1; seed <= 6; seed++) search.run(seed)
+    for (let seed = 1; seed <= 3; seed++) search.run(seed)
     const { trace, coverage } = search
     return [trace, EVENTS.map((event) => STATES.map((state) => coverage.times(event, state)))]
   }

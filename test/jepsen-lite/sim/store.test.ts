@@ -97,7 +97,7 @@ const found = (meddler: Wrong): string[] => {
   return [...new Set(rules)]
 }
 
-test('what the clients of the store reach is much, under faults too', { timeout: 60_000 }, () => {
+test('what the clients of the store reach is much, under faults too', () => {
   const search = new Search(3)
   for (let seed = 1; seed <= 14; seed++)
     if (generate(seed, 3).ops.some(({ kind }) => kind === 'watch'))

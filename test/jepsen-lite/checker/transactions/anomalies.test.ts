@@ -111,6 +111,24 @@ describe('cycles of versions that answers number', () => {
     expect(names(overlapping)).toEqual([])
   })
 
+  test('internal: a transaction does not see its own write, or sees it before it was asked for', () => {
+    const tale = (...steps: readonly Did[]) => {
+      const told = new Tale().did(write('x', '0', 3))
+      for (const step of steps) told.goOn(2, step)()
+      return told
+    }
+    const wrote = write('x', '1', 5)
+    expect(names(tale(wrote, read('x', '0', 3)))).toEqual(['internal'])
+    expect(names(tale(wrote, read('x', '1', 5)))).toEqual([])
+    expect(names(tale(read('x', '1', 5), wrote))).toEqual(['internal'])
+    expect(names(tale(read('x', '0', 3), wrote))).toEqual([])
+    expect(names(tale(write('y', '1', 5), read('y', null, undefined, 6)))).toEqual(['internal'])
+    expect(names(tale(remove('x', 5), read('x', '0', 3)))).toEqual(['internal'])
+    expect(names(tale(remove('x', 5), read('x', null, undefined, 5)))).toEqual([])
+    // What is asked for at the same time may happen in any order.
+    expect(names(new Tale().did(write('x', '0', 3)).did(wrote, read('x', '0', 3)))).toEqual([])
+  })
+
   test('G0-realtime: a later transaction has the lower revision', () => {
     const tale = new Tale().did(write('x', 'b', 5)).did(write('x', 'a', 3))
     expect(names(tale)).toEqual(['G0-realtime'])
@@ -171,6 +189,22 @@ describe('outcomes', () => {
     }
     expect(names(tale('2', 3))).toEqual([])
     expect(names(tale('5', 4))).toEqual(['G-single'])
+  })
+
+  test('a transaction may not see its own write whose outcome is unknown', () => {
+    const tale = (end: 'ok' | 'unknown', ...steps: readonly Did[]) => {
+      const told = new Tale()
+      for (const step of steps) {
+        told.goOn(1, step)(step[0].f === 'get' ? 'ok' : end)
+      }
+      return told
+    }
+    for (const wrote of [write('x', '1'), append('x', '1,')]) {
+      expect(names(tale('ok', wrote, read('x', null)))).toContain('internal')
+      expect(names(tale('unknown', wrote, read('x', null)))).toEqual([])
+      expect(names(tale('unknown', read('x', null), wrote, read('x', null), wrote))).toEqual([])
+    }
+    expect(names(tale('unknown', read('x', null), write('x', '1'), read('x', '1')))).toEqual([])
   })
 
   test('a version that two writes of unknown outcome may have made is blamed on neither', () => {
@@ -261,6 +295,10 @@ describe('lists that are appended to, without revisions', () => {
     const tale = new Tale().did(append('x', '1,'))
     tale.begin(append('x', '2,'))('fail')
     expect(names(tale.did(read('x', '1,2,')))).toEqual(['G1a'])
+    // It was the only one.
+    const alone = new Tale()
+    alone.begin(append('x', '2,'))('fail')
+    expect(names(alone.did(read('x', '2,')))).toEqual(['G1a'])
   })
 
   test('G1b: the list ends in the middle of a transaction', () => {
