@@ -20,7 +20,9 @@ const isCount: Check = (value) =>
   Number.isSafeInteger(value) && Number(value) >= 1 ? undefined : 'a whole number from 1 on'
 const isNodes: Check = (value) =>
   isCount(value) === undefined && Number(value) <= NODES_MAX ? undefined : `a number from 1 to ${NODES_MAX}`
-const isNames = isListOf(isText, "a list of names, such as ['n1', 'leader']")
+const NAMES = "a list of names, such as ['n1', 'leader']"
+const isNames: Check = (value) =>
+  Array.isArray(value) && value.length === 0 ? NAMES : isListOf(isText, NAMES)(value)
 const isKinds: Check = (value) =>
   Array.isArray(value) && value.length > 0 && value.every((kind) => KINDS.includes(kind))
     ? undefined

@@ -27,11 +27,19 @@ export const transact: Method<'transact'> =
   (recording) =>
   async <T>(body: (tx: Transaction) => Promise<T> | T, options?: TransactOptions): Promise<T> => {
     let last: Attempt | undefined
+    let overtaken = Promise.resolve()
+    let isOver = false
     const recordedBody = async (tx: Transaction): Promise<T> => {
-      await last?.ends(() => ({ fail: 'conflict' }))
-      const attempt = new Attempt(recording, tx)
+      const before = last
       last = undefined
+      if (before !== undefined) overtaken = before.ends(() => ({ fail: 'conflict' }))
+      await overtaken
+      // The call may end at any time, also now.
+      if (isOver) throw new Error('the transaction has ended')
+      const attempt = new Attempt(recording, tx)
       const result = await body(attempt)
+      // The call has ended before its body did: nothing of it is sent.
+      if (isOver) return result
       attempt.commits()
       last = attempt
       return result
@@ -44,6 +52,8 @@ export const transact: Method<'transact'> =
       await last?.isDone()
       return result
     } catch (error) {
+      isOver = true
+      await overtaken
       await last?.ends((op) => endOf(op, error))
       throw error
     }

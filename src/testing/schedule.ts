@@ -4,14 +4,16 @@
 // strikes at the same place of the test on a slow machine and on a fast one. The caller of the operation that makes a
 // fault due goes on only when the fault is in force; a body that does one thing after another therefore meets every
 // fault at exactly the same step. If no operation ends for `idleMs`, this counts as one more, so that a body that waits
-// for the end of a fault gets it. What the nodes make of a fault (who is elected, and when) stays random.
+// for the end of a fault gets it. The time in which a fault is applied is not idle. What the nodes make of a fault (who
+// is elected, and when) stays random.
 //
 // In the end, however the body ends, the network is healed, the nodes are started, and a leader is there.
 //
 // There is no pause: nodes of an embedded cluster share one process and its timers, and a node that is cut off but
 // whose clock goes on is not paused. `quorate cluster pause` and `jepsen-lite run` pause real processes.
 
-import { checkOptions, checkValue, isFunction, isTimeout } from '../client/check.ts'
+import { type Check, checkOptions, checkValue, isFunction, isTimeout } from '../client/check.ts'
+import { after } from '../client/timer.ts'
 import type { EmbeddedCluster } from '../embed/types.ts'
 import { checkFaults } from './arguments.ts'
 import { RecordedHistory } from './history.ts'
@@ -25,6 +27,11 @@ export interface RunOptions {
 }
 
 const IDLE_MS = 200
+
+const isCluster: Check = (value) =>
+  isFunction((value as Partial<EmbeddedCluster> | null | undefined)?.waitForLeader) === undefined
+    ? undefined
+    : 'an embedded cluster'
 
 /** A schedule that you write yourself, for example one that fast-check has printed. */
 export const faultSchedule = (faults: readonly Fault[]): FaultSchedule => new FaultSchedule(faults)
@@ -58,6 +65,7 @@ export class FaultSchedule {
     body: (history: RecordedHistory) => Promise<unknown>,
     options: RunOptions = {},
   ): Promise<RecordedHistory> {
+    checkValue('run', 'cluster', cluster, isCluster)
     checkValue('run', 'body', body, isFunction)
     checkOptions('run', options, {
       history: (value) => (value instanceof RecordedHistory ? undefined : 'a RecordedHistory'),
@@ -67,7 +75,7 @@ export class FaultSchedule {
     for (const name of this.faults.flatMap(({ nodes }) => nodes)) if (name !== LEADER) cluster.node(name)
     const injector = new Injector(cluster, this.faults, history)
     const progress = new Progress(history, idleMs, (ended) => injector.reach(ended))
-    const ended = await Promise.allSettled([Promise.resolve().then(() => body(history))])
+    const ended = await Promise.allSettled([progress.begun.then(() => body(history))])
     await progress.close()
     const healed = await Promise.allSettled([injector.close()])
     // What the body says comes first. A fault that could not be applied makes the run worthless.
@@ -89,8 +97,10 @@ class Progress {
   readonly #reach: (ended: number) => Promise<void>
   readonly #idleMs: number
   readonly #unlisten: () => void
+  /** The faults that are due before the first operation are in force. */
+  readonly begun: Promise<void>
   #ended = 0
-  #timer: NodeJS.Timeout | undefined
+  #stopTimer = (): void => {}
   #reached: Promise<void> = Promise.resolve()
   readonly failed: PromiseRejectedResult[] = []
   #isClosed = false
@@ -99,32 +109,35 @@ class Progress {
     this.#reach = reach
     this.#idleMs = idleMs
     this.#unlisten = history.onEnd(() => this.#step())
-    this.#wait()
-    this.#reached = this.#reach(0).catch((error: unknown) => this.#failed(error))
+    this.begun = this.#apply()
   }
 
   /** Resolves when nothing is being applied any more. */
   close(): Promise<void> {
     this.#isClosed = true
     this.#unlisten()
-    clearTimeout(this.#timer)
+    this.#stopTimer()
     return this.#reached
   }
 
-  #wait(): void {
-    clearTimeout(this.#timer)
-    if (!this.#isClosed) this.#timer = setTimeout(() => void this.#step(), this.#idleMs)
+  #step(): Promise<void> {
+    this.#ended += 1
+    return this.#apply()
   }
 
   /** One after the other, so that faults begin and end in their order. */
-  #step(): Promise<void> {
-    this.#ended += 1
+  #apply(): Promise<void> {
     const ended = this.#ended
-    this.#wait()
-    this.#reached = this.#reached
+    this.#stopTimer()
+    const reached = this.#reached
       .then(() => (this.#isClosed ? undefined : this.#reach(ended)))
       .catch((error: unknown) => this.#failed(error))
-    return this.#reached
+      .then(() => {
+        if (this.#reached === reached && !this.#isClosed)
+          this.#stopTimer = after(this.#idleMs, () => void this.#step())
+      })
+    this.#reached = reached
+    return reached
   }
 
   #failed(reason: unknown): void {
@@ -165,11 +178,16 @@ class Injector {
     }
   }
 
-  /** All is well again. */
+  /** All is well again, as far as it can be. Then it throws the first reason why something is not. */
   async close(): Promise<void> {
-    for (const one of [...this.#active]) await this.#end(one)
-    await this.#cluster.waitForLeader()
+    const failures: unknown[] = []
+    const attempt = (step: Promise<unknown>) => step.catch((error: unknown) => failures.push(error))
+    for (const one of [...this.#active]) await attempt(this.#end(one))
+    // It could not start before, or the body has ended it.
+    for (const node of this.#cluster.nodes) if (!node.running) await attempt(this.#up(node.name))
+    await attempt(this.#cluster.waitForLeader())
     this.#noteLeader()
+    if (failures.length > 0) throw failures[0]
   }
 
   async #begin(fault: Fault): Promise<void> {

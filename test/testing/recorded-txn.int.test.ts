@@ -271,6 +271,28 @@ describe('transact', () => {
     passes(history)
   })
 
+  test('a body that ends behind its transaction has done nothing', async () => {
+    const at = newPrefix()
+    const kv = recorded(cluster.client())
+    const [begun, mayEnd] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const end = new AbortController()
+    const ended = kv.transact(
+      async (tx) => {
+        tx.put(`${at}a`, '1')
+        begun.resolve()
+        await mayEnd.promise
+      },
+      { signal: end.signal },
+    )
+    const aborted = expect(ended).rejects.toMatchObject({ code: 'aborted', written: 'no' })
+    await begun.promise
+    end.abort()
+    await aborted
+    mayEnd.resolve()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(told(kv.history)).toEqual([])
+  })
+
   test('reads of a body that writes nothing are of the time when it began', async () => {
     const at = newPrefix()
     const history = new RecordedHistory()

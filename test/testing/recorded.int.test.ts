@@ -99,7 +99,7 @@ describe('a list', () => {
 
   test('is recorded page by page, each with its revision', async () => {
     const prefix = newPrefix()
-    const kv = recorded(cluster.client())
+    const kv = recorded(cluster.client({ timeoutMs: 60_000 }))
     const keys = Array.from({ length: 1500 }, (_, at) => `${prefix}${String(at).padStart(4, '0')}`)
     await Promise.all(keys.map((key) => kv.put(key, 'x')))
     const seen: string[] = []

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { parseHistory } from '../../jepsen-lite/history.ts'
 import type { EmbeddedCluster, EmbeddedNode } from '../../src/index.ts'
 import {
@@ -18,6 +18,8 @@ class ToldCluster {
   readonly log: string[] = []
   leads: string | undefined = 'n1'
   failing: string | undefined
+  /** Happens before a node ends or starts. */
+  before: () => Promise<unknown> = async () => {}
   readonly nodes: EmbeddedNode[]
 
   constructor(count = 3) {
@@ -55,6 +57,7 @@ class ToldCluster {
     const step = (what: string, running: boolean) => async (): Promise<void> => {
       // It takes a while, and other things happen meanwhile.
       await new Promise((done) => setImmediate(done))
+      await this.before()
       if (this.failing === `${what} ${name}`) throw new Error(`${name} cannot ${what}`)
       node.running = running
       this.log.push(`${what} ${name}`)
@@ -108,6 +111,44 @@ describe('faults begin and end at operations', () => {
       2,
     )
     expect(log).toEqual(['stop n3', 'start n3', '1', 'crash n2', '2', 'start n2', 'whole'])
+  })
+
+  test('a body begins when those at 0 are in force', async () => {
+    const told = new ToldCluster()
+    const faults: Fault[] = [{ at: 0, fault: 'crash', nodes: ['n2'], for: 1 }]
+    await faultSchedule(faults).run(told.cluster, async () => told.log.push('the body begins'))
+    expect(told.log).toEqual(['crash n2', 'the body begins', 'start n2', 'whole'])
+  })
+
+  test('the time in which a fault is applied is not idle', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const told = new ToldCluster()
+    // As long as five operations would have had to end.
+    told.before = () => vi.advanceTimersByTimeAsync(1_000)
+    await faultSchedule([{ at: 1, fault: 'crash', nodes: ['n2'], for: 2 }]).run(
+      told.cluster,
+      async (history) => {
+        for (let n = 1; n <= 3; n++) {
+          await operate(history)
+          told.log.push(String(n))
+        }
+      },
+      { idleMs: 200 },
+    )
+    expect(told.log).toEqual(['crash n2', '1', '2', 'start n2', '3', 'whole'])
+  })
+
+  test('with an infinite idle time only operations count', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const told = new ToldCluster()
+    await faultSchedule([{ at: 1, fault: 'partition', nodes: ['n1'], for: 1 }]).run(
+      told.cluster,
+      () => vi.advanceTimersByTimeAsync(60_000),
+      { idleMs: Number.POSITIVE_INFINITY },
+    )
+    expect(told.log).toEqual(['whole'])
   })
 
   test('partitions that overlap cut everything that one of them cuts', async () => {
@@ -206,6 +247,28 @@ describe('in the end the cluster is whole', () => {
     told.failing = 'crash n2'
     await expect(play(faults, 3, told)).rejects.toThrow('n2 cannot crash')
     expect(told.log.at(-1)).toBe('whole')
+  })
+
+  test('a node that cannot start keeps nothing else from ending', async () => {
+    const told = new ToldCluster()
+    told.failing = 'start n2'
+    const crashFirst: Fault[] = [{ at: 0, fault: 'crash', nodes: ['n2'], for: 99 }, ...faults.slice(0, 1)]
+    await expect(play(crashFirst, 1, told)).rejects.toThrow('n2 cannot start')
+    expect(told.log).toEqual(['crash n2', 'cut n1 | n2 n3', '1', 'heal', 'whole'])
+  })
+
+  test('a node that could not start while the body ran starts in the end', async () => {
+    const told = new ToldCluster()
+    told.failing = 'start n2'
+    const run = faultSchedule([{ at: 1, fault: 'crash', nodes: ['n2'], for: 1 }]).run(
+      told.cluster,
+      async (history) => {
+        for (let n = 1; n <= 3; n++) await operate(history)
+        told.failing = undefined
+      },
+    )
+    await expect(run).rejects.toThrow('n2 cannot start')
+    expect(told.log).toEqual(['crash n2', 'start n2', 'whole'])
   })
 })
 
@@ -324,6 +387,12 @@ test('arguments are checked', async () => {
   const { cluster } = new ToldCluster()
   const strange = faultSchedule([{ at: 1, fault: 'crash', nodes: ['n4'], for: 1 }])
   await expect(strange.run(cluster, async () => {})).rejects.toThrow('there is no node n4')
+  expect(() => faultSchedule([{ at: 1, fault: 'crash', nodes: [], for: 1 }])).toThrow(
+    'nodes must be a list of names',
+  )
+  await expect(faultSchedule([]).run(anything(undefined), async () => {})).rejects.toThrow(
+    'cluster must be an embedded cluster',
+  )
   await expect(faultSchedule([]).run(cluster, anything(1))).rejects.toThrow('body must be a function')
   await expect(faultSchedule([]).run(cluster, async () => {}, { idleMs: 0 })).rejects.toThrow(
     'idleMs must be',

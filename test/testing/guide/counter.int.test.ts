@@ -47,7 +47,7 @@ const isRight = (create: (kv: Client) => Pick<Counter, 'increment'>) =>
 
 const shrunk = faultSchedule([{ at: 0, fault: 'partition', nodes: ['leader'], for: 3 }])
 
-test('the counter loses visits, and the schedule of faults shrinks', { timeout: 120_000 }, async () => {
+test('the counter loses visits, and the schedule of faults shrinks', async () => {
   const found = await fc.check(
     isRight((kv) => new Counter(kv)),
     { numRuns: 20, interruptAfterTimeLimit: 20_000, markInterruptAsFailure: true },
@@ -62,7 +62,7 @@ test('the shrunk schedule shows it again', async () => {
   await expect(counted).rejects.toThrow('the transactions are not strict serializable')
 })
 
-test('a put under a condition loses none', { timeout: 120_000 }, async () => {
+test('a put under a condition loses none', async () => {
   await countVisits(shrunk, (kv) => new SafeCounter(kv))
   await fc.assert(
     isRight((kv) => new SafeCounter(kv)),
