@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
@@ -15,10 +16,11 @@ const SLOW = ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts']
 
 export default defineConfig({
   test: {
-    maxWorkers: '250%',
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
-    expect: { poll: { timeout: 30_000 } },
+    // A number: vitest takes no percentage above 100.
+    maxWorkers: Math.ceil(availableParallelism() * 2),
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
+    expect: { poll: { timeout: 60_000 } },
     sequence: { sequencer: longestFirst() },
     projects: [
       {

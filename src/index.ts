@@ -10,6 +10,8 @@ export {
   startNode,
   type WaitOptions,
 } from './embed/index.ts'
+export type { RaftTiming } from './raft/timing.ts'
+export type { HttpLimits } from './server/http/limits.ts'
 export {
   type Founding,
   type ListenAddress,

@@ -175,12 +175,16 @@ export const COMMANDS: readonly OfCommand[] = [
     until: '^applied$',
   },
   {
-    of: 'docs/guides/scripts.md: revision=',
+    of: 'docs/guides/scripts.md: quorate export conf/',
     command: 'revision=',
-    before: `${put('any-key-of-yours', '1')}; ${put('conf/a', 'later')}`,
+    before: 'grep -q applied conf.ndjson',
   },
-  { of: 'docs/guides/scripts.md: revision=', command: 'quorate ls', prints: /^conf\/a\tapplied$/m },
-  { of: 'docs/guides/scripts.md: revision=', command: 'quorate watch', until: '^later$' },
+  {
+    of: 'docs/guides/scripts.md: quorate export conf/',
+    command: 'quorate watch',
+    before: put('conf/a', 'later'),
+    until: '^later$',
+  },
   {
     of: 'docs/guides/scripts.md: source <(',
     command: 'quorate completion fish',

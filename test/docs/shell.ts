@@ -153,9 +153,9 @@ ${stays ? 'jobs="$jobs $job"' : 'kill -INT -- -$job; wait $job'}\n`
       .replaceAll(/\/(var\/lib\/quorate|tmp)\//g, './')
   }
 
-  /** With those of the page. */
+  /** With those of the page. Another number, such as a time to live, may be equal to a port. */
   #there(text: string): string {
-    return text.replaceAll(/\b\d{5}\b/g, (port) => {
+    return text.replaceAll(/(?<=127\.0\.0\.1:|\bport )\d{5}\b/g, (port) => {
       const n = Number(port) - this.#port
       return n >= 0 && n < 10 ? String(n < 5 ? 7301 + n : 7396 + n) : port
     })

@@ -53,9 +53,7 @@ const post = (body: unknown): RequestInit => ({
   body: JSON.stringify(body),
 })
 
-test('node by node, under load: no call fails, nothing is lost, and history begins', {
-  timeout: 120_000,
-}, async () => {
+test('node by node, under load: no call fails, nothing is lost, and history begins', async () => {
   const space = await Workspace.open()
   const cluster = { space, peers: await freePorts(3) }
   space.program = unpack(space)
