@@ -20,6 +20,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
+  await until(() => other[inspect]().requests === 0)
   expect(other[inspect]()).toEqual(AT_REST)
   await cluster.close()
 })

@@ -154,7 +154,8 @@ test('changes that go together have the same outcomes as over HTTP, each its own
   expect(mux).toEqual(plain)
   await Promise.all(Array.from({ length: 300 }, (_, n) => kv.put(`together/2/${n}`, `${n}`)))
   expect(await batches()).toBeGreaterThan(before)
-  expect(kv[inspect]()).toMatchObject({ calls: 0, turns: 0, requests: 0 })
+  // A second copy of a read may wait for its answer for longer than the call.
+  await expect.poll(() => kv[inspect]()).toMatchObject({ calls: 0, turns: 0, requests: 0 })
 })
 
 test('a leader that is lost while changes go together is a delay, and nothing is made twice', async () => {
@@ -177,5 +178,6 @@ test('a leader that is lost while changes go together is a delay, and nothing is
   const versions = []
   for await (const { version } of kv.list({ prefix: 'lost/' })) versions.push(version)
   expect(versions).toEqual(Array(128).fill(20))
-  expect(kv[inspect]()).toMatchObject({ calls: 0, turns: 0, requests: 0 })
+  // A second copy of a read may wait for its answer for longer than the call.
+  await expect.poll(() => kv[inspect]()).toMatchObject({ calls: 0, turns: 0, requests: 0 })
 })

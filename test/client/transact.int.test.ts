@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import {
   Client,
@@ -15,6 +15,8 @@ import {
 } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { runs } from '../runs.ts'
+
+const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
 
 let cluster: EmbeddedCluster
 let kv: Client
@@ -28,8 +30,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  for (const client of [kv, other])
-    expect(client[inspect]()).toEqual({ calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 })
+  for (const client of [kv, other]) await vi.waitFor(() => expect(client[inspect]()).toEqual(AT_REST), 60_000)
   await cluster.close()
 })
 

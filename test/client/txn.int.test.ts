@@ -1,6 +1,6 @@
 // Transactions, reads of history, deletes of ranges and compaction on a real node, over both transports.
 
-import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, expectTypeOf, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import {
   Client,
@@ -10,6 +10,8 @@ import {
   type TxnResult,
 } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+
+const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
 
 let cluster: EmbeddedCluster
 const clients: Record<'http' | 'auto', Client> = {} as Record<'http' | 'auto', Client>
@@ -32,7 +34,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const kv of Object.values(clients)) {
-    expect(kv[inspect]()).toEqual({ calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 })
+    await vi.waitFor(() => expect(kv[inspect]()).toEqual(AT_REST), 60_000)
     await kv.close()
   }
   await cluster.close()

@@ -18,6 +18,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
+  await until(() => writer[inspect]().requests === 0)
   expect(writer[inspect]()).toEqual(AT_REST)
   await cluster.close()
 })
