@@ -46,6 +46,11 @@ export class SimDisk {
   #tornTail = false
   #engine: SimEngine | undefined
 
+  /** Those of the log, and of generations that are replaced or being received, as well. */
+  get rowCount(): number {
+    return this.#rows.count
+  }
+
   /** Formats the disk. Everything on it is lost. */
   format(identity: Identity, initial: InitialState): void {
     this.power('lost')

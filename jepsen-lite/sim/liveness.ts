@@ -34,6 +34,12 @@ const DEAD = { stalls: false, refuses: false }
  */
 const ELECTIONS_MAX = 40
 const GRACE_MS = 45_000
+/**
+ * Two snapshots, one after the other, each row a write of its own (`batchBytesMax`) that is as slow as can be: who has
+ * installed one needs another if the log is compacted at once. The longest time for that.
+ */
+const SNAPSHOTS = 2
+const SNAPSHOTS_MS_MAX = 300_000
 /** Election time-outs in which nothing may happen afterwards. */
 const CALM_ELECTIONS = 5
 /** Longer than convergence and rest together. */
@@ -63,7 +69,7 @@ export function converge(cluster: Cluster, clients: Clients, store: StoreClients
   for (const machine of [...core, ...outsiders]) heal(cluster, machine)
   cluster.network.calm = true
   const probes = new Probes(cluster, clients, core)
-  const until = time.now + ELECTIONS_MAX * config.electionMaxMs + GRACE_MS
+  const until = time.now + ELECTIONS_MAX * config.electionMaxMs + GRACE_MS + snapshotsMs(cluster, core)
   const whyNot = (): string | undefined =>
     whyNotConverged(cluster, core, probes) ?? whyNotTold(core, outsiders)
   let nextPoll = 0
@@ -105,6 +111,11 @@ export function converge(cluster: Cluster, clients: Clients, store: StoreClients
   cluster.runUntil(time.now + GRACE_MS, () => left === 0)
   if (left > 0 && cluster.invariants.violation === undefined)
     cluster.invariants.violation = new Violation('LIVE-1', `the keys of ${left} nodes could not be read`)
+}
+
+function snapshotsMs({ config }: Cluster, core: readonly Machine[]): number {
+  const rows = Math.max(...core.map(({ disk }) => disk.rowCount))
+  return Math.min(SNAPSHOTS * rows * (config.writeMs + config.writeJitterMs), SNAPSHOTS_MS_MAX)
 }
 
 /**

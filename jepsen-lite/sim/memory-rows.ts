@@ -15,6 +15,10 @@ export class MemoryRows {
     this.#pairs = pairs
   }
 
+  get count(): number {
+    return this.#pairs.size
+  }
+
   copy(): MemoryRows {
     return new MemoryRows(new Map(this.#pairs))
   }
