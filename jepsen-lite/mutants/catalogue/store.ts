@@ -80,8 +80,8 @@ export const WHOLE_STORE: readonly Mutant[] = [
     edits: [
       edit(
         HUB,
-        "return watcher.state === 'live' ? revision : asRevision(Math.min(revision, watcher.next - 1))",
-        'return revision',
+        'return asRevision(Math.min(this.#state.revision, watcher.next - 1))',
+        'return this.#state.revision',
       ),
     ],
   },
@@ -789,6 +789,20 @@ export const WHOLE_STORE: readonly Mutant[] = [
         KEEPER,
         'if (this.#leading() === undefined) done(undefined)\n    else this.keepAlive',
         'this.keepAlive',
+      ),
+    ],
+  },
+  {
+    id: 'M996',
+    title: 'a watch that ends while it is told of an entry says that it was told of all of it',
+    why: 'Its client goes on behind events that it never saw.',
+    layers: UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(
+        HUB,
+        "if (watcher.state === 'live') return this.#sent",
+        "if (watcher.state === 'live') return this.#state.revision",
       ),
     ],
   },

@@ -51,6 +51,8 @@ export class WatchHub {
   readonly #live = new IntervalIndex<Watcher>()
   /** As of the last entry that was applied. */
   #state: KvState
+  /** Everything up to this revision has been sent to the live ones. The state is ahead while they are told. */
+  #sent: Revision
   /** Why there are no more watches. */
   #ended: string | undefined
   /** How much of the newest row of events the live watchers have been told. */
@@ -67,6 +69,7 @@ export class WatchHub {
     this.#clock = clock
     this.#limits = limits
     this.#state = state
+    this.#sent = state.revision
     this.#now = clock.now()
     this.#get = (rowKey) => storage.get(rowKey)
     this.#rows = new HistoryRows(storage, this.#get)
@@ -141,6 +144,7 @@ export class WatchHub {
     const { newest, first } = state.history
     if (this.#live.size === 0 || newest < first) {
       this.#told = { first: 0, bytes: 0 }
+      this.#sent = state.revision
       return
     }
     const row = this.#get(eventsKey(newest))
@@ -150,13 +154,19 @@ export class WatchHub {
     this.#now = this.#clock.now()
     const { events } = decodeEvents(newest, row, seenBytes)
     const fresh = events.filter((event) => event.revision > revision)
-    for (const each of byRevision(fresh, this.#get)) this.#tellAll(each)
+    // If a row cannot be read, the node ends, and each watch says how far it was told.
+    for (const each of byRevision(fresh, this.#get)) {
+      this.#tellAll(each)
+      this.#sent = each.revision
+    }
+    this.#sent = state.revision
   }
 
   /** A snapshot has replaced the store by a newer one. Live watchers go on from its history. */
   replaced(state: KvState): void {
     const next = asRevision(this.#state.revision + 1)
     this.#state = state
+    this.#sent = state.revision
     this.#told = { first: 0, bytes: 0 }
     this.#rows.clear()
     for (const watcher of this.#watchers) {
@@ -231,6 +241,7 @@ export class WatchHub {
   #tellLive(watcher: Watcher, revision: RevisionEvents, events: readonly WatchEvent[]): void {
     if (!watcher.sink.isFull) {
       this.#tell(watcher, revision.message(events, watcher))
+      watcher.next = asRevision(revision.revision + 1)
       return
     }
     this.#live.remove(watcher)
@@ -253,8 +264,8 @@ export class WatchHub {
 
   /** Everything up to this revision has been sent. */
   #upTo(watcher: Watcher): Revision {
-    const { revision } = this.#state
-    return watcher.state === 'live' ? revision : asRevision(Math.min(revision, watcher.next - 1))
+    if (watcher.state === 'live') return this.#sent
+    return asRevision(Math.min(this.#state.revision, watcher.next - 1))
   }
 
   // -------------------------------------------------------------------------------------------------------------------

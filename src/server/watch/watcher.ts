@@ -24,7 +24,7 @@ export class Watcher implements Interval {
   readonly sink: WatchSink
   readonly #only: WatchRequest['only']
   state: WatcherState = 'behind'
-  /** Everything before this revision has been sent. While it is live, the revision of the store says more. */
+  /** Everything before this revision has been sent. While it is live, the hub knows more. */
   next: Revision
   /** The first revision of the row of events that has `next`; undefined: not known. */
   row: Revision | undefined

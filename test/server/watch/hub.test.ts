@@ -294,3 +294,29 @@ test('a row that cannot be read is a failure of the node', () => {
   world.clock.advance(0)
   expect(world.failures.map(String)).toEqual([expect.stringContaining('has no row of events')])
 })
+
+test('watches that end because an event cannot be read say exactly how far they were told', () => {
+  const world = new World()
+  const readers = Array.from({ length: 5 }, (_, at) => world.watch({ prev: at % 2 === 0 }))
+  const before = world.watch({ where: { key: utf8('a') } })
+  const later = world.watch({ from: 10 })
+  const broken = readers[2]
+  const events = broken?.events.bind(broken)
+  if (broken !== undefined)
+    broken.events = (message) => {
+      if (message.revision === 3) throw new Error('the checksum of a row does not hold')
+      events?.(message)
+    }
+  world.change([
+    ['a', '1'],
+    ['b', '2'],
+    ['c', '3'],
+  ])
+  expect(() => world.apply()).toThrow('checksum')
+  world.hub.endAll('the node ends')
+  world.judge()
+  expect(broken?.end).toMatchObject({ resumeFrom: 3 })
+  expect([before.end, later.end]).toMatchObject([{ resumeFrom: 3 }, { resumeFrom: 10 }])
+  const told = readers.map(({ messages }) => messages.length)
+  expect(readers.map(({ end }) => end)).toMatchObject(told.map((count) => ({ resumeFrom: 2 + count })))
+})
