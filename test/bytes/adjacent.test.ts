@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { joinAdjacent } from '../../src/bytes/index.ts'
+import { runs } from '../runs.ts'
 
 test('the same bytes in the same order, in as few arrays as their places allow', () => {
   const memory = [0, 1, 2].map((at) => Uint8Array.from({ length: 64 }, (_, n) => 64 * at + n))
@@ -8,7 +9,7 @@ test('the same bytes in the same order, in as few arrays as their places allow',
   fc.assert(
     fc.property(fc.array(part, { maxLength: 12 }), (drawn) => {
       const parts: Uint8Array[] = []
-      let runs = 0
+      let stretches = 0
       for (const { of, from, length, goesOn } of drawn) {
         const last = parts.at(-1)
         const end = last === undefined ? 0 : last.byteOffset + last.length
@@ -17,13 +18,14 @@ test('the same bytes in the same order, in as few arrays as their places allow',
             ? new Uint8Array(last.buffer, end, Math.min(length, 64 - end))
             : (memory[of] ?? new Uint8Array()).subarray(from, from + length)
         const isAdjacent = last !== undefined && next.buffer === last.buffer && next.byteOffset === end
-        if (!isAdjacent) runs++
+        if (!isAdjacent) stretches++
         parts.push(next)
       }
       const joined = joinAdjacent(parts)
       expect(Buffer.concat(joined)).toEqual(Buffer.concat(parts))
-      expect(joined).toHaveLength(runs)
+      expect(joined).toHaveLength(stretches)
       for (const { buffer } of joined) expect(memory.some((each) => each.buffer === buffer)).toBe(true)
     }),
+    { numRuns: runs(100) },
   )
 })

@@ -16,6 +16,7 @@ import {
   timeText,
   zoomed,
 } from '../../../jepsen-lite/report/page/layout.js'
+import { runs } from '../../runs.ts'
 
 const WHOLE = { fromMs: 0, toMs: 1_000 }
 
@@ -48,7 +49,7 @@ describe('zoom and pan', () => {
           expect(view.toMs - view.fromMs).toBeGreaterThan(0.04)
         }
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     )
   })
 })
@@ -86,7 +87,7 @@ test('a lane finds what is in view, and looks at nothing before it', () => {
       )
       expect([...new Lane(items).within(view)]).toEqual(expected)
     }),
-    { numRuns: 200 },
+    { numRuns: runs(200) },
   )
 })
 
