@@ -1,0 +1,177 @@
+// Rows of events: where one ends, how many go in one step of compaction, and what is due at which moment.
+
+import { describe, expect, test } from 'vitest'
+import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
+import {
+  decodeEvents,
+  EVENT_ROWS_PER_STEP_MAX,
+  EVENTS_PER_STEP_MAX,
+  type EventRow,
+  eventsFrom,
+  eventsKey,
+  firstOfEvents,
+  isDue,
+  REVISIONS_PER_ROW,
+  ROW_BYTES,
+  spanOfEvents,
+} from '../../src/kv/history.ts'
+import { versionKey } from '../../src/kv/rows.ts'
+import { initialState } from '../../src/kv/state.ts'
+import { TABLE_EVENTS } from '../../src/kv/types.ts'
+import { ask, batchOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
+
+/** All rows of events, in order. */
+function eventRows(store: MemoryStore): EventRow[] {
+  return [...store.rows]
+    .map(([name, row]) => ({ key: Buffer.from(name, 'hex'), row }))
+    .filter(({ key }) => key[0] === TABLE_EVENTS)
+    .sort((a, b) => Buffer.compare(a.key, b.key))
+    .map(({ key, row }) => decodeEvents(firstOfEvents(key), row))
+}
+
+const lengths = (store: MemoryStore): number[] => eventRows(store).map(({ first, last }) => last - first + 1)
+
+const keysIn = ({ events }: EventRow): string[] => events.map(({ key }) => Buffer.from(key).toString())
+
+describe('a row of events ends', () => {
+  test(`after ${REVISIONS_PER_ROW} revisions`, () => {
+    const store = new MemoryStore()
+    for (let n = 0; n <= 2 * REVISIONS_PER_ROW; n++) store.apply(ask(putOf('a', `${n}`)))
+    expect(lengths(store)).toEqual([REVISIONS_PER_ROW, REVISIONS_PER_ROW, 1])
+  })
+
+  // An event of a new key has five bytes and the key.
+  test.each([
+    ['at ROW_BYTES', 0, [4, 1]],
+    ['not one byte before', 1, [5]],
+  ])('%s', (_, fewer, expected) => {
+    const store = new MemoryStore()
+    const keyBytes = ROW_BYTES / 4 - 5
+    for (const [at, letter] of ['a', 'b', 'c', 'd'].entries())
+      store.apply(ask(putOf(letter.repeat(at === 0 ? keyBytes - fewer : keyBytes), '')))
+    store.apply(ask(putOf('e', '')))
+    expect(lengths(store)).toEqual(expected)
+  })
+
+  test('behind the last change of one entry, however many that has', () => {
+    const store = new MemoryStore()
+    const names = Array.from({ length: 100 }, (_, n) => `${n}`.padStart(4000, 'x'))
+    store.apply(ask(putOf('first', '')))
+    store.apply(ask(batchOf(...names.map((name) => putOf(name, '')))))
+    for (const name of ['y', 'z']) store.apply(ask(putOf(name, '')))
+    expect(eventRows(store).map(keysIn)).toEqual([
+      ['first', ...names],
+      ['y', 'z'],
+    ])
+    // The same again, with what the first time has left behind.
+    store.apply(ask(batchOf(...names.map((name) => putOf(name, '')))))
+    store.apply(ask(putOf('z', '')))
+    expect(eventRows(store).map(keysIn).slice(1)).toEqual([['y', 'z', ...names], ['z']])
+  })
+})
+
+describe('one step of compaction', () => {
+  /** Makes everything due, and takes one step. */
+  function step(store: MemoryStore): void {
+    const rows = eventRows(store)
+    let [count, events] = [0, 0]
+    while (count < rows.length && count < EVENT_ROWS_PER_STEP_MAX && events < EVENTS_PER_STEP_MAX)
+      events += rows[count++]?.events.length ?? 0
+    store.apply(ask({ kind: 'compact', revision: undefined }), 10_000_000)
+    const { history, revision } = store.state
+    expect(eventRows(store)).toEqual(rows.slice(count))
+    expect(history.first).toBe(rows[count]?.first ?? revision + 1)
+    expect(history.compacted).toBe(history.first - 1)
+    const kept = rows.slice(count).flatMap((row) => row.events)
+    const bytes = kept.reduce(
+      (sum, { key, before }) => sum + (before ? key.length + before.valueBytes : 0),
+      0,
+    )
+    expect(history.bytes).toBe(bytes)
+    // Of the versions only those are left that an event has replaced, tombstones, and the newest.
+    for (const { key, revision, tombstone, before } of rows.slice(0, count).flatMap((row) => row.events)) {
+      if (tombstone) expect(store.rows.has(hex(versionKey(key, revision)))).toBe(false)
+      if (before) expect(store.rows.has(hex(versionKey(key, before.revision)))).toBe(false)
+    }
+  }
+
+  test(`deletes at most ${EVENT_ROWS_PER_STEP_MAX} rows`, () => {
+    const store = new MemoryStore()
+    // Revisions without an event.
+    const changes = REVISIONS_PER_ROW * (EVENT_ROWS_PER_STEP_MAX + 2)
+    for (let n = 0; n < changes; n++)
+      store.apply(ask({ kind: 'settings', settings: { rangeKeysMax: 1000 + n } }))
+    step(store)
+    expect(eventRows(store)).toHaveLength(2)
+    step(store)
+    expect(eventRows(store)).toHaveLength(0)
+    step(store)
+  })
+
+  test(`deletes rows until they had ${EVENTS_PER_STEP_MAX} events`, () => {
+    const store = new MemoryStore()
+    const names = Array.from({ length: EVENTS_PER_STEP_MAX / 2 }, (_, n) => `key-${n}`)
+    for (let round = 0; round < 2; round++) {
+      store.apply(ask(batchOf(...names.map((name) => putOf(name, 'value')))))
+      store.apply(ask({ kind: 'delete-range', range: { start: utf8(''), end: undefined } }))
+    }
+    const before = eventRows(store).length
+    step(store)
+    expect(eventRows(store).length).toBeLessThan(before)
+    expect(eventRows(store).length).toBeGreaterThan(0)
+    while (eventRows(store).length > 0) step(store)
+    expect(store.state.history.bytes).toBe(0)
+  })
+
+  test('leaves what is not due', () => {
+    const store = new MemoryStore({ historyAgeMs: 1000 })
+    for (let n = 0; n < 40; n++) store.apply(ask(putOf('a', `${n}`)), n < 20 ? 0 : 5000)
+    const [first, ...rest] = eventRows(store)
+    expect(first?.clusterTimeMs).toBe(0)
+    store.apply(ask({ kind: 'compact', revision: undefined }), 5500)
+    expect(eventRows(store)).toEqual(rest)
+  })
+})
+
+test('a row is due', () => {
+  const { settings, history } = initialState()
+  const limits = { historyRevisionsMax: 10, historyBytesMax: 100, historyAgeMs: 1000 }
+  const due = (change: { compacted?: number; bytes?: number; revision?: number; nowMs?: number }) => {
+    const { compacted = 1, bytes = 100, revision = 29, nowMs = 6000 } = change
+    const state = {
+      ...{ revision: rev(revision), clusterTimeMs: nowMs, settings: { ...settings, ...limits } },
+      history: { ...history, compacted: rev(compacted), bytes },
+    }
+    return isDue(state, rev(20), 5000)
+  }
+  expect(due({})).toBe(false)
+  expect([due({ compacted: 19 }), due({ compacted: 20 })]).toEqual([false, true])
+  expect([due({ revision: 29 }), due({ revision: 30 })]).toEqual([false, true])
+  expect([due({ bytes: 100 }), due({ bytes: 101 })]).toEqual([false, true])
+  expect([due({ nowMs: 6000 }), due({ nowMs: 6001 })]).toEqual([false, true])
+})
+
+test('the span of a row is that of its events', () => {
+  const store = new MemoryStore()
+  for (let n = 0; n < 5; n++) store.apply(ask(putOf('a', `${n}`)), 100 * n)
+  const [row] = eventRows(store)
+  if (row === undefined) throw new Error('there is no row')
+  const bytes = store.rows.get(hex(eventsKey(row.first))) ?? new Uint8Array()
+  expect(spanOfEvents(row.first, bytes)).toEqual({ last: row.last, clusterTimeMs: row.clusterTimeMs })
+  expect([row.first, row.last, row.clusterTimeMs]).toEqual([2, 6, 400])
+  const { gte, lt } = eventsFrom(rev(4))
+  expect(firstOfEvents(gte)).toBe(4)
+  expect([gte, eventsKey(rev(Number.MAX_SAFE_INTEGER)), lt].map(hex)).toEqual(
+    [gte, eventsKey(rev(Number.MAX_SAFE_INTEGER)), lt].map(hex).sort(),
+  )
+})
+
+test('bytes that are no events are refused', () => {
+  expect(() => firstOfEvents(versionKey(utf8('a'), rev(2)))).toThrow(MalformedBytesError)
+  const store = new MemoryStore()
+  store.apply(ask(putOf('a', '')))
+  const row = store.rows.get(hex(eventsKey(rev(2)))) ?? new Uint8Array()
+  const changed = Uint8Array.from(row)
+  changed[10] = 4
+  expect(() => decodeEvents(rev(2), changed)).toThrow(UnknownKindError)
+})
