@@ -226,7 +226,9 @@ export class FastCall implements Asked {
 
   add(change: ChangeOperation): Promise<Result> {
     const { operation } = this
-    const bytes = creditOf(operation) + bytesOfChange(change)
+    const more = bytesOfChange(change)
+    const bytes = creditOf(operation) + more
+    this.#connection.grown(more)
     if (operation.op === CHANGES) {
       operation.changes.push(change)
       operation.bytes = bytes
