@@ -1,7 +1,7 @@
 // The public API of the client.
 
 import { types } from 'node:util'
-import { bytesOf, withQuery } from './address.ts'
+import { bytesOf, roundedMs, withQuery } from './address.ts'
 import {
   checkCall,
   checkClient,
@@ -282,7 +282,8 @@ export class Client {
     try {
       checkPut(key, value, options)
       const { ifRevision, ifAbsent = false, lease, ttlMs } = options
-      const conditions = { ifRevision, ifAbsent, lease, ttlMs }
+      // Over HTTP it is rounded. A put that is sent again over the other transport must be the same request there.
+      const conditions = { ifRevision, ifAbsent, lease, ttlMs: ttlMs && roundedMs(ttlMs) }
       const operation = { op: PUT, key: ownKey(key), value: ownBytes(value), ...conditions } as const
       return this.#operate(operation, options) as Promise<PutResult>
     } catch (error) {

@@ -220,6 +220,11 @@ export class Connection {
     this.#watch(asked.dueMs)
   }
 
+  /** An operation that waits to be sent has so many bytes more: it is a batch to which a change was added. */
+  grown(bytes: number): void {
+    this.#queuedBytes += bytes
+  }
+
   /** Another one waits for the answer from now on. */
   replace(asked: Asked, by: Asked): void {
     by.id = asked.id

@@ -158,11 +158,6 @@ export class Connections {
     stop()
   }
 
-  /** The operations that somebody waits for. */
-  asked(): Asked[] {
-    return [...this.#open].flatMap((connection) => connection.all())
-  }
-
   /** Connections to other endpoints end. */
   keep(endpoints: readonly Endpoint[]): void {
     for (const [endpoint, { connection }] of this.#lines) {

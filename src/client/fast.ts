@@ -84,7 +84,7 @@ interface Route {
 
 export class FastCalls {
   readonly host: FastHost
-  readonly #signals = new Signals((signal) => this.#abort(signal))
+  readonly #signals = new Signals<FastCall>((call) => call.goOn())
   /** Further changes may go with this one, as long as it is not sent. */
   #gathering: FastCall | undefined
   underWay = 0
@@ -137,7 +137,7 @@ export class FastCalls {
     const call = new FastCall(this, endpoint, connection, operation, identity, limits, nowMs, onAnswer)
     endpoint.asked(call, nowMs)
     this.underWay += 1
-    this.#signals.enter(limits.signal)
+    this.#signals.enter(limits.signal, call)
     connection.ask(call)
     return call
   }
@@ -147,13 +147,7 @@ export class FastCalls {
     // Its values are not kept any longer.
     if (this.#gathering === call) this.#gathering = undefined
     this.underWay -= call.size
-    this.#signals.leave(call.limits.signal)
-  }
-
-  #abort(signal: AbortSignal): void {
-    for (const asked of this.host.connections.asked()) {
-      if (asked instanceof FastCall && asked.limits.signal === signal) asked.goOn()
-    }
+    this.#signals.leave(call.limits.signal, call)
   }
 }
 
@@ -226,7 +220,9 @@ export class FastCall implements Asked {
 
   add(change: ChangeOperation): Promise<Result> {
     const { operation } = this
-    const bytes = creditOf(operation) + bytesOfChange(change)
+    const more = bytesOfChange(change)
+    const bytes = creditOf(operation) + more
+    this.#connection.grown(more)
     if (operation.op === CHANGES) {
       operation.changes.push(change)
       operation.bytes = bytes

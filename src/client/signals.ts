@@ -1,36 +1,42 @@
 // Calls with the same AbortSignal share one listener. Many listeners of one signal would cost each call more, and Node
-// would warn of a leak.
+// would warn of a leak. Who has a signal is known, so that nobody searches all calls when one of many signals fires.
 
-interface Watched {
-  calls: number
+interface Watched<Call> {
+  readonly calls: Set<Call>
   readonly end: () => void
 }
 
-export class Signals {
-  readonly #watched = new Map<AbortSignal, Watched>()
-  readonly #aborted: (signal: AbortSignal) => void
+export class Signals<Call> {
+  readonly #watched = new Map<AbortSignal, Watched<Call>>()
+  readonly #aborted: (call: Call) => void
 
-  /** `aborted` is called once for a signal, however many calls have it. */
-  constructor(aborted: (signal: AbortSignal) => void) {
+  /** `aborted` is called for each call that has the signal, and the call leaves then. */
+  constructor(aborted: (call: Call) => void) {
     this.#aborted = aborted
   }
 
   /** A call with this signal begins. */
-  enter(signal: AbortSignal | undefined): void {
+  enter(signal: AbortSignal | undefined, call: Call): void {
     if (signal === undefined) return
     let watched = this.#watched.get(signal)
     if (watched === undefined) {
-      watched = { calls: 0, end: () => this.#aborted(signal) }
+      const calls = new Set<Call>()
+      const end = () => {
+        for (const each of [...calls]) this.#aborted(each)
+      }
+      watched = { calls, end }
       this.#watched.set(signal, watched)
-      signal.addEventListener('abort', watched.end)
+      signal.addEventListener('abort', end)
     }
-    watched.calls += 1
+    watched.calls.add(call)
   }
 
   /** It has ended. */
-  leave(signal: AbortSignal | undefined): void {
+  leave(signal: AbortSignal | undefined, call: Call): void {
     const watched = signal && this.#watched.get(signal)
-    if (signal === undefined || watched === undefined || --watched.calls > 0) return
+    if (signal === undefined || watched === undefined) return
+    watched.calls.delete(call)
+    if (watched.calls.size > 0) return
     signal.removeEventListener('abort', watched.end)
     this.#watched.delete(signal)
   }

@@ -157,7 +157,8 @@ class Attempt implements Transaction {
   #lost: QuorateError | undefined
   /** mod_revision of each key that was read; 0: there was no such key. */
   readonly #read = new Map<string, number>()
-  readonly #ranges: Bounds[] = []
+  /** Of which the body knows a part. */
+  readonly #ranges = new Set<Bounds>()
   readonly #writes = new Map<string, Write>()
 
   constructor(calls: Calls, limits: Limits, commitMs: number, within: Within) {
@@ -263,9 +264,9 @@ class Attempt implements Transaction {
     let { limit: left } = listing
     if (left === 0) return
     this.#checkOpen('list')
-    this.#ranges.push(seen)
     for await (const { name, record } of this.#merged(listing)) {
       see(listing, name)
+      this.#ranges.add(seen)
       if (record === undefined) continue
       left -= 1
       yield keysOnly ? recordOf(record, NO_VALUE, record.lease) : record
@@ -273,6 +274,7 @@ class Attempt implements Transaction {
       if (left === 0) return
     }
     Object.assign(seen, listing.whole)
+    this.#ranges.add(seen)
   }
 
   /**
@@ -360,7 +362,7 @@ class Attempt implements Transaction {
       ([name, to]): TxnComparison => ({ key: bytesOf(name), target: 'mod_revision', op: '=', to }),
     )
     const to = (this.#revision ?? 0) + 1
-    const ranges = joined(this.#ranges).map(
+    const ranges = joined([...this.#ranges]).map(
       (range): TxnComparison => ({ ...placeOf(range), target: 'mod_revision', op: '<', to }),
     )
     return [...keys, ...ranges]

@@ -11,9 +11,11 @@ interface Waiting {
   readonly deadline: number
   readonly signal: AbortSignal | undefined
   readonly resolve: (isTurn: boolean) => void
+  /** It does not wait any more, but is in the queue still. */
+  hasLeft: boolean
 }
 
-/** So many whose turn has come are kept in the queue. */
+/** So many whose turn has come, or that have left, are kept in the queue. */
 const PASSED_MAX = 10_000
 
 export class Turns {
@@ -22,7 +24,9 @@ export class Turns {
   /** In their order, from the head on. */
   #queue: Waiting[] = []
   #head = 0
-  readonly #signals = new Signals((signal) => this.#leave((waiting) => waiting.signal === signal))
+  /** How many of them have left. */
+  #left = 0
+  readonly #signals = new Signals<Waiting>((waiting) => this.#giveUp(waiting))
   #stopTimer = () => {}
   #timerAt = Number.POSITIVE_INFINITY
   #isClosed = false
@@ -44,7 +48,7 @@ export class Turns {
 
   /** Number of calls that wait for a turn. */
   get waiting(): number {
-    return this.#queue.length - this.#head
+    return this.#queue.length - this.#head - this.#left
   }
 
   /** Takes a turn at once if there is room, and returns whether it did. The caller must give it back. */
@@ -66,8 +70,9 @@ export class Turns {
         return
       }
       const deadline = performance.now() + withinMs
-      this.#queue.push({ deadline, signal, resolve })
-      this.#signals.enter(signal)
+      const waiting = { deadline, signal, resolve, hasLeft: false }
+      this.#queue.push(waiting)
+      this.#signals.enter(signal, waiting)
       this.#watch(deadline)
     })
   }
@@ -83,13 +88,19 @@ export class Turns {
       this.#queue = this.#queue.slice(this.#head)
       this.#head = 0
     }
-    const next = this.#queue[this.#head]
-    if (next === undefined) {
-      this.#taken -= 1
-      return
+    for (;;) {
+      const next = this.#queue[this.#head]
+      if (next === undefined) {
+        this.#taken -= 1
+        return
+      }
+      this.#head += 1
+      if (!next.hasLeft) {
+        this.#end(next, true)
+        return
+      }
+      this.#left -= 1
     }
-    this.#head += 1
-    this.#end(next, true)
   }
 
   /** None waits any longer. */
@@ -98,19 +109,29 @@ export class Turns {
     this.#leave(() => true)
   }
 
-  #leave(which: (waiting: Waiting) => boolean): void {
-    const left = this.#queue.slice(this.#head)
-    this.#queue = left.filter((waiting) => !which(waiting))
-    this.#head = 0
-    for (const waiting of left) if (which(waiting)) this.#end(waiting, false)
+  /** One of them. Each of many may have its own signal, so the queue is not copied for each. */
+  #giveUp(waiting: Waiting): void {
+    waiting.hasLeft = true
+    this.#left += 1
+    this.#end(waiting, false)
+    if (this.#left >= PASSED_MAX && this.#left >= this.waiting) this.#leave(() => false)
   }
 
-  #end({ signal, resolve }: Waiting, isTurn: boolean): void {
-    this.#signals.leave(signal)
-    resolve(isTurn)
+  #leave(which: (waiting: Waiting) => boolean): void {
+    const all = this.#queue.slice(this.#head).filter(({ hasLeft }) => !hasLeft)
+    this.#queue = all.filter((waiting) => !which(waiting))
+    this.#head = 0
+    this.#left = 0
+    for (const waiting of all) if (which(waiting)) this.#end(waiting, false)
+  }
+
+  #end(waiting: Waiting, isTurn: boolean): void {
+    this.#signals.leave(waiting.signal, waiting)
+    waiting.resolve(isTurn)
     if (this.waiting > 0) return
     this.#queue = []
     this.#head = 0
+    this.#left = 0
     this.#stopTimer()
     this.#timerAt = Number.POSITIVE_INFINITY
   }

@@ -89,7 +89,7 @@ export interface Watch extends AsyncIterableIterator<WatchBatch, undefined, unde
 }
 
 export interface MirrorOptions extends Omit<WatchedPlace, 'key'>, Pick<CallOptions, 'signal'> {
-  /** As for a watch; also for each reading of the whole range. */
+  /** As for a watch; also for each page when the range is read. */
   readonly timeoutMs?: number | undefined
   readonly progressMs?: number | undefined
   /** Called when the whole range is read anew, because events that are needed next were compacted. */

@@ -429,6 +429,20 @@ describe('operations', () => {
     expect(kv[inspect]()).toEqual(AT_REST)
   })
 
+  test('are the same request on both transports, also with a time to live that is no round number', async () => {
+    const { node, lines, kv } = await oneNode({}, (prepared) => {
+      prepared.welcome = { keep_alive_max: 1_000 }
+    })
+    const items = held(lines)
+    const put = kv.put('a', '1', { ttlMs: 3 * 1.1 * 1_000 })
+    await until(() => items.length === 1)
+    items[0]?.line.cut()
+    await put
+    const [again] = node.seen.map(({ target }) => new URL(target, node.url).searchParams.get('ttl'))
+    const [first] = items.map(({ item }) => item[6] as { ttl_ms: number })
+    expect([`${first?.ttl_ms}ms`, again]).toEqual(['3300ms', '3300ms'])
+  })
+
   test('beyond the credit wait, and leave in order when it comes back', async () => {
     const { lines, kv } = await oneNode({}, (its) => {
       its.welcome = { operations_max: 1 }

@@ -387,6 +387,23 @@ test('a list that its body has not read to the end shows no more when the transa
   await expect(half.next()).rejects.toThrow('tx.list: the transaction has ended')
 })
 
+test.each(['asc', 'desc'] as const)(
+  'a list (%s) of which its body has seen nothing is no conflict',
+  async (order) => {
+    const key = `${newPrefix()}a`
+    await kv.put(key, 'before')
+    const body = (tx: Transaction) => {
+      // Its first record comes when the body has ended.
+      tx.list({ order })
+        .next()
+        .catch(() => {})
+      tx.put(key, order)
+    }
+    await kv.transact(body, { attemptsMax: 1 })
+    expect((await kv.get(key))?.text()).toBe(order)
+  },
+)
+
 test('attempts are limited by their number and by the time of the call', async () => {
   const p = newPrefix()
   let attempts = 0

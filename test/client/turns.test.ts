@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import { AbortedError, type Client, UnavailableError } from '../../src/client/index.ts'
+import { Turns } from '../../src/client/turns.ts'
 import { type FakeNode, problem } from './fake-node.ts'
 import { clientOf, failure, fake, freezeTime, noQuorum, refusing } from './with-fakes.ts'
 
@@ -33,6 +34,12 @@ async function withOneStuck(timeoutMs = 60_000) {
   const length = node.seen.length
   return { node, kv, end, later: () => node.seen.slice(length).map(({ target }) => target.split('?')[0]) }
 }
+
+const outcomeOf = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => 'done',
+    (error: { code: string }) => error.code,
+  )
 
 describe('no more calls than', () => {
   test.each([1, 3, 20])('%d are under way, and all are made in their order', async (callsMax) => {
@@ -210,6 +217,37 @@ describe('one that waits', () => {
     await expect.poll(() => kv[inspect]()).toEqual(AT_REST)
     expect(later()).toEqual([])
   })
+})
+
+/** If each searched all, they would not end within the time of a test. */
+const MANY = 150_000
+
+test('many that wait, each with its own signal, end when their signals fire', async () => {
+  const turns = new Turns(1)
+  turns.tryAcquire()
+  const aborts = Array.from({ length: MANY }, () => new AbortController())
+  const ends = aborts.map(({ signal }) => turns.wait(60_000, signal))
+  const last = turns.wait(60_000, undefined)
+  for (const abort of aborts) abort.abort()
+  expect(turns.waiting).toBe(1)
+  turns.give()
+  expect(await last).toBe(true)
+  expect(new Set(await Promise.all(ends))).toEqual(new Set([false]))
+  turns.give()
+  expect([turns.acquired, turns.waiting]).toEqual([0, 0])
+})
+
+test('those that have left are passed over when turns are given', async () => {
+  const { node, kv } = await withOneStuck()
+  const aborts = Array.from({ length: 30 }, () => new AbortController())
+  const calls = aborts.map(({ signal }, n) => outcomeOf(kv.put(`k${n}`, '1', { signal, timeoutMs: 90_000 })))
+  for (const [n, abort] of aborts.entries()) if (n % 3 > 0) abort.abort()
+  expect(kv[inspect]()).toMatchObject({ turns: 11 })
+  await vi.advanceTimersByTimeAsync(60_000)
+  const wanted = aborts.map((_, n) => (n % 3 > 0 ? 'aborted' : 'done'))
+  expect(await Promise.all(calls)).toEqual(wanted)
+  expect(node.rows.size).toBe(11)
+  expect(kv[inspect]()).toEqual(AT_REST)
 })
 
 // A call continues some microtasks after it got its turn.
