@@ -723,7 +723,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'The next call waits for a turn that is never given back.',
     layers: UNIT,
     tests: [TURNS_TEST],
-    edits: [edit(TURNS, 'left.filter((waiting) => !which(waiting))', 'left')],
+    edits: [edit(TURNS, 'if (!next.hasLeft) {', 'if (!this.#isClosed) {')],
   },
   {
     id: 'M647',
