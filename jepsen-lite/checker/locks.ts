@@ -33,7 +33,7 @@ export function checkLocks({ storeCalls }: History, { log, makers }: LogVerdict)
   /** Of each lock: the change under the highest token so far. */
   const highest = new Map<string, { readonly call: Guarded; readonly revision: number }>()
   const lines = new Lines()
-  /** Those of whom it is not known yet that nobody stood before them when they were told. The first to be told is last. */
+  /** Of whom it is not known yet that nobody stood before them when they were told. The first to be told is last. */
   const told = [...holders].flatMap(([name, all]) => all.map((holder) => ({ name, ...holder })))
   told.sort((a, b) => b.call.end - a.call.end)
   for (const { revision, events } of log.revisions) {

@@ -53,8 +53,8 @@ export function defined<T extends object>(
 }
 
 /**
- * The client asks for at least the highest revision that it has seen. A read of the past is a stale one for a history: it
- * shows the store as it was at a revision, and promises nothing about its age.
+ * The client asks for at least the highest revision that it has seen. For a history, a read of the past is a stale one:
+ * it shows the store as it was at a revision, and promises nothing about its age.
  */
 export function readFields({ client }: Recording, options: ReadOptions): RecordedReadOptions {
   if (options.revision !== undefined) return { consistency: 'stale' }

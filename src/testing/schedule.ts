@@ -81,28 +81,29 @@ export class FaultSchedule {
     for (const name of this.faults.flatMap(({ nodes }) => nodes)) if (name !== LEADER) cluster.node(name)
     BUSY.add(cluster)
     try {
-      return await this.#run(cluster, body, history, idleMs)
+      return await applied(this.faults, cluster, body, history, idleMs)
     } finally {
       BUSY.delete(cluster)
     }
   }
+}
 
-  async #run(
-    cluster: EmbeddedCluster,
-    body: (history: RecordedHistory) => Promise<unknown>,
-    history: RecordedHistory,
-    idleMs: number,
-  ): Promise<RecordedHistory> {
-    const injector = new Injector(cluster, this.faults, history)
-    const progress = new Progress(history, idleMs, (ended) => injector.reach(ended))
-    const ended = await Promise.allSettled([progress.begun.then(() => body(history))])
-    await progress.close()
-    const healed = await Promise.allSettled([injector.close()])
-    // What the body says comes first. A fault that could not be applied makes the run worthless.
-    const failures = [...ended, ...progress.failed, ...healed].filter(({ status }) => status === 'rejected')
-    for (const { reason } of failures as readonly PromiseRejectedResult[]) throw reason
-    return history
-  }
+async function applied(
+  faults: readonly Fault[],
+  cluster: EmbeddedCluster,
+  body: (history: RecordedHistory) => Promise<unknown>,
+  history: RecordedHistory,
+  idleMs: number,
+): Promise<RecordedHistory> {
+  const injector = new Injector(cluster, faults, history)
+  const progress = new Progress(history, idleMs, (ended) => injector.reach(ended))
+  const ended = await Promise.allSettled([progress.begun.then(() => body(history))])
+  await progress.close()
+  const healed = await Promise.allSettled([injector.close()])
+  // What the body says comes first. A fault that could not be applied makes the run worthless.
+  const failures = [...ended, ...progress.failed, ...healed].filter(({ status }) => status === 'rejected')
+  for (const { reason } of failures as readonly PromiseRejectedResult[]) throw reason
+  return history
 }
 
 /**
