@@ -6,7 +6,8 @@
 //   handed over      once a client was told that it holds the lock, no change under a lower token is made that was asked
 //                    for later
 //   while it stands  a token is the revision that created the key of a client. A change under it is made only while this
-//                    key stands, and is the first of its line: those under the same prefix were created later
+//                    key stands, and is the first of its line: those under the same prefix were created later. Nobody
+//                    is told that he holds the lock with a token that is no such revision, or before it is his turn
 //
 // That a refused change was not made, and an acknowledged one was, is judged with the log itself.
 
@@ -32,8 +33,23 @@ export function checkLocks({ storeCalls }: History, { log, makers }: LogVerdict)
   /** Of each lock: the change under the highest token so far. */
   const highest = new Map<string, { readonly call: Guarded; readonly revision: number }>()
   const lines = new Lines()
+  /** Of whom it is not known yet that nobody stood before them when they were told. The first to be told is last. */
+  const told = [...holders].flatMap(([name, all]) => all.map((holder) => ({ name, ...holder })))
+  told.sort((a, b) => b.call.end - a.call.end)
   for (const { revision, events } of log.revisions) {
-    const call = guarded.get(makers.get(revision)?.ids[0] ?? -1)
+    const maker = makers.get(revision)
+    // What was asked for later found the state in which they had been told, or a later one.
+    for (let one = told.at(-1); one !== undefined && one.call.end < (maker?.start ?? 0); one = told.at(-1)) {
+      told.pop()
+      const before = lines.before(one.token)
+      if (before !== undefined)
+        find(
+          one.name,
+          [one.call.id],
+          `operation ${one.call.id} held the lock ${one.name} with token ${one.token}, and up to revision ${revision} ${before}`,
+        )
+    }
+    const call = guarded.get(maker?.ids[0] ?? -1)
     const why = call && lines.whyNot(call.op.token)
     for (const event of events) lines.apply(event)
     if (call === undefined) continue
@@ -60,6 +76,14 @@ export function checkLocks({ storeCalls }: History, { log, makers }: LogVerdict)
         `operation ${next.call.id} held the lock ${name} with token ${next.token}, and then operation ${call.id} changed ${call.op.key} under token ${token}`,
       )
   }
+  for (const [name, all] of holders)
+    for (const { call, token } of all)
+      if (token <= log.events.upTo && !lines.hasCreated(token))
+        find(
+          name,
+          [call.id],
+          `operation ${call.id} held the lock ${name} with token ${token}, and this revision had created no key`,
+        )
   return findings
 }
 
@@ -76,12 +100,23 @@ class Lines {
       this.#created.set(revision, [...(this.#created.get(revision) ?? []), key])
   }
 
+  hasCreated(revision: number): boolean {
+    return this.#created.has(revision)
+  }
+
   /** Why nothing may be changed under this token now; undefined: it may. */
   whyNot(token: number): string | undefined {
     const created = this.#created.get(token)
     if (created === undefined) return 'this revision had created no key'
     const key = created.find((one) => this.#standing.get(one) === token)
     if (key === undefined) return `the key that it had created, ${created[0]}, was gone`
+    return this.before(token)
+  }
+
+  /** Whose turn it is while the key of this token waits; undefined: its own, or the key does not stand. */
+  before(token: number): string | undefined {
+    const key = this.#created.get(token)?.find((one) => this.#standing.get(one) === token)
+    if (key === undefined) return undefined
     const line = key.slice(0, key.lastIndexOf('/') + 1)
     if (line === '') return undefined
     for (const [other, revision] of this.#standing)

@@ -165,7 +165,10 @@ function contradictions(requests: readonly Request[]): Anomaly[] {
 }
 
 /** An answer says that a condition did not hold, and proves that it did. */
-function conditionHeld({ op }: Call, { result }: Request): string | undefined {
+export function conditionHeld(
+  { op }: Pick<Call, 'op'>,
+  { result }: Pick<Request, 'result'>,
+): string | undefined {
   if (result?.applied !== false || result.current === undefined) return undefined
   const asked = op.f === 'release' ? op.token : 'ifRevision' in op ? op.ifRevision : undefined
   const ifAbsent = op.f === 'acquire' || ('ifAbsent' in op && op.ifAbsent === true)

@@ -24,13 +24,19 @@ export class RecordedHistory {
   #clients = 0
   #transactions = 0
   #late = 0
+  /** Its times and numbers are those of another process. */
+  #isLoaded = false
 
   constructor() {
     const startedAt = performance.now()
     this.#recorder = new Recorder(
       { workload: 'recorded', command: '' },
       () => Math.round((performance.now() - startedAt) * 1000) / 1000,
-      (event) => this.#events.push(event),
+      (event) => {
+        if (this.#isLoaded)
+          throw new Error('RecordedHistory: it was loaded from a file, so nothing more is recorded in it')
+        this.#events.push(event)
+      },
     )
   }
 
@@ -42,6 +48,7 @@ export class RecordedHistory {
     const history = new RecordedHistory()
     const lines = text.split('\n').filter((line) => line.trim() !== '')
     history.#events.splice(0, 1, ...lines.map((line): HistoryEvent => JSON.parse(line)))
+    history.#isLoaded = true
     return history
   }
 

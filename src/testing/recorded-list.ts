@@ -5,7 +5,7 @@
 // If the application stops before the end, the last page is not recorded: which part of it was sent is not known.
 
 import { isUtf8 } from 'node:buffer'
-import type { ListedRow } from '../../jepsen-lite/history.ts'
+import type { ListedRow, Result } from '../../jepsen-lite/history.ts'
 import type { AnswerInfo, KvRecord, ListOptions } from '../client/types.ts'
 import { borders, type Range } from './recorded-single.ts'
 import {
@@ -48,7 +48,7 @@ async function* pages(recording: Recording, options: ListOptions): AsyncGenerato
     const { id, op, rows, info, isComplete } = page
     page = undefined
     if (!isComplete) return history.withdraw(id)
-    await history.end(id, { result: resultOf(op, rows, info, isLast) })
+    await history.end(id, { result: resultOf(op, rows, answerFields(info, options.revision), isLast) })
   }
   try {
     for (;;) {
@@ -95,8 +95,13 @@ async function* pages(recording: Recording, options: ListOptions): AsyncGenerato
   }
 }
 
-function resultOf({ limit, stream }: Range, rows: readonly ListedRow[], info: AnswerInfo, isLast: boolean) {
-  const told = { rows, ...answerFields(info) }
+function resultOf(
+  { limit, stream }: Range,
+  rows: readonly ListedRow[],
+  answer: Result,
+  isLast: boolean,
+): Result {
+  const told = { rows, ...answer }
   if (stream) return { ...told, count: rows.length }
   // Whether there are keys after the last one that was asked for is not told to the application.
   if (limit !== undefined && rows.length >= limit) return told

@@ -68,7 +68,7 @@ export const get: Method<'get'> =
         ...(record === undefined
           ? { value: null }
           : { value: valueText(record.value), modRevision: record.modRevision, version: record.version }),
-        ...answerFields(info),
+        ...answerFields(info, options.revision),
       }),
     )
   }
@@ -85,7 +85,7 @@ export const count: Method<'count'> =
       recording,
       { f: 'range', countOnly: true, ...borders(options), ...readFields(recording, options) },
       () => recording.client.count({ ...options, onAnswer }),
-      (found) => ({ count: found, ...answerFields(info) }),
+      (found) => ({ count: found, ...answerFields(info, options.revision) }),
     )
   }
 

@@ -52,8 +52,12 @@ export function defined<T extends object>(
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>
 }
 
-/** The client asks for at least the highest revision that it has seen. */
+/**
+ * The client asks for at least the highest revision that it has seen. For a history, a read of the past is a stale one:
+ * it shows the store as it was at a revision, and promises nothing about its age.
+ */
 export function readFields({ client }: Recording, options: ReadOptions): RecordedReadOptions {
+  if (options.revision !== undefined) return { consistency: 'stale' }
   const minRevision = Math.max(client.revision, options.minRevision ?? 0)
   return defined<RecordedReadOptions>({
     consistency: options.consistency,
@@ -62,13 +66,16 @@ export function readFields({ client }: Recording, options: ReadOptions): Recorde
   })
 }
 
-export const answerFields = (info: AnswerInfo | undefined): Result =>
-  defined<Result>({
+/** `past`: the revision that was asked for. The answer names the present one. */
+export function answerFields(info: AnswerInfo | undefined, past?: number): Result {
+  if (past !== undefined) return defined<Result>({ revision: past, served: 'stale', node: info?.node })
+  return defined<Result>({
     revision: info?.revision,
     served: info?.consistency,
     stalenessMs: info?.consistency === 'stale' ? info.stalenessMs : undefined,
     node: info?.node,
   })
+}
 
 /** Records one call from its beginning to its end. */
 export async function recordCall<T>(

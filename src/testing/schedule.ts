@@ -28,6 +28,9 @@ export interface RunOptions {
 
 const IDLE_MS = 200
 
+/** Clusters on which a schedule runs. */
+const BUSY = new WeakSet<EmbeddedCluster>()
+
 const isCluster: Check = (value) =>
   isFunction((value as Partial<EmbeddedCluster> | null | undefined)?.waitForLeader) === undefined
     ? undefined
@@ -71,18 +74,36 @@ export class FaultSchedule {
       history: (value) => (value instanceof RecordedHistory ? undefined : 'a RecordedHistory'),
       idleMs: isTimeout,
     })
+    // Each would heal what the other has cut, and start what the other holds down.
+    if (BUSY.has(cluster))
+      throw new Error('run: another schedule runs on this cluster; one schedule has all faults of a run')
     const { history = new RecordedHistory(), idleMs = IDLE_MS } = options
     for (const name of this.faults.flatMap(({ nodes }) => nodes)) if (name !== LEADER) cluster.node(name)
-    const injector = new Injector(cluster, this.faults, history)
-    const progress = new Progress(history, idleMs, (ended) => injector.reach(ended))
-    const ended = await Promise.allSettled([progress.begun.then(() => body(history))])
-    await progress.close()
-    const healed = await Promise.allSettled([injector.close()])
-    // What the body says comes first. A fault that could not be applied makes the run worthless.
-    const failures = [...ended, ...progress.failed, ...healed].filter(({ status }) => status === 'rejected')
-    for (const { reason } of failures as readonly PromiseRejectedResult[]) throw reason
-    return history
+    BUSY.add(cluster)
+    try {
+      return await applied(this.faults, cluster, body, history, idleMs)
+    } finally {
+      BUSY.delete(cluster)
+    }
   }
+}
+
+async function applied(
+  faults: readonly Fault[],
+  cluster: EmbeddedCluster,
+  body: (history: RecordedHistory) => Promise<unknown>,
+  history: RecordedHistory,
+  idleMs: number,
+): Promise<RecordedHistory> {
+  const injector = new Injector(cluster, faults, history)
+  const progress = new Progress(history, idleMs, (ended) => injector.reach(ended))
+  const ended = await Promise.allSettled([progress.begun.then(() => body(history))])
+  await progress.close()
+  const healed = await Promise.allSettled([injector.close()])
+  // What the body says comes first. A fault that could not be applied makes the run worthless.
+  const failures = [...ended, ...progress.failed, ...healed].filter(({ status }) => status === 'rejected')
+  for (const { reason } of failures as readonly PromiseRejectedResult[]) throw reason
+  return history
 }
 
 /**

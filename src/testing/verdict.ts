@@ -1,7 +1,7 @@
 // The verdicts on recorded histories: the checkers of jepsen-lite, with an error that explains and a report to look at.
 
-import { writeFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { anomalyText, type CheckResult, check } from '../../jepsen-lite/checker/index.ts'
 import {
   checkTransactions as judgeTransactions,
@@ -52,7 +52,7 @@ export class AnomalyError extends Error {
   readonly verdict: 'violation' | 'undecided'
   /** One sentence each. */
   readonly anomalies: readonly string[]
-  /** The HTML page, if one was asked for. */
+  /** The HTML page, if one was asked for and could be written. */
   readonly report: string | undefined
 
   constructor(
@@ -184,8 +184,22 @@ function failureOf(
   },
   { report }: CheckOptions,
 ): AnomalyError {
-  const path = report === undefined ? undefined : resolve(report)
-  if (path !== undefined) writeFileSync(path, reportOf(reported))
-  const text = [head, ...lines, ...(path === undefined ? [] : [`  Report: ${path}`])].join('\n')
-  return new AnomalyError(text, verdict, anomalies, path)
+  if (report === undefined)
+    return new AnomalyError([head, ...lines].join('\n'), verdict, anomalies, undefined)
+  const path = resolve(report)
+  const why = writeReport(path, reportOf(reported))
+  const last = why === undefined ? `  Report: ${path}` : `  The report could not be written: ${why}`
+  const text = [head, ...lines, last].join('\n')
+  return new AnomalyError(text, verdict, anomalies, why === undefined ? path : undefined)
+}
+
+/** Why it could not be written. What is wrong with the history matters more than this. */
+function writeReport(path: string, page: string): string | undefined {
+  try {
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, page)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
 }

@@ -10,6 +10,7 @@ import {
   AnomalyError,
   checkLinearizable,
   checkTransactions,
+  faultSchedule,
   RecordedHistory,
   recorded,
 } from '../../src/testing/index.ts'
@@ -161,6 +162,28 @@ describe('a list', () => {
   })
 })
 
+test('reads of the past are explained by the revision that was asked for', async () => {
+  const prefix = newPrefix()
+  const kv = recorded(cluster.client())
+  const { revision } = await kv.put(`${prefix}a`, 'one')
+  await kv.put(`${prefix}a`, 'two')
+  await kv.put(`${prefix}b`, 'other')
+  expect((await kv.get(`${prefix}a`, { revision }))?.text()).toBe('one')
+  expect(await kv.get(`${prefix}b`, { revision, consistency: 'stale' })).toBeUndefined()
+  expect(await kv.count({ prefix, revision })).toBe(1)
+  for (const snapshot of [false, true]) {
+    const seen: string[] = []
+    for await (const record of kv.list({ prefix, revision, snapshot })) seen.push(record.text())
+    expect(seen).toEqual(['one'])
+  }
+  expect(checkLinearizable(kv.history).operations).toBe(8)
+  expect(checkTransactions(kv.history).operations).toBe(8)
+  // Not because they are left out.
+  const file = join(place, 'past.jsonl')
+  writeFileSync(file, kv.history.toString().replace('{"value":"one"', '{"value":"two"'))
+  expect(() => checkLinearizable(RecordedHistory.load(file))).toThrow(AnomalyError)
+})
+
 test('bytes that are no text, and texts that look like their form, keep apart', async () => {
   const key = newPrefix()
   const kv = recorded(cluster.client())
@@ -292,6 +315,18 @@ describe('verdicts', () => {
     expect(checkTransactions(history, { level: 'serializable' }).operations).toBe(3)
   })
 
+  test('a report is written to a folder that is not there, and where it cannot be, the anomaly is told', async () => {
+    const history = RecordedHistory.load(await wrong())
+    const report = join(place, 'of', 'its', 'own', 'report.html')
+    expect(failure(() => checkLinearizable(history, { report })).report).toBe(report)
+    expect(readFileSync(report, 'utf8')).toContain('operation 3 fits nowhere')
+    for (const check of [checkLinearizable, checkTransactions]) {
+      const error = failure(() => check(history, { report: place }))
+      expect(error).toMatchObject({ verdict: 'violation', report: undefined })
+      expect(error.message).toContain('The report could not be written: EISDIR')
+    }
+  })
+
   test('what cannot be decided is no pass', () => {
     const history = new RecordedHistory()
     const file = join(place, 'undecided.jsonl')
@@ -326,6 +361,22 @@ test('arguments are checked', async () => {
   expect(() => RecordedHistory.load(anything(''))).toThrow('file must be')
   writeFileSync(join(place, 'none'), 'hello')
   expect(() => RecordedHistory.load(join(place, 'none'))).toThrow('not JSON')
+})
+
+test('nothing is recorded in a history that was loaded, and nothing is sent', async () => {
+  const key = `${newPrefix()}a`
+  const kv = recorded(cluster.client())
+  await kv.put(key, 'one')
+  const file = join(place, 'loaded.jsonl')
+  kv.history.save(file)
+  const history = RecordedHistory.load(file)
+  const again = recorded(cluster.client(), { history })
+  await expect(again.put(key, 'two')).rejects.toThrow('it was loaded from a file')
+  await expect(faultSchedule([]).run(cluster, async () => {}, { history })).rejects.toThrow(
+    'it was loaded from a file',
+  )
+  expect((await kv.get(key))?.text()).toBe('one')
+  expect(checkLinearizable(history).operations).toBe(1)
 })
 
 test('the rest of the client is as it was', async () => {

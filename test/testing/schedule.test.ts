@@ -242,6 +242,19 @@ describe('in the end the cluster is whole', () => {
     expect(await play([], 1, told)).toHaveLength(7)
   })
 
+  test('before another schedule may run on the same cluster', async () => {
+    const told = new ToldCluster()
+    const run = faultSchedule(faults).run(told.cluster, async (history) => {
+      await operate(history)
+      const other = faultSchedule([]).run(told.cluster, () => operate(history))
+      await expect(other).rejects.toThrow('another schedule runs on this cluster')
+      expect(told.log).toEqual(['cut n1 | n2 n3', 'crash n2'])
+      throw new Error('the body failed')
+    })
+    await expect(run).rejects.toThrow('the body failed')
+    expect(await play([], 1, told)).toContain('1')
+  })
+
   test('a fault that cannot be applied fails the run', async () => {
     const told = new ToldCluster()
     told.failing = 'crash n2'

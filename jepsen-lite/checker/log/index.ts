@@ -4,6 +4,7 @@
 // were told:
 //
 //   acknowledged   what was answered as made is in the log, at the revision of the answer, and nothing else is there
+//   conditions     what was made under a condition came right after a state in which the condition held
 //   asked for      every other revision was made by one request whose outcome is unknown, or by the end of a lease, and
 //                  each request has made one at most; if the history holds all requests (`complete`). What was answered
 //                  as not made is not there in any case
@@ -20,6 +21,7 @@ import { contains, type Interval } from '../keys.ts'
 import { coveredBy } from '../list-range.ts'
 import { checkList, type KeyCounts } from '../lists.ts'
 import { isStaleRead } from '../partition.ts'
+import { conditionHeld } from '../revisions.ts'
 import type { LoggedEvent } from '../watch/index.ts'
 import { checkCompaction } from './compaction.ts'
 import { checkOrder } from './order.ts'
@@ -70,6 +72,7 @@ class Judge implements KeyCounts {
   verdict(): LogVerdict {
     this.#findings.push(...this.#log.findings)
     this.#sortRequests()
+    this.#refusals()
     const looks = this.#looks()
     let next = 0
     const isComplete = this.#history.header.complete === true
@@ -129,6 +132,15 @@ class Judge implements KeyCounts {
     }
   }
 
+  /** Conditions that did not hold, and did. */
+  #refusals(): void {
+    for (const call of this.#history.calls) {
+      const { outcome, id } = call
+      const why = outcome.kind === 'ok' ? conditionHeld(call, outcome) : undefined
+      if (why !== undefined) this.#find([id], `operation ${id} ${why}`)
+    }
+  }
+
   // ---- changes
 
   #revision(revision: number, position: number, events: readonly LoggedEvent[]): void {
@@ -148,6 +160,11 @@ class Judge implements KeyCounts {
 
   /** How the log differs from what this request has done to the present state. */
   #differs(request: LogRequest, events: readonly LoggedEvent[]): string | undefined {
+    for (const [key, wanted] of request.conditions) {
+      const found = this.#rows.get(key)?.modRevision ?? null
+      if (found !== wanted)
+        return `has ${key} ${found === null ? 'absent' : `of revision ${found}`} before it, where its condition wants ${wanted === null ? 'nothing' : `revision ${wanted}`}`
+    }
     const keys = keysChangedBy(request, this.#rows)
     const extra = events.find(({ key }) => !keys.has(key))
     if (extra !== undefined) return `has a change of ${extra.key} there as well`

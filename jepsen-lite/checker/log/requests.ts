@@ -19,6 +19,8 @@ export interface LogRequest {
   readonly changed: boolean | undefined
   readonly puts: ReadonlyMap<string, Put>
   readonly deletes: ReadonlySet<string>
+  /** The mod revision that each of these keys must have had; null: it must not have existed. */
+  readonly conditions: ReadonlyMap<string, number | null>
   readonly ranges: readonly Interval[]
   /** All keys of this lease. */
   readonly lease: string | undefined
@@ -58,6 +60,7 @@ const resultOf = ({ outcome }: Pick<Call, 'outcome'>) => (outcome.kind === 'ok' 
 function requestOf(calls: readonly Call[]): LogRequest {
   const puts = new Map<string, Put>()
   const deletes = new Set<string>()
+  const conditions = new Map<string, number | null>()
   let [start, end] = [Number.POSITIVE_INFINITY, 0]
   let changed: boolean | undefined = false
   let revision: number | undefined
@@ -70,6 +73,9 @@ function requestOf(calls: readonly Call[]): LogRequest {
     const result = resultOf(call)
     if (result?.applied === false) continue
     const told = result?.revision ?? result?.modRevision
+    const isConditional =
+      (op.f === 'put' && op.ifAbsent) || ((op.f === 'put' || op.f === 'del') && op.ifRevision !== undefined)
+    if (isConditional && outcome.kind !== 'fail') conditions.set(op.key, op.ifRevision ?? null)
     if (op.f === 'put') {
       const { value, lease, ttlMs } = op
       puts.set(op.key, { value, version: result?.version, lease, ttlMs })
@@ -83,7 +89,7 @@ function requestOf(calls: readonly Call[]): LogRequest {
   if (kind === 'unknown') changed = undefined
   const ids = calls.map(({ id }) => id)
   return {
-    ...{ ids, start, end, kind, revision, changed, puts, deletes },
+    ...{ ids, start, end, kind, revision, changed, puts, deletes, conditions },
     ...{ ranges: [], lease: undefined, removed: undefined },
   }
 }
@@ -91,6 +97,7 @@ function requestOf(calls: readonly Call[]): LogRequest {
 const NONE = {
   puts: new Map<string, Put>(),
   deletes: new Set<string>(),
+  conditions: new Map<string, number | null>(),
   ranges: [],
   lease: undefined,
 } as const

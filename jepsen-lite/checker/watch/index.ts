@@ -104,6 +104,8 @@ class OneWatch {
   check(): Found {
     const [first, ...others] = this.#record.told
     if (first === undefined) return undefined
+    if (first.kind === 'compacted' && this.#record.asked.from === undefined)
+      return ['ended', 'is refused as compacted, and did not ask for the past']
     if (first.kind === 'compacted')
       this.#from = this.#next = Math.max(FIRST_REVISION, this.#record.asked.from ?? 0)
     else if (first.kind !== 'created') return ['created', `is told of ${first.kind} before it exists`]

@@ -140,6 +140,32 @@ describe('locks', () => {
     expect(foundIn(new Locked().lock(5).lock(5).story)).toContain('both hold the lock a with token 5')
   })
 
+  test('a holder whose token is the number of no key', () => {
+    const locked = new Locked().lock(5).put(5).put(5)
+    expect(foundIn(locked.story)).toBe('')
+    locked.story.tell({ f: 'lock', name: 'b' }, { token: 7 })
+    expect(foundIn(locked.story)).toBe(
+      'locks: operation 5 held the lock b with token 7, and this revision had created no key',
+    )
+  })
+
+  test('one who is told that he holds it, while another one stands before him', () => {
+    expect(foundIn(new Locked().lock(5).waits(9).put(5).goes().holds(9).story)).toBe('')
+    const late = new Locked().lock(5).waits(9)
+    const { asked, value } = late.ask(5)
+    // What was asked for before says nothing of the time when he was told.
+    const revision = late.make(value)
+    late.story.tell({ f: 'lock', name: 'a' }, { token: 9 }, 'c9')
+    asked.ok({ revision })
+    expect(foundIn(late.story)).toBe('')
+    const put = late.story.ask({ f: 'put', key: 'g', value: 'later' }, 'other')
+    late.make('later')
+    put.ok({ revision: revision + 1 })
+    expect(foundIn(late.story)).toContain(
+      'held the lock a with token 9, and up to revision 11 lock/a/5 of revision 5 stood before its key',
+    )
+  })
+
   test('a refused change that was made', () => {
     const locked = new Locked().lock(5)
     const { asked, value } = locked.ask(5)

@@ -1,7 +1,7 @@
 // Histories with a log: for each way in which a store can contradict its log a history that shows it, made from one
 // with which nothing is wrong.
 
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'
 import type { Told, ToldEvent, WatchAsked } from '../../../jepsen-lite/checker/watch/index.ts'
 import {
@@ -9,6 +9,7 @@ import {
   formatEvent,
   type HistoryEvent,
   historyOf,
+  type Operation,
   parseHistory,
   type Result,
 } from '../../../jepsen-lite/history.ts'
@@ -184,6 +185,50 @@ test('one request of unknown outcome explains one revision', () => {
     told: { kind: 'events', revision: 8, events: [stored('k2', 'c', 8)] },
   }
   expect(found([...events.slice(0, end), again])).toContain('revision 8 (put k2) was made by no request')
+})
+
+describe('what was asked for under a condition', () => {
+  /** k is made at 2; then it is put or deleted under a condition, which makes revision 3 or is refused. */
+  const judged = (op: Operation, result: Result | undefined, ...told: ToldEvent[]): string => {
+    const story = new Story({ workload: 'watch', log: 'log', complete: true })
+    const log = story.watch({ start: '', from: 1, prev: false, values: true })
+    log({ kind: 'created', revision: 1, from: 2 })
+    story.tell({ f: 'put', key: 'k', value: 'a' }, { revision: 2, modRevision: 2, version: 1 })
+    log({ kind: 'events', revision: 2, events: [stored('k', 'a', 2)] })
+    const asked = story.ask(op)
+    if (told.length > 0) log({ kind: 'events', revision: 3, events: told })
+    if (result === undefined) asked.unknown()
+    else asked.ok(result)
+    return judge(story.history)
+      .findings.map(({ message }) => message)
+      .join('\n')
+  }
+  const b = {
+    ...{ key: 'k', type: 'put' as const },
+    record: { key: 'k', value: 'b', createRevision: 2, modRevision: 3, version: 2 },
+  }
+  const made = { revision: 3, modRevision: 3, version: 2 }
+  const put = (condition: object): Operation => ({ f: 'put', key: 'k', value: 'b', ...condition })
+
+  test('was made where it held', () => {
+    expect(judged(put({ ifRevision: 2 }), made, b)).toBe('')
+    expect(judged(put({ ifRevision: 2 }), undefined, b)).toBe('')
+    expect(judged(put({ ifRevision: 1 }), made, b)).toContain('where its condition wants revision 1')
+    expect(judged(put({ ifAbsent: true }), made, b)).toContain('where its condition wants nothing')
+    expect(judged(put({ ifAbsent: true }), undefined, b)).toContain('was made by no request')
+    const gone: ToldEvent = { key: 'k', type: 'delete' }
+    expect(judged({ f: 'del', key: 'k', ifRevision: 2 }, { revision: 3, deleted: 1 }, gone)).toBe('')
+    expect(judged({ f: 'del', key: 'k', ifRevision: 1 }, { revision: 3, deleted: 1 }, gone)).toContain(
+      'has k of revision 2 before it, where its condition wants revision 1',
+    )
+  })
+
+  test('was refused where it did not hold', () => {
+    expect(judged(put({ ifRevision: 1 }), { applied: false, current: 2 })).toBe('')
+    expect(judged(put({ ifRevision: 2 }), { applied: false, current: 2 })).toContain(
+      'the answer shows that it held',
+    )
+  })
 })
 
 test('operations that need a log are not judged without one', () => {

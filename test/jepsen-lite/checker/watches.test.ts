@@ -193,6 +193,10 @@ describe('is refused if', () => {
     expect(judged([compacted(5, 7)], { asked, compacted: 6 })).toEqual(['ended'])
     expect(judged([compacted(5, 6, 8)], { asked, compacted: 6 })).toEqual(['ended'])
     expect(judged([compacted(6, 6)], { asked, compacted: 6 })).toEqual(['ended'])
+    // From now on, nothing is compacted.
+    expect(judged([compacted(2, 6)], { asked: { ...asked, from: undefined }, compacted: 6 })).toEqual([
+      'ended',
+    ])
   })
 
   test('it may go on before where it began, or where the store has never been', () => {
