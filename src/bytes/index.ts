@@ -10,6 +10,7 @@
 
 export { joinAdjacent } from './adjacent.ts'
 export * from './integers.ts'
+export { latin1 } from './latin1.ts'
 export { Reader } from './reader.ts'
 export { encodeUtf8 } from './utf8.ts'
 export { Writer } from './writer.ts'

@@ -4,6 +4,7 @@
 // The meaning is etcd's. All comparisons, also those of nested transactions, are made before anything is changed. So
 // they decide which operations are done; these see what the operations before them have changed.
 
+import { latin1 } from '../bytes/index.ts'
 import { assertNever } from './errors.ts'
 import type { KeyHead } from './heads.ts'
 import { keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, writeKey } from './keys.ts'
@@ -277,8 +278,8 @@ function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
   const freed = new Set<string>()
   const leases = new LeaseChecks(work)
   const free = (current: KeyHead | null): void => {
-    if (current === null || freed.has(nameOf(current.key))) return
-    freed.add(nameOf(current.key))
+    if (current === null || freed.has(latin1(current.key))) return
+    freed.add(latin1(current.key))
     storeBytes -= current.key.length + current.valueBytes
   }
   for (const operation of flat(chosen)) {
@@ -317,7 +318,7 @@ function run(chosen: Chosen, revision: Revision, changed: Map<string, Uint8Array
         const current = readCurrent(key, rowKey, work)
         const prev = wantsRow ? current && rowOf(current, rows) : undefined
         const { createRevision, version } = writeKey({ key, value, lease }, rowKey, current, revision, work)
-        changed.set(nameOf(key), key)
+        changed.set(latin1(key), key)
         return { kind: 'put', createRevision, modRevision: revision, version, prev }
       }
       case 'get':
@@ -327,7 +328,7 @@ function run(chosen: Chosen, revision: Revision, changed: Map<string, Uint8Array
         const prev = operation.prev ? found.map((current) => rowOf(current, rows)) : undefined
         for (const current of found) {
           removeKey(current, rowKeyOf(current.key, work), revision, work)
-          changed.set(nameOf(current.key), current.key)
+          changed.set(latin1(current.key), current.key)
         }
         return { kind: 'delete', deleted: found.length, prev }
       }
@@ -371,8 +372,6 @@ const NOTHING_CHANGED: ReadonlyMap<string, Uint8Array> = new Map()
 const NO_VALUE = new Uint8Array()
 const NO_LEASE = '0'
 
-const nameOf = (key: Uint8Array): string => String.fromCharCode(...key)
-
 const currentOf = (key: Uint8Array, work: Work): KeyHead | null => readCurrent(key, rowKeyOf(key, work), work)
 
 /** The keys of a range before the entry, in order. */
@@ -389,7 +388,7 @@ function currentAt(where: Where, changed: ReadonlyMap<string, Uint8Array>, work:
   const before = work.rows.inRange(where) ?? []
   // To make names of thousands of long keys takes a second.
   if (changed.size === 0) return before.flatMap(now)
-  const unchanged = before.filter((key) => !changed.has(nameOf(key))).flatMap(now)
+  const unchanged = before.filter((key) => !changed.has(latin1(key))).flatMap(now)
   const others = [...changed.values()].filter((key) => isInRange(key, where)).flatMap(now)
   if (others.length === 0) return unchanged
   return [...unchanged, ...others].sort((a, b) => compareKeys(a.key, b.key))

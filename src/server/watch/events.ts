@@ -2,6 +2,7 @@
 // records, which are read from their rows of versions when the first watcher needs them. A message is what watchers of
 // the same options are told of a revision. It is encoded once for each form.
 
+import { latin1 } from '../../bytes/index.ts'
 import { type KeyEvent, type KeyRow, type Revision, readVersion } from '../../kv/index.ts'
 
 /** Of keys and values of the records before, in one message. One record is always told. */
@@ -53,9 +54,6 @@ export class WatchEvent {
     return this.key.length + (withValue ? this.#before.valueBytes : 0)
   }
 }
-
-/** A character for each byte of a key. */
-export const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes)
 
 /** How a way to clients writes messages. */
 export interface MessageForm {

@@ -1,7 +1,8 @@
 // One watch of a client.
 
+import { latin1 } from '../../bytes/index.ts'
 import { asRevision, type Revision } from '../../kv/index.ts'
-import { latin1, type WatchEvent } from './events.ts'
+import type { WatchEvent } from './events.ts'
 import type { Interval } from './interval-index.ts'
 import type { WatchRequest, WatchSink } from './types.ts'
 
