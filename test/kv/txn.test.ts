@@ -1,0 +1,300 @@
+// Transactions case by case: every comparison at its border, every limit at its last allowed value and at the next one,
+// and what an operation sees of those before it. txn.prop.test.ts draws whole transactions.
+
+import { describe, expect, test } from 'vitest'
+import {
+  onlyReads,
+  placesOf,
+  rangesOf,
+  TXN_DEPTH_MAX,
+  TXN_OPERATIONS_MAX,
+  txnFault,
+} from '../../src/kv/txn.ts'
+import type { Comparison, LeaseId, Operation, Settings, Txn, Where } from '../../src/kv/types.ts'
+import { ask, MemoryStore, putOf, utf8 } from './store.ts'
+
+type Target = Comparison['target']
+type Op = Comparison['op']
+
+const OPS: readonly Op[] = ['=', '!=', '<', '>']
+const ALL: Where = { start: utf8(''), end: undefined }
+
+const txnOf = (txn: Partial<Txn>): Txn => ({ compare: [], success: [], failure: [], ...txn })
+const put = (name: string, value = ''): Operation => ({
+  ...{ kind: 'put', key: utf8(name), value: utf8(value), prev: false },
+})
+const get = (place: Where | string): Operation => ({
+  ...{ kind: 'get', where: typeof place === 'string' ? { key: utf8(place) } : place },
+  ...{ limit: undefined, keysOnly: false, countOnly: false },
+})
+const remove = (place: Where | string): Operation => ({
+  ...{ kind: 'delete', where: typeof place === 'string' ? { key: utf8(place) } : place, prev: false },
+})
+const nested = (txn: Partial<Txn>): Operation => ({ kind: 'txn', txn: txnOf(txn) })
+
+const done = (store: MemoryStore, txn: Partial<Txn>) =>
+  store.apply(ask({ kind: 'txn', txn: txnOf(txn) })).outcome
+
+function succeeded(store: MemoryStore, compare: readonly Comparison[]): boolean {
+  const outcome = done(store, { compare })
+  if (outcome.kind !== 'txn') throw new Error(`it is refused: ${JSON.stringify(outcome)}`)
+  return outcome.succeeded
+}
+
+describe('a comparison', () => {
+  /** `k`: created at 2, changed at 3, version 2, value `m`, lease 50. `none` does not exist. */
+  const store = new MemoryStore()
+  const lease = '50' as LeaseId
+  store.apply(ask({ kind: 'grant', id: lease, ttlMs: 60_000 }))
+  store.apply(ask(putOf('k', 'l')))
+  store.apply(ask({ ...putOf('k', 'm'), lease: { id: lease } }))
+
+  const comparison = (where: Where, target: Target, op: Op, to: unknown): Comparison =>
+    ({ where, target, op, to }) as Comparison
+
+  // What it is, what is less, and what is more.
+  test.each<[Target, unknown, unknown, unknown]>([
+    ['value', utf8('m'), utf8('lz'), utf8('ma')],
+    ['version', 2, 1, 3],
+    ['create_revision', 2, 1, 3],
+    ['mod_revision', 3, 2, 4],
+    ['lease', '50', '49', '51'],
+    ['lease', '50', '6', '100'],
+    ['lease', '50', undefined, '500'],
+  ])('of %s', (target, same, less, more) => {
+    const outcomes = (where: Where, to: unknown) =>
+      OPS.map((op) => succeeded(store, [comparison(where, target, op, to)]))
+    for (const where of [{ key: utf8('k') }, ALL]) {
+      expect(outcomes(where, same)).toEqual([true, false, false, false])
+      expect(outcomes(where, less)).toEqual([false, true, false, true])
+      expect(outcomes(where, more)).toEqual([false, true, true, false])
+    }
+  })
+
+  test('of a key that does not exist: all numbers are 0, and it has no lease and no value', () => {
+    const outcomes = (target: Target, to: unknown) =>
+      OPS.map((op) => succeeded(store, [comparison({ key: utf8('none') }, target, op, to)]))
+    for (const target of ['version', 'create_revision', 'mod_revision'] as const) {
+      expect(outcomes(target, 0)).toEqual([true, false, false, false])
+      expect(outcomes(target, 1)).toEqual([false, true, true, false])
+    }
+    expect(outcomes('lease', undefined)).toEqual([true, false, false, false])
+    expect(outcomes('lease', '1')).toEqual([false, true, true, false])
+    expect(outcomes('value', utf8(''))).toEqual([false, false, false, false])
+  })
+
+  test('of a range holds if it holds for every key, and with the others', () => {
+    const two = new MemoryStore()
+    two.apply(ask(putOf('a', '')))
+    two.apply(ask(putOf('b', '')))
+    const version = (place: Where, op: Op, to: number) => comparison(place, 'mod_revision', op, to)
+    expect(succeeded(two, [version(ALL, '<', 4)])).toBe(true)
+    expect(succeeded(two, [version(ALL, '<', 3)])).toBe(false)
+    expect(succeeded(two, [version(ALL, '>', 1), version({ key: utf8('b') }, '=', 3)])).toBe(true)
+    expect(succeeded(two, [version(ALL, '>', 1), version({ key: utf8('b') }, '=', 2)])).toBe(false)
+    expect(succeeded(two, [version({ start: utf8('x'), end: undefined }, '=', 99)])).toBe(true)
+  })
+})
+
+describe('is accepted, and not with one more', () => {
+  const compared: Comparison = { where: { key: utf8('k') }, target: 'version', op: '=', to: 0 }
+  const most = (count: number) => Array.from({ length: count }, () => get('k'))
+  const fault = (txn: Partial<Txn>) => {
+    const outcome = done(new MemoryStore(), txn)
+    return outcome.kind === 'refused' ? outcome.code : outcome.kind
+  }
+  const isCounted = (txn: (count: number) => Partial<Txn>, within = 0) => {
+    expect(fault(txn(TXN_OPERATIONS_MAX - within))).toBe('txn')
+    expect(fault(txn(TXN_OPERATIONS_MAX - within + 1))).toBe('too_many_operations')
+  }
+
+  test('a number of comparisons, with those of nested transactions', () => {
+    const comparisons = (count: number) => Array.from({ length: count }, () => compared)
+    isCounted((count) => ({ compare: comparisons(count) }))
+    isCounted((count) => ({ compare: [compared], success: [nested({ compare: comparisons(count) })] }), 1)
+    isCounted((count) => ({ compare: comparisons(count), failure: [nested({ compare: [compared] })] }), 1)
+  })
+
+  test('a number of operations of each branch, with those of nested transactions', () => {
+    isCounted((count) => ({ success: most(count) }))
+    isCounted((count) => ({ failure: most(count) }))
+    isCounted((count) => ({ success: [nested({ success: most(count) })] }), 1)
+    isCounted((count) => ({ success: [nested({ success: most(1), failure: most(count) })] }), 2)
+    expect(fault({ success: most(TXN_OPERATIONS_MAX), failure: most(TXN_OPERATIONS_MAX) })).toBe('txn')
+  })
+
+  test('a depth, in either branch', () => {
+    const deep = (branch: 'success' | 'failure', depth: number): Partial<Txn> =>
+      depth === 1 ? {} : { success: [get('k')], [branch]: [get('k'), nested(deep(branch, depth - 1))] }
+    for (const branch of ['success', 'failure'] as const) {
+      expect(fault(deep(branch, TXN_DEPTH_MAX))).toBe('txn')
+      // It is refused before it is proposed.
+      expect(txnFault(txnOf(deep(branch, TXN_DEPTH_MAX)))).toBe(undefined)
+      expect(txnFault(txnOf(deep(branch, TXN_DEPTH_MAX + 1)))).toBe('too-deep')
+    }
+  })
+
+  test('keys and values as long as allowed', () => {
+    const store = (settings: Partial<Settings>) => new MemoryStore(settings)
+    expect(done(store({ valueBytesMax: 3 }), { success: [put('k', '123')] })).toMatchObject({ kind: 'txn' })
+    expect(done(store({ valueBytesMax: 3 }), { success: [put('k', '1234')] })).toMatchObject({
+      code: 'value_too_large',
+    })
+    expect(done(store({ keyBytesMax: 3 }), { success: [put('123')] })).toMatchObject({ kind: 'txn' })
+    expect(done(store({ keyBytesMax: 3 }), { success: [put('1234')] })).toMatchObject({
+      code: 'key_too_long',
+    })
+  })
+
+  test('a range of so many keys, wherever it stands', () => {
+    const store = new MemoryStore({ rangeKeysMax: 2 })
+    for (const name of ['a', 'b']) store.apply(ask(putOf(name, '')))
+    const all: Comparison = { where: ALL, target: 'version', op: '=', to: 1 }
+    const each: Partial<Txn>[] = [
+      { success: [get(ALL)] },
+      { compare: [all] },
+      { failure: [nested({ success: [get(ALL)] })] },
+    ]
+    for (const txn of each) expect(done(store, txn)).toMatchObject({ kind: 'txn' })
+    store.apply(ask(putOf('c', '')))
+    for (const txn of [...each, { success: [remove(ALL)] }])
+      expect(done(store, txn)).toMatchObject({ code: 'range_too_large', numbers: [2, 0] })
+    expect(store.state.keys).toBe(3)
+  })
+
+  test('so many bytes that it answers or compares', () => {
+    const store = (rangeBytesMax: number) => {
+      const filled = new MemoryStore({ rangeBytesMax })
+      filled.apply(ask(putOf('a', '1234')))
+      return filled
+    }
+    const compare: Comparison[] = [{ where: ALL, target: 'value', op: '=', to: utf8('1234') }]
+    expect(done(store(5), { success: [get(ALL)] })).toMatchObject({ kind: 'txn' })
+    expect(done(store(4), { success: [get(ALL)] })).toMatchObject({
+      code: 'range_too_large',
+      numbers: [5, 4],
+    })
+    expect(done(store(4), { compare })).toMatchObject({ kind: 'txn' })
+    expect(done(store(3), { compare })).toMatchObject({ code: 'range_too_large', numbers: [4, 3] })
+  })
+
+  test('what the store has room for, after all that it frees', () => {
+    const TWO = { start: utf8('a'), end: utf8('c') }
+    // Of ten bytes a takes 4, and b takes 5.
+    const full = () => {
+      const store = new MemoryStore({ storeBytesMax: 10 })
+      store.apply(ask(putOf('a', '123')))
+      store.apply(ask(putOf('b', '1234')))
+      return store
+    }
+    const outcomes: [readonly Operation[], string][] = [
+      [[put('c')], 'txn'],
+      [[put('c', '1')], 'storage_full'],
+      // Each key is freed once.
+      [[remove('a'), put('c', '1234')], 'txn'],
+      [[remove('a'), put('c', '12345')], 'storage_full'],
+      [[remove('a'), remove(TWO), put('c', '123456789')], 'txn'],
+      [[remove('a'), remove(TWO), put('c', '1234567890')], 'storage_full'],
+      [[put('a', '1234')], 'txn'],
+      [[put('a', '12345')], 'storage_full'],
+      [[put('a', '123456'), nested({ success: [put('b', '1')] })], 'txn'],
+      [[get('a'), put('a', '12345678'), put('b', '1')], 'storage_full'],
+    ]
+    for (const [success, kind] of outcomes) {
+      const store = full()
+      const outcome = done(store, { success })
+      expect([success, outcome.kind === 'refused' ? outcome.code : outcome.kind]).toEqual([success, kind])
+      const bytes = store.list(undefined).reduce((sum, { key, value }) => sum + key.length + value.length, 0)
+      expect(store.state.storeBytes).toBe(bytes)
+    }
+  })
+
+  test('what makes a store that is too large no larger', () => {
+    const store = new MemoryStore({ storeBytesMax: 10 })
+    store.apply(ask(putOf('a', '123456789')))
+    store.apply(ask({ kind: 'settings', settings: { storeBytesMax: 5 } }))
+    expect(done(store, { success: [put('a', 'abcdefghi')] })).toMatchObject({ kind: 'txn' })
+    expect(done(store, { success: [put('a', 'abcdefgh')] })).toMatchObject({ kind: 'txn' })
+    expect(done(store, { success: [put('a', 'abcdefghi')] })).toMatchObject({ code: 'storage_full' })
+  })
+})
+
+describe('an operation sees what those before it have changed', () => {
+  const names = (outcome: ReturnType<typeof done>) =>
+    outcome.kind === 'txn'
+      ? outcome.results.flatMap((result) =>
+          result.kind === 'get'
+            ? [
+                (result.found?.records ?? [])
+                  .map(({ key, value }) => Buffer.concat([key, value]).toString())
+                  .join(),
+              ]
+            : [],
+        )
+      : outcome
+
+  test('in a range, in the order of its keys', () => {
+    const store = new MemoryStore()
+    for (const name of ['b', 'd']) store.apply(ask(putOf(name, '1')))
+    const range = { start: utf8('b'), end: utf8('e') }
+    const outcome = done(store, {
+      success: [
+        get(range),
+        put('c', '2'),
+        get(range),
+        put('a'),
+        put('e'),
+        get(range),
+        remove('b'),
+        get(range),
+      ],
+    })
+    expect(names(outcome)).toEqual(['b1,d1', 'b1,c2,d1', 'b1,c2,d1', 'c2,d1'])
+    const replaced = done(store, { success: [put('d', '3'), get(range), put('c', '4'), get(range)] })
+    expect(names(replaced)).toEqual(['c2,d3', 'c4,d3'])
+    const again = done(store, {
+      success: [remove(range), get(ALL), nested({ success: [put('x', '3')] }), get(ALL)],
+    })
+    expect(names(again)).toEqual(['a,e', 'a,e,x3'])
+  })
+
+  test('and a delete removes, and counts, each key once', () => {
+    const store = new MemoryStore()
+    for (const name of ['a', 'b', 'c']) store.apply(ask(putOf(name, '')))
+    expect(done(store, { success: [remove('b'), remove(ALL), remove(ALL)] })).toMatchObject({
+      results: [{ deleted: 1 }, { deleted: 2 }, { deleted: 0 }],
+    })
+    expect(store.state.keys).toBe(0)
+  })
+
+  test('a limit leaves records out, and says so; a count does not', () => {
+    const store = new MemoryStore()
+    for (const name of ['a', 'b']) store.apply(ask(putOf(name, '')))
+    const limited = (limit: number, countOnly = false): Operation => ({
+      ...{ kind: 'get', where: ALL, limit, keysOnly: false, countOnly },
+    })
+    expect(done(store, { success: [limited(1), limited(2), limited(1, true)] })).toMatchObject({
+      results: [
+        { found: { records: [{}], more: true, count: 2 } },
+        { found: { records: [{}, {}], more: false, count: 2 } },
+        { found: { records: [], more: false, count: 2 } },
+      ],
+    })
+  })
+})
+
+test('what a transaction names, and whether it only reads', () => {
+  const range = { start: utf8('r'), end: utf8('s') }
+  const txn = txnOf({
+    compare: [{ where: range, target: 'version', op: '=', to: 1 }],
+    success: [get('g'), nested({ failure: [remove(range)] })],
+    failure: [put('p')],
+  })
+  expect(placesOf(txn)).toEqual([range, { key: utf8('g') }, range, { key: utf8('p') }])
+  expect(rangesOf(txn)).toEqual([range, range])
+  expect(onlyReads(txnOf({ success: [get('a')], failure: [nested({ success: [get('b')] })] }))).toBe(true)
+  for (const change of [put('a'), remove('a'), nested({ failure: [put('a')] })]) {
+    expect(onlyReads(txnOf({ success: [get('a'), change] }))).toBe(false)
+    expect(onlyReads(txnOf({ failure: [change, get('a')] }))).toBe(false)
+  }
+})
