@@ -56,7 +56,8 @@ let isBegun = false
 for (let number = 0; ; number++) {
   const due = startedAt + (number * 1000) / load.rate
   if (due >= endsAt) break
-  if (due > performance.now()) await sleep(due - performance.now())
+  const earlyMs = due - performance.now()
+  if (earlyMs > 0) await sleep(earlyMs)
   if (!isBegun && due >= measuredFrom) {
     isBegun = true
     countFrom = due
