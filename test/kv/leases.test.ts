@@ -1,0 +1,139 @@
+// Rows of leases case by case: their ranges, what is no row of a lease, ids that are taken, limits. leases.prop.test.ts
+// draws whole logs.
+
+import { describe, expect, test } from 'vitest'
+import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
+import {
+  attachedKey,
+  attachmentsOf,
+  decodeLease,
+  leaseKey,
+  leaseOfKey,
+  leasesAfter,
+} from '../../src/kv/leases.ts'
+import {
+  type Command,
+  type LeaseId,
+  type PutLease,
+  TABLE_ATTACHMENTS,
+  TABLE_LEASES,
+  TTL_MS_MIN,
+} from '../../src/kv/types.ts'
+import { ask, hex, MemoryStore, putOf, utf8 } from './store.ts'
+
+const LAST = String(2n ** 64n - 1n)
+const IDS = [
+  '1',
+  '255',
+  '256',
+  '9007199254740993',
+  String(2n ** 63n),
+  String(2n ** 64n - 2n),
+  LAST,
+] as LeaseId[]
+
+const put = (name: string, lease?: PutLease): Command => ({ ...putOf(name, ''), ...(lease && { lease }) })
+const grant = (id?: LeaseId): Command => ({ kind: 'grant', id, ttlMs: TTL_MS_MIN })
+
+const keysOf = (store: MemoryStore, table: number): Uint8Array[] =>
+  [...store.rows.keys()].map((name) => Buffer.from(name, 'hex')).filter((key) => key[0] === table)
+
+const within = (key: Uint8Array, { gte, lt }: { gte: Uint8Array; lt: Uint8Array }): boolean =>
+  hex(key) >= hex(gte) && hex(key) < hex(lt)
+
+describe('the range', () => {
+  const store = new MemoryStore()
+  for (const id of IDS) {
+    store.apply(ask(grant(id)))
+    for (const name of ['a', '\xff']) store.apply(ask(put(`${id}${name}`, { id })))
+  }
+
+  test('of the keys of a lease has them and no others, also of the last id', () => {
+    for (const id of IDS) {
+      const found = keysOf(store, TABLE_ATTACHMENTS).filter((key) => within(key, attachmentsOf(id)))
+      const names = found.map((key) => Buffer.from(attachedKey(key)).toString()).sort()
+      expect(names).toEqual([`${id}a`, `${id}\xff`])
+    }
+  })
+
+  test('of the leases after another one has those with higher ids', () => {
+    const behind = (id: LeaseId | undefined) =>
+      keysOf(store, TABLE_LEASES)
+        .filter((key) => within(key, leasesAfter(id)))
+        .map(leaseOfKey)
+        .sort((a, b) => IDS.indexOf(a) - IDS.indexOf(b))
+    expect(behind(undefined)).toEqual(IDS)
+    for (const [at, id] of IDS.entries()) expect(behind(id)).toEqual(IDS.slice(at + 1))
+  })
+})
+
+test('what is no row of a lease is refused', () => {
+  const [key] = IDS.map(leaseKey) as [Uint8Array]
+  const attached = Uint8Array.of(TABLE_ATTACHMENTS, ...key.subarray(1), 0x61)
+  expect([leaseOfKey(key), Buffer.from(attachedKey(attached)).toString()]).toEqual(['1', 'a'])
+  for (const other of [
+    attached,
+    Uint8Array.of(...key, 0),
+    Uint8Array.of(TABLE_ATTACHMENTS, ...key.subarray(1)),
+  ])
+    expect(() => leaseOfKey(other)).toThrow(MalformedBytesError)
+  for (const other of [key, attached.subarray(0, -1), Uint8Array.of(TABLE_LEASES, ...attached.subarray(1))])
+    expect(() => attachedKey(other)).toThrow(MalformedBytesError)
+
+  const store = new MemoryStore()
+  store.apply(ask(grant('1' as LeaseId)))
+  const row = store.rows.get(hex(key)) ?? new Uint8Array()
+  expect(decodeLease(row)).toMatchObject({ owned: false, ttlMs: TTL_MS_MIN, keys: 0 })
+  expect(() => decodeLease(Uint8Array.of(2, ...row.subarray(1)))).toThrow(UnknownKindError)
+  expect(() => decodeLease(Uint8Array.of(...row, 0))).toThrow(MalformedBytesError)
+  expect(() => decodeLease(row.subarray(1))).toThrow(MalformedBytesError)
+})
+
+test('an id that a client has taken is not chosen again', () => {
+  const first = new MemoryStore().apply(ask(grant())).outcome
+  if (first.kind !== 'granted') throw new Error('it is not granted')
+  const store = new MemoryStore()
+  store.apply(ask(grant(first.lease)))
+  const chosen = [store.apply(ask(grant())).outcome, store.apply(ask(grant())).outcome].map((outcome) =>
+    outcome.kind === 'granted' ? outcome.lease : outcome,
+  )
+  expect(new Set([first.lease, ...chosen]).size).toBe(3)
+  expect(store.state.leases.count).toBe(3)
+})
+
+describe('as many leases as there may be', () => {
+  const full = () => {
+    const store = new MemoryStore({ leasesMax: 2 })
+    for (const name of ['a', 'b']) store.apply(ask(put(name, { ttlMs: TTL_MS_MIN })))
+    return store
+  }
+  const codeOf = (store: MemoryStore, command: Command) => {
+    const { outcome } = store.apply(ask(command))
+    return outcome.kind === 'refused' ? outcome.code : outcome.kind
+  }
+
+  test('no more are made', () => {
+    expect(codeOf(full(), grant())).toBe('storage_full')
+    expect(codeOf(full(), put('c', { ttlMs: TTL_MS_MIN }))).toBe('storage_full')
+  })
+
+  test('one takes the place of that of the same key, also in a transaction', () => {
+    const store = full()
+    expect(codeOf(store, put('a', { ttlMs: TTL_MS_MIN }))).toBe('put')
+    const both = ['a', 'b'].map((name) => ({
+      ...{ kind: 'put' as const, key: utf8(name), value: utf8(''), prev: false },
+      lease: { ttlMs: TTL_MS_MIN },
+    }))
+    expect(codeOf(store, { kind: 'txn', txn: { compare: [], success: both, failure: [] } })).toBe('txn')
+    expect([store.state.leases.count, keysOf(store, TABLE_LEASES).length]).toEqual([2, 2])
+  })
+
+  test('after the limit was lowered, what makes no more of them goes on', () => {
+    const store = full()
+    store.apply(ask({ kind: 'settings', settings: { leasesMax: 1 } }))
+    expect(codeOf(store, put('a', { ttlMs: TTL_MS_MIN }))).toBe('put')
+    expect(codeOf(store, put('a'))).toBe('put')
+    expect(store.state.leases.count).toBe(1)
+    expect(codeOf(store, put('a', { ttlMs: TTL_MS_MIN }))).toBe('storage_full')
+  })
+})
