@@ -1,6 +1,7 @@
 // put, get, delete and count, recorded.
 
 import type { Operation, Result } from '../../jepsen-lite/history.ts'
+import { checkCount, checkDelete, checkGet, checkPut } from '../client/arguments.ts'
 import type { AnswerInfo, RangeOptions } from '../client/types.ts'
 import {
   answerFields,
@@ -20,6 +21,7 @@ export type Range = Extract<Operation, { readonly f: 'range' }>
 export const put: Method<'put'> =
   (recording) =>
   async (key, value, options = {}) => {
+    checkPut(key, value, options)
     const { ifRevision, ifAbsent, lease, ttlMs } = options
     checkUnleased(lease ?? ttlMs)
     const op: Put = {
@@ -39,6 +41,7 @@ export const put: Method<'put'> =
 export const del: Method<'delete'> =
   (recording) =>
   async (key, options = {}) => {
+    checkDelete(key, options)
     const op: Delete = {
       f: 'del',
       key: keyText(key),
@@ -55,6 +58,7 @@ export const del: Method<'delete'> =
 export const get: Method<'get'> =
   (recording) =>
   async (key, options = {}) => {
+    checkGet(key, options)
     let info: AnswerInfo | undefined
     const onAnswer = (told: AnswerInfo): void => {
       info = told
@@ -76,6 +80,7 @@ export const get: Method<'get'> =
 export const count: Method<'count'> =
   (recording) =>
   async (options = {}) => {
+    checkCount(options)
     let info: AnswerInfo | undefined
     const onAnswer = (told: AnswerInfo): void => {
       info = told

@@ -202,8 +202,7 @@ test('bytes that are no text, and texts that look like their form, keep apart', 
 describe('what goes wrong', () => {
   test('a call that was never sent is recorded as failed', async () => {
     const kv = recorded(cluster.client())
-    const wrong = { ifRevision: undefined } as unknown as { ifRevision: number }
-    await expect(kv.put(newPrefix(), 'x', wrong)).rejects.toThrow(TypeError)
+    await expect(kv.put('', 'x')).rejects.toMatchObject({ code: 'key_empty' })
     await expect(kv.get('')).rejects.toMatchObject({ code: 'key_empty' })
     expect(callsOf(kv.history).map(({ outcome }) => outcome.kind)).toEqual(['fail', 'fail'])
   })
@@ -389,4 +388,26 @@ test('the rest of the client is as it was', async () => {
   expect(kv.revision).toBe(client.revision)
   await kv.close()
   await expect(client.get('a')).rejects.toMatchObject({ code: 'closed' })
+})
+
+test('wrong arguments are refused with the words of the client, and nothing is recorded', async () => {
+  const client = cluster.client()
+  const kv = recorded(client)
+  const asked = (one: Pick<Client, 'put' | 'get' | 'delete' | 'count'>) => [
+    () => one.put(5 as never, 'x'),
+    () => one.put('k', 5 as never),
+    () => one.put('k', 'x', null as never),
+    () => one.put('k', 'x', { ifRevision: undefined } as never),
+    () => one.get(null as never),
+    () => one.get('k', { wrong: 1 } as never),
+    () => one.delete(undefined as never),
+    () => one.count({ prefix: 5 } as never),
+  ]
+  const [plain, same] = [asked(client), asked(kv)]
+  for (const [at, ask] of plain.entries()) {
+    const error = await ask().catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(TypeError)
+    await expect(same[at]?.()).rejects.toEqual(error)
+  }
+  expect(told(kv.history)).toEqual([])
 })
