@@ -3,7 +3,8 @@
 //
 //   missing     no answer says that a lease does not exist while a promise from before it was asked for still holds
 //   back        no lease is used after it was answered that it is revoked, or after its end was seen in the log; and no
-//               two are granted under one id
+//               two are granted under one id, and in a complete history none is used that nobody has granted
+//   short       no answer gives a lease less time than was asked for when it was granted
 //   rest        when all faults are over, a lease ends soon after its time
 
 import type { Call, History, StoreCall } from '../../history.ts'
@@ -31,6 +32,8 @@ export function leasesIn(history: History, verdict: LogVerdict): LeaseAnomaly[] 
     ...missing(history, promises, driftMax),
     ...back(history, verdict, ends),
     ...grantedTwice(history),
+    ...grantedByNobody(history),
+    ...shortened(history),
     ...late(history, verdict, ends),
   ]
 }
@@ -183,6 +186,42 @@ function grantedTwice({ storeCalls }: History): LeaseAnomaly[] {
     return other === undefined
       ? []
       : [anomaly('log', 'KV-23', lease, `was granted by operations ${other} and ${id}`)]
+  })
+}
+
+/** Of a complete history. A client that puts keys under a lease has its id from somewhere. */
+function grantedByNobody({ header, calls, storeCalls }: History): LeaseAnomaly[] {
+  const grants = storeCalls.filter(({ op }) => op.f === 'grant')
+  if (header.complete !== true || grants.length === 0) return []
+  const granted = new Map<string, number>()
+  for (const { outcome, start } of grants)
+    if (outcome.kind === 'ok' && outcome.result.lease !== undefined) granted.set(outcome.result.lease, start)
+  // An id that was chosen and never answered.
+  const unanswered = Math.min(
+    ...grants.filter(({ outcome }) => outcome.kind !== 'ok').map(({ start }) => start),
+  )
+  return calls.flatMap((call) => {
+    const lease = leaseOf(call)
+    if (call.op.f !== 'put' || lease === undefined) return []
+    if (call.outcome.kind !== 'ok' || call.outcome.result.applied === false) return []
+    if (Math.min(granted.get(lease) ?? Number.POSITIVE_INFINITY, unanswered) < call.end) return []
+    return [anomaly('log', 'KV-23', lease, `has a key since operation ${call.id}, and nobody had granted it`)]
+  })
+}
+
+/** A time may be longer than was asked for: there is a shortest one. */
+function shortened({ storeCalls }: History): LeaseAnomaly[] {
+  const granted = new Map<string, number>()
+  return storeCalls.flatMap(({ id, op, outcome }) => {
+    if (outcome.kind !== 'ok' || outcome.result.ttlMs === undefined) return []
+    const { ttlMs } = outcome.result
+    const lease = op.f === 'grant' ? outcome.result.lease : op.f === 'keep-alive' ? op.lease : undefined
+    if (lease === undefined) return []
+    if (op.f === 'grant') granted.set(lease, op.ttlMs)
+    const leastMs = granted.get(lease) ?? 0
+    if (ttlMs >= leastMs) return []
+    const message = `is given ${ttlMs} ms by operation ${id}, and was asked for with ${leastMs} ms`
+    return [anomaly('early', 'KV-24', lease, message)]
   })
 }
 

@@ -74,6 +74,12 @@ class Leased {
     return this
   }
 
+  /** A grant that is not answered. */
+  grantsInVain(): this {
+    this.story.ask({ f: 'grant', ttlMs: TTL_MS }, 'z').unknown()
+    return this
+  }
+
   /** The end of the history. */
   get end(): this {
     const rows = [...this.#rows].map(([key, { createRevision, version }]) => ({
@@ -242,6 +248,27 @@ test.each<[string, Leased, string | undefined]>([
     'its keys are there at the end, long after its time',
     new Leased().calm.pass(TTL_MS + 11_000).end,
     'KV-25 late',
+  ],
+  ['a key is put under another lease, that nobody has granted', new Leased().put('c', '78'), 'KV-23'],
+  [
+    'a key is put under another lease, and a grant has no answer',
+    new Leased().grantsInVain().put('c', '78'),
+    undefined,
+  ],
+  [
+    'it is granted for less time than was asked for',
+    new Leased().asks({ f: 'grant', ttlMs: 5_000 }, { lease: '79', ttlMs: 4_999 }),
+    'KV-24 early',
+  ],
+  [
+    'it is granted for more time than was asked for',
+    new Leased().asks({ f: 'grant', ttlMs: 500 }, { lease: '79', ttlMs: 1_000 }),
+    undefined,
+  ],
+  [
+    'it is kept alive for less time than it was granted for',
+    new Leased().asks({ f: 'keep-alive', lease: LEASE }, { ttlMs: TTL_MS - 1 }),
+    'KV-24 early',
   ],
   [
     'it is there long after its time in the middle of faults',
