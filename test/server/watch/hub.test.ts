@@ -219,6 +219,36 @@ test('a watch whose search is under way may go away, and may lose its events to 
   world.expectRest()
 })
 
+test.each<[string, (world: World) => void]>([
+  [
+    'compaction',
+    (world) => {
+      world.compact(50)
+      world.apply()
+    },
+  ],
+  [
+    'a snapshot',
+    (world) => {
+      world.change([['a', 'last']])
+      world.compact(50)
+      world.install()
+    },
+  ],
+])('very many watches whose events are gone by %s while their row is looked for all end', (_, happens) => {
+  const many = 5_000
+  const world = new World({ watchesMax: many }, 10)
+  puts(world, 60)
+  const readers = Array.from({ length: many }, () => world.watch({ from: 6 }))
+  // Until all of them wait for the search.
+  for (let turn = 0; turn < 9; turn++) world.clock.advance(1)
+  happens(world)
+  world.settle()
+  expect(world.failures).toEqual([])
+  expect(readers.filter(({ end }) => end?.kind !== 'compacted')).toEqual([])
+  world.expectRest()
+})
+
 test('the same message is encoded once for all who are told it', () => {
   const world = new World()
   const told: EventsMessage[] = []
