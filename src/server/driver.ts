@@ -599,6 +599,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#versions.heard(peer, clusterVersion)
     this.#step({ kind: 'connected', now: this.#clock.now(), peer, boot, term, lastIndex })
     this.#leases.connected()
+    this.#forwarded.check(peer)
     // Requests that could not be forwarded while the connection was broken.
     if (peer === this.#raft.leader) this.#unpark()
   }
