@@ -111,7 +111,8 @@ export class CatchUp {
         this.#events.overtaken(watcher)
         return 'done'
       }
-      if (rows === this.#limits.watchSliceRows) return 'more'
+      const isTimeOver = rows > 0 && this.#clock.now() >= until
+      if (isTimeOver || rows === this.#limits.watchSliceRows) return 'more'
       const row = this.#rowOf(watcher)
       if (row === undefined) {
         this.#unplaced.add(watcher)

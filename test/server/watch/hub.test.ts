@@ -70,6 +70,24 @@ test('a watch that falls behind while others do not is told everything, in slice
   world.expectRest()
 })
 
+test('a watch that reads history pauses when its time is over, also where it finds nothing to tell', () => {
+  const world = new World({ watchSliceRows: 16, watchSliceMs: 2 })
+  puts(world, 200)
+  world.readMs = 1
+  world.watch({ from: 2, where: { key: utf8('b') } })
+  const reads: number[] = []
+  // Once in each turn, until it has come to the end.
+  const look = (): void => {
+    reads.push(world.reads)
+    if (world.hub.counts().behind > 0) world.clock.soon(look)
+  }
+  look()
+  world.clock.advance(0)
+  const inTurns = reads.map((count, turn) => count - (reads[turn - 1] ?? count))
+  expect(Math.max(...inTurns)).toBe(2)
+  world.expectRest()
+})
+
 test('a watch that reads history sends no more than its client may have waiting', () => {
   const world = new World()
   puts(world, 40)
