@@ -599,6 +599,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#versions.heard(peer, clusterVersion)
     this.#step({ kind: 'connected', now: this.#clock.now(), peer, boot, term, lastIndex })
     this.#leases.connected()
+    this.#forwarded.check(peer)
     // Requests that could not be forwarded while the connection was broken.
     if (peer === this.#raft.leader) this.#unpark()
   }
@@ -950,6 +951,15 @@ export class Driver implements NodeApi, NetworkEvents {
     })
   }
 
+  /** Nor can anything new reach a watch where a full disk keeps the node behind. Called now and then. */
+  #watchRoom(): void {
+    const { watchLeaderlessMs } = this.#options.limits
+    if (!this.#raft.lacksRoom) return
+    const behindMs = this.#raft.stalenessMs(this.#clock.now()) ?? Number.POSITIVE_INFINITY
+    if (behindMs > watchLeaderlessMs)
+      this.#watches.withoutRoom(`the full disk of this node has kept it behind for ${watchLeaderlessMs} ms`)
+  }
+
   /** A refusal is for the request of this step. An abort is for all other waiting requests, which were made before. */
   #transferEnded(
     { outcome, detail }: NonNullable<Output['transfer']>,
@@ -1119,6 +1129,7 @@ export class Driver implements NodeApi, NetworkEvents {
       this.#reportHash()
       this.#raiseClusterVersion()
       this.#compactor.check(true)
+      this.#watchRoom()
       if (this.#ended === undefined) this.#armHashTimer()
     })
   }

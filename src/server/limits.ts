@@ -102,7 +102,10 @@ export interface DriverLimits {
   readonly watchSliceRows: number
   /** How long such watches read before other events can run. */
   readonly watchSliceMs: number
-  /** A node that has had no leader for this long ends its watches, so that their clients go on at another one. */
+  /**
+   * A node that has had no leader for this long, or that its full disk has kept behind for so long, ends its watches.
+   * Their clients go on at another one.
+   */
   readonly watchLeaderlessMs: number
 }
 

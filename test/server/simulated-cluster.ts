@@ -138,7 +138,16 @@ export class SimulatedCluster extends Cluster {
   /** The connections between two nodes break, and calls are refused. */
   refuse({ machine: one }: SimulatedNode, { machine: other }: SimulatedNode): void {
     this.#cut(one.place, other.place, REFUSED)
-    for (const { connection, other: end } of this.network.endsAt(one.place))
+    this.#reset(one, other)
+  }
+
+  /** The connections between two nodes break; calls are answered. */
+  reconnect({ machine: one }: SimulatedNode, { machine: other }: SimulatedNode): void {
+    this.#reset(one, other)
+  }
+
+  #reset({ place }: Machine, other: Machine): void {
+    for (const { connection, other: end } of this.network.endsAt(place))
       if (end.process.machine === other) this.network.reset(connection)
   }
 

@@ -693,8 +693,8 @@ export const WHOLE_STORE: readonly Mutant[] = [
     edits: [
       edit(
         WATCHING,
-        "end.kind === 'stopped' ? 'not_ready' : 'no_leader'",
-        "end.kind === 'stopped' ? 'not_ready' : 'not_ready'",
+        "end.kind === 'no-leader' ? 'no_leader' : 'not_ready'",
+        "end.kind === 'no-leader' ? 'not_ready' : 'not_ready'",
       ),
     ],
   },

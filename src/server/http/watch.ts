@@ -167,6 +167,7 @@ class WatchStream implements WatchSink {
       socket?.off('end', leave)
       this.#gone()
     })
+    if (socket?.readableEnded) leave()
     this.#ready.unshift(this.#counted(this.#form.created(revision, watch.from - 1)))
     this.#flush()
   }

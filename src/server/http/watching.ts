@@ -53,7 +53,7 @@ export function beginWatch(node: NodeApi, request: WatchRequest, sink: WatchSink
 export function endOfWatch(end: WatchEnd): Refused {
   if (end.kind === 'compacted') return compacted(end.next, end.compactRevision)
   return new Refused(
-    end.kind === 'stopped' ? 'not_ready' : 'no_leader',
+    end.kind === 'no-leader' ? 'no_leader' : 'not_ready',
     `${end.reason}: watch from revision ${end.resumeFrom} on, on another node`,
     {
       members: { resume_from: end.resumeFrom },

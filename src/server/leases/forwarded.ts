@@ -64,7 +64,10 @@ export class ForwardedKeepAlives {
     if (this.#asked.get(number)?.leader === from) this.#end(number, kept)
   }
 
-  /** Called when the leader may have changed, and with a node to which the connection has broken. */
+  /**
+   * Called when the leader may have changed, and with a node to which the connection has broken or has come back: what
+   * was asked before, or in between, may be lost.
+   */
   check(broken?: ReplicaId): void {
     if (this.#asked.size === 0) return
     const leader = this.#link.leader()

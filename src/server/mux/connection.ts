@@ -213,8 +213,9 @@ export class Connection implements Owner, WatchConnection {
     this.#watches?.delete(id)
   }
 
+  /** Answers that wait do not count: they are limited on their own, and may never come to an end. */
   get isFull(): boolean {
-    return this.#options.watchBuffers.isFull(this.#readyBytes + this.#untakenBytes)
+    return this.#options.watchBuffers.isFull(this.#watchBytes)
   }
 
   waits(watch: MuxWatch): void {
@@ -240,11 +241,11 @@ export class Connection implements Owner, WatchConnection {
     this.#watchBytesSent = 0
   }
 
-  /** Watches go on when the client has taken half of what may wait. */
+  /** Watches go on when the client has taken half of what may wait of them. */
   #resumeWatches(): void {
     const { limits } = this.#options
     if (this.#waitingWatches.length === 0) return
-    if (this.#readyBytes + this.#untakenBytes > limits.watchBufferBytesMax / 2) return
+    if (this.#watchBytes > limits.watchBufferBytesMax / 2) return
     const waiting = this.#waitingWatches
     this.#waitingWatches = []
     for (const watch of waiting) watch.drained()

@@ -3,6 +3,8 @@
 // read all its extensions: regular expressions, errors, numbers of any length, and records, for which it generates
 // code. And it would make any number of objects out of one message, while heartbeats wait.
 
+import { isUtf8 } from 'node:buffer'
+
 /** Bytes that are not such a message. */
 export class UnreadableError extends Error {
   override readonly name = 'UnreadableError'
@@ -116,9 +118,13 @@ const readBytes = (length: number): Buffer => {
   return bytes.subarray(begin, begin + length)
 }
 
+/** Bytes that are not UTF-8 would be replaced, and different keys would become the same one. */
 const readText = (length: number): string => {
   const begin = skip(length)
-  return bytes.toString('utf8', begin, begin + length)
+  const text = bytes.toString('utf8', begin, begin + length)
+  if (text.includes('\ufffd') && !isUtf8(bytes.subarray(begin, begin + length)))
+    throw new UnreadableError('a string is not UTF-8: bytes are sent as bin')
+  return text
 }
 
 function readArray(length: number, depth: number): unknown[] {

@@ -10,7 +10,7 @@ import { record } from './record.ts'
 
 /** The connection of a watch. */
 export interface WatchConnection {
-  /** So much waits for the client that it must take it first. */
+  /** So much of its watches waits for the client that it must take it first. */
   readonly isFull: boolean
   /** Sends an item, of so many bytes. */
   tell(item: Item | SharedItem, bytes: number): void

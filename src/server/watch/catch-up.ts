@@ -111,7 +111,8 @@ export class CatchUp {
         this.#events.overtaken(watcher)
         return 'done'
       }
-      if (rows === this.#limits.watchSliceRows) return 'more'
+      const isTimeOver = rows > 0 && this.#clock.now() >= until
+      if (isTimeOver || rows === this.#limits.watchSliceRows) return 'more'
       const row = this.#rowOf(watcher)
       if (row === undefined) {
         this.#unplaced.add(watcher)
@@ -177,11 +178,14 @@ export class CatchUp {
     // A scan that was ended for lack of disk space is begun anew.
     if (error !== undefined && !(error instanceof ScanEndedError)) throw error
     if (this.size === 0) return
-    const row = first === undefined ? undefined : this.#rows.at(first, this.#events.state)
+    const { state } = this.#events
+    const row = first === undefined ? undefined : this.#rows.at(first, state)
+    const compacted = compactRevision(state)
     for (const other of this.#unplaced) {
       const isInRow = row !== undefined && row.first <= other.next && other.next <= row.last
       if (isInRow) other.row = row.first
-      else if (other !== watcher || other.next !== next) continue
+      // Of those that were overtaken meanwhile, perhaps all, nobody has a row to look for.
+      else if (other.next > compacted && (other !== watcher || other.next !== next)) continue
       this.#unplaced.delete(other)
       this.#queue.add(other)
     }

@@ -5,7 +5,6 @@ import {
   decodeEvents,
   eventsKey,
   firstOfEvents,
-  hasHistory,
   type KvState,
   MalformedBytesError,
   type Revision,
@@ -85,20 +84,16 @@ export class HistoryRows {
   }
 
   /**
-   * Looks for the first revision of the row that has this one; undefined: there is none any more. The revision is not
-   * newer than the store. `done` may be called before this returns.
+   * Looks for the first revision of the row that has this one, which is in the history now. It may be compacted before
+   * `done` is called.
    */
   findFirst(
     revision: Revision,
-    state: KvState,
+    { history }: KvState,
     done: (error: Error | undefined, first: Revision | undefined) => void,
   ): void {
-    if (!hasHistory(state) || revision < state.history.first) {
-      done(undefined, undefined)
-      return
-    }
     const scan = this.#storage.scan({
-      gte: eventsKey(state.history.first),
+      gte: eventsKey(history.first),
       lt: keyAfterEvents(revision),
       reverse: true,
     })

@@ -191,7 +191,12 @@ export class WatchHub {
     this.#endEach('no-leader', reason)
   }
 
-  #endEach(kind: 'stopped' | 'no-leader', reason: string): void {
+  /** The same where its disk has had no room for what is new. */
+  withoutRoom(reason: string): void {
+    this.#endEach('no-room', reason)
+  }
+
+  #endEach(kind: 'stopped' | 'no-leader' | 'no-room', reason: string): void {
     for (const watcher of [...this.#watchers]) {
       const resumeFrom = asRevision(Math.max(watcher.next, this.#upTo(watcher) + 1))
       this.#forget(watcher)

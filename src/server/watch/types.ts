@@ -37,7 +37,7 @@ export type WatchEnd = {
   readonly resumeFrom: Revision
 } & (
   | { readonly kind: 'compacted'; readonly next: Revision; readonly compactRevision: Revision }
-  | { readonly kind: 'stopped' | 'no-leader'; readonly reason: string }
+  | { readonly kind: 'stopped' | 'no-leader' | 'no-room'; readonly reason: string }
 )
 
 /** A watch in the hands of its sink. */

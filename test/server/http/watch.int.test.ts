@@ -4,6 +4,7 @@ import { get, type IncomingMessage } from 'node:http'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { asRevision } from '../../../src/kv/index.ts'
 import { FakeNode } from './fake-node.ts'
+import { Client } from './raw-client.ts'
 import { type Served, serve } from './served.ts'
 
 const LINES = { Accept: 'application/x-ndjson' }
@@ -260,6 +261,25 @@ test('a client that goes away leaves nothing behind', async () => {
   await until(() => {
     expect(Object.values(served.node.watches.inspect()).every((count) => count === 0)).toBe(true)
     expect(served.http.inspect()).toMatchObject({ connections: 0, watchBytes: 0, answerBytes: 0 })
+  })
+})
+
+test('a client that has closed its side before the watch begins ends it as one that closes it later', async () => {
+  const served = await serve()
+  const { node, http } = served
+  const held = new Promise<() => void>((resolve) => {
+    node.hold = resolve
+  })
+  const client = await new Client(served.port).send('GET /v1/watch HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  const begin = await held
+  client.endSending()
+  node.hold = undefined
+  // The end has arrived by then.
+  await served.ask('GET', '/v1/kv/a')
+  begin()
+  await until(() => {
+    expect(Object.values(node.watches.inspect()).every((count) => count === 0)).toBe(true)
+    expect(http.inspect()).toMatchObject({ watchBytes: 0, answerBytes: 0 })
   })
 })
 

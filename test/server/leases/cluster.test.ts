@@ -115,6 +115,20 @@ test('a question that the leader does not answer any more is answered by the nex
   expect(old.running.status().raft.term).toBeLessThan(others[0]?.running.status().raft.term ?? 0)
 })
 
+test('a question that is asked while the connection to the leader is broken does not wait until its time is over', () => {
+  const cluster = SimulatedCluster.formed(3)
+  granted(cluster, cluster.leading, 60_000)
+  const { leading, follower } = cluster
+  cluster.reconnect(follower, leading)
+  cluster.until(() => follower.running.inspect()[`links.broken of ${leading.id}`] === 1)
+  const asked = cluster.time.now
+  const kept = follower.keepAlive([ID], 5000)
+  cluster.until(() => kept.result !== undefined)
+  expect(kept.code).toBe('ok')
+  expect(cluster.time.now - asked).toBeLessThan(1000)
+  expect(cluster.leading).toBe(leading)
+})
+
 test('a leader without a majority answers no keep-alive of a follower on its side', () => {
   const cluster = SimulatedCluster.formed(5)
   granted(cluster, cluster.leading, 20_000)

@@ -74,6 +74,17 @@ test.each([
   expect(unpack(Buffer.from(hex, 'hex'))).toEqual(expected)
 })
 
+test.each(['a1ff', 'd903eda080', 'a2c328', '81a1ff01', '92a1fea1ff'])(
+  'the text in %s, which is not UTF-8, is refused',
+  (hex) => {
+    expect(() => unpack(Buffer.from(hex, 'hex'))).toThrow(UnreadableError)
+  },
+)
+
+test('a replacement character is text like any other', () => {
+  expect(unpack(Buffer.from('a3efbfbd', 'hex'))).toBe('\ufffd')
+})
+
 test('a message that is cut off anywhere is refused', () => {
   fc.assert(
     fc.property(value, fc.nat(), (given, cut) => {

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { asRevision } from '../../../src/kv/index.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { serve } from '../http/served.ts'
-import { MuxClient, soon } from './mux-client.ts'
+import { GET, MuxClient, soon } from './mux-client.ts'
 
 const WATCH = 16
 const [EVENTS, PROGRESS, ENDED] = [2, 3, 4]
@@ -159,6 +159,25 @@ test('a client that reads nothing holds a bounded number of bytes, and misses no
     )
   await soon(() => expect(http.inspect()).toMatchObject({ watchBytes: 0, answerBytes: 0 }))
   expect(node.watches.counts()).toMatchObject({ slow: 0, behind: 0 })
+})
+
+test('answers that a client has not taken yet hold up no watch: it is told its progress and its events behind them', async () => {
+  const { node, port, http } = await serve({ limits: { watchBufferBytesMax: 64 * 1024 } })
+  node.put('large', Buffer.alloc(1024 * 1024))
+  const client = await new MuxClient(port).open()
+  await client.ask(1, WATCH, null, { key: 'a' }, null, { progress_ms: 100 })
+  client.ws.pause()
+  client.send(...Array.from({ length: 14 }, (_, at) => [2 + at, GET, null, 'large']))
+  await soon(() => {
+    expect(http.inspect().operations).toBe(0)
+    expect(http.inspect().answerBytes).toBeGreaterThan(1024 * 1024)
+  })
+  await soon(() => expect(http.inspect().watchBytes).toBeGreaterThan(0))
+  node.put('a', 'v')
+  expect(node.watches.counts()).toMatchObject({ slow: 0, slowTotal: 0 })
+  client.ws.resume()
+  await soon(() => expect(told(client, 1, EVENTS)).toHaveLength(1))
+  expect(told(client, 1, PROGRESS).length).toBeGreaterThan(0)
 })
 
 test('a node that stops ends the watches, says from where to go on, and closes', async () => {

@@ -70,6 +70,24 @@ test('a watch that falls behind while others do not is told everything, in slice
   world.expectRest()
 })
 
+test('a watch that reads history pauses when its time is over, also where it finds nothing to tell', () => {
+  const world = new World({ watchSliceRows: 16, watchSliceMs: 2 })
+  puts(world, 200)
+  world.readMs = 1
+  world.watch({ from: 2, where: { key: utf8('b') } })
+  const reads: number[] = []
+  // Once in each turn, until it has come to the end.
+  const look = (): void => {
+    reads.push(world.reads)
+    if (world.hub.counts().behind > 0) world.clock.soon(look)
+  }
+  look()
+  world.clock.advance(0)
+  const inTurns = reads.map((count, turn) => count - (reads[turn - 1] ?? count))
+  expect(Math.max(...inTurns)).toBe(2)
+  world.expectRest()
+})
+
 test('a watch that reads history sends no more than its client may have waiting', () => {
   const world = new World()
   puts(world, 40)
@@ -216,6 +234,36 @@ test('a watch whose search is under way may go away, and may lose its events to 
   expect(overtaken.end).toMatchObject({ kind: 'compacted', next: 6, compactRevision: 50, resumeFrom: 51 })
   expect(world.hub.counts()).toMatchObject({ open: 0, compactedTotal: 1 })
   world.judge()
+  world.expectRest()
+})
+
+test.each<[string, (world: World) => void]>([
+  [
+    'compaction',
+    (world) => {
+      world.compact(50)
+      world.apply()
+    },
+  ],
+  [
+    'a snapshot',
+    (world) => {
+      world.change([['a', 'last']])
+      world.compact(50)
+      world.install()
+    },
+  ],
+])('very many watches whose events are gone by %s while their row is looked for all end', (_, happens) => {
+  const many = 5_000
+  const world = new World({ watchesMax: many }, 10)
+  puts(world, 60)
+  const readers = Array.from({ length: many }, () => world.watch({ from: 6 }))
+  // Until all of them wait for the search.
+  for (let turn = 0; turn < 9; turn++) world.clock.advance(1)
+  happens(world)
+  world.settle()
+  expect(world.failures).toEqual([])
+  expect(readers.filter(({ end }) => end?.kind !== 'compacted')).toEqual([])
   world.expectRest()
 })
 

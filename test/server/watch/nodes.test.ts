@@ -4,6 +4,7 @@
 import { expect, test } from 'vitest'
 import { asRevision, type Revision } from '../../../src/kv/index.ts'
 import { endOfWatch } from '../../../src/server/http/watching.ts'
+import { driverLimits } from '../../../src/server/limits.ts'
 import type {
   EventsMessage,
   Watch,
@@ -194,6 +195,39 @@ test('a node without a leader ends its watches, which go on elsewhere', () => {
   cluster.heal()
   const again = watching(cluster, follower, revision + 1)
   put(cluster, cluster.leading, 'c')
+  cluster.advance(20_000)
+  expect(again.revisions).toEqual([revision + 1, revision + 2])
+  for (const each of [again, elsewhere, there]) expect(each.end).toBeUndefined()
+})
+
+test('a node whose full disk keeps it behind ends its watches, which go on elsewhere', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { follower, leading } = cluster
+  const [taker, there] = [watching(cluster, follower), watching(cluster, leading)]
+  put(cluster, leading, 'a')
+  cluster.converge()
+  const { revision } = follower.running
+  follower.machine.space.fixed = 0
+  cluster.until(() => follower.running.status().raft.room === 'none')
+  // Nothing is missed yet.
+  cluster.advance(20_000)
+  expect(taker.end).toBeUndefined()
+  const missed = cluster.time.now
+  put(cluster, leading, 'b')
+  cluster.until(() => taker.end !== undefined)
+  expect(taker.end).toMatchObject({ kind: 'no-room', resumeFrom: revision + 1 })
+  expect(taker.end && endOfWatch(taker.end)).toMatchObject({ code: 'not_ready' })
+  expect(cluster.time.now - missed).toBeGreaterThanOrEqual(driverLimits.watchLeaderlessMs)
+  expect(follower.running.inspect()['watches.open']).toBe(0)
+  expect(watching(cluster, follower).problem).toBe('not_ready')
+  const elsewhere = watching(cluster, leading, taker.end?.resumeFrom)
+  cluster.until(() => elsewhere.told.length > 0)
+  expect(elsewhere.told).toEqual([[revision + 1, 'b']])
+  // With room again, a watch can begin here, and stays.
+  follower.machine.space.fixed = Number.POSITIVE_INFINITY
+  cluster.converge()
+  const again = watching(cluster, follower, revision + 1)
+  put(cluster, leading, 'c')
   cluster.advance(20_000)
   expect(again.revisions).toEqual([revision + 1, revision + 2])
   for (const each of [again, elsewhere, there]) expect(each.end).toBeUndefined()

@@ -61,8 +61,17 @@ class Model {
 
 export type Change = readonly [key: string, value: string | undefined]
 
+/** Work takes time here, if it is told to. */
+class WorkingClock extends VirtualClock {
+  workedMs = 0
+
+  override now(): number {
+    return super.now() + this.workedMs
+  }
+}
+
 export class World {
-  readonly clock = new VirtualClock()
+  readonly clock = new WorkingClock()
   readonly model = new Model()
   readonly leader = new MemoryStore()
   readonly node = new MemoryStore()
@@ -72,6 +81,8 @@ export class World {
   openScans = 0
   /** Rows that the hub has read one by one. */
   reads = 0
+  /** How long the hub takes for each of them, and for what it finds there. */
+  readMs = 0
   /** Scans end with an error, as when the disk is short of room. */
   endsScans = false
   /** Entries that the leader has applied, and the node has not. */
@@ -88,6 +99,7 @@ export class World {
       storage: {
         get: (rowKey) => {
           this.reads++
+          this.clock.workedMs += this.readMs
           return this.node.rows.get(hex(rowKey))
         },
         scan: (range) => this.#scan(range),
