@@ -33,6 +33,7 @@ import {
   isText,
 } from '../client/check.ts'
 import {
+  type AnswerInfo,
   type CallOptions,
   type Client,
   CompactedError,
@@ -294,12 +295,17 @@ class KeptTopic implements Topic {
   /** Removes what is older than the last `messagesMax`. The order of keys is nearly that of revisions. */
   async #trim(options: CallOptions): Promise<void> {
     // A transaction would count no more than `range_keys_max`.
-    const count = await this.#kv.count({ prefix: this.#messages, ...options })
+    let revision: number | undefined
+    const onAnswer = (answer: AnswerInfo) => {
+      revision = answer.revision
+    }
+    const count = await this.#kv.count({ prefix: this.#messages, ...options, onAnswer })
     if (count <= this.#messagesMax) return
     const first: KvRecord[] = []
     const limit = count - this.#messagesMax + 1
-    for await (const record of this.#kv.list({ prefix: this.#messages, keysOnly: true, limit, ...options }))
-      first.push(record)
+    // At that revision: of messages that others remove meanwhile, or whose time is over, so many are not too many.
+    const range = { prefix: this.#messages, keysOnly: true, limit, revision }
+    for await (const record of this.#kv.list({ ...range, ...options })) first.push(record)
     const kept = first.pop()
     if (kept === undefined) return
     // Those from `kept` on are later than the revision in its key. One before it may be as well, if its publisher was
