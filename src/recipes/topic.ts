@@ -314,18 +314,26 @@ class KeptTopic implements Topic {
     const old = first.filter(({ modRevision }) => modRevision <= bound)
     if (old.length === 0) return
     const key = this.#place.key('trimmed')
-    const highest = Math.max(...old.map(({ modRevision }) => modRevision))
-    // First the mark, then the messages: who finds none there finds the mark.
     const mark = await this.#kv.get(key, options)
-    if (highest > Number(mark?.text() ?? 0)) {
-      const same = { key, target: 'modRevision', op: '=', to: mark?.modRevision ?? 0 } as const
-      const put = { key, value: String(highest) }
-      // Otherwise another process removes messages now.
-      if (!(await this.#kv.txn({ compare: [same], success: [{ put }] }, options)).succeeded) return
-    }
+    let modRevision = mark?.modRevision ?? 0
+    let trimmed = Number(mark?.text() ?? 0)
     for (let at = 0; at < old.length; at += TRIM_EVERY) {
       const some = old.slice(at, at + TRIM_EVERY)
-      await this.#kv.txn({ success: some.map(({ keyBytes }) => ({ delete: { key: keyBytes } })) }, options)
+      trimmed = Math.max(trimmed, ...some.map((each) => each.modRevision))
+      // The mark and the messages together: who finds none there finds the mark, and the mark only if some are gone.
+      const { succeeded, results } = await this.#kv.txn(
+        {
+          compare: [{ key, target: 'modRevision', op: '=', to: modRevision }],
+          success: [
+            { put: { key, value: String(trimmed) } },
+            ...some.map(({ keyBytes }) => ({ delete: { key: keyBytes } })),
+          ],
+        },
+        options,
+      )
+      // Otherwise another process removes messages now.
+      if (!succeeded) return
+      modRevision = results[0]?.put?.modRevision ?? 0
     }
   }
 }

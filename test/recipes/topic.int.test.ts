@@ -152,6 +152,23 @@ describe('a topic', () => {
     expect(mark).toBeGreaterThan(revisions.at(-1) ?? 0)
   })
 
+  it('says that messages were missed only if some were removed, if its process dies while it removes them', async () => {
+    const name = newName()
+    let isDead = false
+    const dying = withCall(kv, 'txn', async (txn, options) => {
+      if (isDead) throw new Error('dead')
+      const done = await kv.txn(txn, options)
+      isDead = puts(txn, '/trimmed')
+      return done
+    })
+    for (const text of ['first', 'second']) await topic(kv, name).publish(text)
+    await topic(dying, name, { messagesMax: 1 }).publish('last')
+    expect(isDead).toBe(true)
+    await kv.compact((await kv.put('x', '')).revision)
+    const [message] = await taken(topic(kv, name), 1, { from: 'oldest' })
+    expect(message?.missed).toBe(message?.text() !== 'first')
+  })
+
   it('reads what it holds although history is compacted meanwhile', async () => {
     const name = newName()
     await published(topic(kv, name), 6)
