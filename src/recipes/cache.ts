@@ -84,7 +84,7 @@ class NearCache implements Cache {
   /** By key in latin1, the one used longest ago first. */
   readonly #entries = new Map<string, Entry>()
   readonly #readings = new Map<string, Reading>()
-  readonly #loads = new Map<string, Promise<KvRecord | undefined>>()
+  readonly #loads = new Map<string, Promise<void>>()
   readonly #end = new AbortController()
   readonly #watching: Promise<void>
   #isWatching = false
@@ -104,7 +104,10 @@ class NearCache implements Cache {
       this.#end.signal,
       (batch) => this.#follow(batch),
       (cause) => this.#forget(cause),
-    )
+    ).then(() => {
+      // The cache or the client is closed.
+      this.#isWatching = false
+    })
   }
 
   async get(
@@ -126,11 +129,13 @@ class NearCache implements Cache {
     } else this.#misses += 1
     const { record } = isFresh ? held : await this.#readOnce(name, bytes)
     if (record !== undefined || load === undefined) return record
-    const under = this.#loads.get(name)
-    if (under !== undefined) return under
-    const loading = this.#loaded(name, bytes, load).finally(() => this.#loads.delete(name))
-    this.#loads.set(name, loading)
-    return loading
+    let loading = this.#loads.get(name)
+    if (loading === undefined) {
+      loading = this.#loaded(name, bytes, load).finally(() => this.#loads.delete(name))
+      this.#loads.set(name, loading)
+    }
+    await loading
+    return (await this.#readOnce(name, bytes)).record
   }
 
   get statistics(): CacheStatistics {
@@ -180,11 +185,12 @@ class NearCache implements Cache {
     return { record, revision, readAt }
   }
 
+  /** Puts what `load` returns. What was read before does not show it, and is used no more. */
   async #loaded(
     name: string,
     key: Uint8Array,
     load: () => Promise<string | Uint8Array> | string | Uint8Array,
-  ): Promise<KvRecord | undefined> {
+  ): Promise<void> {
     const value = await load()
     try {
       await this.#kv.put(key, value, { ifAbsent: true, ttlMs: this.#loadedTtlMs })
@@ -193,8 +199,9 @@ class NearCache implements Cache {
       if (!(error instanceof PreconditionFailedError)) throw error
     }
     this.#entries.delete(name)
-    const { record } = await this.#read(key, instantNow())
-    return record
+    const reading = this.#readings.get(name)
+    if (reading !== undefined) reading.changedAt = Number.POSITIVE_INFINITY
+    this.#readings.delete(name)
   }
 
   #keep(name: string, entry: Entry): void {

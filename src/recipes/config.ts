@@ -18,6 +18,7 @@ import { type KvRecord, QuorateError } from '../client/index.ts'
 import { after } from '../client/timer.ts'
 import { abortedBy } from './checks.ts'
 import { type FollowClient, Followed, type View } from './followed.ts'
+import { reasonOf } from './reason.ts'
 
 const CONFIRM_MS = 10_000
 const TIMEOUT_MS = 5_000
@@ -104,12 +105,13 @@ class LiveConfig<T> implements Config<T> {
 
   async begun(timeoutMs: number): Promise<void> {
     if (isAborted(this.#options.signal)) throw abortedBy(this.#options.signal, 'the configuration')
-    const stop = after(timeoutMs, () =>
-      this.#first.reject(
-        this.#error ??
+    const stop = after(timeoutMs, () => {
+      if (this.#error === undefined)
+        this.#report(
           this.#errorOf('config_unreachable', `nothing was read within ${timeoutMs} ms`, undefined),
-      ),
-    )
+        )
+      this.#first.reject(this.#error)
+    })
     const aborted = () => this.#first.reject(abortedBy(this.#options.signal, 'the configuration'))
     this.#options.signal?.addEventListener('abort', aborted, { once: true })
     try {
@@ -175,8 +177,8 @@ class LiveConfig<T> implements Config<T> {
       this.#first.resolve()
       if (before !== undefined) this.#tell(value, before.value)
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause)
-      const error = this.#errorOf('config_invalid', `the configuration is not used: ${why}`, cause)
+      const message = `the configuration is not used: ${reasonOf(cause)}`
+      const error = this.#errorOf('config_invalid', message, cause)
       this.#bad = { text, error }
       this.#report(error)
       this.#first.reject(error)

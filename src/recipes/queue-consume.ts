@@ -103,7 +103,9 @@ export async function consume(
 
   const workers = concurrency === Number.POSITIVE_INFINITY ? undefined : concurrency
   if (workers === undefined) throw new TypeError('queue.consume: concurrency must be a number, not Infinity')
-  await Promise.all(Array.from({ length: workers }, worker))
+  // One whose client is closed fails while the handlers of others are still under way.
+  const ended = await Promise.allSettled(Array.from({ length: workers }, worker))
+  for (const each of ended) if (each.status === 'rejected') throw each.reason
   failed.signal.throwIfAborted()
 }
 

@@ -93,7 +93,7 @@ export interface Queue {
   push(value: string | Uint8Array, options?: PushOptions): Promise<string>
   /** Takes an item; undefined: none came in time. */
   pop(options?: PopOptions): Promise<QueueItem | undefined>
-  /** The item that would be taken next, without taking it. */
+  /** The item that would be taken next, without taking it. Like `pop`, it puts back first what must be put back. */
   peek(options?: CallOptions): Promise<QueueEntry | undefined>
   len(options?: CallOptions): Promise<QueueLength>
   /**
@@ -305,7 +305,7 @@ class WorkQueue implements Queue {
     return undefined
   }
 
-  /** undefined: another consumer was first. */
+  /** undefined: another consumer was first, or has done it since. */
   async #take(id: string, record: KvRecord, call: CallOptions): Promise<QueueItem | undefined> {
     const { attempts, error } = stateIn(record)
     const beganAt = performance.now()
@@ -328,6 +328,8 @@ class WorkQueue implements Queue {
     const read = taken.results[3]?.get
     // Of a transaction that was sent twice the cluster remembers no reads.
     const value = read?.omitted === true ? await this.#kv.get(valueKey, call) : read?.kvs?.[0]
+    // The answer came so late that its hold has ended, and another consumer has done the item.
+    if (value === undefined && read?.omitted === true) return undefined
     if (value === undefined) throw new Error(`the item ${id} has no value: somebody has deleted its key`)
     return new HeldItem(entryOf(id, { attempts: attempts + 1, error }, value), {
       token,
@@ -453,7 +455,7 @@ class WorkQueue implements Queue {
   async peek(options: CallOptions = {}): Promise<QueueEntry | undefined> {
     checkOptions('queue.peek', options, CALL)
     for (;;) {
-      const [record] = (await this.#first(1, options)).ready
+      const [record] = (await this.#look(true, options)).ready
       if (record === undefined) return undefined
       const id = this.#idIn('ready', record.keyBytes)
       const value = await this.#kv.get(this.#key('value', id), options)

@@ -147,6 +147,8 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+type Fields = Pick<Instance, 'url' | 'weight' | 'meta'>
+
 class Registered implements Registration {
   readonly id: string
   readonly #kv: RegistryClient
@@ -154,7 +156,9 @@ class Registered implements Registration {
   readonly #ttlMs: number
   readonly #onProblem: (error: unknown) => void
   readonly #end = new AbortController()
-  #fields: Pick<Instance, 'url' | 'weight' | 'meta'>
+  #fields: Fields
+  /** Those that stay if an update fails: the last ones that were written, or that wait for the next registration. */
+  #kept: Fields
   #session: Session | undefined
   #keeping: Promise<void> | undefined
   /** The updates under way, one after another, so that the last one stays. */
@@ -168,6 +172,7 @@ class Registered implements Registration {
     this.#ttlMs = ttlMs
     this.#onProblem = onProblem ?? (() => {})
     this.#fields = { url, weight, meta: { ...meta } }
+    this.#kept = this.#fields
   }
 
   async begin(): Promise<void> {
@@ -182,21 +187,28 @@ class Registered implements Registration {
   async update(changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>): Promise<void> {
     checkOptions('registration.update', changes, { url: isText, weight: isWeight, meta: isMeta })
     const { url = this.#fields.url, weight = this.#fields.weight, meta = this.#fields.meta } = changes
-    this.#fields = { url, weight, meta: { ...meta } }
+    const fields = { url, weight, meta: { ...meta } }
+    // What is not JSON fails here, before it is taken for what to register again with.
+    const value = JSON.stringify(fields)
+    this.#fields = fields
     const updated = this.#updating.then(async () => {
       // An instance that was lost registers again with what is set here.
-      if (this.isRegistered && this.#session !== undefined) await this.#replace(this.#session)
+      if (this.isRegistered && this.#session !== undefined) await this.#replace(this.#session, value)
+      this.#kept = fields
     })
-    this.#updating = updated.catch(() => undefined)
+    this.#updating = updated.catch((error: unknown) => {
+      const isUnwritten = error instanceof QuorateError && error.written === 'no'
+      if (isUnwritten && this.#fields === fields) this.#fields = this.#kept
+    })
     await updated
   }
 
   /** Not what another process has registered under this id: it would go with the lease of this one. */
-  async #replace({ lease }: Session): Promise<void> {
+  async #replace({ lease }: Session, value: string): Promise<void> {
     const key = this.#key
     const isOwn = { compare: [{ key, target: 'lease', op: '=', to: lease }] } as const
     const isGone = { compare: [{ key, exists: false }] } as const
-    const success = [{ put: { key, value: JSON.stringify(this.#fields), lease } }]
+    const success = [{ put: { key, value, lease } }]
     const { succeeded, results } = await this.#kv.txn({
       ...isOwn,
       success,
@@ -225,7 +237,7 @@ class Registered implements Registration {
   async #register(): Promise<void> {
     const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal: this.#end.signal })
     try {
-      let written: unknown
+      let written: Fields | undefined
       // It may be updated meanwhile.
       while (written !== this.#fields) {
         written = this.#fields
@@ -235,6 +247,7 @@ class Registered implements Registration {
       await session.close()
       throw error
     }
+    this.#kept = this.#fields
     this.#session = session
   }
 
@@ -274,8 +287,11 @@ class FollowingResolver implements Resolver {
   readonly #timeoutMs: number
   #lastError: unknown
   #instances: readonly Instance[] = []
-  /** By id. Smooth weighted round robin (nginx): each turn adds the weights, the highest is taken and pays the sum. */
-  readonly #credits = new Map<string, number>()
+  /**
+   * By id: which part of the way to its next turn is left, from 0 to 1. The weight is the speed: so a weight that
+   * changes changes the speed from then on, and no turn of before is made up for.
+   */
+  readonly #ways = new Map<string, number>()
   readonly #connections = new Map<string, number>()
   /** By id: until when, by `performance.now()`. */
   readonly #failedUntil = new Map<string, number>()
@@ -354,7 +370,7 @@ class FollowingResolver implements Resolver {
   #know(instances: readonly Instance[]): void {
     this.#instances = instances
     const ids = new Set(instances.map(({ id }) => id))
-    for (const id of this.#credits.keys()) if (!ids.has(id)) this.#credits.delete(id)
+    for (const id of this.#ways.keys()) if (!ids.has(id)) this.#ways.delete(id)
     for (const id of this.#failedUntil.keys()) if (!ids.has(id)) this.#failedUntil.delete(id)
   }
 
@@ -370,19 +386,25 @@ class FollowingResolver implements Resolver {
     return this.#instances.find(({ id }) => id === chosen?.id)
   }
 
+  /** All move on until the first one is there; it begins anew. */
   #nextInTurn(candidates: readonly Instance[]): Instance | undefined {
-    const sum = candidates.reduce((total, { weight }) => total + weight, 0)
-    let best: Instance | undefined
+    let first: Instance | undefined
+    let time = Number.POSITIVE_INFINITY
     for (const each of candidates) {
-      this.#credits.set(each.id, (this.#credits.get(each.id) ?? 0) + each.weight)
-      if (best === undefined || this.#creditOf(each) > this.#creditOf(best)) best = each
+      const needed = this.#wayOf(each) / each.weight
+      if (first !== undefined && needed >= time) continue
+      first = each
+      time = needed
     }
-    if (best !== undefined) this.#credits.set(best.id, this.#creditOf(best) - sum)
-    return best
+    for (const each of candidates)
+      this.#ways.set(each.id, Math.max(0, this.#wayOf(each) - time * each.weight))
+    if (first !== undefined) this.#ways.set(first.id, 1)
+    return first
   }
 
-  #creditOf({ id }: Instance): number {
-    return this.#credits.get(id) ?? 0
+  /** Of one that is new: half of it, so that it takes its share from now on, neither more nor less. */
+  #wayOf({ id }: Instance): number {
+    return this.#ways.get(id) ?? 0.5
   }
 
   /** In proportion to the weights; those that are equal take turns. */

@@ -9,12 +9,12 @@
 //
 // Limits: a step may *run* more than once. A process may die after the effect of a step and before its record; and a
 // process that has lost its lease may still be running a step while another one runs it again. So give `token` to the
-// system that the step changes, as its idempotency key: it is the same in every run of this step of this saga. A step
-// that throws has failed, and its own compensation is not run: it must leave nothing behind, or try again by itself. A
-// compensation that throws is tried again with growing pauses, `attemptsMax` times; then `run` fails with a
-// `SagaStuckError`, and the next `run` or `resume` tries again. Inputs and results of steps are JSON, and all of one
-// saga must fit in one value of the store. Records stay until `forget`, and `resume` reads all that are there: forget
-// what has ended.
+// system that the step changes, as its idempotency key: it is the same in every run of this step of this saga, also of
+// one that has begun again with its id after `forget`. A step that throws has failed, and its own compensation is not
+// run: it must leave nothing behind, or try again by itself. A compensation that throws is tried again with growing
+// pauses, `attemptsMax` times; then `run` fails with a `SagaStuckError`, and the next `run` or `resume` tries again.
+// Inputs and results of steps are JSON, and all of one saga must fit in one value of the store. Records stay until
+// `forget`, and `resume` reads all that are there: forget what has ended.
 //
 // Keys: saga/NAME/state/ID           the record, as JSON
 //       saga/NAME/owner/ID/LEASE     of a process that runs it, or waits to, with that lease (line.ts)
@@ -180,7 +180,7 @@ export function saga<Input = unknown>(
   })
   const statePrefix = place.key('state', '')
 
-  /** The same text for the same step of the same saga, and for no other. */
+  /** The same text for the same step of the same saga, and for no other. One with a forgotten id counts as the same. */
   const tokenOf = (id: string, step: string, what: 'run' | 'compensate') =>
     [Buffer.from(place.prefix).toString('latin1'), id, step, what]
       .map((text) => encodeURIComponent(text))
@@ -333,30 +333,31 @@ export function saga<Input = unknown>(
     for await (const view of views()) if (!hasEnded(view)) yield view
   }
 
-  async function resume(
-    { signal, concurrency = CONCURRENCY }: ResumeOptions,
-    onError: (error: unknown, id: string) => void,
-    isDue: (id: string) => boolean = () => true,
-  ): Promise<readonly SagaOutcome[]> {
+  async function resume({
+    signal,
+    concurrency = CONCURRENCY,
+  }: ResumeOptions): Promise<readonly SagaOutcome[]> {
     const outcomes: SagaOutcome[] = []
+    const errors: unknown[] = []
     const isAborted = () => signal?.aborted === true
     const left = unfinished()
     // Several, so that one whose compensation fails again and again keeps no other one waiting.
     async function takeThem(): Promise<void> {
       for await (const { id } of left) {
         if (isAborted()) throw abortedBy(signal, 'the resumption')
-        if (!isDue(id)) continue
         try {
           outcomes.push(await take(id, 0, signal))
         } catch (error) {
           if (isAborted()) throw error
           // Another process runs it.
-          if (!(error instanceof LockNotTakenError)) onError(error, id)
+          if (!(error instanceof LockNotTakenError)) errors.push(error)
         }
       }
     }
     const ended = await Promise.allSettled(Array.from({ length: concurrency }, takeThem))
     for (const each of ended) if (each.status === 'rejected') throw each.reason
+    if (errors.length === 1) throw errors[0]
+    if (errors.length > 1) throw new AggregateError(errors, `${errors.length} sagas could not be ended`)
     return outcomes
   }
 
@@ -370,42 +371,83 @@ export function saga<Input = unknown>(
     },
     resume: async (given = {}) => {
       checkOptions('saga.resume', given, RESUME)
-      const errors: unknown[] = []
-      const outcomes = await resume(given, (error) => errors.push(error))
-      if (errors.length === 1) throw errors[0]
-      if (errors.length > 1) throw new AggregateError(errors, `${errors.length} sagas could not be ended`)
-      return outcomes
+      return resume(given)
     },
     keepResuming: async (given) => {
       checkOptions('saga.keepResuming', given, { ...RESUME, onError: isFunction })
-      const { signal, onError } = given
+      const { signal, concurrency = CONCURRENCY } = given
       checkValue('saga.keepResuming', 'signal', signal, isSignal)
-      /** When those that could not be ended are tried again, by `performance.now()`. */
-      const dueAt = new Map<string, number>()
-      const failed = (error: unknown, id: string) => {
-        // One that was taken over is left behind if its new process dies as well.
-        if (!(error instanceof SagaTakenOverError)) dueAt.set(id, performance.now() + RETRY_MAX_MS)
-        onError?.(error)
-      }
-      while (!signal.aborted) {
+      /** Fires when the application's own `onError` has thrown. */
+      const failed = new AbortController()
+      const isOver = AbortSignal.any([signal, failed.signal])
+      const report = (error: unknown) => {
         try {
-          // The watch begins before the look, so nothing that is left behind in between is missed.
-          const revision = (await kv.txn({ success: [{ get: { key: statePrefix, countOnly: true } }] }))
-            .revision
-          for (const [id, at] of dueAt) if (at <= performance.now()) dueAt.delete(id)
-          await resume(given, failed, (id) => !dueAt.has(id))
-          // The end of each resumption is a change as well: without `dueAt` one that fails would be tried at once.
-          const nextMs = Math.min(RETRY_MAX_MS, ...[...dueAt.values()].map((at) => at - performance.now()))
-          const again = AbortSignal.any([signal, AbortSignal.timeout(Math.max(0, Math.ceil(nextMs)))])
-          await changeAfter(kv, { prefix: place.key('owner', ''), only: 'delete' }, revision, again)
-        } catch (error) {
-          if (signal.aborted) return
-          if (isClosed(error)) throw error
-          if (error instanceof AbortedError) continue
-          onError?.(error)
-          await pause(RETRY_MS, signal)
+          given.onError?.(error)
+        } catch (thrown) {
+          failed.abort(thrown)
         }
       }
+      /** When those that could not be ended are tried again, by `performance.now()`. */
+      const dueAt = new Map<string, number>()
+      const underWay = new Map<string, Promise<void>>()
+      /** Those under way that a look has left out: it is looked again when they end. */
+      const leftOut = new Set<string>()
+      let wake = () => {}
+      const takeOver = async (id: string) => {
+        try {
+          await take(id, 0, signal)
+        } catch (error) {
+          // Another process runs it, or it goes on when `signal` has fired.
+          if (signal.aborted || error instanceof LockNotTakenError) return
+          // One that was taken over is left behind if its new process dies as well.
+          if (!(error instanceof SagaTakenOverError)) dueAt.set(id, performance.now() + RETRY_MAX_MS)
+          report(error)
+        }
+      }
+      const look = async () => {
+        leftOut.clear()
+        for (const [id, at] of dueAt) if (at <= performance.now()) dueAt.delete(id)
+        for await (const { id } of unfinished()) {
+          if (dueAt.has(id)) continue
+          if (underWay.has(id)) {
+            leftOut.add(id)
+            continue
+          }
+          if (underWay.size >= concurrency) await Promise.race(underWay.values())
+          if (isOver.aborted) return
+          const end = () => {
+            underWay.delete(id)
+            if (leftOut.delete(id)) wake()
+          }
+          underWay.set(id, takeOver(id).finally(end))
+        }
+      }
+      try {
+        while (!isOver.aborted) {
+          const woken = new AbortController()
+          wake = () => woken.abort()
+          try {
+            // The watch begins before the look, so nothing that is left behind in between is missed.
+            const revision = (await kv.txn({ success: [{ get: { key: statePrefix, countOnly: true } }] }))
+              .revision
+            await look()
+            // The end of each saga is a change as well: without `dueAt` one that fails would be tried at once.
+            const nextMs = Math.min(RETRY_MAX_MS, ...[...dueAt.values()].map((at) => at - performance.now()))
+            const time = AbortSignal.timeout(Math.max(0, Math.ceil(nextMs)))
+            const again = AbortSignal.any([isOver, time, woken.signal])
+            await changeAfter(kv, { prefix: place.key('owner', ''), only: 'delete' }, revision, again)
+          } catch (error) {
+            if (isOver.aborted) break
+            if (isClosed(error)) throw error
+            if (error instanceof AbortedError) continue
+            report(error)
+            await pause(RETRY_MS, isOver)
+          }
+        }
+      } finally {
+        await Promise.all(underWay.values())
+      }
+      failed.signal.throwIfAborted()
     },
     get: async (id) => {
       checkValue('saga.get', 'id', id, isText)

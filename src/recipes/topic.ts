@@ -33,6 +33,7 @@ import {
   isText,
 } from '../client/check.ts'
 import {
+  type AnswerInfo,
   type CallOptions,
   type Client,
   CompactedError,
@@ -294,12 +295,17 @@ class KeptTopic implements Topic {
   /** Removes what is older than the last `messagesMax`. The order of keys is nearly that of revisions. */
   async #trim(options: CallOptions): Promise<void> {
     // A transaction would count no more than `range_keys_max`.
-    const count = await this.#kv.count({ prefix: this.#messages, ...options })
+    let revision: number | undefined
+    const onAnswer = (answer: AnswerInfo) => {
+      revision = answer.revision
+    }
+    const count = await this.#kv.count({ prefix: this.#messages, ...options, onAnswer })
     if (count <= this.#messagesMax) return
     const first: KvRecord[] = []
     const limit = count - this.#messagesMax + 1
-    for await (const record of this.#kv.list({ prefix: this.#messages, keysOnly: true, limit, ...options }))
-      first.push(record)
+    // At that revision: of messages that others remove meanwhile, or whose time is over, so many are not too many.
+    const range = { prefix: this.#messages, keysOnly: true, limit, revision }
+    for await (const record of this.#kv.list({ ...range, ...options })) first.push(record)
     const kept = first.pop()
     if (kept === undefined) return
     // Those from `kept` on are later than the revision in its key. One before it may be as well, if its publisher was
@@ -308,18 +314,26 @@ class KeptTopic implements Topic {
     const old = first.filter(({ modRevision }) => modRevision <= bound)
     if (old.length === 0) return
     const key = this.#place.key('trimmed')
-    const highest = Math.max(...old.map(({ modRevision }) => modRevision))
-    // First the mark, then the messages: who finds none there finds the mark.
     const mark = await this.#kv.get(key, options)
-    if (highest > Number(mark?.text() ?? 0)) {
-      const same = { key, target: 'modRevision', op: '=', to: mark?.modRevision ?? 0 } as const
-      const put = { key, value: String(highest) }
-      // Otherwise another process removes messages now.
-      if (!(await this.#kv.txn({ compare: [same], success: [{ put }] }, options)).succeeded) return
-    }
+    let modRevision = mark?.modRevision ?? 0
+    let trimmed = Number(mark?.text() ?? 0)
     for (let at = 0; at < old.length; at += TRIM_EVERY) {
       const some = old.slice(at, at + TRIM_EVERY)
-      await this.#kv.txn({ success: some.map(({ keyBytes }) => ({ delete: { key: keyBytes } })) }, options)
+      trimmed = Math.max(trimmed, ...some.map((each) => each.modRevision))
+      // The mark and the messages together: who finds none there finds the mark, and the mark only if some are gone.
+      const { succeeded, results } = await this.#kv.txn(
+        {
+          compare: [{ key, target: 'modRevision', op: '=', to: modRevision }],
+          success: [
+            { put: { key, value: String(trimmed) } },
+            ...some.map(({ keyBytes }) => ({ delete: { key: keyBytes } })),
+          ],
+        },
+        options,
+      )
+      // Otherwise another process removes messages now.
+      if (!succeeded) return
+      modRevision = results[0]?.put?.modRevision ?? 0
     }
   }
 }

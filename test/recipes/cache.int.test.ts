@@ -238,3 +238,42 @@ it('runs one loader for a key at a time', async () => {
   expect(new Set(records.map((record) => record?.text()))).toEqual(new Set(['loaded']))
   expect(loads).toBe(1)
 })
+
+it('never returns what a loader has put after a reading has shown that it is gone', async () => {
+  const prefix = newPrefix()
+  const goOn = Promise.withResolvers<void>()
+  const hasRead = Promise.withResolvers<void>()
+  let absent = 0
+  // The answer that shows what was put comes late.
+  const slow = withCall(kv, 'get', async (key, options) => {
+    const record = await kv.get(key, options)
+    if (record?.text() === 'loaded') {
+      hasRead.resolve()
+      await goOn.promise
+    } else if (record === undefined) absent += 1
+    return record
+  })
+  await using own = cache(slow, { prefix, ttlMs: 1 })
+  const first = own.get('a', () => 'loaded')
+  await hasRead.promise
+  await kv.delete(`${prefix}a`)
+  await turn()
+  expect(await own.get('a')).toBeUndefined()
+  await turn()
+  const second = own.get('a', () => 'loaded again')
+  while (absent < 3) await turn()
+  await turn()
+  goOn.resolve()
+  expect((await first)?.text()).toBe('loaded')
+  expect((await second)?.text()).toBe('loaded again')
+})
+
+it('is not watching any more when it, or its client, is closed', async () => {
+  const client = cluster.client()
+  const own = await watching(cache(client, { prefix: newPrefix() }))
+  const other = await watching(cache(client, { prefix: newPrefix() }))
+  await own.close()
+  expect(own.statistics.isWatching).toBe(false)
+  await client.close()
+  while (other.statistics.isWatching) await turn()
+})

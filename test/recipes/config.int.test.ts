@@ -3,6 +3,8 @@ import type { Client } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Config, type ConfigError, config } from '../../src/recipes/config.ts'
 
+import { withCall } from './with-call.ts'
+
 let cluster: EmbeddedCluster
 let kv: Client
 let configs = 0
@@ -145,6 +147,32 @@ describe('config', () => {
     const change = changed(live)
     await kv.put(key, '{"port":81}')
     expect(await change).toEqual([81, 80])
+  })
+
+  it('reports a value as bad whatever its validation has thrown', async () => {
+    const key = newKey()
+    await kv.put(key, '1')
+    const errors: ConfigError[] = []
+    const validate = () => {
+      throw Object.create(null)
+    }
+    const live = config(kv, { key, validate, onError: (error) => errors.push(error) })
+    await expect(live).rejects.toMatchObject({ code: 'config_invalid' })
+    expect(errors).toHaveLength(1)
+  })
+
+  it('says that `initial` is not what is in the store when that could not be read in time', async () => {
+    const silent = withCall(kv, 'txn', async (_, options) => {
+      await new Promise((resolve) => options?.signal?.addEventListener('abort', resolve))
+      throw new Error('closed')
+    })
+    const errors: ConfigError[] = []
+    const onError = (error: ConfigError) => errors.push(error)
+    const options = { key: newKey(), validate: portOf, initial: 80, timeoutMs: 5, onError }
+    await using live = await config(silent, options)
+    expect(live.current).toBe(80)
+    expect(live.error).toMatchObject({ code: 'config_unreachable' })
+    expect(errors).toEqual([live.error])
   })
 
   it('keeps the last value while the store cannot be reached, and says how old it is', async () => {

@@ -208,6 +208,46 @@ describe('a queue', () => {
     }
   })
 
+  it('shows what would be taken next, also if it was delayed, or its consumer has died', async () => {
+    const own = queue(kv, newName(), { visibilityMs: 1_000, attemptsMax: 2 })
+    await own.push('of one that has died', { priority: 1 })
+    await taken(own)
+    await own.push('delayed', { priority: 2, delayMs: 1_000 })
+    await own.push('at once')
+    expect((await own.peek())?.text()).toBe('at once')
+    while ((await own.len()).held > 0) await sleep(5)
+    expect(await own.peek()).toMatchObject({ priority: 2, attempts: 0 })
+    expect(await own.peek()).toMatchObject({ priority: 2, attempts: 0 })
+    await (await taken(own)).ack()
+    expect(await own.peek()).toMatchObject({ priority: 1, attempts: 1 })
+    // After its last attempt it is a dead letter.
+    await taken(own)
+    while ((await own.len()).held > 0) await sleep(5)
+    expect((await queue(kv, `q${queues}`, { attemptsMax: 2 }).peek())?.text()).toBe('at once')
+  })
+
+  it('goes on to the next item if the answer of a taking comes when the item is done', async () => {
+    const name = newName()
+    const other = queue(kv, name)
+    let isFirst = true
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      const taken = await kv.txn(txn, options)
+      if (txn.compare === undefined || !isFirst) return taken
+      isFirst = false
+      // What a client gets that has sent it twice. Meanwhile the hold has ended, and another consumer was there.
+      for await (const { lease } of kv.list({ prefix: `queue/${name}/hold/` }))
+        await kv.revokeLease(lease ?? '')
+      await (await other.pop())?.ack()
+      const results = taken.results.map((each) =>
+        'get' in each ? { get: { omitted: true } as const } : each,
+      )
+      return { ...taken, results }
+    })
+    await other.push('first')
+    await other.push('second')
+    expect((await queue(store, name).pop())?.text()).toBe('second')
+  })
+
   it('puts back an item whose hold has ended although there are others to take', async () => {
     const name = newName()
     const own = queue(kv, name, { visibilityMs: 1_000, attemptsMax: 1_000_000 })
@@ -558,4 +598,19 @@ it('ends with its client, and fails because of it', async () => {
   const consuming = own.consume(() => {}, { signal: new AbortController().signal, onError: () => {} })
   await client.close()
   await expect(consuming).rejects.toMatchObject({ code: 'closed' })
+})
+
+it('waits for the handlers under way when its client is closed', async () => {
+  const client = cluster.client()
+  const own = queue(client, newName())
+  await own.push('x')
+  let isDone = false
+  const handler = async () => {
+    await client.close()
+    await sleep(20)
+    isDone = true
+  }
+  const options = { signal: new AbortController().signal, concurrency: 3, onError: () => {} }
+  await expect(own.consume(handler, options)).rejects.toMatchObject({ code: 'closed' })
+  expect(isDone).toBe(true)
 })

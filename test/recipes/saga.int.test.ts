@@ -353,6 +353,55 @@ describe('a saga', () => {
     expect(errors).toMatchObject([{ code: 'saga_steps_differ' }])
   })
 
+  it('takes over what is left behind while one that was taken over before still runs', async () => {
+    const name = newName()
+    const leaveBehind = async (id: string) => {
+      const crash = new AbortController()
+      const crashing = saga(kv, name, steps('ab', [], endAt('b', crash)))
+      await crashing.run(id, 1, { signal: crash.signal }).catch(() => undefined)
+    }
+    const goOn = Promise.withResolvers<void>()
+    const begun = Promise.withResolvers<void>()
+    const other = Promise.withResolvers<void>()
+    const own = saga<number>(kv, name, [
+      { name: 'a', run: () => 1 },
+      {
+        name: 'b',
+        run: async ({ id }) => {
+          if (id !== 'long') return other.resolve()
+          begun.resolve()
+          await goOn.promise
+        },
+      },
+    ])
+    await leaveBehind('long')
+    const end = new AbortController()
+    const resuming = own.keepResuming({ signal: end.signal, concurrency: 2 })
+    await begun.promise
+    await leaveBehind('other')
+    await other.promise
+    goOn.resolve()
+    while ((await own.get('long'))?.status !== 'completed') await new Promise(setImmediate)
+    end.abort()
+    await resuming
+    expect(await own.run('other', 1)).toMatchObject({ status: 'completed' })
+  })
+
+  it('ends with what its own onError throws, when what it runs has ended', async () => {
+    const name = newName()
+    const crash = new AbortController()
+    const crashing = saga(kv, name, steps('ab', [], endAt('b', crash)))
+    await crashing.run('1', 1, { signal: crash.signal }).catch(() => undefined)
+    const onError = (error: unknown) => {
+      throw error
+    }
+    const resuming = saga(kv, name, steps('xb', [])).keepResuming({
+      signal: new AbortController().signal,
+      onError,
+    })
+    await expect(resuming).rejects.toMatchObject({ code: 'saga_steps_differ' })
+  })
+
   it('is not forgotten because one with its id, which has ended, is forgotten twice', async () => {
     const name = newName()
     const own = saga(kv, name, steps('ab', []))

@@ -26,6 +26,9 @@ async function resolved(resolver: Resolver, times: number): Promise<string> {
   return found
 }
 
+/** No instance has two turns, one after another. */
+const alternate = (turns: string) => [...turns].every((turn, at) => turn !== turns[at + 1])
+
 describe('a registry', () => {
   it('lists an instance while it is registered', async () => {
     const own = registry(kv, newService())
@@ -222,6 +225,46 @@ describe('a registry', () => {
     await own.register({ id: 'c', url: 'c', weight: 0 })
     await using resolver = own.resolver()
     expect(await resolved(resolver, 8)).toBe('aabaaaba')
+  })
+
+  it('gives each its share of the turns also when weights have changed, or instances have gone and come', async () => {
+    const own = registry(kv, newService())
+    const large = await own.register({ id: 'a', url: 'a', weight: 1_000 })
+    const small = await own.register({ id: 'b', url: 'b', weight: 1 })
+    await using resolver = own.resolver()
+    const knows = async (weight: number) => {
+      while (resolver.instances[0]?.weight !== weight) await new Promise(setImmediate)
+    }
+    await resolved(resolver, 502)
+    await large.update({ weight: 1 })
+    await knows(1)
+    expect(alternate(await resolved(resolver, 10))).toBe(true)
+    await large.update({ weight: 1_000 })
+    await knows(1_000)
+    await resolved(resolver, 502)
+    await large.close()
+    await waitFor(resolver, 1)
+    await own.register({ id: 'c', url: 'c', weight: 1 })
+    await waitFor(resolver, 2)
+    expect(alternate(await resolved(resolver, 10))).toBe(true)
+    await small.close()
+  })
+
+  it.each([
+    ['that is not JSON', { n: 1n }],
+    ['that the store refuses', { text: 'x'.repeat(3_000_000) }],
+  ])('registers again with what it had, if an update failed because of metadata %s', async (_, meta) => {
+    const service = newService()
+    const own = registry(kv, service)
+    const instance = await own.register({ id: 'a', url: 'one' })
+    await instance.update({ weight: 2 })
+    await expect(instance.update({ meta })).rejects.toThrow()
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    for await (const instances of own.watch()) if (instances.length === 1) break
+    expect(await own.list()).toMatchObject([{ url: 'one', weight: 2, meta: {} }])
+    await instance.update({ weight: 3 })
+    expect(await own.list()).toMatchObject([{ url: 'one', weight: 3, meta: {} }])
+    await instance.close()
   })
 
   it('resolves to the least connections', async () => {

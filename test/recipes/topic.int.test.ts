@@ -97,15 +97,31 @@ describe('a topic', () => {
     const publishing = topic(late, name).publish('late')
     await hasRead.promise
     await published(topic(kv, name), 4)
-    const trimming = withCall(kv, 'list', async function* (options) {
+    const trimming = withCall(kv, 'count', async (options) => {
       slow.resolve()
       await publishing
-      yield* kv.list(options)
+      return kv.count(options)
     })
     await topic(trimming, name, { messagesMax: 1 }).publish('before the late one')
     const held: string[] = []
     for await (const record of kv.list({ prefix: `topic/${name}/message/` })) held.push(record.text())
     expect(held).toContain('late')
+  })
+
+  it('holds the last messages also when two processes remove older ones at a time', async () => {
+    const name = newName()
+    await published(topic(kv, name), 10)
+    const published5 = () => published(topic(kv, name, { messagesMax: 5 }), 5)
+    let others: Promise<unknown> | undefined
+    // It has counted, and another one removes messages before it looks which are the oldest.
+    const late = withCall(kv, 'list', async function* (options) {
+      others ??= published5()
+      await others
+      yield* kv.list(options)
+    })
+    await published(topic(late, name, { messagesMax: 5 }), 5)
+    expect(others).toBeDefined()
+    expect(await kv.count({ prefix: `topic/${name}/message/` })).toBeGreaterThanOrEqual(5)
   })
 
   it('is trimmed as well by processes that publish one message each', async () => {
@@ -134,6 +150,23 @@ describe('a topic', () => {
     await first
     const mark = Number((await kv.get(`topic/${name}/trimmed`))?.text())
     expect(mark).toBeGreaterThan(revisions.at(-1) ?? 0)
+  })
+
+  it('says that messages were missed only if some were removed, if its process dies while it removes them', async () => {
+    const name = newName()
+    let isDead = false
+    const dying = withCall(kv, 'txn', async (txn, options) => {
+      if (isDead) throw new Error('dead')
+      const done = await kv.txn(txn, options)
+      isDead = puts(txn, '/trimmed')
+      return done
+    })
+    for (const text of ['first', 'second']) await topic(kv, name).publish(text)
+    await topic(dying, name, { messagesMax: 1 }).publish('last')
+    expect(isDead).toBe(true)
+    await kv.compact((await kv.put('x', '')).revision)
+    const [message] = await taken(topic(kv, name), 1, { from: 'oldest' })
+    expect(message?.missed).toBe(message?.text() !== 'first')
   })
 
   it('reads what it holds although history is compacted meanwhile', async () => {
