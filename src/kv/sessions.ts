@@ -163,8 +163,9 @@ function deleteSlot(sessions: Sessions, rows: Rows): Sessions {
   const key = slotKey(sessions.horizon - 1, toSweep)
   const row = rows.read(key, true)
   if (row === undefined) return { ...sessions, toSweep }
+  const bytes = sessions.bytes - SLOT_KEY_BYTES - row.length
   rows.write({ key, value: undefined })
-  return { ...sessions, toSweep, bytes: sessions.bytes - SLOT_KEY_BYTES - row.length }
+  return { ...sessions, toSweep, bytes }
 }
 
 function forgetOldest(sessions: Sessions, rows: Rows): Sessions {

@@ -458,7 +458,7 @@ export interface Rows {
   write(change: RowChange): RowHash
 }
 
-/** A row. If it is only a head, it is valid until the next row is read. */
+/** A row. If it is only a head, it is valid until the next row is read or written: storage uses its memory again. */
 export interface RowFound extends RowHash {
   /** The whole row. If heads are enough, it may be only the first ROW_HEAD_BYTES. */
   readonly bytes: Uint8Array

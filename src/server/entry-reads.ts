@@ -12,6 +12,7 @@ import {
   headKey,
   headOfVersion,
   type KeyRange,
+  type KeyRow,
   type KvState,
   type LeaseId,
   leaseKey,
@@ -20,7 +21,7 @@ import {
   versionsStart,
 } from '../kv/index.ts'
 import { hashOfRow, ScanEndedError } from '../storage/index.ts'
-import type { PageLimits, RowScan, Storage } from '../storage/types.ts'
+import type { PageLimits, RowScan, Storage, StoredRow } from '../storage/types.ts'
 import { type RecordScan, scanRecords } from './record-scan.ts'
 
 const SLICE: PageLimits = { rowsMax: 256, bytesMax: 256 * 1024 }
@@ -141,11 +142,8 @@ export class EntryReads {
   }
 
   #readSlice(scan: RecordScan, keys: Uint8Array[], done: () => void): void {
-    const pass = this.#pass
     const again = (): void => this.#readRanges(done)
-    scan.next(SLICE, (error, records, more) => {
-      if (pass !== this.#pass) return
-      if (error !== undefined) return this.#ended(error, again)
+    const take = (records: readonly KeyRow[], more: boolean | undefined): void => {
       for (const { key } of records) keys.push(key)
       this.#isTooMuch = countOf(this.#found) + keys.length > (this.#state?.settings.rangeKeysMax ?? 0)
       if (this.#isTooMuch) {
@@ -158,7 +156,8 @@ export class EntryReads {
           this.#found.push(keys)
           this.#readRanges(done)
         })
-    })
+    }
+    scan.next(SLICE, this.#answered(again, take))
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -191,7 +190,6 @@ export class EntryReads {
 
   #readAttached(scan: RowScan, leases: readonly LeaseToRead[], done: () => void): void {
     const again = (): void => this.#readLeases(done)
-    const pass = this.#pass
     let at = 0
     const keysAt = (lease: LeaseToRead): Uint8Array[] => {
       const keys = this.#attached.get(lease.id) ?? []
@@ -206,22 +204,21 @@ export class EntryReads {
       }
       const left = lease.count - keysAt(lease).length
       const rowsMax = Math.min(SLICE.rowsMax, Math.max(NEIGHBOURS, left))
-      scan.next({ ...SLICE, rowsMax }, (error, rows, more) => {
-        if (pass !== this.#pass) return
-        if (error !== undefined) return this.#ended(error, again)
-        for (const { key } of rows) {
-          // Those of leases that the entry does not end are passed over.
-          while (isBehind(leases[at], key)) at++
-          const lease = leases[at]
-          if (lease !== undefined && compareKeys(key, lease.gte) >= 0) keysAt(lease).push(attachedKey(key))
-        }
-        const last = leases[at]
-        if (last !== undefined && keysAt(last).length >= last.count) at++
-        const next = leases[at]
-        if (!more) at = leases.length
-        else if (next !== undefined && keysAt(next).length === 0) scan.seek(next.gte)
-        read()
-      })
+      scan.next({ ...SLICE, rowsMax }, this.#answered(again, take))
+    }
+    const take = (rows: readonly StoredRow[], more: boolean): void => {
+      for (const { key } of rows) {
+        // Those of leases that the entry does not end are passed over.
+        while (isBehind(leases[at], key)) at++
+        const lease = leases[at]
+        if (lease !== undefined && compareKeys(key, lease.gte) >= 0) keysAt(lease).push(attachedKey(key))
+      }
+      const last = leases[at]
+      if (last !== undefined && keysAt(last).length >= last.count) at++
+      const next = leases[at]
+      if (!more) at = leases.length
+      else if (next !== undefined && keysAt(next).length === 0) scan.seek(next.gte)
+      read()
     }
     const [first] = leases
     if (first !== undefined) scan.seek(first.gte)
@@ -260,16 +257,14 @@ export class EntryReads {
       this.#finish(scan, again, done)
       return
     }
-    const pass = this.#pass
-    scan.seek(versionsStart(key))
-    scan.next(FIRST_ROW, (error, [row]) => {
-      if (pass !== this.#pass) return
-      if (error !== undefined) return this.#ended(error, again)
+    const take = ([row]: readonly StoredRow[]): void => {
       const isOfKey = row !== undefined && equalBytes(decodeVersionKey(row.key).key, key)
       const head = isOfKey ? headOfVersion(row.key, row.value, hashOfRow(row.key, row.value)) : undefined
       this.#storage.putHead(headKey(key), head)
       this.#readHead(scan, keys, at + 1, done)
-    })
+    }
+    scan.seek(versionsStart(key))
+    scan.next(FIRST_ROW, this.#answered(again, take))
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -279,20 +274,33 @@ export class EntryReads {
    * anew.
    */
   #finish(scan: RowScan | RecordScan, again: () => void, done: () => void): void {
-    const pass = this.#pass
-    scan.finish((error) => {
-      if (pass !== this.#pass) return
-      if (error !== undefined) return this.#ended(error, again)
+    const finished = (): void => {
       this.#scan = undefined
       done()
-    })
+    }
+    scan.finish(this.#answered(again, finished))
   }
 
-  /** A scan that was ended for lack of disk space is begun anew: an entry must be applied. */
-  #ended(error: Error, again: () => void): void {
-    this.#scan = undefined
-    if (error instanceof ScanEndedError) again()
-    else this.#failed(error)
+  /**
+   * What a scan calls with its answer. What `take` throws is an error of the node: the disk, which calls this, does not
+   * expect it. A scan that was ended for lack of disk space is begun anew, by `again`: an entry must be applied.
+   */
+  #answered<T extends readonly unknown[]>(again: () => void, take: (...answer: T) => void) {
+    const pass = this.#pass
+    return (error: Error | undefined, ...answer: T): void => {
+      if (pass !== this.#pass) return
+      try {
+        if (error === undefined) {
+          take(...answer)
+          return
+        }
+        if (!(error instanceof ScanEndedError)) throw error
+        this.#scan = undefined
+        again()
+      } catch (thrown) {
+        this.#failed(thrown instanceof Error ? thrown : new Error(String(thrown)))
+      }
+    }
   }
 }
 

@@ -65,26 +65,37 @@ export class GatheredChanges {
     const { principal } = request
     const bytes = bytesOf(command)
     const deadline = this.#clock.now() + timeoutMs
-    if (!this.#hasRoom(principal, command, bytes, deadline)) this.flush()
+    const full = this.#hasRoom(principal, command, bytes, deadline) ? undefined : this.#take()
     this.#group ??= { principal, commands: [], callers: [], bytes: 0, deadline }
     const group = this.#group
     group.commands.push(command)
     group.callers.push(done)
     group.bytes += bytes
     group.deadline = Math.min(group.deadline, deadline)
+    // At the end: who is told that it came too late may ask for something else at once.
+    this.#proposeGroup(full)
   }
 
-  /** Proposes what was gathered. A busy node may come to that when the time of the callers is over. */
+  /** Proposes what was gathered. */
   flush(): void {
+    this.#proposeGroup(this.#take())
+  }
+
+  #take(): Group | undefined {
     const group = this.#group
+    this.#group = undefined
+    return group
+  }
+
+  /** A busy node may come to that when the time of the callers is over. */
+  #proposeGroup(group: Group | undefined): void {
     if (group === undefined) return
     const { principal, commands, callers, deadline } = group
     const timeoutMs = deadline - this.#clock.now()
     if (timeoutMs <= 0) {
-      this.endAll(tooLate)
+      tellAll(callers, tooLate)
       return
     }
-    this.#group = undefined
     const [command] = commands
     const [done] = callers
     if (command !== undefined && done !== undefined && commands.length === 1) {
@@ -99,9 +110,7 @@ export class GatheredChanges {
 
   /** Nothing of what was gathered was written. */
   endAll(problem: Problem): void {
-    const callers = this.#group?.callers ?? []
-    this.#group = undefined
-    for (const caller of callers) caller({ ok: false, problem })
+    tellAll(this.#take()?.callers ?? [], problem)
   }
 
   #hasRoom(principal: string, { kind }: BatchedCommand, bytes: number, deadline: MonotonicMs): boolean {
@@ -115,6 +124,10 @@ export class GatheredChanges {
       Math.abs(group.deadline - deadline) <= TIMEOUTS_APART_MS
     )
   }
+}
+
+function tellAll(callers: readonly Done[], problem: Problem): void {
+  for (const caller of callers) caller({ ok: false, problem })
 }
 
 const tooLate: Problem = {

@@ -1,9 +1,12 @@
-// One log on replicas with different limits, restarts, power cuts, and snapshots from each other at any index. Whatever
-// happens, every entry has one outcome, and rows, registers and state hash are the same at the end.
+// One log on replicas with different limits, restarts, power cuts, and snapshots from each other at any index, also
+// while what an entry names is being read. Whatever happens, every entry has one outcome, and rows, registers and state
+// hash are the same at the end. The log begins at any cluster version, and has requests of all kinds.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { requestKind } from '../../src/kv/request.ts'
+import { decodeLease, leaseKey } from '../../src/kv/leases.ts'
+import { clusterVersionOf, requestKind } from '../../src/kv/request.ts'
+import { CLUSTER_VERSION } from '../../src/kv/settings.ts'
 import { encodeState, initialState } from '../../src/kv/state.ts'
 import type {
   Applied,
@@ -11,8 +14,12 @@ import type {
   Condition,
   Idempotency,
   KeyCommand,
+  KvState,
+  LeaseId,
+  Operation,
   Request,
   Settings,
+  Txn,
 } from '../../src/kv/types.ts'
 import { stampFrame } from '../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../src/raft/types.ts'
@@ -24,7 +31,7 @@ import { runs } from '../runs.ts'
 import { metaOf } from '../storage/conformance.ts'
 import { memoryDisk, openDisk } from '../storage/replicas.ts'
 import { batch, closed, hardState, must, scrub, sinkFor, store, stream, write } from '../storage/samples.ts'
-import { ask, batchOf, bodyOf, hex, rev } from './store.ts'
+import { ask, batchOf, bodyOf, hex, MemoryStore, rev } from './store.ts'
 
 const FIRST = 2
 const TERM = 1
@@ -55,15 +62,89 @@ const settings: fc.Arbitrary<Partial<Settings>> = fc.record(
     idempotencyTokensMax: fc.integer({ min: 1, max: 5 }),
     idempotencyBytesMax: fc.integer({ min: 4000, max: 4200 }),
     idempotencyAgeMsMax: fc.integer({ min: 1000, max: 2000 }),
-    clusterVersion: fc.integer({ min: 0, max: 1 }),
+    clusterVersion: fc.integer({ min: 0, max: CLUSTER_VERSION }),
+    historyRevisionsMax: fc.integer({ min: 1, max: 20 }),
+    historyBytesMax: fc.integer({ min: 0, max: 6000 }),
+    historyAgeMs: fc.integer({ min: 1000, max: 2000 }),
+    rangeKeysMax: fc.integer({ min: 1, max: 20 }),
+    leasesMax: fc.integer({ min: 0, max: 4 }),
   },
   { requiredKeys: [] },
 )
+const id = fc.constantFrom('1', '2', '18446744073709551615').map((id) => id as LeaseId)
+const ttlMs = fc.integer({ min: 999, max: 1500 })
+const lease = fc.option(fc.oneof(fc.record({ id }), fc.record({ ttlMs })), { nil: undefined, freq: 2 })
 const batched: fc.Arbitrary<KeyCommand> = fc.oneof(
-  fc.record({ kind: fc.constant('put' as const), key, value, condition, prev: fc.constant(false) }),
+  fc.record({ kind: fc.constant('put' as const), key, value, condition, prev: fc.constant(false), lease }),
   fc.record({ kind: fc.constant('delete' as const), key, condition, prev: fc.constant(false) }),
 )
+const range = fc.record({ start: key, end: fc.option(key, { nil: undefined, freq: 3 }) })
+const where = fc.oneof(fc.record({ key }), range)
+const target = fc.constantFrom('version' as const, 'mod_revision' as const)
+const op = fc.constantFrom('=' as const, '!=' as const, '<' as const, '>' as const)
+const comparison = fc.oneof(
+  fc.record({ where, op, target: fc.constant('value' as const), to: value }),
+  fc.record({ where, op, target, to: fc.nat(9) }),
+  fc.record({ where, op, target: fc.constant('lease' as const), to: fc.option(id, { nil: undefined }) }),
+)
+const { txn } = fc.letrec<{ txn: Txn; operation: Operation }>((tie) => ({
+  txn: fc.record({
+    compare: fc.array(comparison, { maxLength: 1 }),
+    success: fc.array(tie('operation'), { maxLength: 3 }),
+    failure: fc.array(tie('operation'), { maxLength: 3 }),
+  }),
+  operation: fc.oneof(
+    { maxDepth: 2 },
+    fc.record({ kind: fc.constant('put' as const), key, value, prev, lease }),
+    fc.record({
+      kind: fc.constant('get' as const),
+      where,
+      limit: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
+      keysOnly: fc.boolean(),
+      countOnly: fc.boolean(),
+    }),
+    fc.record({ kind: fc.constant('delete' as const), where, prev: fc.boolean() }),
+    fc.record({ kind: fc.constant('txn' as const), txn: tie('txn') }),
+  ),
+}))
+/** Those that need the newest cluster version. A deadline of 0: the one that the lease has then. */
+const newest: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('txn' as const), txn }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete-range' as const), range }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('compact' as const),
+      revision: fc.option(fc.integer({ min: 1, max: 40 }).map(rev), { nil: undefined }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('grant' as const),
+      id: fc.option(id, { nil: undefined, freq: 5 }),
+      ttlMs,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('renew' as const), ids: fc.array(id, { maxLength: 3 }) }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('revoke' as const), id }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('expire' as const),
+      leases: fc.array(fc.record({ id, deadlineMs: fc.constantFrom(0, 0, 0, 7000) }), { maxLength: 3 }),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('put' as const), key, value, condition, prev, lease }),
+  },
+)
 const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 12, arbitrary: newest },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('put' as const), key, value, condition, prev }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('delete' as const), key, condition, prev }) },
   { weight: 1, arbitrary: settings.map((settings) => ({ kind: 'settings' as const, settings })) },
@@ -90,17 +171,40 @@ const request: fc.Arbitrary<Request | undefined> = fc.option(
   { nil: undefined, freq: 9 },
 )
 const log = fc
-  .array(fc.record({ request, elapsedMs: fc.integer({ min: -100, max: 400 }) }), {
-    minLength: 1,
-    maxLength: 40,
+  .record({
+    clusterVersion: fc.constantFrom(1, 2, CLUSTER_VERSION, CLUSTER_VERSION),
+    raisedAt: fc.nat(30),
+    drawn: fc.array(fc.record({ request, elapsedMs: fc.integer({ min: -100, max: 400 }) }), {
+      minLength: 1,
+      maxLength: 40,
+    }),
   })
-  .map((drawn) => {
+  .map(({ clusterVersion, raisedAt, drawn }) => {
+    const initial = initialState({ idempotencyAgeMsMax: 1000, clusterVersion })
+    const store = new MemoryStore(initial.settings)
     let now = 1000
-    return drawn.map(({ request, elapsedMs }, at) => {
+    const entries = drawn.map(({ request, elapsedMs }, at) => {
       now += elapsedMs
-      return entryOf(FIRST + at, request, now)
+      const asked = at === raisedAt ? RAISE : request && possible(request, store)
+      if (asked !== undefined) store.apply(asked, now)
+      return entryOf(FIRST + at, asked, now)
     })
+    return { initial, entries }
   })
+
+const RAISE = ask({ kind: 'settings', settings: { clusterVersion: CLUSTER_VERSION } })
+
+/** Nothing is asked for that needs a newer cluster version than there is. */
+function possible(request: Request, { rows, state }: MemoryStore): Request | undefined {
+  if (clusterVersionOf(request) > state.settings.clusterVersion) return undefined
+  const { command } = request
+  if (command.kind !== 'expire') return request
+  const leases = command.leases.map(({ id, deadlineMs }) => {
+    const row = rows.get(hex(leaseKey(id)))
+    return { id, deadlineMs: row === undefined || deadlineMs > 0 ? deadlineMs : decodeLease(row).deadlineMs }
+  })
+  return { ...request, command: { ...command, leases } }
+}
 
 function entryOf(index: number, request: Request | undefined, clusterTimeMs: number): Entry {
   if (request === undefined) return pastEntry(index, TERM)
@@ -118,12 +222,22 @@ const limits: fc.Arbitrary<Partial<StoreLimits>> = fc.record({
 
 type Step =
   | { readonly kind: 'apply'; readonly count: number }
+  /** Begins to apply, and goes on with the next step while what an entry names is being read. */
+  | { readonly kind: 'begin'; readonly count: number; readonly turns: number }
   | { readonly kind: 'flush' | 'restart' }
   | { readonly kind: 'cut'; readonly inFlight: 'lost' | 'kept' }
   | { readonly kind: 'install'; readonly ahead: number; readonly limits: Partial<StoreLimits> }
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('apply'), count: fc.integer({ min: 1, max: 9 }) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('begin'),
+      count: fc.integer({ min: 1, max: 9 }),
+      turns: fc.nat(3),
+    }),
+  },
   { weight: 3, arbitrary: fc.constant({ kind: 'flush' }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'restart' }) },
   {
@@ -138,23 +252,27 @@ type Heard = Map<number, Applied | undefined>
 
 const RAFT_STATE = Uint8Array.of(7)
 
+interface Log {
+  readonly initial: KvState
+  readonly entries: readonly Entry[]
+}
+
 class Replica {
-  readonly #disk = memoryDisk({
-    hardState: hardState(TERM, FIRST - 1),
-    applied: {
-      index: asIndex(FIRST - 1),
-      term: asTerm(TERM),
-      raft: RAFT_STATE,
-      kv: encodeState(initialState({ idempotencyAgeMsMax: 1000 })),
-    },
-  })
+  readonly #disk
+  readonly #initial: KvState
   readonly #log: readonly Entry[]
   readonly #heard: Heard
   readonly #limits: Partial<StoreLimits>
   #running: { readonly storage: Storage; readonly applier: Applier } | undefined
 
-  constructor(log: readonly Entry[], heard: Heard, limits: Partial<StoreLimits> = {}) {
-    this.#log = log
+  constructor({ initial, entries }: Log, heard: Heard, limits: Partial<StoreLimits> = {}) {
+    const applied = {
+      ...{ index: asIndex(FIRST - 1), term: asTerm(TERM) },
+      ...{ raft: RAFT_STATE, kv: encodeState(initial) },
+    }
+    this.#disk = memoryDisk({ hardState: hardState(TERM, FIRST - 1), applied })
+    this.#initial = initial
+    this.#log = entries
     this.#heard = heard
     this.#limits = limits
   }
@@ -170,19 +288,26 @@ class Replica {
   }
 
   async live(step: Step): Promise<void> {
-    const { storage } = must(this.#running)
+    const { storage, applier } = must(this.#running)
     switch (step.kind) {
       case 'apply':
         await this.applyTo(storage.applied.index + step.count)
+        break
+      case 'begin':
+        if (applier.queued > 0) break
+        this.#push(storage.applied.index + step.count)
+        for (let turn = 0; turn < step.turns; turn++) await this.#turn()
         break
       case 'flush':
         await this.#store([])
         break
       case 'restart':
+        applier.clear()
         await closed(storage)
         await this.#open()
         break
       case 'cut':
+        applier.clear()
         storage.write(batch(hardState(TERM, this.#commit)), () => {
           throw new Error('called back after a power cut')
         })
@@ -196,11 +321,22 @@ class Replica {
   }
 
   async applyTo(index: number): Promise<void> {
+    const { applier } = must(this.#running)
+    while (applier.queued > 0) await this.#turn()
+    this.#push(index)
+    while (applier.queued > 0) await this.#turn()
+  }
+
+  #push(index: number): void {
     const { storage, applier } = must(this.#running)
     const from = storage.applied.index + 1 - FIRST
     applier.push(this.#log.slice(from, Math.max(from, index + 1 - FIRST)))
     applier.run(() => false)
-    for (; applier.queued > 0; applier.run(() => false)) await new Promise(setImmediate)
+  }
+
+  async #turn(): Promise<void> {
+    await new Promise(setImmediate)
+    must(this.#running).applier.run(() => false)
   }
 
   async #open(): Promise<void> {
@@ -230,11 +366,16 @@ class Replica {
     const { storage, applier } = must(this.#running)
     const index = storage.applied.index + ahead
     if (ahead === 0 || index > this.#commit) return
-    const sender = await new Replica(this.#log, this.#heard, limits).start()
+    const sender = await new Replica(
+      { initial: this.#initial, entries: this.#log },
+      this.#heard,
+      limits,
+    ).start()
     await sender.applyTo(index)
     const source = must(sender.#running).storage.snapshotSource()
     await stream(source, must(await sinkFor(storage, source)))
     const snapshot = { meta: metaOf(source), snapshotId: source.id, keepLog: true }
+    applier.clear()
     await this.#store([write({ snapshot })])
     applier.reload()
     source.close()
@@ -277,15 +418,15 @@ async function rowsOf(storage: Storage): Promise<readonly string[]> {
 
 test('every entry has one outcome, and all replicas hold the same', async () => {
   await fc.assert(
-    fc.asyncProperty(log, limits, fc.array(step, { maxLength: 25 }), async (entries, drawn, steps) => {
+    fc.asyncProperty(log, limits, fc.array(step, { maxLength: 25 }), async (log, drawn, steps) => {
       const heard: Heard = new Map()
-      const plainLife = await new Replica(entries, heard).start()
-      await plainLife.applyTo(FIRST + entries.length)
+      const plainLife = await new Replica(log, heard).start()
+      await plainLife.applyTo(FIRST + log.entries.length)
       const expected = await plainLife.picture()
       await plainLife.end()
-      const other = await new Replica(entries, heard, drawn).start()
+      const other = await new Replica(log, heard, drawn).start()
       for (const step of steps) await other.live(step)
-      await other.applyTo(FIRST + entries.length)
+      await other.applyTo(FIRST + log.entries.length)
       expect(await other.picture()).toEqual(expected)
       await other.end()
     }),

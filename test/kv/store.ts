@@ -111,11 +111,15 @@ export class MemoryStore {
   /** Ranges and leases are asked for before anything is written. */
   #before: KeyRow[] | undefined
 
+  /** The head that apply has read last. */
+  #lent: Writable<RowFound> | undefined
+
   readonly #forApply: Rows = {
     read: (key, head) => {
-      if (key[0] !== TABLE_HEADS) return found(key, this.rows.get(hex(key)), head)
-      const bytes = this.#heads.has(hex(key)) ? this.#heads.get(hex(key)) : this.#headOf(key.subarray(1))
-      return bytes && { bytes, length: bytes.length, ...NO_HASH }
+      this.#spoil()
+      const row = key[0] === TABLE_HEADS ? this.#rowOfHead(key) : found(key, this.rows.get(hex(key)), head)
+      if (head) this.#lent = row
+      return row
     },
     inRange: (range) => {
       this.#before ??= this.list(undefined)
@@ -127,6 +131,7 @@ export class MemoryStore {
       return this.#before.filter((record) => record.lease === lease).map(({ key }) => key)
     },
     write: (change) => {
+      this.#spoil()
       const { key, value, rest = new Uint8Array() } = change
       if (key[0] === TABLE_HEADS) {
         this.#heads.set(hex(key), value && new Uint8Array(value))
@@ -144,6 +149,19 @@ export class MemoryStore {
       else this.rows.set(hex(key), new Uint8Array(Buffer.concat([value, rest])))
       return hashOf(key, this.rows.get(hex(key))) ?? NO_HASH
     },
+  }
+
+  /** As storage uses the memory of a head again. */
+  #spoil(): void {
+    if (this.#lent === undefined) return
+    this.#lent.bytes = new Uint8Array(ROW_HEAD_BYTES).fill(0xff)
+    this.#lent.length = 0xffff
+    this.#lent = undefined
+  }
+
+  #rowOfHead(key: Uint8Array): RowFound | undefined {
+    const bytes = this.#heads.has(hex(key)) ? this.#heads.get(hex(key)) : this.#headOf(key.subarray(1))
+    return bytes && { bytes, length: bytes.length, ...NO_HASH }
   }
 
   /** As it is made of the newest row of versions. */
@@ -190,6 +208,8 @@ export class MemoryStore {
     return found && { ...found, key: new Uint8Array(found.key) }
   }
 }
+
+type Writable<T> = { -readonly [name in keyof T]: T[name] }
 
 /** What apply is given: only the head of a row if heads are enough. */
 export const found = (key: Uint8Array, row: Uint8Array | undefined, heads: boolean): RowFound | undefined =>

@@ -2,6 +2,7 @@
 
 import { expect, onTestFinished, test } from 'vitest'
 import { stream } from '../../jepsen-lite/random.ts'
+import { UnknownKindError } from '../../src/kv/errors.ts'
 import {
   type Applied,
   asRevision,
@@ -14,9 +15,11 @@ import {
   requestKind,
   writeRequest,
 } from '../../src/kv/index.ts'
+import { versionKey } from '../../src/kv/rows.ts'
 import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../src/raft/types.ts'
 import { Applier } from '../../src/server/applier.ts'
+import { StorageClosedError } from '../../src/storage/errors.ts'
 import { ScanEndedError, type Storage } from '../../src/storage/index.ts'
 import type { StoreLimits } from '../../src/storage/store.ts'
 import { ask, batchOf, deleteOf, putOf, utf8 } from '../kv/store.ts'
@@ -352,6 +355,36 @@ test('an error of the disk is the error of the node', async () => {
   expect(node.failures).toEqual([new Error('EIO')])
   expect(node.failures[0]).not.toBeInstanceOf(ScanEndedError)
   expect(node.outcomes).toHaveLength(12)
+})
+
+test('a row that this program does not know is the error of the node, and not of the disk that has read it', async () => {
+  const node = await Applying.start()
+  node.push(...puts)
+  node.readOn()
+  const [cold = ''] = keys.filter((key) => node.storage.head(Buffer.from(`\u0008${key}`)) === undefined)
+  const next = asIndex(node.storage.applied.index + 1)
+  node.storage.begin(next, { bytes: 0, items: 0 })
+  const row = { key: versionKey(utf8(cold), asRevision(99)), value: Uint8Array.of(0x80), before: null }
+  node.storage.change(row)
+  node.storage.end({ ...node.storage.applied, index: next })
+  node.push(putOf(cold, 'v'))
+  node.readOn()
+  expect(node.failures).toEqual([new UnknownKindError('row flags 128 are not known to this program')])
+  expect(node.outcomes).toHaveLength(12)
+})
+
+test('a scan that was ended, and cannot be begun again because the node ends, is no error of the disk', async () => {
+  const node = await Applying.start()
+  node.push(...puts)
+  node.readOn()
+  node.push(range('b', 'f'))
+  node.storage.endOldScans()
+  node.storage.endOldScans()
+  node.storage.scan = () => {
+    throw new StorageClosedError()
+  }
+  node.readOn()
+  expect(node.failures).toEqual([new StorageClosedError()])
 })
 
 test('below the cluster version of history nothing is read before', async () => {

@@ -145,6 +145,18 @@ test('time that passes before they are proposed counts, and what comes too late 
   expect(answers).toMatchObject([['b', { ok: false, problem: { code: 'overloaded', written: 'no' } }]])
 })
 
+test('what a caller asks for when it is told that it came too late does not share the entry of the next change', () => {
+  const { clock, gathered, proposals, add } = gathering()
+  gathered.add({ ...ask(putOf('late', 'v')), principal: '' }, 10, 3, () => add('next', deleteOf('next'), 500))
+  clock.at = 20
+  add('other', putOf('other', 'v'), 5000)
+  gathered.flush()
+  expect(proposals.map((each) => [shown(each), each.timeoutMs])).toEqual([
+    ['put other', 5000],
+    ['delete next', 500],
+  ])
+})
+
 test('before the cluster knows batches each change is proposed alone', () => {
   const { proposals, add } = gathering()
   add('a', putOf('a', 'v'), 5000, 1)

@@ -89,7 +89,7 @@ export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
     why: 'After a while every session is forgotten at once.',
     layers: SIM_UNIT,
     tests: KV_TESTS,
-    edits: [edit(SESSIONS, 'toSweep, bytes: sessions.bytes - SLOT_KEY_BYTES - row.length }', 'toSweep }')],
+    edits: [edit(SESSIONS, 'return { ...sessions, toSweep, bytes }', 'return { ...sessions, toSweep }')],
   },
   {
     id: 'M777',
