@@ -202,7 +202,11 @@ test.each<[string, readonly object[], string]>([
     [header, watch, { ...told, told: { ...told.told, events: [{ key: 'a' }] } }],
     'told must be a message of a watch',
   ],
-  ['watches, and no log', [header, invoke, { ...watch, id: 2 }, answer], 'operations such as watch are judged by a log'],
+  [
+    'watches, and no log',
+    [header, invoke, { ...watch, id: 2 }, answer],
+    'operations such as watch are judged by a log',
+  ],
   ['a log of nobody', [{ ...header, log: 'log' }, invoke, answer], 'it has no watch'],
   ['an event that nobody knows', [header, { type: 'pause', time: 1 }], 'there is no event "pause"'],
 ])('%s: 3', (_, events, words) => {
