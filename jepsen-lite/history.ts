@@ -505,7 +505,8 @@ export function historyOf(events: Iterable<HistoryEvent>): History {
     switch (event.type) {
       case 'invoke': {
         const { id, client, node, op, time, transaction } = event
-        if (op.f === 'range' && op.prefix !== undefined && (op.start ?? op.end) !== undefined)
+        const isRange = op.f === 'range' || op.f === 'del-range'
+        if (isRange && op.prefix !== undefined && (op.start ?? op.end) !== undefined)
           throw new HistoryError(`event ${position}: a range by prefix has no start and no end`)
         if (seen.has(id)) throw new HistoryError(`event ${position}: operation ${id} is invoked twice`)
         seen.add(id)
@@ -523,6 +524,8 @@ export function historyOf(events: Iterable<HistoryEvent>): History {
       }
       case 'watch': {
         const { id, client, node, asked } = event
+        if (asked.key !== undefined && (asked.start ?? asked.end) !== undefined)
+          throw new HistoryError(`event ${position}: a watch of one key has no start and no end`)
         if (seen.has(id)) throw new HistoryError(`event ${position}: ${id} is the id of an operation`)
         seen.add(id)
         watches.set(id, { id, client, node, asked, start: position, told: [] })

@@ -132,7 +132,7 @@ const TOLD_ROW: Shape = {
 }
 const record: Check = ['a record', (row) => faultIn(row, TOLD_ROW) === undefined]
 const TOLD_EVENT: Shape = {
-  required: { key: TEXT },
+  required: { type: only, key: TEXT },
   optional: { record, prev: ['a record or null', (row) => row === null || record[1](row)] },
 }
 const events: Check = [
@@ -199,7 +199,7 @@ export function faultOfEvent(event: unknown): string | undefined {
   return faultIn(event, shape)
 }
 
-/** They say which shape it is. */
+/** They say which shape it is, where the shape does not name them. */
 const TAGS = new Set(['type', 'f', 'kind'])
 
 function faultIn(value: unknown, shape: Shape | undefined): string | undefined {
@@ -209,7 +209,8 @@ function faultIn(value: unknown, shape: Shape | undefined): string | undefined {
   const missing = Object.keys(required).find((name) => value[name] === undefined)
   if (missing !== undefined) return `${missing} is missing`
   for (const [name, held] of Object.entries(value)) {
-    if (held === undefined || TAGS.has(name)) continue
+    const isTag = TAGS.has(name) && !Object.hasOwn(required, name)
+    if (held === undefined || isTag) continue
     const check = Object.hasOwn(required, name)
       ? required[name]
       : Object.hasOwn(optional, name)

@@ -116,12 +116,9 @@ export interface Judged {
  */
 export function judge(history: History, options: CheckOptions = {}): Judged {
   if (history.header.log !== undefined) return judgeLogged(history)
-  const [other] = history.storeCalls
-  const past = history.calls.find(({ op }) => 'at' in op)
-  if (other !== undefined || past !== undefined) {
-    const what = other?.op.f ?? 'get at a revision'
-    throw new HistoryError(`operations such as ${what} are judged by a log, and there is none`)
-  }
+  const needed = needsLog(history)
+  if (needed !== undefined)
+    throw new HistoryError(`operations such as ${needed} are judged by a log, and there is none`)
   const checked = check(history, options)
   const hasTransactions = history.calls.some(({ transaction }) => transaction !== undefined)
   const transactions = hasTransactions ? checkTransactions(history) : undefined
@@ -132,6 +129,16 @@ export function judge(history: History, options: CheckOptions = {}): Judged {
     check: checked,
     transactions,
   }
+}
+
+/** Something that only a log can judge. */
+function needsLog({ calls, storeCalls, watches }: History): string | undefined {
+  if (storeCalls[0] !== undefined) return storeCalls[0].op.f
+  if (watches.length > 0) return 'watch'
+  if (calls.some(({ op }) => 'at' in op)) return 'get at a revision'
+  return calls.some(({ op }) => op.f === 'put' && (op.lease ?? op.ttlMs) !== undefined)
+    ? 'put with a lease'
+    : undefined
 }
 
 function judgeLogged(history: History): Judged {

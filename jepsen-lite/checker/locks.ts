@@ -8,6 +8,7 @@
 //   while it stands  a token is the revision that created the key of a client. A change under it is made only while this
 //                    key stands, and is the first of its line: those under the same prefix were created later. Nobody
 //                    is told that he holds the lock with a token that is no such revision, or before it is his turn
+//   refused          a change is not refused at a revision at which this key stands
 //
 // That a refused change was not made, and an acknowledged one was, is judged with the log itself.
 
@@ -36,7 +37,24 @@ export function checkLocks({ storeCalls }: History, { log, makers }: LogVerdict)
   /** Of whom it is not known yet that nobody stood before them when they were told. The first to be told is last. */
   const told = [...holders].flatMap(([name, all]) => all.map((holder) => ({ name, ...holder })))
   told.sort((a, b) => b.call.end - a.call.end)
+  /** The first is last. */
+  const refused = storeCalls.flatMap(refusedIn).sort((a, b) => b.revision - a.revision)
+  /** The state is that of the revision before this one. */
+  const judgeRefused = (before: number): void => {
+    for (let one = refused.at(-1); one !== undefined && one.revision < before; one = refused.at(-1)) {
+      refused.pop()
+      const { call, revision } = one
+      const { name, token } = call.op
+      if (lines.stands(token))
+        find(
+          name,
+          [call.id],
+          `operation ${call.id} was refused under token ${token} of the lock ${name} at revision ${revision}, where the key of this token stands`,
+        )
+    }
+  }
   for (const { revision, events } of log.revisions) {
+    judgeRefused(revision)
     const maker = makers.get(revision)
     // What was asked for later found the state in which they had been told, or a later one.
     for (let one = told.at(-1); one !== undefined && one.call.end < (maker?.start ?? 0); one = told.at(-1)) {
@@ -76,6 +94,7 @@ export function checkLocks({ storeCalls }: History, { log, makers }: LogVerdict)
         `operation ${next.call.id} held the lock ${name} with token ${next.token}, and then operation ${call.id} changed ${call.op.key} under token ${token}`,
       )
   }
+  judgeRefused(log.events.upTo + 1)
   for (const [name, all] of holders)
     for (const { call, token } of all)
       if (token <= log.events.upTo && !lines.hasCreated(token))
@@ -104,6 +123,11 @@ class Lines {
     return this.#created.has(revision)
   }
 
+  /** Whatever was created at this revision is there. */
+  stands(token: number): boolean {
+    return this.#created.get(token)?.every((key) => this.#standing.get(key) === token) === true
+  }
+
   /** Why nothing may be changed under this token now; undefined: it may. */
   whyNot(token: number): string | undefined {
     const created = this.#created.get(token)
@@ -127,6 +151,14 @@ class Lines {
 }
 
 const isGuarded = (call: StoreCall): call is Guarded => call.op.f === 'guarded-put'
+
+/** Refusals that tell which revision they are about. */
+function refusedIn(call: StoreCall): { readonly call: Guarded; readonly revision: number }[] {
+  const { outcome } = call
+  if (!isGuarded(call) || outcome.kind !== 'ok' || outcome.result.applied !== false) return []
+  const { revision } = outcome.result
+  return revision === undefined ? [] : [{ call, revision }]
+}
 
 /** By lock. */
 function holdersIn(

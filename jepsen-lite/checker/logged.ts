@@ -1,11 +1,11 @@
 // Everything that is judged of a history with a log: the log itself, watches, leases, locks and queues.
 
-import type { History, WatchCall } from '../history.ts'
+import { FIRST_REVISION, type History, HistoryError, type WatchCall } from '../history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { checkDurability } from './durability.ts'
 import { leasesIn } from './leases/in-history.ts'
 import { checkLocks } from './locks.ts'
-import { checkLog, type LogVerdict, requestsIn } from './log/index.ts'
+import { checkLog, type LogVerdict, requestsIn, tellsLog } from './log/index.ts'
 import { checkQueues } from './queues.ts'
 import { checkReads } from './reads.ts'
 import { checkWatches } from './watch/index.ts'
@@ -17,6 +17,7 @@ export interface Logged {
 }
 
 export function checkLogged(history: History): Logged {
+  mustHaveLog(history)
   const verdict = checkLog(history)
   return {
     findings: [
@@ -35,6 +36,30 @@ export function checkLogged(history: History): Logged {
     ],
     compared: verdict.compared,
   }
+}
+
+/** The header names it. The watches of that client must be able to tell every change. */
+function mustHaveLog(history: History): void {
+  const { header, watches } = history
+  const told = watches.filter((watch) => tellsLog(history, watch))
+  const [first] = told
+  const refuse = (why: string): never => {
+    throw new HistoryError(`the log is what client ${header.log} was told: ${why}`)
+  }
+  if (first === undefined) refuse('it has no watch')
+  for (const { id, asked } of told)
+    if (
+      asked.key !== undefined ||
+      (asked.start ?? '') !== '' ||
+      asked.end !== undefined ||
+      asked.only !== undefined ||
+      !asked.values
+    )
+      refuse(`watch ${id} does not ask for every change of every key, with values`)
+  if ((first?.asked.from ?? Number.POSITIVE_INFINITY) > FIRST_REVISION + 1)
+    refuse('its first watch does not begin at revision 1')
+  if (typeof header.initial === 'string')
+    refuse('the store is empty at its beginning, so the header has no initial value')
 }
 
 function watchesIn(history: History, { log }: LogVerdict): Anomaly[] {

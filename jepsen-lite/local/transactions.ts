@@ -137,7 +137,11 @@ function endsIn(
   const ends: OperationEnd[] = []
   for (const step of txn.steps) {
     if (!succeeded && step.f !== 'get') {
-      ends.push({ kind: 'fail', why: 'a key was not as before', unreachable: false })
+      ends.push(
+        isCondition(step, txn)
+          ? { kind: 'ok', result: { applied: false, revision } }
+          : { kind: 'fail', why: 'a key was not as before', unreachable: false },
+      )
       continue
     }
     const result: unknown = results[at++]
@@ -155,8 +159,21 @@ function endsIn(
     const repeated = replayed !== undefined && step.f !== 'get' ? { replayed } : {}
     ends.push({ kind: 'ok', result: { ...read, ...repeated } })
   }
-  return ends
+  return !succeeded && isAllUnchanged(txn, ends) ? undefined : ends
 }
+
+/** The only comparison is the condition of this change, which the history has. So it is known why it was refused. */
+const isCondition = (step: Changing, { unchanged }: Transaction): boolean =>
+  unchanged.size === 1 &&
+  (step.f === 'put' || step.f === 'del') &&
+  (step.ifRevision ?? step.ifAbsent) !== undefined
+
+/** What was read together with the refusal shows that every key is as it was compared. */
+const isAllUnchanged = ({ unchanged, steps }: Transaction, ends: readonly OperationEnd[]): boolean =>
+  [...unchanged].every(([key, revision]) => {
+    const end = ends[steps.findIndex((step) => step.f === 'get' && step.key === key)]
+    return end?.kind === 'ok' && (end.result.modRevision ?? 0) === revision
+  })
 
 function readIn(
   { get }: Readonly<Record<string, unknown>>,

@@ -1,10 +1,12 @@
 // Clients that change keys for others to watch: puts, deletes of keys and of ranges, several keys in one transaction,
 // and compaction now and then, up to where the log of the history has been told.
 
-import type { AnyOperation } from '../history.ts'
+import type { AnyOperation, Conditions } from '../history.ts'
 import type { OperationEnd } from './perform.ts'
 import type { Step, Transaction } from './transactions.ts'
 import type { Asked, Draw, Surroundings, Workload } from './workload.ts'
+
+type Change = Extract<Step, { f: 'put' | 'del' }>
 
 const TRANSACTION_KEYS_MAX = 5
 /** How many revisions ago reads of the past look; history is often compacted to less. */
@@ -55,13 +57,21 @@ export class EventsWorkload implements Workload {
   #transaction(): Transaction {
     const { key, sized, random } = this.#draw
     const keys = [...new Set(Array.from({ length: 1 + random.below(TRANSACTION_KEYS_MAX) }, key))]
-    const steps = keys.map(
-      (one): Step => (random.chance(0.7) ? { f: 'put', key: one, value: sized() } : { f: 'del', key: one }),
+    const drawn = keys.map(
+      (one): Change => (random.chance(0.7) ? { f: 'put', key: one, value: sized() } : { f: 'del', key: one }),
     )
     const [first = ''] = keys
     const revision = this.#revisions.get(first)
     const unchanged = new Map(revision === undefined || random.chance(0.7) ? [] : [[first, revision]])
+    const steps = drawn.map((step) => ({ ...step, ...conditionOf(step, unchanged.get(step.key)) }))
     const number = this.#surroundings.transaction()
     return { f: 'txn', number, unchanged, steps, before: new Map(), idempotency: undefined }
   }
+}
+
+/** So the history has it, too. */
+function conditionOf({ f }: Change, revision: number | undefined): Conditions {
+  if (revision === undefined) return {}
+  if (revision > 0) return { ifRevision: revision }
+  return f === 'put' ? { ifAbsent: true } : {}
 }

@@ -4,7 +4,8 @@
 // were told:
 //
 //   acknowledged   what was answered as made is in the log, at the revision of the answer, and nothing else is there
-//   conditions     what was made under a condition came right after a state in which the condition held
+//   conditions     what was made under a condition came right after a state in which the condition held, and what was
+//                  refused met one in which it did not
 //   asked for      every other revision was made by one request whose outcome is unknown, or by the end of a lease, and
 //                  each request has made one at most; if the history holds all requests (`complete`). What was answered
 //                  as not made is not there in any case
@@ -15,7 +16,7 @@
 //   numbers        revisions, versions and create revisions of the log follow from each other; none is left out, if the history is
 //                  complete
 
-import { FIRST_REVISION, type History } from '../../history.ts'
+import { type Call, FIRST_REVISION, type History, type Result } from '../../history.ts'
 import type { Anomaly } from '../anomaly.ts'
 import { contains, type Interval } from '../keys.ts'
 import { coveredBy } from '../list-range.ts'
@@ -24,12 +25,13 @@ import { isStaleRead } from '../partition.ts'
 import { conditionHeld } from '../revisions.ts'
 import type { LoggedEvent } from '../watch/index.ts'
 import { checkCompaction } from './compaction.ts'
+import { makersOf, type Unexplained } from './makers.ts'
 import { checkOrder } from './order.ts'
 import { keysChangedBy, type LogRequest, nothingIn, requestsIn } from './requests.ts'
 import { type StoreLog, storeLogOf } from './store-log.ts'
 
 export { type LogRequest, requestsIn } from './requests.ts'
-export { type LoggedRevision, type StoreLog, storeLogOf } from './store-log.ts'
+export { type LoggedRevision, type StoreLog, storeLogOf, tellsLog } from './store-log.ts'
 
 export interface LogVerdict {
   readonly log: StoreLog
@@ -54,13 +56,15 @@ class Judge implements KeyCounts {
   readonly #rows = new Map<string, Record>()
   readonly #makers = new Map<number, LogRequest>()
   readonly #acknowledged = new Map<number, LogRequest>()
-  /** Requests of unknown outcome that may still have made a revision, by a value that they put. */
-  readonly #byValue = new Map<string, LogRequest>()
-  /** The others of them. */
+  /** Requests that may have made a revision that no answer tells, by a key and the value that they put there. */
+  readonly #byPut = new Map<string, LogRequest[]>()
+  /** The others of them, by their start. */
   readonly #deletes: LogRequest[] = []
-  /** Requests that were answered as made, without the revision, and are not found in the log yet. */
-  readonly #unplaced = new Set<LogRequest>()
+  /** Requests that were answered as made, without the revision. */
+  readonly #unplaced: LogRequest[] = []
   readonly #failed = new Map<string, LogRequest>()
+  /** Revisions that no answer tells, and no end of a lease explains. */
+  readonly #unexplained: Unexplained[] = []
   readonly #leaseEnds = new Set<number>()
   #compared = 0
 
@@ -78,7 +82,6 @@ class Judge implements KeyCounts {
     const isComplete = this.#history.header.complete === true
     let last = FIRST_REVISION
     for (const logged of this.#log.revisions) {
-      // A setting makes a revision as well; a complete history has none.
       if (isComplete && logged.revision !== last + 1)
         this.#find(
           [],
@@ -89,14 +92,20 @@ class Judge implements KeyCounts {
       this.#revision(logged.revision, logged.position, logged.events)
     }
     for (; next < looks.length; next++) looks[next]?.look()
+    this.#explain()
     for (const [revision, request] of this.#acknowledged)
       if (!this.#makers.has(revision))
         this.#find(
           request.ids,
           `${said(request)} was answered as made at revision ${revision}, of which the log knows nothing`,
         )
-    for (const request of this.#unplaced)
-      this.#find(request.ids, `${said(request)} was answered as made, and the log knows nothing of it`)
+    // A setting makes a revision as well; a complete history has none.
+    const { due, events } = this.#log
+    if (isComplete && Math.max(due, events.upTo) > last)
+      this.#find(
+        [],
+        `the log has told everything up to revision ${Math.max(due, events.upTo)}, and nothing after ${last}`,
+      )
     this.#findings.push(...checkOrder(this.#history), ...checkCompaction(this.#history))
     return {
       ...{ log: this.#log, findings: this.#findings, makers: this.#makers },
@@ -113,11 +122,15 @@ class Judge implements KeyCounts {
     for (const request of requestsIn(this.#history)) {
       const { changed, revision } = request
       const isRefused = request.kind === 'fail' || (changed === false && request.puts.size > 0)
-      if (isRefused) for (const { value } of request.puts.values()) this.#failed.set(value, request)
+      if (isRefused)
+        for (const [key, { value }] of request.puts) this.#failed.set(textOf(key, value), request)
       if (changed === false) continue
       if (changed === undefined || revision === undefined) {
-        if (changed === true) this.#unplaced.add(request)
-        for (const { value } of request.puts.values()) this.#byValue.set(value, request)
+        if (changed === true) this.#unplaced.push(request)
+        for (const [key, { value }] of request.puts) {
+          const text = textOf(key, value)
+          this.#byPut.set(text, [...(this.#byPut.get(text) ?? []), request])
+        }
         if (request.puts.size === 0) this.#deletes.push(request)
         continue
       }
@@ -151,9 +164,9 @@ class Judge implements KeyCounts {
       if (wrong !== undefined)
         this.#find(acknowledged.ids, `${said(acknowledged)} made revision ${revision}, and the log ${wrong}`)
     } else {
-      const maker = this.#makerOf(events, position)
-      if (maker === undefined) this.#nobodyMade(revision, events, this.#history.header.complete === true)
-      else if (maker !== 'lease') this.#makers.set(revision, maker)
+      const able = this.#ableOf(events, position)
+      if (!this.#endsLease(events)) this.#unexplained.push({ revision, events, able })
+      else if (able.length === 0) this.#leaseEnds.add(revision)
     }
     for (const event of events) this.#apply(event)
   }
@@ -165,6 +178,8 @@ class Judge implements KeyCounts {
       if (found !== wanted)
         return `has ${key} ${found === null ? 'absent' : `of revision ${found}`} before it, where its condition wants ${wanted === null ? 'nothing' : `revision ${wanted}`}`
     }
+    for (const key of request.deleted)
+      if (!this.#rows.has(key)) return `has no ${key} before it, which it has deleted`
     const keys = keysChangedBy(request, this.#rows)
     const extra = events.find(({ key }) => !keys.has(key))
     if (extra !== undefined) return `has a change of ${extra.key} there as well`
@@ -190,30 +205,25 @@ class Judge implements KeyCounts {
     return undefined
   }
 
-  /** Which request of unknown outcome has made this, or whether the end of a lease has. Each makes one revision. */
-  #makerOf(events: readonly LoggedEvent[], position: number): LogRequest | 'lease' | undefined {
+  /** Each request makes one revision. */
+  #explain(): void {
+    const makers = makersOf(this.#unexplained, this.#unplaced)
+    for (const { revision, events } of this.#unexplained) {
+      const maker = makers.get(revision)
+      if (maker === undefined) this.#nobodyMade(revision, events, this.#history.header.complete === true)
+      else this.#makers.set(revision, maker)
+    }
+    const found = new Set(makers.values())
+    for (const request of this.#unplaced)
+      if (!found.has(request))
+        this.#find(request.ids, `${said(request)} was answered as made, and the log knows nothing of it`)
+  }
+
+  /** The requests, of those whose revision is not known, that may have made this of the present state. */
+  #ableOf(events: readonly LoggedEvent[], position: number): LogRequest[] {
     const put = events.find(({ record }) => record !== null)
-    if (put?.record !== null && put !== undefined) {
-      const maker = this.#byValue.get(put.record.value)
-      if (maker === undefined || maker.start > position || this.#differs(maker, events) !== undefined)
-        return undefined
-      for (const { value } of maker.puts.values()) this.#byValue.delete(value)
-      this.#unplaced.delete(maker)
-      return maker
-    }
-    // The one that asked for least: another one may have to explain more.
-    const able = this.#deletes
-      .filter((maker) => maker.start < position && this.#differs(maker, events) === undefined)
-      .sort((a, b) => breadthOf(a) - breadthOf(b))
-    if (this.#endsLease(events)) {
-      if (able.length === 0) this.#leaseEnds.add(events[0]?.revision ?? 0)
-      return 'lease'
-    }
-    const [maker] = able
-    if (maker === undefined) return undefined
-    this.#deletes.splice(this.#deletes.indexOf(maker), 1)
-    this.#unplaced.delete(maker)
-    return maker
+    const asked = put?.record ? (this.#byPut.get(textOf(put.key, put.record.value)) ?? []) : this.#deletes
+    return asked.filter((maker) => maker.start < position && this.#differs(maker, events) === undefined)
   }
 
   /** Exactly the keys of one lease are deleted. */
@@ -226,8 +236,8 @@ class Judge implements KeyCounts {
   }
 
   #nobodyMade(revision: number, events: readonly LoggedEvent[], isComplete: boolean): void {
-    const failed = events.flatMap(({ record }) =>
-      record === null ? [] : (this.#failed.get(record.value) ?? []),
+    const failed = events.flatMap(({ key, record }) =>
+      record === null ? [] : (this.#failed.get(textOf(key, record.value)) ?? []),
     )[0]
     if (failed === undefined && !isComplete) return
     const what = events
@@ -269,6 +279,10 @@ class Judge implements KeyCounts {
       const { result } = outcome
       // A read of the past is of another revision than the one that its answer tells.
       const revision = (op.f === 'get' ? op.at : undefined) ?? result.revision
+      if (op.f === 'get' && result.revision !== undefined && (op.at ?? 0) > result.revision)
+        this.#find([id], `operation ${id} read revision ${op.at}, when the store was at ${result.revision}`)
+      if (result.applied === false && result.revision !== undefined)
+        looks.push({ revision: result.revision, look: () => this.#refused(call, result) })
       if (op.f === 'range') {
         const look = (): void => void this.#findings.push(...checkList(call, op, result, end, this))
         looks.push({ revision: revision ?? Number.POSITIVE_INFINITY, look })
@@ -316,6 +330,28 @@ class Judge implements KeyCounts {
     return looks.sort((a, b) => a.revision - b.revision)
   }
 
+  /** A condition that did not hold. */
+  #refused({ id, op }: Call, { current, revision }: Result): void {
+    if (op.f !== 'put' && op.f !== 'del') return
+    const found = this.#rows.get(op.key)?.modRevision ?? null
+    const shown = found === null ? `no ${op.key}` : `${op.key} of revision ${found}`
+    if (current !== undefined && current !== found)
+      this.#find(
+        [id],
+        `operation ${id} was refused at revision ${revision} because of ${current === null ? `no ${op.key}` : `${op.key} of revision ${current}`}, and the log has ${shown}`,
+        op.key,
+      )
+    const isConditional = op.ifAbsent === true || op.ifRevision !== undefined
+    const holds = op.ifAbsent === true ? found === null : found === op.ifRevision
+    const hasLease = op.f === 'put' && op.lease !== undefined
+    if (current === undefined && isConditional && holds && !hasLease)
+      this.#find(
+        [id],
+        `operation ${id} was refused at revision ${revision} because of its condition, and the log has ${shown}`,
+        op.key,
+      )
+  }
+
   /** At the revision that is looked at. */
   countIn(range: Interval): { readonly least: number; readonly most: number } {
     const count = [...this.#rows.keys()].filter((key) => contains(range, key)).length
@@ -359,7 +395,7 @@ interface Seen {
   readonly version?: number | undefined
 }
 
-const breadthOf = ({ deletes, ranges }: LogRequest): number => deletes.size + 1_000 * ranges.length
+const textOf = (key: string, value: string): string => JSON.stringify([key, value])
 
 const said = ({ ids }: LogRequest): string =>
   ids.length === 1 ? `operation ${ids[0]}` : `the transaction of operations ${ids.join(', ')}`

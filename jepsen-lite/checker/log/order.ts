@@ -1,6 +1,6 @@
 // Real time: an answer reflects no lower revision than any that was told before it was asked for, and a change is above
-// all of these. What a watch was told counts as well, and a watch begins like a read. Stale reads promise less. At the
-// end each node has everything.
+// all of these. What a watch was told counts as well, and a watch begins like a read. A stale read may reflect less, but
+// what it shows has happened. At the end each node has everything.
 
 import type { History } from '../../history.ts'
 import type { Anomaly } from '../anomaly.ts'
@@ -18,6 +18,8 @@ interface Telling {
 interface Answer extends Telling {
   readonly start: number
   readonly isChange: boolean
+  /** It may reflect less than was told before. */
+  readonly isStale?: boolean
   readonly key: string | undefined
 }
 
@@ -30,7 +32,8 @@ export function checkOrder(history: History): Anomaly[] {
   for (const answer of answers.sort((a, b) => a.start - b.start)) {
     for (let one = byEnd[next]; one !== undefined && one.end < answer.start; one = byEnd[++next])
       if (told === undefined || one.revision > told.revision) told = one
-    if (told === undefined || answer.revision >= told.revision + (answer.isChange ? 1 : 0)) continue
+    if (told === undefined || answer.isStale) continue
+    if (answer.revision >= told.revision + (answer.isChange ? 1 : 0)) continue
     const how = answer.isChange ? 'made' : 'reflects'
     const message = `${answer.what} ${how} revision ${answer.revision}, and before it was asked for ${told.what} had told ${told.revision}`
     findings.push({ check: 'log', key: answer.key, message, calls: [...told.calls, ...answer.calls] })
@@ -50,9 +53,10 @@ function answersIn(history: History): Answer[] {
     if (outcome.kind !== 'ok' || made.has(id)) return []
     // A get that belongs to a transaction that changes something tells the revision before.
     const { revision } = outcome.result
+    if (revision === undefined) return []
     const isStale = (op.f === 'get' || op.f === 'range') && isStaleRead({ ...call, op })
-    if (revision === undefined || isStale) return []
-    return [{ ...ofCall(id), start, end, revision, isChange: false, key: 'key' in op ? op.key : undefined }]
+    const key = 'key' in op ? op.key : undefined
+    return [{ ...ofCall(id), start, end, revision, isChange: false, isStale, key }]
   })
   return [...changes, ...others]
 }

@@ -19,6 +19,8 @@ export interface LogRequest {
   readonly changed: boolean | undefined
   readonly puts: ReadonlyMap<string, Put>
   readonly deletes: ReadonlySet<string>
+  /** Those of them of which the answer says that they were there. */
+  readonly deleted: ReadonlySet<string>
   /** The mod revision that each of these keys must have had; null: it must not have existed. */
   readonly conditions: ReadonlyMap<string, number | null>
   readonly ranges: readonly Interval[]
@@ -60,6 +62,7 @@ const resultOf = ({ outcome }: Pick<Call, 'outcome'>) => (outcome.kind === 'ok' 
 function requestOf(calls: readonly Call[]): LogRequest {
   const puts = new Map<string, Put>()
   const deletes = new Set<string>()
+  const deleted = new Set<string>()
   const conditions = new Map<string, number | null>()
   let [start, end] = [Number.POSITIVE_INFINITY, 0]
   let changed: boolean | undefined = false
@@ -71,25 +74,27 @@ function requestOf(calls: readonly Call[]): LogRequest {
     end = Math.max(end, outcome.kind === 'unknown' ? Number.POSITIVE_INFINITY : call.end)
     if (outcome.kind !== 'fail') kind = outcome.kind
     const result = resultOf(call)
-    if (result?.applied === false) continue
+    if (op.f !== 'put' && op.f !== 'del') throw new HistoryError(`a history with a log knows no ${op.f}`)
+    if (op.idempotency !== undefined)
+      throw new HistoryError('a history with a log knows no idempotency tokens')
+    const isRefused = result?.applied === false
     const told = result?.revision ?? result?.modRevision
-    const isConditional =
-      (op.f === 'put' && op.ifAbsent) || ((op.f === 'put' || op.f === 'del') && op.ifRevision !== undefined)
+    const isConditional = op.ifAbsent === true || op.ifRevision !== undefined
     if (isConditional && outcome.kind !== 'fail') conditions.set(op.key, op.ifRevision ?? null)
     if (op.f === 'put') {
       const { value, lease, ttlMs } = op
       puts.set(op.key, { value, version: result?.version, lease, ttlMs })
-      if (result !== undefined) [changed, revision] = [true, told]
-    } else if (op.f === 'del') {
+    } else {
       if (result?.deleted === 0) continue
       deletes.add(op.key)
-      if (result !== undefined) [changed, revision] = [true, told]
-    } else throw new HistoryError(`a history with a log knows no ${op.f}`)
+      if (result?.deleted === 1) deleted.add(op.key)
+    }
+    if (result !== undefined && !isRefused) [changed, revision] = [true, told]
   }
   if (kind === 'unknown') changed = undefined
   const ids = calls.map(({ id }) => id)
   return {
-    ...{ ids, start, end, kind, revision, changed, puts, deletes, conditions },
+    ...{ ids, start, end, kind, revision, changed, puts, deletes, deleted, conditions },
     ...{ ranges: [], lease: undefined, removed: undefined },
   }
 }
@@ -97,6 +102,7 @@ function requestOf(calls: readonly Call[]): LogRequest {
 const NONE = {
   puts: new Map<string, Put>(),
   deletes: new Set<string>(),
+  deleted: new Set<string>(),
   conditions: new Map<string, number | null>(),
   ranges: [],
   lease: undefined,

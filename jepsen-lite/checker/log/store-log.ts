@@ -1,6 +1,6 @@
 // The log of the store, as one client was told it by its watches, one after the other.
 
-import type { History, WatchCall } from '../../history.ts'
+import { FIRST_REVISION, type History, type WatchCall } from '../../history.ts'
 import type { Anomaly } from '../anomaly.ts'
 import { EventLog, type LoggedEvent, type ToldEvent } from '../watch/index.ts'
 
@@ -16,6 +16,8 @@ export interface StoreLog {
   /** By revision. */
   readonly revisions: readonly LoggedRevision[]
   readonly events: EventLog
+  /** The recorder knows that everything up to here has been told. */
+  readonly due: number
   readonly findings: readonly Anomaly[]
 }
 
@@ -25,13 +27,14 @@ export const tellsLog = ({ header }: History, { client }: WatchCall): boolean =>
 export function storeLogOf(history: History): StoreLog {
   const revisions: LoggedRevision[] = []
   const findings: Anomaly[] = []
-  let upTo = 1
+  let [upTo, due] = [FIRST_REVISION, FIRST_REVISION]
   for (const watch of history.watches.filter((one) => tellsLog(history, one))) {
     for (const { position, timeMs, told } of watch.told) {
       if (told.kind === 'compacted') {
         const message = `the watch that tells the log ended at ${told.next}, because it was compacted; nobody had asked for that yet`
         findings.push({ check: 'log', key: undefined, message, calls: [] })
       }
+      if (told.kind === 'due') due = Math.max(due, told.revision)
       if (told.kind === 'progress') upTo = Math.max(upTo, told.revision)
       // Another watch of this client may tell it again, which checker/watch judges.
       if (told.kind !== 'events' || told.revision <= (revisions.at(-1)?.revision ?? 1)) continue
@@ -44,6 +47,7 @@ export function storeLogOf(history: History): StoreLog {
   return {
     revisions,
     findings,
+    due,
     events: new EventLog(
       revisions.flatMap(({ events }) => events),
       upTo,

@@ -712,7 +712,7 @@ export const JUDGES: readonly Mutant[] = [
     'K84',
     'one request of unknown outcome explains any number of revisions',
     'A change that is made twice passes.',
-    [LOG, '      for (const { value } of maker.puts.values()) this.#byValue.delete(value)\n', ''],
+    [`${CHECKER}/log/makers.ts`, 'if (owner !== undefined) {', 'if (owner === now) {'],
     LOGGED_TESTS,
   ),
   judge(

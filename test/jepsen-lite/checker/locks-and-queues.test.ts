@@ -92,6 +92,12 @@ describe('locks', () => {
       this.ask(token).asked.ok({ applied: false })
       return this
     }
+
+    /** By an answer that tells the present revision. */
+    refusedNow(token: number): this {
+      this.ask(token).asked.ok({ applied: false, revision: this.#revision })
+      return this
+    }
   }
 
   test('one holder after the other, and one that comes too late', () => {
@@ -174,6 +180,14 @@ describe('locks', () => {
     expect(foundIn(locked.story)).toContain('which was answered as not made')
   })
 
+  test('a change that is refused while its key stands', () => {
+    expect(foundIn(new Locked().lock(5).put(5).goes().refusedNow(5).lock(9).put(9).story)).toBe('')
+    const refused =
+      'was refused under token 5 of the lock a at revision 6, where the key of this token stands'
+    expect(foundIn(new Locked().lock(5).put(5).refusedNow(5).story)).toContain(refused)
+    expect(foundIn(new Locked().lock(5).put(5).refusedNow(5).goes().lock(9).put(9).story)).toContain(refused)
+  })
+
   test('an acknowledged change that was not made, with and without its revision', () => {
     for (const result of [{}, { revision: 6 }]) {
       const locked = new Locked().lock(5)
@@ -192,7 +206,11 @@ describe('locks', () => {
 })
 
 describe('queues', () => {
-  const start = (): Story => new Story({ workload: 'queue', log: 'log' })
+  const start = (): Story => {
+    const story = new Story({ workload: 'queue', log: 'log' })
+    story.watch({ start: '', from: 1, prev: false, values: true })
+    return story
+  }
   const push = (story: Story, item: string, priority = 0): Story =>
     story.tell({ f: 'push', queue: 'q', value: `value of ${item}`, priority }, { item })
   const pop = (story: Story, item: string, token: number, result: Result = {}, client = 'c'): Story => {
@@ -228,7 +246,7 @@ describe('queues', () => {
         s.ask({ f: 'push', queue: 'q', value: 'value of i', priority: 0 }).unknown()
         return emptied(pop(s, 'i', 1))
       },
-      'given to operation 2, and nobody has acknowledged it',
+      'given to operation 3, and nobody has acknowledged it',
     ],
     ['an item is taken, and lost', (s) => emptied(pop(push(s, 'i'), 'i', 1)), 'nobody has acknowledged it'],
     [
@@ -262,7 +280,7 @@ describe('queues', () => {
     [
       'one push makes two items',
       (s) => ack(pop(ack(pop(push(s, 'i'), 'i', 1), 'i', 1), 'j', 1, { value: 'value of i' }), 'j', 1),
-      'value of i was pushed once, and is the item i for operation 1 and j for operation 4',
+      'value of i was pushed once, and is the item i for operation 2 and j for operation 5',
     ],
     [
       'one push of unknown outcome makes two items',
@@ -280,7 +298,7 @@ describe('queues', () => {
     [
       'an old token gives an item back that another consumer has',
       (s) => nack(pop(pop(push(s, 'i'), 'i', 1), 'i', 2), 'i', 1),
-      'given back with token 1, when operation 3 had it with 2',
+      'given back with token 1, when operation 4 had it with 2',
     ],
     [
       'it is given back twice',
@@ -290,7 +308,7 @@ describe('queues', () => {
     [
       'it is given back when it was acknowledged',
       (s) => nack(ack(pop(push(s, 'i'), 'i', 2), 'i', 2), 'i', 1),
-      'given back with token 1, and operation 3 had acknowledged it',
+      'given back with token 1, and operation 4 had acknowledged it',
     ],
     [
       'two consumers have one token',

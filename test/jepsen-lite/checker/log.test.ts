@@ -229,6 +229,106 @@ describe('what was asked for under a condition', () => {
       'the answer shows that it held',
     )
   })
+
+  test.each<[string, Operation, Result, string | undefined]>([
+    ['says so', put({ ifRevision: 1 }), { applied: false, current: 2, revision: 2 }, undefined],
+    ['says less', put({ ifRevision: 1 }), { applied: false, revision: 2 }, undefined],
+    [
+      'says another revision of the key',
+      put({ ifRevision: 2 }),
+      { applied: false, current: 7, revision: 2 },
+      'was refused at revision 2 because of k of revision 7, and the log has k of revision 2',
+    ],
+    [
+      'says that there is no key',
+      { f: 'del', key: 'k', ifRevision: 2 },
+      { applied: false, current: null, revision: 2 },
+      'because of no k, and the log has k of revision 2',
+    ],
+    [
+      'says nothing of the key, which is as wanted',
+      put({ ifRevision: 2 }),
+      { applied: false, revision: 2 },
+      'was refused at revision 2 because of its condition, and the log has k of revision 2',
+    ],
+    [
+      'says nothing of the key, which was not there as wanted',
+      put({ ifAbsent: true }),
+      { applied: false, revision: 1 },
+      'was refused at revision 1 because of its condition, and the log has no k',
+    ],
+    [
+      'may have been about its lease',
+      put({ ifRevision: 2, lease: '7' }),
+      { applied: false, revision: 2 },
+      undefined,
+    ],
+  ])('was refused where it did not hold, and the answer %s', (_, op, result, message) => {
+    if (message === undefined) expect(judged(op, result)).toBe('')
+    else expect(judged(op, result)).toContain(message)
+  })
+
+  test('was refused, and is there, though others change keys as well', () => {
+    const story = new Story({ workload: 'watch', log: 'log' })
+    const log = story.watch(ALL)
+    log({ kind: 'created', revision: 1, from: 2 })
+    story.tell(put({ ifRevision: 1 }), { applied: false, current: null, revision: 1 })
+    log({ kind: 'events', revision: 2, events: [stored('k', 'b', 2)] })
+    expect(found(story.events)).toContain('was made by operation 2, which was answered as not made')
+  })
+})
+
+const LOGGED = { workload: 'watch', log: 'log' }
+
+test.each<[string, () => Story, string]>([
+  ['nobody has watched', () => new Story(LOGGED).tell(get('a'), { value: null }), 'it has no watch'],
+  [
+    'its watch has not asked for everything',
+    () => {
+      const story = new Story(LOGGED)
+      story.watch({ ...ALL, only: 'put' })
+      return story
+    },
+    'watch 1 does not ask for every change of every key',
+  ],
+  [
+    'its watch begins later',
+    () => {
+      const story = new Story(LOGGED)
+      story.watch({ ...ALL, from: 3 })
+      return story
+    },
+    'its first watch does not begin at revision 1',
+  ],
+  [
+    'there were keys before',
+    () => {
+      const story = new Story({ ...LOGGED, initial: 'v' })
+      story.watch(ALL)
+      return story
+    },
+    'so the header has no initial value',
+  ],
+  [
+    'requests have tokens',
+    () => {
+      const story = new Story(LOGGED)
+      story.watch(ALL)
+      return story.tell({ ...put('a', 'v'), idempotency: 't' } as Operation, { modRevision: 2 })
+    },
+    'a history with a log knows no idempotency tokens',
+  ],
+  [
+    'requests are read and then changed',
+    () => {
+      const story = new Story(LOGGED)
+      story.watch(ALL)
+      return story.tell({ f: 'cas', key: 'a', from: null, to: 'b' }, { applied: false })
+    },
+    'a history with a log knows no cas',
+  ],
+])('a history in which %s has no log that can judge it', (_, story, message) => {
+  expect(() => judge(story().history)).toThrow(message)
 })
 
 test('operations that need a log are not judged without one', () => {
@@ -236,6 +336,13 @@ test('operations that need a log are not judged without one', () => {
   expect(() => judge(past.history)).toThrow('get at a revision are judged by a log')
   const story = new Story().tell({ f: 'del-range', prefix: 'k' }, { removed: 0, revision: 1 })
   expect(() => judge(story.history)).toThrow('are judged by a log, and there is none')
+  const watched = new Story()
+  watched.watch({ start: '', prev: false, values: true })({ kind: 'created', revision: 1, from: 2 })
+  expect(() => judge(watched.history)).toThrow('operations such as watch are judged by a log')
+  for (const attached of [{ lease: '7' }, { ttlMs: 1_000 }])
+    expect(() => judge(new Story().tell({ ...put('k', 'a'), ...attached } as Operation, {}).history)).toThrow(
+      'operations such as put with a lease are judged by a log',
+    )
 })
 
 /** Two keys, and what comes then. */
@@ -343,6 +450,80 @@ test('of no revision may the log say nothing, also if nobody knows whether it wa
   expect(leavesOut(false)).toContain('the log tells revision 6 after 3, and nothing of what is between')
 })
 
+test('the log tells the last revision, too', () => {
+  const endsAt = (told: Told): string => twoKeys((_, log) => log(told))
+  for (const kind of ['due', 'progress'] as const) {
+    expect(endsAt({ kind, revision: 3 })).toBe('')
+    expect(endsAt({ kind, revision: 4 })).toContain(
+      'has told everything up to revision 4, and nothing after 3',
+    )
+  }
+})
+
+test('what was deleted was there, also if a transaction has changed something else', () => {
+  const deletes = (key: string, ...gone: ToldEvent[]): string =>
+    twoKeys((story, log) => {
+      const steps = [story.ask(put('c', 'w'), 't', 1), story.ask({ f: 'del', key }, 't.2', 1)]
+      steps[0]?.ok({ modRevision: 4, version: 1, revision: 4 })
+      steps[1]?.ok({ deleted: 1, revision: 4 })
+      log({ kind: 'events', revision: 4, events: [stored('c', 'w', 4), ...gone] })
+    })
+  expect(deletes('a', deleted('a'))).toBe('')
+  expect(deletes('x')).toContain('made revision 4, and the log has no x before it, which it has deleted')
+})
+
+test('requests of unknown outcome are divided so that each revision has one, if that can be', () => {
+  const again = stored('b', 'v', 6, 6)
+  expect(
+    twoKeys((story, log) => {
+      // The first may have made either revision, the second only the first.
+      story.ask({ f: 'del', key: 'b' }, 'u').unknown()
+      story.ask({ f: 'del', key: 'b', ifRevision: 3 }, 'v').unknown()
+      log({ kind: 'events', revision: 4, events: [deleted('b')] })
+      story.tell(put('c', 'w'), { modRevision: 5, version: 1, revision: 5 })
+      log({ kind: 'events', revision: 5, events: [stored('c', 'w', 5)] })
+      story.tell(put('b', 'v'), { modRevision: 6, version: 1, revision: 6 })
+      log({ kind: 'events', revision: 6, events: [again] })
+      log({ kind: 'events', revision: 7, events: [deleted('b')] })
+    }),
+  ).toBe('')
+  const puts = (times: number): string =>
+    twoKeys((story, log) => {
+      for (let time = 0; time < times; time++) {
+        story.ask(put('c', 'w'), `u${time}`).unknown()
+        log({ kind: 'events', revision: 4 + time, events: [stored('c', 'w', 4 + time, 4, 1 + time)] })
+      }
+      log({ kind: 'events', revision: 4 + times, events: [stored('c', 'w', 4 + times, 4, 1 + times)] })
+    })
+  // Values need not be unique. One revision has no request.
+  expect(puts(3).split('\n')).toHaveLength(1)
+  expect(puts(3)).toContain('(put c) was made by no request')
+})
+
+test('a request that was answered as made, without its revision, comes before those of unknown outcome', () => {
+  expect(
+    twoKeys((story, log) => {
+      story.ask({ f: 'del', key: 'b' }, 'u').unknown()
+      const made = story.ask({ f: 'del', key: 'b' }, 'v')
+      log({ kind: 'events', revision: 4, events: [deleted('b')] })
+      made.ok({ deleted: 1 })
+    }),
+  ).toBe('')
+  expect(twoKeys((story) => story.tell({ f: 'del', key: 'b' }, { deleted: 1 }))).toContain(
+    'was answered as made, and the log knows nothing of it',
+  )
+})
+
+test('a failed put of another key says nothing of this one', () => {
+  const story = new Story(LOGGED)
+  const log = story.watch(ALL)
+  story.ask(put('a', 'v')).fail()
+  log({ kind: 'created', revision: 1, from: 2 })
+  log({ kind: 'events', revision: 2, events: [stored('b', 'v', 2)] })
+  expect(found(story.events)).toBe('')
+})
+
+const STALE: Operation = { ...get('b'), consistency: 'stale' } as Operation
 const inNone: WatchAsked = { start: 'z', prev: false, values: true }
 
 test.each<[string, (story: Story, log: (told: Told) => void) => void, string | undefined]>([
@@ -389,6 +570,37 @@ test.each<[string, (story: Story, log: (told: Told) => void) => void, string | u
       story.tell(get('a'), { value: 'v', modRevision: 2, revision: 3 })
     },
     'operation 5 reflects revision 3, and before it was asked for watch 1 had told 4',
+  ],
+  [
+    'a stale read shows what is there already, though a reader was told more before',
+    (story, log) => {
+      story.tell({ f: 'del', key: 'b' }, { deleted: 1, revision: 4 })
+      log({ kind: 'events', revision: 4, events: [deleted('b')] })
+      story.tell(STALE, { value: 'v', modRevision: 3, revision: 3, served: 'stale' })
+    },
+    undefined,
+  ],
+  [
+    'a stale read shows what is done later',
+    (story, log) => {
+      story.tell(STALE, { value: null, revision: 4, served: 'stale' })
+      story.tell({ f: 'del', key: 'b' }, { deleted: 1, revision: 4 })
+      log({ kind: 'events', revision: 4, events: [deleted('b')] })
+    },
+    'operation 5 made revision 4, and before it was asked for operation 4 had told 4',
+  ],
+  [
+    'a stale read shows more than there is at the end',
+    (story) => {
+      story.tell(STALE, { value: 'v', modRevision: 3, revision: 9, served: 'stale' })
+      story.final('n1', 3, 'h', ROWS)
+    },
+    'the content of n1 at the end reflects revision 3, and before it was asked for operation 4 had told 9',
+  ],
+  [
+    'a read of the past is of a later revision than the present',
+    (story) => story.tell({ ...get('a'), at: 4 } as Operation, { value: 'v', modRevision: 2, revision: 3 }),
+    'operation 4 read revision 4, when the store was at 3',
   ],
   [
     'a node is behind at the end',

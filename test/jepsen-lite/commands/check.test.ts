@@ -127,6 +127,8 @@ test('what a run calls wrong, this does too: revisions that skip in a history th
 const header = { type: 'history', version: 1, workload: 'w', command: '' }
 const invoke = { type: 'invoke', id: 1, client: 0, time: 1, node: 'n1', op: { f: 'get', key: 'x' } }
 const answer = { type: 'ok', id: 1, time: 2, result: { value: null } }
+const watch = { type: 'watch', id: 1, client: 0, time: 1, node: 'n1', asked: { prev: false, values: true } }
+const told = { type: 'told', id: 1, time: 2, told: { kind: 'events', revision: 2, events: [] } }
 
 test.each<[string, readonly object[], string]>([
   [
@@ -180,6 +182,32 @@ test.each<[string, readonly object[], string]>([
     [header, { ...invoke, op: { f: 'range', prefix: 'a', end: 'b' } }],
     'a range by prefix has no start',
   ],
+  [
+    'a range to delete by two names',
+    [header, { ...invoke, op: { f: 'del-range', prefix: 'a', start: 'b' } }],
+    'a range by prefix has no start',
+  ],
+  [
+    'a watch of one key and of a range',
+    [header, { ...watch, asked: { ...watch.asked, key: 'a', end: 'b' } }],
+    'a watch of one key has no start',
+  ],
+  [
+    'an event of a watch that is neither a put nor a delete',
+    [header, watch, { ...told, told: { ...told.told, events: [{ type: 'expire', key: 'a' }] } }],
+    'told must be a message of a watch',
+  ],
+  [
+    'an event of a watch without its type',
+    [header, watch, { ...told, told: { ...told.told, events: [{ key: 'a' }] } }],
+    'told must be a message of a watch',
+  ],
+  [
+    'watches, and no log',
+    [header, invoke, { ...watch, id: 2 }, answer],
+    'operations such as watch are judged by a log',
+  ],
+  ['a log of nobody', [{ ...header, log: 'log' }, invoke, answer], 'it has no watch'],
   ['an event that nobody knows', [header, { type: 'pause', time: 1 }], 'there is no event "pause"'],
 ])('%s: 3', (_, events, words) => {
   writeFileSync(join(folder, 'malformed.jsonl'), events.map((event) => JSON.stringify(event)).join('\n'))

@@ -340,6 +340,22 @@ test.each<[string, Bug, string]>([
   expect(messages.join('\n')).toContain(found)
 })
 
+test('one that refuses transactions whose comparisons hold, as the answer shows, does not', async () => {
+  let before: readonly (readonly [string, Row])[] = []
+  const { wrong } = await judged((asked, right, store) => {
+    const isMade =
+      isTxn(asked) && JSON.parse(asked.body).compare.length > 0 && JSON.parse(right.body).succeeded === true
+    if (isMade) {
+      store.rows.clear()
+      for (const [key, row] of before) store.rows.set(key, row)
+    }
+    before = [...store.rows]
+    if (!isMade) return undefined
+    return store.txn({ ...JSON.parse(asked.body), compare: [{ key: '', to: 1 }] })
+  }, 'txn')
+  expect(wrong.join('\n')).toContain('an answer that does not fit the transaction: {"succeeded":false')
+})
+
 test('one that refuses transactions proves nothing', async () => {
   const { lacking } = await judged(unavailable(isTxn), 'txn')
   expect(lacking.join('\n')).toContain('get in a transaction')
