@@ -308,13 +308,13 @@ test('a lock can have the longest lease that a cluster grants', async () => {
   expect(await kv('lock long --ttl 87600h -- true')).toMatchObject({ code: 0, out: '', err: '' })
 })
 
-test.each([
-  'elect boss --listen',
-  'service watch api',
-])('whoever wants to hear of changes hears soon that there is no cluster: %s', async (command) => {
-  const listening = await kv(command, { endpoints: 'http://127.0.0.1:1' })
-  expect(listening).toMatchObject({ code: 7, out: '', err: expect.stringContaining('cannot connect') })
-})
+test.each(['elect boss --listen', 'service watch api'])(
+  'whoever wants to hear of changes hears soon that there is no cluster: %s',
+  async (command) => {
+    const listening = await kv(command, { endpoints: 'http://127.0.0.1:1' })
+    expect(listening).toMatchObject({ code: 7, out: '', err: expect.stringContaining('cannot connect') })
+  },
+)
 
 test('a leader is one line, whatever its value', async () => {
   const lead = await campaign(client, 'lines', { value: 'a\nb\x1b[2J' })
