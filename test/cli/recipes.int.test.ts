@@ -52,31 +52,19 @@ test('a pop waits for an item', async () => {
 })
 
 test('an instance is registered until Ctrl-C, and seen by list and watch', async () => {
-  const child = spawn(
-    process.execPath,
-    [KV, 'service', 'register', 'api', 'http://a:1', '--id', 'a', '--weight', '2'],
-    {
-      env: { ...process.env, KV_ENDPOINTS: url },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  )
-  const lines = createInterface({ input: child.stdout })
-  expect(await once(lines, 'line')).toEqual(['a'])
+  const registering = begin(['service', 'register', 'api', 'http://a:1', '--id', 'a', '--weight', '2'])
+  expect(await registering.line(), registering.err()).toBe('a')
   expect(await kv('service list api')).toMatchObject({ code: 0, out: 'a\thttp://a:1\t2\t{}\n' })
   expect(JSON.parse((await kv('service list api -o json')).out)).toEqual([
     { id: 'a', url: 'http://a:1', weight: 2, meta: {} },
   ])
-  const watching = spawn(process.execPath, [KV, 'service', 'watch', 'api', '-o', 'ndjson'], {
-    env: { ...process.env, KV_ENDPOINTS: url },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const seen = createInterface({ input: watching.stdout })[Symbol.asyncIterator]()
-  expect(JSON.parse(String((await seen.next()).value)).instances).toHaveLength(1)
-  child.kill('SIGINT')
-  expect(await once(child, 'exit')).toEqual([130, null])
-  expect(JSON.parse(String((await seen.next()).value)).instances).toEqual([])
-  watching.kill('SIGINT')
-  expect(await once(watching, 'exit')).toEqual([130, null])
+  const watching = begin(['service', 'watch', 'api', '-o', 'ndjson'])
+  expect(JSON.parse(await watching.line()).instances).toHaveLength(1)
+  registering.child.kill('SIGINT')
+  expect(await registering.ended).toBe(130)
+  expect(JSON.parse(await watching.line()).instances).toEqual([])
+  watching.child.kill('SIGINT')
+  expect(await watching.ended).toBe(130)
   expect(await registry(client, 'api').list()).toEqual([])
 })
 
@@ -308,10 +296,13 @@ test('a lock can have the longest lease that a cluster grants', async () => {
   expect(await kv('lock long --ttl 87600h -- true')).toMatchObject({ code: 0, out: '', err: '' })
 })
 
-test('whoever wants to hear of leaders hears soon that there is no cluster', async () => {
-  const listening = await kv('elect boss --listen', { endpoints: 'http://127.0.0.1:1' })
-  expect(listening).toMatchObject({ code: 7, out: '', err: expect.stringContaining('cannot connect') })
-})
+test.each(['elect boss --listen', 'service watch api'])(
+  'whoever wants to hear of changes hears soon that there is no cluster: %s',
+  async (command) => {
+    const listening = await kv(command, { endpoints: 'http://127.0.0.1:1' })
+    expect(listening).toMatchObject({ code: 7, out: '', err: expect.stringContaining('cannot connect') })
+  },
+)
 
 test('a leader is one line, whatever its value', async () => {
   const lead = await campaign(client, 'lines', { value: 'a\nb\x1b[2J' })

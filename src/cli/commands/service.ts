@@ -57,6 +57,8 @@ export async function listServices(global: GlobalFlags, name: string): Promise<v
 export async function watchServices(global: GlobalFlags, name: string): Promise<void> {
   await inSession(global, { kind: 'read' }, async (session) => {
     const { client, format, signal } = session
+    // Who watches waits for a cluster as long as it takes. A user wants to know soon that there is none.
+    await registry(client, name).list()
     for await (const instances of registry(client, name).watch({ signal })) {
       if (format === 'ndjson' || format === 'json') await writeLine(JSON.stringify({ instances }))
       else {
