@@ -80,7 +80,7 @@ function compacted({ resumeFrom, compactRevision, message }: CompactedError): Fa
 
 async function printer(format: Format, prev: boolean): Promise<(batch: WatchBatch) => Promise<void>> {
   if (format === 'json') return (batch) => writeLine(toJson(batchJson(batch)))
-  if (format === 'ndjson') return (batch) => writeLine(JSON.stringify(batchJson(batch)))
+  if (format === 'ndjson') return ({ revision, events }) => write(events.map(lineOf(revision)).join(''))
   if (format === 'plain') {
     return ({ revision, events }) =>
       write(events.map((event) => `${plainFields(revision, event, prev).join('\t')}\n`).join(''))
@@ -121,6 +121,9 @@ function plainFields(revision: number, event: WatchEvent, prev: boolean): (strin
 function batchJson({ revision, events }: WatchBatch): object {
   return { revision, events: events.map(eventJson) }
 }
+
+const lineOf = (revision: number) => (event: WatchEvent) =>
+  `${JSON.stringify({ revision, ...eventJson(event) })}\n`
 
 function eventJson(event: WatchEvent): object {
   const prev = event.prev === undefined ? {} : { prev: event.prev === null ? null : recordJson(event.prev) }
