@@ -1,6 +1,7 @@
 // GET /v1/watch, as server-sent events and as lines of JSON.
 
 import { get, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { asRevision } from '../../../src/kv/index.ts'
 import { FakeNode } from './fake-node.ts'
@@ -259,6 +260,24 @@ test('a client that goes away leaves nothing behind', async () => {
   stream.response.destroy()
   await until(() => {
     expect(Object.values(served.node.watches.inspect()).every((count) => count === 0)).toBe(true)
+    expect(served.http.inspect()).toMatchObject({ connections: 0, watchBytes: 0, answerBytes: 0 })
+  })
+})
+
+test('a client that closes only its side of the connection leaves nothing behind', async () => {
+  const served = await serve()
+  const socket = connect({ port: served.port, host: '127.0.0.1', allowHalfOpen: true })
+  onTestFinished(() => void socket.destroy())
+  let received = ''
+  socket.on('data', (chunk) => {
+    received += chunk
+  })
+  socket.write('GET /v1/watch HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
+  await until(() => expect(received).toContain('event: created'))
+  expect(served.node.watches.counts().open).toBe(1)
+  socket.end()
+  await until(() => {
+    expect(served.node.watches.counts().open).toBe(0)
     expect(served.http.inspect()).toMatchObject({ connections: 0, watchBytes: 0, answerBytes: 0 })
   })
 })

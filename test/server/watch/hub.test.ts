@@ -219,6 +219,20 @@ test('a watch whose search is under way may go away, and may lose its events to 
   world.expectRest()
 })
 
+test('a live watch that has had no event for long lacks nothing that a snapshot has compacted', () => {
+  const world = new World()
+  const reader = world.watch({ where: { key: utf8('b') } })
+  puts(world, 40)
+  for (let at = 0; at < 10; at++) world.change([['b', `${at}`]])
+  // All up to here was applied, and so told.
+  world.compact(world.revision)
+  world.install()
+  world.settle()
+  expect([reader.end, revisions(reader).length]).toEqual([undefined, 10])
+  world.judge()
+  world.expectRest()
+})
+
 test('the same message is encoded once for all who are told it', () => {
   const world = new World()
   const told: EventsMessage[] = []
