@@ -1,6 +1,6 @@
 // GET /v1/watch, as server-sent events and as lines of JSON.
 
-import { get, type IncomingMessage } from 'node:http'
+import { Agent, get, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { asRevision } from '../../../src/kv/index.ts'
@@ -45,9 +45,14 @@ class Stream {
   }
 }
 
-const open = ({ port }: Served, query: string, headers: Record<string, string> = LINES): Promise<Stream> =>
+const open = (
+  { port }: Served,
+  query: string,
+  headers: Record<string, string> = LINES,
+  agent: Agent | false = false,
+): Promise<Stream> =>
   new Promise((resolve, reject) => {
-    get({ port, host: '127.0.0.1', path: `/v1/watch${query}`, headers, agent: false }, (response) =>
+    get({ port, host: '127.0.0.1', path: `/v1/watch${query}`, headers, agent }, (response) =>
       resolve(new Stream(response)),
     ).on('error', reject)
   })
@@ -280,6 +285,25 @@ test('a client that closes only its side of the connection leaves nothing behind
     expect(served.node.watches.counts().open).toBe(0)
     expect(served.http.inspect()).toMatchObject({ connections: 0, watchBytes: 0, answerBytes: 0 })
   })
+})
+
+test('watches that follow one another on a connection leave nothing on it', async () => {
+  const served = await serve()
+  const warnings: string[] = []
+  const note = ({ name }: Error): void => void warnings.push(name)
+  process.on('warning', note)
+  onTestFinished(() => void process.off('warning', note))
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  onTestFinished(() => agent.destroy())
+  for (let count = 0; count < 20; count++) {
+    const stream = await open(served, '', LINES, agent)
+    await until(() => expect(stream.lines).toHaveLength(1))
+    served.node.watches.leaderless('no leader')
+    await until(() => expect(stream.isOver).toBe(true))
+    expect(served.http.inspect().connections).toBe(1)
+  }
+  // Node.js warns of an eleventh listener of one kind.
+  expect(warnings).toEqual([])
 })
 
 test('a client that reads nothing holds a bounded number of bytes, and misses nothing when it reads', async () => {
