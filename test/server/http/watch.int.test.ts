@@ -328,6 +328,30 @@ test('a client that reads nothing holds a bounded number of bytes, and misses no
   await until(() => expect(http.inspect()).toMatchObject({ watchBytes: 0, answerBytes: 0 }))
 })
 
+test('what waits for all clients together is bounded, and a client for which nothing waits is told all the same', async () => {
+  const limits = { watchBuffersBytesMax: 64 * 1024 }
+  const served = await serve({ limits })
+  const { node, http } = served
+  const slow = await open(served, '?key=a')
+  const other = await open(served, '?key=b')
+  slow.response.pause()
+  let written = 0
+  const value = 'v'.repeat(32 * 1024)
+  await until(() => {
+    for (let at = 0; at < 20; at++, written++) node.put('a', value)
+    expect(node.watches.counts().slow).toBe(1)
+  })
+  expect(http.inspect().watchBytes).toBeGreaterThanOrEqual(limits.watchBuffersBytesMax)
+  expect(http.inspect().watchBytes).toBeLessThan(limits.watchBuffersBytesMax + 2 * value.length)
+  for (const text of ['1', '2']) {
+    node.put('b', text)
+    await until(() => expect(other.lines.at(-1).events?.[0].kv.value).toBe(text))
+  }
+  slow.response.resume()
+  await until(() => expect(slow.text.split('\n')).toHaveLength(written + 2))
+  await until(() => expect(http.inspect()).toMatchObject({ watchBytes: 0, answerBytes: 0 }))
+})
+
 test('compaction that overtakes a slow client ends its stream, which says from where to go on', async () => {
   const served = await serve({ limits: { watchBufferBytesMax: 1024 } })
   const { node } = served
