@@ -541,8 +541,24 @@ describe('the time', () => {
     leader.holdsEntries = true
     leader.clock.advance(CHECKPOINT + 1)
     leader.proposed.shift()?.done({ ok: false, problem: LOST })
-    leader.clock.advance(driverLimits.leaseRetryMs + 1)
+    leader.clock.advance(driverLimits.leaseRetryMs - 2)
+    expect(leader.proposed).toEqual([])
+    leader.clock.advance(3)
     expect(leader.proposed).toHaveLength(1)
+  })
+
+  test('is told once when a node has come back, and then as rarely as before', () => {
+    const leader = new Leader()
+    leader.begin()
+    leader.grant(ONE, 1_000_000)
+    leader.clock.advance(CHECKPOINT / 2)
+    leader.keeper.connected()
+    leader.clock.advance(2)
+    expect(leader.commands).toEqual([{ kind: 'renew', ids: [] }])
+    leader.clock.advance(CHECKPOINT - 10)
+    expect(leader.commands).toHaveLength(1)
+    leader.clock.advance(20)
+    expect(leader.commands).toHaveLength(2)
   })
 })
 
