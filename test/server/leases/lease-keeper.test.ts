@@ -397,6 +397,37 @@ describe('a new leader', () => {
     other.clock.advance(1000)
     expect([other.openScans, other.clock.timers]).toEqual([0, 0])
   })
+
+  test('that stops between two slices reads no more', () => {
+    const leader = new Leader()
+    leader.grant(ONE)
+    leader.grant(TWO)
+    let pages = 0
+    leader.onPage = () => {
+      pages++
+      leader.clock.soon(() => leader.keeper.stop())
+    }
+    leader.begin()
+    leader.clock.advance(1000)
+    expect([pages, leader.openScans, leader.clock.timers]).toEqual([1, 0, 0])
+  })
+
+  test('waits for no failure of its earlier term', () => {
+    const leader = new Leader()
+    leader.begin()
+    leader.grant(ONE)
+    leader.holdsConfirmations = true
+    while (leader.clock.now() <= TTL + CHECKPOINT) {
+      leader.clock.advance(driverLimits.leaseRetryMs)
+      leader.confirming.shift()?.(LOST)
+    }
+    leader.holdsConfirmations = false
+    leader.term = undefined
+    leader.keeper.check()
+    leader.begin(asTerm(3))
+    leader.clock.advance(10)
+    expect([leader.ended, leader.leases]).toEqual([[[ONE]], 0])
+  })
 })
 
 describe('keep-alives', () => {
