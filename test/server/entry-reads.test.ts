@@ -361,10 +361,11 @@ test('nor are those there twice that were read before it was ended', async () =>
     const { next } = opened
     opened.next = (limits, done) =>
       next.call(opened, limits, (error, rows, more) => {
+        if (more && ended++ === 0) {
+          node.storage.endOldScans()
+          node.storage.endOldScans()
+        }
         done(error, rows, more)
-        if (rows.length === 0 || !more || ended++ > 0) return
-        node.storage.endOldScans()
-        node.storage.endOldScans()
       })
     return opened
   }
