@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import type { Request } from '../../src/kv/index.ts'
 import { HistoryCompactor } from '../../src/server/history-compactor.ts'
 import { ask, MemoryStore, putOf } from '../kv/store.ts'
+import { SimulatedCluster } from './simulated-cluster.ts'
 
 const KEPT = 100
 
@@ -93,4 +94,14 @@ test('the age of events counts when it is looked at, and only a leader proposes'
   leader.compactor.check(true)
   leader.settle()
   expect([leader.proposals, leader.kept]).toEqual([1, 0])
+})
+
+test('history ends by its age on every node although nothing more is written', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading } = cluster
+  for (const done of [leading.set({ historyAgeMs: 1000 }), leading.put('k', '1'), leading.put('k', '2')])
+    cluster.until(() => done.result !== undefined)
+  const { revision } = leading.running
+  expect(leading.running.compactRevision).toBeLessThan(revision)
+  cluster.until(() => cluster.nodes.every(({ running }) => running.compactRevision === revision))
 })
