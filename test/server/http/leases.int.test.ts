@@ -181,6 +181,23 @@ test('a lease that is revoked takes its keys with it, at one revision', async ()
   expect((await ask('DELETE', `/v1/leases/${empty}`)).json).toEqual({ deleted: 0, revision: revision + 1 })
 })
 
+test('what cannot be read of leases is a problem, and what was read leaves nothing behind', async () => {
+  const served = await serve()
+  const { ask, node, http } = served
+  await grant(served, { ttl: '30s', id: '7' })
+  expect((await ask('PUT', '/v1/kv/a?lease=7', { body: '' })).status).toBe(200)
+  const targets = ['/v1/leases', '/v1/leases/7?keys']
+  for (const target of targets) expect((await ask('GET', target)).status).toBe(200)
+  const rest = () => [node.openScans, http.inspect().ranges, http.inspect().answerBytes]
+  expect(rest()).toEqual([0, 0, 0])
+  // The row of the lease itself can be read, as its keys cannot.
+  for (const table of [6, 7]) {
+    node.corrupt = (key) => key[0] === table
+    expect((await ask('GET', targets[table - 6] ?? '')).json).toMatchObject({ status: 500, code: 'internal' })
+    expect(rest()).toEqual([0, 0, 0])
+  }
+})
+
 test('leases are listed page by page', async () => {
   const served = await serve()
   const { ask } = served
