@@ -75,6 +75,19 @@ describe('a topic', () => {
     expect(kept.map(({ missed }) => missed)).toEqual([true, ...Array.from({ length: held - 1 }, () => false)])
   })
 
+  it('says that a message was missed also if it is the only one, and not if none was', async () => {
+    const own = topic(kv, newName(), { messagesMax: 5 })
+    const revisions = await published(own, 20)
+    await kv.compact((await kv.put('x', '')).revision)
+    const trimmed = Number((await kv.get(`topic/t${topics}/trimmed`))?.text())
+    expect(revisions).toContain(trimmed)
+    for (const [from, missed] of [
+      [trimmed, true],
+      [trimmed + 1, false],
+    ] as const)
+      expect(await taken(own, 1, { from })).toMatchObject([{ missed }])
+  })
+
   it('is trimmed however many messages it holds', async () => {
     await using small = await startCluster({ nodes: 1 })
     const store = small.client({ timeoutMs: 30_000 })

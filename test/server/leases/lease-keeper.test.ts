@@ -463,6 +463,22 @@ describe('keep-alives', () => {
     expect(leader.keeper.remainingMs(ONE)).toBe(TTL - 1)
   })
 
+  test('that were asked of a leader of an earlier term are answered by the log, also if it leads again', () => {
+    const leader = new Leader()
+    leader.begin()
+    leader.grant(ONE)
+    leader.holdsConfirmations = true
+    const kept = leader.keepAlive(ONE)
+    leader.term = undefined
+    leader.keeper.check()
+    leader.begin(asTerm(5))
+    // Now this leader has set the deadline.
+    leader.apply({ kind: 'renew', ids: [ONE] })
+    leader.confirming.shift()?.(undefined)
+    leader.clock.advance(1)
+    expect([kept, leader.commands]).toEqual([ok(TTL), [{ kind: 'renew', ids: [ONE] }]])
+  })
+
   test('are refused when no majority confirms the leader', () => {
     const leader = new Leader()
     leader.begin()
