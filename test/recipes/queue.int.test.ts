@@ -417,6 +417,17 @@ describe('consume', () => {
     expect(await own.len()).toEqual({ ready: 0, held: 0, dead: 1 })
   })
 
+  it('keeps an item back for as long as it is told to when its handler has thrown', async () => {
+    const name = newName()
+    const own = queue(kv, name)
+    const id = await own.push('a')
+    const end = new AbortController()
+    const options = { signal: end.signal, retryDelayMs: 3_600_000, onError: () => end.abort() }
+    await own.consume(() => Promise.reject(new Error('not now')), options)
+    const lease = (await kv.get(`queue/${name}/hold/${id}`))?.lease ?? ''
+    expect((await kv.lease(lease))?.grantedTtlMs).toBe(3_600_000)
+  })
+
   it('gives back an item at once whatever its handler has thrown', async () => {
     const own = queue(kv, newName(), { attemptsMax: 1 })
     await own.push('long')

@@ -103,6 +103,7 @@ describe('a topic', () => {
     const late = topic(slow, name).publish('late')
     await isPut.promise
     const own = topic(kv, name)
+    await kv.put('x', '')
     await own.publish('early')
     goOn.resolve()
     await late
