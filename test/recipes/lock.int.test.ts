@@ -130,12 +130,11 @@ describe('a lock', () => {
 
   it('that a write finds lost is lost for all that it is given to, whatever its watch tells', async () => {
     const deaf = through({ watch: ({ signal }) => kv.watch({ key: 'nothing', signal }) })
-    const held = await lock(deaf, 'deaf')
+    await using held = await lock(deaf, 'deaf')
     await kv.delete(held.key)
     await expect(held.put('guarded', 'x')).rejects.toThrow(LockLostError)
     expect([held.signal.aborted, held.leftMs]).toEqual([true, 0])
     expect(() => held.throwIfLost()).toThrow('its key was deleted')
-    await held.release()
   })
 
   it('of which the lease was revoked fires its signal, and a former holder knows that it has released it', async () => {
