@@ -808,7 +808,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     ],
   },
 
-  // ---- watches, leases and history, a third list: no test had seen these at first
+  // ---- watches, leases and history, a third list: the nearest tests had not seen these at first
   {
     id: 'M919',
     title: 'after a snapshot a live watch reads from behind its last event',
