@@ -87,3 +87,21 @@ test('a keep-alive that a node does not answer is asked of another one, however 
   await kv.close()
   await ended
 })
+
+test('the time-out of a call that keeps many leases alive is that of all its requests together', async () => {
+  const node = await fake()
+  const keptOf = ({ body }: { readonly body: Buffer }) =>
+    (JSON.parse(body.toString()).ids as string[]).map((id) => ({ id, ttl_ms: 10_000 }))
+  const requests = () => node.asked.filter(({ target }) => target === '/v1/leases/keepalive')
+  node.fault = (seen) => {
+    if (seen.target !== '/v1/leases/keepalive') return undefined
+    if (requests().length === 1) vi.advanceTimersByTime(600)
+    return { status: 200, body: { leases: keptOf(seen) } }
+  }
+  freezeTime()
+  const kv = clientOf([node])
+  const ids = Array.from({ length: 1_500 }, (_, at) => `${at + 1}`)
+  expect(await kv.keepLeasesAlive(ids, { timeoutMs: 1_000 })).toHaveLength(1_500)
+  const [first = 0, second = 0] = requests().map(({ timeoutMs }) => timeoutMs)
+  expect([requests().length, first > 900, second <= 400]).toEqual([2, true, true])
+})

@@ -1,7 +1,7 @@
 // A mirror against a store and streams that the test plays: what its views show, also when compaction overtakes it at
 // each step.
 
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import type { Json } from '../../src/client/decode.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError } from '../../src/client/errors.ts'
 import { type MirrorCalls, mirror } from '../../src/client/mirror.ts'
@@ -199,6 +199,30 @@ test('a mirror that is overtaken again and again pauses longer and longer, and i
   scene.interrupt()
   await pass(0)
   await ended
+  expect([scene.atRest, scene.listeners]).toEqual([true, 0])
+})
+
+test('a mirror that was shown pauses as shortly as the first time when it is overtaken again', async () => {
+  const random = vi.spyOn(Math, 'random').mockReturnValue(0.999)
+  onTestFinished(() => random.mockRestore())
+  let left = 20
+  scene.before = (step) => {
+    if (step === 'list' && left-- > 0) throw compacted()
+  }
+  const views = scene.mirror()
+  const first = views.next()
+  await pass(60_000)
+  await first
+  let isShown = false
+  const second = views.next().then(() => {
+    isShown = true
+  })
+  scene.feed.send(problem('compacted', { compact_revision: 7, resume_from: 8 }))
+  // The pause after twenty in a row is two seconds.
+  await pass(100)
+  expect([isShown, scene.resyncs.length]).toEqual([true, 21])
+  await second
+  await views.return()
   expect([scene.atRest, scene.listeners]).toEqual([true, 0])
 })
 

@@ -68,11 +68,14 @@ export class Scene {
   readonly #ends = new Set<() => void>()
   reason: AbortedError | undefined
   onOpen: (feed: Feed) => void = () => {}
+  /** Of the last request: fires when the watch needs no stream any more. */
+  signal: AbortSignal | undefined
 
   readonly host: WatchHost = {
     timeoutMs: 5000,
     open: async (request, { signal }) => {
       this.asked.push(request)
+      this.signal = signal
       const refusal = this.refusals.shift()
       if (refusal !== undefined) throw refusal
       if (signal.aborted) throw new AbortedError('aborted', { code: 'aborted', written: 'no' })

@@ -1,5 +1,6 @@
 // A watch of the client against streams that the test plays: what the application is told, whatever breaks.
 
+import { getEventListeners } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
@@ -267,6 +268,19 @@ test('nodes that end every stream at once are not asked without a pause, also af
   await watch.close()
   await pass(0)
   expect(scene.atRest).toBe(true)
+})
+
+test('the pauses of a watch that is interrupted again and again leave nothing behind', async () => {
+  const watch = scene.watch()
+  await pass(0)
+  scene.feed.send(created(1))
+  await watch.ready
+  scene.refusals.push(...Array.from({ length: 10 }, unavailable))
+  scene.feed.end()
+  await pass(30_000)
+  expect([scene.refusals.length, scene.feeds.length]).toEqual([0, 2])
+  expect(getEventListeners(scene.signal ?? new AbortController().signal, 'abort')).toEqual([])
+  await watch.close()
 })
 
 test('an error that no other node can mend ends it', async () => {

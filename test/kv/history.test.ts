@@ -188,3 +188,14 @@ test('bytes that are no events are refused', () => {
   changed[10] = 4
   expect(() => decodeEvents(rev(2), changed)).toThrow(UnknownKindError)
 })
+
+test('what is compacted already is not compacted again, and nothing beyond the newest revision is', () => {
+  const store = new MemoryStore()
+  for (let at = 0; at < 5; at++) store.apply(ask(putOf('k', `${at}`)))
+  const compact = (revision: number) => store.apply(ask({ kind: 'compact', revision: rev(revision) })).outcome
+  expect(compact(4)).toMatchObject({ kind: 'compacted', compactRevision: 4 })
+  for (const revision of [3, 4])
+    expect(compact(revision)).toMatchObject({ kind: 'refused', code: 'compacted', numbers: [revision, 4] })
+  expect(compact(7)).toMatchObject({ kind: 'refused', code: 'future_revision', numbers: [7, 6] })
+  expect(compact(6)).toMatchObject({ kind: 'compacted', compactRevision: 6 })
+})

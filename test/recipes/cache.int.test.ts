@@ -161,6 +161,29 @@ describe('a near cache', () => {
     }
   })
 
+  it('reads again what it has read so long ago, also if a change of it was told since', async () => {
+    const prefix = newPrefix()
+    const { store, state } = stopped(kv)
+    await kv.put(`${prefix}a`, '1')
+    const ttlMs = 3_600_000
+    await using own = await watching(cache(store, { prefix, ttlMs }))
+    expect((await own.get('a'))?.text()).toBe('1')
+    let laterMs = 0
+    const now = Date.now
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + laterMs)
+    try {
+      laterMs = 0.75 * ttlMs
+      await kv.put(`${prefix}a`, '2')
+      while ((await own.get('a'))?.text() !== '2') await turn()
+      expect(state.gets).toBe(1)
+      laterMs = 1.5 * ttlMs
+      expect((await own.get('a'))?.text()).toBe('2')
+      expect(state.gets).toBe(2)
+    } finally {
+      clock.mockRestore()
+    }
+  })
+
   it('does not wait for a reading that has begun longer ago than its bound', async () => {
     const prefix = newPrefix()
     const goOn = Promise.withResolvers<void>()
@@ -215,6 +238,19 @@ describe('a near cache', () => {
     expect(isLoaded).toBe(false)
     for (const own of caches) await own.close()
     await expect(caches[0]?.get('a')).rejects.toThrow(/closed/)
+  })
+
+  it('loads a key once, and has it from then on, whatever its watch tells', async () => {
+    const prefix = newPrefix()
+    const deaf = withCall(kv, 'watch', ({ signal }) => kv.watch({ prefix: 'nothing/', signal }))
+    await using own = await watching(cache(deaf, { prefix }))
+    expect(await own.get('a')).toBeUndefined()
+    let loads = 0
+    const load = () => `loaded ${++loads}`
+    expect((await own.get('a', load))?.text()).toBe('loaded 1')
+    expect((await own.get('a'))?.text()).toBe('loaded 1')
+    expect((await own.get('a', load))?.text()).toBe('loaded 1')
+    expect(loads).toBe(1)
   })
 
   it('refuses what is no option', async () => {

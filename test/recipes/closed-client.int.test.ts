@@ -32,8 +32,11 @@ test('a process ends when nothing that it wanted to wait for could begin', async
     import { barrier, campaign, doubleBarrier, lock } from '${root}recipes/index.ts'
     const kv = new Client({ endpoints: ['http://127.0.0.1:1'] })
     await kv.close()
+    const waitMs = 3_600_000
     const waiting = [
       lock(kv, 'a'), campaign(kv, 'a'), barrier(kv, 'a').wait(), doubleBarrier(kv, 'a', 2).enter(),
+      lock(kv, 'a', { waitMs }), campaign(kv, 'a', { waitMs }), barrier(kv, 'a').wait({ waitMs }),
+      doubleBarrier(kv, 'a', 2).enter({ waitMs }),
     ]
     const codes = (await Promise.allSettled(waiting)).map(({ reason }) => reason?.code)
     if (!codes.every((code) => code === 'closed')) throw new Error(codes.join())`

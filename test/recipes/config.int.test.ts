@@ -1,7 +1,9 @@
+import { getEventListeners } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Client } from '../../src/client/index.ts'
+import { type Client, UnavailableError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Config, type ConfigError, config } from '../../src/recipes/config.ts'
+import { withCall } from './with-call.ts'
 
 import { withCall } from './with-call.ts'
 
@@ -190,6 +192,41 @@ describe('config', () => {
     await lonely.nodes[0]?.start()
     while (live.error !== undefined) await new Promise((done) => setTimeout(done, 10))
     expect(live.current).toBe(1)
+  })
+
+  it('says once that it could not be read, and reads again soon, however rarely it is confirmed', async () => {
+    const key = newKey()
+    await kv.put(key, '{"port":1}')
+    let failures = 0
+    const faulty = withCall(kv, 'txn', (txn, options) => {
+      if (failures === 0) return kv.txn(txn, options)
+      failures -= 1
+      return Promise.reject(new UnavailableError('no leader', { code: 'no_leader', written: 'no' }))
+    })
+    const errors: ConfigError[] = []
+    const onError = (error: ConfigError) => errors.push(error)
+    await using live = await config(faulty, { key, validate: portOf, confirmMs: 3_600_000, onError })
+    failures = 2
+    const change = changed(live)
+    await kv.put(key, '{"port":2}')
+    expect(await change).toEqual([2, 1])
+    expect([failures, errors.map(({ code }) => code), live.error]).toEqual([
+      0,
+      ['config_unreachable'],
+      undefined,
+    ])
+  })
+
+  it('leaves nothing on its signal', async () => {
+    const key = newKey()
+    await kv.put(key, '{"port":1}')
+    const { signal } = new AbortController()
+    const live = await config(kv, { key, validate: portOf, signal })
+    await live.close()
+    await expect(config(kv, { key: `${key}none`, validate: portOf, signal, onError() {} })).rejects.toThrow(
+      'port must be a number',
+    )
+    expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
   it('does not change after it is closed', async () => {

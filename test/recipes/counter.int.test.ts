@@ -41,6 +41,12 @@ describe('a counter', () => {
     expect(await other.add(5, { once: 'order/2' })).toBe(11)
   })
 
+  it('remembers an add for as long as it is told to', async () => {
+    const own = counter(cluster.client(), 'short')
+    expect(await own.add(1, { once: 'a', onceMs: 1_000 })).toBe(1)
+    await expect.poll(() => own.add(1, { once: 'a', onceMs: 1_000 })).toBe(2)
+  })
+
   it('refuses what JavaScript cannot hold exactly, and stays as it was', async () => {
     const big = counter(cluster.client(), 'big')
     await big.add(Number.MAX_SAFE_INTEGER)

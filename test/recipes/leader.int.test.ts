@@ -1,5 +1,6 @@
 // Leader election, barriers and double barriers on a real cluster.
 
+import { getEventListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/random.ts'
@@ -188,8 +189,11 @@ describe('runAsLeader', () => {
       txn: (txn, options) => kv.txn(txn, options),
     }
     const onError = (error: unknown) => errors.push(error)
-    expect(await runAsLeader(faulty, 'faulty', () => 'led', { onError })).toBe('led')
+    const { signal } = new AbortController()
+    expect(await runAsLeader(faulty, 'faulty', () => 'led', { onError, signal })).toBe('led')
     expect(errors).toHaveLength(2)
+    // A candidate of a long-lived process may try for weeks.
+    expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
   it('says who leads, and each new leader', async () => {

@@ -128,6 +128,15 @@ describe('a lock', () => {
     await next.release()
   })
 
+  it('that a write finds lost is lost for all that it is given to, whatever its watch tells', async () => {
+    const deaf = through({ watch: ({ signal }) => kv.watch({ key: 'nothing', signal }) })
+    await using held = await lock(deaf, 'deaf')
+    await kv.delete(held.key)
+    await expect(held.put('guarded', 'x')).rejects.toThrow(LockLostError)
+    expect([held.signal.aborted, held.leftMs]).toEqual([true, 0])
+    expect(() => held.throwIfLost()).toThrow('its key was deleted')
+  })
+
   it('of which the lease was revoked fires its signal, and a former holder knows that it has released it', async () => {
     const held = await lock(kv, 'revoked')
     const fired = new Promise((resolve) => held.signal.addEventListener('abort', resolve, { once: true }))

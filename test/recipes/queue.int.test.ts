@@ -265,6 +265,24 @@ describe('a queue', () => {
     }
   })
 
+  it('leaves an item to the consumer that holds it anew while another one wants to put it back', async () => {
+    const name = newName()
+    const own = queue(kv, name, { visibilityMs: 1_000 })
+    await own.push('a')
+    const item = await own.pop()
+    await expect.poll(() => kv.count({ prefix: `queue/${name}/hold/` })).toBe(0)
+    let extended = 0
+    const late = withCall(kv, 'txn', async (txn, options) => {
+      // What it has seen was without a hold.
+      if (txn.compare?.length === 2 && extended++ === 0) await item?.extend()
+      return kv.txn(txn, options)
+    })
+    expect(await queue(late, name).pop()).toBeUndefined()
+    expect(extended).toBe(1)
+    await item?.ack()
+    expect(await own.len()).toEqual({ ready: 0, held: 0, dead: 0 })
+  })
+
   it('wakes a call for an item that was left to another call, which has failed', async () => {
     const name = newName()
     const client = cluster.client()
@@ -439,6 +457,17 @@ describe('consume', () => {
     expect(await own.len()).toEqual({ ready: 0, held: 0, dead: 1 })
   })
 
+  it('keeps an item back for as long as it is told to when its handler has thrown', async () => {
+    const name = newName()
+    const own = queue(kv, name)
+    const id = await own.push('a')
+    const end = new AbortController()
+    const options = { signal: end.signal, retryDelayMs: 3_600_000, onError: () => end.abort() }
+    await own.consume(() => Promise.reject(new Error('not now')), options)
+    const lease = (await kv.get(`queue/${name}/hold/${id}`))?.lease ?? ''
+    expect((await kv.lease(lease))?.grantedTtlMs).toBe(3_600_000)
+  })
+
   it('gives back an item at once whatever its handler has thrown', async () => {
     const own = queue(kv, newName(), { attemptsMax: 1 })
     await own.push('long')
@@ -454,6 +483,28 @@ describe('consume', () => {
     )
     expect(errors).toHaveLength(2)
     expect(await own.len()).toEqual({ ready: 0, held: 0, dead: 2 })
+  })
+
+  it('renews the hold of an item no more often than before once a renewal has failed', async () => {
+    const name = newName()
+    const renewedAt: number[] = []
+    const faulty = withCall(kv, 'txn', async (txn, options) => {
+      const [only, ...others] = txn.success ?? []
+      const isRenewal = others.length === 0 && only !== undefined && 'put' in only
+      if (isRenewal && renewedAt.push(performance.now()) === 1) throw new Error('unreachable')
+      return kv.txn(txn, options)
+    })
+    await queue(kv, name).push('a')
+    const end = new AbortController()
+    await queue(faulty, name, { visibilityMs: 1_000 }).consume(
+      async () => {
+        await expect.poll(() => renewedAt.length).toBeGreaterThan(2)
+        end.abort()
+      },
+      { signal: end.signal },
+    )
+    const [, again = 0, next = 0] = renewedAt
+    expect(next - again).toBeGreaterThan(300)
   })
 
   it('holds an item for as long as its handler runs', async () => {

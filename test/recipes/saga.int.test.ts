@@ -159,6 +159,25 @@ describe('a saga', () => {
     expect(await own.resume()).toEqual([])
   })
 
+  it('pauses longer each time before it tries a compensation again', async () => {
+    const triedAt: number[] = []
+    const own = saga(
+      kv,
+      newName(),
+      steps('ab', [], (what) => what === 'b' || what === 'undo a'),
+      {
+        attemptsMax: 5,
+        retryMs: 20,
+        onProblem: () => void triedAt.push(performance.now()),
+      },
+    )
+    await expect(own.run('1', 1)).rejects.toMatchObject({ code: 'saga_stuck' })
+    const pauses = triedAt.slice(1).map((at, before) => at - (triedAt[before] ?? 0))
+    expect(pauses).toHaveLength(4)
+    // A busy machine makes them longer, and nothing shorter.
+    for (const [count, ms] of pauses.entries()) expect(ms).toBeGreaterThan(20 * 2 ** count - 2)
+  })
+
   it.each(['a', 'b', 'c', 'undo b', 'undo a'])(
     'killed while it does %s, is resumed: what was recorded does not run again, the rest does, with the same token',
     async (at) => {

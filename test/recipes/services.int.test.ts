@@ -279,6 +279,27 @@ describe('a registry', () => {
     expect((await resolver.resolve())?.id).toBe(first?.id)
   })
 
+  it('resolves to the least connections in proportion to the weights', async () => {
+    const own = registry(kv, newService())
+    await own.register({ id: 'a', url: 'a', weight: 2 })
+    await own.register({ id: 'b', url: 'b', weight: 1 })
+    await using resolver = own.resolver({ strategy: 'least-connections' })
+    const ids: string[] = []
+    for (let count = 0; count < 9; count++) ids.push((await resolver.resolve())?.id ?? '')
+    expect([ids.filter((id) => id === 'a').length, ids.filter((id) => id === 'b').length]).toEqual([6, 3])
+  })
+
+  it('resolves to an instance without weight when all others have failed', async () => {
+    const own = registry(kv, newService())
+    await own.register({ id: 'a', url: 'a', weight: 1 })
+    await own.register({ id: 'b', url: 'b', weight: 0 })
+    await using resolver = own.resolver({ failedMs: 60_000 })
+    const first = await resolver.resolve()
+    expect(first?.id).toBe('a')
+    first?.failed()
+    expect((await resolver.resolve())?.id).toBe('b')
+  })
+
   it('leaves out what has failed, as long as there is another one', async () => {
     const own = registry(kv, newService())
     for (const id of ['a', 'b']) await own.register({ id, url: id })

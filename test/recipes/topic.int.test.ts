@@ -75,6 +75,52 @@ describe('a topic', () => {
     expect(kept.map(({ missed }) => missed)).toEqual([true, ...Array.from({ length: held - 1 }, () => false)])
   })
 
+  it('says that a message was missed also if it is the only one, and not if none was', async () => {
+    const own = topic(kv, newName(), { messagesMax: 5 })
+    const revisions = await published(own, 20)
+    await kv.compact((await kv.put('x', '')).revision)
+    const trimmed = Number((await kv.get(`topic/t${topics}/trimmed`))?.text())
+    expect(revisions).toContain(trimmed)
+    for (const [from, missed] of [
+      [trimmed, true],
+      [trimmed + 1, false],
+    ] as const)
+      expect(await taken(own, 1, { from })).toMatchObject([{ missed }])
+  })
+
+  it('has the order of revisions also where history is compacted, whatever the order of its keys', async () => {
+    const name = newName()
+    const isPut = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<void>()
+    const slow = withCall(kv, 'txn', async (txn, options) => {
+      if (puts(txn, 'message/')) {
+        isPut.resolve()
+        await goOn.promise
+      }
+      return kv.txn(txn, options)
+    })
+    // Its key has an earlier revision than that of the other one.
+    const late = topic(slow, name).publish('late')
+    await isPut.promise
+    const own = topic(kv, name)
+    await kv.put('x', '')
+    await own.publish('early')
+    goOn.resolve()
+    await late
+    await kv.compact((await kv.put('x', '')).revision)
+    expect(texts(await taken(own, 2, { from: 'oldest' }))).toEqual(['early', 'late'])
+  })
+
+  it('never holds fewer messages than it must', async () => {
+    const own = topic(kv, newName(), { messagesMax: 3 })
+    for (let count = 1; count <= 10; count++) {
+      await own.publish('')
+      expect(await kv.count({ prefix: `topic/t${topics}/message/` })).toBeGreaterThanOrEqual(
+        Math.min(count, 3),
+      )
+    }
+  })
+
   it('is trimmed however many messages it holds', async () => {
     await using small = await startCluster({ nodes: 1 })
     const store = small.client({ timeoutMs: 30_000 })

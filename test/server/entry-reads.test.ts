@@ -229,9 +229,22 @@ test('what is read is dropped with the entry when a snapshot is installed meanwh
   node.push(...puts)
   node.readOn()
   const applied = node.outcomes.length
+  const { scan } = node.storage
+  let open = 0
+  node.storage.scan = (asked) => {
+    const opened = scan.call(node.storage, asked)
+    const { close } = opened
+    open++
+    opened.close = () => {
+      open--
+      close.call(opened)
+    }
+    return opened
+  }
   node.push(range('b', 'f'))
-  expect(node.applier.queued).toBe(1)
+  expect([node.applier.queued, open]).toEqual([1, 1])
   node.applier.clear()
+  expect(open).toBe(0)
   const told = node.told
   node.readOn()
   expect([node.outcomes.length, node.told, node.failures]).toEqual([applied, told, []])
@@ -340,6 +353,48 @@ test('the keys of a lease are read again when their scan was ended for lack of s
   node.readOn()
   expect(node.outcomes.at(-1)).toMatchObject({ kind: 'revoked', deleted: 400 })
   expect(node.failures).toEqual([])
+})
+
+test('nor are those there twice that were read before it was ended', async () => {
+  const node = await leased()
+  const { scan } = node.storage
+  let ended = 0
+  node.storage.scan = (asked) => {
+    const opened = scan.call(node.storage, asked)
+    const { next } = opened
+    opened.next = (limits, done) =>
+      next.call(opened, limits, (error, rows, more) => {
+        if (more && ended++ === 0) {
+          node.storage.endOldScans()
+          node.storage.endOldScans()
+        }
+        done(error, rows, more)
+      })
+    return opened
+  }
+  node.push({ kind: 'revoke', id: one as LeaseId })
+  node.readOn()
+  expect(ended).toBeGreaterThan(0)
+  expect([node.failures, node.outcomes.at(-1)]).toMatchObject([[], { kind: 'revoked', deleted: 400 }])
+})
+
+test('ranges that begin with the same key are read each by itself', async () => {
+  const node = await Applying.start({ rowHeads: 1000 }, 100)
+  const count = (end: string | undefined) =>
+    ({
+      kind: 'get',
+      where: { start: utf8('a'), end: end === undefined ? undefined : utf8(end) },
+      limit: undefined,
+      keysOnly: false,
+      countOnly: true,
+    }) as const
+  const success = [count('c'), count('f'), count(undefined)]
+  node.push(...puts, { kind: 'txn', txn: { compare: [], success, failure: [] } })
+  node.readOn()
+  expect(node.outcomes.at(-1)).toMatchObject({
+    kind: 'txn',
+    results: [2, 5, 12].map((found) => ({ found: { count: found } })),
+  })
 })
 
 test('an error of the disk is the error of the node', async () => {

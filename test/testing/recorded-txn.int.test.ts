@@ -228,6 +228,17 @@ describe('transact', () => {
     passes(kv.history)
   })
 
+  test('a list that its limit has ended covers what it has shown', async () => {
+    const at = newPrefix()
+    const kv = recorded(cluster.client())
+    for (const name of ['k0', 'k1', 'k2']) await kv.put(`${at}${name}`, name)
+    await kv.transact(async (tx) => {
+      expect(await sizeOf(tx.list({ prefix: `${at}k`, limit: 2 }))).toBe(2)
+    })
+    expect(callsOf(kv.history).at(-1)?.op).toEqual({ f: 'range', start: `${at}k`, end: `${at}k1\0` })
+    passes(kv.history)
+  })
+
   test('an attempt that others have overtaken has changed nothing, and its reads do not count', async () => {
     const at = newPrefix()
     const history = new RecordedHistory()
@@ -334,6 +345,29 @@ describe('what an application does', () => {
       }
     })
     passes(history)
+  })
+
+  test('one that lists before its comparison does not hold has made each of its lists by itself', async () => {
+    const at = newPrefix()
+    const history = new RecordedHistory()
+    const [kv, other] = [recorded(cluster.client(), { history }), recorded(cluster.client(), { history })]
+    const key = `${at}n`
+    await kv.put(key, '1')
+    const listed = Promise.withResolvers<void>()
+    const overtaken = listed.promise.then(() => other.put(key, '2'))
+    await history.transaction(async () => {
+      for (;;) {
+        let to = 0
+        for await (const { modRevision } of kv.list({ prefix: at })) to = modRevision
+        listed.resolve()
+        await overtaken
+        const compare = [{ key, target: 'modRevision', op: '=', to } as const]
+        if ((await kv.txn({ compare, success: [{ put: { key, value: '3' } }] })).succeeded) return
+      }
+    })
+    passes(history)
+    const lists = callsOf(history).filter(({ op }) => op.f === 'range')
+    expect(lists.map(({ transaction }) => transaction !== undefined)).toEqual([false, true])
   })
 
   test('one that reads in a transaction and writes behind it loses updates, which is found', async () => {

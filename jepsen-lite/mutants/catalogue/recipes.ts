@@ -15,6 +15,7 @@ const TOPIC = 'src/recipes/topic.ts'
 const COUNTER = 'src/recipes/counter.ts'
 const RATE_LIMITER = 'src/recipes/rate-limiter.ts'
 const CACHE = 'src/recipes/cache.ts'
+const REGISTRY = 'src/recipes/registry.ts'
 const LOCK_COMMAND = 'src/cli/commands/lock.ts'
 
 const LOCK_TESTS = ['test/recipes/lock.int.test.ts']
@@ -24,6 +25,7 @@ const SAGA_TESTS = ['test/recipes/saga.int.test.ts']
 const TOPIC_TESTS = ['test/recipes/topic.int.test.ts']
 const COUNTER_TESTS = ['test/recipes/counter.int.test.ts']
 const CACHE_TESTS = ['test/recipes/cache.int.test.ts']
+const SERVICE_TESTS = ['test/recipes/services.int.test.ts']
 const COMMAND_TESTS = ['test/cli/recipes.int.test.ts']
 
 export const RECIPES: readonly Mutant[] = [
@@ -278,5 +280,61 @@ export const RECIPES: readonly Mutant[] = [
     layers: UNIT,
     tests: COMMAND_TESTS,
     edits: [edit(LOCK_COMMAND, 'if (isTold || code !== 0)', 'if (code !== 0)')],
+  },
+  {
+    id: 'M997',
+    title: 'a write that finds its lock lost does not fire the signal of the lock',
+    why: 'The rest of the program goes on as the holder until the watch tells it.',
+    layers: UNIT,
+    tests: LOCK_TESTS,
+    edits: [
+      edit(
+        LINE,
+        "    end('its key was deleted')\n    throw lost(what, 'its key was deleted')",
+        "    throw lost(what, 'its key was deleted')",
+      ),
+    ],
+  },
+  {
+    id: 'M998',
+    title: 'an item is put back although its consumer has renewed its hold since it was looked at',
+    why: 'Two consumers have it, and the first one did all that it had to.',
+    layers: UNIT,
+    tests: QUEUE_TESTS,
+    edits: [
+      edit(
+        QUEUE,
+        "compare: [same(record.keyBytes, record.modRevision), { key: this.#key('hold', id), exists: false }],",
+        'compare: [same(record.keyBytes, record.modRevision)],',
+      ),
+    ],
+  },
+  {
+    id: 'M999',
+    title: 'least connections counts connections without regard to weights',
+    why: 'A small instance gets as much as a large one.',
+    layers: UNIT,
+    tests: SERVICE_TESTS,
+    edits: [
+      edit(
+        REGISTRY,
+        '(this.#connections.get(id) ?? 0) / weight',
+        '(this.#connections.get(id) ?? 0) + 0 * weight',
+      ),
+    ],
+  },
+  {
+    id: 'M1000',
+    title: 'a near cache still holds that there was no key when it has loaded it',
+    why: 'A later get has nothing, or loads it once more, until the watch tells of it.',
+    layers: UNIT,
+    tests: CACHE_TESTS,
+    edits: [
+      edit(
+        CACHE,
+        '    this.#entries.delete(name)\n    const reading = this.#readings',
+        '    const reading = this.#readings',
+      ),
+    ],
   },
 ]

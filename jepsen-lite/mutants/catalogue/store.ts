@@ -12,6 +12,7 @@ const ENTRY_READS = 'src/server/entry-reads.ts'
 const FORWARDED = 'src/server/leases/forwarded.ts'
 const HISTORY = 'src/kv/history.ts'
 const HISTORY_ROWS = 'src/server/watch/history-rows.ts'
+const HTTP_WATCH = 'src/server/http/watch.ts'
 const HUB = 'src/server/watch/hub.ts'
 const KEEPER = 'src/server/leases/lease-keeper.ts'
 const LEASE_COMMANDS = 'src/kv/lease-commands.ts'
@@ -805,5 +806,127 @@ export const WHOLE_STORE: readonly Mutant[] = [
         "if (watcher.state === 'live') return this.#state.revision",
       ),
     ],
+  },
+
+  // ---- watches, leases and history, a third list: the nearest tests had not seen these at first
+  {
+    id: 'M919',
+    title: 'after a snapshot a live watch reads from behind its last event',
+    why: 'One that had no event for long ends as compacted, although it lacks nothing.',
+    layers: UNIT,
+    tests: ['test/server/watch/hub.test.ts'],
+    edits: [edit(HUB, '      if (watcher.next < next) watcher.next = next\n', '')],
+  },
+  {
+    id: 'M928',
+    title: 'ranges of one entry are told apart by their start alone',
+    why: 'A transaction reads or deletes the keys of another one of its ranges.',
+    layers: UNIT,
+    tests: ['test/server/entry-reads.test.ts'],
+    edits: [
+      edit(
+        ENTRY_READS,
+        '  (a.end === undefined || b.end === undefined ? a.end === b.end : equalBytes(a.end, b.end))',
+        '  (a.end === undefined) === (b.end === undefined)',
+      ),
+    ],
+  },
+  {
+    id: 'M929',
+    title: 'keys of a lease are kept when their scan was ended between two slices and is begun anew',
+    why: 'They are there twice, and the node ends when the lease does.',
+    layers: UNIT,
+    tests: ['test/server/entry-reads.test.ts'],
+    edits: [edit(ENTRY_READS, '    this.#attached.clear()\n    if (first', '    if (first')],
+  },
+  {
+    id: 'M962',
+    title: 'a scan of what an entry names stays open when a snapshot makes the entry superfluous',
+    why: 'It keeps old rows on the disk for as long as the node runs.',
+    layers: UNIT,
+    tests: ['test/server/entry-reads.test.ts'],
+    edits: [
+      edit(
+        ENTRY_READS,
+        '    this.#scan?.close()\n    this.#scan = undefined\n    this.#places = []',
+        '    this.#scan = undefined\n    this.#places = []',
+      ),
+    ],
+  },
+  {
+    id: 'M963',
+    title: 'a client that closes only its side of the connection keeps its watch',
+    why: 'The watch has no end, and nobody reads it.',
+    layers: UNIT,
+    tests: ['test/server/http/watch.int.test.ts'],
+    edits: [edit(HTTP_WATCH, "    socket?.once('end', leave)\n", '')],
+  },
+  {
+    id: 'M964',
+    title: 'each watch leaves a listener on its connection',
+    why: 'On a connection that is kept alive they become more and more.',
+    layers: UNIT,
+    tests: ['test/server/http/watch.int.test.ts'],
+    edits: [edit(HTTP_WATCH, "      socket?.off('end', leave)\n", '')],
+  },
+  {
+    id: 'M965',
+    title: 'a client for which nothing waits counts as full while others fill the memory of watches',
+    why: 'It is told nothing any more: there is nothing that it could take first.',
+    layers: UNIT,
+    tests: ['test/server/http/watch.int.test.ts'],
+    edits: [
+      edit(WATCHING, '(own > 0 && this.bytes >= watchBuffersBytesMax)', 'this.bytes >= watchBuffersBytesMax'),
+    ],
+  },
+  {
+    id: 'M966',
+    title: 'a watch that was cancelled before it has begun begins',
+    why: 'It stays for as long as the connection, and its events have an id that may be in use again.',
+    layers: UNIT,
+    tests: ['test/server/mux/watch.int.test.ts'],
+    edits: [
+      edit(
+        'src/server/mux/watch.ts',
+        '    if (operation.isAbandoned) {\n      operation.end(0, [])\n      return\n    }\n',
+        '',
+      ),
+    ],
+  },
+  {
+    id: 'M967',
+    title: 'a time to live is not raised to what an election takes over multiplexed connections',
+    why: 'The lease may end while its leader is being elected. Over HTTP it is raised.',
+    layers: UNIT,
+    tests: ['test/server/mux/leases.int.test.ts'],
+    edits: [
+      edit(
+        'src/server/mux/fields.ts',
+        'return Math.max(leaseTtlMsMin, Math.ceil(field))',
+        'return Math.ceil(field)',
+      ),
+    ],
+  },
+  {
+    id: 'M968',
+    title: 'once a node has come back the time is told every 100 ms without end',
+    why: 'Ten entries a second are written by a store that does nothing.',
+    layers: UNIT,
+    tests: ['test/server/leases/lease-keeper.test.ts'],
+    edits: [
+      edit(
+        KEEPER,
+        '    this.#isTimeWanted = false\n    const term = this.#term\n',
+        '    const term = this.#term\n',
+      ),
+    ],
+  },
+  {
+    id: 'M969',
+    title: 'history ends by one step, and the next one waits until somebody looks again',
+    why: 'Where much is to be deleted, history grows faster than it ends.',
+    layers: UNIT,
+    tests: ['test/server/history-compactor.test.ts'],
+    edits: [edit('src/server/history-compactor.ts', '      if (ok) this.check(looksAtAge)\n', '')],
   },
 ]

@@ -38,6 +38,8 @@ test('a time to live below what an election takes is raised, and the answer says
   const { ask } = await serve()
   expect((await ask('POST', '/v1/leases', post({ ttl: '1s' }))).json.ttl_ms).toBe(2000)
   expect((await ask('POST', '/v1/leases', post({ ttl: '2001ms' }))).json.ttl_ms).toBe(2001)
+  // A part of a millisecond counts as a whole one.
+  expect((await ask('POST', '/v1/leases', post({ ttl: '2000.25ms' }))).json.ttl_ms).toBe(2001)
 })
 
 test.each([
@@ -179,6 +181,33 @@ test('a lease that is revoked takes its keys with it, at one revision', async ()
     expect(await ask(method, target)).toMatchObject(problemOf('lease_not_found', 404))
   const empty = await grant(served)
   expect((await ask('DELETE', `/v1/leases/${empty}`)).json).toEqual({ deleted: 0, revision: revision + 1 })
+})
+
+test('what cannot be read of leases is a problem, and what was read leaves nothing behind', async () => {
+  const served = await serve()
+  const { ask, node, http } = served
+  await grant(served, { ttl: '30s', id: '7' })
+  expect((await ask('PUT', '/v1/kv/a?lease=7', { body: '' })).status).toBe(200)
+  const targets = ['/v1/leases', '/v1/leases/7?keys']
+  for (const target of targets) expect((await ask('GET', target)).status).toBe(200)
+  const rest = () => [node.openScans, http.inspect().ranges, http.inspect().answerBytes]
+  expect(rest()).toEqual([0, 0, 0])
+  // The row of the lease itself can be read, as its keys cannot.
+  for (const table of [6, 7]) {
+    node.corrupt = (key) => key[0] === table
+    expect((await ask('GET', targets[table - 6] ?? '')).json).toMatchObject({ status: 500, code: 'internal' })
+    expect(rest()).toEqual([0, 0, 0])
+  }
+})
+
+test('a lease is never said to have more than its time to live, also when checkpoints have become more frequent', async () => {
+  const served = await serve()
+  const { ask, node } = served
+  await grant(served, { ttl: '30s', id: '7' })
+  node.apply({ kind: 'settings', settings: { leaseCheckpointMs: 1000 } })
+  const lease = { id: '7', granted_ttl_ms: 30_000, remaining_ttl_ms: 30_000 }
+  expect((await ask('GET', '/v1/leases/7')).json).toEqual(lease)
+  expect((await ask('GET', '/v1/leases')).json.leases).toEqual([lease])
 })
 
 test('leases are listed page by page', async () => {

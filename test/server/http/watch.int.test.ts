@@ -1,6 +1,7 @@
 // GET /v1/watch, as server-sent events and as lines of JSON.
 
-import { get, type IncomingMessage } from 'node:http'
+import { Agent, get, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { asRevision } from '../../../src/kv/index.ts'
 import { FakeNode } from './fake-node.ts'
@@ -45,9 +46,14 @@ class Stream {
   }
 }
 
-const open = ({ port }: Served, query: string, headers: Record<string, string> = LINES): Promise<Stream> =>
+const open = (
+  { port }: Served,
+  query: string,
+  headers: Record<string, string> = LINES,
+  agent: Agent | false = false,
+): Promise<Stream> =>
   new Promise((resolve, reject) => {
-    get({ port, host: '127.0.0.1', path: `/v1/watch${query}`, headers, agent: false }, (response) =>
+    get({ port, host: '127.0.0.1', path: `/v1/watch${query}`, headers, agent }, (response) =>
       resolve(new Stream(response)),
     ).on('error', reject)
   })
@@ -283,6 +289,43 @@ test('a client that has closed its side before the watch begins ends it as one t
   })
 })
 
+test('a client that closes only its side of the connection leaves nothing behind', async () => {
+  const served = await serve()
+  const socket = connect({ port: served.port, host: '127.0.0.1', allowHalfOpen: true })
+  onTestFinished(() => void socket.destroy())
+  let received = ''
+  socket.on('data', (chunk) => {
+    received += chunk
+  })
+  socket.write('GET /v1/watch HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
+  await until(() => expect(received).toContain('event: created'))
+  expect(served.node.watches.counts().open).toBe(1)
+  socket.end()
+  await until(() => {
+    expect(served.node.watches.counts().open).toBe(0)
+    expect(served.http.inspect()).toMatchObject({ connections: 0, watchBytes: 0, answerBytes: 0 })
+  })
+})
+
+test('watches that follow one another on a connection leave nothing on it', async () => {
+  const served = await serve()
+  const warnings: string[] = []
+  const note = ({ name }: Error): void => void warnings.push(name)
+  process.on('warning', note)
+  onTestFinished(() => void process.off('warning', note))
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  onTestFinished(() => agent.destroy())
+  for (let count = 0; count < 20; count++) {
+    const stream = await open(served, '', LINES, agent)
+    await until(() => expect(stream.lines).toHaveLength(1))
+    served.node.watches.leaderless('no leader')
+    await until(() => expect(stream.isOver).toBe(true))
+    expect(served.http.inspect().connections).toBe(1)
+  }
+  // Node.js warns of an eleventh listener of one kind.
+  expect(warnings).toEqual([])
+})
+
 test('a client that reads nothing holds a bounded number of bytes, and misses nothing when it reads', async () => {
   const limits = { watchBufferBytesMax: 64 * 1024 }
   const served = await serve({ limits })
@@ -302,6 +345,30 @@ test('a client that reads nothing holds a bounded number of bytes, and misses no
   expect(stream.lines.map(({ revision }) => revision)).toEqual(
     Array.from({ length: written + 1 }, (_, at) => at + 1),
   )
+  await until(() => expect(http.inspect()).toMatchObject({ watchBytes: 0, answerBytes: 0 }))
+})
+
+test('what waits for all clients together is bounded, and a client for which nothing waits is told all the same', async () => {
+  const limits = { watchBuffersBytesMax: 64 * 1024 }
+  const served = await serve({ limits })
+  const { node, http } = served
+  const slow = await open(served, '?key=a')
+  const other = await open(served, '?key=b')
+  slow.response.pause()
+  let written = 0
+  const value = 'v'.repeat(32 * 1024)
+  await until(() => {
+    for (let at = 0; at < 20; at++, written++) node.put('a', value)
+    expect(node.watches.counts().slow).toBe(1)
+  })
+  expect(http.inspect().watchBytes).toBeGreaterThanOrEqual(limits.watchBuffersBytesMax)
+  expect(http.inspect().watchBytes).toBeLessThan(limits.watchBuffersBytesMax + 2 * value.length)
+  for (const text of ['1', '2']) {
+    node.put('b', text)
+    await until(() => expect(other.lines.at(-1).events?.[0].kv.value).toBe(text))
+  }
+  slow.response.resume()
+  await until(() => expect(slow.text.split('\n')).toHaveLength(written + 2))
   await until(() => expect(http.inspect()).toMatchObject({ watchBytes: 0, answerBytes: 0 }))
 })
 

@@ -397,6 +397,37 @@ describe('a new leader', () => {
     other.clock.advance(1000)
     expect([other.openScans, other.clock.timers]).toEqual([0, 0])
   })
+
+  test('that stops between two slices reads no more', () => {
+    const leader = new Leader()
+    leader.grant(ONE)
+    leader.grant(TWO)
+    let pages = 0
+    leader.onPage = () => {
+      pages++
+      leader.clock.soon(() => leader.keeper.stop())
+    }
+    leader.begin()
+    leader.clock.advance(1000)
+    expect([pages, leader.openScans, leader.clock.timers]).toEqual([1, 0, 0])
+  })
+
+  test('waits for no failure of its earlier term', () => {
+    const leader = new Leader()
+    leader.begin()
+    leader.grant(ONE)
+    leader.holdsConfirmations = true
+    while (leader.clock.now() <= TTL + CHECKPOINT) {
+      leader.clock.advance(driverLimits.leaseRetryMs)
+      leader.confirming.shift()?.(LOST)
+    }
+    leader.holdsConfirmations = false
+    leader.term = undefined
+    leader.keeper.check()
+    leader.begin(asTerm(3))
+    leader.clock.advance(10)
+    expect([leader.ended, leader.leases]).toEqual([[[ONE]], 0])
+  })
 })
 
 describe('keep-alives', () => {
@@ -430,6 +461,22 @@ describe('keep-alives', () => {
     expect(kept).toEqual(ok(TTL))
     leader.apply({ kind: 'renew', ids: [ONE] }, stampedAt)
     expect(leader.keeper.remainingMs(ONE)).toBe(TTL - 1)
+  })
+
+  test('that were asked of a leader of an earlier term are answered by the log, also if it leads again', () => {
+    const leader = new Leader()
+    leader.begin()
+    leader.grant(ONE)
+    leader.holdsConfirmations = true
+    const kept = leader.keepAlive(ONE)
+    leader.term = undefined
+    leader.keeper.check()
+    leader.begin(asTerm(5))
+    // Now this leader has set the deadline.
+    leader.apply({ kind: 'renew', ids: [ONE] })
+    leader.confirming.shift()?.(undefined)
+    leader.clock.advance(1)
+    expect([kept, leader.commands]).toEqual([ok(TTL), [{ kind: 'renew', ids: [ONE] }]])
   })
 
   test('are refused when no majority confirms the leader', () => {
@@ -541,8 +588,24 @@ describe('the time', () => {
     leader.holdsEntries = true
     leader.clock.advance(CHECKPOINT + 1)
     leader.proposed.shift()?.done({ ok: false, problem: LOST })
-    leader.clock.advance(driverLimits.leaseRetryMs + 1)
+    leader.clock.advance(driverLimits.leaseRetryMs - 2)
+    expect(leader.proposed).toEqual([])
+    leader.clock.advance(3)
     expect(leader.proposed).toHaveLength(1)
+  })
+
+  test('is told once when a node has come back, and then as rarely as before', () => {
+    const leader = new Leader()
+    leader.begin()
+    leader.grant(ONE, 1_000_000)
+    leader.clock.advance(CHECKPOINT / 2)
+    leader.keeper.connected()
+    leader.clock.advance(2)
+    expect(leader.commands).toEqual([{ kind: 'renew', ids: [] }])
+    leader.clock.advance(CHECKPOINT - 10)
+    expect(leader.commands).toHaveLength(1)
+    leader.clock.advance(20)
+    expect(leader.commands).toHaveLength(2)
   })
 })
 

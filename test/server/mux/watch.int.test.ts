@@ -71,6 +71,18 @@ describe('a watch', () => {
     expect(http.inspect()).toMatchObject({ watchBytes: 0, answerBytes: 0, operations: 0 })
   })
 
+  test('that is cancelled before it has begun does not begin, and its id is free again', async () => {
+    const { node, port } = await serve()
+    const client = await new MuxClient(port).open()
+    client.send([1, WATCH, null, { key: 'a' }], [1, 0])
+    expect((await client.answer(1))?.slice(0, 3)).toMatchObject([1, 1, { code: 'cancelled' }])
+    // An answer to a later read.
+    await client.ask(2, 3, null, 'a')
+    node.put('a', '1')
+    expect(await client.ask(1, WATCH, null, { key: 'a' })).toEqual([1, 0, 2])
+    expect([node.watches.counts().open, client.watched]).toEqual([1, []])
+  })
+
   test('that has begun keeps its id to itself', async () => {
     const { port } = await serve()
     const client = await new MuxClient(port).open()

@@ -267,6 +267,20 @@ test.each<[string, (world: World) => void]>([
   world.expectRest()
 })
 
+test('a live watch that has had no event for long lacks nothing that a snapshot has compacted', () => {
+  const world = new World()
+  const reader = world.watch({ where: { key: utf8('b') } })
+  puts(world, 40)
+  for (let at = 0; at < 10; at++) world.change([['b', `${at}`]])
+  // All up to here was applied, and so told.
+  world.compact(world.revision)
+  world.install()
+  world.settle()
+  expect([reader.end, revisions(reader).length]).toEqual([undefined, 10])
+  world.judge()
+  world.expectRest()
+})
+
 test('the same message is encoded once for all who are told it', () => {
   const world = new World()
   const told: EventsMessage[] = []
