@@ -71,11 +71,12 @@ export async function inSession(
   process.on('SIGINT', onInterrupt)
   const onTerminate = (name: NodeJS.Signals) => hear?.(name)
   const leaveSignalsTo: Session['leaveSignalsTo'] = (listener) => {
-    hear = listener
     for (const name of TERMINATING) {
-      process.off(name, onTerminate)
-      if (listener !== undefined) process.on(name, onTerminate)
+      if (listener === undefined) process.off(name, onTerminate)
+      // Without a listener, for a moment only, the signal would end the process.
+      else if (hear === undefined) process.on(name, onTerminate)
     }
+    hear = listener
   }
   const read = readOptions(flags, interrupt.signal)
   try {

@@ -1,15 +1,16 @@
 // The command of `kv watch --exec`, once for one revision. Its output is that of kv, and its standard input is the
 // events; it need not read them.
 
+import type { ChildProcess } from 'node:child_process'
 import { Failure } from '../local/failure.ts'
 import { exitCodeOfChild, startChild } from './child.ts'
 import { printable } from './output.ts'
-import { TERMINATING } from './stop-signals.ts'
+import { SAME_SIGNAL_MS, TERMINATING } from './stop-signals.ts'
 
 /**
  * Resolves when the command has ended with 0. When `signal` fires, the command gets SIGTERM, and this resolves when it
  * has ended, whatever its exit code. So do SIGTERM and SIGHUP, by which kv then ends too: a supervisor that begins the
- * watch anew must not have two commands at a time. A second one ends kv at once.
+ * watch anew must not have two commands at a time. A second one, some time later, ends kv at once.
  */
 export async function runOnce(
   command: readonly string[],
@@ -21,21 +22,31 @@ export async function runOnce(
   const [file = ''] = command
   const when = ` at revision ${revision}`
   const env = { ...process.env, KV_REVISION: String(revision) }
-  const child = startChild(command, { stdio: ['pipe', 'inherit', 'inherit'], env }, when)
-  const { stdin } = child
-  // The command has ended without reading all of it.
-  stdin?.on('error', () => {})
-  stdin?.end(`${events}\n`)
-  const terminate = () => void child.kill('SIGTERM')
-  signal.addEventListener('abort', terminate)
-  let terminatedBy: NodeJS.Signals | undefined
+  let child: ChildProcess | undefined
+  const terminate = () => void child?.kill('SIGTERM')
+  let terminated: { readonly by: NodeJS.Signals; readonly atMs: number } | undefined
   const onTerminate = (name: NodeJS.Signals) => {
-    terminatedBy = name
-    for (const each of TERMINATING) process.off(each, onTerminate)
-    terminate()
+    const now = performance.now()
+    if (terminated === undefined) {
+      terminated = { by: name, atMs: now }
+      terminate()
+    } else if (now - terminated.atMs >= SAME_SIGNAL_MS) endBy(name)
   }
+  const deafen = () => {
+    for (const name of TERMINATING) process.off(name, onTerminate)
+  }
+  const endBy = (name: NodeJS.Signals) => {
+    deafen()
+    process.kill(process.pid, name)
+  }
+  signal.addEventListener('abort', terminate)
+  // Before the command begins: what comes while it is being started is for it, too.
   for (const name of TERMINATING) process.on(name, onTerminate)
   try {
+    child = startChild(command, { stdio: ['pipe', 'inherit', 'inherit'], env }, when)
+    // The command has ended without reading all of it.
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(`${events}\n`)
     const code = await exitCodeOfChild(child, file, when)
     if (code === 0 || signal.aborted) return
     throw new Failure(
@@ -44,8 +55,8 @@ export async function runOnce(
     )
   } finally {
     signal.removeEventListener('abort', terminate)
-    stdin?.destroy()
-    for (const name of TERMINATING) process.off(name, onTerminate)
-    if (terminatedBy !== undefined) process.kill(process.pid, terminatedBy)
+    child?.stdin?.destroy()
+    deafen()
+    if (terminated !== undefined) process.kill(process.pid, terminated.by)
   }
 }

@@ -118,8 +118,18 @@ function changeJson(change: ChangeOperation): Json {
   }
 }
 
-const bytesJson = (bytes: Buffer): unknown =>
-  isUtf8(bytes) ? bytes.toString() : { base64: bytes.toString('base64') }
+/** Also text whose escapes take more room than base64, up to six times that of the text: a body has a limit. */
+function bytesJson(bytes: Buffer): unknown {
+  if (isUtf8(bytes)) {
+    const text = bytes.toString()
+    if (Buffer.byteLength(JSON.stringify(text)) <= bytes.length * BASE64_SHARE + ESCAPES_BYTES) return text
+  }
+  return { base64: bytes.toString('base64') }
+}
+
+const BASE64_SHARE = 4 / 3
+/** Short text stays readable. */
+const ESCAPES_BYTES = 64
 
 export const rangePath = (range: Range): string =>
   withQuery('/v1/kv', {

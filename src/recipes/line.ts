@@ -22,7 +22,7 @@ import {
   type TxnResult,
   type WatchBatch,
 } from '../client/index.ts'
-import { CALL } from './checks.ts'
+import { abortedBy, CALL } from './checks.ts'
 import { isWithoutLease, type NotYet, patienceOf, until } from './waiting.ts'
 import { changeAfter, isClosed, pause } from './watching.ts'
 
@@ -190,6 +190,8 @@ async function served(
   const found = await until(kv, look, { signal, patience, notWithin })
   // A process that was stopped sees the answer before its timers run.
   if (session.leftMs === 0) throw lost(what, 'its lease has ended')
+  // Nobody is to begin what was given up, and a signal that has fired does not fire again.
+  if (options.signal?.aborted === true) throw abortedBy(options.signal, what)
   return held(kv, what, found)
 }
 

@@ -2,14 +2,17 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer, get } from 'node:http'
 import { type AddressInfo, connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { campaign, leaderOf, lock, queue, registry } from '../../src/recipes/index.ts'
-import { KV, kv as run } from './run-kv.ts'
+import { KV, kv as run, startingUntil } from './run-kv.ts'
 
 let cluster: EmbeddedCluster
 let client: Client
@@ -69,9 +72,9 @@ test('an instance is registered until Ctrl-C, and seen by list and watch', async
 })
 
 /** Until it has ended. */
-function begin(args: readonly string[]) {
+function begin(args: readonly string[], env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [KV, ...args], {
-    env: { ...process.env, KV_ENDPOINTS: url },
+    env: { ...process.env, KV_ENDPOINTS: url, ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
@@ -82,6 +85,13 @@ function begin(args: readonly string[]) {
 }
 
 const endOf = async (child: ChildProcess) => (await once(child, 'close'))[0]
+
+/** If it still runs. */
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {}
+}
 
 const nodeCommand = (code: string) => ['--', process.execPath, '-e', code]
 
@@ -139,6 +149,23 @@ test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     expect(await client.count({ prefix: 'lock/signals/' })).toBe(0)
   },
 )
+
+test.each([
+  ['lock', 'SIGTERM'],
+  ['elect', 'SIGHUP'],
+] as const)('kv %s: %s that comes while the command is started is for it too', async (verb, name) => {
+  const scratch = mkdtempSync(join(tmpdir(), 'quorate-start-'))
+  onTestFinished(() => rmSync(scratch, { recursive: true }))
+  const file = join(scratch, 'started')
+  const code = `process.on('${name}', () => process.exit(3)); setInterval(() => {}, 1000); console.log(process.pid)`
+  const holding = begin([verb, 'starting', '--ttl', '1h', ...nodeCommand(code)], startingUntil(file))
+  const pid = Number(await holding.line())
+  onTestFinished(() => kill(pid))
+  holding.child.kill(name)
+  writeFileSync(file, '')
+  expect(await holding.ended).toBe(3)
+  expect(await client.count({ prefix: `${verb === 'lock' ? 'lock' : 'election'}/starting/` })).toBe(0)
+})
 
 test('a lock of which no node says whether it could be taken is exit code 5, and its command has not run', async () => {
   // Reads are answered, changes never.

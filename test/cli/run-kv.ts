@@ -22,6 +22,26 @@ export interface RunOptions {
   readonly started?: (child: ChildProcess) => void
 }
 
+/**
+ * With this environment the call that starts a command returns only when the file exists. Signals can so arrive while
+ * the command runs and its start has not ended.
+ */
+export function startingUntil(file: string): Record<string, string> {
+  const preload = `
+    import childProcess from 'node:child_process'
+    import { existsSync } from 'node:fs'
+    import { syncBuiltinESMExports } from 'node:module'
+    const { spawn } = childProcess
+    const turn = new Int32Array(new SharedArrayBuffer(4))
+    childProcess.spawn = (...args) => {
+      const child = spawn(...args)
+      while (!existsSync(${JSON.stringify(file)})) Atomics.wait(turn, 0, 0, 5)
+      return child
+    }
+    syncBuiltinESMExports()`
+  return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(preload)}` }
+}
+
 export function spawnKv(args: readonly string[], options: RunOptions = {}) {
   const clean = Object.entries(process.env).filter(([name]) => !/^(KV_|NO_COLOR|FORCE_COLOR)/.test(name))
   const endpoints = options.endpoints === undefined ? {} : { KV_ENDPOINTS: options.endpoints }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
-import { type Ended, kv as run, spawnKv } from './run-kv.ts'
+import { type Ended, kv as run, spawnKv, startingUntil } from './run-kv.ts'
 
 let cluster: EmbeddedCluster
 let client: Client
@@ -211,6 +211,26 @@ test.each(['SIGTERM', 'SIGHUP'] as const)(
     expect(await closed).toBe(signal)
   },
 )
+
+test('a signal that comes while the command is started is for it too', async () => {
+  const { revision } = await client.put('slow/c', '1')
+  const command = script(`
+    import { writeFileSync } from 'node:fs'
+    process.on('SIGTERM', () => { writeFileSync('ended', ''); process.exit(0) })
+    setInterval(() => {}, 1000)
+    console.log(process.pid)`)
+  const args = ['slow/c', '--from', `${revision}`, '--exec', '--', process.execPath, command]
+  const started = join(scratch, 'started')
+  const env = startingUntil(started)
+  const child = spawnKv(['watch', ...args], { endpoints: endpoints(), cwd: scratch, env })
+  const ended = new Promise((resolve) => child.on('exit', (_, name) => resolve(name)))
+  const told: Buffer = await new Promise((resolve) => child.stdout.once('data', resolve))
+  onTestFinished(() => kill(Number(told.toString())))
+  child.kill('SIGTERM')
+  writeFileSync(started, '')
+  expect(await ended).toBe('SIGTERM')
+  expect(existsSync(join(scratch, 'ended'))).toBe(true)
+})
 
 test('a reader of the output that stops ends it quietly', async () => {
   const { revision } = await client.put('pipe/a', '1')

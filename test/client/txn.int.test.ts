@@ -133,6 +133,20 @@ describe.each(['http', 'auto'] as const)('over %s', (transport) => {
     expect(await holds()).toBe(true)
   })
 
+  test.each([
+    ['control characters', '\0'],
+    ['quotes', '"'],
+    ['line ends', '\n'],
+    ['letters', 'a'],
+    ['characters of four bytes', '\u{1F600}'],
+  ])('a value of the largest size may consist of %s', async (_, character) => {
+    const { kv, p } = setting()
+    const value = Buffer.alloc(1024 * 1024, character)
+    const result = await kv.txn({ success: [{ put: { key: `${p}large`, value } }] })
+    expect(result.succeeded).toBe(true)
+    expect(value.equals((await kv.get(`${p}large`))?.value ?? new Uint8Array())).toBe(true)
+  })
+
   test('one that only reads is a read, with its options', async () => {
     const { kv, p } = setting()
     const { revision } = await kv.put(`${p}a`, 'x')

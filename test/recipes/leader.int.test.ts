@@ -18,6 +18,7 @@ import {
   runAsLeader,
 } from '../../src/recipes/index.ts'
 import { unsure } from './unsure-client.ts'
+import { withCall } from './with-call.ts'
 
 let cluster: EmbeddedCluster
 let kv: Client
@@ -172,6 +173,21 @@ describe('runAsLeader', () => {
       expect(waiting).rejects.toMatchObject({ name: 'AbortError' }),
     ])
     expect(await keysUnder('election/ends/')()).toBe(0)
+  })
+
+  it('does not begin its body when its signal has fired while the last answer came', async () => {
+    const end = new AbortController()
+    const fires = withCall(kv, 'txn', async (...args) => {
+      const result = await kv.txn(...args)
+      end.abort()
+      return result
+    })
+    const bodies: string[] = []
+    const running = runAsLeader(fires, 'fires', () => bodies.push('ran'), { signal: end.signal })
+    await expect(running).rejects.toMatchObject({ name: 'AbortError', code: 'aborted', written: 'no' })
+    const taking = campaign(fires, 'fires', { signal: end.signal })
+    await expect(taking).rejects.toMatchObject({ name: 'AbortError' })
+    expect([bodies, await keysUnder('election/fires/')()]).toEqual([[], 0])
   })
 
   it('goes on when the cluster cannot be asked, and says so', async () => {

@@ -105,8 +105,8 @@ async function taken(
       throw new Failure(EXIT.unavailable, `${what} was not taken: ${error.message}`)
     throw error
   } finally {
+    // Signals are still heard here: what comes before the lock is in use is for whoever hears them next.
     stop()
-    leaveSignalsTo(undefined)
   }
 }
 
@@ -170,12 +170,13 @@ async function run(
     KV_LOCK_TOKEN: String(held.token),
     KV_LOCK_KEY: Buffer.from(held.key).toString(),
   }
-  const child = startChild(command, { stdio: 'inherit', env })
   // A terminal sends Ctrl-C to both. For many commands a second one means to end at once.
   const isAtTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY)
+  // Before the command begins: what comes while it is being started is for it, too.
   leaveSignalsTo((name) => {
     if (name !== 'SIGINT' || !isAtTerminal) child.kill(name)
   })
+  const child = startChild(command, { stdio: 'inherit', env })
   let isTold = false
   const look = () => {
     if (held.leftMs <= ttlMs * KILL_SHARE && isTold) child.kill('SIGKILL')

@@ -1,0 +1,30 @@
+// The command of `kv watch --exec`, and signals that come again and again.
+
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { SAME_SIGNAL_MS } from '../../src/cli/stop-signals.ts'
+import { runOnce } from '../../src/cli/watch-exec.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.useRealTimers()
+})
+
+test('a closed terminal repeats its signal: kv waits for the command all the same, until a later one insists', async () => {
+  const killed = vi.spyOn(process, 'kill').mockReturnValue(true)
+  const command = [process.execPath, '-e', 'setInterval(() => {}, 1000)']
+  const running = runOnce(command, 7, '{}', new AbortController().signal)
+  expect(process.emit('SIGHUP', 'SIGHUP')).toBe(true)
+  vi.advanceTimersByTime(SAME_SIGNAL_MS - 1)
+  // Without a listener it would end this process.
+  expect(process.emit('SIGHUP', 'SIGHUP')).toBe(true)
+  expect(killed).not.toHaveBeenCalled()
+  vi.advanceTimersByTime(1)
+  process.emit('SIGTERM', 'SIGTERM')
+  expect(killed.mock.calls).toEqual([[process.pid, 'SIGTERM']])
+  await expect(running).rejects.toThrow('ended with exit code 143')
+  expect(killed.mock.lastCall).toEqual([process.pid, 'SIGHUP'])
+  expect([process.listenerCount('SIGTERM'), process.listenerCount('SIGHUP')]).toEqual([0, 0])
+})
