@@ -304,6 +304,33 @@ it('never returns what a loader has put after a reading has shown that it is gon
   expect((await second)?.text()).toBe('loaded again')
 })
 
+it('gives what a loader has put, although a reading that began before is still under way', async () => {
+  const prefix = newPrefix()
+  const hasRead = Promise.withResolvers<void>()
+  const goOn = Promise.withResolvers<void>()
+  let readings = 0
+  const slow = withCall(kv, 'get', async (key, options) => {
+    const record = await kv.get(key, options)
+    if (Buffer.from(key).toString() === `${prefix}a` && ++readings === 2) {
+      hasRead.resolve()
+      await goOn.promise
+    }
+    return record
+  })
+  // Only the key that was asked for last is kept.
+  await using own = cache(slow, { prefix, entriesMax: 1 })
+  let before: Promise<unknown> | undefined
+  const first = own.get('a', async () => {
+    await own.get('b')
+    before = own.get('a')
+    await hasRead.promise
+    return 'loaded'
+  })
+  expect((await first)?.text()).toBe('loaded')
+  goOn.resolve()
+  expect(await before).toBeUndefined()
+})
+
 it('is not watching any more when it, or its client, is closed', async () => {
   const client = cluster.client()
   const own = await watching(cache(client, { prefix: newPrefix() }))

@@ -5,8 +5,6 @@ import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Config, type ConfigError, config } from '../../src/recipes/config.ts'
 import { withCall } from './with-call.ts'
 
-import { withCall } from './with-call.ts'
-
 let cluster: EmbeddedCluster
 let kv: Client
 let configs = 0

@@ -325,15 +325,15 @@ export const RECIPES: readonly Mutant[] = [
   },
   {
     id: 'M1000',
-    title: 'a near cache still holds that there was no key when it has loaded it',
-    why: 'A later get has nothing, or loads it once more, until the watch tells of it.',
+    title: 'a near cache gives what a reading has found that began before its loader put the value',
+    why: 'Who asked with a loader gets nothing although there is a value.',
     layers: UNIT,
     tests: CACHE_TESTS,
     edits: [
       edit(
         CACHE,
-        '    this.#entries.delete(name)\n    const reading = this.#readings',
-        '    const reading = this.#readings',
+        '    if (reading !== undefined) reading.changedAt = Number.POSITIVE_INFINITY\n    this.#readings.delete(name)\n',
+        '    if (reading !== undefined) reading.changedAt = Number.POSITIVE_INFINITY\n',
       ),
     ],
   },
