@@ -173,6 +173,27 @@ test('a client that reads nothing holds a bounded number of bytes, and misses no
   expect(node.watches.counts()).toMatchObject({ slow: 0, behind: 0 })
 })
 
+test.each<[string, (client: MuxClient) => void]>([
+  ['goes away', (client) => client.ws.terminate()],
+  ['sends what cannot be read', (client) => client.ws.send(Buffer.from([0xc1]))],
+])('what waits for a client that %s is given back', async (_, ends) => {
+  const { node, port, http } = await serve({ limits: { watchBufferBytesMax: 64 * 1024 } })
+  const client = await new MuxClient(port).open()
+  await client.ask(1, WATCH, null, { key: 'a' })
+  client.ws.pause()
+  const value = Buffer.alloc(32 * 1024)
+  // Until the sockets hold no more: something of before still waits.
+  await soon(() => {
+    const { watchBytes } = http.inspect()
+    for (let at = 0; at < 20; at++) node.put('a', value)
+    expect(watchBytes).toBeGreaterThan(0)
+  })
+  ends(client)
+  await soon(() => expect(node.watches.counts()).toMatchObject({ open: 0, slow: 0 }))
+  client.ws.terminate()
+  await soon(() => expect(http.inspect()).toMatchObject({ connections: 0, watchBytes: 0, answerBytes: 0 }))
+})
+
 test('answers that a client has not taken yet hold up no watch: it is told its progress and its events behind them', async () => {
   const { node, port, http } = await serve({ limits: { watchBufferBytesMax: 64 * 1024 } })
   node.put('large', Buffer.alloc(1024 * 1024))
