@@ -206,9 +206,7 @@ const closedError = (): Error => new Error('the scan is closed')
 function within(range: Range, layers: readonly Layer[]): readonly (readonly [string, Row])[] {
   const rows = new Map<string, Row>()
   for (const layer of layers)
-    for (const row of layer)
-      if (Buffer.compare(row.key, range.gte) >= 0 && Buffer.compare(row.key, range.lt) < 0)
-        rows.set(keyString(row.key), row)
+    for (const row of layer.within(range.gte, range.lt)) rows.set(keyString(row.key), row)
   const sign = range.reverse ? -1 : 1
   return [...rows].sort(([a], [b]) => (a < b ? -sign : sign))
 }

@@ -7,11 +7,20 @@ import type { Row } from './rows.ts'
 /** There is a table for each batch, also for one of a single row. V8 keeps arrays of up to 64 bytes in its heap. */
 const SLOTS_MIN = 16
 
+/** A row, and its key, which is made anew each time a row is asked for it. */
+interface Keyed {
+  readonly key: Uint8Array
+  readonly row: Row
+}
+
 export class RowTable implements Iterable<Row> {
   /** In the order in which their keys were added. */
   readonly #rows: Row[] = []
   /** Position in `#rows` plus 1; 0: free. */
   #slots: Uint32Array
+  /** In the order of their keys. Made when rows of a range are asked for a second time; a change makes it useless. */
+  #sorted: readonly Keyed[] | undefined
+  #isAskedAgain = false
 
   /** Room for this many rows. It grows when there are more. */
   constructor(rows = SLOTS_MIN / 2) {
@@ -34,6 +43,8 @@ export class RowTable implements Iterable<Row> {
 
   /** Replaces the row with the same key. */
   put(row: Row): void {
+    this.#sorted = undefined
+    this.#isAskedAgain = false
     for (let slot = this.#homeOf(row.hash); ; slot = this.#after(slot)) {
       const at = (this.#slots[slot] ?? 0) - 1
       const other = this.#rows[at]
@@ -47,6 +58,27 @@ export class RowTable implements Iterable<Row> {
         return
       }
     }
+  }
+
+  /**
+   * The rows with keys of a range, in any order. One transaction may open hundreds of scans, each of which asks the
+   * tables of that instant.
+   */
+  within(gte: Uint8Array, lt: Uint8Array): readonly Row[] {
+    if (this.#isAskedAgain) return this.#sortedWithin(gte, lt)
+    this.#isAskedAgain = true
+    return this.#rows.filter((row) => {
+      const { key } = row
+      return Buffer.compare(key, gte) >= 0 && Buffer.compare(key, lt) < 0
+    })
+  }
+
+  #sortedWithin(gte: Uint8Array, lt: Uint8Array): readonly Row[] {
+    this.#sorted ??= this.#rows
+      .map((row): Keyed => ({ key: row.key, row }))
+      .sort((a, b) => Buffer.compare(a.key, b.key))
+    const [from, to] = [firstFrom(this.#sorted, gte), firstFrom(this.#sorted, lt)]
+    return this.#sorted.slice(from, to).map(({ row }) => row)
   }
 
   [Symbol.iterator](): IterableIterator<Row> {
@@ -70,4 +102,16 @@ export class RowTable implements Iterable<Row> {
       this.#slots[slot] = ++added
     }
   }
+}
+
+/** Where the first key is that is not before this one. */
+function firstFrom(sorted: readonly Keyed[], key: Uint8Array): number {
+  let [from, to] = [0, sorted.length]
+  while (from < to) {
+    const middle = (from + to) >>> 1
+    const at = sorted[middle]
+    if (at !== undefined && Buffer.compare(at.key, key) < 0) from = middle + 1
+    else to = middle
+  }
+  return from
 }

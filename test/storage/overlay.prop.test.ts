@@ -271,3 +271,45 @@ test('a layer finds each of many rows, also those whose keys have the same hash'
   expect(get(layer, 'not there')).toBeUndefined()
   expect([...layer]).toEqual(newer)
 })
+
+/** Counts how often a row is asked for its key. */
+class CountedRow extends Row {
+  static asked = 0
+
+  override get key(): Uint8Array {
+    CountedRow.asked++
+    return super.key
+  }
+}
+
+test('hundreds of scans of one instant do not look at all rows of a layer each, and see what it holds', () => {
+  const layer = new RowTable()
+  const put = (name: string): void =>
+    layer.put(new CountedRow(KEY, bytes(name), hashOfKey(bytes(name)), bytes('value')))
+  const found = (from: string, to: string): string[] =>
+    layer
+      .within(bytes(from), bytes(to))
+      .map((row) => nameOf(row))
+      .sort()
+  const names = Array.from({ length: 1000 }, (_, at) => `row ${(at * 7919) % 1000}`)
+  for (const name of names) put(name)
+  const sorted = [...names].sort()
+  const expected = (from: string, to: string): string[] => sorted.filter((name) => name >= from && name < to)
+  CountedRow.asked = 0
+  for (const from of names.slice(0, 500)) expect(found(from, `${from}5`)).toEqual(expected(from, `${from}5`))
+  expect(CountedRow.asked).toBeLessThan(10 * names.length)
+  for (const [from, to] of [
+    ['', 'row'],
+    ['', 's'],
+    ['row 5', 'row 5'],
+    ['row 6', 'row 5'],
+    ['row 999', 's'],
+    ['s', 't'],
+  ] as const)
+    expect(found(from, to)).toEqual(expected(from, to))
+  put('row 5 and more')
+  sorted.push('row 5 and more')
+  sorted.sort()
+  for (let again = 0; again < 3; again++)
+    expect(found('row 5', 'row 51')).toEqual(expected('row 5', 'row 51'))
+})

@@ -50,13 +50,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     why: 'They are not told of what the snapshot has brought.',
     layers: SIM_UNIT,
     tests: WATCH_TESTS,
-    edits: [
-      edit(
-        HUB,
-        "      watcher.state = 'behind'\n      this.#catchUp.add(watcher)\n",
-        '      this.#goLive(watcher)\n',
-      ),
-    ],
+    edits: [edit(HUB, '      this.#readLater(watcher, next)\n', '      watcher.next = next\n')],
   },
   {
     id: 'M902',

@@ -8,6 +8,15 @@ import { type KeyEvent, type KeyRow, type Revision, readVersion } from '../../kv
 /** Of keys and values of the records before, in one message. One record is always told. */
 export const PREV_BYTES_MAX = 4 * 1024 * 1024
 
+/**
+ * Of keys of events, and of events themselves, in messages with a part of the events of one revision, as long as
+ * others may share them. Thousands of watchers may each ask for another part of a revision that deletes thousands of
+ * keys. The last message is always kept.
+ */
+const PARTS_BYTES_MAX = 256 * 1024
+/** Of an event in such a message, beside its key. */
+const EVENT_BYTES = 64
+
 /** Reads the newest row. */
 export type GetRow = (rowKey: Uint8Array) => Uint8Array | undefined
 
@@ -109,6 +118,9 @@ export class RevisionEvents {
   readonly revision: Revision
   readonly events: WatchEvent[] = []
   readonly #messages = new Map<string, EventsMessage>()
+  /** Those with a part of the events. The one that was made first comes first. */
+  readonly #parts = new Map<string, EventsMessage>()
+  #partsBytes = 0
 
   constructor(revision: Revision) {
     this.revision = revision
@@ -118,15 +130,30 @@ export class RevisionEvents {
   message(events: readonly WatchEvent[], options: MessageOptions): EventsMessage {
     const { prev, values } = options
     let name = `${Number(prev)}${Number(values)}`
-    if (events.length < this.events.length) for (const { at } of events) name += `,${at}`
-    let message = this.#messages.get(name)
+    const isPart = events.length < this.events.length
+    if (isPart) for (const { at } of events) name += `,${at}`
+    const messages = isPart ? this.#parts : this.#messages
+    let message = messages.get(name)
     if (message === undefined) {
       message = new EventsMessage(this.revision, events, options)
-      this.#messages.set(name, message)
+      messages.set(name, message)
+      if (isPart) this.#partAdded(message)
     }
     return message
   }
+
+  #partAdded(added: EventsMessage): void {
+    this.#partsBytes += partBytes(added)
+    for (const [name, message] of this.#parts) {
+      if (this.#partsBytes <= PARTS_BYTES_MAX || message === added) return
+      this.#parts.delete(name)
+      this.#partsBytes -= partBytes(message)
+    }
+  }
 }
+
+const partBytes = ({ events }: EventsMessage): number =>
+  events.reduce((sum, { key }) => sum + key.length + EVENT_BYTES, 0)
 
 /** Events of a row by revision. Revisions that have changed no key are left out. */
 export function byRevision(events: readonly KeyEvent[], get: GetRow): RevisionEvents[] {

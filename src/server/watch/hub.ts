@@ -25,6 +25,12 @@ import { ProgressWheel } from './progress-wheel.ts'
 import type { Watch, WatchCounts, WatchRequest, WatchSink } from './types.ts'
 import { Watcher } from './watcher.ts'
 
+/**
+ * Of one revision: events times the watchers that are told of them in the call that applies it. One delete of a range
+ * has ten thousand events, and a node fifty thousand watchers.
+ */
+const TOLD_AT_ONCE_MAX = 50_000
+
 export interface WatchLimits extends CatchUpLimits {
   /** Watches of one node. More are refused as overloaded. */
   readonly watchesMax: number
@@ -172,10 +178,7 @@ export class WatchHub {
     for (const watcher of this.#watchers) {
       watcher.row = undefined
       if (watcher.state !== 'live') continue
-      this.#live.remove(watcher)
-      if (watcher.next < next) watcher.next = next
-      watcher.state = 'behind'
-      this.#catchUp.add(watcher)
+      this.#readLater(watcher, next)
     }
   }
 
@@ -224,9 +227,16 @@ export class WatchHub {
       return
     }
     const touched: Watcher[] = []
+    let toldAtOnce = 0
     for (const event of events) {
       this.#live.collect(event.name, found)
+      const isTooMuch = toldAtOnce >= TOLD_AT_ONCE_MAX
+      toldAtOnce += found.length
       for (const watcher of found) {
+        if (isTooMuch) {
+          this.#readLater(watcher, revision.revision)
+          continue
+        }
         if (!watcher.wants(event)) continue
         if (watcher.told === undefined) {
           watcher.told = []
@@ -237,10 +247,21 @@ export class WatchHub {
       found.length = 0
     }
     for (const watcher of touched) {
-      const told = watcher.told ?? []
+      const { told } = watcher
+      // It will read all of them together.
+      if (told === undefined) continue
       watcher.told = undefined
       this.#tellLive(watcher, revision, told)
     }
+  }
+
+  /** A live watcher reads this revision in history, in its turn. */
+  #readLater(watcher: Watcher, revision: Revision): void {
+    this.#live.remove(watcher)
+    watcher.told = undefined
+    if (watcher.next < revision) watcher.next = revision
+    watcher.state = 'behind'
+    this.#catchUp.add(watcher)
   }
 
   #tellLive(watcher: Watcher, revision: RevisionEvents, events: readonly WatchEvent[]): void {

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { EventWriter } from '../../../src/kv/history.ts'
 import { initialState } from '../../../src/kv/state.ts'
 import type { Rows } from '../../../src/kv/types.ts'
+import { byRevision } from '../../../src/server/watch/events.ts'
 import { HistoryRows } from '../../../src/server/watch/history-rows.ts'
 import type { EventsMessage, MessageForm } from '../../../src/server/watch/index.ts'
 import { PREV_BYTES_MAX } from '../../../src/server/watch/index.ts'
@@ -339,6 +340,56 @@ test.each([
     expect(prevs.map((prev) => prev !== undefined)).toEqual(keys.map((_, at) => at < fit))
   },
 )
+
+test('a delete of very many keys does not keep the node busy with thousands of watches: most read it later', () => {
+  const world = new World({ watchSliceRows: 16 })
+  const names = Array.from({ length: 400 }, (_, at) => `k${at + 100}`)
+  world.change(names.map((name) => [name, 'v'] as const))
+  world.apply()
+  const readers = [
+    ...names.map((start) => world.watch({ where: { start: utf8(start), end: undefined }, prev: true })),
+    ...names.map(() => world.watch({ only: 'put' })),
+    world.watch({ where: { key: utf8('k120') } }),
+    world.watch({ where: { key: utf8('k499') } }),
+    world.watch({ from: world.revision + 2 }),
+  ]
+  world.deleteRange('k', undefined)
+  world.change([['k499', 'again']])
+  world.apply()
+  const told = readers.reduce(
+    (sum, { messages }) =>
+      sum + messages.reduce((count, each) => count + (each.kind === 'events' ? each.events.length : 0), 0),
+    0,
+  )
+  expect(told).toBeLessThanOrEqual(50_000)
+  expect(world.hub.counts().behind).toBeGreaterThan(700)
+  world.settle()
+  world.judge()
+  for (const reader of readers) reader.judgeComplete()
+  world.expectRest()
+})
+
+test('messages with ever other parts of one revision are not kept for those who may never ask for them', () => {
+  const events = Array.from({ length: 2000 }, (_, at) => ({
+    key: utf8(`k${at + 1000}`),
+    revision: rev(5),
+    tombstone: undefined,
+    before: undefined,
+  }))
+  const [revision] = byRevision(events, () => undefined)
+  if (revision === undefined) throw new Error('the events are of no revision')
+  const options = { prev: false, values: true }
+  const part = (from: number): EventsMessage => revision.message(revision.events.slice(from), options)
+  const whole = revision.message(revision.events, options)
+  const parts = Array.from({ length: 500 }, (_, at) => part(at + 1))
+  // Those who come together share it. The oldest ones are made anew.
+  expect(part(500)).toBe(parts[499])
+  expect(part(499)).toBe(parts[498])
+  expect(part(1)).not.toBe(parts[0])
+  expect(revision.message(revision.events, options)).toBe(whole)
+  // One alone may be as large as it likes.
+  expect(part(1)).toBe(part(1))
+})
 
 test('more watches than a node may have are refused', () => {
   const world = new World({ watchesMax: 2 })
