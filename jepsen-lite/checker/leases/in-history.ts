@@ -127,10 +127,12 @@ const leaseOf = ({ op }: Call | StoreCall): string | undefined =>
   op.f === 'grant' || !('lease' in op) ? undefined : op.lease
 
 function missing(
-  { calls, storeCalls }: History,
+  { header, calls, storeCalls }: History,
   promises: readonly Promised[],
   driftMax: number,
 ): LeaseAnomaly[] {
+  // Who was not recorded may have revoked it.
+  if (header.complete !== true) return []
   const promisesOf = Map.groupBy(promises, ({ promise }) => promise.id)
   const revokes = storeCalls.filter(({ op, outcome }) => op.f === 'revoke' && outcome.kind !== 'fail')
   const found: LeaseAnomaly[] = []
