@@ -38,6 +38,8 @@ export interface LogVerdict {
   readonly findings: readonly Anomaly[]
   /** By revision: the request that has made it; none: a lease has ended. */
   readonly makers: ReadonlyMap<number, LogRequest>
+  /** Revisions that other requests may have made just as well: nothing of their own follows from their makers. */
+  readonly doubtful: ReadonlySet<number>
   /** Revisions that nothing but the end of a lease can have made; none, if somebody may not have been recorded. */
   readonly leaseEnds: ReadonlySet<number>
   /** Answers that were compared with it. */
@@ -121,6 +123,9 @@ class Judge implements KeyCounts {
     this.#findings.push(...checkOrder(this.#history), ...checkCompaction(this.#history))
     return {
       ...{ log: this.#log, findings: this.#findings, makers: this.#makers },
+      doubtful: new Set(
+        this.#unexplained.flatMap(({ revision, able }) => (able.length > 1 ? [revision] : [])),
+      ),
       leaseEnds: this.#leaseEnds,
       compared: this.#compared,
     }
