@@ -24,7 +24,7 @@ interface Holder {
   readonly token: number
 }
 
-export function checkLocks({ storeCalls }: History, { log, makers }: LogVerdict): Anomaly[] {
+export function checkLocks({ storeCalls }: History, { log, makers, doubtful }: LogVerdict): Anomaly[] {
   const findings: Anomaly[] = []
   const find = (key: string, calls: readonly number[], message: string): void => {
     findings.push({ check: 'locks', key, calls, message })
@@ -55,7 +55,7 @@ export function checkLocks({ storeCalls }: History, { log, makers }: LogVerdict)
   }
   for (const { revision, events } of log.revisions) {
     judgeRefused(revision)
-    const maker = makers.get(revision)
+    const maker = doubtful.has(revision) ? undefined : makers.get(revision)
     // What was asked for later found the state in which they had been told, or a later one.
     for (let one = told.at(-1); one !== undefined && one.call.end < (maker?.start ?? 0); one = told.at(-1)) {
       told.pop()

@@ -70,11 +70,8 @@ function watchesIn(history: History, { log }: LogVerdict): Anomaly[] {
     answered: answeredBefore(watch.start),
     told: watch.told.map(({ told }) => told),
   }))
-  const compacted = history.storeCalls.reduce(
-    (most, { op, outcome }) =>
-      op.f === 'compact' && outcome.kind !== 'fail' ? Math.max(most, op.revision) : most,
-    0,
-  )
+  // Who was not recorded may have compacted as well.
+  const compacted = history.header.complete === true ? compactedIn(history) : undefined
   return checkWatches(records, log.events, { compacted }).map(({ guarantee, promise, message }) => ({
     check: 'watches',
     key: undefined,
@@ -82,6 +79,13 @@ function watchesIn(history: History, { log }: LogVerdict): Anomaly[] {
     calls: [],
   }))
 }
+
+const compactedIn = ({ storeCalls }: History): number =>
+  storeCalls.reduce(
+    (most, { op, outcome }) =>
+      op.f === 'compact' && outcome.kind !== 'fail' ? Math.max(most, op.revision) : most,
+    0,
+  )
 
 const nameOf = ({ id, client, node }: WatchCall): string => `watch ${id} (client ${client}, at ${node})`
 

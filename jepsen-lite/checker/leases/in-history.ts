@@ -44,7 +44,7 @@ interface Promised {
   readonly end: number
 }
 
-function promisesIn(history: History, { makers, log }: LogVerdict): Promised[] {
+function promisesIn(history: History, { makers, doubtful, log }: LogVerdict): Promised[] {
   const promises: Promised[] = []
   const add = ({ node, startMs: askedMs, end }: Call | StoreCall, id: string, ttlMs: number): void => {
     promises.push({ promise: { id, ttlMs, askedMs, node }, end })
@@ -61,7 +61,7 @@ function promisesIn(history: History, { makers, log }: LogVerdict): Promised[] {
     const call = puts.get(makers.get(revision)?.ids[0] ?? -1)
     const lease = events[0]?.record?.lease
     if (call?.op.f !== 'put' || call.op.ttlMs === undefined || call.outcome.kind !== 'ok') continue
-    if (lease !== undefined) add(call, lease, call.op.ttlMs)
+    if (lease !== undefined && !doubtful.has(revision)) add(call, lease, call.op.ttlMs)
   }
   return promises
 }
@@ -69,7 +69,7 @@ function promisesIn(history: History, { makers, log }: LogVerdict): Promised[] {
 /** What made each revision at which a lease ended. */
 type Ends = ReadonlyMap<number, { readonly id: string; readonly what: 'expired' | 'revoked' }>
 
-function endsIn({ storeCalls }: History, { log, makers, leaseEnds }: LogVerdict): Ends {
+function endsIn({ storeCalls }: History, { log, makers, doubtful, leaseEnds }: LogVerdict): Ends {
   /** Of each lease: when somebody first asked to revoke it with an unknown outcome, or an unknown revision. */
   const revokedSince = new Map<string, number>()
   for (const { op, outcome, start } of storeCalls) {
@@ -83,7 +83,7 @@ function endsIn({ storeCalls }: History, { log, makers, leaseEnds }: LogVerdict)
   const leases = new Map<string, string | undefined>()
   const ends = new Map<number, { id: string; what: 'expired' | 'revoked' }>()
   for (const { revision, position, events } of log.revisions) {
-    const maker = makers.get(revision)
+    const maker = doubtful.has(revision) ? undefined : makers.get(revision)
     const [first] = events
     const held = first === undefined ? undefined : leases.get(first.key)
     if (maker?.lease !== undefined) ends.set(revision, { id: maker.lease, what: 'revoked' })
@@ -127,10 +127,12 @@ const leaseOf = ({ op }: Call | StoreCall): string | undefined =>
   op.f === 'grant' || !('lease' in op) ? undefined : op.lease
 
 function missing(
-  { calls, storeCalls }: History,
+  { header, calls, storeCalls }: History,
   promises: readonly Promised[],
   driftMax: number,
 ): LeaseAnomaly[] {
+  // Who was not recorded may have revoked it.
+  if (header.complete !== true) return []
   const promisesOf = Map.groupBy(promises, ({ promise }) => promise.id)
   const revokes = storeCalls.filter(({ op, outcome }) => op.f === 'revoke' && outcome.kind !== 'fail')
   const found: LeaseAnomaly[] = []
@@ -228,7 +230,7 @@ function shortened({ storeCalls }: History): LeaseAnomaly[] {
 /** From the phase `end` of a run on, nothing is wrong with the cluster. */
 function late(
   { notes, storeCalls, calls, finals }: History,
-  { log, makers }: LogVerdict,
+  { log, makers, doubtful }: LogVerdict,
   ends: Ends,
 ): LeaseAnomaly[] {
   const calmMs = notes.find(({ what, phase }) => what === 'phase' && phase === 'end')?.time
@@ -251,7 +253,7 @@ function late(
   const puts = new Map(calls.map((call) => [call.id, call]))
   for (const { revision, events } of log.revisions) {
     const call = puts.get(makers.get(revision)?.ids[0] ?? -1)
-    if (call?.op.f === 'put' && call.op.ttlMs !== undefined)
+    if (call?.op.f === 'put' && call.op.ttlMs !== undefined && !doubtful.has(revision))
       mayLive(events[0]?.record?.lease, call, call.op.ttlMs)
   }
   /** Those of which keys are left at the end. */

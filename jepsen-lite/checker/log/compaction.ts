@@ -3,8 +3,9 @@
 
 import { FIRST_REVISION, type History } from '../../history.ts'
 import type { Anomaly } from '../anomaly.ts'
+import { isStaleRead } from '../partition.ts'
 
-export function checkCompaction({ calls, storeCalls }: History): Anomaly[] {
+export function checkCompaction({ header, calls, storeCalls }: History): Anomaly[] {
   const compactions = storeCalls.flatMap(({ id, op, outcome, start, end }) => {
     if (op.f !== 'compact' || outcome.kind === 'fail') return []
     if (outcome.kind === 'unknown')
@@ -17,8 +18,9 @@ export function checkCompaction({ calls, storeCalls }: History): Anomaly[] {
   }
   /** `least`: the lowest revision to which a compaction explains the refusal. */
   const refused = (id: number, revision: number, least: number, position: number): void => {
-    // The first revision counts as compacted from the beginning on.
+    // The first revision counts as compacted from the beginning on. Who was not recorded may have compacted as well.
     if (
+      header.complete === true &&
       revision > FIRST_REVISION &&
       !compactions.some((one) => one.revision >= least && one.start < position)
     )
@@ -27,11 +29,13 @@ export function checkCompaction({ calls, storeCalls }: History): Anomaly[] {
         `operation ${id} was told that revision ${revision} is compacted, and nobody had asked for that`,
       )
   }
-  for (const { id, op, outcome, start, end } of calls) {
+  for (const call of calls) {
+    const { id, op, outcome, start, end } = call
     if (op.f !== 'get' || op.at === undefined || outcome.kind !== 'ok') continue
     const { at } = op
     if (outcome.result.applied === false) refused(id, at, at + 1, end)
-    else {
+    // A stale read may be served by a node that has not compacted yet.
+    else if (!isStaleRead(call)) {
       const done = compactions.find((one) => one.revision > at && one.end < start)
       if (done !== undefined)
         find(

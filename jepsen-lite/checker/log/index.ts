@@ -6,15 +6,15 @@
 //   acknowledged   what was answered as made is in the log, at the revision of the answer, and nothing else is there
 //   conditions     what was made under a condition came right after a state in which the condition held, and what was
 //                  refused met one in which it did not
-//   asked for      every other revision was made by one request whose outcome is unknown, or by the end of a lease, and
-//                  each request has made one at most; if the history holds all requests (`complete`). What was answered
-//                  as not made is not there in any case
+//   asked for      every other revision was made by one request whose answer tells none, or by the end of a lease, and
+//                  each request has made one at most; if the history holds all requests (`complete`). Nobody knew of it
+//                  before its request. What was answered as not made is not there in any case
 //   read           what was read at a revision is what the log says of it, with its version, also what each node holds
 //                  at the end; lists are as they were asked for (lists.ts)
 //   nothing        where the answer says that a change had nothing to delete, the log has nothing either
 //   order          no answer reflects a revision below one that was told before it was asked for
-//   numbers        revisions, versions and create revisions of the log follow from each other; none is left out, if the history is
-//                  complete
+//   numbers        revisions, versions and create revisions of the log follow from each other; none is left out, and no
+//                  answer tells a later one, if the history is complete
 
 import { type Call, FIRST_REVISION, type History, type Result } from '../../history.ts'
 import type { Anomaly } from '../anomaly.ts'
@@ -26,9 +26,9 @@ import { conditionHeld } from '../revisions.ts'
 import type { LoggedEvent } from '../watch/index.ts'
 import { checkCompaction } from './compaction.ts'
 import { makersOf, type Unexplained } from './makers.ts'
-import { checkOrder } from './order.ts'
+import { checkOrder, type Telling, tellingsIn } from './order.ts'
 import { keysChangedBy, type LogRequest, nothingIn, requestsIn } from './requests.ts'
-import { type StoreLog, storeLogOf } from './store-log.ts'
+import { type LoggedRevision, type StoreLog, storeLogOf } from './store-log.ts'
 
 export { type LogRequest, requestsIn } from './requests.ts'
 export { type LoggedRevision, type StoreLog, storeLogOf, tellsLog } from './store-log.ts'
@@ -38,7 +38,9 @@ export interface LogVerdict {
   readonly findings: readonly Anomaly[]
   /** By revision: the request that has made it; none: a lease has ended. */
   readonly makers: ReadonlyMap<number, LogRequest>
-  /** Revisions that nothing but the end of a lease can have made. */
+  /** Revisions that other requests may have made just as well: nothing of their own follows from their makers. */
+  readonly doubtful: ReadonlySet<number>
+  /** Revisions that nothing but the end of a lease can have made; none, if somebody may not have been recorded. */
   readonly leaseEnds: ReadonlySet<number>
   /** Answers that were compared with it. */
   readonly compared: number
@@ -51,6 +53,10 @@ export const checkLog = (history: History): LogVerdict => new Judge(history).ver
 class Judge implements KeyCounts {
   readonly #history: History
   readonly #log: StoreLog
+  /** Everything that anybody was told of the revision of the store; the highest first. */
+  readonly #tellings: readonly Telling[]
+  /** By revision: where in the history somebody was first told of it, or of a later one. */
+  readonly #knownSince: ReadonlyMap<number, number>
   readonly #findings: Anomaly[] = []
   /** The state at the revision that was looked at last. */
   readonly #rows = new Map<string, Record>()
@@ -62,8 +68,8 @@ class Judge implements KeyCounts {
   readonly #deletes: LogRequest[] = []
   /** Requests that were answered as made, without the revision. */
   readonly #unplaced: LogRequest[] = []
-  readonly #failed = new Map<string, LogRequest>()
-  /** Revisions that no answer tells, and no end of a lease explains. */
+  readonly #failed = new Map<string, LogRequest[]>()
+  /** Revisions that no answer tells, except those that only the end of a lease explains. */
   readonly #unexplained: Unexplained[] = []
   readonly #leaseEnds = new Set<number>()
   #compared = 0
@@ -71,6 +77,8 @@ class Judge implements KeyCounts {
   constructor(history: History) {
     this.#history = history
     this.#log = storeLogOf(history)
+    this.#tellings = tellingsIn(history)
+    this.#knownSince = knownSince(this.#tellings, this.#log)
   }
 
   verdict(): LogVerdict {
@@ -89,7 +97,7 @@ class Judge implements KeyCounts {
         )
       last = logged.revision
       for (; (looks[next]?.revision ?? logged.revision) < logged.revision; next++) looks[next]?.look()
-      this.#revision(logged.revision, logged.position, logged.events)
+      this.#revision(logged)
     }
     for (; next < looks.length; next++) looks[next]?.look()
     this.#explain()
@@ -106,9 +114,18 @@ class Judge implements KeyCounts {
         [],
         `the log has told everything up to revision ${Math.max(due, events.upTo)}, and nothing after ${last}`,
       )
+    const [newest] = this.#tellings
+    if (isComplete && newest !== undefined && newest.revision > Math.max(due, events.upTo, last))
+      this.#find(
+        newest.calls,
+        `${newest.what} told revision ${newest.revision}, and the log tells nothing after ${last}`,
+      )
     this.#findings.push(...checkOrder(this.#history), ...checkCompaction(this.#history))
     return {
       ...{ log: this.#log, findings: this.#findings, makers: this.#makers },
+      doubtful: new Set(
+        this.#unexplained.flatMap(({ revision, able }) => (able.length > 1 ? [revision] : [])),
+      ),
       leaseEnds: this.#leaseEnds,
       compared: this.#compared,
     }
@@ -123,14 +140,11 @@ class Judge implements KeyCounts {
       const { changed, revision } = request
       const isRefused = request.kind === 'fail' || (changed === false && request.puts.size > 0)
       if (isRefused)
-        for (const [key, { value }] of request.puts) this.#failed.set(textOf(key, value), request)
+        for (const [key, { value }] of request.puts) addTo(this.#failed, textOf(key, value), request)
       if (changed === false) continue
       if (changed === undefined || revision === undefined) {
         if (changed === true) this.#unplaced.push(request)
-        for (const [key, { value }] of request.puts) {
-          const text = textOf(key, value)
-          this.#byPut.set(text, [...(this.#byPut.get(text) ?? []), request])
-        }
+        for (const [key, { value }] of request.puts) addTo(this.#byPut, textOf(key, value), request)
         if (request.puts.size === 0) this.#deletes.push(request)
         continue
       }
@@ -156,7 +170,8 @@ class Judge implements KeyCounts {
 
   // ---- changes
 
-  #revision(revision: number, position: number, events: readonly LoggedEvent[]): void {
+  #revision({ revision, position, events }: LoggedRevision): void {
+    const isComplete = this.#history.header.complete === true
     const acknowledged = this.#acknowledged.get(revision)
     if (acknowledged !== undefined) {
       this.#makers.set(revision, acknowledged)
@@ -164,9 +179,11 @@ class Judge implements KeyCounts {
       if (wrong !== undefined)
         this.#find(acknowledged.ids, `${said(acknowledged)} made revision ${revision}, and the log ${wrong}`)
     } else {
-      const able = this.#ableOf(events, position)
-      if (!this.#endsLease(events)) this.#unexplained.push({ revision, events, able })
-      else if (able.length === 0) this.#leaseEnds.add(revision)
+      const known = this.#knownSince.get(revision) ?? position
+      const able = this.#ableOf(revision, events, known)
+      const mayBeLeaseEnd = this.#endsLease(events)
+      if (mayBeLeaseEnd && able.length === 0 && isComplete) this.#leaseEnds.add(revision)
+      else this.#unexplained.push({ revision, known, events, mayBeLeaseEnd, able })
     }
     for (const event of events) this.#apply(event)
   }
@@ -208,10 +225,11 @@ class Judge implements KeyCounts {
   /** Each request makes one revision. */
   #explain(): void {
     const makers = makersOf(this.#unexplained, this.#unplaced)
-    for (const { revision, events } of this.#unexplained) {
+    for (const one of this.#unexplained) {
+      const { revision, mayBeLeaseEnd } = one
       const maker = makers.get(revision)
-      if (maker === undefined) this.#nobodyMade(revision, events, this.#history.header.complete === true)
-      else this.#makers.set(revision, maker)
+      if (maker !== undefined) this.#makers.set(revision, maker)
+      else if (!mayBeLeaseEnd) this.#nobodyMade(one)
     }
     const found = new Set(makers.values())
     for (const request of this.#unplaced)
@@ -220,10 +238,15 @@ class Judge implements KeyCounts {
   }
 
   /** The requests, of those whose revision is not known, that may have made this of the present state. */
-  #ableOf(events: readonly LoggedEvent[], position: number): LogRequest[] {
+  #ableOf(revision: number, events: readonly LoggedEvent[], known: number): LogRequest[] {
     const put = events.find(({ record }) => record !== null)
     const asked = put?.record ? (this.#byPut.get(textOf(put.key, put.record.value)) ?? []) : this.#deletes
-    return asked.filter((maker) => maker.start < position && this.#differs(maker, events) === undefined)
+    return asked.filter(
+      (maker) =>
+        (maker.revision ?? revision) === revision &&
+        maker.start < known &&
+        this.#differs(maker, events) === undefined,
+    )
   }
 
   /** Exactly the keys of one lease are deleted. */
@@ -235,11 +258,13 @@ class Judge implements KeyCounts {
     return keys === events.length && events.every(({ key }) => this.#rows.get(key)?.lease === lease)
   }
 
-  #nobodyMade(revision: number, events: readonly LoggedEvent[], isComplete: boolean): void {
-    const failed = events.flatMap(({ key, record }) =>
-      record === null ? [] : (this.#failed.get(textOf(key, record.value)) ?? []),
-    )[0]
-    if (failed === undefined && !isComplete) return
+  #nobodyMade({ revision, known, events }: Unexplained): void {
+    const failed = events
+      .flatMap(({ key, record }) =>
+        record === null ? [] : (this.#failed.get(textOf(key, record.value)) ?? []),
+      )
+      .find(({ start }) => start < known)
+    if (failed === undefined && this.#history.header.complete !== true) return
     const what = events
       .map(({ key, record }) => (record === null ? `deleted ${key}` : `put ${key}`))
       .join(', ')
@@ -393,6 +418,23 @@ interface Seen {
   readonly value?: string | undefined
   readonly modRevision?: number | undefined
   readonly version?: number | undefined
+}
+
+function knownSince(tellings: readonly Telling[], { revisions }: StoreLog): Map<number, number> {
+  const since = new Map<number, number>()
+  let [next, first] = [0, Number.POSITIVE_INFINITY]
+  for (const { revision } of revisions.toReversed()) {
+    for (let one = tellings[next]; one !== undefined && one.revision >= revision; one = tellings[++next])
+      first = Math.min(first, one.end)
+    since.set(revision, first)
+  }
+  return since
+}
+
+function addTo(map: Map<string, LogRequest[]>, text: string, request: LogRequest): void {
+  const others = map.get(text)
+  if (others === undefined) map.set(text, [request])
+  else others.push(request)
 }
 
 const textOf = (key: string, value: string): string => JSON.stringify([key, value])

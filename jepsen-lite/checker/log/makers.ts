@@ -7,7 +7,11 @@ import type { LogRequest } from './requests.ts'
 
 export interface Unexplained {
   readonly revision: number
+  /** Where in the history somebody was first told of it, or of a later one. */
+  readonly known: number
   readonly events: readonly LoggedEvent[]
+  /** The end of a lease explains it as well, so it needs no request. */
+  readonly mayBeLeaseEnd: boolean
   /** The requests that may have made it. */
   readonly able: readonly LogRequest[]
 }
@@ -24,16 +28,25 @@ export function makersOf(
   const results = new Map<LogRequest, Unexplained>()
   for (const request of made)
     match(request, (one) => unexplained.filter(({ able }) => able.includes(one)), results, makers)
-  for (const one of unexplained) match(one, ({ able }) => able, makers, results)
+  for (const one of unexplained)
+    if (!one.mayBeLeaseEnd)
+      match(
+        one,
+        ({ able }) => able,
+        makers,
+        results,
+        ({ mayBeLeaseEnd }) => mayBeLeaseEnd,
+      )
   return new Map([...makers].map(([{ revision }, maker]) => [revision, maker]))
 }
 
-/** Finds a partner for one that has none, if the others can be moved so that one is free. */
+/** Finds a partner for one that has none, if the others can be moved so that one is free, or can do without. */
 function match<One, Other>(
   one: One,
   ableOf: (asking: One) => readonly Other[],
   partners: Map<One, Other>,
   owners: Map<Other, One>,
+  needsNone: (owner: One) => boolean = () => false,
 ): void {
   if (partners.has(one)) return
   const askedBy = new Map<Other, One>()
@@ -44,10 +57,11 @@ function match<One, Other>(
       if (askedBy.has(partner)) continue
       askedBy.set(partner, now)
       const owner = owners.get(partner)
-      if (owner !== undefined) {
+      if (owner !== undefined && !needsNone(owner)) {
         asking.push(owner)
         continue
       }
+      if (owner !== undefined) partners.delete(owner)
       move(partner, askedBy, partners, owners)
       return
     }

@@ -1,6 +1,6 @@
 // Real time: an answer reflects no lower revision than any that was told before it was asked for, and a change is above
-// all of these. What a watch was told counts as well, and a watch begins like a read. A stale read may reflect less, but
-// what it shows has happened. At the end each node has everything.
+// all of these. What a watch was told counts as well, and a watch begins like a read. A stale read may reflect less,
+// but what it shows has happened. At the end each node has everything.
 
 import type { History } from '../../history.ts'
 import type { Anomaly } from '../anomaly.ts'
@@ -8,7 +8,8 @@ import { isStaleRead } from '../partition.ts'
 import { requestsIn } from './requests.ts'
 
 /** Something that somebody was told of the revision of the store. */
-interface Telling {
+export interface Telling {
+  /** Where in the history. */
   readonly end: number
   readonly revision: number
   readonly what: string
@@ -23,8 +24,18 @@ interface Answer extends Telling {
   readonly key: string | undefined
 }
 
+const answersOf = (history: History): Answer[] => [
+  ...answersIn(history),
+  ...watchesIn(history),
+  ...finalsIn(history),
+]
+
+/** By revision, the highest first. */
+export const tellingsIn = (history: History): Telling[] =>
+  [...answersOf(history), ...toldIn(history)].sort((a, b) => b.revision - a.revision)
+
 export function checkOrder(history: History): Anomaly[] {
-  const answers = [...answersIn(history), ...watchesIn(history), ...finalsIn(history)]
+  const answers = answersOf(history)
   const byEnd = [...answers, ...toldIn(history)].sort((a, b) => a.end - b.end)
   const findings: Anomaly[] = []
   let told: Telling | undefined

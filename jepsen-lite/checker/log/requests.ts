@@ -13,7 +13,7 @@ export interface LogRequest {
   /** Infinity: the outcome is unknown. */
   readonly end: number
   readonly kind: Outcome['kind']
-  /** The revision that it made, if it was told. */
+  /** The revision that it made if it has changed something, if that was told. */
   readonly revision: number | undefined
   /** Whether it says that it has changed something. undefined: it may have. */
   readonly changed: boolean | undefined
@@ -89,7 +89,11 @@ function requestOf(calls: readonly Call[]): LogRequest {
       deletes.add(op.key)
       if (result?.deleted === 1) deleted.add(op.key)
     }
-    if (result !== undefined && !isRefused) [changed, revision] = [true, told]
+    if (result === undefined || isRefused) continue
+    revision = told ?? revision
+    // A delete that does not tell whether there was something to delete may have changed nothing.
+    if (op.f === 'put' || result.deleted === 1) changed = true
+    else if (changed === false) changed = undefined
   }
   if (kind === 'unknown') changed = undefined
   const ids = calls.map(({ id }) => id)
@@ -114,17 +118,18 @@ function storeRequestOf(call: StoreCall): LogRequest | undefined {
   const end = outcome.kind === 'unknown' ? Number.POSITIVE_INFINITY : call.end
   const told = { ids: [call.id], start, end, kind: outcome.kind, revision: result?.revision }
   const removed = result?.removed
+  const removedSome = removed === undefined ? undefined : removed > 0
   const changed = outcome.kind === 'unknown' ? undefined : result !== undefined && result.applied !== false
   switch (op.f) {
     case 'del-range':
       return {
         ...{ ...told, ...NONE, ranges: [rangeOf({ ...op, f: 'range' })], removed },
-        changed: changed === true ? removed !== 0 : changed,
+        changed: changed === true ? removedSome : changed,
       }
     case 'revoke':
       return {
         ...{ ...told, ...NONE, lease: op.lease, removed },
-        changed: changed === true ? removed !== 0 : changed,
+        changed: changed === true ? removedSome : changed,
       }
     case 'guarded-put':
       return {

@@ -106,9 +106,13 @@ function explained(cycle: Cycle, known: readonly Fact[], all: Transactions): Tra
 
 /** Overwrites of one key that follow each other become one, if at least two edges are left. */
 function shortened(edges: readonly Edge[], facts: Fact[]): readonly Edge[] {
-  const begin = edges.findIndex(({ kind }) => kind !== WW)
+  // A cycle of nothing but overwrites has no such place.
+  const begin = Math.max(
+    0,
+    edges.findIndex(({ kind }) => kind !== WW),
+  )
   const short: Edge[] = []
-  for (const edge of [...edges.slice(begin), ...edges.slice(0, Math.max(0, begin))]) {
+  for (const edge of [...edges.slice(begin), ...edges.slice(0, begin)]) {
     const last = short.at(-1)
     const [one, other] = [facts[last?.fact ?? -1], facts[edge.fact]]
     const isSame = last?.kind === WW && edge.kind === WW && one !== undefined && one.key === other?.key

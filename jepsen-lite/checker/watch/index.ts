@@ -250,7 +250,8 @@ class OneWatch {
   #overtaken({ next, compactRevision, resumeFrom }: Extract<Told, { kind: 'compacted' }>): Found {
     const missing = this.#wantedUntil(next - 1)[0]
     if (missing !== undefined) return ['ended', `ends at ${next}, and was not told of ${shown(missing)}`]
-    if (next <= this.#last) return ['ended', `ends at ${next}, and was told of ${this.#last} already`]
+    const told = Math.max(this.#last, this.#bookmark)
+    if (next <= told) return ['ended', `ends at ${next}, and was told of ${told} already`]
     if (next < this.#from) return ['ended', `ends at ${next}, and begins with ${this.#from}`]
     if (next > compactRevision)
       return ['ended', `ends at ${next} as compacted, and the store is compacted up to ${compactRevision}`]

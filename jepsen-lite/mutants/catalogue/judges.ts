@@ -712,7 +712,7 @@ export const JUDGES: readonly Mutant[] = [
     'K84',
     'one request of unknown outcome explains any number of revisions',
     'A change that is made twice passes.',
-    [`${CHECKER}/log/makers.ts`, 'if (owner !== undefined) {', 'if (owner === now) {'],
+    [`${CHECKER}/log/makers.ts`, 'if (owner !== undefined && !needsNone(owner)) {', 'if (owner === now) {'],
     LOGGED_TESTS,
   ),
   judge(
@@ -737,7 +737,11 @@ export const JUDGES: readonly Mutant[] = [
     'K87',
     'a delete without an answer counts as the end of a lease',
     'Leases that were right are rejected.',
-    [LOG, 'if (able.length === 0) this', 'this'],
+    [
+      LOG,
+      'if (mayBeLeaseEnd && able.length === 0 && isComplete) this',
+      'if (mayBeLeaseEnd && isComplete) this',
+    ],
     LOGGED_TESTS,
   ),
   judge(

@@ -203,6 +203,17 @@ describe('locks', () => {
     locked.lock(9).put(9).make(value)
     expect(foundIn(locked.story)).toContain('was not kept')
   })
+
+  test('of two changes of unknown outcome with one value, the one that may have been made counts', () => {
+    const locked = new Locked().lock(5).put(5)
+    const ask = (token: number): void =>
+      locked.story.ask({ f: 'guarded-put', name: 'a', token, key: 'g', value: 'same' }, `u${token}`).unknown()
+    ask(5)
+    locked.lock(9).put(9)
+    ask(9)
+    locked.make('same')
+    expect(foundIn(locked.story)).toBe('')
+  })
 })
 
 describe('queues', () => {

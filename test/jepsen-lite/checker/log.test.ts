@@ -13,7 +13,7 @@ import {
   parseHistory,
   type Result,
 } from '../../../jepsen-lite/history.ts'
-import { get, put, Story } from './story.ts'
+import { get, put, Story, seen } from './story.ts'
 
 const ALL: WatchAsked = { start: '', from: 1, prev: false, values: true }
 
@@ -679,4 +679,146 @@ test.each<[string, (story: Story) => unknown, string | undefined]>([
   const story = twoKeys((one) => void tell(one))
   if (message === undefined) expect(story).toBe('')
   else expect(story).toContain(message)
+})
+
+describe('what deletes the keys of a lease', () => {
+  const leased: ToldEvent = {
+    ...{ key: 'l', type: 'put' },
+    record: { key: 'l', value: 'w', createRevision: 4, modRevision: 4, version: 1, lease: '7' },
+  }
+  /** l is put at 4 under a lease, and goes at 5. */
+  const judged = (op: AnyOperation, ...results: (Result | undefined)[]): string =>
+    twoKeys((story, log) => {
+      story.tell({ f: 'grant', ttlMs: 60_000 }, { lease: '7', ttlMs: 60_000 })
+      story.tell({ ...put('l', 'w'), lease: '7' } as Operation, { modRevision: 4, version: 1, revision: 4 })
+      log({ kind: 'events', revision: 4, events: [leased] })
+      for (const [at, result] of results.entries()) {
+        const asked = story.ask(op, `d${at}`)
+        if (result === undefined) asked.unknown()
+        else asked.ok(result)
+      }
+      log({ kind: 'events', revision: 5, events: [deleted('l')] })
+    })
+  const del = { f: 'del', key: 'l' } as const
+
+  test('may be a request whose answer tells no revision', () => {
+    expect(judged(del, { deleted: 1 })).toBe('')
+    expect(judged({ f: 'revoke', lease: '7' }, { removed: 1 })).toBe('')
+    expect(judged({ f: 'del-range', prefix: 'l' }, { removed: 1 })).toBe('')
+    expect(judged(del, undefined, { deleted: 1 })).toBe('')
+  })
+
+  test('is one request at most', () => {
+    expect(judged(del, { deleted: 1 }, { deleted: 1 })).toContain('the log knows nothing of it')
+  })
+
+  test('leaves its request to a revision that needs one', () => {
+    expect(
+      twoKeys((story, log) => {
+        story.tell({ f: 'grant', ttlMs: 1 }, { lease: '7', ttlMs: 1 })
+        story.tell({ ...put('l', 'w'), lease: '7' } as Operation, { modRevision: 4, version: 1, revision: 4 })
+        log({ kind: 'events', revision: 4, events: [leased] })
+        const asked = story.ask(del, 'd')
+        log({ kind: 'events', revision: 5, events: [deleted('l')] })
+        story.tell(put('l', 'w'), { modRevision: 6, version: 1, revision: 6 })
+        log({ kind: 'events', revision: 6, events: [stored('l', 'w', 6)] })
+        log({ kind: 'events', revision: 7, events: [deleted('l')] })
+        asked.ok({ deleted: 1 })
+      }),
+    ).toBe('')
+  })
+})
+
+test('a delete whose answer does not tell whether there was something may have changed nothing', () => {
+  for (const op of [
+    { f: 'del', key: 'x' },
+    { f: 'del-range', prefix: 'x' },
+  ] as const) {
+    expect(twoKeys((story) => story.tell(op, { revision: 3 }))).toBe('')
+    expect(twoKeys((story) => story.tell(op, {}))).toBe('')
+  }
+  const deletes = (revision: number): string =>
+    twoKeys((story, log) => {
+      story.tell({ f: 'del', key: 'b' }, { revision })
+      log({ kind: 'events', revision: 4, events: [deleted('b')] })
+    })
+  expect(deletes(4)).toBe('')
+  expect(deletes(3)).toContain('revision 4 (deleted b) was made by no request')
+})
+
+test('a request that was asked for when its revision was known has not made it', () => {
+  const asks = (before: boolean): string =>
+    twoKeys((story, log) => {
+      const [reader, writer] = [
+        () => story.tell(get('c'), seen('w', 4)),
+        () => story.ask(put('c', 'w'), 'u').unknown(),
+      ]
+      for (const one of before ? [writer, reader] : [reader, writer]) one()
+      log({ kind: 'events', revision: 4, events: [stored('c', 'w', 4)] })
+    })
+  expect(asks(true)).toBe('')
+  expect(asks(false)).toContain('revision 4 (put c) was made by no request')
+})
+
+test('no answer tells a revision that the log does not', () => {
+  expect(twoKeys((story) => story.tell(get('a'), seen('v', 2, 3)))).toBe('')
+  expect(twoKeys((story) => story.tell(get('a'), seen('v', 2, 4)))).toContain(
+    'told revision 4, and the log tells nothing after 3',
+  )
+})
+
+test('a stale read may still see what another node has compacted', () => {
+  const reads = (how: object): string =>
+    twoKeys((story) => {
+      story.tell({ f: 'compact', revision: 3 }, { revision: 3 })
+      story.tell({ ...get('a'), at: 2, ...how } as AnyOperation, seen('v', 2, 3))
+    })
+  expect(reads({ consistency: 'stale' })).toBe('')
+  expect(reads({})).toContain('had compacted up to 3')
+})
+
+describe('if not every client was recorded', () => {
+  const partly = (tell: (story: Story, log: (told: Told) => void) => void): string => {
+    const story = new Story({ workload: 'watch', log: 'log' })
+    const log = story.watch(ALL)
+    log({ kind: 'created', revision: 1, from: 2 })
+    tell(story, log)
+    return found(story.events)
+  }
+
+  test('another one may have written before what is refused later', () => {
+    expect(
+      partly((story, log) => {
+        log({ kind: 'events', revision: 2, events: [stored('a', 'v', 2)] })
+        story.tell({ ...put('a', 'v'), ifAbsent: true } as Operation, { applied: false, revision: 2 })
+      }),
+    ).toBe('')
+  })
+
+  test('another one may have compacted', () => {
+    expect(
+      partly((story, log) => {
+        for (const revision of [2, 3])
+          log({ kind: 'events', revision, events: [stored('a', 'v', revision, 2, revision - 1)] })
+        story.tell({ ...get('a'), at: 2 } as AnyOperation, { applied: false })
+        story.watch(
+          { ...ALL, from: 2 },
+          'w',
+        )({ kind: 'compacted', next: 2, compactRevision: 3, resumeFrom: 4 })
+      }),
+    ).toBe('')
+  })
+
+  test('another one may have deleted a key of a lease, or revoked it', () => {
+    expect(
+      partly((story, log) => {
+        const record = { key: 'l', value: 'w', createRevision: 2, modRevision: 2, version: 1, lease: '7' }
+        story.tell({ f: 'grant', ttlMs: 60_000 }, { lease: '7', ttlMs: 60_000 })
+        story.tell({ ...put('l', 'w'), lease: '7' } as Operation, { modRevision: 2, version: 1, revision: 2 })
+        log({ kind: 'events', revision: 2, events: [{ key: 'l', type: 'put', record }] })
+        log({ kind: 'events', revision: 3, events: [deleted('l')] })
+        story.tell({ f: 'lease', lease: '7' }, { applied: false })
+      }),
+    ).toBe('')
+  })
 })

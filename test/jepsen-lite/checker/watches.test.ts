@@ -184,6 +184,9 @@ describe('is refused if', () => {
     expect(judged([created(), ...ALL.slice(0, 2), compacted(4, 3)], { compacted: 6 })).toEqual(['ended'])
     expect(judged([created(), ...ALL.slice(0, 2), compacted(6, 6)], { compacted: 6 })).toEqual(['ended'])
     expect(judged([created(), ...ALL.slice(0, 2), compacted(4, 6, 8)], { compacted: 6 })).toEqual(['ended'])
+    const bookmarked = [created(), ...ALL.slice(0, 2), progress(4)]
+    expect(judged([...bookmarked, compacted(5, 6)], { compacted: 6 })).toEqual([])
+    expect(judged([...bookmarked, compacted(4, 6)], { compacted: 6 })).toEqual(['ended'])
     const asked = { ...FROM_1, from: 5 }
     expect(judged([created(5), compacted(5, 6)], { asked })).toEqual([])
     expect(judged([created(5), compacted(4, 6)], { asked })).toEqual(['ended'])

@@ -14,7 +14,15 @@ describe('cycles of versions that answers number', () => {
         [write('x', 'a', 2), write('y', 'a', ofY[0])],
         [write('x', 'b', 3), write('y', 'b', ofY[1])],
       )
-    expect(names(tale([5, 4]))).toEqual(['G0'])
+    const { findings } = checkTransactions(tale([5, 4]).history)
+    expect(findings.map(({ name, calls }) => [name, calls])).toEqual([['G0', [1, 2, 3, 4]]])
+    expect(findings[0]?.lines).toEqual([
+      'G0: no order of T1 and T3 explains what they read and wrote',
+      '  T1 = client c1, operations 1, 2: write x = "a" at revision 2, write y = "a" at revision 5',
+      '  T3 = client c2, operations 3, 4: write x = "b" at revision 3, write y = "b" at revision 4',
+      '  T1 wrote revision 2 of x before T3 wrote revision 3, so T1 is before T3',
+      '  T3 wrote revision 4 of y before T1 wrote revision 5, so T3 is before T1',
+    ])
     expect(names(tale([4, 5]))).toEqual([])
   })
 
