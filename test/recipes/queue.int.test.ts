@@ -614,39 +614,6 @@ describe('under faults', () => {
     ).toEqual([])
     await expectEmpty(name)
   })
-
-  it('does not make all that wait try for one item', async () => {
-    const name = newName()
-    let transactions = 0
-    const counted = () => {
-      const client = cluster.client()
-      return new Proxy(client, {
-        get: (_, key) => {
-          const member: unknown = Reflect.get(client, key, client)
-          if (typeof member !== 'function') return member
-          if (key === 'txn')
-            return (...args: Parameters<Client['txn']>) => {
-              if (args[0].compare !== undefined && args[0].compare.length > 0) transactions += 1
-              return client.txn(...args)
-            }
-          return member.bind(client)
-        },
-      })
-    }
-    const end = new AbortController()
-    const waiting = Array.from({ length: 12 }, () =>
-      queue(counted(), name).consume(() => {}, { signal: end.signal, onError: () => {} }),
-    )
-    const own = queue(kv, name)
-    for (let n = 0; n < 40; n++) {
-      await own.push(String(n))
-      while ((await own.len()).ready + (await own.len()).held > 0) await sleep(1)
-    }
-    end.abort()
-    await Promise.all(waiting)
-    // Taking and acknowledging are 80. If each of twelve tried for each, it would be 520.
-    expect(transactions).toBeLessThan(260)
-  })
 })
 
 it('ends with its client, and fails because of it', async () => {
