@@ -188,8 +188,11 @@ it('does not make all that wait try for one item', async () => {
   const own = queue(store.client, 'q')
   const end = new AbortController()
   let done = 0
+  const handler = () => {
+    done += 1
+  }
   const waiting = Array.from({ length: 12 }, () =>
-    queue(store.client, 'q').consume(() => void (done += 1), { signal: end.signal, onError: () => {} }),
+    queue(store.client, 'q').consume(handler, { signal: end.signal, onError: () => {} }),
   )
   await passed(
     (async () => {
