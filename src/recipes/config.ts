@@ -6,8 +6,8 @@
 // began then has shown it. While the store cannot be reached, the last good value stays, and `confirmedMsAgo` grows.
 //
 // Limits: intermediate values may be skipped. Several keys are read at one revision, so what was written in one
-// transaction is seen as a whole. They are held in memory: this is for some hundred keys; `range_keys_max` (10,000), with
-// `range_bytes_max` (4 MiB) together, are the most: more cannot be read.
+// transaction is seen as a whole. They are held in memory: this is for some hundred keys. More than `range_keys_max`
+// (10,000), or than `range_bytes_max` (4 MiB) together, cannot be read.
 //
 // Keys: those that the application names. There are two forms. `key`: the value is JSON, which `validate` gets.
 // `prefix`: an object with one field for each key below it, whose value is JSON; `validate` gets the object.
