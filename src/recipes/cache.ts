@@ -16,7 +16,13 @@
 // that is given.
 
 import { checkOptions, checkValue, isBound, isBytes, isFunction, isTimeout } from '../client/check.ts'
-import { type Client, type KvRecord, PreconditionFailedError, type WatchBatch } from '../client/index.ts'
+import {
+  AbortedError,
+  type Client,
+  type KvRecord,
+  PreconditionFailedError,
+  type WatchBatch,
+} from '../client/index.ts'
 import { ageMs, type Instant, instantNow } from './age.ts'
 import { isLeaseTime } from './checks.ts'
 import { keepWatching } from './watching.ts'
@@ -116,7 +122,8 @@ class NearCache implements Cache {
   ): Promise<KvRecord | undefined> {
     checkValue('cache.get', 'key', key, isBytes)
     if (load !== undefined) checkValue('cache.get', 'load', load, isFunction)
-    if (this.#end.signal.aborted) throw new Error('cache.get: the cache is closed')
+    if (this.#end.signal.aborted)
+      throw new AbortedError('cache.get: the cache is closed', { code: 'closed', written: 'no' })
     const bytes = Buffer.concat([this.#prefix, Buffer.from(key)])
     const name = bytes.toString('latin1')
     const held = this.#entries.get(name)

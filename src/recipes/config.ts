@@ -6,8 +6,8 @@
 // began then has shown it. While the store cannot be reached, the last good value stays, and `confirmedMsAgo` grows.
 //
 // Limits: intermediate values may be skipped. Several keys are read at one revision, so what was written in one
-// transaction is seen as a whole. They are held in memory: this is for some hundred keys; 10,000, with 4 MiB together,
-// are the most (`range_keys_max`, `range_bytes_max`).
+// transaction is seen as a whole. They are held in memory: this is for some hundred keys. More than `range_keys_max`
+// (10,000), or than `range_bytes_max` (4 MiB) together, cannot be read.
 //
 // Keys: those that the application names. There are two forms. `key`: the value is JSON, which `validate` gets.
 // `prefix`: an object with one field for each key below it, whose value is JSON; `validate` gets the object.
@@ -19,6 +19,8 @@ import { after } from '../client/timer.ts'
 import { abortedBy } from './checks.ts'
 import { type FollowClient, Followed, type View } from './followed.ts'
 import { reasonOf } from './reason.ts'
+import { tell } from './tell.ts'
+import { isClosed } from './watching.ts'
 
 const CONFIRM_MS = 10_000
 const TIMEOUT_MS = 5_000
@@ -117,8 +119,8 @@ class LiveConfig<T> implements Config<T> {
     try {
       await this.#first.promise
     } catch (error) {
-      // `initial` is for what cannot be read.
-      if (this.#good === undefined || isAborted(this.#options.signal)) throw error
+      // `initial` is for what cannot be read now.
+      if (this.#good === undefined || isAborted(this.#options.signal) || isClosed(error)) throw error
     } finally {
       stop()
       this.#options.signal?.removeEventListener('abort', aborted)
@@ -175,26 +177,15 @@ class LiveConfig<T> implements Config<T> {
       this.#error = undefined
       this.#bad = undefined
       this.#first.resolve()
-      if (before !== undefined) this.#tell(value, before.value)
+      if (before === undefined) return
+      for (const listener of this.#changes.listeners('change') as ((current: T, before: T) => void)[])
+        tell(() => listener(value, before.value))
     } catch (cause) {
       const message = `the configuration is not used: ${reasonOf(cause)}`
       const error = this.#errorOf('config_invalid', message, cause)
       this.#bad = { text, error }
       this.#report(error)
       this.#first.reject(error)
-    }
-  }
-
-  /** What a listener throws is the application's fault, and is reported as such. */
-  #tell(value: T, before: T): void {
-    for (const listener of this.#changes.listeners('change') as ((current: T, before: T) => void)[]) {
-      try {
-        listener(value, before)
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error
-        })
-      }
     }
   }
 
@@ -210,14 +201,17 @@ class LiveConfig<T> implements Config<T> {
 
   /** One report for each time that the store cannot be reached, not one for each try. */
   #unreachable(cause: unknown): void {
+    // Nothing will be read any more.
+    if (isClosed(cause)) this.#first.reject(cause)
     if (this.#error?.code === 'config_unreachable') return
     this.#report(this.#errorOf('config_unreachable', 'the configuration could not be read', cause))
   }
 
   #report(error: ConfigError): void {
     this.#error = error
-    if (this.#options.onError !== undefined) this.#options.onError(error)
-    else process.emitWarning(error.message, 'QuorateWarning')
+    const { onError } = this.#options
+    if (onError === undefined) process.emitWarning(error.message, 'QuorateWarning')
+    else tell(() => onError(error))
   }
 
   #errorOf(code: string, message: string, cause: unknown): ConfigError {

@@ -2,13 +2,11 @@
 // and from time to time the range is read anyway. So what is shown depends on no event, and `confirmedAt` is true: a
 // linearizable read that began then has shown it. While the store cannot be reached, the last records stay.
 
-import type { Client, KvRecord } from '../client/index.ts'
+import { AbortedError, type Client, type KvRecord } from '../client/index.ts'
 import { ageMs, type Instant, instantNow } from './age.ts'
 import { isClosed, keepWatching, pause } from './watching.ts'
 
 const AGAIN_MS = 1_000
-/** More would be a misuse: the whole range is read after each change. */
-const RECORDS_MAX = 10_000
 
 export interface View {
   readonly records: readonly KvRecord[]
@@ -32,7 +30,7 @@ export interface FollowOptions {
 export type FollowClient = Pick<Client, 'txn' | 'watch'>
 
 export class Followed {
-  /** Resolves with the first view; rejects if it was closed before. */
+  /** Resolves with the first view; rejects with `closed` if it, or the client, was closed before. */
   readonly ready: Promise<View>
   readonly #kv: FollowClient
   readonly #options: FollowOptions
@@ -57,7 +55,7 @@ export class Followed {
     // Both end with the signal, without an error. If the watch ends before, the client was closed: a reading finds it.
     this.#running = Promise.all([
       keepWatching(kv, { ...place, keysOnly: true }, this.#end.signal, due, due).then(due),
-      this.#read(place, first.resolve).finally(() => first.reject(new Error('it was closed'))),
+      this.#read(place, first.resolve).then((cause) => first.reject(closedBy(cause))),
     ])
   }
 
@@ -74,7 +72,11 @@ export class Followed {
     await this.#running
   }
 
-  async #read(place: { key: Uint8Array } | { prefix: Uint8Array }, onFirst: (view: View) => void) {
+  /** Until it is closed, or the client: then it returns the error that says so. */
+  async #read(
+    place: { key: Uint8Array } | { prefix: Uint8Array },
+    onFirst: (view: View) => void,
+  ): Promise<unknown> {
     const { signal } = this.#end
     while (!signal.aborted) {
       this.#isDue = false
@@ -82,7 +84,8 @@ export class Followed {
       let waitMs = this.#options.confirmMs
       try {
         const { results, revision } = await this.#kv.txn(
-          { success: [{ get: { ...place, limit: RECORDS_MAX } }] },
+          // Without a limit: a part of the range would be taken for all of it. The store refuses too long a one.
+          { success: [{ get: place }] },
           { signal },
         )
         const records = results[0]?.get?.kvs ?? []
@@ -92,14 +95,15 @@ export class Followed {
         this.#view = view
         onFirst(view)
       } catch (error) {
-        if (signal.aborted) return
+        if (signal.aborted) break
         this.#options.onError(error)
-        if (isClosed(error)) return
+        if (isClosed(error)) return error
         waitMs = Math.min(waitMs, AGAIN_MS)
         this.#isDue = false
       }
       if (!this.#isDue) await this.#rest(waitMs, signal)
     }
+    return undefined
   }
 
   async #rest(ms: number, signal: AbortSignal): Promise<void> {
@@ -109,3 +113,6 @@ export class Followed {
     this.#wake = () => {}
   }
 }
+
+const closedBy = (cause: unknown): unknown =>
+  cause ?? new AbortedError('it was closed before it was read', { code: 'closed', written: 'no' })

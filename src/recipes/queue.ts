@@ -39,6 +39,8 @@ import {
   type Client,
   CompactedError,
   type KvRecord,
+  OutcomeUnknownError,
+  QuorateError,
   type Txn,
   type TxnOperation,
   type WatchBatch,
@@ -47,6 +49,7 @@ import { abortedBy, CALL, isDelay, isLeaseTime, isWait } from './checks.ts'
 import { type KeyPlace, placeOf } from './place.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'
 import { HeldItem, type QueueEntry, type QueueItem } from './queue-item.ts'
+import { reasonOf } from './reason.ts'
 import { changeAfter, pause } from './watching.ts'
 
 const VISIBILITY_MS = 30_000
@@ -121,7 +124,7 @@ interface ItemState {
   readonly delayed?: true | undefined
 }
 
-/** At this revision, and when so many takings had failed, there was no item to be had. */
+/** At this revision, and when so many calls of `pop` had failed, there was no item to be had. */
 interface Nothing {
   readonly revision: number
   readonly failures: number
@@ -148,7 +151,7 @@ class WorkQueue implements Queue {
   #popping = 0
   /** Wake what waits in this process. */
   readonly #waiting = new Set<() => void>()
-  /** Takings that have failed: their items may still be there. */
+  /** Calls of `pop` that have failed: the items that they wanted to take may still be there. */
   #failures = 0
   #ordinal = 0
 
@@ -216,6 +219,11 @@ class WorkQueue implements Queue {
         if (withHolds) return { revision, failures }
         withHolds = true
       }
+    } catch (error) {
+      // What others have left to this call may still be there, or be there again.
+      this.#failures += 1
+      for (const wake of this.#waiting) wake()
+      throw error
     } finally {
       this.#popping -= 1
     }
@@ -293,11 +301,6 @@ class WorkQueue implements Queue {
           return item
         }
         this.#contention = Math.min(CONTENTION_MAX, 2 * this.#contention)
-      } catch (error) {
-        // It may still be there for those who have left it to this call.
-        this.#failures += 1
-        for (const wake of this.#waiting) wake()
-        throw error
       } finally {
         this.#taking.delete(id)
       }
@@ -327,10 +330,10 @@ class WorkQueue implements Queue {
     if (token === undefined) return undefined
     const read = taken.results[3]?.get
     // Of a transaction that was sent twice the cluster remembers no reads.
-    const value = read?.omitted === true ? await this.#kv.get(valueKey, call) : read?.kvs?.[0]
+    const value = read?.omitted === true ? await this.#valueOfTaken(id, call) : read?.kvs?.[0]
     // The answer came so late that its hold has ended, and another consumer has done the item.
     if (value === undefined && read?.omitted === true) return undefined
-    if (value === undefined) throw new Error(`the item ${id} has no value: somebody has deleted its key`)
+    if (value === undefined) throw withoutValue(id, 'unknown')
     return new HeldItem(entryOf(id, { attempts: attempts + 1, error }, value), {
       token,
       beganAt,
@@ -342,6 +345,16 @@ class WorkQueue implements Queue {
         giveBack: (reason, delayMs) => this.#giveBack(id, attempts + 1, reason, delayMs),
       },
     })
+  }
+
+  /** The item is taken, whatever becomes of this. */
+  async #valueOfTaken(id: string, call: CallOptions): Promise<KvRecord | undefined> {
+    try {
+      return await this.#kv.get(this.#key('value', id), call)
+    } catch (cause) {
+      const message = `the item ${id} was taken, and comes back: its value could not be read: ${reasonOf(cause)}`
+      throw new OutcomeUnknownError(message, { code: 'outcome_unknown', written: 'unknown', cause })
+    }
   }
 
   /** Returns whether the item was still held with this token. */
@@ -458,9 +471,18 @@ class WorkQueue implements Queue {
       const [record] = (await this.#look(true, options)).ready
       if (record === undefined) return undefined
       const id = this.#idIn('ready', record.keyBytes)
-      const value = await this.#kv.get(this.#key('value', id), options)
-      // Otherwise it was taken and acknowledged in between.
-      if (value !== undefined) return entryOf(id, stateIn(record), value)
+      const { succeeded, results } = await this.#kv.txn(
+        {
+          compare: [same(record.keyBytes, record.modRevision)],
+          success: [{ get: { key: this.#key('value', id) } }],
+        },
+        options,
+      )
+      // It was taken in between.
+      if (!succeeded) continue
+      const value = results[0]?.get?.kvs?.[0]
+      if (value === undefined) throw withoutValue(id, 'no')
+      return entryOf(id, stateIn(record), value)
     }
   }
 
@@ -569,6 +591,12 @@ const entryOf = (id: string, { attempts, error }: ItemState, value: KvRecord): Q
   json: () => value.json(),
   error,
 })
+
+const withoutValue = (id: string, written: 'no' | 'unknown'): QuorateError =>
+  new QuorateError(`the item ${id} has no value: somebody has deleted its key`, {
+    code: 'item_without_value',
+    written,
+  })
 
 const same = (key: Uint8Array, modRevision: number) =>
   ({ key, target: 'mod_revision', op: '=', to: modRevision }) as const

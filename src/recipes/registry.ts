@@ -31,6 +31,7 @@ import { type Client, type KvRecord, QuorateError, type Session, UnavailableErro
 import { abortedBy, isLeaseTime } from './checks.ts'
 import { Followed, type View } from './followed.ts'
 import { escaped, type KeyPlace, placeOf, unescaped } from './place.ts'
+import { tell } from './tell.ts'
 import { isClosed, pause } from './watching.ts'
 
 const TTL_MS = 10_000
@@ -170,7 +171,7 @@ class Registered implements Registration {
     this.#kv = kv
     this.#key = place.key(escaped(id).toString('utf8'))
     this.#ttlMs = ttlMs
-    this.#onProblem = onProblem ?? (() => {})
+    this.#onProblem = (error) => tell(() => onProblem?.(error))
     this.#fields = { url, weight, meta: { ...meta } }
     this.#kept = this.#fields
   }
@@ -307,7 +308,7 @@ class FollowingResolver implements Resolver {
       onView: ({ records }) => this.#know(records.map((record) => instanceIn(place, record))),
       onError: (error) => {
         this.#lastError = error
-        options.onError?.(error)
+        tell(() => options.onError?.(error))
       },
     })
   }

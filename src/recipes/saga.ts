@@ -224,9 +224,9 @@ export function saga<Input = unknown>(
 
   const context = (running: Running, step: string, what: 'run' | 'compensate') => ({
     id: running.id,
-    // Only `run` has put it there.
-    input: running.record.input as Input,
-    results: resultsOf(running.record),
+    // Only `run` has put it there. Copies: what a step does to them would be recorded with the next record.
+    input: structuredClone(running.record.input) as Input,
+    results: structuredClone(resultsOf(running.record)),
     token: tokenOf(running.id, step, what),
     signal: running.signal,
   })
@@ -349,8 +349,7 @@ export function saga<Input = unknown>(
           outcomes.push(await take(id, 0, signal))
         } catch (error) {
           if (isAborted()) throw error
-          // Another process runs it.
-          if (!(error instanceof LockNotTakenError)) errors.push(error)
+          if (!isElsewhere(error)) errors.push(error)
         }
       }
     }
@@ -397,8 +396,8 @@ export function saga<Input = unknown>(
         try {
           await take(id, 0, signal)
         } catch (error) {
-          // Another process runs it, or it goes on when `signal` has fired.
-          if (signal.aborted || error instanceof LockNotTakenError) return
+          // What `signal` has stopped is gone on with later.
+          if (signal.aborted || isElsewhere(error)) return
           // One that was taken over is left behind if its new process dies as well.
           if (!(error instanceof SagaTakenOverError)) dueAt.set(id, performance.now() + RETRY_MAX_MS)
           report(error)
@@ -538,6 +537,10 @@ const takenOver = (id: string, cause?: unknown) =>
 
 const notFound = (id: string) =>
   new QuorateError(`there is no saga ${id}: it was forgotten meanwhile`, { code: 'not_found', written: 'no' })
+
+/** Nothing is to be done here: another process runs it, or has ended it, and it was forgotten since it was listed. */
+const isElsewhere = (error: unknown): boolean =>
+  error instanceof LockNotTakenError || (error instanceof QuorateError && error.code === 'not_found')
 
 /** Of another try the same may be asked. */
 const isTransient = (error: unknown): boolean =>

@@ -16,7 +16,7 @@ import { programOf, promisedBy } from './program.ts'
 import type { Ran } from './run-programs.ts'
 
 /** For all programs together. */
-const LIMIT_MS = 120_000
+const LIMIT_MS = 180_000
 
 const PROGRAMS = BLOCKS.filter((block) => block.info === 'ts' && isRun(block)).map((block, number) => ({
   block,

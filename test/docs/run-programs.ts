@@ -2,12 +2,13 @@
 // test framework around them. Writes what each has printed and thrown into a file, and ends by itself when the programs
 // leave nothing open.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { format } from 'node:util'
 
 /** No program takes so long unless it hangs. */
-const LIMIT_MS = 20_000
+const LIMIT_MS = 60_000
 
 export interface Ran {
   readonly printed: readonly string[]
@@ -21,10 +22,13 @@ declare global {
   var end: () => void
 }
 
+/** Of the program that prints: one that has taken too long may print when the next one runs. */
+const lines = new AsyncLocalStorage<string[]>()
+console.log = (...values) => lines.getStore()?.push(format(...values))
+
 async function run(file: string): Promise<Ran> {
   const printed: string[] = []
   let isDone = false
-  console.log = (...values) => printed.push(format(...values))
   globalThis.end = () => {
     isDone = true
   }
@@ -34,7 +38,7 @@ async function run(file: string): Promise<Ran> {
   const late = Promise.withResolvers<never>()
   const limit = setTimeout(() => late.reject(new Error(`no end after ${LIMIT_MS} ms`)), LIMIT_MS)
   try {
-    await Promise.race([import(file), late.promise])
+    await Promise.race([lines.run(printed, () => import(file)), late.promise])
     return { printed }
   } catch (error) {
     if (isDone && error instanceof Error && 'code' in error && error.code === 'closed') return { printed }

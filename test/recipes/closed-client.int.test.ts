@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
 import { startCluster } from '../../src/embed/index.ts'
+import { cache, config, registry } from '../../src/recipes/index.ts'
 
 const root = pathToFileURL(join(import.meta.dirname, '../../src/')).href
 
@@ -41,6 +42,28 @@ test('a process ends when nothing that it wanted to wait for could begin', async
     const codes = (await Promise.allSettled(waiting)).map(({ reason }) => reason?.code)
     if (!codes.every((code) => code === 'closed')) throw new Error(codes.join())`
   expect(await endOf(program)).toEqual([0, null])
+})
+
+test('what is asked of a client that was closed fails at once, and says so by its code', async () => {
+  await using cluster = await startCluster({ nodes: 1 })
+  const kv = cluster.client()
+  const own = [cache(kv, { prefix: 'x' }), registry(kv, 'x').resolver()] as const
+  for (const each of own) await each.close()
+  await kv.close()
+  // Times that are never over: it is not waited for.
+  const read = { key: 'x', validate: Number, timeoutMs: Number.POSITIVE_INFINITY, onError: () => {} }
+  const asked = [
+    config(kv, read),
+    config(kv, { ...read, initial: 4 }),
+    registry(kv, 'x').resolver({ timeoutMs: Number.POSITIVE_INFINITY }).resolve(),
+    registry(kv, 'x').watch().next(),
+    cache(kv, { prefix: 'x' }).get('y'),
+    own[0].get('y'),
+    own[1].resolve(),
+  ]
+  const reason = { code: 'closed', written: 'no' }
+  const rejected = asked.map(() => ({ status: 'rejected', reason }))
+  expect(await Promise.allSettled(asked)).toMatchObject(rejected)
 })
 
 /** Exit code and signal. */

@@ -227,6 +227,27 @@ describe('config', () => {
     expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
+  it('has all keys, as many as the setting range_keys_max allows, and never a part of them', async () => {
+    const prefix = newKey()
+    const put = (n: number) => ({ put: { key: `${prefix}${n}`, value: '1' } })
+    for (let at = 0; at < 10_050; at += 67)
+      await kv.txn({ success: Array.from({ length: 67 }, (_, n) => put(at + n)) })
+    const validate = (value: unknown) => Object.keys(Object(value)).length
+    const end = new AbortController()
+    const errors: ConfigError[] = []
+    const onError = (error: ConfigError) => {
+      errors.push(error)
+      end.abort()
+    }
+    const { signal } = end
+    const read = config(kv, { prefix, validate, signal, timeoutMs: Number.POSITIVE_INFINITY, onError })
+    await expect(read).rejects.toMatchObject({ code: 'aborted' })
+    expect(errors).toMatchObject([{ cause: { code: 'range_too_large' } }])
+    await kv.changeSettings({ range_keys_max: 20_000 })
+    await using all = await config(kv, { prefix, validate })
+    expect(all.current).toBe(10_050)
+  })
+
   it('does not change after it is closed', async () => {
     const key = newKey()
     await kv.put(key, '{"port":1}')

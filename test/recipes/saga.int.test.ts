@@ -421,6 +421,74 @@ describe('a saga', () => {
     await expect(resuming).rejects.toMatchObject({ code: 'saga_steps_differ' })
   })
 
+  it('is ended elsewhere and forgotten while others are resumed: that is no error', async () => {
+    const name = newName()
+    for (const id of ['1', '2']) {
+      const crash = new AbortController()
+      const crashing = saga(kv, name, steps('ab', [], endAt('b', crash)))
+      await crashing.run(id, 1, { signal: crash.signal }).catch(() => undefined)
+    }
+    const other = saga(kv, name, steps('ab', []))
+    /** Before it goes on with the first of those that it has listed, another process ends and forgets both. */
+    const late = () => {
+      let isFirst = true
+      return withCall(kv, 'session', async (options) => {
+        if (isFirst) {
+          isFirst = false
+          await other.resume()
+          for (const id of ['1', '2']) await other.forget(id)
+        }
+        return kv.session(options)
+      })
+    }
+    expect(await saga(late(), name, steps('ab', [])).resume({ concurrency: 1 })).toEqual([])
+
+    const crash = new AbortController()
+    const crashing = saga(kv, name, steps('ab', [], endAt('b', crash)))
+    await crashing.run('1', 1, { signal: crash.signal }).catch(() => undefined)
+    const end = new AbortController()
+    const errors: unknown[] = []
+    const watching = Promise.withResolvers<void>()
+    const store = withCall(late(), 'watch', (options) => {
+      watching.resolve()
+      return kv.watch(options)
+    })
+    const onError = (error: unknown) => errors.push(error)
+    const resuming = saga(store, name, steps('ab', [])).keepResuming({ signal: end.signal, onError })
+    await watching.promise
+    while ((await other.get('1')) !== undefined) await new Promise(setImmediate)
+    end.abort()
+    await resuming
+    expect(errors).toEqual([])
+  })
+
+  it('records its input, and what steps have returned, whatever later steps do to them', async () => {
+    const name = newName()
+    const seen: unknown[] = []
+    const change = ({ input, results }: { input: { list: string[] }; results: object }) => {
+      seen.push(structuredClone([input, results]))
+      input.list.push('changed')
+      for (const each of Object.values(results)) each.n += 1
+    }
+    const own = saga<{ list: string[] }>(kv, name, [
+      { name: 'a', run: (context) => change(context) ?? { n: 1 }, compensate: change },
+      { name: 'b', run: (context) => change(context) ?? { n: 1 }, compensate: change },
+      {
+        name: 'c',
+        run: (context) => {
+          change(context)
+          throw new Error('c cannot')
+        },
+      },
+    ])
+    const results = { a: { n: 1 }, b: { n: 1 } }
+    const input = { list: ['x'] }
+    expect(await own.run('1', input)).toMatchObject({ status: 'compensated', results })
+    expect(seen).toEqual([{}, { a: { n: 1 } }, results, results, results].map((each) => [input, each]))
+    expect(await own.get('1')).toMatchObject({ input })
+    expect(await own.run('1', input)).toMatchObject({ status: 'compensated', results })
+  })
+
   it('is not forgotten because one with its id, which has ended, is forgotten twice', async () => {
     const name = newName()
     const own = saga(kv, name, steps('ab', []))
