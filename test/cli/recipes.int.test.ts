@@ -209,12 +209,13 @@ test('Ctrl-C at a terminal reaches the command once, also if its input is no ter
 })
 
 test('a command is ended when the lock is lost, and killed if it does not end', async () => {
-  for (const [onTerm, code] of [
-    ['process.exit(0)', 1],
-    ['0', 137],
+  // The time that a command has to end is a part of the time to live.
+  for (const [onTerm, ttl, code] of [
+    ['process.exit(0)', '1h', 1],
+    ['0', '10s', 137],
   ] as const) {
     const stubborn = `process.on('SIGTERM', () => ${onTerm}); setInterval(() => {}, 1000); console.log('in')`
-    const holding = begin(['lock', 'lost', ...nodeCommand(stubborn)])
+    const holding = begin(['lock', 'lost', '--ttl', ttl, ...nodeCommand(stubborn)])
     expect(await holding.line()).toBe('in')
     await client.deleteRange({ prefix: 'lock/lost/' })
     expect(await holding.ended).toBe(code)

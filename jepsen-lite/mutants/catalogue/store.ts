@@ -809,7 +809,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     why: 'One that had no event for long ends as compacted, although it lacks nothing.',
     layers: UNIT,
     tests: ['test/server/watch/hub.test.ts'],
-    edits: [edit(HUB, '      if (watcher.next < next) watcher.next = next\n', '')],
+    edits: [edit(HUB, '    if (watcher.next < revision) watcher.next = revision\n', '')],
   },
   {
     id: 'M928',
