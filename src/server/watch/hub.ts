@@ -26,8 +26,8 @@ import type { Watch, WatchCounts, WatchRequest, WatchSink } from './types.ts'
 import { Watcher } from './watcher.ts'
 
 /**
- * Of one revision: events times the watchers that are told of them in the call that applies it. One delete of a range
- * has ten thousand events, and a node fifty thousand watchers.
+ * Of one entry: events times the watchers that are told of them in the call that applies it. One delete of a range has
+ * ten thousand events, a batch a thousand revisions, and a node fifty thousand watchers.
  */
 const TOLD_AT_ONCE_MAX = 50_000
 
@@ -63,6 +63,8 @@ export class WatchHub {
   #ended: string | undefined
   /** How much of the newest row of events the live watchers have been told. */
   #told = { first: 0, bytes: 0 }
+  /** Of the entry that is being told: events times watchers, so far. */
+  #toldAtOnce = 0
   /** Used again for each event. */
   readonly #found: Watcher[] = []
   #now: number
@@ -160,6 +162,7 @@ export class WatchHub {
     this.#now = this.#clock.now()
     const { events } = decodeEvents(newest, row, seenBytes)
     const fresh = events.filter((event) => event.revision > revision)
+    this.#toldAtOnce = 0
     // If a row cannot be read, the node ends, and each watch says how far it was told.
     for (const each of byRevision(fresh, this.#get)) {
       this.#tellAll(each)
@@ -221,17 +224,17 @@ export class WatchHub {
     const found = this.#found
     const [event] = events
     if (event !== undefined && events.length === 1) {
-      this.#live.collect(event.name, found)
-      for (const watcher of found) if (watcher.wants(event)) this.#tellLive(watcher, revision, events)
+      const isTooMuch = this.#collect(event)
+      for (const watcher of found) {
+        if (isTooMuch) this.#readLater(watcher, revision.revision)
+        else if (watcher.wants(event)) this.#tellLive(watcher, revision, events)
+      }
       found.length = 0
       return
     }
     const touched: Watcher[] = []
-    let toldAtOnce = 0
     for (const event of events) {
-      this.#live.collect(event.name, found)
-      const isTooMuch = toldAtOnce >= TOLD_AT_ONCE_MAX
-      toldAtOnce += found.length
+      const isTooMuch = this.#collect(event)
       for (const watcher of found) {
         if (isTooMuch) {
           this.#readLater(watcher, revision.revision)
@@ -253,6 +256,14 @@ export class WatchHub {
       watcher.told = undefined
       this.#tellLive(watcher, revision, told)
     }
+  }
+
+  /** Finds who watches its key. Returns whether there is no time left to tell them. */
+  #collect({ name }: WatchEvent): boolean {
+    this.#live.collect(name, this.#found)
+    const isTooMuch = this.#toldAtOnce >= TOLD_AT_ONCE_MAX
+    this.#toldAtOnce += this.#found.length
+    return isTooMuch
   }
 
   /** A live watcher reads this revision in history, in its turn. */

@@ -369,6 +369,20 @@ test('a delete of very many keys does not keep the node busy with thousands of w
   world.expectRest()
 })
 
+test('a batch of many revisions is told to some thousands of watches at once, and to the others later', () => {
+  const world = new World({ watchesMax: 1_500, watchSliceRows: 16 })
+  const readers = Array.from({ length: 1_500 }, () => world.watch())
+  world.change(Array.from({ length: 100 }, (_, at) => [`k${at}`, 'v'] as const))
+  world.apply()
+  const told = readers.reduce((sum, { messages }) => sum + messages.length, 0)
+  expect(told).toBeLessThanOrEqual(50_000 + readers.length)
+  expect(world.hub.counts().behind).toBe(readers.length)
+  world.settle()
+  world.judge()
+  for (const reader of readers) reader.judgeComplete()
+  world.expectRest()
+})
+
 test('messages with ever other parts of one revision are not kept for those who may never ask for them', () => {
   const events = Array.from({ length: 2000 }, (_, at) => ({
     key: utf8(`k${at + 1000}`),
