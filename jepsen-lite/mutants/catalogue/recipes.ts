@@ -246,7 +246,7 @@ export const RECIPES: readonly Mutant[] = [
   {
     id: 'M989',
     title: 'a near cache keeps a value that has changed while it was read',
-    why: 'It serves the old one until its time is over, or for ever if nothing changes again.',
+    why: 'It serves the old one until its time is over, or without end if nothing changes again.',
     layers: UNIT,
     tests: CACHE_TESTS,
     edits: [edit(CACHE, 'if (entry.revision >= reading.changedAt)', 'if (entry.revision >= 0)')],

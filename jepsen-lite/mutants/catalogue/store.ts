@@ -522,7 +522,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
   {
     id: 'M940',
     title: 'a lease that ends while a new leader reads the table comes back',
-    why: 'The leader ends it for ever, and keeps it alive for clients that ask.',
+    why: 'The leader ends it again and again, and keeps it alive for clients that ask.',
     layers: UNIT,
     tests: LEASE_TESTS,
     edits: [
