@@ -192,7 +192,7 @@ function put(
 
   if (!conditionHolds(condition, current)) return preconditionFailed(current, state)
 
-  const leaseFault = lease && new LeaseChecks(work).fault(lease, current)
+  const leaseFault = lease && new LeaseChecks(work).fault(key, lease, current)
   if (leaseFault !== undefined) return leaseFault
 
   const freed = current === null ? 0 : key.length + current.valueBytes

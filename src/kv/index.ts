@@ -57,6 +57,7 @@ export {
 } from './rows.ts'
 export { isSession, SESSION_SLOTS_MAX } from './sessions.ts'
 export {
+  areTooManyKeys,
   CLUSTER_VERSION,
   CLUSTER_VERSION_OF_BATCHES,
   CLUSTER_VERSION_OF_HISTORY,

@@ -2,8 +2,10 @@
 // passed since it was granted or renewed, or when it is revoked.
 //
 //   lease        key    6, id (8)
-//                value  flags (1), time to live (8), deadline in cluster time (8), number of keys (4)
+//                value  flags (1), time to live (8), deadline in cluster time (8), number of keys (4);
+//                       with flag 2 bytes of keys (4)
 //                       flag 1, owned: a put has made it for its key. It ends, too, when that key has it no longer
+//                       flag 2 is in every row that is written from cluster version 4 on
 //   attachment   key    7, id of the lease (8), user's key
 //                value  0
 //
@@ -18,14 +20,17 @@ import { Reader, readBigUint64, writeBigUint64, writeUint32, writeUint64 } from 
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import { leaseNumbers, refused } from './refusals.ts'
 import { leaseOf } from './rows.ts'
+import { areTooManyKeys, CLUSTER_VERSION_OF_KEY_BYTES, keyLimits } from './settings.ts'
 import type { KeyMeta, KvState, LeaseId, PutLease, Refusal } from './types.ts'
 import { TABLE_ATTACHMENTS, TABLE_LEASES, TTL_MS_MAX, TTL_MS_MIN } from './types.ts'
 import type { Work } from './work.ts'
 
 const OWNED = 1
+const HAS_KEY_BYTES = 2
 const ID_AT = 1
 const ID_END = 9
 const ROW_BYTES = 21
+const KEY_BYTES_AT = ROW_BYTES
 
 export interface Lease {
   /** It was made by a put, for the key of that put alone. */
@@ -34,6 +39,8 @@ export interface Lease {
   /** In cluster time. */
   readonly deadlineMs: number
   readonly keys: number
+  /** Of these keys. Those that were attached before cluster version 4 are not counted. */
+  readonly keyBytes: number
 }
 
 /** Before cluster version 3, and in an empty store. */
@@ -78,24 +85,31 @@ export function attachedKey(rowKey: Uint8Array): Uint8Array {
 export function decodeLease(row: Uint8Array): Lease {
   const from = new Reader(row, 'the row of a lease', MalformedBytesError)
   const flags = from.uint8()
-  if (flags > OWNED) throw new UnknownKindError(`flags ${flags} of a lease`)
+  if (flags > (OWNED | HAS_KEY_BYTES)) throw new UnknownKindError(`flags ${flags} of a lease`)
   const lease = {
-    owned: flags === OWNED,
+    owned: (flags & OWNED) !== 0,
     ttlMs: from.uint64(),
     deadlineMs: from.uint64(),
     keys: from.uint32(),
+    keyBytes: flags & HAS_KEY_BYTES ? from.uint32() : 0,
   }
   from.end()
   return lease
 }
 
-function encodeLease({ owned, ttlMs, deadlineMs, keys }: Lease): Uint8Array {
-  const bytes = new Uint8Array(ROW_BYTES)
-  bytes[0] = owned ? OWNED : 0
+function writeLease(
+  id: LeaseId,
+  { owned, ttlMs, deadlineMs, keys, keyBytes }: Lease,
+  { state, rows }: Changing,
+): void {
+  const hasKeyBytes = state.settings.clusterVersion >= CLUSTER_VERSION_OF_KEY_BYTES
+  const bytes = new Uint8Array(ROW_BYTES + (hasKeyBytes ? 4 : 0))
+  bytes[0] = (owned ? OWNED : 0) | (hasKeyBytes ? HAS_KEY_BYTES : 0)
   writeUint64(bytes, 1, ttlMs)
   writeUint64(bytes, 9, deadlineMs)
   writeUint32(bytes, 17, keys)
-  return bytes
+  if (hasKeyBytes) writeUint32(bytes, KEY_BYTES_AT, keyBytes)
+  rows.write({ key: leaseKey(id), value: bytes })
 }
 
 function attachmentKey(id: LeaseId, key: Uint8Array): Uint8Array {
@@ -133,10 +147,10 @@ function existing(id: LeaseId, work: Changing): Lease {
 export function addLease(
   id: LeaseId,
   { ttlMs, owned }: Pick<Lease, 'ttlMs' | 'owned'>,
-  { state, rows }: Changing,
+  work: Changing,
 ): void {
-  const lease = { owned, ttlMs, deadlineMs: deadlineFrom(ttlMs, state), keys: 0 }
-  rows.write({ key: leaseKey(id), value: encodeLease(lease) })
+  const { state } = work
+  writeLease(id, { owned, ttlMs, deadlineMs: deadlineFrom(ttlMs, state), keys: 0, keyBytes: 0 }, work)
   state.leases = { ...state.leases, count: state.leases.count + 1 }
 }
 
@@ -145,7 +159,7 @@ export function renewLease(id: LeaseId, work: Changing): number | undefined {
   const lease = readLease(id, work)
   if (lease === undefined) return undefined
   const deadlineMs = Math.max(lease.deadlineMs + 1, deadlineFrom(lease.ttlMs, work.state))
-  work.rows.write({ key: leaseKey(id), value: encodeLease({ ...lease, deadlineMs }) })
+  writeLease(id, { ...lease, deadlineMs }, work)
   return lease.ttlMs
 }
 
@@ -201,14 +215,15 @@ export function moveLease(
   if (from === to) return
   if (from !== undefined) {
     unlink(from, key, work)
-    const { keys, ...lease } = existing(from, work)
-    if (lease.owned && keys === 1) removeLease(from, work)
-    else work.rows.write({ key: leaseKey(from), value: encodeLease({ ...lease, keys: keys - 1 }) })
+    const { keys, keyBytes, ...lease } = existing(from, work)
+    const less = { keys: keys - 1, keyBytes: Math.max(0, keyBytes - key.length) }
+    if (lease.owned && less.keys === 0) removeLease(from, work)
+    else writeLease(from, { ...lease, ...less }, work)
   }
   if (to !== undefined) {
     work.rows.write({ key: attachmentKey(to, key), value: ATTACHED })
-    const { keys, ...lease } = existing(to, work)
-    work.rows.write({ key: leaseKey(to), value: encodeLease({ ...lease, keys: keys + 1 }) })
+    const { keys, keyBytes, ...lease } = existing(to, work)
+    writeLease(to, { ...lease, keys: keys + 1, keyBytes: keyBytes + key.length }, work)
   }
 }
 
@@ -234,34 +249,34 @@ export class LeaseChecks {
   readonly #work: Changing
   /** Leases that the puts make, less those that end with the old values of their keys. */
   #added = 0
-  /** Keys that are attached by these puts. */
-  readonly #attached = new Map<LeaseId, number>()
+  /** The keys that leases have with these puts, and their bytes. */
+  readonly #attached = new Map<LeaseId, { readonly keys: number; readonly keyBytes: number }>()
 
   constructor(work: Changing) {
     this.#work = work
   }
 
-  /** Why the put of this key is refused; undefined: it is not. `current`: the key before the entry. */
-  fault(given: PutLease | undefined, current: KeyMeta | null): Refusal | undefined {
+  /** Why the put of `key` is refused; undefined: it is not. `current`: the key before the entry. */
+  fault(key: Uint8Array, given: PutLease | undefined, current: KeyMeta | null): Refusal | undefined {
     const before = current?.lease
-    if (given === undefined || !('ttlMs' in given)) {
-      return given === undefined ? undefined : this.#faultOf(given.id, before)
-    }
+    if (given === undefined) return undefined
+    if ('id' in given) return this.#faultOf(key, given.id, before)
     const { state } = this.#work
     const endsOwn = before !== undefined && readLease(before, this.#work)?.owned === true
     this.#added += endsOwn ? 0 : 1
     return ttlFault(given.ttlMs, state) ?? countFault(this.#added, state)
   }
 
-  #faultOf(id: LeaseId, before: LeaseId | undefined): Refusal | undefined {
+  #faultOf(key: Uint8Array, id: LeaseId, before: LeaseId | undefined): Refusal | undefined {
     const { revision, settings } = this.#work.state
     const lease = readLease(id, this.#work)
     if (lease === undefined) return refused(revision, 'lease-not-found', leaseNumbers(id))
     if (id === before) return undefined
     if (lease.owned) return refused(revision, 'lease-owned', leaseNumbers(id))
-    const attached = (this.#attached.get(id) ?? 0) + 1
-    this.#attached.set(id, attached)
-    if (lease.keys + attached <= settings.rangeKeysMax) return undefined
-    return refused(revision, 'lease-full', [settings.rangeKeysMax, 0])
+    const { keys, keyBytes } = this.#attached.get(id) ?? lease
+    const now = { keys: keys + 1, keyBytes: keyBytes + key.length }
+    this.#attached.set(id, now)
+    if (!areTooManyKeys(now.keys, now.keyBytes, settings)) return undefined
+    return refused(revision, 'lease-full', keyLimits(settings))
   }
 }

@@ -74,6 +74,9 @@ export function leaseNumbers(id: LeaseId): Refusal['numbers'] {
 
 const leaseInNumbers = (high: number, low: number): string => `${(BigInt(high) << 32n) | BigInt(low)}`
 
+const keysInNumbers = (keys: number, bytes: number): string =>
+  `${keys} keys (range_keys_max)${bytes === 0 ? '' : `, or ${bytes} bytes of keys (range_bytes_max)`}`
+
 /** `numbers`: the numbers in the sentence (`refusalText`). */
 export const refused = (
   revision: Revision,
@@ -130,7 +133,7 @@ export function refusalText({ reason, numbers: [first, second] }: Refusal): stri
     case 'too-deep':
       return `transactions are nested ${second} deep at most`
     case 'range-too-large':
-      return `the ranges have more than ${first} keys`
+      return `the ranges have more than ${keysInNumbers(first, second)}`
     case 'records-too-large':
       return `the transaction may read ${first} bytes of keys and values, at most ${second}: limit, keys_only and count_only read fewer`
     case 'lease-not-found':
@@ -140,7 +143,7 @@ export function refusalText({ reason, numbers: [first, second] }: Refusal): stri
     case 'lease-owned':
       return `lease ${leaseInNumbers(first, second)} was made by a put with ttl, and has no other key than that one`
     case 'lease-full':
-      return `a lease has at most ${first} keys (range_keys_max)`
+      return `a lease has at most ${keysInNumbers(first, second)}`
     case 'leases-full':
       return `there are ${first} leases, and the store has at most ${second} (leases_max)`
     case 'ttl-out-of-range':

@@ -5,7 +5,7 @@ import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import type { Reason, Settings } from './types.ts'
 
 /** The newest cluster version that this program knows. */
-export const CLUSTER_VERSION = 3
+export const CLUSTER_VERSION = 4
 /** Sessions and batches exist from this cluster version on. */
 export const CLUSTER_VERSION_OF_SESSIONS = 2
 export const CLUSTER_VERSION_OF_BATCHES = 2
@@ -13,6 +13,8 @@ export const CLUSTER_VERSION_OF_BATCHES = 2
 export const CLUSTER_VERSION_OF_HISTORY = 3
 /** Leases exist from this cluster version on. */
 export const CLUSTER_VERSION_OF_LEASES = 3
+/** From this cluster version on the keys of ranges and leases are limited by their bytes, too. */
+export const CLUSTER_VERSION_OF_KEY_BYTES = 4
 
 export const DEFAULT_SETTINGS: Settings = {
   keyBytesMax: 4096,
@@ -103,6 +105,21 @@ export function settingsFault(change: Partial<Settings>, current: Settings): Set
   if (clusterVersion >= current.clusterVersion) return undefined
   return { reason: 'version-lowered', numbers: [clusterVersion, current.clusterVersion] }
 }
+
+type KeyLimits = Pick<Settings, 'rangeKeysMax' | 'rangeBytesMax' | 'clusterVersion'>
+
+const limitsKeyBytes = ({ clusterVersion }: KeyLimits): boolean =>
+  clusterVersion >= CLUSTER_VERSION_OF_KEY_BYTES
+
+/** Whether these are more keys, or more bytes of keys, than the ranges of an entry or a lease may have. */
+export const areTooManyKeys = (keys: number, keyBytes: number, settings: KeyLimits): boolean =>
+  keys > settings.rangeKeysMax || (limitsKeyBytes(settings) && keyBytes > settings.rangeBytesMax)
+
+/** The numbers of the refusal of too many keys. The second one is 0 if bytes are not limited. */
+export const keyLimits = (settings: KeyLimits): readonly [number, number] => [
+  settings.rangeKeysMax,
+  limitsKeyBytes(settings) ? settings.rangeBytesMax : 0,
+]
 
 export const equalSettings = (a: Settings, b: Settings): boolean => NAMES.every((name) => a[name] === b[name])
 

@@ -11,6 +11,7 @@ import { keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, writeKey } f
 import { LeaseChecks } from './leases.ts'
 import { refused } from './refusals.ts'
 import { compareKeys } from './rows.ts'
+import { keyLimits } from './settings.ts'
 import type {
   Comparison,
   KeyRange,
@@ -159,7 +160,7 @@ export function executeTxn(txn: Txn, work: Work): Outcome {
   const fault = txnFault(txn)
   if (fault !== undefined) return refused(state.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX])
   if (rangesOf(txn).some((range) => work.rows.inRange(range) === undefined))
-    return refused(state.revision, 'range-too-large', [state.settings.rangeKeysMax, 0])
+    return refused(state.revision, 'range-too-large', keyLimits(state.settings))
   const compared = comparedBytes(txn, work)
   if (compared > state.settings.rangeBytesMax) return recordsTooLarge(compared, work)
   const chosen = choose(txn, work)
@@ -290,7 +291,7 @@ function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
       if (fault !== undefined) return fault
       if (value.length > settings.valueBytesMax)
         return refused(revision, 'value-too-large', [value.length, settings.valueBytesMax])
-      const leaseFault = leases.fault(operation.lease, current)
+      const leaseFault = leases.fault(key, operation.lease, current)
       if (leaseFault !== undefined) return leaseFault
       free(current)
       storeBytes += key.length + value.length
@@ -358,7 +359,7 @@ function find(
 export function deleteRange(range: KeyRange, work: Work): Outcome {
   const { state, rows } = work
   if (rows.inRange(range) === undefined)
-    return refused(state.revision, 'range-too-large', [state.settings.rangeKeysMax, 0])
+    return refused(state.revision, 'range-too-large', keyLimits(state.settings))
   const found = currentBefore(range, work)
   const revision = asRevision(state.revision + 1)
   for (const current of found) removeKey(current, rowKeyOf(current.key, work), revision, work)

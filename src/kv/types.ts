@@ -195,7 +195,7 @@ export interface Settings {
   readonly historyBytesMax: number
   /** Keys of all ranges that one transaction names, or that are deleted at once. Keys of one lease. */
   readonly rangeKeysMax: number
-  /** Keys and values that one transaction reads, or answers with. */
+  /** Bytes of keys and values that one transaction reads, or answers with. From cluster version 4 on of those keys. */
   readonly rangeBytesMax: number
   /** How much longer the store keeps a lease than its time to live: so long no keep-alive needs an entry. */
   readonly leaseCheckpointMs: number
@@ -448,8 +448,8 @@ export interface Rows {
    */
   read(key: Uint8Array, head: boolean): RowFound | undefined
   /**
-   * The users' keys in a range as they were before the entry, in order; undefined: the ranges of the entry have more
-   * keys than `rangeKeysMax` altogether. The range is one that the entry names.
+   * The users' keys in a range as they were before the entry, in order; undefined: the ranges of the entry have too
+   * many keys altogether (`areTooManyKeys`). The range is one that the entry names.
    */
   inRange(range: KeyRange): readonly Uint8Array[] | undefined
   /** The users' keys of a lease that the entry may end, as they were before the entry, in order. */

@@ -4,6 +4,7 @@
 
 import { equalBytes } from '../bytes/index.ts'
 import {
+  areTooManyKeys,
   attachedKey,
   attachmentsOf,
   compareKeys,
@@ -42,6 +43,8 @@ export class EntryReads {
   #ranges: readonly KeyRange[] = []
   /** The keys of the ranges that have been read, in their order. */
   #found: (readonly Uint8Array[])[] = []
+  /** Of these keys. */
+  #foundBytes = 0
   #leases: readonly LeaseId[] = []
   /** The keys of leases that have been read. One without keys is missing. */
   readonly #attached = new Map<LeaseId, Uint8Array[]>()
@@ -74,8 +77,8 @@ export class EntryReads {
   }
 
   /**
-   * Begins to read what is needed of these places. Of the ranges up to `rangeKeysMax` keys, in all of them; of leases
-   * all. If a head must be read, those of the keys `ahead` are read as well.
+   * Begins to read what is needed of these places. Of the ranges as many keys as an entry may have, in all of them; of
+   * leases all. If a head must be read, those of the keys `ahead` are read as well.
    */
   read(places: readonly Place[], state: KvState, ahead: KeysAhead = noKeys): void {
     this.clear()
@@ -118,6 +121,7 @@ export class EntryReads {
     this.#ahead = noKeys
     this.#ranges = []
     this.#found = []
+    this.#foundBytes = 0
     this.#leases = []
     this.#attached.clear()
     this.#state = undefined
@@ -138,26 +142,36 @@ export class EntryReads {
     const options = { ...range, reverse: false, revision: undefined, keysOnly: true }
     const scan = scanRecords(this.#storage, this.#state, options)
     this.#scan = scan
-    this.#readSlice(scan, [], done)
+    this.#readSlice(scan, [], 0, done)
   }
 
-  #readSlice(scan: RecordScan, keys: Uint8Array[], done: () => void): void {
+  /** `bytesBefore`: of the keys of the range that have been read. */
+  #readSlice(scan: RecordScan, keys: Uint8Array[], bytesBefore: number, done: () => void): void {
     const again = (): void => this.#readRanges(done)
     const take = (records: readonly KeyRow[], more: boolean | undefined): void => {
-      for (const { key } of records) keys.push(key)
-      this.#isTooMuch = countOf(this.#found) + keys.length > (this.#state?.settings.rangeKeysMax ?? 0)
+      let bytes = bytesBefore
+      for (const { key } of records) {
+        keys.push(key)
+        bytes += key.length
+      }
+      this.#isTooMuch = this.#areTooMany(countOf(this.#found) + keys.length, this.#foundBytes + bytes)
       if (this.#isTooMuch) {
         scan.close()
         this.#scan = undefined
         this.#readRanges(done)
-      } else if (more) this.#readSlice(scan, keys, done)
+      } else if (more) this.#readSlice(scan, keys, bytes, done)
       else
         this.#finish(scan, again, () => {
           this.#found.push(keys)
+          this.#foundBytes += bytes
           this.#readRanges(done)
         })
     }
     scan.next(SLICE, this.#answered(again, take))
+  }
+
+  #areTooMany(keys: number, keyBytes: number): boolean {
+    return this.#state !== undefined && areTooManyKeys(keys, keyBytes, this.#state.settings)
   }
 
   // -------------------------------------------------------------------------------------------------------------------

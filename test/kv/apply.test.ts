@@ -155,8 +155,8 @@ describe('settings', () => {
 
   test('a cluster version from the future stops the node', () => {
     const store = new MemoryStore()
-    expect(() => store.apply(ask({ kind: 'settings', settings: { clusterVersion: 4 } }))).toThrow(
-      'cluster version 4',
+    expect(() => store.apply(ask({ kind: 'settings', settings: { clusterVersion: 5 } }))).toThrow(
+      'cluster version 5',
     )
   })
 })

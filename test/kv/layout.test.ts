@@ -7,6 +7,7 @@ import { fingerprint } from '../../src/kv/fingerprint.ts'
 import { REASONS } from '../../src/kv/refusals.ts'
 import { decodeRequest } from '../../src/kv/request.ts'
 import { decodeDataRow, encodeDataHead, keyAfter, prefixEnd } from '../../src/kv/rows.ts'
+import { CLUSTER_VERSION } from '../../src/kv/settings.ts'
 import { decodeState, encodeState } from '../../src/kv/state.ts'
 import type { LeaseId, Request } from '../../src/kv/types.ts'
 import { must } from '../storage/samples.ts'
@@ -259,8 +260,8 @@ test('rows of leases and attachments, and the outcomes that are remembered of th
   const rows = (table: string) => [...store.rows].filter(([name]) => name.startsWith(table))
   const own = '5692161d100b05e5'
   expect(Object.fromEntries([...rows('06'), ...rows('07')].map(([name, row]) => [name, hex(row)]))).toEqual({
-    [unspaced('06 0000000000000102')]: unspaced('00 00000000000003e8 0000000000001777 00000001'),
-    [unspaced(`06 ${own}`)]: unspaced('01 00000000000007d0 0000000000001b61 00000001'),
+    [unspaced('06 0000000000000102')]: unspaced('02 00000000000003e8 0000000000001777 00000001 00000001'),
+    [unspaced(`06 ${own}`)]: unspaced('03 00000000000007d0 0000000000001b61 00000001 00000001'),
     [unspaced('07 0000000000000102 6b')]: '00',
     [unspaced(`07 ${own} 6c`)]: '00',
   })
@@ -288,6 +289,23 @@ test('rows of leases and attachments, and the outcomes that are remembered of th
     expect(again.replayed).toBe(true)
 })
 
+test('rows of leases at cluster version 3', () => {
+  const store = new MemoryStore({ leaseCheckpointMs: 5000, clusterVersion: 3 })
+  const id = '258' as LeaseId
+  store.apply(ask({ kind: 'grant', id, ttlMs: 1000 }), 7)
+  store.apply(ask({ ...putOf('k', 'v'), lease: { id } }), 8)
+  const row = must(store.rows.get(unspaced('06 0000000000000102')))
+  expect(hex(row)).toBe(unspaced('00 00000000000003e8 0000000000001777 00000001'))
+  store.apply(ask({ kind: 'settings', settings: { clusterVersion: 4 } }), 9)
+  // Its key is not counted: how long it is is not in the row.
+  store.apply(ask({ ...putOf('long', 'v'), lease: { id } }), 10)
+  const rowNow = (): string => hex(must(store.rows.get(unspaced('06 0000000000000102'))))
+  expect(rowNow()).toBe(unspaced('02 00000000000003e8 0000000000001777 00000002 00000004'))
+  store.apply(ask(deleteOf('long')), 11)
+  store.apply(ask(deleteOf('k')), 12)
+  expect(rowNow()).toBe(unspaced('02 00000000000003e8 0000000000001777 00000000 00000000'))
+})
+
 test('registers at cluster version 1', () => {
   const store = new MemoryStore({ idempotencyTokensMax: 1, clusterVersion: 1 })
   store.apply(ask(putOf('k', 'value'), { token: 'a', since: undefined }), 3)
@@ -300,7 +318,9 @@ test('registers at cluster version 1', () => {
          05 0000000010000000 06 00000000000dbba0 07 0000000000000001`),
   )
   expect(decodeState(bytes)).toEqual(store.state)
-  expect(() => decodeState(Uint8Array.of(4, ...bytes.subarray(1)))).toThrow(UnknownKindError)
+  expect(() => decodeState(Uint8Array.of(CLUSTER_VERSION + 1, ...bytes.subarray(1)))).toThrow(
+    UnknownKindError,
+  )
 })
 
 test('registers that are cut short, or go on, are malformed', () => {

@@ -87,6 +87,8 @@ const log = fc.record({
     leaseCheckpointMs: fc.integer({ min: 100, max: 5000 }),
     leasesMax: fc.integer({ min: 0, max: 3 }),
     rangeKeysMax: fc.integer({ min: 1, max: 3 }),
+    rangeBytesMax: fc.integer({ min: 1, max: 6 }),
+    clusterVersion: fc.constantFrom(3, 4),
   }),
   steps: fc.array(fc.record({ step, elapsedMs: fc.nat(2000) }), { maxLength: 30 }),
 })
@@ -97,6 +99,16 @@ interface ModelLease {
   readonly owned: boolean
 }
 
+interface LogSettings {
+  readonly leaseCheckpointMs: number
+  readonly leasesMax: number
+  readonly rangeKeysMax: number
+  readonly rangeBytesMax: number
+  readonly clusterVersion: number
+}
+
+const bytesOf = (names: readonly string[]): number => names.reduce((sum, name) => sum + name.length, 0)
+
 class Model {
   revision = 1
   now = 0
@@ -104,7 +116,7 @@ class Model {
   readonly keys = new Map<string, string | undefined>()
   readonly #settings
 
-  constructor(settings: { leaseCheckpointMs: number; leasesMax: number; rangeKeysMax: number }) {
+  constructor(settings: LogSettings) {
     this.#settings = settings
   }
 
@@ -122,7 +134,7 @@ class Model {
   refusal(
     puts: readonly { readonly key: string; readonly lease: PutLease | undefined }[],
   ): string | undefined {
-    const attached = new Map<string, number>()
+    const attached = new Map<string, string[]>()
     let made = 0
     for (const { key, lease } of puts) {
       if (lease === undefined) continue
@@ -137,9 +149,9 @@ class Model {
       if (known === undefined) return 'lease_not_found'
       if (before === lease.id) continue
       if (known.owned) return 'bad_request'
-      attached.set(lease.id, (attached.get(lease.id) ?? 0) + 1)
-      if (this.keysOf(lease.id).length + (attached.get(lease.id) ?? 0) > this.#settings.rangeKeysMax)
-        return 'range_too_large'
+      const now = [...(attached.get(lease.id) ?? this.keysOf(lease.id)), key]
+      attached.set(lease.id, now)
+      if (this.areTooMany(now)) return 'range_too_large'
     }
     return undefined
   }
@@ -190,8 +202,13 @@ class Model {
     return this.leases.size >= this.#settings.leasesMax
   }
 
-  get rangeKeysMax(): number {
-    return this.#settings.rangeKeysMax
+  areTooMany(names: readonly string[]): boolean {
+    const { rangeKeysMax } = this.#settings
+    return names.length > rangeKeysMax || this.bytesCounted(names) > this.#settings.rangeBytesMax
+  }
+
+  bytesCounted(names: readonly string[]): number {
+    return this.#settings.clusterVersion >= 4 ? bytesOf(names) : 0
   }
 }
 
@@ -312,7 +329,7 @@ function expected(command: Command, model: Model, store: MemoryStore, outcome: O
       const names = [...model.keys.keys()].filter(
         (name) => end === undefined || Buffer.compare(utf8(name), end) < 0,
       )
-      if (names.length > model.rangeKeysMax) return refusedWith('range_too_large')
+      if (model.areTooMany(names)) return refusedWith('range_too_large')
       for (const name of names) model.remove(name)
       if (names.length > 0) model.revision++
       return { kind: 'delete-range', deleted: names.length, revision: model.revision }
@@ -383,7 +400,11 @@ test('leases and their keys are those of the model', () => {
         expect(new Map(records)).toEqual(model.keys)
         const { leases, attached } = held(store)
         const wanted = [...model.leases].map(
-          ([id, lease]) => [id, { ...lease, keys: model.keysOf(id).length }] as const,
+          ([id, lease]) =>
+            [
+              id,
+              { ...lease, keys: model.keysOf(id).length, keyBytes: model.bytesCounted(model.keysOf(id)) },
+            ] as const,
         )
         expect(leases).toEqual(new Map(wanted))
         const pairs = [...model.keys]

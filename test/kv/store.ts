@@ -6,6 +6,7 @@ import { headOfVersion } from '../../src/kv/heads.ts'
 import { LiveVersions } from '../../src/kv/live-versions.ts'
 import { requestBytes, requestKind, writeRequest } from '../../src/kv/request.ts'
 import { compareKeys, decodeDataRow, versionsEnd, versionsStart } from '../../src/kv/rows.ts'
+import { areTooManyKeys } from '../../src/kv/settings.ts'
 import { decodeState, encodeState, initialState } from '../../src/kv/state.ts'
 import type {
   Applied,
@@ -200,7 +201,8 @@ export class MemoryStore {
     const inside = keys.filter(
       (key) => compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0),
     )
-    return inside.length > this.state.settings.rangeKeysMax ? undefined : inside
+    const bytes = inside.reduce((sum, key) => sum + key.length, 0)
+    return areTooManyKeys(inside.length, bytes, this.state.settings) ? undefined : inside
   }
 
   get(key: string): KeyRow | undefined {

@@ -2,6 +2,7 @@
 // and what an operation sees of those before it. txn.prop.test.ts draws whole transactions.
 
 import { describe, expect, test } from 'vitest'
+import { refusalText } from '../../src/kv/refusals.ts'
 import {
   onlyReads,
   placesOf,
@@ -10,14 +11,23 @@ import {
   TXN_OPERATIONS_MAX,
   txnFault,
 } from '../../src/kv/txn.ts'
-import type { Comparison, LeaseId, Operation, Settings, Txn, Where } from '../../src/kv/types.ts'
+import type {
+  Command,
+  Comparison,
+  KeyRange,
+  LeaseId,
+  Operation,
+  Settings,
+  Txn,
+  Where,
+} from '../../src/kv/types.ts'
 import { ask, MemoryStore, putOf, utf8 } from './store.ts'
 
 type Target = Comparison['target']
 type Op = Comparison['op']
 
 const OPS: readonly Op[] = ['=', '!=', '<', '>']
-const ALL: Where = { start: utf8(''), end: undefined }
+const ALL: KeyRange = { start: utf8(''), end: undefined }
 
 const txnOf = (txn: Partial<Txn>): Txn => ({ compare: [], success: [], failure: [], ...txn })
 const put = (name: string, value = ''): Operation => ({
@@ -158,8 +168,31 @@ describe('is accepted, and not with one more', () => {
     for (const txn of each) expect(done(store, txn)).toMatchObject({ kind: 'txn' })
     store.apply(ask(putOf('c', '')))
     for (const txn of [...each, { success: [remove(ALL)] }])
-      expect(done(store, txn)).toMatchObject({ code: 'range_too_large', numbers: [2, 0] })
+      expect(done(store, txn)).toMatchObject({ code: 'range_too_large', numbers: [2, 4 * 2 ** 20] })
     expect(store.state.keys).toBe(3)
+  })
+
+  test('a range with keys of so many bytes', () => {
+    const range: Command = { kind: 'delete-range', range: ALL }
+    const ofBytes = (clusterVersion: number, ...names: string[]) => {
+      const store = new MemoryStore({ rangeBytesMax: 8, clusterVersion })
+      for (const name of names) store.apply(ask(putOf(name, '')))
+      return store
+    }
+    const counted: Operation = { kind: 'get', where: ALL, limit: undefined, keysOnly: false, countOnly: true }
+    for (const txn of [{ success: [counted] }, { success: [remove(ALL)] }]) {
+      expect(done(ofBytes(4, '1234', '5678'), txn)).toMatchObject({ kind: 'txn' })
+      expect(done(ofBytes(4, '1234', '56789'), txn)).toMatchObject({ reason: 'range-too-large' })
+      // Some member may not know the limit.
+      expect(done(ofBytes(3, '1234', '56789'), txn)).toMatchObject({ kind: 'txn' })
+    }
+    expect(ofBytes(4, '1234', '5678').apply(ask(range)).outcome).toMatchObject({ deleted: 2 })
+    expect(ofBytes(3, '1234', '56789').apply(ask(range)).outcome).toMatchObject({ deleted: 2 })
+    const { outcome } = ofBytes(4, '1234', '56789').apply(ask(range))
+    expect(outcome).toMatchObject({ kind: 'refused', code: 'range_too_large', numbers: [10_000, 8] })
+    expect(outcome.kind === 'refused' && refusalText(outcome)).toBe(
+      'the ranges have more than 10000 keys (range_keys_max), or 8 bytes of keys (range_bytes_max)',
+    )
   })
 
   test('so many bytes that it answers or compares', () => {

@@ -2,7 +2,7 @@
 // voter, alone, in virtual time.
 
 import { expect, test } from 'vitest'
-import { encodeState, initialState, type Request } from '../../src/kv/index.ts'
+import { CLUSTER_VERSION, encodeState, initialState, type Request } from '../../src/kv/index.ts'
 import { asReplicaId, bootstrapConfiguration, encodeAppliedState, type Member } from '../../src/raft/index.ts'
 import { Driver, type DriverObserver } from '../../src/server/driver.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../src/server/limits.ts'
@@ -137,7 +137,13 @@ test('a voter that is alone is ready, names itself as the leader, and has nothin
   for (const named of peers) expect(named).toEqual([])
   expect([sent, observed.roles > 0]).toEqual([[], true])
   expect(driver.greeting()).toMatchObject({
-    ...{ clusterId: identity.clusterId, replicaId: SELF.id, name: 'n1', peer: 'n1:1', clusterVersion: 3 },
+    ...{
+      clusterId: identity.clusterId,
+      replicaId: SELF.id,
+      name: 'n1',
+      peer: 'n1:1',
+      clusterVersion: CLUSTER_VERSION,
+    },
     ...{ boot: 1, term: driver.term },
   })
 })

@@ -6,6 +6,7 @@ import { UnknownKindError } from '../../src/kv/errors.ts'
 import {
   type Applied,
   asRevision,
+  type Command,
   encodeState,
   initialState,
   type KeyCommand,
@@ -13,9 +14,11 @@ import {
   type Request,
   requestBytes,
   requestKind,
+  type Settings,
   writeRequest,
 } from '../../src/kv/index.ts'
 import { versionKey } from '../../src/kv/rows.ts'
+import type { Operation } from '../../src/kv/types.ts'
 import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../src/raft/types.ts'
 import { Applier } from '../../src/server/applier.ts'
@@ -68,8 +71,11 @@ class Applying {
     })
   }
 
-  static async start(limits: Partial<StoreLimits> = { rowHeads: 1 }, rangeKeysMax = 10): Promise<Applying> {
-    const kv = encodeState({ ...initialState({ rangeKeysMax }) })
+  static async start(
+    limits: Partial<StoreLimits> = { rowHeads: 1 },
+    settings: Partial<Settings> = { rangeKeysMax: 10 },
+  ): Promise<Applying> {
+    const kv = encodeState({ ...initialState(settings) })
     const record = { index: asIndex(1), term: asTerm(1), raft: new Uint8Array(), kv }
     const reads: Read[] = []
     // Until it is open, and while it closes, the disk answers by itself.
@@ -218,10 +224,45 @@ test('a range with too many keys is refused, and not read to its end', async () 
   const node = await Applying.start({ rowHeads: 1000 })
   node.push(...puts, range('a', 'z'))
   node.readOn()
-  expect(node.outcomes.at(-1)).toMatchObject({ kind: 'refused', code: 'range_too_large', numbers: [10, 0] })
+  expect(node.outcomes.at(-1)).toMatchObject({
+    kind: 'refused',
+    code: 'range_too_large',
+    numbers: [10, 4 * 2 ** 20],
+  })
   node.push(range('a', 'k'))
   node.readOn()
   expect(node.outcomes.at(-1)).toMatchObject({ kind: 'delete-range', deleted: 10 })
+})
+
+test('a range with too many bytes of keys is refused, and not read to its end', async () => {
+  const long = (name: string): string => name.repeat(100)
+  const node = await Applying.start({ rowHeads: 1000 }, { rangeBytesMax: 300 })
+  node.push(...['a', 'b', 'c', 'd'].map((name) => putOf(long(name), 'v')), range('a', 'z'))
+  node.readOn()
+  expect(node.outcomes.at(-1)).toMatchObject({
+    kind: 'refused',
+    code: 'range_too_large',
+    numbers: [10_000, 300],
+  })
+  const count = (start: string, end: string): Operation => ({
+    ...{ kind: 'get', where: { start: utf8(start), end: utf8(end) }, limit: undefined },
+    ...{ keysOnly: true, countOnly: true },
+  })
+  const txn = (...success: Operation[]): Command => ({
+    kind: 'txn',
+    txn: { compare: [], success, failure: [] },
+  })
+  // All ranges of an entry count together.
+  node.push(txn(count('a', 'c'), count('c', 'z')), txn(count('a', 'b'), count('b', 'd')))
+  node.readOn()
+  expect(node.outcomes.at(-2)).toMatchObject({ kind: 'refused', reason: 'range-too-large' })
+  expect(node.outcomes.at(-1)).toMatchObject({
+    kind: 'txn',
+    results: [{ found: { count: 1 } }, { found: { count: 2 } }],
+  })
+  node.push(range('b', 'z'))
+  node.readOn()
+  expect(node.outcomes.at(-1)).toMatchObject({ kind: 'delete-range', deleted: 3 })
 })
 
 test('what is read is dropped with the entry when a snapshot is installed meanwhile', async () => {
@@ -268,7 +309,7 @@ const many = Array.from({ length: 600 }, (_, at) => `k${at}`)
 const [one, other] = ['7', '18446744073709551615'] as LeaseId[]
 
 async function leased(): Promise<Applying> {
-  const node = await Applying.start({ rowHeads: 1 }, 1000)
+  const node = await Applying.start({ rowHeads: 1 }, { rangeKeysMax: 1000 })
   node.push(...[one, other].map((id): Request['command'] => ({ kind: 'grant', id, ttlMs: 1000 })))
   node.push(
     ...many.map((key, at) => ({
@@ -310,7 +351,7 @@ test('of many leases with neighbours those that an entry ends lose all of their 
   const seed = Math.floor(Math.random() * 2 ** 31)
   const random = stream(seed, 1, 0)
   const below = (limit: number): number => Math.floor(random() * limit)
-  const node = await Applying.start({ rowHeads: random() < 0.5 ? 1 : 10_000 }, 100_000)
+  const node = await Applying.start({ rowHeads: random() < 0.5 ? 1 : 10_000 }, { rangeKeysMax: 100_000 })
   const leases = Array.from({ length: 150 }, (_, at) => {
     // Some are neighbours by their ids, some are far away.
     const id = (
@@ -379,7 +420,7 @@ test('nor are those there twice that were read before it was ended', async () =>
 })
 
 test('ranges that begin with the same key are read each by itself', async () => {
-  const node = await Applying.start({ rowHeads: 1000 }, 100)
+  const node = await Applying.start({ rowHeads: 1000 }, { rangeKeysMax: 100 })
   const count = (end: string | undefined) =>
     ({
       kind: 'get',

@@ -72,7 +72,10 @@ const settingFields = {
     'rangeKeysMax',
     'Keys of the ranges of one transaction, or deleted at once, or of one lease',
   ),
-  range_bytes_max: integerOf('rangeBytesMax', 'Bytes of keys and values that one transaction reads'),
+  range_bytes_max: integerOf(
+    'rangeBytesMax',
+    'Bytes of keys and values that one transaction reads, and of the keys that range_keys_max limits',
+  ),
   lease_checkpoint_ms: integerOf(
     'leaseCheckpointMs',
     'How much longer a lease may live after a change of leader; keep-alives need an entry that often',

@@ -76,7 +76,7 @@ export function withCount(
     { asked, values, freshness, limit: 1, counts: true },
     async (reading) => {
       const count = await countRows(reading)
-      const detail = `${message}: ${count} when they were counted`
+      const detail = `${message}: ${count} keys when they were counted`
       refuse(new Refused(code, detail, { headers, revision, members: { count } }))
     },
     () => refuse(refusal),

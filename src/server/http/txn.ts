@@ -1,8 +1,9 @@
 // POST /v1/txn: comparisons, and what is done if all of them hold, or if not. With changes it is one entry of the log;
 // without, a read. A multiplexed connection uses the same code (mux/txn.ts).
 
-import { keyAfter } from '../../kv/index.ts'
+import { areTooManyKeys, keyAfter } from '../../kv/index.ts'
 import { refused } from '../../kv/refusals.ts'
+import { keyLimits } from '../../kv/settings.ts'
 import { onlyReads, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
 import type {
   Idempotency,
@@ -179,8 +180,9 @@ class InstantSnapshot implements Snapshot {
   readonly #revision: Revision | undefined
   readonly #settings: Settings
   readonly #hold: Hold
-  /** Keys of ranges that were read. */
+  /** Keys of ranges that were read, and their bytes. */
   #keys = 0
+  #keyBytes = 0
   /** Keys and values that will be in the answer. */
   #bytes = 0
 
@@ -213,7 +215,7 @@ class InstantSnapshot implements Snapshot {
     const rowsMax = isKey ? 1 : Number.MAX_SAFE_INTEGER
     for await (const { rows } of slicesOf(this.#instant, scan, rowsMax)) {
       this.#checkTime()
-      if (!isKey) this.#count(rows.length)
+      if (!isKey) this.#count(rows)
       if (!rows.every(take)) break
     }
     await finish(scan)
@@ -224,10 +226,10 @@ class InstantSnapshot implements Snapshot {
       throw new Refused('overloaded', 'the transaction could not be read within the timeout')
   }
 
-  #count(keys: number): void {
-    this.#keys += keys
-    const { rangeKeysMax } = this.#settings
-    if (this.#keys > rangeKeysMax)
-      throw refusalOf(refused(this.#instant.grant.revision, 'range-too-large', [rangeKeysMax, 0]))
+  #count(rows: readonly KeyRow[]): void {
+    this.#keys += rows.length
+    for (const { key } of rows) this.#keyBytes += key.length
+    if (areTooManyKeys(this.#keys, this.#keyBytes, this.#settings))
+      throw refusalOf(refused(this.#instant.grant.revision, 'range-too-large', keyLimits(this.#settings)))
   }
 }

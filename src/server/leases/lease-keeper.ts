@@ -5,6 +5,7 @@
 // reads the table of leases, in slices, and is told of each change from there on.
 
 import {
+  areTooManyKeys,
   decodeLease,
   EXPIRE_LEASES_MAX,
   type KvState,
@@ -415,9 +416,10 @@ export class LeaseKeeper {
   /** As many as one entry ends. */
   #takeDue(clusterTimeMs: number): readonly Held[] {
     if (this.#overdue.length === 0) this.#gatherOverdue(clusterTimeMs)
-    const { rangeKeysMax } = this.#node.state.settings
+    const { settings } = this.#node.state
     const taken: Held[] = []
-    for (let keys = 0; taken.length < EXPIRE_LEASES_MAX; ) {
+    let [keys, keyBytes] = [0, 0]
+    while (taken.length < EXPIRE_LEASES_MAX) {
       const held = this.#overdue.at(-1)
       if (held === undefined) break
       const isThere = this.#held.get(held.id) === held
@@ -427,7 +429,8 @@ export class LeaseKeeper {
         continue
       }
       keys += held.lease.keys
-      if (taken.length > 0 && keys > rangeKeysMax) break
+      keyBytes += held.lease.keyBytes
+      if (taken.length > 0 && areTooManyKeys(keys, keyBytes, settings)) break
       this.#overdue.pop()
       held.isEnding = true
       taken.push(held)

@@ -4,6 +4,7 @@
 import { Agent } from 'node:http'
 import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { CLUSTER_VERSION } from '../../../src/kv/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
 import { PROBLEMS } from '../../../src/server/http/problem.ts'
 // Now: what is made when it is loaded would otherwise count as seen by the first test alone (npm run mutation).
@@ -174,7 +175,7 @@ describe('the cluster', () => {
       applied_index: 99,
       log_first_index: 7,
       revision: 1,
-      cluster_version: 3,
+      cluster_version: CLUSTER_VERSION,
       state_hash: '000000000000abcd',
       members: MEMBERS,
       errors: ['the disk is slow'],
@@ -397,7 +398,7 @@ describe('the cluster', () => {
       idempotency_tokens_max: 1_000_000,
       idempotency_bytes_max: 268_435_456,
       idempotency_age_ms_max: 900_000,
-      cluster_version: 3,
+      cluster_version: CLUSTER_VERSION,
       history_age_ms: 3_600_000,
       history_revisions_max: 100_000,
       history_bytes_max: 1_073_741_824,
@@ -442,7 +443,7 @@ describe('the cluster', () => {
       { key_bytes_max: 4097 },
       { key_bytes_max: '9' },
       { key_bytes_max: 1.5 },
-      { cluster_version: 4 },
+      { cluster_version: CLUSTER_VERSION + 1 },
       { range_keys_max: 0 },
       { range_keys_max: 100_001 },
       { range_bytes_max: 2 * 2 ** 20 - 1 },

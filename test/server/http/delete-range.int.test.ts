@@ -95,6 +95,9 @@ test('one key is deleted as before, in both forms', async () => {
   expect(await left(served)).toEqual(['aa', 'ab', 'c', BYTE])
 })
 
+const TOO_MANY =
+  'the ranges have more than 2 keys (range_keys_max), or 4194304 bytes of keys (range_bytes_max)'
+
 test('with more keys than the settings allow it is refused, and their number is told', async () => {
   const served = await filled({ rangeKeysMax: 2 })
   const { status, json, headers } = await served.ask('DELETE', '/v1/kv?prefix=a')
@@ -105,7 +108,7 @@ test('with more keys than the settings allow it is refused, and their number is 
       title: 'A range is too large',
       status: 413,
       code: 'range_too_large',
-      detail: 'the ranges have more than 2 keys: 3 when they were counted',
+      detail: `${TOO_MANY}: 3 keys when they were counted`,
       count: 3,
     },
   ])
@@ -120,7 +123,7 @@ test('with more keys than the settings allow it is refused, and their number is 
 test('where the keys cannot be counted in time, or at all, it is refused without their number', async () => {
   const served = await filled({ rangeKeysMax: 2 })
   const { node } = served
-  const plain = { status: 413, code: 'range_too_large', detail: 'the ranges have more than 2 keys' }
+  const plain = { status: 413, code: 'range_too_large', detail: TOO_MANY }
   const refused = async () => {
     const { json } = await served.ask('DELETE', '/v1/kv?prefix=a')
     expect(json).toMatchObject(plain)
@@ -178,7 +181,7 @@ test('a refusal is an outcome too', async () => {
   const { json, headers } = await remove()
   expect(json).toMatchObject({
     code: 'range_too_large',
-    detail: 'the ranges have more than 2 keys: 2 when they were counted',
+    detail: `${TOO_MANY}: 2 keys when they were counted`,
     count: 2,
   })
   expect(headers).toMatchObject({ 'idempotency-replayed': 'true' })

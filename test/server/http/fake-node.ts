@@ -2,6 +2,7 @@
 
 import {
   applyEntry,
+  areTooManyKeys,
   attachedKey,
   attachmentsOf,
   compactRevision,
@@ -375,8 +376,9 @@ export class FakeNode implements NodeApi {
     const places = placesOfEntry(kind, version, body)
     const keys = new Map<KeyRange, readonly Uint8Array[]>()
     for (const place of places) if ('start' in place) keys.set(place, this.#keysIn(place))
-    const count = [...keys.values()].reduce((sum, found) => sum + found.length, 0)
-    const isTooMuch = count > this.state.settings.rangeKeysMax
+    const found = [...keys.values()].flat()
+    const keyBytes = found.reduce((sum, { length }) => sum + length, 0)
+    const isTooMuch = areTooManyKeys(found.length, keyBytes, this.state.settings)
     const rows: Rows = {
       read: (key) => {
         const row = tableOf(key).get(latin1(key))?.value

@@ -1,6 +1,7 @@
 // /openapi.json against the answers themselves: programs are written by it.
 
 import { expect, test } from 'vitest'
+import { CLUSTER_VERSION } from '../../../src/kv/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
 // Now: what is made when it is loaded would otherwise count as seen by the first test alone (npm run mutation).
 import '../../../src/server/http/cold-routes.ts'
@@ -480,8 +481,8 @@ test('what is described of a body is what is refused', async () => {
     [{ leases: { duration_ms: 60_000 } }, 200],
     [{ leases: { duration_ms: 60_001 } }, 400],
     [{ leases: { on: 1 } }, 400],
-    [{ cluster_version: 3 }, 200],
-    [{ cluster_version: 4 }, 400],
+    [{ cluster_version: CLUSTER_VERSION }, 200],
+    [{ cluster_version: CLUSTER_VERSION + 1 }, 400],
     [{ range_keys_max: 100_000 }, 200],
     [{ range_keys_max: 100_001 }, 400],
     [{ lease_checkpoint_ms: 3_600_000 }, 200],

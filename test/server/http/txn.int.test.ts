@@ -1084,7 +1084,28 @@ describe('a transaction without changes', () => {
     for (const inner of [body, { success: [txn(body), put('zz', '')] }])
       expect((await post(served, inner)).json).toMatchObject({
         ...TOO_LARGE,
-        detail: 'the ranges have more than 2 keys',
+        detail: expect.stringMatching(/^the ranges have more than 2 keys \(range_keys_max\)/),
+      })
+    expect(node.openScans).toBe(0)
+  })
+
+  test.each([
+    ['counted', { success: [get({ prefix: 'c', count_only: true })] }],
+    [
+      'in two ranges',
+      { success: [get({ prefix: 'c', limit: 1 }), get({ start: 'd', end: 'e', count_only: true })] },
+    ],
+  ])('has as many bytes of keys in its ranges as the settings say, and no more: %s', async (_, body) => {
+    const node = new FakeNode({ rangeBytesMax: 300 })
+    const served = await serve({ node })
+    for (const key of ['c', 'd']) node.put(key.repeat(150), '')
+    await bothWays(served, body)
+    node.put('c'.repeat(151), '')
+    for (const inner of [body, { success: [txn(body), put('zz', '')] }])
+      expect((await post(served, inner)).json).toMatchObject({
+        ...TOO_LARGE,
+        detail:
+          'the ranges have more than 10000 keys (range_keys_max), or 300 bytes of keys (range_bytes_max)',
       })
     expect(node.openScans).toBe(0)
   })

@@ -259,6 +259,18 @@ describe('the end of a lease', () => {
     expect(sizes.at(-2)).toBe(66)
   })
 
+  test('takes as many bytes of keys as a range may have', () => {
+    const leader = new Leader({ rangeBytesMax: 100 })
+    leader.begin()
+    for (const id of ['1', '2', '3'] as LeaseId[]) {
+      leader.grant(id)
+      leader.apply({ ...putOf(id.repeat(50), ''), lease: { id } })
+    }
+    leader.clock.advance(TTL + 10)
+    expect(leader.ended.map(({ length }) => length)).toEqual([2, 1])
+    expect([leader.leases, leader.state.keys]).toEqual([0, 0])
+  })
+
   test('does not come for a lease that is kept alive while others that are overdue are ended before it', () => {
     const leader = new Leader()
     leader.begin()
