@@ -834,6 +834,36 @@ export const WHOLE_STORE: readonly Mutant[] = [
     edits: [edit(ENTRY_READS, '    this.#attached.clear()\n    if (first', '    if (first')],
   },
   {
+    id: 'M1001',
+    title: 'each range of an entry may have as many bytes of keys as all together',
+    why: 'A transaction that deletes many ranges of long keys keeps every node busy.',
+    layers: UNIT,
+    tests: ['test/server/entry-reads.test.ts'],
+    edits: [edit(ENTRY_READS, 'this.#foundBytes += bytes\n', 'this.#foundBytes = 0 * bytes\n')],
+  },
+  {
+    id: 'M1002',
+    title: 'the keys of ranges are limited by their bytes while a member does not know it',
+    why: 'Replicas of different versions decide differently.',
+    layers: UNIT,
+    tests: ['test/kv/txn.test.ts'],
+    edits: [
+      edit(
+        'src/kv/settings.ts',
+        'clusterVersion >= CLUSTER_VERSION_OF_KEY_BYTES',
+        'clusterVersion + 1 >= CLUSTER_VERSION_OF_KEY_BYTES',
+      ),
+    ],
+  },
+  {
+    id: 'M1003',
+    title: 'a key that leaves a lease still counts in the bytes of its keys',
+    why: 'A lease whose keys change refuses every further key after a while.',
+    layers: UNIT,
+    tests: KV_LEASE_TESTS,
+    edits: [edit(LEASES, 'keyBytes: Math.max(0, keyBytes - key.length)', 'keyBytes')],
+  },
+  {
     id: 'M962',
     title: 'a scan of what an entry names stays open when a snapshot makes the entry superfluous',
     why: 'It keeps old rows on the disk for as long as the node runs.',
