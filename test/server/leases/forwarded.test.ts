@@ -91,6 +91,28 @@ test.each<[string, (given: ReturnType<typeof scene>) => void]>([
   expect([given.forwarded.size, given.clock.timers]).toEqual([0, 0])
 })
 
+test('however many questions are open, they are looked at only when something has happened to the leader', () => {
+  const { link, ended, forwarded, ask } = scene()
+  const COUNT = 1000
+  for (let i = 0; i < COUNT; i++) ask()
+  // A question that is looked at is cancelled or kept: each look at it counts once.
+  const looks = looksAt(forwarded)
+  for (let step = 0; step < 100; step++) forwarded.check()
+  forwarded.check(TWO)
+  expect([looks(), ended.length]).toEqual([0, 0])
+  link.current = TWO
+  forwarded.check()
+  expect([ended.length, forwarded.size]).toEqual([COUNT, 0])
+  // Those that ask the next leader are its own.
+  ask()
+  forwarded.check()
+  forwarded.check(ONE)
+  expect(ended).toHaveLength(COUNT)
+  link.current = ONE
+  forwarded.check()
+  expect(ended).toHaveLength(COUNT + 1)
+})
+
 test('when the node ends everyone is told, nobody is asked any more, and no timer is left', () => {
   const { clock, ended, forwarded, ask } = scene()
   ask()
