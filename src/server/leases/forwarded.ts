@@ -32,6 +32,8 @@ export class ForwardedKeepAlives {
   readonly #link: LeaderLink
   readonly #clock: Clock
   readonly #asked = new Map<number, Asked>()
+  /** When it was last checked. Whoever was asked before then, and has not answered, is this one. */
+  #leader: ReplicaId | undefined
   #last: number
   #isStopped = false
 
@@ -65,12 +67,13 @@ export class ForwardedKeepAlives {
   }
 
   /**
-   * Called when the leader may have changed, and with a node to which the connection has broken or has come back: what
-   * was asked before, or in between, may be lost.
+   * Called after each step of the core, since the leader may have changed, and with a node to which the connection has
+   * broken or has come back: what was asked before, or in between, may be lost.
    */
   check(broken?: ReplicaId): void {
-    if (this.#asked.size === 0) return
     const leader = this.#link.leader()
+    if (leader === this.#leader && leader !== broken) return
+    this.#leader = leader
     for (const [number, asked] of [...this.#asked])
       if (asked.leader !== leader || asked.leader === broken) this.#end(number, undefined)
   }

@@ -1,6 +1,6 @@
 // Keep-alives that a node passes on to the leader.
 
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { LeaseId } from '../../../src/kv/index.ts'
 import { asReplicaId, type ReplicaId } from '../../../src/raft/types.ts'
 import { ForwardedKeepAlives } from '../../../src/server/leases/forwarded.ts'
@@ -95,11 +95,14 @@ test('however many questions are open, they are looked at only when something ha
   const { link, ended, forwarded, ask } = scene()
   const COUNT = 1000
   for (let i = 0; i < COUNT; i++) ask()
-  // A question that is looked at is cancelled or kept: each look at it counts once.
-  const looks = looksAt(forwarded)
+  // Once a step of the core.
+  const walks = vi.spyOn(Map.prototype, Symbol.iterator)
   for (let step = 0; step < 100; step++) forwarded.check()
   forwarded.check(TWO)
-  expect([looks(), ended.length]).toEqual([0, 0])
+  const walked = walks.mock.calls.length
+  walks.mockRestore()
+  // The first time, the leader is new.
+  expect([walked <= 1, ended.length]).toEqual([true, 0])
   link.current = TWO
   forwarded.check()
   expect([ended.length, forwarded.size]).toEqual([COUNT, 0])
