@@ -259,6 +259,7 @@ export interface Asked {
   readonly prev?: boolean
   readonly values?: boolean
   readonly progressMs?: number
+  readonly phase?: number
 }
 
 const ALL: Where = { start: new Uint8Array(), end: undefined }
@@ -282,10 +283,12 @@ export class Reader implements WatchSink {
   isCancelled = false
   /** The first revision that it was promised. */
   readonly from: number
+  readonly phase: number | undefined
 
   constructor(world: World, asked: Asked, bufferMax: number) {
-    const { where = ALL, from, only, prev = false, values = true, progressMs = 10_000 } = asked
+    const { where = ALL, from, only, prev = false, values = true, progressMs = 10_000, phase } = asked
     this.#world = world
+    this.phase = phase
     this.#bufferMax = bufferMax
     this.#request = {
       where,
