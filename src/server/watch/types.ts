@@ -42,6 +42,8 @@ export type WatchEnd = {
   readonly resumeFrom: Revision
 } & (
   | { readonly kind: 'compacted'; readonly next: Revision; readonly compactRevision: Revision }
+  /** The events of the revision `next` do not fit into a message. */
+  | { readonly kind: 'too-large'; readonly next: Revision; readonly bytes: number; readonly bytesMax: number }
   | { readonly kind: 'stopped' | 'no-leader' | 'no-room'; readonly reason: string }
 )
 

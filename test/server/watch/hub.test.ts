@@ -381,6 +381,32 @@ test.each([
   },
 )
 
+test('a watch ends at a revision whose keys are too many for one message, and can go on behind it', () => {
+  const world = new World({ watchMessageBytesMax: 1000 })
+  const [all, live] = [world.watch(), world.watch({ where: { key: utf8('k05') } })]
+  const keys = Array.from({ length: 20 }, (_, at) => `k${String(at).padStart(2, '0')}`)
+  for (const key of keys) world.change([[key, 'v']])
+  world.change(
+    keys.map((key) => [key, undefined]),
+    true,
+  )
+  world.change([['k05', 'again']])
+  world.apply()
+  const { revision } = world
+  // 64 bytes for each, beside its key.
+  const sizes = { bytes: 20 * (3 + 64), bytesMax: 1000 }
+  const tooLarge = { kind: 'too-large', next: revision - 1, resumeFrom: revision, ...sizes }
+  expect([all.end, revisions(all).length]).toEqual([tooLarge, 20])
+  // Those who ask for less of it are told.
+  expect([live.end, revisions(live).length]).toEqual([undefined, 3])
+  const again = [world.watch({ from: revision - 2 }), world.watch({ from: revision })]
+  world.settle()
+  expect(again.map(({ end }) => end)).toEqual([tooLarge, undefined])
+  expect(again.map(revisions)).toEqual([[revision - 2], [revision]])
+  world.judge()
+  world.expectRest()
+})
+
 test('a delete of very many keys does not keep the node busy with thousands of watches: most read it later', () => {
   const world = new World({ watchSliceRows: 16 })
   const names = Array.from({ length: 400 }, (_, at) => `k${at + 100}`)

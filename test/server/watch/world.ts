@@ -95,7 +95,13 @@ export class World {
     this.#scanMs = scanMs
     this.hub = new WatchHub({
       clock: this.clock,
-      limits: { watchesMax: 1000, watchSliceRows: 2, watchSliceMs: 1, ...limits },
+      limits: {
+        watchesMax: 1000,
+        watchSliceRows: 2,
+        watchSliceMs: 1,
+        watchMessageBytesMax: 48 << 20,
+        ...limits,
+      },
       storage: {
         get: (rowKey) => {
           this.reads++
@@ -403,7 +409,7 @@ export class Reader implements WatchSink {
     expect(received).toEqual(this.#expected(last))
     if (this.end === undefined) return
     const { end } = this
-    const next = end.kind === 'compacted' ? end.next : end.resumeFrom
+    const next = 'next' in end ? end.next : end.resumeFrom
     expect(received).toEqual(this.#expected(next - 1))
     if (end.kind !== 'compacted') return
     expect(end.next).toBeLessThanOrEqual(end.compactRevision)
