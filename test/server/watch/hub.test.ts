@@ -366,6 +366,7 @@ test.each([
   'records before are left out beyond a limit, and the first is told: %s',
   (_, value, count, name, values) => {
     const world = new World()
+    world.set({ rangeBytesMax: 2 * PREV_BYTES_MAX })
     const keys = Array.from({ length: count }, (_, at) => `${String(at).padStart(4, '0')}${name}`)
     for (const key of keys) world.change([[key, value]])
     world.apply()

@@ -4,7 +4,14 @@
 // and the checks of its robustness tests).
 
 import { expect } from 'vitest'
-import { type Command, compareKeys, type KeyRow, type Revision, type Where } from '../../../src/kv/index.ts'
+import {
+  type Command,
+  compareKeys,
+  type KeyRow,
+  type Revision,
+  type Settings,
+  type Where,
+} from '../../../src/kv/index.ts'
 import {
   type EventsMessage,
   type Watch,
@@ -164,8 +171,8 @@ export class World {
   }
 
   /** A change of a setting: a revision without an event. */
-  setting(rangeKeysMax: number): void {
-    this.#lead({ kind: 'settings', settings: { rangeKeysMax } })
+  set(settings: Partial<Settings>): void {
+    this.#lead({ kind: 'settings', settings })
   }
 
   compact(revision: number | undefined): void {
