@@ -98,6 +98,8 @@ export interface DriverLimits {
   readonly removedGraceMs: number
   /** Watches of this node. More are refused as overloaded. */
   readonly watchesMax: number
+  /** Keys of the events in one message of a watch, which has all events of a revision. Beyond, the watch ends. */
+  readonly watchMessageBytesMax: number
   /** Rows of events that a watch which reads history reads before it is the turn of the next such watch. */
   readonly watchSliceRows: number
   /** How long such watches read before other events can run. */
@@ -140,6 +142,9 @@ export const driverLimits: DriverLimits = {
   drainMsMax: 10_000,
   removedGraceMs: 1_000,
   watchesMax: 50_000,
+  // The client library takes messages of 64 MiB. As JSON they are up to six times as large, and a string of V8 has room
+  // for 512 MiB.
+  watchMessageBytesMax: 48 * MiB,
   watchSliceRows: 16,
   watchSliceMs: 2,
   watchLeaderlessMs: 5_000,

@@ -84,6 +84,18 @@ describe.each(['http', 'auto'] as const)('transport %s', (transport) => {
     await kv.delete('leased/c')
   })
 
+  test('a lease is shown with all its keys, however many', async () => {
+    const { id } = await kv.grantLease({ ttlMs: 600_000 })
+    const keys = Array.from({ length: 600 }, (_, i) => `many/${i + 1000}${'\u0001'.repeat(1000)}`)
+    const puts = keys.map((key) => ({ put: { key, value: '', lease: id } }))
+    for (let at = 0; at < puts.length; at += 100) await kv.txn({ success: puts.slice(at, at + 100) })
+    const shown = await kv.lease(id, { keys: true })
+    const names = shown?.keys?.map((key) => Buffer.from(key).toString()) ?? []
+    // More than one slice: 256 KiB are read at a time.
+    expect([names.length, names.every((name, at) => name === keys[at])]).toEqual([keys.length, true])
+    expect(await kv.revokeLease(id)).toMatchObject({ deleted: keys.length })
+  })
+
   test('a lease that does not exist is an error of every call that needs it, and nothing is written', async () => {
     const missing = { code: 'lease_not_found', written: 'no' }
     await expect(kv.keepLeaseAlive('77')).rejects.toMatchObject(missing)

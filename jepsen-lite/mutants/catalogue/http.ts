@@ -88,8 +88,8 @@ export const HTTP_FRONT: readonly Mutant[] = [
     edits: [
       edit(
         RANGE,
-        'slicesOf(reading, scan, reading.limit)',
-        'slicesOf(reading, scan, Math.max(reading.limit, 1e9))',
+        'pourSlices(reading, scan, reading.limit,',
+        'pourSlices(reading, scan, Math.max(reading.limit, 1e9),',
       ),
     ],
   },
@@ -137,7 +137,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'LevelDB could not open a table: the stream has a hole, and an end line.',
     layers: UNIT,
     tests: RANGE_TESTS,
-    edits: [edit(RANGE, '    await finish(scan)\n    sink.end', '    sink.end')],
+    edits: [edit(READING, '    await finish(scan)\n    sink.end', '    sink.end')],
   },
   {
     id: 'M811',
@@ -153,7 +153,7 @@ export const HTTP_FRONT: readonly Mutant[] = [
     why: 'A client considers a complete stream broken.',
     layers: UNIT,
     tests: RANGE_TESTS,
-    edits: [edit(RANGE, 'count += rows.length\n      if (!(await', 'count += 1\n      if (!(await')],
+    edits: [edit(RANGE, 'count += rows.length\n      return rows.map', 'count += 1\n      return rows.map')],
   },
   {
     id: 'M813',

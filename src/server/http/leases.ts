@@ -2,8 +2,8 @@
 
 import { type Command, type LeaseId, RENEW_LEASES_MAX } from '../../kv/index.ts'
 import { leaseNumbers, refused } from '../../kv/refusals.ts'
-import type { LeaseNow, NodeApi, Result } from '../types.ts'
-import { type ApiRequest, answering, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
+import type { LeaseNow, NodeApi, Result, Scan } from '../types.ts'
+import { type Answer, type ApiRequest, answering, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
 import { readIdentity } from './identity.ts'
 import { bytesJson } from './json.ts'
 import { anyOf, arrayOf, boolean, closed, integer, object } from './json-schema.ts'
@@ -12,7 +12,7 @@ import type { HttpLimits } from './limits.ts'
 import { flag, integer as integerParameter, READ_PARAMETERS, text } from './parameters.ts'
 import { refusedByNode } from './problem.ts'
 import { propose, refusalOf, unexpected } from './proposing.ts'
-import { finish, type Instant, type RangeReader, slicesOf } from './range-reading.ts'
+import { finish, type Instant, pourSlices, type RangeReader, slicesOf } from './range-reading.ts'
 import { freshnessHeaders } from './reading.ts'
 import { type Route, route } from './route.ts'
 import { Bytes } from './schemas.ts'
@@ -119,9 +119,11 @@ export function leaseRoutes({ node, limits, ranges }: LeasesOptions): Route[] {
         const show = async (instant: Instant): Promise<void> => {
           const lease = node.lease(id)
           if (lease === undefined) throw noSuchLease(node, id, freshnessHeaders(instant.grant))
-          const keysJson = keys ? `,"keys":[${(await keysOf(node, id, instant)).join(',')}]` : ''
           const { grant } = instant
-          respond(jsonAnswer(`{${leaseJson(id, lease)}${keysJson}}`, freshnessHeaders(grant), grant.revision))
+          const fields = leaseJson(id, lease)
+          const { body, ...answer } = jsonAnswer(`{${fields}}`, freshnessHeaders(grant), grant.revision)
+          if (keys) await pourKeys(node.keysOfLease(id), fields, instant, answer, respond)
+          else respond({ ...answer, body })
         }
         ranges.readInstant(asked, freshness, show, respond)
       },
@@ -197,22 +199,25 @@ const noSuchLease = (node: NodeApi, id: LeaseId, headers: readonly string[] = []
 const leaseJson = (id: LeaseId, { grantedTtlMs, remainingTtlMs }: LeaseNow): string =>
   `"id":"${id}","granted_ttl_ms":${grantedTtlMs},"remaining_ttl_ms":${remainingTtlMs}`
 
-/** Its keys in JSON. */
-async function keysOf(node: NodeApi, id: LeaseId, instant: Instant): Promise<readonly string[]> {
-  const scan = node.keysOfLease(id)
-  const hold = instant.backlog.hold()
+/** A lease with its keys, which may be many. */
+async function pourKeys(
+  scan: Scan<Uint8Array>,
+  fields: string,
+  instant: Instant,
+  answer: Omit<Answer, 'body'>,
+  respond: Respond,
+): Promise<void> {
+  let before = `{${fields},"keys":[`
+  const text = (keys: readonly Uint8Array[]): string => {
+    const json = before + keys.map(bytesJson).join(',')
+    before = ','
+    return json
+  }
   try {
-    const keys: string[] = []
-    for await (const { rows } of slicesOf(instant, scan, Number.MAX_SAFE_INTEGER)) {
-      const found = rows.map(bytesJson)
-      hold.grow(found.reduce((sum, { length }) => sum + length, 0))
-      keys.push(...found)
-    }
-    await finish(scan)
-    return keys
+    const all = Number.MAX_SAFE_INTEGER
+    await pourSlices(instant, scan, all, { answer, text, end: () => ']}' }, respond)
   } finally {
     scan.close()
-    hold.release()
   }
 }
 

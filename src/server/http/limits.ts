@@ -30,7 +30,7 @@ export interface HttpLimits {
   readonly answersBytesMax: number
   /** The connection of a client that takes nothing of an answer for this long is closed. */
   readonly writeStallMsMax: number
-  /** A stream that takes longer ends with a problem, because its scan keeps old rows in the database. */
+  /** A stream, or the keys of a lease, that take longer end early: their scan keeps old rows in the database. */
   readonly streamMsMax: number
   /**
    * Connections of clients; fewer if the limit of open files is low. Beyond: the connection that has been idle longest

@@ -7,7 +7,7 @@ import { keyAfter, prefixEnd } from '../../kv/index.ts'
 import { ScanEndedError } from '../../storage/index.ts'
 import type { ListOptions, RecordScan, SliceLimits } from '../record-scan.ts'
 import type { NodeApi, ReadGrant, Result, Scan } from '../types.ts'
-import { asError, timeLeftMs } from './answer.ts'
+import { type Answer, asError, type Respond, type Sink, timeLeftMs } from './answer.ts'
 import type { HttpLimits } from './limits.ts'
 import type { Backlog, Hold } from './outflow.ts'
 import { Refused, refusedByNode } from './problem.ts'
@@ -287,6 +287,58 @@ export async function* slicesOf<R>(
     await nextTurn()
     if (asked.isAbandoned()) return
   }
+}
+
+/** An answer that is as long as what is read, whatever a page may hold. */
+interface Poured<R> {
+  readonly answer: Omit<Answer, 'body'>
+  /** Called once for each slice, in order. */
+  readonly text: (rows: readonly R[]) => string
+  /** What follows the last slice. */
+  readonly end: () => string
+  /** What follows when the rest cannot be read. Unless given, the connection is cut: half of it is no answer. */
+  readonly failed?: (error: unknown) => string
+}
+
+/**
+ * Each slice is read when the client has taken the one before. The answer begins with the first slice, so an earlier
+ * failure is an ordinary problem.
+ */
+export async function pourSlices<R>(
+  instant: Instant,
+  scan: Scan<R>,
+  rowsMax: number,
+  { answer, text, end, failed }: Poured<R>,
+  respond: Respond,
+): Promise<void> {
+  const slices = slicesOf(instant, scan, rowsMax)
+  let first = await slices.next()
+  while (!first.done && first.value.rows.length === 0 && first.value.more === undefined) {
+    checkTime(instant.asked)
+    first = await slices.next()
+  }
+  // An answer that cannot tell its failure is better sent as a whole, if it is short.
+  if (failed === undefined && !first.done && first.value.more === false) {
+    await finish(scan)
+    return respond({ ...answer, body: text(first.value.rows) + end() })
+  }
+  const send = async (sink: Sink): Promise<void> => {
+    const until = performance.now() + instant.limits.streamMsMax
+    for (let slice = first; !slice.done; slice = await slices.next()) {
+      if (!(await sink.write(text(slice.value.rows)))) return
+      if (performance.now() > until) throw new Refused('overloaded', 'the stream took too long to read')
+    }
+    await finish(scan)
+    sink.end(end())
+  }
+  await new Promise<void>((resolve, reject) => {
+    const pour = (sink: Sink): void => {
+      const sent = send(sink)
+      const told = failed === undefined ? sent : sent.catch((error) => sink.end(failed(error)))
+      told.then(resolve, reject)
+    }
+    respond({ ...answer, body: { pour } })
+  })
 }
 
 /** The first record of a range; undefined: there is none. */

@@ -1,9 +1,9 @@
 // GET /v1/kv: a range as a page of JSON or as a stream of NDJSON.
 
-import type { RecordScan } from '../record-scan.ts'
+import type { KeyRow } from '../../kv/index.ts'
 import type { ReadGrant } from '../types.ts'
 import { namesMediaType } from './accept.ts'
-import type { Answer, ApiRequest, Respond, Sink } from './answer.ts'
+import type { Answer, ApiRequest, Respond } from './answer.ts'
 import { bytesJson, metaJson, recordJson } from './json.ts'
 import type { HttpLimits } from './limits.ts'
 import {
@@ -16,17 +16,8 @@ import {
   READ_PARAMETERS,
   readQuery,
 } from './parameters.ts'
-import { problemDocument, Refused } from './problem.ts'
-import {
-  checkTime,
-  countRows,
-  finish,
-  type RangeReader,
-  type Reading,
-  readPage,
-  type Slice,
-  slicesOf,
-} from './range-reading.ts'
+import { problemDocument, type Refused } from './problem.ts'
+import { countRows, pourSlices, type RangeReader, type Reading, readPage } from './range-reading.ts'
 import { freshnessHeaders } from './reading.ts'
 
 function limitUpTo(max: number): Parameter<number> {
@@ -115,50 +106,25 @@ function jsonForm(record: typeof recordJson) {
 // ---------------------------------------------------------------------------------------------------------------------
 // A stream
 
-/** The answer begins with the first slice, so an earlier failure is an ordinary problem. */
+/** A stream without the end line is incomplete. Clients check that. */
 async function stream(reading: Reading, failed: Failed, respond: Respond): Promise<void> {
-  const { grant, records: scan } = reading
+  const { grant, values, records: scan } = reading
   if (scan === undefined) {
     const count = (await countRows(reading)) ?? 0
     return respond({ ...rangeAnswer(grant, NDJSON), body: endLine(count, grant) })
   }
-  const slices = slicesOf(reading, scan, reading.limit)
-  let first = await slices.next()
-  while (!first.done && first.value.rows.length === 0 && first.value.more === undefined) {
-    checkTime(reading.asked)
-    first = await slices.next()
-  }
-  await new Promise<void>((resolve) => {
-    const pour = (sink: Sink): void =>
-      void pourLines(reading, failed, scan, first, slices, sink).finally(resolve)
-    respond({ ...rangeAnswer(grant, NDJSON), body: { pour } })
-  })
-}
-
-/** A stream without the end line is incomplete. Clients check that. */
-async function pourLines(
-  { values, grant, limits }: Reading,
-  failed: Failed,
-  scan: RecordScan,
-  first: IteratorResult<Slice, void>,
-  slices: AsyncGenerator<Slice, void, undefined>,
-  sink: Sink,
-): Promise<void> {
   const toJson = values.keys_only ? metaJson : recordJson
-  const until = performance.now() + limits.streamMsMax
   let count = 0
-  try {
-    for (let slice = first; !slice.done; slice = await slices.next()) {
-      const { rows } = slice.value
+  const lines = {
+    answer: rangeAnswer(grant, NDJSON),
+    text: (rows: readonly KeyRow[]) => {
       count += rows.length
-      if (!(await sink.write(rows.map((row) => `${toJson(row)}\n`).join('')))) return
-      if (performance.now() > until) throw new Refused('overloaded', 'the stream took too long to read')
-    }
-    await finish(scan)
-    sink.end(endLine(count, grant))
-  } catch (error) {
-    sink.end(`${JSON.stringify({ error: problemDocument(failed(error)) })}\n`)
+      return rows.map((row) => `${toJson(row)}\n`).join('')
+    },
+    end: () => endLine(count, grant),
+    failed: (error: unknown) => `${JSON.stringify({ error: problemDocument(failed(error)) })}\n`,
   }
+  await pourSlices(reading, scan, reading.limit, lines, respond)
 }
 
 const NDJSON = 'application/x-ndjson'

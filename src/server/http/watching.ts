@@ -52,6 +52,7 @@ export function beginWatch(node: NodeApi, request: WatchRequest, sink: WatchSink
 /** The problem that ends a watch. */
 export function endOfWatch(end: WatchEnd): Refused {
   if (end.kind === 'compacted') return compacted(end.next, end.compactRevision)
+  if (end.kind === 'too-large') return tooLarge(end)
   return new Refused(
     end.kind === 'no-leader' ? 'no_leader' : 'not_ready',
     `${end.reason}: watch from revision ${end.resumeFrom} on, on another node`,
@@ -67,6 +68,20 @@ const compacted = (next: Revision, compactRevision: Revision): Refused =>
     `the events of revision ${next} are compacted: read the keys, and watch from the revision after that read. ` +
       `Events are kept from revision ${compactRevision + 1} on`,
     { members: { compact_revision: compactRevision, resume_from: compactRevision + 1 } },
+  )
+
+/** To the client it is the same as if the events were compacted. */
+const tooLarge = ({
+  next,
+  bytes,
+  bytesMax,
+  resumeFrom,
+}: WatchEnd & { readonly kind: 'too-large' }): Refused =>
+  new Refused(
+    'compacted',
+    `the events of revision ${next} are too large for one message (${bytes} bytes of keys, at most ${bytesMax}): ` +
+      'read the keys, and watch from the revision after that read; or watch fewer keys',
+    { members: { compact_revision: next, resume_from: resumeFrom } },
   )
 
 /** Bytes that wait for clients of watches, all clients together. */

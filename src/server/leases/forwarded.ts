@@ -32,6 +32,8 @@ export class ForwardedKeepAlives {
   readonly #link: LeaderLink
   readonly #clock: Clock
   readonly #asked = new Map<number, Asked>()
+  /** Who was asked all that is open, unless another one leads now and `check` is still to be called. */
+  #leader: ReplicaId | undefined
   #last: number
   #isStopped = false
 
@@ -51,6 +53,7 @@ export class ForwardedKeepAlives {
   ask(ids: readonly LeaseId[], timeoutMs: number, done: Asked['done']): boolean {
     const leader = this.#link.leader()
     if (leader === undefined || this.#isStopped) return false
+    if (this.#asked.size === 0) this.#leader = leader
     const number = ++this.#last
     const timer = this.#clock.after(timeoutMs, () => this.#end(number, undefined))
     this.#asked.set(number, { leader, timer, done })
@@ -65,12 +68,14 @@ export class ForwardedKeepAlives {
   }
 
   /**
-   * Called when the leader may have changed, and with a node to which the connection has broken or has come back: what
-   * was asked before, or in between, may be lost.
+   * Called after each step of the core, since the leader may have changed, and with a node to which the connection has
+   * broken or has come back: what was asked before, or in between, may be lost.
    */
   check(broken?: ReplicaId): void {
     if (this.#asked.size === 0) return
     const leader = this.#link.leader()
+    if (leader === this.#leader && leader !== broken) return
+    this.#leader = leader
     for (const [number, asked] of [...this.#asked])
       if (asked.leader !== leader || asked.leader === broken) this.#end(number, undefined)
   }

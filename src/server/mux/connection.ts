@@ -73,6 +73,8 @@ class WatchItem {
 
 export class Connection implements Owner, WatchConnection {
   quietSince = performance.now()
+  /** Connections are told their progress at different times, so that nothing waits for all of them. */
+  readonly phase = Math.random()
   readonly #ws: WebSocket
   readonly #socket: Socket
   readonly #options: ConnectionOptions

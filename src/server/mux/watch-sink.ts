@@ -10,6 +10,8 @@ import { record } from './record.ts'
 
 /** The connection of a watch. */
 export interface WatchConnection {
+  /** Of the progress of its watches. */
+  readonly phase: number
   /** So much of its watches waits for the client that it must take it first. */
   readonly isFull: boolean
   /** Sends an item, of so many bytes. */
@@ -36,6 +38,10 @@ export class MuxWatch implements WatchSink {
   begin(watch: Watch): void {
     this.#watch = watch
     this.#connection.began(this.#id, this)
+  }
+
+  get phase(): number {
+    return this.#connection.phase
   }
 
   get isFull(): boolean {

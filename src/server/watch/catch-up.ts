@@ -149,6 +149,7 @@ export class CatchUp {
           return 'done'
         }
         this.#events.tell(watcher, revision, events)
+        if (watcher.state === 'ended') return 'done'
       }
       watcher.next = asRevision(revision.revision + 1)
       if (events.length > 0 && watcher.next <= row.last && this.#clock.now() >= until) return 'more'

@@ -14,7 +14,7 @@ export const PREV_BYTES_MAX = 4 * 1024 * 1024
  * keys. The last message is always kept.
  */
 const PARTS_BYTES_MAX = 256 * 1024
-/** Of an event in such a message, beside its key. */
+/** Of an event in a message, beside its key. */
 const EVENT_BYTES = 64
 
 /** Reads the newest row. */
@@ -73,6 +73,8 @@ export interface MessageForm {
 export class EventsMessage {
   readonly revision: Revision
   readonly events: readonly WatchEvent[]
+  /** Of the keys of its events, and of the events themselves. Values, and records before, have other limits. */
+  readonly bytes: number
   /** Records are told with their values. */
   readonly values: boolean
   readonly #prev: boolean
@@ -81,6 +83,7 @@ export class EventsMessage {
   constructor(revision: Revision, events: readonly WatchEvent[], { prev, values }: MessageOptions) {
     this.revision = revision
     this.events = events
+    this.bytes = events.reduce((sum, { key }) => sum + key.length + EVENT_BYTES, 0)
     this.values = values
     this.#prev = prev
   }
@@ -143,17 +146,14 @@ export class RevisionEvents {
   }
 
   #partAdded(added: EventsMessage): void {
-    this.#partsBytes += partBytes(added)
+    this.#partsBytes += added.bytes
     for (const [name, message] of this.#parts) {
       if (this.#partsBytes <= PARTS_BYTES_MAX || message === added) return
       this.#parts.delete(name)
-      this.#partsBytes -= partBytes(message)
+      this.#partsBytes -= message.bytes
     }
   }
 }
-
-const partBytes = ({ events }: EventsMessage): number =>
-  events.reduce((sum, { key }) => sum + key.length + EVENT_BYTES, 0)
 
 /** Events of a row by revision. Revisions that have changed no key are left out. */
 export function byRevision(events: readonly KeyEvent[], get: GetRow): RevisionEvents[] {

@@ -34,6 +34,8 @@ const TOLD_AT_ONCE_MAX = 50_000
 export interface WatchLimits extends CatchUpLimits {
   /** Watches of one node. More are refused as overloaded. */
   readonly watchesMax: number
+  /** Of the keys of one message. A watch that would need a larger one ends. */
+  readonly watchMessageBytesMax: number
 }
 
 export interface WatchHubOptions {
@@ -286,7 +288,15 @@ export class WatchHub {
     this.#full(watcher)
   }
 
+  /** Ends the watch if the message is too large: a revision is never split. */
   #tell(watcher: Watcher, message: EventsMessage): void {
+    const { revision: next, bytes } = message
+    const { watchMessageBytesMax: bytesMax } = this.#limits
+    if (bytes > bytesMax) {
+      this.#forget(watcher)
+      watcher.sink.ended({ kind: 'too-large', next, bytes, bytesMax, resumeFrom: asRevision(next + 1) })
+      return
+    }
     watcher.sentAt = this.#now
     this.#eventsTotal += message.events.length
     watcher.sink.events(message)

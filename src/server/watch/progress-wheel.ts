@@ -13,6 +13,8 @@ interface Silent {
   readonly progressMs: number
   /** The time of its last message. */
   readonly sentAt: number
+  /** From 0 on, below 1: those with the same phase are due at the same time. */
+  readonly phase: number | undefined
   slot: number
 }
 
@@ -76,5 +78,11 @@ export class ProgressWheel<T extends Silent> {
   }
 }
 
-/** The last tick that is not later than its time. */
-const dueTick = ({ sentAt, progressMs }: Silent): number => Math.floor((sentAt + progressMs) / TICK_MS)
+/** The last tick that is not later than its time, or with a phase a tick of its phase before that. */
+function dueTick({ sentAt, progressMs, phase }: Silent): number {
+  const latest = Math.floor((sentAt + progressMs) / TICK_MS)
+  if (phase === undefined) return latest
+  // So it is due in the second half of its time, and the next time a whole interval later.
+  const every = Math.floor(progressMs / TICK_MS / 2)
+  return latest - ((latest - Math.floor(phase * every)) % every)
+}

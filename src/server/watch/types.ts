@@ -20,6 +20,11 @@ export interface WatchRequest {
 
 /** The way of one watch to its client. No method may call the hub back before it returns. */
 export interface WatchSink {
+  /**
+   * From 0 on, below 1. Watches with the same phase, which share a connection, are told their progress together, some
+   * of them earlier than needed: one message for all costs much less than one for each. undefined: it shares none.
+   */
+  readonly phase?: number | undefined
   /** What waits for the client is as much as may wait. */
   readonly isFull: boolean
   /** The watch has found it full, and goes on when `Watch.drained` is called: when the client has taken enough. */
@@ -37,6 +42,8 @@ export type WatchEnd = {
   readonly resumeFrom: Revision
 } & (
   | { readonly kind: 'compacted'; readonly next: Revision; readonly compactRevision: Revision }
+  /** The events of the revision `next` do not fit into a message. */
+  | { readonly kind: 'too-large'; readonly next: Revision; readonly bytes: number; readonly bytesMax: number }
   | { readonly kind: 'stopped' | 'no-leader' | 'no-room'; readonly reason: string }
 )
 

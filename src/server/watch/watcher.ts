@@ -54,6 +54,10 @@ export class Watcher implements Interval {
     this.sentAt = now
   }
 
+  get phase(): number | undefined {
+    return this.sink.phase
+  }
+
   /** Whether the watch asks for events like this one, whatever its key. */
   wants({ revision, type }: WatchEvent): boolean {
     return revision >= this.next && (this.#only === undefined || this.#only === type)

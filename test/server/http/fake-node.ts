@@ -35,7 +35,7 @@ import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
 import { systemClock } from '../../../src/server/clock.ts'
 import { needsVersion } from '../../../src/server/cluster-version.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/leases/lease-rows.ts'
-import { driverLimits } from '../../../src/server/limits.ts'
+import { type DriverLimits, driverLimits } from '../../../src/server/limits.ts'
 import { getRecord, type ListOptions, type RecordScan, scanRecords } from '../../../src/server/record-scan.ts'
 import type {
   LeaseNow,
@@ -109,11 +109,11 @@ export class FakeNode implements NodeApi {
   /** What has failed in the watches. */
   readonly watchFailures: unknown[] = []
 
-  constructor(settings: Partial<Settings> = {}) {
+  constructor(settings: Partial<Settings> = {}, limits: Partial<DriverLimits> = {}) {
     this.state = initialState(settings)
     this.watches = new WatchHub({
       clock: systemClock,
-      limits: driverLimits,
+      limits: { ...driverLimits, ...limits },
       storage: { get: (rowKey) => this.#row(rowKey), scan: (range) => this.scan(range) },
       state: this.state,
       failed: (error) => this.watchFailures.push(error),

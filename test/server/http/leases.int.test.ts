@@ -1,8 +1,11 @@
 // Leases over HTTP, on a node whose cluster time the test moves.
 
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import type { LeaseId } from '../../../src/kv/index.ts'
+import { PIECE_BYTES } from '../../../src/server/http/outflow.ts'
 import { FakeNode } from './fake-node.ts'
-import { JSON_TYPE, type Served, serve } from './served.ts'
+import { atRest, onNodeHttp, settled, until } from './raw-client.ts'
+import { JSON_TYPE, type Served, type Serving, serve } from './served.ts'
 
 const post = (body: object, headers: Record<string, string> = {}) => ({
   body: JSON.stringify(body),
@@ -199,6 +202,97 @@ test('what cannot be read of leases is a problem, and what was read leaves nothi
     expect(rest()).toEqual([0, 0, 0])
   }
 })
+
+describe('a lease with many keys', () => {
+  const ID = '7' as LeaseId
+  const TARGET = `/v1/leases/${ID}?keys=true`
+  const SLICE = { sliceBytesMax: 64 * 1024 }
+
+  /** Each byte of a key is six bytes of JSON. */
+  async function withKeys(count: number, keyBytes: number, serving: Serving = {}) {
+    const served = await serve(serving)
+    const { node } = served
+    node.apply({ kind: 'grant', id: ID, ttlMs: 30_000 })
+    const keys = Array.from({ length: count }, (_, i) => `${i + 10_000}${'\u0001'.repeat(keyBytes - 5)}`)
+    const lease = { id: ID }
+    const value = new Uint8Array()
+    for (const key of keys)
+      node.apply({ kind: 'put', key: Buffer.from(key), value, condition: undefined, prev: false, lease })
+    const read = { slices: 0 }
+    node.onSlice = () => read.slices++
+    return { ...served, keys, read, json: { id: ID, granted_ttl_ms: 30_000, remaining_ttl_ms: 30_000, keys } }
+  }
+
+  test('is shown slice by slice, in pieces, and in the form that one with few keys has', async () => {
+    const few = await withKeys(3, 10)
+    const { headers, json } = await few.ask('GET', TARGET)
+    expect([json, few.read.slices]).toEqual([few.json, 1])
+    expect(Number(headers['content-length'])).toBeGreaterThan(0)
+
+    const many = await withKeys(500, 1000, { limits: SLICE })
+    const answer = await many.ask('GET', TARGET)
+    expect(answer.text === JSON.stringify(many.json)).toBe(true)
+    expect(answer.headers).toMatchObject({ 'content-type': 'application/json', 'kv-revision': '501' })
+    const client = await onNodeHttp(many)
+    const request = `GET ${TARGET} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`
+    const chunks = chunksOf(await (await client.send(request)).rest())
+    expect(chunks.join('') === answer.text).toBe(true)
+    expect(Math.max(...chunks.map(({ length }) => length))).toBeLessThanOrEqual(PIECE_BYTES)
+    expect((await many.ask('HEAD', TARGET)).status).toBe(200)
+    expect([many.node.openScans, many.http.inspect().answerBytes]).toEqual([0, 0])
+  })
+
+  test('is read no faster than its client takes it', async () => {
+    const served = await withKeys(1500, 2000, { limits: { ...SLICE, writeStallMsMax: 600_000 } })
+    const client = await onNodeHttp(served)
+    client.pause()
+    await client.send(`GET ${TARGET} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
+    const { http, read } = served
+    await until(served, () => read.slices > 0)
+    // 18 MB neither went out nor piled up.
+    const waiting = await settled(served, () => http.inspect().answerBytes)
+    expect(waiting).toBeGreaterThan(0)
+    expect(waiting).toBeLessThanOrEqual(6 * SLICE.sliceBytesMax)
+    expect(read.slices).toBeLessThan(40)
+    client.leave()
+    await atRest(served)
+    expect(served.node.openScans).toBe(0)
+  })
+
+  test.each([
+    ['cannot be read', 'reported'],
+    ['takes too long', 'not reported'],
+  ] as const)(
+    'of which the rest %s ends with a broken connection: half an answer is none',
+    async (why, how) => {
+      const limits = { ...SLICE, ...(why === 'takes too long' && { streamMsMax: 0 }) }
+      const served = await withKeys(500, 1000, { limits })
+      const { node, ask, logged, read } = served
+      node.onSlice = () => {
+        read.slices++
+        if (why === 'cannot be read' && read.slices === 3) node.corrupt = () => true
+      }
+      const status = ask('GET', TARGET).then((answer) => answer.status)
+      await expect(status).rejects.toThrow()
+      expect(logged.some((line) => line.includes('CRC'))).toBe(how === 'reported')
+      await atRest(served, 1)
+      expect(node.openScans).toBe(0)
+    },
+  )
+})
+
+/** The chunks of a chunked answer. */
+function chunksOf(answer: string): string[] {
+  const chunks: string[] = []
+  let at = answer.indexOf('\r\n\r\n') + 4
+  for (;;) {
+    const from = answer.indexOf('\r\n', at) + 2
+    const length = Number.parseInt(answer.slice(at, from), 16)
+    if (!(length > 0)) return chunks
+    chunks.push(answer.slice(from, from + length))
+    at = from + length + 2
+  }
+}
 
 test('a lease is never said to have more than its time to live, also when checkpoints have become more frequent', async () => {
   const served = await serve()

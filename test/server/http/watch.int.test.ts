@@ -258,6 +258,22 @@ describe('a request', () => {
   })
 })
 
+test('a revision that is too large for a message ends a watch, and what was before it is told', async () => {
+  const served = await serve({ node: new FakeNode({}, { watchMessageBytesMax: 1000 }) })
+  const { node } = served
+  const stream = await open(served, '?prefix=k')
+  for (let at = 0; at < 20; at++) node.put(`k${at}`, '')
+  node.apply({ kind: 'delete-range', range: { start: Buffer.from('k'), end: undefined } })
+  await until(() => expect(stream.isOver).toBe(true))
+  const { revision } = node
+  expect(stream.lines.slice(-2)).toMatchObject([
+    { type: 'events', revision: revision - 1 },
+    { type: 'error', code: 'compacted', compact_revision: revision, resume_from: revision + 1 },
+  ])
+  expect(stream.lines.at(-1).detail).toContain('too large for one message (1330 bytes of keys, at most 1000)')
+  expect(node.watches.counts().open).toBe(0)
+})
+
 test('a client that goes away leaves nothing behind', async () => {
   const served = await serve()
   const stream = await open(served, '')

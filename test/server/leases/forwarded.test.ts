@@ -1,6 +1,6 @@
 // Keep-alives that a node passes on to the leader.
 
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { LeaseId } from '../../../src/kv/index.ts'
 import { asReplicaId, type ReplicaId } from '../../../src/raft/types.ts'
 import { ForwardedKeepAlives } from '../../../src/server/leases/forwarded.ts'
@@ -89,6 +89,37 @@ test.each<[string, (given: ReturnType<typeof scene>) => void]>([
   given.forwarded.answered(ONE, { number: 1, kept: [1] })
   expect(given.ended).toHaveLength(1)
   expect([given.forwarded.size, given.clock.timers]).toEqual([0, 0])
+})
+
+test('however many questions are open, they are looked at only when something has happened to the leader', () => {
+  const { link, ended, forwarded, ask } = scene()
+  const COUNT = 1000
+  for (let i = 0; i < COUNT; i++) ask()
+  // Once a step of the core.
+  const walks = vi.spyOn(Map.prototype, Symbol.iterator)
+  for (let step = 0; step < 100; step++) forwarded.check()
+  forwarded.check(TWO)
+  const walked = walks.mock.calls.length
+  walks.mockRestore()
+  expect([walked, ended.length]).toEqual([0, 0])
+  link.current = TWO
+  forwarded.check()
+  expect([ended.length, forwarded.size]).toEqual([COUNT, 0])
+  // Those that ask the next leader are its own, also if that changes while nothing is open.
+  forwarded.check()
+  ask()
+  forwarded.check()
+  forwarded.check(ONE)
+  expect(ended).toHaveLength(COUNT)
+  link.current = ONE
+  forwarded.check()
+  expect(ended).toHaveLength(COUNT + 1)
+  forwarded.check()
+  link.current = TWO
+  ask()
+  link.current = ONE
+  forwarded.check()
+  expect([ended.length, forwarded.size]).toEqual([COUNT + 2, 0])
 })
 
 test('when the node ends everyone is told, nobody is asked any more, and no timer is left', () => {

@@ -56,6 +56,24 @@ describe('a watch', () => {
     expect(told(client, 1, PROGRESS)[0]).toEqual([4])
   })
 
+  test('shares its phase with those of its connection only, so that they are told their progress together', async () => {
+    const { node, port } = await serve()
+    const phases: number[] = []
+    const watch = node.watch.bind(node)
+    node.watch = (request, sink) => {
+      phases.push(sink.phase ?? Number.NaN)
+      return watch(request, sink)
+    }
+    for (let at = 0; at < 2; at++) {
+      const client = await new MuxClient(port).open()
+      for (const id of [1, 2]) await client.ask(id, WATCH, null, { key: 'a' }, null, null)
+    }
+    const [one, same, other, otherToo] = phases
+    expect([one, other]).toEqual([same, otherToo])
+    expect(one).not.toBe(other)
+    expect(phases.every((phase) => phase >= 0 && phase < 1)).toBe(true)
+  })
+
   test('ends when it is cancelled, and its id is free again', async () => {
     const { node, port, http } = await serve()
     const client = await new MuxClient(port).open()

@@ -90,7 +90,7 @@ function take(next: Step, world: World): void {
       world.deleteRange(next.start, next.end ?? undefined)
       return
     case 'setting':
-      world.setting(next.value)
+      world.set({ rangeKeysMax: next.value })
       return
     case 'apply':
       world.apply(next.count)

@@ -26,6 +26,9 @@ test('a silent watch is told its progress in time, whatever its interval, and a 
   const world = new World()
   const intervals = [100, 130, 1000, 12_800, 20_000, 60_000]
   const readers = intervals.map((progressMs) => world.watch({ progressMs }))
+  const phased = [0, 0.5, 0.99].flatMap((phase) =>
+    intervals.map((progressMs) => ({ progressMs, reader: world.watch({ progressMs, phase }) })),
+  )
   const other = world.watch({ where: { key: utf8('b') }, progressMs: 1000 })
   world.clock.advance(60_000)
   for (const [at, reader] of readers.entries()) {
@@ -34,6 +37,8 @@ test('a silent watch is told its progress in time, whatever its interval, and a 
     expect(progresses(reader).length).toBeGreaterThanOrEqual(Math.floor(60_000 / interval))
     expect(progresses(reader).length).toBeLessThanOrEqual(Math.ceil(60_000 / (interval - 50)))
   }
+  for (const { progressMs, reader } of phased)
+    expect(progresses(reader).length).toBeGreaterThanOrEqual(Math.floor(60_000 / progressMs))
   const before = progresses(other).length
   for (let at = 0; at < 10; at++) {
     world.change([['b', `${at}`]])
@@ -43,6 +48,41 @@ test('a silent watch is told its progress in time, whatever its interval, and a 
   expect([progresses(other).length, revisions(other).length]).toEqual([before, 10])
   world.clock.advance(150)
   expect(progresses(other).at(-1)).toBe(world.revision)
+  world.judge()
+  world.expectRest()
+})
+
+test('watches of one connection are told their progress together, in time, whenever they have begun', () => {
+  const world = new World()
+  const where = { key: utf8('idle') }
+  const connections = [0, 0.3, 0.999].map((phase) => ({ phase, readers: [] as Reader[], calls: 0 }))
+  for (let at = 0; at < 50; at++) {
+    for (const { phase, readers } of connections) readers.push(world.watch({ where, phase }))
+    world.clock.advance(173)
+  }
+  world.clock.advance(10_000)
+  const count = (readers: readonly Reader[]) => readers.flatMap(progresses).length
+  for (const connection of connections) {
+    const { readers } = connection
+    const before = count(readers)
+    let told = before
+    for (let ms = 0; ms < 60_000; ms += 50) {
+      world.clock.advance(50)
+      if (count(readers) > told) connection.calls++
+      told = count(readers)
+    }
+    // Each once in its interval, as if it were alone, and all of them in two calls in place of fifty.
+    expect([told - before, connection.calls <= 2 * 6]).toEqual([6 * 50, true])
+  }
+  // After an event it comes no earlier than half of the interval, and no later than all of it.
+  world.change([['idle', '1']])
+  world.apply()
+  const all = connections.flatMap(({ readers }) => readers)
+  const before = count(all)
+  world.clock.advance(4_900)
+  expect(count(all)).toBe(before)
+  world.clock.advance(5_100)
+  expect(count(all)).toBe(before + all.length)
   world.judge()
   world.expectRest()
 })
@@ -326,6 +366,7 @@ test.each([
   'records before are left out beyond a limit, and the first is told: %s',
   (_, value, count, name, values) => {
     const world = new World()
+    world.set({ rangeBytesMax: 2 * PREV_BYTES_MAX })
     const keys = Array.from({ length: count }, (_, at) => `${String(at).padStart(4, '0')}${name}`)
     for (const key of keys) world.change([[key, value]])
     world.apply()
@@ -340,6 +381,32 @@ test.each([
     expect(prevs.map((prev) => prev !== undefined)).toEqual(keys.map((_, at) => at < fit))
   },
 )
+
+test('a watch ends at a revision whose keys are too many for one message, and can go on behind it', () => {
+  const world = new World({ watchMessageBytesMax: 1000 })
+  const [all, live] = [world.watch(), world.watch({ where: { key: utf8('k05') } })]
+  const keys = Array.from({ length: 20 }, (_, at) => `k${String(at).padStart(2, '0')}`)
+  for (const key of keys) world.change([[key, 'v']])
+  world.change(
+    keys.map((key) => [key, undefined]),
+    true,
+  )
+  world.change([['k05', 'again']])
+  world.apply()
+  const { revision } = world
+  // 64 bytes for each, beside its key.
+  const sizes = { bytes: 20 * (3 + 64), bytesMax: 1000 }
+  const tooLarge = { kind: 'too-large', next: revision - 1, resumeFrom: revision, ...sizes }
+  expect([all.end, revisions(all).length]).toEqual([tooLarge, 20])
+  // Those who ask for less of it are told.
+  expect([live.end, revisions(live).length]).toEqual([undefined, 3])
+  const again = [world.watch({ from: revision - 2 }), world.watch({ from: revision })]
+  world.settle()
+  expect(again.map(({ end }) => end)).toEqual([tooLarge, undefined])
+  expect(again.map(revisions)).toEqual([[revision - 2], [revision]])
+  world.judge()
+  world.expectRest()
+})
 
 test('a delete of very many keys does not keep the node busy with thousands of watches: most read it later', () => {
   const world = new World({ watchSliceRows: 16 })

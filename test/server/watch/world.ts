@@ -4,7 +4,14 @@
 // and the checks of its robustness tests).
 
 import { expect } from 'vitest'
-import { type Command, compareKeys, type KeyRow, type Revision, type Where } from '../../../src/kv/index.ts'
+import {
+  type Command,
+  compareKeys,
+  type KeyRow,
+  type Revision,
+  type Settings,
+  type Where,
+} from '../../../src/kv/index.ts'
 import {
   type EventsMessage,
   type Watch,
@@ -95,7 +102,13 @@ export class World {
     this.#scanMs = scanMs
     this.hub = new WatchHub({
       clock: this.clock,
-      limits: { watchesMax: 1000, watchSliceRows: 2, watchSliceMs: 1, ...limits },
+      limits: {
+        watchesMax: 1000,
+        watchSliceRows: 2,
+        watchSliceMs: 1,
+        watchMessageBytesMax: 48 << 20,
+        ...limits,
+      },
       storage: {
         get: (rowKey) => {
           this.reads++
@@ -158,8 +171,8 @@ export class World {
   }
 
   /** A change of a setting: a revision without an event. */
-  setting(rangeKeysMax: number): void {
-    this.#lead({ kind: 'settings', settings: { rangeKeysMax } })
+  set(settings: Partial<Settings>): void {
+    this.#lead({ kind: 'settings', settings })
   }
 
   compact(revision: number | undefined): void {
@@ -259,6 +272,7 @@ export interface Asked {
   readonly prev?: boolean
   readonly values?: boolean
   readonly progressMs?: number
+  readonly phase?: number
 }
 
 const ALL: Where = { start: new Uint8Array(), end: undefined }
@@ -282,10 +296,12 @@ export class Reader implements WatchSink {
   isCancelled = false
   /** The first revision that it was promised. */
   readonly from: number
+  readonly phase: number | undefined
 
   constructor(world: World, asked: Asked, bufferMax: number) {
-    const { where = ALL, from, only, prev = false, values = true, progressMs = 10_000 } = asked
+    const { where = ALL, from, only, prev = false, values = true, progressMs = 10_000, phase } = asked
     this.#world = world
+    this.phase = phase
     this.#bufferMax = bufferMax
     this.#request = {
       where,
@@ -400,7 +416,7 @@ export class Reader implements WatchSink {
     expect(received).toEqual(this.#expected(last))
     if (this.end === undefined) return
     const { end } = this
-    const next = end.kind === 'compacted' ? end.next : end.resumeFrom
+    const next = 'next' in end ? end.next : end.resumeFrom
     expect(received).toEqual(this.#expected(next - 1))
     if (end.kind !== 'compacted') return
     expect(end.next).toBeLessThanOrEqual(end.compactRevision)
