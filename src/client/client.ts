@@ -97,6 +97,7 @@ import { QUESTION, Questions } from './questions.ts'
 import { freshPath, rangePath, requestOf, resultOf, resultsOf } from './requests.ts'
 import { traitsOf } from './sent-txn.ts'
 import type { Sessions } from './sessions.ts'
+import { whenAborted } from './signals.ts'
 import { Turns } from './turns.ts'
 import { sentRange, sentTxn, txnResult } from './txn.ts'
 import type {
@@ -847,11 +848,11 @@ export class Client {
       reason,
       listen: (end) => {
         const takeBack = this.#whenClosed(end)
-        signal?.addEventListener('abort', end)
+        const stopListening = whenAborted(signal, end)
         // No event follows if the reason exists already.
         if (reason() !== undefined) end()
         return () => {
-          signal?.removeEventListener('abort', end)
+          stopListening()
           takeBack()
         }
       },

@@ -6,9 +6,9 @@
 // A node begins a watch with a linearizable read: one that has lost the others refuses, and one that lags waits.
 //
 // A stream is read only as long as the application takes what has come. Of a request of its own the rest stays in the
-// socket. A stream on a connection that others share (watch-mux.ts) cannot wait there. It is closed, what is too much is
-// dropped, and the watch is asked for again from there on when there is room. Either way the node has the rest in its
-// history.
+// socket. A stream on a connection that others share (watch-mux.ts) cannot wait there. It is closed, what is too much
+// is dropped, and the watch is asked for again from there on when there is room. Either way the node has the rest in
+// its history.
 
 import { checkWatch } from './arguments.ts'
 import { Backoff } from './backoff.ts'
