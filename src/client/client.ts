@@ -80,6 +80,7 @@ import {
   type Freshness,
   GET,
   type GetOperation,
+  hasLease,
   isChange,
   KEEP_ALIVE,
   ownBytes,
@@ -200,7 +201,13 @@ export class Client {
   readonly #onClose = new Set<() => void>()
   readonly #identities = new Identities()
   readonly #leaseCalls: LeaseCalls = {
-    call: (kind, request, options) => this.#call(kind, request, options),
+    call: async (kind, request, options) => {
+      try {
+        return await this.#call(kind, request, options)
+      } catch (error) {
+        throw ofOlderNode(error, LEASES)
+      }
+    },
     keepAlive: (ids, options) => this.#seldom('read', { op: KEEP_ALIVE, leases: ids }, options),
   }
   /** Of sessions. A lease would end behind the other calls of its client, so they wait for none of them. */
@@ -692,7 +699,7 @@ export class Client {
     } catch (error) {
       if (operation.op === GET && error instanceof QuorateError && error.code === 'not_found')
         return undefined
-      throw error
+      throw operation.op !== GET && hasLease(operation) ? ofOlderNode(error, LEASES) : error
     }
   }
 
@@ -963,12 +970,13 @@ function withOwnBorders(options: ListOptions | MirrorOptions): ListOptions | Mir
   return { ...options, prefix: own(options.prefix), start: own(options.start), end: own(options.end) }
 }
 
+const LEASES = 'leases'
 const WHAT: Readonly<Record<SeldomOperation['op'], string>> = {
   [GET]: 'reads of history',
   [TXN]: 'transactions',
   [DELETE_RANGE]: 'deletes of ranges',
   [COMPACT]: 'compaction',
-  [KEEP_ALIVE]: 'leases',
+  [KEEP_ALIVE]: LEASES,
   [WATCH]: 'watches',
 }
 
