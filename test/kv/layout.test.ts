@@ -7,6 +7,7 @@ import { fingerprint } from '../../src/kv/fingerprint.ts'
 import { REASONS } from '../../src/kv/refusals.ts'
 import { decodeRequest } from '../../src/kv/request.ts'
 import { decodeDataRow, encodeDataHead, keyAfter, prefixEnd } from '../../src/kv/rows.ts'
+import { CLUSTER_VERSION } from '../../src/kv/settings.ts'
 import { decodeState, encodeState } from '../../src/kv/state.ts'
 import type { LeaseId, Request } from '../../src/kv/types.ts'
 import { must } from '../storage/samples.ts'
@@ -300,7 +301,16 @@ test('registers at cluster version 1', () => {
          05 0000000010000000 06 00000000000dbba0 07 0000000000000001`),
   )
   expect(decodeState(bytes)).toEqual(store.state)
-  expect(() => decodeState(Uint8Array.of(4, ...bytes.subarray(1)))).toThrow(UnknownKindError)
+})
+
+test('registers of a newer layout are those of a newer version, and none has layout 0', () => {
+  const bytes = encodeState(new MemoryStore().state)
+  const of = (layout: number) => () => decodeState(Uint8Array.of(layout, ...bytes.subarray(1)))
+  expect(of(CLUSTER_VERSION + 1)).toThrow(UnknownKindError)
+  expect(of(CLUSTER_VERSION + 1)).toThrow(
+    'the state has layout 4, and this version of quorate knows 1 to 3: a newer version wrote it. Start this node with that version',
+  )
+  expect(of(0)).toThrow(MalformedBytesError)
 })
 
 test('registers that are cut short, or go on, are malformed', () => {
