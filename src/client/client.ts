@@ -790,12 +790,17 @@ export class Client {
   async #waitForTurn(kind: CallKind, { startedAt, timeoutMs, signal }: Limits): Promise<number> {
     const isTurn = await this.#turns.wait(timeoutMs, signal)
     const waitedMs = performance.now() - startedAt
-    if (isTurn && timeoutMs - waitedMs >= leastMs({ kind, timeoutMs }, this.#turns.usualMs)) return waitedMs
+    const [leftMs, neededMs] = [timeoutMs - waitedMs, leastMs({ kind, timeoutMs }, this.#turns.usualMs)]
+    if (isTurn && leftMs >= neededMs) return waitedMs
     if (isTurn) this.#turns.give()
     const reason = this.#interruption(signal).reason()
     if (reason !== undefined) throw reason
-    const seconds = Number((timeoutMs / 1_000).toFixed(3))
-    const message = `not sent: its turn did not come in time (of ${seconds} s), since ${this.#callsMax} calls of this client (callsMax) were under way`
+    const seconds = (ms: number) => `${Number((ms / 1_000).toFixed(3))} s`
+    const why = `since ${this.#callsMax} calls of this client (callsMax) were under way`
+    const message =
+      isTurn && leftMs > 0
+        ? `not sent: its turn came after ${seconds(waitedMs)}, ${why}. ${seconds(leftMs)} were left, and now a call begins only with ${seconds(neededMs)}`
+        : `not sent: its turn did not come in time (of ${seconds(timeoutMs)}), ${why}`
     throw new UnavailableError(message, { code: 'timeout', written: 'no' })
   }
 
