@@ -39,8 +39,8 @@ export class Turns {
   }
 
   /**
-   * The usual duration of a call from its turn on: a moving average in which the newest call counts an eighth. The first
-   * calls of a client, which make its connections, do not count.
+   * The usual duration of a call from its turn on: a moving average in which the newest call counts an eighth. The
+   * first calls of a client, which make its connections, do not count.
    */
   get usualMs(): number {
     return this.#usualMs
