@@ -2,8 +2,9 @@
 // connection, or arrives when the cut is over, when its sender has given it up long ago. A client keeps connections
 // open, so it does not know whether a request has left.
 
+import type { Json } from '../../src/client/decode.ts'
 import type { Endpoint } from '../../src/client/endpoints.ts'
-import type { Exchange, Exchanged, Outgoing, WatchMessage, WatchMessages } from '../../src/client/exchange.ts'
+import type { Exchange, Exchanged, Outgoing, WatchMessages } from '../../src/client/exchange.ts'
 import { identityHeader } from '../../src/client/identity.ts'
 import { WATCH, type WatchOperation } from '../../src/client/operation.ts'
 import { after } from '../../src/client/timer.ts'
@@ -295,7 +296,7 @@ class ClientStream implements WatchSink, WatchMessages {
   readyAt = 0
   readonly #silentMs: number
   readonly #options: StreamOptions
-  readonly #received: WatchMessage[] = []
+  readonly #received: Json[] = []
   /** Sent, and not taken by the client. */
   #untaken = 0
   #waits = false
@@ -349,13 +350,12 @@ class ClientStream implements WatchSink, WatchMessages {
   // ---- at its client
 
   received(line: Uint8Array | undefined, isLast: boolean): void {
-    if (line !== undefined)
-      this.#received.push({ json: JSON.parse(Buffer.from(line).toString()), bytes: line.length })
+    if (line !== undefined) this.#received.push(JSON.parse(Buffer.from(line).toString()))
     if (isLast) this.#end ??= new Error('the connection was cut')
     this.#wake()
   }
 
-  async *messages(): AsyncGenerator<WatchMessage, void, undefined> {
+  async *messages(): AsyncGenerator<Json, void, undefined> {
     for (;;) {
       const message = this.#received.shift()
       if (message !== undefined) {

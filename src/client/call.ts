@@ -16,6 +16,7 @@ import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError } from './errors.ts'
 import type { Answer, Exchange, Exchanged, Headers, Outgoing, Transport } from './exchange.ts'
 import type { Identity } from './identity.ts'
+import { whenAborted } from './signals.ts'
 import { after, afterLastLook } from './timer.ts'
 import {
   type CallEnd,
@@ -157,7 +158,7 @@ class CallState {
     const { signal } = this.#call
     const onAbort = () => this.#endWith({ kind: 'aborted', reason: signal?.reason })
     if (signal?.aborted === true) onAbort()
-    signal?.addEventListener('abort', onAbort)
+    const stopListening = whenAborted(signal, onAbort)
     const takeBack = this.#context.onClose(() => this.#endWith({ kind: 'closed' }))
     try {
       const { firstTry } = this.#call
@@ -171,7 +172,7 @@ class CallState {
       // Whether the other tries may have left decides what the error may say about a write.
       while (this.#underway.size > 0 && !this.#outcomeIsKnown()) await this.#news(Number.POSITIVE_INFINITY)
     } finally {
-      signal?.removeEventListener('abort', onAbort)
+      stopListening()
       takeBack()
     }
     const end = this.#end ?? OUT_OF_TIME

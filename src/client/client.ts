@@ -80,6 +80,7 @@ import {
   type Freshness,
   GET,
   type GetOperation,
+  hasLease,
   isChange,
   KEEP_ALIVE,
   ownBytes,
@@ -97,6 +98,7 @@ import { QUESTION, Questions } from './questions.ts'
 import { freshPath, rangePath, requestOf, resultOf, resultsOf } from './requests.ts'
 import { traitsOf } from './sent-txn.ts'
 import type { Sessions } from './sessions.ts'
+import { whenAborted } from './signals.ts'
 import { Turns } from './turns.ts'
 import { sentRange, sentTxn, txnResult } from './txn.ts'
 import type {
@@ -199,7 +201,13 @@ export class Client {
   readonly #onClose = new Set<() => void>()
   readonly #identities = new Identities()
   readonly #leaseCalls: LeaseCalls = {
-    call: (kind, request, options) => this.#call(kind, request, options),
+    call: async (kind, request, options) => {
+      try {
+        return await this.#call(kind, request, options)
+      } catch (error) {
+        throw ofOlderNode(error, LEASES)
+      }
+    },
     keepAlive: (ids, options) => this.#seldom('read', { op: KEEP_ALIVE, leases: ids }, options),
   }
   /** Of sessions. A lease would end behind the other calls of its client, so they wait for none of them. */
@@ -691,7 +699,7 @@ export class Client {
     } catch (error) {
       if (operation.op === GET && error instanceof QuorateError && error.code === 'not_found')
         return undefined
-      throw error
+      throw operation.op !== GET && hasLease(operation) ? ofOlderNode(error, LEASES) : error
     }
   }
 
@@ -782,12 +790,17 @@ export class Client {
   async #waitForTurn(kind: CallKind, { startedAt, timeoutMs, signal }: Limits): Promise<number> {
     const isTurn = await this.#turns.wait(timeoutMs, signal)
     const waitedMs = performance.now() - startedAt
-    if (isTurn && timeoutMs - waitedMs >= leastMs({ kind, timeoutMs }, this.#turns.usualMs)) return waitedMs
+    const [leftMs, neededMs] = [timeoutMs - waitedMs, leastMs({ kind, timeoutMs }, this.#turns.usualMs)]
+    if (isTurn && leftMs >= neededMs) return waitedMs
     if (isTurn) this.#turns.give()
     const reason = this.#interruption(signal).reason()
     if (reason !== undefined) throw reason
-    const seconds = Number((timeoutMs / 1_000).toFixed(3))
-    const message = `not sent: its turn did not come in time (of ${seconds} s), since ${this.#callsMax} calls of this client (callsMax) were under way`
+    const seconds = (ms: number) => `${Number((ms / 1_000).toFixed(3))} s`
+    const why = `since ${this.#callsMax} calls of this client (callsMax) were under way`
+    const message =
+      isTurn && leftMs > 0
+        ? `not sent: its turn came after ${seconds(waitedMs)}, ${why}. ${seconds(leftMs)} were left, and now a call begins only with ${seconds(neededMs)}`
+        : `not sent: its turn did not come in time (of ${seconds(timeoutMs)}), ${why}`
     throw new UnavailableError(message, { code: 'timeout', written: 'no' })
   }
 
@@ -847,11 +860,11 @@ export class Client {
       reason,
       listen: (end) => {
         const takeBack = this.#whenClosed(end)
-        signal?.addEventListener('abort', end)
+        const stopListening = whenAborted(signal, end)
         // No event follows if the reason exists already.
         if (reason() !== undefined) end()
         return () => {
-          signal?.removeEventListener('abort', end)
+          stopListening()
           takeBack()
         }
       },
@@ -962,12 +975,13 @@ function withOwnBorders(options: ListOptions | MirrorOptions): ListOptions | Mir
   return { ...options, prefix: own(options.prefix), start: own(options.start), end: own(options.end) }
 }
 
+const LEASES = 'leases'
 const WHAT: Readonly<Record<SeldomOperation['op'], string>> = {
   [GET]: 'reads of history',
   [TXN]: 'transactions',
   [DELETE_RANGE]: 'deletes of ranges',
   [COMPACT]: 'compaction',
-  [KEEP_ALIVE]: 'leases',
+  [KEEP_ALIVE]: LEASES,
   [WATCH]: 'watches',
 }
 

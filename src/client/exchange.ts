@@ -47,16 +47,9 @@ export type Exchanged =
       readonly cause: Error
     }
 
-/** What a node tells a watch, as JSON of a line or from an item of a multiplexed connection. */
-export interface WatchMessage {
-  readonly json: Readonly<Record<string, unknown>>
-  /** About its size. */
-  readonly bytes: number
-}
-
-/** Of a watch on a multiplexed connection. */
+/** What a node tells a watch on a multiplexed connection, as JSON of a line. */
 export interface WatchMessages {
-  messages(): AsyncIterable<WatchMessage>
+  messages(): AsyncIterable<Readonly<Record<string, unknown>>>
   destroy(): void
 }
 

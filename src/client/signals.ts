@@ -41,3 +41,11 @@ export class Signals<Call> {
     this.#watched.delete(signal)
   }
 }
+
+const ends = new Signals<() => void>((end) => end())
+
+/** Calls `end` when the signal fires that has not fired yet. Returns a function that ends this, to be called always. */
+export function whenAborted(signal: AbortSignal | undefined, end: () => void): () => void {
+  ends.enter(signal, end)
+  return () => ends.leave(signal, end)
+}

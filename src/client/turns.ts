@@ -31,12 +31,17 @@ export class Turns {
   #timerAt = Number.POSITIVE_INFINITY
   #isClosed = false
   #usualMs = 0
+  /** When the first call ended. Those that began before it also had to make the connections. */
+  #warmAt = Number.POSITIVE_INFINITY
 
   constructor(max: number) {
     this.#max = max
   }
 
-  /** The usual duration of a call from its turn on: a moving average in which the newest call counts an eighth. */
+  /**
+   * The usual duration of a call from its turn on: a moving average in which the newest call counts an eighth. The
+   * first calls of a client, which make its connections, do not count.
+   */
   get usualMs(): number {
     return this.#usualMs
   }
@@ -79,7 +84,9 @@ export class Turns {
 
   /** Gives the turns back of `calls` that took this long. */
   giveAfter(ms: number, calls = 1): void {
-    if (calls > 0) this.#usualMs += (ms - this.#usualMs) / 8
+    const now = performance.now()
+    if (calls > 0 && now - ms >= this.#warmAt) this.#usualMs += (ms - this.#usualMs) / 8
+    this.#warmAt = Math.min(this.#warmAt, now)
     for (let left = calls; left > 0; left--) this.give()
   }
 

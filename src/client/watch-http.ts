@@ -13,7 +13,9 @@ export function streamOf(answer: Answer, silentMs: number): WatchStream {
   const { endpoint } = answer
   if (answer.kind !== 'streaming') return disagree('the node does not stream')
   const { stream } = answer
-  if ('messages' in stream) return { endpoint, messages: stream.messages(), close: () => stream.destroy() }
+  if ('messages' in stream) {
+    return { endpoint, messages: stream.messages(), isShared: true, close: () => stream.destroy() }
+  }
   const pieces: AsyncIterable<Buffer> = stream
   stream.on('error', () => {})
   const close = () => void stream.destroy()
@@ -32,11 +34,10 @@ export function streamOf(answer: Answer, silentMs: number): WatchStream {
       yield value
     }
   }
-  async function* messages(): AsyncGenerator<{ json: Json; bytes: number }, void, undefined> {
+  async function* messages(): AsyncGenerator<Json, void, undefined> {
     for await (const line of linesOf(chunks())) {
-      const json = parseObject(line) ?? disagree('a line of the watch is not a JSON object')
-      yield { json, bytes: line.length }
+      yield parseObject(line) ?? disagree('a line of the watch is not a JSON object')
     }
   }
-  return { endpoint, messages: messages(), close }
+  return { endpoint, messages: messages(), isShared: false, close }
 }

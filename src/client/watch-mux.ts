@@ -1,31 +1,13 @@
 // A watch on a multiplexed connection: first a try of a call, then a stream of what the node tells. All watches of a
-// connection share its socket, which is always read. So a watch whose application takes too little is cancelled here,
-// and asked for again when there is room (watch.ts); the node has what comes between in its history.
+// connection share its socket, which is always read. So what comes here is handed on at once. A watch whose application
+// takes too little is cancelled, and asked for again when there is room (watch.ts).
 
 import { type Asked, type AskedConnection, QUEUED } from './asked.ts'
-import { disagree, isObject } from './decode.ts'
+import { disagree, isObject, type Json } from './decode.ts'
 import { UnavailableError } from './errors.ts'
-import {
-  type Exchange,
-  type Exchanged,
-  SILENCE_MAX_MS,
-  type WatchMessage,
-  type WatchMessages,
-} from './exchange.ts'
+import { type Exchange, type Exchanged, SILENCE_MAX_MS, type WatchMessages } from './exchange.ts'
 import { EVENTS, exchangedOf, type Item, PROGRESS, recordJson, SERVED, type Welcome } from './messages.ts'
 import type { WatchOperation } from './operation.ts'
-
-/** With more than this received and not taken, the watch is cancelled. */
-const BUFFER_BYTES_MAX = 1024 * 1024
-/** Of an event beside its keys and values, and of a progress. */
-const EVENT_BYTES = 100
-
-/** More was told than the application has taken: the watch is to go on when there is room. */
-export class PausedError extends Error {
-  constructor() {
-    super('more was told than the application has taken')
-  }
-}
 
 export class AskedWatch implements Asked, Exchange, WatchMessages {
   readonly operation: WatchOperation
@@ -39,8 +21,8 @@ export class AskedWatch implements Asked, Exchange, WatchMessages {
   readonly #url: string
   readonly #askedAt: number
   #state: 'asked' | 'begun' | 'over' = 'asked'
-  #received: WatchMessage[] = []
-  #receivedBytes = 0
+  /** For a moment: its reader takes everything. */
+  #received: Json[] = []
   #end: { readonly error: Error } | undefined
   #wake = () => {}
 
@@ -75,7 +57,7 @@ export class AskedWatch implements Asked, Exchange, WatchMessages {
     }
     this.#state = 'begun'
     this.#heard(nowMs)
-    this.#push({ json: { type: 'created', revision: item[2] }, bytes: 0 })
+    this.#push({ type: 'created', revision: item[2] })
     this.#settle({ kind: 'streaming', headers: exchanged.headers, stream: this })
   }
 
@@ -117,32 +99,26 @@ export class AskedWatch implements Asked, Exchange, WatchMessages {
   told(item: Item, nowMs: number): void {
     if (this.#state !== 'begun') return
     this.#heard(nowMs)
-    const message = messageOf(item)
-    if (this.#receivedBytes > 0 && this.#receivedBytes + message.bytes > BUFFER_BYTES_MAX) {
-      this.#leave(new PausedError())
-      return
-    }
-    this.#push(message)
+    this.#push(messageOf(item))
   }
 
   /** The node has ended it. */
   ended(problem: unknown): void {
     if (this.#state !== 'begun') return
-    this.#push({ json: { ...(isObject(problem) ? problem : {}), type: 'error' }, bytes: 0 })
+    this.#push({ ...(isObject(problem) ? problem : {}), type: 'error' })
     this.#over(new Error('the node has ended the watch'))
   }
 
   destroy(): void {
+    this.#received = []
     this.#leave(new Error('given up'))
   }
 
-  async *messages(): AsyncGenerator<WatchMessage, void, undefined> {
+  async *messages(): AsyncGenerator<Json, void, undefined> {
     for (;;) {
       const message = this.#received.shift()
-      if (message !== undefined) {
-        this.#receivedBytes -= message.bytes
-        yield message
-      } else if (this.#end !== undefined) throw this.#end.error
+      if (message !== undefined) yield message
+      else if (this.#end !== undefined) throw this.#end.error
       else {
         await new Promise<void>((resolve) => {
           this.#wake = resolve
@@ -151,9 +127,8 @@ export class AskedWatch implements Asked, Exchange, WatchMessages {
     }
   }
 
-  #push(message: WatchMessage): void {
+  #push(message: Json): void {
     this.#received.push(message)
-    this.#receivedBytes += message.bytes
     this.#wake()
   }
 
@@ -178,24 +153,16 @@ export class AskedWatch implements Asked, Exchange, WatchMessages {
 const PUT = 0
 
 /** As over HTTP. */
-function messageOf([, kind, revision, events]: Item): WatchMessage {
-  if (kind === PROGRESS) return { json: { type: 'progress', revision }, bytes: EVENT_BYTES }
+function messageOf([, kind, revision, events]: Item): Json {
+  if (kind === PROGRESS) return { type: 'progress', revision }
   if (kind !== EVENTS || !Array.isArray(events)) return disagree('it tells a watch something unknown')
-  let bytes = 0
   const told = events.map((event: unknown) => {
     if (!Array.isArray(event)) return disagree('an event is not a list')
     const [type, what, ...rest] = event
     const prev = rest[type === PUT ? 0 : 1]
     const before = prev === undefined ? undefined : { prev: prev === null ? null : recordJson(prev) }
-    bytes += EVENT_BYTES + bytesOf(what) + bytesOf(prev)
     if (type === PUT) return { type: 'put', kv: recordJson(what), ...before }
     return { type: 'delete', key: what, mod_revision: rest[0], ...before }
   })
-  return { json: { type: 'events', revision, events: told }, bytes }
-}
-
-/** Of a key, or of the key and the value of a record. */
-function bytesOf(what: unknown): number {
-  if (Buffer.isBuffer(what)) return what.length
-  return Array.isArray(what) ? bytesOf(what[0]) + bytesOf(what[1]) : 0
+  return { type: 'events', revision, events: told }
 }

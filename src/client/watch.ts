@@ -5,8 +5,10 @@
 // what it tells must not lie before. So nothing is told twice and nothing is left out, whichever nodes serve the watch.
 // A node begins a watch with a linearizable read: one that has lost the others refuses, and one that lags waits.
 //
-// A stream is read only as long as the application takes what has come: the rest stays in the socket, and the node
-// keeps the place of the watch in its history.
+// A stream is read only as long as the application takes what has come. Of a request of its own the rest stays in the
+// socket. A stream on a connection that others share (watch-mux.ts) cannot wait there. It is closed, what is too much
+// is dropped, and the watch is asked for again from there on when there is room. Either way the node has the rest in
+// its history.
 
 import { checkWatch } from './arguments.ts'
 import { Backoff } from './backoff.ts'
@@ -24,12 +26,10 @@ import {
 } from './decode.ts'
 import type { Endpoint } from './endpoints.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError, UnreachableError } from './errors.ts'
-import type { WatchMessage } from './exchange.ts'
 import type { Interruption } from './list.ts'
 import { ownBytes, ownKey, type WatchRequest } from './operation.ts'
 import { after } from './timer.ts'
 import { problemError } from './verdict.ts'
-import { PausedError } from './watch-mux.ts'
 import type { Watch, WatchBatch, WatchEvent, WatchedPlace, WatchOptions } from './watch-types.ts'
 
 const PROGRESS_MS = 10_000
@@ -38,14 +38,22 @@ const SILENT_PROGRESSES = 2
 const SILENT_EXTRA_MS = 1_000
 const RETRY_BASE_MS = 20
 const RETRY_MAX_MS = 2_000
-/** With more than this received and not taken, nothing more is read. */
+/** With more than this received and not taken, nothing more is read. The batch that exceeds it is kept. */
 const BUFFER_BYTES_MAX = 1024 * 1024
+/**
+ * What the objects take in memory, beside the bytes of keys and values: those of a batch; and those of a record, or of
+ * a deleted key. Measured with Node 24.
+ */
+const BATCH_BYTES = 250
+const RECORD_BYTES = 800
 
 /** What a node tells, as JSON of a line or from an item of a multiplexed connection. */
 export interface WatchStream {
   readonly endpoint: Endpoint
-  /** In order. It ends, or throws, when the stream does. `bytes`: about its size. */
-  readonly messages: AsyncIterable<WatchMessage>
+  /** In order. It ends, or throws, when the stream does. */
+  readonly messages: AsyncIterable<Json>
+  /** They come whether or not they are taken. All that came in one turn of the event loop are taken in that turn. */
+  readonly isShared: boolean
   close(): void
 }
 
@@ -64,7 +72,7 @@ export interface WatchHost {
 
 type Received =
   | { readonly kind: 'batch'; readonly batch: WatchBatch; readonly bytes: number }
-  | { readonly kind: 'progress'; readonly revision: number }
+  | { readonly kind: 'progress'; readonly revision: number; readonly bytes: 0 }
 
 type Taken = IteratorResult<WatchBatch, undefined>
 const DONE: Taken = { done: true, value: undefined }
@@ -163,7 +171,7 @@ export class ClientWatch implements Watch {
         continue
       }
       this.#receivedBytes -= received.bytes
-      if (this.#receivedBytes <= BUFFER_BYTES_MAX / 2) this.#room?.()
+      if (this.#hasRoom) this.#room?.()
       this.#taken(received.batch.revision)
       return received.batch
     }
@@ -235,6 +243,7 @@ export class ClientWatch implements Watch {
         if (!this.#hasBegun && performance.now() >= beginsUntil) throw neverBegan(cause)
         if (!this.#hasWorked) await this.#pause()
         this.#hasWorked = false
+        await this.#roomAgain()
       }
     } catch (error) {
       this.#finish(error)
@@ -268,29 +277,48 @@ export class ClientWatch implements Watch {
   }
 
   /** Returns why the stream has ended. Throws if no other one can go on. */
-  async #read({ messages, endpoint, close }: WatchStream, interruptedBy: Error | undefined): Promise<Error> {
+  async #read(
+    { messages, endpoint, isShared, close }: WatchStream,
+    interruptedBy: Error | undefined,
+  ): Promise<Error> {
+    let why = new Error(`${endpoint.url}: the stream of the watch has ended`)
     let hasFailed = true
+    let isPaused = false
+    let look: NodeJS.Immediate | undefined
+    const pauseIfFull = () => {
+      look = undefined
+      if (!this.#isFull) return
+      isPaused = true
+      why = new Error('more was told than the application has taken')
+      close()
+      this.#giveBack()
+    }
     try {
-      for await (const { json, bytes } of messages) {
-        if (this.#end !== undefined) break
-        this.#take(json, bytes, endpoint, interruptedBy)
-        if (this.#receivedBytes > BUFFER_BYTES_MAX) await this.#roomAgain()
+      for await (const json of messages) {
+        if (this.#end !== undefined || isPaused) break
+        this.#take(json, endpoint, interruptedBy)
+        if (!this.#isFull) continue
+        // An application that waits for nothing else takes all of it in this turn.
+        if (isShared) look ??= setImmediate(pauseIfFull)
+        else await this.#roomAgain()
       }
-      return new Error(`${endpoint.url}: the stream of the watch has ended`)
+      return why
     } catch (error) {
-      hasFailed = !(error instanceof FinalError || error instanceof PausedError)
+      hasFailed = !(error instanceof FinalError)
       if (error instanceof FinalError) throw error.cause
-      if (error instanceof QuorateError || error instanceof PausedError) return error
+      if (isPaused) return why
+      if (error instanceof QuorateError) return error
       const reason = error instanceof Error ? error.message : String(error)
       return new Error(`${endpoint.url}: the stream of the watch broke (${reason})`, { cause: error })
     } finally {
-      if (this.#end === undefined && hasFailed) endpoint.failed(performance.now())
+      clearImmediate(look)
+      if (this.#end === undefined && hasFailed && !isPaused) endpoint.failed(performance.now())
       close()
       this.#stream = undefined
     }
   }
 
-  #take(json: Json, bytes: number, endpoint: Endpoint, interruptedBy: Error | undefined): void {
+  #take(json: Json, endpoint: Endpoint, interruptedBy: Error | undefined): void {
     switch (json.type) {
       case 'created': {
         const revision = wholeNumberIn(json, 'revision')
@@ -310,6 +338,7 @@ export class ClientWatch implements Watch {
       }
       case 'events': {
         const batch = batchFrom(json, this.#request.values)
+        const bytes = bytesIn(batch)
         this.#comesNext(batch.revision)
         this.#received.push({ kind: 'batch', batch, bytes })
         this.#receivedBytes += bytes
@@ -321,7 +350,7 @@ export class ClientWatch implements Watch {
         // The first revision that is asked for may lie in the future.
         this.#worked(Math.max(this.#next ?? 0, revision + 1))
         if (this.#received.at(-1)?.kind === 'progress') this.#received.pop()
-        this.#received.push({ kind: 'progress', revision })
+        this.#received.push({ kind: 'progress', revision, bytes: 0 })
         this.#serve()
         return
       }
@@ -358,12 +387,32 @@ export class ClientWatch implements Watch {
     }
   }
 
+  get #isFull(): boolean {
+    return this.#receivedBytes > BUFFER_BYTES_MAX
+  }
+
+  get #hasRoom(): boolean {
+    return this.#receivedBytes <= BUFFER_BYTES_MAX / 2
+  }
+
+  /** What is too much is asked for again later. */
+  #giveBack(): void {
+    for (;;) {
+      const last = this.#received.at(-1)
+      if (last === undefined || this.#receivedBytes - last.bytes <= BUFFER_BYTES_MAX) return
+      this.#received.pop()
+      this.#receivedBytes -= last.bytes
+      if (last.kind === 'batch') this.#next = last.batch.revision
+    }
+  }
+
   #roomAgain(): Promise<void> {
     return new Promise((resolve) => {
       this.#room = () => {
         this.#room = undefined
         resolve()
       }
+      if (this.#hasRoom || this.#end !== undefined) this.#room()
     })
   }
 
@@ -415,6 +464,19 @@ function batchFrom(json: Json, values: boolean): WatchBatch {
   const events = arrayIn(json, 'events').map((event) => eventFrom(objectOf(event, 'an event'), values))
   return { revision: wholeNumberIn(json, 'revision'), events }
 }
+
+function bytesIn({ events }: WatchBatch): number {
+  let bytes = BATCH_BYTES
+  for (const event of events) {
+    bytes += RECORD_BYTES + textAndBytes(event)
+    if (event.type === 'put') bytes += event.kv.value.length
+    if (event.prev) bytes += RECORD_BYTES + textAndBytes(event) + event.prev.value.length
+  }
+  return bytes
+}
+
+/** A key is kept in both forms. */
+const textAndBytes = ({ keyBytes }: WatchEvent): number => 2 * keyBytes.length
 
 function eventFrom(json: Json, values: boolean): WatchEvent {
   const type = stringIn(json, 'type')

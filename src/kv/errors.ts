@@ -5,6 +5,9 @@ export class UnknownKindError extends Error {
   override readonly name = 'UnknownKindError'
 }
 
+/** Of whoever operates a node that has met such an entry or row. */
+export const REMEDY_FOR_NEWER = 'a newer version wrote it. Start this node with that version'
+
 /** Bytes that no version of this program writes: a bug, or damage that every checksum missed. */
 export class MalformedBytesError extends Error {
   override readonly name = 'MalformedBytesError'

@@ -1,7 +1,7 @@
 // The replicated settings: their defaults, their allowed values, their bytes.
 
 import { type Reader, writeUint64 } from '../bytes/index.ts'
-import { MalformedBytesError, UnknownKindError } from './errors.ts'
+import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from './errors.ts'
 import type { Reason, Settings } from './types.ts'
 
 /** The newest cluster version that this program knows. */
@@ -101,7 +101,9 @@ export function settingsFault(change: Partial<Settings>, current: Settings): Set
   if (clusterVersion === undefined) return undefined
   // A newer program would accept it. A refusal here would make the replicas differ.
   if (clusterVersion > CLUSTER_VERSION)
-    throw new UnknownKindError(`cluster version ${clusterVersion}; this program knows ${CLUSTER_VERSION}`)
+    throw new UnknownKindError(
+      `cluster version ${clusterVersion}, and this version of quorate knows 1 to ${CLUSTER_VERSION}: ${REMEDY_FOR_NEWER}`,
+    )
   if (clusterVersion >= current.clusterVersion) return undefined
   return { reason: 'version-lowered', numbers: [clusterVersion, current.clusterVersion] }
 }

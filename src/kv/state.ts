@@ -10,7 +10,7 @@
 // The layout is the cluster version: a member that does not know that version does not know the layout.
 
 import { Reader, writeUint64 } from '../bytes/index.ts'
-import { MalformedBytesError, UnknownKindError } from './errors.ts'
+import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from './errors.ts'
 import { historyAfter, NO_HISTORY } from './history.ts'
 import { NO_LEASES } from './leases.ts'
 import { NO_SESSIONS } from './sessions.ts'
@@ -95,8 +95,12 @@ function endOfRegisters(layout: number): number {
 export function decodeState(bytes: Uint8Array): KvState {
   const from = new Reader(bytes, 'a record of the registers', MalformedBytesError)
   const layout = from.uint8()
-  if (layout < 1 || layout > CLUSTER_VERSION)
-    throw new UnknownKindError(`layout ${layout} of the state's registers`)
+  if (layout === 0) throw new MalformedBytesError("layout 0 of the state's registers")
+  if (layout > CLUSTER_VERSION) {
+    throw new UnknownKindError(
+      `the state has layout ${layout}, and this version of quorate knows 1 to ${CLUSTER_VERSION}: ${REMEDY_FOR_NEWER}`,
+    )
+  }
   const state: KvState = {
     revision: asRevision(from.uint64()),
     clusterTimeMs: from.uint64(),

@@ -3,6 +3,7 @@
 
 import type { Client, WatchBatch, WatchOptions } from '../client/index.ts'
 import { QuorateError } from '../client/index.ts'
+import { whenAborted } from '../client/signals.ts'
 import { after } from '../client/timer.ts'
 
 /** A pause before a watch that has ended is begun again. */
@@ -66,10 +67,10 @@ export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
     const end = () => {
       stop()
-      signal?.removeEventListener('abort', end)
+      stopListening()
       resolve()
     }
     const stop = after(ms, end)
-    signal?.addEventListener('abort', end, { once: true })
+    const stopListening = whenAborted(signal, end)
   })
 }

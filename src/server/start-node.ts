@@ -4,7 +4,7 @@ import { realpathSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
 import { resolve } from 'node:path'
 import { types } from 'node:util'
-import { encodeState, initialState, SETTING_RULES } from '../kv/index.ts'
+import { encodeState, initialState, SETTING_RULES, UnknownKindError } from '../kv/index.ts'
 import {
   asIndex,
   asReplicaId,
@@ -107,7 +107,9 @@ export async function startNode(given: StartOptions): Promise<ServingNode> {
   } catch (error) {
     // Nothing that would close it has started.
     await new Promise<void>((resolve) => storage.close(() => resolve()))
-    throw error
+    throw error instanceof UnknownKindError
+      ? new NodeStartError(`${options.dataDir}: ${error.message}. Its data was not changed`)
+      : error
   }
   try {
     await node.start()

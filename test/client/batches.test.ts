@@ -200,7 +200,7 @@ describe('what goes together', () => {
   })
 
   test('at most 256 changes, and what the node takes', async () => {
-    const { lines, kv } = await oneWithBatches({ callsMax: 1_000 })
+    const { lines, kv } = await oneWithBatches({ callsMax: 1_000, timeoutMs: 60_000 })
     await Promise.all(puts(kv, 600))
     expect(sizesOf(lines.items)).toEqual([256, 256, 88])
     const small = await oneWithBatches({}, { changes_max: 3 })

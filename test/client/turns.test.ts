@@ -7,7 +7,7 @@ import { inspect } from '../../src/client/client.ts'
 import { AbortedError, type Client, UnavailableError } from '../../src/client/index.ts'
 import { Turns } from '../../src/client/turns.ts'
 import { type FakeNode, problem } from './fake-node.ts'
-import { clientOf, failure, fake, freezeTime, noQuorum, refusing } from './with-fakes.ts'
+import { clientOf, failure, fake, freezeTime, noQuorum, refusing, until } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
 
@@ -163,6 +163,30 @@ describe('one that waits', () => {
     await next
     expect(later()).toEqual([...(begins ? ['/v1/kv/a'] : []), '/v1/kv/b'])
     expect(kv[inspect]()).toEqual(AT_REST)
+  })
+
+  test('begins however long the first calls of the client needed, which made its connections', async () => {
+    freezeTime()
+    const node = await fake()
+    node.fault = ({ method }) => (method === 'PUT' ? { afterMs: 500 } : undefined)
+    const kv = clientOf([node], { callsMax: 20, timeoutMs: 1_000 })
+    const puts = Array.from({ length: 60 }, (_, n) => kv.put(`${n}`, '1'))
+    const sent = () => node.seen.filter(({ method }) => method === 'PUT').length
+    await until(() => sent() === 20)
+    node.fault = () => undefined
+    vi.advanceTimersByTime(500)
+    await Promise.all(puts)
+    expect(sent()).toBe(60)
+  })
+
+  test('whose turn comes too late says when it came, and with how much time calls begin now', async () => {
+    const { kv, end } = await withOneStuck(60_000)
+    const late = failure(kv.get('a', { timeoutMs: 69_000 }))
+    vi.advanceTimersByTime(60_000)
+    await end
+    expect((await late).message).toBe(
+      'not sent: its turn came after 60 s, since 1 calls of this client (callsMax) were under way. 9 s were left, and now a call begins only with 9.375 s',
+    )
   })
 
   test('begins with a quarter of its time gone, however long calls need', async () => {

@@ -1,6 +1,8 @@
 // Watches on a multiplexed connection, against a node whose items the test sends.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import type { Client, ClientOptions, Watch } from '../../src/client/index.ts'
@@ -59,6 +61,18 @@ const events = (id: number, revision: number, ...keys: string[]): Item => [
   revision,
   keys.map((key) => [0, record(key, revision)]),
 ]
+
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
+async function heapBytes(): Promise<number> {
+  for (let times = 0; times < 5; times++) {
+    await nextTurn()
+    collect()
+  }
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
 
 async function begun(kv: Client, asked: readonly Asked[], options = {}): Promise<{ watch: Watch } & Asked> {
   const count = asked.length
@@ -227,6 +241,19 @@ test('an application that takes too little pauses its own watch, and others go o
   expect(taken).toEqual(Array.from({ length: revision - 5 }, (_, at) => at + 6))
   expect(lines.open).toHaveLength(1)
   await Promise.all([slow.watch.close(), quick.watch.close()])
+})
+
+test('what an application has not taken holds about 1 MiB of memory, however small the events are', async () => {
+  const { kv, asked, cancelled } = await scene()
+  const { watch, id, line } = await begun(kv, asked)
+  const before = await heapBytes()
+  for (let first = 6; cancelled.length === 0 && first < 30_000; first += 100) {
+    line.send(...Array.from({ length: 100 }, (_, at) => events(id, first + at, `key-${first + at}`)))
+    await kv.get('k')
+  }
+  expect(cancelled).toEqual([id])
+  expect((await heapBytes()) - before).toBeLessThan(2 * 1024 * 1024)
+  await watch.close()
 })
 
 test.each([60_000, Number.POSITIVE_INFINITY])(

@@ -51,7 +51,7 @@ export class Feed {
   async *messages() {
     for (;;) {
       const json = this.#ready.shift()
-      if (json !== undefined) yield { json, bytes: JSON.stringify(json).length }
+      if (json !== undefined) yield json
       else if (this.#end === undefined) await this.#woken()
       else if (this.#end.error !== undefined) throw this.#end.error
       else return
@@ -67,6 +67,8 @@ export class Scene {
   readonly seen: number[] = []
   readonly #ends = new Set<() => void>()
   reason: AbortedError | undefined
+  /** What its streams tell comes whether or not it is taken. */
+  isShared = false
   onOpen: (feed: Feed) => void = () => {}
   /** Of the last request: fires when the watch needs no stream any more. */
   signal: AbortSignal | undefined
@@ -82,7 +84,7 @@ export class Scene {
       const feed = new Feed(request)
       this.feeds.push(feed)
       this.onOpen(feed)
-      return { endpoint, messages: feed.messages(), close: feed.close }
+      return { endpoint, messages: feed.messages(), isShared: this.isShared, close: feed.close }
     },
     seen: (revision) => void this.seen.push(revision),
     interruption: () => ({

@@ -3,13 +3,13 @@
 import { getEventListeners } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import type { Json } from '../../src/client/decode.ts'
 import { CompactedError, QuorateError } from '../../src/client/errors.ts'
 import type { ClientWatch } from '../../src/client/watch.ts'
 import { streamOf } from '../../src/client/watch-http.ts'
-import { PausedError } from '../../src/client/watch-mux.ts'
 import { runs } from '../runs.ts'
 import { created, endpoint, problem, progress, put, Scene, unavailable } from './watch-scene.ts'
 
@@ -169,10 +169,14 @@ test('a node that ends a watch as compacted has not failed, nor has one that the
   await pass(0)
   expect(failed).not.toHaveBeenCalled()
   await watch.close()
+  scene.isShared = true
   const other = scene.watch({ all: true, fromRevision: 3 })
   await pass(0)
-  scene.feed.end(new PausedError())
+  scene.feed.send(created(4), put(3, 'x'.repeat(600_000)), put(4, 'a'))
+  while (!scene.feed.isClosed) await nextTurn()
+  expect((await other.next()).value?.revision).toBe(3)
   await pass(1000)
+  expect(scene.asked.map(({ from }) => from)).toEqual([3, 3, 4])
   expect(failed).not.toHaveBeenCalled()
   scene.feed.send(created(4), problem('not_ready'))
   await pass(0)
@@ -308,6 +312,18 @@ test('while the application takes nothing, so much is received and no more', asy
   await watch.close()
 })
 
+test('small events count for the memory that they take', async () => {
+  const watch = scene.watch({ all: true, fromRevision: 1 })
+  await pass(0)
+  const count = 5_000
+  scene.feed.send(created(1), ...Array.from({ length: count }, (_, at) => put(at + 2, 'k')))
+  await pass(0)
+  // Of which each takes about 1 KB.
+  expect(scene.feed.waiting).toBeGreaterThan(count - 1_500)
+  expect(await revisions(watch, count)).toEqual(Array.from({ length: count }, (_, at) => at + 2))
+  await watch.close()
+})
+
 test('break, close and return end it at once, also while it waits', async () => {
   const watch = scene.watch()
   await pass(0)
@@ -389,7 +405,7 @@ test('over HTTP, a node that tells nothing for so long as it must not is left; t
     const next = told.next()
     await pass(1100)
     stream.push(`${JSON.stringify(progress(revision))}\n`)
-    expect((await next).value?.json).toEqual(progress(revision))
+    expect((await next).value).toEqual(progress(revision))
     await pass(5000)
   }
   const failed = expect(told.next()).rejects.toMatchObject({ code: 'timeout', name: 'UnavailableError' })
@@ -412,8 +428,12 @@ test('every revision from the first on comes once and in order, however often st
       fc.integer({ min: 1, max: 210 }),
       fc.array(ending, { maxLength: 30 }),
       fc.integer({ min: 1, max: 5 }),
-      async (touched, from, endings, pace) => {
+      fc.boolean(),
+      // With the larger ones few fill the buffer.
+      fc.constantFrom('k', 'k'.repeat(200_000)),
+      async (touched, from, endings, pace, isShared, key) => {
         scene = new Scene()
+        scene.isShared = isShared
         const told = touched.toSorted((a, b) => a - b)
         const left = [...endings]
         scene.onOpen = (feed) => {
@@ -422,7 +442,7 @@ test('every revision from the first on comes once and in order, however often st
           const all: Json[] = [created(200)]
           for (const revision of told.filter((each) => each >= start)) {
             if (how?.progresses === true && revision > 2) all.push(progress(revision - 1))
-            all.push(put(revision, 'k'))
+            all.push(put(revision, key))
           }
           if (how === undefined) {
             feed.send(...all, progress(200))

@@ -7,6 +7,10 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { makeDirectories } from '../../src/files/durable.ts'
+import { CLUSTER_VERSION, encodeState, initialState } from '../../src/kv/index.ts'
+import { emptyConfiguration, encodeAppliedState } from '../../src/raft/index.ts'
+import { formatStorage } from '../../src/storage/index.ts'
+import { identity, initial } from '../storage/samples.ts'
 import { KV, outcomeOf, Workspace } from './kv.ts'
 
 /** Runs a shell command in which $kv is the command. */
@@ -130,4 +134,29 @@ test('a file in the place of a directory is named', () => {
   onTestFinished(() => rmSync(dirname(file), { recursive: true }))
   writeFileSync(file, '')
   expect(() => makeDirectories(file)).toThrow(expect.objectContaining({ code: 'ENOTDIR', path: file }))
+})
+
+test('a directory of a newer version is called that, and stays as it is', async () => {
+  const space = await Workspace.open()
+  const kv = encodeState(initialState())
+  kv[0] = CLUSTER_VERSION + 1
+  const raft = encodeAppliedState({
+    configuration: emptyConfiguration,
+    leases: { on: false, durationMs: 500 },
+  })
+  await formatStorage(join(space.dir, 'n1'), identity, {
+    ...initial,
+    applied: { ...initial.applied, kv, raft },
+  })
+  const addresses = ['--listen', `127.0.0.1:${space.port}`, '--peer-listen', '127.0.0.1:0']
+  const start = () => space.kv('node', 'start', '--name', identity.name, '--data', 'n1', ...addresses)
+  for (let times = 0; times < 2; times++) {
+    const { code, stderr, stdout } = await start()
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr.trim().split('\n')).toEqual([
+      expect.stringMatching(
+        /^error: .*\/n1: the state has layout 4, and this version of quorate knows 1 to 3: a newer version wrote it\. Start this node with that version\. Its data was not changed$/,
+      ),
+    ])
+  }
 })

@@ -1,18 +1,12 @@
 // A cluster of the version before is upgraded node by node while clients read and write.
-//
-// testdata/quorate-d83eb404.tar.gz is that version as `npm pack` made it, the compiled JavaScript of the command only.
-// It is the last commit at which clusters had cluster version 2.
 
-import { execFileSync } from 'node:child_process'
-import { symlinkSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Client } from '../../src/client/index.ts'
 import { CLUSTER_VERSION } from '../../src/kv/index.ts'
 import { eventually, freePorts, KV, outcomeOf, Workspace } from '../local/kv.ts'
+import { unpack } from './old-program.ts'
 
 const NODES = ['n1', 'n2', 'n3']
-const OLD = join(import.meta.dirname, 'testdata/quorate-d83eb404.tar.gz')
 
 interface Upgrading {
   readonly space: Workspace
@@ -39,13 +33,6 @@ function startNode(cluster: Upgrading, at: number, ...how: string[]) {
 
 const isReady = (cluster: Upgrading, at: number): Promise<boolean> =>
   eventually(async () => (await fetch(`${urlOf(cluster, at)}/readyz`).catch(() => undefined))?.status === 200)
-
-/** The old program, where it finds the libraries of this one. */
-function unpack(space: Workspace): string {
-  execFileSync('tar', ['xzf', OLD, '-C', space.dir])
-  symlinkSync(join(import.meta.dirname, '../../node_modules'), join(space.dir, 'node_modules'))
-  return join(space.dir, 'bin/kv.js')
-}
 
 const post = (body: unknown): RequestInit => ({
   method: 'POST',

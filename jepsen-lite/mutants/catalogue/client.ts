@@ -731,13 +731,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'Its outcome is unknown, although nothing needed to be sent.',
     layers: UNIT,
     tests: [TURNS_TEST],
-    edits: [
-      edit(
-        CLIENT,
-        'if (isTurn && timeoutMs - waitedMs >= leastMs({ kind, timeoutMs }, this.#turns.usualMs))',
-        'if (isTurn)',
-      ),
-    ],
+    edits: [edit(CLIENT, 'if (isTurn && leftMs >= neededMs) return', 'if (isTurn) return')],
   },
   {
     id: 'M648',

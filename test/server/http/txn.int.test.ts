@@ -1199,6 +1199,18 @@ test('room for the answer is reserved before changes are made, and given back', 
   await atRest(served, 6)
 })
 
+test('a transaction without changes reserves room for what it has read, and gives it back', async () => {
+  const served = await serve()
+  const { node, http } = served
+  for (const key of ['a', 'b']) node.put(key, 'v'.repeat(400))
+  const taken: number[] = []
+  node.onSlice = () => taken.push(http.inspect().answerBytes)
+  const two = { failure: [], success: [get({ key: 'a' }), get({ key: 'b' })] }
+  expect((await post(served, two)).status).toBe(200)
+  expect(taken).toEqual([0, 401])
+  expect([node.openScans, http.inspect().ranges, http.inspect().answerBytes]).toEqual([0, 0, 0])
+})
+
 test('and also when the node fails', async () => {
   const served = await serve()
   served.node.propose = () => {

@@ -286,6 +286,21 @@ test('a client that goes away leaves nothing behind', async () => {
   })
 })
 
+test('a client that goes away before the watch begins leaves nothing behind', async () => {
+  const served = await serve()
+  const { node, http } = served
+  const held = new Promise<() => void>((resolve) => {
+    node.hold = resolve
+  })
+  const client = await new Client(served.port).send('GET /v1/watch HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  const begin = await held
+  client.reset()
+  await until(() => expect(http.inspect()).toMatchObject({ connections: 0 }))
+  begin()
+  expect(Object.values(node.watches.inspect()).filter((count) => count !== 0)).toEqual([])
+  expect(http.inspect()).toMatchObject({ watchBytes: 0, answerBytes: 0 })
+})
+
 test('a client that has closed its side before the watch begins ends it as one that closes it later', async () => {
   const served = await serve()
   const { node, http } = served
