@@ -173,7 +173,7 @@ class WorkQueue implements Queue {
   #holdsSeenAt = Number.NEGATIVE_INFINITY
   /** How long the last taking took. */
   #takingMs = 5
-  /** Items, with their revisions, that calls of `pop` are taking, or have taken while a look that may show them runs. */
+  /** Items, with their revisions, that calls are taking, or have taken while a look runs that may show them. */
   readonly #taking = new Set<string>()
   /** Calls of `pop` that do not wait: there should be an item for each. */
   #popping = 0
