@@ -21,6 +21,7 @@ import {
   semaphore,
 } from '../../src/recipes/index.ts'
 import { unsure } from './unsure-client.ts'
+import { withCall } from './with-call.ts'
 
 let cluster: EmbeddedCluster
 let kv: Client
@@ -283,6 +284,27 @@ describe('a lock', () => {
     // Who is next need not read the keys of all who wait.
     const read = answers.slice(before).filter(({ results }) => results.length > 0)
     expect(read).toEqual([])
+  })
+
+  it('has as many clients in its line as a transaction may read keys, and refuses one more', async () => {
+    await using small = await startCluster({ nodes: 1 })
+    const store = small.client({ timeoutMs: 30_000 })
+    await store.changeSettings({ range_keys_max: 4 })
+    const first = await lock(store, 'full')
+    const waiting: Promise<HeldLock>[] = []
+    for (let n = 2; n <= 4; n++) {
+      const watching = Promise.withResolvers<void>()
+      const client = withCall(store, 'watch', (options) => {
+        watching.resolve()
+        return store.watch(options)
+      })
+      const taking = lock(client, 'full')
+      await Promise.race([watching.promise, taking])
+      waiting.push(taking)
+    }
+    await expect(lock(store, 'full')).rejects.toMatchObject({ code: 'range_too_large', written: 'no' })
+    await first.release()
+    for (const taking of waiting) await (await taking).release()
   })
 
   it('is not waited for after the signal has fired, or the client was closed', async () => {
