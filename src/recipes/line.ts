@@ -7,9 +7,9 @@
 // its key was created leaves no key behind, a second try finds what the first one has created, and a try that arrives
 // after the lease has ended is refused.
 //
-// Limits: a line has room for as many clients as a transaction may read keys (`range_keys_max`, 10,000); one that comes
-// when it is full is refused with `range_too_large`, and so may be one that looks at the line in that moment. Each client
-// that has to wait reads the keys of the line once: of N that come at a time, all together read about N² keys.
+// Limits: a line has room for as many clients as a transaction may read keys (`range_keys_max`, 10,000). One that comes
+// when it is full is refused with `range_too_large`, and so may be one that looks at the line in that moment. Each
+// client that has to wait reads the keys of the line once: of N that come at a time, all together read about N² keys.
 //
 // The key stands until the lease ends or is revoked. `guard` compares the revision that created it: this, and no clock,
 // keeps a client that was stopped, and whose key is gone, from writing.

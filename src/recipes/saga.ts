@@ -6,8 +6,8 @@
 // that is done only while the process still owns the key and the record is the one that it has read. So a process that
 // was stopped and comes back records nothing. After a crash `resume`, in whichever process, goes on behind the last
 // record. The first record is written by a process that owns the saga already. So the key of an owner goes after each
-// crash, and that is what `keepResuming` watches: it looks at all sagas only when it begins, and when it may have missed
-// something.
+// crash, and that is what `keepResuming` watches: it looks at all sagas only when it begins, and when it may have
+// missed something.
 //
 // Limits: a step may *run* more than once. A process may die after the effect of a step and before its record; and a
 // process that has lost its lease may still be running a step while another one runs it again. So give `token` to the
