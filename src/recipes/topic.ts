@@ -228,7 +228,9 @@ class KeptTopic implements Topic {
         }
       }
     } catch (error) {
-      throw held.signal.aborted && signal?.aborted !== true ? lostMember(group, error) : error
+      // With its client the lease of the member ends as well.
+      const isLost = held.signal.aborted && signal?.aborted !== true && !isClosed(error)
+      throw isLost ? lostMember(group, error) : error
     }
   }
 

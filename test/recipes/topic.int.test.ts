@@ -360,6 +360,16 @@ describe('a group', () => {
     await first.return()
   })
 
+  it('ends with its client, and says that it was closed', async () => {
+    const client = cluster.client()
+    const own = topic(client, newName())
+    await published(topic(kv, `t${topics}`), 3)
+    const reading = (async () => {
+      for await (const _ of own.subscribe({ group: 'g', from: 'oldest' })) await client.close()
+    })()
+    await expect(reading).rejects.toMatchObject({ code: 'closed' })
+  })
+
   it('moves its position only forward, in whichever order its messages are acknowledged', async () => {
     const name = newName()
     const [, , last] = await published(topic(kv, name), 3)
