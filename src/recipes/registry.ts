@@ -12,9 +12,9 @@
 // Limits: that the process lives is no proof that it serves: who has tried an instance in vain calls `failed`, and this
 // resolver leaves the instance out for `failedMs`, as long as there is another one. Least connections counts those of
 // this resolver only. A service has 10,000 instances and 4 MiB of their metadata at most (`range_keys_max`,
-// `range_bytes_max`), and each change has every resolver read them again: this is for some hundred. A key of the service
-// that no registry has written is left out, so that it hides no instance, and told once: by a warning of the process,
-// or to `onError` of the resolver.
+// `range_bytes_max`), and each change has every resolver read them again: this is for some hundred. A key of the
+// service that no registry has written is left out, so that it hides no instance, and told once: by a warning of the
+// process, or to `onError` of the resolver.
 //
 // Key: service/SERVICE/ID     {"url","weight","meta"}, with the lease of the process
 
