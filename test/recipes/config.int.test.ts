@@ -57,26 +57,31 @@ describe('config', () => {
   it('learns of a change while it is read', async () => {
     const key = newKey()
     await kv.put(key, '1')
-    const isTold = Promise.withResolvers<void>()
+    let told = 0
+    let wake = () => {}
     let isChanged = false
-    const told = withCall(kv, 'watch', (options) => {
+    const telling = withCall(kv, 'watch', (options) => {
       const watch = kv.watch(options)
       async function* batches() {
         for await (const batch of watch) {
           yield batch
           // It has been taken.
-          if (isChanged) isTold.resolve()
+          told = batch.revision
+          wake()
         }
       }
       return Object.assign(batches(), { ready: watch.ready }) as unknown as Watch
     })
-    const store = withCall(told, 'txn', async (txn, options) => {
+    const store = withCall(telling, 'txn', async (txn, options) => {
       const read = await kv.txn(txn, options)
       const value = read.results[0]?.get?.kvs?.[0]?.text()
       if (value !== '2' || isChanged) return read
       isChanged = true
-      await kv.put(key, '3')
-      await isTold.promise
+      const { revision } = await kv.put(key, '3')
+      while (told < revision)
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
       return read
     })
     await using live = await config(store, { key, validate: Number, confirmMs: 3_600_000 })
