@@ -92,7 +92,7 @@ describe('a lock', () => {
     expect(await keysUnder('lock/line/')()).toBe(2)
     // The third has looked again.
     await expect.poll(() => watched.length).toBe(2)
-    expect(watched[1]).toEqual(held.key)
+    expect(watched[1]).toEqual(new Uint8Array(held.key))
     await held.put('line', 'x')
     expect(last).toBeUndefined()
     await held.release()
