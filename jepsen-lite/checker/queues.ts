@@ -8,7 +8,7 @@
 //   fenced      each delivery of an item has a higher token than those that had ended before, and counts its attempts; no
 //               acknowledgement with a lower token succeeds, and no item is given back with a token that is over
 //   order       to the client that empties the queue, items come by priority, and of one priority in the order of pushes
-//               that followed each other
+//               that followed each other; but for one that a pop of unknown outcome has taken, which comes back late
 //   empty       nothing of the queue is left at the end
 
 import type { History, StoreCall } from '../history.ts'
@@ -225,12 +225,19 @@ function judgeLosses(items: ReadonlyMap<string, Item>, find: Find): void {
 /** The one client that empties the queue takes what comes next. */
 function judgeOrder(calls: readonly StoreCall[], items: ReadonlyMap<string, Item>, find: Find): void {
   let last: Of<'push'> | undefined
+  let isOneUnknown = false
   for (const call of calls) {
-    if (call.client !== DRAIN || !is(call, 'pop') || call.outcome.kind !== 'ok') continue
-    const { item, priority } = call.outcome.result
-    const push = item === undefined ? undefined : items.get(item)?.push
+    if (call.client !== DRAIN || !is(call, 'pop')) continue
+    if (call.outcome.kind !== 'ok') {
+      isOneUnknown = true
+      continue
+    }
+    const { item, priority, attempts = 0 } = call.outcome.result
+    const { push, deliveries = [] } = items.get(item ?? '') ?? {}
     // Nobody knows when those were pushed whose push was not answered.
     if (push === undefined || priority === undefined) continue
+    const told = deliveries.filter((one) => one.call !== call).map((one) => one.attempts ?? 0)
+    if (isOneUnknown && attempts > 1 + Math.max(0, ...told.filter((each) => each < attempts))) continue
     if (last !== undefined && last.op.priority < priority)
       find(
         item,

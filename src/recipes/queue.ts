@@ -17,9 +17,10 @@
 // comes back. Delays and `visibilityMs` are a second at least, and the cluster raises them to twice its election
 // time-out; they end some tens of milliseconds late, or up to five seconds after a change of leader.
 //
-// Taking an item is one read and one transaction, whatever the length of the queue. A process that waits is woken by a
-// watch. One that has lost races waits for a random time of some takings, at most 250 ms, before it looks for the new
-// item, and mostly finds that it is gone: so a new item does not make all that wait try to take it.
+// Taking an item is one read and one transaction, whatever the length of the queue. Calls of `pop` of one queue object
+// that are under way at a time share the read, and those that wait share one watch, which wakes them. After lost races
+// they wait for a random time of some takings, at most 250 ms, before they look for the new item, and mostly find that
+// it is gone: so a new item does not make all processes that wait try to take it.
 //
 // Keys (ID is made of priority, a revision before the push, and random digits, so that the order of keys is the order
 // of items):
@@ -33,7 +34,6 @@
 import { randomBytes } from 'node:crypto'
 import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/check.ts'
 import {
-  AbortedError,
   type AnswerInfo,
   type CallOptions,
   type Client,
@@ -45,6 +45,7 @@ import {
   type TxnOperation,
   type WatchBatch,
 } from '../client/index.ts'
+import { after } from '../client/timer.ts'
 import { abortedBy, CALL, isDelay, isLeaseTime, isWait } from './checks.ts'
 import { type KeyPlace, placeOf } from './place.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'
@@ -124,10 +125,37 @@ interface ItemState {
   readonly delayed?: true | undefined
 }
 
-/** At this revision, and when so many calls of `pop` had failed, there was no item to be had. */
+/** What can be taken first, as it was at one revision. */
+interface Look {
+  readonly ready: readonly KvRecord[]
+  /** There was nothing else. */
+  readonly isAll: boolean
+  /** What had to be put back was put back before. */
+  readonly withHolds: boolean
+  readonly revision: number
+}
+
+/** A look that calls of `pop` share. */
+interface SharedLook extends Look {
+  /** Of `ready`: what none of them has chosen. */
+  readonly left: KvRecord[]
+}
+
+/** At this revision, and when so many takings had failed, there was no item to be had. */
 interface Nothing {
   readonly revision: number
   readonly failures: number
+}
+
+/** What calls of `pop` wait for together. */
+interface Waiting {
+  /** From the next revision on it wakes them. */
+  readonly revision: number
+  readonly changed: Promise<void>
+  /** How many wait. */
+  calls: number
+  /** Ends it: nobody waits any more. */
+  readonly end: AbortController
 }
 
 export function queue(kv: QueueClient, name: string | Uint8Array, options: QueueOptions = {}): Queue {
@@ -145,13 +173,16 @@ class WorkQueue implements Queue {
   #holdsSeenAt = Number.NEGATIVE_INFINITY
   /** How long the last taking took. */
   #takingMs = 5
-  /** Items that a `pop` of this process is taking now. */
+  /** Items, with their revisions, that calls are taking, or have taken while a look runs that may show them. */
   readonly #taking = new Set<string>()
-  /** Calls of `pop` that do not wait: they take different items if they have seen enough of them. */
+  /** Calls of `pop` that do not wait: there should be an item for each. */
   #popping = 0
-  /** Wake what waits in this process. */
-  readonly #waiting = new Set<() => void>()
-  /** Calls of `pop` that have failed: the items that they wanted to take may still be there. */
+  /** The looks that have not begun, by the time-out of the calls that share them. */
+  readonly #nextLooks = new Map<number | undefined, Promise<SharedLook>>()
+  /** The last look of each kind, until it has ended: whether it failed or not. */
+  readonly #lastLooks = new Map<number | undefined, Promise<unknown>>()
+  #waiting: Waiting | undefined
+  /** Takings that have failed: the items may still be there. */
   #failures = 0
   #ordinal = 0
 
@@ -196,48 +227,97 @@ class WorkQueue implements Queue {
     const { waitMs = 0, signal, ...call } = options
     const until = performance.now() + waitMs
     for (;;) {
-      if (signal?.aborted === true) throw abortedBy(signal, 'the wait for an item')
-      const tried = await this.#tryPop(call)
+      const tried = await this.#tryPop(call, signal)
       if ('item' in tried) return tried.item
       const leftMs = until - performance.now()
       if (leftMs <= 0 || !(await this.#hasChanged(tried, leftMs, signal))) return undefined
     }
   }
 
-  async #tryPop(call: CallOptions): Promise<{ item: QueueItem } | Nothing> {
+  async #tryPop(
+    call: CallOptions,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly item: QueueItem } | Nothing> {
     this.#popping += 1
-    let withHolds = performance.now() - this.#holdsSeenAt >= HOLDS_MS
     try {
       for (;;) {
-        const failures = this.#failures
-        const { ready, isAll, revision } = await this.#look(withHolds, call)
-        const free = ready.filter(({ keyBytes }) => !this.#taking.has(this.#idIn('ready', keyBytes)))
-        const item = await this.#takeOneOf(free, call)
-        if (item !== undefined) return { item }
-        // Otherwise others were first, or other calls of this process have taken all that was seen.
-        if (free.length > 0 || !isAll) continue
-        if (withHolds) return { revision, failures }
-        withHolds = true
+        throwIfAborted(signal)
+        const look = await this.#lookTogether(call)
+        throwIfAborted(signal)
+        const record = this.#choose(look.left)
+        if (record !== undefined) {
+          const item = await this.#tryTake(record, call)
+          if (item !== undefined) return { item }
+        } else if (look.isAll) {
+          if (look.withHolds) return { revision: look.revision, failures: this.#failures }
+          // The next look sees what must be put back as well.
+          this.#holdsSeenAt = Number.NEGATIVE_INFINITY
+        }
       }
-    } catch (error) {
-      // What others have left to this call may still be there, or be there again.
-      this.#failures += 1
-      for (const wake of this.#waiting) wake()
-      throw error
     } finally {
       this.#popping -= 1
     }
   }
 
+  /** One of the first that no call of this process is taking. */
+  #choose(left: KvRecord[]): KvRecord | undefined {
+    for (;;) {
+      const at = Math.floor(Math.random() * Math.min(this.#contention, left.length))
+      const [record] = left.splice(at, 1)
+      if (record === undefined || !this.#taking.has(takingOf(record))) return record
+    }
+  }
+
+  /** undefined: another consumer was first, or has done it since. */
+  async #tryTake(record: KvRecord, call: CallOptions): Promise<QueueItem | undefined> {
+    const taking = takingOf(record)
+    this.#taking.add(taking)
+    let item: QueueItem | undefined
+    try {
+      item = await this.#take(this.#idIn('ready', record.keyBytes), record, call)
+    } catch (error) {
+      // What others have left to this call may still be there.
+      this.#taking.delete(taking)
+      this.#failures += 1
+      this.#waiting?.end.abort()
+      throw error
+    }
+    // The item is no longer there as it was, but a look that began before may show it. Who shares one chooses before
+    // this is forgotten: they wait for the look itself.
+    void Promise.all(this.#lastLooks.values()).then(() => this.#taking.delete(taking))
+    this.#contention =
+      item === undefined ? Math.min(CONTENTION_MAX, 2 * this.#contention) : Math.max(1, this.#contention - 1)
+    return item
+  }
+
+  /** The next look that begins. All calls with the same time-out that need one meanwhile share it. */
+  #lookTogether(call: CallOptions): Promise<SharedLook> {
+    const { timeoutMs } = call
+    const shared = this.#nextLooks.get(timeoutMs)
+    if (shared !== undefined) return shared
+    const begin = async (): Promise<SharedLook> => {
+      await this.#lastLooks.get(timeoutMs)
+      this.#nextLooks.delete(timeoutMs)
+      this.#lastLooks.set(timeoutMs, ended)
+      const withHolds = performance.now() - this.#holdsSeenAt >= HOLDS_MS
+      const look = await this.#look(withHolds, call)
+      return { ...look, left: [...look.ready] }
+    }
+    const look = begin()
+    const end = () => {
+      if (this.#lastLooks.get(timeoutMs) === ended) this.#lastLooks.delete(timeoutMs)
+    }
+    const ended = look.then(end, end)
+    this.#nextLooks.set(timeoutMs, look)
+    return look
+  }
+
   /** The first items that can be taken, at one revision. What must be put back is put back first. */
-  async #look(
-    withHolds: boolean,
-    call: CallOptions,
-  ): Promise<{ ready: readonly KvRecord[]; isAll: boolean; revision: number }> {
+  async #look(withHolds: boolean, call: CallOptions): Promise<Look> {
     for (;;) {
       const limit = this.#contention + this.#popping
       const { ready, revision } = await this.#first(limit, call)
-      const found = { ready, isAll: ready.length < limit, revision }
+      const found = { ready, isAll: ready.length < limit, withHolds, revision }
       if (!withHolds) return found
       const counts = await this.#counts(['held', 'hold'], revision, call)
       if (counts === undefined) continue
@@ -283,29 +363,6 @@ class WorkQueue implements Queue {
       if (error instanceof CompactedError) return undefined
       throw error
     }
-  }
-
-  async #takeOneOf(ready: readonly KvRecord[], call: CallOptions): Promise<QueueItem | undefined> {
-    const left = [...ready]
-    while (left.length > 0) {
-      const at = Math.floor(Math.random() * Math.min(this.#contention, left.length))
-      const [record] = left.splice(at, 1)
-      if (record === undefined) break
-      const id = this.#idIn('ready', record.keyBytes)
-      if (this.#taking.has(id)) continue
-      this.#taking.add(id)
-      try {
-        const item = await this.#take(id, record, call)
-        if (item !== undefined) {
-          this.#contention = Math.max(1, this.#contention - 1)
-          return item
-        }
-        this.#contention = Math.min(CONTENTION_MAX, 2 * this.#contention)
-      } finally {
-        this.#taking.delete(id)
-      }
-    }
-    return undefined
   }
 
   /** undefined: another consumer was first, or has done it since. */
@@ -424,31 +481,51 @@ class WorkQueue implements Queue {
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
     if (failures !== this.#failures) return true
-    const end = new AbortController()
-    let isTimeUp = false
-    const wake = () => end.abort()
-    const timer = setTimeout(
-      () => {
-        isTimeUp = leftMs <= TIMER_MAX_MS
-        wake()
-      },
-      Math.min(leftMs, TIMER_MAX_MS),
-    )
-    this.#waiting.add(wake)
+    throwIfAborted(signal)
+    const waiting = this.#waitTogether(revision)
+    const over = Promise.withResolvers<boolean>()
+    const stopTimer = after(leftMs, () => over.resolve(false))
+    const abort = () => over.reject(abortedBy(signal, WAIT))
+    signal?.addEventListener('abort', abort, { once: true })
+    waiting.calls += 1
     try {
-      // Keys of held/, hold/ and ready/, which are neighbours.
-      const range = { start: this.#key('held', ''), end: this.#key('ready0'), keysOnly: true }
-      const signals = signal === undefined ? [end.signal] : [end.signal, signal]
-      await changeAfter(this.#kv, range, revision, AbortSignal.any(signals), (batch) => this.#isNews(batch))
+      return await Promise.race([waiting.changed.then(() => true), over.promise])
+    } finally {
+      stopTimer()
+      signal?.removeEventListener('abort', abort)
+      waiting.calls -= 1
+      if (waiting.calls === 0) waiting.end.abort()
+    }
+  }
+
+  /** For what comes after this revision. What began before serves as well: it has seen nothing yet. */
+  #waitTogether(revision: number): Waiting {
+    if (this.#waiting !== undefined && this.#waiting.revision <= revision) return this.#waiting
+    const end = new AbortController()
+    const over = () => {
+      if (this.#waiting === waiting) this.#waiting = undefined
+    }
+    const waiting: Waiting = {
+      revision,
+      changed: this.#change(revision, end.signal).finally(over),
+      calls: 0,
+      end,
+    }
+    end.signal.addEventListener('abort', over)
+    this.#waiting = waiting
+    return waiting
+  }
+
+  /** Resolves when there may be something to look at, and when `signal` fires. */
+  async #change(revision: number, signal: AbortSignal): Promise<void> {
+    // Keys of held/, hold/ and ready/, which are neighbours.
+    const range = { start: this.#key('held', ''), end: this.#key('ready0'), keysOnly: true }
+    try {
+      await changeAfter(this.#kv, range, revision, signal, (batch) => this.#isNews(batch))
       if (this.#contention > 1)
         await pause(Math.min(Math.random() * this.#contention * this.#takingMs, PAUSE_MAX_MS), signal)
-      return true
     } catch (error) {
-      if (!end.signal.aborted || signal?.aborted === true || !(error instanceof AbortedError)) throw error
-      return !isTimeUp
-    } finally {
-      clearTimeout(timer)
-      this.#waiting.delete(wake)
+      if (!signal.aborted) throw error
     }
   }
 
@@ -570,8 +647,13 @@ class WorkQueue implements Queue {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What setTimeout can wait. */
-const TIMER_MAX_MS = 2 ** 31 - 1
+const WAIT = 'the wait for an item'
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw abortedBy(signal, WAIT)
+}
+
+const takingOf = ({ key, modRevision }: KvRecord): string => `${key} ${modRevision}`
 
 const idOf = (priority: number, revision: number, ordinal: number): string =>
   [

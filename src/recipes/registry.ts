@@ -12,7 +12,9 @@
 // Limits: that the process lives is no proof that it serves: who has tried an instance in vain calls `failed`, and this
 // resolver leaves the instance out for `failedMs`, as long as there is another one. Least connections counts those of
 // this resolver only. A service has 10,000 instances and 4 MiB of their metadata at most (`range_keys_max`,
-// `range_bytes_max`), and each change has every resolver read them again: this is for some hundred.
+// `range_bytes_max`), and each change has every resolver read them again: this is for some hundred. A key of the
+// service that no registry has written is left out, so that it hides no instance, and told once: by a warning of the
+// process, or to `onError` of the resolver.
 //
 // Key: service/SERVICE/ID     {"url","weight","meta"}, with the lease of the process
 
@@ -84,7 +86,7 @@ export interface ResolverOptions {
   readonly failedMs?: number | undefined
   /** How long `resolve` waits for the first knowledge. Default 5,000. */
   readonly timeoutMs?: number | undefined
-  /** Called when the registry could not be read. */
+  /** Called when the registry could not be read, and for a key of the service that no registry has written. */
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
@@ -123,6 +125,9 @@ type RegistryClient = Pick<Client, 'txn' | 'watch' | 'session'>
 
 export function registry(kv: RegistryClient, service: string | Uint8Array): Registry {
   const place = placeOf('registry', 'service', service)
+  const instancesIn = reader(place, ({ message }) =>
+    process.emitWarning(`registry: ${message}`, 'QuorateWarning'),
+  )
   return {
     register: async (instance) => {
       checkOptions('registry.register', instance, NEW)
@@ -133,7 +138,7 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
     },
     list: async () => {
       const { results } = await kv.txn({ success: [{ get: { prefix: place.prefix } }] })
-      return (results[0]?.get?.kvs ?? []).map((record) => instanceIn(place, record))
+      return instancesIn(results[0]?.get?.kvs ?? [])
     },
     resolver: (options = {}) => {
       checkOptions('registry.resolver', options, RESOLVER)
@@ -141,7 +146,7 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
     },
     watch: (options = {}) => {
       checkOptions('registry.watch', options, { signal: isSignal })
-      return watched(kv, place, options.signal)
+      return watched(kv, place, instancesIn, options.signal)
     },
   }
 }
@@ -302,10 +307,11 @@ class FollowingResolver implements Resolver {
     this.#staleMs = options.staleMs ?? STALE_MS
     this.#failedMs = options.failedMs ?? FAILED_MS
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
+    const instancesIn = reader(place, (error) => tell(() => options.onError?.(error)))
     this.#followed = new Followed(kv, {
       prefix: place.prefix,
       confirmMs: options.confirmMs ?? CONFIRM_MS,
-      onView: ({ records }) => this.#know(records.map((record) => instanceIn(place, record))),
+      onView: ({ records }) => this.#know(instancesIn(records)),
       onError: (error) => {
         this.#lastError = error
         tell(() => options.onError?.(error))
@@ -419,6 +425,7 @@ class FollowingResolver implements Resolver {
 async function* watched(
   kv: RegistryClient,
   place: KeyPlace,
+  instancesIn: ReturnType<typeof reader>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly Instance[], void, undefined> {
   let latest: View | undefined
@@ -444,7 +451,7 @@ async function* watched(
       const text = JSON.stringify(latest?.records.map(({ key, modRevision }) => [key, modRevision]) ?? '')
       if (latest !== undefined && text !== shown) {
         shown = text
-        yield latest.records.map((record) => instanceIn(place, record))
+        yield instancesIn(latest.records)
         continue
       }
       if (signal?.aborted === true) throw abortedBy(signal, 'the watch')
@@ -459,15 +466,39 @@ async function* watched(
   }
 }
 
-function instanceIn(place: KeyPlace, record: KvRecord): Instance {
-  const json = Object(record.json()) as Partial<Record<string, unknown>>
-  const { url, weight, meta } = json
-  if (typeof url !== 'string') throw new TypeError(`the key ${record.key} was not written by a registry`)
+/** Reads the instances, and calls `onForeign` once for each key that is none. */
+function reader(
+  place: KeyPlace,
+  onForeign: (error: TypeError) => void,
+): (records: readonly KvRecord[]) => readonly Instance[] {
+  const told = new Set<string>()
+  return (records) =>
+    records.flatMap((record) => {
+      const instance = instanceIn(place, record)
+      if (instance !== undefined) return [instance]
+      if (!told.has(record.key))
+        onForeign(new TypeError(`the key ${record.key} was not written by a registry`))
+      told.add(record.key)
+      return []
+    })
+}
+
+function instanceIn(place: KeyPlace, record: KvRecord): Instance | undefined {
+  const { url, weight, meta } = fieldsIn(record)
+  if (typeof url !== 'string') return undefined
   return {
     id: unescaped(place.rest(record.keyBytes)),
     url,
     weight: isWeight(weight) === undefined ? Number(weight) : 1,
     meta: isMeta(meta) === undefined ? (meta as Instance['meta']) : {},
+  }
+}
+
+function fieldsIn(record: KvRecord): Partial<Record<string, unknown>> {
+  try {
+    return Object(record.json())
+  } catch {
+    return {}
   }
 }
 

@@ -5,16 +5,19 @@
 // in the same way. One process at a time runs a saga: it owns a key with a lease, and every record is one transaction
 // that is done only while the process still owns the key and the record is the one that it has read. So a process that
 // was stopped and comes back records nothing. After a crash `resume`, in whichever process, goes on behind the last
-// record.
+// record. The first record is written by a process that owns the saga already. So the key of an owner goes after each
+// crash, and that is what `keepResuming` watches: it looks at all sagas only when it begins, and when it may have
+// missed something.
 //
 // Limits: a step may *run* more than once. A process may die after the effect of a step and before its record; and a
 // process that has lost its lease may still be running a step while another one runs it again. So give `token` to the
 // system that the step changes, as its idempotency key: it is the same in every run of this step of this saga, also of
 // one that has begun again with its id after `forget`. A step that throws has failed, and its own compensation is not
-// run: it must leave nothing behind, or try again by itself. A compensation that throws is tried again with growing
-// pauses, `attemptsMax` times; then `run` fails with a `SagaStuckError`, and the next `run` or `resume` tries again.
-// Inputs and results of steps are JSON, and all of one saga must fit in one value of the store. Records stay until
-// `forget`, and `resume` reads all that are there: forget what has ended.
+// run: it must leave nothing behind, or try again by itself. A step whose result cannot be recorded has failed too, but
+// is undone like those before it, with the result null. A compensation that throws is tried again with growing pauses,
+// `attemptsMax` times; then `run` fails with a `SagaStuckError`, and the next `run` or `resume` tries again. Inputs and
+// results of steps are JSON, and all of one saga must fit in one value of the store. Records stay until `forget`, and
+// `resume` reads all that are there: forget what has ended.
 //
 // Keys: saga/NAME/state/ID           the record, as JSON
 //       saga/NAME/owner/ID/LEASE     of a process that runs it, or waits to, with that lease (line.ts)
@@ -31,12 +34,13 @@ import {
   isText,
   isTimeout,
 } from '../client/check.ts'
-import { AbortedError, type Client, QuorateError } from '../client/index.ts'
+import { AbortedError, type Client, CompactedError, QuorateError } from '../client/index.ts'
+import { after } from '../client/timer.ts'
 import { abortedBy, isLeaseTime } from './checks.ts'
 import { type HeldLock, LockLostError, LockNotTakenError, takeIn } from './line.ts'
 import { escaped, placeOf, unescaped } from './place.ts'
 import { reasonOf } from './reason.ts'
-import { changeAfter, isClosed, pause } from './watching.ts'
+import { isClosed, pause } from './watching.ts'
 
 const TTL_MS = 10_000
 const ATTEMPTS_MAX = 10
@@ -179,6 +183,9 @@ export function saga<Input = unknown>(
     served: 1,
   })
   const statePrefix = place.key('state', '')
+  const ownerPrefix = place.key('owner', '')
+  /** The saga whose owner has this key. */
+  const ownedBy = (ownerKey: Uint8Array) => unescaped(place.rest(ownerKey).split('/')[1] ?? '')
 
   /** The same text for the same step of the same saga, and for no other. One with a forgotten id counts as the same. */
   const tokenOf = (id: string, step: string, what: 'run' | 'compensate') =>
@@ -208,7 +215,9 @@ export function saga<Input = unknown>(
         return
       } catch (error) {
         held.throwIfLost()
-        if (!isTransient(error)) throw error
+        // One that was never recorded has not begun.
+        const isBegun = running.modRevision > 0 || isUnknown(error)
+        if (!isTransient(error) || !isBegun) throw error
         // Otherwise nothing would end it while the store is full, for example.
         goOn(running)
         // The same transaction again: if the first one was done, this one finds another revision, and its own nonce.
@@ -240,14 +249,25 @@ export function saga<Input = unknown>(
         break
       }
       goOn(running)
-      const done = await attempt(async () => plain(await step.run(context(running, step.name, 'run'))))
+      const done = await attempt(() => step.run(context(running, step.name, 'run')))
       // What a step does or throws when it may have lost its saga says nothing about the saga.
       goOn(running)
-      const recorded = [...running.record.steps, { name: step.name, result: done.result }]
-      if (done.ok) await record(running, { steps: recorded })
-      else {
-        const failure = { step: step.name, message: reasonOf(done.error) }
-        await record(running, { status: 'compensating', failure })
+      const failed = (message: string) => ({
+        status: 'compensating' as const,
+        failure: { step: step.name, message },
+      })
+      if (!done.ok) {
+        await record(running, failed(reasonOf(done.error)))
+        continue
+      }
+      const withResult = (result: unknown) => ({
+        steps: [...running.record.steps, { name: step.name, result }],
+      })
+      try {
+        await record(running, withResult(plain(done.result)))
+      } catch (error) {
+        if (!isUnrecordable(error)) throw error
+        await record(running, { ...withResult(null), ...failed(`its result: ${reasonOf(error)}`) })
       }
     }
     while (running.record.status === 'compensating') await compensateNext(running)
@@ -274,20 +294,27 @@ export function saga<Input = unknown>(
     }
   }
 
-  async function take(id: string, waitMs: number, signal: AbortSignal | undefined): Promise<SagaOutcome> {
+  /** `input`: of one that may have to begin. */
+  async function take(
+    id: string,
+    waitMs: number,
+    signal: AbortSignal | undefined,
+    input?: { readonly json: unknown },
+  ): Promise<SagaOutcome> {
     const key = stateKey(id)
     const held = await takeIn(kv, owners(id), { ttlMs, waitMs, signal })
     try {
-      const found = await kv.get(key, { signal })
-      if (found === undefined) throw notFound(id)
+      const found = await existing(id, signal, input)
+      if (found === undefined && input === undefined) throw notFound(id)
       const running = {
         id,
         key,
         held,
         signal: signal === undefined ? held.signal : AbortSignal.any([signal, held.signal]),
-        record: recordIn(found.json()),
-        modRevision: found.modRevision,
+        record: found?.record ?? fresh(input?.json),
+        modRevision: found?.modRevision ?? 0,
       }
+      if (found === undefined) await record(running, {})
       return hasEnded(running.record) ? outcomeOf(id, running.record) : await runToEnd(running)
     } catch (error) {
       throw error instanceof LockLostError ? takenOver(id, error) : error
@@ -296,26 +323,17 @@ export function saga<Input = unknown>(
     }
   }
 
-  async function begin(id: string, input: Input, signal: AbortSignal | undefined): Promise<SagaRecord> {
-    const key = stateKey(id)
-    const json = plain(input)
-    const fresh: SagaRecord = {
-      input: json,
-      status: 'running',
-      steps: [],
-      compensated: [],
-      failure: null,
-      nonce: randomUUID(),
-    }
-    const { succeeded } = await kv.txn(
-      { compare: [{ key, exists: false }], success: [{ put: { key, value: JSON.stringify(fresh) } }] },
-      { signal },
-    )
-    if (succeeded) return fresh
-    const found = await kv.get(key, { signal })
-    if (found === undefined) return begin(id, input, signal)
-    const existing = recordIn(found.json())
-    if (isDeepStrictEqual(existing.input, json)) return existing
+  /** undefined: there is none. Its input must be the same. */
+  async function existing(
+    id: string,
+    signal: AbortSignal | undefined,
+    input: { readonly json: unknown } | undefined,
+  ): Promise<{ readonly record: SagaRecord; readonly modRevision: number } | undefined> {
+    const found = await kv.get(stateKey(id), { signal })
+    if (found === undefined) return undefined
+    const record = recordIn(found.json())
+    if (input === undefined || isDeepStrictEqual(record.input, input.json))
+      return { record, modRevision: found.modRevision }
     throw new QuorateError(`saga ${id} is there already, with another input: choose another id`, {
       code: 'saga_exists',
       written: 'no',
@@ -333,6 +351,14 @@ export function saga<Input = unknown>(
     for await (const view of views()) if (!hasEnded(view)) yield view
   }
 
+  /** Those that have not ended and that no process owns, or did not own a moment ago. */
+  async function* leftBehind(): AsyncGenerator<string, void, undefined> {
+    const owned = new Set<string>()
+    for await (const { keyBytes } of kv.list({ prefix: ownerPrefix, keysOnly: true }))
+      owned.add(ownedBy(keyBytes))
+    for await (const { id } of unfinished()) if (!owned.has(id)) yield id
+  }
+
   async function resume({
     signal,
     concurrency = CONCURRENCY,
@@ -340,10 +366,10 @@ export function saga<Input = unknown>(
     const outcomes: SagaOutcome[] = []
     const errors: unknown[] = []
     const isAborted = () => signal?.aborted === true
-    const left = unfinished()
+    const left = leftBehind()
     // Several, so that one whose compensation fails again and again keeps no other one waiting.
     async function takeThem(): Promise<void> {
-      for await (const { id } of left) {
+      for await (const id of left) {
         if (isAborted()) throw abortedBy(signal, 'the resumption')
         try {
           outcomes.push(await take(id, 0, signal))
@@ -364,9 +390,10 @@ export function saga<Input = unknown>(
     run: async (id, input, given = {}) => {
       checkValue('saga.run', 'id', id, isText)
       checkOptions('saga.run', given, { signal: isSignal })
-      const begun = await begin(id, input, given.signal)
-      if (hasEnded(begun)) return outcomeOf(id, begun)
-      return take(id, Number.POSITIVE_INFINITY, given.signal)
+      const json = { json: plain(input) }
+      const begun = await existing(id, given.signal, json)
+      if (begun !== undefined && hasEnded(begun.record)) return outcomeOf(id, begun.record)
+      return take(id, Number.POSITIVE_INFINITY, given.signal, json)
     },
     resume: async (given = {}) => {
       checkOptions('saga.resume', given, RESUME)
@@ -376,77 +403,87 @@ export function saga<Input = unknown>(
       checkOptions('saga.keepResuming', given, { ...RESUME, onError: isFunction })
       const { signal, concurrency = CONCURRENCY } = given
       checkValue('saga.keepResuming', 'signal', signal, isSignal)
-      /** Fires when the application's own `onError` has thrown. */
-      const failed = new AbortController()
-      const isOver = AbortSignal.any([signal, failed.signal])
+      /** Fires when it ends, also because the application's own `onError` has thrown. */
+      const over = new AbortController()
+      const isOver = AbortSignal.any([signal, over.signal])
+      let thrown: { readonly error: unknown } | undefined
       const report = (error: unknown) => {
         try {
           given.onError?.(error)
-        } catch (thrown) {
-          failed.abort(thrown)
+        } catch (error) {
+          thrown ??= { error }
+          over.abort()
         }
       }
-      /** When those that could not be ended are tried again, by `performance.now()`. */
-      const dueAt = new Map<string, number>()
+      /** Those that could not be ended, until they are tried again: each with what cancels that. */
+      const later = new Map<string, () => void>()
+      const wanted = new Set<string>()
       const underWay = new Map<string, Promise<void>>()
-      /** Those under way that a look has left out: it is looked again when they end. */
-      const leftOut = new Set<string>()
-      let wake = () => {}
+      const want = (id: string) => {
+        wanted.add(id)
+        takeWanted()
+      }
+      const takeWanted = () => {
+        for (const id of wanted) {
+          if (isOver.aborted || underWay.size >= concurrency) return
+          // Its process may have left it again: that is looked at when it ends.
+          if (underWay.has(id)) continue
+          wanted.delete(id)
+          // What fails leaves it behind once more.
+          if (later.has(id)) continue
+          const end = () => {
+            underWay.delete(id)
+            takeWanted()
+          }
+          underWay.set(id, takeOver(id).then(end))
+        }
+      }
       const takeOver = async (id: string) => {
         try {
           await take(id, 0, signal)
         } catch (error) {
           // What `signal` has stopped is gone on with later.
           if (signal.aborted || isElsewhere(error)) return
-          // One that was taken over is left behind if its new process dies as well.
-          if (!(error instanceof SagaTakenOverError)) dueAt.set(id, performance.now() + RETRY_MAX_MS)
+          const again = () => {
+            later.delete(id)
+            want(id)
+          }
+          // The key of one that was taken over goes as well if its new process dies.
+          if (!(error instanceof SagaTakenOverError)) later.set(id, after(RETRY_MAX_MS, again))
           report(error)
         }
       }
-      const look = async () => {
-        leftOut.clear()
-        for (const [id, at] of dueAt) if (at <= performance.now()) dueAt.delete(id)
-        for await (const { id } of unfinished()) {
-          if (dueAt.has(id)) continue
-          if (underWay.has(id)) {
-            leftOut.add(id)
-            continue
-          }
-          if (underWay.size >= concurrency) await Promise.race(underWay.values())
-          if (isOver.aborted) return
-          const end = () => {
-            underWay.delete(id)
-            if (leftOut.delete(id)) wake()
-          }
-          underWay.set(id, takeOver(id).finally(end))
-        }
+      const wantLeft = async (ownerKey: Uint8Array) => {
+        const id = ownedBy(ownerKey)
+        const left = later.has(id) ? undefined : await existing(id, isOver, undefined)
+        if (left !== undefined && !hasEnded(left.record)) want(id)
       }
       try {
         while (!isOver.aborted) {
-          const woken = new AbortController()
-          wake = () => woken.abort()
           try {
             // The watch begins before the look, so nothing that is left behind in between is missed.
-            const revision = (await kv.txn({ success: [{ get: { key: statePrefix, countOnly: true } }] }))
-              .revision
-            await look()
-            // The end of each saga is a change as well: without `dueAt` one that fails would be tried at once.
-            const nextMs = Math.min(RETRY_MAX_MS, ...[...dueAt.values()].map((at) => at - performance.now()))
-            const time = AbortSignal.timeout(Math.max(0, Math.ceil(nextMs)))
-            const again = AbortSignal.any([isOver, time, woken.signal])
-            await changeAfter(kv, { prefix: place.key('owner', ''), only: 'delete' }, revision, again)
+            const { revision } = await kv.txn({ success: [{ get: { key: statePrefix, countOnly: true } }] })
+            for await (const id of leftBehind()) {
+              if (isOver.aborted) break
+              want(id)
+            }
+            const options = { prefix: ownerPrefix, only: 'delete', fromRevision: revision + 1 } as const
+            for await (const { events } of kv.watch({ ...options, signal: isOver }))
+              await Promise.all(events.map(({ keyBytes }) => wantLeft(keyBytes)))
           } catch (error) {
             if (isOver.aborted) break
             if (isClosed(error)) throw error
-            if (error instanceof AbortedError) continue
+            if (error instanceof CompactedError) continue
             report(error)
             await pause(RETRY_MS, isOver)
           }
         }
       } finally {
+        over.abort()
         await Promise.all(underWay.values())
+        for (const cancel of later.values()) cancel()
       }
-      failed.signal.throwIfAborted()
+      if (thrown !== undefined) throw thrown.error
     },
     get: async (id) => {
       checkValue('saga.get', 'id', id, isText)
@@ -503,6 +540,10 @@ function plain(value: unknown): unknown {
   return JSON.parse(json)
 }
 
+/** The fault is that of what should be recorded: it is not JSON, or too large. */
+const isUnrecordable = (error: unknown): boolean =>
+  !(error instanceof QuorateError) || error.code === 'value_too_large' || error.code === 'request_too_large'
+
 const hasEnded = ({ status }: Pick<SagaRecord, 'status'>): boolean =>
   status === 'completed' || status === 'compensated'
 
@@ -527,7 +568,7 @@ const viewOf = (id: string, { input, status, steps, compensated, failure }: Saga
 
 const takenOver = (id: string, cause?: unknown) =>
   new SagaTakenOverError(
-    `saga ${id}: this process has lost it: resume() goes on with it, here or elsewhere`,
+    `saga ${id}: this process has lost it: resume(), or run() with its input, goes on with it, here or elsewhere`,
     {
       code: 'saga_taken_over',
       written: 'no',
@@ -535,12 +576,23 @@ const takenOver = (id: string, cause?: unknown) =>
     },
   )
 
+const fresh = (input: unknown): SagaRecord => ({
+  input,
+  status: 'running',
+  steps: [],
+  compensated: [],
+  failure: null,
+  nonce: '',
+})
+
 const notFound = (id: string) =>
   new QuorateError(`there is no saga ${id}: it was forgotten meanwhile`, { code: 'not_found', written: 'no' })
 
 /** Nothing is to be done here: another process runs it, or has ended it, and it was forgotten since it was listed. */
 const isElsewhere = (error: unknown): boolean =>
   error instanceof LockNotTakenError || (error instanceof QuorateError && error.code === 'not_found')
+
+const isUnknown = (error: unknown): boolean => error instanceof QuorateError && error.written === 'unknown'
 
 /** Of another try the same may be asked. */
 const isTransient = (error: unknown): boolean =>

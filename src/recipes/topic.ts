@@ -9,7 +9,9 @@
 // Retention: a topic holds at least the last `messagesMax` messages, and some more; older ones go. With `ageMs` a
 // message goes after that time as well, by the clock of the cluster. A subscription that begins before the oldest
 // message begins with that one. A subscriber or group that is slower than the retention misses messages; `missed` of
-// the next message says so if they went because there were too many.
+// the next message says so if they went because there were too many. A publisher counts the messages from time to time,
+// which takes some seconds for a million, and removes those that are too many. The `publish` that begins this waits for
+// its end, but no longer than a second; if it fails, `onError` is told, and a later `publish` tries again.
 //
 // Limits: a `publish` that fails with `written: 'unknown'` may have been done. To begin where history has been
 // compacted, a subscription reads the keys of all messages that the topic holds, so `messagesMax` bounds its memory. A
@@ -28,6 +30,7 @@ import {
   checkValue,
   isBound,
   isBytes,
+  isFunction,
   isRevision,
   isSignal,
   isText,
@@ -44,17 +47,29 @@ import {
 import { CALL, isLeaseTime } from './checks.ts'
 import { type HeldLock, takeIn } from './line.ts'
 import { escaped, type KeyPlace, placeOf } from './place.ts'
+import { reasonOf } from './reason.ts'
+import { tell } from './tell.ts'
+import { isClosed, pause } from './watching.ts'
 
 const MESSAGES_MAX = 10_000
 const TTL_MS = 10_000
-/** Every so many messages a publisher looks whether there are too many. */
+/** Every so many messages a publisher looks whether there are too many, or every such share of `messagesMax`. */
 const TRIM_EVERY = 64
+const TRIM_SHARE = 1 / 64
+/** For each request of that. To count many messages takes longer than anything else that a client asks for. */
+const TRIM_TIMEOUT_MS = 300_000
+/** A publisher waits so long for it: one that ends after its message has mostly done it then. */
+const TRIM_WAIT_MS = 1_000
+/** Messages that are removed at a time. */
+const TRIM_PAGE = 64
 
 export interface TopicOptions {
   /** At least the last so many messages are held. Default 10,000. */
   readonly messagesMax?: number | undefined
   /** A message goes after this time. From 1,000 on. Default: no limit. */
   readonly ageMs?: number | undefined
+  /** Called when older messages could not be removed, which is tried again later. Default: `process.emitWarning`. */
+  readonly onError?: ((error: unknown) => void) | undefined
 }
 
 export interface SubscribeOptions {
@@ -110,16 +125,26 @@ class KeptTopic implements Topic {
   readonly #messages: Uint8Array
   readonly #messagesMax: number
   readonly #ageMs: number | undefined
+  readonly #onError: (error: unknown) => void
+  readonly #trimEvery: number
   #ordinal = 0
-  /** Begins anywhere, so that it is trimmed as often by many processes that publish one message each. */
-  #published = Math.floor(Math.random() * TRIM_EVERY)
+  #published: number
+  #isTrimming = false
 
-  constructor(kv: TopicClient, place: KeyPlace, { messagesMax = MESSAGES_MAX, ageMs }: TopicOptions) {
+  constructor(
+    kv: TopicClient,
+    place: KeyPlace,
+    { messagesMax = MESSAGES_MAX, ageMs, onError = warn }: TopicOptions,
+  ) {
     this.#kv = kv
     this.#place = place
     this.#messages = place.key('message', '')
     this.#messagesMax = messagesMax
     this.#ageMs = ageMs
+    this.#onError = onError
+    this.#trimEvery = Math.max(Math.min(TRIM_EVERY, messagesMax), Math.floor(messagesMax * TRIM_SHARE))
+    // It begins anywhere, so that it is trimmed as often by many processes that publish one message each.
+    this.#published = Math.floor(Math.random() * this.#trimEvery)
   }
 
   async publish(value: string | Uint8Array, options: CallOptions = {}): Promise<number> {
@@ -131,10 +156,7 @@ class KeptTopic implements Topic {
     const put = { key: this.#place.key('message', id), value: bytes, ttlMs: this.#ageMs }
     const { results, revision } = await this.#kv.txn({ success: [{ put }] }, options)
     this.#published += 1
-    if (this.#published % Math.min(TRIM_EVERY, this.#messagesMax) === 0) {
-      // The message is published, whatever becomes of this; the next time is soon enough.
-      await this.#trim(options).catch(() => undefined)
-    }
+    if (this.#published % this.#trimEvery === 0 && !this.#isTrimming) await this.#trimSoon(options.signal)
     return results[0]?.put?.modRevision ?? revision
   }
 
@@ -206,7 +228,9 @@ class KeptTopic implements Topic {
         }
       }
     } catch (error) {
-      throw held.signal.aborted && signal?.aborted !== true ? lostMember(group, error) : error
+      // With its client the lease of the member ends as well.
+      const isLost = held.signal.aborted && signal?.aborted !== true && !isClosed(error)
+      throw isLost ? lostMember(group, error) : error
     }
   }
 
@@ -292,8 +316,27 @@ class KeptTopic implements Topic {
     return { revision, messages, trimmed }
   }
 
+  /** Ends before it is trimmed if that takes long. Never fails: the message is published all the same. */
+  async #trimSoon(signal: AbortSignal | undefined): Promise<void> {
+    const end = new AbortController()
+    const trim = async () => {
+      this.#isTrimming = true
+      try {
+        await this.#trim()
+      } catch (error) {
+        if (!isClosed(error)) tell(() => this.#onError(error))
+      } finally {
+        this.#isTrimming = false
+        end.abort()
+      }
+    }
+    void trim()
+    await pause(TRIM_WAIT_MS, signal === undefined ? end.signal : AbortSignal.any([end.signal, signal]))
+  }
+
   /** Removes what is older than the last `messagesMax`. The order of keys is nearly that of revisions. */
-  async #trim(options: CallOptions): Promise<void> {
+  async #trim(): Promise<void> {
+    const options = { timeoutMs: TRIM_TIMEOUT_MS }
     // A transaction would count no more than `range_keys_max`.
     let revision: number | undefined
     const onAnswer = (answer: AnswerInfo) => {
@@ -317,8 +360,8 @@ class KeptTopic implements Topic {
     const mark = await this.#kv.get(key, options)
     let modRevision = mark?.modRevision ?? 0
     let trimmed = Number(mark?.text() ?? 0)
-    for (let at = 0; at < old.length; at += TRIM_EVERY) {
-      const some = old.slice(at, at + TRIM_EVERY)
+    for (let at = 0; at < old.length; at += TRIM_PAGE) {
+      const some = old.slice(at, at + TRIM_PAGE)
       trimmed = Math.max(trimmed, ...some.map((each) => each.modRevision))
       // The mark and the messages together: who finds none there finds the mark, and the mark only if some are gone.
       const { succeeded, results } = await this.#kv.txn(
@@ -383,5 +426,8 @@ const lostMember = (group: string, cause?: unknown) =>
 const isFrom: Check = (value) =>
   value === 'oldest' || value === 'next' ? undefined : isRevision(value) && "a revision, 'oldest' or 'next'"
 
-const TOPIC = { messagesMax: isBound, ageMs: isLeaseTime }
+const warn = (error: unknown): void =>
+  process.emitWarning(`topic: older messages could not be removed: ${reasonOf(error)}`, 'QuorateWarning')
+
+const TOPIC = { messagesMax: isBound, ageMs: isLeaseTime, onError: isFunction }
 const SUBSCRIBE = { from: isFrom, group: isText, ttlMs: isLeaseTime, signal: isSignal }

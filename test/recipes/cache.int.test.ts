@@ -119,6 +119,24 @@ describe('a near cache', () => {
     expect((await own.get('a'))?.text()).toBe('2')
   })
 
+  it('does not keep what it was reading while its watch was broken', async () => {
+    const prefix = newPrefix()
+    const { store, state } = stopped(kv)
+    await using own = await watching(cache(store, { prefix, ttlMs: 3_600_000 }))
+    await kv.put(`${prefix}a`, '1')
+    state.beforeAnswer = async () => {
+      state.beforeAnswer = async () => {}
+      state.isWatching = false
+      state.breakWatches()
+      while (own.statistics.isWatching) await turn()
+      await kv.put(`${prefix}a`, '2')
+      state.isWatching = true
+      await watching(own)
+    }
+    await own.get('a')
+    expect((await own.get('a'))?.text()).toBe('2')
+  })
+
   it('serves nothing older than its bound when the watch is broken, and fails rather than do it', async () => {
     const prefix = newPrefix()
     const { store, state } = stopped(kv)

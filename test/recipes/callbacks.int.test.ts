@@ -50,6 +50,7 @@ test('a configuration, a registration and a resolver go on when their callbacks 
     const resolver = services.resolver({ onError: failing('of resolver') })
     await caughtAre(3)
     await kv.put('service/s/j', '{"url":"v"}')
+    while (resolver.instances.length === 0) await new Promise(setImmediate)
     const { url } = await resolver.resolve()
     await resolver.close()
     await kv.close()

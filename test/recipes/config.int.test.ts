@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Client, UnavailableError } from '../../src/client/index.ts'
+import { type Client, UnavailableError, type Watch } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Config, type ConfigError, config } from '../../src/recipes/config.ts'
 import { withCall } from './with-call.ts'
@@ -52,6 +52,41 @@ describe('config', () => {
     const change = changed(live)
     await kv.put(key, '{"port":2}')
     expect(await change).toEqual([2, 1])
+  })
+
+  it('learns of a change while it is read', async () => {
+    const key = newKey()
+    await kv.put(key, '1')
+    let told = 0
+    let wake = () => {}
+    let isChanged = false
+    const telling = withCall(kv, 'watch', (options) => {
+      const watch = kv.watch(options)
+      async function* batches() {
+        for await (const batch of watch) {
+          yield batch
+          // It has been taken.
+          told = batch.revision
+          wake()
+        }
+      }
+      return Object.assign(batches(), { ready: watch.ready }) as unknown as Watch
+    })
+    const store = withCall(telling, 'txn', async (txn, options) => {
+      const read = await kv.txn(txn, options)
+      const value = read.results[0]?.get?.kvs?.[0]?.text()
+      if (value !== '2' || isChanged) return read
+      isChanged = true
+      const { revision } = await kv.put(key, '3')
+      while (told < revision)
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      return read
+    })
+    await using live = await config(store, { key, validate: Number, confirmMs: 3_600_000 })
+    await kv.put(key, '2')
+    await expect.poll(() => live.current, { timeout: 10_000 }).toBe(3)
   })
 
   it('is never read only to look, and waited for as long as it takes, with times that are Infinity', async () => {

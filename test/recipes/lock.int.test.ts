@@ -21,6 +21,7 @@ import {
   semaphore,
 } from '../../src/recipes/index.ts'
 import { unsure } from './unsure-client.ts'
+import { withCall } from './with-call.ts'
 
 let cluster: EmbeddedCluster
 let kv: Client
@@ -77,14 +78,21 @@ describe('a lock', () => {
     const between = lock(kv, 'line', { signal: end.signal })
     await expect.poll(keysUnder('lock/line/')).toBe(2)
     let last: HeldLock | undefined
-    const waiting = lock(kv, 'line').then((taken) => {
+    const watched: unknown[] = []
+    const watching = withCall(kv, 'watch', (options) => {
+      watched.push(options.key)
+      return kv.watch(options)
+    })
+    const waiting = lock(watching, 'line').then((taken) => {
       last = taken
     })
-    await expect.poll(keysUnder('lock/line/')).toBe(3)
+    await expect.poll(() => watched.length).toBe(1)
     end.abort()
     await expect(between).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }))
     expect(await keysUnder('lock/line/')()).toBe(2)
-    // A linearizable write of the holder shows that it still holds it, when the third has had the time to look.
+    // The third has looked again.
+    await expect.poll(() => watched.length).toBe(2)
+    expect(watched[1]).toEqual(new Uint8Array(held.key))
     await held.put('line', 'x')
     expect(last).toBeUndefined()
     await held.release()
@@ -283,6 +291,27 @@ describe('a lock', () => {
     // Who is next need not read the keys of all who wait.
     const read = answers.slice(before).filter(({ results }) => results.length > 0)
     expect(read).toEqual([])
+  })
+
+  it('has as many clients in its line as a transaction may read keys, and refuses one more', async () => {
+    await using small = await startCluster({ nodes: 1 })
+    const store = small.client({ timeoutMs: 30_000 })
+    await store.changeSettings({ range_keys_max: 4 })
+    const first = await lock(store, 'full')
+    const waiting: Promise<HeldLock>[] = []
+    for (let n = 2; n <= 4; n++) {
+      const watching = Promise.withResolvers<void>()
+      const client = withCall(store, 'watch', (options) => {
+        watching.resolve()
+        return store.watch(options)
+      })
+      const taking = lock(client, 'full')
+      await Promise.race([watching.promise, taking])
+      waiting.push(taking)
+    }
+    await expect(lock(store, 'full')).rejects.toMatchObject({ code: 'range_too_large', written: 'no' })
+    await first.release()
+    for (const taking of waiting) await (await taking).release()
   })
 
   it('is not waited for after the signal has fired, or the client was closed', async () => {

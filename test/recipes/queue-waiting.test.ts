@@ -183,6 +183,20 @@ async function passed<T>(work: Promise<T>): Promise<T> {
   return over
 }
 
+it('gives an item whose signal does not fire any more once it is acknowledged, or given back', async () => {
+  const own = queue(new Store().client, 'q', { visibilityMs: 30_000 })
+  for (const text of ['a', 'b', 'c']) await passed(own.push(text))
+  const [done, back, kept] = [await passed(own.pop()), await passed(own.pop()), await passed(own.pop())]
+  await vi.advanceTimersByTimeAsync(10_000)
+  await passed(kept?.extend() ?? Promise.reject(new Error('there are three')))
+  await passed(done?.ack() ?? Promise.reject(new Error('there are three')))
+  await passed(back?.nack() ?? Promise.reject(new Error('there are three')))
+  await vi.advanceTimersByTimeAsync(29_000)
+  expect([done, back, kept].map((item) => item?.signal.aborted)).toEqual([false, false, false])
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect([done, back, kept].map((item) => item?.signal.aborted)).toEqual([false, false, true])
+})
+
 it('does not make all that wait try for one item', async () => {
   const store = new Store()
   const own = queue(store.client, 'q')

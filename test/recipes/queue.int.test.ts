@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/random.ts'
-import { type Client, UnavailableError } from '../../src/client/index.ts'
+import { type Client, type KvRecord, UnavailableError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Queue, queue } from '../../src/recipes/queue.ts'
 import type { QueueEntry, QueueItem } from '../../src/recipes/queue-item.ts'
@@ -272,37 +272,52 @@ describe('a queue', () => {
     await expect(own.pop()).rejects.toMatchObject({ code: 'item_without_value', written: 'unknown' })
   })
 
-  it('takes what another call of its process has left, which was late and then could not look again', async () => {
+  it('takes an item that has come back while another call of its process tries to take it as it was', async () => {
     const name = newName()
     const other = queue(kv, name)
-    let waiting: Promise<QueueItem | undefined> | undefined
-    const watching = Promise.withResolvers<void>()
-    let isCut = false
-    const watched = withCall(kv, 'watch', (options) => {
-      watching.resolve()
-      return kv.watch(options)
+    let second: QueueItem | undefined
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      if (second === undefined) {
+        second = await taken(other)
+        await second.nack()
+        second = await own.pop()
+      }
+      return kv.txn(txn, options)
     })
-    const listed = withCall(watched, 'list', (options) => {
-      if (!isCut) return kv.list(options)
-      isCut = false
-      throw new UnavailableError('cut off', { code: 'no_leader', written: 'no' })
-    })
-    const own = queue(
-      withCall(listed, 'txn', async (txn, options) => {
-        if (waiting !== undefined) return kv.txn(txn, options)
-        // It is taken and given back before: so it is another one than the call under way wants to take.
-        await (await taken(other)).nack()
-        waiting = own.pop({ waitMs: Number.POSITIVE_INFINITY })
-        await watching.promise
-        const late = await kv.txn(txn, options)
-        isCut = true
-        return late
-      }),
-      name,
-    )
+    const own = queue(store, name)
     await other.push('x')
-    await expect(own.pop()).rejects.toThrow('cut off')
-    expect((await waiting)?.text()).toBe('x')
+    expect(await own.pop()).toBeUndefined()
+    expect(second?.text()).toBe('x')
+  })
+
+  it('does not try to take what another call has taken since the queue was looked at', async () => {
+    const name = newName()
+    await queue(kv, name).push('x')
+    const looked = Promise.withResolvers<void>()
+    const isTaken = Promise.withResolvers<void>()
+    let second: Promise<QueueItem | undefined> | undefined
+    let refused = 0
+    const listed = withCall(kv, 'list', async function* (options) {
+      const records: KvRecord[] = []
+      for await (const record of kv.list(options)) records.push(record)
+      if (second !== undefined && records.length > 0) {
+        looked.resolve()
+        await isTaken.promise
+      }
+      yield* records
+    })
+    const store = withCall(listed, 'txn', async (txn, options) => {
+      second ??= own.pop()
+      await looked.promise
+      const result = await kv.txn(txn, options)
+      if (!result.succeeded) refused += 1
+      return result
+    })
+    const own = queue(store, name)
+    expect((await own.pop())?.text()).toBe('x')
+    isTaken.resolve()
+    expect(await second).toBeUndefined()
+    expect(refused).toBe(0)
   })
 
   it('puts back an item whose hold has ended although there are others to take', async () => {
@@ -461,6 +476,104 @@ describe('consume', () => {
     expect(seen.size).toBe(12)
     expect(most).toBe(4)
     await expectEmpty(name)
+  })
+
+  it('takes each item once, however many handlers it runs at a time', async () => {
+    const [name, items] = [newName(), 200]
+    const texts = Array.from({ length: items }, (_, n) => String(n))
+    await Promise.all(texts.map((text) => queue(kv, name).push(text)))
+    let refused = 0
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      const result = await kv.txn(txn, options)
+      if (!result.succeeded) refused += 1
+      return result
+    })
+    const end = new AbortController()
+    const done = new Set<string>()
+    const handler = (item: QueueItem) => {
+      done.add(item.text())
+      if (done.size === items) end.abort()
+    }
+    await queue(store, name).consume(handler, { signal: end.signal, concurrency: 100 })
+    expect(done.size).toBe(items)
+    // A take that is refused has cost a place of the log, and a turn of the client.
+    expect(refused).toBe(0)
+    await expectEmpty(name)
+  })
+
+  it('asks for a new item no more often when many handlers of a process wait for one', async () => {
+    const name = newName()
+    const asked: string[] = []
+    const noted =
+      <Args extends unknown[], T>(what: string, act: (...args: Args) => T) =>
+      (...args: Args): T => {
+        asked.push(what)
+        return act(...args)
+      }
+    let store = withCall(
+      kv,
+      'txn',
+      noted('txn', (...args) => kv.txn(...args)),
+    )
+    store = withCall(
+      store,
+      'list',
+      noted('list', (...args) => kv.list(...args)),
+    )
+    store = withCall(
+      store,
+      'count',
+      noted('count', (...args) => kv.count(...args)),
+    )
+    const watching = Promise.withResolvers<void>()
+    store = withCall(
+      store,
+      'watch',
+      noted('watch', (options) => {
+        watching.resolve()
+        return kv.watch(options)
+      }),
+    )
+    const end = new AbortController()
+    const handler = () => end.abort()
+    const consuming = queue(store, name).consume(handler, { signal: end.signal, concurrency: 50 })
+    await watching.promise
+    await queue(kv, name).push('x')
+    await consuming
+    expect(await queue(kv, name).len()).toEqual({ ready: 0, held: 0, dead: 0 })
+    expect(asked.length, asked.join(' ')).toBeLessThan(25)
+  })
+
+  it('takes nothing more once its signal has fired', async () => {
+    const name = newName()
+    for (let n = 0; n < 8; n++) await queue(kv, name).push(String(n))
+    const end = new AbortController()
+    // It fires while all look for an item.
+    const store = withCall(kv, 'list', (options) => {
+      end.abort()
+      return kv.list(options)
+    })
+    await queue(store, name).consume(() => {}, { signal: end.signal, concurrency: 4 })
+    expect(await queue(kv, name).len()).toEqual({ ready: 8, held: 0, dead: 0 })
+  })
+
+  it('looks again when a look of another call has failed, or has another time-out', async () => {
+    const name = newName()
+    await queue(kv, name).push('a')
+    await queue(kv, name).push('b')
+    const timeouts: unknown[] = []
+    const store = withCall(kv, 'list', (options) => {
+      timeouts.push(options?.timeoutMs)
+      if (options?.timeoutMs === 1_000)
+        throw new UnavailableError('cut off', { code: 'no_leader', written: 'no' })
+      return kv.list(options)
+    })
+    const own = queue(store, name)
+    const failing = [own.pop({ timeoutMs: 1_000 }), own.pop({ timeoutMs: 1_000 })]
+    const [one, other] = [own.pop({ timeoutMs: 9_000 }), own.pop({ timeoutMs: 9_000 })]
+    for (const each of await Promise.allSettled(failing)) expect(each.status).toBe('rejected')
+    expect([(await one)?.text(), (await other)?.text()].toSorted()).toEqual(['a', 'b'])
+    expect(timeouts.toSorted()).toEqual([1_000, 9_000])
   })
 
   it('gives back what a handler has thrown at, says so, and goes on', async () => {

@@ -21,6 +21,13 @@ async function revokeOwner(name: string, id: string): Promise<void> {
     await kv.revokeLease(lease ?? '')
 }
 
+/** Its process dies before the step b. */
+async function leaveBehind(name: string, id: string): Promise<void> {
+  const crash = new AbortController()
+  const crashing = saga(kv, name, steps('ab', [], endAt('b', crash)))
+  await crashing.run(id, 1, { signal: crash.signal }).catch(() => undefined)
+}
+
 const newName = () => `s${++sagas}`
 
 /** Steps a, b, c, … that write down what they do. */
@@ -106,7 +113,7 @@ describe('a saga', () => {
     ])
     expect(await own.run('1', 1)).toMatchObject({
       status: 'compensated',
-      failure: { step: 'b', message: 'a function cannot be recorded: it is not JSON' },
+      failure: { step: 'b', message: 'its result: a function cannot be recorded: it is not JSON' },
     })
     await expect(own.run('2', () => 1)).rejects.toThrow('a function cannot be recorded: it is not JSON')
   })
@@ -273,11 +280,11 @@ describe('a saga', () => {
         if (typeof member !== 'function') return member
         if (key !== 'txn') return member.bind(client)
         return async (...args: Parameters<Client['txn']>) => {
-          // Records are what compares a revision of a change; the first is that of the first step.
+          // Records are what compares a revision of a change; the second is that of the first step.
           const isRecord = args[0].compare?.some((each) => 'target' in each && each.target === 'mod_revision')
           if (isRecord !== true) return client.txn(...args)
           records += 1
-          if (records === 1) {
+          if (records === 2) {
             late = async () => {
               await client.txn({ ...args[0] })
             }
@@ -324,10 +331,9 @@ describe('a saga', () => {
     const own = saga(client.kv, newName(), [...failing.slice(0, 3), crash, ...failing.slice(3)], {
       retryMs: 5,
     })
-    const outcome = await retried(() => own.run('1', 1))
+    const outcome = await own.run('1', 1)
     for (const node of cluster.nodes) if (!node.running) await node.start()
     expect(outcome, `seed ${seed}`).toMatchObject({ status: 'compensated', failure: { step: 'f' } })
-    // Only the first transaction, before any step, is not tried again by the saga itself.
     expect(log, `seed ${seed}`).toEqual([...'abcdef', ...['undo e', 'undo d', 'undo c', 'undo b', 'undo a']])
   })
 
@@ -344,41 +350,27 @@ describe('a saga', () => {
 
   it('tries one that could not be ended again after a minute, not whenever something changes', async () => {
     const name = newName()
-    const crash = new AbortController()
-    const crashing = saga(kv, name, steps('ab', [], endAt('b', crash)))
-    await crashing.run('1', 1, { signal: crash.signal }).catch(() => undefined)
+    await leaveBehind(name, '1')
     const end = new AbortController()
     const errors: unknown[] = []
-    let watches = 0
-    let watching = () => {}
-    const store = withCall(kv, 'watch', (options) => {
-      if (options.prefix !== undefined) watches += 1
-      watching()
-      return kv.watch(options)
-    })
     const onError = (error: unknown) => errors.push(error)
-    const resuming = saga(store, name, steps('xb', [])).keepResuming({ signal: end.signal, onError })
-    for (let looks = 1; looks <= 4; looks++) {
-      while (watches < looks)
-        await new Promise<void>((resolve) => {
-          watching = resolve
-        })
-      const key = `saga/${name}/owner/another/${looks}`
+    const resuming = saga(kv, name, steps('xb', [])).keepResuming({ signal: end.signal, onError })
+    while (errors.length === 0) await new Promise(setImmediate)
+    for (let n = 0; n < 4; n++) {
+      const key = `saga/${name}/owner/1/${n}`
       await kv.put(key, '')
       await kv.delete(key)
     }
+    // It hears of the next one after all of these.
+    await leaveBehind(name, '2')
+    while (errors.length === 1) await new Promise(setImmediate)
     end.abort()
     await resuming
-    expect(errors).toMatchObject([{ code: 'saga_steps_differ' }])
+    expect(errors).toMatchObject([{ code: 'saga_steps_differ' }, { code: 'saga_steps_differ' }])
   })
 
   it('takes over what is left behind while one that was taken over before still runs', async () => {
     const name = newName()
-    const leaveBehind = async (id: string) => {
-      const crash = new AbortController()
-      const crashing = saga(kv, name, steps('ab', [], endAt('b', crash)))
-      await crashing.run(id, 1, { signal: crash.signal }).catch(() => undefined)
-    }
     const goOn = Promise.withResolvers<void>()
     const begun = Promise.withResolvers<void>()
     const other = Promise.withResolvers<void>()
@@ -393,17 +385,126 @@ describe('a saga', () => {
         },
       },
     ])
-    await leaveBehind('long')
+    await leaveBehind(name, 'long')
     const end = new AbortController()
     const resuming = own.keepResuming({ signal: end.signal, concurrency: 2 })
     await begun.promise
-    await leaveBehind('other')
+    await leaveBehind(name, 'other')
     await other.promise
     goOn.resolve()
     while ((await own.get('long'))?.status !== 'completed') await new Promise(setImmediate)
     end.abort()
     await resuming
     expect(await own.run('other', 1)).toMatchObject({ status: 'completed' })
+  })
+
+  it('looks only at the one that a process has left while it stands by', async () => {
+    const name = newName()
+    const goOn = Promise.withResolvers<void>()
+    const long = saga<number>(kv, name, [{ name: 'a', run: () => goOn.promise }])
+    const running = Array.from({ length: 20 }, (_, n) => long.run(`long ${n}`, 1))
+    while ((await kv.count({ prefix: `saga/${name}/owner/` })) < 20) await new Promise(setImmediate)
+    const asked: string[] = []
+    let store = withCall(kv, 'txn', (txn, options) => {
+      asked.push('txn')
+      return kv.txn(txn, options)
+    })
+    store = withCall(store, 'list', (options) => {
+      asked.push('list')
+      return kv.list(options)
+    })
+    const end = new AbortController()
+    const standing = saga(store, name, steps('ab', []))
+    const resuming = standing.keepResuming({ signal: end.signal })
+    await leaveBehind(name, 'first')
+    while ((await standing.get('first'))?.status !== 'completed') await new Promise(setImmediate)
+    const before = asked.length
+    const short = saga(kv, name, steps('ab', []))
+    for (let n = 0; n < 5; n++) await short.run(`short ${n}`, 1)
+    // It hears of this one after all of these.
+    await leaveBehind(name, 'last')
+    while ((await standing.get('last'))?.status !== 'completed') await new Promise(setImmediate)
+    end.abort()
+    await resuming
+    // To take over the last one.
+    expect(asked.length - before, asked.slice(before).join(' ')).toBeLessThan(12)
+    expect(asked.slice(before)).not.toContain('list')
+    goOn.resolve()
+    await Promise.all(running)
+  })
+
+  it('goes on at once with one that it has taken over and lost again', { timeout: 40_000 }, async () => {
+    const name = newName()
+    await leaveBehind(name, '1')
+    const errors: unknown[] = []
+    const end = new AbortController()
+    let runs = 0
+    const own = saga<number>(kv, name, [
+      { name: 'a', run: () => 1 },
+      {
+        name: 'b',
+        run: async ({ signal }) => {
+          runs += 1
+          if (runs > 1) return
+          await revokeOwner(name, '1')
+          if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve))
+        },
+      },
+    ])
+    const resuming = own.keepResuming({ signal: end.signal, onError: (error) => errors.push(error) })
+    while ((await own.get('1'))?.status !== 'completed') await new Promise(setImmediate)
+    end.abort()
+    await resuming
+    expect(errors).toMatchObject([{ code: 'saga_taken_over' }])
+    expect(runs).toBe(2)
+  })
+
+  it('looks at all again when history was compacted before it could hear of one', {
+    timeout: 40_000,
+  }, async () => {
+    const name = newName()
+    let looks = 0
+    const store = withCall(kv, 'list', async function* (options) {
+      yield* kv.list(options)
+      looks += 1
+      // Owners and records have been listed, and the watch has not begun.
+      if (looks !== 2) return
+      await leaveBehind(name, '1')
+      await kv.compact((await kv.put('x', '')).revision)
+    })
+    const end = new AbortController()
+    const errors: unknown[] = []
+    const own = saga(store, name, steps('ab', []))
+    const resuming = own.keepResuming({ signal: end.signal, onError: (error) => errors.push(error) })
+    while ((await own.get('1'))?.status !== 'completed') await new Promise(setImmediate)
+    end.abort()
+    await resuming
+    expect(errors).toEqual([])
+  })
+
+  it('has not begun as long as no process owns it: so none is there that nobody hears of', async () => {
+    const name = newName()
+    const dying = withCall(kv, 'session', () => Promise.reject(new Error('dead')))
+    await expect(saga(dying, name, steps('ab', [])).run('1', 1)).rejects.toThrow('dead')
+    expect(await saga(kv, name, steps('ab', [])).get('1')).toBeUndefined()
+  })
+
+  it('undoes a step as well whose result is too large to be recorded', async () => {
+    const log: string[] = []
+    const [first, second] = steps('ab', log)
+    if (first === undefined || second === undefined) throw new Error('there are two')
+    const large = {
+      ...second,
+      run: () => {
+        log.push('b')
+        return 'x'.repeat(2 ** 21)
+      },
+    }
+    const own = saga(kv, newName(), [first, large])
+    const outcome = await own.run('1', 1)
+    expect(outcome).toMatchObject({ status: 'compensated', failure: { step: 'b' }, results: { b: null } })
+    expect(outcome.failure?.message).toMatch(/^its result: .* at most /)
+    expect(log).toEqual(['a', 'b', 'undo b', 'undo a'])
   })
 
   it('ends with what its own onError throws, when what it runs has ended', async () => {
@@ -525,7 +626,7 @@ describe('a saga', () => {
   it('ends with its signal also while nothing can be recorded', async () => {
     const end = new AbortController()
     const isRecord = ({ compare = [] }: Txn) =>
-      compare.some((each) => 'target' in each && each.target === 'mod_revision')
+      compare.some((each) => 'target' in each && each.target === 'mod_revision' && Number(each.to) > 0)
     const full = withCall(kv, 'txn', async (txn, options) => {
       if (!isRecord(txn)) return kv.txn(txn, options)
       end.abort()
@@ -555,15 +656,4 @@ describe('a saga', () => {
 const endAt = (step: string, end: AbortController) => (what: string) => {
   if (what === step) end.abort()
   return false
-}
-
-/** The beginning of a saga may be unknown: it is asked for again, as an application does. */
-async function retried<T>(act: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await act()
-    } catch (error) {
-      if ((error as { written?: string }).written !== 'unknown') throw error
-    }
-  }
 }

@@ -337,4 +337,76 @@ export const RECIPES: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M1021',
+    title: 'a consumer forgets what it has taken at once, although a look that began before still shows it',
+    why: 'With many handlers most takings of a process are in vain, and it becomes slow.',
+    layers: UNIT,
+    tests: QUEUE_TESTS,
+    edits: [
+      edit(
+        QUEUE,
+        'void Promise.all(this.#lastLooks.values()).then(() => this.#taking.delete(taking))',
+        'this.#taking.delete(taking)',
+      ),
+    ],
+  },
+  {
+    id: 'M1022',
+    title: 'the signal of an item fires although the item was acknowledged',
+    why: 'Who listens to it undoes work that counts.',
+    layers: UNIT,
+    tests: ['test/recipes/queue-waiting.test.ts'],
+    edits: [
+      edit(
+        'src/recipes/queue-item.ts',
+        '    this.#isDone = true\n    clearTimeout(this.#timer)\n',
+        '    this.#isDone = true\n',
+      ),
+    ],
+  },
+  {
+    id: 'M1023',
+    title: 'a saga whose new process has lost it as well waits for a minute',
+    why: 'Nobody runs it meanwhile.',
+    layers: UNIT,
+    tests: SAGA_TESTS,
+    edits: [edit(SAGA, 'if (!(error instanceof SagaTakenOverError)) later', 'if (error !== null) later')],
+  },
+  {
+    id: 'M1024',
+    title: 'the messages of a topic are counted by many publishers at a time',
+    why: 'Each count of a large topic takes seconds of a node.',
+    layers: UNIT,
+    tests: TOPIC_TESTS,
+    edits: [edit(TOPIC, ' && !this.#isTrimming) await', ') await')],
+  },
+  {
+    id: 'M1025',
+    title: 'a near cache keeps what it was reading while its watch was broken',
+    why: 'A change in between is not told, and the old value is served until its time is over.',
+    layers: UNIT,
+    tests: CACHE_TESTS,
+    edits: [
+      edit(
+        CACHE,
+        'for (const reading of this.#readings.values()) reading.changedAt = Number.POSITIVE_INFINITY',
+        'void this.#readings',
+      ),
+    ],
+  },
+  {
+    id: 'M1026',
+    title: 'a change that is told while a configuration is read is forgotten',
+    why: 'The value before is used until something else changes, or it is read anyway.',
+    layers: UNIT,
+    tests: ['test/recipes/config.int.test.ts'],
+    edits: [
+      edit(
+        'src/recipes/followed.ts',
+        '        onFirst(view)\n',
+        '        onFirst(view)\n        this.#isDue = false\n',
+      ),
+    ],
+  },
 ]

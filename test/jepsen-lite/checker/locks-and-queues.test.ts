@@ -376,6 +376,26 @@ describe('queues', () => {
       'after an item that was pushed later',
     ],
     [
+      'one comes back late that was taken by a pop without an answer',
+      (s) => {
+        push(push(s, 'i'), 'j')
+        s.ask({ f: 'pop', queue: 'q' }, DRAIN).unknown()
+        ack(pop(s, 'j', 1, {}, DRAIN), 'j', 1)
+        return ack(pop(s, 'i', 2, {}, DRAIN), 'i', 2)
+      },
+      undefined,
+    ],
+    [
+      'a pop without an answer has not taken the one that comes late',
+      (s) => {
+        push(push(s, 'i'), 'j')
+        s.ask({ f: 'pop', queue: 'q' }, DRAIN).unknown()
+        ack(pop(s, 'j', 1, {}, DRAIN), 'j', 1)
+        return ack(pop(s, 'i', 1, {}, DRAIN), 'i', 1)
+      },
+      'after an item that was pushed later',
+    ],
+    [
       'a key is left when it is empty',
       (s) =>
         ack(pop(push(s, 'i'), 'i', 1), 'i', 1).final('n1', 5, 'h', [
