@@ -98,7 +98,7 @@ export function converge(cluster: Cluster, clients: Clients, store: StoreClients
     if (cluster.invariants.violation === undefined) readsOnFullDisks(cluster, core)
   }
   if (cluster.invariants.violation !== undefined) return
-  comesToRest(cluster, core)
+  comesToRest(cluster, core, snapshotsMs(cluster, core))
   if (cluster.invariants.violation !== undefined) return
   // A replica that is no longer a voter may stay behind.
   const { leader } = cluster

@@ -81,9 +81,10 @@ function mostAtRest(name: string, { delayMs, jitterMs, heartbeatMs }: Cluster['c
 
 /**
  * Runs until every number of work under way has been 0 once. `core` is repaired and connected; of the other machines
- * only the waiting requests are checked.
+ * only the waiting requests are checked. `snapshotsMs`: how long snapshots may take that the last entries have made
+ * necessary.
  */
-export function comesToRest(cluster: Cluster, core: readonly Machine[]): void {
+export function comesToRest(cluster: Cluster, core: readonly Machine[], snapshotsMs: number): void {
   const { time, invariants } = cluster
   const ids = new Set(core.flatMap(({ replica }) => (replica === undefined ? [] : [replica.id])))
   const members = cluster.leader?.driver?.configuration
@@ -115,7 +116,7 @@ export function comesToRest(cluster: Cluster, core: readonly Machine[]): void {
     if (owed.size > 0) time.push(time.now + POLL_MS, IO, undefined, poll)
   }
   poll()
-  cluster.runUntil(time.now + REST_MS_MAX, () => owed.size === 0)
+  cluster.runUntil(time.now + REST_MS_MAX + snapshotsMs, () => owed.size === 0)
   if (invariants.violation !== undefined) return
   const [left] = owed
   if (left === undefined) return
