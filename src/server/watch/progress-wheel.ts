@@ -20,7 +20,7 @@ interface Silent {
 
 export class ProgressWheel<T extends Silent> {
   readonly #clock: Clock
-  /** Must set `sentAt` to the time. */
+  /** Must set `sentAt`, so that it is due later. */
   readonly #due: (silent: T) => void
   readonly #slots: Set<T>[] = Array.from({ length: SLOTS }, () => new Set())
   /** The tick that was last looked at. */
