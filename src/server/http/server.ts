@@ -374,10 +374,12 @@ class Front implements HttpServer {
         result instanceof Error
           ? problemAnswer(this.#refused(result))
           : this.#fitting(result, head, operation)
-      if (isOpen) this.#requests--
+      // An answer that cannot be sent to its end is followed by the reason.
+      const isFirst = isOpen
+      if (isFirst) this.#requests--
       isOpen = false
       answer(given, extra)
-      this.#options.metrics.requestEnded(operation, given.status, performance.now() - startedAt)
+      if (isFirst) this.#options.metrics.requestEnded(operation, given.status, performance.now() - startedAt)
     }
     try {
       this.#guard.checkHost(head, target)

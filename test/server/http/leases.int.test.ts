@@ -277,6 +277,8 @@ describe('a lease with many keys', () => {
       expect(logged.some((line) => line.includes('CRC'))).toBe(how === 'reported')
       await atRest(served, 1)
       expect(node.openScans).toBe(0)
+      const counted = (await served.metrics.text()).match(/^quorate_http_requests_total.*$/gm)
+      expect(counted).toEqual(['quorate_http_requests_total{operation="other",status="200"} 1'])
     },
   )
 })
