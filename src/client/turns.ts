@@ -31,7 +31,7 @@ export class Turns {
   #timerAt = Number.POSITIVE_INFINITY
   #isClosed = false
   #usualMs = 0
-  /** When the first call ended. Those that began before it also had to make the connections. */
+  /** When a call first ended while all turns were taken. Those that began before also had to make the connections. */
   #warmAt = Number.POSITIVE_INFINITY
 
   constructor(max: number) {
@@ -40,7 +40,7 @@ export class Turns {
 
   /**
    * The usual duration of a call from its turn on: a moving average in which the newest call counts an eighth. The
-   * first calls of a client, which make its connections, do not count.
+   * first calls that took all turns, which make the connections, do not count, nor do those before.
    */
   get usualMs(): number {
     return this.#usualMs
@@ -86,7 +86,7 @@ export class Turns {
   giveAfter(ms: number, calls = 1): void {
     const now = performance.now()
     if (calls > 0 && now - ms >= this.#warmAt) this.#usualMs += (ms - this.#usualMs) / 8
-    this.#warmAt = Math.min(this.#warmAt, now)
+    if (this.#taken >= this.#max) this.#warmAt = Math.min(this.#warmAt, now)
     for (let left = calls; left > 0; left--) this.give()
   }
 

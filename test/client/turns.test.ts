@@ -165,19 +165,27 @@ describe('one that waits', () => {
     expect(kv[inspect]()).toEqual(AT_REST)
   })
 
-  test('begins however long the first calls of the client needed, which made its connections', async () => {
-    freezeTime()
-    const node = await fake()
-    node.fault = ({ method }) => (method === 'PUT' ? { afterMs: 500 } : undefined)
-    const kv = clientOf([node], { callsMax: 20, timeoutMs: 1_000 })
-    const puts = Array.from({ length: 60 }, (_, n) => kv.put(`${n}`, '1'))
-    const sent = () => node.seen.filter(({ method }) => method === 'PUT').length
-    await until(() => sent() === 20)
-    node.fault = () => undefined
-    vi.advanceTimersByTime(500)
-    await Promise.all(puts)
-    expect(sent()).toBe(60)
-  })
+  test.each<[string, (kv: Client) => Promise<unknown>]>([
+    ['no call', () => Promise.resolve()],
+    ['a get', (kv) => kv.get('k')],
+    ['a get that was aborted', (kv) => failure(kv.get('k', { signal: AbortSignal.abort() }))],
+  ])(
+    'begins however long the first calls needed, which made the connections, after %s',
+    async (_what, before) => {
+      freezeTime()
+      const node = await fake()
+      node.fault = ({ method }) => (method === 'PUT' ? { afterMs: 500 } : undefined)
+      const kv = clientOf([node], { callsMax: 20, timeoutMs: 1_000 })
+      await before(kv)
+      const puts = Array.from({ length: 60 }, (_, n) => kv.put(`${n}`, '1'))
+      const sent = () => node.seen.filter(({ method }) => method === 'PUT').length
+      await until(() => sent() === 20)
+      node.fault = () => undefined
+      vi.advanceTimersByTime(500)
+      await Promise.all(puts)
+      expect(sent()).toBe(60)
+    },
+  )
 
   test('whose turn comes too late says when it came, and with how much time calls begin now', async () => {
     const { kv, end } = await withOneStuck(60_000)
