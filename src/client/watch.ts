@@ -38,8 +38,11 @@ const SILENT_PROGRESSES = 2
 const SILENT_EXTRA_MS = 1_000
 const RETRY_BASE_MS = 20
 const RETRY_MAX_MS = 2_000
-/** With more than this received and not taken, nothing more is read. The batch that exceeds it is kept. */
-const BUFFER_BYTES_MAX = 1024 * 1024
+/**
+ * With more than this received and not taken, nothing more is read. The batch that exceeds it is kept. It is room for
+ * some 4,000 small events: so a mirror can apply what a busy store changes within seconds as one change.
+ */
+const BUFFER_BYTES_MAX = 4 * 1024 * 1024
 /**
  * What the objects take in memory, beside the bytes of keys and values: those of a batch; and those of a record, or of
  * a deleted key. Measured with Node 24.

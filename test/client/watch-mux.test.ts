@@ -243,7 +243,7 @@ test('an application that takes too little pauses its own watch, and others go o
   await Promise.all([slow.watch.close(), quick.watch.close()])
 })
 
-test('what an application has not taken holds about 1 MiB of memory, however small the events are', async () => {
+test('what an application has not taken holds about 4 MiB of memory, however small the events are', async () => {
   const { kv, asked, cancelled } = await scene()
   const { watch, id, line } = await begun(kv, asked)
   const before = await heapBytes()
@@ -252,7 +252,7 @@ test('what an application has not taken holds about 1 MiB of memory, however sma
     await kv.get('k')
   }
   expect(cancelled).toEqual([id])
-  expect((await heapBytes()) - before).toBeLessThan(2 * 1024 * 1024)
+  expect((await heapBytes()) - before).toBeLessThan(8 * 1024 * 1024)
   await watch.close()
 })
 
@@ -332,9 +332,9 @@ test('a watch that waits for another one to begin has its own time-out', async (
 test('an application that takes nothing is told no progress without end', async () => {
   const { kv, asked, cancelled } = await scene()
   const { watch, id, line } = await begun(kv, asked)
-  line.send([id, 2, 6, [[0, record('k', 6, Buffer.alloc(600_000))]]])
-  line.send([id, 2, 7, [[0, record('k', 7, Buffer.alloc(600_000))]]])
-  for (let revision = 8; cancelled.length === 0 && revision < 30_000; revision += 1000) {
+  for (const revision of [6, 7, 8, 9, 10])
+    line.send([id, 2, revision, [[0, record('k', revision, Buffer.alloc(1_000_000))]]])
+  for (let revision = 11; cancelled.length === 0 && revision < 30_000; revision += 1000) {
     line.send(...Array.from({ length: 1000 }, (_, at) => [id, 3, revision + at]))
     await kv.get('k')
   }

@@ -172,7 +172,7 @@ test('a node that ends a watch as compacted has not failed, nor has one that the
   scene.isShared = true
   const other = scene.watch({ all: true, fromRevision: 3 })
   await pass(0)
-  scene.feed.send(created(4), put(3, 'x'.repeat(600_000)), put(4, 'a'))
+  scene.feed.send(created(4), put(3, 'x'.repeat(2_400_000)), put(4, 'a'))
   while (!scene.feed.isClosed) await nextTurn()
   expect((await other.next()).value?.revision).toBe(3)
   await pass(1000)
@@ -303,7 +303,7 @@ test('an error that no other node can mend ends it', async () => {
 test('while the application takes nothing, so much is received and no more', async () => {
   const watch = scene.watch({ all: true, fromRevision: 1 })
   await pass(0)
-  const large = (revision: number): Json => put(revision, 'x'.repeat(100_000))
+  const large = (revision: number): Json => put(revision, 'x'.repeat(400_000))
   scene.feed.send(created(1), ...Array.from({ length: 100 }, (_, at) => large(at + 2)))
   await pass(0)
   expect(scene.feed.waiting).toBeGreaterThan(80)
@@ -315,11 +315,11 @@ test('while the application takes nothing, so much is received and no more', asy
 test('small events count for the memory that they take', async () => {
   const watch = scene.watch({ all: true, fromRevision: 1 })
   await pass(0)
-  const count = 5_000
+  const count = 10_000
   scene.feed.send(created(1), ...Array.from({ length: count }, (_, at) => put(at + 2, 'k')))
   await pass(0)
   // Of which each takes about 1 KB.
-  expect(scene.feed.waiting).toBeGreaterThan(count - 1_500)
+  expect(scene.feed.waiting).toBeGreaterThan(count - 6_000)
   expect(await revisions(watch, count)).toEqual(Array.from({ length: count }, (_, at) => at + 2))
   await watch.close()
 })

@@ -106,7 +106,8 @@ test.each([
     const files = (): string[] =>
       existsSync(space.path()) ? readdirSync(space.path()).filter((name) => name !== 'supervisor.lock') : []
     const left = files()
-    expect(await stopCluster(space.path())).toBe(true)
+    // It looks at its directory by itself, too, and may have ended before.
+    await stopCluster(space.path())
     expect(await isFree(space.port)).toBe(true)
     const { code, stderr } = await ended
     expect(code).toBe(1)
