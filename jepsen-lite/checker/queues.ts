@@ -213,7 +213,10 @@ function judgeLosses(items: ReadonlyMap<string, Item>, find: Find): void {
   for (const { id, push, deliveries, acks } of items.values()) {
     const [first] = deliveries
     const call = push ?? first?.call
-    if (call === undefined || acks.some((ack) => ack.outcome.kind === 'unknown' || isMade(ack))) continue
+    // One whose item was given to another one later was not made.
+    const latest = Math.max(...deliveries.map(({ token }) => token))
+    const mayBeMade = (ack: Of<'ack'>) => ack.outcome.kind === 'unknown' && ack.op.token >= latest
+    if (call === undefined || acks.some((ack) => isMade(ack) || mayBeMade(ack))) continue
     find(
       id,
       [call.id],
@@ -225,26 +228,32 @@ function judgeLosses(items: ReadonlyMap<string, Item>, find: Find): void {
 /** The one client that empties the queue takes what comes next. */
 function judgeOrder(calls: readonly StoreCall[], items: ReadonlyMap<string, Item>, find: Find): void {
   let last: Of<'push'> | undefined
-  let isOneUnknown = false
+  /** Of its pops of unknown outcome: each may have taken one item. */
+  let taken = 0
   for (const call of calls) {
     if (call.client !== DRAIN || !is(call, 'pop')) continue
-    if (call.outcome.kind !== 'ok') {
-      isOneUnknown = true
-      continue
-    }
+    if (call.outcome.kind === 'unknown') taken += 1
+    if (call.outcome.kind !== 'ok') continue
     const { item, priority, attempts = 0 } = call.outcome.result
     const { push, deliveries = [] } = items.get(item ?? '') ?? {}
     // Nobody knows when those were pushed whose push was not answered.
     if (push === undefined || priority === undefined) continue
-    const told = deliveries.filter((one) => one.call !== call).map((one) => one.attempts ?? 0)
-    if (isOneUnknown && attempts > 1 + Math.max(0, ...told.filter((each) => each < attempts))) continue
-    if (last !== undefined && last.op.priority < priority)
+    const isLower = last !== undefined && last.op.priority < priority
+    const isLate = last !== undefined && last.op.priority === priority && push.end < last.start
+    if ((isLower || isLate) && taken > 0) {
+      const told = deliveries.filter((one) => one.call !== call).map((one) => one.attempts ?? 0)
+      if (attempts > 1 + Math.max(0, ...told.filter((each) => each < attempts))) {
+        taken -= 1
+        continue
+      }
+    }
+    if (last !== undefined && isLower)
       find(
         item,
         [call.id],
         `operation ${call.id} was given ${item} with priority ${priority} after one with ${last.op.priority}`,
       )
-    else if (last !== undefined && last.op.priority === priority && push.end < last.start)
+    else if (last !== undefined && isLate)
       find(
         item,
         [push.id, last.id, call.id],

@@ -89,6 +89,8 @@ export interface Line {
   readonly served: number
   /** Of the key. */
   readonly value?: string | Uint8Array | undefined
+  /** Done in the transaction that creates the key. */
+  readonly joining?: Txn['success']
 }
 
 /** Waits in the line until the client is served. If its key has gone meanwhile, it goes to the end of the line. */
@@ -132,7 +134,7 @@ async function served(
 ): Promise<HeldLock> {
   const signal = AbortSignal.any([session.signal, ...(options.signal ? [options.signal] : [])])
   const call = { ...options, signal }
-  const { what, before, value = '' } = line
+  const { what, before, value = '', joining = [] } = line
   const key = line.key(session.lease)
   let token: number | undefined
   let waitsFor = 0
@@ -151,6 +153,7 @@ async function served(
         success: [
           { txn: { compare: [{ prefix: before, target: 'createRevision', op: '=', to: 0 }] } },
           { put: { key, value, lease: session.lease } },
+          ...joining,
         ],
         failure: [{ get: { key, keysOnly: true } }],
       },

@@ -151,9 +151,8 @@ interface Nothing {
 interface Waiting {
   /** From the next revision on it wakes them. */
   readonly revision: number
-  readonly changed: Promise<void>
-  /** How many wait. */
-  calls: number
+  /** Those that wait. They leave it: a promise would hold each that ever waited for it, until the next change. */
+  readonly calls: Set<PromiseWithResolvers<boolean>>
   /** Ends it: nobody waits any more. */
   readonly end: AbortController
 }
@@ -483,36 +482,41 @@ class WorkQueue implements Queue {
     if (failures !== this.#failures) return true
     throwIfAborted(signal)
     const waiting = this.#waitTogether(revision)
+    // Another call has looked later, and waits: the next look of this one is as late.
+    if (waiting === undefined) return true
     const over = Promise.withResolvers<boolean>()
     const stopTimer = after(leftMs, () => over.resolve(false))
     const abort = () => over.reject(abortedBy(signal, WAIT))
     signal?.addEventListener('abort', abort, { once: true })
-    waiting.calls += 1
+    waiting.calls.add(over)
     try {
-      return await Promise.race([waiting.changed.then(() => true), over.promise])
+      return await over.promise
     } finally {
       stopTimer()
       signal?.removeEventListener('abort', abort)
-      waiting.calls -= 1
-      if (waiting.calls === 0) waiting.end.abort()
+      waiting.calls.delete(over)
+      if (waiting.calls.size === 0) waiting.end.abort()
     }
   }
 
   /** For what comes after this revision. What began before serves as well: it has seen nothing yet. */
-  #waitTogether(revision: number): Waiting {
-    if (this.#waiting !== undefined && this.#waiting.revision <= revision) return this.#waiting
-    const end = new AbortController()
+  #waitTogether(revision: number): Waiting | undefined {
+    const begun = this.#waiting
+    if (begun !== undefined) return begun.revision <= revision ? begun : undefined
+    const waiting: Waiting = { revision, calls: new Set(), end: new AbortController() }
     const over = () => {
       if (this.#waiting === waiting) this.#waiting = undefined
     }
-    const waiting: Waiting = {
-      revision,
-      changed: this.#change(revision, end.signal).finally(over),
-      calls: 0,
-      end,
-    }
-    end.signal.addEventListener('abort', over)
+    waiting.end.signal.addEventListener('abort', over)
     this.#waiting = waiting
+    const wake = (tell: (call: PromiseWithResolvers<boolean>) => void) => {
+      over()
+      for (const call of waiting.calls) tell(call)
+    }
+    this.#change(revision, waiting.end.signal).then(
+      () => wake((call) => call.resolve(true)),
+      (error: unknown) => wake((call) => call.reject(error)),
+    )
     return waiting
   }
 

@@ -5,9 +5,9 @@
 // in the same way. One process at a time runs a saga: it owns a key with a lease, and every record is one transaction
 // that is done only while the process still owns the key and the record is the one that it has read. So a process that
 // was stopped and comes back records nothing. After a crash `resume`, in whichever process, goes on behind the last
-// record. The first record is written by a process that owns the saga already. So the key of an owner goes after each
-// crash, and that is what `keepResuming` watches: it looks at all sagas only when it begins, and when it may have
-// missed something.
+// record. The first record is written together with the key of a process that runs the saga, or waits to. So such a key
+// goes after each crash, and that is what `keepResuming` watches: it looks at all sagas only when it begins, and when
+// it may have missed something.
 //
 // Limits: a step may *run* more than once. A process may die after the effect of a step and before its record; and a
 // process that has lost its lease may still be running a step while another one runs it again. So give `token` to the
@@ -215,9 +215,7 @@ export function saga<Input = unknown>(
         return
       } catch (error) {
         held.throwIfLost()
-        // One that was never recorded has not begun.
-        const isBegun = running.modRevision > 0 || isUnknown(error)
-        if (!isTransient(error) || !isBegun) throw error
+        if (!isTransient(error)) throw error
         // Otherwise nothing would end it while the store is full, for example.
         goOn(running)
         // The same transaction again: if the first one was done, this one finds another revision, and its own nonce.
@@ -294,27 +292,27 @@ export function saga<Input = unknown>(
     }
   }
 
-  /** `input`: of one that may have to begin. */
+  /** `first`: the record of one that begins if there is none yet. */
   async function take(
     id: string,
     waitMs: number,
     signal: AbortSignal | undefined,
-    input?: { readonly json: unknown },
+    first?: SagaRecord,
   ): Promise<SagaOutcome> {
     const key = stateKey(id)
-    const held = await takeIn(kv, owners(id), { ttlMs, waitMs, signal })
+    const begin = first && {
+      compare: [{ key, exists: false }],
+      success: [{ put: { key, value: JSON.stringify(first) } }],
+    }
+    const line = { ...owners(id), joining: begin && [{ txn: begin }] }
+    const held = await takeIn(kv, line, { ttlMs, waitMs, signal })
     try {
-      const found = await existing(id, signal, input)
-      if (found === undefined && input === undefined) throw notFound(id)
+      const found = await existing(id, signal, first && { json: first.input })
+      if (found === undefined) throw notFound(id)
       const running = {
-        id,
-        key,
-        held,
+        ...{ id, key, held, ...found },
         signal: signal === undefined ? held.signal : AbortSignal.any([signal, held.signal]),
-        record: found?.record ?? fresh(input?.json),
-        modRevision: found?.modRevision ?? 0,
       }
-      if (found === undefined) await record(running, {})
       return hasEnded(running.record) ? outcomeOf(id, running.record) : await runToEnd(running)
     } catch (error) {
       throw error instanceof LockLostError ? takenOver(id, error) : error
@@ -393,7 +391,9 @@ export function saga<Input = unknown>(
       const json = { json: plain(input) }
       const begun = await existing(id, given.signal, json)
       if (begun !== undefined && hasEnded(begun.record)) return outcomeOf(id, begun.record)
-      return take(id, Number.POSITIVE_INFINITY, given.signal, json)
+      // One that is there and is forgotten while this waits does not begin again.
+      const first = begun === undefined ? fresh(json.json) : undefined
+      return take(id, Number.POSITIVE_INFINITY, given.signal, first)
     },
     resume: async (given = {}) => {
       checkOptions('saga.resume', given, RESUME)
@@ -582,7 +582,7 @@ const fresh = (input: unknown): SagaRecord => ({
   steps: [],
   compensated: [],
   failure: null,
-  nonce: '',
+  nonce: randomUUID(),
 })
 
 const notFound = (id: string) =>
@@ -591,8 +591,6 @@ const notFound = (id: string) =>
 /** Nothing is to be done here: another process runs it, or has ended it, and it was forgotten since it was listed. */
 const isElsewhere = (error: unknown): boolean =>
   error instanceof LockNotTakenError || (error instanceof QuorateError && error.code === 'not_found')
-
-const isUnknown = (error: unknown): boolean => error instanceof QuorateError && error.written === 'unknown'
 
 /** Of another try the same may be asked. */
 const isTransient = (error: unknown): boolean =>

@@ -62,6 +62,8 @@ const TRIM_TIMEOUT_MS = 300_000
 const TRIM_WAIT_MS = 1_000
 /** Messages that are removed at a time. */
 const TRIM_PAGE = 64
+/** Messages that are looked at, to be removed, before these are removed. */
+const TRIM_PART = 4_096
 
 export interface TopicOptions {
   /** At least the last so many messages are held. Default 10,000. */
@@ -344,39 +346,44 @@ class KeptTopic implements Topic {
     }
     const count = await this.#kv.count({ prefix: this.#messages, ...options, onAnswer })
     if (count <= this.#messagesMax) return
-    const first: KvRecord[] = []
-    const limit = count - this.#messagesMax + 1
-    // At that revision: of messages that others remove meanwhile, or whose time is over, so many are not too many.
-    const range = { prefix: this.#messages, keysOnly: true, limit, revision }
-    for await (const record of this.#kv.list({ ...range, ...options })) first.push(record)
-    const kept = first.pop()
-    if (kept === undefined) return
-    // Those from `kept` on are later than the revision in its key. One before it may be as well, if its publisher was
-    // slow: then it may be one of the last messages, and stays for now.
-    const bound = revisionIn(this.#place.rest(kept.keyBytes))
-    const old = first.filter(({ modRevision }) => modRevision <= bound)
-    if (old.length === 0) return
     const key = this.#place.key('trimmed')
     const mark = await this.#kv.get(key, options)
     let modRevision = mark?.modRevision ?? 0
     let trimmed = Number(mark?.text() ?? 0)
-    for (let at = 0; at < old.length; at += TRIM_PAGE) {
-      const some = old.slice(at, at + TRIM_PAGE)
-      trimmed = Math.max(trimmed, ...some.map((each) => each.modRevision))
-      // The mark and the messages together: who finds none there finds the mark, and the mark only if some are gone.
-      const { succeeded, results } = await this.#kv.txn(
-        {
-          compare: [{ key, target: 'modRevision', op: '=', to: modRevision }],
-          success: [
-            { put: { key, value: String(trimmed) } },
-            ...some.map(({ keyBytes }) => ({ delete: { key: keyBytes } })),
-          ],
-        },
-        options,
-      )
-      // Otherwise another process removes messages now.
-      if (!succeeded) return
-      modRevision = results[0]?.put?.modRevision ?? 0
+    let start = this.#messages
+    const end = this.#place.key('message0')
+    // In parts: those of a topic that was not trimmed for long may be millions.
+    for (let tooMany = count - this.#messagesMax; tooMany > 0; tooMany -= TRIM_PART) {
+      const part: KvRecord[] = []
+      const limit = Math.min(tooMany, TRIM_PART) + 1
+      // At that revision: of messages that others remove meanwhile, or whose time is over, so many are not too many.
+      const range = { start, end, keysOnly: true, limit, revision }
+      for await (const record of this.#kv.list({ ...range, ...options })) part.push(record)
+      const kept = part.pop()
+      if (kept === undefined) return
+      start = kept.keyBytes
+      // Those from `kept` on are later than the revision in its key. One before it may be as well, if its publisher was
+      // slow: then it may be one of the last messages, and stays for now.
+      const bound = revisionIn(this.#place.rest(kept.keyBytes))
+      const old = part.filter((each) => each.modRevision <= bound)
+      for (let at = 0; at < old.length; at += TRIM_PAGE) {
+        const some = old.slice(at, at + TRIM_PAGE)
+        trimmed = Math.max(trimmed, ...some.map((each) => each.modRevision))
+        // The mark and the messages together: who finds none there finds the mark, and the mark only if some are gone.
+        const { succeeded, results } = await this.#kv.txn(
+          {
+            compare: [{ key, target: 'modRevision', op: '=', to: modRevision }],
+            success: [
+              { put: { key, value: String(trimmed) } },
+              ...some.map(({ keyBytes }) => ({ delete: { key: keyBytes } })),
+            ],
+          },
+          options,
+        )
+        // Otherwise another process removes messages now.
+        if (!succeeded) return
+        modRevision = results[0]?.put?.modRevision ?? 0
+      }
     }
   }
 }

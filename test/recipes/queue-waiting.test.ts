@@ -1,6 +1,8 @@
 // Many processes that wait for the items of one queue, in a time that the test makes pass: so how often they try
 // depends on no machine.
 
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { stream } from '../../jepsen-lite/random.ts'
 import {
@@ -172,6 +174,9 @@ function watchOf(changes: AsyncGenerator<WatchBatch, undefined, undefined>): Wat
   }
 }
 
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
 /** Makes time pass until it has ended. */
 async function passed<T>(work: Promise<T>): Promise<T> {
   let isOver = false
@@ -224,4 +229,26 @@ it('does not make all that wait try for one item', async () => {
   expect(done).toBe(40)
   // Taking and acknowledging are 80. If each of twelve tried for each, it would be 520.
   expect(store.compared).toBeLessThan(260)
+})
+
+it('keeps nothing of calls that have waited in vain, while others wait on', async () => {
+  const own = queue(new Store().client, 'q')
+  const end = new AbortController()
+  const waiting = own.consume(() => {}, { signal: end.signal })
+  const waitInVain = async (times: number) => {
+    for (let n = 0; n < times; n++)
+      await passed(Promise.all(Array.from({ length: 100 }, () => own.pop({ waitMs: 20 }))))
+    for (let n = 0; n < 3; n++) {
+      await vi.advanceTimersByTimeAsync(1)
+      collect()
+    }
+    return process.memoryUsage().heapUsed
+  }
+  await waitInVain(20)
+  const before = await waitInVain(20)
+  const after = await waitInVain(60)
+  end.abort()
+  await passed(waiting)
+  // Each of 6,000 that were kept would be more than 1,000.
+  expect((after - before) / 6_000).toBeLessThan(700)
 })

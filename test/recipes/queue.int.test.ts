@@ -420,6 +420,44 @@ describe('a queue', () => {
     }
   })
 
+  it('wakes all that wait when takings fail, also one that waits for what came later than others do', async () => {
+    const client = cluster.client()
+    const late = Promise.withResolvers<void>()
+    const failing = Promise.withResolvers<never>()
+    const counts = { takings: 0, watches: 0, looksOfLate: 0 }
+    const taking = withCall(client, 'txn', (txn, options) => {
+      if (txn.compare === undefined || counts.takings === 2) return client.txn(txn, options)
+      counts.takings += 1
+      return failing.promise
+    })
+    const listing = withCall(taking, 'list', async function* (options) {
+      yield* client.list(options)
+      if (options?.timeoutMs !== 20_000) return
+      counts.looksOfLate += 1
+      if (counts.looksOfLate === 1) await late.promise
+    })
+    const store = withCall(listing, 'watch', (options) => {
+      counts.watches += 1
+      return client.watch(options)
+    })
+    const own = queue(store, newName())
+    // It sees that there is nothing, and hears of it late.
+    const first = own.pop({ waitMs: Number.POSITIVE_INFINITY, timeoutMs: 20_000 })
+    await expect.poll(() => counts.looksOfLate).toBe(1)
+    await own.push('x')
+    await own.push('y')
+    const takers = [own.pop(), own.pop()].map((each) => expect(each).rejects.toThrow('it has failed'))
+    await expect.poll(() => counts.takings).toBe(2)
+    const second = own.pop({ waitMs: Number.POSITIVE_INFINITY })
+    await expect.poll(() => counts.watches).toBe(1)
+    late.resolve()
+    await expect.poll(() => counts.watches + counts.looksOfLate).toBeGreaterThan(2)
+    failing.reject(new Error('it has failed'))
+    await Promise.all(takers)
+    const items = await Promise.all([first, second])
+    expect(items.map((item) => item?.text()).toSorted()).toEqual(['x', 'y'])
+  })
+
   it('has no limit to its length: neither of items that wait, nor of those that are held', async () => {
     await using small = await startCluster({ nodes: 1 })
     const store = small.client({ timeoutMs: 30_000 })

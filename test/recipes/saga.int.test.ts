@@ -280,11 +280,11 @@ describe('a saga', () => {
         if (typeof member !== 'function') return member
         if (key !== 'txn') return member.bind(client)
         return async (...args: Parameters<Client['txn']>) => {
-          // Records are what compares a revision of a change; the second is that of the first step.
+          // Records are what compares a revision of a change; the first is that of the first step.
           const isRecord = args[0].compare?.some((each) => 'target' in each && each.target === 'mod_revision')
           if (isRecord !== true) return client.txn(...args)
           records += 1
-          if (records === 2) {
+          if (records === 1) {
             late = async () => {
               await client.txn({ ...args[0] })
             }
@@ -489,6 +489,65 @@ describe('a saga', () => {
     expect(await saga(kv, name, steps('ab', [])).get('1')).toBeUndefined()
   })
 
+  it('runs once for two that ask, also if the first one forgets it at once', {
+    timeout: 40_000,
+  }, async () => {
+    for (const isThere of [true, false]) {
+      const name = newName()
+      const log: string[] = []
+      const [goOn, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      const one = saga<number>(kv, name, [
+        {
+          name: 'a',
+          run: async () => {
+            log.push('a')
+            begun.resolve()
+            await goOn.promise
+          },
+        },
+      ])
+      let gets = 0
+      const late = withCall(kv, 'get', async (...args) => {
+        gets += 1
+        // It looks first before the other one has begun, and then when that one is forgotten.
+        if (gets === 1 && !isThere) {
+          const found = await kv.get(...args)
+          first = run()
+          await begun.promise
+          return found
+        }
+        if (gets > 1) await first
+        return kv.get(...args)
+      })
+      const run = async () => {
+        await one.run('1', 1)
+        await one.forget('1')
+      }
+      let first = isThere ? run() : undefined
+      if (isThere) await begun.promise
+      const second = saga(late, name, steps('a', log)).run('1', 1)
+      while ((await kv.count({ prefix: `saga/${name}/owner/` })) < 2) await new Promise(setImmediate)
+      goOn.resolve()
+      await expect(second).rejects.toMatchObject({ code: 'not_found' })
+      expect(log).toEqual(['a'])
+    }
+  })
+
+  it('begins also if it is unknown whether it was recorded, and then no node answers', async () => {
+    const log: string[] = []
+    let eaten = 0
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      if (!isRecording(txn) || eaten === 2) return kv.txn(txn, options)
+      eaten += 1
+      if (eaten === 2) throw new UnavailableError('none', { code: 'no_leader', written: 'no', status: 503 })
+      await kv.txn(txn, options)
+      throw new OutcomeUnknownError('eaten', { code: 'outcome_unknown', written: 'unknown', status: 504 })
+    })
+    const own = saga(store, newName(), steps('ab', log))
+    expect(await own.run('1', 1)).toMatchObject({ status: 'completed' })
+    expect(log).toEqual(['a', 'b'])
+  })
+
   it('undoes a step as well whose result is too large to be recorded', async () => {
     const log: string[] = []
     const [first, second] = steps('ab', log)
@@ -626,7 +685,7 @@ describe('a saga', () => {
   it('ends with its signal also while nothing can be recorded', async () => {
     const end = new AbortController()
     const isRecord = ({ compare = [] }: Txn) =>
-      compare.some((each) => 'target' in each && each.target === 'mod_revision' && Number(each.to) > 0)
+      compare.some((each) => 'target' in each && each.target === 'mod_revision')
     const full = withCall(kv, 'txn', async (txn, options) => {
       if (!isRecord(txn)) return kv.txn(txn, options)
       end.abort()
@@ -653,6 +712,14 @@ describe('a saga', () => {
 })
 
 /** No step fails; the signal fires in this one. */
+/** Whether it writes the record of a saga. */
+const isRecording = ({ success = [] }: Txn): boolean =>
+  success.some((each) =>
+    'txn' in each
+      ? isRecording(each.txn)
+      : 'put' in each && Buffer.from(each.put.key ?? '').includes('/state/'),
+  )
+
 const endAt = (step: string, end: AbortController) => (what: string) => {
   if (what === step) end.abort()
   return false

@@ -396,6 +396,49 @@ describe('queues', () => {
       'after an item that was pushed later',
     ],
     [
+      'a pop without an answer has not taken two that come late',
+      (s) => {
+        push(push(push(s, 'i'), 'j'), 'k')
+        s.ask({ f: 'pop', queue: 'q' }, DRAIN).unknown()
+        for (const [item, token] of [
+          ['k', 1],
+          ['j', 2],
+          ['i', 2],
+        ] as const)
+          ack(pop(s, item, token, {}, DRAIN), item, token)
+        return s
+      },
+      'given i after an item that was pushed later',
+    ],
+    [
+      'a pop that has certainly failed has not taken the one that comes late',
+      (s) => {
+        push(push(s, 'i'), 'j')
+        s.ask({ f: 'pop', queue: 'q' }, DRAIN).fail()
+        ack(pop(s, 'j', 1, {}, DRAIN), 'j', 1)
+        return ack(pop(s, 'i', 2, {}, DRAIN), 'i', 2)
+      },
+      'after an item that was pushed later',
+    ],
+    [
+      'an acknowledgement without an answer is of a token that was over, and the item is lost',
+      (s) => {
+        pop(push(s, 'i'), 'i', 1)
+        s.ask({ f: 'ack', queue: 'q', item: 'i', token: 1 }).unknown()
+        return emptied(pop(s, 'i', 2))
+      },
+      'nobody has acknowledged it',
+    ],
+    [
+      'the last acknowledgement has no answer',
+      (s) => {
+        pop(pop(push(s, 'i'), 'i', 1), 'i', 2)
+        s.ask({ f: 'ack', queue: 'q', item: 'i', token: 2 }).unknown()
+        return emptied(s)
+      },
+      undefined,
+    ],
+    [
       'a key is left when it is empty',
       (s) =>
         ack(pop(push(s, 'i'), 'i', 1), 'i', 1).final('n1', 5, 'h', [
