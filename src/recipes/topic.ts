@@ -11,7 +11,8 @@
 // message begins with that one. A subscriber or group that is slower than the retention misses messages; `missed` of
 // the next message says so if they went because there were too many. A publisher counts the messages from time to time,
 // which takes some seconds for a million, and removes those that are too many. The `publish` that begins this waits for
-// its end, but no longer than a second; if it fails, `onError` is told, and a later `publish` tries again.
+// its end, but no longer than a second; if it fails, `onError` is told, and a later `publish` tries again. It ends with
+// its client, and then tells nothing: where counting takes longer than a second, some publisher must live longer.
 //
 // Limits: a `publish` that fails with `written: 'unknown'` may have been done. To begin where history has been
 // compacted, a subscription reads the keys of all messages that the topic holds, so `messagesMax` bounds its memory. A
