@@ -89,8 +89,8 @@ export interface Line {
   readonly served: number
   /** Of the key. */
   readonly value?: string | Uint8Array | undefined
-  /** Done in the transaction that creates the key. */
-  readonly joining?: Txn['success']
+  /** Done in the transaction that creates the key, but not again by a client that goes to the end of the line. */
+  readonly joining?: Txn['success'] | undefined
 }
 
 /** Waits in the line until the client is served. If its key has gone meanwhile, it goes to the end of the line. */
@@ -99,11 +99,15 @@ export async function takeIn(kv: LockClient, line: Line, options: LockOptions): 
   // So that a try in vain writes nothing, and wakes nobody.
   if (waitMs === 0) await checkFree(kv, line, { signal, timeoutMs })
   const patience = patienceOf(waitMs)
+  let place = line
+  const onJoined = () => {
+    place = { ...line, joining: undefined }
+  }
   try {
     for (;;) {
       const session = await kv.session({ ttlMs, signal, timeoutMs })
       try {
-        return await served(kv, line, session, { signal, timeoutMs }, patience.signal)
+        return await served(kv, place, session, { signal, timeoutMs }, patience.signal, onJoined)
       } catch (error) {
         const isLost = session.signal.aborted || error instanceof LockLostError || isWithoutLease(error)
         await session.close({ timeoutMs: GIVE_UP_MS })
@@ -131,6 +135,7 @@ async function served(
   session: Session,
   options: CallOptions,
   patience: AbortSignal,
+  onJoined: () => void,
 ): Promise<HeldLock> {
   const signal = AbortSignal.any([session.signal, ...(options.signal ? [options.signal] : [])])
   const call = { ...options, signal }
@@ -171,6 +176,7 @@ async function served(
     if (token === undefined) {
       const { created, isFree, revision } = await join()
       token = created
+      onJoined()
       if (isFree) return { key, token, session, seenAt: revision }
     }
     const own = token

@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/random.ts'
-import { type Client, OutcomeUnknownError, type Txn, UnavailableError } from '../../src/client/index.ts'
+import {
+  type Client,
+  type KvRecord,
+  OutcomeUnknownError,
+  type Txn,
+  UnavailableError,
+} from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Saga, type SagaStep, saga } from '../../src/recipes/saga.ts'
 import { unsure } from './unsure-client.ts'
@@ -531,6 +537,56 @@ describe('a saga', () => {
       await expect(second).rejects.toMatchObject({ code: 'not_found' })
       expect(log).toEqual(['a'])
     }
+  })
+
+  it('does not begin again in a process that has lost its place in the line, while another one has ended and forgotten it', {
+    timeout: 40_000,
+  }, async () => {
+    const name = newName()
+    const log: string[] = []
+    const [goOn, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const one = saga<number>(kv, name, [
+      {
+        name: 'a',
+        run: async () => {
+          log.push('a')
+          begun.resolve()
+          await goOn.promise
+        },
+      },
+    ])
+    let first: Promise<unknown> | undefined
+    let joinings = 0
+    let gets = 0
+    const looksEarly = withCall(kv, 'get', async (...args) => {
+      gets += 1
+      if (gets > 1) return kv.get(...args)
+      const found = await kv.get(...args)
+      first = one.run('1', 1).then(() => one.forget('1'))
+      await begun.promise
+      return found
+    })
+    // Its second place in the line is taken only when the saga is forgotten.
+    const late = withCall(looksEarly, 'txn', async (txn, options) => {
+      const isJoining = txn.success?.some(
+        (each) => 'put' in each && Buffer.from(each.put.key ?? '').includes('/owner/'),
+      )
+      if (isJoining === true) joinings += 1
+      if (isJoining === true && joinings === 2) {
+        goOn.resolve()
+        await first
+      }
+      return kv.txn(txn, options)
+    })
+    const second = saga(late, name, steps('a', log), { ttlMs: 3_000 }).run('1', 1)
+    await expect.poll(() => kv.count({ prefix: `saga/${name}/owner/` })).toBe(2)
+    // Its lease ends while it waits.
+    const owners: KvRecord[] = []
+    for await (const owner of kv.list({ prefix: `saga/${name}/owner/` })) owners.push(owner)
+    const last = owners.toSorted((a, b) => a.createRevision - b.createRevision).at(-1)
+    await kv.revokeLease(last?.lease ?? '')
+    await expect(second).rejects.toMatchObject({ code: 'not_found' })
+    expect(log).toEqual(['a'])
   })
 
   it('begins also if it is unknown whether it was recorded, and then no node answers', async () => {

@@ -256,6 +256,29 @@ describe('a topic', () => {
     expect(most).toBeLessThan(5_000)
   })
 
+  it('is trimmed in parts: no message stays that is older than one that is removed', async () => {
+    const name = newName()
+    const prefix = `topic/${name}/message/`
+    let { revision } = await kv.put('x', '')
+    const publish = async (from: number, count: number) => {
+      const idOf = (at: number) => `${String(from).padStart(16, '0')}-${String(at).padStart(6, '0')}`
+      const puts = Array.from({ length: count }, (_, at) => ({ put: { key: `${prefix}${idOf(at)}`, value: '' } }))
+      return (await kv.txn({ success: puts })).revision
+    }
+    for (let n = 0; n < 40; n++) revision = await publish(revision, 100)
+    // Those of a publisher that is slow: when they come, others have published what is behind them in order.
+    const slow = revision
+    for (let n = 0; n < 60; n++) revision = await publish(revision, 100)
+    await publish(slow, 90)
+    for (let n = 0; n < 10; n++) revision = await publish(revision, 100)
+    await topic(kv, name, { messagesMax: 200 }).publish('last')
+    const trimmed = async () => Number((await kv.get(`topic/${name}/trimmed`))?.text() ?? 0)
+    await expect.poll(() => kv.count({ prefix }), { timeout: 30_000 }).toBeLessThan(500)
+    const left = await Array.fromAsync(kv.list({ prefix, keysOnly: true }))
+    const oldest = Math.min(...left.map(({ modRevision }) => modRevision))
+    expect(oldest).toBeGreaterThan(await trimmed())
+  })
+
   it('publishes while its messages are counted, and counts them for one publisher at a time', async () => {
     const name = newName()
     const goOn = Promise.withResolvers<void>()
