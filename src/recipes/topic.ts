@@ -352,6 +352,8 @@ class KeptTopic implements Topic {
     let modRevision = mark?.modRevision ?? 0
     let trimmed = Number(mark?.text() ?? 0)
     let start = this.#messages
+    /** Of the parts before. */
+    let late: KvRecord[] = []
     const end = this.#place.key('message0')
     // In parts: those of a topic that was not trimmed for long may be millions.
     for (let tooMany = count - this.#messagesMax; tooMany > 0; tooMany -= TRIM_PART) {
@@ -364,9 +366,12 @@ class KeptTopic implements Topic {
       if (kept === undefined) return
       start = kept.keyBytes
       // Those from `kept` on are later than the revision in its key. One before it may be as well, if its publisher was
-      // slow: then it may be one of the last messages, and stays for now.
+      // slow: then it may be one of the last messages. It goes with a later part, before a message that is later than
+      // it, or stays for now.
       const bound = revisionIn(this.#place.rest(kept.keyBytes))
-      const old = part.filter((each) => each.modRevision <= bound)
+      const seen = [...late, ...part]
+      const old = seen.filter((each) => each.modRevision <= bound)
+      late = seen.filter((each) => each.modRevision > bound)
       for (let at = 0; at < old.length; at += TRIM_PAGE) {
         const some = old.slice(at, at + TRIM_PAGE)
         trimmed = Math.max(trimmed, ...some.map((each) => each.modRevision))
