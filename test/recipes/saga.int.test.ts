@@ -495,23 +495,24 @@ describe('a saga', () => {
     expect(await saga(kv, name, steps('ab', [])).get('1')).toBeUndefined()
   })
 
+  /** A saga whose only step tells that it has begun, and ends when it may. */
+  function held(name: string, log: string[]) {
+    const [goOn, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const run = async () => {
+      log.push('a')
+      begun.resolve()
+      await goOn.promise
+    }
+    return { one: saga<number>(kv, name, [{ name: 'a', run }]), begun, goOn }
+  }
+
   it('runs once for two that ask, also if the first one forgets it at once', {
     timeout: 40_000,
   }, async () => {
     for (const isThere of [true, false]) {
       const name = newName()
       const log: string[] = []
-      const [goOn, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-      const one = saga<number>(kv, name, [
-        {
-          name: 'a',
-          run: async () => {
-            log.push('a')
-            begun.resolve()
-            await goOn.promise
-          },
-        },
-      ])
+      const { one, begun, goOn } = held(name, log)
       let gets = 0
       const late = withCall(kv, 'get', async (...args) => {
         gets += 1
@@ -544,17 +545,7 @@ describe('a saga', () => {
   }, async () => {
     const name = newName()
     const log: string[] = []
-    const [goOn, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    const one = saga<number>(kv, name, [
-      {
-        name: 'a',
-        run: async () => {
-          log.push('a')
-          begun.resolve()
-          await goOn.promise
-        },
-      },
-    ])
+    const { one, begun, goOn } = held(name, log)
     let first: Promise<unknown> | undefined
     let joinings = 0
     let gets = 0

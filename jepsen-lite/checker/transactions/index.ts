@@ -15,7 +15,7 @@ import { type Step, type Transaction, transactionsOf } from './transaction.ts'
 import { type DirectAnomaly, versionsOf } from './versions.ts'
 
 export interface TransactionsOptions {
-  /** 'serializable': any order will do, whoever ended first. Default: 'strict-serializable'. */
+  /** 'serializable': the order need not be that in which they ended. Default: 'strict-serializable'. */
   readonly level?: 'strict-serializable' | 'serializable' | undefined
 }
 

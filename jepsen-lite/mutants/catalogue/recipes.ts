@@ -45,7 +45,8 @@ export const RECIPES: readonly Mutant[] = [
   },
   {
     id: 'M971',
-    title: 'a lock is held when the one before in the line has gone, whoever else is there',
+    title:
+      'a lock is held when the one before in the line has gone, also if others are still before that one',
     why: 'One who waited gives up, and the one behind it runs beside the holder.',
     layers: UNIT,
     tests: LOCK_TESTS,
@@ -168,7 +169,7 @@ export const RECIPES: readonly Mutant[] = [
   },
   {
     id: 'M982',
-    title: 'an item of a queue is acknowledged by whoever had it once',
+    title: 'an item of a queue is acknowledged by a consumer that has lost it',
     why: 'A consumer that was slow acknowledges what another one works on now.',
     layers: UNIT,
     tests: QUEUE_TESTS,
@@ -340,7 +341,7 @@ export const RECIPES: readonly Mutant[] = [
   {
     id: 'M1021',
     title: 'a consumer forgets what it has taken at once, although a look that began before still shows it',
-    why: 'With many handlers most takings of a process are in vain, and it becomes slow.',
+    why: 'With many handlers a process mostly tries to take what is gone, and it becomes slow.',
     layers: UNIT,
     tests: QUEUE_TESTS,
     edits: [
