@@ -2,6 +2,7 @@
 // they are, and how small the limits are; then when they happen. A run with everything at once hides more than it
 // shows.
 
+import { CLUSTER_VERSION } from '../../src/kv/index.ts'
 import { Random } from '../random.ts'
 import type { Config } from './config.ts'
 import { NOTHING_RARE, type Rare } from './coverage.ts'
@@ -299,7 +300,7 @@ function drawSessions(rng: Random, config: Config): Op[] {
 
 /** A few clusters were founded by an older version. */
 const drawVersion = (rng: Random): Pick<Config, 'clusterVersion'> =>
-  rng.chance(0.1) ? { clusterVersion: 1 } : {}
+  rng.chance(0.1) ? { clusterVersion: rng.int(1, CLUSTER_VERSION) } : {}
 
 const PLAIN: readonly OpKind[] = ['put', 'put', 'put', 'get', 'get']
 

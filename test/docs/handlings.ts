@@ -83,6 +83,13 @@ export const COMMANDS: readonly OfCommand[] = [
       'quorate --endpoints http://127.0.0.1:7301 --consistency stale --max-staleness 1m get config/greeting',
   },
   {
+    of: 'README.md: $ npx quorate cluster partition',
+    command: 'npx quorate --endpoints http://127.0.0.1:7301 --timeout 2s get',
+    // A busy machine may need longer than that to say no.
+    change: { '--timeout 2s': '--timeout 8s' },
+    code: 5,
+  },
+  {
     of: 'docs/guides/membership.md: quorate node start --name n4',
     command: 'quorate node start --name n4',
     ...VOTES('n4'),
@@ -197,13 +204,13 @@ export const COMMANDS: readonly OfCommand[] = [
     of: 'docs/guides/locks.md: quorate lock deploy',
     command: 'quorate lock',
     before: 'printf "#!/bin/sh\\necho \\$1 \\$KV_LOCK_KEY\\n" >deploy.sh; chmod +x deploy.sh',
-    prints: /^production lock\/deploy\//,
+    prints: /^production lock\/deploy\//m,
   },
   {
     of: 'docs/guides/leader-election.md: quorate elect',
     command: 'quorate elect scheduler http',
     before: 'echo "console.log(process.env.KV_LOCK_KEY)" >scheduler.js',
-    prints: /^election\/scheduler\//,
+    prints: /^election\/scheduler\//m,
   },
   {
     of: 'docs/guides/leader-election.md: quorate elect',

@@ -45,7 +45,7 @@ type Costs = Record<string, Record<string, { readonly heap: number; readonly buf
 
 test('bytes that a put allocates on leader and follower', async () => {
   const env = { ...process.env, NODE_OPTIONS: '' }
-  const { stdout } = await promisify(execFile)(process.execPath, FLAGS, { env, timeout: 50_000 })
+  const { stdout } = await promisify(execFile)(process.execPath, FLAGS, { env, timeout: 200_000 })
   const { disturbed, costs }: { disturbed: number; costs: Costs } = JSON.parse(stdout)
   expect(disturbed).toBe(0)
   const found = TABLE.map((line) => {
