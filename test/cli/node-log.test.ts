@@ -70,7 +70,7 @@ test('a reader that stands still, or is gone, holds up nobody, and gets all when
       bytes += read()
     }
     console.log(JSON.stringify({ isHeldBack: before < 100_000, bytes }))`
-  const process_ = spawnSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 10_000 })
+  const process_ = spawnSync(process.execPath, ['--input-type=module', '-e', script], { timeout: 120_000 })
   expect(JSON.parse(process_.stdout.toString() || 'null')).toEqual({ isHeldBack: true, bytes: 100_006 })
   rmSync(dir, { recursive: true })
 })
@@ -93,7 +93,7 @@ test('the reason why a node ended reaches a reader that only pauses', () => {
     process.stdout.write(read.subarray(bytes - 18, bytes))`
   const process_ = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', stderr],
-    timeout: 10_000,
+    timeout: 120_000,
   })
   closeSync(stderr)
   expect(process_.stdout.toString()).toBe('a line\nerror: why\n')
@@ -138,7 +138,7 @@ test.runIf(existsSync('/usr/bin/script'))('a terminal that stands still holds up
     logger.info({}, 'held back')
     startReport('.kv/cluster', 'table').say('nobody sees it')
     const start = ${JSON.stringify([resolve('bin/kv.js'), 'node', 'start', '--name', 'n1', '--data', join(dir, 'none'), ...LISTENS])}
-    const lastWords = { stdio: ['ignore', 'ignore', 'inherit'], timeout: 8_000, killSignal: 'SIGKILL' }
+    const lastWords = { stdio: ['ignore', 'ignore', 'inherit'], timeout: 60_000, killSignal: 'SIGKILL' }
     const { status } = spawnSync(process.execPath, start, lastWords)
     writeFileSync(${JSON.stringify(join(dir, 'logged'))}, String(status))
     while (!isOpen()) await turn()
@@ -152,7 +152,7 @@ test.runIf(existsSync('/usr/bin/script'))('a terminal that stands still holds up
   })
   try {
     terminal.stdin.write('\u0013')
-    await expect.poll(() => existsSync(join(dir, 'logged')), { timeout: 10_000 }).toBe(true)
+    await expect.poll(() => existsSync(join(dir, 'logged'))).toBe(true)
     terminal.stdin.write('\u0011')
     await ended
     // A node that did not start has ended as well.

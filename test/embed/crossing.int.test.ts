@@ -75,7 +75,7 @@ test('a process whose cluster did not start ends', () => {
     })`
   const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     encoding: 'utf8',
-    timeout: 30_000,
+    timeout: 120_000,
   })
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: 'true\n', stderr: '' })
 })

@@ -35,7 +35,7 @@ test('a directory founds a cluster once, and is known again by itself', async ()
   const third = spawnSync(process.execPath, [KV, 'node', 'start', ...flags], {
     cwd: space.dir,
     stdio: ['ignore', 'ignore', unread],
-    timeout: 20_000,
+    timeout: 120_000,
   })
   closeSync(unread)
   expect(third.status).toBe(1)

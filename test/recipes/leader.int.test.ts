@@ -243,7 +243,7 @@ describe('runAsLeader', () => {
     const value = (n: number) => Buffer.alloc(1024 * 1024, n)
     const first = await campaign(kv, 'large', { value: value(0) })
     const others = [1, 2, 3, 4].map((n) => campaign(kv, 'large', { value: value(n), signal: end.signal }))
-    await expect.poll(keysUnder('election/large/'), { timeout: 30_000 }).toBe(5)
+    await expect.poll(keysUnder('election/large/')).toBe(5)
     const leader = await leaderOf(kv, 'large')
     expect(leader?.createRevision).toBe(first.token)
     expect(Buffer.from(leader?.value ?? []).equals(value(0))).toBe(true)
@@ -307,7 +307,7 @@ describe('runAsLeader', () => {
       }
     }
     const running = Promise.all(clients.map(candidate))
-    await expect.poll(() => terms, { timeout: 30_000 }).toBeGreaterThan(2)
+    await expect.poll(() => terms).toBeGreaterThan(2)
     const leader = await cluster.waitForLeader()
     await leader.crash()
     await leader.start()
@@ -327,7 +327,7 @@ describe('runAsLeader', () => {
     }
     expect(writes, shown).toBeGreaterThan(3)
     for (const client of clients) client.isOn = false
-    await expect.poll(keysUnder('election/terms/'), { timeout: 30_000 }).toBe(0)
+    await expect.poll(keysUnder('election/terms/')).toBe(0)
   })
 })
 

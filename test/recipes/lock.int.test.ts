@@ -217,7 +217,7 @@ describe('a lock', () => {
     await kv.revokeLease(leases[0] ?? '')
     // It is in the line again, with another lease, when it has learnt that the first one has ended.
     const again = async () => leases.length === 2 && (await keysUnder('lock/faults/')()) === 2
-    await expect.poll(again, { timeout: 20_000 }).toBe(true)
+    await expect.poll(again).toBe(true)
     await held.release()
     const taken = await waiting
     expect(taken.token).toBeGreaterThan(held.token)
@@ -324,7 +324,7 @@ describe('a lock', () => {
       name: 'AbortError',
     })
     await held.release()
-    await expect.poll(keysUnder('lock/ends/'), { timeout: 20_000 }).toBe(0)
+    await expect.poll(keysUnder('lock/ends/')).toBe(0)
   })
 
   it('says what is wrong with an argument before anything is sent', async () => {
@@ -457,7 +457,7 @@ describe('under faults', () => {
     const working = Promise.all(clients.map(work))
     for (let n = 0; n < 2; n++) {
       const leader = await cluster.waitForLeader()
-      await expect.poll(() => taken, { timeout: 30_000 }).toBeGreaterThan(n * 3)
+      await expect.poll(() => taken).toBeGreaterThan(n * 3)
       await leader.crash()
       await leader.start()
     }
@@ -484,6 +484,6 @@ describe('under faults', () => {
       shown,
     ).toBeGreaterThan(0)
     // What clients left behind that gave up ends with its lease.
-    await expect.poll(keysUnder('lock/shared/'), { timeout: 30_000 }).toBe(0)
+    await expect.poll(keysUnder('lock/shared/')).toBe(0)
   })
 })
