@@ -15,7 +15,9 @@
 // still at work (`item.signal` fires; `item.token` is a fencing token for the system that it changes). A `push` that
 // fails with `written: 'unknown'` may have been done. A `pop` that fails in this way may have taken an item, which
 // comes back. Delays and `visibilityMs` are a second at least, and the cluster raises them to twice its election
-// time-out; they end some tens of milliseconds late, or up to five seconds after a change of leader.
+// time-out; they end some tens of milliseconds late, or up to five seconds after a change of leader. Taking an
+// item needs room in the store for a key more: where it is full (`storage_full`), no item can be taken until something
+// else is deleted, or `store_bytes_max` is raised.
 //
 // Taking an item is one read and one transaction, whatever the length of the queue. Calls of `pop` of one queue object
 // that are under way at a time share the read, and those that wait share one watch, which wakes them. After lost races
@@ -46,6 +48,7 @@ import {
   type TxnOperation,
   type WatchBatch,
 } from '../client/index.ts'
+import { whenAborted } from '../client/signals.ts'
 import { after } from '../client/timer.ts'
 import { abortedBy, CALL, isDelay, isLeaseTime, isWait } from './checks.ts'
 import { type KeyPlace, placeOf } from './place.ts'
@@ -250,7 +253,7 @@ class WorkQueue implements Queue {
     try {
       for (;;) {
         throwIfAborted(signal)
-        const look = await this.#lookTogether(call)
+        const look = await orAborted(this.#lookTogether(call), signal)
         throwIfAborted(signal)
         const record = this.#choose(look.left)
         if (record !== undefined) {
@@ -674,6 +677,18 @@ const WAIT = 'the wait for an item'
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw abortedBy(signal, WAIT)
+}
+
+/**
+ * What it waits for goes on: others may wait for it as well. No `async` function: who waits for a look is told of it
+ * before what was taken meanwhile is forgotten.
+ */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stopListening = whenAborted(signal, () => reject(abortedBy(signal, WAIT)))
+    promise.then(resolve, reject)
+    promise.then(stopListening, stopListening)
+  })
 }
 
 const takingOf = ({ key, modRevision }: KvRecord): string => `${key} ${modRevision}`

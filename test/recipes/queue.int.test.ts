@@ -114,6 +114,26 @@ describe('a queue', () => {
     expect((await own.pop())?.text()).toBe('x')
   })
 
+  it('ends with its signal also while it looks for an item, and others look on', async () => {
+    const name = newName()
+    const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const slow = withCall(kv, 'list', async function* (options) {
+      asked.resolve()
+      await answer.promise
+      yield* kv.list(options)
+    })
+    const own = queue(slow, name)
+    await own.push('a')
+    const end = new AbortController()
+    const first = own.pop({ signal: end.signal })
+    const second = own.pop()
+    await asked.promise
+    end.abort()
+    await expect(first).rejects.toMatchObject({ name: 'AbortError', code: 'aborted', written: 'no' })
+    answer.resolve()
+    expect((await second)?.text()).toBe('a')
+  })
+
   it('gives an item back whose consumer has died, and refuses the late acknowledgement', async () => {
     const name = newName()
     const dying = await (async () => {
