@@ -19,6 +19,7 @@ import {
   type CallOptions,
   type Client,
   type KvRecord,
+  OutcomeUnknownError,
   QuorateError,
   type Session,
   type Txn,
@@ -89,8 +90,16 @@ export interface Line {
   readonly served: number
   /** Of the key. */
   readonly value?: string | Uint8Array | undefined
-  /** Done in the transaction that creates the key, but not again by a client that goes to the end of the line. */
+  /**
+   * Done in the transaction that creates the key, but not again by a client that goes to the end of the line. If it is
+   * unknown whether they were done when the lease has ended, an `OutcomeUnknownError` is thrown.
+   */
   readonly joining?: Txn['success'] | undefined
+}
+
+/** What is known of the operations `joining`. */
+interface Joining {
+  state: 'not done' | 'unknown' | 'done'
 }
 
 /** Waits in the line until the client is served. If its key has gone meanwhile, it goes to the end of the line. */
@@ -99,19 +108,17 @@ export async function takeIn(kv: LockClient, line: Line, options: LockOptions): 
   // So that a try in vain writes nothing, and wakes nobody.
   if (waitMs === 0) await checkFree(kv, line, { signal, timeoutMs })
   const patience = patienceOf(waitMs)
-  let place = line
-  const onJoined = () => {
-    place = { ...line, joining: undefined }
-  }
+  const joined: Joining = { state: line.joining === undefined ? 'done' : 'not done' }
   try {
     for (;;) {
       const session = await kv.session({ ttlMs, signal, timeoutMs })
       try {
-        return await served(kv, place, session, { signal, timeoutMs }, patience.signal, onJoined)
+        return await served(kv, line, session, { signal, timeoutMs }, patience.signal, joined)
       } catch (error) {
         const isLost = session.signal.aborted || error instanceof LockLostError || isWithoutLease(error)
         await session.close({ timeoutMs: GIVE_UP_MS })
         if (!isLost || signal?.aborted === true) throw error
+        if (joined.state === 'unknown') throw mayHaveJoined(line.what, error)
       }
     }
   } finally {
@@ -135,11 +142,12 @@ async function served(
   session: Session,
   options: CallOptions,
   patience: AbortSignal,
-  onJoined: () => void,
+  joined: Joining,
 ): Promise<HeldLock> {
   const signal = AbortSignal.any([session.signal, ...(options.signal ? [options.signal] : [])])
   const call = { ...options, signal }
-  const { what, before, value = '', joining = [] } = line
+  const { what, before, value = '' } = line
+  const joining = joined.state === 'done' ? [] : (line.joining ?? [])
   const key = line.key(session.lease)
   let token: number | undefined
   let waitsFor = 0
@@ -174,9 +182,13 @@ async function served(
 
   async function look(): Promise<Served | NotYet> {
     if (token === undefined) {
-      const { created, isFree, revision } = await join()
+      const { created, isFree, revision } = await join().catch((error: unknown) => {
+        const mayBeDone = !(error instanceof QuorateError) || error.written === 'unknown'
+        if (mayBeDone && joined.state === 'not done') joined.state = 'unknown'
+        throw error
+      })
       token = created
-      onJoined()
+      joined.state = 'done'
       if (isFree) return { key, token, session, seenAt: revision }
     }
     const own = token
@@ -226,6 +238,13 @@ function notTaken(what: string, ahead: number): LockNotTakenError {
   const message = `${what}: not taken within the time to wait: ${others}`
   return new LockNotTakenError(message, { code: 'lock_not_taken', written: 'no' })
 }
+
+const mayHaveJoined = (what: string, cause: unknown): OutcomeUnknownError =>
+  new OutcomeUnknownError(`${what}: its lease has ended before it was known whether it has begun`, {
+    code: 'outcome_unknown',
+    written: 'unknown',
+    cause,
+  })
 
 const lost = (what: string, why: string, cause?: unknown): LockLostError =>
   new LockLostError(`${what}: it is no longer held: ${why}`, { code: 'lock_lost', written: 'no', cause })

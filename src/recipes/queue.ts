@@ -15,7 +15,9 @@
 // still at work (`item.signal` fires; `item.token` is a fencing token for the system that it changes). A `push` that
 // fails with `written: 'unknown'` may have been done. A `pop` that fails in this way may have taken an item, which
 // comes back. Delays and `visibilityMs` are a second at least, and the cluster raises them to twice its election
-// time-out; they end some tens of milliseconds late, or up to five seconds after a change of leader.
+// time-out; they end some tens of milliseconds late, or up to five seconds after a change of leader. Taking an
+// item needs room in the store for a key more: where it is full (`storage_full`), no item can be taken until something
+// else is deleted, or `store_bytes_max` is raised.
 //
 // Taking an item is one read and one transaction, whatever the length of the queue. Calls of `pop` of one queue object
 // that are under way at a time share the read, and those that wait share one watch, which wakes them. After lost races
@@ -29,7 +31,8 @@
 //   queue/NAME/hold/ID     with a lease: while it exists, the item stays held
 //   queue/NAME/dead/ID     {"attempts","error"?}                a dead letter
 //   queue/NAME/value/ID    the bytes of the item, which are written once
-// Once a second, and when nothing is ready, whoever looks for an item first puts back those held without a hold.
+// Once a second, and when nothing is ready, whoever looks for an item first puts back those held without a hold. Of
+// very many it puts back the first ones, takes one of these, and goes on with the next look.
 
 import { randomBytes } from 'node:crypto'
 import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/check.ts'
@@ -45,6 +48,7 @@ import {
   type TxnOperation,
   type WatchBatch,
 } from '../client/index.ts'
+import { whenAborted } from '../client/signals.ts'
 import { after } from '../client/timer.ts'
 import { abortedBy, CALL, isDelay, isLeaseTime, isWait } from './checks.ts'
 import { type KeyPlace, placeOf } from './place.ts'
@@ -61,8 +65,10 @@ const PAUSE_MAX_MS = 250
 const HOLDS_MS = 1_000
 /** Of how many of the first items one is taken, at most. */
 const CONTENTION_MAX = 32
-/** Items that are put back, or requeued, at a time. */
+/** Items that are put back at a time. */
 const PAGE = 32
+/** Items that are put back, at most, before one is taken. All holds are read for that. */
+const PUT_BACK_MAX = 1_024
 
 export interface QueueOptions {
   /** A consumer that is silent for so long loses its item. From 1,000 on. Default 30,000. */
@@ -133,6 +139,12 @@ interface Look {
   /** What had to be put back was put back before. */
   readonly withHolds: boolean
   readonly revision: number
+}
+
+/** What was put back at once. */
+interface PutBack {
+  /** The id of the last item; undefined: there were no more. */
+  readonly upTo: string | undefined
 }
 
 /** A look that calls of `pop` share. */
@@ -241,7 +253,7 @@ class WorkQueue implements Queue {
     try {
       for (;;) {
         throwIfAborted(signal)
-        const look = await this.#lookTogether(call)
+        const look = await orAborted(this.#lookTogether(call), signal)
         throwIfAborted(signal)
         const record = this.#choose(look.left)
         if (record !== undefined) {
@@ -313,6 +325,7 @@ class WorkQueue implements Queue {
 
   /** The first items that can be taken, at one revision. What must be put back is put back first. */
   async #look(withHolds: boolean, call: CallOptions): Promise<Look> {
+    let back: PutBack | undefined
     for (;;) {
       const limit = this.#contention + this.#popping
       const { ready, revision } = await this.#first(limit, call)
@@ -325,7 +338,13 @@ class WorkQueue implements Queue {
         this.#holdsSeenAt = performance.now()
         return found
       }
-      await this.#putBack(call)
+      // Holds may end all the time: those that have ended since are looked at next time.
+      const { upTo } = back ?? {}
+      const next = ready.filter(({ keyBytes }) => upTo === undefined || this.#idIn('ready', keyBytes) <= upTo)
+      if (back !== undefined && next.length > 0)
+        return { ready: next, isAll: false, withHolds: false, revision }
+      back = await this.#putBack(call)
+      if (back.upTo === undefined) this.#holdsSeenAt = performance.now()
     }
   }
 
@@ -437,8 +456,8 @@ class WorkQueue implements Queue {
     return [...this.#drop(id, 'held', 'hold'), this.#put('ready', id, { attempts, error })]
   }
 
-  /** Items that are held without a hold: their consumer is gone, or their delay is over. */
-  async #putBack(call: CallOptions): Promise<void> {
+  /** Items that are held without a hold: their consumer is gone, or their delay is over. The first ones come first. */
+  async #putBack(call: CallOptions): Promise<PutBack> {
     const holds = new Set<string>()
     const helds: KvRecord[] = []
     for await (const { keyBytes } of this.#kv.list({
@@ -450,9 +469,12 @@ class WorkQueue implements Queue {
     for await (const record of this.#kv.list({ prefix: this.#key('held', ''), ...call })) {
       if (holds.has(this.#idIn('held', record.keyBytes))) continue
       helds.push(record)
-      if (helds.length === PAGE) break
+      if (helds.length === PUT_BACK_MAX) break
     }
-    await Promise.all(helds.map((record) => this.#putBackOne(record, call)))
+    for (let at = 0; at < helds.length; at += PAGE)
+      await Promise.all(helds.slice(at, at + PAGE).map((record) => this.#putBackOne(record, call)))
+    const last = helds.length < PUT_BACK_MAX ? undefined : helds.at(-1)
+    return { upTo: last && this.#idIn('held', last.keyBytes) }
   }
 
   async #putBackOne(record: KvRecord, call: CallOptions): Promise<void> {
@@ -655,6 +677,18 @@ const WAIT = 'the wait for an item'
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw abortedBy(signal, WAIT)
+}
+
+/**
+ * What it waits for goes on: others may wait for it as well. No `async` function: who waits for a look is told of it
+ * before what was taken meanwhile is forgotten.
+ */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stopListening = whenAborted(signal, () => reject(abortedBy(signal, WAIT)))
+    promise.then(resolve, reject)
+    promise.then(stopListening, stopListening)
+  })
 }
 
 const takingOf = ({ key, modRevision }: KvRecord): string => `${key} ${modRevision}`

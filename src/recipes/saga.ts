@@ -292,11 +292,12 @@ export function saga<Input = unknown>(
     }
   }
 
-  /** `first`: the record of one that begins if there is none yet. */
+  /** `input`: it must be the same. `first`: the record of one that begins if there is none yet. */
   async function take(
     id: string,
     waitMs: number,
     signal: AbortSignal | undefined,
+    input?: { readonly json: unknown },
     first?: SagaRecord,
   ): Promise<SagaOutcome> {
     const key = stateKey(id)
@@ -307,7 +308,7 @@ export function saga<Input = unknown>(
     const line = { ...owners(id), joining: begin && [{ txn: begin }] }
     const held = await takeIn(kv, line, { ttlMs, waitMs, signal })
     try {
-      const found = await existing(id, signal, first && { json: first.input })
+      const found = await existing(id, signal, input)
       if (found === undefined) throw notFound(id)
       const running = {
         ...{ id, key, held, ...found },
@@ -393,7 +394,7 @@ export function saga<Input = unknown>(
       if (begun !== undefined && hasEnded(begun.record)) return outcomeOf(id, begun.record)
       // One that is there and is forgotten while this waits does not begin again.
       const first = begun === undefined ? fresh(json.json) : undefined
-      return take(id, Number.POSITIVE_INFINITY, given.signal, first)
+      return take(id, Number.POSITIVE_INFINITY, given.signal, json, first)
     },
     resume: async (given = {}) => {
       checkOptions('saga.resume', given, RESUME)

@@ -114,6 +114,26 @@ describe('a queue', () => {
     expect((await own.pop())?.text()).toBe('x')
   })
 
+  it('ends with its signal also while it looks for an item, and others look on', async () => {
+    const name = newName()
+    const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const slow = withCall(kv, 'list', async function* (options) {
+      asked.resolve()
+      await answer.promise
+      yield* kv.list(options)
+    })
+    const own = queue(slow, name)
+    await own.push('a')
+    const end = new AbortController()
+    const first = own.pop({ signal: end.signal })
+    const second = own.pop()
+    await asked.promise
+    end.abort()
+    await expect(first).rejects.toMatchObject({ name: 'AbortError', code: 'aborted', written: 'no' })
+    answer.resolve()
+    expect((await second)?.text()).toBe('a')
+  })
+
   it('gives an item back whose consumer has died, and refuses the late acknowledgement', async () => {
     const name = newName()
     const dying = await (async () => {
@@ -335,6 +355,76 @@ describe('a queue', () => {
       texts.push(item.text())
       await item.nack()
     }
+  })
+
+  /** Items that are held. Those that are still delayed have a hold, too. */
+  async function heldItems(name: string, items: readonly { id: string; state: object; isOver: boolean }[]) {
+    for (let at = 0; at < items.length; at += 40) {
+      const puts = items
+        .slice(at, at + 40)
+        .flatMap(({ id, state, isOver }) => [
+          { put: { key: `queue/${name}/value/${id}`, value: id } },
+          { put: { key: `queue/${name}/held/${id}`, value: JSON.stringify(state) } },
+          ...(isOver ? [] : [{ put: { key: `queue/${name}/hold/${id}`, value: '' } }]),
+        ])
+      await kv.txn({ success: puts })
+    }
+  }
+
+  /** Items whose delay is over, and behind them some whose delay is not. */
+  async function delayed(name: string, over: number, others: number): Promise<readonly string[]> {
+    const ids = Array.from({ length: over + others }, (_, n) => `999-${String(n).padStart(16, '0')}-00`)
+    const state = { attempts: 0, delayed: true }
+    await heldItems(
+      name,
+      ids.map((id, at) => ({ id, state, isOver: at < over })),
+    )
+    return ids
+  }
+
+  /** A client that calls `then` whenever the holds of a queue were listed. */
+  const listingHolds = (name: string, then: () => Promise<unknown>) =>
+    withCall(kv, 'list', async function* (options) {
+      yield* kv.list(options)
+      if (String(options?.prefix) === `queue/${name}/hold/`) await then()
+    })
+
+  it('reads its holds once to put back however many items, and not once for some of them', async () => {
+    const name = newName()
+    const ids = await delayed(name, 190, 10)
+    let listed = 0
+    const own = queue(
+      listingHolds(name, async () => void ++listed),
+      name,
+    )
+    expect((await taken(own)).text()).toBe(ids[0])
+    expect(listed).toBe(1)
+    expect(await kv.count({ prefix: `queue/${name}/ready/` })).toBe(189)
+  })
+
+  it('gives an item although the delay of another one ends whenever it has put some back', async () => {
+    const name = newName()
+    const ids = await delayed(name, 2, 18)
+    let listed = 0
+    const own = queue(
+      listingHolds(name, async () => kv.delete(`queue/${name}/hold/${ids[1 + ++listed]}`)),
+      name,
+    )
+    expect((await taken(own)).text()).toBe(ids[0])
+    expect(listed).toBe(1)
+    expect(await textsOf(own, 18)).toEqual(ids.slice(1, 19))
+  })
+
+  it('takes none before one that comes before it and is still to be put back', async () => {
+    const name = newName()
+    const dead = Array.from({ length: 1_100 }, (_, n) => `000-${String(n).padStart(16, '0')}-00`)
+    const gone = dead.map((id) => ({ id, state: { attempts: 1 }, isOver: true }))
+    const late = { id: '500-0000000000000001-00', state: { attempts: 0, delayed: true }, isOver: true }
+    await heldItems(name, [...gone, late])
+    const own = queue(kv, name, { attemptsMax: 1 })
+    await own.push('last')
+    expect(await textsOf(own, 3)).toEqual([late.id, 'last', 'nothing'])
+    expect(await own.len()).toEqual({ ready: 0, held: 2, dead: 1_100 })
   })
 
   it('leaves an item to the consumer that holds it anew while another one wants to put it back', async () => {

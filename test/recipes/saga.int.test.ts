@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/random.ts'
 import {
+  AbortedError,
   type Client,
   type KvRecord,
   OutcomeUnknownError,
@@ -559,11 +560,8 @@ describe('a saga', () => {
     })
     // Its second place in the line is taken only when the saga is forgotten.
     const late = withCall(looksEarly, 'txn', async (txn, options) => {
-      const isJoining = txn.success?.some(
-        (each) => 'put' in each && Buffer.from(each.put.key ?? '').includes('/owner/'),
-      )
-      if (isJoining === true) joinings += 1
-      if (isJoining === true && joinings === 2) {
+      if (isJoining(txn)) joinings += 1
+      if (isJoining(txn) && joinings === 2) {
         goOn.resolve()
         await first
       }
@@ -578,6 +576,85 @@ describe('a saga', () => {
     await kv.revokeLease(last?.lease ?? '')
     await expect(second).rejects.toMatchObject({ code: 'not_found' })
     expect(log).toEqual(['a'])
+  })
+
+  it('does not begin again when it is unknown whether it has begun, and another process has ended and forgotten it', {
+    timeout: 40_000,
+  }, async () => {
+    const name = newName()
+    const log: string[] = []
+    const other = saga(kv, name, steps('b', log))
+    let joinings = 0
+    const cutOff = withCall(kv, 'txn', async (txn, options) => {
+      if (!isJoining(txn)) return kv.txn(txn, options)
+      joinings += 1
+      if (joinings > 1) return kv.txn(txn, options)
+      // It is done, the answer never comes, and its lease ends.
+      const { signal, ...call } = options ?? {}
+      await kv.txn(txn, call)
+      await revokeOwner(name, '1')
+      await other.resume()
+      await other.forget('1')
+      const isOver = Promise.withResolvers<never>()
+      const message = 'the call was aborted; the write may have been applied'
+      const end = () => isOver.reject(new AbortedError(message, { code: 'aborted', written: 'unknown' }))
+      signal?.addEventListener('abort', end)
+      if (signal?.aborted === true) end()
+      return isOver.promise
+    })
+    const own = saga(cutOff, name, steps('b', log), { ttlMs: 1_000 })
+    await expect(own.run('1', 1)).rejects.toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+    expect(log).toEqual(['b'])
+    expect(await own.get('1')).toBeUndefined()
+  })
+
+  it('begins after all if its lease has ended before it could begin', async () => {
+    const name = newName()
+    const log: string[] = []
+    let joinings = 0
+    const late = withCall(kv, 'txn', async (txn, options) => {
+      if (isJoining(txn)) joinings += 1
+      if (isJoining(txn) && joinings === 1) {
+        const lease = txn.success?.flatMap((each) => ('put' in each ? [each.put.lease ?? ''] : []))[0]
+        await kv.revokeLease(lease ?? '')
+      }
+      return kv.txn(txn, options)
+    })
+    expect(await saga(late, name, steps('a', log)).run('1', 1)).toMatchObject({ status: 'completed' })
+    expect(joinings).toBe(2)
+    expect(log).toEqual(['a'])
+  })
+
+  it('refuses another input also if the one that it waited for was forgotten, and another one has begun', async () => {
+    const name = newName()
+    const log: string[] = []
+    const { one, begun, goOn } = held(name, log)
+    const first = one.run('1', 1)
+    await begun.promise
+    let gets = 0
+    const hasTurn = Promise.withResolvers<void>()
+    const hasBegun = Promise.withResolvers<void>()
+    const late = withCall(kv, 'get', async (...args) => {
+      gets += 1
+      if (gets === 2) {
+        hasTurn.resolve()
+        await hasBegun.promise
+      }
+      return kv.get(...args)
+    })
+    const second = saga(late, name, steps('a', log)).run('1', 1)
+    const refused = expect(second).rejects.toMatchObject({ code: 'saga_exists' })
+    await expect.poll(() => kv.count({ prefix: `saga/${name}/owner/` })).toBe(2)
+    goOn.resolve()
+    await first
+    await hasTurn.promise
+    await one.forget('1')
+    const third = one.run('1', 2)
+    await expect.poll(() => one.get('1')).toMatchObject({ input: 2 })
+    hasBegun.resolve()
+    await refused
+    expect(await third).toMatchObject({ status: 'completed' })
+    expect(log).toEqual(['a', 'a'])
   })
 
   it('begins also if it is unknown whether it was recorded, and then no node answers', async () => {
@@ -758,7 +835,10 @@ describe('a saga', () => {
   })
 })
 
-/** No step fails; the signal fires in this one. */
+/** Whether it puts a process into the line of those that want to run a saga. */
+const isJoining = ({ success = [] }: Txn): boolean =>
+  success.some((each) => 'put' in each && Buffer.from(each.put.key ?? '').includes('/owner/'))
+
 /** Whether it writes the record of a saga. */
 const isRecording = ({ success = [] }: Txn): boolean =>
   success.some((each) =>
@@ -767,6 +847,7 @@ const isRecording = ({ success = [] }: Txn): boolean =>
       : 'put' in each && Buffer.from(each.put.key ?? '').includes('/state/'),
   )
 
+/** No step fails; the signal fires in this one. */
 const endAt = (step: string, end: AbortController) => (what: string) => {
   if (what === step) end.abort()
   return false
