@@ -98,8 +98,9 @@ export class Sessions {
 
   #arm(): void {
     this.#disarm()
-    const waiting = [...this.#open].filter((session) => !session.isAsking)
-    const dueMs = Math.min(...waiting.map((session) => session.dueInMs))
+    // There may be more sessions than a function takes arguments.
+    let dueMs = Number.POSITIVE_INFINITY
+    for (const session of this.#open) if (!session.isAsking) dueMs = Math.min(dueMs, session.dueInMs)
     if (dueMs < Number.POSITIVE_INFINITY) {
       this.#firesAtMs = this.#clocks.monotonicMs() + dueMs
       this.#stopTimer = after(dueMs, () => this.#keepAlive(), { unref: true })

@@ -47,7 +47,8 @@ export class RecordedHistory {
     parseHistory(text)
     const history = new RecordedHistory()
     const lines = text.split('\n').filter((line) => line.trim() !== '')
-    history.#events.splice(0, 1, ...lines.map((line): HistoryEvent => JSON.parse(line)))
+    history.#events.length = 0
+    for (const line of lines) history.#events.push(JSON.parse(line))
     history.#isLoaded = true
     return history
   }

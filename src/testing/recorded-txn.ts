@@ -105,7 +105,13 @@ class Planned {
   constructor(recording: Recording, sent: SentTxn, fields: ReturnType<typeof readFields>) {
     this.#recording = recording
     this.#readFields = fields
-    this.#top = this.#plan(sent, new Set())
+    try {
+      this.#top = this.#plan(sent, new Set())
+    } catch (error) {
+      // It cannot be recorded, so it is not sent.
+      for (const id of this.#open.keys()) recording.history.withdraw(id)
+      throw error
+    }
   }
 
   async answered(answer: TxnResult, read: Result): Promise<void> {

@@ -169,6 +169,10 @@ describe('txn', () => {
     await expect(kv.transact((tx) => tx.put(`${at}b`, '', { ttlMs: 1_000 }))).rejects.toThrow(
       'put with a lease',
     )
+    const binary = { put: { key: Uint8Array.of(0xff), value: '' } }
+    await expect(
+      kv.txn({ success: [{ put: { key: `${at}b`, value: '' } }], failure: [binary] }),
+    ).rejects.toThrow('the key is not UTF-8')
     expect(() => kv.deleteRange({ prefix: at })).toThrow('deleteRange is not recorded yet')
     expect(await kv.count({ prefix: at })).toBe(1)
     // As those of a client.

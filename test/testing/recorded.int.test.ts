@@ -378,6 +378,17 @@ test('nothing is recorded in a history that was loaded, and nothing is sent', as
   expect(checkLinearizable(history).operations).toBe(1)
 })
 
+test('a long history is loaded as it was saved', async () => {
+  const history = new RecordedHistory()
+  for (let read = 0; read < 70_000; read++) {
+    const id = history.invoke('1', { f: 'get', key: 'a' })
+    await history.end(id, { result: { value: null, revision: 1 } })
+  }
+  const file = join(place, 'long.jsonl')
+  history.save(file)
+  expect(RecordedHistory.load(file).toString() === history.toString()).toBe(true)
+})
+
 test('the rest of the client is as it was', async () => {
   const client = new Client({ endpoints: cluster.endpoints })
   const kv = recorded(client)
