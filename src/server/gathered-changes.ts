@@ -31,7 +31,9 @@ interface Group {
   readonly commands: BatchedCommand[]
   readonly callers: Done[]
   bytes: number
+  /** The first and the last one of its callers. */
   deadline: MonotonicMs
+  lastDeadline: MonotonicMs
 }
 
 export class GatheredChanges {
@@ -66,12 +68,13 @@ export class GatheredChanges {
     const bytes = bytesOf(command)
     const deadline = this.#clock.now() + timeoutMs
     const full = this.#hasRoom(principal, command, bytes, deadline) ? undefined : this.#take()
-    this.#group ??= { principal, commands: [], callers: [], bytes: 0, deadline }
+    this.#group ??= { principal, commands: [], callers: [], bytes: 0, deadline, lastDeadline: deadline }
     const group = this.#group
     group.commands.push(command)
     group.callers.push(done)
     group.bytes += bytes
     group.deadline = Math.min(group.deadline, deadline)
+    group.lastDeadline = Math.max(group.lastDeadline, deadline)
     // At the end: who is told that it came too late may ask for something else at once.
     this.#proposeGroup(full)
   }
@@ -121,7 +124,7 @@ export class GatheredChanges {
       group.commands[0]?.kind === kind &&
       group.commands.length < BATCH_COMMANDS_MAX &&
       group.bytes + bytes <= BYTES_MAX &&
-      Math.abs(group.deadline - deadline) <= TIMEOUTS_APART_MS
+      Math.max(group.lastDeadline, deadline) - Math.min(group.deadline, deadline) <= TIMEOUTS_APART_MS
     )
   }
 }

@@ -172,15 +172,16 @@ const request: fc.Arbitrary<Request | undefined> = fc.option(
 )
 const log = fc
   .record({
-    clusterVersion: fc.constantFrom(1, 2, CLUSTER_VERSION, CLUSTER_VERSION),
+    clusterVersion: fc.constantFrom(1, 2, 3, CLUSTER_VERSION, CLUSTER_VERSION),
+    rangeBytesMax: fc.constantFrom(60, 130, 400),
     raisedAt: fc.nat(30),
     drawn: fc.array(fc.record({ request, elapsedMs: fc.integer({ min: -100, max: 400 }) }), {
       minLength: 1,
       maxLength: 40,
     }),
   })
-  .map(({ clusterVersion, raisedAt, drawn }) => {
-    const initial = initialState({ idempotencyAgeMsMax: 1000, clusterVersion })
+  .map(({ clusterVersion, rangeBytesMax, raisedAt, drawn }) => {
+    const initial = initialState({ idempotencyAgeMsMax: 1000, clusterVersion, rangeBytesMax })
     const store = new MemoryStore(initial.settings)
     let now = 1000
     const entries = drawn.map(({ request, elapsedMs }, at) => {

@@ -122,6 +122,16 @@ test('a batch has as many changes and bytes as may be in one', () => {
   expect(proposals.slice(3).map(({ count }) => count)).toEqual([2, 2, 1])
 })
 
+test('where each change has a little less time than the one before, none of them is answered much too early', () => {
+  const { add, gathered, proposals } = gathering()
+  for (const timeoutMs of [5000, 4940, 4880, 4820]) add('', putOf('k', 'v'), timeoutMs)
+  gathered.flush()
+  expect(proposals.map(({ count, timeoutMs }) => [count, timeoutMs])).toEqual([
+    [2, 4940],
+    [2, 4820],
+  ])
+})
+
 test('nobody waits longer than wanted, and nobody is answered much too early', () => {
   const { gathered, proposals, add } = gathering()
   for (const timeoutMs of [5000, 4950, 5001, 1000, 950]) add('', putOf('k', 'v'), timeoutMs)

@@ -303,13 +303,14 @@ export class WatchHub {
   }
 
   #progress(watcher: Watcher): void {
-    const now = this.#clock.now()
-    watcher.sentAt = now
     // Something that says more waits for the client already. A client that takes less than its progress would never
     // have taken everything, and would be told of no event any more.
-    if (watcher.state !== 'full' && !watcher.sink.isFull) watcher.sink.progress(this.#upTo(watcher))
-    // Not together with those that have left no room for it, which would be the same ones the next time.
-    else watcher.sentAt = now - watcher.progressMs / 2
+    if (watcher.state !== 'full') {
+      // It stays due, so that it comes before those that have left no room for it.
+      if (watcher.sink.isFull) return
+      watcher.sink.progress(this.#upTo(watcher))
+    }
+    watcher.sentAt = this.#clock.now()
   }
 
   /** Everything up to this revision has been sent. */

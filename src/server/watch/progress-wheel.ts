@@ -7,6 +7,8 @@ import type { Clock, Timer } from '../types.ts'
 
 const TICK_MS = 50
 const SLOTS = 256
+/** A watcher that stays due is looked at again after this part of its time. */
+const AGAIN = 1 / 32
 
 /** What is in the wheel. */
 interface Silent {
@@ -20,7 +22,7 @@ interface Silent {
 
 export class ProgressWheel<T extends Silent> {
   readonly #clock: Clock
-  /** Must set `sentAt`, so that it is due later. */
+  /** Sets `sentAt`, so that it is due later. Otherwise it stays due, and is called again, before those due since. */
   readonly #due: (silent: T) => void
   readonly #slots: Set<T>[] = Array.from({ length: SLOTS }, () => new Set())
   /** The tick that was last looked at. */
@@ -55,11 +57,13 @@ export class ProgressWheel<T extends Silent> {
     this.#timer = this.#clock.after(TICK_MS, () => this.#turn())
     const now = this.#now()
     const due: T[] = []
+    const overdue: T[] = []
     // After a pause of the process one round is enough.
     for (let tick = Math.max(this.#tick + 1, now - SLOTS + 1); tick <= now; tick++)
-      for (const silent of this.#slots[tick % SLOTS] ?? []) due.push(silent)
+      for (const silent of this.#slots[tick % SLOTS] ?? [])
+        (dueTick(silent) < tick ? overdue : due).push(silent)
     this.#tick = now
-    for (const silent of due) {
+    for (const silent of [...overdue, ...due]) {
       // One of those before may have ended it.
       if (!this.#slots[silent.slot]?.delete(silent)) continue
       if (dueTick(silent) <= now) this.#due(silent)
@@ -68,7 +72,9 @@ export class ProgressWheel<T extends Silent> {
   }
 
   #put(silent: T): void {
-    const tick = Math.min(Math.max(dueTick(silent), this.#tick + 1), this.#tick + SLOTS - 1)
+    const ticks = dueTick(silent) - this.#tick
+    const later = ticks > 0 ? ticks : Math.ceil((silent.progressMs * AGAIN) / TICK_MS)
+    const tick = this.#tick + Math.min(later, SLOTS - 1)
     silent.slot = tick % SLOTS
     this.#slots[silent.slot]?.add(silent)
   }

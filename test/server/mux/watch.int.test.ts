@@ -231,6 +231,29 @@ test('answers that a client has not taken yet hold up no watch: it is told its p
   expect(told(client, 1, PROGRESS).length).toBeGreaterThan(0)
 })
 
+test('while slow clients hold all that may wait for clients, each watch of another one is told its progress', async () => {
+  const { node, port, http } = await serve({
+    limits: { watchBuffersBytesMax: 64 * 1024, writeStallMsMax: 60_000 },
+  })
+  const slow = await new MuxClient(port).open()
+  await slow.ask(1, WATCH, null, { key: 'a' })
+  slow.ws.pause()
+  const value = Buffer.alloc(32 * 1024)
+  // Until the sockets hold no more: again and again, what was written before still waits.
+  let full = 0
+  await soon(() => {
+    full = http.inspect().watchBytes > 64 * 1024 ? full + 1 : 0
+    node.put('a', value)
+    expect(full).toBeGreaterThan(20)
+  })
+  const client = await new MuxClient(port).open()
+  const ids = [1, 2, 3, 4, 5, 6]
+  for (const id of ids) await client.ask(id, WATCH, null, { key: 'b' }, null, { progress_ms: 400 })
+  await soon(() => {
+    for (const id of ids) expect(told(client, id, PROGRESS).length).toBeGreaterThan(1)
+  })
+})
+
 test('a node that stops ends the watches, says from where to go on, and closes', async () => {
   const { node, port, http } = await serve()
   const client = await new MuxClient(port).open()

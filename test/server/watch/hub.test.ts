@@ -87,38 +87,48 @@ test('watches of one connection are told their progress together, in time, whene
   world.expectRest()
 })
 
-test('of the watches of a connection that has no room for the progress of all at once, none is passed over for ever', () => {
-  const world = new World()
-  let room = 0
-  const told = [0, 0, 0]
-  const watches = told.map((_, at) => {
-    const sink = {
-      phase: 0.3,
-      get isFull() {
-        return room === 0
-      },
-      progress: () => {
-        room--
-        told[at] = (told[at] ?? 0) + 1
-      },
-      events: () => {},
-      waits: () => {},
-      ended: () => {},
+test.each([
+  [1, 8],
+  [2, 8],
+  [3, 8],
+  [7, 8],
+  [1, 100],
+])(
+  'where there is room for the progress of %d of the %d watches of a connection, none is passed over for ever',
+  (roomMax, count) => {
+    const world = new World()
+    let room = 0
+    const told = Array.from({ length: count }, () => 0)
+    const watches = told.map((_, at) => {
+      const sink = {
+        phase: 0.3,
+        get isFull() {
+          return room === 0
+        },
+        progress: () => {
+          room--
+          told[at] = (told[at] ?? 0) + 1
+        },
+        events: () => {},
+        waits: () => {},
+        ended: () => {},
+      }
+      const where = { key: utf8('a') }
+      const options = { from: undefined, only: undefined, prev: false, values: true, progressMs: 1000 }
+      return world.hub.open({ where, ...options }, sink)
+    })
+    for (let ms = 0; ms < 10_000; ms += 50) {
+      // The client takes at once what it is told.
+      room = roomMax
+      world.clock.advance(50)
     }
-    const where = { key: utf8('a') }
-    const options = { from: undefined, only: undefined, prev: false, values: true, progressMs: 1000 }
-    return world.hub.open({ where, ...options }, sink)
-  })
-  for (let ms = 0; ms < 10_000; ms += 50) {
-    // The client takes at once what it is told.
-    room = 2
-    world.clock.advance(50)
-  }
-  // Each once in its interval, but for the first time.
-  for (const count of told) expect(count).toBeGreaterThanOrEqual(9)
-  for (const watch of watches) if (watch.ok) watch.value.cancel()
-  world.expectRest()
-})
+    // Each once in its interval, but for the first time; or as often as there is room in 200 ticks.
+    const times = Math.min(9, Math.floor((200 * roomMax) / count) - 1)
+    for (const each of told) expect(each).toBeGreaterThanOrEqual(times)
+    for (const watch of watches) if (watch.ok) watch.value.cancel()
+    world.expectRest()
+  },
+)
 
 test('nothing is timed or kept when nobody watches', () => {
   const world = new World()
