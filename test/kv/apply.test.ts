@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { clusterVersionOf } from '../../src/kv/request.ts'
 import { ask, deleteOf, MemoryStore, putOf, utf8 } from './store.ts'
 
 describe('revisions', () => {
@@ -151,6 +152,15 @@ describe('settings', () => {
       kind: 'settings',
       settings: { clusterVersion: 2, storeBytesMax: 1 },
     })
+  })
+
+  test.each([
+    [{ keyBytesMax: 10 }, 1],
+    [{ keyBytesMax: 10, historyAgeMs: 1000 }, 3],
+    [{ leasesMax: 10, valueBytesMax: 10 }, 3],
+    [{}, 1],
+  ])('%o may be changed from cluster version %d on', (settings, version) => {
+    expect(clusterVersionOf({ command: { kind: 'settings', settings }, idempotency: undefined })).toBe(version)
   })
 
   test('a cluster version from the future stops the node', () => {

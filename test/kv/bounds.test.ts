@@ -54,6 +54,10 @@ describe('the last allowed and the first refused', () => {
     expect(SETTING_RULES.idempotencyAgeMsMax.max).toBe(2_592_000_000)
   })
 
+  test('the age of history goes up to 365 days', () => {
+    expect(SETTING_RULES.historyAgeMs.max).toBe(31_536_000_000)
+  })
+
   test('token and principal have 255 characters', () => {
     const longest = { token: 't'.repeat(255), since: undefined }
     expect(() => bodyOf(ask(putOf('k', ''), longest))).not.toThrow()
