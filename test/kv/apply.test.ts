@@ -160,7 +160,9 @@ describe('settings', () => {
     [{ leasesMax: 10, valueBytesMax: 10 }, 3],
     [{}, 1],
   ])('%o may be changed from cluster version %d on', (settings, version) => {
-    expect(clusterVersionOf({ command: { kind: 'settings', settings }, idempotency: undefined })).toBe(version)
+    expect(clusterVersionOf({ command: { kind: 'settings', settings }, idempotency: undefined })).toBe(
+      version,
+    )
   })
 
   test('a cluster version from the future stops the node', () => {
