@@ -216,9 +216,9 @@ export function moveLease(
   if (from !== undefined) {
     unlink(from, key, work)
     const { keys, keyBytes, ...lease } = existing(from, work)
-    const less = { keys: keys - 1, keyBytes: Math.max(0, keyBytes - key.length) }
-    if (lease.owned && less.keys === 0) removeLease(from, work)
-    else writeLease(from, { ...lease, ...less }, work)
+    // It has no other key.
+    if (lease.owned) removeLease(from, work)
+    else writeLease(from, { ...lease, keys: keys - 1, keyBytes: Math.max(0, keyBytes - key.length) }, work)
   }
   if (to !== undefined) {
     work.rows.write({ key: attachmentKey(to, key), value: ATTACHED })

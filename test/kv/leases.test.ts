@@ -15,6 +15,7 @@ import {
   type Command,
   type LeaseId,
   type PutLease,
+  type Settings,
   TABLE_ATTACHMENTS,
   TABLE_LEASES,
   TTL_MS_MIN,
@@ -87,7 +88,7 @@ test('what is no row of a lease is refused', () => {
   expect(() => decodeLease(Uint8Array.of(4, ...row.subarray(1)))).toThrow(UnknownKindError)
   expect(() => decodeLease(Uint8Array.of(0, ...row.subarray(1)))).toThrow(MalformedBytesError)
   expect(() => decodeLease(Uint8Array.of(...row, 0))).toThrow(MalformedBytesError)
-  expect(() => decodeLease(row.subarray(1))).toThrow(MalformedBytesError)
+  expect(() => decodeLease(row.subarray(1))).toThrow('the row of a lease')
 })
 
 test('an id that a client has taken is not chosen again', () => {
@@ -100,6 +101,25 @@ test('an id that a client has taken is not chosen again', () => {
   )
   expect(new Set([first.lease, ...chosen]).size).toBe(3)
   expect(store.state.leases.count).toBe(3)
+})
+
+test('a lease is full, also of the keys that a transaction gives it', () => {
+  const id = '1' as LeaseId
+  const give = (names: string, settings: Partial<Settings>) => {
+    const store = new MemoryStore(settings)
+    store.apply(ask(grant(id)))
+    const success = [...names].map((name) => ({
+      ...{ kind: 'put' as const, key: utf8(name.repeat(1000)), value: utf8(''), prev: false },
+      lease: { id },
+    }))
+    const { outcome } = store.apply(ask({ kind: 'txn', txn: { compare: [], success, failure: [] } }))
+    const attached = keysOf(store, TABLE_ATTACHMENTS).length
+    return [outcome.kind === 'refused' ? outcome.code : outcome.kind, attached]
+  }
+  expect(give('abc', { rangeKeysMax: 3 })).toEqual(['txn', 3])
+  expect(give('abcd', { rangeKeysMax: 3 })).toEqual(['range_too_large', 0])
+  expect(give('abc', { rangeBytesMax: 3000 })).toEqual(['txn', 3])
+  expect(give('abc', { rangeBytesMax: 2999 })).toEqual(['range_too_large', 0])
 })
 
 describe('as many leases as there may be', () => {
