@@ -16,6 +16,7 @@
 
 import { checkOptions } from '../client/check.ts'
 import {
+  AbortedError,
   type CallOptions,
   type Client,
   type KvRecord,
@@ -92,7 +93,7 @@ export interface Line {
   readonly value?: string | Uint8Array | undefined
   /**
    * Done in the transaction that creates the key, but not again by a client that goes to the end of the line. If it is
-   * unknown whether they were done when the lease has ended, an `OutcomeUnknownError` is thrown.
+   * unknown whether they were done when the waiting ends, the error has `written: 'unknown'`.
    */
   readonly joining?: Txn['success'] | undefined
 }
@@ -117,8 +118,8 @@ export async function takeIn(kv: LockClient, line: Line, options: LockOptions): 
       } catch (error) {
         const isLost = session.signal.aborted || error instanceof LockLostError || isWithoutLease(error)
         await session.close({ timeoutMs: GIVE_UP_MS })
+        if (joined.state === 'unknown') throw mayHaveJoined(line.what, error, signal)
         if (!isLost || signal?.aborted === true) throw error
-        if (joined.state === 'unknown') throw mayHaveJoined(line.what, error)
       }
     }
   } finally {
@@ -239,12 +240,14 @@ function notTaken(what: string, ahead: number): LockNotTakenError {
   return new LockNotTakenError(message, { code: 'lock_not_taken', written: 'no' })
 }
 
-const mayHaveJoined = (what: string, cause: unknown): OutcomeUnknownError =>
-  new OutcomeUnknownError(`${what}: its lease has ended before it was known whether it has begun`, {
-    code: 'outcome_unknown',
-    written: 'unknown',
-    cause,
-  })
+/** The error itself may say that nothing was written: by the last try. */
+function mayHaveJoined(what: string, cause: unknown, signal: AbortSignal | undefined): QuorateError {
+  const details = { written: 'unknown', cause } as const
+  if (signal?.aborted === true)
+    return new AbortedError(`${what} was aborted; it may have begun`, { code: 'aborted', ...details })
+  const message = `${what}: it has ended before it was known whether it has begun`
+  return new OutcomeUnknownError(message, { code: 'outcome_unknown', ...details })
+}
 
 const lost = (what: string, why: string, cause?: unknown): LockLostError =>
   new LockLostError(`${what}: it is no longer held: ${why}`, { code: 'lock_lost', written: 'no', cause })

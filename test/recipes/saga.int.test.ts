@@ -5,6 +5,7 @@ import {
   type Client,
   type KvRecord,
   OutcomeUnknownError,
+  QuorateError,
   type Txn,
   UnavailableError,
 } from '../../src/client/index.ts'
@@ -607,6 +608,32 @@ describe('a saga', () => {
     expect(log).toEqual(['b'])
     expect(await own.get('1')).toBeUndefined()
   })
+
+  it.each([
+    ['is aborted', new AbortController(), AbortedError],
+    ['is refused', undefined, OutcomeUnknownError],
+  ])(
+    'does not say that nothing was written if it is unknown whether it has begun, and then it %s',
+    async (_, abort, kind) => {
+      const name = newName()
+      let joinings = 0
+      const cutOff = withCall(kv, 'txn', async (txn, options) => {
+        if (!isJoining(txn)) return kv.txn(txn, options)
+        joinings += 1
+        if (joinings > 1 && abort === undefined)
+          throw new QuorateError('full', { code: 'storage_full', written: 'no' })
+        const joined = await kv.txn(txn, options)
+        if (joinings > 1) return joined
+        abort?.abort()
+        throw new OutcomeUnknownError('no answer', { code: 'outcome_unknown', written: 'unknown' })
+      })
+      const run = saga(cutOff, name, steps('a', [])).run('1', 1, { signal: abort?.signal })
+      const error = await run.catch((thrown: unknown) => thrown)
+      expect(error).toBeInstanceOf(kind)
+      expect(error).toMatchObject({ written: 'unknown' })
+      expect(await saga(kv, name, steps('a', [])).get('1')).toMatchObject({ status: 'running' })
+    },
+  )
 
   it('begins after all if its lease has ended before it could begin', async () => {
     const name = newName()

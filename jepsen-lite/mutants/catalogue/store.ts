@@ -900,7 +900,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/server/http/watch.int.test.ts'],
     edits: [
-      edit(WATCHING, '(own > 0 && this.bytes >= watchBuffersBytesMax)', 'this.bytes >= watchBuffersBytesMax'),
+      edit(WATCHING, '(own > least && this.bytes >= watchBuffersBytesMax)', 'this.bytes >= watchBuffersBytesMax'),
     ],
   },
   {

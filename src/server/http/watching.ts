@@ -93,9 +93,9 @@ export class WatchBuffers {
     this.#limits = limits
   }
 
-  /** Whether a client for whom so much waits must take it first. */
-  isFull(own: number): boolean {
+  /** Whether a client for whom so much waits must take it first. `least`: so much may always wait for it. */
+  isFull(own: number, least = 0): boolean {
     const { watchBufferBytesMax, watchBuffersBytesMax } = this.#limits
-    return own >= watchBufferBytesMax || (own > 0 && this.bytes >= watchBuffersBytesMax)
+    return own >= watchBufferBytesMax || (own > least && this.bytes >= watchBuffersBytesMax)
   }
 }

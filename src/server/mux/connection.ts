@@ -35,7 +35,7 @@ import {
   WATCH,
 } from './protocol.ts'
 import { txnBytes } from './txn.ts'
-import { MuxWatch, type WatchConnection } from './watch-sink.ts'
+import { MuxWatch, SMALL_ITEM_BYTES, type WatchConnection } from './watch-sink.ts'
 
 /** What the id of a lease counts for credit. */
 const LEASE_ID_BYTES = 20
@@ -217,7 +217,9 @@ export class Connection implements Owner, WatchConnection {
 
   /** Answers that wait do not count: they are limited on their own, and may never come to an end. */
   get isFull(): boolean {
-    return this.#options.watchBuffers.isFull(this.#watchBytes)
+    // One by one its watches would be told their progress too late.
+    const progressBytes = SMALL_ITEM_BYTES * (this.#watches?.size ?? 0)
+    return this.#options.watchBuffers.isFull(this.#watchBytes, progressBytes)
   }
 
   waits(watch: MuxWatch): void {

@@ -23,7 +23,7 @@ export interface WatchConnection {
 }
 
 /** Of an item without events. */
-const SMALL_ITEM_BYTES = 32
+export const SMALL_ITEM_BYTES = 32
 
 export class MuxWatch implements WatchSink {
   readonly #id: number

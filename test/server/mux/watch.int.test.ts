@@ -248,9 +248,13 @@ test('while slow clients hold all that may wait for clients, each watch of anoth
   })
   const client = await new MuxClient(port).open()
   const ids = [1, 2, 3, 4, 5, 6]
+  /** With the progress of all of them: one by one they would be told too late, where there are many. */
+  const isOfAll = (items: readonly unknown[][]) =>
+    ids.every((id) => items.some((item) => item[0] === id && item[1] === PROGRESS))
   for (const id of ids) await client.ask(id, WATCH, null, { key: 'b' }, null, { progress_ms: 400 })
   await soon(() => {
     for (const id of ids) expect(told(client, id, PROGRESS).length).toBeGreaterThan(1)
+    expect(client.messages.filter(isOfAll).length).toBeGreaterThan(1)
   })
 })
 
