@@ -52,11 +52,13 @@ function succeeded(store: MemoryStore, compare: readonly Comparison[]): boolean 
 }
 
 describe('a comparison', () => {
-  /** `k`: created at 2, changed at 3, version 2, value `m`, lease 50. `none` does not exist. */
+  /** `k`: created at 3, changed at 5, version 2, value `m`, lease 50. `none` does not exist. */
   const store = new MemoryStore()
   const lease = '50' as LeaseId
+  store.apply(ask(putOf('other', '')))
   store.apply(ask({ kind: 'grant', id: lease, ttlMs: 60_000 }))
   store.apply(ask(putOf('k', 'l')))
+  store.apply(ask({ kind: 'delete', key: utf8('other'), condition: undefined, prev: false }))
   store.apply(ask({ ...putOf('k', 'm'), lease: { id: lease } }))
 
   const comparison = (where: Where, target: Target, op: Op, to: unknown): Comparison =>
@@ -66,8 +68,8 @@ describe('a comparison', () => {
   test.each<[Target, unknown, unknown, unknown]>([
     ['value', utf8('m'), utf8('lz'), utf8('ma')],
     ['version', 2, 1, 3],
-    ['create_revision', 2, 1, 3],
-    ['mod_revision', 3, 2, 4],
+    ['create_revision', 3, 2, 4],
+    ['mod_revision', 5, 4, 6],
     ['lease', '50', '49', '51'],
     ['lease', '50', '6', '100'],
     ['lease', '50', undefined, '500'],
@@ -88,7 +90,8 @@ describe('a comparison', () => {
       expect(outcomes(target, 0)).toEqual([true, false, false, false])
       expect(outcomes(target, 1)).toEqual([false, true, true, false])
     }
-    expect(outcomes('lease', undefined)).toEqual([true, false, false, false])
+    for (const noLease of [undefined, '0'])
+      expect(outcomes('lease', noLease)).toEqual([true, false, false, false])
     expect(outcomes('lease', '1')).toEqual([false, true, true, false])
     expect(outcomes('value', utf8(''))).toEqual([false, false, false, false])
   })
@@ -149,6 +152,7 @@ describe('is accepted, and not with one more', () => {
     expect(done(store({ valueBytesMax: 3 }), { success: [put('k', '123')] })).toMatchObject({ kind: 'txn' })
     expect(done(store({ valueBytesMax: 3 }), { success: [put('k', '1234')] })).toMatchObject({
       code: 'value_too_large',
+      numbers: [4, 3],
     })
     expect(done(store({ keyBytesMax: 3 }), { success: [put('123')] })).toMatchObject({ kind: 'txn' })
     expect(done(store({ keyBytesMax: 3 }), { success: [put('1234')] })).toMatchObject({
@@ -209,6 +213,12 @@ describe('is accepted, and not with one more', () => {
     })
     expect(done(store(4), { compare })).toMatchObject({ kind: 'txn' })
     expect(done(store(3), { compare })).toMatchObject({ code: 'range_too_large', numbers: [4, 3] })
+    // Of ranges, and of no other than their values.
+    const others: Comparison[] = [
+      { where: ALL, target: 'version', op: '=', to: 1 },
+      { where: { key: utf8('a') }, target: 'value', op: '=', to: utf8('1234') },
+    ]
+    expect(done(store(3), { compare: others })).toMatchObject({ kind: 'txn', succeeded: true })
   })
 
   test('what the store has room for, after all that it frees', () => {
@@ -223,6 +233,7 @@ describe('is accepted, and not with one more', () => {
     const outcomes: [readonly Operation[], string][] = [
       [[put('c')], 'txn'],
       [[put('c', '1')], 'storage_full'],
+      [[get('a'), put('c', '1')], 'storage_full'],
       // Each key is freed once.
       [[remove('a'), put('c', '1234')], 'txn'],
       [[remove('a'), put('c', '12345')], 'storage_full'],
@@ -248,7 +259,10 @@ describe('is accepted, and not with one more', () => {
     store.apply(ask({ kind: 'settings', settings: { storeBytesMax: 5 } }))
     expect(done(store, { success: [put('a', 'abcdefghi')] })).toMatchObject({ kind: 'txn' })
     expect(done(store, { success: [put('a', 'abcdefgh')] })).toMatchObject({ kind: 'txn' })
-    expect(done(store, { success: [put('a', 'abcdefghi')] })).toMatchObject({ code: 'storage_full' })
+    expect(done(store, { success: [put('a', 'abcdefghi')] })).toMatchObject({
+      code: 'storage_full',
+      numbers: [10, 5],
+    })
   })
 })
 
