@@ -255,12 +255,12 @@ function recordBytes(chosen: Chosen, work: Work): number {
       if (current !== null) bytes += current.key.length + current.valueBytes
       puts.push(operation)
     } else if (operation.kind === 'delete') {
-      const found = currentAt(operation.where, NOTHING_CHANGED, work)
+      const found = currentAt(operation.where, NOTHING_PUT, work)
       if (operation.prev) for (const { key, valueBytes } of found) bytes += key.length + valueBytes
       deleted += found.length
     } else if (!operation.countOnly) {
       const { where, keysOnly, limit = Number.POSITIVE_INFINITY } = operation
-      for (const { key, valueBytes } of currentAt(where, NOTHING_CHANGED, work).slice(0, limit + deleted))
+      for (const { key, valueBytes } of currentAt(where, NOTHING_PUT, work).slice(0, limit + deleted))
         bytes += key.length + (keysOnly ? 0 : valueBytes)
       for (const { key, value } of puts)
         if (isIn(key, where)) bytes += key.length + (keysOnly ? 0 : value.length)
@@ -296,7 +296,7 @@ function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
       free(current)
       storeBytes += key.length + value.length
     } else if (operation.kind === 'delete') {
-      for (const current of currentAt(operation.where, NOTHING_CHANGED, work)) free(current)
+      for (const current of currentAt(operation.where, NOTHING_PUT, work)) free(current)
     }
   }
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
@@ -308,8 +308,8 @@ function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
 const flat = ({ operations }: Chosen): readonly Exclude<Operation, { kind: 'txn' }>[] =>
   operations.flatMap((operation) => (operation.kind === 'txn' ? flat(operation) : [operation]))
 
-/** `changed`: the keys that this entry has changed before, by name. */
-function run(chosen: Chosen, revision: Revision, changed: Map<string, Uint8Array>, work: Work): TxnResult {
+/** `putBefore`: the keys that this entry has put, by name. */
+function run(chosen: Chosen, revision: Revision, putBefore: Map<string, Uint8Array>, work: Work): TxnResult {
   const { rows } = work
   const results = chosen.operations.map((operation): OperationResult => {
     switch (operation.kind) {
@@ -319,22 +319,19 @@ function run(chosen: Chosen, revision: Revision, changed: Map<string, Uint8Array
         const current = readCurrent(key, rowKey, work)
         const prev = wantsRow ? current && rowOf(current, rows) : undefined
         const { createRevision, version } = writeKey({ key, value, lease }, rowKey, current, revision, work)
-        changed.set(latin1(key), key)
+        putBefore.set(latin1(key), key)
         return { kind: 'put', createRevision, modRevision: revision, version, prev }
       }
       case 'get':
-        return { kind: 'get', found: find(operation, changed, work) }
+        return { kind: 'get', found: find(operation, putBefore, work) }
       case 'delete': {
-        const found = currentAt(operation.where, changed, work)
+        const found = currentAt(operation.where, putBefore, work)
         const prev = operation.prev ? found.map((current) => rowOf(current, rows)) : undefined
-        for (const current of found) {
-          removeKey(current, rowKeyOf(current.key, work), revision, work)
-          changed.set(latin1(current.key), current.key)
-        }
+        for (const current of found) removeKey(current, rowKeyOf(current.key, work), revision, work)
         return { kind: 'delete', deleted: found.length, prev }
       }
       case 'txn':
-        return { kind: 'txn', ...run(operation, revision, changed, work) }
+        return { kind: 'txn', ...run(operation, revision, putBefore, work) }
       default:
         return assertNever(operation, 'operation')
     }
@@ -344,10 +341,10 @@ function run(chosen: Chosen, revision: Revision, changed: Map<string, Uint8Array
 
 function find(
   { where, limit = Number.POSITIVE_INFINITY, keysOnly, countOnly }: Extract<Operation, { kind: 'get' }>,
-  changed: ReadonlyMap<string, Uint8Array>,
+  putBefore: ReadonlyMap<string, Uint8Array>,
   work: Work,
 ): { readonly records: readonly KeyRow[]; readonly more: boolean; readonly count: number } {
-  const all = currentAt(where, changed, work)
+  const all = currentAt(where, putBefore, work)
   const shown = countOnly ? [] : all.slice(0, limit)
   const records = shown.map((current) =>
     keysOnly ? { ...metaOf(current), value: NO_VALUE } : rowOf(current, work.rows),
@@ -369,18 +366,17 @@ export function deleteRange(range: KeyRange, work: Work): Outcome {
 // ---------------------------------------------------------------------------------------------------------------------
 // Keys that exist
 
-const NOTHING_CHANGED: ReadonlyMap<string, Uint8Array> = new Map()
+const NOTHING_PUT: ReadonlyMap<string, Uint8Array> = new Map()
 const NO_VALUE = new Uint8Array()
 const NO_LEASE = '0'
 
 const currentOf = (key: Uint8Array, work: Work): KeyHead | null => readCurrent(key, rowKeyOf(key, work), work)
 
 /** The keys of a range before the entry, in order. */
-const currentBefore = (range: KeyRange, work: Work): readonly KeyHead[] =>
-  currentAt(range, NOTHING_CHANGED, work)
+const currentBefore = (range: KeyRange, work: Work): readonly KeyHead[] => currentAt(range, NOTHING_PUT, work)
 
 /** The keys at a place as they are now, in order. */
-function currentAt(where: Where, changed: ReadonlyMap<string, Uint8Array>, work: Work): readonly KeyHead[] {
+function currentAt(where: Where, putBefore: ReadonlyMap<string, Uint8Array>, work: Work): readonly KeyHead[] {
   const now = (key: Uint8Array): KeyHead[] => {
     const current = currentOf(key, work)
     return current === null ? [] : [current]
@@ -388,9 +384,9 @@ function currentAt(where: Where, changed: ReadonlyMap<string, Uint8Array>, work:
   if ('key' in where) return now(where.key)
   const before = work.rows.inRange(where) ?? []
   // To make names of thousands of long keys takes a second.
-  if (changed.size === 0) return before.flatMap(now)
-  const unchanged = before.filter((key) => !changed.has(latin1(key))).flatMap(now)
-  const others = [...changed.values()].filter((key) => isInRange(key, where)).flatMap(now)
+  if (putBefore.size === 0) return before.flatMap(now)
+  const unchanged = before.filter((key) => !putBefore.has(latin1(key))).flatMap(now)
+  const others = [...putBefore.values()].filter((key) => isInRange(key, where)).flatMap(now)
   if (others.length === 0) return unchanged
   return [...unchanged, ...others].sort((a, b) => compareKeys(a.key, b.key))
 }

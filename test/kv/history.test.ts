@@ -187,6 +187,7 @@ test('bytes that are no events are refused', () => {
   const changed = Uint8Array.from(row)
   changed[10] = 4
   expect(() => decodeEvents(rev(2), changed)).toThrow(UnknownKindError)
+  expect(() => decodeEvents(rev(2), row.subarray(0, -1))).toThrow('a row of events')
 })
 
 test('what is compacted already is not compacted again, and nothing beyond the newest revision is', () => {

@@ -122,6 +122,17 @@ test('a lease is full, also of the keys that a transaction gives it', () => {
   expect(give('abc', { rangeBytesMax: 2999 })).toEqual(['range_too_large', 0])
 })
 
+test('a lease whose row does not count its keys does not end: the node stops', () => {
+  const id = '1' as LeaseId
+  const store = new MemoryStore()
+  store.apply(ask(grant(id)))
+  store.apply(ask(put('a', { id })))
+  const row = store.rows.get(hex(leaseKey(id))) ?? new Uint8Array()
+  store.apply(ask(put('b', { id })))
+  store.rows.set(hex(leaseKey(id)), row)
+  expect(() => store.apply(ask({ kind: 'revoke', id }))).toThrow('lease 1 has 1 keys, and 2 were found')
+})
+
 describe('as many leases as there may be', () => {
   const full = () => {
     const store = new MemoryStore({ leasesMax: 2 })
