@@ -46,7 +46,7 @@ class Matching<T extends Observed> {
 
   /** Observations with a known value are first: for the others any candidate will do. */
   greedily(): T[] {
-    const left: T[] = []
+    const left: (readonly T[])[] = []
     const byValue = new Map<string, T[]>()
     const anything: T[] = []
     for (const one of this.#observed) {
@@ -56,11 +56,10 @@ class Matching<T extends Observed> {
     const byLeftValue = new Map<string, Candidate[]>()
     for (const candidate of this.#candidates)
       if ('value' in candidate.leaves) groupOf(byLeftValue, candidate.leaves.value).push(candidate)
-    for (const [value, observed] of byValue)
-      left.push(...this.#assign(observed, byLeftValue.get(value) ?? []))
+    for (const [value, observed] of byValue) left.push(this.#assign(observed, byLeftValue.get(value) ?? []))
     const free = this.#candidates.filter((candidate) => !this.#owners.has(candidate))
-    left.push(...this.#assign(anything, free))
-    return left
+    left.push(this.#assign(anything, free))
+    return left.flat()
   }
 
   /** Both in their order. The candidates that have begun by a deadline form a stack, with the latest on top. */

@@ -417,7 +417,7 @@ class FollowingResolver implements Resolver {
   /** In proportion to the weights; those that are equal take turns. */
   #leastUsed(candidates: readonly Instance[]): Instance | undefined {
     const loadOf = ({ id, weight }: Instance) => (this.#connections.get(id) ?? 0) / weight
-    const least = Math.min(...candidates.map(loadOf))
+    const least = candidates.reduce((least, each) => Math.min(least, loadOf(each)), Number.POSITIVE_INFINITY)
     return this.#nextInTurn(candidates.filter((each) => loadOf(each) === least))
   }
 }

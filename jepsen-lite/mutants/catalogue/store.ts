@@ -311,8 +311,8 @@ export const WHOLE_STORE: readonly Mutant[] = [
     edits: [
       edit(
         TXN,
-        '  const all = currentAt(where, changed, work)\n',
-        '  const all = currentAt(where, changed.size < 0 ? changed : NOTHING_CHANGED, work)\n',
+        '  const all = currentAt(where, putBefore, work)\n',
+        '  const all = currentAt(where, putBefore.size < 0 ? putBefore : NOTHING_PUT, work)\n',
       ),
     ],
   },
@@ -339,8 +339,8 @@ export const WHOLE_STORE: readonly Mutant[] = [
     edits: [
       edit(
         TXN,
-        'for (const current of found) removeKey(current, rowKeyOf(current.key, work), revision, work)',
-        'for (const current of found)\n    removeKey(current, rowKeyOf(current.key, work), asRevision(Math.max(revision, state.revision + 1)), work)',
+        '  for (const current of found) removeKey(current, rowKeyOf(current.key, work), revision, work)\n  return',
+        '  for (const current of found)\n    removeKey(current, rowKeyOf(current.key, work), asRevision(Math.max(revision, state.revision + 1)), work)\n  return',
       ),
     ],
   },
