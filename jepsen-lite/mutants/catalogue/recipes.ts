@@ -410,4 +410,26 @@ export const RECIPES: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    id: 'M1028',
+    title: 'a saga of which it is unknown whether it has begun begins again',
+    why: 'Another process has ended it and forgotten it: all steps run twice. It was ours.',
+    layers: UNIT,
+    tests: SAGA_TESTS,
+    edits: [
+      edit(
+        LINE,
+        "        if (joined.state === 'unknown') throw mayHaveJoined(line.what, error, signal)\n",
+        '',
+      ),
+    ],
+  },
+  {
+    id: 'M1029',
+    title: 'while items are put back, one behind them can be taken',
+    why: 'It comes before older ones, and before those of a higher priority.',
+    layers: UNIT,
+    tests: QUEUE_TESTS,
+    edits: [edit(QUEUE, 'upTo === undefined || this.#idIn', "upTo !== '' || this.#idIn")],
+  },
 ]

@@ -959,4 +959,26 @@ export const WHOLE_STORE: readonly Mutant[] = [
     tests: ['test/server/history-compactor.test.ts'],
     edits: [edit('src/server/history-compactor.ts', '      if (ok) this.check(looksAtAge)\n', '')],
   },
+  {
+    id: 'M1027',
+    title: 'a watch that finds no room for its progress waits behind those that have left none',
+    why: 'The same ones take the room each time, and it is never told any. It was ours.',
+    layers: UNIT,
+    tests: WATCH_TESTS,
+    edits: [
+      edit(
+        HUB,
+        'if (watcher.sink.isFull) return\n',
+        'if (watcher.sink.isFull) {\n        watcher.sentAt = this.#clock.now() - watcher.progressMs / 2\n        return\n      }\n',
+      ),
+    ],
+  },
+  {
+    id: 'M1030',
+    title: 'the keys that a transaction gives to a lease are counted one by one',
+    why: 'A lease gets more keys than may be deleted at once when it ends.',
+    layers: UNIT,
+    tests: ['test/kv/leases.test.ts'],
+    edits: [edit(LEASES, '    this.#attached.set(id, now)\n', '')],
+  },
 ]
