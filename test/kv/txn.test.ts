@@ -266,6 +266,24 @@ describe('is accepted, and not with one more', () => {
   })
 })
 
+test('a key that is put is neither put nor deleted again, whichever branches that would take', () => {
+  const outcome = (...success: Operation[]) => {
+    const found = done(new MemoryStore(), { success })
+    return found.kind === 'refused' ? found.code : found.kind
+  }
+  for (const second of [put('a'), remove('a'), remove(ALL)])
+    for (const deep of [second, nested({ success: [second] }), nested({ failure: [second] })]) {
+      expect(outcome(put('a'), deep)).toBe('duplicate_key')
+      expect(outcome(deep, put('a'))).toBe('duplicate_key')
+      expect(outcome(nested({ failure: [put('a')] }), deep)).toBe('duplicate_key')
+    }
+  expect(outcome(remove('a'), remove(ALL), nested({ success: [put('a')], failure: [put('a')] }))).toBe(
+    'duplicate_key',
+  )
+  expect(outcome(nested({ success: [put('a')], failure: [remove(ALL)] }), put('b'))).toBe('duplicate_key')
+  expect(outcome(nested({ success: [put('a')], failure: [remove('a'), put('b')] }), put('c'))).toBe('txn')
+})
+
 describe('an operation sees what those before it have changed', () => {
   const names = (outcome: ReturnType<typeof done>) =>
     outcome.kind === 'txn'
