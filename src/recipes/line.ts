@@ -92,15 +92,15 @@ export interface Line {
   /** Of the key. */
   readonly value?: string | Uint8Array | undefined
   /**
-   * Done in the transaction that creates the key, but not again by a client that goes to the end of the line. If it is
-   * unknown whether they were done when the waiting ends, the error has `written: 'unknown'`.
+   * Done in the transaction that creates the key, but not again by a client that goes to the end of the line. If they
+   * were done when the waiting ends, or it is unknown, the error has `written: 'unknown'`.
    */
   readonly joining?: Txn['success'] | undefined
 }
 
 /** What is known of the operations `joining`. */
 interface Joining {
-  state: 'not done' | 'unknown' | 'done'
+  state: 'none' | 'not done' | 'unknown' | 'done'
 }
 
 /** Waits in the line until the client is served. If its key has gone meanwhile, it goes to the end of the line. */
@@ -109,7 +109,7 @@ export async function takeIn(kv: LockClient, line: Line, options: LockOptions): 
   // So that a try in vain writes nothing, and wakes nobody.
   if (waitMs === 0) await checkFree(kv, line, { signal, timeoutMs })
   const patience = patienceOf(waitMs)
-  const joined: Joining = { state: line.joining === undefined ? 'done' : 'not done' }
+  const joined: Joining = { state: line.joining === undefined ? 'none' : 'not done' }
   try {
     for (;;) {
       const session = await kv.session({ ttlMs, signal, timeoutMs })
@@ -118,10 +118,12 @@ export async function takeIn(kv: LockClient, line: Line, options: LockOptions): 
       } catch (error) {
         const isLost = session.signal.aborted || error instanceof LockLostError || isWithoutLease(error)
         await session.close({ timeoutMs: GIVE_UP_MS })
-        if (joined.state === 'unknown') throw mayHaveJoined(line.what, error, signal)
-        if (!isLost || signal?.aborted === true) throw error
+        if (!isLost || signal?.aborted === true || joined.state === 'unknown') throw error
       }
     }
+  } catch (error) {
+    const mayBeDone = joined.state === 'unknown' || joined.state === 'done'
+    throw mayBeDone ? mayHaveBegun(line.what, error, signal) : error
   } finally {
     patience.end()
   }
@@ -189,7 +191,7 @@ async function served(
         throw error
       })
       token = created
-      joined.state = 'done'
+      if (joined.state !== 'none') joined.state = 'done'
       if (isFree) return { key, token, session, seenAt: revision }
     }
     const own = token
@@ -240,12 +242,17 @@ function notTaken(what: string, ahead: number): LockNotTakenError {
   return new LockNotTakenError(message, { code: 'lock_not_taken', written: 'no' })
 }
 
-/** The error itself may say that nothing was written: by the last try. */
-function mayHaveJoined(what: string, cause: unknown, signal: AbortSignal | undefined): QuorateError {
+/** The error itself may say that nothing was written: by the last call. */
+export function mayHaveBegun(what: string, cause: unknown, signal: AbortSignal | undefined): QuorateError {
   const details = { written: 'unknown', cause } as const
   if (signal?.aborted === true)
     return new AbortedError(`${what} was aborted; it may have begun`, { code: 'aborted', ...details })
-  const message = `${what}: it has ended before it was known whether it has begun`
+  if (isClosed(cause))
+    return new AbortedError(`${what}: the client is closed; it may have begun`, {
+      code: 'closed',
+      ...details,
+    })
+  const message = `${what}: its run has ended, and it may have begun`
   return new OutcomeUnknownError(message, { code: 'outcome_unknown', ...details })
 }
 

@@ -37,7 +37,7 @@ import {
 import { AbortedError, type Client, CompactedError, QuorateError } from '../client/index.ts'
 import { after } from '../client/timer.ts'
 import { abortedBy, isLeaseTime } from './checks.ts'
-import { type HeldLock, LockLostError, LockNotTakenError, takeIn } from './line.ts'
+import { type HeldLock, LockLostError, LockNotTakenError, mayHaveBegun, takeIn } from './line.ts'
 import { escaped, placeOf, unescaped } from './place.ts'
 import { reasonOf } from './reason.ts'
 import { isClosed, pause } from './watching.ts'
@@ -316,7 +316,9 @@ export function saga<Input = unknown>(
       }
       return hasEnded(running.record) ? outcomeOf(id, running.record) : await runToEnd(running)
     } catch (error) {
-      throw error instanceof LockLostError ? takenOver(id, error) : error
+      if (error instanceof LockLostError) throw takenOver(id, error)
+      // Of the call that has failed: nothing was written. But the saga has begun.
+      throw first !== undefined && isOfCall(error) ? mayHaveBegun(`saga ${id}`, error, signal) : error
     } finally {
       await held.release()
     }
@@ -531,7 +533,8 @@ async function attempt(act: () => unknown): Promise<Attempted> {
 function goOn({ held, signal }: Running): void {
   held.throwIfLost()
   if (!signal.aborted) return
-  throw abortedBy(signal, 'the saga, which resume() goes on with,')
+  const message = 'the saga, which resume() goes on with, was aborted'
+  throw new AbortedError(message, { code: 'aborted', written: 'unknown', cause: signal.reason })
 }
 
 /** As it will be read: a run that goes on after a crash and one without a crash see the same. */
@@ -592,6 +595,13 @@ const notFound = (id: string) =>
 /** Nothing is to be done here: another process runs it, or has ended it, and it was forgotten since it was listed. */
 const isElsewhere = (error: unknown): boolean =>
   error instanceof LockNotTakenError || (error instanceof QuorateError && error.code === 'not_found')
+
+/** The client, or a node, has refused a call, and not the saga. */
+const isOfCall = (error: unknown): boolean =>
+  error instanceof QuorateError &&
+  error.written === 'no' &&
+  error.code !== 'not_found' &&
+  !error.code.startsWith('saga_')
 
 /** Of another try the same may be asked. */
 const isTransient = (error: unknown): boolean =>

@@ -635,6 +635,49 @@ describe('a saga', () => {
     },
   )
 
+  it.each([
+    ['is aborted when it is the next one in the line', 'joined', AbortedError],
+    ['is aborted when it reads its record', 'read', AbortedError],
+    ['is aborted in a step', 'step', AbortedError],
+    ['cannot read its record', 'unavailable', OutcomeUnknownError],
+    ['finds its client closed', 'closed', AbortedError],
+    ['can have no other lease', 'revoked', OutcomeUnknownError],
+  ] as const)(
+    'does not say that nothing was written if it has begun, and then it %s',
+    async (_, how, kind) => {
+      const name = newName()
+      const end = new AbortController()
+      let hasJoined = false
+      const joins = withCall(kv, 'txn', async (txn, options) => {
+        if (!isJoining(txn)) return kv.txn(txn, options)
+        const joined = await kv.txn(txn, options)
+        hasJoined = true
+        if (how === 'joined') end.abort()
+        if (how === 'revoked') await revokeOwner(name, '1')
+        return joined
+      })
+      const reads = withCall(joins, 'get', async (key, options) => {
+        if (hasJoined && how === 'read') end.abort()
+        if (hasJoined && how === 'unavailable')
+          throw new UnavailableError('none', { code: 'no_leader', written: 'no', status: 503 })
+        if (hasJoined && how === 'closed') throw new AbortedError('closed', { code: 'closed', written: 'no' })
+        return kv.get(key, options)
+      })
+      const cutOff = withCall(reads, 'session', async (options) => {
+        if (hasJoined) throw new UnavailableError('none', { code: 'no_leader', written: 'no', status: 503 })
+        return kv.session(options)
+      })
+      // So that it looks again for its place in the line.
+      if (how === 'revoked') await kv.put(`saga/${name}/owner/1/0`, '', { ttlMs: 60_000 })
+      const own = saga(cutOff, name, steps('ab', [], endAt('a', end)))
+      const error = await own.run('1', 1, { signal: end.signal }).catch((thrown: unknown) => thrown)
+      expect(error).toBeInstanceOf(kind)
+      expect(error).toMatchObject({ written: 'unknown' })
+      expect(await kv.count({ prefix: `saga/${name}/owner/` })).toBe(0)
+      expect(await saga(kv, name, steps('ab', [])).resume()).toMatchObject([{ status: 'completed' }])
+    },
+  )
+
   it('begins after all if its lease has ended before it could begin', async () => {
     const name = newName()
     const log: string[] = []
