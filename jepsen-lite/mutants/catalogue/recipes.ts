@@ -417,11 +417,7 @@ export const RECIPES: readonly Mutant[] = [
     layers: UNIT,
     tests: SAGA_TESTS,
     edits: [
-      edit(
-        LINE,
-        "        if (joined.state === 'unknown') throw mayHaveJoined(line.what, error, signal)\n",
-        '',
-      ),
+      edit(LINE, "signal?.aborted === true || joined.state === 'unknown')", 'signal?.aborted === true)'),
     ],
   },
   {
