@@ -73,8 +73,8 @@ export class GatheredChanges {
     group.commands.push(command)
     group.callers.push(done)
     group.bytes += bytes
-    group.deadline = Math.min(group.deadline, deadline)
-    group.lastDeadline = Math.max(group.lastDeadline, deadline)
+    if (deadline < group.deadline) group.deadline = deadline
+    else if (deadline > group.lastDeadline) group.lastDeadline = deadline
     // At the end: who is told that it came too late may ask for something else at once.
     this.#proposeGroup(full)
   }
@@ -124,7 +124,8 @@ export class GatheredChanges {
       group.commands[0]?.kind === kind &&
       group.commands.length < BATCH_COMMANDS_MAX &&
       group.bytes + bytes <= BYTES_MAX &&
-      Math.max(group.lastDeadline, deadline) - Math.min(group.deadline, deadline) <= TIMEOUTS_APART_MS
+      deadline - group.deadline <= TIMEOUTS_APART_MS &&
+      group.lastDeadline - deadline <= TIMEOUTS_APART_MS
     )
   }
 }
