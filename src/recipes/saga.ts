@@ -286,7 +286,7 @@ export function saga<Input = unknown>(
       onProblem?.({ id: running.id, step: name, attempt: tried, error: done.error })
       if (tried >= attemptsMax) {
         const message = `saga ${running.id}: the compensation of ${name} has failed ${tried} times, last with: ${reasonOf(done.error)}. resume() tries again`
-        throw new SagaStuckError(message, { code: 'saga_stuck', written: 'no', cause: done.error })
+        throw new SagaStuckError(message, { code: 'saga_stuck', written: 'unknown', cause: done.error })
       }
       await pause(pauseMs, running.signal)
     }
@@ -575,7 +575,7 @@ const takenOver = (id: string, cause?: unknown) =>
     `saga ${id}: this process has lost it: resume(), or run() with its input, goes on with it, here or elsewhere`,
     {
       code: 'saga_taken_over',
-      written: 'no',
+      written: 'unknown',
       cause,
     },
   )

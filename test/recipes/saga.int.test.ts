@@ -166,7 +166,7 @@ describe('a saga', () => {
       onProblem: ({ step, attempt, error }) =>
         problems.push(`${step} ${attempt} ${(error as Error).message}`),
     })
-    await expect(own.run('1', 1)).rejects.toMatchObject({ code: 'saga_stuck' })
+    await expect(own.run('1', 1)).rejects.toMatchObject({ code: 'saga_stuck', written: 'unknown' })
     expect(problems).toEqual(['a 1 undo a cannot', 'a 2 undo a cannot', 'a 3 undo a cannot'])
     expect(await own.get('1')).toMatchObject({ status: 'compensating', compensated: [] })
     isBroken = false
@@ -260,7 +260,7 @@ describe('a saga', () => {
     const second = saga<number>(kv, name, [{ name: 'a', run: () => 'by the second' }])
     expect(await second.resume()).toMatchObject([{ results: { a: 'by the second' } }])
     goOn.resolve('by the first')
-    await expect(running).rejects.toMatchObject({ code: 'saga_taken_over', written: 'no' })
+    await expect(running).rejects.toMatchObject({ code: 'saga_taken_over', written: 'unknown' })
     expect(await second.run('1', 1)).toMatchObject({ results: { a: 'by the second' } })
   })
 
@@ -274,7 +274,7 @@ describe('a saga', () => {
         },
       },
     ])
-    await expect(own.run('1', 1)).rejects.toMatchObject({ code: 'saga_taken_over', written: 'no' })
+    await expect(own.run('1', 1)).rejects.toMatchObject({ code: 'saga_taken_over', written: 'unknown' })
     expect(await own.get('1')).toMatchObject({ status: 'running', steps: [] })
   })
 
