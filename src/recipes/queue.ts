@@ -15,9 +15,9 @@
 // still at work (`item.signal` fires; `item.token` is a fencing token for the system that it changes). A `push` that
 // fails with `written: 'unknown'` may have been done. A `pop` that fails in this way may have taken an item, which
 // comes back. Delays and `visibilityMs` are a second at least, and the cluster raises them to twice its election
-// time-out; they end some tens of milliseconds late, or up to five seconds after a change of leader. Taking an
-// item needs room in the store for a key more: where it is full (`storage_full`), no item can be taken until something
-// else is deleted, or `store_bytes_max` is raised.
+// time-out; they end some tens of milliseconds late, or up to five seconds after a change of leader. Taking an item
+// needs room in the store for one key more: where it is full (`storage_full`), no item can be taken until something else
+// is deleted, or `store_bytes_max` is raised.
 //
 // Taking an item is one read and one transaction, whatever the length of the queue. Calls of `pop` of one queue object
 // that are under way at a time share the read, and those that wait share one watch, which wakes them. After lost races
@@ -31,8 +31,8 @@
 //   queue/NAME/hold/ID     with a lease: while it exists, the item stays held
 //   queue/NAME/dead/ID     {"attempts","error"?}                a dead letter
 //   queue/NAME/value/ID    the bytes of the item, which are written once
-// Once a second, and when nothing is ready, whoever looks for an item first puts back those held without a hold. Of
-// very many it puts back the first ones, takes one of these, and goes on with the next look.
+// Once a second, and when nothing is ready, a `pop` first puts back the items that are held without a hold. If they are
+// very many, it puts back the first ones and takes one of these; the next look goes on.
 
 import { randomBytes } from 'node:crypto'
 import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/check.ts'

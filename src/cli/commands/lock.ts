@@ -105,7 +105,7 @@ async function taken(
       throw new Failure(EXIT.unavailable, `${what} was not taken: ${error.message}`)
     throw error
   } finally {
-    // Signals are still heard here: what comes before the lock is in use is for whoever hears them next.
+    // Signals are still heard here. One that comes before the lock is in use is for the next listener.
     stop()
   }
 }
