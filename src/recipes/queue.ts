@@ -16,8 +16,8 @@
 // fails with `written: 'unknown'` may have been done. A `pop` that fails in this way may have taken an item, which
 // comes back. Delays and `visibilityMs` are a second at least, and the cluster raises them to twice its election
 // time-out; they end some tens of milliseconds late, or up to five seconds after a change of leader. Taking an item
-// needs room in the store for one key more: where it is full (`storage_full`), no item can be taken until something else
-// is deleted, or `store_bytes_max` is raised.
+// needs room in the store for one key more: where it is full (`storage_full`), no item can be taken until something
+// else is deleted, or `store_bytes_max` is raised.
 //
 // Taking an item is one read and one transaction, whatever the length of the queue. Calls of `pop` of one queue object
 // that are under way at a time share the read, and those that wait share one watch, which wakes them. After lost races
