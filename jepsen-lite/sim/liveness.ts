@@ -28,6 +28,8 @@ import { IO } from './time.ts'
 import { Violation } from './violation.ts'
 
 const POLL_MS = 50
+/** A probe without an answer is sent again. */
+const PROBE_AGAIN_MS = 3000
 const DEAD = { stalls: false, refuses: false }
 /**
  * Limit for convergence in election time-outs; and the slowest possible activity, a snapshot stream without progress.
@@ -68,8 +70,9 @@ export function converge(cluster: Cluster, clients: Clients, store: StoreClients
   const handedOverAt = Math.max(handOverInVain(cluster, core), lateHandOverAt(cluster))
   for (const machine of [...core, ...outsiders]) heal(cluster, machine)
   cluster.network.calm = true
-  const probes = new Probes(cluster, clients, core)
-  const until = time.now + ELECTIONS_MAX * config.electionMaxMs + GRACE_MS + snapshotsMs(cluster, core)
+  const slowestMs = snapshotsMs(cluster, core)
+  const probes = new Probes(cluster, clients, core, slowestMs)
+  const until = time.now + ELECTIONS_MAX * config.electionMaxMs + GRACE_MS + slowestMs
   const whyNot = (): string | undefined =>
     whyNotConverged(cluster, core, probes) ?? whyNotTold(core, outsiders)
   let nextPoll = 0
@@ -323,7 +326,8 @@ function heal(cluster: Cluster, machine: Machine): void {
 
 /**
  * A read at each voter of the core, for which a new leader must have committed an entry by itself; then a write at each
- * member, repeated until it is accepted.
+ * member, repeated until it is accepted. The pause before it is repeated doubles each time, up to the time of the slowest
+ * snapshots: if the log is compacted at once, each write makes a member that installs a snapshot need another one.
  */
 class Probes {
   readonly #cluster: Cluster
@@ -332,12 +336,15 @@ class Probes {
   readonly #taken = new Set<Machine>()
   readonly #waiting = new Set<Machine>()
   readonly #read = new Set<Machine>()
+  readonly #writePauses = new Map<Machine, number>()
+  readonly #pauseMsMax: number
   #sent = 0
 
-  constructor(cluster: Cluster, clients: Clients, core: readonly Machine[]) {
+  constructor(cluster: Cluster, clients: Clients, core: readonly Machine[], pauseMsMax: number) {
     this.#cluster = cluster
     this.#clients = clients
     this.#core = core
+    this.#pauseMsMax = Math.max(PROBE_AGAIN_MS, pauseMsMax)
   }
 
   send(): void {
@@ -355,7 +362,7 @@ class Probes {
         if (ok) this.#read.add(machine)
       })
       const { time } = this.#cluster
-      time.push(time.now + 3000, IO, undefined, () => this.#waiting.delete(machine))
+      time.push(time.now + PROBE_AGAIN_MS, IO, undefined, () => this.#waiting.delete(machine))
     }
   }
 
@@ -377,7 +384,9 @@ class Probes {
       if (process === undefined || driver === undefined) continue
       this.#waiting.add(machine)
       const { time } = this.#cluster
-      time.push(time.now + 3000, IO, undefined, () => this.#waiting.delete(machine))
+      const pauseMs = this.#writePauses.get(machine) ?? PROBE_AGAIN_MS
+      this.#writePauses.set(machine, Math.min(2 * pauseMs, this.#pauseMsMax))
+      time.push(time.now + pauseMs, IO, undefined, () => this.#waiting.delete(machine))
       this.#clients.probe(process, driver, `probe.${machine.name}.${this.#sent++}`, (ok) => {
         if (ok) this.#taken.add(machine)
       })
