@@ -326,8 +326,8 @@ function heal(cluster: Cluster, machine: Machine): void {
 
 /**
  * A read at each voter of the core, for which a new leader must have committed an entry by itself; then a write at each
- * member, repeated until it is accepted. The pause before it is repeated doubles each time, up to the time of the slowest
- * snapshots: if the log is compacted at once, each write makes a member that installs a snapshot need another one.
+ * member, repeated until it is accepted. The pause before it is repeated doubles each time, up to the time of the
+ * slowest snapshots: if the log is compacted at once, each write makes a member that installs a snapshot need another.
  */
 class Probes {
   readonly #cluster: Cluster

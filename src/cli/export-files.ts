@@ -21,7 +21,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { makeDirectories } from '../files/durable.ts'
-import { reasonOf } from '../local/failure.ts'
+import { reasonOf, unwritable } from '../local/failure.ts'
 
 const SLASH = Buffer.from('/')
 const SEGMENT_BYTES_MAX = 255
@@ -53,7 +53,7 @@ export class ExportDirectory {
       return blocked === undefined ? this.#writeFile(this.#path(bytes), value) : refused(blocked)
     } catch (error) {
       if (isFaultOfName(error)) return refused(reasonOf(error))
-      throw error
+      throw unwritable(this.#path(bytes).toString(), error)
     }
   }
 

@@ -26,8 +26,17 @@ export function watchOutput(): void {
 
 function cannotWrite(error: unknown): void {
   clearProgress()
-  say(`error: cannot write to standard output: ${reasonOf(error)}`)
-  end(EXIT.failed)
+  const check =
+    checkOfChange === undefined ? '' : `. The change may have been made; check with: ${checkOfChange}`
+  say(`error: cannot write to standard output: ${reasonOf(error)}${check}`)
+  end(checkOfChange === undefined ? EXIT.failed : EXIT.unknown)
+}
+
+let checkOfChange: string | undefined
+
+/** What is printed from now on tells of a change: `check` is the command that shows whether it was made. */
+export function tellsOfChange(check: string | undefined): void {
+  checkOfChange = check
 }
 
 let end = (exitCode: number): void => process.exit(exitCode)

@@ -6,7 +6,7 @@ import { formatMs } from './duration.ts'
 import { exitCodeOf, type Intent } from './exit-codes.ts'
 import { explain } from './explain.ts'
 import { type ChosenEndpoints, chooseEndpoints, type Format, type GlobalFlags } from './global-flags.ts'
-import { say } from './output.ts'
+import { say, tellsOfChange } from './output.ts'
 import { SAME_SIGNAL_MS, TERMINATING } from './stop-signals.ts'
 
 const TIMEOUT_MS = 5_000
@@ -79,6 +79,7 @@ export async function inSession(
     hear = listener
   }
   const read = readOptions(flags, interrupt.signal)
+  if (intent.kind === 'write') tellsOfChange(intent.check)
   try {
     await run({
       client,

@@ -287,6 +287,8 @@ export class ClientWatch implements Watch {
     let why = new Error(`${endpoint.url}: the stream of the watch has ended`)
     let hasFailed = true
     let isPaused = false
+    /** The node may end the stream of an application that takes nothing for long. */
+    let wasFull = false
     let look: NodeJS.Immediate | undefined
     const pauseIfFull = () => {
       look = undefined
@@ -303,7 +305,10 @@ export class ClientWatch implements Watch {
         if (!this.#isFull) continue
         // An application that waits for nothing else takes all of it in this turn.
         if (isShared) look ??= setImmediate(pauseIfFull)
-        else await this.#roomAgain()
+        else {
+          wasFull = true
+          await this.#roomAgain()
+        }
       }
       return why
     } catch (error) {
@@ -315,7 +320,7 @@ export class ClientWatch implements Watch {
       return new Error(`${endpoint.url}: the stream of the watch broke (${reason})`, { cause: error })
     } finally {
       clearImmediate(look)
-      if (this.#end === undefined && hasFailed && !isPaused) endpoint.failed(performance.now())
+      if (this.#end === undefined && hasFailed && !isPaused && !wasFull) endpoint.failed(performance.now())
       close()
       this.#stream = undefined
     }

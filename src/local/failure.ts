@@ -21,15 +21,19 @@ export class FullDisk extends Failure {
   }
 }
 
-/** The system's error for a failed write does not always name the file. */
 export function writing<T>(path: string, write: () => T): T {
   try {
     return write()
   } catch (error) {
-    if (!isSystemError(error)) throw error
-    if (error.code === 'ENOSPC' || error.code === 'EDQUOT') throw new FullDisk(path)
-    throw new Failure(1, `${path} cannot be written: ${reasonOf(error)}.`)
+    throw unwritable(path, error)
   }
+}
+
+/** The system's error for a failed write does not always name the file. */
+export function unwritable(path: string, error: unknown): unknown {
+  if (!isSystemError(error)) return error
+  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') return new FullDisk(path)
+  return new Failure(1, `${path} cannot be written: ${reasonOf(error)}.`)
 }
 
 export function failureOf(error: unknown): Failure {

@@ -192,20 +192,26 @@ class Registered implements Registration {
 
   async update(changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>): Promise<void> {
     checkOptions('registration.update', changes, { url: isText, weight: isWeight, meta: isMeta })
-    const { url = this.#fields.url, weight = this.#fields.weight, meta = this.#fields.meta } = changes
-    const fields = { url, weight, meta: { ...meta } }
-    // What is not JSON fails here, before it is taken for what to register again with.
-    const value = JSON.stringify(fields)
-    this.#fields = fields
+    // What is not JSON fails here. A copy, as the caller may change it before its turn has come.
+    const given = { ...changes }
+    const meta = changes.meta && JSON.stringify(changes.meta)
     const updated = this.#updating.then(async () => {
-      // An instance that was lost registers again with what is set here.
-      if (this.isRegistered && this.#session !== undefined) await this.#replace(this.#session, value)
-      this.#kept = fields
+      // Without what an update before this one has not written.
+      const { url = this.#fields.url, weight = this.#fields.weight } = given
+      const fields = { url, weight, meta: meta === undefined ? this.#fields.meta : JSON.parse(meta) }
+      this.#fields = fields
+      try {
+        // An instance that was lost registers again with what is set here.
+        if (this.isRegistered && this.#session !== undefined)
+          await this.#replace(this.#session, JSON.stringify(fields))
+        this.#kept = fields
+      } catch (error) {
+        const isUnwritten = error instanceof QuorateError && error.written === 'no'
+        if (isUnwritten && this.#fields === fields) this.#fields = this.#kept
+        throw error
+      }
     })
-    this.#updating = updated.catch((error: unknown) => {
-      const isUnwritten = error instanceof QuorateError && error.written === 'no'
-      if (isUnwritten && this.#fields === fields) this.#fields = this.#kept
-    })
+    this.#updating = updated.catch(() => {})
     await updated
   }
 

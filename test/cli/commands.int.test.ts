@@ -55,39 +55,56 @@ describe('data goes to stdout as it is', () => {
     expect(ended.err.includes('the exact bytes: quorate get KEY > FILE')).toBe(shown.includes('\\x'))
   })
 
+  /** A limit to files is like a full disk: of the write that meets it, a part is written. */
+  async function withFilesUpTo(kilobytes: number, args: string): Promise<{ code: unknown; err: string }> {
+    const command = spawn(
+      'bash',
+      ['-c', `ulimit -f ${kilobytes}; exec "$0" "$1" ${args}`, process.execPath, KV],
+      {
+        cwd: scratch,
+        env: {
+          ...process.env,
+          KV_ENDPOINTS: node.url,
+          NODE_DISABLE_COMPILE_CACHE: '1',
+          NODE_OPTIONS: '--import data:text/javascript,process.stderr.isTTY=true',
+        },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      },
+    )
+    let err = ''
+    command.stderr.setEncoding('utf8').on('data', (text: string) => {
+      err += text
+    })
+    const code = await new Promise((resolve) => command.on('close', resolve))
+    // What is left on the screen.
+    return { code, err: err.split('\u001b[2K').at(-1) ?? '' }
+  }
+
   test.each(['get k', 'export'])(
     '%s into a file that takes only a part says so, and is no success',
     async (args) => {
       node.set('k', Buffer.alloc(100_000, 'v'))
       node.set('a', 'makes progress')
-      // A limit to files is like a full disk: of the write that meets it, a part is written.
-      const command = spawn(
-        'sh',
-        ['-c', `ulimit -f 64; exec "$0" "$1" ${args} > cut`, process.execPath, KV],
-        {
-          cwd: scratch,
-          env: {
-            ...process.env,
-            KV_ENDPOINTS: node.url,
-            NODE_DISABLE_COMPILE_CACHE: '1',
-            NODE_OPTIONS: '--import data:text/javascript,process.stderr.isTTY=true',
-          },
-          stdio: ['ignore', 'ignore', 'pipe'],
-        },
-      )
-      let err = ''
-      command.stderr.setEncoding('utf8').on('data', (text: string) => {
-        err += text
-      })
-      const code = await new Promise((resolve) => command.on('close', resolve))
+      const ended = await withFilesUpTo(32, `${args} > cut`)
       expect(statSync(join(scratch, 'cut')).size).toBeLessThan(100_000)
-      // What is left on the screen.
-      expect({ code, err: err.split('\u001b[2K').at(-1) }).toEqual({
-        code: 1,
-        err: 'error: cannot write to standard output: file too large\n',
-      })
+      expect(ended).toEqual({ code: 1, err: 'error: cannot write to standard output: file too large\n' })
     },
   )
+
+  test('a change whose result cannot be printed may have been made', async () => {
+    expect(await withFilesUpTo(0, 'put k v > cut')).toEqual({
+      code: 6,
+      err: 'error: cannot write to standard output: file too large. The change may have been made; check with: quorate get k\n',
+    })
+    expect(node.contents).toEqual({ k: 'v' })
+  })
+
+  test('a file that an export cannot write is named', async () => {
+    node.set('k', Buffer.alloc(100_000, 'v'))
+    const { code, err } = await withFilesUpTo(32, 'export --dir dir')
+    expect(code).toBe(1)
+    expect(err).toMatch(/^error: \/.*\/dir\/k cannot be written: file too large\.\n$/)
+  })
 
   test('a directory as standard input is no value', async () => {
     const command = spawn('sh', ['-c', '"$0" "$1" put k - < .', process.execPath, KV], {

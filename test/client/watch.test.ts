@@ -184,6 +184,26 @@ test('a node that ends a watch as compacted has not failed, nor has one that the
   await other.close()
 })
 
+test('nor has one whose stream broke after the application had left it full', async () => {
+  const failed = vi.spyOn(endpoint, 'failed')
+  onTestFinished(() => failed.mockRestore())
+  const watch = scene.watch({ all: true, fromRevision: 3 })
+  await pass(0)
+  scene.feed.send(created(4), put(3, 'x'.repeat(2_400_000)), put(4, 'a'))
+  await pass(0)
+  scene.feed.end(new Error('other side closed'))
+  expect(await revisions(watch, 2)).toEqual([3, 4])
+  await pass(5000)
+  expect(scene.asked.map(({ from }) => from)).toEqual([3, 5])
+  expect(failed).not.toHaveBeenCalled()
+  scene.feed.send(created(5))
+  await pass(0)
+  scene.feed.end(new Error('other side closed'))
+  await pass(0)
+  expect(failed).toHaveBeenCalledOnce()
+  await watch.close()
+})
+
 test('a node that does not begin it in time is an error; later it waits for as long as it takes', async () => {
   scene.refusals.push(unavailable())
   const watch = scene.watch()

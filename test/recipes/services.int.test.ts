@@ -261,6 +261,20 @@ describe('a registry', () => {
     await small.close()
   })
 
+  it('an update leaves out what one before it could not write, and what has changed since it was called', async () => {
+    const service = newService()
+    const own = registry(kv, service)
+    const instance = await own.register({ id: 'a', url: 'one' })
+    const refused = instance.update({ weight: 7, meta: { text: 'x'.repeat(3_000_000) } })
+    const changes = { url: 'two' }
+    const done = instance.update(changes)
+    changes.url = 'three'
+    await expect(refused).rejects.toMatchObject({ code: 'request_too_large', written: 'no' })
+    await done
+    expect(await own.list()).toMatchObject([{ url: 'two', weight: 1, meta: {} }])
+    await instance.close()
+  })
+
   it.each([
     ['that is not JSON', { n: 1n }],
     ['that the store refuses', { text: 'x'.repeat(3_000_000) }],

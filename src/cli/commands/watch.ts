@@ -71,10 +71,10 @@ function placeOf(words: readonly string[], command: readonly string[], { prefix,
 function compacted({ resumeFrom, compactRevision, message }: CompactedError): Failure {
   const first = resumeFrom ?? (compactRevision === undefined ? undefined : compactRevision + 1)
   const goOn = first === undefined ? 'watch without --from' : `watch with --from ${first}`
-  const said = message.replace(/\.+$/, '')
+  // What follows the colon is for programs.
   return new Failure(
     EXIT.failed,
-    `${said}. Events are lost: read the keys anew (ls, export), and ${goOn} to go on`,
+    `${message.split(': ')[0]}: read the keys anew (ls, export), and ${goOn} to go on`,
   )
 }
 
