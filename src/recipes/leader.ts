@@ -15,7 +15,7 @@ import type { CallOptions, Client, KvRecord } from '../client/index.ts'
 import { CALL, isLeaseTime, LOCK } from './checks.ts'
 import { type HeldLock, type LockClient, type LockOptions, takeIn } from './line.ts'
 import { type KeyPlace, placeOf } from './place.ts'
-import { isPassing } from './waiting.ts'
+import { isFull, isPassing } from './waiting.ts'
 import { changeAfter, pause } from './watching.ts'
 
 /** The pause before it is a candidate again, after the cluster could not be asked. */
@@ -41,7 +41,8 @@ export interface LeaderOptions {
   /** Of each call to the cluster. Default: that of the client. */
   readonly timeoutMs?: number | undefined
   /**
-   * Called when the cluster could not be asked, and when a body has thrown after it had lost the lead. It goes on.
+   * Called when the cluster could not be asked or is full, and when a body has thrown after it had lost the lead. It
+   * goes on.
    * Default: `process.emitWarning`.
    */
   readonly onError?: ((error: unknown) => void) | undefined
@@ -78,7 +79,7 @@ export async function runAsLeader<T>(
     try {
       lead = await campaign(kv, name, { ...candidate, signal })
     } catch (error) {
-      if (!isPassing(error)) throw error
+      if (!isPassing(error) && !isFull(error)) throw error
       onError(error)
       await pause(AGAIN_MS, signal)
       continue

@@ -58,6 +58,7 @@ export interface HeldLock {
   readonly signal: AbortSignal
   /** For so long it is certainly held, without another keep-alive; 0: it may have been lost. */
   readonly leftMs: number
+  /** Its value is changed with `put`, which keeps its lease; without its lease it would stay after its holder. */
   readonly key: Uint8Array
   /** Throws a `LockLostError` if it may have been lost. It looks at the clock, so it is right after a stop as well. */
   throwIfLost(): void
@@ -328,7 +329,9 @@ function held(kv: LockClient, what: string, { key, token, session, seenAt }: Ser
     throwIfLost,
     guard: () => guard,
     put: async (target, value, options) => {
-      await txn({ success: [{ put: { key: target, value } }] }, options)
+      // Without its lease the own key would stay when this client has gone.
+      const lease = Buffer.from(target).equals(key) ? session.lease : undefined
+      await txn({ success: [{ put: { key: target, value, lease } }] }, options)
     },
     txn,
     release,

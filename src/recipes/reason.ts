@@ -3,10 +3,7 @@
 
 const CHARACTERS_MAX = 1_000
 
-export function reasonOf(error: unknown): string {
-  const message = error instanceof Error ? String(error.message) : textOf(error)
-  return shortened(message) || 'an error without a message'
-}
+export const reasonOf = (error: unknown): string => shortened(textOf(error)) || 'an error without a message'
 
 /** Well-formed, and short enough to be kept beside something else. */
 export const shortened = (text: string): string =>
@@ -14,7 +11,7 @@ export const shortened = (text: string): string =>
 
 function textOf(value: unknown): string {
   try {
-    return String(value)
+    return String(value instanceof Error ? value.message : value)
   } catch {
     return `a value without a text (${typeof value})`
   }

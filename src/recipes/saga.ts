@@ -16,8 +16,9 @@
 // run: it must leave nothing behind, or try again by itself. A step whose result cannot be recorded has failed too, but
 // is undone like those before it, with the result null. A compensation that throws is tried again with growing pauses,
 // `attemptsMax` times; then `run` fails with a `SagaStuckError`, and the next `run` or `resume` tries again. Inputs and
-// results of steps are JSON, and all of one saga must fit in one value of the store. Records stay until `forget`, and
-// `resume` reads all that are there: forget what has ended.
+// results of steps are JSON, nested 500 deep at most, and all of one saga must fit in one value of the store, with the
+// room that its compensation needs. Records stay until `forget`, and `resume` reads all that are there: forget what has
+// ended.
 //
 // Keys: saga/NAME/state/ID           the record, as JSON
 //       saga/NAME/owner/ID/LEASE     of a process that runs it, or waits to, with that lease (line.ts)
@@ -34,12 +35,13 @@ import {
   isText,
   isTimeout,
 } from '../client/check.ts'
-import { AbortedError, type Client, CompactedError, QuorateError } from '../client/index.ts'
+import { AbortedError, type Client, CompactedError, type KvRecord, QuorateError } from '../client/index.ts'
 import { after } from '../client/timer.ts'
 import { abortedBy, isLeaseTime } from './checks.ts'
 import { type HeldLock, LockLostError, LockNotTakenError, mayHaveBegun, takeIn } from './line.ts'
 import { escaped, placeOf, unescaped } from './place.ts'
 import { reasonOf } from './reason.ts'
+import { isBusyOrBroken } from './waiting.ts'
 import { isClosed, pause } from './watching.ts'
 
 const TTL_MS = 10_000
@@ -47,6 +49,14 @@ const ATTEMPTS_MAX = 10
 const RETRY_MS = 1_000
 const RETRY_MAX_MS = 60_000
 const CONCURRENCY = 8
+const CONCURRENCY_MAX = 10_000
+/** Processes that stand by look at what another one has left up to so much apart: then few want it at a time. */
+const SPREAD_MS = 100
+const DEPTH_MAX = 500
+/** In place of a message that does not fit. */
+const TOO_LONG = 'an error whose message is too long to be recorded'
+/** More than the end of a saga adds to its record, but for names: its status, a result of null, and `TOO_LONG`. */
+const ROOM_BYTES = 250
 
 export interface StepContext<Input> {
   /** Of the saga. */
@@ -73,7 +83,7 @@ export interface SagaOptions {
   readonly ttlMs?: number | undefined
   /** How often a compensation is tried in one `run` or `resume`. Default 10. */
   readonly attemptsMax?: number | undefined
-  /** The pause after a compensation that has failed, doubled each time, up to a minute. Default 1,000. */
+  /** The pause after a compensation that has failed, doubled each time; at most a minute. Default 1,000. */
   readonly retryMs?: number | undefined
   /** Called for each compensation that has failed. */
   readonly onProblem?: ((problem: SagaProblem) => void) | undefined
@@ -88,7 +98,7 @@ export interface SagaProblem {
 
 export interface ResumeOptions {
   readonly signal?: AbortSignal | undefined
-  /** Sagas that are run at a time. Default 8. */
+  /** Sagas that are run at a time, up to 10,000. Default 8. */
   readonly concurrency?: number | undefined
 }
 
@@ -118,18 +128,21 @@ export interface Saga<Input> {
    * runs it, or returns its outcome; its input must be the same.
    */
   run(id: string, input: Input, options?: { readonly signal?: AbortSignal | undefined }): Promise<SagaOutcome>
-  /** Runs those to their end that have begun and that no process runs now. */
+  /** Runs to their end those that have begun and that no process runs now. Fails at last if some could not end. */
   resume(options?: ResumeOptions): Promise<readonly SagaOutcome[]>
   /** Resumes whatever a process leaves behind, from now on, until `signal` fires. */
   keepResuming(
     options: ResumeOptions & {
       readonly signal: AbortSignal
-      /** Called for a saga that could not be ended. It is tried again after a minute. */
+      /**
+       * Called for a saga that could not be ended, which is tried again after a minute; for a key that no saga has
+       * written; and when the cluster could not be asked.
+       */
       readonly onError?: ((error: unknown) => void) | undefined
     },
   ): Promise<void>
   get(id: string): Promise<SagaView | undefined>
-  /** Those that have not ended. */
+  /** Those that have not ended. Fails at a key that no saga has written. */
   unfinished(): AsyncGenerator<SagaView, void, undefined>
   /** Deletes the record of a saga that has ended. Returns whether there was one. */
   forget(id: string): Promise<boolean>
@@ -193,6 +206,16 @@ export function saga<Input = unknown>(
       .map((text) => encodeURIComponent(text))
       .join(':')
 
+  // A saga that runs keeps room for its end, which may have to be recorded when nothing more fits.
+  const names = planned.map((step) => JSON.stringify(step.name))
+  const room = ' '.repeat(
+    Buffer.byteLength(names.join()) +
+      2 * Math.max(...names.map((name) => Buffer.byteLength(name))) +
+      ROOM_BYTES,
+  )
+  const jsonOf = (record: SagaRecord) =>
+    JSON.stringify(record.status === 'running' ? { ...record, room } : record)
+
   /** The only place that writes a record: once, while the saga is owned, in place of the record that was read. */
   async function record(running: Running, change: Partial<SagaRecord>): Promise<void> {
     const next = { ...running.record, ...change, nonce: randomUUID() }
@@ -204,7 +227,7 @@ export function saga<Input = unknown>(
         const { succeeded, results } = await kv.txn(
           {
             compare: [held.guard(), same],
-            success: [{ put: { key, value: JSON.stringify(next) } }],
+            success: [{ put: { key, value: jsonOf(next) } }],
           },
           { signal: held.signal },
         )
@@ -219,14 +242,33 @@ export function saga<Input = unknown>(
         // Otherwise nothing would end it while the store is full, for example.
         goOn(running)
         // The same transaction again: if the first one was done, this one finds another revision, and its own nonce.
-        await pause(retryMs, running.signal)
+        await pause(Math.min(retryMs, RETRY_MS), running.signal)
       }
+    }
+  }
+
+  async function recordFailure(
+    running: Running,
+    step: string,
+    message: string,
+    change: Partial<SagaRecord> = {},
+  ): Promise<void> {
+    const failed = (said: string) => ({
+      ...change,
+      status: 'compensating' as const,
+      failure: { step, message: said },
+    })
+    try {
+      await record(running, failed(message))
+    } catch (error) {
+      if (!isUnrecordable(error)) throw error
+      await record(running, failed(TOO_LONG))
     }
   }
 
   async function revisionOf(nonce: string, key: Uint8Array): Promise<number | undefined> {
     const found = await kv.get(key)
-    return found !== undefined && recordIn(found.json()).nonce === nonce ? found.modRevision : undefined
+    return found !== undefined && recordIn(found).nonce === nonce ? found.modRevision : undefined
   }
 
   const context = (running: Running, step: string, what: 'run' | 'compensate') => ({
@@ -250,12 +292,8 @@ export function saga<Input = unknown>(
       const done = await attempt(() => step.run(context(running, step.name, 'run')))
       // What a step does or throws when it may have lost its saga says nothing about the saga.
       goOn(running)
-      const failed = (message: string) => ({
-        status: 'compensating' as const,
-        failure: { step: step.name, message },
-      })
       if (!done.ok) {
-        await record(running, failed(reasonOf(done.error)))
+        await recordFailure(running, step.name, reasonOf(done.error))
         continue
       }
       const withResult = (result: unknown) => ({
@@ -265,7 +303,7 @@ export function saga<Input = unknown>(
         await record(running, withResult(plain(done.result)))
       } catch (error) {
         if (!isUnrecordable(error)) throw error
-        await record(running, { ...withResult(null), ...failed(`its result: ${reasonOf(error)}`) })
+        await recordFailure(running, step.name, `its result: ${reasonOf(error)}`, withResult(null))
       }
     }
     while (running.record.status === 'compensating') await compensateNext(running)
@@ -278,7 +316,7 @@ export function saga<Input = unknown>(
     const name = recorded[recorded.length - 1 - compensated.length]?.name
     if (name === undefined) return record(running, { status: 'compensated' })
     const step = planned.find((each) => each.name === name)
-    for (let tried = 1, pauseMs = retryMs; ; tried++, pauseMs = Math.min(2 * pauseMs, RETRY_MAX_MS)) {
+    for (let tried = 1, pauseMs = retryMs; ; tried++, pauseMs *= 2) {
       goOn(running)
       const done = await attempt(() => step?.compensate?.(context(running, name, 'compensate')))
       goOn(running)
@@ -288,7 +326,7 @@ export function saga<Input = unknown>(
         const message = `saga ${running.id}: the compensation of ${name} has failed ${tried} times, last with: ${reasonOf(done.error)}. resume() tries again`
         throw new SagaStuckError(message, { code: 'saga_stuck', written: 'unknown', cause: done.error })
       }
-      await pause(pauseMs, running.signal)
+      await pause(Math.min(pauseMs, RETRY_MAX_MS), running.signal)
     }
   }
 
@@ -303,7 +341,7 @@ export function saga<Input = unknown>(
     const key = stateKey(id)
     const begin = first && {
       compare: [{ key, exists: false }],
-      success: [{ put: { key, value: JSON.stringify(first) } }],
+      success: [{ put: { key, value: jsonOf(first) } }],
     }
     const line = { ...owners(id), joining: begin && [{ txn: begin }] }
     const held = await takeIn(kv, line, { ttlMs, waitMs, signal })
@@ -317,8 +355,11 @@ export function saga<Input = unknown>(
       return hasEnded(running.record) ? outcomeOf(id, running.record) : await runToEnd(running)
     } catch (error) {
       if (error instanceof LockLostError) throw takenOver(id, error)
-      // Of the call that has failed: nothing was written. But the saga has begun.
-      throw first !== undefined && isOfCall(error) ? mayHaveBegun(`saga ${id}`, error, signal) : error
+      if (first === undefined || !(error instanceof QuorateError) || error.written !== 'no') throw error
+      // Of what has failed last: nothing was written. But this call may have begun the saga.
+      if (!isOfSaga(error)) throw mayHaveBegun(`saga ${id}`, error, signal)
+      const { message, code } = error
+      throw new QuorateError(message, { code, written: 'unknown', cause: error })
     } finally {
       await held.release()
     }
@@ -332,7 +373,7 @@ export function saga<Input = unknown>(
   ): Promise<{ readonly record: SagaRecord; readonly modRevision: number } | undefined> {
     const found = await kv.get(stateKey(id), { signal })
     if (found === undefined) return undefined
-    const record = recordIn(found.json())
+    const record = recordIn(found)
     if (input === undefined || isDeepStrictEqual(record.input, input.json))
       return { record, modRevision: found.modRevision }
     throw new QuorateError(`saga ${id} is there already, with another input: choose another id`, {
@@ -341,23 +382,32 @@ export function saga<Input = unknown>(
     })
   }
 
-  async function* views(): AsyncGenerator<SagaView, void, undefined> {
-    for await (const found of kv.list({ prefix: statePrefix })) {
+  /** `onStrange` is told of each key that no saga has written; without it that is an error. */
+  async function* unfinished(
+    signal?: AbortSignal | undefined,
+    onStrange?: (error: unknown) => void,
+  ): AsyncGenerator<SagaView, void, undefined> {
+    for await (const found of kv.list({ prefix: statePrefix, signal })) {
       const id = unescaped(Buffer.from(found.keyBytes).toString('utf8', statePrefix.length))
-      yield viewOf(id, recordIn(found.json()))
+      try {
+        const view = viewOf(id, recordIn(found))
+        if (!hasEnded(view)) yield view
+      } catch (error) {
+        if (onStrange === undefined || !isStrange(error)) throw error
+        onStrange(error)
+      }
     }
   }
 
-  async function* unfinished(): AsyncGenerator<SagaView, void, undefined> {
-    for await (const view of views()) if (!hasEnded(view)) yield view
-  }
-
   /** Those that have not ended and that no process owns, or did not own a moment ago. */
-  async function* leftBehind(): AsyncGenerator<string, void, undefined> {
+  async function* leftBehind(
+    signal: AbortSignal | undefined,
+    onStrange: (error: unknown) => void,
+  ): AsyncGenerator<string, void, undefined> {
     const owned = new Set<string>()
-    for await (const { keyBytes } of kv.list({ prefix: ownerPrefix, keysOnly: true }))
+    for await (const { keyBytes } of kv.list({ prefix: ownerPrefix, keysOnly: true, signal }))
       owned.add(ownedBy(keyBytes))
-    for await (const { id } of unfinished()) if (!owned.has(id)) yield id
+    for await (const { id } of unfinished(signal, onStrange)) if (!owned.has(id)) yield id
   }
 
   async function resume({
@@ -367,7 +417,7 @@ export function saga<Input = unknown>(
     const outcomes: SagaOutcome[] = []
     const errors: unknown[] = []
     const isAborted = () => signal?.aborted === true
-    const left = leftBehind()
+    const left = leftBehind(signal, (error) => errors.push(error))
     // Several, so that one whose compensation fails again and again keeps no other one waiting.
     async function takeThem(): Promise<void> {
       for await (const id of left) {
@@ -458,15 +508,23 @@ export function saga<Input = unknown>(
       }
       const wantLeft = async (ownerKey: Uint8Array) => {
         const id = ownedBy(ownerKey)
-        const left = later.has(id) ? undefined : await existing(id, isOver, undefined)
-        if (left !== undefined && !hasEnded(left.record)) want(id)
+        await pause(Math.random() * SPREAD_MS, isOver)
+        if (isOver.aborted || later.has(id) || wanted.has(id)) return
+        try {
+          const left = await existing(id, isOver, undefined)
+          if (left !== undefined && !hasEnded(left.record)) want(id)
+        } catch (error) {
+          if (!isStrange(error)) throw error
+          report(error)
+        }
       }
       try {
         while (!isOver.aborted) {
           try {
             // The watch begins before the look, so nothing that is left behind in between is missed.
-            const { revision } = await kv.txn({ success: [{ get: { key: statePrefix, countOnly: true } }] })
-            for await (const id of leftBehind()) {
+            const now = { success: [{ get: { key: statePrefix, countOnly: true } }] }
+            const { revision } = await kv.txn(now, { signal: isOver })
+            for await (const id of leftBehind(isOver, report)) {
               if (isOver.aborted) break
               want(id)
             }
@@ -491,15 +549,15 @@ export function saga<Input = unknown>(
     get: async (id) => {
       checkValue('saga.get', 'id', id, isText)
       const found = await kv.get(stateKey(id))
-      return found && viewOf(id, recordIn(found.json()))
+      return found && viewOf(id, recordIn(found))
     },
-    unfinished,
+    unfinished: () => unfinished(),
     forget: async (id) => {
       checkValue('saga.forget', 'id', id, isText)
       const key = stateKey(id)
       const found = await kv.get(key)
       if (found === undefined) return false
-      if (!hasEnded(recordIn(found.json()))) {
+      if (!hasEnded(recordIn(found))) {
         throw new QuorateError(`saga ${id} has not ended: its record is still needed`, {
           code: 'saga_unfinished',
           written: 'no',
@@ -541,8 +599,16 @@ function goOn({ held, signal }: Running): void {
 function plain(value: unknown): unknown {
   const json: string | undefined = JSON.stringify(value ?? null)
   if (json === undefined) throw new TypeError(`a ${typeof value} cannot be recorded: it is not JSON`)
-  return JSON.parse(json)
+  const recorded: unknown = JSON.parse(json)
+  if (isDeeper(recorded, DEPTH_MAX))
+    throw new TypeError(`what is nested more than ${DEPTH_MAX} deep cannot be recorded`)
+  return recorded
 }
+
+const isDeeper = (value: unknown, levels: number): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((each) => isDeeper(each, levels - 1)))
 
 /** The fault is that of what should be recorded: it is not JSON, or too large. */
 const isUnrecordable = (error: unknown): boolean =>
@@ -596,25 +662,37 @@ const notFound = (id: string) =>
 const isElsewhere = (error: unknown): boolean =>
   error instanceof LockNotTakenError || (error instanceof QuorateError && error.code === 'not_found')
 
-/** The client, or a node, has refused a call, and not the saga. */
-const isOfCall = (error: unknown): boolean =>
-  error instanceof QuorateError &&
-  error.written === 'no' &&
-  error.code !== 'not_found' &&
-  !error.code.startsWith('saga_')
+/** Not of a call that the client or a node has refused. */
+const isOfSaga = ({ code }: QuorateError): boolean => code === 'not_found' || code.startsWith('saga_')
 
 /** Of another try the same may be asked. */
 const isTransient = (error: unknown): boolean =>
   error instanceof QuorateError &&
   !(error instanceof AbortedError) &&
-  (error.written === 'unknown' || error.status === undefined || error.status >= 500) &&
+  (error.written === 'unknown' || error.status === undefined || isBusyOrBroken(error.status)) &&
   !(error instanceof SagaTakenOverError || error.code === 'closed')
 
-function recordIn(json: unknown): SagaRecord {
-  const isRecord = typeof json === 'object' && json !== null && 'status' in json && 'steps' in json
-  if (isRecord) return json as SagaRecord
-  throw new TypeError('the record of the saga was not written by a saga')
+const STATUSES: readonly unknown[] = ['running', 'compensating', 'completed', 'compensated']
+
+function recordIn(found: KvRecord): SagaRecord {
+  const json = jsonIn(found)
+  const { input, status, steps, compensated, failure, nonce } = Object(json) as SagaRecord
+  if (STATUSES.includes(status) && Array.isArray(steps) && Array.isArray(compensated))
+    return { input, status, steps, compensated, failure, nonce }
+  const message = `the key ${found.key} was not written by a saga of this version: delete it, or use the version that has written it`
+  throw new QuorateError(message, { code: 'saga_unknown_record', written: 'no' })
 }
+
+function jsonIn(found: KvRecord): unknown {
+  try {
+    return found.json()
+  } catch {
+    return undefined
+  }
+}
+
+const isStrange = (error: unknown): boolean =>
+  error instanceof QuorateError && error.code === 'saga_unknown_record'
 
 function checkSteps(steps: unknown): void {
   checkValue('saga', 'steps', steps, isStepList)
@@ -645,7 +723,9 @@ function checkRecorded({ id, record }: Running, steps: readonly { name: string }
 }
 
 const isConcurrency: Check = (value) =>
-  value === Number.POSITIVE_INFINITY ? 'a number, not Infinity' : isBound(value)
+  isBound(value) === undefined && Number(value) <= CONCURRENCY_MAX
+    ? undefined
+    : `a whole number from 1 to ${CONCURRENCY_MAX}`
 
 const RESUME = { signal: isSignal, concurrency: isConcurrency }
 const OPTIONS = { ttlMs: isLeaseTime, attemptsMax: isBound, retryMs: isTimeout, onProblem: isFunction }

@@ -57,6 +57,7 @@ export async function until<T extends object>(
       if (signal.aborted || isClosed(error)) throw error
       if (patience.aborted) throw notWithin()
       if (!isPassing(error)) throw error
+      await pause(AGAIN_MS, isOver)
     }
   }
 }
@@ -67,11 +68,19 @@ export function patienceOf(waitMs = Number.POSITIVE_INFINITY): { readonly signal
   return { signal: over.signal, end: after(waitMs, () => over.abort()) }
 }
 
-/** The cluster could not be asked, or has not answered. */
+/** The cluster could not be asked, or has not answered; or a load balancer has answered in its place. */
 export const isPassing = (error: unknown): boolean =>
   error instanceof UnavailableError ||
   error instanceof UnreachableError ||
-  error instanceof OutcomeUnknownError
+  error instanceof OutcomeUnknownError ||
+  (error instanceof QuorateError && isBusyOrBroken(error.status) && !isFull(error))
+
+/** A status that says nothing about what was asked. */
+export const isBusyOrBroken = (status = 0): boolean => status === 429 || status >= 500
+
+/** There is no room for what was to be written. */
+export const isFull = (error: unknown): boolean =>
+  error instanceof QuorateError && error.code === 'storage_full'
 
 /** The lease has ended. The session may not know that yet. */
 export const isWithoutLease = (error: unknown): boolean =>

@@ -4,7 +4,7 @@ import { getEventListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/random.ts'
-import { type Client, UnavailableError } from '../../src/client/index.ts'
+import { type Client, QuorateError, UnavailableError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import {
   BarrierNotPassedError,
@@ -194,7 +194,10 @@ describe('runAsLeader', () => {
     const errors: unknown[] = []
     const failures = [
       new UnavailableError('no leader', { code: 'no_leader', written: 'no' }),
-      new UnavailableError('no leader', { code: 'no_leader', written: 'no' }),
+      // Of a load balancer.
+      new QuorateError('no such answer', { code: 'unexpected_answer', written: 'no', status: 502 }),
+      new QuorateError('no such answer', { code: 'unexpected_answer', written: 'no', status: 429 }),
+      new QuorateError('no room', { code: 'storage_full', written: 'no', status: 507 }),
     ]
     const faulty: Parameters<typeof runAsLeader>[0] = {
       session: (options) => {
@@ -207,7 +210,7 @@ describe('runAsLeader', () => {
     const onError = (error: unknown) => errors.push(error)
     const { signal } = new AbortController()
     expect(await runAsLeader(faulty, 'faulty', () => 'led', { onError, signal })).toBe('led')
-    expect(errors).toHaveLength(2)
+    expect(errors).toHaveLength(4)
     // A candidate of a long-lived process may try for weeks.
     expect(getEventListeners(signal, 'abort')).toEqual([])
   })
@@ -270,6 +273,19 @@ describe('runAsLeader', () => {
     expect((await next).value?.text()).toBe('a')
     await following.return()
     await lead.release()
+  })
+
+  it('goes with its leader also when the leader has changed its value', async () => {
+    const lead = await campaign(kv, 'renamed', { value: 'before' })
+    await lead.put(lead.key, 'after')
+    const leader = await leaderOf(kv, 'renamed')
+    expect([leader?.text(), leader?.createRevision]).toEqual(['after', lead.token])
+    await kv.revokeLease(leader?.lease ?? '')
+    expect(await leaderOf(kv, 'renamed')).toBeUndefined()
+    const next = await campaign(kv, 'renamed', { waitMs: 0 })
+    await next.put(Buffer.from(next.key).toString(), 'after')
+    await next.release()
+    expect(await leaderOf(kv, 'renamed')).toBeUndefined()
   })
 
   it('says what is wrong with an argument before anything is sent', async () => {

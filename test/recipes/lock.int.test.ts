@@ -6,6 +6,7 @@ import { stream } from '../../jepsen-lite/random.ts'
 import {
   type Client,
   OutcomeUnknownError,
+  QuorateError,
   type Session,
   type TxnResult,
   UnavailableError,
@@ -312,6 +313,39 @@ describe('a lock', () => {
     await expect(lock(store, 'full')).rejects.toMatchObject({ code: 'range_too_large', written: 'no' })
     await first.release()
     for (const taking of waiting) await (await taking).release()
+  })
+
+  it('is waited for while something else answers in the place of the cluster, with a pause each time', async () => {
+    const held = await lock(kv, 'balanced')
+    const answer = () =>
+      new QuorateError('no such answer', { code: 'unexpected_answer', written: 'no', status: 502 })
+    let watches = 0
+    let txns = 0
+    const balanced = withCall(
+      withCall(kv, 'watch', (options) => {
+        watches += 1
+        if (watches > 2) return kv.watch(options)
+        throw answer()
+      }),
+      'txn',
+      (txn, options) => {
+        txns += 1
+        return txns === 2 ? Promise.reject(answer()) : kv.txn(txn, options)
+      },
+    )
+    const waiting = lock(balanced, 'balanced')
+    await expect.poll(() => watches).toBe(3)
+    // To take its place; to look, which was refused once; and to look with two transactions after each watch.
+    expect(txns).toBe(3 + 2 + 2)
+    await held.release()
+    await (await waiting).release()
+  })
+
+  it('is not waited for while the store is full', async () => {
+    const full = withCall(kv, 'txn', () =>
+      Promise.reject(new QuorateError('no room', { code: 'storage_full', written: 'no', status: 507 })),
+    )
+    await expect(lock(full, 'no-room')).rejects.toMatchObject({ code: 'storage_full', written: 'no' })
   })
 
   it('is not waited for after the signal has fired, or the client was closed', async () => {
