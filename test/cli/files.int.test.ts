@@ -241,12 +241,12 @@ describe('import of a directory', () => {
       if (target === '/v1/kv/lost') return { ...problem(504, 'outcome_unknown', 'lost'), do: true }
       return undefined
     }
-    const unknown = await kv('import dir --timeout 1m')
+    const unknown = await kv('import dir --timeout 15s')
     expect(unknown.err).toMatch(/^stopped after 1 key, .*\nerror: the outcome is unknown: .*quorate ls\n$/)
     expect(unknown.code).toBe(6)
     expect(node.contents).toEqual({ done: 'x', lost: 'x' })
     rmSync(join(dir, 'lost'))
-    const refused = await kv('import dir --timeout 1m')
+    const refused = await kv('import dir --timeout 15s')
     expect(refused.code).toBe(5)
     expect(refused.err).toMatch(
       /^stopped after 1 key, .*\nerror: .*one of three voters; what failed was not written\n$/,
