@@ -26,24 +26,28 @@ export function watchOutput(): void {
 
 function cannotWrite(error: unknown): void {
   clearProgress()
-  const check =
-    checkOfChange === undefined ? '' : `. The change may have been made; check with: ${checkOfChange}`
-  say(`error: cannot write to standard output: ${reasonOf(error)}${check}`)
-  end(checkOfChange === undefined ? EXIT.failed : EXIT.unknown)
+  const check = change?.check === undefined ? '' : `; check with: ${change.check}`
+  const made = change === undefined ? '' : `. The change may have been made${check}`
+  say(`error: cannot write to standard output: ${reasonOf(error)}${made}`)
+  end(change === undefined ? EXIT.failed : EXIT.unknown)
 }
 
-let checkOfChange: string | undefined
+let change: { readonly check?: string | undefined } | undefined
 
-/** What is printed from now on tells of a change: `check` is the command that shows whether it was made. */
-export function tellsOfChange(check: string | undefined): void {
-  checkOfChange = check
+/** What is printed from now on tells of a change, which the command `check` shows; undefined: nothing has changed. */
+export function tellsOfChange(made: { readonly check?: string | undefined } | undefined): void {
+  change = made
 }
 
 let end = (exitCode: number): void => process.exit(exitCode)
 
-/** For a command that holds something: it ends itself, with the exit code, if what it prints cannot be written. */
+/**
+ * For a command that holds something: it ends itself, with the exit code, if what it prints cannot be written. Then it
+ * holds nothing any more.
+ */
 export function leaveOutputTo(hear: (exitCode: number) => void): void {
   end = hear
+  change = undefined
 }
 
 /** Prints data. Resolves when more may be written. */

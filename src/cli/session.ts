@@ -79,7 +79,7 @@ export async function inSession(
     hear = listener
   }
   const read = readOptions(flags, interrupt.signal)
-  if (intent.kind === 'write') tellsOfChange(intent.check)
+  if (intent.kind === 'write') tellsOfChange(intent)
   try {
     await run({
       client,

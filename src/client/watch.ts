@@ -302,6 +302,8 @@ export class ClientWatch implements Watch {
       for await (const json of messages) {
         if (this.#end !== undefined || isPaused) break
         this.#take(json, endpoint, interruptedBy)
+        // Only an application that takes what comes is told this.
+        if (json.type === 'progress') wasFull = false
         if (!this.#isFull) continue
         // An application that waits for nothing else takes all of it in this turn.
         if (isShared) look ??= setImmediate(pauseIfFull)

@@ -29,11 +29,19 @@ import {
   isText,
   isTimeout,
 } from '../client/check.ts'
-import { type Client, type KvRecord, QuorateError, type Session, UnavailableError } from '../client/index.ts'
+import {
+  AbortedError,
+  type Client,
+  type KvRecord,
+  QuorateError,
+  type Session,
+  UnavailableError,
+} from '../client/index.ts'
 import { abortedBy, isLeaseTime } from './checks.ts'
 import { Followed, type View } from './followed.ts'
 import { escaped, type KeyPlace, placeOf, unescaped } from './place.ts'
 import { tell } from './tell.ts'
+import { isTooLarge } from './waiting.ts'
 import { isClosed, pause } from './watching.ts'
 
 const TTL_MS = 10_000
@@ -69,7 +77,7 @@ export interface Registration extends AsyncDisposable {
   readonly id: string
   /** Whether its lease certainly lives. */
   readonly isRegistered: boolean
-  /** Replaces weight, metadata or URL. Fails if another process has registered under this id. */
+  /** Replaces weight, metadata or URL. Fails if another process has registered under this id, or after `close`. */
   update(changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>): Promise<void>
   /** Removes the instance. */
   close(): Promise<void>
@@ -163,7 +171,7 @@ class Registered implements Registration {
   readonly #onProblem: (error: unknown) => void
   readonly #end = new AbortController()
   #fields: Fields
-  /** Those that stay if an update fails: the last ones that were written, or that wait for the next registration. */
+  /** Those that were written last; they stay if what an update has set cannot be written. */
   #kept: Fields
   #session: Session | undefined
   #keeping: Promise<void> | undefined
@@ -196,15 +204,13 @@ class Registered implements Registration {
     const given = { ...changes }
     const meta = changes.meta && JSON.stringify(changes.meta)
     const updated = this.#updating.then(async () => {
+      if (this.#end.signal.aborted) throw closed()
       // Without what an update before this one has not written.
       const { url = this.#fields.url, weight = this.#fields.weight } = given
       const fields = { url, weight, meta: meta === undefined ? this.#fields.meta : JSON.parse(meta) }
       this.#fields = fields
       try {
-        // An instance that was lost registers again with what is set here.
-        if (this.isRegistered && this.#session !== undefined)
-          await this.#replace(this.#session, JSON.stringify(fields))
-        this.#kept = fields
+        await this.#write(fields)
       } catch (error) {
         const isUnwritten = error instanceof QuorateError && error.written === 'no'
         if (isUnwritten && this.#fields === fields) this.#fields = this.#kept
@@ -215,8 +221,23 @@ class Registered implements Registration {
     await updated
   }
 
+  async #write(fields: Fields): Promise<void> {
+    const value = JSON.stringify(fields)
+    for (;;) {
+      const session = this.#session
+      // An instance that was lost registers again with what was set.
+      if (session === undefined || !this.isRegistered) return
+      if (await this.#replace(session, value)) {
+        this.#kept = fields
+        return
+      }
+      // It may have been lost, and have registered again, meanwhile.
+      if (session === this.#session && this.isRegistered) throw replaced(this.id)
+    }
+  }
+
   /** Not what another process has registered under this id: it would go with the lease of this one. */
-  async #replace({ lease }: Session, value: string): Promise<void> {
+  async #replace({ lease }: Session, value: string): Promise<boolean> {
     const key = this.#key
     const isOwn = { compare: [{ key, target: 'lease', op: '=', to: lease }] } as const
     const isGone = { compare: [{ key, exists: false }] } as const
@@ -226,11 +247,7 @@ class Registered implements Registration {
       success,
       failure: [{ txn: { ...isGone, success } }],
     })
-    if (succeeded || results[0]?.txn?.succeeded === true) return
-    throw new QuorateError(`registration.update: another process has registered ${this.id}`, {
-      code: 'registration_replaced',
-      written: 'no',
-    })
+    return succeeded || results[0]?.txn?.succeeded === true
   }
 
   async close(): Promise<void> {
@@ -248,14 +265,16 @@ class Registered implements Registration {
   /** An instance that another process has registered under this id is replaced: it is this one, before a restart. */
   async #register(): Promise<void> {
     const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal: this.#end.signal })
+    let written: Fields | undefined
     try {
-      let written: Fields | undefined
       // It may be updated meanwhile.
       while (written !== this.#fields) {
         written = this.#fields
         await session.put(this.#key, JSON.stringify(this.#fields), { signal: this.#end.signal })
       }
     } catch (error) {
+      // An update may have set them while the instance was lost.
+      if (isTooLarge(error) && this.#fields === written) this.#fields = this.#kept
       await session.close()
       throw error
     }
@@ -290,6 +309,15 @@ class Registered implements Registration {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const replaced = (id: string) =>
+  new QuorateError(`registration.update: another process has registered ${id}`, {
+    code: 'registration_replaced',
+    written: 'no',
+  })
+
+const closed = () =>
+  new AbortedError('registration.update: the registration was closed', { code: 'closed', written: 'no' })
 
 class FollowingResolver implements Resolver {
   readonly #followed: Followed

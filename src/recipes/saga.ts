@@ -41,7 +41,7 @@ import { abortedBy, isLeaseTime } from './checks.ts'
 import { type HeldLock, LockLostError, LockNotTakenError, mayHaveBegun, takeIn } from './line.ts'
 import { escaped, placeOf, unescaped } from './place.ts'
 import { reasonOf } from './reason.ts'
-import { isBusyOrBroken } from './waiting.ts'
+import { isFull, isPassing, isTooLarge } from './waiting.ts'
 import { isClosed, pause } from './watching.ts'
 
 const TTL_MS = 10_000
@@ -173,6 +173,8 @@ interface Running {
   readonly signal: AbortSignal
   record: SagaRecord
   modRevision: number
+  /** This call has. */
+  hasRecorded: boolean
 }
 
 /** Sagas still under way need the steps that they have begun with: add a saga of another name for other steps. */
@@ -213,12 +215,13 @@ export function saga<Input = unknown>(
       2 * Math.max(...names.map((name) => Buffer.byteLength(name))) +
       ROOM_BYTES,
   )
-  const jsonOf = (record: SagaRecord) =>
-    JSON.stringify(record.status === 'running' ? { ...record, room } : record)
+  const jsonOf = (record: SagaRecord, hasRoom = record.status === 'running') =>
+    JSON.stringify(hasRoom ? { ...record, room } : record)
 
   /** The only place that writes a record: once, while the saga is owned, in place of the record that was read. */
-  async function record(running: Running, change: Partial<SagaRecord>): Promise<void> {
+  async function record(running: Running, change: Partial<SagaRecord>, hasRoom?: boolean): Promise<void> {
     const next = { ...running.record, ...change, nonce: randomUUID() }
+    const value = jsonOf(next, hasRoom)
     const { key, held } = running
     for (;;) {
       held.throwIfLost()
@@ -227,7 +230,7 @@ export function saga<Input = unknown>(
         const { succeeded, results } = await kv.txn(
           {
             compare: [held.guard(), same],
-            success: [{ put: { key, value: jsonOf(next) } }],
+            success: [{ put: { key, value } }],
           },
           { signal: held.signal },
         )
@@ -235,6 +238,7 @@ export function saga<Input = unknown>(
         if (modRevision === undefined) throw takenOver(running.id)
         running.record = next
         running.modRevision = modRevision
+        running.hasRecorded = true
         return
       } catch (error) {
         held.throwIfLost()
@@ -259,7 +263,8 @@ export function saga<Input = unknown>(
       failure: { step, message: said },
     })
     try {
-      await record(running, failed(message))
+      // The whole message only if there is still room for the compensations.
+      await record(running, failed(message), true)
     } catch (error) {
       if (!isUnrecordable(error)) throw error
       await record(running, failed(TOO_LONG))
@@ -345,18 +350,20 @@ export function saga<Input = unknown>(
     }
     const line = { ...owners(id), joining: begin && [{ txn: begin }] }
     const held = await takeIn(kv, line, { ttlMs, waitMs, signal })
+    let running: Running | undefined
     try {
       const found = await existing(id, signal, input)
       if (found === undefined) throw notFound(id)
-      const running = {
-        ...{ id, key, held, ...found },
+      running = {
+        ...{ id, key, held, ...found, hasRecorded: false },
         signal: signal === undefined ? held.signal : AbortSignal.any([signal, held.signal]),
       }
       return hasEnded(running.record) ? outcomeOf(id, running.record) : await runToEnd(running)
     } catch (error) {
       if (error instanceof LockLostError) throw takenOver(id, error)
-      if (first === undefined || !(error instanceof QuorateError) || error.written !== 'no') throw error
-      // Of what has failed last: nothing was written. But this call may have begun the saga.
+      const mayHaveWritten = first !== undefined || running?.hasRecorded === true
+      if (!mayHaveWritten || !(error instanceof QuorateError) || error.written !== 'no') throw error
+      // What has failed last has written nothing, but this call may have begun the saga, or gone on with it.
       if (!isOfSaga(error)) throw mayHaveBegun(`saga ${id}`, error, signal)
       const { message, code } = error
       throw new QuorateError(message, { code, written: 'unknown', cause: error })
@@ -493,7 +500,9 @@ export function saga<Input = unknown>(
       }
       const takeOver = async (id: string) => {
         try {
-          await take(id, 0, signal)
+          await pause(Math.random() * SPREAD_MS, isOver)
+          // Another process may have ended it meanwhile.
+          if (!isOver.aborted && (await isUnfinished(id))) await take(id, 0, signal)
         } catch (error) {
           // What `signal` has stopped is gone on with later.
           if (signal.aborted || isElsewhere(error)) return
@@ -506,13 +515,15 @@ export function saga<Input = unknown>(
           report(error)
         }
       }
+      const isUnfinished = async (id: string) => {
+        const found = await existing(id, isOver, undefined)
+        return found !== undefined && !hasEnded(found.record)
+      }
       const wantLeft = async (ownerKey: Uint8Array) => {
         const id = ownedBy(ownerKey)
-        await pause(Math.random() * SPREAD_MS, isOver)
-        if (isOver.aborted || later.has(id) || wanted.has(id)) return
+        if (later.has(id) || wanted.has(id)) return
         try {
-          const left = await existing(id, isOver, undefined)
-          if (left !== undefined && !hasEnded(left.record)) want(id)
+          if (await isUnfinished(id)) want(id)
         } catch (error) {
           if (!isStrange(error)) throw error
           report(error)
@@ -611,8 +622,7 @@ const isDeeper = (value: unknown, levels: number): boolean =>
   (levels === 0 || Object.values(value).some((each) => isDeeper(each, levels - 1)))
 
 /** The fault is that of what should be recorded: it is not JSON, or too large. */
-const isUnrecordable = (error: unknown): boolean =>
-  !(error instanceof QuorateError) || error.code === 'value_too_large' || error.code === 'request_too_large'
+const isUnrecordable = (error: unknown): boolean => !(error instanceof QuorateError) || isTooLarge(error)
 
 const hasEnded = ({ status }: Pick<SagaRecord, 'status'>): boolean =>
   status === 'completed' || status === 'compensated'
@@ -669,8 +679,8 @@ const isOfSaga = ({ code }: QuorateError): boolean => code === 'not_found' || co
 const isTransient = (error: unknown): boolean =>
   error instanceof QuorateError &&
   !(error instanceof AbortedError) &&
-  (error.written === 'unknown' || error.status === undefined || isBusyOrBroken(error.status)) &&
-  !(error instanceof SagaTakenOverError || error.code === 'closed')
+  (error.written === 'unknown' || error.status === undefined || isPassing(error) || isFull(error)) &&
+  !(error instanceof SagaTakenOverError || error.code === 'closed' || isStrange(error))
 
 const STATUSES: readonly unknown[] = ['running', 'compensating', 'completed', 'compensated']
 

@@ -68,19 +68,25 @@ export function patienceOf(waitMs = Number.POSITIVE_INFINITY): { readonly signal
   return { signal: over.signal, end: after(waitMs, () => over.abort()) }
 }
 
+/** Of answers that say nothing about what was asked. */
+const PASSING_STATUS: readonly unknown[] = [429, 500, 502, 503, 504]
+
 /** The cluster could not be asked, or has not answered; or a load balancer has answered in its place. */
 export const isPassing = (error: unknown): boolean =>
   error instanceof UnavailableError ||
   error instanceof UnreachableError ||
   error instanceof OutcomeUnknownError ||
-  (error instanceof QuorateError && isBusyOrBroken(error.status) && !isFull(error))
-
-/** A status that says nothing about what was asked. */
-export const isBusyOrBroken = (status = 0): boolean => status === 429 || status >= 500
+  (error instanceof QuorateError &&
+    (error.code === 'unexpected_answer' || error.code === 'internal') &&
+    PASSING_STATUS.includes(error.status))
 
 /** There is no room for what was to be written. */
 export const isFull = (error: unknown): boolean =>
   error instanceof QuorateError && error.code === 'storage_full'
+
+/** What was to be written is larger than the store takes at a time. */
+export const isTooLarge = (error: unknown): boolean =>
+  error instanceof QuorateError && (error.code === 'value_too_large' || error.code === 'request_too_large')
 
 /** The lease has ended. The session may not know that yet. */
 export const isWithoutLease = (error: unknown): boolean =>

@@ -97,6 +97,13 @@ describe('data goes to stdout as it is', () => {
       err: 'error: cannot write to standard output: file too large. The change may have been made; check with: quorate get k\n',
     })
     expect(node.contents).toEqual({ k: 'v' })
+    const del = await withFilesUpTo(0, 'del k > cut')
+    expect([del.code, node.contents]).toEqual([6, {}])
+    // Now there is nothing to delete.
+    expect(await withFilesUpTo(0, 'del k > cut')).toEqual({
+      code: 1,
+      err: 'error: cannot write to standard output: file too large\n',
+    })
   })
 
   test('a file that an export cannot write is named', async () => {
@@ -104,6 +111,10 @@ describe('data goes to stdout as it is', () => {
     const { code, err } = await withFilesUpTo(32, 'export --dir dir')
     expect(code).toBe(1)
     expect(err).toMatch(/^error: \/.*\/dir\/k cannot be written: file too large\.\n$/)
+    // It is not for the terminal.
+    node.rows.clear()
+    node.set('\x1b[2J\n', Buffer.alloc(100_000, 'v'))
+    expect((await withFilesUpTo(32, 'export --dir dir')).err).toContain('\\x1b[2J\\x0a cannot be written')
   })
 
   test('a directory as standard input is no value', async () => {

@@ -190,6 +190,26 @@ test('keys are listed with their values, and as they were', async () => {
   })
 })
 
+test.each([
+  ['compact', 'compact', ''],
+  ['a transaction that names no key', 'txn -', 'then\n  delete prefix unprinted/\n'],
+])('%s whose result cannot be printed has been made, and ends with 6', async (_, args, input) => {
+  for (let n = 1; n <= 3; n++) await client.put(`unprinted/${n}`, '')
+  const words = input === '' ? `${args} ${client.revision}` : args
+  const command = spawn('bash', ['-c', `exec "$0" "$1" ${words} > /dev/full`, process.execPath, KV], {
+    env: { ...process.env, KV_ENDPOINTS: url },
+    stdio: ['pipe', 'ignore', 'pipe'],
+  })
+  command.stdin.end(input)
+  let err = ''
+  command.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text
+  })
+  expect(await new Promise((resolve) => command.on('close', resolve))).toBe(6)
+  expect(err).toContain('no space left on device. The change may have been made\n')
+  expect(await client.count({ prefix: 'unprinted/' })).toBe(input === '' ? 3 : 0)
+})
+
 test('keys with a prefix are deleted with --yes; without a terminal they are not deleted without it', async () => {
   for (const key of ['d/1', 'd/2', 'd3']) await client.put(key, '')
   const { revision } = client

@@ -196,7 +196,10 @@ test('nor has one whose stream broke after the application had left it full', as
   await pass(5000)
   expect(scene.asked.map(({ from }) => from)).toEqual([3, 5])
   expect(failed).not.toHaveBeenCalled()
-  scene.feed.send(created(5))
+  // It was slow before, and takes what comes now.
+  scene.feed.send(created(5), put(5, 'x'.repeat(2_400_000)), progress(5))
+  await pass(0)
+  expect(await revisions(watch, 1)).toEqual([5])
   await pass(0)
   scene.feed.end(new Error('other side closed'))
   await pass(0)

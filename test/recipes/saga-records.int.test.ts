@@ -1,6 +1,6 @@
 // Records of sagas: what cannot be written, what is refused for a while, and what no saga has written.
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type Client, QuorateError, UnavailableError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { saga } from '../../src/recipes/saga.ts'
@@ -72,6 +72,23 @@ describe('a record that nearly fills a value', () => {
       expect([status, failure?.step]).toEqual(['compensated', prefix + (hasFit ? 'fails' : 'large')])
       expect(log).toEqual(['a', 'large', ...(hasFit ? ['fails'] : []), 'undo large', 'undo a'])
       return hasFit
+    })
+  })
+
+  it('has the whole message of an error only if there is room for the compensations beside it', async () => {
+    const message = 'm'.repeat(900)
+    const fails = () => {
+      throw new Error(message)
+    }
+    await approach(async (bytes) => {
+      const log: string[] = []
+      const own = saga<number>(kv, newName(), [
+        { name: 'large', run: () => 'x'.repeat(bytes), compensate: () => void log.push('undo large') },
+        { name: 'fails', run: fails },
+      ])
+      const { status, failure } = await own.run('1', 1)
+      expect([status, log]).toEqual(['compensated', ['undo large']])
+      return failure?.message === message
     })
   })
 
@@ -155,6 +172,55 @@ describe('an error after the saga was begun by the same call', () => {
   )
 })
 
+describe('an error after the same call has recorded a step', () => {
+  it('says that it is unknown whether something was written', async () => {
+    const name = newName()
+    await leaveBehind(name, '1')
+    let records = 0
+    const steps = [one, { name: 'b', run: () => 2 }, { name: 'c', run: () => 3 }]
+    const store = withCall(kv, 'txn', (txn, options) => {
+      const isRecord = txn.compare?.some((each) => 'target' in each && each.target === 'mod_revision')
+      if (isRecord !== true || records++ === 0) return kv.txn(txn, options)
+      throw new QuorateError('not from there', { code: 'host_not_allowed', status: 403, written: 'no' })
+    })
+    await expect(saga(store, name, steps).run('1', 1)).rejects.toMatchObject({ written: 'unknown' })
+    expect(await saga(kv, name, steps).get('1')).toMatchObject({ status: 'running', steps: ['a', 'b'] })
+    // This one has done nothing.
+    await expect(saga(store, name, steps).run('1', 1)).rejects.toMatchObject({
+      code: 'host_not_allowed',
+      written: 'no',
+    })
+  })
+})
+
+describe('a process that stands by', () => {
+  it('looks at what another one has left or ended as soon as it hears of it', async () => {
+    const name = newName()
+    let reads = 0
+    const store = withCall(kv, 'get', (...args) => {
+      reads += 1
+      return kv.get(...args)
+    })
+    const watching = Promise.withResolvers<void>()
+    const standby = withCall(store, 'watch', (options) => {
+      const watch = kv.watch(options)
+      void watch.ready.then(() => watching.resolve())
+      return watch
+    })
+    const end = new AbortController()
+    const keeping = saga(standby, name, [one]).keepResuming({ signal: end.signal })
+    await watching.promise
+    // What it would wait for, if it waited.
+    const random = vi.spyOn(Math, 'random').mockReturnValue(1e6)
+    onTestFinished(() => random.mockRestore())
+    const own = saga(kv, name, [one])
+    for (let n = 1; n <= 3; n++) await own.run(`${n}`, n)
+    await expect.poll(() => reads).toBe(3)
+    end.abort()
+    await keeping
+  })
+})
+
 describe('a key that no saga has written', () => {
   const strange = ['not JSON', '1', '{"status":"paused","steps":[],"compensated":[]}', '{"status":"running"}']
 
@@ -178,6 +244,14 @@ describe('a key that no saga has written', () => {
     }
     await expect(listing()).rejects.toMatchObject(refusal)
     expect((await kv.get(key))?.text()).toBe(value)
+  })
+
+  it('ends a run whose record it has replaced', async () => {
+    const name = newName()
+    const replaces = { name: 'a', run: () => kv.put(`saga/${name}/state/1`, '{"version":2}') }
+    const ended = saga(kv, name, [replaces], { retryMs: 20 }).run('1', 1)
+    await expect(ended).rejects.toMatchObject({ code: 'saga_unknown_record', written: 'unknown' })
+    expect(await kv.count({ prefix: `saga/${name}/owner/` })).toBe(0)
   })
 
   it('is told once to a process that stands by, and not taken over', async () => {

@@ -275,6 +275,58 @@ describe('a registry', () => {
     await instance.close()
   })
 
+  it('an update that is under way while the instance is lost and registers again stays', async () => {
+    const service = newService()
+    const goOn = Promise.withResolvers<void>()
+    const asked = Promise.withResolvers<void>()
+    let updates = 0
+    const slow = withCall(kv, 'txn', async (txn, options) => {
+      if (txn.failure !== undefined && updates++ === 0) {
+        asked.resolve()
+        await goOn.promise
+      }
+      return kv.txn(txn, options)
+    })
+    const lost = Promise.withResolvers<void>()
+    const instance = await registry(slow, service).register({
+      id: 'a',
+      url: 'one',
+      onProblem: () => lost.resolve(),
+    })
+    const updating = instance.update({ weight: 7 })
+    await asked.promise
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    await lost.promise
+    while (!instance.isRegistered) await new Promise(setImmediate)
+    goOn.resolve()
+    await updating
+    expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 7 }])
+    await instance.close()
+  })
+
+  it('registers again without an update that is too large, and takes none after it was closed', async () => {
+    const service = newService()
+    const goOn = Promise.withResolvers<void>()
+    let sessions = 0
+    const slow = withCall(kv, 'session', async (options) => {
+      if (++sessions === 2) await goOn.promise
+      return kv.session(options)
+    })
+    const problems: unknown[] = []
+    const onProblem = (error: unknown) => problems.push(error)
+    const instance = await registry(slow, service).register({ id: 'a', url: 'one', onProblem })
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    await expect.poll(() => problems.length).toBe(1)
+    // Nobody can know that yet.
+    await instance.update({ weight: 7, meta: { text: 'x'.repeat(3_000_000) } })
+    goOn.resolve()
+    await expect.poll(() => instance.isRegistered).toBe(true)
+    expect(problems.slice(1)).toMatchObject([{ code: 'value_too_large' }])
+    expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 1, meta: {} }])
+    await instance.close()
+    await expect(instance.update({ weight: 2 })).rejects.toMatchObject({ code: 'closed', written: 'no' })
+  })
+
   it.each([
     ['that is not JSON', { n: 1n }],
     ['that the store refuses', { text: 'x'.repeat(3_000_000) }],

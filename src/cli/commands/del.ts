@@ -7,7 +7,7 @@ import { confirm } from '../confirm.ts'
 import { EXIT } from '../exit-codes.ts'
 import { getCommand } from '../get-command.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { printable, toJson, writeLine } from '../output.ts'
+import { printable, tellsOfChange, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
 
 export interface DelFlags {
@@ -56,6 +56,7 @@ async function report(
   { deleted, revision }: { readonly deleted: number; readonly revision: number },
   none: string,
 ): Promise<void> {
+  if (deleted === 0) tellsOfChange(undefined)
   if (format === 'json') await writeLine(toJson({ deleted, revision }))
   else if (format === 'ndjson') await writeLine(JSON.stringify({ deleted, revision }))
   else if (format === 'plain') await writeLine(String(deleted))
