@@ -160,6 +160,14 @@ describe('as many leases as there may be', () => {
     expect([store.state.leases.count, keysOf(store, TABLE_LEASES).length]).toEqual([2, 2])
   })
 
+  test('none takes the place of one that was granted, and stays when its key has another', () => {
+    const store = new MemoryStore({ leasesMax: 2 })
+    for (const id of ['1', '2'] as LeaseId[]) store.apply(ask(grant(id)))
+    store.apply(ask(put('a', { id: '1' as LeaseId })))
+    expect(codeOf(store, put('a', { ttlMs: TTL_MS_MIN }))).toBe('storage_full')
+    expect(store.state.leases.count).toBe(2)
+  })
+
   test('after the limit was lowered, what makes no more of them goes on', () => {
     const store = full()
     store.apply(ask({ kind: 'settings', settings: { leasesMax: 1 } }))
