@@ -8,7 +8,9 @@ import { decodeRequest } from '../../src/kv/request.ts'
 import { dataKey, dataRange, decodeDataRow, userKey } from '../../src/kv/rows.ts'
 import { readAllSettings, SETTING_RULES, settingsBytes, writeSettings } from '../../src/kv/settings.ts'
 import { initialState } from '../../src/kv/state.ts'
-import { asRevision, type RowChange, type Settings } from '../../src/kv/types.ts'
+import { TXN_DEPTH_MAX } from '../../src/kv/txn.ts'
+import { encodeTxn, readRange, readTxn } from '../../src/kv/txn-layout.ts'
+import { asRevision, type RowChange, type Settings, type Txn } from '../../src/kv/types.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const reading = (bytes: Uint8Array) => new Reader(bytes, 'it', MalformedBytesError)
@@ -187,6 +189,38 @@ describe('bytes that are not ours', () => {
     expect(() => store.apply(ask(putOf('k', ''), { token: 'b', since: undefined }))).toThrow(
       MalformedBytesError,
     )
+  })
+})
+
+describe('transactions in bytes', () => {
+  const ofPut = (bytes: string) =>
+    Uint8Array.from(Buffer.from(`00 01 01 ${bytes} 00`.replaceAll(' ', ''), 'hex'))
+  const KEY = '0001 6b'
+  const EMPTY = '00000000'
+
+  test.each([
+    ['two leases', `06 ${KEY} 0000000000000007 00000000000003e8 ${EMPTY}`, 'a put with two leases'],
+    ['a lease without a name', `02 ${KEY} 0000000000000000 ${EMPTY}`, '0 is the id of no lease'],
+  ])('a put with %s is malformed', (_, bytes, message) => {
+    expect(readTxn(reading(ofPut(`00 ${KEY} ${EMPTY}`))).success).toHaveLength(1)
+    expect(() => readTxn(reading(ofPut(bytes)))).toThrow(message)
+  })
+
+  test('a place of a form that is not known stops the node', () => {
+    const places = (form: string) => Uint8Array.from(Buffer.from(`${form}00016b00016c`, 'hex'))
+    expect(readRange(reading(places('01')))).toEqual({ start: utf8('k'), end: utf8('l') })
+    expect(() => readRange(reading(places('03')))).toThrow(UnknownKindError)
+  })
+
+  test('they are nested as deep as they may be, and no deeper', () => {
+    const nested = (depth: number): Txn => ({
+      compare: [],
+      success: depth === 1 ? [] : [{ kind: 'txn', txn: nested(depth - 1) }],
+      failure: [],
+    })
+    const deepest = nested(TXN_DEPTH_MAX)
+    expect(readTxn(reading(encodeTxn(deepest)))).toEqual(deepest)
+    expect(() => readTxn(reading(encodeTxn(nested(TXN_DEPTH_MAX + 1))))).toThrow('nested too deep')
   })
 })
 
