@@ -41,7 +41,7 @@ import { abortedBy, isLeaseTime } from './checks.ts'
 import { Followed, type View } from './followed.ts'
 import { escaped, type KeyPlace, placeOf, unescaped } from './place.ts'
 import { tell } from './tell.ts'
-import { isTooLarge } from './waiting.ts'
+import { isTooLarge, isWithoutLease } from './waiting.ts'
 import { isClosed, pause } from './watching.ts'
 
 const TTL_MS = 10_000
@@ -212,7 +212,7 @@ class Registered implements Registration {
       try {
         await this.#write(fields)
       } catch (error) {
-        const isUnwritten = error instanceof QuorateError && error.written === 'no'
+        const isUnwritten = error instanceof QuorateError && (error.written === 'no' || isTooLarge(error))
         if (isUnwritten && this.#fields === fields) this.#fields = this.#kept
         throw error
       }
@@ -227,9 +227,15 @@ class Registered implements Registration {
       const session = this.#session
       // An instance that was lost registers again with what was set.
       if (session === undefined || !this.isRegistered) return
-      if (await this.#replace(session, value)) {
-        this.#kept = fields
-        return
+      try {
+        if (await this.#replace(session, value)) {
+          this.#kept = fields
+          return
+        }
+      } catch (error) {
+        // The session does not know it yet.
+        if (isWithoutLease(error)) return
+        throw error
       }
       // It may have been lost, and have registered again, meanwhile.
       if (session === this.#session && this.isRegistered) throw replaced(this.id)

@@ -174,7 +174,7 @@ interface Running {
   record: SagaRecord
   modRevision: number
   /** This call has. */
-  hasRecorded: boolean
+  mayHaveRecorded: boolean
 }
 
 /** Sagas still under way need the steps that they have begun with: add a saga of another name for other steps. */
@@ -238,9 +238,10 @@ export function saga<Input = unknown>(
         if (modRevision === undefined) throw takenOver(running.id)
         running.record = next
         running.modRevision = modRevision
-        running.hasRecorded = true
+        running.mayHaveRecorded = true
         return
       } catch (error) {
+        if (!(error instanceof QuorateError) || error.written !== 'no') running.mayHaveRecorded = true
         held.throwIfLost()
         if (!isTransient(error)) throw error
         // Otherwise nothing would end it while the store is full, for example.
@@ -355,13 +356,13 @@ export function saga<Input = unknown>(
       const found = await existing(id, signal, input)
       if (found === undefined) throw notFound(id)
       running = {
-        ...{ id, key, held, ...found, hasRecorded: false },
+        ...{ id, key, held, ...found, mayHaveRecorded: false },
         signal: signal === undefined ? held.signal : AbortSignal.any([signal, held.signal]),
       }
       return hasEnded(running.record) ? outcomeOf(id, running.record) : await runToEnd(running)
     } catch (error) {
       if (error instanceof LockLostError) throw takenOver(id, error)
-      const mayHaveWritten = first !== undefined || running?.hasRecorded === true
+      const mayHaveWritten = first !== undefined || running?.mayHaveRecorded === true
       if (!mayHaveWritten || !(error instanceof QuorateError) || error.written !== 'no') throw error
       // What has failed last has written nothing, but this call may have begun the saga, or gone on with it.
       if (!isOfSaga(error)) throw mayHaveBegun(`saga ${id}`, error, signal)
@@ -468,6 +469,7 @@ export function saga<Input = unknown>(
       const isOver = AbortSignal.any([signal, over.signal])
       let thrown: { readonly error: unknown } | undefined
       const report = (error: unknown) => {
+        if (thrown !== undefined) return
         try {
           given.onError?.(error)
         } catch (error) {
@@ -478,6 +480,8 @@ export function saga<Input = unknown>(
       /** Those that could not be ended, until they are tried again: each with what cancels that. */
       const later = new Map<string, () => void>()
       const wanted = new Set<string>()
+      /** Those that every process that stands by has heard of at the same time. */
+      const heardOf = new Set<string>()
       const underWay = new Map<string, Promise<void>>()
       const want = (id: string) => {
         wanted.add(id)
@@ -500,9 +504,12 @@ export function saga<Input = unknown>(
       }
       const takeOver = async (id: string) => {
         try {
-          await pause(Math.random() * SPREAD_MS, isOver)
-          // Another process may have ended it meanwhile.
-          if (!isOver.aborted && (await isUnfinished(id))) await take(id, 0, signal)
+          if (heardOf.delete(id)) {
+            await pause(Math.random() * SPREAD_MS, isOver)
+            // Another process may have ended it meanwhile.
+            if (isOver.aborted || !(await isUnfinished(id))) return
+          }
+          await take(id, 0, signal)
         } catch (error) {
           // What `signal` has stopped is gone on with later.
           if (signal.aborted || isElsewhere(error)) return
@@ -523,7 +530,9 @@ export function saga<Input = unknown>(
         const id = ownedBy(ownerKey)
         if (later.has(id) || wanted.has(id)) return
         try {
-          if (await isUnfinished(id)) want(id)
+          if (!(await isUnfinished(id))) return
+          heardOf.add(id)
+          want(id)
         } catch (error) {
           if (!isStrange(error)) throw error
           report(error)
@@ -679,15 +688,22 @@ const isOfSaga = ({ code }: QuorateError): boolean => code === 'not_found' || co
 const isTransient = (error: unknown): boolean =>
   error instanceof QuorateError &&
   !(error instanceof AbortedError) &&
-  (error.written === 'unknown' || error.status === undefined || isPassing(error) || isFull(error)) &&
+  (error.status === undefined || isPassing(error) || isFull(error) || isUnknownByNode(error)) &&
   !(error instanceof SagaTakenOverError || error.code === 'closed' || isStrange(error))
+
+/** Not of a proxy, which would refuse it again. */
+const isUnknownByNode = ({ written, code }: QuorateError): boolean =>
+  written === 'unknown' && code !== 'unexpected_answer'
 
 const STATUSES: readonly unknown[] = ['running', 'compensating', 'completed', 'compensated']
 
 function recordIn(found: KvRecord): SagaRecord {
   const json = jsonIn(found)
   const { input, status, steps, compensated, failure, nonce } = Object(json) as SagaRecord
-  if (STATUSES.includes(status) && Array.isArray(steps) && Array.isArray(compensated))
+  const isList = (list: unknown, is: (each: unknown) => boolean) => Array.isArray(list) && list.every(is)
+  const isStep = (step: unknown) => typeof Object(step).name === 'string'
+  const isName = (name: unknown) => typeof name === 'string'
+  if (STATUSES.includes(status) && isList(steps, isStep) && isList(compensated, isName))
     return { input, status, steps, compensated, failure, nonce }
   const message = `the key ${found.key} was not written by a saga of this version: delete it, or use the version that has written it`
   throw new QuorateError(message, { code: 'saga_unknown_record', written: 'no' })

@@ -84,9 +84,12 @@ export const isPassing = (error: unknown): boolean =>
 export const isFull = (error: unknown): boolean =>
   error instanceof QuorateError && error.code === 'storage_full'
 
-/** What was to be written is larger than the store takes at a time. */
+/** What was to be written is larger than the store takes at a time, or a proxy before it. */
 export const isTooLarge = (error: unknown): boolean =>
-  error instanceof QuorateError && (error.code === 'value_too_large' || error.code === 'request_too_large')
+  error instanceof QuorateError &&
+  (error.code === 'value_too_large' ||
+    error.code === 'request_too_large' ||
+    (error.code === 'unexpected_answer' && error.status === 413))
 
 /** The lease has ended. The session may not know that yet. */
 export const isWithoutLease = (error: unknown): boolean =>

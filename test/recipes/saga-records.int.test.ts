@@ -1,7 +1,13 @@
 // Records of sagas: what cannot be written, what is refused for a while, and what no saga has written.
 
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
-import { type Client, QuorateError, UnavailableError } from '../../src/client/index.ts'
+import {
+  type Client,
+  OutcomeUnknownError,
+  QuorateError,
+  type Txn,
+  UnavailableError,
+} from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { saga } from '../../src/recipes/saga.ts'
 import { withCall } from './with-call.ts'
@@ -27,11 +33,13 @@ async function leaveBehind(name: string, id: string): Promise<void> {
   await crashing.run(id, 1, { signal: crash.signal }).catch(() => undefined)
 }
 
+const isRecord = ({ compare = [] }: Txn): boolean =>
+  compare.some((each) => 'target' in each && each.target === 'mod_revision')
+
 /** A client whose records are refused, as long as `isRefused` says so. */
 const refusing = (isRefused: () => boolean, code: string, status: number): Client =>
   withCall(kv, 'txn', async (txn, options) => {
-    const isRecord = txn.compare?.some((each) => 'target' in each && each.target === 'mod_revision')
-    if (isRecord !== true || !isRefused()) return kv.txn(txn, options)
+    if (!isRecord(txn) || !isRefused()) return kv.txn(txn, options)
     throw new UnavailableError('not now', { code, status, written: 'no' })
   })
 
@@ -134,6 +142,34 @@ describe('a record that is refused', () => {
     },
   )
 
+  it('by a proxy as too large is one of a step that has failed', async () => {
+    const log: string[] = []
+    const step = (name: string) => ({
+      name,
+      run: () => void log.push(name),
+      compensate: () => void log.push(`undo ${name}`),
+    })
+    let records = 0
+    const store = withCall(kv, 'txn', (txn, options) => {
+      if (!isRecord(txn) || ++records !== 2) return kv.txn(txn, options)
+      throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status: 413 })
+    })
+    const own = saga(store, newName(), ['a', 'b'].map(step), { retryMs: 20 })
+    expect(await own.run('1', 1)).toMatchObject({ status: 'compensated', failure: { step: 'b' } })
+    expect(log).toEqual(['a', 'b', 'undo b', 'undo a'])
+  })
+
+  it('by a proxy for ever ends the run, and the saga is free for others', async () => {
+    const name = newName()
+    const store = withCall(kv, 'txn', (txn, options) => {
+      if (!isRecord(txn)) return kv.txn(txn, options)
+      throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status: 403 })
+    })
+    const refused = saga(store, name, [one], { retryMs: 20 }).run('1', 1)
+    await expect(refused).rejects.toMatchObject({ code: 'unexpected_answer', written: 'unknown' })
+    expect(await saga(kv, name, [one]).resume()).toMatchObject([{ id: '1', status: 'completed' }])
+  })
+
   it('is written soon, however long the pauses of compensations are', async () => {
     let refusals = 0
     const store = refusing(() => refusals++ < 1, 'no_leader', 503)
@@ -173,27 +209,47 @@ describe('an error after the saga was begun by the same call', () => {
 })
 
 describe('an error after the same call has recorded a step', () => {
-  it('says that it is unknown whether something was written', async () => {
+  const refusal = { code: 'host_not_allowed', status: 403, written: 'no' } as const
+
+  it.each([
+    ['', false],
+    [', also if it did not learn that', true],
+  ])('says that it is unknown whether something was written%s', async (_, isLost) => {
     const name = newName()
     await leaveBehind(name, '1')
     let records = 0
     const steps = [one, { name: 'b', run: () => 2 }, { name: 'c', run: () => 3 }]
-    const store = withCall(kv, 'txn', (txn, options) => {
-      const isRecord = txn.compare?.some((each) => 'target' in each && each.target === 'mod_revision')
-      if (isRecord !== true || records++ === 0) return kv.txn(txn, options)
-      throw new QuorateError('not from there', { code: 'host_not_allowed', status: 403, written: 'no' })
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      if (!isRecord(txn)) return kv.txn(txn, options)
+      if (records++ > 0) throw new QuorateError('not from there', refusal)
+      const done = await kv.txn(txn, options)
+      if (isLost) throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown' })
+      return done
     })
-    await expect(saga(store, name, steps).run('1', 1)).rejects.toMatchObject({ written: 'unknown' })
-    expect(await saga(kv, name, steps).get('1')).toMatchObject({ status: 'running', steps: ['a', 'b'] })
+    const own = saga(store, name, steps, { retryMs: 20 })
+    await expect(own.run('1', 1)).rejects.toMatchObject({ written: 'unknown' })
+    expect(await own.get('1')).toMatchObject({ status: 'running', steps: ['a', 'b'] })
     // This one has done nothing.
-    await expect(saga(store, name, steps).run('1', 1)).rejects.toMatchObject({
-      code: 'host_not_allowed',
-      written: 'no',
-    })
+    await expect(own.run('1', 1)).rejects.toMatchObject({ code: 'host_not_allowed', written: 'no' })
   })
 })
 
 describe('a process that stands by', () => {
+  it('tells its onError nothing more after that has thrown', async () => {
+    const name = newName()
+    await Promise.all(['x', 'y', 'z'].map((id) => leaveBehind(name, id)))
+    let calls = 0
+    const onError = () => {
+      calls += 1
+      throw new Error('enough')
+    }
+    // None of them has begun with this step.
+    const other = saga(kv, name, [{ name: 'other', run: () => 1 }])
+    const { signal } = new AbortController()
+    await expect(other.keepResuming({ signal, onError })).rejects.toThrow('enough')
+    expect(calls).toBe(1)
+  })
+
   it('looks at what another one has left or ended as soon as it hears of it', async () => {
     const name = newName()
     let reads = 0
@@ -222,7 +278,14 @@ describe('a process that stands by', () => {
 })
 
 describe('a key that no saga has written', () => {
-  const strange = ['not JSON', '1', '{"status":"paused","steps":[],"compensated":[]}', '{"status":"running"}']
+  const strange = [
+    'not JSON',
+    '1',
+    '{"status":"paused","steps":[],"compensated":[]}',
+    '{"status":"running"}',
+    '{"status":"running","steps":[null],"compensated":[]}',
+    '{"status":"running","steps":[],"compensated":[1]}',
+  ]
 
   it.each(strange)('%s keeps no other one from being resumed, and is named', async (value) => {
     const name = newName()

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Client } from '../../src/client/index.ts'
+import { type Client, QuorateError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Instance, type Registration, type Resolver, registry } from '../../src/recipes/registry.ts'
 import { withCall } from './with-call.ts'
@@ -301,6 +301,39 @@ describe('a registry', () => {
     goOn.resolve()
     await updating
     expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 7 }])
+    await instance.close()
+  })
+
+  it('an update of an instance that was just lost comes with its next registration', async () => {
+    const service = newService()
+    const own = registry(kv, service)
+    const lost = Promise.withResolvers<void>()
+    const instance = await own.register({ id: 'a', url: 'one', onProblem: () => lost.resolve() })
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    await instance.update({ weight: 7 })
+    await lost.promise
+    await expect.poll(() => instance.isRegistered).toBe(true)
+    expect(await own.list()).toMatchObject([{ url: 'one', weight: 7 }])
+    await instance.close()
+  })
+
+  it('an update that a proxy refuses as too large does not come with the next registration', async () => {
+    const service = newService()
+    const store = withCall(kv, 'txn', (txn, options) => {
+      if (txn.failure === undefined) return kv.txn(txn, options)
+      throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status: 413 })
+    })
+    const lost = Promise.withResolvers<void>()
+    const instance = await registry(store, service).register({
+      id: 'a',
+      url: 'one',
+      onProblem: () => lost.resolve(),
+    })
+    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ code: 'unexpected_answer' })
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    await lost.promise
+    await expect.poll(() => instance.isRegistered).toBe(true)
+    expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 1 }])
     await instance.close()
   })
 
