@@ -473,7 +473,7 @@ export function saga<Input = unknown>(
         try {
           given.onError?.(error)
         } catch (error) {
-          thrown ??= { error }
+          thrown = { error }
           over.abort()
         }
       }
