@@ -19,6 +19,8 @@ export interface TxnStore {
   row(key: string): ModelRow | null
   /** The keys that exist, in order. */
   keysIn(start: string, end: string | undefined): string[]
+  /** Whether the ranges of a request may not have so many keys. */
+  areTooMany(keys: number): boolean
   /** Why these puts cannot be made; `freed`: keys whose records go. */
   refusal(puts: readonly Put[], freed: ReadonlySet<string>): string | undefined
   put(key: string, value: string, lease: PutLease | undefined): ModelRow
@@ -55,6 +57,7 @@ export function runTxn(txn: Txn, store: TxnStore): Ran {
     return { outcome, remembered: outcome }
   }
   if (changesOf(txn) === undefined) return refused('duplicate_key')
+  if (store.areTooMany(keysOfRanges(txn, store))) return refused('range_too_large')
   const chosen = choose(txn, store)
   const all = flat(chosen)
   const puts = all.flatMap((step): Put[] =>
@@ -111,6 +114,17 @@ function holdsFor(comparison: Comparison, row: ModelRow | null): boolean {
     case 'lease':
       return ordered(BigInt(row?.lease ?? 0), BigInt(comparison.to ?? 0))
   }
+}
+
+/** The keys of all ranges that it names, also of those in the branch that is not done. A range counts each time. */
+function keysOfRanges({ compare, success, failure }: Txn, store: TxnStore): number {
+  const ofPlace = (where: Where): number => ('key' in where ? 0 : keysAt(where, store).length)
+  const ofOperation = (operation: Operation): number => {
+    if (operation.kind === 'txn') return keysOfRanges(operation.txn, store)
+    return operation.kind === 'put' ? 0 : ofPlace(operation.where)
+  }
+  const counts = [...compare.map(({ where }) => ofPlace(where)), ...[...success, ...failure].map(ofOperation)]
+  return counts.reduce((sum, count) => sum + count, 0)
 }
 
 /** The keys that exist at a place, in order. */

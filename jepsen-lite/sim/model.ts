@@ -97,6 +97,14 @@ interface Version {
   readonly row: ModelRow | null
 }
 
+/** What the puts of one request have asked for. */
+interface GivenLeases {
+  /** Leases that they make, less those that end with the old values of their keys. */
+  added: number
+  /** How many keys leases have with these puts. */
+  readonly attached: Map<string, number>
+}
+
 export const NO_EFFECT: Effect = { principal: '', outcome: '', replayed: false, keyed: false }
 
 export class Model {
@@ -474,6 +482,7 @@ export class Model {
       const { start, end } = command.range
       const store = this.#store
       const keys = store.keysIn(text(start), end && text(end))
+      if (store.areTooMany(keys.length)) return `refused range_too_large at ${this.revision}`
       const deleted = keys.map((key) => store.del(key)).length
       return `delete-range ${deleted} at ${this.revision}`
     }
@@ -492,6 +501,7 @@ export class Model {
       row: (key) => this.at(key, this.#index),
       keysIn: (start, end) =>
         this.keysAt(this.#index).filter((key) => key >= start && (end === undefined || key < end)),
+      areTooMany: (keys) => keys > this.#settings.rangeKeysMax,
       refusal: (puts, freed) => this.#refusalOfTxn(puts, freed),
       put: (key, value, lease) => {
         let row: ModelRow | null = null
@@ -514,10 +524,11 @@ export class Model {
     freed: ReadonlySet<string>,
   ): string | undefined {
     let storeBytes = this.#storeBytes
+    const given: GivenLeases = { added: 0, attached: new Map() }
     for (const { key, value, lease } of puts) {
       if (key.length > this.#settings.keyBytesMax) return 'key_too_long'
       if (value.length > this.#settings.valueBytesMax) return 'value_too_large'
-      const unfit = this.#leaseRefusal(lease, this.at(key, this.#index))
+      const unfit = this.#leaseRefusal(lease, this.at(key, this.#index), given)
       if (unfit !== undefined) return unfit
       storeBytes += key.length + value.length
     }
@@ -676,18 +687,27 @@ export class Model {
     return `put at ${this.revision}: ${row?.createRevision}/${row?.modRevision}/${row?.version}${prev}`
   }
 
-  #leaseRefusal(lease: PutLease | undefined, before: ModelRow | null): string | undefined {
+  /** `given`: what the puts before this one of the same request have asked for. */
+  #leaseRefusal(
+    lease: PutLease | undefined,
+    before: ModelRow | null,
+    given: GivenLeases = { added: 0, attached: new Map() },
+  ): string | undefined {
     if (lease === undefined) return undefined
+    const { leasesMax, rangeKeysMax } = this.#settings
     if ('ttlMs' in lease) {
       const endsOwn = before?.lease !== undefined && this.#leases.get(before.lease)?.owned
-      return this.#leases.size + (endsOwn ? 0 : 1) > this.#settings.leasesMax ? 'storage_full' : undefined
+      if (!endsOwn) given.added++
+      return given.added > 0 && this.#leases.size + given.added > leasesMax ? 'storage_full' : undefined
     }
     const known = this.#leases.get(lease.id)
     if (known === undefined) return 'lease_not_found'
     if (before?.lease === lease.id) return undefined
     if (known.owned) return 'bad_request'
     const keys = this.keysAt(this.#index).filter((key) => this.at(key, this.#index)?.lease === lease.id)
-    return keys.length >= this.#settings.rangeKeysMax ? 'range_too_large' : undefined
+    const attached = (given.attached.get(lease.id) ?? keys.length) + 1
+    given.attached.set(lease.id, attached)
+    return attached > rangeKeysMax ? 'range_too_large' : undefined
   }
 
   #endOwned(before: ModelRow | null, now: string | undefined): void {

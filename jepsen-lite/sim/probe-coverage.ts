@@ -61,6 +61,8 @@ export const PROBES = [
   'sessions refused at an older cluster version',
   'transaction succeeded',
   'transaction compared in vain',
+  'refused for the keys of its ranges or lease',
+  'request to the whole store refused as full',
   'history compacted by a client',
   'read at an earlier revision',
   'lease kept alive',

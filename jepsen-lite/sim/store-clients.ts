@@ -3,7 +3,14 @@
 // log at once. What leases were promised is kept for checker/leases, and what list-append transactions have read and
 // written is a history of its own, for checker/transactions, which does not know the log.
 
-import { asRevision, type KeyRow, type LeaseId, type Outcome, type PutLease } from '../../src/kv/index.ts'
+import {
+  asRevision,
+  type KeyRow,
+  type LeaseId,
+  type Outcome,
+  type PutLease,
+  type Settings,
+} from '../../src/kv/index.ts'
 import type { Comparison, Operation, OperationResult, Txn, Where } from '../../src/kv/types.ts'
 import type { Driver } from '../../src/server/driver.ts'
 import type { ReadOptions } from '../../src/server/types.ts'
@@ -84,7 +91,7 @@ export class StoreClients {
   #ask(asking: Asking, op: Op): boolean {
     switch (op.kind) {
       case 'txn':
-        this.#propose(asking, { kind: 'txn', txn: this.#txn(asking.rng, 1) }, (outcome) => {
+        this.#propose(asking, { kind: 'txn', txn: this.#txn(asking, 1) }, (outcome) => {
           if (outcome.kind === 'txn') for (const result of outcome.results) this.#saw(result)
         })
         return true
@@ -109,7 +116,7 @@ export class StoreClients {
         return true
       }
       case 'history':
-        this.#propose(asking, { kind: 'settings', settings: historyOf(asking.rng) }, () => {})
+        this.#propose(asking, { kind: 'settings', settings: settingsOf(asking.rng) }, () => {})
         return true
       case 'grant':
         this.#grant(asking)
@@ -143,11 +150,18 @@ export class StoreClients {
       driver,
       { command, idempotency: undefined, principal },
       (outcome) => {
+        if (outcome?.kind === 'refused') this.#hitLimit(outcome.code)
         if (outcome === undefined) notDone()
         else done(outcome)
       },
     )
     return principal
+  }
+
+  #hitLimit(code: string): void {
+    if (code === 'range_too_large')
+      this.#world.probeCoverage.hit('refused for the keys of its ranges or lease')
+    if (code === 'storage_full') this.#world.probeCoverage.hit('request to the whole store refused as full')
   }
 
   // ---- transactions
@@ -170,9 +184,10 @@ export class StoreClients {
     return rng.chance(ranges) ? this.#range(rng) : { key: bytes(this.#key(rng)) }
   }
 
-  #txn(rng: Random, depth: number): Txn {
+  #txn(asking: Asking, depth: number): Txn {
+    const { rng } = asking
     const operations = (most: number): Operation[] =>
-      Array.from({ length: rng.below(most + 1) }, () => this.#operation(rng, depth))
+      Array.from({ length: rng.below(most + 1) }, () => this.#operation(asking, depth))
     return {
       compare: Array.from({ length: rng.pick([0, 1, 1, 1, 2]) }, () => this.#comparison(rng)),
       success: operations(4),
@@ -199,15 +214,16 @@ export class StoreClients {
     }
   }
 
-  #operation(rng: Random, depth: number): Operation {
+  #operation(asking: Asking, depth: number): Operation {
+    const { rng } = asking
     const kind = rng.below(8)
     if (kind < 3)
       return {
         ...{ kind: 'put', key: bytes(this.#key(rng)), prev: rng.chance(0.3) },
-        ...{ value: bytes(this.#value(rng)), lease: rng.chance(0.3) ? this.#lease(rng) : undefined },
+        ...{ value: bytes(this.#value(rng)), lease: rng.chance(0.3) ? this.#lease(asking) : undefined },
       }
     if (kind === 3) return { kind: 'delete', where: this.#where(rng, 0.4), prev: rng.chance(0.3) }
-    if (kind === 4 && depth > 0) return { kind: 'txn', txn: this.#txn(rng, depth - 1) }
+    if (kind === 4 && depth > 0) return { kind: 'txn', txn: this.#txn(asking, depth - 1) }
     return {
       ...{ kind: 'get', where: this.#where(rng, 0.5), limit: rng.pick([undefined, undefined, 1, 3]) },
       ...{ keysOnly: rng.chance(0.2), countOnly: rng.chance(0.1) },
@@ -400,8 +416,13 @@ export class StoreClients {
     return Math.max(Math.ceil(driver.leaseTtlMsMin), 1000) + rng.pick([0, 0, 1000, 5000, 15_000])
   }
 
-  #lease(rng: Random): PutLease | undefined {
-    const id = this.#known(rng)
+  /** Of a put: one of its own, or a known one. */
+  #lease(asking: Asking): PutLease | undefined {
+    if (asking.rng.chance(0.2)) {
+      this.hasLeases = true
+      return { ttlMs: this.#ttlMs(asking) }
+    }
+    const id = this.#known(asking.rng)
     return id === undefined ? undefined : { id }
   }
 
@@ -445,9 +466,7 @@ export class StoreClients {
       this.#propose(asking, { kind: 'delete', key: bytes(key), condition: undefined, prev }, () => {})
       return
     }
-    const ttlMs = this.#ttlMs(asking)
-    this.hasLeases = true
-    const lease = rng.chance(0.15) ? { ttlMs } : rng.chance(0.75) ? this.#lease(rng) : undefined
+    const lease = rng.chance(0.8) ? this.#lease(asking) : undefined
     const askedMs = this.#world.time.now
     const value = bytes(this.#value(rng))
     this.#propose(
@@ -458,7 +477,7 @@ export class StoreClients {
         if (lease !== undefined) this.#world.probeCoverage.hit('key attached to a lease')
         const own = this.#world.invariants.model.atRevision(key, outcome.modRevision)?.lease
         if (lease !== undefined && 'ttlMs' in lease && own !== undefined)
-          this.promises.push({ id: own, ttlMs, askedMs, node: process.name })
+          this.promises.push({ id: own, ttlMs: lease.ttlMs, askedMs, node: process.name })
       },
     )
   }
@@ -504,15 +523,19 @@ const read = (key: string): Operation => ({
   ...{ kind: 'get', where: { key: bytes(key) }, limit: undefined, keysOnly: false, countOnly: false },
 })
 
-/** What history keeps, or how often cluster time is told. */
-function historyOf(rng: Random) {
-  switch (rng.below(4)) {
+/** What history keeps, how often cluster time is told, how many keys and leases there may be. */
+function settingsOf(rng: Random): Partial<Settings> {
+  switch (rng.below(6)) {
     case 0:
       return { historyRevisionsMax: rng.pick([1, 5, 20, 100_000]) }
     case 1:
       return { historyAgeMs: rng.pick([1000, 10_000, 3_600_000]) }
     case 2:
       return { historyBytesMax: rng.pick([0, 2000, 2 ** 30]) }
+    case 3:
+      return { rangeKeysMax: rng.pick([1, 3, 6, 10_000, 10_000]) }
+    case 4:
+      return { leasesMax: rng.pick([0, 2, 4, 1_000_000, 1_000_000]) }
     default:
       return { leaseCheckpointMs: rng.pick([100, 1000, 3000, 5000]) }
   }

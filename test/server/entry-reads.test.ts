@@ -210,6 +210,15 @@ test('a long key is known as a short one is', async () => {
 const range = (start: string, end: string) =>
   ({ kind: 'delete-range', range: { start: utf8(start), end: utf8(end) } }) as const
 
+const count = (start: string, end: string): Operation => ({
+  ...{ kind: 'get', where: { start: utf8(start), end: utf8(end) }, limit: undefined },
+  ...{ keysOnly: true, countOnly: true },
+})
+const txn = (...success: Operation[]): Command => ({
+  kind: 'txn',
+  txn: { compare: [], success, failure: [] },
+})
+
 test('the keys of a range are those before the entry', async () => {
   const node = await Applying.start()
   node.push(...puts, deleteOf('c'), range('b', 'f'), range('b', 'f'))
@@ -229,6 +238,14 @@ test('a range with too many keys is refused, and not read to its end', async () 
     code: 'range_too_large',
     numbers: [10, 4 * 2 ** 20],
   })
+  // All ranges of an entry count together.
+  node.push(txn(count('a', 'f'), count('f', 'l')), txn(count('a', 'f'), count('f', 'k')))
+  node.readOn()
+  expect(node.outcomes.at(-2)).toMatchObject({ kind: 'refused', reason: 'range-too-large' })
+  expect(node.outcomes.at(-1)).toMatchObject({
+    kind: 'txn',
+    results: [{ found: { count: 5 } }, { found: { count: 5 } }],
+  })
   node.push(range('a', 'k'))
   node.readOn()
   expect(node.outcomes.at(-1)).toMatchObject({ kind: 'delete-range', deleted: 10 })
@@ -243,14 +260,6 @@ test('a range with too many bytes of keys is refused, and not read to its end', 
     kind: 'refused',
     code: 'range_too_large',
     numbers: [10_000, 300],
-  })
-  const count = (start: string, end: string): Operation => ({
-    ...{ kind: 'get', where: { start: utf8(start), end: utf8(end) }, limit: undefined },
-    ...{ keysOnly: true, countOnly: true },
-  })
-  const txn = (...success: Operation[]): Command => ({
-    kind: 'txn',
-    txn: { compare: [], success, failure: [] },
   })
   // All ranges of an entry count together.
   node.push(txn(count('a', 'c'), count('c', 'z')), txn(count('a', 'b'), count('b', 'd')))

@@ -981,4 +981,12 @@ export const WHOLE_STORE: readonly Mutant[] = [
     tests: ['test/kv/leases.test.ts'],
     edits: [edit(LEASES, '    this.#attached.set(id, now)\n', '')],
   },
+  {
+    id: 'M1031',
+    title: 'each range of a request may have as many keys as all of them together',
+    why: 'One entry reads and changes many times what the limit allows, and the node does nothing else meanwhile.',
+    layers: SIM_UNIT,
+    tests: ['test/server/entry-reads.test.ts'],
+    edits: [edit(ENTRY_READS, 'countOf(this.#found) + keys.length, this', 'keys.length, this')],
+  },
 ]

@@ -106,6 +106,8 @@ test('what the clients of the store reach is much, under faults too', () => {
   const { probes } = search.probeCoverage
   for (const probe of [
     'transaction succeeded',
+    'refused for the keys of its ranges or lease',
+    'request to the whole store refused as full',
     'read at an earlier revision',
     'lease kept alive',
     'key attached to a lease',
