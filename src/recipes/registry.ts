@@ -41,7 +41,7 @@ import { abortedBy, isLeaseTime } from './checks.ts'
 import { Followed, type View } from './followed.ts'
 import { escaped, type KeyPlace, placeOf, unescaped } from './place.ts'
 import { tell } from './tell.ts'
-import { isTooLarge, isWithoutLease } from './waiting.ts'
+import { isForbidden, isTooLarge, isWithoutLease } from './waiting.ts'
 import { isClosed, pause } from './watching.ts'
 
 const TTL_MS = 10_000
@@ -77,7 +77,11 @@ export interface Registration extends AsyncDisposable {
   readonly id: string
   /** Whether its lease certainly lives. */
   readonly isRegistered: boolean
-  /** Replaces weight, metadata or URL. Fails if another process has registered under this id, or after `close`. */
+  /**
+   * Replaces weight, metadata or URL. Fails if another process has registered under this id, or after `close`. An
+   * instance that is lost at that moment registers again with them. If they are refused then, `onProblem` is told why,
+   * and it registers with what was written last.
+   */
   update(changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>): Promise<void>
   /** Removes the instance. */
   close(): Promise<void>
@@ -170,8 +174,9 @@ class Registered implements Registration {
   readonly #ttlMs: number
   readonly #onProblem: (error: unknown) => void
   readonly #end = new AbortController()
+  /** With what it registers again once it is lost. */
   #fields: Fields
-  /** Those that were written last; they stay if what an update has set cannot be written. */
+  /** Those that were written last: it registers with them if the others cannot be written. */
   #kept: Fields
   #session: Session | undefined
   #keeping: Promise<void> | undefined
@@ -208,12 +213,11 @@ class Registered implements Registration {
       // Without what an update before this one has not written.
       const { url = this.#fields.url, weight = this.#fields.weight } = given
       const fields = { url, weight, meta: meta === undefined ? this.#fields.meta : JSON.parse(meta) }
-      this.#fields = fields
       try {
         await this.#write(fields)
       } catch (error) {
-        const isUnwritten = error instanceof QuorateError && (error.written === 'no' || isTooLarge(error))
-        if (isUnwritten && this.#fields === fields) this.#fields = this.#kept
+        // It may be there.
+        if (!isUnwritten(error)) this.#fields = fields
         throw error
       }
     })
@@ -225,35 +229,36 @@ class Registered implements Registration {
     const value = JSON.stringify(fields)
     for (;;) {
       const session = this.#session
-      // An instance that was lost registers again with what was set.
-      if (session === undefined || !this.isRegistered) return
-      try {
-        if (await this.#replace(session, value)) {
-          this.#kept = fields
-          return
-        }
-      } catch (error) {
-        // The session does not know it yet.
-        if (isWithoutLease(error)) return
-        throw error
-      }
-      // It may have been lost, and have registered again, meanwhile.
-      if (session === this.#session && this.isRegistered) throw replaced(this.id)
+      if (session === undefined || !this.isRegistered) break
+      const did = await this.#replace(session, value)
+      // It was lost, and has registered again without them.
+      if (session !== this.#session) continue
+      if (did === 'is-replaced' && this.isRegistered) throw replaced(this.id)
+      if (did === 'written') this.#kept = fields
+      break
     }
+    // An instance that is lost registers again with them.
+    this.#fields = fields
   }
 
   /** Not what another process has registered under this id: it would go with the lease of this one. */
-  async #replace({ lease }: Session, value: string): Promise<boolean> {
+  async #replace({ lease }: Session, value: string): Promise<'written' | 'is-replaced' | 'is-lost'> {
     const key = this.#key
     const isOwn = { compare: [{ key, target: 'lease', op: '=', to: lease }] } as const
     const isGone = { compare: [{ key, exists: false }] } as const
     const success = [{ put: { key, value, lease } }]
-    const { succeeded, results } = await this.#kv.txn({
-      ...isOwn,
-      success,
-      failure: [{ txn: { ...isGone, success } }],
-    })
-    return succeeded || results[0]?.txn?.succeeded === true
+    try {
+      const { succeeded, results } = await this.#kv.txn({
+        ...isOwn,
+        success,
+        failure: [{ txn: { ...isGone, success } }],
+      })
+      return succeeded || results[0]?.txn?.succeeded === true ? 'written' : 'is-replaced'
+    } catch (error) {
+      // The session does not know it yet.
+      if (isWithoutLease(error)) return 'is-lost'
+      throw error
+    }
   }
 
   async close(): Promise<void> {
@@ -280,7 +285,7 @@ class Registered implements Registration {
       }
     } catch (error) {
       // An update may have set them while the instance was lost.
-      if (isTooLarge(error) && this.#fields === written) this.#fields = this.#kept
+      if (isUnwritable(error) && this.#fields === written) this.#fields = this.#kept
       await session.close()
       throw error
     }
@@ -315,6 +320,12 @@ class Registered implements Registration {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Neither would it be written if it was tried again. */
+const isUnwritable = (error: unknown): boolean => isTooLarge(error) || isForbidden(error)
+
+const isUnwritten = (error: unknown): boolean =>
+  isUnwritable(error) || (error instanceof QuorateError && error.written === 'no')
 
 const replaced = (id: string) =>
   new QuorateError(`registration.update: another process has registered ${id}`, {

@@ -41,7 +41,7 @@ import { abortedBy, isLeaseTime } from './checks.ts'
 import { type HeldLock, LockLostError, LockNotTakenError, mayHaveBegun, takeIn } from './line.ts'
 import { escaped, placeOf, unescaped } from './place.ts'
 import { reasonOf } from './reason.ts'
-import { isFull, isPassing, isTooLarge } from './waiting.ts'
+import { isForbidden, isFull, isPassing, isTooLarge } from './waiting.ts'
 import { isClosed, pause } from './watching.ts'
 
 const TTL_MS = 10_000
@@ -687,13 +687,9 @@ const isOfSaga = ({ code }: QuorateError): boolean => code === 'not_found' || co
 /** Of another try the same may be asked. */
 const isTransient = (error: unknown): boolean =>
   error instanceof QuorateError &&
-  !(error instanceof AbortedError) &&
-  (error.status === undefined || isPassing(error) || isFull(error) || isUnknownByNode(error)) &&
-  !(error instanceof SagaTakenOverError || error.code === 'closed' || isStrange(error))
-
-/** Not of a proxy, which would refuse it again. */
-const isUnknownByNode = ({ written, code }: QuorateError): boolean =>
-  written === 'unknown' && code !== 'unexpected_answer'
+  !(error instanceof AbortedError || error instanceof SagaTakenOverError) &&
+  !(error.code === 'closed' || isStrange(error) || isForbidden(error)) &&
+  (error.status === undefined || isPassing(error) || isFull(error) || error.written === 'unknown')
 
 const STATUSES: readonly unknown[] = ['running', 'compensating', 'completed', 'compensated']
 

@@ -68,8 +68,9 @@ export function patienceOf(waitMs = Number.POSITIVE_INFINITY): { readonly signal
   return { signal: over.signal, end: after(waitMs, () => over.abort()) }
 }
 
-/** Of answers that say nothing about what was asked. */
-const PASSING_STATUS: readonly unknown[] = [429, 500, 502, 503, 504]
+/** Of answers that say nothing about what was asked: a node had no time or no room for it, or none was reached. */
+const isPassingStatus = (status: number | undefined): boolean =>
+  status !== undefined && (status === 408 || status === 429 || status >= 500)
 
 /** The cluster could not be asked, or has not answered; or a load balancer has answered in its place. */
 export const isPassing = (error: unknown): boolean =>
@@ -78,7 +79,11 @@ export const isPassing = (error: unknown): boolean =>
   error instanceof OutcomeUnknownError ||
   (error instanceof QuorateError &&
     (error.code === 'unexpected_answer' || error.code === 'internal') &&
-    PASSING_STATUS.includes(error.status))
+    isPassingStatus(error.status))
+
+/** A proxy has refused it, and would refuse it again. */
+export const isForbidden = (error: unknown): boolean =>
+  error instanceof QuorateError && error.code === 'unexpected_answer' && !isPassing(error)
 
 /** There is no room for what was to be written. */
 export const isFull = (error: unknown): boolean =>

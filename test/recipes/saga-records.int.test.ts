@@ -159,16 +159,36 @@ describe('a record that is refused', () => {
     expect(log).toEqual(['a', 'b', 'undo b', 'undo a'])
   })
 
-  it('by a proxy for ever ends the run, and the saga is free for others', async () => {
-    const name = newName()
-    const store = withCall(kv, 'txn', (txn, options) => {
-      if (!isRecord(txn)) return kv.txn(txn, options)
-      throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status: 403 })
-    })
-    const refused = saga(store, name, [one], { retryMs: 20 }).run('1', 1)
-    await expect(refused).rejects.toMatchObject({ code: 'unexpected_answer', written: 'unknown' })
-    expect(await saga(kv, name, [one]).resume()).toMatchObject([{ id: '1', status: 'completed' }])
-  })
+  // undefined: a page is sent as if it was the answer.
+  it.each([403, undefined])(
+    'by a proxy with %s for ever ends the run, and the saga is free for others',
+    async (status) => {
+      const name = newName()
+      const store = withCall(kv, 'txn', (txn, options) => {
+        if (!isRecord(txn)) return kv.txn(txn, options)
+        throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status })
+      })
+      const refused = saga(store, name, [one], { retryMs: 20 }).run('1', 1)
+      await expect(refused).rejects.toMatchObject({ code: 'unexpected_answer', written: 'unknown' })
+      expect(await saga(kv, name, [one]).resume()).toMatchObject([{ id: '1', status: 'completed' }])
+    },
+  )
+
+  it.each([408, 502, 520, 524])(
+    'by a load balancer, whose nodes have not answered, with %s is written again',
+    async (status) => {
+      let records = 0
+      const store = withCall(kv, 'txn', async (txn, options) => {
+        const result = await kv.txn(txn, options)
+        if (!isRecord(txn) || ++records > 1) return result
+        throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status })
+      })
+      let runs = 0
+      const steps = [{ name: 'a', run: () => void runs++ }]
+      const ended = await saga(store, newName(), steps, { retryMs: 20 }).run('1', 1)
+      expect([ended.status, runs]).toEqual(['completed', 1])
+    },
+  )
 
   it('is written soon, however long the pauses of compensations are', async () => {
     let refusals = 0

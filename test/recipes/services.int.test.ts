@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Client, QuorateError } from '../../src/client/index.ts'
+import { type Client, OutcomeUnknownError, QuorateError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Instance, type Registration, type Resolver, registry } from '../../src/recipes/registry.ts'
 import { withCall } from './with-call.ts'
@@ -317,11 +317,15 @@ describe('a registry', () => {
     await instance.close()
   })
 
-  it('an update that a proxy refuses as too large does not come with the next registration', async () => {
+  it.each([
+    ['no node has a leader', { weight: 9 }],
+    ['it is too large', { meta: { text: 'x'.repeat(3_000_000) } }],
+  ])('such an update stays if the one after it is refused because %s', async (_, refused) => {
     const service = newService()
+    let isDown = false
     const store = withCall(kv, 'txn', (txn, options) => {
-      if (txn.failure === undefined) return kv.txn(txn, options)
-      throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status: 413 })
+      if (isDown) throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+      return kv.txn(txn, options)
     })
     const lost = Promise.withResolvers<void>()
     const instance = await registry(store, service).register({
@@ -329,11 +333,113 @@ describe('a registry', () => {
       url: 'one',
       onProblem: () => lost.resolve(),
     })
-    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ code: 'unexpected_answer' })
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    await instance.update({ weight: 7 })
+    isDown = 'weight' in refused
+    await expect(instance.update(refused)).rejects.toMatchObject({ written: 'no' })
+    isDown = false
+    await lost.promise
+    await expect.poll(() => instance.isRegistered).toBe(true)
+    expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 7 }])
+    await instance.close()
+  })
+
+  it('an update whose answer comes after the instance was lost and has registered again stays', async () => {
+    const service = newService()
+    const [done, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      const result = await kv.txn(txn, options)
+      done.resolve()
+      await goOn.promise
+      return result
+    })
+    const lost = Promise.withResolvers<void>()
+    const instance = await registry(store, service).register({
+      id: 'a',
+      url: 'one',
+      onProblem: () => lost.resolve(),
+    })
+    const updating = instance.update({ weight: 7 })
+    await done.promise
     await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
     await lost.promise
     await expect.poll(() => instance.isRegistered).toBe(true)
-    expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 1 }])
+    goOn.resolve()
+    await updating
+    expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 7 }])
+    await instance.close()
+  })
+
+  it('an update goes on from one before it whose outcome is unknown', async () => {
+    let calls = 0
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      if (txn.failure === undefined || ++calls > 2) return kv.txn(txn, options)
+      if (calls === 2) throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+      await kv.txn(txn, options)
+      throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
+    })
+    const own = registry(store, newService())
+    const instance = await own.register({ id: 'a', url: 'one' })
+    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
+    await expect(instance.update({ url: 'two' })).rejects.toMatchObject({ written: 'no' })
+    await instance.update({ meta: { zone: 'c' } })
+    expect(await own.list()).toMatchObject([{ url: 'one', weight: 7, meta: { zone: 'c' } }])
+    await instance.close()
+  })
+
+  // 413: it is too large; 403: forbidden; undefined: a page is sent as if it was the answer.
+  it.each([413, 403, undefined])(
+    'an update that a proxy refuses with %s does not come with the next registration',
+    async (status) => {
+      const service = newService()
+      const store = withCall(kv, 'txn', (txn, options) => {
+        if (txn.failure === undefined) return kv.txn(txn, options)
+        throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status })
+      })
+      const lost = Promise.withResolvers<void>()
+      const instance = await registry(store, service).register({
+        id: 'a',
+        url: 'one',
+        onProblem: () => lost.resolve(),
+      })
+      await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ code: 'unexpected_answer' })
+      await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+      await lost.promise
+      await expect.poll(() => instance.isRegistered).toBe(true)
+      expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 1 }])
+      await instance.close()
+    },
+  )
+
+  it('registers again without an update that a proxy forbids', async () => {
+    const service = newService()
+    const store = withCall(kv, 'session', async (options) => {
+      const session = await kv.session(options)
+      const put: typeof session.put = (key, value, rest) => {
+        if (String(value).includes('forbidden'))
+          throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status: 403 })
+        return session.put(key, value, rest)
+      }
+      return new Proxy(session, {
+        get(_, member) {
+          const own: unknown = member === 'put' ? put : Reflect.get(session, member, session)
+          return typeof own === 'function' ? own.bind(session) : own
+        },
+      })
+    })
+    const problems: unknown[] = []
+    const instance: Registration = await registry(store, service).register({
+      id: 'a',
+      url: 'one',
+      onProblem: (problem) => {
+        if (problems.push(problem) === 1) void instance.update({ url: 'forbidden' })
+      },
+    })
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    await expect.poll(() => problems.length).toBe(2)
+    await expect.poll(() => instance.isRegistered).toBe(true)
+    expect(problems).toMatchObject([{ code: 'session_lost' }, { code: 'unexpected_answer' }])
+    expect(await registry(kv, service).list()).toMatchObject([{ url: 'one' }])
     await instance.close()
   })
 
