@@ -71,8 +71,8 @@ export function converge(cluster: Cluster, clients: Clients, store: StoreClients
   for (const machine of [...core, ...outsiders]) heal(cluster, machine)
   cluster.network.calm = true
   const slowestMs = snapshotsMs(cluster, core)
-  const probes = new Probes(cluster, clients, core, slowestMs)
   const until = time.now + ELECTIONS_MAX * config.electionMaxMs + GRACE_MS + slowestMs
+  const probes = new Probes(cluster, clients, core, until)
   const whyNot = (): string | undefined =>
     whyNotConverged(cluster, core, probes) ?? whyNotTold(core, outsiders)
   let nextPoll = 0
@@ -326,8 +326,8 @@ function heal(cluster: Cluster, machine: Machine): void {
 
 /**
  * A read at each voter of the core, for which a new leader must have committed an entry by itself; then a write at each
- * member, repeated until it is accepted. The pause before it is repeated doubles each time, up to the time of the
- * slowest snapshots: if the log is compacted at once, each write makes a member that installs a snapshot need another.
+ * member, repeated until it is accepted. The pause before it is repeated doubles each time, up to half of the time
+ * that is left: if the log is compacted at once, each write makes a member that installs a snapshot need another.
  */
 class Probes {
   readonly #cluster: Cluster
@@ -337,14 +337,14 @@ class Probes {
   readonly #waiting = new Set<Machine>()
   readonly #read = new Set<Machine>()
   readonly #writePauses = new Map<Machine, number>()
-  readonly #pauseMsMax: number
+  readonly #until: number
   #sent = 0
 
-  constructor(cluster: Cluster, clients: Clients, core: readonly Machine[], pauseMsMax: number) {
+  constructor(cluster: Cluster, clients: Clients, core: readonly Machine[], until: number) {
     this.#cluster = cluster
     this.#clients = clients
     this.#core = core
-    this.#pauseMsMax = Math.max(PROBE_AGAIN_MS, pauseMsMax)
+    this.#until = until
   }
 
   send(): void {
@@ -384,8 +384,9 @@ class Probes {
       if (process === undefined || driver === undefined) continue
       this.#waiting.add(machine)
       const { time } = this.#cluster
-      const pauseMs = this.#writePauses.get(machine) ?? PROBE_AGAIN_MS
-      this.#writePauses.set(machine, Math.min(2 * pauseMs, this.#pauseMsMax))
+      const doubled = 2 * (this.#writePauses.get(machine) ?? PROBE_AGAIN_MS / 2)
+      const pauseMs = Math.max(PROBE_AGAIN_MS, Math.min(doubled, (this.#until - time.now) / 2))
+      this.#writePauses.set(machine, pauseMs)
       time.push(time.now + pauseMs, IO, undefined, () => this.#waiting.delete(machine))
       this.#clients.probe(process, driver, `probe.${machine.name}.${this.#sent++}`, (ok) => {
         if (ok) this.#taken.add(machine)

@@ -65,6 +65,16 @@ export async function write(data: string | Uint8Array): Promise<void> {
   }
 }
 
+/** Resolves when the system has all that was printed: what this process keeps would end with it. */
+export async function allWritten(): Promise<void> {
+  if (isFile()) return
+  // After an error the process ends.
+  await new Promise<void>((resolve) => process.stdout.write('', (error) => error ?? resolve()))
+}
+
+/** Whether what was printed waits for its reader. */
+export const isStalled = (): boolean => process.stdout.writableNeedDrain
+
 /**
  * A full disk accepts only a part of a write. `process.stdout` does not notice that, and the rest would be lost without
  * an error.

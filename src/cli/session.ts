@@ -6,7 +6,7 @@ import { formatMs } from './duration.ts'
 import { exitCodeOf, type Intent } from './exit-codes.ts'
 import { explain } from './explain.ts'
 import { type ChosenEndpoints, chooseEndpoints, type Format, type GlobalFlags } from './global-flags.ts'
-import { say, tellsOfChange } from './output.ts'
+import { isStalled, say, tellsOfChange } from './output.ts'
 import { SAME_SIGNAL_MS, TERMINATING } from './stop-signals.ts'
 
 const TIMEOUT_MS = 5_000
@@ -63,7 +63,8 @@ export async function inSession(
     const now = performance.now()
     interruptedAt ??= now
     interrupt.abort()
-    if (now - interruptedAt < SAME_SIGNAL_MS) return
+    // Nobody may ever read what it waits to print.
+    if (now - interruptedAt < SAME_SIGNAL_MS && !isStalled()) return
     // The second Ctrl-C waits for nothing. process.exit() would wait for a read of a pipe.
     process.off('SIGINT', onInterrupt)
     process.kill(process.pid, 'SIGINT')

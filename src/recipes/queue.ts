@@ -164,7 +164,7 @@ interface Waiting {
   /** From the next revision on it wakes them. */
   readonly revision: number
   /** Those that wait. They leave it: a promise would hold each that ever waited for it, until the next change. */
-  readonly calls: Set<PromiseWithResolvers<boolean>>
+  readonly calls: Set<PromiseWithResolvers<void>>
   /** Ends it: nobody waits any more. */
   readonly end: AbortController
 }
@@ -241,7 +241,9 @@ class WorkQueue implements Queue {
       const tried = await this.#tryPop(call, signal)
       if ('item' in tried) return tried.item
       const leftMs = until - performance.now()
-      if (leftMs <= 0 || !(await this.#hasChanged(tried, leftMs, signal))) return undefined
+      if (leftMs <= 0) return undefined
+      // When the time is over it looks once more: the watch may be at a node that has just stopped, and tells nothing.
+      await this.#waitForChange(tried, leftMs, signal)
     }
   }
 
@@ -495,24 +497,24 @@ class WorkQueue implements Queue {
     )
   }
 
-  /** Whether there may be something to look at; false: not within the time. */
-  async #hasChanged(
+  /** Resolves when there may be something to look at, or the time is over. */
+  async #waitForChange(
     { revision, failures }: Nothing,
     leftMs: number,
     signal: AbortSignal | undefined,
-  ): Promise<boolean> {
-    if (failures !== this.#failures) return true
+  ): Promise<void> {
+    if (failures !== this.#failures) return
     throwIfAborted(signal)
     const waiting = this.#waitTogether(revision)
     // Another call has looked later, and waits: the next look of this one is as late.
-    if (waiting === undefined) return true
-    const over = Promise.withResolvers<boolean>()
-    const stopTimer = after(leftMs, () => over.resolve(false))
+    if (waiting === undefined) return
+    const over = Promise.withResolvers<void>()
+    const stopTimer = after(leftMs, () => over.resolve())
     const abort = () => over.reject(abortedBy(signal, WAIT))
     signal?.addEventListener('abort', abort, { once: true })
     waiting.calls.add(over)
     try {
-      return await over.promise
+      await over.promise
     } finally {
       stopTimer()
       signal?.removeEventListener('abort', abort)
@@ -531,12 +533,12 @@ class WorkQueue implements Queue {
     }
     waiting.end.signal.addEventListener('abort', over)
     this.#waiting = waiting
-    const wake = (tell: (call: PromiseWithResolvers<boolean>) => void) => {
+    const wake = (tell: (call: PromiseWithResolvers<void>) => void) => {
       over()
       for (const call of waiting.calls) tell(call)
     }
     this.#change(revision, waiting.end.signal).then(
-      () => wake((call) => call.resolve(true)),
+      () => wake((call) => call.resolve()),
       (error: unknown) => wake((call) => call.reject(error)),
     )
     return waiting

@@ -235,6 +235,7 @@ class Registered implements Registration {
       if (session !== this.#session) continue
       if (did === 'is-replaced' && this.isRegistered) throw replaced(this.id)
       if (did === 'written') this.#kept = fields
+      else if (this.#end.signal.aborted) throw closed()
       break
     }
     // An instance that is lost registers again with them.

@@ -55,7 +55,8 @@ export async function until<T extends object>(
       await changeAfter(kv, seen.range, seen.revision, isOver, seen.isReason)
     } catch (error) {
       if (signal.aborted || isClosed(error)) throw error
-      if (patience.aborted) throw notWithin()
+      // It looks once more: the watch may be at a node that has just stopped, and tells nothing.
+      if (patience.aborted) continue
       if (!isPassing(error)) throw error
       await pause(AGAIN_MS, isOver)
     }

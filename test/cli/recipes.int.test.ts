@@ -1,13 +1,15 @@
 // kv lock, kv elect, kv queue and kv service, on a real node.
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { createServer as createHttpServer, get } from 'node:http'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
@@ -54,6 +56,59 @@ test('a pop waits for an item', async () => {
   expect(await kv('queue pop later --wait 50ms')).toMatchObject({ code: 3 })
 })
 
+test('an item that was not printed comes back', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'quorate-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  const path = join(directory, 'pipe')
+  execFileSync('mkfifo', [path])
+  // Nobody reads the pipe, and it is full.
+  const pipe = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+  onTestFinished(() => closeSync(pipe))
+  expect(() => {
+    for (;;) writeSync(pipe, Buffer.alloc(4096))
+  }).toThrow('EAGAIN')
+  const items = queue(client, 'stalled')
+  await items.push('once')
+  const child = spawn(process.execPath, [KV, 'queue', 'pop', 'stalled'], {
+    env: { ...process.env, KV_ENDPOINTS: url },
+    stdio: ['ignore', pipe, 'inherit'],
+  })
+  const ended = once(child, 'exit')
+  await expect.poll(async () => (await items.len()).ready).toBe(0)
+  // As long as another command takes: it could have been acknowledged.
+  expect(await kv('queue len stalled')).toMatchObject({ out: '0\t1\t0\n' })
+  child.kill('SIGTERM')
+  expect(await ended).toEqual([null, 'SIGTERM'])
+  expect(await items.len()).toEqual({ ready: 0, held: 1, dead: 0 })
+})
+
+test('a pop whose item cannot be printed has changed nothing', async () => {
+  await queue(client, 'full').push('once')
+  const full = openSync('/dev/full', 'w')
+  onTestFinished(() => closeSync(full))
+  const child = spawn(process.execPath, [KV, 'queue', 'pop', 'full'], {
+    env: { ...process.env, KV_ENDPOINTS: url },
+    stdio: ['ignore', full, 'pipe'],
+  })
+  const [[code], said] = await Promise.all([once(child, 'exit'), textOf(child.stderr)])
+  expect([code, said]).toEqual([1, expect.stringContaining('cannot write to standard output')])
+  expect(said).not.toContain('may have been made')
+  expect(await queue(client, 'full').len()).toEqual({ ready: 0, held: 1, dead: 0 })
+})
+
+test('Ctrl-C ends a command whose output nobody reads', async () => {
+  await client.put('large', Buffer.alloc(1 << 20, 'x'))
+  const child = spawn(process.execPath, [KV, 'get', 'large'], {
+    env: { ...process.env, KV_ENDPOINTS: url },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const ended = once(child, 'exit')
+  await once(child.stdout, 'readable')
+  child.kill('SIGINT')
+  expect(await ended).toEqual([null, 'SIGINT'])
+  child.stdout.destroy()
+})
+
 test('an instance is registered until Ctrl-C, and seen by list and watch', async () => {
   const registering = begin(['service', 'register', 'api', 'http://a:1', '--id', 'a', '--weight', '2'])
   expect(await registering.line(), registering.err()).toBe('a')
@@ -70,6 +125,8 @@ test('an instance is registered until Ctrl-C, and seen by list and watch', async
   expect(await watching.ended).toBe(130)
   expect(await registry(client, 'api').list()).toEqual([])
 })
+
+const textOf = async (stream: Readable | null) => (stream === null ? '' : await text(stream))
 
 /** Until it has ended. */
 function begin(args: readonly string[], env: Record<string, string> = {}) {

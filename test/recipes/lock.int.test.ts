@@ -118,6 +118,17 @@ describe('a lock', () => {
     await again.release()
   })
 
+  it('is looked at once more when the time to wait is over: the watch may be at a node that has stopped', async () => {
+    const held = await lock(kv, 'deaf')
+    let released: Promise<unknown> | undefined
+    const deaf = withCall(kv, 'watch', ({ signal }) => {
+      released ??= held.release()
+      return kv.watch({ prefix: 'nothing/', signal })
+    })
+    await (await lock(deaf, 'deaf', { waitMs: 1_000 })).release()
+    await released
+  })
+
   it('of which the key was deleted is lost at once: its signal fires, and it writes nothing', async () => {
     const held = await lock(kv, 'lost')
     const fired = new Promise((resolve) => held.signal.addEventListener('abort', resolve, { once: true }))

@@ -19,12 +19,14 @@ import {
 import { type QueueClient, queue } from '../../src/recipes/queue.ts'
 
 const draw = stream(1, 0, 0)
+const { random } = Math
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
-  vi.spyOn(Math, 'random').mockImplementation(draw)
+  // A mock would keep every call.
+  Math.random = draw
 })
 afterEach(() => {
-  vi.restoreAllMocks()
+  Math.random = random
   vi.useRealTimers()
 })
 

@@ -102,6 +102,17 @@ describe('a queue', () => {
     expect((await waiting)?.text()).toBe('at last')
   })
 
+  it('looks once more when the time to wait is over: its watch may be at a node that has stopped', async () => {
+    const name = newName()
+    const deaf = withCall(kv, 'watch', ({ signal }) => {
+      pushed ??= queue(kv, name).push('once')
+      return kv.watch({ prefix: 'nothing/', signal })
+    })
+    let pushed: Promise<string> | undefined
+    expect((await queue(deaf, name).pop({ waitMs: 1_000 }))?.text()).toBe('once')
+    await pushed
+  })
+
   it('ends the wait with its time, or its signal, and leaves nothing behind', async () => {
     const name = newName()
     const own = queue(kv, name)

@@ -370,6 +370,25 @@ describe('a registry', () => {
     await instance.close()
   })
 
+  it('an update that is under way when the registration is closed does not say that it is there', async () => {
+    const service = newService()
+    const [asked, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const slow = withCall(kv, 'txn', async (txn, options) => {
+      if (txn.failure !== undefined) {
+        asked.resolve()
+        await goOn.promise
+      }
+      return kv.txn(txn, options)
+    })
+    const instance = await registry(slow, service).register({ url: 'one' })
+    const updating = instance.update({ weight: 7 })
+    await asked.promise
+    await instance.close()
+    goOn.resolve()
+    await expect(updating).rejects.toMatchObject({ code: 'closed', written: 'no' })
+    expect(await registry(kv, service).list()).toEqual([])
+  })
+
   it('an update goes on from one before it whose outcome is unknown', async () => {
     let calls = 0
     const store = withCall(kv, 'txn', async (txn, options) => {

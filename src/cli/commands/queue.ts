@@ -1,5 +1,5 @@
 // kv queue push|pop|peek|len NAME: a work queue (src/recipes/queue.ts). `pop` writes the value, and acknowledges the
-// item when all of it is written. If the command dies before, the item comes back.
+// item when the system has all of it. If the command dies before, the item comes back.
 
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
@@ -7,7 +7,16 @@ import { shellWord } from '../../local/shell-word.ts'
 import { type QueueEntry, queue } from '../../recipes/index.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { Format, GlobalFlags } from '../global-flags.ts'
-import { bytesToJson, shownBytes, toJson, write, writeLine } from '../output.ts'
+import {
+  allWritten,
+  bytesToJson,
+  printable,
+  shownBytes,
+  tellsOfChange,
+  toJson,
+  write,
+  writeLine,
+} from '../output.ts'
 import { inSession } from '../session.ts'
 import { valueFrom } from '../value-source.ts'
 
@@ -49,7 +58,9 @@ export async function queuePop(
   await inSession(global, intent, async ({ client, format, signal }) => {
     const item = await queue(client, name).pop({ waitMs: wait, signal })
     if (item === undefined) throw isEmpty(name)
+    tellsOfChange(undefined)
     await print(format, item)
+    await allWritten()
     await item.ack()
   })
 }
@@ -73,7 +84,8 @@ export async function queueLength(global: GlobalFlags, name: string): Promise<vo
   })
 }
 
-const isEmpty = (name: string) => new Failure(EXIT.notFound, `no item of the queue ${name} can be taken`)
+const isEmpty = (name: string) =>
+  new Failure(EXIT.notFound, `no item of the queue ${printable(name)} can be taken`)
 
 async function print(format: Format, item: QueueEntry): Promise<void> {
   const { id, attempts, priority, value, error } = item

@@ -5,7 +5,7 @@ import { Failure } from '../../local/failure.ts'
 import { type Instance, registry } from '../../recipes/index.ts'
 import { EXIT, endedBy } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { leaveOutputTo, RowWriter, say, toJson, writeLine } from '../output.ts'
+import { leaveOutputTo, printable, RowWriter, say, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
 
 export interface RegisterFlags {
@@ -95,5 +95,5 @@ function metadataOf(text: string): Readonly<Record<string, unknown>> {
   } catch {
     // The message is the same.
   }
-  throw new Failure(EXIT.usage, `--meta is a JSON object, such as '{"zone":"east"}', not ${text}`)
+  throw new Failure(EXIT.usage, `--meta is a JSON object, such as '{"zone":"east"}', not ${printable(text)}`)
 }
