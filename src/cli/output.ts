@@ -72,8 +72,17 @@ export async function allWritten(): Promise<void> {
   await new Promise<void>((resolve) => process.stdout.write('', (error) => error ?? resolve()))
 }
 
-/** Whether what was printed waits for its reader. */
-export const isStalled = (): boolean => process.stdout.writableNeedDrain
+/** Calls `stalled` when for a time the reader of stdout has taken nothing of what waits. Returns what ends that. */
+export function watchReader(stalled: () => void): () => void {
+  let waited = process.stdout.writableLength
+  const look = () => {
+    const waits = process.stdout.writableLength
+    if (waits > 0 && waits >= waited) stalled()
+    waited = waits
+  }
+  const timer = setInterval(look, STALLED_MS).unref()
+  return () => clearInterval(timer)
+}
 
 /**
  * A full disk accepts only a part of a write. `process.stdout` does not notice that, and the rest would be lost without
@@ -113,6 +122,7 @@ export function sayInPassing(text: string): void {
   }
 }
 
+const STALLED_MS = 1_000
 const LAST_MS_MAX = 1_000
 const LAST_LOOK_MS = 20
 

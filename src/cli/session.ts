@@ -6,7 +6,7 @@ import { formatMs } from './duration.ts'
 import { exitCodeOf, type Intent } from './exit-codes.ts'
 import { explain } from './explain.ts'
 import { type ChosenEndpoints, chooseEndpoints, type Format, type GlobalFlags } from './global-flags.ts'
-import { isStalled, say, tellsOfChange } from './output.ts'
+import { say, tellsOfChange, watchReader } from './output.ts'
 import { SAME_SIGNAL_MS, TERMINATING } from './stop-signals.ts'
 
 const TIMEOUT_MS = 5_000
@@ -58,16 +58,23 @@ export async function inSession(
   const interrupt = new AbortController()
   let interruptedAt: number | undefined
   let hear: ((name: NodeJS.Signals) => void) | undefined
+  let endWatch = () => {}
+  // process.exit() would wait for a read of a pipe.
+  const endAtOnce = () => {
+    process.off('SIGINT', onInterrupt)
+    process.kill(process.pid, 'SIGINT')
+  }
   const onInterrupt = () => {
     if (hear !== undefined) return hear('SIGINT')
     const now = performance.now()
-    interruptedAt ??= now
-    interrupt.abort()
-    // Nobody may ever read what it waits to print.
-    if (now - interruptedAt < SAME_SIGNAL_MS && !isStalled()) return
-    // The second Ctrl-C waits for nothing. process.exit() would wait for a read of a pipe.
-    process.off('SIGINT', onInterrupt)
-    process.kill(process.pid, 'SIGINT')
+    if (interruptedAt === undefined) {
+      interruptedAt = now
+      interrupt.abort()
+      // Nobody may ever read what it waits to print.
+      endWatch = watchReader(endAtOnce)
+    }
+    // The second Ctrl-C waits for nothing.
+    else if (now - interruptedAt >= SAME_SIGNAL_MS) endAtOnce()
   }
   process.on('SIGINT', onInterrupt)
   const onTerminate = (name: NodeJS.Signals) => hear?.(name)
@@ -96,6 +103,7 @@ export async function inSession(
     if (error instanceof QuorateError) throw new Failure(exitCodeOf(error, intent), explain(error, intent))
     throw error
   } finally {
+    endWatch()
     process.off('SIGINT', onInterrupt)
     leaveSignalsTo(undefined)
     await client.close()

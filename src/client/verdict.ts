@@ -84,7 +84,9 @@ function outOfTime(
   foreign: ReadonlyMap<Endpoint, QuorateError>,
 ): QuorateError {
   const { unknown, refusal, lastFailure: cause, reached } = tries
-  if (unknown instanceof QuorateError) return unknown
+  // What is no node of the cluster says nothing about a later try: others were asked until the time was over.
+  const isForeign = [...foreign.values()].some((error) => error === unknown)
+  if (unknown instanceof QuorateError && !isForeign) return unknown
   if (unknown !== undefined) {
     return unknownOutcome(
       `sent, but no node said within ${seconds} what became of it (${unknown.message})`,

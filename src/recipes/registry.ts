@@ -234,10 +234,14 @@ class Registered implements Registration {
       // It was lost, and has registered again without them.
       if (session !== this.#session) continue
       if (did === 'is-replaced' && this.isRegistered) throw replaced(this.id)
-      if (did === 'written') this.#kept = fields
-      else if (this.#end.signal.aborted) throw closed()
+      if (did === 'written') {
+        this.#kept = fields
+        this.#fields = fields
+        return
+      }
       break
     }
+    if (this.#end.signal.aborted) throw closed()
     // An instance that is lost registers again with them.
     this.#fields = fields
   }

@@ -77,8 +77,8 @@ test('an item that was not printed comes back', async () => {
   await expect.poll(async () => (await items.len()).ready).toBe(0)
   // As long as another command takes: it could have been acknowledged.
   expect(await kv('queue len stalled')).toMatchObject({ out: '0\t1\t0\n' })
-  child.kill('SIGTERM')
-  expect(await ended).toEqual([null, 'SIGTERM'])
+  child.kill('SIGINT')
+  expect(await ended).toEqual([null, 'SIGINT'])
   expect(await items.len()).toEqual({ ready: 0, held: 1, dead: 0 })
 })
 
@@ -107,6 +107,19 @@ test('Ctrl-C ends a command whose output nobody reads', async () => {
   child.kill('SIGINT')
   expect(await ended).toEqual([null, 'SIGINT'])
   child.stdout.destroy()
+})
+
+test('Ctrl-C leaves to a slow reader what was printed', async () => {
+  await client.put('large', Buffer.alloc(1 << 20, 'x'))
+  const child = spawn(process.execPath, [KV, 'get', 'large'], {
+    env: { ...process.env, KV_ENDPOINTS: url },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const ended = once(child, 'exit')
+  await once(child.stdout, 'readable')
+  child.kill('SIGINT')
+  expect(await text(child.stdout)).toHaveLength(1 << 20)
+  expect(await ended).toEqual([0, null])
 })
 
 test('an instance is registered until Ctrl-C, and seen by list and watch', async () => {

@@ -370,24 +370,37 @@ describe('a registry', () => {
     await instance.close()
   })
 
-  it('an update that is under way when the registration is closed does not say that it is there', async () => {
-    const service = newService()
-    const [asked, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    const slow = withCall(kv, 'txn', async (txn, options) => {
-      if (txn.failure !== undefined) {
-        asked.resolve()
-        await goOn.promise
+  it.each([false, true])(
+    'an update that is under way when the registration is closed fails (lost before: %s)',
+    async (isLost) => {
+      const service = newService()
+      const [asked, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      const slow = withCall(kv, 'txn', async (txn, options) => {
+        if (txn.failure !== undefined) {
+          asked.resolve()
+          await goOn.promise
+        }
+        return kv.txn(txn, options)
+      })
+      const lost = Promise.withResolvers<void>()
+      const instance = await registry(slow, service).register({
+        id: 'a',
+        url: 'one',
+        onProblem: () => lost.resolve(),
+      })
+      const updating = instance.update({ weight: 7 })
+      await asked.promise
+      if (isLost) {
+        await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+        await lost.promise
+        await expect.poll(() => instance.isRegistered).toBe(true)
       }
-      return kv.txn(txn, options)
-    })
-    const instance = await registry(slow, service).register({ url: 'one' })
-    const updating = instance.update({ weight: 7 })
-    await asked.promise
-    await instance.close()
-    goOn.resolve()
-    await expect(updating).rejects.toMatchObject({ code: 'closed', written: 'no' })
-    expect(await registry(kv, service).list()).toEqual([])
-  })
+      await instance.close()
+      goOn.resolve()
+      await expect(updating).rejects.toMatchObject({ code: 'closed', written: 'no' })
+      expect(await registry(kv, service).list()).toEqual([])
+    },
+  )
 
   it('an update goes on from one before it whose outcome is unknown', async () => {
     let calls = 0
