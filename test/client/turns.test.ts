@@ -7,7 +7,7 @@ import { inspect } from '../../src/client/client.ts'
 import { AbortedError, type Client, UnavailableError } from '../../src/client/index.ts'
 import { Turns } from '../../src/client/turns.ts'
 import { type FakeNode, problem } from './fake-node.ts'
-import { clientOf, failure, fake, freezeTime, noQuorum, refusing, until } from './with-fakes.ts'
+import { clientOf, failure, fake, freezeTime, noQuorum, refusing, until, unused } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
 
@@ -118,7 +118,7 @@ describe('one that waits', () => {
 
   test('has as long as any other call to reach a node, from its turn on', async () => {
     freezeTime()
-    const url = await refusing()
+    const url = await unused()
     const kv = clientOf([url], { callsMax: 1, timeoutMs: 60_000, unreachableAfterMs: 500 })
     let isOver = false
     const first = failure(kv.get('a')).finally(() => (isOver = true))

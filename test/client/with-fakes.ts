@@ -1,6 +1,7 @@
 // Clients of scripted nodes. All of them are closed after each test.
 
-import { createServer, type Socket } from 'node:net'
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, vi } from 'vitest'
 import { Client, type ClientOptions, QuorateError } from '../../src/client/index.ts'
@@ -122,8 +123,17 @@ export async function connected(client: Client, nodes: readonly FakeNode[]): Pro
   }
 }
 
-/** An address that refuses connections. */
+/** An address that refuses connections: until the end of the test a connection has its port, and nobody can listen. */
 export async function refusing(): Promise<string> {
+  const { url } = await answering('')
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  open.unshift({ close: async () => socket.destroy() })
+  await once(socket, 'connect')
+  return `http://127.0.0.1:${socket.localPort}`
+}
+
+/** An address that refuses connections, at which a node may be started. Another process may take it first. */
+export async function unused(): Promise<string> {
   const node = await FakeNode.start()
   const { url } = node
   await node.close()
