@@ -72,16 +72,15 @@ export async function allWritten(): Promise<void> {
   await new Promise<void>((resolve) => process.stdout.write('', (error) => error ?? resolve()))
 }
 
-/** Calls `stalled` when for a time the reader of stdout has taken nothing of what waits. Returns what ends that. */
-export function watchReader(stalled: () => void): () => void {
+/** Calls `stalled` when, for a time, the reader of stdout has taken nothing of what waits. */
+export function watchReader(stalled: () => void): void {
   let waited = process.stdout.writableLength
   const look = () => {
     const waits = process.stdout.writableLength
     if (waits > 0 && waits >= waited) stalled()
     waited = waits
   }
-  const timer = setInterval(look, STALLED_MS).unref()
-  return () => clearInterval(timer)
+  setInterval(look, STALLED_MS).unref()
 }
 
 /**

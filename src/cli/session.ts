@@ -58,7 +58,6 @@ export async function inSession(
   const interrupt = new AbortController()
   let interruptedAt: number | undefined
   let hear: ((name: NodeJS.Signals) => void) | undefined
-  let endWatch = () => {}
   // process.exit() would wait for a read of a pipe.
   const endAtOnce = () => {
     process.off('SIGINT', onInterrupt)
@@ -70,8 +69,8 @@ export async function inSession(
     if (interruptedAt === undefined) {
       interruptedAt = now
       interrupt.abort()
-      // Nobody may ever read what it waits to print.
-      endWatch = watchReader(endAtOnce)
+      // Nobody may ever read what waits to be printed, also when the command has ended.
+      watchReader(endAtOnce)
     }
     // The second Ctrl-C waits for nothing.
     else if (now - interruptedAt >= SAME_SIGNAL_MS) endAtOnce()
@@ -103,7 +102,6 @@ export async function inSession(
     if (error instanceof QuorateError) throw new Failure(exitCodeOf(error, intent), explain(error, intent))
     throw error
   } finally {
-    endWatch()
     process.off('SIGINT', onInterrupt)
     leaveSignalsTo(undefined)
     await client.close()
