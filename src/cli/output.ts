@@ -12,6 +12,9 @@ import { terminal } from './terminal.ts'
 
 type Style = Parameters<typeof styleText>[0]
 
+const SLICE_BYTES = 16 * 1024
+const STALLED_MS = 1_000
+
 /**
  * Ends silently if the reader of stdout is gone, but with an error if data is lost. Goes on if the reader of stderr is
  * gone.
@@ -50,20 +53,30 @@ export function leaveOutputTo(hear: (exitCode: number) => void): void {
   change = undefined
 }
 
+/** Slices that the system has taken. */
+let taken = 0
+const noteTaken = () => void taken++
+
 /** Prints data. Resolves when more may be written. */
 export async function write(data: string | Uint8Array): Promise<void> {
-  if (isFile()) writeToFile(Buffer.from(data))
-  else if (!process.stdout.write(data)) {
-    // After an error no drain comes.
-    await new Promise<void>((resolve) => {
-      const goOn = () => {
-        for (const event of ['drain', 'error']) process.stdout.off(event, goOn)
-        resolve()
-      }
-      for (const event of ['drain', 'error']) process.stdout.on(event, goOn)
-    })
+  if (isFile()) return writeToFile(Buffer.from(data))
+  const bytes = Buffer.from(data)
+  for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
+    const slice = bytes.subarray(at, at + SLICE_BYTES)
+    if (!process.stdout.write(slice, noteTaken) && !(await drained())) return
   }
 }
+
+/** false: there was an error. After that no drain comes. */
+const drained = () =>
+  new Promise<boolean>((resolve) => {
+    const end = (isDrained: boolean) => {
+      process.stdout.off('drain', onDrain).off('error', onError)
+      resolve(isDrained)
+    }
+    const [onDrain, onError] = [() => end(true), () => end(false)]
+    process.stdout.on('drain', onDrain).on('error', onError)
+  })
 
 /** Resolves when the system has all that was printed: what this process keeps would end with it. */
 export async function allWritten(): Promise<void> {
@@ -74,11 +87,10 @@ export async function allWritten(): Promise<void> {
 
 /** Calls `stalled` when, for a time, the reader of stdout has taken nothing of what waits. */
 export function watchReader(stalled: () => void): void {
-  let waited = process.stdout.writableLength
+  let before = taken
   const look = () => {
-    const waits = process.stdout.writableLength
-    if (waits > 0 && waits >= waited) stalled()
-    waited = waits
+    if (process.stdout.writableLength > 0 && taken === before) stalled()
+    before = taken
   }
   setInterval(look, STALLED_MS).unref()
 }
@@ -121,7 +133,6 @@ export function sayInPassing(text: string): void {
   }
 }
 
-const STALLED_MS = 1_000
 const LAST_MS_MAX = 1_000
 const LAST_LOOK_MS = 20
 

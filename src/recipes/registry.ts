@@ -33,6 +33,7 @@ import {
   AbortedError,
   type Client,
   type KvRecord,
+  OutcomeUnknownError,
   QuorateError,
   type Session,
   UnavailableError,
@@ -227,12 +228,18 @@ class Registered implements Registration {
 
   async #write(fields: Fields): Promise<void> {
     const value = JSON.stringify(fields)
+    let wasThere = false
     for (;;) {
       const session = this.#session
       if (session === undefined || !this.isRegistered) break
-      const did = await this.#replace(session, value)
-      // It was lost, and has registered again without them.
-      if (session !== this.#session) continue
+      const did = await this.#replace(session, value).catch((error: unknown) => {
+        throw wasThere ? wasSeen(error) : error
+      })
+      if (session !== this.#session) {
+        // It was lost, and has registered again without them.
+        wasThere ||= did === 'written'
+        continue
+      }
       if (did === 'is-replaced' && this.isRegistered) throw replaced(this.id)
       if (did === 'written') {
         this.#kept = fields
@@ -281,21 +288,40 @@ class Registered implements Registration {
   /** An instance that another process has registered under this id is replaced: it is this one, before a restart. */
   async #register(): Promise<void> {
     const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal: this.#end.signal })
-    let written: Fields | undefined
+    const put = (fields: Fields) =>
+      session.put(this.#key, JSON.stringify(fields), { signal: this.#end.signal })
     try {
+      let written: Fields | undefined
       // It may be updated meanwhile.
-      while (written !== this.#fields) {
-        written = this.#fields
-        await session.put(this.#key, JSON.stringify(this.#fields), { signal: this.#end.signal })
-      }
+      while (written !== this.#fields) written = await this.#putFields(put)
     } catch (error) {
-      // An update may have set them while the instance was lost.
-      if (isUnwritable(error) && this.#fields === written) this.#fields = this.#kept
       await session.close()
       throw error
     }
     this.#kept = this.#fields
     this.#session = session
+  }
+
+  /** Returns what was written: what was written last if that is accepted, and what an update has set since is not. */
+  async #putFields(put: (fields: Fields) => Promise<unknown>): Promise<Fields> {
+    const [fields, kept] = [this.#fields, this.#kept]
+    try {
+      await put(fields)
+      return fields
+    } catch (error) {
+      if (fields === kept || !isUnwritable(error)) throw error
+      await put(kept)
+      try {
+        // Something may have answered in the place of the cluster for a moment.
+        await put(fields)
+        return fields
+      } catch (again) {
+        if (!isUnwritable(again)) throw again
+        this.#onProblem(again)
+      }
+    }
+    if (this.#fields === fields) this.#fields = kept
+    return kept
   }
 
   /** Until it is closed. */
@@ -331,6 +357,14 @@ const isUnwritable = (error: unknown): boolean => isTooLarge(error) || isForbidd
 
 const isUnwritten = (error: unknown): boolean =>
   isUnwritable(error) || (error instanceof QuorateError && error.written === 'no')
+
+/** Of an update that others may have seen before the instance was lost. */
+const wasSeen = (cause: unknown) =>
+  new OutcomeUnknownError('registration.update: it was written, and the instance was lost since', {
+    code: 'outcome_unknown',
+    written: 'unknown',
+    cause,
+  })
 
 const replaced = (id: string) =>
   new QuorateError(`registration.update: another process has registered ${id}`, {

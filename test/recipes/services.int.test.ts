@@ -443,35 +443,74 @@ describe('a registry', () => {
     },
   )
 
-  it('registers again without an update that a proxy forbids', async () => {
-    const service = newService()
-    const store = withCall(kv, 'session', async (options) => {
-      const session = await kv.session(options)
-      const put: typeof session.put = (key, value, rest) => {
-        if (String(value).includes('forbidden'))
-          throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status: 403 })
-        return session.put(key, value, rest)
-      }
-      return new Proxy(session, {
-        get(_, member) {
-          const own: unknown = member === 'put' ? put : Reflect.get(session, member, session)
-          return typeof own === 'function' ? own.bind(session) : own
+  // 413 and 403: it refuses what an update has set; 404 once: something else answers in its place for a moment.
+  it.each([
+    [413, Number.POSITIVE_INFINITY],
+    [403, Number.POSITIVE_INFINITY],
+    [404, 1],
+    [undefined, 1],
+  ])(
+    'registers again without an update that a proxy refuses with %s, but not if it passes',
+    async (status, times) => {
+      const service = newService()
+      let refusals = 0
+      const store = withCall(kv, 'session', async (options) => {
+        const session = await kv.session(options)
+        const put: typeof session.put = (key, value, rest) => {
+          if (String(value).includes('two') && refusals++ < times)
+            throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status })
+          return session.put(key, value, rest)
+        }
+        return new Proxy(session, {
+          get(_, member) {
+            const own: unknown = member === 'put' ? put : Reflect.get(session, member, session)
+            return typeof own === 'function' ? own.bind(session) : own
+          },
+        })
+      })
+      const problems: unknown[] = []
+      const instance: Registration = await registry(store, service).register({
+        id: 'a',
+        url: 'one',
+        onProblem: (problem) => {
+          if (problems.push(problem) === 1) void instance.update({ url: 'two' })
         },
       })
+      await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+      await expect.poll(() => problems.length > 0 && instance.isRegistered).toBe(true)
+      const isRefused = times > 1
+      expect(problems.slice(1)).toMatchObject(isRefused ? [{ code: 'unexpected_answer' }] : [])
+      expect(await registry(kv, service).list()).toMatchObject([{ url: isRefused ? 'one' : 'two' }])
+      await instance.close()
+    },
+  )
+
+  it('an update that others have seen, and that cannot be repeated for the next registration, is unknown', async () => {
+    const service = newService()
+    const [done, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    let updates = 0
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      if (++updates > 1)
+        throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+      const result = await kv.txn(txn, options)
+      done.resolve()
+      await goOn.promise
+      return result
     })
-    const problems: unknown[] = []
-    const instance: Registration = await registry(store, service).register({
+    const lost = Promise.withResolvers<void>()
+    const instance = await registry(store, service).register({
       id: 'a',
       url: 'one',
-      onProblem: (problem) => {
-        if (problems.push(problem) === 1) void instance.update({ url: 'forbidden' })
-      },
+      onProblem: () => lost.resolve(),
     })
+    const updating = instance.update({ weight: 7 })
+    await done.promise
+    expect(await registry(kv, service).list()).toMatchObject([{ weight: 7 }])
     await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
-    await expect.poll(() => problems.length).toBe(2)
+    await lost.promise
     await expect.poll(() => instance.isRegistered).toBe(true)
-    expect(problems).toMatchObject([{ code: 'session_lost' }, { code: 'unexpected_answer' }])
-    expect(await registry(kv, service).list()).toMatchObject([{ url: 'one' }])
+    goOn.resolve()
+    await expect(updating).rejects.toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
     await instance.close()
   })
 
