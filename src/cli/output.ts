@@ -87,10 +87,12 @@ export async function allWritten(): Promise<void> {
 
 /** Calls `stalled` when, for a time, the reader of stdout has taken nothing of what waits. */
 export function watchReader(stalled: () => void): void {
-  let before = taken
+  const now = () => ({ taken, waits: process.stdout.writableLength > 0 })
+  let before = now()
   const look = () => {
-    if (process.stdout.writableLength > 0 && taken === before) stalled()
-    before = taken
+    const after = now()
+    if (before.waits && after.waits && after.taken === before.taken) stalled()
+    before = after
   }
   setInterval(look, STALLED_MS).unref()
 }

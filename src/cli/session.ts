@@ -58,25 +58,30 @@ export async function inSession(
   const interrupt = new AbortController()
   let interruptedAt: number | undefined
   let hear: ((name: NodeJS.Signals) => void) | undefined
+  let heard: NodeJS.Signals | undefined
   // process.exit() would wait for a read of a pipe.
-  const endAtOnce = () => {
+  const endAtOnce = (name: NodeJS.Signals = 'SIGINT') => {
     process.off('SIGINT', onInterrupt)
-    process.kill(process.pid, 'SIGINT')
+    process.kill(process.pid, name)
+  }
+  const tell = (name: NodeJS.Signals) => {
+    heard = name
+    hear?.(name)
   }
   const onInterrupt = () => {
-    if (hear !== undefined) return hear('SIGINT')
+    if (hear !== undefined) return tell('SIGINT')
     const now = performance.now()
     if (interruptedAt === undefined) {
       interruptedAt = now
       interrupt.abort()
       // Nobody may ever read what waits to be printed, also when the command has ended.
-      watchReader(endAtOnce)
+      watchReader(() => endAtOnce())
     }
     // The second Ctrl-C waits for nothing.
     else if (now - interruptedAt >= SAME_SIGNAL_MS) endAtOnce()
   }
   process.on('SIGINT', onInterrupt)
-  const onTerminate = (name: NodeJS.Signals) => hear?.(name)
+  const onTerminate = (name: NodeJS.Signals) => tell(name)
   const leaveSignalsTo: Session['leaveSignalsTo'] = (listener) => {
     for (const name of TERMINATING) {
       if (listener === undefined) process.off(name, onTerminate)
@@ -104,6 +109,7 @@ export async function inSession(
   } finally {
     process.off('SIGINT', onInterrupt)
     leaveSignalsTo(undefined)
+    if (heard !== undefined) watchReader(() => endAtOnce(heard))
     await client.close()
   }
 }

@@ -57,22 +57,39 @@ test('a pop waits for an item', async () => {
   expect(await kv('queue pop later --wait 50ms')).toMatchObject({ code: 3 })
 })
 
-test('an item that was not printed comes back', async () => {
+/** A pipe that nobody reads, and that is full. */
+function fullPipe(): number {
   const directory = mkdtempSync(join(tmpdir(), 'quorate-'))
   onTestFinished(() => rmSync(directory, { recursive: true }))
   const path = join(directory, 'pipe')
   execFileSync('mkfifo', [path])
-  // Nobody reads the pipe, and it is full.
   const pipe = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
   onTestFinished(() => closeSync(pipe))
   expect(() => {
     for (;;) writeSync(pipe, Buffer.alloc(4096))
   }).toThrow('EAGAIN')
+  return pipe
+}
+
+test.each(['SIGINT', 'SIGTERM'] as const)('%s ends an instance whose id nobody reads', async (signal) => {
+  const child = spawn(process.execPath, [KV, 'service', 'register', `unread-${signal}`, 'http://a'], {
+    env: { ...process.env, KV_ENDPOINTS: url },
+    stdio: ['ignore', fullPipe(), 'inherit'],
+  })
+  const ended = once(child, 'exit')
+  const instances = registry(client, `unread-${signal}`)
+  await expect.poll(() => instances.list()).toHaveLength(1)
+  child.kill(signal)
+  expect(await ended).toEqual([null, signal])
+  expect(await instances.list()).toEqual([])
+})
+
+test('an item that was not printed comes back', async () => {
   const items = queue(client, 'stalled')
   await items.push('once')
   const child = spawn(process.execPath, [KV, 'queue', 'pop', 'stalled'], {
     env: { ...process.env, KV_ENDPOINTS: url },
-    stdio: ['ignore', pipe, 'inherit'],
+    stdio: ['ignore', fullPipe(), 'inherit'],
   })
   const ended = once(child, 'exit')
   await expect.poll(async () => (await items.len()).ready).toBe(0)
