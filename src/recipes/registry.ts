@@ -70,7 +70,7 @@ export interface NewInstance {
   readonly meta?: Readonly<Record<string, unknown>> | undefined
   /** After so long without its process the instance goes. From 1,000 on. Default 10,000. */
   readonly ttlMs?: number | undefined
-  /** Called when the instance was lost, and for each try to register again that has failed. */
+  /** Called when the instance was lost, and for each try to register again, or to write an update then, that fails. */
   readonly onProblem?: ((error: unknown) => void) | undefined
 }
 
@@ -80,8 +80,8 @@ export interface Registration extends AsyncDisposable {
   readonly isRegistered: boolean
   /**
    * Replaces weight, metadata or URL. Fails if another process has registered under this id, or after `close`. An
-   * instance that is lost at that moment registers again with them. If they are refused then, `onProblem` is told why,
-   * and it registers with what was written last.
+   * instance that is lost at that moment registers again with them. If they cannot be written then, it registers with
+   * what was written last, `onProblem` is told why, and they are tried again each second, unless they are refused.
    */
   update(changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>): Promise<void>
   /** Removes the instance. */
@@ -175,9 +175,9 @@ class Registered implements Registration {
   readonly #ttlMs: number
   readonly #onProblem: (error: unknown) => void
   readonly #end = new AbortController()
-  /** With what it registers again once it is lost. */
+  /** What the instance is to be. */
   #fields: Fields
-  /** Those that were written last: it registers with them if the others cannot be written. */
+  /** What was written last. */
   #kept: Fields
   #session: Session | undefined
   #keeping: Promise<void> | undefined
@@ -191,12 +191,13 @@ class Registered implements Registration {
     this.#key = place.key(escaped(id).toString('utf8'))
     this.#ttlMs = ttlMs
     this.#onProblem = (error) => tell(() => onProblem?.(error))
-    this.#fields = { url, weight, meta: { ...meta } }
+    // A copy, as the caller may change it. What is not JSON fails here.
+    this.#fields = { url, weight, meta: JSON.parse(JSON.stringify(meta)) }
     this.#kept = this.#fields
   }
 
   async begin(): Promise<void> {
-    await this.#register()
+    await this.#register(this.#fields)
     this.#keeping = this.#keep()
   }
 
@@ -226,45 +227,48 @@ class Registered implements Registration {
     await updated
   }
 
-  async #write(fields: Fields): Promise<void> {
+  async #write(fields: Fields, signal?: AbortSignal): Promise<void> {
     const value = JSON.stringify(fields)
     let wasThere = false
-    for (;;) {
-      const session = this.#session
-      if (session === undefined || !this.isRegistered) break
-      const did = await this.#replace(session, value).catch((error: unknown) => {
-        throw wasThere ? wasSeen(error) : error
-      })
-      if (session !== this.#session) {
-        // It was lost, and has registered again without them.
-        wasThere ||= did === 'written'
-        continue
+    try {
+      for (;;) {
+        const session = this.#session
+        if (session === undefined || !this.isRegistered) break
+        const did = await this.#replace(session, value, signal)
+        if (session !== this.#session) {
+          // It was lost, and has registered again without them.
+          wasThere ||= did === 'written'
+          continue
+        }
+        if (did === 'is-replaced' && this.isRegistered) throw replaced(this.id)
+        if (did === 'written') {
+          this.#kept = fields
+          this.#fields = fields
+          return
+        }
+        break
       }
-      if (did === 'is-replaced' && this.isRegistered) throw replaced(this.id)
-      if (did === 'written') {
-        this.#kept = fields
-        this.#fields = fields
-        return
-      }
-      break
+      if (this.#end.signal.aborted) throw closed()
+    } catch (error) {
+      throw wasThere ? wasSeen(error) : error
     }
-    if (this.#end.signal.aborted) throw closed()
     // An instance that is lost registers again with them.
     this.#fields = fields
   }
 
   /** Not what another process has registered under this id: it would go with the lease of this one. */
-  async #replace({ lease }: Session, value: string): Promise<'written' | 'is-replaced' | 'is-lost'> {
+  async #replace(
+    { lease }: Session,
+    value: string,
+    signal: AbortSignal | undefined,
+  ): Promise<'written' | 'is-replaced' | 'is-lost'> {
     const key = this.#key
     const isOwn = { compare: [{ key, target: 'lease', op: '=', to: lease }] } as const
     const isGone = { compare: [{ key, exists: false }] } as const
     const success = [{ put: { key, value, lease } }]
     try {
-      const { succeeded, results } = await this.#kv.txn({
-        ...isOwn,
-        success,
-        failure: [{ txn: { ...isGone, success } }],
-      })
+      const failure = [{ txn: { ...isGone, success } }]
+      const { succeeded, results } = await this.#kv.txn({ ...isOwn, success, failure }, { signal })
       return succeeded || results[0]?.txn?.succeeded === true ? 'written' : 'is-replaced'
     } catch (error) {
       // The session does not know it yet.
@@ -285,49 +289,11 @@ class Registered implements Registration {
     return this.close()
   }
 
-  /** An instance that another process has registered under this id is replaced: it is this one, before a restart. */
-  async #register(): Promise<void> {
-    const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal: this.#end.signal })
-    const put = (fields: Fields) =>
-      session.put(this.#key, JSON.stringify(fields), { signal: this.#end.signal })
-    try {
-      let written: Fields | undefined
-      // It may be updated meanwhile.
-      while (written !== this.#fields) written = await this.#putFields(put)
-    } catch (error) {
-      await session.close()
-      throw error
-    }
-    this.#kept = this.#fields
-    this.#session = session
-  }
-
-  /** Returns what was written: what was written last if that is accepted, and what an update has set since is not. */
-  async #putFields(put: (fields: Fields) => Promise<unknown>): Promise<Fields> {
-    const [fields, kept] = [this.#fields, this.#kept]
-    try {
-      await put(fields)
-      return fields
-    } catch (error) {
-      if (fields === kept || !isUnwritable(error)) throw error
-      await put(kept)
-      try {
-        // Something may have answered in the place of the cluster for a moment.
-        await put(fields)
-        return fields
-      } catch (again) {
-        if (!isUnwritable(again)) throw again
-        this.#onProblem(again)
-      }
-    }
-    if (this.#fields === fields) this.#fields = kept
-    return kept
-  }
-
   /** Until it is closed. */
   async #keep(): Promise<void> {
     while (!this.#end.signal.aborted) {
       const lost = this.#session?.signal
+      await this.#catchUp(lost)
       if (lost?.aborted === false)
         await new Promise<void>((resolve) => lost.addEventListener('abort', () => resolve(), { once: true }))
       if (this.#end.signal.aborted) return
@@ -338,8 +304,13 @@ class Registered implements Registration {
 
   async #again(): Promise<void> {
     while (!this.#end.signal.aborted) {
+      const fields = this.#fields
       try {
-        return await this.#register()
+        return await this.#register(fields).catch((error: unknown) => {
+          if (fields === this.#kept || this.#end.signal.aborted || isClosed(error)) throw error
+          // They may be the reason. With a new session: nothing of the first try can come late.
+          return this.#register(this.#kept)
+        })
       } catch (error) {
         if (this.#end.signal.aborted) return
         if (isClosed(error)) return this.#end.abort()
@@ -348,12 +319,54 @@ class Registered implements Registration {
       }
     }
   }
+
+  /** An instance that another process has registered under this id is replaced: it is this one, before a restart. */
+  async #register(fields: Fields): Promise<void> {
+    const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal: this.#end.signal })
+    try {
+      await session.put(this.#key, JSON.stringify(fields), { signal: this.#end.signal })
+    } catch (error) {
+      await session.close()
+      throw error
+    }
+    this.#kept = fields
+    this.#session = session
+  }
+
+  /** Writes what an update has set while the instance was lost, if it has not registered with that. */
+  async #catchUp(lost: AbortSignal | undefined): Promise<void> {
+    const isOver = AbortSignal.any([this.#end.signal, ...(lost === undefined ? [] : [lost])])
+    let refused: Fields | undefined
+    const write = async () => {
+      const fields = this.#fields
+      if (fields === this.#kept || isOver.aborted) return
+      try {
+        await this.#write(fields, this.#end.signal)
+      } catch (error) {
+        if (this.#end.signal.aborted || isClosed(error)) return
+        this.#onProblem(error)
+        const isRefused = isUnwritable(error)
+        // Twice: something may have answered in the place of the cluster for a moment.
+        if (isReplaced(error) || (isRefused && refused === fields)) this.#fields = this.#kept
+        if (isRefused) refused = fields
+      }
+    }
+    while (this.#fields !== this.#kept && !isOver.aborted) {
+      this.#updating = this.#updating.then(write)
+      await this.#updating
+      if (this.#fields !== this.#kept) await pause(AGAIN_MS, isOver)
+    }
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Neither would it be written if it was tried again. */
-const isUnwritable = (error: unknown): boolean => isTooLarge(error) || isForbidden(error)
+const isUnwritable = (error: unknown): boolean =>
+  isTooLarge(error) ||
+  isForbidden(error) ||
+  // Another endpoint was asked before, and has not said what became of it.
+  (error instanceof OutcomeUnknownError && isTooLarge(error.cause))
 
 const isUnwritten = (error: unknown): boolean =>
   isUnwritable(error) || (error instanceof QuorateError && error.written === 'no')
@@ -371,6 +384,9 @@ const replaced = (id: string) =>
     code: 'registration_replaced',
     written: 'no',
   })
+
+const isReplaced = (error: unknown): boolean =>
+  error instanceof QuorateError && error.code === 'registration_replaced'
 
 const closed = () =>
   new AbortedError('registration.update: the registration was closed', { code: 'closed', written: 'no' })

@@ -26,6 +26,40 @@ async function resolved(resolver: Resolver, times: number): Promise<string> {
   return found
 }
 
+/** An instance that is updated to the URL `two` while it is lost; `gate` sees each write of that before the store. */
+async function updatedWhileLost(service: string, gate: () => void) {
+  const pass = (what: unknown) => String(what).includes('two') && gate()
+  const txn: Client['txn'] = async (asked, options) => {
+    for (const each of asked.success ?? []) if ('put' in each) pass(each.put.value)
+    return kv.txn(asked, options)
+  }
+  const store = withCall(withCall(kv, 'txn', txn), 'session', async (options) => {
+    const session = await kv.session(options)
+    const put: typeof session.put = async (key, value, rest) => {
+      pass(value)
+      return session.put(key, value, rest)
+    }
+    return new Proxy(session, {
+      get(_, member) {
+        const own: unknown = member === 'put' ? put : Reflect.get(session, member, session)
+        return typeof own === 'function' ? own.bind(session) : own
+      },
+    })
+  })
+  const problems: unknown[] = []
+  const updated = Promise.withResolvers<void>()
+  const instance: Registration = await registry(store, service).register({
+    id: 'a',
+    url: 'one',
+    onProblem: (problem) => {
+      if (problems.push(problem) === 1) instance.update({ url: 'two' }).then(updated.resolve, updated.reject)
+    },
+  })
+  await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+  await updated.promise
+  return { instance, problems }
+}
+
 /** No instance has two turns, one after another. */
 const alternate = (turns: string) => [...turns].every((turn, at) => turn !== turns[at + 1])
 
@@ -175,8 +209,8 @@ describe('a registry', () => {
     const update = instance.update({ weight: 4 })
     goOn.resolve()
     await update
-    while (!instance.isRegistered) await new Promise(setImmediate)
-    expect(await weight()).toBe(4)
+    await expect.poll(weight).toBe(4)
+    expect(instance.isRegistered).toBe(true)
     await instance.close()
   })
 
@@ -454,44 +488,60 @@ describe('a registry', () => {
     async (status, times) => {
       const service = newService()
       let refusals = 0
-      const store = withCall(kv, 'session', async (options) => {
-        const session = await kv.session(options)
-        const put: typeof session.put = (key, value, rest) => {
-          if (String(value).includes('two') && refusals++ < times)
-            throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status })
-          return session.put(key, value, rest)
-        }
-        return new Proxy(session, {
-          get(_, member) {
-            const own: unknown = member === 'put' ? put : Reflect.get(session, member, session)
-            return typeof own === 'function' ? own.bind(session) : own
-          },
-        })
+      const { instance, problems } = await updatedWhileLost(service, () => {
+        if (refusals++ < times)
+          throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status })
       })
-      const problems: unknown[] = []
-      const instance: Registration = await registry(store, service).register({
-        id: 'a',
-        url: 'one',
-        onProblem: (problem) => {
-          if (problems.push(problem) === 1) void instance.update({ url: 'two' })
-        },
-      })
-      await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
-      await expect.poll(() => problems.length > 0 && instance.isRegistered).toBe(true)
-      const isRefused = times > 1
-      expect(problems.slice(1)).toMatchObject(isRefused ? [{ code: 'unexpected_answer' }] : [])
-      expect(await registry(kv, service).list()).toMatchObject([{ url: isRefused ? 'one' : 'two' }])
+      await expect.poll(() => instance.isRegistered).toBe(true)
+      const own = registry(kv, service)
+      if (times > 1) {
+        const refused = expect.objectContaining({ code: 'unexpected_answer' })
+        await expect.poll(() => problems.slice(1), { timeout: 10_000 }).toEqual([refused, refused])
+        expect(await own.list()).toMatchObject([{ url: 'one', weight: 1 }])
+        // It is tried no more.
+        await instance.update({ weight: 2 })
+        expect(await own.list()).toMatchObject([{ url: 'one', weight: 2 }])
+      } else await expect.poll(() => own.list()).toMatchObject([{ url: 'two' }])
       await instance.close()
     },
   )
 
-  it('an update that others have seen, and that cannot be repeated for the next registration, is unknown', async () => {
+  it.each([
+    ['cannot take', { code: 'unexpected_answer', written: 'unknown', status: 502 }],
+    ['has no room for', { code: 'storage_full', written: 'no', status: 507 }],
+  ] as const)(
+    'registers again with what it had before an update that something on the way %s',
+    async (_, why) => {
+      const service = newService()
+      let isOpen = false
+      const { instance, problems } = await updatedWhileLost(service, () => {
+        if (!isOpen) throw new QuorateError('not now', why)
+      })
+      const own = registry(kv, service)
+      await expect.poll(() => problems.length, { timeout: 10_000 }).toBeGreaterThan(2)
+      expect(problems.slice(1)).toEqual(problems.slice(1).map(() => expect.objectContaining(why)))
+      expect(instance.isRegistered).toBe(true)
+      expect(await own.list()).toMatchObject([{ url: 'one' }])
+      isOpen = true
+      await expect.poll(() => own.list(), { timeout: 10_000 }).toMatchObject([{ url: 'two' }])
+      await instance.close()
+      expect(await own.list()).toEqual([])
+    },
+  )
+
+  it.each([
+    'cannot be repeated for the next registration',
+    'another process has replaced since',
+    'was closed since',
+  ])('an update that others have seen, and that %s, is unknown', async (since) => {
     const service = newService()
     const [done, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     let updates = 0
     const store = withCall(kv, 'txn', async (txn, options) => {
-      if (++updates > 1)
+      if (++updates > 1) {
+        if (!since.startsWith('cannot')) return kv.txn(txn, options)
         throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+      }
       const result = await kv.txn(txn, options)
       done.resolve()
       await goOn.promise
@@ -509,8 +559,41 @@ describe('a registry', () => {
     await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
     await lost.promise
     await expect.poll(() => instance.isRegistered).toBe(true)
+    const other = since.startsWith('another')
+      ? await registry(kv, service).register({ id: 'a', url: 'other' })
+      : undefined
+    if (since.startsWith('was closed')) await instance.close()
     goOn.resolve()
     await expect(updating).rejects.toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+    await other?.close()
+    await instance.close()
+  })
+
+  it('an update that a node refuses as too large stays away, also if another endpoint was asked before', async () => {
+    const service = newService()
+    const tooLarge = new QuorateError('too large', { code: 'request_too_large', written: 'no', status: 413 })
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      if (!JSON.stringify(txn).includes('big')) return kv.txn(txn, options)
+      throw new OutcomeUnknownError('another endpoint was asked', {
+        code: 'outcome_unknown',
+        written: 'unknown',
+        cause: tooLarge,
+      })
+    })
+    const instance = await registry(store, service).register({ id: 'a', url: 'one' })
+    await expect(instance.update({ meta: { big: 1 } })).rejects.toMatchObject({ code: 'outcome_unknown' })
+    await instance.update({ weight: 2 })
+    expect(await registry(kv, service).list()).toMatchObject([{ weight: 2, meta: {} }])
+    await instance.close()
+  })
+
+  it('what the caller changes after the call does not change the instance', async () => {
+    const service = newService()
+    const meta = { load: { n: 1 } }
+    const instance = await registry(kv, service).register({ id: 'a', url: 'one', meta })
+    meta.load.n = 2
+    await instance.update({ weight: 3 })
+    expect(await registry(kv, service).list()).toMatchObject([{ weight: 3, meta: { load: { n: 1 } } }])
     await instance.close()
   })
 
@@ -531,7 +614,8 @@ describe('a registry', () => {
     await instance.update({ weight: 7, meta: { text: 'x'.repeat(3_000_000) } })
     goOn.resolve()
     await expect.poll(() => instance.isRegistered).toBe(true)
-    expect(problems.slice(1)).toMatchObject([{ code: 'value_too_large' }])
+    const refused = expect.objectContaining({ code: 'request_too_large' })
+    await expect.poll(() => problems.slice(1), { timeout: 10_000 }).toEqual([refused, refused])
     expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 1, meta: {} }])
     await instance.close()
     await expect(instance.update({ weight: 2 })).rejects.toMatchObject({ code: 'closed', written: 'no' })
