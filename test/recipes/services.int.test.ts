@@ -13,6 +13,9 @@ beforeAll(async () => {
 })
 afterAll(() => cluster.close())
 
+/** Its session asks each third of it, and notices then that its lease was revoked. */
+const TTL_MS = 4_000
+
 const newService = () => `api${++services}`
 const urls = (instances: readonly Instance[]) => instances.map(({ url }) => url).sort()
 
@@ -51,6 +54,7 @@ async function updatedWhileLost(service: string, gate: () => void) {
   const instance: Registration = await registry(store, service).register({
     id: 'a',
     url: 'one',
+    ttlMs: TTL_MS,
     onProblem: (problem) => {
       if (problems.push(problem) === 1) instance.update({ url: 'two' }).then(updated.resolve, updated.reject)
     },
@@ -115,7 +119,12 @@ describe('a registry', () => {
     const service = newService()
     const problems: unknown[] = []
     const own = registry(kv, service)
-    const instance = await own.register({ id: 'a', url: 'one', onProblem: (error) => problems.push(error) })
+    const instance = await own.register({
+      id: 'a',
+      url: 'one',
+      ttlMs: TTL_MS,
+      onProblem: (error) => problems.push(error),
+    })
     const lease = (await kv.get(`service/${service}/a`))?.lease ?? ''
     const watch = kv.watch({ key: `service/${service}/a`, only: 'put' })
     await watch.ready
@@ -199,7 +208,12 @@ describe('a registry', () => {
       }
     })
     const weight = async () => (await registry(kv, service).list())[0]?.weight
-    const instance = await registry(store, service).register({ id: 'a', url: 'one', weight: 1 })
+    const instance = await registry(store, service).register({
+      id: 'a',
+      url: 'one',
+      ttlMs: TTL_MS,
+      weight: 1,
+    })
     const updates = [instance.update({ weight: 2 }), instance.update({ weight: 3 })]
     setImmediate(first.resolve)
     await Promise.all(updates)
@@ -325,6 +339,7 @@ describe('a registry', () => {
     const instance = await registry(slow, service).register({
       id: 'a',
       url: 'one',
+      ttlMs: TTL_MS,
       onProblem: () => lost.resolve(),
     })
     const updating = instance.update({ weight: 7 })
@@ -342,7 +357,12 @@ describe('a registry', () => {
     const service = newService()
     const own = registry(kv, service)
     const lost = Promise.withResolvers<void>()
-    const instance = await own.register({ id: 'a', url: 'one', onProblem: () => lost.resolve() })
+    const instance = await own.register({
+      id: 'a',
+      url: 'one',
+      ttlMs: TTL_MS,
+      onProblem: () => lost.resolve(),
+    })
     await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
     await instance.update({ weight: 7 })
     await lost.promise
@@ -365,6 +385,7 @@ describe('a registry', () => {
     const instance = await registry(store, service).register({
       id: 'a',
       url: 'one',
+      ttlMs: TTL_MS,
       onProblem: () => lost.resolve(),
     })
     await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
@@ -391,6 +412,7 @@ describe('a registry', () => {
     const instance = await registry(store, service).register({
       id: 'a',
       url: 'one',
+      ttlMs: TTL_MS,
       onProblem: () => lost.resolve(),
     })
     const updating = instance.update({ weight: 7 })
@@ -420,6 +442,7 @@ describe('a registry', () => {
       const instance = await registry(slow, service).register({
         id: 'a',
         url: 'one',
+        ttlMs: TTL_MS,
         onProblem: () => lost.resolve(),
       })
       const updating = instance.update({ weight: 7 })
@@ -466,6 +489,7 @@ describe('a registry', () => {
       const instance = await registry(store, service).register({
         id: 'a',
         url: 'one',
+        ttlMs: TTL_MS,
         onProblem: () => lost.resolve(),
       })
       await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ code: 'unexpected_answer' })
@@ -551,6 +575,7 @@ describe('a registry', () => {
     const instance = await registry(store, service).register({
       id: 'a',
       url: 'one',
+      ttlMs: TTL_MS,
       onProblem: () => lost.resolve(),
     })
     const updating = instance.update({ weight: 7 })
@@ -607,7 +632,7 @@ describe('a registry', () => {
     })
     const problems: unknown[] = []
     const onProblem = (error: unknown) => problems.push(error)
-    const instance = await registry(slow, service).register({ id: 'a', url: 'one', onProblem })
+    const instance = await registry(slow, service).register({ id: 'a', url: 'one', ttlMs: TTL_MS, onProblem })
     await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
     await expect.poll(() => problems.length).toBe(1)
     // Nobody can know that yet.
@@ -627,7 +652,7 @@ describe('a registry', () => {
   ])('registers again with what it had, if an update failed because of metadata %s', async (_, meta) => {
     const service = newService()
     const own = registry(kv, service)
-    const instance = await own.register({ id: 'a', url: 'one' })
+    const instance = await own.register({ id: 'a', url: 'one', ttlMs: TTL_MS })
     await instance.update({ weight: 2 })
     await expect(instance.update({ meta })).rejects.toThrow()
     await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
