@@ -38,6 +38,7 @@ import {
   type Session,
   UnavailableError,
 } from '../client/index.ts'
+import { whenAborted } from '../client/signals.ts'
 import { abortedBy, isLeaseTime } from './checks.ts'
 import { Followed, type View } from './followed.ts'
 import { escaped, type KeyPlace, placeOf, unescaped } from './place.ts'
@@ -72,6 +73,8 @@ export interface NewInstance {
   readonly ttlMs?: number | undefined
   /** Called when the instance was lost, and for each try to register again, or to write an update then, that fails. */
   readonly onProblem?: ((error: unknown) => void) | undefined
+  /** Ends the registering with an `AbortError`, and removes what was written. Without effect once it is registered. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export interface Registration extends AsyncDisposable {
@@ -146,7 +149,7 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
       checkOptions('registry.register', instance, NEW)
       checkValue('registry.register', 'url', instance.url, isText)
       const registered = new Registered(kv, place, instance)
-      await registered.begin()
+      await registered.begin(instance.signal)
       return registered
     },
     list: async () => {
@@ -196,8 +199,14 @@ class Registered implements Registration {
     this.#kept = this.#fields
   }
 
-  async begin(): Promise<void> {
-    await this.#register(this.#fields)
+  async begin(signal: AbortSignal | undefined): Promise<void> {
+    if (signal?.aborted === true) throw abortedBy(signal, 'registry.register')
+    const stopListening = whenAborted(signal, () => this.#end.abort(signal?.reason))
+    try {
+      await this.#register(this.#fields)
+    } finally {
+      stopListening()
+    }
     this.#keeping = this.#keep()
   }
 
@@ -325,6 +334,8 @@ class Registered implements Registration {
     const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal: this.#end.signal })
     try {
       await session.put(this.#key, JSON.stringify(fields), { signal: this.#end.signal })
+      // Its answer may have come together with the signal.
+      if (this.#end.signal.aborted) throw abortedBy(this.#end.signal, 'registry.register')
     } catch (error) {
       await session.close()
       throw error
@@ -622,6 +633,7 @@ const NEW = {
   meta: isMeta,
   ttlMs: isLeaseTime,
   onProblem: isFunction,
+  signal: isSignal,
 }
 const RESOLVER = {
   strategy: isOneOf('round-robin', 'least-connections'),

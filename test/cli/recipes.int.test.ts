@@ -84,6 +84,28 @@ test.each(['SIGINT', 'SIGTERM'] as const)('%s ends an instance whose id nobody r
   expect(await instances.list()).toEqual([])
 })
 
+test.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('%s ends an instance that is being registered', async (signal, code) => {
+  const silent = createServer()
+  silent.listen(0, '127.0.0.1')
+  onTestFinished(() => void silent.close())
+  await once(silent, 'listening')
+  const { port } = silent.address() as AddressInfo
+  const asked = once(silent, 'connection')
+  const child = spawn(process.execPath, [KV, 'service', 'register', 'asked', 'http://a'], {
+    env: { ...process.env, KV_ENDPOINTS: `http://127.0.0.1:${port}` },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  const said = text(child.stderr)
+  const ended = once(child, 'exit')
+  await asked
+  child.kill(signal)
+  expect(await ended).toEqual([code, null])
+  expect(await said).toBe(`error: ended by ${signal}: the instance is removed\n`)
+})
+
 test('an item that was not printed comes back', async () => {
   const items = queue(client, 'stalled')
   await items.push('once')

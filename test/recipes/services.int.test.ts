@@ -171,6 +171,36 @@ describe('a registry', () => {
     expect(await registry(kv, service).list()).toEqual([])
   })
 
+  it('a signal ends the registering, also when it is written already', async () => {
+    const service = newService()
+    const end = new AbortController()
+    const store = withCall(kv, 'session', async (options) => {
+      const session = await kv.session(options)
+      const put: typeof session.put = async (...args) => {
+        const result = await session.put(...args)
+        end.abort(new Error('enough'))
+        return result
+      }
+      return new Proxy(session, {
+        get(_, member) {
+          const own: unknown = member === 'put' ? put : Reflect.get(session, member, session)
+          return typeof own === 'function' ? own.bind(session) : own
+        },
+      })
+    })
+    const instance = { id: 'a', url: 'one', signal: end.signal }
+    const aborted = { code: 'aborted', cause: { message: 'enough' } }
+    await expect(registry(store, service).register(instance)).rejects.toMatchObject(aborted)
+    await expect(registry(kv, service).register(instance)).rejects.toMatchObject(aborted)
+    expect(await registry(kv, service).list()).toEqual([])
+    const again = new AbortController()
+    const registration = await registry(kv, service).register({ ...instance, signal: again.signal })
+    again.abort()
+    await registration.update({ weight: 2 })
+    expect(await registry(kv, service).list()).toMatchObject([{ id: 'a', weight: 2 }])
+    await registration.close()
+  })
+
   it('keeps the last update, also of those under way at a time, and of one while it registers again', async () => {
     const service = newService()
     const first = Promise.withResolvers<void>()

@@ -23,22 +23,27 @@ export async function registerService(
   { id, weight, meta, ttl }: RegisterFlags,
 ): Promise<void> {
   const metadata = meta === undefined ? undefined : metadataOf(meta)
-  await inSession(global, { kind: 'write' }, async ({ client, signal, leaveSignalsTo }) => {
-    const registration = await registry(client, name).register({
-      ...{ id, url, weight, meta: metadata, ttlMs: ttl },
-      onProblem: (error) => say(`warning: ${error instanceof Error ? error.message : String(error)}`),
+  await inSession(global, { kind: 'write' }, async ({ client, leaveSignalsTo }) => {
+    const end = Promise.withResolvers<Failure>()
+    const registering = new AbortController()
+    leaveSignalsTo((name) => {
+      end.resolve(endedBy(name, 'the instance is removed'))
+      registering.abort()
     })
-    try {
-      const end = new Promise<Failure>((resolve) => {
-        const onSignal = (name: NodeJS.Signals) => resolve(endedBy(name, 'the instance is removed'))
-        if (signal.aborted) onSignal('SIGINT')
-        leaveSignalsTo(onSignal)
-        leaveOutputTo((exitCode) => resolve(new Failure(exitCode, '')))
+    const registration = await registry(client, name)
+      .register({
+        ...{ id, url, weight, meta: metadata, ttlMs: ttl, signal: registering.signal },
+        onProblem: (error) => say(`warning: ${error instanceof Error ? error.message : String(error)}`),
       })
+      .catch(async (error: unknown) => {
+        throw registering.signal.aborted ? await end.promise : error
+      })
+    try {
+      leaveOutputTo((exitCode) => end.resolve(new Failure(exitCode, '')))
       await writeLine(registration.id)
       // The timer keeps the process alive: the keep-alives of a lease do not.
       const alive = setInterval(() => {}, 2 ** 30)
-      const how = await end
+      const how = await end.promise
       clearInterval(alive)
       throw how
     } finally {
