@@ -51,6 +51,8 @@ const CONFIRM_MS = 10_000
 const STALE_MS = 15_000
 const FAILED_MS = 5_000
 const TIMEOUT_MS = 5_000
+/** How long who gives up waits for the revocation of the lease, which ends by itself, too. */
+const GIVE_UP_MS = 1_000
 /** The pause after a try to register again that has failed. */
 const AGAIN_MS = 1_000
 
@@ -207,6 +209,18 @@ class Registered implements Registration {
     } finally {
       stopListening()
     }
+    if (this.#end.signal.aborted) {
+      // It came together with the answer.
+      await this.#session?.close({ timeoutMs: GIVE_UP_MS })
+      throw new AbortedError(
+        'registry.register was aborted; the instance may be listed until its lease ends',
+        {
+          code: 'aborted',
+          written: 'unknown',
+          cause: signal?.reason,
+        },
+      )
+    }
     this.#keeping = this.#keep()
   }
 
@@ -334,10 +348,8 @@ class Registered implements Registration {
     const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal: this.#end.signal })
     try {
       await session.put(this.#key, JSON.stringify(fields), { signal: this.#end.signal })
-      // Its answer may have come together with the signal.
-      if (this.#end.signal.aborted) throw abortedBy(this.#end.signal, 'registry.register')
     } catch (error) {
-      await session.close()
+      await session.close(this.#end.signal.aborted ? { timeoutMs: GIVE_UP_MS } : {})
       throw error
     }
     this.#kept = fields

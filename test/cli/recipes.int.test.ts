@@ -103,7 +103,7 @@ test.each([
   await asked
   child.kill(signal)
   expect(await ended).toEqual([code, null])
-  expect(await said).toBe(`error: ended by ${signal}: the instance is removed\n`)
+  expect(await said).toBe(`error: ended by ${signal}: no instance is kept alive\n`)
 })
 
 test('an item that was not printed comes back', async () => {

@@ -26,7 +26,9 @@ export async function registerService(
   await inSession(global, { kind: 'write' }, async ({ client, leaveSignalsTo }) => {
     const end = Promise.withResolvers<Failure>()
     const registering = new AbortController()
+    let heard: NodeJS.Signals | undefined
     leaveSignalsTo((name) => {
+      heard ??= name
       end.resolve(endedBy(name, 'the instance is removed'))
       registering.abort()
     })
@@ -35,8 +37,8 @@ export async function registerService(
         ...{ id, url, weight, meta: metadata, ttlMs: ttl, signal: registering.signal },
         onProblem: (error) => say(`warning: ${error instanceof Error ? error.message : String(error)}`),
       })
-      .catch(async (error: unknown) => {
-        throw registering.signal.aborted ? await end.promise : error
+      .catch((error: unknown) => {
+        throw heard === undefined ? error : endedBy(heard, 'no instance is kept alive')
       })
     try {
       leaveOutputTo((exitCode) => end.resolve(new Failure(exitCode, '')))
