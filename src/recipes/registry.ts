@@ -331,7 +331,7 @@ class Registered implements Registration {
       try {
         return await this.#register(fields).catch((error: unknown) => {
           if (fields === this.#kept || this.#end.signal.aborted || isClosed(error)) throw error
-          // They may be the reason. With a new session: nothing of the first try can come late.
+          // They may be the reason.
           return this.#register(this.#kept)
         })
       } catch (error) {

@@ -190,7 +190,10 @@ describe('a registry', () => {
     })
     const instance = { id: 'a', url: 'one', signal: end.signal }
     const aborted = { code: 'aborted', cause: { message: 'enough' } }
-    await expect(registry(store, service).register(instance)).rejects.toMatchObject(aborted)
+    await expect(registry(store, service).register(instance)).rejects.toMatchObject({
+      ...aborted,
+      written: 'unknown',
+    })
     await expect(registry(kv, service).register(instance)).rejects.toMatchObject(aborted)
     expect(await registry(kv, service).list()).toEqual([])
     const again = new AbortController()
