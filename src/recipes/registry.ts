@@ -36,6 +36,7 @@ import {
   OutcomeUnknownError,
   QuorateError,
   type Session,
+  type TxnComparison,
   UnavailableError,
 } from '../client/index.ts'
 import { whenAborted } from '../client/signals.ts'
@@ -173,6 +174,14 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
 
 type Fields = Pick<Instance, 'url' | 'weight' | 'meta'>
 
+interface Put {
+  readonly isWritten: boolean
+  /** Of the key as it is now. */
+  readonly revision: number
+  /** As it was instead of written. */
+  readonly found?: KvRecord | undefined
+}
+
 class Registered implements Registration {
   readonly id: string
   readonly #kv: RegistryClient
@@ -184,6 +193,11 @@ class Registered implements Registration {
   #fields: Fields
   /** What was written last. */
   #kept: Fields
+  /**
+   * Of the key, when it was seen last; 0: there was none. Each write is for this revision only: a late copy of a write
+   * whose outcome is unknown changes nothing.
+   */
+  #revision = 0
   #session: Session | undefined
   #keeping: Promise<void> | undefined
   /** The updates under way, one after another, so that the last one stays. */
@@ -214,11 +228,7 @@ class Registered implements Registration {
       await this.#session?.close({ timeoutMs: GIVE_UP_MS })
       throw new AbortedError(
         'registry.register was aborted; the instance may be listed until its lease ends',
-        {
-          code: 'aborted',
-          written: 'unknown',
-          cause: signal?.reason,
-        },
+        { code: 'aborted', written: 'unknown', cause: signal?.reason },
       )
     }
     this.#keeping = this.#keep()
@@ -236,68 +246,80 @@ class Registered implements Registration {
     const updated = this.#updating.then(async () => {
       if (this.#end.signal.aborted) throw closed()
       // Without what an update before this one has not written.
-      const { url = this.#fields.url, weight = this.#fields.weight } = given
-      const fields = { url, weight, meta: meta === undefined ? this.#fields.meta : JSON.parse(meta) }
-      try {
-        await this.#write(fields)
-      } catch (error) {
-        // It may be there.
-        if (!isUnwritten(error)) this.#fields = fields
-        throw error
-      }
+      await this.#write(({ url, weight, meta: before }) => ({
+        url: given.url ?? url,
+        weight: given.weight ?? weight,
+        meta: meta === undefined ? before : JSON.parse(meta),
+      }))
     })
     this.#updating = updated.catch(() => {})
     await updated
   }
 
-  async #write(fields: Fields, signal?: AbortSignal): Promise<void> {
-    const value = JSON.stringify(fields)
+  async #write(changed: (fields: Fields) => Fields, signal?: AbortSignal): Promise<void> {
     let wasThere = false
     try {
       for (;;) {
         const session = this.#session
         if (session === undefined || !this.isRegistered) break
-        const did = await this.#replace(session, value, signal)
+        const fields = changed(this.#fields)
+        const did = await this.#put(session, fields, signal).catch((error: unknown) => {
+          // The session does not know it yet.
+          if (isWithoutLease(error)) return undefined
+          throw error
+        })
         if (session !== this.#session) {
           // It was lost, and has registered again without them.
-          wasThere ||= did === 'written'
+          wasThere ||= did?.isWritten === true
           continue
         }
-        if (did === 'is-replaced' && this.isRegistered) throw replaced(this.id)
-        if (did === 'written') {
+        if (did === undefined) break
+        const { isWritten, revision, found } = did
+        // Not what another process has registered under this id: it would go with the lease of this one.
+        if (found !== undefined && found.lease !== session.lease) {
+          if (this.isRegistered) throw replaced(this.id)
+          break
+        }
+        this.#revision = revision
+        if (isWritten) {
           this.#kept = fields
           this.#fields = fields
           return
         }
-        break
+        if (found !== undefined) this.#learn(found)
       }
       if (this.#end.signal.aborted) throw closed()
     } catch (error) {
       throw wasThere ? wasSeen(error) : error
     }
     // An instance that is lost registers again with them.
-    this.#fields = fields
+    this.#fields = changed(this.#fields)
   }
 
-  /** Not what another process has registered under this id: it would go with the lease of this one. */
-  async #replace(
-    { lease }: Session,
-    value: string,
-    signal: AbortSignal | undefined,
-  ): Promise<'written' | 'is-replaced' | 'is-lost'> {
-    const key = this.#key
-    const isOwn = { compare: [{ key, target: 'lease', op: '=', to: lease }] } as const
-    const isGone = { compare: [{ key, exists: false }] } as const
-    const success = [{ put: { key, value, lease } }]
-    try {
-      const failure = [{ txn: { ...isGone, success } }]
-      const { succeeded, results } = await this.#kv.txn({ ...isOwn, success, failure }, { signal })
-      return succeeded || results[0]?.txn?.succeeded === true ? 'written' : 'is-replaced'
-    } catch (error) {
-      // The session does not know it yet.
-      if (isWithoutLease(error)) return 'is-lost'
-      throw error
-    }
+  /** Of an update whose outcome was unknown. */
+  #learn(found: KvRecord): void {
+    const fields = fieldsOf(found)
+    if (fields === undefined) return
+    if (this.#fields === this.#kept) this.#fields = fields
+    this.#kept = fields
+  }
+
+  /** Writes the key, unless it has changed since `#revision`. */
+  async #put({ lease }: Session, fields: Fields, signal: AbortSignal | undefined): Promise<Put> {
+    const [key, seen] = [this.#key, this.#revision]
+    const compare: TxnComparison =
+      seen === 0 ? { key, exists: false } : { key, target: 'mod_revision', op: '=', to: seen }
+    const { succeeded, revision, results } = await this.#kv.txn(
+      {
+        compare: [compare],
+        success: [{ put: { key, value: JSON.stringify(fields), lease } }],
+        failure: [{ get: { key } }],
+      },
+      { signal },
+    )
+    if (succeeded) return { isWritten: true, revision }
+    const found = results[0]?.get?.kvs?.[0]
+    return { isWritten: false, revision: found?.modRevision ?? 0, found }
   }
 
   async close(): Promise<void> {
@@ -347,7 +369,12 @@ class Registered implements Registration {
   async #register(fields: Fields): Promise<void> {
     const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal: this.#end.signal })
     try {
-      await session.put(this.#key, JSON.stringify(fields), { signal: this.#end.signal })
+      this.#revision = 0
+      for (let isWritten = false; !isWritten; ) {
+        const did = await this.#put(session, fields, this.#end.signal)
+        this.#revision = did.revision
+        isWritten = did.isWritten
+      }
     } catch (error) {
       await session.close(this.#end.signal.aborted ? { timeoutMs: GIVE_UP_MS } : {})
       throw error
@@ -364,7 +391,7 @@ class Registered implements Registration {
       const fields = this.#fields
       if (fields === this.#kept || isOver.aborted) return
       try {
-        await this.#write(fields, this.#end.signal)
+        await this.#write((latest) => latest, this.#end.signal)
       } catch (error) {
         if (this.#end.signal.aborted || isClosed(error)) return
         this.#onProblem(error)
@@ -390,9 +417,6 @@ const isUnwritable = (error: unknown): boolean =>
   isForbidden(error) ||
   // Another endpoint was asked before, and has not said what became of it.
   (error instanceof OutcomeUnknownError && isTooLarge(error.cause))
-
-const isUnwritten = (error: unknown): boolean =>
-  isUnwritable(error) || (error instanceof QuorateError && error.written === 'no')
 
 /** Of an update that others may have seen before the instance was lost. */
 const wasSeen = (cause: unknown) =>
@@ -613,17 +637,21 @@ function reader(
 }
 
 function instanceIn(place: KeyPlace, record: KvRecord): Instance | undefined {
-  const { url, weight, meta } = fieldsIn(record)
+  const fields = fieldsOf(record)
+  return fields && { id: unescaped(place.rest(record.keyBytes)), ...fields }
+}
+
+function fieldsOf(record: KvRecord): Fields | undefined {
+  const { url, weight, meta } = jsonOf(record)
   if (typeof url !== 'string') return undefined
   return {
-    id: unescaped(place.rest(record.keyBytes)),
     url,
     weight: isWeight(weight) === undefined ? Number(weight) : 1,
     meta: isMeta(meta) === undefined ? (meta as Instance['meta']) : {},
   }
 }
 
-function fieldsIn(record: KvRecord): Partial<Record<string, unknown>> {
+function jsonOf(record: KvRecord): Partial<Record<string, unknown>> {
   try {
     return Object(record.json())
   } catch {

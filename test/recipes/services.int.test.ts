@@ -17,6 +17,9 @@ afterAll(() => cluster.close())
 const TTL_MS = 4_000
 
 const newService = () => `api${++services}`
+/** Whether it writes a value with this part. */
+const puts = (txn: Parameters<Client['txn']>[0], part: string) =>
+  (txn.success ?? []).some((each) => 'put' in each && String(each.put.value).includes(part))
 const urls = (instances: readonly Instance[]) => instances.map(({ url }) => url).sort()
 
 async function waitFor(resolver: Resolver, count: number): Promise<void> {
@@ -30,24 +33,10 @@ async function resolved(resolver: Resolver, times: number): Promise<string> {
 }
 
 /** An instance that is updated to the URL `two` while it is lost; `gate` sees each write of that before the store. */
-async function updatedWhileLost(service: string, gate: () => void) {
-  const pass = (what: unknown) => String(what).includes('two') && gate()
-  const txn: Client['txn'] = async (asked, options) => {
-    for (const each of asked.success ?? []) if ('put' in each) pass(each.put.value)
-    return kv.txn(asked, options)
-  }
-  const store = withCall(withCall(kv, 'txn', txn), 'session', async (options) => {
-    const session = await kv.session(options)
-    const put: typeof session.put = async (key, value, rest) => {
-      pass(value)
-      return session.put(key, value, rest)
-    }
-    return new Proxy(session, {
-      get(_, member) {
-        const own: unknown = member === 'put' ? put : Reflect.get(session, member, session)
-        return typeof own === 'function' ? own.bind(session) : own
-      },
-    })
+async function updatedWhileLost(service: string, gate: () => void, under = kv) {
+  const store = withCall(under, 'txn', async (asked, options) => {
+    if (puts(asked, 'two')) gate()
+    return under.txn(asked, options)
   })
   const problems: unknown[] = []
   const updated = Promise.withResolvers<void>()
@@ -157,7 +146,6 @@ describe('a registry', () => {
             lease: session.lease,
             signal: session.signal,
             close: () => session.close(),
-            put: (target: Uint8Array, value: string) => session.put(target, value),
           })
         }
       },
@@ -174,19 +162,10 @@ describe('a registry', () => {
   it('a signal ends the registering, also when it is written already', async () => {
     const service = newService()
     const end = new AbortController()
-    const store = withCall(kv, 'session', async (options) => {
-      const session = await kv.session(options)
-      const put: typeof session.put = async (...args) => {
-        const result = await session.put(...args)
-        end.abort(new Error('enough'))
-        return result
-      }
-      return new Proxy(session, {
-        get(_, member) {
-          const own: unknown = member === 'put' ? put : Reflect.get(session, member, session)
-          return typeof own === 'function' ? own.bind(session) : own
-        },
-      })
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      const result = await kv.txn(txn, options)
+      end.abort(new Error('enough'))
+      return result
     })
     const instance = { id: 'a', url: 'one', signal: end.signal }
     const aborted = { code: 'aborted', cause: { message: 'enough' } }
@@ -219,26 +198,9 @@ describe('a registry', () => {
         await goOn.promise
       }
     }
-    const updating = withCall(kv, 'txn', async (txn, options) => {
-      if (txn.compare !== undefined) await beforePut()
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      await beforePut()
       return kv.txn(txn, options)
-    })
-    const store = withCall(updating, 'session', async (options) => {
-      const session = await kv.session(options)
-      const put: typeof session.put = async (...args) => {
-        await beforePut()
-        return session.put(...args)
-      }
-      return {
-        ...session,
-        lease: session.lease,
-        signal: session.signal,
-        get leftMs() {
-          return session.leftMs
-        },
-        close: () => session.close(),
-        put,
-      }
     })
     const weight = async () => (await registry(kv, service).list())[0]?.weight
     const instance = await registry(store, service).register({
@@ -362,7 +324,7 @@ describe('a registry', () => {
     const asked = Promise.withResolvers<void>()
     let updates = 0
     const slow = withCall(kv, 'txn', async (txn, options) => {
-      if (txn.failure !== undefined && updates++ === 0) {
+      if (puts(txn, '"weight":7') && updates++ === 0) {
         asked.resolve()
         await goOn.promise
       }
@@ -436,6 +398,7 @@ describe('a registry', () => {
     const service = newService()
     const [done, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     const store = withCall(kv, 'txn', async (txn, options) => {
+      if (!puts(txn, '"weight":7')) return kv.txn(txn, options)
       const result = await kv.txn(txn, options)
       done.resolve()
       await goOn.promise
@@ -465,7 +428,7 @@ describe('a registry', () => {
       const service = newService()
       const [asked, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
       const slow = withCall(kv, 'txn', async (txn, options) => {
-        if (txn.failure !== undefined) {
+        if (puts(txn, '"weight":7')) {
           asked.resolve()
           await goOn.promise
         }
@@ -495,8 +458,8 @@ describe('a registry', () => {
   it('an update goes on from one before it whose outcome is unknown', async () => {
     let calls = 0
     const store = withCall(kv, 'txn', async (txn, options) => {
-      if (txn.failure === undefined || ++calls > 2) return kv.txn(txn, options)
-      if (calls === 2) throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+      if (txn.failure === undefined || ++calls === 1 || calls > 3) return kv.txn(txn, options)
+      if (calls === 3) throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
       await kv.txn(txn, options)
       throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
     })
@@ -509,13 +472,57 @@ describe('a registry', () => {
     await instance.close()
   })
 
+  it('a late copy of an update whose outcome was unknown does not undo the one after it', async () => {
+    let late = () => Promise.resolve<unknown>(undefined)
+    const store = withCall(kv, 'txn', (txn, options) => {
+      if (!puts(txn, '"weight":7')) return kv.txn(txn, options)
+      late = () => kv.txn(txn)
+      throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
+    })
+    const own = registry(store, newService())
+    const instance = await own.register({ id: 'a', url: 'one' })
+    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
+    await instance.update({ url: 'two' })
+    await late()
+    expect(await own.list()).toMatchObject([{ url: 'two', weight: 1 }])
+    await instance.close()
+  })
+
+  it('a late copy of a registration that was given up does not take the key away', async () => {
+    const service = newService()
+    let late = () => Promise.resolve<unknown>(undefined)
+    const txn: Client['txn'] = (asked, options) => {
+      if (sessions !== 2) return kv.txn(asked, options)
+      late = () => kv.txn(asked)
+      throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
+    }
+    let sessions = 0
+    const store = withCall(withCall(kv, 'txn', txn), 'session', async (options) => {
+      const session = await kv.session(options)
+      if (++sessions !== 2) return session
+      // Its revocation is not answered either.
+      return Object.assign(Object.create(session), {
+        lease: session.lease,
+        signal: session.signal,
+        close: () => {},
+      })
+    })
+    const { instance } = await updatedWhileLost(service, () => {}, store)
+    const own = registry(kv, service)
+    await expect.poll(() => own.list()).toMatchObject([{ url: 'two' }])
+    const before = await kv.get(`service/${service}/a`)
+    await late()
+    expect(await kv.get(`service/${service}/a`)).toMatchObject({ lease: before?.lease })
+    await instance.close()
+  })
+
   // 413: it is too large; 403: forbidden; undefined: a page is sent as if it was the answer.
   it.each([413, 403, undefined])(
     'an update that a proxy refuses with %s does not come with the next registration',
     async (status) => {
       const service = newService()
       const store = withCall(kv, 'txn', (txn, options) => {
-        if (txn.failure === undefined) return kv.txn(txn, options)
+        if (!puts(txn, '"weight":7')) return kv.txn(txn, options)
         throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status })
       })
       const lost = Promise.withResolvers<void>()
@@ -595,6 +602,7 @@ describe('a registry', () => {
     const [done, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     let updates = 0
     const store = withCall(kv, 'txn', async (txn, options) => {
+      if (!puts(txn, '"weight":7')) return kv.txn(txn, options)
       if (++updates > 1) {
         if (!since.startsWith('cannot')) return kv.txn(txn, options)
         throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
