@@ -209,6 +209,12 @@ test('every answer is that of its operation, at most one write each, and the tru
         await expect
           .poll(() => kv[inspect]())
           .toEqual({ calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 })
+        events.length = 0
+        for (const { faults } of nodes) faults.length = 0
+        // An operation that was aborted may have arrived since, and its connection may be cut: a write for each node, so
+        // that the client has noticed.
+        for (const n of nodes.keys())
+          await perform({ kind: 'put', turns: 0, abortMs: null, bytes: 1 }, calls.length + n)
         for (const [key, { before, what }] of told) {
           const { version = 0, mod = 0 } = first.rows.get(key) ?? {}
           if (typeof what === 'number') expect([key, version, mod]).toEqual([key, before + 1, what])
@@ -217,8 +223,6 @@ test('every answer is that of its operation, at most one write each, and the tru
           else expect([key, [0, before, before + 1].includes(version)]).toEqual([key, true])
         }
         // Whatever has happened, the client goes on.
-        events.length = 0
-        for (const { faults } of nodes) faults.length = 0
         await kv.put('end', 'v', { timeoutMs: 5_000 })
         for (const each of open.splice(0)) await each.close()
       },
