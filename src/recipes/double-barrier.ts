@@ -23,12 +23,10 @@ import { BarrierNotPassedError, type WaitOptions } from './barrier.ts'
 import { CALL, isWait, LOCK } from './checks.ts'
 import type { LockOptions } from './line.ts'
 import { placeOf } from './place.ts'
-import { isWithoutLease, type NotYet, patienceOf, until } from './waiting.ts'
+import { GIVE_UP_MS, isWithoutLease, type NotYet, patienceOf, until } from './waiting.ts'
 
 const COUNT_MAX = 100
 const TTL_MS = 10_000
-/** A process that gives up waits so long for the cluster to end its lease; then the lease ends by itself. */
-const GIVE_UP_MS = 1_000
 
 export interface Entered {
   /** Fires before the cluster can have taken this process for dead. */

@@ -29,13 +29,11 @@ import {
   type WatchBatch,
 } from '../client/index.ts'
 import { abortedBy, CALL } from './checks.ts'
-import { isWithoutLease, type NotYet, patienceOf, until } from './waiting.ts'
+import { GIVE_UP_MS, isWithoutLease, type NotYet, patienceOf, until } from './waiting.ts'
 import { changeAfter, isClosed, pause } from './watching.ts'
 
 /** The pause after a watch of the own key has failed. */
 const AGAIN_MS = 1_000
-/** A client that gives up waits so long for the cluster to end its lease; then the lease ends by itself. */
-const GIVE_UP_MS = 1_000
 
 export interface LockOptions {
   /**

@@ -44,7 +44,7 @@ import { abortedBy, isLeaseTime } from './checks.ts'
 import { Followed, type View } from './followed.ts'
 import { escaped, type KeyPlace, placeOf, unescaped } from './place.ts'
 import { tell } from './tell.ts'
-import { isForbidden, isTooLarge, isWithoutLease } from './waiting.ts'
+import { GIVE_UP_MS, isForbidden, isTooLarge, isWithoutLease } from './waiting.ts'
 import { isClosed, pause } from './watching.ts'
 
 const TTL_MS = 10_000
@@ -52,8 +52,6 @@ const CONFIRM_MS = 10_000
 const STALE_MS = 15_000
 const FAILED_MS = 5_000
 const TIMEOUT_MS = 5_000
-/** How long who gives up waits for the revocation of the lease, which ends by itself, too. */
-const GIVE_UP_MS = 1_000
 /** The pause after a try to register again that has failed. */
 const AGAIN_MS = 1_000
 
@@ -376,7 +374,7 @@ class Registered implements Registration {
         isWritten = did.isWritten
       }
     } catch (error) {
-      await session.close(this.#end.signal.aborted ? { timeoutMs: GIVE_UP_MS } : {})
+      await session.close({ timeoutMs: GIVE_UP_MS })
       throw error
     }
     this.#kept = fields

@@ -12,6 +12,8 @@ import {
 import { after } from '../client/timer.ts'
 import { changeAfter, isClosed, pause, type Watching } from './watching.ts'
 
+/** Who gives up waits so long for the cluster to end its lease; then the lease ends by itself. */
+export const GIVE_UP_MS = 1_000
 /** The pause after the cluster could not be asked. */
 const AGAIN_MS = 500
 

@@ -3,7 +3,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
-import { createServer as createHttpServer, get } from 'node:http'
+import { createServer as createHttpServer, get, request as httpRequest } from 'node:http'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -98,6 +98,46 @@ test.each([
     env: { ...process.env, KV_ENDPOINTS: `http://127.0.0.1:${port}` },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
+  const said = text(child.stderr)
+  const ended = once(child, 'exit')
+  await asked
+  child.kill(signal)
+  expect(await ended).toEqual([code, null])
+  expect(await said).toBe(`error: ended by ${signal}: no instance is kept alive\n`)
+})
+
+test.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('%s ends an instance while nobody answers what it writes', async (signal, code) => {
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>()
+  let isSilent = false
+  const proxy = createHttpServer((request, answer) => {
+    if (request.url?.startsWith('/v1/txn')) {
+      isSilent = true
+      ask()
+    }
+    if (isSilent) return
+    const { method, headers } = request
+    const passed = httpRequest(url + request.url, { method, headers }, (from) =>
+      from.pipe(answer.writeHead(from.statusCode ?? 500, from.headers)),
+    )
+    request.pipe(passed)
+  }).listen(0, '127.0.0.1')
+  onTestFinished(() => {
+    proxy.closeAllConnections()
+    proxy.close()
+  })
+  await once(proxy, 'listening')
+  const { port } = proxy.address() as AddressInfo
+  const child = spawn(
+    process.execPath,
+    [KV, 'service', 'register', 'unheard', 'http://a', '--timeout', '10m'],
+    {
+      env: { ...process.env, KV_ENDPOINTS: `http://127.0.0.1:${port}` },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  )
   const said = text(child.stderr)
   const ended = once(child, 'exit')
   await asked

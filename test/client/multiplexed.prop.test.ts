@@ -211,8 +211,8 @@ test('every answer is that of its operation, at most one write each, and the tru
           .toEqual({ calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 })
         events.length = 0
         for (const { faults } of nodes) faults.length = 0
-        // An operation that was aborted may have arrived since, and its connection may be cut: a write for each node, so
-        // that the client has noticed.
+        // An operation that was aborted may have arrived since, and its connection may be cut: a write for each node,
+        // so that the client has noticed.
         for (const n of nodes.keys())
           await perform({ kind: 'put', turns: 0, abortMs: null, bytes: 1 }, calls.length + n)
         for (const [key, { before, what }] of told) {
