@@ -148,13 +148,12 @@ export class SnapshotSender {
 
   /** False: the queue of the wire has no room for it. It is read again when a chunk before it was written. */
   #sendChunk(wire: Wire, chunk: Uint8Array | undefined): boolean {
-    const nextChunk = this.#nextChunk
+    const number = this.#nextChunk
     if (chunk === undefined) {
-      this.#endSent = true
-      wire.send({ type: 'snapshot-end', chunks: nextChunk })
-      return true
+      this.#endSent = wire.send({ type: 'snapshot-end', chunks: number })
+      return this.#endSent
     }
-    if (!wire.send({ type: 'snapshot-chunk', number: nextChunk, bytes: chunk })) return false
+    if (!wire.send({ type: 'snapshot-chunk', number, bytes: chunk })) return false
     this.#nextChunk++
     this.inflight++
     this.#context.counters.snapshotChunksSent++

@@ -157,6 +157,14 @@ test('a chunk for which the queue has no room is sent when there is room', async
   expect(sink.written.map(({ length }) => length)).toEqual([8_000_000, 8_000_000, 8_000_000, 8_000_000])
 })
 
+test('the end for which the queue has no room is sent when there is room', async () => {
+  const { a, b, sink } = await sending({ limits: { queueBytesMax: 1 } })
+  // More than the kernel takes at once: the end comes while the chunk is in the queue.
+  a.network.sendSnapshot(b.member.id, TERM, sourceOf(1, 15_000_000))
+  expect(await a.next('sent')).toEqual(ended(true))
+  expect([sink.written.length, sink.finished]).toEqual([1, 1])
+})
+
 test('an empty snapshot arrives too', async () => {
   const { a, b, sink } = await sending()
   a.network.sendSnapshot(b.member.id, TERM, sourceOf(0))
