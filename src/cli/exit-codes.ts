@@ -4,6 +4,7 @@
 import { constants } from 'node:os'
 import type { QuorateError } from '../client/index.ts'
 import { Failure } from '../local/failure.ts'
+import { formatMs } from './duration.ts'
 
 export const EXIT = {
   ok: 0,
@@ -23,6 +24,10 @@ export const EXIT = {
 /** How a command ends that a signal asks to, as a shell reports it. */
 export const endedBy = (name: NodeJS.Signals, how: string): Failure =>
   new Failure(128 + constants.signals[name], `ended by ${name}: ${how}`)
+
+/** When it ends what a lease keeps, and no node has confirmed that the lease has ended. */
+export const withinLease = (ttlMs: number): string =>
+  `within ${formatMs(ttlMs)}, when its lease ends: no node has confirmed that it has ended`
 
 const UNAVAILABLE = new Set([
   'no_leader',

@@ -70,7 +70,7 @@ export interface Session {
     value: string | Uint8Array,
     options?: Omit<PutOptions, 'lease' | 'ttlMs'>,
   ): Promise<PutResult>
-  /** Revokes the lease, which deletes its keys. Without an answer in time the lease ends by itself. */
-  close(options?: CallOptions): Promise<void>
+  /** Revokes the lease, which deletes its keys. false: no node has confirmed it in time, and it ends by itself. */
+  close(options?: CallOptions): Promise<boolean>
   [Symbol.asyncDispose](): Promise<void>
 }

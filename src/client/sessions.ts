@@ -166,7 +166,7 @@ class LeaseSession implements Session {
   #failure: unknown
   #stopTimer = () => {}
   #takeBack = () => {}
-  #closing: Promise<void> | undefined
+  #closing: Promise<boolean> | undefined
 
   constructor(calls: SessionCalls, lease: string, ttlMs: number, keptAt: Moment, ended: () => void) {
     this.#calls = calls
@@ -255,26 +255,28 @@ class LeaseSession implements Session {
     }
   }
 
-  async close(options: CallOptions = {}): Promise<void> {
+  async close(options: CallOptions = {}): Promise<boolean> {
     checkCall('session.close', options)
     this.#closing ??= this.#close(options)
-    await this.#closing
+    return await this.#closing
   }
 
-  async #close(options: CallOptions): Promise<void> {
+  async #close(options: CallOptions): Promise<boolean> {
     const isLost = this.signal.aborted
     this.#end('the session was closed')
-    if (isLost) return
+    // It ends by itself.
+    if (isLost) return false
     try {
       await this.#calls.revokeLease(this.lease, options)
+      return true
     } catch (error) {
-      // It ends by itself.
       if (!(error instanceof QuorateError)) throw error
+      return error.code === 'lease_not_found'
     }
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
   }
 
   #end(why: string, cause?: unknown): void {

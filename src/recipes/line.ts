@@ -66,8 +66,8 @@ export interface HeldLock {
   put(key: string | Uint8Array, value: string | Uint8Array, options?: CallOptions): Promise<void>
   /** Its comparisons and operations are done only while it is held; otherwise throws a `LockLostError`. */
   txn(txn: Txn, options?: CallOptions): Promise<TxnResult>
-  /** Without an answer of the cluster in time it is free when its lease has ended: that is no error. */
-  release(options?: CallOptions): Promise<void>
+  /** false: the cluster has not confirmed it in time, and it is free when its lease has ended. That is no error. */
+  release(options?: CallOptions): Promise<boolean>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -310,13 +310,13 @@ function held(kv: LockClient, what: string, { key, token, session, seenAt }: Ser
     throw lost(what, 'its key was deleted')
   }
 
-  let released: Promise<void> | undefined
-  async function release(options: CallOptions = {}): Promise<void> {
+  let released: Promise<boolean> | undefined
+  async function release(options: CallOptions = {}): Promise<boolean> {
     checkOptions('release', options, CALL)
     session.signal.removeEventListener('abort', endWithSession)
     end('it was released')
     released ??= session.close(options)
-    await released
+    return await released
   }
 
   return {
@@ -335,6 +335,8 @@ function held(kv: LockClient, what: string, { key, token, session, seenAt }: Ser
     },
     txn,
     release,
-    [Symbol.asyncDispose]: () => release(),
+    [Symbol.asyncDispose]: async () => {
+      await release()
+    },
   }
 }

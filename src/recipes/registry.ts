@@ -80,7 +80,7 @@ export interface NewInstance {
 
 export interface Registration extends AsyncDisposable {
   readonly id: string
-  /** Whether its lease certainly lives. */
+  /** Whether its lease lives. That it was revoked is noticed within a third of `ttlMs`. */
   readonly isRegistered: boolean
   /**
    * Replaces weight, metadata or URL. Fails if another process has registered under this id, or after `close`. An
@@ -88,8 +88,8 @@ export interface Registration extends AsyncDisposable {
    * what was written last, `onProblem` is told why, and they are tried again each second, unless they are refused.
    */
   update(changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>): Promise<void>
-  /** Removes the instance. */
-  close(): Promise<void>
+  /** Removes the instance. false: the cluster has not confirmed it, and the instance goes when its lease has ended. */
+  close(): Promise<boolean>
 }
 
 export interface ResolverOptions {
@@ -129,7 +129,7 @@ export interface Resolver extends AsyncDisposable {
 
 export interface Registry {
   register(instance: NewInstance): Promise<Registration>
-  list(): Promise<readonly Instance[]>
+  list(options?: { readonly signal?: AbortSignal | undefined }): Promise<readonly Instance[]>
   /** It keeps its knowledge in memory until it is closed. */
   resolver(options?: ResolverOptions): Resolver
   /** The instances now, and whenever they have changed. */
@@ -153,8 +153,9 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
       await registered.begin(instance.signal)
       return registered
     },
-    list: async () => {
-      const { results } = await kv.txn({ success: [{ get: { prefix: place.prefix } }] })
+    list: async (options = {}) => {
+      checkOptions('registry.list', options, { signal: isSignal })
+      const { results } = await kv.txn({ success: [{ get: { prefix: place.prefix } }] }, options)
       return instancesIn(results[0]?.get?.kvs ?? [])
     },
     resolver: (options = {}) => {
@@ -196,7 +197,11 @@ class Registered implements Registration {
    * whose outcome is unknown changes nothing.
    */
   #revision = 0
+  /** An update may have been written, or may still be: its outcome is unknown. */
+  #isUnsure = false
   #session: Session | undefined
+  /** Ends the waiting of `#keep`. */
+  #wake = () => {}
   #keeping: Promise<void> | undefined
   /** The updates under way, one after another, so that the last one stays. */
   #updating: Promise<unknown> = Promise.resolve()
@@ -261,6 +266,7 @@ class Registered implements Registration {
         const session = this.#session
         if (session === undefined || !this.isRegistered) break
         const fields = changed(this.#fields)
+        if (fields === this.#kept && !this.#isUnsure) return
         const did = await this.#put(session, fields, signal).catch((error: unknown) => {
           // The session does not know it yet.
           if (isWithoutLease(error)) return undefined
@@ -278,7 +284,7 @@ class Registered implements Registration {
           if (this.isRegistered) throw replaced(this.id)
           break
         }
-        this.#revision = revision
+        this.#seen(revision)
         if (isWritten) {
           this.#kept = fields
           this.#fields = fields
@@ -288,17 +294,29 @@ class Registered implements Registration {
       }
       if (this.#end.signal.aborted) throw closed()
     } catch (error) {
+      if (error instanceof QuorateError && error.written === 'unknown') this.#doubt()
       throw wasThere ? wasSeen(error) : error
     }
     // An instance that is lost registers again with them.
     this.#fields = changed(this.#fields)
   }
 
-  /** Of an update whose outcome was unknown. */
+  #doubt(): void {
+    this.#isUnsure = true
+    this.#wake()
+  }
+
+  /** Whatever is under way is for a revision before this one, and changes nothing any more. */
+  #seen(revision: number): void {
+    this.#revision = revision
+    this.#isUnsure = false
+  }
+
+  /** Of an update whose outcome was unknown. It was made from all that this instance was to be. */
   #learn(found: KvRecord): void {
     const fields = fieldsOf(found)
     if (fields === undefined) return
-    if (this.#fields === this.#kept) this.#fields = fields
+    this.#fields = fields
     this.#kept = fields
   }
 
@@ -320,16 +338,16 @@ class Registered implements Registration {
     return { isWritten: false, revision: found?.modRevision ?? 0, found }
   }
 
-  async close(): Promise<void> {
+  async close(): Promise<boolean> {
     this.#end.abort()
     await this.#session?.close()
     await this.#keeping
     // It may just have registered again.
-    await this.#session?.close()
+    return (await this.#session?.close()) === true
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
   }
 
   /** Until it is closed. */
@@ -337,9 +355,15 @@ class Registered implements Registration {
     while (!this.#end.signal.aborted) {
       const lost = this.#session?.signal
       await this.#catchUp(lost)
-      if (lost?.aborted === false)
-        await new Promise<void>((resolve) => lost.addEventListener('abort', () => resolve(), { once: true }))
+      if (lost?.aborted === false && !this.#isUnsure) {
+        const { promise, resolve } = Promise.withResolvers<void>()
+        this.#wake = resolve
+        const stopListening = whenAborted(lost, resolve)
+        await promise
+        stopListening()
+      }
       if (this.#end.signal.aborted) return
+      if (lost?.aborted === false) continue
       this.#onProblem(lost?.reason)
       await this.#again()
     }
@@ -364,14 +388,23 @@ class Registered implements Registration {
   }
 
   /** An instance that another process has registered under this id is replaced: it is this one, before a restart. */
-  async #register(fields: Fields): Promise<void> {
+  async #register(wanted: Fields): Promise<void> {
+    const before = this.#session?.lease
+    let fields = wanted
     const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal: this.#end.signal })
     try {
       this.#revision = 0
-      for (let isWritten = false; !isWritten; ) {
-        const did = await this.#put(session, fields, this.#end.signal)
-        this.#revision = did.revision
-        isWritten = did.isWritten
+      for (;;) {
+        const { isWritten, revision, found } = await this.#put(session, fields, this.#end.signal)
+        const wasUnsure = this.#isUnsure
+        this.#seen(revision)
+        if (isWritten) break
+        const isOwn = found !== undefined && found.lease === before
+        // What an update has set since then is later.
+        if (isOwn && wasUnsure && this.#fields === this.#kept) {
+          this.#learn(found)
+          fields = this.#kept
+        }
       }
     } catch (error) {
       await session.close({ timeoutMs: GIVE_UP_MS })
@@ -381,13 +414,17 @@ class Registered implements Registration {
     this.#session = session
   }
 
-  /** Writes what an update has set while the instance was lost, if it has not registered with that. */
+  /**
+   * Writes what an update has set while the instance was lost, if it has not registered with that; and finds out what
+   * has become of one whose outcome is unknown.
+   */
   async #catchUp(lost: AbortSignal | undefined): Promise<void> {
     const isOver = AbortSignal.any([this.#end.signal, ...(lost === undefined ? [] : [lost])])
+    const isBehind = () => (this.#fields !== this.#kept || this.#isUnsure) && !isOver.aborted
     let refused: Fields | undefined
     const write = async () => {
       const fields = this.#fields
-      if (fields === this.#kept || isOver.aborted) return
+      if (!isBehind()) return
       try {
         await this.#write((latest) => latest, this.#end.signal)
       } catch (error) {
@@ -395,14 +432,17 @@ class Registered implements Registration {
         this.#onProblem(error)
         const isRefused = isUnwritable(error)
         // Twice: something may have answered in the place of the cluster for a moment.
-        if (isReplaced(error) || (isRefused && refused === fields)) this.#fields = this.#kept
+        if (isReplaced(error) || (isRefused && refused === fields)) {
+          this.#fields = this.#kept
+          this.#isUnsure = false
+        }
         if (isRefused) refused = fields
       }
     }
-    while (this.#fields !== this.#kept && !isOver.aborted) {
+    while (isBehind()) {
       this.#updating = this.#updating.then(write)
       await this.#updating
-      if (this.#fields !== this.#kept) await pause(AGAIN_MS, isOver)
+      if (isBehind()) await pause(AGAIN_MS, isOver)
     }
   }
 }

@@ -14,6 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+import { createRelay } from '../../src/local/relays/relay.ts'
 import { campaign, leaderOf, lock, queue, registry } from '../../src/recipes/index.ts'
 import { KV, kv as run, startingUntil } from './run-kv.ts'
 
@@ -467,6 +468,42 @@ test.each([
   expect(await child.ended).toBe(code)
   expect(child.err()).toContain(`ended by ${name}: the instance is removed`)
   expect(await registry(client, 'ended').list()).toEqual([])
+})
+
+test.each([
+  ['lock cut-off', 'the lock cut-off is free'],
+  ['elect cut-off', 'the lead of cut-off is free'],
+  ['service register cut-off http://a', 'the instance goes'],
+])('%s does not claim an end that no node has confirmed', async (args, what) => {
+  const { hostname: host, port } = new URL(url)
+  const relay = await createRelay({
+    listen: { host: '127.0.0.1', port: 0 },
+    target: () => ({ host, port: Number(port) }),
+  })
+  const endpoints = `http://127.0.0.1:${relay.address.port}`
+  const child = begin([...args.split(' '), '--ttl', '1h'], { KV_ENDPOINTS: endpoints })
+  await child.line()
+  await relay.close()
+  child.child.kill('SIGTERM')
+  expect(await child.ended).toBe(143)
+  expect(child.err()).toBe(
+    `error: ended by SIGTERM: ${what} within 3600.0 s, when its lease ends: no node has confirmed that it has ended\n`,
+  )
+})
+
+test.each(['list', 'watch'])('Ctrl-C ends kv service %s while nobody answers', async (verb) => {
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>()
+  const silent = createHttpServer(() => ask()).listen(0, '127.0.0.1')
+  onTestFinished(() => {
+    silent.closeAllConnections()
+    silent.close()
+  })
+  await once(silent, 'listening')
+  const endpoints = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`
+  const child = begin(['service', verb, 'api', '--timeout', '10m'], { KV_ENDPOINTS: endpoints })
+  await asked
+  child.child.kill('SIGINT')
+  expect(await child.ended).toBe(130)
 })
 
 test('an instance whose id has no reader is removed', async () => {

@@ -256,7 +256,7 @@ test('behind 130,000 sessions another one with a shorter time begins', async () 
 
 test('a session that is closed revokes its lease once, and its signal fires', async () => {
   const session = await scene.open()
-  await Promise.all([session.close(), session.close()])
+  expect(await Promise.all([session.close(), session.close()])).toEqual([true, true])
   await session[Symbol.asyncDispose]()
   expect(scene.revoked).toEqual(['1'])
   expect(session.signal.reason).toMatchObject({ ...lost, message: expect.stringContaining('was closed') })
@@ -266,14 +266,20 @@ test('a session that is closed revokes its lease once, and its signal fires', as
 test('a session that is closed has no time left, also if its lease cannot be revoked', async () => {
   const session = await scene.open()
   scene.revocation = new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
-  await session.close()
+  expect(await session.close()).toBe(false)
   expect([session.leftMs, scene.atRest]).toEqual([0, true])
+})
+
+test('whoever closes a session whose lease has gone hears that it has ended', async () => {
+  const session = await scene.open()
+  scene.revocation = new QuorateError('there is no such lease', { code: 'lease_not_found', written: 'no' })
+  expect(await session.close()).toBe(true)
 })
 
 test('a session that is lost has nothing to revoke', async () => {
   const session = await scene.open()
   await pass(TTL_MS)
-  await session.close()
+  expect(await session.close()).toBe(false)
   expect(scene.revoked).toEqual([])
 })
 

@@ -455,20 +455,108 @@ describe('a registry', () => {
     },
   )
 
-  it('an update goes on from one before it whose outcome is unknown', async () => {
-    let calls = 0
+  /** The first update to the weight 7 is written, but its outcome is unknown; `learned`: then the key is read. */
+  const unsureOfSeven = () => {
+    const learned = Promise.withResolvers<void>()
+    let isUnsure = false
     const store = withCall(kv, 'txn', async (txn, options) => {
-      if (txn.failure === undefined || ++calls === 1 || calls > 3) return kv.txn(txn, options)
-      if (calls === 3) throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
-      await kv.txn(txn, options)
-      throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
+      const isFirst = puts(txn, '"weight":7') && !isUnsure
+      const result = await kv.txn(txn, options)
+      if (isUnsure && !result.succeeded) learned.resolve()
+      isUnsure ||= isFirst
+      if (isFirst)
+        throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
+      return result
     })
-    const own = registry(store, newService())
+    return { store, learned: learned.promise }
+  }
+
+  it('an update goes on from one before it whose outcome is unknown', async () => {
+    const { store } = unsureOfSeven()
+    const refusing = withCall(store, 'txn', (txn, options) => {
+      if (!puts(txn, 'two')) return store.txn(txn, options)
+      throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+    })
+    const own = registry(refusing, newService())
     const instance = await own.register({ id: 'a', url: 'one' })
     await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
     await expect(instance.update({ url: 'two' })).rejects.toMatchObject({ written: 'no' })
     await instance.update({ meta: { zone: 'c' } })
     expect(await own.list()).toMatchObject([{ url: 'one', weight: 7, meta: { zone: 'c' } }])
+    await instance.close()
+  })
+
+  it('registers again with an update that was written although its outcome was unknown', async () => {
+    const { store, learned } = unsureOfSeven()
+    const service = newService()
+    const own = registry(store, service)
+    const lost = Promise.withResolvers<void>()
+    const instance = await own.register({
+      id: 'a',
+      url: 'one',
+      ttlMs: TTL_MS,
+      onProblem: () => lost.resolve(),
+    })
+    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
+    await learned
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    await lost.promise
+    await expect.poll(() => instance.isRegistered).toBe(true)
+    expect(await own.list()).toMatchObject([{ url: 'one', weight: 7 }])
+    await instance.close()
+  })
+
+  it('registers again with an update of unknown outcome that turns out then to be written', async () => {
+    const { store } = unsureOfSeven()
+    const service = newService()
+    let isCut = false
+    const cut = withCall(store, 'txn', async (txn, options) => {
+      if (isCut) throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+      isCut = puts(txn, '"weight":7')
+      return store.txn(txn, options)
+    })
+    // Ends the first session before its lease ends.
+    const end = new AbortController()
+    let sessions = 0
+    const ending = withCall(cut, 'session', async (options) => {
+      const session = await kv.session(options)
+      isCut = false
+      if (++sessions > 1) return session
+      const signal = AbortSignal.any([session.signal, end.signal])
+      const left = {
+        lease: session.lease,
+        signal,
+        get leftMs() {
+          return signal.aborted ? 0 : session.leftMs
+        },
+        close: () => session.close(),
+      }
+      return Object.create(session, Object.getOwnPropertyDescriptors(left))
+    })
+    const instance = await registry(ending, service).register({ id: 'a', url: 'one', ttlMs: 60_000 })
+    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
+    const { lease } = (await kv.get(`service/${service}/a`)) ?? {}
+    end.abort()
+    await expect.poll(() => instance.isRegistered).toBe(true)
+    expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 7 }])
+    await instance.close()
+    await kv.revokeLease(lease ?? '')
+  })
+
+  it('keeps what was set while the instance was lost, when an update after it has an unknown outcome', async () => {
+    const { store } = unsureOfSeven()
+    let isDown = true
+    const refusing = withCall(store, 'txn', (txn, options) => {
+      if (!isDown || !puts(txn, 'two') || puts(txn, '"weight":7')) return store.txn(txn, options)
+      throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+    })
+    const service = newService()
+    const { instance } = await updatedWhileLost(service, () => {}, refusing)
+    await expect.poll(() => instance.isRegistered).toBe(true)
+    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
+    isDown = false
+    await instance.update({ meta: { zone: 'c' } })
+    expect(await registry(kv, service).list()).toMatchObject([{ url: 'two', weight: 7, meta: { zone: 'c' } }])
     await instance.close()
   })
 

@@ -11,7 +11,7 @@ import { Failure } from '../../local/failure.ts'
 import { shellWord } from '../../local/shell-word.ts'
 import { campaign, followLeader, type HeldLock, leaderOf, lock } from '../../recipes/index.ts'
 import { checkCommand, exitCodeOfChild, startChild } from '../child.ts'
-import { EXIT, endedBy } from '../exit-codes.ts'
+import { EXIT, endedBy, withinLease } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { bytesToJson, leaveOutputTo, printable, say, shownBytes, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
@@ -117,29 +117,34 @@ async function whileHeld(
   ttlMs: number,
   command: readonly string[],
 ): Promise<void> {
+  let heard: NodeJS.Signals | undefined
+  let isReleased = false
   try {
-    if (command.length === 0) await untilEnded(session, what, held)
+    if (command.length === 0) heard = await untilEnded(session, what, held)
     else await run(session, what, held, ttlMs, command)
   } finally {
-    await release(session, held)
+    isReleased = await release(session, held)
   }
+  if (heard !== undefined)
+    throw endedBy(heard, isReleased ? `${what} is released` : `${what} is free ${withinLease(ttlMs)}`)
 }
 
 /** A closed terminal, and npm, repeat a signal: the repetition does not end the process before the key is gone. */
-async function release({ leaveSignalsTo }: Session, held: HeldLock): Promise<void> {
+async function release({ leaveSignalsTo }: Session, held: HeldLock): Promise<boolean> {
   const impatience = new AbortController()
   const begunAt = performance.now()
   leaveSignalsTo(() => {
     if (performance.now() - begunAt >= SAME_SIGNAL_MS) impatience.abort()
   })
-  await held.release({ signal: impatience.signal })
+  const isReleased = await held.release({ signal: impatience.signal })
   leaveSignalsTo(undefined)
+  return isReleased
 }
 
 /** Prints the token, and holds it until a signal, or until the token turns out to have no reader. */
-async function untilEnded(session: Session, what: string, held: HeldLock): Promise<void> {
-  const end = new Promise<Failure>((resolve) => {
-    session.leaveSignalsTo((name) => resolve(endedBy(name, `${what} is released`)))
+async function untilEnded(session: Session, what: string, held: HeldLock): Promise<NodeJS.Signals> {
+  const end = new Promise<Failure | NodeJS.Signals>((resolve) => {
+    session.leaveSignalsTo(resolve)
     leaveOutputTo((exitCode) => resolve(new Failure(exitCode, '')))
     const onLost = () => resolve(new Failure(EXIT.failed, wasLost(what, held)))
     if (held.signal.aborted) onLost()
@@ -153,7 +158,8 @@ async function untilEnded(session: Session, what: string, held: HeldLock): Promi
   const stop = after(Number.POSITIVE_INFINITY, () => {})
   const how = await end
   stop()
-  throw how
+  if (how instanceof Failure) throw how
+  return how
 }
 
 /** Ends with the exit code of the command. Signals are for the command. */

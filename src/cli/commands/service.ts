@@ -3,10 +3,12 @@
 import { isObject } from '../../client/decode.ts'
 import { Failure } from '../../local/failure.ts'
 import { type Instance, registry } from '../../recipes/index.ts'
-import { EXIT, endedBy } from '../exit-codes.ts'
+import { EXIT, endedBy, withinLease } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { leaveOutputTo, printable, RowWriter, say, toJson, writeLine } from '../output.ts'
 import { inSession, type Session } from '../session.ts'
+
+const TTL_MS = 10_000
 
 export interface RegisterFlags {
   readonly id?: string | undefined
@@ -20,16 +22,16 @@ export async function registerService(
   global: GlobalFlags,
   name: string,
   url: string,
-  { id, weight, meta, ttl }: RegisterFlags,
+  { id, weight, meta, ttl = TTL_MS }: RegisterFlags,
 ): Promise<void> {
   const metadata = meta === undefined ? undefined : metadataOf(meta)
   await inSession(global, { kind: 'write' }, async ({ client, leaveSignalsTo }) => {
-    const end = Promise.withResolvers<Failure>()
+    const end = Promise.withResolvers<Failure | undefined>()
     const registering = new AbortController()
     let heard: NodeJS.Signals | undefined
     leaveSignalsTo((name) => {
       heard ??= name
-      end.resolve(endedBy(name, 'the instance is removed'))
+      end.resolve(undefined)
       registering.abort()
     })
     const registration = await registry(client, name)
@@ -40,6 +42,7 @@ export async function registerService(
       .catch((error: unknown) => {
         throw heard === undefined ? error : endedBy(heard, 'no instance is kept alive')
       })
+    let isRemoved = false
     try {
       leaveOutputTo((exitCode) => end.resolve(new Failure(exitCode, '')))
       await writeLine(registration.id)
@@ -47,16 +50,18 @@ export async function registerService(
       const alive = setInterval(() => {}, 2 ** 30)
       const how = await end.promise
       clearInterval(alive)
-      throw how
+      if (how !== undefined) throw how
     } finally {
-      await registration.close()
+      isRemoved = await registration.close()
     }
+    if (heard !== undefined)
+      throw endedBy(heard, isRemoved ? 'the instance is removed' : `the instance goes ${withinLease(ttl)}`)
   })
 }
 
 export async function listServices(global: GlobalFlags, name: string): Promise<void> {
   await inSession(global, { kind: 'read' }, async (session) => {
-    await print(session, await registry(session.client, name).list())
+    await print(session, await registry(session.client, name).list({ signal: session.signal }))
   })
 }
 
@@ -65,7 +70,7 @@ export async function watchServices(global: GlobalFlags, name: string): Promise<
   await inSession(global, { kind: 'read' }, async (session) => {
     const { client, format, signal } = session
     // Who watches waits for a cluster as long as it takes. A user wants to know soon that there is none.
-    await registry(client, name).list()
+    await registry(client, name).list({ signal })
     for await (const instances of registry(client, name).watch({ signal })) {
       if (format === 'ndjson' || format === 'json') await writeLine(JSON.stringify({ instances }))
       else {
