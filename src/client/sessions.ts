@@ -166,6 +166,8 @@ class LeaseSession implements Session {
   #failure: unknown
   #stopTimer = () => {}
   #takeBack = () => {}
+  /** The cluster has said that there is no such lease. */
+  #isGone = false
   #closing: Promise<boolean> | undefined
 
   constructor(calls: SessionCalls, lease: string, ttlMs: number, keptAt: Moment, ended: () => void) {
@@ -219,7 +221,7 @@ class LeaseSession implements Session {
     this.look()
     if (this.signal.aborted) return
     if (ttlMs === undefined) {
-      this.#end('it was revoked, or has ended')
+      this.#endWithLease()
       return
     }
     this.#ttlMs = ttlMs
@@ -249,8 +251,7 @@ class LeaseSession implements Session {
     try {
       return await this.#calls.put(key, value, { ...options, lease: this.lease })
     } catch (error) {
-      if (error instanceof QuorateError && error.code === 'lease_not_found')
-        this.#end('it was revoked, or has ended')
+      if (error instanceof QuorateError && error.code === 'lease_not_found') this.#endWithLease()
       throw error
     }
   }
@@ -265,7 +266,7 @@ class LeaseSession implements Session {
     const isLost = this.signal.aborted
     this.#end('the session was closed')
     // It ends by itself.
-    if (isLost) return false
+    if (isLost) return this.#isGone
     try {
       await this.#calls.revokeLease(this.lease, options)
       return true
@@ -277,6 +278,11 @@ class LeaseSession implements Session {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  #endWithLease(): void {
+    this.#isGone = true
+    this.#end('it was revoked, or has ended')
   }
 
   #end(why: string, cause?: unknown): void {

@@ -197,8 +197,10 @@ class Registered implements Registration {
    * whose outcome is unknown changes nothing.
    */
   #revision = 0
-  /** An update may have been written, or may still be: its outcome is unknown. */
-  #isUnsure = false
+  /** What the instance was to be before an update that may have been written, or may still be; undefined: none. */
+  #unsureSince: Fields | undefined
+  /** A registration has failed that may be written all the same: its lease may live. */
+  #hasStray = false
   #session: Session | undefined
   /** Ends the waiting of `#keep`. */
   #wake = () => {}
@@ -266,7 +268,7 @@ class Registered implements Registration {
         const session = this.#session
         if (session === undefined || !this.isRegistered) break
         const fields = changed(this.#fields)
-        if (fields === this.#kept && !this.#isUnsure) return
+        if (fields === this.#kept && this.#unsureSince === undefined) return
         const did = await this.#put(session, fields, signal).catch((error: unknown) => {
           // The session does not know it yet.
           if (isWithoutLease(error)) return undefined
@@ -284,7 +286,9 @@ class Registered implements Registration {
           if (this.isRegistered) throw replaced(this.id)
           break
         }
-        this.#seen(revision)
+        this.#revision = revision
+        // Whatever is under way is for a revision before this one, and changes nothing any more.
+        this.#unsureSince = undefined
         if (isWritten) {
           this.#kept = fields
           this.#fields = fields
@@ -294,22 +298,14 @@ class Registered implements Registration {
       }
       if (this.#end.signal.aborted) throw closed()
     } catch (error) {
-      if (error instanceof QuorateError && error.written === 'unknown') this.#doubt()
+      if (error instanceof QuorateError && error.written === 'unknown') {
+        this.#unsureSince = this.#fields
+        this.#wake()
+      }
       throw wasThere ? wasSeen(error) : error
     }
     // An instance that is lost registers again with them.
     this.#fields = changed(this.#fields)
-  }
-
-  #doubt(): void {
-    this.#isUnsure = true
-    this.#wake()
-  }
-
-  /** Whatever is under way is for a revision before this one, and changes nothing any more. */
-  #seen(revision: number): void {
-    this.#revision = revision
-    this.#isUnsure = false
   }
 
   /** Of an update whose outcome was unknown. It was made from all that this instance was to be. */
@@ -343,7 +339,7 @@ class Registered implements Registration {
     await this.#session?.close()
     await this.#keeping
     // It may just have registered again.
-    return (await this.#session?.close()) === true
+    return (await this.#session?.close()) === true && !this.#hasStray
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -355,7 +351,7 @@ class Registered implements Registration {
     while (!this.#end.signal.aborted) {
       const lost = this.#session?.signal
       await this.#catchUp(lost)
-      if (lost?.aborted === false && !this.#isUnsure) {
+      if (lost?.aborted === false && this.#unsureSince === undefined) {
         const { promise, resolve } = Promise.withResolvers<void>()
         this.#wake = resolve
         const stopListening = whenAborted(lost, resolve)
@@ -396,20 +392,21 @@ class Registered implements Registration {
       this.#revision = 0
       for (;;) {
         const { isWritten, revision, found } = await this.#put(session, fields, this.#end.signal)
-        const wasUnsure = this.#isUnsure
-        this.#seen(revision)
+        this.#revision = revision
         if (isWritten) break
         const isOwn = found !== undefined && found.lease === before
         // What an update has set since then is later.
-        if (isOwn && wasUnsure && this.#fields === this.#kept) {
+        if (isOwn && this.#unsureSince === this.#fields) {
           this.#learn(found)
+          this.#unsureSince = this.#fields
           fields = this.#kept
         }
       }
     } catch (error) {
-      await session.close({ timeoutMs: GIVE_UP_MS })
+      if (!(await session.close({ timeoutMs: GIVE_UP_MS }))) this.#hasStray = true
       throw error
     }
+    this.#unsureSince = undefined
     this.#kept = fields
     this.#session = session
   }
@@ -420,28 +417,32 @@ class Registered implements Registration {
    */
   async #catchUp(lost: AbortSignal | undefined): Promise<void> {
     const isOver = AbortSignal.any([this.#end.signal, ...(lost === undefined ? [] : [lost])])
-    const isBehind = () => (this.#fields !== this.#kept || this.#isUnsure) && !isOver.aborted
+    const isBehind = () => (this.#fields !== this.#kept || this.#unsureSince !== undefined) && !isOver.aborted
     let refused: Fields | undefined
     const write = async () => {
       const fields = this.#fields
       if (!isBehind()) return
       try {
-        await this.#write((latest) => latest, this.#end.signal)
+        await this.#write((latest) => latest, isOver)
       } catch (error) {
-        if (this.#end.signal.aborted || isClosed(error)) return
+        if (isOver.aborted || isClosed(error)) return
         this.#onProblem(error)
         const isRefused = isUnwritable(error)
         // Twice: something may have answered in the place of the cluster for a moment.
         if (isReplaced(error) || (isRefused && refused === fields)) {
           this.#fields = this.#kept
-          this.#isUnsure = false
+          this.#unsureSince = undefined
         }
         if (isRefused) refused = fields
       }
     }
     while (isBehind()) {
       this.#updating = this.#updating.then(write)
-      await this.#updating
+      // An update before it may have no answer for long.
+      const { promise: over, resolve } = Promise.withResolvers<void>()
+      const stopListening = whenAborted(isOver, resolve)
+      await Promise.race([this.#updating, over])
+      stopListening()
       if (isBehind()) await pause(AGAIN_MS, isOver)
     }
   }

@@ -274,6 +274,13 @@ test('whoever closes a session whose lease has gone hears that it has ended', as
   const session = await scene.open()
   scene.revocation = new QuorateError('there is no such lease', { code: 'lease_not_found', written: 'no' })
   expect(await session.close()).toBe(true)
+  const kept = await scene.open()
+  await pass(TTL_MS / 3 + 1)
+  await scene.answerAll('missing')
+  expect([kept.signal.aborted, await kept.close()]).toEqual([true, true])
+  const putting = await scene.open()
+  await expect(putting.put('key', 'value')).rejects.toMatchObject({ code: 'lease_not_found' })
+  expect([putting.signal.aborted, await putting.close()]).toEqual([true, true])
 })
 
 test('a session that is lost has nothing to revoke', async () => {

@@ -53,6 +53,41 @@ async function updatedWhileLost(service: string, gate: () => void, under = kv) {
   return { instance, problems }
 }
 
+const unknown = () =>
+  new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
+const noLeader = () => new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+
+/**
+ * From the update to the weight 7 on no transaction comes through, until the next session has begun. `endSession` ends
+ * the session that was begun as number `at`, for this process only: its lease lives on.
+ */
+function cutAfterSeven(under: Client, at = 1) {
+  const end = new AbortController()
+  let [isCut, wasCut] = [false, false]
+  let sessions = 0
+  const cut = withCall(under, 'txn', async (txn, options) => {
+    if (isCut) throw noLeader()
+    if (puts(txn, '"weight":7') && !wasCut) [isCut, wasCut] = [true, true]
+    return under.txn(txn, options)
+  })
+  const store = withCall(cut, 'session', async (options) => {
+    const session = await kv.session(options)
+    isCut = false
+    if (++sessions !== at) return session
+    const signal = AbortSignal.any([session.signal, end.signal])
+    const shown = {
+      lease: session.lease,
+      signal,
+      get leftMs() {
+        return signal.aborted ? 0 : session.leftMs
+      },
+      close: () => session.close(),
+    }
+    return Object.create(session, Object.getOwnPropertyDescriptors(shown))
+  })
+  return { store, endSession: () => end.abort() }
+}
+
 /** No instance has two turns, one after another. */
 const alternate = (turns: string) => [...turns].every((turn, at) => turn !== turns[at + 1])
 
@@ -373,7 +408,7 @@ describe('a registry', () => {
     const service = newService()
     let isDown = false
     const store = withCall(kv, 'txn', (txn, options) => {
-      if (isDown) throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+      if (isDown) throw noLeader()
       return kv.txn(txn, options)
     })
     const lost = Promise.withResolvers<void>()
@@ -464,8 +499,7 @@ describe('a registry', () => {
       const result = await kv.txn(txn, options)
       if (isUnsure && !result.succeeded) learned.resolve()
       isUnsure ||= isFirst
-      if (isFirst)
-        throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
+      if (isFirst) throw unknown()
       return result
     })
     return { store, learned: learned.promise }
@@ -475,7 +509,7 @@ describe('a registry', () => {
     const { store } = unsureOfSeven()
     const refusing = withCall(store, 'txn', (txn, options) => {
       if (!puts(txn, 'two')) return store.txn(txn, options)
-      throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+      throw noLeader()
     })
     const own = registry(refusing, newService())
     const instance = await own.register({ id: 'a', url: 'one' })
@@ -509,46 +543,94 @@ describe('a registry', () => {
   it('registers again with an update of unknown outcome that turns out then to be written', async () => {
     const { store } = unsureOfSeven()
     const service = newService()
-    let isCut = false
-    const cut = withCall(store, 'txn', async (txn, options) => {
-      if (isCut) throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
-      isCut = puts(txn, '"weight":7')
-      return store.txn(txn, options)
-    })
-    // Ends the first session before its lease ends.
-    const end = new AbortController()
-    let sessions = 0
-    const ending = withCall(cut, 'session', async (options) => {
-      const session = await kv.session(options)
-      isCut = false
-      if (++sessions > 1) return session
-      const signal = AbortSignal.any([session.signal, end.signal])
-      const left = {
-        lease: session.lease,
-        signal,
-        get leftMs() {
-          return signal.aborted ? 0 : session.leftMs
-        },
-        close: () => session.close(),
-      }
-      return Object.create(session, Object.getOwnPropertyDescriptors(left))
-    })
-    const instance = await registry(ending, service).register({ id: 'a', url: 'one', ttlMs: 60_000 })
+    const cut = cutAfterSeven(store)
+    const instance = await registry(cut.store, service).register({ id: 'a', url: 'one', ttlMs: 60_000 })
     await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
-    const { lease } = (await kv.get(`service/${service}/a`)) ?? {}
-    end.abort()
+    cut.endSession()
     await expect.poll(() => instance.isRegistered).toBe(true)
     expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 7 }])
     await instance.close()
-    await kv.revokeLease(lease ?? '')
   })
+
+  it('registers again with an update of unknown outcome that is written just before', async () => {
+    const service = newService()
+    let late: (() => Promise<unknown>) | undefined
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      if (puts(txn, '"weight":7') && late === undefined) {
+        late = () => kv.txn(txn)
+        throw unknown()
+      }
+      const result = await kv.txn(txn, options)
+      // The registration has seen the key as it was before, and has not written it yet.
+      if (!result.succeeded) await late?.()
+      return result
+    })
+    const cut = cutAfterSeven(store)
+    const instance = await registry(cut.store, service).register({ id: 'a', url: 'one', ttlMs: 60_000 })
+    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
+    cut.endSession()
+    await expect.poll(() => instance.isRegistered).toBe(true)
+    expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 7 }])
+    await instance.close()
+  })
+
+  it('registers again with an update of unknown outcome that goes on from one set while it was lost', async () => {
+    const { store } = unsureOfSeven()
+    let isRefused = true
+    const refusing = withCall(store, 'txn', (txn, options) => {
+      if (puts(txn, '"weight":7')) isRefused = false
+      else if (isRefused && puts(txn, 'two')) throw noLeader()
+      return store.txn(txn, options)
+    })
+    const service = newService()
+    const cut = cutAfterSeven(refusing, 2)
+    const { instance } = await updatedWhileLost(service, () => {}, cut.store)
+    await expect.poll(() => instance.isRegistered).toBe(true)
+    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
+    cut.endSession()
+    await expect.poll(() => instance.isRegistered).toBe(true)
+    expect(await registry(kv, service).list()).toMatchObject([{ url: 'two', weight: 7 }])
+    await instance.close()
+  })
+
+  it.each(['the update', 'what is put after it'])(
+    'registers again, and can be closed, while %s has no answer',
+    async (what) => {
+      const isAsked = Promise.withResolvers<void>()
+      let isUnsure = false
+      const store = withCall(kv, 'txn', async (txn, options) => {
+        const isSeven = puts(txn, '"weight":7')
+        const isHung = isUnsure && (what === 'the update' ? puts(txn, '"weight":8') : puts(txn, 'one'))
+        if (isHung && !isSeven) {
+          isUnsure = false
+          isAsked.resolve()
+          await new Promise((_, reject) =>
+            options?.signal?.addEventListener('abort', () => reject(options.signal?.reason)),
+          )
+        }
+        isUnsure ||= isSeven
+        if (isSeven) throw unknown()
+        return kv.txn(txn, options)
+      })
+      const service = newService()
+      const instance = await registry(store, service).register({ id: 'a', url: 'one', ttlMs: TTL_MS })
+      const first = expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
+      if (what === 'the update') void instance.update({ weight: 8 })
+      await first
+      await isAsked.promise
+      await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+      await expect.poll(async () => (await registry(kv, service).list()).length).toBe(1)
+      expect(await instance.close()).toBe(true)
+      expect(await registry(kv, service).list()).toEqual([])
+    },
+  )
 
   it('keeps what was set while the instance was lost, when an update after it has an unknown outcome', async () => {
     const { store } = unsureOfSeven()
     let isDown = true
     const refusing = withCall(store, 'txn', (txn, options) => {
       if (!isDown || !puts(txn, 'two') || puts(txn, '"weight":7')) return store.txn(txn, options)
-      throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+      throw noLeader()
     })
     const service = newService()
     const { instance } = await updatedWhileLost(service, () => {}, refusing)
@@ -565,7 +647,7 @@ describe('a registry', () => {
     const store = withCall(kv, 'txn', (txn, options) => {
       if (!puts(txn, '"weight":7')) return kv.txn(txn, options)
       late = () => kv.txn(txn)
-      throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
+      throw unknown()
     })
     const own = registry(store, newService())
     const instance = await own.register({ id: 'a', url: 'one' })
@@ -582,7 +664,7 @@ describe('a registry', () => {
     const txn: Client['txn'] = (asked, options) => {
       if (sessions !== 2) return kv.txn(asked, options)
       late = () => kv.txn(asked)
-      throw new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
+      throw unknown()
     }
     let sessions = 0
     const store = withCall(withCall(kv, 'txn', txn), 'session', async (options) => {
@@ -592,7 +674,7 @@ describe('a registry', () => {
       return Object.assign(Object.create(session), {
         lease: session.lease,
         signal: session.signal,
-        close: () => {},
+        close: async () => false,
       })
     })
     const { instance } = await updatedWhileLost(service, () => {}, store)
@@ -601,7 +683,8 @@ describe('a registry', () => {
     const before = await kv.get(`service/${service}/a`)
     await late()
     expect(await kv.get(`service/${service}/a`)).toMatchObject({ lease: before?.lease })
-    await instance.close()
+    // Its copy might still be written.
+    expect(await instance.close()).toBe(false)
   })
 
   // 413: it is too large; 403: forbidden; undefined: a page is sent as if it was the answer.
@@ -693,7 +776,7 @@ describe('a registry', () => {
       if (!puts(txn, '"weight":7')) return kv.txn(txn, options)
       if (++updates > 1) {
         if (!since.startsWith('cannot')) return kv.txn(txn, options)
-        throw new QuorateError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+        throw noLeader()
       }
       const result = await kv.txn(txn, options)
       done.resolve()
