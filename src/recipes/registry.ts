@@ -172,6 +172,7 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
 // ---------------------------------------------------------------------------------------------------------------------
 
 type Fields = Pick<Instance, 'url' | 'weight' | 'meta'>
+type Change = (fields: Fields) => Fields
 
 interface Put {
   readonly isWritten: boolean
@@ -188,20 +189,20 @@ class Registered implements Registration {
   readonly #ttlMs: number
   readonly #onProblem: (error: unknown) => void
   readonly #end = new AbortController()
-  /** What the instance is to be. */
-  #fields: Fields
-  /** What was written last. */
+  /** What was written last, as far as it is known. */
   #kept: Fields
+  /** What updates have set while the instance was lost. It comes on top of what was written last. */
+  #pending: Change | undefined
   /**
    * Of the key, when it was seen last; 0: there was none. Each write is for this revision only: a late copy of a write
    * whose outcome is unknown changes nothing.
    */
   #revision = 0
-  /** What the instance was to be before an update that may have been written, or may still be; undefined: none. */
-  #unsureSince: Fields | undefined
-  /** A registration has failed that may be written all the same: its lease may live. */
-  #hasStray = false
+  /** An update may have been written, or may still be: its outcome is unknown. It contains what was pending then. */
+  #unsure: { readonly pending: Change | undefined; readonly lease: string | undefined } | undefined
   #session: Session | undefined
+  /** Of the last registration, and of those that were tried since. */
+  readonly #leases = new Set<string>()
   /** Ends the waiting of `#keep`. */
   #wake = () => {}
   #keeping: Promise<void> | undefined
@@ -216,15 +217,14 @@ class Registered implements Registration {
     this.#ttlMs = ttlMs
     this.#onProblem = (error) => tell(() => onProblem?.(error))
     // A copy, as the caller may change it. What is not JSON fails here.
-    this.#fields = { url, weight, meta: JSON.parse(JSON.stringify(meta)) }
-    this.#kept = this.#fields
+    this.#kept = { url, weight, meta: JSON.parse(JSON.stringify(meta)) }
   }
 
   async begin(signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted === true) throw abortedBy(signal, 'registry.register')
     const stopListening = whenAborted(signal, () => this.#end.abort(signal?.reason))
     try {
-      await this.#register(this.#fields)
+      await this.#register()
     } finally {
       stopListening()
     }
@@ -261,59 +261,71 @@ class Registered implements Registration {
     await updated
   }
 
-  async #write(changed: (fields: Fields) => Fields, signal?: AbortSignal): Promise<void> {
+  /** Writes what is pending, and then `change`. */
+  async #write(change?: Change, signal?: AbortSignal): Promise<void> {
     let wasThere = false
+    let session: Session | undefined
     try {
       for (;;) {
-        const session = this.#session
+        session = this.#session
         if (session === undefined || !this.isRegistered) break
-        const fields = changed(this.#fields)
-        if (fields === this.#kept && this.#unsureSince === undefined) return
+        if (change === undefined && !this.#isBehind) return
+        const before = this.#wanted
+        const fields = change?.(before) ?? before
         const did = await this.#put(session, fields, signal).catch((error: unknown) => {
           // The session does not know it yet.
           if (isWithoutLease(error)) return undefined
           throw error
         })
-        if (session !== this.#session) {
-          // It was lost, and has registered again without them.
+        if (session !== this.#session || !this.isRegistered) {
+          // It was lost, and registers again without them, or has done so.
           wasThere ||= did?.isWritten === true
           continue
         }
         if (did === undefined) break
         const { isWritten, revision, found } = did
         // Not what another process has registered under this id: it would go with the lease of this one.
-        if (found !== undefined && found.lease !== session.lease) {
-          if (this.isRegistered) throw replaced(this.id)
-          break
-        }
+        if (found !== undefined && found.lease !== session.lease) throw replaced(this.id)
         this.#revision = revision
+        if (!isWritten && found !== undefined) this.#learn(found)
         // Whatever is under way is for a revision before this one, and changes nothing any more.
-        this.#unsureSince = undefined
+        this.#unsure = undefined
         if (isWritten) {
           this.#kept = fields
-          this.#fields = fields
+          this.#pending = undefined
           return
         }
-        if (found !== undefined) this.#learn(found)
       }
       if (this.#end.signal.aborted) throw closed()
     } catch (error) {
       if (error instanceof QuorateError && error.written === 'unknown') {
-        this.#unsureSince = this.#fields
+        this.#unsure = { pending: this.#pending, lease: session?.lease }
         this.#wake()
       }
       throw wasThere ? wasSeen(error) : error
     }
     // An instance that is lost registers again with them.
-    this.#fields = changed(this.#fields)
+    const first = this.#pending
+    this.#pending = first && change ? (fields) => change(first(fields)) : (change ?? first)
   }
 
-  /** Of an update whose outcome was unknown. It was made from all that this instance was to be. */
+  /** What the instance is to be. */
+  get #wanted(): Fields {
+    return this.#pending?.(this.#kept) ?? this.#kept
+  }
+
+  get #isBehind(): boolean {
+    return this.#pending !== undefined || this.#unsure !== undefined
+  }
+
+  /** Of an update whose outcome is not known. */
   #learn(found: KvRecord): void {
     const fields = fieldsOf(found)
     if (fields === undefined) return
-    this.#fields = fields
     this.#kept = fields
+    // Otherwise something was set since then, or a registration has left it out.
+    const { pending, lease } = this.#unsure ?? {}
+    if (lease === found.lease && pending === this.#pending) this.#pending = undefined
   }
 
   /** Writes the key, unless it has changed since `#revision`. */
@@ -339,7 +351,7 @@ class Registered implements Registration {
     await this.#session?.close()
     await this.#keeping
     // It may just have registered again.
-    return (await this.#session?.close()) === true && !this.#hasStray
+    return (await this.#session?.close()) === true
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -351,7 +363,7 @@ class Registered implements Registration {
     while (!this.#end.signal.aborted) {
       const lost = this.#session?.signal
       await this.#catchUp(lost)
-      if (lost?.aborted === false && this.#unsureSince === undefined) {
+      if (lost?.aborted === false && this.#unsure === undefined) {
         const { promise, resolve } = Promise.withResolvers<void>()
         this.#wake = resolve
         const stopListening = whenAborted(lost, resolve)
@@ -367,12 +379,11 @@ class Registered implements Registration {
 
   async #again(): Promise<void> {
     while (!this.#end.signal.aborted) {
-      const fields = this.#fields
       try {
-        return await this.#register(fields).catch((error: unknown) => {
-          if (fields === this.#kept || this.#end.signal.aborted || isClosed(error)) throw error
-          // They may be the reason.
-          return this.#register(this.#kept)
+        return await this.#register().catch((error: unknown) => {
+          if (this.#pending === undefined || this.#end.signal.aborted || isClosed(error)) throw error
+          // It may be the reason.
+          return this.#register('without what is pending')
         })
       } catch (error) {
         if (this.#end.signal.aborted) return
@@ -384,30 +395,28 @@ class Registered implements Registration {
   }
 
   /** An instance that another process has registered under this id is replaced: it is this one, before a restart. */
-  async #register(wanted: Fields): Promise<void> {
-    const before = this.#session?.lease
-    let fields = wanted
+  async #register(how?: 'without what is pending'): Promise<void> {
     const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal: this.#end.signal })
     try {
-      this.#revision = 0
-      for (;;) {
-        const { isWritten, revision, found } = await this.#put(session, fields, this.#end.signal)
-        this.#revision = revision
-        if (isWritten) break
-        const isOwn = found !== undefined && found.lease === before
-        // What an update has set since then is later.
-        if (isOwn && this.#unsureSince === this.#fields) {
-          this.#learn(found)
-          this.#unsureSince = this.#fields
-          fields = this.#kept
-        }
+      for (let isWritten = false; !isWritten; ) {
+        const pending = how === undefined ? this.#pending : undefined
+        const fields = pending?.(this.#kept) ?? this.#kept
+        const did = await this.#put(session, fields, this.#end.signal)
+        this.#revision = did.revision
+        isWritten = did.isWritten
+        if (isWritten) {
+          this.#kept = fields
+          if (this.#pending === pending) this.#pending = undefined
+        } else if (did.found?.lease !== undefined && this.#leases.has(did.found.lease)) this.#learn(did.found)
       }
     } catch (error) {
-      if (!(await session.close({ timeoutMs: GIVE_UP_MS }))) this.#hasStray = true
+      this.#leases.add(session.lease)
+      await session.close({ timeoutMs: GIVE_UP_MS })
       throw error
     }
-    this.#unsureSince = undefined
-    this.#kept = fields
+    this.#leases.clear()
+    this.#leases.add(session.lease)
+    this.#unsure = undefined
     this.#session = session
   }
 
@@ -417,23 +426,25 @@ class Registered implements Registration {
    */
   async #catchUp(lost: AbortSignal | undefined): Promise<void> {
     const isOver = AbortSignal.any([this.#end.signal, ...(lost === undefined ? [] : [lost])])
-    const isBehind = () => (this.#fields !== this.#kept || this.#unsureSince !== undefined) && !isOver.aborted
-    let refused: Fields | undefined
+    const isBehind = () => this.#isBehind && !isOver.aborted
+    let refused: { readonly pending: Change | undefined } | undefined
     const write = async () => {
-      const fields = this.#fields
+      const pending = this.#pending
       if (!isBehind()) return
       try {
-        await this.#write((latest) => latest, isOver)
+        await this.#write(undefined, isOver)
       } catch (error) {
         if (isOver.aborted || isClosed(error)) return
         this.#onProblem(error)
         const isRefused = isUnwritable(error)
         // Twice: something may have answered in the place of the cluster for a moment.
-        if (isReplaced(error) || (isRefused && refused === fields)) {
-          this.#fields = this.#kept
-          this.#unsureSince = undefined
+        if (isReplaced(error) || (isRefused && refused !== undefined && refused.pending === pending)) {
+          // What was written last is not taken either: nothing can be found out.
+          if (isReplaced(error) || pending === undefined) this.#unsure = undefined
+          else if (this.#unsure !== undefined) this.#unsure = { pending: undefined, lease: undefined }
+          this.#pending = undefined
         }
-        if (isRefused) refused = fields
+        if (isRefused) refused = { pending }
       }
     }
     while (isBehind()) {

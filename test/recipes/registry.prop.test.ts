@@ -1,0 +1,284 @@
+// A registered instance, whatever becomes of its writes and its leases, in a time that the test makes pass. Each update
+// sets a value of its own, so the record in the store tells which updates it holds:
+//
+// - What has resolved comes, or what was set later; what failed with "written: no" never comes.
+// - What was there when the caller heard of it is not overwritten by what was set before it, also if the outcome was
+//   unknown: the caller may have looked.
+// - When everything is answered again the instance is listed, also after it was lost once more, and nothing goes on.
+
+import fc from 'fast-check'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import {
+  type KvRecord,
+  OutcomeUnknownError,
+  QuorateError,
+  type Session,
+  type Txn,
+  type TxnResult,
+  UnavailableError,
+} from '../../src/client/index.ts'
+import { registry } from '../../src/recipes/registry.ts'
+import { runs } from '../runs.ts'
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }))
+afterEach(() => void vi.useRealTimers())
+
+const CALL_MS = 5_000
+const TTL_MS = 4_000
+
+/** What becomes of a transaction. `lateMs` later it reaches the store all the same. */
+type Fate =
+  | { readonly kind: 'answered'; readonly thereMs: number; readonly backMs: number }
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'unknown'; readonly thereMs: number | undefined; readonly lateMs: number }
+  | { readonly kind: 'hangs'; readonly thereMs: number | undefined }
+
+const ms = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 50 }), fc.integer({ min: 50, max: 2_500 }))
+const maybeMs = fc.option(ms, { nil: undefined })
+const fate: fc.Arbitrary<Fate> = fc.oneof(
+  { arbitrary: fc.record({ kind: fc.constant('answered' as const), thereMs: ms, backMs: ms }), weight: 3 },
+  { arbitrary: fc.record({ kind: fc.constant('refused' as const) }), weight: 1 },
+  {
+    arbitrary: fc.record({ kind: fc.constant('unknown' as const), thereMs: maybeMs, lateMs: ms }),
+    weight: 2,
+  },
+  { arbitrary: fc.record({ kind: fc.constant('hangs' as const), thereMs: maybeMs }), weight: 1 },
+)
+type Grant = 'granted' | 'refused' | 'not revoked when it is closed'
+const grant = fc.constantFrom<Grant>('granted', 'granted', 'refused', 'not revoked when it is closed')
+const step = fc.oneof(
+  fc.record({
+    kind: fc.constantFrom('url' as const, 'weight' as const),
+    isAwaited: fc.boolean(),
+    thenMs: ms,
+  }),
+  fc.record({ kind: fc.constant('lose' as const), how: fc.constantFrom('revoked', 'here only'), thenMs: ms }),
+)
+
+interface Update {
+  readonly kind: 'url' | 'weight'
+  readonly number: number
+  outcome: 'none' | 'done' | 'no' | 'unknown'
+  /** It was not in the store when its caller heard that it will come. */
+  isPending: boolean
+}
+
+interface Held {
+  readonly url: number
+  readonly weight: number
+  readonly lease: string
+  readonly modRevision: number
+}
+
+class World {
+  readonly updates: Update[] = []
+  readonly fates: Fate[]
+  readonly grants: Grant[]
+  held: Held | undefined
+  /** What its caller might have seen, and what was there before is there again. */
+  readonly undone: string[] = []
+  calls = 0
+  readonly #leases = new Map<string, AbortController>()
+  readonly #seen = new Set<string>()
+  #granted = 0
+  #revision = 1
+
+  constructor(fates: readonly Fate[], grants: readonly Grant[]) {
+    this.fates = [...fates]
+    this.grants = [...grants]
+  }
+
+  wasSeen({ kind, number }: Update): boolean {
+    return this.#seen.has(`${kind} ${number}`)
+  }
+
+  /** The lease ends, and its keys with it. */
+  revoke(lease: string): void {
+    this.#leases.delete(lease)
+    if (this.held?.lease === lease) this.held = undefined
+  }
+
+  lose(how: string): void {
+    const lease = String(this.#granted)
+    const session = this.#leases.get(lease)
+    if (how === 'revoked') {
+      this.revoke(lease)
+      // With the next keep-alive.
+      setTimeout(() => session?.abort(new Error('revoked')), TTL_MS / 3)
+    } else {
+      session?.abort(new Error('no answer'))
+      setTimeout(() => this.revoke(lease), TTL_MS)
+    }
+  }
+
+  readonly session = async (): Promise<Session> => {
+    const granted = this.grants.shift() ?? 'granted'
+    if (granted === 'refused') throw noLeader()
+    const lease = String(++this.#granted)
+    const over = new AbortController()
+    this.#leases.set(lease, over)
+    let isRevoked: boolean | undefined
+    const close = () => {
+      if (over.signal.aborted) return false
+      over.abort(new Error('closed'))
+      if (granted === 'granted') this.revoke(lease)
+      else setTimeout(() => this.revoke(lease), TTL_MS)
+      return granted === 'granted'
+    }
+    return {
+      lease,
+      ttlMs: TTL_MS,
+      signal: over.signal,
+      get leftMs() {
+        return over.signal.aborted ? 0 : TTL_MS
+      },
+      throwIfLost: () => over.signal.throwIfAborted(),
+      put: () => Promise.reject(new Error('not used')),
+      close: async () => {
+        isRevoked ??= close()
+        return isRevoked
+      },
+      [Symbol.asyncDispose]: async () => {},
+    }
+  }
+
+  readonly txn = async (txn: Txn, { signal }: { readonly signal?: AbortSignal | undefined } = {}) => {
+    this.calls += 1
+    const known = this.updates.filter(({ outcome, isPending }) => outcome !== 'none' && !isPending)
+    const fate = this.fates.shift() ?? { kind: 'answered', thereMs: 0, backMs: 0 }
+    const apply = () => this.#apply(txn, known)
+    const later = (afterMs: number) => setTimeout(apply, afterMs)
+    switch (fate.kind) {
+      case 'refused':
+        throw noLeader()
+      case 'answered': {
+        await passed(fate.thereMs)
+        const result = apply()
+        await passed(fate.backMs)
+        if (result === undefined)
+          throw new QuorateError('no lease', { code: 'lease_not_found', written: 'no' })
+        return result
+      }
+      case 'unknown':
+        if (fate.thereMs !== undefined) later(fate.thereMs + fate.lateMs)
+        await passed(fate.thereMs ?? 0)
+        throw unknown()
+      case 'hangs':
+        if (fate.thereMs !== undefined) later(fate.thereMs)
+        await Promise.race([
+          passed(CALL_MS),
+          new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve())),
+        ])
+        throw unknown()
+    }
+  }
+
+  #apply({ compare = [], success = [] }: Txn, known: readonly Update[]): TxnResult | undefined {
+    const [compared] = compare
+    const before = this.held
+    const isAbsent = compared !== undefined && 'exists' in compared && compared.exists === false
+    const wanted = compared !== undefined && 'to' in compared ? Number(compared.to) : undefined
+    const succeeded = isAbsent ? before === undefined : before?.modRevision === wanted
+    if (!succeeded) {
+      const kvs = before === undefined ? [] : [recordOf(before)]
+      return { succeeded, revision: this.#revision, results: [{ get: { kvs } }] } as never
+    }
+    const put = (success[0] as { put: { value: string; lease: string } }).put
+    if (!this.#leases.has(put.lease)) return undefined
+    const { url, weight } = JSON.parse(put.value)
+    const now = { url: Number(url), weight, lease: put.lease, modRevision: ++this.#revision }
+    for (const kind of ['url', 'weight'] as const) {
+      this.#seen.add(`${kind} ${now[kind]}`)
+      const isUndone = before !== undefined && now[kind] < before[kind]
+      const undone = known.find((update) => update.kind === kind && update.number === before?.[kind])
+      if (isUndone && undone !== undefined) this.undone.push(`${kind} ${before[kind]} by ${now[kind]}`)
+    }
+    this.held = now
+    return { succeeded, revision: this.#revision, results: [{ put: {} }] } as never
+  }
+}
+
+const passed = (afterMs: number) =>
+  afterMs === 0 ? Promise.resolve() : new Promise<void>((resolve) => setTimeout(resolve, afterMs))
+
+const recordOf = ({ url, weight, lease, modRevision }: Held) =>
+  ({ lease, modRevision, json: () => ({ url: String(url), weight, meta: {} }) }) as Partial<KvRecord>
+
+const unknown = () =>
+  new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
+const noLeader = () => new UnavailableError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+
+test('an instance is as its updates have made it, whatever becomes of its writes and its leases', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fate, { maxLength: 14 }),
+      fc.array(grant, { maxLength: 4 }),
+      fc.array(step, { maxLength: 10 }),
+      fc.constantFrom('revoked', 'here only'),
+      async (fates, grants, steps, lastLoss) => {
+        vi.clearAllTimers()
+        const world = new World([], [])
+        const pass = (timeMs: number) => vi.advanceTimersByTimeAsync(timeMs)
+        const { session, txn } = world
+        const kv = { session, txn, watch: () => Promise.reject(new Error('not used')) } as never
+        const instance = await registry(kv, 'api').register({ id: 'a', url: '0', weight: 0, ttlMs: TTL_MS })
+        world.fates.push(...fates)
+        world.grants.push(...grants)
+        for (const next of steps) {
+          if (next.kind === 'lose') world.lose(next.how)
+          else {
+            const update: Update = {
+              kind: next.kind,
+              number: world.updates.length + 1,
+              outcome: 'none',
+              isPending: false,
+            }
+            world.updates.push(update)
+            const { kind, number } = update
+            const told = instance.update(kind === 'url' ? { url: String(number) } : { weight: number }).then(
+              () => {
+                update.isPending = world.held?.[kind] !== number
+                update.outcome = 'done'
+              },
+              (error: unknown) => {
+                update.outcome = error instanceof QuorateError && error.written === 'no' ? 'no' : 'unknown'
+              },
+            )
+            if (next.isAwaited) await Promise.all([told, pass(CALL_MS * 4)])
+          }
+          await pass(next.thenMs)
+        }
+        // From now on everything is answered.
+        world.fates.length = 0
+        world.grants.length = 0
+        await pass(120_000)
+        const at = world.held
+        const expectRight = () => {
+          expect(world.undone).toEqual([])
+          expect(instance.isRegistered).toBe(true)
+          for (const kind of ['url', 'weight'] as const) {
+            const own = world.updates.filter((update) => update.kind === kind)
+            const last = own.findLastIndex(({ outcome }) => outcome === 'done')
+            const may = own.slice(last + 1).filter(({ outcome }) => outcome === 'unknown')
+            const allowed = [own[last]?.number ?? 0, ...may.map(({ number }) => number)]
+            expect(allowed, JSON.stringify(world.updates)).toContain(world.held?.[kind])
+          }
+        }
+        expect(world.updates.filter(({ outcome }) => outcome === 'none')).toEqual([])
+        expectRight()
+        world.lose(lastLoss)
+        await pass(60_000)
+        expectRight()
+        expect([world.held?.url, world.held?.weight]).toEqual([at?.url, at?.weight])
+        for (const update of world.updates)
+          if (update.outcome === 'no') expect([update, world.wasSeen(update)]).toEqual([update, false])
+        const { calls } = world
+        await pass(60_000)
+        expect(world.calls).toBe(calls)
+        expect(await instance.close()).toBe(true)
+        expect([world.held, vi.getTimerCount()]).toEqual([undefined, 0])
+      },
+    ),
+    { numRuns: runs(300) },
+  )
+})
