@@ -192,14 +192,14 @@ class Registered implements Registration {
   /** What was written last, as far as it is known. */
   #kept: Fields
   /** What updates have set while the instance was lost. It comes on top of what was written last. */
-  #pending: Change | undefined
+  #pending: readonly Change[] = []
   /**
    * Of the key, when it was seen last; 0: there was none. Each write is for this revision only: a late copy of a write
    * whose outcome is unknown changes nothing.
    */
   #revision = 0
   /** An update may have been written, or may still be: its outcome is unknown. It contains what was pending then. */
-  #unsure: { readonly pending: Change | undefined; readonly lease: string | undefined } | undefined
+  #unsure: { readonly pending: readonly Change[]; readonly lease: string | undefined } | undefined
   #session: Session | undefined
   /** Of the last registration, and of those that were tried since. */
   readonly #leases = new Set<string>()
@@ -292,7 +292,7 @@ class Registered implements Registration {
         this.#unsure = undefined
         if (isWritten) {
           this.#kept = fields
-          this.#pending = undefined
+          this.#pending = []
           return
         }
       }
@@ -305,17 +305,16 @@ class Registered implements Registration {
       throw wasThere ? wasSeen(error) : error
     }
     // An instance that is lost registers again with them.
-    const first = this.#pending
-    this.#pending = first && change ? (fields) => change(first(fields)) : (change ?? first)
+    if (change !== undefined) this.#pending = [...this.#pending, change]
   }
 
   /** What the instance is to be. */
   get #wanted(): Fields {
-    return this.#pending?.(this.#kept) ?? this.#kept
+    return changed(this.#kept, this.#pending)
   }
 
   get #isBehind(): boolean {
-    return this.#pending !== undefined || this.#unsure !== undefined
+    return this.#pending.length > 0 || this.#unsure !== undefined
   }
 
   /** Of an update whose outcome is not known. */
@@ -323,9 +322,9 @@ class Registered implements Registration {
     const fields = fieldsOf(found)
     if (fields === undefined) return
     this.#kept = fields
-    // Otherwise something was set since then, or a registration has left it out.
-    const { pending, lease } = this.#unsure ?? {}
-    if (lease === found.lease && pending === this.#pending) this.#pending = undefined
+    // Not if it is of a registration, which may have left out what was pending.
+    const { pending = [], lease } = this.#unsure ?? {}
+    if (lease === found.lease) this.#pending = without(this.#pending, pending)
   }
 
   /** Writes the key, unless it has changed since `#revision`. */
@@ -381,7 +380,7 @@ class Registered implements Registration {
     while (!this.#end.signal.aborted) {
       try {
         return await this.#register().catch((error: unknown) => {
-          if (this.#pending === undefined || this.#end.signal.aborted || isClosed(error)) throw error
+          if (this.#pending.length === 0 || this.#end.signal.aborted || isClosed(error)) throw error
           // It may be the reason.
           return this.#register('without what is pending')
         })
@@ -399,14 +398,14 @@ class Registered implements Registration {
     const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal: this.#end.signal })
     try {
       for (let isWritten = false; !isWritten; ) {
-        const pending = how === undefined ? this.#pending : undefined
-        const fields = pending?.(this.#kept) ?? this.#kept
+        const pending = how === undefined ? this.#pending : []
+        const fields = changed(this.#kept, pending)
         const did = await this.#put(session, fields, this.#end.signal)
         this.#revision = did.revision
         isWritten = did.isWritten
         if (isWritten) {
           this.#kept = fields
-          if (this.#pending === pending) this.#pending = undefined
+          this.#pending = without(this.#pending, pending)
         } else if (did.found?.lease !== undefined && this.#leases.has(did.found.lease)) this.#learn(did.found)
       }
     } catch (error) {
@@ -427,7 +426,7 @@ class Registered implements Registration {
   async #catchUp(lost: AbortSignal | undefined): Promise<void> {
     const isOver = AbortSignal.any([this.#end.signal, ...(lost === undefined ? [] : [lost])])
     const isBehind = () => this.#isBehind && !isOver.aborted
-    let refused: { readonly pending: Change | undefined } | undefined
+    let refused: readonly Change[] | undefined
     const write = async () => {
       const pending = this.#pending
       if (!isBehind()) return
@@ -438,13 +437,13 @@ class Registered implements Registration {
         this.#onProblem(error)
         const isRefused = isUnwritable(error)
         // Twice: something may have answered in the place of the cluster for a moment.
-        if (isReplaced(error) || (isRefused && refused !== undefined && refused.pending === pending)) {
+        if (isReplaced(error) || (isRefused && refused === pending)) {
           // What was written last is not taken either: nothing can be found out.
-          if (isReplaced(error) || pending === undefined) this.#unsure = undefined
-          else if (this.#unsure !== undefined) this.#unsure = { pending: undefined, lease: undefined }
-          this.#pending = undefined
+          if (isReplaced(error) || pending.length === 0) this.#unsure = undefined
+          else if (this.#unsure !== undefined) this.#unsure = { pending: [], lease: undefined }
+          this.#pending = []
         }
-        if (isRefused) refused = { pending }
+        if (isRefused) refused = pending
       }
     }
     while (isBehind()) {
@@ -460,6 +459,12 @@ class Registered implements Registration {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const changed = (fields: Fields, changes: readonly Change[]): Fields =>
+  changes.reduce((before, change) => change(before), fields)
+
+const without = (changes: readonly Change[], done: readonly Change[]): readonly Change[] =>
+  done.length === 0 ? changes : changes.filter((change) => !done.includes(change))
 
 /** Neither would it be written if it was tried again. */
 const isUnwritable = (error: unknown): boolean =>
