@@ -3,7 +3,8 @@
 // Promise: an instance is listed from the moment when `register` returns until it is closed, or until its process has
 // been silent for `ttlMs`: its key has the lease of a session, which the process keeps alive, and the clock of the
 // cluster decides. If the lease is lost all the same, after a long break of the network, the instance registers again
-// by itself. `list` is linearizable. `resolve` and `watch` work from memory, which follows the store within
+// by itself, with what its last update has written. An update has been written when it returns; while the instance is
+// lost it waits. `list` is linearizable. `resolve` and `watch` work from memory, which follows the store within
 // milliseconds.
 //
 // When the registry cannot be reached, `resolve` goes on with the last instances that it knows. Then, and always, it
@@ -40,11 +41,12 @@ import {
   UnavailableError,
 } from '../client/index.ts'
 import { whenAborted } from '../client/signals.ts'
+import { after } from '../client/timer.ts'
 import { abortedBy, isLeaseTime } from './checks.ts'
 import { Followed, type View } from './followed.ts'
 import { escaped, type KeyPlace, placeOf, unescaped } from './place.ts'
 import { tell } from './tell.ts'
-import { GIVE_UP_MS, isForbidden, isTooLarge, isWithoutLease } from './waiting.ts'
+import { GIVE_UP_MS, isWithoutLease } from './waiting.ts'
 import { isClosed, pause } from './watching.ts'
 
 const TTL_MS = 10_000
@@ -52,7 +54,7 @@ const CONFIRM_MS = 10_000
 const STALE_MS = 15_000
 const FAILED_MS = 5_000
 const TIMEOUT_MS = 5_000
-/** The pause after a try to register again that has failed. */
+/** The pause after a try to register again, or to find out what became of an update, that has failed. */
 const AGAIN_MS = 1_000
 
 export interface Instance {
@@ -72,7 +74,10 @@ export interface NewInstance {
   readonly meta?: Readonly<Record<string, unknown>> | undefined
   /** After so long without its process the instance goes. From 1,000 on. Default 10,000. */
   readonly ttlMs?: number | undefined
-  /** Called when the instance was lost, and for each try to register again, or to write an update then, that fails. */
+  /**
+   * Called when the instance was lost, and for each try to register again, or to find out what became of an update,
+   * that fails.
+   */
   readonly onProblem?: ((error: unknown) => void) | undefined
   /** Ends the registering with an `AbortError`, and removes what was written. Without effect once it is registered. */
   readonly signal?: AbortSignal | undefined
@@ -83,11 +88,15 @@ export interface Registration extends AsyncDisposable {
   /** Whether its lease lives. That it was revoked is noticed within a third of `ttlMs`. */
   readonly isRegistered: boolean
   /**
-   * Replaces weight, metadata or URL. Fails if another process has registered under this id, or after `close`. An
-   * instance that is lost at that moment registers again with them. If they cannot be written then, it registers with
-   * what was written last, `onProblem` is told why, and they are tried again each second, unless they are refused.
+   * Replaces weight, metadata or URL, one update after another. While the instance is lost it waits until it has
+   * registered again; `signal` ends it with an `AbortError`. Fails if another process has registered under this id, or
+   * after `close`. When its outcome is unknown, the registration finds out what has become of it: it does not come
+   * later.
    */
-  update(changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>): Promise<void>
+  update(
+    changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<void>
   /** Removes the instance. false: the cluster has not confirmed it, and the instance goes when its lease has ended. */
   close(): Promise<boolean>
 }
@@ -182,6 +191,16 @@ interface Put {
   readonly found?: KvRecord | undefined
 }
 
+interface Update {
+  readonly change: Change
+  readonly signal: AbortSignal | undefined
+  /** A write of it had no answer, and the instance was lost. */
+  mayBeWritten: boolean
+  done(): void
+  fail(error: unknown): void
+}
+
+/** All writes are made by `#keep`, one after another. */
 class Registered implements Registration {
   readonly id: string
   readonly #kv: RegistryClient
@@ -191,23 +210,20 @@ class Registered implements Registration {
   readonly #end = new AbortController()
   /** What was written last, as far as it is known. */
   #kept: Fields
-  /** What updates have set while the instance was lost. It comes on top of what was written last. */
-  #pending: readonly Change[] = []
   /**
    * Of the key, when it was seen last; 0: there was none. Each write is for this revision only: a late copy of a write
-   * whose outcome is unknown changes nothing.
+   * whose outcome is unknown changes nothing once another one has been written.
    */
   #revision = 0
-  /** An update may have been written, or may still be: its outcome is unknown. It contains what was pending then. */
-  #unsure: { readonly pending: readonly Change[]; readonly lease: string | undefined } | undefined
+  /** An update may have been written, or may still be. */
+  #isUnsure = false
   #session: Session | undefined
-  /** Of the last registration, and of those that were tried since. */
-  readonly #leases = new Set<string>()
-  /** Ends the waiting of `#keep`. */
+  #updates: readonly Update[] = []
+  /** The update that is being written. */
+  #underWay: Update | undefined
+  /** There is an update to write. */
   #wake = () => {}
   #keeping: Promise<void> | undefined
-  /** The updates under way, one after another, so that the last one stays. */
-  #updating: Promise<unknown> = Promise.resolve()
 
   constructor(kv: RegistryClient, place: KeyPlace, instance: NewInstance) {
     const { id = randomUUID(), url, weight = 1, meta = {}, ttlMs = TTL_MS, onProblem } = instance
@@ -223,112 +239,176 @@ class Registered implements Registration {
   async begin(signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted === true) throw abortedBy(signal, 'registry.register')
     const stopListening = whenAborted(signal, () => this.#end.abort(signal?.reason))
+    let session: Session
     try {
-      await this.#register()
+      session = await this.#register()
     } finally {
       stopListening()
     }
     if (this.#end.signal.aborted) {
       // It came together with the answer.
-      await this.#session?.close({ timeoutMs: GIVE_UP_MS })
+      await session.close({ timeoutMs: GIVE_UP_MS })
       throw new AbortedError(
         'registry.register was aborted; the instance may be listed until its lease ends',
         { code: 'aborted', written: 'unknown', cause: signal?.reason },
       )
     }
-    this.#keeping = this.#keep()
+    this.#keeping = this.#keep(session)
   }
 
   get isRegistered(): boolean {
     return this.#session !== undefined && this.#session.leftMs > 0
   }
 
-  async update(changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>): Promise<void> {
+  async update(
+    changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
     checkOptions('registration.update', changes, { url: isText, weight: isWeight, meta: isMeta })
+    checkOptions('registration.update', options, { signal: isSignal })
+    const { signal } = options
     // What is not JSON fails here. A copy, as the caller may change it before its turn has come.
     const given = { ...changes }
     const meta = changes.meta && JSON.stringify(changes.meta)
-    const updated = this.#updating.then(async () => {
-      if (this.#end.signal.aborted) throw closed()
-      // Without what an update before this one has not written.
-      await this.#write(({ url, weight, meta: before }) => ({
-        url: given.url ?? url,
-        weight: given.weight ?? weight,
-        meta: meta === undefined ? before : JSON.parse(meta),
-      }))
+    const change: Change = (before) => ({
+      url: given.url ?? before.url,
+      weight: given.weight ?? before.weight,
+      meta: meta === undefined ? before.meta : JSON.parse(meta),
     })
-    this.#updating = updated.catch(() => {})
-    await updated
+    if (this.#end.signal.aborted) throw closed()
+    if (signal?.aborted === true) throw abortedBy(signal, 'registration.update')
+    const { promise, resolve: done, reject: fail } = Promise.withResolvers<void>()
+    const update: Update = { change, signal, mayBeWritten: false, done, fail }
+    this.#updates = [...this.#updates, update]
+    this.#wake()
+    const stopListening = whenAborted(signal, () => {
+      // Of the one under way the call ends.
+      if (this.#underWay !== update) this.#fail(update, abortedBy(signal, 'registration.update'))
+    })
+    await promise.finally(stopListening)
   }
 
-  /** Writes what is pending, and then `change`. */
-  async #write(change?: Change, signal?: AbortSignal): Promise<void> {
-    let wasThere = false
-    let session: Session | undefined
-    try {
-      for (;;) {
-        session = this.#session
-        if (session === undefined || !this.isRegistered) break
-        if (change === undefined && !this.#isBehind) return
-        const before = this.#wanted
-        const fields = change?.(before) ?? before
-        const did = await this.#put(session, fields, signal).catch((error: unknown) => {
-          // The session does not know it yet.
-          if (isWithoutLease(error)) return undefined
-          throw error
-        })
-        if (session !== this.#session || !this.isRegistered) {
-          // It was lost, and registers again without them, or has done so.
-          wasThere ||= did?.isWritten === true
-          continue
-        }
-        if (did === undefined) break
-        const { isWritten, revision, found } = did
-        // Not what another process has registered under this id: it would go with the lease of this one.
-        if (found !== undefined && found.lease !== session.lease) throw replaced(this.id)
-        this.#revision = revision
-        if (!isWritten && found !== undefined) this.#learn(found)
-        // Whatever is under way is for a revision before this one, and changes nothing any more.
-        this.#unsure = undefined
-        if (isWritten) {
-          this.#kept = fields
-          this.#pending = []
-          return
-        }
-      }
-      if (this.#end.signal.aborted) throw closed()
-    } catch (error) {
-      if (error instanceof QuorateError && error.written === 'unknown') {
-        this.#unsure = { pending: this.#pending, lease: session?.lease }
-        this.#wake()
-      }
-      throw wasThere ? wasSeen(error) : error
+  async close(): Promise<boolean> {
+    this.#end.abort()
+    await this.#session?.close()
+    await this.#keeping
+    // It may just have registered again.
+    return (await this.#session?.close()) === true
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** Until it is closed. */
+  async #keep(first: Session): Promise<void> {
+    for (let session: Session | undefined = first; session !== undefined; ) {
+      const why = await this.#serve(session)
+      if (this.#end.signal.aborted) break
+      this.#onProblem(why)
+      session = await this.#again()
     }
-    // An instance that is lost registers again with them.
-    if (change !== undefined) this.#pending = [...this.#pending, change]
+    for (const update of this.#updates) this.#fail(update, closed())
   }
 
-  /** What the instance is to be. */
-  get #wanted(): Fields {
-    return changed(this.#kept, this.#pending)
+  /** Makes the updates, until the lease has ended. Returns why. */
+  async #serve(session: Session): Promise<unknown> {
+    const over = AbortSignal.any([session.signal, this.#end.signal])
+    try {
+      while (!over.aborted) {
+        const [update] = this.#updates
+        if (update !== undefined) await this.#make(update, session, over)
+        else {
+          if (this.#isUnsure) await this.#settle(session, over)
+          await this.#woken(over)
+        }
+      }
+      return over.reason
+    } catch (error) {
+      if (!isWithoutLease(error)) throw error
+      // The session does not know it yet.
+      await session.close({ timeoutMs: GIVE_UP_MS })
+      return error
+    }
   }
 
-  get #isBehind(): boolean {
-    return this.#pending.length > 0 || this.#unsure !== undefined
+  /** An update waits for the next registration if the lease has ended. */
+  async #make(update: Update, session: Session, over: AbortSignal): Promise<void> {
+    const { change, signal } = update
+    this.#underWay = update
+    try {
+      await this.#write(session, signal === undefined ? over : AbortSignal.any([over, signal]), change)
+      this.#updates = this.#updates.filter((each) => each !== update)
+      update.done()
+    } catch (error) {
+      const isUnknown = isOfUnknownOutcome(error)
+      this.#isUnsure ||= isUnknown
+      update.mayBeWritten ||= isUnknown
+      const isLost = over.aborted || isWithoutLease(error)
+      if (!isLost || signal?.aborted === true) this.#fail(update, error)
+      if (isWithoutLease(error)) throw error
+    } finally {
+      this.#underWay = undefined
+    }
   }
 
-  /** Of an update whose outcome is not known. */
+  /**
+   * Finds out what has become of an update of unknown outcome: what was there before it is written again, unless it is
+   * there. After that it cannot come any more.
+   */
+  async #settle(session: Session, over: AbortSignal): Promise<void> {
+    try {
+      await this.#write(session, over)
+    } catch (error) {
+      if (isWithoutLease(error)) throw error
+      if (over.aborted) return
+      this.#isUnsure &&= !isReplaced(error)
+      this.#onProblem(error)
+    }
+  }
+
+  #fail(update: Update, error: unknown): void {
+    this.#updates = this.#updates.filter((each) => each !== update)
+    update.fail(update.mayBeWritten && !isOfUnknownOutcome(error) ? mayBeWritten(error) : error)
+  }
+
+  /** Until there is something to do. */
+  async #woken(over: AbortSignal): Promise<void> {
+    if (over.aborted || this.#updates.length > 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#wake = resolve
+    const stopListening = whenAborted(over, resolve)
+    const stopTimer = this.#isUnsure ? after(AGAIN_MS, resolve) : () => {}
+    await promise
+    stopListening()
+    stopTimer()
+  }
+
+  /** Writes what the key has, with `change`. */
+  async #write(session: Session, signal: AbortSignal, change: Change = (before) => before): Promise<void> {
+    for (;;) {
+      const fields = change(this.#kept)
+      const { isWritten, revision, found } = await this.#put(session, fields, signal)
+      // Not what another process has registered under this id: it would go with the lease of this one.
+      if (found !== undefined && found.lease !== session.lease) throw replaced(this.id)
+      this.#revision = revision
+      // Whatever else was sent is for a revision before this one.
+      this.#isUnsure = false
+      if (isWritten) {
+        this.#kept = fields
+        return
+      }
+      if (found !== undefined) this.#learn(found)
+    }
+  }
+
+  /** What an update of unknown outcome has written. */
   #learn(found: KvRecord): void {
-    const fields = fieldsOf(found)
-    if (fields === undefined) return
-    this.#kept = fields
-    // Not if it is of a registration, which may have left out what was pending.
-    const { pending = [], lease } = this.#unsure ?? {}
-    if (lease === found.lease) this.#pending = without(this.#pending, pending)
+    this.#kept = fieldsOf(found) ?? this.#kept
   }
 
   /** Writes the key, unless it has changed since `#revision`. */
-  async #put({ lease }: Session, fields: Fields, signal: AbortSignal | undefined): Promise<Put> {
+  async #put({ lease }: Session, fields: Fields, signal: AbortSignal): Promise<Put> {
     const [key, seen] = [this.#key, this.#revision]
     const compare: TxnComparison =
       seen === 0 ? { key, exists: false } : { key, target: 'mod_revision', op: '=', to: seen }
@@ -345,137 +425,49 @@ class Registered implements Registration {
     return { isWritten: false, revision: found?.modRevision ?? 0, found }
   }
 
-  async close(): Promise<boolean> {
-    this.#end.abort()
-    await this.#session?.close()
-    await this.#keeping
-    // It may just have registered again.
-    return (await this.#session?.close()) === true
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close()
-  }
-
-  /** Until it is closed. */
-  async #keep(): Promise<void> {
-    while (!this.#end.signal.aborted) {
-      const lost = this.#session?.signal
-      await this.#catchUp(lost)
-      if (lost?.aborted === false && this.#unsure === undefined) {
-        const { promise, resolve } = Promise.withResolvers<void>()
-        this.#wake = resolve
-        const stopListening = whenAborted(lost, resolve)
-        await promise
-        stopListening()
-      }
-      if (this.#end.signal.aborted) return
-      if (lost?.aborted === false) continue
-      this.#onProblem(lost?.reason)
-      await this.#again()
-    }
-  }
-
-  async #again(): Promise<void> {
+  /** undefined: it was closed. */
+  async #again(): Promise<Session | undefined> {
     while (!this.#end.signal.aborted) {
       try {
-        return await this.#register().catch((error: unknown) => {
-          if (this.#pending.length === 0 || this.#end.signal.aborted || isClosed(error)) throw error
-          // It may be the reason.
-          return this.#register('without what is pending')
-        })
+        return await this.#register()
       } catch (error) {
-        if (this.#end.signal.aborted) return
-        if (isClosed(error)) return this.#end.abort()
+        if (isClosed(error)) this.#end.abort()
+        if (this.#end.signal.aborted) break
         this.#onProblem(error)
         await pause(AGAIN_MS, this.#end.signal)
       }
     }
+    return undefined
   }
 
   /** An instance that another process has registered under this id is replaced: it is this one, before a restart. */
-  async #register(how?: 'without what is pending'): Promise<void> {
-    const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal: this.#end.signal })
+  async #register(): Promise<Session> {
+    const { signal } = this.#end
+    const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal })
     try {
-      for (let isWritten = false; !isWritten; ) {
-        const pending = how === undefined ? this.#pending : []
-        const fields = changed(this.#kept, pending)
-        const did = await this.#put(session, fields, this.#end.signal)
-        this.#revision = did.revision
-        isWritten = did.isWritten
-        if (isWritten) {
-          this.#kept = fields
-          this.#pending = without(this.#pending, pending)
-        } else if (did.found?.lease !== undefined && this.#leases.has(did.found.lease)) this.#learn(did.found)
+      for (;;) {
+        const { isWritten, revision, found } = await this.#put(session, this.#kept, signal)
+        this.#revision = revision
+        if (isWritten) break
+        if (found !== undefined && found.lease === this.#session?.lease) this.#learn(found)
       }
     } catch (error) {
-      this.#leases.add(session.lease)
       await session.close({ timeoutMs: GIVE_UP_MS })
       throw error
     }
-    this.#leases.clear()
-    this.#leases.add(session.lease)
-    this.#unsure = undefined
+    this.#isUnsure = false
     this.#session = session
-  }
-
-  /**
-   * Writes what an update has set while the instance was lost, if it has not registered with that; and finds out what
-   * has become of one whose outcome is unknown.
-   */
-  async #catchUp(lost: AbortSignal | undefined): Promise<void> {
-    const isOver = AbortSignal.any([this.#end.signal, ...(lost === undefined ? [] : [lost])])
-    const isBehind = () => this.#isBehind && !isOver.aborted
-    let refused: readonly Change[] | undefined
-    const write = async () => {
-      const pending = this.#pending
-      if (!isBehind()) return
-      try {
-        await this.#write(undefined, isOver)
-      } catch (error) {
-        if (isOver.aborted || isClosed(error)) return
-        this.#onProblem(error)
-        const isRefused = isUnwritable(error)
-        // Twice: something may have answered in the place of the cluster for a moment.
-        if (isReplaced(error) || (isRefused && refused === pending)) {
-          // What was written last is not taken either: nothing can be found out.
-          if (isReplaced(error) || pending.length === 0) this.#unsure = undefined
-          else if (this.#unsure !== undefined) this.#unsure = { pending: [], lease: undefined }
-          this.#pending = []
-        }
-        if (isRefused) refused = pending
-      }
-    }
-    while (isBehind()) {
-      this.#updating = this.#updating.then(write)
-      // An update before it may have no answer for long.
-      const { promise: over, resolve } = Promise.withResolvers<void>()
-      const stopListening = whenAborted(isOver, resolve)
-      await Promise.race([this.#updating, over])
-      stopListening()
-      if (isBehind()) await pause(AGAIN_MS, isOver)
-    }
+    return session
   }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const changed = (fields: Fields, changes: readonly Change[]): Fields =>
-  changes.reduce((before, change) => change(before), fields)
+const isOfUnknownOutcome = (error: unknown): boolean =>
+  error instanceof QuorateError && error.written === 'unknown'
 
-const without = (changes: readonly Change[], done: readonly Change[]): readonly Change[] =>
-  done.length === 0 ? changes : changes.filter((change) => !done.includes(change))
-
-/** Neither would it be written if it was tried again. */
-const isUnwritable = (error: unknown): boolean =>
-  isTooLarge(error) ||
-  isForbidden(error) ||
-  // Another endpoint was asked before, and has not said what became of it.
-  (error instanceof OutcomeUnknownError && isTooLarge(error.cause))
-
-/** Of an update that others may have seen before the instance was lost. */
-const wasSeen = (cause: unknown) =>
-  new OutcomeUnknownError('registration.update: it was written, and the instance was lost since', {
+const mayBeWritten = (cause: unknown) =>
+  new OutcomeUnknownError('registration.update: it may have been written before the instance was lost', {
     code: 'outcome_unknown',
     written: 'unknown',
     cause,

@@ -1,7 +1,8 @@
 // A registered instance, whatever becomes of its writes and its leases, in a time that the test makes pass. Each update
 // sets a value of its own, so the record in the store tells which updates it holds:
 //
-// - What has resolved comes, or what was set later; what failed with "written: no" never comes.
+// - What has resolved has been in the store, and stays, or what was set later; what failed with "written: no" has never
+//   been there.
 // - What was there when the caller heard of it is not overwritten by what was set before it, also if the outcome was
 //   unknown: the caller may have looked.
 // - When everything is answered again the instance is listed, also after it was lost once more, and nothing goes on.
@@ -9,6 +10,7 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import {
+  AbortedError,
   type KvRecord,
   OutcomeUnknownError,
   QuorateError,
@@ -50,6 +52,7 @@ const step = fc.oneof(
   fc.record({
     kind: fc.constantFrom('url' as const, 'weight' as const),
     isAwaited: fc.boolean(),
+    endMs: fc.option(ms, { freq: 5, nil: undefined }),
     thenMs: ms,
   }),
   fc.record({ kind: fc.constant('lose' as const), how: fc.constantFrom('revoked', 'here only'), thenMs: ms }),
@@ -59,8 +62,6 @@ interface Update {
   readonly kind: 'url' | 'weight'
   readonly number: number
   outcome: 'none' | 'done' | 'no' | 'unknown'
-  /** It was not in the store when its caller heard that it will come. */
-  isPending: boolean
 }
 
 interface Held {
@@ -144,31 +145,34 @@ class World {
 
   readonly txn = async (txn: Txn, { signal }: { readonly signal?: AbortSignal | undefined } = {}) => {
     this.calls += 1
-    const known = this.updates.filter(({ outcome, isPending }) => outcome !== 'none' && !isPending)
+    const known = this.updates.filter(({ outcome }) => outcome !== 'none')
     const fate = this.fates.shift() ?? { kind: 'answered', thereMs: 0, backMs: 0 }
     const apply = () => this.#apply(txn, known)
     const later = (afterMs: number) => setTimeout(apply, afterMs)
+    if (signal?.aborted === true) throw aborted('no')
     switch (fate.kind) {
       case 'refused':
         throw noLeader()
       case 'answered': {
-        await passed(fate.thereMs)
-        const result = apply()
-        await passed(fate.backMs)
+        let result: TxnResult | undefined
+        const isThere = passed(fate.thereMs).then(() => {
+          result = apply()
+        })
+        await unlessAborted(
+          isThere.then(() => passed(fate.backMs)),
+          signal,
+        )
         if (result === undefined)
           throw new QuorateError('no lease', { code: 'lease_not_found', written: 'no' })
         return result
       }
       case 'unknown':
         if (fate.thereMs !== undefined) later(fate.thereMs + fate.lateMs)
-        await passed(fate.thereMs ?? 0)
+        await unlessAborted(passed(fate.thereMs ?? 0), signal)
         throw unknown()
       case 'hangs':
         if (fate.thereMs !== undefined) later(fate.thereMs)
-        await Promise.race([
-          passed(CALL_MS),
-          new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve())),
-        ])
+        await unlessAborted(passed(CALL_MS), signal)
         throw unknown()
     }
   }
@@ -201,12 +205,26 @@ class World {
 const passed = (afterMs: number) =>
   afterMs === 0 ? Promise.resolve() : new Promise<void>((resolve) => setTimeout(resolve, afterMs))
 
+/** As the client does it: the call ends, and what was sent goes on. */
+const unlessAborted = (call: Promise<void>, signal: AbortSignal | undefined) =>
+  new Promise<void>((resolve, reject) => {
+    signal?.addEventListener('abort', () => reject(aborted('unknown')))
+    void call.then(resolve)
+  })
+
 const recordOf = ({ url, weight, lease, modRevision }: Held) =>
   ({ lease, modRevision, json: () => ({ url: String(url), weight, meta: {} }) }) as Partial<KvRecord>
 
 const unknown = () =>
   new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
+const aborted = (written: 'no' | 'unknown') => new AbortedError('aborted', { code: 'aborted', written })
 const noLeader = () => new UnavailableError('no leader', { code: 'no_leader', written: 'no', status: 503 })
+
+async function expectAtRest(world: World): Promise<void> {
+  const { calls } = world
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(world.calls).toBe(calls)
+}
 
 test('an instance is as its updates have made it, whatever becomes of its writes and its leases', async () => {
   await fc.assert(
@@ -227,24 +245,25 @@ test('an instance is as its updates have made it, whatever becomes of its writes
         for (const next of steps) {
           if (next.kind === 'lose') world.lose(next.how)
           else {
-            const update: Update = {
-              kind: next.kind,
-              number: world.updates.length + 1,
-              outcome: 'none',
-              isPending: false,
-            }
+            const update: Update = { kind: next.kind, number: world.updates.length + 1, outcome: 'none' }
             world.updates.push(update)
             const { kind, number } = update
-            const told = instance.update(kind === 'url' ? { url: String(number) } : { weight: number }).then(
+            const end = new AbortController()
+            if (next.endMs !== undefined) setTimeout(() => end.abort(), next.endMs)
+            const change = kind === 'url' ? { url: String(number) } : { weight: number }
+            instance.update(change, { signal: end.signal }).then(
               () => {
-                update.isPending = world.held?.[kind] !== number
                 update.outcome = 'done'
+                if (!world.wasSeen(update)) world.undone.push(`${kind} ${number} was never there`)
               },
               (error: unknown) => {
                 update.outcome = error instanceof QuorateError && error.written === 'no' ? 'no' : 'unknown'
               },
             )
-            if (next.isAwaited) await Promise.all([told, pass(CALL_MS * 4)])
+            for (let waited = 0; next.isAwaited && update.outcome === 'none'; waited++) {
+              expect(waited).toBeLessThan(200)
+              await pass(1_000)
+            }
           }
           await pass(next.thenMs)
         }
@@ -266,19 +285,35 @@ test('an instance is as its updates have made it, whatever becomes of its writes
         }
         expect(world.updates.filter(({ outcome }) => outcome === 'none')).toEqual([])
         expectRight()
+        await expectAtRest(world)
         world.lose(lastLoss)
         await pass(60_000)
         expectRight()
         expect([world.held?.url, world.held?.weight]).toEqual([at?.url, at?.weight])
         for (const update of world.updates)
           if (update.outcome === 'no') expect([update, world.wasSeen(update)]).toEqual([update, false])
-        const { calls } = world
-        await pass(60_000)
-        expect(world.calls).toBe(calls)
+        await expectAtRest(world)
         expect(await instance.close()).toBe(true)
         expect([world.held, vi.getTimerCount()]).toEqual([undefined, 0])
       },
     ),
     { numRuns: runs(300) },
   )
+})
+
+test('it looks no more for what became of an update when another process has registered', async () => {
+  const world = new World([], [])
+  const { session, txn } = world
+  const kv = { session, txn, watch: () => Promise.reject(new Error('not used')) } as never
+  const problems: unknown[] = []
+  const onProblem = (problem: unknown) => problems.push(problem)
+  const instance = await registry(kv, 'api').register({ id: 'a', url: '0', weight: 0, onProblem })
+  world.fates.push({ kind: 'unknown', thereMs: undefined, lateMs: 0 }, { kind: 'refused' })
+  await expect(instance.update({ weight: 1 })).rejects.toMatchObject({ written: 'unknown' })
+  world.held = { url: 2, weight: 2, lease: 'of another process', modRevision: 1_000 }
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(problems).toMatchObject([{ code: 'no_leader' }, { code: 'registration_replaced' }])
+  expect([world.calls, vi.getTimerCount()]).toEqual([4, 0])
+  await instance.close()
+  expect(world.held).toMatchObject({ url: 2 })
 })
