@@ -353,8 +353,8 @@ class Registered implements Registration {
   }
 
   /**
-   * Finds out what has become of an update of unknown outcome: what was there before it is written again, unless it is
-   * there. After that it cannot come any more.
+   * Finds out what has become of an update of unknown outcome: writes again what was there before, or learns that the
+   * update was written. After that it cannot come any more.
    */
   async #settle(session: Session, over: AbortSignal): Promise<void> {
     try {

@@ -220,6 +220,9 @@ const unknown = () =>
 const aborted = (written: 'no' | 'unknown') => new AbortedError('aborted', { code: 'aborted', written })
 const noLeader = () => new UnavailableError('no leader', { code: 'no_leader', written: 'no', status: 503 })
 
+const kvOf = ({ session, txn }: World) =>
+  ({ session, txn, watch: () => Promise.reject(new Error('not used')) }) as never
+
 async function expectAtRest(world: World): Promise<void> {
   const { calls } = world
   await vi.advanceTimersByTimeAsync(60_000)
@@ -237,9 +240,12 @@ test('an instance is as its updates have made it, whatever becomes of its writes
         vi.clearAllTimers()
         const world = new World([], [])
         const pass = (timeMs: number) => vi.advanceTimersByTimeAsync(timeMs)
-        const { session, txn } = world
-        const kv = { session, txn, watch: () => Promise.reject(new Error('not used')) } as never
-        const instance = await registry(kv, 'api').register({ id: 'a', url: '0', weight: 0, ttlMs: TTL_MS })
+        const instance = await registry(kvOf(world), 'api').register({
+          id: 'a',
+          url: '0',
+          weight: 0,
+          ttlMs: TTL_MS,
+        })
         world.fates.push(...fates)
         world.grants.push(...grants)
         for (const next of steps) {
@@ -301,14 +307,21 @@ test('an instance is as its updates have made it, whatever becomes of its writes
   )
 })
 
-test('it looks no more for what became of an update when another process has registered', async () => {
+/** An instance whose next writes have these fates. */
+async function registered(...fates: Fate[]) {
   const world = new World([], [])
-  const { session, txn } = world
-  const kv = { session, txn, watch: () => Promise.reject(new Error('not used')) } as never
   const problems: unknown[] = []
   const onProblem = (problem: unknown) => problems.push(problem)
-  const instance = await registry(kv, 'api').register({ id: 'a', url: '0', weight: 0, onProblem })
-  world.fates.push({ kind: 'unknown', thereMs: undefined, lateMs: 0 }, { kind: 'refused' })
+  const instance = await registry(kvOf(world), 'api').register({ id: 'a', url: '0', weight: 0, onProblem })
+  world.fates.push(...fates)
+  return { world, problems, instance }
+}
+
+const neverThere = { kind: 'unknown', thereMs: undefined, lateMs: 0 } as const
+const refused = { kind: 'refused' } as const
+
+test('it looks no more for what became of an update when another process has registered', async () => {
+  const { world, problems, instance } = await registered(neverThere, refused)
   await expect(instance.update({ weight: 1 })).rejects.toMatchObject({ written: 'unknown' })
   world.held = { url: 2, weight: 2, lease: 'of another process', modRevision: 1_000 }
   await vi.advanceTimersByTimeAsync(60_000)
@@ -316,4 +329,56 @@ test('it looks no more for what became of an update when another process has reg
   expect([world.calls, vi.getTimerCount()]).toEqual([4, 0])
   await instance.close()
   expect(world.held).toMatchObject({ url: 2 })
+})
+
+test('it looks no more for what became of an update when another one is written', async () => {
+  const { world, instance } = await registered(neverThere, refused)
+  await expect(instance.update({ weight: 1 })).rejects.toMatchObject({ written: 'unknown' })
+  await vi.advanceTimersByTimeAsync(1)
+  await instance.update({ weight: 2 })
+  await vi.advanceTimersByTimeAsync(0)
+  expect([world.held?.weight, world.calls, vi.getTimerCount()]).toEqual([2, 4, 0])
+  await instance.close()
+})
+
+const lost = { message: 'no answer' }
+
+test.each([
+  ['was refused', refused, [{ code: 'no_leader' }, lost]],
+  ['has no answer', { kind: 'hangs', thereMs: undefined } as const, [lost]],
+])(
+  'an instance that registers again looks no more for what became of an update (its look %s)',
+  async (_, look, told) => {
+    const { world, problems, instance } = await registered(neverThere, look)
+    await expect(instance.update({ weight: 1 })).rejects.toMatchObject({ written: 'unknown' })
+    await vi.advanceTimersByTimeAsync(1)
+    world.lose('here only')
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(problems).toMatchObject(told)
+    expect([world.held?.weight, world.calls, vi.getTimerCount()]).toEqual([0, 4, 0])
+    await instance.close()
+  },
+)
+
+test('it registers again as soon as a write says that its lease has ended', async () => {
+  const { world, problems, instance } = await registered(neverThere)
+  const updating = expect(instance.update({ weight: 1 })).rejects.toMatchObject({ written: 'unknown' })
+  world.lose('revoked')
+  await updating
+  await vi.advanceTimersByTimeAsync(0)
+  expect(problems).toMatchObject([{ code: 'lease_not_found' }])
+  expect(instance.isRegistered).toBe(true)
+  await instance.close()
+})
+
+test('a signal ends an update although the instance is lost at the same moment', async () => {
+  const { world, instance } = await registered({ kind: 'hangs', thereMs: undefined })
+  world.grants.push('refused')
+  const end = new AbortController()
+  const updating = instance.update({ weight: 1 }, { signal: end.signal })
+  await vi.advanceTimersByTimeAsync(0)
+  world.lose('here only')
+  end.abort()
+  await expect(updating).rejects.toMatchObject({ name: 'AbortError', written: 'unknown' })
+  await instance.close()
 })
