@@ -290,9 +290,7 @@ class Registered implements Registration {
 
   async close(): Promise<boolean> {
     this.#end.abort()
-    await this.#session?.close()
     await this.#keeping
-    // It may just have registered again.
     return (await this.#session?.close()) === true
   }
 
@@ -449,7 +447,7 @@ class Registered implements Registration {
         const { isWritten, revision, found } = await this.#put(session, this.#kept, signal)
         this.#revision = revision
         if (isWritten) break
-        if (found !== undefined && found.lease === this.#session?.lease) this.#learn(found)
+        if (found?.lease !== undefined && found.lease === this.#session?.lease) this.#learn(found)
       }
     } catch (error) {
       await session.close({ timeoutMs: GIVE_UP_MS })
@@ -466,12 +464,12 @@ class Registered implements Registration {
 const isOfUnknownOutcome = (error: unknown): boolean =>
   error instanceof QuorateError && error.written === 'unknown'
 
-const mayBeWritten = (cause: unknown) =>
-  new OutcomeUnknownError('registration.update: it may have been written before the instance was lost', {
-    code: 'outcome_unknown',
-    written: 'unknown',
-    cause,
-  })
+const mayBeWritten = (cause: unknown) => {
+  const message = 'registration.update: it may have been written'
+  return cause instanceof AbortedError
+    ? new AbortedError(message, { code: cause.code, written: 'unknown', cause })
+    : new OutcomeUnknownError(message, { code: 'outcome_unknown', written: 'unknown', cause })
+}
 
 const replaced = (id: string) =>
   new QuorateError(`registration.update: another process has registered ${id}`, {

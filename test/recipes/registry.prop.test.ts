@@ -7,6 +7,7 @@
 //   unknown: the caller may have looked.
 // - When everything is answered again the instance is listed, also after it was lost once more, and nothing goes on.
 
+import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import {
@@ -15,6 +16,7 @@ import {
   OutcomeUnknownError,
   QuorateError,
   type Session,
+  type SessionOptions,
   type Txn,
   type TxnResult,
   UnavailableError,
@@ -27,6 +29,8 @@ afterEach(() => void vi.useRealTimers())
 
 const CALL_MS = 5_000
 const TTL_MS = 4_000
+/** The lease of another process that has registered under the same id. */
+const OTHER = 'of another process'
 
 /** What becomes of a transaction. `lateMs` later it reaches the store all the same. */
 type Fate =
@@ -46,17 +50,37 @@ const fate: fc.Arbitrary<Fate> = fc.oneof(
   },
   { arbitrary: fc.record({ kind: fc.constant('hangs' as const), thereMs: maybeMs }), weight: 1 },
 )
-type Grant = 'granted' | 'refused' | 'not revoked when it is closed'
-const grant = fc.constantFrom<Grant>('granted', 'granted', 'refused', 'not revoked when it is closed')
-const step = fc.oneof(
-  fc.record({
-    kind: fc.constantFrom('url' as const, 'weight' as const),
-    isAwaited: fc.boolean(),
-    endMs: fc.option(ms, { freq: 5, nil: undefined }),
-    thenMs: ms,
-  }),
-  fc.record({ kind: fc.constant('lose' as const), how: fc.constantFrom('revoked', 'here only'), thenMs: ms }),
-)
+/** What becomes of the grant of a lease, and of its revocation when the session is closed. */
+interface Grant {
+  readonly outcome: 'granted' | 'refused' | 'closed'
+  readonly afterMs: number
+  readonly isRevoked: boolean
+  readonly closeMs: number
+}
+const GRANTED: Grant = { outcome: 'granted', afterMs: 0, isRevoked: true, closeMs: 0 }
+const grant: fc.Arbitrary<Grant> = fc.record({
+  outcome: fc.constantFrom('granted', 'granted', 'granted', 'refused'),
+  afterMs: ms,
+  isRevoked: fc.boolean(),
+  closeMs: ms,
+})
+const update = fc.record({
+  kind: fc.constantFrom('url' as const, 'weight' as const),
+  isAwaited: fc.boolean(),
+  endMs: fc.option(ms, { freq: 5, nil: undefined }),
+  thenMs: ms,
+})
+/** Of the lease, or of the key: another process has it, and has no longer. */
+const loss = fc.record({
+  kind: fc.constantFrom(
+    'revoked' as const,
+    'here only' as const,
+    'replaced' as const,
+    'not replaced' as const,
+  ),
+  thenMs: ms,
+})
+const step = fc.oneof({ arbitrary: update, weight: 2 }, { arbitrary: loss, weight: 1 })
 
 interface Update {
   readonly kind: 'url' | 'weight'
@@ -79,6 +103,7 @@ class World {
   /** What its caller might have seen, and what was there before is there again. */
   readonly undone: string[] = []
   calls = 0
+  sessions = 0
   readonly #leases = new Map<string, AbortController>()
   readonly #seen = new Set<string>()
   #granted = 0
@@ -99,33 +124,46 @@ class World {
     if (this.held?.lease === lease) this.held = undefined
   }
 
-  lose(how: string): void {
+  get leases(): readonly string[] {
+    return [...this.#leases.keys()]
+  }
+
+  lose(how: 'revoked' | 'here only' | 'replaced' | 'not replaced'): void {
+    if (how === 'replaced') this.held = { url: 0, weight: 0, lease: OTHER, modRevision: ++this.#revision }
+    if (how === 'not replaced') this.revoke(OTHER)
     const lease = String(this.#granted)
     const session = this.#leases.get(lease)
     if (how === 'revoked') {
       this.revoke(lease)
       // With the next keep-alive.
       setTimeout(() => session?.abort(new Error('revoked')), TTL_MS / 3)
-    } else {
+    }
+    if (how === 'here only') {
       session?.abort(new Error('no answer'))
       setTimeout(() => this.revoke(lease), TTL_MS)
     }
   }
 
-  readonly session = async (): Promise<Session> => {
-    const granted = this.grants.shift() ?? 'granted'
-    if (granted === 'refused') throw noLeader()
+  readonly session = async ({ signal }: SessionOptions = {}): Promise<Session> => {
+    this.sessions += 1
+    if (signal?.aborted === true) throw aborted('no')
+    const { outcome, afterMs, isRevoked, closeMs } = this.grants.shift() ?? GRANTED
+    await unlessAborted(passed(afterMs), signal)
+    if (outcome === 'refused') throw noLeader()
+    if (outcome === 'closed')
+      throw new AbortedError('the client was closed', { code: 'closed', written: 'no' })
     const lease = String(++this.#granted)
     const over = new AbortController()
     this.#leases.set(lease, over)
-    let isRevoked: boolean | undefined
-    const close = () => {
+    const close = async () => {
       if (over.signal.aborted) return false
       over.abort(new Error('closed'))
-      if (granted === 'granted') this.revoke(lease)
+      await passed(closeMs)
+      if (isRevoked) this.revoke(lease)
       else setTimeout(() => this.revoke(lease), TTL_MS)
-      return granted === 'granted'
+      return isRevoked
     }
+    let closing: Promise<boolean> | undefined
     return {
       lease,
       ttlMs: TTL_MS,
@@ -135,9 +173,9 @@ class World {
       },
       throwIfLost: () => over.signal.throwIfAborted(),
       put: () => Promise.reject(new Error('not used')),
-      close: async () => {
-        isRevoked ??= close()
-        return isRevoked
+      close: () => {
+        closing ??= close()
+        return closing
       },
       [Symbol.asyncDispose]: async () => {},
     }
@@ -223,6 +261,20 @@ const noLeader = () => new UnavailableError('no leader', { code: 'no_leader', wr
 const kvOf = ({ session, txn }: World) =>
   ({ session, txn, watch: () => Promise.reject(new Error('not used')) }) as never
 
+const expectSettled = ({ updates }: World) =>
+  expect(updates.filter(({ outcome }) => outcome === 'none')).toEqual([])
+
+function expectRight({ updates, undone, held }: World): void {
+  expect(undone).toEqual([])
+  for (const kind of ['url', 'weight'] as const) {
+    const own = updates.filter((update) => update.kind === kind)
+    const last = own.findLastIndex(({ outcome }) => outcome === 'done')
+    const may = own.slice(last + 1).filter(({ outcome }) => outcome === 'unknown')
+    const allowed = [own[last]?.number ?? 0, ...may.map(({ number }) => number)]
+    expect(allowed, JSON.stringify(updates)).toContain(held?.[kind])
+  }
+}
+
 async function expectAtRest(world: World): Promise<void> {
   const { calls } = world
   await vi.advanceTimersByTimeAsync(60_000)
@@ -233,9 +285,9 @@ test('an instance is as its updates have made it, whatever becomes of its writes
   await fc.assert(
     fc.asyncProperty(
       fc.array(fate, { maxLength: 14 }),
-      fc.array(grant, { maxLength: 4 }),
-      fc.array(step, { maxLength: 10 }),
-      fc.constantFrom('revoked', 'here only'),
+      fc.array(grant, { maxLength: 6 }),
+      fc.array(step, { maxLength: 12 }),
+      fc.option(fc.constantFrom('revoked' as const, 'here only' as const), { nil: undefined }),
       async (fates, grants, steps, lastLoss) => {
         vi.clearAllTimers()
         const world = new World([], [])
@@ -249,8 +301,7 @@ test('an instance is as its updates have made it, whatever becomes of its writes
         world.fates.push(...fates)
         world.grants.push(...grants)
         for (const next of steps) {
-          if (next.kind === 'lose') world.lose(next.how)
-          else {
+          if (next.kind === 'url' || next.kind === 'weight') {
             const update: Update = { kind: next.kind, number: world.updates.length + 1, outcome: 'none' }
             world.updates.push(update)
             const { kind, number } = update
@@ -270,37 +321,39 @@ test('an instance is as its updates have made it, whatever becomes of its writes
               expect(waited).toBeLessThan(200)
               await pass(1_000)
             }
-          }
+          } else world.lose(next.kind)
           await pass(next.thenMs)
         }
-        // From now on everything is answered.
-        world.fates.length = 0
-        world.grants.length = 0
-        await pass(120_000)
-        const at = world.held
-        const expectRight = () => {
-          expect(world.undone).toEqual([])
-          expect(instance.isRegistered).toBe(true)
-          for (const kind of ['url', 'weight'] as const) {
-            const own = world.updates.filter((update) => update.kind === kind)
-            const last = own.findLastIndex(({ outcome }) => outcome === 'done')
-            const may = own.slice(last + 1).filter(({ outcome }) => outcome === 'unknown')
-            const allowed = [own[last]?.number ?? 0, ...may.map(({ number }) => number)]
-            expect(allowed, JSON.stringify(world.updates)).toContain(world.held?.[kind])
-          }
+        if (lastLoss !== undefined) {
+          // From now on everything is answered.
+          world.fates.length = 0
+          world.grants.length = 0
+          await pass(120_000)
+          expectSettled(world)
+          await expectAtRest(world)
+          const at = world.held
+          const isOwn = at !== undefined && at.lease !== OTHER
+          if (isOwn) expectRight(world)
+          world.lose(lastLoss)
+          await pass(60_000)
+          expect([instance.isRegistered, world.leases]).toEqual([true, [world.held?.lease]])
+          expectRight(world)
+          if (isOwn) expect([world.held?.url, world.held?.weight]).toEqual([at.url, at.weight])
+          await expectAtRest(world)
         }
-        expect(world.updates.filter(({ outcome }) => outcome === 'none')).toEqual([])
-        expectRight()
-        await expectAtRest(world)
-        world.lose(lastLoss)
+        let isClosed: boolean | undefined
+        void instance.close().then((is) => {
+          isClosed = is
+        })
         await pass(60_000)
-        expectRight()
-        expect([world.held?.url, world.held?.weight]).toEqual([at?.url, at?.weight])
+        if (lastLoss === undefined) expect(isClosed).toBeDefined()
+        else expect(isClosed).toBe(true)
+        expectSettled(world)
+        expect([undefined, OTHER]).toContain(world.held?.lease)
+        expect([world.undone, world.leases, vi.getTimerCount()]).toEqual([[], [], 0])
+        await expectAtRest(world)
         for (const update of world.updates)
           if (update.outcome === 'no') expect([update, world.wasSeen(update)]).toEqual([update, false])
-        await expectAtRest(world)
-        expect(await instance.close()).toBe(true)
-        expect([world.held, vi.getTimerCount()]).toEqual([undefined, 0])
       },
     ),
     { numRuns: runs(300) },
@@ -323,12 +376,12 @@ const refused = { kind: 'refused' } as const
 test('it looks no more for what became of an update when another process has registered', async () => {
   const { world, problems, instance } = await registered(neverThere, refused)
   await expect(instance.update({ weight: 1 })).rejects.toMatchObject({ written: 'unknown' })
-  world.held = { url: 2, weight: 2, lease: 'of another process', modRevision: 1_000 }
+  world.lose('replaced')
   await vi.advanceTimersByTimeAsync(60_000)
   expect(problems).toMatchObject([{ code: 'no_leader' }, { code: 'registration_replaced' }])
   expect([world.calls, vi.getTimerCount()]).toEqual([4, 0])
   await instance.close()
-  expect(world.held).toMatchObject({ url: 2 })
+  expect(world.held).toMatchObject({ lease: OTHER })
 })
 
 test('it looks no more for what became of an update when another one is written', async () => {
@@ -371,14 +424,65 @@ test('it registers again as soon as a write says that its lease has ended', asyn
   await instance.close()
 })
 
-test('a signal ends an update although the instance is lost at the same moment', async () => {
+test.each([
+  ['at the same moment', false],
+  ['before', true],
+])('a signal ends an update although the instance is lost %s', async (_, isLater) => {
   const { world, instance } = await registered({ kind: 'hangs', thereMs: undefined })
-  world.grants.push('refused')
+  world.grants.push({ ...GRANTED, outcome: 'refused' })
   const end = new AbortController()
   const updating = instance.update({ weight: 1 }, { signal: end.signal })
   await vi.advanceTimersByTimeAsync(0)
   world.lose('here only')
+  if (isLater) await vi.advanceTimersByTimeAsync(100)
   end.abort()
   await expect(updating).rejects.toMatchObject({ name: 'AbortError', written: 'unknown' })
   await instance.close()
+})
+
+test('every update of an instance that another process has replaced fails', async () => {
+  const { world, instance } = await registered()
+  world.lose('replaced')
+  for (let n = 0; n < 3; n++)
+    await expect(instance.update({ weight: 1 })).rejects.toMatchObject({ code: 'registration_replaced' })
+  await instance.close()
+  expect(world.held).toMatchObject({ lease: OTHER })
+})
+
+test('a signal hears of no update that has ended', async () => {
+  const { instance } = await registered()
+  const { signal } = new AbortController()
+  await instance.update({ weight: 1 }, { signal })
+  expect(getEventListeners(signal, 'abort')).toEqual([])
+  await instance.close()
+})
+
+test('an instance that cannot register again tries it once a second', async () => {
+  const { world, instance } = await registered()
+  for (let n = 0; n < 20; n++) world.grants.push({ ...GRANTED, outcome: 'refused' })
+  world.lose('here only')
+  await vi.advanceTimersByTimeAsync(9_900)
+  expect(world.sessions).toBe(1 + 10)
+  await instance.close()
+  expect(vi.getTimerCount()).toBe(0)
+})
+
+test('an instance whose client was closed does not register again', async () => {
+  const { world, problems, instance } = await registered()
+  world.grants.push({ ...GRANTED, outcome: 'closed' })
+  world.lose('here only')
+  await expect(instance.update({ weight: 1 })).rejects.toMatchObject({ code: 'closed', written: 'no' })
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect([problems, world.sessions, vi.getTimerCount()]).toEqual([[expect.objectContaining(lost)], 2, 0])
+})
+
+test.each([
+  ['grant of a lease', { ...GRANTED, afterMs: 4_000 }],
+  ['write', GRANTED],
+])('it can be closed while its %s has no answer, and says that nothing is confirmed', async (_, granted) => {
+  const { world, instance } = await registered({ kind: 'hangs', thereMs: undefined })
+  world.grants.push(granted)
+  world.lose('here only')
+  await vi.advanceTimersByTimeAsync(10)
+  expect(await instance.close()).toBe(false)
 })

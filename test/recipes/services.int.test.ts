@@ -260,6 +260,15 @@ describe('a registry', () => {
     expect(await own.list()).toEqual([])
   })
 
+  it('registers what it is given over a key without a lease', async () => {
+    const service = newService()
+    const own = registry(kv, service)
+    await kv.put(`service/${service}/a`, JSON.stringify({ url: 'old', weight: 9, meta: { old: 1 } }))
+    const instance = await own.register({ id: 'a', url: 'new' })
+    expect(await own.list()).toEqual([{ id: 'a', url: 'new', weight: 1, meta: {} }])
+    await instance.close()
+  })
+
   it('leaves out a key that no registry has written, and says so once', async () => {
     const service = newService()
     const own = registry(kv, service)
@@ -414,7 +423,7 @@ describe('a registry', () => {
     const settled = Promise.allSettled([updating, waiting, asked.promise.then(() => instance.close())])
     const closed = { code: 'closed', written: 'no' }
     expect(await settled).toMatchObject([
-      { reason: { code: 'outcome_unknown', written: 'unknown', cause: closed } },
+      { reason: { code: 'closed', written: 'unknown', cause: closed } },
       { reason: closed },
       { value: true },
     ])
@@ -642,10 +651,10 @@ describe('a registry', () => {
   )
 
   it.each([
-    'cannot be repeated for the next registration',
-    'another process has replaced since',
-    'was closed since',
-  ])('an update that others have seen, and that %s, is unknown', async (since) => {
+    ['cannot be repeated for the next registration', 'outcome_unknown'],
+    ['another process has replaced since', 'outcome_unknown'],
+    ['was closed since', 'closed'],
+  ])('an update that others have seen, and that %s, is unknown', async (since, code) => {
     const service = newService()
     const done = Promise.withResolvers<void>()
     let other: Registration | undefined
@@ -668,7 +677,7 @@ describe('a registry', () => {
     await done.promise
     expect(await registry(kv, service).list()).toMatchObject([{ weight: 7 }])
     await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
-    await expect(updating).rejects.toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+    await expect(updating).rejects.toMatchObject({ code, written: 'unknown' })
     await other?.close()
     await instance.close()
   })
