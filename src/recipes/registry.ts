@@ -218,7 +218,8 @@ class Registered implements Registration {
   /** An update may have been written, or may still be. */
   #isUnsure = false
   #session: Session | undefined
-  #updates: readonly Update[] = []
+  /** In the order of their calls; the first one may be under way. */
+  readonly #updates = new Set<Update>()
   /** The update that is being written. */
   #underWay: Update | undefined
   /** There is an update to write. */
@@ -279,7 +280,7 @@ class Registered implements Registration {
     if (signal?.aborted === true) throw abortedBy(signal, 'registration.update')
     const { promise, resolve: done, reject: fail } = Promise.withResolvers<void>()
     const update: Update = { change, signal, mayBeWritten: false, done, fail }
-    this.#updates = [...this.#updates, update]
+    this.#updates.add(update)
     this.#wake()
     const stopListening = whenAborted(signal, () => {
       // Of the one under way the call ends.
@@ -336,7 +337,7 @@ class Registered implements Registration {
     this.#underWay = update
     try {
       await this.#write(session, signal === undefined ? over : AbortSignal.any([over, signal]), change)
-      this.#updates = this.#updates.filter((each) => each !== update)
+      this.#updates.delete(update)
       update.done()
     } catch (error) {
       const isUnknown = isOfUnknownOutcome(error)
@@ -366,13 +367,13 @@ class Registered implements Registration {
   }
 
   #fail(update: Update, error: unknown): void {
-    this.#updates = this.#updates.filter((each) => each !== update)
+    this.#updates.delete(update)
     update.fail(update.mayBeWritten && !isOfUnknownOutcome(error) ? mayBeWritten(error) : error)
   }
 
   /** Until there is something to do. */
   async #woken(over: AbortSignal): Promise<void> {
-    if (over.aborted || this.#updates.length > 0) return
+    if (over.aborted || this.#updates.size > 0) return
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#wake = resolve
     const stopListening = whenAborted(over, resolve)
