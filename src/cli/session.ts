@@ -115,6 +115,24 @@ export async function inSession(
 }
 
 /**
+ * Ends what the command holds: a lock, an instance. A closed terminal, and npm, repeat a signal: the repetition does
+ * not end the process before the key is gone. A signal some time later fires the one of `end`.
+ */
+export async function untilImpatient<T>(
+  { leaveSignalsTo }: Session,
+  end: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const impatience = new AbortController()
+  const begunAt = performance.now()
+  leaveSignalsTo(() => {
+    if (performance.now() - begunAt >= SAME_SIGNAL_MS) impatience.abort()
+  })
+  const ended = await end(impatience.signal)
+  leaveSignalsTo(undefined)
+  return ended
+}
+
+/**
  * A user measures `--timeout 2s` from the start of the command. So the time to start and end the process is subtracted,
  * up to half of the time-out.
  */

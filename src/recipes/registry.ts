@@ -32,6 +32,7 @@ import {
 } from '../client/check.ts'
 import {
   AbortedError,
+  type CallOptions,
   type Client,
   type KvRecord,
   OutcomeUnknownError,
@@ -42,11 +43,11 @@ import {
 } from '../client/index.ts'
 import { whenAborted } from '../client/signals.ts'
 import { after } from '../client/timer.ts'
-import { abortedBy, isLeaseTime } from './checks.ts'
+import { abortedBy, CALL, isLeaseTime } from './checks.ts'
 import { Followed, type View } from './followed.ts'
 import { escaped, type KeyPlace, placeOf, unescaped } from './place.ts'
 import { tell } from './tell.ts'
-import { GIVE_UP_MS, isWithoutLease } from './waiting.ts'
+import { GIVE_UP_MS } from './waiting.ts'
 import { isClosed, pause } from './watching.ts'
 
 const TTL_MS = 10_000
@@ -98,7 +99,7 @@ export interface Registration extends AsyncDisposable {
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<void>
   /** Removes the instance. false: the cluster has not confirmed it, and the instance goes when its lease has ended. */
-  close(): Promise<boolean>
+  close(options?: CallOptions): Promise<boolean>
 }
 
 export interface ResolverOptions {
@@ -183,12 +184,13 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
 type Fields = Pick<Instance, 'url' | 'weight' | 'meta'>
 type Change = (fields: Fields) => Fields
 
-interface Put {
-  readonly isWritten: boolean
-  /** Of the key as it is now. */
+interface Written {
   readonly revision: number
-  /** As it was instead of written. */
-  readonly found?: KvRecord | undefined
+}
+
+/** As the key was instead. */
+interface Found {
+  readonly found: KvRecord | undefined
 }
 
 interface Update {
@@ -286,13 +288,19 @@ class Registered implements Registration {
       // Of the one under way the call ends.
       if (this.#underWay !== update) this.#fail(update, abortedBy(signal, 'registration.update'))
     })
-    await promise.finally(stopListening)
+    // The waiting keeps the process alive, though the registration does not.
+    const stopTimer = after(Number.POSITIVE_INFINITY, () => {})
+    await promise.finally(() => {
+      stopListening()
+      stopTimer()
+    })
   }
 
-  async close(): Promise<boolean> {
+  async close(options: CallOptions = {}): Promise<boolean> {
+    checkOptions('registration.close', options, CALL)
     this.#end.abort()
     await this.#keeping
-    return (await this.#session?.close()) === true
+    return (await this.#session?.close(options)) === true
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -324,8 +332,8 @@ class Registered implements Registration {
       }
       return over.reason
     } catch (error) {
-      if (!isWithoutLease(error)) throw error
-      // The session does not know it yet.
+      if (!isGone(error)) throw error
+      // The session may not know it yet.
       await session.close({ timeoutMs: GIVE_UP_MS })
       return error
     }
@@ -343,9 +351,9 @@ class Registered implements Registration {
       const isUnknown = isOfUnknownOutcome(error)
       this.#isUnsure ||= isUnknown
       update.mayBeWritten ||= isUnknown
-      const isLost = over.aborted || isWithoutLease(error)
+      const isLost = over.aborted || isGone(error)
       if (!isLost || signal?.aborted === true) this.#fail(update, error)
-      if (isWithoutLease(error)) throw error
+      if (isGone(error)) throw error
     } finally {
       this.#underWay = undefined
     }
@@ -359,7 +367,7 @@ class Registered implements Registration {
     try {
       await this.#write(session, over)
     } catch (error) {
-      if (isWithoutLease(error)) throw error
+      if (isGone(error)) throw error
       if (over.aborted) return
       this.#isUnsure &&= !isReplaced(error)
       this.#onProblem(error)
@@ -377,7 +385,7 @@ class Registered implements Registration {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#wake = resolve
     const stopListening = whenAborted(over, resolve)
-    const stopTimer = this.#isUnsure ? after(AGAIN_MS, resolve) : () => {}
+    const stopTimer = this.#isUnsure ? after(AGAIN_MS, resolve, { unref: true }) : () => {}
     await promise
     stopListening()
     stopTimer()
@@ -387,18 +395,26 @@ class Registered implements Registration {
   async #write(session: Session, signal: AbortSignal, change: Change = (before) => before): Promise<void> {
     for (;;) {
       const fields = change(this.#kept)
-      const { isWritten, revision, found } = await this.#put(session, fields, signal)
-      // Not what another process has registered under this id: it would go with the lease of this one.
-      if (found !== undefined && found.lease !== session.lease) throw replaced(this.id)
-      this.#revision = revision
-      // Whatever else was sent is for a revision before this one.
-      this.#isUnsure = false
-      if (isWritten) {
+      const put = await this.#put(session, fields, signal)
+      if ('revision' in put) {
         this.#kept = fields
+        this.#saw(put.revision)
         return
       }
-      if (found !== undefined) this.#learn(found)
+      const { found } = put
+      // Not with the same lease again: what was sent while there was no key might come later.
+      if (found === undefined) throw gone(this.id)
+      // Not what another process has registered under this id: it would go with the lease of this one.
+      if (found.lease !== session.lease) throw replaced(this.id)
+      this.#learn(found)
+      this.#saw(found.modRevision)
     }
+  }
+
+  /** Whatever was sent before is for an earlier revision, and comes no more. */
+  #saw(revision: number): void {
+    this.#revision = revision
+    this.#isUnsure = false
   }
 
   /** What an update of unknown outcome has written. */
@@ -407,8 +423,8 @@ class Registered implements Registration {
   }
 
   /** Writes the key, unless it has changed since `#revision`. */
-  async #put({ lease }: Session, fields: Fields, signal: AbortSignal): Promise<Put> {
-    const [key, seen] = [this.#key, this.#revision]
+  async #put(session: Session, fields: Fields, signal: AbortSignal): Promise<Written | Found> {
+    const [key, seen, { lease }] = [this.#key, this.#revision, session]
     const compare: TxnComparison =
       seen === 0 ? { key, exists: false } : { key, target: 'mod_revision', op: '=', to: seen }
     const { succeeded, revision, results } = await this.#kv.txn(
@@ -419,9 +435,11 @@ class Registered implements Registration {
       },
       { signal },
     )
-    if (succeeded) return { isWritten: true, revision }
-    const found = results[0]?.get?.kvs?.[0]
-    return { isWritten: false, revision: found?.modRevision ?? 0, found }
+    if (succeeded) return { revision }
+    const got = results[0]?.get
+    // The client has sent it again: the cluster then remembers what was done, but not what was read.
+    if (got?.omitted === true) return this.#put(session, fields, signal)
+    return { found: got?.kvs?.[0] }
   }
 
   /** undefined: it was closed. */
@@ -433,7 +451,7 @@ class Registered implements Registration {
         if (isClosed(error)) this.#end.abort()
         if (this.#end.signal.aborted) break
         this.#onProblem(error)
-        await pause(AGAIN_MS, this.#end.signal)
+        await pause(AGAIN_MS, this.#end.signal, { unref: true })
       }
     }
     return undefined
@@ -445,18 +463,20 @@ class Registered implements Registration {
     const session = await this.#kv.session({ ttlMs: this.#ttlMs, signal })
     try {
       for (;;) {
-        const { isWritten, revision, found } = await this.#put(session, this.#kept, signal)
-        this.#revision = revision
-        if (isWritten) break
+        const put = await this.#put(session, this.#kept, signal)
+        if ('revision' in put) {
+          this.#saw(put.revision)
+          this.#session = session
+          return session
+        }
+        const { found } = put
+        this.#revision = found?.modRevision ?? 0
         if (found?.lease !== undefined && found.lease === this.#session?.lease) this.#learn(found)
       }
     } catch (error) {
       await session.close({ timeoutMs: GIVE_UP_MS })
       throw error
     }
-    this.#isUnsure = false
-    this.#session = session
-    return session
   }
 }
 
@@ -477,6 +497,15 @@ const replaced = (id: string) =>
     code: 'registration_replaced',
     written: 'no',
   })
+
+const gone = (id: string) =>
+  new QuorateError(`the key of ${id} is gone: its lease has ended, or it was deleted`, {
+    code: 'registration_lost',
+    written: 'no',
+  })
+
+const isGone = (error: unknown): boolean =>
+  error instanceof QuorateError && error.code === 'registration_lost'
 
 const isReplaced = (error: unknown): boolean =>
   error instanceof QuorateError && error.code === 'registration_replaced'

@@ -61,8 +61,12 @@ const isCompacted = (error: unknown): boolean => error instanceof QuorateError &
 /** The client was closed: nothing can come any more. */
 export const isClosed = (error: unknown): boolean => error instanceof QuorateError && error.code === 'closed'
 
-/** `ms` may be Infinity. Ends early, without an error, when `signal` fires. */
-export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+/** `ms` may be Infinity. Ends early, without an error, when `signal` fires. With `unref` it keeps no process alive. */
+export async function pause(
+  ms: number,
+  signal?: AbortSignal,
+  options?: { readonly unref?: boolean },
+): Promise<void> {
   if (signal?.aborted === true) return
   await new Promise<void>((resolve) => {
     const end = () => {
@@ -70,7 +74,7 @@ export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
       stopListening()
       resolve()
     }
-    const stop = after(ms, end)
+    const stop = after(ms, end, options)
     const stopListening = whenAborted(signal, end)
   })
 }

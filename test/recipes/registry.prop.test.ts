@@ -32,9 +32,17 @@ const TTL_MS = 4_000
 /** The lease of another process that has registered under the same id. */
 const OTHER = 'of another process'
 
-/** What becomes of a transaction. `lateMs` later it reaches the store all the same. */
+/**
+ * What becomes of a transaction. `lateMs` later it reaches the store all the same. One that the client has sent twice
+ * is answered without what it has read.
+ */
 type Fate =
-  | { readonly kind: 'answered'; readonly thereMs: number; readonly backMs: number }
+  | {
+      readonly kind: 'answered'
+      readonly thereMs: number
+      readonly backMs: number
+      readonly isSentTwice: boolean
+    }
   | { readonly kind: 'refused' }
   | { readonly kind: 'unknown'; readonly thereMs: number | undefined; readonly lateMs: number }
   | { readonly kind: 'hangs'; readonly thereMs: number | undefined }
@@ -42,7 +50,15 @@ type Fate =
 const ms = fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 50 }), fc.integer({ min: 50, max: 2_500 }))
 const maybeMs = fc.option(ms, { nil: undefined })
 const fate: fc.Arbitrary<Fate> = fc.oneof(
-  { arbitrary: fc.record({ kind: fc.constant('answered' as const), thereMs: ms, backMs: ms }), weight: 3 },
+  {
+    arbitrary: fc.record({
+      kind: fc.constant('answered' as const),
+      thereMs: ms,
+      backMs: ms,
+      isSentTwice: fc.boolean(),
+    }),
+    weight: 3,
+  },
   { arbitrary: fc.record({ kind: fc.constant('refused' as const) }), weight: 1 },
   {
     arbitrary: fc.record({ kind: fc.constant('unknown' as const), thereMs: maybeMs, lateMs: ms }),
@@ -57,6 +73,7 @@ interface Grant {
   readonly isRevoked: boolean
   readonly closeMs: number
 }
+const ANSWERED: Fate = { kind: 'answered', thereMs: 0, backMs: 0, isSentTwice: false }
 const GRANTED: Grant = { outcome: 'granted', afterMs: 0, isRevoked: true, closeMs: 0 }
 const grant: fc.Arbitrary<Grant> = fc.record({
   outcome: fc.constantFrom('granted', 'granted', 'granted', 'refused'),
@@ -70,16 +87,9 @@ const update = fc.record({
   endMs: fc.option(ms, { freq: 5, nil: undefined }),
   thenMs: ms,
 })
-/** Of the lease, or of the key: another process has it, and has no longer. */
-const loss = fc.record({
-  kind: fc.constantFrom(
-    'revoked' as const,
-    'here only' as const,
-    'replaced' as const,
-    'not replaced' as const,
-  ),
-  thenMs: ms,
-})
+/** Of the lease, or of the key: it is deleted, or another process has it, and has it no longer. */
+const LOSSES = ['revoked', 'here only', 'deleted', 'replaced', 'not replaced'] as const
+const loss = fc.record({ kind: fc.constantFrom(...LOSSES), thenMs: ms })
 const step = fc.oneof({ arbitrary: update, weight: 2 }, { arbitrary: loss, weight: 1 })
 
 interface Update {
@@ -128,7 +138,8 @@ class World {
     return [...this.#leases.keys()]
   }
 
-  lose(how: 'revoked' | 'here only' | 'replaced' | 'not replaced'): void {
+  lose(how: (typeof LOSSES)[number]): void {
+    if (how === 'deleted') this.held = undefined
     if (how === 'replaced') this.held = { url: 0, weight: 0, lease: OTHER, modRevision: ++this.#revision }
     if (how === 'not replaced') this.revoke(OTHER)
     const lease = String(this.#granted)
@@ -184,7 +195,7 @@ class World {
   readonly txn = async (txn: Txn, { signal }: { readonly signal?: AbortSignal | undefined } = {}) => {
     this.calls += 1
     const known = this.updates.filter(({ outcome }) => outcome !== 'none')
-    const fate = this.fates.shift() ?? { kind: 'answered', thereMs: 0, backMs: 0 }
+    const fate = this.fates.shift() ?? ANSWERED
     const apply = () => this.#apply(txn, known)
     const later = (afterMs: number) => setTimeout(apply, afterMs)
     if (signal?.aborted === true) throw aborted('no')
@@ -195,6 +206,7 @@ class World {
         let result: TxnResult | undefined
         const isThere = passed(fate.thereMs).then(() => {
           result = apply()
+          if (fate.isSentTwice && result?.succeeded === false) result = OMITTED
         })
         await unlessAborted(
           isThere.then(() => passed(fate.backMs)),
@@ -240,14 +252,17 @@ class World {
   }
 }
 
+const OMITTED = { succeeded: false, revision: 0, results: [{ get: { omitted: true } }] } as never
+
 const passed = (afterMs: number) =>
   afterMs === 0 ? Promise.resolve() : new Promise<void>((resolve) => setTimeout(resolve, afterMs))
 
 /** As the client does it: the call ends, and what was sent goes on. */
 const unlessAborted = (call: Promise<void>, signal: AbortSignal | undefined) =>
   new Promise<void>((resolve, reject) => {
-    signal?.addEventListener('abort', () => reject(aborted('unknown')))
-    void call.then(resolve)
+    const onAbort = () => reject(aborted('unknown'))
+    signal?.addEventListener('abort', onAbort)
+    void call.then(resolve).finally(() => signal?.removeEventListener('abort', onAbort))
   })
 
 const recordOf = ({ url, weight, lease, modRevision }: Held) =>
@@ -287,37 +302,41 @@ test('an instance is as its updates have made it, whatever becomes of its writes
       fc.array(fate, { maxLength: 14 }),
       fc.array(grant, { maxLength: 6 }),
       fc.array(step, { maxLength: 12 }),
+      fc.nat({ max: 2 }),
       fc.option(fc.constantFrom('revoked' as const, 'here only' as const), { nil: undefined }),
-      async (fates, grants, steps, lastLoss) => {
+      async (fates, grants, steps, eagerness, lastLoss) => {
         vi.clearAllTimers()
         const world = new World([], [])
         const pass = (timeMs: number) => vi.advanceTimersByTimeAsync(timeMs)
-        const instance = await registry(kvOf(world), 'api').register({
-          id: 'a',
-          url: '0',
-          weight: 0,
-          ttlMs: TTL_MS,
-        })
+        const update = (kind: Update['kind'], endMs?: number) => {
+          const own: Update = { kind, number: world.updates.length + 1, outcome: 'none' }
+          world.updates.push(own)
+          const end = new AbortController()
+          if (endMs !== undefined) setTimeout(() => end.abort(), endMs)
+          const change = kind === 'url' ? { url: String(own.number) } : { weight: own.number }
+          instance.update(change, { signal: end.signal }).then(
+            () => {
+              own.outcome = 'done'
+              if (!world.wasSeen(own)) world.undone.push(`${kind} ${own.number} was never there`)
+            },
+            (error: unknown) => {
+              own.outcome = error instanceof QuorateError && error.written === 'no' ? 'no' : 'unknown'
+            },
+          )
+          return own
+        }
+        let eager = eagerness
+        const onProblem = () => {
+          if (eager-- > 0) update('weight')
+        }
+        const first = { id: 'a', url: '0', weight: 0, ttlMs: TTL_MS, onProblem }
+        const instance = await registry(kvOf(world), 'api').register(first)
         world.fates.push(...fates)
         world.grants.push(...grants)
         for (const next of steps) {
           if (next.kind === 'url' || next.kind === 'weight') {
-            const update: Update = { kind: next.kind, number: world.updates.length + 1, outcome: 'none' }
-            world.updates.push(update)
-            const { kind, number } = update
-            const end = new AbortController()
-            if (next.endMs !== undefined) setTimeout(() => end.abort(), next.endMs)
-            const change = kind === 'url' ? { url: String(number) } : { weight: number }
-            instance.update(change, { signal: end.signal }).then(
-              () => {
-                update.outcome = 'done'
-                if (!world.wasSeen(update)) world.undone.push(`${kind} ${number} was never there`)
-              },
-              (error: unknown) => {
-                update.outcome = error instanceof QuorateError && error.written === 'no' ? 'no' : 'unknown'
-              },
-            )
-            for (let waited = 0; next.isAwaited && update.outcome === 'none'; waited++) {
+            const own = update(next.kind, next.endMs)
+            for (let waited = 0; next.isAwaited && own.outcome === 'none'; waited++) {
               expect(waited).toBeLessThan(200)
               await pass(1_000)
             }
@@ -328,6 +347,7 @@ test('an instance is as its updates have made it, whatever becomes of its writes
           // From now on everything is answered.
           world.fates.length = 0
           world.grants.length = 0
+          eager = 0
           await pass(120_000)
           expectSettled(world)
           await expectAtRest(world)
@@ -364,7 +384,7 @@ test('an instance is as its updates have made it, whatever becomes of its writes
 async function registered(...fates: Fate[]) {
   const world = new World([], [])
   const problems: unknown[] = []
-  const onProblem = (problem: unknown) => problems.push(problem)
+  const onProblem = (problem: unknown) => void problems.push(problem)
   const instance = await registry(kvOf(world), 'api').register({ id: 'a', url: '0', weight: 0, onProblem })
   world.fates.push(...fates)
   return { world, problems, instance }
@@ -419,7 +439,7 @@ test('it registers again as soon as a write says that its lease has ended', asyn
   world.lose('revoked')
   await updating
   await vi.advanceTimersByTimeAsync(0)
-  expect(problems).toMatchObject([{ code: 'lease_not_found' }])
+  expect(problems).toMatchObject([{ code: 'registration_lost' }])
   expect([world.held?.weight, world.sessions]).toEqual([0, 2])
   await instance.close()
 })
@@ -485,4 +505,29 @@ test.each([
   world.lose('here only')
   await vi.advanceTimersByTimeAsync(10)
   expect(await instance.close()).toBe(false)
+})
+
+test('when it is closed, no instance is left of a registration under way', async () => {
+  const { world, instance } = await registered({ kind: 'hangs', thereMs: 10 })
+  world.grants.push({ ...GRANTED, closeMs: 50 })
+  world.lose('here only')
+  await vi.advanceTimersByTimeAsync(20)
+  expect(world.held?.lease).toBe('2')
+  const closing = instance.close().then(() => world.held)
+  await vi.advanceTimersByTimeAsync(100)
+  expect(await closing).toBeUndefined()
+})
+
+test('no listener of the session is left when it has waited for an update', async () => {
+  const { instance } = await registered()
+  const [added, removed] = (['addEventListener', 'removeEventListener'] as const).map((name) =>
+    vi.spyOn(AbortSignal.prototype, name),
+  )
+  for (let n = 0; n < 10; n++) {
+    await instance.update({ weight: n })
+    await vi.advanceTimersByTimeAsync(0)
+  }
+  expect(added?.mock.calls.length).toBe(removed?.mock.calls.length)
+  vi.restoreAllMocks()
+  await instance.close()
 })

@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { AbortedError, type Client, OutcomeUnknownError, QuorateError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
@@ -269,6 +272,50 @@ describe('a registry', () => {
     await instance.close()
   })
 
+  it('keeps no process alive, but an update that waits does', async () => {
+    await using own = await startCluster({ nodes: 1 })
+    const [node] = own.nodes
+    const program = (rest: string) => `
+      import { Client } from '${new URL('../../src/client/index.ts', import.meta.url)}'
+      import { registry } from '${new URL('../../src/recipes/index.ts', import.meta.url)}'
+      const kv = new Client({ endpoints: ${JSON.stringify(own.endpoints)}, timeoutMs: 500 })
+      const { promise: lost, resolve: lose } = Promise.withResolvers()
+      const onProblem = () => {
+        console.log('problem')
+        lose()
+      }
+      const instance = await registry(kv, 'own').register({ id: 'a', url: 'one', ttlMs: 1_000, onProblem })
+      console.log('registered')
+      const alive = setInterval(() => {}, 1_000)
+      await lost
+      clearInterval(alive)
+      ${rest}`
+    const begin = async (rest: string) => {
+      const child = spawn(process.execPath, ['--input-type=module', '--eval', program(rest)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      const ended = once(child, 'close')
+      const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+      const line = async () => (await lines.next()).value
+      expect(await line()).toBe('registered')
+      return { line, ended }
+    }
+    const idle = await begin('')
+    await node?.crash()
+    expect(await idle.ended).toEqual([0, null])
+    await node?.start()
+    const waiting = await begin(`
+      await instance.update({ weight: 7 })
+      console.log('updated')
+      await kv.close()`)
+    await node?.crash()
+    // It is lost, and after the second one waits to register again.
+    for (let n = 0; n < 3; n++) expect(await waiting.line()).toBe('problem')
+    await node?.start()
+    await expect.poll(waiting.line).toBe('updated')
+    expect(await waiting.ended).toEqual([0, null])
+  })
+
   it('leaves out a key that no registry has written, and says so once', async () => {
     const service = newService()
     const own = registry(kv, service)
@@ -406,7 +453,7 @@ describe('a registry', () => {
     expect(large).toMatchObject({ reason: { code: 'request_too_large', written: 'no' } })
     const fields = { url: 'one', weight: 7, meta: { zone: 'c' } }
     expect(await registry(kv, service).list()).toMatchObject([fields])
-    expect(problems).toMatchObject([{ code: 'lease_not_found' }])
+    expect(problems).toMatchObject([{ code: 'registration_lost' }])
     await instance.close()
   })
 

@@ -14,8 +14,7 @@ import { checkCommand, exitCodeOfChild, startChild } from '../child.ts'
 import { EXIT, endedBy, withinLease } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { bytesToJson, leaveOutputTo, printable, say, shownBytes, toJson, writeLine } from '../output.ts'
-import { inSession, type Session } from '../session.ts'
-import { SAME_SIGNAL_MS } from '../stop-signals.ts'
+import { inSession, type Session, untilImpatient } from '../session.ts'
 
 const TTL_MS = 10_000
 /** A wait of this time is told. */
@@ -123,22 +122,10 @@ async function whileHeld(
     if (command.length === 0) heard = await untilEnded(session, what, held)
     else await run(session, what, held, ttlMs, command)
   } finally {
-    isReleased = await release(session, held)
+    isReleased = await untilImpatient(session, (signal) => held.release({ signal }))
   }
   if (heard !== undefined)
     throw endedBy(heard, isReleased ? `${what} is released` : `${what} is free ${withinLease(ttlMs)}`)
-}
-
-/** A closed terminal, and npm, repeat a signal: the repetition does not end the process before the key is gone. */
-async function release({ leaveSignalsTo }: Session, held: HeldLock): Promise<boolean> {
-  const impatience = new AbortController()
-  const begunAt = performance.now()
-  leaveSignalsTo(() => {
-    if (performance.now() - begunAt >= SAME_SIGNAL_MS) impatience.abort()
-  })
-  const isReleased = await held.release({ signal: impatience.signal })
-  leaveSignalsTo(undefined)
-  return isReleased
 }
 
 /** Prints the token, and holds it until a signal, or until the token turns out to have no reader. */

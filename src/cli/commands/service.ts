@@ -6,7 +6,7 @@ import { type Instance, registry } from '../../recipes/index.ts'
 import { EXIT, endedBy, withinLease } from '../exit-codes.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { leaveOutputTo, printable, RowWriter, say, toJson, writeLine } from '../output.ts'
-import { inSession, type Session } from '../session.ts'
+import { inSession, type Session, untilImpatient } from '../session.ts'
 
 const TTL_MS = 10_000
 
@@ -25,7 +25,8 @@ export async function registerService(
   { id, weight, meta, ttl = TTL_MS }: RegisterFlags,
 ): Promise<void> {
   const metadata = meta === undefined ? undefined : metadataOf(meta)
-  await inSession(global, { kind: 'write' }, async ({ client, leaveSignalsTo }) => {
+  await inSession(global, { kind: 'write' }, async (session) => {
+    const { client, leaveSignalsTo } = session
     const end = Promise.withResolvers<Failure | undefined>()
     const registering = new AbortController()
     let heard: NodeJS.Signals | undefined
@@ -52,7 +53,7 @@ export async function registerService(
       clearInterval(alive)
       if (how !== undefined) throw how
     } finally {
-      isRemoved = await registration.close()
+      isRemoved = await untilImpatient(session, (signal) => registration.close({ signal }))
     }
     if (heard !== undefined)
       throw endedBy(heard, isRemoved ? 'the instance is removed' : `the instance goes ${withinLease(ttl)}`)
