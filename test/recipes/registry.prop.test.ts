@@ -433,6 +433,18 @@ test.each([
   },
 )
 
+test('an answer that does not say what has become of an update is asked for again', async () => {
+  const written = { kind: 'unknown', thereMs: 0, lateMs: 0 } as const
+  const { world, problems, instance } = await registered(written, refused, { ...ANSWERED, isSentTwice: true })
+  await expect(instance.update({ weight: 1 })).rejects.toMatchObject({ written: 'unknown' })
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect([problems.length, world.sessions, world.held?.weight]).toEqual([1, 1, 1])
+  world.lose('revoked')
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect([world.sessions, world.held?.weight]).toEqual([2, 1])
+  await instance.close()
+})
+
 test('it registers again as soon as a write says that its lease has ended', async () => {
   const { world, problems, instance } = await registered(neverThere)
   const updating = expect(instance.update({ weight: 1 })).rejects.toMatchObject({ written: 'unknown' })
@@ -527,7 +539,8 @@ test('no listener of the session is left when it has waited for an update', asyn
     await instance.update({ weight: n })
     await vi.advanceTimersByTimeAsync(0)
   }
-  expect(added?.mock.calls.length).toBe(removed?.mock.calls.length)
+  // Each time those of the call and of the waiting.
+  expect([added?.mock.calls.length, removed?.mock.calls.length]).toEqual([20, 20])
   vi.restoreAllMocks()
   await instance.close()
 })
