@@ -36,6 +36,8 @@ import type { CallKind } from './verdict.ts'
 /** A node takes so many ids in one request. */
 export const KEEP_ALIVE_MAX = 1_000
 const PAGE_LEASES = 1_000
+/** Of each of the two calls. They keep the process alive, which has nothing else to do perhaps. */
+const TAKE_BACK_MS = 500
 
 interface LeaseRequest {
   readonly method: string
@@ -102,8 +104,9 @@ export async function grantForSession(
 }
 
 async function takeBack(calls: LeaseCalls, lease: NewLease, identity: Identity | undefined): Promise<void> {
-  const { id } = await grantAs(calls, lease, {}, { identity })
-  await revoke(calls, id, {})
+  const call = { timeoutMs: TAKE_BACK_MS }
+  const { id } = await grantAs(calls, lease, call, { identity })
+  await revoke(calls, id, call)
 }
 
 export async function keepAlive(

@@ -114,6 +114,7 @@ class World {
   readonly undone: string[] = []
   calls = 0
   sessions = 0
+  readonly lifetimes = new Set<number | undefined>()
   readonly #leases = new Map<string, AbortController>()
   readonly #seen = new Set<string>()
   #granted = 0
@@ -155,8 +156,9 @@ class World {
     }
   }
 
-  readonly session = async ({ signal }: SessionOptions = {}): Promise<Session> => {
+  readonly session = async ({ signal, ttlMs }: SessionOptions = {}): Promise<Session> => {
     this.sessions += 1
+    this.lifetimes.add(ttlMs)
     if (signal?.aborted === true) throw aborted('no')
     const { outcome, afterMs, isRevoked, closeMs } = this.grants.shift() ?? GRANTED
     await unlessAborted(passed(afterMs), signal)
@@ -429,6 +431,7 @@ test.each([
     await vi.advanceTimersByTimeAsync(60_000)
     expect(problems).toMatchObject(told)
     expect([world.held?.weight, world.calls, vi.getTimerCount()]).toEqual([0, 4, 0])
+    expect([...world.lifetimes]).toEqual([10_000])
     await instance.close()
   },
 )

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { AbortedError, type Client, OutcomeUnknownError, QuorateError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+import { createRelay } from '../../src/local/relays/relay.ts'
 import { type Instance, type Registration, type Resolver, registry } from '../../src/recipes/registry.ts'
 import { withCall } from './with-call.ts'
 
@@ -274,24 +275,27 @@ describe('a registry', () => {
 
   it('keeps no process alive, but an update that waits does', async () => {
     await using own = await startCluster({ nodes: 1 })
-    const [node] = own.nodes
-    const program = (rest: string) => `
+    const { hostname: host, port } = new URL(own.endpoints[0] ?? '')
+    const target = () => ({ host, port: Number(port) })
+    const relay = await createRelay({ listen: { host: '127.0.0.1', port: 0 }, target })
+    const endpoints = [`http://127.0.0.1:${relay.address.port}`]
+    const program = (service: string, rest: string) => `
       import { Client } from '${new URL('../../src/client/index.ts', import.meta.url)}'
       import { registry } from '${new URL('../../src/recipes/index.ts', import.meta.url)}'
-      const kv = new Client({ endpoints: ${JSON.stringify(own.endpoints)}, timeoutMs: 500 })
+      const kv = new Client({ endpoints: ${JSON.stringify(endpoints)}, discover: false, timeoutMs: 1_500 })
       const { promise: lost, resolve: lose } = Promise.withResolvers()
       const onProblem = () => {
         console.log('problem')
         lose()
       }
-      const instance = await registry(kv, 'own').register({ id: 'a', url: 'one', ttlMs: 1_000, onProblem })
+      const instance = await registry(kv, '${service}').register({ url: 'one', ttlMs: 1_000, onProblem })
       console.log('registered')
       const alive = setInterval(() => {}, 1_000)
       await lost
       clearInterval(alive)
       ${rest}`
-    const begin = async (rest: string) => {
-      const child = spawn(process.execPath, ['--input-type=module', '--eval', program(rest)], {
+    const begin = async (service: string, rest: string) => {
+      const child = spawn(process.execPath, ['--input-type=module', '--eval', program(service, rest)], {
         stdio: ['ignore', 'pipe', 'inherit'],
       })
       const ended = once(child, 'close')
@@ -300,20 +304,21 @@ describe('a registry', () => {
       expect(await line()).toBe('registered')
       return { line, ended }
     }
-    const idle = await begin('')
-    await node?.crash()
-    expect(await idle.ended).toEqual([0, null])
-    await node?.start()
-    const waiting = await begin(`
-      await instance.update({ weight: 7 })
+    const idle = await begin('idle', '')
+    const waiting = await begin(
+      'waiting',
+      `await instance.update({ weight: 7 })
       console.log('updated')
-      await kv.close()`)
-    await node?.crash()
+      await kv.close()`,
+    )
+    relay.setMode('blackhole')
+    expect(await idle.ended).toEqual([0, null])
     // It is lost, and after the second one waits to register again.
     for (let n = 0; n < 3; n++) expect(await waiting.line()).toBe('problem')
-    await node?.start()
+    relay.setMode('pass')
     await expect.poll(waiting.line).toBe('updated')
     expect(await waiting.ended).toEqual([0, null])
+    await relay.close()
   })
 
   it('leaves out a key that no registry has written, and says so once', async () => {
