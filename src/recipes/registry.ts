@@ -235,8 +235,8 @@ class Registered implements Registration {
     this.#key = place.key(escaped(id).toString('utf8'))
     this.#ttlMs = ttlMs
     this.#onProblem = (error) => tell(() => onProblem?.(error))
-    // A copy, as the caller may change it. What is not JSON fails here.
-    this.#kept = { url, weight, meta: JSON.parse(JSON.stringify(meta)) }
+    // A copy, as the caller may change it.
+    this.#kept = { url, weight, meta: JSON.parse(textOf('registry.register', meta)) }
   }
 
   async begin(signal: AbortSignal | undefined): Promise<void> {
@@ -270,9 +270,9 @@ class Registered implements Registration {
     checkOptions('registration.update', changes, { url: isText, weight: isWeight, meta: isMeta })
     checkOptions('registration.update', options, { signal: isSignal })
     const { signal } = options
-    // What is not JSON fails here. A copy, as the caller may change it before its turn has come.
+    // A copy, as the caller may change it before its turn has come.
     const given = { ...changes }
-    const meta = changes.meta && JSON.stringify(changes.meta)
+    const meta = changes.meta && textOf('registration.update', changes.meta)
     const change: Change = (before) => ({
       url: given.url ?? before.url,
       weight: given.weight ?? before.weight,
@@ -481,6 +481,13 @@ class Registered implements Registration {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Of metadata. What is no JSON, or no object as JSON, fails here. */
+function textOf(call: string, meta: Instance['meta']): string {
+  const text: string | undefined = JSON.stringify(meta)
+  checkValue(call, 'meta', text && JSON.parse(text), isMeta)
+  return text
+}
 
 const isOfUnknownOutcome = (error: unknown): boolean =>
   error instanceof QuorateError && error.written === 'unknown'

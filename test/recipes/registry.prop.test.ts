@@ -81,8 +81,13 @@ const grant: fc.Arbitrary<Grant> = fc.record({
   isRevoked: fc.boolean(),
   closeMs: ms,
 })
+/** What an update changes. */
+const KINDS = ['url', 'weight', 'meta'] as const
+type Kind = (typeof KINDS)[number]
+const changeOf = (kind: Kind, number: number) =>
+  ({ url: { url: String(number) }, weight: { weight: number }, meta: { meta: { number } } })[kind]
 const update = fc.record({
-  kind: fc.constantFrom('url' as const, 'weight' as const),
+  kind: fc.constantFrom(...KINDS),
   isAwaited: fc.boolean(),
   endMs: fc.option(ms, { freq: 5, nil: undefined }),
   thenMs: ms,
@@ -93,7 +98,7 @@ const loss = fc.record({ kind: fc.constantFrom(...LOSSES), thenMs: ms })
 const step = fc.oneof({ arbitrary: update, weight: 2 }, { arbitrary: loss, weight: 1 })
 
 interface Update {
-  readonly kind: 'url' | 'weight'
+  readonly kind: Kind
   readonly number: number
   outcome: 'none' | 'done' | 'no' | 'unknown'
 }
@@ -101,6 +106,7 @@ interface Update {
 interface Held {
   readonly url: number
   readonly weight: number
+  readonly meta: number
   readonly lease: string
   readonly modRevision: number
 }
@@ -141,7 +147,8 @@ class World {
 
   lose(how: (typeof LOSSES)[number]): void {
     if (how === 'deleted') this.held = undefined
-    if (how === 'replaced') this.held = { url: 0, weight: 0, lease: OTHER, modRevision: ++this.#revision }
+    if (how === 'replaced')
+      this.held = { url: 0, weight: 0, meta: 0, lease: OTHER, modRevision: ++this.#revision }
     if (how === 'not replaced') this.revoke(OTHER)
     const lease = String(this.#granted)
     const session = this.#leases.get(lease)
@@ -241,9 +248,15 @@ class World {
     }
     const put = (success[0] as { put: { value: string; lease: string } }).put
     if (!this.#leases.has(put.lease)) return undefined
-    const { url, weight } = JSON.parse(put.value)
-    const now = { url: Number(url), weight, lease: put.lease, modRevision: ++this.#revision }
-    for (const kind of ['url', 'weight'] as const) {
+    const { url, weight, meta } = JSON.parse(put.value)
+    const now = {
+      url: Number(url),
+      weight,
+      meta: meta.number,
+      lease: put.lease,
+      modRevision: ++this.#revision,
+    }
+    for (const kind of KINDS) {
       this.#seen.add(`${kind} ${now[kind]}`)
       const isUndone = before !== undefined && now[kind] < before[kind]
       const undone = known.find((update) => update.kind === kind && update.number === before?.[kind])
@@ -267,8 +280,8 @@ const unlessAborted = (call: Promise<void>, signal: AbortSignal | undefined) =>
     void call.then(resolve).finally(() => signal?.removeEventListener('abort', onAbort))
   })
 
-const recordOf = ({ url, weight, lease, modRevision }: Held) =>
-  ({ lease, modRevision, json: () => ({ url: String(url), weight, meta: {} }) }) as Partial<KvRecord>
+const recordOf = ({ url, weight, meta: number, lease, modRevision }: Held) =>
+  ({ lease, modRevision, json: () => ({ url: String(url), weight, meta: { number } }) }) as Partial<KvRecord>
 
 const unknown = () =>
   new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
@@ -283,7 +296,7 @@ const expectSettled = ({ updates }: World) =>
 
 function expectRight({ updates, undone, held }: World): void {
   expect(undone).toEqual([])
-  for (const kind of ['url', 'weight'] as const) {
+  for (const kind of KINDS) {
     const own = updates.filter((update) => update.kind === kind)
     const last = own.findLastIndex(({ outcome }) => outcome === 'done')
     const may = own.slice(last + 1).filter(({ outcome }) => outcome === 'unknown')
@@ -310,13 +323,12 @@ test('an instance is as its updates have made it, whatever becomes of its writes
         vi.clearAllTimers()
         const world = new World([], [])
         const pass = (timeMs: number) => vi.advanceTimersByTimeAsync(timeMs)
-        const update = (kind: Update['kind'], endMs?: number) => {
+        const update = (kind: Kind, endMs?: number) => {
           const own: Update = { kind, number: world.updates.length + 1, outcome: 'none' }
           world.updates.push(own)
           const end = new AbortController()
           if (endMs !== undefined) setTimeout(() => end.abort(), endMs)
-          const change = kind === 'url' ? { url: String(own.number) } : { weight: own.number }
-          instance.update(change, { signal: end.signal }).then(
+          instance.update(changeOf(kind, own.number), { signal: end.signal }).then(
             () => {
               own.outcome = 'done'
               if (!world.wasSeen(own)) world.undone.push(`${kind} ${own.number} was never there`)
@@ -331,12 +343,12 @@ test('an instance is as its updates have made it, whatever becomes of its writes
         const onProblem = () => {
           if (eager-- > 0) update('weight')
         }
-        const first = { id: 'a', url: '0', weight: 0, ttlMs: TTL_MS, onProblem }
+        const first = { id: 'a', url: '0', weight: 0, meta: { number: 0 }, ttlMs: TTL_MS, onProblem }
         const instance = await registry(kvOf(world), 'api').register(first)
         world.fates.push(...fates)
         world.grants.push(...grants)
         for (const next of steps) {
-          if (next.kind === 'url' || next.kind === 'weight') {
+          if ('endMs' in next) {
             const own = update(next.kind, next.endMs)
             for (let waited = 0; next.isAwaited && own.outcome === 'none'; waited++) {
               expect(waited).toBeLessThan(200)
@@ -360,7 +372,7 @@ test('an instance is as its updates have made it, whatever becomes of its writes
           await pass(60_000)
           expect([instance.isRegistered, world.leases]).toEqual([true, [world.held?.lease]])
           expectRight(world)
-          if (isOwn) expect([world.held?.url, world.held?.weight]).toEqual([at.url, at.weight])
+          if (isOwn) expect(KINDS.map((kind) => world.held?.[kind])).toEqual(KINDS.map((kind) => at[kind]))
           await expectAtRest(world)
         }
         let isClosed: boolean | undefined
@@ -387,7 +399,13 @@ async function registered(...fates: Fate[]) {
   const world = new World([], [])
   const problems: unknown[] = []
   const onProblem = (problem: unknown) => void problems.push(problem)
-  const instance = await registry(kvOf(world), 'api').register({ id: 'a', url: '0', weight: 0, onProblem })
+  const instance = await registry(kvOf(world), 'api').register({
+    id: 'a',
+    url: '0',
+    weight: 0,
+    meta: { number: 0 },
+    onProblem,
+  })
   world.fates.push(...fates)
   return { world, problems, instance }
 }

@@ -752,6 +752,19 @@ describe('a registry', () => {
     await instance.close()
   })
 
+  it.each([[new Date(0)], [{ toJSON() {} }], [{ toJSON: () => [1] }]])(
+    'refuses metadata that is no object as JSON (%#)',
+    async (meta) => {
+      const service = newService()
+      const told = { name: 'TypeError', message: expect.stringContaining('meta') }
+      const wrong = meta as unknown as Record<string, unknown>
+      await expect(registry(kv, service).register({ url: 'one', meta: wrong })).rejects.toMatchObject(told)
+      const instance = await registry(kv, service).register({ url: 'one' })
+      await expect(instance.update({ meta: wrong })).rejects.toMatchObject(told)
+      await instance.close()
+    },
+  )
+
   it('what the caller changes after the call does not change the instance', async () => {
     const service = newService()
     const meta = { load: { n: 1 } }
