@@ -113,8 +113,9 @@ interface Held {
 
 class World {
   readonly updates: Update[] = []
-  readonly fates: Fate[]
-  readonly grants: Grant[]
+  /** Of the next calls. When none is left, they are answered, and granted. */
+  readonly fates: Fate[] = []
+  readonly grants: Grant[] = []
   held: Held | undefined
   /** What its caller might have seen, and what was there before is there again. */
   readonly undone: string[] = []
@@ -125,11 +126,6 @@ class World {
   readonly #seen = new Set<string>()
   #granted = 0
   #revision = 1
-
-  constructor(fates: readonly Fate[], grants: readonly Grant[]) {
-    this.fates = [...fates]
-    this.grants = [...grants]
-  }
 
   wasSeen({ kind, number }: Update): boolean {
     return this.#seen.has(`${kind} ${number}`)
@@ -321,7 +317,7 @@ test('an instance is as its updates have made it, whatever becomes of its writes
       fc.option(fc.constantFrom('revoked' as const, 'here only' as const), { nil: undefined }),
       async (fates, grants, steps, eagerness, lastLoss) => {
         vi.clearAllTimers()
-        const world = new World([], [])
+        const world = new World()
         const pass = (timeMs: number) => vi.advanceTimersByTimeAsync(timeMs)
         const update = (kind: Kind, endMs?: number) => {
           const own: Update = { kind, number: world.updates.length + 1, outcome: 'none' }
@@ -396,7 +392,7 @@ test('an instance is as its updates have made it, whatever becomes of its writes
 
 /** An instance whose next writes have these fates. */
 async function registered(...fates: Fate[]) {
-  const world = new World([], [])
+  const world = new World()
   const problems: unknown[] = []
   const onProblem = (problem: unknown) => void problems.push(problem)
   const instance = await registry(kvOf(world), 'api').register({

@@ -47,9 +47,9 @@ const noLeader = () => new QuorateError('no leader', { code: 'no_leader', writte
 
 /**
  * From the update to the weight 7 on no transaction comes through, until the next session has begun. `endSession` ends
- * the session that was begun as number `at`, for this process only: its lease lives on.
+ * the first session, for this process only: its lease lives on.
  */
-function cutAfterSeven(under: Client, at = 1) {
+function cutAfterSeven(under: Client) {
   const end = new AbortController()
   let [isCut, wasCut] = [false, false]
   let sessions = 0
@@ -61,7 +61,7 @@ function cutAfterSeven(under: Client, at = 1) {
   const store = withCall(cut, 'session', async (options) => {
     const session = await under.session(options)
     isCut = false
-    if (++sessions !== at) return session
+    if (++sessions > 1) return session
     const signal = AbortSignal.any([session.signal, end.signal])
     const shown = {
       lease: session.lease,
