@@ -36,7 +36,10 @@ import type { CallKind } from './verdict.ts'
 /** A node takes so many ids in one request. */
 export const KEEP_ALIVE_MAX = 1_000
 const PAGE_LEASES = 1_000
-/** Of each of the two calls. They keep the process alive, which has nothing else to do perhaps. */
+/**
+ * The time of each of the two calls that take a lease back. A call keeps the process alive: while nodes are silent,
+ * this must be shorter than the pause of who tries again, so that a process with nothing else to do ends in it.
+ */
 const TAKE_BACK_MS = 500
 
 interface LeaseRequest {
