@@ -60,7 +60,7 @@ export const PROBES = [
   'batch with several changes of one key',
   'sessions refused at an older cluster version',
   'transaction succeeded',
-  'transaction compared in vain',
+  'transaction whose comparison failed',
   'refused for the keys of its ranges or lease',
   'request to the whole store refused as full',
   'history compacted by a client',

@@ -333,7 +333,9 @@ export class StoreClients {
             })
           }
         }
-        this.#world.probeCoverage.hit(succeeded ? 'transaction succeeded' : 'transaction compared in vain')
+        this.#world.probeCoverage.hit(
+          succeeded ? 'transaction succeeded' : 'transaction whose comparison failed',
+        )
         return rows
       },
     }

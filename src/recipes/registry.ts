@@ -10,7 +10,7 @@
 // When the registry cannot be reached, `resolve` goes on with the last instances that it knows. Then, and always, it
 // says how old its knowledge may be: `confirmedMsAgo`, and `isStale` when that is more than `staleMs`.
 //
-// Limits: that the process lives is no proof that it serves: who has tried an instance in vain calls `failed`, and this
+// Limits: that the process lives is no proof that it serves: who could not use an instance calls `failed`, and this
 // resolver leaves the instance out for `failedMs`, as long as there is another one. Least connections counts those of
 // this resolver only. A service has 10,000 instances and 4 MiB of their metadata at most (`range_keys_max`,
 // `range_bytes_max`), and each change has every resolver read them again: this is for some hundred. A key of the
