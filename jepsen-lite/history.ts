@@ -20,7 +20,7 @@
 // that do not follow it.
 
 import type { Told, WatchAsked } from './checker/watch/record.ts'
-import { faultOfEvent } from './shapes.ts'
+import { faultOfEvent } from './json-shapes.ts'
 
 export const HISTORY_VERSION = 1
 /** The revision of an empty store. */

@@ -5,8 +5,8 @@
 import { createInterface } from 'node:readline'
 import { BEGUN, type Load, type LoadReport } from './load.ts'
 import { runLoop, systemClock } from './loop.ts'
+import { openTarget } from './open-target.ts'
 import { operationsOf } from './operations.ts'
-import { targetFor } from './target.ts'
 
 const input = createInterface({ input: process.stdin })
 const stop = new AbortController()
@@ -18,7 +18,7 @@ const load = await new Promise<Load>((resolve) => {
   input.once('close', () => stop.abort())
 })
 
-const target = await targetFor(load)
+const target = await openTarget(load)
 const warmupMs = load.warmup_seconds * 1000
 let cpuAtBegin = process.cpuUsage()
 const begun = systemClock.until(performance.now() + warmupMs).then(() => {

@@ -9,7 +9,7 @@ import type { Results } from '../local/results.ts'
 import { run } from '../local/run.ts'
 import { WORKLOADS } from '../local/workloads.ts'
 import { list, progress, whole } from './flags.ts'
-import { coloured, duration, number, plural, table } from './words.ts'
+import { coloured, duration, number, plural, table } from './format-text.ts'
 
 const DEFAULTS = { time: 60, rate: 200, clients: 10, nodes: 5, portFrom: 17_301 }
 

@@ -10,7 +10,7 @@ import { judgedAny, RecipeSearch } from '../recipes/index.ts'
 import { type Found, RECIPES, type Recipe, Search } from '../sim/index.ts'
 import { coverageOf, coverageTable } from './coverage.ts'
 import { whole } from './flags.ts'
-import { coloured, duration, number, plural } from './words.ts'
+import { coloured, duration, number, plural } from './format-text.ts'
 
 const SCHEDULES = 200
 const SHRINK_MS_MAX = 60_000

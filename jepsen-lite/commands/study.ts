@@ -4,9 +4,9 @@
 import { randomInt } from 'node:crypto'
 import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings'
 import { Failure } from '../exit-codes.ts'
-import { CUTS } from '../study/cut.ts'
 import { type StudyOptions, study } from '../study/index.ts'
 import { markdownOf } from '../study/markdown.ts'
+import { CUTS } from '../study/partition.ts'
 import { progress, whole } from './flags.ts'
 
 const DEFAULTS = {

@@ -14,7 +14,7 @@ import { foundingOf } from '../../src/local/plan.ts'
 import { StoppedGuard } from '../../src/local/stopped-guard.ts'
 import type { NodeEvent } from '../../src/local/supervised-node.ts'
 import { until } from '../../src/local/until.ts'
-import { holdsNode } from '../../src/server/holds-node.ts'
+import { holdsNode } from '../../src/server/inspect-data-directory.ts'
 import { HttpClient } from './http.ts'
 import { CLIENTS, Network } from './network.ts'
 

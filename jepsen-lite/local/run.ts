@@ -12,7 +12,8 @@ import { Random } from '../random.ts'
 import { type Reported, reportOf } from '../report/index.ts'
 import { runClient } from './clients.ts'
 import { LocalCluster, READY_LIMIT_MS } from './cluster.ts'
-import { recordFinals } from './finals.ts'
+import { noteStalls } from './event-loop-stalls.ts'
+import { recordFinalReads } from './final-reads.ts'
 import { comeBack } from './nemeses/disks.ts'
 import { reconcile, wrongMembers } from './nemeses/members.ts'
 import type { Nemesis } from './nemesis.ts'
@@ -26,7 +27,6 @@ import { Recording } from './recording.ts'
 import { type Checked, type Results, resultsOf } from './results.ts'
 import { round } from './run-stats.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
-import { noteStalls } from './stalls.ts'
 import { Watch } from './watch.ts'
 import { Watchers } from './watchers.ts'
 import { leasesEnd } from './workload-lease.ts'
@@ -218,7 +218,7 @@ class Run {
 
   async #readFinals(cluster: LocalCluster): Promise<void> {
     const { signal } = this.#options
-    const apart = await recordFinals(cluster, this.#recording.recorder, READY_LIMIT_MS, signal)
+    const apart = await recordFinalReads(cluster, this.#recording.recorder, READY_LIMIT_MS, signal)
     this.#missed(apart)
     const last = this.#recording.events.findLast((event) => event.type === 'final')
     const late = last?.type === 'final' ? await this.#watchers?.settle(last.revision) : undefined

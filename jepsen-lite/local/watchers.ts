@@ -6,8 +6,8 @@ import type { WatchAsked } from '../checker/watch/index.ts'
 import type { Recorder } from '../history.ts'
 import type { Random } from '../random.ts'
 import type { Target } from './http.ts'
-import { HttpWatching, type Watching } from './watching.ts'
-import { LibraryWatching } from './watching-library.ts'
+import { LibraryWatching } from './library-watch-clients.ts'
+import { HttpWatchClients, type WatchClients } from './watch-clients.ts'
 
 /** The name of the client whose watches are the log. */
 export const LOG = 'log'
@@ -29,20 +29,20 @@ export interface WatchersOptions {
 
 export class Watchers {
   readonly done: Promise<unknown>
-  readonly #log: HttpWatching
-  readonly #all: readonly Watching[]
+  readonly #log: HttpWatchClients
+  readonly #all: readonly WatchClients[]
   readonly #recorder: Recorder
 
   constructor({ count, random, ...options }: WatchersOptions) {
     this.#recorder = options.recorder
     const asked: WatchAsked = { start: '', from: 1, prev: false, values: true }
-    this.#log = new HttpWatching({
+    this.#log = new HttpWatchClients({
       ...{ ...options, client: LOG, asked, random: random.named(LOG) },
       ...{ isSlow: false, moves: false },
     })
     const others = Array.from({ length: count }, (_, at) => {
       const own = random.named(`watch ${at}`)
-      const Kind = at % 4 === 3 ? LibraryWatching : HttpWatching
+      const Kind = at % 4 === 3 ? LibraryWatching : HttpWatchClients
       return new Kind({
         ...{ ...options, client: `w${at + 1}`, asked: drawn(own), random: own },
         ...{ isSlow: at % 4 === 1, moves: at % 2 === 0, isBrowser: at % 4 === 2 },
@@ -58,9 +58,9 @@ export class Watchers {
 
   /** The faults are over: each is told of everything up to this revision. Returns what is wrong. */
   async settle(revision: number): Promise<string[]> {
-    for (const one of this.#all) if (one instanceof HttpWatching) one.hurry()
+    for (const one of this.#all) if (one instanceof HttpWatchClients) one.hurry()
     const deadline = performance.now() + TOLD_MS_MAX
-    const isTold = ({ upTo, id }: Watching): boolean => upTo >= revision && id !== undefined
+    const isTold = ({ upTo, id }: WatchClients): boolean => upTo >= revision && id !== undefined
     while (!this.#all.every(isTold) && performance.now() < deadline) await sleep(POLL_MS)
     for (const { id, upTo } of this.#all)
       if (id !== undefined && upTo >= revision) this.#recorder.told(id, { kind: 'due', revision })

@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import type { Random } from '../random.ts'
 import { damaged } from './damage.ts'
 import type { Disk, DiskState } from './disk.ts'
-import { type Fault, Judge } from './judge.ts'
 import { Opener } from './open.ts'
 import type { Cut, Plan, PlannedState } from './plan.ts'
+import { type Fault, Judge } from './power-verdict.ts'
 import { type Files, putFiles } from './record.ts'
 
 export interface Violation {

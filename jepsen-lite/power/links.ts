@@ -14,11 +14,11 @@ import {
   type Message,
   type ReplicaId,
 } from '../../src/raft/index.ts'
-import { systemClock } from '../../src/server/clock.ts'
-import { DirectoryDisk } from '../../src/server/disk-space.ts'
-import { Driver } from '../../src/server/driver.ts'
-import { driverLimits, raftLimits, raftTiming } from '../../src/server/limits.ts'
-import type { Greeting, Network, NodeEnd } from '../../src/server/types.ts'
+import { systemClock } from '../../src/server/node/clock.ts'
+import { DirectoryDisk } from '../../src/server/node/disk-space.ts'
+import { Driver } from '../../src/server/node/driver.ts'
+import { driverLimits, raftLimits, raftTiming } from '../../src/server/node/limits.ts'
+import type { Greeting, Network, NodeEnd } from '../../src/server/node/types.ts'
 import {
   FORMAT_VERSION,
   formatStorage,

@@ -12,11 +12,11 @@ import {
   type ReplicaId,
   readHeader,
 } from '../../src/raft/index.ts'
-import type { Greeting } from '../../src/server/types.ts'
+import type { Greeting } from '../../src/server/node/types.ts'
 import type { SnapshotSource, Storage, StorageBatch } from '../../src/storage/index.ts'
 import type { Node, Observer } from './links.ts'
-import type { BatchMark, Mark } from './marks.ts'
 import { entryMark } from './replica.ts'
+import type { BatchMark, Mark } from './trace-markers.ts'
 
 export class MarkWriter {
   readonly #file: number

@@ -3,7 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Outcome } from './opener.ts'
+import type { Outcome } from './open-worker.ts'
 
 /** Far more than any directory here needs: none takes a hundredth of it. */
 const OPEN_MS_MAX = 60_000

@@ -16,9 +16,9 @@ import {
 import { delimiter, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Disk } from './disk.ts'
-import type { Mark } from './marks.ts'
-import type { SubjectOptions } from './subject.ts'
+import type { SubjectOptions } from './recorded-process.ts'
 import { RecordingError, TRACED_CALLS, type TraceEvent, TraceReader } from './trace.ts'
+import type { Mark } from './trace-markers.ts'
 
 /** Content by name; undefined: the directory does not exist. */
 export type Files = ReadonlyMap<string, Uint8Array> | undefined

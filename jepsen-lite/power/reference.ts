@@ -1,7 +1,7 @@
 // What the recorded replica must hold: the sequence of states that its batches make, and how far in that sequence it
 // must be found at each point of the trace, because something that depends on it had left.
 
-import type { BatchMark, EntryMark, Mark, PositionMark, Replica } from './marks.ts'
+import type { BatchMark, EntryMark, Mark, PositionMark, Replica } from './trace-markers.ts'
 
 /** The replica after some number of batches of one process. The boot counter is that of the process. */
 export interface ReferenceState {

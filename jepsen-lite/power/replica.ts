@@ -3,7 +3,7 @@
 import { crc32 } from 'node:zlib'
 import { asIndex, type Entry } from '../../src/raft/index.ts'
 import { Scrub, type Storage } from '../../src/storage/index.ts'
-import type { EntryMark, Replica } from './marks.ts'
+import type { EntryMark, Replica } from './trace-markers.ts'
 
 export const entryMark = ({ term, frame }: Entry): EntryMark => [term, crc32(frame)]
 

@@ -3,8 +3,8 @@
 
 import { Random } from '../random.ts'
 import type { Config } from '../sim/config.ts'
-import { DRAW } from '../sim/draw.ts'
 import { generate } from '../sim/generate.ts'
+import { DRAW } from '../sim/random-purposes.ts'
 import type { Recipe } from '../sim/schedule.ts'
 import { CLIENT_FAULTS, type ClientFault, type Op } from '../sim/schedule.ts'
 import type { Trigger } from '../sim/waiting.ts'

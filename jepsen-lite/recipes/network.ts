@@ -9,14 +9,14 @@ import { identityHeader } from '../../src/client/identity.ts'
 import { WATCH, type WatchOperation } from '../../src/client/operation.ts'
 import { after } from '../../src/client/timer.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
-import { endOfWatch } from '../../src/server/http/watching.ts'
-import type { EventsMessage, Watch, WatchEnd, WatchSink } from '../../src/server/watch/index.ts'
+import { endOfWatch } from '../../src/server/http/watch-limits.ts'
+import type { EventsMessage, Watch, WatchEnd, WatchSink } from '../../src/server/node/watch/index.ts'
 import type { Random } from '../random.ts'
 import type { Machine, Process } from '../sim/process.ts'
 import { IO } from '../sim/time.ts'
 import type { World } from '../sim/world.ts'
-import { type Answered, Front } from './front.ts'
-import type { Host, Hosts } from './host.ts'
+import { type Answered, InMemoryApi } from './in-memory-api.ts'
+import type { VirtualProcess, VirtualProcesses } from './virtual-process.ts'
 
 /** Of the first machine. */
 const FIRST_PORT = 4001
@@ -27,7 +27,7 @@ const TOLD_MS = 5
 
 /** A request whose answer its client has not received. */
 interface Pending {
-  readonly host: Host
+  readonly host: VirtualProcess
   readonly machine: Machine
   /** That has received it. */
   process: Process | undefined
@@ -38,11 +38,11 @@ interface Pending {
 
 export class ClientNetwork {
   readonly #world: World
-  readonly #hosts: Hosts
+  readonly #hosts: VirtualProcesses
   readonly #random: Random
   /** Code of nodes runs by this one's clock. */
-  readonly #nodes: Host
-  readonly #fronts = new WeakMap<Process, Front>()
+  readonly #nodes: VirtualProcess
+  readonly #fronts = new WeakMap<Process, InMemoryApi>()
   #named = 0
   /** When the last request arrives. */
   busyUntil = 0
@@ -51,7 +51,7 @@ export class ClientNetwork {
   /** Until when a client and a machine are cut off from each other. */
   readonly #cuts = new Map<string, number>()
 
-  constructor(world: World, hosts: Hosts, random: Random) {
+  constructor(world: World, hosts: VirtualProcesses, random: Random) {
     this.#world = world
     this.#hosts = hosts
     this.#random = random
@@ -63,7 +63,7 @@ export class ClientNetwork {
   }
 
   /** Nothing passes between a client and a machine for so long. */
-  cut(host: Host, machine: Machine, ms: number): void {
+  cut(host: VirtualProcess, machine: Machine, ms: number): void {
     const name = nameOf(host, machine)
     this.#cuts.set(name, Math.max(this.#cuts.get(name) ?? 0, this.#world.time.now + ms))
   }
@@ -79,13 +79,13 @@ export class ClientNetwork {
   }
 
   /** A process of clients is gone, and so are its connections. */
-  left(host: Host): void {
+  left(host: VirtualProcess): void {
     for (const pending of this.#pending) if (pending.host === host) this.#pending.delete(pending)
     for (const watch of this.#watches) if (watch.host === host) watch.abandon()
   }
 
   /** The transport of a client of this process. */
-  transportOf(host: Host) {
+  transportOf(host: VirtualProcess) {
     const network = this
     let underway = 0
     return {
@@ -132,7 +132,7 @@ export class ClientNetwork {
   }
 
   /** How long a message takes; `loses`: it may be lost with its connection, then undefined. */
-  #delayMs(host: Host, machine: Machine): number | undefined {
+  #delayMs(host: VirtualProcess, machine: Machine): number | undefined {
     const { time, config } = this.#world
     const usual = config.delayMs + config.jitterMs * this.#random.next()
     const leftMs = (this.#cuts.get(nameOf(host, machine)) ?? 0) - time.now
@@ -168,7 +168,7 @@ export class ClientNetwork {
     })
   }
 
-  #isCut(host: Host, machine: Machine): boolean {
+  #isCut(host: VirtualProcess, machine: Machine): boolean {
     return (this.#cuts.get(nameOf(host, machine)) ?? 0) > this.#world.time.now
   }
 
@@ -178,7 +178,7 @@ export class ClientNetwork {
     if (driver === undefined) return
     const front =
       this.#fronts.get(process) ??
-      new Front(driver, {
+      new InMemoryApi(driver, {
         invariants: this.#world.invariants,
         newName: () => `h${this.#named++}`,
         enter: (run) => this.#hosts.enter(this.#nodes, run),
@@ -226,7 +226,7 @@ export class ClientNetwork {
   #watch(
     pending: Pending,
     process: Process,
-    front: Front,
+    front: InMemoryApi,
     { request, silentMs }: WatchOperation,
     timeoutMs: number,
   ): void {
@@ -263,7 +263,7 @@ export class ClientNetwork {
     })
   }
 
-  #leftMs(host: Host, machine: Machine): number {
+  #leftMs(host: VirtualProcess, machine: Machine): number {
     return (this.#cuts.get(nameOf(host, machine)) ?? 0) - this.#world.time.now + this.#world.config.delayMs
   }
 
@@ -273,7 +273,7 @@ export class ClientNetwork {
   }
 }
 
-const nameOf = (host: Host, machine: Machine): string => `${host.number} ${machine.place}`
+const nameOf = (host: VirtualProcess, machine: Machine): string => `${host.number} ${machine.place}`
 
 const failed = ({ isConnected }: Pending, cause: Error, timedOut: boolean): Exchanged => ({
   ...{ kind: 'failed', connected: isConnected, accepted: isConnected, timedOut, cause },
@@ -290,7 +290,7 @@ interface StreamOptions {
 
 /** One watch: the end at its node, and the end at its client. */
 class ClientStream implements WatchSink, WatchMessages {
-  readonly host: Host
+  readonly host: VirtualProcess
   readonly process: Process
   /** When the last message arrives. */
   readyAt = 0
@@ -304,7 +304,7 @@ class ClientStream implements WatchSink, WatchMessages {
   #end: Error | undefined
   #wake = (): void => {}
 
-  constructor(host: Host, process: Process, silentMs: number, options: StreamOptions) {
+  constructor(host: VirtualProcess, process: Process, silentMs: number, options: StreamOptions) {
     this.host = host
     this.process = process
     this.#silentMs = silentMs

@@ -9,18 +9,18 @@ import type { LoggedEvent } from '../checker/watch/index.ts'
 import type { ToldEvent } from '../checker/watch/record.ts'
 import { FIRST_REVISION, type HistoryEvent, historyOf, Recorder } from '../history.ts'
 import { Random } from '../random.ts'
-import { DRAW } from '../sim/draw.ts'
 import { converge } from '../sim/liveness.ts'
 import type { Machine } from '../sim/process.ts'
+import { DRAW } from '../sim/random-purposes.ts'
 import { type Result, Run, type Watch } from '../sim/run.ts'
 import { CLIENT_FAULTS, type ClientFault, type Schedule } from '../sim/schedule.ts'
-import { judgeStore } from '../sim/store-judge.ts'
+import { judgeStore } from '../sim/store-verdict.ts'
 import { IO } from '../sim/time.ts'
 import { Violation } from '../sim/violation.ts'
 import { drain, type RecipeEnd, runRecipe } from './clients.ts'
 import { Holders } from './holders.ts'
-import { type Host, Hosts } from './host.ts'
 import { ClientNetwork } from './network.ts'
+import { type VirtualProcess, VirtualProcesses } from './virtual-process.ts'
 
 /** Clients of one process. */
 const CLIENTS = 3
@@ -77,7 +77,7 @@ export async function runRecipes(schedule: RecipeSchedule, watch?: Watch): Promi
 
 /** A process of clients. */
 interface Clientele {
-  readonly host: Host
+  readonly host: VirtualProcess
   readonly over: AbortController
   /** Ids in the history of what is under way. */
   readonly open: Set<number>
@@ -85,7 +85,7 @@ interface Clientele {
 }
 
 class RecipeProcesses {
-  readonly hosts: Hosts
+  readonly hosts: VirtualProcesses
   readonly #run: Run
   readonly #schedule: RecipeSchedule
   readonly #network: ClientNetwork
@@ -103,7 +103,7 @@ class RecipeProcesses {
     const { seed, recipe } = schedule
     this.#run = run
     this.#schedule = schedule
-    this.hosts = new Hosts(cluster.time, seed)
+    this.hosts = new VirtualProcesses(cluster.time, seed)
     this.#network = new ClientNetwork(cluster, this.hosts, new Random(seed, DRAW.recipe, 1))
     const header = {
       ...{ workload: recipe.name, seed, log: LOG },
@@ -194,7 +194,7 @@ class RecipeProcesses {
     await kv.close()
   }
 
-  #clientOf(host: Host, timeoutMs: number): Client {
+  #clientOf(host: VirtualProcess, timeoutMs: number): Client {
     return new Client(
       {
         ...{ endpoints: this.#network.endpoints, timeoutMs, discover: false, transport: 'http' },
@@ -237,7 +237,7 @@ class RecipeProcesses {
     return true
   }
 
-  #end(host: Host): void {
+  #end(host: VirtualProcess): void {
     host.kill()
     this.#network.left(host)
   }

@@ -2,8 +2,8 @@
 
 import type { CheckResult, Linearizability } from '../checker/index.ts'
 import type { Call, History, StoreCall } from '../history.ts'
+import { answerOf, wordsOf } from './format-operation.ts'
 import { type Band, bandsOf, lanesOf, type Mark, type Span } from './nodes.ts'
-import { answerOf, wordsOf } from './words.ts'
 
 /** Clients, nodes and keys are indexes in the lists of their names. */
 export interface PageData {

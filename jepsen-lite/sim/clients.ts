@@ -15,11 +15,11 @@ import {
   SETTING_RULES,
   type Settings,
 } from '../../src/kv/index.ts'
-import type { Driver } from '../../src/server/driver.ts'
-import type { ReadConsistency, ReadGrant, ReadOptions } from '../../src/server/types.ts'
+import type { Driver } from '../../src/server/node/driver.ts'
+import type { ReadConsistency, ReadGrant, ReadOptions } from '../../src/server/node/types.ts'
 import { CorruptionError, ScanEndedError, StorageFailedError } from '../../src/storage/index.ts'
 import type { Operation, Range, Recorder, Result as Seen } from '../history.ts'
-import { Choices } from './choices.ts'
+import { DerivedChoices } from './derived-choices.ts'
 import { LISTED_FROM, type List, type Listed, listOf, rangeOf, readList } from './lists.ts'
 import { shown } from './model.ts'
 import { bytes, type ModelRow, text } from './model-row.ts'
@@ -283,7 +283,7 @@ export class Clients {
     idempotency: Idempotency | undefined,
   ): { readonly request: Request; readonly operations: readonly Operation[] } {
     const principal = `${client.name}.${client.sent++}`
-    const choices = new Choices(op.x + 3)
+    const choices = new DerivedChoices(op.x + 3)
     const count = op.kind === 'batch' ? choices.below(6) : choices.pick([1, 1, 1, 0, 2, 4])
     const commands = Array.from({ length: Math.max(count, 1) }, (_, at) => {
       // Few keys, so that a batch has several changes of one key.
@@ -325,7 +325,7 @@ export class Clients {
       case 'once': {
         // About half of the requests with a token have a condition too. When such a request is repeated, the condition
         // must not be tested again.
-        const condition = new Choices(op.x).pick([
+        const condition = new DerivedChoices(op.x).pick([
           undefined,
           undefined,
           { ifMatch, ifNoneMatch: undefined },
@@ -590,7 +590,7 @@ export class Clients {
       minRevision: undefined,
       timeoutMs: config.timeoutMs,
     }
-    const list = listOf(new Choices(x), config.keys, this.#bounded)
+    const list = listOf(new DerivedChoices(x), config.keys, this.#bounded)
     const open = this.#begin(client, process, [{ ...list.op, ...told(options) }])
     driver.read(options, (result) => {
       if (!result.ok) return this.#fail(open, result.problem.code)
@@ -883,12 +883,13 @@ function settingsOf(x: number): Partial<Settings> {
 
 /** A slice of a list holds many small values, but not two large ones. */
 function sized(name: string, x: number): string {
-  const size = new Choices(x + 1).pick([0, 0, 0, 15, 40, 130, 300, 300])
+  const size = new DerivedChoices(x + 1).pick([0, 0, 0, 15, 40, 130, 300, 300])
   return name.padEnd(size, '~')
 }
 
 /** A few long tokens already reach the smallest `idempotencyBytesMax`. */
-const longOrShort = (token: string, x: number): string => token.padEnd(new Choices(x + 2).pick([0, 250]), '~')
+const longOrShort = (token: string, x: number): string =>
+  token.padEnd(new DerivedChoices(x + 2).pick([0, 250]), '~')
 
 function seenIn({ keysOnly, count, countOnly, limit }: Range, { rows, more }: Listed): Seen {
   const last = rows.at(-1)

@@ -5,13 +5,13 @@
 
 import type { Request } from '../../src/kv/index.ts'
 import { type Configuration, isVoter, type LogIndex } from '../../src/raft/index.ts'
-import type { Driver } from '../../src/server/driver.ts'
-import type { ReadOptions } from '../../src/server/types.ts'
+import type { Driver } from '../../src/server/node/driver.ts'
+import type { ReadOptions } from '../../src/server/node/types.ts'
 import { bits } from '../random.ts'
 import type { Cluster } from './cluster.ts'
-import { DRAW } from './draw.ts'
 import { bytes } from './model-row.ts'
 import type { Machine } from './process.ts'
+import { DRAW } from './random-purposes.ts'
 import { Violation } from './violation.ts'
 
 const TRIED_IN = 2

@@ -3,9 +3,9 @@
 // between rows of very different sizes.
 
 import type { KeyRow } from '../../src/kv/index.ts'
-import type { ListOptions, RecordScan } from '../../src/server/record-scan.ts'
+import type { ListOptions, RecordScan } from '../../src/server/node/record-scan.ts'
 import type { Range } from '../history.ts'
-import type { Choices } from './choices.ts'
+import type { DerivedChoices } from './derived-choices.ts'
 import { bytes } from './model-row.ts'
 
 export interface List {
@@ -21,7 +21,7 @@ export const LISTED_FROM = 'k'
 /**
  * The list that a number stands for; `keys`: how many keys there are. `bounded`: it does not begin before LISTED_FROM.
  */
-export function listOf(choices: Choices, keys: number, bounded: boolean): List {
+export function listOf(choices: DerivedChoices, keys: number, bounded: boolean): List {
   const key = (): string => `k${choices.below(keys)}`
   const drawn = choices.pick<Partial<Range>>([
     { prefix: 'k' },

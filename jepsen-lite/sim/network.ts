@@ -1,4 +1,4 @@
-// The network between the machines. The shipped links (src/server/links) decide what happens on connections. This file
+// The network between the machines. The shipped links (src/server/peers) decide what happens on connections. This file
 // decides how they are carried: how long frames take, what is cut, what breaks, and when each end notices.
 //
 // A connection delivers what was sent on it in order, from the first frame on, until it ends. A cut holds frames back,
@@ -7,14 +7,14 @@
 // one is lost, so is the rest of its connection.
 
 import type { Member, Message, ReplicaId } from '../../src/raft/index.ts'
-import { Links, type Wire, type WireOwner, type Wires } from '../../src/server/links/index.ts'
-import type { Dialled, Frame, WireMessage } from '../../src/server/links/wires.ts'
-import type { Network, NetworkEvents } from '../../src/server/types.ts'
+import type { Network, NetworkEvents } from '../../src/server/node/types.ts'
+import { Links, type Wire, type WireOwner, type Wires } from '../../src/server/peers/index.ts'
+import type { Dialled, Frame, WireMessage } from '../../src/server/peers/wires.ts'
 import { bits, mixed, stream, unit } from '../random.ts'
-import { DRAW } from './draw.ts'
 import { Forwards } from './forwards.ts'
 import { MESSAGE_TYPES } from './message-types.ts'
 import type { Process } from './process.ts'
+import { DRAW } from './random-purposes.ts'
 import { SmallChunks, SnapshotStreams } from './snapshot-streams.ts'
 import { Event, IO, MESSAGE } from './time.ts'
 import { type Carrier, Connection, End } from './wires.ts'

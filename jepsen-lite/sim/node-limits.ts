@@ -1,7 +1,7 @@
 // The limits of a node, as a schedule draws them. Small ones reach rare paths of the code.
 
-import { driverLimits, raftLimits } from '../../src/server/limits.ts'
-import { TRANSPORT_LIMITS } from '../../src/server/links/limits.ts'
+import { driverLimits, raftLimits } from '../../src/server/node/limits.ts'
+import { TRANSPORT_LIMITS } from '../../src/server/peers/limits.ts'
 import { storeLimits } from '../../src/storage/store.ts'
 import type { Random } from '../random.ts'
 

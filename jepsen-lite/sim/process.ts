@@ -16,9 +16,9 @@ import {
   type RaftTiming,
   type ReplicaId,
 } from '../../src/raft/index.ts'
-import { Driver } from '../../src/server/driver.ts'
-import { type DriverLimits, driverLimits, raftLimits } from '../../src/server/limits.ts'
-import type { Clock, Network, NodeEnd, Timer } from '../../src/server/types.ts'
+import { Driver } from '../../src/server/node/driver.ts'
+import { type DriverLimits, driverLimits, raftLimits } from '../../src/server/node/limits.ts'
+import type { Clock, Network, NodeEnd, Timer } from '../../src/server/node/types.ts'
 import {
   CorruptionError,
   FORMAT_VERSION,
@@ -30,12 +30,12 @@ import { bits, stream, uniform, unit } from '../random.ts'
 import { MachineClock, ProcessClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { type InFlight, SimDisk, type SimEngine } from './disk.ts'
-import { DRAW } from './draw.ts'
+import { SimDiskSpace } from './disk-space.ts'
 import type { Begun, Invariants, Replica } from './invariants.ts'
 import { ObservedStorage } from './observed-storage.ts'
 import type { ProbeCoverage } from './probe-coverage.ts'
+import { DRAW } from './random-purposes.ts'
 import { recovered } from './recovery.ts'
-import { SimSpace } from './space.ts'
 import { Event, IO, MESSAGE, type Owner, SOON, TIMER, type Time } from './time.ts'
 import { Violation } from './violation.ts'
 import type { Trigger } from './waiting.ts'
@@ -78,7 +78,7 @@ export class Machine {
   readonly name: string
   readonly disk = new SimDisk()
   readonly clock: MachineClock
-  readonly space: SimSpace
+  readonly space: SimDiskSpace
   readonly #world: Environment
   replica: Replica | undefined
   process: Process | undefined
@@ -110,7 +110,7 @@ export class Machine {
     this.name = `n${place + 1}`
     this.#world = world
     const { seed, config } = world
-    this.space = new SimSpace(seed, place, () => world.time.now)
+    this.space = new SimDiskSpace(seed, place, () => world.time.now)
     const u = uniform(seed, DRAW.clock, place, 0)
     this.clock = new MachineClock(
       rateOf(config.clocks, u),

@@ -2,12 +2,12 @@
 // a leader, and changes are made. In this test the leader dies while the disks are so slow, and comes back soon. No
 // other node would do better, so a leader that gives up because of its slow disk would never commit.
 
-import type { Request } from '../../src/server/types.ts'
+import type { Request } from '../../src/server/node/types.ts'
 import { bits, uniform } from '../random.ts'
 import type { Cluster } from './cluster.ts'
-import { DRAW } from './draw.ts'
 import { bytes } from './model-row.ts'
 import type { Machine } from './process.ts'
+import { DRAW } from './random-purposes.ts'
 import { Violation } from './violation.ts'
 
 const TRIED_IN = 2

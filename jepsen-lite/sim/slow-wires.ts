@@ -2,7 +2,7 @@
 // same connections as changes, so the changes under way must be limited. Changes for which there is no room wait at
 // their node, and get an answer when their time is over.
 
-import type { Request } from '../../src/server/types.ts'
+import type { Request } from '../../src/server/node/types.ts'
 import type { Cluster } from './cluster.ts'
 import { bytes } from './model-row.ts'
 import type { Machine } from './process.ts'

@@ -13,7 +13,7 @@
 
 import type { Random } from '../random.ts'
 import type { Config } from './config.ts'
-import { allPlaces, anyCut, dies, follower, noPlaces, plainly, some, whole } from './drawing.ts'
+import { allPlaces, anyCut, dies, follower, noPlaces, plainly, some, whole } from './fault-builders.ts'
 import type { Fault } from './fault-kinds.ts'
 import type { Limits } from './node-limits.ts'
 import type { Op } from './schedule.ts'

@@ -4,7 +4,7 @@
 
 import type { Random } from '../random.ts'
 import type { Config } from './config.ts'
-import { allPlaces, dies, follower, whole } from './drawing.ts'
+import { allPlaces, dies, follower, whole } from './fault-builders.ts'
 import type { Fault } from './fault-kinds.ts'
 import type { Op } from './schedule.ts'
 

@@ -5,7 +5,7 @@
 
 import type { Random } from '../random.ts'
 import type { Config } from './config.ts'
-import { allPlaces, anyCut, drawAction, follower, noPlaces, plainly, whole } from './drawing.ts'
+import { allPlaces, anyCut, drawAction, follower, noPlaces, plainly, whole } from './fault-builders.ts'
 import type { Fault } from './fault-kinds.ts'
 import type { Op } from './schedule.ts'
 import type { Target } from './shape.ts'

@@ -8,7 +8,7 @@
 
 import type { Random } from '../random.ts'
 import type { Config } from './config.ts'
-import { allPlaces, anyCut, dies, drawAction, follower, noPlaces, plainly, whole } from './drawing.ts'
+import { allPlaces, anyCut, dies, drawAction, follower, noPlaces, plainly, whole } from './fault-builders.ts'
 import type { Fault } from './fault-kinds.ts'
 import type { Op } from './schedule.ts'
 import { PLACES } from './shape.ts'

@@ -4,7 +4,7 @@
 import type { Random } from '../random.ts'
 import type { Config } from './config.ts'
 import type { Rare } from './coverage.ts'
-import { anyCut, dies, drawAction, follower, plainly } from './drawing.ts'
+import { anyCut, dies, drawAction, follower, plainly } from './fault-builders.ts'
 import { FAULT_KINDS, type Fault, type FaultKind } from './fault-kinds.ts'
 import { OP_KINDS, type Op, type OpKind } from './schedule.ts'
 import type { Drawing, Target } from './shape.ts'

@@ -7,9 +7,9 @@
 
 import { asRevision } from '../../src/kv/index.ts'
 import type { KeyRow } from '../../src/kv/types.ts'
-import type { Driver } from '../../src/server/driver.ts'
-import type { EventsMessage } from '../../src/server/watch/events.ts'
-import type { Watch, WatchEnd, WatchRequest, WatchSink } from '../../src/server/watch/index.ts'
+import type { Driver } from '../../src/server/node/driver.ts'
+import type { EventsMessage } from '../../src/server/node/watch/events.ts'
+import type { Watch, WatchEnd, WatchRequest, WatchSink } from '../../src/server/node/watch/index.ts'
 import type { Told, ToldEvent, WatchAsked, WatchRecord } from '../checker/watch/index.ts'
 import type { Random } from '../random.ts'
 import type { Clients, Lane } from './clients.ts'

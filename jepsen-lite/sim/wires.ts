@@ -1,9 +1,9 @@
-// Connections of the simulated network, as wires of src/server/links. What is sent arrives in order until the
+// Connections of the simulated network, as wires of src/server/peers. What is sent arrives in order until the
 // connection ends; each end learns of the end at its own time. `network.ts` decides how long everything takes, what is
 // cut and what is lost.
 
-import type { Wire, WireOwner } from '../../src/server/links/index.ts'
-import type { Frame, Purpose } from '../../src/server/links/wires.ts'
+import type { Wire, WireOwner } from '../../src/server/peers/index.ts'
+import type { Frame, Purpose } from '../../src/server/peers/wires.ts'
 import type { Process } from './process.ts'
 
 /** What carries frames between two ends. */

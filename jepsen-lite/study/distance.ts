@@ -3,7 +3,7 @@
 // not need the round trip.
 
 import type { LocalCluster } from '../local/cluster.ts'
-import { createMangler, type Mangler } from '../local/mangler.ts'
+import { createFrameFaultProxy, type FrameFaultProxy } from '../local/frame-fault-proxy.ts'
 import { Random } from '../random.ts'
 
 /**
@@ -13,11 +13,11 @@ import { Random } from '../random.ts'
 export async function setApart(cluster: LocalCluster, delayMs: number): Promise<() => Promise<void>> {
   if (delayMs === 0) return async () => {}
   const measure = { probability: 1, delayMs: [delayMs, delayMs], bytesPerSecond: 0 } as const
-  const hops: Mangler[] = await Promise.all(
+  const hops: FrameFaultProxy[] = await Promise.all(
     cluster.network
       .between(() => true)
       .map(async (link) => {
-        const hop = await createMangler(
+        const hop = await createFrameFaultProxy(
           'delay',
           measure,
           new Random(0),

@@ -8,22 +8,22 @@ import { Failure } from '../exit-codes.ts'
 import type { Finding } from '../finding.ts'
 import { historyOf } from '../history.ts'
 import { LocalCluster, READY_LIMIT_MS } from '../local/cluster.ts'
-import { recordFinals } from '../local/finals.ts'
+import { noteStalls } from '../local/event-loop-stalls.ts'
+import { recordFinalReads } from '../local/final-reads.ts'
 import { alarmsIn } from '../local/node-logs.ts'
 import { prepareOut } from '../local/out-dir.ts'
 import { Recording } from '../local/recording.ts'
-import { noteStalls } from '../local/stalls.ts'
 import { Watch } from '../local/watch.ts'
 import { Random } from '../random.ts'
-import type { CutKind } from './cut.ts'
 import { setApart } from './distance.ts'
 import { Load, type LoadOptions } from './load.ts'
 import { markdownOf } from './markdown.ts'
 import type { Phase } from './measure.ts'
 import { pageOf } from './page.ts'
+import type { PartitionKind } from './partition.ts'
 import { picturesOf } from './pictures.ts'
-import { playRound } from './play.ts'
 import { type Concluded, resultsOf, type StudyResults } from './results.ts'
+import { playRound } from './run-phases.ts'
 import { labelOf } from './tables.ts'
 
 export interface StudyOptions {
@@ -39,7 +39,7 @@ export interface StudyOptions {
   /** The delay from one node to another, one way. */
   readonly delayMs: number
   readonly leases: boolean
-  readonly cut: CutKind
+  readonly cut: PartitionKind
   readonly seed: number
   readonly out: string
   readonly portFrom: number
@@ -139,7 +139,7 @@ class Study {
       if (!(await this.#isReady(cluster, `after round ${number} the cluster did not recover`))) return
     }
     recorder.note('phase', { phase: 'end' })
-    const apart = await recordFinals(cluster, recorder, READY_LIMIT_MS, signal)
+    const apart = await recordFinalReads(cluster, recorder, READY_LIMIT_MS, signal)
     if (apart !== undefined && !signal.aborted) this.#find('recovery', apart)
   }
 

@@ -6,7 +6,6 @@ import type { CheckResult, Verdict } from '../checker/index.ts'
 import { type Conclusion, concludeFrom, type Finding } from '../finding.ts'
 import type { History } from '../history.ts'
 import { type Latency, latencyOf, round as rounded } from '../local/run-stats.ts'
-import { type Judgement, judge, STORE, streamKey } from './judge.ts'
 import { LEVELS, type Level, MEANINGS, SIDES, type Side } from './levels.ts'
 import {
   medianOf,
@@ -19,6 +18,7 @@ import {
   requestsOf,
   roundsOf,
 } from './measure.ts'
+import { type Judgement, judge, STORE, streamKey } from './study-verdict.ts'
 
 export interface Settings {
   readonly nodes: number

@@ -3,7 +3,7 @@
 //
 // It is made for few microseconds an operation. What is asked in one turn of the event loop leaves in one message. One
 // timer watches all operations. Slots that are used again and again hold those that are not answered yet: a Map with
-// such traffic would leave old tables behind (src/server/number-map.ts).
+// such traffic would leave old tables behind (src/server/node/number-map.ts).
 //
 // This file loads `ws` and `msgpackr`, which takes some 20 ms, so it is imported when a client begins to make many
 // calls (connections.ts).

@@ -2,9 +2,9 @@
 
 import { HOST, portOf } from '../local/addresses.ts'
 import { type NodeView, viewOf } from '../local/node-view.ts'
-import { holdsNode } from '../server/holds-node.ts'
+import { holdsNode } from '../server/inspect-data-directory.ts'
+import type { Founding, ListenAddress, NodeApi, ServingNode, StartOptions } from '../server/node/types.ts'
 import { startNode } from '../server/start-node.ts'
-import type { Founding, ListenAddress, NodeApi, ServingNode, StartOptions } from '../server/types.ts'
 import type { EmbeddedNode } from './types.ts'
 
 type Setting = Pick<StartOptions, 'timing' | 'logger' | 'resolvePeer'>

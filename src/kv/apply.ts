@@ -2,20 +2,21 @@
 // their keys, writes rows, and returns the outcome and the new registers. The same entries on the same state give the
 // same bytes on every replica.
 
+import type { ApplyContext, MutableState } from './apply-context.ts'
+import { lookUpSlot, openSession, rememberInSlot, sweep, sweepDue } from './client-sessions.ts'
 import { conditionHolds } from './condition.ts'
 import { assertNever, UnknownKindError } from './errors.ts'
 import { fingerprint, fingerprint32 } from './fingerprint.ts'
-import type { KeyHead } from './heads.ts'
 import { EventWriter, forget, historyAfter } from './history.ts'
 import { encodeTokenRow, evict, evictionDue, isForgotten, lookUp, remember } from './idempotency.ts'
+import type { KeyMetadata } from './key-metadata.ts'
 import { keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, writeKey } from './keys.ts'
 import { executeOnLeases } from './lease-commands.ts'
 import { LeaseChecks } from './leases.ts'
-import { refused } from './refusals.ts'
+import { rejection } from './rejections.ts'
 import type { ParsedRequest } from './request.ts'
 import { clusterVersionOf, parseRequest } from './request.ts'
 import { rememberedBytes, tokenKey } from './rows.ts'
-import { lookUpSlot, openSession, rememberInSlot, sweep, sweepDue } from './sessions.ts'
 import { CLUSTER_VERSION, CLUSTER_VERSION_OF_HISTORY, equalSettings, settingsFault } from './settings.ts'
 import { deleteRange, executeTxn } from './txn.ts'
 import type {
@@ -32,7 +33,6 @@ import type {
   SessionSlot,
 } from './types.ts'
 import { asRevision } from './types.ts'
-import type { Draft, Work } from './work.ts'
 
 /** What a request comes to. */
 interface Result {
@@ -43,7 +43,7 @@ interface Result {
 
 export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, rows) => {
   const request = parseRequest(kind, version, body)
-  const state: Draft = { ...before, clusterTimeMs: Math.max(before.clusterTimeMs, clusterTimeMs) }
+  const state: MutableState = { ...before, clusterTimeMs: Math.max(before.clusterTimeMs, clusterTimeMs) }
   const { token, slot, command } = request
   const { clusterVersion } = before.settings
   // A member that knows only this cluster version stops here, so the others must not go on.
@@ -52,7 +52,7 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
       `entry kind ${kind}${slot === undefined ? '' : ' in a session'} at cluster version ${clusterVersion}`,
     )
   const hasHistory = clusterVersion >= CLUSTER_VERSION_OF_HISTORY
-  const work: Work = { state, rows, events: hasHistory ? eventWriterOf(rows) : undefined }
+  const work: ApplyContext = { state, rows, events: hasHistory ? eventWriterOf(rows) : undefined }
   work.events?.begin(before, rows)
   const { outcome, replayed } =
     slot !== undefined
@@ -76,7 +76,12 @@ function eventWriterOf(rows: Rows): EventWriter {
 
 const eventWriters = new WeakMap<Rows, EventWriter>()
 
-function underToken(request: ParsedRequest, token: Uint8Array, print: Uint8Array, work: Work): Result {
+function underToken(
+  request: ParsedRequest,
+  token: Uint8Array,
+  print: Uint8Array,
+  work: ApplyContext,
+): Result {
   const { state, rows } = work
   const known = rows.read(tokenKey(token), false)
   const said = answerOfToken(request, known?.bytes, print, state)
@@ -90,12 +95,12 @@ function underToken(request: ParsedRequest, token: Uint8Array, print: Uint8Array
 }
 
 /** Applying any entry also forgets outcomes that are too old. */
-function evicting(result: Result, { state, rows }: Work): Result {
+function evicting(result: Result, { state, rows }: ApplyContext): Result {
   if (evictionDue(state, 0)) state.tokens = evict(state, 0, rows)
   return result
 }
 
-function inSession({ command }: ParsedRequest, slot: SessionSlot, print: number, work: Work): Result {
+function inSession({ command }: ParsedRequest, slot: SessionSlot, print: number, work: ApplyContext): Result {
   const { state, rows } = work
   if (wantsPrev(command)) return evicting(refusal(state, 'prev-with-token'), work)
   const known = lookUpSlot(slot, print, command, state, rows)
@@ -107,8 +112,8 @@ function inSession({ command }: ParsedRequest, slot: SessionSlot, print: number,
 
 const wantsPrev = (command: Command): boolean => 'key' in command && command.prev
 
-const refusal = (state: KvState, ...[reason, numbers]: Tail<Parameters<typeof refused>>): Result => ({
-  outcome: refused(state.revision, reason, numbers),
+const refusal = (state: KvState, ...[reason, numbers]: Tail<Parameters<typeof rejection>>): Result => ({
+  outcome: rejection(state.revision, reason, numbers),
   replayed: false,
 })
 type Tail<T extends unknown[]> = T extends [unknown, ...infer Rest] ? Rest : never
@@ -135,10 +140,10 @@ function answerOfToken(
  */
 function refusalOfSince({ since }: ParsedRequest, { revision }: KvState): Outcome | undefined {
   if (since === undefined || since <= revision) return undefined
-  return refused(revision, 'since-ahead', [since, revision])
+  return rejection(revision, 'since-ahead', [since, revision])
 }
 
-function execute(command: Command, work: Work): Outcome {
+function execute(command: Command, work: ApplyContext): Outcome {
   const { state, rows } = work
   switch (command.kind) {
     case 'put':
@@ -171,7 +176,7 @@ function execute(command: Command, work: Work): Outcome {
   }
 }
 
-function executeOnKey(command: KeyCommand, work: Work): OutcomeOfKey {
+function executeOnKey(command: KeyCommand, work: ApplyContext): OutcomeOfKey {
   const rowKey = rowKeyOf(command.key, work)
   const current = readCurrent(command.key, rowKey, work)
   return command.kind === 'put' ? put(command, rowKey, current, work) : remove(command, rowKey, current, work)
@@ -180,15 +185,15 @@ function executeOnKey(command: KeyCommand, work: Work): OutcomeOfKey {
 function put(
   { key, value, condition, prev: wantsRow, lease }: Extract<KeyCommand, { kind: 'put' }>,
   rowKey: Uint8Array,
-  current: KeyHead | null,
-  work: Work,
+  current: KeyMetadata | null,
+  work: ApplyContext,
 ): OutcomeOfKey {
   const { state } = work
   const { settings } = state
   const fault = keyFault(key, state)
   if (fault !== undefined) return fault
   if (value.length > settings.valueBytesMax)
-    return refused(state.revision, 'value-too-large', [value.length, settings.valueBytesMax])
+    return rejection(state.revision, 'value-too-large', [value.length, settings.valueBytesMax])
 
   if (!conditionHolds(condition, current)) return preconditionFailed(current, state)
 
@@ -198,7 +203,7 @@ function put(
   const freed = current === null ? 0 : key.length + current.valueBytes
   const storeBytes = state.storeBytes - freed + key.length + value.length
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
-    return refused(state.revision, 'store-full', [storeBytes, settings.storeBytesMax])
+    return rejection(state.revision, 'store-full', [storeBytes, settings.storeBytesMax])
 
   const prev = prevOf(wantsRow, current, work.rows)
   const revision = asRevision(state.revision + 1)
@@ -210,8 +215,8 @@ function put(
 function remove(
   { key, condition, prev: wantsRow }: Extract<KeyCommand, { kind: 'delete' }>,
   rowKey: Uint8Array,
-  current: KeyHead | null,
-  work: Work,
+  current: KeyMetadata | null,
+  work: ApplyContext,
 ): OutcomeOfKey {
   const { state } = work
   const fault = current === null ? keyFault(key, state) : undefined
@@ -225,11 +230,11 @@ function remove(
   return { kind: 'delete', deleted: 1, revision, prev }
 }
 
-function compact(to: Revision | undefined, { state, rows }: Work): Outcome {
+function compact(to: Revision | undefined, { state, rows }: ApplyContext): Outcome {
   const { revision, history } = state
   if (to !== undefined) {
-    if (to <= history.compacted) return refused(revision, 'compacted', [to, history.compacted])
-    if (to > revision) return refused(revision, 'future-revision', [to, revision])
+    if (to <= history.compacted) return rejection(revision, 'compacted', [to, history.compacted])
+    if (to > revision) return rejection(revision, 'future-revision', [to, revision])
     state.history = { ...history, compacted: to }
   }
   state.history = forget(state, rows)
@@ -240,9 +245,9 @@ function compact(to: Revision | undefined, { state, rows }: Work): Outcome {
  * Raises the revision when a setting changes. Outcomes depend on keys and settings only, and both change only together
  * with the revision. `isForgotten` relies on that.
  */
-function changeSettings(change: Partial<KvState['settings']>, state: Draft): Outcome {
+function changeSettings(change: Partial<KvState['settings']>, state: MutableState): Outcome {
   const fault = settingsFault(change, state.settings)
-  if (fault !== undefined) return refused(state.revision, fault.reason, fault.numbers)
+  if (fault !== undefined) return rejection(state.revision, fault.reason, fault.numbers)
   const settings = { ...state.settings, ...change }
   if (!equalSettings(settings, state.settings)) {
     state.revision = asRevision(state.revision + 1)
@@ -255,7 +260,7 @@ function changeSettings(change: Partial<KvState['settings']>, state: Draft): Out
 }
 
 /** undefined: the request did not ask for it; null: the key did not exist. */
-const prevOf = (asked: boolean, current: KeyHead | null, rows: Rows): KeyRow | null | undefined =>
+const prevOf = (asked: boolean, current: KeyMetadata | null, rows: Rows): KeyRow | null | undefined =>
   asked ? current && rowOf(current, rows) : undefined
 
 function preconditionFailed(current: KeyMeta | null, { revision }: KvState): OutcomeOfKey {

@@ -1,9 +1,9 @@
 // The exports of the state machine. README.md says what it does and what it does not do.
 
 export { applyEntry } from './apply.ts'
+export { isSession, SESSION_SLOTS_MAX } from './client-sessions.ts'
 export { conditionHolds, TAGS_MAX } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
-export { decodeHead, headKey, headOfVersion } from './heads.ts'
 export type { KeyEvent } from './history.ts'
 export {
   compactRevision,
@@ -16,6 +16,7 @@ export {
   isDue,
   spanOfEvents,
 } from './history.ts'
+export { decodeMetadata, metadataKey, metadataOfVersion } from './key-metadata.ts'
 export {
   attachedKey,
   attachmentsOf,
@@ -26,7 +27,7 @@ export {
   leasesAfter,
 } from './leases.ts'
 export { LiveVersions } from './live-versions.ts'
-export { refusalText } from './refusals.ts'
+export { rejectionText } from './rejections.ts'
 export {
   BATCH_COMMANDS_MAX,
   clusterVersionOf,
@@ -55,7 +56,6 @@ export {
   versionsEnd,
   versionsStart,
 } from './rows.ts'
-export { isSession, SESSION_SLOTS_MAX } from './sessions.ts'
 export {
   areTooManyKeys,
   CLUSTER_VERSION,
@@ -88,8 +88,8 @@ export type {
   Place,
   PutLease,
   Reason,
-  Refusal,
   RefusalCode,
+  Rejection,
   Request,
   Revision,
   RowChange,

@@ -1,11 +1,12 @@
 // Changes of single keys. Below cluster version 3 each writes the row of data. From then on it writes the row of the
 // new version and an event, and storage remembers the head.
 
+import type { ApplyContext, MutableState } from './apply-context.ts'
 import { MalformedBytesError } from './errors.ts'
-import { decodeHead, encodeHead, headKey, type KeyHead } from './heads.ts'
 import type { VersionBefore } from './history.ts'
+import { decodeMetadata, encodeMetadata, type KeyMetadata, metadataKey } from './key-metadata.ts'
 import { leaseOfPut, moveLease } from './leases.ts'
-import { refused } from './refusals.ts'
+import { rejection } from './rejections.ts'
 import {
   dataKey,
   decodeDataHead,
@@ -16,28 +17,27 @@ import {
   TOMBSTONE_ROW,
   versionKey,
 } from './rows.ts'
-import type { KeyMeta, KeyRow, KvState, PutLease, Refusal, Revision, RowFound, Rows } from './types.ts'
+import type { KeyMeta, KeyRow, KvState, PutLease, Rejection, Revision, RowFound, Rows } from './types.ts'
 import { asRevision } from './types.ts'
-import type { Draft, Work } from './work.ts'
 
 /** The key of the row that says whether a key exists. */
-export const rowKeyOf = (key: Uint8Array, { events }: Work): Uint8Array =>
-  events === undefined ? dataKey(key) : headKey(key)
+export const rowKeyOf = (key: Uint8Array, { events }: ApplyContext): Uint8Array =>
+  events === undefined ? dataKey(key) : metadataKey(key)
 
 /** A key as it is now; null: it does not exist. `rowKey`: `rowKeyOf(key)`. */
 export function readCurrent(
   key: Uint8Array,
   rowKey: Uint8Array,
-  { state, rows, events }: Work,
-): KeyHead | null {
+  { state, rows, events }: ApplyContext,
+): KeyMetadata | null {
   const found = rows.read(rowKey, true)
   if (events === undefined) return found === undefined ? null : dataHeadOf(key, found)
-  if (found !== undefined) return decodeHead(key, found.bytes)
+  if (found !== undefined) return decodeMetadata(key, found.bytes)
   const row = state.history.inline > 0 ? rows.read(dataKey(key), true) : undefined
   return row === undefined ? null : dataHeadOf(key, row)
 }
 
-const dataHeadOf = (key: Uint8Array, { bytes, length }: RowFound): KeyHead => ({
+const dataHeadOf = (key: Uint8Array, { bytes, length }: RowFound): KeyMetadata => ({
   ...decodeDataHead(key, bytes, length),
   versionHash: undefined,
 })
@@ -51,14 +51,14 @@ export const metaOf = ({ key, createRevision, modRevision, version, lease }: Key
 })
 
 /** Why no key has this name; undefined: it may. */
-export function keyFault(key: Uint8Array, { revision, settings }: KvState): Refusal | undefined {
-  if (key.length === 0) return refused(revision, 'empty-key')
+export function keyFault(key: Uint8Array, { revision, settings }: KvState): Rejection | undefined {
+  if (key.length === 0) return rejection(revision, 'empty-key')
   if (key.length <= settings.keyBytesMax) return undefined
-  return refused(revision, 'key-too-long', [key.length, settings.keyBytesMax])
+  return rejection(revision, 'key-too-long', [key.length, settings.keyBytesMax])
 }
 
 /** The key with its value, before it is changed. */
-export function rowOf({ key, modRevision, versionHash }: KeyHead, rows: Rows): KeyRow {
+export function rowOf({ key, modRevision, versionHash }: KeyMetadata, rows: Rows): KeyRow {
   const read = (rowKey: Uint8Array): Uint8Array | undefined => rows.read(rowKey, false)?.bytes
   if (versionHash !== undefined) return readVersion(key, modRevision, read)
   const rowKey = dataKey(key)
@@ -77,9 +77,9 @@ interface NewValue {
 export function writeKey(
   { key, value, lease: given }: NewValue,
   rowKey: Uint8Array,
-  current: KeyHead | null,
+  current: KeyMetadata | null,
   revision: Revision,
-  work: Work,
+  work: ApplyContext,
 ): Written {
   const { state, rows, events } = work
   const createRevision = current === null ? revision : current.createRevision
@@ -98,7 +98,7 @@ export function writeKey(
       rest: value,
       before: null,
     })
-    rows.write({ key: rowKey, value: encodeHead({ ...meta, valueBytes: value.length, versionHash }) })
+    rows.write({ key: rowKey, value: encodeMetadata({ ...meta, valueBytes: value.length, versionHash }) })
     events.add(key, revision, undefined, before)
   }
   state.revision = revision
@@ -111,17 +111,22 @@ export function writeKey(
 type Written = Omit<KeyMeta, 'key'>
 
 /** A key that exists is deleted. */
-export function removeKey(current: KeyHead, rowKey: Uint8Array, revision: Revision, work: Work): void {
+export function removeKey(
+  current: KeyMetadata,
+  rowKey: Uint8Array,
+  revision: Revision,
+  work: ApplyContext,
+): void {
   moveLease(current.key, current.lease, undefined, work)
   removeDetached(current, rowKey, revision, work)
 }
 
 /** A key that exists, and is attached to no lease any more, is deleted. */
 export function removeDetached(
-  current: KeyHead,
+  current: KeyMetadata,
   rowKey: Uint8Array,
   revision: Revision,
-  { state, rows, events }: Work,
+  { state, rows, events }: ApplyContext,
 ): void {
   const { key, valueBytes } = current
   if (events !== undefined) {
@@ -136,7 +141,7 @@ export function removeDetached(
 }
 
 /** The version that is about to be replaced. A value in a row of data moves into a row of versions. */
-function versionBefore(current: KeyHead, state: Draft, rows: Rows): VersionBefore {
+function versionBefore(current: KeyMetadata, state: MutableState, rows: Rows): VersionBefore {
   const { key, modRevision, valueBytes, versionHash } = current
   if (versionHash !== undefined) return { revision: modRevision, valueBytes, hash: versionHash }
   const { value } = rowOf(current, rows)

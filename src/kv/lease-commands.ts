@@ -1,6 +1,7 @@
 // What is asked of leases themselves: grant, renew, revoke, expire. None of them raises the revision, unless keys are
 // deleted.
 
+import type { ApplyContext } from './apply-context.ts'
 import { assertNever, MalformedBytesError } from './errors.ts'
 import { readCurrent, removeDetached, rowKeyOf } from './keys.ts'
 import {
@@ -14,12 +15,11 @@ import {
   ttlFault,
   unlink,
 } from './leases.ts'
-import { leaseNumbers, refused } from './refusals.ts'
+import { leaseNumbers, rejection } from './rejections.ts'
 import type { LeaseCommand, LeaseId, Outcome } from './types.ts'
 import { asRevision } from './types.ts'
-import type { Work } from './work.ts'
 
-export function executeOnLeases(command: LeaseCommand, work: Work): Outcome {
+export function executeOnLeases(command: LeaseCommand, work: ApplyContext): Outcome {
   const { state } = work
   switch (command.kind) {
     case 'grant':
@@ -31,7 +31,7 @@ export function executeOnLeases(command: LeaseCommand, work: Work): Outcome {
     case 'revoke': {
       const { id } = command
       const lease = readLease(id, work)
-      if (lease === undefined) return refused(state.revision, 'lease-not-found', leaseNumbers(id))
+      if (lease === undefined) return rejection(state.revision, 'lease-not-found', leaseNumbers(id))
       const deleted = end(id, lease, work)
       return { kind: 'revoked', revision: state.revision, deleted }
     }
@@ -50,12 +50,12 @@ export function executeOnLeases(command: LeaseCommand, work: Work): Outcome {
   }
 }
 
-function grant({ id: given, ttlMs }: Extract<LeaseCommand, { kind: 'grant' }>, work: Work): Outcome {
+function grant({ id: given, ttlMs }: Extract<LeaseCommand, { kind: 'grant' }>, work: ApplyContext): Outcome {
   const { state } = work
   const fault = ttlFault(ttlMs, state)
   if (fault !== undefined) return fault
   if (given !== undefined && readLease(given, work) !== undefined)
-    return refused(state.revision, 'lease-exists', leaseNumbers(given))
+    return rejection(state.revision, 'lease-exists', leaseNumbers(given))
   const full = countFault(1, state)
   if (full !== undefined) return full
   const id = given ?? chooseId(work)
@@ -64,7 +64,7 @@ function grant({ id: given, ttlMs }: Extract<LeaseCommand, { kind: 'grant' }>, w
 }
 
 /** The lease ends, and its keys are deleted. Returns how many they were. */
-function end(id: LeaseId, { keys: count }: Lease, work: Work): number {
+function end(id: LeaseId, { keys: count }: Lease, work: ApplyContext): number {
   const keys = work.rows.attached(id)
   if (keys.length !== count)
     throw new MalformedBytesError(`lease ${id} has ${count} keys, and ${keys.length} were found`)

@@ -10,20 +10,20 @@
 //                value  0
 //
 // The deadline is later than the time to live by `leaseCheckpointMs`. The leader ends a lease earlier, when its time to
-// live has passed since the last keep-alive, which it knows in memory (`src/server/leases`). As long as what a
+// live has passed since the last keep-alive, which it knows in memory (`src/server/node/leases`). As long as what a
 // keep-alive promises is before the deadline, it needs no entry. A new leader, which does not know of it, keeps the
 // lease until its deadline.
 //
 // Each renewal gives a lease another deadline. So an entry that was made to end it before does not end it any more.
 
 import { Reader, readBigUint64, writeBigUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
+import type { ApplyContext } from './apply-context.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
-import { leaseNumbers, refused } from './refusals.ts'
+import { leaseNumbers, rejection } from './rejections.ts'
 import { leaseOf } from './rows.ts'
 import { areTooManyKeys, CLUSTER_VERSION_OF_KEY_BYTES, keyLimits } from './settings.ts'
-import type { KeyMeta, KvState, LeaseId, PutLease, Refusal } from './types.ts'
+import type { KeyMeta, KvState, LeaseId, PutLease, Rejection } from './types.ts'
 import { TABLE_ATTACHMENTS, TABLE_LEASES, TTL_MS_MAX, TTL_MS_MIN } from './types.ts'
-import type { Work } from './work.ts'
 
 const OWNED = 1
 const HAS_KEY_BYTES = 2
@@ -130,7 +130,7 @@ function tableKey(table: number, id: LeaseId, more: number): Uint8Array {
 // ---------------------------------------------------------------------------------------------------------------------
 // Leases that exist
 
-type Changing = Pick<Work, 'state' | 'rows'>
+type Changing = Pick<ApplyContext, 'state' | 'rows'>
 
 export function readLease(id: LeaseId, { rows }: Changing): Lease | undefined {
   const row = rows.read(leaseKey(id), true)
@@ -235,13 +235,13 @@ export function unlink(id: LeaseId, key: Uint8Array, { rows }: Changing): void {
 // ---------------------------------------------------------------------------------------------------------------------
 // Refusals
 
-export const ttlFault = (ttlMs: number, { revision }: KvState): Refusal | undefined =>
-  ttlMs >= TTL_MS_MIN && ttlMs <= TTL_MS_MAX ? undefined : refused(revision, 'ttl-out-of-range', [ttlMs, 0])
+export const ttlFault = (ttlMs: number, { revision }: KvState): Rejection | undefined =>
+  ttlMs >= TTL_MS_MIN && ttlMs <= TTL_MS_MAX ? undefined : rejection(revision, 'ttl-out-of-range', [ttlMs, 0])
 
 /** `added`: leases that will be made. */
-export function countFault(added: number, { revision, settings, leases }: KvState): Refusal | undefined {
+export function countFault(added: number, { revision, settings, leases }: KvState): Rejection | undefined {
   if (added <= 0 || leases.count + added <= settings.leasesMax) return undefined
-  return refused(revision, 'leases-full', [leases.count, settings.leasesMax])
+  return rejection(revision, 'leases-full', [leases.count, settings.leasesMax])
 }
 
 /** Whether the puts of one entry may have the leases that they ask for. */
@@ -257,7 +257,7 @@ export class LeaseChecks {
   }
 
   /** Why the put of `key` is refused; undefined: it is not. `current`: the key before the entry. */
-  fault(key: Uint8Array, given: PutLease | undefined, current: KeyMeta | null): Refusal | undefined {
+  fault(key: Uint8Array, given: PutLease | undefined, current: KeyMeta | null): Rejection | undefined {
     const before = current?.lease
     if (given === undefined) return undefined
     if ('id' in given) return this.#faultOf(key, given.id, before)
@@ -267,16 +267,16 @@ export class LeaseChecks {
     return ttlFault(given.ttlMs, state) ?? countFault(this.#added, state)
   }
 
-  #faultOf(key: Uint8Array, id: LeaseId, before: LeaseId | undefined): Refusal | undefined {
+  #faultOf(key: Uint8Array, id: LeaseId, before: LeaseId | undefined): Rejection | undefined {
     const { revision, settings } = this.#work.state
     const lease = readLease(id, this.#work)
-    if (lease === undefined) return refused(revision, 'lease-not-found', leaseNumbers(id))
+    if (lease === undefined) return rejection(revision, 'lease-not-found', leaseNumbers(id))
     if (id === before) return undefined
-    if (lease.owned) return refused(revision, 'lease-owned', leaseNumbers(id))
+    if (lease.owned) return rejection(revision, 'lease-owned', leaseNumbers(id))
     const { keys, keyBytes } = this.#attached.get(id) ?? lease
     const now = { keys: keys + 1, keyBytes: keyBytes + key.length }
     this.#attached.set(id, now)
     if (!areTooManyKeys(now.keys, now.keyBytes, settings)) return undefined
-    return refused(revision, 'lease-full', keyLimits(settings))
+    return rejection(revision, 'lease-full', keyLimits(settings))
   }
 }

@@ -19,7 +19,7 @@
 
 import { type Reader, writeBigUint64, writeUint16, writeUint64 } from '../bytes/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
-import { REASONS, refused } from './refusals.ts'
+import { REASONS, rejection } from './rejections.ts'
 import { leaseOf } from './rows.ts'
 import { existingSettings, readAllSettings, settingsBytes, writeSettings } from './settings.ts'
 import type {
@@ -208,7 +208,7 @@ export function readOutcome(from: Reader, command: Command): Outcome {
       const number = from.uint8()
       const reason = REASONS[number]
       if (reason === undefined) throw new UnknownKindError(`refusal ${number} in a token row`)
-      return refused(revision, reason, [from.uint64(), from.uint64()])
+      return rejection(revision, reason, [from.uint64(), from.uint64()])
     }
     default:
       throw new UnknownKindError(`outcome ${code} in a token row`)

@@ -33,10 +33,10 @@ import {
   writeUint48,
   writeUint64,
 } from '../bytes/index.ts'
+import { isSession } from './client-sessions.ts'
 import { readTags, tagsBytes, writeTags } from './condition.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
 import { leaseOf } from './rows.ts'
-import { isSession } from './sessions.ts'
 import {
   CLUSTER_VERSION_OF_BATCHES,
   CLUSTER_VERSION_OF_HISTORY,

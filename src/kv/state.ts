@@ -10,10 +10,10 @@
 // The layout is the cluster version: a member that does not know that version does not know the layout.
 
 import { Reader, writeUint64 } from '../bytes/index.ts'
+import { NO_SESSIONS } from './client-sessions.ts'
 import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from './errors.ts'
 import { historyAfter, NO_HISTORY } from './history.ts'
 import { NO_LEASES } from './leases.ts'
-import { NO_SESSIONS } from './sessions.ts'
 import {
   CLUSTER_VERSION,
   CLUSTER_VERSION_OF_HISTORY,

@@ -5,11 +5,12 @@
 // they decide which operations are done; these see what the operations before them have changed.
 
 import { latin1 } from '../bytes/index.ts'
+import type { ApplyContext } from './apply-context.ts'
 import { assertNever } from './errors.ts'
-import type { KeyHead } from './heads.ts'
+import type { KeyMetadata } from './key-metadata.ts'
 import { keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, writeKey } from './keys.ts'
 import { LeaseChecks } from './leases.ts'
-import { refused } from './refusals.ts'
+import { rejection } from './rejections.ts'
 import { compareKeys } from './rows.ts'
 import { keyLimits } from './settings.ts'
 import type {
@@ -20,7 +21,7 @@ import type {
   Operation,
   OperationResult,
   Outcome,
-  Refusal,
+  Rejection,
   Revision,
   Rows,
   Txn,
@@ -28,7 +29,6 @@ import type {
   Where,
 } from './types.ts'
 import { asRevision } from './types.ts'
-import type { Work } from './work.ts'
 
 /** Comparisons of a transaction, and operations of each of its branches, with those of nested transactions. */
 export const TXN_OPERATIONS_MAX = 128
@@ -155,12 +155,12 @@ interface Chosen {
   readonly operations: readonly (Exclude<Operation, { kind: 'txn' }> | ({ readonly kind: 'txn' } & Chosen))[]
 }
 
-export function executeTxn(txn: Txn, work: Work): Outcome {
+export function executeTxn(txn: Txn, work: ApplyContext): Outcome {
   const { state } = work
   const fault = txnFault(txn)
-  if (fault !== undefined) return refused(state.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX])
+  if (fault !== undefined) return rejection(state.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX])
   if (rangesOf(txn).some((range) => work.rows.inRange(range) === undefined))
-    return refused(state.revision, 'range-too-large', keyLimits(state.settings))
+    return rejection(state.revision, 'range-too-large', keyLimits(state.settings))
   const compared = comparedBytes(txn, work)
   if (compared > state.settings.rangeBytesMax) return recordsTooLarge(compared, work)
   const chosen = choose(txn, work)
@@ -171,11 +171,11 @@ export function executeTxn(txn: Txn, work: Work): Outcome {
   return { kind: 'txn', revision: state.revision, succeeded, results }
 }
 
-const recordsTooLarge = (bytes: number, { state: { revision, settings } }: Work): Refusal =>
-  refused(revision, 'records-too-large', [bytes, settings.rangeBytesMax])
+const recordsTooLarge = (bytes: number, { state: { revision, settings } }: ApplyContext): Rejection =>
+  rejection(revision, 'records-too-large', [bytes, settings.rangeBytesMax])
 
 /** Bytes of the values that comparisons of ranges read, if all of them are made. */
-function comparedBytes(txn: Txn, work: Work): number {
+function comparedBytes(txn: Txn, work: ApplyContext): number {
   let bytes = 0
   for (const { target, where } of txn.compare)
     if (target === 'value' && !('key' in where))
@@ -186,7 +186,7 @@ function comparedBytes(txn: Txn, work: Work): number {
 }
 
 /** Makes all comparisons, before anything is changed. */
-function choose(txn: Txn, work: Work): Chosen {
+function choose(txn: Txn, work: ApplyContext): Chosen {
   const succeeded = txn.compare.every((comparison) => holds(comparison, work))
   const operations = (succeeded ? txn.success : txn.failure).map((operation) =>
     operation.kind === 'txn' ? { kind: operation.kind, ...choose(operation.txn, work) } : operation,
@@ -194,7 +194,7 @@ function choose(txn: Txn, work: Work): Chosen {
   return { succeeded, operations }
 }
 
-function holds(comparison: Comparison, work: Work): boolean {
+function holds(comparison: Comparison, work: ApplyContext): boolean {
   const { where } = comparison
   if (!('key' in where))
     return currentBefore(where, work).every((current) => compares(comparison, current, work.rows))
@@ -202,7 +202,7 @@ function holds(comparison: Comparison, work: Work): boolean {
 }
 
 /** The value of a key that does not exist compares with nothing. */
-function compares(comparison: Comparison, current: KeyHead | null, rows: Rows): boolean {
+function compares(comparison: Comparison, current: KeyMetadata | null, rows: Rows): boolean {
   const { op } = comparison
   switch (comparison.target) {
     case 'value':
@@ -246,7 +246,7 @@ function compareLeases(a: LeaseId | undefined, b: LeaseId | undefined): number {
  * Bytes of keys and values that the branch answers with, at most: what a limit leaves out depends on what the
  * operations before have deleted.
  */
-function recordBytes(chosen: Chosen, work: Work): number {
+function recordBytes(chosen: Chosen, work: ApplyContext): number {
   const puts: Extract<Operation, { kind: 'put' }>[] = []
   let [bytes, deleted] = [0, 0]
   for (const operation of flat(chosen)) {
@@ -270,7 +270,7 @@ function recordBytes(chosen: Chosen, work: Work): number {
 }
 
 /** Why the branch cannot be done; undefined: it can. */
-function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
+function refusalOf(chosen: Chosen, work: ApplyContext): Rejection | undefined {
   const { state } = work
   const { revision, settings } = state
   const answered = recordBytes(chosen, work)
@@ -278,7 +278,7 @@ function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
   let storeBytes = state.storeBytes
   const freed = new Set<string>()
   const leases = new LeaseChecks(work)
-  const free = (current: KeyHead | null): void => {
+  const free = (current: KeyMetadata | null): void => {
     if (current === null || freed.has(latin1(current.key))) return
     freed.add(latin1(current.key))
     storeBytes -= current.key.length + current.valueBytes
@@ -290,7 +290,7 @@ function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
       const fault = keyFault(key, state)
       if (fault !== undefined) return fault
       if (value.length > settings.valueBytesMax)
-        return refused(revision, 'value-too-large', [value.length, settings.valueBytesMax])
+        return rejection(revision, 'value-too-large', [value.length, settings.valueBytesMax])
       const leaseFault = leases.fault(key, operation.lease, current)
       if (leaseFault !== undefined) return leaseFault
       free(current)
@@ -300,7 +300,7 @@ function refusalOf(chosen: Chosen, work: Work): Refusal | undefined {
     }
   }
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
-    return refused(revision, 'store-full', [storeBytes, settings.storeBytesMax])
+    return rejection(revision, 'store-full', [storeBytes, settings.storeBytesMax])
   return undefined
 }
 
@@ -309,7 +309,12 @@ const flat = ({ operations }: Chosen): readonly Exclude<Operation, { kind: 'txn'
   operations.flatMap((operation) => (operation.kind === 'txn' ? flat(operation) : [operation]))
 
 /** `putBefore`: the keys that this entry has put, by name. */
-function run(chosen: Chosen, revision: Revision, putBefore: Map<string, Uint8Array>, work: Work): TxnResult {
+function run(
+  chosen: Chosen,
+  revision: Revision,
+  putBefore: Map<string, Uint8Array>,
+  work: ApplyContext,
+): TxnResult {
   const { rows } = work
   const results = chosen.operations.map((operation): OperationResult => {
     switch (operation.kind) {
@@ -342,7 +347,7 @@ function run(chosen: Chosen, revision: Revision, putBefore: Map<string, Uint8Arr
 function find(
   { where, limit = Number.POSITIVE_INFINITY, keysOnly, countOnly }: Extract<Operation, { kind: 'get' }>,
   putBefore: ReadonlyMap<string, Uint8Array>,
-  work: Work,
+  work: ApplyContext,
 ): { readonly records: readonly KeyRow[]; readonly more: boolean; readonly count: number } {
   const all = currentAt(where, putBefore, work)
   const shown = countOnly ? [] : all.slice(0, limit)
@@ -353,10 +358,10 @@ function find(
 }
 
 /** All keys of a range are deleted, at one revision. */
-export function deleteRange(range: KeyRange, work: Work): Outcome {
+export function deleteRange(range: KeyRange, work: ApplyContext): Outcome {
   const { state, rows } = work
   if (rows.inRange(range) === undefined)
-    return refused(state.revision, 'range-too-large', keyLimits(state.settings))
+    return rejection(state.revision, 'range-too-large', keyLimits(state.settings))
   const found = currentBefore(range, work)
   const revision = asRevision(state.revision + 1)
   for (const current of found) removeKey(current, rowKeyOf(current.key, work), revision, work)
@@ -370,14 +375,20 @@ const NOTHING_PUT: ReadonlyMap<string, Uint8Array> = new Map()
 const NO_VALUE = new Uint8Array()
 const NO_LEASE = '0'
 
-const currentOf = (key: Uint8Array, work: Work): KeyHead | null => readCurrent(key, rowKeyOf(key, work), work)
+const currentOf = (key: Uint8Array, work: ApplyContext): KeyMetadata | null =>
+  readCurrent(key, rowKeyOf(key, work), work)
 
 /** The keys of a range before the entry, in order. */
-const currentBefore = (range: KeyRange, work: Work): readonly KeyHead[] => currentAt(range, NOTHING_PUT, work)
+const currentBefore = (range: KeyRange, work: ApplyContext): readonly KeyMetadata[] =>
+  currentAt(range, NOTHING_PUT, work)
 
 /** The keys at a place as they are now, in order. */
-function currentAt(where: Where, putBefore: ReadonlyMap<string, Uint8Array>, work: Work): readonly KeyHead[] {
-  const now = (key: Uint8Array): KeyHead[] => {
+function currentAt(
+  where: Where,
+  putBefore: ReadonlyMap<string, Uint8Array>,
+  work: ApplyContext,
+): readonly KeyMetadata[] {
+  const now = (key: Uint8Array): KeyMetadata[] => {
     const current = currentOf(key, work)
     return current === null ? [] : [current]
   }

@@ -366,10 +366,10 @@ export type OutcomeOfKey =
       readonly prev: KeyRow | null | undefined
     }
   | { readonly kind: 'precondition-failed'; readonly revision: Revision; readonly current: KeyMeta | null }
-  | Refusal
+  | Rejection
 
 /** A refusal that apply decides, so all replicas decide it alike. The store does not change. */
-export interface Refusal {
+export interface Rejection {
   readonly kind: 'refused'
   readonly revision: Revision
   readonly code: RefusalCode

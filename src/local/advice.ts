@@ -1,7 +1,7 @@
 // Sentences about one node, with the way out that a local cluster offers.
 
 import { dirname, resolve } from 'node:path'
-import { holdsNode } from '../server/holds-node.ts'
+import { holdsNode } from '../server/inspect-data-directory.ts'
 import { DEFAULT_DATA } from './cluster-file.ts'
 import type { LocalNode } from './local-node.ts'
 import { PROGRAM } from './program-name.ts'

@@ -1,6 +1,6 @@
 // One node of a cluster on this machine: its process, where it listens, and at what stage it is.
 
-import type { Founding, ListenAddress } from '../server/types.ts'
+import type { Founding, ListenAddress } from '../server/node/types.ts'
 import { HOST, portOf, urlOf } from './addresses.ts'
 import type { Stage } from './cluster-file.ts'
 import type { PeerAddresses } from './node-messages.ts'

@@ -1,7 +1,7 @@
 // What a supervisor and the process of one node tell each other over their IPC channel. When the channel breaks, the
 // supervisor is gone, and the node ends (node-process.ts).
 
-import type { Founding, ListenAddress, NodeEnd } from '../server/types.ts'
+import type { Founding, ListenAddress, NodeEnd } from '../server/node/types.ts'
 import type { NodeView } from './node-view.ts'
 
 /** What one node is started with: the part of `NodeOptions` that is plain data. */

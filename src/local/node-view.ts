@@ -1,6 +1,6 @@
 // How a node sees itself, and what follows from the views of several.
 
-import type { NodeApi, NodeStatus } from '../server/types.ts'
+import type { NodeApi, NodeStatus } from '../server/node/types.ts'
 
 export interface NodeView {
   readonly role: NodeStatus['raft']['role']

@@ -1,6 +1,6 @@
 // A cluster needs files and sockets. With too few of them it would fail at some point of its start, and not say why.
 
-import { OPEN_FILES_MIN, openFilesMax } from '../server/http/descriptors.ts'
+import { OPEN_FILES_MIN, openFilesMax } from '../server/node/descriptors.ts'
 import { Failure } from './failure.ts'
 
 /**

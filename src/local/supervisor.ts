@@ -4,7 +4,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { clusterIn, holdsNode } from '../server/holds-node.ts'
+import { clusterIdOf, holdsNode } from '../server/inspect-data-directory.ts'
 import { randomId } from '../server/random-id.ts'
 import { readyOnlyWithMajority, withAdvice } from './advice.ts'
 import { type ClusterEvent, ClusterEvents } from './cluster-events.ts'
@@ -343,7 +343,7 @@ function clusterMeant(
   plans: readonly { readonly name: string }[],
   file: ClusterFile | undefined,
 ): string {
-  const there = plans.flatMap(({ name }) => clusterIn(join(dataDir, name)) ?? [])
+  const there = plans.flatMap(({ name }) => clusterIdOf(join(dataDir, name)) ?? [])
   const said = file?.cluster_id ?? randomId()
   return there.includes(said) ? said : (there[0] ?? said)
 }

@@ -1,9 +1,9 @@
 // The state that a replica has only while it leads. Each election makes a new one, so nothing of it survives a change
 // of role or term.
 
-import { LeaderLease } from './leases.ts'
+import { LeaderLease } from './leader-lease.ts'
 import type { Progress } from './progress.ts'
-import { type Reader, Rounds } from './rounds.ts'
+import { QuorumRounds, type Reader } from './quorum-rounds.ts'
 import type { LogIndex, MonotonicMs, ReplicaId } from './types.ts'
 
 /** A hand-over to `target` under way (thesis §3.10). */
@@ -38,7 +38,7 @@ export class LeaderState {
   /** Until then no follower is asked to take over for lack of room, because the last one asked did not take over. */
   noHandOverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
   retiring: Retirement | undefined
-  readonly rounds = new Rounds()
+  readonly rounds = new QuorumRounds()
   earlyReads: EarlyRead[] = []
   readonly lease = new LeaderLease()
   /** Cluster time at the election (KV-12). */

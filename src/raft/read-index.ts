@@ -2,11 +2,11 @@
 // still leads: by a round of heartbeats (`rounds.ts`), or by its lease (`leases.ts`). A follower asks its leader for
 // that index. The read may be served once its replica has applied the index.
 
-import { AskedReads } from './asked-reads.ts'
 import type { EarlyRead, LeaderState } from './leader-state.ts'
+import { PendingReads } from './pending-reads.ts'
 import type { Progress } from './progress.ts'
+import type { Reader } from './quorum-rounds.ts'
 import type { ReplicaView } from './replica-view.ts'
-import type { Reader } from './rounds.ts'
 import type {
   LogIndex,
   MonotonicMs,
@@ -33,13 +33,13 @@ export class ReadIndex {
   readonly #replica: ReplicaView
   readonly #actions: ReadActions
   /** Reads of this replica that its leader was asked for. */
-  readonly #asked: AskedReads
+  readonly #asked: PendingReads
   #outcomes: ReadOutcome[] = []
 
   constructor(replica: ReplicaView, actions: ReadActions) {
     this.#replica = replica
     this.#actions = actions
-    this.#asked = new AskedReads(replica.boot)
+    this.#asked = new PendingReads(replica.boot)
   }
 
   /** How many requests wait for the leader's answer. */

@@ -1,7 +1,7 @@
 // What the parts of the state machine know of their replica, and how they send. Only `Raft` changes it.
 
+import type { Leases } from './leader-lease.ts'
 import type { LeaderState } from './leader-state.ts'
-import type { Leases } from './leases.ts'
 import type { RaftLog } from './log.ts'
 import type {
   Configuration,

@@ -2,10 +2,10 @@
 // to campaign at once. An operator may ask for it. A leader also does it by itself: when its disk stalls or has less
 // room than others, and when it is no longer a voter.
 
-import { AskedTransfer } from './asked-transfer.ts'
 import { hasMajorityMoreRoom, hasMoreRoom } from './disk-room.ts'
 import type { LeaderState, Retirement, Transfer } from './leader-state.ts'
 import { nameOf } from './membership.ts'
+import { PendingTransfer } from './pending-transfer.ts'
 import type { Progress } from './progress.ts'
 import type { ReplicaView } from './replica-view.ts'
 import { diskStalls } from './slow-disk.ts'
@@ -24,7 +24,7 @@ export interface TransferActions {
 export class LeadershipTransfer {
   readonly #replica: ReplicaView
   readonly #actions: TransferActions
-  readonly #asked = new AskedTransfer()
+  readonly #asked = new PendingTransfer()
 
   constructor(replica: ReplicaView, actions: TransferActions) {
     this.#replica = replica

@@ -3,7 +3,7 @@
 import { getSystemErrorMessage } from 'node:util'
 import type { ReplicaId } from '../raft/index.ts'
 import { askHttp } from './ask-http.ts'
-import type { Logger } from './types.ts'
+import type { Logger } from './node/types.ts'
 
 /** How long a joining node searches for a cluster before it gives up. */
 export const DISCOVER_MS_MAX = 30_000

@@ -29,9 +29,6 @@ import {
   type Storage,
 } from '../storage/index.ts'
 import { hostPort, isBaseUrl, isPeerAddress } from './addresses.ts'
-import { systemClock } from './clock.ts'
-import { DirectoryDisk } from './disk-space.ts'
-import { Driver, type DriverObserver } from './driver.ts'
 import {
   createHttpServer,
   type HttpServer,
@@ -41,13 +38,16 @@ import {
   openFilesMax,
 } from './http/index.ts'
 import { discoverCluster, join } from './join.ts'
-import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './limits.ts'
-import { TRANSPORT_LIMITS } from './links/index.ts'
-import { Metrics } from './metrics.ts'
+import { systemClock } from './node/clock.ts'
+import { DirectoryDisk } from './node/disk-space.ts'
+import { Driver, type DriverObserver } from './node/driver.ts'
+import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './node/limits.ts'
+import { Metrics } from './node/metrics.ts'
+import type { Logger, NodeEnd, Optional, ServingNode, StartOptions } from './node/types.ts'
 import { NodeStartError } from './options.ts'
+import { TRANSPORT_LIMITS } from './peers/index.ts'
+import { createTcpNetwork, type TcpNetwork } from './peers/tcp/index.ts'
 import { randomId } from './random-id.ts'
-import { createTcpNetwork, type TcpNetwork } from './tcp/index.ts'
-import type { Logger, NodeEnd, Optional, ServingNode, StartOptions } from './types.ts'
 import { version } from './version.ts'
 
 export { StorageInUseError } from '../storage/index.ts'

@@ -9,8 +9,8 @@
 //   number (8) | 2^32 - 1 (4): no key is so long | number of parts that follow (4) | bytes of the rows | CRC-32 (4)
 
 import { encodeUtf8, Reader, Writer } from '../bytes/index.ts'
+import { readChecksummed, seal } from './checksummed-record.ts'
 import { CorruptionError } from './errors.ts'
-import { readSealed, seal } from './seal.ts'
 import type { StoredRow } from './types.ts'
 
 /** Longer than any page of rows that one command puts. Much shorter than a message may be (`frameBytesMax`). */
@@ -51,7 +51,7 @@ const sealChunk = (id: string, number: number, ...content: readonly Uint8Array[]
 /** The rows of a chunk, or a part of some. */
 export function readChunk(id: string, number: number, chunk: Uint8Array): readonly StoredRow[] | Part {
   const what = `chunk ${number} of snapshot ${id}`
-  const from = readSealed(encodeUtf8(id), chunk, what)
+  const from = readChecksummed(encodeUtf8(id), chunk, what)
   const carried = from.uint64()
   if (carried !== number) throw new CorruptionError(`${what} is chunk ${carried}`)
   const bytes = from.rest()

@@ -14,9 +14,9 @@ export {
 } from './errors.ts'
 export type { InitialState } from './first-state.ts'
 export { FORMAT_VERSION } from './format.ts'
-export { type DirectoryContent, inspectDirectory } from './identity.ts'
 export { type LevelLimits, levelLimits } from './level-engine.ts'
 export { formatStorage, isInUse, type OpenOptions, openStorage } from './open.ts'
+export { type DirectoryContent, inspectDirectory } from './replica-identity.ts'
 export { hashOfRow } from './rows.ts'
 export { SCRUB_SLICE, Scrub } from './scrub.ts'
 export type {

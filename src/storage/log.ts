@@ -14,12 +14,12 @@ import { joinAdjacent, readUint32 } from '../bytes/index.ts'
 import { frameIndex, frameIntact, frameTerm } from '../raft/entry.ts'
 import { asIndex, type Entry, type LogIndex, type LogReader, type Term, type Write } from '../raft/types.ts'
 import { packed, RECORD_BYTES_MAX } from './batches.ts'
+import { seal, unseal } from './checksummed-record.ts'
 import type { Engine, EngineBatch, Scan } from './engine.ts'
 import { asError, CorruptionError, InvariantError } from './errors.ts'
-import type { FirstError } from './first-error.ts'
 import { firstIndexOf, LOG_RANGE, logKey } from './keys.ts'
 import type { Position } from './records.ts'
-import { seal, unseal } from './seal.ts'
+import type { StickyError } from './sticky-error.ts'
 import type { Done } from './types.ts'
 
 /** How many records one batch deletes for compaction. Later batches delete the rest. */
@@ -42,7 +42,7 @@ interface TermRun {
 
 export class DurableLog implements LogReader {
   readonly #engine: Engine
-  readonly #first: FirstError
+  readonly #first: StickyError
   #start: Position
   #end: Position
   /** First indexes of the durable records, rising. */
@@ -54,7 +54,7 @@ export class DurableLog implements LogReader {
   /** By first index. */
   readonly #cache = new Map<LogIndex, readonly Entry[]>()
 
-  constructor(engine: Engine, first: FirstError, start: Position) {
+  constructor(engine: Engine, first: StickyError, start: Position) {
     this.#engine = engine
     this.#first = first
     this.#start = start

@@ -16,14 +16,6 @@ import {
 } from './errors.ts'
 import { FORMAT_OPERATIONS, formatEngine, type InitialState } from './first-state.ts'
 import {
-  deleteLeft,
-  endFormatting,
-  inspectDirectory,
-  openFormatting,
-  unreadable,
-  writeIdentity,
-} from './identity.ts'
-import {
   createDatabase,
   type Database,
   isLocked,
@@ -36,6 +28,14 @@ import {
 } from './level-engine.ts'
 import { assertRecovered, putBack, SkippedError } from './leveldb-skipped-wals.ts'
 import { hasOpen, isOpenTwiceInProcess } from './open-files.ts'
+import {
+  deleteLeft,
+  endFormatting,
+  inspectDirectory,
+  openFormatting,
+  unreadable,
+  writeIdentity,
+} from './replica-identity.ts'
 import { openStore, rowHeadsFor, type StoreLimits, storeLimits } from './store.ts'
 import type { Identity, Storage } from './types.ts'
 import { Damage, manifestSequence, type Verified, verifyDatabase } from './verify.ts'

@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeWhole } from '../files/durable.ts'
 import { hasCode } from './errors.ts'
-import { unreadable } from './identity.ts'
+import { unreadable } from './replica-identity.ts'
 
 export const QUARANTINE_FILE = 'QUARANTINE'
 

@@ -6,9 +6,9 @@
 
 import { type Reader, Writer } from '../bytes/index.ts'
 import { asIndex, asReplicaId, asTerm, type HardState, type LogIndex, type Term } from '../raft/types.ts'
+import { readChecksummed, seal } from './checksummed-record.ts'
 import { FORMAT_VERSION, refuseOtherFormat } from './format.ts'
 import { APPLIED_KEY, META_KEY, STAGING_KEY } from './keys.ts'
-import { readSealed, seal } from './seal.ts'
 import type { AppliedRecord } from './types.ts'
 
 /** Records are built here and copied by `seal`. No other code runs in between. */
@@ -58,7 +58,7 @@ export function encodeMeta(meta: Meta, sequence: number): Uint8Array {
 }
 
 export function decodeMeta(sealed: Uint8Array): { meta: Meta; sequence: number } {
-  const from = readSealed(META_KEY, sealed, 'the meta record')
+  const from = readChecksummed(META_KEY, sealed, 'the meta record')
   refuseOtherFormat(from.uint16())
   const sequence = from.uint64()
   const meta = {
@@ -110,7 +110,7 @@ export const encodeAppliedRecord = (state: AppliedState, sequence: number): Uint
   seal(APPLIED_KEY, encodeApplied(scratch.clear().uint64(sequence), state).written())
 
 export function decodeAppliedRecord(sealed: Uint8Array): AppliedState & { sequence: number } {
-  const from = readSealed(APPLIED_KEY, sealed, 'the applied record')
+  const from = readChecksummed(APPLIED_KEY, sealed, 'the applied record')
   const sequence = from.uint64()
   const state = decodeApplied(from)
   from.end()
@@ -141,7 +141,7 @@ export function encodeStaging(staging: Staging): Uint8Array {
 }
 
 export function decodeStaging(sealed: Uint8Array): Staging {
-  const from = readSealed(STAGING_KEY, sealed, 'the staging record')
+  const from = readChecksummed(STAGING_KEY, sealed, 'the staging record')
   const staging = {
     id: from.utf8(),
     from: from.utf8(),

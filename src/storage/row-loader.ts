@@ -8,16 +8,16 @@
 // room could be full before all rows are read.
 
 import { equalBytes } from '../bytes/index.ts'
-import { headKey, headOfVersion } from '../kv/heads.ts'
+import { metadataKey, metadataOfVersion } from '../kv/key-metadata.ts'
 import { decodeVersionKey, keyAfter } from '../kv/rows.ts'
 import { FIRST_TABLE_OF_HISTORY, TABLE_VERSIONS } from '../kv/types.ts'
 import type { Engine, Pair, Scan } from './engine.ts'
-import type { FirstError } from './first-error.ts'
-import type { Foreground } from './foreground.ts'
+import type { IoScheduler } from './io-scheduler.ts'
+import type { KeyIndex } from './key-index.ts'
 import { prefixed, ROW_PREFIX_BYTES, rowPrefix } from './keys.ts'
 import { hashOfKey, type RowFilter } from './row-filter.ts'
-import type { RowHeads } from './row-heads.ts'
 import { hashOfStored, openRow } from './rows.ts'
+import type { StickyError } from './sticky-error.ts'
 
 /**
  * Rows per step: so few that a node under load does its work between two steps. Beginning a scan costs as much as some
@@ -35,17 +35,23 @@ const REVISION_BYTES = 8
 
 export class RowLoader {
   readonly #engine: Engine
-  readonly #first: FirstError
-  readonly #foreground: Foreground
+  readonly #first: StickyError
+  readonly #foreground: IoScheduler
   readonly #filter: RowFilter
-  readonly #heads: RowHeads
+  readonly #heads: KeyIndex
   /** Changes when the current reading becomes useless. */
   #pass = 0
   #scan: Scan | undefined
   /** The key in the last row of versions. */
   #version: Uint8Array | undefined
 
-  constructor(engine: Engine, first: FirstError, foreground: Foreground, filter: RowFilter, heads: RowHeads) {
+  constructor(
+    engine: Engine,
+    first: StickyError,
+    foreground: IoScheduler,
+    filter: RowFilter,
+    heads: KeyIndex,
+  ) {
     this.#engine = engine
     this.#first = first
     this.#foreground = foreground
@@ -121,11 +127,11 @@ export class RowLoader {
     const ofKey = rowKey.subarray(0, rowKey.length - REVISION_BYTES)
     if (this.#version !== undefined && equalBytes(this.#version, ofKey)) return
     this.#version = ofKey
-    const key = headKey(decodeVersionKey(rowKey).key)
+    const key = metadataKey(decodeVersionKey(rowKey).key)
     const hash = hashOfKey(key)
     this.#filter.add(hash)
     if (!this.#heads.wants(key, hash)) return
-    const head = headOfVersion(rowKey, openRow(rowKey, stored), hashOfStored(stored))
+    const head = metadataOfVersion(rowKey, openRow(rowKey, stored), hashOfStored(stored))
     if (head !== undefined) this.#heads.put(key, hash, head)
   }
 }

@@ -3,11 +3,11 @@
 
 import type { Pair, Scan } from './engine.ts'
 import { asError, ScanEndedError } from './errors.ts'
-import type { FirstError } from './first-error.ts'
-import type { Foreground } from './foreground.ts'
+import type { IoScheduler } from './io-scheduler.ts'
 import { keyString, prefixed, ROW_PREFIX_BYTES } from './keys.ts'
 import type { Layer } from './overlay.ts'
 import { openRow, type Row } from './rows.ts'
+import type { StickyError } from './sticky-error.ts'
 import type { AppliedRecord, Done, PageLimits, Range, RowScan, StoredRow } from './types.ts'
 
 /** Rows per request to the engine: small steps keep the event loop free. */
@@ -24,8 +24,8 @@ export class OverlayScan implements RowScan {
   readonly #reverse: boolean
   /** Rows of the layers within the range, in its order. Those before `#overlaidAt` have been given out. */
   readonly #overlaid: readonly (readonly [name: string, row: Row])[]
-  readonly #first: FirstError
-  readonly #foreground: Foreground
+  readonly #first: StickyError
+  readonly #foreground: IoScheduler
   readonly #closed: () => void
   #overlaidAt = 0
   /** Rows read from the engine. Those before `#pairsAt` have been given out. */
@@ -47,8 +47,8 @@ export class OverlayScan implements RowScan {
     layers: readonly Layer[],
     prefix: Uint8Array,
     range: Range,
-    first: FirstError,
-    foreground: Foreground,
+    first: StickyError,
+    foreground: IoScheduler,
     closed: () => void,
   ) {
     this.applied = state.applied

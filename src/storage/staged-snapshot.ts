@@ -6,17 +6,17 @@ import { asIndex, asTerm, type ReplicaId } from '../raft/types.ts'
 import { joinParts, readChunk } from './chunk.ts'
 import type { Engine, EngineBatch } from './engine.ts'
 import { asError, InvariantError } from './errors.ts'
-import type { FirstError } from './first-error.ts'
 import { rowPrefix, STAGING_KEY } from './keys.ts'
 import { encodeStaging, type Meta, type Staging } from './records.ts'
 import { hashOfKey } from './row-filter.ts'
 import { putRow, Row, StateHash } from './rows.ts'
+import type { StickyError } from './sticky-error.ts'
 import type { Done, SnapshotSink, SnapshotSource } from './types.ts'
 import type { WriteQueue } from './write-queue.ts'
 
 export class StagedSnapshot {
   readonly #engine: Engine
-  readonly #first: FirstError
+  readonly #first: StickyError
   readonly #queue: WriteQueue
   #staging: Staging | undefined
   /** Generations of transfers that were given up. The next batch records them as dead. */
@@ -26,7 +26,7 @@ export class StagedSnapshot {
   #nextGeneration: number
 
   /** `staging`: the record found at the start. */
-  constructor(engine: Engine, first: FirstError, queue: WriteQueue, staging: Staging | undefined) {
+  constructor(engine: Engine, first: StickyError, queue: WriteQueue, staging: Staging | undefined) {
     this.#engine = engine
     this.#first = first
     this.#queue = queue

@@ -4,9 +4,9 @@ import { FIRST_TABLE_OF_HISTORY, TABLE_HEADS } from '../kv/types.ts'
 import { asIndex, type LogIndex, type LogReader, type ReplicaId } from '../raft/types.ts'
 import type { Engine, EngineBatch } from './engine.ts'
 import { CorruptionError, InvariantError, StorageClosedError, StorageRefusedError } from './errors.ts'
-import { FirstError } from './first-error.ts'
-import { Foreground } from './foreground.ts'
-import { Garbage } from './garbage.ts'
+import { GenerationCleaner } from './generation-cleaner.ts'
+import { IoScheduler } from './io-scheduler.ts'
+import { HEAD_BYTES, KeyIndex, type Remembered } from './key-index.ts'
 import { APPLIED_KEY, META_KEY, prefixed, rowPrefix, STAGING_KEY } from './keys.ts'
 import { DurableLog, type LogChange } from './log.ts'
 import { Overlay, type Submission } from './overlay.ts'
@@ -20,12 +20,12 @@ import {
   type Staging,
 } from './records.ts'
 import { hashOfKey, RowFilter } from './row-filter.ts'
-import { HEAD_BYTES, type Remembered, RowHeads } from './row-heads.ts'
 import { RowLoader } from './row-loader.ts'
 import { OverlayScan } from './row-scan.ts'
 import { hashOfStored, openRow, putRow, Row, StateHash } from './rows.ts'
 import { ScanSource, SNAPSHOT_ROWS } from './snapshot-source.ts'
 import { StagedSnapshot } from './staged-snapshot.ts'
+import { StickyError } from './sticky-error.ts'
 import type {
   AppliedRecord,
   BatchLimits,
@@ -88,7 +88,7 @@ export function openStore(
   limits: StoreLimits,
   done: (error: Error | undefined, storage: Storage | undefined) => void,
 ): void {
-  const first = new FirstError()
+  const first = new StickyError()
   try {
     const { quarantined } = engine
     if (quarantined !== undefined)
@@ -167,7 +167,7 @@ interface Parts {
   readonly engine: Engine
   readonly identity: Identity
   readonly limits: StoreLimits
-  readonly first: FirstError
+  readonly first: StickyError
   readonly log: DurableLog
   readonly queue: WriteQueue
   readonly state: AppliedState
@@ -180,19 +180,19 @@ class Store implements Storage {
   readonly hardState: HardState
   readonly batchLimits: BatchLimits
   readonly #engine: Engine
-  readonly #first: FirstError
+  readonly #first: StickyError
   readonly #log: DurableLog
   readonly #queue: WriteQueue
   readonly #staged: StagedSnapshot
-  readonly #garbage: Garbage
+  readonly #garbage: GenerationCleaner
   /** Room for rows in one batch. */
   readonly #room: Room
   readonly #overlay: Overlay
   readonly #scans = new Set<OverlayScan>()
   readonly #watchers = new Set<RowWatcher>()
-  readonly #heads: RowHeads
+  readonly #heads: KeyIndex
   readonly #filter: RowFilter
-  readonly #foreground = new Foreground()
+  readonly #foreground = new IoScheduler()
   readonly #loader: RowLoader
   /** The keys of the rows that the entry that is being applied has asked for, and their hashes. */
   readonly #asked: Uint8Array[] = []
@@ -220,7 +220,7 @@ class Store implements Storage {
       bytes: this.#room.bytes / LAYERS_PER_BATCH,
       items: this.#room.items / LAYERS_PER_BATCH,
     })
-    this.#heads = new RowHeads(limits.rowHeads)
+    this.#heads = new KeyIndex(limits.rowHeads)
     this.#filter = new RowFilter(limits.rowFilterBytes)
     this.#loader = new RowLoader(engine, first, this.#foreground, this.#filter, this.#heads)
     this.boot = queue.meta.boot
@@ -230,7 +230,7 @@ class Store implements Storage {
     this.#log = log
     this.#queue = queue
     this.#staged = new StagedSnapshot(engine, first, queue, staging)
-    this.#garbage = new Garbage(engine, first, limits.batchBytesMax)
+    this.#garbage = new GenerationCleaner(engine, first, limits.batchBytesMax)
     this.#applied = state.applied
     this.#appliedSubmitted = state.applied.index
     this.#stateHash = new StateHash(state.stateHash)

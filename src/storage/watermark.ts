@@ -16,8 +16,8 @@
 import { closeSync, fsyncSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { encodeUtf8, Writer } from '../bytes/index.ts'
+import { readChecksummed, seal } from './checksummed-record.ts'
 import { CorruptionError } from './errors.ts'
-import { readSealed, seal } from './seal.ts'
 
 export const WATERMARK_FILE = 'WATERMARK'
 const MAGIC = encodeUtf8('QMRK')
@@ -103,7 +103,7 @@ function decode(bytes: Uint8Array): Reached {
 /** `count` numbers after the magic; undefined when they are torn or missing. */
 function numbersOf(magic: Uint8Array, sealed: Uint8Array, count: number): number[] | undefined {
   try {
-    const from = readSealed(magic, sealed, WATERMARK_FILE)
+    const from = readChecksummed(magic, sealed, WATERMARK_FILE)
     from.slice(magic.length)
     const numbers = Array.from({ length: count }, () => from.uint64())
     from.end()

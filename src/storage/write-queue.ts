@@ -2,9 +2,9 @@
 // ends with the meta record.
 
 import type { Engine, EngineBatch } from './engine.ts'
-import type { FirstError } from './first-error.ts'
 import { META_KEY } from './keys.ts'
 import { encodeMeta, type Meta } from './records.ts'
+import type { StickyError } from './sticky-error.ts'
 import type { Done } from './types.ts'
 
 /**
@@ -21,13 +21,13 @@ interface Job {
 
 export class WriteQueue {
   readonly #engine: Engine
-  readonly #first: FirstError
+  readonly #first: StickyError
   readonly #waiting: Job[] = []
   #meta: Meta
   #isWriting = false
   #idle: (() => void) | undefined
 
-  constructor(engine: Engine, first: FirstError, meta: Meta) {
+  constructor(engine: Engine, first: StickyError, meta: Meta) {
     this.#engine = engine
     this.#first = first
     this.#meta = meta

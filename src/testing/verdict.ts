@@ -9,8 +9,8 @@ import {
   type TransactionsResult,
 } from '../../jepsen-lite/checker/transactions/index.ts'
 import type { History } from '../../jepsen-lite/history.ts'
+import { answerOf, wordsOf } from '../../jepsen-lite/report/format-operation.ts'
 import { reportOf } from '../../jepsen-lite/report/index.ts'
-import { answerOf, wordsOf } from '../../jepsen-lite/report/words.ts'
 import {
   type Check,
   type Checks,

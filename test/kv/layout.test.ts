@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { fingerprint } from '../../src/kv/fingerprint.ts'
-import { REASONS } from '../../src/kv/refusals.ts'
+import { REASONS } from '../../src/kv/rejections.ts'
 import { decodeRequest } from '../../src/kv/request.ts'
 import { decodeDataRow, encodeDataHead, keyAfter, prefixEnd } from '../../src/kv/rows.ts'
 import { CLUSTER_VERSION } from '../../src/kv/settings.ts'

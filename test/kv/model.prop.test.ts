@@ -15,7 +15,7 @@ import type {
   KeyRow,
   Outcome,
   OutcomeOfKey,
-  Refusal,
+  Rejection,
   Request,
   Revision,
   SessionSlot,
@@ -372,7 +372,7 @@ class Model {
     return since <= this.horizon && !(since === this.horizon && since === this.revision)
   }
 
-  #refuse(code: Refusal['code']): Refusal {
+  #refuse(code: Rejection['code']): Rejection {
     return { kind: 'refused', revision: this.revision, code, reason: 'empty-key', numbers: [0, 0] }
   }
 }

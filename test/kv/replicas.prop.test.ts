@@ -23,7 +23,7 @@ import type {
 } from '../../src/kv/types.ts'
 import { stampFrame } from '../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../src/raft/types.ts'
-import { Applier } from '../../src/server/applier.ts'
+import { Applier } from '../../src/server/node/applier.ts'
 import type { Storage, StoredRow } from '../../src/storage/index.ts'
 import type { StoreLimits } from '../../src/storage/store.ts'
 import { pastEntry, sealed } from '../raft/harness/frames.ts'

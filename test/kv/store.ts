@@ -2,7 +2,7 @@
 
 import { expect } from 'vitest'
 import { applyEntry } from '../../src/kv/apply.ts'
-import { headOfVersion } from '../../src/kv/heads.ts'
+import { metadataOfVersion } from '../../src/kv/key-metadata.ts'
 import { LiveVersions } from '../../src/kv/live-versions.ts'
 import { requestBytes, requestKind, writeRequest } from '../../src/kv/request.ts'
 import { compareKeys, decodeDataRow, versionsEnd, versionsStart } from '../../src/kv/rows.ts'
@@ -173,7 +173,7 @@ export class MemoryStore {
       if (name >= start && name < end && (newest === undefined || name < newest)) newest = name
     if (newest === undefined) return undefined
     const [rowKey, row] = [Buffer.from(newest, 'hex'), this.rows.get(newest) ?? new Uint8Array()]
-    const head = headOfVersion(rowKey, row, hashOfRow(rowKey, row))
+    const head = metadataOfVersion(rowKey, row, hashOfRow(rowKey, row))
     return head && new Uint8Array(head)
   }
 

@@ -2,7 +2,7 @@
 // and what an operation sees of those before it. txn.prop.test.ts draws whole transactions.
 
 import { describe, expect, test } from 'vitest'
-import { refusalText } from '../../src/kv/refusals.ts'
+import { rejectionText } from '../../src/kv/rejections.ts'
 import {
   onlyReads,
   placesOf,
@@ -194,7 +194,7 @@ describe('is accepted, and not with one more', () => {
     expect(ofBytes(3, '1234', '56789').apply(ask(range)).outcome).toMatchObject({ deleted: 2 })
     const { outcome } = ofBytes(4, '1234', '56789').apply(ask(range))
     expect(outcome).toMatchObject({ kind: 'refused', code: 'range_too_large', numbers: [10_000, 8] })
-    expect(outcome.kind === 'refused' && refusalText(outcome)).toBe(
+    expect(outcome.kind === 'refused' && rejectionText(outcome)).toBe(
       'the ranges have more than 10000 keys (range_keys_max), or 8 bytes of keys (range_bytes_max)',
     )
   })

@@ -54,8 +54,8 @@ describe('what is mutated', () => {
     const [server] = targetsOf(['src/server/'])
     expect(server?.mutate).toEqual(['src/server/**/*.ts', '!src/server/http/**/*.ts'])
     expect(
-      targetsOf(['./src/server/http/body.ts', 'src/server/driver.ts']).map(({ mutate }) => mutate),
-    ).toEqual([['src/server/http/body.ts'], ['src/server/driver.ts']])
+      targetsOf(['./src/server/http/body.ts', 'src/server/node/driver.ts']).map(({ mutate }) => mutate),
+    ).toEqual([['src/server/http/body.ts'], ['src/server/node/driver.ts']])
   })
 
   test('is refused elsewhere', () => {

@@ -8,7 +8,7 @@ import { dirname, join, normalize, sep } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { parseAst } from 'vitest/node'
 
-const PURE = ['bytes', 'raft', 'kv', 'server/links']
+const PURE = ['bytes', 'raft', 'kv', 'server/peers']
 
 /** They import nothing of Node's themselves: a browser page will run them one day. */
 const TESTER_WITHOUT_NODE = ['jepsen-lite/checker', 'jepsen-lite/sim']
@@ -25,18 +25,32 @@ const MAY_IMPORT = new Map([
   ['raft', ['bytes']],
   ['kv', ['bytes']],
   ['storage', ['bytes', 'files', 'kv', 'raft/types.ts', 'raft/entry.ts']],
-  ['server', ['bytes', 'storage', 'kv', 'raft', 'server/links', 'client/lookup.ts', 'node-http.ts']],
-  ['server/links', ['raft/types.ts', 'storage/types.ts', 'server/types.ts']],
+  // What starts a node joins its parts. The parts themselves point one way: http | mux → api → node ← peers ← tcp.
+  [
+    'server',
+    [
+      ...['bytes', 'storage', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
+      ...['server/node', 'server/peers', 'server/peers/tcp', 'server/http', 'server/mux'],
+    ],
+  ],
+  ['server/node', ['bytes', 'storage', 'kv', 'raft', 'server/options.ts']],
+  ['server/peers', ['raft/types.ts', 'storage/types.ts', 'server/node/types.ts']],
+  ['server/peers/tcp', ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'client/lookup.ts']],
+  ['server/http', ['bytes', 'storage', 'kv', 'raft', 'server', 'server/node', 'server/mux', 'node-http.ts']],
+  ['server/mux', ['bytes', 'storage', 'kv', 'server/node', 'server/http']],
   ['client', ['bytes', 'node-http.ts']],
-  ['local', ['files', 'server', 'node-http.ts']],
-  ['cli', ['client', 'files', 'server', 'local', 'recipes']],
-  ['embed', ['client', 'server', 'local']],
+  ['local', ['files', 'server', 'server/node', 'node-http.ts']],
+  ['cli', ['client', 'files', 'server', 'server/node', 'local', 'recipes']],
+  ['embed', ['client', 'server', 'server/node', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],
   ['testing', ['client', 'local', 'embed', 'jepsen-lite', 'jepsen-lite/checker']],
   [
     'jepsen-lite',
-    ['raft', 'kv', 'storage', 'server', 'client', 'local', 'embed', 'recipes', ...TESTER_WITHOUT_NODE],
+    [
+      ...['raft', 'kv', 'storage', 'client', 'local', 'embed', 'recipes', ...TESTER_WITHOUT_NODE],
+      ...['server', 'server/node', 'server/peers', 'server/peers/tcp', 'server/http'],
+    ],
   ],
   ['jepsen-lite/checker', ['jepsen-lite/history.ts']],
   [
@@ -45,8 +59,8 @@ const MAY_IMPORT = new Map([
       'raft',
       'kv',
       'storage',
-      'server',
-      'server/links',
+      'server/node',
+      'server/peers',
       'jepsen-lite/history.ts',
       'jepsen-lite/random.ts',
       'jepsen-lite/checker',
@@ -60,11 +74,13 @@ const IMPURE_NAMES = new Set([
 ])
 
 const root = join(import.meta.dirname, '../..')
-const sources = ['src', 'jepsen-lite'].flatMap((top) =>
-  readdirSync(join(root, top), { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.ts'))
-    .map((path) => join(top, path).split(sep).join('/')),
-)
+const sourcesIn = (...tops: string[]) =>
+  tops.flatMap((top) =>
+    readdirSync(join(root, top), { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts'))
+      .map((path) => join(top, path).split(sep).join('/')),
+  )
+const sources = sourcesIn('src', 'jepsen-lite')
 
 describe('the source', () => {
   test.each([...MAY_IMPORT.keys()])('%s imports only what it may', (folder) => {
@@ -81,7 +97,8 @@ describe('the source', () => {
   })
 
   it('has no circle of imports, types included', () => {
-    const imports = new Map(sources.map((file) => [file, importsOf(file, read(file))]))
+    const all = [...sources, ...sourcesIn('bench')]
+    const imports = new Map(all.map((file) => [file, importsOf(file, read(file))]))
     expect(imports.get('src/raft/raft.ts')).toContain('src/raft/log.ts')
     expect(circlesIn(imports)).toEqual([])
   })
@@ -165,7 +182,7 @@ describe('the check itself', () => {
       'import "../raft/a.ts"; import "../kv/a.ts"; import "../storage/a.ts"; import "node:net"',
     ],
     ['jepsen-lite/checker/models/x.ts', 'import "../check.ts"; import "../../history.ts"'],
-    ['jepsen-lite/sim/x.ts', 'import "../../src/server/driver.ts"; import "fast-check"'],
+    ['jepsen-lite/sim/x.ts', 'import "../../src/server/node/driver.ts"; import "fast-check"'],
     ['jepsen-lite/x.ts', 'import "./sim/index.ts"; import "../src/client/index.ts"; import "node:fs"'],
     ['src/testing/x.ts', 'import "../../jepsen-lite/checker/index.ts"; import "../embed/index.ts"'],
     ['src/cli/x.ts', 'import "../client/index.ts"; const server = () => import("../server/node.ts")'],
@@ -271,13 +288,11 @@ function isWithin(file: string, allowed: string[]): boolean {
   return allowed.includes(folderOf(file)) || allowed.includes(file.replace(/^src\//, ''))
 }
 
-/**
- * 'raft' of src/raft/log.ts; the links are a part of the server with rules of their own; a file in src/ itself, or
- * outside, is its own path.
- */
+/** 'raft' of src/raft/log.ts, 'server/node' of src/server/node/driver.ts. A file in src/ itself is its own path. */
 function folderOf(file: string): string {
   const [top, folder, ...rest] = file.split('/')
-  if (file.startsWith('src/server/links/')) return 'server/links'
+  if (file.startsWith('src/server/peers/tcp/')) return 'server/peers/tcp'
+  if (file.startsWith('src/server/') && rest.length > 1) return `server/${rest[0]}`
   if (top === 'jepsen-lite') {
     return TESTER_WITHOUT_NODE.find((nodeless) => file.startsWith(`${nodeless}/`)) ?? top
   }

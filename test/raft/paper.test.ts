@@ -4,7 +4,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { stream } from '../../jepsen-lite/random.ts'
-import { DRAW } from '../../jepsen-lite/sim/draw.ts'
+import { DRAW } from '../../jepsen-lite/sim/random-purposes.ts'
 import { asIndex, type Message } from '../../src/raft/types.ts'
 import { append, Bench, type BenchOptions, voteRequest } from './harness/bench.ts'
 import { Cluster } from './harness/cluster.ts'

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, expect, test } from 'vitest'
+import type { Founding, ServingNode } from '../../src/server/node/types.ts'
 import { startNode } from '../../src/server/start-node.ts'
-import type { Founding, ServingNode } from '../../src/server/types.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'quorate-rest-'))
 const nodes = new Map<string, ServingNode>()

@@ -8,7 +8,7 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
 import { discoverCluster, type Joiner, JoinRefusedError, join } from '../../src/server/join.ts'
 import { startNode } from '../../src/server/start-node.ts'
-import { silent } from './tcp/test-nodes.ts'
+import { silent } from './peers/tcp/test-nodes.ts'
 
 const servers: Server[] = []
 afterEach(() => {

@@ -23,9 +23,9 @@ import {
   type Settings,
 } from '../../src/kv/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
-import type { Driver } from '../../src/server/driver.ts'
-import { raftTiming } from '../../src/server/limits.ts'
-import type { NodeEnd, ReadConsistency, ReadGrant, Result } from '../../src/server/types.ts'
+import type { Driver } from '../../src/server/node/driver.ts'
+import { raftTiming } from '../../src/server/node/limits.ts'
+import type { NodeEnd, ReadConsistency, ReadGrant, Result } from '../../src/server/node/types.ts'
 import type { Storage } from '../../src/storage/index.ts'
 
 const WRITE_MS = 0.5

@@ -3,7 +3,7 @@
 
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { asIndex, asTerm, emptyConfiguration, type SnapshotMeta } from '../../src/raft/index.ts'
-import { TRANSPORT_LIMITS } from '../../src/server/links/limits.ts'
+import { TRANSPORT_LIMITS } from '../../src/server/peers/limits.ts'
 import type { SnapshotSource, Storage } from '../../src/storage/types.ts'
 import {
   allRows,

@@ -18,7 +18,7 @@ import {
 import { dirname, join, resolve } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
-import { holdsNode } from '../../src/server/holds-node.ts'
+import { holdsNode } from '../../src/server/inspect-data-directory.ts'
 import { formatStorage, isInUse, openStorage } from '../../src/storage/index.ts'
 import { temporaryDirectory } from './replicas.ts'
 import { identity, initial } from './samples.ts'

@@ -13,7 +13,7 @@ import {
   StorageRefusedError,
   UnfitReplicaError,
 } from '../../src/storage/errors.ts'
-import { FirstError } from '../../src/storage/first-error.ts'
+import { StickyError } from '../../src/storage/sticky-error.ts'
 
 const coded = (message: string, code: string): Error => Object.assign(new Error(message), { code })
 const wrapped = (cause: unknown): Error => new Error('Database failed', { cause })
@@ -61,7 +61,7 @@ test('an error from another global object is an error too', () => {
   expect(full).not.toBeInstanceOf(Error)
   expect(asError(full)).toBe(full)
   expect(isDiskFull(full)).toBe(true)
-  expect(new FirstError().fail(full).message).toMatch(/^The disk is full: ENOSPC\./)
+  expect(new StickyError().fail(full).message).toMatch(/^The disk is full: ENOSPC\./)
   const locked: unknown = runInNewContext("Object.assign(new Error('locked'), { code: 'LEVEL_LOCKED' })")
   expect(hasCode(locked, 'LEVEL_LOCKED')).toBe(true)
   expect(hasCode(locked, 'LEVEL_ABORTED')).toBe(false)
@@ -83,7 +83,7 @@ describe('an error is explained', () => {
     [wrapped(wrapped(new Error('EIO: i/o error'))), 'StorageFailedError', failed],
     ['EIO: i/o error', 'StorageFailedError', failed],
   ])('%s', (thrown, name, message) => {
-    const error = new FirstError().fail(thrown)
+    const error = new StickyError().fail(thrown)
     expect(error).toMatchObject({ name, message: expect.stringMatching(message) })
     expect(error.cause).toEqual(asError(thrown))
   })
@@ -91,14 +91,14 @@ describe('an error is explained', () => {
   test.each([[new InvariantError('a promise')], [new StorageRefusedError('not here')]])(
     'but not %s',
     (error) => {
-      expect(new FirstError().fail(error)).toBe(error)
+      expect(new StickyError().fail(error)).toBe(error)
     },
   )
 })
 
 describe('the first error', () => {
   test('is kept from the moment when it occurs', () => {
-    const first = new FirstError()
+    const first = new StickyError()
     expect(first.error).toBeUndefined()
     first.check()
     expect(first.guard(() => 7)).toBe(7)
@@ -112,7 +112,7 @@ describe('the first error', () => {
   })
 
   test('is what a guarded call throws', () => {
-    const first = new FirstError()
+    const first = new StickyError()
     const run = (): never => {
       throw new Error('EIO')
     }
@@ -122,13 +122,13 @@ describe('the first error', () => {
 
   test('is told once: at once, or when the owner begins to listen', () => {
     const told: Error[] = []
-    const early = new FirstError()
+    const early = new StickyError()
     early.whenFailed((error) => told.push(error))
     expect(told).toEqual([])
     const met = early.fail(new Error('one'))
     early.fail(new Error('two'))
     expect(told).toEqual([met])
-    const late = new FirstError()
+    const late = new StickyError()
     const before = late.fail(new Error('three'))
     late.whenFailed((error) => told.push(error))
     expect(told).toEqual([met, before])

@@ -4,6 +4,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
+import { seal, unseal } from '../../src/storage/checksummed-record.ts'
 import {
   decodeChunk,
   encodeChunk,
@@ -33,7 +34,6 @@ import {
   type Meta,
 } from '../../src/storage/records.ts'
 import { hashOfRow, hashOfStored, openRow, StateHash } from '../../src/storage/rows.ts'
-import { seal, unseal } from '../../src/storage/seal.ts'
 import { createWatermark, WATERMARK_FILE, Watermark } from '../../src/storage/watermark.ts'
 import { temporaryDirectory } from './replicas.ts'
 import { applied, bytes, hardState, must, rowKey, sealRow, text } from './samples.ts'

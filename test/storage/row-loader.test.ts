@@ -2,17 +2,17 @@
 // meanwhile.
 
 import { expect, test } from 'vitest'
-import { decodeHead, headKey } from '../../src/kv/heads.ts'
+import { decodeMetadata, metadataKey } from '../../src/kv/key-metadata.ts'
 import { encodeVersionHead, TOMBSTONE_ROW, versionKey } from '../../src/kv/rows.ts'
 import { asRevision } from '../../src/kv/types.ts'
 import type { Engine, Pair, Scan } from '../../src/storage/engine.ts'
-import { FirstError } from '../../src/storage/first-error.ts'
-import { Foreground } from '../../src/storage/foreground.ts'
+import { IoScheduler } from '../../src/storage/io-scheduler.ts'
+import { KeyIndex } from '../../src/storage/key-index.ts'
 import { prefixed, rowPrefix } from '../../src/storage/keys.ts'
 import { hashOfKey, RowFilter } from '../../src/storage/row-filter.ts'
-import { RowHeads } from '../../src/storage/row-heads.ts'
 import { RowLoader } from '../../src/storage/row-loader.ts'
 import { hashOfRow, Row } from '../../src/storage/rows.ts'
+import { StickyError } from '../../src/storage/sticky-error.ts'
 import { memoryDisk, openDisk } from './replicas.ts'
 import { bytes, must, sealRow } from './samples.ts'
 
@@ -26,10 +26,10 @@ interface Fail {
 
 interface Loading {
   readonly loader: RowLoader
-  readonly foreground: Foreground
+  readonly foreground: IoScheduler
   readonly filter: RowFilter
-  readonly heads: RowHeads
-  readonly first: FirstError
+  readonly heads: KeyIndex
+  readonly first: StickyError
   /** The steps of scans, which are done when the test tells them to. */
   readonly steps: Step[]
   readonly fail: Fail
@@ -82,7 +82,7 @@ async function loaderOf(
     seek: (key) => scan.seek(key),
     close: () => scan.close(),
   })
-  const first = new FirstError()
+  const first = new StickyError()
   const keysOnly: boolean[] = []
   const under = {
     scan: (range: Parameters<Engine['scan']>[0]) => {
@@ -91,8 +91,8 @@ async function loaderOf(
     },
   }
   const filter = new RowFilter(8000)
-  const heads = new RowHeads(headRows)
-  const foreground = new Foreground()
+  const heads = new KeyIndex(headRows)
+  const foreground = new IoScheduler()
   const loader = new RowLoader(Object.setPrototypeOf(under, engine), first, foreground, filter, heads)
   return { loader, foreground, filter, heads, first, steps, fail, keysOnly }
 }
@@ -111,12 +111,12 @@ async function readOn(steps: Step[]): Promise<number> {
 
 const keysOf = (count: number, of = 'row'): Uint8Array[] =>
   Array.from({ length: count }, (_, at) => bytes(`\u0001${of}/${at}`))
-const headOf = (heads: RowHeads, key: Uint8Array): string | undefined => {
+const headOf = (heads: KeyIndex, key: Uint8Array): string | undefined => {
   const head = heads.get(key, hashOfKey(key))
   return head === undefined || head === 'absent' ? head : Buffer.from(head.bytes).toString()
 }
 const namesOf = (keys: readonly Uint8Array[]): string[] => keys.map((key) => Buffer.from(key).toString())
-const changed = (heads: RowHeads, key: Uint8Array, value: string | undefined): void =>
+const changed = (heads: KeyIndex, key: Uint8Array, value: string | undefined): void =>
   heads.changed(
     key,
     new Row(new Uint8Array(), key, hashOfKey(key), value === undefined ? undefined : bytes(value)),
@@ -334,18 +334,18 @@ test('of each key the newest version gives the head, also when they are read in 
   expect(await readOn(steps)).toBe(5)
   expect(heads.knowsAllKeys).toBe(true)
   for (let n = 0; n < 100; n++) {
-    const head = heads.get(headKey(key(n)), hashOfKey(headKey(key(n))))
+    const head = heads.get(metadataKey(key(n)), hashOfKey(metadataKey(key(n))))
     if (n % 5 === 0) expect(head).toBeUndefined()
     else if (head === undefined || head === 'absent') expect.fail(`${n} is not known`)
     else {
       const [rowKey, row] = must(rows[3 * n])
       const { mix, crc } = hashOfRow(rowKey, row)
-      expect(decodeHead(key(n), head.bytes)).toEqual({
+      expect(decodeMetadata(key(n), head.bytes)).toEqual({
         ...{ key: key(n), createRevision: 2 + 10 * n, modRevision: 9 + 10 * n, version: 9 + 10 * n },
         ...{ lease: undefined, valueBytes: `of ${9 + 10 * n}`.length, versionHash: { mix, crc } },
       })
     }
-    expect(filter.excludes(hashOfKey(headKey(key(n))))).toBe(false)
+    expect(filter.excludes(hashOfKey(metadataKey(key(n))))).toBe(false)
   }
 })
 

@@ -4,6 +4,7 @@
 import { Level } from 'level'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { asIndex, asTerm } from '../../src/raft/types.ts'
+import { seal } from '../../src/storage/checksummed-record.ts'
 import type { Engine } from '../../src/storage/engine.ts'
 import { FORMAT_VERSION, openStorage, type SnapshotSource, type Storage } from '../../src/storage/index.ts'
 import {
@@ -16,7 +17,6 @@ import {
   TABLE_ROWS,
 } from '../../src/storage/keys.ts'
 import { decodeMeta, encodeMeta, type Meta } from '../../src/storage/records.ts'
-import { seal } from '../../src/storage/seal.ts'
 import { metaOf } from './conformance.ts'
 import { FaultyEngine } from './faulty.ts'
 import { levelReplica } from './replicas.ts'

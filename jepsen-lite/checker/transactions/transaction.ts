@@ -23,12 +23,12 @@ export interface Transaction {
 export type Step = Read | Write
 
 /** Positions of its request among the events. `end` is Infinity if the outcome is unknown. */
-interface Asked {
+interface RequestedOperation {
   readonly start: number
   readonly end: number
 }
 
-export interface Read extends Asked {
+export interface Read extends RequestedOperation {
   readonly f: 'read'
   readonly key: string
   /** null: no such key; undefined: it was not told. */
@@ -39,7 +39,7 @@ export interface Read extends Asked {
   readonly revision: number | undefined
 }
 
-export interface Write extends Asked {
+export interface Write extends RequestedOperation {
   readonly f: 'write'
   readonly key: string
   /** null: deleted; undefined: an append whose result is not known. */
@@ -103,7 +103,7 @@ const isRead = ({ op }: Call): boolean => op.f === 'get' || op.f === 'range'
 type Plain = ReturnType<typeof plain>
 
 /** `result` undefined: the outcome is unknown. */
-function stepsOf(op: Plain, result: Result | undefined, { start, end }: Asked): Step[] {
+function stepsOf(op: Plain, result: Result | undefined, { start, end }: RequestedOperation): Step[] {
   const { key } = op
   const read = (value: string | null | undefined, version?: number): Read => ({
     f: 'read',

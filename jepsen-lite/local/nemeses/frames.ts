@@ -2,11 +2,11 @@
 // connections are reset first, so that the hop sees each connection from its first frame.
 
 import type { Random } from '../../random.ts'
-import { createMangler, type Mangling, type Measure } from '../mangler.ts'
+import { createFrameFaultProxy, type FrameFault, type Measure } from '../frame-fault-proxy.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
 
 const mangling = (
-  kind: Mangling,
+  kind: FrameFault,
   says: string,
   { quiet, ...chosen }: { readonly measure: (random: Random) => Partial<Measure>; readonly quiet?: true },
 ): Nemesis => ({
@@ -34,7 +34,12 @@ const mangling = (
     const manglers = await Promise.all(
       links.map(async (link) => {
         const stream = random.named(`${kind} ${round} ${link.from} ${link.to}`)
-        const mangler = await createMangler(kind, measure, stream, () => cluster.node(link.to).peerListener)
+        const mangler = await createFrameFaultProxy(
+          kind,
+          measure,
+          stream,
+          () => cluster.node(link.to).peerListener,
+        )
         link.lead(mangler.address)
         return mangler
       }),

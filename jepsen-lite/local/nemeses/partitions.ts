@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Fault, type Nemesis, oneNode, Traffic, type World } from '../nemesis.ts'
 import { CLIENTS, type Link } from '../network.ts'
-import * as shapes from '../shapes.ts'
+import * as shapes from '../partition-shapes.ts'
 import { repeatedly } from './processes.ts'
 
 /** Long enough for a heartbeat on every link between the leader and a follower. */

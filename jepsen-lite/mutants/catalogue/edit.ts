@@ -5,9 +5,9 @@ import type { Edit, Layer } from '../mutant.ts'
 export const edit = (file: string, find: string, replace: string): Edit => ({ file, find, replace })
 
 export const RAFT = 'src/raft/raft.ts'
-export const ASKED_READS = 'src/raft/asked-reads.ts'
+export const ASKED_READS = 'src/raft/pending-reads.ts'
 export const DISK_ROOM = 'src/raft/disk-room.ts'
-export const LEASES = 'src/raft/leases.ts'
+export const LEASES = 'src/raft/leader-lease.ts'
 export const PEERS = 'src/raft/peers.ts'
 export const LEADER_STATE = 'src/raft/leader-state.ts'
 export const MEMBERSHIP = 'src/raft/membership.ts'

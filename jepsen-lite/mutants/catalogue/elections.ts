@@ -332,10 +332,10 @@ export const ELECTIONS: readonly Mutant[] = [
     title: 'a process that was stopped for a while campaigns before it has read its messages',
     why: 'The messages of the leader from that time are still in the sockets, so a stall becomes an election.',
     layers: SIM_UNIT,
-    tests: ['test/server/driver.test.ts'],
+    tests: ['test/server/node/driver.test.ts'],
     edits: [
       edit(
-        'src/server/driver.ts',
+        'src/server/node/driver.ts',
         'if (mayElect || late > this.#options.timing.heartbeatMs) this.#clock.soon(() => this.#clock.soon(tick))\n    else tick()',
         'if (late > Number.MAX_VALUE) this.#clock.soon(() => this.#clock.soon(tick))\n    else tick()',
       ),
@@ -346,15 +346,15 @@ export const ELECTIONS: readonly Mutant[] = [
     title: 'a stall that ends just after an election time-out is not noticed',
     why: 'The same when the timer fires in time: a process continues with timers before it reads. Our own.',
     layers: SIM_UNIT,
-    tests: ['test/server/driver.test.ts'],
-    edits: [edit('src/server/driver.ts', 'if (mayElect || late', 'if (late')],
+    tests: ['test/server/node/driver.test.ts'],
+    edits: [edit('src/server/node/driver.ts', 'if (mayElect || late', 'if (late')],
   },
   {
     id: 'M643',
     title: 'a follower whose disk has no room answers as if the cluster had none',
     why: 'Its clients consider that final: every third change fails, although any other node would accept it. Our own.',
     layers: UNIT,
-    tests: ['test/server/disk-space.test.ts'],
+    tests: ['test/server/node/disk-space.test.ts'],
     edits: [
       edit(
         RAFT_PROPOSALS,

@@ -20,7 +20,7 @@ const JSON_BODY = `${HTTP}/json-body.ts`
 const RANGE_TESTS = ['test/server/http/range.prop.test.ts', 'test/server/http/range.int.test.ts']
 const SLOW_TESTS = ['test/server/http/slow-clients.int.test.ts']
 const CONNECTION_TESTS = ['test/server/http/connections.int.test.ts']
-const LANE_TESTS = ['test/server/http/fast-lane.int.test.ts']
+const LANE_TESTS = ['test/server/http/raw-connection.int.test.ts']
 const LOADING_TESTS = ['test/server/http/loading.int.test.ts']
 const API_TESTS = ['test/server/http/api.int.test.ts']
 const KEY_TESTS = ['test/server/http/keys.int.test.ts']
@@ -634,10 +634,10 @@ export const HTTP_FRONT: readonly Mutant[] = [
     title: 'reads that are granted together are answered in one turn of the event loop',
     why: 'Hundreds of large values delay heartbeats for longer than an election time-out.',
     layers: UNIT,
-    tests: ['test/server/reads.test.ts'],
+    tests: ['test/server/node/reads.test.ts'],
     edits: [
       edit(
-        'src/server/reads.ts',
+        'src/server/node/reads.ts',
         'if (at > 0 && this.#clock.now() >= until) {',
         'if (this.#clock.now() < 0) {',
       ),
@@ -648,10 +648,10 @@ export const HTTP_FRONT: readonly Mutant[] = [
     title: 'a stale read that waits for the turn of others has no time-out',
     why: 'Under overload its client gets no answer, and reads are done that no client waits for any more.',
     layers: UNIT,
-    tests: ['test/server/reads.test.ts'],
+    tests: ['test/server/node/reads.test.ts'],
     edits: [
       edit(
-        'src/server/reads.ts',
+        'src/server/node/reads.ts',
         '      if (waiter.open && waiter.timer === undefined) this.#arm(waiter)\n',
         '',
       ),

@@ -304,7 +304,7 @@ export const JUDGES: readonly Mutant[] = [
     'the simulator treats a missing counter as 0',
     'A counter that is renamed, or becomes NaN, is no longer checked.',
     [
-      'jepsen-lite/sim/rest.ts',
+      'jepsen-lite/sim/quiescence.ts',
       'if (underWay === undefined || isGivenBack(underWay, name, most)) names',
       'if (!underWay?.[name]) names',
     ],
@@ -315,11 +315,11 @@ export const JUDGES: readonly Mutant[] = [
     'the last reads of a run accept a missing state hash',
     'Nodes with different states that do not report a hash pass.',
     [
-      'jepsen-lite/local/finals.ts',
+      'jepsen-lite/local/final-reads.ts',
       "typeof hash === 'string'\n",
       "(typeof hash === 'string' || hash === undefined)\n",
     ],
-    ['test/jepsen-lite/local/finals.test.ts'],
+    ['test/jepsen-lite/local/final-reads.test.ts'],
   ),
   judge(
     'K39',
@@ -351,11 +351,11 @@ export const JUDGES: readonly Mutant[] = [
     'the last read of a node continues after any key',
     'Keys in between are not read.',
     [
-      'jepsen-lite/local/finals.ts',
+      'jepsen-lite/local/final-reads.ts',
       'next === rows.at(-1)?.key && (after === undefined || compareKeys(after, next) < 0)',
       'after === undefined || compareKeys(after, next) < 0',
     ],
-    ['test/jepsen-lite/local/finals.test.ts'],
+    ['test/jepsen-lite/local/final-reads.test.ts'],
   ),
   judge(
     'K43',

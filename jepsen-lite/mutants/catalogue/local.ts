@@ -89,12 +89,12 @@ export const LOCAL: readonly Mutant[] = [
     tests: ['test/local/interrupted-start.int.test.ts'],
     edits: [
       edit(
-        'src/server/holds-node.ts',
+        'src/server/inspect-data-directory.ts',
         "return inspectDirectory(dir).kind === 'formatted'",
         'return existsSync(dir)',
       ),
       edit(
-        'src/server/holds-node.ts',
+        'src/server/inspect-data-directory.ts',
         'import { StorageRefusedError }',
         "import { existsSync } from 'node:fs'\nimport { StorageRefusedError }",
       ),
@@ -474,8 +474,8 @@ export const LOCAL: readonly Mutant[] = [
     title: 'each attempt to reach a peer does a separate lookup of its name',
     why: 'with a nameserver that does not answer the lookup takes longer than the attempt: no peer is ever reached again',
     layers: UNIT,
-    tests: ['test/server/tcp/handshake.int.test.ts'],
-    edits: [edit('src/server/tcp/wires.ts', 'connect({ ...target, lookup })', 'connect(target)')],
+    tests: ['test/server/peers/tcp/handshake.int.test.ts'],
+    edits: [edit('src/server/peers/tcp/wires.ts', 'connect({ ...target, lookup })', 'connect(target)')],
   },
   {
     id: 'M637',
@@ -499,7 +499,7 @@ export const LOCAL: readonly Mutant[] = [
     why: 'machines that are all restarted may have changed addresses, and then none of them finds another',
     layers: UNIT,
     tests: ['test/server/start-node.test.ts'],
-    edits: [edit('src/server/tcp/wires.ts', "given === '' ? bound.address : given", 'bound.address')],
+    edits: [edit('src/server/peers/tcp/wires.ts', "given === '' ? bound.address : given", 'bound.address')],
   },
   {
     id: 'M689',

@@ -172,7 +172,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     tests: DRIVER_TESTS,
     edits: [
       edit(
-        'src/server/driver.ts',
+        'src/server/node/driver.ts',
         '    this.#keepOutgoing(before)\n    this.#setPeers()\n',
         '    this.#setPeers()\n',
       ),
@@ -200,7 +200,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     tests: DRIVER_TESTS,
     edits: [
       edit(
-        'src/server/driver.ts',
+        'src/server/node/driver.ts',
         'if (this.#endsSoon || !settled || leader === undefined || leader === this.#replicaId) return',
         "if (this.#endsSoon || this.#raft.role === 'leader') return",
       ),
@@ -214,7 +214,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     tests: DRIVER_TESTS,
     edits: [
       edit(
-        'src/server/driver.ts',
+        'src/server/node/driver.ts',
         '!isJoint(this.#configuration) && this.#raft.settled',
         '!isJoint(this.#configuration)',
       ),
@@ -285,7 +285,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     tests: DRIVER_TESTS,
     edits: [
       edit(
-        'src/server/driver.ts',
+        'src/server/node/driver.ts',
         'return { refuse, stop: this.#raft.settled }',
         'return { refuse, stop: true }',
       ),
@@ -313,7 +313,7 @@ export const MEMBERSHIP_CHANGES: readonly Mutant[] = [
     tests: DRIVER_TESTS,
     edits: [
       edit(
-        'src/server/driver.ts',
+        'src/server/node/driver.ts',
         '(leader === this.#replicaId ? !settled : id === leader) &&',
         '(!settled || settled) && id === leader &&',
       ),

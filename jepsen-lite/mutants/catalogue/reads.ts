@@ -53,7 +53,7 @@ export const READS: readonly Mutant[] = [
     title: 'a leader that lacks one commit considers itself complete',
     why: 'The entry before its first one may have been committed and answered by the previous leader.',
     layers: ['sim', 'unit'],
-    tests: ['test/raft/asked.test.ts'],
+    tests: ['test/raft/pending.test.ts'],
     edits: [edit(LEADER_STATE, 'commit >= this.firstIndex - 1', 'commit >= this.firstIndex - 2')],
   },
   {
@@ -120,7 +120,7 @@ export const READS: readonly Mutant[] = [
     layers: SIM,
     edits: [
       edit(
-        'src/server/reads.ts',
+        'src/server/node/reads.ts',
         'const isApplied = this.#state.appliedIndex >= outcome.index',
         'const isApplied = outcome.index >= 0',
       ),
@@ -184,7 +184,7 @@ export const READS: readonly Mutant[] = [
     tests: RAFT_TESTS,
     edits: [
       edit(
-        'src/raft/leases.ts',
+        'src/raft/leader-lease.ts',
         '    for (const { setting } of this.#pending) trust = Math.min(trust, setting.on ? setting.durationMs : 0)\n',
         '',
       ),
@@ -209,10 +209,10 @@ export const READS: readonly Mutant[] = [
     title: 'a lease that is made shorter is trusted as long as before until that is applied',
     why: 'A replica that has applied it earlier promises less. Of two durations in one log the shorter one counts.',
     layers: SIM_UNIT,
-    tests: ['test/raft/leases.test.ts'],
+    tests: ['test/raft/leader-lease.test.ts'],
     edits: [
       edit(
-        'src/raft/leases.ts',
+        'src/raft/leader-lease.ts',
         'trust = Math.min(trust, setting.on ? setting.durationMs : 0)',
         'trust = setting.on ? trust : 0',
       ),
@@ -223,10 +223,10 @@ export const READS: readonly Mutant[] = [
     title: 'the answer to a read index that was asked for again is ignored',
     why: 'If answers take longer than the pause before asking again, reads at a follower never end.',
     layers: SIM_UNIT,
-    tests: ['test/server/reads.test.ts'],
+    tests: ['test/server/node/reads.test.ts'],
     edits: [
       edit(
-        'src/server/reads.ts',
+        'src/server/node/reads.ts',
         '        question.askedAt = now\n        this.#repeated.push(question)\n',
         '        for (const id of question.ids) this.#asked.delete(id)\n        question.ids = []\n        question.askedAt = now\n        this.#repeated.push(question)\n',
       ),
@@ -274,7 +274,7 @@ export const READS: readonly Mutant[] = [
     tests: RAFT_TESTS,
     edits: [
       edit(
-        'src/raft/leases.ts',
+        'src/raft/leader-lease.ts',
         '    for (const { setting } of this.#pending) if (setting.on) promise = Math.max(promise, setting.durationMs)\n',
         '',
       ),

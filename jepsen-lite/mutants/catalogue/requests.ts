@@ -5,9 +5,9 @@ import { DRIVER_TESTS, edit, KV_TESTS, RAFT_PROPOSALS, RAFT_TESTS, SIM, SIM_UNIT
 
 const APPLY = 'src/kv/apply.ts'
 const TOKENS = 'src/kv/idempotency.ts'
-const PROPOSALS = 'src/server/proposals.ts'
-const GATHERED = 'src/server/gathered-changes.ts'
-const GATHERED_TESTS = ['test/server/gathered-changes.test.ts']
+const PROPOSALS = 'src/server/node/proposals.ts'
+const GATHERED = 'src/server/node/write-coalescer.ts'
+const GATHERED_TESTS = ['test/server/node/write-coalescer.test.ts']
 const SETTINGS_ROUTE = 'src/server/http/cluster.ts'
 const SETTINGS_TESTS = ['test/server/http/api.int.test.ts']
 
@@ -73,7 +73,7 @@ export const REQUESTS: readonly Mutant[] = [
     layers: SIM,
     edits: [
       edit(
-        'src/server/applier.ts',
+        'src/server/node/applier.ts',
         'const timeMs = frameClusterTimeMs(frame)',
         'const timeMs = frameClusterTimeMs(frame) + Math.floor(performance.now())',
       ),
@@ -280,7 +280,7 @@ export const REQUESTS: readonly Mutant[] = [
     tests: KV_TESTS,
     edits: [
       edit(
-        'src/kv/refusals.ts',
+        'src/kv/rejections.ts',
         "  'empty-key',\n  'key-too-long',\n",
         "  'key-too-long',\n  'empty-key',\n",
       ),
@@ -291,10 +291,10 @@ export const REQUESTS: readonly Mutant[] = [
     title: 'the cluster version is raised although the version of a member is unknown',
     why: 'A member that is away and too old stops at that entry when it comes back.',
     layers: UNIT,
-    tests: ['test/server/cluster-version.test.ts'],
+    tests: ['test/server/node/cluster-version.test.ts'],
     edits: [
       edit(
-        'src/server/cluster-version.ts',
+        'src/server/node/cluster-version.ts',
         'if (version === undefined) return [',
         'if (version === undefined) return []; if (version < 0) return [',
       ),

@@ -17,11 +17,11 @@ import {
   UNIT,
 } from './edit.ts'
 
-const ROOM_TESTS = ['test/raft/disk-room.test.ts', 'test/server/disk-space.test.ts']
-const DRIVER = 'src/server/driver.ts'
+const ROOM_TESTS = ['test/raft/disk-room.test.ts', 'test/server/node/disk-space.test.ts']
+const DRIVER = 'src/server/node/driver.ts'
 const OUTCOMES = 'src/raft/outcomes.ts'
-const PROPOSALS = 'src/server/proposals.ts'
-const READS = 'src/server/reads.ts'
+const PROPOSALS = 'src/server/node/proposals.ts'
+const READS = 'src/server/node/reads.ts'
 
 export const REST: readonly Mutant[] = [
   {
@@ -57,7 +57,7 @@ export const REST: readonly Mutant[] = [
     title: 'held-back proposals are kept after their time has run out',
     why: 'If the leader commits nothing for long, every frame of a node under load stays in its memory.',
     layers: UNIT,
-    tests: ['test/server/proposals.test.ts'],
+    tests: ['test/server/node/proposals.test.ts'],
     edits: [
       edit(
         PROPOSALS,
@@ -227,7 +227,7 @@ export const REST: readonly Mutant[] = [
     tests: DRIVER_TESTS,
     edits: [
       edit(
-        'src/server/group-commit.ts',
+        'src/server/node/group-commit.ts',
         "  return newer.type === 'heartbeat-answer' && older.type === newer.type\n",
         '  return false\n',
       ),
@@ -324,7 +324,7 @@ export const REST: readonly Mutant[] = [
     why: 'If a report is late, and the next one is not, the core goes on without room. Found by the simulator.',
     layers: UNIT,
     tests: ['test/jepsen-lite/sim/search.prop.test.ts'],
-    edits: [edit('src/server/driver.ts', 'room: this.#space.room })', 'room })')],
+    edits: [edit('src/server/node/driver.ts', 'room: this.#space.room })', 'room })')],
   },
   {
     id: 'M720',
@@ -416,7 +416,7 @@ export const REST: readonly Mutant[] = [
     title: 'a change of voters counts on a replica that has no room for the entries it lacks',
     why: 'The joint configuration is never left, and no change is made until there is room on that disk. Our own.',
     layers: UNIT,
-    tests: ['test/server/disk-space.test.ts'],
+    tests: ['test/server/node/disk-space.test.ts'],
     edits: [
       edit(
         MEMBERSHIP,
@@ -481,7 +481,7 @@ export const REST: readonly Mutant[] = [
     title: 'a read on a node without room waits until its time is over for a revision that does not come',
     why: 'Another node could have served it. Our own.',
     layers: UNIT,
-    tests: ['test/server/reads.test.ts'],
+    tests: ['test/server/node/reads.test.ts'],
     edits: [edit(READS, '      if (this.#state.endsAt !== undefined) this.#giveUpSoon([waiter])\n', '')],
   },
   {

@@ -4,13 +4,13 @@ import type { Mutant } from '../mutant.ts'
 import { edit, KV_TESTS, SIM_UNIT, UNIT } from './edit.ts'
 
 const APPLY = 'src/kv/apply.ts'
-const DRIVER = 'src/server/driver.ts'
+const DRIVER = 'src/server/node/driver.ts'
 const OUTCOME = 'src/kv/outcome.ts'
-const SESSIONS = 'src/kv/sessions.ts'
+const SESSIONS = 'src/kv/client-sessions.ts'
 const STATE = 'src/kv/state.ts'
 const STORE = 'src/storage/store.ts'
-const VERSIONS = 'src/server/cluster-version.ts'
-const VERSION_TESTS = ['test/server/cluster-version.test.ts']
+const VERSIONS = 'src/server/node/cluster-version.ts'
+const VERSION_TESTS = ['test/server/node/cluster-version.test.ts']
 
 export const SESSIONS_AND_BATCHES: readonly Mutant[] = [
   {

@@ -69,7 +69,7 @@ export const SNAPSHOTS: readonly Mutant[] = [
     edits: [
       edit(STORE, 'const to = asIndex(Math.min(compactTo, applied))', 'const to = asIndex(compactTo)'),
       edit(
-        'src/server/group-commit.ts',
+        'src/server/node/group-commit.ts',
         'this.#tail.compactTo(firstIndex, this.#durableApplied,',
         'this.#tail.compactTo(firstIndex, hardState.commit,',
       ),
@@ -114,9 +114,9 @@ export const SNAPSHOTS: readonly Mutant[] = [
     title: 'entries that a snapshot covers are applied as well',
     why: 'They wait in the queue while it is installed.',
     layers: SIM_UNIT,
-    tests: ['test/server/driver-install.test.ts'],
+    tests: ['test/server/node/driver-install.test.ts'],
     edits: [
-      edit('src/server/driver.ts', '    if (write.snapshot !== undefined) this.#applier.clear()\n', ''),
+      edit('src/server/node/driver.ts', '    if (write.snapshot !== undefined) this.#applier.clear()\n', ''),
     ],
   },
   {
@@ -137,7 +137,7 @@ export const SNAPSHOTS: readonly Mutant[] = [
     title: 'later records keep the configuration from before the snapshot',
     why: 'That configuration comes back with the next restart, or is sent with the next snapshot.',
     layers: SIM,
-    edits: [edit('src/server/driver.ts', '    this.#raftState = this.#storage.applied.raft\n', '')],
+    edits: [edit('src/server/node/driver.ts', '    this.#raftState = this.#storage.applied.raft\n', '')],
   },
   {
     id: 'M101',

@@ -9,7 +9,7 @@ const STORE = 'src/storage/store.ts'
 const QUEUE = 'src/storage/write-queue.ts'
 const DISK_LOG = 'src/storage/log.ts'
 const ROW_SCAN = 'src/storage/row-scan.ts'
-const COMMIT_TESTS = ['test/server/group-commit.prop.test.ts']
+const COMMIT_TESTS = ['test/server/node/group-commit.prop.test.ts']
 const SCRUB = 'src/storage/scrub.ts'
 const SCRUB_TESTS = ['scrub', 'storage.prop', 'tampered'].map((name) => `test/storage/${name}.test.ts`)
 const PROPERTY_TESTS = [...STORE_TESTS, 'test/storage/storage.prop.test.ts']
@@ -126,7 +126,7 @@ export const STORAGE: readonly Mutant[] = [
     why: 'It continues to answer reads from a damaged disk. Our own, in an early version.',
     layers: SIM_UNIT,
     tests: [...STORE_TESTS, ...DRIVER_TESTS],
-    edits: [edit('src/storage/first-error.ts', '      this.#told(this.#error)\n', '')],
+    edits: [edit('src/storage/sticky-error.ts', '      this.#told(this.#error)\n', '')],
   },
   {
     id: 'M109',
@@ -135,9 +135,9 @@ export const STORAGE: readonly Mutant[] = [
     layers: SIM_UNIT,
     tests: STORE_TESTS,
     edits: [
-      edit('src/storage/row-heads.ts', 'if (this.#tags[slot] !== tag) continue', ''),
+      edit('src/storage/key-index.ts', 'if (this.#tags[slot] !== tag) continue', ''),
       edit(
-        'src/storage/row-heads.ts',
+        'src/storage/key-index.ts',
         'this.bytes[at + KEY_LENGTH_AT] === key.length',
         'this.#tags[slot] !== FREE',
       ),
@@ -171,7 +171,7 @@ export const STORAGE: readonly Mutant[] = [
     layers: SIM,
     edits: [
       edit(
-        'src/server/group-commit.ts',
+        'src/server/node/group-commit.ts',
         'if (outgoing.after <= this.#durableWrite)',
         'if (outgoing.after <= this.#durableWrite + 1)',
       ),
@@ -278,7 +278,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: PROPERTY_TESTS,
     edits: [
       edit(
-        'src/storage/row-heads.ts',
+        'src/storage/key-index.ts',
         'if (slot >= 0) old.free(slot)',
         'if (slot >= old.sets * 8) old.free(slot)',
       ),
@@ -292,7 +292,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: PROPERTY_TESTS,
     edits: [
       edit(
-        'src/storage/row-heads.ts',
+        'src/storage/key-index.ts',
         'this.#freeIn(second) > this.#freeIn(first) ? second : first',
         'first',
       ),
@@ -306,7 +306,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: PROPERTY_TESTS,
     edits: [
       edit(
-        'src/storage/row-heads.ts',
+        'src/storage/key-index.ts',
         'slot < 0 ? this.#findIn(this.#secondOf(tag), tag, key) : slot',
         'slot',
       ),
@@ -344,7 +344,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: COMMIT_TESTS,
     edits: [
       edit(
-        'src/server/group-commit.ts',
+        'src/server/node/group-commit.ts',
         'writes.findLast(({ number }) => number !== this.#writes[0]?.number)?.number',
         'writes.at(-1)?.number',
       ),
@@ -383,10 +383,10 @@ export const STORAGE: readonly Mutant[] = [
     title: 'a part of a write is stored with the newest commit index',
     why: 'That index covers later writes, which may replace entries that the log holds now. Our own, found by a property test.',
     layers: SIM_UNIT,
-    tests: ['test/server/group-commit.test.ts'],
+    tests: ['test/server/node/group-commit.test.ts'],
     edits: [
       edit(
-        'src/server/group-commit.ts',
+        'src/server/node/group-commit.ts',
         'const hardState = writes.at(-1)?.hardState ?? this.#hardState',
         'const hardState = this.#events.hardState()',
       ),
@@ -456,7 +456,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: COMMIT_TESTS,
     edits: [
       edit(
-        'src/server/group-commit.ts',
+        'src/server/node/group-commit.ts',
         '      this.#inFlight = false\n      this.#fail(thrown instanceof Error ? thrown : new Error(String(thrown)))\n',
         '      this.#inFlight = false\n      throw thrown\n',
       ),
@@ -489,8 +489,8 @@ export const STORAGE: readonly Mutant[] = [
     title: 'the chunks of a snapshot do not count as written',
     why: 'The snapshot fills the disk between two checks of the free space, and the failed write ends the node. Our own.',
     layers: UNIT,
-    tests: ['test/server/disk-space.test.ts'],
-    edits: [edit('src/server/driver.ts', '        this.#space.writes(chunk.length)\n', '')],
+    tests: ['test/server/node/disk-space.test.ts'],
+    edits: [edit('src/server/node/driver.ts', '        this.#space.writes(chunk.length)\n', '')],
   },
   {
     id: 'M177',
@@ -498,7 +498,9 @@ export const STORAGE: readonly Mutant[] = [
     why: 'The node takes part with a failed storage until it writes. Our own.',
     layers: UNIT,
     tests: STORE_TESTS,
-    edits: [edit('src/storage/first-error.ts', '    if (this.#error !== undefined) told(this.#error)\n', '')],
+    edits: [
+      edit('src/storage/sticky-error.ts', '    if (this.#error !== undefined) told(this.#error)\n', ''),
+    ],
   },
   {
     id: 'M178',
@@ -555,10 +557,10 @@ export const STORAGE: readonly Mutant[] = [
     title: 'everything is compacted without room for it',
     why: 'LevelDB writes a table before it deletes others. When that fails it accepts no more writes, and the node ends when there is room again. Our own.',
     layers: UNIT,
-    tests: ['test/server/disk-space.test.ts'],
+    tests: ['test/server/node/disk-space.test.ts'],
     edits: [
       edit(
-        'src/server/disk-space.ts',
+        'src/server/node/disk-space.ts',
         'const isRoom = this.#isRoomToCompact(this.#freeBytes)',
         'const isRoom = true',
       ),
@@ -569,7 +571,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'a slice of unused rows waits for a batch with room for it',
     why: 'Under load no batch has room, and the disk fills with replaced rows. Our own.',
     layers: UNIT,
-    tests: ['test/storage/garbage.test.ts'],
+    tests: ['test/storage/generation-cleaner.test.ts'],
     edits: [
       edit(
         'src/storage/store.ts',
@@ -604,7 +606,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'a chunk is stored although its transfer was given up while the chunk waited',
     why: 'Its generation may be deleted already. After a restart the transfer continues, and the installed state has holes. Our own.',
     layers: UNIT,
-    tests: ['test/storage/garbage.test.ts'],
+    tests: ['test/storage/generation-cleaner.test.ts'],
     edits: [
       edit(
         'src/storage/staged-snapshot.ts',
@@ -618,7 +620,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'a generation is recorded as dead before it is recorded as used',
     why: 'After a restart it is used again, and the rows of the state are deleted as garbage. Our own.',
     layers: UNIT,
-    tests: ['test/storage/garbage.test.ts'],
+    tests: ['test/storage/generation-cleaner.test.ts'],
     edits: [
       edit(
         'src/storage/staged-snapshot.ts',
@@ -654,7 +656,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'the record of an abandoned transfer stays while another one is about to begin',
     why: 'Its rows are deleted, and with them the note that it is dead. The next start continues it, and the installed state has holes. Our own.',
     layers: UNIT,
-    tests: ['test/storage/garbage.test.ts'],
+    tests: ['test/storage/generation-cleaner.test.ts'],
     edits: [
       edit(
         'src/storage/staged-snapshot.ts',
@@ -687,7 +689,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'a start deletes the reserve file of a running node',
     why: 'The start fails, and the running node has nothing to give back when the disk fills. Our own.',
     layers: UNIT,
-    tests: ['test/server/disk-space.int.test.ts'],
+    tests: ['test/server/node/disk-space.int.test.ts'],
     edits: [edit('src/server/start-node.ts', ' && !isInUse(options.dataDir)', '')],
   },
   {
@@ -766,7 +768,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: DRIVER_TESTS,
     edits: [
       edit(
-        'src/server/driver.ts',
+        'src/server/node/driver.ts',
         '    if (error instanceof UnfitReplicaError || error instanceof CorruptionError) this.#quarantine(reason)\n',
         '',
       ),
@@ -814,8 +816,8 @@ export const STORAGE: readonly Mutant[] = [
     title: 'LOCK is deleted with the other files of an interrupted formatting',
     why: 'A process that has locked the old file, and one that makes a new one, both have the lock. Our own.',
     layers: UNIT,
-    tests: ['test/storage/directory.test.ts', 'test/storage/identity.test.ts'],
-    edits: [edit('src/storage/identity.ts', " && name !== 'LOCK'", '')],
+    tests: ['test/storage/directory.test.ts', 'test/storage/replica-identity.test.ts'],
+    edits: [edit('src/storage/replica-identity.ts', " && name !== 'LOCK'", '')],
   },
   {
     id: 'M560',
@@ -896,10 +898,10 @@ export const STORAGE: readonly Mutant[] = [
     title: 'while the disk has little room, no snapshot is sent for longer than a second',
     why: 'All disks are equally full: a replica on a larger one, which could lead, is never brought up to date. Our own.',
     layers: UNIT,
-    tests: ['test/server/disk-space.test.ts'],
+    tests: ['test/server/node/disk-space.test.ts'],
     edits: [
       edit(
-        'src/server/disk-space.ts',
+        'src/server/node/disk-space.ts',
         'if (!isRoom) this.#events.endOldScans()\n    else if (',
         'this.#events.endOldScans()\n    if (isRoom && ',
       ),
@@ -910,8 +912,8 @@ export const STORAGE: readonly Mutant[] = [
     title: 'while LevelDB compacts everything, reads are ended although the disk has much room again',
     why: 'Clients that read many keys are told for minutes that the disk is nearly full, and no snapshot arrives. Our own.',
     layers: UNIT,
-    tests: ['test/server/disk-space.test.ts'],
-    edits: [edit('src/server/disk-space.ts', 'if (this.#isShort) this.#events', 'this.#events')],
+    tests: ['test/server/node/disk-space.test.ts'],
+    edits: [edit('src/server/node/disk-space.ts', 'if (this.#isShort) this.#events', 'this.#events')],
   },
   {
     id: 'M671',
@@ -1028,7 +1030,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: ['test/storage/directory.test.ts'],
     edits: [
       edit(
-        'src/storage/identity.ts',
+        'src/storage/replica-identity.ts',
         'if (statSync(dir, { throwIfNoEntry: false }) === undefined) return []',
         'if (!existsSync(dir)) return []',
       ),
@@ -1095,10 +1097,10 @@ export const STORAGE: readonly Mutant[] = [
     title: 'a replica that has found damage in its data may be started again',
     why: 'It serves damaged data until it has read all rows again, hours later. Our own.',
     layers: UNIT,
-    tests: ['test/server/driver.test.ts'],
+    tests: ['test/server/node/driver.test.ts'],
     edits: [
       edit(
-        'src/server/driver.ts',
+        'src/server/node/driver.ts',
         'if (error instanceof UnfitReplicaError || error instanceof CorruptionError) this.#quarantine(reason)',
         'if (error instanceof UnfitReplicaError) this.#quarantine(reason)',
       ),
@@ -1109,8 +1111,8 @@ export const STORAGE: readonly Mutant[] = [
     title: 'everything is compacted with a quarter of the reserve left',
     why: 'If much was written lately, a compaction needs more space than that before it frees some, and the node ends itself. Our own.',
     layers: UNIT,
-    tests: ['test/server/disk-space.test.ts'],
-    edits: [edit('src/server/disk-space.ts', 'const COMPACT_PART = 2', 'const COMPACT_PART = 4')],
+    tests: ['test/server/node/disk-space.test.ts'],
+    edits: [edit('src/server/node/disk-space.ts', 'const COMPACT_PART = 2', 'const COMPACT_PART = 4')],
   },
   {
     id: 'M563',
@@ -1125,7 +1127,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'a scan jumps behind a key whose rows it has already passed',
     why: 'The keys between are read again: counts are too high, and lists have keys twice. It was ours for a while.',
     layers: UNIT,
-    tests: ['test/server/record-scan.prop.test.ts'],
+    tests: ['test/server/node/record-scan.prop.test.ts'],
     edits: [
       edit(
         'src/kv/live-versions.ts',
@@ -1139,7 +1141,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'what the filter of rows says before an entry is believed to hold while it is applied',
     why: 'Keys that the entry creates may set the bits of another: every replica stops. It was ours for a while.',
     layers: UNIT,
-    tests: ['test/server/entry-reads.test.ts'],
+    tests: ['test/server/node/entry-reads.test.ts'],
     edits: [
       edit(
         'src/storage/store.ts',
@@ -1155,7 +1157,7 @@ export const STORAGE: readonly Mutant[] = [
     layers: UNIT,
     tests: [LOADER_TEST],
     edits: [
-      edit('src/storage/row-heads.ts', '    if (this.get(key, hash) !== undefined) return false\n', ''),
+      edit('src/storage/key-index.ts', '    if (this.get(key, hash) !== undefined) return false\n', ''),
     ],
   },
   {
@@ -1164,7 +1166,7 @@ export const STORAGE: readonly Mutant[] = [
     why: 'In a table that is nearly full one changed row in a hundred has its old revision and length again. Our own.',
     layers: UNIT,
     tests: [LOADER_TEST],
-    edits: [edit('src/storage/row-heads.ts', ' || this.#lost.has(tagOf(hash))', '')],
+    edits: [edit('src/storage/key-index.ts', ' || this.#lost.has(tagOf(hash))', '')],
   },
   {
     id: 'M878',
@@ -1174,7 +1176,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: [LOADER_TEST],
     edits: [
       edit(
-        'src/storage/row-heads.ts',
+        'src/storage/key-index.ts',
         'if (this.#table.sets === this.#setsMax && this.#table.isCrowded) this.#lost = undefined\n      else this.#lost',
         'this.#lost',
       ),
@@ -1201,10 +1203,10 @@ export const STORAGE: readonly Mutant[] = [
     title: 'an incoming snapshot may fill the reserve of the disk',
     why: 'LevelDB compacts the received part, finds no room, and the node ends; and again after each start. Our own.',
     layers: UNIT,
-    tests: ['test/server/disk-space.test.ts'],
+    tests: ['test/server/node/disk-space.test.ts'],
     edits: [
       edit(
-        'src/server/driver.ts',
+        'src/server/node/driver.ts',
         "if (this.#raft.room === 'enough') sink.write",
         "if (this.#raft.room !== 'none') sink.write",
       ),

@@ -5,28 +5,28 @@
 import type { Mutant } from '../mutant.ts'
 import { edit, SIM_UNIT, UNIT } from './edit.ts'
 
-const CATCH_UP = 'src/server/watch/catch-up.ts'
-const DRIVER = 'src/server/driver.ts'
-const EVENTS = 'src/server/watch/events.ts'
-const ENTRY_READS = 'src/server/entry-reads.ts'
-const FORWARDED = 'src/server/leases/forwarded.ts'
+const CATCH_UP = 'src/server/node/watch/catch-up.ts'
+const DRIVER = 'src/server/node/driver.ts'
+const EVENTS = 'src/server/node/watch/events.ts'
+const ENTRY_READS = 'src/server/node/entry-reads.ts'
+const FORWARDED = 'src/server/node/leases/forwarded-keep-alives.ts'
 const HISTORY = 'src/kv/history.ts'
-const HISTORY_ROWS = 'src/server/watch/history-rows.ts'
+const HISTORY_ROWS = 'src/server/node/watch/history-rows.ts'
 const HTTP_WATCH = 'src/server/http/watch.ts'
-const HUB = 'src/server/watch/hub.ts'
-const KEEPER = 'src/server/leases/lease-keeper.ts'
+const HUB = 'src/server/node/watch/hub.ts'
+const KEEPER = 'src/server/node/leases/lease-keeper.ts'
 const LEASE_COMMANDS = 'src/kv/lease-commands.ts'
 const LEASES = 'src/kv/leases.ts'
 const LIVE_VERSIONS = 'src/kv/live-versions.ts'
 const TXN = 'src/kv/txn.ts'
-const WATCHER = 'src/server/watch/watcher.ts'
-const WATCHING = 'src/server/http/watching.ts'
+const WATCHER = 'src/server/node/watch/watcher.ts'
+const WATCHING = 'src/server/http/watch-limits.ts'
 
-const WATCH_TESTS = ['hub', 'hub.prop', 'nodes'].map((name) => `test/server/watch/${name}.test.ts`)
-const LEASE_TESTS = ['test/server/leases/']
+const WATCH_TESTS = ['hub', 'hub.prop', 'nodes'].map((name) => `test/server/node/watch/${name}.test.ts`)
+const LEASE_TESTS = ['test/server/node/leases/']
 const KV_LEASE_TESTS = ['test/kv/leases.prop.test.ts']
 const TXN_TESTS = ['test/kv/txn.prop.test.ts']
-const HISTORY_TESTS = ['test/kv/history.prop.test.ts', 'test/server/record-scan.prop.test.ts']
+const HISTORY_TESTS = ['test/kv/history.prop.test.ts', 'test/server/node/record-scan.prop.test.ts']
 
 export const WHOLE_STORE: readonly Mutant[] = [
   // ---- watches
@@ -349,8 +349,8 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title: 'what was read for one entry serves the next one, too',
     why: 'A branch is decided, and a range deleted, on the keys that there were before.',
     layers: SIM_UNIT,
-    tests: ['test/server/applier.test.ts', 'test/server/entry-reads.test.ts'],
-    edits: [edit('src/server/applier.ts', '    if (this.#reads.isRead) this.#reads.clear()\n', '')],
+    tests: ['test/server/node/applier.test.ts', 'test/server/node/entry-reads.test.ts'],
+    edits: [edit('src/server/node/applier.ts', '    if (this.#reads.isRead) this.#reads.clear()\n', '')],
   },
 
   // ---- history
@@ -716,7 +716,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title: 'of the rows of leases that are read together those of the next lease count for the one before',
     why: 'A lease that ends takes keys of another one with it.',
     layers: UNIT,
-    tests: ['test/server/entry-reads.test.ts'],
+    tests: ['test/server/node/entry-reads.test.ts'],
     edits: [
       edit(
         ENTRY_READS,
@@ -730,7 +730,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title: 'a keep-alive that was passed on has no whole number of milliseconds',
     why: 'No frame can hold it: each keep-alive at a follower fails.',
     layers: UNIT,
-    tests: ['test/server/leases/forwarded.test.ts'],
+    tests: ['test/server/node/leases/forwarded.test.ts'],
     edits: [edit(FORWARDED, 'Math.max(1, Math.floor(timeoutMs))', 'Math.max(1, timeoutMs)')],
   },
   {
@@ -738,7 +738,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title: 'a keep-alive that was passed on is answered by whoever says something',
     why: 'A former leader, or an answer to another question, promises a life that nobody keeps.',
     layers: UNIT,
-    tests: ['test/server/leases/forwarded.test.ts'],
+    tests: ['test/server/node/leases/forwarded.test.ts'],
     edits: [
       edit(
         FORWARDED,
@@ -752,7 +752,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title: 'a keep-alive that was sent to one leader waits for it after it has gone',
     why: 'It fails, though there is a leader.',
     layers: UNIT,
-    tests: ['test/server/leases/forwarded.test.ts'],
+    tests: ['test/server/node/leases/forwarded.test.ts'],
     edits: [
       edit(
         FORWARDED,
@@ -810,7 +810,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title: 'after a snapshot a live watch reads from behind its last event',
     why: 'One that had no event for long ends as compacted, although it lacks nothing.',
     layers: UNIT,
-    tests: ['test/server/watch/hub.test.ts'],
+    tests: ['test/server/node/watch/hub.test.ts'],
     edits: [edit(HUB, '    if (watcher.next < revision) watcher.next = revision\n', '')],
   },
   {
@@ -818,7 +818,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title: 'ranges of one entry are told apart by their start alone',
     why: 'A transaction reads or deletes the keys of another one of its ranges.',
     layers: UNIT,
-    tests: ['test/server/entry-reads.test.ts'],
+    tests: ['test/server/node/entry-reads.test.ts'],
     edits: [
       edit(
         ENTRY_READS,
@@ -832,7 +832,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title: 'keys of a lease are kept when their scan was ended between two slices and is begun anew',
     why: 'They are there twice, and the node ends when the lease does.',
     layers: UNIT,
-    tests: ['test/server/entry-reads.test.ts'],
+    tests: ['test/server/node/entry-reads.test.ts'],
     edits: [edit(ENTRY_READS, '    this.#attached.clear()\n    if (first', '    if (first')],
   },
   {
@@ -840,7 +840,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title: 'each range of an entry may have as many bytes of keys as all together',
     why: 'A transaction that deletes many ranges of long keys keeps every node busy.',
     layers: UNIT,
-    tests: ['test/server/entry-reads.test.ts'],
+    tests: ['test/server/node/entry-reads.test.ts'],
     edits: [edit(ENTRY_READS, 'this.#foundBytes += bytes\n', 'this.#foundBytes = 0 * bytes\n')],
   },
   {
@@ -870,7 +870,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title: 'a scan of what an entry names stays open when a snapshot makes the entry superfluous',
     why: 'It keeps old rows on the disk for as long as the node runs.',
     layers: UNIT,
-    tests: ['test/server/entry-reads.test.ts'],
+    tests: ['test/server/node/entry-reads.test.ts'],
     edits: [
       edit(
         ENTRY_READS,
@@ -942,7 +942,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title: 'once a node has come back the time is told every 100 ms without end',
     why: 'Ten entries a second are written by a store that does nothing.',
     layers: UNIT,
-    tests: ['test/server/leases/lease-keeper.test.ts'],
+    tests: ['test/server/node/leases/lease-keeper.test.ts'],
     edits: [
       edit(
         KEEPER,
@@ -956,8 +956,8 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title: 'history ends by one step, and the next one waits until somebody looks again',
     why: 'Where much is to be deleted, history grows faster than it ends.',
     layers: UNIT,
-    tests: ['test/server/history-compactor.test.ts'],
-    edits: [edit('src/server/history-compactor.ts', '      if (ok) this.check(looksAtAge)\n', '')],
+    tests: ['test/server/node/history-compactor.test.ts'],
+    edits: [edit('src/server/node/history-compactor.ts', '      if (ok) this.check(looksAtAge)\n', '')],
   },
   {
     id: 'M1027',
@@ -986,7 +986,7 @@ export const WHOLE_STORE: readonly Mutant[] = [
     title: 'each range of a request may have as many keys as all of them together',
     why: 'One entry reads and changes many times what the limit allows, and the node does nothing else meanwhile.',
     layers: SIM_UNIT,
-    tests: ['test/server/entry-reads.test.ts'],
+    tests: ['test/server/node/entry-reads.test.ts'],
     edits: [edit(ENTRY_READS, 'countOf(this.#found) + keys.length, this', 'keys.length, this')],
   },
 ]

@@ -4,19 +4,22 @@
 import type { Mutant } from '../mutant.ts'
 import { DRIVER_TESTS, edit, PEERS, RAFT, RAFT_PROPOSALS, SIM_UNIT, UNIT } from './edit.ts'
 
-const HANDSHAKE_TESTS = ['test/server/tcp/handshake.int.test.ts', 'test/server/tcp/link.int.test.ts']
+const HANDSHAKE_TESTS = [
+  'test/server/peers/tcp/handshake.int.test.ts',
+  'test/server/peers/tcp/link.int.test.ts',
+]
 const CONNECTIONS_TESTS = ['test/raft/connections.test.ts']
-const DRIVER = 'src/server/driver.ts'
-const LINKS = 'src/server/links/links.ts'
-const PEER = 'src/server/links/peer.ts'
-const SENDER = 'src/server/links/snapshot-sender.ts'
-const RECEIVER = 'src/server/links/snapshot-receiver.ts'
-const LINKS_TESTS = ['test/server/links/links.test.ts']
-const CONNECTION = 'src/server/tcp/connection.ts'
-const WIRES = 'src/server/tcp/wires.ts'
+const DRIVER = 'src/server/node/driver.ts'
+const LINKS = 'src/server/peers/links.ts'
+const PEER = 'src/server/peers/peer.ts'
+const SENDER = 'src/server/peers/snapshot-sender.ts'
+const RECEIVER = 'src/server/peers/snapshot-receiver.ts'
+const LINKS_TESTS = ['test/server/peers/links.test.ts']
+const CONNECTION = 'src/server/peers/tcp/connection.ts'
+const WIRES = 'src/server/peers/tcp/wires.ts'
 const JOIN = 'src/server/join.ts'
 const JOIN_TESTS = ['test/server/join.int.test.ts']
-const PROCESSES = 'src/server/links/processes.ts'
+const PROCESSES = 'src/server/peers/processes.ts'
 
 export const TRANSPORT: readonly Mutant[] = [
   {
@@ -24,9 +27,13 @@ export const TRANSPORT: readonly Mutant[] = [
     title: 'a frame is accepted whatever its checksum',
     why: 'A bit that flipped on the way is replicated.',
     layers: UNIT,
-    tests: ['test/server/tcp/codec.prop.test.ts', ...HANDSHAKE_TESTS],
+    tests: ['test/server/peers/tcp/codec.prop.test.ts', ...HANDSHAKE_TESTS],
     edits: [
-      edit('src/server/tcp/frames.ts', 'if (crc32(body) !== frame.readUInt32BE(4))', 'if (crc32(body) < 0)'),
+      edit(
+        'src/server/peers/tcp/frames.ts',
+        'if (crc32(body) !== frame.readUInt32BE(4))',
+        'if (crc32(body) < 0)',
+      ),
     ],
   },
   {
@@ -192,7 +199,7 @@ export const TRANSPORT: readonly Mutant[] = [
     tests: HANDSHAKE_TESTS,
     edits: [
       edit(
-        'src/server/links/accept.ts',
+        'src/server/peers/accept.ts',
         'if (greeting.clusterId !== clusterId) {',
         "if (greeting.clusterId === '') {",
       ),
@@ -297,7 +304,7 @@ export const TRANSPORT: readonly Mutant[] = [
     tests: LINKS_TESTS,
     edits: [
       edit(
-        'src/server/links/snapshot-receiver.ts',
+        'src/server/peers/snapshot-receiver.ts',
         'if (!this.#closed) this.#context.events',
         'this.#context.events',
       ),
@@ -340,7 +347,7 @@ export const TRANSPORT: readonly Mutant[] = [
     title: 'a connection on hold is never given up',
     why: 'A replica that joins, cannot be called back and dies without notice is called without end; places of callers stay taken while a node opens.',
     layers: UNIT,
-    tests: ['test/server/tcp/link.int.test.ts'],
+    tests: ['test/server/peers/tcp/link.int.test.ts'],
     edits: [
       edit(
         CONNECTION,
@@ -354,10 +361,10 @@ export const TRANSPORT: readonly Mutant[] = [
     title: 'a peer that is removed while it is being called is called again and again',
     why: 'Its machine is deleted, and a later machine at that address is called by a forgotten link.',
     layers: UNIT,
-    tests: ['test/server/links/links.test.ts'],
+    tests: ['test/server/peers/links.test.ts'],
     edits: [
       edit(
-        'src/server/links/peer.ts',
+        'src/server/peers/peer.ts',
         '    this.#endGrace()\n    this.#abandonDial?.()\n',
         '    this.#endGrace()\n',
       ),

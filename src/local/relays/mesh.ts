@@ -3,7 +3,7 @@
 // relays.
 
 import { hostPort } from '../../server/addresses.ts'
-import type { ListenAddress } from '../../server/types.ts'
+import type { ListenAddress } from '../../server/node/types.ts'
 import { HOST } from '../addresses.ts'
 import { createRelay, type Relay } from './relay.ts'
 

@@ -7,7 +7,7 @@
 // other.
 
 import { connect, createServer, type Socket } from 'node:net'
-import type { ListenAddress } from '../../server/types.ts'
+import type { ListenAddress } from '../../server/node/types.ts'
 
 export interface Relay {
   /** Where it listens. */

@@ -3,8 +3,8 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Revision } from '../../kv/index.ts'
 import type { Classified } from './classify.ts'
-import type { Part } from './outflow.ts'
-import { problemDocument, type Refused, retryAfterSeconds } from './problem.ts'
+import { type ApiError, problemDocument, retryAfterSeconds } from './problem.ts'
+import type { Part } from './response-budget.ts'
 
 export interface ApiRequest extends Classified {
   readonly method: string
@@ -85,7 +85,7 @@ export const jsonAnswer = (body: string, headers: readonly string[] = [], revisi
   revision,
 })
 
-export function problemAnswer(refused: Refused): Answer {
+export function problemAnswer(refused: ApiError): Answer {
   const document = problemDocument(refused)
   const headers = ['Content-Type', 'application/problem+json', ...refused.headers]
   const seconds = retryAfterSeconds(refused.code)

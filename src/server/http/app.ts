@@ -8,7 +8,7 @@ import { answering, asError, timeLeftMs } from './answer.ts'
 import { codingRefusal, type RequestBody } from './body.ts'
 import { JSON_PARTS_MAX, type JsonLimits, parseJson } from './json-body.ts'
 import type { HttpLimits } from './limits.ts'
-import { Refused } from './problem.ts'
+import { ApiError } from './problem.ts'
 import type { Route } from './route.ts'
 
 /** What the front knows about a request that it passes to fastify. */
@@ -90,9 +90,9 @@ export async function createApp({ routes, limits }: AppOptions): Promise<ColdRou
       const { asked, body: sent } = routedOf(request)
       const timeoutMs = timeLeftMs(asked)
       sent.read({ bytesMax: limits.requestBytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
-        const json = body instanceof Refused ? body : parseJson(body, jsonLimits)
+        const json = body instanceof ApiError ? body : parseJson(body, jsonLimits)
         request.body = json
-        done(json instanceof Refused ? json : undefined)
+        done(json instanceof ApiError ? json : undefined)
       })
     }
   for (const { method, path, body, bodyPartsMax, bodyDepthMax, handle } of routes) {
@@ -134,11 +134,11 @@ function faultOf({ keyword, instancePath, params, message }: ValidationResult): 
 }
 
 /** 405 if the route exists with another method (RFC 9110 §15.5.6). */
-function noSuchRoute({ method, path, keys }: ApiRequest, routes: readonly Route[]): Refused {
+function noSuchRoute({ method, path, keys }: ApiRequest, routes: readonly Route[]): ApiError {
   const allowed = keys === undefined ? methodsOf(path, routes) : KEY_METHODS
-  if (allowed.length === 0) return new Refused('not_found', `no such route: ${method} ${path}`)
+  if (allowed.length === 0) return new ApiError('not_found', `no such route: ${method} ${path}`)
   const allow = allowed.join(', ')
-  return new Refused('method_not_allowed', `${method} is not possible on ${path}, but ${allow}`, {
+  return new ApiError('method_not_allowed', `${method} is not possible on ${path}, but ${allow}`, {
     headers: ['Allow', allow],
   })
 }
@@ -158,11 +158,12 @@ function methodsOf(path: string, routes: readonly Route[]): string[] {
 }
 
 /** POST requires the content type JSON, even with an empty body. No form of a web page can send that. */
-function bodyRefusal({ headers }: IncomingMessage): Refused | undefined {
+function bodyRefusal({ headers }: IncomingMessage): ApiError | undefined {
   const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/json') return new Refused('unsupported_media_type', 'POST needs application/json')
+  if (type !== 'application/json')
+    return new ApiError('unsupported_media_type', 'POST needs application/json')
   if (headers['content-encoding'] !== undefined)
-    return new Refused('unsupported_media_type', 'Content-Encoding is not accepted')
+    return new ApiError('unsupported_media_type', 'Content-Encoding is not accepted')
   return codingRefusal(headers)
 }
 
@@ -172,6 +173,6 @@ function bodyRefusal({ headers }: IncomingMessage): Refused | undefined {
  */
 function refusedByFastify(error: Error & { readonly statusCode?: number }): Error {
   if ((error.statusCode ?? 500) < 500)
-    return new Refused(error.statusCode === 415 ? 'unsupported_media_type' : 'bad_request', error.message)
+    return new ApiError(error.statusCode === 415 ? 'unsupported_media_type' : 'bad_request', error.message)
   return error
 }

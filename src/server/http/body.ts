@@ -3,22 +3,22 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { LINGER_MS } from './connections.ts'
 import type { HttpLimits } from './limits.ts'
-import { type Code, Refused } from './problem.ts'
+import { ApiError, type Code } from './problem.ts'
 
 /** Whether the request announces a body (RFC 9112 §6.3). */
 export const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
 
 /** Why a body with this Transfer-Encoding is not read; undefined if it is read. */
-export function codingRefusal(headers: IncomingHttpHeaders): Refused | undefined {
+export function codingRefusal(headers: IncomingHttpHeaders): ApiError | undefined {
   const coding = (headers['transfer-encoding'] ?? 'chunked').toLowerCase()
   // If `chunked` is not the last coding, the end of the body is unknown (RFC 9112 §6.3).
   if (!/(?:^|[\s,])chunked$/.test(coding))
-    return new Refused('bad_request', 'the last Transfer-Encoding must be chunked', {
+    return new ApiError('bad_request', 'the last Transfer-Encoding must be chunked', {
       headers: ['Connection', 'close'],
     })
   if (coding === 'chunked') return undefined
-  return new Refused('unsupported_media_type', 'the only Transfer-Encoding is chunked')
+  return new ApiError('unsupported_media_type', 'the only Transfer-Encoding is chunked')
 }
 
 const NOTHING = Buffer.alloc(0)
@@ -45,8 +45,8 @@ export class Bodies {
     announced: number,
     { bytesMax, tooLarge }: Pick<BodyLimits, 'bytesMax' | 'tooLarge'>,
     own = 0,
-  ): Refused | undefined {
-    if (announced > bytesMax) return new Refused(tooLarge, `body of ${announced} bytes, at most ${bytesMax}`)
+  ): ApiError | undefined {
+    if (announced > bytesMax) return new ApiError(tooLarge, `body of ${announced} bytes, at most ${bytesMax}`)
     return this.bytes - own + announced > this.limits.bodiesBytesMax ? overloaded() : undefined
   }
 }
@@ -56,7 +56,7 @@ export interface RequestBody {
   /**
    * Passes the whole body to `done`, which is called once, now or later. If the body is refused, the answer drops it.
    */
-  read(limits: BodyLimits, done: Wanted['done']): void
+  read(limits: BodyLimits, done: BodyWaiter['done']): void
   /** The body will not be read. */
   drop(): void
 }
@@ -71,16 +71,16 @@ export class WholeBody implements RequestBody {
     this.#bodies = bodies
   }
 
-  read(limits: BodyLimits, done: Wanted['done']): void {
+  read(limits: BodyLimits, done: BodyWaiter['done']): void {
     done(this.#bodies.refusal(this.#bytes.length, limits) ?? this.#bytes)
   }
 
   drop(): void {}
 }
 
-interface Wanted {
+interface BodyWaiter {
   readonly limits: BodyLimits
-  readonly done: (result: Uint8Array | Refused) => void
+  readonly done: (result: Uint8Array | ApiError) => void
   readonly timer: NodeJS.Timeout
 }
 
@@ -103,13 +103,13 @@ export class Body implements RequestBody {
   #ended: boolean
   #received: Buffer = NOTHING
   #length = 0
-  #wanted: Wanted | undefined
+  #wanted: BodyWaiter | undefined
   /** The body is dropped. */
   #isDropped = false
   #droppedBytes = 0
   #onDropped: (() => void) | undefined
   /** Why the body is refused to its reader. */
-  #refused: Refused | undefined
+  #refused: ApiError | undefined
   /** The rest of the body will not arrive. */
   #broken = false
   #onBroken: (() => void) | undefined
@@ -123,7 +123,7 @@ export class Body implements RequestBody {
       .on('data', (chunk: Buffer) => this.#onData(chunk))
       .on('end', () => this.#end())
       .on('close', () => {
-        if (!this.#ended) this.#refuse(new Refused('bad_request', 'the client went away within the body'))
+        if (!this.#ended) this.#refuse(new ApiError('bad_request', 'the client went away within the body'))
       })
   }
 
@@ -140,7 +140,7 @@ export class Body implements RequestBody {
     return this.#wanted === undefined ? this.#length : 0
   }
 
-  read(limits: BodyLimits, done: Wanted['done']): void {
+  read(limits: BodyLimits, done: BodyWaiter['done']): void {
     // The body is refused even if it is empty.
     if (this.#isDropped && this.#refused === undefined)
       throw new Error('a body is asked for that has been dropped')
@@ -154,7 +154,7 @@ export class Body implements RequestBody {
       done(this.#release())
     } else {
       const late = (): void =>
-        this.#refuse(new Refused('bad_request', 'the body did not arrive within the timeout'))
+        this.#refuse(new ApiError('bad_request', 'the body did not arrive within the timeout'))
       this.#wanted = { limits, done, timer: setTimeout(late, limits.timeoutMs) }
       goOn()
       held()
@@ -168,7 +168,7 @@ export class Body implements RequestBody {
   }
 
   /** The rest of the body will not arrive. Its reader is told so, now or when it begins to read or to drop the body. */
-  break(refused: Refused): void {
+  break(refused: ApiError): void {
     this.#broken = true
     this.#refuse(refused)
     this.#onBroken?.()
@@ -219,7 +219,7 @@ export class Body implements RequestBody {
     bodies.bytes += chunk.length
     const limits = this.#wanted?.limits
     if (limits !== undefined && this.#length > limits.bytesMax)
-      this.#refuse(new Refused(limits.tooLarge, `body of more than ${limits.bytesMax} bytes`))
+      this.#refuse(new ApiError(limits.tooLarge, `body of more than ${limits.bytesMax} bytes`))
     else if (bodies.bytes > bodies.limits.bodiesBytesMax) this.#refuse(overloaded())
     else this.#received = appended(this.#received, before, chunk)
     if (limits === undefined) held()
@@ -231,7 +231,7 @@ export class Body implements RequestBody {
     if (wanted !== undefined) wanted.done(this.#release())
   }
 
-  #refuse(refused: Refused): void {
+  #refuse(refused: ApiError): void {
     this.#refused ??= refused
     const wanted = this.#wanted
     this.drop()
@@ -265,4 +265,4 @@ function appended(received: Buffer, length: number, chunk: Buffer): Buffer {
   return roomy
 }
 
-const overloaded = (): Refused => new Refused('overloaded', 'too many request bodies are being received')
+const overloaded = (): ApiError => new ApiError('overloaded', 'too many request bodies are being received')

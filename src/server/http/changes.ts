@@ -2,18 +2,18 @@
 
 import type { BatchedCommand, Command, Condition, OutcomeOfKey, Revision } from '../../kv/index.ts'
 import { asRevision, BATCH_COMMANDS_MAX } from '../../kv/index.ts'
-import type { NodeApi } from '../types.ts'
+import type { NodeApi } from '../node/types.ts'
 import { answering, jsonAnswer } from './answer.ts'
 import { CHANGES_PATH } from './classify.ts'
-import { bytesOf, type Given, GivenBytes, valueBytesOf } from './given-bytes.ts'
-import { readIdentity } from './identity.ts'
+import { readIdentity } from './idempotency-headers.ts'
 import { ESCAPED_BYTES_MAX, revisionsJson } from './json.ts'
+import { bytesOf, JsonBytes, type JsonBytesValue, valueBytesOf } from './json-bytes.ts'
 import { anyOf, arrayOf, closed, type FromSchema, integer, object, stringOr } from './json-schema.ts'
 import { checkedKey } from './key.ts'
 import { PUT_LEASE_FIELDS, putLeaseOf } from './lease-values.ts'
-import type { Backlog } from './outflow.ts'
 import { problemDocument } from './problem.ts'
-import { holding, propose, refusalOf, unexpected } from './proposing.ts'
+import { holding, propose, refusalOf, unexpected } from './propose.ts'
+import type { OutboundBudget } from './response-budget.ts'
 import { type Route, route } from './route.ts'
 import { ChangeProblem, DeleteAnswer, revisions } from './schemas.ts'
 
@@ -37,8 +37,8 @@ const Change = {
     object(
       {},
       {
-        put: closed(object({ key: GivenBytes, value: GivenBytes }, { ...conditions, ...PUT_LEASE_FIELDS })),
-        delete: closed(object({ key: GivenBytes }, conditions)),
+        put: closed(object({ key: JsonBytes, value: JsonBytes }, { ...conditions, ...PUT_LEASE_FIELDS })),
+        delete: closed(object({ key: JsonBytes }, conditions)),
       },
     ),
   ),
@@ -57,7 +57,7 @@ const Result = anyOf(
   object({ problem: ChangeProblem }),
 )
 
-export const changesRoute = (node: NodeApi, backlog: Backlog): Route =>
+export const changesRoute = (node: NodeApi, backlog: OutboundBudget): Route =>
   route(
     {
       method: 'POST',
@@ -115,7 +115,7 @@ function commandOf(
 type GivenTags = FromSchema<typeof Tags> | undefined
 
 function targetOf(
-  given: { readonly key: Given; readonly if_match?: GivenTags; readonly if_none_match?: GivenTags },
+  given: { readonly key: JsonBytesValue; readonly if_match?: GivenTags; readonly if_none_match?: GivenTags },
   name: string,
 ): { readonly key: Uint8Array; readonly condition: Condition | undefined } {
   const key = checkedKey(bytesOf(given.key, `${name}.key`), `${name}: `)

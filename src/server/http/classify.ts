@@ -1,7 +1,7 @@
 // What a request asks for, from its method and its raw target. The front decides it once, for both lanes. No later code
 // looks at the target again.
 
-import type { Operation } from '../metrics.ts'
+import type { Operation } from '../node/metrics.ts'
 import { type Target, valueIn } from './target.ts'
 
 export interface Classified {

@@ -10,12 +10,12 @@ import {
 import type { ChangeStep, Configuration, LeaseSetting, Member, ReplicaId } from '../../raft/types.ts'
 import { asReplicaId } from '../../raft/types.ts'
 import { PEER_CHARS_MAX, PEER_PATTERN, URL_CHARS_MAX, URL_PATTERN } from '../addresses.ts'
-import type { NodeApi, NodeStatus, Problem, ReadGrant, ReadOptions, Result } from '../types.ts'
+import type { NodeApi, NodeStatus, Problem, ReadGrant, ReadOptions, Result } from '../node/types.ts'
 import { type ApiRequest, answering, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
-import { hasIdentity, readIdentity } from './identity.ts'
+import { hasIdentity, readIdentity } from './idempotency-headers.ts'
 import { anyOf, arrayOf, boolean, closed, integer, nothing, object, string } from './json-schema.ts'
-import { Refused, refusedByNode } from './problem.ts'
-import { propose, unexpected } from './proposing.ts'
+import { ApiError, refusedByNode } from './problem.ts'
+import { propose, unexpected } from './propose.ts'
 import { type Route, route } from './route.ts'
 
 const Name = { ...string, pattern: '^[a-z0-9-]{1,63}$', description: 'A label, unique in the cluster' }
@@ -202,7 +202,7 @@ export function clusterRoutes(node: NodeApi): Route[] {
         const { leases, ...others } = body
         const settings = settingsFrom(others)
         if (leases !== undefined && hasIdentity(asked.headers))
-          throw new Refused(
+          throw new ApiError(
             'bad_request',
             'leases cannot be changed under an Idempotency-Key or Kv-Session: change them in a request of their own, without one',
           )
@@ -285,7 +285,7 @@ const isVoter = ({ voters, votersOutgoing }: Configuration, id: ReplicaId): bool
 
 function replicaId(text: string): ReplicaId {
   if (BigInt(text) > 0xffff_ffff_ffff_ffffn)
-    throw new Refused('bad_request', 'replica_id is larger than 64 bits')
+    throw new ApiError('bad_request', 'replica_id is larger than 64 bits')
   return asReplicaId(text)
 }
 
@@ -302,7 +302,7 @@ function repeated(node: NodeApi, member: Member): readonly ChangeStep[] | undefi
   if (there === undefined) return undefined
   if (there.peer === peer && there.url === url) return []
   if (!isVoter(node.status().raft.configuration, id)) return [{ kind: 'update', member }]
-  throw new Refused(
+  throw new ApiError(
     'membership_refused',
     `${name} is a voter already, at ${there.peer} and ${there.url}; it announces its addresses by itself when it starts`,
   )
@@ -313,7 +313,7 @@ const isNamed = (node: NodeApi, name: string): boolean =>
 
 function memberNamed(node: NodeApi, name: string): Member {
   const member = membersOf(node).find((candidate) => candidate.name === name)
-  if (member === undefined) throw new Refused('not_found', `no member is named ${JSON.stringify(name)}`)
+  if (member === undefined) throw new ApiError('not_found', `no member is named ${JSON.stringify(name)}`)
   return member
 }
 

@@ -8,18 +8,18 @@ import { compactRoute } from './compact.ts'
 import { object } from './json-schema.ts'
 import { leaseRoutes } from './leases.ts'
 import { openApiDocument } from './openapi.ts'
-import type { Backlog } from './outflow.ts'
-import { Refused } from './problem.ts'
+import { ApiError } from './problem.ts'
 import type { RangeReader } from './range-reading.ts'
+import type { OutboundBudget } from './response-budget.ts'
 import { type Route, route } from './route.ts'
 import { type StatusOptions, statusRoutes } from './status.ts'
 import { txnRoute } from './txn.ts'
 import { watchRoute } from './watch.ts'
-import type { WatchBuffers } from './watching.ts'
+import type { WatchBuffers } from './watch-limits.ts'
 
 export interface ColdRoutesOptions extends Omit<AppOptions, 'routes'> {
   readonly facts: StatusOptions
-  readonly backlog: Backlog
+  readonly backlog: OutboundBudget
   readonly ranges: RangeReader
   readonly watchBuffers: WatchBuffers
 }
@@ -28,7 +28,7 @@ export interface ColdRoutesOptions extends Omit<AppOptions, 'routes'> {
 const CONNECT = route(
   { method: 'GET', path: '/v1/connect', summary: 'Not an upgrade', answers: object({}) },
   () => {
-    throw new Refused('upgrade_required', 'this resource is for WebSocket connections', {
+    throw new ApiError('upgrade_required', 'this resource is for WebSocket connections', {
       headers: ['Upgrade', 'websocket'],
     })
   },

@@ -1,11 +1,11 @@
 // POST /v1/compact: history up to a revision ends.
 
 import { asRevision } from '../../kv/index.ts'
-import type { NodeApi } from '../types.ts'
+import type { NodeApi } from '../node/types.ts'
 import { jsonAnswer } from './answer.ts'
-import { readIdentity } from './identity.ts'
+import { readIdentity } from './idempotency-headers.ts'
 import { closed, integer, object } from './json-schema.ts'
-import { propose, unexpected } from './proposing.ts'
+import { propose, unexpected } from './propose.ts'
 import { type Route, route } from './route.ts'
 
 const Compact = closed(

@@ -4,7 +4,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Condition, Revision } from '../../kv/index.ts'
 import { asRevision, TAGS_MAX } from '../../kv/index.ts'
-import { Refused } from './problem.ts'
+import { ApiError } from './problem.ts'
 
 export const entityTag = (modRevision: Revision): string => `"${modRevision}"`
 
@@ -41,9 +41,9 @@ function readTags(text: string, header: string, weakCounts: boolean): 'any' | re
   }
   if (isEmpty) throw malformed(header)
   if (revisions.length > TAGS_MAX)
-    throw new Refused('bad_request', `${header} may have at most ${TAGS_MAX} entity tags`)
+    throw new ApiError('bad_request', `${header} may have at most ${TAGS_MAX} entity tags`)
   return revisions
 }
 
-const malformed = (header: string): Refused =>
-  new Refused('bad_request', `${header} must be * or a list of quoted entity tags, such as "7"`)
+const malformed = (header: string): ApiError =>
+  new ApiError('bad_request', `${header} must be * or a list of quoted entity tags, such as "7"`)

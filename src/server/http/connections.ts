@@ -3,7 +3,7 @@
 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { connectionsThatFit, openFilesMax } from './descriptors.ts'
+import { connectionsThatFit, openFilesMax } from '../node/descriptors.ts'
 import type { HttpLimits } from './limits.ts'
 
 /** The lane that serves a connection. */

@@ -1,14 +1,14 @@
 // DELETE /v1/kv of a range: all its keys at one revision.
 
 import type { KeyRange } from '../../kv/index.ts'
-import type { NodeApi } from '../types.ts'
+import type { NodeApi } from '../node/types.ts'
 import { type ApiRequest, jsonAnswer, type Respond } from './answer.ts'
 import { readConditions } from './conditions.ts'
-import { readIdentity } from './identity.ts'
+import { readIdentity } from './idempotency-headers.ts'
 import { checkedBound } from './key.ts'
 import { bytes, flag, type ParameterValues, readQuery } from './parameters.ts'
-import { Refused } from './problem.ts'
-import { propose, unexpected } from './proposing.ts'
+import { ApiError } from './problem.ts'
+import { propose, unexpected } from './propose.ts'
 import { countRows, type Instant, type RangeReader, wholeBounds } from './range-reading.ts'
 
 export const DELETE_RANGE_PARAMETERS = {
@@ -23,10 +23,10 @@ export type Values = ParameterValues<typeof DELETE_RANGE_PARAMETERS>
 export function deleteRange(node: NodeApi, ranges: RangeReader, asked: ApiRequest, respond: Respond): void {
   const range = rangeOf(readQuery(asked.pairs, DELETE_RANGE_PARAMETERS))
   if (readConditions(asked.headers) !== undefined)
-    throw new Refused('bad_request', 'If-Match and If-None-Match are for one key, not for a range')
+    throw new ApiError('bad_request', 'If-Match and If-None-Match are for one key, not for a range')
   const idempotency = readIdentity(asked.headers)
   const answer: Respond = (result) => {
-    if (result instanceof Refused && result.code === 'range_too_large')
+    if (result instanceof ApiError && result.code === 'range_too_large')
       withCount(result, ranges, asked, range, respond)
     else respond(result)
   }
@@ -46,12 +46,12 @@ export function deleteRange(node: NodeApi, ranges: RangeReader, asked: ApiReques
 /** The range to delete. Throws `Refused`. */
 export function rangeOf({ prefix, start, end, all = false }: Values): KeyRange {
   if (prefix === undefined && start === undefined && end === undefined)
-    throw new Refused('key_empty', 'name a key, or a range by prefix, or by start and end')
+    throw new ApiError('key_empty', 'name a key, or a range by prefix, or by start and end')
   for (const [name, bound] of Object.entries({ prefix, start, end }))
     if (bound !== undefined) checkedBound(bound, name)
   const range = wholeBounds({ prefix, start, end })
   if (range.start.length === 0 && range.end === undefined && !all)
-    throw new Refused('bad_request', 'this would delete all keys: add all=true if that is meant')
+    throw new ApiError('bad_request', 'this would delete all keys: add all=true if that is meant')
   return range
 }
 
@@ -60,11 +60,11 @@ export function rangeOf({ prefix, start, end, all = false }: Values): KeyRange {
  * and then a refusal by their number would be wrong.
  */
 export function withCount(
-  refusal: Refused,
+  refusal: ApiError,
   ranges: RangeReader,
   asked: Instant['asked'],
   { start, end }: KeyRange,
-  refuse: (refusal: Refused) => void,
+  refuse: (refusal: ApiError) => void,
 ): void {
   const values = {
     ...{ prefix: undefined, start, end, after: undefined, order: undefined, revision: undefined },
@@ -77,7 +77,7 @@ export function withCount(
     async (reading) => {
       const count = await countRows(reading)
       const detail = `${message}: ${count} keys when they were counted`
-      refuse(new Refused(code, detail, { headers, revision, members: { count } }))
+      refuse(new ApiError(code, detail, { headers, revision, members: { count } }))
     },
     () => refuse(refusal),
   )

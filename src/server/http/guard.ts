@@ -4,7 +4,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
-import { Refused } from './problem.ts'
+import { ApiError } from './problem.ts'
 import type { Target } from './target.ts'
 
 /** The parts of a request that are checked, on both lanes. */
@@ -41,14 +41,14 @@ export class Guard {
   /** Throws `Refused` for another host. */
   checkHost(request: RequestHead, target: Target): void {
     if (request.headers.host === undefined && request.httpVersion !== '1.0')
-      throw new Refused('bad_request', 'a request needs a Host header')
+      throw new ApiError('bad_request', 'a request needs a Host header')
     const host = target.authority ?? request.headers.host
     if (host === undefined) return
     if ((request.headersDistinct?.host?.length ?? 1) > 1)
-      throw new Refused('bad_request', 'a request has one Host header')
+      throw new ApiError('bad_request', 'a request has one Host header')
     if (host === this.#goodHost) return
     if (!this.#isOurs(host))
-      throw new Refused('host_not_allowed', `${JSON.stringify(host)} is not served here; see --allowed-host`)
+      throw new ApiError('host_not_allowed', `${JSON.stringify(host)} is not served here; see --allowed-host`)
     this.#goodHost = host
   }
 
@@ -72,7 +72,7 @@ export class Guard {
     // A browser omits the default port.
     const own = `http://${host.toLowerCase().replace(/:(?:80)?$/, '')}`
     if (named !== own && (preflight || !READS.has(request.method ?? '')))
-      throw new Refused(
+      throw new ApiError(
         'origin_not_allowed',
         `${JSON.stringify(origin)} may not make changes here; see --cors-origin`,
       )
@@ -82,7 +82,7 @@ export class Guard {
   /** Throws `Refused` if the client expects another cluster. */
   checkCluster(cluster: string | readonly string[] | undefined): void {
     if (cluster !== undefined && cluster !== this.#clusterId)
-      throw new Refused(
+      throw new ApiError(
         'wrong_cluster',
         `this node belongs to cluster ${this.#clusterId}, not ${String(cluster)}`,
       )

@@ -2,7 +2,7 @@
 // names that occur twice in an object, of which a parser keeps only the last.
 
 import { isUtf8 } from 'node:buffer'
-import { Refused } from './problem.ts'
+import { ApiError } from './problem.ts'
 
 /**
  * No valid request but a batch has nearly as many. While a body of very many is parsed and checked, everything else
@@ -21,19 +21,19 @@ export interface JsonLimits {
 export function parseJson(body: Uint8Array, { partsMax, depthMax }: JsonLimits): unknown {
   const { parts, names, depth } = countParts(body)
   if (parts > partsMax)
-    return new Refused('bad_request', `the body has more than ${partsMax} commas and opening brackets`)
+    return new ApiError('bad_request', `the body has more than ${partsMax} commas and opening brackets`)
   if (depth > depthMax)
-    return new Refused('bad_request', `the body has more than ${depthMax} brackets within each other`)
-  if (!isUtf8(body)) return new Refused('bad_request', 'the body is not UTF-8')
+    return new ApiError('bad_request', `the body has more than ${depthMax} brackets within each other`)
+  if (!isUtf8(body)) return new ApiError('bad_request', 'the body is not UTF-8')
   let json: unknown
   try {
     json = body.length === 0 ? {} : JSON.parse(Buffer.from(body).toString('utf8'))
   } catch {
-    return new Refused('bad_request', 'the body is not JSON')
+    return new ApiError('bad_request', 'the body is not JSON')
   }
   return namesIn(json) === names
     ? json
-    : new Refused('bad_request', 'an object of the body has a name that occurs twice')
+    : new ApiError('bad_request', 'an object of the body has a name that occurs twice')
 }
 
 interface Counted {

@@ -1,7 +1,7 @@
 // What a key may be, whichever way it came.
 
 import { SETTING_RULES } from '../../kv/index.ts'
-import { Refused } from './problem.ts'
+import { ApiError } from './problem.ts'
 
 const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
 
@@ -9,9 +9,9 @@ const KEY_BYTES_MAX = SETTING_RULES.keyBytesMax.max
  * Throws `Refused` for bytes that are no key in any cluster. Its settings may allow less. `where`: before the sentence.
  */
 export function checkedKey(key: Uint8Array, where = ''): Uint8Array {
-  if (key.length === 0) throw new Refused('key_empty', `${where}the key is empty`)
+  if (key.length === 0) throw new ApiError('key_empty', `${where}the key is empty`)
   if (key.length > KEY_BYTES_MAX)
-    throw new Refused('key_too_long', `${where}key of ${key.length} bytes, at most ${KEY_BYTES_MAX}`)
+    throw new ApiError('key_too_long', `${where}key of ${key.length} bytes, at most ${KEY_BYTES_MAX}`)
   return key
 }
 
@@ -21,5 +21,5 @@ export function checkedKey(key: Uint8Array, where = ''): Uint8Array {
  */
 export function checkedBound(bound: Uint8Array, name: string): Uint8Array {
   if (bound.length <= KEY_BYTES_MAX + 1) return bound
-  throw new Refused('key_too_long', `${name} of ${bound.length} bytes, at most ${KEY_BYTES_MAX + 1}`)
+  throw new ApiError('key_too_long', `${name} of ${bound.length} bytes, at most ${KEY_BYTES_MAX + 1}`)
 }

@@ -3,8 +3,8 @@
 
 import type { Command, Condition, KeyRow } from '../../kv/index.ts'
 import { conditionHolds, keyAfter } from '../../kv/index.ts'
-import type { NodeApi, ReadGrant, Result } from '../types.ts'
-import { namesMediaType } from './accept.ts'
+import type { NodeApi, ReadGrant, Result } from '../node/types.ts'
+import { namesMediaType } from './accept-header.ts'
 import {
   type Answer,
   type ApiRequest,
@@ -16,11 +16,10 @@ import {
 } from './answer.ts'
 import { codingRefusal } from './body.ts'
 import { entityTag, readConditions } from './conditions.ts'
-import { readIdentity } from './identity.ts'
+import { readIdentity } from './idempotency-headers.ts'
 import { ESCAPED_BYTES_MAX, recordJson, revisionsJson } from './json.ts'
 import { checkedKey } from './key.ts'
 import { PUT_LEASE_PARAMETERS, putLeaseOf } from './lease-values.ts'
-import type { Backlog } from './outflow.ts'
 import {
   flag,
   HISTORY_PARAMETERS,
@@ -29,10 +28,11 @@ import {
   READ_PARAMETERS,
   readQuery,
 } from './parameters.ts'
-import { Refused, refusedByNode } from './problem.ts'
-import { holding, preconditionFailed, prevWithToken, propose, unexpected } from './proposing.ts'
+import { ApiError, refusedByNode } from './problem.ts'
+import { holding, preconditionFailed, prevWithToken, propose, unexpected } from './propose.ts'
 import { readFirst, refusedIfEnded } from './range-reading.ts'
-import { checkRevision, freshnessHeaders, readOptions } from './reading.ts'
+import { checkRevision, freshnessHeaders, readOptions } from './read-options.ts'
+import type { OutboundBudget } from './response-budget.ts'
 import { percentDecode } from './target.ts'
 
 export const PUT_PARAMETERS = { prev: flag('Answer with the record before'), ...PUT_LEASE_PARAMETERS }
@@ -46,7 +46,7 @@ function readTarget<P extends ParameterTable>(
   { keys = [], pairs }: ApiRequest,
   table: P,
 ): { readonly key: Uint8Array; readonly values: ParameterValues<P> } {
-  if (keys.length > 1) throw new Refused('bad_request', 'key is given twice')
+  if (keys.length > 1) throw new ApiError('bad_request', 'key is given twice')
   const values = readQuery(pairs, table)
   return { key: checkedKey(percentDecode(keys[0] ?? '')), values }
 }
@@ -56,19 +56,19 @@ function readTarget<P extends ParameterTable>(
  */
 export function putKey(
   node: NodeApi,
-  backlog: Backlog,
+  backlog: OutboundBudget,
   asked: ApiRequest,
 ): (value: Uint8Array, respond: Respond) => void {
   const { headers } = asked
   if (headers['content-encoding'] !== undefined)
-    throw new Refused(
+    throw new ApiError(
       'unsupported_media_type',
       'a value is stored as it is sent: Content-Encoding is not accepted',
     )
   const refused = codingRefusal(headers)
   if (refused !== undefined) throw refused
   if (headers['content-range'] !== undefined)
-    throw new Refused('bad_request', 'a value is replaced as a whole: Content-Range is not accepted')
+    throw new ApiError('bad_request', 'a value is replaced as a whole: Content-Range is not accepted')
   const { key, values } = readTarget(asked, PUT_PARAMETERS)
   const { prev = false } = values
   const lease = putLeaseOf(values, node)
@@ -196,8 +196,8 @@ const notModified = (row: KeyRow, grant: ReadGrant): Answer => ({
 
 const NOSNIFF = ['X-Content-Type-Options', 'nosniff'] as const
 
-const missing = (grant: ReadGrant): Refused =>
-  new Refused('not_found', 'the key does not exist', {
+const missing = (grant: ReadGrant): ApiError =>
+  new ApiError('not_found', 'the key does not exist', {
     headers: freshnessHeaders(grant),
     revision: grant.revision,
   })

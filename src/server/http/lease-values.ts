@@ -2,10 +2,10 @@
 
 import type { LeaseId, PutLease } from '../../kv/index.ts'
 import { TTL_MS_MAX, TTL_MS_MIN } from '../../kv/index.ts'
-import type { NodeApi } from '../types.ts'
+import type { NodeApi } from '../node/types.ts'
 import { string } from './json-schema.ts'
 import { durationMs, text } from './parameters.ts'
-import { Refused } from './problem.ts'
+import { ApiError } from './problem.ts'
 
 export const LeaseIdSchema = {
   ...string,
@@ -17,7 +17,7 @@ export const TtlSchema = { ...string, description: 'A duration from a second to 
 /** Throws `Refused`. */
 export function leaseIdOf(given: string, name: string): LeaseId {
   if (/^[1-9][0-9]{0,19}$/.test(given) && BigInt(given) < 2n ** 64n) return given as LeaseId
-  throw new Refused('bad_request', `${name} must be the id of a lease: 64 bits as a decimal number`)
+  throw new ApiError('bad_request', `${name} must be the id of a lease: 64 bits as a decimal number`)
 }
 
 /** Raised to what this node takes at least. Throws `Refused`. */
@@ -41,7 +41,7 @@ export function putLeaseOf(
   prefix = '',
 ): PutLease | undefined {
   if (lease !== undefined && ttl !== undefined)
-    throw new Refused('bad_request', `${prefix}lease cannot be combined with ${prefix}ttl`)
+    throw new ApiError('bad_request', `${prefix}lease cannot be combined with ${prefix}ttl`)
   if (lease !== undefined) return { id: leaseIdOf(lease, `${prefix}lease`) }
   return ttl === undefined ? undefined : { ttlMs: ttlMsOf(ttl, `${prefix}ttl`, node) }
 }

@@ -1,19 +1,19 @@
 // The routes of leases: grant, keep alive, show, list, revoke.
 
 import { type Command, type LeaseId, RENEW_LEASES_MAX } from '../../kv/index.ts'
-import { leaseNumbers, refused } from '../../kv/refusals.ts'
-import type { LeaseNow, NodeApi, Result, Scan } from '../types.ts'
+import { leaseNumbers, rejection } from '../../kv/rejections.ts'
+import type { LeaseNow, NodeApi, Result, Scan } from '../node/types.ts'
 import { type Answer, type ApiRequest, answering, jsonAnswer, type Respond, timeLeftMs } from './answer.ts'
-import { readIdentity } from './identity.ts'
+import { readIdentity } from './idempotency-headers.ts'
 import { bytesJson } from './json.ts'
 import { anyOf, arrayOf, boolean, closed, integer, object } from './json-schema.ts'
 import { LeaseIdSchema, leaseIdOf, TtlSchema, ttlMsOf } from './lease-values.ts'
 import type { HttpLimits } from './limits.ts'
 import { flag, integer as integerParameter, READ_PARAMETERS, text } from './parameters.ts'
 import { refusedByNode } from './problem.ts'
-import { propose, refusalOf, unexpected } from './proposing.ts'
+import { propose, refusalOf, unexpected } from './propose.ts'
 import { finish, type Instant, pourSlices, type RangeReader, slicesOf } from './range-reading.ts'
-import { freshnessHeaders } from './reading.ts'
+import { freshnessHeaders } from './read-options.ts'
 import { type Route, route } from './route.ts'
 import { Bytes } from './schemas.ts'
 
@@ -194,7 +194,7 @@ function keepAlive(
 
 /** As apply refuses it. */
 const noSuchLease = (node: NodeApi, id: LeaseId, headers: readonly string[] = []) =>
-  refusalOf(refused(node.revision, 'lease-not-found', leaseNumbers(id)), headers)
+  refusalOf(rejection(node.revision, 'lease-not-found', leaseNumbers(id)), headers)
 
 const leaseJson = (id: LeaseId, { grantedTtlMs, remainingTtlMs }: LeaseNow): string =>
   `"id":"${id}","granted_ttl_ms":${grantedTtlMs},"remaining_ttl_ms":${remainingTtlMs}`

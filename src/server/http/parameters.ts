@@ -2,9 +2,9 @@
 
 import type { Revision } from '../../kv/index.ts'
 import { asRevision } from '../../kv/index.ts'
-import type { ReadConsistency } from '../types.ts'
+import type { ReadConsistency } from '../node/types.ts'
 import type { Schema } from './json-schema.ts'
-import { Refused } from './problem.ts'
+import { ApiError } from './problem.ts'
 import { queryDecode, valueIn } from './target.ts'
 
 export interface Parameter<T> {
@@ -27,10 +27,10 @@ export function readQuery<P extends ParameterTable>(pairs: readonly string[], ta
     const name = nameOf(pair)
     // The first time-out is already removed, so this is a second one.
     if (name === TIMEOUT || Object.hasOwn(values, name))
-      throw new Refused('bad_request', `${name} is given twice`)
+      throw new ApiError('bad_request', `${name} is given twice`)
     const parameter = Object.hasOwn(table, name) ? table[name] : undefined
     if (parameter === undefined)
-      throw new Refused('unknown_parameter', `${JSON.stringify(name)} is no parameter here`)
+      throw new ApiError('unknown_parameter', `${JSON.stringify(name)} is no parameter here`)
     values[name] = parameter.read(queryDecode(valueIn(pair)), name)
   }
   // Every name in `values` is in the table, and its reader has read it.
@@ -46,8 +46,8 @@ function nameOf(pair: string): string {
 
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 
-const invalid = (name: string, wanted: string): Refused =>
-  new Refused('bad_request', `${name} must be ${wanted}`)
+const invalid = (name: string, wanted: string): ApiError =>
+  new ApiError('bad_request', `${name} must be ${wanted}`)
 
 export const bytes = (description: string): Parameter<Uint8Array> => ({
   schema: { type: 'string', description: `${description}; percent-encoded bytes` },

@@ -1,7 +1,7 @@
 // The errors of the API as RFC 9457 problems. docs/reference/errors.md describes each code. A test compares the two.
 
 import type { Revision } from '../../kv/index.ts'
-import type { Problem as NodeProblem } from '../types.ts'
+import type { Problem as NodeProblem } from '../node/types.ts'
 
 interface Kind {
   readonly status: number
@@ -49,7 +49,7 @@ export const PROBLEMS = {
 
 export type Code = keyof typeof PROBLEMS
 
-interface RefusedOptions {
+interface ApiErrorOptions {
   /** Further members of the problem. */
   readonly members?: Readonly<Record<string, unknown>>
   /** Headers of the answer, flat: name, value, … */
@@ -59,14 +59,14 @@ interface RefusedOptions {
 }
 
 /** Ends the handling of a request with a problem. */
-export class Refused extends Error {
+export class ApiError extends Error {
   override readonly name = 'Refused'
   readonly code: Code
   readonly members: Readonly<Record<string, unknown>>
   readonly headers: readonly string[]
   readonly revision: Revision | undefined
 
-  constructor(code: Code, detail: string, { members = {}, headers = [], revision }: RefusedOptions = {}) {
+  constructor(code: Code, detail: string, { members = {}, headers = [], revision }: ApiErrorOptions = {}) {
     super(detail)
     this.code = code
     this.members = members
@@ -84,7 +84,7 @@ export interface ProblemDocument {
   readonly retry_after_ms?: number
 }
 
-export function problemDocument({ code, message, members }: Refused): ProblemDocument {
+export function problemDocument({ code, message, members }: ApiError): ProblemDocument {
   const { status, title, retryAfterMs }: Kind = PROBLEMS[code]
   const retry = retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }
   return { type: `urn:quorate:problem:${code}`, title, status, code, detail: message, ...retry, ...members }
@@ -97,7 +97,7 @@ export function retryAfterSeconds(code: Code): number | undefined {
 }
 
 /** The problem for an error of the node. A change that may have been made never gets a code that says it was not. */
-export function refusedByNode(problem: NodeProblem): Refused {
+export function refusedByNode(problem: NodeProblem): ApiError {
   const unclear = problem.written === 'unknown' && problem.code !== 'internal'
-  return new Refused(unclear ? 'outcome_unknown' : problem.code, problem.detail)
+  return new ApiError(unclear ? 'outcome_unknown' : problem.code, problem.detail)
 }

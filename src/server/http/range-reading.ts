@@ -5,14 +5,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { KeyRow, Revision } from '../../kv/index.ts'
 import { keyAfter, prefixEnd } from '../../kv/index.ts'
 import { ScanEndedError } from '../../storage/index.ts'
-import type { ListOptions, RecordScan, SliceLimits } from '../record-scan.ts'
-import type { NodeApi, ReadGrant, Result, Scan } from '../types.ts'
+import type { ListOptions, RecordScan, SliceLimits } from '../node/record-scan.ts'
+import type { NodeApi, ReadGrant, Result, Scan } from '../node/types.ts'
 import { type Answer, asError, type Respond, type Sink, timeLeftMs } from './answer.ts'
 import type { HttpLimits } from './limits.ts'
-import type { Backlog, Hold } from './outflow.ts'
-import { Refused, refusedByNode } from './problem.ts'
-import { checkRevision, type Freshness, readOptions } from './reading.ts'
-import { Turns } from './turns.ts'
+import { ApiError, refusedByNode } from './problem.ts'
+import { checkRevision, type Freshness, readOptions } from './read-options.ts'
+import type { OutboundBudget, Reservation } from './response-budget.ts'
+import { Semaphore } from './semaphore.ts'
 
 /** Which keys, in which order, and what of them. */
 export interface RangeValues {
@@ -57,9 +57,9 @@ export interface Instant {
    */
   readonly open: (options: ListOptions) => RecordScan
   readonly limits: HttpLimits
-  readonly backlog: Backlog
+  readonly backlog: OutboundBudget
   /** For reading slices. */
-  readonly turns: Turns
+  readonly turns: Semaphore
 }
 
 /** A range that is being read. */
@@ -81,15 +81,15 @@ interface Bounds {
 export class RangeReader {
   readonly #node: NodeApi
   readonly #limits: HttpLimits
-  readonly #backlog: Backlog
-  readonly #turns: Turns
+  readonly #backlog: OutboundBudget
+  readonly #turns: Semaphore
   #open = 0
 
-  constructor(node: NodeApi, limits: HttpLimits, backlog: Backlog) {
+  constructor(node: NodeApi, limits: HttpLimits, backlog: OutboundBudget) {
     this.#node = node
     this.#limits = limits
     this.#backlog = backlog
-    this.#turns = new Turns(limits.slicesMax)
+    this.#turns = new Semaphore(limits.slicesMax)
   }
 
   /** Number of ranges that are being read. */
@@ -145,7 +145,7 @@ export class RangeReader {
   ): void {
     const [limits, backlog, turns] = [this.#limits, this.#backlog, this.#turns]
     if (!result.ok) throw refusedByNode(result.problem)
-    if (this.#open >= limits.rangesMax) throw new Refused('overloaded', 'too many ranges are being read')
+    if (this.#open >= limits.rangesMax) throw new ApiError('overloaded', 'too many ranges are being read')
     // Checked before anything is read and encoded.
     backlog.check(limits.pageBytesMax)
     this.#open++
@@ -170,7 +170,7 @@ export class RangeReader {
 export function wholeBounds({ prefix, start, end }: Pick<RangeValues, 'prefix' | 'start' | 'end'>): Bounds {
   if (prefix === undefined) return { start: start ?? new Uint8Array(), end }
   if (start !== undefined || end !== undefined)
-    throw new Refused('bad_request', 'prefix cannot be combined with start or end')
+    throw new ApiError('bad_request', 'prefix cannot be combined with start or end')
   return { start: prefix, end: prefixEnd(prefix) }
 }
 
@@ -202,7 +202,11 @@ interface Page<S> {
 }
 
 /** Ends at the limit of records, bytes or time. `more`: something is left. */
-export async function readPage<R, S>(reading: Reading, hold: Hold, form: PageForm<R, S>): Promise<Page<S>> {
+export async function readPage<R, S>(
+  reading: Reading,
+  hold: Reservation,
+  form: PageForm<R, S>,
+): Promise<Page<S>> {
   const { asked, limit, limits, records: scan } = reading
   const slices: S[] = []
   let last: Uint8Array | undefined
@@ -250,7 +254,7 @@ export async function countRows(reading: Reading): Promise<number | undefined> {
 /** Throws `Refused` if the answer is due. */
 export function checkTime({ deadline }: Pick<RangeAsked, 'deadline'>, done = 'read'): void {
   if (performance.now() > deadline)
-    throw new Refused('overloaded', `the range could not be ${done} within the timeout`)
+    throw new ApiError('overloaded', `the range could not be ${done} within the timeout`)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -326,7 +330,7 @@ export async function pourSlices<R>(
     const until = performance.now() + instant.limits.streamMsMax
     for (let slice = first; !slice.done; slice = await slices.next()) {
       if (!(await sink.write(text(slice.value.rows)))) return
-      if (performance.now() > until) throw new Refused('overloaded', 'the stream took too long to read')
+      if (performance.now() > until) throw new ApiError('overloaded', 'the stream took too long to read')
     }
     await finish(scan)
     sink.end(end())
@@ -370,5 +374,5 @@ export function finish(scan: Pick<Scan<unknown>, 'finish'>): Promise<void> {
 /** The answer to an error of a scan. */
 export const refusedIfEnded = (error: Error): Error =>
   error instanceof ScanEndedError
-    ? new Refused('overloaded', `${error.message}: read fewer keys at a time, or from another node`)
+    ? new ApiError('overloaded', `${error.message}: read fewer keys at a time, or from another node`)
     : error

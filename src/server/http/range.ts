@@ -1,8 +1,8 @@
 // GET /v1/kv: a range as a page of JSON or as a stream of NDJSON.
 
 import type { KeyRow } from '../../kv/index.ts'
-import type { ReadGrant } from '../types.ts'
-import { namesMediaType } from './accept.ts'
+import type { ReadGrant } from '../node/types.ts'
+import { namesMediaType } from './accept-header.ts'
 import type { Answer, ApiRequest, Respond } from './answer.ts'
 import { bytesJson, metaJson, recordJson } from './json.ts'
 import type { HttpLimits } from './limits.ts'
@@ -16,9 +16,9 @@ import {
   READ_PARAMETERS,
   readQuery,
 } from './parameters.ts'
-import { problemDocument, type Refused } from './problem.ts'
+import { type ApiError, problemDocument } from './problem.ts'
 import { countRows, pourSlices, type RangeReader, type Reading, readPage } from './range-reading.ts'
-import { freshnessHeaders } from './reading.ts'
+import { freshnessHeaders } from './read-options.ts'
 
 function limitUpTo(max: number): Parameter<number> {
   return integer('Records at most; a page has 1000 unless given, and never more than 10000', 1, max)
@@ -39,7 +39,7 @@ export const RANGE_PARAMETERS = {
 }
 
 /** The problem for an error. Reports the error if it is not the client's fault. */
-type Failed = (error: unknown) => Refused
+type Failed = (error: unknown) => ApiError
 
 export class Ranges {
   readonly #reader: RangeReader

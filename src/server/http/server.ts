@@ -7,10 +7,10 @@ import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SETTING_RULES } from '../../kv/index.ts'
 import { StorageClosedError, StorageFailedError } from '../../storage/index.ts'
-import type { HttpCounts, Metrics, Operation } from '../metrics.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import { checkOpening, readOpening } from '../mux/upgrade.ts'
-import type { Logger, NodeApi } from '../types.ts'
+import type { HttpCounts, Metrics, Operation } from '../node/metrics.ts'
+import type { Logger, NodeApi } from '../node/types.ts'
 import {
   type Answer,
   type ApiRequest,
@@ -29,20 +29,20 @@ import { Bodies, type RequestBody, WholeBody } from './body.ts'
 import { classify } from './classify.ts'
 import { Connections, endGently } from './connections.ts'
 import { deleteRange } from './delete-range.ts'
-import { type ExchangeContext, PlainAnswers, send } from './exchange.ts'
-import { type Exchange, FastLane } from './fast-lane.ts'
 import { Guard, isPreflight, PREFLIGHT_HEADERS, type RequestHead } from './guard.ts'
-import { type Arrived, endWith, HttpLane } from './http-lane.ts'
 import { deleteKey, getKey, putKey } from './keys.ts'
 import { type HttpLimits, httpLimits } from './limits.ts'
-import { Backlog, byteLength } from './outflow.ts'
+import { endWith, type IncomingRequest, NodeConnections } from './node-connection.ts'
 import { answerWithinMs, takeTimeout } from './parameters.ts'
-import type { PlainRequest } from './plain-request.ts'
-import { Refused } from './problem.ts'
+import { ApiError } from './problem.ts'
 import { Ranges } from './range.ts'
 import { RangeReader } from './range-reading.ts'
+import { RawConnections, type RequestExchange } from './raw-connection.ts'
+import type { RawRequest } from './raw-parser.ts'
+import { byteLength, OutboundBudget } from './response-budget.ts'
+import { type ExchangeContext, PlainAnswers, send } from './response-writer.ts'
 import { splitTarget, type Target } from './target.ts'
-import { WatchBuffers } from './watching.ts'
+import { WatchBuffers } from './watch-limits.ts'
 
 export interface HttpServerOptions {
   readonly node: NodeApi
@@ -88,15 +88,15 @@ class Front implements HttpServer {
   #multiplexerLoads: Promise<Multiplexer> | undefined
   readonly #guard: Guard
   readonly #bodies: Bodies
-  readonly #backlog: Backlog
+  readonly #backlog: OutboundBudget
   readonly #rangeReader: RangeReader
   readonly #watchBuffers: WatchBuffers
   readonly #ranges: Ranges
   /** Handlers of requests whose body is not read. */
   readonly #handlers: Readonly<Record<'delete' | 'get' | 'range', Handler>>
   readonly #connections: Connections
-  readonly #httpLane: HttpLane
-  readonly #fastLane: FastLane
+  readonly #httpLane: NodeConnections
+  readonly #fastLane: RawConnections
   readonly #plain: PlainAnswers
   readonly #refusedNow = new Set<Socket>()
   #refusedTotal = 0
@@ -110,7 +110,7 @@ class Front implements HttpServer {
     this.#limits = limits
     this.#guard = new Guard({ ...options, clusterId: node.clusterId })
     this.#bodies = new Bodies(limits)
-    this.#backlog = new Backlog(limits.answersBytesMax)
+    this.#backlog = new OutboundBudget(limits.answersBytesMax)
     this.#plain = new PlainAnswers(node, limits, this.#backlog)
     this.#connections = new Connections(limits)
     this.#watchBuffers = new WatchBuffers(limits)
@@ -125,13 +125,13 @@ class Front implements HttpServer {
       range: (asked, respond) => this.#ranges.get(asked, respond),
     }
     const connections = this.#connections
-    this.#httpLane = new HttpLane({
+    this.#httpLane = new NodeConnections({
       limits,
       connections,
       bodies: this.#bodies,
       serve: (arrived) => this.#serve(arrived),
     })
-    this.#fastLane = new FastLane({
+    this.#fastLane = new RawConnections({
       keepAliveMs: limits.keepAliveMs,
       headBytesMax: limits.headBytesMax,
       connections,
@@ -249,7 +249,7 @@ class Front implements HttpServer {
     }
     this.#refusedNow.add(socket)
     socket.on('error', () => {}).once('close', () => this.#refusedNow.delete(socket))
-    endWith(socket, new Refused('overloaded', 'this node has as many connections as it can hold'))
+    endWith(socket, new ApiError('overloaded', 'this node has as many connections as it can hold'))
   }
 
   /** Loads the routes outside the hot path. After a failure, the next request tries again. */
@@ -307,7 +307,7 @@ class Front implements HttpServer {
   }
 
   /** A request from node:http. */
-  #serve(arrived: Arrived): void {
+  #serve(arrived: IncomingRequest): void {
     const { request, response } = arrived
     const target = splitTarget(request.url ?? '')
     const kv = KV_PATH.test(target.path)
@@ -321,7 +321,7 @@ class Front implements HttpServer {
   }
 
   /** A request from the fast lane: complete, and for one key. */
-  #servePlain(request: PlainRequest, exchange: Exchange): void {
+  #servePlain(request: RawRequest, exchange: RequestExchange): void {
     this.#handle(request, splitTarget(request.url), {
       ...exchange,
       body: new WholeBody(request.body, this.#bodies),
@@ -348,7 +348,7 @@ class Front implements HttpServer {
     }
     try {
       checkOpening(request, this.#guard)
-      if (this.#closing) throw new Refused('not_ready', 'this node stops')
+      if (this.#closing) throw new ApiError('not_ready', 'this node stops')
     } catch (error) {
       refuse(error)
       return true
@@ -407,15 +407,15 @@ class Front implements HttpServer {
   /** Faults of the request are reported before faults of its body. */
   #put(asked: ApiRequest, body: RequestBody, respond: Respond): void {
     const put = putKey(this.#options.node, this.#backlog, asked)
-    const received = answering(respond, (value: Uint8Array | Refused) => {
-      if (value instanceof Refused) throw value
+    const received = answering(respond, (value: Uint8Array | ApiError) => {
+      if (value instanceof ApiError) throw value
       put(value, respond)
     })
     body.read({ ...VALUE_LIMITS, timeoutMs: timeLeftMs(asked) }, received)
   }
 
   #toFastify(
-    { request, response, body }: Arrived,
+    { request, response, body }: IncomingRequest,
     { path, query }: Target,
     asked: ApiRequest,
     respond: Respond,
@@ -429,15 +429,15 @@ class Front implements HttpServer {
   }
 
   /** The problem for an error. Errors that are not the client's fault are reported. */
-  #refused(error: unknown): Refused {
-    if (error instanceof Refused) return error
+  #refused(error: unknown): ApiError {
+    if (error instanceof ApiError) return error
     // Only reads meet this error here, not proposals. The node ends with it, and reports the reason.
     if (error instanceof StorageFailedError || error instanceof StorageClosedError)
-      return new Refused('not_ready', error.message)
+      return new ApiError('not_ready', error.message)
     const { logger } = this.#options
     const { message, stack } = asError(error)
     logger.error({ stack }, `a request failed: ${message}`)
-    return new Refused('internal', message)
+    return new ApiError('internal', message)
   }
 
   /** The result of a read may still be refused. The outcome of a change and the state of the node are always told. */
@@ -455,7 +455,7 @@ class Front implements HttpServer {
 }
 
 /** A request on its lane. */
-interface Taken extends Exchange {
+interface Taken extends RequestExchange {
   readonly body: RequestBody
   /** Serves what is neither one key nor a range. */
   readonly other: Handler

@@ -1,13 +1,13 @@
 // The routes for operators and monitoring: status, liveness, readiness, metrics.
 
-import type { Metrics } from '../metrics.ts'
-import { hex } from '../state-hashes.ts'
-import type { NodeApi, NodeStatus } from '../types.ts'
+import type { Metrics } from '../node/metrics.ts'
+import { hex } from '../node/state-hashes.ts'
+import type { NodeApi, NodeStatus } from '../node/types.ts'
 import { jsonAnswer, type Respond } from './answer.ts'
 import { MemberSchema, membersJson } from './cluster.ts'
 import { anyOf, arrayOf, integer, nothing, object, string } from './json-schema.ts'
 import { flag } from './parameters.ts'
-import { Refused } from './problem.ts'
+import { ApiError } from './problem.ts'
 import { type Route, route } from './route.ts'
 
 export interface StatusOptions {
@@ -86,7 +86,7 @@ export function statusRoutes({ node, version, metrics, isClosing }: StatusOption
       ({ values }, respond) => {
         const status = node.status()
         const reasons = isClosing() ? ['the node is shutting down', ...status.notReady] : status.notReady
-        if (reasons.length > 0) throw new Refused('not_ready', reasons.join('; '), { members: { reasons } })
+        if (reasons.length > 0) throw new ApiError('not_ready', reasons.join('; '), { members: { reasons } })
         respond(health(status, values.verbose))
       },
     ),

@@ -1,7 +1,7 @@
 // Reads the raw request target. A key is bytes, so the target must not be normalised: slashes are never merged, dot
 // segments are literal, and `+` is a plus in a path but a space in a query.
 
-import { Refused } from './problem.ts'
+import { ApiError } from './problem.ts'
 
 export interface Target {
   /** host[:port] of an absolute-form target (RFC 9112 §3.2.2). */
@@ -40,7 +40,7 @@ export function percentDecode(text: string): Uint8Array {
       const high = hexDigit(text.charCodeAt(at + 1))
       const low = hexDigit(text.charCodeAt(at + 2))
       if (high < 0 || low < 0)
-        throw new Refused(
+        throw new ApiError(
           'bad_request',
           `bad escape in the request target: ${JSON.stringify(text.slice(at, at + 3))}`,
         )

@@ -12,9 +12,9 @@ import type {
   TxnResult,
   Where,
 } from '../../kv/types.ts'
-import type { NodeApi } from '../types.ts'
-import { bytesOf, type Given, GivenBytes, valueBytesOf } from './given-bytes.ts'
+import type { NodeApi } from '../node/types.ts'
 import { metaJson, recordJson, revisionsJson } from './json.ts'
+import { bytesOf, JsonBytes, type JsonBytesValue, valueBytesOf } from './json-bytes.ts'
 import type { Schema } from './json-schema.ts'
 import {
   anyOf,
@@ -29,17 +29,17 @@ import {
 } from './json-schema.ts'
 import { checkedBound, checkedKey } from './key.ts'
 import { PUT_LEASE_FIELDS, putLeaseOf } from './lease-values.ts'
-import { Refused } from './problem.ts'
+import { ApiError } from './problem.ts'
 import { Bytes, lease, RecordSchema, revisions } from './schemas.ts'
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Schemas of the body
 
 const PLACE = {
-  key: { ...GivenBytes, description: 'One key' },
-  prefix: { ...GivenBytes, description: 'All keys that begin with it' },
-  start: { ...GivenBytes, description: 'All keys from this one on' },
-  end: { ...GivenBytes, description: 'All keys up to this one, exclusive' },
+  key: { ...JsonBytes, description: 'One key' },
+  prefix: { ...JsonBytes, description: 'All keys that begin with it' },
+  start: { ...JsonBytes, description: 'All keys from this one on' },
+  end: { ...JsonBytes, description: 'All keys up to this one, exclusive' },
 }
 export const TARGETS = ['value', 'version', 'create_revision', 'mod_revision', 'lease'] as const
 export const OPERATORS = ['=', '!=', '<', '>'] as const
@@ -53,7 +53,7 @@ const ComparisonSchema = closed(
       target: { ...string, enum: TARGETS },
       op: { ...string, enum: OPERATORS },
       to: {
-        ...GivenBytes,
+        ...JsonBytes,
         type: ['string', 'integer', 'object'] as const,
         minimum: 0,
         maximum: Number.MAX_SAFE_INTEGER,
@@ -63,7 +63,7 @@ const ComparisonSchema = closed(
     },
   ),
 )
-const PutSchema = closed(object({ key: GivenBytes, value: GivenBytes }, { ...PUT_LEASE_FIELDS, prev: PREV }))
+const PutSchema = closed(object({ key: JsonBytes, value: JsonBytes }, { ...PUT_LEASE_FIELDS, prev: PREV }))
 const GetSchema = closed(
   object(
     {},
@@ -102,13 +102,15 @@ export const TxnBody = { $id: 'Transaction', ...transaction({ $ref: '#' }) }
 export const TxnSchema = transaction({ $ref: '#/components/schemas/Transaction' })
 
 // What FromSchema cannot say: unions of three types, and schemas within themselves.
-export type GivenPlace = { readonly [Name in keyof typeof PLACE]?: Given }
+export type GivenPlace = { readonly [Name in keyof typeof PLACE]?: JsonBytesValue }
 type GivenPut = Omit<FromSchema<typeof PutSchema>, 'key' | 'value'> & {
-  readonly key: Given
-  readonly value: Given
+  readonly key: JsonBytesValue
+  readonly value: JsonBytesValue
 }
 export type GivenComparison = GivenPlace &
-  Omit<FromSchema<typeof ComparisonSchema>, 'to' | keyof typeof PLACE> & { readonly to?: Given | number }
+  Omit<FromSchema<typeof ComparisonSchema>, 'to' | keyof typeof PLACE> & {
+    readonly to?: JsonBytesValue | number
+  }
 export interface GivenOperation {
   readonly put?: GivenPut
   readonly get?: GivenPlace & Omit<FromSchema<typeof GetSchema>, keyof typeof PLACE>
@@ -173,10 +175,10 @@ function needed<T extends string>(options: readonly T[], given: string | undefin
   return found
 }
 
-const lacking = (name: string): Refused => new Refused('bad_request', `the body lacks the field "${name}"`)
+const lacking = (name: string): ApiError => new ApiError('bad_request', `the body lacks the field "${name}"`)
 
 /** undefined: no lease. */
-function leaseOf(to: Given | number, name: string): LeaseId | undefined {
+function leaseOf(to: JsonBytesValue | number, name: string): LeaseId | undefined {
   if (typeof to !== 'string' || !/^(?:0|[1-9][0-9]{0,19})$/.test(to) || BigInt(to) >= 2n ** 64n)
     throw wrong(name, 'must be the id of a lease: 64 bits as a decimal number in a string')
   return to === '0' ? undefined : (to as LeaseId)
@@ -219,9 +221,9 @@ function placeOf({ key, prefix, start, end }: GivenPlace, name: string): Where {
   }
 }
 
-const boundOf = (given: Given, name: string): Uint8Array => checkedBound(bytesOf(given, name), name)
+const boundOf = (given: JsonBytesValue, name: string): Uint8Array => checkedBound(bytesOf(given, name), name)
 
-const wrong = (name: string, what: string): Refused => new Refused('bad_request', `${name} ${what}`)
+const wrong = (name: string, what: string): ApiError => new ApiError('bad_request', `${name} ${what}`)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Results

@@ -2,7 +2,7 @@
 // without, a read. A multiplexed connection uses the same code (mux/txn.ts).
 
 import { areTooManyKeys, keyAfter } from '../../kv/index.ts'
-import { refused } from '../../kv/refusals.ts'
+import { rejection } from '../../kv/rejections.ts'
 import { keyLimits } from '../../kv/settings.ts'
 import { onlyReads, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
 import type {
@@ -15,17 +15,17 @@ import type {
   TxnResult,
   Where,
 } from '../../kv/types.ts'
-import type { RecordScan } from '../record-scan.ts'
-import type { NodeApi, ReadGrant } from '../types.ts'
+import type { RecordScan } from '../node/record-scan.ts'
+import type { NodeApi, ReadGrant } from '../node/types.ts'
 import { type ApiRequest, answering, jsonAnswer, type Respond } from './answer.ts'
-import { readIdentity } from './identity.ts'
+import { readIdentity } from './idempotency-headers.ts'
 import { ESCAPED_BYTES_MAX } from './json.ts'
-import type { Backlog, Hold } from './outflow.ts'
 import { HISTORY_PARAMETERS, type ParameterValues, READ_PARAMETERS } from './parameters.ts'
-import { Refused } from './problem.ts'
-import { holding, prevWithToken, propose, refusalOf, unexpected } from './proposing.ts'
+import { ApiError } from './problem.ts'
+import { holding, prevWithToken, propose, refusalOf, unexpected } from './propose.ts'
 import { finish, type Instant, type RangeReader, slicesOf } from './range-reading.ts'
-import { checkRevision, type Freshness, freshnessHeaders } from './reading.ts'
+import { checkRevision, type Freshness, freshnessHeaders } from './read-options.ts'
+import type { OutboundBudget, Reservation } from './response-budget.ts'
 import { type Route, route } from './route.ts'
 import { type GivenTxn, TxnAnswer, TxnBody, TxnSchema, txnJson, txnOf } from './txn-json.ts'
 import { prepareTxn, type Records, type Snapshot } from './txn-reading.ts'
@@ -42,7 +42,7 @@ const RESULT_BYTES_MAX = 128
 
 export interface TxnOptions {
   readonly node: NodeApi
-  readonly backlog: Backlog
+  readonly backlog: OutboundBudget
   readonly ranges: RangeReader
 }
 
@@ -69,7 +69,7 @@ export const txnRoute = (options: TxnOptions): Route =>
         return
       }
       if (Object.keys(values).length > 0)
-        throw new Refused('bad_request', `${Object.keys(values).join(' and ')}: ${NO_READ}`)
+        throw new ApiError('bad_request', `${Object.keys(values).join(' and ')}: ${NO_READ}`)
       if (idempotency !== undefined && wantsPrev(txn))
         throw prevWithToken('token' in idempotency ? 'Idempotency-Key' : 'Kv-Session')
       change(options, asked, txn, idempotency, respond)
@@ -80,7 +80,8 @@ export const txnRoute = (options: TxnOptions): Route =>
 export function acceptedTxn(node: NodeApi, given: GivenTxn): Txn {
   const txn = txnOf(given, node)
   const fault = txnFault(txn)
-  if (fault !== undefined) throw refusalOf(refused(node.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX]))
+  if (fault !== undefined)
+    throw refusalOf(rejection(node.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX]))
   return txn
 }
 
@@ -143,7 +144,7 @@ function read(
   txn: Txn,
   respond: Respond,
 ): void {
-  const evaluated = (result: TxnResult, grant: ReadGrant, hold: Hold): void => {
+  const evaluated = (result: TxnResult, grant: ReadGrant, hold: Reservation): void => {
     const json = txnJson(txn, result, grant.revision)
     hold.release()
     respond(jsonAnswer(json, freshnessHeaders(grant), grant.revision))
@@ -157,7 +158,7 @@ export function evaluate(
   asked: Instant['asked'],
   { revision, ...freshness }: Freshness & { readonly revision?: Revision | undefined },
   txn: Txn,
-  use: (result: TxnResult, grant: ReadGrant, hold: Hold) => void,
+  use: (result: TxnResult, grant: ReadGrant, hold: Reservation) => void,
   failed: (error: Error) => void,
 ): void {
   const read = async (instant: Instant): Promise<void> => {
@@ -179,14 +180,14 @@ class InstantSnapshot implements Snapshot {
   readonly #instant: Instant
   readonly #revision: Revision | undefined
   readonly #settings: Settings
-  readonly #hold: Hold
+  readonly #hold: Reservation
   /** Keys of ranges that were read, and their bytes. */
   #keys = 0
   #keyBytes = 0
   /** Keys and values that will be in the answer. */
   #bytes = 0
 
-  constructor(instant: Instant, revision: Revision | undefined, settings: Settings, hold: Hold) {
+  constructor(instant: Instant, revision: Revision | undefined, settings: Settings, hold: Reservation) {
     this.#instant = instant
     this.#revision = revision
     this.#settings = settings
@@ -206,7 +207,7 @@ class InstantSnapshot implements Snapshot {
     const { rangeBytesMax } = this.#settings
     if (this.#bytes > rangeBytesMax)
       throw refusalOf(
-        refused(this.#instant.grant.revision, 'records-too-large', [this.#bytes, rangeBytesMax]),
+        rejection(this.#instant.grant.revision, 'records-too-large', [this.#bytes, rangeBytesMax]),
       )
     this.#hold.grow(bytes)
   }
@@ -223,13 +224,13 @@ class InstantSnapshot implements Snapshot {
 
   #checkTime(): void {
     if (performance.now() > this.#instant.asked.deadline)
-      throw new Refused('overloaded', 'the transaction could not be read within the timeout')
+      throw new ApiError('overloaded', 'the transaction could not be read within the timeout')
   }
 
   #count(rows: readonly KeyRow[]): void {
     this.#keys += rows.length
     for (const { key } of rows) this.#keyBytes += key.length
     if (areTooManyKeys(this.#keys, this.#keyBytes, this.#settings))
-      throw refusalOf(refused(this.#instant.grant.revision, 'range-too-large', keyLimits(this.#settings)))
+      throw refusalOf(rejection(this.#instant.grant.revision, 'range-too-large', keyLimits(this.#settings)))
   }
 }

@@ -1,9 +1,9 @@
 // What watches write: server-sent events (WHATWG HTML, 9.2) or lines of JSON.
 
 import type { KeyRow, Revision } from '../../kv/index.ts'
-import type { EventsMessage, MessageForm, WatchEvent } from '../watch/index.ts'
+import type { EventsMessage, MessageForm, WatchEvent } from '../node/watch/index.ts'
 import { bytesJson, metaJson, recordJson } from './json.ts'
-import { problemDocument, type Refused } from './problem.ts'
+import { type ApiError, problemDocument } from './problem.ts'
 
 /** A way to write a watch. */
 export interface WatchForm extends MessageForm {
@@ -12,7 +12,7 @@ export interface WatchForm extends MessageForm {
   created(revision: Revision, upTo: number): Uint8Array
   /** `id`: what the client sends back to go on. */
   progress(upTo: Revision, id: number): Uint8Array
-  error(refused: Refused): Uint8Array
+  error(refused: ApiError): Uint8Array
 }
 
 export const SSE: WatchForm = {

@@ -2,14 +2,14 @@
 
 import type { ServerResponse } from 'node:http'
 import { asRevision, type Revision } from '../../kv/index.ts'
-import type { NodeApi, ReadGrant } from '../types.ts'
-import type { EventsMessage, Watch, WatchEnd, WatchRequest, WatchSink } from '../watch/index.ts'
-import { namesMediaType } from './accept.ts'
+import type { NodeApi, ReadGrant } from '../node/types.ts'
+import type { EventsMessage, Watch, WatchEnd, WatchRequest, WatchSink } from '../node/watch/index.ts'
+import { namesMediaType } from './accept-header.ts'
 import { type ApiRequest, answering, type Respond, timeLeftMs } from './answer.ts'
-import { type Backlog, pour } from './outflow.ts'
 import { bytes, duration, flag, oneOf, type ParameterValues, revision } from './parameters.ts'
-import { Refused, refusedByNode } from './problem.ts'
-import { freshnessHeaders, readOptions } from './reading.ts'
+import { ApiError, refusedByNode } from './problem.ts'
+import { freshnessHeaders, readOptions } from './read-options.ts'
+import { type OutboundBudget, writeChunked } from './response-budget.ts'
 import { type Route, route } from './route.ts'
 import { NDJSON, SSE, type WatchForm } from './watch-json.ts'
 import {
@@ -20,7 +20,7 @@ import {
   PROGRESS_MS_MIN,
   type WatchBuffers,
   watchedWhere,
-} from './watching.ts'
+} from './watch-limits.ts'
 
 const PARAMETERS = {
   key: bytes('The key to watch'),
@@ -40,7 +40,7 @@ const PARAMETERS = {
 
 export interface WatchRouteOptions {
   readonly node: NodeApi
-  readonly backlog: Backlog
+  readonly backlog: OutboundBudget
   readonly buffers: WatchBuffers
 }
 
@@ -83,7 +83,7 @@ function lastEventId({ headers }: ApiRequest): number | undefined {
   if (given === undefined || given === '') return undefined
   const id = Number(given)
   if (/^[0-9]{1,16}$/.test(String(given)) && id < Number.MAX_SAFE_INTEGER) return id
-  throw new Refused(
+  throw new ApiError(
     'bad_request',
     'Last-Event-ID must be the id of a message of a watch, which is a revision',
   )
@@ -124,7 +124,7 @@ function begin(
 /** A watch on its way to the client. What becomes ready in one turn of the event loop is written together. */
 class WatchStream implements WatchSink {
   readonly #form: WatchForm
-  readonly #backlog: Backlog
+  readonly #backlog: OutboundBudget
   readonly #buffers: WatchBuffers
   /** What the client is not told because it is older, where it has named the first revision itself. */
   readonly #before: number
@@ -140,7 +140,7 @@ class WatchStream implements WatchSink {
   /** The last message is ready. */
   #ends = false
 
-  constructor(form: WatchForm, backlog: Backlog, buffers: WatchBuffers, from: Revision | undefined) {
+  constructor(form: WatchForm, backlog: OutboundBudget, buffers: WatchBuffers, from: Revision | undefined) {
     this.#form = form
     this.#backlog = backlog
     this.#buffers = buffers
@@ -211,7 +211,7 @@ class WatchStream implements WatchSink {
     const whole = this.#ready.length === 1 ? first : Buffer.concat(this.#ready)
     this.#ready = []
     this.#isPouring = true
-    pour(to, [whole], this.#backlog, (taken) => {
+    writeChunked(to, [whole], this.#backlog, (taken) => {
       this.#isPouring = false
       if (taken) this.#taken(whole.length)
     })

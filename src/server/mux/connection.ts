@@ -7,10 +7,10 @@ import type { WebSocket } from 'ws'
 import type { Bodies } from '../http/body.ts'
 import type { Owner } from '../http/connections.ts'
 import type { HttpLimits } from '../http/limits.ts'
-import { type Backlog, PIECE_BYTES, whenTaken } from '../http/outflow.ts'
-import { Refused } from '../http/problem.ts'
-import type { WatchBuffers } from '../http/watching.ts'
-import { NumberMap } from '../number-map.ts'
+import { ApiError } from '../http/problem.ts'
+import { afterDrain, type OutboundBudget, PIECE_BYTES } from '../http/response-budget.ts'
+import type { WatchBuffers } from '../http/watch-limits.ts'
+import { NumberMap } from '../node/number-map.ts'
 import { bytesIn, changesBytes } from './fields.ts'
 import { asItem, type Item, idOf, packMessage, readMessage, type SharedItem } from './messages.ts'
 import { Operation } from './operation.ts'
@@ -48,7 +48,7 @@ const MESSAGE_BYTES = 1024 * 1024
 
 export interface ConnectionOptions {
   readonly limits: HttpLimits
-  readonly backlog: Backlog
+  readonly backlog: OutboundBudget
   readonly bodies: Bodies
   readonly watchBuffers: WatchBuffers
   readonly run: (operation: Operation, item: Item) => void
@@ -174,7 +174,7 @@ export class Connection implements Owner, WatchConnection {
     const { backlog, limits } = this.#options
     const waiting = this.#readyBytes + this.#untakenBytes
     if (waiting > 0 && waiting + bytes > limits.muxAnswersBytesMax)
-      throw new Refused('overloaded', 'too many answers wait on this connection, which does not take them')
+      throw new ApiError('overloaded', 'too many answers wait on this connection, which does not take them')
     if (backlog.bytes > 0) backlog.check(bytes)
   }
 
@@ -203,7 +203,7 @@ export class Connection implements Owner, WatchConnection {
   openWatch(id: number): MuxWatch {
     const { muxWatchesMax } = this.#options.limits
     if ((this.#watches?.size ?? 0) < muxWatchesMax) return new MuxWatch(id, this)
-    throw new Refused('overloaded', `this connection has ${muxWatchesMax} watches already`)
+    throw new ApiError('overloaded', `this connection has ${muxWatchesMax} watches already`)
   }
 
   began(id: number, watch: MuxWatch): void {
@@ -300,7 +300,7 @@ export class Connection implements Owner, WatchConnection {
     this.#watches?.get(id)?.cancel()
     const operation = this.#open?.get(id)
     if (operation === undefined || operation.isChange || operation.status !== undefined) return
-    operation.refuse(new Refused('cancelled', 'the client has cancelled it'), 'no')
+    operation.refuse(new ApiError('cancelled', 'the client has cancelled it'), 'no')
   }
 
   /** Messages that are not complete use memory, on all connections together. */
@@ -385,7 +385,7 @@ export class Connection implements Owner, WatchConnection {
       const left = message.length - end
       backlog.add(left)
       this.#untakenBytes = left + this.#socket.writableLength
-      whenTaken(this.#socket, backlog, () => {
+      afterDrain(this.#socket, backlog, () => {
         backlog.remove(left)
         this.#untakenBytes = 0
         // It is also called when the connection is gone.

@@ -21,28 +21,28 @@ import {
   TTL_MS_MIN,
 } from '../../kv/index.ts'
 import { rangeOf } from '../http/delete-range.ts'
-import { isToken, SEQ_MAX } from '../http/identity.ts'
+import { isToken, SEQ_MAX } from '../http/idempotency-headers.ts'
 import { checkedKey } from '../http/key.ts'
 import { leaseIdOf } from '../http/lease-values.ts'
 import { MAX_STALENESS_MS_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../http/parameters.ts'
-import { Refused } from '../http/problem.ts'
+import { ApiError } from '../http/problem.ts'
 import type { RangeValues } from '../http/range-reading.ts'
-import type { Freshness } from '../http/reading.ts'
-import type { NodeApi } from '../types.ts'
+import type { Freshness } from '../http/read-options.ts'
+import type { NodeApi } from '../node/types.ts'
 import type { Item } from './messages.ts'
 import { DELETE, PUT } from './protocol.ts'
 
 const VALUE_BYTES_MAX = SETTING_RULES.valueBytesMax.max
 
-export const invalid = (name: string, wanted: string): Refused =>
-  new Refused('bad_request', `${name} must be ${wanted}`)
+export const invalid = (name: string, wanted: string): ApiError =>
+  new ApiError('bad_request', `${name} must be ${wanted}`)
 
 /** An absent field is nil. */
 export const isNil = (field: unknown): field is null | undefined => field === null || field === undefined
 
 export function checkLength(item: Item, fieldsMax: number): void {
   if (item.length > fieldsMax)
-    throw new Refused('bad_request', `this operation has at most ${fieldsMax} elements, not ${item.length}`)
+    throw new ApiError('bad_request', `this operation has at most ${fieldsMax} elements, not ${item.length}`)
 }
 
 export function readTimeout(field: unknown): number {
@@ -69,7 +69,7 @@ export const readKey = (field: unknown): Uint8Array => checkedKey(readBytes(fiel
 export function readValue(field: unknown): Uint8Array {
   const value = readBytes(field, 'value')
   if (value.length > VALUE_BYTES_MAX)
-    throw new Refused('value_too_large', `value of ${value.length} bytes, at most ${VALUE_BYTES_MAX}`)
+    throw new ApiError('value_too_large', `value of ${value.length} bytes, at most ${VALUE_BYTES_MAX}`)
   return value
 }
 
@@ -92,7 +92,7 @@ export function readChanges(field: unknown, node: LeaseBounds): readonly Batched
     try {
       return readChange(each, node)
     } catch (error) {
-      throw error instanceof Refused ? new Refused(error.code, `changes[${at}]: ${error.message}`) : error
+      throw error instanceof ApiError ? new ApiError(error.code, `changes[${at}]: ${error.message}`) : error
     }
   })
 }
@@ -145,7 +145,7 @@ export function readMap<N extends string>(field: unknown, name: string, names: r
   if (!(field instanceof Map)) throw invalid(name, 'a map')
   for (const key of field.keys())
     if (!names.includes(key))
-      throw new Refused('unknown_parameter', `${JSON.stringify(key)} is not known in ${name}`)
+      throw new ApiError('unknown_parameter', `${JSON.stringify(key)} is not known in ${name}`)
   return field
 }
 
@@ -172,7 +172,7 @@ export function readPutOptions(
   const id = readText(given.get('lease'), 'lease')
   const ttlMs = readTtl(given.get('ttl_ms'), node)
   if (id !== undefined && ttlMs !== undefined)
-    throw new Refused('bad_request', 'lease cannot be combined with ttl_ms')
+    throw new ApiError('bad_request', 'lease cannot be combined with ttl_ms')
   const ofItsOwn = ttlMs === undefined ? undefined : { ttlMs }
   return { ...conditionsIn(given), lease: id === undefined ? ofItsOwn : { id: leaseIdOf(id, 'lease') } }
 }
@@ -205,7 +205,7 @@ function readTags(field: unknown, name: string): 'any' | readonly Revision[] | u
   if (field === '*') return 'any'
   if (!Array.isArray(field) || field.length === 0) throw invalid(name, '"*" or a list of revisions')
   if (field.length > TAGS_MAX)
-    throw new Refused('bad_request', `${name} may have at most ${TAGS_MAX} revisions`)
+    throw new ApiError('bad_request', `${name} may have at most ${TAGS_MAX} revisions`)
   return field.map((revision) => readTag(revision, name))
 }
 

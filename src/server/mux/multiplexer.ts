@@ -8,11 +8,11 @@ import { TXN_OPERATIONS_MAX } from '../../kv/txn.ts'
 import type { Bodies } from '../http/body.ts'
 import type { Connections } from '../http/connections.ts'
 import type { HttpLimits } from '../http/limits.ts'
-import type { PlainRequest } from '../http/plain-request.ts'
-import { Refused } from '../http/problem.ts'
-import type { WatchBuffers } from '../http/watching.ts'
-import type { Metrics } from '../metrics.ts'
-import type { NodeApi } from '../types.ts'
+import { ApiError } from '../http/problem.ts'
+import type { RawRequest } from '../http/raw-parser.ts'
+import type { WatchBuffers } from '../http/watch-limits.ts'
+import type { Metrics } from '../node/metrics.ts'
+import type { NodeApi } from '../node/types.ts'
 import { Connection, type ConnectionOptions } from './connection.ts'
 import type { Operation } from './operation.ts'
 import { Operations, type OperationsOptions } from './operations.ts'
@@ -65,7 +65,7 @@ export class Multiplexer {
       watchBuffers,
       run: (operation, item) => {
         this.#operations++
-        if (isClosing()) operation.refuse(new Refused('not_ready', 'this node stops'), 'no')
+        if (isClosing()) operation.refuse(new ApiError('not_ready', 'this node stops'), 'no')
         else operations.run(operation, item)
       },
       ended: (operation) => {
@@ -91,7 +91,7 @@ export class Multiplexer {
   }
 
   /** Takes over the connection of a client whose request was checked. `rest`: bytes that came after it. */
-  accept(socket: Socket, request: PlainRequest, rest: Buffer): void {
+  accept(socket: Socket, request: RawRequest, rest: Buffer): void {
     // Of a request only these parts are read, which both forms have.
     this.#server.handleUpgrade(request as unknown as IncomingMessage, socket, rest, (ws) =>
       this.#opened(ws, socket),

@@ -1,7 +1,7 @@
 // One operation of a client, from its arrival to its answer.
 
-import type { Hold } from '../http/outflow.ts'
-import { problemDocument, type Refused } from '../http/problem.ts'
+import { type ApiError, problemDocument } from '../http/problem.ts'
+import type { Reservation } from '../http/response-budget.ts'
 import type { Item } from './messages.ts'
 import { GET, KEEP_ALIVE, NAMES, type Op, PROBLEM, RANGE, WATCH } from './protocol.ts'
 import type { MuxWatch } from './watch-sink.ts'
@@ -36,7 +36,7 @@ export class Operation {
   /** Memory of the answer. */
   answerBytes = 0
   /** Room that is reserved for its answer. */
-  hold: Hold | undefined
+  hold: Reservation | undefined
   readonly #asker: Asker
 
   constructor(asker: Asker, id: number, op: Op, bytes: number, arrivedAt: number) {
@@ -83,7 +83,7 @@ export class Operation {
   }
 
   /** `written`: of a change, whether it may have been made. */
-  refuse(refused: Refused, written: 'no' | 'unknown', replayed = false): void {
+  refuse(refused: ApiError, written: 'no' | 'unknown', replayed = false): void {
     const problem = problemDocument(refused)
     const told = this.isChange ? { ...problem, written } : problem
     this.end(problem.status, [this.id, PROBLEM, told, refused.revision ?? null, replayed])

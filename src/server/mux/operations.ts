@@ -6,10 +6,9 @@ import { onlyReads } from '../../kv/txn.ts'
 import type { Txn } from '../../kv/types.ts'
 import { withCount } from '../http/delete-range.ts'
 import type { HttpLimits } from '../http/limits.ts'
-import type { Backlog } from '../http/outflow.ts'
 import { answerWithinMs } from '../http/parameters.ts'
-import { problemDocument, Refused, refusedByNode } from '../http/problem.ts'
-import { acceptedOf, prevWithToken, refusalOf, unexpected } from '../http/proposing.ts'
+import { ApiError, problemDocument, refusedByNode } from '../http/problem.ts'
+import { acceptedOf, prevWithToken, refusalOf, unexpected } from '../http/propose.ts'
 import {
   countRows,
   type RangeReader,
@@ -18,9 +17,10 @@ import {
   readPage,
   refusedIfEnded,
 } from '../http/range-reading.ts'
-import { checkRevision, readOptions } from '../http/reading.ts'
+import { checkRevision, readOptions } from '../http/read-options.ts'
+import type { OutboundBudget } from '../http/response-budget.ts'
 import { acceptedTxn, answerBytes, evaluate, wantsPrev } from '../http/txn.ts'
-import type { NodeApi, ReadGrant, Result } from '../types.ts'
+import type { NodeApi, ReadGrant, Result } from '../node/types.ts'
 import {
   checkLength,
   invalid,
@@ -60,10 +60,10 @@ import { watch } from './watch.ts'
 export interface OperationsOptions {
   readonly node: NodeApi
   readonly limits: HttpLimits
-  readonly backlog: Backlog
+  readonly backlog: OutboundBudget
   readonly ranges: RangeReader
   /** The problem for an error. Reports the error if it is not the client's fault. */
-  readonly refused: (error: unknown) => Refused
+  readonly refused: (error: unknown) => ApiError
 }
 
 type KeyRequest = Request & { readonly command: Extract<Request['command'], { kind: 'put' | 'delete' }> }
@@ -190,7 +190,7 @@ export class Operations {
       if (prev !== undefined) answer.push(prev === null ? null : record(prev.key, prev))
       operation.end(200, answer, prev?.value.length)
     } catch (error) {
-      operation.refuse(this.#options.refused(error), error instanceof Refused ? 'no' : 'unknown', replayed)
+      operation.refuse(this.#options.refused(error), error instanceof ApiError ? 'no' : 'unknown', replayed)
     }
   }
 
@@ -276,7 +276,7 @@ export class Operations {
     const timeoutMs = answerWithinMs(readTimeout(item[2]))
     const { bytes } = operation
     if (bytes > limits.requestBytesMax)
-      throw new Refused(
+      throw new ApiError(
         'request_too_large',
         `transaction of ${bytes} bytes, at most ${limits.requestBytesMax}`,
       )
@@ -396,7 +396,7 @@ export class Operations {
       else operation.refuse(refusedByNode(result.problem), result.problem.written)
     } catch (error) {
       const replayed = result.ok && result.value.replayed
-      operation.refuse(this.#options.refused(error), error instanceof Refused ? 'no' : 'unknown', replayed)
+      operation.refuse(this.#options.refused(error), error instanceof ApiError ? 'no' : 'unknown', replayed)
     }
   }
 }

@@ -9,8 +9,8 @@ import type {
   Operation as TxnOperation,
   TxnResult,
 } from '../../kv/types.ts'
-import { Refused } from '../http/problem.ts'
-import type { Freshness } from '../http/reading.ts'
+import { ApiError } from '../http/problem.ts'
+import type { Freshness } from '../http/read-options.ts'
 import { NO_READ } from '../http/txn.ts'
 import {
   type GivenComparison,
@@ -144,7 +144,7 @@ const defined = <T extends object>(fields: T): Defined<T> =>
 /** How fresh a read must be; a change has no such fields. */
 export function checkNoRead({ consistency, max_staleness, min_revision }: Freshness): void {
   if (consistency !== undefined || max_staleness !== undefined || min_revision !== undefined)
-    throw new Refused('bad_request', `freshness and min_revision are for reads: ${NO_READ}`)
+    throw new ApiError('bad_request', `freshness and min_revision are for reads: ${NO_READ}`)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -1,9 +1,16 @@
 // A watch on its way to the client of a multiplexed connection: its events as items.
 
 import type { KeyRow, Revision } from '../../kv/index.ts'
-import { problemDocument, Refused } from '../http/problem.ts'
-import { endOfWatch } from '../http/watching.ts'
-import type { EventsMessage, MessageForm, Watch, WatchEnd, WatchEvent, WatchSink } from '../watch/index.ts'
+import { ApiError, problemDocument } from '../http/problem.ts'
+import { endOfWatch } from '../http/watch-limits.ts'
+import type {
+  EventsMessage,
+  MessageForm,
+  Watch,
+  WatchEnd,
+  WatchEvent,
+  WatchSink,
+} from '../node/watch/index.ts'
 import { type Item, packAll, SharedItem } from './messages.ts'
 import { EVENTS, PROGRESS, WATCH_ENDED } from './protocol.ts'
 import { record } from './record.ts'
@@ -72,7 +79,7 @@ export class MuxWatch implements WatchSink {
   /** The client needs it no longer. */
   cancel(): void {
     this.#watch?.cancel()
-    this.#end(new Refused('cancelled', 'the client has cancelled it'))
+    this.#end(new ApiError('cancelled', 'the client has cancelled it'))
   }
 
   /** The connection is gone. */
@@ -80,7 +87,7 @@ export class MuxWatch implements WatchSink {
     this.#watch?.cancel()
   }
 
-  #end(refused: Refused): void {
+  #end(refused: ApiError): void {
     const problem = problemDocument(refused)
     this.#connection.tell([this.#id, WATCH_ENDED, problem], JSON.stringify(problem).length)
     this.#connection.watchEnded(this.#id)

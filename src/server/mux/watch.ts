@@ -1,17 +1,17 @@
 // How a watch begins on a multiplexed connection.
 
 import { answerWithinMs } from '../http/parameters.ts'
-import { type Refused, refusedByNode } from '../http/problem.ts'
-import { readOptions } from '../http/reading.ts'
+import { type ApiError, refusedByNode } from '../http/problem.ts'
+import { readOptions } from '../http/read-options.ts'
 import {
   beginWatch,
   PROGRESS_MS_DEFAULT,
   PROGRESS_MS_MAX,
   PROGRESS_MS_MIN,
   watchedWhere,
-} from '../http/watching.ts'
-import type { NodeApi } from '../types.ts'
-import type { WatchRequest } from '../watch/index.ts'
+} from '../http/watch-limits.ts'
+import type { NodeApi } from '../node/types.ts'
+import type { WatchRequest } from '../node/watch/index.ts'
 import {
   checkLength,
   type Fields,
@@ -31,7 +31,7 @@ import { SUCCESS } from './protocol.ts'
 interface WatchOptions {
   readonly node: NodeApi
   /** The problem for an error. Reports the error if it is not the client's fault. */
-  readonly refused: (error: unknown) => Refused
+  readonly refused: (error: unknown) => ApiError
 }
 
 /** Answers the operation when the watch has begun. Throws `Refused`. */

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { type Coverage, EVENTS, NOTHING_RARE, STATES } from '../../../jepsen-lite/sim/coverage.ts'
-import { dies } from '../../../jepsen-lite/sim/drawing.ts'
+import { dies } from '../../../jepsen-lite/sim/fault-builders.ts'
 import { FAULT_KINDS, type Fault } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, runSchedule, type Schedule, Search } from '../../../jepsen-lite/sim/index.ts'
 

@@ -7,7 +7,7 @@ import type { Fault } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
 import { End } from '../../../jepsen-lite/sim/wires.ts'
-import type { Frame } from '../../../src/server/links/wires.ts'
+import type { Frame } from '../../../src/server/peers/wires.ts'
 import { runs } from '../../runs.ts'
 
 const FROM_MS = 500

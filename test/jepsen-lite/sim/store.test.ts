@@ -2,9 +2,9 @@
 // or history is found.
 
 import { describe, expect, test, vi } from 'vitest'
-import type { EventsMessage, WatchSink } from '../../../src/server/watch/index.ts'
+import type { EventsMessage, WatchSink } from '../../../src/server/node/watch/index.ts'
 
-type Right = import('../../../src/server/driver.ts').Driver
+type Right = import('../../../src/server/node/driver.ts').Driver
 
 interface Wrong {
   readonly sink?: (right: WatchSink) => WatchSink
@@ -15,7 +15,7 @@ interface Wrong {
 
 let wrong: Wrong = {}
 
-vi.mock(import('../../../src/server/driver.ts'), async (original) => {
+vi.mock(import('../../../src/server/node/driver.ts'), async (original) => {
   const { Driver, ...rest } = await original()
   class Meddled extends Driver {
     override watch(...[request, sink]: Parameters<Right['watch']>): ReturnType<Right['watch']> {

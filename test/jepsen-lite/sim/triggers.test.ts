@@ -2,7 +2,7 @@
 // as it says.
 
 import { expect, test } from 'vitest'
-import { allPlaces, dies, noPlaces, plainly } from '../../../jepsen-lite/sim/drawing.ts'
+import { allPlaces, dies, noPlaces, plainly } from '../../../jepsen-lite/sim/fault-builders.ts'
 import type { Fault } from '../../../jepsen-lite/sim/fault-kinds.ts'
 import { generate, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'

@@ -4,8 +4,8 @@
 import { expect, test, vi } from 'vitest'
 import type { UnderWay } from '../../../src/raft/index.ts'
 import type { LeaderState } from '../../../src/raft/leader-state.ts'
-import type { Driver } from '../../../src/server/driver.ts'
-import type { Greeting, ReadGrant } from '../../../src/server/types.ts'
+import type { Driver } from '../../../src/server/node/driver.ts'
+import type { Greeting, ReadGrant } from '../../../src/server/node/types.ts'
 
 type Read = Driver['read']
 type Propose = Driver['propose']
@@ -20,7 +20,7 @@ interface Wrong {
 
 let wrong: Wrong = {}
 
-vi.mock(import('../../../src/server/driver.ts'), async (original) => {
+vi.mock(import('../../../src/server/node/driver.ts'), async (original) => {
   const { Driver: Right, ...rest } = await original()
   class Meddled extends Right {
     override read(...asked: Parameters<Read>): void {

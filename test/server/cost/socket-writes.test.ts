@@ -5,10 +5,10 @@ import { connect, createServer, type Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
-import { newCounters, TRANSPORT_LIMITS } from '../../../src/server/links/index.ts'
-import type { Frame } from '../../../src/server/links/wires.ts'
-import { Connection } from '../../../src/server/tcp/connection.ts'
-import { entryOf, from, to } from '../tcp/messages.ts'
+import { newCounters, TRANSPORT_LIMITS } from '../../../src/server/peers/index.ts'
+import { Connection } from '../../../src/server/peers/tcp/connection.ts'
+import type { Frame } from '../../../src/server/peers/wires.ts'
+import { entryOf, from, to } from '../peers/tcp/messages.ts'
 
 async function connected(): Promise<{ connection: Connection; socket: Socket }> {
   const server = createServer((other) => other.resume())

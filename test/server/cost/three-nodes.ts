@@ -14,13 +14,19 @@ import {
   encodeAppliedState,
   type Member,
 } from '../../../src/raft/index.ts'
-import { Driver } from '../../../src/server/driver.ts'
-import { driverLimits, raftLimits, raftTiming } from '../../../src/server/limits.ts'
-import { TRANSPORT_LIMITS } from '../../../src/server/links/index.ts'
-import type { Frame } from '../../../src/server/links/wires.ts'
-import { FrameReader, FrameWriter, frameBytes } from '../../../src/server/tcp/frames.ts'
-import { frameCode, frameTail, isStable, readFrame, writeFrame } from '../../../src/server/tcp/link-codec.ts'
-import type { Clock, Result, Timer } from '../../../src/server/types.ts'
+import { Driver } from '../../../src/server/node/driver.ts'
+import { driverLimits, raftLimits, raftTiming } from '../../../src/server/node/limits.ts'
+import type { Clock, Result, Timer } from '../../../src/server/node/types.ts'
+import { TRANSPORT_LIMITS } from '../../../src/server/peers/index.ts'
+import { FrameReader, FrameWriter, frameBytes } from '../../../src/server/peers/tcp/frames.ts'
+import {
+  frameCode,
+  frameTail,
+  isStable,
+  readFrame,
+  writeFrame,
+} from '../../../src/server/peers/tcp/link-codec.ts'
+import type { Frame } from '../../../src/server/peers/wires.ts'
 import type { Engine, EngineBatch, Pair, Scan, ScanRange } from '../../../src/storage/engine.ts'
 import { formatEngine } from '../../../src/storage/first-state.ts'
 import { FORMAT_VERSION } from '../../../src/storage/index.ts'

@@ -10,11 +10,11 @@ import {
   dataRange,
   encodeState,
   hasHistory,
-  headKey,
   initialState,
   type KeyRange,
   type KeyRow,
   type KvState,
+  metadataKey,
   placesOfEntry,
   requestBytes,
   requestKind,
@@ -32,11 +32,16 @@ import type {
   ReplicaId,
 } from '../../../src/raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
-import { systemClock } from '../../../src/server/clock.ts'
-import { needsVersion } from '../../../src/server/cluster-version.ts'
-import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/leases/lease-rows.ts'
-import { type DriverLimits, driverLimits } from '../../../src/server/limits.ts'
-import { getRecord, type ListOptions, type RecordScan, scanRecords } from '../../../src/server/record-scan.ts'
+import { systemClock } from '../../../src/server/node/clock.ts'
+import { needsVersion } from '../../../src/server/node/cluster-version.ts'
+import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/node/leases/lease-rows.ts'
+import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
+import {
+  getRecord,
+  type ListOptions,
+  type RecordScan,
+  scanRecords,
+} from '../../../src/server/node/record-scan.ts'
 import type {
   LeaseNow,
   NodeApi,
@@ -47,14 +52,14 @@ import type {
   ReadOptions,
   Result,
   Scan,
-} from '../../../src/server/types.ts'
+} from '../../../src/server/node/types.ts'
 import {
   type Watch,
   type WatchCounts,
   WatchHub,
   type WatchRequest,
   type WatchSink,
-} from '../../../src/server/watch/index.ts'
+} from '../../../src/server/node/watch/index.ts'
 import { hashOfRow } from '../../../src/storage/index.ts'
 import type { PageLimits, Range, RowScan, StoredRow } from '../../../src/storage/types.ts'
 
@@ -411,7 +416,7 @@ export class FakeNode implements NodeApi {
   #keysIn(range: KeyRange): Uint8Array[] {
     const keys = [...this.#heads.values()].map(({ key }) => key.subarray(1)).filter((key) => isIn(key, range))
     const inline = this.#rowsIn(dataRange(range)).map(({ key }) => userKey(key))
-    return [...keys, ...inline.filter((key) => !this.#heads.has(latin1(headKey(key))))].sort(compareKeys)
+    return [...keys, ...inline.filter((key) => !this.#heads.has(latin1(metadataKey(key))))].sort(compareKeys)
   }
 
   #reconfigure(change: ConfigurationChange): void {

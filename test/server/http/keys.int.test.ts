@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { Outcome } from '../../../src/kv/index.ts'
-import type { Problem } from '../../../src/server/types.ts'
+import type { Problem } from '../../../src/server/node/types.ts'
 import { FakeNode } from './fake-node.ts'
 import { JSON_TYPE, serve } from './served.ts'
 

@@ -1,12 +1,12 @@
 // What requests are read by: targets, parameters, conditions, tokens, and the plain form of a request.
 
 import { describe, expect, test } from 'vitest'
-import { namesMediaType } from '../../../src/server/http/accept.ts'
+import { namesMediaType } from '../../../src/server/http/accept-header.ts'
 import { classify } from '../../../src/server/http/classify.ts'
 import { readConditions } from '../../../src/server/http/conditions.ts'
-import { readIdempotencyKey } from '../../../src/server/http/identity.ts'
+import { readIdempotencyKey } from '../../../src/server/http/idempotency-headers.ts'
 import { bytes, flag, integer, order, readQuery, takeTimeout } from '../../../src/server/http/parameters.ts'
-import { BODY_BYTES_MAX, HEAD_BYTES_MAX, PlainRequests } from '../../../src/server/http/plain-request.ts'
+import { BODY_BYTES_MAX, HEAD_BYTES_MAX, RawParser } from '../../../src/server/http/raw-parser.ts'
 import { percentDecode, queryDecode, splitTarget } from '../../../src/server/http/target.ts'
 
 const codeOf = (run: () => unknown): unknown => {
@@ -308,7 +308,7 @@ test.each([
 
 describe('a plain request', () => {
   const read = (text: string, headBytesMax = 64 * 1024) =>
-    new PlainRequests(headBytesMax).read(Buffer.from(text, 'latin1'))
+    new RawParser(headBytesMax).read(Buffer.from(text, 'latin1'))
   const GET = 'GET /v1/kv/a HTTP/1.1\r\nHost: h\r\n\r\n'
 
   test('is taken apart', () => {
@@ -389,7 +389,7 @@ describe('a plain request', () => {
   })
 
   test('the fields of the last request are known again, and others are read', () => {
-    const requests = new PlainRequests(64 * 1024)
+    const requests = new RawParser(64 * 1024)
     const of = (text: string) => {
       const request = requests.read(Buffer.from(text))
       return typeof request === 'string' ? request : [request.headers, latin1(request.body)]

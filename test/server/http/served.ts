@@ -9,7 +9,7 @@ import {
   type HttpServer,
   httpLimits,
 } from '../../../src/server/http/index.ts'
-import { Metrics } from '../../../src/server/metrics.ts'
+import { Metrics } from '../../../src/server/node/metrics.ts'
 import { FakeNode } from './fake-node.ts'
 
 export interface Answered {

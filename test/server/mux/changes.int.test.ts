@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { asRevision, BATCH_COMMANDS_MAX } from '../../../src/kv/index.ts'
-import type { Problem } from '../../../src/server/types.ts'
+import type { Problem } from '../../../src/server/node/types.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { atRest } from '../http/raw-client.ts'
 import { JSON_TYPE, type Served, serve } from '../http/served.ts'

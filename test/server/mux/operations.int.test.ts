@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { asRevision } from '../../../src/kv/index.ts'
 import { unpack } from '../../../src/server/mux/unpack.ts'
-import type { Problem } from '../../../src/server/types.ts'
+import type { Problem } from '../../../src/server/node/types.ts'
 import { blocksOf } from '../../docs/blocks.ts'
 import type { FakeNode } from '../http/fake-node.ts'
 import { atRest } from '../http/raw-client.ts'

@@ -1,0 +1,100 @@
+// A watch of the client library. It goes on at other nodes by itself, and hides that: so all of it is one connection
+// for the judge.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  Client,
+  CompactedError,
+  type KvRecord,
+  QuorateError,
+  type WatchBatch,
+} from '../../src/client/index.ts'
+import type { ToldEvent } from '../checker/watch/index.ts'
+import { FIRST_REVISION } from '../history.ts'
+import { nameOf } from './values.ts'
+import type { WatchClients, WatchingOptions } from './watch-clients.ts'
+
+const PROGRESS_MS = 300
+const AGAIN_MS = 200
+
+export class LibraryWatching implements WatchClients {
+  readonly client: string
+  readonly done: Promise<void>
+  upTo = 0
+  id: number | undefined
+  readonly #options: WatchingOptions
+  #from: number | undefined
+
+  constructor(options: WatchingOptions) {
+    this.client = options.client
+    this.#options = options
+    this.#from = options.asked.from
+    this.done = this.#run()
+  }
+
+  async #run(): Promise<void> {
+    const { signal, targets } = this.#options
+    const endpoints = targets().map(({ port }) => `http://127.0.0.1:${port}`)
+    await using kv = new Client({ endpoints })
+    while (!signal.aborted) {
+      await this.#watch(kv)
+      this.id = undefined
+      await sleep(AGAIN_MS, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  async #watch(kv: Client): Promise<void> {
+    const { asked, client, recorder, signal } = this.#options
+    const from = this.#from
+    const { key, start = '', end, only, prev, values } = asked
+    const id = recorder.watch(client, 'any', { ...asked, ...(from !== undefined && { from }) })
+    const place =
+      key !== undefined ? { key } : start === '' && end === undefined ? { all: true } : { start, end }
+    const watch = kv.watch({
+      ...{ ...place, only, prev, keysOnly: !values, fromRevision: from, progressMs: PROGRESS_MS, signal },
+      onProgress: (revision) => {
+        recorder.told(id, { kind: 'progress', revision })
+        this.#reach(revision)
+      },
+    })
+    try {
+      const revision = await watch.ready
+      const begins = Math.max(2, from ?? revision + 1)
+      recorder.told(id, { kind: 'created', revision, from: begins })
+      this.id = id
+      this.#reach(begins - 1)
+      for await (const batch of watch) {
+        recorder.told(id, { kind: 'events', revision: batch.revision, events: this.#eventsOf(batch) })
+        this.#reach(batch.revision)
+      }
+    } catch (error) {
+      // No node was there for too long: it begins again where it was.
+      if (!(error instanceof QuorateError)) throw error
+      if (error instanceof CompactedError && error.resumeFrom !== undefined) {
+        const { compactRevision = 0, resumeFrom } = error
+        const next = Math.max(FIRST_REVISION + 1, this.#from ?? 0)
+        recorder.told(id, { kind: 'compacted', next, compactRevision, resumeFrom })
+        this.#from = resumeFrom
+      }
+    }
+  }
+
+  #reach(revision: number): void {
+    this.upTo = Math.max(this.upTo, revision)
+    this.#from = Math.max(this.#from ?? 0, revision + 1)
+  }
+
+  #eventsOf({ events }: WatchBatch): ToldEvent[] {
+    return events.map((event): ToldEvent => {
+      const prev = event.prev === undefined ? {} : { prev: event.prev && this.#rowOf(event.prev) }
+      if (event.type === 'delete') return { key: event.key, type: 'delete', ...prev }
+      return { key: event.key, type: 'put', record: this.#rowOf(event.kv), ...prev }
+    })
+  }
+
+  #rowOf(record: KvRecord): NonNullable<ToldEvent['record']> {
+    const { key, createRevision, modRevision, version, lease } = record
+    const value = this.#options.asked.values ? { value: nameOf(record.text()) } : {}
+    return { key, createRevision, modRevision, version, ...value, ...(lease !== undefined && { lease }) }
+  }
+}

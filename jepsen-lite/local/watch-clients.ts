@@ -1,0 +1,326 @@
+// Clients of watches: each has one watch, over many connections, and goes on where the last one ended, on any node.
+// Everything that a connection is told is recorded as it comes. Most read the HTTP stream itself; some are slow, so
+// that their node must read history for them. watching-library.ts has those of the client library.
+
+import { get as httpGet, type IncomingMessage } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { linesOf } from '../../src/client/list.ts'
+import type { Told, ToldEvent, WatchAsked, WatchedRow } from '../checker/watch/index.ts'
+import { FIRST_REVISION, type Recorder } from '../history.ts'
+import type { Random } from '../random.ts'
+import type { Target } from './http.ts'
+import { isObject, REFUSALS, wholeOf } from './perform.ts'
+import { nameOf } from './values.ts'
+
+const PROGRESS_MS = 300
+/** A node that says nothing for so long is left. */
+const SILENT_MS = 3_000
+const BEGIN_MS = 2_000
+const AGAIN_MS = 200
+/** How long a client stays with a node at most, and how long a slow one takes nothing. */
+const STAYS_MS = { min: 500, max: 12_000 }
+const SLOW_MS = { min: 200, max: 3_000 }
+
+export interface WatchingOptions {
+  readonly client: string
+  readonly asked: WatchAsked
+  readonly random: Random
+  readonly recorder: Recorder
+  readonly targets: () => readonly Target[]
+  /** It is told by server-sent events, and goes on after the last id, as browsers do. Otherwise by lines of JSON. */
+  readonly isBrowser?: boolean
+  /** It takes nothing for a while, now and then. */
+  readonly isSlow: boolean
+  /** It leaves its node now and then. */
+  readonly moves: boolean
+  readonly signal: AbortSignal
+  /** Called with a message that no server should send. */
+  readonly report: (message: string) => void
+}
+
+/** A client that is told what it asks for, until its signal fires. */
+export interface WatchClients {
+  readonly client: string
+  /** It has been told of everything up to here. */
+  readonly upTo: number
+  /** The id of the present watch in the history; undefined: there is none. */
+  readonly id: number | undefined
+  readonly done: Promise<void>
+}
+
+export class HttpWatchClients implements WatchClients {
+  readonly client: string
+  readonly done: Promise<void>
+  upTo = 0
+  id: number | undefined
+  readonly #options: WatchingOptions
+  #from: number | undefined
+  #hurries = false
+
+  constructor(options: WatchingOptions) {
+    this.client = options.client
+    this.#options = options
+    this.#from = options.asked.from
+    this.done = this.#run()
+  }
+
+  /** It stays where it is and is slow no more. */
+  hurry(): void {
+    this.#hurries = true
+  }
+
+  async #run(): Promise<void> {
+    const { signal, random, targets } = this.#options
+    while (!signal.aborted) {
+      const target = random.pick(targets())
+      await this.#connection(target).catch((error: unknown) => {
+        // A node that is gone, or a connection that was cut: another one goes on.
+        if (!(error instanceof Error && ('code' in error || error.name === 'AbortError'))) throw error
+      })
+      this.id = undefined
+      await sleep(AGAIN_MS, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  async #connection(target: Target): Promise<void> {
+    const { asked, client, recorder, random, signal, moves } = this.#options
+    const from = this.#from
+    const left = new AbortController()
+    const watched = { ...asked, ...(from !== undefined && { from }) }
+    const id = recorder.watch(client, target.name, watched)
+    const leaves = moves
+      ? setTimeout(() => !this.#hurries && left.abort(), random.between(STAYS_MS.min, STAYS_MS.max))
+      : undefined
+    try {
+      const stream = await begin(target.port, this.#asking(watched), AbortSignal.any([signal, left.signal]))
+      if (stream.statusCode !== 200) {
+        this.#refused(id, stream.statusCode ?? 0, await text(stream), from)
+        return
+      }
+      this.id = id
+      const silence = new Silence(() => stream.destroy(abortError()))
+      try {
+        const texts = this.#options.isBrowser ? eventsOf(linesOf(stream)) : linesOf(stream)
+        for await (const text of texts) {
+          silence.heard()
+          const told = this.#toldIn(text.toString(), from)
+          if (told === undefined) return
+          recorder.told(id, told)
+          if (told.kind === 'compacted' || told.kind === 'stopped') return
+          await this.#slowly(stream)
+        }
+      } finally {
+        silence.end()
+        stream.destroy()
+      }
+    } finally {
+      clearTimeout(leaves)
+    }
+  }
+
+  /** It does not begin: the node cannot serve it now, or what it needs next is compacted, which is recorded. */
+  #refused(id: number, status: number, body: string, from: number | undefined): void {
+    if (REFUSALS.has(status)) return
+    const { code, compact_revision, resume_from } = parsed(body) ?? {}
+    const [compactRevision, resumeFrom] = [wholeOf(compact_revision), wholeOf(resume_from)]
+    const isCompacted = status === 410 && code === 'compacted' && from !== undefined
+    if (!isCompacted || compactRevision === undefined || resumeFrom === undefined) {
+      this.#options.report(`a watch was refused with ${status}: ${body.slice(0, 300)}`)
+      return
+    }
+    const next = Math.max(FIRST_REVISION + 1, from)
+    this.#options.recorder.told(id, { kind: 'compacted', next, compactRevision, resumeFrom })
+    this.#from = resumeFrom
+  }
+
+  /** A browser sends back the id of what it was told last. */
+  #asking(watched: WatchAsked): { readonly target: string; readonly headers: Record<string, string> } {
+    const { isBrowser, asked } = this.#options
+    if (!isBrowser) return { target: targetOf(watched), headers: { Accept: 'application/x-ndjson' } }
+    const { from } = watched
+    const last = from === undefined || from === asked.from ? {} : { 'Last-Event-ID': String(from - 1) }
+    return { target: targetOf(asked), headers: { Accept: 'text/event-stream', ...last } }
+  }
+
+  async #slowly(stream: IncomingMessage): Promise<void> {
+    const { isSlow, random, signal } = this.#options
+    if (!isSlow || this.#hurries || !random.chance(0.02)) return
+    stream.pause()
+    await sleep(random.between(SLOW_MS.min, SLOW_MS.max), undefined, { signal }).catch(() => {})
+  }
+
+  /** The message of a line; undefined: it is none, which is reported. */
+  #toldIn(line: string, from: number | undefined): Told | undefined {
+    const message = parsed(line)
+    const revision = wholeOf(message?.revision)
+    const id = message?.id
+    // Before its first revision exists, a watch is told the progress of the store with the id before that revision.
+    const lowest = message?.type === 'progress' ? (this.#from ?? 0) - 1 : 0
+    if (id !== undefined && message?.type !== 'created' && id !== Math.max(revision ?? 0, lowest)) {
+      this.#options.report(`a watch was told an id that is not its revision: ${line.slice(0, 300)}`)
+      return undefined
+    }
+    switch (message?.type) {
+      case 'created': {
+        if (revision === undefined) break
+        const begins = Math.max(2, from ?? revision + 1)
+        if (id !== undefined && id !== begins - 1) break
+        this.#from = begins
+        this.upTo = Math.max(this.upTo, begins - 1)
+        return { kind: 'created', revision, from: begins }
+      }
+      case 'progress':
+        if (revision === undefined) break
+        this.#reach(revision)
+        return { kind: 'progress', revision }
+      case 'events': {
+        const events = Array.isArray(message.events) ? message.events.map(toldEvent) : []
+        if (revision === undefined || events.length === 0 || events.includes(undefined)) break
+        this.#reach(revision)
+        return { kind: 'events', revision, events: events.filter((event) => event !== undefined) }
+      }
+      case 'error': {
+        const resumeFrom = wholeOf(message.resume_from)
+        const compactRevision = wholeOf(message.compact_revision)
+        if (resumeFrom === undefined) break
+        const next = this.#from ?? 0
+        this.#from = resumeFrom
+        if (message.code === 'compacted' && compactRevision !== undefined)
+          return { kind: 'compacted', next, compactRevision, resumeFrom }
+        return { kind: 'stopped', resumeFrom }
+      }
+    }
+    // The last line of a connection that was cut may end in the middle.
+    if (message === undefined) return undefined
+    this.#options.report(`a watch was told what no server should tell: ${line.slice(0, 300)}`)
+    return undefined
+  }
+
+  #reach(revision: number): void {
+    this.upTo = Math.max(this.upTo, revision)
+    this.#from = Math.max(this.#from ?? 0, revision + 1)
+  }
+}
+
+/** Server-sent events, each as a line of JSON would be, with its id. */
+async function* eventsOf(lines: AsyncIterable<Buffer>): AsyncGenerator<string, void, undefined> {
+  let event: Record<string, string> = {}
+  for await (const line of lines) {
+    const [, name = '', value = ''] = /^([a-z]+): ?(.*)$/s.exec(line.toString()) ?? []
+    if (name !== '') event[name] = value
+    if (line.length > 0) continue
+    const { event: type = 'events', id, data = '' } = event
+    event = {}
+    yield JSON.stringify({ ...parsed(data), type, ...(id !== undefined && { id: Number(id) }) })
+  }
+}
+
+/** Ends a connection that says nothing. */
+class Silence {
+  readonly #onSilence: () => void
+  #timer: NodeJS.Timeout
+
+  constructor(onSilence: () => void) {
+    this.#onSilence = onSilence
+    this.#timer = setTimeout(onSilence, SILENT_MS)
+  }
+
+  heard(): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(this.#onSilence, SILENT_MS)
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+  }
+}
+
+const abortError = (): Error => Object.assign(new Error('nothing was told'), { code: 'SILENT' })
+
+async function begin(
+  port: number,
+  { target, headers }: { readonly target: string; readonly headers: Record<string, string> },
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const timer = setTimeout(() => request.destroy(abortError()), BEGIN_MS + 500)
+    const request = httpGet(
+      {
+        host: '127.0.0.1',
+        port,
+        path: target,
+        headers,
+        signal,
+        agent: false,
+      },
+      (answer) => {
+        clearTimeout(timer)
+        resolve(answer)
+      },
+    )
+    request.on('error', (error) => {
+      clearTimeout(timer)
+      reject(error)
+    })
+  })
+  response.on('error', () => {})
+  return response
+}
+
+function targetOf({ key, start, end, from, only, prev, values }: WatchAsked): string {
+  const query = Object.entries({
+    ...{ key, start: start === '' ? undefined : start, end, from, only },
+    ...{ prev: prev ? true : undefined, values: values ? undefined : false },
+    ...{ progress: `${PROGRESS_MS}ms`, timeout: `${BEGIN_MS}ms` },
+  })
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
+  return `/v1/watch?${query.join('&')}`
+}
+
+function parsed(line: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const message: unknown = JSON.parse(line)
+    return isObject(message) ? message : undefined
+  } catch {
+    // A line that ends in the middle: the connection was cut.
+    return undefined
+  }
+}
+
+function toldEvent(event: unknown): ToldEvent | undefined {
+  if (!isObject(event)) return undefined
+  const before = event.prev
+  const prev = before === undefined ? {} : { prev: before === null ? null : toldRow(before) }
+  if (event.type === 'put') {
+    const record = toldRow(event.kv)
+    return record && { key: record.key, type: 'put', record, ...prev }
+  }
+  const { key } = event
+  return event.type === 'delete' && typeof key === 'string' ? { key, type: 'delete', ...prev } : undefined
+}
+
+type ToldRow = Omit<WatchedRow, 'value'> & { readonly value?: string | undefined }
+
+function toldRow(record: unknown): ToldRow | undefined {
+  if (!isObject(record)) return undefined
+  const { key, value, lease } = record
+  const [createRevision, modRevision, version] = [
+    wholeOf(record.create_revision),
+    wholeOf(record.mod_revision),
+    wholeOf(record.version),
+  ]
+  if (
+    typeof key !== 'string' ||
+    createRevision === undefined ||
+    modRevision === undefined ||
+    version === undefined
+  )
+    return undefined
+  return {
+    ...{ key, createRevision, modRevision, version },
+    ...(typeof value === 'string' && { value: nameOf(value) }),
+    ...(typeof lease === 'string' && { lease }),
+  }
+}

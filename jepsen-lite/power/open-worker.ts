@@ -1,0 +1,39 @@
+// A process that opens directories as the node would, with the shipped verification and store, and reports the outcome
+// of each. It is separate because LevelDB may abort the process.
+
+import { inspectDirectory, openStorage, StorageRefusedError } from '../../src/storage/index.ts'
+import { SMALL_LIMITS } from './links.ts'
+import { closed, replicaOf, scrub } from './replica.ts'
+import type { Replica } from './trace-markers.ts'
+
+export type Outcome =
+  | { readonly kind: 'opened'; readonly replica: Replica }
+  /** A directory without a node, in which one can be created. */
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'refused'; readonly message: string }
+  /** It was opened, or almost, and then failed: an unexpected error, a wrong row, or an abort. */
+  | { readonly kind: 'broken'; readonly message: string }
+
+process.on('message', (dir: string) => {
+  void outcomeOf(dir).then((outcome) => process.send?.(outcome))
+})
+
+async function outcomeOf(dir: string): Promise<Outcome> {
+  try {
+    if (inspectDirectory(dir).kind === 'empty') return { kind: 'empty' }
+    const storage = await openStorage(dir, { limits: SMALL_LIMITS })
+    try {
+      const replica = replicaOf(storage)
+      await scrub(storage)
+      return { kind: 'opened', replica }
+    } finally {
+      await closed(storage)
+    }
+  } catch (error) {
+    if (error instanceof StorageRefusedError) return { kind: 'refused', message: error.message }
+    return {
+      kind: 'broken',
+      message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    }
+  }
+}

@@ -1,0 +1,190 @@
+// The processes of clients. What their code takes from its process (clocks, timers, random numbers) is replaced during
+// a run: it is that of the process whose turn it is. Their promises are run between two events of the simulation. So
+// nothing of such a run depends on the time that it takes.
+
+import type { randomBytes, randomUUID } from 'node:crypto'
+import { createRequire, syncBuiltinESMExports } from 'node:module'
+import type { uptime } from 'node:os'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { Random } from '../random.ts'
+import { DRAW } from '../sim/random-purposes.ts'
+import { type Event, IO, type Owner, TIMER, type Time } from '../sim/time.ts'
+
+/** Clocks of clients differ by less than their sessions allow for (src/client/sessions.ts). */
+const DRIFT_MAX = 0.005
+/** Owners of events are told apart by numbers; those of nodes are lower. */
+const FIRST_NUMBER = 1_000_000
+
+const require = createRequire(import.meta.url)
+const os: { uptime: typeof uptime } = require('node:os')
+const crypto: { randomBytes: typeof randomBytes; randomUUID: typeof randomUUID } = require('node:crypto')
+const real = {
+  setTimeout: globalThis.setTimeout,
+  clearTimeout: globalThis.clearTimeout,
+  now: performance.now.bind(performance),
+  random: Math.random,
+  uptime: os.uptime,
+  randomBytes: crypto.randomBytes,
+  randomUUID: crypto.randomUUID,
+}
+
+/** All processes of clients of one run. */
+export class VirtualProcesses {
+  readonly #time: Time
+  readonly #seed: number
+  #current: VirtualProcess | undefined
+  #count = 0
+  /** Client code has run since its promises were run. */
+  #isTouched = false
+
+  constructor(time: Time, seed: number) {
+    this.#time = time
+    this.#seed = seed
+  }
+
+  begin(name: string): VirtualProcess {
+    const number = FIRST_NUMBER + this.#count++
+    const random = new Random(this.#seed, DRAW.recipe, number)
+    return new VirtualProcess(name, number, this.#time, random, (host, run) => this.enter(host, run))
+  }
+
+  /** Runs code that belongs to this process, and may wait for promises. */
+  enter(host: VirtualProcess, run: () => void): void {
+    this.#current = host
+    this.#isTouched = true
+    run()
+  }
+
+  /** Runs the promises of what has run, if anything has. */
+  async settle(): Promise<void> {
+    if (!this.#isTouched) return
+    do await nextTurn()
+    while (process.getActiveResourcesInfo().includes('Immediate'))
+    this.#isTouched = false
+    this.#current = undefined
+  }
+
+  /** From now on code finds the processes of this run. Returns a function that ends that. */
+  replaceGlobals(): () => void {
+    const timers: object = {
+      setTimeout: (run: (...args: unknown[]) => void, ms?: number, ...args: unknown[]) =>
+        this.#current?.setTimer(ms ?? 0, () => run(...args)) ?? real.setTimeout(run, ms, ...args),
+      clearTimeout: (timer: unknown) =>
+        timer instanceof HostTimer ? timer.cancel() : real.clearTimeout(timer as NodeJS.Timeout),
+    }
+    Object.assign(globalThis, timers)
+    performance.now = () => this.#current?.now() ?? real.now()
+    Math.random = () => this.#current?.random.next() ?? real.random()
+    const bytes = (size: number): Buffer =>
+      Buffer.from(Array.from({ length: size }, () => this.#current?.random.below(256) ?? 0))
+    Object.assign(crypto, {
+      randomBytes: (size: number) => (this.#current === undefined ? real.randomBytes(size) : bytes(size)),
+      randomUUID: () => (this.#current === undefined ? real.randomUUID() : bytes(16).toString('hex')),
+    })
+    os.uptime = () => (this.#current === undefined ? real.uptime() : this.#current.now() / 1000)
+    syncBuiltinESMExports()
+    return () => {
+      const { setTimeout, clearTimeout } = real
+      Object.assign(globalThis, { setTimeout, clearTimeout })
+      performance.now = real.now
+      Math.random = real.random
+      os.uptime = real.uptime
+      const { randomBytes, randomUUID } = real
+      Object.assign(crypto, { randomBytes, randomUUID })
+      syncBuiltinESMExports()
+    }
+  }
+}
+
+/** What `setTimeout` returns. */
+class HostTimer {
+  readonly #event: Event
+
+  constructor(event: Event) {
+    this.#event = event
+  }
+
+  cancel(): void {
+    this.#event.cancel()
+  }
+
+  ref(): this {
+    return this
+  }
+
+  unref(): this {
+    return this
+  }
+}
+
+export class VirtualProcess implements Owner {
+  readonly name: string
+  readonly number: number
+  readonly random: Random
+  readonly #time: Time
+  readonly #rate: number
+  readonly #bornAt: number
+  readonly #enter: (host: VirtualProcess, run: () => void) => void
+  live = true
+  paused = false
+  #kept: Event[] = []
+
+  constructor(
+    name: string,
+    number: number,
+    time: Time,
+    random: Random,
+    enter: (host: VirtualProcess, run: () => void) => void,
+  ) {
+    this.name = name
+    this.number = number
+    this.random = random
+    this.#time = time
+    this.#bornAt = time.now
+    this.#rate = 1 + DRIFT_MAX * random.between(-1, 1)
+    this.#enter = enter
+  }
+
+  /** Milliseconds by its clock, which goes on while it is stopped. */
+  now(): number {
+    return 1000 + (this.#time.now - this.#bornAt) * this.#rate
+  }
+
+  /** Something reaches it from outside, this many milliseconds from now. */
+  after(ms: number, run: () => void): Event {
+    return this.#push(this.#time.now + ms, IO, run)
+  }
+
+  setTimer(ms: number, run: () => void): HostTimer {
+    return new HostTimer(this.#push(this.#time.now + Math.max(1, ms) / this.#rate, TIMER, run))
+  }
+
+  #push(at: number, kind: number, run: () => void): Event {
+    return this.#time.push(at, kind, this, () => this.#enter(this, run))
+  }
+
+  // ---- what is done to it
+
+  defer(event: Event): void {
+    this.#kept.push(event)
+  }
+
+  /** As by SIGSTOP. */
+  stop(): void {
+    this.paused = true
+  }
+
+  /** First its timers run, then it sees what has arrived. */
+  resume(): void {
+    this.paused = false
+    const kept = this.#kept
+    this.#kept = []
+    for (const kind of [TIMER, IO]) for (const event of kept) if (event.kind === kind) this.#time.late(event)
+  }
+
+  /** As by SIGKILL. */
+  kill(): void {
+    this.live = false
+    this.#kept = []
+  }
+}

@@ -1,0 +1,100 @@
+// When the cluster has converged: every watch is told of everything, and every lease ends. A lease that is granted now
+// sees its leader hand over shortly before it ends; the next leader may keep it until its deadline in the log, and no
+// longer. Another lease is kept alive just before that, and must live for its whole time to live under the next leader.
+// A few others are kept alive at the moment when they end. Afterwards no watch and no lease is left, so that everything
+// comes to rest.
+
+import type { LeaseId } from '../../src/kv/index.ts'
+import { uniform } from '../random.ts'
+import type { Lane } from './clients.ts'
+import type { Cluster } from './cluster.ts'
+import { type Config, slowestMsOf } from './config.ts'
+import type { Machine } from './process.ts'
+import { DRAW } from './random-purposes.ts'
+import type { StoreClients } from './store-clients.ts'
+import { IO } from './time.ts'
+import { Violation } from './violation.ts'
+
+/** More than the times to live that clients draw with fast elections. */
+const TTL_MS = 20_000
+/** The leader hands over so long before the lease ends. */
+const BEFORE_MS = 2000
+const TRANSFER_MS = 2000
+/** A watch is told its progress after two seconds. */
+const TOLD_MS_MAX = 180_000
+/** How many leases are kept alive when they end. */
+const RACES = 4
+
+/** How long a leader needs at most for an entry of its own, while nothing is wrong. */
+export const patienceMsOf = (config: Config): number =>
+  3000 + 2 * config.electionMaxMs + 20 * slowestMsOf(config) + 20 * (config.writeMs + config.writeJitterMs)
+
+export function settleStore(cluster: Cluster, store: StoreClients, core: readonly Machine[]): void {
+  const { invariants, time } = cluster
+  store.calmAt = time.now
+  store.watchers.settleAt(core)
+  if (store.hasLeases) leasesEnd(cluster, store, core)
+  const { revision } = invariants.model
+  cluster.runUntil(time.now + TOLD_MS_MAX, () => store.watchers.whyNotTold(revision) === undefined)
+  const why = store.watchers.whyNotTold(revision)
+  if (why !== undefined) invariants.violation ??= new Violation('WATCH-1', `complete: ${why}`)
+  store.watchers.endAll(revision)
+}
+
+/** Asks a follower to keep leases alive when they end: the log decides which came first. */
+function racesWithTheEnd(cluster: Cluster, store: StoreClients, core: readonly Machine[]): void {
+  const { time, config, leader, seed } = cluster
+  const driver = leader?.serving
+  const other = core.find(({ process }) => process !== leader && process?.serving !== undefined)?.process
+  if (leader === undefined || driver === undefined || other === undefined) return
+  const windowMs = 2 * (config.delayMs + config.jitterMs) + config.writeMs + config.writeJitterMs
+  const ttlMs = Math.max(1000, Math.ceil(driver.leaseTtlMsMin))
+  for (let race = 0; race < RACES; race++) {
+    const lane = (name: string): Lane => ({ name: `${name}${race}`, busy: false })
+    store.grant({ lane: lane('race'), process: leader, driver }, { id: undefined, ttlMs }, (lease) => {
+      if (lease === undefined) return
+      const at = time.now + ttlMs + windowMs * (uniform(seed, DRAW.store, race, 0) - 0.7)
+      time.push(at, IO, undefined, () => {
+        const asked = other.serving
+        if (asked !== undefined)
+          store.keepAlive({ lane: lane('keeps'), process: other, driver: asked }, [lease])
+      })
+    })
+  }
+  cluster.runUntil(time.now + ttlMs + 2 * config.timeoutMs)
+}
+
+function leasesEnd(cluster: Cluster, store: StoreClients, core: readonly Machine[]): void {
+  const { invariants, time, config, leader, seed } = cluster
+  const { model } = invariants
+  // Clocks that run wrong may be slower.
+  const slowness = config.clocks === 2 ? 2 : 1
+  const driver = leader?.serving
+  // It takes long, so not every run does it.
+  const isLong = uniform(seed, DRAW.store, RACES, 0) < 0.5
+  if (leader !== undefined && driver !== undefined && slowness === 1 && isLong) {
+    racesWithTheEnd(cluster, store, core)
+    const ttlMs = Math.max(TTL_MS, Math.ceil(driver.leaseTtlMsMin))
+    const asking = (name: string) => ({ lane: { name, busy: false }, process: leader, driver })
+    store.grant(asking('rest'), { id: undefined, ttlMs })
+    let kept: LeaseId | undefined
+    store.grant(asking('kept'), { id: undefined, ttlMs }, (lease) => {
+      kept = lease
+    })
+    cluster.runUntil(time.now + (ttlMs - BEFORE_MS) / 1.05)
+    if (invariants.violation !== undefined) return
+    if (kept !== undefined && leader.serving !== undefined) store.keepAlive(asking('kept'), [kept])
+    cluster.runUntil(time.now + Math.min(BEFORE_MS / 2, config.timeoutMs))
+    if (invariants.violation !== undefined) return
+    leader.serving?.transfer(undefined, TRANSFER_MS, () => {})
+  }
+  const until = time.now + slowness * model.leasesEndInMs + patienceMsOf(config)
+  // As long as both sides of a transfer may try.
+  cluster.runUntil(time.now + 2 * (config.electionMaxMs + config.electionMinMs))
+  cluster.runUntil(until, () => model.leaseCount === 0)
+  if (invariants.violation === undefined && model.leaseCount > 0)
+    invariants.violation ??= new Violation(
+      'KV-25',
+      `${model.leaseCount} leases are there ${patienceMsOf(config)} ms after the last deadline`,
+    )
+}

@@ -1,0 +1,14 @@
+// What applying an entry works on.
+
+import type { EventWriter } from './history.ts'
+import type { KvState, Rows } from './types.ts'
+
+/** The registers while an entry is applied. */
+export type MutableState = { -readonly [name in keyof KvState]: KvState[name] }
+
+export interface ApplyContext {
+  readonly state: MutableState
+  readonly rows: Rows
+  /** undefined: the cluster version knows no history. */
+  readonly events: EventWriter | undefined
+}

@@ -1,0 +1,214 @@
+// Sessions: a client's changes are applied at most once, at the price of one row for each request that the client has
+// under way at a time (thesis §6.3; the slots are those of NFSv4.1, RFC 8881 §2.10.6).
+//
+// A client opens a session, and gives each request a slot of it and a number. It uses a slot for one request at a time,
+// and numbers the requests of a slot in rising order. The row of a slot holds the number and the outcome of its last
+// request:
+//
+//   the same number again   the same request: the remembered outcome is the answer
+//   a higher number         a new request. The client has given up the one before
+//   a lower number          a late copy of a request whose outcome is no longer needed: refused, never applied
+//
+// A session is forgotten some time after it was opened, however much it is used; a client opens another one in time.
+// Sessions have rising numbers, and the oldest is forgotten first. Those below the horizon are forgotten; a request of
+// one is refused. When a session is forgotten, the rows of its slots are deleted, a limited number by each entry,
+// before the next session may be forgotten. So the size of all rows is exact whenever it decides.
+//
+//   sessions   key    4, session (8)
+//              value  cluster time when it was opened (8), one more than the highest slot that it has used (2)
+//   slots      key    5, session (8), slot (2)
+//              value  number of the request (6), its fingerprint (4), outcome (`outcome.ts`)
+
+import {
+  Reader,
+  readUint32,
+  readUint48,
+  writeUint16,
+  writeUint32,
+  writeUint48,
+  writeUint64,
+} from '../bytes/index.ts'
+import { MalformedBytesError } from './errors.ts'
+import { outcomeBytes, readOutcome, writeOutcome } from './outcome.ts'
+import { rejection } from './rejections.ts'
+import type { Command, Idempotency, KvState, Outcome, Rows, SessionSlot } from './types.ts'
+import { TABLE_SESSIONS, TABLE_SLOTS } from './types.ts'
+
+type Sessions = KvState['sessions']
+
+/** Requests that a session may have under way at a time. */
+export const SESSION_SLOTS_MAX = 4096
+/** When there are more, the oldest is forgotten. */
+export const SESSIONS_MAX = 10_000
+/** Deleting a row takes longer than seeing that a slot has none. */
+export const STEPS_OF_DELETION = 8
+/**
+ * What one entry does to forget sessions, in steps: forgetting one, or looking at one of its slots. A session with `n`
+ * rows has taken `n` + 1 entries at least, and is gone after 1 + SESSION_SLOTS_MAX + 7 * `n` steps at most. So deleting
+ * keeps up with opening.
+ */
+export const STEPS_PER_ENTRY = SESSION_SLOTS_MAX / 2 + STEPS_OF_DELETION
+const SLOT_KEY_BYTES = 11
+const OUTCOME_AT = 10
+
+export const NO_SESSIONS: Sessions = {
+  next: 1,
+  horizon: 1,
+  oldestAtMs: 0,
+  bytes: 0,
+  toSweep: 0,
+}
+
+export const isSession = (idempotency: Idempotency): idempotency is SessionSlot => 'session' in idempotency
+
+/** What is known of a request under this slot and number. */
+type Known =
+  /** It is new. `rowBytes`: the size of the row that the slot has; 0: none. */
+  | { readonly kind: 'new'; readonly rowBytes: number }
+  /** `replayed`: it was made before, with this outcome. Otherwise it is refused. */
+  | { readonly kind: 'settled'; readonly outcome: Outcome; readonly replayed: boolean }
+
+export function lookUpSlot(
+  { session, slot, seq }: SessionSlot,
+  print: number,
+  command: Command,
+  { revision, sessions }: KvState,
+  rows: Rows,
+): Known {
+  const refuse = (...why: [Parameters<typeof rejection>[1], Parameters<typeof rejection>[2]?]): Known => ({
+    kind: 'settled',
+    outcome: rejection(revision, ...why),
+    replayed: false,
+  })
+  if (session < sessions.horizon || session >= sessions.next) return refuse('session-expired', [session, 0])
+  if (slot >= SESSION_SLOTS_MAX) return refuse('slot-out-of-range', [slot, SESSION_SLOTS_MAX - 1])
+  const key = slotKey(session, slot)
+  const head = rows.read(key, true)
+  if (head === undefined) return { kind: 'new', rowBytes: 0 }
+  const newest = readUint48(head.bytes, 0)
+  if (seq > newest) return { kind: 'new', rowBytes: SLOT_KEY_BYTES + head.length }
+  if (seq < newest) return refuse('seq-passed', [slot, newest])
+  const row = rows.read(key, false)
+  if (row === undefined) throw new MalformedBytesError('the row of a slot is gone')
+  if (readUint32(row.bytes, 6) !== print) return refuse('token-reused')
+  const from = new Reader(row.bytes.subarray(OUTCOME_AT), 'the row of a slot', MalformedBytesError)
+  return { kind: 'settled', outcome: readOutcome(from, command), replayed: true }
+}
+
+/** Writes the row of a slot. `before`: the size of the row that it replaces; 0: it has none. */
+export function rememberInSlot(
+  sessions: Sessions,
+  { session, slot, seq }: SessionSlot,
+  print: number,
+  outcome: Outcome,
+  before: number,
+  rows: Rows,
+): Sessions {
+  const value = new Uint8Array(OUTCOME_AT + outcomeBytes(outcome))
+  writeUint48(value, 0, seq)
+  writeUint32(value, 6, print)
+  writeOutcome(outcome, value, OUTCOME_AT)
+  rows.write({ key: slotKey(session, slot), value })
+  if (before === 0) noteSlot(session, slot, rows)
+  return { ...sessions, bytes: sessions.bytes - before + SLOT_KEY_BYTES + value.length }
+}
+
+/** Notes in the row of the session that it uses this slot. */
+function noteSlot(session: number, slot: number, rows: Rows): void {
+  const key = sessionKey(session)
+  const { openedAtMs, slots } = readSession(session, key, rows)
+  if (slot >= slots) rows.write({ key, value: encodeSession(openedAtMs, slot + 1) })
+}
+
+/** Writes the row of a new session. */
+export function openSession({ sessions, clusterTimeMs }: KvState, rows: Rows): Sessions {
+  const { next, horizon } = sessions
+  rows.write({ key: sessionKey(next), value: encodeSession(clusterTimeMs, 0) })
+  return { ...sessions, next: next + 1, oldestAtMs: next === horizon ? clusterTimeMs : sessions.oldestAtMs }
+}
+
+/** Whether a session must be forgotten, or rows of a forgotten one must be deleted. */
+export const sweepDue = (state: KvState): boolean => state.sessions.toSweep > 0 || isOldestDue(state)
+
+function isOldestDue({
+  sessions,
+  settings,
+  clusterTimeMs,
+}: Pick<KvState, 'sessions' | 'settings' | 'clusterTimeMs'>): boolean {
+  const { next, horizon, oldestAtMs, bytes } = sessions
+  return (
+    horizon < next &&
+    (next - horizon > SESSIONS_MAX ||
+      bytes > settings.idempotencyBytesMax ||
+      clusterTimeMs - oldestAtMs > settings.idempotencyAgeMsMax)
+  )
+}
+
+/** Forgets sessions that are due, and deletes the rows of their slots. */
+export function sweep({ sessions: before, settings, clusterTimeMs }: KvState, rows: Rows): Sessions {
+  let sessions = before
+  for (let steps = STEPS_PER_ENTRY; steps > 0; ) {
+    const { bytes } = sessions
+    if (sessions.toSweep > 0) sessions = deleteSlot(sessions, rows)
+    else if (isOldestDue({ sessions, settings, clusterTimeMs })) sessions = forgetOldest(sessions, rows)
+    else break
+    steps -= sessions.bytes < bytes ? STEPS_OF_DELETION : 1
+  }
+  return sessions
+}
+
+/** Deletes the row of one slot of the session that was forgotten last. */
+function deleteSlot(sessions: Sessions, rows: Rows): Sessions {
+  const toSweep = sessions.toSweep - 1
+  const key = slotKey(sessions.horizon - 1, toSweep)
+  const row = rows.read(key, true)
+  if (row === undefined) return { ...sessions, toSweep }
+  const bytes = sessions.bytes - SLOT_KEY_BYTES - row.length
+  rows.write({ key, value: undefined })
+  return { ...sessions, toSweep, bytes }
+}
+
+function forgetOldest(sessions: Sessions, rows: Rows): Sessions {
+  const { next, horizon: oldest } = sessions
+  const key = sessionKey(oldest)
+  const { slots } = readSession(oldest, key, rows)
+  rows.write({ key, value: undefined })
+  const horizon = oldest + 1
+  const oldestAtMs = horizon === next ? 0 : readSession(horizon, sessionKey(horizon), rows).openedAtMs
+  return { ...sessions, horizon, oldestAtMs, toSweep: slots }
+}
+
+interface SessionRow {
+  readonly openedAtMs: number
+  /** One more than the highest slot that it has used. */
+  readonly slots: number
+}
+
+function readSession(session: number, key: Uint8Array, rows: Rows): SessionRow {
+  const row = rows.read(key, true)
+  if (row === undefined) throw new MalformedBytesError(`session ${session} has no row`)
+  const from = new Reader(row.bytes, 'the row of a session', MalformedBytesError)
+  return { openedAtMs: from.uint64(), slots: from.uint16() }
+}
+
+function encodeSession(openedAtMs: number, slots: number): Uint8Array {
+  const value = new Uint8Array(10)
+  writeUint64(value, 0, openedAtMs)
+  writeUint16(value, 8, slots)
+  return value
+}
+
+function sessionKey(session: number): Uint8Array {
+  const key = new Uint8Array(9)
+  key[0] = TABLE_SESSIONS
+  writeUint64(key, 1, session)
+  return key
+}
+
+function slotKey(session: number, slot: number): Uint8Array {
+  const key = new Uint8Array(SLOT_KEY_BYTES)
+  key[0] = TABLE_SLOTS
+  writeUint64(key, 1, session)
+  writeUint16(key, 9, slot)
+  return key
+}

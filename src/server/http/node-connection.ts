@@ -1,0 +1,252 @@
+// Connections that node:http reads: all that are not plain. Node:http emits every request that has arrived. Here
+// requests wait for their turn, one after the other on each connection. The error for bytes that node:http cannot read
+// follows the answers to all requests before them.
+
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { http } from '../../node-http.ts'
+import { problemAnswer } from './answer.ts'
+import { type Bodies, Body } from './body.ts'
+import { type Connections, endGently, type Owner } from './connections.ts'
+import { METHODS } from './guard.ts'
+import type { HttpLimits } from './limits.ts'
+import { ApiError } from './problem.ts'
+
+export interface NodeConnectionsOptions {
+  readonly limits: HttpLimits
+  readonly connections: Connections
+  readonly bodies: Bodies
+  /** Serves a request when its turn has come. */
+  readonly serve: (arrived: IncomingRequest) => void
+}
+
+/** A request on node:http. */
+export interface IncomingRequest {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly body: Body
+}
+
+/**
+ * Limits of requests that wait for their turn on one connection, and of bytes of bodies that were not asked for. Beyond
+ * them, the connection is not read.
+ */
+const AHEAD_REQUESTS_MAX = 16
+const AHEAD_BYTES_MAX = 64 * 1024
+
+export class NodeConnections {
+  readonly server: Server
+  readonly #options: NodeConnectionsOptions
+  readonly #takeOver: readonly ((stream: Duplex) => void)[]
+  readonly #of = new WeakMap<Duplex, NodeConnection>()
+  readonly #closeIdle: () => void
+  /** While node:http looks for idle connections: those that have been idle since then are ended. */
+  #idleSince: number | undefined
+
+  constructor(options: NodeConnectionsOptions) {
+    const { limits } = options
+    this.#options = options
+    const receive = (request: IncomingMessage, response: ServerResponse, goOn = () => {}): void =>
+      this.#connection(request.socket).receive(request, response, goOn)
+    this.server = http.createServer(
+      {
+        maxHeaderSize: limits.headBytesMax,
+        keepAliveTimeout: limits.keepAliveMs,
+        // A missing Host header is refused by the guard, like other faults.
+        requireHostHeader: false,
+      },
+      (request, response) => receive(request, response),
+    )
+    // A client that has closed its side still receives its answers.
+    Object.assign(this.server, { httpAllowHalfOpen: true })
+    // The bytes of a head are limited, not the number of its fields: some versions of Node drop fields beyond that
+    // number without an error, and a condition may be one of them.
+    this.server.maxHeadersCount = 0
+    this.#closeIdle = this.server.closeIdleConnections.bind(this.server)
+    // Its close() calls this at once.
+    this.server.closeIdleConnections = () => {}
+    // The fast lane owns a connection until it passes it to node:http.
+    this.#takeOver = this.server.listeners('connection') as ((stream: Duplex) => void)[]
+    this.server.removeAllListeners('connection')
+    // "100 Continue" is sent when the body is about to be read.
+    this.server.on('checkContinue', (request, response) =>
+      receive(request, response, () => response.writeContinue()),
+    )
+    // An unknown expectation is ignored; it is no reason to refuse.
+    this.server.on('checkExpectation', (request, response) => receive(request, response))
+    this.server.on('clientError', (error, stream) => {
+      // A client that is gone needs no answer.
+      if (stream.writable) this.#connection(stream).endBroken(asRefused(error, limits))
+    })
+    this.server.on('connect', (_, stream) => {
+      const refused = new ApiError('method_not_allowed', 'this is no proxy', { headers: ['Allow', METHODS] })
+      this.#connection(stream).endBroken(refused)
+    })
+  }
+
+  /** Takes over a connection of the fast lane. `stream` is the socket, or replaces it. */
+  adopt(socket: Socket, stream: Duplex): void {
+    const connection = new NodeConnection(socket, stream, this.#options)
+    this.#of.set(stream, connection)
+    stream.on('error', () => {})
+    // Node:http calls this to close a connection after its last answer.
+    Object.assign(stream, { destroySoon: () => connection.end() })
+    const destroy = stream.destroy.bind(stream)
+    stream.destroy = (error) => {
+      if (this.#idleSince === undefined) return destroy(error)
+      if (connection.quietSince < this.#idleSince) connection.end()
+      return stream
+    }
+    this.#options.connections.watch(socket, connection)
+    for (const listener of this.#takeOver) listener.call(this.server, stream)
+  }
+
+  /**
+   * Ends the connections without a request since that time, on the clock of `performance.now()`. Node:http knows which
+   * these are. But it would destroy them, and with them answers that are on their way to the clients.
+   */
+  closeIdle(since: number): void {
+    this.#idleSince = since
+    this.#closeIdle()
+    this.#idleSince = undefined
+  }
+
+  #connection(stream: Duplex): NodeConnection {
+    const connection = this.#of.get(stream)
+    if (connection === undefined) throw new Error('node:http has a connection that nobody gave it')
+    return connection
+  }
+}
+
+class NodeConnection implements Owner {
+  quietSince = performance.now()
+  readonly #socket: Socket
+  readonly #stream: Duplex
+  readonly #options: NodeConnectionsOptions
+  /** The request whose turn it is. */
+  #current: IncomingRequest | undefined
+  readonly #waiting: IncomingRequest[] = []
+  #pacing = false
+  /** The client is too far ahead, so the connection is not read. */
+  #isAhead = false
+  /** Bytes that had arrived when the last answer was written. A connection begins with unanswered bytes. */
+  #quietBytes = -1
+  /** Nothing more can be read. */
+  #broken = false
+  /** Sent after all answers. */
+  #lastWords: ApiError | undefined
+
+  constructor(socket: Socket, stream: Duplex, options: NodeConnectionsOptions) {
+    this.#socket = socket
+    this.#stream = stream
+    this.#options = options
+    stream.once('close', () => this.#forget())
+  }
+
+  waitsFor(): 'nothing' | 'client' | 'node' {
+    if (this.#current === undefined)
+      return this.#broken || this.#socket.bytesRead !== this.#quietBytes ? 'client' : 'nothing'
+    return this.#current.request.complete && this.#stream.writableLength === 0 ? 'node' : 'client'
+  }
+
+  end(refused?: ApiError): void {
+    endWith(this.#stream, refused)
+  }
+
+  /** A request after a change must see the change (RFC 9112 §9.3.2). */
+  receive(request: IncomingMessage, response: ServerResponse, goOn: () => void): void {
+    const body = new Body({ request, bodies: this.#options.bodies, goOn, held: this.#paceSoon })
+    // This server speaks no other protocol. But the parser treats bytes that arrive together with the end of an upgrade
+    // request as another protocol and drops them; what it reads next may begin inside a value. So the answer ends the
+    // connection, and no client waits for an answer to dropped bytes.
+    if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
+    this.#waiting.push({ request, response, body })
+    if (this.#current === undefined) this.#next()
+    else if (!this.#stream.writable) this.#forget()
+    else if (this.#waiting.length >= AHEAD_REQUESTS_MAX) this.#paceSoon()
+  }
+
+  /** Deferred, because node:http resumes reading after each request and each chunk. */
+  readonly #paceSoon = (): void => {
+    if (!this.#pacing) setImmediate(this.#pace)
+    this.#pacing = true
+  }
+
+  readonly #pace = (): void => {
+    this.#pacing = false
+    const wasAhead = this.#isAhead
+    let heldBytes = this.#current?.body.heldBytes ?? 0
+    for (const { body } of this.#waiting) heldBytes += body.heldBytes
+    this.#isAhead = this.#waiting.length >= AHEAD_REQUESTS_MAX || heldBytes > AHEAD_BYTES_MAX
+    if (this.#isAhead) this.#stream.pause()
+    else if (wasAhead) this.#stream.resume()
+  }
+
+  /** The connection is gone. Requests without an answer will not get one. */
+  #forget(): void {
+    for (const { body } of this.#waiting.splice(0)) body.drop()
+    if (this.#isAhead) this.#paceSoon()
+  }
+
+  /** Nothing more can be read. The client is told so after the answers to all requests before. */
+  endBroken(refused: ApiError): void {
+    // The parser reports an error again for each later piece.
+    if (this.#broken) return
+    this.#broken = true
+    const newest = this.#waiting.at(-1) ?? this.#current
+    if (newest !== undefined && !newest.request.complete) {
+      newest.body.break(refused)
+      return
+    }
+    this.#lastWords = refused
+    if (newest === undefined) this.end(refused)
+  }
+
+  /** Called before node:http closes the connection of a client that has closed its side. */
+  readonly #onFinish = (): void => {
+    if (this.#lastWords !== undefined && this.#waiting.length === 0) this.end(this.#lastWords)
+  }
+
+  #next(): void {
+    this.#current = this.#waiting.shift()
+    if (this.#current === undefined) {
+      this.quietSince = performance.now()
+      this.#quietBytes = this.#socket.bytesRead
+      if (this.#broken) this.end(this.#lastWords)
+      return
+    }
+    // After an answer that ends the connection, no request is served (RFC 9112 §9.6).
+    if (!this.#stream.writable) {
+      this.#current.body.drop()
+      this.#forget()
+      return
+    }
+    if (this.#isAhead) this.#paceSoon()
+    this.#current.response.prependOnceListener('finish', this.#onFinish).once('close', () => this.#next())
+    this.#options.serve(this.#current)
+  }
+}
+
+/** Ends a connection, with an answer that node:http does not write. */
+export const endWith = (stream: Duplex, refused: ApiError | undefined): void =>
+  endGently(stream, refused && lastAnswer(refused))
+
+function lastAnswer(refused: ApiError): string {
+  const { status, headers, body } = problemAnswer(refused)
+  const lines = [`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}`]
+  for (let i = 0; i < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}`)
+  lines.push(`Content-Length: ${Buffer.byteLength(String(body))}`, 'Connection: close')
+  return `${lines.join('\r\n')}\r\n\r\n${body}`
+}
+
+function asRefused(
+  { code, message }: Error & { readonly code?: string },
+  { headBytesMax }: HttpLimits,
+): ApiError {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new ApiError('bad_request', `the head of a request may have ${headBytesMax} bytes`)
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new ApiError('bad_request', 'the request did not arrive in time')
+  return new ApiError('bad_request', `not an HTTP request: ${message}`)
+}

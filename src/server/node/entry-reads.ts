@@ -1,0 +1,343 @@
+// What an entry names and is not in memory: the heads of its keys, and the keys of its ranges and leases. Applying an
+// entry cannot wait, so they are read before, after the entry in front of it has been applied. They are read in slices;
+// meanwhile the node does everything but apply.
+
+import { equalBytes } from '../../bytes/index.ts'
+import {
+  areTooManyKeys,
+  attachedKey,
+  attachmentsOf,
+  compareKeys,
+  decodeLease,
+  decodeVersionKey,
+  type KeyRange,
+  type KeyRow,
+  type KvState,
+  type LeaseId,
+  leaseKey,
+  metadataKey,
+  metadataOfVersion,
+  type Place,
+  versionsEnd,
+  versionsStart,
+} from '../../kv/index.ts'
+import { hashOfRow, ScanEndedError } from '../../storage/index.ts'
+import type { PageLimits, RowScan, Storage, StoredRow } from '../../storage/types.ts'
+import { type RecordScan, scanRecords } from './record-scan.ts'
+
+const SLICE: PageLimits = { rowsMax: 256, bytesMax: 256 * 1024 }
+const FIRST_ROW: PageLimits = { rowsMax: 1, bytesMax: 1 }
+/** Rows that are read at least where those of a lease begin: those of the next leases may be among them. */
+const NEIGHBOURS = 32
+
+/** Keys of entries that will be applied later. */
+export type KeysAhead = () => readonly Uint8Array[]
+const noKeys: KeysAhead = () => []
+
+export class EntryReads {
+  readonly #storage: Storage
+  readonly #done: () => void
+  readonly #failed: (error: Error) => void
+  #places: readonly Place[] = []
+  #ahead: KeysAhead = noKeys
+  #ranges: readonly KeyRange[] = []
+  /** The keys of the ranges that have been read, in their order. */
+  #found: (readonly Uint8Array[])[] = []
+  /** Of these keys. */
+  #foundBytes = 0
+  #leases: readonly LeaseId[] = []
+  /** The keys of leases that have been read. One without keys is missing. */
+  readonly #attached = new Map<LeaseId, Uint8Array[]>()
+  #state: KvState | undefined
+  #isTooMuch = false
+  #isReading = false
+  #isRead = false
+  #scan: RowScan | RecordScan | undefined
+  /** Changes when what is being read becomes useless. */
+  #pass = 0
+
+  /** `done`: all has been read. It is not called if `read` has read it at once. */
+  constructor(storage: Storage, done: () => void, failed: (error: Error) => void) {
+    this.#storage = storage
+    this.#done = done
+    this.#failed = failed
+  }
+
+  get isReading(): boolean {
+    return this.#isReading
+  }
+
+  get isRead(): boolean {
+    return this.#isRead
+  }
+
+  /** How many keys the ranges and leases have. */
+  get count(): number {
+    return countOf(this.#found) + countOf([...this.#attached.values()])
+  }
+
+  /**
+   * Begins to read what is needed of these places. Of the ranges as many keys as an entry may have, in all of them; of
+   * leases all. If a head must be read, those of the keys `ahead` are read as well.
+   */
+  read(places: readonly Place[], state: KvState, ahead: KeysAhead = noKeys): void {
+    this.clear()
+    this.#places = places
+    this.#ahead = ahead
+    this.#ranges = places.flatMap((place) => ('start' in place ? [place] : []))
+    this.#leases = places.flatMap((place) => ('lease' in place ? [place.lease] : []))
+    this.#state = state
+    this.#isReading = true
+    const pass = this.#pass
+    let isCalled = true
+    this.#readRanges(() => {
+      if (pass !== this.#pass) return
+      this.#isReading = false
+      this.#isRead = true
+      if (!isCalled) this.#done()
+    })
+    isCalled = false
+  }
+
+  /** The keys of a range that the entry names; undefined: the ranges have more keys than may be read. */
+  keysIn(range: KeyRange): readonly Uint8Array[] | undefined {
+    if (this.#isTooMuch) return undefined
+    const found = this.#found[this.#ranges.findIndex((other) => isSame(other, range))]
+    if (found === undefined) throw new Error('a range that the entry does not name')
+    return found
+  }
+
+  /** The keys of a lease that the entry names. */
+  keysOf(lease: LeaseId): readonly Uint8Array[] {
+    if (!this.#leases.includes(lease)) throw new Error('a lease that the entry does not name')
+    return this.#attached.get(lease) ?? []
+  }
+
+  clear(): void {
+    this.#pass++
+    this.#scan?.close()
+    this.#scan = undefined
+    this.#places = []
+    this.#ahead = noKeys
+    this.#ranges = []
+    this.#found = []
+    this.#foundBytes = 0
+    this.#leases = []
+    this.#attached.clear()
+    this.#state = undefined
+    this.#isTooMuch = false
+    this.#isReading = false
+    this.#isRead = false
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Keys of ranges
+
+  #readRanges(done: () => void): void {
+    const range = this.#ranges[this.#found.length]
+    if (range === undefined || this.#isTooMuch || this.#state === undefined) {
+      this.#readLeases(done)
+      return
+    }
+    const options = { ...range, reverse: false, revision: undefined, keysOnly: true }
+    const scan = scanRecords(this.#storage, this.#state, options)
+    this.#scan = scan
+    this.#readSlice(scan, [], 0, done)
+  }
+
+  /** `bytesBefore`: of the keys of the range that have been read. */
+  #readSlice(scan: RecordScan, keys: Uint8Array[], bytesBefore: number, done: () => void): void {
+    const again = (): void => this.#readRanges(done)
+    const take = (records: readonly KeyRow[], more: boolean | undefined): void => {
+      let bytes = bytesBefore
+      for (const { key } of records) {
+        keys.push(key)
+        bytes += key.length
+      }
+      this.#isTooMuch = this.#areTooMany(countOf(this.#found) + keys.length, this.#foundBytes + bytes)
+      if (this.#isTooMuch) {
+        scan.close()
+        this.#scan = undefined
+        this.#readRanges(done)
+      } else if (more) this.#readSlice(scan, keys, bytes, done)
+      else
+        this.#finish(scan, again, () => {
+          this.#found.push(keys)
+          this.#foundBytes += bytes
+          this.#readRanges(done)
+        })
+    }
+    scan.next(SLICE, this.#answered(again, take))
+  }
+
+  #areTooMany(keys: number, keyBytes: number): boolean {
+    return this.#state !== undefined && areTooManyKeys(keys, keyBytes, this.#state.settings)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Keys of leases
+
+  /** One scan goes from lease to lease: to open one costs more than to read a few rows. */
+  #readLeases(done: () => void): void {
+    const leases = [...new Set(this.#leases)].map((id) => ({
+      id,
+      ...attachmentsOf(id),
+      count: this.#keysNow(id),
+    }))
+    const some = leases.filter(({ count }) => count > 0).sort((a, b) => compareKeys(a.gte, b.gte))
+    const [first, last] = [some[0], some.at(-1)]
+    this.#attached.clear()
+    if (first === undefined || last === undefined) {
+      this.#readHeads(done)
+      return
+    }
+    const scan = this.#storage.scan({ gte: first.gte, lt: last.lt, reverse: false })
+    this.#scan = scan
+    this.#readAttached(scan, some, done)
+  }
+
+  /** How many keys the lease has. */
+  #keysNow(id: LeaseId): number {
+    const row = this.#storage.get(leaseKey(id))
+    return row === undefined ? 0 : decodeLease(row).keys
+  }
+
+  #readAttached(scan: RowScan, leases: readonly LeaseToRead[], done: () => void): void {
+    const again = (): void => this.#readLeases(done)
+    let at = 0
+    const keysAt = (lease: LeaseToRead): Uint8Array[] => {
+      const keys = this.#attached.get(lease.id) ?? []
+      this.#attached.set(lease.id, keys)
+      return keys
+    }
+    const read = (): void => {
+      const lease = leases[at]
+      if (lease === undefined) {
+        this.#finish(scan, again, () => this.#readHeads(done))
+        return
+      }
+      const left = lease.count - keysAt(lease).length
+      const rowsMax = Math.min(SLICE.rowsMax, Math.max(NEIGHBOURS, left))
+      scan.next({ ...SLICE, rowsMax }, this.#answered(again, take))
+    }
+    const take = (rows: readonly StoredRow[], more: boolean): void => {
+      for (const { key } of rows) {
+        // Those of leases that the entry does not end are passed over.
+        while (isBehind(leases[at], key)) at++
+        const lease = leases[at]
+        if (lease !== undefined && compareKeys(key, lease.gte) >= 0) keysAt(lease).push(attachedKey(key))
+      }
+      const last = leases[at]
+      if (last !== undefined && keysAt(last).length >= last.count) at++
+      const next = leases[at]
+      if (!more) at = leases.length
+      else if (next !== undefined && keysAt(next).length === 0) scan.seek(next.gte)
+      read()
+    }
+    const [first] = leases
+    if (first !== undefined) scan.seek(first.gte)
+    read()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Heads of keys
+
+  #readHeads(done: () => void): void {
+    const named = [
+      ...this.#places.flatMap(keyOf),
+      ...this.#found.flat(),
+      ...[...this.#attached.values()].flat(),
+    ]
+    const keys = this.#isTooMuch ? [] : named
+    const isMissing = (key: Uint8Array): boolean => !this.#storage.keepHead(metadataKey(key))
+    const found = keys.filter(isMissing)
+    if (found.length > 0) found.push(...this.#ahead().filter(isMissing))
+    const missing = found.sort(compareKeys).filter((key, at) => !isSameKey(key, found[at - 1]))
+    const [first, last] = [missing[0], missing.at(-1)]
+    if (first === undefined || last === undefined) {
+      done()
+      return
+    }
+    const scan = this.#storage.scan({ gte: versionsStart(first), lt: versionsEnd(last), reverse: false })
+    this.#scan = scan
+    this.#readHead(scan, missing, 0, done)
+  }
+
+  /** The newest row of versions of each key is the first one. */
+  #readHead(scan: RowScan, keys: readonly Uint8Array[], at: number, done: () => void): void {
+    const key = keys[at]
+    const again = (): void => this.#readHeads(done)
+    if (key === undefined) {
+      this.#finish(scan, again, done)
+      return
+    }
+    const take = ([row]: readonly StoredRow[]): void => {
+      const isOfKey = row !== undefined && equalBytes(decodeVersionKey(row.key).key, key)
+      const head = isOfKey ? metadataOfVersion(row.key, row.value, hashOfRow(row.key, row.value)) : undefined
+      this.#storage.putHead(metadataKey(key), head)
+      this.#readHead(scan, keys, at + 1, done)
+    }
+    scan.seek(versionsStart(key))
+    scan.next(FIRST_ROW, this.#answered(again, take))
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Until a scan is finished it is not known whether its rows are complete. `again`: it was ended, and is to be begun
+   * anew.
+   */
+  #finish(scan: RowScan | RecordScan, again: () => void, done: () => void): void {
+    const finished = (): void => {
+      this.#scan = undefined
+      done()
+    }
+    scan.finish(this.#answered(again, finished))
+  }
+
+  /**
+   * What a scan calls with its answer. What `take` throws is an error of the node: the disk, which calls this, does not
+   * expect it. A scan that was ended for lack of disk space is begun anew, by `again`: an entry must be applied.
+   */
+  #answered<T extends readonly unknown[]>(again: () => void, take: (...answer: T) => void) {
+    const pass = this.#pass
+    return (error: Error | undefined, ...answer: T): void => {
+      if (pass !== this.#pass) return
+      try {
+        if (error === undefined) {
+          take(...answer)
+          return
+        }
+        if (!(error instanceof ScanEndedError)) throw error
+        this.#scan = undefined
+        again()
+      } catch (thrown) {
+        this.#failed(thrown instanceof Error ? thrown : new Error(String(thrown)))
+      }
+    }
+  }
+}
+
+interface LeaseToRead {
+  readonly id: LeaseId
+  /** Before the rows of its keys, and behind them. */
+  readonly gte: Uint8Array
+  readonly lt: Uint8Array
+  /** How many keys it has. */
+  readonly count: number
+}
+
+const isBehind = (lease: LeaseToRead | undefined, key: Uint8Array): boolean =>
+  lease !== undefined && compareKeys(key, lease.lt) >= 0
+
+const keyOf = (place: Place): Uint8Array[] => ('key' in place ? [place.key] : [])
+
+const isSameKey = (key: Uint8Array, other: Uint8Array | undefined): boolean =>
+  other !== undefined && equalBytes(key, other)
+
+const countOf = (found: readonly (readonly Uint8Array[])[]): number =>
+  found.reduce((sum, keys) => sum + keys.length, 0)
+
+const isSame = (a: KeyRange, b: KeyRange): boolean =>
+  equalBytes(a.start, b.start) &&
+  (a.end === undefined || b.end === undefined ? a.end === b.end : equalBytes(a.end, b.end))

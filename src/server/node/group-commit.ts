@@ -1,0 +1,236 @@
+// One writer with at most one batch in flight. What arrives meanwhile joins the next batch (group commit). Entries,
+// hard state and the rows applied since the last batch become durable together and in order. Messages wait here for the
+// write that must be durable before they leave.
+//
+// A batch is limited in bytes and in number, so that making one never delays heartbeats and reads. A larger write of
+// the core is cut into parts, and is durable with the last part. When a batch had no room for all rows, the next batch
+// contains only rows.
+
+import {
+  asIndex,
+  type HardState,
+  type LogIndex,
+  type Message,
+  type Outgoing,
+  type Term,
+  type UnderWay,
+  type Write,
+  type WriteNumber,
+} from '../../raft/types.ts'
+import { costOf, cut, endAfter, type Storage } from '../../storage/index.ts'
+import type { DriverLimits } from './limits.ts'
+import { LogRetention } from './log-retention.ts'
+import type { Clock, Timer } from './types.ts'
+
+/**
+ * The durable state that this replica reports, at one moment. The log object itself shows a truncation as soon as its
+ * batch is submitted. A lower end under the old term would look to the leader of that term as if acknowledged entries
+ * were lost.
+ */
+export interface DurableLog {
+  readonly term: Term
+  readonly lastIndex: LogIndex
+}
+
+export interface GroupCommitEvents {
+  /** The core's newest hard state. The writes handed over so far cover its commit index. */
+  hardState(): HardState
+  /** Followers that answer need the log after this index (`Raft.neededAfter`). */
+  neededAfter(): LogIndex
+  /** Whether the disk is short. The log is then kept no longer than needed. */
+  isShortOfRoom(): boolean
+  send(message: Message): void
+  stored(batch: StoredBatch): void
+  /** Final: nothing is submitted after this. */
+  failed(error: Error): void
+}
+
+/** A batch that has become durable. */
+export interface StoredBatch {
+  readonly entries: number
+  /** A snapshot in it has become the state. */
+  readonly installed: boolean
+  /** The newest write of the core that is completely durable, with this batch or earlier; 0: none. */
+  readonly write: WriteNumber
+  /** How long the batch took. */
+  readonly ms: number
+}
+
+export class GroupCommit {
+  readonly #clock: Clock
+  readonly #storage: Storage
+  readonly #limits: DriverLimits
+  readonly #events: GroupCommitEvents
+  readonly #tail: LogRetention
+  /** Waiting writes, or parts of them. Each fits into a batch. */
+  #writes: Write[] = []
+  #held: Outgoing[] = []
+  /** The hard state of the newest batch. */
+  #hardState: HardState
+  #durableWrite: WriteNumber = 0
+  #durable: DurableLog
+  #durableApplied: LogIndex
+  #inFlight = false
+  #closed = false
+  #idle: Timer | undefined
+  #whenIdle: ((error?: Error) => void) | undefined
+
+  constructor(clock: Clock, storage: Storage, limits: DriverLimits, events: GroupCommitEvents) {
+    this.#clock = clock
+    this.#storage = storage
+    this.#limits = limits
+    this.#events = events
+    this.#tail = new LogRetention(limits)
+    this.#durable = { term: storage.hardState.term, lastIndex: storage.log.lastIndex() }
+    this.#hardState = storage.hardState
+    this.#durableApplied = storage.applied.index
+  }
+
+  /** The state at the last durable batch. Entries that a later batch truncates are still counted. */
+  get durable(): DurableLog {
+    return this.#durable
+  }
+
+  /** What is under way; all 0 at rest. */
+  inspect(): UnderWay {
+    return {
+      writes: this.#writes.length,
+      heldMessages: this.#held.length,
+      inFlight: Number(this.#inFlight),
+    }
+  }
+
+  enqueue(write: Write): void {
+    this.#writes.push(...cut(write, this.#storage.batchLimits))
+    this.#tail.written(write)
+  }
+
+  /** Sends the message at once, or when the write that it names is durable. */
+  send(outgoing: Outgoing): void {
+    if (outgoing.after <= this.#durableWrite) {
+      this.#events.send(outgoing.message)
+      return
+    }
+    const same = this.#held.findLastIndex((older) => isRepeated(older, outgoing))
+    if (same >= 0) this.#held.splice(same, 1)
+    this.#held.push(outgoing)
+  }
+
+  /** Submits what is waiting, unless a batch is in flight. Rows without writes wait a little for more. */
+  flush(): void {
+    if (this.#inFlight || this.#closed) return
+    if (this.#writes.length > 0 || this.#storage.rowsLeft) this.#submit()
+    else if (this.#storage.dirty || this.#storage.hasGarbage) this.#armIdle()
+  }
+
+  /** Writes what is waiting, then calls back. Nothing is accepted afterwards. */
+  close(done: (error: Error | undefined) => void): void {
+    this.#closed = true
+    this.#idle?.cancel()
+    const finish = (error?: Error): void => {
+      if (error !== undefined || (this.#writes.length === 0 && !this.#storage.dirty)) done(error)
+      else this.#submit()
+    }
+    this.#whenIdle = finish
+    if (!this.#inFlight) finish()
+  }
+
+  /** Submits nothing more, not even what is waiting. */
+  abandon(): void {
+    this.#closed = true
+    this.#idle?.cancel()
+  }
+
+  #armIdle(): void {
+    this.#idle ??= this.#clock.after(this.#limits.idleFlushMs, () => {
+      this.#idle = undefined
+      if (!this.#inFlight && !this.#closed) this.#submit()
+    })
+  }
+
+  #submit(): void {
+    const writes = this.#storage.rowsLeft ? [] : this.#nextWrites()
+    const hardState = this.#hardStateAfter(writes)
+    this.#hardState = hardState
+    const firstIndex = this.#storage.log.firstIndex()
+    const [neededAfter, isShort] = [this.#events.neededAfter(), this.#events.isShortOfRoom()]
+    const compactTo = this.#tail.compactTo(firstIndex, this.#durableApplied, neededAfter, isShort)
+    const began = this.#clock.now()
+    this.#inFlight = true
+    try {
+      this.#storage.write({ writes, hardState, compactTo }, (error) => {
+        this.#inFlight = false
+        if (error !== undefined) return this.#fail(error)
+        this.#durable = { term: hardState.term, lastIndex: this.#storage.log.lastIndex() }
+        this.#durableApplied = this.#storage.appliedSubmitted
+        if (this.#closed) this.#whenIdle?.()
+        else this.#completed(writes, this.#clock.now() - began)
+      })
+    } catch (thrown) {
+      // For example, a record of the log cannot be read. No caller would catch this error: it may come from a timer, or
+      // from the end of another batch.
+      this.#inFlight = false
+      this.#fail(thrown instanceof Error ? thrown : new Error(String(thrown)))
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#closed = true
+    this.#events.failed(error)
+    this.#whenIdle?.(error)
+  }
+
+  /** As many waiting writes as fit into one batch, at least one. */
+  #nextWrites(): Write[] {
+    let { batchBytesMax: bytes, batchItemsMax: items } = this.#storage.batchLimits
+    const end = this.#writes.findIndex((write, at) => {
+      const cost = costOf(write)
+      bytes -= cost.bytes
+      items -= cost.items
+      return at > 0 && (bytes < 0 || items < 0)
+    })
+    return this.#writes.splice(0, end < 0 ? this.#writes.length : end)
+  }
+
+  /**
+   * The core's newest hard state, if no other write waits. Otherwise that of the last write, or part of one, in the
+   * batch: entries committed since then may be in writes of a later batch, which may replace entries that the log holds
+   * now. So rows that go before a waiting write are those that were committed when the last write was made. They come
+   * to an end, and then that write is next.
+   */
+  #hardStateAfter(writes: readonly Write[]): HardState {
+    if (this.#writes.length === 0) return this.#events.hardState()
+    const hardState = writes.at(-1)?.hardState ?? this.#hardState
+    const end = endAfter(this.#storage.log.lastIndex(), writes)
+    return { ...hardState, commit: asIndex(Math.min(hardState.commit, end)) }
+  }
+
+  #completed(writes: readonly Write[], ms: number): void {
+    // If the last write here continues with a later part, that part has the same number, so the write is not complete.
+    const completed = writes.findLast(({ number }) => number !== this.#writes[0]?.number)?.number
+    this.#durableWrite = completed ?? this.#durableWrite
+    const held = this.#held
+    this.#held = []
+    for (const outgoing of held) this.send(outgoing)
+    this.#events.stored({
+      entries: writes.reduce((sum, { entries }) => sum + entries.length, 0),
+      installed: writes.some(({ snapshot }) => snapshot !== undefined),
+      write: this.#durableWrite,
+      ms,
+    })
+    this.flush()
+  }
+}
+
+/**
+ * Whether the newer message contains all information of the older one, like the answer to the next heartbeat, or to the
+ * append that comes with it. A disk may stall for hours while the leader keeps asking.
+ */
+function isRepeated(
+  { message: older, after }: Outgoing,
+  { message: newer, after: newerAfter }: Outgoing,
+): boolean {
+  if (after !== newerAfter || older.to !== newer.to) return false
+  if (newer.type === 'append-accepted') return older.type === newer.type && older.index <= newer.index
+  return newer.type === 'heartbeat-answer' && older.type === newer.type
+}

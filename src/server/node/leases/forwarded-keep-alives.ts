@@ -1,0 +1,96 @@
+// Keep-alives of a node that does not lead. It asks the leader, who notes them in memory: so they are no entries of the
+// log, whichever node a client uses. If the leader does not answer, because it leads no more or the connection has
+// broken, an entry is proposed instead: to keep a lease alive twice does no harm.
+
+import type { LeaseId } from '../../../kv/index.ts'
+import type { ReplicaId } from '../../../raft/index.ts'
+import type { Clock, KeepAliveAnswer, KeepAliveQuestion, Timer } from '../types.ts'
+
+/**
+ * Each process of a node has numbers of its own. Otherwise a late answer to the process before it would be taken for
+ * one to another question. Both together are a whole number that JavaScript holds exactly.
+ */
+const BOOTS = 2 ** 20
+const QUESTIONS = 2 ** 32
+
+type Kept = readonly (number | undefined)[]
+
+interface PendingKeepAlive {
+  readonly leader: ReplicaId
+  readonly timer: Timer
+  /** undefined: the leader has not answered. */
+  readonly done: (kept: Kept | undefined) => void
+}
+
+export interface LeaderLink {
+  /** The other node that leads. */
+  leader(): ReplicaId | undefined
+  ask(leader: ReplicaId, question: KeepAliveQuestion): void
+}
+
+export class ForwardedKeepAlives {
+  readonly #link: LeaderLink
+  readonly #clock: Clock
+  readonly #asked = new Map<number, PendingKeepAlive>()
+  /** Who was asked all that is open, unless another one leads now and `check` is still to be called. */
+  #leader: ReplicaId | undefined
+  #last: number
+  #isStopped = false
+
+  /** `boot`: which process of this node it is, counted. */
+  constructor(link: LeaderLink, clock: Clock, boot: number) {
+    this.#link = link
+    this.#clock = clock
+    this.#last = (boot % BOOTS) * QUESTIONS
+  }
+
+  /** Number of questions without an answer. */
+  get size(): number {
+    return this.#asked.size
+  }
+
+  /** Returns whether there is somebody to ask. `done` is called once, never within this call. */
+  ask(ids: readonly LeaseId[], timeoutMs: number, done: PendingKeepAlive['done']): boolean {
+    const leader = this.#link.leader()
+    if (leader === undefined || this.#isStopped) return false
+    if (this.#asked.size === 0) this.#leader = leader
+    const number = ++this.#last
+    const timer = this.#clock.after(timeoutMs, () => this.#end(number, undefined))
+    this.#asked.set(number, { leader, timer, done })
+    // A frame has whole milliseconds.
+    this.#link.ask(leader, { number, timeoutMs: Math.max(1, Math.floor(timeoutMs)), ids })
+    return true
+  }
+
+  answered(from: ReplicaId, { number, kept }: KeepAliveAnswer): void {
+    // Of another leader than the one that was asked: the question has ended.
+    if (this.#asked.get(number)?.leader === from) this.#end(number, kept)
+  }
+
+  /**
+   * Called after each step of the core, since the leader may have changed, and with a node to which the connection has
+   * broken or has come back: what was asked before, or in between, may be lost.
+   */
+  check(broken?: ReplicaId): void {
+    if (this.#asked.size === 0) return
+    const leader = this.#link.leader()
+    if (leader === this.#leader && leader !== broken) return
+    this.#leader = leader
+    for (const [number, asked] of [...this.#asked])
+      if (asked.leader !== leader || asked.leader === broken) this.#end(number, undefined)
+  }
+
+  /** The node ends. It knows the leader still, but cannot reach it. */
+  stop(): void {
+    this.#isStopped = true
+    for (const number of [...this.#asked.keys()]) this.#end(number, undefined)
+  }
+
+  #end(number: number, kept: Kept | undefined): void {
+    const asked = this.#asked.get(number)
+    if (asked === undefined) return
+    this.#asked.delete(number)
+    asked.timer.cancel()
+    asked.done(kept)
+  }
+}

@@ -1,0 +1,510 @@
+// The leader keeps the leases (time to live; not to be confused with leader leases): it answers keep-alives, and ends
+// leases whose time has passed. README.md says why that is correct.
+//
+// A new leader first waits until it has applied an entry of its own term, and so all entries of earlier ones. Then it
+// reads the table of leases, in slices, and is told of each change from there on.
+
+import {
+  areTooManyKeys,
+  decodeLease,
+  EXPIRE_LEASES_MAX,
+  type KvState,
+  type Lease,
+  type LeaseDeadline,
+  type LeaseId,
+  leaseOfKey,
+  leasesAfter,
+  type Outcome,
+  type Request,
+} from '../../../kv/index.ts'
+import type { Term } from '../../../raft/index.ts'
+import { ScanEndedError } from '../../../storage/index.ts'
+import type { PageLimits, RowScan } from '../../../storage/types.ts'
+import type { DriverLimits } from '../limits.ts'
+import type { Clock, Problem, Result, Timer } from '../types.ts'
+import { Deadlines, type Timed } from './deadlines.ts'
+
+/** The node, as its leases need it. */
+export interface LeaseNode {
+  readonly state: KvState
+  /** Of the last entry that is applied. */
+  readonly appliedTerm: Term
+  /** While this node leads. */
+  leading(): { readonly term: Term; readonly clusterTimeMs: number } | undefined
+  scan(range: { readonly gte: Uint8Array; readonly lt: Uint8Array; readonly reverse: false }): RowScan
+  /** Ends well when a majority has confirmed a leader since, and this node has applied what was committed then. */
+  confirm(timeoutMs: number, done: (problem: Problem | undefined) => void): void
+  propose(request: Request, timeoutMs: number, done: (result: Result<Outcome>) => void): void
+  /** Asks the node that leads. Returns whether there is one; `done(undefined)`: it has not answered. */
+  askLeader(
+    ids: readonly LeaseId[],
+    timeoutMs: number,
+    done: (kept: readonly KeptAlive[] | undefined) => void,
+  ): boolean
+  failed(error: Error): void
+}
+
+/** What became of a lease that is to be kept alive: its time to live; undefined: there is no such lease. */
+export type KeptAlive = number | undefined
+
+type KeeperLimits = Pick<DriverLimits, 'leaseRetryMs' | 'leaseProposalMs'>
+
+/** A lease in memory. */
+interface Held {
+  readonly id: LeaseId
+  lease: Lease
+  /** In cluster time. It is ended then, if nothing keeps it alive. */
+  endsAtMs: number
+  /** An entry of this leader has set the deadline. So this leader has answered all keep-alives since then. */
+  isOwn: boolean
+  /** An entry that ends it was proposed. Only the log can keep it alive. */
+  isEnding: boolean
+  /** Its place among the deadlines. Not later than `endsAtMs`; undefined while an entry that ends it is under way. */
+  due: Due | undefined
+}
+
+interface Due extends Timed {
+  readonly held: Held
+}
+
+const SLICE: PageLimits = { rowsMax: 512, bytesMax: 64 * 1024 }
+/**
+ * A node that comes back knows the time only from entries that it hears of late. So it is told anew, unless an entry
+ * has told it so recently.
+ */
+const RETURN_STAMP_MS = 100
+/** Of those whose time has passed, so many are put in order at a time: it takes some ten milliseconds. */
+const OVERDUE_MAX = 4096
+/** A timer looks again after this long at the latest. */
+const SLEEP_MS_MAX = 60_000
+
+export class LeaseKeeper {
+  readonly #node: LeaseNode
+  readonly #clock: Clock
+  readonly #limits: KeeperLimits
+  /** In which this node leads and keeps the leases; undefined: it does not lead. */
+  #term: Term | undefined
+  /** The table of leases: not yet read, being read, or read. */
+  #phase: 'waiting' | 'loading' | 'loaded' = 'waiting'
+  readonly #held = new Map<LeaseId, Held>()
+  readonly #deadlines = new Deadlines<Due>()
+  /** Leases whose time has passed, to be ended one after the other: the last one comes first. */
+  #overdue: Held[] = []
+  /** Leases that ended while the table was being read. */
+  readonly #gone = new Set<LeaseId>()
+  #scan: RowScan | undefined
+  #isExpiring = false
+  #isCheckpointing = false
+  /** A node has come back: the others are told the time. */
+  #isTimeWanted = false
+  /** Nothing is proposed before, since the last attempt has failed. */
+  #notBefore = Number.NEGATIVE_INFINITY
+  #timer: Timer | undefined
+  #timerAt = Number.POSITIVE_INFINITY
+  #isStopped = false
+  #expiredTotal = 0
+  #keptInMemoryTotal = 0
+  #keptInLogTotal = 0
+  /** Keep-alives that are not answered. */
+  #asked = 0
+
+  constructor(node: LeaseNode, clock: Clock, limits: KeeperLimits) {
+    this.#node = node
+    this.#clock = clock
+    this.#limits = limits
+  }
+
+  /** What is under way; all 0 at rest. */
+  inspect(): Readonly<Record<string, number>> {
+    return {
+      keepAlives: this.#asked,
+      loading: Number(this.#phase === 'loading'),
+      expiring: Number(this.#isExpiring),
+      checkpointing: Number(this.#isCheckpointing),
+    }
+  }
+
+  /** Leases in memory, and their deadlines: of each lease one, unless an entry that ends it is under way. */
+  get size(): { readonly leases: number; readonly deadlines: number } {
+    return { leases: this.#held.size, deadlines: this.#deadlines.size }
+  }
+
+  /** Since the start: leases that this leader has ended, and keep-alives answered without an entry, and with one. */
+  get totals(): { readonly expired: number; readonly inMemory: number; readonly inLog: number } {
+    return { expired: this.#expiredTotal, inMemory: this.#keptInMemoryTotal, inLog: this.#keptInLogTotal }
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    this.#forget()
+  }
+
+  /** Called when the role may have changed, and when entries were applied. */
+  check(): void {
+    if (this.#isStopped) return
+    const term = this.#node.leading()?.term
+    if (term !== this.#term) {
+      this.#forget()
+      this.#term = term
+    }
+    if (term === undefined) return
+    if (this.#phase === 'waiting' && this.#node.appliedTerm === term) this.#load(term)
+    if (this.#phase === 'loaded' && this.#held.size > 0) this.#arm()
+  }
+
+  /** A node has connected. */
+  connected(): void {
+    if (this.#term === undefined || this.#node.state.leases.count === 0) return
+    this.#isTimeWanted = true
+    this.#arm()
+  }
+
+  /** Called for each row of the table of leases that an entry writes, before it is applied as a whole. */
+  rowChanged(rowKey: Uint8Array, row: Uint8Array | undefined, clusterTimeMs: number): void {
+    if (this.#phase === 'waiting') return
+    const id = leaseOfKey(rowKey)
+    const held = this.#held.get(id)
+    if (row === undefined) {
+      if (this.#phase === 'loading') this.#gone.add(id)
+      this.#held.delete(id)
+      if (held?.due !== undefined) this.#deadlines.remove(held.due)
+      return
+    }
+    const lease = decodeLease(row)
+    // While the table is being read, it is not known whether the entry has set the deadline.
+    if (held === undefined && this.#phase === 'loading') this.#hold(id, lease, lease.deadlineMs, false)
+    else if (held === undefined) this.#hold(id, lease, clusterTimeMs + lease.ttlMs, true)
+    else if (lease.deadlineMs === held.lease.deadlineMs) held.lease = lease
+    else {
+      const endsAtMs = clusterTimeMs + lease.ttlMs
+      held.endsAtMs = held.isOwn ? Math.max(held.endsAtMs, endsAtMs) : endsAtMs
+      held.lease = lease
+      held.isOwn = true
+      held.isEnding = false
+      this.#schedule(held)
+    }
+  }
+
+  /** How long the lease lives if nothing keeps it alive; undefined: this node does not know. */
+  remainingMs(id: LeaseId): number | undefined {
+    const lead = this.#leading()
+    const held = lead && this.#held.get(id)
+    return held && lead ? Math.max(0, held.endsAtMs - lead.clusterTimeMs) : undefined
+  }
+
+  /**
+   * Keeps leases alive. The promise, that a lease lives for its whole time to live from now on, is kept by this leader
+   * in memory, as long as it ends before the replicated deadline. Otherwise an entry is needed. Another node asks it.
+   */
+  keepAlive(
+    ids: readonly LeaseId[],
+    timeoutMs: number,
+    done: (result: Result<readonly KeptAlive[]>) => void,
+  ): void {
+    const until = this.#clock.now() + timeoutMs
+    const asked = this.#leading()
+    this.#asked++
+    const answer = (result: Result<readonly KeptAlive[]>): void => {
+      this.#asked--
+      done(result)
+    }
+    if (asked === undefined) {
+      const isAsked = this.#node.askLeader(ids, timeoutMs, (kept) => {
+        if (kept !== undefined) answer({ ok: true, value: kept })
+        else this.#renew(ids, Math.max(1, until - this.#clock.now()), answer)
+      })
+      if (!isAsked) this.#renew(ids, timeoutMs, answer)
+      return
+    }
+    this.#node.confirm(timeoutMs, (problem) => {
+      if (problem !== undefined) return answer({ ok: false, problem })
+      const lead = this.#leading()
+      const leftMs = Math.max(1, until - this.#clock.now())
+      // Another node may have confirmed that it leads.
+      if (lead?.term !== asked.term) return this.#renew(ids, leftMs, answer)
+      const kept = ids.map((id) => this.#extend(id, lead.clusterTimeMs))
+      const others = ids.filter((_, at) => kept[at] === 'by an entry')
+      if (others.length === 0) return answer({ ok: true, value: kept.map(known) })
+      this.#renew(others, leftMs, (result) => {
+        if (!result.ok) return answer(result)
+        const renewed = result.value.values()
+        const value = kept.map((each) => (each === 'by an entry' ? renewed.next().value : each))
+        answer({ ok: true, value })
+      })
+    })
+  }
+
+  /** For a node that does not lead. `done(undefined)`: nor does this one, or it could not answer. */
+  keepAliveFor(
+    ids: readonly LeaseId[],
+    timeoutMs: number,
+    done: (kept: readonly KeptAlive[] | undefined) => void,
+  ): void {
+    if (this.#leading() === undefined) done(undefined)
+    else this.keepAlive(ids, timeoutMs, (result) => done(result.ok ? result.value : undefined))
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Keep-alives
+
+  /** In memory, if that is possible. */
+  #extend(id: LeaseId, clusterTimeMs: number): KeptAlive | 'by an entry' {
+    const held = this.#held.get(id)
+    if (held === undefined) return undefined
+    const { ttlMs, deadlineMs } = held.lease
+    const promised = clusterTimeMs + ttlMs
+    if (!held.isOwn || held.isEnding || promised > deadlineMs) return 'by an entry'
+    held.endsAtMs = Math.max(held.endsAtMs, promised)
+    this.#keptInMemoryTotal++
+    return ttlMs
+  }
+
+  #renew(
+    ids: readonly LeaseId[],
+    timeoutMs: number,
+    done: (result: Result<readonly KeptAlive[]>) => void,
+  ): void {
+    this.#node.propose(asked({ kind: 'renew', ids }), timeoutMs, (result) => {
+      if (!result.ok) return done(result)
+      if (result.value.kind !== 'renewed') throw new Error(`a renewal ended as ${result.value.kind}`)
+      this.#keptInLogTotal += ids.length
+      done({ ok: true, value: result.value.ttlsMs })
+    })
+  }
+
+  /** Cluster time, if this node leads and has all leases in memory. */
+  #leading(): { readonly term: Term; readonly clusterTimeMs: number } | undefined {
+    const lead = this.#node.leading()
+    return this.#phase === 'loaded' && lead?.term === this.#term ? lead : undefined
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Which leases there are
+
+  #forget(): void {
+    this.#term = undefined
+    this.#phase = 'waiting'
+    this.#held.clear()
+    this.#deadlines.clear()
+    this.#overdue = []
+    this.#gone.clear()
+    this.#scan?.close()
+    this.#scan = undefined
+    this.#isExpiring = false
+    this.#isCheckpointing = false
+    this.#isTimeWanted = false
+    this.#notBefore = Number.NEGATIVE_INFINITY
+    this.#timer?.cancel()
+    this.#timer = undefined
+    this.#timerAt = Number.POSITIVE_INFINITY
+  }
+
+  #load(term: Term): void {
+    this.#phase = 'loading'
+    if (this.#node.state.leases.count === 0) this.#loaded()
+    else this.#read(term)
+  }
+
+  #read(term: Term): void {
+    const scan = this.#node.scan({ ...leasesAfter(undefined), reverse: false })
+    this.#scan = scan
+    const isOver = (error: Error | undefined): boolean => {
+      if (term !== this.#term) return true
+      if (error === undefined) return false
+      this.#scan = undefined
+      // Ended for lack of disk space: once more.
+      if (error instanceof ScanEndedError) this.#read(term)
+      else this.#node.failed(error)
+      return true
+    }
+    const readSlice = (): void =>
+      scan.next(SLICE, (error, rows, more) => {
+        if (isOver(error)) return
+        for (const { key, value } of rows) this.#found(leaseOfKey(key), decodeLease(value))
+        if (more) return void this.#clock.soon(() => isOver(undefined) || readSlice())
+        scan.finish((unread) => {
+          if (isOver(unread)) return
+          this.#scan = undefined
+          this.#loaded()
+        })
+      })
+    readSlice()
+  }
+
+  /** In the table. Another leader may have promised that it lives until its deadline. */
+  #found(id: LeaseId, lease: Lease): void {
+    // What is held was told later.
+    if (!this.#held.has(id) && !this.#gone.has(id)) this.#hold(id, lease, lease.deadlineMs, false)
+  }
+
+  #loaded(): void {
+    this.#phase = 'loaded'
+    this.#gone.clear()
+    this.#arm()
+  }
+
+  #hold(id: LeaseId, lease: Lease, endsAtMs: number, isOwn: boolean): void {
+    const held: Held = { id, lease, endsAtMs, isOwn, isEnding: false, due: undefined }
+    this.#held.set(id, held)
+    this.#schedule(held)
+  }
+
+  /** A deadline that has moved into the future is found when the earlier one has passed. */
+  #schedule(held: Held): void {
+    const { due, endsAtMs: atMs } = held
+    if (due !== undefined && due.atMs <= atMs) return
+    if (due !== undefined) this.#deadlines.remove(due)
+    held.due = { atMs, held, place: 0 }
+    this.#deadlines.add(held.due)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // The end of leases
+
+  #run(): void {
+    const lead = this.#leading()
+    if (lead === undefined) return
+    if (this.#clock.now() >= this.#notBefore) {
+      if (!this.#isExpiring && (this.#nextDueMs() ?? Infinity) <= lead.clusterTimeMs) this.#expire(lead.term)
+      // An entry that ends leases tells the time, too. If there is room for one proposal, it is for that entry.
+      if (!this.#isExpiring) this.#checkpoint(lead.clusterTimeMs)
+    }
+    this.#arm()
+  }
+
+  /** When the next lease ends. */
+  #nextDueMs(): number | undefined {
+    return this.#overdue.length > 0 ? Number.NEGATIVE_INFINITY : this.#firstDeadlineMs()
+  }
+
+  #firstDeadlineMs(): number | undefined {
+    for (;;) {
+      const due = this.#deadlines.first
+      if (due === undefined) return undefined
+      const { held } = due
+      if (held.endsAtMs <= due.atMs) return due.atMs
+      this.#deadlines.take()
+      held.due = undefined
+      this.#schedule(held)
+    }
+  }
+
+  /** Each entry ends some of those that are due, and the next one is proposed when it is applied. */
+  #expire(term: Term): void {
+    this.#isExpiring = true
+    const ended = (isDone: boolean): void => {
+      if (term !== this.#term) return
+      this.#isExpiring = false
+      if (!isDone) this.#notBefore = this.#clock.now() + this.#limits.leaseRetryMs
+      this.#run()
+    }
+    this.#node.confirm(this.#limits.leaseProposalMs, (problem) => {
+      const lead = this.#leading()
+      if (problem !== undefined || lead?.term !== term) return ended(false)
+      const due = this.#takeDue(lead.clusterTimeMs)
+      // All of them were kept alive.
+      if (due.length === 0) return ended(true)
+      const leases = due.map(({ id, lease }): LeaseDeadline => ({ id, deadlineMs: lease.deadlineMs }))
+      this.#node.propose(asked({ kind: 'expire', leases }), this.#limits.leaseProposalMs, (result) => {
+        if (result.ok && result.value.kind === 'expired') this.#expiredTotal += result.value.leases
+        if (term === this.#term && !result.ok) for (const held of due) this.#again(held)
+        ended(result.ok)
+      })
+    })
+  }
+
+  /** As many as one entry ends. */
+  #takeDue(clusterTimeMs: number): readonly Held[] {
+    if (this.#overdue.length === 0) this.#gatherOverdue(clusterTimeMs)
+    const { settings } = this.#node.state
+    const taken: Held[] = []
+    let [keys, keyBytes] = [0, 0]
+    while (taken.length < EXPIRE_LEASES_MAX) {
+      const held = this.#overdue.at(-1)
+      if (held === undefined) break
+      const isThere = this.#held.get(held.id) === held
+      if (!isThere || held.endsAtMs > clusterTimeMs) {
+        this.#overdue.pop()
+        if (isThere) this.#schedule(held)
+        continue
+      }
+      keys += held.lease.keys
+      keyBytes += held.lease.keyBytes
+      if (taken.length > 0 && areTooManyKeys(keys, keyBytes, settings)) break
+      this.#overdue.pop()
+      held.isEnding = true
+      taken.push(held)
+    }
+    return taken
+  }
+
+  /**
+   * Those whose time has passed first, not more of them than a turn has time for. By their ids, as their keys are on
+   * the disk: one slice then has the keys of many.
+   */
+  #gatherOverdue(clusterTimeMs: number): void {
+    while (this.#overdue.length < OVERDUE_MAX) {
+      const atMs = this.#firstDeadlineMs()
+      if (atMs === undefined || atMs > clusterTimeMs) break
+      const due = this.#deadlines.take()
+      if (due === undefined) break
+      due.held.due = undefined
+      this.#overdue.push(due.held)
+    }
+    this.#overdue.sort((a, b) => b.id.length - a.id.length || (a.id < b.id ? 1 : -1))
+  }
+
+  /** The entry may still be applied, so only the log can keep this lease alive. */
+  #again(held: Held): void {
+    if (this.#held.get(held.id) === held && held.due === undefined) this.#schedule(held)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Cluster time
+
+  /** Tells the others what time it is, if no entry has told them lately. */
+  #checkpoint(clusterTimeMs: number): void {
+    const { state } = this.#node
+    if (this.#isCheckpointing || state.leases.count === 0) return
+    if (clusterTimeMs - state.clusterTimeMs < this.#checkpointMs) return
+    this.#isTimeWanted = false
+    const term = this.#term
+    this.#isCheckpointing = true
+    this.#node.propose(asked({ kind: 'renew', ids: [] }), this.#limits.leaseProposalMs, ({ ok }) => {
+      if (term !== this.#term) return
+      this.#isCheckpointing = false
+      if (!ok) this.#notBefore = this.#clock.now() + this.#limits.leaseRetryMs
+      this.#arm()
+    })
+  }
+
+  /** So old may the time be that the others were told last. */
+  get #checkpointMs(): number {
+    const { leaseCheckpointMs } = this.#node.state.settings
+    return this.#isTimeWanted ? Math.min(RETURN_STAMP_MS, leaseCheckpointMs) : leaseCheckpointMs
+  }
+
+  #arm(): void {
+    const lead = this.#leading()
+    // While leases are being ended, the end of that decides what comes next.
+    if (lead === undefined || this.#isExpiring || this.#held.size === 0) return
+    const now = this.#clock.now()
+    const { clusterTimeMs } = this.#node.state
+    const dueMs = this.#nextDueMs() ?? Infinity
+    const checkpointMs = this.#isCheckpointing ? Infinity : clusterTimeMs + this.#checkpointMs
+    const waitMs = Math.min(SLEEP_MS_MAX, Math.max(1, Math.min(dueMs, checkpointMs) - lead.clusterTimeMs))
+    const at = Math.max(now + waitMs, this.#notBefore)
+    if (at >= this.#timerAt) return
+    this.#timer?.cancel()
+    this.#timerAt = at
+    this.#timer = this.#clock.after(at - now, () => {
+      this.#timer = undefined
+      this.#timerAt = Number.POSITIVE_INFINITY
+      this.#run()
+    })
+  }
+}
+
+const asked = (command: Request['command']): Request => ({ command, idempotency: undefined, principal: '' })
+
+const known = (kept: KeptAlive | 'by an entry'): KeptAlive => (kept === 'by an entry' ? undefined : kept)

@@ -1,0 +1,62 @@
+// Leases as clients see them, read from the applied rows.
+
+import {
+  attachedKey,
+  attachmentsOf,
+  decodeLease,
+  type KvState,
+  type LeaseId,
+  leaseKey,
+  leaseOfKey,
+  leasesAfter,
+} from '../../../kv/index.ts'
+import type { RowScan, Storage, StoredRow } from '../../../storage/types.ts'
+import type { LeaseNow, Scan } from '../types.ts'
+
+/**
+ * `remainingMs`: what a leader knows. Others do not know of all keep-alives: at least the time to live after the last
+ * renewal in the log is left.
+ */
+export function leaseNow(
+  id: LeaseId,
+  storage: Pick<Storage, 'get'>,
+  { settings: { leaseCheckpointMs } }: KvState,
+  clusterTimeMs: number,
+  remainingMs: number | undefined,
+): LeaseNow | undefined {
+  const row = storage.get(leaseKey(id))
+  return row && ofRow(row, leaseCheckpointMs, clusterTimeMs, remainingMs)
+}
+
+function ofRow(
+  row: Uint8Array,
+  leaseCheckpointMs: number,
+  clusterTimeMs: number,
+  remainingMs: number | undefined,
+): LeaseNow {
+  const { ttlMs, deadlineMs } = decodeLease(row)
+  const leftMs = deadlineMs - leaseCheckpointMs - clusterTimeMs
+  return { grantedTtlMs: ttlMs, remainingTtlMs: remainingMs ?? Math.max(0, Math.min(ttlMs, leftMs)) }
+}
+
+/** `remainingMs`: as above, of each lease. */
+export const scanLeases = (
+  after: LeaseId | undefined,
+  storage: Pick<Storage, 'scan'>,
+  { settings: { leaseCheckpointMs } }: KvState,
+  clusterTimeMs: number,
+  remainingMs: (id: LeaseId) => number | undefined,
+): Scan<LeaseNow & { readonly id: LeaseId }> =>
+  mapped(storage.scan({ ...leasesAfter(after), reverse: false }), ({ key, value }) => {
+    const id = leaseOfKey(key)
+    return { id, ...ofRow(value, leaseCheckpointMs, clusterTimeMs, remainingMs(id)) }
+  })
+
+export const scanKeysOfLease = (storage: Pick<Storage, 'scan'>, id: LeaseId): Scan<Uint8Array> =>
+  mapped(storage.scan({ ...attachmentsOf(id), reverse: false }), ({ key }) => attachedKey(key))
+
+const mapped = <T>(scan: RowScan, of: (row: StoredRow) => T): Scan<T> => ({
+  next: (limits, done) => scan.next(limits, (error, rows, more) => done(error, rows.map(of), more)),
+  finish: (done) => scan.finish(done),
+  close: () => scan.close(),
+})

@@ -1,0 +1,360 @@
+// Reads that wait: for a quorum that confirms a read index (thesis §6.4), for that index to be applied, or for a
+// revision.
+//
+// All linearizable reads of one turn of the event loop share one confirmation. A refused confirmation is asked for
+// again until the read's time runs out. That is safe, because nothing was promised.
+
+import type { Revision } from '../../kv/index.ts'
+import type { LogIndex, MonotonicMs, ReadOutcome, ReadRequest, UnderWay } from '../../raft/index.ts'
+import type { DriverLimits } from './limits.ts'
+import { NumberMap } from './number-map.ts'
+import type { Clock, Problem, ReadConsistency, ReadGrant, ReadOptions, Result, Timer } from './types.ts'
+
+interface Waiter {
+  readonly number: number
+  readonly options: ReadOptions
+  readonly done: (result: Result<ReadGrant>) => void
+  timer: Timer | undefined
+  open: boolean
+  /** A read waits for a confirmation, then for its index, then for its revision or its turn. */
+  waitsFor: 'confirmation' | 'index' | 'revision' | 'turn'
+  index: LogIndex | undefined
+  served: ReadConsistency
+}
+
+/**
+ * A question to a majority. All reads that share it had arrived before it was first asked, so the answer to any of its
+ * ids is valid for them.
+ */
+interface Question {
+  readonly lease: boolean
+  waiters: readonly Waiter[]
+  ids: readonly number[]
+  askedAt: MonotonicMs
+}
+
+/** The state of the node that reads need. */
+export interface ReadState {
+  readonly revision: Revision
+  readonly appliedIndex: LogIndex
+  readonly hasLeader: boolean
+  /** Where the log ends because the disk has no room; undefined while it has room. */
+  readonly endsAt: LogIndex | undefined
+  stalenessMs(now: MonotonicMs): number | undefined
+}
+
+export class Reads {
+  readonly #clock: Clock
+  readonly #limits: DriverLimits
+  readonly #state: ReadState
+  #nextNumber = 1
+  #nextId = 1
+  #fresh: Waiter[] = []
+  /** Stale reads of this turn. */
+  readonly #stale: Waiter[] = []
+  #parked: Waiter[] = []
+  /** Questions by each of their ids. */
+  readonly #asked = new Map<number, Question>()
+  /** Questions to ask again under another id. */
+  #repeated: Question[] = []
+  /** Confirmed, sorted by index. */
+  #awaitingIndex: Waiter[] = []
+  #awaitingRevision = new Set<Waiter>()
+  /** Reads that wait until earlier ones are answered. */
+  #awaitingTurn: Waiter[] = []
+  /** By number. */
+  readonly #open = new NumberMap<Waiter>()
+  /** Reads that expired and may still be in one of the lists above. There are never more of these than open ones. */
+  #expired = 0
+
+  constructor(clock: Clock, limits: DriverLimits, state: ReadState) {
+    this.#clock = clock
+    this.#limits = limits
+    this.#state = state
+  }
+
+  get hasFresh(): boolean {
+    return this.#fresh.length > 0 || this.#repeated.length > 0
+  }
+
+  /** Whether `unpark` has something to ask again. */
+  get hasParked(): boolean {
+    return this.#parked.length > 0 || this.#asked.size > 0
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  /** What is under way; all 0 at rest. */
+  inspect(): UnderWay {
+    return {
+      open: this.#open.size,
+      fresh: this.#fresh.length,
+      parked: this.#parked.length,
+      asked: new Set(this.#asked.values()).size,
+      awaitingIndex: this.#awaitingIndex.length,
+      awaitingRevision: this.#awaitingRevision.size,
+      awaitingTurn: this.#awaitingTurn.length,
+    }
+  }
+
+  add(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void {
+    const waiter: Waiter = {
+      number: this.#nextNumber++,
+      options,
+      done,
+      timer: undefined,
+      open: true,
+      waitsFor: 'confirmation',
+      index: undefined,
+      served: options.consistency === 'stale' ? 'stale' : 'linearizable',
+    }
+    this.#open.set(waiter.number, waiter)
+    if (this.#open.size > this.#limits.readsMax) {
+      const detail = `${this.#limits.readsMax} reads wait on this node already`
+      this.#clock.soon(() =>
+        this.#end(waiter, { ok: false, problem: { code: 'overloaded', detail, written: 'no' } }),
+      )
+      return
+    }
+    if (options.consistency === 'stale') {
+      if (this.#stale.length === 0) this.#clock.soon(() => this.#grantAll(this.#stale.splice(0)))
+      this.#stale.push(waiter)
+      return
+    }
+    this.#arm(waiter)
+    this.#fresh.push(waiter)
+  }
+
+  /** The next questions for the core: at most one linearizable and one lease read for all that arrived. */
+  nextBatch(): ReadRequest[] {
+    const linearizable: Waiter[] = []
+    const leased: Waiter[] = []
+    for (const waiter of this.#fresh) {
+      if (waiter.open) (waiter.options.consistency === 'lease' ? leased : linearizable).push(waiter)
+    }
+    this.#fresh = []
+    const questions = this.#repeated
+    this.#repeated = []
+    const now = this.#clock.now()
+    for (const [waiters, lease] of [
+      [linearizable, false],
+      [leased, true],
+    ] as const)
+      if (waiters.length > 0) questions.push({ lease, waiters, ids: [], askedAt: now })
+    return questions.map((question) => {
+      const id = this.#nextId++
+      question.ids = [...question.ids, id]
+      question.askedAt = now
+      this.#asked.set(id, question)
+      return { id, lease: question.lease }
+    })
+  }
+
+  /**
+   * Refused reads become fresh again. A question without an answer for `readAskAgainMs` is asked once more: the
+   * question or its answer may be lost, or only late. Each pause is twice the one before: if answers are late because
+   * of overload, more questions would make them later.
+   */
+  unpark(): void {
+    const again = this.#parked
+    this.#parked = []
+    this.#fresh = [...again.filter((waiter) => waiter.open), ...this.#fresh]
+    const now = this.#clock.now()
+    for (const question of this.#asked.values()) {
+      const pauseMs = this.#limits.readAskAgainMs * 2 ** (question.ids.length - 1)
+      if (now - question.askedAt < pauseMs) continue
+      if (question.waiters.some(({ open }) => open)) {
+        question.askedAt = now
+        this.#repeated.push(question)
+      } else this.#forget(question)
+    }
+  }
+
+  resolve(outcome: ReadOutcome): void {
+    const question = this.#asked.get(outcome.id)
+    if (question === undefined) return
+    if (outcome.outcome === 'refused' && question.ids.length > 1) {
+      this.#asked.delete(outcome.id)
+      question.ids = question.ids.filter((id) => id !== outcome.id)
+      return
+    }
+    this.#forget(question)
+    const open = question.waiters.filter((waiter) => waiter.open)
+    if (outcome.outcome === 'refused') {
+      for (const waiter of open) this.#parked.push(waiter)
+      return
+    }
+    const isApplied = this.#state.appliedIndex >= outcome.index
+    for (const waiter of open) {
+      waiter.index = outcome.index
+      if (outcome.lease) waiter.served = 'lease'
+      if (!isApplied) this.#awaitIndex(waiter, outcome.index)
+    }
+    if (isApplied) this.#grantAll(open)
+    else if (this.#state.endsAt !== undefined) this.#giveUpSoon(open)
+  }
+
+  /**
+   * The index they wait for may not arrive before there is room, and other nodes can serve them. An index up to the end
+   * of the log, such as the first entry of a term, does arrive.
+   */
+  #giveUpSoon(waiters: readonly Waiter[]): void {
+    this.#clock.after(this.#limits.readAskAgainMs, () => {
+      const { endsAt, appliedIndex } = this.#state
+      if (endsAt === undefined) return
+      for (const waiter of waiters) {
+        const comes = waiter.waitsFor === 'revision' ? appliedIndex < endsAt : (waiter.index ?? 0) <= endsAt
+        if (waiter.open && !comes) this.#expire(waiter)
+      }
+    })
+  }
+
+  #forget(question: Question): void {
+    for (const id of question.ids) this.#asked.delete(id)
+    this.#repeated = this.#repeated.filter((one) => one !== question)
+  }
+
+  /** Called after more entries were applied. */
+  applied(): void {
+    const applied = this.#state.appliedIndex
+    let ready = 0
+    while (ready < this.#awaitingIndex.length && (this.#awaitingIndex[ready]?.index ?? 0) <= applied) ready++
+    if (ready > 0) this.#grantAll(this.#awaitingIndex.splice(0, ready))
+    const reached: Waiter[] = []
+    for (const waiter of this.#awaitingRevision)
+      if (this.#state.revision >= (waiter.options.minRevision ?? 0)) reached.push(waiter)
+    for (const waiter of reached) this.#awaitingRevision.delete(waiter)
+    this.#grantAll(reached)
+  }
+
+  endAll(reason: string): void {
+    for (const [, waiter] of this.#open.entries()) {
+      this.#end(waiter, { ok: false, problem: { code: 'not_ready', detail: reason, written: 'no' } })
+    }
+    this.#forgetAnswered()
+  }
+
+  #awaitIndex(waiter: Waiter, index: LogIndex): void {
+    waiter.waitsFor = 'index'
+    // Confirmations arrive in rising order, except for rare late answers. So the place is nearly always at the end.
+    let at = this.#awaitingIndex.length
+    while ((this.#awaitingIndex[at - 1]?.index ?? 0) > index) at--
+    this.#awaitingIndex.splice(at, 0, waiter)
+  }
+
+  /**
+   * Grants the reads one after another, with pauses for other events. A granted read runs at once, which takes
+   * milliseconds for a large value, and one confirmation may grant hundreds of reads.
+   */
+  #grantAll(waiters: readonly Waiter[]): void {
+    if (this.#awaitingTurn.length > 0) {
+      this.#awaitTurn(waiters)
+      return
+    }
+    const until = this.#clock.now() + this.#limits.applySliceMs
+    for (const [at, waiter] of waiters.entries()) {
+      if (at > 0 && this.#clock.now() >= until) {
+        this.#awaitTurn(waiters.slice(at))
+        this.#clock.soon(() => this.#grantAll(this.#awaitingTurn.splice(0)))
+        return
+      }
+      this.#grant(waiter)
+    }
+  }
+
+  #awaitTurn(waiters: readonly Waiter[]): void {
+    for (const waiter of waiters) {
+      waiter.waitsFor = 'turn'
+      if (waiter.open && waiter.timer === undefined) this.#arm(waiter)
+    }
+    this.#awaitingTurn = this.#awaitingTurn.concat(waiters)
+  }
+
+  #grant(waiter: Waiter): void {
+    if (!waiter.open) return
+    const { minRevision, maxStalenessMs, consistency } = waiter.options
+    if (this.#state.revision < (minRevision ?? 0)) {
+      waiter.waitsFor = 'revision'
+      if (waiter.timer === undefined) this.#arm(waiter)
+      this.#awaitingRevision.add(waiter)
+      if (this.#state.endsAt !== undefined) this.#giveUpSoon([waiter])
+      return
+    }
+    const stalenessMs = consistency === 'stale' ? this.#state.stalenessMs(this.#clock.now()) : undefined
+    if (consistency === 'stale' && maxStalenessMs !== undefined) {
+      if (stalenessMs === undefined || stalenessMs > maxStalenessMs) {
+        this.#end(waiter, { ok: false, problem: tooStale(stalenessMs, maxStalenessMs) })
+        return
+      }
+    }
+    this.#end(waiter, {
+      ok: true,
+      value: { served: waiter.served, stalenessMs, revision: this.#state.revision },
+    })
+  }
+
+  #arm(waiter: Waiter): void {
+    waiter.timer = this.#clock.after(waiter.options.timeoutMs, () => this.#expire(waiter))
+  }
+
+  #expire(waiter: Waiter): void {
+    this.#expired++
+    this.#tellExpired(waiter)
+  }
+
+  /** Nothing else may remove them: without a leader, parked reads are not asked again. */
+  #forgetAnswered(): void {
+    this.#expired = 0
+    const isOpen = ({ open }: Waiter): boolean => open
+    this.#fresh = this.#fresh.filter(isOpen)
+    this.#parked = this.#parked.filter(isOpen)
+    this.#awaitingIndex = this.#awaitingIndex.filter(isOpen)
+    this.#awaitingTurn = this.#awaitingTurn.filter(isOpen)
+    for (const question of new Set(this.#asked.values())) {
+      question.waiters = question.waiters.filter(isOpen)
+      if (question.waiters.length === 0) this.#forget(question)
+    }
+  }
+
+  #tellExpired(waiter: Waiter): void {
+    const { revision, hasLeader } = this.#state
+    const wanted = waiter.options.minRevision
+    if (waiter.waitsFor === 'revision') {
+      const detail = `this node is at revision ${revision}, the request asks for at least ${wanted}`
+      this.#end(waiter, { ok: false, problem: { code: 'revision_behind', detail, written: 'no' } })
+    } else if (waiter.waitsFor === 'index') {
+      const detail = `this node has applied up to ${this.#state.appliedIndex}, the read needs ${waiter.index}`
+      this.#end(waiter, { ok: false, problem: { code: 'not_ready', detail, written: 'no' } })
+    } else if (waiter.waitsFor === 'turn') {
+      const detail = 'more reads were to be answered than there was time for'
+      this.#end(waiter, { ok: false, problem: { code: 'overloaded', detail, written: 'no' } })
+    } else if (hasLeader) {
+      const detail = 'no majority of the voters confirmed the leader before the time ran out'
+      this.#end(waiter, { ok: false, problem: { code: 'no_quorum', detail, written: 'no' } })
+    } else {
+      const detail = 'no leader is known to this node: it may be cut off from the majority'
+      this.#end(waiter, { ok: false, problem: { code: 'no_leader', detail, written: 'no' } })
+    }
+  }
+
+  #end(waiter: Waiter, result: Result<ReadGrant>): void {
+    if (!waiter.open) return
+    waiter.open = false
+    this.#open.delete(waiter.number)
+    if (this.#expired > this.#open.size) this.#forgetAnswered()
+    this.#awaitingRevision.delete(waiter)
+    waiter.timer?.cancel()
+    waiter.done(result)
+  }
+}
+
+function tooStale(stalenessMs: number | undefined, maxStalenessMs: number): Problem {
+  const known = stalenessMs === undefined ? 'unknown' : `at most ${Math.ceil(stalenessMs)} ms`
+  return {
+    code: 'too_stale',
+    detail: `the state of this node is ${known} old; the request allows ${maxStalenessMs} ms`,
+    written: 'no',
+  }
+}

@@ -1,0 +1,298 @@
+// The interfaces of one running node. The driver (`driver.ts`) joins core, state machine and storage. It uses the
+// outside world only through Clock, Network and Storage, whose completions are callbacks, so that the simulator runs
+// the same driver in virtual time. HTTP, embedding and supervisor use a node through `NodeApi`.
+
+import type { Condition, KeyRow, LeaseId, Outcome, Request, Revision, Settings } from '../../kv/types.ts'
+import type {
+  Configuration,
+  ConfigurationChange,
+  LeaseSetting,
+  LogIndex,
+  Member,
+  Message,
+  MonotonicMs,
+  RaftStatus,
+  ReplicaId,
+  Term,
+  UnderWay,
+} from '../../raft/types.ts'
+import type { AppliedRecord, Done, SnapshotSink, SnapshotSource } from '../../storage/types.ts'
+import type { NodeOptions, RunningNode } from '../options.ts'
+import type { ListOptions, RecordScan, SliceLimits } from './record-scan.ts'
+import type { Watch, WatchRequest, WatchSink } from './watch/types.ts'
+
+export interface Timer {
+  cancel(): void
+}
+
+export interface Clock {
+  /**
+   * Monotonic: it is never set back, and goes on while the process is stopped (not while the whole machine is
+   * suspended, see `clock.ts`).
+   */
+  now(): MonotonicMs
+  after(delayMs: number, run: () => void): Timer
+  /**
+   * Runs at the end of this turn of the event loop, so that events that arrived together are handled together. Calls
+   * may run in any order.
+   */
+  soon(run: () => void): void
+}
+
+/** What a handshake says about the process at the other end. */
+export interface Greeting {
+  readonly clusterId: string
+  readonly replicaId: ReplicaId
+  readonly name: string
+  readonly boot: number
+  /** Durable term and last log index of the sender. */
+  readonly term: Term
+  readonly lastIndex: LogIndex
+  /** The newest cluster version that the sender knows. */
+  readonly clusterVersion: number
+  /** Where the sender listens, so that a changed address corrects itself. */
+  readonly peer: string
+}
+
+/** A hash of the applied rows at one index; compared between replicas (NODE-6). */
+export interface StateHashAt {
+  readonly index: LogIndex
+  readonly hash: bigint
+}
+
+/** A node that does not lead asks the leader to keep leases alive. */
+export interface KeepAliveQuestion {
+  /** Of the process that asks, for the answer. */
+  readonly number: number
+  readonly timeoutMs: number
+  readonly ids: readonly LeaseId[]
+}
+
+export interface KeepAliveAnswer {
+  readonly number: number
+  /** For each lease its time to live; undefined: there is no such lease. None: the asked node does not answer it. */
+  readonly kept: readonly (number | undefined)[] | undefined
+}
+
+export interface NetworkEvents {
+  /** This node's greeting for the next handshake. */
+  greeting(): Greeting
+  /**
+   * Whether this process may connect. It belongs to this cluster and is the newest of its replica. Undefined: it may;
+   * otherwise `refuse` is the reason, and `stop` tells it to stop.
+   */
+  admit(greeting: Greeting): { readonly refuse: string; readonly stop: boolean } | undefined
+  message(message: Message): void
+  stateHash(from: ReplicaId, at: StateHashAt): void
+  keepAliveAsked(from: ReplicaId, question: KeepAliveQuestion): void
+  keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void
+  connected(greeting: Greeting): void
+  disconnected(peer: ReplicaId): void
+  /** Reconnects to `peer` have been refused or have failed for the grace time. */
+  refused(peer: ReplicaId): void
+  /**
+   * A peer told this process to stop: a newer process has replaced it, it was removed, or it has lost durable state.
+   */
+  stop(reason: string): void
+  /** A peer offers a snapshot. `done` gets a place for it, or a sentence that refuses it. */
+  snapshotOffered(
+    from: ReplicaId,
+    term: Term,
+    snapshotId: string,
+    meta: SnapshotSource['meta'],
+    done: (refuse: string | undefined, sink: SnapshotSink | undefined) => void,
+  ): void
+  /** The snapshot is complete and staged under `snapshotId`. */
+  snapshotReceived(from: ReplicaId, term: Term, snapshotId: string, meta: SnapshotSource['meta']): void
+  snapshotSent(to: ReplicaId, index: LogIndex, ok: boolean): void
+}
+
+export interface Network {
+  /** The peers to stay connected with. Called at the start and with every applied configuration. */
+  setPeers(peers: readonly Member[]): void
+  /** Never blocks. Drops the message when the bounded queue of a peer is full or there is no connection. */
+  send(message: Message): void
+  sendStateHash(at: StateHashAt): void
+  /** These two are dropped, as messages are, without a connection. */
+  askToKeepAlive(to: ReplicaId, question: KeepAliveQuestion): void
+  answerKeepAlive(to: ReplicaId, answer: KeepAliveAnswer): void
+  /**
+   * Streams the snapshot on a separate connection and closes the source. Ends with `snapshotSent`, never within this
+   * call.
+   */
+  sendSnapshot(to: ReplicaId, term: Term, source: SnapshotSource): void
+  /** What is under way; all 0 at rest, for peers (`… of <id>`) that can be reached. */
+  inspect(): UnderWay
+  /** No event follows. */
+  close(): void
+}
+
+/**
+ * An error of the table in docs/reference/errors.md. It is decided below HTTP, so that all interfaces report the same.
+ */
+export interface Problem {
+  readonly code:
+    | 'no_leader'
+    | 'no_quorum'
+    | 'not_ready'
+    | 'overloaded'
+    | 'too_stale'
+    | 'revision_behind'
+    | 'membership_refused'
+    | 'request_too_large'
+    | 'storage_full'
+    | 'outcome_unknown'
+    | 'internal'
+  readonly detail: string
+  /** Whether a change may have been made. */
+  readonly written: 'no' | 'unknown'
+}
+
+export type Result<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problem: Problem }
+
+export type ReadConsistency = 'linearizable' | 'lease' | 'stale'
+
+export interface ReadOptions {
+  readonly consistency: ReadConsistency
+  readonly maxStalenessMs: number | undefined
+  readonly minRevision: Revision | undefined
+  readonly timeoutMs: number
+}
+
+/** Permission to read now, synchronously or with scans opened in the callback. */
+export interface ReadGrant {
+  readonly served: ReadConsistency
+  /** Proven upper bound; for stale reads, when it is known. */
+  readonly stalenessMs: number | undefined
+  readonly revision: Revision
+}
+
+export interface NodeStatus {
+  readonly name: string
+  readonly clusterId: string
+  readonly replicaId: ReplicaId
+  readonly raft: RaftStatus
+  /** Free bytes of the file system with the data directory, at the last check. */
+  readonly diskFreeBytes: number
+  readonly revision: Revision
+  readonly settings: Settings
+  readonly stateHash: bigint
+  readonly leases: LeaseCounts
+  /** Problems for an operator; empty when all is well. */
+  readonly errors: readonly string[]
+  /**
+   * Reasons why the node is not ready; empty when it has applied everything that was committed at its start, knows a
+   * leader and is a voter.
+   */
+  readonly notReady: readonly string[]
+}
+
+export interface LeaseCounts {
+  /** Leases that exist. */
+  readonly count: number
+  /** Of this process: leases that it has ended as the leader; keep-alives answered without an entry, and with one. */
+  readonly expired: number
+  readonly inMemory: number
+  readonly inLog: number
+}
+
+/** Of a lease, in cluster time. */
+export interface LeaseNow {
+  readonly grantedTtlMs: number
+  /** It lives so long if nothing keeps it alive. On a node that does not lead it may live a little longer. */
+  readonly remainingTtlMs: number
+}
+
+/** Rows of one instant. `next`: one call at a time; then `finish` or `close`. */
+export interface Scan<T> {
+  /**
+   * The next page: at least one item, unless there is none. `more`: there are more of them. With `readsMax` the page
+   * may end with fewer items, even without one; then `more` is undefined: it is not known.
+   */
+  next(
+    limits: SliceLimits,
+    done: (error: Error | undefined, items: readonly T[], more: boolean | undefined) => void,
+  ): void
+  /** Without an error the items were complete. */
+  finish(done: Done): void
+  close(): void
+}
+
+/** One node, as HTTP and embedding use it. Callbacks are called exactly once, never before the call returns. */
+export interface NodeApi {
+  readonly name: string
+  readonly clusterId: string
+  status(): NodeStatus
+  /** Parts of the status that are cheap, for the headers of every answer. */
+  readonly term: Term
+  readonly revision: Revision
+  readonly leaderName: string | undefined
+  propose(
+    request: Request,
+    timeoutMs: number,
+    done: (result: Result<{ readonly outcome: Outcome; readonly replayed: boolean }>) => void,
+  ): void
+  /** Grants a read. `done` runs synchronously with a state that satisfies it: read in it, or open scans. */
+  read(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void
+  /** The store can be read as it was at this revision and later ones. */
+  readonly compactRevision: Revision
+  /** A key as it is now. `done` may be called before this returns. */
+  get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void
+  list(options: ListOptions): RecordScan
+  /**
+   * Begins a watch on the state as it is now. The sink is told of nothing before this returns, and of everything from
+   * the revision asked for on, or from the next one on.
+   */
+  watch(request: WatchRequest, sink: WatchSink): Result<Watch>
+  /** Times to live below this are raised to it: no lease ends because an election takes its usual time. */
+  readonly leaseTtlMsMin: number
+  /**
+   * Keeps leases alive: each lives for its time to live from some time between this call and its answer. The answer is
+   * that time to live for each id, or undefined: there is no such lease.
+   */
+  keepAlive(
+    ids: readonly LeaseId[],
+    timeoutMs: number,
+    done: (result: Result<readonly (number | undefined)[]>) => void,
+  ): void
+  /** A lease as it is now. */
+  lease(id: LeaseId): LeaseNow | undefined
+  /** All leases after this one, in the order of their ids. */
+  listLeases(after: LeaseId | undefined): Scan<LeaseNow & { readonly id: LeaseId }>
+  /** The keys of a lease as they are now. */
+  keysOfLease(id: LeaseId): Scan<Uint8Array>
+  change(change: ConfigurationChange, timeoutMs: number, done: (result: Result<Configuration>) => void): void
+  setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void
+  transfer(
+    to: ReplicaId | undefined,
+    timeoutMs: number,
+    done: (result: Result<{ readonly leader: string }>) => void,
+  ): void
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// A node, for what runs it (`start-node.ts`)
+
+export interface StartOptions extends NodeOptions {
+  /** Dials this host:port in place of the member's address. A local cluster leads its peers through relays with it. */
+  readonly resolvePeer?: ((member: Member) => string) | undefined
+}
+
+export interface ServingNode extends RunningNode {
+  readonly api: NodeApi
+  /** What is under way in driver, core, links and HTTP, by name. All numbers are 0 at rest with no client connected. */
+  inspect(): UnderWay
+}
+
+export type {
+  Founding,
+  ListenAddress,
+  Logger,
+  NodeEnd,
+  NodeOptions,
+  Optional,
+  RunningNode,
+} from '../options.ts'
+export type { AppliedRecord, Condition, Outcome, Request, Revision }

@@ -1,0 +1,196 @@
+// Watchers that read history: they began at an earlier revision, their clients were too slow, or a snapshot was
+// installed. They read in slices, in turn, beside everything else that the node does. Rows are read one by one when
+// they are needed, with no scan that stays open, so what a watcher may still read is never older than its place.
+//
+// The seam: rows are read and entries are applied in the same thread. A watcher that has read the row of the newest
+// revision becomes live in the same call, before another entry is applied. So it misses nothing and sees nothing twice.
+
+import {
+  asRevision,
+  compactRevision,
+  type KvState,
+  MalformedBytesError,
+  type Revision,
+} from '../../../kv/index.ts'
+import { ScanEndedError } from '../../../storage/index.ts'
+import type { Clock } from '../types.ts'
+import type { WatchEvent } from './events.ts'
+import type { HistoryRow, HistoryRows } from './history-rows.ts'
+import type { Watcher } from './watcher.ts'
+
+export interface CatchUpLimits {
+  /** Rows of events that one watcher reads before it is the turn of the next. */
+  readonly watchSliceRows: number
+  /** How long watchers read before the event loop does other work. */
+  readonly watchSliceMs: number
+}
+
+/** What a watcher that reads history comes to. */
+export interface CatchUpEvents {
+  readonly state: KvState
+  /** It has been sent everything. */
+  caughtUp(watcher: Watcher): void
+  /** What it would read next is compacted. */
+  overtaken(watcher: Watcher): void
+  /** Its client must take what waits for it first. */
+  full(watcher: Watcher): void
+  /** Sends the events of one revision. */
+  tell(watcher: Watcher, revision: HistoryRow['revisions'][number], events: readonly WatchEvent[]): void
+  failed(error: unknown): void
+}
+
+export class CatchUp {
+  readonly #clock: Clock
+  readonly #limits: CatchUpLimits
+  readonly #rows: HistoryRows
+  readonly #events: CatchUpEvents
+  /** Watchers whose turn will come, in its order. */
+  readonly #queue = new Set<Watcher>()
+  /** Watchers for whose next revision the row is looked for. */
+  readonly #unplaced = new Set<Watcher>()
+  #isLooking = false
+  #turnsSoon = false
+
+  constructor(clock: Clock, limits: CatchUpLimits, rows: HistoryRows, events: CatchUpEvents) {
+    this.#clock = clock
+    this.#limits = limits
+    this.#rows = rows
+    this.#events = events
+  }
+
+  get size(): number {
+    return this.#queue.size + this.#unplaced.size
+  }
+
+  get isLooking(): boolean {
+    return this.#isLooking
+  }
+
+  add(watcher: Watcher): void {
+    this.#queue.add(watcher)
+    this.#turnSoon()
+  }
+
+  remove(watcher: Watcher): void {
+    this.#queue.delete(watcher)
+    this.#unplaced.delete(watcher)
+    if (this.size === 0) this.#rows.clear()
+  }
+
+  #turnSoon(): void {
+    if (this.#turnsSoon || this.#queue.size === 0) return
+    this.#turnsSoon = true
+    this.#clock.soon(() => {
+      this.#turnsSoon = false
+      try {
+        this.#turn()
+      } catch (error) {
+        this.#events.failed(error)
+      }
+    })
+  }
+
+  /** Each watcher reads a slice, until the time is over. */
+  #turn(): void {
+    const until = this.#clock.now() + this.#limits.watchSliceMs
+    for (let left = this.#queue.size; left > 0; left--) {
+      const [watcher] = this.#queue
+      if (watcher === undefined) break
+      this.#queue.delete(watcher)
+      if (this.#slice(watcher, until) === 'more') this.#queue.add(watcher)
+      if (this.#clock.now() >= until) break
+    }
+    if (this.size === 0) this.#rows.clear()
+    this.#turnSoon()
+  }
+
+  #slice(watcher: Watcher, until: number): 'more' | 'done' {
+    const { state } = this.#events
+    for (let rows = 0; watcher.next <= state.revision; rows++) {
+      if (watcher.next <= compactRevision(state)) {
+        this.#events.overtaken(watcher)
+        return 'done'
+      }
+      const isTimeOver = rows > 0 && this.#clock.now() >= until
+      if (isTimeOver || rows === this.#limits.watchSliceRows) return 'more'
+      const row = this.#rowOf(watcher)
+      if (row === undefined) {
+        this.#unplaced.add(watcher)
+        this.#look()
+        return 'done'
+      }
+      const read = this.#readRow(watcher, row, until)
+      if (read !== 'whole') return read
+    }
+    this.#events.caughtUp(watcher)
+    return 'done'
+  }
+
+  /** The row with the next revision of the watcher; undefined: it must be looked for. */
+  #rowOf(watcher: Watcher): HistoryRow | undefined {
+    const { state } = this.#events
+    watcher.row ??= this.#rows.knownFirst(watcher.next, state)
+    const row = watcher.row === undefined ? undefined : this.#rows.at(watcher.row, state)
+    if (row !== undefined && (row.first > watcher.next || row.last < watcher.next))
+      throw new MalformedBytesError(
+        `the events from ${row.first} to ${row.last} are not those of ${watcher.next}`,
+      )
+    return row
+  }
+
+  #readRow(watcher: Watcher, row: HistoryRow, until: number): 'whole' | 'more' | 'done' {
+    for (const revision of row.revisions) {
+      if (revision.revision < watcher.next) continue
+      const events = revision.events.filter((event) => watcher.wants(event) && watcher.watches(event))
+      if (events.length > 0) {
+        if (watcher.sink.isFull) {
+          watcher.next = revision.revision
+          this.#events.full(watcher)
+          return 'done'
+        }
+        this.#events.tell(watcher, revision, events)
+        if (watcher.state === 'ended') return 'done'
+      }
+      watcher.next = asRevision(revision.revision + 1)
+      if (events.length > 0 && watcher.next <= row.last && this.#clock.now() >= until) return 'more'
+    }
+    watcher.next = asRevision(row.last + 1)
+    watcher.row = watcher.next
+    return 'whole'
+  }
+
+  /** One search at a time. Watchers with revisions of the same row share what it finds. */
+  #look(): void {
+    const [watcher] = this.#unplaced
+    if (watcher === undefined || this.#isLooking) return
+    this.#isLooking = true
+    const { state } = this.#events
+    this.#rows.findFirst(watcher.next, state, (error, first) => {
+      this.#isLooking = false
+      try {
+        this.#found(watcher, watcher.next, error, first)
+      } catch (thrown) {
+        this.#events.failed(thrown)
+      }
+    })
+  }
+
+  #found(watcher: Watcher, next: Revision, error: Error | undefined, first: Revision | undefined): void {
+    // A scan that was ended for lack of disk space is begun anew.
+    if (error !== undefined && !(error instanceof ScanEndedError)) throw error
+    if (this.size === 0) return
+    const { state } = this.#events
+    const row = first === undefined ? undefined : this.#rows.at(first, state)
+    const compacted = compactRevision(state)
+    for (const other of this.#unplaced) {
+      const isInRow = row !== undefined && row.first <= other.next && other.next <= row.last
+      if (isInRow) other.row = row.first
+      // Of those that were overtaken meanwhile, perhaps all, nobody has a row to look for.
+      else if (other.next > compacted && (other !== watcher || other.next !== next)) continue
+      this.#unplaced.delete(other)
+      this.#queue.add(other)
+    }
+    this.#turnSoon()
+    this.#look()
+  }
+}

@@ -1,0 +1,170 @@
+// The events of one revision, made once for all watchers: which keys it has changed, from its row of events, and the
+// records, which are read from their rows of versions when the first watcher needs them. A message is what watchers of
+// the same options are told of a revision. It is encoded once for each form.
+
+import { latin1 } from '../../../bytes/index.ts'
+import { type KeyEvent, type KeyRow, type Revision, readVersion } from '../../../kv/index.ts'
+
+/** Of keys and values of the records before, in one message. One record is always told. */
+export const PREV_BYTES_MAX = 4 * 1024 * 1024
+
+/**
+ * Of keys of events, and of events themselves, in messages with a part of the events of one revision, as long as
+ * others may share them. Thousands of watchers may each ask for another part of a revision that deletes thousands of
+ * keys. The last message is always kept.
+ */
+const PARTS_BYTES_MAX = 256 * 1024
+/** Of an event in a message, beside its key. */
+const EVENT_BYTES = 64
+
+/** Reads the newest row. */
+export type GetRow = (rowKey: Uint8Array) => Uint8Array | undefined
+
+/** One key that a revision has changed. */
+export class WatchEvent {
+  readonly key: Uint8Array
+  /** The key with a character for each byte. */
+  readonly name: string
+  readonly revision: Revision
+  readonly type: 'put' | 'delete'
+  /** Among the events of its revision. */
+  readonly at: number
+  readonly #before: KeyEvent['before']
+  readonly #get: GetRow
+  #record: KeyRow | undefined
+  #prev: KeyRow | null | undefined
+
+  constructor({ key, revision, tombstone, before }: KeyEvent, at: number, get: GetRow) {
+    this.at = at
+    this.key = key
+    this.name = latin1(key)
+    this.revision = revision
+    this.type = tombstone === undefined ? 'put' : 'delete'
+    this.#before = before
+    this.#get = get
+  }
+
+  /** Of a put. */
+  get record(): KeyRow {
+    this.#record ??= readVersion(this.key, this.revision, this.#get)
+    return this.#record
+  }
+
+  /** The record before; null: the key did not exist. */
+  get prev(): KeyRow | null {
+    if (this.#prev === undefined)
+      this.#prev = this.#before === undefined ? null : readVersion(this.key, this.#before.revision, this.#get)
+    return this.#prev
+  }
+
+  /** Of the record before, which is told with or without its value. */
+  prevBytes(withValue: boolean): number {
+    if (this.#before === undefined) return 0
+    return this.key.length + (withValue ? this.#before.valueBytes : 0)
+  }
+}
+
+/** How a way to clients writes messages. */
+export interface MessageForm {
+  encode(message: EventsMessage): Uint8Array
+}
+
+/** What some watchers are told of one revision. */
+export class EventsMessage {
+  readonly revision: Revision
+  readonly events: readonly WatchEvent[]
+  /** Of the keys of its events, and of the events themselves. Values, and records before, have other limits. */
+  readonly bytes: number
+  /** Records are told with their values. */
+  readonly values: boolean
+  readonly #prev: boolean
+  readonly #encoded: { readonly form: MessageForm; readonly bytes: Uint8Array }[] = []
+
+  constructor(revision: Revision, events: readonly WatchEvent[], { prev, values }: MessageOptions) {
+    this.revision = revision
+    this.events = events
+    this.bytes = events.reduce((sum, { key }) => sum + key.length + EVENT_BYTES, 0)
+    this.values = values
+    this.#prev = prev
+  }
+
+  in(form: MessageForm): Uint8Array {
+    const known = this.#encoded.find((encoded) => encoded.form === form)
+    if (known !== undefined) return known.bytes
+    const bytes = form.encode(this)
+    this.#encoded.push({ form, bytes })
+    return bytes
+  }
+
+  /**
+   * The records before, one for each event; undefined: it was not asked for, or there is no room for it. One revision
+   * may delete thousands of long keys with large values.
+   */
+  prevs(): (KeyRow | null | undefined)[] {
+    let bytes = 0
+    return this.events.map((event) => {
+      if (!this.#prev) return undefined
+      const isFirst = bytes === 0
+      bytes += event.prevBytes(this.values)
+      return isFirst || bytes <= PREV_BYTES_MAX ? event.prev : undefined
+    })
+  }
+}
+
+interface MessageOptions {
+  readonly prev: boolean
+  readonly values: boolean
+}
+
+/** What one revision has changed: at least one key. */
+export class RevisionEvents {
+  readonly revision: Revision
+  readonly events: WatchEvent[] = []
+  readonly #messages = new Map<string, EventsMessage>()
+  /** Those with a part of the events. The one that was made first comes first. */
+  readonly #parts = new Map<string, EventsMessage>()
+  #partsBytes = 0
+
+  constructor(revision: Revision) {
+    this.revision = revision
+  }
+
+  /** The message with these events, in their order. Watchers that are told the same share it. */
+  message(events: readonly WatchEvent[], options: MessageOptions): EventsMessage {
+    const { prev, values } = options
+    let name = `${Number(prev)}${Number(values)}`
+    const isPart = events.length < this.events.length
+    if (isPart) for (const { at } of events) name += `,${at}`
+    const messages = isPart ? this.#parts : this.#messages
+    let message = messages.get(name)
+    if (message === undefined) {
+      message = new EventsMessage(this.revision, events, options)
+      messages.set(name, message)
+      if (isPart) this.#partAdded(message)
+    }
+    return message
+  }
+
+  #partAdded(added: EventsMessage): void {
+    this.#partsBytes += added.bytes
+    for (const [name, message] of this.#parts) {
+      if (this.#partsBytes <= PARTS_BYTES_MAX || message === added) return
+      this.#parts.delete(name)
+      this.#partsBytes -= message.bytes
+    }
+  }
+}
+
+/** Events of a row by revision. Revisions that have changed no key are left out. */
+export function byRevision(events: readonly KeyEvent[], get: GetRow): RevisionEvents[] {
+  const revisions: RevisionEvents[] = []
+  for (const event of events) {
+    let newest = revisions.at(-1)
+    if (newest?.revision !== event.revision) {
+      newest = new RevisionEvents(event.revision)
+      revisions.push(newest)
+    }
+    newest.events.push(new WatchEvent(event, newest.events.length, get))
+  }
+  return revisions
+}

@@ -1,0 +1,131 @@
+// The rows of events, decoded, for watchers that read history. Watchers that come back together after a node has
+// stopped read the same rows, so the last few are kept, with the records and the messages that were made of them.
+
+import {
+  decodeEvents,
+  eventsKey,
+  firstOfEvents,
+  type KvState,
+  MalformedBytesError,
+  type Revision,
+} from '../../../kv/index.ts'
+import type { Storage } from '../../../storage/types.ts'
+import { byRevision, type GetRow, type RevisionEvents } from './events.ts'
+
+/** Rows that are kept. */
+const ROWS_MAX = 32
+/** Of rows with more events only one is kept. Most rows have 16. */
+const ROW_EVENTS_MAX = 1024
+/** Bytes of the rows of versions that were read for such a row. */
+const ROW_BYTES_MAX = 256 * 1024
+
+export interface HistoryRow {
+  readonly first: Revision
+  readonly last: Revision
+  readonly revisions: readonly RevisionEvents[]
+  /** It was the newest row when it was read, and may have become longer since. */
+  readonly mayGrow: boolean
+}
+
+export class HistoryRows {
+  readonly #storage: Pick<Storage, 'scan'>
+  readonly #get: GetRow
+  /** By their first revisions, the one that was used last at the end. */
+  readonly #kept = new Map<Revision, HistoryRow>()
+  /** Of the kept row with very many events. */
+  #large: Revision | undefined
+
+  constructor(storage: Pick<Storage, 'scan'>, get: GetRow) {
+    this.#storage = storage
+    this.#get = get
+  }
+
+  get size(): number {
+    return this.#kept.size
+  }
+
+  clear(): void {
+    this.#kept.clear()
+    this.#large = undefined
+  }
+
+  /** The row that begins with this revision; undefined: there is none. */
+  at(first: Revision, { history, revision }: KvState): HistoryRow | undefined {
+    const kept = this.#kept.get(first)
+    if (kept !== undefined && (!kept.mayGrow || kept.last === revision)) {
+      this.#kept.delete(first)
+      this.#kept.set(first, kept)
+      return kept
+    }
+    const row = this.#get(eventsKey(first))
+    if (row === undefined) return undefined
+    const { last, events } = decodeEvents(first, row)
+    let bytes = 0
+    const get: GetRow = (rowKey) => {
+      const version = this.#get(rowKey)
+      bytes += version?.length ?? 0
+      if (bytes > ROW_BYTES_MAX) this.#kept.delete(first)
+      return version
+    }
+    const read = { first, last, revisions: byRevision(events, get), mayGrow: first === history.newest }
+    if (events.length > ROW_EVENTS_MAX) {
+      if (this.#large !== undefined) this.#kept.delete(this.#large)
+      this.#large = first
+    }
+    this.#keep(read)
+    return read
+  }
+
+  /** The first revision of the row that has this one, if that is known without reading. */
+  knownFirst(revision: Revision, { history }: KvState): Revision | undefined {
+    if (revision >= history.newest && history.newest >= history.first) return history.newest
+    for (const { first, last } of this.#kept.values()) if (first <= revision && revision <= last) return first
+    return undefined
+  }
+
+  /**
+   * Looks for the first revision of the row that has this one, which is in the history now. It may be compacted before
+   * `done` is called.
+   */
+  findFirst(
+    revision: Revision,
+    { history }: KvState,
+    done: (error: Error | undefined, first: Revision | undefined) => void,
+  ): void {
+    const scan = this.#storage.scan({
+      gte: eventsKey(history.first),
+      lt: keyAfterEvents(revision),
+      reverse: true,
+    })
+    scan.next({ rowsMax: 1, bytesMax: 1 }, (error, [row]) => {
+      if (error !== undefined) {
+        scan.close()
+        done(error, undefined)
+        return
+      }
+      scan.finish((unread) => {
+        const isLost = unread === undefined && row === undefined
+        const lost = isLost ? new MalformedBytesError(`revision ${revision} has no row of events`) : undefined
+        done(unread ?? lost, row && firstOfEvents(row.key))
+      })
+    })
+  }
+
+  #keep(row: HistoryRow): void {
+    this.#kept.delete(row.first)
+    this.#kept.set(row.first, row)
+    if (this.#kept.size <= ROWS_MAX) return
+    for (const [oldest] of this.#kept) {
+      this.#kept.delete(oldest)
+      return
+    }
+  }
+}
+
+/** The first key after that of the row of events that begins with this revision. */
+function keyAfterEvents(revision: Revision): Uint8Array {
+  const key = eventsKey(revision)
+  const after = new Uint8Array(key.length + 1)
+  after.set(key)
+  return after
+}

@@ -1,0 +1,361 @@
+// All watches of a node. README.md describes how they work together.
+
+import {
+  asRevision,
+  compactRevision,
+  decodeEvents,
+  eventsKey,
+  type KvState,
+  type Revision,
+} from '../../../kv/index.ts'
+import type { UnderWay } from '../../../raft/types.ts'
+import type { Storage } from '../../../storage/types.ts'
+import type { Clock, Problem, Result } from '../types.ts'
+import { CatchUp, type CatchUpLimits } from './catch-up.ts'
+import {
+  byRevision,
+  type EventsMessage,
+  type GetRow,
+  type RevisionEvents,
+  type WatchEvent,
+} from './events.ts'
+import { HistoryRows } from './history-rows.ts'
+import { IntervalIndex } from './interval-index.ts'
+import { ProgressWheel } from './progress-wheel.ts'
+import type { Watch, WatchCounts, WatchRequest, WatchSink } from './types.ts'
+import { Watcher } from './watcher.ts'
+
+/**
+ * Of one entry: events times the watchers that are told of them in the call that applies it. One delete of a range has
+ * ten thousand events, a batch a thousand revisions, and a node fifty thousand watchers.
+ */
+const FANOUT_PER_ENTRY_MAX = 50_000
+
+export interface WatchLimits extends CatchUpLimits {
+  /** Watches of one node. More are refused as overloaded. */
+  readonly watchesMax: number
+  /** Of the keys of one message. A watch that would need a larger one ends. */
+  readonly watchMessageBytesMax: number
+}
+
+export interface WatchHubOptions {
+  readonly clock: Clock
+  readonly limits: WatchLimits
+  readonly storage: Pick<Storage, 'get' | 'scan'>
+  readonly state: KvState
+  /** A row cannot be read. The node ends. */
+  readonly failed: (error: unknown) => void
+}
+
+export class WatchHub {
+  readonly #clock: Clock
+  readonly #limits: WatchLimits
+  readonly #get: GetRow
+  readonly #rows: HistoryRows
+  readonly #catchUp: CatchUp
+  readonly #wheel: ProgressWheel<Watcher>
+  readonly #watchers = new Set<Watcher>()
+  /** The live ones. */
+  readonly #live = new IntervalIndex<Watcher>()
+  /** As of the last entry that was applied. */
+  #state: KvState
+  /** Everything up to this revision has been sent to the live ones. The state is ahead while they are told. */
+  #sent: Revision
+  /** Why there are no more watches. */
+  #ended: string | undefined
+  /** How much of the newest row of events the live watchers have been told. */
+  #told = { first: 0, bytes: 0 }
+  /** Of the entry that is being told: events times watchers, so far. */
+  #toldAtOnce = 0
+  /** Used again for each event. */
+  readonly #found: Watcher[] = []
+  #now: number
+  #slow = 0
+  #eventsTotal = 0
+  #slowTotal = 0
+  #compactedTotal = 0
+
+  constructor({ clock, limits, storage, state, failed }: WatchHubOptions) {
+    this.#clock = clock
+    this.#limits = limits
+    this.#state = state
+    this.#sent = state.revision
+    this.#now = clock.now()
+    this.#get = (rowKey) => storage.get(rowKey)
+    this.#rows = new HistoryRows(storage, this.#get)
+    const hub = this
+    this.#catchUp = new CatchUp(clock, limits, this.#rows, {
+      get state() {
+        return hub.#state
+      },
+      caughtUp: (watcher) => this.#goLive(watcher),
+      overtaken: (watcher) => this.#overtaken(watcher),
+      full: (watcher) => this.#full(watcher),
+      tell: (watcher, revision, events) => {
+        this.#now = this.#clock.now()
+        this.#tell(watcher, revision.message(events, watcher))
+      },
+      failed,
+    })
+    this.#wheel = new ProgressWheel(clock, (watcher) => this.#progress(watcher))
+  }
+
+  counts(): WatchCounts {
+    return {
+      open: this.#watchers.size,
+      behind: this.#catchUp.size,
+      slow: this.#slow,
+      eventsTotal: this.#eventsTotal,
+      slowTotal: this.#slowTotal,
+      compactedTotal: this.#compactedTotal,
+    }
+  }
+
+  /** What is under way; all 0 at rest. */
+  inspect(): UnderWay {
+    return {
+      open: this.#watchers.size,
+      live: this.#live.size,
+      behind: this.#catchUp.size,
+      slow: this.#slow,
+      looking: Number(this.#catchUp.isLooking),
+      rowsKept: this.#rows.size,
+      timer: Number(this.#wheel.isRunning),
+    }
+  }
+
+  /**
+   * Begins a watch. The sink is not called before this returns. If the first revision that it asks for is compacted, it
+   * ends with that.
+   */
+  open(request: WatchRequest, sink: WatchSink): Result<Watch> {
+    if (this.#ended !== undefined) return refused('not_ready', this.#ended)
+    if (this.#watchers.size >= this.#limits.watchesMax)
+      return refused('overloaded', `this node has ${this.#limits.watchesMax} watches already`)
+    const { revision } = this.#state
+    this.#now = this.#clock.now()
+    const watcher = new Watcher(request, sink, request.from ?? revision + 1, this.#now)
+    const { next: from } = watcher
+    this.#watchers.add(watcher)
+    this.#wheel.add(watcher)
+    if (from > revision) this.#goLive(watcher)
+    else this.#catchUp.add(watcher)
+    return {
+      ok: true,
+      value: { from, drained: () => this.#drained(watcher), cancel: () => this.#forget(watcher) },
+    }
+  }
+
+  /** An entry has been applied. */
+  applied(state: KvState): void {
+    const { revision } = this.#state
+    this.#state = state
+    if (state.revision === revision) return
+    const { newest, first } = state.history
+    if (this.#live.size === 0 || newest < first) {
+      this.#told = { first: 0, bytes: 0 }
+      this.#sent = state.revision
+      return
+    }
+    const row = this.#get(eventsKey(newest))
+    if (row === undefined) throw new Error(`revision ${newest} has no row of events`)
+    const seenBytes = this.#told.first === newest ? this.#told.bytes : undefined
+    this.#told = { first: newest, bytes: row.length }
+    this.#now = this.#clock.now()
+    const { events } = decodeEvents(newest, row, seenBytes)
+    const fresh = events.filter((event) => event.revision > revision)
+    this.#toldAtOnce = 0
+    // If a row cannot be read, the node ends, and each watch says how far it was told.
+    for (const each of byRevision(fresh, this.#get)) {
+      this.#tellAll(each)
+      this.#sent = each.revision
+    }
+    this.#sent = state.revision
+  }
+
+  /** A snapshot has replaced the store by a newer one. Live watchers go on from its history. */
+  replaced(state: KvState): void {
+    const next = asRevision(this.#state.revision + 1)
+    this.#state = state
+    this.#sent = state.revision
+    this.#told = { first: 0, bytes: 0 }
+    this.#rows.clear()
+    for (const watcher of this.#watchers) {
+      watcher.row = undefined
+      if (watcher.state !== 'live') continue
+      this.#readLater(watcher, next)
+    }
+  }
+
+  /** The node stops. Clients go on elsewhere. */
+  endAll(reason: string): void {
+    if (this.#ended !== undefined) return
+    this.#ended = reason
+    this.#endEach('stopped', reason)
+  }
+
+  /** The node has had no leader for too long, and is told nothing new. Clients go on elsewhere. */
+  leaderless(reason: string): void {
+    this.#endEach('no-leader', reason)
+  }
+
+  /** The same where its disk has had no room for what is new. */
+  withoutRoom(reason: string): void {
+    this.#endEach('no-room', reason)
+  }
+
+  #endEach(kind: 'stopped' | 'no-leader' | 'no-room', reason: string): void {
+    for (const watcher of [...this.#watchers]) {
+      const resumeFrom = asRevision(Math.max(watcher.next, this.#upTo(watcher) + 1))
+      this.#forget(watcher)
+      watcher.sink.ended({ kind, reason, resumeFrom })
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Live watchers
+
+  #goLive(watcher: Watcher): void {
+    watcher.state = 'live'
+    watcher.row = undefined
+    this.#live.add(watcher)
+  }
+
+  #tellAll(revision: RevisionEvents): void {
+    const { events } = revision
+    const found = this.#found
+    const [event] = events
+    if (event !== undefined && events.length === 1) {
+      const isTooMuch = this.#collect(event)
+      for (const watcher of found) {
+        if (isTooMuch) this.#readLater(watcher, revision.revision)
+        else if (watcher.wants(event)) this.#tellLive(watcher, revision, events)
+      }
+      found.length = 0
+      return
+    }
+    const touched: Watcher[] = []
+    for (const event of events) {
+      const isTooMuch = this.#collect(event)
+      for (const watcher of found) {
+        if (isTooMuch) {
+          this.#readLater(watcher, revision.revision)
+          continue
+        }
+        if (!watcher.wants(event)) continue
+        if (watcher.told === undefined) {
+          watcher.told = []
+          touched.push(watcher)
+        }
+        watcher.told.push(event)
+      }
+      found.length = 0
+    }
+    for (const watcher of touched) {
+      const { told } = watcher
+      // It will read all of them together.
+      if (told === undefined) continue
+      watcher.told = undefined
+      this.#tellLive(watcher, revision, told)
+    }
+  }
+
+  /** Finds who watches its key. Returns whether there is no time left to tell them. */
+  #collect({ name }: WatchEvent): boolean {
+    this.#live.collect(name, this.#found)
+    const isTooMuch = this.#toldAtOnce >= FANOUT_PER_ENTRY_MAX
+    this.#toldAtOnce += this.#found.length
+    return isTooMuch
+  }
+
+  /** A live watcher reads this revision in history, in its turn. */
+  #readLater(watcher: Watcher, revision: Revision): void {
+    this.#live.remove(watcher)
+    watcher.told = undefined
+    if (watcher.next < revision) watcher.next = revision
+    watcher.state = 'behind'
+    this.#catchUp.add(watcher)
+  }
+
+  #tellLive(watcher: Watcher, revision: RevisionEvents, events: readonly WatchEvent[]): void {
+    if (!watcher.sink.isFull) {
+      this.#tell(watcher, revision.message(events, watcher))
+      watcher.next = asRevision(revision.revision + 1)
+      return
+    }
+    this.#live.remove(watcher)
+    watcher.next = revision.revision
+    this.#full(watcher)
+  }
+
+  /** Ends the watch if the message is too large: a revision is never split. */
+  #tell(watcher: Watcher, message: EventsMessage): void {
+    const { revision: next, bytes } = message
+    const { watchMessageBytesMax: bytesMax } = this.#limits
+    if (bytes > bytesMax) {
+      this.#forget(watcher)
+      watcher.sink.ended({ kind: 'too-large', next, bytes, bytesMax, resumeFrom: asRevision(next + 1) })
+      return
+    }
+    watcher.sentAt = this.#now
+    this.#eventsTotal += message.events.length
+    watcher.sink.events(message)
+  }
+
+  #progress(watcher: Watcher): void {
+    // Something that says more waits for the client already. A client that takes less than its progress would never
+    // have taken everything, and would be told of no event any more.
+    if (watcher.state !== 'full') {
+      // It stays due, so that it comes before those that have left no room for it.
+      if (watcher.sink.isFull) return
+      watcher.sink.progress(this.#upTo(watcher))
+    }
+    watcher.sentAt = this.#clock.now()
+  }
+
+  /** Everything up to this revision has been sent. */
+  #upTo(watcher: Watcher): Revision {
+    if (watcher.state === 'live') return this.#sent
+    return asRevision(Math.min(this.#state.revision, watcher.next - 1))
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Others
+
+  #full(watcher: Watcher): void {
+    watcher.state = 'full'
+    this.#slow++
+    this.#slowTotal++
+    watcher.sink.waits()
+  }
+
+  #drained(watcher: Watcher): void {
+    if (watcher.state !== 'full') return
+    this.#slow--
+    watcher.state = 'behind'
+    this.#catchUp.add(watcher)
+  }
+
+  #overtaken(watcher: Watcher): void {
+    this.#compactedTotal++
+    this.#forget(watcher)
+    const compacted = compactRevision(this.#state)
+    const { next } = watcher
+    const resumeFrom = asRevision(compacted + 1)
+    watcher.sink.ended({ kind: 'compacted', next, compactRevision: compacted, resumeFrom })
+  }
+
+  #forget(watcher: Watcher): void {
+    if (!this.#watchers.delete(watcher)) return
+    this.#wheel.remove(watcher)
+    if (watcher.state === 'live') this.#live.remove(watcher)
+    else if (watcher.state === 'full') this.#slow--
+    else this.#catchUp.remove(watcher)
+    watcher.state = 'ended'
+  }
+}
+
+const refused = (code: Problem['code'], detail: string): Result<Watch> => ({
+  ok: false,
+  problem: { code, detail, written: 'no' },
+})

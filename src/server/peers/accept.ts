@@ -1,0 +1,152 @@
+// The accepting side of a handshake: callers must introduce themselves, and are let in or told why not.
+
+import type { MonotonicMs } from '../../raft/types.ts'
+import type { Timer } from '../node/types.ts'
+import type { Context } from './context.ts'
+import type { Objection } from './processes.ts'
+import type { Frame, Hello, Wire, WireOwner } from './wires.ts'
+
+export const PROTOCOL_VERSION = 3
+
+/** A refused caller tries again twice a second. Its refusal is logged again only after this long. */
+const LOG_AGAIN_MS = 600_000
+const LOGGED_MAX = 64
+
+/** Called with a caller that was let in and told so. It must call `wire.established` before it returns. */
+export type Admitted = (wire: Wire, hello: Hello) => void
+
+export class Acceptor {
+  readonly #context: Context
+  readonly #admitted: Admitted
+  /**
+   * Callers that have not introduced themselves, with their time-outs; undefined before this node is ready to answer.
+   */
+  readonly #strangers = new Map<Wire, Timer | undefined>()
+  #isOpen = false
+  /** Refusals that were logged since `loggedSince`. */
+  readonly #logged = new Set<string>()
+  #loggedSince: MonotonicMs = 0
+
+  constructor(context: Context, admitted: Admitted) {
+    this.#context = context
+    this.#admitted = admitted
+    context.wires.onCall((wire) => this.#called(wire))
+  }
+
+  /** From now on callers are answered. */
+  open(): void {
+    this.#isOpen = true
+    for (const wire of [...this.#strangers.keys()]) {
+      // A message of an earlier one may have closed this.
+      if (wire.closed) continue
+      this.#strangers.set(wire, this.#deadline(wire))
+      wire.release()
+    }
+  }
+
+  close(): void {
+    this.#context.wires.close()
+    for (const wire of [...this.#strangers.keys()]) wire.close('closed')
+  }
+
+  get waiting(): number {
+    return this.#strangers.size
+  }
+
+  #called(wire: Wire): WireOwner {
+    if (this.#strangers.size >= this.#context.limits.strangersMax) {
+      wire.close('too many callers have not said who they are')
+      return { frame: () => {}, closed: () => {} }
+    }
+    this.#strangers.set(wire, this.#isOpen ? this.#deadline(wire) : undefined)
+    if (!this.#isOpen) wire.hold()
+    return {
+      frame: (frame) => {
+        this.#known(wire)
+        this.#judge(wire, frame)
+      },
+      closed: (why) => {
+        this.#known(wire)
+        const from = wire.remote
+        this.#context.logger.debug({ from, why }, 'a connection ended before its handshake was done')
+      },
+    }
+  }
+
+  #deadline(wire: Wire): Timer {
+    const { clock, limits } = this.#context
+    return clock.after(limits.handshakeMs, () => wire.close('no handshake in time'))
+  }
+
+  #known(wire: Wire): void {
+    this.#strangers.get(wire)?.cancel()
+    this.#strangers.delete(wire)
+  }
+
+  #judge(wire: Wire, frame: Frame): void {
+    if (frame.type === 'foreign-hello') {
+      const refuse = `this node speaks version ${PROTOCOL_VERSION} of the protocol, not ${frame.version}`
+      this.#refuse(wire, { refuse, stop: false })
+    } else if (frame.type === 'hello') {
+      const objection = this.#objection(frame)
+      if (objection !== undefined) {
+        this.#refuse(wire, objection)
+        return
+      }
+      wire.send({ type: 'welcome', ...this.#context.speaker() })
+      this.#admitted(wire, frame)
+    } else wire.close(`a frame of type ${nameOf(frame)} before the handshake`)
+  }
+
+  #refuse(wire: Wire, { refuse, stop, isExpected = false }: Objection): void {
+    this.#context.counters.handshakesRefused++
+    this.#log(refuse, isExpected ? 'info' : 'warn')
+    refuseWire(this.#context, wire, refuse, stop)
+  }
+
+  #log(refusal: string, level: 'info' | 'warn'): void {
+    const now = this.#context.clock.now()
+    if (now - this.#loggedSince >= LOG_AGAIN_MS || this.#logged.size >= LOGGED_MAX) {
+      this.#logged.clear()
+      this.#loggedSince = now
+    }
+    if (!this.#logged.has(refusal)) this.#context.logger[level]({ why: refusal }, 'refused a peer')
+    this.#logged.add(refusal)
+  }
+
+  #objection(hello: Hello): Objection | undefined {
+    const { clusterId, processes, events } = this.#context
+    const self = this.#context.speaker()
+    const { greeting } = hello
+    if (greeting.clusterId !== clusterId) {
+      return { refuse: `this node belongs to cluster ${clusterId}, not ${greeting.clusterId}`, stop: false }
+    }
+    if (hello.incarnation === self.incarnation)
+      return { refuse: 'the caller has reached itself', stop: false }
+    const objection = processes.objection(hello)
+    if (objection !== undefined) return objection
+    if (greeting.replicaId === self.greeting.replicaId) {
+      events.stop(
+        `a newer process of this replica has been started (${greeting.peer}): this one is superseded`,
+      )
+      return { refuse: 'the caller has reached an older process of its own replica', stop: false }
+    }
+    if (hello.wanted !== self.greeting.replicaId) {
+      return { refuse: `this is replica ${self.greeting.replicaId}, not ${hello.wanted}`, stop: false }
+    }
+    const refused = events.admit(greeting)
+    if (refused !== undefined) return { ...refused, isExpected: true }
+    processes.heard(hello)
+    if (!processes.accepts(hello)) return { refuse: 'a newer connection of the caller stands', stop: false }
+    return undefined
+  }
+}
+
+/** Sends the reason if possible, and closes. */
+export function refuseWire({ clusterId }: Context, wire: Wire, sentence: string, stop = false): void {
+  wire.send({ type: 'refusal', clusterId, stop, sentence })
+  wire.close(sentence)
+}
+
+/** The name of a frame that is not allowed at this point. */
+export const nameOf = (frame: Frame): string | number => (frame.type === 'unknown' ? frame.code : frame.type)

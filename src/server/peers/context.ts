@@ -1,0 +1,28 @@
+// What the parts of one node's links share.
+
+import type { Member, ReplicaId } from '../../raft/types.ts'
+import type { Clock, Logger, NetworkEvents } from '../node/types.ts'
+import type { TransportCounters, TransportLimits } from './limits.ts'
+import type { Processes } from './processes.ts'
+import type { Speaker, Wires } from './wires.ts'
+
+export interface Context {
+  readonly clusterId: string
+  /** This replica's id. */
+  readonly self: ReplicaId
+  readonly clock: Clock
+  /** A random number, uniform in [0, 1). */
+  readonly random: () => number
+  readonly wires: Wires
+  readonly limits: TransportLimits
+  readonly counters: TransportCounters
+  readonly events: NetworkEvents
+  readonly logger: Logger
+  readonly processes: Processes
+  /** The host:port to dial for a member. */
+  resolve(member: Member): string
+  /** This process, as it introduces itself now. */
+  speaker(): Speaker
+  /** Numbers the dials of this process. */
+  nextAttempt(): number
+}

@@ -1,0 +1,48 @@
+// Links over TCP, ready to use. README.md says what they promise.
+
+import type { Member, ReplicaId } from '../../../raft/types.ts'
+import { systemClock } from '../../node/clock.ts'
+import type { ListenAddress, Logger, NetworkEvents } from '../../node/types.ts'
+import { Links, newCounters, TRANSPORT_LIMITS, type TransportLimits } from '../index.ts'
+import { TcpWires } from './wires.ts'
+
+export interface TcpNetworkOptions {
+  readonly self: { readonly replicaId: ReplicaId; readonly clusterId: string }
+  readonly listen: ListenAddress
+  readonly events: NetworkEvents
+  /** Connects to this host:port instead of the member's address. */
+  readonly resolvePeer?: ((member: Member) => string) | undefined
+  readonly limits?: Partial<TransportLimits>
+  readonly logger: Logger
+}
+
+export interface TcpNetwork {
+  readonly links: Links
+  /** host:port that others connect to: the given host and the bound port. */
+  readonly address: string
+  /** Resolves after `links.close()` when the port is free again. */
+  readonly closed: Promise<void>
+}
+
+/**
+ * Listens at once. It answers and connects to peers from the first `setPeers` on. Rejects if it cannot listen.
+ */
+export async function createTcpNetwork({
+  self,
+  listen,
+  events,
+  resolvePeer,
+  logger,
+  ...options
+}: TcpNetworkOptions): Promise<TcpNetwork> {
+  const limits = { ...TRANSPORT_LIMITS, ...options.limits }
+  const counters = newCounters()
+  const wires = new TcpWires({ limits, counters, logger })
+  const links = new Links({
+    ...{ self, events, resolvePeer, limits, logger, counters, wires },
+    clock: systemClock,
+    random: Math.random,
+  })
+  await wires.listen(listen)
+  return { links, address: wires.address, closed: wires.closed }
+}

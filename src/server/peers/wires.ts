@@ -1,0 +1,137 @@
+// The interface of links to the outside: wires that carry frames. src/server/peers/tcp supplies sockets, the simulator
+// wires in virtual time.
+
+import type { Message, ReplicaId, SnapshotMessage, Term } from '../../raft/types.ts'
+import type { SnapshotSource } from '../../storage/types.ts'
+import type { Greeting, KeepAliveAnswer, KeepAliveQuestion, StateHashAt } from '../node/types.ts'
+
+/** The receiver's own driver makes a `snapshot` message when the stream is complete; it is never sent. */
+export type WireMessage = Exclude<Message, SnapshotMessage>
+
+export type Purpose = 'messages' | 'snapshot'
+
+/** One process of one replica. */
+export interface Speaker {
+  readonly greeting: Greeting
+  /** A random number that every process draws. */
+  readonly incarnation: bigint
+}
+
+/** The dialler's first frame: its process, the replica it wants, and the purpose of the connection. */
+export interface Hello extends Speaker {
+  readonly type: 'hello'
+  readonly purpose: Purpose
+  /** The replica that the dialler wants to reach. */
+  readonly wanted: string
+  /** The number of the dial within its process. It tells the newest call from a late one. */
+  readonly attempt: number
+}
+
+/** The acceptor's answer. */
+export interface Welcome extends Speaker {
+  readonly type: 'welcome'
+}
+
+/** Refuses a handshake, or gives the reason why a connection is being closed. */
+export interface RefusalFrame {
+  readonly type: 'refusal'
+  /** Cluster of the sender: another cluster cannot stop a node. */
+  readonly clusterId: string
+  /** The process that dialled must end. */
+  readonly stop: boolean
+  readonly sentence: string
+}
+
+/** What the sender says about a snapshot before the first chunk. */
+export interface SnapshotOffer {
+  readonly type: 'snapshot-offer'
+  /** The term in which the sender leads. */
+  readonly term: Term
+  readonly snapshotId: string
+  readonly meta: SnapshotSource['meta']
+}
+
+/** Frames of the links themselves, beside the Raft messages. */
+export type LinkFrame =
+  | Hello
+  /** A hello of another protocol version. */
+  | { readonly type: 'foreign-hello'; readonly version: number }
+  | Welcome
+  | RefusalFrame
+  | { readonly type: 'state-hash'; readonly at: StateHashAt }
+  | { readonly type: 'keep-alive'; readonly question: KeepAliveQuestion }
+  | { readonly type: 'kept-alive'; readonly answer: KeepAliveAnswer }
+  | SnapshotOffer
+  | { readonly type: 'snapshot-accept'; readonly nextChunk: number }
+  | { readonly type: 'snapshot-chunk'; readonly number: number; readonly bytes: Uint8Array }
+  | { readonly type: 'snapshot-written'; readonly number: number }
+  | { readonly type: 'snapshot-end'; readonly chunks: number }
+  | { readonly type: 'snapshot-staged' }
+  /** A frame of an unknown type, or of a type that is not allowed before a handshake. Never sent. */
+  | { readonly type: 'unknown'; readonly code: number }
+
+export type Frame = WireMessage | LinkFrame
+
+export interface WireOwner {
+  frame(frame: Frame): void
+  /** The wire has ended. Called once, never from within `send`. */
+  closed(why: string): void
+}
+
+/** One connection. Frames arrive in the order sent, each once, until it ends. It ends once, with a reason. */
+export interface Wire {
+  /** The other end, for the log. */
+  readonly remote: string
+  readonly closed: boolean
+  /** Frames given to `send` that the network has not taken yet, and their bytes. */
+  readonly queuedFrames: number
+  readonly queuedBytes: number
+  /**
+   * The handshake is done. From now on `owner` gets the events, messages are from `from` to `to`, and long frames are
+   * read.
+   */
+  established(from: ReplicaId, to: ReplicaId, owner: WireOwner): void
+  /**
+   * Queues one frame. The frames of one turn leave together. The bytes of an append and of a chunk never change again;
+   * those of a forwarded proposal may change as soon as this returns. Returns false when the queue is full or the wire
+   * has ended; nothing was queued then.
+   */
+  send(frame: Frame): boolean
+  /**
+   * From now on arriving frames wait, and so does the sender. The end of the wire is reported after them, or at once,
+   * and then the waiting frames are lost. After `silenceMs` on hold the wire ends: meanwhile neither side can see that
+   * the other is alive.
+   */
+  hold(): void
+  release(): void
+  /**
+   * Earlier frames still leave if the network takes them now. The owner gets `closed`, unless the wire has ended
+   * before.
+   */
+  close(why: string): void
+  /**
+   * Sends what is queued and receives nothing more. Then ends the wire for both sides and calls back. The owner gets no
+   * event.
+   */
+  drain(then?: () => void): void
+}
+
+export interface Dialled {
+  /** Returns the owner, which gets the events of the wire. */
+  connected(wire: Wire): WireOwner
+  failed(why: string): void
+}
+
+export interface Wires {
+  /**
+   * Tries to connect. One of the functions in `dialled` is called, once, never before this returns. The returned
+   * function abandons the attempt without a call.
+   */
+  dial(address: string, dialled: Dialled): () => void
+  /**
+   * From now on callers are passed to `called`, which returns the owner for the events, or has closed or held the wire.
+   */
+  onCall(called: (wire: Wire) => WireOwner): void
+  /** Accepts no more calls. Wires that were passed on stay open. */
+  close(): void
+}

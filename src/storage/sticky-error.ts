@@ -1,0 +1,77 @@
+// The first storage error is final.
+//
+// After a failed write LevelDB goes on to answer "done" for batches that are lost at the next start. After a failed
+// sync the kernel may report the same pages as clean. So the first error, also of a read, is kept, and every later call
+// gets it as its answer.
+
+import {
+  asError,
+  CorruptionError,
+  hasCode,
+  InvariantError,
+  isDiskFull,
+  isError,
+  REJOIN_ADVICE,
+  StorageFailedError,
+  StorageRefusedError,
+} from './errors.ts'
+
+export class StickyError {
+  #error: Error | undefined
+  #told: (error: Error) => void = () => {}
+
+  get error(): Error | undefined {
+    return this.#error
+  }
+
+  /** Calls `told` with the first error when it occurs; at once if it has occurred. */
+  whenFailed(told: (error: Error) => void): void {
+    this.#told = told
+    if (this.#error !== undefined) told(this.#error)
+  }
+
+  /** Throws the first error, if there was one. */
+  check(): void {
+    if (this.#error !== undefined) throw this.#error
+  }
+
+  /** Keeps the first error and returns it. */
+  fail(thrown: unknown): Error {
+    if (this.#error === undefined) {
+      this.#error = this.#explained(asError(thrown))
+      this.#told(this.#error)
+    }
+    return this.#error
+  }
+
+  /** Returns what `run` returns. An exception of `run` is final. */
+  guard<T>(run: () => T): T {
+    this.check()
+    try {
+      return run()
+    } catch (thrown) {
+      throw this.fail(thrown)
+    }
+  }
+
+  #explained(error: Error): Error {
+    if (error instanceof InvariantError || error instanceof StorageRefusedError) return error
+    if (error instanceof CorruptionError || hasCode(error, 'LEVEL_CORRUPTION'))
+      return new CorruptionError(`Damaged data: ${error.message}. ${REJOIN_ADVICE}`, {
+        cause: error,
+      })
+    if (isDiskFull(error))
+      return new StorageFailedError(
+        `The disk is full: ${deepest(error).message}. Nothing was acknowledged after it, and nothing before it is lost. ` +
+          `Free space on the disk, then start the node again: it checks its files before it serves.`,
+        { cause: error },
+      )
+    return new StorageFailedError(
+      `The storage failed: ${deepest(error).message}. Nothing was acknowledged after it. ` +
+        `Look at the disk (file size limit, I/O errors), then start the node again: it checks its files before it serves.`,
+      { cause: error },
+    )
+  }
+}
+
+const deepest = (error: Error): Error => (isError(error.cause) ? deepest(error.cause) : error)

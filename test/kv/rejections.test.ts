@@ -1,0 +1,67 @@
+// Replicas of different versions must hold the same rows. So the position of a reason, which is its byte, never
+// changes; the sentence is not stored.
+
+import { expect, test } from 'vitest'
+import { REASONS, rejection, rejectionText } from '../../src/kv/rejections.ts'
+import { rev } from './store.ts'
+
+test.each([
+  ['empty-key', 'bad_request', 'empty key'],
+  ['key-too-long', 'key_too_long', 'key of 7 bytes, at most 5'],
+  ['value-too-large', 'value_too_large', 'value of 7 bytes, at most 5'],
+  ['store-full', 'storage_full', 'the store would hold 7 bytes, at most 5'],
+  [
+    'setting-out-of-range',
+    'bad_request',
+    'clusterVersion must be a whole number from 1 to 4294967295, not 5',
+  ],
+  ['version-lowered', 'bad_request', 'clusterVersion is never lowered: it is 5, not 7'],
+  ['prev-with-token', 'bad_request', 'values are not kept'],
+  ['token-reused', 'idempotency_key_reused', 'was used for another request'],
+  ['token-expired', 'idempotency_expired', 'up to revision 7 are forgotten; this token is in use since 5'],
+  ['since-ahead', 'bad_request', 'since revision 7, but the store is at revision 5'],
+  ['session-expired', 'idempotency_expired', 'session 7 is not open'],
+  ['seq-passed', 'idempotency_expired', 'slot 7 of this session has gone on to request 5'],
+  ['slot-out-of-range', 'bad_request', 'the slots 0 to 5, not 7'],
+  ['lease-not-found', 'lease_not_found', 'there is no lease 30064771077'],
+  ['lease-exists', 'lease_exists', 'there is a lease 30064771077 already'],
+  ['lease-owned', 'bad_request', 'lease 30064771077 was made by a put with ttl'],
+  ['lease-full', 'range_too_large', 'a lease has at most 7 keys'],
+  ['leases-full', 'storage_full', 'there are 7 leases, and the store has at most 5'],
+  ['ttl-out-of-range', 'bad_request', 'a lease lives from 1 s to 3650 days, not 7 ms'],
+] as const)('%s', (reason, code, text) => {
+  const refusal = rejection(rev(1), reason, [7, 5])
+  expect(refusal).toEqual({ kind: 'refused', revision: 1, code, reason, numbers: [7, 5] })
+  expect(rejectionText(refusal)).toContain(text)
+})
+
+test('reasons keep their bytes', () => {
+  expect(REASONS).toEqual([
+    'empty-key',
+    'key-too-long',
+    'value-too-large',
+    'store-full',
+    'setting-out-of-range',
+    'version-lowered',
+    'prev-with-token',
+    'token-reused',
+    'token-expired',
+    'since-ahead',
+    'session-expired',
+    'seq-passed',
+    'slot-out-of-range',
+    'compacted',
+    'future-revision',
+    'duplicate-key',
+    'too-many-operations',
+    'too-deep',
+    'range-too-large',
+    'records-too-large',
+    'lease-not-found',
+    'lease-exists',
+    'lease-owned',
+    'lease-full',
+    'leases-full',
+    'ttl-out-of-range',
+  ])
+})

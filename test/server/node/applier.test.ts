@@ -1,0 +1,120 @@
+// Entries wait in the applier's queue while a snapshot is installed; those that it covers must not be applied to its
+// rows.
+
+import { expect, test } from 'vitest'
+import { encodeState, initialState, requestBytes, requestKind, writeRequest } from '../../../src/kv/index.ts'
+import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../../src/raft/entry.ts'
+import { asIndex, asReplicaId, asTerm, type Entry } from '../../../src/raft/types.ts'
+import { Applier } from '../../../src/server/node/applier.ts'
+import type { Storage } from '../../../src/storage/index.ts'
+import { crc32, pastEntries } from '../../raft/harness/frames.ts'
+import { memoryDisk, openDisk } from '../../storage/replicas.ts'
+import { applyRows, bytes, closed, hardState } from '../../storage/samples.ts'
+
+const record = (index: number) => ({
+  index: asIndex(index),
+  term: asTerm(1),
+  raft: new Uint8Array(),
+  kv: encodeState(initialState()),
+})
+
+/** With all rows read. */
+async function formatted(): Promise<Storage> {
+  const storage = await openDisk(memoryDisk({ hardState: hardState(1, 1), applied: record(1) }))
+  while (!storage.knowsAllHeads) await new Promise(setImmediate)
+  return storage
+}
+
+test('what a snapshot covers leaves the queue, and it goes on behind it', async () => {
+  const storage = await formatted()
+  const applied: number[] = []
+  const applier = new Applier(storage, {
+    leaseChanged: () => {},
+    coreEntryApplied: () => {},
+    encodedRaftState: () => new Uint8Array(),
+    entryRead: () => {},
+    failed: (error) => {
+      throw error
+    },
+    applied: ({ index }) => void applied.push(index),
+  })
+  applier.push(pastEntries(2, [1, 1, 1]))
+  applier.clear()
+  expect(applier.pending).toBe(false)
+  // The state is now that of index 4, by other means than the queue.
+  applyRows(storage, [], record(4))
+  applier.reload()
+  applier.push(pastEntries(5, [1]))
+  applier.run(() => false)
+  expect(applied).toEqual([5])
+  expect(applier.index).toBe(5)
+  await closed(storage)
+})
+
+test('whether it is enough is asked after a few entries, or sooner when they are large', async () => {
+  const storage = await formatted()
+  const applier = new Applier(storage, {
+    leaseChanged: () => {},
+    coreEntryApplied: () => {},
+    encodedRaftState: () => new Uint8Array(),
+    entryRead: () => {},
+    failed: (error) => {
+      throw error
+    },
+    applied: () => {},
+  })
+  const put = (index: number, size: number): Entry => {
+    const command = {
+      kind: 'put' as const,
+      key: bytes('k'),
+      value: new Uint8Array(size),
+      condition: undefined,
+      prev: false,
+    }
+    const request = { command, idempotency: undefined, principal: '' }
+    const { kind, version } = requestKind(request)
+    const frame = newFrame(
+      { kind, version, proposer: asReplicaId('9'), boot: 1, seq: index },
+      requestBytes(request),
+    )
+    writeRequest(request, frame, BODY_AT)
+    sealFrame(frame, crc32)
+    stampFrame(frame, asTerm(1), asIndex(index), 0)
+    return { index: asIndex(index), term: asTerm(1), frame }
+  }
+  const sizes = [200_000, 200_000, ...Array.from({ length: 40 }, () => 1)]
+  applier.push(sizes.map((size, at) => put(2 + at, size)))
+  const reached: number[] = []
+  while (applier.pending) {
+    applier.run(() => true)
+    reached.push(applier.index)
+    expect(applier.queued).toBe(43 - applier.index)
+  }
+  expect(reached).toEqual([2, 3, 19, 35, 43])
+  applier.push(sizes.map((size, at) => put(44 + at, size)))
+  applier.run(() => false)
+  expect([applier.index, applier.pending]).toEqual([85, false])
+  await closed(storage)
+})
+
+test('an entry that is not the next one is not applied', async () => {
+  const storage = await formatted()
+  const applied: number[] = []
+  const applier = new Applier(storage, {
+    leaseChanged: () => {},
+    coreEntryApplied: () => {},
+    encodedRaftState: () => new Uint8Array(),
+    entryRead: () => {},
+    failed: (error) => {
+      throw error
+    },
+    applied: ({ index }) => void applied.push(index),
+  })
+  for (const index of [3, 1]) {
+    applier.push(pastEntries(index, [1]))
+    expect(() => applier.run(() => false)).toThrow(`entry ${index} was to be applied after 1`)
+    applier.clear()
+  }
+  expect([applied, applier.index]).toEqual([[], 1])
+  await closed(storage)
+})

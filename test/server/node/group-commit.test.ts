@@ -1,0 +1,252 @@
+// Messages that wait for a write, and what a batch says when it is durable. The batches themselves are in
+// group-commit.prop.test.ts.
+
+import { expect, test } from 'vitest'
+import { asIndex, asReplicaId, asTerm, type Message } from '../../../src/raft/types.ts'
+import { GroupCommit, type StoredBatch } from '../../../src/server/node/group-commit.ts'
+import { driverLimits } from '../../../src/server/node/limits.ts'
+import { costOf } from '../../../src/storage/index.ts'
+import { memoryDisk, openDisk } from '../../storage/replicas.ts'
+import { applied, applyRows, changes, entries, hardState } from '../../storage/samples.ts'
+import { VirtualClock } from '../virtual-clock.ts'
+
+const DISK_MS = 10
+const [ME, A, B] = ['9', '1', '2'].map(asReplicaId) as [
+  ReturnType<typeof asReplicaId>,
+  ReturnType<typeof asReplicaId>,
+  ReturnType<typeof asReplicaId>,
+]
+
+async function setUp(limits: { batchBytesMax?: number; batchItemsMax?: number } = {}) {
+  const clock = new VirtualClock()
+  let isOpen = false
+  const later = (_: unknown, complete: () => void): void =>
+    void (isOpen ? clock.after(DISK_MS, complete) : setImmediate(complete))
+  const storage = await openDisk(memoryDisk(), later, {}, limits)
+  isOpen = true
+  const sent: Message[] = []
+  const stored: StoredBatch[] = []
+  const failures: string[] = []
+  const commits = new GroupCommit(clock, storage, driverLimits, {
+    hardState: () => hardState(1, storage.log.lastIndex()),
+    neededAfter: () => asIndex(0),
+    isShortOfRoom: () => false,
+    send: (message) => sent.push(message),
+    stored: (batch) => stored.push(batch),
+    failed: ({ message }) => failures.push(message),
+  })
+  let number = 0
+  const write = (first: number, count: number, term = 1): number => {
+    number++
+    commits.enqueue({
+      ...{ number, hardState: hardState(term, 1), truncateFrom: undefined, snapshot: undefined },
+      entries: entries(first, first + count - 1, 1),
+    })
+    return number
+  }
+  return { clock, storage, commits, sent, stored, failures, write }
+}
+
+const accepted = (to: typeof A, index: number): Message => ({
+  ...{ type: 'append-accepted', from: ME, to, term: asTerm(1), index: asIndex(index) },
+  ...{ round: 1, sentAt: 0, applied: asIndex(1) },
+})
+const answer = (to: typeof A, round: number): Message => ({
+  ...{ type: 'heartbeat-answer', from: ME, to, term: asTerm(1), round, sentAt: 0 },
+  ...{ applied: asIndex(1), lastIndex: asIndex(1), room: 'enough' },
+})
+const other = (to: typeof A): Message => ({ type: 'timeout-now', from: ME, to, term: asTerm(1) })
+
+test('a message leaves at once when its write is durable, and otherwise when it is, in order', async () => {
+  const { clock, commits, sent, write, stored } = await setUp()
+  commits.send({ message: other(A), after: 0 })
+  expect(sent).toHaveLength(1)
+  const number = write(2, 3)
+  commits.flush()
+  commits.send({ message: accepted(A, 4), after: number })
+  commits.send({ message: other(B), after: number })
+  const next = write(5, 1)
+  commits.send({ message: accepted(B, 5), after: next })
+  expect(commits.inspect()).toEqual({ writes: 1, heldMessages: 3, inFlight: 1 })
+  clock.advance(DISK_MS)
+  expect(sent.slice(1)).toEqual([accepted(A, 4), other(B)])
+  expect(stored).toEqual([{ entries: 3, installed: false, write: number, ms: DISK_MS }])
+  expect([commits.inspect().heldMessages, commits.durable]).toEqual([1, { term: 1, lastIndex: 4 }])
+  clock.advance(DISK_MS)
+  expect(sent.slice(3)).toEqual([accepted(B, 5)])
+  expect(commits.inspect()).toEqual({ writes: 0, heldMessages: 0, inFlight: 0 })
+  expect(commits.durable.lastIndex).toBe(5)
+})
+
+test('of answers that wait only those are kept that a newer one does not say', async () => {
+  const { clock, commits, sent, write } = await setUp()
+  const number = write(2, 9)
+  commits.flush()
+  const wait = (message: Message, after = number): void => commits.send({ message, after })
+  wait(accepted(A, 3))
+  wait(accepted(B, 3))
+  wait(answer(A, 1))
+  wait(accepted(A, 5))
+  wait(answer(A, 2))
+  wait(answer(B, 1))
+  // An older one says less, and neither repeats the other's kind, or what waits for another write.
+  wait(accepted(A, 4))
+  wait(other(A))
+  wait(other(A))
+  const next = write(11, 1)
+  wait(accepted(B, 9), next)
+  expect(commits.inspect().heldMessages).toBe(8)
+  clock.advance(DISK_MS)
+  expect(sent).toEqual([
+    ...[accepted(B, 3), accepted(A, 5), answer(A, 2), answer(B, 1), accepted(A, 4), other(A), other(A)],
+  ])
+  clock.advance(DISK_MS)
+  expect(sent.at(-1)).toEqual(accepted(B, 9))
+})
+
+test('an answer to the same index takes the place of the one before', async () => {
+  const { commits, write } = await setUp()
+  const number = write(2, 1)
+  commits.flush()
+  for (let round = 0; round < 5; round++) commits.send({ message: accepted(A, 2), after: number })
+  for (let round = 0; round < 5; round++) commits.send({ message: answer(A, round), after: number })
+  expect(commits.inspect().heldMessages).toBe(2)
+})
+
+test('a write goes in as many batches as it needs, and is durable with the last', async () => {
+  const { clock, commits, stored, write } = await setUp({ batchItemsMax: 2 })
+  const number = write(2, 5)
+  commits.flush()
+  clock.advance(10 * DISK_MS)
+  expect(stored.map(({ entries: count, write: done }) => [count, done])).toEqual([
+    [2, 0],
+    [2, 0],
+    [1, number],
+  ])
+})
+
+test('small writes share a batch as far as it has room, in items and in bytes', async () => {
+  for (const [limits, counts] of [
+    [{ batchItemsMax: 3 }, [3, 3, 1]],
+    [{ batchItemsMax: 100 }, [7]],
+    [{ batchBytesMax: 1 }, [1, 1, 1, 1, 1, 1, 1]],
+  ] as const) {
+    const { clock, commits, stored, write } = await setUp(limits)
+    for (let index = 2; index < 9; index++) write(index, 1)
+    commits.flush()
+    clock.advance(100 * DISK_MS)
+    expect([limits, stored.map(({ entries: count }) => count)]).toEqual([limits, counts])
+  }
+})
+
+test('rows alone wait a little for company, and then go', async () => {
+  const { clock, storage, commits, stored, write } = await setUp()
+  write(2, 2)
+  commits.flush()
+  clock.advance(DISK_MS)
+  stored.length = 0
+  applyRows(storage, changes({ a: '1' }), applied(2, 1))
+  commits.flush()
+  clock.advance(driverLimits.idleFlushMs - 1)
+  expect([stored.length, commits.inspect().inFlight]).toEqual([0, 0])
+  commits.flush()
+  clock.advance(1)
+  expect(commits.inspect().inFlight).toBe(1)
+  clock.advance(DISK_MS)
+  expect(stored).toMatchObject([{ entries: 0, write: 1 }])
+  expect(storage.dirty).toBe(false)
+})
+
+test('closing writes what is left, once, and calls back; abandoning writes nothing', async () => {
+  for (const closes of [true, false]) {
+    const { clock, storage, commits, stored, write } = await setUp()
+    write(2, 2)
+    commits.flush()
+    clock.advance(1)
+    write(4, 1)
+    let ended = 0
+    if (closes)
+      commits.close((error) => {
+        expect(error).toBeUndefined()
+        ended++
+      })
+    else commits.abandon()
+    expect(ended).toBe(0)
+    clock.advance(100 * DISK_MS)
+    commits.flush()
+    clock.advance(100 * DISK_MS)
+    expect([ended, commits.inspect().writes, storage.log.lastIndex()]).toEqual(closes ? [1, 0, 4] : [0, 1, 3])
+    if (closes) expect(stored).toEqual([])
+  }
+})
+
+test('a batch that fails is told to the node and to who closes, and nothing goes behind it', async () => {
+  const { clock, storage, commits, failures, write } = await setUp()
+  storage.write = (_, done) => void clock.after(DISK_MS, () => done(new Error('EIO')))
+  write(2, 1)
+  commits.flush()
+  const ends: unknown[] = []
+  commits.close((error) => ends.push(error?.message))
+  clock.advance(10 * DISK_MS)
+  expect([failures, ends]).toEqual([['EIO'], ['EIO']])
+  commits.flush()
+  clock.advance(10 * DISK_MS)
+  expect(failures).toHaveLength(1)
+})
+
+test('behind a batch that fails nothing goes any more, whatever waits, and who closes hears of it once', async () => {
+  for (const closes of [false, true]) {
+    const { clock, storage, commits, failures, write } = await setUp()
+    let submitted = 0
+    storage.write = (_, done) => {
+      submitted++
+      clock.after(DISK_MS, () => done(new Error('EIO')))
+    }
+    write(2, 1)
+    commits.flush()
+    write(3, 1)
+    const ends: unknown[] = []
+    if (closes) commits.close((error) => ends.push(error?.message))
+    clock.advance(10 * DISK_MS)
+    commits.flush()
+    clock.advance(10 * DISK_MS)
+    expect([submitted, failures, ends]).toEqual([1, ['EIO'], closes ? ['EIO'] : []])
+  }
+})
+
+test('a batch that cannot be made is under way no longer', async () => {
+  const { storage, commits, failures, write } = await setUp()
+  storage.write = () => {
+    throw new Error('damaged')
+  }
+  write(2, 1)
+  commits.flush()
+  expect([failures, commits.inspect().inFlight]).toEqual([['damaged'], 0])
+})
+
+test('what is durable is said as of the last write in the batch', async () => {
+  const { clock, commits, write } = await setUp({ batchItemsMax: 3 })
+  for (const term of [1, 2, 3, 4]) write(1 + term, 1, term)
+  commits.flush()
+  clock.advance(DISK_MS)
+  expect(commits.durable).toEqual({ term: 3, lastIndex: 4 })
+})
+
+test('a batch is filled to its last byte', async () => {
+  const entry = (index: number) => ({
+    ...{ number: index, hardState: hardState(1, 1), truncateFrom: undefined, snapshot: undefined },
+    entries: entries(index, index, 1),
+  })
+  for (const [less, counts] of [
+    [0, [2, 2]],
+    [1, [1, 1, 1, 1]],
+  ] as const) {
+    const { clock, commits, stored, write } = await setUp({
+      batchBytesMax: 2 * costOf(entry(2)).bytes - less,
+    })
+    for (let index = 2; index < 6; index++) write(index, 1)
+    commits.flush()
+    clock.advance(10 * DISK_MS)
+    expect(stored.map(({ entries: count }) => count)).toEqual(counts)
+  }
+})

@@ -1,0 +1,133 @@
+// Keep-alives that a node passes on to the leader.
+
+import { expect, test, vi } from 'vitest'
+import type { LeaseId } from '../../../../src/kv/index.ts'
+import { asReplicaId, type ReplicaId } from '../../../../src/raft/types.ts'
+import { ForwardedKeepAlives } from '../../../../src/server/node/leases/forwarded-keep-alives.ts'
+import type { KeepAliveQuestion } from '../../../../src/server/node/types.ts'
+import { VirtualClock } from '../../virtual-clock.ts'
+
+const [ONE, TWO] = [asReplicaId('1'), asReplicaId('2')]
+const IDS = ['7'] as LeaseId[]
+
+function scene(boot = 1) {
+  const clock = new VirtualClock()
+  const asked: { readonly to: ReplicaId; readonly question: KeepAliveQuestion }[] = []
+  const link = {
+    current: ONE as ReplicaId | undefined,
+    leader: () => link.current,
+    ask: (to: ReplicaId, question: KeepAliveQuestion) => void asked.push({ to, question }),
+  }
+  const ended: (readonly (number | undefined)[] | undefined)[] = []
+  const forwarded = new ForwardedKeepAlives(link, clock, boot)
+  const ask = () => forwarded.ask(IDS, 100, (kept) => ended.push(kept))
+  return { clock, asked, link, ended, forwarded, ask }
+}
+
+test('the leader is asked, and only its answer to this question counts', () => {
+  const { clock, asked, ended, forwarded, ask } = scene()
+  expect([ask(), ask()]).toEqual([true, true])
+  const [first, second] = asked.map(({ question }) => question.number) as [number, number]
+  expect(asked[0]).toEqual({ to: ONE, question: { number: first, timeoutMs: 100, ids: IDS } })
+  forwarded.answered(TWO, { number: first, kept: [1] })
+  forwarded.answered(ONE, { number: 99, kept: [2] })
+  expect(ended).toEqual([])
+  forwarded.answered(ONE, { number: second, kept: [3] })
+  forwarded.answered(ONE, { number: second, kept: [4] })
+  expect(ended).toEqual([[3]])
+  forwarded.answered(ONE, { number: first, kept: undefined })
+  expect(ended).toEqual([[3], undefined])
+  expect([forwarded.size, clock.timers]).toEqual([0, 0])
+})
+
+test('an answer to an earlier process of this node does not count, although it is late', () => {
+  const earlier = scene(4)
+  earlier.ask()
+  const { asked, ended, forwarded, ask } = scene(5)
+  ask()
+  const [old] = earlier.asked
+  forwarded.answered(ONE, { number: old?.question.number ?? 0, kept: [1] })
+  expect(ended).toEqual([])
+  const number = asked[0]?.question.number ?? 0
+  expect(Number.isSafeInteger(number)).toBe(true)
+  forwarded.answered(ONE, { number, kept: [2] })
+  expect(ended).toEqual([[2]])
+})
+
+test('the time that is left may be any number, and the leader is told whole milliseconds', () => {
+  const { asked, forwarded } = scene()
+  for (const timeoutMs of [1979.559836, 0.2]) forwarded.ask(IDS, timeoutMs, () => {})
+  expect(asked.map(({ question }) => question.timeoutMs)).toEqual([1979, 1])
+  forwarded.stop()
+})
+
+test('without a leader nobody is asked', () => {
+  const { link, asked, ask } = scene()
+  link.current = undefined
+  expect(ask()).toBe(false)
+  expect(asked).toEqual([])
+})
+
+test.each<[string, (given: ReturnType<typeof scene>) => void]>([
+  ['its time is over', ({ clock }) => clock.advance(100)],
+  [
+    'another node leads',
+    ({ link, forwarded }) => {
+      link.current = TWO
+      forwarded.check()
+    },
+  ],
+  ['the connection to the leader has broken', ({ forwarded }) => forwarded.check(ONE)],
+])('a question ends without an answer when %s', (_, happens) => {
+  const given = scene()
+  given.ask()
+  given.forwarded.check()
+  given.forwarded.check(TWO)
+  expect(given.ended).toEqual([])
+  happens(given)
+  expect(given.ended).toEqual([undefined])
+  given.forwarded.answered(ONE, { number: 1, kept: [1] })
+  expect(given.ended).toHaveLength(1)
+  expect([given.forwarded.size, given.clock.timers]).toEqual([0, 0])
+})
+
+test('however many questions are open, they are looked at only when something has happened to the leader', () => {
+  const { link, ended, forwarded, ask } = scene()
+  const COUNT = 1000
+  for (let i = 0; i < COUNT; i++) ask()
+  // Once a step of the core.
+  const walks = vi.spyOn(Map.prototype, Symbol.iterator)
+  for (let step = 0; step < 100; step++) forwarded.check()
+  forwarded.check(TWO)
+  const walked = walks.mock.calls.length
+  walks.mockRestore()
+  expect([walked, ended.length]).toEqual([0, 0])
+  link.current = TWO
+  forwarded.check()
+  expect([ended.length, forwarded.size]).toEqual([COUNT, 0])
+  // Those that ask the next leader are its own, also if that changes while nothing is open.
+  forwarded.check()
+  ask()
+  forwarded.check()
+  forwarded.check(ONE)
+  expect(ended).toHaveLength(COUNT)
+  link.current = ONE
+  forwarded.check()
+  expect(ended).toHaveLength(COUNT + 1)
+  forwarded.check()
+  link.current = TWO
+  ask()
+  link.current = ONE
+  forwarded.check()
+  expect([ended.length, forwarded.size]).toEqual([COUNT + 2, 0])
+})
+
+test('when the node ends everyone is told, nobody is asked any more, and no timer is left', () => {
+  const { clock, ended, forwarded, ask } = scene()
+  ask()
+  forwarded.stop()
+  clock.advance(1000)
+  expect(ended).toEqual([undefined])
+  expect(ask()).toBe(false)
+  expect([forwarded.size, clock.timers]).toEqual([0, 0])
+})

@@ -1,0 +1,121 @@
+// The scrub runs in slices with pauses, pass after pass, and ends the node only for what it has found.
+
+import { setImmediate as turn } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { driverLimits } from '../../../src/server/node/limits.ts'
+import { Scrubber } from '../../../src/server/node/scrubber.ts'
+import type { PageLimits, RowScan } from '../../../src/storage/index.ts'
+import { memoryReplica } from '../../storage/replicas.ts'
+import {
+  applied,
+  applyRows,
+  batch,
+  changes,
+  entries,
+  hardState,
+  store,
+  write,
+} from '../../storage/samples.ts'
+import { VirtualClock } from '../virtual-clock.ts'
+
+const { scrubEveryMs, scrubPauseMs } = driverLimits
+
+/** A scrubber of four rows, one a slice, whose scans are counted. */
+async function setUp() {
+  const storage = await (await memoryReplica()).open()
+  await store(storage, batch(hardState(1, 9), [write({ entries: entries(2, 9, 1) })]))
+  applyRows(storage, changes({ a: '1', b: '2', c: '3', d: '4' }), applied(2, 1))
+  await store(storage, batch(hardState(1, 9)))
+  const clock = new VirtualClock()
+  const open = new Set<RowScan>()
+  const slices: PageLimits[] = []
+  let scans = 0
+  let watchers = 0
+  const made = { scan: storage.scan.bind(storage), watch: storage.watch.bind(storage) }
+  const levers = { fails: undefined as Error | undefined }
+  storage.watch = (watcher) => {
+    watchers++
+    const unwatch = made.watch(watcher)
+    return () => {
+      watchers--
+      unwatch()
+    }
+  }
+  storage.scan = (range) => {
+    scans++
+    const scan = made.scan(range)
+    open.add(scan)
+    const { close, next } = { close: scan.close.bind(scan), next: scan.next.bind(scan) }
+    scan.close = () => {
+      open.delete(scan)
+      close()
+    }
+    scan.next = (limits, done) => {
+      slices.push(limits)
+      if (levers.fails === undefined) next(limits, done)
+      else setImmediate(done, levers.fails, [], false)
+    }
+    return scan
+  }
+  const failures: string[] = []
+  const limits = { ...driverLimits, scrubSliceRows: 1, scrubSliceBytes: 1000 }
+  const scrubber = new Scrubber(clock, storage, limits, ({ message }) => failures.push(message))
+  return {
+    ...{ clock, scrubber, failures, slices, levers },
+    counts: () => ({ scans, open: open.size, watchers }),
+    /** Time, and then whatever is read meanwhile. */
+    pass: async (ms: number): Promise<void> => {
+      clock.advance(ms)
+      for (let round = 0; round < 10; round++) await turn()
+    },
+  }
+}
+
+test('a pass begins after its pause, goes on slice by slice with pauses between, and is followed by another', async () => {
+  const { scrubber, counts, pass, failures, slices } = await setUp()
+  scrubber.start()
+  let scans = 0
+  for (let round = 0; round < 3; round++) {
+    await pass(scrubEveryMs - 1)
+    expect(counts()).toEqual({ scans, open: 0, watchers: 0 })
+    await pass(1)
+    for (let slice = 1; slice < 4; slice++) {
+      expect(counts()).toEqual({ scans: scans + slice, open: 0, watchers: 1 })
+      await pass(scrubPauseMs - 1)
+      expect(counts()).toEqual({ scans: scans + slice, open: 0, watchers: 1 })
+      await pass(1)
+    }
+    scans += 4
+    expect(counts()).toEqual({ scans, open: 0, watchers: 0 })
+  }
+  for (const { rowsMax, bytesMax } of slices) expect([rowsMax, bytesMax]).toEqual([1, 1000])
+  expect(failures).toEqual([])
+})
+
+test.each(['waits', 'pauses', 'reads'])(
+  'one that is stopped while it %s reads no more, and keeps nothing',
+  async (when) => {
+    const { clock, scrubber, counts, pass, failures, levers } = await setUp()
+    scrubber.start()
+    if (when === 'pauses') await pass(scrubEveryMs)
+    if (when === 'reads') clock.advance(scrubEveryMs)
+    levers.fails = new Error('EIO')
+    scrubber.stop()
+    const { scans } = counts()
+    await pass(3 * scrubEveryMs)
+    expect([counts(), failures]).toEqual([{ scans, open: 0, watchers: 0 }, []])
+    expect(clock.timers).toBe(0)
+  },
+)
+
+test('what cannot be read is a failure, said once', async () => {
+  const { scrubber, failures, pass, counts, levers } = await setUp()
+  scrubber.start()
+  await pass(scrubEveryMs)
+  levers.fails = new Error('EIO')
+  await pass(scrubPauseMs)
+  expect(failures).toEqual(['EIO'])
+  const { scans } = counts()
+  await pass(3 * scrubEveryMs)
+  expect([failures, counts().scans]).toEqual([['EIO'], scans])
+})

@@ -1,0 +1,559 @@
+// What a hub does for one watch after the other, by hand. hub.prop.test.ts draws it at random.
+
+import { expect, test } from 'vitest'
+import { EventWriter } from '../../../../src/kv/history.ts'
+import { initialState } from '../../../../src/kv/state.ts'
+import type { Rows } from '../../../../src/kv/types.ts'
+import { byRevision } from '../../../../src/server/node/watch/events.ts'
+import { HistoryRows } from '../../../../src/server/node/watch/history-rows.ts'
+import type { EventsMessage, MessageForm } from '../../../../src/server/node/watch/index.ts'
+import { PREV_BYTES_MAX } from '../../../../src/server/node/watch/index.ts'
+import { rev, utf8 } from '../../../kv/store.ts'
+import { type Reader, World } from './world.ts'
+
+const revisions = (reader: Reader): number[] =>
+  reader.messages.flatMap(({ kind, revision }) => (kind === 'events' ? [revision] : []))
+const progresses = (reader: Reader): number[] =>
+  reader.messages.flatMap(({ kind, revision }) => (kind === 'progress' ? [revision] : []))
+
+/** Puts one key so many times, each as an entry of its own. */
+function puts(world: World, count: number, key = 'a'): void {
+  for (let at = 0; at < count; at++) world.change([[key, `${at}`]])
+  world.apply()
+}
+
+test('a silent watch is told its progress in time, whatever its interval, and a message counts as news', () => {
+  const world = new World()
+  const intervals = [100, 130, 1000, 12_800, 20_000, 60_000]
+  const readers = intervals.map((progressMs) => world.watch({ progressMs }))
+  const phased = [0, 0.5, 0.99].flatMap((phase) =>
+    intervals.map((progressMs) => ({ progressMs, reader: world.watch({ progressMs, phase }) })),
+  )
+  const other = world.watch({ where: { key: utf8('b') }, progressMs: 1000 })
+  world.clock.advance(60_000)
+  for (const [at, reader] of readers.entries()) {
+    const interval = intervals[at] ?? 0
+    // Never later than asked for, and earlier by less than a tick of 50 ms.
+    expect(progresses(reader).length).toBeGreaterThanOrEqual(Math.floor(60_000 / interval))
+    expect(progresses(reader).length).toBeLessThanOrEqual(Math.ceil(60_000 / (interval - 50)))
+  }
+  for (const { progressMs, reader } of phased)
+    expect(progresses(reader).length).toBeGreaterThanOrEqual(Math.floor(60_000 / progressMs))
+  const before = progresses(other).length
+  for (let at = 0; at < 10; at++) {
+    world.change([['b', `${at}`]])
+    world.apply()
+    world.clock.advance(900)
+  }
+  expect([progresses(other).length, revisions(other).length]).toEqual([before, 10])
+  world.clock.advance(150)
+  expect(progresses(other).at(-1)).toBe(world.revision)
+  world.judge()
+  world.expectRest()
+})
+
+test('watches of one connection are told their progress together, in time, whenever they have begun', () => {
+  const world = new World()
+  const where = { key: utf8('idle') }
+  const connections = [0, 0.3, 0.999].map((phase) => ({ phase, readers: [] as Reader[], calls: 0 }))
+  for (let at = 0; at < 50; at++) {
+    for (const { phase, readers } of connections) readers.push(world.watch({ where, phase }))
+    world.clock.advance(173)
+  }
+  world.clock.advance(10_000)
+  const count = (readers: readonly Reader[]) => readers.flatMap(progresses).length
+  for (const connection of connections) {
+    const { readers } = connection
+    const before = count(readers)
+    let told = before
+    for (let ms = 0; ms < 60_000; ms += 50) {
+      world.clock.advance(50)
+      if (count(readers) > told) connection.calls++
+      told = count(readers)
+    }
+    // Each once in its interval, as if it were alone, and all of them in two calls in place of fifty.
+    expect([told - before, connection.calls <= 2 * 6]).toEqual([6 * 50, true])
+  }
+  // After an event it comes no earlier than half of the interval, and no later than all of it.
+  world.change([['idle', '1']])
+  world.apply()
+  const all = connections.flatMap(({ readers }) => readers)
+  const before = count(all)
+  world.clock.advance(4_900)
+  expect(count(all)).toBe(before)
+  world.clock.advance(5_100)
+  expect(count(all)).toBe(before + all.length)
+  world.judge()
+  world.expectRest()
+})
+
+test.each([
+  [1, 8],
+  [2, 8],
+  [3, 8],
+  [7, 8],
+  [1, 100],
+])(
+  'where there is room for the progress of %d of the %d watches of a connection, none is passed over for ever',
+  (roomMax, count) => {
+    const world = new World()
+    let room = 0
+    const told = Array.from({ length: count }, () => 0)
+    const watches = told.map((_, at) => {
+      const sink = {
+        phase: 0.3,
+        get isFull() {
+          return room === 0
+        },
+        progress: () => {
+          room--
+          told[at] = (told[at] ?? 0) + 1
+        },
+        events: () => {},
+        waits: () => {},
+        ended: () => {},
+      }
+      const where = { key: utf8('a') }
+      const options = { from: undefined, only: undefined, prev: false, values: true, progressMs: 1000 }
+      return world.hub.open({ where, ...options }, sink)
+    })
+    for (let ms = 0; ms < 10_000; ms += 50) {
+      // The client takes at once what it is told.
+      room = roomMax
+      world.clock.advance(50)
+    }
+    // Each once in its interval, but for the first time; or as often as there is room in 200 ticks.
+    const times = Math.min(9, Math.floor((200 * roomMax) / count) - 1)
+    for (const each of told) expect(each).toBeGreaterThanOrEqual(times)
+    for (const watch of watches) if (watch.ok) watch.value.cancel()
+    world.expectRest()
+  },
+)
+
+test('nothing is timed or kept when nobody watches', () => {
+  const world = new World()
+  const reader = world.watch()
+  expect(world.clock.timers).toBe(1)
+  reader.cancel()
+  puts(world, 40)
+  world.expectRest()
+})
+
+test('a watch that falls behind while others do not is told everything, in slices, beside them', () => {
+  const world = new World({ watchSliceRows: 1 })
+  const [slow, fast] = [world.watch({}, 2), world.watch()]
+  puts(world, 100)
+  expect([revisions(slow).length, revisions(fast).length]).toEqual([2, 100])
+  expect(world.hub.counts()).toMatchObject({ slow: 1, slowTotal: 1, behind: 0 })
+  slow.take(1)
+  world.clock.advance(0)
+  expect(revisions(slow)).toHaveLength(2)
+  world.settle()
+  expect(revisions(slow)).toHaveLength(100)
+  world.judge()
+  world.expectRest()
+})
+
+test('a watch that reads history pauses when its time is over, also where it finds nothing to tell', () => {
+  const world = new World({ watchSliceRows: 16, watchSliceMs: 2 })
+  puts(world, 200)
+  world.readMs = 1
+  world.watch({ from: 2, where: { key: utf8('b') } })
+  const reads: number[] = []
+  // Once in each turn, until it has come to the end.
+  const look = (): void => {
+    reads.push(world.reads)
+    if (world.hub.counts().behind > 0) world.clock.soon(look)
+  }
+  look()
+  world.clock.advance(0)
+  const inTurns = reads.map((count, turn) => count - (reads[turn - 1] ?? count))
+  expect(Math.max(...inTurns)).toBe(2)
+  world.expectRest()
+})
+
+test('a watch that reads history sends no more than its client may have waiting', () => {
+  const world = new World()
+  puts(world, 40)
+  const reader = world.watch({ from: 2 }, 3)
+  for (let taken = 0; taken < 40; taken += 3) {
+    world.clock.advance(10)
+    expect(revisions(reader)).toHaveLength(Math.min(40, taken + 3))
+    reader.take(3)
+  }
+  world.settle()
+  world.judge()
+  world.expectRest()
+})
+
+test('a watch that pauses within a row of events goes on behind what it was told', () => {
+  // Its time is over after each revision.
+  const world = new World({ watchSliceMs: 0 })
+  puts(world, 40)
+  const reader = world.watch({ from: 5 })
+  world.clock.advance(10)
+  expect(revisions(reader)).toEqual(Array.from({ length: world.revision - 4 }, (_, at) => at + 5))
+  world.judge()
+  world.expectRest()
+})
+
+test('progress of a watch that reads history is no further than what it was told', () => {
+  // Its row must be looked for, which takes long.
+  const world = new World({}, 500)
+  puts(world, 60)
+  const reader = world.watch({ from: 10, progressMs: 100 })
+  world.clock.advance(400)
+  expect(progresses(reader).length).toBeGreaterThan(2)
+  expect(new Set(progresses(reader))).toEqual(new Set([9]))
+  world.clock.advance(1000)
+  expect(revisions(reader)[0]).toBe(10)
+  expect(progresses(reader).at(-1)).toBe(world.revision)
+  world.judge()
+})
+
+test('a watch that waits for its client is told no progress, so that a slow client takes all and goes on', () => {
+  const world = new World()
+  const reader = world.watch({ progressMs: 100 }, 2)
+  puts(world, 5)
+  // It takes one message in two intervals: with progress among them, something would always wait for it.
+  for (let at = 0; at < 20; at++) {
+    world.clock.advance(200)
+    reader.take(1)
+  }
+  expect(revisions(reader)).toHaveLength(5)
+  world.settle()
+  world.judge()
+  world.expectRest()
+})
+
+test('the newest row is read again when it has grown, also while another watch keeps it', () => {
+  // The row of the first watch must be looked for, which takes long.
+  const world = new World({}, 500)
+  puts(world, 60)
+  const [looking, first] = [world.watch({ from: 10 }), world.watch({ from: 55 })]
+  world.clock.advance(100)
+  puts(world, 2)
+  const second = world.watch({ from: 55 })
+  world.clock.advance(100)
+  expect(revisions(looking)).toEqual([])
+  expect(revisions(second)).toEqual(revisions(first))
+  expect(revisions(second).at(-1)).toBe(world.revision)
+  world.settle()
+  world.judge()
+  world.expectRest()
+})
+
+test('watches that come back together share one search and the rows that it leads to', () => {
+  const world = new World({}, 10)
+  puts(world, 200)
+  const readers = Array.from({ length: 50 }, () => world.watch({ from: 60 }))
+  const before = world.reads
+  world.clock.advance(5)
+  expect(world.openScans).toBe(1)
+  world.settle()
+  for (const reader of readers) expect(revisions(reader)).toHaveLength(142)
+  // Of each row of events, and of each version in it, about once.
+  expect(world.reads - before).toBeLessThan(400)
+  world.judge()
+  world.expectRest()
+})
+
+test('a row of very many events is decoded once for all who come back together, and only one such row is kept', () => {
+  const stored = new Map<string, Uint8Array>()
+  const rows: Rows = {
+    read: () => undefined,
+    inRange: () => [],
+    attached: () => [],
+    write: ({ key, value = utf8(''), rest = utf8('') }) => {
+      stored.set(Buffer.from(key).toString('hex'), Buffer.concat([value, rest]))
+      return { mix: 0, crc: 0 }
+    },
+  }
+  const writer = new EventWriter()
+  let state = initialState()
+  for (const revision of [rev(2), rev(3)]) {
+    writer.begin(state, rows)
+    for (let at = 0; at < 1100; at++) writer.add(utf8(`${at}`), revision, { mix: 0, crc: 0 }, undefined)
+    const after = { ...state, revision }
+    state = { ...after, history: writer.end(after, rows) }
+  }
+  let reads = 0
+  const scan = () => {
+    throw new Error('nothing is looked for')
+  }
+  const history = new HistoryRows({ scan }, (key) => {
+    reads++
+    return stored.get(Buffer.from(key).toString('hex'))
+  })
+  for (let client = 0; client < 10; client++)
+    expect(history.at(rev(2), state)?.revisions[0]?.events).toHaveLength(1100)
+  expect([reads, history.size]).toEqual([1, 1])
+  for (let client = 0; client < 10; client++) expect(history.at(rev(3), state)?.first).toBe(3)
+  expect([reads, history.size]).toEqual([2, 1])
+})
+
+test('a search that ends for lack of disk space is begun anew', () => {
+  const world = new World({}, 10)
+  puts(world, 60)
+  const reader = world.watch({ from: 5 })
+  world.endsScans = true
+  world.clock.advance(35)
+  expect(revisions(reader)).toEqual([])
+  world.endsScans = false
+  world.settle()
+  expect(revisions(reader)).toHaveLength(57)
+  world.judge()
+  world.expectRest()
+})
+
+test('a watch whose search is under way may go away, and may lose its events to compaction', () => {
+  const world = new World({}, 10)
+  puts(world, 60)
+  const [gone, overtaken] = [world.watch({ from: 5 }), world.watch({ from: 6 })]
+  world.clock.advance(1)
+  gone.cancel()
+  world.compact(50)
+  world.apply()
+  world.settle()
+  expect(overtaken.end).toMatchObject({ kind: 'compacted', next: 6, compactRevision: 50, resumeFrom: 51 })
+  expect(world.hub.counts()).toMatchObject({ open: 0, compactedTotal: 1 })
+  world.judge()
+  world.expectRest()
+})
+
+test.each<[string, (world: World) => void]>([
+  [
+    'compaction',
+    (world) => {
+      world.compact(50)
+      world.apply()
+    },
+  ],
+  [
+    'a snapshot',
+    (world) => {
+      world.change([['a', 'last']])
+      world.compact(50)
+      world.install()
+    },
+  ],
+])('very many watches whose events are gone by %s while their row is looked for all end', (_, happens) => {
+  const many = 5_000
+  const world = new World({ watchesMax: many }, 10)
+  puts(world, 60)
+  const readers = Array.from({ length: many }, () => world.watch({ from: 6 }))
+  // Until all of them wait for the search.
+  for (let turn = 0; turn < 9; turn++) world.clock.advance(1)
+  happens(world)
+  world.settle()
+  expect(world.failures).toEqual([])
+  expect(readers.filter(({ end }) => end?.kind !== 'compacted')).toEqual([])
+  world.expectRest()
+})
+
+test('a live watch that has had no event for long lacks nothing that a snapshot has compacted', () => {
+  const world = new World()
+  const reader = world.watch({ where: { key: utf8('b') } })
+  puts(world, 40)
+  for (let at = 0; at < 10; at++) world.change([['b', `${at}`]])
+  // All up to here was applied, and so told.
+  world.compact(world.revision)
+  world.install()
+  world.settle()
+  expect([reader.end, revisions(reader).length]).toEqual([undefined, 10])
+  world.judge()
+  world.expectRest()
+})
+
+test('the same message is encoded once for all who are told it', () => {
+  const world = new World()
+  const told: EventsMessage[] = []
+  let encoded = 0
+  const form: MessageForm = {
+    encode: ({ revision }) => {
+      encoded++
+      return Uint8Array.of(revision)
+    },
+  }
+  const ways = [{}, {}, { where: { key: utf8('a') } }, { prev: true }, { only: 'delete' as const }]
+  for (const asked of ways) {
+    const reader = world.watch(asked)
+    const { events } = reader
+    reader.events = (message) => {
+      told.push(message)
+      message.in(form)
+      events.call(reader, message)
+    }
+  }
+  world.change([['a', '1']])
+  world.apply()
+  expect([told.length, new Set(told).size, encoded]).toEqual([4, 2, 2])
+  world.change(
+    [
+      ['a', '2'],
+      ['b', '1'],
+    ],
+    true,
+  )
+  world.apply()
+  // Both, only that of `a`, and both with those before.
+  expect([told.length, new Set(told).size, encoded]).toEqual([8, 5, 5])
+  world.judge()
+})
+
+test.each([
+  ['values', 'v'.repeat(1024 * 1024), 6, '', true],
+  ['values that are not told', 'v'.repeat(1024 * 1024), 6, '', false],
+  ['keys', '', 1100, 'k'.repeat(4000), true],
+] as const)(
+  'records before are left out beyond a limit, and the first is told: %s',
+  (_, value, count, name, values) => {
+    const world = new World()
+    world.set({ rangeBytesMax: 2 * PREV_BYTES_MAX })
+    const keys = Array.from({ length: count }, (_, at) => `${String(at).padStart(4, '0')}${name}`)
+    for (const key of keys) world.change([[key, value]])
+    world.apply()
+    const reader = world.watch({ prev: true, values })
+    let prevs: readonly (object | null | undefined)[] = []
+    reader.events = (message) => {
+      prevs = message.prevs()
+    }
+    world.deleteRange('', undefined)
+    world.apply()
+    const fit = Math.floor(PREV_BYTES_MAX / (name.length + 4 + (values ? value.length : 0)))
+    expect(prevs.map((prev) => prev !== undefined)).toEqual(keys.map((_, at) => at < fit))
+  },
+)
+
+test('a watch ends at a revision whose keys are too many for one message, and can go on behind it', () => {
+  const world = new World({ watchMessageBytesMax: 1000 })
+  const [all, live] = [world.watch(), world.watch({ where: { key: utf8('k05') } })]
+  const keys = Array.from({ length: 20 }, (_, at) => `k${String(at).padStart(2, '0')}`)
+  for (const key of keys) world.change([[key, 'v']])
+  world.change(
+    keys.map((key) => [key, undefined]),
+    true,
+  )
+  world.change([['k05', 'again']])
+  world.apply()
+  const { revision } = world
+  // 64 bytes for each, beside its key.
+  const sizes = { bytes: 20 * (3 + 64), bytesMax: 1000 }
+  const tooLarge = { kind: 'too-large', next: revision - 1, resumeFrom: revision, ...sizes }
+  expect([all.end, revisions(all).length]).toEqual([tooLarge, 20])
+  // Those who ask for less of it are told.
+  expect([live.end, revisions(live).length]).toEqual([undefined, 3])
+  const again = [world.watch({ from: revision - 2 }), world.watch({ from: revision })]
+  world.settle()
+  expect(again.map(({ end }) => end)).toEqual([tooLarge, undefined])
+  expect(again.map(revisions)).toEqual([[revision - 2], [revision]])
+  world.judge()
+  world.expectRest()
+})
+
+test('a delete of very many keys does not keep the node busy with thousands of watches: most read it later', () => {
+  const world = new World({ watchSliceRows: 16 })
+  const names = Array.from({ length: 400 }, (_, at) => `k${at + 100}`)
+  world.change(names.map((name) => [name, 'v'] as const))
+  world.apply()
+  const readers = [
+    ...names.map((start) => world.watch({ where: { start: utf8(start), end: undefined }, prev: true })),
+    ...names.map(() => world.watch({ only: 'put' })),
+    world.watch({ where: { key: utf8('k120') } }),
+    world.watch({ where: { key: utf8('k499') } }),
+    world.watch({ from: world.revision + 2 }),
+  ]
+  world.deleteRange('k', undefined)
+  world.change([['k499', 'again']])
+  world.apply()
+  const told = readers.reduce(
+    (sum, { messages }) =>
+      sum + messages.reduce((count, each) => count + (each.kind === 'events' ? each.events.length : 0), 0),
+    0,
+  )
+  expect(told).toBeLessThanOrEqual(50_000)
+  expect(world.hub.counts().behind).toBeGreaterThan(700)
+  world.settle()
+  world.judge()
+  for (const reader of readers) reader.judgeComplete()
+  world.expectRest()
+})
+
+test('a batch of many revisions is told to some thousands of watches at once, and to the others later', () => {
+  const world = new World({ watchesMax: 1_500, watchSliceRows: 16 })
+  const readers = Array.from({ length: 1_500 }, () => world.watch())
+  world.change(Array.from({ length: 100 }, (_, at) => [`k${at}`, 'v'] as const))
+  world.apply()
+  const told = readers.reduce((sum, { messages }) => sum + messages.length, 0)
+  expect(told).toBeLessThanOrEqual(50_000 + readers.length)
+  expect(world.hub.counts().behind).toBe(readers.length)
+  world.settle()
+  world.judge()
+  for (const reader of readers) reader.judgeComplete()
+  world.expectRest()
+})
+
+test('messages with ever other parts of one revision are not kept for those who may never ask for them', () => {
+  const events = Array.from({ length: 2000 }, (_, at) => ({
+    key: utf8(`k${at + 1000}`),
+    revision: rev(5),
+    tombstone: undefined,
+    before: undefined,
+  }))
+  const [revision] = byRevision(events, () => undefined)
+  if (revision === undefined) throw new Error('the events are of no revision')
+  const options = { prev: false, values: true }
+  const part = (from: number): EventsMessage => revision.message(revision.events.slice(from), options)
+  const whole = revision.message(revision.events, options)
+  const parts = Array.from({ length: 500 }, (_, at) => part(at + 1))
+  // Those who come together share it. The oldest ones are made anew.
+  expect(part(500)).toBe(parts[499])
+  expect(part(499)).toBe(parts[498])
+  expect(part(1)).not.toBe(parts[0])
+  expect(revision.message(revision.events, options)).toBe(whole)
+  // One alone may be as large as it likes.
+  expect(part(1)).toBe(part(1))
+})
+
+test('more watches than a node may have are refused', () => {
+  const world = new World({ watchesMax: 2 })
+  const [first] = [world.watch(), world.watch()]
+  expect(() => world.watch()).toThrow('this node has 2 watches already')
+  first?.cancel()
+  world.watch()
+})
+
+test('a row that cannot be read is a failure of the node', () => {
+  const world = new World()
+  puts(world, 20)
+  world.watch({ from: 2 })
+  world.node.rows.clear()
+  world.clock.advance(0)
+  expect(world.failures.map(String)).toEqual([expect.stringContaining('has no row of events')])
+})
+
+test('watches that end because an event cannot be read say exactly how far they were told', () => {
+  const world = new World()
+  const readers = Array.from({ length: 5 }, (_, at) => world.watch({ prev: at % 2 === 0 }))
+  const before = world.watch({ where: { key: utf8('a') } })
+  const later = world.watch({ from: 10 })
+  const broken = readers[2]
+  const events = broken?.events.bind(broken)
+  if (broken !== undefined)
+    broken.events = (message) => {
+      if (message.revision === 3) throw new Error('the checksum of a row does not hold')
+      events?.(message)
+    }
+  world.change([
+    ['a', '1'],
+    ['b', '2'],
+    ['c', '3'],
+  ])
+  expect(() => world.apply()).toThrow('checksum')
+  world.hub.endAll('the node ends')
+  world.judge()
+  expect(broken?.end).toMatchObject({ resumeFrom: 3 })
+  expect([before.end, later.end]).toMatchObject([{ resumeFrom: 3 }, { resumeFrom: 10 }])
+  const told = readers.map(({ messages }) => messages.length)
+  expect(readers.map(({ end }) => end)).toMatchObject(told.map((count) => ({ resumeFrom: 2 + count })))
+})

@@ -1,0 +1,398 @@
+// Who is let in, and whom a node talks to: each rule of the handshake, with a puppet at the other end.
+
+import { describe, expect, test } from 'vitest'
+import { asReplicaId } from '../../../src/raft/types.ts'
+import type { Greeting } from '../../../src/server/node/types.ts'
+import { PROTOCOL_VERSION } from '../../../src/server/peers/accept.ts'
+import type { Frame, Hello } from '../../../src/server/peers/wires.ts'
+import { type Node, type Puppet, type Talk, World } from './world.ts'
+
+/** Longer than anything here takes, and shorter than a handshake may. */
+const SOON_MS = 100
+
+/** A node that answers callers and knows nobody. */
+function alone(limits: ConstructorParameters<typeof World>[0] = {}) {
+  const world = new World(limits)
+  const node = world.start(1, 3)
+  node.links.setPeers([])
+  return { world, node, puppet: world.puppet(2) }
+}
+
+/** A node that calls a puppet, which does what `hears` says. */
+function calling(hears?: Puppet['hears'], limits: ConstructorParameters<typeof World>[0] = {}) {
+  const world = new World(limits)
+  const node = world.start(1, 3)
+  const puppet = world.puppet(2)
+  if (hears !== undefined) puppet.hears = hears
+  node.links.setPeers([puppet.member])
+  return { world, node, puppet }
+}
+
+const refused = (sentence: string | RegExp, stop = false): Frame[] => [
+  {
+    ...{ type: 'refusal', clusterId: '77', stop },
+    sentence: typeof sentence === 'string' ? sentence : expect.stringMatching(sentence),
+  },
+]
+
+const whyEnded = (node: Node): unknown[] =>
+  node.why('a connection ended before its handshake was done').map((fields) => Object.values(fields).at(-1))
+const whyUnreached = (node: Node): unknown[] =>
+  node.why('could not reach a peer').map((fields) => Object.values(fields).at(-1))
+
+describe('the accepting side', () => {
+  test('who is let in is told who is there, and counts as a stranger no longer', () => {
+    const { world, node, puppet } = alone()
+    const talk = puppet.call(node, [puppet.hello()])
+    world.pass(SOON_MS)
+    expect(talk.heard).toEqual([
+      { type: 'welcome', greeting: node.greeting, incarnation: expect.any(BigInt) },
+    ])
+    world.pass(10_000)
+    expect([talk.ended, node.links.inspect().strangers, whyEnded(node)]).toEqual([undefined, 0, []])
+  })
+
+  const refusals: [string, Partial<Hello> & { readonly of?: Partial<Greeting> }, Frame[]][] = [
+    ['of another cluster', { of: { clusterId: '78' } }, refused('this node belongs to cluster 77, not 78')],
+    ['for another replica', { wanted: '5' }, refused('this is replica 1, not 5')],
+    [
+      'whose start counter nobody can believe',
+      { of: { boot: 10_000_001 } },
+      refused(/^replica 2 \(n2\) says that it has been started 10000001 times, and was never heard before/),
+    ],
+  ]
+  test.each(refusals)(
+    'a caller %s is told why it is refused, and counted',
+    (_, { of, ...change }, answer) => {
+      const { world, node, puppet } = alone()
+      puppet.greeting = { ...puppet.greeting, ...of }
+      const talk = puppet.call(node, [puppet.hello(change)])
+      world.pass(SOON_MS)
+      expect(talk.heard).toEqual(answer)
+      expect([talk.ended, node.links.counters.handshakesRefused]).toEqual(['the other side closed it', 1])
+      expect([node.events, node.links.inspect().strangers]).toEqual([[], 0])
+      // What it said of itself is not remembered.
+      const next = puppet.call(node, [
+        { ...puppet.hello(), greeting: { ...puppet.greeting, boot: 1, clusterId: '77' } },
+      ])
+      world.pass(SOON_MS)
+      expect(next.heard.map(({ type }) => type)).toEqual(['welcome'])
+    },
+  )
+
+  test('the longest jump of a start counter is believed, from what was heard last', () => {
+    const { world, node, puppet } = alone({ bootJumpMax: 10 })
+    for (const [boot, answer] of [
+      [11, 'refusal'],
+      [10, 'welcome'],
+      [21, 'refusal'],
+      [20, 'welcome'],
+    ] as const) {
+      puppet.incarnation++
+      const talk = puppet.call(node, [puppet.hello({ greeting: { ...puppet.greeting, boot } })])
+      world.pass(SOON_MS)
+      expect([boot, ...talk.heard.map(({ type }) => type)]).toEqual([boot, answer])
+      if (boot === 21)
+        expect(talk.heard).toEqual(
+          refused(/started 21 times, the last that was heard is 10: a jump of more than 10/),
+        )
+    }
+  })
+
+  test('of two processes of a replica the one that was started later is let in, and another one must stop', () => {
+    const { world, node, puppet } = alone()
+    const call = (boot: number, incarnation: bigint, attempt = 1): Frame[] => {
+      const greeting = { ...puppet.greeting, boot }
+      const { heard } = puppet.call(node, [puppet.hello({ greeting, incarnation, attempt })])
+      world.pass(SOON_MS)
+      return heard.filter(({ type }) => type === 'refusal')
+    }
+    expect(call(4, 40n)).toEqual([])
+    expect(call(3, 30n)).toEqual(
+      refused('a newer process of replica 2 (n2) has been started: 4 starts against 3', true),
+    )
+    expect(call(4, 41n)).toEqual(
+      refused(
+        'another process runs as replica 2 (n2) with the same start counter, 4: is its data directory a copy?',
+        true,
+      ),
+    )
+    expect(call(4, 40n, 2)).toEqual([])
+    // A call that comes late says what may be out of date.
+    expect(call(4, 40n, 2)).toEqual(refused('a newer connection of the caller stands'))
+    expect(call(4, 40n, 1)).toEqual(refused('a newer connection of the caller stands'))
+    expect(call(5, 50n)).toEqual([])
+    expect(call(4, 40n, 3)).toEqual(refused(/^a newer process/, true))
+  })
+
+  test('calls for messages and for snapshots are counted apart', () => {
+    const { world, node, puppet } = alone()
+    for (const [purpose, attempt, answer] of [
+      ['messages', 5, 'welcome'],
+      ['snapshot', 4, 'welcome'],
+      ['snapshot', 4, 'refusal'],
+      ['snapshot', 6, 'welcome'],
+      ['messages', 6, 'welcome'],
+    ] as const) {
+      const talk = puppet.call(node, [puppet.hello({ purpose, attempt })])
+      world.pass(SOON_MS)
+      expect(talk.heard[0]?.type).toBe(answer)
+    }
+  })
+
+  test('a node that reaches itself goes on; one that hears of a newer process of its own stops; an older one is told to', () => {
+    const { world, node, puppet } = alone()
+    const first = puppet.call(node, [puppet.hello()])
+    world.pass(SOON_MS)
+    const [welcome] = first.heard
+    if (welcome?.type !== 'welcome') throw new Error('not welcome')
+    const call = (boot: number, incarnation: bigint): Frame[] => {
+      const greeting = { ...node.greeting, boot, peer: 'elsewhere' }
+      const { heard } = puppet.call(node, [puppet.hello({ greeting, incarnation })])
+      world.pass(SOON_MS)
+      return heard
+    }
+    expect(call(3, welcome.incarnation)).toEqual(refused('the caller has reached itself'))
+    expect(call(2, 1n)).toEqual(
+      refused('a newer process of replica 1 (n1) has been started: 3 starts against 2', true),
+    )
+    expect(node.of('stop')).toEqual([])
+    expect(call(4, 1n)).toEqual(refused('the caller has reached an older process of its own replica'))
+    expect(node.of('stop')).toEqual([
+      {
+        kind: 'stop',
+        what: 'a newer process of this replica has been started (elsewhere): this one is superseded',
+      },
+    ])
+  })
+
+  test('whom the node does not admit is told so in its words, and nothing of it is remembered', () => {
+    const { world, node, puppet } = alone()
+    node.admit = ({ name }) => ({ refuse: `${name} was removed`, stop: true })
+    const talk = puppet.call(node, [puppet.hello({ greeting: { ...puppet.greeting, boot: 9 } })])
+    world.pass(SOON_MS)
+    expect(talk.heard).toEqual(refused('n2 was removed', true))
+    expect(node.why('refused a peer')).toEqual([{ why: 'n2 was removed' }])
+    // An operator has removed it, and needs no warning.
+    expect(node.warnings).toEqual([])
+    node.admit = () => undefined
+    const other = puppet.call(node, [puppet.hello()])
+    world.pass(SOON_MS)
+    expect(other.heard.map(({ type }) => type)).toEqual(['welcome'])
+  })
+
+  test('another version of the protocol is refused by name', () => {
+    const { world, node, puppet } = alone()
+    const talk = puppet.call(node, [{ type: 'foreign-hello', version: 9 }])
+    world.pass(SOON_MS)
+    expect(talk.heard).toEqual(refused(`this node speaks version ${PROTOCOL_VERSION} of the protocol, not 9`))
+    expect([talk.ended, node.links.counters.handshakesRefused]).toEqual(['the other side closed it', 1])
+  })
+
+  test('each refusal is logged once in ten minutes, also where callers are refused for two reasons in turn', () => {
+    const { world, node, puppet } = alone()
+    const call = (wanted: string): void => {
+      puppet.call(node, [puppet.hello({ wanted })])
+      world.pass(SOON_MS)
+    }
+    for (const wanted of ['5', '6', '5', '6']) call(wanted)
+    const logged = (...wanted: string[]) => wanted.map((id) => ({ why: `this is replica 1, not ${id}` }))
+    expect(node.why('refused a peer')).toEqual(logged('5', '6'))
+    world.pass(600_000)
+    for (const wanted of ['6', '5', '6']) call(wanted)
+    expect(node.why('refused a peer')).toEqual(logged('5', '6', '6', '5'))
+    expect(node.links.counters.handshakesRefused).toBe(7)
+  })
+
+  test('what callers are refused for is not remembered without bound', () => {
+    const { world, node, puppet } = alone()
+    const call = (wanted: number): void => {
+      puppet.call(node, [puppet.hello({ wanted: String(wanted) })])
+      world.pass(SOON_MS)
+    }
+    for (let wanted = 5; wanted <= 5 + 64; wanted++) call(wanted)
+    call(5)
+    expect(node.why('refused a peer')).toHaveLength(66)
+  })
+
+  test.each<[Frame, string]>([
+    [{ type: 'snapshot-staged' }, 'a frame of type snapshot-staged before the handshake'],
+    [{ type: 'unknown', code: 200 }, 'a frame of type 200 before the handshake'],
+  ])('who begins with %j is cut off without a word', (first, why) => {
+    const { world, node, puppet } = alone()
+    const talk = puppet.call(node, [first])
+    world.pass(SOON_MS)
+    expect([talk.heard, talk.ended, node.links.inspect().strangers]).toEqual([
+      [],
+      'the other side closed it',
+      0,
+    ])
+    expect(node.links.counters.handshakesRefused).toBe(0)
+    // The owner of the wire hears of its end; the reason is what is known of the caller.
+    expect(node.why('a connection ended before its handshake was done')).toEqual([{ from: 'n2 called', why }])
+  })
+
+  test('who says nothing is given up in time, also one that called before the node was ready', () => {
+    const world = new World({ handshakeMs: 50 })
+    const node = world.start(1)
+    const puppet = world.puppet(2)
+    const early = puppet.call(node, [])
+    world.pass(200)
+    expect([early.ended, node.links.inspect().strangers]).toEqual([undefined, 1])
+    node.links.setPeers([])
+    world.pass(49)
+    expect([early.ended, node.links.inspect().strangers]).toEqual([undefined, 1])
+    world.pass(3)
+    expect([early.ended, node.links.inspect().strangers]).toEqual(['the other side closed it', 0])
+    const late = puppet.call(node, [])
+    world.pass(49)
+    expect(late.ended).toBeUndefined()
+    world.pass(5)
+    expect([late.ended, node.links.inspect().strangers]).toEqual(['the other side closed it', 0])
+    expect(whyEnded(node)).toEqual(['no handshake in time', 'no handshake in time'])
+  })
+
+  test('callers are answered when the node is ready, not before', () => {
+    const world = new World()
+    const node = world.start(1)
+    const puppet = world.puppet(2)
+    const talk = puppet.call(node, [puppet.hello()])
+    world.pass(SOON_MS)
+    expect([talk.heard, node.links.inspect().strangers]).toEqual([[], 1])
+    node.links.setPeers([])
+    world.pass(SOON_MS)
+    expect([talk.heard.map(({ type }) => type), node.links.inspect().strangers]).toEqual([['welcome'], 0])
+  })
+
+  test('no more than so many may say nothing at a time', () => {
+    const { world, node, puppet } = alone({ strangersMax: 2, handshakeMs: 50 })
+    const talks = [0, 1, 2].map(() => puppet.call(node, []))
+    world.pass(10)
+    expect(talks.map(({ ended }) => ended)).toEqual([undefined, undefined, 'it was cut'])
+    expect(node.links.inspect().strangers).toBe(2)
+    world.pass(50)
+    const next = puppet.call(node, [puppet.hello()])
+    world.pass(10)
+    expect(next.heard.map(({ type }) => type)).toEqual(['welcome'])
+  })
+
+  test('when the node closes, connections without a greeting are closed, and no greeting is answered any more', () => {
+    const { world, node, puppet } = alone()
+    const talk = puppet.call(node, [])
+    world.pass(10)
+    node.links.close()
+    world.pass(10)
+    expect([talk.ended, whyEnded(node)]).toEqual(['the other side closed it', ['closed']])
+    const next = puppet.call(node, [puppet.hello()])
+    world.pass(10)
+    expect([next.heard, next.ended, node.links.inspect().strangers]).toEqual([[], 'nobody is there', 0])
+  })
+})
+
+describe('a call', () => {
+  test('says who calls, whom it means and what for, and numbers each attempt', () => {
+    const { world, node, puppet } = calling((talk) => talk.wire?.close('no'))
+    world.pass(1000)
+    const hellos = puppet.talks.map(({ heard }) => heard[0])
+    expect(hellos.length).toBeGreaterThan(3)
+    for (const [at, hello] of hellos.entries()) {
+      expect(hello).toEqual({
+        ...{ type: 'hello', purpose: 'messages', wanted: '2', attempt: at + 1, greeting: node.greeting },
+        incarnation: hellos[0]?.type === 'hello' ? hellos[0].incarnation : undefined,
+      })
+    }
+  })
+
+  const failures: [string, Puppet['hears'], string | RegExp][] = [
+    ['is not answered', () => {}, 'the handshake was not answered'],
+    ['is cut off', (talk) => talk.wire?.close('no'), 'the other side closed it'],
+    [
+      'is refused',
+      (talk) => talk.say({ type: 'refusal', clusterId: '77', stop: false, sentence: 'not you' }),
+      'not you',
+    ],
+    [
+      'is answered with something else',
+      (talk) => talk.say({ type: 'snapshot-staged' }),
+      'an answer of type snapshot-staged to the handshake',
+    ],
+    ['reaches another cluster', welcomeAs({ clusterId: '78' }), 'a node of cluster 78 answered'],
+    [
+      'reaches another replica',
+      welcomeAs({ replicaId: asReplicaId('5') }),
+      'replica 5 answered instead of 2',
+    ],
+    ['reaches one that cannot be', welcomeAs({ boot: 10_000_001 }), /is not believed$/],
+  ]
+  test.each(failures)('that %s ends, and is made again', (_, hears, why) => {
+    const { world, node, puppet } = calling(hears, { handshakeMs: 50 })
+    world.pass(1000)
+    const [first] = puppet.talks
+    expect(first?.ended).toBeDefined()
+    expect(node.why('could not reach a peer')[0]).toEqual({
+      ...{ peer: 'n2', address: 'n2' },
+      why: typeof why === 'string' ? why : expect.stringMatching(why),
+    })
+    expect(node.events).toEqual([])
+    puppet.hears = (talk) => puppet.welcome(talk)
+    const called = puppet.talks.length
+    world.pass(1000)
+    expect(puppet.talks).toHaveLength(called + 1)
+    expect(node.why('could not reach a peer')).toHaveLength(called)
+    expect(world.timers).toBe(0)
+    expect(node.links.inspect()).toMatchObject({ 'dialling of 2': 0, 'retrying of 2': 0, 'failures of 2': 0 })
+  })
+
+  function welcomeAs(change: Partial<Greeting>): Puppet['hears'] {
+    return (talk) => {
+      const greeting = { ...theirs, ...change }
+      talk.say({ type: 'welcome', greeting, incarnation: 99n })
+    }
+  }
+  const theirs = new World().puppet(2).greeting
+
+  test('that reaches an older process than was heard of is of no use', () => {
+    const { world, node, puppet } = calling()
+    world.pass(SOON_MS)
+    puppet.greeting = { ...puppet.greeting, boot: 1 }
+    const newer = puppet.call(node, [
+      puppet.hello({ greeting: { ...puppet.greeting, boot: 2 }, incarnation: 100n }),
+    ])
+    world.pass(SOON_MS)
+    expect(newer.heard[0]?.type).toBe('welcome')
+    // The call back reaches the older one again.
+    expect(whyUnreached(node)).toContain(
+      'a newer process of replica 2 (n2) has been started: 2 starts against 1',
+    )
+  })
+
+  test.each([
+    [{ clusterId: '77', stop: true }, ['you must go']],
+    [{ clusterId: '77', stop: false }, []],
+    [{ clusterId: '78', stop: true }, []],
+  ])(
+    'that is refused with %j stops the node only where that is said by its own cluster',
+    (refusal, stopped) => {
+      const { world, node } = calling((talk) =>
+        talk.say({ type: 'refusal', ...refusal, sentence: 'you must go' }),
+      )
+      world.pass(4)
+      expect(node.of('stop').map(({ what }) => what)).toEqual(stopped)
+    },
+  )
+
+  test('that is given up is not answered any more', () => {
+    const { world, node, puppet } = calling(() => {})
+    world.pass(10)
+    const [talk] = puppet.talks as [Talk]
+    node.links.setPeers([])
+    puppet.welcome(talk)
+    world.pass(10_000)
+    expect([talk.ended, puppet.talks.length, node.events, node.logged]).toEqual([
+      'the other side closed it',
+      1,
+      [],
+      [],
+    ])
+  })
+})

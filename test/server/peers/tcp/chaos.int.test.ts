@@ -1,0 +1,163 @@
+// Three nodes behind relays that are reset, black-holed and healed at random, and that are started anew at random,
+// while all of them talk and their terms rise. What the transport promises the core must hold all the time, and in the
+// end everybody must reach everybody.
+
+import { expect, test } from 'vitest'
+import { Random } from '../../../../jepsen-lite/random.ts'
+import { createRelay, type Relay } from '../../../../src/local/relays/relay.ts'
+import { asIndex, asReplicaId, asTerm, type ReplicaId } from '../../../../src/raft/types.ts'
+import { runs } from '../../../runs.ts'
+import { atEnd, type Event, portOf, type TestNode, testNode } from './test-nodes.ts'
+
+const IDS = [1, 2, 3]
+const STEPS = runs(400)
+
+/** What one process has heard of each replica, checked event by event. */
+class Ledger {
+  private readonly connectedTo = new Set<ReplicaId>()
+  private readonly heard = new Map<ReplicaId, { boot: number; term: number; round: number }>()
+  private at = 0
+
+  check(events: readonly Event[]): void {
+    for (const event of events.slice(this.at)) {
+      this.at++
+      if (event.kind === 'connected') this.connected(event)
+      else if (event.kind === 'disconnected')
+        expect(this.connectedTo.delete(asReplicaId(event.peer))).toBe(true)
+      else if (event.kind === 'message') this.message(event)
+      else expect(event.kind).toBe('refused')
+    }
+  }
+
+  private connected({ greeting: { replicaId, boot, term } }: Event & { kind: 'connected' }): void {
+    expect(this.connectedTo.has(replicaId)).toBe(false)
+    this.connectedTo.add(replicaId)
+    const before = this.heard.get(replicaId) ?? { boot: 0, term: 0, round: 0 }
+    expect(boot).toBeGreaterThanOrEqual(before.boot)
+    // Never behind what the same replica has said in messages: otherwise a healthy peer is told that it lost its state.
+    expect(term).toBeGreaterThanOrEqual(before.term)
+    this.heard.set(replicaId, boot === before.boot ? before : { boot, term, round: 0 })
+  }
+
+  private message({ message }: Event & { kind: 'message' }): void {
+    if (message.type !== 'heartbeat') throw new Error(message.type)
+    const before = this.heard.get(message.from)
+    if (before === undefined) throw new Error('a message before connected')
+    expect(message.commit).toBe(before.boot)
+    expect(message.round).toBeGreaterThan(before.round)
+    this.heard.set(message.from, {
+      ...before,
+      term: Math.max(before.term, message.term),
+      round: message.round,
+    })
+  }
+}
+
+test.each([1, 2])(
+  'what is promised to the core holds whatever happens to connections and processes (seed %i)',
+  async (seed) => {
+    const random = new Random(seed)
+    const relays = new Map<string, Relay>()
+    const nodes = new Map<number, TestNode>()
+    const ledgers = new Map<number, Ledger>()
+    const terms = new Map<number, number>()
+    let boots = 0
+    let round = 0
+
+    const start = async (id: number): Promise<void> => {
+      const made = await testNode({
+        id,
+        boot: ++boots,
+        limits: { silenceMs: 90, handshakeMs: 60, reconnectMaxMs: 20 },
+        resolvePeer: (member) => `127.0.0.1:${relays.get(`${id}${member.id}`)?.address.port}`,
+      })
+      made.greeting = { ...made.greeting, term: asTerm(terms.get(id) ?? 1) }
+      nodes.set(id, made)
+      ledgers.set(id, new Ledger())
+      made.network.setPeers(
+        IDS.map((peer) => ({
+          id: asReplicaId(String(peer)),
+          name: `n${peer}`,
+          peer: `127.0.0.1:${peer}`,
+          url: '',
+        })),
+      )
+    }
+    const of = <T>(things: Map<number, T>, id: number): T => {
+      const thing = things.get(id)
+      if (thing === undefined) throw new Error(`no ${id}`)
+      return thing
+    }
+    const talk = (): void => {
+      for (const id of IDS) {
+        const { network, greeting, member } = of(nodes, id)
+        for (const peer of IDS) {
+          if (peer === id) continue
+          round++
+          network.send({
+            type: 'heartbeat',
+            from: member.id,
+            to: asReplicaId(String(peer)),
+            term: greeting.term,
+            commit: asIndex(greeting.boot),
+            round,
+            confirmed: undefined,
+            appliedByMajority: asIndex(0),
+          })
+        }
+      }
+    }
+    const check = (): void => {
+      for (const id of IDS) of(ledgers, id).check(of(nodes, id).events)
+    }
+
+    for (const from of IDS) {
+      for (const to of IDS) {
+        const target = () => {
+          const address = nodes.get(to)?.address
+          return address === undefined ? undefined : { host: '127.0.0.1', port: portOf(address) }
+        }
+        const relay = await createRelay({ listen: { host: '127.0.0.1', port: 0 }, target })
+        atEnd(() => relay.close())
+        relays.set(`${from}${to}`, relay)
+      }
+    }
+    for (const id of IDS) await start(id)
+
+    const links = [...relays.values()]
+    for (let step = 0; step < STEPS; step++) {
+      const link = links[random.below(links.length)]
+      const id = IDS[random.below(3)] ?? 1
+      const what = random.below(20)
+      if (what === 0) link?.reset()
+      else if (what === 1) link?.setMode('blackhole')
+      else if (what < 5) link?.setMode('pass')
+      else if (what < 8) {
+        terms.set(id, (terms.get(id) ?? 1) + 1)
+        const it = of(nodes, id)
+        it.greeting = { ...it.greeting, term: asTerm(terms.get(id) ?? 1) }
+      } else if (what === 8 && random.below(3) === 0) {
+        of(nodes, id).network.close()
+        await of(nodes, id).closed
+        check()
+        await start(id)
+      }
+      talk()
+      await new Promise((resolve) => setTimeout(resolve, random.below(3)))
+      check()
+    }
+
+    for (const link of links) link.setMode('pass')
+    for (const id of IDS) {
+      const reached = new Set<string>()
+      const since = of(nodes, id).events.length
+      while (reached.size < 2) {
+        talk()
+        await new Promise(setImmediate)
+        for (const event of of(nodes, id).events.slice(since))
+          if (event.kind === 'message') reached.add(event.message.from)
+      }
+    }
+    check()
+  },
+)

@@ -1,0 +1,400 @@
+// Who is let in: every rule of the handshake, and callers that follow none.
+
+import dns, { type LookupAddress } from 'node:dns'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { asReplicaId, asTerm } from '../../../../src/raft/types.ts'
+import { PROTOCOL_VERSION } from '../../../../src/server/peers/accept.ts'
+import { newCounters, TRANSPORT_LIMITS } from '../../../../src/server/peers/index.ts'
+import { noOwner } from '../../../../src/server/peers/tcp/connection.ts'
+import { CODE } from '../../../../src/server/peers/tcp/link-codec.ts'
+import { TcpWires } from '../../../../src/server/peers/tcp/wires.ts'
+import type { RefusalFrame, Welcome, Wire } from '../../../../src/server/peers/wires.ts'
+import {
+  bareListener,
+  frame,
+  greetingOf,
+  heard,
+  helloFrame,
+  introduce,
+  pair,
+  portOf,
+  RawPeer,
+  said,
+  silent,
+  type TestNode,
+  testNode,
+} from './test-nodes.ts'
+
+/** A node that knows no peers and answers callers. */
+async function alone(options: Parameters<typeof testNode>[0] = {}): Promise<TestNode> {
+  const made = await testNode(options)
+  made.network.setPeers([])
+  return made
+}
+
+async function call(
+  to: TestNode,
+  hello: Parameters<RawPeer['hello']>[0] = { greeting: greetingOf() },
+): Promise<RawPeer> {
+  const caller = await RawPeer.to(to.address)
+  caller.hello(hello)
+  return caller
+}
+
+async function refusal(caller: RawPeer): Promise<RefusalFrame> {
+  const answer = await caller.next()
+  const read = answer && heard(answer)
+  if (read?.type !== 'refusal') throw new Error(`no refusal but ${answer?.type}`)
+  await caller.closed()
+  return read
+}
+
+async function welcomed(caller: RawPeer): Promise<Welcome> {
+  const answer = await caller.next()
+  const read = answer && heard(answer)
+  if (read?.type !== 'welcome') throw new Error(`not welcome but ${answer?.type}`)
+  return read
+}
+
+test('the answer says who is there', async () => {
+  const a = await alone({ boot: 7 })
+  const { greeting } = await welcomed(await call(a))
+  expect(greeting).toEqual(a.greeting)
+})
+
+test('another cluster is refused, and not told to stop', async () => {
+  const a = await alone()
+  const no = await refusal(await call(a, { greeting: greetingOf({ clusterId: '78' }) }))
+  expect(no).toEqual({
+    type: 'refusal',
+    clusterId: '77',
+    stop: false,
+    sentence: 'this node belongs to cluster 77, not 78',
+  })
+})
+
+test('a call for another replica is refused', async () => {
+  const a = await alone()
+  const no = await refusal(await call(a, { greeting: greetingOf(), wanted: '5' }))
+  expect(no).toMatchObject({ stop: false, sentence: 'this is replica 1, not 5' })
+})
+
+test('another version of the protocol is refused', async () => {
+  const a = await alone()
+  const caller = await RawPeer.to(a.address)
+  caller.send(CODE.hello, (out) => {
+    out.uint32(0x51_52_54_45)
+    out.uint32(PROTOCOL_VERSION + 1)
+    out.utf8('whatever that version says')
+  })
+  expect(await refusal(caller)).toMatchObject({
+    stop: false,
+    sentence: expect.stringContaining(`version ${PROTOCOL_VERSION}`),
+  })
+})
+
+test('whom the node does not admit is told why, and stops when that is said', async () => {
+  const a = await testNode({ id: 1 })
+  const b = await testNode({ id: 2 })
+  a.admit = ({ name }) => ({ refuse: `${name} was removed`, stop: true })
+  introduce(a, b)
+  expect((await b.next('stop')).reason).toBe('n2 was removed')
+  expect(b.seen('connected') + a.seen('connected')).toBe(0)
+})
+
+test('an older process of a replica is refused and stops', async () => {
+  const [a] = await pair({}, { boot: 4 })
+  const older = await testNode({ id: 2, boot: 3 })
+  older.network.setPeers([a.member])
+  expect((await older.next('stop')).reason).toMatch(/newer process of replica 2 \(n2\).*4 starts against 3/)
+})
+
+test('a copy of a replica, with the same boot counter, is refused and stops', async () => {
+  const [a, b] = await pair({}, { boot: 4 })
+  const copy = await testNode({ id: 2, boot: 4 })
+  copy.network.setPeers([a.member])
+  expect((await copy.next('stop')).reason).toMatch(/is its data directory a copy/)
+  expect([a.seen('disconnected'), b.seen('stop')]).toEqual([0, 0])
+})
+
+test('a newer process of a replica takes the place of the older one, which stops', async () => {
+  const [a, b] = await pair()
+  const newer = await testNode({ id: 2, boot: 2 })
+  newer.network.setPeers([a.member])
+  await a.next('disconnected')
+  expect((await b.next('stop')).reason).toMatch(/newer process/)
+})
+
+test('a peer that calls as a new process is called anew, even if the end of the old one was never told', async () => {
+  const bare = await bareListener()
+  // Silence would tell as well.
+  const a = await testNode({ limits: { silenceMs: 600_000 } })
+  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
+  const old = await bare.accepted()
+  await old.next()
+  old.say({ type: 'welcome', incarnation: 1n, greeting: greetingOf() })
+  const greeting = greetingOf({ peer: bare.address })
+  await welcomed(await call(a, { greeting, incarnation: 1n }))
+  await a.next('connected')
+  await welcomed(await call(a, { greeting: { ...greeting, boot: 2 }, incarnation: 2n }))
+  await old.closed()
+  const called = await bare.accepted()
+  await called.next()
+  called.say({ type: 'welcome', incarnation: 2n, greeting: { ...greeting, boot: 2 } })
+  expect((await a.next('connected')).greeting.boot).toBe(2)
+})
+
+test('a start counter that is made up is not believed: the real replica gets in, and nobody stops', async () => {
+  const a = await alone({ boot: 3, limits: { bootJumpMax: 100 } })
+  const real = greetingOf({ boot: 5 })
+  for (const boot of [101, Number.MAX_SAFE_INTEGER]) {
+    const no = await refusal(await call(a, { greeting: { ...real, boot }, incarnation: 7n }))
+    expect(no).toMatchObject({ stop: false, sentence: expect.stringContaining('is not believed') })
+    const asSelf = { ...real, replicaId: asReplicaId('1'), boot: Math.max(104, boot) }
+    expect(await refusal(await call(a, { greeting: asSelf, incarnation: 7n }))).toMatchObject({ stop: false })
+  }
+  await welcomed(await call(a, { greeting: real }))
+  const later = await refusal(await call(a, { greeting: { ...real, boot: 106 }, incarnation: 7n }))
+  expect(later.sentence).toMatch(
+    /replica 2 \(n2\) says that it has been started 106 times.* heard is 5: a jump of more than 100/,
+  )
+  await welcomed(await call(a, { greeting: real, attempt: 2 }))
+  expect(a.seen('stop')).toBe(0)
+})
+
+test('what a caller that is refused says of its replica is not remembered', async () => {
+  const a = await alone()
+  const real = greetingOf({ boot: 5 })
+  await refusal(await call(a, { greeting: { ...real, boot: 9 }, incarnation: 7n, wanted: '5' }))
+  a.admit = () => ({ refuse: 'not now', stop: false })
+  await refusal(await call(a, { greeting: { ...real, boot: 9 }, incarnation: 7n }))
+  a.admit = () => undefined
+  await welcomed(await call(a, { greeting: real }))
+})
+
+test('a process that hears of a newer one of its own replica stops', async () => {
+  const a = await alone({ boot: 3 })
+  const caller = await call(a, { greeting: greetingOf({ replicaId: asReplicaId('1'), boot: 4 }) })
+  expect((await a.next('stop')).reason).toMatch(/superseded/)
+  expect(await refusal(caller)).toMatchObject({ stop: false })
+})
+
+test('a node that reaches itself goes on', async () => {
+  const a = await testNode()
+  const c = await testNode({ id: 3 })
+  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: a.address, url: '' }, c.member])
+  c.network.setPeers([a.member])
+  await a.next('connected')
+  while (a.network.counters.handshakesRefused < 2) await new Promise(setImmediate)
+  expect(a.seen('stop')).toBe(0)
+})
+
+test('a process that calls again is given its new connection, and an earlier call that comes late is not', async () => {
+  const a = await alone()
+  const first = await call(a, { greeting: greetingOf(), attempt: 5 })
+  await welcomed(first)
+  const second = await call(a, { greeting: greetingOf(), attempt: 7 })
+  await welcomed(second)
+  await first.closed()
+  expect(await refusal(await call(a, { greeting: greetingOf(), attempt: 6 }))).toMatchObject({ stop: false })
+})
+
+test('calls for messages and for snapshots are told apart, whichever comes late', async () => {
+  const a = await alone()
+  const greeting = greetingOf()
+  await welcomed(await call(a, { greeting, attempt: 1 }))
+  await welcomed(await call(a, { greeting, attempt: 3, purpose: 'snapshot' }))
+  await welcomed(await call(a, { greeting, attempt: 2 }))
+  expect((await refusal(await call(a, { greeting, attempt: 3, purpose: 'snapshot' }))).stop).toBe(false)
+})
+
+test('an older process that answers a call is not talked to, and one that has answered is remembered', async () => {
+  const bare = await bareListener()
+  const greeting = greetingOf({ peer: bare.address, boot: 5 })
+  const a = await testNode({ limits: { silenceMs: 600_000, refusedAfterMs: 600_000 } })
+  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
+  const newest = await bare.accepted()
+  newest.say({ type: 'welcome', incarnation: 5n, greeting })
+  newest.socket.end()
+  const older = await bare.accepted()
+  older.say({ type: 'welcome', incarnation: 4n, greeting: { ...greeting, boot: 4 } })
+  await older.closed()
+  const no = await refusal(await call(a, { greeting: { ...greeting, boot: 4 }, incarnation: 4n }))
+  expect(no).toMatchObject({ stop: true, sentence: expect.stringContaining('newer process') })
+  expect(a.events).toEqual([])
+})
+
+test('only the own cluster can stop a node, and who answers must be who was called', async () => {
+  const bare = await bareListener()
+  const a = await testNode()
+  a.network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: bare.address, url: '' }])
+  const answers = [
+    said({ type: 'refusal', clusterId: '78', stop: true, sentence: 'end' }),
+    said({ type: 'welcome', incarnation: 4n, greeting: greetingOf({ clusterId: '78' }) }),
+    said({ type: 'welcome', incarnation: 4n, greeting: greetingOf({ replicaId: asReplicaId('3') }) }),
+    Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'),
+    frame(CODE.pong),
+  ]
+  for (const answer of answers) {
+    const called = await bare.accepted()
+    await called.next()
+    called.socket.write(answer)
+    await called.closed()
+  }
+  const called = await bare.accepted()
+  await called.next()
+  expect(a.events).toEqual([])
+  called.say({ type: 'refusal', clusterId: '77', stop: true, sentence: 'end' })
+  expect((await a.next('stop')).reason).toBe('end')
+})
+
+test('a hello that arrives byte by byte is understood', async () => {
+  const a = await alone()
+  const caller = await RawPeer.to(a.address)
+  caller.socket.setNoDelay(true)
+  for (const byte of helloFrame({ greeting: greetingOf() })) {
+    await new Promise<void>((resolve) => {
+      caller.socket.write(Buffer.of(byte), () => resolve())
+    })
+  }
+  await welcomed(caller)
+})
+
+test.each([
+  ['garbage', Buffer.from('GET / HTTP/1.1\r\nHost: n1\r\n\r\n')],
+  ['zeros', Buffer.alloc(4096)],
+  ['a huge length', Buffer.from([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0])],
+  ['a hello with a flipped bit', flipped(helloFrame({ greeting: greetingOf() }), 30)],
+  ['a message before the handshake', frame(4, (out) => out.uint64(1))],
+  ['a hello that is too long', helloFrame({ greeting: greetingOf({ name: 'x'.repeat(5000) }) })],
+])('%s ends the connection and nothing else', async (_, bytes) => {
+  const a = await alone()
+  const caller = await RawPeer.to(a.address)
+  caller.socket.write(bytes)
+  await caller.closed()
+  await welcomed(await call(a))
+  expect(a.events).toEqual([])
+})
+
+function flipped(bytes: Buffer, at: number): Buffer {
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 4, at)
+  return bytes
+}
+
+test('who says nothing is not waited for', async () => {
+  const a = await alone({ limits: { handshakeMs: 30 } })
+  await (await RawPeer.to(a.address)).closed()
+  const slow = await RawPeer.to(a.address)
+  slow.socket.write(helloFrame({ greeting: greetingOf() }).subarray(0, 20))
+  await slow.closed()
+})
+
+test('strangers are limited in number, and peers still get in when they have gone', async () => {
+  // Silence would close them as well.
+  const a = await alone({ limits: { strangersMax: 3, handshakeMs: 60_000, silenceMs: 600_000 } })
+  const strangers = [1, 2, 3].map(() => RawPeer.to(a.address))
+  const [first] = await Promise.all(strangers)
+  await (await RawPeer.to(a.address)).closed()
+  first?.socket.destroy()
+  for (;;) {
+    const answer = await (await call(a)).next()
+    if (answer?.type === CODE.welcome) break
+  }
+})
+
+test.each([
+  ['a corrupt frame', Buffer.from([0, 0, 0, 5, 1, 2, 3, 4, 0, 0, 0, 0, 4]), 1],
+  ['a message that does not decode', frame(4, (out) => out.uint8(1)), 1],
+  ['an unknown type', frame(200), 0],
+  ['a second hello', helloFrame({ greeting: greetingOf(), attempt: 2 }), 0],
+  ['an offer that is no offer', frame(CODE['snapshot-offer'], (out) => out.utf8('junk')), 1],
+])('a peer that sends %s is cut off, and may come back', async (_, bytes, corrupt) => {
+  const bare = await bareListener()
+  const a = await alone()
+  const greeting = greetingOf({ peer: bare.address })
+  const caller = await call(a, { greeting })
+  await welcomed(caller)
+  const called = await bare.accepted()
+  await called.next()
+  called.say({ type: 'welcome', incarnation: 99n, greeting })
+  await a.next('connected')
+  caller.socket.write(bytes)
+  if (corrupt === 0) expect((await caller.next())?.type).toBe(CODE.refusal)
+  await caller.closed()
+  await a.next('disconnected')
+  expect(a.network.counters.framesCorrupt).toBe(corrupt)
+  await welcomed(await call(a, { greeting: { ...greeting, term: asTerm(3) }, attempt: 9 }))
+})
+
+test('an address that cannot be dialled harms nobody, whether a caller says it or the configuration', async () => {
+  const [a, b] = [await testNode(), await testNode({ id: 2 })]
+  // A null byte is the one that a socket refuses by throwing.
+  const nowhere = ['h\u0000:1', 'h\n:1', 'h', 'h:65536', ':1', '', `${'x'.repeat(3000)}:1`]
+  for (const peer of nowhere)
+    a.network.setPeers([b.member, { id: asReplicaId('3'), name: 'n3', peer, url: '' }])
+  for (const [at, peer] of nowhere.entries())
+    await welcomed(await call(a, { greeting: greetingOf({ replicaId: asReplicaId(`${at + 4}`), peer }) }))
+  b.network.setPeers([a.member])
+  await a.next('connected', ({ greeting }) => greeting.replicaId === b.member.id)
+})
+
+test('a name whose lookup takes longer than an attempt is reached by the next one', async () => {
+  const { address } = await bareListener()
+  const asked: ((error: null, found: LookupAddress[]) => void)[] = []
+  const slow = (_name: string, _options: unknown, done: (typeof asked)[0]) => asked.push(done)
+  const spy = vi.spyOn(dns, 'lookup').mockImplementation(slow as unknown as typeof dns.lookup)
+  onTestFinished(() => spy.mockRestore())
+  const wires = new TcpWires({ limits: TRANSPORT_LIMITS, counters: newCounters(), logger: silent })
+  const failed = (why: string): never => expect.fail(why)
+  const early = () => expect.fail('it was given up')
+  const giveUp = wires.dial(`slow.example:${portOf(address)}`, { connected: early, failed })
+  giveUp()
+  const wire = new Promise<Wire>((reached) => {
+    const connected = (dialled: Wire) => {
+      reached(dialled)
+      return noOwner
+    }
+    wires.dial(`slow.example:${portOf(address)}`, { connected, failed })
+  })
+  expect(asked.length).toBe(1)
+  asked[0]?.(null, [{ address: '127.0.0.1', family: 4 }])
+  ;(await wire).close('it was reached')
+})
+
+test('why a name with several addresses cannot be reached is said', async () => {
+  const gone = await bareListener()
+  gone.server.close()
+  const everywhere = (
+    _name: string,
+    _options: unknown,
+    done: (error: null, found: LookupAddress[]) => void,
+  ) =>
+    done(null, [
+      { address: '127.0.0.1', family: 4 },
+      { address: '::1', family: 6 },
+    ])
+  const spy = vi.spyOn(dns, 'lookup').mockImplementation(everywhere as typeof dns.lookup)
+  onTestFinished(() => spy.mockRestore())
+  const wires = new TcpWires({ limits: TRANSPORT_LIMITS, counters: newCounters(), logger: silent })
+  const port = portOf(gone.address)
+  const why = await new Promise<string>((failed) => {
+    wires.dial(`n2.example:${port}`, { connected: () => noOwner, failed })
+  })
+  expect(why).toMatch(new RegExp(`^connect E[A-Z]+ 127.0.0.1:${port}.*, connect E[A-Z]+ ::1:${port}`))
+})
+
+test('peers survive random bytes on their ports', async () => {
+  const [a, b] = await pair()
+  const seeds = Array.from({ length: 30 }, (_, seed) => seed)
+  await Promise.all(
+    seeds.map(async (seed) => {
+      const attacker = await RawPeer.to((seed % 2 ? a : b).address)
+      const head =
+        seed % 3 === 0 ? helloFrame({ greeting: greetingOf() }).subarray(0, seed * 3) : Buffer.alloc(0)
+      const junk = Buffer.from(Array.from({ length: 500 }, (_, at) => (at * at * (seed + 7) + seed) & 0xff))
+      attacker.socket.end(Buffer.concat([head, junk]))
+      await attacker.closed()
+    }),
+  )
+  expect([a.seen('disconnected'), b.seen('disconnected')]).toEqual([0, 0])
+})

@@ -1,0 +1,300 @@
+// Networks over real loopback sockets with fake nodes behind them: every event is written down and can be waited for.
+
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { afterEach } from 'vitest'
+import { type Reader, Writer } from '../../../../src/bytes/index.ts'
+import { createRelay, type Relay } from '../../../../src/local/relays/relay.ts'
+import { asIndex, asReplicaId, asTerm, type Member, type Message } from '../../../../src/raft/types.ts'
+import type {
+  Greeting,
+  KeepAliveAnswer,
+  KeepAliveQuestion,
+  Logger,
+  NetworkEvents,
+  StateHashAt,
+} from '../../../../src/server/node/types.ts'
+import type { Links, TransportLimits } from '../../../../src/server/peers/index.ts'
+import { FrameReader, FrameWriter } from '../../../../src/server/peers/tcp/frames.ts'
+import { createTcpNetwork } from '../../../../src/server/peers/tcp/index.ts'
+import { frameCode, readFrame, writeFrame } from '../../../../src/server/peers/tcp/link-codec.ts'
+import type { Frame, Hello, LinkFrame } from '../../../../src/server/peers/wires.ts'
+
+export type Event =
+  | { readonly kind: 'message'; readonly message: Message }
+  | { readonly kind: 'hash'; readonly from: string; readonly at: StateHashAt }
+  | { readonly kind: 'asked'; readonly from: string; readonly question: KeepAliveQuestion }
+  | { readonly kind: 'answered'; readonly from: string; readonly answer: KeepAliveAnswer }
+  | { readonly kind: 'connected'; readonly greeting: Greeting }
+  | { readonly kind: 'disconnected' | 'refused'; readonly peer: string }
+  | { readonly kind: 'stop'; readonly reason: string }
+  | { readonly kind: 'received'; readonly from: string; readonly snapshotId: string }
+  | { readonly kind: 'sent'; readonly to: string; readonly index: number; readonly ok: boolean }
+
+export interface TestNode {
+  readonly member: Member
+  readonly network: Links
+  /** host:port bound. */
+  readonly address: string
+  /** Its port is free again. */
+  readonly closed: Promise<void>
+  readonly events: Event[]
+  /** What it says of itself; tests change it. */
+  greeting: Greeting
+  admit: NetworkEvents['admit']
+  snapshotOffered: NetworkEvents['snapshotOffered']
+  /** The first event not yet taken that fits; waits for it. Events before it count as taken. */
+  next<K extends Event['kind']>(
+    kind: K,
+    fits?: (event: Event & { kind: K }) => boolean,
+  ): Promise<Event & { kind: K }>
+  seen(kind: Event['kind']): number
+}
+
+export interface TestNodeOptions {
+  readonly id?: number
+  readonly clusterId?: string
+  readonly boot?: number
+  readonly port?: number
+  readonly limits?: Partial<TransportLimits>
+  readonly resolvePeer?: (member: Member) => string
+  readonly advertise?: string
+}
+
+const toClose: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of toClose.splice(0).reverse()) await close()
+})
+export const atEnd = (close: () => unknown): void => {
+  toClose.push(close)
+}
+
+export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** A node that listens; nobody is answered before its first `setPeers`. */
+export async function testNode(options: TestNodeOptions = {}): Promise<TestNode> {
+  const id = asReplicaId(String(options.id ?? 1))
+  const clusterId = options.clusterId ?? '77'
+  const events: Event[] = []
+  const waiters: (() => void)[] = []
+  let taken = 0
+  const add = (event: Event): void => {
+    events.push(event)
+    for (const wake of waiters.splice(0)) wake()
+  }
+  const { links, address, closed } = await createTcpNetwork({
+    self: { replicaId: id, clusterId },
+    listen: { host: '127.0.0.1', port: options.port ?? 0 },
+    logger: silent,
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.resolvePeer === undefined ? {} : { resolvePeer: options.resolvePeer }),
+    events: {
+      greeting: () => made.greeting,
+      admit: (greeting) => made.admit(greeting),
+      message: (message) => add({ kind: 'message', message }),
+      stateHash: (from, at) => add({ kind: 'hash', from, at }),
+      keepAliveAsked: (from, question) => add({ kind: 'asked', from, question }),
+      keepAliveAnswered: (from, answer) => add({ kind: 'answered', from, answer }),
+      connected: (greeting) => add({ kind: 'connected', greeting }),
+      disconnected: (peer) => add({ kind: 'disconnected', peer }),
+      refused: (peer) => add({ kind: 'refused', peer }),
+      stop: (reason) => add({ kind: 'stop', reason }),
+      snapshotOffered: (...offer) => made.snapshotOffered(...offer),
+      snapshotReceived: (from, _term, snapshotId) => add({ kind: 'received', from, snapshotId }),
+      snapshotSent: (to, index, ok) => add({ kind: 'sent', to, index, ok }),
+    },
+  })
+  atEnd(async () => {
+    links.close()
+    await closed
+  })
+  const peer = options.advertise ?? address
+  const made: TestNode = {
+    member: { id, name: `n${id}`, peer, url: '' },
+    network: links,
+    address,
+    closed,
+    events,
+    greeting: {
+      clusterId,
+      replicaId: id,
+      name: `n${id}`,
+      boot: options.boot ?? 1,
+      term: asTerm(1),
+      lastIndex: asIndex(0),
+      clusterVersion: 1,
+      peer,
+    },
+    admit: () => undefined,
+    snapshotOffered: (_from, _term, _id, _meta, done) => done('no room', undefined),
+    async next(kind, fits = () => true) {
+      for (;;) {
+        for (const event of events.slice(taken)) {
+          taken++
+          if (isOf(event, kind) && fits(event)) return event
+        }
+        await new Promise<void>((resolve) => waiters.push(resolve))
+      }
+    },
+    seen: (kind) => events.filter((event) => event.kind === kind).length,
+  }
+  return made
+}
+
+const isOf = <K extends Event['kind']>(event: Event, kind: K): event is Event & { kind: K } =>
+  event.kind === kind
+
+/** Whatever was under way has ended, and all that was taken is given back. */
+export async function atRest(...nodes: readonly TestNode[]): Promise<void> {
+  for (const { network } of nodes) {
+    // What is on its way to the kernel takes turns of the event loop; what is never given back runs into the time-out
+    // of the test.
+    while (Object.values(network.inspect()).some((value) => value !== 0)) await new Promise(setImmediate)
+  }
+}
+
+/** Two nodes that know each other, connected. */
+export async function pair(a: TestNodeOptions = {}, b: TestNodeOptions = {}): Promise<[TestNode, TestNode]> {
+  const nodes: [TestNode, TestNode] = [await testNode({ id: 1, ...a }), await testNode({ id: 2, ...b })]
+  introduce(...nodes)
+  await Promise.all(nodes.map((each) => each.next('connected')))
+  return nodes
+}
+
+export function introduce(...nodes: readonly TestNode[]): void {
+  const members = nodes.map((each) => each.member)
+  for (const each of nodes) each.network.setPeers(members)
+}
+
+/** One frame as its bytes. */
+export function frame(type: number, write: (out: Writer) => void = () => {}): Buffer {
+  const out = new Writer()
+  write(out)
+  const writer = new FrameWriter()
+  writer.append(type, out.written(), [], false)
+  return Buffer.concat(writer.takePieces())
+}
+
+/** What a link says, as its bytes. */
+export const said = (what: LinkFrame): Buffer => frame(frameCode(what), (out) => writeFrame(out, what))
+
+/** What bytes say. */
+export const heard = ({ type, body }: { readonly type: number; readonly body: Reader }): Frame =>
+  readFrame(type, body, { from: asReplicaId('1'), to: asReplicaId('2') })
+
+export const helloFrame = (hello: Partial<Hello> & { readonly greeting: Greeting }): Buffer =>
+  said({ type: 'hello', purpose: 'messages', wanted: '1', attempt: 1, incarnation: 99n, ...hello })
+
+export const greetingOf = (change: Partial<Greeting> = {}): Greeting => ({
+  clusterId: '77',
+  replicaId: asReplicaId('2'),
+  name: 'n2',
+  boot: 1,
+  term: asTerm(1),
+  lastIndex: asIndex(0),
+  clusterVersion: 1,
+  peer: '127.0.0.1:1',
+  ...change,
+})
+
+/** A raw socket that reads frames. */
+export class RawPeer {
+  readonly socket: Socket
+  private readonly frames: { type: number; body: Reader }[] = []
+  private readonly reader = new FrameReader(1 << 24)
+  private wake: () => void = () => {}
+  private ended = false
+
+  constructor(socket: Socket) {
+    this.socket = socket
+    atEnd(() => socket.destroy())
+    socket.on('error', () => {})
+    socket.on('data', (chunk) => {
+      this.reader.push(chunk)
+      for (let next = this.reader.next(); next !== undefined; next = this.reader.next())
+        this.frames.push(next)
+      this.wake()
+    })
+    socket.on('close', () => {
+      this.ended = true
+      this.wake()
+    })
+  }
+
+  static async to(address: string): Promise<RawPeer> {
+    const socket = connect(portOf(address), '127.0.0.1')
+    await new Promise((resolve) => socket.once('connect', resolve))
+    return new RawPeer(socket)
+  }
+
+  send(type: number, write?: (out: Writer) => void): void {
+    this.socket.write(frame(type, write))
+  }
+
+  say(what: LinkFrame): void {
+    this.socket.write(said(what))
+  }
+
+  /** As replica 2 of cluster 77, unless told otherwise. */
+  hello(hello: Partial<Hello> & { readonly greeting: Greeting }): void {
+    this.socket.write(helloFrame(hello))
+  }
+
+  /** undefined once the other side has closed. */
+  async next(): Promise<{ type: number; body: Reader } | undefined> {
+    while (this.frames.length === 0 && !this.ended) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve
+      })
+    }
+    return this.frames.shift()
+  }
+
+  async closed(): Promise<void> {
+    while ((await this.next()) !== undefined);
+  }
+}
+
+export async function relayTo(address: () => string): Promise<Relay> {
+  const relay = await createRelay({
+    listen: { host: '127.0.0.1', port: 0 },
+    target: () => ({ host: '127.0.0.1', port: portOf(address()) }),
+  })
+  atEnd(() => relay.close())
+  return relay
+}
+
+export const portOf = (address: string): number => Number(address.split(':').at(-1))
+
+export interface BareListener {
+  readonly server: Server
+  readonly address: string
+  /** Its connections, in order. */
+  accepted(): Promise<RawPeer>
+}
+
+/** A listener without a node behind it. */
+export async function bareListener(): Promise<BareListener> {
+  const sockets: Socket[] = []
+  let wake: () => void = () => {}
+  const server = createServer((socket) => {
+    sockets.push(socket)
+    wake()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  atEnd(() => server.close())
+  const bound = server.address()
+  if (bound === null || typeof bound === 'string') throw new Error('not bound')
+  return {
+    server,
+    address: `127.0.0.1:${bound.port}`,
+    async accepted() {
+      for (;;) {
+        const socket = sockets.shift()
+        if (socket !== undefined) return new RawPeer(socket)
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+    },
+  }
+}
