@@ -3,7 +3,7 @@
 // request with an unknown outcome.
 
 import { Endpoint } from '../../src/client/endpoints.ts'
-import { type Exchanged, type Headers, Transport } from '../../src/client/exchange.ts'
+import { type Exchanged, type Headers, Transport } from '../../src/client/transport/http-transport.ts'
 
 /** A node that may be asked. */
 export interface Target {

@@ -4,10 +4,15 @@
 
 import type { Json } from '../../src/client/decode.ts'
 import type { Endpoint } from '../../src/client/endpoints.ts'
-import type { Exchange, Exchanged, Outgoing, WatchMessages } from '../../src/client/exchange.ts'
-import { identityHeader } from '../../src/client/identity.ts'
 import { WATCH, type WatchOperation } from '../../src/client/operation.ts'
 import { after } from '../../src/client/timer.ts'
+import type {
+  Exchange,
+  Exchanged,
+  HttpRequest,
+  WatchMessages,
+} from '../../src/client/transport/http-transport.ts'
+import { writeIdHeader } from '../../src/client/write-id.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
 import { endOfWatch } from '../../src/server/http/watch-limits.ts'
 import type { EventsMessage, Watch, WatchEnd, WatchSink } from '../../src/server/node/watch/index.ts'
@@ -91,7 +96,7 @@ export class ClientNetwork {
     return {
       exchange(
         endpoint: Endpoint,
-        outgoing: Outgoing,
+        outgoing: HttpRequest,
         { timeoutMs }: { readonly timeoutMs: number },
       ): Exchange {
         underway++
@@ -142,7 +147,7 @@ export class ClientNetwork {
 
   // ---- requests
 
-  #send(pending: Pending, outgoing: Outgoing, timeoutMs: number): void {
+  #send(pending: Pending, outgoing: HttpRequest, timeoutMs: number): void {
     const { host, machine } = pending
     const { time } = this.#world
     const ms = this.#delayMs(host, machine)
@@ -172,7 +177,7 @@ export class ClientNetwork {
     return (this.#cuts.get(nameOf(host, machine)) ?? 0) > this.#world.time.now
   }
 
-  #serve(pending: Pending, process: Process, outgoing: Outgoing, timeoutMs: number): void {
+  #serve(pending: Pending, process: Process, outgoing: HttpRequest, timeoutMs: number): void {
     const { driver } = process
     // It ends.
     if (driver === undefined) return
@@ -191,7 +196,7 @@ export class ClientNetwork {
     }
     const asked = {
       ...{ method, target: path, body },
-      headers: { ...headers, ...(identity && identityHeader(identity)) },
+      headers: { ...headers, ...(identity && writeIdHeader(identity)) },
     }
     front.serve(
       asked,

@@ -8,7 +8,7 @@ import {
   Option,
 } from '@commander-js/extra-typings'
 import { endpointUrl } from '../client/address.ts'
-import { nearest } from '../client/nearest.ts'
+import { didYouMean } from '../client/did-you-mean.ts'
 import { Failure } from '../local/failure.ts'
 import { PROGRAM } from '../local/program-name.ts'
 import { version } from '../server/version.ts'
@@ -625,7 +625,7 @@ function printHelp(program: CommandUnknownOpts, words: readonly string[]): void 
     }
     if (next === undefined) {
       const known = command.commands.map((candidate) => candidate.name())
-      const near = nearest(word, command === program ? [...known, ...Object.keys(TOPICS)] : known)
+      const near = didYouMean(word, command === program ? [...known, ...Object.keys(TOPICS)] : known)
       const hint = near === undefined ? '' : `\n(Did you mean ${near}?)`
       throw new Failure(EXIT.usage, `there is no command or topic ${JSON.stringify(word)}${hint}`)
     }

@@ -1,6 +1,6 @@
 // Transactions in the JSON of `POST /v1/txn`. What is not in its form is refused with its place.
 
-import { nearest } from '../client/nearest.ts'
+import { didYouMean } from '../client/did-you-mean.ts'
 import { bytesToJson } from './output.ts'
 import { type JsonField, type JsonNode, parseJson, shownNode } from './txn-json-nodes.ts'
 import {
@@ -153,7 +153,7 @@ class JsonObject {
     this.fields = node.fields
     const unknown = node.fields.find(({ name }) => !known.includes(name))
     if (unknown === undefined) return
-    const near = nearest(unknown.name, known)
+    const near = didYouMean(unknown.name, known)
     const expected = oneOf(known.map((name) => quoted(`"${name}"`)))
     const hint = near === undefined ? undefined : `Did you mean ${quoted(`"${near}"`)}?`
     source.fail(unknown.at, `expected ${expected}, found ${shownName(unknown)}`, hint)

@@ -6,7 +6,7 @@
 //   else
 //     get jobs/42
 
-import { nearest } from '../client/nearest.ts'
+import { didYouMean } from '../client/did-you-mean.ts'
 import { parseTxnJson } from './txn-json.ts'
 import {
   isSign,
@@ -306,6 +306,6 @@ function meantHint(word: Word, candidates: readonly string[]): string | undefine
   if (word.kind !== 'plain') return undefined
   const text = word.text.toLowerCase()
   const known = Object.hasOwn(MEANT, text) ? MEANT[text] : undefined
-  const meant = known !== undefined && candidates.includes(known) ? known : nearest(text, candidates)
+  const meant = known !== undefined && candidates.includes(known) ? known : didYouMean(text, candidates)
   return meant === undefined ? undefined : `Did you mean ${quoted(meant)}?`
 }

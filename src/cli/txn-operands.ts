@@ -1,6 +1,6 @@
 // Keys, values, ranges, numbers and options: what follows the first word of a line of a transaction.
 
-import { nearest } from '../client/nearest.ts'
+import { didYouMean } from '../client/did-you-mean.ts'
 import { reasonOf } from '../local/failure.ts'
 import { bytesToJson } from './output.ts'
 import { type BytesJson, DURATION, leaseIdOf, type PlaceJson } from './txn-shapes.ts'
@@ -227,7 +227,7 @@ function optionHint<T>(
   if (excluded !== undefined) return `${quoted(excluded)} and ${quoted(text)} exclude each other.`
   if (text.startsWith('--') || (last?.kind === 'plain' && last.text.startsWith('--')))
     return 'Options are words without dashes.'
-  const near = nearest(text, Object.keys(known))
+  const near = didYouMean(text, Object.keys(known))
   const meant = near === undefined ? [] : [`Did you mean ${quoted(near)}?`]
   return [...meant, ...(given.length === 0 ? [spaceHint] : [])].join(' ') || undefined
 }

@@ -1,9 +1,9 @@
 // An operation on a multiplexed connection: what the connection needs of it, and an operation as a try of a call.
 
-import { type Exchange, type Exchanged, SILENCE_MAX_MS } from './exchange.ts'
-import type { Identity } from './identity.ts'
-import { exchangedOf, type Item, type Welcome } from './messages.ts'
 import type { Operation } from './operation.ts'
+import { type Exchange, type Exchanged, SILENCE_MAX_MS } from './transport/http-transport.ts'
+import { exchangedOf, type MuxItem, type Welcome } from './transport/mux-codec.ts'
+import type { WriteId } from './write-id.ts'
 
 /** Instead of an id: nothing of it was given to the socket; and nothing will be. */
 export const QUEUED = 0
@@ -12,14 +12,14 @@ export const WITHDRAWN = -1
 /** An operation on a multiplexed connection, and who waits for its answer. */
 export interface Asked {
   readonly operation: Operation
-  readonly identity: Identity | undefined
+  readonly identity: WriteId | undefined
   /** All times are of `performance.now()`. */
   readonly deadline: number
   /** When `due` is to be called, if it is not answered before. */
   dueMs: number
   /** QUEUED, WITHDRAWN, or the id with which it was sent: then a node may have it. */
   id: number
-  answered(item: Item, welcome: Welcome, nowMs: number): void
+  answered(item: MuxItem, welcome: Welcome, nowMs: number): void
   /** There will be no answer. */
   lost(cause: Error): void
   due(nowMs: number): void
@@ -36,7 +36,7 @@ export interface AskedConnection {
 /** An operation on a connection as a try of a call. */
 export class AskedExchange implements Asked, Exchange {
   readonly operation: Operation
-  readonly identity: Identity | undefined
+  readonly identity: WriteId | undefined
   readonly deadline: number
   dueMs: number
   id = QUEUED
@@ -62,7 +62,7 @@ export class AskedExchange implements Asked, Exchange {
     this.#resolve = resolve
   }
 
-  answered(item: Item, welcome: Welcome): void {
+  answered(item: MuxItem, welcome: Welcome): void {
     this.#settle(exchangedOf(this.operation, item, welcome))
   }
 

@@ -9,15 +9,9 @@
 // key, and an error never says "nothing was written" unless every try of the call certainly wrote nothing.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { whenAborted } from './abort-listeners.ts'
 import { withQuery } from './address.ts'
 import { Backoff } from './backoff.ts'
-import { isOfNode, type Problem, problemFrom } from './decode.ts'
-import type { Endpoint, Endpoints } from './endpoints.ts'
-import { PreconditionFailedError, type QuorateError } from './errors.ts'
-import type { Answer, Exchange, Exchanged, Headers, Outgoing, Transport } from './exchange.ts'
-import type { Identity } from './identity.ts'
-import { whenAborted } from './signals.ts'
-import { after, afterLastLook } from './timer.ts'
 import {
   type CallEnd,
   type CallKind,
@@ -26,9 +20,22 @@ import {
   namelessError,
   problemError,
   type Tries,
-} from './verdict.ts'
+} from './call-error.ts'
+import { isOfNode, type Problem, problemFrom } from './decode.ts'
+import type { Endpoint, Endpoints } from './endpoints.ts'
+import { PreconditionFailedError, type QuorateError } from './errors.ts'
+import { after, afterPendingEvents } from './timer.ts'
+import type {
+  Answer,
+  Exchange,
+  Exchanged,
+  Headers,
+  HttpRequest,
+  Transport,
+} from './transport/http-transport.ts'
+import type { WriteId } from './write-id.ts'
 
-export interface Call extends Outgoing {
+export interface Call extends HttpRequest {
   readonly kind: CallKind
   /** A time of `performance.now()`. */
   readonly startedAt: number
@@ -40,7 +47,7 @@ export interface Call extends Outgoing {
   /** Return an answer of 200 when it begins, before its body is read. */
   readonly stream: boolean
   /** Makes a new identity of a keyed write, which is used from then on. */
-  readonly renewed?: () => Identity
+  readonly renewed?: () => WriteId
   /** A try that was made before, and that may have ended. */
   readonly firstTry?: { readonly endpoint: Endpoint; readonly exchange: Exchange }
   /** Called after each answer: true when the call has what it wants, even if the answer is an error. */
@@ -132,7 +139,7 @@ class CallState {
   /** Endpoints that were asked and have not answered yet. */
   readonly #underway = new Map<Endpoint, Exchange>()
   readonly #tries: Tries
-  #identity: Identity | undefined
+  #identity: WriteId | undefined
   /** Whether an endpoint was asked, at least the question before the first change. */
   #hasBegun: boolean
   /** The idempotency key was refused as too old. */
@@ -259,7 +266,7 @@ class CallState {
     let sendingMs = Math.min((this.#call.body?.length ?? 0) / SLOW_BYTES_PER_MS, halfMs) - this.#patienceMs
     let stopTimer = () => {}
     const bePatient = (ms: number, since: number) => {
-      stopTimer = afterLastLook(ms, () => {
+      stopTimer = afterPendingEvents(ms, () => {
         const heardAt = exchange.heardAt()
         // A large answer takes long over a slow connection. A second copy would make it take twice as long.
         if (heardAt > since) bePatient(heardAt + this.#patienceMs - performance.now(), heardAt)
@@ -278,7 +285,7 @@ class CallState {
     const connectMs = this.#connectMs
     const isSooner = connectMs < this.#patienceMs
     const stopConnecting = isSooner
-      ? afterLastLook(connectMs, () => exchange.isConnected() || loseHope())
+      ? afterPendingEvents(connectMs, () => exchange.isConnected() || loseHope())
       : () => {}
     while (isWaiting() && (isPatient || (isBare && exchange.isConnected()))) {
       if (this.#leftMs > 0) await this.#news(this.#leftMs)

@@ -1,24 +1,11 @@
 // The public API of the client.
 
 import { types } from 'node:util'
+import { whenAborted } from './abort-listeners.ts'
 import { bytesOf, roundedMs, withQuery } from './address.ts'
-import {
-  checkCall,
-  checkClient,
-  checkCompact,
-  checkCount,
-  checkDelete,
-  checkGet,
-  checkList,
-  checkMember,
-  checkName,
-  checkNodeCall,
-  checkPut,
-  checkSettings,
-  checkTxn,
-} from './arguments.ts'
 import { type Call, type CallContext, leastMs, perform } from './call.ts'
-import { Connections } from './connections.ts'
+import type { CallKind } from './call-error.ts'
+import { ConcurrencyLimiter } from './concurrency-limiter.ts'
 import {
   answerInfo,
   arrayIn,
@@ -46,10 +33,9 @@ import {
   UnreachableError,
   type Written,
 } from './errors.ts'
-import { type Answer, Transport } from './exchange.ts'
 import { type FastCall, FastCalls, type Limits, type Settled } from './fast.ts'
 import { Hedges } from './hedges.ts'
-import { Identities, type Identity, type Opened } from './identity.ts'
+import type { Sessions } from './lease-sessions.ts'
 import type {
   GrantedLease,
   KeptLease,
@@ -71,7 +57,6 @@ import {
   show,
 } from './leases.ts'
 import { type Interruption, pages, rangeOf, streamed } from './list.ts'
-import type { Welcome } from './messages.ts'
 import {
   type ChangesOperation,
   COMPACT,
@@ -95,12 +80,11 @@ import {
   type WatchRequest,
 } from './operation.ts'
 import { QUESTION, Questions } from './questions.ts'
-import { freshPath, rangePath, requestOf, resultOf, resultsOf } from './requests.ts'
-import { traitsOf } from './sent-txn.ts'
-import type { Sessions } from './sessions.ts'
-import { whenAborted } from './signals.ts'
-import { Turns } from './turns.ts'
-import { sentRange, sentTxn, txnResult } from './txn.ts'
+import { freshPath, rangePath, requestOf, resultOf, resultsOf } from './transport/http-codec.ts'
+import { type Answer, Transport } from './transport/http-transport.ts'
+import type { Welcome } from './transport/mux-codec.ts'
+import { Connections } from './transport/mux-transport.ts'
+import { txnResult, wireRange, wireTxn } from './txn.ts'
 import type {
   CompactResult,
   DeleteRange,
@@ -111,6 +95,7 @@ import type {
   TxnOptions,
   TxnResult,
 } from './txn-types.ts'
+import { propertiesOf } from './txn-wire.ts'
 import type {
   AnswerInfo,
   CallOptions,
@@ -130,10 +115,25 @@ import type {
   ReadOptions,
   Settings,
 } from './types.ts'
-import type { CallKind } from './verdict.ts'
+import {
+  checkCall,
+  checkClient,
+  checkCompact,
+  checkCount,
+  checkDelete,
+  checkGet,
+  checkList,
+  checkMember,
+  checkName,
+  checkNodeCall,
+  checkPut,
+  checkSettings,
+  checkTxn,
+} from './validate-arguments.ts'
 import { ClientWatch, type WatchHost, type WatchStream } from './watch.ts'
 import { streamOf } from './watch-http.ts'
 import type { MirrorOptions, MirrorView, Watch, WatchOptions } from './watch-types.ts'
+import { type OpenedSession, type WriteId, WriteIds } from './write-id.ts'
 
 const TIMEOUT_MS = 5_000
 /**
@@ -155,7 +155,7 @@ const noop = () => {}
 
 interface Request extends Pick<Call, 'method' | 'path' | 'operation' | 'identity' | 'firstTry'> {
   /** Told under which identity a change is sent from now on. */
-  readonly onIdentity?: ((identity: Identity) => void) | undefined
+  readonly onIdentity?: ((identity: WriteId) => void) | undefined
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array | undefined
   /** Return an answer of 200 when it begins, before its body is read. */
@@ -189,7 +189,7 @@ export class Client {
   readonly #routes: Pick<Transport, 'exchange'>
   readonly #fast: FastCalls
   readonly #questions: Questions
-  readonly #turns: Turns
+  readonly #turns: ConcurrencyLimiter
   readonly #hedges: Hedges
   readonly #callsMax: number
   readonly #timeoutMs: number
@@ -199,7 +199,7 @@ export class Client {
   /** Endpoints of other clusters for which a warning was given. */
   readonly #foreign = new Set<string>()
   readonly #onClose = new Set<() => void>()
-  readonly #identities = new Identities()
+  readonly #identities = new WriteIds()
   readonly #leaseCalls: LeaseCalls = {
     call: async (kind, request, options) => {
       try {
@@ -239,7 +239,7 @@ export class Client {
     this.#endpoints = new Endpoints(options.endpoints)
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
     this.#callsMax = options.callsMax ?? CALLS_MAX
-    this.#turns = new Turns(this.#callsMax)
+    this.#turns = new ConcurrencyLimiter(this.#callsMax)
     this.#hedges = new Hedges(this.#callsMax)
     this.#unreachableAfterMs = options.unreachableAfterMs
     this.#discover = options.discover ?? true
@@ -359,8 +359,8 @@ export class Client {
    * several times.
    */
   async txn(txn: Txn, options: TxnOptions = NONE): Promise<TxnResult> {
-    const sent = sentTxn(txn)
-    const traits = traitsOf(sent)
+    const sent = wireTxn(txn)
+    const traits = propertiesOf(sent)
     checkTxn(options, traits.isRead)
     const freshness = traits.isRead ? this.#freshness(options) : undefined
     const operation = { op: TXN, txn: sent, freshness, ...traits } as const
@@ -381,7 +381,7 @@ export class Client {
 
   /** Deletes all keys of a range, at one revision. */
   async deleteRange(range: DeleteRange, options: CallOptions = NONE): Promise<DeleteRangeResult> {
-    const operation = { op: DELETE_RANGE, range: sentRange(range) } as const
+    const operation = { op: DELETE_RANGE, range: wireRange(range) } as const
     checkCall('deleteRange', options)
     const answer = await this.#seldom('keyed', operation, options)
     return decoded(answer, 'unknown', (json) => ({
@@ -435,7 +435,7 @@ export class Client {
 
   /** Grants a lease and keeps it alive until it is closed. */
   async session(options: SessionOptions = NONE): Promise<Session> {
-    const { Sessions } = await import('./sessions.ts')
+    const { Sessions } = await import('./lease-sessions.ts')
     this.#sessions ??= new Sessions({
       grantLease: (lease, call) => grantForSession(this.#leaseCalls, lease, call),
       keepLeasesAlive: (ids, call) => keepAliveMany(this.#urgentCalls, ids, call),
@@ -912,7 +912,7 @@ export class Client {
     )
   }
 
-  #newIdentity(nowMs: number): Identity {
+  #newIdentity(nowMs: number): WriteId {
     if (this.#identities.shouldOpen(nowMs)) this.#openSession(nowMs)
     return this.#identities.next(this.revision)
   }
@@ -959,7 +959,7 @@ export class Client {
 }
 
 /** undefined: the answer has another form. */
-function openedIn(body: Parameters<typeof parseObject>[0]): Opened | undefined {
+function openedIn(body: Parameters<typeof parseObject>[0]): OpenedSession | undefined {
   const { session, age_ms, slots } = parseObject(body) ?? {}
   const isWell = isWholeNumber(session) && isWholeNumber(age_ms) && isWholeNumber(slots)
   return isWell ? { session, age_ms, slots } : undefined

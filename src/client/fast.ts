@@ -7,26 +7,13 @@
 // A success resolves the promises. Everything else goes on in call.ts, by the rules for all calls: there the operation
 // is a first try, which has ended or is still under way.
 
+import { AbortListeners } from './abort-listeners.ts'
 import { type Asked, AskedExchange, QUEUED } from './asked.ts'
 import { patienceMs, SLOW_BYTES_PER_MS } from './call.ts'
-import type { Connection } from './connection.ts'
-import type { Connections } from './connections.ts'
+import type { ConcurrencyLimiter } from './concurrency-limiter.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { QuorateError } from './errors.ts'
-import type { Exchange, Exchanged } from './exchange.ts'
 import type { Hedges } from './hedges.ts'
-import { type Identity, isSlot } from './identity.ts'
-import {
-  creditOf,
-  exchangedOf,
-  type Item,
-  infoOf,
-  MALFORMED,
-  resultOfItem,
-  resultsOfItem,
-  SERVED,
-  type Welcome,
-} from './messages.ts'
 import {
   bytesOfChange,
   CHANGES,
@@ -37,9 +24,22 @@ import {
   type Result,
   type SingleOperation,
 } from './operation.ts'
-import { Signals } from './signals.ts'
-import type { Turns } from './turns.ts'
+import type { Exchange, Exchanged } from './transport/http-transport.ts'
+import {
+  creditOf,
+  exchangedOf,
+  infoOf,
+  MALFORMED,
+  type MuxItem,
+  resultOfItem,
+  resultsOfItem,
+  SERVED,
+  type Welcome,
+} from './transport/mux-codec.ts'
+import type { Connection } from './transport/mux-connection.ts'
+import type { Connections } from './transport/mux-transport.ts'
 import type { AnswerInfo } from './types.ts'
+import { isSlot, type WriteId } from './write-id.ts'
 
 /** Limits of a batch. Those of a node may be lower. */
 export const BATCH_CHANGES_MAX = 256
@@ -64,11 +64,11 @@ export type Settled = readonly (ChangeResult | Promise<Result>)[]
 export interface FastHost {
   readonly endpoints: Endpoints
   readonly connections: Connections
-  readonly turns: Turns
+  readonly turns: ConcurrencyLimiter
   readonly hedges: Hedges
-  readonly identify: (nowMs: number) => Identity
+  readonly identify: (nowMs: number) => WriteId
   /** A write with this identity has ended. */
-  readonly release: (identity: Identity) => void
+  readonly release: (identity: WriteId) => void
   /** A node has answered. */
   answered(endpoint: Endpoint, revision: number, nowMs: number): void
   /** The call ends elsewhere; it keeps its turn. */
@@ -84,7 +84,7 @@ interface Route {
 
 export class FastCalls {
   readonly host: FastHost
-  readonly #signals = new Signals<FastCall>((call) => call.goOn())
+  readonly #signals = new AbortListeners<FastCall>((call) => call.goOn())
   /** Further changes may go with this one, as long as it is not sent. */
   #gathering: FastCall | undefined
   underWay = 0
@@ -154,7 +154,7 @@ export class FastCalls {
 export class FastCall implements Asked {
   readonly endpoint: Endpoint
   operation: SingleOperation | ChangesOperation
-  readonly identity: Identity | undefined
+  readonly identity: WriteId | undefined
   readonly limits: Limits
   readonly onAnswer: OnAnswer
   readonly deadline: number
@@ -172,7 +172,7 @@ export class FastCall implements Asked {
     endpoint: Endpoint,
     connection: Connection,
     operation: SingleOperation,
-    identity: Identity | undefined,
+    identity: WriteId | undefined,
     limits: Limits,
     nowMs: number,
     onAnswer: OnAnswer,
@@ -230,7 +230,7 @@ export class FastCall implements Asked {
     return this.wait()
   }
 
-  answered(item: Item, welcome: Welcome, nowMs: number): void {
+  answered(item: MuxItem, welcome: Welcome, nowMs: number): void {
     const { operation } = this
     const isServed = item[1] === SERVED
     if (operation.op === CHANGES) {
@@ -251,12 +251,12 @@ export class FastCall implements Asked {
     }
   }
 
-  #refused(item: Item, welcome: Welcome): void {
+  #refused(item: MuxItem, welcome: Welcome): void {
     this.#goOnWith(ended(exchangedOf(this.operation, item, welcome), true))
   }
 
   /** Its revision was checked with the result. */
-  #served(item: Item, nowMs: number): void {
+  #served(item: MuxItem, nowMs: number): void {
     const { host } = this.#calls
     const { startedAt, waitedMs } = this.limits
     this.endpoint.worked()

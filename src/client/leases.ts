@@ -1,14 +1,7 @@
 // Calls about leases.
 
 import { bytesOf, duration, withQuery } from './address.ts'
-import {
-  checkGrant,
-  checkKeepAlive,
-  checkKeepAliveMany,
-  checkLease,
-  checkLeases,
-  checkRevoke,
-} from './arguments.ts'
+import type { CallKind } from './call-error.ts'
 import {
   arrayIn,
   bytesFromJson,
@@ -20,8 +13,6 @@ import {
   wholeNumberIn,
 } from './decode.ts'
 import { QuorateError } from './errors.ts'
-import type { Answer } from './exchange.ts'
-import type { Identity } from './identity.ts'
 import type {
   GrantedLease,
   KeptLease,
@@ -30,8 +21,17 @@ import type {
   NewLease,
   RevokedLease,
 } from './lease-types.ts'
+import type { Answer } from './transport/http-transport.ts'
 import type { CallOptions } from './types.ts'
-import type { CallKind } from './verdict.ts'
+import {
+  checkGrant,
+  checkKeepAlive,
+  checkKeepAliveMany,
+  checkLease,
+  checkLeases,
+  checkRevoke,
+} from './validate-arguments.ts'
+import type { WriteId } from './write-id.ts'
 
 /** A node takes so many ids in one request. */
 export const KEEP_ALIVE_MAX = 1_000
@@ -48,9 +48,9 @@ interface LeaseRequest {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array
   /** Of a change that may have been sent before. */
-  readonly identity?: Identity | undefined
+  readonly identity?: WriteId | undefined
   /** Told under which identity a change is sent from now on. */
-  readonly onIdentity?: ((identity: Identity) => void) | undefined
+  readonly onIdentity?: ((identity: WriteId) => void) | undefined
 }
 
 /** What the calls need of the client. */
@@ -92,8 +92,8 @@ export async function grantForSession(
   lease: NewLease,
   options: CallOptions,
 ): Promise<GrantedLease> {
-  let identity: Identity | undefined
-  const onIdentity = (used: Identity) => {
+  let identity: WriteId | undefined
+  const onIdentity = (used: WriteId) => {
     identity = used
   }
   try {
@@ -106,7 +106,7 @@ export async function grantForSession(
   }
 }
 
-async function takeBack(calls: LeaseCalls, lease: NewLease, identity: Identity | undefined): Promise<void> {
+async function takeBack(calls: LeaseCalls, lease: NewLease, identity: WriteId | undefined): Promise<void> {
   const call = { timeoutMs: TAKE_BACK_MS }
   const { id } = await grantAs(calls, lease, call, { identity })
   await revoke(calls, id, call)

@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import { encodeUtf8 } from '../bytes/utf8.ts'
 import { keyBytes } from './address.ts'
+import { problemError } from './call-error.ts'
 import {
   arrayIn,
   bytesFromJson,
@@ -18,11 +19,10 @@ import {
   unexpected,
 } from './decode.ts'
 import { type AbortedError, QuorateError, UnavailableError } from './errors.ts'
-import { type Answer, SILENCE_MAX_MS } from './exchange.ts'
 import type { Range, RangeOperation } from './operation.ts'
-import { afterLastLook } from './timer.ts'
+import { afterPendingEvents } from './timer.ts'
+import { type Answer, SILENCE_MAX_MS } from './transport/http-transport.ts'
 import type { KvRecord, ListOptions } from './types.ts'
-import { problemError } from './verdict.ts'
 
 const PAGE_RECORDS = 1_000
 /** About as many bytes as a node sends in one page. */
@@ -218,7 +218,7 @@ class Waiting {
   async #next(chunks: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
     const askedAt = performance.now()
     const isSilenceFirst = SILENCE_MAX_MS < this.#leftMs
-    const stopTimer = afterLastLook(isSilenceFirst ? SILENCE_MAX_MS : this.#leftMs, () => {
+    const stopTimer = afterPendingEvents(isSilenceFirst ? SILENCE_MAX_MS : this.#leftMs, () => {
       this.stoodStillMs = isSilenceFirst ? SILENCE_MAX_MS : this.#timeoutMs
       this.#stream.destroy(new Error('its time is up'))
     })

@@ -3,12 +3,12 @@
 // The range is read as it was at one revision, and the watch begins with the next one. So nothing is missed and nothing
 // is there twice. When the events that are needed next were compacted, the range is read anew.
 
-import { checkMirror } from './arguments.ts'
 import { Backoff } from './backoff.ts'
 import { CompactedError } from './errors.ts'
 import type { Interruption } from './list.ts'
 import { after } from './timer.ts'
 import type { KvRecord, ListOptions, RangeOptions, ReadOptions } from './types.ts'
+import { checkMirror } from './validate-arguments.ts'
 import { type ClientWatch, mayPass } from './watch.ts'
 import type { MirrorOptions, MirrorView, WatchBatch, WatchOptions } from './watch-types.ts'
 

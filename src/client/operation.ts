@@ -3,7 +3,7 @@
 
 import { checkKeyLength } from './address.ts'
 import { QuorateError } from './errors.ts'
-import type { SentPlace, SentTxn, Traits } from './sent-txn.ts'
+import type { TxnProperties, WirePlace, WireTxn } from './txn-wire.ts'
 import type { Consistency, DeleteResult, KvRecord, PutResult } from './types.ts'
 
 export const PUT = 1
@@ -72,16 +72,16 @@ export interface Range {
   readonly revision: number | undefined
 }
 
-export interface TxnOperation extends Traits {
+export interface TxnOperation extends TxnProperties {
   readonly op: typeof TXN
-  readonly txn: SentTxn
+  readonly txn: WireTxn
   /** Of one that only reads. */
   readonly freshness: Freshness | undefined
 }
 
 export interface DeleteRangeOperation {
   readonly op: typeof DELETE_RANGE
-  readonly range: SentPlace & { readonly all?: true }
+  readonly range: WirePlace & { readonly all?: true }
 }
 
 export interface CompactOperation {

@@ -3,7 +3,7 @@
 // goes on as long as any of them waits for it.
 
 import type { Endpoint } from './endpoints.ts'
-import type { Exchange, Exchanged, Outgoing, Transport } from './exchange.ts'
+import type { Exchange, Exchanged, HttpRequest, Transport } from './transport/http-transport.ts'
 
 /** A stale read without a value. Any node serves it, with or without a leader, and every answer has the headers. */
 export const QUESTION = { method: 'HEAD', path: '/v1/kv/0?consistency=stale', headers: {}, body: undefined }
@@ -35,7 +35,7 @@ export class Questions {
   }
 
   /** The shared question ends when the last waiting call has cancelled. */
-  exchange(endpoint: Endpoint, outgoing: Outgoing): Exchange {
+  exchange(endpoint: Endpoint, outgoing: HttpRequest): Exchange {
     const shared = this.#askedJustNow(endpoint) ?? this.#ask(endpoint, outgoing)
     const { exchange } = shared
     const { promise, resolve } = Promise.withResolvers<Exchanged>()
@@ -65,7 +65,7 @@ export class Questions {
     return [...this.#underway].find((shared) => shared.endpoint === endpoint && shared.askedAt >= since)
   }
 
-  #ask(endpoint: Endpoint, outgoing: Outgoing): Shared {
+  #ask(endpoint: Endpoint, outgoing: HttpRequest): Shared {
     const exchange = this.#transport.exchange(endpoint, outgoing, { timeoutMs: Number.POSITIVE_INFINITY })
     const shared = { endpoint, askedAt: performance.now(), exchange, waiting: 0 }
     this.#underway.add(shared)

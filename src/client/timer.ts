@@ -21,7 +21,11 @@ export function after(delayMs: number, run: () => void, { unref = false } = {}):
 /**
  * Like `after`. If the process was busy when the time ended, it first sees what arrived meanwhile, such as an answer.
  */
-export function afterLastLook(delayMs: number, run: () => void, options?: { unref?: boolean }): () => void {
+export function afterPendingEvents(
+  delayMs: number,
+  run: () => void,
+  options?: { unref?: boolean },
+): () => void {
   let look: NodeJS.Immediate | undefined
   const stopTimer = after(delayMs, () => (look = setImmediate(run)), options)
   return () => {

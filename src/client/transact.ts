@@ -6,15 +6,13 @@
 // range, that no key in it is newer than the revision that was read. The latter does not see that a key is gone. So
 // each key that a range has shown is compared as well.
 
-import { checkTransact, checkTransactionList } from './arguments.ts'
 import { Backoff } from './backoff.ts'
 import { leastMs } from './call.ts'
-import { checkValue, isBytes } from './check.ts'
 import { recordOf } from './decode.ts'
 import { ConflictError, QuorateError, UnavailableError } from './errors.ts'
 import type { Interruption } from './list.ts'
 import { ownBytes, ownKey } from './operation.ts'
-import { after, afterLastLook } from './timer.ts'
+import { after, afterPendingEvents } from './timer.ts'
 import { checkPutOptions } from './txn.ts'
 import type {
   Transaction,
@@ -27,6 +25,8 @@ import type {
   TxnResult,
 } from './txn-types.ts'
 import type { CallOptions, KvRecord, ListOptions, ReadOptions } from './types.ts'
+import { checkTransact, checkTransactionList } from './validate-arguments.ts'
+import { checkValue, isBytes } from './validators.ts'
 
 /** Pauses after a conflict. */
 const CONFLICT_BASE_MS = 2
@@ -112,7 +112,7 @@ async function untilTheEnd<T>(
   let stop = () => {}
   let takeBack = () => {}
   const ended = new Promise<never>((_, reject) => {
-    stop = afterLastLook(deadline - performance.now(), () => reject(late()))
+    stop = afterPendingEvents(deadline - performance.now(), () => reject(late()))
     takeBack = interruption.listen(() => reject(interruption.reason()))
   })
   try {

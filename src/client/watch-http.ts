@@ -3,9 +3,9 @@
 
 import { disagree, type Json, parseObject } from './decode.ts'
 import { UnavailableError } from './errors.ts'
-import type { Answer } from './exchange.ts'
 import { linesOf } from './list.ts'
-import { afterLastLook } from './timer.ts'
+import { afterPendingEvents } from './timer.ts'
+import type { Answer } from './transport/http-transport.ts'
 import type { WatchStream } from './watch.ts'
 
 /** `silentMs`: how long nothing may come while something is waited for. */
@@ -27,7 +27,7 @@ export function streamOf(answer: Answer, silentMs: number): WatchStream {
         written: 'no',
         endpoint: endpoint.url,
       })
-      const stopTimer = afterLastLook(silentMs, () => void stream.destroy(silent))
+      const stopTimer = afterPendingEvents(silentMs, () => void stream.destroy(silent))
       // Not while the application takes: it may be slower than any node.
       const { done, value } = await iterator.next().finally(stopTimer)
       if (done === true) return

@@ -10,8 +10,8 @@
 // is dropped, and the watch is asked for again from there on when there is room. Either way the node has the rest in
 // its history.
 
-import { checkWatch } from './arguments.ts'
 import { Backoff } from './backoff.ts'
+import { problemError } from './call-error.ts'
 import type { Json } from './decode.ts'
 import {
   arrayIn,
@@ -29,7 +29,7 @@ import { AbortedError, CompactedError, QuorateError, UnavailableError, Unreachab
 import type { Interruption } from './list.ts'
 import { ownBytes, ownKey, type WatchRequest } from './operation.ts'
 import { after } from './timer.ts'
-import { problemError } from './verdict.ts'
+import { checkWatch } from './validate-arguments.ts'
 import type { Watch, WatchBatch, WatchEvent, WatchedPlace, WatchOptions } from './watch-types.ts'
 
 const PROGRESS_MS = 10_000

@@ -11,7 +11,7 @@ import {
   parseHistory,
   Recorder,
 } from '../../jepsen-lite/history.ts'
-import { checkValue, isFunction, isText } from '../client/check.ts'
+import { checkValue, isFunction, isText } from '../client/validators.ts'
 import type { End, Mark } from './end.ts'
 
 /** What several clients asked and were told. Give it to each `recorded(client, { history })`. */

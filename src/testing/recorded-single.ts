@@ -1,8 +1,8 @@
 // put, get, delete and count, recorded.
 
 import type { Operation, Result } from '../../jepsen-lite/history.ts'
-import { checkCount, checkDelete, checkGet, checkPut } from '../client/arguments.ts'
 import type { AnswerInfo, RangeOptions } from '../client/types.ts'
+import { checkCount, checkDelete, checkGet, checkPut } from '../client/validate-arguments.ts'
 import {
   answerFields,
   checkUnleased,

@@ -12,8 +12,8 @@
 // There is no pause: nodes of an embedded cluster share one process and its timers, and a node that is cut off but
 // whose clock goes on is not paused. `quorate cluster pause` and `jepsen-lite run` pause real processes.
 
-import { type Check, checkOptions, checkValue, isFunction, isTimeout } from '../client/check.ts'
 import { after } from '../client/timer.ts'
+import { type Check, checkOptions, checkValue, isFunction, isTimeout } from '../client/validators.ts'
 import type { EmbeddedCluster } from '../embed/types.ts'
 import { checkFaults } from './arguments.ts'
 import { RecordedHistory } from './history.ts'

@@ -19,7 +19,7 @@ import {
   isOneOf,
   isText,
   isWholeNumber,
-} from '../client/check.ts'
+} from '../client/validators.ts'
 import { RecordedHistory } from './history.ts'
 
 export interface CheckOptions {

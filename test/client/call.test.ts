@@ -2,8 +2,8 @@
 
 import { getEventListeners } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { CallKind } from '../../src/client/call-error.ts'
 import { OutcomeUnknownError, UnavailableError } from '../../src/client/index.ts'
-import type { CallKind } from '../../src/client/verdict.ts'
 import { answered, type Fate, failed, OK, refusal, Scenario, streaming, systemError } from './scenario.ts'
 
 beforeEach(() => {

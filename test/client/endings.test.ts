@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { perform } from '../../src/client/call.ts'
 import { Endpoints } from '../../src/client/endpoints.ts'
-import type { Exchanged } from '../../src/client/exchange.ts'
+import type { Exchanged } from '../../src/client/transport/http-transport.ts'
 import { problem } from './fake-node.ts'
 import { answering, clientOf, failure, fake } from './with-fakes.ts'
 

@@ -1,10 +1,10 @@
 // Sessions by clocks that the test sets: what their holder is told, and when.
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import type { Clocks } from '../../src/client/elapsed.ts'
 import { QuorateError, UnavailableError } from '../../src/client/errors.ts'
+import { type SessionCalls, Sessions } from '../../src/client/lease-sessions.ts'
 import type { KeptLease, Session } from '../../src/client/lease-types.ts'
-import { type SessionCalls, Sessions } from '../../src/client/sessions.ts'
+import type { Clocks } from '../../src/client/suspend-aware-clock.ts'
 
 const TTL_MS = 10_000
 

@@ -145,7 +145,7 @@ describe('a client that makes many calls', () => {
     for (let n = 0; n < before; n++) await kv.get('a')
     await Promise.all(Array.from({ length: atOnce - 1 }, () => kv.get('a')))
     // Whatever was begun in the background would be seen by now.
-    await import('../../src/client/connection.ts')
+    await import('../../src/client/transport/mux-connection.ts')
     for (let n = 0; n < 5; n++) await kv.status()
     expect(lines.upgrades).toEqual([])
     await Promise.all(Array.from({ length: atOnce }, () => kv.get('a')))

@@ -7,8 +7,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { vi } from 'vitest'
 import { type Call, type CallContext, perform } from '../../src/client/call.ts'
 import { type Endpoint, Endpoints } from '../../src/client/endpoints.ts'
-import type { Answer, Exchanged, Outgoing } from '../../src/client/exchange.ts'
 import { after } from '../../src/client/timer.ts'
+import type { Answer, Exchanged, HttpRequest } from '../../src/client/transport/http-transport.ts'
 
 /** The result of a request. */
 export interface Fate {
@@ -28,7 +28,7 @@ export interface Asked {
   readonly at: number
   /** Time since the call began. */
   readonly ms: number
-  readonly outgoing: Outgoing
+  readonly outgoing: HttpRequest
   readonly timeoutMs: number
 }
 
@@ -110,7 +110,7 @@ export class Scenario {
     return outcome
   }
 
-  #exchange(startedAt: number, { port }: Endpoint, outgoing: Outgoing, options: { timeoutMs: number }) {
+  #exchange(startedAt: number, { port }: Endpoint, outgoing: HttpRequest, options: { timeoutMs: number }) {
     const at = port - 1
     const fate = this.#fate(at, this.asked.length)
     const { result, isConnected = () => true } = fate

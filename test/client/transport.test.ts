@@ -4,8 +4,8 @@ import dns from 'node:dns'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Endpoint } from '../../src/client/endpoints.ts'
-import { type Outgoing, Transport } from '../../src/client/exchange.ts'
 import { QUESTION, Questions } from '../../src/client/questions.ts'
+import { type HttpRequest, Transport } from '../../src/client/transport/http-transport.ts'
 import type { FakeNode } from './fake-node.ts'
 import { answering, fake, freezeTime, refusing } from './with-fakes.ts'
 
@@ -23,7 +23,7 @@ afterEach(() => {
 })
 
 type Options = Partial<Parameters<Transport['exchange']>[2]>
-const exchange = (url: string, options: Options = {}, outgoing: Outgoing = GET) =>
+const exchange = (url: string, options: Options = {}, outgoing: HttpRequest = GET) =>
   transport.exchange(new Endpoint(new URL(url)), outgoing, { timeoutMs: HOUR_MS, ...options })
 
 async function until(holds: () => boolean): Promise<void> {

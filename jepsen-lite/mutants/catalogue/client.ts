@@ -8,23 +8,23 @@ const CALL = 'src/client/call.ts'
 const CLIENT = 'src/client/client.ts'
 const FIRST_WRITE = 'test/client/first-write.test.ts'
 const BREAKER = 'test/client/breaker.test.ts'
-const ARGUMENTS = 'test/client/arguments.test.ts'
+const ARGUMENTS = 'test/client/validate-arguments.test.ts'
 const ENDINGS = 'test/client/endings.test.ts'
 const CONNECTING = 'test/client/connecting.test.ts'
 const STRANGE = 'test/client/strange-answers.test.ts'
 const LIST = 'src/client/list.ts'
-const TURNS = 'src/client/turns.ts'
-const TURNS_TEST = 'test/client/turns.test.ts'
+const TURNS = 'src/client/concurrency-limiter.ts'
+const TURNS_TEST = 'test/client/concurrency-limiter.test.ts'
 const HEDGES = 'test/client/hedges.test.ts'
-const CONNECTION = 'src/client/connection.ts'
-const CONNECTIONS = 'src/client/connections.ts'
+const CONNECTION = 'src/client/transport/mux-connection.ts'
+const CONNECTIONS = 'src/client/transport/mux-transport.ts'
 const FAST = 'src/client/fast.ts'
-const MESSAGES = 'src/client/messages.ts'
+const MESSAGES = 'src/client/transport/mux-codec.ts'
 const MUX = 'test/client/multiplexed.test.ts'
 const MUX_PROP = 'test/client/multiplexed.prop.test.ts'
 const DURATIONS = 'test/client/durations.test.ts'
 const SESSIONS = 'test/client/sessions.test.ts'
-const IDENTITY = 'src/client/identity.ts'
+const IDENTITY = 'src/client/write-id.ts'
 const BATCHES = 'test/client/batches.test.ts'
 
 export const CLIENT_MUTANTS: readonly Mutant[] = [
@@ -274,7 +274,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     layers: UNIT,
     tests: [ARGUMENTS],
     edits: [
-      edit('src/client/check.ts', 'else if (conditions.has(name)) {', 'else if (conditions.size < 0) {'),
+      edit('src/client/validators.ts', 'else if (conditions.has(name)) {', 'else if (conditions.size < 0) {'),
     ],
   },
   {
@@ -285,7 +285,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: [ARGUMENTS],
     edits: [
       edit(
-        'src/client/check.ts',
+        'src/client/validators.ts',
         'if (check === undefined) throw new TypeError(',
         'if (check === undefined) continue\n    if (name === "") throw new TypeError(',
       ),
@@ -355,7 +355,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'An answer of another protocol (status 101) leaves the call waiting without end, despite its time-out.',
     layers: UNIT,
     tests: [STRANGE],
-    edits: [edit('src/client/exchange.ts', "      req.on('close', onClose)\n", '')],
+    edits: [edit('src/client/transport/http-transport.ts', "      req.on('close', onClose)\n", '')],
   },
   {
     id: 'M241',
@@ -480,7 +480,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: [STRANGE],
     edits: [
       edit(
-        'src/client/verdict.ts',
+        'src/client/call-error.ts',
         "return unexpected(error, url, 'unknown')",
         "return unexpected(error, url, 'no')",
       ),
@@ -515,7 +515,11 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     layers: UNIT,
     tests: [STRANGE],
     edits: [
-      edit('src/client/verdict.ts', 'if (problem.passing && isNode) return', 'if (problem.passing) return'),
+      edit(
+        'src/client/call-error.ts',
+        'if (problem.passing && isNode) return',
+        'if (problem.passing) return',
+      ),
     ],
   },
   {
@@ -628,7 +632,9 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'A call without a time-out waits forever, although the node is back.',
     layers: UNIT,
     tests: ['test/client/transport.test.ts'],
-    edits: [edit('src/client/exchange.ts', "      req.on('timeout', () => giveUp(timeout))\n", '')],
+    edits: [
+      edit('src/client/transport/http-transport.ts', "      req.on('timeout', () => giveUp(timeout))\n", ''),
+    ],
   },
   {
     id: 'M602',
@@ -688,7 +694,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: ['test/client/transport.test.ts'],
     edits: [
       edit(
-        'src/client/exchange.ts',
+        'src/client/transport/http-transport.ts',
         'if (performance.now() - startedAt >= options.timeoutMs) giveUp(options.timeoutMs)\n      else connected = true',
         'connected = true',
       ),
@@ -803,7 +809,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: ['test/client/transport.test.ts'],
     edits: [
       edit(
-        'src/client/exchange.ts',
+        'src/client/transport/http-transport.ts',
         ' || !(neededMs > leftMs)) heardAt = nowMs',
         ' && neededMs < 0) heardAt = nowMs',
       ),
@@ -837,7 +843,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'With a nameserver that does not answer the lookup takes as long as the call: no call ever connects.',
     layers: UNIT,
     tests: [CONNECTING],
-    edits: [edit('src/client/exchange.ts', 'host, port, lookup: timedLookup', 'host, port')],
+    edits: [edit('src/client/transport/http-transport.ts', 'host, port, lookup: timedLookup', 'host, port')],
   },
   {
     id: 'M644',
@@ -855,7 +861,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: ['test/client/connecting.test.ts', 'test/client/transport.test.ts'],
     edits: [
       edit(
-        'src/client/exchange.ts',
+        'src/client/transport/http-transport.ts',
         'lookupMs = () => performance.now() - askedAt',
         'lookupMs = () => Number.POSITIVE_INFINITY',
       ),
@@ -881,7 +887,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     why: 'If one of three nodes is behind a wire that loses much, every third list of larger values fails.',
     layers: UNIT,
     tests: ['test/client/transport.test.ts'],
-    edits: [edit('src/client/exchange.ts', '!(neededMs > leftMs)', 'neededMs > 0')],
+    edits: [edit('src/client/transport/http-transport.ts', '!(neededMs > leftMs)', 'neededMs > 0')],
   },
   {
     id: 'M493',
@@ -929,7 +935,7 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     tests: ['test/client/call.test.ts'],
     edits: [
       edit(
-        'src/client/verdict.ts',
+        'src/client/call-error.ts',
         '[...foreign.values()].map',
         '[...(reached ? [] : foreign.values())].map',
       ),

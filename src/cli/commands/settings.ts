@@ -1,8 +1,8 @@
 // kv settings [list], kv settings set NAME=VALUE…: the replicated limits and switches.
 
 import { isObject } from '../../client/decode.ts'
+import { didYouMean } from '../../client/did-you-mean.ts'
 import type { Settings } from '../../client/index.ts'
-import { nearest } from '../../client/nearest.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -53,7 +53,7 @@ function checkNames(assignments: readonly [name: string, value: unknown][], sett
   const known = new Map(settingsByName(settings))
   for (const [name, value] of assignments) {
     if (!known.has(name)) {
-      const near = nearest(name, [...known.keys()])
+      const near = didYouMean(name, [...known.keys()])
       const hint = near === undefined ? '' : `\n(Did you mean ${near}?)`
       throw new Failure(EXIT.usage, `there is no setting ${JSON.stringify(name)}${hint}`)
     }

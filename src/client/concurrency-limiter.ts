@@ -3,7 +3,7 @@
 //
 // One timer watches all that wait.
 
-import { Signals } from './signals.ts'
+import { AbortListeners } from './abort-listeners.ts'
 import { after } from './timer.ts'
 
 /** A call that waits for its turn. */
@@ -18,7 +18,7 @@ interface Waiting {
 /** So many whose turn has come, or that have left, are kept in the queue. */
 const PASSED_MAX = 10_000
 
-export class Turns {
+export class ConcurrencyLimiter {
   readonly #max: number
   #taken = 0
   /** In their order, from the head on. */
@@ -26,7 +26,7 @@ export class Turns {
   #head = 0
   /** How many of them have left. */
   #left = 0
-  readonly #signals = new Signals<Waiting>((waiting) => this.#giveUp(waiting))
+  readonly #signals = new AbortListeners<Waiting>((waiting) => this.#giveUp(waiting))
   #stopTimer = () => {}
   #timerAt = Number.POSITIVE_INFINITY
   #isClosed = false

@@ -4,21 +4,21 @@
 
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { LookupFunction } from 'node:net'
-import { http } from '../node-http.ts'
-import type { Endpoint } from './endpoints.ts'
-import { type Identity, identityHeader } from './identity.ts'
-import { lookup } from './lookup.ts'
-import type { Operation } from './operation.ts'
-import { afterLastLook } from './timer.ts'
+import { http } from '../../node-http.ts'
+import type { Endpoint } from '../endpoints.ts'
+import { lookup } from '../lookup.ts'
+import type { Operation } from '../operation.ts'
+import { afterPendingEvents } from '../timer.ts'
+import { type WriteId, writeIdHeader } from '../write-id.ts'
 
-export interface Outgoing {
+export interface HttpRequest {
   readonly method: string
   /** The raw request target. */
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array | undefined
   /** Of a write that must be applied at most once. */
-  readonly identity?: Identity | undefined
+  readonly identity?: WriteId | undefined
   /** The same as an operation, if it is one that the multiplexed connection carries. */
   readonly operation?: Operation | undefined
 }
@@ -95,7 +95,7 @@ export class Transport {
    */
   exchange(
     endpoint: Endpoint,
-    outgoing: Outgoing,
+    outgoing: HttpRequest,
     options: { readonly timeoutMs: number; readonly stream?: boolean; readonly background?: boolean },
   ): Exchange {
     const startedAt = performance.now()
@@ -105,7 +105,7 @@ export class Transport {
     let accepted = false
     let timedOut = false
     const { method, path, body, identity } = outgoing
-    const headers = { ...outgoing.headers, ...(identity && identityHeader(identity)) }
+    const headers = { ...outgoing.headers, ...(identity && writeIdHeader(identity)) }
     const { host, port } = endpoint
     const timeout = this.#silenceMaxMs
     const timedLookup: LookupFunction = (name, how, done) => {
@@ -131,7 +131,7 @@ export class Transport {
       else connected = true
     }
     const unref = options.background === true
-    const stopTimer = afterLastLook(options.timeoutMs, () => giveUp(options.timeoutMs), { unref })
+    const stopTimer = afterPendingEvents(options.timeoutMs, () => giveUp(options.timeoutMs), { unref })
 
     const result = new Promise<Exchanged>((resolve) => {
       const settle = (exchanged: Exchanged) => {

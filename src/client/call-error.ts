@@ -20,7 +20,7 @@ import {
   UnavailableError,
   UnreachableError,
 } from './errors.ts'
-import type { Answer, Headers } from './exchange.ts'
+import type { Answer, Headers } from './transport/http-transport.ts'
 
 /** `read`: may be repeated. `keyed`: a write with an idempotency key. `bare`: a change that must not be sent twice. */
 export type CallKind = 'read' | 'keyed' | 'bare'

@@ -1,7 +1,8 @@
 // The operations as HTTP requests, and what the answers mean.
 
 import { isUtf8 } from 'node:buffer'
-import { bytesOf, duration, keyPath, withQuery } from './address.ts'
+import { bytesOf, duration, keyPath, withQuery } from '../address.ts'
+import { problemError } from '../call-error.ts'
 import {
   arrayIn,
   decoded,
@@ -12,8 +13,7 @@ import {
   problemFrom,
   recordFromJson,
   wholeNumberIn,
-} from './decode.ts'
-import type { Answer, Outgoing } from './exchange.ts'
+} from '../decode.ts'
 import {
   CHANGES,
   type ChangeOperation,
@@ -35,12 +35,12 @@ import {
   TXN,
   WATCH,
   type WatchRequest,
-} from './operation.ts'
-import type { DeleteResult, PutResult } from './types.ts'
-import { problemError } from './verdict.ts'
+} from '../operation.ts'
+import type { DeleteResult, PutResult } from '../types.ts'
+import type { Answer, HttpRequest } from './http-transport.ts'
 
 /** The operation as a request, without the headers that all requests of the client have. */
-export function requestOf(operation: Operation): Outgoing {
+export function requestOf(operation: Operation): HttpRequest {
   switch (operation.op) {
     case PUT: {
       const headers = conditionsOf(operation.ifRevision, operation.ifAbsent)
@@ -89,7 +89,7 @@ const watchPath = ({ place, from, prev, only, values, progressMs }: WatchRequest
     progress: duration(progressMs),
   })
 
-function jsonPost(path: string, content: object): Outgoing {
+function jsonPost(path: string, content: object): HttpRequest {
   const headers = { 'Content-Type': 'application/json' }
   return { method: 'POST', path, headers, body: bytesOf(JSON.stringify(jsonOf(content))) }
 }
@@ -148,7 +148,7 @@ export const freshPath = (path: string, { consistency, maxStalenessMs, minRevisi
     min_revision: minRevision > 0 ? minRevision : undefined,
   })
 
-function jsonRead(path: string, freshness: Freshness): Outgoing {
+function jsonRead(path: string, freshness: Freshness): HttpRequest {
   const headers = { Accept: 'application/json' }
   return { method: 'GET', path: freshPath(path, freshness), headers, body: undefined }
 }

@@ -16,9 +16,9 @@ const SEQ_MAX = 2 ** 48 - 1
 /** `since`: the revision since which the token is in use. */
 type Token = readonly [token: string, since: number]
 type Slot = readonly [session: number, slot: number, seq: number]
-export type Identity = Token | Slot
+export type WriteId = Token | Slot
 
-export const isSlot = (identity: Identity): identity is Slot => identity.length === 3
+export const isSlot = (identity: WriteId): identity is Slot => identity.length === 3
 
 /** A session that is in use. */
 interface Session {
@@ -31,7 +31,7 @@ interface Session {
   readonly free: number[]
 }
 
-export class Identities {
+export class WriteIds {
   /** Identifies this client: 128 random bits, so that no two clients share one. */
   readonly #prefix = randomBytes(16).toString('base64url')
   #count = 0
@@ -44,7 +44,7 @@ export class Identities {
   }
 
   /** A free slot of the session, or a token. `release` must be called when the write has ended. */
-  next(revision: number): Identity {
+  next(revision: number): WriteId {
     const session = this.#session
     const slot = session?.free.pop() ?? session?.seqs.length ?? 0
     if (session === undefined || slot >= session.slots) return this.token(revision)
@@ -54,7 +54,7 @@ export class Identities {
   }
 
   /** The write has ended, and its outcome is told: copies of it that are still under way are refused from now on. */
-  release(identity: Identity): void {
+  release(identity: WriteId): void {
     if (!isSlot(identity) || identity[0] !== this.#session?.number || identity[2] === SEQ_MAX) return
     this.#session.free.push(identity[1])
   }
@@ -67,14 +67,14 @@ export class Identities {
   }
 
   /** `askedAt`: when it was asked for; the age that the cluster knows began later. */
-  opened({ session, age_ms: ageMs, slots }: Opened, askedAt: number): void {
+  opened({ session, age_ms: ageMs, slots }: OpenedSession, askedAt: number): void {
     const useUntil = askedAt + ageMs * AGE_SHARE
     this.#session = { number: session, slots, useUntil, seqs: [], free: [] }
     this.#openAt = useUntil
   }
 
   /** The cluster has forgotten the session of this identity. */
-  forgotten(identity: Identity): void {
+  forgotten(identity: WriteId): void {
     if (!isSlot(identity) || identity[0] !== this.#session?.number) return
     this.#session = undefined
     this.#openAt = 0
@@ -82,14 +82,14 @@ export class Identities {
 }
 
 /** The answer of a node to `POST /v1/sessions`. */
-export interface Opened {
+export interface OpenedSession {
   readonly session: number
   readonly age_ms: number
   readonly slots: number
 }
 
 /** The header that carries an identity over HTTP. */
-export const identityHeader = (identity: Identity): Readonly<Record<string, string>> =>
+export const writeIdHeader = (identity: WriteId): Readonly<Record<string, string>> =>
   isSlot(identity)
     ? { 'Kv-Session': `${identity[0]};slot=${identity[1]};seq=${identity[2]}` }
     : { 'Idempotency-Key': `${identity[0]};since=${identity[1]}` }

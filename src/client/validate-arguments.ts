@@ -1,6 +1,19 @@
 // The arguments of each function of the client.
 
 import { endpointUrl } from './address.ts'
+import type { LeaseOptions, NewLease, SessionOptions } from './lease-types.ts'
+import type { TransactionListOptions, TransactOptions, TxnOptions } from './txn-types.ts'
+import type {
+  CallOptions,
+  ClientOptions,
+  DeleteOptions,
+  ListOptions,
+  NewMember,
+  NodeCallOptions,
+  PutOptions,
+  RangeOptions,
+  ReadOptions,
+} from './types.ts'
 import {
   type Check,
   type Checks,
@@ -24,20 +37,7 @@ import {
   isTimeout,
   isTtl,
   isWholeNumber,
-} from './check.ts'
-import type { LeaseOptions, NewLease, SessionOptions } from './lease-types.ts'
-import type { TransactionListOptions, TransactOptions, TxnOptions } from './txn-types.ts'
-import type {
-  CallOptions,
-  ClientOptions,
-  DeleteOptions,
-  ListOptions,
-  NewMember,
-  NodeCallOptions,
-  PutOptions,
-  RangeOptions,
-  ReadOptions,
-} from './types.ts'
+} from './validators.ts'
 import type { MirrorOptions, WatchedPlace, WatchOptions } from './watch-types.ts'
 
 const CALL: Checks<CallOptions> = { signal: isSignal, timeoutMs: isTimeout }

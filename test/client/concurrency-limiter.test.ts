@@ -4,8 +4,8 @@ import { getEventListeners } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
+import { ConcurrencyLimiter } from '../../src/client/concurrency-limiter.ts'
 import { AbortedError, type Client, UnavailableError } from '../../src/client/index.ts'
-import { Turns } from '../../src/client/turns.ts'
 import { type FakeNode, problem } from './fake-node.ts'
 import { clientOf, failure, fake, freezeTime, noQuorum, refusing, until, unused } from './with-fakes.ts'
 
@@ -257,7 +257,7 @@ const MANY = 150_000
 test('many that wait, each with its own signal, end when their signals fire', {
   timeout: 60_000,
 }, async () => {
-  const turns = new Turns(1)
+  const turns = new ConcurrencyLimiter(1)
   turns.tryAcquire()
   const aborts = Array.from({ length: MANY }, () => new AbortController())
   const ends = aborts.map(({ signal }) => turns.wait(60_000, signal))

@@ -1,7 +1,7 @@
 // Suggestions for mistyped words.
 
 /** The candidate with the fewest single-character edits; undefined when none is close. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
+export function didYouMean(word: string, candidates: readonly string[]): string | undefined {
   const byDistance = candidates
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
     .filter(({ candidate, distance }) => distance <= Math.max(word.length, candidate.length) / 2)

@@ -6,7 +6,7 @@ interface Watched<Call> {
   readonly end: () => void
 }
 
-export class Signals<Call> {
+export class AbortListeners<Call> {
   readonly #watched = new Map<AbortSignal, Watched<Call>>()
   readonly #aborted: (call: Call) => void
 
@@ -42,7 +42,7 @@ export class Signals<Call> {
   }
 }
 
-const ends = new Signals<() => void>((end) => end())
+const ends = new AbortListeners<() => void>((end) => end())
 
 /** Calls `end` when the signal fires that has not fired yet. Returns a function that ends this, to be called always. */
 export function whenAborted(signal: AbortSignal | undefined, end: () => void): () => void {

@@ -2,21 +2,21 @@
 // place of bytes (`requests.ts`).
 
 /** Fields that are undefined are not sent. */
-export interface SentPlace {
+export interface WirePlace {
   readonly key?: Buffer | undefined
   readonly prefix?: Buffer | undefined
   readonly start?: Buffer | undefined
   readonly end?: Buffer | undefined
 }
 
-export interface SentComparison extends SentPlace {
+export interface WireComparison extends WirePlace {
   readonly target?: string
   readonly op?: string
   readonly to?: Buffer | string | number
   readonly exists?: boolean
 }
 
-export type SentOperation =
+export type WireTxnOperation =
   | {
       readonly put: {
         readonly key: Buffer
@@ -27,35 +27,35 @@ export type SentOperation =
       }
     }
   | {
-      readonly get: SentPlace & {
+      readonly get: WirePlace & {
         readonly limit?: number
         readonly keys_only?: true
         readonly count_only?: true
       }
     }
-  | { readonly delete: SentPlace & { readonly prev?: true } }
-  | { readonly txn: SentTxn }
+  | { readonly delete: WirePlace & { readonly prev?: true } }
+  | { readonly txn: WireTxn }
 
-export interface SentTxn {
-  readonly compare: readonly SentComparison[]
-  readonly success: readonly SentOperation[]
-  readonly failure: readonly SentOperation[]
+export interface WireTxn {
+  readonly compare: readonly WireComparison[]
+  readonly success: readonly WireTxnOperation[]
+  readonly failure: readonly WireTxnOperation[]
 }
 
 /** What a transaction does, apart from its comparisons. */
-export interface Traits {
+export interface TxnProperties {
   /** It has no puts and no deletes. */
   readonly isRead: boolean
   /** It asks for records as they were before. Such a transaction cannot be sent twice. */
   readonly hasPrev: boolean
 }
 
-export function traitsOf({ success, failure }: SentTxn): Traits {
+export function propertiesOf({ success, failure }: WireTxn): TxnProperties {
   let isRead = true
   let hasPrev = false
   for (const operation of [...success, ...failure]) {
     if ('txn' in operation) {
-      const inner = traitsOf(operation.txn)
+      const inner = propertiesOf(operation.txn)
       isRead &&= inner.isRead
       hasPrev ||= inner.hasPrev
     } else if (!('get' in operation)) {

@@ -11,18 +11,19 @@
 import { connect, type Socket } from 'node:net'
 import { Packr } from 'msgpackr'
 import { WebSocket } from 'ws'
-import { type Asked, QUEUED, WITHDRAWN } from './asked.ts'
-import { nodeTimeoutMs, SLOW_BYTES_PER_MS } from './call.ts'
-import { DisagreementError } from './decode.ts'
-import { SILENCE_MAX_MS } from './exchange.ts'
-import { lookup } from './lookup.ts'
+import { type Asked, QUEUED, WITHDRAWN } from '../asked.ts'
+import { nodeTimeoutMs, SLOW_BYTES_PER_MS } from '../call.ts'
+import { DisagreementError } from '../decode.ts'
+import { lookup } from '../lookup.ts'
+import { CHANGES, hasLease, isChange, KEEP_ALIVE, type Operation, PUT, TXN, WATCH } from '../operation.ts'
+import { SILENCE_MAX_MS } from './http-transport.ts'
 import {
   cancelOf,
   creditOf,
-  type Item,
   itemOf,
   type Leader,
   leaderIn,
+  type MuxItem,
   PROBLEM,
   SERVED,
   sizeOf,
@@ -30,9 +31,8 @@ import {
   WATCH_ENDED,
   type Welcome,
   welcomeOf,
-} from './messages.ts'
-import { CHANGES, hasLease, isChange, KEEP_ALIVE, type Operation, PUT, TXN, WATCH } from './operation.ts'
-import { AskedWatch } from './watch-mux.ts'
+} from './mux-codec.ts'
+import { AskedWatch } from './mux-watch.ts'
 
 const SUBPROTOCOL = 'quorate.v1'
 /** How long the node may take until the connection can be used. */
@@ -94,7 +94,7 @@ export class Connection {
   /** Operations that are not sent yet, from the head on. Some may be WITHDRAWN. */
   #queue: (Asked | undefined)[] = []
   #head = 0
-  #cancels: Item[] = []
+  #cancels: MuxItem[] = []
   /** By slot: the operation; GIVEN_UP when nobody waits for its answer. */
   readonly #slots: (Asked | typeof GIVEN_UP | typeof GIVEN_UP_WATCH | undefined)[] = [undefined]
   readonly #ids: number[] = [0]
@@ -289,7 +289,7 @@ export class Connection {
     if (welcome === undefined || this.#isEnded || this.#isFull) return
     const nowMs = performance.now()
     const bytesMax = Math.min(MESSAGE_BYTES, welcome.messageBytesMax)
-    let items: Item[] = []
+    let items: MuxItem[] = []
     if (this.#cancels.length > 0) {
       items = this.#cancels
       this.#cancels = []
@@ -348,7 +348,7 @@ export class Connection {
     this.#bytes += credit
   }
 
-  #send(items: readonly Item[]): void {
+  #send(items: readonly MuxItem[]): void {
     this.#ws.send(packr.encode(items), BINARY)
     this.#isFull = this.#ws.bufferedAmount > BUFFERED_MAX
   }
@@ -394,7 +394,7 @@ export class Connection {
     this.#isSuspect = false
   }
 
-  #begin(item: Item): void {
+  #begin(item: MuxItem): void {
     const welcome = welcomeOf(item)
     if (welcome === undefined) this.#fault('it does not begin with a welcome')
     else if (this.#listener.onWelcome(welcome)) {
@@ -403,7 +403,7 @@ export class Connection {
     } else this.#end('failed', new Error('not wanted'))
   }
 
-  #noticed(item: Item): void {
+  #noticed(item: MuxItem): void {
     const leader = leaderIn(item)
     if (leader !== undefined) this.#listener.onLeader(leader)
     if (item[1] !== 'closing') return
@@ -416,7 +416,7 @@ export class Connection {
     }
   }
 
-  #answered(item: Item, welcome: Welcome, nowMs: number): void {
+  #answered(item: MuxItem, welcome: Welcome, nowMs: number): void {
     const [id] = item
     const slot = typeof id === 'number' ? id & SLOTS_MAX : 0
     const asked = this.#slots[slot]
@@ -453,7 +453,7 @@ export class Connection {
   }
 
   /** Of a watch that has begun. */
-  #told(item: Item, slot: number, watch: AskedWatch | typeof GIVEN_UP_WATCH, nowMs: number): void {
+  #told(item: MuxItem, slot: number, watch: AskedWatch | typeof GIVEN_UP_WATCH, nowMs: number): void {
     if (item[1] !== WATCH_ENDED) {
       if (watch === GIVEN_UP_WATCH) return
       try {

@@ -1,9 +1,8 @@
 // The items of the multiplexed connection (docs/reference/protocol.md): operations to a node, and its answers.
 
-import { consistencyOf, isObject, isWholeNumber, type Json, problemFrom, recordOf } from './decode.ts'
-import type { Endpoint } from './endpoints.ts'
-import type { Exchanged } from './exchange.ts'
-import type { Identity } from './identity.ts'
+import { problemError } from '../call-error.ts'
+import { consistencyOf, isObject, isWholeNumber, type Json, problemFrom, recordOf } from '../decode.ts'
+import type { Endpoint } from '../endpoints.ts'
 import {
   bytesOfChange,
   CHANGES,
@@ -28,10 +27,11 @@ import {
   TXN,
   WATCH,
   type WatchRequest,
-} from './operation.ts'
-import { bytesIn, partsIn } from './sent-txn.ts'
-import type { AnswerInfo, KvRecord } from './types.ts'
-import { problemError } from './verdict.ts'
+} from '../operation.ts'
+import { bytesIn, partsIn } from '../txn-wire.ts'
+import type { AnswerInfo, KvRecord } from '../types.ts'
+import type { WriteId } from '../write-id.ts'
+import type { Exchanged } from './http-transport.ts'
 
 /** What a node says about itself when the connection begins. */
 export interface Welcome {
@@ -61,7 +61,7 @@ export interface Leader {
   readonly name: string | undefined
 }
 
-export type Item = readonly unknown[]
+export type MuxItem = readonly unknown[]
 
 const CANCEL = 0
 /** The second field of what is told of a watch. */
@@ -116,7 +116,7 @@ export function welcomeOf(item: unknown): Welcome | undefined {
 }
 
 /** A notice of another leader; undefined when it is another notice. */
-export const leaderIn = ([, kind, term, name]: Item): Leader | undefined =>
+export const leaderIn = ([, kind, term, name]: MuxItem): Leader | undefined =>
   kind === 'leader' ? leaderOf(term, name) : undefined
 
 const leaderOf = (term: unknown, name: unknown): Leader => ({
@@ -161,15 +161,15 @@ export function sizeOf(operation: Operation): number {
 /** The same for a batch of so many changes, with so many bytes of keys and values. */
 export const sizeOfChanges = (count: number, bytes: number): number => ITEM_BYTES * (1 + count) + bytes
 
-export const cancelOf = (id: number): Item => [id, CANCEL]
+export const cancelOf = (id: number): MuxItem => [id, CANCEL]
 
 /** `timeoutMs`: how long the node may take. */
 export function itemOf(
   id: number,
   operation: Operation,
   timeoutMs: number,
-  identity: Identity | undefined,
-): Item {
+  identity: WriteId | undefined,
+): MuxItem {
   switch (operation.op) {
     case PUT: {
       const conditions = conditionsOf(operation)
@@ -208,7 +208,7 @@ export function itemOf(
   }
 }
 
-function watchFieldsOf({ place, from, prev, only, values, progressMs }: WatchRequest): Item {
+function watchFieldsOf({ place, from, prev, only, values, progressMs }: WatchRequest): MuxItem {
   const options = { prev, only, values, progress_ms: progressMs }
   return [definedIn(place), from ?? null, definedIn(options)]
 }
@@ -216,7 +216,7 @@ function watchFieldsOf({ place, from, prev, only, values, progressMs }: WatchReq
 const definedIn = (fields: object): Json =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
-function changeOf(change: ChangeOperation): Item {
+function changeOf(change: ChangeOperation): MuxItem {
   const conditions = conditionsOf(change)
   if (conditions === undefined) return isPut(change) ? [PUT, change.key, change.value] : [DELETE, change.key]
   return isPut(change) ? [PUT, change.key, change.value, conditions] : [DELETE, change.key, conditions]
@@ -247,7 +247,7 @@ function rangeOf({ prefix, start, end, after, limit, order, keysOnly, revision }
 // Answers
 
 /** What the caller gets for an answer that serves the operation, or MALFORMED. */
-export function resultOfItem(operation: SingleOperation, item: Item): Result | typeof MALFORMED {
+export function resultOfItem(operation: SingleOperation, item: MuxItem): Result | typeof MALFORMED {
   switch (operation.op) {
     case PUT: {
       const [, , revision, createRevision, modRevision, version] = item
@@ -274,7 +274,7 @@ export function resultOfItem(operation: SingleOperation, item: Item): Result | t
 /** The same for a batch. */
 export function resultsOfItem(
   { changes }: ChangesOperation,
-  [, , revision, outcomes]: Item,
+  [, , revision, outcomes]: MuxItem,
   endpoint: Endpoint,
   node: string,
 ): readonly ChangeResult[] | typeof MALFORMED {
@@ -325,7 +325,7 @@ function recordFromItem(key: Buffer, record: unknown): KvRecord | typeof MALFORM
 }
 
 /** About the answer to a read. */
-export function infoOf({ op }: Operation, item: Item, node: string): AnswerInfo {
+export function infoOf({ op }: Operation, item: MuxItem, node: string): AnswerInfo {
   const at = op === RANGE ? 6 : op === TXN ? 5 : 4
   const [revision, consistency, staleness] = [item[2], item[at], item[at + 1]]
   return {
@@ -337,7 +337,7 @@ export function infoOf({ op }: Operation, item: Item, node: string): AnswerInfo 
 }
 
 /** An answer in the terms of HTTP, for the rules that both transports share. */
-export function exchangedOf(operation: Operation, item: Item, { cluster, node }: Welcome): Exchanged {
+export function exchangedOf(operation: Operation, item: MuxItem, { cluster, node }: Welcome): Exchanged {
   const isServed = item[1] === SERVED
   const revision = isServed ? item[2] : item[3]
   const headers: Record<string, string> = { 'kv-cluster': cluster, 'kv-node': node }
@@ -357,7 +357,7 @@ export function exchangedOf(operation: Operation, item: Item, { cluster, node }:
   return { kind: 'answered', status: notFound ? 404 : 200, headers, body }
 }
 
-function bodyOf(operation: Operation, item: Item): Json {
+function bodyOf(operation: Operation, item: MuxItem): Json {
   switch (operation.op) {
     case PUT: {
       const [, , revision, create_revision, mod_revision, version] = item

@@ -1,15 +1,15 @@
 // Which nodes have a multiplexed connection, and when one is made. Until there is one, and where there is none, calls
 // use HTTP: the connection makes many calls cheap, it is needed for none.
 
-import { type Asked, AskedExchange } from './asked.ts'
-import { Backoff } from './backoff.ts'
-import type { Connection, Ending } from './connection.ts'
-import type { Endpoint, Endpoints } from './endpoints.ts'
-import type { Exchange, Transport } from './exchange.ts'
-import type { Leader, Welcome } from './messages.ts'
-import { isChange, WATCH } from './operation.ts'
-import { after } from './timer.ts'
-import { AskedWatch } from './watch-mux.ts'
+import { type Asked, AskedExchange } from '../asked.ts'
+import { Backoff } from '../backoff.ts'
+import type { Endpoint, Endpoints } from '../endpoints.ts'
+import { isChange, WATCH } from '../operation.ts'
+import { after } from '../timer.ts'
+import type { Exchange, Transport } from './http-transport.ts'
+import type { Leader, Welcome } from './mux-codec.ts'
+import type { Connection, Ending } from './mux-connection.ts'
+import { AskedWatch } from './mux-watch.ts'
 
 /**
  * A client makes connections from this call on, or when so many calls are under way. Loading what is needed takes some
@@ -202,7 +202,7 @@ export class Connections {
   }
 
   #load(): Promise<void> {
-    this.#loading ??= import('./connection.ts').then(
+    this.#loading ??= import('./mux-connection.ts').then(
       ({ Connection }) => {
         if (!this.#isOff) this.#make = Connection
       },

@@ -2,12 +2,12 @@
 // connection share its socket, which is always read. So what comes here is handed on at once. A watch whose application
 // takes too little is cancelled, and asked for again when there is room (watch.ts).
 
-import { type Asked, type AskedConnection, QUEUED } from './asked.ts'
-import { disagree, isObject, type Json } from './decode.ts'
-import { UnavailableError } from './errors.ts'
-import { type Exchange, type Exchanged, SILENCE_MAX_MS, type WatchMessages } from './exchange.ts'
-import { EVENTS, exchangedOf, type Item, PROGRESS, recordJson, SERVED, type Welcome } from './messages.ts'
-import type { WatchOperation } from './operation.ts'
+import { type Asked, type AskedConnection, QUEUED } from '../asked.ts'
+import { disagree, isObject, type Json } from '../decode.ts'
+import { UnavailableError } from '../errors.ts'
+import type { WatchOperation } from '../operation.ts'
+import { type Exchange, type Exchanged, SILENCE_MAX_MS, type WatchMessages } from './http-transport.ts'
+import { EVENTS, exchangedOf, type MuxItem, PROGRESS, recordJson, SERVED, type Welcome } from './mux-codec.ts'
 
 export class AskedWatch implements Asked, Exchange, WatchMessages {
   readonly operation: WatchOperation
@@ -48,7 +48,7 @@ export class AskedWatch implements Asked, Exchange, WatchMessages {
   // -------------------------------------------------------------------------------------------------------------------
   // A try of a call
 
-  answered(item: Item, welcome: Welcome, nowMs: number): void {
+  answered(item: MuxItem, welcome: Welcome, nowMs: number): void {
     const exchanged = exchangedOf(this.operation, item, welcome)
     if (item[1] !== SERVED || exchanged.kind !== 'answered') {
       this.#state = 'over'
@@ -96,7 +96,7 @@ export class AskedWatch implements Asked, Exchange, WatchMessages {
   // -------------------------------------------------------------------------------------------------------------------
   // A stream
 
-  told(item: Item, nowMs: number): void {
+  told(item: MuxItem, nowMs: number): void {
     if (this.#state !== 'begun') return
     this.#heard(nowMs)
     this.#push(messageOf(item))
@@ -153,7 +153,7 @@ export class AskedWatch implements Asked, Exchange, WatchMessages {
 const PUT = 0
 
 /** As over HTTP. */
-function messageOf([, kind, revision, events]: Item): Json {
+function messageOf([, kind, revision, events]: MuxItem): Json {
   if (kind === PROGRESS) return { type: 'progress', revision }
   if (kind !== EVENTS || !Array.isArray(events)) return disagree('it tells a watch something unknown')
   const told = events.map((event: unknown) => {

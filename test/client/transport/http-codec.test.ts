@@ -2,10 +2,10 @@
 
 import { once } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
-import { inspect } from '../../src/client/client.ts'
-import { type Client, type ClusterInfo, OutcomeUnknownError } from '../../src/client/index.ts'
-import { type FakeNode, problem } from './fake-node.ts'
-import { clientOf, failure, fake, freezeTime } from './with-fakes.ts'
+import { inspect } from '../../../src/client/client.ts'
+import { type Client, type ClusterInfo, OutcomeUnknownError } from '../../../src/client/index.ts'
+import { type FakeNode, problem } from '../fake-node.ts'
+import { clientOf, failure, fake, freezeTime } from '../with-fakes.ts'
 
 const MEMBER = { name: 'n4', replicaId: '9', peer: '127.0.0.1:4', url: 'http://127.0.0.1:5' }
 const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
