@@ -20,7 +20,7 @@ import {
   UnavailableError,
   UnreachableError,
 } from './errors.ts'
-import type { Answer, Headers } from './transport/http-transport.ts'
+import type { Answer, Headers, MaybeApplied, NotSent } from './transport/transport.ts'
 
 /** `read`: may be repeated. `keyed`: a write with an idempotency key. `bare`: a change that must not be sent twice. */
 export type CallKind = 'read' | 'keyed' | 'bare'
@@ -192,4 +192,19 @@ function preconditionFailed(
     if (error instanceof DisagreementError) return unexpected(error, url, 'unknown')
     throw error
   }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'the connection was cut',
+  EPIPE: 'the connection was cut',
+  ENOTFOUND: 'no such host',
+  EHOSTUNREACH: 'no route to that host',
+}
+
+/** Why a try failed. For several refused addresses of one name, Node's message is empty; its code is more useful. */
+export function failureText({ cause, timedOut }: NotSent | MaybeApplied): string {
+  if (timedOut) return 'no answer'
+  const code = 'code' in cause ? String(cause.code) : ''
+  return REASONS[code] ?? (cause.message === '' ? code : cause.message)
 }

@@ -10,7 +10,7 @@ import { after } from './timer.ts'
 interface Waiting {
   readonly deadline: number
   readonly signal: AbortSignal | undefined
-  readonly resolve: (isTurn: boolean) => void
+  readonly resolve: (isAcquired: boolean) => void
   /** It does not wait any more, but is in the queue still. */
   hasLeft: boolean
 }
@@ -83,14 +83,14 @@ export class ConcurrencyLimiter {
   }
 
   /** Gives the turns back of `calls` that took this long. */
-  giveAfter(ms: number, calls = 1): void {
+  releaseAfter(ms: number, calls = 1): void {
     const now = performance.now()
     if (calls > 0 && now - ms >= this.#warmAt) this.#usualMs += (ms - this.#usualMs) / 8
     if (this.#taken >= this.#max) this.#warmAt = Math.min(this.#warmAt, now)
-    for (let left = calls; left > 0; left--) this.give()
+    for (let left = calls; left > 0; left--) this.release()
   }
 
-  give(): void {
+  release(): void {
     if (this.#head >= PASSED_MAX) {
       this.#queue = this.#queue.slice(this.#head)
       this.#head = 0
@@ -132,9 +132,9 @@ export class ConcurrencyLimiter {
     for (const waiting of all) if (which(waiting)) this.#end(waiting, false)
   }
 
-  #end(waiting: Waiting, isTurn: boolean): void {
+  #end(waiting: Waiting, isAcquired: boolean): void {
     this.#signals.leave(waiting.signal, waiting)
-    waiting.resolve(isTurn)
+    waiting.resolve(isAcquired)
     if (this.waiting > 0) return
     this.#queue = []
     this.#head = 0

@@ -3,7 +3,7 @@
 import { types } from 'node:util'
 import { decodeUtf8, encodeUtf8 } from '../bytes/utf8.ts'
 import { QuorateError, type RecordMeta, type Written } from './errors.ts'
-import type { Answer, Headers } from './transport/http-transport.ts'
+import type { Answer, Headers } from './transport/transport.ts'
 import type { AnswerInfo, Consistency, KvRecord, Member } from './types.ts'
 
 export type Json = Readonly<Record<string, unknown>>

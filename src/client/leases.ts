@@ -1,7 +1,7 @@
 // Calls about leases.
 
 import { bytesOf, duration, withQuery } from './address.ts'
-import type { CallKind } from './call-error.ts'
+import type { Call } from './call-engine.ts'
 import {
   arrayIn,
   bytesFromJson,
@@ -21,7 +21,8 @@ import type {
   NewLease,
   RevokedLease,
 } from './lease-types.ts'
-import type { Answer } from './transport/http-transport.ts'
+import type { ApiRequest } from './operation.ts'
+import type { Answer } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
 import {
   checkGrant,
@@ -42,20 +43,12 @@ const PAGE_LEASES = 1_000
  */
 const TAKE_BACK_MS = 500
 
-interface LeaseRequest {
-  readonly method: string
-  readonly path: string
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: Uint8Array
-  /** Of a change that may have been sent before. */
-  readonly identity?: WriteId | undefined
-  /** Told under which identity a change is sent from now on. */
-  readonly onIdentity?: ((identity: WriteId) => void) | undefined
-}
+/** A call, apart from its request. */
+type LeaseCall = Pick<Call, 'kind' | 'writeId' | 'onWriteId'>
 
 /** What the calls need of the client. */
 export interface LeaseCalls {
-  call(kind: CallKind, request: LeaseRequest, options: CallOptions): Promise<Answer>
+  call(call: LeaseCall, request: Omit<ApiRequest, 'op'>, options: CallOptions): Promise<Answer>
   /** Up to KEEP_ALIVE_MAX ids. */
   keepAlive(ids: readonly string[], options: CallOptions): Promise<Answer>
 }
@@ -71,11 +64,11 @@ async function grantAs(
   calls: Pick<LeaseCalls, 'call'>,
   { ttlMs, id }: NewLease,
   options: CallOptions,
-  identifying: Pick<LeaseRequest, 'identity' | 'onIdentity'>,
+  writeId: Pick<LeaseCall, 'writeId' | 'onWriteId'>,
 ): Promise<GrantedLease> {
   const body = bytesOf(JSON.stringify({ ttl: duration(ttlMs), id }))
-  const request = { method: 'POST', path: '/v1/leases', headers: JSON_TYPE, body, ...identifying }
-  const answer = await calls.call('keyed', request, options)
+  const request = { method: 'POST', path: '/v1/leases', headers: JSON_TYPE, body }
+  const answer = await calls.call({ kind: 'keyed', ...writeId }, request, options)
   return decoded(answer, 'unknown', (json) => ({
     id: idIn(json),
     ttlMs: wholeNumberIn(json, 'ttl_ms'),
@@ -92,23 +85,27 @@ export async function grantForSession(
   lease: NewLease,
   options: CallOptions,
 ): Promise<GrantedLease> {
-  let identity: WriteId | undefined
-  const onIdentity = (used: WriteId) => {
-    identity = used
+  let writeId: WriteId | undefined
+  const onWriteId = (used: WriteId) => {
+    writeId = used
   }
   try {
-    return await grantAs(calls, lease, options, { onIdentity })
+    return await grantAs(calls, lease, options, { onWriteId })
   } catch (error) {
     const mayExist = error instanceof QuorateError && error.written === 'unknown'
     // If this fails too, the lease ends by itself.
-    if (mayExist) takeBack(calls, lease, identity).catch(() => {})
+    if (mayExist) revokeUnknownLease(calls, lease, writeId).catch(() => {})
     throw error
   }
 }
 
-async function takeBack(calls: LeaseCalls, lease: NewLease, identity: WriteId | undefined): Promise<void> {
+async function revokeUnknownLease(
+  calls: LeaseCalls,
+  lease: NewLease,
+  writeId: WriteId | undefined,
+): Promise<void> {
   const call = { timeoutMs: TAKE_BACK_MS }
-  const { id } = await grantAs(calls, lease, call, { identity })
+  const { id } = await grantAs(calls, lease, call, { writeId })
   await revoke(calls, id, call)
 }
 
@@ -164,7 +161,7 @@ export async function show(
   checkLease(id, options)
   const path = withQuery(`/v1/leases/${id}`, { keys: options.keys === true ? true : undefined })
   try {
-    const answer = await calls.call('read', { method: 'GET', path }, options)
+    const answer = await calls.call({ kind: 'read' }, { method: 'GET', path }, options)
     return decoded(answer, 'no', (json) => {
       const info = infoFrom(json)
       return options.keys === true ? { ...info, keys: arrayIn(json, 'keys').map(bytesFromJson) } : info
@@ -184,7 +181,7 @@ export async function* leases(
   let after: string | undefined
   do {
     const path = withQuery('/v1/leases', { limit: PAGE_LEASES, after })
-    const answer = await calls.call('read', { method: 'GET', path }, options)
+    const answer = await calls.call({ kind: 'read' }, { method: 'GET', path }, options)
     const page = decoded(answer, 'no', (json) => ({
       leases: arrayIn(json, 'leases').map((lease) => infoFrom(objectOf(lease, 'a lease'))),
       next: json.more === true ? stringIn(json, 'next') : undefined,
@@ -197,7 +194,7 @@ export async function* leases(
 
 export async function revoke(calls: LeaseCalls, id: string, options: CallOptions): Promise<RevokedLease> {
   checkRevoke(id, options)
-  const answer = await calls.call('keyed', { method: 'DELETE', path: `/v1/leases/${id}` }, options)
+  const answer = await calls.call({ kind: 'keyed' }, { method: 'DELETE', path: `/v1/leases/${id}` }, options)
   return decoded(answer, 'unknown', (json) => ({
     deleted: wholeNumberIn(json, 'deleted'),
     revision: wholeNumberIn(json, 'revision'),

@@ -1,6 +1,6 @@
 // Reading many records: page by page, or one stream of one snapshot.
 
-import type { IncomingMessage } from 'node:http'
+import { types } from 'node:util'
 import { encodeUtf8 } from '../bytes/utf8.ts'
 import { keyBytes } from './address.ts'
 import { problemError } from './call-error.ts'
@@ -19,21 +19,23 @@ import {
   unexpected,
 } from './decode.ts'
 import { type AbortedError, QuorateError, UnavailableError } from './errors.ts'
+import type { Interruption } from './interruption.ts'
 import type { Range, RangeOperation } from './operation.ts'
 import { afterPendingEvents } from './timer.ts'
-import { type Answer, SILENCE_MAX_MS } from './transport/http-transport.ts'
+import { SILENCE_MAX_MS } from './transport/http-transport.ts'
+import type { Answer, ByteStream } from './transport/transport.ts'
 import type { KvRecord, ListOptions } from './types.ts'
 
 const PAGE_RECORDS = 1_000
 /** About as many bytes as a node sends in one page. */
 const PAGE_BYTES = 4 * 1024 * 1024
 
-/** What may end a list between two records. */
-export interface Interruption {
-  /** The reason to end now; undefined: go on. */
-  readonly reason: () => AbortedError | undefined
-  /** Calls `end` when there is a reason. Returns a function that removes the listener. */
-  readonly listen: (end: () => void) => () => void
+/** The bounds are copied when a list or mirror is requested, and checked when its first record or view is. */
+export function ownBorders<T extends Pick<ListOptions, 'prefix' | 'start' | 'end'>>(options: T): T {
+  if (typeof options !== 'object' || options === null) return options
+  const own = (bound: string | Uint8Array | undefined) =>
+    types.isUint8Array(bound) ? new Uint8Array(bound) : bound
+  return { ...options, prefix: own(options.prefix), start: own(options.start), end: own(options.end) }
 }
 
 export const rangeOf = ({ prefix, start, end, order, keysOnly, revision }: ListOptions): Range => ({
@@ -186,14 +188,14 @@ export async function* streamed(
  * chunk not longer than any node may be silent.
  */
 class Waiting {
-  readonly #stream: IncomingMessage
+  readonly #stream: ByteStream
   readonly #timeoutMs: number
   #leftMs: number
   #bytes = 0
   /** Set when a wait was too long. */
   stoodStillMs: number | undefined
 
-  constructor(stream: IncomingMessage, timeoutMs: number) {
+  constructor(stream: ByteStream, timeoutMs: number) {
     this.#stream = stream
     this.#timeoutMs = timeoutMs
     this.#leftMs = timeoutMs

@@ -5,8 +5,7 @@
 
 import { Backoff } from './backoff.ts'
 import { CompactedError } from './errors.ts'
-import type { Interruption } from './list.ts'
-import { after } from './timer.ts'
+import { type Interruption, pause } from './interruption.ts'
 import type { KvRecord, ListOptions, RangeOptions, ReadOptions } from './types.ts'
 import { checkMirror } from './validate-arguments.ts'
 import { type ClientWatch, mayPass } from './watch.ts'
@@ -78,19 +77,6 @@ async function read(calls: MirrorCalls, view: View, range: ListOptions): Promise
   const records: KvRecord[] = []
   for await (const record of calls.list({ ...range, revision })) records.push(record)
   view.fill(records, revision)
-}
-
-async function pause(ms: number, interruption: Interruption): Promise<void> {
-  let takeBack = () => {}
-  await new Promise<void>((resolve) => {
-    const stop = after(ms, resolve)
-    // It may call this at once.
-    takeBack = interruption.listen(() => {
-      stop()
-      resolve()
-    })
-  })
-  takeBack()
 }
 
 /** By the bytes of the keys, one character each: in the order of these names keys are in the order of their bytes. */

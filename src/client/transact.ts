@@ -7,12 +7,12 @@
 // each key that a range has shown is compared as well.
 
 import { Backoff } from './backoff.ts'
-import { leastMs } from './call.ts'
 import { recordOf } from './decode.ts'
 import { ConflictError, QuorateError, UnavailableError } from './errors.ts'
-import type { Interruption } from './list.ts'
+import { type Interruption, pause } from './interruption.ts'
 import { ownBytes, ownKey } from './operation.ts'
-import { after, afterPendingEvents } from './timer.ts'
+import { leastMs } from './retry-policy.ts'
+import { afterPendingEvents } from './timer.ts'
 import { checkPutOptions } from './txn.ts'
 import type {
   Transaction,
@@ -68,7 +68,7 @@ export async function transact<T>(
     const reason = interruption.reason()
     if (reason !== undefined) throw reason
     // A commit without time for its answer would make the outcome unknown.
-    const commitMs = leastMs({ kind: 'keyed', timeoutMs }, 0)
+    const commitMs = leastMs(false, timeoutMs, 0)
     const within = <R>(running: Promise<R> | R): Promise<R> =>
       untilTheEnd(running, deadline, () => conflict ?? outOfTime(timeoutMs), interruption)
     const tried = await new Attempt(calls, limits, commitMs, within).run(body).catch((error: unknown) => {
@@ -87,7 +87,7 @@ export async function transact<T>(
     })
     const pauseMs = backoff.next()
     if (attempt >= attemptsMax || performance.now() + pauseMs >= deadline) throw conflict
-    await paused(pauseMs, interruption)
+    await pause(pauseMs, interruption)
   }
 }
 
@@ -121,19 +121,6 @@ async function untilTheEnd<T>(
     stop()
     takeBack()
   }
-}
-
-/** Ends early if the call does. */
-async function paused(ms: number, interruption: Interruption): Promise<void> {
-  let takeBack = () => {}
-  await new Promise<void>((resolve) => {
-    const stop = after(ms, resolve)
-    takeBack = interruption.listen(() => {
-      stop()
-      resolve()
-    })
-  })
-  takeBack()
 }
 
 type Tried<T> =

@@ -26,7 +26,7 @@ import {
 } from './decode.ts'
 import type { Endpoint } from './endpoints.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError, UnreachableError } from './errors.ts'
-import type { Interruption } from './list.ts'
+import type { Interruption } from './interruption.ts'
 import { ownBytes, ownKey, type WatchRequest } from './operation.ts'
 import { after } from './timer.ts'
 import { checkWatch } from './validate-arguments.ts'

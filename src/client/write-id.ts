@@ -1,46 +1,48 @@
-// The identity of a write: by it the cluster applies the write at most once, however often it is sent. It is a token,
-// or a slot of a session, which costs the cluster a third (docs/reference/http.md). A client that makes many writes
-// opens a session, and uses tokens until it has one.
+// Write ids. The cluster applies a write at most once under its id, however often it is sent. An id is a token, or a
+// slot of a session, which costs the cluster a third (docs/reference/http.md). A client with many writes opens a
+// session, and uses tokens until it has one.
+//
+// A token says since which revision it is in use, so the cluster refuses a late copy whose outcome it has forgotten. The
+// first write of a process knows no revision. Its token goes without one: a copy of it that a node receives after the
+// cluster has forgotten the outcome (15 minutes, or a million tokens) is applied again.
 
 import { randomBytes } from 'node:crypto'
 
-/** The revision of an empty store. A node that is joining and has no data yet answers 0. */
-const FIRST_REVISION = 1
-/** A session is used for this share of the time after which the cluster forgets it. The last writes need time too. */
+/** Share of the age at which the cluster forgets a session, during which it is used. The last writes need time too. */
 const AGE_SHARE = 0.5
-/** After a session could not be opened, the next try is made after this time. */
+/** Pause after a session could not be opened. */
 const OPEN_AGAIN_MS = 10_000
-/** The last number of a slot; the slot is then not used again. */
+/** Last sequence number of a slot. The slot is not used again after it. */
 const SEQ_MAX = 2 ** 48 - 1
 
-/** `since`: the revision since which the token is in use. */
-type Token = readonly [token: string, since: number]
+/** `since`: the revision since which the token is in use; undefined: the client knew none. */
+type Token = readonly [token: string, since: number | undefined]
 type Slot = readonly [session: number, slot: number, seq: number]
 export type WriteId = Token | Slot
 
-export const isSlot = (identity: WriteId): identity is Slot => identity.length === 3
+export const isSlot = (writeId: WriteId): writeId is Slot => writeId.length === 3
 
-/** A session that is in use. */
+/** The session in use. */
 interface Session {
   readonly number: number
   readonly slots: number
-  /** By `performance.now()`. */
+  /** A time of `performance.now()`. */
   readonly useUntil: number
-  /** The last number of each slot that was used. */
+  /** Last sequence number of each slot that was used. */
   readonly seqs: number[]
   readonly free: number[]
 }
 
 export class WriteIds {
-  /** Identifies this client: 128 random bits, so that no two clients share one. */
+  /** Prefix of the tokens of this client: 128 random bits, so no two clients share one. */
   readonly #prefix = randomBytes(16).toString('base64url')
   #count = 0
   #session: Session | undefined
   #openAt = 0
 
-  /** `revision`: the highest revision that the client has seen. */
+  /** `revision`: the highest revision that the client has seen. 0 is unknown: a node that joins answers it. */
   token(revision: number): Token {
-    return [`${this.#prefix}-${++this.#count}`, Math.max(FIRST_REVISION, revision)]
+    return [`${this.#prefix}-${++this.#count}`, revision === 0 ? undefined : revision]
   }
 
   /** A free slot of the session, or a token. `release` must be called when the write has ended. */
@@ -53,29 +55,29 @@ export class WriteIds {
     return [session.number, slot, seq]
   }
 
-  /** The write has ended, and its outcome is told: copies of it that are still under way are refused from now on. */
-  release(identity: WriteId): void {
-    if (!isSlot(identity) || identity[0] !== this.#session?.number || identity[2] === SEQ_MAX) return
-    this.#session.free.push(identity[1])
+  /** The write has ended. The next write of its slot makes the cluster refuse copies that arrive later. */
+  release(writeId: WriteId): void {
+    if (!isSlot(writeId) || writeId[0] !== this.#session?.number || writeId[2] === SEQ_MAX) return
+    this.#session.free.push(writeId[1])
   }
 
-  /** Whether a session is to be opened now. Then it is not asked for again until `opened` or some time has passed. */
+  /** Whether a session must be opened now. Returns true once until `opened` is called or a pause has passed. */
   shouldOpen(nowMs: number): boolean {
     if (nowMs < this.#openAt) return false
     this.#openAt = nowMs + OPEN_AGAIN_MS
     return true
   }
 
-  /** `askedAt`: when it was asked for; the age that the cluster knows began later. */
+  /** `askedAt`: time of the request. The age that the cluster counts began later. */
   opened({ session, age_ms: ageMs, slots }: OpenedSession, askedAt: number): void {
     const useUntil = askedAt + ageMs * AGE_SHARE
     this.#session = { number: session, slots, useUntil, seqs: [], free: [] }
     this.#openAt = useUntil
   }
 
-  /** The cluster has forgotten the session of this identity. */
-  forgotten(identity: WriteId): void {
-    if (!isSlot(identity) || identity[0] !== this.#session?.number) return
+  /** The cluster has forgotten the session of this write id. */
+  forgotten(writeId: WriteId): void {
+    if (!isSlot(writeId) || writeId[0] !== this.#session?.number) return
     this.#session = undefined
     this.#openAt = 0
   }
@@ -88,8 +90,12 @@ export interface OpenedSession {
   readonly slots: number
 }
 
-/** The header that carries an identity over HTTP. */
-export const writeIdHeader = (identity: WriteId): Readonly<Record<string, string>> =>
-  isSlot(identity)
-    ? { 'Kv-Session': `${identity[0]};slot=${identity[1]};seq=${identity[2]}` }
-    : { 'Idempotency-Key': `${identity[0]};since=${identity[1]}` }
+/** Header that carries a write id over HTTP. */
+export const writeIdHeader = (writeId: WriteId): Readonly<Record<string, string>> =>
+  isSlot(writeId)
+    ? { 'Kv-Session': `${writeId[0]};slot=${writeId[1]};seq=${writeId[2]}` }
+    : { 'Idempotency-Key': writeId[1] === undefined ? writeId[0] : `${writeId[0]};since=${writeId[1]}` }
+
+/** A token that is in use since a revision that the client did not know names at least this one in further copies. */
+export const withSince = (writeId: WriteId, revision: number): WriteId =>
+  !isSlot(writeId) && writeId[1] === undefined && revision > 0 ? [writeId[0], revision] : writeId

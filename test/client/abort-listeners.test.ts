@@ -9,7 +9,7 @@ import type { Client } from '../../src/client/index.ts'
 import { pause } from '../../src/recipes/watching.ts'
 import { clientOf, fake, until } from './with-fakes.ts'
 
-const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 /** One for each part of the client that listens. */
 const LISTENERS_MAX = 4
 

@@ -9,7 +9,7 @@ import { AbortedError, type Client, UnavailableError } from '../../src/client/in
 import { type FakeNode, problem } from './fake-node.ts'
 import { clientOf, failure, fake, freezeTime, noQuorum, refusing, until, unused } from './with-fakes.ts'
 
-const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
 /** The node answers nothing until `goOn` is called. `isAsked` resolves when it has received a request. */
 function stuck(node: FakeNode): { readonly isAsked: Promise<void>; readonly goOn: () => void } {
@@ -72,7 +72,7 @@ describe('no more calls than', () => {
       const kv = clientOf([node], { callsMax })
       const gets = Array.from({ length: 300 }, () => failure(kv.get('k')))
       await isAsked
-      expect(kv[inspect]()).toMatchObject({ calls: 300, turns: 300, requests: most })
+      expect(kv[inspect]()).toMatchObject({ calls: 300, permits: 300, requests: most })
       await kv.close()
       for (const error of await Promise.all(gets)) expect(error).toMatchObject({ written: 'no' })
       await expect.poll(() => kv[inspect]()).toEqual(AT_REST)
@@ -94,7 +94,7 @@ describe('one that waits', () => {
             'not sent: its turn did not come in time (of 1 s), since 1 calls of this client (callsMax) were under way',
         })
       }
-      expect(kv[inspect]()).toMatchObject({ calls: 1, turns: 1, requests: 1 })
+      expect(kv[inspect]()).toMatchObject({ calls: 1, permits: 1, requests: 1 })
     }
     const c = kv.put('c', '1', { timeoutMs: 120_000 })
     vi.advanceTimersByTime(60_000)
@@ -235,7 +235,7 @@ describe('one that waits', () => {
     const closed = failure(kv.put('b', '1', { signal: abort.signal }))
     const before = failure(kv.put('c', '1', { signal: AbortSignal.abort('never') }))
     expect(await before).toMatchObject({ code: 'aborted', written: 'no', cause: 'never' })
-    expect(kv[inspect]()).toMatchObject({ calls: 3, turns: 3 })
+    expect(kv[inspect]()).toMatchObject({ calls: 3, permits: 3 })
     abort.abort('enough')
     for (const error of await Promise.all([aborted, closed])) {
       expect(error).toBeInstanceOf(AbortedError)
@@ -264,10 +264,10 @@ test('many that wait, each with its own signal, end when their signals fire', {
   const last = turns.wait(60_000, undefined)
   for (const abort of aborts) abort.abort()
   expect(turns.waiting).toBe(1)
-  turns.give()
+  turns.release()
   expect(await last).toBe(true)
   expect(new Set(await Promise.all(ends))).toEqual(new Set([false]))
-  turns.give()
+  turns.release()
   expect([turns.acquired, turns.waiting]).toEqual([0, 0])
 })
 
@@ -276,7 +276,7 @@ test('those that have left are passed over when turns are given', async () => {
   const aborts = Array.from({ length: 30 }, () => new AbortController())
   const calls = aborts.map(({ signal }, n) => outcomeOf(kv.put(`k${n}`, '1', { signal, timeoutMs: 90_000 })))
   for (const [n, abort] of aborts.entries()) if (n % 3 > 0) abort.abort()
-  expect(kv[inspect]()).toMatchObject({ turns: 11 })
+  expect(kv[inspect]()).toMatchObject({ permits: 11 })
   await vi.advanceTimersByTimeAsync(60_000)
   const wanted = aborts.map((_, n) => (n % 3 > 0 ? 'aborted' : 'done'))
   expect(await Promise.all(calls)).toEqual(wanted)

@@ -132,9 +132,7 @@ const honest = async (transport: 'auto' | 'http') => {
           }
         }
         await Promise.all(Array.from({ length: atOnce }, work))
-        await expect
-          .poll(() => kv[inspect]())
-          .toEqual({ calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 })
+        await expect.poll(() => kv[inspect]()).toEqual({ calls: 0, permits: 0, requests: 0, probes: 0 })
         // Late copies must arrive too.
         await Promise.all(nodes.map((node) => node.quiet()))
         for (const [n, { isDelete }] of writes.entries()) {

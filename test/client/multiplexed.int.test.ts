@@ -159,7 +159,7 @@ test('changes that go together have the same outcomes as over HTTP, each its own
   // While a connection that was lost is made again, they go over HTTP, one by one.
   await expect.poll(together).toBeGreaterThan(before)
   // A second copy of a read may wait for its answer for longer than the call.
-  await expect.poll(() => kv[inspect]()).toMatchObject({ calls: 0, turns: 0, requests: 0 })
+  await expect.poll(() => kv[inspect]()).toMatchObject({ calls: 0, permits: 0, requests: 0 })
 })
 
 test('a leader that is lost while changes go together is a delay, and nothing is made twice', async () => {
@@ -188,5 +188,5 @@ test('a leader that is lost while changes go together is a delay, and nothing is
   for await (const { version } of kv.list({ prefix: 'lost/' })) versions.push(version)
   expect(versions).toEqual(rounds.flat())
   // A second copy of a read may wait for its answer for longer than the call.
-  await expect.poll(() => kv[inspect]()).toMatchObject({ calls: 0, turns: 0, requests: 0 })
+  await expect.poll(() => kv[inspect]()).toMatchObject({ calls: 0, permits: 0, requests: 0 })
 })

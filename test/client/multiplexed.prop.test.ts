@@ -206,9 +206,7 @@ test('every answer is that of its operation, at most one write each, and the tru
         }
         await Promise.all(calls.map(perform))
         release()
-        await expect
-          .poll(() => kv[inspect]())
-          .toEqual({ calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 })
+        await expect.poll(() => kv[inspect]()).toEqual({ calls: 0, permits: 0, requests: 0, probes: 0 })
         events.length = 0
         for (const { faults } of nodes) faults.length = 0
         // An operation that was aborted may have arrived since, and its connection may be cut: a write for each node,

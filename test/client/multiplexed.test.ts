@@ -9,7 +9,7 @@ import { memberJson, problem } from './fake-node.ts'
 import { held, oneNode, PUT, served } from './one-node.ts'
 import { clientOf, connected, failure, fake, freezeTime, refusing, until } from './with-fakes.ts'
 
-const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 const RANGE = 4
 
 describe('a client that makes many calls', () => {
@@ -717,7 +717,7 @@ describe('operations', () => {
     const items = held(lines)
     const puts = Array.from({ length: 5 }, (_, n) => kv.put(`k${n}`, 'v'))
     await until(() => items.length === 2)
-    expect(kv[inspect]()).toEqual({ ...AT_REST, calls: 5, turns: 5, requests: 2 })
+    expect(kv[inspect]()).toEqual({ ...AT_REST, calls: 5, permits: 5, requests: 2 })
     for (let n = 0; n < 5; n++) {
       await until(() => items.length > n)
       items[n]?.line.send(served(items[n]?.item as Item))

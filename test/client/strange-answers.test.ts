@@ -13,7 +13,7 @@ import {
 import { problem } from './fake-node.ts'
 import { answering, clientOf, failure, fake, freezeTime, noQuorumForLong } from './with-fakes.ts'
 
-const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 async function all<T>(records: AsyncIterable<T>): Promise<T[]> {
   const found: T[] = []
   for await (const record of records) found.push(record)

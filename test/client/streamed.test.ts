@@ -9,7 +9,7 @@ import { Endpoint } from '../../src/client/endpoints.ts'
 import { AbortedError, type KvRecord, type ListOptions, QuorateError } from '../../src/client/index.ts'
 import { streamed } from '../../src/client/list.ts'
 import { runs } from '../runs.ts'
-import { streaming } from './scenario.ts'
+import { streaming } from './scripted-transport.ts'
 import { clientOf, failure, fake } from './with-fakes.ts'
 
 const URL_1 = 'http://127.0.0.1:1'

@@ -16,7 +16,7 @@ import {
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { runs } from '../runs.ts'
 
-const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
 let cluster: EmbeddedCluster
 let kv: Client

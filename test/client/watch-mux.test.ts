@@ -11,7 +11,7 @@ import type { FakeNode } from './fake-node.ts'
 import { oneNode } from './one-node.ts'
 import { answering, clientOf, connected, fake, fakePeer, freezeTime, until } from './with-fakes.ts'
 
-const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 const [CANCEL, WATCH] = [0, 16]
 const WELCOME = { watches_max: 3 }
 

@@ -10,7 +10,7 @@ let cluster: EmbeddedCluster
 let kv: Client
 let writer: Client
 
-const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
 beforeAll(async () => {
   cluster = await startCluster({ nodes: 3 })

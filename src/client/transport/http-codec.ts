@@ -1,4 +1,5 @@
-// The operations as HTTP requests, and what the answers mean.
+// Requests of the client as HTTP requests, and the results in the answers. Answers of the multiplexed connection have
+// the same form (mux-codec.ts), so results are decoded here for both.
 
 import { isUtf8 } from 'node:buffer'
 import { bytesOf, duration, keyPath, withQuery } from '../address.ts'
@@ -15,6 +16,7 @@ import {
   wholeNumberIn,
 } from '../decode.ts'
 import {
+  API,
   CHANGES,
   type ChangeOperation,
   type ChangeResult,
@@ -26,21 +28,28 @@ import {
   GET,
   isPut,
   KEEP_ALIVE,
-  type Operation,
   PUT,
   RANGE,
   type Range,
+  type Request,
   type Result,
   type SingleOperation,
+  sealed,
   TXN,
   WATCH,
   type WatchRequest,
 } from '../operation.ts'
 import type { DeleteResult, PutResult } from '../types.ts'
-import type { Answer, HttpRequest } from './http-transport.ts'
+import type { HttpRequest } from './http-transport.ts'
+import type { Answer } from './transport.ts'
 
-/** The operation as a request, without the headers that all requests of the client have. */
-export function requestOf(operation: Operation): HttpRequest {
+/** Without the header fields that all requests of the client have. */
+export function httpRequestOf(request: Request): HttpRequest {
+  if (request.op === API) {
+    const { method, path, headers = NO_HEADERS, body } = request
+    return { method, path, headers, body }
+  }
+  const operation = sealed(request)
   switch (operation.op) {
     case PUT: {
       const headers = conditionsOf(operation.ifRevision, operation.ifAbsent)
@@ -77,6 +86,7 @@ export function requestOf(operation: Operation): HttpRequest {
   }
 }
 
+const NO_HEADERS = {}
 const LINES = { Accept: 'application/x-ndjson' }
 
 const watchPath = ({ place, from, prev, only, values, progressMs }: WatchRequest): string =>
@@ -118,7 +128,7 @@ function changeJson(change: ChangeOperation): Json {
   }
 }
 
-/** Also text whose escapes take more room than base64, up to six times that of the text: a body has a limit. */
+/** Base64 also for text whose escapes are longer: up to six times the text, and a body has a limit. */
 function bytesJson(bytes: Buffer): unknown {
   if (isUtf8(bytes)) {
     const text = bytes.toString()
@@ -160,7 +170,7 @@ function conditionsOf(ifRevision: number | undefined, ifAbsent: boolean): Record
   return headers
 }
 
-/** What a caller gets for an answer that serves the operation. */
+/** The result of an operation that was served. */
 export function resultOf(operation: SingleOperation, answer: Answer): Result {
   switch (operation.op) {
     case PUT:
@@ -168,6 +178,7 @@ export function resultOf(operation: SingleOperation, answer: Answer): Result {
     case DELETE:
       return decoded(answer, 'unknown', deleteResult)
     case GET:
+      if (answer.kind === 'answered' && answer.status === 404) return undefined
       return decoded(answer, 'no', (json) => {
         const record = recordFromJson(json)
         return Buffer.compare(record.keyBytes, operation.key) === 0
@@ -177,8 +188,10 @@ export function resultOf(operation: SingleOperation, answer: Answer): Result {
   }
 }
 
-/** The same for a batch. */
+/** The result of each change of a batch. */
 export function resultsOf({ changes }: ChangesOperation, answer: Answer): readonly ChangeResult[] {
+  const [first] = changes
+  if (first !== undefined && changes.length === 1) return [resultOf(first, answer) as ChangeResult]
   return decoded(answer, 'unknown', (json) => {
     wholeNumberIn(json, 'revision')
     const results = arrayIn(json, 'results')

@@ -1,77 +1,29 @@
-// One HTTP request and its answer over node:http. It keeps connections alive, and it shows one thing that fetch hides:
-// whether a byte of the request may have left. Bytes leave when the request has a connected socket: at once on a kept
-// connection, and not before 'connect' on a new one. Without a connected socket no node has seen the request.
+// Sends requests over node:http. It keeps connections alive, and it shows one thing that fetch hides: whether a byte of
+// the request may have left. Bytes leave when the request has a connected socket: at once on a kept connection, and not
+// before 'connect' on a new one. Without a connected socket no node has seen the request.
 
 import type { ClientRequest, IncomingMessage } from 'node:http'
-import type { LookupFunction } from 'node:net'
+import type { LookupFunction, Socket } from 'node:net'
 import { http } from '../../node-http.ts'
+import { whenAborted } from '../abort-listeners.ts'
+import { withQuery } from '../address.ts'
 import type { Endpoint } from '../endpoints.ts'
 import { lookup } from '../lookup.ts'
-import type { Operation } from '../operation.ts'
-import { afterPendingEvents } from '../timer.ts'
-import { type WriteId, writeIdHeader } from '../write-id.ts'
+import { isStreamed, type Request } from '../operation.ts'
+import { ASK_AGAIN_MS, nodeTimeoutMs } from '../retry-policy.ts'
+import { after, afterPendingEvents } from '../timer.ts'
+import { writeIdHeader } from '../write-id.ts'
+import { httpRequestOf } from './http-codec.ts'
+import type { Outcome, SendOptions, Transport } from './transport.ts'
 
+/** One HTTP request. */
 export interface HttpRequest {
   readonly method: string
   /** The raw request target. */
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array | undefined
-  /** Of a write that must be applied at most once. */
-  readonly identity?: WriteId | undefined
-  /** The same as an operation, if it is one that the multiplexed connection carries. */
-  readonly operation?: Operation | undefined
 }
-
-export type Exchanged =
-  | {
-      readonly kind: 'answered'
-      readonly status: number
-      readonly headers: Headers
-      /** An answer of the multiplexed connection is an object already. */
-      readonly body: Buffer | Readonly<Record<string, unknown>>
-    }
-  /** The answer has begun; its body is not read yet. The reader sets separate limits. */
-  | {
-      readonly kind: 'streaming'
-      readonly headers: Headers
-      readonly stream: IncomingMessage | WatchMessages
-    }
-  | {
-      readonly kind: 'failed'
-      /** There was a connection, so bytes may have left. */
-      readonly connected: boolean
-      /** A connection was accepted, but too late for any byte to leave. */
-      readonly accepted?: boolean
-      readonly timedOut: boolean
-      readonly cause: Error
-    }
-
-/** What a node tells a watch on a multiplexed connection, as JSON of a line. */
-export interface WatchMessages {
-  messages(): AsyncIterable<Readonly<Record<string, unknown>>>
-  destroy(): void
-}
-
-export type Answer = Exclude<Exchanged, { kind: 'failed' }> & { readonly endpoint: Endpoint }
-
-export interface Exchange {
-  /** Never rejects. */
-  readonly result: Promise<Exchanged>
-  /** Whether there is or was a connection, so that bytes may have left. */
-  readonly isConnected: () => boolean
-  /**
-   * When the last part of the answer arrived, by `performance.now()`; before the first, when the request was made. In
-   * the second half of its time an answer that is too slow to be complete in time no longer counts.
-   */
-  readonly heardAt: () => number
-  /** How long the lookup of the host name took, or has taken so far; 0 for an address. */
-  readonly lookupMs: () => number
-  /** Cuts the connection. `result` is then a failure, unless it is known already. */
-  readonly cancel: (reason?: string) => void
-}
-
-export type Headers = IncomingMessage['headers']
 
 /**
  * A node answers within a minute. If nothing arrives for longer, the other end of the connection is gone, and no event
@@ -79,126 +31,219 @@ export type Headers = IncomingMessage['headers']
  */
 export const SILENCE_MAX_MS = 70_000
 
-export class Transport {
+export class HttpTransport implements Transport {
   // LIFO by default: the connection that was used last is the least likely to be closed now by the other end.
   readonly #agent = new http.Agent({ keepAlive: true })
-  readonly #underway = new Set<ClientRequest>()
+  readonly #inFlight = new Set<ClientRequest>()
   readonly #silenceMaxMs: number
 
   constructor(silenceMaxMs = SILENCE_MAX_MS) {
     this.#silenceMaxMs = silenceMaxMs
   }
 
-  /**
-   * `background` requests keep no process alive. With `stream`, an answer of 200 is returned when it begins; any other
-   * answer is read completely, within `timeoutMs`.
-   */
+  accepts(): boolean {
+    return true
+  }
+
+  send(endpoint: Endpoint, request: Request, options: SendOptions): Promise<Outcome> {
+    const { method, path, headers, body } = httpRequestOf(request)
+    const { timeoutMs, writeId, clusterId } = options
+    const timeout = `${nodeTimeoutMs(timeoutMs)}ms`
+    const outgoing = {
+      method,
+      path: withQuery(path, { timeout }),
+      headers: {
+        ...headers,
+        ...(clusterId === undefined ? undefined : { 'Kv-Cluster': clusterId }),
+        ...(writeId && writeIdHeader(writeId)),
+      },
+      body,
+    }
+    return this.exchange(endpoint, outgoing, options, isStreamed(request))
+  }
+
+  /** Sends the request as it is. With `stream`, an answer of 200 is returned when it begins. */
   exchange(
     endpoint: Endpoint,
     outgoing: HttpRequest,
-    options: { readonly timeoutMs: number; readonly stream?: boolean; readonly background?: boolean },
-  ): Exchange {
-    const startedAt = performance.now()
-    let heardAt = startedAt
-    let lookupMs = () => 0
-    let connected = false
-    let accepted = false
-    let timedOut = false
-    const { method, path, body, identity } = outgoing
-    const headers = { ...outgoing.headers, ...(identity && writeIdHeader(identity)) }
-    const { host, port } = endpoint
-    const timeout = this.#silenceMaxMs
-    const timedLookup: LookupFunction = (name, how, done) => {
-      const askedAt = performance.now()
-      lookupMs = () => performance.now() - askedAt
-      lookup(name, how, (...found) => {
-        const ms = lookupMs()
-        lookupMs = () => ms
-        done(...found)
+    options: SendOptions,
+    stream = false,
+  ): Promise<Outcome> {
+    const { method, path, headers, body } = outgoing
+    return new Promise((resolve) => {
+      const exchange = new Exchange(options, stream, (outcome) => {
+        this.#inFlight.delete(req)
+        resolve(outcome)
       })
-    }
-    const where = { host, port, lookup: timedLookup }
-    const req = http.request({ agent: this.#agent, ...where, method, path, headers, timeout })
-    this.#underway.add(req)
-    const giveUp = (ms: number) => {
-      timedOut = true
-      req.destroy(new Error(`no answer within ${Math.round(ms)} ms`))
-    }
-    const onConnect = () => {
-      accepted = true
-      // If the process was busy meanwhile and the time is over, the request is not sent.
-      if (performance.now() - startedAt >= options.timeoutMs) giveUp(options.timeoutMs)
-      else connected = true
-    }
-    const unref = options.background === true
-    const stopTimer = afterPendingEvents(options.timeoutMs, () => giveUp(options.timeoutMs), { unref })
+      const { host, port } = endpoint
+      const where = { host, port, lookup: exchange.lookup, timeout: this.#silenceMaxMs }
+      const req = http.request({ agent: this.#agent, ...where, method, path, headers })
+      this.#inFlight.add(req)
+      exchange.begin(req, body, this.#silenceMaxMs)
+    })
+  }
 
-    const result = new Promise<Exchanged>((resolve) => {
-      const settle = (exchanged: Exchanged) => {
-        stopTimer()
-        this.#underway.delete(req)
-        resolve(exchanged)
-      }
-      const fail = (cause: Error) => settle({ kind: 'failed', connected, accepted, timedOut, cause })
-      req.on('socket', (socket) => {
-        if (options.background === true) socket.unref()
-        if (!socket.connecting) connected = true
-        else socket.once('connect', onConnect)
-      })
-      req.on('error', fail)
-      req.on('timeout', () => giveUp(timeout))
-      // Not every end is an error: after an answer that changes the protocol (status 101) the connection just closes.
-      const onClose = () => fail(new Error('the connection was cut'))
-      req.on('close', onClose)
-      req.on('response', (response) => {
-        req.off('close', onClose)
-        if (options.stream === true && response.statusCode === 200) {
-          req.setTimeout(0)
-          settle({ kind: 'streaming', headers: response.headers, stream: response })
-          return
-        }
-        const beganAt = performance.now()
-        heardAt = beganAt
-        const chunks: Buffer[] = []
-        const length = Number(response.headers['content-length'])
-        let received = 0
-        response.on('data', (chunk: Buffer) => {
-          chunks.push(chunk)
-          received += chunk.length
-          const nowMs = performance.now()
-          const leftMs = startedAt + options.timeoutMs - nowMs
-          const neededMs = ((nowMs - beganAt) / received) * (length - received)
-          if (leftMs > options.timeoutMs / 2 || !(neededMs > leftMs)) heardAt = nowMs
-        })
-        response.on('error', fail)
-        response.on('close', onClose)
-        response.on('end', () =>
-          settle({
-            kind: 'answered',
-            status: response.statusCode ?? 0,
-            headers: response.headers,
-            body: Buffer.concat(chunks),
-          }),
-        )
-      })
+  get inFlight(): number {
+    return this.#inFlight.size
+  }
+
+  close(): void {
+    for (const req of this.#inFlight) req.destroy(new Error('the client was closed'))
+    this.#agent.destroy()
+  }
+}
+
+/** One request, until its outcome is known. */
+class Exchange {
+  readonly #options: SendOptions
+  readonly #stream: boolean
+  readonly #settled: (outcome: Outcome) => void
+  readonly #startedAt = performance.now()
+  #req: ClientRequest | undefined
+  /** A connection was accepted. */
+  #isAccepted = false
+  /** Bytes may have left. */
+  #isSent = false
+  #isTimedOut = false
+  #isOpen = true
+  #isLookingUp = false
+  /** Time of the last byte received that counts as progress, or of the request. */
+  #heardAt = this.#startedAt
+  #stopTimer = () => {}
+  #stopSilence = () => {}
+  #stopConnect = () => {}
+  #stopListening = () => {}
+
+  constructor(options: SendOptions, stream: boolean, settled: (outcome: Outcome) => void) {
+    this.#options = options
+    this.#stream = stream
+    this.#settled = settled
+  }
+
+  readonly lookup: LookupFunction = (name, how, done) => {
+    const { waitsForLookup = false } = this.#options
+    this.#isLookingUp = waitsForLookup
+    if (waitsForLookup) this.#stopConnect()
+    lookup(name, how, (...found) => {
+      this.#isLookingUp = false
+      if (waitsForLookup && this.#isOpen) this.#limitConnect()
+      done(...found)
+    })
+  }
+
+  begin(req: ClientRequest, body: Uint8Array | undefined, silenceMaxMs: number): void {
+    this.#req = req
+    const { timeoutMs, signal, background = false } = this.#options
+    this.#limitConnect()
+    this.#stopTimer = afterPendingEvents(timeoutMs, () => this.#giveUp(timeoutMs), { unref: background })
+    this.#limitSilence()
+    this.#stopListening = whenAborted(signal, () => req.destroy(new Error('given up')))
+    req.on('socket', (socket) => this.#onSocket(socket))
+    req.on('error', this.#fail)
+    req.on('timeout', () => this.#giveUp(silenceMaxMs))
+    // Not every end is an error: after an answer that changes the protocol (status 101) the connection just closes.
+    req.on('close', this.#onClose)
+    req.on('response', (response) => {
+      req.off('close', this.#onClose)
+      this.#onResponse(response)
     })
     // In one piece, so that Node sends it with its length.
     req.end(body)
-    return {
-      result,
-      isConnected: () => connected,
-      heardAt: () => heardAt,
-      lookupMs: () => lookupMs(),
-      cancel: (reason = 'given up') => req.destroy(new Error(reason)),
+  }
+
+  #onSocket(socket: Socket): void {
+    if (this.#options.background === true) socket.unref()
+    if (socket.connecting) socket.once('connect', () => this.#onConnect())
+    else this.#isSent = true
+    if (this.#isSent) this.#stopConnect()
+  }
+
+  #onConnect(): void {
+    this.#stopConnect()
+    this.#isAccepted = true
+    // If the process was busy and the time is over, the request is not sent.
+    const { timeoutMs } = this.#options
+    if (performance.now() - this.#startedAt >= timeoutMs) this.#giveUp(timeoutMs)
+    else this.#isSent = true
+  }
+
+  #onResponse(response: IncomingMessage): void {
+    if (this.#stream && response.statusCode === 200) {
+      this.#req?.setTimeout(0)
+      this.#settle({ kind: 'streaming', headers: response.headers, stream: response })
+      return
+    }
+    const beganAt = performance.now()
+    this.#heardAt = beganAt
+    const chunks: Buffer[] = []
+    const length = Number(response.headers['content-length'])
+    let received = 0
+    response.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      received += chunk.length
+      this.#progressed(beganAt, received, length)
+    })
+    response.on('error', this.#fail)
+    response.on('close', this.#onClose)
+    response.on('end', () =>
+      this.#settle({
+        kind: 'answered',
+        status: response.statusCode ?? 0,
+        headers: response.headers,
+        body: Buffer.concat(chunks),
+      }),
+    )
+  }
+
+  /** In the second half of the time, an answer that is too slow to be complete in time is no progress. */
+  #progressed(beganAt: number, received: number, length: number): void {
+    const { timeoutMs } = this.#options
+    const nowMs = performance.now()
+    const leftMs = this.#startedAt + timeoutMs - nowMs
+    const neededMs = ((nowMs - beganAt) / received) * (length - received)
+    if (leftMs > timeoutMs / 2 || !(neededMs > leftMs)) this.#heardAt = nowMs
+  }
+
+  #limitConnect(): void {
+    const { connectMs, background = false } = this.#options
+    if (connectMs === undefined || this.#isSent || this.#isLookingUp) return
+    this.#stopConnect = afterPendingEvents(connectMs, () => this.#giveUp(connectMs), { unref: background })
+  }
+
+  #limitSilence(): void {
+    const { timeoutMs, silenceMs = timeoutMs, background = false } = this.#options
+    if (silenceMs >= timeoutMs) return
+    const look = () => {
+      if (this.#heardAt + silenceMs > performance.now()) this.#limitSilence()
+      else if (this.#options.mayGiveUp?.() === false) this.#stopSilence = after(ASK_AGAIN_MS, look, unref)
+      else this.#giveUp(silenceMs)
+    }
+    const unref = { unref: background }
+    this.#stopSilence = afterPendingEvents(this.#heardAt + silenceMs - performance.now(), look, unref)
+  }
+
+  #giveUp(ms: number): void {
+    this.#isTimedOut = true
+    this.#req?.destroy(new Error(`no answer within ${Math.round(ms)} ms`))
+  }
+
+  readonly #onClose = (): void => this.#fail(new Error('the connection was cut'))
+
+  readonly #fail = (cause: Error): void => {
+    const timedOut = this.#isTimedOut
+    if (this.#isSent) this.#settle({ kind: 'maybe-applied', cause, timedOut })
+    else {
+      const reached = this.#isAccepted
+      this.#settle({ kind: 'not-sent', cause, reached, timedOut })
     }
   }
 
-  get underway(): number {
-    return this.#underway.size
-  }
-
-  /** Cuts all requests under way and all kept connections. */
-  close(): void {
-    this.#agent.destroy()
+  #settle(outcome: Outcome): void {
+    this.#isOpen = false
+    this.#stopTimer()
+    this.#stopSilence()
+    this.#stopConnect()
+    this.#stopListening()
+    this.#settled(outcome)
   }
 }

@@ -1,14 +1,10 @@
 // The items of the multiplexed connection (docs/reference/protocol.md): operations to a node, and its answers.
 
-import { problemError } from '../call-error.ts'
-import { consistencyOf, isObject, isWholeNumber, type Json, problemFrom, recordOf } from '../decode.ts'
-import type { Endpoint } from '../endpoints.ts'
+import { isObject, isWholeNumber, type Json } from '../decode.ts'
 import {
   bytesOfChange,
   CHANGES,
   type ChangeOperation,
-  type ChangeResult,
-  type ChangesOperation,
   COMPACT,
   DELETE,
   DELETE_RANGE,
@@ -22,16 +18,14 @@ import {
   PUT,
   RANGE,
   type RangeOperation,
-  type Result,
-  type SingleOperation,
+  sealed,
   TXN,
   WATCH,
   type WatchRequest,
 } from '../operation.ts'
 import { bytesIn, partsIn } from '../txn-wire.ts'
-import type { AnswerInfo, KvRecord } from '../types.ts'
 import type { WriteId } from '../write-id.ts'
-import type { Exchanged } from './http-transport.ts'
+import type { Answered } from './transport.ts'
 
 /** What a node says about itself when the connection begins. */
 export interface Welcome {
@@ -42,16 +36,7 @@ export interface Welcome {
   readonly operationsMax: number
   readonly bytesMax: number
   readonly messageBytesMax: number
-  /** How many changes a batch may have; 0: the node knows no batches. */
-  readonly changesMax: number
-  /**
-   * How many comparisons, and operations in each branch, a transaction may have; 0: the node knows none, and nothing
-   * of history.
-   */
-  readonly txnOperationsMax: number
-  /** How many leases one operation may keep alive; 0: the node knows no leases here. */
-  readonly keepAliveMax: number
-  /** How many watches the connection may have; 0: the node knows none. */
+  /** How many watches the connection may have. */
   readonly watchesMax: number
 }
 
@@ -75,12 +60,10 @@ export const PROBLEM = 1
 const RANGE_BYTES = 1024
 /** What the id of a lease takes of the credit. */
 const LEASE_ID_BYTES = 20
-/** Space for everything of an item but keys and values: numbers, the identity, conditions. */
+/** Space for everything of an item but keys and values: numbers, the write id, conditions. */
 const ITEM_BYTES = 128
 /** The same for a value in a transaction, with its name. */
 const PART_BYTES = 32
-/** The answer does not have the agreed form. */
-export const MALFORMED = Symbol('malformed')
 
 const VERSION = 1
 
@@ -97,22 +80,15 @@ export function welcomeOf(item: unknown): Welcome | undefined {
     operations_max,
     bytes_max,
     message_bytes_max,
-    changes_max,
-    txn_operations_max,
-    keep_alive_max,
     watches_max,
   } = item[2]
   if (version !== VERSION || typeof cluster !== 'string' || typeof node !== 'string') return undefined
-  const limits = [operations_max, bytes_max, message_bytes_max]
-  const [operationsMax = 0, bytesMax = 0, messageBytesMax = 0] = limits.filter(isWholeNumber)
+  const sizes = [operations_max, bytes_max, message_bytes_max]
+  const [operationsMax = 0, bytesMax = 0, messageBytesMax = 0] = sizes.filter(isWholeNumber)
   if (!isWholeNumber(revision) || operationsMax < 1 || bytesMax < 1 || messageBytesMax < 1) return undefined
-  const changesMax = isWholeNumber(changes_max) ? changes_max : 0
-  const txnOperationsMax = isWholeNumber(txn_operations_max) ? txn_operations_max : 0
-  const keepAliveMax = isWholeNumber(keep_alive_max) ? keep_alive_max : 0
   const watchesMax = isWholeNumber(watches_max) ? watches_max : 0
-  const known = { changesMax, txnOperationsMax, keepAliveMax, watchesMax }
-  const limit = { operationsMax, bytesMax, messageBytesMax, ...known }
-  return { cluster, node, revision, leader: leaderOf(term, leader), ...limit }
+  const limits = { operationsMax, bytesMax, messageBytesMax, watchesMax }
+  return { cluster, node, revision, leader: leaderOf(term, leader), ...limits }
 }
 
 /** A notice of another leader; undefined when it is another notice. */
@@ -150,7 +126,7 @@ export function creditOf(operation: Operation): number {
 
 /** At most the bytes that an operation takes of a message. */
 export function sizeOf(operation: Operation): number {
-  if (operation.op === CHANGES) return sizeOfChanges(operation.changes.length, operation.bytes)
+  if (operation.op === CHANGES) return ITEM_BYTES * (1 + operation.changes.length) + operation.bytes
   if (operation.op === TXN) return ITEM_BYTES + PART_BYTES * partsIn(operation.txn) + creditOf(operation)
   if (operation.op === WATCH) return 2 * ITEM_BYTES + bytesIn(operation.request.place)
   if (operation.op !== RANGE) return ITEM_BYTES + creditOf(operation)
@@ -158,31 +134,29 @@ export function sizeOf(operation: Operation): number {
   return [prefix, start, end, after].reduce((sum, key) => sum + (key?.length ?? 0), 2 * ITEM_BYTES)
 }
 
-/** The same for a batch of so many changes, with so many bytes of keys and values. */
-export const sizeOfChanges = (count: number, bytes: number): number => ITEM_BYTES * (1 + count) + bytes
-
 export const cancelOf = (id: number): MuxItem => [id, CANCEL]
 
 /** `timeoutMs`: how long the node may take. */
 export function itemOf(
   id: number,
-  operation: Operation,
+  request: Operation,
   timeoutMs: number,
-  identity: WriteId | undefined,
+  writeId: WriteId | undefined,
 ): MuxItem {
+  const operation = sealed(request)
   switch (operation.op) {
     case PUT: {
       const conditions = conditionsOf(operation)
-      const item = [id, PUT, timeoutMs, operation.key, operation.value, identity ?? null]
+      const item = [id, PUT, timeoutMs, operation.key, operation.value, writeId ?? null]
       return conditions === undefined ? item : [...item, conditions]
     }
     case DELETE: {
       const conditions = conditionsOf(operation)
-      const item = [id, DELETE, timeoutMs, operation.key, identity ?? null]
+      const item = [id, DELETE, timeoutMs, operation.key, writeId ?? null]
       return conditions === undefined ? item : [...item, conditions]
     }
     case CHANGES:
-      return [id, CHANGES, timeoutMs, operation.changes.map(changeOf), identity ?? null]
+      return [id, CHANGES, timeoutMs, operation.changes.map(changeOf), writeId ?? null]
     case GET: {
       const { key, minRevision, consistency, revision } = operation
       if (revision !== undefined)
@@ -194,13 +168,13 @@ export function itemOf(
       return [id, RANGE, timeoutMs, rangeOf(operation), operation.minRevision || null, freshnessOf(operation)]
     case TXN: {
       const { txn, freshness } = operation
-      if (freshness === undefined) return [id, TXN, timeoutMs, txn, identity ?? null]
+      if (freshness === undefined) return [id, TXN, timeoutMs, txn, writeId ?? null]
       return [id, TXN, timeoutMs, txn, null, freshness.minRevision || null, freshnessOf(freshness)]
     }
     case DELETE_RANGE:
-      return [id, DELETE_RANGE, timeoutMs, operation.range, identity ?? null]
+      return [id, DELETE_RANGE, timeoutMs, operation.range, writeId ?? null]
     case COMPACT:
-      return [id, COMPACT, timeoutMs, operation.revision, identity ?? null]
+      return [id, COMPACT, timeoutMs, operation.revision, writeId ?? null]
     case KEEP_ALIVE:
       return [id, KEEP_ALIVE, timeoutMs, operation.leases]
     case WATCH:
@@ -246,98 +220,9 @@ function rangeOf({ prefix, start, end, after, limit, order, keysOnly, revision }
 // ---------------------------------------------------------------------------------------------------------------------
 // Answers
 
-/** What the caller gets for an answer that serves the operation, or MALFORMED. */
-export function resultOfItem(operation: SingleOperation, item: MuxItem): Result | typeof MALFORMED {
-  switch (operation.op) {
-    case PUT: {
-      const [, , revision, createRevision, modRevision, version] = item
-      const isWell =
-        isWholeNumber(revision) &&
-        isWholeNumber(createRevision) &&
-        isWholeNumber(modRevision) &&
-        isWholeNumber(version)
-      return isWell ? { revision, createRevision, modRevision, version } : MALFORMED
-    }
-    case DELETE: {
-      const [, , revision, deleted] = item
-      if (!isWholeNumber(revision) || !isWholeNumber(deleted)) return MALFORMED
-      return { deleted: deleted === 0 ? 0 : 1, revision }
-    }
-    case GET: {
-      if (!isWholeNumber(item[2])) return MALFORMED
-      if (item[3] === null || item[3] === undefined) return undefined
-      return recordFromItem(operation.key, item[3])
-    }
-  }
-}
-
-/** The same for a batch. */
-export function resultsOfItem(
-  { changes }: ChangesOperation,
-  [, , revision, outcomes]: MuxItem,
-  endpoint: Endpoint,
-  node: string,
-): readonly ChangeResult[] | typeof MALFORMED {
-  if (!isWholeNumber(revision) || !Array.isArray(outcomes)) return MALFORMED
-  if (outcomes.length !== changes.length) return MALFORMED
-  const results: ChangeResult[] = []
-  for (const [at, change] of changes.entries()) {
-    const result = resultOfChange(change, outcomes[at], endpoint, node)
-    if (result === undefined) return MALFORMED
-    results.push(result)
-  }
-  return results
-}
-
-/** undefined: it does not have the agreed form. */
-function resultOfChange(
-  change: ChangeOperation,
-  outcome: unknown,
-  endpoint: Endpoint,
-  node: string,
-): ChangeResult | undefined {
-  if (!Array.isArray(outcome)) {
-    if (!isObject(outcome) || !isWholeNumber(outcome.status)) return undefined
-    const headers = { 'kv-cluster': 'ours', 'kv-node': node }
-    return problemError(problemFrom(outcome.status, headers, outcome), headers, endpoint, 'keyed')
-  }
-  const [first, revision, version] = outcome
-  if (!isWholeNumber(first) || !isWholeNumber(revision)) return undefined
-  if (!isPut(change)) return { deleted: first === 0 ? 0 : 1, revision }
-  if (!isWholeNumber(version)) return undefined
-  return { revision, createRevision: first, modRevision: revision, version }
-}
-
-function recordFromItem(key: Buffer, record: unknown): KvRecord | typeof MALFORMED {
-  if (!Array.isArray(record)) return MALFORMED
-  const [, value, createRevision, modRevision, version, lease] = record as readonly unknown[]
-  const isWell =
-    Buffer.isBuffer(value) &&
-    isWholeNumber(createRevision) &&
-    isWholeNumber(modRevision) &&
-    isWholeNumber(version) &&
-    (lease === undefined || typeof lease === 'string')
-  if (!isWell) return MALFORMED
-  const keyBytes = new Uint8Array(key)
-  const meta = { key: key.toString(), keyBytes, createRevision, modRevision, version }
-  // A copy, since the original is a part of a message, which would stay in memory as long as it.
-  return recordOf(meta, new Uint8Array(value), lease)
-}
-
-/** About the answer to a read. */
-export function infoOf({ op }: Operation, item: MuxItem, node: string): AnswerInfo {
-  const at = op === RANGE ? 6 : op === TXN ? 5 : 4
-  const [revision, consistency, staleness] = [item[2], item[at], item[at + 1]]
-  return {
-    node,
-    revision: isWholeNumber(revision) ? revision : undefined,
-    consistency: consistencyOf(consistency),
-    stalenessMs: typeof staleness === 'number' && staleness >= 0 ? staleness : undefined,
-  }
-}
-
-/** An answer in the terms of HTTP, for the rules that both transports share. */
-export function exchangedOf(operation: Operation, item: MuxItem, { cluster, node }: Welcome): Exchanged {
+/** An answer in the terms of HTTP, so that both transports share one decoder and one set of rules. */
+export function outcomeOf(request: Operation, item: MuxItem, { cluster, node }: Welcome): Answered {
+  const operation = sealed(request)
   const isServed = item[1] === SERVED
   const revision = isServed ? item[2] : item[3]
   const headers: Record<string, string> = { 'kv-cluster': cluster, 'kv-node': node }
@@ -348,9 +233,10 @@ export function exchangedOf(operation: Operation, item: MuxItem, { cluster, node
     return { kind: 'answered', status, headers, body: problem }
   }
   if (!isChange(operation) || operation.op === TXN) {
-    const { consistency, stalenessMs } = infoOf(operation, item, node)
-    if (consistency !== undefined) headers['kv-consistency'] = consistency
-    if (stalenessMs !== undefined) headers['kv-staleness-ms'] = String(stalenessMs)
+    const at = operation.op === RANGE ? 6 : operation.op === TXN ? 5 : 4
+    const [consistency, staleness] = [item[at], item[at + 1]]
+    if (typeof consistency === 'string') headers['kv-consistency'] = consistency
+    if (typeof staleness === 'number' && staleness >= 0) headers['kv-staleness-ms'] = String(staleness)
   }
   const notFound = operation.op === GET && (item[3] === null || item[3] === undefined)
   const body = notFound ? { code: 'not_found', detail: 'there is no such key' } : bodyOf(operation, item)

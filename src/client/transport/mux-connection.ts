@@ -1,21 +1,20 @@
 // One multiplexed connection to a node (docs/reference/protocol.md): a WebSocket that carries many operations at a
 // time.
 //
-// It is made for few microseconds an operation. What is asked in one turn of the event loop leaves in one message. One
-// timer watches all operations. Slots that are used again and again hold those that are not answered yet: a Map with
-// such traffic would leave old tables behind (src/server/node/number-map.ts).
+// An operation costs few microseconds. The operations of one turn of the event loop leave in one message, and one timer
+// serves all. Operations without an answer are in slots that are used again: a Map with such traffic would leave old
+// tables behind (src/server/node/number-map.ts).
 //
 // This file loads `ws` and `msgpackr`, which takes some 20 ms, so it is imported when a client begins to make many
-// calls (connections.ts).
+// calls (mux-transport.ts).
 
 import { connect, type Socket } from 'node:net'
 import { Packr } from 'msgpackr'
 import { WebSocket } from 'ws'
-import { type Asked, QUEUED, WITHDRAWN } from '../asked.ts'
-import { nodeTimeoutMs, SLOW_BYTES_PER_MS } from '../call.ts'
 import { DisagreementError } from '../decode.ts'
 import { lookup } from '../lookup.ts'
-import { CHANGES, hasLease, isChange, KEEP_ALIVE, type Operation, PUT, TXN, WATCH } from '../operation.ts'
+import { isChange, type Operation, WATCH } from '../operation.ts'
+import { nodeTimeoutMs, SLOW_BYTES_PER_MS } from '../retry-policy.ts'
 import { SILENCE_MAX_MS } from './http-transport.ts'
 import {
   cancelOf,
@@ -27,12 +26,12 @@ import {
   PROBLEM,
   SERVED,
   sizeOf,
-  sizeOfChanges,
   WATCH_ENDED,
   type Welcome,
   welcomeOf,
 } from './mux-codec.ts'
-import { AskedWatch } from './mux-watch.ts'
+import { MuxWatch } from './mux-watch.ts'
+import { type Pending, QUEUED, WITHDRAWN } from './pending-request.ts'
 
 const SUBPROTOCOL = 'quorate.v1'
 /** How long the node may take until the connection can be used. */
@@ -77,7 +76,7 @@ export interface ConnectionListener {
 
 const packr = new Packr({ useRecords: false, int64AsType: 'number', encodeUndefinedAsNil: true })
 
-export class Connection {
+export class MuxConnection {
   readonly url: string
   readonly #socket: Socket
   readonly #ws: WebSocket
@@ -92,17 +91,15 @@ export class Connection {
   #hasAnswered = false
 
   /** Operations that are not sent yet, from the head on. Some may be WITHDRAWN. */
-  #queue: (Asked | undefined)[] = []
+  #queue: (Pending | undefined)[] = []
   #head = 0
   #cancels: MuxItem[] = []
-  /** By slot: the operation; GIVEN_UP when nobody waits for its answer. */
-  readonly #slots: (Asked | typeof GIVEN_UP | typeof GIVEN_UP_WATCH | undefined)[] = [undefined]
+  /** By slot: the operation; ABANDONED when nobody waits for its answer. */
+  readonly #slots: (Pending | typeof ABANDONED | typeof ABANDONED_WATCH | undefined)[] = [undefined]
   readonly #ids: number[] = [0]
   readonly #credits: number[] = [0]
   readonly #sentAt: number[] = [0]
   readonly #free: number[] = []
-  /** Bytes that those in the queue will count for. */
-  #queuedBytes = 0
   #unanswered = 0
   /** Asked for, and not ended. */
   #watches = 0
@@ -143,8 +140,8 @@ export class Connection {
       request.destroy()
       this.#end(PASSING_STATUS.has(statusCode) ? 'failed' : 'refused', new Error(`status ${statusCode}`))
     })
-    ws.on('error', (error) => this.#broken(error))
-    ws.on('close', (_, reason) => this.#broken(new Error(reason.toString() || 'the connection was cut')))
+    ws.on('error', (error) => this.#onBroken(error))
+    ws.on('close', (_, reason) => this.#onBroken(new Error(reason.toString() || 'the connection was cut')))
     ws.on('open', () => {
       this.#socket.prependListener('data', () => {
         this.#heard(performance.now())
@@ -154,9 +151,9 @@ export class Connection {
         this.#isFull = false
         this.#schedule()
       })
-      this.#watch(performance.now() + HANDSHAKE_MS)
+      this.#wakeAt(performance.now() + HANDSHAKE_MS)
     })
-    ws.on('message', (data, isBinary) => this.#received(data as Buffer, isBinary))
+    ws.on('message', (data, isBinary) => this.#onMessage(data as Buffer, isBinary))
     ws.on('pong', () => this.#heard(performance.now()))
   }
 
@@ -174,28 +171,11 @@ export class Connection {
     return this.#welcome?.node ?? ''
   }
 
-  /** Whether an operation is small enough. */
+  /** Whether an operation is small enough, and the connection may have one more watch. */
   takes(operation: Operation): boolean {
-    if (operation.op === CHANGES) return this.takesChanges(operation.changes.length, operation.bytes)
-    const { bytesMax = 0, messageBytesMax = 0 } = this.#welcome ?? {}
+    const { bytesMax = 0, messageBytesMax = 0, watchesMax = 0 } = this.#welcome ?? {}
+    if (operation.op === WATCH && this.#watches + this.#queue.length - this.#head >= watchesMax) return false
     return creditOf(operation) <= bytesMax && sizeOf(operation) <= messageBytesMax
-  }
-
-  /** Whether the node knows it. */
-  knows(operation: Operation): boolean {
-    const { txnOperationsMax = 0, keepAliveMax = 0, watchesMax = 0 } = this.#welcome ?? {}
-    if (operation.op === PUT) return keepAliveMax > 0 || !hasLease(operation)
-    if (operation.op === CHANGES) return keepAliveMax > 0 || !operation.changes.some(hasLease)
-    if (operation.op === WATCH) return this.#watches + this.#queue.length - this.#head < watchesMax
-    if (operation.op === KEEP_ALIVE) return keepAliveMax >= operation.leases.length
-    const asOf = 'revision' in operation ? operation.revision : undefined
-    return (operation.op < TXN && asOf === undefined) || txnOperationsMax > 0
-  }
-
-  /** The same for a batch of so many changes, with so many bytes of keys and values. */
-  takesChanges(count: number, bytes: number): boolean {
-    const { bytesMax = 0, messageBytesMax = 0, changesMax = 0 } = this.#welcome ?? {}
-    return count <= changesMax && bytes <= bytesMax && sizeOfChanges(count, bytes) <= messageBytesMax
   }
 
   /** When the last part of an answer has arrived that is not complete; 0 without one. */
@@ -209,50 +189,36 @@ export class Connection {
     if (this.#isFull) return false
     const count = this.#unanswered + this.#queue.length - this.#head
     if (count === 0) return true
-    return count < operationsMax && this.#bytes + this.#queuedBytes + creditOf(operation) <= bytesMax
+    return count < operationsMax && this.#bytes + creditOf(operation) <= bytesMax
   }
 
-  ask(asked: Asked): void {
-    this.#queue.push(asked)
-    this.#queuedBytes += creditOf(asked.operation)
+  send(pending: Pending): void {
+    this.#queue.push(pending)
     this.#wait()
     this.#schedule()
-    this.#watch(asked.dueMs)
-  }
-
-  /** An operation that waits to be sent has so many bytes more: it is a batch to which a change was added. */
-  grown(bytes: number): void {
-    this.#queuedBytes += bytes
-  }
-
-  /** Another one waits for the answer from now on. */
-  replace(asked: Asked, by: Asked): void {
-    by.id = asked.id
-    const slot = asked.id & SLOTS_MAX
-    this.#slots[slot] = by
-    this.#watch(by.dueMs)
+    this.#wakeAt(pending.dueMs)
   }
 
   /** Nobody waits for the answer any more. An operation that was sent keeps its slot until the node answers. */
-  giveUp(asked: Asked): void {
+  giveUp(pending: Pending): void {
     this.#waitNoLonger()
-    if (asked.id === QUEUED) {
-      asked.id = WITHDRAWN
+    if (pending.id === QUEUED) {
+      pending.id = WITHDRAWN
       return
     }
-    this.#slots[asked.id & SLOTS_MAX] = asked.operation.op === WATCH ? GIVEN_UP_WATCH : GIVEN_UP
-    if (isChange(asked.operation) || this.#isEnded) return
-    this.#cancels.push(cancelOf(asked.id))
+    this.#slots[pending.id & SLOTS_MAX] = pending.operation.op === WATCH ? ABANDONED_WATCH : ABANDONED
+    if (isChange(pending.operation) || this.#isEnded) return
+    this.#cancels.push(cancelOf(pending.id))
     this.#schedule()
   }
 
-  /** Something was asked and nothing is heard. */
+  /** Something was pending and nothing is heard. */
   suspect(sinceMs: number): void {
     if (this.#isSuspect || this.#isEnded || this.#heardAt > sinceMs) return
     this.#isSuspect = true
     this.#ws.ping()
     this.#pongUntil = performance.now() + PING_MS + this.#bytes / SLOW_BYTES_PER_MS
-    this.#watch(this.#pongUntil)
+    this.#wakeAt(this.#pongUntil)
   }
 
   /** No new operations; it ends when those under way are answered. */
@@ -266,10 +232,10 @@ export class Connection {
   }
 
   /** Those that somebody waits for. */
-  all(): Asked[] {
-    const all: Asked[] = []
-    for (const asked of this.#slots) if (typeof asked === 'object') all.push(asked)
-    for (const asked of this.#queue) if (asked?.id === QUEUED) all.push(asked)
+  all(): Pending[] {
+    const all: Pending[] = []
+    for (const pending of this.#slots) if (typeof pending === 'object') all.push(pending)
+    for (const pending of this.#queue) if (pending?.id === QUEUED) all.push(pending)
     return all
   }
 
@@ -296,52 +262,54 @@ export class Connection {
     }
     let size = 0
     while (this.#head < this.#queue.length && !this.#isFull) {
-      const asked = this.#queue[this.#head]
-      if (asked === undefined) break
-      if (asked.id === WITHDRAWN || asked.deadline <= nowMs) {
-        this.#shift(asked)
-        if (asked.id === QUEUED) this.#withdraw(asked, new Error('its time was over before it could be sent'))
+      const pending = this.#queue[this.#head]
+      if (pending === undefined) break
+      if (pending.id === WITHDRAWN || pending.deadline <= nowMs) {
+        this.#shift()
+        if (pending.id === QUEUED)
+          this.#withdraw(pending, new Error('its time was over before it could be sent'))
         continue
       }
-      const credit = creditOf(asked.operation)
+      const credit = creditOf(pending.operation)
       if (this.#unanswered >= Math.min(welcome.operationsMax, SLOTS_MAX)) break
       if (this.#bytes + credit > welcome.bytesMax && this.#unanswered > 0) break
-      const itemSize = sizeOf(asked.operation)
+      const itemSize = sizeOf(pending.operation)
       if (size + itemSize > bytesMax && items.length > 0) {
         this.#send(items)
         items = []
         size = 0
         continue
       }
-      this.#shift(asked)
-      this.#give(asked, credit, nowMs)
+      this.#shift()
+      this.#assignSlot(pending, credit, nowMs)
       size += itemSize
-      items.push(itemOf(asked.id, asked.operation, nodeTimeoutMs(asked.deadline - nowMs), asked.identity))
+      items.push(
+        itemOf(pending.id, pending.operation, nodeTimeoutMs(pending.deadline - nowMs), pending.writeId),
+      )
     }
     if (items.length > 0) this.#send(items)
   }
 
-  #shift({ operation }: Asked): void {
-    this.#queuedBytes -= creditOf(operation)
+  #shift(): void {
     this.#queue[this.#head++] = undefined
     if (this.#head < this.#queue.length) return
     this.#queue.length = 0
     this.#head = 0
   }
 
-  #withdraw(asked: Asked, cause: Error): void {
-    asked.id = WITHDRAWN
+  #withdraw(pending: Pending, cause: Error): void {
+    pending.id = WITHDRAWN
     this.#waitNoLonger()
-    asked.lost(cause)
+    pending.lost(cause)
   }
 
-  #give(asked: Asked, credit: number, nowMs: number): void {
+  #assignSlot(pending: Pending, credit: number, nowMs: number): void {
     const slot = this.#free.pop() ?? this.#slots.length
     const id = (this.#ids[slot] ?? slot - 2 ** SLOT_BITS) + 2 ** SLOT_BITS
-    asked.id = id > ID_MAX ? slot : id
-    this.#ids[slot] = asked.id
-    this.#slots[slot] = asked
-    if (asked.operation.op === WATCH) this.#watches += 1
+    pending.id = id > ID_MAX ? slot : id
+    this.#ids[slot] = pending.id
+    this.#slots[slot] = pending
+    if (pending.operation.op === WATCH) this.#watches += 1
     this.#credits[slot] = credit
     this.#sentAt[slot] = nowMs
     this.#unanswered += 1
@@ -371,21 +339,21 @@ export class Connection {
   // -------------------------------------------------------------------------------------------------------------------
   // Answers
 
-  #received(data: Buffer, isBinary: boolean): void {
+  #onMessage(data: Buffer, isBinary: boolean): void {
     const nowMs = performance.now()
     this.#heard(nowMs)
     const items = isBinary ? listIn(data) : undefined
     if (items === undefined) this.#fault('a message is not a list in MessagePack')
-    else for (const item of items) this.#take(item, nowMs)
+    else for (const item of items) this.#onItem(item, nowMs)
     if (this.#queue.length > 0) this.#schedule()
   }
 
-  #take(item: unknown, nowMs: number): void {
+  #onItem(item: unknown, nowMs: number): void {
     if (this.#isEnded) return
     if (!Array.isArray(item)) this.#fault('an item is not a list')
-    else if (this.#welcome === undefined) this.#begin(item)
-    else if (item[0] === 0) this.#noticed(item)
-    else this.#answered(item, this.#welcome, nowMs)
+    else if (this.#welcome === undefined) this.#onWelcome(item)
+    else if (item[0] === 0) this.#onNotice(item)
+    else this.#onAnswer(item, this.#welcome, nowMs)
   }
 
   #heard(nowMs: number): void {
@@ -394,7 +362,7 @@ export class Connection {
     this.#isSuspect = false
   }
 
-  #begin(item: MuxItem): void {
+  #onWelcome(item: MuxItem): void {
     const welcome = welcomeOf(item)
     if (welcome === undefined) this.#fault('it does not begin with a welcome')
     else if (this.#listener.onWelcome(welcome)) {
@@ -403,7 +371,7 @@ export class Connection {
     } else this.#end('failed', new Error('not wanted'))
   }
 
-  #noticed(item: MuxItem): void {
+  #onNotice(item: MuxItem): void {
     const leader = leaderIn(item)
     if (leader !== undefined) this.#listener.onLeader(leader)
     if (item[1] !== 'closing') return
@@ -411,23 +379,23 @@ export class Connection {
     const queue = this.#queue.slice(this.#head)
     this.#queue.length = 0
     this.#head = 0
-    for (const asked of queue) {
-      if (asked?.id === QUEUED) this.#withdraw(asked, new Error('the node stops'))
+    for (const pending of queue) {
+      if (pending?.id === QUEUED) this.#withdraw(pending, new Error('the node stops'))
     }
   }
 
-  #answered(item: MuxItem, welcome: Welcome, nowMs: number): void {
+  #onAnswer(item: MuxItem, welcome: Welcome, nowMs: number): void {
     const [id] = item
     const slot = typeof id === 'number' ? id & SLOTS_MAX : 0
-    const asked = this.#slots[slot]
-    if (asked === undefined || this.#ids[slot] !== id) {
-      this.#fault('it answers an operation that was not asked, or was answered before')
+    const pending = this.#slots[slot]
+    if (pending === undefined || this.#ids[slot] !== id) {
+      this.#fault('it answers an operation that was not pending, or was answered before')
       return
     }
     this.#hasAnswered = true
-    const isOfWatch = asked === GIVEN_UP_WATCH || asked instanceof AskedWatch
-    if (isOfWatch && this.#sentAt[slot] === BEGUN) {
-      this.#told(item, slot, asked, nowMs)
+    const isOfWatch = pending === ABANDONED_WATCH || pending instanceof MuxWatch
+    if (isOfWatch && this.#sentAt[slot] === WATCHING) {
+      this.#streamed(item, slot, pending, nowMs)
       return
     }
     if (isOfWatch && item[1] !== SERVED && item[1] !== PROBLEM) {
@@ -438,26 +406,26 @@ export class Connection {
     this.#bytes -= this.#credits[slot] ?? 0
     if (isOfWatch && item[1] === SERVED) {
       // The id stays in use until the watch has ended.
-      this.#sentAt[slot] = BEGUN
-      if (asked === GIVEN_UP_WATCH) return
-      asked.answered(item, welcome, nowMs)
-      this.#watch(asked.dueMs)
+      this.#sentAt[slot] = WATCHING
+      if (pending === ABANDONED_WATCH) return
+      pending.answered(item, welcome, nowMs)
+      this.#wakeAt(pending.dueMs)
       return
     }
     if (isOfWatch) this.#watches -= 1
     this.#slots[slot] = undefined
     this.#free.push(slot)
-    if (asked === GIVEN_UP || asked === GIVEN_UP_WATCH) return
+    if (pending === ABANDONED || pending === ABANDONED_WATCH) return
     this.#waitNoLonger()
-    asked.answered(item, welcome, nowMs)
+    pending.answered(item, welcome, nowMs)
   }
 
   /** Of a watch that has begun. */
-  #told(item: MuxItem, slot: number, watch: AskedWatch | typeof GIVEN_UP_WATCH, nowMs: number): void {
+  #streamed(item: MuxItem, slot: number, watch: MuxWatch | typeof ABANDONED_WATCH, nowMs: number): void {
     if (item[1] !== WATCH_ENDED) {
-      if (watch === GIVEN_UP_WATCH) return
+      if (watch === ABANDONED_WATCH) return
       try {
-        watch.told(item, nowMs)
+        watch.received(item, nowMs)
       } catch (error) {
         if (!(error instanceof DisagreementError)) throw error
         this.#fault(error.message)
@@ -467,7 +435,7 @@ export class Connection {
     this.#watches -= 1
     this.#slots[slot] = undefined
     this.#free.push(slot)
-    if (watch === GIVEN_UP_WATCH) return
+    if (watch === ABANDONED_WATCH) return
     this.#waitNoLonger()
     watch.ended(item[2])
   }
@@ -476,7 +444,7 @@ export class Connection {
     this.#end('refused', new Error(what))
   }
 
-  #broken(cause: Error): void {
+  #onBroken(cause: Error): void {
     const ending = this.#hasAnswered ? 'lost' : this.#isConnected ? 'fruitless' : 'failed'
     this.#end(ending, cause)
   }
@@ -491,7 +459,7 @@ export class Connection {
     this.#slots.length = 0
     this.#waiting = 0
     this.#listener.onEnd(ending)
-    for (const asked of all) asked.lost(cause)
+    for (const pending of all) pending.lost(cause)
     this.#ws.terminate()
     this.#socket.destroy()
   }
@@ -500,7 +468,7 @@ export class Connection {
   // Time
 
   /** The timer runs at the earliest moment at which something is due. */
-  #watch(dueMs: number): void {
+  #wakeAt(dueMs: number): void {
     if (dueMs >= this.#timerMs || this.#isEnded) return
     clearTimeout(this.#timer)
     this.#timerMs = dueMs
@@ -516,19 +484,17 @@ export class Connection {
     if (this.#isEnded) return
     const nowMs = performance.now()
     if (this.#welcome === undefined) this.#fault('no welcome')
-    else if (nowMs >= this.#deadMs) this.#broken(new Error('the node does not answer'))
+    else if (nowMs >= this.#deadMs) this.#onBroken(new Error('the node does not answer'))
     else {
       let nextMs = this.#deadMs
-      for (const asked of this.all()) {
-        if (asked.dueMs <= nowMs) asked.due(nowMs)
-        if (asked.dueMs > nowMs) nextMs = Math.min(nextMs, asked.dueMs)
+      for (const pending of this.all()) {
+        if (pending.dueMs <= nowMs) pending.due(nowMs)
+        if (pending.dueMs > nowMs) nextMs = Math.min(nextMs, pending.dueMs)
       }
-      this.#watch(nextMs)
-      if (this.#head > 0 || this.#queue.some((asked) => asked?.id === WITHDRAWN)) {
-        this.#queue = this.#queue.filter((asked) => asked?.id === QUEUED)
+      this.#wakeAt(nextMs)
+      if (this.#head > 0 || this.#queue.some((pending) => pending?.id === WITHDRAWN)) {
+        this.#queue = this.#queue.filter((pending) => pending?.id === QUEUED)
         this.#head = 0
-        this.#queuedBytes = 0
-        for (const asked of this.#queue) if (asked) this.#queuedBytes += creditOf(asked.operation)
       }
     }
   }
@@ -537,8 +503,8 @@ export class Connection {
   get #deadMs(): number {
     const pongMs = this.#isSuspect ? this.#pongUntil : Number.POSITIVE_INFINITY
     let oldestMs = Number.POSITIVE_INFINITY
-    for (const [slot, asked] of this.#slots.entries()) {
-      if (asked !== undefined) oldestMs = Math.min(oldestMs, this.#sentAt[slot] ?? oldestMs)
+    for (const [slot, pending] of this.#slots.entries()) {
+      if (pending !== undefined) oldestMs = Math.min(oldestMs, this.#sentAt[slot] ?? oldestMs)
     }
     return Math.min(pongMs, oldestMs + SILENCE_MAX_MS)
   }
@@ -557,8 +523,8 @@ function listIn(data: Buffer): readonly unknown[] | undefined {
 const PASSING_STATUS = new Set([421, 429, 502, 503, 504])
 
 /** In place of an operation that nobody waits for. */
-const GIVEN_UP = 'given up'
+const ABANDONED = 'abandoned'
 /** In place of a watch that was cancelled, until the node has ended it. */
-const GIVEN_UP_WATCH = 'watch given up'
+const ABANDONED_WATCH = 'abandoned watch'
 /** In place of the time at which a watch was sent that has begun: it has no time-out. */
-const BEGUN = Number.POSITIVE_INFINITY
+const WATCHING = Number.POSITIVE_INFINITY

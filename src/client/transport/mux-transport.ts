@@ -1,148 +1,135 @@
-// Which nodes have a multiplexed connection, and when one is made. Until there is one, and where there is none, calls
-// use HTTP: the connection makes many calls cheap, it is needed for none.
+// Sends operations over multiplexed connections, one to each node, and decides when they are made. Until there is one,
+// and where there is none, the engine uses HTTP: a connection makes many calls cheap, and is needed for none.
 
-import { type Asked, AskedExchange } from '../asked.ts'
 import { Backoff } from '../backoff.ts'
 import type { Endpoint, Endpoints } from '../endpoints.ts'
-import { isChange, WATCH } from '../operation.ts'
+import { API, CHANGES, DELETE, GET, type Operation, PUT, type Request, WATCH } from '../operation.ts'
 import { after } from '../timer.ts'
-import type { Exchange, Transport } from './http-transport.ts'
 import type { Leader, Welcome } from './mux-codec.ts'
-import type { Connection, Ending } from './mux-connection.ts'
-import { AskedWatch } from './mux-watch.ts'
+import type { Ending, MuxConnection } from './mux-connection.ts'
+import { MuxWatch } from './mux-watch.ts'
+import { PendingRequest } from './pending-request.ts'
+import type { Outcome, SendOptions, Transport } from './transport.ts'
 
 /**
- * A client makes connections from this call on, or when so many calls are under way. Loading what is needed takes some
+ * A client makes connections from this call on, or when so many calls are in flight. Loading the packages takes some
  * 20 ms, which a command with a few calls should not spend.
  */
 const CALLS_BEFORE = 16
-const UNDER_WAY = 8
-/** After a proxy, or an older node, did not let it through, the next try is made after this time. */
+const IN_FLIGHT = 8
+/** Pause after a proxy did not let the connection through. */
 export const REFUSED_MS = 60_000
-/** So does one that cuts it so often before any answer. Once, the node may have stopped. */
+/** The same pause follows when a connection was cut so often before any answer. Once, the node may have stopped. */
 const FRUITLESS_MAX = 2
 /** Pauses after a failure. */
 const PAUSE_BASE_MS = 100
 const PAUSE_MAX_MS = 5_000
 
-export interface Host {
-  /** The id of the client's cluster, as far as it is known. */
+interface MuxOptions {
+  readonly endpoints: Endpoints
+  /** The id of the client's cluster; undefined: unknown. */
   readonly clusterId: () => string | undefined
   /** Returns whether the node belongs to the client's cluster. */
   readonly onWelcome: (endpoint: Endpoint, welcome: Welcome) => boolean
+  readonly isOff: boolean
 }
 
-/** undefined: it cannot go over this connection now. */
-function ask(
-  connection: Connection | undefined,
-  asked: Pick<Asked, 'operation' | 'identity' | 'deadline'>,
-): (Asked & Exchange) | undefined {
-  const { operation } = asked
-  if (connection?.takes(operation) !== true || !connection.knows(operation)) return undefined
-  if (!connection.hasCredit(operation)) return undefined
-  const exchange =
-    operation.op === WATCH
-      ? new AskedWatch(connection, { ...asked, operation, url: connection.url })
-      : new AskedExchange(connection, asked)
-  connection.ask(exchange)
-  return exchange
-}
-
-class Line {
-  connection: Connection | undefined
+/** The state of the connection to one endpoint. */
+class Link {
+  connection: MuxConnection | undefined
   readonly pauses = new Backoff(PAUSE_BASE_MS, PAUSE_MAX_MS)
   notBeforeMs = 0
   fruitless = 0
 }
 
-type Make = typeof Connection
+/** Operations that may wait in the connection for credit. Others use HTTP then. */
+const QUEUEING: ReadonlySet<number> = new Set([PUT, DELETE, GET, CHANGES])
 
-export class Connections {
-  readonly #host: Host
-  readonly #lines = new Map<Endpoint, Line>()
-  /** All that have not ended; also those of former endpoints. */
-  readonly #open = new Set<Connection>()
+export class MuxTransport implements Transport {
+  readonly #options: MuxOptions
+  readonly #links = new Map<Endpoint, Link>()
+  /** All connections that have not ended, also those of former endpoints. */
+  readonly #open = new Set<MuxConnection>()
   #calls = 0
-  /** Who leads in the newest term that a node has told of, if there is a connection with it. */
-  #leader: { readonly endpoint: Endpoint; readonly connection: Connection } | undefined
+  /** The leader of the newest term that a node has reported, if there is a connection to it. */
+  #leader: { readonly endpoint: Endpoint; readonly connection: MuxConnection } | undefined
   #leaderTerm = 0
-  #make: Make | undefined
+  #make: typeof MuxConnection | undefined
   #loading: Promise<void> | undefined
   #isOff: boolean
   /** Resolves when a connection is made or has ended, and at the end. */
   #change = Promise.withResolvers<void>()
 
-  constructor(host: Host, isOff: boolean) {
-    this.#host = host
-    this.#isOff = isOff
+  constructor(options: MuxOptions) {
+    this.#options = options
+    this.#isOff = options.isOff
   }
 
-  /** Number of operations that somebody waits for. */
-  get waiting(): number {
+  /** Number of operations that wait for an answer. */
+  get inFlight(): number {
     return [...this.#open].reduce((sum, connection) => sum + connection.waiting, 0)
   }
 
-  /** A call begins. Returns whether there may be connections. */
-  areWanted(underWay: number): boolean {
-    if (this.#make !== undefined) return true
-    if (this.#isOff || this.#loading !== undefined) return false
+  /** Whether connections are made: the client makes many calls. */
+  get isActive(): boolean {
+    return this.#make !== undefined
+  }
+
+  /** A call begins, one of this many. */
+  noteCall(inFlight: number): void {
+    if (this.#make !== undefined || this.#isOff || this.#loading !== undefined) return
     this.#calls += 1
-    if (this.#calls >= CALLS_BEFORE || underWay >= UNDER_WAY) void this.#load()
-    return false
+    if (this.#calls >= CALLS_BEFORE || inFlight >= IN_FLIGHT) void this.#load()
   }
 
   /**
-   * The endpoint of the leader, for a change: another node would pass it on. Otherwise the next endpoint that has a
-   * connection and may be asked. Makes connections to those that have none.
+   * The endpoint of the leader, for a change: another node would forward it. Otherwise the next endpoint that has a
+   * connection. Makes connections to those that have none.
    */
   pick(endpoints: Endpoints, nowMs: number, forChange: boolean): Endpoint | undefined {
+    if (this.#make === undefined) return undefined
     const leader = forChange ? this.#leader : undefined
     if (leader?.connection.isUsable === true && leader.endpoint.allows(nowMs)) return leader.endpoint
-    return endpoints.pickWhere((endpoint) => endpoint.allows(nowMs) && this.#isReady(endpoint, nowMs))
+    return endpoints.pickWhere((endpoint) => endpoint.allows(nowMs) && this.#hasConnection(endpoint, nowMs))
   }
 
-  /** The connection of an endpoint, if it may be used. */
-  of(endpoint: Endpoint): Connection | undefined {
-    const connection = this.#lines.get(endpoint)?.connection
-    return connection?.isUsable === true ? connection : undefined
+  /** Whether any endpoint has a connection. Makes connections to those that have none. */
+  isReady(nowMs: number): boolean {
+    if (this.#make === undefined) return false
+    let isReady = false
+    for (const endpoint of this.#options.endpoints.all)
+      if (endpoint.allows(nowMs) && this.#hasConnection(endpoint, nowMs)) isReady = true
+    return isReady
   }
 
-  /**
-   * Operations go over the connection of their endpoint, if there is one that can send them now; other requests over
-   * `transport`.
-   */
-  or(transport: Pick<Transport, 'exchange'>): Pick<Transport, 'exchange'> {
-    return {
-      exchange: (endpoint, outgoing, options) => {
-        const { operation, identity } = outgoing
-        const connection = operation && this.of(endpoint)
-        const deadline = performance.now() + options.timeoutMs
-        const asked = operation && ask(connection, { operation, identity, deadline })
-        return asked ?? transport.exchange(endpoint, outgoing, options)
-      },
-    }
+  /** A first try may wait for credit, which a connection that hangs never gives back. A further try does not wait. */
+  accepts(endpoint: Endpoint, request: Request, isRetry = false): boolean {
+    if (request.op === API) return false
+    const connection = this.#links.get(endpoint)?.connection
+    if (connection?.isUsable !== true || !connection.takes(request)) return false
+    return (QUEUEING.has(request.op) && !isRetry) || connection.hasCredit(request)
   }
 
-  /**
-   * The first try of an operation that is seldom, as for those of `fast.ts`: to the leader, if it is a change.
-   * undefined: no connection can send it now. `areWanted` has said that there may be connections.
-   */
-  firstTry(
-    endpoints: Endpoints,
-    nowMs: number,
-    asked: Pick<Asked, 'operation' | 'identity' | 'deadline'>,
-  ): { readonly endpoint: Endpoint; readonly exchange: Exchange } | undefined {
-    const endpoint = this.pick(endpoints, nowMs, isChange(asked.operation))
-    const exchange = endpoint && ask(this.of(endpoint), asked)
-    return endpoint && exchange && { endpoint, exchange }
+  send(endpoint: Endpoint, request: Request, options: SendOptions): Promise<Outcome> {
+    const connection = this.#links.get(endpoint)?.connection
+    if (connection === undefined || request.op === API)
+      throw new Error('the transport does not accept this request')
+    const operation: Operation = request
+    return new Promise((resolve) => {
+      connection.send(
+        operation.op === WATCH
+          ? new MuxWatch(connection, operation, options, resolve)
+          : new PendingRequest(connection, operation, options, resolve),
+      )
+    })
   }
 
   /**
-   * For what stays where it begins: resolves after `first`, when there is a connection or none is being made, at the
-   * latest after `timeoutMs`.
+   * For watches, which stay at the connection where they begin. Resolves after `first`, when there is a connection or
+   * none is being made, at the latest after `timeoutMs`.
    */
-  async settled(endpoints: Endpoints, first: Promise<void>, timeoutMs: number): Promise<void> {
-    if (this.#isOff || this.#isAnyReady(endpoints)) return
+  async settled(first: Promise<void>, timeoutMs: number): Promise<void> {
+    if (this.#isOff || this.isReady(performance.now())) return
     let isOver = false
     let stop = () => {}
     const timedOut = new Promise<void>((resolve) => {
@@ -153,16 +140,16 @@ export class Connections {
     })
     await Promise.race([first, timedOut])
     await this.#load()
-    while (!isOver && !this.#isOff && !this.#isAnyReady(endpoints) && this.#isConnecting)
+    while (!isOver && !this.#isOff && !this.isReady(performance.now()) && this.#isConnecting)
       await Promise.race([this.#change.promise, timedOut])
     stop()
   }
 
-  /** Connections to other endpoints end. */
-  keep(endpoints: readonly Endpoint[]): void {
-    for (const [endpoint, { connection }] of this.#lines) {
-      if (endpoints.includes(endpoint)) continue
-      this.#lines.delete(endpoint)
+  /** Ends connections to endpoints that the client no longer knows. */
+  retireOthers(): void {
+    for (const [endpoint, { connection }] of this.#links) {
+      if (this.#options.endpoints.all.includes(endpoint)) continue
+      this.#links.delete(endpoint)
       connection?.retire()
     }
   }
@@ -171,40 +158,32 @@ export class Connections {
     this.#isOff = true
     this.#make = undefined
     for (const connection of this.#open) connection.close()
-    this.#wake()
+    this.#changed()
   }
 
-  #wake(): void {
+  #changed(): void {
     this.#change.resolve()
     this.#change = Promise.withResolvers()
   }
 
-  /** Makes connections to those that have none. */
-  #isAnyReady(endpoints: Endpoints): boolean {
-    const nowMs = performance.now()
-    return (
-      endpoints.all.filter((endpoint) => endpoint.allows(nowMs) && this.#isReady(endpoint, nowMs)).length > 0
-    )
-  }
-
   get #isConnecting(): boolean {
-    return [...this.#lines.values()].some(({ connection }) => connection?.isUsable === false)
+    return [...this.#links.values()].some(({ connection }) => connection?.isUsable === false)
   }
 
-  /** A node has told who leads in a term, or that it knows no leader. */
+  /** A node has reported who leads in a term, or that it knows no leader. */
   #noteLeader({ term, name }: Leader): void {
     if (term < this.#leaderTerm) return
     this.#leaderTerm = term
     this.#leader = undefined
-    for (const [endpoint, { connection }] of this.#lines) {
+    for (const [endpoint, { connection }] of this.#links) {
       if (connection !== undefined && connection.node === name) this.#leader = { endpoint, connection }
     }
   }
 
   #load(): Promise<void> {
     this.#loading ??= import('./mux-connection.ts').then(
-      ({ Connection }) => {
-        if (!this.#isOff) this.#make = Connection
+      ({ MuxConnection: Make }) => {
+        if (!this.#isOff) this.#make = Make
       },
       // Without these packages HTTP serves.
       () => {},
@@ -212,38 +191,37 @@ export class Connections {
     return this.#loading
   }
 
-  #isReady(endpoint: Endpoint, nowMs: number): boolean {
-    let line = this.#lines.get(endpoint)
-    if (line === undefined) {
-      line = new Line()
-      this.#lines.set(endpoint, line)
+  #hasConnection(endpoint: Endpoint, nowMs: number): boolean {
+    let link = this.#links.get(endpoint)
+    if (link === undefined) {
+      link = new Link()
+      this.#links.set(endpoint, link)
     }
-    if (line.connection !== undefined) return line.connection.isUsable
-    if (nowMs >= line.notBeforeMs) this.#connect(endpoint, line)
+    if (link.connection !== undefined) return link.connection.isUsable
+    if (nowMs >= link.notBeforeMs) this.#connect(endpoint, link)
     return false
   }
 
-  #connect(endpoint: Endpoint, line: Line): void {
-    const clusterId = this.#host.clusterId()
+  #connect(endpoint: Endpoint, link: Link): void {
+    const clusterId = this.#options.clusterId()
     if (this.#make === undefined || clusterId === undefined) return
     const connection = new this.#make(endpoint, clusterId, {
-      onWelcome: (welcome) => this.#host.onWelcome(endpoint, welcome),
+      onWelcome: (welcome) => this.#options.onWelcome(endpoint, welcome),
       onLeader: (leader) => {
         this.#noteLeader(leader)
-        this.#wake()
+        this.#changed()
       },
       onEnd: (ending: Ending) => {
-        line.connection = undefined
+        link.connection = undefined
         this.#open.delete(connection)
-        if (ending === 'lost') line.pauses.reset()
-        line.fruitless = ending === 'fruitless' ? line.fruitless + 1 : 0
-        const isUseless = ending === 'refused' || line.fruitless >= FRUITLESS_MAX
-        const pauseMs = isUseless ? REFUSED_MS : line.pauses.next()
-        line.notBeforeMs = performance.now() + pauseMs
-        this.#wake()
+        if (ending === 'lost') link.pauses.reset()
+        link.fruitless = ending === 'fruitless' ? link.fruitless + 1 : 0
+        const isUseless = ending === 'refused' || link.fruitless >= FRUITLESS_MAX
+        link.notBeforeMs = performance.now() + (isUseless ? REFUSED_MS : link.pauses.next())
+        this.#changed()
       },
     })
-    line.connection = connection
+    link.connection = connection
     this.#open.add(connection)
   }
 }

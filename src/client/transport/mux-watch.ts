@@ -1,110 +1,111 @@
-// A watch on a multiplexed connection: first a try of a call, then a stream of what the node tells. All watches of a
-// connection share its socket, which is always read. So what comes here is handed on at once. A watch whose application
-// takes too little is cancelled, and asked for again when there is room (watch.ts).
+// A watch on a multiplexed connection: a pending request until the node answers, then a stream of messages.
+//
+//   waiting ── served ──► streaming ── ended by the node, lost, silent, or destroyed ──► over
+//      └── refused, lost, given up ────────────────────────────────────────────────────────┘
+//
+// All watches of a connection share its socket, which is always read, so messages are handed on at once. A watch whose
+// application takes too little is cancelled, and requested again when there is room (../watch.ts).
 
-import { type Asked, type AskedConnection, QUEUED } from '../asked.ts'
+import { whenAborted } from '../abort-listeners.ts'
 import { disagree, isObject, type Json } from '../decode.ts'
 import { UnavailableError } from '../errors.ts'
 import type { WatchOperation } from '../operation.ts'
-import { type Exchange, type Exchanged, SILENCE_MAX_MS, type WatchMessages } from './http-transport.ts'
-import { EVENTS, exchangedOf, type MuxItem, PROGRESS, recordJson, SERVED, type Welcome } from './mux-codec.ts'
+import { EVENTS, type MuxItem, outcomeOf, PROGRESS, recordJson, SERVED, type Welcome } from './mux-codec.ts'
+import { type Pending, type PendingConnection, QUEUED } from './pending-request.ts'
+import type { Outcome, SendOptions, WatchMessages } from './transport.ts'
 
-export class AskedWatch implements Asked, Exchange, WatchMessages {
+export class MuxWatch implements Pending, WatchMessages {
   readonly operation: WatchOperation
-  readonly identity = undefined
+  readonly writeId = undefined
   readonly deadline: number
   dueMs: number
   id = QUEUED
-  readonly result: Promise<Exchanged>
-  readonly #settle: (exchanged: Exchanged) => void
-  readonly #connection: AskedConnection
+  readonly #resolve: (outcome: Outcome) => void
+  readonly #connection: PendingConnection
   readonly #url: string
-  readonly #askedAt: number
-  #state: 'asked' | 'begun' | 'over' = 'asked'
-  /** For a moment: its reader takes everything. */
+  readonly #stopListening: () => void
+  #state: 'waiting' | 'streaming' | 'over' = 'waiting'
+  /** Messages that the reader takes within this turn. */
   #received: Json[] = []
   #end: { readonly error: Error } | undefined
   #wake = () => {}
 
   constructor(
-    connection: AskedConnection,
-    {
-      operation,
-      deadline,
-      url,
-    }: { readonly operation: WatchOperation; readonly deadline: number; readonly url: string },
+    connection: PendingConnection & { readonly url: string },
+    operation: WatchOperation,
+    { timeoutMs, silenceMs = timeoutMs, signal }: SendOptions,
+    resolve: (outcome: Outcome) => void,
   ) {
     this.#connection = connection
-    this.#url = url
+    this.#url = connection.url
     this.operation = operation
-    this.deadline = deadline
-    this.#askedAt = performance.now()
-    this.dueMs = Math.min(deadline, this.#askedAt + SILENCE_MAX_MS)
-    const { promise, resolve } = Promise.withResolvers<Exchanged>()
-    this.result = promise
-    this.#settle = resolve
+    this.#resolve = resolve
+    const nowMs = performance.now()
+    this.deadline = nowMs + timeoutMs
+    this.dueMs = nowMs + Math.min(timeoutMs, silenceMs)
+    this.#stopListening = whenAborted(signal, () => this.#giveUp(new Error('given up'), false))
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // A try of a call
+  // Before the answer
 
   answered(item: MuxItem, welcome: Welcome, nowMs: number): void {
-    const exchanged = exchangedOf(this.operation, item, welcome)
-    if (item[1] !== SERVED || exchanged.kind !== 'answered') {
-      this.#state = 'over'
-      this.#settle(exchanged)
+    const outcome = outcomeOf(this.operation, item, welcome)
+    if (item[1] !== SERVED) {
+      this.#settle('over', outcome)
       return
     }
-    this.#state = 'begun'
     this.#heard(nowMs)
     this.#push({ type: 'created', revision: item[2] })
-    this.#settle({ kind: 'streaming', headers: exchanged.headers, stream: this })
+    this.#settle('streaming', { kind: 'streaming', headers: outcome.headers, stream: this })
   }
 
   lost(cause: Error): void {
-    if (this.#state === 'asked') this.#fail(cause, false)
+    if (this.#state === 'waiting') this.#fail(cause, false)
     else this.#over(cause)
   }
 
   due(nowMs: number): void {
     if (nowMs < this.dueMs) return
-    if (this.#state === 'asked') {
-      this.#connection.giveUp(this)
-      this.#fail(new Error('no answer'), true)
+    if (this.#state === 'waiting') {
+      this.#giveUp(new Error('no answer'), true)
       return
     }
     this.#connection.suspect(nowMs - this.operation.silentMs)
-    const message = `${this.#url} has told a watch nothing for ${this.operation.silentMs} ms`
+    const message = `${this.#url} has sent a watch nothing for ${this.operation.silentMs} ms`
     this.#leave(new UnavailableError(message, { code: 'timeout', written: 'no', endpoint: this.#url }))
   }
 
-  readonly isConnected = (): boolean => this.id > 0
-  readonly heardAt = (): number => Math.max(this.#askedAt, this.#connection.receivingAt)
-  readonly lookupMs = (): number => 0
-  readonly cancel = (reason = 'given up'): void => {
-    if (this.#state !== 'asked') return
+  #giveUp(cause: Error, timedOut: boolean): void {
+    if (this.#state !== 'waiting') return
     this.#connection.giveUp(this)
-    this.#fail(new Error(reason), false)
+    this.#fail(cause, timedOut)
   }
 
   #fail(cause: Error, timedOut: boolean): void {
-    this.#state = 'over'
     this.dueMs = Number.POSITIVE_INFINITY
-    this.#settle({ kind: 'failed', connected: this.id > 0, accepted: true, timedOut, cause })
+    if (this.id > 0) this.#settle('over', { kind: 'maybe-applied', cause, timedOut })
+    else this.#settle('over', { kind: 'not-sent', cause, reached: true, timedOut })
+  }
+
+  #settle(state: 'streaming' | 'over', outcome: Outcome): void {
+    this.#state = state
+    this.#stopListening()
+    this.#resolve(outcome)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // A stream
+  // The stream
 
-  told(item: MuxItem, nowMs: number): void {
-    if (this.#state !== 'begun') return
+  received(item: MuxItem, nowMs: number): void {
+    if (this.#state !== 'streaming') return
     this.#heard(nowMs)
     this.#push(messageOf(item))
   }
 
-  /** The node has ended it. */
+  /** The node has ended the watch. */
   ended(problem: unknown): void {
-    if (this.#state !== 'begun') return
+    if (this.#state !== 'streaming') return
     this.#push({ ...(isObject(problem) ? problem : {}), type: 'error' })
     this.#over(new Error('the node has ended the watch'))
   }
@@ -137,7 +138,7 @@ export class AskedWatch implements Asked, Exchange, WatchMessages {
   }
 
   #leave(error: Error): void {
-    if (this.#state !== 'begun') return
+    if (this.#state !== 'streaming') return
     this.#connection.giveUp(this)
     this.#over(error)
   }
@@ -152,17 +153,17 @@ export class AskedWatch implements Asked, Exchange, WatchMessages {
 
 const PUT = 0
 
-/** As over HTTP. */
-function messageOf([, kind, revision, events]: MuxItem): Json {
+/** The message as in a line of `GET /v1/watch`. */
+function messageOf([, kind, revision, items]: MuxItem): Json {
   if (kind === PROGRESS) return { type: 'progress', revision }
-  if (kind !== EVENTS || !Array.isArray(events)) return disagree('it tells a watch something unknown')
-  const told = events.map((event: unknown) => {
+  if (kind !== EVENTS || !Array.isArray(items)) return disagree('it sends a watch something unknown')
+  const events = items.map((event: unknown) => {
     if (!Array.isArray(event)) return disagree('an event is not a list')
-    const [type, what, ...rest] = event
+    const [type, content, ...rest] = event
     const prev = rest[type === PUT ? 0 : 1]
     const before = prev === undefined ? undefined : { prev: prev === null ? null : recordJson(prev) }
-    if (type === PUT) return { type: 'put', kv: recordJson(what), ...before }
-    return { type: 'delete', key: what, mod_revision: rest[0], ...before }
+    if (type === PUT) return { type: 'put', kv: recordJson(content), ...before }
+    return { type: 'delete', key: content, mod_revision: rest[0], ...before }
   })
-  return { type: 'events', revision, events: told }
+  return { type: 'events', revision, events }
 }

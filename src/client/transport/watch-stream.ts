@@ -1,12 +1,12 @@
 // Watches over HTTP: one request for each, whose answer is lines of JSON without an end. Where there is a multiplexed
 // connection, they go over that (watch-mux.ts).
 
-import { disagree, type Json, parseObject } from './decode.ts'
-import { UnavailableError } from './errors.ts'
-import { linesOf } from './list.ts'
-import { afterPendingEvents } from './timer.ts'
-import type { Answer } from './transport/http-transport.ts'
-import type { WatchStream } from './watch.ts'
+import { disagree, type Json, parseObject } from '../decode.ts'
+import { UnavailableError } from '../errors.ts'
+import { linesOf } from '../list.ts'
+import { afterPendingEvents } from '../timer.ts'
+import type { WatchStream } from '../watch.ts'
+import type { Answer } from './transport.ts'
 
 /** `silentMs`: how long nothing may come while something is waited for. */
 export function streamOf(answer: Answer, silentMs: number): WatchStream {

@@ -1,0 +1,400 @@
+// The one way of a call to the cluster: limiter, endpoint, transport, outcome, and again until the deadline.
+//
+// One rule comes before all others. A write that may have been applied is never sent again unless it carries a write id,
+// and an error never says "nothing was written" unless every try of the call certainly wrote nothing.
+//
+// A call has at most one try in flight. A try ends with an answer, with a failure, or at its time limit
+// (retry-policy.ts). Then the next endpoint gets the request.
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { Backoff } from './backoff.ts'
+import {
+  type CallEnd,
+  type CallKind,
+  errorOf,
+  failureText,
+  foreignError,
+  namelessError,
+  problemError,
+  type Tries,
+} from './call-error.ts'
+import type { ClusterView } from './cluster-view.ts'
+import { ConcurrencyLimiter } from './concurrency-limiter.ts'
+import { isOfNode, type Problem, problemFrom } from './decode.ts'
+import type { Endpoint, Endpoints } from './endpoints.ts'
+import { PreconditionFailedError, type QuorateError, UnavailableError } from './errors.ts'
+import { type Closing, closedError, type Interruption, pause } from './interruption.ts'
+import { API, bytesOfRequest, GET, isChange, type Request } from './operation.ts'
+import {
+  INTERNAL_MAX,
+  LEFT_MIN_MS,
+  leastMs,
+  RETRY_BASE_MS,
+  RETRY_MAX_MS,
+  RetryBudget,
+  SLOW_BYTES_PER_MS,
+  TRY_MIN_MS,
+  tryLimitMs,
+  WRITE_MIN_MS,
+} from './retry-policy.ts'
+import type { MuxTransport } from './transport/mux-transport.ts'
+import type { Answer, Headers, MaybeApplied, NotSent, SendOptions, Transport } from './transport/transport.ts'
+import { type WriteId, withSince } from './write-id.ts'
+import type { WriteIdSource } from './write-ids.ts'
+
+export interface Call {
+  readonly kind: CallKind
+  readonly request: Request
+  /** A time of `performance.now()`. */
+  readonly startedAt: number
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
+  /** Instead of the endpoints that the client knows. */
+  readonly endpoints?: Endpoints | undefined
+  /** The id of a keyed write that may have been sent before. */
+  readonly writeId?: WriteId | undefined
+  /** Called with each write id under which the write is sent. */
+  readonly onWriteId?: ((writeId: WriteId) => void) | undefined
+  /** Called for each answer of a node of the cluster, refusals too. */
+  readonly onAnswer?: ((answer: Answer) => void) | undefined
+  /** The call waits for no other call. */
+  readonly isUrgent?: boolean | undefined
+}
+
+interface EngineOptions {
+  readonly endpoints: Endpoints
+  readonly http: Transport
+  readonly mux: MuxTransport
+  readonly cluster: ClusterView
+  readonly writeIds: WriteIdSource
+  readonly closing: Closing
+  readonly callsMax: number
+  readonly unreachableAfterMs: number | undefined
+}
+
+export class CallEngine {
+  readonly options: EngineOptions
+  readonly limiter: ConcurrencyLimiter
+  readonly retryBudget: RetryBudget
+  /** Number of calls past the limiter. */
+  inFlight = 0
+
+  constructor(options: EngineOptions) {
+    this.options = options
+    this.limiter = new ConcurrencyLimiter(options.callsMax)
+    this.retryBudget = new RetryBudget(options.callsMax)
+  }
+
+  /** Waits for the limiter, and performs the call. */
+  async run(call: Call): Promise<Answer> {
+    if (call.isUrgent === true) return this.perform(call, 0)
+    const waitedMs = this.limiter.tryAcquire() ? 0 : await this.waitForLimiter(call)
+    try {
+      return await this.perform(call, waitedMs)
+    } finally {
+      this.limiter.releaseAfter(performance.now() - call.startedAt - waitedMs)
+    }
+  }
+
+  /** Performs a call that has passed the limiter. */
+  async perform(call: Call, waitedMs: number): Promise<Answer> {
+    if (this.options.closing.isClosed) throw closedError()
+    this.inFlight += 1
+    const retrying = new RetryingCall(this, call, waitedMs)
+    try {
+      return await retrying.run()
+    } finally {
+      this.inFlight -= 1
+      this.retryBudget.callEnded(retrying.copies)
+    }
+  }
+
+  /** Waits before any byte of the call has left. Returns how long it has waited. */
+  async waitForLimiter({ kind, startedAt, timeoutMs, signal }: Omit<Call, 'request'>): Promise<number> {
+    const isAcquired = await this.limiter.wait(timeoutMs, signal)
+    const waitedMs = performance.now() - startedAt
+    const leftMs = timeoutMs - waitedMs
+    const neededMs = leastMs(kind === 'read', timeoutMs, this.limiter.usualMs)
+    if (isAcquired && leftMs >= neededMs) return waitedMs
+    if (isAcquired) this.limiter.release()
+    const reason = this.options.closing.interruption(signal).reason()
+    if (reason !== undefined) throw reason
+    const why = `since ${this.options.callsMax} calls of this client (callsMax) were in flight`
+    const message =
+      isAcquired && leftMs > 0
+        ? `not sent: it could begin after ${seconds(waitedMs)}, ${why}. ${seconds(leftMs)} were left, and now a call begins only with ${seconds(neededMs)}`
+        : `not sent: it could not begin in time (${seconds(timeoutMs)}), ${why}`
+    throw new UnavailableError(message, { code: 'timeout', written: 'no' })
+  }
+}
+
+const seconds = (ms: number) => `${Number((ms / 1_000).toFixed(3))} s`
+
+/** The state of one call. */
+class RetryingCall {
+  readonly #engine: CallEngine
+  readonly #call: Call
+  readonly #endpoints: Endpoints
+  readonly #interruption: Interruption
+  readonly #deadline: number
+  /** The call ends here while no endpoint has accepted a connection. The last try may wait for the lookup of its name. */
+  readonly #unreachableAt: number
+  readonly #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
+  /** Endpoints that were tried since the last pause. */
+  readonly #tried = new Set<Endpoint>()
+  /** Endpoints that are no nodes of the cluster, or do not serve this host name. They are not tried again. */
+  readonly #foreign = new Map<Endpoint, QuorateError>()
+  /** When endpoints with a Retry-After may be tried again, by `performance.now()`. */
+  readonly #notBefore = new Map<Endpoint, number>()
+  readonly #tries: Tries = { unknown: undefined, refusal: undefined, lastFailure: undefined, reached: false }
+  #writeId: WriteId | undefined
+  /** Tries that were given up within the retry budget. */
+  copies = 0
+  #attempts = 0
+  #timedOut = 0
+  #internals = 0
+
+  constructor(engine: CallEngine, call: Call, waitedMs: number) {
+    this.#engine = engine
+    this.#call = call
+    this.#endpoints = call.endpoints ?? engine.options.endpoints
+    this.#interruption = engine.options.closing.interruption(call.signal)
+    this.#deadline = call.startedAt + call.timeoutMs
+    this.#unreachableAt = call.startedAt + waitedMs + (engine.options.unreachableAfterMs ?? call.timeoutMs)
+  }
+
+  async run(): Promise<Answer> {
+    const { writeIds } = this.#engine.options
+    try {
+      const end = await this.#untilTheEnd()
+      if (end.kind === 'answered') return end.answer
+      throw errorOf(end, this.#tries, this.#call, this.#endpoints, this.#foreign)
+    } finally {
+      if (this.#writeId !== undefined && this.#call.writeId === undefined) writeIds.release(this.#writeId)
+    }
+  }
+
+  async #untilTheEnd(): Promise<CallEnd<Answer>> {
+    for (;;) {
+      const interrupted = this.#interrupted
+      if (interrupted !== undefined) return interrupted
+      if (this.#attempts > 0 && this.#leftMs < this.#tryMinMs) {
+        // A process that was busy when its time ran out must first see what has arrived.
+        if (this.#leftMs < LEFT_MIN_MS) await nextTurn()
+        if (this.#leftMs < this.#tryMinMs) return OUT_OF_TIME
+        continue
+      }
+      const endpoint = this.#pick()
+      const end = endpoint === undefined ? await this.#pauseAfterRound() : await this.#attempt(endpoint)
+      if (end !== undefined) return end
+    }
+  }
+
+  get #interrupted(): CallEnd<Answer> | undefined {
+    const reason = this.#interruption.reason()
+    if (reason === undefined) return undefined
+    return reason.code === 'closed' ? { kind: 'closed' } : { kind: 'aborted', reason: reason.cause }
+  }
+
+  get #leftMs(): number {
+    const end = this.#tries.reached ? this.#deadline : Math.min(this.#deadline, this.#unreachableAt)
+    return end - performance.now()
+  }
+
+  get #tryMinMs(): number {
+    return this.#call.kind !== 'read' && this.#tries.refusal !== undefined ? WRITE_MIN_MS : LEFT_MIN_MS
+  }
+
+  /** The next endpoint; undefined: all were tried since the last pause. */
+  #pick(): Endpoint | undefined {
+    const { mux } = this.#engine.options
+    const { request, endpoints } = this.#call
+    const nowMs = performance.now()
+    if (this.#attempts === 0 && endpoints === undefined && request.op !== API) {
+      const endpoint = mux.pick(this.#endpoints, nowMs, isChange(request))
+      if (endpoint !== undefined) return endpoint
+    }
+    return this.#endpoints.pick((each) => !this.#tried.has(each) && !this.#foreign.has(each), nowMs)
+  }
+
+  /** How many endpoints remain for this round. */
+  get #untried(): number {
+    return this.#endpoints.all.filter((each) => !this.#tried.has(each) && !this.#foreign.has(each)).length
+  }
+
+  async #attempt(endpoint: Endpoint): Promise<CallEnd<Answer> | undefined> {
+    const { http, mux, cluster } = this.#engine.options
+    const { request, signal, endpoints } = this.#call
+    const transport =
+      endpoints === undefined && mux.accepts(endpoint, request, this.#attempts > 0) ? mux : http
+    this.#tried.add(endpoint)
+    this.#attempts += 1
+    endpoint.requestSent(this, performance.now())
+    const outcome = await transport.send(endpoint, request, {
+      ...this.#limits(endpoint),
+      writeId: this.#call.kind === 'keyed' ? this.#currentWriteId() : undefined,
+      clusterId: cluster.id,
+      signal,
+    })
+    try {
+      if (outcome.kind === 'not-sent' || outcome.kind === 'maybe-applied')
+        return this.#failed(endpoint, outcome)
+      const answer = { ...outcome, endpoint }
+      const end = this.#answered(answer)
+      if (end?.kind !== 'answered' && answer.kind === 'streaming') answer.stream.destroy()
+      return end
+    } catch (error) {
+      // A callback of the application threw this.
+      return { kind: 'threw', error }
+    } finally {
+      endpoint.requestEnded(this)
+    }
+  }
+
+  #currentWriteId(): WriteId {
+    const { writeIds, cluster } = this.#engine.options
+    if (this.#writeId === undefined) {
+      this.#writeId = this.#call.writeId ?? writeIds.next()
+      this.#call.onWriteId?.(this.#writeId)
+    }
+    return withSince(this.#writeId, cluster.revision)
+  }
+
+  #limits(endpoint: Endpoint): Omit<SendOptions, 'writeId' | 'clusterId' | 'signal'> {
+    const { kind, request, timeoutMs } = this.#call
+    const timeLeftMs = Math.max(1, this.#deadline - performance.now())
+    // While no endpoint has accepted a connection, the time is divided, so that all are tried.
+    const connectMs = Math.max(1, this.#leftMs / (this.#untried + 1))
+    const others = this.#endpoints.all.length - this.#foreign.size - 1
+    const waitsForLookup = this.#untried === 0
+    if (others <= 0) return { timeoutMs: timeLeftMs, connectMs, waitsForLookup }
+    const limitMs = tryLimitMs(timeoutMs, this.#timedOut)
+    const limits = { timeoutMs: timeLeftMs, connectMs: Math.min(connectMs, limitMs), waitsForLookup }
+    // A change without a write id waits for its answer to the end.
+    if (kind === 'bare') return limits
+    const sendingMs = Math.min(bytesOfRequest(request) / SLOW_BYTES_PER_MS, timeLeftMs / 2)
+    return { ...limits, silenceMs: Math.max(limitMs, sendingMs), mayGiveUp: () => this.#mayGiveUp(endpoint) }
+  }
+
+  #mayGiveUp(endpoint: Endpoint): boolean {
+    if (this.#call.isUrgent === true) return true
+    const { limiter, retryBudget } = this.#engine
+    if (retryBudget.tryAcquire(limiter.acquired)) {
+      this.copies += 1
+      return true
+    }
+    // Other calls should not begin with a silent endpoint.
+    endpoint.failed(performance.now())
+    return false
+  }
+
+  #failed(endpoint: Endpoint, outcome: NotSent | MaybeApplied): CallEnd<Answer> | undefined {
+    const { kind } = this.#call
+    const reason = failureText(outcome)
+    const isSent = outcome.kind === 'maybe-applied'
+    const failure = new Error(isSent ? `${endpoint.url}: ${reason}` : reason, { cause: outcome.cause })
+    if (isSent || outcome.reached) this.#tries.reached = true
+    if (isSent && kind !== 'read') this.#tries.unknown ??= failure
+    const nowMs = performance.now()
+    const interrupted = this.#interrupted
+    if (interrupted !== undefined) {
+      if (interrupted.kind === 'aborted') endpoint.requestGivenUp(nowMs, TRY_MIN_MS)
+      return interrupted
+    }
+    this.#tries.lastFailure = failure
+    endpoint.failed(nowMs)
+    this.#engine.options.cluster.hastenDiscovery()
+    if (isSent && outcome.timedOut) this.#timedOut += 1
+    return isSent && kind === 'bare' ? OUT_OF_TIME : undefined
+  }
+
+  #answered(answer: Answer): CallEnd<Answer> | undefined {
+    const { endpoint, headers } = answer
+    const { kind, request, endpoints, onAnswer } = this.#call
+    const otherCluster = this.#engine.options.cluster.noteAnswer(answer, endpoints === undefined)
+    if (otherCluster !== undefined) return this.#leaveOut(endpoint, foreignError(answer, otherCluster, kind))
+    if (isOfNode(headers)) onAnswer?.(answer)
+    const isServed = answer.kind === 'streaming' || answer.status < 400
+    if (isServed && !isOfNode(headers)) return this.#leaveOut(endpoint, namelessError(endpoint, kind))
+    this.#tries.reached = true
+    if (isServed) {
+      endpoint.worked()
+      return { kind: 'answered', answer }
+    }
+    const problem = problemFrom(answer.status, headers, answer.body)
+    if (request.op === GET && problem.code === 'not_found') {
+      endpoint.worked()
+      return { kind: 'answered', answer }
+    }
+    return this.#refused(headers, problem, endpoint)
+  }
+
+  /**
+   * The endpoint is not a node of this cluster. The others are tried, unless a change may have been made in the other
+   * cluster, or might be made twice.
+   */
+  #leaveOut(endpoint: Endpoint, error: QuorateError): CallEnd<Answer> | undefined {
+    endpoint.failed(performance.now())
+    this.#foreign.set(endpoint, error)
+    if (error.written !== 'unknown') return undefined
+    this.#tries.unknown = error
+    const isOver = error.code === 'wrong_cluster' || this.#call.kind === 'bare'
+    return isOver ? { kind: 'refused', error } : undefined
+  }
+
+  #refused(headers: Headers, problem: Problem, endpoint: Endpoint): CallEnd<Answer> | undefined {
+    const { kind } = this.#call
+    const error = problemError(problem, headers, endpoint, kind)
+    if (problem.code === 'unexpected_answer' && !problem.passing) return this.#leaveOut(endpoint, error)
+    if (problem.passing) endpoint.failed(performance.now())
+    else endpoint.worked()
+    if (error instanceof PreconditionFailedError) return { kind: 'refused', error }
+    // A node of another cluster, or a host name that this node does not serve.
+    if (problem.status === MISDIRECTED) return this.#leaveOut(endpoint, error)
+    if (error.code === 'idempotency_expired') return this.#renewWriteId(error)
+    if (error.written === 'unknown') this.#tries.unknown = error
+    else if (problem.passing) this.#tries.refusal = error
+    const again = problem.passing || (problem.code === 'internal' && ++this.#internals < INTERNAL_MAX)
+    const twice = this.#tries.unknown !== undefined && kind === 'bare'
+    if (!again || twice) return { kind: 'refused', error }
+    this.#notBefore.set(endpoint, performance.now() + (problem.retryAfterMs ?? 0))
+    return undefined
+  }
+
+  /**
+   * The cluster has forgotten outcomes as old as the token, so nobody can find out whether an earlier try was applied.
+   * If certainly no try was, the write begins again with a new token.
+   */
+  #renewWriteId(expired: QuorateError): CallEnd<Answer> | undefined {
+    const { writeIds } = this.#engine.options
+    if (this.#tries.unknown !== undefined || this.#call.kind !== 'keyed')
+      return { kind: 'refused', error: expired }
+    if (this.#writeId !== undefined) writeIds.forgotten(this.#writeId)
+    this.#writeId = writeIds.token()
+    this.#call.onWriteId?.(this.#writeId)
+    this.#tries.refusal = expired
+    return undefined
+  }
+
+  /** All endpoints were tried. Pauses before they are tried again, except those that asked for a longer pause. */
+  async #pauseAfterRound(): Promise<CallEnd<Answer> | undefined> {
+    const others = this.#endpoints.all.filter((endpoint) => !this.#foreign.has(endpoint))
+    const [foreign] = this.#foreign.values()
+    if (others.length === 0 && foreign !== undefined) return { kind: 'refused', error: foreign }
+    const nowMs = performance.now()
+    const leftMs = this.#leftMs
+    // Near the end pauses are short, so that the remaining time is used.
+    const pauseMs = Math.min(this.#backoff.next(), Math.max(RETRY_BASE_MS, leftMs / 2))
+    const allowedMs = Math.min(...others.map((endpoint) => this.#notBefore.get(endpoint) ?? nowMs))
+    const untilMs = Math.max(nowMs + pauseMs, allowedMs)
+    if (untilMs + this.#tryMinMs > nowMs + leftMs) return OUT_OF_TIME
+    await pause(untilMs - nowMs, this.#interruption)
+    for (const endpoint of this.#tried)
+      if ((this.#notBefore.get(endpoint) ?? 0) <= untilMs) this.#tried.delete(endpoint)
+    return undefined
+  }
+}
+
+/** The status for a request that another node may serve. */
+const MISDIRECTED = 421
+const OUT_OF_TIME = { kind: 'out-of-time' } as const
