@@ -263,9 +263,6 @@ describe('what goes together', () => {
   })
 })
 
-const bytesOf = (changes: Item[]) =>
-  changes.reduce((sum, [, key, value]) => sum + (key as Buffer).length + (value as Buffer).length, 0)
-
 /** The client has read what was sent before. */
 const isRead = (line: Line): Promise<void> =>
   new Promise((resolve) => {

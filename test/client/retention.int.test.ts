@@ -1,12 +1,7 @@
 // Clients of a real cluster that remembers the outcome of only one write.
 
-import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Client } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/index.ts'
-import { kv as run } from '../cli/run-kv.ts'
 
 let cluster: EmbeddedCluster
 
