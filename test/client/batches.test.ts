@@ -162,7 +162,6 @@ describe('what goes together', () => {
 
   test.each([
     ['without a session: they have tokens', false, 1000],
-    ['that a node does not know', true, undefined],
   ])('no batches %s', async (_, session, changes_max) => {
     const prepare = (lines: FakeLines) => knowsBatches(lines, { changes_max })
     const { lines, kv } = await (session ? oneNodeWithSession({}, prepare) : oneNode({}, prepare))
