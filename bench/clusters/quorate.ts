@@ -27,7 +27,7 @@ interface Status {
 const get = (url: string, path: string): Promise<string> => askOnce(url, { method: 'GET', path })
 const statusOf = async (url: string): Promise<Status> => JSON.parse(await get(url, '/v1/status'))
 
-/** What the nodes themselves say, however they were started. */
+/** The nodes as they describe themselves, however they were started. */
 const asked = {
   system: 'quorate',
   dialect: quorateHttp,

@@ -11,7 +11,7 @@ const KEYS = 262_144
 const VALUE_BYTES = 4096
 const LOOK_EVERY_MS = 50
 
-/** The same before and meanwhile: an open loop, so that a stall of the leader shows in full. */
+/** The load before and during the catch-up: an open loop, so that a stall of the leader shows in full. */
 const LOAD: LoadWish = { in_flight: 64, rate: 1000 }
 
 export const CATCH_UP: Scenario = {

@@ -112,8 +112,8 @@ test('comments wrap', () => {
 
 /** Folders whose prose is not rewritten yet. None is added. */
 const PENDING = [
-  ...['src/', 'jepsen-lite/', 'test/', 'docs/', 'bench/', 'mutation/', 'scripts/'],
-  ...['CHANGELOG.md', 'README.md', 'vitest.config.ts', 'bin/'],
+  ...['src/', 'jepsen-lite/', 'test/', 'docs/', 'mutation/', 'scripts/test.mjs'],
+  ...['CHANGELOG.md', 'README.md', 'vitest.config.ts'],
 ]
 const isPending = (path: string): boolean => PENDING.some((pending) => path.startsWith(pending))
 
