@@ -112,7 +112,18 @@ test('comments wrap', () => {
 
 /** Folders whose prose is not rewritten yet. None is added. */
 const PENDING = [
-  ...['src/', 'jepsen-lite/', 'test/', 'docs/', 'mutation/', 'scripts/test.mjs'],
+  ...[
+    'src/',
+    'jepsen-lite/',
+    'test/',
+    'docs/SPEC.md',
+    'docs/architecture.md',
+    'docs/decisions.md',
+    'docs/performance.md',
+    'docs/cp-trade-offs.md',
+    'docs/mutation.md',
+  ],
+  ...['docs/guides/', 'docs/reference/', 'mutation/', 'scripts/test.mjs'],
   ...['CHANGELOG.md', 'README.md', 'vitest.config.ts'],
 ]
 const isPending = (path: string): boolean => PENDING.some((pending) => path.startsWith(pending))
