@@ -181,7 +181,6 @@ export class FakeNode implements NodeApi {
       inflightBytes: 0,
       paused: false,
       recentlyActive: true,
-      room: 'enough' as const,
     })
     const raft: RaftStatus = {
       id: self,
@@ -198,7 +197,6 @@ export class FakeNode implements NodeApi {
       leases,
       leaseValid: false,
       transferTarget: undefined,
-      room: 'enough' as const,
       progress:
         role === 'leader'
           ? configuration.members.filter(({ id }) => id !== self).map(({ id }) => match(id))
@@ -215,6 +213,7 @@ export class FakeNode implements NodeApi {
       revision,
       settings,
       diskFreeBytes: 80 * 1024 ** 3,
+      diskSpace: 'enough' as const,
       stateHash: 0xabcdn,
       leases: { count: this.state.leases.count, expired: 0, inMemory: 0, inLog: 0 },
       errors,

@@ -208,7 +208,7 @@ test('a node whose full disk keeps it behind ends its watches, which go on elsew
   cluster.converge()
   const { revision } = follower.running
   follower.machine.space.fixed = 0
-  cluster.until(() => follower.running.status().raft.room === 'none')
+  cluster.until(() => follower.running.status().diskSpace === 'none')
   // Nothing is missed yet.
   cluster.advance(20_000)
   expect(taker.end).toBeUndefined()
