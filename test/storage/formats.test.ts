@@ -108,19 +108,12 @@ test.each<[string, Uint8Array, Uint8Array, (sealed: Uint8Array) => unknown]>([
   expect(() => decode(new Uint8Array(3))).toThrow(`${what} is cut short`)
 })
 
-test.each([
-  [
-    FORMAT_VERSION + 1,
-    /format 3 by a newer quorate; this one reads format 2\. Start the newer version again\./,
-  ],
-  [
-    FORMAT_VERSION - 1,
-    /format 1 by a quorate from before the first release.* Begin with an empty directory\./,
-  ],
-])('the meta record of format %i is not read', (version, message) => {
+test('the meta record of a newer format is not read', () => {
   const other = Buffer.from(encodeMeta(meta, 1234).subarray(0, -4))
-  other.writeUInt16BE(version)
-  expect(() => decodeMeta(seal(META_KEY, other))).toThrow(message)
+  other.writeUInt16BE(FORMAT_VERSION + 1)
+  expect(() => decodeMeta(seal(META_KEY, other))).toThrow(
+    'format 2 by another version of quorate; this one reads format 1. Start the version that wrote it.',
+  )
 })
 
 test('a row', () => {
