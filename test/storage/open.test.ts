@@ -378,6 +378,6 @@ class Without extends FaultyEngine {
 test('IDENTITY is text that a person can read', async () => {
   await formatStorage(dir, { ...identity, replicaId: asReplicaId('9') }, initial)
   expect(readFileSync(join(dir, 'IDENTITY'), 'utf8')).toBe(
-    'quorate node\nformat 2\ncluster 77\nreplica 9\nname n1\ncrc32 77793ecd\n',
+    'quorate node\nformat 1\ncluster 77\nreplica 9\nname n1\ncrc32 645107be\n',
   )
 })
