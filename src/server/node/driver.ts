@@ -11,11 +11,7 @@ import { crc32 } from 'node:zlib'
 import {
   type Applied,
   CLUSTER_VERSION,
-  CLUSTER_VERSION_OF_HISTORY,
-  CLUSTER_VERSION_OF_LEASES,
-  compactRevision,
   decodeState,
-  hasHistory,
   type KeyRow,
   type LeaseId,
   type Outcome,
@@ -64,7 +60,7 @@ import { CorruptionError, ScanEndedError, UnfitReplicaError } from '../../storag
 import type { Range, SnapshotSink, SnapshotSource, Storage } from '../../storage/types.ts'
 import { Applier } from './applier.ts'
 import { BatchDelay } from './batch-delay.ts'
-import { ClusterVersions, needsVersion } from './cluster-version.ts'
+import { ClusterVersions } from './cluster-version.ts'
 import { configurationLog } from './configuration-log.ts'
 import { type Disk, DiskSpace } from './disk-space.ts'
 import { DiskSpacePolicy } from './disk-space-policy.ts'
@@ -177,8 +173,6 @@ export class Driver implements NodeApi, NetworkEvents {
   /** Runs while no leader is known. */
   #leaderlessTimer: Timer | undefined
   #hashError: string | undefined
-  /** This node has proposed to raise the cluster version, and waits for the outcome. */
-  #raisesVersion = false
   /** The configuration after the last applied entry, and the core's encoded state at that entry. */
   #configuration: Configuration
   /**
@@ -292,8 +286,7 @@ export class Driver implements NodeApi, NetworkEvents {
       {
         leader: () => {
           const { leader } = raft
-          const isKnown = applier.state.settings.clusterVersion >= CLUSTER_VERSION_OF_LEASES
-          return isKnown && leader !== this.#replicaId ? leader : undefined
+          return leader !== this.#replicaId ? leader : undefined
         },
         ask: (leader, question) => this.#network?.askToKeepAlive(leader, question),
       },
@@ -352,7 +345,7 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   get compactRevision(): Revision {
-    return compactRevision(this.#applier.state)
+    return this.#applier.state.history.compacted
   }
 
   get configuration(): Configuration {
@@ -430,15 +423,14 @@ export class Driver implements NodeApi, NetworkEvents {
     timeoutMs: number,
     done: (result: Result<{ readonly outcome: Applied['outcome']; readonly replayed: boolean }>) => void,
   ): void {
-    const { clusterVersion } = this.#applier.state.settings
     const refusal =
-      this.#versions.refusal(request, this.#configuration.members, clusterVersion) ??
+      this.#versions.refusal(request, this.#configuration.members) ??
       this.#refusalNow(this.#gathered.bytes, this.#gathered.size + 1)
     if (refusal !== undefined) {
       this.#clock.soon(() => done({ ok: false, problem: refusal }))
       return
     }
-    this.#gathered.add(request, timeoutMs, clusterVersion, done)
+    this.#gathered.add(request, timeoutMs, done)
     this.#wake()
   }
 
@@ -455,21 +447,18 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void {
-    getRecord(this.#storage, this.#applier.state, key, (error, record) => {
+    getRecord(this.#storage, key, (error, record) => {
       if (error !== undefined && !(error instanceof ScanEndedError)) this.#fail(error)
       done(error, record)
     })
   }
 
   list(options: ListOptions): RecordScan {
-    return this.#guarded(() => scanRecords(this.#storage, this.#applier.state, options))
+    return this.#guarded(() => scanRecords(this.#storage, options))
   }
 
   watch(request: WatchRequest, sink: WatchSink): Result<Watch> {
-    const { state } = this.#applier
-    if (hasHistory(state)) return this.#watches.open(request, sink)
-    const { clusterVersion } = state.settings
-    return { ok: false, problem: needsVersion(CLUSTER_VERSION_OF_HISTORY, clusterVersion) }
+    return this.#watches.open(request, sink)
   }
 
   watchCounts(): WatchCounts {
@@ -603,7 +592,7 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   connected({ replicaId: peer, boot, term, lastIndex, clusterVersion }: Greeting): void {
-    this.#versions.heard(peer, clusterVersion)
+    this.#versions.reported(peer, clusterVersion)
     this.#step({ kind: 'connected', now: this.#clock.now(), peer, boot, term, lastIndex })
     this.#leases.connected()
     this.#forwarded.check(peer)
@@ -1117,29 +1106,11 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // The cluster version
-
-  /** Called now and then. It is raised once, and then never again. */
-  #raiseClusterVersion(): void {
-    const { clusterVersion } = this.#applier.state.settings
-    if (this.#raisesVersion || this.#raft.role !== 'leader' || clusterVersion >= CLUSTER_VERSION) return
-    this.#raisesVersion = true
-    // It is refused as long as some member may not know the new version.
-    const command = { kind: 'settings', settings: { clusterVersion: CLUSTER_VERSION } } as const
-    const request = { command, idempotency: undefined, principal: '' }
-    this.propose(request, this.#options.limits.hashIdleMs, (result) => {
-      this.#raisesVersion = false
-      if (result.ok) this.#options.logger.info({}, `the cluster version was raised from ${clusterVersion}`)
-    })
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
   // Comparing replicas
 
   #armHashTimer(): void {
     this.#hashTimer = this.#clock.after(this.#options.limits.hashIdleMs, () => {
       this.#reportHash()
-      this.#raiseClusterVersion()
       this.#compactor.check(true)
       this.#watchRoom()
       this.#spacePolicy.handOverIfShort(this.#storage.applied.term)

@@ -251,12 +251,3 @@ test('a node that is stopped ends its watches, and says from where to go on', ()
   cluster.until(() => elsewhere.told.length > 0)
   expect(elsewhere.told).toEqual([[revision + 1, 'b']])
 })
-
-test('below cluster version 3 a watch is refused', () => {
-  const cluster = SimulatedCluster.formed(1, { clusterVersion: 2 })
-  const [node] = cluster.nodes
-  const begun = node?.running.watch(ALL, new Taker())
-  // The leader raises the version by itself within a second.
-  expect(begun).toMatchObject({ ok: false, problem: { code: 'not_ready' } })
-  expect(begun?.ok === false && begun.problem.detail).toContain('this request needs cluster version 3')
-})
