@@ -9,6 +9,5 @@ export type MutableState = { -readonly [name in keyof KvState]: KvState[name] }
 export interface ApplyContext {
   readonly state: MutableState
   readonly rows: Rows
-  /** undefined: the cluster version knows no history. */
-  readonly events: EventWriter | undefined
+  readonly events: EventWriter
 }

@@ -24,7 +24,6 @@
 import { Reader, readUint16, readUint64, writeUint16, writeUint32, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import { versionKey } from './rows.ts'
-import { CLUSTER_VERSION_OF_HISTORY } from './settings.ts'
 import type { KvState, Revision, RowHash, Rows } from './types.ts'
 import { asRevision, TABLE_EVENTS } from './types.ts'
 
@@ -241,33 +240,12 @@ export const spanOfEvents = (first: Revision, row: Uint8Array): Pick<EventRow, '
 // ---------------------------------------------------------------------------------------------------------------------
 // Forgetting
 
-/** Below cluster version 3. */
-export const NO_HISTORY: History = {
-  first: asRevision(0),
-  newest: asRevision(0),
-  compacted: asRevision(0),
-  bytes: 0,
-  inline: 0,
-}
-
-/** From cluster version 3 on. */
-export const hasHistory = ({ settings }: KvState): boolean =>
-  settings.clusterVersion >= CLUSTER_VERSION_OF_HISTORY
-
-/** The store can be read at this revision and later ones. */
-export const compactRevision = (state: KvState): Revision =>
-  hasHistory(state) ? state.history.compacted : state.revision
-
-/** How many keys have their values in the rows of data. */
-export const inlineKeys = (state: KvState): number => (hasHistory(state) ? state.history.inline : state.keys)
-
-/** History begins after `revision`. `inline`: the keys that exist, with their values in their rows of data. */
-export const historyAfter = (revision: Revision, inline: number): History => ({
+/** The history of a store that begins after `revision`. */
+export const historyAfter = (revision: Revision): History => ({
   first: asRevision(revision + 1),
   newest: asRevision(0),
   compacted: revision,
   bytes: 0,
-  inline,
 })
 
 /** Whether the row of events up to `last`, of that cluster time, need not be kept any more. */

@@ -6,13 +6,10 @@ export { conditionHolds, TAGS_MAX } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
 export type { KeyEvent } from './history.ts'
 export {
-  compactRevision,
   decodeEvents,
   eventsFrom,
   eventsKey,
   firstOfEvents,
-  hasHistory,
-  inlineKeys,
   isDue,
   spanOfEvents,
 } from './history.ts'
@@ -30,7 +27,6 @@ export { LiveVersions } from './live-versions.ts'
 export { rejectionText } from './rejections.ts'
 export {
   BATCH_COMMANDS_MAX,
-  clusterVersionOf,
   decodeRequest,
   EXPIRE_LEASES_MAX,
   namesRanges,
@@ -43,15 +39,11 @@ export {
 } from './request.ts'
 export {
   compareKeys,
-  dataKey,
-  dataRange,
-  decodeDataRow,
   decodeVersionKey,
   keyAfter,
   leaseOf,
   prefixEnd,
   readVersion,
-  userKey,
   versionRange,
   versionsEnd,
   versionsStart,
@@ -59,9 +51,6 @@ export {
 export {
   areTooManyKeys,
   CLUSTER_VERSION,
-  CLUSTER_VERSION_OF_BATCHES,
-  CLUSTER_VERSION_OF_HISTORY,
-  CLUSTER_VERSION_OF_LEASES,
   DEFAULT_SETTINGS,
   SETTING_RULES,
   settingsFault,
@@ -101,7 +90,6 @@ export type {
 } from './types.ts'
 export {
   asRevision,
-  TABLE_DATA,
   TABLE_LEASES,
   TABLE_TOKEN_ORDER,
   TABLE_TOKENS,

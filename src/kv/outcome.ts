@@ -3,7 +3,7 @@
 //   delete              deleted (1)
 //   precondition failed 0, or 1, create_revision (8), mod_revision (8), version (8) of the key as it was; or 2, the
 //                       same, its lease (8)
-//   settings            all that exist (`settings.ts`)
+//   settings            all settings (`settings.ts`)
 //   session             its number (8), its greatest age (8)
 //   compacted           compact_revision (8)
 //   delete-range        number of keys (8)
@@ -21,7 +21,7 @@ import { type Reader, writeBigUint64, writeUint16, writeUint64 } from '../bytes/
 import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
 import { REASONS, rejection } from './rejections.ts'
 import { leaseOf } from './rows.ts'
-import { existingSettings, readAllSettings, settingsBytes, writeSettings } from './settings.ts'
+import { readAllSettings, settingsBytes, writeSettings } from './settings.ts'
 import type {
   Command,
   KeyCommand,
@@ -62,7 +62,7 @@ export function outcomeBytes(outcome: Outcome): number {
     case 'precondition-failed':
       return 9 + (outcome.current === null ? 1 : outcome.current.lease === undefined ? 25 : 33)
     case 'settings':
-      return 9 + settingsBytes(existingSettings(outcome.settings))
+      return 9 + settingsBytes(outcome.settings)
     case 'session':
       return 9 + 16
     case 'compacted':
@@ -121,7 +121,7 @@ export function writeOutcome(outcome: Outcome, target: Uint8Array, at: number): 
       break
     case 'settings':
       target[at] = SETTINGS
-      writeSettings(existingSettings(outcome.settings), target, at + 9)
+      writeSettings(outcome.settings, target, at + 9)
       break
     case 'batch': {
       target[at] = BATCH

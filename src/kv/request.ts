@@ -37,16 +37,7 @@ import { isSession } from './client-sessions.ts'
 import { readTags, tagsBytes, writeTags } from './condition.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
 import { leaseOf } from './rows.ts'
-import {
-  CLUSTER_VERSION_OF_BATCHES,
-  CLUSTER_VERSION_OF_HISTORY,
-  CLUSTER_VERSION_OF_LEASES,
-  CLUSTER_VERSION_OF_SESSIONS,
-  clusterVersionOfSettings,
-  readSettings,
-  settingsBytes,
-  writeSettings,
-} from './settings.ts'
+import { readSettings, settingsBytes, writeSettings } from './settings.ts'
 import { placesOf } from './txn.ts'
 import { encodeRange, encodeTxn, readLeaseId, readPutLease, readRange, readTxn } from './txn-layout.ts'
 import type {
@@ -100,42 +91,6 @@ const NO_CONDITION: Condition = { ifMatch: undefined, ifNoneMatch: undefined }
 
 /** Kind and version that the entry's header must carry. */
 export const requestKind = ({ command }: Request): KindAndVersion => KINDS[command.kind]
-
-/** The oldest cluster version in which this request may be made. */
-export const clusterVersionOf = ({
-  command,
-  idempotency,
-}: Pick<Request, 'command' | 'idempotency'>): number =>
-  Math.max(
-    versionOfCommand(command),
-    idempotency !== undefined && isSession(idempotency) ? CLUSTER_VERSION_OF_SESSIONS : 1,
-  )
-
-function versionOfCommand(command: Command): number {
-  switch (command.kind) {
-    case 'put':
-      return command.lease === undefined ? 1 : CLUSTER_VERSION_OF_LEASES
-    case 'delete':
-      return 1
-    case 'settings':
-      return clusterVersionOfSettings(command.settings)
-    case 'batch':
-      return Math.max(CLUSTER_VERSION_OF_BATCHES, ...command.commands.map(versionOfCommand))
-    case 'open-session':
-      return CLUSTER_VERSION_OF_SESSIONS
-    case 'compact':
-    case 'delete-range':
-    case 'txn':
-      return CLUSTER_VERSION_OF_HISTORY
-    case 'grant':
-    case 'renew':
-    case 'revoke':
-    case 'expire':
-      return CLUSTER_VERSION_OF_LEASES
-    default:
-      return assertNever(command, 'command')
-  }
-}
 
 /** The keys, ranges and leases whose keys an entry of this kind may need. Throws as `parseRequest` does. */
 export function placesOfEntry(kind: number, version: number, body: Uint8Array): readonly Place[] {

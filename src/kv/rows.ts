@@ -10,35 +10,17 @@
 //                       of a tombstone: the flags only
 //
 // Each version of a key that may still be read has a row. So a put neither reads nor moves the value that it replaces.
-//
-// Below cluster version 3 there are no versions. Each key that exists has one row of data, with its value. It stays
-// until the key is changed:
-//
-//   data         key    1, user's key
-//                value  0, create_revision (8), mod_revision (8), prev_mod (8), version (8), the user's value
 
 import { Reader, readUint8, readUint64, writeBigUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import type { KeyMeta, KeyRange, KeyRow, LeaseId, Revision } from './types.ts'
-import { asRevision, TABLE_DATA, TABLE_TOKEN_ORDER, TABLE_TOKENS, TABLE_VERSIONS } from './types.ts'
+import { asRevision, TABLE_TOKEN_ORDER, TABLE_TOKENS, TABLE_VERSIONS } from './types.ts'
 
 const TOMBSTONE = 1
 const LEASED = 2
 const LEASE_BYTES = 8
-/** Of a row of data, before the value. */
-const DATA_HEAD_BYTES = 33
 const VERSION_HEAD_BYTES = 17
 const ORDER_HEADER_BYTES = 20
-
-export function dataKey(key: Uint8Array): Uint8Array {
-  return prefixed(TABLE_DATA, key)
-}
-
-/** The user's key in the key of a data row. */
-export function userKey(rowKey: Uint8Array): Uint8Array {
-  if (rowKey[0] !== TABLE_DATA) throw new MalformedBytesError(`row of table ${rowKey[0]}, not of data`)
-  return rowKey.subarray(1)
-}
 
 /** Keys are ordered by their bytes. */
 export function compareKeys(a: Uint8Array, b: Uint8Array): number {
@@ -49,12 +31,6 @@ export function compareKeys(a: Uint8Array, b: Uint8Array): number {
   }
   return a.length - b.length
 }
-
-/** The range of row keys for all user keys of `range`. */
-export const dataRange = ({ start, end }: KeyRange): { gte: Uint8Array; lt: Uint8Array } => ({
-  gte: dataKey(start),
-  lt: end === undefined ? Uint8Array.of(TABLE_DATA + 1) : dataKey(end),
-})
 
 /** The range of the rows of all versions of these user keys. */
 export const versionRange = ({ start, end }: KeyRange): { gte: Uint8Array; lt: Uint8Array } => ({
@@ -79,46 +55,6 @@ export function keyAfter(key: Uint8Array): Uint8Array {
   const next = new Uint8Array(key.length + 1)
   next.set(key)
   return next
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Rows of data
-
-/** What a row of data holds without its value. `bytes`: at least the first bytes of it. `length`: of the whole row. */
-export function decodeDataHead(
-  key: Uint8Array,
-  bytes: Uint8Array,
-  length: number,
-): KeyMeta & { readonly valueBytes: number } {
-  const flags = readUint8(bytes, 0)
-  if (flags !== 0) throw new UnknownKindError(`row flags ${flags} are not known to this program`)
-  if (length < DATA_HEAD_BYTES) throw new MalformedBytesError('a row is cut short')
-  return {
-    key,
-    createRevision: asRevision(readUint64(bytes, 1)),
-    modRevision: asRevision(readUint64(bytes, 9)),
-    version: readUint64(bytes, 25),
-    lease: undefined,
-    valueBytes: length - DATA_HEAD_BYTES,
-  }
-}
-
-/** A row of data without the value, which follows it. The bytes are valid until the next call. */
-export function encodeDataHead(meta: Omit<KeyMeta, 'key' | 'lease'>, prevMod: Revision): Uint8Array {
-  dataHead[0] = 0
-  writeUint64(dataHead, 1, meta.createRevision)
-  writeUint64(dataHead, 9, meta.modRevision)
-  writeUint64(dataHead, 17, prevMod)
-  writeUint64(dataHead, 25, meta.version)
-  return dataHead
-}
-
-const dataHead = new Uint8Array(DATA_HEAD_BYTES)
-
-/** The value shares its bytes with the row. */
-export function decodeDataRow(rowKey: Uint8Array, row: Uint8Array): KeyRow {
-  const { valueBytes, ...meta } = decodeDataHead(userKey(rowKey), row, row.length)
-  return { ...meta, value: row.subarray(row.length - valueBytes) }
 }
 
 export const leaseOf = (id: bigint): LeaseId => `${id}` as LeaseId

@@ -18,18 +18,17 @@ export const asRevision = (value: number): Revision => {
 }
 
 /**
- * First byte of a row key. `data` + the user's key; `tokens` + idempotency token; `token-order` + position, so that the
- * oldest is evicted first; `sessions` + session; `slots` + session, slot; `heads` + the user's key; `events` + first
- * revision; `versions` + the user's key, revision; `leases` + id; `attachments` + id of a lease, the user's key.
+ * The first byte of a row key. After it: `tokens` an idempotency token; `token-order` a position, so that the oldest is
+ * evicted first; `sessions` a session; `slots` a session and a slot; `leases` an id; `attachments` the id of a lease
+ * and the user's key; `heads` the user's key; `events` the first revision; `versions` the user's key and a revision.
  */
-export const TABLE_DATA = 1
 export const TABLE_TOKENS = 2
 export const TABLE_TOKEN_ORDER = 3
 export const TABLE_SESSIONS = 4
 export const TABLE_SLOTS = 5
 export const TABLE_LEASES = 6
 export const TABLE_ATTACHMENTS = 7
-/** Rows of this table are not stored. Storage keeps them in memory (`heads.ts`). */
+/** Rows of this table are not stored. Storage keeps them in memory (`key-metadata.ts`). */
 export const TABLE_HEADS = 8
 /**
  * Rows of tables from here on are written once and never changed. Apply always knows whether they exist, so storage
@@ -70,24 +69,22 @@ export interface Condition {
 
 export type Command =
   | KeyCommand
-  /** Changes of single keys, one after the other. Each has an outcome of its own. From cluster version 2 on. */
+  /** Changes of single keys, one after the other. Each has an outcome of its own. */
   | { readonly kind: 'batch'; readonly commands: readonly BatchedCommand[] }
   /** Changes replicated settings. A setting that is absent keeps its value. */
   | { readonly kind: 'settings'; readonly settings: Partial<Settings> }
-  /** Opens a session, from cluster version 2 on (`sessions.ts`). */
+  /** Opens a session (`client-sessions.ts`). */
   | { readonly kind: 'open-session' }
   /**
-   * From cluster version 3 on: the store can no longer be read below `revision`. undefined: what the settings say need
-   * not be kept, a limited number of revisions at a time.
+   * The store can no longer be read below `revision`. undefined: what the settings say need not be kept, a limited
+   * number of revisions at a time.
    */
   | { readonly kind: 'compact'; readonly revision: Revision | undefined }
-  /** From cluster version 3 on: all keys of a range are deleted, at one revision. */
+  /** All keys of a range are deleted, at one revision. */
   | { readonly kind: 'delete-range'; readonly range: KeyRange }
-  /** From cluster version 3 on (`txn.ts`). */
   | { readonly kind: 'txn'; readonly txn: Txn }
   | LeaseCommand
 
-/** From cluster version 3 on (`leases.ts`). */
 export type LeaseCommand =
   /** undefined: apply chooses the id. */
   | { readonly kind: 'grant'; readonly id: LeaseId | undefined; readonly ttlMs: number }
@@ -189,13 +186,13 @@ export interface Settings {
   readonly idempotencyAgeMsMax: number
   /** Enables new kinds and changed meanings after a rolling upgrade. */
   readonly clusterVersion: number
-  /** From cluster version 3 on. History that is older, of more revisions, or of more bytes, is compacted. */
+  /** History that is older, of more revisions, or of more bytes, is compacted. */
   readonly historyAgeMs: number
   readonly historyRevisionsMax: number
   readonly historyBytesMax: number
   /** Keys of all ranges that one transaction names, or that are deleted at once. Keys of one lease. */
   readonly rangeKeysMax: number
-  /** Bytes of keys and values that one transaction reads, or answers with. From cluster version 4 on of those keys. */
+  /** Bytes of keys and values that one transaction reads, or answers with. */
   readonly rangeBytesMax: number
   /** How much longer the store keeps a lease than its time to live: so long no keep-alive needs an entry. */
   readonly leaseCheckpointMs: number
@@ -266,7 +263,7 @@ export interface KvState {
     /** The rows of the slots below this one, of the session before `horizon`, are not deleted yet. */
     readonly toSweep: number
   }
-  /** From cluster version 3 on (`history.ts`). */
+  /** `history.ts` */
   readonly history: {
     /** The first revision whose events are kept; one more than the store's revision if there are none. */
     readonly first: Revision
@@ -276,10 +273,8 @@ export interface KvState {
     readonly compacted: Revision
     /** Of the versions that were replaced and are kept, keys and values. */
     readonly bytes: number
-    /** Keys whose value is in the row of data, from before cluster version 3. */
-    readonly inline: number
   }
-  /** From cluster version 3 on (`leases.ts`). */
+  /** `leases.ts` */
   readonly leases: {
     /** Leases that exist. */
     readonly count: number
@@ -399,7 +394,6 @@ export type Reason =
   | 'value-too-large'
   | 'store-full'
   | 'setting-out-of-range'
-  | 'version-lowered'
   | 'prev-with-token'
   | 'token-reused'
   | 'token-expired'

@@ -4,7 +4,7 @@ import { realpathSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
 import { resolve } from 'node:path'
 import { types } from 'node:util'
-import { encodeState, initialState, SETTING_RULES, UnknownKindError } from '../kv/index.ts'
+import { encodeState, initialState, UnknownKindError } from '../kv/index.ts'
 import {
   asIndex,
   asReplicaId,
@@ -389,9 +389,7 @@ async function format(
         configuration,
         leases: { on: false, durationMs: raftTiming.electionMinMs },
       }),
-      // The state of a joining node is that of the cluster, which it receives. Until then it must not propose what only
-      // newer members know.
-      kv: encodeState(initialState(founder ? {} : { clusterVersion: SETTING_RULES.clusterVersion.min })),
+      kv: encodeState(initialState()),
     },
   })
 }

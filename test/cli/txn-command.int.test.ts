@@ -253,27 +253,6 @@ test.each([
   expect(ended.err).toContain(says)
 })
 
-test.each<[string, string, string]>([
-  ['txn', 'then\n put a b', 'transactions'],
-  ['txn', 'then\n get a', 'transactions'],
-  ['compact 3', '', 'compaction'],
-  ['del a --prefix --yes', '', 'deletes of ranges'],
-  ['get a --revision 3', '', 'reads of history'],
-  ['ls --revision 3', '', 'reads of history'],
-])('%s of a node that is older says what to do: %s', async (args, stdin, what) => {
-  const old = await FakeNode.start()
-  old.fault = () =>
-    args.startsWith('txn') || args.startsWith('compact')
-      ? problem(404, 'not_found', 'no such route')
-      : problem(400, 'unknown_parameter', 'no parameter here')
-  const ended = await kv(args, { stdin, endpoints: old.url })
-  await old.close()
-  expect([ended.code, ended.out]).toEqual([1, ''])
-  expect(ended.err).toBe(
-    `error: n1 knows no ${what}: it runs an older quorate. Start every node with a newer one\n`,
-  )
-})
-
 test('an unknown outcome names the key to look at', async () => {
   const node = await FakeNode.start()
   node.fault = (seen) =>

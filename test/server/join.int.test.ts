@@ -1,13 +1,9 @@
 // How a new replica asks to be taken in, against nodes that are played here.
 
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
-import { tmpdir } from 'node:os'
-import { join as pathOf } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
 import { discoverCluster, type Joiner, JoinRefusedError, join } from '../../src/server/join.ts'
-import { startNode } from '../../src/server/start-node.ts'
 import { silent } from './peers/tcp/test-nodes.ts'
 
 const servers: Server[] = []
@@ -327,29 +323,5 @@ test('the search for a cluster ends after half a minute with what was found last
     expect(node.looks).toBeLessThan(125)
   } finally {
     vi.useRealTimers()
-  }
-})
-
-test('a node that joins proposes nothing that older members may not know, until it has the state of its cluster', async () => {
-  const { url } = await played()
-  const dataDir = mkdtempSync(pathOf(tmpdir(), 'quorate-joining-'))
-  const address = { host: '127.0.0.1', port: 0 }
-  const founding = { kind: 'join', urls: [url], replace: false } as const
-  const node = await startNode({ name: 'n4', dataDir, listen: address, peerListen: address, founding })
-  try {
-    for (const [path, body] of [
-      ['/v1/sessions', '{}'],
-      ['/v1/changes', '{"changes":[{"delete":{"key":"a"}}]}'],
-    ] as const) {
-      const headers = { 'Content-Type': 'application/json' }
-      const answer = await fetch(`${node.url}${path}`, { method: 'POST', headers, body })
-      expect(await answer.json()).toMatchObject({
-        code: 'not_ready',
-        detail: expect.stringContaining('applied 1'),
-      })
-    }
-  } finally {
-    await node.crash()
-    rmSync(dataDir, { recursive: true })
   }
 })

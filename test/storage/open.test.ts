@@ -192,10 +192,10 @@ describe('opening', () => {
     expect(await open({ clusterId: '78' })).toMatchObject(refused(/of cluster 77, not 78/))
   })
 
-  test.each([
-    ['newer', FORMAT_VERSION + 1, /in format 3 by a newer quorate/],
-    ['older', FORMAT_VERSION - 1, /in format 1 by a quorate from before the first release/],
-  ])('refuses a directory of a %s format, and does not call it damaged', async (_what, format, message) => {
+  test('refuses a directory of a newer format, and does not call it damaged', async () => {
+    const format = FORMAT_VERSION + 1
+    const message =
+      /in format 2 by another version of quorate; this one reads format 1\. Start the version that wrote it/
     const text = readFileSync(join(dir, 'IDENTITY'), 'latin1').replace(/^format .*$/m, `format ${format}`)
     const body = text.slice(0, text.indexOf('crc32'))
     writeFileSync(join(dir, 'IDENTITY'), `${body}crc32 ${crc32(body).toString(16).padStart(8, '0')}\n`)
@@ -378,6 +378,6 @@ class Without extends FaultyEngine {
 test('IDENTITY is text that a person can read', async () => {
   await formatStorage(dir, { ...identity, replicaId: asReplicaId('9') }, initial)
   expect(readFileSync(join(dir, 'IDENTITY'), 'utf8')).toBe(
-    'quorate node\nformat 2\ncluster 77\nreplica 9\nname n1\ncrc32 77793ecd\n',
+    'quorate node\nformat 1\ncluster 77\nreplica 9\nname n1\ncrc32 645107be\n',
   )
 })

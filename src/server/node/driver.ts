@@ -11,11 +11,7 @@ import { crc32 } from 'node:zlib'
 import {
   type Applied,
   CLUSTER_VERSION,
-  CLUSTER_VERSION_OF_HISTORY,
-  CLUSTER_VERSION_OF_LEASES,
-  compactRevision,
   decodeState,
-  hasHistory,
   type KeyRow,
   type LeaseId,
   type Outcome,
@@ -23,7 +19,6 @@ import {
   type Revision,
   requestBytes,
   requestKind,
-  takesNoRoom,
   writeRequest,
 } from '../../kv/index.ts'
 import {
@@ -31,7 +26,6 @@ import {
   BODY_AT,
   type Configuration,
   type ConfigurationChange,
-  type DiskRoom,
   decodeAppliedState,
   ENTRY_CONFIGURATION,
   ENTRY_LEASES,
@@ -40,9 +34,6 @@ import {
   encodeChange,
   encodeLeases,
   finalConfiguration,
-  frameBody,
-  frameKind,
-  frameVersion,
   type Input,
   isJoint,
   isMember,
@@ -69,9 +60,10 @@ import { CorruptionError, ScanEndedError, UnfitReplicaError } from '../../storag
 import type { Range, SnapshotSink, SnapshotSource, Storage } from '../../storage/types.ts'
 import { Applier } from './applier.ts'
 import { BatchDelay } from './batch-delay.ts'
-import { ClusterVersions, needsVersion } from './cluster-version.ts'
+import { ClusterVersions } from './cluster-version.ts'
 import { configurationLog } from './configuration-log.ts'
 import { type Disk, DiskSpace } from './disk-space.ts'
+import { DiskSpacePolicy } from './disk-space-policy.ts'
 import { GroupCommit, type StoredBatch } from './group-commit.ts'
 import { HistoryCompactor } from './history-compactor.ts'
 import { ForwardedKeepAlives } from './leases/forwarded-keep-alives.ts'
@@ -86,6 +78,7 @@ import { StateHashes } from './state-hashes.ts'
 import { StateWaiters } from './state-waiters.ts'
 import type {
   Clock,
+  DiskSpaceState,
   Greeting,
   KeepAliveAnswer,
   KeepAliveQuestion,
@@ -151,6 +144,7 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #hashes: StateHashes
   readonly #scrubber: Scrubber
   readonly #space: DiskSpace
+  readonly #spacePolicy: DiskSpacePolicy
   readonly #sendingSnapshot = new Set<ReplicaId>()
   readonly #versions: ClusterVersions
   readonly #batchDelay: BatchDelay
@@ -179,8 +173,6 @@ export class Driver implements NodeApi, NetworkEvents {
   /** Runs while no leader is known. */
   #leaderlessTimer: Timer | undefined
   #hashError: string | undefined
-  /** This node has proposed to raise the cluster version, and waits for the outcome. */
-  #raisesVersion = false
   /** The configuration after the last applied entry, and the core's encoded state at that entry. */
   #configuration: Configuration
   /**
@@ -212,7 +204,7 @@ export class Driver implements NodeApi, NetworkEvents {
       limits: options.raftLimits,
       timing: options.timing,
       random: options.random,
-      makesRoom: (frame) => takesNoRoom(frameKind(frame), frameVersion(frame), frameBody(frame)),
+      admission: (frame) => this.#spacePolicy.admission(frame),
       crc32,
       now: clock.now(),
     })
@@ -220,9 +212,16 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#hashes = new StateHashes(this.#replicaId)
     this.#scrubber = new Scrubber(clock, storage, limits, (error) => this.#fail(error))
     this.#space = new DiskSpace(clock, limits, options.disk, {
-      changed: (room) => this.#roomChanged(room),
+      changed: (state) => this.#spaceChanged(state),
       compact: (done, isRoom) => this.#compact(done, isRoom),
       endOldScans: () => this.#storage.endOldScans(),
+    })
+    this.#spacePolicy = new DiskSpacePolicy({
+      clock,
+      timing: options.timing,
+      space: this.#space,
+      raft: this.#raft,
+      handOver: () => this.#step({ kind: 'transfer', now: clock.now(), to: undefined }),
     })
     this.#waits = new StateWaiters(clock)
     this.#gathered = new WriteCoalescer(clock, (...proposed) => this.#proposeRequest(...proposed))
@@ -240,7 +239,7 @@ export class Driver implements NodeApi, NetworkEvents {
       entryRead: () => this.#orFail(() => this.#apply()),
       failed: (error) => this.#fail(error),
     })
-    const [raft, applier] = [this.#raft, this.#applier]
+    const [raft, applier, spacePolicy] = [this.#raft, this.#applier, this.#spacePolicy]
     this.#compactor = new HistoryCompactor({
       get state() {
         return applier.state
@@ -287,8 +286,7 @@ export class Driver implements NodeApi, NetworkEvents {
       {
         leader: () => {
           const { leader } = raft
-          const isKnown = applier.state.settings.clusterVersion >= CLUSTER_VERSION_OF_LEASES
-          return isKnown && leader !== this.#replicaId ? leader : undefined
+          return leader !== this.#replicaId ? leader : undefined
         },
         ask: (leader, question) => this.#network?.askToKeepAlive(leader, question),
       },
@@ -300,7 +298,7 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#commits = new GroupCommit(clock, storage, limits, {
       hardState: () => this.#raft.hardState(),
       neededAfter: () => this.#raft.neededAfter,
-      isShortOfRoom: () => this.#raft.room !== 'enough',
+      isShortOfSpace: () => this.#space.state !== 'enough',
       send: (message) => this.#network?.send(message),
       stored: (batch) => this.#stored(batch),
       failed: (error) => this.#fail(error),
@@ -316,7 +314,7 @@ export class Driver implements NodeApi, NetworkEvents {
         return raft.leader !== undefined
       },
       get endsAt() {
-        return raft.lacksRoom ? raft.lastIndex : undefined
+        return spacePolicy.logEnd
       },
       stalenessMs: (now) => raft.stalenessMs(now),
     })
@@ -347,7 +345,7 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   get compactRevision(): Revision {
-    return compactRevision(this.#applier.state)
+    return this.#applier.state.history.compacted
   }
 
   get configuration(): Configuration {
@@ -369,8 +367,8 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#ended !== undefined) errors.push(this.#ended.reason)
     if (this.#hashError !== undefined) errors.push(this.#hashError)
     const raft = this.#raft.status()
-    const { freeBytes } = this.#space
-    if (raft.room !== 'enough') errors.push(diskFull(raft.room, freeBytes))
+    const { freeBytes, state } = this.#space
+    if (state !== 'enough') errors.push(diskFull(state, freeBytes))
     if (this.#raft.leader === undefined) errors.push('no leader is known')
     return {
       name: this.name,
@@ -378,6 +376,7 @@ export class Driver implements NodeApi, NetworkEvents {
       replicaId: this.#replicaId,
       raft,
       diskFreeBytes: freeBytes,
+      diskSpace: state,
       revision: this.revision,
       settings: this.#applier.state.settings,
       stateHash: this.#storage.stateHash,
@@ -424,15 +423,14 @@ export class Driver implements NodeApi, NetworkEvents {
     timeoutMs: number,
     done: (result: Result<{ readonly outcome: Applied['outcome']; readonly replayed: boolean }>) => void,
   ): void {
-    const { clusterVersion } = this.#applier.state.settings
     const refusal =
-      this.#versions.refusal(request, this.#configuration.members, clusterVersion) ??
+      this.#versions.refusal(request, this.#configuration.members) ??
       this.#refusalNow(this.#gathered.bytes, this.#gathered.size + 1)
     if (refusal !== undefined) {
       this.#clock.soon(() => done({ ok: false, problem: refusal }))
       return
     }
-    this.#gathered.add(request, timeoutMs, clusterVersion, done)
+    this.#gathered.add(request, timeoutMs, done)
     this.#wake()
   }
 
@@ -449,21 +447,18 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void {
-    getRecord(this.#storage, this.#applier.state, key, (error, record) => {
+    getRecord(this.#storage, key, (error, record) => {
       if (error !== undefined && !(error instanceof ScanEndedError)) this.#fail(error)
       done(error, record)
     })
   }
 
   list(options: ListOptions): RecordScan {
-    return this.#guarded(() => scanRecords(this.#storage, this.#applier.state, options))
+    return this.#guarded(() => scanRecords(this.#storage, options))
   }
 
   watch(request: WatchRequest, sink: WatchSink): Result<Watch> {
-    const { state } = this.#applier
-    if (hasHistory(state)) return this.#watches.open(request, sink)
-    const { clusterVersion } = state.settings
-    return { ok: false, problem: needsVersion(CLUSTER_VERSION_OF_HISTORY, clusterVersion) }
+    return this.#watches.open(request, sink)
   }
 
   watchCounts(): WatchCounts {
@@ -592,11 +587,12 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   message(message: Message): void {
-    this.#step({ kind: 'message', now: this.#clock.now(), message })
+    const receivable = this.#spacePolicy.receivable(message)
+    if (receivable !== undefined) this.#step({ kind: 'message', now: this.#clock.now(), message: receivable })
   }
 
   connected({ replicaId: peer, boot, term, lastIndex, clusterVersion }: Greeting): void {
-    this.#versions.heard(peer, clusterVersion)
+    this.#versions.reported(peer, clusterVersion)
     this.#step({ kind: 'connected', now: this.#clock.now(), peer, boot, term, lastIndex })
     this.#leases.connected()
     this.#forwarded.check(peer)
@@ -643,7 +639,9 @@ export class Driver implements NodeApi, NetworkEvents {
     done: (refuse: string | undefined, sink: SnapshotSink | undefined) => void,
   ): void {
     const refuse =
-      this.#ended === undefined ? this.#raft.whyNotSnapshot(term, meta.index) : 'this node has ended'
+      this.#ended === undefined
+        ? (this.#raft.whyNotSnapshot(term, meta.index) ?? this.#spacePolicy.snapshotRefusal)
+        : 'this node has ended'
     if (refuse !== undefined) {
       // A leader that offers a snapshot of committed entries has not received the answer to an earlier transfer. The
       // core answers again.
@@ -668,8 +666,9 @@ export class Driver implements NodeApi, NetworkEvents {
       },
       write: (number, chunk, done) => {
         this.#space.writes(chunk.length)
-        if (this.#raft.room === 'enough') sink.write(number, chunk, done)
-        else this.#clock.soon(() => done(new Error('the disk here is nearly full')))
+        const refusal = this.#spacePolicy.snapshotRefusal
+        if (refusal === undefined) sink.write(number, chunk, done)
+        else this.#clock.soon(() => done(new Error(refusal)))
       },
       finish: (done) => sink.finish(done),
       abort: () => sink.abort(),
@@ -929,6 +928,7 @@ export class Driver implements NodeApi, NetworkEvents {
     const fields = { role: change.role, term: change.term, leader }
     this.#options.logger.info(fields, `${change.role} in term ${change.term}: ${change.why}`)
     this.#options.observer.roleChanged(change)
+    this.#spacePolicy.roleChanged()
     this.#leases.check()
     this.#watchLeader(change.leader)
     if (change.leader !== undefined) this.#unpark()
@@ -954,7 +954,7 @@ export class Driver implements NodeApi, NetworkEvents {
   /** Nor can anything new reach a watch where a full disk keeps the node behind. Called now and then. */
   #watchRoom(): void {
     const { watchLeaderlessMs } = this.#options.limits
-    if (!this.#raft.lacksRoom) return
+    if (!this.#spacePolicy.isBehind) return
     const behindMs = this.#raft.stalenessMs(this.#clock.now()) ?? Number.POSITIVE_INFINITY
     if (behindMs > watchLeaderlessMs)
       this.#watches.withoutRoom(`the full disk of this node has kept it behind for ${watchLeaderlessMs} ms`)
@@ -971,13 +971,13 @@ export class Driver implements NodeApi, NetworkEvents {
     for (const refuse of [...this.#transferRefused]) if (refuse !== asking) refuse(detail)
   }
 
-  #roomChanged(room: DiskRoom): void {
-    const fields = { room, freeBytes: this.#space.freeBytes }
-    if (room === 'enough') this.#options.logger.info(fields, 'the disk has room again: changes are taken')
-    else this.#options.logger.error(fields, diskFull(room, this.#space.freeBytes))
-    // The change may be found while a step is carried out. Its writes and messages come first. Calls of
-    // `soon` have no order, so the room is read when the call runs.
-    this.#clock.soon(() => this.#step({ kind: 'disk-room', now: this.#clock.now(), room: this.#space.room }))
+  #spaceChanged(state: DiskSpaceState): void {
+    const fields = { state, freeBytes: this.#space.freeBytes }
+    if (state === 'enough')
+      this.#options.logger.info(fields, 'the disk has space again: changes are accepted')
+    else this.#options.logger.error(fields, diskFull(state, this.#space.freeBytes))
+    // The change may be noticed while the output of a step is carried out. Its writes and messages come first.
+    this.#clock.soon(() => this.#spacePolicy.handOverIfShort(this.#storage.applied.term))
   }
 
   #compact(done: () => void, isRoom: () => boolean): void {
@@ -1016,6 +1016,7 @@ export class Driver implements NodeApi, NetworkEvents {
       const { index } = this.#applier
       this.#options.observer.entriesApplied(index - before)
       this.#step({ kind: 'applied', now: this.#clock.now(), index })
+      this.#spacePolicy.handOverIfShort(this.#storage.applied.term)
       this.#reads.applied()
       this.#compactor.check(false)
       this.#leases.check()
@@ -1105,31 +1106,14 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // The cluster version
-
-  /** Called now and then. It is raised once, and then never again. */
-  #raiseClusterVersion(): void {
-    const { clusterVersion } = this.#applier.state.settings
-    if (this.#raisesVersion || this.#raft.role !== 'leader' || clusterVersion >= CLUSTER_VERSION) return
-    this.#raisesVersion = true
-    // It is refused as long as some member may not know the new version.
-    const command = { kind: 'settings', settings: { clusterVersion: CLUSTER_VERSION } } as const
-    const request = { command, idempotency: undefined, principal: '' }
-    this.propose(request, this.#options.limits.hashIdleMs, (result) => {
-      this.#raisesVersion = false
-      if (result.ok) this.#options.logger.info({}, `the cluster version was raised from ${clusterVersion}`)
-    })
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
   // Comparing replicas
 
   #armHashTimer(): void {
     this.#hashTimer = this.#clock.after(this.#options.limits.hashIdleMs, () => {
       this.#reportHash()
-      this.#raiseClusterVersion()
       this.#compactor.check(true)
       this.#watchRoom()
+      this.#spacePolicy.handOverIfShort(this.#storage.applied.term)
       if (this.#ended === undefined) this.#armHashTimer()
     })
   }
@@ -1267,9 +1251,9 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 }
 
-function diskFull(room: Exclude<DiskRoom, 'enough'>, freeBytes: number): string {
+function diskFull(state: Exclude<DiskSpaceState, 'enough'>, freeBytes: number): string {
   const free = `the disk is nearly full (${Math.floor(freeBytes / 1024 ** 2)} MiB free)`
-  const taken = room === 'low' ? 'deletes are taken, other changes are refused' : 'nothing is written'
+  const taken = state === 'low' ? 'deletes are taken, other changes are refused' : 'nothing is written'
   return `${free}: ${taken} until there is room again`
 }
 

@@ -145,7 +145,7 @@ class Node {
     this.commits = new GroupCommit(this.clock, this.storage, driverLimits, {
       hardState: () => hardState(this.term, this.commit),
       neededAfter: () => asIndex(0),
-      isShortOfRoom: () => false,
+      isShortOfSpace: () => false,
       send: (message) => this.#left(message),
       stored: () => {},
       failed: (error) => void this.failures.push(error.message),
