@@ -7,9 +7,9 @@
 // itself.
 
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
-import { compileSoon } from '../local/compile-soon.ts'
+import { lowerJitThreshold } from '../server/process/jit-threshold.ts'
 import { Failure, isSystemError, messageOf, reasonOf } from '../local/failure.ts'
-import { keepHeapSmall } from '../local/small-heap.ts'
+import { keepHeapSmall } from '../server/process/small-heap.ts'
 import { hostPort, isPeerAddress } from '../server/addresses.ts'
 import {
   type Founding,
@@ -125,7 +125,7 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
     () => process.exit(EXIT.failed),
   )
   keepHeapSmall()
-  compileSoon()
+  lowerJitThreshold()
   try {
     node = await startNode(options)
   } catch (error) {

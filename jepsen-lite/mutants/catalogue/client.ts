@@ -563,8 +563,8 @@ export const CLIENT_MUTANTS: readonly Mutant[] = [
     title: 'a question to a node waits without end when the answer changes the protocol',
     why: 'A node that was given a wrong URL to join neither starts nor says why.',
     layers: UNIT,
-    tests: ['test/server/ask-http.test.ts'],
-    edits: [edit('src/server/ask-http.ts', "    outgoing.on('close', onClose)\n", '')],
+    tests: ['test/server/http-request.test.ts'],
+    edits: [edit('src/server/http-request.ts', "    outgoing.on('close', onClose)\n", '')],
   },
   {
     id: 'M595',

@@ -9,7 +9,7 @@ const IMPORT = 'src/cli/commands/import.ts'
 const SUPERVISOR = 'src/local/supervisor.ts'
 const COMMANDS = 'src/local/control-commands.ts'
 const DIRECTORY = 'src/local/held-directory.ts'
-const MAJORITY = 'src/local/majority.ts'
+const MAJORITY = 'src/local/quorum-check.ts'
 const FILES_TESTS = ['test/cli/files.int.test.ts']
 const AT_THE_SAME_TIME = ['test/local/at-the-same-time.int.test.ts']
 const CONSENT = ['test/local/consent.int.test.ts']
@@ -21,9 +21,9 @@ export const LOCAL: readonly Mutant[] = [
     title: 'a node waits as long as any program until its code is optimized',
     why: 'With one client a put costs up to twice what it should for many thousand puts.',
     layers: UNIT,
-    tests: ['test/local/compile-soon.int.test.ts'],
+    tests: ['test/server/process/jit-threshold.int.test.ts'],
     edits: [
-      edit('src/local/compile-soon.ts', 'CALLS_BEFORE_OPTIMIZING = 1500', 'CALLS_BEFORE_OPTIMIZING = 3000'),
+      edit('src/server/process/jit-threshold.ts', 'CALLS_BEFORE_OPTIMIZING = 1500', 'CALLS_BEFORE_OPTIMIZING = 3000'),
     ],
   },
   {
@@ -116,7 +116,7 @@ export const LOCAL: readonly Mutant[] = [
     tests: ['test/local/proxy.int.test.ts'],
     edits: [
       edit(
-        'src/server/ask-http.ts',
+        'src/server/http-request.ts',
         'http.request(url, { agent, method, headers, lookup })',
         'http.request(url, { method, headers })',
       ),
@@ -138,7 +138,7 @@ export const LOCAL: readonly Mutant[] = [
     tests: ['test/local/supervisor-lock.int.test.ts'],
     edits: [
       edit(
-        'src/local/control-client.ts',
+        'src/local/supervisor-socket.ts',
         'answer.directory === directoryId(dataDir))',
         'directoryId(dataDir) !== undefined)',
       ),
@@ -166,7 +166,7 @@ export const LOCAL: readonly Mutant[] = [
     tests: AT_THE_SAME_TIME,
     edits: [
       edit(
-        'src/local/stop.ts',
+        'src/local/stop-cluster.ts',
         'if ((await takeLockForRoom(dataDir, self, ours)) !== undefined) return false',
         'if (self.pid === 0) return false',
       ),
@@ -215,7 +215,7 @@ export const LOCAL: readonly Mutant[] = [
     layers: UNIT,
     tests: ['test/local/local-cluster.int.test.ts'],
     edits: [
-      edit('src/local/stopped-guard.ts', 'this.#pipe?.write(', 'if (pids.length < 0) this.#pipe?.write('),
+      edit('src/local/paused-process-guard.ts', 'this.#pipe?.write(', 'if (pids.length < 0) this.#pipe?.write('),
     ],
   },
   {
@@ -226,7 +226,7 @@ export const LOCAL: readonly Mutant[] = [
     tests: ['test/local/directory.int.test.ts'],
     edits: [
       edit(
-        'src/local/stop.ts',
+        'src/local/stop-cluster.ts',
         'if (await knock(dataDir, MOVED_END_LIMIT_MS)) return true',
         'if (!existsSync(dataDir)) return false',
       ),
@@ -251,7 +251,7 @@ export const LOCAL: readonly Mutant[] = [
     tests: CONSENT,
     edits: [
       edit(
-        'src/local/stop.ts',
+        'src/local/stop-cluster.ts',
         'return destroyCluster(dataDir, agreed)',
         'return destroyCluster(dataDir, async () => {})',
       ),
@@ -407,7 +407,7 @@ export const LOCAL: readonly Mutant[] = [
     tests: ['test/local/at-the-same-time.int.test.ts'],
     edits: [
       edit(
-        'src/local/stop.ts',
+        'src/local/stop-cluster.ts',
         'await takeLockForRoom(dataDir, self, ours)',
         'await takeLock(dataDir, self)',
       ),
@@ -545,7 +545,7 @@ export const LOCAL: readonly Mutant[] = [
     why: 'Of damaged data the node says only what helps a node that was started by hand. Our own.',
     layers: UNIT,
     tests: ['test/local/called.int.test.ts'],
-    edits: [edit('src/local/lifecycle.ts', "event.kind === 'ended' && event.failed", 'false')],
+    edits: [edit('src/local/cluster-nodes.ts', "event.kind === 'ended' && event.failed", 'false')],
   },
   {
     id: 'M734',
@@ -574,10 +574,10 @@ export const LOCAL: readonly Mutant[] = [
     title: 'what a collection has brought is counted before another thread has freed it',
     why: 'Each collection of the young generation seemed to bring nothing, and led to one of everything. Our own.',
     layers: UNIT,
-    tests: ['test/local/small-heap.test.ts'],
+    tests: ['test/server/process/small-heap.test.ts'],
     edits: [
       edit(
-        'src/local/small-heap.ts',
+        'src/server/process/small-heap.ts',
         'const isCollected = heapBytes < this.#heapBytes',
         'const isCollected = Number.isNaN(heapBytes)',
       ),
