@@ -1,5 +1,5 @@
-// Calls a function 2,500 times, with `--trace-opt`: V8 prints what it optimizes. `soon` as an argument: after
-// `compileSoon`.
+// Calls a function 2,500 times. With `--trace-opt` V8 prints the functions that it optimizes. With the argument `soon`
+// the threshold is lowered first.
 
 import { lowerJitThreshold } from '../../../src/server/process/jit-threshold.ts'
 
