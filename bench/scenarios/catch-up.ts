@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { exists } from '../../src/local/processes.ts'
+import { processExists } from '../../src/local/processes.ts'
 import { type Cluster, type ClusterNode, kill, settled } from '../clusters/cluster.ts'
 import { sample } from '../measure/processes.ts'
 import { fill } from './fill.ts'
@@ -67,7 +67,7 @@ const appliedBy = (cluster: Cluster, node: ClusterNode): Promise<number> =>
 function watchMemory(pid: number): { peakMb(): number } {
   let peak = 0
   const timer = setInterval(() => {
-    if (exists(pid)) peak = Math.max(peak, sample(pid).rssAnonMb)
+    if (processExists(pid)) peak = Math.max(peak, sample(pid).rssAnonMb)
   }, LOOK_EVERY_MS)
   return {
     peakMb() {

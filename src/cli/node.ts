@@ -7,9 +7,7 @@
 // itself.
 
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
-import { compileSoon } from '../local/compile-soon.ts'
 import { Failure, isSystemError, messageOf, reasonOf } from '../local/failure.ts'
-import { keepHeapSmall } from '../local/small-heap.ts'
 import { hostPort, isPeerAddress } from '../server/addresses.ts'
 import {
   type Founding,
@@ -18,6 +16,8 @@ import {
   NodeStartError,
   type RunningNode,
 } from '../server/options.ts'
+import { lowerJitThreshold } from '../server/process/jit-threshold.ts'
+import { keepHeapSmall } from '../server/process/small-heap.ts'
 import { parseTimeout, parseTiming } from './duration.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
@@ -125,7 +125,7 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
     () => process.exit(EXIT.failed),
   )
   keepHeapSmall()
-  compileSoon()
+  lowerJitThreshold()
   try {
     node = await startNode(options)
   } catch (error) {

@@ -8,7 +8,7 @@
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { writeWhole } from '../files/durable.ts'
+import { writeFileAtomically } from '../files/durable.ts'
 import { isOpenInProcess } from './open-files.ts'
 
 /** The content of each WAL by name, in order. */
@@ -59,7 +59,7 @@ export function putBack(dir: string, wals: Wals): void {
       .map(numberOf),
   )
   for (const [at, content] of [...wals.values()].entries())
-    writeWhole(join(dir, `${String(newest + at).padStart(6, '0')}.log`), content)
+    writeFileAtomically(join(dir, `${String(newest + at).padStart(6, '0')}.log`), content)
 }
 
 const numberOf = (name: string): number => Number.parseInt(name, 10)

@@ -110,11 +110,11 @@ describe('data goes to stdout as it is', () => {
     node.set('k', Buffer.alloc(100_000, 'v'))
     const { code, err } = await withFilesUpTo(32, 'export --dir dir')
     expect(code).toBe(1)
-    expect(err).toMatch(/^error: \/.*\/dir\/k cannot be written: file too large\.\n$/)
+    expect(err).toMatch(/^error: cannot write \/.*\/dir\/k: file too large\n$/)
     // It is not for the terminal.
     node.rows.clear()
     node.set('\x1b[2J\n', Buffer.alloc(100_000, 'v'))
-    expect((await withFilesUpTo(32, 'export --dir dir')).err).toContain('\\x1b[2J\\x0a cannot be written')
+    expect((await withFilesUpTo(32, 'export --dir dir')).err).toContain('\\x1b[2J\\x0a: file too large')
   })
 
   test('a directory as standard input is no value', async () => {

@@ -37,10 +37,12 @@ const MAY_IMPORT = new Map([
   ['server/peers', ['raft/types.ts', 'storage/types.ts', 'server/node/types.ts']],
   ['server/peers/tcp', ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'client/lookup.ts']],
   ['server/http', ['bytes', 'storage', 'kv', 'raft', 'server', 'server/node', 'server/mux', 'node-http.ts']],
+  // Settings of a process that only runs a node.
+  ['server/process', []],
   ['server/mux', ['bytes', 'storage', 'kv', 'server/node', 'server/http']],
   ['client', ['bytes', 'node-http.ts']],
-  ['local', ['files', 'server', 'server/node', 'node-http.ts']],
-  ['cli', ['client', 'files', 'server', 'server/node', 'local', 'recipes']],
+  ['local', ['files', 'server', 'server/node', 'server/process']],
+  ['cli', ['client', 'files', 'server', 'server/node', 'server/process', 'local', 'recipes']],
   ['embed', ['client', 'server', 'server/node', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],

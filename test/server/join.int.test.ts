@@ -3,7 +3,7 @@
 import { createServer, type Server } from 'node:http'
 import { afterEach, expect, test, vi } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
-import { discoverCluster, type Joiner, JoinRefusedError, join } from '../../src/server/join.ts'
+import { discoverCluster, type JoiningReplica, JoinRefusedError, join } from '../../src/server/join.ts'
 import { silent } from './peers/tcp/test-nodes.ts'
 
 const servers: Server[] = []
@@ -69,7 +69,7 @@ async function played(given: Partial<Played> = {}): Promise<{ url: string; node:
   return { url: `http://127.0.0.1:${address.port}`, node }
 }
 
-const joiner: Joiner = {
+const joiner: JoiningReplica = {
   ...{ name: 'n4', replicaId: asReplicaId('4'), clusterId: '77' },
   ...{ peer: '127.0.0.1:1', url: 'http://127.0.0.1:2' },
 }
@@ -148,7 +148,7 @@ test('a replica does not ask itself, although its own URL is among those to ask'
   expect([itself.node.looks, itself.node.asked]).toEqual([0, []])
 })
 
-test('a replica that was added, and that nobody calls, says at which address it waits', async () => {
+test('a replica that was added, and that the leader does not contact, logs its address', async () => {
   const { url } = await played({
     members: [{ ...NAMESAKE, replica_id: '4', peer: joiner.peer, url: joiner.url }],
   })
@@ -162,7 +162,7 @@ test('a replica that was added, and that nobody calls, says at which address it 
       return ++looks > 5
     }
     await join(joiner, { urls: [url], replace: false, logger, isKnown })
-    expect(said).toEqual([expect.stringMatching(/added.*not been brought up to date.*127\.0\.0\.1:1/)])
+    expect(said).toEqual([expect.stringMatching(/added, but has received nothing yet.*127\.0\.0\.1:1/)])
   } finally {
     vi.useRealTimers()
   }
