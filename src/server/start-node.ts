@@ -2,6 +2,7 @@
 
 import { realpathSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
+import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { types } from 'node:util'
 import { encodeState, initialState, UnknownKindError } from '../kv/index.ts'
@@ -42,6 +43,7 @@ import { checkListenAddress } from './listen-address.ts'
 import { systemClock } from './node/clock.ts'
 import { DirectoryDisk } from './node/disk-space.ts'
 import { Driver, type DriverObserver } from './node/driver.ts'
+import { KeyIndex, keyIndexLimits, rowHeadsFor } from './node/key-index/key-index.ts'
 import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './node/limits.ts'
 import { Metrics } from './node/metrics.ts'
 import type { Logger, NodeEnd, Optional, ServingNode, StartOptions } from './node/types.ts'
@@ -104,6 +106,7 @@ export async function startNode(given: StartOptions): Promise<ServingNode> {
   const storage = await openStorage(options.dataDir, {
     discardSuspectTail: options.discardSuspectTail ?? false,
     name: options.name,
+    index: KeyIndex.of({ ...keyIndexLimits, rowHeads: rowHeadsFor(memoryBytes()) }),
   }).catch(noSpace)
   // The file may be incomplete, or have another size than this process needs.
   disk.giveBackReserve()
@@ -336,6 +339,10 @@ function defined<Options extends object>(options: Optional<Options> = {}): Parti
 
 const noSpaceToStart = (dir: string, error: unknown): string =>
   `the disk of ${dir} is full (${error instanceof Error ? error.message : String(error)}). Free space on it and start the node again: nothing that it acknowledged is lost`
+
+/** The memory of the machine, or of the container if that may use less. */
+const memoryBytes = (): number =>
+  Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
 
 /** Formats an empty directory as `founding` says. Throws when the directory and the options do not fit. */
 async function prepareDirectory(options: StartOptions, logger: Logger): Promise<void> {

@@ -24,7 +24,7 @@ const MAY_IMPORT = new Map([
   ['src/node-http.ts', []],
   ['raft', ['bytes']],
   ['kv', ['bytes']],
-  ['storage', ['bytes', 'files', 'kv', 'raft/types.ts', 'raft/entry.ts']],
+  ['storage', ['bytes', 'files', 'raft/types.ts', 'raft/entry.ts']],
   // What starts a node joins its parts. The parts themselves point one way: http | mux → api → node ← peers ← tcp.
   [
     'server',

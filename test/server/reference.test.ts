@@ -20,6 +20,7 @@ import { RENEW_LEASES_MAX } from '../../src/kv/request.ts'
 import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from '../../src/kv/txn.ts'
 import { httpLimits } from '../../src/server/http/index.ts'
 import { PROBLEMS } from '../../src/server/http/problem.ts'
+import { keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../src/server/node/limits.ts'
 import { Metrics } from '../../src/server/node/metrics.ts'
 import { PREV_BYTES_MAX } from '../../src/server/node/watch/index.ts'
@@ -78,7 +79,7 @@ describe('docs/reference/limits.md', () => {
     ['Agreement', { ...raftTiming, ...raftLimits }],
     ['Peers', TRANSPORT_LIMITS],
     ['LevelDB', levelLimits],
-    ['The store', storeLimits],
+    ['The store', { ...storeLimits, ...keyIndexLimits }],
     ['Import', { LINE_BYTES_MAX, WRITES_START, WRITES_MIN, WRITES_MAX, BYTES_AT_ONCE }],
     [
       'Client',

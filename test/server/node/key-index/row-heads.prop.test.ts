@@ -3,12 +3,11 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ROW_HEAD_BYTES } from '../../src/kv/types.ts'
-import { KeyIndex } from '../../src/storage/key-index.ts'
-import { hashOfKey } from '../../src/storage/row-filter.ts'
-import { hashOfStored, Row } from '../../src/storage/rows.ts'
-import { runs } from '../runs.ts'
-import { bytes, sealRow } from './samples.ts'
+import { ROW_HEAD_BYTES } from '../../../../src/kv/types.ts'
+import { RowHeads } from '../../../../src/server/node/key-index/row-heads.ts'
+import { hashOfKey, hashOfStored, Row } from '../../../../src/storage/rows.ts'
+import { runs } from '../../../runs.ts'
+import { bytes, sealRow } from '../../../storage/samples.ts'
 
 type Step =
   /** `changed`: the row was changed, and not read. */
@@ -47,7 +46,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 test('heads are those of the last remembered rows, or unknown', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 120 }), fc.integer({ min: 1, max: 16 }), (steps, room) => {
-      const heads = new KeyIndex(room)
+      const heads = new RowHeads(room)
       const model = new Map<number, string | undefined>()
       let ofEntry = new Set<number>()
       for (const now of steps) {
@@ -78,12 +77,12 @@ test('heads are those of the last remembered rows, or unknown', () => {
 })
 
 /** The keys of which something is known. */
-const ofKnown = (heads: KeyIndex): number[] =>
+const ofKnown = (heads: RowHeads): number[] =>
   Array.from({ length: 25 }, (_, n) => n).filter(
     (n) => heads.get(keyOf(n), hashOfKey(keyOf(n))) !== undefined,
   )
 
-function expectTrue(heads: KeyIndex, n: number, model: ReadonlyMap<number, string | undefined>): void {
+function expectTrue(heads: RowHeads, n: number, model: ReadonlyMap<number, string | undefined>): void {
   const key = keyOf(n)
   const said = heads.get(key, hashOfKey(key))
   if (said === undefined) return
@@ -102,7 +101,7 @@ function expectTrue(heads: KeyIndex, n: number, model: ReadonlyMap<number, strin
 }
 
 /** What is known about the key: the text of its row. */
-const known = (heads: KeyIndex, key: Uint8Array): string | undefined => {
+const known = (heads: RowHeads, key: Uint8Array): string | undefined => {
   const said = heads.get(key, hashOfKey(key))
   return said === undefined || said === 'absent' ? said : Buffer.from(said.bytes).toString()
 }
@@ -114,7 +113,7 @@ test.each([
   ['keyb44nrm1', 'key'],
   [`declinate${'.'.repeat(60)}`, `macallums${'.'.repeat(60)}`],
 ])('%s is not taken for %s', (one, other) => {
-  const heads = new KeyIndex(1)
+  const heads = new RowHeads(1)
   const [a, b] = [bytes(one), bytes(other)]
   expect(hashOfKey(a)).toBe(hashOfKey(b))
   heads.remember(a, hashOfKey(a), stored(a, 'of the first'))
@@ -125,7 +124,7 @@ test.each([
 })
 
 test('keys of any length are kept, also those that differ only behind the longest that fits', () => {
-  const heads = new KeyIndex(64)
+  const heads = new RowHeads(64)
   const keys = [1, 59, 60, 61, 62, 4097].flatMap((length) =>
     ['a', 'b'].flatMap((letter) => [
       { key: bytes(letter.padEnd(length, '.')), text: `${letter} first of ${length}` },
@@ -147,7 +146,7 @@ test('keys of any length are kept, also those that differ only behind the longes
 
 test('when all slots are taken, each further head takes the place of another one', () => {
   // One set, of which seven slots may be needed and eight are there.
-  const heads = new KeyIndex(7)
+  const heads = new RowHeads(7)
   const keys = Array.from({ length: 1000 }, (_, n) => bytes(`some/service/${n}`))
   for (const key of keys) heads.remember(key, hashOfKey(key), stored(key, 'value'))
   expect(keys.filter((key) => known(heads, key) !== undefined)).toHaveLength(1000)
@@ -157,11 +156,11 @@ test('when all slots are taken, each further head takes the place of another one
 
 describe("heads of users' keys", () => {
   const keyOfUser = (n: number, length = 0): Uint8Array => bytes(`\u0008user/${n}`.padEnd(length, '.'))
-  const put = (heads: KeyIndex, key: Uint8Array, head: string | undefined): boolean =>
+  const put = (heads: RowHeads, key: Uint8Array, head: string | undefined): boolean =>
     heads.put(key, hashOfKey(key), head === undefined ? undefined : bytes(head))
 
   test('are all known once all rows were read, until one has no place', () => {
-    const heads = new KeyIndex(7)
+    const heads = new RowHeads(7)
     put(heads, keyOfUser(1), 'head')
     expect(heads.knowsAllKeys).toBe(false)
     heads.loaded()
@@ -176,7 +175,7 @@ describe("heads of users' keys", () => {
   })
 
   test('keep their places while those of other tables come and go', () => {
-    const heads = new KeyIndex(7)
+    const heads = new RowHeads(7)
     heads.loaded()
     for (let n = 0; n < 7; n++) put(heads, keyOfUser(n), 'head')
     for (let n = 0; n < 100; n++) {
@@ -191,7 +190,7 @@ describe("heads of users' keys", () => {
   })
 
   test('absent keys and rows of other tables may lose their places', () => {
-    const heads = new KeyIndex(7)
+    const heads = new RowHeads(7)
     heads.loaded()
     for (let n = 0; n < 100; n++) {
       put(heads, keyOfUser(n), undefined)
@@ -202,7 +201,7 @@ describe("heads of users' keys", () => {
   })
 
   test('are all known as long as there may be more of them', () => {
-    const heads = new KeyIndex(1_000_000)
+    const heads = new RowHeads(1_000_000)
     heads.loaded()
     for (let n = 0; n < 200_000; n++) {
       put(heads, keyOfUser(n), 'head')
@@ -212,14 +211,14 @@ describe("heads of users' keys", () => {
   })
 
   test('say whether the key is new', () => {
-    const heads = new KeyIndex(64)
+    const heads = new RowHeads(64)
     const key = keyOfUser(1)
     const said = ['head', 'other', undefined, undefined, 'head', 'other'].map((head) => put(heads, key, head))
     expect(said).toEqual([true, false, false, true, true, false])
   })
 
   test('are all known, long ones too', () => {
-    const heads = new KeyIndex(64)
+    const heads = new RowHeads(64)
     const [changed, read] = [keyOfUser(1, 61), keyOfUser(2, 61)]
     put(heads, changed, 'head')
     expect(heads.wants(read, hashOfKey(read))).toBe(true)
@@ -238,7 +237,7 @@ describe("heads of users' keys", () => {
 test.each([4096, 100_000])(
   'with room for %i, hardly anything is forgotten, and nothing is mixed up',
   (room) => {
-    const heads = new KeyIndex(room)
+    const heads = new RowHeads(room)
     const keys = Array.from({ length: room }, (_, n) => bytes(`some/service/${n}`))
     const expected = new Map<Uint8Array, string>()
     const write = (key: Uint8Array, value: string): void => {

@@ -1,37 +1,9 @@
-// The part of each row that apply needs for a change, kept in memory: its first bytes, its length and its hash. A put
-// that asks LevelDB for the row that it replaces spends more time there than on everything else.
-//
-// Slots of a fixed size in flat arrays, in sets of eight, found by a hash of the key and compared byte by byte. A key
-// has two sets, and gets a slot in the one with more room: so all sets fill evenly, and hardly any key loses its slot
-// before the table is full (Azar and others, "Balanced Allocations"). With one set for each key, a table in which all
-// slots are needed would lose one key in seven, and each of them would be read from LevelDB again and again. LevelDB
-// also counts such reads, and rewrites the tables that they have touched.
-//
-// The keys in use are spread over the whole table, so what a look-up takes is mostly the time to load the memory that
-// it touches: the hashes of a set lie side by side, and so does everything of a slot. There are no objects that the
-// garbage collector must walk. A row known to be absent has a slot too.
-//
-// A long key is replaced by its SHA-256, so that all slots have one size.
-//
-// What is known when an entry begins, or becomes known while it is applied, stays known until it ends. So heads that
-// have lost their slot are kept for so long.
-//
-// The heads of users' keys (`TABLE_HEADS`) are in no row, and a head that is not remembered must be made again from a
-// row of versions before an entry can use it. `knowsAllKeys` says that all of them are remembered, so that nobody has
-// to look.
-//
-// After a start, and after a snapshot, all rows are read in the background and their heads are remembered, until the
-// table is full (`row-loader.ts`). A row may have changed since it was read. Every change is remembered, so a row whose
-// head is unknown has not changed, unless its head was lost meanwhile. The hashes of lost keys are noted for that time.
-//
-// A table that becomes full, or in which a key finds both of its sets full, is replaced by one of twice the size, up to
-// the limit. So no key loses its slot while the table may grow. The slots move one set at a time, because moving all at
-// once would keep heartbeats waiting.
+// The heads of rows in memory: their first bytes, length and hash, in slots of flat arrays (README.md).
 
 import { hash as digestOf } from 'node:crypto'
-import { ROW_HEAD_BYTES, TABLE_HEADS } from '../kv/types.ts'
-import { hashAt, isAt, type Row, TRAILER_BYTES } from './rows.ts'
-import type { RowHash } from './types.ts'
+import { ROW_HEAD_BYTES, TABLE_HEADS } from '../../../kv/types.ts'
+import { hashAt, isAt, type Row, TRAILER_BYTES } from '../../../storage/rows.ts'
+import type { RowHash } from '../../../storage/types.ts'
 
 /** Longer row keys are replaced by names of this many bytes: the table, the SHA-256 of the key, zeros. */
 const NAME_BYTES = 61
@@ -53,20 +25,20 @@ const SETS_MIN = 512
 export const HEAD_BYTES = Math.ceil(((SLOT_BYTES + 4) * WAYS) / WAYS_FULL)
 
 /** The head of a row that exists. It is valid until the next call: its memory is used again. */
-export interface KeyIndexEntry extends RowHash {
+export interface RowHead extends RowHash {
   readonly bytes: Uint8Array
   /** Length of the whole row, as given to `apply`. */
   readonly length: number
 }
 
 /** Row, absent row, or nothing known. */
-export type Remembered = KeyIndexEntry | 'absent' | undefined
+type KnownHead = RowHead | 'absent' | undefined
 
 const ABSENT = -1
 /** In place of the hash of a key. */
 const FREE = 0
 
-export class KeyIndex {
+export class RowHeads {
   readonly #setsMax: number
   #table: Table
   /** The table before the last growth, and its first set that has not moved. */
@@ -79,7 +51,7 @@ export class KeyIndex {
     crc: 0,
   }
   /** Without a slot, by name. */
-  readonly #kept = new Map<string, KeyIndexEntry | 'absent'>()
+  readonly #kept = new Map<string, RowHead | 'absent'>()
   /** Of the keys that have lost their slots while rows are read in the background; undefined: none are read. */
   #lost: Set<number> | undefined = new Set()
   /** The head of a user's key that exists has no slot. */
@@ -109,7 +81,7 @@ export class KeyIndex {
   }
 
   /** `hash`: `hashOfKey(rowKey)`. */
-  get(rowKey: Uint8Array, hash: number): Remembered {
+  get(rowKey: Uint8Array, hash: number): KnownHead {
     const key = shortOf(rowKey)
     let table = this.#table
     let slot = table.find(key, hash)
@@ -315,7 +287,7 @@ class Table {
   }
 
   /** The head is put into `into`. */
-  headOf(slot: number, into: Writable<KeyIndexEntry>): KeyIndexEntry | 'absent' {
+  headOf(slot: number, into: Writable<RowHead>): RowHead | 'absent' {
     const at = slot * SLOT_WORDS
     const length = this.words[at + LENGTH] ?? ABSENT
     if (length === ABSENT) return 'absent'

@@ -2,19 +2,20 @@
 // meanwhile.
 
 import { expect, test } from 'vitest'
-import { decodeMetadata, metadataKey } from '../../src/kv/key-metadata.ts'
-import { encodeVersionHead, TOMBSTONE_ROW, versionKey } from '../../src/kv/rows.ts'
-import { asRevision } from '../../src/kv/types.ts'
-import type { Engine, Pair, Scan } from '../../src/storage/engine.ts'
-import { IoScheduler } from '../../src/storage/io-scheduler.ts'
-import { KeyIndex } from '../../src/storage/key-index.ts'
-import { prefixed, rowPrefix } from '../../src/storage/keys.ts'
-import { hashOfKey, RowFilter } from '../../src/storage/row-filter.ts'
-import { RowLoader } from '../../src/storage/row-loader.ts'
-import { hashOfRow, Row } from '../../src/storage/rows.ts'
-import { StickyError } from '../../src/storage/sticky-error.ts'
-import { memoryDisk, openDisk } from './replicas.ts'
-import { bytes, must, sealRow } from './samples.ts'
+import { decodeMetadata, metadataKey } from '../../../../src/kv/key-metadata.ts'
+import { encodeVersionHead, TOMBSTONE_ROW, versionKey } from '../../../../src/kv/rows.ts'
+import { asRevision } from '../../../../src/kv/types.ts'
+import { KeyIndex } from '../../../../src/server/node/key-index/key-index.ts'
+import { RowFilter } from '../../../../src/server/node/key-index/row-filter.ts'
+import { RowHeads } from '../../../../src/server/node/key-index/row-heads.ts'
+import type { Engine, Pair, Scan } from '../../../../src/storage/engine.ts'
+import { IoScheduler } from '../../../../src/storage/io-scheduler.ts'
+import { prefixed, rowPrefix } from '../../../../src/storage/keys.ts'
+import { RowLoader } from '../../../../src/storage/row-loader.ts'
+import { hashOfKey, hashOfRow, Row } from '../../../../src/storage/rows.ts'
+import { StickyError } from '../../../../src/storage/sticky-error.ts'
+import { memoryDisk, openDisk } from '../../../storage/replicas.ts'
+import { bytes, must, sealRow } from '../../../storage/samples.ts'
 
 type Step = () => void
 
@@ -28,7 +29,7 @@ interface Loading {
   readonly loader: RowLoader
   readonly foreground: IoScheduler
   readonly filter: RowFilter
-  readonly heads: KeyIndex
+  readonly heads: RowHeads
   readonly first: StickyError
   /** The steps of scans, which are done when the test tells them to. */
   readonly steps: Step[]
@@ -91,9 +92,14 @@ async function loaderOf(
     },
   }
   const filter = new RowFilter(8000)
-  const heads = new KeyIndex(headRows)
+  const heads = new RowHeads(headRows)
   const foreground = new IoScheduler()
-  const loader = new RowLoader(Object.setPrototypeOf(under, engine), first, foreground, filter, heads)
+  const loader = new RowLoader(
+    Object.setPrototypeOf(under, engine),
+    first,
+    foreground,
+    new KeyIndex(heads, filter),
+  )
   return { loader, foreground, filter, heads, first, steps, fail, keysOnly }
 }
 
@@ -111,12 +117,12 @@ async function readOn(steps: Step[]): Promise<number> {
 
 const keysOf = (count: number, of = 'row'): Uint8Array[] =>
   Array.from({ length: count }, (_, at) => bytes(`\u0001${of}/${at}`))
-const headOf = (heads: KeyIndex, key: Uint8Array): string | undefined => {
+const headOf = (heads: RowHeads, key: Uint8Array): string | undefined => {
   const head = heads.get(key, hashOfKey(key))
   return head === undefined || head === 'absent' ? head : Buffer.from(head.bytes).toString()
 }
 const namesOf = (keys: readonly Uint8Array[]): string[] => keys.map((key) => Buffer.from(key).toString())
-const changed = (heads: KeyIndex, key: Uint8Array, value: string | undefined): void =>
+const changed = (heads: RowHeads, key: Uint8Array, value: string | undefined): void =>
   heads.changed(
     key,
     new Row(new Uint8Array(), key, hashOfKey(key), value === undefined ? undefined : bytes(value)),

@@ -2,9 +2,10 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { hashOfKey, RowFilter } from '../../src/storage/row-filter.ts'
-import { runs } from '../runs.ts'
-import { bytes } from './samples.ts'
+import { RowFilter } from '../../../../src/server/node/key-index/row-filter.ts'
+import { hashOfKey } from '../../../../src/storage/rows.ts'
+import { runs } from '../../../runs.ts'
+import { bytes } from '../../../storage/samples.ts'
 
 const keysOf = (count: number, of: string): Uint8Array[] =>
   Array.from({ length: count }, (_, at) => bytes(`${of}/${at}`))

@@ -1,10 +1,4 @@
-// Which rows certainly do not exist: Bloom filters over the keys of all rows. Without them, creating a key would make
-// LevelDB look for it in every level. They exclude nothing until all keys have been read once (`row-loader.ts`).
-//
-// A filter that is full is followed by another of twice the size (Almeida and others, "Scalable Bloom Filters"). So
-// memory grows with the number of keys, and no key has to be read again.
-//
-// A key is never taken out. A deleted row only costs a look-up that finds nothing.
+// Bloom filters over the keys of all rows: which rows certainly do not exist (README.md).
 
 const PROBES = 4
 /** With so many bits a key, one key in five hundred is looked for although it is absent. */
@@ -79,11 +73,4 @@ function bitOf(filter: Int32Array, hash: number, probe: number): number {
   const mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   const step = (mixed ^ (mixed >>> 13)) | 1
   return ((hash + Math.imul(probe, step)) >>> 0) % (filter.length * 32)
-}
-
-/** FNV-1a, with its high bits folded into the low ones. */
-export function hashOfKey(key: Uint8Array): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ (key[i] ?? 0), 0x01000193)
-  return hash ^ (hash >>> 15)
 }
