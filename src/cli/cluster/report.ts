@@ -7,8 +7,10 @@ import { DEFAULT_DATA } from '../../local/cluster-file.ts'
 import type { ClusterStatus, NodeStatus } from '../../local/cluster-status.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { shellWord } from '../../local/shell-word.ts'
+import { toJson } from '../format-json.ts'
+import { type Column, RowWriter } from '../format-table.ts'
 import type { Format } from '../global-flags.ts'
-import { type Column, RowWriter, sayInPassing, toJson, write, writeLine } from '../output.ts'
+import { sayInPassing, write, writeLine } from '../output.ts'
 
 export interface StartReport {
   /** Called once, when the cluster serves. */
