@@ -143,10 +143,10 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
 }
 
 const ADDRESS_HINTS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'End the program that listens there, or choose another port',
+  EADDRINUSE: 'end the program that listens there, or choose another port',
   EADDRNOTAVAIL:
-    'It must be an address of this machine; --advertise-url and --advertise-peer tell others another one',
-  EACCES: 'Choose a port from 1024 on',
+    'it must be an address of this machine; to announce another one, use --advertise-url and --advertise-peer',
+  EACCES: 'choose a port from 1024 on',
 }
 
 /** undefined: it failed for another reason. */
@@ -159,7 +159,7 @@ function whyNotListening(error: unknown, { listen, peerListen }: NodeOptions): s
   const flag = isIt(listen) ? '--listen' : '--peer-listen'
   const hint = ADDRESS_HINTS[error.code ?? '']
   const reason = `cannot listen on ${hostPort(isIt(listen) ? listen : peerListen)} (${flag}): ${reasonOf(error)}`
-  return hint === undefined ? reason : `${reason}. ${hint}`
+  return hint === undefined ? reason : `${reason}; ${hint}`
 }
 
 /**
@@ -175,10 +175,10 @@ function foundingOf(flags: { bootstrap?: true; join?: readonly string[]; replace
   if (flags.bootstrap && flags.join) {
     throw new Failure(
       EXIT.usage,
-      '--bootstrap founds a new cluster, --join enters one that exists: give one of them.',
+      '--bootstrap founds a new cluster, --join enters one that exists: give one of them',
     )
   }
-  if (flags.replace && !flags.join) throw new Failure(EXIT.usage, '--replace needs --join.')
+  if (flags.replace && !flags.join) throw new Failure(EXIT.usage, '--replace needs --join')
   if (flags.bootstrap) return { kind: 'bootstrap' }
   return flags.join
     ? { kind: 'join', urls: flags.join, replace: flags.replace === true }
@@ -195,7 +195,7 @@ function timingOf(heartbeatMs: number | undefined, electionMs: number | undefine
 const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }
 
 function count(text: string): number {
-  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new InvalidArgumentError('It is a whole number from 1.')
+  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new InvalidArgumentError('it must be a whole number from 1 on')
   return Number(text)
 }
 
@@ -215,19 +215,19 @@ function listenAddress(text: string): ListenAddress {
   const host = match?.[1] ?? match?.[2]
   const port = Number(match?.[3])
   if (host === undefined || port > 65_535)
-    throw new InvalidArgumentError('It must be HOST:PORT, as in 127.0.0.1:7301.')
+    throw new InvalidArgumentError('it must be HOST:PORT, as in 127.0.0.1:7301')
   return { host, port }
 }
 
 function peerAddress(text: string): string {
-  if (!isPeerAddress(text)) throw new InvalidArgumentError('It must be HOST:PORT, as in 127.0.0.1:7401.')
+  if (!isPeerAddress(text)) throw new InvalidArgumentError('it must be HOST:PORT, as in 127.0.0.1:7401')
   return text
 }
 
 function url(text: string): string {
   const parsed = URL.canParse(text) ? new URL(text) : undefined
   if (parsed?.protocol !== 'http:' && parsed?.protocol !== 'https:') {
-    throw new InvalidArgumentError('It must be a URL, as in http://127.0.0.1:7301.')
+    throw new InvalidArgumentError('it must be a URL, as in http://127.0.0.1:7301')
   }
   return text.replace(/\/+$/, '')
 }

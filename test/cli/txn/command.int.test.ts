@@ -138,8 +138,8 @@ test.each<[string, string, string | undefined, number, string]>([
   ['a key that is changed twice', 'txn', 'then\n put a 1\n delete prefix a', 1, 'a key is changed twice'],
   ['a key that is too long', 'txn', `then\n put ${'a'.repeat(5_000)} 1`, 2, 'key of 5000 bytes, at most'],
   ['no revision', 'compact', undefined, 2, "missing required argument 'revision'"],
-  ['a revision that is none', 'compact now', undefined, 2, 'It must be a whole number'],
-  ['the revision 0', 'compact 0', undefined, 2, 'The first revision is 1'],
+  ['a revision that is none', 'compact now', undefined, 2, 'it must be a whole number'],
+  ['the revision 0', 'compact 0', undefined, 2, 'the first revision is 1'],
   ['a revision of the future', 'compact 99999', undefined, 1, 'not yet at 99999'],
   ['a read of the future', 'get new --revision 99999', undefined, 1, 'not yet at 99999\n'],
   [
@@ -206,7 +206,7 @@ test.each([
     err += text
   })
   expect(await new Promise((resolve) => command.on('close', resolve))).toBe(6)
-  expect(err).toContain('no space left on device. The change may have been made\n')
+  expect(err).toContain('no space left on device; the change may have been made\n')
   expect(await client.count({ prefix: 'unprinted/' })).toBe(input === '' ? 3 : 0)
 })
 
@@ -308,14 +308,11 @@ function atTerminal(
   return new Promise((resolve) => child.on('close', (code) => resolve([code, out.replaceAll('\r\n', '\n')])))
 }
 
-test('on a terminal a transaction is asked for, line by line', async () => {
+test('on a terminal lines up to an empty one are a transaction', async () => {
   const [code, out] = await atTerminal('txn', [
-    ['compare> ', 'missing t\n'],
-    ['compare> ', '\n'],
-    ['then> ', 'putt t 1\n'],
-    ['column 1: expected', 'put t 1\n'],
-    ['then> ', '\n'],
-    ['else> ', '\n'],
+    ['gives up.', 'missing t\n'],
+    ['missing t', 'then\n'],
+    ['then', 'put t 1\n\n'],
   ])
   expect([code, (await client.get('t'))?.text()]).toEqual([0, '1'])
   expect(out).toMatch(
@@ -325,10 +322,10 @@ test('on a terminal a transaction is asked for, line by line', async () => {
 
 test('Ctrl-C and Ctrl-D before its end send nothing', async () => {
   const { revision } = await client.put('before', '')
-  expect((await atTerminal('txn', [['compare> ', '\x03']]))[0]).toBe(130)
+  expect((await atTerminal('txn', [['gives up.', '\x03']]))[0]).toBe(130)
   const [code, out] = await atTerminal('txn', [
-    ['compare> ', '\n'],
-    ['then> ', '\x04'],
+    ['gives up.', 'then\n'],
+    ['then', '\x04'],
   ])
   expect([code, out.includes('nothing was sent')]).toEqual([2, true])
   expect((await client.put('before', '')).revision).toBe(revision + 1)
