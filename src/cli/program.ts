@@ -6,17 +6,10 @@ import { PROGRAM } from '../local/program-name.ts'
 import { version } from '../server/version.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
-import { commandWithGlobalFlags, dropEmptyVariables, type GlobalFlags } from './global-flags.ts'
+import { commandWithGlobalFlags, dropEmptyVariables } from './global-flags.ts'
 import { io } from './io.ts'
 import { prompt } from './output.ts'
-
-/** What a command may need besides its own arguments. */
-export interface ProgramContext {
-  readonly program: CommandUnknownOpts
-  /** The global flags, once the command line is parsed. */
-  readonly flags: () => GlobalFlags
-  readonly argv: readonly string[]
-}
+import type { ProgramContext } from './program-context.ts'
 
 type Loader = () => Promise<{ readonly command: (context: ProgramContext) => CommandUnknownOpts }>
 type Group = 'Keys:' | 'Cluster:' | 'Help:'

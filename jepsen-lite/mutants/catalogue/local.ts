@@ -515,7 +515,7 @@ export const LOCAL: readonly Mutant[] = [
     why: 'while the reader of its stderr is blocked, the process stays, and its supervisor does not know that it has ended',
     layers: UNIT,
     tests: ['test/local/node-start.int.test.ts'],
-    edits: [edit('src/cli/node.ts', 'process.exit(exitCode)', "throw new Failure(exitCode, '')")],
+    edits: [edit('src/cli/commands/node.ts', 'process.exit(exitCode)', "throw new Failure(exitCode, '')")],
   },
   {
     id: 'M724',

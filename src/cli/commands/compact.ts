@@ -5,7 +5,7 @@ import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { parseRevision } from '../flag-values.ts'
 import { printResult } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('compact'), ['kv compact 4200'])

@@ -1,7 +1,7 @@
 // kv complete: prints what a shell offers at a Tab.
 
 import { Command } from '@commander-js/extra-typings'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ program, flags }: ProgramContext) =>
   new Command('complete')

@@ -13,7 +13,7 @@ import { parseCount } from '../flag-values.ts'
 import { escapeText } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { printResult, setWriteIntent } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 import { getCommand } from '../shell-commands.ts'
 
 export const command = ({ flags }: ProgramContext) =>

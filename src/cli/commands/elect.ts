@@ -14,7 +14,7 @@ import { escapeText, textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { BEHIND_DASHES, holdWhile } from '../lock-holder.ts'
 import { say, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags, argv }: ProgramContext) =>
   withExamples(new Command('elect'), [

@@ -12,7 +12,7 @@ import { escapeText } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { io, userPath } from '../io.ts'
 import { say, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 import { keyCount, megabytes, Progress } from '../progress.ts'
 import { PrefixStripper } from '../strip-prefix.ts'
 

@@ -16,7 +16,7 @@ import { escapeLines, escapeText, textOfBytes } from '../format-text.ts'
 import type { Format } from '../global-flags.ts'
 import { io } from '../io.ts'
 import { print, say, write, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('get'), [

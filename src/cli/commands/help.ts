@@ -7,7 +7,7 @@ import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { TOPICS } from '../help-topics.ts'
 import { writeLine } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ program }: ProgramContext) =>
   withExamples(new Command('help'), ['kv help', 'kv help put', 'kv help exit-codes'])

@@ -22,7 +22,7 @@ import { linesOfFile } from '../import-lines.ts'
 import { ImportPace, WRITES_MAX } from '../import-pace.ts'
 import { io, userPath } from '../io.ts'
 import { say, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 import { bar, keyCount, megabytes, Progress, Rate } from '../progress.ts'
 
 export const command = ({ flags }: ProgramContext) =>

@@ -6,7 +6,7 @@ import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { parseText } from '../flag-values.ts'
 import { printResult } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 
 export const command = (context: ProgramContext) =>
   new Command('leader').description('move leadership').addCommand(transferCommand(context))

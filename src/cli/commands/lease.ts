@@ -14,7 +14,7 @@ import { isTable, printTable } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { print, printResult, say, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('lease')

@@ -7,7 +7,7 @@ import { nameBeforeDashes, splitAtDashes } from '../arguments.ts'
 import { withExamples } from '../examples.ts'
 import { parseDuration, parseLeaseTime, parseText } from '../flag-values.ts'
 import { BEHIND_DASHES, holdWhile } from '../lock-holder.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags, argv }: ProgramContext) =>
   withExamples(new Command('lock'), [

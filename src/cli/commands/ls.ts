@@ -11,7 +11,7 @@ import { metaJson, recordJson, toJson, toJsonLine } from '../format-json.ts'
 import { type Column, printTable } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import { printResult, write, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('ls'), [

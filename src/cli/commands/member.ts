@@ -10,7 +10,7 @@ import { memberJson, toJson, toJsonLine } from '../format-json.ts'
 import { printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { byName, say, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('member')

@@ -9,7 +9,7 @@ import { EXIT } from '../exit-codes.ts'
 import { parseCount, parseLease, parseLeaseTime } from '../flag-values.ts'
 import { resultJson } from '../format-json.ts'
 import { printResult } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 import { getCommand } from '../shell-commands.ts'
 import { readValue } from '../value-source.ts'
 

@@ -14,7 +14,7 @@ import { bytesToJson, toJson, toJsonLine } from '../format-json.ts'
 import { escapeText, textOfBytes } from '../format-text.ts'
 import type { Format, GlobalFlags } from '../global-flags.ts'
 import { allWritten, print, printResult, setWriteIntent, write, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 import { readValue } from '../value-source.ts'
 
 export const command = ({ flags }: ProgramContext) =>

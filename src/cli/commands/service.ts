@@ -13,7 +13,7 @@ import { escapeText } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { keepProcessAlive } from '../keep-alive.ts'
 import { onLostOutput, say, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('service')

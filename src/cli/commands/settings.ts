@@ -12,7 +12,7 @@ import { isObject, toJson, toJsonLine } from '../format-json.ts'
 import { printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { writeLine } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('settings'), ['kv settings', 'kv settings set leases=on value_bytes_max=65536'])

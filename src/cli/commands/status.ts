@@ -8,7 +8,7 @@ import { statusJson, toJson, toJsonLine } from '../format-json.ts'
 import { printTable } from '../format-table.ts'
 import type { Format } from '../global-flags.ts'
 import { byName, sayPainted, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 
 /** A node that does not answer in this time is shown as unreachable. */
 const ANSWER_MS_MAX = 2_000

@@ -15,7 +15,7 @@ import { RowWriter } from '../format-table.ts'
 import { escapeText, textOfBytes } from '../format-text.ts'
 import type { Format, GlobalFlags } from '../global-flags.ts'
 import { say, write, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program.ts'
+import type { ProgramContext } from '../program-context.ts'
 import { formatBytes } from '../txn/format-txn.ts'
 import { runOnce } from '../watch-exec.ts'
 
