@@ -95,12 +95,12 @@ test('an address where a node cannot listen is named with its flag, and nothing 
     expect(existsSync(join(space.dir, 'n1'))).toBe(false)
     return stderr.trim().split('\n').at(-1) ?? ''
   }
-  const inUse = 'address already in use. End the program that listens there, or choose another port'
+  const inUse = 'address already in use; end the program that listens there, or choose another port'
   expect(await start(taken, '127.0.0.1:0')).toBe(`error: cannot listen on ${taken} (--listen): ${inUse}`)
   expect(await start('127.0.0.1:0', taken)).toBe(`error: cannot listen on ${taken} (--peer-listen): ${inUse}`)
   // An address for documentation (RFC 5737).
   expect(await start('192.0.2.7:7301', '127.0.0.1:0')).toMatch(
-    /^error: cannot listen on 192\.0\.2\.7:7301 \(--listen\): address not available\. .*--advertise-url/,
+    /^error: cannot listen on 192\.0\.2\.7:7301 \(--listen\): address not available; .*--advertise-url/,
   )
 })
 

@@ -7,8 +7,10 @@ import type { SupervisorEvent } from '../../local/cluster-nodes.ts'
 import type { ClusterStatus, LocalNodeStatus } from '../../local/cluster-status.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { shellWord } from '../../local/shell-word.ts'
+import { toJson } from '../format-json.ts'
+import { type Column, RowWriter } from '../format-table.ts'
 import type { Format } from '../global-flags.ts'
-import { type Column, RowWriter, sayInPassing, toJson, write, writeLine } from '../output.ts'
+import { sayInPassing, write, writeLine } from '../output.ts'
 
 type StartMode = 'foreground' | 'detached' | 'running'
 
