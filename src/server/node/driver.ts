@@ -544,8 +544,8 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   message(message: Message): void {
-    const receivable = this.#spacePolicy.receivable(message)
-    if (receivable !== undefined) this.#step({ kind: 'message', now: this.#clock.now(), message: receivable })
+    const now = this.#clock.now()
+    this.#step({ kind: 'message', now, message: this.#spacePolicy.receivable(message) })
   }
 
   connected({ replicaId: peer, boot, term, lastIndex, clusterVersion }: Greeting): void {
