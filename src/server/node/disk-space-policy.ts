@@ -4,6 +4,7 @@
 
 import { takesNoRoom } from '../../kv/index.ts'
 import {
+  asIndex,
   ENTRY_KINDS_OF_CORE,
   frameBody,
   frameKind,
@@ -81,15 +82,18 @@ export class DiskSpacePolicy {
   }
 
   /**
-   * The part of a message that this node can store; undefined for none. Without space it takes the leading entries of
-   * the core: the first entry of a term is as small as a vote, and reads need it. The leader sends the rest again.
+   * The part of a message that this node can store. Without space it takes the leading entries of the core: the first
+   * entry of a term is as small as a vote, and reads need it. The leader sends the rest again. An append of commands
+   * only shows that the leader is alive, as a heartbeat does.
    */
-  receivable(message: Message): Message | undefined {
+  receivable(message: Message): Message {
     if (message.type !== 'append' || this.#options.space.state !== 'none') return message
-    const { entries } = message
+    const { entries, from, to, term } = message
     const command = entries.findIndex(({ frame }) => frameKind(frame) >= ENTRY_KINDS_OF_CORE)
     if (command < 0) return message
-    return command === 0 ? undefined : { ...message, entries: entries.slice(0, command) }
+    if (command > 0) return { ...message, entries: entries.slice(0, command) }
+    const nothing = { commit: asIndex(0), round: 0, confirmed: undefined, appliedByMajority: asIndex(0) }
+    return { type: 'heartbeat', from, to, term, ...nothing }
   }
 
   roleChanged(): void {
