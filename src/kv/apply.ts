@@ -4,6 +4,9 @@
 
 import type { ApplyContext, MutableState } from './apply-context.ts'
 import { lookUpSlot, openSession, rememberInSlot, sweep, sweepDue } from './client-sessions.ts'
+import type { ParsedRequest } from './codec/request.ts'
+import { parseRequest } from './codec/request.ts'
+import { rememberedBytes, tokenKey } from './codec/rows.ts'
 import { conditionHolds } from './condition.ts'
 import { assertNever } from './errors.ts'
 import { fingerprint, fingerprint32 } from './fingerprint.ts'
@@ -14,9 +17,6 @@ import { keyFault, metaOf, readCurrent, removeKey, rowOf, writeKey } from './key
 import { executeOnLeases } from './lease-commands.ts'
 import { LeaseChecks } from './leases.ts'
 import { rejection } from './rejections.ts'
-import type { ParsedRequest } from './request.ts'
-import { parseRequest } from './request.ts'
-import { rememberedBytes, tokenKey } from './rows.ts'
 import { equalSettings, settingsFault } from './settings.ts'
 import { deleteRange, executeTxn } from './txn.ts'
 import type {

@@ -28,8 +28,8 @@ import {
   writeUint48,
   writeUint64,
 } from '../bytes/index.ts'
+import { outcomeBytes, readOutcome, writeOutcome } from './codec/outcome.ts'
 import { MalformedBytesError } from './errors.ts'
-import { outcomeBytes, readOutcome, writeOutcome } from './outcome.ts'
 import { rejection } from './rejections.ts'
 import type { Command, Idempotency, KvState, Outcome, Rows, SessionSlot } from './types.ts'
 import { TABLE_SESSIONS, TABLE_SLOTS } from './types.ts'

@@ -22,8 +22,8 @@
 // versions that its events replaced are deleted too, and so are its tombstones.
 
 import { Reader, readUint16, readUint64, writeUint16, writeUint32, writeUint64 } from '../bytes/index.ts'
+import { versionKey } from './codec/rows.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
-import { versionKey } from './rows.ts'
 import type { KvState, Revision, RowHash, Rows } from './types.ts'
 import { asRevision, TABLE_EVENTS } from './types.ts'
 

@@ -2,7 +2,7 @@
 // revision, unless it is a tombstone. The rows are given one after the other, in the order of their keys or backwards.
 
 import { equalBytes } from '../bytes/index.ts'
-import { decodeVersion, decodeVersionKey, firstVersionUpTo, versionsEnd } from './rows.ts'
+import { decodeVersion, decodeVersionKey, firstVersionUpTo, versionsEnd } from './codec/rows.ts'
 import type { KeyRow, Revision } from './types.ts'
 
 /** After so many rows of one key that are of no use, the reader should jump. */

@@ -24,8 +24,9 @@ import {
   levelLimits,
   openDatabase,
   whileLocked,
-} from './level-engine.ts'
-import { assertRecovered, putBack, SkippedError } from './leveldb-skipped-wals.ts'
+} from './level/level-engine.ts'
+import { assertRecovered, putBack, SkippedError } from './level/skipped-wals.ts'
+import { Damage, manifestSequence, type Verified, verifyDatabase } from './level/verify.ts'
 import { hasOpen, isOpenTwiceInProcess } from './open-files.ts'
 import {
   deleteLeft,
@@ -38,7 +39,6 @@ import {
 import { noIndex, type RowIndex } from './row-index.ts'
 import { openStore, storeLimits } from './store.ts'
 import type { BatchLimits, Identity, Storage } from './types.ts'
-import { Damage, manifestSequence, type Verified, verifyDatabase } from './verify.ts'
 import { createWatermark, type Reached, readWatermark, WATERMARK_FILE, Watermark } from './watermark.ts'
 
 export interface OpenOptions {

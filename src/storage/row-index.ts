@@ -4,7 +4,7 @@
 import type { Row } from './rows.ts'
 import type { RowHash, RowRead } from './types.ts'
 
-/** Knowledge of a row; undefined: the row must be read. A row is valid until the next call: its memory is used again. */
+/** Knowledge of a row; undefined: it must be read. A row is valid until the next call: its memory is used again. */
 export type KnownRow = RowRead | 'absent' | undefined
 
 export interface RowIndex {

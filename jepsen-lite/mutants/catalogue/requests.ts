@@ -224,7 +224,7 @@ export const REQUESTS: readonly Mutant[] = [
     layers: SIM,
     edits: [
       edit(
-        'src/kv/request.ts',
+        'src/kv/codec/request.ts',
         "if (command.kind === 'put') target.set(command.value, keyAt + 2 + key.length)",
         "if (command.kind === 'put') target.set(command.value.map((byte, at) => byte ^ Number(at === 0)), keyAt + 2 + key.length)",
       ),
@@ -322,7 +322,7 @@ export const REQUESTS: readonly Mutant[] = [
     tests: KV_TESTS,
     edits: [
       edit(
-        'src/kv/request.ts',
+        'src/kv/codec/request.ts',
         'writeUint16(target, keyAt, key.length)',
         'writeUint16(target, keyAt, key.length & 0xffff)',
       ),

@@ -5,9 +5,9 @@ import { edit, KV_TESTS, SIM_UNIT, UNIT } from './edit.ts'
 
 const APPLY = 'src/kv/apply.ts'
 const DRIVER = 'src/server/node/driver.ts'
-const OUTCOME = 'src/kv/outcome.ts'
+const OUTCOME = 'src/kv/codec/outcome.ts'
 const SESSIONS = 'src/kv/client-sessions.ts'
-const STATE = 'src/kv/state.ts'
+const STATE = 'src/kv/codec/state.ts'
 const STORE = 'src/storage/store.ts'
 const VERSIONS = 'src/server/node/cluster-version.ts'
 const VERSION_TESTS = ['test/server/node/cluster-version.test.ts']

@@ -20,7 +20,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'batches are not synced',
     why: 'A loss of power loses acknowledged writes (NATS 2.12 syncs every two minutes).',
     layers: ['power'],
-    edits: [edit('src/storage/level-engine.ts', '.write({ sync: true })', '.write({ sync: false })')],
+    edits: [edit('src/storage/level/level-engine.ts', '.write({ sync: true })', '.write({ sync: false })')],
   },
   {
     id: 'M31',
@@ -101,7 +101,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: STORE_TESTS,
     edits: [
       edit(
-        'src/storage/leveldb-log.ts',
+        'src/storage/level/log-file.ts',
         "  if (isFollowed(block, at, couldFollow)) return corrupt(at, 'a damaged frame is followed by a whole one')\n",
         '',
       ),
@@ -198,7 +198,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: STORE_TESTS,
     edits: [
       edit(
-        'src/storage/verify.ts',
+        'src/storage/level/verify.ts',
         'if (reached.mark !== undefined && end < reached.mark)',
         'if (reached.mark !== undefined && end < 0)',
       ),
@@ -524,7 +524,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: ['test/storage/open.test.ts'],
     edits: [
       edit(
-        'src/storage/level-engine.ts',
+        'src/storage/level/level-engine.ts',
         'if (openHere.has(place) || isLockedInProcess(lock))',
         'if (place.length < 0)',
       ),
@@ -538,7 +538,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: ['test/storage/open.test.ts'],
     edits: [
       edit(
-        'src/storage/level-engine.ts',
+        'src/storage/level/level-engine.ts',
         'openHere.has(place) || isLockedInProcess(lock)',
         'openHere.has(place)',
       ),
@@ -698,15 +698,15 @@ export const STORAGE: readonly Mutant[] = [
     why: 'LevelDB counts it, a compaction records the number, and the next start reports missing acknowledged writes that never existed. Our own.',
     layers: UNIT,
     tests: ['test/storage/counted.test.ts'],
-    edits: [edit('src/storage/level-engine.ts', '        this.#noteFailed(sequence)\n', '')],
+    edits: [edit('src/storage/level/level-engine.ts', '        this.#noteFailed(sequence)\n', '')],
   },
   {
     id: 'M554',
     title: 'MANIFEST may be ahead of the WALs by more than the failed write',
     why: 'In that case an acknowledged write is missing. Our own.',
     layers: UNIT,
-    tests: ['test/storage/counted.test.ts', 'test/storage/verify.test.ts'],
-    edits: [edit('src/storage/verify.ts', ' && lastSequence <= failed.through ? failed', ' ? failed')],
+    tests: ['test/storage/counted.test.ts', 'test/storage/level/verify.test.ts'],
+    edits: [edit('src/storage/level/verify.ts', ' && lastSequence <= failed.through ? failed', ' ? failed')],
   },
   {
     id: 'M555',
@@ -735,7 +735,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'nothing checks whether LevelDB has recovered every WAL',
     why: 'LevelDB skips a WAL that it cannot open, and deletes it: acknowledged rows are gone, and the next WAL hides that. Our own.',
     layers: UNIT,
-    tests: ['test/storage/leveldb-skipped-wals.test.ts'],
+    tests: ['test/storage/level/skipped-wals.test.ts'],
     edits: [edit('src/storage/open.ts', '    assertRecovered(dir, extent.wals)\n', '')],
   },
   {
@@ -743,15 +743,15 @@ export const STORAGE: readonly Mutant[] = [
     title: 'an error that LevelDB ignored is not checked further',
     why: 'LevelDB has opened the WAL, and dropped the part that it could not read. Our own.',
     layers: UNIT,
-    tests: ['test/storage/leveldb-skipped-wals.test.ts'],
-    edits: [edit('src/storage/leveldb-skipped-wals.ts', 'ignored !== undefined || skipped', 'skipped')],
+    tests: ['test/storage/level/skipped-wals.test.ts'],
+    edits: [edit('src/storage/level/skipped-wals.ts', 'ignored !== undefined || skipped', 'skipped')],
   },
   {
     id: 'M559',
     title: 'a WAL that LevelDB skipped and deleted stays deleted',
     why: 'A process that is briefly short of file descriptors loses its content. Our own.',
     layers: UNIT,
-    tests: ['test/storage/leveldb-skipped-wals.test.ts'],
+    tests: ['test/storage/level/skipped-wals.test.ts'],
     edits: [
       edit(
         'src/storage/open.ts',
@@ -882,8 +882,8 @@ export const STORAGE: readonly Mutant[] = [
     title: 'a scan holds a snapshot of LevelDB',
     why: 'Compactions keep older versions of keys meanwhile, and one of them comes back later (google/leveldb#320).',
     layers: UNIT,
-    tests: ['test/storage/level-engine.test.ts'],
-    edits: [edit('src/storage/level-engine.ts', '  void snapshot.close()\n', '')],
+    tests: ['test/storage/level/level-engine.test.ts'],
+    edits: [edit('src/storage/level/level-engine.ts', '  void snapshot.close()\n', '')],
   },
   {
     id: 'M666',
@@ -920,8 +920,8 @@ export const STORAGE: readonly Mutant[] = [
     title: 'a compaction of everything continues, however little room is left',
     why: 'It takes minutes for much data. Another program fills the disk meanwhile: LevelDB finds no room for a piece, and the node ends. Our own.',
     layers: UNIT,
-    tests: ['test/storage/level-engine.test.ts'],
-    edits: [edit('src/storage/level-engine.ts', '!this.#isClosed && isRoom()', '!this.#isClosed')],
+    tests: ['test/storage/level/level-engine.test.ts'],
+    edits: [edit('src/storage/level/level-engine.ts', '!this.#isClosed && isRoom()', '!this.#isClosed')],
   },
   {
     id: 'M673',
@@ -953,7 +953,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'WALs that another start had recovered are put back after what that start has written',
     why: 'It was killed before it noted its first write: no later start opens the directory. Our own.',
     layers: UNIT,
-    tests: ['test/storage/leveldb-skipped-wals.test.ts'],
+    tests: ['test/storage/level/skipped-wals.test.ts'],
     edits: [
       edit(
         'src/storage/open.ts',
@@ -981,8 +981,8 @@ export const STORAGE: readonly Mutant[] = [
     title: 'a directory on a file system without locks counts as in use by another node',
     why: 'LevelDB gives both errors the same code: the operator looks for a node that does not exist. Our own.',
     layers: UNIT,
-    tests: ['test/storage/leveldb-skipped-wals.test.ts'],
-    edits: [edit('src/storage/level-engine.ts', ' && !NO_LOCKS.test(causeOf(error).message)', '')],
+    tests: ['test/storage/level/skipped-wals.test.ts'],
+    edits: [edit('src/storage/level/level-engine.ts', ' && !NO_LOCKS.test(causeOf(error).message)', '')],
   },
   {
     id: 'M678',
@@ -992,7 +992,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: ['test/storage/directory.test.ts'],
     edits: [
       edit(
-        'src/storage/level-engine.ts',
+        'src/storage/level/level-engine.ts',
         '      act()\n    } finally',
         '      await db.close()\n      act()\n    } finally',
       ),
@@ -1049,7 +1049,7 @@ export const STORAGE: readonly Mutant[] = [
     title: 'how far lost WALs went is not noted',
     why: 'After a power cut the side file may be an old one: the next start continues without acknowledged writes. Our own.',
     layers: UNIT,
-    tests: ['test/storage/leveldb-skipped-wals.test.ts'],
+    tests: ['test/storage/level/skipped-wals.test.ts'],
     edits: [edit('src/storage/open.ts', '    watermark.raise(heldTo)\n', '')],
   },
   {
@@ -1068,7 +1068,7 @@ export const STORAGE: readonly Mutant[] = [
     tests: ['test/storage/directory.test.ts'],
     edits: [
       edit(
-        'src/storage/level-engine.ts',
+        'src/storage/level/level-engine.ts',
         '  } catch {\n    // The directory holds nothing',
         '  } finally {\n    // The directory holds nothing',
       ),
@@ -1195,8 +1195,8 @@ export const STORAGE: readonly Mutant[] = [
     title: 'everything is compacted at once',
     why: 'LevelDB takes several small tables together with everything between them a level below, which may be the whole database: a disk with little room is full, and the node ends. Our own.',
     layers: UNIT,
-    tests: ['test/storage/level-engine.test.ts'],
-    edits: [edit('src/storage/compaction.ts', 'if (bytes >= pieceBytes) return', 'if (bytes < 0) return')],
+    tests: ['test/storage/level/level-engine.test.ts'],
+    edits: [edit('src/storage/level/compaction.ts', 'if (bytes >= pieceBytes) return', 'if (bytes < 0) return')],
   },
   {
     id: 'M566',

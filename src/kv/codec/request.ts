@@ -32,14 +32,12 @@ import {
   writeUint32,
   writeUint48,
   writeUint64,
-} from '../bytes/index.ts'
-import { isSession } from './client-sessions.ts'
-import { readTags, tagsBytes, writeTags } from './condition.ts'
-import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
-import { leaseOf } from './rows.ts'
-import { readSettings, settingsBytes, writeSettings } from './settings.ts'
-import { placesOf } from './txn.ts'
-import { encodeRange, encodeTxn, readLeaseId, readPutLease, readRange, readTxn } from './txn-layout.ts'
+} from '../../bytes/index.ts'
+import { isSession } from '../client-sessions.ts'
+import { readTags, tagsBytes, writeTags } from '../condition.ts'
+import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
+import { readSettings, settingsBytes, writeSettings } from '../settings.ts'
+import { placesOf } from '../txn.ts'
 import type {
   BatchedCommand,
   Command,
@@ -52,8 +50,10 @@ import type {
   Request,
   Revision,
   SessionSlot,
-} from './types.ts'
-import { asRevision } from './types.ts'
+} from '../types.ts'
+import { asRevision } from '../types.ts'
+import { leaseOf } from './rows.ts'
+import { encodeRange, encodeTxn, readLeaseId, readPutLease, readRange, readTxn } from './txn.ts'
 
 export const KIND_PUT = 16
 const KIND_DELETE = 17

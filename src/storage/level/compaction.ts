@@ -3,7 +3,7 @@
 // the last compaction, that is the whole database, and it is written anew before any of it is deleted. For one piece it
 // takes only the few tables that reach into the piece, and what lies below those.
 
-import { prefixed } from './keys.ts'
+import { prefixed } from '../keys.ts'
 
 /** A piece is this much of the deepest level. LevelDB may compact several times as much with it. */
 export const PIECE_BYTES = 16 * 1024 * 1024

@@ -9,7 +9,7 @@
 
 import { closeSync, openSync, readSync } from 'node:fs'
 import { crc32c, storedCrc } from './crc32c.ts'
-import { VarintReader } from './leveldb-varint.ts'
+import { VarintReader } from './varint.ts'
 
 const FOOTER_BYTES = 48
 const TRAILER_BYTES = 5
