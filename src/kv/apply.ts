@@ -1,4 +1,4 @@
-// What a committed entry does to the store. A pure function of the entry, the registers, and the rows: it reads rows by
+// Applies a committed entry. A pure function of the entry, the registers, and the rows: it reads rows by
 // their keys, writes rows, and returns the outcome and the new registers. The same entries on the same state give the
 // same bytes on every replica.
 
@@ -34,7 +34,7 @@ import type {
 } from './types.ts'
 import { asRevision } from './types.ts'
 
-/** What a request comes to. */
+/** The result of executing one request. */
 interface Result {
   readonly outcome: Outcome
   /** This outcome was remembered. The entry changed no key and no setting. */
@@ -58,7 +58,7 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
   return { outcome, replayed, state }
 }
 
-/** Of each store, to which one entry is applied at a time. */
+/** The event writer of a store, to which one entry is applied at a time. */
 function eventWriterOf(rows: Rows): EventWriter {
   const known = eventWriters.get(rows)
   if (known !== undefined) return known

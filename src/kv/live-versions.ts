@@ -62,7 +62,7 @@ export class LiveVersions {
     return newest ?? undefined
   }
 
-  /** Where to go on reading, if there is a better place than the next row. Only forwards. */
+  /** The key to continue at, if that skips rows. Only forwards. */
   takeJump(): Uint8Array | undefined {
     const jump = this.#jump
     this.#jump = undefined

@@ -68,7 +68,7 @@ const operationsIn = (operations: readonly Operation[]): number =>
 
 const bothBranches = ({ success, failure }: Txn): readonly Operation[] => [...success, ...failure]
 
-/** What the operations of one branch may change. */
+/** The keys and ranges that the operations of one branch may change. */
 interface Changes {
   readonly puts: readonly Uint8Array[]
   readonly deletes: readonly Where[]

@@ -51,7 +51,7 @@ export interface OpenOptions {
    */
   readonly discardSuspectTail?: boolean
   readonly limits?: Partial<LevelLimits & BatchLimits>
-  /** What is kept of the rows in memory; undefined: nothing. */
+  /** The index of rows in memory; undefined: none. */
   readonly index?: RowIndex
   /** Wraps the engine beneath the store. Tests make a disk fail with it. */
   readonly under?: (engine: Engine) => Engine
@@ -85,7 +85,7 @@ export async function formatStorage(dir: string, identity: Identity, initial: In
   refuseUnlessFree(dir)
   try {
     makeDirectory(dir)
-    // Making the directory takes time. Another process may have begun meanwhile, or may have finished.
+    // Making the directory takes time. Another process may have begun, or may have finished.
     refuseUnlessFree(dir)
     await makeReplica(dir, identity, initial)
   } catch (error) {

@@ -31,7 +31,7 @@ export interface RowIndex {
   changed(key: Uint8Array, row: Row, before: RowHash | undefined): void
   /** Changes a row that is in memory only; undefined: deletes it. */
   put(key: Uint8Array, hash: number, value: Uint8Array | undefined): void
-  /** What is known when an entry begins, or becomes known while it is applied, stays known until this call. */
+  /** Ends an entry. Knowledge at its begin, and knowledge that it added, stays until this call. */
   endEntry(): void
 
   /** Whether all rows that are in memory only are known. It does not change during an entry. */

@@ -188,7 +188,7 @@ export function requestBytes(request: Request): number {
   return bytes + commandBytes(command)
 }
 
-/** Of a change of one key, without its flags and without the length of its value. */
+/** The size of a change of one key, without its flags and without the length of its value. */
 function commandBytes(command: KeyCommand): number {
   const { ifMatch, ifNoneMatch } = command.condition ?? NO_CONDITION
   let bytes = 2 + command.key.length + (command.kind === 'put' ? command.value.length : 0)
@@ -198,7 +198,7 @@ function commandBytes(command: KeyCommand): number {
   return bytes
 }
 
-/** Of its id, or of a time to live. */
+/** The size of the id of a lease, or of a time to live. */
 const LEASE_BYTES = 8
 
 export function writeRequest(request: Request, target: Uint8Array, at: number): void {

@@ -16,7 +16,7 @@ const TRAILER_BYTES = 5
 const MAGIC = Buffer.from('57fb808b247547db', 'hex')
 const FILTER_NAME = 'filter.leveldb.BuiltinBloomFilter2'
 
-/** What is wrong with the table; undefined when nothing is. */
+/** The fault of the table; undefined when it has none. */
 export function tableFault(path: string, bytes: number): string | undefined {
   const file = openSync(path, 'r')
   try {

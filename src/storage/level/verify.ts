@@ -21,7 +21,7 @@ import { Manifest } from './manifest.ts'
 import type { Wals } from './skipped-wals.ts'
 import { tableFault } from './table.ts'
 
-/** What is wrong, and in which file. */
+/** A fault, and the file that has it. */
 export class Damage extends Error {
   readonly file: string
 
