@@ -144,8 +144,8 @@ class CommandSignals {
 }
 
 /**
- * Releases what the command holds: a lock, an instance. A closed terminal, and npm, repeat a signal: the repetition does
- * not end the process before the key is gone. A signal some time later aborts `release`.
+ * Releases what the command holds: a lock, an instance. A closed terminal, and npm, repeat a signal: the repetition
+ * does not end the process before the key is gone. A signal some time later aborts `release`.
  */
 export async function untilSecondSignal<T>(
   { forwardSignals }: CommandContext,

@@ -1,4 +1,4 @@
-// What applying an entry works on.
+// The state, the rows and the events that one entry changes.
 
 import type { EventWriter } from './history.ts'
 import type { KvState, Rows } from './types.ts'

@@ -1,9 +1,12 @@
-// What a committed entry does to the store. A pure function of the entry, the registers, and the rows: it reads rows by
+// Applies a committed entry. A pure function of the entry, the registers, and the rows: it reads rows by
 // their keys, writes rows, and returns the outcome and the new registers. The same entries on the same state give the
 // same bytes on every replica.
 
 import type { ApplyContext, MutableState } from './apply-context.ts'
 import { lookUpSlot, openSession, rememberInSlot, sweep, sweepDue } from './client-sessions.ts'
+import type { ParsedRequest } from './codec/request.ts'
+import { parseRequest } from './codec/request.ts'
+import { rememberedBytes, tokenKey } from './codec/rows.ts'
 import { conditionHolds } from './condition.ts'
 import { assertNever } from './errors.ts'
 import { fingerprint, fingerprint32 } from './fingerprint.ts'
@@ -14,9 +17,6 @@ import { keyFault, metaOf, readCurrent, removeKey, rowOf, writeKey } from './key
 import { executeOnLeases } from './lease-commands.ts'
 import { LeaseChecks } from './leases.ts'
 import { rejection } from './rejections.ts'
-import type { ParsedRequest } from './request.ts'
-import { parseRequest } from './request.ts'
-import { rememberedBytes, tokenKey } from './rows.ts'
 import { equalSettings, settingsFault } from './settings.ts'
 import { deleteRange, executeTxn } from './txn.ts'
 import type {
@@ -34,7 +34,7 @@ import type {
 } from './types.ts'
 import { asRevision } from './types.ts'
 
-/** What a request comes to. */
+/** The result of executing one request. */
 interface Result {
   readonly outcome: Outcome
   /** This outcome was remembered. The entry changed no key and no setting. */
@@ -58,7 +58,7 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
   return { outcome, replayed, state }
 }
 
-/** Of each store, to which one entry is applied at a time. */
+/** The event writer of a store, to which one entry is applied at a time. */
 function eventWriterOf(rows: Rows): EventWriter {
   const known = eventWriters.get(rows)
   if (known !== undefined) return known

@@ -22,8 +22,8 @@
 // versions that its events replaced are deleted too, and so are its tombstones.
 
 import { Reader, readUint16, readUint64, writeUint16, writeUint32, writeUint64 } from '../bytes/index.ts'
+import { versionKey } from './codec/rows.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
-import { versionKey } from './rows.ts'
 import type { KvState, Revision, RowHash, Rows } from './types.ts'
 import { asRevision, TABLE_EVENTS } from './types.ts'
 
@@ -40,7 +40,7 @@ export const REVISIONS_PER_ROW = 16
  * deleted at once would be written again by the entries after it.
  */
 export const ROW_BYTES = 16 * 1024
-/** What one entry deletes at most, plus the events of one row. */
+/** Limit on the events that one entry deletes, exceeded at most by those of one row. */
 export const EVENTS_PER_STEP_MAX = 1024
 /** Rows of events that one entry reads at most. */
 export const EVENT_ROWS_PER_STEP_MAX = 64
@@ -48,7 +48,7 @@ export const EVENT_ROWS_PER_STEP_MAX = 64
 export interface KeyEvent {
   readonly key: Uint8Array
   readonly revision: Revision
-  /** Of the row of the tombstone, if the key was deleted. */
+  /** The hash of the row of the tombstone, if the key was deleted. */
   readonly tombstone: RowHash | undefined
   readonly before: VersionBefore | undefined
 }
@@ -91,7 +91,7 @@ export const eventsFrom = (first: Revision): { gte: Uint8Array; lt: Uint8Array }
 
 interface NewestRow {
   readonly history: History
-  /** Of its events. */
+  /** The size of its events. */
   readonly bytes: number
   readonly hash: RowHash
 }
@@ -109,11 +109,11 @@ export class EventWriter {
   /** The events of the row. */
   #bytes = new Uint8Array(BUFFER_BYTES)
   #at = 0
-  /** Of the row. */
+  /** The first revision of the row. */
   #first = 0
   /** The store's revision before the entry. */
   #before = 0
-  /** Of the versions that the entry has replaced. */
+  /** The size of the versions that the entry has replaced. */
   #replacedBytes = 0
   /** The newest row. `history`: as the entry before has left it, so that it is known whether anything followed. */
   #newest: NewestRow | undefined
@@ -301,5 +301,5 @@ function forgetVersions({ key, revision, tombstone, before }: KeyEvent, rows: Ro
   return bytesOfVersion(key, before.valueBytes)
 }
 
-/** What a version counts in `history.bytes` once it is replaced. */
+/** The bytes that a replaced version adds to `history.bytes`. */
 export const bytesOfVersion = (key: Uint8Array, valueBytes: number): number => key.length + valueBytes

@@ -2,6 +2,30 @@
 
 export { applyEntry } from './apply.ts'
 export { isSession, SESSION_SLOTS_MAX } from './client-sessions.ts'
+export {
+  BATCH_COMMANDS_MAX,
+  decodeRequest,
+  EXPIRE_LEASES_MAX,
+  namesRanges,
+  placesOfEntry,
+  RENEW_LEASES_MAX,
+  requestBytes,
+  requestKind,
+  takesNoRoom,
+  writeRequest,
+} from './codec/request.ts'
+export {
+  compareKeys,
+  decodeVersionKey,
+  keyAfter,
+  leaseOf,
+  prefixEnd,
+  readVersion,
+  versionRange,
+  versionsEnd,
+  versionsStart,
+} from './codec/rows.ts'
+export { decodeState, encodeState, initialState } from './codec/state.ts'
 export { conditionHolds, TAGS_MAX } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
 export type { KeyEvent } from './history.ts'
@@ -26,36 +50,12 @@ export {
 export { LiveVersions } from './live-versions.ts'
 export { rejectionText } from './rejections.ts'
 export {
-  BATCH_COMMANDS_MAX,
-  decodeRequest,
-  EXPIRE_LEASES_MAX,
-  namesRanges,
-  placesOfEntry,
-  RENEW_LEASES_MAX,
-  requestBytes,
-  requestKind,
-  takesNoRoom,
-  writeRequest,
-} from './request.ts'
-export {
-  compareKeys,
-  decodeVersionKey,
-  keyAfter,
-  leaseOf,
-  prefixEnd,
-  readVersion,
-  versionRange,
-  versionsEnd,
-  versionsStart,
-} from './rows.ts'
-export {
   areTooManyKeys,
   CLUSTER_VERSION,
   DEFAULT_SETTINGS,
   SETTING_RULES,
   settingsFault,
 } from './settings.ts'
-export { decodeState, encodeState, initialState } from './state.ts'
 export type {
   Applied,
   Apply,

@@ -15,7 +15,7 @@ import {
   writeUint32,
   writeUint64,
 } from '../bytes/index.ts'
-import { decodeVersion, decodeVersionKey, leaseOf } from './rows.ts'
+import { decodeVersion, decodeVersionKey, leaseOf } from './codec/rows.ts'
 import type { KeyMeta, RowHash } from './types.ts'
 import { asRevision, TABLE_HEADS } from './types.ts'
 

@@ -1,11 +1,11 @@
 // Changes of single keys. Each writes the row of the new version and an event, and storage remembers the metadata.
 
 import type { ApplyContext } from './apply-context.ts'
+import { encodeVersionHead, readVersion, TOMBSTONE_ROW, versionKey } from './codec/rows.ts'
 import type { VersionBefore } from './history.ts'
 import { decodeMetadata, encodeMetadata, type KeyMetadata } from './key-metadata.ts'
 import { leaseOfPut, moveLease } from './leases.ts'
 import { rejection } from './rejections.ts'
-import { encodeVersionHead, readVersion, TOMBSTONE_ROW, versionKey } from './rows.ts'
 import type { KeyMeta, KeyRow, KvState, PutLease, Rejection, Revision, Rows } from './types.ts'
 
 /** A key as it is now; null: it does not exist. `rowKey`: `metadataKey(key)`. */

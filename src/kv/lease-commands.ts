@@ -1,4 +1,4 @@
-// What is asked of leases themselves: grant, renew, revoke, expire. None of them raises the revision, unless keys are
+// The commands on leases themselves: grant, renew, revoke, expire. None of them raises the revision, unless keys are
 // deleted.
 
 import type { ApplyContext } from './apply-context.ts'

@@ -16,9 +16,9 @@
 
 import { Reader, readBigUint64, writeBigUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
 import type { ApplyContext } from './apply-context.ts'
+import { leaseOf } from './codec/rows.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import { leaseNumbers, rejection } from './rejections.ts'
-import { leaseOf } from './rows.ts'
 import { areTooManyKeys, keyLimits } from './settings.ts'
 import type { KeyMeta, KvState, LeaseId, PutLease, Rejection, Rows } from './types.ts'
 import { TABLE_ATTACHMENTS, TABLE_LEASES, TTL_MS_MAX, TTL_MS_MIN } from './types.ts'

@@ -6,12 +6,12 @@
 
 import { latin1 } from '../bytes/index.ts'
 import type { ApplyContext } from './apply-context.ts'
+import { compareKeys } from './codec/rows.ts'
 import { assertNever } from './errors.ts'
 import { type KeyMetadata, metadataKey } from './key-metadata.ts'
 import { keyFault, metaOf, readCurrent, removeKey, rowOf, writeKey } from './keys.ts'
 import { LeaseChecks } from './leases.ts'
 import { rejection } from './rejections.ts'
-import { compareKeys } from './rows.ts'
 import { keyLimits } from './settings.ts'
 import type {
   Comparison,
@@ -68,7 +68,7 @@ const operationsIn = (operations: readonly Operation[]): number =>
 
 const bothBranches = ({ success, failure }: Txn): readonly Operation[] => [...success, ...failure]
 
-/** What the operations of one branch may change. */
+/** The keys and ranges that the operations of one branch may change. */
 interface Changes {
   readonly puts: readonly Uint8Array[]
   readonly deletes: readonly Where[]

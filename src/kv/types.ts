@@ -88,7 +88,7 @@ export type Command =
 export type LeaseCommand =
   /** undefined: apply chooses the id. */
   | { readonly kind: 'grant'; readonly id: LeaseId | undefined; readonly ttlMs: number }
-  /** Those that exist begin anew. Without ids the entry only says what time it is. */
+  /** Renews the leases that exist. Without ids the entry only carries the cluster time. */
   | { readonly kind: 'renew'; readonly ids: readonly LeaseId[] }
   /** The lease ends, and its keys are deleted, at one revision. */
   | { readonly kind: 'revoke'; readonly id: LeaseId }
@@ -101,7 +101,7 @@ export interface LeaseDeadline {
   readonly deadlineMs: number
 }
 
-/** What deletes the key that is put: a lease that exists, or one of its own. */
+/** The lease of a key that is put: one that exists, or one of its own. */
 export type PutLease = { readonly id: LeaseId } | { readonly ttlMs: number }
 
 /** A change of one key. */
@@ -144,7 +144,7 @@ export interface Txn {
   readonly failure: readonly Operation[]
 }
 
-/** Of a range: it holds for every key in it. Of a key that does not exist: revisions and version are 0. */
+/** A comparison of a range holds for every key in it. A key that does not exist has revisions and version 0. */
 export type Comparison = { readonly where: Where; readonly op: '=' | '!=' | '<' | '>' } & (
   | { readonly target: 'value'; readonly to: Uint8Array }
   | { readonly target: 'version' | 'create_revision' | 'mod_revision'; readonly to: number }
@@ -258,7 +258,7 @@ export interface KvState {
     readonly horizon: number
     /** Cluster time at which the session at `horizon` was opened. Meaningless while none is open. */
     readonly oldestAtMs: number
-    /** Of the rows of all slots, keys and values. */
+    /** The size of the rows of all slots, keys and values. */
     readonly bytes: number
     /** The rows of the slots below this one, of the session before `horizon`, are not deleted yet. */
     readonly toSweep: number
@@ -271,7 +271,7 @@ export interface KvState {
     readonly newest: Revision
     /** The store can be read at this revision and later ones. */
     readonly compacted: Revision
-    /** Of the versions that were replaced and are kept, keys and values. */
+    /** The size of the versions that were replaced and are kept, keys and values. */
     readonly bytes: number
   }
   /** `leases.ts` */
@@ -313,7 +313,7 @@ export type Outcome =
   | {
       readonly kind: 'expired'
       readonly revision: Revision
-      /** Of those that the entry names. */
+      /** How many of the named leases ended. */
       readonly leases: number
       readonly deleted: number
     }

@@ -14,7 +14,7 @@ export {
 } from './errors.ts'
 export type { InitialState } from './first-state.ts'
 export { FORMAT_VERSION } from './format.ts'
-export { type LevelLimits, levelLimits } from './level-engine.ts'
+export { type LevelLimits, levelLimits } from './level/level-engine.ts'
 export { formatStorage, isInUse, type OpenOptions, openStorage } from './open.ts'
 export { type DirectoryContent, inspectDirectory } from './replica-identity.ts'
 export type { KnownRow, RowIndex } from './row-index.ts'

@@ -24,8 +24,9 @@ import {
   levelLimits,
   openDatabase,
   whileLocked,
-} from './level-engine.ts'
-import { assertRecovered, putBack, SkippedError } from './leveldb-skipped-wals.ts'
+} from './level/level-engine.ts'
+import { assertRecovered, putBack, SkippedError } from './level/skipped-wals.ts'
+import { Damage, manifestSequence, type Verified, verifyDatabase } from './level/verify.ts'
 import { hasOpen, isOpenTwiceInProcess } from './open-files.ts'
 import {
   deleteLeft,
@@ -38,7 +39,6 @@ import {
 import { noIndex, type RowIndex } from './row-index.ts'
 import { openStore, storeLimits } from './store.ts'
 import type { BatchLimits, Identity, Storage } from './types.ts'
-import { Damage, manifestSequence, type Verified, verifyDatabase } from './verify.ts'
 import { createWatermark, type Reached, readWatermark, WATERMARK_FILE, Watermark } from './watermark.ts'
 
 export interface OpenOptions {
@@ -51,7 +51,7 @@ export interface OpenOptions {
    */
   readonly discardSuspectTail?: boolean
   readonly limits?: Partial<LevelLimits & BatchLimits>
-  /** What is kept of the rows in memory; undefined: nothing. */
+  /** The index of rows in memory; undefined: none. */
   readonly index?: RowIndex
   /** Wraps the engine beneath the store. Tests make a disk fail with it. */
   readonly under?: (engine: Engine) => Engine
@@ -85,7 +85,7 @@ export async function formatStorage(dir: string, identity: Identity, initial: In
   refuseUnlessFree(dir)
   try {
     makeDirectory(dir)
-    // Making the directory takes time. Another process may have begun meanwhile, or may have finished.
+    // Making the directory takes time. Another process may have begun, or may have finished.
     refuseUnlessFree(dir)
     await makeReplica(dir, identity, initial)
   } catch (error) {

@@ -4,7 +4,7 @@
 import type { Row } from './rows.ts'
 import type { RowHash, RowRead } from './types.ts'
 
-/** Knowledge of a row; undefined: the row must be read. A row is valid until the next call: its memory is used again. */
+/** Knowledge of a row; undefined: it must be read. A row is valid until the next call: its memory is used again. */
 export type KnownRow = RowRead | 'absent' | undefined
 
 export interface RowIndex {
@@ -31,7 +31,7 @@ export interface RowIndex {
   changed(key: Uint8Array, row: Row, before: RowHash | undefined): void
   /** Changes a row that is in memory only; undefined: deletes it. */
   put(key: Uint8Array, hash: number, value: Uint8Array | undefined): void
-  /** What is known when an entry begins, or becomes known while it is applied, stays known until this call. */
+  /** Ends an entry. Knowledge at its begin, and knowledge that it added, stays until this call. */
   endEntry(): void
 
   /** Whether all rows that are in memory only are known. It does not change during an entry. */

@@ -61,14 +61,14 @@ export class StagedSnapshot {
     return staging
   }
 
-  /** Gives up the transfer under way, or a complete snapshot that was not installed, unless it ends after `index`. */
+  /** Gives up the current transfer, or a complete snapshot that was not installed, unless it ends after `index`. */
   abandonUpTo(index: number): void {
     if (this.#staging === undefined || this.#staging.applied.index > index) return
     this.#abandoned.push(this.#staging.generation)
     this.#staging = undefined
   }
 
-  /** Gives up a transfer that is under way or interrupted. */
+  /** Gives up a transfer that is not complete. */
   abandonIncomplete(): void {
     if (this.#staging?.complete === false) this.abandonUpTo(Number.POSITIVE_INFINITY)
   }
@@ -114,7 +114,7 @@ export class StagedSnapshot {
       return
     }
     this.#staging = after
-    // Another transfer may have replaced it meanwhile.
+    // Another transfer may have replaced it.
     this.#submit(after, rows, (error) => done(error ?? this.whyGone(after)))
   }
 

@@ -363,7 +363,7 @@ class Store implements Storage {
   }
 
   #tellWatchers(key: Uint8Array, old: RowHash | undefined, { isDeleted, mix, crc }: Row): void {
-    // What is known of the old row is valid only now.
+    // The old row is valid only now: its memory is used again.
     const before = old && { mix: old.mix, crc: old.crc }
     const after = isDeleted ? undefined : { mix, crc }
     for (const watcher of this.#watchers) watcher.changed(key, before, after)
@@ -570,7 +570,7 @@ class Store implements Storage {
       done(this.#first.error)
       return
     }
-    // Their readers must not go on: from now on each call throws.
+    // Their readers must stop: from now on each call throws.
     for (const scan of [...this.#scans]) scan.end(new StorageClosedError())
     this.#queue.whenIdle(() => {
       if (this.#first.error !== undefined) return done(this.#first.error)

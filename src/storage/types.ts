@@ -126,7 +126,7 @@ export interface RowScan {
   readonly stateHash: bigint
   /** The next page. `more`: the range has more rows. One call at a time. `done` may be called before it returns. */
   next(limits: PageLimits, done: (error: Error | undefined, rows: StoredRow[], more: boolean) => void): void
-  /** Continues at `key`, before or after the current position, only in rising order. Not while `next` is under way. */
+  /** Continues at `key`, before or after the current position, only in rising order. Not while `next` is in flight. */
   seek(key: Uint8Array): void
   /** Ends the scan. Without an error the rows were complete. Until then, a page that is not the last may lack rows. */
   finish(done: Done): void
@@ -162,7 +162,7 @@ export interface SnapshotSink {
   abort(): void
 }
 
-/** Is told of every change of a row when it is applied. */
+/** Is notified of every change of a row when it is applied. */
 export interface RowWatcher {
   /** Hashes of the row before and after; undefined: the row does not exist. */
   changed(key: Uint8Array, before: RowHash | undefined, after: RowHash | undefined): void

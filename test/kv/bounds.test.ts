@@ -2,13 +2,13 @@
 
 import { describe, expect, test } from 'vitest'
 import { Reader } from '../../src/bytes/index.ts'
+import { decodeRequest } from '../../src/kv/codec/request.ts'
+import { initialState } from '../../src/kv/codec/state.ts'
+import { encodeTxn, readRange, readTxn } from '../../src/kv/codec/txn.ts'
 import { readTags, TAGS_MAX, tagsBytes, writeTags } from '../../src/kv/condition.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
-import { decodeRequest } from '../../src/kv/request.ts'
 import { readAllSettings, SETTING_RULES, settingsBytes, writeSettings } from '../../src/kv/settings.ts'
-import { initialState } from '../../src/kv/state.ts'
 import { TXN_DEPTH_MAX } from '../../src/kv/txn.ts'
-import { encodeTxn, readRange, readTxn } from '../../src/kv/txn-layout.ts'
 import { asRevision, type RowChange, type Settings, type Txn } from '../../src/kv/types.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 

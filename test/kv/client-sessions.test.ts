@@ -7,8 +7,8 @@ import {
   STEPS_OF_DELETION,
   STEPS_PER_ENTRY,
 } from '../../src/kv/client-sessions.ts'
+import { decodeRequest } from '../../src/kv/codec/request.ts'
 import { MalformedBytesError } from '../../src/kv/errors.ts'
-import { decodeRequest } from '../../src/kv/request.ts'
 import type { Command, SessionSlot } from '../../src/kv/types.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 

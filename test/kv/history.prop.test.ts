@@ -3,8 +3,8 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { decodeVersionKey } from '../../src/kv/codec/rows.ts'
 import { decodeEvents, eventsKey, type KeyEvent } from '../../src/kv/history.ts'
-import { decodeVersionKey } from '../../src/kv/rows.ts'
 import { type Command, type KeyRow, type Revision, TABLE_EVENTS, TABLE_VERSIONS } from '../../src/kv/types.ts'
 import { runs } from '../runs.ts'
 import { ask, batchOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'

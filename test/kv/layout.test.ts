@@ -2,13 +2,13 @@
 // unreadable. A change needs a new version of the kind, a row flag or a new layout number.
 
 import { describe, expect, test } from 'vitest'
+import { decodeRequest } from '../../src/kv/codec/request.ts'
+import { keyAfter, prefixEnd } from '../../src/kv/codec/rows.ts'
+import { decodeState, encodeState } from '../../src/kv/codec/state.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { fingerprint } from '../../src/kv/fingerprint.ts'
 import { REASONS } from '../../src/kv/rejections.ts'
-import { decodeRequest } from '../../src/kv/request.ts'
-import { keyAfter, prefixEnd } from '../../src/kv/rows.ts'
 import { CLUSTER_VERSION } from '../../src/kv/settings.ts'
-import { decodeState, encodeState } from '../../src/kv/state.ts'
 import type { LeaseId, Request } from '../../src/kv/types.ts'
 import { must } from '../storage/samples.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'

@@ -2,9 +2,9 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { decodeRequest, requestKind } from '../../src/kv/codec/request.ts'
+import { decodeState, encodeState } from '../../src/kv/codec/state.ts'
 import { attachedKey, decodeLease, leaseOfKey } from '../../src/kv/leases.ts'
-import { decodeRequest, requestKind } from '../../src/kv/request.ts'
-import { decodeState, encodeState } from '../../src/kv/state.ts'
 import {
   type Command,
   type LeaseId,

@@ -4,10 +4,10 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { requestKind } from '../../src/kv/codec/request.ts'
+import { encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { decodeLease, leaseKey } from '../../src/kv/leases.ts'
-import { requestKind } from '../../src/kv/request.ts'
 import { CLUSTER_VERSION } from '../../src/kv/settings.ts'
-import { encodeState, initialState } from '../../src/kv/state.ts'
 import type {
   Applied,
   Command,

@@ -2,12 +2,12 @@
 
 import { expect } from 'vitest'
 import { applyEntry } from '../../src/kv/apply.ts'
+import { requestBytes, requestKind, writeRequest } from '../../src/kv/codec/request.ts'
+import { compareKeys, versionsEnd, versionsStart } from '../../src/kv/codec/rows.ts'
+import { decodeState, encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { metadataOfVersion } from '../../src/kv/key-metadata.ts'
 import { LiveVersions } from '../../src/kv/live-versions.ts'
-import { requestBytes, requestKind, writeRequest } from '../../src/kv/request.ts'
-import { compareKeys, versionsEnd, versionsStart } from '../../src/kv/rows.ts'
 import { areTooManyKeys } from '../../src/kv/settings.ts'
-import { decodeState, encodeState, initialState } from '../../src/kv/state.ts'
 import type {
   Applied,
   Command,

@@ -177,7 +177,7 @@ describe('the check itself', () => {
   test.each([
     ['src/raft/x.ts', 'import type { Term } from "./types.ts"; import { Reader } from "../bytes/index.ts"'],
     ['src/kv/deep/x.ts', 'import { encode } from "../encode.ts"'],
-    ['src/storage/x.ts', 'import { Level } from "level"; import { apply } from "../kv/apply.ts"'],
+    ['src/storage/x.ts', 'import { Level } from "level"; import { asTerm } from "../raft/types.ts"'],
     ['src/storage/x.ts', 'import type { Term } from "../raft/types.ts"; import "../raft/entry.ts"'],
     [
       'src/server/x.ts',

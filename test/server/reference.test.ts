@@ -16,7 +16,7 @@ import {
   TOKENS_PER_SECOND,
 } from '../../src/client/hedges.ts'
 import { BATCH_COMMANDS_MAX, CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
-import { RENEW_LEASES_MAX } from '../../src/kv/request.ts'
+import { RENEW_LEASES_MAX } from '../../src/kv/codec/request.ts'
 import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from '../../src/kv/txn.ts'
 import { httpLimits } from '../../src/server/http/index.ts'
 import { PROBLEMS } from '../../src/server/http/problem.ts'
@@ -25,7 +25,7 @@ import { driverLimits, raftLimits, raftTiming } from '../../src/server/node/limi
 import { Metrics } from '../../src/server/node/metrics.ts'
 import { PREV_BYTES_MAX } from '../../src/server/node/watch/index.ts'
 import { TRANSPORT_LIMITS } from '../../src/server/peers/limits.ts'
-import { levelLimits } from '../../src/storage/level-engine.ts'
+import { levelLimits } from '../../src/storage/level/level-engine.ts'
 import { storeLimits } from '../../src/storage/store.ts'
 import { FakeNode, NO_WATCHES } from './http/fake-node.ts'
 

@@ -30,7 +30,7 @@ import {
   openStorage,
 } from '../../src/storage/index.ts'
 import { META_KEY } from '../../src/storage/keys.ts'
-import { isLocked } from '../../src/storage/level-engine.ts'
+import { isLocked } from '../../src/storage/level/level-engine.ts'
 import { createWatermark, readWatermark } from '../../src/storage/watermark.ts'
 import { crashImage, type Files, filesOf, sameFiles } from './damage.ts'
 import { FaultyEngine } from './faulty.ts'
@@ -239,7 +239,7 @@ describe('opening', () => {
       import(workerData.module)
         .then(({ isLocked }) => isLocked(workerData.dir))
         .then((is) => parentPort.postMessage(is))`
-    const workerData = { module: resolve('src/storage/level-engine.ts'), dir }
+    const workerData = { module: resolve('src/storage/level/level-engine.ts'), dir }
     const worker = new Worker(script, { eval: true, workerData })
     const [inWorker] = await once(worker, 'message')
     await worker.terminate()

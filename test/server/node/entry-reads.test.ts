@@ -17,7 +17,7 @@ import {
   type Settings,
   writeRequest,
 } from '../../../src/kv/index.ts'
-import { versionKey } from '../../../src/kv/rows.ts'
+import { versionKey } from '../../../src/kv/codec/rows.ts'
 import type { Operation } from '../../../src/kv/types.ts'
 import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../../src/raft/types.ts'

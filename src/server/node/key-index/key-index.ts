@@ -1,4 +1,4 @@
-// What a node keeps of its rows in memory (README.md).
+// The index of rows in memory (README.md).
 
 import { equalBytes } from '../../../bytes/index.ts'
 import { decodeVersionKey, metadataKey, metadataOfVersion } from '../../../kv/index.ts'
@@ -37,7 +37,7 @@ export const keyIndexLimits: KeyIndexLimits = {
 const ROW_HEADS_SHARE = 1 / 16
 
 /**
- * A change of a row whose head is not in memory reads it from LevelDB, which takes as long as the rest of the change,
+ * A change of a row whose head is not in memory reads it from LevelDB. That takes as long as the rest of the change,
  * and makes LevelDB rewrite the tables that were searched.
  */
 export const rowHeadsFor = (memoryBytes: number): number =>

@@ -21,7 +21,7 @@ const WAYS = 8
 /** So many slots of a set are taken, on average, when the table grows. */
 const WAYS_FULL = 7
 const SETS_MIN = 512
-/** What the head of one row takes in a full table: its slot and hash, and those that are free. */
+/** The memory of one head in a full table: its slot and hash, and its share of those that are free. */
 export const HEAD_BYTES = Math.ceil(((SLOT_BYTES + 4) * WAYS) / WAYS_FULL)
 
 /** The head of a row that exists. It is valid until the next call: its memory is used again. */
@@ -52,7 +52,7 @@ export class RowHeads {
   }
   /** Without a slot, by name. */
   readonly #kept = new Map<string, RowHead | 'absent'>()
-  /** Of the keys that have lost their slots while rows are read in the background; undefined: none are read. */
+  /** Hashes of the keys that have lost their slots while rows are loaded; undefined: none are loaded. */
   #lost: Set<number> | undefined = new Set()
   /** The head of a user's key that exists has no slot. */
   #lacksKeys = false

@@ -14,13 +14,13 @@ import {
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type ChainedBatch, Level } from 'level'
+import type { Engine, EngineBatch, Pair, Scan, ScanRange } from '../engine.ts'
+import { asError, causeOf, hasCode } from '../errors.ts'
+import { isLockedInProcess } from '../open-files.ts'
+import { quarantine, quarantineOf } from '../quarantine.ts'
+import type { Watermark } from '../watermark.ts'
 import { nextPiece, PIECE_BYTES } from './compaction.ts'
-import type { Engine, EngineBatch, Pair, Scan, ScanRange } from './engine.ts'
-import { asError, causeOf, hasCode } from './errors.ts'
-import { isLockedInProcess } from './open-files.ts'
-import { quarantine, quarantineOf } from './quarantine.ts'
 import type { Extent } from './verify.ts'
-import type { Watermark } from './watermark.ts'
 
 const KiB = 1024
 const MiB = 1024 * KiB

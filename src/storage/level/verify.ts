@@ -15,13 +15,13 @@
 
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { type LogFile, readLogFile } from './leveldb-log.ts'
-import { Manifest } from './leveldb-manifest.ts'
-import type { Wals } from './leveldb-skipped-wals.ts'
-import { tableFault } from './leveldb-table.ts'
-import type { FailedWrite, Reached } from './watermark.ts'
+import type { FailedWrite, Reached } from '../watermark.ts'
+import { type LogFile, readLogFile } from './log-file.ts'
+import { Manifest } from './manifest.ts'
+import type { Wals } from './skipped-wals.ts'
+import { tableFault } from './table.ts'
 
-/** What is wrong, and in which file. */
+/** A fault, and the file that has it. */
 export class Damage extends Error {
   readonly file: string
 

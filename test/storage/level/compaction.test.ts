@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { nextPiece, PIECE_BYTES } from '../../src/storage/compaction.ts'
-import { bytes } from './samples.ts'
+import { nextPiece, PIECE_BYTES } from '../../../src/storage/level/compaction.ts'
+import { bytes } from '../samples.ts'
 
 type Table = readonly [level: number, bytes: number, smallest: string, largest: string]
 

@@ -17,11 +17,10 @@
 //   batch               count (2), then an outcome for each command
 //   refused             reason (1), two numbers (8 each): `refusals.ts`
 
-import { type Reader, writeBigUint64, writeUint16, writeUint64 } from '../bytes/index.ts'
-import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
-import { REASONS, rejection } from './rejections.ts'
-import { leaseOf } from './rows.ts'
-import { readAllSettings, settingsBytes, writeSettings } from './settings.ts'
+import { type Reader, writeBigUint64, writeUint16, writeUint64 } from '../../bytes/index.ts'
+import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
+import { REASONS, rejection } from '../rejections.ts'
+import { readAllSettings, settingsBytes, writeSettings } from '../settings.ts'
 import type {
   Command,
   KeyCommand,
@@ -31,8 +30,9 @@ import type {
   Outcome,
   OutcomeOfKey,
   TxnResult,
-} from './types.ts'
-import { asRevision } from './types.ts'
+} from '../types.ts'
+import { asRevision } from '../types.ts'
+import { leaseOf } from './rows.ts'
 
 const PUT = 1
 const DELETE = 2

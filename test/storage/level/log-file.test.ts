@@ -2,7 +2,7 @@
 // may be dropped.
 
 import { expect, test } from 'vitest'
-import { readLogFile } from '../../src/storage/leveldb-log.ts'
+import { readLogFile } from '../../../src/storage/level/log-file.ts'
 import { frame, logFile } from './leveldb-files.ts'
 
 const BLOCK_BYTES = 32 * 1024

@@ -4,11 +4,11 @@
 import { rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { crc32c, maskCrc, unmaskCrc } from '../../src/storage/crc32c.ts'
-import { readLogFile } from '../../src/storage/leveldb-log.ts'
-import { Damage, verifyDatabase } from '../../src/storage/verify.ts'
+import { crc32c, maskCrc, unmaskCrc } from '../../../src/storage/level/crc32c.ts'
+import { readLogFile } from '../../../src/storage/level/log-file.ts'
+import { Damage, verifyDatabase } from '../../../src/storage/level/verify.ts'
+import { openFilesIn, temporaryDirectory } from '../replicas.ts'
 import { type Edit, edit, logFile, tableFile, walRecord } from './leveldb-files.ts'
-import { openFilesIn, temporaryDirectory } from './replicas.ts'
 
 describe('CRC-32C', () => {
   test.each([

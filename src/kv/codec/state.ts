@@ -9,20 +9,20 @@
 //
 // The layout is the cluster version: a program that does not know that version does not know the layout.
 
-import { Reader, writeUint64 } from '../bytes/index.ts'
-import { NO_SESSIONS } from './client-sessions.ts'
-import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from './errors.ts'
-import { historyAfter } from './history.ts'
-import { NO_LEASES } from './leases.ts'
+import { Reader, writeUint64 } from '../../bytes/index.ts'
+import { NO_SESSIONS } from '../client-sessions.ts'
+import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from '../errors.ts'
+import { historyAfter } from '../history.ts'
+import { NO_LEASES } from '../leases.ts'
 import {
   CLUSTER_VERSION,
   DEFAULT_SETTINGS,
   readAllSettings,
   settingsBytes,
   writeSettings,
-} from './settings.ts'
-import type { KvState, Settings } from './types.ts'
-import { asRevision } from './types.ts'
+} from '../settings.ts'
+import type { KvState, Settings } from '../types.ts'
+import { asRevision } from '../types.ts'
 
 /** An empty store: revision 1, and the default settings with `settings` on top. */
 export function initialState(settings: Partial<Settings> = {}): KvState {

@@ -9,14 +9,14 @@
 
 import { closeSync, openSync, readSync } from 'node:fs'
 import { crc32c, storedCrc } from './crc32c.ts'
-import { VarintReader } from './leveldb-varint.ts'
+import { VarintReader } from './varint.ts'
 
 const FOOTER_BYTES = 48
 const TRAILER_BYTES = 5
 const MAGIC = Buffer.from('57fb808b247547db', 'hex')
 const FILTER_NAME = 'filter.leveldb.BuiltinBloomFilter2'
 
-/** What is wrong with the table; undefined when nothing is. */
+/** The fault of the table; undefined when it has none. */
 export function tableFault(path: string, bytes: number): string | undefined {
   const file = openSync(path, 'r')
   try {

@@ -1,7 +1,7 @@
 // LevelDB's MANIFEST: a log file of edits. Together they name the live tables, the oldest live WAL and a sequence
 // number (leveldb 1.20, db/version_edit.cc).
 
-import { VarintReader } from './leveldb-varint.ts'
+import { VarintReader } from './varint.ts'
 
 const COMPARATOR = 'leveldb.BytewiseComparator'
 

@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
-import type { Scan } from '../../src/storage/engine.ts'
+import type { Scan } from '../../../src/storage/engine.ts'
 import {
   createDatabase,
   type Database,
@@ -11,10 +11,10 @@ import {
   LOCK_HELD,
   levelLimits,
   openDatabase,
-} from '../../src/storage/level-engine.ts'
-import { createWatermark, Watermark } from '../../src/storage/watermark.ts'
-import { temporaryDirectory } from './replicas.ts'
-import { bytes, text } from './samples.ts'
+} from '../../../src/storage/level/level-engine.ts'
+import { createWatermark, Watermark } from '../../../src/storage/watermark.ts'
+import { temporaryDirectory } from '../replicas.ts'
+import { bytes, text } from '../samples.ts'
 
 let dir: string
 

@@ -8,8 +8,8 @@
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { writeFileAtomically } from '../files/durable.ts'
-import { isOpenInProcess } from './open-files.ts'
+import { writeFileAtomically } from '../../files/durable.ts'
+import { isOpenInProcess } from '../open-files.ts'
 
 /** The content of each WAL by name, in order. */
 export type Wals = ReadonlyMap<string, Uint8Array>

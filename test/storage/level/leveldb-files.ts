@@ -1,6 +1,6 @@
 // Writes LevelDB's file formats, for tests of the readers: a second implementation, made from the documentation.
 
-import { crc32c, maskCrc } from '../../src/storage/crc32c.ts'
+import { crc32c, maskCrc } from '../../../src/storage/level/crc32c.ts'
 
 const BLOCK = 32 * 1024
 

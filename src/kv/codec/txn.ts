@@ -12,11 +12,11 @@
 //   transaction  number of comparisons (1), comparisons, number of operations when they hold (1), operations, number of
 //                operations otherwise (1), operations
 
-import { type Reader, Writer } from '../bytes/index.ts'
-import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
+import { type Reader, Writer } from '../../bytes/index.ts'
+import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
+import { TXN_DEPTH_MAX } from '../txn.ts'
+import type { Comparison, KeyRange, LeaseId, Operation, PutLease, Txn, Where } from '../types.ts'
 import { leaseOf } from './rows.ts'
-import { TXN_DEPTH_MAX } from './txn.ts'
-import type { Comparison, KeyRange, LeaseId, Operation, PutLease, Txn, Where } from './types.ts'
 
 const KEY = 0
 const RANGE = 1

@@ -1,9 +1,9 @@
-// Compacts all keys, piece by piece. If LevelDB is told to compact all keys at once, it takes several small tables of a
+// Compacts all keys, piece by piece. If LevelDB compacts all keys at once, it takes several small tables of a
 // level together with everything between the first and the last of them one level below. Where little was written since
 // the last compaction, that is the whole database, and it is written anew before any of it is deleted. For one piece it
 // takes only the few tables that reach into the piece, and what lies below those.
 
-import { prefixed } from './keys.ts'
+import { prefixed } from '../keys.ts'
 
 /** A piece is this much of the deepest level. LevelDB may compact several times as much with it. */
 export const PIECE_BYTES = 16 * 1024 * 1024

@@ -11,10 +11,10 @@
 //
 // Each version of a key that may still be read has a row. So a put neither reads nor moves the value that it replaces.
 
-import { Reader, readUint8, readUint64, writeBigUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
-import { MalformedBytesError, UnknownKindError } from './errors.ts'
-import type { KeyMeta, KeyRange, KeyRow, LeaseId, Revision } from './types.ts'
-import { asRevision, TABLE_TOKEN_ORDER, TABLE_TOKENS, TABLE_VERSIONS } from './types.ts'
+import { Reader, readUint8, readUint64, writeBigUint64, writeUint32, writeUint64 } from '../../bytes/index.ts'
+import { MalformedBytesError, UnknownKindError } from '../errors.ts'
+import type { KeyMeta, KeyRange, KeyRow, LeaseId, Revision } from '../types.ts'
+import { asRevision, TABLE_TOKEN_ORDER, TABLE_TOKENS, TABLE_VERSIONS } from '../types.ts'
 
 const TOMBSTONE = 1
 const LEASED = 2

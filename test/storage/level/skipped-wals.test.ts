@@ -4,13 +4,13 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import { openStorage, type Storage } from '../../src/storage/index.ts'
-import { readLogFile } from '../../src/storage/leveldb-log.ts'
-import { copyTo, crashImage, type Files, filesOf, outcomeOf } from './damage.ts'
+import { openStorage, type Storage } from '../../../src/storage/index.ts'
+import { readLogFile } from '../../../src/storage/level/log-file.ts'
+import { copyTo, crashImage, type Files, filesOf, outcomeOf } from '../damage.ts'
+import { temporaryDirectory } from '../replicas.ts'
+import { closed, must } from '../samples.ts'
+import { contentAfter } from '../workload.ts'
 import { logFile } from './leveldb-files.ts'
-import { temporaryDirectory } from './replicas.ts'
-import { closed, must } from './samples.ts'
-import { contentAfter } from './workload.ts'
 
 interface Opened {
   compactRange(start: Uint8Array, end: Uint8Array): Promise<void>
@@ -18,7 +18,7 @@ interface Opened {
 
 const hook = vi.hoisted(() => ({ before: () => {}, after: async (_db: Opened) => {}, puttingBack: () => {} }))
 
-vi.mock(import('../../src/storage/leveldb-skipped-wals.ts'), async (original) => {
+vi.mock(import('../../../src/storage/level/skipped-wals.ts'), async (original) => {
   const recovery = await original()
   const putBack: typeof recovery.putBack = (dir, wals) => {
     hook.puttingBack()
@@ -27,7 +27,7 @@ vi.mock(import('../../src/storage/leveldb-skipped-wals.ts'), async (original) =>
   return { ...recovery, putBack }
 })
 
-vi.mock(import('../../src/storage/level-engine.ts'), async (original) => {
+vi.mock(import('../../../src/storage/level/level-engine.ts'), async (original) => {
   const engine = await original()
   const openDatabase: typeof engine.openDatabase = async (dir, limits) => {
     hook.before()

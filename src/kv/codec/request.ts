@@ -32,14 +32,12 @@ import {
   writeUint32,
   writeUint48,
   writeUint64,
-} from '../bytes/index.ts'
-import { isSession } from './client-sessions.ts'
-import { readTags, tagsBytes, writeTags } from './condition.ts'
-import { assertNever, MalformedBytesError, UnknownKindError } from './errors.ts'
-import { leaseOf } from './rows.ts'
-import { readSettings, settingsBytes, writeSettings } from './settings.ts'
-import { placesOf } from './txn.ts'
-import { encodeRange, encodeTxn, readLeaseId, readPutLease, readRange, readTxn } from './txn-layout.ts'
+} from '../../bytes/index.ts'
+import { isSession } from '../client-sessions.ts'
+import { readTags, tagsBytes, writeTags } from '../condition.ts'
+import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
+import { readSettings, settingsBytes, writeSettings } from '../settings.ts'
+import { placesOf } from '../txn.ts'
 import type {
   BatchedCommand,
   Command,
@@ -52,8 +50,10 @@ import type {
   Request,
   Revision,
   SessionSlot,
-} from './types.ts'
-import { asRevision } from './types.ts'
+} from '../types.ts'
+import { asRevision } from '../types.ts'
+import { leaseOf } from './rows.ts'
+import { encodeRange, encodeTxn, readLeaseId, readPutLease, readRange, readTxn } from './txn.ts'
 
 export const KIND_PUT = 16
 const KIND_DELETE = 17
@@ -188,7 +188,7 @@ export function requestBytes(request: Request): number {
   return bytes + commandBytes(command)
 }
 
-/** Of a change of one key, without its flags and without the length of its value. */
+/** The size of a change of one key, without its flags and without the length of its value. */
 function commandBytes(command: KeyCommand): number {
   const { ifMatch, ifNoneMatch } = command.condition ?? NO_CONDITION
   let bytes = 2 + command.key.length + (command.kind === 'put' ? command.value.length : 0)
@@ -198,7 +198,7 @@ function commandBytes(command: KeyCommand): number {
   return bytes
 }
 
-/** Of its id, or of a time to live. */
+/** The size of the id of a lease, or of a time to live. */
 const LEASE_BYTES = 8
 
 export function writeRequest(request: Request, target: Uint8Array, at: number): void {
