@@ -160,15 +160,16 @@ describe('what goes together', () => {
     expect(sizesOf(lines.items)).toEqual([1, 2, 1])
   })
 
-  test.each([
-    ['without a session: they have tokens', false, 1000],
-  ])('no batches %s', async (_, session, changes_max) => {
-    const prepare = (lines: FakeLines) => knowsBatches(lines, { changes_max })
-    const { lines, kv } = await (session ? oneNodeWithSession({}, prepare) : oneNode({}, prepare))
-    await Promise.all(puts(kv, 5))
-    expect(opsOf(lines.items)).toEqual([PUT, PUT, PUT, PUT, PUT])
-    expect(lines.items.map((item) => identityOf(item).length)).toEqual(Array(5).fill(session ? 3 : 2))
-  })
+  test.each([['without a session: they have tokens', false, 1000]])(
+    'no batches %s',
+    async (_, session, changes_max) => {
+      const prepare = (lines: FakeLines) => knowsBatches(lines, { changes_max })
+      const { lines, kv } = await (session ? oneNodeWithSession({}, prepare) : oneNode({}, prepare))
+      await Promise.all(puts(kv, 5))
+      expect(opsOf(lines.items)).toEqual([PUT, PUT, PUT, PUT, PUT])
+      expect(lines.items.map((item) => identityOf(item).length)).toEqual(Array(5).fill(session ? 3 : 2))
+    },
+  )
 
   test('those for which there is no slot have tokens, one each', async () => {
     const { lines, kv } = await oneWithBatches({ slots: 1 })
