@@ -4,7 +4,8 @@
 // and an error never says "nothing was written" unless every try of the call certainly wrote nothing.
 //
 // A call has at most one try in flight. A try ends with an answer, with a failure, or at its time limit
-// (retry-policy.ts). Then the next endpoint gets the request.
+// (retry-policy.ts). Then the next endpoint gets the request. A try is given up only while another endpoint may serve the
+// call: the last one is waited for, because a write that was given up has an unknown outcome until some try is answered.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Backoff } from './backoff.ts'
@@ -29,6 +30,7 @@ import {
   INTERNAL_MAX,
   LEFT_MIN_MS,
   leastMs,
+  mustWait,
   RETRY_BASE_MS,
   RETRY_MAX_MS,
   RetryBudget,
@@ -150,8 +152,9 @@ class RetryingCall {
   #writeId: WriteId | undefined
   /** Tries that were given up within the retry budget. */
   copies = 0
+  /** Endpoints that did not answer within the time limit of a try. */
+  readonly #silent = new Set<Endpoint>()
   #attempts = 0
-  #timedOut = 0
   #internals = 0
 
   constructor(engine: CallEngine, call: Call, waitedMs: number) {
@@ -262,24 +265,38 @@ class RetryingCall {
 
   #limits(endpoint: Endpoint): Omit<SendOptions, 'writeId' | 'clusterId' | 'signal'> {
     const { kind, request, timeoutMs } = this.#call
-    const timeLeftMs = Math.max(1, this.#deadline - performance.now())
+    const sentAtMs = performance.now()
+    const timeLeftMs = Math.max(1, this.#deadline - sentAtMs)
     // While no endpoint has accepted a connection, the time is divided, so that all are tried.
     const connectMs = Math.max(1, this.#leftMs / (this.#untried + 1))
-    const others = this.#endpoints.all.length - this.#foreign.size - 1
-    const waitsForLookup = this.#untried === 0
-    if (others <= 0) return { timeoutMs: timeLeftMs, connectMs, waitsForLookup }
-    const limitMs = tryLimitMs(timeoutMs, this.#timedOut)
-    const limits = { timeoutMs: timeLeftMs, connectMs: Math.min(connectMs, limitMs), waitsForLookup }
+    const limits = { timeoutMs: timeLeftMs, connectMs, waitsForLookup: this.#untried === 0 }
+    if (!this.#hasAlternative(endpoint)) return limits
+    const limitMs = tryLimitMs(timeoutMs)
+    const withAlternative = { ...limits, connectMs: Math.min(connectMs, limitMs) }
     // A change without a write id waits for its answer to the end.
-    if (kind === 'bare') return limits
+    if (kind === 'bare') return withAlternative
     const sendingMs = Math.min(bytesOfRequest(request) / SLOW_BYTES_PER_MS, timeLeftMs / 2)
-    return { ...limits, silenceMs: Math.max(limitMs, sendingMs), mayGiveUp: () => this.#mayGiveUp(endpoint) }
+    const mayGiveUp = () => this.#mayGiveUp(endpoint, sentAtMs)
+    return { ...withAlternative, silenceMs: Math.max(limitMs, sendingMs), mayGiveUp }
   }
 
-  #mayGiveUp(endpoint: Endpoint): boolean {
+  /** Whether this call has not found all other endpoints silent, nor this one before. */
+  #hasAlternative(endpoint: Endpoint): boolean {
+    if (this.#silent.has(endpoint)) return false
+    return this.#endpoints.all.some(
+      (each) => each !== endpoint && !this.#silent.has(each) && !this.#foreign.has(each),
+    )
+  }
+
+  #mayGiveUp(endpoint: Endpoint, sentAtMs: number): boolean {
     if (this.#call.isUrgent === true) return true
     const { limiter, retryBudget } = this.#engine
-    if (retryBudget.tryAcquire(limiter.acquired)) {
+    // While no other endpoint answers either, the whole cluster may be slow: then few calls try other endpoints.
+    const isOtherAlive = this.#endpoints.all.some(
+      (each) => each !== endpoint && each.hasAnsweredSince(sentAtMs),
+    )
+    const isLate = mustWait(this.#call.timeoutMs, this.#leftMs)
+    if (!isLate && retryBudget.tryAcquire(isOtherAlive ? limiter.acquired : 0)) {
       this.copies += 1
       return true
     }
@@ -304,7 +321,7 @@ class RetryingCall {
     this.#tries.lastFailure = failure
     endpoint.failed(nowMs)
     this.#engine.options.cluster.hastenDiscovery()
-    if (isSent && outcome.timedOut) this.#timedOut += 1
+    if (outcome.timedOut) this.#silent.add(endpoint)
     return isSent && kind === 'bare' ? OUT_OF_TIME : undefined
   }
 

@@ -21,6 +21,7 @@ export class Endpoint {
   #open = false
   /** The caller whose request probes the endpoint while the breaker is open. */
   #probe: object | undefined
+  #answeredAtMs = Number.NEGATIVE_INFINITY
   /** Time of the first request since its last answer. */
   #unansweredSinceMs: number | undefined
 
@@ -45,7 +46,12 @@ export class Endpoint {
     this.#unansweredSinceMs ??= nowMs
   }
 
-  worked(): void {
+  hasAnsweredSince(ms: number): boolean {
+    return this.#answeredAtMs >= ms
+  }
+
+  worked(nowMs = performance.now()): void {
+    this.#answeredAtMs = nowMs
     this.#open = false
     this.#unansweredSinceMs = undefined
     this.#pauses.reset()

@@ -43,6 +43,7 @@ const atRest = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
 describe('a node that stays silent', () => {
   test.each([
+    [300, 150],
     [2_500, 250],
     [4_000, 400],
     [10_000, 1_000],
@@ -57,10 +58,27 @@ describe('a node that stays silent', () => {
     expect(kv[inspect]()).toEqual(atRest)
   })
 
-  test('is left later each time, so a slow cluster still answers', async () => {
-    const { kv, transport } = scripted(3, () => ({ outcome: RECORD, afterMs: 1_900 }))
-    await inVirtualTime(kv.get('k'))
-    expect(transport.sent.map(({ ms }) => ms)).toEqual([0, 500, 1_500])
+  test.each([1_900, 3_900])('is left once, so a cluster that needs %d ms still answers', async (afterMs) => {
+    const { kv, transport } = scripted(3, () => ({ outcome: DONE, afterMs }))
+    await inVirtualTime(kv.put('k', 'v'))
+    expect(transport.sent.map(({ at, ms }) => [at, ms])).toEqual([
+      [0, 0],
+      [1, 500],
+      [2, 1_000],
+    ])
+  })
+
+  test('is left while there is time for several others', async () => {
+    const { kv, transport } = scripted(9, () => ({ outcome: DONE, afterMs: 1_999 }))
+    await inVirtualTime(kv.put('k', 'v'))
+    expect(transport.sent.map(({ ms }) => ms)).toEqual([0, 500, 1_000, 1_500, 2_000])
+  })
+
+  test('is waited for when it is tried again, since the other one is down', async () => {
+    const slow: Fate = { outcome: DONE, afterMs: 2_500 }
+    const { kv, transport } = scripted(2, (at) => (at === 0 ? slow : notSent()))
+    await inVirtualTime(kv.put('k', 'v'))
+    expect(order(transport).filter((at) => at === 0).length).toBe(2)
   })
 
   test('is waited for to the end if there is no other', async () => {
@@ -84,8 +102,34 @@ describe('a node that stays silent', () => {
   test('loses few calls when all nodes are slow', async () => {
     const { kv, transport } = scripted(3, () => ({ outcome: RECORD, afterMs: 2_000 }))
     await inVirtualTime(Promise.all(Array.from({ length: 64 }, () => kv.get('k'))))
-    // One in eight at a time.
-    expect(transport.sent.length).toBeLessThanOrEqual(64 + 2 * 8)
+    // Four at a time while no node answers.
+    expect(transport.sent.length).toBeLessThanOrEqual(64 + 2 * 4)
+  })
+
+  test('loses all calls that the others can serve, a few at a time', async () => {
+    const { kv, transport } = scripted(3, (at) => (at === 0 ? SILENT : DONE))
+    await inVirtualTime(Promise.all(Array.from({ length: 192 }, () => kv.put('k', 'v'))))
+    // 64 began there, and one in eight of all may leave at a time.
+    expect(transport.sent.length).toBe(192 + 64)
+    expect(Math.max(...transport.sent.map(({ ms }) => ms))).toBeLessThanOrEqual(1_000)
+  })
+})
+
+describe('many first writes to slow nodes: none has an unknown outcome', () => {
+  const burst = (kv: Client) => Promise.all(Array.from({ length: 300 }, (_, n) => kv.put(`${n}`, 'v')))
+
+  test.each([1_000, 2_500, 3_900])('all nodes need %d ms', async (afterMs) => {
+    const { kv, transport } = scripted(3, () => ({ outcome: DONE, afterMs }), { callsMax: 300 })
+    await inVirtualTime(burst(kv))
+    expect(transport.sent.length).toBeLessThanOrEqual(300 + 2 * 32)
+    expect(kv[inspect]()).toEqual(atRest)
+  })
+
+  test('one node needs longer than the time-out', async () => {
+    const slow: Fate = { outcome: DONE, afterMs: 6_000 }
+    const { kv } = scripted(3, (at) => (at === 1 ? slow : { outcome: DONE, afterMs: 100 }))
+    await inVirtualTime(burst(kv))
+    expect(kv[inspect]()).toEqual(atRest)
   })
 })
 

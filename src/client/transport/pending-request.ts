@@ -66,7 +66,7 @@ export class PendingRequest implements Pending {
     this.#mayGiveUp = mayGiveUp
     this.#startedAt = performance.now()
     this.deadline = this.#startedAt + timeoutMs
-    this.#limitMs = Math.min(silenceMs, tryLimitMs(timeoutMs, 0))
+    this.#limitMs = Math.min(silenceMs, tryLimitMs(timeoutMs))
     this.dueMs = this.#startedAt + Math.min(timeoutMs, this.#limitMs)
     this.#signal = signal
     if (signal !== undefined) aborts.enter(signal, this)
