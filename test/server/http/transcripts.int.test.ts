@@ -9,7 +9,7 @@ import { FakeNode } from './fake-node.ts'
 import { COLD } from './raw-client.ts'
 import { serve } from './served.ts'
 // Loaded before the first request, so that every request is answered at once.
-import '../../../src/server/http/cold-routes.ts'
+import '../../../src/server/http/routes.ts'
 
 type Sample = readonly [line: string, headers?: readonly string[], body?: string]
 
