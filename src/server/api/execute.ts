@@ -446,7 +446,7 @@ function showLease(api: Api, operation: OperationOf<'show-lease'>, call: Call, r
     const lease: LeaseInfo = { id, ...now }
     if (!keys) return respond({ kind: 'lease', grant, lease, keys: undefined })
     const scan = instant.open(node.keysOfLease(id))
-    await ranges.stream(instant, scan, undefined, (rows) =>
+    await ranges.stream(instant, scan, undefined, true, (rows) =>
       respond({ kind: 'lease', grant, lease, keys: rows }),
     )
   }

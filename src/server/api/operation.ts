@@ -19,7 +19,6 @@ import type { LeaseSetting, Member, ReplicaId } from '../../raft/types.ts'
 import type { LeaseNow, NodeStatus, ReadConsistency, ReadGrant } from '../node/types.ts'
 import type { Watch, WatchRequest, WatchSink } from '../node/watch/index.ts'
 import type { ApiError, RejectedOutcome } from './errors.ts'
-import type { RowStream } from './ranges.ts'
 
 /** How fresh a read must be. */
 export interface Freshness {
@@ -154,6 +153,17 @@ export interface PageCollector {
 }
 
 export type AcceptedOutcome = Exclude<Outcome, RejectedOutcome>
+
+/** Rows of one instant. Each slice is read when its receiver asks for it, so a slow client delays only itself. */
+export interface RowStream<T> {
+  /** The first slice has all rows, which are known to be complete. */
+  readonly isWhole: boolean
+  /** The rows of the first slice, which are read already. */
+  first(): readonly T[]
+  /** The next rows; undefined after the last ones, which are then known to be complete. */
+  next(): Promise<readonly T[] | undefined>
+  close(): void
+}
 
 export interface LeaseInfo extends LeaseNow {
   readonly id: LeaseId

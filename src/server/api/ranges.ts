@@ -10,7 +10,7 @@ import type { OutboundBudget, Reservation } from './budget.ts'
 import { ApiError, asError, errorOfNode } from './errors.ts'
 import { checkRevision, readOptions } from './keys.ts'
 import type { ApiLimits } from './limits.ts'
-import type { Call, Freshness, PageCollector, RangeOperation, Respond } from './operation.ts'
+import type { Call, Freshness, PageCollector, RangeOperation, Respond, RowStream } from './operation.ts'
 
 /** The store at one instant, while one operation reads it. */
 export interface Instant {
@@ -134,7 +134,7 @@ export class Ranges {
       const counted = countOnly || (count && !stream) ? scan(range, true) : undefined
       const records = countOnly ? undefined : scan(rest, keysOnly)
       if (stream && records !== undefined)
-        return this.stream(instant, records, operation.limit, (rows) =>
+        return this.stream(instant, records, operation.limit, false, (rows) =>
           respond({ kind: 'stream', grant, rows, keysOnly }),
         )
       const reservation = this.reserve()
@@ -200,31 +200,32 @@ export class Ranges {
   }
 
   /**
-   * Reads the first slice, passes the stream to `begin`, and resolves when the stream has ended. A failure before the
-   * first slice is an ordinary error.
+   * Reads the first slice, passes the stream to `begin`, and resolves when the stream has ended. A failure before that
+   * is an ordinary error. With `verifyWhole`, a stream of one slice is complete when it begins.
    */
   async stream<T>(
     { call }: Instant,
     scan: Scan<T>,
-    limit = Number.MAX_SAFE_INTEGER,
+    limit: number | undefined,
+    verifyWhole: boolean,
     begin: (rows: RowStream<T>) => void,
   ): Promise<void> {
-    const slices = this.slices(call, scan, limit)
+    const slices = this.slices(call, scan, limit ?? Number.MAX_SAFE_INTEGER)
     let first = await slices.next()
     while (!first.done && first.value.rows.length === 0 && first.value.more === undefined) {
       checkTime(call)
       first = await slices.next()
     }
-    const isWhole = first.done || first.value.more === false
+    const isWhole = verifyWhole && (first.done || first.value.more === false)
     if (isWhole) await finish(scan)
     await new Promise<void>((resolve) => {
-      begin(new RowStream(first, isWhole, slices, scan, this.#limits.streamMsMax, resolve))
+      begin(new SliceStream(first, isWhole, slices, scan, this.#limits.streamMsMax, resolve))
     })
   }
 
   /**
-   * Slices of a scan. Their rows are known to be complete after `finish`. With `looksAhead` the last slice knows whether
-   * the scan has more rows than `rowsMax`.
+   * Slices of a scan. Their rows are known to be complete after `finish`. With `looksAhead` the last slice knows
+   * whether the scan has more rows than `rowsMax`.
    */
   async *slices<T>(
     call: Call,
@@ -263,9 +264,7 @@ interface Slice<T> {
   readonly more: boolean | undefined
 }
 
-/** Rows of one instant. Each slice is read when its receiver asks for it, so a slow client delays only itself. */
-export class RowStream<T> {
-  /** The first slice has all rows. */
+class SliceStream<T> implements RowStream<T> {
   readonly isWhole: boolean
   readonly #slices: AsyncGenerator<Slice<T>, void, undefined>
   readonly #scan: Scan<T>
@@ -289,14 +288,12 @@ export class RowStream<T> {
     this.#ended = ended
   }
 
-  /** The rows of the first slice, which are read already. */
   first(): readonly T[] {
     const first = this.#first
     this.#first = undefined
     return first === undefined || first.done ? [] : first.value.rows
   }
 
-  /** The next rows; undefined after the last ones, which are then known to be complete. */
   async next(): Promise<readonly T[] | undefined> {
     if (this.#first?.done === false) return this.first()
     if (performance.now() > this.#until) throw new ApiError('overloaded', 'the stream took too long to read')

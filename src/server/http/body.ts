@@ -2,9 +2,9 @@
 
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { type InboundBudget, tooManyBodies } from '../api/budget.ts'
-import { ApiError, type ErrorCode } from '../api/errors.ts'
+import { ApiError } from '../api/errors.ts'
 import { LINGER_MS } from './connections.ts'
-import { HttpError } from './messages.ts'
+import { type BodyLimits, HttpError, type RequestBody } from './messages.ts'
 
 /** Whether the request announces a body (RFC 9112 §6.3). */
 export const hasBody = ({ headers }: IncomingMessage): boolean =>
@@ -22,28 +22,10 @@ export function codingRefusal(headers: IncomingHttpHeaders): ApiError | undefine
 
 const NOTHING = Buffer.alloc(0)
 
-export interface BodyLimits {
-  readonly bytesMax: number
-  /** The error code for a larger body. */
-  readonly tooLarge: ErrorCode
-  readonly timeoutMs: number
-}
-
 /** Bytes and time for which the rest of a refused body is read and dropped. */
 export interface DrainLimits {
   readonly drainBytesMax: number
   readonly drainMsMax: number
-}
-
-/** A body, from either reader. */
-export interface RequestBody {
-  /**
-   * Passes the whole body to `done`, which is called once, now or later. If the body is refused, the response drops
-   * it.
-   */
-  read(limits: BodyLimits, done: BodyWaiter['done']): void
-  /** The body will not be read. */
-  drop(): void
 }
 
 /** A body that arrived together with its head. */

@@ -1,5 +1,5 @@
 // Checks whether a client may send requests to this node. Any web page can make a browser on the same machine send
-// requests, so the guard checks the host name of the request (Host) and the page that sent it (Origin, Sec-Fetch-Site).
+// requests. So the guard checks the host name (Host) and the page that sent the request (Origin, Sec-Fetch-Site).
 
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIP } from 'node:net'

@@ -6,8 +6,7 @@ import { isVoter } from '../api/cluster.ts'
 import { ttlMsOf } from '../api/duration.ts'
 import { ApiError, errorOfOutcome, problemDocument } from '../api/errors.ts'
 import { checkedKey, checkOneLease, putLeaseOf, rangeOf, rangeToDelete } from '../api/keys.ts'
-import type { AcceptedOutcome, ApiOperation, ApiResult, LeaseInfo } from '../api/operation.ts'
-import type { RowStream } from '../api/ranges.ts'
+import type { AcceptedOutcome, ApiOperation, ApiResult, LeaseInfo, RowStream } from '../api/operation.ts'
 import { hex } from '../node/state-hashes.ts'
 import type { NodeApi, NodeStatus, ReadGrant } from '../node/types.ts'
 import { codingRefusal } from './body.ts'
@@ -182,7 +181,7 @@ class JsonPage {
 // ---------------------------------------------------------------------------------------------------------------------
 // Results
 
-/** What responses need beside a result. */
+/** Data that responses need beside a result. */
 export interface EncodeContext {
   readonly node: NodeApi
   /** Version of the program. */

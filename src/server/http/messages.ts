@@ -3,12 +3,29 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Revision } from '../../kv/index.ts'
 import type { Part } from '../api/budget.ts'
-import { ApiError, problemDocument, retryAfterSeconds } from '../api/errors.ts'
+import { ApiError, type ErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
 import type { Call, PageCollector } from '../api/operation.ts'
 import type { ReadGrant } from '../node/types.ts'
 import type { WatchSink } from '../node/watch/index.ts'
-import type { RequestBody } from './body.ts'
 import type { ClassifiedTarget } from './target.ts'
+
+export interface BodyLimits {
+  readonly bytesMax: number
+  /** The error code for a larger body. */
+  readonly tooLarge: ErrorCode
+  readonly timeoutMs: number
+}
+
+/** A body, from either reader. */
+export interface RequestBody {
+  /**
+   * Passes the whole body to `done`, which is called once, now or later. If the body is refused, the response drops
+   * it.
+   */
+  read(limits: BodyLimits, done: (result: Uint8Array | ApiError) => void): void
+  /** The body will not be read. */
+  drop(): void
+}
 
 /** A request as either reader reads it. */
 export interface ParsedRequest {

@@ -13,7 +13,7 @@ export const Bytes = {
 
 export const revisions = { create_revision: integer, mod_revision: integer, version: integer }
 
-/** Of a record with a lease. */
+/** The field of a record with a lease. */
 export const lease = {
   lease: { ...string, description: 'The id of the lease that deletes the key when it ends' },
 }
@@ -45,7 +45,7 @@ export const ProblemSchema = object(problemFields, {
   reasons: { ...arrayOf(string), description: 'Of /readyz: why it is not ready' },
 })
 
-/** Of one change in a batch. */
+/** The problem of one change in a batch. */
 export const ChangeProblem = object({ ...problemFields, written: { ...string, enum: ['no'] } }, problemMore)
 
 // ---------------------------------------------------------------------------------------------------------------------

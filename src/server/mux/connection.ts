@@ -68,7 +68,7 @@ export class Connection implements WatchConnection {
   #pending = 0
   /** Watches that have begun, by id. */
   #watches: Map<number, MuxWatch> | undefined
-  /** Those that wait until the client has taken more. */
+  /** Watches that wait until the client has taken more. */
   #waitingWatches: MuxWatch[] = []
   /** Bytes of items of watches that are ready, or that the kernel has not taken yet. */
   #watchBytes = 0

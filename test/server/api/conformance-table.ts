@@ -183,6 +183,8 @@ export const CASES: readonly (readonly [name: string, ...steps: readonly (readon
     'keys, leases and times to live have limits',
     [put('', '1'), refused('key_empty')],
     [put(LONG, '1'), refused('key_too_long')],
+    [put('a', 'v'.repeat(2 ** 20 + 1)), refused('value_too_large')],
+    [put('a', '1', { token: 'a b' }), refused('bad_request')],
     [{ op: 'get', key: LONG }, { code: 'key_too_long' }],
     [{ op: 'delete', key: '' }, refused('key_empty')],
     [put('a', '1', { lease: '5' }), refused('lease_not_found')],
@@ -462,7 +464,7 @@ export const CASES: readonly (readonly [name: string, ...steps: readonly (readon
   ],
 ]
 
-/** What a problem of the node becomes. A read never may have written anything. */
+/** Steps on a node that fails. */
 export const FAILING: readonly Step[] = [
   put('a', '1'),
   put('a', '1', { prev: true }),

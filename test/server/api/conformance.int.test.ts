@@ -9,7 +9,7 @@ import { WIRES } from './wires.ts'
 import '../../../src/server/http/routes.ts'
 
 describe.each(WIRES)('%s', (name, open) => {
-  test.each(CASES)('%s', async (_, ...steps) => {
+  test.each(CASES.map(([title, ...steps]) => ({ title, steps })))('$title', async ({ steps }) => {
     const run = await open(await serve())
     for (const [step, expected] of steps) {
       const result = await run(step)
@@ -22,7 +22,13 @@ describe.each(WIRES)('%s', (name, open) => {
 
   test.each([
     ['no_leader', 'no', 'no_leader'],
+    ['no_quorum', 'no', 'no_quorum'],
+    ['not_ready', 'no', 'not_ready'],
     ['overloaded', 'no', 'overloaded'],
+    ['too_stale', 'no', 'too_stale'],
+    ['revision_behind', 'no', 'revision_behind'],
+    ['request_too_large', 'no', 'request_too_large'],
+    ['storage_full', 'no', 'storage_full'],
     ['no_quorum', 'unknown', 'outcome_unknown'],
     ['outcome_unknown', 'unknown', 'outcome_unknown'],
     ['internal', 'unknown', 'internal'],

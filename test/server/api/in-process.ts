@@ -8,6 +8,7 @@ import {
   checkedKey,
   checkedValue,
   checkOneLease,
+  isToken,
   leaseIdOf,
   putLeaseOf,
   rangeOf,
@@ -47,8 +48,11 @@ const text = (given: Uint8Array): string => Buffer.from(given).toString('latin1'
 const optional = (given: string | undefined): Uint8Array | undefined =>
   given === undefined ? undefined : bytes(given)
 
-const idempotencyOf = (token: string | undefined): Idempotency | undefined =>
-  token === undefined ? undefined : { token, since: undefined }
+function idempotencyOf(token: string | undefined): Idempotency | undefined {
+  if (token === undefined) return undefined
+  if (!isToken(token)) throw new ApiError('bad_request', 'the token is malformed')
+  return { token, since: undefined }
+}
 
 function freshnessOf({ consistency, maxStalenessMs, minRevision }: Freshness) {
   return { consistency, maxStalenessMs, minRevision: revisionOf(minRevision) }

@@ -226,8 +226,9 @@ const muxFreshness = ({ consistency, maxStalenessMs }: Freshness) =>
     ? null
     : defined({ consistency, max_staleness_ms: maxStalenessMs })
 
-const options = ({ ifMatch, ifNoneMatch, ...more }: Partial<PutStep>) => {
-  const { prev, lease, ttlMs } = more
+const options = (step: PutStep | (KeyChange & { readonly op: 'delete' })) => {
+  const { ifMatch, ifNoneMatch } = step
+  const { prev, lease, ttlMs } = step.op === 'put' ? step : ({} as Partial<PutStep>)
   return defined({ if_match: ifMatch, if_none_match: ifNoneMatch, prev, lease, ttl_ms: ttlMs })
 }
 
@@ -240,7 +241,14 @@ function fieldsOf(step: Step): readonly unknown[] {
     case 'delete':
       return [DELETE, null, latin1(step.key), tokenOf(step.token), options(step)]
     case 'get':
-      return [GET, null, latin1(step.key), step.minRevision ?? null, muxFreshness(step), step.revision ?? null]
+      return [
+        GET,
+        null,
+        latin1(step.key),
+        step.minRevision ?? null,
+        muxFreshness(step),
+        step.revision ?? null,
+      ]
     case 'range': {
       const { prefix, start, end, after, limit, order, keysOnly, count, countOnly, revision } = step
       const range = {
