@@ -123,7 +123,13 @@ test('rows that cannot be read are an error of the node, which is logged', async
   served.node.corrupt = () => true
   const client = await new MuxClient(served.port).open()
   for (const fields of [[GET, null, 'a'], [RANGE]])
-    expect(await client.ask(1, ...fields)).toMatchObject([1, 1, { code: 'internal', status: 500 }])
+    expect(await client.ask(1, ...fields)).toMatchObject([
+      1,
+      1,
+      { code: 'internal', status: 500 },
+      null,
+      false,
+    ])
   expect(served.logged.join()).toContain('the CRC of a row does not hold')
 })
 
