@@ -8,8 +8,8 @@ import type { Exchange, Exchanged, Outgoing, WatchMessages } from '../../src/cli
 import { identityHeader } from '../../src/client/identity.ts'
 import { WATCH, type WatchOperation } from '../../src/client/operation.ts'
 import { after } from '../../src/client/timer.ts'
+import { errorOfWatch } from '../../src/server/api/watch.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
-import { endOfWatch } from '../../src/server/http/watch-limits.ts'
 import type { EventsMessage, Watch, WatchEnd, WatchSink } from '../../src/server/node/watch/index.ts'
 import type { Random } from '../random.ts'
 import type { Machine, Process } from '../sim/process.ts'
@@ -334,7 +334,7 @@ class ClientStream implements WatchSink, WatchMessages {
   }
 
   ended(end: WatchEnd): void {
-    this.#send(NDJSON.error(endOfWatch(end)), true)
+    this.#send(NDJSON.error(errorOfWatch(end)), true)
   }
 
   reset(): void {
