@@ -12,8 +12,8 @@ import { after } from '../../src/client/timer.ts'
 import { httpRequestOf } from '../../src/client/transport/http-codec.ts'
 import type { Outcome, SendOptions, Transport, WatchMessages } from '../../src/client/transport/transport.ts'
 import { writeIdHeader } from '../../src/client/write-id.ts'
+import { errorOfWatch } from '../../src/server/api/watch.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
-import { endOfWatch } from '../../src/server/http/watch-limits.ts'
 import type { EventsMessage, Watch, WatchEnd, WatchSink } from '../../src/server/node/watch/index.ts'
 import type { Random } from '../random.ts'
 import type { Machine, Process } from '../sim/process.ts'
@@ -343,7 +343,7 @@ class ClientStream implements WatchSink, WatchMessages {
   }
 
   ended(end: WatchEnd): void {
-    this.#send(NDJSON.error(endOfWatch(end)), true)
+    this.#send(NDJSON.error(errorOfWatch(end)), true)
   }
 
   reset(): void {

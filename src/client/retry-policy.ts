@@ -45,10 +45,11 @@ export function leastMs(isRead: boolean, timeoutMs: number, usualMs: number): nu
 
 /** Time limit of a try without a byte from the node. */
 export const tryLimitMs = (timeoutMs: number): number =>
-  Math.min(TRY_MAX_MS, Math.max(TRY_MIN_MS, timeoutMs * TRY_SHARE), timeoutMs / 2)
+  Math.min(TRY_MAX_MS, Math.max(TRY_MIN_MS, timeoutMs * TRY_SHARE))
 
 /** Whether a call must wait for its node to the end, however silent that is: the answer may be close. */
-export const mustWait = (timeoutMs: number, leftMs: number): boolean => leftMs < timeoutMs / 2
+export const mustWait = (timeoutMs: number, leftMs: number): boolean =>
+  leftMs < Math.min(timeoutMs / 2, timeoutMs - TRY_MIN_MS)
 
 /** The `timeout` parameter of a request. */
 export function nodeTimeoutMs(leftMs: number): number {

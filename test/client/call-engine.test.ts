@@ -43,7 +43,7 @@ const atRest = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
 describe('a node that stays silent', () => {
   test.each([
-    [300, 150],
+    [300, 250],
     [2_500, 250],
     [4_000, 400],
     [10_000, 1_000],

@@ -30,16 +30,20 @@ const MAY_IMPORT = new Map([
     'server',
     [
       ...['bytes', 'storage', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
-      ...['server/node', 'server/peers', 'server/peers/tcp', 'server/http', 'server/mux'],
+      ...['server/node', 'server/peers', 'server/peers/tcp', 'server/http'],
     ],
   ],
   ['server/node', ['bytes', 'storage', 'kv', 'raft', 'server/options.ts']],
   ['server/peers', ['raft/types.ts', 'storage/types.ts', 'server/node/types.ts']],
   ['server/peers/tcp', ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'client/lookup.ts']],
-  ['server/http', ['bytes', 'storage', 'kv', 'raft', 'server', 'server/node', 'server/mux', 'node-http.ts']],
+  ['server/api', ['bytes', 'kv', 'raft', 'storage', 'server/node']],
+  [
+    'server/http',
+    ['kv', 'raft', 'server/addresses.ts', 'server/node', 'server/api', 'server/mux', 'node-http.ts'],
+  ],
+  ['server/mux', ['kv', 'server/node', 'server/api']],
   // Settings of a process that only runs a node.
   ['server/process', []],
-  ['server/mux', ['bytes', 'storage', 'kv', 'server/node', 'server/http']],
   ['client', ['bytes', 'node-http.ts']],
   ['local', ['files', 'server', 'server/node', 'server/process']],
   ['cli', ['client', 'files', 'server', 'server/node', 'server/process', 'local', 'recipes']],
@@ -51,7 +55,7 @@ const MAY_IMPORT = new Map([
     'jepsen-lite',
     [
       ...['raft', 'kv', 'storage', 'client', 'local', 'embed', 'recipes', ...TESTER_WITHOUT_NODE],
-      ...['server', 'server/node', 'server/peers', 'server/peers/tcp', 'server/http'],
+      ...['server', 'server/node', 'server/peers', 'server/peers/tcp', 'server/api', 'server/http'],
     ],
   ],
   ['jepsen-lite/checker', ['jepsen-lite/history.ts']],

@@ -5,7 +5,7 @@ import { Packr } from 'msgpackr'
 import { Fault, ID_MAX, PROTOCOL_ERROR } from './protocol.ts'
 import { UnreadableError, unpack } from './unpack.ts'
 
-/** An item: its id, what it asks for or how it ends, and fields. */
+/** An item: its id, its kind, and fields. */
 export type Item = readonly unknown[]
 
 const packr = new Packr({ useRecords: false })
@@ -65,7 +65,7 @@ export function packMessage(items: readonly (Item | SharedItem)[]): Uint8Array {
   return message
 }
 
-/** Of an array of up to 2^32 - 1 elements. */
+/** Head of an array of up to 2^32 - 1 elements. */
 const ARRAY_HEAD_BYTES = 5
 
 /** The items of a message; their fields are not checked yet. Throws `Fault`. */

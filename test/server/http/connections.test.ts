@@ -3,7 +3,12 @@
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { Connections, endGently, LINGER_MS, type Owner } from '../../../src/server/http/connections.ts'
+import {
+  type ConnectionOwner,
+  Connections,
+  endGently,
+  LINGER_MS,
+} from '../../../src/server/http/connections.ts'
 import { httpLimits } from '../../../src/server/http/limits.ts'
 
 beforeEach(() => {
@@ -14,14 +19,14 @@ afterEach(() => {
 })
 
 /** What a connection shows of itself. `length` is what its client has not taken. */
-class Shown extends Duplex implements Owner {
-  waiting: ReturnType<Owner['waitsFor']> = 'nothing'
+class Shown extends Duplex implements ConnectionOwner {
+  waiting: ReturnType<ConnectionOwner['waitsFor']> = 'nothing'
   quietSince = 0
   bytesRead = 0
   bytesWritten = 0
   length = 0
 
-  waitsFor(): ReturnType<Owner['waitsFor']> {
+  waitsFor(): ReturnType<ConnectionOwner['waitsFor']> {
     return this.waiting
   }
 

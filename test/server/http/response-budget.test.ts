@@ -8,7 +8,7 @@ import {
   OutboundBudget,
   PIECE_BYTES,
   writeChunked,
-} from '../../../src/server/http/response-budget.ts'
+} from '../../../src/server/api/budget.ts'
 
 /** Takes a piece when it is told to. */
 class Reader extends Writable {
@@ -54,7 +54,7 @@ test('there is room for one answer, however large, and for more up to the limit'
 
 test('what is held for an answer that is being made is given back, once', () => {
   const backlog = new OutboundBudget(10)
-  const [one, other] = [backlog.hold(), backlog.hold()]
+  const [one, other] = [backlog.reserve(), backlog.reserve()]
   one.grow(8)
   one.grow(8)
   expect(backlog.bytes).toBe(16)
