@@ -91,7 +91,7 @@ describe('one that waits', () => {
         expect(error).toMatchObject({
           ...{ code: 'timeout', written: 'no' },
           message:
-            'not sent: its turn did not come in time (of 1 s), since 1 calls of this client (callsMax) were under way',
+            'not sent: it could not begin in time (1 s), since 1 calls of this client (callsMax) were in flight',
         })
       }
       expect(kv[inspect]()).toMatchObject({ calls: 1, permits: 1, requests: 1 })
@@ -193,7 +193,7 @@ describe('one that waits', () => {
     vi.advanceTimersByTime(60_000)
     await end
     expect((await late).message).toBe(
-      'not sent: its turn came after 60 s, since 1 calls of this client (callsMax) were under way. 9 s were left, and now a call begins only with 9.375 s',
+      'not sent: it could begin after 60 s, since 1 calls of this client (callsMax) were in flight. 9 s were left, and now a call begins only with 9.375 s',
     )
   })
 

@@ -71,8 +71,10 @@ export class HttpTransport implements Transport {
   ): Promise<Outcome> {
     const { method, path, headers, body } = outgoing
     return new Promise((resolve) => {
+      const forget = () => void this.#inFlight.delete(req)
       const exchange = new Exchange(options, stream, (outcome) => {
-        this.#inFlight.delete(req)
+        if (outcome.kind === 'streaming') req.once('close', forget)
+        else forget()
         resolve(outcome)
       })
       const { host, port } = endpoint
