@@ -73,11 +73,8 @@ const emptyStore = (): Store => ({
 })
 
 export class FakeNode {
-  /** All requests except the question of a client before its first change; see `questions`. */
+  /** All requests except those that open a session. */
   readonly seen: Seen[] = []
-  /** The questions of clients before their first change. Only `questionFault` affects them. */
-  readonly questions: Seen[] = []
-  questionFault: () => Fault | undefined = () => undefined
   readonly faults: Fault[] = []
   /** Called for every request; may return a fault. `faults` come first. */
   fault: (seen: Seen) => Fault | undefined = () => undefined
@@ -218,13 +215,9 @@ export class FakeNode {
       this.#respond(seen, this.#openSession(), response)
       return
     }
-    const isQuestion = seen.method === 'HEAD'
-    if (isQuestion) this.questions.push(seen)
-    else this.seen.push(seen)
+    this.seen.push(seen)
     const discovery = seen.target === '/v1/cluster'
-    const fault = isQuestion
-      ? this.questionFault()
-      : ((discovery ? undefined : this.faults.shift()) ?? this.fault(seen))
+    const fault = (discovery ? undefined : this.faults.shift()) ?? this.fault(seen)
     this.#withFault(
       seen,
       fault,

@@ -73,10 +73,7 @@ async function threeNodes(
     return undefined
   }
   const misbehave = () => {
-    for (const node of nodes) {
-      node.fault = () => next(node)
-      node.questionFault = () => next(node)
-    }
+    for (const node of nodes) node.fault = () => next(node)
   }
   return { nodes, misbehave }
 }

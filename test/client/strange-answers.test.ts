@@ -205,7 +205,6 @@ describe('where another program has taken the address of a node', () => {
     freezeTime()
     const [stranger, node] = [await fake('n9'), await fake()]
     stranger.fault = strange(status, body)
-    stranger.questionFault = strange(status, body)
     const calls: ((kv: Client) => Promise<unknown>)[] = [
       (kv) => kv.put('k', 'v'),
       (kv) => kv.get('k'),

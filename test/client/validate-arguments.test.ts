@@ -289,7 +289,6 @@ test.each([...rows, ...shown])('%s(%j)', async (call, args, ...says) => {
       expect(message).toMatch(call === 'transact' ? /^(transact: |tx\.)/ : new RegExp(`^${call}: `))
   }
   expect(node.seen).toEqual([])
-  expect(node.questions).toEqual([])
 })
 
 test.each<[unknown, ...string[]]>([

@@ -8,7 +8,7 @@ import { type FakeNode, problem } from '../fake-node.ts'
 import { clientOf, failure, fake, freezeTime } from '../with-fakes.ts'
 
 const MEMBER = { name: 'n4', replicaId: '9', peer: '127.0.0.1:4', url: 'http://127.0.0.1:5' }
-const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
 async function drained(records: AsyncIterable<unknown>): Promise<number> {
   let count = 0
@@ -97,7 +97,7 @@ test('the cluster according to a node without a leader', async () => {
   expect((await kv.status()).leader).toBeUndefined()
 })
 
-test.each(reads)('%s needs no question before, and is sent again when it is cut', async (_, call) => {
+test.each(reads)('%s is sent again when it is cut', async (_, call) => {
   const node = await fake()
   node.set('k', 'v')
   const kv = clientOf([node])
@@ -105,7 +105,6 @@ test.each(reads)('%s needs no question before, and is sent again when it is cut'
   node.fault = () => (cuts-- > 0 ? 'cut' : undefined)
   await call(kv)
   expect(node.seen.length).toBe(3)
-  expect(node.questions).toEqual([])
   await expect.poll(() => kv[inspect]()).toEqual(AT_REST)
 })
 
@@ -120,7 +119,6 @@ test.each(changes)(
       expect(await failure(call(kv))).toBeInstanceOf(OutcomeUnknownError)
       expect(node.seen.length).toBe(length + 1)
     }
-    expect(node.questions.length).toBe(1)
     const { length } = node.seen
     node.faults.push(problem(409, 'idempotency_expired', 'too old'))
     expect(await failure(call(kv))).toMatchObject({ code: 'idempotency_expired', written: 'no' })
@@ -129,36 +127,17 @@ test.each(changes)(
   },
 )
 
-describe('the first question', () => {
-  test('asks for a revision too: an answer without one is not enough', async () => {
-    const node = await fake()
-    const kv = clientOf([node])
-    node.faults.push({ status: 404, body: { code: 'not_found' }, headers: { 'kv-revision': 'x' } })
-    await kv.get('k')
-    await kv.put('k', 'v')
-    expect(node.questions.length).toBe(1)
-    await kv.put('k', 'w')
-    expect(node.questions.length).toBe(1)
-  })
-
-  const NO_REVISION = 'Kv-Revision is missing or malformed'
-  test.each<[Record<string, string>, string]>([
-    [{ 'kv-revision': '' }, NO_REVISION],
-    [{ 'kv-revision': '1.5' }, NO_REVISION],
-    [{ 'kv-cluster': '' }, 'it does not name its cluster'],
-  ])('that is answered with %j was not answered by a node', async (headers, why) => {
-    const node = await fake()
-    const kv = clientOf([node])
-    node.questionFault = () => ({ status: 200, body: '', headers })
-    for (const [, call] of [...writes, ...changes]) {
-      expect(await failure(call(kv))).toMatchObject({
-        ...{ code: 'unexpected_answer', written: 'no', endpoint: node.url },
-        message: `${node.url} answered, but not like a quorate node: ${why}`,
-      })
-    }
-    expect(node.seen).toEqual([])
-    expect(kv.revision).toBe(0)
-  })
+test('every request names the cluster as soon as it is known', async () => {
+  const node = await fake()
+  node.sessions = { ageMs: 900_000, slots: 16 }
+  const kv = clientOf([node], { discover: true })
+  await kv.put('k', 'v')
+  await expect.poll(() => node.seen.map(({ target }) => target)).toEqual(['/v1/kv/k', '/v1/cluster'])
+  for (const [, call] of [...reads, ...writes, ...changes]) await call(kv)
+  expect(node.seen.map(({ headers }) => headers['kv-cluster'])).toEqual([
+    undefined,
+    ...node.seen.slice(1).map(() => '77'),
+  ])
 })
 
 describe('a client that is closed', () => {
@@ -180,7 +159,6 @@ describe('a client that is closed', () => {
         })
       }
       expect(node.seen.length).toBe(length)
-      expect(node.questions).toEqual([])
       expect(client[inspect]()).toEqual(AT_REST)
     }
     await expect.poll(() => node.connections).toBe(0)
@@ -241,15 +219,15 @@ describe('an endpoint of another cluster', () => {
   })
 })
 
-test('what is under way is counted: a call, its request, a question, a probe', async () => {
+test('what is in flight is counted: a call, its request, a probe', async () => {
   const node = await fake()
   const kv = clientOf([node])
-  node.questionFault = () => 'hang'
+  node.faults.push('hang', 'cut', 'hang')
   const put = failure(kv.put('k', 'v'))
-  await expect.poll(() => kv[inspect]()).toEqual({ calls: 1, turns: 1, requests: 1, questions: 1, probes: 0 })
-  node.faults.push('cut', 'hang')
+  await expect.poll(() => kv[inspect]()).toEqual({ calls: 1, permits: 1, requests: 1, probes: 0 })
+  await expect.poll(() => node.seen.length).toBe(1)
   const get = failure(kv.get('k'))
-  await expect.poll(() => kv[inspect]()).toEqual({ calls: 2, turns: 2, requests: 2, questions: 1, probes: 1 })
+  await expect.poll(() => kv[inspect]()).toEqual({ calls: 2, permits: 2, requests: 2, probes: 1 })
   await kv.close()
   await Promise.all([put, get])
   await expect.poll(() => kv[inspect]()).toEqual(AT_REST)
