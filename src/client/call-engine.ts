@@ -280,11 +280,15 @@ class RetryingCall {
     return { ...withAlternative, silenceMs: Math.max(limitMs, sendingMs), mayGiveUp }
   }
 
-  /** Whether this call has not found all other endpoints silent, nor this one before. */
+  /** Whether another endpoint may serve the call: one that was not silent, and that does not ask for a longer pause. */
   #hasAlternative(endpoint: Endpoint): boolean {
     if (this.#silent.has(endpoint)) return false
     return this.#endpoints.all.some(
-      (each) => each !== endpoint && !this.#silent.has(each) && !this.#foreign.has(each),
+      (each) =>
+        each !== endpoint &&
+        !this.#silent.has(each) &&
+        !this.#foreign.has(each) &&
+        (this.#notBefore.get(each) ?? 0) < this.#deadline,
     )
   }
 

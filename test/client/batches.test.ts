@@ -160,16 +160,12 @@ describe('what goes together', () => {
     expect(sizesOf(lines.items)).toEqual([1, 2, 1])
   })
 
-  test.each([['without a session: they have tokens', false, 1000]])(
-    'no batches %s',
-    async (_, session, changes_max) => {
-      const prepare = (lines: FakeLines) => knowsBatches(lines, { changes_max })
-      const { lines, kv } = await (session ? oneNodeWithSession({}, prepare) : oneNode({}, prepare))
-      await Promise.all(puts(kv, 5))
-      expect(opsOf(lines.items)).toEqual([PUT, PUT, PUT, PUT, PUT])
-      expect(lines.items.map((item) => identityOf(item).length)).toEqual(Array(5).fill(session ? 3 : 2))
-    },
-  )
+  test('none without a session: they have tokens', async () => {
+    const { lines, kv } = await oneNode({}, knowsBatches)
+    await Promise.all(puts(kv, 5))
+    expect(opsOf(lines.items)).toEqual([PUT, PUT, PUT, PUT, PUT])
+    expect(lines.items.map((item) => identityOf(item).length)).toEqual(Array(5).fill(2))
+  })
 
   test('those for which there is no slot have tokens, one each', async () => {
     const { lines, kv } = await oneWithBatches({ slots: 1 })
@@ -183,6 +179,30 @@ describe('what goes together', () => {
     const { item, line } = items[0] as { item: Item; line: Line }
     lines.serve(item, line)
     await first
+  })
+
+  test('the leader changes between them: each is made once, at either node', async () => {
+    const { nodes, kv, all } = await twoWithBatches({ operations_max: 1 })
+    // No credit: they wait.
+    const { item, line, put } = await occupied(kv, all[0] as FakeLines)
+    const calls = [kv.put('a', '1'), kv.put('b', '1')]
+    line.send([0, 'leader', 4, 'n2'])
+    await isRead(line)
+    calls.push(kv.put('c', '1'), kv.put('d', '1'))
+    all[0]?.serve(item, line)
+    const results = await Promise.all([put, ...calls])
+    expect(results.slice(1)).toEqual(calls.map(() => expect.objectContaining({ version: 1 })))
+    expect(nodes[0]?.contents).toMatchObject({ first: '1', a: '1', b: '1', c: '1', d: '1' })
+    // Later changes go to the new leader.
+    for (const { items } of all) items.length = 0
+    await Promise.all(puts(kv, 3))
+    expect(all.map(({ items }) => sizesOf(items))).toEqual([[], [3]])
+  })
+
+  test('at most 256 changes', async () => {
+    const { lines, kv } = await oneWithBatches({ callsMax: 1_000, timeoutMs: 60_000 })
+    await Promise.all(puts(kv, 600))
+    expect(sizesOf(lines.items)).toEqual([256, 256, 88])
   })
 
   test('at most 128 KiB of keys and values', async () => {

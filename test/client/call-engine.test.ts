@@ -87,6 +87,17 @@ describe('a node that stays silent', () => {
     expect(transport.sent.length).toBe(1)
   })
 
+  test.each([0, 1, 2])(
+    'is waited for while the others ask for a longer pause: endpoint %d',
+    async (slowAt) => {
+      const busy = refusal(429, 'overloaded', { retry_after_ms: 3_600_000 })
+      const slow: Fate = { outcome: DONE, afterMs: 3_000 }
+      const { kv } = scripted(3, (at) => (at === slowAt ? slow : busy))
+      await inVirtualTime(kv.put('k', 'v'))
+      expect(kv[inspect]()).toEqual(atRest)
+    },
+  )
+
   test('gets a large value for as long as it needs at 3 Mbit/s', async () => {
     const { kv, transport } = scripted(2, (at) => (at === 0 ? SILENT : DONE))
     await inVirtualTime(kv.put('k', Buffer.alloc(600_000)))

@@ -222,7 +222,7 @@ describe('where another program has taken the address of a node', () => {
         // A new client, which may begin with either endpoint.
         const kv = clientOf(endpoints)
         told.push(JSON.stringify(await call(kv), (name, value) => (/revision/i.test(name) ? 0 : value)))
-        expect(kv[inspect]()).toEqual(AT_REST)
+        await expect.poll(() => kv[inspect]()).toEqual(AT_REST)
       }
       results.push(told)
     }
