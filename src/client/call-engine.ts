@@ -41,7 +41,7 @@ import {
 } from './retry-policy.ts'
 import type { MuxTransport } from './transport/mux-transport.ts'
 import type { Answer, Headers, MaybeApplied, NotSent, SendOptions, Transport } from './transport/transport.ts'
-import { type WriteId, withSince } from './write-id.ts'
+import type { WriteId } from './write-id.ts'
 import type { WriteIdSource } from './write-ids.ts'
 
 export interface Call {
@@ -255,12 +255,11 @@ class RetryingCall {
   }
 
   #currentWriteId(): WriteId {
-    const { writeIds, cluster } = this.#engine.options
     if (this.#writeId === undefined) {
-      this.#writeId = this.#call.writeId ?? writeIds.next()
+      this.#writeId = this.#call.writeId ?? this.#engine.options.writeIds.next()
       this.#call.onWriteId?.(this.#writeId)
     }
-    return withSince(this.#writeId, cluster.revision)
+    return this.#writeId
   }
 
   #limits(endpoint: Endpoint): Omit<SendOptions, 'writeId' | 'clusterId' | 'signal'> {

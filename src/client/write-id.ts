@@ -95,7 +95,3 @@ export const writeIdHeader = (writeId: WriteId): Readonly<Record<string, string>
   isSlot(writeId)
     ? { 'Kv-Session': `${writeId[0]};slot=${writeId[1]};seq=${writeId[2]}` }
     : { 'Idempotency-Key': writeId[1] === undefined ? writeId[0] : `${writeId[0]};since=${writeId[1]}` }
-
-/** A token that is in use since a revision that the client did not know names at least this one in further copies. */
-export const withSince = (writeId: WriteId, revision: number): WriteId =>
-  !isSlot(writeId) && writeId[1] === undefined && revision > 0 ? [writeId[0], revision] : writeId

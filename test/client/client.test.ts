@@ -231,11 +231,10 @@ describe('retries', () => {
     expect(await kv.put('k', 'v')).toMatchObject({ revision: 2, version: 1 })
     expect(node.contents).toEqual({ k: 'v' })
     expect(node.revision).toBe(2)
-    const keys = node.seen.map((seen) => String(seen.headers['idempotency-key']).split(';since='))
+    // Copies of one write are the same request, although the client knows a revision when it sends the later ones.
+    const keys = new Set(node.seen.map((seen) => seen.headers['idempotency-key']))
     expect(node.seen.length).toBe(3)
-    expect(new Set(keys.map(([token]) => token)).size).toBe(1)
-    // The first copy cannot name a revision. Later ones do as soon as an answer has named one.
-    expect(keys[0]).toHaveLength(1)
+    expect(keys.size).toBe(1)
   })
 
   test('the node that failed is left for another at once', async () => {

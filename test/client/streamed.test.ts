@@ -203,13 +203,10 @@ describe('an interruption', () => {
     const { signal } = new AbortController()
     for (const snapshot of [true, false]) {
       const reading: AsyncIterable<KvRecord> = kv.list({ snapshot, signal })
-      for await (const _ of reading) {
-        if (snapshot) expect(kv[inspect]().requests).toBe(1)
-        break
-      }
+      for await (const _ of reading) break
       for await (const _ of kv.list({ snapshot, signal }));
       expect(getEventListeners(signal, 'abort')).toEqual([])
-      await expect.poll(() => kv[inspect]()).toMatchObject({ calls: 0, requests: 0 })
+      expect(kv[inspect]()).toMatchObject({ calls: 0, requests: 0 })
     }
   })
 })

@@ -71,10 +71,8 @@ export class HttpTransport implements Transport {
   ): Promise<Outcome> {
     const { method, path, headers, body } = outgoing
     return new Promise((resolve) => {
-      const forget = () => void this.#inFlight.delete(req)
       const exchange = new Exchange(options, stream, (outcome) => {
-        if (outcome.kind === 'streaming') req.once('close', forget)
-        else forget()
+        this.#inFlight.delete(req)
         resolve(outcome)
       })
       const { host, port } = endpoint

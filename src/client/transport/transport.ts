@@ -94,7 +94,7 @@ export interface Transport {
    * status is 200.
    */
   send(endpoint: Endpoint, request: Request, options: SendOptions): Promise<Outcome>
-  /** Number of requests without an outcome, and of streams that are still open. */
+  /** Number of requests without an outcome. */
   readonly inFlight: number
   /** Closes all connections. Requests in flight resolve soon, as given up. */
   close(): void

@@ -153,7 +153,7 @@ describe('the outcome of a request', () => {
     const begun = await exchange(node.url, {}, GET, true)
     expect(begun.kind).toBe('streaming')
     if (begun.kind === 'streaming') begun.stream.destroy()
-    await until(() => transport.inFlight === 0)
+    await until(() => node.connections === 0)
   })
 
   test('for a stream: its reader may pause for longer than any node needs', async () => {
