@@ -13,7 +13,7 @@ export const EXIT = {
  * An end with a message for the user and no stack: no defect. Anything else that is thrown ends with its stack, and
  * exit code 3.
  */
-export class Failure extends Error {
+export class CommandError extends Error {
   override readonly name = 'Failure'
   readonly exitCode: number
 

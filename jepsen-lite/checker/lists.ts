@@ -7,22 +7,26 @@
 //   `count` is the number of all keys in the range at that revision, where it was asked for
 //   values are there, unless they were not asked for
 
-import type { Call, Range, Result } from '../history.ts'
+import type { HistoryCall, OperationResult, RangeOperation } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
-import { compareKeys, contains, type Interval } from './keys.ts'
+import { compareKeys, contains, type KeyInterval } from './keys.ts'
 import { isPartial, rangeOf, restOf } from './list-range.ts'
 
 /** Knows how many keys there were. */
 export interface KeyCounts {
   /** At a revision, as far as it can be known; `end` is the position of the answer that tells it. */
-  countIn(range: Interval, revision: number, end: number): { readonly least: number; readonly most: number }
+  countIn(
+    range: KeyInterval,
+    revision: number,
+    end: number,
+  ): { readonly least: number; readonly most: number }
 }
 
 /** `end` is the position of the answer. */
 export function checkList(
-  call: Call,
-  op: Range,
-  result: Result,
+  call: HistoryCall,
+  op: RangeOperation,
+  result: OperationResult,
   end: number,
   keyCounts: KeyCounts,
 ): Anomaly[] {
@@ -37,7 +41,7 @@ export function checkList(
   }))
 }
 
-function brokenRows(op: Range, result: Result): string[] {
+function brokenRows(op: RangeOperation, result: OperationResult): string[] {
   const { rows, more, next } = result
   if (rows === undefined) return []
   const messages: string[] = []
@@ -69,7 +73,12 @@ function brokenRows(op: Range, result: Result): string[] {
   return messages
 }
 
-function brokenCount(op: Range, result: Result, end: number, keyCounts: KeyCounts): string[] {
+function brokenCount(
+  op: RangeOperation,
+  result: OperationResult,
+  end: number,
+  keyCounts: KeyCounts,
+): string[] {
   const { count, rows, revision } = result
   const isAsked = op.count === true || op.countOnly === true
   if (count === undefined)
@@ -98,8 +107,8 @@ function brokenCount(op: Range, result: Result, end: number, keyCounts: KeyCount
 
 /** The list says that there are more keys, and there cannot be. */
 function nothingBehind(
-  op: Range,
-  { rows, more, revision }: Result,
+  op: RangeOperation,
+  { rows, more, revision }: OperationResult,
   end: number,
   keyCounts: KeyCounts,
 ): string | undefined {

@@ -12,7 +12,7 @@
 //
 // That a refused change was not made, and an acknowledged one was, is judged with the log itself.
 
-import type { History, StoreCall } from '../history.ts'
+import type { History, StoreCall } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import type { LogVerdict } from './log/index.ts'
 import type { LoggedEvent } from './watch/index.ts'

@@ -11,7 +11,7 @@
 //               that followed each other; but for one that a pop of unknown outcome has taken, which comes back late
 //   empty       nothing of the queue is left at the end
 
-import type { History, StoreCall } from '../history.ts'
+import type { History, StoreCall } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 
 /** The client that empties queues at the end has this name. */

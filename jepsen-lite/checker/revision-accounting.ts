@@ -5,7 +5,7 @@
 //
 // Other histories need not hold every write; this check is skipped for them.
 
-import { type Call, FIRST_REVISION, type History, type Result } from '../history.ts'
+import { FIRST_REVISION, type History, type HistoryCall, type OperationResult } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { requestsOf } from './partition.ts'
 import { revisionOf } from './revision-history.ts'
@@ -48,19 +48,19 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   return []
 }
 
-function mayChange({ op }: Call, result: Result | undefined): boolean {
+function mayChange({ op }: HistoryCall, result: OperationResult | undefined): boolean {
   if (op.f === 'get' || op.f === 'range') return false
   return result?.applied !== false && result?.deleted !== 0
 }
 
 /** A change with the condition that its key is at some revision makes a higher one. */
-function revisionAskedFor({ op }: Call): number {
+function revisionAskedFor({ op }: HistoryCall): number {
   if (op.f === 'release') return op.token
   return (op.f === 'put' || op.f === 'del') && op.ifRevision !== undefined ? op.ifRevision : 0
 }
 
 /** The store is empty at the first revision. The first change makes the next one. */
-function isTooEarly(call: Call): boolean {
+function isTooEarly(call: HistoryCall): boolean {
   const { outcome } = call
   const revision = outcome.kind === 'ok' ? revisionOf(call, outcome.result) : undefined
   if (outcome.kind !== 'ok' || revision === undefined) return false
@@ -70,7 +70,7 @@ function isTooEarly(call: Call): boolean {
   return revision < FIRST_REVISION + (hasMade ? 1 : 0)
 }
 
-const beforeTheBeginning = ({ id }: Call): Anomaly => ({
+const beforeTheBeginning = ({ id }: HistoryCall): Anomaly => ({
   check: 'revision-accounting',
   key: undefined,
   message: `operation ${id} was answered at a revision from before the store began: it is empty at ${FIRST_REVISION}, and the first change makes ${FIRST_REVISION + 1}`,

@@ -7,7 +7,7 @@
 //   writes  that no operation can have noticed go too (see `unnoticedAmong`)
 
 import { orderAppends } from './append-order.ts'
-import type { Model } from './models/model.ts'
+import type { KeyModel } from './models/model.ts'
 import type { KeyCall } from './partition.ts'
 import { search } from './search.ts'
 
@@ -20,7 +20,7 @@ const CONFIGURATIONS_OF_ONE_MAX = 20_000
 export function shrink<State>(
   calls: readonly KeyCall<State>[],
   blocked: KeyCall<State>,
-  model: Model<State>,
+  model: KeyModel<State>,
   initial: string | null,
 ): KeyCall<State>[] {
   let searches = 0
@@ -58,7 +58,7 @@ export function shrink<State>(
   return left
 }
 
-function cut<State>(calls: readonly KeyCall<State>[], end: number, model: Model<State>): KeyCall<State>[] {
+function cut<State>(calls: readonly KeyCall<State>[], end: number, model: KeyModel<State>): KeyCall<State>[] {
   const left: KeyCall<State>[] = []
   for (const call of calls) {
     if (call.start > end) continue

@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
-import { EXIT, Failure } from '../exit-codes.ts'
+import { CommandError, EXIT } from '../exit-codes.ts'
 import { judgedAny, RecipeSearch } from '../recipes/index.ts'
 import { type Found, formatScheduleFile, RECIPES, type Recipe, Search } from '../sim/index.ts'
 import { coverageOf, coverageTable } from './coverage.ts'
@@ -75,7 +75,7 @@ function requireFastCheck(): void {
   try {
     createRequire(import.meta.url).resolve('fast-check')
   } catch {
-    throw new Failure('jepsen-lite sim needs the package fast-check: npm install --save-dev fast-check')
+    throw new CommandError('jepsen-lite sim needs the package fast-check: npm install --save-dev fast-check')
   }
 }
 

@@ -8,7 +8,7 @@
 
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { ListenAddress } from '../../src/server/node/types.ts'
-import type { Random } from '../random.ts'
+import type { Random } from '../workload/random.ts'
 
 export const FRAME_FAULTS = [
   'drop',

@@ -7,10 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../../src/client/index.ts'
 import { siblingModule } from '../../src/local/sibling-module.ts'
 import { StoppedGuard } from '../../src/local/stopped-guard.ts'
-import type { Recorder } from '../history.ts'
-import type { Random } from '../random.ts'
 import { drain } from '../recipes/clients.ts'
 import type { Recipe } from '../sim/index.ts'
+import type { Recorder } from '../workload/history.ts'
+import type { Random } from '../workload/random.ts'
 import type { FromRecipes, ToRecipes } from './recipe-messages.ts'
 
 const PROCESSES_MAX = 4
@@ -49,7 +49,7 @@ interface Running {
   isKilled: boolean
 }
 
-export class RecipeClients {
+export class RecipeProcesses {
   readonly done: Promise<void>
   /** Every process has begun to work. */
   readonly begun: Promise<unknown>

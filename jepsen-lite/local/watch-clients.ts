@@ -6,10 +6,10 @@ import { get as httpGet, type IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { linesOf } from '../../src/client/list.ts'
-import type { Told, ToldEvent, WatchAsked, WatchedRow } from '../checker/watch/index.ts'
-import { FIRST_REVISION, type Recorder } from '../history.ts'
-import type { Random } from '../random.ts'
-import type { Target } from './http.ts'
+import type { WatchedEvent, WatchedRow, WatchMessage, WatchSelection } from '../checker/watch/index.ts'
+import { FIRST_REVISION, type Recorder } from '../workload/history.ts'
+import type { Random } from '../workload/random.ts'
+import type { NodeAddress } from './http.ts'
 import { isObject, REFUSALS, wholeOf } from './perform.ts'
 import { nameOf } from './values.ts'
 
@@ -24,10 +24,10 @@ const SLOW_MS = { min: 200, max: 3_000 }
 
 export interface WatchingOptions {
   readonly client: string
-  readonly asked: WatchAsked
+  readonly asked: WatchSelection
   readonly random: Random
   readonly recorder: Recorder
-  readonly targets: () => readonly Target[]
+  readonly targets: () => readonly NodeAddress[]
   /** It is told by server-sent events, and goes on after the last id, as browsers do. Otherwise by lines of JSON. */
   readonly isBrowser?: boolean
   /** It takes nothing for a while, now and then. */
@@ -83,7 +83,7 @@ export class HttpWatchClients implements WatchClients {
     }
   }
 
-  async #connection(target: Target): Promise<void> {
+  async #connection(target: NodeAddress): Promise<void> {
     const { asked, client, recorder, random, signal, moves } = this.#options
     const from = this.#from
     const left = new AbortController()
@@ -135,7 +135,7 @@ export class HttpWatchClients implements WatchClients {
   }
 
   /** A browser sends back the id of what it was told last. */
-  #asking(watched: WatchAsked): { readonly target: string; readonly headers: Record<string, string> } {
+  #asking(watched: WatchSelection): { readonly target: string; readonly headers: Record<string, string> } {
     const { isBrowser, asked } = this.#options
     if (!isBrowser) return { target: targetOf(watched), headers: { Accept: 'application/x-ndjson' } }
     const { from } = watched
@@ -151,7 +151,7 @@ export class HttpWatchClients implements WatchClients {
   }
 
   /** The message of a line; undefined: it is none, which is reported. */
-  #toldIn(line: string, from: number | undefined): Told | undefined {
+  #toldIn(line: string, from: number | undefined): WatchMessage | undefined {
     const message = parsed(line)
     const revision = wholeOf(message?.revision)
     const id = message?.id
@@ -268,7 +268,7 @@ async function begin(
   return response
 }
 
-function targetOf({ key, start, end, from, only, prev, values }: WatchAsked): string {
+function targetOf({ key, start, end, from, only, prev, values }: WatchSelection): string {
   const query = Object.entries({
     ...{ key, start: start === '' ? undefined : start, end, from, only },
     ...{ prev: prev ? true : undefined, values: values ? undefined : false },
@@ -289,7 +289,7 @@ function parsed(line: string): Readonly<Record<string, unknown>> | undefined {
   }
 }
 
-function toldEvent(event: unknown): ToldEvent | undefined {
+function toldEvent(event: unknown): WatchedEvent | undefined {
   if (!isObject(event)) return undefined
   const before = event.prev
   const prev = before === undefined ? {} : { prev: before === null ? null : toldRow(before) }

@@ -1,20 +1,20 @@
 // What a workload is: it says what its client asks next, and is told how that ended.
 
-import type { AnyOperation, Operation } from '../history.ts'
-import type { Random } from '../random.ts'
+import type { AnyOperation, HistoryOperation } from '../workload/history.ts'
+import type { Random } from '../workload/random.ts'
 import type { OperationEnd } from './perform.ts'
 import type { OneRequest } from './store-requests.ts'
-import type { Transaction } from './transactions.ts'
+import type { StoreTransaction } from './transactions.ts'
 
 /** The operations of one client. */
 export interface Workload {
-  next(): Asked
+  next(): WorkloadRequest
   /** Called with the end of each operation, also of those of a transaction; the next operation may depend on it. */
   ended(op: AnyOperation, end: OperationEnd): void
 }
 
 /** One request, or several that belong together. */
-export type Asked = Operation | OneRequest | Transaction
+export type WorkloadRequest = HistoryOperation | OneRequest | StoreTransaction
 
 /** What clients know of the run. */
 export interface Surroundings {

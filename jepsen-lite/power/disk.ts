@@ -66,7 +66,7 @@ interface TrackedFile extends File {
   createdBy: number | undefined
 }
 
-export class Disk {
+export class DiskImage {
   readonly #files = new Map<FileId, TrackedFile>()
   readonly #start: ReadonlyMap<string, FileId>
   readonly #changes: NameChange[] = []

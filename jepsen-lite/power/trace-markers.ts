@@ -2,7 +2,7 @@
 // writes and syncs are in one order. A mark is made before what it describes can leave.
 
 /** The visible state of a replica when it is open. */
-export interface Replica {
+export interface ReplicaState {
   readonly boot: number
   readonly term: number
   /** '' for no vote. */
@@ -36,10 +36,10 @@ export interface BatchMark {
   readonly stateHash: string
 }
 
-export type Mark =
+export type TraceMark =
   | { readonly kind: 'formatted' }
   /** The directory was opened, with this content. */
-  | { readonly kind: 'opened'; readonly replica: Replica }
+  | { readonly kind: 'opened'; readonly replica: ReplicaState }
   /** A batch is handed to the storage; and it is reported durable. */
   | { readonly kind: 'submitted'; readonly batch: BatchMark }
   | { readonly kind: 'stored' }

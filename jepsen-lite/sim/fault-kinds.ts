@@ -4,17 +4,17 @@ import {
   computed,
   type Drawing,
   duration,
+  type FieldShapes,
+  type FieldValues,
   flag,
   listOf,
   natural,
   oneOf,
   optional,
   places,
-  type Shape,
   target,
-  type Values,
 } from './shape.ts'
-import { TRIGGERS, type Waiting } from './waiting.ts'
+import { TRIGGERS, type TriggerWait } from './trigger-wait.ts'
 
 const [firstTrigger, ...otherTriggers] = TRIGGERS
 
@@ -133,17 +133,17 @@ export const FAULT_SHAPES = {
   /** The leader chooses the target if `to` is undefined. */
   transfer: { target, to: optional(target, 0.67) },
   leases: { target, on: flag(0.67), durationMs: computed(leaseMs) },
-} as const satisfies { readonly [kind: string]: Shape }
+} as const satisfies { readonly [kind: string]: FieldShapes }
 
-export type FaultKind = keyof typeof FAULT_SHAPES
-export const FAULT_KINDS = Object.keys(FAULT_SHAPES) as readonly FaultKind[]
+export type SimFaultKind = keyof typeof FAULT_SHAPES
+export const FAULT_KINDS = Object.keys(FAULT_SHAPES) as readonly SimFaultKind[]
 
-type Fields = { readonly [Kind in FaultKind]: Values<(typeof FAULT_SHAPES)[Kind]> }
+type Fields = { readonly [Kind in SimFaultKind]: FieldValues<(typeof FAULT_SHAPES)[Kind]> }
 /** What a fault does, to which machine, and how. */
-export type FaultAction<Kind extends FaultKind = FaultKind> = {
+export type FaultAction<Kind extends SimFaultKind = SimFaultKind> = {
   readonly [K in Kind]: { readonly kind: K } & Fields[K]
 }[Kind]
 /** An action, and when it happens, or from when on it waits for a trigger. */
-export type Fault = { readonly at: number } & Waiting & FaultAction
+export type SimFault = { readonly at: number } & TriggerWait & FaultAction
 
-export type Cut = Values<typeof cut>
+export type LinkCut = FieldValues<typeof cut>

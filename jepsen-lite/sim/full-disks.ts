@@ -7,12 +7,12 @@ import type { Request } from '../../src/kv/index.ts'
 import { type Configuration, isVoter, type LogIndex } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { ReadOptions } from '../../src/server/node/types.ts'
-import { bits } from '../random.ts'
-import type { Cluster } from './cluster.ts'
+import { bits } from '../workload/random.ts'
+import type { SimCluster } from './cluster.ts'
 import { bytes } from './model-row.ts'
 import type { Machine } from './process.ts'
 import { DRAW } from './random-purposes.ts'
-import { Violation } from './violation.ts'
+import { RuleViolation } from './violation.ts'
 
 const TRIED_IN = 2
 const POLL_MS = 50
@@ -38,7 +38,7 @@ const READ: ReadOptions = {
 }
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
-export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): void {
+export function readsOnFullDisks(cluster: SimCluster, core: readonly Machine[]): void {
   const { time, config, seed, probeCoverage, invariants } = cluster
   const before = cluster.leader?.driver?.configuration
   if (before === undefined || bits(seed, DRAW.core, 0, 11) % TRIED_IN > 0) return
@@ -130,7 +130,7 @@ export function readsOnFullDisks(cluster: Cluster, core: readonly Machine[]): vo
   const nodes = [...unread].map(({ name }) => name).join(' ')
   const elected = `leaders are elected up to term ${laterTerm}`
   const why = laterTerm > maxTerm ? elected : `no read is served at ${nodes} in ${tookMs} ms`
-  invariants.violation = new Violation(
+  invariants.violation = new RuleViolation(
     'LIVE-7',
     `the disks of ${full.map(({ name }) => name).join(' ')} are full, and ${why} (${states.join('; ')})`,
   )
@@ -152,7 +152,7 @@ function isSettled(
   return 2 * having.length > count || 2 * lacking.length > count
 }
 
-function lacksCommitted({ leader }: Cluster, { process }: Machine): boolean {
+function lacksCommitted({ leader }: SimCluster, { process }: Machine): boolean {
   const log = leader?.driver?.status().raft
   const own = process?.driver?.status().raft
   return log !== undefined && own?.room === 'none' && own.lastIndex < log.commit

@@ -3,14 +3,21 @@
 // shows.
 
 import { CLUSTER_VERSION } from '../../src/kv/index.ts'
-import { Random } from '../random.ts'
-import type { Config } from './config.ts'
+import { Random } from '../workload/random.ts'
+import type { SimConfig } from './config.ts'
 import { NOTHING_RARE, type Rare } from './coverage.ts'
 import { anyCut, drawAction, follower, plainly, whole } from './fault-builders.ts'
-import { FAULT_KINDS, type Fault, type FaultAction, type FaultKind } from './fault-kinds.ts'
+import { FAULT_KINDS, type FaultAction, type SimFault, type SimFaultKind } from './fault-kinds.ts'
 import { drawLimits } from './node-limits.ts'
 import { DRAW } from './random-purposes.ts'
-import { OP_KINDS, type Op, type OpKind, SCHEDULE_VERSION, type Schedule, STORE_OPS } from './schedule.ts'
+import {
+  OP_KINDS,
+  type OpKind,
+  SCHEDULE_VERSION,
+  type Schedule,
+  type ScheduledOp,
+  STORE_OPS,
+} from './schedule.ts'
 import type { Drawing } from './shape.ts'
 import {
   drawJointElections,
@@ -31,7 +38,7 @@ import {
 } from './themes-state.ts'
 import { drawStore } from './themes-store.ts'
 import { drawTriggered, triggeredConfig } from './themes-triggered.ts'
-import type { Trigger } from './waiting.ts'
+import type { Trigger } from './trigger-wait.ts'
 
 /**
  * The main subject of a run. `deposed`: leaders that are cut off while clients at every node go on reading and writing,
@@ -118,7 +125,7 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
   return { version: SCHEDULE_VERSION, seed, config, ops, faults }
 }
 
-function themed(theme: Theme, rng: Random, config: Config): Config {
+function themed(theme: Theme, rng: Random, config: SimConfig): SimConfig {
   switch (theme) {
     case 'anything':
       return config
@@ -166,14 +173,14 @@ function themed(theme: Theme, rng: Random, config: Config): Config {
   }
 }
 
-const LEADER_FAULTS: readonly FaultKind[] = ['isolate', 'crash', 'pause', 'deaf', 'transfer', 'partition']
+const LEADER_FAULTS: readonly SimFaultKind[] = ['isolate', 'crash', 'pause', 'deaf', 'transfer', 'partition']
 
 /**
  * After each fault of a leader, clients at all machines read and write in turn until long after the fault's end. Around
  * the end of a lease, or the next election, all of them send many requests at once.
  */
-function drawWatch(rng: Random, config: Config, faults: readonly Fault[]): Op[] {
-  const ops: Op[] = []
+function drawWatch(rng: Random, config: SimConfig, faults: readonly SimFault[]): ScheduledOp[] {
+  const ops: ScheduledOp[] = []
   const { electionMinMs, electionMaxMs } = config
   let quietAt = 0
   for (const fault of faults) {
@@ -188,7 +195,7 @@ function drawWatch(rng: Random, config: Config, faults: readonly Fault[]): Op[] 
   return ops.filter(({ at }) => at < config.ms)
 }
 
-function drawRequest(rng: Random, config: Config, time: number): Op {
+function drawRequest(rng: Random, config: SimConfig, time: number): ScheduledOp {
   const machines = config.nodes + config.spares
   const place = rng.int(0, machines)
   const reads = rng.chance(0.6)
@@ -204,17 +211,17 @@ function drawRequest(rng: Random, config: Config, time: number): Op {
 
 function crowd(
   rng: Random,
-  { nodes, spares, leases, leaseMs, heartbeatMs, keys }: Config,
+  { nodes, spares, leases, leaseMs, heartbeatMs, keys }: SimConfig,
   at: number,
-  kind: FaultKind,
-): Op[] {
+  kind: SimFaultKind,
+): ScheduledOp[] {
   const [from, to] =
     leases === 0
       ? [20, 4 * heartbeatMs]
       : kind === 'transfer'
         ? [1, leaseMs]
         : [0.85 * leaseMs, 1.3 * leaseMs]
-  const ops: Op[] = []
+  const ops: ScheduledOp[] = []
   for (let time = at + from; time < at + to; time += (to - from) / 40)
     for (let place = 0; place < nodes + spares; place++)
       ops.push({
@@ -229,7 +236,7 @@ function crowd(
   return ops
 }
 
-function drawConfig(rng: Random, nodes: number): Config {
+function drawConfig(rng: Random, nodes: number): SimConfig {
   const heartbeatMs = rng.pick([50, 100, 150, 200, 250, 300])
   const electionMinMs = heartbeatMs * rng.pick([5, 10, 10, 12])
   const fast = rng.chance(0.5)
@@ -267,16 +274,16 @@ function drawConfig(rng: Random, nodes: number): Config {
 }
 
 const USUAL_MS = 90_000
-const usualMs = (ms: number, config: Config): number => (ms * Math.max(USUAL_MS, config.ms)) / USUAL_MS
+const usualMs = (ms: number, config: SimConfig): number => (ms * Math.max(USUAL_MS, config.ms)) / USUAL_MS
 
 /** Kinds that are drawn apart. */
 const OF_THEIR_OWN: readonly OpKind[] = ['session', 'slot', 'slot-again', 'batch', ...STORE_OPS]
 
 /** In some runs: clients with a session, which have several requests under way and repeat them at other machines. */
-function drawSessions(rng: Random, config: Config): Op[] {
+function drawSessions(rng: Random, config: SimConfig): ScheduledOp[] {
   const { ms, clients, keys, nodes, spares } = config
   if (rng.chance(0.6)) return []
-  const ops: Op[] = []
+  const ops: ScheduledOp[] = []
   const meanMs = usualMs(rng.pick([1000, 3000]), config)
   const kinds: readonly OpKind[] = [
     ...Array<OpKind>(6).fill('slot'),
@@ -299,16 +306,16 @@ function drawSessions(rng: Random, config: Config): Op[] {
 }
 
 /** A few clusters were founded by an older version. */
-const drawVersion = (rng: Random): Pick<Config, 'clusterVersion'> =>
+const drawVersion = (rng: Random): Pick<SimConfig, 'clusterVersion'> =>
   rng.chance(0.1) ? { clusterVersion: rng.int(1, CLUSTER_VERSION) } : {}
 
 const PLAIN: readonly OpKind[] = ['put', 'put', 'put', 'get', 'get']
 
-function drawOps(rng: Random, config: Config): Op[] {
+function drawOps(rng: Random, config: SimConfig): ScheduledOp[] {
   const kinds = [...PLAIN, ...OP_KINDS.filter((kind) => !OF_THEIR_OWN.includes(kind) && rng.chance(0.6))]
   // A long run does not have more events: it has longer periods without requests and faults.
   const perSecond = (rng.pick([0.7, 2, 4]) * USUAL_MS) / Math.max(USUAL_MS, config.ms)
-  const ops: Op[] = []
+  const ops: ScheduledOp[] = []
   const sticky = rng.chance(0.3)
   for (let at = 300; at < config.ms; ) {
     const burst = rng.chance(0.15) ? rng.int(2, 15) : 1
@@ -333,7 +340,7 @@ function drawOps(rng: Random, config: Config): Op[] {
 const LISTS = 25
 
 /** Lists right after writes: the new rows are in memory, and the old ones are on the disk. */
-function drawLists(rng: Random, { ms, clients, keys }: Config): Op[] {
+function drawLists(rng: Random, { ms, clients, keys }: SimConfig): ScheduledOp[] {
   return Array.from({ length: LISTS }, () => ({
     ...({ at: rng.int(0, ms), kind: 'range', client: rng.int(0, clients), node: 'subject' } as const),
     ...{ key: rng.int(0, keys), x: rng.int(0, 1000) },
@@ -344,7 +351,7 @@ function drawLists(rng: Random, { ms, clients, keys }: Config): Op[] {
 /**
  * How often a kind is drawn; 1 if it is not listed. Faults that hit the weak points of other systems come more often.
  */
-const WEIGHTS: Partial<Record<FaultKind, number>> = {
+const WEIGHTS: Partial<Record<SimFaultKind, number>> = {
   crash: 6,
   isolate: 4,
   partition: 3,
@@ -362,7 +369,7 @@ const WEIGHTS: Partial<Record<FaultKind, number>> = {
   'roll-back': 4,
 }
 
-const DEPOSED: Partial<Record<FaultKind, number>> = {
+const DEPOSED: Partial<Record<SimFaultKind, number>> = {
   isolate: 6,
   crash: 3,
   pause: 2,
@@ -377,7 +384,7 @@ const DEPOSED: Partial<Record<FaultKind, number>> = {
   leases: 1,
   break: 1,
 }
-const MEMBERS: Partial<Record<FaultKind, number>> = {
+const MEMBERS: Partial<Record<SimFaultKind, number>> = {
   replace: 5,
   join: 4,
   remove: 4,
@@ -394,7 +401,7 @@ const MEMBERS: Partial<Record<FaultKind, number>> = {
   'slow-disk': 1,
   'stall-disk': 1,
 }
-const SNAPSHOTS: Partial<Record<FaultKind, number>> = {
+const SNAPSHOTS: Partial<Record<SimFaultKind, number>> = {
   crash: 6,
   isolate: 3,
   'break-streams': 5,
@@ -415,7 +422,7 @@ const SNAPSHOTS: Partial<Record<FaultKind, number>> = {
 const THEMES: Readonly<
   Record<
     Exclude<Theme, LeadershipTheme | 'behind' | 'links' | 'removals' | 'triggered'>,
-    Partial<Record<FaultKind, number>>
+    Partial<Record<SimFaultKind, number>>
   >
 > = {
   anything: WEIGHTS,
@@ -424,7 +431,7 @@ const THEMES: Readonly<
   members: MEMBERS,
 }
 
-function drawKinds(rng: Random, config: Config, theme: keyof typeof THEMES): FaultKind[] {
+function drawKinds(rng: Random, config: SimConfig, theme: keyof typeof THEMES): SimFaultKind[] {
   const share = theme === 'anything' ? rng.pick([0.15, 0.35, 0.7]) : 0.7
   const weights = THEMES[theme]
   return FAULT_KINDS.filter((kind) => {
@@ -435,7 +442,7 @@ function drawKinds(rng: Random, config: Config, theme: keyof typeof THEMES): Fau
   }).flatMap((kind) => Array.from({ length: weights[kind] ?? 1 }, () => kind))
 }
 
-function drawFaults(rng: Random, config: Config, theme: keyof typeof THEMES): Fault[] {
+function drawFaults(rng: Random, config: SimConfig, theme: keyof typeof THEMES): SimFault[] {
   const kinds = drawKinds(rng, config, theme)
   if (kinds.length === 0) return []
   const meanMs =
@@ -446,7 +453,7 @@ function drawFaults(rng: Random, config: Config, theme: keyof typeof THEMES): Fa
         : usualMs(rng.pick([700, 2000, 6000]), config)
   const longMs = rng.pick([500, 3000, 10_000])
   const drawing = { rng, config, longMs }
-  const faults: Fault[] = []
+  const faults: SimFault[] = []
   for (let at = 1000; at < config.ms; at += rng.ms(20, 4 * meanMs)) {
     const kind = kinds[rng.int(0, kinds.length)] ?? 'crash'
     if (theme === 'deposed') faults.push(...drawDeposed(kind, drawing, at))
@@ -456,7 +463,7 @@ function drawFaults(rng: Random, config: Config, theme: keyof typeof THEMES): Fa
 }
 
 /** A snapshot takes a few milliseconds. */
-function drawFault(kind: FaultKind, drawing: Drawing, at: number): Fault {
+function drawFault(kind: SimFaultKind, drawing: Drawing, at: number): SimFault {
   const { rng } = drawing
   const action = drawAction(kind, drawing)
   if ((action.kind !== 'break-streams' && action.kind !== 'drop-row') || rng.chance(0.2))
@@ -465,7 +472,7 @@ function drawFault(kind: FaultKind, drawing: Drawing, at: number): Fault {
 }
 
 /** Most of them strike the current leader. */
-function drawDeposed(kind: FaultKind, drawing: Drawing, at: number): Fault[] {
+function drawDeposed(kind: SimFaultKind, drawing: Drawing, at: number): SimFault[] {
   const { rng, config, longMs } = drawing
   if (kind === 'slow-link' || kind === 'one-way') {
     // Between the leader and one follower, more often towards the leader, because late answers might extend a lease
@@ -479,7 +486,7 @@ function drawDeposed(kind: FaultKind, drawing: Drawing, at: number): Fault[] {
       : [{ at, kind, from, to, ...anyCut(rng, ms) }]
   }
   const drawn = drawAction(kind, drawing)
-  const faults: Fault[] = [{ at, ...(rng.chance(0.7) ? atLeader(drawn) : drawn) }]
+  const faults: SimFault[] = [{ at, ...(rng.chance(0.7) ? atLeader(drawn) : drawn) }]
   // An answer that was sent before the leader was cut off arrives much later.
   if (kind === 'isolate' && rng.chance(0.3))
     faults.push({

@@ -107,7 +107,7 @@ interface GivenLeases {
 
 export const NO_EFFECT: Effect = { principal: '', outcome: '', replayed: false, keyed: false }
 
-export class Model {
+export class StoreModel {
   readonly #violated: (invariant: string, detail: string) => never
   /** The requests as their clients sent them, by principal. */
   readonly #asked = new Map<string, Request>()

@@ -26,19 +26,19 @@ import {
   type Storage,
   type StorageBatch,
 } from '../../src/storage/index.ts'
-import { bits, stream, uniform, unit } from '../random.ts'
+import { bits, stream, uniform, unit } from '../workload/random.ts'
 import { MachineClock, ProcessClock } from './clock.ts'
-import type { Config } from './config.ts'
+import type { SimConfig } from './config.ts'
 import { type InFlight, SimDisk, type SimEngine } from './disk.ts'
 import { SimDiskSpace } from './disk-space.ts'
-import type { Begun, Invariants, Replica } from './invariants.ts'
+import type { Begun, Invariants, ObservedReplica } from './invariants.ts'
 import { ObservedStorage } from './observed-storage.ts'
 import type { ProbeCoverage } from './probe-coverage.ts'
 import { DRAW } from './random-purposes.ts'
 import { recovered } from './recovery.ts'
-import { Event, IO, MESSAGE, type Owner, SOON, TIMER, type Time } from './time.ts'
-import { Violation } from './violation.ts'
-import type { Trigger } from './waiting.ts'
+import { Event, type EventOwner, IO, MESSAGE, SOON, TIMER, type Time } from './time.ts'
+import type { Trigger } from './trigger-wait.ts'
+import { RuleViolation } from './violation.ts'
 
 export const DRIFT_MAX = 0.05
 /** Largest age of a process when its program begins. */
@@ -49,7 +49,7 @@ const RECOVERED_EVERY = 250
 /** What a machine and its processes need of the simulation around them. */
 export interface Environment {
   readonly seed: number
-  readonly config: Config
+  readonly config: SimConfig
   readonly time: Time
   readonly probeCoverage: ProbeCoverage
   readonly invariants: Invariants
@@ -80,7 +80,7 @@ export class Machine {
   readonly clock: MachineClock
   readonly space: SimDiskSpace
   readonly #world: Environment
-  replica: Replica | undefined
+  replica: ObservedReplica | undefined
   process: Process | undefined
   /** How many processes it has had, of any replica. */
   starts = 0
@@ -235,9 +235,9 @@ function rateOf(clocks: number, u: number): number {
 
 const silent = { debug() {}, warn() {} }
 
-export class Process implements Owner {
+export class Process implements EventOwner {
   readonly machine: Machine
-  readonly replica: Replica
+  readonly replica: ObservedReplica
   readonly number: number
   readonly #world: Environment
   readonly #ownClock: ProcessClock
@@ -279,7 +279,7 @@ export class Process implements Owner {
   /** First index of its log at its last write. */
   firstIndex = 0
 
-  constructor(machine: Machine, replica: Replica, world: Environment, number: number) {
+  constructor(machine: Machine, replica: ObservedReplica, world: Environment, number: number) {
     this.machine = machine
     this.replica = replica
     this.#world = world
@@ -350,7 +350,7 @@ export class Process implements Owner {
     const { time } = this.#world
     time.push(time.now, IO, this, () => {
       if (this.ended || this.dying || this.closing || this.driver === undefined) return
-      throw new Violation('STOP-2', `${this.name} goes on although its disk has failed`)
+      throw new RuleViolation('STOP-2', `${this.name} goes on although its disk has failed`)
     })
   }
 
@@ -433,7 +433,7 @@ export class Process implements Owner {
 
   #failing(fields: object): void {
     if ('err' in fields) this.failure ??= fields.err
-    if (this.failure instanceof Violation) this.#world.invariants.violation ??= this.failure
+    if (this.failure instanceof RuleViolation) this.#world.invariants.violation ??= this.failure
   }
 
   /** The clock of its driver and its links. */
@@ -512,7 +512,7 @@ export class Process implements Owner {
   }
 }
 
-function timingOf({ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs }: Config): RaftTiming {
+function timingOf({ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs }: SimConfig): RaftTiming {
   return {
     heartbeatMs,
     electionMinMs,
@@ -523,7 +523,7 @@ function timingOf({ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs }: 
   }
 }
 
-function raftLimitsOf({ limits }: Config, machine: Machine): RaftLimits {
+function raftLimitsOf({ limits }: SimConfig, machine: Machine): RaftLimits {
   return {
     ...raftLimits,
     ...limits,
@@ -533,7 +533,7 @@ function raftLimitsOf({ limits }: Config, machine: Machine): RaftLimits {
   }
 }
 
-function driverLimitsOf({ limits }: Config, machine: Machine): DriverLimits {
+function driverLimitsOf({ limits }: SimConfig, machine: Machine): DriverLimits {
   return {
     ...driverLimits,
     ...limits,

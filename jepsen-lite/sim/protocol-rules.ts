@@ -10,7 +10,7 @@ import {
   type RaftStatus,
   type ReplicaId,
 } from '../../src/raft/index.ts'
-import type { Config } from './config.ts'
+import type { SimConfig } from './config.ts'
 
 /** From the invariants. */
 interface Known {
@@ -48,7 +48,7 @@ const PAUSES = 5
 const ALIKE_MS = 1e-3
 
 export class ProtocolRules {
-  readonly #timing: Pick<Config, 'heartbeatMs' | 'electionMaxMs'>
+  readonly #timing: Pick<SimConfig, 'heartbeatMs' | 'electionMaxMs'>
   readonly #committedTerm: (index: number) => number | undefined
   readonly #violated: (invariant: string, detail: string) => never
   readonly #records = new Map<Known, Record>()
@@ -59,7 +59,7 @@ export class ProtocolRules {
 
   /** `committedTerm`: the term of the committed entry at an index, if any replica has applied it. */
   constructor(
-    timing: Pick<Config, 'heartbeatMs' | 'electionMaxMs'>,
+    timing: Pick<SimConfig, 'heartbeatMs' | 'electionMaxMs'>,
     committedTerm: (index: number) => number | undefined,
     violated: (invariant: string, detail: string) => never,
   ) {

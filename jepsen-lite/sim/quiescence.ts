@@ -3,10 +3,10 @@
 // kept, a flag that stays set or a list that only grows does no harm in a short run, but ends a long one.
 
 import { isMember, type UnderWay } from '../../src/raft/index.ts'
-import type { Cluster } from './cluster.ts'
+import type { SimCluster } from './cluster.ts'
 import type { Machine, Process } from './process.ts'
 import { IO } from './time.ts'
-import { Violation } from './violation.ts'
+import { RuleViolation } from './violation.ts'
 
 /**
  * Heartbeats and flushes go on at rest, so each number must be 0 in at least one of the polls. This interval keeps
@@ -36,7 +36,7 @@ const LISTS: readonly (readonly [list: string, waiting: string])[] = [
 ]
 
 /** Checks every running process at intervals, as long as the cluster runs. */
-export function watchLists(cluster: Cluster): void {
+export function watchLists(cluster: SimCluster): void {
   const { time, config, machines, invariants } = cluster
   const poll = (): void => {
     for (const { process } of machines) {
@@ -44,7 +44,7 @@ export function watchLists(cluster: Cluster): void {
       if (process === undefined || driver === undefined) continue
       const underWay = driver.inspect()
       const why = longerThanItsWaiters(underWay) ?? creditsThatAreLost(cluster, process, underWay)
-      if (why !== undefined) invariants.violation ??= new Violation('REST-2', `${process.name}: ${why}`)
+      if (why !== undefined) invariants.violation ??= new RuleViolation('REST-2', `${process.name}: ${why}`)
     }
     time.push(time.now + config.electionMaxMs, IO, undefined, poll)
   }
@@ -52,7 +52,11 @@ export function watchLists(cluster: Cluster): void {
 }
 
 /** An acknowledgement that a sender of snapshots waits for must be under way; otherwise it never comes. */
-function creditsThatAreLost({ network }: Cluster, process: Process, underWay: UnderWay): string | undefined {
+function creditsThatAreLost(
+  { network }: SimCluster,
+  process: Process,
+  underWay: UnderWay,
+): string | undefined {
   const counted = underWay['links.chunksInFlight']
   const inFlight = network.chunksInFlight(process)
   return counted === inFlight ? undefined : `counts ${counted} chunks in flight, where ${inFlight} are`
@@ -75,7 +79,7 @@ const isGivenBack = (underWay: UnderWay, name: string, most: number): boolean =>
   underWay[name] === undefined ? name.includes(' of ') : underWay[name] <= most
 
 /** A round begins with each heartbeat. If a message and its answer take longer than that, some are always under way. */
-function mostAtRest(name: string, { delayMs, jitterMs, heartbeatMs }: Cluster['config']): number {
+function mostAtRest(name: string, { delayMs, jitterMs, heartbeatMs }: SimCluster['config']): number {
   return name === 'raft.leaseRounds' ? Math.floor((2 * (delayMs + jitterMs)) / heartbeatMs) : 0
 }
 
@@ -84,7 +88,7 @@ function mostAtRest(name: string, { delayMs, jitterMs, heartbeatMs }: Cluster['c
  * only the waiting requests are checked. `snapshotsMs`: how long snapshots may take that the last entries have made
  * necessary.
  */
-export function comesToRest(cluster: Cluster, core: readonly Machine[], snapshotsMs: number): void {
+export function comesToRest(cluster: SimCluster, core: readonly Machine[], snapshotsMs: number): void {
   const { time, invariants } = cluster
   const ids = new Set(core.flatMap(({ replica }) => (replica === undefined ? [] : [replica.id])))
   const members = cluster.leader?.driver?.configuration
@@ -122,5 +126,5 @@ export function comesToRest(cluster: Cluster, core: readonly Machine[], snapshot
   if (left === undefined) return
   const [process, names] = left
   const values = [...names].map((name) => `${name} ${process.serving?.inspect()[name]}`)
-  invariants.violation = new Violation('REST-1', `${process.name} is at rest with ${values.join(', ')}`)
+  invariants.violation = new RuleViolation('REST-1', `${process.name} is at rest with ${values.join(', ')}`)
 }

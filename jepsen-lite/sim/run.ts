@@ -1,23 +1,23 @@
 // Runs one schedule from beginning to end: a pure function of the schedule.
 
 import { CLUSTER_VERSION } from '../../src/kv/index.ts'
-import { type HistoryEvent, Recorder } from '../history.ts'
+import { type HistoryEvent, Recorder } from '../workload/history.ts'
 import { Clients } from './clients.ts'
-import { Cluster } from './cluster.ts'
-import type { Coverage } from './coverage.ts'
+import { SimCluster } from './cluster.ts'
+import type { StateCoverage } from './coverage.ts'
 import { Faults } from './faults.ts'
 import { converge } from './liveness.ts'
 import type { Process } from './process.ts'
 import { watchLists } from './quiescence.ts'
-import { type Op, type Schedule, STORE_OPS } from './schedule.ts'
+import { type Schedule, type ScheduledOp, STORE_OPS } from './schedule.ts'
 import { StoreClients } from './store-clients.ts'
 import { judgeStore } from './store-verdict.ts'
 import { IO } from './time.ts'
+import type { TriggerWait } from './trigger-wait.ts'
 import type { About } from './triggers.ts'
-import { Violation } from './violation.ts'
-import type { Waiting } from './waiting.ts'
+import { RuleViolation } from './violation.ts'
 
-export interface Result {
+export interface RunResult {
   /** The first broken rule, if there was one. */
   readonly violation:
     | { readonly invariant: string; readonly detail: string; readonly atMs: number }
@@ -28,7 +28,7 @@ export interface Result {
   readonly trace: string
   readonly faults: Readonly<Record<string, number>>
   readonly probes: Readonly<Record<string, number>>
-  readonly coverage: Coverage
+  readonly coverage: StateCoverage
   readonly ok: number
   readonly failed: number
   readonly unknown: number
@@ -39,15 +39,19 @@ export interface Result {
 }
 
 /** Called after each event that is worth printing; used by a replay. */
-export type Watch = (event: {
+export type EventObserver = (event: {
   readonly atMs: number
   readonly node: string | undefined
   readonly what: string
-  readonly cluster: Cluster
+  readonly cluster: SimCluster
 }) => void
 
 /** `prepare` may change the cluster before it runs; for tests of the simulator itself. */
-export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluster: Cluster) => void): Result {
+export function runSchedule(
+  schedule: Schedule,
+  watch?: EventObserver,
+  prepare?: (cluster: SimCluster) => void,
+): RunResult {
   const run = new Run(schedule, watch)
   const { cluster, clients, store, faults } = run
   const { config } = schedule
@@ -69,7 +73,7 @@ export function runSchedule(schedule: Schedule, watch?: Watch, prepare?: (cluste
 
 /** A cluster with its clients, what is asked of it and done to it, and what came of it. */
 export class Run {
-  readonly cluster: Cluster
+  readonly cluster: SimCluster
   readonly clients: Clients
   readonly store: StoreClients
   readonly faults: Faults
@@ -77,7 +81,7 @@ export class Run {
   readonly #history: HistoryEvent[] = []
   readonly #transactions: HistoryEvent[] = []
 
-  constructor({ seed, config, ops, faults }: Schedule, watch?: Watch) {
+  constructor({ seed, config, ops, faults }: Schedule, watch?: EventObserver) {
     // Settings raise the revision and are not in the history; and they may make the store forget tokens early.
     const settings = ops.some(({ kind }) => kind === 'settings')
     const usesStore = ops.some(({ kind }) => isStoreOp(kind))
@@ -88,7 +92,7 @@ export class Run {
       ...(settings ? { forgetsTokens: true } : {}),
       ...(settings || raises || usesStore ? {} : { complete: true }),
     }
-    const cluster = new Cluster(
+    const cluster = new SimCluster(
       seed,
       config,
       (now) => new Recorder(header, now, (event) => this.#history.push(event)),
@@ -120,12 +124,12 @@ export class Run {
       if (fault.at < config.ms) this.#at(fault, (about) => this.faults.inject(fault, about))
   }
 
-  #at(what: Waiting & { readonly at: number }, act: (about: About | undefined) => boolean): void {
+  #at(what: TriggerWait & { readonly at: number }, act: (about: About | undefined) => boolean): void {
     const { time, triggers } = this.cluster
     time.push(what.at, IO, undefined, () => triggers.whenever(what, act))
   }
 
-  #ask(op: Op, about: About | undefined): boolean {
+  #ask(op: ScheduledOp, about: About | undefined): boolean {
     const { cluster } = this
     const machine = cluster.machine(op.node, about)
     if (!(isStoreOp(op.kind) ? this.store : this.clients).run(op, machine)) return false
@@ -141,12 +145,15 @@ export class Run {
 
   threw(error: unknown): void {
     this.cluster.invariants.violation ??=
-      error instanceof Violation
+      error instanceof RuleViolation
         ? error
-        : new Violation('CRASH-1', error instanceof Error ? (error.stack ?? error.message) : String(error))
+        : new RuleViolation(
+            'CRASH-1',
+            error instanceof Error ? (error.stack ?? error.message) : String(error),
+          )
   }
 
-  result(): Result {
+  result(): RunResult {
     const { cluster, clients } = this
     const { time, probeCoverage, invariants, coverage, rollbacks } = cluster
     const { model } = invariants

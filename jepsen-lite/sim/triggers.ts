@@ -5,10 +5,10 @@
 // What waits for a trigger runs in a separate event, at the same instant or later, never in the middle of a turn. For
 // crashes in the middle of a turn there is `CrashTrigger` in cluster.ts.
 
-import type { FaultKind } from './fault-kinds.ts'
+import type { SimFaultKind } from './fault-kinds.ts'
 import type { Machine, Process } from './process.ts'
 import { IO, type Time } from './time.ts'
-import type { Trigger, Waiting } from './waiting.ts'
+import type { Trigger, TriggerWait } from './trigger-wait.ts'
 
 /** How long a schedule waits for a trigger. */
 export const PATIENCE_MS = 10_000
@@ -18,7 +18,7 @@ export interface About {
   readonly subject: Machine
   readonly other: Machine | undefined
   /** Faults that have struck at it. */
-  readonly struck: FaultKind[]
+  readonly struck: SimFaultKind[]
 }
 
 interface Waiter {
@@ -42,7 +42,7 @@ export class Triggers {
   }
 
   /** Runs at once if it waits for nothing. */
-  whenever({ when, after = 0, times = 1 }: Waiting, run: (about: About | undefined) => boolean): void {
+  whenever({ when, after = 0, times = 1 }: TriggerWait, run: (about: About | undefined) => boolean): void {
     if (when === undefined) run(undefined)
     else
       this.#add(when, {

@@ -10,14 +10,14 @@ import type { KeyRow } from '../../src/kv/types.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { EventsMessage } from '../../src/server/node/watch/events.ts'
 import type { Watch, WatchEnd, WatchRequest, WatchSink } from '../../src/server/node/watch/index.ts'
-import type { Told, ToldEvent, WatchAsked, WatchRecord } from '../checker/watch/index.ts'
-import type { Random } from '../random.ts'
+import type { WatchedEvent, WatchMessage, WatchRecord, WatchSelection } from '../checker/watch/index.ts'
+import type { Random } from '../workload/random.ts'
 import type { Clients, Lane } from './clients.ts'
 import { bytes, text } from './model-row.ts'
 import type { Machine, Process } from './process.ts'
 import { IO } from './time.ts'
-import { Violation } from './violation.ts'
-import type { World } from './world.ts'
+import { RuleViolation } from './violation.ts'
+import type { SimWorld } from './world.ts'
 
 /** Watches of all clients at a time. */
 const WATCHES_MAX = 8
@@ -32,7 +32,7 @@ const PAUSE_MS = 40
 /** A client with one watch, over all its connections. */
 interface Watching {
   readonly lane: Lane
-  readonly asked: Omit<WatchAsked, 'from'>
+  readonly asked: Omit<WatchSelection, 'from'>
   readonly progressMs: number
   /** Messages that may wait for it, and how long it takes to take them. */
   readonly waitingMax: number
@@ -42,8 +42,8 @@ interface Watching {
   connection: Connection | undefined
 }
 
-export class Watchers {
-  readonly #world: World
+export class SimWatchers {
+  readonly #world: SimWorld
   readonly #clients: Clients
   readonly #watching: Watching[] = []
   readonly #records: WatchRecord[] = []
@@ -51,7 +51,7 @@ export class Watchers {
   #nodes: readonly Machine[] | undefined
   #isOver = false
 
-  constructor(world: World, clients: Clients) {
+  constructor(world: SimWorld, clients: Clients) {
     this.#world = world
     this.#clients = clients
   }
@@ -69,7 +69,7 @@ export class Watchers {
     if (this.#watching.length >= WATCHES_MAX) return false
     const { keys } = this.#world.config
     const key = (): string => `${rng.pick(['b', 'k'])}${rng.below(keys)}`
-    const bounds = rng.pick<Pick<WatchAsked, 'key' | 'start' | 'end'>>([
+    const bounds = rng.pick<Pick<WatchSelection, 'key' | 'start' | 'end'>>([
       { start: '' },
       { start: '' },
       { start: 'b', end: 'c' },
@@ -225,14 +225,14 @@ function requestOf(asked: Watching['asked'], from: number | undefined, progressM
 
 /** One connection of a watch, at the end of its node. */
 class Connection implements WatchSink, WatchRecord {
-  readonly #world: World
+  readonly #world: SimWorld
   readonly #waitingMax: number
   readonly #over: (resumeFrom: number) => void
   readonly process: Process
   readonly name: string
-  readonly asked: WatchAsked
+  readonly asked: WatchSelection
   readonly answered: number
-  readonly told: Told[] = []
+  readonly told: WatchMessage[] = []
   #watch: Watch | undefined
   #takesMs: number
   /** The revisions of messages that the client has not taken. */
@@ -247,7 +247,7 @@ class Connection implements WatchSink, WatchRecord {
   #next: number
 
   constructor(
-    world: World,
+    world: SimWorld,
     process: Process,
     { lane, asked, from, waitingMax, takesMs }: Watching,
     answered: number,
@@ -327,8 +327,9 @@ class Connection implements WatchSink, WatchRecord {
     if (this.process.live && !this.#isClosed) this.#over(end.resumeFrom)
   }
 
-  #sent(told: Told): void {
-    if (this.#hasEnded) throw new Violation('WATCH-3', `${this.name} is told of ${told.kind} after its end`)
+  #sent(told: WatchMessage): void {
+    if (this.#hasEnded)
+      throw new RuleViolation('WATCH-3', `${this.name} is told of ${told.kind} after its end`)
     if (this.#isClosed) return
     this.told.push(told)
     this.#world.say(this.process, `tells ${this.name}: ${JSON.stringify(told)}`)
@@ -357,7 +358,7 @@ class Connection implements WatchSink, WatchRecord {
 }
 
 /** As a front writes them: at once, since records may be deleted later. */
-function eventsOf(message: EventsMessage): ToldEvent[] {
+function eventsOf(message: EventsMessage): WatchedEvent[] {
   const row = ({ key, value, createRevision, modRevision, version, lease }: KeyRow) => ({
     ...{ key: text(key), createRevision, modRevision, version, lease },
     ...(message.values ? { value: text(value) } : {}),

@@ -2,7 +2,7 @@
 
 import { LEVELS, MEANINGS } from './levels.ts'
 import type { StudyResults } from './results.ts'
-import { labelOf, type Table, tablesOf } from './tables.ts'
+import { labelOf, type StudyTable, tablesOf } from './tables.ts'
 
 export function markdownOf(results: StudyResults): string {
   return `${[head(results), levels(results), ...tablesOf(results).map(tableOf)].join('\n\n')}\n`
@@ -58,7 +58,7 @@ export function settings({ settings: s }: StudyResults): string {
   )
 }
 
-function tableOf({ title, note, heads, rows }: Table): string {
+function tableOf({ title, note, heads, rows }: StudyTable): string {
   const cells = [heads, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')))
   const widths = heads.map((_, at) => Math.max(3, ...cells.map((row) => row[at]?.length ?? 0)))
   const lineOf = (row: readonly string[]): string =>

@@ -1,11 +1,11 @@
 // The numbers as tables of text, for the terminal, Markdown and the page.
 
 import type { Latency } from '../local/run-stats.ts'
-import { LEVELS, type Level, SIDES, type Side, STRICT } from './levels.ts'
+import { LEVELS, type Level, type PartitionSide, SIDES, STRICT } from './levels.ts'
 import { PHASES } from './measure.ts'
 import type { PhaseResults, StreamResults, StudyResults } from './results.ts'
 
-export interface Table {
+export interface StudyTable {
   readonly title: string
   /** What the numbers mean. */
   readonly note: string
@@ -13,14 +13,14 @@ export interface Table {
   readonly rows: readonly (readonly string[])[]
 }
 
-export function tablesOf(results: StudyResults): Table[] {
+export function tablesOf(results: StudyResults): StudyTable[] {
   return [summary(results), ...details(results)]
 }
 
 const NOTHING = '–'
 
 /** The most important numbers in one table. */
-function summary(results: StudyResults): Table {
+function summary(results: StudyResults): StudyTable {
   const { calm } = results
   return {
     title: 'What each level gave',
@@ -65,7 +65,7 @@ function summary(results: StudyResults): Table {
   }
 }
 
-function details(results: StudyResults): Table[] {
+function details(results: StudyResults): StudyTable[] {
   return [
     rounds(results),
     {
@@ -154,7 +154,7 @@ function details(results: StudyResults): Table[] {
   ]
 }
 
-function rounds({ rounds: played }: StudyResults): Table {
+function rounds({ rounds: played }: StudyResults): StudyTable {
   return {
     title: 'Rounds',
     note: 'Elected after: from the cut until a node of the majority was seen as leader (the study reads the status of each node about every 25 ms). First write after: from the cut until the majority acknowledged a write that was sent after the cut.',
@@ -182,7 +182,7 @@ function streamRows(
   )
 }
 
-function find({ streams }: StudyResults, level: Level, side: Side): StreamResults {
+function find({ streams }: StudyResults, level: Level, side: PartitionSide): StreamResults {
   const stream = streams.find((one) => one.level === level && one.side === side)
   if (stream === undefined) throw new RangeError(`no ${level} on the side of the ${side}`)
   return stream

@@ -7,7 +7,7 @@
 //   short       no answer gives a lease less time than was asked for when it was granted
 //   rest        when all faults are over, a lease ends soon after its time
 
-import type { Call, History, StoreCall } from '../../history.ts'
+import type { History, HistoryCall, StoreCall } from '../../workload/history.ts'
 import type { LogVerdict } from '../log/index.ts'
 import {
   checkLeases,
@@ -46,7 +46,7 @@ interface Promised {
 
 function promisesIn(history: History, { makers, doubtful, log }: LogVerdict): Promised[] {
   const promises: Promised[] = []
-  const add = ({ node, startMs: askedMs, end }: Call | StoreCall, id: string, ttlMs: number): void => {
+  const add = ({ node, startMs: askedMs, end }: HistoryCall | StoreCall, id: string, ttlMs: number): void => {
     promises.push({ promise: { id, ttlMs, askedMs, node }, end })
   }
   for (const call of history.storeCalls) {
@@ -123,7 +123,7 @@ const anomaly = (
   message: string,
 ): LeaseAnomaly => ({ guarantee, promise, lease, message: `lease ${lease} ${message}` })
 
-const leaseOf = ({ op }: Call | StoreCall): string | undefined =>
+const leaseOf = ({ op }: HistoryCall | StoreCall): string | undefined =>
   op.f === 'grant' || !('lease' in op) ? undefined : op.lease
 
 function missing(
@@ -237,7 +237,11 @@ function late(
   if (calmMs === undefined) return []
   /** Until when each may have been promised to live. */
   const until = new Map<string, number>()
-  const mayLive = (id: string | undefined, { endMs, startMs }: Call | StoreCall, ttlMs: number): void => {
+  const mayLive = (
+    id: string | undefined,
+    { endMs, startMs }: HistoryCall | StoreCall,
+    ttlMs: number,
+  ): void => {
     if (id !== undefined) until.set(id, Math.max(until.get(id) ?? 0, (endMs ?? startMs) + ttlMs))
   }
   const ttls = new Map<string, number>()

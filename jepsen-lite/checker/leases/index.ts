@@ -70,7 +70,7 @@ export interface LeaseAnomaly {
   readonly message: string
 }
 
-export interface LeasesOptions {
+export interface LeaseCheckOptions {
   /** How much faster than true time the clock of a node may run, a fraction; undefined: without a bound. */
   readonly driftMax: number | undefined
   /** Patience with a leader that cannot write, by the time of the entry. Infinity: `late` and `time` are not judged. */
@@ -94,7 +94,7 @@ interface Held {
   readonly deadlineMs: number
 }
 
-export function checkLeases({ promises, entries }: LeaseRecord, options: LeasesOptions): LeaseAnomaly[] {
+export function checkLeases({ promises, entries }: LeaseRecord, options: LeaseCheckOptions): LeaseAnomaly[] {
   const anomalies: LeaseAnomaly[] = []
   const found = (guarantee: LeaseGuarantee, lease: string, message: string): void => {
     anomalies.push({ guarantee, promise: PROMISES[guarantee], lease, message: `lease ${lease} ${message}` })
@@ -169,7 +169,7 @@ function judgeTime(
   before: LeaseEntry | undefined,
   leases: ReadonlyMap<string, Held>,
   leadsSinceMs: number,
-  { lateMs }: LeasesOptions,
+  { lateMs }: LeaseCheckOptions,
   found: FoundLease,
 ): void {
   if (clusterMs === undefined || before?.clusterMs === undefined) return
@@ -187,7 +187,7 @@ function judgeEnd(
   { atMs }: LeaseEntry,
   promises: readonly LeasePromise[],
   checkpointMs: number,
-  { driftMax }: LeasesOptions,
+  { driftMax }: LeaseCheckOptions,
   found: FoundLease,
 ): void {
   if (what !== 'expired' || driftMax === undefined) return

@@ -16,9 +16,14 @@
 //   numbers        revisions, versions and create revisions of the log follow from each other; none is left out, and no
 //                  answer tells a later one, if the history is complete
 
-import { type Call, FIRST_REVISION, type History, type Result } from '../../history.ts'
+import {
+  FIRST_REVISION,
+  type History,
+  type HistoryCall,
+  type OperationResult,
+} from '../../workload/history.ts'
 import type { Anomaly } from '../anomaly.ts'
-import { contains, type Interval } from '../keys.ts'
+import { contains, type KeyInterval } from '../keys.ts'
 import { coveredBy } from '../list-range.ts'
 import { checkList, type KeyCounts } from '../lists.ts'
 import { isStaleRead } from '../partition.ts'
@@ -356,7 +361,7 @@ class Judge implements KeyCounts {
   }
 
   /** A condition that did not hold. */
-  #refused({ id, op }: Call, { current, revision }: Result): void {
+  #refused({ id, op }: HistoryCall, { current, revision }: OperationResult): void {
     if (op.f !== 'put' && op.f !== 'del') return
     const found = this.#rows.get(op.key)?.modRevision ?? null
     const shown = found === null ? `no ${op.key}` : `${op.key} of revision ${found}`
@@ -378,7 +383,7 @@ class Judge implements KeyCounts {
   }
 
   /** At the revision that is looked at. */
-  countIn(range: Interval): { readonly least: number; readonly most: number } {
+  countIn(range: KeyInterval): { readonly least: number; readonly most: number } {
     const count = [...this.#rows.keys()].filter((key) => contains(range, key)).length
     return { least: count, most: count }
   }

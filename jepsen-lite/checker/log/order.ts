@@ -2,7 +2,7 @@
 // all of these. What a watch was told counts as well, and a watch begins like a read. A stale read may reflect less,
 // but what it shows has happened. At the end each node has everything.
 
-import type { History } from '../../history.ts'
+import type { History } from '../../workload/history.ts'
 import type { Anomaly } from '../anomaly.ts'
 import { isStaleRead } from '../partition.ts'
 import { requestsIn } from './requests.ts'

@@ -1,8 +1,8 @@
 // The log of the store, as one client was told it by its watches, one after the other.
 
-import { FIRST_REVISION, type History, type WatchCall } from '../../history.ts'
+import { FIRST_REVISION, type History, type WatchCall } from '../../workload/history.ts'
 import type { Anomaly } from '../anomaly.ts'
-import { EventLog, type LoggedEvent, type ToldEvent } from '../watch/index.ts'
+import { EventLog, type LoggedEvent, type WatchedEvent } from '../watch/index.ts'
 
 export interface LoggedRevision {
   readonly revision: number
@@ -55,7 +55,7 @@ export function storeLogOf(history: History): StoreLog {
   }
 }
 
-const loggedEvent = ({ key, record }: ToldEvent, revision: number): LoggedEvent => ({
+const loggedEvent = ({ key, record }: WatchedEvent, revision: number): LoggedEvent => ({
   key,
   revision,
   record: record === undefined ? null : { ...record, value: record.value ?? '' },

@@ -17,12 +17,24 @@
 // It is a comparison of two lists: what was told, and the part of the log from the first revision to the last one that
 // was told. So it takes time in proportion to both, and it decides.
 
+import type {
+  WatchedEvent,
+  WatchedRow,
+  WatchMessage,
+  WatchRecord,
+  WatchSelection,
+} from '../../workload/watch-record.ts'
 import { compareKeys } from '../keys.ts'
 import type { EventLog, LoggedEvent } from './log.ts'
-import type { Told, ToldEvent, WatchAsked, WatchedRow, WatchRecord } from './record.ts'
 
+export type {
+  WatchedEvent,
+  WatchedRow,
+  WatchMessage,
+  WatchRecord,
+  WatchSelection,
+} from '../../workload/watch-record.ts'
 export { EventLog, type LoggedEvent, logOfWatch } from './log.ts'
-export type { Told, ToldEvent, WatchAsked, WatchedRow, WatchRecord } from './record.ts'
 
 export type WatchGuarantee =
   | 'ordered'
@@ -119,7 +131,7 @@ class OneWatch {
     return undefined
   }
 
-  #created({ revision, from }: Extract<Told, { kind: 'created' }>): Found {
+  #created({ revision, from }: Extract<WatchMessage, { kind: 'created' }>): Found {
     const { asked, answered } = this.#record
     if (revision < answered)
       return ['created', `begins at revision ${revision}, when ${answered} had been answered`]
@@ -132,7 +144,7 @@ class OneWatch {
     return undefined
   }
 
-  #judge(told: Told): Found {
+  #judge(told: WatchMessage): Found {
     switch (told.kind) {
       case 'created':
         return ['created', 'is told twice that it exists']
@@ -163,7 +175,7 @@ class OneWatch {
     }
   }
 
-  #events(revision: number, events: readonly ToldEvent[]): Found {
+  #events(revision: number, events: readonly WatchedEvent[]): Found {
     if (events.length === 0) return ['filter', `is told nothing of ${revision}`]
     if (revision < this.#from) return ['resumable', `is told of ${revision}, and begins with ${this.#from}`]
     if (revision <= this.#bookmark)
@@ -186,7 +198,7 @@ class OneWatch {
   }
 
   /** All events of one revision. */
-  #revision(revision: number, events: readonly ToldEvent[]): Found {
+  #revision(revision: number, events: readonly WatchedEvent[]): Found {
     const { asked } = this.#record
     const logged = new Map(this.#log.between(revision, revision).map((event) => [event.key, event]))
     const seen = new Set<string>()
@@ -206,7 +218,7 @@ class OneWatch {
     return left && ['atomic', `is told of ${revision} without ${left.key}`]
   }
 
-  #recordTold({ record }: ToldEvent, { record: wanted }: LoggedEvent, what: string): Found {
+  #recordTold({ record }: WatchedEvent, { record: wanted }: LoggedEvent, what: string): Found {
     const { values } = this.#record.asked
     if (wanted === null) return record === undefined ? undefined : ['committed', `${what} with a record`]
     if (record === undefined) return ['committed', `${what} without its record`]
@@ -218,7 +230,7 @@ class OneWatch {
       : ['committed', `${what} as ${JSON.stringify(record)}, which was ${JSON.stringify(wanted)}`]
   }
 
-  #prev({ key, prev }: ToldEvent, revision: number, what: string): Found {
+  #prev({ key, prev }: WatchedEvent, revision: number, what: string): Found {
     const { asked } = this.#record
     if (!asked.prev)
       return prev === undefined
@@ -247,7 +259,7 @@ class OneWatch {
     return undefined
   }
 
-  #overtaken({ next, compactRevision, resumeFrom }: Extract<Told, { kind: 'compacted' }>): Found {
+  #overtaken({ next, compactRevision, resumeFrom }: Extract<WatchMessage, { kind: 'compacted' }>): Found {
     const missing = this.#wantedUntil(next - 1)[0]
     if (missing !== undefined) return ['ended', `ends at ${next}, and was not told of ${shown(missing)}`]
     const told = Math.max(this.#last, this.#bookmark)
@@ -278,7 +290,7 @@ class OneWatch {
 
 const typeOf = ({ record }: LoggedEvent): 'put' | 'delete' => (record === null ? 'delete' : 'put')
 
-function isWanted(event: LoggedEvent, { key, start = '', end, only }: WatchAsked): boolean {
+function isWanted(event: LoggedEvent, { key, start = '', end, only }: WatchSelection): boolean {
   if (only !== undefined && typeOf(event) !== only) return false
   if (key !== undefined) return event.key === key
   return compareKeys(event.key, start) >= 0 && (end === undefined || compareKeys(event.key, end) < 0)

@@ -2,7 +2,7 @@
 // replayed log. A real run can take it from one watch of all keys from revision 1 on (`logOfWatch`); the other watches
 // are then compared with that one, and it is itself compared with the writes that were acknowledged.
 
-import type { ToldEvent, WatchedRow, WatchRecord } from './record.ts'
+import type { WatchedEvent, WatchedRow, WatchRecord } from '../../workload/watch-record.ts'
 
 /** One change of one key; null: it was deleted. */
 export interface LoggedEvent {
@@ -71,7 +71,7 @@ export function logOfWatch({ told }: WatchRecord): EventLog {
   return new EventLog(events, upTo)
 }
 
-const eventOf = ({ key, record }: ToldEvent): Pick<LoggedEvent, 'key' | 'record'> => ({
+const eventOf = ({ key, record }: WatchedEvent): Pick<LoggedEvent, 'key' | 'record'> => ({
   key,
   record: record === undefined ? null : { ...record, value: record.value ?? '' },
 })

@@ -13,13 +13,13 @@ export interface WatchedRow {
 export interface WatchRecord {
   /** For messages: the client, and the node that it asked. */
   readonly name: string
-  readonly asked: WatchAsked
+  readonly asked: WatchSelection
   /** The highest revision of a change that any client had been told before the watch was asked for. */
   readonly answered: number
-  readonly told: readonly Told[]
+  readonly told: readonly WatchMessage[]
 }
 
-export interface WatchAsked {
+export interface WatchSelection {
   /** One key; absent: a range. */
   readonly key?: string | undefined
   readonly start?: string | undefined
@@ -31,10 +31,10 @@ export interface WatchAsked {
   readonly values: boolean
 }
 
-export type Told =
+export type WatchMessage =
   /** The watch exists: the revision of the store, and the first revision that it may be told of. */
   | { readonly kind: 'created'; readonly revision: number; readonly from: number }
-  | { readonly kind: 'events'; readonly revision: number; readonly events: readonly ToldEvent[] }
+  | { readonly kind: 'events'; readonly revision: number; readonly events: readonly WatchedEvent[] }
   | { readonly kind: 'progress'; readonly revision: number }
   /** It could not go on: the events of `next` are compacted. */
   | {
@@ -48,7 +48,7 @@ export type Told =
   /** Not a message: the recorder knows that it has been told everything up to here, or else it never will be. */
   | { readonly kind: 'due'; readonly revision: number }
 
-export interface ToldEvent {
+export interface WatchedEvent {
   readonly key: string
   readonly type: 'put' | 'delete'
   /** Of a put; its value is absent if values were not asked for. */

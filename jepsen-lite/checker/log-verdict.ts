@@ -1,6 +1,6 @@
 // Everything that is judged of a history with a log: the log itself, watches, leases, locks and queues.
 
-import { FIRST_REVISION, type History, HistoryError, type WatchCall } from '../history.ts'
+import { FIRST_REVISION, type History, HistoryError, type WatchCall } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { checkDurability } from './durability.ts'
 import { leasesIn } from './leases/in-history.ts'
