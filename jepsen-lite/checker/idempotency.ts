@@ -2,7 +2,7 @@
 // different answers show an error at once. The other checks find what no answer shows, since they treat all attempts as
 // one operation: a second effect is one that no client requested.
 
-import type { History, HistoryCall, OperationResult } from '../workload/history.ts'
+import type { History, HistoryCall, RecordedResult } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { textOf } from './partition.ts'
 
@@ -53,7 +53,7 @@ function repeatOfNothing({ id, op, outcome }: HistoryCall): Anomaly[] {
 
 type Answered = Pick<HistoryCall, 'id' | 'start' | 'end'> & {
   readonly op: Change
-  readonly result: OperationResult
+  readonly result: RecordedResult
 }
 type Change = Exclude<HistoryCall['op'], { readonly f: 'get' | 'range' }>
 
@@ -118,7 +118,7 @@ function whatDiffers(a: Answered, b: Answered): string | undefined {
 const EFFECTS = ['applied', 'deleted', 'modRevision', 'revision', 'version', 'current', 'value'] as const
 
 /** A change leaves its key at the revision that it made, so each of the two revisions gives the other. */
-function effectOf({ applied = true, modRevision, revision, ...told }: OperationResult): readonly unknown[] {
+function effectOf({ applied = true, modRevision, revision, ...told }: RecordedResult): readonly unknown[] {
   const made = modRevision ?? revision
   const revisions = applied ? { modRevision: made, revision: revision ?? made } : { modRevision, revision }
   const effect = { ...told, applied, ...revisions }

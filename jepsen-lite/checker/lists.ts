@@ -7,7 +7,7 @@
 //   `count` is the number of all keys in the range at that revision, where it was asked for
 //   values are there, unless they were not asked for
 
-import type { HistoryCall, OperationResult, RangeOperation } from '../workload/history.ts'
+import type { HistoryCall, RecordedRange, RecordedResult } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { compareKeys, contains, type KeyInterval } from './keys.ts'
 import { isPartial, rangeOf, restOf } from './list-range.ts'
@@ -25,8 +25,8 @@ export interface KeyCounts {
 /** `end` is the position of the answer. */
 export function checkList(
   call: HistoryCall,
-  op: RangeOperation,
-  result: OperationResult,
+  op: RecordedRange,
+  result: RecordedResult,
   end: number,
   keyCounts: KeyCounts,
 ): Anomaly[] {
@@ -41,7 +41,7 @@ export function checkList(
   }))
 }
 
-function brokenRows(op: RangeOperation, result: OperationResult): string[] {
+function brokenRows(op: RecordedRange, result: RecordedResult): string[] {
   const { rows, more, next } = result
   if (rows === undefined) return []
   const messages: string[] = []
@@ -73,12 +73,7 @@ function brokenRows(op: RangeOperation, result: OperationResult): string[] {
   return messages
 }
 
-function brokenCount(
-  op: RangeOperation,
-  result: OperationResult,
-  end: number,
-  keyCounts: KeyCounts,
-): string[] {
+function brokenCount(op: RecordedRange, result: RecordedResult, end: number, keyCounts: KeyCounts): string[] {
   const { count, rows, revision } = result
   const isAsked = op.count === true || op.countOnly === true
   if (count === undefined)
@@ -107,8 +102,8 @@ function brokenCount(
 
 /** The list says that there are more keys, and there cannot be. */
 function nothingBehind(
-  op: RangeOperation,
-  { rows, more, revision }: OperationResult,
+  op: RecordedRange,
+  { rows, more, revision }: RecordedResult,
   end: number,
   keyCounts: KeyCounts,
 ): string | undefined {

@@ -7,7 +7,7 @@ import {
   HistoryError,
   type HistoryOperation,
   type ListedRow,
-  type OperationResult,
+  type RecordedResult,
 } from '../workload/history.ts'
 import { type KeyInterval, SortedKeys } from './keys.ts'
 import { coveredBy } from './list-range.ts'
@@ -25,7 +25,7 @@ export interface KeyCall<State> extends SearchCall<State> {
   readonly node: string
   readonly op: KeyOperation
   /** undefined: unknown. */
-  readonly result: OperationResult | undefined
+  readonly result: RecordedResult | undefined
   readonly startMs: number
   readonly endMs: number | undefined
 }
@@ -33,7 +33,7 @@ export interface KeyCall<State> extends SearchCall<State> {
 /** What a call did or may have done. The attempts with one idempotency token count as one. */
 export interface CheckedRequest {
   readonly calls: readonly HistoryCall[]
-  readonly result: OperationResult | undefined
+  readonly result: RecordedResult | undefined
   readonly start: number
   /** Infinity when the outcome is unknown. */
   readonly end: number
@@ -182,7 +182,7 @@ function* finalReads({ finals }: History, names: SortedKeys): Generator<Unplaced
   }
 }
 
-function readOf(row: ListedRow | undefined, revision: number | undefined): OperationResult {
+function readOf(row: ListedRow | undefined, revision: number | undefined): RecordedResult {
   const value = row === undefined ? null : row.value
   return {
     ...(value !== undefined && { value }),

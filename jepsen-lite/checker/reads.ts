@@ -5,7 +5,7 @@
 //   it is not older than it says, and it tells its age when asked for a bound
 //   it is not behind the revision that its client asked for, so a client that sends the last revision it saw never reads older data
 
-import type { History, HistoryCall, OperationResult, ReadFields, ReadLevel } from '../workload/history.ts'
+import type { History, HistoryCall, ReadFields, ReadLevel, RecordedResult } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { isStaleRead, requestsOf } from './partition.ts'
 import { revisionOf } from './revision-history.ts'
@@ -15,7 +15,7 @@ const RANK: Record<ReadLevel, number> = { stale: 0, lease: 1, linearizable: 2 }
 interface Read {
   readonly call: HistoryCall
   readonly asked: ReadFields
-  readonly result: OperationResult
+  readonly result: RecordedResult
 }
 
 export interface ReadsResult {
@@ -74,7 +74,7 @@ function brokenOptions({ call, asked, result }: Read): Anomaly[] {
  * been told s ms before the request was sent. The clock of a node measured the age, and may be slower than ours.
  */
 function ageAgainst(history: History): (read: Read) => Anomaly[] {
-  const toldBy = (call: HistoryCall, result: OperationResult | undefined, endMs: number | undefined) => {
+  const toldBy = (call: HistoryCall, result: RecordedResult | undefined, endMs: number | undefined) => {
     const revision = result && revisionOf(call, result)
     return revision === undefined || endMs === undefined ? [] : [{ id: call.id, revision, endMs }]
   }

@@ -5,7 +5,7 @@
 //
 // Other histories need not hold every write; this check is skipped for them.
 
-import { FIRST_REVISION, type History, type HistoryCall, type OperationResult } from '../workload/history.ts'
+import { FIRST_REVISION, type History, type HistoryCall, type RecordedResult } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { requestsOf } from './partition.ts'
 import { revisionOf } from './revision-history.ts'
@@ -48,7 +48,7 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   return []
 }
 
-function mayChange({ op }: HistoryCall, result: OperationResult | undefined): boolean {
+function mayChange({ op }: HistoryCall, result: RecordedResult | undefined): boolean {
   if (op.f === 'get' || op.f === 'range') return false
   return result?.applied !== false && result?.deleted !== 0
 }

@@ -8,7 +8,7 @@ import {
   type History,
   type HistoryCall,
   type ListedRow,
-  type OperationResult,
+  type RecordedResult,
 } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import type { KeyInterval, SortedKeys } from './keys.ts'
@@ -554,7 +554,7 @@ export function* observationsOfRows(
  * The revision of the store in an answer. For a change the key's revision is the same. For a read it is not, because
  * the key may have been unchanged for long.
  */
-export function revisionOf({ op }: HistoryCall, result: OperationResult): number | undefined {
+export function revisionOf({ op }: HistoryCall, result: RecordedResult): number | undefined {
   const isChange = op.f !== 'get' && op.f !== 'range' && result.applied !== false
   return isChange ? (result.modRevision ?? result.revision) : result.revision
 }

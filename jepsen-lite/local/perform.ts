@@ -7,18 +7,18 @@
 
 import type {
   HistoryOperation,
-  HistoryRow,
   LeaseFields,
   ListedRow,
-  OperationResult,
-  RangeOperation,
+  RecordedRange,
+  RecordedResult,
+  RecordedRow,
   TokenField,
 } from '../workload/history.ts'
 import type { HttpClient, HttpEnd, HttpRequest } from './http.ts'
 import { bodyOf, nameOf } from './values.ts'
 
 export type OperationEnd =
-  | { readonly kind: 'ok'; readonly result: OperationResult }
+  | { readonly kind: 'ok'; readonly result: RecordedResult }
   /** Certainly not applied. `unreachable`: there was no connection to the node. */
   | { readonly kind: 'fail'; readonly why: string; readonly unreachable: boolean; readonly wrong?: string }
   | { readonly kind: 'unknown'; readonly why: string; readonly wrong?: string }
@@ -136,7 +136,7 @@ const getRequest = (key: string, query: readonly string[] = []): HttpRequest => 
   target: `${keyTarget(key)}${query.length > 0 ? `?${query.join('&')}` : ''}`,
 })
 
-function rangeRequest(op: RangeOperation): HttpRequest {
+function rangeRequest(op: RecordedRange): HttpRequest {
   const { prefix, start, end, after, limit, order, keysOnly, count, countOnly, stream } = op
   const query = Object.entries({
     ...{ prefix, start, end, after, limit, order },
@@ -195,7 +195,7 @@ const once = (op: TokenField): Record<string, string> =>
 // Answers
 
 /** A read changes nothing, so a read that was not answered has failed and is never unknown. */
-function readEnd(end: HttpEnd, result: (answer: Answer) => OperationResult): OperationEnd {
+function readEnd(end: HttpEnd, result: (answer: Answer) => RecordedResult): OperationEnd {
   if (end.kind !== 'answer') return { kind: 'fail', why: end.why, unreachable: end.kind === 'not-sent' }
   if (end.status !== 200 && !(end.status === 404 && codeOf(end) === 'not_found')) return refusal(end)
   try {
@@ -283,7 +283,7 @@ function refusal(answer: Answer): OperationEnd {
 const shown = ({ body }: Answer): string => body.slice(0, 200)
 
 /** The result of a change: of a delete the number of deleted keys, of a put the state of its key. */
-function madeChange(answer: Answer, { f }: Change): OperationResult | undefined {
+function madeChange(answer: Answer, { f }: Change): RecordedResult | undefined {
   const body = json(answer)
   const revision = wholeOf(body.revision)
   if (revision === undefined) return undefined
@@ -296,11 +296,11 @@ function madeChange(answer: Answer, { f }: Change): OperationResult | undefined 
 }
 
 /** If the request had an idempotency token, the answer says whether the store had applied the request before. */
-function replayedBy(answer: Answer, { idempotency }: TokenField): OperationResult {
+function replayedBy(answer: Answer, { idempotency }: TokenField): RecordedResult {
   return idempotency === undefined ? {} : { replayed: header(answer, 'idempotency-replayed') === 'true' }
 }
 
-function recordRead(answer: Answer): OperationResult {
+function recordRead(answer: Answer): RecordedResult {
   if (answer.status === 404) return { value: null }
   const [, tag] = /^"([0-9]+)"$/.exec(header(answer, 'etag') ?? '') ?? []
   const modRevision = wholeIn(tag)
@@ -308,7 +308,7 @@ function recordRead(answer: Answer): OperationResult {
   return { value: nameOf(answer.body), modRevision }
 }
 
-function pageOf(answer: Answer): OperationResult {
+function pageOf(answer: Answer): RecordedResult {
   const { kvs, more, next, count, revision } = json(answer)
   if (!Array.isArray(kvs)) throw new WrongAnswer(`a page without kvs: ${shown(answer)}`)
   if (typeof more !== 'boolean') throw new WrongAnswer('a page without more')
@@ -321,7 +321,7 @@ function pageOf(answer: Answer): OperationResult {
 }
 
 /** The last line of a stream has its revision, or the error that ended it. */
-function streamOf(answer: Answer): OperationResult {
+function streamOf(answer: Answer): RecordedResult {
   const lines = answer.body.split('\n')
   if (lines.pop() !== '') throw new WrongAnswer('a stream whose last line does not end')
   const records = lines.map(parsed)
@@ -338,7 +338,7 @@ function streamOf(answer: Answer): OperationResult {
 /** A stream that ended with an error. */
 class Refusal extends Error {}
 
-function revisionOf(value: unknown): OperationResult {
+function revisionOf(value: unknown): RecordedResult {
   const revision = wholeOf(value)
   if (revision === undefined) throw new WrongAnswer('a read without a revision')
   return { revision }
@@ -379,7 +379,7 @@ const metaShown = ({ create_revision, mod_revision, version }: Readonly<Record<s
   JSON.stringify({ create_revision, mod_revision, version })
 
 /** A row with its value. */
-export function rowOf(record: unknown): HistoryRow {
+export function rowOf(record: unknown): RecordedRow {
   const { value, ...row } = listedRowOf(record)
   if (value === undefined) throw new TypeError(`no value: ${JSON.stringify(record)}`)
   return { ...row, value }
@@ -387,7 +387,7 @@ export function rowOf(record: unknown): HistoryRow {
 
 const DECIMAL = /^[0-9]+(\.[0-9]+)?$/
 
-function served(answer: Answer): OperationResult {
+function served(answer: Answer): RecordedResult {
   const consistency = header(answer, 'kv-consistency')
   const known = (['linearizable', 'lease', 'stale'] as const).find((name) => name === consistency)
   if (known === undefined) throw new WrongAnswer(`a read that was served as ${consistency}`)
@@ -439,9 +439,9 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /** The field, only if it has a value. */
-function optional<Name extends keyof OperationResult>(
+function optional<Name extends keyof RecordedResult>(
   name: Name,
-  value: OperationResult[Name] | undefined,
-): OperationResult {
+  value: RecordedResult[Name] | undefined,
+): RecordedResult {
   return value === undefined ? {} : { [name]: value }
 }

@@ -7,7 +7,7 @@ import type {
   FailEvent,
   HistoryEvent,
   OkEvent,
-  OperationResult,
+  RecordedResult,
   UnknownEvent,
 } from '../workload/history.ts'
 
@@ -135,7 +135,7 @@ function countedIn(features: Map<string, Feature>, name: string): Feature {
 }
 
 /** Whether the operation has changed something or shown data. */
-const hasEffect = ({ applied, deleted, removed, value, rows }: OperationResult): boolean =>
+const hasEffect = ({ applied, deleted, removed, value, rows }: RecordedResult): boolean =>
   applied !== false && deleted !== 0 && removed !== 0 && value !== null && rows?.length !== 0
 
 /** A feature that was asked for less often than this may fail by chance. */

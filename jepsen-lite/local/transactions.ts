@@ -8,7 +8,7 @@
 // With an idempotency token it may be sent again, under the same number. A repeat is answered with the first outcome,
 // but without what was read.
 
-import type { HistoryOperation, OperationResult, Recorder } from '../workload/history.ts'
+import type { HistoryOperation, RecordedResult, Recorder } from '../workload/history.ts'
 import type { HttpClient } from './http.ts'
 import {
   changeAnswer,
@@ -179,7 +179,7 @@ function readIn(
   { get }: Readonly<Record<string, unknown>>,
   key: string,
   asOf: { readonly revision?: number },
-): OperationResult | undefined {
+): RecordedResult | undefined {
   if (!isObject(get) || !Array.isArray(get.kvs)) return undefined
   const [record]: readonly unknown[] = get.kvs
   if (record === undefined) return { value: null, ...asOf }
@@ -193,7 +193,7 @@ function changeIn(
   step: Changing,
   revision: number,
   { before }: StoreTransaction,
-): OperationResult | undefined {
+): RecordedResult | undefined {
   if (step.f === 'del') {
     const deleted = isObject(result.delete) ? result.delete.deleted : undefined
     return deleted === 0 || deleted === 1 ? { deleted, revision } : undefined

@@ -2,7 +2,7 @@
 // unique, so a read shows which write it saw. All workloads also list the keys.
 
 import { RECIPES, type Recipe } from '../sim/index.ts'
-import type { HistoryOperation, OperationResult, RangeOperation } from '../workload/history.ts'
+import type { HistoryOperation, RecordedRange, RecordedResult } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
 import type { OperationEnd } from './perform.ts'
 import { LOG } from './run-watchers.ts'
@@ -138,13 +138,13 @@ const LIMITS = [1, 2, 3, 10, 50]
 /** Lists with all options. If a list was not complete, the next one often continues after it. */
 class Lists {
   readonly #draw: Draw
-  #unfinished: RangeOperation | undefined
+  #unfinished: RecordedRange | undefined
 
   constructor(draw: Draw) {
     this.#draw = draw
   }
 
-  next(): RangeOperation {
+  next(): RecordedRange {
     const { random } = this.#draw
     const unfinished = this.#unfinished
     this.#unfinished = undefined
@@ -161,14 +161,14 @@ class Lists {
     }
   }
 
-  ended(op: RangeOperation, end: OperationEnd): void {
+  ended(op: RecordedRange, end: OperationEnd): void {
     if (end.kind !== 'ok' || end.result.more !== true || end.result.next === undefined) return
     // The next page gets a new consistency and new bounds.
     const { consistency: _, maxStalenessMs: _age, minRevision: _least, ...list } = op
     this.#unfinished = { ...list, after: end.result.next }
   }
 
-  #bounds(): RangeOperation {
+  #bounds(): RecordedRange {
     const { key, random } = this.#draw
     const draw = random.next()
     if (draw < 0.5) return { f: 'range', prefix: key().replace(/[0-9]+$/, '') }
@@ -298,7 +298,7 @@ class KeyValue implements Workload {
     this.#learn(op, end.result)
   }
 
-  #learn(op: HistoryOperation, result: OperationResult): void {
+  #learn(op: HistoryOperation, result: RecordedResult): void {
     this.#newest = Math.max(this.#newest ?? 0, result.revision ?? 0, result.modRevision ?? 0) || undefined
     if (op.f === 'range' || result.replayed === true) return
     if (op.f === 'del' && result.applied !== false) this.#revisions.set(op.key, undefined)

@@ -1,8 +1,7 @@
 // Lets another process open a directory, and starts a new one when the process does not survive that.
 
 import { type ChildProcess, fork } from 'node:child_process'
-import { extname } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { siblingModule } from '../../src/local/sibling-module.ts'
 import type { OpenOutcome } from './open-worker.ts'
 
 /** Far more than any directory here needs: none takes a hundredth of it. */
@@ -45,8 +44,9 @@ export class Opener {
   }
 
   #running(): ChildProcess {
-    const file = new URL(`./opener${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
-    this.#child ??= fork(fileURLToPath(file), { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
+    this.#child ??= fork(siblingModule(import.meta, 'open-worker'), {
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    })
     return this.#child
   }
 }

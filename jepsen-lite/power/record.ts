@@ -13,8 +13,8 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { delimiter, extname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { delimiter, join } from 'node:path'
+import { siblingModule } from '../../src/local/sibling-module.ts'
 import { DiskImage } from './disk.ts'
 import type { SubjectOptions } from './recorded-process.ts'
 import { RecordingError, TRACED_CALLS, type TraceEvent, TraceReader } from './trace.ts'
@@ -82,13 +82,12 @@ export async function record(
 
 /** Returns why the process did not reach its end, if it did not. */
 async function run(options: SubjectOptions, traceFile: string): Promise<string | undefined> {
-  const file = new URL(`./subject${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
   const child = spawn(
     'strace',
     [
       ...['-f', '--seccomp-bpf', '-qq', '-xx', '-s', String(STRING_BYTES_MAX), '-e', 'signal=none'],
       ...['-e', `trace=${TRACED_CALLS.join(',')}`, '-o', traceFile],
-      ...[process.execPath, fileURLToPath(file), JSON.stringify(options)],
+      ...[process.execPath, siblingModule(import.meta, 'recorded-process'), JSON.stringify(options)],
     ],
     // A write through io_uring is not a system call.
     { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, UV_USE_IO_URING: '0' } },

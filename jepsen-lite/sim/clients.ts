@@ -20,9 +20,9 @@ import type { ReadConsistency, ReadGrant, ReadOptions } from '../../src/server/n
 import { CorruptionError, ScanEndedError, StorageFailedError } from '../../src/storage/index.ts'
 import type {
   HistoryOperation,
-  RangeOperation,
+  RecordedRange,
   Recorder,
-  OperationResult as Seen,
+  RecordedResult as Seen,
 } from '../workload/history.ts'
 import { DerivedChoices } from './derived-choices.ts'
 import { LISTED_FROM, type List, type Listed, listOf, rangeOf, readList } from './lists.ts'
@@ -623,7 +623,7 @@ export class Clients {
   }
 
   /** Compares with the rows that existed according to the log, in the order asked for. */
-  #compareList(process: Process, op: RangeOperation, index: number, { rows, more }: Listed): void {
+  #compareList(process: Process, op: RecordedRange, index: number, { rows, more }: Listed): void {
     const { prefix = '', start = '', end, order, limit } = op
     const wanted = this.#world.invariants.model
       .keysAt(index)
@@ -902,7 +902,7 @@ function sized(name: string, x: number): string {
 const longOrShort = (token: string, x: number): string =>
   token.padEnd(new DerivedChoices(x + 2).pick([0, 250]), '~')
 
-function seenIn({ keysOnly, count, countOnly, limit }: RangeOperation, { rows, more }: Listed): Seen {
+function seenIn({ keysOnly, count, countOnly, limit }: RecordedRange, { rows, more }: Listed): Seen {
   const last = rows.at(-1)
   const listed = countOnly ? [] : rows
   return {

@@ -50,6 +50,11 @@ export interface Rare {
 }
 export const NOTHING_RARE: Rare = { events: [], pairs: [] }
 
+export interface CoverageCounts {
+  readonly cells: Uint32Array
+  readonly pairs: Uint32Array
+}
+
 export class StateCoverage {
   readonly #cells = new Uint32Array(STATES.length * EVENTS.length)
   readonly #pairs = new Uint32Array(FAULT_KINDS.length ** 2)
@@ -82,9 +87,14 @@ export class StateCoverage {
     this.#cells[cell] = (this.#cells[cell] ?? 0) + 1
   }
 
-  add(other: StateCoverage): void {
-    for (const [cell, count] of other.#cells.entries()) this.#cells[cell] = (this.#cells[cell] ?? 0) + count
-    for (const [pair, count] of other.#pairs.entries()) this.#pairs[pair] = (this.#pairs[pair] ?? 0) + count
+  /** All counts, in a form that another thread can receive. */
+  get counts(): CoverageCounts {
+    return { cells: this.#cells, pairs: this.#pairs }
+  }
+
+  add({ cells, pairs }: CoverageCounts): void {
+    for (const [cell, count] of cells.entries()) this.#cells[cell] = (this.#cells[cell] ?? 0) + count
+    for (const [pair, count] of pairs.entries()) this.#pairs[pair] = (this.#pairs[pair] ?? 0) + count
   }
 
   times(event: string, state: string): number {

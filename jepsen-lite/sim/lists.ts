@@ -4,12 +4,12 @@
 
 import type { KeyRow } from '../../src/kv/index.ts'
 import type { ListOptions, RecordScan } from '../../src/server/node/record-scan.ts'
-import type { RangeOperation } from '../workload/history.ts'
+import type { RecordedRange } from '../workload/history.ts'
 import type { DerivedChoices } from './derived-choices.ts'
 import { bytes } from './model-row.ts'
 
 export interface List {
-  readonly op: RangeOperation
+  readonly op: RecordedRange
   /** Limits of one slice. */
   readonly rowsMax: number
   readonly bytesMax: number
@@ -23,7 +23,7 @@ export const LISTED_FROM = 'k'
  */
 export function listOf(choices: DerivedChoices, keys: number, bounded: boolean): List {
   const key = (): string => `k${choices.below(keys)}`
-  const drawn = choices.pick<Partial<RangeOperation>>([
+  const drawn = choices.pick<Partial<RecordedRange>>([
     { prefix: 'k' },
     { prefix: 'k' },
     { prefix: key() },
@@ -40,7 +40,7 @@ export function listOf(choices: DerivedChoices, keys: number, bounded: boolean):
       f: 'range',
       ...bounds,
       ...(choices.below(2) === 1 && { order: 'desc' as const }),
-      ...choices.pick<Partial<RangeOperation>>([
+      ...choices.pick<Partial<RecordedRange>>([
         {},
         {},
         {},

@@ -105,7 +105,7 @@ export class Search {
     if (result.verdict === 'undecided') this.undecided++
     else if (result.verdict !== undefined) this.checked++
     this.#trace.text(result.trace)
-    this.coverage.add(result.coverage)
+    this.coverage.add(result.coverage.counts)
     for (const [kind, count] of Object.entries(result.faults))
       this.probeCoverage.faults[kind] = (this.probeCoverage.faults[kind] ?? 0) + count
     for (const [probe, count] of Object.entries(result.probes))

@@ -2,7 +2,7 @@
 // of a client contains its level and its side of the partition, so a history alone shows the level and the side of each
 // request.
 
-import type { HistoryOperation, OperationResult } from '../workload/history.ts'
+import type { HistoryOperation, RecordedResult } from '../workload/history.ts'
 
 export const LEVELS = ['write', 'linearizable', 'lease', 'token', 'bounded', 'session', 'stale'] as const
 export type Level = (typeof LEVELS)[number]
@@ -89,7 +89,7 @@ const atLeast = (minRevision: number | undefined): { minRevision?: number } =>
   minRevision === undefined ? {} : { minRevision }
 
 /** The revision that an answer shows, or that a write has made. */
-export const revisionIn = ({ revision, modRevision }: OperationResult): number | undefined =>
+export const revisionIn = ({ revision, modRevision }: RecordedResult): number | undefined =>
   revision ?? modRevision
 
 export const clientName = (level: Level, side: PartitionSide, number: number): string =>

@@ -100,7 +100,7 @@ export interface OkEvent {
   readonly type: 'ok'
   readonly id: number
   readonly time: number
-  readonly result: OperationResult
+  readonly result: RecordedResult
 }
 
 export interface FailEvent {
@@ -165,10 +165,10 @@ export interface FinalEvent {
   readonly node: string
   readonly revision: number
   readonly stateHash: string
-  readonly rows: readonly HistoryRow[]
+  readonly rows: readonly RecordedRow[]
 }
 
-export interface HistoryRow {
+export interface RecordedRow {
   readonly key: string
   readonly value: string
   readonly modRevision: number
@@ -176,7 +176,7 @@ export interface HistoryRow {
 }
 
 /** A row of a list; without its value if only keys were requested. */
-export type ListedRow = Omit<HistoryRow, 'value'> & { readonly value?: string }
+export type ListedRow = Omit<RecordedRow, 'value'> & { readonly value?: string }
 
 export type ReadLevel = 'linearizable' | 'lease' | 'stale'
 
@@ -203,7 +203,7 @@ export type HistoryOperation =
    * repeated until a put succeeds.
    */
   | ({ readonly f: 'append'; readonly key: string; readonly value: string } & TokenField)
-  | RangeOperation
+  | RecordedRange
   /**
    * Acquires the lock `key`: a put of `owner` if the key is absent. The fencing token is the revision of this put.
    */
@@ -248,7 +248,7 @@ export type AnyOperation = HistoryOperation | StoreOperation
  * A list of keys in the order of their bytes in UTF-8, all at one revision: the keys that begin with `prefix`, or from
  * `start` to `end`, or all.
  */
-export type RangeOperation = {
+export type RecordedRange = {
   readonly f: 'range'
   readonly prefix?: string
   /** Inclusive. */
@@ -306,7 +306,7 @@ export interface LeaseFields {
 /**
  * The answer of the store. Its fields depend on the operation. A recorder leaves out fields that it does not know.
  */
-export interface OperationResult {
+export interface RecordedResult {
   /**
    * get: the value; null: no such key. cas with `applied: false`: the value that it found, if known. append: the whole
    * value afterwards, if known.
@@ -392,7 +392,7 @@ export class Recorder {
     return this.#lastId
   }
 
-  ok(id: number, result: OperationResult): void {
+  ok(id: number, result: RecordedResult): void {
     this.#write({ type: 'ok', id, time: this.#now(), result })
   }
 
@@ -419,7 +419,7 @@ export class Recorder {
     this.#write({ ...details, type: 'note', time: this.#now(), what })
   }
 
-  final(node: string, revision: number, stateHash: string, rows: readonly HistoryRow[]): void {
+  final(node: string, revision: number, stateHash: string, rows: readonly RecordedRow[]): void {
     this.#write({ type: 'final', time: this.#now(), node, revision, stateHash, rows })
   }
 }
@@ -483,7 +483,7 @@ export interface WatchCall {
 }
 
 export type CallOutcome =
-  | { readonly kind: 'ok'; readonly result: OperationResult }
+  | { readonly kind: 'ok'; readonly result: RecordedResult }
   | { readonly kind: 'fail'; readonly why: string }
   | { readonly kind: 'unknown'; readonly why: string }
 

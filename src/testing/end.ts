@@ -1,10 +1,10 @@
 // Parts of a history that its recorders name.
 
-import type { HistoryEvent, OperationResult } from '../../jepsen-lite/workload/history.ts'
+import type { HistoryEvent, RecordedResult } from '../../jepsen-lite/workload/history.ts'
 
 /** How an operation has ended. */
 export type End =
-  | { readonly result: OperationResult }
+  | { readonly result: RecordedResult }
   | { readonly fail: string }
   | { readonly unknown: string }
 

@@ -1,6 +1,6 @@
 // put, get, delete and count, recorded.
 
-import type { HistoryOperation, OperationResult } from '../../jepsen-lite/workload/history.ts'
+import type { HistoryOperation, RecordedResult } from '../../jepsen-lite/workload/history.ts'
 import { checkCount, checkDelete, checkGet, checkPut } from '../client/arguments.ts'
 import type { AnswerInfo, RangeOptions } from '../client/types.ts'
 import {
@@ -68,7 +68,7 @@ export const get: Method<'get'> =
       recording,
       { f: 'get', key: keyText(key), ...readFields(recording, options) },
       () => recording.client.get(key, { ...options, onAnswer }),
-      (record): OperationResult => ({
+      (record): RecordedResult => ({
         ...(record === undefined
           ? { value: null }
           : { value: valueText(record.value), modRevision: record.modRevision, version: record.version }),

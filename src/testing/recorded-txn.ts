@@ -6,7 +6,7 @@
 // condition of the change; another one that has held is a read. Reads of keys that the transaction itself has changed
 // before are not recorded: they say nothing of the others.
 
-import type { HistoryOperation, OperationResult } from '../../jepsen-lite/workload/history.ts'
+import type { HistoryOperation, RecordedResult } from '../../jepsen-lite/workload/history.ts'
 import { QuorateError } from '../client/errors.ts'
 import { type SentComparison, type SentOperation, type SentTxn, traitsOf } from '../client/sent-txn.ts'
 import { sentTxn } from '../client/txn.ts'
@@ -65,7 +65,7 @@ const hasChanged = ({ results }: TxnResult): boolean =>
   )
 
 /** What is read together with changes is from before the revision that they made. */
-const asOf = (answer: TxnResult): OperationResult => ({
+const asOf = (answer: TxnResult): RecordedResult => ({
   revision: hasChanged(answer) ? answer.revision - 1 : answer.revision,
 })
 
@@ -84,7 +84,7 @@ function checkRecordable({ success, failure }: SentTxn): void {
 type Open = number | undefined
 
 interface PlannedTxn {
-  readonly compare: readonly { readonly id: Open; readonly held: OperationResult }[]
+  readonly compare: readonly { readonly id: Open; readonly held: RecordedResult }[]
   readonly success: readonly PlannedOperation[]
   readonly failure: readonly PlannedOperation[]
 }
@@ -114,7 +114,7 @@ class Planned {
     }
   }
 
-  async answered(answer: TxnResult, read: OperationResult): Promise<void> {
+  async answered(answer: TxnResult, read: RecordedResult): Promise<void> {
     const ends: [number, End][] = []
     this.#end(this.#top, answer, { read, revision: answer.revision }, ends)
     const { history } = this.#recording
@@ -210,7 +210,7 @@ class Planned {
   #end(
     planned: PlannedTxn,
     { succeeded, results }: TxnResult,
-    told: { readonly read: OperationResult; readonly revision: number },
+    told: { readonly read: RecordedResult; readonly revision: number },
     ends: [number, End][],
   ): void {
     if (succeeded) {
@@ -247,7 +247,7 @@ const conditionOf = (revision: number | undefined): { ifAbsent?: true; ifRevisio
 }
 
 /** What a comparison says of its key if it holds; undefined: nothing that a history can hold. */
-function heldBy({ target, op, to, exists }: SentComparison): OperationResult | undefined {
+function heldBy({ target, op, to, exists }: SentComparison): RecordedResult | undefined {
   if (exists === false) return { value: null }
   if (op !== '=') return undefined
   if (target === 'value') return { value: valueText(to as Buffer) }
@@ -259,8 +259,8 @@ function heldBy({ target, op, to, exists }: SentComparison): OperationResult | u
 function resultOf(
   op: HistoryOperation,
   { put, get, delete: deleted }: TxnOperationResult,
-  { read, revision }: { readonly read: OperationResult; readonly revision: number },
-): OperationResult | undefined {
+  { read, revision }: { readonly read: RecordedResult; readonly revision: number },
+): RecordedResult | undefined {
   if (put !== undefined) return { revision, modRevision: put.modRevision, version: put.version }
   if (deleted !== undefined) return { revision, deleted: deleted.deleted === 0 ? 0 : 1 }
   if (get === undefined || get.omitted === true) return undefined
@@ -272,9 +272,9 @@ function resultOf(
 function rangeResultOf(
   op: Range,
   { kvs = [], more, count }: TxnGetResult,
-  read: OperationResult,
-): OperationResult | undefined {
-  if (op.countOnly) return { ...defined<OperationResult>({ count }), ...read }
+  read: RecordedResult,
+): RecordedResult | undefined {
+  if (op.countOnly) return { ...defined<RecordedResult>({ count }), ...read }
   const rows = kvs.map((record) => {
     const row = { key: record.key, modRevision: record.modRevision, version: record.version }
     return op.keysOnly ? row : { ...row, value: valueText(record.value) }
@@ -282,7 +282,7 @@ function rangeResultOf(
   const last = rows.at(-1)
   return {
     rows,
-    ...(more ? { more: true, ...defined<OperationResult>({ next: last?.key }) } : { more: false }),
+    ...(more ? { more: true, ...defined<RecordedResult>({ next: last?.key }) } : { more: false }),
     ...read,
   }
 }

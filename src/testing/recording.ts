@@ -3,8 +3,8 @@
 import { isUtf8 } from 'node:buffer'
 import type {
   HistoryOperation,
-  OperationResult,
   ReadFields as RecordedReadOptions,
+  RecordedResult,
 } from '../../jepsen-lite/workload/history.ts'
 import type { Client } from '../client/client.ts'
 import { PreconditionFailedError, QuorateError } from '../client/errors.ts'
@@ -43,7 +43,7 @@ export function checkUnleased(lease: unknown): void {
     throw new TypeError('recorded: put with a lease is not recorded yet. Call it on a client of its own')
 }
 
-export const foundIn = ({ value, modRevision, version }: KvRecord): OperationResult => ({
+export const foundIn = ({ value, modRevision, version }: KvRecord): RecordedResult => ({
   value: valueText(value),
   modRevision,
   version,
@@ -71,10 +71,10 @@ export function readFields({ client }: Recording, options: ReadOptions): Recorde
 }
 
 /** `past`: the revision that was asked for. The answer names the present one. */
-export function answerFields(info: AnswerInfo | undefined, past?: number): OperationResult {
+export function answerFields(info: AnswerInfo | undefined, past?: number): RecordedResult {
   if (past !== undefined)
-    return defined<OperationResult>({ revision: past, served: 'stale', node: info?.node })
-  return defined<OperationResult>({
+    return defined<RecordedResult>({ revision: past, served: 'stale', node: info?.node })
+  return defined<RecordedResult>({
     revision: info?.revision,
     served: info?.consistency,
     stalenessMs: info?.consistency === 'stale' ? info.stalenessMs : undefined,
@@ -87,7 +87,7 @@ export async function recordCall<T>(
   { history, name }: Recording,
   op: HistoryOperation,
   ask: () => Promise<T>,
-  resultOf: (answer: T) => OperationResult,
+  resultOf: (answer: T) => RecordedResult,
 ): Promise<T> {
   const id = history.invoke(name, op)
   try {

@@ -20,7 +20,7 @@ import {
   FIRST_REVISION,
   type History,
   type HistoryCall,
-  type OperationResult,
+  type RecordedResult,
 } from '../../workload/history.ts'
 import type { Anomaly } from '../anomaly.ts'
 import { contains, type KeyInterval } from '../keys.ts'
@@ -361,7 +361,7 @@ class Judge implements KeyCounts {
   }
 
   /** A condition that did not hold. */
-  #refused({ id, op }: HistoryCall, { current, revision }: OperationResult): void {
+  #refused({ id, op }: HistoryCall, { current, revision }: RecordedResult): void {
     if (op.f !== 'put' && op.f !== 'del') return
     const found = this.#rows.get(op.key)?.modRevision ?? null
     const shown = found === null ? `no ${op.key}` : `${op.key} of revision ${found}`

@@ -5,7 +5,7 @@
 // A change whose outcome is unknown has a revision that no client was told. The state then holds the lowest and the
 // highest possible value, and the first answer that tells the revision fixes it.
 
-import type { HistoryOperation, OperationResult } from '../../workload/history.ts'
+import type { HistoryOperation, RecordedResult } from '../../workload/history.ts'
 import type { KeyModel, KeyOperation } from './model.ts'
 import { assertNever, plain } from './plain.ts'
 
@@ -45,7 +45,7 @@ export function byRevision(name: string, operations: readonly HistoryOperation['
  * By the told revision. Observations of a revision come after the change that made it. A delete that does not tell
  * whether it changed anything may be either.
  */
-function orderOf(isObservation: boolean, result: OperationResult | undefined): number | undefined {
+function orderOf(isObservation: boolean, result: RecordedResult | undefined): number | undefined {
   const revision = isObservation ? result?.revision : (result?.modRevision ?? result?.revision)
   return revision === undefined ? undefined : 2 * revision + (isObservation ? 1 : 0)
 }
@@ -54,7 +54,7 @@ type Transition = (now: Versioned) => Versioned | undefined
 type Plain = ReturnType<typeof plain>
 type Change = Exclude<Plain, { readonly f: 'get' }>
 
-function transitionOf(operation: KeyOperation, result: OperationResult | undefined): Transition | undefined {
+function transitionOf(operation: KeyOperation, result: RecordedResult | undefined): Transition | undefined {
   const op = plain(operation)
   if (op.f === 'get') {
     if (result === undefined || (result.value === undefined && result.modRevision === undefined))
@@ -85,7 +85,7 @@ function meet(now: Versioned, op: Change): Versioned | undefined {
   }
 }
 
-function read(now: Versioned, result: OperationResult): Versioned | undefined {
+function read(now: Versioned, result: RecordedResult): Versioned | undefined {
   if (result.value !== undefined && result.value !== now.value) return undefined
   const known = result.modRevision === undefined ? now : settle(now, result.modRevision)
   return known === undefined ? undefined : storeAt(known, result.revision)
@@ -94,7 +94,7 @@ function read(now: Versioned, result: OperationResult): Versioned | undefined {
 function changed(
   now: Versioned,
   op: Exclude<Change, { readonly f: 'del' }>,
-  result: OperationResult | undefined,
+  result: RecordedResult | undefined,
 ): Versioned | undefined {
   const value = op.f === 'append' ? (now.value ?? '') + op.value : op.f === 'cas' ? op.to : op.value
   if (op.f === 'append' && result?.value !== undefined && result.value !== value) return undefined
@@ -105,7 +105,7 @@ function changed(
   return { value, least, most: revision ?? Number.POSITIVE_INFINITY, store: least }
 }
 
-function deleted(now: Versioned, result: OperationResult | undefined): Versioned | undefined {
+function deleted(now: Versioned, result: RecordedResult | undefined): Versioned | undefined {
   const there = now.value !== null
   if (result?.deleted !== undefined && (result.deleted === 1) !== there) return undefined
   // A delete of a missing key changes nothing.
@@ -116,7 +116,7 @@ function deleted(now: Versioned, result: OperationResult | undefined): Versioned
 }
 
 /** A failed condition is an observation of the key: the condition must not have held. */
-function refused(now: Versioned, op: Change, result: OperationResult): Versioned | undefined {
+function refused(now: Versioned, op: Change, result: RecordedResult): Versioned | undefined {
   const { current } = result
   if (current !== undefined && (current === null) !== (now.value === null)) return undefined
   const known = typeof current === 'number' ? settle(now, current) : now
@@ -147,7 +147,7 @@ function bare(op: KeyOperation): unknown {
   return args.f === 'get' ? 'get' : [f, { ...args, key: '', idempotency: '' }]
 }
 
-function seen(result: OperationResult | undefined): unknown {
+function seen(result: RecordedResult | undefined): unknown {
   if (result === undefined) return 'unknown'
   const { value, modRevision, revision, applied, current, deleted } = result
   return { value, modRevision, revision, applied, current, deleted }

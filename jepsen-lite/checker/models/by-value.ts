@@ -1,7 +1,7 @@
 // A register: a key is its value, or null when it does not exist. It ignores revisions, so it is the second opinion on
 // a store whose revisions are wrong.
 
-import type { HistoryOperation, OperationResult } from '../../workload/history.ts'
+import type { HistoryOperation, RecordedResult } from '../../workload/history.ts'
 import type { KeyModel, KeyOperation, ModelStep } from './model.ts'
 import { assertNever, type PlainOperation, plain } from './plain.ts'
 
@@ -42,7 +42,7 @@ function effectOf(operation: KeyOperation): ModelStep<Value> | undefined {
   }
 }
 
-function observationOf(operation: KeyOperation, result: OperationResult): ModelStep<Value> | undefined {
+function observationOf(operation: KeyOperation, result: RecordedResult): ModelStep<Value> | undefined {
   const op = plain(operation)
   if (result.applied === false && op.f !== 'cas') return conditionFailed(op, result)
   const { ifAbsent, ifRevision } = conditionsOf(op)
@@ -86,7 +86,7 @@ function observationOf(operation: KeyOperation, result: OperationResult): ModelS
 }
 
 /** This model does not know the key's revision, only whether the key existed. */
-function conditionFailed(op: PlainOperation, { current }: OperationResult): ModelStep<Value> | undefined {
+function conditionFailed(op: PlainOperation, { current }: RecordedResult): ModelStep<Value> | undefined {
   const { ifAbsent, ifRevision } = conditionsOf(op)
   if (!ifAbsent && !ifRevision) return observe('refused without a condition', () => undefined)
   if (current === undefined && ifRevision) return undefined

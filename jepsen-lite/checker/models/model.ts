@@ -1,7 +1,7 @@
 // A model says how one key may behave: a state, and what each operation does to it. It is pure and sequential, so it
 // can be read as the specification for a history.
 
-import type { HistoryOperation, OperationResult } from '../../workload/history.ts'
+import type { HistoryOperation, RecordedResult } from '../../workload/history.ts'
 
 export interface KeyModel<State> {
   readonly name: string
@@ -14,7 +14,7 @@ export interface KeyModel<State> {
    * The step of an operation with this result. `result` undefined: its outcome is unknown, and the step is its possible
    * effect. Returns undefined if the operation neither changed anything nor tells anything.
    */
-  stepOf(op: KeyOperation, result: OperationResult | undefined): ModelStep<State> | undefined
+  stepOf(op: KeyOperation, result: RecordedResult | undefined): ModelStep<State> | undefined
 }
 
 /** The operations that a model sees. A range read is split into reads of single keys. */

@@ -6,7 +6,7 @@
 //
 // Reads that promised only a stale answer are left out, as are reads without an answer. `reads.ts` judges the first.
 
-import type { History, HistoryCall, OperationResult } from '../../workload/history.ts'
+import type { History, HistoryCall, RecordedResult } from '../../workload/history.ts'
 import { plain } from '../models/plain.ts'
 import { type CheckedRequest, keysOf, perKey, requestsOf } from '../partition.ts'
 
@@ -108,7 +108,7 @@ type Plain = ReturnType<typeof plain>
 /** `result` undefined: the outcome is unknown. */
 function stepsOf(
   op: Plain,
-  result: OperationResult | undefined,
+  result: RecordedResult | undefined,
   { start, end }: RequestedOperation,
 ): TransactionStep[] {
   const { key } = op

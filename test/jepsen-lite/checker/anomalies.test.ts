@@ -3,14 +3,14 @@
 import { describe, expect, test } from 'vitest'
 import { type Anomaly, check, judge } from '../../../jepsen-lite/checker/index.ts'
 import { checkRevisions } from '../../../jepsen-lite/checker/revisions.ts'
-import type { HistoryOperation, HistoryRow, OperationResult } from '../../../jepsen-lite/workload/history.ts'
+import type { HistoryOperation, RecordedResult, RecordedRow } from '../../../jepsen-lite/workload/history.ts'
 import { append, at, get, put, Story, seen } from './story.ts'
 
 const verdict = ({ history }: Story): string => check(history).verdict
 const blamed = ({ history }: Story): Anomaly['check'][] => [
   ...new Set(check(history).findings.map(({ check: by }) => by)),
 ]
-const row = (key: string, value: string, modRevision: number): HistoryRow => ({ key, value, modRevision })
+const row = (key: string, value: string, modRevision: number): RecordedRow => ({ key, value, modRevision })
 
 describe('linearizable reads and writes', () => {
   test('a stale read', () => {
@@ -160,7 +160,7 @@ describe('revisions', () => {
   })
 
   test('a listing that mixes two moments', () => {
-    const listing = (rows: readonly HistoryRow[], revision: number) =>
+    const listing = (rows: readonly RecordedRow[], revision: number) =>
       new Story()
         .tell(put('x', '1'), at(2))
         .tell(put('y', '1'), at(3))
@@ -336,13 +336,13 @@ describe('requests that are sent again', () => {
     expect(blamed(new Story().tell(once, at(2)).tell(once, at(3)))).toContain('idempotency')
   })
 
-  test.each<[what: string, first: OperationResult, again: OperationResult]>([
+  test.each<[what: string, first: RecordedResult, again: RecordedResult]>([
     ['another value', { ...at(2), value: 'a,' }, { ...at(2), value: 'b,a,' }],
     ['another revision of the store', at(2), { modRevision: 2, revision: 3 }],
     ['another revision of the key', { revision: 2 }, { modRevision: 3, revision: 2 }],
     ['that it was refused', at(2), { applied: false, revision: 2 }],
   ])('a repeat that tells %s', (_what, first, again) => {
-    const repeated = (result: OperationResult) =>
+    const repeated = (result: RecordedResult) =>
       new Story().tell(once, first).tell(once, { ...result, replayed: true })
     expect(blamed(repeated(again))).toContain('idempotency')
     expect(verdict(repeated(first))).toBe('pass')
@@ -381,7 +381,7 @@ describe('requests that are sent again', () => {
   })
 
   test('an attempt that is answered as new was applied while it was under way', () => {
-    const told = (between: HistoryOperation, result: OperationResult, replayed: boolean) => {
+    const told = (between: HistoryOperation, result: RecordedResult, replayed: boolean) => {
       const story = new Story()
       story.ask(once).unknown()
       return verdict(story.tell(between, result).tell(once, { ...at(2), value: 'a,', replayed }))
@@ -407,8 +407,7 @@ describe('requests that are sent again', () => {
   })
 
   test('an answer as new after another attempt was answered, and a repeat of what has no token', () => {
-    const told = (result: OperationResult) =>
-      new Story().tell(once, at(2)).tell(once, { ...at(2), ...result })
+    const told = (result: RecordedResult) => new Story().tell(once, at(2)).tell(once, { ...at(2), ...result })
     expect(verdict(told({}))).toBe('pass')
     expect(blamed(told({ replayed: false }))).toEqual(['idempotency'])
     const plainly = (replayed: boolean) => new Story().tell(append('x', 'a,'), { ...at(2), replayed })
@@ -576,7 +575,7 @@ describe('answers that cannot be', () => {
   })
 
   test.each(['kv', 'versioned-register'])('answers that contradict what was asked: model %s', (model) => {
-    const wrong = (op: HistoryOperation, result: OperationResult) =>
+    const wrong = (op: HistoryOperation, result: RecordedResult) =>
       check(new Story().tell(op, result).history, { model }).findings.map((finding) => finding.check)
     expect(wrong(append('x', ''), { ...at(2), value: null })).toContain('linearizability')
     expect(wrong({ f: 'del', key: 'x', ifRevision: 2 }, { deleted: 0, revision: 2 })).toContain(
@@ -588,7 +587,7 @@ describe('answers that cannot be', () => {
 
   test.each(['kv', 'versioned-register'])('a delete that was to find nothing: model %s', (model) => {
     const del: HistoryOperation = { f: 'del', key: 'x', ifAbsent: true }
-    const judged = (first: OperationResult, ...then: OperationResult[]) => {
+    const judged = (first: RecordedResult, ...then: RecordedResult[]) => {
       const story = new Story().tell(put('x', '1'), first)
       for (const result of then) story.tell(del, result)
       return check(story.history, { model }).verdict
@@ -663,7 +662,7 @@ describe('with many requests of unknown outcome', () => {
 })
 
 describe('what only somebody else has seen', () => {
-  const stale = (rest: OperationResult): [HistoryOperation, OperationResult] => [
+  const stale = (rest: RecordedResult): [HistoryOperation, RecordedResult] => [
     { f: 'get', key: 'x', consistency: 'stale' },
     { served: 'stale', ...rest },
   ]
@@ -785,7 +784,7 @@ test('who changes a key under a condition knows whether it makes it', () => {
 
 test('reads and lists tell the version that the change made, and all the same', () => {
   const written = () => new Story().tell(put('x', 'a'), { ...at(2), version: 1 })
-  const listed = (version: number): OperationResult => ({
+  const listed = (version: number): RecordedResult => ({
     ...{ rows: [{ ...row('x', 'a', 2), version }], more: false, revision: 2 },
   })
   expect([1, 2].map((version) => verdict(written().tell(get('x'), { ...seen('a', 2), version })))).toEqual([

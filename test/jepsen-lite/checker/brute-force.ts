@@ -6,7 +6,7 @@ import type {
   History,
   HistoryCall,
   HistoryOperation,
-  OperationResult,
+  RecordedResult,
 } from '../../../jepsen-lite/workload/history.ts'
 
 interface Row {
@@ -44,7 +44,7 @@ function explains(left: readonly HistoryCall[], store: Store, revisionMax: numbe
 /** The stores that may follow; none if the result is impossible here. */
 function nextStores(
   op: HistoryOperation,
-  result: OperationResult | undefined,
+  result: RecordedResult | undefined,
   store: Store,
   revisionMax: number,
 ): Store[] {

@@ -9,7 +9,7 @@ import {
   type HistoryEvent,
   type HistoryOperation,
   historyOf,
-  type OperationResult,
+  type RecordedResult,
 } from '../../../jepsen-lite/workload/history.ts'
 import { Random } from '../../../jepsen-lite/workload/random.ts'
 
@@ -19,7 +19,7 @@ const CLIENTS = 60
 interface Open {
   readonly id: number
   readonly op: Exclude<HistoryOperation, { f: 'range' }>
-  result: OperationResult | undefined
+  result: RecordedResult | undefined
 }
 
 /**
@@ -31,7 +31,7 @@ function brokenStore(): HistoryEvent[] {
   const rows = new Map<string, { value: string; mod: number }>()
   const open: Open[] = []
   let revision = 1
-  const apply = ({ id, op }: Open): OperationResult => {
+  const apply = ({ id, op }: Open): RecordedResult => {
     const row = rows.get(op.key)
     if (op.f === 'put') {
       revision += 1

@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'
 import type { WatchedEvent, WatchMessage } from '../../../jepsen-lite/checker/watch/index.ts'
-import type { AnyOperation, OperationResult } from '../../../jepsen-lite/workload/history.ts'
+import type { AnyOperation, RecordedResult } from '../../../jepsen-lite/workload/history.ts'
 import { Story } from './story.ts'
 
 const LEASE = '77'
@@ -63,7 +63,7 @@ class Leased {
     return this
   }
 
-  asks(op: AnyOperation, result: OperationResult): this {
+  asks(op: AnyOperation, result: RecordedResult): this {
     this.story.tell(op, result, 'y')
     return this
   }

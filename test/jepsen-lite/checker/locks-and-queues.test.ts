@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'
 import { DRAIN } from '../../../jepsen-lite/checker/queues.ts'
 import type { WatchMessage } from '../../../jepsen-lite/checker/watch/index.ts'
-import type { OperationResult } from '../../../jepsen-lite/workload/history.ts'
+import type { RecordedResult } from '../../../jepsen-lite/workload/history.ts'
 import { type Asked, Story } from './story.ts'
 
 const foundIn = (story: Story): string => {
@@ -228,19 +228,14 @@ describe('queues', () => {
     story: Story,
     item: string,
     token: number,
-    result: OperationResult = {},
+    result: RecordedResult = {},
     client = 'c',
   ): Story => {
     const told = { item, token, attempts: token, priority: 0, value: `value of ${item}`, ...result }
     return story.tell({ f: 'pop', queue: 'q' }, told, client)
   }
-  const ack = (
-    story: Story,
-    item: string,
-    token: number,
-    result: OperationResult = {},
-    client = 'c',
-  ): Story => story.tell({ f: 'ack', queue: 'q', item, token }, result, client)
+  const ack = (story: Story, item: string, token: number, result: RecordedResult = {}, client = 'c'): Story =>
+    story.tell({ f: 'ack', queue: 'q', item, token }, result, client)
   const nack = (story: Story, item: string, token: number): Story =>
     story.tell({ f: 'nack', queue: 'q', item, token }, {})
   const emptied = (story: Story): Story => story.tell({ f: 'pop', queue: 'q' }, { value: null }, DRAIN)

@@ -10,8 +10,8 @@ import {
   type HistoryEvent,
   type HistoryOperation,
   historyOf,
-  type OperationResult,
   parseHistory,
+  type RecordedResult,
 } from '../../../jepsen-lite/workload/history.ts'
 import { get, put, Story, seen } from './story.ts'
 
@@ -191,7 +191,7 @@ describe('what was asked for under a condition', () => {
   /** k is made at 2; then it is put or deleted under a condition, which makes revision 3 or is refused. */
   const judged = (
     op: HistoryOperation,
-    result: OperationResult | undefined,
+    result: RecordedResult | undefined,
     ...told: WatchedEvent[]
   ): string => {
     const story = new Story({ workload: 'watch', log: 'log', complete: true })
@@ -234,7 +234,7 @@ describe('what was asked for under a condition', () => {
     )
   })
 
-  test.each<[string, HistoryOperation, OperationResult, string | undefined]>([
+  test.each<[string, HistoryOperation, RecordedResult, string | undefined]>([
     ['says so', put({ ifRevision: 1 }), { applied: false, current: 2, revision: 2 }, undefined],
     ['says less', put({ ifRevision: 1 }), { applied: false, revision: 2 }, undefined],
     [
@@ -369,7 +369,7 @@ const ROWS = [
 ]
 const [ROW_A, ROW_B] = ROWS as [(typeof ROWS)[0], (typeof ROWS)[0]]
 
-test.each<[string, AnyOperation, OperationResult, string | undefined]>([
+test.each<[string, AnyOperation, RecordedResult, string | undefined]>([
   ['lists all', { f: 'range', count: true }, { rows: ROWS, count: 2, revision: 3 }, undefined],
   [
     'lists a page',
@@ -692,7 +692,7 @@ describe('what deletes the keys of a lease', () => {
     record: { key: 'l', value: 'w', createRevision: 4, modRevision: 4, version: 1, lease: '7' },
   }
   /** l is put at 4 under a lease, and goes at 5. */
-  const judged = (op: AnyOperation, ...results: (OperationResult | undefined)[]): string =>
+  const judged = (op: AnyOperation, ...results: (RecordedResult | undefined)[]): string =>
     twoKeys((story, log) => {
       story.tell({ f: 'grant', ttlMs: 60_000 }, { lease: '7', ttlMs: 60_000 })
       story.tell({ ...put('l', 'w'), lease: '7' } as HistoryOperation, {

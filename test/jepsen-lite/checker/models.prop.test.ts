@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { check, MODELS } from '../../../jepsen-lite/checker/index.ts'
 import type { KeyModel, KeyOperation, ModelStep } from '../../../jepsen-lite/checker/models/model.ts'
-import type { OperationResult } from '../../../jepsen-lite/workload/history.ts'
+import type { RecordedResult } from '../../../jepsen-lite/workload/history.ts'
 import { runs } from '../../runs.ts'
 import { Story } from './story.ts'
 
@@ -24,7 +24,7 @@ const operation: fc.Arbitrary<KeyOperation> = fc.oneof(
   fc.record({ f: is('acquire'), key, owner: value }),
   fc.record({ f: is('release'), key, owner: value, token: revision }),
 )
-const result: fc.Arbitrary<OperationResult | undefined> = fc.option(
+const result: fc.Arbitrary<RecordedResult | undefined> = fc.option(
   fc.record(
     {
       value: fc.option(value),
@@ -79,7 +79,7 @@ test.each(['kv', 'versioned-register'])('steps of %s with equal texts do the sam
 })
 
 test('two refusals of an absent key, of which one contradicts itself, are judged', () => {
-  const refused: OperationResult = { applied: false, current: null }
+  const refused: RecordedResult = { applied: false, current: null }
   const story = new Story()
     .tell({ f: 'release', key: 'x', owner: 'o', token: 2 }, refused)
     .tell({ f: 'acquire', key: 'x', owner: 'o' }, refused)

@@ -4,8 +4,8 @@
 import type {
   HistoryEvent,
   HistoryOperation,
-  OperationResult,
-  RangeOperation,
+  RecordedRange,
+  RecordedResult,
 } from '../../../jepsen-lite/workload/history.ts'
 
 export interface Recipe {
@@ -74,7 +74,7 @@ export function randomHistory({ bytes, kinds, lies, revisions, keys }: Recipe): 
 function record(planned: readonly Planned[], lies: boolean, revisions: boolean): HistoryEvent[] {
   const store = new Map<string, Stored>()
   const past: Map<string, Stored>[] = [new Map()]
-  const answered = new Map<string, OperationResult>()
+  const answered = new Map<string, RecordedResult>()
   let revision = 1
   const events: (HistoryEvent & { time: number })[] = []
   const order = planned.map((plan, at) => ({ ...plan, id: at + 1 })).sort((a, b) => a.point - b.point)
@@ -111,14 +111,14 @@ function apply(
   revision: number,
   past: readonly Map<string, Stored>[],
   fate: number,
-): [result: OperationResult, changed: boolean] {
+): [result: RecordedResult, changed: boolean] {
   if (op.f === 'range') return [list(op, store, revision), false]
   const row = store.get(op.key)
-  const write = (value: string): [OperationResult, boolean] => {
+  const write = (value: string): [RecordedResult, boolean] => {
     store.set(op.key, { value, mod: revision + 1 })
     return [{ modRevision: revision + 1, revision: revision + 1 }, true]
   }
-  const refuse = (extra: OperationResult = {}): [OperationResult, boolean] => [
+  const refuse = (extra: RecordedResult = {}): [RecordedResult, boolean] => [
     { applied: false, current: row?.mod ?? null, revision, ...extra },
     false,
   ]
@@ -155,10 +155,10 @@ function apply(
 
 /** Keys here are of one letter each. */
 export function list(
-  op: RangeOperation,
+  op: RecordedRange,
   store: ReadonlyMap<string, { readonly value: string; readonly mod: number }>,
   revision: number,
-): OperationResult {
+): RecordedResult {
   const { prefix = '', start = '', end, after, limit = 1_000, order, keysOnly, count, countOnly, stream } = op
   const sign = order === 'desc' ? -1 : 1
   const whole = [...store]
@@ -182,7 +182,7 @@ export function list(
 }
 
 /** What a number from 0 to 255 asks for. */
-export function rangeOf(argument: number, keys: readonly string[]): RangeOperation {
+export function rangeOf(argument: number, keys: readonly string[]): RecordedRange {
   const key = keys[argument % keys.length] ?? 'x'
   const has = (bit: number): boolean => ((argument * 37) & (1 << bit)) !== 0
   return {
@@ -200,9 +200,9 @@ export function rangeOf(argument: number, keys: readonly string[]): RangeOperati
 /** A request that was sent before is answered from memory. */
 function repeatOr(
   op: HistoryOperation,
-  answered: Map<string, OperationResult>,
-  applyNow: () => OperationResult,
-): OperationResult {
+  answered: Map<string, RecordedResult>,
+  applyNow: () => RecordedResult,
+): RecordedResult {
   const token = 'idempotency' in op ? op.idempotency : undefined
   if (token === undefined) return applyNow()
   const result = answered.get(token) ?? applyNow()
@@ -263,12 +263,12 @@ function withoutRevisions({
   revision: _revision,
   current: _current,
   ...result
-}: OperationResult): OperationResult {
+}: RecordedResult): RecordedResult {
   return result
 }
 
 /** As if another value, another revision, or the opposite had been seen. */
-function lieAbout(result: OperationResult, lie: number): OperationResult {
+function lieAbout(result: RecordedResult, lie: number): RecordedResult {
   // One piece short.
   if (lie === 0 && result.value?.endsWith(','))
     return { ...result, value: result.value.replace(/[^,]*,$/, '') }

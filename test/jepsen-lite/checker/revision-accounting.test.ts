@@ -4,11 +4,11 @@ import {
   type HistoryEvent,
   type HistoryOperation,
   historyOf,
-  type OperationResult,
+  type RecordedResult,
   Recorder,
 } from '../../../jepsen-lite/workload/history.ts'
 
-type End = OperationResult | 'fail' | 'unknown'
+type End = RecordedResult | 'fail' | 'unknown'
 
 /** One operation after the other, then what the only node holds. */
 function judged(operations: readonly (readonly [Partial<HistoryOperation>, End])[], revision: number) {
@@ -28,7 +28,7 @@ function judged(operations: readonly (readonly [Partial<HistoryOperation>, End])
   return checkRevisionAccounting(historyOf(events))[0]?.message
 }
 
-const made = (revision: number): OperationResult => ({ revision, modRevision: revision })
+const made = (revision: number): RecordedResult => ({ revision, modRevision: revision })
 
 test('every revision was made by a change that was acknowledged, or by one of unknown outcome', () => {
   expect(
@@ -78,7 +78,7 @@ test('a change that is said to have failed, and was made, shows by a revision th
 })
 
 test('a change under the condition of a revision cannot have made that revision, nor one below', () => {
-  const refused: OperationResult = { applied: false, current: 2, revision: 3 }
+  const refused: RecordedResult = { applied: false, current: 2, revision: 3 }
   const conditional = (ifRevision: number) =>
     judged(
       [
@@ -151,7 +151,7 @@ test('attempts under one token make one revision, and none when one of them was 
 })
 
 test('what changed nothing makes no revision', () => {
-  const [kept, nothing]: OperationResult[] = [
+  const [kept, nothing]: RecordedResult[] = [
     { applied: false, current: 2, revision: 2 },
     { deleted: 0, revision: 2 },
   ]

@@ -15,8 +15,8 @@ import {
   type AnyOperation,
   formatEvent,
   type HistoryOperation,
-  type OperationResult,
   parseHistory,
+  type RecordedResult,
 } from '../../../jepsen-lite/workload/history.ts'
 import { runs } from '../../runs.ts'
 import { type Asked, Story } from './story.ts'
@@ -151,7 +151,7 @@ class Store {
   }
 
   /** Undefined: refused with an error, which says that it was not done. */
-  answer(op: Single, nowMs: number): OperationResult | undefined {
+  answer(op: Single, nowMs: number): RecordedResult | undefined {
     switch (op.f) {
       case 'get': {
         const now = op.consistency === 'stale' ? Math.max(1, this.revision - 2) : this.revision
@@ -210,12 +210,12 @@ class Store {
     }
   }
 
-  end(id: string): OperationResult {
+  end(id: string): RecordedResult {
     this.leases.delete(id)
     return this.#remove([...this.rows.values()].filter((row) => row.lease === id).map((row) => row.key))
   }
 
-  #remove(keys: readonly string[]): OperationResult {
+  #remove(keys: readonly string[]): RecordedResult {
     if (keys.length > 0) this.revision++
     for (const one of keys) this.#set(one, null)
     return { removed: keys.length, revision: this.revision }
@@ -228,11 +228,11 @@ class Store {
   }
 
   /** All or nothing. */
-  transaction(steps: readonly HistoryOperation[], nowMs: number): readonly (OperationResult | undefined)[] {
+  transaction(steps: readonly HistoryOperation[], nowMs: number): readonly (RecordedResult | undefined)[] {
     return this.#change(steps, nowMs) ?? steps.map(() => undefined)
   }
 
-  #change(steps: readonly HistoryOperation[], nowMs: number): (OperationResult | undefined)[] | undefined {
+  #change(steps: readonly HistoryOperation[], nowMs: number): (RecordedResult | undefined)[] | undefined {
     for (const one of steps) {
       if (one.f !== 'put' && one.f !== 'del') continue
       const found = this.rows.get(one.key)?.modRevision
@@ -292,7 +292,7 @@ interface Lane {
   readonly op: Single | Txn
   /** Not recorded: none. */
   readonly asked: readonly Asked[]
-  answer?: readonly (OperationResult | undefined)[]
+  answer?: readonly (RecordedResult | undefined)[]
 }
 
 interface Watching {
@@ -378,7 +378,7 @@ function played(steps: readonly Step[], unrecorded: number | undefined): Story {
     store.toldUpTo = log.next - 1
     return more
   }
-  const apply = (op: Single | Txn): readonly (OperationResult | undefined)[] =>
+  const apply = (op: Single | Txn): readonly (RecordedResult | undefined)[] =>
     op.f === 'txn' ? store.transaction(op.steps, now()) : [store.answer(op, now())]
 
   for (const one of steps) {
@@ -419,7 +419,7 @@ function played(steps: readonly Step[], unrecorded: number | undefined): Story {
             const kept = { ...result } as Record<string, unknown>
             for (const field of one.omitted)
               if (!(at.op.f === 'range' && field === 'revision')) delete kept[field]
-            asked.ok(kept as OperationResult)
+            asked.ok(kept as RecordedResult)
           }
         }
         if (at.answer === undefined && !isRead) late.push(at.op)

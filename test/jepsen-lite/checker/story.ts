@@ -8,9 +8,9 @@ import {
   type HistoryEvent,
   type HistoryHeader,
   type HistoryOperation,
-  type HistoryRow,
   historyOf,
-  type OperationResult,
+  type RecordedResult,
+  type RecordedRow,
   Recorder,
 } from '../../../jepsen-lite/workload/history.ts'
 
@@ -36,7 +36,7 @@ export class Story {
   }
 
   /** Asked and answered with nothing in between. */
-  tell(op: AnyOperation, result: OperationResult, client = 'a'): this {
+  tell(op: AnyOperation, result: RecordedResult, client = 'a'): this {
     this.ask(op, client).ok(result)
     return this
   }
@@ -57,7 +57,7 @@ export class Story {
     return this
   }
 
-  final(node: string, revision: number, stateHash: string, rows: readonly HistoryRow[]): this {
+  final(node: string, revision: number, stateHash: string, rows: readonly RecordedRow[]): this {
     this.#recorder.final(node, revision, stateHash, rows)
     return this
   }
@@ -76,7 +76,7 @@ export class Asked {
     this.id = id
   }
 
-  ok(result: OperationResult = {}): void {
+  ok(result: RecordedResult = {}): void {
     this.#recorder.ok(this.id, result)
   }
 
@@ -93,8 +93,8 @@ export const get = (key: string): HistoryOperation => ({ f: 'get', key })
 export const put = (key: string, value: string): HistoryOperation => ({ f: 'put', key, value })
 export const append = (key: string, value: string): HistoryOperation => ({ f: 'append', key, value })
 /** What a change, and a read of it, tell. */
-export const at = (revision: number): OperationResult => ({ modRevision: revision, revision })
-export const seen = (value: string, modRevision: number, revision = modRevision): OperationResult => ({
+export const at = (revision: number): RecordedResult => ({ modRevision: revision, revision })
+export const seen = (value: string, modRevision: number, revision = modRevision): RecordedResult => ({
   value,
   modRevision,
   revision,

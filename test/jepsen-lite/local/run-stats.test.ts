@@ -5,12 +5,12 @@ import { lackingFeatures, RunStats } from '../../../jepsen-lite/local/run-stats.
 import {
   type AnyOperation,
   type HistoryOperation,
-  type OperationResult,
+  type RecordedResult,
   Recorder,
 } from '../../../jepsen-lite/workload/history.ts'
 
 /** Whether a store works that has answered this one operation. */
-function worksAfter(op: AnyOperation, result: OperationResult): boolean {
+function worksAfter(op: AnyOperation, result: RecordedResult): boolean {
   const stats = new RunStats()
   let time = 0
   const recorder = new Recorder(
@@ -37,7 +37,7 @@ test('a store that only answers reads does not take writes: neither does a compa
   expect(worksAfter({ f: 'lock', name: 'a' }, { token: 3 })).toBe(true)
 })
 
-test.each<[AnyOperation, OperationResult, string]>([
+test.each<[AnyOperation, RecordedResult, string]>([
   [{ f: 'lock', name: 'a' }, { token: 1 }, 'lock that changes something'],
   [{ f: 'push', queue: 'q', value: 'v', priority: 0 }, { item: 'i' }, 'push that changes something'],
   [{ f: 'del-range', prefix: 'k' }, { removed: 2, revision: 9 }, 'del-range that changes something'],
@@ -73,7 +73,7 @@ function statsOf(tell: (recorder: Recorder) => void): RunStats {
 }
 
 test('locks that were never taken prove nothing, although each client was told so', () => {
-  const tries = (times: number, last: OperationResult): string[] =>
+  const tries = (times: number, last: RecordedResult): string[] =>
     lackingFeatures(
       statsOf((recorder) => {
         for (let at = 1; at < times; at++)

@@ -14,7 +14,7 @@ import {
   type HistoryEvent,
   type HistoryOperation,
   historyOf,
-  type OperationResult,
+  type RecordedResult,
   Recorder,
 } from '../../../jepsen-lite/workload/history.ts'
 
@@ -24,7 +24,7 @@ const CUT_MS = 2_000
 const HEAL_MS = 3_000
 const END_MS = 4_000
 
-type End = OperationResult | 'no_leader' | 'outcome_unknown'
+type End = RecordedResult | 'no_leader' | 'outcome_unknown'
 
 interface Scripted {
   readonly at: number
@@ -118,7 +118,7 @@ function operation(level: Level): HistoryOperation {
 }
 
 /** What a read tells: the value of `x` as of its own revision, and what the store had come to. */
-const seen = (modRevision: number, revision = modRevision): OperationResult => ({
+const seen = (modRevision: number, revision = modRevision): RecordedResult => ({
   value: `v${modRevision}`,
   modRevision,
   revision,

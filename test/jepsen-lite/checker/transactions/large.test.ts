@@ -6,7 +6,7 @@ import {
   type HistoryEvent,
   type HistoryOperation,
   historyOf,
-  type OperationResult,
+  type RecordedResult,
 } from '../../../../jepsen-lite/workload/history.ts'
 import { Random } from '../../../../jepsen-lite/workload/random.ts'
 
@@ -46,7 +46,7 @@ function right(form: Form, transactions: number, seed: string, clients = 10): Hi
         : ({ f: form === 'lists' ? 'append' : 'put', key, value } as const)
       events.push({ type: 'invoke', id, client, time: events.length, node: '', op, transaction: number })
       if (!isRead) state.set(key, { value: form === 'lists' ? (held?.value ?? '') + value : value, revision })
-      const told: OperationResult =
+      const told: RecordedResult =
         form === 'lists'
           ? isRead
             ? { value: held?.value ?? null }

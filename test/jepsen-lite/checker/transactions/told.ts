@@ -4,11 +4,11 @@ import {
   type HistoryEvent,
   type HistoryOperation,
   historyOf,
-  type OperationResult,
+  type RecordedResult,
   Recorder,
 } from '../../../../jepsen-lite/workload/history.ts'
 
-export type Did = readonly [HistoryOperation, OperationResult]
+export type Did = readonly [HistoryOperation, RecordedResult]
 
 export class Tale {
   readonly #events: HistoryEvent[] = []
