@@ -49,7 +49,7 @@ function levels(results: StudyResults): string {
 export function settings({ settings: s }: StudyResults): string {
   const cutOff =
     s.nodes > 4 ? 'the leader and fewer than half of the followers are cut off' : 'the leader is cut off'
-  const how = s.cut === 'silent' ? 'no bytes pass, and no node is told' : 'connections are reset and refused'
+  const how = s.cut === 'silent' ? 'no bytes pass, without a notice' : 'connections are reset and refused'
   const { before, during, after } = s.phase_ms
   return (
     `${s.nodes} nodes; each message between two nodes is delayed by ${s.delay_ms} ms; ${cutOff} (${how}); ${s.rounds} ${s.rounds === 1 ? 'round' : 'rounds'} of ` +
