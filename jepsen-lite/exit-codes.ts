@@ -1,4 +1,4 @@
-// What the exit code of `jepsen-lite` tells a script. Unlike those of `kv`: 1 always means that a violation was found.
+// Exit codes of `jepsen-lite`. Unlike those of `kv`: 1 always means that a violation was found.
 
 export const EXIT = {
   ok: 0,

@@ -40,7 +40,7 @@ export interface CheckResult {
     readonly operations: number
     readonly unknown: number
     readonly failed: number
-    /** Number of answers that told a revision. */
+    /** Number of answers with a revision. */
     readonly revisions: number
     readonly reads: { readonly linearizable: number; readonly lease: number; readonly stale: number }
     /** Number of reads that were lists. */

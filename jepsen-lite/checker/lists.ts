@@ -1,4 +1,4 @@
-// What a list guarantees. A page may end early, at its own limit. Then it covers the keys up to its last row and none
+// Guarantees of a list. A page may end early, at its own limit. Then it covers the keys up to its last row and none
 // after it. The search and revision-history.ts check that its rows existed and that missing rows did not. This file
 // checks what holds for every list:
 //

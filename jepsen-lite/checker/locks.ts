@@ -31,10 +31,10 @@ export function checkLocks({ storeCalls }: History, { log, makers, doubtful }: L
   }
   const holders = holdersIn(storeCalls, find)
   const guarded = new Map(storeCalls.filter(isGuarded).map((call) => [call.id, call]))
-  /** Of each lock: the change under the highest token so far. */
+  /** By lock: the change under the highest token so far. */
   const highest = new Map<string, { readonly call: Guarded; readonly revision: number }>()
   const lines = new Lines()
-  /** Of whom it is not known yet that nobody stood before them when they were told. The first to be told is last. */
+  /** Holders that may still have had a predecessor when they received the lock. The earliest is last. */
   const told = [...holders].flatMap(([name, all]) => all.map((holder) => ({ name, ...holder })))
   told.sort((a, b) => b.call.end - a.call.end)
   /** The first is last. */
@@ -56,7 +56,7 @@ export function checkLocks({ storeCalls }: History, { log, makers, doubtful }: L
   for (const { revision, events } of log.revisions) {
     judgeRefused(revision)
     const maker = doubtful.has(revision) ? undefined : makers.get(revision)
-    // What was asked for later found the state in which they had been told, or a later one.
+    // A later request found the state in which they received the lock, or a later one.
     for (let one = told.at(-1); one !== undefined && one.call.end < (maker?.start ?? 0); one = told.at(-1)) {
       told.pop()
       const before = lines.before(one.token)

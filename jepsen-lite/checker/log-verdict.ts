@@ -70,7 +70,7 @@ function watchesIn(history: History, { log }: LogVerdict): Anomaly[] {
     answered: answeredBefore(watch.start),
     told: watch.told.map(({ told }) => told),
   }))
-  // Who was not recorded may have compacted as well.
+  // An unrecorded client may have compacted as well.
   const compacted = history.header.complete === true ? compactedIn(history) : undefined
   return checkWatches(records, log.events, { compacted }).map(({ guarantee, promise, message }) => ({
     check: 'watches',

@@ -6,7 +6,7 @@
 // by then. That leaves most for the rest, and no other assignment is better. It takes n log n. If an append may have
 // made a value too, the remaining observations try to make others move (augmenting paths), within a budget.
 
-/** Something that was seen before `deadline`, with its value; undefined: the value was not told. */
+/** Something that was seen before `deadline`, with its value; undefined: the value is not known. */
 export interface Observed {
   readonly deadline: number
   readonly value: string | undefined

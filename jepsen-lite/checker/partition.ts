@@ -30,7 +30,7 @@ export interface KeyCall<State> extends SearchCall<State> {
   readonly endMs: number | undefined
 }
 
-/** What a call did or may have done. The attempts with one idempotency token count as one. */
+/** A request with its known or possible effect. The attempts with one idempotency token count as one. */
 export interface CheckedRequest {
   readonly calls: readonly HistoryCall[]
   readonly result: RecordedResult | undefined
@@ -64,7 +64,7 @@ export function partition<State>(history: History, model: KeyModel<State>): Map<
 }
 
 /**
- * The requests of every call that can have had an effect or has told something, except reads that promised only a stale
+ * The requests of every call that can have had an effect or has returned data, except reads that promised only a stale
  * answer.
  */
 export function requestsOf(history: History): CheckedRequest[] {

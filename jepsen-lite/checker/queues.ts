@@ -1,4 +1,4 @@
-// Work queues, judged by what their clients were told. At the end one client has emptied the queue, when nobody else
+// Work queues, judged by the answers to their clients. At the end one client has emptied the queue, when nobody else
 // used it any more.
 //
 //   kept        an item whose push was answered, or that was delivered, was acknowledged in the end
@@ -228,7 +228,7 @@ function judgeLosses(items: ReadonlyMap<string, Item>, find: Find): void {
 /** The one client that empties the queue takes what comes next. */
 function judgeOrder(calls: readonly StoreCall[], items: ReadonlyMap<string, Item>, find: Find): void {
   let last: Of<'push'> | undefined
-  /** Of its pops of unknown outcome: each may have taken one item. */
+  /** Its pops of unknown outcome: each may have taken one item. */
   let taken = 0
   for (const call of calls) {
     if (call.client !== DRAIN || !is(call, 'pop')) continue

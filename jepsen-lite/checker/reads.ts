@@ -1,4 +1,4 @@
-// What each level of consistency promises to a reader (docs/reference/http.md). The search and the order of revisions
+// Promises of each level of consistency to a reader (docs/reference/http.md). The search and the order of revisions
 // check linearizable and lease reads. A stale read may be old, but
 //
 //   it shows a past state of the store, never a future one (revision-history.ts compares its content with the changes)
@@ -78,7 +78,7 @@ function ageAgainst(history: History): (read: Read) => Anomaly[] {
     const revision = result && revisionOf(call, result)
     return revision === undefined || endMs === undefined ? [] : [{ id: call.id, revision, endMs }]
   }
-  // What a stale read has shown had happened too.
+  // The state in a stale read existed too.
   const stale = history.calls.flatMap((call) =>
     isStaleRead(call) && call.outcome.kind === 'ok' ? toldBy(call, call.outcome.result, call.endMs) : [],
   )

@@ -18,7 +18,7 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   const told = toldIn(history)
   const newestBefore = newestTold(told)
   const made = new Set<number>()
-  /** For each request whose revision no client was told: it made a higher revision than this. */
+  /** For each request whose revision no client knows: it made a higher revision than this. */
   const candidates: number[] = []
   for (const { calls, result, start } of requests) {
     const [call] = calls
@@ -30,7 +30,7 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   let last = FIRST_REVISION
   for (const { revision } of history.finals) last = Math.max(last, revision)
   for (const { revision } of told) last = Math.max(last, revision)
-  // A request can have made any revision above all those that were told before it began. So these sets only grow, and
+  // A request can have made any revision above all those that were known before it began. So these sets only grow, and
   // counting is enough.
   candidates.sort((a, b) => a - b)
   let able = 0
@@ -82,7 +82,7 @@ interface Told {
   readonly revision: number
 }
 
-/** Every revision that an answer told, by time of the answer. */
+/** Every revision in an answer, by time of the answer. */
 const toldIn = ({ calls }: History): readonly Told[] =>
   calls
     .flatMap((call) => {
@@ -91,7 +91,7 @@ const toldIn = ({ calls }: History): readonly Told[] =>
     })
     .sort((a, b) => a.end - b.end)
 
-/** The highest revision that had been told before a position of the history. */
+/** The highest revision that had been answered before a position of the history. */
 function newestTold(told: readonly Told[]): (start: number) => number {
   let newest = FIRST_REVISION
   const rising = told.map(({ end, revision }) => {

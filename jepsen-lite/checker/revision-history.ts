@@ -24,15 +24,15 @@ export interface Change {
   readonly request: CheckedRequest
 }
 
-/** What an answer told about a key at a revision of the store. */
+/** The statement of an answer about a key at a revision of the store. */
 export interface Observation {
   readonly key: string
   /** The revision of the store in the answer. */
   readonly at: number
-  /** null: the key did not exist. undefined: not told. */
+  /** null: the key did not exist. undefined: not known. */
   readonly mod: number | null | undefined
   readonly value: string | null | undefined
-  /** The number of changes since the key was created, counted from 1. undefined: not told. */
+  /** The number of changes since the key was created, counted from 1. undefined: not known. */
   readonly version: number | undefined
   /** The time of the answer (a position of the history). */
   readonly end: number
@@ -44,7 +44,7 @@ export interface Observation {
 /** A request that may have changed a key, at an unknown revision. */
 interface PossibleChange {
   readonly request: CheckedRequest
-  /** Known in one case only: a delete that told a revision, but not whether it deleted anything. */
+  /** Known in one case only: a delete whose answer has a revision, but not whether it deleted anything. */
   readonly at: number | undefined
 }
 
@@ -197,7 +197,7 @@ export class RevisionHistory {
     revision: number,
     end: number,
   ): { readonly least: number; readonly most: number } {
-    // Of keys that no request named it is only known that they have the initial value.
+    // Keys that no request named are only known to have the initial value.
     if (this.#initial !== null) return { least: 0, most: Number.POSITIVE_INFINITY }
     let least = 0
     let most = 0
@@ -402,7 +402,7 @@ function changeOf(request: CheckedRequest): Change[] {
   }
 }
 
-/** A request that may have changed its key at a revision that no client was told. */
+/** A request that may have changed its key at a revision that no client knows. */
 function possibleChangeOf(request: CheckedRequest): (PossibleChange & { readonly key: string }) | undefined {
   const { result } = request
   const op = request.calls[0]?.op
@@ -445,7 +445,7 @@ function deletes({ calls: [call] }: CheckedRequest): boolean {
   return call?.op.f === 'del' || call?.op.f === 'release'
 }
 
-/** What a change found according to its condition; undefined: it has none. */
+/** The state that the condition of a change implies; undefined: it has none. */
 function metBy(request: CheckedRequest): 'nothing' | 'a key' | undefined {
   const op = request.calls[0]?.op
   if (op === undefined || op.f === 'range') return undefined
@@ -477,7 +477,7 @@ function canLeave(request: CheckedRequest, value: string | null): boolean {
   }
 }
 
-/** What an answered request saw, whether or not it then changed it. */
+/** The state that an answered request saw, whether or not it then changed it. */
 export function observationsOf(request: CheckedRequest): Observation[] {
   const [call] = request.calls
   const { result, end } = request

@@ -1,7 +1,7 @@
 // Checks revisions in time n log n, for histories that are too long to search and for operations on many keys. Every
 // answer tells the revision of the store that it reflects. So the order is known, and only two questions remain:
 //
-//   real time    no answer reflects a revision below one that was told before the operation began; a change is above all of them
+//   real time    no answer reflects a revision below one that was answered before the operation began; a change is above all of them
 //   content      what was seen at a revision is what the changes up to it left (revision-history.ts)
 //
 // A store whose revisions are wrong cannot satisfy both. The search (search.ts) is the second opinion: it asks the same
@@ -25,7 +25,7 @@ export interface Revisions {
   readonly findings: readonly Anomaly[]
   /** Keys for which the budget was too small. */
   readonly undecided: readonly string[]
-  /** How many answers told a revision. Without any, nothing was checked. */
+  /** Number of answers with a revision. Without any, nothing was checked. */
   readonly answers: number
 }
 
@@ -116,7 +116,7 @@ function isChange({ op }: HistoryCall, { result }: CheckedRequest): boolean {
   return op.f !== 'del' || result?.deleted === 1
 }
 
-/** Answers by time. The highest revision told so far is a lower bound for operations that begin later. */
+/** Answers by time. The highest revision answered so far is a lower bound for operations that begin later. */
 function backwards(answers: readonly Answer[], { finals }: History): Anomaly[] {
   const findings: Anomaly[] = []
   const byStart = [...answers].sort((a, b) => a.start - b.start)

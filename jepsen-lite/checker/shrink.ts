@@ -1,7 +1,7 @@
 // Reduces a history of thousands of operations that cannot be explained to the few that show why. Each step keeps the
 // proof: if the rest cannot be explained, neither can the whole.
 //
-//   cut     operations that began after the end of the blocked one go; those under way then become unknown
+//   cut     operations that began after the end of the blocked one go; those in flight then become unknown
 //   begin   operations that ended before a plain write go, if nothing else was under way with that write: it overwrote everything before
 //   reads   go one after another, as many at a time as possible: an order of the whole, without them, explains the rest
 //   writes  that no operation can have noticed go too (see `unnoticedAmong`)

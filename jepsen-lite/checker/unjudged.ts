@@ -1,4 +1,4 @@
-// Answers that did not tell enough to be judged. A recorder leaves out what it was not told, so a history may hold some
+// Answers that contain too little to be judged. A recorder leaves out what it does not know, so a history may hold some
 // of these. A history full of them proves little, and the verdict says so.
 
 import type { History, HistoryCall, RecordedResult } from '../workload/history.ts'

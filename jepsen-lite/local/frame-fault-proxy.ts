@@ -106,7 +106,7 @@ interface State {
   spoiled: number
 }
 
-/** What is done to the bytes of one direction. */
+/** The faults of one direction. */
 type Stage = (chunk: Buffer) => void
 
 function lead(from: Socket, to: Socket, state: State, kept: Buffer[]): void {

@@ -1,4 +1,4 @@
-// A watch of the client library. It goes on at other nodes by itself, and hides that: so all of it is one connection
+// A watch of the client library. It continues at other nodes by itself, and hides that: so all of it is one connection
 // for the judge.
 
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -7,7 +7,7 @@ import type { LocalCluster, TestedNode } from './cluster.ts'
 import type { Link } from './network.ts'
 import type { Preload } from './preload/preload.ts'
 
-/** What a nemesis works on. */
+/** The cluster and the state that a nemesis works on. */
 export interface NemesisContext {
   readonly cluster: LocalCluster
   readonly random: Random
@@ -19,7 +19,7 @@ export interface NemesisContext {
   readonly checksAges: boolean
   /** Whether it is checked how long leases live. */
   readonly checksLeases: boolean
-  /** What faults must know about each other. */
+  /** State that faults share. */
   readonly conditions: NemesisConditions
   /** Called with something that must not happen and that the nemesis itself noticed. */
   readonly report: (message: string) => void

@@ -17,7 +17,7 @@ export interface Listeners {
 }
 
 /**
- * What `from` sends to `to`: each node dials its own connection to each peer. `from` is CLIENTS for the API of `to`.
+ * Traffic from `from` to `to`: each node dials its own connection to each peer. `from` is CLIENTS for the API of `to`.
  */
 export class Link {
   readonly from: string
@@ -81,7 +81,7 @@ export class Link {
   }
 
   /**
-   * No bytes pass, sockets stay open, and neither side is told; with `reset` existing connections are also reset. The
+   * No bytes pass, sockets stay open, without a notice; with `reset` existing connections are also reset. The
    * first call of the returned function undoes it.
    */
   cut(reset: boolean): () => void {

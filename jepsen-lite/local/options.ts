@@ -1,4 +1,4 @@
-// What a run is asked to do.
+// Options of a run.
 
 import type { Nemesis } from './nemesis.ts'
 import type { WorkloadName } from './workloads.ts'

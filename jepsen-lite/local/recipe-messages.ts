@@ -1,4 +1,4 @@
-// What the processes of recipes and the run tell each other.
+// Messages between the processes of recipes and the run.
 
 import type { RecipeEnd } from '../recipes/clients.ts'
 import type { Recipe } from '../sim/index.ts'

@@ -8,9 +8,9 @@ import type { StoreOperation } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
 import type { FromRecipes, RecipeOrder, ToRecipes } from './recipe-messages.ts'
 
-/** Of locks and elections, and of what a consumer holds. A process is often stopped for longer. */
+/** Time to live of locks, elections and held items. A process is often stopped for longer. */
 const TTL_MS = 2_000
-/** Of each request to the cluster. */
+/** Time-out of each request to the cluster. */
 const TIMEOUT_MS = 2_000
 
 const over = new AbortController()

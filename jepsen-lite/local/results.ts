@@ -13,7 +13,7 @@ import {
 } from './run-stats.ts'
 import type { ScheduleResult } from './schedule.ts'
 
-/** What the checker has checked, and how long that took. */
+/** Scope and duration of the check. */
 export type Checked = CheckResult['counts'] & {
   readonly verdict: Verdict
   readonly model: string

@@ -38,7 +38,7 @@ const CHANGES: ReadonlySet<AnyOperation['f']> = new Set<AnyOperation['f']>([
   ...(['grant', 'revoke', 'lock', 'unlock', 'guarded-put', 'push', 'pop', 'ack', 'nack'] as const),
 ])
 
-/** What recipes do: a refusal may come from the client library itself, and so may the answer to an unlock. */
+/** Operations of recipes: a refusal may come from the client library itself, and so may the answer to an unlock. */
 const OF_RECIPES: ReadonlySet<AnyOperation['f']> = new Set<AnyOperation['f']>([
   ...(['lock', 'guarded-put', 'ack', 'nack'] as const),
 ])

@@ -11,7 +11,7 @@ import { HttpWatchClients, type WatchClients } from './watch-clients.ts'
 
 /** The name of the client whose watches are the log. */
 export const LOG = 'log'
-/** How long a watch may take to be told of everything, when all faults are over. */
+/** Maximum time until a watch has received everything after the end of all faults. */
 const TOLD_MS_MAX = 20_000
 const POLL_MS = 50
 /** Keys of the workloads begin with this letter and a digit (workloads.ts). */
@@ -56,7 +56,7 @@ export class RunWatchers {
     return this.#log.upTo
   }
 
-  /** The faults are over: each is told of everything up to this revision. Returns what is wrong. */
+  /** The faults are over: each receives everything up to this revision. Returns what is wrong. */
   async settle(revision: number): Promise<string[]> {
     for (const one of this.#all) if (one instanceof HttpWatchClients) one.hurry()
     const deadline = performance.now() + TOLD_MS_MAX

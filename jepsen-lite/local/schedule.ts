@@ -23,13 +23,13 @@ export interface FaultRecord {
   readonly kind: string
   readonly nodes: readonly string[]
   healedAt: number
-  /** What shows that it took effect; undefined if nothing does. */
+  /** Evidence that it took effect; undefined if there is none. */
   effect: string | undefined
 }
 
 export interface NemesisScheduleOptions {
   readonly nemeses: readonly Nemesis[]
-  /** What every nemesis gets, except its round. */
+  /** The context of every nemesis, except its round. */
   readonly world: Omit<NemesisContext, 'round'>
   readonly durationMs: number
   readonly signal: AbortSignal

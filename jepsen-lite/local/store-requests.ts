@@ -5,7 +5,7 @@ import type { RecordedResult, StoreOperation } from '../workload/history.ts'
 import type { HttpClient, HttpEnd, HttpRequest } from './http.ts'
 import { changeAnswer, codeOf, json, type OperationEnd, readAnswer, wholeOf } from './perform.ts'
 
-/** Those that are one request. The others are made by recipes (recipes.ts). */
+/** Operations that are one request. Recipes make the others (recipes.ts). */
 export type OneRequest = Extract<
   StoreOperation,
   { f: 'del-range' | 'compact' | 'grant' | 'keep-alive' | 'revoke' | 'lease' }

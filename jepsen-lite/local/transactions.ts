@@ -33,7 +33,7 @@ export interface StoreTransaction {
   readonly unchanged: ReadonlyMap<string, number>
   /** Reads first. */
   readonly steps: readonly StoreStep[]
-  /** What an append finds, if its key is unchanged. */
+  /** The value that an append finds, if its key is unchanged. */
   readonly before: ReadonlyMap<string, string>
 }
 
@@ -128,7 +128,7 @@ function endsIn(
   if (!succeeded && txn.unchanged.size === 0) return undefined
   const done = succeeded ? txn.steps : txn.steps.filter(isRead)
   if (results.length !== done.length) return undefined
-  // What was read together with changes is from before the revision that they made. If they are all deletes, they may
+  // Reads beside changes show the state before the revision of these changes. If they are all deletes, they may
   // have made none.
   const changes = succeeded ? txn.steps.filter(({ f }) => f !== 'get') : []
   const mayHaveMadeNone = changes.every(({ f }) => f === 'del')
@@ -168,7 +168,7 @@ const isCondition = (step: Changing, { unchanged }: StoreTransaction): boolean =
   (step.f === 'put' || step.f === 'del') &&
   (step.ifRevision ?? step.ifAbsent) !== undefined
 
-/** What was read together with the refusal shows that every key is as it was compared. */
+/** The reads beside the refusal show that every key is as it was compared. */
 const isAllUnchanged = ({ unchanged, steps }: StoreTransaction, ends: readonly OperationEnd[]): boolean =>
   [...unchanged].every(([key, revision]) => {
     const end = ends[steps.findIndex((step) => step.f === 'get' && step.key === key)]

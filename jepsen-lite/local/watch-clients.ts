@@ -1,4 +1,4 @@
-// Clients of watches: each has one watch, over many connections, and goes on where the last one ended, on any node.
+// Clients of watches: each has one watch, over many connections, and continues where the last one ended, on any node.
 // Everything that a connection is told is recorded as it comes. Most read the HTTP stream itself; some are slow, so
 // that their node must read history for them. watching-library.ts has those of the client library.
 
@@ -28,7 +28,7 @@ export interface WatchingOptions {
   readonly random: Random
   readonly recorder: Recorder
   readonly targets: () => readonly NodeAddress[]
-  /** It is told by server-sent events, and goes on after the last id, as browsers do. Otherwise by lines of JSON. */
+  /** It receives server-sent events, and continues after the last id, as browsers do. Otherwise by lines of JSON. */
   readonly isBrowser?: boolean
   /** It takes nothing for a while, now and then. */
   readonly isSlow: boolean
@@ -39,10 +39,10 @@ export interface WatchingOptions {
   readonly report: (message: string) => void
 }
 
-/** A client that is told what it asks for, until its signal fires. */
+/** A client that receives its events until its signal fires. */
 export interface WatchClients {
   readonly client: string
-  /** It has been told of everything up to here. */
+  /** It has received everything up to here. */
   readonly upTo: number
   /** The id of the present watch in the history; undefined: there is none. */
   readonly id: number | undefined
@@ -75,7 +75,7 @@ export class HttpWatchClients implements WatchClients {
     while (!signal.aborted) {
       const target = random.pick(targets())
       await this.#connection(target).catch((error: unknown) => {
-        // A node that is gone, or a connection that was cut: another one goes on.
+        // A node that is gone, or a connection that was cut: another one continues.
         if (!(error instanceof Error && ('code' in error || error.name === 'AbortError'))) throw error
       })
       this.id = undefined
@@ -134,7 +134,7 @@ export class HttpWatchClients implements WatchClients {
     this.#from = resumeFrom
   }
 
-  /** A browser sends back the id of what it was told last. */
+  /** A browser sends back the id of the last event that it received. */
   #asking(watched: WatchSelection): { readonly target: string; readonly headers: Record<string, string> } {
     const { isBrowser, asked } = this.#options
     if (!isBrowser) return { target: targetOf(watched), headers: { Accept: 'application/x-ndjson' } }
@@ -155,7 +155,7 @@ export class HttpWatchClients implements WatchClients {
     const message = parsed(line)
     const revision = wholeOf(message?.revision)
     const id = message?.id
-    // Before its first revision exists, a watch is told the progress of the store with the id before that revision.
+    // Before its first revision exists, a watch receives the progress of the store with the id before that revision.
     const lowest = message?.type === 'progress' ? (this.#from ?? 0) - 1 : 0
     if (id !== undefined && message?.type !== 'created' && id !== Math.max(revision ?? 0, lowest)) {
       this.#options.report(`a watch was told an id that is not its revision: ${line.slice(0, 300)}`)

@@ -17,7 +17,7 @@ export class ListAppend implements Workload {
   readonly #draw: Draw
   readonly #surroundings: Surroundings
   readonly #read = new Map<string, { readonly value: string; readonly revision: number }>()
-  /** What the next transaction adds to. */
+  /** The lists to which the next transaction adds. */
   #next: readonly string[] = []
   #sent: StoreTransaction | undefined
   readonly #again: StoreTransaction[] = []

@@ -1,4 +1,4 @@
-// What a workload is: it says what its client asks next, and is told how that ended.
+// A workload chooses the next request of its client, and receives the outcome.
 
 import type { AnyOperation, HistoryOperation } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
@@ -16,9 +16,9 @@ export interface Workload {
 /** One request, or several that belong together. */
 export type WorkloadRequest = HistoryOperation | OneRequest | StoreTransaction
 
-/** What clients know of the run. */
+/** State of the run that clients can see. */
 export interface Surroundings {
-  /** The log of the history has been told up to here. */
+  /** The log of the history has reached this revision. */
   readonly logUpTo: () => number
   /** A number for a transaction. */
   readonly transaction: () => number
@@ -26,7 +26,7 @@ export interface Surroundings {
   readonly leases: string[]
 }
 
-/** What a workload draws from. */
+/** Random source and context of a workload. */
 export interface Draw {
   key(): string
   unique(): string

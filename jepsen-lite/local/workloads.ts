@@ -31,7 +31,7 @@ export const WATCHES: Readonly<Partial<Record<WorkloadName, number>>> = {
   ...{ lock: 1, queue: 1, election: 1 },
 }
 
-/** What the header of a history says of them. */
+/** Their fields in the header of a history. */
 export const headerOf = (name: WorkloadName): { readonly complete: boolean; readonly log?: string } => ({
   // Recipes make changes of their own.
   complete: !isRecipe(name),

@@ -1,4 +1,4 @@
-// What the storage did during a recording. A check of states in which nothing happened proves nothing.
+// Operations of the storage during a recording. A check of states in which nothing happened proves nothing.
 
 import type { RecordedSession } from './record.ts'
 

@@ -60,10 +60,10 @@ export interface PowerReport {
   /** Pairs of a state and a moment at which it may be left. Each was judged. */
   readonly judged: number
   readonly outcomes: Readonly<Record<OpenOutcome['kind'], number>>
-  /** Of the states that were damaged on purpose: refused, found when read, without harm, silently less. */
+  /** Counts of the states that were damaged on purpose: refused, found when read, without harm, silently less. */
   readonly damaged: Readonly<Record<'refused' | 'found' | 'unharmed' | 'silent', number>>
   readonly coverage: StorageCoverage
-  /** What the load should have made the storage do, and did not. */
+  /** Operations of the storage that the load should have caused, and did not. */
   readonly lacking: readonly string[]
   /** Why a session after the first did not reach its end, if one did not. */
   readonly failed_session: string | null

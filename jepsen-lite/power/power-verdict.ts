@@ -26,7 +26,7 @@ export class Judge {
     this.#matches = outcome.kind === 'opened' ? reference.matches(outcome.replica) : []
   }
 
-  /** What is wrong; undefined when nothing is. */
+  /** The violation, if there is one. */
   at(demand: Demand): PowerFault | undefined {
     const outcome = this.#outcome
     switch (outcome.kind) {

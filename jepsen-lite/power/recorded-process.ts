@@ -92,8 +92,8 @@ async function lead(): Promise<void> {
 }
 
 /**
- * It appends entries that no other node receives, batch after batch, while the others go on without it. Then its log is
- * truncated.
+ * It appends entries that no other node receives, batch after batch, while the others continue without it. Then its log
+ * is truncated.
  */
 async function deposed(): Promise<void> {
   const before = observer.truncations

@@ -22,7 +22,7 @@ interface Binding {
   readonly isKeptBy: (state: ReferenceState) => boolean
 }
 
-/** What the marks up to some point of the trace demand. */
+/** The demand of the marks up to some point of the trace. */
 export interface Demand {
   /**
    * While a directory is being formatted, nothing was acknowledged yet. While it is being opened, the boot counter may

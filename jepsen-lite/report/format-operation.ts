@@ -3,7 +3,7 @@
 import { assertNever } from '../../src/raft/index.ts'
 import type { AnyOperation, CallOutcome, RecordedRange, RecordedResult } from '../workload/history.ts'
 
-/** Of a long value the end is shown, because an append adds there. */
+/** A long value is cut to its end, because an append adds there. */
 const VALUE_SHOWN_MAX = 80
 const ROWS_SHOWN_MAX = 8
 

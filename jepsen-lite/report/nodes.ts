@@ -25,7 +25,7 @@ export interface Band {
   readonly nodes: readonly number[]
   readonly fromMs: number
   readonly toMs: number
-  /** What showed that it took effect; null if nothing did. */
+  /** Evidence that it took effect; null if there is none. */
   readonly effect: string | null
   readonly details: string
 }

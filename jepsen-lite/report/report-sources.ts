@@ -1,4 +1,4 @@
-// What a report shows.
+// Content of a report.
 
 import type { CheckResult } from '../checker/index.ts'
 import type { TransactionsResult } from '../checker/transactions/index.ts'

@@ -72,7 +72,7 @@ const buttonsOf = ({ calls }: Anomaly): string =>
 
 const isUndecided = ({ verdict }: { readonly verdict: string }): boolean => verdict === 'undecided'
 
-/** What a history with a log is judged by. */
+/** Judges of a history with a log. */
 const LOGGED = {
   log: 'all changes, answers and last reads, against the log of the store',
   watches: 'what each watch was told',

@@ -54,7 +54,7 @@ export const MEANINGS: Readonly<Record<Level, Meaning>> = {
  */
 export const STRICT: ReadonlySet<Level> = new Set(['write', 'linearizable', 'lease'])
 
-/** What a client of a level knows when it sends a request. */
+/** Knowledge of a client of a level when it sends a request. */
 export interface Knowledge {
   /** The highest revision that any client on either side has seen, as if that client had passed it on. */
   readonly newest: number | undefined

@@ -4,7 +4,7 @@ import { Traffic } from '../local/nemesis.ts'
 import type { Link, RelayNetwork } from '../local/network.ts'
 
 /**
- * silent: no bytes pass, sockets stay open, and no node is told, as when a cable is pulled out. refused: connections
+ * silent: no bytes pass, sockets stay open, as when a cable is pulled out. refused: connections
  * are reset and new ones are refused, as by a firewall that rejects; so a node notices the loss at once.
  */
 export const CUTS = ['silent', 'refused'] as const

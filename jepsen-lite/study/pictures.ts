@@ -207,7 +207,7 @@ function phases(scale: Scale, top: number): string {
 const words = (x: number | string, y: number, name: string, text: string): string =>
   `<text class="${name}" x="${x}" y="${y}">${escapeHtml(text)}</text>`
 
-/** What the two lines of the picture of ages are. */
+/** Legend of the two lines in the picture of ages. */
 const KEY =
   '<path class="claimed" d="M372 16h30"/>' +
   words(408, 20, 'key', 'claimed: the bound that the answer gave') +

@@ -47,7 +47,7 @@ export interface PhaseResults {
   /** The fraction of the requests that were answered: the median of the rounds. */
   readonly availability: number | null
   readonly latency_ms: Latency | null
-  /** Of gets sent and answered in the phase: how far the answers were behind, as measured, and what they claimed. */
+  /** For gets sent and answered in the phase: measured age of the answers, and the age that they claimed. */
   readonly behind_ms: Latency | null
   readonly behind_revisions: Latency | null
   readonly claimed_ms: Latency | null

@@ -65,7 +65,7 @@ export interface HistoryHeader {
    */
   readonly forgetsTokens?: boolean
   /**
-   * The name of a client whose watches, one after the other, were told every change of every key from revision 1 on.
+   * The name of a client whose watches, one after the other, received every change of every key from revision 1 on.
    * Then the whole history is judged by what they were told (checker/log/). Absent: there is no such client.
    */
   readonly log?: string
@@ -118,7 +118,7 @@ export interface UnknownEvent {
   readonly why: string
 }
 
-/** A client asks for a watch. One that goes on after its connection was lost has another `id`. */
+/** A client asks for a watch. A watch that resumes after a lost connection has another `id`. */
 export interface WatchStartEvent {
   readonly type: 'watch'
   /** No operation has the same. */
@@ -468,7 +468,7 @@ export interface HistoryCall {
 
 export type StoreCall = Omit<HistoryCall, 'op'> & { readonly op: StoreOperation }
 
-/** A watch with what it was told, each with its position among the events. */
+/** A watch with its messages, each with its position among the events. */
 export interface WatchCall {
   readonly id: number
   readonly client: string | number

@@ -66,11 +66,11 @@ function promisesIn(history: History, { makers, doubtful, log }: LogVerdict): Pr
   return promises
 }
 
-/** What made each revision at which a lease ended. */
+/** The request that made each revision at which a lease ended. */
 type Ends = ReadonlyMap<number, { readonly id: string; readonly what: 'expired' | 'revoked' }>
 
 function endsIn({ storeCalls }: History, { log, makers, doubtful, leaseEnds }: LogVerdict): Ends {
-  /** Of each lease: when somebody first asked to revoke it with an unknown outcome, or an unknown revision. */
+  /** By lease: the time when somebody first asked to revoke it with an unknown outcome, or an unknown revision. */
   const revokedSince = new Map<string, number>()
   for (const { op, outcome, start } of storeCalls) {
     if (op.f !== 'revoke' || outcome.kind === 'fail') continue
@@ -131,7 +131,7 @@ function missing(
   promises: readonly Promised[],
   driftMax: number,
 ): LeaseAnomaly[] {
-  // Who was not recorded may have revoked it.
+  // An unrecorded client may have revoked it.
   if (header.complete !== true) return []
   const promisesOf = Map.groupBy(promises, ({ promise }) => promise.id)
   const revokes = storeCalls.filter(({ op, outcome }) => op.f === 'revoke' && outcome.kind !== 'fail')
@@ -157,7 +157,7 @@ function missing(
 }
 
 function back({ calls, storeCalls }: History, { log }: LogVerdict, ends: Ends): LeaseAnomaly[] {
-  /** Since when each is certainly over, and who was told so. */
+  /** The position from which each is certainly over, and the client that received this. */
   const over = new Map<string, { readonly since: number; readonly why: string }>()
   const isOver = (lease: string, since: number, why: string): void => {
     if (since < (over.get(lease)?.since ?? Number.POSITIVE_INFINITY)) over.set(lease, { since, why })
@@ -191,7 +191,7 @@ function grantedTwice({ storeCalls }: History): LeaseAnomaly[] {
   })
 }
 
-/** Of a complete history. A client that puts keys under a lease has its id from somewhere. */
+/** Only in a complete history. A client that puts keys under a lease has its id from somewhere. */
 function grantedByNobody({ header, calls, storeCalls }: History): LeaseAnomaly[] {
   const grants = storeCalls.filter(({ op }) => op.f === 'grant')
   if (header.complete !== true || grants.length === 0) return []
@@ -260,7 +260,7 @@ function late(
     if (call?.op.f === 'put' && call.op.ttlMs !== undefined && !doubtful.has(revision))
       mayLive(events[0]?.record?.lease, call, call.op.ttlMs)
   }
-  /** Those of which keys are left at the end. */
+  /** Leases with keys at the end. */
   const attached = new Map<string, string | undefined>()
   for (const { events } of log.revisions)
     for (const { key, record } of events) attached.set(key, record?.lease)

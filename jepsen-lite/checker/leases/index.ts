@@ -64,7 +64,7 @@ export type LeaseGuarantee = 'early' | 'late' | 'time' | 'log' | 'keys' | 'alive
 
 export interface LeaseAnomaly {
   readonly guarantee: LeaseGuarantee
-  /** Of docs/SPEC.md. */
+  /** The rule in docs/SPEC.md. */
   readonly promise: 'KV-23' | 'KV-24' | 'KV-25'
   readonly lease: string
   readonly message: string

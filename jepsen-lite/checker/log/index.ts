@@ -58,9 +58,9 @@ export const checkLog = (history: History): LogVerdict => new Judge(history).ver
 class Judge implements KeyCounts {
   readonly #history: History
   readonly #log: StoreLog
-  /** Everything that anybody was told of the revision of the store; the highest first. */
+  /** Every known revision of the store; the highest first. */
   readonly #tellings: readonly Telling[]
-  /** By revision: where in the history somebody was first told of it, or of a later one. */
+  /** By revision: the first position in the history at which it, or a later one, was known. */
   readonly #knownSince: ReadonlyMap<number, number>
   readonly #findings: Anomaly[] = []
   /** The state at the revision that was looked at last. */
@@ -418,7 +418,7 @@ class Judge implements KeyCounts {
   }
 }
 
-/** What a reader was told of a key. */
+/** The answer of a read about a key. */
 interface Seen {
   readonly value?: string | undefined
   readonly modRevision?: number | undefined

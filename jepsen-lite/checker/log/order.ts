@@ -7,7 +7,7 @@ import type { Anomaly } from '../anomaly.ts'
 import { isStaleRead } from '../partition.ts'
 import { requestsIn } from './requests.ts'
 
-/** Something that somebody was told of the revision of the store. */
+/** A revision of the store that a client received. */
 export interface Telling {
   /** Where in the history. */
   readonly end: number
@@ -19,7 +19,7 @@ export interface Telling {
 interface Answer extends Telling {
   readonly start: number
   readonly isChange: boolean
-  /** It may reflect less than was told before. */
+  /** It may reflect less than earlier answers. */
   readonly isStale?: boolean
   readonly key: string | undefined
 }
@@ -92,7 +92,7 @@ const watchesIn = ({ watches }: History): Answer[] =>
     ]
   })
 
-/** What they were told later. */
+/** Later messages. */
 const toldIn = ({ watches }: History): Telling[] =>
   watches.flatMap(({ id, told }) =>
     told.flatMap(({ position, told: one }): Telling[] =>

@@ -1,4 +1,4 @@
-// What each request of a history has changed or may have changed, to be compared with the log of the store. The steps
+// The known or possible changes of each request of a history, to be compared with the log of the store. The steps
 // of a transaction are one request.
 
 import {
@@ -19,20 +19,20 @@ export interface LogRequest {
   /** Infinity: the outcome is unknown. */
   readonly end: number
   readonly kind: CallOutcome['kind']
-  /** The revision that it made if it has changed something, if that was told. */
+  /** The revision that it made, if known. */
   readonly revision: number | undefined
   /** Whether it says that it has changed something. undefined: it may have. */
   readonly changed: boolean | undefined
   readonly puts: ReadonlyMap<string, Put>
   readonly deletes: ReadonlySet<string>
-  /** Those of them of which the answer says that they were there. */
+  /** The keys that existed according to the answer. */
   readonly deleted: ReadonlySet<string>
   /** The mod revision that each of these keys must have had; null: it must not have existed. */
   readonly conditions: ReadonlyMap<string, number | null>
   readonly ranges: readonly KeyInterval[]
   /** All keys of this lease. */
   readonly lease: string | undefined
-  /** The number of deleted keys, if it was told. */
+  /** The number of deleted keys, if known. */
   readonly removed: number | undefined
 }
 
@@ -169,7 +169,7 @@ export function nothingIn(history: History): { readonly request: LogRequest; rea
   })
 }
 
-/** What it would change in this state; only the keys. */
+/** The keys that it would change in this state. */
 export function keysChangedBy(
   request: LogRequest,
   rows: ReadonlyMap<string, NonNullable<LoggedEvent['record']>>,

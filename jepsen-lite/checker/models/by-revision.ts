@@ -2,7 +2,7 @@
 // each change of a key has a higher revision than everything that this key's history showed before. A read tells two
 // revisions: when the key was last changed, and the store's revision.
 //
-// A change whose outcome is unknown has a revision that no client was told. The state then holds the lowest and the
+// A change whose outcome is unknown has a revision that no client knows. The state then holds the lowest and the
 // highest possible value, and the first answer that tells the revision fixes it.
 
 import type { HistoryOperation, RecordedResult } from '../../workload/history.ts'
@@ -42,8 +42,8 @@ export function byRevision(name: string, operations: readonly HistoryOperation['
 }
 
 /**
- * By the told revision. Observations of a revision come after the change that made it. A delete that does not tell
- * whether it changed anything may be either.
+ * By the revision in the answer. Observations of a revision come after the change that made it. A delete that does not
+ * tell whether it changed anything may be either.
  */
 function orderOf(isObservation: boolean, result: RecordedResult | undefined): number | undefined {
   const revision = isObservation ? result?.revision : (result?.modRevision ?? result?.revision)
@@ -125,14 +125,14 @@ function refused(now: Versioned, op: Change, result: RecordedResult): Versioned 
   return storeAt(known, result.revision)
 }
 
-/** An answer told the mod revision. */
+/** An answer has the mod revision. */
 function settle(now: Versioned, mod: number): Versioned | undefined {
   const { value, least, most, store } = now
   if (value === null || mod < least || mod > most) return undefined
   return least === most ? now : { value, least: mod, most: mod, store: Math.max(store, mod) }
 }
 
-/** An answer told the store's revision. It never decreases, and is not below the key's. */
+/** An answer has the store's revision. It never decreases, and is not below the key's. */
 function storeAt(now: Versioned, revision: number | undefined): Versioned | undefined {
   if (revision === undefined) return now
   if (revision < now.store) return undefined

@@ -17,7 +17,7 @@ export function byValue(name: string, operations: readonly HistoryOperation['f']
   }
 }
 
-/** What an operation of unknown outcome may have done. An operation without an effect is left out. */
+/** The possible effect of an operation of unknown outcome. An operation without an effect is left out. */
 function effectOf(operation: KeyOperation): ModelStep<Value> | undefined {
   const op = plain(operation)
   switch (op.f) {

@@ -31,11 +31,11 @@ interface RequestedOperation {
 export interface Read extends RequestedOperation {
   readonly f: 'read'
   readonly key: string
-  /** null: no such key; undefined: it was not told. */
+  /** null: no such key; undefined: not known. */
   readonly value: string | null | undefined
-  /** The key's mod revision, if it was told. */
+  /** The key's mod revision, if known. */
   readonly version: number | undefined
-  /** The revision of the store that the answer reflects, if it was told. */
+  /** The revision of the store that the answer reflects, if known. */
   readonly revision: number | undefined
 }
 
@@ -44,9 +44,9 @@ export interface TransactionWrite extends RequestedOperation {
   readonly key: string
   /** null: deleted; undefined: an append whose result is not known. */
   readonly value: string | null | undefined
-  /** What an append added. */
+  /** The value that an append added. */
   readonly piece: string | undefined
-  /** The revision that it made, if it was told. */
+  /** The revision that it made, if known. */
   readonly version: number | undefined
 }
 

@@ -190,7 +190,7 @@ function reportOwnUnseen(
 
 const START: Version = { writer: undefined, name: 'the first state' }
 
-/** The version that a reader saw who was told, at this revision of the store, that the key does not exist. */
+/** The version that a reader saw if the key does not exist at this revision of the store. */
 function placeOfAbsence(
   writes: readonly Told<TransactionWrite>[],
   order: readonly number[],
@@ -233,7 +233,7 @@ function reportUnwritten(
 
 // ---- by pieces
 
-/** undefined: the pieces cannot be told apart, because one begins like another. */
+/** undefined: the pieces are ambiguous, because one begins like another. */
 function byPieces(key: Key, initial: string | null, report: Report): KeyVersions | undefined {
   const { name, writes, reads, failed } = key
   const start = initial ?? ''
@@ -337,7 +337,7 @@ function byValue(key: Key, initial: string | null, report: Report): KeyVersions 
   const writers = new Map<string | null, Told<TransactionWrite>[]>()
   for (const write of writes) {
     const { value } = write.step
-    // What an append makes of a value that was written otherwise is not known.
+    // The result of an append to a value that another kind of write made is not known.
     if (value === undefined) continue
     const known = writers.get(value)
     if (known === undefined) writers.set(value, [write])

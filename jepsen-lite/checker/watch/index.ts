@@ -1,8 +1,8 @@
-// Were watches told what they asked for? Each connection of a watch is compared with the log of the store. The
+// Did watches receive what they requested? Each connection of a watch is compared with the log of the store. The
 // guarantees are those of etcd, with two more:
 //
 //   ordered     revisions rise from message to message
-//   unique      no key is told twice at one revision
+//   unique      no key arrives twice at one revision
 //   atomic      what a watch asks for of one revision is in one message, all of it
 //   complete    between the first revision and the last, no event that it asks for is missing
 //   resumable   a watch from a revision on begins with the first event from there on that it asks for
@@ -14,8 +14,8 @@
 //   ended       a watch that ends says truthfully why, and from where to go on, and is told nothing more; so does one
 //               that is refused because what it asks for is compacted
 //
-// It is a comparison of two lists: what was told, and the part of the log from the first revision to the last one that
-// was told. So it takes time in proportion to both, and it decides.
+// It is a comparison of two lists: the received events, and the part of the log from the first revision to the last one
+// that was told. So it takes time in proportion to both, and it decides.
 
 import type {
   WatchedEvent,
@@ -51,7 +51,7 @@ export type WatchGuarantee =
 
 export interface WatchAnomaly {
   readonly guarantee: WatchGuarantee
-  /** Of docs/SPEC.md. */
+  /** The rule in docs/SPEC.md. */
   readonly promise: 'WATCH-1' | 'WATCH-2' | 'WATCH-3' | 'WATCH-4'
   readonly watch: string
   readonly message: string
@@ -95,13 +95,13 @@ class OneWatch {
   readonly #record: WatchRecord
   readonly #log: EventLog
   readonly #compacted: number
-  /** The first revision that it may be told of. */
+  /** The first revision that it may receive. */
   #from = 0
-  /** Everything before it was told, or is no event of this watch. */
+  /** Every event of this watch before it was delivered. */
   #next = 0
-  /** Progress has said that everything up to here was told. */
+  /** The revision of the newest progress message. */
   #bookmark = 0
-  /** The last revision of which events were told. */
+  /** The last revision with delivered events. */
   #last = 0
   /** Their keys. */
   #keys: ReadonlySet<string> = new Set()
@@ -237,7 +237,7 @@ class OneWatch {
         ? undefined
         : ['filter', `${what} with the record before, for which it did not ask`]
     const wanted = this.#log.before(key, revision)
-    // What compaction has deleted cannot be told. But then the event is deleted as well.
+    // A compacted record cannot be delivered. But then the event is deleted as well.
     if (prev === undefined) return ['prev', `${what} without the record before`]
     const whole = wanted === null || asked.values ? wanted : { ...wanted, value: undefined }
     const isSame = prev === null || whole === null ? prev === whole : same(prev, whole)
@@ -274,7 +274,7 @@ class OneWatch {
     return undefined
   }
 
-  /** What it asks for from the next revision on, and was not told. */
+  /** Requested events from the next revision on that were not delivered. */
   #wantedUntil(revision: number): readonly LoggedEvent[] {
     if (revision < this.#next) return []
     return this.#log.between(this.#next, revision).filter((event) => isWanted(event, this.#record.asked))

@@ -1,4 +1,4 @@
-// Partitions of every shape: no bytes pass, sockets stay open, and no node is told; sometimes the connections are also
+// Partitions of every shape: no bytes pass, sockets stay open, without a notice; sometimes the connections are also
 // reset.
 
 import { setTimeout as sleep } from 'node:timers/promises'
