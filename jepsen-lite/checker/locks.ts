@@ -1,16 +1,15 @@
-// Locks and elections, judged by fencing tokens in the order of the log, and by nothing else: no lock can keep a
-// stopped process from believing that it holds it. What it can promise is this:
+// Locks and elections, judged only by fencing tokens in the order of the log. No lock can keep a stopped process from
+// believing that it holds it. The promises are:
 //
-//   one token each   no two holders have the same
-//   fenced           in the log, no change under a lower token comes after one under a higher token of the same lock
-//   handed over      once a client was told that it holds the lock, no change under a lower token is made that was asked
-//                    for later
-//   while it stands  a token is the revision that created the key of a client. A change under it is made only while this
-//                    key stands, and is the first of its line: those under the same prefix were created later. Nobody
-//                    is told that he holds the lock with a token that is no such revision, or before it is his turn
-//   refused          a change is not refused at a revision at which this key stands
+// - one token each: no two holders have the same token.
+// - fenced: no change under a lower token follows a change under a higher token of the same lock.
+// - handed over: after a client has received the lock, no later request makes a change under a lower token.
+// - while it stands: a token is the revision that created the key of a client. A change under it is made only while
+// this
+//   key exists and is the oldest under its prefix. No client receives the lock with another token, or too early.
+// - refused: a change is not refused at a revision at which this key exists.
 //
-// That a refused change was not made, and an acknowledged one was, is judged with the log itself.
+// The log itself shows that a refused change was not made, and that an acknowledged one was.
 
 import type { History, StoreCall } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'

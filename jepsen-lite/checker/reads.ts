@@ -1,9 +1,9 @@
 // Promises of each level of consistency to a reader (docs/reference/http.md). The search and the order of revisions
-// check linearizable and lease reads. A stale read may be old, but
+// check linearizable and lease reads. A stale read may be old, but it keeps three promises:
 //
-//   it shows a past state of the store, never a future one (revision-history.ts compares its content with the changes)
-//   it is not older than it says, and it tells its age when asked for a bound
-//   it is not behind the revision that its client asked for, so a client that sends the last revision it saw never reads older data
+// - It shows a past state of the store, never a future one. revision-history.ts compares its content with the changes.
+// - It is not older than it claims, and it claims an age when a bound was requested.
+// - It is not behind the requested revision. So a client that sends its last revision never reads older data.
 
 import type { History, HistoryCall, ReadFields, ReadLevel, RecordedResult } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
@@ -71,7 +71,7 @@ function brokenOptions({ call, asked, result }: Read): Anomaly[] {
 
 /**
  * An answer that claims to be at most s ms old was made after the request arrived. So it reflects everything that had
- * been told s ms before the request was sent. The clock of a node measured the age, and may be slower than ours.
+ * been answered s ms before the request was sent. The clock of a node measured the age, and may be slower than ours.
  */
 function ageAgainst(history: History): (read: Read) => Anomaly[] {
   const toldBy = (call: HistoryCall, result: RecordedResult | undefined, endMs: number | undefined) => {

@@ -1,5 +1,5 @@
 // Which change made each revision? If a history says that it holds every change, each change makes one revision. So a
-// revision that no answer names was made by a request whose revision no client was told. If there are more such
+// revision that no answer names was made by a request whose revision no client knows. If there are more such
 // revisions than such requests, the store wrote something that it reported as not written, or wrote something twice,
 // even if no client has read it.
 //

@@ -1,10 +1,12 @@
-// Reduces a history of thousands of operations that cannot be explained to the few that show why. Each step keeps the
-// proof: if the rest cannot be explained, neither can the whole.
+// Reduces thousands of operations without an explanation to the few that show why. Each step keeps the proof: if the
+// rest has no explanation, the whole has none.
 //
-//   cut     operations that began after the end of the blocked one go; those in flight then become unknown
-//   begin   operations that ended before a plain write go, if nothing else was under way with that write: it overwrote everything before
-//   reads   go one after another, as many at a time as possible: an order of the whole, without them, explains the rest
-//   writes  that no operation can have noticed go too (see `unnoticedAmong`)
+// - cut: operations that began after the end of the blocked one are removed. Those in flight at that end become
+// unknown.
+// - begin: operations that ended before a plain write are removed, if nothing else was concurrent with it. It overwrote
+//   everything before.
+// - reads: reads are removed, as many at a time as possible. An order of the whole, without them, explains the rest.
+// - writes: writes that no operation can have noticed are removed (`unnoticedAmong`).
 
 import { orderAppends } from './append-order.ts'
 import type { KeyModel } from './models/model.ts'

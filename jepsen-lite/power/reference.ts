@@ -1,5 +1,5 @@
-// What the recorded replica must hold: the sequence of states that its batches make, and how far in that sequence it
-// must be found at each point of the trace, because something that depends on it had left.
+// The sequence of states that the batches of the recorded replica make. At each point of the trace, it must have
+// reached at least the state that a sent message or answer depends on.
 
 import type { BatchMark, EntryMark, PositionMark, ReplicaState, TraceMark } from './trace-markers.ts'
 

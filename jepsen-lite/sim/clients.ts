@@ -35,7 +35,7 @@ import { RuleViolation } from './violation.ts'
 import type { SimWorld } from './world.ts'
 
 const ROUNDING_MS = 1e-3
-/** Requests that a client may have under way in its session. */
+/** Requests that a client may have in flight in its session. */
 const LANES = 6
 const SLOTS = 4
 
@@ -50,11 +50,11 @@ interface Client {
   revision: number
   /** Its open session. */
   session: Session | undefined
-  /** Names in the history for requests that are under way together. */
+  /** Names in the history for requests that are in flight together. */
   readonly lanes: Lane[]
 }
 
-/** Who asks, as the history shows it: a client has one operation open at a time. */
+/** The name of the client in the history: a client has one operation open at a time. */
 export interface Lane {
   readonly name: string
   busy: boolean
@@ -72,7 +72,7 @@ interface InSlot {
   readonly operations: readonly HistoryOperation[]
 }
 
-/** A request under way. */
+/** A request in flight. */
 export interface Open {
   readonly client: Lane
   /** Its operations in the history: none, one, or one for each command of a batch. */
@@ -264,7 +264,7 @@ export class Clients {
       this.#propose(client, lane, process, driver, again.request, again.operations)
       return true
     }
-    // A client that gives up a request goes on with a higher number.
+    // A client that gives up a request continues with a higher number.
     const seq = (requests.at(-1)?.seq ?? 0) + 1 + (op.x % 5 === 0 ? op.x % 3 : 0)
     const idempotency = { session: session.number, slot, seq }
     const { request, operations } = this.#several(client, op, `${session.number}.${slot}.${seq}`, idempotency)
@@ -779,7 +779,7 @@ export class Clients {
 
   /**
    * A stopped process does not answer, and a slow disk may delay a list. Otherwise a node must answer within the
-   * time-out, one that was busy so long after it could go on.
+   * time-out, one that was busy so long after it could continue.
    */
   #giveUp(open: Open): void {
     const { process, at, lists, done } = open

@@ -77,7 +77,7 @@ export class SimCluster implements SimWorld {
   /** In the liveness phase: machines that stay in their state. */
   readonly frozen = new Set<Machine>()
   /**
-   * Checks for the configurations that an operator was told of. Nothing may depend on the replicas that these removed.
+   * Checks for the configurations that an operator knows of. Nothing may depend on the replicas that these removed.
    */
   readonly #settled: ((configuration: Configuration) => boolean)[] = []
 
@@ -139,7 +139,7 @@ export class SimCluster implements SimWorld {
     }
   }
 
-  /** Runs one event. Returns whether to go on. */
+  /** Runs one event. Returns whether to continue. */
   #step(until: number): boolean {
     const { time, trace, invariants } = this
     const event = time.next(until)
@@ -335,7 +335,7 @@ export class SimCluster implements SimWorld {
     if (process.dying) return
     const { probeCoverage } = this
     this.say(process, `ends itself: ${reason}`)
-    // The owner abandons the handle. What was under way reaches the disk or does not.
+    // The owner abandons the handle. What was in flight reaches the disk or does not.
     const draw = bits(this.seed, DRAW.crash, machine.place, this.#draws++)
     const why = this.#judgeEnd(process, reason)
     if (why !== undefined) this.invariants.violation ??= why
@@ -368,7 +368,7 @@ export class SimCluster implements SimWorld {
     }
     if (/was removed|newer process|younger process/.test(reason)) return undefined
     if (this.rollbacks.has(machine) && /lost durable state|data directory a copy/.test(reason)) {
-      // Its own assertion should not be the first to find out: its leader must have told it. But messages that the
+      // Its own assertion should not be the first to find out: its leader must have notified it. But messages that the
       // leader sent before may arrive first.
       if (this.rollbacks.isBelieved(process) && /the leader knows entry/.test(reason))
         return new RuleViolation(

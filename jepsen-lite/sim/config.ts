@@ -51,7 +51,7 @@ export interface SimConfig {
   readonly keys: number
   readonly clients: number
   readonly timeoutMs: number
-  /** Of new disks; absent: the newest. A leader raises an older one, as after an upgrade. */
+  /** Cluster version of new disks; absent: the newest. A leader raises an older one, as after an upgrade. */
   readonly clusterVersion?: number
 }
 

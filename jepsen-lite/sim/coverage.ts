@@ -1,4 +1,4 @@
-// What a search has tried: how often each event met a node in each state, and how often two faults struck at one
+// Coverage of a search: how often each event met a node in each state, and how often two faults struck at one
 // trigger. The generator then tries what is rare (`rarest`).
 
 import { isJoint, isVoter, type Message } from '../../src/raft/index.ts'
@@ -43,7 +43,7 @@ const MESSAGE_NUMBERS = new Map<string, number>(
   MESSAGE_TYPES.map((type) => [type, EVENT_NUMBERS.get(`hears ${type}`) ?? 0]),
 )
 
-/** What is rare, for the generator: faults and requests at triggers, and pairs of faults at one trigger. */
+/** Rare combinations for the generator: faults and requests at triggers, and pairs of faults at one trigger. */
 export interface Rare {
   readonly events: readonly (readonly [Trigger, 'fault', SimFaultKind] | readonly [Trigger, 'op', OpKind])[]
   readonly pairs: readonly (readonly [SimFaultKind, SimFaultKind])[]
@@ -111,7 +111,7 @@ export class StateCoverage {
     )
   }
 
-  /** What was seen least. Among equals, `turn` decides. */
+  /** Returns the rarest combinations. Among equals, `turn` decides. */
   rarest(turn: number): Rare {
     const events = STATES.flatMap((state) => {
       const triggers = ENTERED[state] ?? []

@@ -31,7 +31,7 @@ const cut = {
   until: optional(oneOf(firstTrigger, ...otherTriggers), 0),
 }
 
-/** What happens to the batch that is being written. */
+/** Fate of the batch that is being written. */
 const IN_FLIGHT = ['lost', 'kept', 'torn'] as const
 
 /**
@@ -39,7 +39,7 @@ const IN_FLIGHT = ['lost', 'kept', 'torn'] as const
  * by a number among the members or by a role; evenSmall: also with three voters or fewer.
  */
 const change = { asked: target, member: computed(({ rng }) => rng.int(0, 12)), evenSmall: flag(0.3) }
-/** deletedAfterMs: the removed machine is deleted this long after the operator was told that the change is done. */
+/** deletedAfterMs: the removed machine is deleted this long after the operator knows that the change is done. */
 const changeOfAny = { ...change, member: target, deletedAfterMs: optional(natural(0, 60), 0.3) }
 
 const leaseMs = ({ rng, config }: Drawing): number => config.electionMinMs * rng.pick([0.5, 1, 1, 3])
@@ -73,7 +73,7 @@ export const FAULT_SHAPES = {
   /** `unheardBy` do not hear it, and it does not hear `deafTo`. */
   'half-deaf': { target, unheardBy: places(0.25), deafTo: places(0.5), ...cut },
   /**
-   * A bare majority goes on without the rest, and the next fault of this kind chooses another majority. By default,
+   * A bare majority continues without the rest, and the next fault of this kind chooses another majority. By default,
    * machines that were left out last time are chosen first; fresh: they are not; avoid: these are chosen last.
    */
   'shifting-majority': { target, without: target, fresh: flag(), avoid: places(), ...cut },
@@ -107,7 +107,7 @@ export const FAULT_SHAPES = {
 
   // ---- disks
   'slow-disk': { target, factor: natural(2, 102), ms: duration },
-  /** Nothing is written meanwhile. */
+  /** Nothing is written during this time. */
   'stall-disk': { target, ms: duration },
   'fail-sync': { target, inFlight: oneOf('lost', 'kept'), ms: duration },
   /** After this many pages one cannot be read. */
@@ -139,7 +139,7 @@ export type SimFaultKind = keyof typeof FAULT_SHAPES
 export const FAULT_KINDS = Object.keys(FAULT_SHAPES) as readonly SimFaultKind[]
 
 type Fields = { readonly [Kind in SimFaultKind]: FieldValues<(typeof FAULT_SHAPES)[Kind]> }
-/** What a fault does, to which machine, and how. */
+/** Effect of a fault, with its machine and parameters. */
 export type FaultAction<Kind extends SimFaultKind = SimFaultKind> = {
   readonly [K in Kind]: { readonly kind: K } & Fields[K]
 }[Kind]

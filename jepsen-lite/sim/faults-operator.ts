@@ -72,7 +72,7 @@ function change(
       if (kind === 'replace') cluster.probeCoverage.hit('replaced in one joint change')
       if (kind === 'demote') cluster.probeCoverage.hit('voter demoted')
       if (wasLeader && kind !== 'promote') cluster.probeCoverage.hit('leader removed')
-      // A demoted learner may have been promoted again meanwhile.
+      // A demoted learner may have been promoted again in between.
       if (!wasVoter || isVoter(result.value, member.id)) return
       cluster.letGo(process, member.id, result.value)
       const { deletedAfterMs } = fault.kind === 'promote' ? {} : fault

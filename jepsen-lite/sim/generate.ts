@@ -41,7 +41,7 @@ import { drawTriggered, triggeredConfig } from './themes-triggered.ts'
 import type { Trigger } from './trigger-wait.ts'
 
 /**
- * The main subject of a run. `deposed`: leaders that are cut off while clients at every node go on reading and writing,
+ * The main subject of a run. `deposed`: leaders that are cut off while clients at every node keep reading and writing,
  * because leases, read indexes, bounds on age and diverging logs can go wrong there. `snapshots`: logs of a few entries
  * and disks that die under installs. `members`: many changes of the membership, while leaders are cut off and die.
  * `leases` and `elections`: themes-leadership.ts; `behind`, and scenarios for two of the others: themes-state.ts;
@@ -279,7 +279,7 @@ const usualMs = (ms: number, config: SimConfig): number => (ms * Math.max(USUAL_
 /** Kinds that are drawn apart. */
 const OF_THEIR_OWN: readonly OpKind[] = ['session', 'slot', 'slot-again', 'batch', ...STORE_OPS]
 
-/** In some runs: clients with a session, which have several requests under way and repeat them at other machines. */
+/** In some runs: clients with a session, which have several requests in flight and repeat them at other machines. */
 function drawSessions(rng: Random, config: SimConfig): ScheduledOp[] {
   const { ms, clients, keys, nodes, spares } = config
   if (rng.chance(0.6)) return []

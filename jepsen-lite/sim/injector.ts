@@ -14,7 +14,7 @@ export interface Strike {
   readonly begin: () => void
 }
 
-/** What a kind of fault does; undefined: there is no machine to strike. */
+/** Effect of a kind of fault; undefined: there is no machine to strike. */
 export type Injection<Kind extends SimFaultKind> = (
   injector: Injector,
   fault: FaultAction<Kind>,

@@ -1,4 +1,4 @@
-// What must hold after every event (docs/SPEC.md). The checker sees all disks, all messages and everything that was
+// Rules that hold after every event (docs/SPEC.md). The checker sees all disks, all messages and everything that was
 // ever committed. It shares no code with the core except the layout of an entry.
 //
 // It costs O(1) per event, because it checks only where something can have changed: a message when it is sent, a batch
@@ -29,9 +29,9 @@ import { RuleViolation } from './violation.ts'
 export class ObservedReplica {
   readonly id: ReplicaId
   readonly name: string
-  /** What is on its disk. */
+  /** Content of its disk. */
   durable: Held
-  /** What will be on its disk after the newest batch that its process has begun. */
+  /** Content of its disk after the newest batch that its process has begun. */
   begun: Held
   /** The process applies in order. */
   applied = 0
@@ -47,7 +47,7 @@ export class ObservedReplica {
   configurationNow: (() => Configuration) | undefined
   /** Its disk was damaged or lost, and with it what it promised. It must never take part again. */
   damaged = false
-  /** What was on its disk before an earlier state was put back. */
+  /** Content of its disk before an earlier state was restored. */
   forgotten: Held | undefined
   /** Boot counter of its current process. */
   boot = 0
@@ -75,7 +75,7 @@ const ROUNDING_MS = 1e-3
 /** Cluster time is in whole ms. */
 const WHOLE_MS = 1 + ROUNDING_MS
 
-/** What is on a disk, or will be. */
+/** Present or future content of a disk. */
 export interface Held {
   term: number
   vote: ReplicaId | undefined
@@ -101,7 +101,7 @@ interface Committed {
   readonly effect: Effect
 }
 
-/** What a batch will do to the disk. */
+/** Effect of a batch on the disk. */
 export interface Begun {
   readonly writes: StorageBatch['writes']
   readonly hardState: HardState
@@ -188,7 +188,7 @@ export class Invariants {
     this.#state(replica, applied, stateHash)
   }
 
-  /** What it would recover if it began now; undefined: the store would refuse. */
+  /** The state that it would recover if it began now; undefined: the store would refuse. */
   wouldOpen(replica: ObservedReplica, storage: Storage | undefined, why: string): void {
     if (storage === undefined) this.#violated('DISK-3', `${replica.name} would refuse its disk now: ${why}`)
     this.#recovers(replica, storage)
@@ -287,7 +287,7 @@ export class Invariants {
       this.#violated('RAFT-2', `${name} says that it is in term ${term}, durable is ${durable.term}`)
   }
 
-  /** What an arriving message binds its receiver to; `term` is the receiver's. */
+  /** The obligations of the receiver of a message; `term` is the receiver's. */
   heard(replica: ObservedReplica, message: Message, term: number): void {
     const { type } = message
     this.#protocolRules.heard(replica, message)
@@ -735,7 +735,7 @@ export class Invariants {
     return 0
   }
 
-  // ---- what clients are told
+  // ---- answers to clients
 
   /** A client is about to send this request, for the first time or again. */
   asked(request: Request): void {

@@ -72,7 +72,7 @@ export function rangeOf({ op }: List): ListOptions {
   }
 }
 
-/** Reads all rows of the list, up to its limit. `done` is called once, or never if the process dies meanwhile. */
+/** Reads all rows of the list, up to its limit. `done` is called once, or never if the process dies first. */
 export function readList(
   scan: RecordScan,
   { op, rowsMax, bytesMax }: List,

@@ -140,9 +140,9 @@ function askPatiently(cluster: SimCluster, core: readonly Machine[]): void {
 }
 
 /**
- * The leader is asked to hand over to a voter that it has just heard, and that may be gone. The leader must go on when
- * that fails. A voter that is only slow may still take over after the leader has given up. Returns when that can no
- * longer happen.
+ * The leader is asked to hand over to a voter that it has just heard, and that may be gone. The leader must continue
+ * when that fails. A voter that is only slow may still take over after the leader has given up. Returns when that can
+ * no longer happen.
  */
 function handOverInVain(
   { leader, machines, seed, time, config }: SimCluster,
@@ -214,7 +214,7 @@ function chooseCore(cluster: SimCluster, configuration: Configuration): Machine[
   const whole = machines.filter(
     ({ replica, suspect, retired, removed }) => replica !== undefined && !(suspect || retired || removed),
   )
-  // A replica that knows less than what is settled is told by another member.
+  // A replica that knows less than what is settled learns it from another member.
   const known = whole.flatMap(({ replica }) => {
     if (replica === undefined || replica.durable.terms.length <= invariants.maxCommitted) return []
     const raft = invariants.committed[Math.max(replica.durable.commit, settledAt)]?.raft
@@ -284,7 +284,7 @@ function chooseOutsiders(cluster: SimCluster, configuration: Configuration | und
   return outsiders
 }
 
-/** A removed replica is told of its removal by any old peer that it reaches, and stops. */
+/** A removed replica learns of its removal from any old peer that it reaches, and stops. */
 function whyNotTold(core: readonly Machine[], outsiders: readonly Machine[]): string | undefined {
   const others = core.filter((machine) => !outsiders.includes(machine))
   const ids = new Set(others.flatMap(({ process }) => (process?.driver === undefined ? [] : [process.id])))

@@ -62,15 +62,15 @@ interface Slot {
   readonly bytes: number
 }
 
-/** What entries have changed, as history keeps it in one row. */
+/** Changes of entries that history keeps in one row. */
 interface Events {
   readonly first: number
   readonly last: number
   readonly clusterTimeMs: number
   readonly count: number
-  /** Of the versions that were replaced. */
+  /** Bytes of the versions that were replaced. */
   readonly bytes: number
-  /** Of the events in the row. */
+  /** Bytes of the events in the row. */
   readonly rowBytes: number
 }
 
@@ -79,7 +79,7 @@ const EVICTIONS_PER_ENTRY_MAX = 64
 const REVISIONS_PER_ROW = 16
 /** And when it has so many bytes of events. */
 const ROW_BYTES = 16 * 1024
-/** What one entry lets history forget at most. */
+/** Maximum that one entry lets history forget. */
 const EVENT_ROWS_MAX = 64
 const EVENTS_MAX = 1024
 const SESSIONS_MAX = 10_000
@@ -97,7 +97,7 @@ interface Version {
   readonly row: ModelRow | null
 }
 
-/** What the puts of one request have asked for. */
+/** Leases that the puts of one request name. */
 interface GivenLeases {
   /** Leases that they make, less those that end with the old values of their keys. */
   added: number
@@ -143,7 +143,7 @@ export class StoreModel {
   /** Sum of key and value bytes. */
   #storeBytes = 0
   #clusterTimeMs = 0
-  /** What history keeps, the oldest first. */
+  /** Rows of history, the oldest first. */
   #events: Events[] = []
   /** The first revision of the newest row of events that there ever was. */
   #newestEvents = 0
@@ -155,7 +155,7 @@ export class StoreModel {
   readonly #leases = new Map<string, Lease>()
   /** How many ids the store has chosen. */
   #idsChosen = 0
-  /** Of the entry that is being applied. */
+  /** Changes of the entry that is being applied. */
   #changes = { count: 0, bytes: 0, rowBytes: 0 }
   #leaseChanges: LeaseChange[] = []
   #horizon = 0
@@ -490,7 +490,7 @@ export class StoreModel {
     return this.#executeOnKey(command)
   }
 
-  /** What a transaction needs. All its changes share the revision that comes when it begins. */
+  /** The store as a transaction sees it. All its changes share the revision that comes when it begins. */
   get #store(): TxnStore {
     const before = this.revision
     const change = (run: () => void): void => {
@@ -804,7 +804,7 @@ const batched = (outcome: string): string[] => {
   return outcomes === '' ? [] : outcomes.split(' | ')
 }
 
-/** What a leader proposes by itself. */
+/** Requests that a leader proposes by itself. */
 const RAISES_VERSION: Request = {
   command: { kind: 'settings', settings: { clusterVersion: CLUSTER_VERSION } },
   idempotency: undefined,

@@ -51,7 +51,7 @@ interface Call {
 /** Numbers of messages in the trace. */
 const TYPE_NUMBERS = new Map<string, number>(MESSAGE_TYPES.map((type, number) => [type, number]))
 
-/** A connection goes on when one of these is lost. */
+/** A connection continues when one of these is lost. */
 const LOST_ALONE: ReadonlySet<Frame['type']> = new Set(['state-hash', 'keep-alive', 'kept-alive'])
 
 const isMessage = (frame: Frame): frame is WireMessage => TYPE_NUMBERS.has(frame.type)
@@ -218,7 +218,7 @@ export class SimNetwork implements Carrier {
     time.push(time.now + config.silenceMs, IO, undefined, poll)
   }
 
-  /** Both ends notice the break, each at its own time. Frames under way arrive or do not. */
+  /** Both ends notice the break, each at its own time. Frames in flight arrive or do not. */
   reset(connection: SimConnection): void {
     if (connection.severed) return
     connection.severed = true
@@ -414,7 +414,7 @@ export class SimNetwork implements Carrier {
     })
   }
 
-  /** A call arrives at a machine. Its process is told, if there is one, and a little later the caller's. */
+  /** A call arrives at a machine. Its process is notified, if there is one, and a little later the caller's. */
   #arrives(call: Call, draw: number): void {
     const { time, config } = this.#world
     const { from, place, dialled } = call
@@ -466,7 +466,7 @@ export class SimNetwork implements Carrier {
     time.push(at, IO, undefined, this.#endArrives, other)
   }
 
-  /** What waits is sent again and again, as TCP does it. */
+  /** Waiting frames are sent repeatedly, as TCP does. */
   full(end: WireEnd): void {
     if (end.other.closed) this.#answerReset(end)
   }
@@ -545,7 +545,7 @@ export class SimNetwork implements Carrier {
     }
   }
 
-  /** What the network reads of a frame on its way, and what it does to it. */
+  /** The effect of the network on a frame. */
   #read({ connection, process, other }: WireEnd, frame: Frame): Frame {
     const { probeCoverage, triggers } = this.#world
     switch (frame.type) {
@@ -623,7 +623,7 @@ export class SimNetwork implements Carrier {
 
   /**
    * A frame that has passed all cuts is at the machine. A stopped process reads such frames in the order of arrival
-   * when it goes on.
+   * when it continues.
    */
   #given(event: Event, { process }: WireEnd, read: (event: Event) => void): void {
     if (!process.live) return

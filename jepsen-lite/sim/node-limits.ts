@@ -30,7 +30,7 @@ export const LIMITS = {
   proposalsMax: { small: [1, 2, 5], usual: driver.proposalsMax },
   proposalBytesMax: { small: [1000, 5000, 50_000], usual: driver.proposalBytesMax },
   readsMax: { small: [1, 2, 10], usual: driver.readsMax },
-  /** From this many proposals under way, new ones wait for others. */
+  /** From this many proposals in flight, new ones wait for others. */
   batchDelayFrom: { small: [1, 2, 1000], usual: driver.batchDelayFrom, always: true },
   batchDelayMsMax: { small: [0, 1, 20], usual: driver.batchDelayMsMax },
   idleFlushMs: { small: [1, 20, 200], usual: driver.idleFlushMs, always: true },

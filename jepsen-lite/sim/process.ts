@@ -46,7 +46,7 @@ const START_MS_MAX = 100
 /** One in this many of the batches that only append. */
 const RECOVERED_EVERY = 250
 
-/** What a machine and its processes need of the simulation around them. */
+/** The simulation around a machine and its processes. */
 export interface Environment {
   readonly seed: number
   readonly config: SimConfig
@@ -254,7 +254,7 @@ export class Process implements EventOwner {
   driver: Driver | undefined
   storage: Storage | undefined
   engine: SimEngine | undefined
-  /** A crash in the middle of a turn is under way. */
+  /** A crash in the middle of a turn is in flight. */
   dying = false
   /** Its driver has ended itself, and the rest is being cleaned up. */
   ended = false
@@ -343,7 +343,7 @@ export class Process implements EventOwner {
   }
 
   /**
-   * Any failure of the storage is final (NODE-2): a process that goes on serves data that may be wrong. One that is
+   * Any failure of the storage is final (NODE-2): a process that continues serves data that may be wrong. One that is
    * asked to stop may have ended its service already, and be closing its storage.
    */
   #mustEnd(): void {
@@ -464,7 +464,7 @@ export class Process implements EventOwner {
     this.#deferred.push(event)
   }
 
-  /** Like SIGSTOP: nothing runs, but clocks go on and sockets fill. */
+  /** Like SIGSTOP: nothing runs, but clocks continue and sockets fill. */
   pause(): void {
     this.paused = true
     this.#world.stopped(this)
@@ -489,7 +489,7 @@ export class Process implements EventOwner {
   }
 
   /**
-   * How much a leader has sent meanwhile, if the process was stopped so long that it must read before it judges who is
+   * Amount that a leader has sent since, if the process was stopped so long that it must read before it judges who is
    * silent.
    */
   #unreadOf(deferred: readonly Event[]): number {

@@ -27,14 +27,14 @@ interface Known {
   readonly unread: number
 }
 
-/** What was observed of one process. */
+/** Observations of one process. */
 interface Record {
   /** Replicas that granted it a pre-vote, by the term asked for. */
   readonly preVotes: Map<number, Set<ReplicaId>>
   /** The last term in which its leader asked it to take over. */
   handedOverIn: number
   campaignedAt: number
-  /** For its leadership: what each follower acknowledged, and the commit index that it was told. */
+  /** For its leadership: what each follower acknowledged, and the commit index that it received. */
   ledTerm: number
   readonly acknowledged: Map<ReplicaId, number>
   readonly told: Map<ReplicaId, number>
@@ -210,9 +210,9 @@ export class ProtocolRules {
   // ---- leaders
 
   /**
-   * What a leader knows of a follower never decreases while it leads (paper §5.3), nor does the commit index that it
-   * sends to a member. A replica that is no longer a member may be told less: the leader holds back the change that
-   * removed it, or an earlier one, until a majority has applied it.
+   * The knowledge of a leader about a follower never decreases while it leads (paper §5.3), nor does the commit index
+   * that it sends to a member. A replica that is no longer a member may be told less: the leader holds back the change
+   * that removed it, or an earlier one, until a majority has applied it.
    */
   #heartbeat(replica: Known, to: ReplicaId, commit: number): void {
     const record = this.#recordOf(replica)

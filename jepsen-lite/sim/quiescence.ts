@@ -1,4 +1,4 @@
-// Checks that a node releases everything. What it counts and remembers of work under way (`Driver.inspect`) is 0 again
+// Checks that a node releases everything. What it counts and remembers of work in flight (`Driver.inspect`) is 0 again
 // when it has no requests. While it has some, no list holds more answered requests than waiting ones. A credit that is
 // kept, a flag that stays set or a list that only grows does no harm in a short run, but ends a long one.
 
@@ -9,13 +9,13 @@ import { IO } from './time.ts'
 import { RuleViolation } from './violation.ts'
 
 /**
- * Heartbeats and flushes go on at rest, so each number must be 0 in at least one of the polls. This interval keeps
+ * Heartbeats and flushes continue at rest, so each number must be 0 in at least one of the polls. This interval keeps
  * polls out of step with them.
  */
 const POLL_MS = 29.3
 /** The slowest possible activity: a snapshot stream to a receiver that has died without notice. */
 const REST_MS_MAX = 60_000
-/** What a node that stays cut off must give back too. */
+/** Resources that a node must release even while it is cut off. */
 const WAITERS = /^(proposals|reads)\./
 
 /**
@@ -51,7 +51,7 @@ export function watchLists(cluster: SimCluster): void {
   time.push(time.now + config.electionMaxMs, IO, undefined, poll)
 }
 
-/** An acknowledgement that a sender of snapshots waits for must be under way; otherwise it never comes. */
+/** An acknowledgement that a sender of snapshots waits for must be in flight; otherwise it never comes. */
 function creditsThatAreLost(
   { network }: SimCluster,
   process: Process,
@@ -74,17 +74,17 @@ export function longerThanItsWaiters(underWay: UnderWay): string | undefined {
   return undefined
 }
 
-/** What is counted for one peer disappears with the peer. */
+/** Counters of one peer disappear with the peer. */
 const isGivenBack = (underWay: UnderWay, name: string, most: number): boolean =>
   underWay[name] === undefined ? name.includes(' of ') : underWay[name] <= most
 
-/** A round begins with each heartbeat. If a message and its answer take longer than that, some are always under way. */
+/** A round begins with each heartbeat. If a message and its answer take longer than that, some are always in flight. */
 function mostAtRest(name: string, { delayMs, jitterMs, heartbeatMs }: SimCluster['config']): number {
   return name === 'raft.leaseRounds' ? Math.floor((2 * (delayMs + jitterMs)) / heartbeatMs) : 0
 }
 
 /**
- * Runs until every number of work under way has been 0 once. `core` is repaired and connected; of the other machines
+ * Runs until every number of work in flight has been 0 once. `core` is repaired and connected; of the other machines
  * only the waiting requests are checked. `snapshotsMs`: how long snapshots may take that the last entries have made
  * necessary.
  */
@@ -107,7 +107,7 @@ export function comesToRest(cluster: SimCluster, core: readonly Machine[], snaps
     })
     owed.set(process, new Set(names))
   }
-  // Each poll is a separate event. A poll during other events would see a heartbeat under way each time.
+  // Each poll is a separate event. A poll during other events would see a heartbeat in flight each time.
   const poll = (): void => {
     for (const [process, names] of owed) {
       const underWay = process.serving?.inspect()

@@ -20,7 +20,7 @@ interface Rollback {
   told: boolean
 }
 
-/** What was lost with a connection is repeated with the next message. */
+/** Lost messages are repeated with the next one. */
 const TOLD_MS = 5000
 
 export class Rollbacks {

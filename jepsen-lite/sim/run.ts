@@ -34,7 +34,7 @@ export interface RunResult {
   readonly unknown: number
   /** The history of the clients, in the format of `history.ts`. */
   readonly history: readonly HistoryEvent[]
-  /** What list-append transactions have read and written; only the header if there were none. */
+  /** Reads and writes of list-append transactions; only the header if there were none. */
   readonly transactions: readonly HistoryEvent[]
 }
 

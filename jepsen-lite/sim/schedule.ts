@@ -21,7 +21,7 @@ export interface Schedule {
   readonly recipe?: RecipePlan
 }
 
-/** What such clients use. */
+/** Recipes that such clients use. */
 export const RECIPES = ['lock', 'queue', 'election'] as const
 export type Recipe = (typeof RECIPES)[number]
 
@@ -33,7 +33,7 @@ export interface RecipePlan {
 }
 
 /**
- * Of a process of clients. stop: it stands still for `ms`; kill: it ends, and another one begins after `ms`; cut:
+ * Fault of a process of clients. stop: it stands still for `ms`; kill: it ends, and another one begins after `ms`; cut:
  * nothing passes between it and the machine `node` for `ms`.
  */
 export interface ClientFault extends TriggerWait {
@@ -46,7 +46,7 @@ export interface ClientFault extends TriggerWait {
 
 export const CLIENT_FAULTS = ['stop', 'kill', 'cut'] as const
 
-/** What `store-clients.ts` and `watchers.ts` do. */
+/** Operations of `store-clients.ts` and `watchers.ts`. */
 export const STORE_OPS = [
   'txn',
   'append',
@@ -97,7 +97,7 @@ export type OpKind = (typeof OP_KINDS)[number]
  * On keys of their own: txn: a transaction; append: an element is added to lists, by two transactions; delete-range;
  * read-at: a list at an earlier revision, or a lease; compact; history: a setting of history or of leases; grant,
  * keep-alive, revoke: of leases; attach: a put with or without a lease, or a delete; watch: a client begins a watch;
- * unwatch: it loses its connection, and goes on at this machine.
+ * unwatch: it loses its connection, and continues at this machine.
  */
 export interface ScheduledOp extends TriggerWait {
   readonly at: number

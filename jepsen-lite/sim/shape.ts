@@ -4,7 +4,7 @@
 import type { Random } from '../workload/random.ts'
 import type { SimConfig } from './config.ts'
 
-/** What a field may hold, as data. */
+/** Values of a field, as data. */
 export type Spec =
   | { readonly is: 'natural'; readonly min: number; readonly max: number }
   | { readonly is: 'number' }
@@ -14,7 +14,7 @@ export type Spec =
   | { readonly is: 'target' }
   | { readonly is: 'places' }
 
-/** What a draw depends on, apart from the random numbers. */
+/** Inputs of a draw, apart from the random numbers. */
 export interface Drawing {
   readonly rng: Random
   readonly config: SimConfig
@@ -136,7 +136,7 @@ export function optional<T>(field: Field<T>, odds: number): OptionalField<T> {
 
 // ---- reading
 
-/** What was expected instead; undefined: the value is valid. */
+/** The expected value; undefined: the value is valid. */
 export function mismatch(value: unknown, spec: Spec): string | undefined {
   return isValid(value, spec) ? undefined : `expected ${wanted(spec)}, found ${JSON.stringify(value)}`
 }

@@ -21,7 +21,7 @@ const LASTS = 40
 const APPLY = 2
 /**
  * The follower has applied half of the entries, so it knows of contacts in the first half of the time. The rest allows
- * for messages under way.
+ * for messages in flight.
  */
 const PART_MAX = 0.85
 const PATIENCE_MS = 600_000

@@ -1,5 +1,5 @@
-// When wires carry fewer bytes than clients offer, the leader goes on leading. Heartbeats and their answers use the
-// same connections as changes, so the changes under way must be limited. Changes for which there is no room wait at
+// When wires carry fewer bytes than clients offer, the leader keeps the lead. Heartbeats and their answers use the
+// same connections as changes, so the changes in flight must be limited. Changes for which there is no room wait at
 // their node, and get an answer when their time is over.
 
 import type { Request } from '../../src/server/node/types.ts'
@@ -8,7 +8,7 @@ import { bytes } from './model-row.ts'
 import type { Machine } from './process.ts'
 import { RuleViolation } from './violation.ts'
 
-/** Everything under way at once takes this fraction of the shortest election time-out. */
+/** Everything in flight at once takes this fraction of the shortest election time-out. */
 const UNDER_WAY_PART = 4
 /** All requests to one node at once take this many longest election time-outs. */
 const ASKED_ELECTIONS = 3

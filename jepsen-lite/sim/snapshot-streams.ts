@@ -1,4 +1,4 @@
-// Snapshots under way. They are cut into smaller chunks than the store makes, so that even a small state takes several.
+// Snapshots in flight. They are cut into smaller chunks than the store makes, so that even a small state takes several.
 // Their connections break, and now and then a chunk lacks a row, as if its sender had left it out.
 
 import { decodeChunk, encodeChunk } from '../../src/storage/chunk.ts'

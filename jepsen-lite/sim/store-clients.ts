@@ -38,7 +38,7 @@ const LINEARIZABLE: Omit<ReadOptions, 'timeoutMs'> = {
   minRevision: undefined,
 }
 
-/** Who asks whom. */
+/** Client and machine of a request. */
 interface Who {
   readonly lane: Lane
   readonly process: Process
@@ -418,7 +418,7 @@ export class StoreClients {
     return Math.max(Math.ceil(driver.leaseTtlMsMin), 1000) + rng.pick([0, 0, 1000, 5000, 15_000])
   }
 
-  /** Of a put: one of its own, or a known one. */
+  /** Lease of a put: one of its own, or a known one. */
   #lease(asking: Asking): PutLease | undefined {
     if (asking.rng.chance(0.2)) {
       this.hasLeases = true
@@ -525,7 +525,7 @@ const read = (key: string): Operation => ({
   ...{ kind: 'get', where: { key: bytes(key) }, limit: undefined, keysOnly: false, countOnly: false },
 })
 
-/** What history keeps, how often cluster time is told, how many keys and leases there may be. */
+/** Settings: retention of history, interval of cluster time, limits of keys and leases. */
 function settingsOf(rng: Random): Partial<Settings> {
   switch (rng.below(6)) {
     case 0:

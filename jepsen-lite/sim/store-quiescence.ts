@@ -1,4 +1,4 @@
-// When the cluster has converged: every watch is told of everything, and every lease ends. A lease that is granted now
+// When the cluster has converged: every watch receives everything, and every lease ends. A lease that is granted now
 // sees its leader hand over shortly before it ends; the next leader may keep it until its deadline in the log, and no
 // longer. Another lease is kept alive just before that, and must live for its whole time to live under the next leader.
 // A few others are kept alive at the moment when they end. Afterwards no watch and no lease is left, so that everything
@@ -20,7 +20,7 @@ const TTL_MS = 20_000
 /** The leader hands over so long before the lease ends. */
 const BEFORE_MS = 2000
 const TRANSFER_MS = 2000
-/** A watch is told its progress after two seconds. */
+/** A watch receives its progress after two seconds. */
 const TOLD_MS_MAX = 180_000
 /** How many leases are kept alive when they end. */
 const RACES = 4

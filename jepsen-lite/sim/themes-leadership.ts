@@ -145,7 +145,7 @@ const handedOverInVain: Scenario = (rng, { electionMinMs, electionMaxMs }, at) =
   ]
 }
 
-/** It applies slowly: others have applied entries, and told their clients, that it has not applied. */
+/** It applies slowly: others have applied and answered entries that it has not applied. */
 const lagging: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => [
   {
     ...{ at, kind: 'slow-apply', target: 'leader', ms: rng.int(1, 4) * electionMaxMs },

@@ -1,4 +1,4 @@
-// Scenarios about connections. They break while something important is under way, one of a pair or both, for messages
+// Scenarios about connections. They break while something important is in flight, one of a pair or both, for messages
 // or for snapshots, and come back within milliseconds. Apart from that, no messages are lost, doubled or overtaken: the
 // guarantees of the links are tested.
 
@@ -8,7 +8,7 @@ import { allPlaces, dies, follower, whole } from './fault-builders.ts'
 import type { SimFault } from './fault-kinds.ts'
 import type { ScheduledOp } from './schedule.ts'
 
-/** Each sends one request at a time. Some wait for lost ones while others go on. */
+/** Each sends one request at a time. Some wait for lost ones while others continue. */
 const WRITERS = 24
 
 export function linksConfig(rng: Random, config: SimConfig): SimConfig {
@@ -50,7 +50,7 @@ export function drawLinkScenarios(rng: Random, config: SimConfig): SimFault[] {
   return faults.map(whole)
 }
 
-/** What was just forwarded is lost with the connection, and more is requested while the connection is made again. */
+/** Forwarded proposals are lost with the connection, and more is requested while the connection is made again. */
 const reconnects: Scenario = (rng, { delayMs }, at) => [
   {
     ...{ at, when: 'forwarded', times: rng.int(1, 6), after: rng.int(0, 2 + 2 * delayMs) },

@@ -85,7 +85,7 @@ function loss(rng: Random, config: SimConfig, at: number, isLate: boolean): SimF
   const cutMs = forGood ?? rng.int(1, 4) * electionMaxMs
   const cut = rng.chance(0.5) ? plainly(cutMs) : anyCut(rng, cutMs)
   const isolated = { ...waiting, kind: 'isolate', target: 'subject', ...cut } as const
-  // The leader knows first. The removed replica must not be the only other one that is told.
+  // The leader knows first. The removed replica must not be the only other one that is notified.
   const confided = { ...isolated, when: 'left', companion: 'other' } as const
   // A machine that was cut off with its knowledge dies before the cut ends.
   const dies = { ...crash, target: 'subject', after: waiting.after + rng.int(1, electionMaxMs) } as const

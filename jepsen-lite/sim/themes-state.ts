@@ -54,7 +54,8 @@ const slowly: Scenario = (rng, { electionMaxMs, heartbeatMs }, at) => [
 ]
 
 /**
- * Its disk stalls. It acknowledges nothing, so it is not told what is committed, while it keeps answering heartbeats.
+ * Its disk stalls. It acknowledges nothing, so it does not learn what is committed, while it keeps answering
+ * heartbeats.
  */
 const stalled: Scenario = (rng, { electionMaxMs }, at) => [
   { at, kind: 'stall-disk', target: follower(rng), ms: rng.int(1, 4) * electionMaxMs },
@@ -83,7 +84,7 @@ const dozing: Scenario = (rng, { electionMaxMs, heartbeatMs, silenceMs }, at) =>
   return [{ at, kind: 'pause', target: follower(rng), ms }]
 }
 
-/** A page that cannot be read when a process begins or goes on. */
+/** A page that cannot be read when a process begins or continues. */
 const unreadable: Scenario = (rng, _, at) => {
   const target = rng.int(0, 5)
   return [
@@ -227,7 +228,7 @@ const installsSlowly: Scenario = (rng, { writeMs, writeJitterMs, heartbeatMs }, 
 
 // ---- members
 
-/** A replica that is removed while it cannot be told. */
+/** A replica that is removed while no message reaches it. */
 const forgotten: Scenario = (rng, { electionMaxMs }, at) => {
   const target = rng.int(0, 5)
   const ms = 20 * electionMaxMs

@@ -8,7 +8,7 @@ export interface EventOwner {
   readonly live: boolean
   readonly paused: boolean
   readonly number: number
-  /** Keeps an event until the owner goes on. */
+  /** Keeps an event until the owner continues. */
   defer(event: Event): void
 }
 

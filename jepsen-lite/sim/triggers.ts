@@ -1,9 +1,9 @@
 // Triggers, for which operations and faults of a schedule can wait. Critical times in a cluster last a few milliseconds
-// (a write is committed and not reported, an election is under way). Random times rarely hit them, so a schedule can
+// (a write is committed and not reported, an election is in flight). Random times rarely hit them, so a schedule can
 // name a trigger instead.
 //
-// What waits for a trigger runs in a separate event, at the same instant or later, never in the middle of a turn. For
-// crashes in the middle of a turn there is `CrashTrigger` in cluster.ts.
+// A waiting operation or fault runs in a separate event, at the same instant or later, never in the middle of a turn.
+// For crashes in the middle of a turn there is `CrashTrigger` in cluster.ts.
 
 import type { SimFaultKind } from './fault-kinds.ts'
 import type { Machine, Process } from './process.ts'

@@ -1,7 +1,7 @@
 // Clients of watches. A client begins a watch at a node as the front of a node does: when a linearizable read is
 // granted. It takes what waits for it in turns, some slowly and with little room, so that the node must let it read
 // history. When its node dies or ends the watch, or the client loses its connection, what waited for it is lost, and it
-// goes on at another node from the revision after the last one that it has taken.
+// continues at another node from the revision after the last one that it has taken.
 //
 // Everything that a node sends is kept: one record for each connection, for checker/watch.
 
@@ -22,11 +22,11 @@ import type { SimWorld } from './world.ts'
 /** Watches of all clients at a time. */
 const WATCHES_MAX = 8
 /**
- * How long a client takes for a message at the end. It is slower than progress may come: that must not keep a watch
+ * Time that a client takes for a message at the end. It is slower than progress may come: that must not keep a watch
  * from being told of events.
  */
 const HURRIED_MS = 60
-/** Pause before a client goes on at another node. */
+/** Pause before a client continues at another node. */
 const PAUSE_MS = 40
 
 /** A client with one watch, over all its connections. */
@@ -37,7 +37,7 @@ interface Watching {
   /** Messages that may wait for it, and how long it takes to take them. */
   readonly waitingMax: number
   readonly takesMs: number
-  /** Where it goes on; undefined: it has seen nothing yet, and goes on with the next revision. */
+  /** Where it continues; undefined: it has seen nothing yet, and continues with the next revision. */
   from: number | undefined
   connection: Connection | undefined
 }
@@ -104,7 +104,7 @@ export class SimWatchers {
     return true
   }
 
-  /** A client loses its connection, and goes on at this machine. */
+  /** A client loses its connection, and continues at this machine. */
   move(client: number, machine: Machine): boolean {
     const watching = this.#watching[client % Math.max(1, this.#watching.length)]
     if (watching?.connection === undefined) return false
@@ -121,7 +121,7 @@ export class SimWatchers {
 
   // ---- the end
 
-  /** All clients go on at these machines, and are not very slow any more. */
+  /** All clients continue at these machines, and are not very slow any more. */
   settleAt(machines: readonly Machine[]): void {
     this.#nodes = machines
     for (const [at, watching] of this.#watching.entries()) {
@@ -132,7 +132,7 @@ export class SimWatchers {
     }
   }
 
-  /** Why not all of them have been told of everything up to this revision; undefined: they have. */
+  /** The reason if a watch lacks an event up to this revision. */
   whyNotTold(revision: number): string | undefined {
     // A cluster that was founded by an older version, and where a member is down, has none.
     if (!this.#world.invariants.model.hasHistory) return undefined
@@ -144,7 +144,7 @@ export class SimWatchers {
     return undefined
   }
 
-  /** All watches end. Those that still run have been told of everything up to `due`. */
+  /** All watches end. Those that still run have received everything up to `due`. */
   endAll(due: number | undefined): void {
     this.#isOver = true
     for (const { connection } of this.#watching) connection?.close(due)
@@ -274,7 +274,7 @@ class Connection implements WatchSink, WatchRecord {
     return this.#next
   }
 
-  /** It has been told of everything up to this revision. */
+  /** It has received everything up to this revision. */
   get upTo(): number {
     const last = this.told.at(-1)
     return last?.kind === 'events' || last?.kind === 'progress' ? last.revision : 0

@@ -6,12 +6,12 @@ import type { Wire, WireOwner } from '../../src/server/peers/index.ts'
 import type { Frame, Purpose } from '../../src/server/peers/wires.ts'
 import type { Process } from './process.ts'
 
-/** What carries frames between two ends. */
+/** Carrier of frames between two ends. */
 export interface Carrier {
-  /** Limit of the frames under way from one end. */
+  /** Limit of the frames in flight from one end. */
   readonly queueMax: number
   carry(from: WireEnd, frame: Frame): void
-  /** This end has closed. The other one must be told. */
+  /** This end has closed. The other one must be notified. */
   closed(end: WireEnd, why: string): void
   /** The queue of this end is full. */
   full(end: WireEnd): void
@@ -40,7 +40,7 @@ export class WireEnd implements Wire {
   torn = false
   readonly #carrier: Carrier
   #owner = nobody
-  /** What has arrived while on hold: frames, or the news of the end. */
+  /** Arrivals while on hold: frames, or the news of the end. */
   #held: (Frame | string)[] | undefined
 
   constructor(process: Process, remote: string, connection: SimConnection, carrier: Carrier) {

@@ -1,4 +1,4 @@
-// What the parts of a running simulation share.
+// State that the parts of a running simulation share.
 
 import type { Message } from '../../src/raft/index.ts'
 import type { StateCoverage } from './coverage.ts'

@@ -1,11 +1,12 @@
-// The leases of a history with a log. Its entries are made of the log: a delete that no request made is the end of a
-// lease. Two more things are judged here, because clients have seen them and the log has not:
+// The leases of a history with a log. A delete in the log that no request made is the end of a lease. Answers to
+// clients show more than the log:
 //
-//   missing     no answer says that a lease does not exist while a promise from before it was asked for still holds
-//   back        no lease is used after it was answered that it is revoked, or after its end was seen in the log; and no
-//               two are granted under one id, and in a complete history none is used that nobody has granted
-//   short       no answer gives a lease less time than was asked for when it was granted
-//   rest        when all faults are over, a lease ends soon after its time
+// - missing: no answer denies a lease while an earlier promise still holds.
+// - back: no lease is used after its revocation was answered, or after its end appeared in the log. No two leases have
+// one
+//   id. In a complete history no lease is used that nobody was granted.
+// - short: no answer gives a lease less time than its grant requested.
+// - rest: after all faults, a lease ends soon after its time.
 
 import type { History, HistoryCall, StoreCall } from '../../workload/history.ts'
 import type { LogVerdict } from '../log/index.ts'

@@ -1,6 +1,6 @@
-// Real time: an answer reflects no lower revision than any that was told before it was asked for, and a change is above
-// all of these. What a watch was told counts as well, and a watch begins like a read. A stale read may reflect less,
-// but what it shows has happened. At the end each node has everything.
+// Real time: an answer reflects no lower revision than any that was known before its request, and a change is above all
+// of these. Messages of watches count as well, and a watch begins like a read. A stale read may reflect less, but what
+// it shows has happened. At the end each node has everything.
 
 import type { History } from '../../workload/history.ts'
 import type { Anomaly } from '../anomaly.ts'

@@ -1,21 +1,19 @@
-// Did watches receive what they requested? Each connection of a watch is compared with the log of the store. The
-// guarantees are those of etcd, with two more:
+// Compares each connection of a watch with the log of the store. The guarantees are those of etcd, with two more:
 //
-//   ordered     revisions rise from message to message
-//   unique      no key arrives twice at one revision
-//   atomic      what a watch asks for of one revision is in one message, all of it
-//   complete    between the first revision and the last, no event that it asks for is missing
-//   resumable   a watch from a revision on begins with the first event from there on that it asks for
-//   bookmark    progress is no further than what was told, and nothing at or below it follows
-//   committed   nothing is told that the store has not changed, and each record is as it was then
-//   filter      nothing is told that was not asked for: other keys, other types, values, records before
-//   prev        the record before is the one before
-//   created     it begins where it was asked to, or after everything that was answered before
-//   ended       a watch that ends says truthfully why, and from where to go on, and is told nothing more; so does one
-//               that is refused because what it asks for is compacted
+// - ordered: revisions rise from message to message.
+// - unique: no key arrives twice at one revision.
+// - atomic: all requested events of one revision are in one message.
+// - complete: between the first and the last delivered revision no requested event is missing.
+// - resumable: a watch from a revision on begins with the first requested event from there on.
+// - bookmark: a progress message is not ahead of the delivered events, and nothing at or below it follows.
+// - committed: every event is in the log, with the record of that revision.
+// - filter: no event has a key, a type, a value or a previous record that was not requested.
+// - prev: the previous record is the right one.
+// - created: a watch begins at the requested revision, or after everything that was answered before.
+// - ended: the end of a watch has the true reason and the right revision to resume from, and nothing follows. The same
+//   holds for a watch that is refused because its start is compacted.
 //
-// It is a comparison of two lists: the received events, and the part of the log from the first revision to the last one
-// that was told. So it takes time in proportion to both, and it decides.
+// The comparison of the two lists takes linear time and always decides.
 
 import type {
   WatchedEvent,
