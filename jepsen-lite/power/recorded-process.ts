@@ -1,7 +1,7 @@
 // The recorded process: a cluster of three shipped drivers on three LevelDBs. The directory of the first one is
 // watched. The cluster is under load, and a script of faults makes its storage do everything that it can do.
 //
-//   subject.ts '{"dir": …, "others": [DIR, DIR], "marks": FILE, "seed": N, "requests": N, "script": "whole" | "short", "ending": "cut" | "stopped"}'
+//   recorded-process.ts '{"dir": …, "others": [DIR, DIR], "marks": FILE, "seed": N, "requests": N, "script": "whole" | "short", "ending": "cut" | "stopped"}'
 
 import { existsSync } from 'node:fs'
 import type { Command } from '../../src/kv/index.ts'

@@ -49,7 +49,7 @@ export type TraceMark =
   | { readonly kind: 'vote'; readonly term: number; readonly vote: string }
   /** A message leaves that says that everything up to this index is durable here. */
   | { readonly kind: 'accepted'; readonly index: number }
-  /** A client receives the answer that this entry is committed. Without the copy on this disk it would not be on a majority. */
+  /** A client learns that this entry is committed. Without the copy on this disk it would not be on a majority. */
   | { readonly kind: 'answered'; readonly at: PositionMark; readonly crc: number }
   /** Nothing leaves any more. A write in flight may still finish. */
   | { readonly kind: 'ending' }
