@@ -63,17 +63,17 @@ export interface Observer {
   snapshotOffered(id: string, meta: SnapshotSource['meta']): void
 }
 
-export class Node {
+export class PeerNode {
   readonly id: ReplicaId
   readonly name: string
   readonly dir: string
-  readonly #links: Links
+  readonly #links: PeerLinks
   storage: Storage | undefined
   driver: Driver | undefined
   end: NodeEnd | undefined
   observer: Observer | undefined
 
-  constructor(links: Links, number: number, dir: string) {
+  constructor(links: PeerLinks, number: number, dir: string) {
     this.#links = links
     this.id = asReplicaId(String(100 + number))
     this.name = `n${number}`
@@ -137,15 +137,15 @@ export class Node {
 /** How long after a process has ended its node is reported as gone. */
 const GRACE_MS = 10
 
-export class Links {
-  readonly nodes: Node[] = []
+export class PeerLinks {
+  readonly nodes: PeerNode[] = []
   readonly #cut = new Set<string>()
   readonly #connected = new Set<string>()
   /** How many chunks of snapshots pass before one stream is broken; undefined: all of them. */
   breakSnapshotAfter: number | undefined
 
-  get leader(): Node | undefined {
-    let leader: Node | undefined
+  get leader(): PeerNode | undefined {
+    let leader: PeerNode | undefined
     for (const node of this.nodes) {
       const raft = node.driver?.status().raft
       if (raft?.role === 'leader' && raft.term >= (leader?.running.term ?? 0)) leader = node
@@ -154,7 +154,7 @@ export class Links {
   }
 
   /** Cuts all links between `node` and the others. */
-  isolate(node: Node): void {
+  isolate(node: PeerNode): void {
     for (const other of this.nodes) {
       this.#cut.add(link(node, other))
       this.#cut.add(link(other, node))
@@ -166,7 +166,7 @@ export class Links {
     for (const node of this.nodes) this.meet(node)
   }
 
-  networkOf(node: Node): Network {
+  networkOf(node: PeerNode): Network {
     let isOpen = true
     return {
       setPeers: () => this.meet(node),
@@ -203,7 +203,7 @@ export class Links {
   }
 
   /** Connects a node with all nodes that it may talk to. */
-  meet(node: Node): void {
+  meet(node: PeerNode): void {
     for (const other of this.nodes) {
       if (other === node) continue
       this.#connect(node, other)
@@ -211,7 +211,7 @@ export class Links {
     }
   }
 
-  gone(node: Node): void {
+  gone(node: PeerNode): void {
     for (const other of this.nodes) {
       this.#connected.delete(link(node, other))
       if (!this.#connected.delete(link(other, node))) continue
@@ -220,10 +220,10 @@ export class Links {
     }
   }
 
-  #connect(from: Node, to: Node): void {
+  #connect(from: PeerNode, to: PeerNode): void {
     if (from.driver === undefined || to.driver === undefined || this.#connected.has(link(from, to))) return
     if (this.#cut.has(link(from, to)) || this.#cut.has(link(to, from))) return
-    const knows = (a: Driver, b: Node): boolean => a.configuration.members.some(({ id }) => id === b.id)
+    const knows = (a: Driver, b: PeerNode): boolean => a.configuration.members.some(({ id }) => id === b.id)
     if (!knows(from.driver, to) && !knows(to.driver, from)) return
     const greeting = this.#greetingOf(from, from.driver)
     const refusal = to.driver.admit(greeting)
@@ -239,14 +239,14 @@ export class Links {
     })
   }
 
-  #greetingOf(node: Node, driver: Driver): Greeting {
+  #greetingOf(node: PeerNode, driver: Driver): Greeting {
     const greeting = driver.greeting()
     node.observer?.greeting(greeting)
     return greeting
   }
 
   #stream(
-    from: Node,
+    from: PeerNode,
     id: ReplicaId,
     term: Parameters<Network['sendSnapshot']>[1],
     source: SnapshotSource,
@@ -290,9 +290,9 @@ export class Links {
     })
   }
 
-  #byId(id: ReplicaId): Node | undefined {
+  #byId(id: ReplicaId): PeerNode | undefined {
     return this.nodes.find((node) => node.id === id)
   }
 }
 
-const link = (from: Node, to: Node): string => `${from.name}→${to.name}`
+const link = (from: PeerNode, to: PeerNode): string => `${from.name}→${to.name}`

@@ -3,8 +3,8 @@
 // the test grants them.
 
 import { describe, expect, test } from 'vitest'
-import { stream } from '../../jepsen-lite/random.ts'
 import { DRAW } from '../../jepsen-lite/sim/random-purposes.ts'
+import { stream } from '../../jepsen-lite/workload/random.ts'
 import { asIndex, type Message } from '../../src/raft/types.ts'
 import { append, Bench, type BenchOptions, voteRequest } from './harness/bench.ts'
 import { Cluster } from './harness/cluster.ts'
