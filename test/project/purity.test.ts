@@ -40,9 +40,12 @@ const MAY_IMPORT = new Map([
   // Settings of a process that only runs a node.
   ['server/process', []],
   ['server/mux', ['bytes', 'storage', 'kv', 'server/node', 'server/http']],
-  ['client', ['bytes', 'node-http.ts']],
+  ['client', ['bytes', 'node-http.ts', 'did-you-mean.ts']],
   ['local', ['files', 'server', 'server/node', 'server/process']],
-  ['cli', ['client', 'files', 'server', 'server/node', 'server/process', 'local', 'recipes']],
+  [
+    'cli',
+    ['client', 'did-you-mean.ts', 'files', 'server', 'server/node', 'server/process', 'local', 'recipes'],
+  ],
   ['embed', ['client', 'server', 'server/node', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],
