@@ -7,8 +7,8 @@ import { EXIT } from './exit-codes.ts'
 import { io, userPath, withCurrentIo } from './io.ts'
 
 /**
- * No cluster accepts a larger value or transaction; the real limits are those of the cluster. Standard input and devices
- * such as /dev/zero may never end.
+ * No cluster accepts a larger value or transaction; the real limits are those of the cluster. Standard input and
+ * devices such as /dev/zero may never end.
  */
 const INPUT_MIB_MAX = 64
 const INPUT_BYTES_MAX = INPUT_MIB_MAX * 1024 * 1024
