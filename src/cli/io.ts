@@ -1,5 +1,5 @@
-// What a command uses of its process: streams, environment, working directory and signals. A test gives another one to
-// `main`, so that commands run side by side in one process.
+// The interface of a command to its process: streams, environment, working directory and signals. A test passes another
+// one to `main`, so that several commands run in one process.
 //
 // The functions of output.ts and the local cluster need it in every corner. So it is the ambient context of the
 // command (AsyncLocalStorage), and not a parameter of each function.

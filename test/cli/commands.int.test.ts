@@ -78,7 +78,7 @@ describe('data goes to stdout as it is', () => {
       err += text
     })
     const code = await new Promise((resolve) => command.on('close', resolve))
-    // What is left on the screen.
+    // The text that remains on the screen.
     return { code, err: err.split('\u001b[2K').at(-1) ?? '' }
   }
 
