@@ -27,7 +27,7 @@ export interface Io {
   readonly startedAtMs: number
   /** Ends the process by a signal, unless a listener of `signals` handles it. */
   raise(signal: NodeJS.Signals): void
-  /** Ends the process at once. Only for a lost output and for a stopped node; otherwise `main` returns the exit code. */
+  /** Ends the process at once, only for a lost output or a stopped node. Otherwise `main` returns the exit code. */
   exit(code: number): never
 }
 

@@ -22,6 +22,7 @@ const MAY_IMPORT = new Map([
   ['bytes', []],
   ['files', []],
   ['src/node-http.ts', []],
+  ['src/did-you-mean.ts', []],
   ['raft', ['bytes']],
   ['kv', ['bytes']],
   ['storage', ['bytes', 'files', 'raft/types.ts', 'raft/entry.ts']],
