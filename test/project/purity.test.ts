@@ -22,6 +22,7 @@ const MAY_IMPORT = new Map([
   ['bytes', []],
   ['files', []],
   ['src/node-http.ts', []],
+  ['src/did-you-mean.ts', []],
   ['raft', ['bytes']],
   ['kv', ['bytes']],
   ['storage', ['bytes', 'files', 'raft/types.ts', 'raft/entry.ts']],
@@ -44,9 +45,12 @@ const MAY_IMPORT = new Map([
   ['server/mux', ['kv', 'server/node', 'server/api']],
   // Settings of a process that only runs a node.
   ['server/process', []],
-  ['client', ['bytes', 'node-http.ts']],
+  ['client', ['bytes', 'node-http.ts', 'did-you-mean.ts']],
   ['local', ['files', 'server', 'server/node', 'server/process']],
-  ['cli', ['client', 'files', 'server', 'server/node', 'server/process', 'local', 'recipes']],
+  [
+    'cli',
+    ['client', 'did-you-mean.ts', 'files', 'server', 'server/node', 'server/process', 'local', 'recipes'],
+  ],
   ['embed', ['client', 'server', 'server/node', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],
