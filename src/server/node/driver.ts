@@ -597,7 +597,7 @@ export class Driver implements NodeApi, NetworkEvents {
   ): void {
     const refuse =
       this.#ended === undefined
-        ? (this.#raft.whyNotSnapshot(term, meta.index) ?? this.#spacePolicy.snapshotRefusal)
+        ? (this.#raft.snapshotRefusal(term, meta.index) ?? this.#spacePolicy.snapshotRefusal)
         : 'this node has ended'
     if (refuse !== undefined) {
       // A leader that offers a snapshot of committed entries has not received the answer to an earlier transfer. The

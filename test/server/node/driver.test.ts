@@ -596,7 +596,7 @@ test('a leader that was deposed as it was asked to hand over asks the next one f
   running.message({ type: 'heartbeat', from, to: leading.id, term, ...nothing })
   cluster.until(() => asked.answer !== undefined)
   expect(asked).toEqual({ answer: follower.name })
-  expect(running.inspect()).toMatchObject({ 'raft.askedTransfer': 0, transferRefused: 0 })
+  expect(running.inspect()).toMatchObject({ 'raft.pendingTransfer': 0, transferRefused: 0 })
 })
 
 test('a transfer that a node was asked for as it ended is answered at once', () => {
