@@ -1,6 +1,6 @@
 // The members of the cluster as this replica knows them, and when the leader changes them (paper §6, thesis §4). What a
 // change makes of a configuration is in `configuration.ts`. How a removed replica is told, and how its node ends, is in
-// src/server/node/driver.ts (`admit`, `endAsRemoved`).
+// src/server/node (`admit` in peer-events.ts, `endIfRemoved` in driver.ts).
 
 import { applyChange, finalConfiguration, isJoint } from './configuration.ts'
 import { invariant } from './invariant.ts'

@@ -102,9 +102,7 @@ export class LeaseKeeper {
   #timer: Timer | undefined
   #timerAt = Number.POSITIVE_INFINITY
   #isStopped = false
-  #expiredTotal = 0
-  #keptInMemoryTotal = 0
-  #keptInLogTotal = 0
+  readonly #totals = { expired: 0, inMemory: 0, inLog: 0 }
   /** Keep-alives that are not answered. */
   #asked = 0
 
@@ -131,7 +129,7 @@ export class LeaseKeeper {
 
   /** Since the start: leases that this leader has ended, and keep-alives answered without an entry, and with one. */
   get totals(): { readonly expired: number; readonly inMemory: number; readonly inLog: number } {
-    return { expired: this.#expiredTotal, inMemory: this.#keptInMemoryTotal, inLog: this.#keptInLogTotal }
+    return this.#totals
   }
 
   stop(): void {
@@ -255,7 +253,7 @@ export class LeaseKeeper {
     const promised = clusterTimeMs + ttlMs
     if (!held.isOwn || held.isEnding || promised > deadlineMs) return 'by an entry'
     held.endsAtMs = Math.max(held.endsAtMs, promised)
-    this.#keptInMemoryTotal++
+    this.#totals.inMemory++
     return ttlMs
   }
 
@@ -267,7 +265,7 @@ export class LeaseKeeper {
     this.#node.propose(asked({ kind: 'renew', ids }), timeoutMs, (result) => {
       if (!result.ok) return done(result)
       if (result.value.kind !== 'renewed') throw new Error(`a renewal ended as ${result.value.kind}`)
-      this.#keptInLogTotal += ids.length
+      this.#totals.inLog += ids.length
       done({ ok: true, value: result.value.ttlsMs })
     })
   }
@@ -406,7 +404,7 @@ export class LeaseKeeper {
       if (due.length === 0) return ended(true)
       const leases = due.map(({ id, lease }): LeaseDeadline => ({ id, deadlineMs: lease.deadlineMs }))
       this.#node.propose(asked({ kind: 'expire', leases }), this.#limits.leaseProposalMs, (result) => {
-        if (result.ok && result.value.kind === 'expired') this.#expiredTotal += result.value.leases
+        if (result.ok && result.value.kind === 'expired') this.#totals.expired += result.value.leases
         if (term === this.#term && !result.ok) for (const held of due) this.#again(held)
         ended(result.ok)
       })
