@@ -1,5 +1,5 @@
-// What a node does while its disk is short of space (NODE-15). `disk-space.ts` measures the space. Consensus knows
-// nothing of it: the leader's node checks commands before they are appended, a node without space drops appends as the
+// The conduct of a node while its disk is short of space (NODE-15). `disk-space.ts` measures the space. The consensus
+// core is not involved: the leader's node checks commands before they are appended, a node without space drops appends as the
 // network may, and leadership moves by the ordinary transfer.
 
 import { takesNoRoom } from '../../kv/index.ts'

@@ -1,4 +1,4 @@
-// What a driver runs on: clock, disk, storage and limits, and the receivers of its events.
+// Options of the driver: clock, disk, storage and limits, and the receivers of its events.
 
 import type { RaftLimits, RaftTiming, RoleChange } from '../../raft/index.ts'
 import type { Storage } from '../../storage/types.ts'

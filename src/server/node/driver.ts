@@ -56,7 +56,7 @@ import { type Watch, type WatchCounts, WatchHub, type WatchRequest, type WatchSi
 import { LeaderLoss } from './watch/leader-loss.ts'
 
 export class Driver implements NodeApi {
-  /** What the network reports to this node. */
+  /** Receives the events of the network. */
   readonly events: NetworkEvents
   readonly #options: DriverOptions
   readonly #raft: Raft

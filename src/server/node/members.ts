@@ -103,6 +103,6 @@ export class Members {
   }
 }
 
-/** What a removed node and its operator are told. */
+/** The reason that a removed node gets, with the way back for its operator. */
 export const removedText = (node: string): string =>
   `${node} was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`
