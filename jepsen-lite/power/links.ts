@@ -175,24 +175,24 @@ export class PeerLinks {
         const to = this.#byId(message.to)
         if (!isOpen || to === undefined || !this.#connected.has(link(node, to))) return
         setImmediate(() => {
-          if (!this.#cut.has(link(node, to))) to.driver?.message(message)
+          if (!this.#cut.has(link(node, to))) to.driver?.events.message(message)
         })
       },
       sendStateHash: (at) => {
         for (const to of this.nodes) {
           if (to !== node && isOpen && !this.#cut.has(link(node, to)))
-            setImmediate(() => to.driver?.stateHash(node.id, at))
+            setImmediate(() => to.driver?.events.stateHash(node.id, at))
         }
       },
       askToKeepAlive: (id, question) => {
         const to = this.#byId(id)
         if (isOpen && to !== undefined && !this.#cut.has(link(node, to)))
-          setImmediate(() => to.driver?.keepAliveAsked(node.id, question))
+          setImmediate(() => to.driver?.events.keepAliveAsked(node.id, question))
       },
       answerKeepAlive: (id, answer) => {
         const to = this.#byId(id)
         if (isOpen && to !== undefined && !this.#cut.has(link(node, to)))
-          setImmediate(() => to.driver?.keepAliveAnswered(node.id, answer))
+          setImmediate(() => to.driver?.events.keepAliveAnswered(node.id, answer))
       },
       sendSnapshot: (id, term, source) => this.#stream(node, id, term, source),
       inspect: () => ({}),
@@ -215,8 +215,8 @@ export class PeerLinks {
     for (const other of this.nodes) {
       this.#connected.delete(link(node, other))
       if (!this.#connected.delete(link(other, node))) continue
-      setImmediate(() => other.driver?.disconnected(node.id))
-      setTimeout(() => other.driver?.refused(node.id), GRACE_MS)
+      setImmediate(() => other.driver?.events.disconnected(node.id))
+      setTimeout(() => other.driver?.events.refused(node.id), GRACE_MS)
     }
   }
 
@@ -226,21 +226,21 @@ export class PeerLinks {
     const knows = (a: Driver, b: PeerNode): boolean => a.configuration.members.some(({ id }) => id === b.id)
     if (!knows(from.driver, to) && !knows(to.driver, from)) return
     const greeting = this.#greetingOf(from, from.driver)
-    const refusal = to.driver.admit(greeting)
+    const refusal = to.driver.events.admit(greeting)
     if (refusal !== undefined) {
-      if (refusal.stop) setImmediate(() => from.driver?.stop(refusal.refuse))
+      if (refusal.stop) setImmediate(() => from.driver?.events.stop(refusal.refuse))
       return
     }
     this.#connected.add(link(from, to))
     setImmediate(() => {
       if (from.driver === undefined || to.driver === undefined) return
-      to.driver.connected(greeting)
-      from.driver.connected(this.#greetingOf(to, to.driver))
+      to.driver.events.connected(greeting)
+      from.driver.events.connected(this.#greetingOf(to, to.driver))
     })
   }
 
   #greetingOf(node: PeerNode, driver: Driver): Greeting {
-    const greeting = driver.greeting()
+    const greeting = driver.events.greeting()
     node.observer?.greeting(greeting)
     return greeting
   }
@@ -254,14 +254,14 @@ export class PeerLinks {
     const to = this.#byId(id)
     const finish = (ok: boolean): void => {
       source.close()
-      setImmediate(() => from.driver?.snapshotSent(id, source.meta.index, ok))
+      setImmediate(() => from.driver?.events.snapshotSent(id, source.meta.index, ok))
     }
     if (to?.driver === undefined || this.#cut.has(link(from, to))) {
       finish(false)
       return
     }
     to.observer?.snapshotOffered(source.id, source.meta)
-    to.driver.snapshotOffered(from.id, term, source.id, source.meta, (_refuse, sink) => {
+    to.driver.events.snapshotOffered(from.id, term, source.id, source.meta, (_refuse, sink) => {
       if (sink === undefined) {
         finish(false)
         return
@@ -282,7 +282,7 @@ export class PeerLinks {
             return
           }
           sink.finish((bad) => {
-            if (bad === undefined) to.driver?.snapshotReceived(from.id, term, source.id, source.meta)
+            if (bad === undefined) to.driver?.events.snapshotReceived(from.id, term, source.id, source.meta)
             finish(bad === undefined)
           })
         })

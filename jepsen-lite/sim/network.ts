@@ -314,37 +314,37 @@ export class SimNetwork implements Carrier {
     const { probeCoverage, triggers } = this.#world
     return {
       greeting: () => {
-        const greeting = driver.greeting()
+        const greeting = driver.events.greeting()
         this.#world.invariants.greets(process.replica, greeting)
         return greeting
       },
-      admit: (greeting) => driver.admit(greeting),
+      admit: (greeting) => driver.events.admit(greeting),
       message: (message) => this.#heard(process, message),
-      stateHash: (from, at) => driver.stateHash(from, at),
-      keepAliveAsked: (from, question) => driver.keepAliveAsked(from, question),
-      keepAliveAnswered: (from, answer) => driver.keepAliveAnswered(from, answer),
+      stateHash: (from, at) => driver.events.stateHash(from, at),
+      keepAliveAsked: (from, question) => driver.events.keepAliveAsked(from, question),
+      keepAliveAnswered: (from, answer) => driver.events.keepAliveAnswered(from, answer),
       connected: (greeting) => {
         this.#forwards.reconnects(process, greeting.replicaId)
         triggers.met('connected', process, this.#byId.get(greeting.replicaId))
         this.#world.rollbacks.connected(process, this.#byId.get(greeting.replicaId))
-        driver.connected(greeting)
+        driver.events.connected(greeting)
       },
       disconnected: (peer) => {
         triggers.met('disconnected', process, this.#byId.get(peer))
-        driver.disconnected(peer)
+        driver.events.disconnected(peer)
       },
-      refused: (peer) => driver.refused(peer),
-      stop: (reason) => driver.stop(reason),
+      refused: (peer) => driver.events.refused(peer),
+      stop: (reason) => driver.events.stop(reason),
       snapshotOffered: (from, ...offer) => {
         process.isStaging = true
         triggers.met('offered', process, this.#byId.get(from))
-        driver.snapshotOffered(from, ...offer)
+        driver.events.snapshotOffered(from, ...offer)
       },
-      snapshotReceived: (...snapshot) => driver.snapshotReceived(...snapshot),
+      snapshotReceived: (...snapshot) => driver.events.snapshotReceived(...snapshot),
       snapshotSent: (to, index, ok) => {
         process.snapshotsSent--
         if (!ok) probeCoverage.hit('snapshot stream given up')
-        driver.snapshotSent(to, index, ok)
+        driver.events.snapshotSent(to, index, ok)
       },
     }
   }
@@ -364,7 +364,7 @@ export class SimNetwork implements Carrier {
       invariants.violation ??= this.#forwards.arrives(this.#byId.get(message.from), process, message)
     this.#world.heard(process, message)
     invariants.heard(process.replica, message, driver.term)
-    driver.message(message)
+    driver.events.message(message)
   }
 
   /** The process is gone. The machine closes its connections, unless the power went. */

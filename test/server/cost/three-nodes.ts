@@ -240,7 +240,7 @@ export class CountedNode {
       close() {},
     })
     for (const { driver } of others)
-      this.#cluster.at(this.#cluster.now, () => this.driver.connected(driver.greeting()))
+      this.#cluster.at(this.#cluster.now, () => this.driver.events.connected(driver.events.greeting()))
   }
 
   get #clock(): Clock {
@@ -312,8 +312,8 @@ class CountedWire {
     this.#reader.push(chunk)
     for (let next = this.#reader.next(); next !== undefined; next = this.#reader.next()) {
       const frame = readFrame(next.type, next.body, { from, to: member.id })
-      if ('term' in frame && frame.type !== 'snapshot-offer') driver.message(frame)
-      else if (frame.type === 'state-hash') driver.stateHash(from, frame.at)
+      if ('term' in frame && frame.type !== 'snapshot-offer') driver.events.message(frame)
+      else if (frame.type === 'state-hash') driver.events.stateHash(from, frame.at)
     }
   }
 }
