@@ -1,5 +1,6 @@
 // The applied configuration, and when the leader changes it (paper §6, thesis §4). `configuration.ts` has the effect of
-// a change. src/server/node informs and stops removed replicas (`admit` in peer-events.ts, `endIfRemoved` in driver.ts).
+// a change. src/server/node informs and stops removed replicas (`admit` in peer-events.ts, `endIfRemoved` in
+// driver.ts).
 
 import { applyChange, finalConfiguration, isJoint } from './configuration.ts'
 import { invariant } from './invariant.ts'

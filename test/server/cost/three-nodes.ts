@@ -40,7 +40,7 @@ const WIRE_MS = 0.1
 const CHUNK_BYTES = 64 * 1024
 const FOREVER_MS = 1e9
 
-/** What one node has given to its disk and to its wires since the start. */
+/** The writes of one node to its disk and to its wires since the start. */
 export interface Spent {
   readonly syncs: number
   /** Operations on rows, deletes too, by the first bytes of the key: storage's table, and that of the state machine. */
@@ -48,11 +48,11 @@ export interface Spent {
   readonly rowBytes: number
   readonly messages: ReadonlyMap<string, number>
   readonly messageBytes: number
-  /** Of the frames of a turn for one peer together. */
+  /** The frames of one turn for one peer, together. */
   readonly socketWrites: number
 }
 
-/** Is told when a call into a node begins and ends. They are not nested. */
+/** Called when a call into a node begins and ends. They are not nested. */
 export interface Meter {
   begins(): void
   ends(node: CountedNode): void

@@ -1,6 +1,6 @@
-// Keep-alives of a node that does not lead. It forwards them to the leader, which notes them in memory, without an entry
-// of the log. If the leader does not answer, because it no longer leads or the connection has broken, the node proposes
-// an entry instead. To keep a lease alive twice does no harm.
+// Keep-alives of a node that does not lead. It forwards them to the leader, which notes them in memory, without an
+// entry of the log. If the leader does not answer, because it no longer leads or the connection has broken, the node
+// proposes an entry instead. To keep a lease alive twice does no harm.
 
 import type { LeaseId } from '../../../kv/index.ts'
 import type { ReplicaId } from '../../../raft/index.ts'

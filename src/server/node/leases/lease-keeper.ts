@@ -438,8 +438,8 @@ export class LeaseKeeper {
   }
 
   /**
-   * Moves overdue leases to `#overdue`, as many as one turn has time for. They are sorted by id, as their keys are on the
-   * disk, so that one slice reads the keys of many leases.
+   * Moves overdue leases to `#overdue`, as many as one turn has time for. They are sorted by id, as their keys are on
+   * the disk, so that one slice reads the keys of many leases.
    */
   #collectOverdue(clusterTimeMs: number): void {
     while (this.#overdue.length < OVERDUE_MAX) {
