@@ -7,7 +7,7 @@ import { HttpTransport } from '../../src/client/transport/http-transport.ts'
 import type { Headers, Outcome } from '../../src/client/transport/transport.ts'
 
 /** A node that may be asked. */
-export interface Target {
+export interface NodeAddress {
   readonly name: string
   readonly port: number
 }

@@ -6,7 +6,6 @@ import { asRevision } from '../../src/kv/index.ts'
 import { ApiError } from '../../src/server/api/errors.ts'
 import { Api, execute } from '../../src/server/api/execute.ts'
 import { whereToWatch } from '../../src/server/api/keys.ts'
-import { answerWithinMs } from '../../src/server/api/limits.ts'
 import type { ApiOperation } from '../../src/server/api/operation.ts'
 import {
   decodeGet,
@@ -24,10 +23,8 @@ import {
   isStreamed,
   partsOf,
 } from '../../src/server/http/messages.ts'
-import { takeTimeout } from '../../src/server/http/parameters.ts'
 import type { Route } from '../../src/server/http/route.ts'
 import { operationRoutes } from '../../src/server/http/routes.ts'
-import { classify, splitTarget } from '../../src/server/http/target.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { NodeApi } from '../../src/server/node/types.ts'
 import type { Watch, WatchSink } from '../../src/server/node/watch/index.ts'
@@ -83,21 +80,21 @@ export class InMemoryApi {
   }
 
   #requestOf({ method, target: url, headers }: SimulatedRequest, isAbandoned: () => boolean): HttpRequest {
-    const target = classify(method, splitTarget(url))
-    const { timeoutMs, others } = takeTimeout(target.pairs)
     const named = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])
-    const parsed = {
+    const parts = {
       ...{ method, url, httpVersion: '1.1', headers: Object.fromEntries(named), hosts: 1 },
       body: NO_BODY,
     }
-    return new HttpRequest(parsed, target, others, performance.now() + answerWithinMs(timeoutMs), isAbandoned)
+    const request = new HttpRequest(parts, performance.now(), { isAbandoned, send() {} })
+    request.readTimeout()
+    return request
   }
 
   #decode(request: HttpRequest, { body, method }: SimulatedRequest): ApiOperation {
     const { operation, path } = request.target
     if (operation === 'get') return decodeGet(request)
     if (operation === 'range') return decodeRange(request, PAGE_PARAMETERS)
-    if (operation === 'put') return decodePut(request)(body ?? new Uint8Array())
+    if (operation === 'put') return { ...decodePut(request), value: body ?? new Uint8Array() }
     for (const route of this.#routes) {
       const params = route.method === method ? paramsOf(route.path, path) : undefined
       if (params === undefined) continue

@@ -15,10 +15,10 @@ import { writeIdHeader } from '../../src/client/write-id.ts'
 import { errorOfWatch } from '../../src/server/api/watch.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
 import type { EventsMessage, Watch, WatchEnd, WatchSink } from '../../src/server/node/watch/index.ts'
-import type { Random } from '../random.ts'
 import type { Machine, Process } from '../sim/process.ts'
 import { IO } from '../sim/time.ts'
-import type { World } from '../sim/world.ts'
+import type { SimWorld } from '../sim/world.ts'
+import type { Random } from '../workload/random.ts'
 import { type Answered, InMemoryApi } from './in-memory-api.ts'
 import type { VirtualProcess, VirtualProcesses } from './virtual-process.ts'
 
@@ -40,7 +40,7 @@ interface Pending {
 }
 
 export class ClientNetwork {
-  readonly #world: World
+  readonly #world: SimWorld
   readonly #hosts: VirtualProcesses
   readonly #random: Random
   /** Code of nodes runs by this one's clock. */
@@ -54,7 +54,7 @@ export class ClientNetwork {
   /** Until when a client and a machine are cut off from each other. */
   readonly #cuts = new Map<string, number>()
 
-  constructor(world: World, hosts: VirtualProcesses, random: Random) {
+  constructor(world: SimWorld, hosts: VirtualProcesses, random: Random) {
     this.#world = world
     this.#hosts = hosts
     this.#random = random

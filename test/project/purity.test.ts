@@ -11,7 +11,7 @@ import { parseAst } from 'vitest/node'
 const PURE = ['bytes', 'raft', 'kv', 'server/peers']
 
 /** They import nothing of Node's themselves: a browser page will run them one day. */
-const TESTER_WITHOUT_NODE = ['jepsen-lite/checker', 'jepsen-lite/sim']
+const TESTER_WITHOUT_NODE = ['jepsen-lite/workload', 'jepsen-lite/checker', 'jepsen-lite/sim']
 
 /**
  * The folders, or single files, that each folder may import besides itself. src/index.ts may import all of
@@ -22,6 +22,7 @@ const MAY_IMPORT = new Map([
   ['bytes', []],
   ['files', []],
   ['src/node-http.ts', []],
+  ['src/did-you-mean.ts', []],
   ['raft', ['bytes']],
   ['kv', ['bytes']],
   ['storage', ['bytes', 'files', 'raft/types.ts', 'raft/entry.ts']],
@@ -44,13 +45,16 @@ const MAY_IMPORT = new Map([
   ['server/mux', ['kv', 'server/node', 'server/api']],
   // Settings of a process that only runs a node.
   ['server/process', []],
-  ['client', ['bytes', 'node-http.ts']],
+  ['client', ['bytes', 'node-http.ts', 'did-you-mean.ts']],
   ['local', ['files', 'server', 'server/node', 'server/process']],
-  ['cli', ['client', 'files', 'server', 'server/node', 'server/process', 'local', 'recipes']],
+  [
+    'cli',
+    ['client', 'did-you-mean.ts', 'files', 'server', 'server/node', 'server/process', 'local', 'recipes'],
+  ],
   ['embed', ['client', 'server', 'server/node', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],
-  ['testing', ['client', 'local', 'embed', 'jepsen-lite', 'jepsen-lite/checker']],
+  ['testing', ['client', 'local', 'embed', 'jepsen-lite', 'jepsen-lite/workload', 'jepsen-lite/checker']],
   [
     'jepsen-lite',
     [
@@ -58,19 +62,11 @@ const MAY_IMPORT = new Map([
       ...['server', 'server/node', 'server/peers', 'server/peers/tcp', 'server/api', 'server/http'],
     ],
   ],
-  ['jepsen-lite/checker', ['jepsen-lite/history.ts']],
+  ['jepsen-lite/workload', []],
+  ['jepsen-lite/checker', ['jepsen-lite/workload']],
   [
     'jepsen-lite/sim',
-    [
-      'raft',
-      'kv',
-      'storage',
-      'server/node',
-      'server/peers',
-      'jepsen-lite/history.ts',
-      'jepsen-lite/random.ts',
-      'jepsen-lite/checker',
-    ],
+    ['raft', 'kv', 'storage', 'server/node', 'server/peers', 'jepsen-lite/workload', 'jepsen-lite/checker'],
   ],
 ])
 
@@ -167,7 +163,7 @@ describe('the check itself', () => {
     ['src/cli/x.ts', 'import { startCluster } from "../index.ts"'],
     ['src/cli/x.ts', 'import { startCluster } from "quorate"'],
     ['src/cli/x.ts', 'import manifest from "../../package.json"'],
-    ['src/cli/x.ts', 'import "../../jepsen-lite/history.ts"'],
+    ['src/cli/x.ts', 'import "../../jepsen-lite/workload/history.ts"'],
     ['src/embed/x.ts', 'import { recorded } from "../testing/index.ts"'],
     ['src/testing/x.ts', 'import "../../jepsen-lite/sim/index.ts"'],
     ['jepsen-lite/checker/x.ts', 'import "../sim/clock.ts"'],
@@ -187,7 +183,7 @@ describe('the check itself', () => {
       'src/server/x.ts',
       'import "../raft/a.ts"; import "../kv/a.ts"; import "../storage/a.ts"; import "node:net"',
     ],
-    ['jepsen-lite/checker/models/x.ts', 'import "../check.ts"; import "../../history.ts"'],
+    ['jepsen-lite/checker/models/x.ts', 'import "../check.ts"; import "../../workload/history.ts"'],
     ['jepsen-lite/sim/x.ts', 'import "../../src/server/node/driver.ts"; import "fast-check"'],
     ['jepsen-lite/x.ts', 'import "./sim/index.ts"; import "../src/client/index.ts"; import "node:fs"'],
     ['src/testing/x.ts', 'import "../../jepsen-lite/checker/index.ts"; import "../embed/index.ts"'],

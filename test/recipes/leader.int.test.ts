@@ -3,7 +3,7 @@
 import { getEventListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { stream } from '../../jepsen-lite/random.ts'
+import { stream } from '../../jepsen-lite/workload/random.ts'
 import { type Client, QuorateError, UnavailableError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import {

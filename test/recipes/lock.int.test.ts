@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { stream } from '../../jepsen-lite/random.ts'
+import { stream } from '../../jepsen-lite/workload/random.ts'
 import {
   type Client,
   OutcomeUnknownError,

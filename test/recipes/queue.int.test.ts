@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { stream } from '../../jepsen-lite/random.ts'
+import { stream } from '../../jepsen-lite/workload/random.ts'
 import { type Client, type KvRecord, UnavailableError } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { type Queue, queue } from '../../src/recipes/queue.ts'

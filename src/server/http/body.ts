@@ -1,4 +1,4 @@
-// Receiving inbound, and dropping those that are refused.
+// The bodies of requests: how they are received, and how a refused one is dropped.
 
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { type InboundBudget, tooManyBodies } from '../api/budget.ts'
@@ -12,11 +12,11 @@ export const hasBody = ({ headers }: IncomingMessage): boolean =>
 
 /** The error for a body with this Transfer-Encoding; undefined if it is read. */
 export function codingRefusal(headers: IncomingHttpHeaders): ApiError | undefined {
-  const coding = (headers['transfer-encoding'] ?? 'chunked').toLowerCase()
+  const coding = headers['transfer-encoding']?.toLowerCase()
+  if (coding === undefined || coding === 'chunked') return undefined
   // If `chunked` is not the last coding, the end of the body is unknown (RFC 9112 §6.3).
   if (!/(?:^|[\s,])chunked$/.test(coding))
     return new HttpError('bad_request', 'the last Transfer-Encoding must be chunked', ['Connection', 'close'])
-  if (coding === 'chunked') return undefined
   return new ApiError('unsupported_media_type', 'the only Transfer-Encoding is chunked')
 }
 

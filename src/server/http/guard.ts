@@ -31,6 +31,8 @@ export class Guard {
   readonly #clusterId: string
   readonly #allowedHosts: ReadonlySet<string>
   readonly #corsOrigins: ReadonlySet<string>
+  /** Headers of each response to a client without an allowed origin. */
+  readonly #varying: readonly string[]
   /** The last accepted host: clients send the same one each time. */
   #goodHost: string | undefined
 
@@ -38,13 +40,14 @@ export class Guard {
     this.#clusterId = clusterId
     this.#allowedHosts = new Set(allowedHosts.map((host) => host.toLowerCase()))
     this.#corsOrigins = new Set(corsOrigins.map((origin) => origin.toLowerCase().replace(/\/$/, '')))
+    this.#varying = corsOrigins.length === 0 ? [] : ['Vary', 'Origin']
   }
 
   /** Throws `ApiError` for another host. */
-  checkHost(request: RequestHead, target: Target): void {
+  checkHost(request: RequestHead, { authority }: Pick<Target, 'authority'>): void {
     if (request.headers.host === undefined && request.httpVersion !== '1.0')
       throw new ApiError('bad_request', 'a request needs a Host header')
-    const host = target.authority ?? request.headers.host
+    const host = authority ?? request.headers.host
     if (host === undefined) return
     if (request.hosts > 1) throw new ApiError('bad_request', 'a request has one Host header')
     if (host === this.#goodHost) return
@@ -55,10 +58,10 @@ export class Guard {
 
   /** CORS headers for this client; empty for most. Throws `ApiError` for a change from a page of another origin. */
   checkOrigin(request: RequestHead): readonly string[] {
-    const { origin, host = '' } = request.headers
+    const { origin, host = '', 'sec-fetch-site': site } = request.headers
     if (origin === undefined) {
-      this.#checkSite(request)
-      return this.#corsOrigins.size === 0 ? [] : ['Vary', 'Origin']
+      if (site !== undefined) this.#checkSite(site)
+      return this.#varying
     }
     const named = origin.toLowerCase()
     if (this.#corsOrigins.has(named) || this.#corsOrigins.has('*')) {
@@ -80,16 +83,15 @@ export class Guard {
         'origin_not_allowed',
         `${JSON.stringify(origin)} may not make changes here; see --cors-origin`,
       )
-    if (named !== own) this.#checkSite(request)
-    return this.#corsOrigins.size === 0 ? [] : ['Vary', 'Origin']
+    if (named !== own && site !== undefined) this.#checkSite(site)
+    return this.#varying
   }
 
   /**
    * A page of another site cannot read a response, but its requests make the node work. Browsers mark them; such a
    * request has no Origin if it is a simple GET.
    */
-  #checkSite({ headers }: RequestHead): void {
-    const site = headers['sec-fetch-site']
+  #checkSite(site: string | readonly string[]): void {
     if ((site === 'cross-site' || site === 'same-site') && !this.#corsOrigins.has('*'))
       throw new ApiError(
         'origin_not_allowed',

@@ -1,6 +1,12 @@
 // The codec of HTTP: requests become operations, results become responses. What both mean is decided in `api/`.
 
-import { type KeyRow, type OutcomeOfKey, SESSION_SLOTS_MAX, type Settings } from '../../kv/index.ts'
+import {
+  type KeyRow,
+  type OutcomeOfKey,
+  type PutLease,
+  SESSION_SLOTS_MAX,
+  type Settings,
+} from '../../kv/index.ts'
 import type { LeaseSetting } from '../../raft/types.ts'
 import { isVoter } from '../api/cluster.ts'
 import { ttlMsOf } from '../api/duration.ts'
@@ -82,8 +88,8 @@ function readTarget<P extends ParameterTable>(
   return { key: checkedKey(percentDecode(keys[0] ?? '')), values }
 }
 
-/** Decodes a PUT without its body, and returns the operation for a body. Throws `ApiError`. */
-export function decodePut(request: HttpRequest): (value: Uint8Array) => ApiOperation {
+/** Decodes a PUT without its body. Throws `ApiError`. */
+export function decodePut(request: HttpRequest): Omit<PutOperation, 'value'> {
   const { headers } = request
   if (headers['content-encoding'] !== undefined)
     throw new ApiError(
@@ -96,12 +102,16 @@ export function decodePut(request: HttpRequest): (value: Uint8Array) => ApiOpera
     throw new ApiError('bad_request', 'a value is replaced as a whole: Content-Range is not accepted')
   const { key, values } = readTarget(request, PUT_PARAMETERS)
   const { prev = false } = values
-  checkOneLease(values.lease, values.ttl, '', 'ttl')
-  const lease = putLeaseOf(values.lease, values.ttl === undefined ? undefined : ttlMsOf(values.ttl, 'ttl'))
   const condition = readConditions(headers)
-  const idempotency = readIdempotency(headers)
-  return (value) => ({ kind: 'put', key, value, condition, prev, lease, idempotency })
+  return { kind: 'put', key, condition, prev, lease: leaseOf(values), idempotency: readIdempotency(headers) }
 }
+
+function leaseOf({ lease, ttl }: ParameterValues<typeof PUT_LEASE_PARAMETERS>): PutLease | undefined {
+  checkOneLease(lease, ttl, '', 'ttl')
+  return putLeaseOf(lease, ttl === undefined ? undefined : ttlMsOf(ttl, 'ttl'))
+}
+
+type PutOperation = Extract<ApiOperation, { readonly kind: 'put' }>
 
 export function decodeDelete(request: HttpRequest): ApiOperation {
   if (request.target.keys?.length === 0) return decodeDeleteRange(request)

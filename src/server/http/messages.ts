@@ -4,10 +4,13 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Revision } from '../../kv/index.ts'
 import type { Part } from '../api/budget.ts'
 import { ApiError, type ErrorCode, problemDocument, retryAfterSeconds } from '../api/errors.ts'
+import { answerWithinMs } from '../api/limits.ts'
 import type { Call, PageCollector } from '../api/operation.ts'
 import type { ReadGrant } from '../node/types.ts'
 import type { WatchSink } from '../node/watch/index.ts'
-import type { ClassifiedTarget } from './target.ts'
+import type { RequestHead } from './guard.ts'
+import { takeTimeout } from './parameters.ts'
+import { type ClassifiedTarget, classify, splitTarget } from './target.ts'
 
 export interface BodyLimits {
   readonly bytesMax: number
@@ -27,57 +30,65 @@ export interface RequestBody {
   drop(): void
 }
 
-/** A request as either reader reads it. */
-export interface ParsedRequest {
-  readonly method: string
+/** The head and the body of a request. */
+export interface RequestParts extends RequestHead {
   /** The raw target. */
   readonly url: string
-  readonly httpVersion: string
-  /** Names in lower case. A field that appears twice is joined, or the first one. */
-  readonly headers: IncomingHttpHeaders
-  /** Number of Host fields. */
-  readonly hosts: number
   readonly body: RequestBody
 }
 
-/** The way back to the client of one request. */
-export interface Exchange {
-  /** Arrival of the first byte, on the clock of `performance.now()`. */
-  readonly startedAt: number
+/** The connection of a request. */
+export interface ResponseSink {
+  /** The client has gone. */
   readonly isAbandoned: () => boolean
-  /** Sends the response. Called once, now or later. `extra` are headers for this client. */
-  readonly send: (response: HttpResponse, extra: readonly string[]) => void
+  /** Sends the response to `request`. */
+  readonly send: (request: HttpRequest, response: HttpResponse) => void
 }
 
-/** A request whose client may send it, on its way to an operation. */
+/** A request, whichever reader has read it, from its arrival to its response. */
 export class HttpRequest implements Call {
   /** Largest number of bytes of JSON for one byte of a key or a value. */
   readonly expansion = 6
   readonly method: string
   readonly target: ClassifiedTarget
-  /** Parameters of the query, except the key and the timeout. */
-  readonly pairs: readonly string[]
+  readonly httpVersion: string
   readonly headers: IncomingHttpHeaders
+  readonly hosts: number
   readonly body: RequestBody
-  readonly deadline: number
-  readonly isAbandoned: () => boolean
+  /** Arrival of the first byte, on the clock of `performance.now()`. */
+  readonly startedAt: number
+  readonly sink: ResponseSink
+  deadline: number
+  /** Parameters of the query, except the key and, after `readTimeout`, the timeout. */
+  pairs: readonly string[]
+  /** Headers of every response to this client. */
+  extra: readonly string[] = []
+  isAnswered = false
   page: (PageCollector & { readonly slices: readonly string[] }) | undefined
   openSink?: () => WatchSink
 
-  constructor(
-    { method, headers, body }: ParsedRequest,
-    target: ClassifiedTarget,
-    pairs: readonly string[],
-    deadline: number,
-    isAbandoned: () => boolean,
-  ) {
-    this.method = method
-    this.target = target
-    this.pairs = pairs
-    this.headers = headers
-    this.body = body
-    this.deadline = deadline
-    this.isAbandoned = isAbandoned
+  constructor(parts: RequestParts, startedAt: number, sink: ResponseSink) {
+    this.method = parts.method
+    this.target = classify(parts.method, splitTarget(parts.url))
+    this.httpVersion = parts.httpVersion
+    this.headers = parts.headers
+    this.hosts = parts.hosts
+    this.body = parts.body
+    this.startedAt = startedAt
+    this.sink = sink
+    this.deadline = startedAt
+    this.pairs = this.target.pairs
+  }
+
+  isAbandoned(): boolean {
+    return this.sink.isAbandoned()
+  }
+
+  /** Takes the timeout out of the query. Throws `ApiError`. */
+  readTimeout(): void {
+    const { timeoutMs, others } = takeTimeout(this.pairs)
+    this.pairs = others
+    this.deadline = this.startedAt + answerWithinMs(timeoutMs)
   }
 }
 

@@ -12,15 +12,16 @@ import { NodeBody } from './body.ts'
 import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
 import { METHODS } from './guard.ts'
 import type { HttpLimits } from './limits.ts'
-import { type Exchange, errorResponse, HttpError, type HttpResponse, type ParsedRequest } from './messages.ts'
+import { errorResponse, HttpError, HttpRequest } from './messages.ts'
+import type { ResponseWriter } from './response-writer.ts'
 
 export interface NodeConnectionsOptions {
   readonly limits: HttpLimits
   readonly connections: Connections
   readonly inbound: InboundBudget
   /** Serves a request when the requests before it on its connection are answered. */
-  readonly serve: (request: ParsedRequest, exchange: Exchange) => void
-  readonly write: (incoming: IncomingRequest, response: HttpResponse, extra: readonly string[]) => void
+  readonly serve: (request: HttpRequest) => void
+  readonly writer: ResponseWriter
 }
 
 /** A request on node:http. */
@@ -55,7 +56,7 @@ export class NodeConnections {
       {
         maxHeaderSize: limits.headBytesMax,
         keepAliveTimeout: limits.keepAliveMs,
-        // A missing Host header is error by the guard, like other faults.
+        // The guard reports a missing Host header, like other faults.
         requireHostHeader: false,
       },
       (request, response) => receive(request, response),
@@ -234,13 +235,12 @@ class NodeConnection implements ConnectionOwner {
     const { request, response, body } = incoming
     const { method = '', url = '', httpVersion, headers } = request
     const hosts = request.headersDistinct.host?.length ?? 0
-    this.#options.serve(
-      { method, url, httpVersion, headers, hosts, body },
-      {
-        startedAt: performance.now(),
+    const { serve, writer } = this.#options
+    serve(
+      new HttpRequest({ method, url, httpVersion, headers, hosts, body }, performance.now(), {
         isAbandoned: () => response.destroyed,
-        send: (answer, extra) => this.#options.write(incoming, answer, extra),
-      },
+        send: ({ extra }, answer) => writer.writeToNode(incoming, answer, extra),
+      }),
     )
   }
 }

@@ -108,11 +108,14 @@ export function takeTimeout(pairs: readonly string[]): {
   readonly timeoutMs: number
   readonly others: readonly string[]
 } {
+  if (pairs.length === 0) return DEFAULT_TIMEOUT
   const at = pairs.findIndex((pair) => nameOf(pair) === TIMEOUT)
   const pair = pairs[at]
   if (pair === undefined) return { timeoutMs: TIMEOUT_MS_DEFAULT, others: pairs }
   return { timeoutMs: timeout.read(queryDecode(valueIn(pair)), TIMEOUT), others: pairs.toSpliced(at, 1) }
 }
+
+const DEFAULT_TIMEOUT = { timeoutMs: TIMEOUT_MS_DEFAULT, others: [] as readonly string[] }
 
 /** The parameters of all reads. */
 export const READ_PARAMETERS = {

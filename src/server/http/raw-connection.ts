@@ -8,8 +8,9 @@ import { Duplex, Readable } from 'node:stream'
 import type { InboundBudget } from '../api/budget.ts'
 import { WholeBody } from './body.ts'
 import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
-import type { Exchange, HttpResponse, ParsedRequest } from './messages.ts'
+import { HttpRequest, type HttpResponse, type ResponseSink } from './messages.ts'
 import { RawParser, type RawRequest } from './raw-parser.ts'
+import type { ResponseWriter } from './response-writer.ts'
 
 /** How long this reader waits for the rest of a request. Many clients send head and body separately. */
 export const REST_MS_MAX = 10
@@ -32,18 +33,8 @@ export interface RawConnectionsOptions {
   /** Whether each connection ends with its next response, which has `Connection: close`. */
   readonly isClosing: () => boolean
   readonly inbound: InboundBudget
-  readonly serve: (request: ParsedRequest, exchange: Exchange) => void
-  /**
-   * Writes a response. Returns whether the kernel has taken all of it. If not, `taken` is called once, later: when the
-   * kernel has taken it, or the connection is gone.
-   */
-  readonly write: (
-    socket: Socket,
-    request: RawRequest,
-    response: HttpResponse,
-    extra: readonly string[],
-    taken: () => void,
-  ) => boolean
+  readonly serve: (request: HttpRequest) => void
+  readonly writer: ResponseWriter
   /**
    * Takes over a connection if the request at the beginning of these bytes opens a multiplexed connection. Returns
    * whether it does.
@@ -146,7 +137,7 @@ class RawConnection implements ConnectionOwner {
   #arrived: Buffer = NOTHING
   /** When the first of these bytes arrived; undefined if that was during a request. */
   #arrivedAt: number | undefined
-  #isInFlight = false
+  #current: HttpRequest | undefined
   /** A response is written, and the client has not taken all of it. */
   #isUntaken = false
   /** The response being sent has `Connection: close`. */
@@ -155,7 +146,7 @@ class RawConnection implements ConnectionOwner {
   #ended = false
   /** The loop that reads requests is running. */
   #reading = false
-  readonly #isAbandoned: () => boolean
+  readonly #sink: ResponseSink
   readonly #onTaken: () => void
 
   constructor(socket: Socket, options: RawConnectionsOptions, events: RawConnectionEvents) {
@@ -163,7 +154,10 @@ class RawConnection implements ConnectionOwner {
     this.#options = options
     this.#events = events
     this.#requests = new RawParser(options.headBytesMax)
-    this.#isAbandoned = () => socket.destroyed
+    this.#sink = {
+      isAbandoned: () => socket.destroyed,
+      send: (request, response) => this.#send(request, response),
+    }
     this.#onTaken = () => {
       this.#isUntaken = false
       this.#answered()
@@ -176,7 +170,7 @@ class RawConnection implements ConnectionOwner {
   }
 
   waitsFor(): 'nothing' | 'client' | 'node' {
-    return this.#isInFlight ? 'node' : this.isIdle() ? 'nothing' : 'client'
+    return this.#current !== undefined ? 'node' : this.isIdle() ? 'nothing' : 'client'
   }
 
   end(): void {
@@ -185,7 +179,7 @@ class RawConnection implements ConnectionOwner {
 
   /** The next request is read when the last one is answered and its answer is taken. */
   get #busy(): boolean {
-    return this.#isInFlight || this.#isUntaken
+    return this.#current !== undefined || this.#isUntaken
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -243,25 +237,28 @@ class RawConnection implements ConnectionOwner {
     const startedAt = this.#arrivedAt ?? performance.now()
     this.#arrivedAt = undefined
     this.restAwaitedSince = undefined
-    this.#isInFlight = true
-    let isSent = false
-    const send: Exchange['send'] = (response, extra) => {
-      const socket = this.#socket
-      // The client would take a second response for the response to its next request.
-      if (isSent) return
-      isSent = true
-      this.#isInFlight = false
-      if (!socket.writable) return
-      this.#isLast = this.#options.isClosing()
-      this.#isUntaken = !this.#options.write(socket, request, response, extra, this.#onTaken)
-      if (!this.#isUntaken) this.#answered()
-    }
-    const { method, url, httpVersion, headers, body } = request
-    const parsed = {
-      ...{ method, url, httpVersion, headers, hosts: 1 },
-      body: new WholeBody(body, this.#options.inbound),
-    }
-    this.#options.serve(parsed, { startedAt, isAbandoned: this.#isAbandoned, send })
+    const { inbound, serve } = this.#options
+    const { method, url, httpVersion, headers } = request
+    const body = new WholeBody(request.body, inbound)
+    this.#current = new HttpRequest(
+      { method, url, httpVersion, headers, hosts: 1, body },
+      startedAt,
+      this.#sink,
+    )
+    serve(this.#current)
+  }
+
+  #send(request: HttpRequest, response: HttpResponse): void {
+    const socket = this.#socket
+    // The client would take a second response for the response to its next request.
+    if (request !== this.#current) return
+    this.#current = undefined
+    if (!socket.writable) return
+    const { writer, isClosing } = this.#options
+    this.#isLast = isClosing()
+    const { method, extra } = request
+    this.#isUntaken = !writer.writeToSocket(socket, method, response, extra, this.#onTaken, this.#isLast)
+    if (!this.#isUntaken) this.#answered()
   }
 
   /** The answer is taken. */

@@ -13,7 +13,14 @@ import {
   writeChunked,
 } from '../api/budget.ts'
 import type { NodeApi } from '../node/types.ts'
-import { type BodySink, type HttpResponse, isPoured, isStreamed, partsOf } from './messages.ts'
+import {
+  type BodySink,
+  type HttpResponse,
+  isPoured,
+  isStreamed,
+  partsOf,
+  type ResponseBody,
+} from './messages.ts'
 import type { IncomingRequest } from './node-connection.ts'
 
 export interface ResponseWriterOptions {
@@ -51,7 +58,7 @@ export class ResponseWriter {
     const headers = KV_PATH.test(request.url ?? '') ? this.#kvHeaders(answer) : []
     headers.push(...answer.headers, ...extra)
     if (isClosing()) headers.push('Connection', 'close')
-    const bodiless = isBodiless(request.method, status)
+    const bodiless = request.method === 'HEAD' || !hasLength(status)
     // After something that the parser cannot read, no further request can be read.
     if (received.isBroken) response.shouldKeepAlive = false
 
@@ -82,32 +89,36 @@ export class ResponseWriter {
    */
   writeToSocket(
     socket: Socket,
-    { method }: { readonly method: string },
+    method: string,
     { body, status, headers, revision }: HttpResponse,
     extra: readonly string[],
     taken: () => void,
-    closing = this.#options.isClosing(),
+    isLast: boolean,
   ): boolean {
-    if (isPoured(body) || isStreamed(body)) throw new Error('a stream needs node:http')
     const { node, outbound } = this.#options
-    const whole = join(partsOf(body))
+    const whole = wholeOf(body)
+    const bytes = Buffer.byteLength(whole)
     const { begin, end } = this.#sharedNow()
     let head = `${statusLine(status)}${begin}${revision ?? node.revision}${end}`
     for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
     for (let i = 0; i < extra.length; i += 2) head += `${extra[i]}: ${extra[i + 1]}\r\n`
-    if (closing) head += 'Connection: close\r\n'
-    const bytes = Buffer.byteLength(whole)
+    if (isLast) head += 'Connection: close\r\n'
     if (hasLength(status)) head += `Content-Length: ${bytes}\r\n`
-    head += `Date: ${httpDate()}\r\n${closing ? '' : this.#keepAlive}\r\n`
-    const sent = isBodiless(method, status) ? '' : whole
-    if (sent !== '' && bytes > PIECE_BYTES) {
+    head += `Date: ${httpDate()}\r\n${isLast ? '' : this.#keepAlive}\r\n`
+    if (method === 'HEAD' || bytes === 0 || !hasLength(status)) socket.write(head, 'latin1')
+    else if (typeof whole === 'string' && bytes === whole.length && bytes <= PIECE_BYTES)
+      // One byte for each character.
+      socket.write(head + whole, 'latin1')
+    else if (typeof whole !== 'string' && bytes <= ONE_WRITE_BYTES_MAX)
+      socket.write(head + Buffer.from(whole.buffer, whole.byteOffset, bytes).toString('latin1'), 'latin1')
+    else {
       socket.cork()
       socket.write(head)
-      writeChunked(socket, [sent], outbound, taken)
+      if (bytes > PIECE_BYTES) writeChunked(socket, [whole], outbound, taken)
+      else socket.write(whole)
       socket.uncork()
-      return false
+      if (bytes > PIECE_BYTES) return false
     }
-    writeBoth(socket, head, sent)
     if (socket.writableLength === 0) return true
     afterDrain(socket, outbound, taken)
     return false
@@ -140,17 +151,6 @@ const KV_PATH = /^(?:[hH][tT]{2}[pP][sS]?:\/\/[^/?]*)?\/(?:v|%76)(?:1|%31)(?:[/?
 const statusLine = (status: number): string =>
   status === 200 ? 'HTTP/1.1 200 OK\r\n' : `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n`
 
-function writeBoth(socket: Socket, head: string, body: string | Uint8Array): void {
-  const text = oneByteText(body)
-  if (text !== undefined) socket.write(head + text, 'latin1')
-  else {
-    socket.cork()
-    socket.write(head)
-    socket.write(body)
-    socket.uncork()
-  }
-}
-
 const keepAlive = (keepAliveMs: number): string =>
   `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(keepAliveMs / 1000)}\r\n`
 
@@ -169,21 +169,15 @@ function httpDate(): string {
 
 const hasLength = (status: number): boolean => status !== 304 && status !== 204
 
-const isBodiless = (method: string | undefined, status: number): boolean =>
-  method === 'HEAD' || status === 304 || status === 204
-
 /** The text, or the single piece of bytes. */
-const join = (parts: readonly Part[]): Part => (parts.length === 1 ? (parts[0] ?? '') : parts.join(''))
-
-/** Up to this size, copying into one write is cheaper than a second write. */
-const ONE_WRITE_BYTES_MAX = 16 * 1024
-
-/** The body as a string with one byte per character; undefined if there is none, or if it is too large to copy. */
-function oneByteText(body: string | Uint8Array): string | undefined {
-  if (typeof body === 'string') return Buffer.byteLength(body) === body.length ? body : undefined
-  if (body.length > ONE_WRITE_BYTES_MAX) return undefined
-  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1')
+function wholeOf(body: ResponseBody): Part {
+  if (typeof body === 'string' || body instanceof Uint8Array) return body
+  if (isPoured(body) || isStreamed(body)) throw new Error('a stream needs node:http')
+  return body.join('')
 }
+
+/** Up to this size, copying bytes into one write is cheaper than a second write. */
+const ONE_WRITE_BYTES_MAX = 16 * 1024
 
 const GONE: BodySink = { write: async () => false, end() {}, cut() {} }
 

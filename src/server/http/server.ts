@@ -8,7 +8,6 @@ import { SETTING_RULES } from '../../kv/index.ts'
 import { byteLength } from '../api/budget.ts'
 import { ApiError, asError } from '../api/errors.ts'
 import { Api, execute } from '../api/execute.ts'
-import { answerWithinMs } from '../api/limits.ts'
 import type { ApiOperation } from '../api/operation.ts'
 import { timeLeftMs } from '../api/ranges.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
@@ -28,20 +27,16 @@ import {
 } from './http-codec.ts'
 import { type HttpLimits, httpLimits } from './limits.ts'
 import {
-  type Exchange,
   errorResponse,
-  HttpRequest,
+  type HttpRequest,
   type HttpResponse,
   isPoured,
   isStreamed,
-  type ParsedRequest,
   partsOf,
 } from './messages.ts'
 import { endWith, NodeConnections } from './node-connection.ts'
-import { takeTimeout } from './parameters.ts'
 import { RawConnections } from './raw-connection.ts'
 import { ResponseWriter } from './response-writer.ts'
-import { classify, splitTarget } from './target.ts'
 import { checkOpening, readOpening } from './upgrade.ts'
 
 export interface HttpServerOptions {
@@ -117,17 +112,14 @@ class Listener implements HttpServer {
     const { inbound, outbound } = this.#api
     this.#writer = new ResponseWriter({ node, outbound, keepAliveMs: limits.keepAliveMs, isClosing })
     this.#connections = new Connections(limits)
-    const connections = this.#connections
-    const serve = (request: ParsedRequest, exchange: Exchange): void => this.#serve(request, exchange)
-    this.#nodeConnections = new NodeConnections({
-      ...{ limits, connections, inbound, serve },
-      write: (incoming, response, extra) => this.#writer.writeToNode(incoming, response, extra),
-    })
+    const shared = {
+      ...{ connections: this.#connections, inbound, writer: this.#writer },
+      serve: (request: HttpRequest) => this.#serve(request),
+    }
+    this.#nodeConnections = new NodeConnections({ ...shared, limits })
     this.#rawConnections = new RawConnections({
-      ...{ keepAliveMs: limits.keepAliveMs, headBytesMax: limits.headBytesMax },
-      ...{ connections, inbound, isClosing, serve },
-      write: (socket, request, response, extra, taken) =>
-        this.#writer.writeToSocket(socket, request, response, extra, taken),
+      ...shared,
+      ...{ keepAliveMs: limits.keepAliveMs, headBytesMax: limits.headBytesMax, isClosing },
       upgrade: (socket, bytes) => this.#upgrade(socket, bytes),
       handOver: (socket, stream) => this.#nodeConnections.adopt(socket, stream),
     })
@@ -245,98 +237,94 @@ class Listener implements HttpServer {
   // Requests
 
   /** Checks the client, sets the deadline, decodes and executes the request, and sends the response. */
-  #serve(parsed: ParsedRequest, exchange: Exchange): void {
-    const { method, headers, url } = parsed
-    const split = splitTarget(url)
-    const target = classify(method, split)
-    let extra: readonly string[] = []
-    let isOpen = true
+  #serve(request: HttpRequest): void {
+    const { target, headers } = request
     this.#requests++
-    const send = (response: HttpResponse): void => {
-      // A response that cannot be sent to its end is followed by the reason.
-      const isFirst = isOpen
-      if (isFirst) this.#requests--
-      isOpen = false
-      exchange.send(response, extra)
-      if (isFirst)
-        this.#options.metrics.requestEnded(
-          target.operation,
-          response.status,
-          performance.now() - exchange.startedAt,
-        )
-    }
     try {
-      this.#guard.checkHost(parsed, split)
-      extra = this.#guard.checkOrigin(parsed)
-      if (isPreflight(parsed, extra)) {
-        send({ status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined })
+      this.#guard.checkHost(request, target)
+      request.extra = this.#guard.checkOrigin(request)
+      if (request.method === 'OPTIONS' && isPreflight(request, request.extra)) {
+        this.#respond(request, { status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined })
         return
       }
       this.#guard.checkCluster(headers['kv-cluster'])
-      const isHot = target.operation !== 'other' && target.operation !== 'batch'
       if (target.operation !== 'other') this.#api.outbound.check(0)
-      const { timeoutMs, others } = takeTimeout(target.pairs)
-      const deadline = exchange.startedAt + answerWithinMs(timeoutMs)
-      const request = new HttpRequest(parsed, target, others, deadline, exchange.isAbandoned)
-      if (isHot) this.#serveKeys(request, send)
-      // The authority of an absolute target is left out.
-      else this.#serveOther(request, split.query === '' ? split.path : `${split.path}?${split.query}`, send)
+      request.readTimeout()
+      if (target.operation === 'other' || target.operation === 'batch') this.#serveOther(request)
+      else this.#serveKeys(request)
     } catch (error) {
-      send(errorResponse(this.#api.errorOf(error)))
+      this.#fail(request, error)
     }
   }
 
-  #serveKeys(request: HttpRequest, send: (response: HttpResponse) => void): void {
+  #serveKeys(request: HttpRequest): void {
     const { body, target } = request
     if (target.operation === 'put') {
       // Faults of the request are reported before faults of its body.
-      const decode = decodePut(request)
+      const put = decodePut(request)
       body.read({ ...VALUE_LIMITS, timeoutMs: timeLeftMs(request) }, (value) => {
-        if (value instanceof ApiError) send(errorResponse(value))
-        else this.#execute(decode(value), request, send)
+        if (value instanceof ApiError) this.#fail(request, value)
+        else this.#execute({ ...put, value }, request)
       })
       return
     }
     body.drop()
-    if (target.operation === 'get') this.#execute(decodeGet(request), request, send)
-    else if (target.operation === 'delete') this.#execute(decodeDelete(request), request, send)
-    else this.#execute(decodeRange(request, this.#pageParameters), request, send)
+    if (target.operation === 'get') this.#execute(decodeGet(request), request)
+    else if (target.operation === 'delete') this.#execute(decodeDelete(request), request)
+    else this.#execute(decodeRange(request, this.#pageParameters), request)
   }
 
-  #execute(operation: ApiOperation, request: HttpRequest, send: (response: HttpResponse) => void): void {
+  #execute(operation: ApiOperation, request: HttpRequest): void {
     execute(this.#api, operation, request, (result) => {
       let response: HttpResponse
       try {
-        response = this.#fitting(encode(result, request, this.#encoding), request)
+        response = encode(result, request, this.#encoding)
+        if (request.method === 'GET') this.#checkRoom(request, response)
       } catch (error) {
-        response = errorResponse(this.#api.errorOf(error))
+        this.#fail(request, error)
+        return
       }
-      send(response)
+      this.#respond(request, response)
     })
   }
 
-  #serveOther(request: HttpRequest, url: string, send: (response: HttpResponse) => void): void {
-    const fail = (error: unknown): void => send(errorResponse(this.#api.errorOf(error)))
+  #serveOther(request: HttpRequest): void {
+    const { path, query } = request.target
+    // The authority of an absolute target is left out.
+    const url = query === '' ? path : `${path}?${query}`
+    const fail = (error: unknown): void => this.#fail(request, error)
     this.#loadedRoutes()
       .then((routes) =>
         routes.decode(request, url, (decoded) => {
           if (decoded instanceof Error) fail(decoded)
-          else if (decoded instanceof Promise) decoded.then(send, fail)
-          else if ('kind' in decoded) this.#execute(decoded, request, send)
-          else send(decoded)
+          else if (decoded instanceof Promise)
+            decoded.then((response) => this.#respond(request, response), fail)
+          else if ('kind' in decoded) this.#execute(decoded, request)
+          else this.#respond(request, decoded)
         }),
       )
       .catch(fail)
   }
 
   /** The result of a read may still be refused. The outcome of a change and the state of the node are always sent. */
-  #fitting(response: HttpResponse, { method, target }: HttpRequest): HttpResponse {
-    const { body } = response
+  #checkRoom({ target }: HttpRequest, { body }: HttpResponse): void {
     const { outbound } = this.#api
-    const mayRefuse = method === 'GET' && target.operation !== 'other'
-    if (mayRefuse && outbound.bytes > 0 && !isPoured(body) && !isStreamed(body))
+    if (target.operation !== 'other' && outbound.bytes > 0 && !isPoured(body) && !isStreamed(body))
       outbound.check(byteLength(partsOf(body)))
-    return response
+  }
+
+  #fail(request: HttpRequest, error: unknown): void {
+    this.#respond(request, errorResponse(this.#api.errorOf(error)))
+  }
+
+  #respond(request: HttpRequest, response: HttpResponse): void {
+    const { target, startedAt, isAnswered } = request
+    if (!isAnswered) this.#requests--
+    request.isAnswered = true
+    request.sink.send(request, response)
+    // A response that cannot be sent to its end is followed by the reason.
+    if (isAnswered) return
+    this.#options.metrics.requestEnded(target.operation, response.status, performance.now() - startedAt)
   }
 
   /** Loads the routes outside the hot path. After a failure, the next request tries again. */
@@ -385,7 +373,7 @@ class Listener implements HttpServer {
     const { metrics } = this.#options
     const refuse = (error: unknown): void => {
       const response = errorResponse(this.#api.errorOf(error))
-      this.#writer.writeToSocket(socket, request, response, [], () => {}, true)
+      this.#writer.writeToSocket(socket, request.method, response, [], () => {}, true)
       endGently(socket)
       metrics.requestEnded('other', response.status, performance.now() - startedAt)
     }

@@ -2,7 +2,7 @@
 // are never merged, dot segments are literal, and `+` is a plus in a path but a space in a query.
 
 import { ApiError } from '../api/errors.ts'
-import type { Operation } from '../node/metrics.ts'
+import type { OperationLabel } from '../node/metrics.ts'
 
 export interface Target {
   /** host[:port] of an absolute-form target (RFC 9112 §3.2.2). */
@@ -68,10 +68,9 @@ function hexDigit(code: number): number {
 // ---------------------------------------------------------------------------------------------------------------------
 // The resource of a target
 
-export interface ClassifiedTarget {
-  readonly path: string
+export interface ClassifiedTarget extends Target {
   /** Name of the operation in metrics. */
-  readonly operation: Operation
+  readonly operation: OperationLabel
   /**
    * Keys in the target, still percent-encoded; a correct request has one. undefined: the target is not under /v1/kv.
    */
@@ -84,24 +83,27 @@ const KEYS_PATH = '/v1/kv'
 const KEY_PATH = '/v1/kv/'
 export const CHANGES_PATH = '/v1/changes'
 
-export function classify(method: string, { path, query }: Pick<Target, 'path' | 'query'>): ClassifiedTarget {
+export function classify(method: string, target: Target): ClassifiedTarget {
+  const { authority, path, query } = target
   const pairs = query === '' ? NO_PAIRS : query.split('&')
-  if (path.startsWith(KEY_PATH))
-    return { path, operation: operationOf(method, 'get'), keys: [path.slice(KEY_PATH.length)], pairs }
+  if (path.startsWith(KEY_PATH)) {
+    const keys = [path.slice(KEY_PATH.length)]
+    return { authority, path, query, operation: operationOf(method, 'get'), keys, pairs }
+  }
   if (path !== KEYS_PATH) {
     const operation = method === 'POST' && path === CHANGES_PATH ? 'batch' : 'other'
-    return { path, operation, keys: undefined, pairs }
+    return { authority, path, query, operation, keys: undefined, pairs }
   }
   // In a query, `+` means a space.
   const keys = pairs.filter(isKeyPair).map((pair) => valueIn(pair).replaceAll('+', ' '))
-  if (keys.length === 0) return { path, operation: operationOf(method, 'range'), keys, pairs }
-  const others = pairs.filter((pair) => !isKeyPair(pair))
-  return { path, operation: operationOf(method, 'get'), keys, pairs: others }
+  const others = keys.length === 0 ? pairs : pairs.filter((pair) => !isKeyPair(pair))
+  const operation = operationOf(method, keys.length === 0 ? 'range' : 'get')
+  return { authority, path, query, operation, keys, pairs: others }
 }
 
 const NO_PAIRS: readonly string[] = []
 
-function operationOf(method: string, read: 'get' | 'range'): Operation {
+function operationOf(method: string, read: 'get' | 'range'): OperationLabel {
   if (method === 'GET' || method === 'HEAD') return read
   if (method === 'PUT') return 'put'
   return method === 'DELETE' ? 'delete' : 'other'

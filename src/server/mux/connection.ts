@@ -14,14 +14,14 @@ import { MuxCall } from './mux-call.ts'
 import { creditOf, encodeError } from './mux-codec.ts'
 import {
   CANCEL,
-  Fault,
   GOING_AWAY,
   INTERNAL_ERROR,
   NAMES,
   NOTICE,
-  type Op,
+  type Opcode,
   POLICY_VIOLATION,
   PROTOCOL_ERROR,
+  ProtocolFault,
   TRY_AGAIN_LATER,
   UNSUPPORTED_DATA,
 } from './protocol.ts'
@@ -39,7 +39,7 @@ export interface ConnectionOptions {
   /** Called when a call has its answer. */
   readonly ended: (call: MuxCall) => void
   /** Calls `flush` in the next phase of the event loop. */
-  readonly flushSoon: (connection: Connection) => void
+  readonly flushSoon: (connection: MuxConnection) => void
 }
 
 /** An item of a watch that is not sent yet. */
@@ -53,7 +53,7 @@ class WatchItem {
   }
 }
 
-export class Connection implements WatchConnection {
+export class MuxConnection implements WatchConnection {
   quietSince = performance.now()
   /** Connections receive progress at different times, so that their messages are spread. */
   readonly phase = Math.random()
@@ -245,12 +245,12 @@ export class Connection implements WatchConnection {
     this.#hasArrived = true
     if (this.#isOver) return
     try {
-      if (!isBinary) throw new Fault(UNSUPPORTED_DATA, 'a message is binary')
+      if (!isBinary) throw new ProtocolFault(UNSUPPORTED_DATA, 'a message is binary')
       const arrivedAt = performance.now()
       for (const item of readMessage(data)) this.#accept(asItem(item), arrivedAt)
     } catch (error) {
-      if (!(error instanceof Fault)) this.#options.api.errorOf(error)
-      const { code, message } = error instanceof Fault ? error : INTERNAL
+      if (!(error instanceof ProtocolFault)) this.#options.api.errorOf(error)
+      const { code, message } = error instanceof ProtocolFault ? error : INTERNAL
       this.#close(code, message)
     }
     this.#pace()
@@ -263,14 +263,14 @@ export class Connection implements WatchConnection {
       this.#cancel(id)
       return
     }
-    if (!isOp(op)) throw new Fault(PROTOCOL_ERROR, `operation ${id} is of an unknown kind`)
+    if (!isOp(op)) throw new ProtocolFault(PROTOCOL_ERROR, `operation ${id} is of an unknown kind`)
     const { limits } = this.#options
     const bytes = creditOf(op, item)
     this.#open ??= new NumberMap()
     if (this.#open.get(id) !== undefined || this.#watches?.has(id))
-      throw new Fault(POLICY_VIOLATION, `the id ${id} is in use`)
+      throw new ProtocolFault(POLICY_VIOLATION, `the id ${id} is in use`)
     if (this.#open.size >= limits.muxOperationsMax || this.#openBytes + bytes > limits.muxBytesMax)
-      throw new Fault(POLICY_VIOLATION, 'more operations, or bytes of them, than the credit allows')
+      throw new ProtocolFault(POLICY_VIOLATION, 'more operations, or bytes of them, than the credit allows')
     const call = new MuxCall(this, id, op, bytes, arrivedAt)
     this.#open.set(id, call)
     this.#openBytes += bytes
@@ -409,8 +409,8 @@ export class Connection implements WatchConnection {
   }
 }
 
-const INTERNAL = new Fault(INTERNAL_ERROR, 'the node failed to read this message')
+const INTERNAL = new ProtocolFault(INTERNAL_ERROR, 'the node failed to read this message')
 /** A close frame has room for 123 bytes. All reasons are ASCII. */
 const REASON_CHARS_MAX = 123
 
-const isOp = (op: unknown): op is Op => typeof op === 'number' && Object.hasOwn(NAMES, op)
+const isOp = (op: unknown): op is Opcode => typeof op === 'number' && Object.hasOwn(NAMES, op)

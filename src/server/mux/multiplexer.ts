@@ -9,7 +9,7 @@ import { ApiError } from '../api/errors.ts'
 import { type Api, execute } from '../api/execute.ts'
 import type { Metrics } from '../node/metrics.ts'
 import type { NodeApi } from '../node/types.ts'
-import { Connection, type ConnectionOptions } from './connection.ts'
+import { type ConnectionOptions, MuxConnection } from './connection.ts'
 import type { MuxLimits } from './limits.ts'
 import type { Item } from './messages.ts'
 import type { MuxCall } from './mux-call.ts'
@@ -22,7 +22,7 @@ export interface MultiplexerOptions {
   readonly version: string
   readonly metrics: Metrics
   /** Watches the connection of a client, which `owner` now serves. */
-  readonly watchConnection: (socket: Socket, owner: Connection) => void
+  readonly watchConnection: (socket: Socket, owner: MuxConnection) => void
   readonly isClosing: () => boolean
 }
 
@@ -33,13 +33,13 @@ export class Multiplexer {
   readonly #options: MultiplexerOptions
   readonly #server: WebSocketServer
   readonly #each: ConnectionOptions
-  readonly #connections = new Set<Connection>()
+  readonly #connections = new Set<MuxConnection>()
   /** Operations without an answer. */
   #operations = 0
   /** Operations that were answered since the last flush. */
   #ended: MuxCall[] = []
   /** Connections with something to send at the next flush. */
-  #ready: Connection[] = []
+  #ready: MuxConnection[] = []
   #flushesSoon = false
   #timer: NodeJS.Timeout | undefined
   /** The leader of the last notice. */
@@ -139,7 +139,7 @@ export class Multiplexer {
   #opened(ws: WebSocket, socket: Socket): void {
     const { api, version, limits, watchConnection } = this.#options
     this.#sendLeader()
-    const connection = new Connection(ws, socket, this.#each)
+    const connection = new MuxConnection(ws, socket, this.#each)
     this.#connections.add(connection)
     socket.on('close', () => this.#left(connection))
     watchConnection(socket, connection)
@@ -150,7 +150,7 @@ export class Multiplexer {
     }, everyMs).unref()
   }
 
-  #left(connection: Connection): void {
+  #left(connection: MuxConnection): void {
     this.#connections.delete(connection)
     if (this.#connections.size > 0) return
     clearInterval(this.#timer)

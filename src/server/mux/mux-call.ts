@@ -6,7 +6,7 @@ import type { Call, PageCollector } from '../api/operation.ts'
 import type { Watch, WatchSink } from '../node/watch/index.ts'
 import { readTimeout } from './fields.ts'
 import type { Item } from './messages.ts'
-import { GET, KEEP_ALIVE, NAMES, type Op, RANGE, WATCH } from './protocol.ts'
+import { GET, KEEP_ALIVE, NAMES, type Opcode, RANGE, WATCH } from './protocol.ts'
 import { RECORD_BYTES, record, type WireRecord } from './record.ts'
 import type { MuxWatch } from './watch-sink.ts'
 
@@ -27,7 +27,7 @@ export class MuxCall implements Call {
   /** Keys and values are sent as they are. */
   readonly expansion = 1
   readonly id: number
-  readonly op: Op
+  readonly op: Opcode
   /** Bytes of its key and value that count for credit. */
   readonly bytes: number
   /** Arrival of its message, on the clock of `performance.now()`. */
@@ -42,7 +42,7 @@ export class MuxCall implements Call {
   readonly #connection: CallConnection
   #watch: MuxWatch | undefined
 
-  constructor(connection: CallConnection, id: number, op: Op, bytes: number, arrivedAt: number) {
+  constructor(connection: CallConnection, id: number, op: Opcode, bytes: number, arrivedAt: number) {
     this.#connection = connection
     this.id = id
     this.op = op
@@ -51,7 +51,7 @@ export class MuxCall implements Call {
     this.deadline = arrivedAt
   }
 
-  get name(): (typeof NAMES)[Op] {
+  get name(): (typeof NAMES)[Opcode] {
     return NAMES[this.op]
   }
 

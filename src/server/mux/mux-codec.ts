@@ -64,7 +64,7 @@ import {
   GET,
   KEEP_ALIVE,
   OPEN_SESSION,
-  type Op,
+  type Opcode,
   PROBLEM,
   PUT,
   RANGE,
@@ -83,7 +83,7 @@ const LEASE_ID_BYTES = 20
 const RANGE_CREDIT_BYTES = 1024
 
 /** Bytes of an operation that count for the credit of its connection. */
-export function creditOf(op: Op, item: Item): number {
+export function creditOf(op: Opcode, item: Item): number {
   if (op === RANGE || op === WATCH) return RANGE_CREDIT_BYTES
   if (op === CHANGES) return changesBytes(item[3])
   if (op === TXN || op === DELETE_RANGE) return txnBytes(item[3])
@@ -171,7 +171,7 @@ export function decode(call: MuxCall, item: Item, limits: ApiLimits): ApiOperati
 }
 
 /** Largest number of elements of the item of each operation. */
-const LENGTHS: Readonly<Record<Op, number>> = {
+const LENGTHS: Readonly<Record<Opcode, number>> = {
   [PUT]: 7,
   [DELETE]: 6,
   [GET]: 7,

@@ -46,7 +46,7 @@ export const NAMES = {
   [KEEP_ALIVE]: 'other',
   [WATCH]: 'other',
 } as const
-export type Op = keyof typeof NAMES
+export type Opcode = keyof typeof NAMES
 
 /** Close codes (RFC 6455 §7.4.1). */
 export const GOING_AWAY = 1001
@@ -57,8 +57,8 @@ export const INTERNAL_ERROR = 1011
 export const TRY_AGAIN_LATER = 1013
 
 /** A client broke the protocol: its connection is closed with this code. */
-export class Fault extends Error {
-  override readonly name = 'Fault'
+export class ProtocolFault extends Error {
+  override readonly name = 'ProtocolFault'
   readonly code: number
 
   constructor(code: number, message: string) {

@@ -1,5 +1,6 @@
-// What a put allocates. It is counted in a process of its own, where no garbage is collected between the puts and the
-// compiler does not run beside them. So the same program comes to the same number each time, however busy the machine.
+// The bytes that a put allocates. They are counted in a process of its own, where no garbage is collected between the
+// puts and the compiler does not run beside them. So the same program has the same result each time, however busy the
+// machine.
 
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

@@ -18,7 +18,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** What a connection shows of itself. `length` is what its client has not taken. */
+/** The observable state of a connection. `length` counts the bytes that its client has not taken. */
 class Shown extends Duplex implements ConnectionOwner {
   waiting: ReturnType<ConnectionOwner['waitsFor']> = 'nothing'
   quietSince = 0
@@ -65,7 +65,7 @@ test('a client that takes nothing of its answer for so long is cut, one that tak
   connections.open()
   const [stalled, slow, idle] = [add({ length: 5 }), add({ length: 5 }), add()]
   for (let second = 1; second <= 30; second++) {
-    // What it sends is no sign that it takes its answers.
+    // Bytes that it sends do not prove that it takes its answers.
     stalled.bytesRead++
     if (second % 9 === 0) slow.bytesWritten++
     vi.advanceTimersByTime(1000)

@@ -97,7 +97,7 @@ test('a list of more tags than a request can carry is refused', () => {
   }
 })
 
-// Who sends such a list must not stop the node: read anew from each of its spaces it would take many seconds.
+// Such a list must not stop the node. A parser that starts again at each space would take many seconds.
 test('a list of tags is read in one go, however many spaces are in it', { timeout: 5_000 }, () => {
   const text = `"1",${' '.repeat(150_000)}x`
   expect(() => readConditions({ 'if-match': text })).toThrow('quoted entity tags')

@@ -1,4 +1,4 @@
-// What requests are read by: targets, parameters, conditions, tokens, and the plain form of a request.
+// The readers of the parts of a request: targets, parameters, conditions, tokens, and the plain form of a request.
 
 import { describe, expect, test } from 'vitest'
 import { namesMediaType, readConditions, readIdempotencyKey } from '../../../src/server/http/headers.ts'

@@ -181,7 +181,7 @@ test('the transcript of a multiplexed connection', async () => {
   const transcriptOf = async (fields: Fields): Promise<string> => {
     id++
     await client.ask(id, ...fields)
-    // What watches are sent may come in the same turn, or in the next one.
+    // Items of watches may arrive in the same turn of the event loop, or in the next one.
     await new Promise((resolve) => setImmediate(resolve))
     const lines = frames
       .splice(0)

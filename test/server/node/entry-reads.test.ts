@@ -1,7 +1,7 @@
 // An entry is applied only when everything that it names is in memory. Entries behind it wait.
 
 import { expect, onTestFinished, test } from 'vitest'
-import { stream } from '../../../jepsen-lite/random.ts'
+import { stream } from '../../../jepsen-lite/workload/random.ts'
 import { versionKey } from '../../../src/kv/codec/rows.ts'
 import { UnknownKindError } from '../../../src/kv/errors.ts'
 import {

@@ -1,4 +1,4 @@
-// What a line of a history may contain: every field, and the values that it may have. An unknown field is refused too:
+// Fields of a line of a history, with their possible values. An unknown field is refused too:
 // it may be a misspelt one, and then the checker would ignore what it says. Headers and notes may have other fields.
 
 type Check = readonly [what: string, holds: (value: unknown) => boolean]
@@ -183,7 +183,7 @@ const EVENTS: Readonly<Record<string, Shape>> = {
   },
 }
 
-/** What is wrong with one event of a history; undefined: nothing. */
+/** Returns the first mistake in an event of a history, if there is one. */
 export function faultOfEvent(event: unknown): string | undefined {
   if (!isFields(event) || !isString(event.type)) return 'no event of a history'
   const shape = Object.hasOwn(EVENTS, event.type) ? EVENTS[event.type] : undefined

@@ -1,6 +1,6 @@
 // Everything that is judged of a history with a log: the log itself, watches, leases, locks and queues.
 
-import { FIRST_REVISION, type History, HistoryError, type WatchCall } from '../history.ts'
+import { FIRST_REVISION, type History, HistoryError, type WatchCall } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { checkDurability } from './durability.ts'
 import { leasesIn } from './leases/in-history.ts'
@@ -70,7 +70,7 @@ function watchesIn(history: History, { log }: LogVerdict): Anomaly[] {
     answered: answeredBefore(watch.start),
     told: watch.told.map(({ told }) => told),
   }))
-  // Who was not recorded may have compacted as well.
+  // An unrecorded client may have compacted as well.
   const compacted = history.header.complete === true ? compactedIn(history) : undefined
   return checkWatches(records, log.events, { compacted }).map(({ guarantee, promise, message }) => ({
     check: 'watches',

@@ -6,7 +6,7 @@ import { EXIT } from './exit-codes.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-export class TemporaryDirectory {
+export class ScratchDirectory {
   readonly path: string
   readonly #interrupted = (): void => process.exit(EXIT.failed)
   readonly #delete = (): void => rmSync(this.path, { recursive: true, force: true })

@@ -48,7 +48,7 @@ export const TRIGGERS = [
 export type Trigger = (typeof TRIGGERS)[number]
 
 /** From its time on it waits for such a trigger for a while, then `after` ms, and happens; up to `times` times. */
-export interface Waiting {
+export interface TriggerWait {
   readonly when?: Trigger
   readonly after?: number
   readonly times?: number

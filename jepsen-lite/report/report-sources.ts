@@ -1,9 +1,9 @@
-// What a report shows.
+// Content of a report.
 
 import type { CheckResult } from '../checker/index.ts'
 import type { TransactionsResult } from '../checker/transactions/index.ts'
-import type { History } from '../history.ts'
-import type { RunFound } from './run-found.ts'
+import type { History } from '../workload/history.ts'
+import type { RunFound } from './run-finder.ts'
 
 export interface Reported {
   readonly history: History

@@ -2,7 +2,7 @@
 // numbers stay the same.
 
 import { expect, test } from 'vitest'
-import { bits, mixed, Random, uniform } from '../../jepsen-lite/random.ts'
+import { bits, mixed, Random, uniform } from '../../../jepsen-lite/workload/random.ts'
 
 test('a seed draws the same numbers in every version', () => {
   expect([bits(7, 15, 3, 0), bits(7, 15, 3, 1), bits(0xffff_ffff, 1, 0, 9), mixed(1)]).toEqual([

@@ -1,7 +1,7 @@
-// The outcome of a proposal, at its origin and at the leader that received it.
+// Proposals at their origin, and forwarded proposals on the leader that received them.
 
 import { describe, expect, test } from 'vitest'
-import { ForwardedSeqs, Outcomes } from '../../src/raft/outcomes.ts'
+import { ForwardedSeqs, PendingProposals } from '../../src/raft/pending-proposals.ts'
 import {
   asIndex,
   asReplicaId,
@@ -22,11 +22,11 @@ const entry = (index: number, term: number, frame: Uint8Array): Entry => ({
   term: asTerm(term),
   frame,
 })
-const outcomesAt = (term: number): Outcomes => new Outcomes(SELF, BOOT, asTerm(term))
+const outcomesAt = (term: number): PendingProposals => new PendingProposals(SELF, BOOT, asTerm(term))
 
-function handedOut(outcomes: Outcomes, ...entries: Entry[]): ProposalOutcome[] {
+function committed(outcomes: PendingProposals, ...entries: Entry[]): ProposalOutcome[] {
   const into: ProposalOutcome[] = []
-  outcomes.handedOut(entries, into)
+  outcomes.committed(entries, into)
   return into
 }
 
@@ -37,7 +37,7 @@ describe('at the origin', () => {
     for (const seq of seqs) outcomes.appended(proposal(seq), asTerm(1))
     expect(outcomes.size).toBe(seqs.length)
     for (const [at, seq] of seqs.entries()) {
-      expect(handedOut(outcomes, entry(at + 1, 1, textFrame(SELF, BOOT, seq, '')))).toEqual([
+      expect(committed(outcomes, entry(at + 1, 1, textFrame(SELF, BOOT, seq, '')))).toEqual([
         { seq, outcome: 'committed', index: at + 1 },
       ])
       expect(outcomes.has(seq)).toBe(false)
@@ -55,8 +55,8 @@ describe('at the origin', () => {
       entry(3, 2, textFrame(SELF, BOOT + 1, 7, '')),
       entry(4, 2, textFrame(SELF, BOOT, 8, '')),
     ]
-    expect(handedOut(outcomes, ...others)).toEqual([])
-    expect(handedOut(outcomesAt(2), ...others)).toEqual([])
+    expect(committed(outcomes, ...others)).toEqual([])
+    expect(committed(outcomesAt(2), ...others)).toEqual([])
     expect(outcomes.has(7)).toBe(true)
   })
 
@@ -65,13 +65,13 @@ describe('at the origin', () => {
     outcomes.appended(proposal(1), asTerm(2))
     outcomes.forwarded(proposal(2), asTerm(3))
     outcomes.appended(proposal(3), asTerm(4))
-    expect(handedOut(outcomes, entry(1, 2, textFrame(SELF, BOOT, 9, '')))).toEqual([])
+    expect(committed(outcomes, entry(1, 2, textFrame(SELF, BOOT, 9, '')))).toEqual([])
     // An entry with another term than the proposal's: the proposal of that seq is still open.
-    expect(handedOut(outcomes, entry(2, 3, textFrame(SELF, BOOT, 3, '')))).toEqual([
+    expect(committed(outcomes, entry(2, 3, textFrame(SELF, BOOT, 3, '')))).toEqual([
       { seq: 1, outcome: 'superseded' },
     ])
     expect([outcomes.has(1), outcomes.has(2), outcomes.has(3)]).toEqual([false, true, true])
-    expect(handedOut(outcomes, entry(3, 4, textFrame(SELF, BOOT, 3, '')))).toEqual([
+    expect(committed(outcomes, entry(3, 4, textFrame(SELF, BOOT, 3, '')))).toEqual([
       { seq: 2, outcome: 'superseded' },
       { seq: 3, outcome: 'committed', index: 3 },
     ])
@@ -91,7 +91,7 @@ describe('at the origin', () => {
     ])
     expect([outcomes.size, outcomes.forwardedBytes]).toEqual([1, proposal(3).frame.length])
     // The snapshot's term is now the newest: another entry of it supersedes nothing.
-    expect(handedOut(outcomes, entry(9, 2, textFrame(SELF, BOOT, 1, '')))).toEqual([])
+    expect(committed(outcomes, entry(9, 2, textFrame(SELF, BOOT, 1, '')))).toEqual([])
     expect(outcomes.size).toBe(1)
   })
 
@@ -107,7 +107,7 @@ describe('at the origin', () => {
     expect(outcomes.refused(1, asTerm(1))).toBe(true)
     expect(outcomes.forwardedBytes).toBe(large.frame.length)
     expect(outcomes.bytes).toBe(large.frame.length + own.frame.length)
-    handedOut(outcomes, entry(1, 1, large.frame), entry(2, 1, own.frame))
+    committed(outcomes, entry(1, 1, large.frame), entry(2, 1, own.frame))
     expect([outcomes.bytes, outcomes.forwardedBytes, outcomes.size]).toEqual([0, 0, 0])
   })
 
@@ -137,8 +137,8 @@ describe('at the origin', () => {
       false,
       true,
     ])
-    expect(outcomes.toForwardAgain(asTerm(2)).map(({ seq }) => seq)).toEqual([4])
-    expect(outcomes.toForwardAgain(asTerm(1))).toEqual([])
+    expect(outcomes.forwardedInTerm(asTerm(2)).map(({ seq }) => seq)).toEqual([4])
+    expect(outcomes.forwardedInTerm(asTerm(1))).toEqual([])
   })
 })
 
@@ -149,7 +149,7 @@ describe('at the leader', () => {
   test('a seq is new once per boot, and every seq of a newer boot is new', () => {
     const seqs = new ForwardedSeqs(asTerm(1), 2)
     expect(seqs.isNew(origin, 1, 1)).toBe(true)
-    seqs.heard(origin, 2, 10, undefined)
+    seqs.record(origin, 2, 10, undefined)
     expect([9, 10, 11].map((seq) => seqs.isNew(origin, 2, seq))).toEqual([false, false, true])
     expect([1, 3].map((boot) => seqs.isNew(origin, boot, 11))).toEqual([false, true])
     expect(seqs.isNew(origin, 3, 1)).toBe(true)
@@ -158,15 +158,15 @@ describe('at the leader', () => {
 
   test('the last refused seqs of a boot are refused again', () => {
     const seqs = new ForwardedSeqs(asTerm(1), 2)
-    seqs.heard(origin, 1, 1, refusal)
-    seqs.heard(origin, 1, 2, undefined)
-    seqs.heard(origin, 1, 3, refusal)
+    seqs.record(origin, 1, 1, refusal)
+    seqs.record(origin, 1, 2, undefined)
+    seqs.record(origin, 1, 3, refusal)
     expect([1, 2, 3].map((seq) => seqs.refusal(origin, 1, seq))).toEqual([refusal, undefined, refusal])
-    seqs.heard(origin, 1, 4, refusal)
+    seqs.record(origin, 1, 4, refusal)
     expect([1, 3, 4].map((seq) => seqs.refusal(origin, 1, seq))).toEqual([undefined, refusal, refusal])
     expect(seqs.refusal(origin, 2, 4)).toBe(undefined)
     expect(seqs.refusal(asReplicaId('6'), 1, 4)).toBe(undefined)
-    seqs.heard(origin, 2, 1, undefined)
+    seqs.record(origin, 2, 1, undefined)
     expect([seqs.refusal(origin, 1, 4), seqs.isNew(origin, 1, 99)]).toEqual([undefined, false])
   })
 })

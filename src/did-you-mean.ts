@@ -1,7 +1,13 @@
 // Suggestions for mistyped words.
 
-/** The candidate with the fewest single-character edits; undefined when none is close. */
+/** The hint in a message; undefined when no candidate is close. */
 export function didYouMean(word: string, candidates: readonly string[]): string | undefined {
+  const near = nearest(word, candidates)
+  return near === undefined ? undefined : `did you mean ${near}?`
+}
+
+/** The candidate with the fewest single-character edits; undefined when none is close. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const byDistance = candidates
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
     .filter(({ candidate, distance }) => distance <= Math.max(word.length, candidate.length) / 2)

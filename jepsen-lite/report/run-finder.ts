@@ -2,7 +2,7 @@
 // cannot see them.
 
 import type { Verdict } from '../checker/index.ts'
-import { HistoryError } from '../history.ts'
+import { HistoryError } from '../workload/history.ts'
 
 export interface RunFound {
   readonly verdict: string

@@ -2,16 +2,16 @@
 // for all kinds of things.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { WatchAsked } from '../checker/watch/index.ts'
-import type { Recorder } from '../history.ts'
-import type { Random } from '../random.ts'
-import type { Target } from './http.ts'
+import type { WatchSelection } from '../checker/watch/index.ts'
+import type { Recorder } from '../workload/history.ts'
+import type { Random } from '../workload/random.ts'
+import type { NodeAddress } from './http.ts'
 import { LibraryWatching } from './library-watch-clients.ts'
 import { HttpWatchClients, type WatchClients } from './watch-clients.ts'
 
 /** The name of the client whose watches are the log. */
 export const LOG = 'log'
-/** How long a watch may take to be told of everything, when all faults are over. */
+/** Maximum time until a watch has received everything after the end of all faults. */
 const TOLD_MS_MAX = 20_000
 const POLL_MS = 50
 /** Keys of the workloads begin with this letter and a digit (workloads.ts). */
@@ -22,12 +22,12 @@ export interface WatchersOptions {
   readonly count: number
   readonly random: Random
   readonly recorder: Recorder
-  readonly targets: () => readonly Target[]
+  readonly targets: () => readonly NodeAddress[]
   readonly signal: AbortSignal
   readonly report: (message: string) => void
 }
 
-export class Watchers {
+export class RunWatchers {
   readonly done: Promise<unknown>
   readonly #log: HttpWatchClients
   readonly #all: readonly WatchClients[]
@@ -35,7 +35,7 @@ export class Watchers {
 
   constructor({ count, random, ...options }: WatchersOptions) {
     this.#recorder = options.recorder
-    const asked: WatchAsked = { start: '', from: 1, prev: false, values: true }
+    const asked: WatchSelection = { start: '', from: 1, prev: false, values: true }
     this.#log = new HttpWatchClients({
       ...{ ...options, client: LOG, asked, random: random.named(LOG) },
       ...{ isSlow: false, moves: false },
@@ -56,7 +56,7 @@ export class Watchers {
     return this.#log.upTo
   }
 
-  /** The faults are over: each is told of everything up to this revision. Returns what is wrong. */
+  /** The faults are over: each receives everything up to this revision. Returns what is wrong. */
   async settle(revision: number): Promise<string[]> {
     for (const one of this.#all) if (one instanceof HttpWatchClients) one.hurry()
     const deadline = performance.now() + TOLD_MS_MAX
@@ -74,9 +74,9 @@ export class Watchers {
 }
 
 /** All keys, ranges, single keys, from the past, now, or the future. */
-function drawn(random: Random): WatchAsked {
+function drawn(random: Random): WatchSelection {
   const [one, other] = [random.below(8), random.below(8)]
-  const place = random.pick<Pick<WatchAsked, 'key' | 'start' | 'end'>>([
+  const place = random.pick<Pick<WatchSelection, 'key' | 'start' | 'end'>>([
     { start: '' },
     { start: '' },
     { start: `${KEY}${Math.min(one, other)}`, end: `${KEY}${Math.max(one, other) + 1}` },

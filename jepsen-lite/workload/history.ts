@@ -19,8 +19,8 @@
 // docs/reference/jepsen-lite.md describes the format for people who write or read such files. `shapes.ts` refuses files
 // that do not follow it.
 
-import type { Told, WatchAsked } from './checker/watch/record.ts'
 import { faultOfEvent } from './json-shapes.ts'
+import type { WatchMessage, WatchSelection } from './watch-record.ts'
 
 export const HISTORY_VERSION = 1
 /** The revision of an empty store. */
@@ -28,14 +28,14 @@ export const FIRST_REVISION = 1
 
 export type HistoryEvent =
   | HistoryHeader
-  | Invoke
-  | Ok
-  | Fail
-  | Unknown
-  | WatchBegun
-  | WatchTold
-  | Note
-  | Final
+  | InvokeEvent
+  | OkEvent
+  | FailEvent
+  | UnknownEvent
+  | WatchStartEvent
+  | WatchMessageEvent
+  | NoteEvent
+  | FinalEvent
 
 export interface HistoryHeader {
   readonly type: 'history'
@@ -65,7 +65,7 @@ export interface HistoryHeader {
    */
   readonly forgetsTokens?: boolean
   /**
-   * The name of a client whose watches, one after the other, were told every change of every key from revision 1 on.
+   * The name of a client whose watches, one after the other, received every change of every key from revision 1 on.
    * Then the whole history is judged by what they were told (checker/log/). Absent: there is no such client.
    */
   readonly log?: string
@@ -79,7 +79,7 @@ export interface HistoryHeader {
 }
 
 /** A client begins an operation. */
-export interface Invoke {
+export interface InvokeEvent {
   readonly type: 'invoke'
   /** Unique in the history. */
   readonly id: number
@@ -96,14 +96,14 @@ export interface Invoke {
   readonly transaction?: number
 }
 
-export interface Ok {
+export interface OkEvent {
   readonly type: 'ok'
   readonly id: number
   readonly time: number
-  readonly result: Result
+  readonly result: RecordedResult
 }
 
-export interface Fail {
+export interface FailEvent {
   readonly type: 'fail'
   readonly id: number
   readonly time: number
@@ -111,30 +111,30 @@ export interface Fail {
   readonly why: string
 }
 
-export interface Unknown {
+export interface UnknownEvent {
   readonly type: 'unknown'
   readonly id: number
   readonly time: number
   readonly why: string
 }
 
-/** A client asks for a watch. One that goes on after its connection was lost has another `id`. */
-export interface WatchBegun {
+/** A client asks for a watch. A watch that resumes after a lost connection has another `id`. */
+export interface WatchStartEvent {
   readonly type: 'watch'
   /** No operation has the same. */
   readonly id: number
   readonly client: string | number
   readonly time: number
   readonly node: string
-  readonly asked: WatchAsked
+  readonly asked: WatchSelection
 }
 
 /** A message of a watch, or how it ended. */
-export interface WatchTold {
+export interface WatchMessageEvent {
   readonly type: 'told'
   readonly id: number
   readonly time: number
-  readonly told: Told
+  readonly told: WatchMessage
 }
 
 /**
@@ -147,7 +147,7 @@ export interface WatchTold {
  *   phase                   `phase` begins: of a run 'calm', 'faults', 'heal', 'end'
  *   violation               a rule inside the store was broken: `message`
  */
-export interface Note {
+export interface NoteEvent {
   readonly type: 'note'
   readonly time: number
   readonly node?: string
@@ -159,16 +159,16 @@ export interface Note {
  * All rows of one node, after the faults are over and the node has applied everything that is committed. There is one
  * such event for each node, all at one revision.
  */
-export interface Final {
+export interface FinalEvent {
   readonly type: 'final'
   readonly time: number
   readonly node: string
   readonly revision: number
   readonly stateHash: string
-  readonly rows: readonly Row[]
+  readonly rows: readonly RecordedRow[]
 }
 
-export interface Row {
+export interface RecordedRow {
   readonly key: string
   readonly value: string
   readonly modRevision: number
@@ -176,33 +176,45 @@ export interface Row {
 }
 
 /** A row of a list; without its value if only keys were requested. */
-export type ListedRow = Omit<Row, 'value'> & { readonly value?: string }
+export type ListedRow = Omit<RecordedRow, 'value'> & { readonly value?: string }
 
-export type Consistency = 'linearizable' | 'lease' | 'stale'
+export type ReadLevel = 'linearizable' | 'lease' | 'stale'
 
 /** Keys and values are texts in a history. A workload writes unique values if it can. */
-export type Operation =
-  | ({ readonly f: 'get'; readonly key: string } & ReadOptions & AsItWas)
+export type HistoryOperation =
+  | ({ readonly f: 'get'; readonly key: string } & ReadFields & PastField)
   /** Without a condition, or only if the key's mod revision is `ifRevision`, or only if the key is absent. */
-  | ({ readonly f: 'put'; readonly key: string; readonly value: string } & Conditions & Once & Attached)
-  | ({ readonly f: 'del'; readonly key: string } & Conditions & Once)
+  | ({ readonly f: 'put'; readonly key: string; readonly value: string } & ConditionFields &
+      TokenField &
+      LeaseFields)
+  | ({ readonly f: 'del'; readonly key: string } & ConditionFields & TokenField)
   /**
    * Compare and set by value; null is the absent key. Over HTTP: a read, then a put under the condition that the key
    * has not changed since.
    */
-  | ({ readonly f: 'cas'; readonly key: string; readonly from: string | null; readonly to: string } & Once)
+  | ({
+      readonly f: 'cas'
+      readonly key: string
+      readonly from: string | null
+      readonly to: string
+    } & TokenField)
   /**
    * Adds `value` at the end of the key's value; an absent key has ''. Over HTTP: a read, then a put with a condition,
    * repeated until a put succeeds.
    */
-  | ({ readonly f: 'append'; readonly key: string; readonly value: string } & Once)
-  | Range
+  | ({ readonly f: 'append'; readonly key: string; readonly value: string } & TokenField)
+  | RecordedRange
   /**
    * Acquires the lock `key`: a put of `owner` if the key is absent. The fencing token is the revision of this put.
    */
-  | ({ readonly f: 'acquire'; readonly key: string; readonly owner: string } & Once)
+  | ({ readonly f: 'acquire'; readonly key: string; readonly owner: string } & TokenField)
   /** Releases the lock: a delete if the key's mod revision is the fencing `token`. */
-  | ({ readonly f: 'release'; readonly key: string; readonly owner: string; readonly token: number } & Once)
+  | ({
+      readonly f: 'release'
+      readonly key: string
+      readonly owner: string
+      readonly token: number
+    } & TokenField)
 
 /** Operations that are not about single keys. Only histories with a `log` are judged by them. */
 export type StoreOperation =
@@ -230,13 +242,13 @@ export type StoreOperation =
   | { readonly f: 'pop'; readonly queue: string }
   | { readonly f: 'ack' | 'nack'; readonly queue: string; readonly item: string; readonly token: number }
 
-export type AnyOperation = Operation | StoreOperation
+export type AnyOperation = HistoryOperation | StoreOperation
 
 /**
  * A list of keys in the order of their bytes in UTF-8, all at one revision: the keys that begin with `prefix`, or from
  * `start` to `end`, or all.
  */
-export type Range = {
+export type RecordedRange = {
   readonly f: 'range'
   readonly prefix?: string
   /** Inclusive. */
@@ -261,32 +273,32 @@ export type Range = {
    * All rows in one answer of any size. The answer has no `more`, and `count` is the number of rows that were sent.
    */
   readonly stream?: true
-} & ReadOptions
+} & ReadFields
 
-export interface ReadOptions {
+export interface ReadFields {
   /** Absent: linearizable. */
-  readonly consistency?: Consistency
+  readonly consistency?: ReadLevel
   readonly maxStalenessMs?: number
   readonly minRevision?: number
 }
 
 /** The key as it was at this revision. Only histories with a `log` may have it. */
-export interface AsItWas {
+export interface PastField {
   readonly at?: number
 }
 
-export interface Conditions {
+export interface ConditionFields {
   readonly ifRevision?: number
   readonly ifAbsent?: true
 }
 
-export interface Once {
+export interface TokenField {
   /** The Idempotency-Key. Operations with equal tokens are one request, sent several times. */
   readonly idempotency?: string
 }
 
 /** The key goes when this lease ends, or a lease of its own with this time to live. */
-export interface Attached {
+export interface LeaseFields {
   readonly lease?: string
   readonly ttlMs?: number
 }
@@ -294,7 +306,7 @@ export interface Attached {
 /**
  * The answer of the store. Its fields depend on the operation. A recorder leaves out fields that it does not know.
  */
-export interface Result {
+export interface RecordedResult {
   /**
    * get: the value; null: no such key. cas with `applied: false`: the value that it found, if known. append: the whole
    * value afterwards, if known.
@@ -327,7 +339,7 @@ export interface Result {
   /** range: see `count` of Range. */
   readonly count?: number
   /** Reads: the level at which they were served, and for stale reads the bound on their age that the answer claims. */
-  readonly served?: Consistency
+  readonly served?: ReadLevel
   readonly stalenessMs?: number
   /** true: the store says that it had applied this request before; false: it says that it had not. */
   readonly replayed?: boolean
@@ -380,7 +392,7 @@ export class Recorder {
     return this.#lastId
   }
 
-  ok(id: number, result: Result): void {
+  ok(id: number, result: RecordedResult): void {
     this.#write({ type: 'ok', id, time: this.#now(), result })
   }
 
@@ -393,13 +405,13 @@ export class Recorder {
   }
 
   /** Returns the id of the watch. */
-  watch(client: string | number, node: string, asked: WatchAsked): number {
+  watch(client: string | number, node: string, asked: WatchSelection): number {
     this.#lastId += 1
     this.#write({ type: 'watch', id: this.#lastId, client, time: this.#now(), node, asked })
     return this.#lastId
   }
 
-  told(id: number, told: Told): void {
+  told(id: number, told: WatchMessage): void {
     this.#write({ type: 'told', id, time: this.#now(), told })
   }
 
@@ -407,7 +419,7 @@ export class Recorder {
     this.#write({ ...details, type: 'note', time: this.#now(), what })
   }
 
-  final(node: string, revision: number, stateHash: string, rows: readonly Row[]): void {
+  final(node: string, revision: number, stateHash: string, rows: readonly RecordedRow[]): void {
     this.#write({ type: 'final', time: this.#now(), node, revision, stateHash, rows })
   }
 }
@@ -422,24 +434,24 @@ export class HistoryError extends Error {
 
 export interface History {
   readonly header: HistoryHeader
-  readonly calls: readonly Call[]
+  readonly calls: readonly HistoryCall[]
   /** Operations that are not about single keys. */
   readonly storeCalls: readonly StoreCall[]
   /** In the order in which they were asked for. */
   readonly watches: readonly WatchCall[]
-  readonly notes: readonly Note[]
-  readonly finals: readonly PlacedFinal[]
+  readonly notes: readonly NoteEvent[]
+  readonly finals: readonly FinalAtPosition[]
 }
 
 /** A final event with its position among the events. */
-export type PlacedFinal = Final & { readonly position: number }
+export type FinalAtPosition = FinalEvent & { readonly position: number }
 
 /** An operation from its invocation to its end. */
-export interface Call {
+export interface HistoryCall {
   readonly id: number
   readonly client: string | number
   readonly node: string
-  readonly op: Operation
+  readonly op: HistoryOperation
   readonly transaction: number | undefined
   readonly startMs: number
   /** undefined: it never ended, so its outcome is unknown. */
@@ -451,43 +463,47 @@ export interface Call {
    */
   readonly start: number
   readonly end: number
-  readonly outcome: Outcome
+  readonly outcome: CallOutcome
 }
 
-export type StoreCall = Omit<Call, 'op'> & { readonly op: StoreOperation }
+export type StoreCall = Omit<HistoryCall, 'op'> & { readonly op: StoreOperation }
 
-/** A watch with what it was told, each with its position among the events. */
+/** A watch with its messages, each with its position among the events. */
 export interface WatchCall {
   readonly id: number
   readonly client: string | number
   readonly node: string
-  readonly asked: WatchAsked
+  readonly asked: WatchSelection
   readonly start: number
-  readonly told: readonly { readonly position: number; readonly timeMs: number; readonly told: Told }[]
+  readonly told: readonly {
+    readonly position: number
+    readonly timeMs: number
+    readonly told: WatchMessage
+  }[]
 }
 
-export type Outcome =
-  | { readonly kind: 'ok'; readonly result: Result }
+export type CallOutcome =
+  | { readonly kind: 'ok'; readonly result: RecordedResult }
   | { readonly kind: 'fail'; readonly why: string }
   | { readonly kind: 'unknown'; readonly why: string }
 
-const NEVER_ENDED: Outcome = { kind: 'unknown', why: 'it was still open when the recording ended' }
+const NEVER_ENDED: CallOutcome = { kind: 'unknown', why: 'it was still open when the recording ended' }
 
 /** Combines each invocation with its end. Throws HistoryError if events contradict each other. */
 export function historyOf(events: Iterable<HistoryEvent>): History {
   let header: HistoryHeader | undefined
-  const open = new Map<number, Omit<Call, 'op' | 'endMs' | 'end' | 'outcome'> & { op: AnyOperation }>()
+  const open = new Map<number, Omit<HistoryCall, 'op' | 'endMs' | 'end' | 'outcome'> & { op: AnyOperation }>()
   const seen = new Set<number>()
-  const calls: Call[] = []
+  const calls: HistoryCall[] = []
   const storeCalls: StoreCall[] = []
   const watches = new Map<number, WatchCall & { told: WatchCall['told'][number][] }>()
-  const keep = (call: Omit<Call, 'op'> & { op: AnyOperation }): void => {
+  const keep = (call: Omit<HistoryCall, 'op'> & { op: AnyOperation }): void => {
     const { op, ...rest } = call
     if (isStoreOperation(op)) storeCalls.push({ ...rest, op })
     else calls.push({ ...rest, op })
   }
-  const notes: Note[] = []
-  const finals: PlacedFinal[] = []
+  const notes: NoteEvent[] = []
+  const finals: FinalAtPosition[] = []
   let position = 0
   let timeMs = Number.NEGATIVE_INFINITY
   for (const event of events) {
@@ -585,7 +601,7 @@ function* eventsOf(text: string): Generator<HistoryEvent> {
   }
 }
 
-function outcomeOf(event: Ok | Fail | Unknown): Outcome {
+function outcomeOf(event: OkEvent | FailEvent | UnknownEvent): CallOutcome {
   return event.type === 'ok' ? { kind: 'ok', result: event.result } : { kind: event.type, why: event.why }
 }
 

@@ -1,9 +1,9 @@
 // Records events of the nodes as notes of the history, counts elections, and notices nodes that end without a fault.
 
-import type { Recorder } from '../history.ts'
-import type { ClusterEvent } from './cluster.ts'
+import type { Recorder } from '../workload/history.ts'
+import type { LocalClusterEvent } from './cluster.ts'
 
-export class Watch {
+export class ClusterObserver {
   /** The number of terms with a leader since the clients began. */
   elections = 0
   /** Messages about nodes that ended without a fault that explains it. */
@@ -25,7 +25,7 @@ export class Watch {
     this.#state = 'closing'
   }
 
-  see(event: ClusterEvent): void {
+  see(event: LocalClusterEvent): void {
     if (this.#state === 'closing') return
     const { node } = event
     switch (event.kind) {

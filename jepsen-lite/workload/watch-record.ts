@@ -1,4 +1,4 @@
-// What one connection of a watch was told, from its request to its end, in order. A client that resumes makes a new
+// The messages of one connection of a watch, from its request to its end, in order. A client that resumes makes a new
 // record, whose `from` is one more than what it has seen.
 
 export interface WatchedRow {
@@ -13,13 +13,13 @@ export interface WatchedRow {
 export interface WatchRecord {
   /** For messages: the client, and the node that it asked. */
   readonly name: string
-  readonly asked: WatchAsked
-  /** The highest revision of a change that any client had been told before the watch was asked for. */
+  readonly asked: WatchSelection
+  /** The highest revision of a change that any client knew before the watch was requested. */
   readonly answered: number
-  readonly told: readonly Told[]
+  readonly told: readonly WatchMessage[]
 }
 
-export interface WatchAsked {
+export interface WatchSelection {
   /** One key; absent: a range. */
   readonly key?: string | undefined
   readonly start?: string | undefined
@@ -31,12 +31,12 @@ export interface WatchAsked {
   readonly values: boolean
 }
 
-export type Told =
-  /** The watch exists: the revision of the store, and the first revision that it may be told of. */
+export type WatchMessage =
+  /** The watch exists: the revision of the store, and the first revision that it may receive. */
   | { readonly kind: 'created'; readonly revision: number; readonly from: number }
-  | { readonly kind: 'events'; readonly revision: number; readonly events: readonly ToldEvent[] }
+  | { readonly kind: 'events'; readonly revision: number; readonly events: readonly WatchedEvent[] }
   | { readonly kind: 'progress'; readonly revision: number }
-  /** It could not go on: the events of `next` are compacted. */
+  /** It ended: the events of `next` are compacted. */
   | {
       readonly kind: 'compacted'
       readonly next: number
@@ -45,13 +45,13 @@ export type Told =
     }
   /** Its node stops. */
   | { readonly kind: 'stopped'; readonly resumeFrom: number }
-  /** Not a message: the recorder knows that it has been told everything up to here, or else it never will be. */
+  /** Not a message: by now everything up to here must have arrived. */
   | { readonly kind: 'due'; readonly revision: number }
 
-export interface ToldEvent {
+export interface WatchedEvent {
   readonly key: string
   readonly type: 'put' | 'delete'
-  /** Of a put; its value is absent if values were not asked for. */
+  /** Only of a put. Its value is absent if values were not requested. */
   readonly record?: (Omit<WatchedRow, 'value'> & { readonly value?: string | undefined }) | undefined
   /** null: the key did not exist; absent: it was not asked for. */
   readonly prev?: (Omit<WatchedRow, 'value'> & { readonly value?: string | undefined }) | null | undefined

@@ -4,13 +4,13 @@ import { existsSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
 
-const MODULE = pathToFileURL('jepsen-lite/temporary-directory.ts').href
+const MODULE = pathToFileURL('jepsen-lite/scratch-directory.ts').href
 
 test.each(['SIGINT', 'SIGTERM'] as const)('it goes with a process that %s ends', async (signal) => {
   const code = `
     import { tmpdir } from 'node:os'
-    import { TemporaryDirectory } from '${MODULE}'
-    process.stdout.write(new TemporaryDirectory(tmpdir(), 'quorate-test-').path)
+    import { ScratchDirectory } from '${MODULE}'
+    process.stdout.write(new ScratchDirectory(tmpdir(), 'quorate-test-').path)
     setInterval(() => {}, 1000)`
   const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
     stdio: ['ignore', 'pipe', 'inherit'],

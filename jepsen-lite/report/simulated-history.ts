@@ -2,9 +2,15 @@
 // the ends of faults, and a violation.
 
 import { judge } from '../checker/index.ts'
-import { type HistoryEvent, historyOf, type Note } from '../history.ts'
 import { isRecipeSchedule, runRecipes } from '../recipes/index.ts'
-import { parseSchedule, type Result, runSchedule, type Schedule, type Watch } from '../sim/index.ts'
+import {
+  type EventObserver,
+  parseSchedule,
+  type RunResult,
+  runSchedule,
+  type Schedule,
+} from '../sim/index.ts'
+import { type HistoryEvent, historyOf, type NoteEvent } from '../workload/history.ts'
 import type { Reported } from './index.ts'
 
 /** `command`: the command that repeats it. */
@@ -31,10 +37,10 @@ export async function simulated(text: string, command: string): Promise<Reported
  */
 async function watched(
   schedule: Schedule,
-): Promise<{ readonly notes: readonly Note[]; readonly result: Result }> {
-  const notes: Note[] = []
+): Promise<{ readonly notes: readonly NoteEvent[]; readonly result: RunResult }> {
+  const notes: NoteEvent[] = []
   const last = new Map<string, { runs: boolean; paused: boolean; role: string }>()
-  const watch: Watch = ({ atMs, cluster }) => {
+  const watch: EventObserver = ({ atMs, cluster }) => {
     for (const { name, process } of cluster.machines) {
       const before = last.get(name) ?? { runs: false, paused: false, role: '' }
       const runs = process !== undefined
@@ -58,8 +64,8 @@ async function watched(
  * The simulator notes the beginning of each fault with the nodes that it strikes. Here its end is added. The simulator
  * counts effects only for each kind of fault, so all faults of a kind have the same effect.
  */
-function healNotes({ config }: Schedule, { history, faults }: Result): Note[] {
-  return history.flatMap((event): Note[] => {
+function healNotes({ config }: Schedule, { history, faults }: RunResult): NoteEvent[] {
+  return history.flatMap((event): NoteEvent[] => {
     if (event.type !== 'note' || event.what !== 'inject') return []
     const { time, fault, id, nodes, details } = event
     const ms = typeof details === 'object' && details !== null && 'ms' in details ? Number(details.ms) : 0
@@ -70,13 +76,13 @@ function healNotes({ config }: Schedule, { history, faults }: Result): Note[] {
   })
 }
 
-const violationNotes = ({ violation }: Result): Note[] =>
+const violationNotes = ({ violation }: RunResult): NoteEvent[] =>
   violation === undefined
     ? []
     : [{ type: 'note', time: violation.atMs, what: 'violation', message: violation.detail }]
 
 /** All events in the order of their times; the header first. */
-function merged(events: readonly HistoryEvent[], notes: readonly Note[]): HistoryEvent[] {
+function merged(events: readonly HistoryEvent[], notes: readonly NoteEvent[]): HistoryEvent[] {
   const timeOf = (event: HistoryEvent): number =>
     event.type === 'history' ? Number.NEGATIVE_INFINITY : event.time
   // The sort is stable: at the same time, an event stays before the notes, and events stay in their order.
