@@ -1,11 +1,12 @@
 // The one way of a call to the cluster: limiter, endpoint, transport, outcome, and again until the deadline.
 //
-// One rule comes before all others. A write that may have been applied is never sent again unless it carries a write id,
-// and an error never says "nothing was written" unless every try of the call certainly wrote nothing.
+// One rule comes before all others. A write that may have been applied is never sent again unless it carries a write
+// id, and an error never says "nothing was written" unless every try of the call certainly wrote nothing.
 //
 // A call has at most one try in flight. A try ends with an answer, with a failure, or at its time limit
-// (retry-policy.ts). Then the next endpoint gets the request. A try is given up only while another endpoint may serve the
-// call: the last one is waited for, because a write that was given up has an unknown outcome until some try is answered.
+// (retry-policy.ts). Then the next endpoint gets the request. A try is given up only while another endpoint may serve
+// the call: the last one is waited for, because a write that was given up has an unknown outcome until some try is
+// answered.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Backoff } from './backoff.ts'

@@ -1,8 +1,8 @@
 // Puts and deletes that begin in the same turn of the event loop become one batch: one request, one entry of the log,
 // one write id. The cluster spends less on it than on as many entries, and so does the client.
 //
-// A batch stands above the call engine, because its write id makes it the unit of a retry: changes that were sent as one
-// request must be sent again as that request. It is open until a transport encodes it, at the end of the turn.
+// A batch stands above the call engine, because its write id makes it the unit of a retry: changes that were sent as
+// one request must be sent again as that request. It is open until a transport encodes it, at the end of the turn.
 
 import type { Call, CallEngine } from './call-engine.ts'
 import { DisagreementError, unexpected } from './decode.ts'

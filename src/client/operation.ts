@@ -39,8 +39,8 @@ export interface DeleteOperation {
 export type ChangeOperation = PutOperation | DeleteOperation
 
 /**
- * A batch: changes that are one entry of the log and share one write id. Each has its own outcome. A batch of one change
- * is sent as that change.
+ * A batch: changes that are one entry of the log and share one write id. Each has its own outcome. A batch of one
+ * change is sent as that change.
  */
 export interface ChangesOperation {
   readonly op: typeof CHANGES

@@ -2,9 +2,9 @@
 // slot of a session, which costs the cluster a third (docs/reference/http.md). A client with many writes opens a
 // session, and uses tokens until it has one.
 //
-// A token says since which revision it is in use, so the cluster refuses a late copy whose outcome it has forgotten. The
-// first write of a process knows no revision. Its token goes without one: a copy of it that a node receives after the
-// cluster has forgotten the outcome (15 minutes, or a million tokens) is applied again.
+// A token says since which revision it is in use, so the cluster refuses a late copy whose outcome it has forgotten.
+// The first write of a process knows no revision. Its token goes without one: a copy of it that a node receives after
+// the cluster has forgotten the outcome (15 minutes, or a million tokens) is applied again.
 
 import { randomBytes } from 'node:crypto'
 
