@@ -232,3 +232,10 @@ function appended(received: Buffer, length: number, chunk: Buffer): Buffer {
   chunk.copy(roomy, length)
   return roomy
 }
+
+/** A request on node:http. */
+export interface IncomingRequest {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly body: NodeBody
+}

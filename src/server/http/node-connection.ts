@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
 import { http } from '../../node-http.ts'
 import type { InboundBudget } from '../api/budget.ts'
 import { ApiError } from '../api/errors.ts'
-import { NodeBody } from './body.ts'
+import { type IncomingRequest, NodeBody } from './body.ts'
 import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
 import { METHODS } from './guard.ts'
 import type { HttpLimits } from './limits.ts'
@@ -22,13 +22,6 @@ export interface NodeConnectionsOptions {
   /** Serves a request when the requests before it on its connection are answered. */
   readonly serve: (request: HttpRequest) => void
   readonly writer: ResponseWriter
-}
-
-/** A request on node:http. */
-export interface IncomingRequest {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  readonly body: NodeBody
 }
 
 /**

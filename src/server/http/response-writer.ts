@@ -13,6 +13,7 @@ import {
   writeChunked,
 } from '../api/budget.ts'
 import type { NodeApi } from '../node/types.ts'
+import type { IncomingRequest } from './body.ts'
 import {
   type BodySink,
   type HttpResponse,
@@ -21,7 +22,6 @@ import {
   partsOf,
   type ResponseBody,
 } from './messages.ts'
-import type { IncomingRequest } from './node-connection.ts'
 
 export interface ResponseWriterOptions {
   readonly node: NodeApi
