@@ -19,6 +19,7 @@ import {
   namelessError,
   problemError,
   type Tries,
+  unknownOutcome,
 } from './call-error.ts'
 import type { ClusterView } from './cluster-view.ts'
 import { ConcurrencyLimiter } from './concurrency-limiter.ts'
@@ -38,11 +39,13 @@ import {
   SLOW_BYTES_PER_MS,
   TRY_MIN_MS,
   tryLimitMs,
+  UNDATED_RETRY_MS,
   WRITE_MIN_MS,
 } from './retry-policy.ts'
+import { type Instant, instantOf, machineClocks } from './suspend-aware-clock.ts'
 import type { MuxTransport } from './transport/mux-transport.ts'
 import type { Answer, Headers, MaybeApplied, NotSent, SendOptions, Transport } from './transport/transport.ts'
-import type { WriteId } from './write-id.ts'
+import { isDated, type WriteId } from './write-id.ts'
 import type { WriteIdSource } from './write-ids.ts'
 
 export interface Call {
@@ -151,6 +154,8 @@ class RetryingCall {
   readonly #notBefore = new Map<Endpoint, number>()
   readonly #tries: Tries = { unknown: undefined, refusal: undefined, lastFailure: undefined, reached: false }
   #writeId: WriteId | undefined
+  /** When the first try that may have been applied was sent, for a write id that names no revision. */
+  #undatedSentAt: Instant | undefined
   /** Tries that were given up within the retry budget. */
   copies = 0
   /** Endpoints that did not answer within the time limit of a try. */
@@ -188,6 +193,8 @@ class RetryingCall {
         if (this.#leftMs < this.#tryMinMs) return OUT_OF_TIME
         continue
       }
+      const tooLate = this.#tooLate()
+      if (tooLate !== undefined) return tooLate
       const endpoint = this.#pick()
       const end = endpoint === undefined ? await this.#pauseAfterRound() : await this.#attempt(endpoint)
       if (end !== undefined) return end
@@ -198,6 +205,15 @@ class RetryingCall {
     const reason = this.#interruption.reason()
     if (reason === undefined) return undefined
     return reason.code === 'closed' ? { kind: 'closed' } : { kind: 'aborted', reason: reason.cause }
+  }
+
+  /** The end of a write that the cluster could take for a new one if it got another copy (UNDATED_RETRY_MS). */
+  #tooLate(): CallEnd<Answer> | undefined {
+    const { unknown } = this.#tries
+    if (unknown === undefined || this.#undatedSentAt === undefined) return undefined
+    if (this.#undatedSentAt.elapsedMs() < UNDATED_RETRY_MS) return undefined
+    const message = `the outcome of the write is unknown: the first write of a client is sent again only for ${seconds(UNDATED_RETRY_MS)} (${unknown.message})`
+    return { kind: 'refused', error: unknownOutcome(message, unknown) }
   }
 
   get #leftMs(): number {
@@ -234,9 +250,12 @@ class RetryingCall {
     this.#tried.add(endpoint)
     this.#attempts += 1
     endpoint.requestSent(this, performance.now())
+    const writeId = this.#call.kind === 'keyed' ? this.#currentWriteId() : undefined
+    if (writeId !== undefined && !isDated(writeId) && this.#tries.unknown === undefined)
+      this.#undatedSentAt = instantOf(machineClocks)
     const outcome = await transport.send(endpoint, request, {
       ...this.#limits(endpoint),
-      writeId: this.#call.kind === 'keyed' ? this.#currentWriteId() : undefined,
+      writeId,
       clusterId: cluster.id,
       signal,
     })

@@ -113,7 +113,7 @@ function outOfTime(
   })
 }
 
-function unknownOutcome(message: string, cause: Error): OutcomeUnknownError {
+export function unknownOutcome(message: string, cause: Error): OutcomeUnknownError {
   return new OutcomeUnknownError(message, { code: 'outcome_unknown', written: 'unknown', cause })
 }
 

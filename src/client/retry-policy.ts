@@ -31,6 +31,12 @@ export const WRITE_MIN_MS = 100
 /** Pauses after all endpoints were tried. */
 export const RETRY_BASE_MS = 15
 export const RETRY_MAX_MS = 1_000
+/**
+ * A write whose token names no revision is not sent again later than this after a try that may have been applied. A
+ * node applies a copy again once it has forgotten the outcome. It keeps an outcome for 15 minutes of cluster time, or
+ * for a million later tokens, and no cluster takes a million tokens in 10 s.
+ */
+export const UNDATED_RETRY_MS = 10_000
 /** After this many `internal` answers within one call, more are expected, and the call ends. */
 export const INTERNAL_MAX = 3
 

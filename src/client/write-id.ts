@@ -3,8 +3,8 @@
 // session, and uses tokens until it has one.
 //
 // A token says since which revision it is in use, so the cluster refuses a late copy whose outcome it has forgotten.
-// The first write of a process knows no revision. Its token goes without one: a copy of it that a node receives after
-// the cluster has forgotten the outcome (15 minutes, or a million tokens) is applied again.
+// The first write of a client knows no revision, so its token goes without one. It is sent again only for a short time
+// (UNDATED_RETRY_MS in retry-policy.ts).
 
 import { randomBytes } from 'node:crypto'
 
@@ -21,6 +21,9 @@ type Slot = readonly [session: number, slot: number, seq: number]
 export type WriteId = Token | Slot
 
 export const isSlot = (writeId: WriteId): writeId is Slot => writeId.length === 3
+
+/** Whether the cluster can tell a late copy of the write from a new write. */
+export const isDated = (writeId: WriteId): boolean => isSlot(writeId) || writeId[1] !== undefined
 
 /** The session in use. */
 interface Session {

@@ -3,6 +3,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import type { Client } from '../../src/client/index.ts'
+import { machineClocks } from '../../src/client/suspend-aware-clock.ts'
+import type { Outcome } from '../../src/client/transport/transport.ts'
 import {
   answered,
   CUT,
@@ -259,6 +261,47 @@ describe('the write id', () => {
     await inVirtualTime(kv.put('k', 'v'))
     expect(transport.sent.map(({ key }) => key?.includes(';since='))).toEqual([false, true])
     expect(transport.sent[1]?.key).toMatch(/;since=9$/)
+  })
+
+  describe('without a revision', () => {
+    /** Each try takes 3 s, and none has an outcome. */
+    const slowly = (outcome: Outcome): Fate => ({ outcome, afterMs: 3_000 })
+
+    test('is sent again for 10 s, then the outcome is unknown', async () => {
+      const { kv, transport } = scripted(1, () => slowly(CUT), { timeoutMs: 60_000 })
+      const error = await errorOf(kv.put('k', 'v'))
+      expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
+      expect(error.message).toContain('the outcome of the write is unknown')
+      expect(new Set(transport.sent.map(({ key }) => key)).size).toBe(1)
+      expect(transport.sent.at(-1)?.ms).toBeGreaterThan(9_000)
+      expect(transport.sent.at(-1)?.ms).toBeLessThan(10_000)
+    })
+
+    test('is not sent again after the machine has slept', async () => {
+      const asleep = vi.spyOn(machineClocks, 'uptimeMs').mockReturnValue(0)
+      const { kv, transport } = scripted(1, () => {
+        asleep.mockReturnValue(11_000)
+        return CUT
+      })
+      expect(await errorOf(kv.put('k', 'v'))).toMatchObject({ written: 'unknown' })
+      expect(transport.sent.length).toBe(1)
+    })
+
+    test('is sent for as long as the call has time while certainly nothing was done', async () => {
+      const { kv } = scripted(1, (_at, nth) => (nth < 9 ? slowly(notSent()) : nth < 10 ? CUT : DONE), {
+        timeoutMs: 60_000,
+      })
+      await inVirtualTime(kv.put('k', 'v'))
+    })
+
+    test('does not limit a write that knows a revision', async () => {
+      const { kv, transport } = scripted(1, (_at, nth) => (nth === 0 || nth > 8 ? DONE : slowly(CUT)), {
+        timeoutMs: 60_000,
+      })
+      await inVirtualTime(kv.put('k', 'v'))
+      await inVirtualTime(kv.put('k', 'v'))
+      expect(transport.sent.length).toBe(10)
+    })
   })
 
   test('that is too old is replaced, as often as necessary, if nothing was done', async () => {

@@ -3,6 +3,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { UNDATED_RETRY_MS } from '../../src/client/retry-policy.ts'
 import { FakeLines } from './fake-lines.ts'
 
 export interface Seen {
@@ -57,6 +58,8 @@ interface Row {
 interface Store {
   readonly rows: Map<string, Row>
   readonly outcomes: Map<string, Reply>
+  /** When the tokens without a revision first arrived. */
+  readonly undated: Map<string, number>
   revision: number
   /** Highest revision of an outcome that was forgotten. */
   horizon: number
@@ -68,7 +71,7 @@ interface Store {
 }
 
 const emptyStore = (): Store => ({
-  ...{ rows: new Map(), outcomes: new Map(), revision: 1, horizon: 0 },
+  ...{ rows: new Map(), outcomes: new Map(), undated: new Map(), revision: 1, horizon: 0 },
   ...{ session: 0, forgottenTo: 0, slots: new Map() },
 })
 
@@ -184,10 +187,14 @@ export class FakeNode {
     await Promise.all(this.#late)
   }
 
-  /** All outcomes so far are forgotten. */
+  /** Forgets the outcomes that a node may forget: it keeps those of new tokens for much longer than UNDATED_RETRY_MS. */
   forgetOutcomes(): void {
     this.store.horizon = this.revision
-    this.store.outcomes.clear()
+    const { outcomes, undated } = this.store
+    for (const name of outcomes.keys()) {
+      const at = undated.get(name) ?? Number.NEGATIVE_INFINITY
+      if (performance.now() - at > UNDATED_RETRY_MS) outcomes.delete(name)
+    }
   }
 
   async close(): Promise<void> {
@@ -326,6 +333,7 @@ export class FakeNode {
       const known = this.store.outcomes.get(name)
       if (known === undefined && since !== undefined && Number(since) < this.store.horizon)
         return problem(409, 'idempotency_expired', 'outcomes of that time are forgotten')
+      if (known === undefined && since === undefined) this.store.undated.set(name, performance.now())
       const outcome = known ?? this.#route(seen)
       this.store.outcomes.set(name, outcome)
       return outcome
