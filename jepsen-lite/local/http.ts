@@ -4,7 +4,7 @@
 
 import { Endpoint } from '../../src/client/endpoints.ts'
 import { HttpTransport } from '../../src/client/transport/http-transport.ts'
-import type { Headers, Outcome } from '../../src/client/transport/transport.ts'
+import type { Headers, SendOutcome } from '../../src/client/transport/transport.ts'
 
 /** A node that may be asked. */
 export interface NodeAddress {
@@ -51,7 +51,7 @@ export class HttpClient {
   }
 }
 
-function endOf(outcome: Outcome): HttpEnd {
+function endOf(outcome: SendOutcome): HttpEnd {
   if (outcome.kind === 'streaming') throw new RangeError('no stream was asked for')
   if (outcome.kind === 'answered') {
     const { status, headers, body } = outcome

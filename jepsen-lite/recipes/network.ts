@@ -6,11 +6,16 @@ import { whenAborted } from '../../src/client/abort-listeners.ts'
 import { withQuery } from '../../src/client/address.ts'
 import type { Json } from '../../src/client/decode.ts'
 import type { Endpoint } from '../../src/client/endpoints.ts'
-import { type Request, WATCH, type WatchOperation } from '../../src/client/operation.ts'
+import { type CallRequest, WATCH, type WatchOperation } from '../../src/client/operation.ts'
 import { nodeTimeoutMs } from '../../src/client/retry-policy.ts'
 import { after } from '../../src/client/timer.ts'
 import { httpRequestOf } from '../../src/client/transport/http-codec.ts'
-import type { Outcome, SendOptions, Transport, WatchMessages } from '../../src/client/transport/transport.ts'
+import type {
+  SendOptions,
+  SendOutcome,
+  Transport,
+  WatchMessages,
+} from '../../src/client/transport/transport.ts'
 import { writeIdHeader } from '../../src/client/write-id.ts'
 import { errorOfWatch } from '../../src/server/api/watch.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
@@ -36,7 +41,7 @@ interface Pending {
   /** That has received it. */
   process: Process | undefined
   isConnected: boolean
-  readonly settle: (outcome: Outcome) => void
+  readonly settle: (outcome: SendOutcome) => void
 }
 
 export class ClientNetwork {
@@ -93,11 +98,11 @@ export class ClientNetwork {
     let inFlight = 0
     return {
       accepts: () => true,
-      send(endpoint: Endpoint, request: Request, options: SendOptions): Promise<Outcome> {
+      send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
         inFlight++
         const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, signal } = options
-        const { promise, resolve } = Promise.withResolvers<Outcome>()
-        const settle = (outcome: Outcome): void => {
+        const { promise, resolve } = Promise.withResolvers<SendOutcome>()
+        const settle = (outcome: SendOutcome): void => {
           if (!network.#pending.delete(pending)) return
           inFlight--
           stopTimer()
@@ -146,7 +151,7 @@ export class ClientNetwork {
 
   // ---- requests
 
-  #send(pending: Pending, request: Request, options: SendOptions): void {
+  #send(pending: Pending, request: CallRequest, options: SendOptions): void {
     const { host, machine } = pending
     const { time } = this.#world
     const ms = this.#delayMs(host, machine)
@@ -176,7 +181,7 @@ export class ClientNetwork {
     return (this.#cuts.get(nameOf(host, machine)) ?? 0) > this.#world.time.now
   }
 
-  #serve(pending: Pending, process: Process, request: Request, options: SendOptions): void {
+  #serve(pending: Pending, process: Process, request: CallRequest, options: SendOptions): void {
     const { driver } = process
     // It ends.
     if (driver === undefined) return
@@ -283,7 +288,7 @@ export class ClientNetwork {
 
 const nameOf = (host: VirtualProcess, machine: Machine): string => `${host.number} ${machine.place}`
 
-const failed = ({ isConnected }: Pending, cause: Error, timedOut: boolean): Outcome =>
+const failed = ({ isConnected }: Pending, cause: Error, timedOut: boolean): SendOutcome =>
   isConnected
     ? { kind: 'maybe-applied', cause, timedOut }
     : { kind: 'not-sent', cause, reached: false, timedOut }

@@ -23,11 +23,11 @@ import {
 } from './call-error.ts'
 import type { ClusterView } from './cluster-view.ts'
 import { ConcurrencyLimiter } from './concurrency-limiter.ts'
-import { isOfNode, type Problem, problemFrom } from './decode.ts'
+import { isOfNode, type ProblemDetails, problemFrom } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError, UnavailableError } from './errors.ts'
 import { type Closing, closedError, type Interruption, pause } from './interruption.ts'
-import { API, bytesOfRequest, GET, isChange, type Request } from './operation.ts'
+import { API, bytesOfRequest, type CallRequest, GET, isChange } from './operation.ts'
 import {
   INTERNAL_MAX,
   LEFT_MIN_MS,
@@ -42,15 +42,22 @@ import {
   UNDATED_RETRY_MS,
   WRITE_MIN_MS,
 } from './retry-policy.ts'
-import { type Instant, instantOf, machineClocks } from './suspend-aware-clock.ts'
+import { machineClocks, type Stopwatch, startStopwatch } from './suspend-aware-clock.ts'
 import type { MuxTransport } from './transport/mux-transport.ts'
-import type { Answer, Headers, MaybeApplied, NotSent, SendOptions, Transport } from './transport/transport.ts'
+import type {
+  Headers,
+  MaybeApplied,
+  NodeAnswer,
+  NotSent,
+  SendOptions,
+  Transport,
+} from './transport/transport.ts'
 import { isDated, type WriteId } from './write-id.ts'
 import type { WriteIdSource } from './write-ids.ts'
 
-export interface Call {
+export interface ClientCall {
   readonly kind: CallKind
-  readonly request: Request
+  readonly request: CallRequest
   /** A time of `performance.now()`. */
   readonly startedAt: number
   readonly timeoutMs: number
@@ -62,7 +69,7 @@ export interface Call {
   /** Called with each write id under which the write is sent. */
   readonly onWriteId?: ((writeId: WriteId) => void) | undefined
   /** Called for each answer of a node of the cluster, refusals too. */
-  readonly onAnswer?: ((answer: Answer) => void) | undefined
+  readonly onAnswer?: ((answer: NodeAnswer) => void) | undefined
   /** The call waits for no other call. */
   readonly isUrgent?: boolean | undefined
 }
@@ -92,7 +99,7 @@ export class CallEngine {
   }
 
   /** Waits for the limiter, and performs the call. */
-  async run(call: Call): Promise<Answer> {
+  async run(call: ClientCall): Promise<NodeAnswer> {
     if (call.isUrgent === true) return this.perform(call, 0)
     const waitedMs = this.limiter.tryAcquire() ? 0 : await this.waitForLimiter(call)
     try {
@@ -103,7 +110,7 @@ export class CallEngine {
   }
 
   /** Performs a call that has passed the limiter. */
-  async perform(call: Call, waitedMs: number): Promise<Answer> {
+  async perform(call: ClientCall, waitedMs: number): Promise<NodeAnswer> {
     if (this.options.closing.isClosed) throw closedError()
     this.inFlight += 1
     const retrying = new RetryingCall(this, call, waitedMs)
@@ -116,7 +123,7 @@ export class CallEngine {
   }
 
   /** Waits before any byte of the call has left. Returns how long it has waited. */
-  async waitForLimiter({ kind, startedAt, timeoutMs, signal }: Omit<Call, 'request'>): Promise<number> {
+  async waitForLimiter({ kind, startedAt, timeoutMs, signal }: Omit<ClientCall, 'request'>): Promise<number> {
     const isAcquired = await this.limiter.wait(timeoutMs, signal)
     const waitedMs = performance.now() - startedAt
     const leftMs = timeoutMs - waitedMs
@@ -139,11 +146,11 @@ const seconds = (ms: number) => `${Number((ms / 1_000).toFixed(3))} s`
 /** The state of one call. */
 class RetryingCall {
   readonly #engine: CallEngine
-  readonly #call: Call
+  readonly #call: ClientCall
   readonly #endpoints: Endpoints
   readonly #interruption: Interruption
   readonly #deadline: number
-  /** The call ends here while no endpoint has accepted a connection. The last try may wait for the lookup of its name. */
+  /** End of the call while no endpoint has accepted a connection. The last try may wait for the lookup of its name. */
   readonly #unreachableAt: number
   readonly #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
   /** Endpoints that were tried since the last pause. */
@@ -155,7 +162,7 @@ class RetryingCall {
   readonly #tries: Tries = { unknown: undefined, refusal: undefined, lastFailure: undefined, reached: false }
   #writeId: WriteId | undefined
   /** When the first try that may have been applied was sent, for a write id that names no revision. */
-  #undatedSentAt: Instant | undefined
+  #undatedSentAt: Stopwatch | undefined
   /** Tries that were given up within the retry budget. */
   copies = 0
   /** Endpoints that did not answer within the time limit of a try. */
@@ -163,7 +170,7 @@ class RetryingCall {
   #attempts = 0
   #internals = 0
 
-  constructor(engine: CallEngine, call: Call, waitedMs: number) {
+  constructor(engine: CallEngine, call: ClientCall, waitedMs: number) {
     this.#engine = engine
     this.#call = call
     this.#endpoints = call.endpoints ?? engine.options.endpoints
@@ -172,7 +179,7 @@ class RetryingCall {
     this.#unreachableAt = call.startedAt + waitedMs + (engine.options.unreachableAfterMs ?? call.timeoutMs)
   }
 
-  async run(): Promise<Answer> {
+  async run(): Promise<NodeAnswer> {
     const { writeIds } = this.#engine.options
     try {
       const end = await this.#untilTheEnd()
@@ -183,7 +190,7 @@ class RetryingCall {
     }
   }
 
-  async #untilTheEnd(): Promise<CallEnd<Answer>> {
+  async #untilTheEnd(): Promise<CallEnd<NodeAnswer>> {
     for (;;) {
       const interrupted = this.#interrupted
       if (interrupted !== undefined) return interrupted
@@ -201,14 +208,14 @@ class RetryingCall {
     }
   }
 
-  get #interrupted(): CallEnd<Answer> | undefined {
+  get #interrupted(): CallEnd<NodeAnswer> | undefined {
     const reason = this.#interruption.reason()
     if (reason === undefined) return undefined
     return reason.code === 'closed' ? { kind: 'closed' } : { kind: 'aborted', reason: reason.cause }
   }
 
   /** The end of a write that the cluster could take for a new one if it got another copy (UNDATED_RETRY_MS). */
-  #tooLate(): CallEnd<Answer> | undefined {
+  #tooLate(): CallEnd<NodeAnswer> | undefined {
     const { unknown } = this.#tries
     if (unknown === undefined || this.#undatedSentAt === undefined) return undefined
     if (this.#undatedSentAt.elapsedMs() < UNDATED_RETRY_MS) return undefined
@@ -242,7 +249,7 @@ class RetryingCall {
     return this.#endpoints.all.filter((each) => !this.#tried.has(each) && !this.#foreign.has(each)).length
   }
 
-  async #attempt(endpoint: Endpoint): Promise<CallEnd<Answer> | undefined> {
+  async #attempt(endpoint: Endpoint): Promise<CallEnd<NodeAnswer> | undefined> {
     const { http, mux, cluster } = this.#engine.options
     const { request, signal, endpoints } = this.#call
     const transport =
@@ -252,7 +259,7 @@ class RetryingCall {
     endpoint.requestSent(this, performance.now())
     const writeId = this.#call.kind === 'keyed' ? this.#currentWriteId() : undefined
     if (writeId !== undefined && !isDated(writeId) && this.#tries.unknown === undefined)
-      this.#undatedSentAt = instantOf(machineClocks)
+      this.#undatedSentAt = startStopwatch(machineClocks)
     const outcome = await transport.send(endpoint, request, {
       ...this.#limits(endpoint),
       writeId,
@@ -328,7 +335,7 @@ class RetryingCall {
     return false
   }
 
-  #failed(endpoint: Endpoint, outcome: NotSent | MaybeApplied): CallEnd<Answer> | undefined {
+  #failed(endpoint: Endpoint, outcome: NotSent | MaybeApplied): CallEnd<NodeAnswer> | undefined {
     const { kind } = this.#call
     const reason = failureText(outcome)
     const isSent = outcome.kind === 'maybe-applied'
@@ -348,7 +355,7 @@ class RetryingCall {
     return isSent && kind === 'bare' ? OUT_OF_TIME : undefined
   }
 
-  #answered(answer: Answer): CallEnd<Answer> | undefined {
+  #answered(answer: NodeAnswer): CallEnd<NodeAnswer> | undefined {
     const { endpoint, headers } = answer
     const { kind, request, endpoints, onAnswer } = this.#call
     const otherCluster = this.#engine.options.cluster.noteAnswer(answer, endpoints === undefined)
@@ -373,7 +380,7 @@ class RetryingCall {
    * The endpoint is not a node of this cluster. The others are tried, unless a change may have been made in the other
    * cluster, or might be made twice.
    */
-  #leaveOut(endpoint: Endpoint, error: QuorateError): CallEnd<Answer> | undefined {
+  #leaveOut(endpoint: Endpoint, error: QuorateError): CallEnd<NodeAnswer> | undefined {
     endpoint.failed(performance.now())
     this.#foreign.set(endpoint, error)
     if (error.written !== 'unknown') return undefined
@@ -382,7 +389,7 @@ class RetryingCall {
     return isOver ? { kind: 'refused', error } : undefined
   }
 
-  #refused(headers: Headers, problem: Problem, endpoint: Endpoint): CallEnd<Answer> | undefined {
+  #refused(headers: Headers, problem: ProblemDetails, endpoint: Endpoint): CallEnd<NodeAnswer> | undefined {
     const { kind } = this.#call
     const error = problemError(problem, headers, endpoint, kind)
     if (problem.code === 'unexpected_answer' && !problem.passing) return this.#leaveOut(endpoint, error)
@@ -405,7 +412,7 @@ class RetryingCall {
    * The cluster has forgotten outcomes as old as the token, so nobody can find out whether an earlier try was applied.
    * If certainly no try was, the write begins again with a new token.
    */
-  #renewWriteId(expired: QuorateError): CallEnd<Answer> | undefined {
+  #renewWriteId(expired: QuorateError): CallEnd<NodeAnswer> | undefined {
     const { writeIds } = this.#engine.options
     if (this.#tries.unknown !== undefined || this.#call.kind !== 'keyed')
       return { kind: 'refused', error: expired }
@@ -417,7 +424,7 @@ class RetryingCall {
   }
 
   /** All endpoints were tried. Pauses before they are tried again, except those that asked for a longer pause. */
-  async #pauseAfterRound(): Promise<CallEnd<Answer> | undefined> {
+  async #pauseAfterRound(): Promise<CallEnd<NodeAnswer> | undefined> {
     const others = this.#endpoints.all.filter((endpoint) => !this.#foreign.has(endpoint))
     const [foreign] = this.#foreign.values()
     if (others.length === 0 && foreign !== undefined) return { kind: 'refused', error: foreign }

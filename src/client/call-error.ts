@@ -6,7 +6,7 @@ import {
   isWholeNumber,
   metaFromJson,
   objectOf,
-  type Problem,
+  type ProblemDetails,
   unexpected,
 } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
@@ -20,7 +20,7 @@ import {
   UnavailableError,
   UnreachableError,
 } from './errors.ts'
-import type { Answer, Headers, MaybeApplied, NotSent } from './transport/transport.ts'
+import type { Headers, MaybeApplied, NodeAnswer, NotSent } from './transport/transport.ts'
 
 /** `read`: may be repeated. `keyed`: a write with an idempotency key. `bare`: a change that must not be sent twice. */
 export type CallKind = 'read' | 'keyed' | 'bare'
@@ -131,7 +131,7 @@ function interrupted(what: string, code: 'aborted' | 'closed', tries: Tries, cau
  * The answer of a node of another cluster, whatever its content. A node refuses a request that names another cluster,
  * so only reads are ever served.
  */
-export function foreignError(answer: Answer, clusterId: string, kind: CallKind): QuorateError {
+export function foreignError(answer: NodeAnswer, clusterId: string, kind: CallKind): QuorateError {
   const refused = answer.kind === 'answered' && answer.status >= 400 && answer.status < 500
   const { url } = answer.endpoint
   const node = answer.headers['kv-node']
@@ -150,7 +150,7 @@ export const namelessError = ({ url }: Endpoint, kind: CallKind): QuorateError =
 
 /** One answer's problem as an error. */
 export function problemError(
-  problem: Problem,
+  problem: ProblemDetails,
   headers: Headers,
   endpoint: Endpoint,
   kind: CallKind,
@@ -181,7 +181,7 @@ export function problemError(
 
 /** The outcome of the write. If the answer is not in the agreed form, its sender is unknown, and so is the outcome. */
 function preconditionFailed(
-  { detail, json: { current } }: Problem,
+  { detail, json: { current } }: ProblemDetails,
   details: ErrorDetails,
   { url }: Endpoint,
 ): QuorateError {

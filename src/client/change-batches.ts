@@ -4,7 +4,7 @@
 // A batch stands above the call engine, because its write id makes it the unit of a retry: changes that were sent as
 // one request must be sent again as that request. It is open until a transport encodes it, at the end of the turn.
 
-import type { Call, CallEngine } from './call-engine.ts'
+import type { CallEngine, ClientCall } from './call-engine.ts'
 import { DisagreementError, unexpected } from './decode.ts'
 import {
   AbortedError,
@@ -15,10 +15,10 @@ import {
 } from './errors.ts'
 import {
   bytesOfChange,
+  type CallResult,
   CHANGES,
   type ChangeOperation,
   type ChangesOperation,
-  type Result,
 } from './operation.ts'
 import { leastMs } from './retry-policy.ts'
 import { resultOf, resultsOf } from './transport/http-codec.ts'
@@ -30,7 +30,7 @@ export const BATCH_BYTES_MAX = 128 * 1024
 const SPREAD_SHARE = 0.01
 
 /** Limits of a change that has passed the limiter. */
-export interface ChangeLimits extends Pick<Call, 'startedAt' | 'timeoutMs' | 'signal'> {
+export interface ChangeLimits extends Pick<ClientCall, 'startedAt' | 'timeoutMs' | 'signal'> {
   readonly waitedMs: number
 }
 
@@ -43,7 +43,7 @@ export class ChangeBatches {
   }
 
   /** Makes a change, alone or with others. It holds a permit of the limiter, which is released here. */
-  run(change: ChangeOperation, limits: ChangeLimits): Promise<Result> {
+  run(change: ChangeOperation, limits: ChangeLimits): Promise<CallResult> {
     const open = this.#open
     if (open?.takes(change, limits) === true) return open.add(change)
     const { mux, writeIds } = this.#engine.options
@@ -58,7 +58,7 @@ export class ChangeBatches {
     return result
   }
 
-  async #send(batch: Batch, call: Call, limits: ChangeLimits): Promise<void> {
+  async #send(batch: Batch, call: ClientCall, limits: ChangeLimits): Promise<void> {
     const { operation } = batch
     const { options } = this.#engine
     try {
@@ -90,7 +90,11 @@ export class ChangeBatches {
     batch.settle(batch.operation.changes.map((change) => this.#alone(change, limits)))
   }
 
-  async #alone(change: ChangeOperation, limits: ChangeLimits, writeId?: Call['writeId']): Promise<Result> {
+  async #alone(
+    change: ChangeOperation,
+    limits: ChangeLimits,
+    writeId?: ClientCall['writeId'],
+  ): Promise<CallResult> {
     try {
       const call = { ...callOf(change, limits), writeId }
       return resultOf(change, await this.#engine.perform(call, limits.waitedMs))
@@ -105,7 +109,10 @@ export class ChangeBatches {
   }
 }
 
-const callOf = (request: Call['request'], { startedAt, timeoutMs, signal }: ChangeLimits): Call => ({
+const callOf = (
+  request: ClientCall['request'],
+  { startedAt, timeoutMs, signal }: ChangeLimits,
+): ClientCall => ({
   ...{ kind: 'keyed', request, startedAt, timeoutMs, signal },
 })
 
@@ -113,7 +120,7 @@ const callOf = (request: Call['request'], { startedAt, timeoutMs, signal }: Chan
 class Batch {
   readonly operation: ChangesOperation
   readonly #limits: ChangeLimits
-  readonly #resolves: ((result: Result | Promise<Result>) => void)[] = []
+  readonly #resolves: ((result: CallResult | Promise<CallResult>) => void)[] = []
   readonly #rejects: ((error: unknown) => void)[] = []
 
   constructor(change: ChangeOperation, limits: ChangeLimits) {
@@ -135,7 +142,7 @@ class Batch {
   }
 
   /** The result of the added change; without one, of the first. */
-  add(change?: ChangeOperation): Promise<Result> {
+  add(change?: ChangeOperation): Promise<CallResult> {
     if (change !== undefined) {
       this.operation.changes.push(change)
       this.operation.bytes += bytesOfChange(change)
@@ -146,7 +153,7 @@ class Batch {
     })
   }
 
-  settle(results: readonly (Result | QuorateError | Promise<Result>)[]): void {
+  settle(results: readonly (CallResult | QuorateError | Promise<CallResult>)[]): void {
     for (const [at, result] of results.entries()) {
       if (result instanceof QuorateError) this.#rejects[at]?.(result)
       else this.#resolves[at]?.(result)

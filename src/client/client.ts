@@ -1,7 +1,7 @@
 // The public API of the client.
 
 import { bytesOf, roundedMs, withQuery } from './address.ts'
-import { type Call, CallEngine } from './call-engine.ts'
+import { CallEngine, type ClientCall } from './call-engine.ts'
 import type { CallKind } from './call-error.ts'
 import { ChangeBatches } from './change-batches.ts'
 import { clusterInfo, memberJson, membersIn, statusFromJson } from './cluster-codec.ts'
@@ -34,19 +34,19 @@ import { ownBorders, pages, rangeOf, streamed } from './list.ts'
 import {
   API,
   type ApiRequest,
+  type CallRequest,
+  type CallResult,
   type ChangeOperation,
   COMPACT,
   DELETE,
   DELETE_RANGE,
-  type Freshness,
   GET,
   KEEP_ALIVE,
   ownBytes,
   ownKey,
   PUT,
   RANGE,
-  type Request,
-  type Result,
+  type ReadFreshness,
   TXN,
   WATCH,
   type WatchOperation,
@@ -54,7 +54,7 @@ import {
 import { freshPath, rangePath, resultOf } from './transport/http-codec.ts'
 import { HttpTransport } from './transport/http-transport.ts'
 import { MuxTransport } from './transport/mux-transport.ts'
-import type { Answer, Transport } from './transport/transport.ts'
+import type { NodeAnswer, Transport } from './transport/transport.ts'
 import { streamOf } from './transport/watch-stream.ts'
 import { txnResult, wireRange, wireTxn } from './txn.ts'
 import type {
@@ -102,7 +102,7 @@ import {
   checkSettings,
   checkTxn,
 } from './validate-arguments.ts'
-import { ClientWatch, type WatchHost, type WatchStream } from './watch.ts'
+import { ClientWatch, type WatchHost, type WatchSource } from './watch.ts'
 import type { MirrorOptions, MirrorView, Watch, WatchOptions } from './watch-types.ts'
 import { WriteIdSource } from './write-ids.ts'
 
@@ -511,9 +511,9 @@ export class Client {
   // -------------------------------------------------------------------------------------------------------------------
 
   #run(
-    call: Omit<Call, 'startedAt' | 'timeoutMs' | 'signal'>,
+    call: Omit<ClientCall, 'startedAt' | 'timeoutMs' | 'signal'>,
     { signal, timeoutMs = this.#timeoutMs }: CallOptions,
-  ): Promise<Answer> {
+  ): Promise<NodeAnswer> {
     if (this.#closing.isClosed) return Promise.reject(closedError())
     this.#mux.noteCall(this.#engine.limiter.acquired)
     return this.#engine.run({ ...call, startedAt: performance.now(), timeoutMs, signal })
@@ -522,7 +522,7 @@ export class Client {
   async #change(
     change: ChangeOperation,
     { signal, timeoutMs = this.#timeoutMs }: CallOptions,
-  ): Promise<Result> {
+  ): Promise<CallResult> {
     if (this.#closing.isClosed) throw closedError()
     const { limiter } = this.#engine
     this.#mux.noteCall(limiter.acquired)
@@ -533,16 +533,16 @@ export class Client {
     return this.#batches.run(change, { ...limits, waitedMs })
   }
 
-  #read(request: Request, options: ReadOptions): Promise<Answer> {
+  #read(request: CallRequest, options: ReadOptions): Promise<NodeAnswer> {
     return this.#run({ kind: 'read', request, onAnswer: informing(options.onAnswer) }, options)
   }
 
-  #ofNode(path: string, options: NodeCallOptions): Promise<Answer> {
+  #ofNode(path: string, options: NodeCallOptions): Promise<NodeAnswer> {
     const endpoints = options.endpoint === undefined ? undefined : new Endpoints([options.endpoint])
     return this.#run({ kind: 'read', request: { op: API, method: 'GET', path }, endpoints }, options)
   }
 
-  #post(path: string, json: Json, options: CallOptions): Promise<Answer> {
+  #post(path: string, json: Json, options: CallOptions): Promise<NodeAnswer> {
     const headers = { 'Content-Type': 'application/json' }
     const request: ApiRequest = {
       op: API,
@@ -558,13 +558,13 @@ export class Client {
    * `minRevision` is at least the highest revision seen, so a read never returns older data than an earlier answer. A
    * read of history needs a node that has its revision.
    */
-  #freshness(options: ReadOptions): Freshness {
+  #freshness(options: ReadOptions): ReadFreshness {
     const { consistency, maxStalenessMs, minRevision = 0, revision = this.revision } = options
     const needed = Math.min(this.revision, revision)
     return { consistency, maxStalenessMs, minRevision: Math.max(needed, minRevision) }
   }
 
-  async #openWatch(operation: WatchOperation, timeoutMs: number, signal: AbortSignal): Promise<WatchStream> {
+  async #openWatch(operation: WatchOperation, timeoutMs: number, signal: AbortSignal): Promise<WatchSource> {
     // A watch stays where it begins, and on a connection of its own it costs its node ten times as much. So all but the
     // first wait for the connection that is being made.
     const startedAt = performance.now()
@@ -581,7 +581,7 @@ export class Client {
 /** Reports the metadata of answers to a read. */
 const informing =
   (onAnswer: ((info: AnswerInfo) => void) | undefined) =>
-  (answer: Answer): void => {
+  (answer: NodeAnswer): void => {
     // "This key does not exist" is an answer too.
     const isServed = answer.kind === 'streaming' || answer.status === 200 || answer.status === 404
     if (isServed) onAnswer?.(answerInfo(answer.headers))

@@ -12,10 +12,10 @@ import {
   wholeNumberIn,
 } from './decode.ts'
 import type { Written } from './errors.ts'
-import type { Answer } from './transport/transport.ts'
+import type { NodeAnswer } from './transport/transport.ts'
 import type { ClusterInfo, Member, NewMember, NodeStatus } from './types.ts'
 
-export function clusterInfo(answer: Answer): ClusterInfo {
+export function clusterInfo(answer: NodeAnswer): ClusterInfo {
   return {
     clusterId: headerText(answer.headers, 'kv-cluster'),
     leader: headerText(answer.headers, 'kv-leader'),
@@ -25,7 +25,7 @@ export function clusterInfo(answer: Answer): ClusterInfo {
 }
 
 /** The answer to a change of members contains them. Any other answer does not come from a node. */
-export const membersIn = (answer: Answer, written: Written): readonly Member[] =>
+export const membersIn = (answer: NodeAnswer, written: Written): readonly Member[] =>
   decoded(answer, written, (json) => arrayIn(json, 'members').map(memberFromJson))
 
 export const memberJson = ({ name, replicaId, peer, url }: NewMember): Json => ({

@@ -6,8 +6,8 @@ import { headerText, headerWholeNumber } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import type { Closing } from './interruption.ts'
 import { API } from './operation.ts'
-import type { Welcome } from './transport/mux-codec.ts'
-import type { Answer, Transport } from './transport/transport.ts'
+import type { MuxWelcome } from './transport/mux-codec.ts'
+import type { NodeAnswer, Transport } from './transport/transport.ts'
 
 /** Shortest time between two reads of the member list: normally, and after a failure. */
 const DISCOVER_AGAIN_MS = 30_000
@@ -55,7 +55,7 @@ export class ClusterView {
    * Returns the id of the answer's cluster if it is another cluster. `isKnown`: the endpoint is one of the client's. A
    * node that the caller named for one call does not determine the cluster.
    */
-  noteAnswer({ headers, endpoint }: Answer, isKnown: boolean): string | undefined {
+  noteAnswer({ headers, endpoint }: NodeAnswer, isKnown: boolean): string | undefined {
     const clusterId = headerText(headers, 'kv-cluster')
     if (clusterId === undefined) return undefined
     if (isKnown) this.#id ??= clusterId
@@ -69,7 +69,7 @@ export class ClusterView {
   }
 
   /** Returns whether the node belongs to this cluster. */
-  noteWelcome(endpoint: Endpoint, { cluster, revision }: Welcome): boolean {
+  noteWelcome(endpoint: Endpoint, { cluster, revision }: MuxWelcome): boolean {
     if (cluster === this.#id) this.noteRevision(endpoint, revision)
     else if (this.#id !== undefined) this.#warnOf(endpoint, cluster, this.#id)
     return cluster === this.#id

@@ -17,7 +17,7 @@ import type {
   SessionOptions,
 } from './lease-types.ts'
 import { KEEP_ALIVE_MAX } from './leases.ts'
-import { type Clocks, type Instant, instantOf, machineClocks } from './suspend-aware-clock.ts'
+import { type Clocks, machineClocks, type Stopwatch, startStopwatch } from './suspend-aware-clock.ts'
 import { after } from './timer.ts'
 import type { CallOptions, PutOptions, PutResult } from './types.ts'
 import { checkCall, checkSession } from './validate-arguments.ts'
@@ -66,7 +66,7 @@ export class Sessions {
   async begin(options: SessionOptions): Promise<Session> {
     checkSession(options)
     const { ttlMs = TTL_MS, lease, ...call } = options
-    const begunAt = instantOf(this.#clocks)
+    const begunAt = startStopwatch(this.#clocks)
     if (lease === undefined) {
       const granted = await this.#calls.grantLease({ ttlMs }, call)
       return this.#opened(granted.id, granted.ttlMs, begunAt)
@@ -79,7 +79,7 @@ export class Sessions {
     })
   }
 
-  #opened(lease: string, ttlMs: number, begunAt: Instant): Session {
+  #opened(lease: string, ttlMs: number, begunAt: Stopwatch): Session {
     const session = new LeaseSession(this.#calls, lease, ttlMs, begunAt, () => {
       this.#open.delete(session)
       if (this.#open.size === 0) this.#disarm()
@@ -128,7 +128,7 @@ export class Sessions {
   }
 
   async #keep(sessions: readonly LeaseSession[]): Promise<void> {
-    const sentAt = instantOf(this.#clocks)
+    const sentAt = startStopwatch(this.#clocks)
     for (const session of sessions) session.isAsking = true
     try {
       const timeoutMs = Math.max(1, Math.min(...sessions.map(({ leftMs }) => leftMs)))
@@ -159,7 +159,7 @@ class LeaseSession implements Session {
   readonly #ended: () => void
   #ttlMs: number
   /** The lease lives for its time to live from some moment after this one. */
-  #keptAt: Instant
+  #keptAt: Stopwatch
   /** When the next keep-alive is due, counted from `#keptAt`. */
   #dueMs: number
   /** Why the last keep-alive failed, if none was answered since. */
@@ -170,7 +170,7 @@ class LeaseSession implements Session {
   #isGone = false
   #closing: Promise<boolean> | undefined
 
-  constructor(calls: SessionCalls, lease: string, ttlMs: number, keptAt: Instant, ended: () => void) {
+  constructor(calls: SessionCalls, lease: string, ttlMs: number, keptAt: Stopwatch, ended: () => void) {
     this.#calls = calls
     this.lease = lease
     this.#ttlMs = ttlMs
@@ -216,7 +216,7 @@ class LeaseSession implements Session {
   }
 
   /** A keep-alive that began at `sentAt` was answered. undefined: there is no such lease. */
-  kept(ttlMs: number | undefined, sentAt: Instant): void {
+  kept(ttlMs: number | undefined, sentAt: Stopwatch): void {
     // An answer may come when the lease has ended since.
     this.look()
     if (this.signal.aborted) return

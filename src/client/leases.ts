@@ -1,7 +1,7 @@
 // Calls about leases.
 
 import { bytesOf, duration, withQuery } from './address.ts'
-import type { Call } from './call-engine.ts'
+import type { ClientCall } from './call-engine.ts'
 import {
   arrayIn,
   bytesFromJson,
@@ -22,7 +22,7 @@ import type {
   RevokedLease,
 } from './lease-types.ts'
 import type { ApiRequest } from './operation.ts'
-import type { Answer } from './transport/transport.ts'
+import type { NodeAnswer } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
 import {
   checkGrant,
@@ -44,13 +44,13 @@ const PAGE_LEASES = 1_000
 const TAKE_BACK_MS = 500
 
 /** A call, apart from its request. */
-type LeaseCall = Pick<Call, 'kind' | 'writeId' | 'onWriteId'>
+type LeaseCall = Pick<ClientCall, 'kind' | 'writeId' | 'onWriteId'>
 
 /** What the calls need of the client. */
 export interface LeaseCalls {
-  call(call: LeaseCall, request: Omit<ApiRequest, 'op'>, options: CallOptions): Promise<Answer>
+  call(call: LeaseCall, request: Omit<ApiRequest, 'op'>, options: CallOptions): Promise<NodeAnswer>
   /** Up to KEEP_ALIVE_MAX ids. */
-  keepAlive(ids: readonly string[], options: CallOptions): Promise<Answer>
+  keepAlive(ids: readonly string[], options: CallOptions): Promise<NodeAnswer>
 }
 
 const JSON_TYPE = { 'Content-Type': 'application/json' }

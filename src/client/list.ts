@@ -20,10 +20,10 @@ import {
 } from './decode.ts'
 import { type AbortedError, QuorateError, UnavailableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
-import type { Range, RangeOperation } from './operation.ts'
+import type { PageOperation, RangeQuery } from './operation.ts'
 import { afterPendingEvents } from './timer.ts'
 import { SILENCE_MAX_MS } from './transport/http-transport.ts'
-import type { Answer, ByteStream } from './transport/transport.ts'
+import type { ByteStream, NodeAnswer } from './transport/transport.ts'
 import type { KvRecord, ListOptions } from './types.ts'
 
 const PAGE_RECORDS = 1_000
@@ -38,7 +38,7 @@ export function ownBorders<T extends Pick<ListOptions, 'prefix' | 'start' | 'end
   return { ...options, prefix: own(options.prefix), start: own(options.start), end: own(options.end) }
 }
 
-export const rangeOf = ({ prefix, start, end, order, keysOnly, revision }: ListOptions): Range => ({
+export const rangeOf = ({ prefix, start, end, order, keysOnly, revision }: ListOptions): RangeQuery => ({
   prefix: maybeBytes(prefix),
   start: maybeBytes(start),
   end: maybeBytes(end),
@@ -54,7 +54,7 @@ const maybeBytes = (value: string | Uint8Array | undefined) =>
 export async function* pages(
   options: ListOptions,
   interruption: Interruption,
-  ask: (page: Range & Pick<RangeOperation, 'limit' | 'after'>) => Promise<Answer>,
+  ask: (page: RangeQuery & Pick<PageOperation, 'limit' | 'after'>) => Promise<NodeAnswer>,
 ): AsyncGenerator<KvRecord, void, undefined> {
   const range = rangeOf(options)
   const { keysOnly } = range
@@ -127,7 +127,7 @@ function orderOf({ order, prefix, start, end }: ListOptions): (record: KvRecord)
  * every 1,000 records must arrive within `timeoutMs`; the time that the consumer takes for them does not count.
  */
 export async function* streamed(
-  answer: Answer,
+  answer: NodeAnswer,
   timeoutMs: number,
   options: ListOptions,
   interruption: Interruption,

@@ -51,20 +51,20 @@ export interface ChangesOperation {
   isSealed: boolean
 }
 
-export interface GetOperation extends Freshness {
+export interface GetOperation extends ReadFreshness {
   readonly op: typeof GET
   readonly key: Buffer
   /** The state at this revision; undefined: the current state. */
   readonly revision: number | undefined
 }
 
-export interface RangeOperation extends Freshness, Range {
+export interface PageOperation extends ReadFreshness, RangeQuery {
   readonly op: typeof RANGE
   readonly limit: number
   readonly after: Uint8Array | undefined
 }
 
-export interface Range {
+export interface RangeQuery {
   readonly prefix: Uint8Array | undefined
   readonly start: Uint8Array | undefined
   readonly end: Uint8Array | undefined
@@ -74,11 +74,11 @@ export interface Range {
   readonly revision: number | undefined
 }
 
-export interface TxnOperation extends TxnProperties {
+export interface TransactionOperation extends TxnProperties {
   readonly op: typeof TXN
   readonly txn: WireTxn
   /** Of one that only reads. */
-  readonly freshness: Freshness | undefined
+  readonly freshness: ReadFreshness | undefined
 }
 
 export interface DeleteRangeOperation {
@@ -97,7 +97,7 @@ export interface KeepAliveOperation {
 }
 
 /** What a watch asks for. Fields that are undefined are not sent. */
-export interface WatchRequest {
+export interface WatchParameters {
   readonly place: {
     readonly key?: Buffer | undefined
     readonly prefix?: Buffer | undefined
@@ -114,13 +114,13 @@ export interface WatchRequest {
 /** It begins a watch, whose answer has no end. */
 export interface WatchOperation {
   readonly op: typeof WATCH
-  readonly request: WatchRequest
+  readonly request: WatchParameters
   /** How long the node may be silent then. */
   readonly silentMs: number
 }
 
 /** How fresh the answer to a read must be. */
-export interface Freshness {
+export interface ReadFreshness {
   readonly consistency: Consistency | undefined
   readonly maxStalenessMs: number | undefined
   /** 0: any. */
@@ -128,12 +128,12 @@ export interface Freshness {
 }
 
 /** An operation that every transport carries. */
-export type Operation =
+export type ClientOperation =
   | ChangeOperation
   | ChangesOperation
   | GetOperation
-  | RangeOperation
-  | TxnOperation
+  | PageOperation
+  | TransactionOperation
   | DeleteRangeOperation
   | CompactOperation
   | KeepAliveOperation
@@ -150,27 +150,27 @@ export interface ApiRequest {
   readonly stream?: boolean | undefined
 }
 
-export type Request = Operation | ApiRequest
+export type CallRequest = ClientOperation | ApiRequest
 
 /** Whether the answer may have no end. */
-export const isStreamed = (request: Request): boolean =>
+export const isStreamed = (request: CallRequest): boolean =>
   request.op === WATCH || (request.op === API && request.stream === true)
 
 /** Operations with a typed result. */
 export type SingleOperation = ChangeOperation | GetOperation
 
 /** The result of a single operation. */
-export type Result = PutResult | DeleteResult | KvRecord | undefined
+export type CallResult = PutResult | DeleteResult | KvRecord | undefined
 
 /** The outcome of a change of a batch. */
-export type ChangeResult = PutResult | DeleteResult | QuorateError
+export type ChangeOutcome = PutResult | DeleteResult | QuorateError
 
 /** A transaction counts as a change, also if it only reads. */
 const READS: ReadonlySet<number> = new Set([GET, RANGE, KEEP_ALIVE, WATCH])
-export const isChange = ({ op }: Operation): boolean => !READS.has(op)
+export const isChange = ({ op }: ClientOperation): boolean => !READS.has(op)
 
 /** The operation that is sent: a batch of one change is that change. A batch cannot grow from then on. */
-export function sealed(operation: Operation): Operation {
+export function sealed(operation: ClientOperation): ClientOperation {
   if (operation.op !== CHANGES) return operation
   operation.isSealed = true
   const [change] = operation.changes
@@ -188,7 +188,7 @@ export const bytesOfChange = (change: ChangeOperation): number =>
   isPut(change) ? change.key.length + change.value.length : change.key.length
 
 /** The bytes of a request that may take long to send. */
-export function bytesOfRequest(request: Request): number {
+export function bytesOfRequest(request: CallRequest): number {
   switch (request.op) {
     case API:
       return request.body?.length ?? 0

@@ -9,7 +9,7 @@ import { uptime } from 'node:os'
 const STEP_MS = process.platform === 'linux' ? 20 : 1_000
 
 /** A moment to count from. */
-export interface Instant {
+export interface Stopwatch {
   /** Milliseconds that have passed since. */
   elapsedMs(): number
 }
@@ -29,7 +29,7 @@ export const machineClocks: Clocks = {
   stepMs: STEP_MS,
 }
 
-export function instantOf({ monotonicMs, uptimeMs, stepMs }: Clocks): Instant {
+export function startStopwatch({ monotonicMs, uptimeMs, stepMs }: Clocks): Stopwatch {
   const [monotonic, up] = [monotonicMs(), uptimeMs()]
   return {
     elapsedMs: () => Math.max(monotonicMs() - monotonic, uptimeMs() - up - stepMs),

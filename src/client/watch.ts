@@ -27,7 +27,7 @@ import {
 import type { Endpoint } from './endpoints.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError, UnreachableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
-import { ownBytes, ownKey, type WatchRequest } from './operation.ts'
+import { ownBytes, ownKey, type WatchParameters } from './operation.ts'
 import { after } from './timer.ts'
 import { checkWatch } from './validate-arguments.ts'
 import type { Watch, WatchBatch, WatchEvent, WatchedPlace, WatchOptions } from './watch-types.ts'
@@ -51,7 +51,7 @@ const BATCH_BYTES = 250
 const RECORD_BYTES = 800
 
 /** What a node tells, as JSON of a line or from an item of a multiplexed connection. */
-export interface WatchStream {
+export interface WatchSource {
   readonly endpoint: Endpoint
   /** In order. It ends, or throws, when the stream does. */
   readonly messages: AsyncIterable<Json>
@@ -65,9 +65,9 @@ export interface WatchHost {
   readonly timeoutMs: number
   /** Asks nodes until one serves the watch. Throws as calls do. */
   open(
-    request: WatchRequest,
+    request: WatchParameters,
     options: { readonly timeoutMs: number; readonly silentMs: number; readonly signal: AbortSignal },
-  ): Promise<WatchStream>
+  ): Promise<WatchSource>
   /** The application has seen this revision: later reads are at least as new. */
   seen(revision: number): void
   interruption(signal: AbortSignal | undefined): Interruption
@@ -84,13 +84,13 @@ export class ClientWatch implements Watch {
   readonly ready: Promise<number>
   readonly #host: WatchHost
   readonly #options: WatchOptions
-  readonly #request: Omit<WatchRequest, 'from'>
+  readonly #request: Omit<WatchParameters, 'from'>
   readonly #began = Promise.withResolvers<number>()
   readonly #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
   /** Ends the call or the pause under way. */
   readonly #over = new AbortController()
   #takeBack = () => {}
-  #stream: WatchStream | undefined
+  #stream: WatchSource | undefined
   /** undefined: the next change, whatever its revision. */
   #next: number | undefined
   #hasBegun = false
@@ -254,7 +254,7 @@ export class ClientWatch implements Watch {
   }
 
   /** Asks until a node serves the watch. */
-  async #opened(cause: Error | undefined, beginsUntil: number): Promise<WatchStream> {
+  async #opened(cause: Error | undefined, beginsUntil: number): Promise<WatchSource> {
     const { timeoutMs = Number.POSITIVE_INFINITY } = this.#options
     const { progressMs } = this.#request
     const deadline = this.#hasBegun ? performance.now() + timeoutMs : beginsUntil
@@ -281,7 +281,7 @@ export class ClientWatch implements Watch {
 
   /** Returns why the stream has ended. Throws if no other one can go on. */
   async #read(
-    { messages, endpoint, isShared, close }: WatchStream,
+    { messages, endpoint, isShared, close }: WatchSource,
     interruptedBy: Error | undefined,
   ): Promise<Error> {
     let why = new Error(`${endpoint.url}: the stream of the watch has ended`)
@@ -460,7 +460,7 @@ export const mayPass = (error: unknown): boolean =>
   error instanceof UnreachableError ||
   (error instanceof QuorateError && (error.code === 'internal' || error.code === 'unexpected_answer'))
 
-function placeOf({ key, prefix, start, end }: WatchedPlace): WatchRequest['place'] {
+function placeOf({ key, prefix, start, end }: WatchedPlace): WatchParameters['place'] {
   const own = (bytes: string | Uint8Array | undefined) => (bytes === undefined ? undefined : ownBytes(bytes))
   return {
     key: key === undefined ? undefined : ownKey(key),

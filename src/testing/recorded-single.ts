@@ -16,7 +16,7 @@ import {
 
 type Put = Extract<HistoryOperation, { readonly f: 'put' }>
 type Delete = Extract<HistoryOperation, { readonly f: 'del' }>
-export type Range = Extract<HistoryOperation, { readonly f: 'range' }>
+export type ListedRange = Extract<HistoryOperation, { readonly f: 'range' }>
 
 export const put: Method<'put'> =
   (recording) =>
@@ -94,8 +94,12 @@ export const count: Method<'count'> =
     )
   }
 
-export const borders = ({ prefix, start, end }: RangeOptions): Pick<Range, 'prefix' | 'start' | 'end'> =>
-  defined<Pick<Range, 'prefix' | 'start' | 'end'>>({
+export const borders = ({
+  prefix,
+  start,
+  end,
+}: RangeOptions): Pick<ListedRange, 'prefix' | 'start' | 'end'> =>
+  defined<Pick<ListedRange, 'prefix' | 'start' | 'end'>>({
     prefix: prefix === undefined ? undefined : keyText(prefix),
     start: start === undefined ? undefined : keyText(start),
     end: end === undefined ? undefined : keyText(end),

@@ -13,7 +13,7 @@ import type { TxnGetResult, TxnOperationResult, TxnResult } from '../client/txn-
 import { propertiesOf, type WireComparison, type WireTxn, type WireTxnOperation } from '../client/txn-wire.ts'
 import type { AnswerInfo } from '../client/types.ts'
 import type { End } from './end.ts'
-import type { Range } from './recorded-single.ts'
+import type { ListedRange } from './recorded-single.ts'
 import {
   answerFields,
   checkUnleased,
@@ -201,7 +201,9 @@ class Planned {
     }
     if (changed.size > 0) return undefined
     const text = (bound: Buffer | undefined) => (bound === undefined ? undefined : keyText(bound))
-    const fields = defined<Pick<Range, 'prefix' | 'start' | 'end' | 'limit' | 'keysOnly' | 'countOnly'>>({
+    const fields = defined<
+      Pick<ListedRange, 'prefix' | 'start' | 'end' | 'limit' | 'keysOnly' | 'countOnly'>
+    >({
       ...{ prefix: text(prefix), start: text(start), end: text(end), limit, keysOnly, countOnly },
     })
     return { f: 'range', ...fields, ...this.#readFields }
@@ -270,7 +272,7 @@ function resultOf(
 }
 
 function rangeResultOf(
-  op: Range,
+  op: ListedRange,
   { kvs = [], more, count }: TxnGetResult,
   read: RecordedResult,
 ): RecordedResult | undefined {

@@ -187,7 +187,7 @@ export class FakeNode {
     await Promise.all(this.#late)
   }
 
-  /** Forgets the outcomes that a node may forget: it keeps those of new tokens for much longer than UNDATED_RETRY_MS. */
+  /** Forgets outcomes, except those of tokens without a revision that are still retried: no node is so quick. */
   forgetOutcomes(): void {
     this.store.horizon = this.revision
     const { outcomes, undated } = this.store

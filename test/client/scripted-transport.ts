@@ -8,13 +8,13 @@ import { vi } from 'vitest'
 import { Client, type ClientOptions, QuorateError } from '../../src/client/index.ts'
 import { after } from '../../src/client/timer.ts'
 import { httpRequestOf } from '../../src/client/transport/http-codec.ts'
-import type { Outcome, Transport } from '../../src/client/transport/transport.ts'
+import type { SendOutcome, Transport } from '../../src/client/transport/transport.ts'
 import { type WriteId, writeIdHeader } from '../../src/client/write-id.ts'
 
 /** The outcome of a request; SILENT: none until a limit is reached. */
 export type Fate =
-  | Outcome
-  | { readonly outcome: Outcome; readonly afterMs: number }
+  | SendOutcome
+  | { readonly outcome: SendOutcome; readonly afterMs: number }
   | typeof SILENT
   | typeof OFF
 export const SILENT = 'silent'
@@ -46,7 +46,7 @@ export class ScriptedTransport implements Transport {
     return true
   }
 
-  send(...[endpoint, request, options]: Parameters<Transport['send']>): Promise<Outcome> {
+  send(...[endpoint, request, options]: Parameters<Transport['send']>): Promise<SendOutcome> {
     const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, mayGiveUp, writeId, signal } = options
     const at = endpoint.port - 1
     const fate = this.#script(at, this.sent.length)
@@ -56,7 +56,7 @@ export class ScriptedTransport implements Transport {
     this.inFlight += 1
     return new Promise((resolve) => {
       let stop = () => {}
-      const settle = (outcome: Outcome) => {
+      const settle = (outcome: SendOutcome) => {
         stop()
         this.#open.delete(giveUp)
         signal?.removeEventListener('abort', giveUp)
@@ -132,12 +132,12 @@ export async function errorOf(running: Promise<unknown>): Promise<QuorateError> 
   throw new Error('it did not fail as expected', { cause: error })
 }
 
-export const notSent = (cause = new Error('refused'), timedOut = false): Outcome => ({
+export const notSent = (cause = new Error('refused'), timedOut = false): SendOutcome => ({
   ...{ kind: 'not-sent', cause, reached: false, timedOut },
 })
-export const CUT: Outcome = { kind: 'maybe-applied', cause: new Error('cut'), timedOut: false }
+export const CUT: SendOutcome = { kind: 'maybe-applied', cause: new Error('cut'), timedOut: false }
 
-export const answered = (status: number, body: unknown, cluster: string | undefined = '77'): Outcome => ({
+export const answered = (status: number, body: unknown, cluster: string | undefined = '77'): SendOutcome => ({
   kind: 'answered',
   status,
   headers: cluster === '' ? {} : { 'kv-cluster': cluster, 'kv-node': 'n1', 'kv-revision': '9' },
@@ -153,11 +153,11 @@ export const DONE = answered(200, {
   members: [],
 })
 export const RECORD = answered(200, { key: 'k', value: 'v', create_revision: 3, mod_revision: 3, version: 1 })
-export const refusal = (status: number, code: string, more: object = {}): Outcome =>
+export const refusal = (status: number, code: string, more: object = {}): SendOutcome =>
   answered(status, { code, detail: code, ...more })
 
 /** An answer that begins, and its stream. */
-export function streaming(): { readonly result: Outcome; readonly stream: IncomingMessage } {
+export function streaming(): { readonly result: SendOutcome; readonly stream: IncomingMessage } {
   const stream = new IncomingMessage(new Socket())
   return { result: { kind: 'streaming', headers: { 'kv-cluster': '77' }, stream }, stream }
 }

@@ -4,7 +4,7 @@ import { vi } from 'vitest'
 import type { Json } from '../../src/client/decode.ts'
 import { Endpoint } from '../../src/client/endpoints.ts'
 import { AbortedError, UnavailableError } from '../../src/client/errors.ts'
-import type { WatchRequest } from '../../src/client/operation.ts'
+import type { WatchParameters } from '../../src/client/operation.ts'
 import { ClientWatch, type WatchHost } from '../../src/client/watch.ts'
 import type { WatchOptions } from '../../src/client/watch-types.ts'
 
@@ -12,13 +12,13 @@ export const endpoint = new Endpoint(new URL('http://127.0.0.1:1'))
 
 /** A stream that the test feeds. */
 export class Feed {
-  readonly request: WatchRequest
+  readonly request: WatchParameters
   isClosed = false
   #ready: Json[] = []
   #end: { error: unknown } | undefined
   #wake = () => {}
 
-  constructor(request: WatchRequest) {
+  constructor(request: WatchParameters) {
     this.request = request
   }
 
@@ -61,7 +61,7 @@ export class Feed {
 
 export class Scene {
   readonly feeds: Feed[] = []
-  readonly asked: WatchRequest[] = []
+  readonly asked: WatchParameters[] = []
   /** Of the next requests; undefined: it is served. */
   readonly refusals: (Error | undefined)[] = []
   readonly seen: number[] = []

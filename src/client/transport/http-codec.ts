@@ -17,34 +17,42 @@ import {
 } from '../decode.ts'
 import {
   API,
+  type CallRequest,
+  type CallResult,
   CHANGES,
   type ChangeOperation,
-  type ChangeResult,
+  type ChangeOutcome,
   type ChangesOperation,
   COMPACT,
   DELETE,
   DELETE_RANGE,
-  type Freshness,
   GET,
   isPut,
   KEEP_ALIVE,
   PUT,
   RANGE,
-  type Range,
-  type Request,
-  type Result,
+  type RangeQuery,
+  type ReadFreshness,
   type SingleOperation,
   sealed,
   TXN,
   WATCH,
-  type WatchRequest,
+  type WatchParameters,
 } from '../operation.ts'
 import type { DeleteResult, PutResult } from '../types.ts'
-import type { HttpRequest } from './http-transport.ts'
-import type { Answer } from './transport.ts'
+import type { NodeAnswer } from './transport.ts'
+
+/** One HTTP request. */
+export interface OutgoingRequest {
+  readonly method: string
+  /** The raw request target. */
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array | undefined
+}
 
 /** Without the header fields that all requests of the client have. */
-export function httpRequestOf(request: Request): HttpRequest {
+export function httpRequestOf(request: CallRequest): OutgoingRequest {
   if (request.op === API) {
     const { method, path, headers = NO_HEADERS, body } = request
     return { method, path, headers, body }
@@ -89,7 +97,7 @@ export function httpRequestOf(request: Request): HttpRequest {
 const NO_HEADERS = {}
 const LINES = { Accept: 'application/x-ndjson' }
 
-const watchPath = ({ place, from, prev, only, values, progressMs }: WatchRequest): string =>
+const watchPath = ({ place, from, prev, only, values, progressMs }: WatchParameters): string =>
   withQuery('/v1/watch', {
     ...place,
     from,
@@ -99,7 +107,7 @@ const watchPath = ({ place, from, prev, only, values, progressMs }: WatchRequest
     progress: duration(progressMs),
   })
 
-function jsonPost(path: string, content: object): HttpRequest {
+function jsonPost(path: string, content: object): OutgoingRequest {
   const headers = { 'Content-Type': 'application/json' }
   return { method: 'POST', path, headers, body: bytesOf(JSON.stringify(jsonOf(content))) }
 }
@@ -141,7 +149,7 @@ const BASE64_SHARE = 4 / 3
 /** Short text stays readable. */
 const ESCAPES_BYTES = 64
 
-export const rangePath = (range: Range): string =>
+export const rangePath = (range: RangeQuery): string =>
   withQuery('/v1/kv', {
     prefix: range.prefix,
     start: range.start,
@@ -151,14 +159,17 @@ export const rangePath = (range: Range): string =>
     revision: range.revision,
   })
 
-export const freshPath = (path: string, { consistency, maxStalenessMs, minRevision }: Freshness): string =>
+export const freshPath = (
+  path: string,
+  { consistency, maxStalenessMs, minRevision }: ReadFreshness,
+): string =>
   withQuery(path, {
     consistency,
     max_staleness: maxStalenessMs === undefined ? undefined : duration(maxStalenessMs),
     min_revision: minRevision > 0 ? minRevision : undefined,
   })
 
-function jsonRead(path: string, freshness: Freshness): HttpRequest {
+function jsonRead(path: string, freshness: ReadFreshness): OutgoingRequest {
   const headers = { Accept: 'application/json' }
   return { method: 'GET', path: freshPath(path, freshness), headers, body: undefined }
 }
@@ -171,7 +182,7 @@ function conditionsOf(ifRevision: number | undefined, ifAbsent: boolean): Record
 }
 
 /** The result of an operation that was served. */
-export function resultOf(operation: SingleOperation, answer: Answer): Result {
+export function resultOf(operation: SingleOperation, answer: NodeAnswer): CallResult {
   switch (operation.op) {
     case PUT:
       return decoded(answer, 'unknown', (json) => putResult(json, wholeNumberIn(json, 'revision')))
@@ -189,9 +200,9 @@ export function resultOf(operation: SingleOperation, answer: Answer): Result {
 }
 
 /** The result of each change of a batch. */
-export function resultsOf({ changes }: ChangesOperation, answer: Answer): readonly ChangeResult[] {
+export function resultsOf({ changes }: ChangesOperation, answer: NodeAnswer): readonly ChangeOutcome[] {
   const [first] = changes
-  if (first !== undefined && changes.length === 1) return [resultOf(first, answer) as ChangeResult]
+  if (first !== undefined && changes.length === 1) return [resultOf(first, answer) as ChangeOutcome]
   return decoded(answer, 'unknown', (json) => {
     wholeNumberIn(json, 'revision')
     const results = arrayIn(json, 'results')
@@ -201,7 +212,11 @@ export function resultsOf({ changes }: ChangesOperation, answer: Answer): readon
   })
 }
 
-function resultOfChange(change: ChangeOperation, result: Json, { headers, endpoint }: Answer): ChangeResult {
+function resultOfChange(
+  change: ChangeOperation,
+  result: Json,
+  { headers, endpoint }: NodeAnswer,
+): ChangeOutcome {
   const { problem, put } = result
   if (isObject(problem))
     return problemError(

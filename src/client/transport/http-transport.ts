@@ -9,21 +9,12 @@ import { whenAborted } from '../abort-listeners.ts'
 import { withQuery } from '../address.ts'
 import type { Endpoint } from '../endpoints.ts'
 import { lookup } from '../lookup.ts'
-import { isStreamed, type Request } from '../operation.ts'
+import { type CallRequest, isStreamed } from '../operation.ts'
 import { ASK_AGAIN_MS, nodeTimeoutMs } from '../retry-policy.ts'
 import { after, afterPendingEvents } from '../timer.ts'
 import { writeIdHeader } from '../write-id.ts'
-import { httpRequestOf } from './http-codec.ts'
-import type { Outcome, SendOptions, Transport } from './transport.ts'
-
-/** One HTTP request. */
-export interface HttpRequest {
-  readonly method: string
-  /** The raw request target. */
-  readonly path: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: Uint8Array | undefined
-}
+import { httpRequestOf, type OutgoingRequest } from './http-codec.ts'
+import type { SendOptions, SendOutcome, Transport } from './transport.ts'
 
 /**
  * A node answers within a minute. If nothing arrives for longer, the other end of the connection is gone, and no event
@@ -45,7 +36,7 @@ export class HttpTransport implements Transport {
     return true
   }
 
-  send(endpoint: Endpoint, request: Request, options: SendOptions): Promise<Outcome> {
+  send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
     const { method, path, headers, body } = httpRequestOf(request)
     const { timeoutMs, writeId, clusterId } = options
     const timeout = `${nodeTimeoutMs(timeoutMs)}ms`
@@ -65,10 +56,10 @@ export class HttpTransport implements Transport {
   /** Sends the request as it is. With `stream`, an answer of 200 is returned when it begins. */
   exchange(
     endpoint: Endpoint,
-    outgoing: HttpRequest,
+    outgoing: OutgoingRequest,
     options: SendOptions,
     stream = false,
-  ): Promise<Outcome> {
+  ): Promise<SendOutcome> {
     const { method, path, headers, body } = outgoing
     return new Promise((resolve) => {
       const exchange = new Exchange(options, stream, (outcome) => {
@@ -97,7 +88,7 @@ export class HttpTransport implements Transport {
 class Exchange {
   readonly #options: SendOptions
   readonly #stream: boolean
-  readonly #settled: (outcome: Outcome) => void
+  readonly #settled: (outcome: SendOutcome) => void
   readonly #startedAt = performance.now()
   #req: ClientRequest | undefined
   /** A connection was accepted. */
@@ -114,7 +105,7 @@ class Exchange {
   #stopConnect = () => {}
   #stopListening = () => {}
 
-  constructor(options: SendOptions, stream: boolean, settled: (outcome: Outcome) => void) {
+  constructor(options: SendOptions, stream: boolean, settled: (outcome: SendOutcome) => void) {
     this.#options = options
     this.#stream = stream
     this.#settled = settled
@@ -238,7 +229,7 @@ class Exchange {
     }
   }
 
-  #settle(outcome: Outcome): void {
+  #settle(outcome: SendOutcome): void {
     this.#isOpen = false
     this.#stopTimer()
     this.#stopSilence()

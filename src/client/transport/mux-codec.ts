@@ -5,30 +5,30 @@ import {
   bytesOfChange,
   CHANGES,
   type ChangeOperation,
+  type ClientOperation,
   COMPACT,
   DELETE,
   DELETE_RANGE,
-  type Freshness,
   GET,
   hasLease,
   isChange,
   isPut,
   KEEP_ALIVE,
-  type Operation,
+  type PageOperation,
   PUT,
   RANGE,
-  type RangeOperation,
+  type ReadFreshness,
   sealed,
   TXN,
   WATCH,
-  type WatchRequest,
+  type WatchParameters,
 } from '../operation.ts'
 import { bytesIn, partsIn } from '../txn-wire.ts'
 import type { WriteId } from '../write-id.ts'
-import type { Answered } from './transport.ts'
+import type { CompleteAnswer } from './transport.ts'
 
 /** What a node says about itself when the connection begins. */
-export interface Welcome {
+export interface MuxWelcome {
   readonly cluster: string
   readonly node: string
   readonly revision: number
@@ -68,7 +68,7 @@ const PART_BYTES = 32
 const VERSION = 1
 
 /** The first item of a connection; undefined when it is not one of this version of the protocol. */
-export function welcomeOf(item: unknown): Welcome | undefined {
+export function welcomeOf(item: unknown): MuxWelcome | undefined {
   if (!Array.isArray(item) || item[0] !== 0 || item[1] !== 'welcome' || !isObject(item[2])) return undefined
   const {
     version,
@@ -101,7 +101,7 @@ const leaderOf = (term: unknown, name: unknown): Leader => ({
 })
 
 /** The bytes that an operation takes of the credit. */
-export function creditOf(operation: Operation): number {
+export function creditOf(operation: ClientOperation): number {
   switch (operation.op) {
     case PUT:
     case DELETE:
@@ -125,7 +125,7 @@ export function creditOf(operation: Operation): number {
 }
 
 /** At most the bytes that an operation takes of a message. */
-export function sizeOf(operation: Operation): number {
+export function sizeOf(operation: ClientOperation): number {
   if (operation.op === CHANGES) return ITEM_BYTES * (1 + operation.changes.length) + operation.bytes
   if (operation.op === TXN) return ITEM_BYTES + PART_BYTES * partsIn(operation.txn) + creditOf(operation)
   if (operation.op === WATCH) return 2 * ITEM_BYTES + bytesIn(operation.request.place)
@@ -139,7 +139,7 @@ export const cancelOf = (id: number): MuxItem => [id, CANCEL]
 /** `timeoutMs`: how long the node may take. */
 export function itemOf(
   id: number,
-  request: Operation,
+  request: ClientOperation,
   timeoutMs: number,
   writeId: WriteId | undefined,
 ): MuxItem {
@@ -182,7 +182,7 @@ export function itemOf(
   }
 }
 
-function watchFieldsOf({ place, from, prev, only, values, progressMs }: WatchRequest): MuxItem {
+function watchFieldsOf({ place, from, prev, only, values, progressMs }: WatchParameters): MuxItem {
   const options = { prev, only, values, progress_ms: progressMs }
   return [definedIn(place), from ?? null, definedIn(options)]
 }
@@ -207,12 +207,12 @@ function plainConditionsOf(change: ChangeOperation): Json | undefined {
   return change.ifRevision === undefined ? undefined : { if_match: [change.ifRevision] }
 }
 
-function freshnessOf({ consistency, maxStalenessMs }: Freshness): Json | null {
+function freshnessOf({ consistency, maxStalenessMs }: ReadFreshness): Json | null {
   if (consistency === undefined) return null
   return maxStalenessMs === undefined ? { consistency } : { consistency, max_staleness_ms: maxStalenessMs }
 }
 
-function rangeOf({ prefix, start, end, after, limit, order, keysOnly, revision }: RangeOperation): Json {
+function rangeOf({ prefix, start, end, after, limit, order, keysOnly, revision }: PageOperation): Json {
   const keys_only = keysOnly ? true : undefined
   return definedIn({ prefix, start, end, after, limit, order, keys_only, revision })
 }
@@ -221,7 +221,11 @@ function rangeOf({ prefix, start, end, after, limit, order, keysOnly, revision }
 // Answers
 
 /** An answer in the terms of HTTP, so that both transports share one decoder and one set of rules. */
-export function outcomeOf(request: Operation, item: MuxItem, { cluster, node }: Welcome): Answered {
+export function outcomeOf(
+  request: ClientOperation,
+  item: MuxItem,
+  { cluster, node }: MuxWelcome,
+): CompleteAnswer {
   const operation = sealed(request)
   const isServed = item[1] === SERVED
   const revision = isServed ? item[2] : item[3]
@@ -243,7 +247,7 @@ export function outcomeOf(request: Operation, item: MuxItem, { cluster, node }: 
   return { kind: 'answered', status: notFound ? 404 : 200, headers, body }
 }
 
-function bodyOf(operation: Operation, item: MuxItem): Json {
+function bodyOf(operation: ClientOperation, item: MuxItem): Json {
   switch (operation.op) {
     case PUT: {
       const [, , revision, create_revision, mod_revision, version] = item

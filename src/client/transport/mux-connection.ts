@@ -13,7 +13,7 @@ import { Packr } from 'msgpackr'
 import { WebSocket } from 'ws'
 import { DisagreementError } from '../decode.ts'
 import { lookup } from '../lookup.ts'
-import { isChange, type Operation, WATCH } from '../operation.ts'
+import { type ClientOperation, isChange, WATCH } from '../operation.ts'
 import { nodeTimeoutMs, SLOW_BYTES_PER_MS } from '../retry-policy.ts'
 import { SILENCE_MAX_MS } from './http-transport.ts'
 import {
@@ -23,15 +23,15 @@ import {
   type Leader,
   leaderIn,
   type MuxItem,
+  type MuxWelcome,
   PROBLEM,
   SERVED,
   sizeOf,
   WATCH_ENDED,
-  type Welcome,
   welcomeOf,
 } from './mux-codec.ts'
-import { MuxWatch } from './mux-watch.ts'
 import { type Pending, QUEUED, WITHDRAWN } from './pending-request.ts'
+import { PendingWatch } from './pending-watch.ts'
 
 const SUBPROTOCOL = 'quorate.v1'
 /** How long the node may take until the connection can be used. */
@@ -68,7 +68,7 @@ export type Ending =
 
 export interface ConnectionListener {
   /** Returns whether the connection is wanted. */
-  readonly onWelcome: (welcome: Welcome) => boolean
+  readonly onWelcome: (welcome: MuxWelcome) => boolean
   readonly onLeader: (leader: Leader) => void
   /** After each message with answers. */
   readonly onEnd: (ending: Ending) => void
@@ -76,12 +76,12 @@ export interface ConnectionListener {
 
 const packr = new Packr({ useRecords: false, int64AsType: 'number', encodeUndefinedAsNil: true })
 
-export class MuxConnection {
+export class NodeConnection {
   readonly url: string
   readonly #socket: Socket
   readonly #ws: WebSocket
   readonly #listener: ConnectionListener
-  #welcome: Welcome | undefined
+  #welcome: MuxWelcome | undefined
   #isEnded = false
   /** The node takes no more operations. */
   #isClosing = false
@@ -172,7 +172,7 @@ export class MuxConnection {
   }
 
   /** Whether an operation is small enough, and the connection may have one more watch. */
-  takes(operation: Operation): boolean {
+  takes(operation: ClientOperation): boolean {
     const { bytesMax = 0, messageBytesMax = 0, watchesMax = 0 } = this.#welcome ?? {}
     if (operation.op === WATCH && this.#watches + this.#queue.length - this.#head >= watchesMax) return false
     return creditOf(operation) <= bytesMax && sizeOf(operation) <= messageBytesMax
@@ -184,7 +184,7 @@ export class MuxConnection {
   }
 
   /** Whether it can be sent now. The answers that would give credit back may never come. */
-  hasCredit(operation: Operation): boolean {
+  hasCredit(operation: ClientOperation): boolean {
     const { operationsMax = 0, bytesMax = 0 } = this.#welcome ?? {}
     if (this.#isFull) return false
     const count = this.#unanswered + this.#queue.length - this.#head
@@ -384,7 +384,7 @@ export class MuxConnection {
     }
   }
 
-  #onAnswer(item: MuxItem, welcome: Welcome, nowMs: number): void {
+  #onAnswer(item: MuxItem, welcome: MuxWelcome, nowMs: number): void {
     const [id] = item
     const slot = typeof id === 'number' ? id & SLOTS_MAX : 0
     const pending = this.#slots[slot]
@@ -393,7 +393,7 @@ export class MuxConnection {
       return
     }
     this.#hasAnswered = true
-    const isOfWatch = pending === ABANDONED_WATCH || pending instanceof MuxWatch
+    const isOfWatch = pending === ABANDONED_WATCH || pending instanceof PendingWatch
     if (isOfWatch && this.#sentAt[slot] === WATCHING) {
       this.#streamed(item, slot, pending, nowMs)
       return
@@ -421,7 +421,7 @@ export class MuxConnection {
   }
 
   /** Of a watch that has begun. */
-  #streamed(item: MuxItem, slot: number, watch: MuxWatch | typeof ABANDONED_WATCH, nowMs: number): void {
+  #streamed(item: MuxItem, slot: number, watch: PendingWatch | typeof ABANDONED_WATCH, nowMs: number): void {
     if (item[1] !== WATCH_ENDED) {
       if (watch === ABANDONED_WATCH) return
       try {

@@ -3,13 +3,22 @@
 
 import { Backoff } from '../backoff.ts'
 import type { Endpoint, Endpoints } from '../endpoints.ts'
-import { API, CHANGES, DELETE, GET, type Operation, PUT, type Request, WATCH } from '../operation.ts'
+import {
+  API,
+  type CallRequest,
+  CHANGES,
+  type ClientOperation,
+  DELETE,
+  GET,
+  PUT,
+  WATCH,
+} from '../operation.ts'
 import { after } from '../timer.ts'
-import type { Leader, Welcome } from './mux-codec.ts'
-import type { Ending, MuxConnection } from './mux-connection.ts'
-import { MuxWatch } from './mux-watch.ts'
+import type { Leader, MuxWelcome } from './mux-codec.ts'
+import type { Ending, NodeConnection } from './mux-connection.ts'
 import { PendingRequest } from './pending-request.ts'
-import type { Outcome, SendOptions, Transport } from './transport.ts'
+import { PendingWatch } from './pending-watch.ts'
+import type { SendOptions, SendOutcome, Transport } from './transport.ts'
 
 /**
  * A client makes connections from this call on, or when so many calls are in flight. Loading the packages takes some
@@ -30,13 +39,13 @@ interface MuxOptions {
   /** The id of the client's cluster; undefined: unknown. */
   readonly clusterId: () => string | undefined
   /** Returns whether the node belongs to the client's cluster. */
-  readonly onWelcome: (endpoint: Endpoint, welcome: Welcome) => boolean
+  readonly onWelcome: (endpoint: Endpoint, welcome: MuxWelcome) => boolean
   readonly isOff: boolean
 }
 
 /** The state of the connection to one endpoint. */
 class Link {
-  connection: MuxConnection | undefined
+  connection: NodeConnection | undefined
   readonly pauses = new Backoff(PAUSE_BASE_MS, PAUSE_MAX_MS)
   notBeforeMs = 0
   fruitless = 0
@@ -49,12 +58,12 @@ export class MuxTransport implements Transport {
   readonly #options: MuxOptions
   readonly #links = new Map<Endpoint, Link>()
   /** All connections that have not ended, also those of former endpoints. */
-  readonly #open = new Set<MuxConnection>()
+  readonly #open = new Set<NodeConnection>()
   #calls = 0
   /** The leader of the newest term that a node has reported, if there is a connection to it. */
-  #leader: { readonly endpoint: Endpoint; readonly connection: MuxConnection } | undefined
+  #leader: { readonly endpoint: Endpoint; readonly connection: NodeConnection } | undefined
   #leaderTerm = 0
-  #make: typeof MuxConnection | undefined
+  #make: typeof NodeConnection | undefined
   #loading: Promise<void> | undefined
   #isOff: boolean
   /** Resolves when a connection is made or has ended, and at the end. */
@@ -103,22 +112,22 @@ export class MuxTransport implements Transport {
   }
 
   /** A first try may wait for credit, which a connection that hangs never gives back. A further try does not wait. */
-  accepts(endpoint: Endpoint, request: Request, isRetry = false): boolean {
+  accepts(endpoint: Endpoint, request: CallRequest, isRetry = false): boolean {
     if (request.op === API) return false
     const connection = this.#links.get(endpoint)?.connection
     if (connection?.isUsable !== true || !connection.takes(request)) return false
     return (QUEUEING.has(request.op) && !isRetry) || connection.hasCredit(request)
   }
 
-  send(endpoint: Endpoint, request: Request, options: SendOptions): Promise<Outcome> {
+  send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
     const connection = this.#links.get(endpoint)?.connection
     if (connection === undefined || request.op === API)
       throw new Error('the transport does not accept this request')
-    const operation: Operation = request
+    const operation: ClientOperation = request
     return new Promise((resolve) => {
       connection.send(
         operation.op === WATCH
-          ? new MuxWatch(connection, operation, options, resolve)
+          ? new PendingWatch(connection, operation, options, resolve)
           : new PendingRequest(connection, operation, options, resolve),
       )
     })
@@ -182,7 +191,7 @@ export class MuxTransport implements Transport {
 
   #load(): Promise<void> {
     this.#loading ??= import('./mux-connection.ts').then(
-      ({ MuxConnection: Make }) => {
+      ({ NodeConnection: Make }) => {
         if (!this.#isOff) this.#make = Make
       },
       // Without these packages HTTP serves.

@@ -1,11 +1,11 @@
 // A request on a multiplexed connection that waits for its answer.
 
 import { AbortListeners } from '../abort-listeners.ts'
-import type { Operation } from '../operation.ts'
+import type { ClientOperation } from '../operation.ts'
 import { ASK_AGAIN_MS, tryLimitMs } from '../retry-policy.ts'
 import type { WriteId } from '../write-id.ts'
-import { type MuxItem, outcomeOf, type Welcome } from './mux-codec.ts'
-import type { Outcome, SendOptions } from './transport.ts'
+import { type MuxItem, type MuxWelcome, outcomeOf } from './mux-codec.ts'
+import type { SendOptions, SendOutcome } from './transport.ts'
 
 /** Ids of requests that were not sent, and never will be. */
 export const QUEUED = 0
@@ -13,14 +13,14 @@ export const WITHDRAWN = -1
 
 /** What a connection needs of a request. Times are of `performance.now()`. */
 export interface Pending {
-  readonly operation: Operation
+  readonly operation: ClientOperation
   readonly writeId: WriteId | undefined
   readonly deadline: number
   /** When `due` must be called, if there is no answer before. */
   dueMs: number
   /** QUEUED, WITHDRAWN, or the id with which it was sent: then the node may have it. */
   id: number
-  answered(item: MuxItem, welcome: Welcome, nowMs: number): void
+  answered(item: MuxItem, welcome: MuxWelcome, nowMs: number): void
   /** There will be no answer. */
   lost(cause: Error): void
   due(nowMs: number): void
@@ -37,13 +37,13 @@ export interface PendingConnection {
 }
 
 export class PendingRequest implements Pending {
-  readonly operation: Operation
+  readonly operation: ClientOperation
   readonly writeId: WriteId | undefined
   readonly deadline: number
   dueMs: number
   id = QUEUED
   readonly #connection: PendingConnection
-  readonly #resolve: (outcome: Outcome) => void
+  readonly #resolve: (outcome: SendOutcome) => void
   readonly #silenceMs: number
   /** After this time without an answer a queued request is given up, and the connection of a sent one is checked. */
   readonly #limitMs: number
@@ -54,9 +54,9 @@ export class PendingRequest implements Pending {
 
   constructor(
     connection: PendingConnection,
-    operation: Operation,
+    operation: ClientOperation,
     { timeoutMs, silenceMs = timeoutMs, mayGiveUp, writeId, signal }: SendOptions,
-    resolve: (outcome: Outcome) => void,
+    resolve: (outcome: SendOutcome) => void,
   ) {
     this.#connection = connection
     this.operation = operation
@@ -72,7 +72,7 @@ export class PendingRequest implements Pending {
     if (signal !== undefined) aborts.enter(signal, this)
   }
 
-  answered(item: MuxItem, welcome: Welcome): void {
+  answered(item: MuxItem, welcome: MuxWelcome): void {
     this.#settle(outcomeOf(this.operation, item, welcome))
   }
 
@@ -106,7 +106,7 @@ export class PendingRequest implements Pending {
     else this.#settle({ kind: 'not-sent', cause, reached: true, timedOut })
   }
 
-  #settle(outcome: Outcome): void {
+  #settle(outcome: SendOutcome): void {
     this.#isOpen = false
     this.dueMs = Number.POSITIVE_INFINITY
     if (this.#signal !== undefined) aborts.leave(this.#signal, this)

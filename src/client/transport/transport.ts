@@ -5,13 +5,15 @@
 // operations of ../operation.ts, and reports what the node answered in the terms of the HTTP API.
 
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Json } from '../decode.ts'
 import type { Endpoint } from '../endpoints.ts'
-import type { Request } from '../operation.ts'
+import type { CallRequest } from '../operation.ts'
 import type { WriteId } from '../write-id.ts'
 
 /** Header fields of an answer, lower case. Every answer of a node has `kv-cluster`, `kv-node` and `kv-revision`. */
 export type Headers = IncomingHttpHeaders
+
+/** An object of JSON. */
+export type Json = Readonly<Record<string, unknown>>
 
 export interface SendOptions {
   /** Time for the whole request. When it has passed, the request is given up. */
@@ -35,7 +37,7 @@ export interface SendOptions {
 }
 
 /** A node's answer, complete. */
-export interface Answered {
+export interface CompleteAnswer {
   readonly kind: 'answered'
   /** Status of the HTTP API: 200, 404, 412, … */
   readonly status: number
@@ -45,7 +47,7 @@ export interface Answered {
 }
 
 /** An answer that has begun and whose end is open: a watch, or a list of one revision. Its reader sets the limits. */
-export interface Streaming {
+export interface StreamingAnswer {
   readonly kind: 'streaming'
   readonly headers: Headers
   readonly stream: ByteStream | WatchMessages
@@ -81,19 +83,19 @@ export interface MaybeApplied {
 }
 
 /** What is known about a request that was sent once. */
-export type Outcome = Answered | Streaming | NotSent | MaybeApplied
+export type SendOutcome = CompleteAnswer | StreamingAnswer | NotSent | MaybeApplied
 
 /** An answer and the endpoint that gave it. */
-export type Answer = (Answered | Streaming) & { readonly endpoint: Endpoint }
+export type NodeAnswer = (CompleteAnswer | StreamingAnswer) & { readonly endpoint: Endpoint }
 
 export interface Transport {
   /** Whether `send` can carry this request to this endpoint now. */
-  accepts(endpoint: Endpoint, request: Request): boolean
+  accepts(endpoint: Endpoint, request: CallRequest): boolean
   /**
    * Sends a request once. Never rejects. A watch, and a request with `stream`, resolve when the answer begins, if its
    * status is 200.
    */
-  send(endpoint: Endpoint, request: Request, options: SendOptions): Promise<Outcome>
+  send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome>
   /** Number of requests without an outcome. */
   readonly inFlight: number
   /** Closes all connections. Requests in flight resolve soon, as given up. */

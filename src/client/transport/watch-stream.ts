@@ -5,11 +5,11 @@ import { disagree, type Json, parseObject } from '../decode.ts'
 import { UnavailableError } from '../errors.ts'
 import { linesOf } from '../list.ts'
 import { afterPendingEvents } from '../timer.ts'
-import type { WatchStream } from '../watch.ts'
-import type { Answer } from './transport.ts'
+import type { WatchSource } from '../watch.ts'
+import type { NodeAnswer } from './transport.ts'
 
 /** `silentMs`: how long nothing may come while something is waited for. */
-export function streamOf(answer: Answer, silentMs: number): WatchStream {
+export function streamOf(answer: NodeAnswer, silentMs: number): WatchSource {
   const { endpoint } = answer
   if (answer.kind !== 'streaming') return disagree('the node does not stream')
   const { stream } = answer

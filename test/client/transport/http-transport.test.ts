@@ -4,8 +4,9 @@ import dns from 'node:dns'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Endpoint } from '../../../src/client/endpoints.ts'
-import { type HttpRequest, HttpTransport } from '../../../src/client/transport/http-transport.ts'
-import type { Outcome, SendOptions } from '../../../src/client/transport/transport.ts'
+import type { OutgoingRequest } from '../../../src/client/transport/http-codec.ts'
+import { HttpTransport } from '../../../src/client/transport/http-transport.ts'
+import type { SendOptions, SendOutcome } from '../../../src/client/transport/transport.ts'
 import type { FakeNode } from '../fake-node.ts'
 import { answering, fake, freezeTime, refusing, until } from '../with-fakes.ts'
 
@@ -25,9 +26,9 @@ afterEach(() => {
 const exchange = (
   url: string,
   options: Partial<SendOptions> = {},
-  request: HttpRequest = GET,
+  request: OutgoingRequest = GET,
   stream = false,
-): Promise<Outcome> =>
+): Promise<SendOutcome> =>
   transport.exchange(new Endpoint(new URL(url)), request, { timeoutMs: HOUR_MS, ...options }, stream)
 
 const count = (kind: string) => process.getActiveResourcesInfo().filter((what) => what === kind).length

@@ -10,17 +10,25 @@ import { whenAborted } from '../abort-listeners.ts'
 import { disagree, isObject, type Json } from '../decode.ts'
 import { UnavailableError } from '../errors.ts'
 import type { WatchOperation } from '../operation.ts'
-import { EVENTS, type MuxItem, outcomeOf, PROGRESS, recordJson, SERVED, type Welcome } from './mux-codec.ts'
+import {
+  EVENTS,
+  type MuxItem,
+  type MuxWelcome,
+  outcomeOf,
+  PROGRESS,
+  recordJson,
+  SERVED,
+} from './mux-codec.ts'
 import { type Pending, type PendingConnection, QUEUED } from './pending-request.ts'
-import type { Outcome, SendOptions, WatchMessages } from './transport.ts'
+import type { SendOptions, SendOutcome, WatchMessages } from './transport.ts'
 
-export class MuxWatch implements Pending, WatchMessages {
+export class PendingWatch implements Pending, WatchMessages {
   readonly operation: WatchOperation
   readonly writeId = undefined
   readonly deadline: number
   dueMs: number
   id = QUEUED
-  readonly #resolve: (outcome: Outcome) => void
+  readonly #resolve: (outcome: SendOutcome) => void
   readonly #connection: PendingConnection
   readonly #url: string
   readonly #stopListening: () => void
@@ -34,7 +42,7 @@ export class MuxWatch implements Pending, WatchMessages {
     connection: PendingConnection & { readonly url: string },
     operation: WatchOperation,
     { timeoutMs, silenceMs = timeoutMs, signal }: SendOptions,
-    resolve: (outcome: Outcome) => void,
+    resolve: (outcome: SendOutcome) => void,
   ) {
     this.#connection = connection
     this.#url = connection.url
@@ -49,7 +57,7 @@ export class MuxWatch implements Pending, WatchMessages {
   // -------------------------------------------------------------------------------------------------------------------
   // Before the answer
 
-  answered(item: MuxItem, welcome: Welcome, nowMs: number): void {
+  answered(item: MuxItem, welcome: MuxWelcome, nowMs: number): void {
     const outcome = outcomeOf(this.operation, item, welcome)
     if (item[1] !== SERVED) {
       this.#settle('over', outcome)
@@ -88,7 +96,7 @@ export class MuxWatch implements Pending, WatchMessages {
     else this.#settle('over', { kind: 'not-sent', cause, reached: true, timedOut })
   }
 
-  #settle(state: 'streaming' | 'over', outcome: Outcome): void {
+  #settle(state: 'streaming' | 'over', outcome: SendOutcome): void {
     this.#state = state
     this.#stopListening()
     this.#resolve(outcome)
