@@ -1,51 +1,35 @@
 // Calls with the same AbortSignal share one listener. Many listeners of one signal would cost each call more, and Node
-// would warn of a leak. Who has a signal is known, so that nobody searches all calls when one of many signals fires.
+// would warn of a leak.
 
-interface Watched<Call> {
-  readonly calls: Set<Call>
-  readonly end: () => void
+interface Listener {
+  readonly ends: Set<() => void>
+  readonly onAbort: () => void
 }
 
-export class AbortListeners<Call> {
-  readonly #watched = new Map<AbortSignal, Watched<Call>>()
-  readonly #aborted: (call: Call) => void
+const listeners = new Map<AbortSignal, Listener>()
 
-  /** `aborted` is called for each call that has the signal, and the call leaves then. */
-  constructor(aborted: (call: Call) => void) {
-    this.#aborted = aborted
-  }
-
-  /** A call with this signal begins. */
-  enter(signal: AbortSignal | undefined, call: Call): void {
-    if (signal === undefined) return
-    let watched = this.#watched.get(signal)
-    if (watched === undefined) {
-      const calls = new Set<Call>()
-      const end = () => {
-        for (const each of [...calls]) this.#aborted(each)
-      }
-      watched = { calls, end }
-      this.#watched.set(signal, watched)
-      signal.addEventListener('abort', end)
-    }
-    watched.calls.add(call)
-  }
-
-  /** It has ended. */
-  leave(signal: AbortSignal | undefined, call: Call): void {
-    const watched = signal && this.#watched.get(signal)
-    if (signal === undefined || watched === undefined) return
-    watched.calls.delete(call)
-    if (watched.calls.size > 0) return
-    signal.removeEventListener('abort', watched.end)
-    this.#watched.delete(signal)
-  }
-}
-
-const ends = new AbortListeners<() => void>((end) => end())
-
-/** Calls `end` when the signal fires that has not fired yet. Returns a function that ends this, to be called always. */
+/** Calls `end` when the signal fires that has not fired yet. Returns a function that unsubscribes, for every end. */
 export function whenAborted(signal: AbortSignal | undefined, end: () => void): () => void {
-  ends.enter(signal, end)
-  return () => ends.leave(signal, end)
+  if (signal === undefined) return nothing
+  const listener = listeners.get(signal) ?? listen(signal)
+  listener.ends.add(end)
+  return () => {
+    listener.ends.delete(end)
+    if (listener.ends.size > 0 || listeners.get(signal) !== listener) return
+    signal.removeEventListener('abort', listener.onAbort)
+    listeners.delete(signal)
+  }
 }
+
+function listen(signal: AbortSignal): Listener {
+  const ends = new Set<() => void>()
+  const onAbort = () => {
+    for (const end of [...ends]) end()
+  }
+  const listener = { ends, onAbort }
+  listeners.set(signal, listener)
+  signal.addEventListener('abort', onAbort)
+  return listener
+}
+
+const nothing = () => {}

@@ -101,7 +101,7 @@ export class CallEngine {
   /** Waits for the limiter, and performs the call. */
   async run(call: ClientCall): Promise<NodeAnswer> {
     if (call.isUrgent === true) return this.perform(call, 0)
-    const waitedMs = this.limiter.tryAcquire() ? 0 : await this.waitForLimiter(call)
+    const waitedMs = await this.acquire(call)
     try {
       return await this.perform(call, waitedMs)
     } finally {
@@ -122,8 +122,14 @@ export class CallEngine {
     }
   }
 
-  /** Waits before any byte of the call has left. Returns how long it has waited. */
-  async waitForLimiter({ kind, startedAt, timeoutMs, signal }: Omit<ClientCall, 'request'>): Promise<number> {
+  /** Acquires a permit for a call before any byte of it has left. Returns how long it has waited. */
+  acquire(call: Omit<ClientCall, 'request'>): number | Promise<number> {
+    if (this.options.closing.isClosed) throw closedError()
+    this.options.mux.noteCall(this.limiter.acquired)
+    return this.limiter.tryAcquire() ? 0 : this.#wait(call)
+  }
+
+  async #wait({ kind, startedAt, timeoutMs, signal }: Omit<ClientCall, 'request'>): Promise<number> {
     const isAcquired = await this.limiter.wait(timeoutMs, signal)
     const waitedMs = performance.now() - startedAt
     const leftMs = timeoutMs - waitedMs

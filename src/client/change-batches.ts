@@ -29,8 +29,8 @@ export const BATCH_BYTES_MAX = 128 * 1024
 /** A batch has one deadline: its changes begin within this share of their time-out. */
 const SPREAD_SHARE = 0.01
 
-/** Limits of a change that has passed the limiter. */
-export interface ChangeLimits extends Pick<ClientCall, 'startedAt' | 'timeoutMs' | 'signal'> {
+/** Limits of a change that has acquired its permit. */
+interface ChangeLimits extends Pick<ClientCall, 'startedAt' | 'timeoutMs' | 'signal'> {
   readonly waitedMs: number
 }
 
@@ -42,19 +42,24 @@ export class ChangeBatches {
     this.#engine = engine
   }
 
-  /** Makes a change, alone or with others. It holds a permit of the limiter, which is released here. */
-  run(change: ChangeOperation, limits: ChangeLimits): Promise<CallResult> {
+  /** Makes a change, alone or with others. */
+  async run(
+    change: ChangeOperation,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<CallResult> {
+    const call = { kind: 'keyed', startedAt: performance.now(), timeoutMs, signal } as const
+    const limits = { ...call, waitedMs: await this.#engine.acquire(call) }
     const open = this.#open
     if (open?.takes(change, limits) === true) return open.add(change)
     const { mux, writeIds } = this.#engine.options
-    const nowMs = performance.now()
-    const isBatched = limits.signal?.aborted !== true && mux.isReady(nowMs)
+    const isBatched = signal?.aborted !== true && mux.isReady(performance.now())
     const writeId = isBatched ? writeIds.next() : undefined
-    if (writeId === undefined || !isSlot(writeId)) return this.#alone(change, limits, writeId)
+    if (writeId === undefined || !isSlot(writeId)) return this.#alone(change, limits)
     const batch = new Batch(change, limits)
     this.#open = batch
     const result = batch.add()
-    void this.#send(batch, { ...callOf(batch.operation, limits), writeId }, limits)
+    void this.#send(batch, { ...call, request: batch.operation, writeId }, limits)
     return result
   }
 
@@ -90,16 +95,11 @@ export class ChangeBatches {
     batch.settle(batch.operation.changes.map((change) => this.#alone(change, limits)))
   }
 
-  async #alone(
-    change: ChangeOperation,
-    limits: ChangeLimits,
-    writeId?: ClientCall['writeId'],
-  ): Promise<CallResult> {
+  async #alone(change: ChangeOperation, limits: ChangeLimits): Promise<CallResult> {
     try {
-      const call = { ...callOf(change, limits), writeId }
+      const call = { ...limits, kind: 'keyed', request: change } as const
       return resultOf(change, await this.#engine.perform(call, limits.waitedMs))
     } finally {
-      if (writeId !== undefined) this.#engine.options.writeIds.release(writeId)
       this.#release(limits, 1)
     }
   }
@@ -108,13 +108,6 @@ export class ChangeBatches {
     this.#engine.limiter.releaseAfter(performance.now() - startedAt - waitedMs, calls)
   }
 }
-
-const callOf = (
-  request: ClientCall['request'],
-  { startedAt, timeoutMs, signal }: ChangeLimits,
-): ClientCall => ({
-  ...{ kind: 'keyed', request, startedAt, timeoutMs, signal },
-})
 
 /** A batch and the callers of its changes. */
 class Batch {

@@ -1,14 +1,14 @@
 // The public API of the client.
 
-import { bytesOf, roundedMs, withQuery } from './address.ts'
+import { roundedMs } from './address.ts'
+import type { ApiCall } from './administration.ts'
+import * as administration from './administration.ts'
 import { CallEngine, type ClientCall } from './call-engine.ts'
-import type { CallKind } from './call-error.ts'
 import { ChangeBatches } from './change-batches.ts'
-import { clusterInfo, memberJson, membersIn, statusFromJson } from './cluster-codec.ts'
 import { ClusterView } from './cluster-view.ts'
-import { answerInfo, decoded, disagree, type Json, stringIn, wholeNumberIn } from './decode.ts'
+import { answerInfo, decoded, wholeNumberIn } from './decode.ts'
 import { Endpoints } from './endpoints.ts'
-import { Closing, closedError } from './interruption.ts'
+import { Closing } from './interruption.ts'
 import type { Sessions } from './lease-sessions.ts'
 import type {
   GrantedLease,
@@ -20,20 +20,11 @@ import type {
   Session,
   SessionOptions,
 } from './lease-types.ts'
-import {
-  grant,
-  grantForSession,
-  keepAlive,
-  keepAliveMany,
-  type LeaseCalls,
-  leases,
-  revoke,
-  show,
-} from './leases.ts'
-import { ownBorders, pages, rangeOf, streamed } from './list.ts'
+import type { LeaseCalls } from './leases.ts'
+import * as leases from './leases.ts'
+import { count, list, ownBorders, type RangeReads } from './list.ts'
 import {
   API,
-  type ApiRequest,
   type CallRequest,
   type CallResult,
   type ChangeOperation,
@@ -45,13 +36,12 @@ import {
   ownBytes,
   ownKey,
   PUT,
-  RANGE,
   type ReadFreshness,
   TXN,
   WATCH,
   type WatchOperation,
 } from './operation.ts'
-import { freshPath, rangePath, resultOf } from './transport/http-codec.ts'
+import { resultOf } from './transport/http-codec.ts'
 import { HttpTransport } from './transport/http-transport.ts'
 import { MuxTransport } from './transport/mux-transport.ts'
 import type { NodeAnswer, Transport } from './transport/transport.ts'
@@ -91,15 +81,9 @@ import {
   checkCall,
   checkClient,
   checkCompact,
-  checkCount,
   checkDelete,
   checkGet,
-  checkList,
-  checkMember,
-  checkName,
-  checkNodeCall,
   checkPut,
-  checkSettings,
   checkTxn,
 } from './validate-arguments.ts'
 import { ClientWatch, type WatchHost, type WatchSource } from './watch.ts'
@@ -138,8 +122,11 @@ export class Client {
   readonly #batches: ChangeBatches
   readonly #closing = new Closing()
   readonly #timeoutMs: number
+  readonly #call: ApiCall = (call, request, options) =>
+    this.#run({ ...call, request: { op: API, ...request } }, options)
+  readonly #rangeReads: RangeReads
   readonly #leaseCalls: LeaseCalls = {
-    call: (call, request, options) => this.#run({ ...call, request: { op: API, ...request } }, options),
+    call: this.#call,
     keepAlive: (ids, options) =>
       this.#run({ kind: 'read', request: { op: KEEP_ALIVE, leases: ids } }, options),
   }
@@ -174,32 +161,28 @@ export class Client {
       onWelcome: (endpoint, welcome) => cluster.noteWelcome(endpoint, welcome),
       isOff: options.transport === 'http',
     })
-    const wantsSession = () => mux.isActive
     const writeIds = new WriteIdSource({
       endpoints,
       http: transport,
       cluster,
       closing,
       timeoutMs,
-      wantsSession,
+      wantsSession: () => mux.isActive,
     })
-    const engine = {
-      endpoints,
-      http: transport,
-      mux,
-      cluster,
-      writeIds,
-      closing,
-      callsMax,
-      unreachableAfterMs,
-    }
     this.#endpoints = endpoints
     this.#http = transport
     this.#mux = mux
     this.#cluster = cluster
     this.#timeoutMs = timeoutMs
-    this.#engine = new CallEngine(engine)
+    const parts = { endpoints, http: transport, mux, cluster, writeIds, closing }
+    this.#engine = new CallEngine({ ...parts, callsMax, unreachableAfterMs })
     this.#batches = new ChangeBatches(this.#engine)
+    this.#rangeReads = {
+      timeoutMs,
+      read: (request, options) => this.#read(request, options),
+      freshness: (options) => this.#freshness(options),
+      interruption: (signal) => closing.interruption(signal),
+    }
     this.#watchHost = {
       timeoutMs,
       open: (request, { timeoutMs: withinMs, silentMs, signal }) =>
@@ -254,37 +237,12 @@ export class Client {
 
   /** Records in the order of their keys' bytes. */
   list(options: ListOptions = {}): AsyncGenerator<KvRecord, void, undefined> {
-    return this.#list(ownBorders(options))
-  }
-
-  async *#list(options: ListOptions): AsyncGenerator<KvRecord, void, undefined> {
-    checkList(options)
-    const interruption = this.#closing.interruption(options.signal)
-    if (options.snapshot === true) {
-      const path = freshPath(rangePath(rangeOf(options)), this.#freshness(options))
-      const headers = { Accept: 'application/x-ndjson' }
-      const answer = await this.#read({ op: API, method: 'GET', path, headers, stream: true }, options)
-      yield* streamed(answer, options.timeoutMs ?? this.#timeoutMs, options, interruption)
-    } else {
-      yield* pages(options, interruption, (page) =>
-        this.#read({ op: RANGE, ...page, ...this.#freshness(options) }, options),
-      )
-    }
+    return list(this.#rangeReads, ownBorders(options))
   }
 
   /** The number of keys in a range. */
-  async count(options: RangeOptions = {}): Promise<number> {
-    checkCount(options)
-    const path = withQuery(rangePath(rangeOf(options)), { count_only: true })
-    const headers = { Accept: 'application/json' }
-    const request = {
-      op: API,
-      method: 'GET',
-      path: freshPath(path, this.#freshness(options)),
-      headers,
-    } as const
-    const answer = await this.#read(request, options)
-    return decoded(answer, 'no', (json) => wholeNumberIn(json, 'count'))
+  count(options: RangeOptions = {}): Promise<number> {
+    return count(this.#rangeReads, options)
   }
 
   /**
@@ -336,17 +294,17 @@ export class Client {
 
   /** Grants a lease: its keys are deleted when it ends. It is granted once, even if it was asked for several times. */
   grantLease(lease: NewLease, options: CallOptions = NONE): Promise<GrantedLease> {
-    return grant(this.#leaseCalls, lease, options)
+    return leases.grant(this.#leaseCalls, lease, options)
   }
 
   /** The time to live of a lease begins anew. Throws `lease_not_found`. */
   keepLeaseAlive(id: string, options: CallOptions = NONE): Promise<{ readonly ttlMs: number }> {
-    return keepAlive(this.#leaseCalls, id, options)
+    return leases.keepAlive(this.#leaseCalls, id, options)
   }
 
   /** The same for many leases, which costs little more than for one. */
   keepLeasesAlive(ids: readonly string[], options: CallOptions = NONE): Promise<readonly KeptLease[]> {
-    return keepAliveMany(this.#leaseCalls, ids, options)
+    return leases.keepAliveMany(this.#leaseCalls, ids, options)
   }
 
   /** A lease; undefined: there is none with this id. */
@@ -354,25 +312,25 @@ export class Client {
     id: string,
     options: LeaseOptions = NONE,
   ): Promise<(LeaseInfo & { readonly keys?: readonly Uint8Array[] }) | undefined> {
-    return show(this.#leaseCalls, id, options)
+    return leases.show(this.#leaseCalls, id, options)
   }
 
   /** All leases, in the order of their ids. */
   leases(options: CallOptions = NONE): AsyncGenerator<LeaseInfo, void, undefined> {
-    return leases(this.#leaseCalls, options)
+    return leases.leases(this.#leaseCalls, options)
   }
 
   /** Ends a lease, and deletes its keys at one revision. Throws `lease_not_found`. */
   revokeLease(id: string, options: CallOptions = NONE): Promise<RevokedLease> {
-    return revoke(this.#leaseCalls, id, options)
+    return leases.revoke(this.#leaseCalls, id, options)
   }
 
   /** Grants a lease and keeps it alive until it is closed. */
   async session(options: SessionOptions = NONE): Promise<Session> {
     const { Sessions } = await import('./lease-sessions.ts')
     this.#sessions ??= new Sessions({
-      grantLease: (lease, call) => grantForSession(this.#leaseCalls, lease, call),
-      keepLeasesAlive: (ids, call) => keepAliveMany(this.#urgentCalls, ids, call),
+      grantLease: (lease, call) => leases.grantForSession(this.#leaseCalls, lease, call),
+      keepLeasesAlive: (ids, call) => leases.keepAliveMany(this.#urgentCalls, ids, call),
       revokeLease: (id, call) => this.revokeLease(id, call),
       put: (key, value, call) => this.put(key, value, call),
       whenClosed: (end) => this.#closing.whenClosed(end),
@@ -407,78 +365,51 @@ export class Client {
   }
 
   /** The status of one node: the one at `endpoint`, or any. */
-  async status(options: NodeCallOptions = {}): Promise<NodeStatus> {
-    checkNodeCall('status', options)
-    const answer = await this.#ofNode('/v1/status', options)
-    return decoded(answer, 'no', statusFromJson)
+  status(options: NodeCallOptions = {}): Promise<NodeStatus> {
+    return administration.status(this.#call, options)
   }
 
   /** The members and the leader, as one node knows them: the one at `endpoint`, or any. */
-  async cluster(options: NodeCallOptions = {}): Promise<ClusterInfo> {
-    checkNodeCall('cluster', options)
-    return clusterInfo(await this.#ofNode('/v1/cluster', options))
+  cluster(options: NodeCallOptions = {}): Promise<ClusterInfo> {
+    return administration.cluster(this.#call, options)
   }
 
-  async members(options: CallOptions = {}): Promise<readonly Member[]> {
-    checkCall('members', options)
-    return (await this.cluster(options)).members
+  members(options: CallOptions = {}): Promise<readonly Member[]> {
+    return administration.members(this.#call, options)
   }
 
   /** Name of the leader, as known to any node. */
-  async leader(options: CallOptions = {}): Promise<string | undefined> {
-    checkCall('leader', options)
-    return (await this.cluster(options)).leader
+  leader(options: CallOptions = {}): Promise<string | undefined> {
+    return administration.leader(this.#call, options)
   }
 
   /** Adds a node as a learner; it becomes a voter once it has caught up. */
-  async addMember(member: NewMember, options: CallOptions = {}): Promise<void> {
-    checkMember('addMember', member)
-    checkCall('addMember', options)
-    membersIn(await this.#post('/v1/cluster/members', memberJson(member), options), 'unknown')
+  addMember(member: NewMember, options: CallOptions = {}): Promise<void> {
+    return administration.addMember(this.#call, member, options)
   }
 
-  async removeMember(name: string, options: CallOptions = {}): Promise<void> {
-    checkName('removeMember', name)
-    checkCall('removeMember', options)
-    const path = `/v1/cluster/members/${encodeURIComponent(name)}`
-    const request = { op: API, method: 'DELETE', path } as const
-    membersIn(await this.#run({ kind: 'bare', request }, options), 'unknown')
+  removeMember(name: string, options: CallOptions = {}): Promise<void> {
+    return administration.removeMember(this.#call, name, options)
   }
 
   /** Removes the replica named `name` and adds another in its place, in one change. */
-  async replaceMember(name: string, member: NewMember, options: CallOptions = {}): Promise<void> {
-    checkName('replaceMember', name)
-    checkMember('replaceMember', member)
-    checkCall('replaceMember', options)
-    const path = `/v1/cluster/members/${encodeURIComponent(name)}/replace`
-    membersIn(await this.#post(path, memberJson(member), options), 'unknown')
+  replaceMember(name: string, member: NewMember, options: CallOptions = {}): Promise<void> {
+    return administration.replaceMember(this.#call, name, member, options)
   }
 
   /** Moves leadership to a voter, or to the most up-to-date one. Returns the new leader's name. */
-  async transferLeader(to?: string, options: CallOptions = {}): Promise<string> {
-    if (to !== undefined) checkName('transferLeader', to)
-    checkCall('transferLeader', options)
-    const answer = await this.#post('/v1/cluster/leader', { to }, options)
-    return decoded(answer, 'unknown', (json) => stringIn(json, 'leader'))
+  transferLeader(to?: string, options: CallOptions = {}): Promise<string> {
+    return administration.transferLeader(this.#call, to, options)
   }
 
   /** The replicated limits and switches. */
-  async settings(options: CallOptions = {}): Promise<Settings> {
-    checkCall('settings', options)
-    const request = { op: API, method: 'GET', path: '/v1/cluster/settings' } as const
-    const answer = await this.#run({ kind: 'read', request }, options)
-    return decoded(answer, 'no', (json) => json)
+  settings(options: CallOptions = {}): Promise<Settings> {
+    return administration.settings(this.#call, options)
   }
 
   /** Changes the named settings. Returns all settings after the change. */
-  async changeSettings(settings: Settings, options: CallOptions = {}): Promise<Settings> {
-    checkSettings('changeSettings', settings)
-    checkCall('changeSettings', options)
-    const answer = await this.#post('/v1/cluster/settings', settings, options)
-    return decoded(answer, 'unknown', (json) => {
-      const missing = Object.keys(settings).find((name) => !Object.hasOwn(json, name))
-      return missing === undefined ? json : disagree(`it has no setting ${JSON.stringify(missing)}`)
-    })
+  changeSettings(settings: Settings, options: CallOptions = {}): Promise<Settings> {
+    return administration.changeSettings(this.#call, settings, options)
   }
 
   /** Ends all calls in flight with `AbortError` and closes every connection. */
@@ -514,44 +445,18 @@ export class Client {
     call: Omit<ClientCall, 'startedAt' | 'timeoutMs' | 'signal'>,
     { signal, timeoutMs = this.#timeoutMs }: CallOptions,
   ): Promise<NodeAnswer> {
-    if (this.#closing.isClosed) return Promise.reject(closedError())
-    this.#mux.noteCall(this.#engine.limiter.acquired)
     return this.#engine.run({ ...call, startedAt: performance.now(), timeoutMs, signal })
   }
 
-  async #change(
+  #change(
     change: ChangeOperation,
     { signal, timeoutMs = this.#timeoutMs }: CallOptions,
   ): Promise<CallResult> {
-    if (this.#closing.isClosed) throw closedError()
-    const { limiter } = this.#engine
-    this.#mux.noteCall(limiter.acquired)
-    const limits = { startedAt: performance.now(), timeoutMs, signal }
-    const waitedMs = limiter.tryAcquire()
-      ? 0
-      : await this.#engine.waitForLimiter({ kind: 'keyed', ...limits })
-    return this.#batches.run(change, { ...limits, waitedMs })
+    return this.#batches.run(change, timeoutMs, signal)
   }
 
   #read(request: CallRequest, options: ReadOptions): Promise<NodeAnswer> {
     return this.#run({ kind: 'read', request, onAnswer: informing(options.onAnswer) }, options)
-  }
-
-  #ofNode(path: string, options: NodeCallOptions): Promise<NodeAnswer> {
-    const endpoints = options.endpoint === undefined ? undefined : new Endpoints([options.endpoint])
-    return this.#run({ kind: 'read', request: { op: API, method: 'GET', path }, endpoints }, options)
-  }
-
-  #post(path: string, json: Json, options: CallOptions): Promise<NodeAnswer> {
-    const headers = { 'Content-Type': 'application/json' }
-    const request: ApiRequest = {
-      op: API,
-      method: 'POST',
-      path,
-      headers,
-      body: bytesOf(JSON.stringify(json)),
-    }
-    return this.#run({ kind: 'bare' satisfies CallKind, request }, options)
   }
 
   /**

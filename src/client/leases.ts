@@ -1,6 +1,7 @@
 // Calls about leases.
 
 import { bytesOf, duration, withQuery } from './address.ts'
+import type { ApiCall } from './administration.ts'
 import type { ClientCall } from './call-engine.ts'
 import {
   arrayIn,
@@ -21,7 +22,6 @@ import type {
   NewLease,
   RevokedLease,
 } from './lease-types.ts'
-import type { ApiRequest } from './operation.ts'
 import type { NodeAnswer } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
 import {
@@ -48,7 +48,7 @@ type LeaseCall = Pick<ClientCall, 'kind' | 'writeId' | 'onWriteId'>
 
 /** What the calls need of the client. */
 export interface LeaseCalls {
-  call(call: LeaseCall, request: Omit<ApiRequest, 'op'>, options: CallOptions): Promise<NodeAnswer>
+  readonly call: ApiCall
   /** Up to KEEP_ALIVE_MAX ids. */
   keepAlive(ids: readonly string[], options: CallOptions): Promise<NodeAnswer>
 }

@@ -2,7 +2,7 @@
 
 import { types } from 'node:util'
 import { encodeUtf8 } from '../bytes/utf8.ts'
-import { keyBytes } from './address.ts'
+import { keyBytes, withQuery } from './address.ts'
 import { problemError } from './call-error.ts'
 import {
   arrayIn,
@@ -17,14 +17,17 @@ import {
   problemFrom,
   recordFromJson,
   unexpected,
+  wholeNumberIn,
 } from './decode.ts'
 import { type AbortedError, QuorateError, UnavailableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
-import type { PageOperation, RangeQuery } from './operation.ts'
+import { API, type CallRequest, RANGE, type RangeQuery, type ReadFreshness } from './operation.ts'
 import { afterPendingEvents } from './timer.ts'
+import { freshPath, rangePath } from './transport/http-codec.ts'
 import { SILENCE_MAX_MS } from './transport/http-transport.ts'
 import type { ByteStream, NodeAnswer } from './transport/transport.ts'
-import type { KvRecord, ListOptions } from './types.ts'
+import type { KvRecord, ListOptions, RangeOptions, ReadOptions } from './types.ts'
+import { checkCount, checkList } from './validate-arguments.ts'
 
 const PAGE_RECORDS = 1_000
 /** About as many bytes as a node sends in one page. */
@@ -38,7 +41,7 @@ export function ownBorders<T extends Pick<ListOptions, 'prefix' | 'start' | 'end
   return { ...options, prefix: own(options.prefix), start: own(options.start), end: own(options.end) }
 }
 
-export const rangeOf = ({ prefix, start, end, order, keysOnly, revision }: ListOptions): RangeQuery => ({
+const rangeOf = ({ prefix, start, end, order, keysOnly, revision }: ListOptions): RangeQuery => ({
   prefix: maybeBytes(prefix),
   start: maybeBytes(start),
   end: maybeBytes(end),
@@ -50,11 +53,42 @@ export const rangeOf = ({ prefix, start, end, order, keysOnly, revision }: ListO
 const maybeBytes = (value: string | Uint8Array | undefined) =>
   value === undefined ? undefined : keyBytes(value)
 
-/** `ask` reads one page, with its retries. */
-export async function* pages(
+/** What reads of ranges need of the client. */
+export interface RangeReads {
+  /** Time-out of a call without one. */
+  readonly timeoutMs: number
+  readonly read: (request: CallRequest, options: ReadOptions) => Promise<NodeAnswer>
+  readonly freshness: (options: ReadOptions) => ReadFreshness
+  readonly interruption: (signal: AbortSignal | undefined) => Interruption
+}
+
+export async function* list(
+  reads: RangeReads,
+  options: ListOptions,
+): AsyncGenerator<KvRecord, void, undefined> {
+  checkList(options)
+  const interruption = reads.interruption(options.signal)
+  if (options.snapshot === true) {
+    const path = freshPath(rangePath(rangeOf(options)), reads.freshness(options))
+    const headers = { Accept: 'application/x-ndjson' }
+    const answer = await reads.read({ op: API, method: 'GET', path, headers, stream: true }, options)
+    yield* streamed(answer, options.timeoutMs ?? reads.timeoutMs, options, interruption)
+  } else yield* pages(reads, options, interruption)
+}
+
+export async function count(reads: RangeReads, options: RangeOptions): Promise<number> {
+  checkCount(options)
+  const range = withQuery(rangePath(rangeOf(options)), { count_only: true })
+  const headers = { Accept: 'application/json' }
+  const path = freshPath(range, reads.freshness(options))
+  const answer = await reads.read({ op: API, method: 'GET', path, headers }, options)
+  return decoded(answer, 'no', (json) => wholeNumberIn(json, 'count'))
+}
+
+async function* pages(
+  { read, freshness }: RangeReads,
   options: ListOptions,
   interruption: Interruption,
-  ask: (page: RangeQuery & Pick<PageOperation, 'limit' | 'after'>) => Promise<NodeAnswer>,
 ): AsyncGenerator<KvRecord, void, undefined> {
   const range = rangeOf(options)
   const { keysOnly } = range
@@ -63,7 +97,7 @@ export async function* pages(
   const inOrder = orderOf(options)
   while (left > 0) {
     const limit = Math.min(left, PAGE_RECORDS)
-    const answer = await ask({ ...range, limit, after })
+    const answer = await read({ op: RANGE, ...range, limit, after, ...freshness(options) }, options)
     const { records, next } = decoded(answer, 'no', (json) => pageFromJson(json, limit, keysOnly, inOrder))
     for (const record of records) {
       throwIf(interruption.reason())

@@ -181,9 +181,10 @@ describe.each(KINDS)('a %s call', (kind) => {
   })
 
   test.each(['aborted', 'closed'])('that is %s while it is in flight', async (code) => {
-    const { kv } = scripted(1, () => SILENT)
+    const { kv, transport } = scripted(1, () => SILENT)
     const abort = new AbortController()
     const error = errorOf(call(kv, { signal: abort.signal }))
+    while (transport.sent.length === 0) await undefined
     if (code === 'aborted') abort.abort()
     else await kv.close()
     expect(await error).toMatchObject({ code, written: kind === 'read' ? 'no' : 'unknown' })

@@ -98,7 +98,7 @@ class Exchange {
   #isTimedOut = false
   #isOpen = true
   #isLookingUp = false
-  /** Time of the last byte received that counts as progress, or of the request. */
+  /** Time of the last byte received, or of the request. */
   #heardAt = this.#startedAt
   #stopTimer = () => {}
   #stopSilence = () => {}
@@ -114,7 +114,6 @@ class Exchange {
   readonly lookup: LookupFunction = (name, how, done) => {
     const { waitsForLookup = false } = this.#options
     this.#isLookingUp = waitsForLookup
-    if (waitsForLookup) this.#stopConnect()
     lookup(name, how, (...found) => {
       this.#isLookingUp = false
       if (waitsForLookup && this.#isOpen) this.#limitConnect()
@@ -125,7 +124,6 @@ class Exchange {
   begin(req: ClientRequest, body: Uint8Array | undefined, silenceMaxMs: number): void {
     this.#req = req
     const { timeoutMs, signal, background = false } = this.#options
-    this.#limitConnect()
     this.#stopTimer = afterPendingEvents(timeoutMs, () => this.#giveUp(timeoutMs), { unref: background })
     this.#limitSilence()
     this.#stopListening = whenAborted(signal, () => req.destroy(new Error('given up')))
@@ -144,9 +142,12 @@ class Exchange {
 
   #onSocket(socket: Socket): void {
     if (this.#options.background === true) socket.unref()
-    if (socket.connecting) socket.once('connect', () => this.#onConnect())
-    else this.#isSent = true
-    if (this.#isSent) this.#stopConnect()
+    if (!socket.connecting) {
+      this.#isSent = true
+      return
+    }
+    socket.once('connect', () => this.#onConnect())
+    this.#limitConnect()
   }
 
   #onConnect(): void {
@@ -164,15 +165,11 @@ class Exchange {
       this.#settle({ kind: 'streaming', headers: response.headers, stream: response })
       return
     }
-    const beganAt = performance.now()
-    this.#heardAt = beganAt
+    this.#heardAt = performance.now()
     const chunks: Buffer[] = []
-    const length = Number(response.headers['content-length'])
-    let received = 0
     response.on('data', (chunk: Buffer) => {
       chunks.push(chunk)
-      received += chunk.length
-      this.#progressed(beganAt, received, length)
+      this.#heardAt = performance.now()
     })
     response.on('error', this.#fail)
     response.on('close', this.#onClose)
@@ -186,18 +183,9 @@ class Exchange {
     )
   }
 
-  /** In the second half of the time, an answer that is too slow to be complete in time is no progress. */
-  #progressed(beganAt: number, received: number, length: number): void {
-    const { timeoutMs } = this.#options
-    const nowMs = performance.now()
-    const leftMs = this.#startedAt + timeoutMs - nowMs
-    const neededMs = ((nowMs - beganAt) / received) * (length - received)
-    if (leftMs > timeoutMs / 2 || !(neededMs > leftMs)) this.#heardAt = nowMs
-  }
-
   #limitConnect(): void {
     const { connectMs, background = false } = this.#options
-    if (connectMs === undefined || this.#isSent || this.#isLookingUp) return
+    if (connectMs === undefined || this.#isLookingUp) return
     this.#stopConnect = afterPendingEvents(connectMs, () => this.#giveUp(connectMs), { unref: background })
   }
 

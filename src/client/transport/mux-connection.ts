@@ -61,8 +61,6 @@ export type Ending =
   | 'failed'
   /** Another answer, or the other end does not follow the protocol. */
   | 'refused'
-  /** The connection was made, and has ended before any operation was answered. */
-  | 'fruitless'
   /** It worked before. */
   | 'lost'
 
@@ -87,7 +85,6 @@ export class NodeConnection {
   #isClosing = false
   /** It does not answer. */
   #isSuspect = false
-  #isConnected = false
   #hasAnswered = false
 
   /** Operations that are not sent yet, from the head on. Some may be WITHDRAWN. */
@@ -126,9 +123,6 @@ export class NodeConnection {
     this.#socket = connect({ host, port, lookup, noDelay: true })
     // An idle connection keeps no process alive, nor does one that is being made: calls use HTTP meanwhile.
     this.#socket.unref()
-    this.#socket.once('connect', () => {
-      this.#isConnected = true
-    })
     this.#ws = new WebSocket(`${url}/v1/connect?cluster=${encodeURIComponent(clusterId)}`, SUBPROTOCOL, {
       createConnection: () => this.#socket,
       handshakeTimeout: HANDSHAKE_MS,
@@ -445,8 +439,7 @@ export class NodeConnection {
   }
 
   #onBroken(cause: Error): void {
-    const ending = this.#hasAnswered ? 'lost' : this.#isConnected ? 'fruitless' : 'failed'
-    this.#end(ending, cause)
+    this.#end(this.#hasAnswered ? 'lost' : 'failed', cause)
   }
 
   #end(ending: Ending, cause: Error): void {

@@ -3,16 +3,7 @@
 
 import { Backoff } from '../backoff.ts'
 import type { Endpoint, Endpoints } from '../endpoints.ts'
-import {
-  API,
-  type CallRequest,
-  CHANGES,
-  type ClientOperation,
-  DELETE,
-  GET,
-  PUT,
-  WATCH,
-} from '../operation.ts'
+import { API, type CallRequest, type ClientOperation, WATCH } from '../operation.ts'
 import { after } from '../timer.ts'
 import type { Leader, MuxWelcome } from './mux-codec.ts'
 import type { Ending, NodeConnection } from './mux-connection.ts'
@@ -28,8 +19,6 @@ const CALLS_BEFORE = 16
 const IN_FLIGHT = 8
 /** Pause after a proxy did not let the connection through. */
 export const REFUSED_MS = 60_000
-/** The same pause follows when a connection was cut so often before any answer. Once, the node may have stopped. */
-const FRUITLESS_MAX = 2
 /** Pauses after a failure. */
 const PAUSE_BASE_MS = 100
 const PAUSE_MAX_MS = 5_000
@@ -48,11 +37,7 @@ class Link {
   connection: NodeConnection | undefined
   readonly pauses = new Backoff(PAUSE_BASE_MS, PAUSE_MAX_MS)
   notBeforeMs = 0
-  fruitless = 0
 }
-
-/** Operations that may wait in the connection for credit. Others use HTTP then. */
-const QUEUEING: ReadonlySet<number> = new Set([PUT, DELETE, GET, CHANGES])
 
 export class MuxTransport implements Transport {
   readonly #options: MuxOptions
@@ -116,7 +101,7 @@ export class MuxTransport implements Transport {
     if (request.op === API) return false
     const connection = this.#links.get(endpoint)?.connection
     if (connection?.isUsable !== true || !connection.takes(request)) return false
-    return (QUEUEING.has(request.op) && !isRetry) || connection.hasCredit(request)
+    return !isRetry || connection.hasCredit(request)
   }
 
   send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
@@ -224,9 +209,7 @@ export class MuxTransport implements Transport {
         link.connection = undefined
         this.#open.delete(connection)
         if (ending === 'lost') link.pauses.reset()
-        link.fruitless = ending === 'fruitless' ? link.fruitless + 1 : 0
-        const isUseless = ending === 'refused' || link.fruitless >= FRUITLESS_MAX
-        link.notBeforeMs = performance.now() + (isUseless ? REFUSED_MS : link.pauses.next())
+        link.notBeforeMs = performance.now() + (ending === 'refused' ? REFUSED_MS : link.pauses.next())
         this.#changed()
       },
     })

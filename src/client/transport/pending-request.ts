@@ -1,6 +1,6 @@
 // A request on a multiplexed connection that waits for its answer.
 
-import { AbortListeners } from '../abort-listeners.ts'
+import { whenAborted } from '../abort-listeners.ts'
 import type { ClientOperation } from '../operation.ts'
 import { ASK_AGAIN_MS, tryLimitMs } from '../retry-policy.ts'
 import type { WriteId } from '../write-id.ts'
@@ -49,7 +49,7 @@ export class PendingRequest implements Pending {
   readonly #limitMs: number
   readonly #mayGiveUp: SendOptions['mayGiveUp']
   readonly #startedAt: number
-  readonly #signal: AbortSignal | undefined
+  readonly #stopListening: () => void
   #isOpen = true
 
   constructor(
@@ -68,8 +68,7 @@ export class PendingRequest implements Pending {
     this.deadline = this.#startedAt + timeoutMs
     this.#limitMs = Math.min(silenceMs, tryLimitMs(timeoutMs))
     this.dueMs = this.#startedAt + Math.min(timeoutMs, this.#limitMs)
-    this.#signal = signal
-    if (signal !== undefined) aborts.enter(signal, this)
+    this.#stopListening = whenAborted(signal, () => this.giveUp(new Error('given up')))
   }
 
   answered(item: MuxItem, welcome: MuxWelcome): void {
@@ -109,9 +108,7 @@ export class PendingRequest implements Pending {
   #settle(outcome: SendOutcome): void {
     this.#isOpen = false
     this.dueMs = Number.POSITIVE_INFINITY
-    if (this.#signal !== undefined) aborts.leave(this.#signal, this)
+    this.#stopListening()
     this.#resolve(outcome)
   }
 }
-
-const aborts = new AbortListeners<PendingRequest>((pending) => pending.giveUp(new Error('given up')))

@@ -218,20 +218,6 @@ describe('a request with a limit of silence', () => {
     for (const byte of '{  }') await receives(send, 900, byte)
     expect(await outcome).toMatchObject({ kind: 'answered', body: Buffer.from('{  }') })
   })
-
-  // With one of three nodes behind a wire that loses much, a page failed that the other nodes could have served.
-  test('is given up in the second half of its time when the answer is too slow to be complete', async () => {
-    freezeTime()
-    const { url, connections, send } = await answering('', { staysOpen: true })
-    const sentAt = performance.now()
-    const outcome = exchange(url, LIMITS)
-    await until(() => connections() === 1)
-    for (let turn = 0; turn < 100; turn++) await nextTurn()
-    await receives(send, 1_000, 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n')
-    for (let second = 0; second < 3; second++) await receives(send, 1_000, 'x')
-    expect(await outcome).toMatchObject({ ...MAYBE, timedOut: true })
-    expect(performance.now() - sentAt).toBeLessThan(5_000)
-  })
 })
 
 test('the time for the lookup of a name does not count against the connection, if the caller waits for it', async () => {
@@ -268,6 +254,8 @@ test('a request in the background keeps no process alive', async () => {
       silenceMs: 1_000,
       signal: abort.signal,
     })
+    // It has its socket in the next tick, which is connecting then.
+    await new Promise<void>((resolve) => process.nextTick(resolve))
     expect(count('Timeout')).toBe(timers + (background ? 0 : 3))
     await until(() => node.seen.length > length)
     // One is the node's own.
