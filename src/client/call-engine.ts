@@ -1,7 +1,7 @@
 // The one way of a call to the cluster: limiter, endpoint, transport, outcome, and again until the deadline.
 //
-// One rule comes before all others. A write that may have been applied is never sent again unless it carries a write
-// id, and an error never says "nothing was written" unless every try of the call certainly wrote nothing.
+// Two rules come first. A write that may have been applied is sent again only if it carries a write id. An error says
+// "nothing was written" only if every try of the call certainly wrote nothing.
 //
 // A call has at most one try in flight. A try ends with an answer, with a failure, or at its time limit
 // (retry-policy.ts). Then the next endpoint gets the request. A try is given up only while another endpoint may serve

@@ -35,7 +35,7 @@ export type CallEnd<Answer> =
   | { readonly kind: 'closed' }
   | { readonly kind: 'threw'; readonly error: unknown }
 
-/** What is known from the tries of a call. */
+/** Evidence from the tries of a call. */
 export interface Tries {
   /** Set when a try may have been applied, or may still be: the evidence for that. */
   unknown: Error | undefined
@@ -84,7 +84,7 @@ function outOfTime(
   foreign: ReadonlyMap<Endpoint, QuorateError>,
 ): QuorateError {
   const { unknown, refusal, lastFailure: cause, reached } = tries
-  // What is no node of the cluster says nothing about a later try: others were asked until the time was over.
+  // A foreign endpoint says nothing about later tries at other endpoints.
   const isForeign = [...foreign.values()].some((error) => error === unknown)
   if (unknown instanceof QuorateError && !isForeign) return unknown
   if (unknown !== undefined) {

@@ -263,7 +263,7 @@ export class Client {
 
   /**
    * Runs `body`, which reads the store as it was at one revision, and commits what it writes if nothing that it has
-   * read was changed meanwhile. Otherwise it runs again, so it must have no other effects.
+   * read has changed since. Otherwise it runs again, so it must have no other effects.
    */
   async transact<T>(body: (tx: Transaction) => Promise<T> | T, options: TransactOptions = NONE): Promise<T> {
     const { transact } = await import('./transact.ts')
@@ -339,8 +339,8 @@ export class Client {
   }
 
   /**
-   * Every change of a key or a range: in order, once, a revision as a whole. It begins now, and goes on at other nodes
-   * when one fails.
+   * Every change of a key or a range: in order, once, a revision as a whole. It begins now, and continues at other
+   * nodes when one fails.
    */
   watch(options: WatchOptions): Watch {
     return new ClientWatch(this.#watchHost, options)
@@ -425,7 +425,7 @@ export class Client {
   }
 
   /**
-   * What is in flight; all numbers are 0 while no call runs.
+   * Numbers of calls, permits, requests and probes in flight; all are 0 while no call runs.
    *
    * @internal
    */

@@ -1,4 +1,4 @@
-// What a client knows about its cluster: the id, the highest revision seen, and the members. The cluster is that of the
+// A client's view of its cluster: the id, the highest revision seen, and the members. The cluster is that of the
 // node that answers first. Nodes of other clusters are left out, with one warning for each endpoint.
 
 import { clusterInfo } from './cluster-codec.ts'

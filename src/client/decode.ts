@@ -177,7 +177,7 @@ export interface ProblemDetails {
   readonly status: number
   readonly retryAfterMs: number | undefined
   readonly json: Json
-  /** What this answer alone says about a write. */
+  /** Outcome of a write as far as this answer alone shows it. */
   readonly written: Written
   /** Whether another try may succeed. */
   readonly passing: boolean

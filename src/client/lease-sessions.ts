@@ -1,11 +1,11 @@
 // Sessions: leases that the client keeps alive.
 //
-// The holder of a session must never believe too long that its lease lives. So the life of a lease is counted from
-// before the first byte of the keep-alive that was answered was sent, by the clock of this machine (elapsed.ts), and a
-// share of it is left for clocks that run at different speeds. The cluster counts from a later moment. Who looks at
-// `signal` alone sees the end when the timer has run; who must be sure calls `throwIfLost`, which looks at the clock.
+// A holder must stop before its lease can have ended. So the time to live counts from before a keep-alive was sent,
+// while the cluster counts from a later moment. The clock of this machine includes sleep (suspend-aware-clock.ts), and
+// a share of the time is left for clocks that run at different speeds. `signal` fires when a timer runs, which may be
+// late in a process that was stopped. `throwIfLost` reads the clock.
 //
-// Leases whose time has come together are kept alive by one call.
+// One call keeps alive all leases that are due together.
 
 import { QuorateError, SessionLostError } from './errors.ts'
 import type {
@@ -25,20 +25,20 @@ import { checkCall, checkSession } from './validate-arguments.ts'
 const TTL_MS = 10_000
 /** A lease is kept alive again after this share of its time to live. */
 const KEEP_ALIVE_SHARE = 1 / 3
-/** With those that are due within this share of their time. */
+/** Leases that are due within this share of their time are kept alive by the same call. */
 const TOGETHER_SHARE = 1 / 10
-/** Of the time to live, for clocks that run at different speeds. Those of machines differ by less than 0.1 ‰. */
+/** Share of the time to live for clocks that run at different speeds. Machines differ by less than 0.1 ‰. */
 const MARGIN_SHARE = 0.01
 /** The pause after a keep-alive that failed. */
 const RETRY_SHARE = 1 / 50
 
-/** What sessions need of the client. */
+/** Calls that sessions need of the client. */
 export interface SessionCalls {
   grantLease(lease: NewLease, options: CallOptions): Promise<GrantedLease>
   keepLeasesAlive(ids: readonly string[], options: CallOptions): Promise<readonly KeptLease[]>
   revokeLease(id: string, options: CallOptions): Promise<RevokedLease>
   put(key: string | Uint8Array, value: string | Uint8Array, options: PutOptions): Promise<PutResult>
-  /** Calls `end` when the client is closed, at once if it is. Returns a function that takes it back. */
+  /** Calls `end` when the client is closed, at once if it is. Returns a function that unsubscribes. */
   whenClosed(end: () => void): () => void
 }
 
@@ -50,7 +50,7 @@ export class Sessions {
   #stopTimer = () => {}
   /** When the timer fires, by the monotonic clock. */
   #firesAtMs = Number.POSITIVE_INFINITY
-  /** Set while many sessions are looked at. */
+  /** Reading of the clock while many sessions are checked. */
   #uptimeMs: number | undefined
 
   constructor(calls: SessionCalls, clocks = machineClocks) {
@@ -58,7 +58,7 @@ export class Sessions {
     this.#clocks = { ...clocks, uptimeMs: () => this.#uptimeMs ?? clocks.uptimeMs() }
   }
 
-  /** How many are open. */
+  /** Number of open sessions. */
   get count(): number {
     return this.#open.size
   }
@@ -86,7 +86,7 @@ export class Sessions {
     })
     this.#open.add(session)
     session.begin()
-    // Thousands may begin at a time: the others are not looked at for each.
+    // Thousands may begin at a time, so the other sessions are not checked for each.
     if (this.#clocks.monotonicMs() + session.dueInMs < this.#firesAtMs) this.#arm()
     return session
   }
@@ -117,7 +117,7 @@ export class Sessions {
     })
   }
 
-  /** `os.uptime()` reads a file, and there may be thousands of sessions: it is asked once for all of them. */
+  /** Reads `os.uptime()` once for all sessions: it reads a file, and there may be thousands of sessions. */
   #atOnce(lookAtMany: () => void): void {
     this.#uptimeMs = this.#clocks.uptimeMs()
     try {
@@ -140,7 +140,7 @@ export class Sessions {
         for (const [at, session] of sessions.entries()) session.kept(kept[at]?.ttlMs, sentAt)
       })
     } catch (error) {
-      // They are tried again for as long as they live.
+      // The next keep-alive follows soon, until the lease may have ended.
       this.#atOnce(() => {
         for (const session of sessions) session.failed(error)
       })
@@ -162,7 +162,7 @@ class LeaseSession implements Session {
   #keptAt: Stopwatch
   /** When the next keep-alive is due, counted from `#keptAt`. */
   #dueMs: number
-  /** Why the last keep-alive failed, if none was answered since. */
+  /** Failure of the last keep-alive, if none was answered since. */
   #failure: unknown
   #stopTimer = () => {}
   #takeBack = () => {}
@@ -204,7 +204,7 @@ class LeaseSession implements Session {
     this.look()
   }
 
-  /** Ends the session if the lease may have ended, and otherwise looks again then. */
+  /** Ends the session if the lease may have ended; otherwise checks again at that time. */
   look(): void {
     this.#stopTimer()
     if (this.signal.aborted) return
@@ -217,7 +217,7 @@ class LeaseSession implements Session {
 
   /** A keep-alive that began at `sentAt` was answered. undefined: there is no such lease. */
   kept(ttlMs: number | undefined, sentAt: Stopwatch): void {
-    // An answer may come when the lease has ended since.
+    // The lease may have ended before the answer arrived.
     this.look()
     if (this.signal.aborted) return
     if (ttlMs === undefined) {
@@ -265,7 +265,7 @@ class LeaseSession implements Session {
   async #close(options: CallOptions): Promise<boolean> {
     const isLost = this.signal.aborted
     this.#end('the session was closed')
-    // It ends by itself.
+    // The lease ends by itself.
     if (isLost) return this.#isGone
     try {
       await this.#calls.revokeLease(this.lease, options)

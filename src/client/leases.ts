@@ -38,15 +38,15 @@ import type { WriteId } from './write-id.ts'
 export const KEEP_ALIVE_MAX = 1_000
 const PAGE_LEASES = 1_000
 /**
- * The time of each of the two calls that take a lease back. A call keeps the process alive: while nodes are silent,
- * this must be shorter than the pause of who tries again, so that a process with nothing else to do ends in it.
+ * Time limit of each of the two calls that revoke a lease in the background. A call keeps the process alive, so this is
+ * shorter than the pause before an application tries again.
  */
 const TAKE_BACK_MS = 500
 
 /** A call, apart from its request. */
 type LeaseCall = Pick<ClientCall, 'kind' | 'writeId' | 'onWriteId'>
 
-/** What the calls need of the client. */
+/** Calls that leases need of the client. */
 export interface LeaseCalls {
   readonly call: ApiCall
   /** Up to KEEP_ALIVE_MAX ids. */
@@ -76,9 +76,9 @@ async function grantAs(
 }
 
 /**
- * Grants a lease for a session. When the call has failed and the lease may have been granted all the same, nobody knows
- * its id, and it would be there until its time to live has passed. So it is revoked in the background. Its grant is
- * asked for once more under the same identity: the answer names the lease, and no late copy grants another one.
+ * Grants a lease for a session. After a failure the lease may exist, with an unknown id, until its time to live has
+ * passed. So it is revoked in the background. For its id the grant is sent again under the same write id: the answer
+ * names the lease, and no late copy grants another one.
  */
 export async function grantForSession(
   calls: LeaseCalls,

@@ -53,7 +53,7 @@ const rangeOf = ({ prefix, start, end, order, keysOnly, revision }: ListOptions)
 const maybeBytes = (value: string | Uint8Array | undefined) =>
   value === undefined ? undefined : keyBytes(value)
 
-/** What reads of ranges need of the client. */
+/** Calls that reads of ranges need of the client. */
 export interface RangeReads {
   /** Time-out of a call without one. */
   readonly timeoutMs: number

@@ -77,7 +77,7 @@ export interface RangeQuery {
 export interface TransactionOperation extends TxnProperties {
   readonly op: typeof TXN
   readonly txn: WireTxn
-  /** Of one that only reads. */
+  /** Set for a transaction that only reads. */
   readonly freshness: ReadFreshness | undefined
 }
 
@@ -96,7 +96,7 @@ export interface KeepAliveOperation {
   readonly leases: readonly string[]
 }
 
-/** What a watch asks for. Fields that are undefined are not sent. */
+/** Parameters of a watch. Fields that are undefined are not sent. */
 export interface WatchParameters {
   readonly place: {
     readonly key?: Buffer | undefined
@@ -111,7 +111,7 @@ export interface WatchParameters {
   readonly progressMs: number
 }
 
-/** It begins a watch, whose answer has no end. */
+/** Begins a watch, whose answer has no end. */
 export interface WatchOperation {
   readonly op: typeof WATCH
   readonly request: WatchParameters

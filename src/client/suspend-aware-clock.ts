@@ -1,14 +1,14 @@
-// How much time has passed, also while the machine slept. On Linux `performance.now()` stands still then, and the time
-// of day can be set back. `os.uptime()` counts sleep (CLOCK_BOOTTIME on Linux, GetTickCount64 on Windows, the time
-// since boot on macOS), but only in steps. So the larger of two differences counts: too much is safe here, too little
-// is not.
+// Measures time that has passed, sleep of the machine included. On Linux `performance.now()` stops during sleep, and
+// the time of day can be set back. `os.uptime()` counts sleep (CLOCK_BOOTTIME on Linux, GetTickCount64 on Windows, the
+// time since boot on macOS), but only in steps. So the larger of two differences counts: too much is safe here, too
+// little is not.
 
 import { uptime } from 'node:os'
 
-/** One step of `os.uptime()`: Linux tells hundredths of a second. */
+/** One step of `os.uptime()`: Linux reports hundredths of a second. */
 const STEP_MS = process.platform === 'linux' ? 20 : 1_000
 
-/** A moment to count from. */
+/** Counts from the moment at which it was started. */
 export interface Stopwatch {
   /** Milliseconds that have passed since. */
   elapsedMs(): number
@@ -18,7 +18,7 @@ export interface Stopwatch {
 export interface Clocks {
   /** Does not go back. */
   readonly monotonicMs: () => number
-  /** Goes on while the machine sleeps; its steps are at most `stepMs` long. */
+  /** Counts sleep of the machine; its steps are at most `stepMs` long. */
   readonly uptimeMs: () => number
   readonly stepMs: number
 }

@@ -18,9 +18,7 @@ export function after(delayMs: number, run: () => void, { unref = false } = {}):
   return () => clearTimeout(timer)
 }
 
-/**
- * Like `after`. If the process was busy when the time ended, it first sees what arrived meanwhile, such as an answer.
- */
+/** Like `after`. If the process was busy when the time ended, events that have arrived are handled first. */
 export function afterPendingEvents(
   delayMs: number,
   run: () => void,

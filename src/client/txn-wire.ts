@@ -1,5 +1,5 @@
 // Transactions on their way to a node. Bytes are Buffers and names are those of `POST /v1/txn`; JSON has strings in
-// place of bytes (`requests.ts`).
+// place of bytes (transport/http-codec.ts).
 
 /** Fields that are undefined are not sent. */
 export interface WirePlace {
@@ -42,7 +42,7 @@ export interface WireTxn {
   readonly failure: readonly WireTxnOperation[]
 }
 
-/** What a transaction does, apart from its comparisons. */
+/** Properties of the operations of a transaction. */
 export interface TxnProperties {
   /** It has no puts and no deletes. */
   readonly isRead: boolean

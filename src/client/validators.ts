@@ -109,7 +109,6 @@ export const isStaleness: Check = (value) =>
 export const isWholeNumber: Check = (value) =>
   Number.isSafeInteger(value) && Number(value) >= 0 ? undefined : 'a whole number from 0 on'
 
-/** Of the store. */
 export const isRevision: Check = (value) =>
   Number.isSafeInteger(value) && Number(value) >= 1 ? undefined : 'a revision, a whole number from 1 on'
 
@@ -126,7 +125,7 @@ export const isSignal: Check = (value) =>
     ? undefined
     : 'an AbortSignal'
 
-/** Between two words of a watch. */
+/** Interval of the progress reports of a watch. */
 export const isProgress: Check = (value) =>
   typeof value === 'number' && value >= 100 && value <= 3_600_000
     ? undefined

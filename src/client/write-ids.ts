@@ -1,5 +1,5 @@
-// Hands out the write ids of one client: tokens, and slots of a session. A client with many writes opens a session in the
-// background. Until it is open, and where that fails, writes have tokens.
+// Hands out the write ids of one client: tokens, and slots of a session. A client with many writes opens a session in
+// the background. Until it is open, and where that fails, writes have tokens.
 
 import { randomBytes } from 'node:crypto'
 import type { ClusterView } from './cluster-view.ts'

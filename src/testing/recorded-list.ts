@@ -103,7 +103,7 @@ function resultOf(
 ): RecordedResult {
   const told = { rows, ...answer }
   if (stream) return { ...told, count: rows.length }
-  // Whether there are keys after the last one that was asked for is not told to the application.
+  // The application does not learn whether there are keys after the last requested one.
   if (limit !== undefined && rows.length >= limit) return told
   const last = rows.at(-1)
   return isLast || last === undefined ? { ...told, more: false } : { ...told, more: true, next: last.key }

@@ -78,13 +78,13 @@ class Attempt implements Transaction {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // What the body calls
+  // Methods for the body
 
   async get(key: string | Uint8Array): Promise<KvRecord | undefined> {
     const reading = this.#tx.get(key)
     const record = await reading
     const name = keyText(key)
-    // What it has written itself says nothing of the store.
+    // Its own writes say nothing about the store.
     if (!this.#writes.has(name))
       this.#reads.set(name, record === undefined ? { value: null } : foundIn(record))
     return record

@@ -64,7 +64,7 @@ const hasChanged = ({ results }: TxnResult): boolean =>
       put !== undefined || (deleted?.deleted ?? 0) > 0 || (inner !== undefined && hasChanged(inner)),
   )
 
-/** What is read together with changes is from before the revision that they made. */
+/** Reads beside changes show the store before the revision of the changes. */
 const asOf = (answer: TxnResult): RecordedResult => ({
   revision: hasChanged(answer) ? answer.revision - 1 : answer.revision,
 })
@@ -248,7 +248,7 @@ const conditionOf = (revision: number | undefined): { ifAbsent?: true; ifRevisio
   return revision === 0 ? { ifAbsent: true } : { ifRevision: revision }
 }
 
-/** What a comparison says of its key if it holds; undefined: nothing that a history can hold. */
+/** State of a key that follows from a comparison that holds; undefined: none that a history can hold. */
 function heldBy({ target, op, to, exists }: WireComparison): RecordedResult | undefined {
   if (exists === false) return { value: null }
   if (op !== '=') return undefined
@@ -257,7 +257,7 @@ function heldBy({ target, op, to, exists }: WireComparison): RecordedResult | un
   return target === 'mod_revision' ? { modRevision: Number(to) } : undefined
 }
 
-/** undefined: it is not told. */
+/** undefined: unknown. */
 function resultOf(
   op: HistoryOperation,
   { put, get, delete: deleted }: TxnOperationResult,

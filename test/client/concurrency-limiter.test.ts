@@ -1,4 +1,4 @@
-// How many calls of a client are under way at a time, and what happens to those that wait for their turn.
+// The limit of calls in flight of a client, and the calls that wait for a permit.
 
 import { getEventListeners } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'

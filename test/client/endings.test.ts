@@ -1,4 +1,4 @@
-// Calls that end while a part of them is still under way, and answers that are not in the agreed form.
+// Calls that end while a part of them is still in flight, and answers that are not in the agreed form.
 
 import { expect, test } from 'vitest'
 import { problem } from './fake-node.ts'

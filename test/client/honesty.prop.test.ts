@@ -1,4 +1,4 @@
-// Whatever fault happens: a write is applied at most once, and what its caller was told about it is true. Random faults
+// Whatever fault happens: a write is applied at most once, and its outcome is reported truthfully. Random faults
 // of three nodes of one cluster, which forgets outcomes at random moments. Each write has a separate key, so its
 // version tells how often it was applied.
 

@@ -27,7 +27,7 @@ async function hasConnection(url: string): Promise<boolean> {
   return /quorate_http_connections\{[^}]*lane="mux"[^}]*\} [1-9]/.test(text)
 }
 
-/** What a caller sees, without the numbers that grow with each call, and without the key. */
+/** The outcome that a caller sees, without the numbers that grow with each call, and without the key. */
 async function seen(call: Promise<unknown>): Promise<unknown> {
   const general = (name: string, value: unknown) =>
     name === 'key' || name === 'keyBytes' || /evision$/.test(name) ? typeof value : value

@@ -40,7 +40,7 @@ test('writes in flight together have slots of their own, and tokens when there a
   const { lines, kv } = await oneNodeWithSession({ slots: 3 })
   const items = held(lines)
   const puts: Promise<unknown>[] = []
-  // Those of one turn would be one batch with one slot.
+  // Writes of one turn would be one batch with one slot.
   for (let n = 0; n < 5; n++) {
     puts.push(kv.put(`k${n}`, 'v'))
     await until(() => items.length === puts.length)
@@ -142,7 +142,7 @@ test('changes follow the leader to another node, whoever tells of it first', asy
   const lines = nodes.map((node) => node.multiplex())
   const kv = clientOf(nodes, { transport: 'auto' })
   await connected(kv, nodes)
-  /** The node tells it, and has told it when its next answer is there. */
+  /** The node reports it before its next answer. */
   const tell = async (at: number, term: number, leader: string | null): Promise<void> => {
     for (const line of lines[at]?.open ?? []) line.send([0, 'leader', term, leader])
     for (let n = 0; n < nodes.length; n++) await kv.get('k')

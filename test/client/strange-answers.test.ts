@@ -257,7 +257,7 @@ describe('where another program has taken the address of a node', () => {
     const kv = clientOf([stranger, other], { timeoutMs: 300 })
     await kv.get('k')
     stranger.fault = strange(404, page)
-    // Of a node that may answer later it is not said that the same would come of another try.
+    // The error of a node that may answer later does not rule out another try.
     for (const [rest, code] of [
       [strange(200, page), 'unexpected_answer'],
       [() => noQuorumForLong, 'outcome_unknown'],

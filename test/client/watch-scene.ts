@@ -1,4 +1,4 @@
-// Streams of watches that a test plays: what a watch asks for, and what it is told.
+// Streams of watches that a test plays: the requests of a watch, and the messages that it gets.
 
 import { vi } from 'vitest'
 import type { Json } from '../../src/client/decode.ts'
@@ -62,15 +62,15 @@ export class Feed {
 export class Scene {
   readonly feeds: Feed[] = []
   readonly asked: WatchParameters[] = []
-  /** Of the next requests; undefined: it is served. */
+  /** Errors of the next requests; undefined: it is served. */
   readonly refusals: (Error | undefined)[] = []
   readonly seen: number[] = []
   readonly #ends = new Set<() => void>()
   reason: AbortedError | undefined
-  /** What its streams tell comes whether or not it is taken. */
+  /** Messages of its streams arrive whether or not they are taken. */
   isShared = false
   onOpen: (feed: Feed) => void = () => {}
-  /** Of the last request: fires when the watch needs no stream any more. */
+  /** Signal of the last request: fires when the watch needs no stream any more. */
   signal: AbortSignal | undefined
 
   readonly host: WatchHost = {

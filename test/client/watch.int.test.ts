@@ -84,7 +84,7 @@ test('of many watches that begin together all but the first go over multiplexed 
 describe.each(['http', 'multiplexed'] as const)('over %s', (transport) => {
   beforeAll(async () => {
     kv = cluster.client({ timeoutMs: 30_000, transport: transport === 'http' ? 'http' : 'auto' })
-    // Until there is a connection to each node. What is under way on it is counted.
+    // Until there is a connection to each node. Its operations in flight are counted.
     if (transport === 'multiplexed') for (let n = 0; n < 3; n++) await multiplexed()
   })
 

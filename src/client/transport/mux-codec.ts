@@ -27,7 +27,7 @@ import { bytesIn, partsIn } from '../txn-wire.ts'
 import type { WriteId } from '../write-id.ts'
 import type { CompleteAnswer } from './transport.ts'
 
-/** What a node says about itself when the connection begins. */
+/** First message of a node on a connection. */
 export interface MuxWelcome {
   readonly cluster: string
   readonly node: string
@@ -40,7 +40,7 @@ export interface MuxWelcome {
   readonly watchesMax: number
 }
 
-/** Who leads in a term, as a node knows it. */
+/** Leader of a term, as a node knows it. */
 export interface Leader {
   readonly term: number
   readonly name: string | undefined
@@ -49,7 +49,7 @@ export interface Leader {
 export type MuxItem = readonly unknown[]
 
 const CANCEL = 0
-/** The second field of what is told of a watch. */
+/** Kinds of messages about a watch: their second field. */
 export const EVENTS = 2
 export const PROGRESS = 3
 export const WATCH_ENDED = 4
@@ -58,7 +58,7 @@ export const SERVED = 0
 export const PROBLEM = 1
 /** The credit that a page of a range takes. */
 const RANGE_BYTES = 1024
-/** What the id of a lease takes of the credit. */
+/** Credit for the id of a lease. */
 const LEASE_ID_BYTES = 20
 /** Space for everything of an item but keys and values: numbers, the write id, conditions. */
 const ITEM_BYTES = 128

@@ -91,17 +91,17 @@ export class NodeConnection {
   #queue: (Pending | undefined)[] = []
   #head = 0
   #cancels: MuxItem[] = []
-  /** By slot: the operation; ABANDONED when nobody waits for its answer. */
+  /** By slot: the operation; ABANDONED when its caller has given up. */
   readonly #slots: (Pending | typeof ABANDONED | typeof ABANDONED_WATCH | undefined)[] = [undefined]
   readonly #ids: number[] = [0]
   readonly #credits: number[] = [0]
   readonly #sentAt: number[] = [0]
   readonly #free: number[] = []
   #unanswered = 0
-  /** Asked for, and not ended. */
+  /** Watches that were requested and have not ended. */
   #watches = 0
   #bytes = 0
-  /** Number of operations that somebody waits for. */
+  /** Number of operations with a waiting caller. */
   #waiting = 0
   #isScheduled = false
   #isFull = false
@@ -121,7 +121,7 @@ export class NodeConnection {
     this.url = url
     this.#listener = listener
     this.#socket = connect({ host, port, lookup, noDelay: true })
-    // An idle connection keeps no process alive, nor does one that is being made: calls use HTTP meanwhile.
+    // An idle connection keeps no process alive, nor does one that is not open yet: calls use HTTP until then.
     this.#socket.unref()
     this.#ws = new WebSocket(`${url}/v1/connect?cluster=${encodeURIComponent(clusterId)}`, SUBPROTOCOL, {
       createConnection: () => this.#socket,
@@ -156,7 +156,7 @@ export class NodeConnection {
     return this.#welcome !== undefined && !this.#isClosing && !this.#isSuspect && !this.#isEnded
   }
 
-  /** Number of operations that somebody waits for. */
+  /** Number of operations with a waiting caller. */
   get waiting(): number {
     return this.#waiting
   }
@@ -193,7 +193,7 @@ export class NodeConnection {
     this.#wakeAt(pending.dueMs)
   }
 
-  /** Nobody waits for the answer any more. An operation that was sent keeps its slot until the node answers. */
+  /** The caller has given up. An operation that was sent keeps its slot until the node answers. */
   giveUp(pending: Pending): void {
     this.#waitNoLonger()
     if (pending.id === QUEUED) {
@@ -206,7 +206,7 @@ export class NodeConnection {
     this.#schedule()
   }
 
-  /** Something was pending and nothing is heard. */
+  /** Checks the connection: an operation is pending and nothing has arrived. */
   suspect(sinceMs: number): void {
     if (this.#isSuspect || this.#isEnded || this.#heardAt > sinceMs) return
     this.#isSuspect = true
@@ -215,7 +215,7 @@ export class NodeConnection {
     this.#wakeAt(this.#pongUntil)
   }
 
-  /** No new operations; it ends when those under way are answered. */
+  /** Takes no new operations, and ends when those in flight are answered. */
   retire(): void {
     this.#isClosing = true
     if (this.#waiting === 0) this.#end('lost', new Error('not in use any more'))
@@ -225,7 +225,7 @@ export class NodeConnection {
     this.#end('lost', new Error('the client was closed'))
   }
 
-  /** Those that somebody waits for. */
+  /** Operations with a waiting caller. */
   all(): Pending[] {
     const all: Pending[] = []
     for (const pending of this.#slots) if (typeof pending === 'object') all.push(pending)
@@ -242,7 +242,7 @@ export class NodeConnection {
     setImmediate(this.#flush)
   }
 
-  /** Sends what has gathered, as far as the node gives credit. */
+  /** Sends queued operations, as far as the node gives credit. */
   readonly #flush = (): void => {
     this.#isScheduled = false
     const welcome = this.#welcome
@@ -414,7 +414,7 @@ export class NodeConnection {
     pending.answered(item, welcome, nowMs)
   }
 
-  /** Of a watch that has begun. */
+  /** Handles an item of a watch that has begun. */
   #streamed(item: MuxItem, slot: number, watch: PendingWatch | typeof ABANDONED_WATCH, nowMs: number): void {
     if (item[1] !== WATCH_ENDED) {
       if (watch === ABANDONED_WATCH) return
@@ -465,7 +465,7 @@ export class NodeConnection {
     if (dueMs >= this.#timerMs || this.#isEnded) return
     clearTimeout(this.#timer)
     this.#timerMs = dueMs
-    // If the process was busy, it first sees what has arrived meanwhile.
+    // If the process was busy, events that have arrived are handled first.
     const delayMs = Math.min(DELAY_MAX_MS, Math.max(0, dueMs - performance.now()))
     this.#timer = setTimeout(() => setImmediate(this.#sweep), delayMs)
     if (this.#waiting === 0) this.#timer.unref()
@@ -515,7 +515,7 @@ function listIn(data: Buffer): readonly unknown[] | undefined {
 /** Statuses of a node, or of a proxy, that may serve soon; 421: of a node of another cluster. */
 const PASSING_STATUS = new Set([421, 429, 502, 503, 504])
 
-/** In place of an operation that nobody waits for. */
+/** In place of an operation whose caller has given up. */
 const ABANDONED = 'abandoned'
 /** In place of a watch that was cancelled, until the node has ended it. */
 const ABANDONED_WATCH = 'abandoned watch'

@@ -11,7 +11,7 @@ import type { SendOptions, SendOutcome } from './transport.ts'
 export const QUEUED = 0
 export const WITHDRAWN = -1
 
-/** What a connection needs of a request. Times are of `performance.now()`. */
+/** A request as its connection sees it. Times are of `performance.now()`. */
 export interface Pending {
   readonly operation: ClientOperation
   readonly writeId: WriteId | undefined
@@ -26,11 +26,11 @@ export interface Pending {
   due(nowMs: number): void
 }
 
-/** What a pending request needs of its connection. */
+/** A connection as its pending requests see it. */
 export interface PendingConnection {
   /** When the last part of an incomplete message arrived; 0: there is none. */
   readonly receivingAt: number
-  /** Nobody waits for the answer any more. */
+  /** The caller has given up. */
   giveUp(pending: Pending): void
   /** Nothing has arrived since then although a request waits. */
   suspect(sinceMs: number): void

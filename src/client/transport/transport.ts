@@ -82,7 +82,7 @@ export interface MaybeApplied {
   readonly timedOut: boolean
 }
 
-/** What is known about a request that was sent once. */
+/** Outcome of a request that was sent once. */
 export type SendOutcome = CompleteAnswer | StreamingAnswer | NotSent | MaybeApplied
 
 /** An answer and the endpoint that gave it. */

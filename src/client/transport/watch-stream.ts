@@ -1,5 +1,5 @@
-// Watches over HTTP: one request for each, whose answer is lines of JSON without an end. Where there is a multiplexed
-// connection, they go over that (watch-mux.ts).
+// Messages of a watch from its answer: lines of JSON over HTTP, or items of a multiplexed connection
+// (pending-watch.ts).
 
 import { disagree, type Json, parseObject } from '../decode.ts'
 import { UnavailableError } from '../errors.ts'
@@ -8,7 +8,7 @@ import { afterPendingEvents } from '../timer.ts'
 import type { WatchSource } from '../watch.ts'
 import type { NodeAnswer } from './transport.ts'
 
-/** `silentMs`: how long nothing may come while something is waited for. */
+/** `silentMs`: limit on the silence of the node while the watch waits for it. */
 export function streamOf(answer: NodeAnswer, silentMs: number): WatchSource {
   const { endpoint } = answer
   if (answer.kind !== 'streaming') return disagree('the node does not stream')
@@ -22,13 +22,13 @@ export function streamOf(answer: NodeAnswer, silentMs: number): WatchSource {
   async function* chunks(): AsyncGenerator<Buffer, void, undefined> {
     const iterator = pieces[Symbol.asyncIterator]()
     for (;;) {
-      const silent = new UnavailableError(`${endpoint.url} has told a watch nothing for ${silentMs} ms`, {
+      const silent = new UnavailableError(`${endpoint.url} has sent a watch nothing for ${silentMs} ms`, {
         code: 'timeout',
         written: 'no',
         endpoint: endpoint.url,
       })
       const stopTimer = afterPendingEvents(silentMs, () => void stream.destroy(silent))
-      // Not while the application takes: it may be slower than any node.
+      // The timer stops while the application takes messages: it may be slower than any node.
       const { done, value } = await iterator.next().finally(stopTimer)
       if (done === true) return
       yield value

@@ -1,4 +1,4 @@
-// What each function of the client sends, when it sends it again, and which callbacks it calls.
+// The requests of each function of the client, their retries, and the callbacks.
 
 import { once } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'

@@ -203,7 +203,7 @@ describe('a request with a limit of silence', () => {
     expect(transport.inFlight).toBe(1)
     allowed = true
     await vi.advanceTimersByTimeAsync(50)
-    // What is pending is read first.
+    // Pending data is read first.
     await nextTurn()
     expect(await outcome).toMatchObject({ ...MAYBE, timedOut: true })
   })
