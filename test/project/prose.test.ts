@@ -124,7 +124,6 @@ const PENDING = [
     'test/mutation/',
     'test/project/',
     'test/runs.ts',
-    'docs/SPEC.md',
     'docs/architecture.md',
     'docs/decisions.md',
     'docs/performance.md',
