@@ -26,12 +26,6 @@ const recipes = (...names: readonly string[]): string => `import { ${names.join(
 
 export const FRAGMENTS: readonly Fragment[] = [
   {
-    of: "README.md: test('a lock survives the loss of the leader', async () => {",
-    before: `
-      ${ASSERT} import { test } from 'node:test'; import { startCluster } from 'quorate';
-      const expect = (actual: unknown) => ({ toBe: (wanted: unknown) => assert.equal(actual, wanted) })`,
-  },
-  {
     of: 'docs/guides/barriers.md: const session = await kv.session({ ttlMs: 10_000 })',
     before: `${ASSERT} ${recipes('barrier')} ${KV} const migration = barrier(kv, 'held')`,
     after: `assert.equal(await migration.isRaised(), true); await session.close(); ${CLOSE}`,

@@ -9,9 +9,9 @@ import type { Handling } from './shell.ts'
 export const SHELLS = {
   /** Begins with nothing: the pages start the cluster. */
   'a local cluster': [
-    'README.md: $ npx quorate cluster start',
-    'README.md: $ npx quorate cluster kill',
-    'README.md: $ npx quorate cluster partition',
+    'docs/guides/local-cluster.md: $ npx quorate cluster start',
+    'docs/guides/local-cluster.md: $ npx quorate cluster kill',
+    'docs/guides/local-cluster.md: $ npx quorate cluster partition',
     'README.md',
     'docs/guides/local-cluster.md',
     'docs/guides/membership.md: quorate node start --name n4',
@@ -76,14 +76,14 @@ const numberOf = (command: string) => `$(${command} | grep -oE "[0-9]+" | head -
 
 export const COMMANDS: readonly OfCommand[] = [
   {
-    of: 'README.md: $ npx quorate cluster partition',
+    of: 'docs/guides/local-cluster.md: $ npx quorate cluster partition',
     command: 'npx quorate cluster partition',
     // A reader leaves the node that was just restarted the time to prove how old its state is; a test asks until then.
     before:
       'quorate --endpoints http://127.0.0.1:7301 --consistency stale --max-staleness 1m get config/greeting',
   },
   {
-    of: 'README.md: $ npx quorate cluster partition',
+    of: 'docs/guides/local-cluster.md: $ npx quorate cluster partition',
     command: 'npx quorate --endpoints http://127.0.0.1:7301 --timeout 2s get',
     // A busy machine may need longer than that to say no.
     change: { '--timeout 2s': '--timeout 8s' },
