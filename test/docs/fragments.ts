@@ -7,7 +7,7 @@ export interface Fragment {
   readonly of: string
   readonly before?: string
   readonly after?: string
-  /** Texts of the block that a test must change, with what takes their place. */
+  /** Texts of the block that a test must change, with their replacements. */
   readonly change?: Readonly<Record<string, string>>
 }
 
