@@ -148,9 +148,7 @@ export class Driver implements NodeApi {
       ...{ clock, limits, timing, storage, raft, lifecycle, applied, network, node: this },
     })
     this.#commits = new GroupCommit(clock, storage, limits, {
-      hardState: () => raft.hardState(),
-      neededAfter: () => raft.neededAfter,
-      isShortOfSpace: () => spacePolicy.space.state !== 'enough',
+      ...{ raft, space: spacePolicy.space },
       send: (message) => this.#network?.send(message),
       stored: (batch) => this.#stored(batch),
       failed,
@@ -409,7 +407,11 @@ export class Driver implements NodeApi {
   /** `refuse`: the callback of a request for a transfer of leadership, when this step makes it. */
   #step(input: Input, refuse?: TransferRefusal): void {
     if (this.#lifecycle.end !== undefined) return
-    this.#lifecycle.failOnThrow(() => this.#carryOut(this.#raft.step(input), refuse))
+    try {
+      this.#carryOut(this.#raft.step(input), refuse)
+    } catch (error) {
+      this.#lifecycle.fail(error)
+    }
   }
 
   #carryOut(output: Output, refuse?: TransferRefusal): void {
