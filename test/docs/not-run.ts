@@ -5,7 +5,7 @@ import { BLOCKS, type Block, blockNamed } from './blocks.ts'
 export interface NotRun {
   /** The beginning of the name of the block (blocks.ts), or a page: all its blocks. */
   readonly of: string
-  /** Only the command of the block that begins so. */
+  /** Beginning of the only command of the block that is not run. */
   readonly command?: string
   readonly because: string
   /** The test that checks the block instead, and names the page. */
