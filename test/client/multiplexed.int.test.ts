@@ -27,7 +27,7 @@ async function hasConnection(url: string): Promise<boolean> {
   return /quorate_http_connections\{[^}]*lane="mux"[^}]*\} [1-9]/.test(text)
 }
 
-/** What a caller sees, without the numbers that grow with each call, and without the key. */
+/** The outcome that a caller sees, without the numbers that grow with each call, and without the key. */
 async function seen(call: Promise<unknown>): Promise<unknown> {
   const general = (name: string, value: unknown) =>
     name === 'key' || name === 'keyBytes' || /evision$/.test(name) ? typeof value : value
@@ -159,7 +159,7 @@ test('changes that go together have the same outcomes as over HTTP, each its own
   // While a connection that was lost is made again, they go over HTTP, one by one.
   await expect.poll(together).toBeGreaterThan(before)
   // A second copy of a read may wait for its answer for longer than the call.
-  await expect.poll(() => kv[inspect]()).toMatchObject({ calls: 0, turns: 0, requests: 0 })
+  await expect.poll(() => kv[inspect]()).toMatchObject({ calls: 0, permits: 0, requests: 0 })
 })
 
 test('a leader that is lost while changes go together is a delay, and nothing is made twice', async () => {
@@ -188,5 +188,5 @@ test('a leader that is lost while changes go together is a delay, and nothing is
   for await (const { version } of kv.list({ prefix: 'lost/' })) versions.push(version)
   expect(versions).toEqual(rounds.flat())
   // A second copy of a read may wait for its answer for longer than the call.
-  await expect.poll(() => kv[inspect]()).toMatchObject({ calls: 0, turns: 0, requests: 0 })
+  await expect.poll(() => kv[inspect]()).toMatchObject({ calls: 0, permits: 0, requests: 0 })
 })

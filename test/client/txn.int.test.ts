@@ -11,7 +11,7 @@ import {
 } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 
-const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
 let cluster: EmbeddedCluster
 const clients: Record<'http' | 'auto', Client> = {} as Record<'http' | 'auto', Client>
