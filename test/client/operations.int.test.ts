@@ -1,10 +1,11 @@
-// Transactions, reads of history, deletes of ranges and compaction on a real node, over both transports.
+// Operations and their expected results on a real node, over both transports.
 
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import {
   Client,
   type KvRecord,
+  PreconditionFailedError,
   QuorateError,
   type TxnComparison,
   type TxnResult,
@@ -52,8 +53,93 @@ const failure = async (call: Promise<unknown>): Promise<QuorateError> => {
   throw new Error('it has not failed', { cause: error })
 }
 
+const BYTES = Uint8Array.from({ length: 256 }, (_, byte) => byte)
+const LONG = 'x'.repeat(5_000)
+const REVISION = expect.any(Number)
+const written = (version: number) => ({
+  ...{ revision: REVISION, createRevision: REVISION, modRevision: REVISION, version },
+})
+const found = (value: Uint8Array, version: number) => ({
+  value,
+  version,
+  modRevision: REVISION,
+  lease: undefined,
+})
+const refused = (code: string, more: object = {}) => ({ code, written: 'no', ...more })
+const failedCondition = (current: object | null) => refused('precondition_failed', { status: 412, current })
+
+/** A step, and its result or the fields of its error. */
+type Step = readonly [call: (kv: Client, key: Buffer) => Promise<unknown>, expected: unknown]
+
+/** Each story begins with a key that does not exist. */
+const STORIES: [name: string, ...steps: Step[]][] = [
+  [
+    'a key that does not exist',
+    [(kv, key) => kv.get(key), undefined],
+    [(kv, key) => kv.delete(key), { deleted: 0 }],
+    [(kv, key) => kv.put(key, 'y', { ifRevision: 1 }), failedCondition(null)],
+    [(kv, key) => kv.delete(key, { ifRevision: 1 }), failedCondition(null)],
+    [(kv, key) => kv.put(key, 'y', { ifRevision: 0 }), failedCondition(null)],
+    [(kv, key) => kv.put(key, 'y'), written(1)],
+  ],
+  [
+    'a record',
+    [(kv, key) => kv.put(key, BYTES, { ifAbsent: true }), written(1)],
+    [(kv, key) => kv.get(key), found(BYTES, 1)],
+    [(kv, key) => kv.get(key, { consistency: 'lease' }), found(BYTES, 1)],
+    [(kv, key) => kv.put(key, 'y', { ifAbsent: true }), failedCondition({ version: 1 })],
+    [(kv, key) => kv.put(key, 'y', { ifRevision: 0 }), failedCondition({ version: 1 })],
+    [(kv, key) => kv.put(key, ''), written(2)],
+    [(kv, key) => kv.get(key), found(new Uint8Array(), 2)],
+    [async (kv, key) => kv.put(key, 'z', { ifRevision: (await kv.get(key))?.modRevision ?? 0 }), written(3)],
+    [
+      async (kv, key) => kv.delete(key, { ifRevision: (await kv.get(key))?.modRevision ?? 0 }),
+      { deleted: 1 },
+    ],
+    [(kv, key) => kv.get(key), undefined],
+  ],
+  [
+    'limits',
+    [(kv) => kv.put(LONG, 'y'), refused('key_too_long', { status: 400 })],
+    [(kv) => kv.get(LONG), refused('key_too_long', { status: 400 })],
+    [(kv, key) => kv.put(key, new Uint8Array(1024 * 1024)), written(1)],
+    [(kv, key) => kv.put(key, new Uint8Array(1024 * 1024 + 1)), refused('value_too_large', { status: 413 })],
+    // No message carries it.
+    [(kv, key) => kv.put(key, new Uint8Array(5 * 1024 * 1024)), refused('value_too_large', { status: 413 })],
+  ],
+  [
+    'stale data that cannot be so fresh',
+    [
+      (kv, key) => kv.get(key, { consistency: 'stale', maxStalenessMs: 1e-6, timeoutMs: 300 }),
+      refused('too_stale', { status: 503 }),
+    ],
+  ],
+]
+
+async function outcomeOf(call: Promise<unknown>): Promise<unknown> {
+  return call.catch((error: unknown) => {
+    if (!(error instanceof QuorateError)) throw error
+    const { code, written: isWritten, status } = error
+    const current = error instanceof PreconditionFailedError ? { current: error.current } : {}
+    return { code, written: isWritten, status, ...current }
+  })
+}
+
 describe.each(['http', 'auto'] as const)('over %s', (transport) => {
   const setting = () => ({ kv: clients[transport], p: `${transport}/${++prefixes}/` })
+
+  test.each(STORIES)('%s', async (_, ...steps: Step[]) => {
+    const { kv, p } = setting()
+    for (const name of [Buffer.from('a/../b c+?#%'), Buffer.from([0xff, 0, 0x80])])
+      for (const [at, [call, expected]] of steps.entries())
+        expect({
+          at,
+          outcome: await outcomeOf(call(kv, Buffer.concat([Buffer.from(p), name]))),
+        }).toMatchObject({
+          at,
+          outcome: expected,
+        })
+  })
 
   test('a transaction does what its comparisons say, all at one revision', async () => {
     const { kv, p } = setting()
@@ -240,4 +326,15 @@ test('all keys are deleted only if the caller says so', async () => {
   await kv.put('a', '')
   await kv.put(new Uint8Array([0xff, 0xff]), '')
   expect(await kv.deleteRange({ all: true })).toMatchObject({ deleted: 2 })
+})
+
+test('a client that was idle while others wrote can still write, although its outcomes are forgotten', async () => {
+  await using own = await startCluster({ nodes: 1 })
+  const [idle, busy] = [own.client(), own.client()]
+  await busy.changeSettings({ idempotency_tokens_max: 1 })
+  for (let round = 1; round <= 3; round++) {
+    expect(await idle.put('idle', `${round}`)).toMatchObject({ version: round })
+    for (let n = 0; n < 5; n++) await busy.put(`busy/${n}`, 'v')
+  }
+  expect(await idle.delete('idle')).toMatchObject({ deleted: 1 })
 })
