@@ -13,7 +13,7 @@ afterAll(() => cluster.close())
 
 const BYTES = Uint8Array.of(0, 0xff, 0x80)
 
-/** What a client gets: a value, or the facts of an error. Revisions count from the first one of the case. */
+/** Outcomes of all calls of a client: values, or the facts of errors. Revisions count from the first one of the case. */
 async function outcomes(client: Client, prefix: string): Promise<readonly unknown[]> {
   const key = (name: string): string => `${prefix}${name}`
   const { revision: first } = await client.put(key('first'), 'x')
