@@ -759,7 +759,7 @@ export class Clients {
     unanswered: () => void = () => {},
   ): Open {
     client.busy = true
-    this.#world.say(process, `is asked by ${client.name}: ${JSON.stringify(operations)}`)
+    this.#world.say(process, () => `is asked by ${client.name}: ${JSON.stringify(operations)}`)
     const ids = operations.map((operation, at) =>
       this.#recorder.invoke(at === 0 ? client.name : `${client.name}+${at}`, process.name, operation),
     )
@@ -812,7 +812,7 @@ export class Clients {
   #ok(open: Open, ...results: readonly (Seen | string)[]): void {
     if (!this.#end(open)) return
     this.ok++
-    this.#world.say(open.process, `answers ${open.client.name}: ${JSON.stringify(results)}`)
+    this.#world.say(open.process, () => `answers ${open.client.name}: ${JSON.stringify(results)}`)
     for (const [at, id] of open.ids.entries()) {
       const result = results[at]
       if (typeof result === 'string') this.#recorder.fail(id, result)

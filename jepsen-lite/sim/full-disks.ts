@@ -12,7 +12,6 @@ import { DRAW } from './random-purposes.ts'
 import { RuleViolation } from './violation.ts'
 
 const TRIED_IN = 2
-const POLL_MS = 50
 /** With this little no node has space for a change: far less than any reserve. */
 const FREE_BYTES = 1
 /** The time until all nodes with full disks have noticed it. */
@@ -40,13 +39,13 @@ export function readsOnFullDisks(cluster: SimCluster, core: readonly Machine[]):
     const last = cluster.leader?.driver?.status().raft.lastIndex
     return core.every(({ process }) => process?.driver !== undefined && isQuietAt(process.driver, last))
   }
-  cluster.runUntil(time.now + ELECTIONS_MAX * config.electionMaxMs, isQuiet)
+  cluster.pollUntil(time.now + ELECTIONS_MAX * config.electionMaxMs, isQuiet)
   if (!isQuiet() || invariants.violation !== undefined) return
   const spared = core[bits(seed, DRAW.core, 0, 12) % (2 * core.length)]
   const full = core.filter((machine) => machine !== spared)
   for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY
   for (const { space } of full) space.fixed = FREE_BYTES
-  cluster.runUntil(time.now + NOTICED_MS, () =>
+  cluster.pollUntil(time.now + NOTICED_MS, () =>
     full.every(({ process }) => process?.driver?.status().diskSpace === 'none'),
   )
   const { leader } = cluster
@@ -65,10 +64,7 @@ export function readsOnFullDisks(cluster: SimCluster, core: readonly Machine[]):
   const unread = new Set(voters)
   const waiting = new Set<Machine>()
   const began = time.now
-  let nextPoll = 0
-  cluster.runUntil(began + ELECTIONS_MAX * config.electionMaxMs, () => {
-    if (time.now < nextPoll) return unread.size === 0
-    nextPoll = time.now + POLL_MS
+  cluster.pollUntil(began + ELECTIONS_MAX * config.electionMaxMs, () => {
     for (const machine of unread) {
       // It has no space for the entry.
       if (lacksCommitted(cluster, machine)) unread.delete(machine)
@@ -111,8 +107,8 @@ function lacksCommitted({ leader }: SimCluster, { process }: Machine): boolean {
 }
 
 function isQuietAt(driver: Driver, last: LogIndex | undefined): boolean {
-  const underWay = driver.inspect()
   const { applied, stableIndex } = driver.status().raft
-  const hasAll = applied === last && stableIndex === last
-  return hasAll && underWay['proposals.waiting'] === 0 && underWay['raft.proposals'] === 0
+  if (applied !== last || stableIndex !== last) return false
+  const inFlight = driver.inspect()
+  return inFlight['proposals.waiting'] === 0 && inFlight['raft.proposals'] === 0
 }

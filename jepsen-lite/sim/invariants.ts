@@ -266,12 +266,14 @@ export class Invariants {
         this.#leading(replica, term)
         this.#exposed(replica, message.commit)
         return
-      case 'heartbeat':
+      case 'heartbeat': {
         this.#leading(replica, term)
         this.#exposed(replica, message.commit)
-        this.#believes(replica, replica.status?.())
-        this.#countsAll(replica, replica.status?.())
+        const status = replica.status?.()
+        this.#believes(replica, status)
+        this.#countsAll(replica, status)
         return
+      }
       case 'read-index-answer':
         if (message.index !== undefined) this.#exposed(replica, message.index)
         // May be newer than the index: the commit index may have risen during the round.

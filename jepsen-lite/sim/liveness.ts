@@ -27,7 +27,6 @@ import { settleStore } from './store-quiescence.ts'
 import { IO } from './time.ts'
 import { RuleViolation } from './violation.ts'
 
-const POLL_MS = 50
 /** A probe without an answer is sent again. */
 const PROBE_AGAIN_MS = 3000
 const DEAD = { stalls: false, refuses: false }
@@ -75,10 +74,7 @@ export function converge(cluster: SimCluster, clients: Clients, store: StoreClie
   const probes = new Probes(cluster, clients, core, until)
   const whyNot = (): string | undefined =>
     whyNotConverged(cluster, core, probes) ?? whyNotTold(core, outsiders)
-  let nextPoll = 0
-  cluster.runUntil(until, () => {
-    if (time.now < nextPoll) return false
-    nextPoll = time.now + POLL_MS
+  cluster.pollUntil(until, () => {
     probes.send()
     return whyNot() === undefined
   })

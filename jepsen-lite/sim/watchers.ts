@@ -330,7 +330,7 @@ class Connection implements WatchSink, WatchRecord {
       throw new RuleViolation('WATCH-3', `${this.name} is told of ${told.kind} after its end`)
     if (this.#isClosed) return
     this.told.push(told)
-    this.#world.say(this.process, `tells ${this.name}: ${JSON.stringify(told)}`)
+    this.#world.say(this.process, () => `tells ${this.name}: ${JSON.stringify(told)}`)
   }
 
   // ---- what the client does
