@@ -6,6 +6,7 @@
 // Other histories need not hold every write; this check is skipped for them.
 
 import { FIRST_REVISION, type History, type HistoryCall, type RecordedResult } from '../workload/history.ts'
+import { countWhile } from '../workload/sorted.ts'
 import type { Anomaly } from './anomaly.ts'
 import { requestsOf } from './partition.ts'
 import { revisionOf } from './revision-history.ts'
@@ -98,14 +99,5 @@ function newestTold(told: readonly Told[]): (start: number) => number {
     newest = Math.max(newest, revision)
     return { end, newest }
   })
-  return (start) => {
-    let from = 0
-    let to = rising.length
-    while (from < to) {
-      const middle = (from + to) >> 1
-      if ((rising[middle]?.end ?? 0) < start) from = middle + 1
-      else to = middle
-    }
-    return rising[from - 1]?.newest ?? FIRST_REVISION
-  }
+  return (start) => rising[countWhile(rising, ({ end }) => end < start) - 1]?.newest ?? FIRST_REVISION
 }

@@ -23,8 +23,6 @@ import {
 
 export interface Revisions {
   readonly findings: readonly Anomaly[]
-  /** Keys for which the budget was too small. */
-  readonly undecided: readonly string[]
   /** Number of answers with a revision. Without any, nothing was checked. */
   readonly answers: number
 }
@@ -52,7 +50,6 @@ export function checkRevisions(history: History): Revisions {
       ...contradictions(requests),
       ...backwards(answered, history),
     ],
-    undecided: revisionHistory.undecided,
     answers: answered.length,
   }
 }

@@ -4,9 +4,9 @@
 
 import { isVoter, type LogIndex } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
-import type { ReadOptions } from '../../src/server/node/types.ts'
 import { bits } from '../workload/random.ts'
 import type { SimCluster } from './cluster.ts'
+import { linearizable } from './null-requests.ts'
 import type { Machine } from './process.ts'
 import { DRAW } from './random-purposes.ts'
 import { RuleViolation } from './violation.ts'
@@ -23,12 +23,7 @@ const SETTLED_ELECTIONS = 20
 const SETTLED_LEASES = 4
 /** In the following election time-outs each node hands over at most once. */
 const CALM_ELECTIONS = 5
-const READ: ReadOptions = {
-  consistency: 'linearizable',
-  maxStalenessMs: undefined,
-  minRevision: undefined,
-  timeoutMs: 2000,
-}
+const READ = linearizable(2000)
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
 export function readsOnFullDisks(cluster: SimCluster, core: readonly Machine[]): void {

@@ -2,10 +2,9 @@
 // a leader, and changes are made. In this test the leader dies while the disks are so slow, and comes back soon. No
 // other node would do better, so a leader that gives up because of its slow disk would never commit.
 
-import type { Request } from '../../src/server/node/types.ts'
 import { bits, uniform } from '../workload/random.ts'
 import type { SimCluster } from './cluster.ts'
-import { bytes } from './model-row.ts'
+import { proposeNothing } from './null-requests.ts'
 import type { Machine } from './process.ts'
 import { DRAW } from './random-purposes.ts'
 import { RuleViolation } from './violation.ts'
@@ -44,11 +43,7 @@ export function leadsOnSlowDisks(cluster: SimCluster, core: readonly Machine[]):
     const serving = cluster.leader?.serving
     if (serving === undefined || time.now < waitsUntil) return made >= CHANGES
     waitsUntil = time.now + 10 * writeMs
-    // This request changes nothing, so it need not be in a history.
-    const command = { kind: 'delete', key: bytes('slow'), condition: undefined, prev: false } as const
-    const request: Request = { command, idempotency: undefined, principal: `slow.${count++}` }
-    invariants.asked(request)
-    serving.propose(request, 10 * writeMs, ({ ok }) => {
+    proposeNothing(cluster, serving, `slow.${count++}`, 10 * writeMs, ({ ok }) => {
       made += Number(ok)
       waitsUntil = 0
     })

@@ -19,6 +19,7 @@ import type { Recorder } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
 import { type Clients, isSameRow, type Lane } from './clients.ts'
 import { bytes, text } from './model-row.ts'
+import { linearizable } from './null-requests.ts'
 import type { Machine, Process } from './process.ts'
 import { DRAW } from './random-purposes.ts'
 import type { ScheduledOp } from './schedule.ts'
@@ -31,12 +32,6 @@ const LISTS = 3
 const LIST_BYTES_MAX = 250
 /** Leases that clients remember. */
 const KNOWN_MAX = 6
-
-const LINEARIZABLE: Omit<ReadOptions, 'timeoutMs'> = {
-  consistency: 'linearizable',
-  maxStalenessMs: undefined,
-  minRevision: undefined,
-}
 
 /** Client and machine of a request. */
 interface Who {
@@ -345,7 +340,10 @@ export class StoreClients {
 
   #options(rng: Random): ReadOptions {
     const { timeoutMs } = this.#world.config
-    return { ...LINEARIZABLE, consistency: rng.pick(['linearizable', 'linearizable', 'stale']), timeoutMs }
+    return {
+      ...linearizable(timeoutMs),
+      consistency: rng.pick(['linearizable', 'linearizable', 'stale']),
+    }
   }
 
   #readAt({ lane, process, driver, rng }: Asking): void {

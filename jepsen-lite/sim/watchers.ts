@@ -14,6 +14,7 @@ import type { WatchedEvent, WatchMessage, WatchRecord, WatchSelection } from '..
 import type { Random } from '../workload/random.ts'
 import type { Clients, Lane } from './clients.ts'
 import { bytes, text } from './model-row.ts'
+import { linearizable } from './null-requests.ts'
 import type { Machine, Process } from './process.ts'
 import { IO } from './time.ts'
 import { RuleViolation } from './violation.ts'
@@ -177,19 +178,13 @@ export class SimWatchers {
     const clients = this.#clients
     const { timeoutMs } = this.#world.config
     const { model } = this.#world.invariants
-    const options = {
-      consistency: 'linearizable',
-      maxStalenessMs: undefined,
-      minRevision: undefined,
-      timeoutMs,
-    } as const
     const answered = model.revisionAt(clients.floor)
     const again = (): void => this.#goOn(watching, process.place + 1)
     clients.read(
       watching.lane,
       process,
       driver,
-      options,
+      linearizable(timeoutMs),
       (_index, { revision }, open) => {
         const { asked, from, progressMs } = watching
         const connection = new Connection(this.#world, process, watching, answered, (resumeFrom) => {

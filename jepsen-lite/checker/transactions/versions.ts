@@ -7,6 +7,7 @@
 //
 // Some anomalies show without any cycle; they are reported here.
 
+import { countWhile } from '../../workload/sorted.ts'
 import type { AbortedWrite, Read, Transactions, TransactionWrite } from './transaction.ts'
 
 /** Transactions are numbers: places in the list. */
@@ -201,12 +202,7 @@ function placeOfAbsence(
   if (deletes.some(({ step }) => step.version === undefined)) return () => undefined
   return (revision) => {
     if (revision === undefined) return undefined
-    let [from, to] = [0, order.length]
-    while (from < to) {
-      const middle = (from + to) >> 1
-      if ((order[middle] ?? 0) <= revision) from = middle + 1
-      else to = middle
-    }
+    const from = countWhile(order, (version) => version <= revision)
     const last = order[from - 1]
     // If a write was there at that time, the check by revisions reports it.
     return last === undefined || made.get(last)?.step.value === null ? from : undefined
