@@ -777,7 +777,7 @@ const batched = (outcome: string): string[] => {
   return outcomes === '' ? [] : outcomes.split(' | ')
 }
 
-/** What a leader proposes by itself. */
+/** A request that a leader proposes by itself. */
 const COMPACTS: Request = {
   command: { kind: 'compact', revision: undefined },
   idempotency: undefined,

@@ -1,7 +1,7 @@
 // Clients of watches. A client begins a watch at a node as the front of a node does: when a linearizable read is
-// granted. It takes what waits for it in turns, some slowly and with little room, so that the node must let it read
-// history. When its node dies or ends the watch, or the client loses its connection, what waited for it is lost, and it
-// continues at another node from the revision after the last one that it has taken.
+// granted. It takes its messages one after the other. Some clients are slow and have a small buffer, so that the node
+// must let them read history. When its node dies or ends the watch, or the connection is lost, its waiting messages are
+// lost too. It then continues at another node, from the revision after the last one that it has taken.
 //
 // Everything that a node sends is kept: one record for each connection, for checker/watch.
 
@@ -23,8 +23,8 @@ import type { SimWorld } from './world.ts'
 /** Watches of all clients at a time. */
 const WATCHES_MAX = 8
 /**
- * Time that a client takes for a message at the end. It is slower than progress may come: that must not keep a watch
- * from being told of events.
+ * Time that a client takes for a message at the end. Progress may come faster than that, and must not keep events from
+ * a watch.
  */
 const HURRIED_MS = 60
 /** Pause before a client continues at another node. */

@@ -116,10 +116,8 @@ const PENDING = [
     (name) => `src/${name}`,
   ),
   ...['recipes', 'server', 'storage', 'testing'].flatMap((name) => [`src/${name}`, `test/${name}`]),
-  ...['bench', 'bytes', 'cli', 'client', 'embed', 'files', 'jepsen-lite', 'kv', 'local'].map(
-    (name) => `test/${name}`,
-  ),
-  ...['jepsen-lite/', 'test/mutation/'],
+  ...['bench', 'bytes', 'cli', 'client', 'embed', 'files', 'kv', 'local'].map((name) => `test/${name}`),
+  ...['jepsen-lite/recipes/', 'test/mutation/'],
   ...['barriers', 'client', 'leader-election', 'locks', 'queue', 'sagas', 'services', 'topics'].map(
     (name) => `docs/guides/${name}.md`,
   ),

@@ -345,7 +345,7 @@ describe('requests that are sent again', () => {
       new Story().tell(once, first).tell(once, { ...result, replayed: true })
     expect(blamed(repeated(again))).toContain('idempotency')
     expect(verdict(repeated(first))).toBe('pass')
-    // What is not told says nothing.
+    // A missing field proves nothing.
     expect(verdict(repeated({ revision: 2 }))).toBe('pass')
   })
 
@@ -353,7 +353,7 @@ describe('requests that are sent again', () => {
     const fresh = { ...at(2), replayed: false }
     expect(blamed(new Story().tell(once, fresh).tell(once, fresh))).toEqual(['idempotency'])
     expect(verdict(new Story().tell(once, fresh).tell(once, at(2)))).toBe('pass')
-    // Of two at once nobody knows which came first.
+    // The order of two concurrent requests is unknown.
     const story = new Story()
     const [one, other] = [story.ask(once, 'b'), story.ask(once, 'c')]
     one.ok({ ...at(2), replayed: true })
@@ -775,7 +775,7 @@ test('reads and lists tell the version that the change made, and all the same', 
     'pass',
     'violation',
   ])
-  // Nobody was told which version the change made: then all who see it see the same.
+  // No answer names the version that the change made, so all observations of it must agree.
   const twice = (version: number) => {
     const story = new Story()
     story.ask(put('x', 'a')).unknown()

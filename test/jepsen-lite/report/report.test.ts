@@ -126,7 +126,7 @@ describe('what it draws', () => {
       [1, 'paused', 2, 30, 50],
       [1, 'follower', 2, 50, 60],
     ])
-    // A killed process ends, too: that is told once.
+    // A killed process ends too; the report shows one mark for both.
     expect(marks.map(({ node, what, timeMs }) => [node, what, timeMs])).toEqual([
       [0, 'start', 0],
       [0, 'elected', 10],

@@ -31,7 +31,7 @@ interface Scripted {
   readonly write: (recorder: Recorder) => void
 }
 
-/** Things that happen at their times, in whatever order they are told. */
+/** Events at their times, in any order of the arguments. */
 class Script {
   readonly #scripted: Scripted[] = []
   #values = 0
@@ -117,7 +117,7 @@ function operation(level: Level): HistoryOperation {
   return { f: 'get', key: 'x', consistency: level === 'lease' ? 'lease' : 'stale' }
 }
 
-/** What a read tells: the value of `x` as of its own revision, and what the store had come to. */
+/** The answer to a read: the value of `x` with its own revision, and the revision of the store. */
 const seen = (modRevision: number, revision = modRevision): RecordedResult => ({
   value: `v${modRevision}`,
   modRevision,

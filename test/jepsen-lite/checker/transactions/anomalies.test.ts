@@ -133,7 +133,7 @@ describe('cycles of versions that answers number', () => {
     expect(names(tale(write('y', '1', 5), read('y', null, undefined, 6)))).toEqual(['internal'])
     expect(names(tale(remove('x', 5), read('x', '0', 3)))).toEqual(['internal'])
     expect(names(tale(remove('x', 5), read('x', null, undefined, 5)))).toEqual([])
-    // What is asked for at the same time may happen in any order.
+    // Concurrent requests may take effect in any order.
     expect(names(new Tale().did(write('x', '0', 3)).did(wrote, read('x', '0', 3)))).toEqual([])
   })
 
