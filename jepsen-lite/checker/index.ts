@@ -153,7 +153,7 @@ function judgeLogged(history: History): HistoryJudgement {
 }
 
 function modelFor(history: History, asked: string | undefined): KeyModel<unknown> {
-  const name = asked ?? history.header.model ?? (tellsRevisions(history) ? 'versioned-register' : 'kv')
+  const name = asked ?? history.header.model ?? (hasRevisions(history) ? 'versioned-register' : 'kv')
   const model = MODELS.get(name)
   if (model !== undefined) return model
   throw new HistoryError(
@@ -161,7 +161,7 @@ function modelFor(history: History, asked: string | undefined): KeyModel<unknown
   )
 }
 
-const tellsRevisions = ({ calls }: History): boolean =>
+const hasRevisions = ({ calls }: History): boolean =>
   calls.some(({ outcome }) => outcome.kind === 'ok' && outcome.result.modRevision !== undefined)
 
 function findingsOf({ keys, model }: Linearizability): Anomaly[] {

@@ -49,7 +49,7 @@ interface PossibleChange {
 }
 
 /** An observation shows that the key existed since this revision. */
-interface Seen {
+interface ObservedRevision {
   readonly revision: number
   readonly observation: Observation
 }
@@ -61,7 +61,7 @@ interface KeyHistory {
   /** Possible changes that may have made any revision: for each value that they leave, when the first of them began. */
   readonly earliest: Map<string | null, number>
   /** The same by rising revision; filled once all observations are known. */
-  seen: readonly Seen[]
+  seen: readonly ObservedRevision[]
   /** Revisions of this key that were seen and that no acknowledged change made, with their first observation. */
   readonly unexplained: Map<number, Observation>
 }

@@ -21,7 +21,7 @@ import { bits, uniform } from '../workload/random.ts'
 import type { SimConfig } from './config.ts'
 import { StateCoverage } from './coverage.ts'
 import type { InFlight, SimDisk } from './disk.ts'
-import { type Held, Invariants } from './invariants.ts'
+import { type DiskContent, Invariants } from './invariants.ts'
 import { SimNetwork } from './network.ts'
 import { ProbeCoverage } from './probe-coverage.ts'
 import { Machine, type Process } from './process.ts'
@@ -575,7 +575,7 @@ export class SimCluster implements SimWorld {
    * Puts an earlier state back on its disk. Returns false if that could not be noticed: a leader must know of more, and
    * must be able to tell the replica.
    */
-  rollBack(machine: Machine, disk: SimDisk, held: Held): boolean {
+  rollBack(machine: Machine, disk: SimDisk, held: DiskContent): boolean {
     const { leader, network } = this
     const { replica } = machine
     if (leader?.serving === undefined || replica === undefined || leader.machine === machine) return false

@@ -31,7 +31,7 @@ import { MachineClock, ProcessClock } from './clock.ts'
 import type { SimConfig } from './config.ts'
 import { type InFlight, SimDisk, type SimEngine } from './disk.ts'
 import { SimDiskSpace } from './disk-space.ts'
-import type { Begun, Invariants, ObservedReplica } from './invariants.ts'
+import type { BatchEffect, Invariants, ObservedReplica } from './invariants.ts'
 import { observeStorage } from './observed-storage.ts'
 import type { ProbeCoverage } from './probe-coverage.ts'
 import { DRAW } from './random-purposes.ts'
@@ -328,7 +328,7 @@ export class Process implements EventOwner {
   }
 
   /** Batches that truncate or replace something are recovered again from the disk, and a few of the others. */
-  #durable(label: Begun): void {
+  #durable(label: BatchEffect): void {
     const { machine, replica } = this
     const { invariants, probeCoverage, config, seed } = this.#world
     invariants.durable(replica, label)

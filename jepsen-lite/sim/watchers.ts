@@ -31,7 +31,7 @@ const HURRIED_MS = 60
 const PAUSE_MS = 40
 
 /** A client with one watch, over all its connections. */
-interface Watching {
+interface SimWatchClient {
   readonly lane: Lane
   readonly asked: Omit<WatchSelection, 'from'>
   readonly progressMs: number
@@ -46,7 +46,7 @@ interface Watching {
 export class SimWatchers {
   readonly #world: SimWorld
   readonly #clients: Clients
-  readonly #watching: Watching[] = []
+  readonly #watching: SimWatchClient[] = []
   readonly #records: WatchRecord[] = []
   /** The machines at which watches are begun again; undefined: all. */
   #nodes: readonly Machine[] | undefined
@@ -79,7 +79,7 @@ export class SimWatchers {
       { start: key() },
     ])
     const { revision, compactRevision } = driver
-    const watching: Watching = {
+    const watching: SimWatchClient = {
       lane: { name: `w${this.#watching.length + 1}`, busy: false },
       asked: {
         ...bounds,
@@ -152,7 +152,7 @@ export class SimWatchers {
 
   // ---- connections
 
-  #lose(watching: Watching, place: number): void {
+  #lose(watching: SimWatchClient, place: number): void {
     const { connection } = watching
     watching.connection = undefined
     if (connection !== undefined) {
@@ -162,7 +162,7 @@ export class SimWatchers {
     this.#goOn(watching, place)
   }
 
-  #goOn(watching: Watching, place: number): void {
+  #goOn(watching: SimWatchClient, place: number): void {
     const { time } = this.#world
     time.push(time.now + PAUSE_MS, IO, undefined, () => {
       if (this.#isOver || watching.connection !== undefined || watching.lane.busy) return
@@ -174,7 +174,7 @@ export class SimWatchers {
     })
   }
 
-  #connect(watching: Watching, process: Process, driver: Driver): void {
+  #connect(watching: SimWatchClient, process: Process, driver: Driver): void {
     const clients = this.#clients
     const { timeoutMs } = this.#world.config
     const { model } = this.#world.invariants
@@ -207,7 +207,11 @@ export class SimWatchers {
   }
 }
 
-function requestOf(asked: Watching['asked'], from: number | undefined, progressMs: number): WatchRequest {
+function requestOf(
+  asked: SimWatchClient['asked'],
+  from: number | undefined,
+  progressMs: number,
+): WatchRequest {
   const { key, start = '', end, only, prev, values } = asked
   const where =
     key === undefined
@@ -242,7 +246,7 @@ class Connection implements WatchSink, WatchRecord {
   constructor(
     world: SimWorld,
     process: Process,
-    { lane, asked, from, waitingMax, takesMs }: Watching,
+    { lane, asked, from, waitingMax, takesMs }: SimWatchClient,
     answered: number,
     over: (resumeFrom: number) => void,
   ) {

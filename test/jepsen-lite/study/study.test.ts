@@ -7,7 +7,7 @@ import { markdownOf } from '../../../jepsen-lite/study/markdown.ts'
 import { medianOf, outageOf, requestsOf, roundsOf } from '../../../jepsen-lite/study/measure.ts'
 import { pageOf } from '../../../jepsen-lite/study/page.ts'
 import { picturesOf } from '../../../jepsen-lite/study/pictures.ts'
-import { type Concluded, resultsOf, type StudyResults } from '../../../jepsen-lite/study/results.ts'
+import { resultsOf, type StudyConclusion, type StudyResults } from '../../../jepsen-lite/study/results.ts'
 import { tablesOf } from '../../../jepsen-lite/study/tables.ts'
 import {
   type History,
@@ -140,7 +140,7 @@ const proven = (levels?: readonly Level[]): Script =>
     .write('majority', 3_100, 10, 100)
     .write('minority', 3_200, 10, 101)
 
-function conclude(script: Script): Concluded {
+function conclude(script: Script): StudyConclusion {
   const settings = {
     ...{
       nodes: 5,

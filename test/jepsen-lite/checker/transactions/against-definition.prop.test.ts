@@ -10,7 +10,7 @@ import {
 } from '../../../../jepsen-lite/checker/transactions/transaction.ts'
 import type { History } from '../../../../jepsen-lite/workload/history.ts'
 import { runs } from '../../../runs.ts'
-import { append, type Did, read, remove, Tale, write } from './told.ts'
+import { append, type RecordedStep, read, remove, TransactionHistory, write } from './transaction-history.ts'
 
 type Form = 'revisions' | 'lists' | 'values'
 
@@ -56,7 +56,7 @@ interface Cell {
 
 /** Plays the plans, and returns the answers of the clients. */
 function tell(all: readonly Plan[], form: Form): History {
-  const tale = new Tale()
+  const tale = new TransactionHistory()
   const states: Readonly<Record<string, Cell>>[] = [{}]
   const open: { readonly until: number; readonly end: () => void }[] = []
   for (const [number, plan] of all.entries()) {
@@ -65,7 +65,7 @@ function tell(all: readonly Plan[], form: Form): History {
     const own: Record<string, Cell> = {}
     const revision = plan.swapped ? 10 * number + 5 : 10 * number + 20
     const changed = new Set<string>()
-    const steps = plan.steps.flatMap(({ f, key }, at): Did[] => {
+    const steps = plan.steps.flatMap(({ f, key }, at): RecordedStep[] => {
       const seen = own[key] ?? (plan.torn && key === 'y' ? now : old)[key]
       if (f === 'read') return [read(key, seen?.value ?? null, ...revisionsOf(form, seen))]
       if (changed.has(key)) return []
