@@ -7,8 +7,8 @@
 //
 // Key: barrier/NAME/     exists while it is raised
 
-import { checkOptions, isLease, isSignal, isTimeout } from '../client/check.ts'
 import { type CallOptions, type Client, QuorateError } from '../client/index.ts'
+import { checkOptions, isLease, isSignal, isTimeout } from '../client/validators.ts'
 import { CALL, isWait } from './checks.ts'
 import { placeOf } from './place.ts'
 import { type NotYet, patienceOf, until } from './waiting.ts'

@@ -15,7 +15,6 @@
 // is put if it is still absent (in this process one `load` for a key runs at a time), with a lease of `loadedTtlMs` if
 // that is given.
 
-import { checkOptions, checkValue, isBound, isBytes, isFunction, isTimeout } from '../client/check.ts'
 import {
   AbortedError,
   type Client,
@@ -23,6 +22,7 @@ import {
   PreconditionFailedError,
   type WatchBatch,
 } from '../client/index.ts'
+import { checkOptions, checkValue, isBound, isBytes, isFunction, isTimeout } from '../client/validators.ts'
 import { ageMs, type Instant, instantNow } from './age.ts'
 import { isLeaseTime } from './checks.ts'
 import { keepWatching } from './watching.ts'

@@ -1,7 +1,7 @@
 // Checks of options that several recipes have, and the error of a signal that has fired.
 
-import { type Check, isSignal, isTimeout } from '../client/check.ts'
 import { AbortedError } from '../client/index.ts'
+import { type Check, isSignal, isTimeout } from '../client/validators.ts'
 
 /** The shortest life of a lease. */
 const LEAST_MS = 1_000

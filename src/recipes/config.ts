@@ -13,9 +13,9 @@
 // `prefix`: an object with one field for each key below it, whose value is JSON; `validate` gets the object.
 
 import { EventEmitter } from 'node:events'
-import { checkOptions, checkValue, isBytes, isFunction, isSignal, isTimeout } from '../client/check.ts'
 import { type KvRecord, QuorateError } from '../client/index.ts'
 import { after } from '../client/timer.ts'
+import { checkOptions, checkValue, isBytes, isFunction, isSignal, isTimeout } from '../client/validators.ts'
 import { abortedBy } from './checks.ts'
 import { type FollowClient, Followed, type View } from './followed.ts'
 import { reasonOf } from './reason.ts'

@@ -11,8 +11,8 @@
 // Keys: counter/NAME/value          the number, as decimal text
 //       counter/NAME/once/TOKEN     the number after that `add`, with a lease of `onceMs`
 
-import { checkOptions, checkValue, isText } from '../client/check.ts'
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
+import { checkOptions, checkValue, isText } from '../client/validators.ts'
 import { CALL, isLeaseTime } from './checks.ts'
 import { escaped, type KeyPlace, placeOf } from './place.ts'
 

@@ -11,7 +11,6 @@
 //       doublebarrier/NAME/begun        exists from the moment when all have entered, until all have left; if all have
 //                                       died, until somebody comes again
 
-import { type Check, checkOptions, checkValue } from '../client/check.ts'
 import {
   type CallOptions,
   type Client,
@@ -19,6 +18,7 @@ import {
   SessionLostError,
   type TxnComparison,
 } from '../client/index.ts'
+import { type Check, checkOptions, checkValue } from '../client/validators.ts'
 import { BarrierNotPassedError, type WaitOptions } from './barrier.ts'
 import { CALL, isWait, LOCK } from './checks.ts'
 import type { LockOptions } from './line.ts'

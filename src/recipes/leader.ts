@@ -10,8 +10,8 @@
 //
 // Key: election/NAME/LEASE     the value of the candidate, with that lease; the first that was created is the leader's
 
-import { type Check, checkOptions, checkValue, isBytes, isFunction, isSignal } from '../client/check.ts'
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
+import { type Check, checkOptions, checkValue, isBytes, isFunction, isSignal } from '../client/validators.ts'
 import { CALL, isLeaseTime, LOCK } from './checks.ts'
 import { type HeldLock, type LockClient, type LockOptions, takeIn } from './line.ts'
 import { type KeyPlace, placeOf } from './place.ts'

@@ -14,7 +14,6 @@
 // The key stands until the lease ends or is revoked. `guard` compares the revision that created it: this, and no clock,
 // keeps a client that was stopped, and whose key is gone, from writing.
 
-import { checkOptions } from '../client/check.ts'
 import {
   AbortedError,
   type CallOptions,
@@ -28,6 +27,7 @@ import {
   type TxnResult,
   type WatchBatch,
 } from '../client/index.ts'
+import { checkOptions } from '../client/validators.ts'
 import { abortedBy, CALL } from './checks.ts'
 import { GIVE_UP_MS, isWithoutLease, type NotYet, patienceOf, until } from './waiting.ts'
 import { changeAfter, isClosed, pause } from './watching.ts'

@@ -14,7 +14,7 @@
 //
 // Key: lock/NAME/LEASE     empty, with that lease; NAME as place.ts writes it
 
-import { checkOptions } from '../client/check.ts'
+import { checkOptions } from '../client/validators.ts'
 import { LOCK } from './checks.ts'
 import { type HeldLock, type LockClient, type LockOptions, takeIn } from './line.ts'
 import { placeOf } from './place.ts'

@@ -1,7 +1,7 @@
 // Where a recipe keeps its keys: under `<recipe>/<name>/`. A name may contain whatever a key may, also slashes. So that
 // no name reaches into the place of another one, `/` in it is written `%2F`, and `%` is written `%25`.
 
-import { checkValue, isBytes } from '../client/check.ts'
+import { checkValue, isBytes } from '../client/validators.ts'
 
 export interface KeyPlace {
   /** What all keys begin with. */

@@ -1,6 +1,6 @@
 // The loop of a consumer: take an item, hold it while the handler runs, acknowledge it or give it back.
 
-import { checkOptions, checkValue, isBound, isFunction, isSignal } from '../client/check.ts'
+import { checkOptions, checkValue, isBound, isFunction, isSignal } from '../client/validators.ts'
 import { isDelay } from './checks.ts'
 import { ItemLostError, type QueueItem } from './queue-item.ts'
 import { reasonOf } from './reason.ts'

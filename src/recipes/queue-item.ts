@@ -1,8 +1,8 @@
 // An item that a consumer holds. It is this consumer's until its hold ends, and after that until somebody has put it
 // back; every change of it compares the token, so the store decides, and no clock.
 
-import { checkOptions, isText } from '../client/check.ts'
 import { type CallOptions, QuorateError, type TxnOperation } from '../client/index.ts'
+import { checkOptions, isText } from '../client/validators.ts'
 import { CALL, isDelay } from './checks.ts'
 import { shortened } from './reason.ts'
 

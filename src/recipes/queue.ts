@@ -35,7 +35,7 @@
 // very many, it puts back the first ones and takes one of these; the next look goes on.
 
 import { randomBytes } from 'node:crypto'
-import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/check.ts'
+import { whenAborted } from '../client/abort-listeners.ts'
 import {
   type AnswerInfo,
   type CallOptions,
@@ -48,8 +48,8 @@ import {
   type TxnOperation,
   type WatchBatch,
 } from '../client/index.ts'
-import { whenAborted } from '../client/signals.ts'
 import { after } from '../client/timer.ts'
+import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/validators.ts'
 import { abortedBy, CALL, isDelay, isLeaseTime, isWait } from './checks.ts'
 import { type KeyPlace, placeOf } from './place.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'

@@ -13,8 +13,8 @@
 //
 // Key: limit/NAME/used     how many were taken in this window, as decimal text, with the window's lease
 
-import { checkOptions, checkValue, isBound } from '../client/check.ts'
 import { type CallOptions, type Client, QuorateError } from '../client/index.ts'
+import { checkOptions, checkValue, isBound } from '../client/validators.ts'
 import { CALL, isLeaseTime } from './checks.ts'
 import { placeOf } from './place.ts'
 

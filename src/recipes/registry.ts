@@ -20,16 +20,7 @@
 // Key: service/SERVICE/ID     {"url","weight","meta"}, with the lease of the process
 
 import { randomUUID } from 'node:crypto'
-import {
-  type Check,
-  checkOptions,
-  checkValue,
-  isFunction,
-  isOneOf,
-  isSignal,
-  isText,
-  isTimeout,
-} from '../client/check.ts'
+import { whenAborted } from '../client/abort-listeners.ts'
 import {
   AbortedError,
   type CallOptions,
@@ -41,8 +32,17 @@ import {
   type TxnComparison,
   UnavailableError,
 } from '../client/index.ts'
-import { whenAborted } from '../client/signals.ts'
 import { after } from '../client/timer.ts'
+import {
+  type Check,
+  checkOptions,
+  checkValue,
+  isFunction,
+  isOneOf,
+  isSignal,
+  isText,
+  isTimeout,
+} from '../client/validators.ts'
 import { abortedBy, CALL, isLeaseTime } from './checks.ts'
 import { Followed, type View } from './followed.ts'
 import { escaped, type KeyPlace, placeOf, unescaped } from './place.ts'

@@ -11,7 +11,7 @@
 // Keys: rwlock/NAME/r/LEASE     of a reader, empty, with that lease
 //       rwlock/NAME/w/LEASE     of a writer
 
-import { checkOptions } from '../client/check.ts'
+import { checkOptions } from '../client/validators.ts'
 import { LOCK } from './checks.ts'
 import { type HeldLock, type LockClient, type LockOptions, takeIn } from './line.ts'
 import { placeOf } from './place.ts'

@@ -25,6 +25,8 @@
 
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
+import { AbortedError, type Client, CompactedError, type KvRecord, QuorateError } from '../client/index.ts'
+import { after } from '../client/timer.ts'
 import {
   type Check,
   checkOptions,
@@ -34,9 +36,7 @@ import {
   isSignal,
   isText,
   isTimeout,
-} from '../client/check.ts'
-import { AbortedError, type Client, CompactedError, type KvRecord, QuorateError } from '../client/index.ts'
-import { after } from '../client/timer.ts'
+} from '../client/validators.ts'
 import { abortedBy, isLeaseTime } from './checks.ts'
 import { type HeldLock, LockLostError, LockNotTakenError, mayHaveBegun, takeIn } from './line.ts'
 import { escaped, placeOf, unescaped } from './place.ts'

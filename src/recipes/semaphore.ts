@@ -11,7 +11,7 @@
 //
 // Key: semaphore/NAME/LEASE     empty, with that lease
 
-import { type Check, checkOptions, checkValue } from '../client/check.ts'
+import { type Check, checkOptions, checkValue } from '../client/validators.ts'
 import { LOCK } from './checks.ts'
 import { type HeldLock, type LockClient, type LockOptions, takeIn } from './line.ts'
 import { placeOf } from './place.ts'

@@ -26,6 +26,15 @@
 
 import { randomBytes } from 'node:crypto'
 import {
+  type AnswerInfo,
+  type CallOptions,
+  type Client,
+  CompactedError,
+  type KvRecord,
+  QuorateError,
+  type Txn,
+} from '../client/index.ts'
+import {
   type Check,
   checkOptions,
   checkValue,
@@ -35,16 +44,7 @@ import {
   isRevision,
   isSignal,
   isText,
-} from '../client/check.ts'
-import {
-  type AnswerInfo,
-  type CallOptions,
-  type Client,
-  CompactedError,
-  type KvRecord,
-  QuorateError,
-  type Txn,
-} from '../client/index.ts'
+} from '../client/validators.ts'
 import { CALL, isLeaseTime } from './checks.ts'
 import { type HeldLock, takeIn } from './line.ts'
 import { escaped, type KeyPlace, placeOf } from './place.ts'

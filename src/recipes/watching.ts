@@ -1,9 +1,9 @@
 // What recipes need of a watch: to be woken when something may have changed. A recipe that is woken reads the store
 // again, and acts on what it has read. So it does not matter how often it is woken, or whether a watch was lost.
 
+import { whenAborted } from '../client/abort-listeners.ts'
 import type { Client, WatchBatch, WatchOptions } from '../client/index.ts'
 import { QuorateError } from '../client/index.ts'
-import { whenAborted } from '../client/signals.ts'
 import { after } from '../client/timer.ts'
 
 /** A pause before a watch that has ended is begun again. */

@@ -4,7 +4,7 @@ import { expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import { clientOf, failure, fake, freezeTime, until } from './with-fakes.ts'
 
-const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
 /** A node that does not answer the first request for a lease. */
 async function lateNode() {

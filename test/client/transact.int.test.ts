@@ -16,7 +16,7 @@ import {
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { runs } from '../runs.ts'
 
-const AT_REST = { calls: 0, turns: 0, requests: 0, questions: 0, probes: 0 }
+const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
 let cluster: EmbeddedCluster
 let kv: Client
@@ -128,7 +128,7 @@ test('reads that begin together show one revision too', async () => {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What others do between the read and the commit of the first attempt; and how often the body must run. */
+/** Changes of others between the read and the commit of the first attempt; and how often the body must run. */
 type Row = [string, (p: string) => Promise<unknown>, (tx: Transaction, p: string) => Promise<unknown>, number]
 
 const everything =
@@ -254,7 +254,7 @@ describe('a body runs again if what it has read has changed', () => {
     for (const second of [
       (tx: Transaction) => tx.get(`${p}b`),
       (tx: Transaction) => all(tx.list({ prefix: p })),
-      // A body cannot go on without what it could not read.
+      // A body cannot continue without a read that failed.
       (tx: Transaction) => tx.get(`${p}b`).catch(() => tx.put(`${p}c`, 'as if there was no b')),
     ]) {
       let attempts = 0
