@@ -116,8 +116,8 @@ const PENDING = [
     (name) => `src/${name}`,
   ),
   ...['recipes', 'server', 'storage'].flatMap((name) => [`src/${name}`, `test/${name}`]),
-  ...['bench', 'bytes', 'cli', 'embed', 'files', 'jepsen-lite', 'kv', 'local'].map((name) => `test/${name}`),
-  ...['jepsen-lite/', 'test/mutation/'],
+  ...['bench', 'bytes', 'cli', 'embed', 'files', 'kv', 'local'].map((name) => `test/${name}`),
+  ...['jepsen-lite/recipes/', 'test/mutation/'],
   ...['barriers', 'leader-election', 'locks', 'queue', 'sagas', 'services', 'topics'].map(
     (name) => `docs/guides/${name}.md`,
   ),
