@@ -1,11 +1,9 @@
 // Leader election, barriers and double barriers on a real cluster.
 
 import { getEventListeners } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/random.ts'
 import { type Client, QuorateError, UnavailableError } from '../../src/client/index.ts'
-import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import {
   BarrierNotPassedError,
   barrier,
@@ -18,15 +16,11 @@ import {
   runAsLeader,
 } from '../../src/recipes/index.ts'
 import { unsure } from './unsure-client.ts'
+import { sleep, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
-let cluster: EmbeddedCluster
-let kv: Client
-
-beforeAll(async () => {
-  cluster = await startCluster()
-  kv = cluster.client({ timeoutMs: 30_000 })
-})
+const cluster = virtualCluster()
+const kv: Client = cluster.client()
 
 afterAll(async () => {
   for (const prefix of ['election/', 'barrier/', 'doublebarrier/']) expect(await kv.count({ prefix })).toBe(0)
@@ -456,7 +450,7 @@ describe('a double barrier', () => {
       both().enter(),
       doubleBarrier(other, 'dies', 2).enter({ ttlMs: 1_000 }),
     ])
-    await expect(a.leave({ waitMs: 50 })).rejects.toThrow('the others were not there within 50 ms')
+    await expect(a.leave({ waitMs: 50 })).rejects.toThrow('the others were missing after 50 ms')
     // The next round waits for the end of this one.
     const late = both().enter()
     // Its process dies: nobody keeps its lease alive, and nobody leaves.

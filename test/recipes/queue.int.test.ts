@@ -1,21 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { stream } from '../../jepsen-lite/random.ts'
-import { type Client, type KvRecord, UnavailableError } from '../../src/client/index.ts'
-import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
+import { type Client, UnavailableError } from '../../src/client/index.ts'
 import { type Queue, queue } from '../../src/recipes/queue.ts'
 import type { QueueEntry, QueueItem } from '../../src/recipes/queue-item.ts'
 import { unsure } from './unsure-client.ts'
+import { sleep, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
-let cluster: EmbeddedCluster
-let kv: Client
+const cluster = virtualCluster()
+const kv: Client = cluster.client()
 let queues = 0
-beforeAll(async () => {
-  cluster = await startCluster()
-  kv = cluster.client({ timeoutMs: 30_000 })
-})
-afterAll(() => cluster.close())
 
 const newName = () => `q${++queues}`
 
@@ -294,167 +288,11 @@ describe('a queue', () => {
     expect(await queue(kv, name).len()).toEqual({ ready: 0, held: 1, dead: 0 })
   })
 
-  it('says that an item has no value, and does not look for it for ever', async () => {
-    const name = newName()
-    const own = queue(kv, name)
-    const id = await own.push('x')
-    await kv.delete(`queue/${name}/value/${id}`)
-    await expect(own.peek()).rejects.toMatchObject({ code: 'item_without_value', written: 'no' })
-    await expect(own.pop()).rejects.toMatchObject({ code: 'item_without_value', written: 'unknown' })
-  })
-
-  it('takes an item that has come back while another call of its process tries to take it as it was', async () => {
-    const name = newName()
-    const other = queue(kv, name)
-    let second: QueueItem | undefined
-    const store = withCall(kv, 'txn', async (txn, options) => {
-      if (second === undefined) {
-        second = await taken(other)
-        await second.nack()
-        second = await own.pop()
-      }
-      return kv.txn(txn, options)
-    })
-    const own = queue(store, name)
-    await other.push('x')
-    expect(await own.pop()).toBeUndefined()
-    expect(second?.text()).toBe('x')
-  })
-
-  it('does not try to take what another call has taken since the queue was looked at', async () => {
-    const name = newName()
-    await queue(kv, name).push('x')
-    const looked = Promise.withResolvers<void>()
-    const isTaken = Promise.withResolvers<void>()
-    let second: Promise<QueueItem | undefined> | undefined
-    let refused = 0
-    const listed = withCall(kv, 'list', async function* (options) {
-      const records: KvRecord[] = []
-      for await (const record of kv.list(options)) records.push(record)
-      if (second !== undefined && records.length > 0) {
-        looked.resolve()
-        await isTaken.promise
-      }
-      yield* records
-    })
-    const store = withCall(listed, 'txn', async (txn, options) => {
-      second ??= own.pop()
-      await looked.promise
-      const result = await kv.txn(txn, options)
-      if (!result.succeeded) refused += 1
-      return result
-    })
-    const own = queue(store, name)
-    expect((await own.pop())?.text()).toBe('x')
-    isTaken.resolve()
-    expect(await second).toBeUndefined()
-    expect(refused).toBe(0)
-  })
-
-  it('puts back an item whose hold has ended although there are others to take', async () => {
-    const name = newName()
-    const own = queue(kv, name, { visibilityMs: 1_000, attemptsMax: 1_000_000 })
-    await own.push('urgent', { priority: 9 })
-    await taken(own)
-    for (let n = 0; n < 3; n++) await own.push('other')
-    const watch = kv.watch({ prefix: `queue/${name}/hold/`, only: 'delete' })
-    await watch.ready
-    for await (const _ of watch) break
-    const texts: string[] = []
-    while (!texts.includes('urgent')) {
-      const item = await taken(own)
-      texts.push(item.text())
-      await item.nack()
-    }
-  })
-
   /** Items that are held. Those that are still delayed have a hold, too. */
-  async function heldItems(name: string, items: readonly { id: string; state: object; isOver: boolean }[]) {
-    for (let at = 0; at < items.length; at += 40) {
-      const puts = items
-        .slice(at, at + 40)
-        .flatMap(({ id, state, isOver }) => [
-          { put: { key: `queue/${name}/value/${id}`, value: id } },
-          { put: { key: `queue/${name}/held/${id}`, value: JSON.stringify(state) } },
-          ...(isOver ? [] : [{ put: { key: `queue/${name}/hold/${id}`, value: '' } }]),
-        ])
-      await kv.txn({ success: puts })
-    }
-  }
 
   /** Items whose delay is over, and behind them some whose delay is not. */
-  async function delayed(name: string, over: number, others: number): Promise<readonly string[]> {
-    const ids = Array.from({ length: over + others }, (_, n) => `999-${String(n).padStart(16, '0')}-00`)
-    const state = { attempts: 0, delayed: true }
-    await heldItems(
-      name,
-      ids.map((id, at) => ({ id, state, isOver: at < over })),
-    )
-    return ids
-  }
 
   /** A client that calls `then` whenever the holds of a queue were listed. */
-  const listingHolds = (name: string, then: () => Promise<unknown>) =>
-    withCall(kv, 'list', async function* (options) {
-      yield* kv.list(options)
-      if (String(options?.prefix) === `queue/${name}/hold/`) await then()
-    })
-
-  it('reads its holds once to put back however many items, and not once for some of them', async () => {
-    const name = newName()
-    const ids = await delayed(name, 190, 10)
-    let listed = 0
-    const own = queue(
-      listingHolds(name, async () => void ++listed),
-      name,
-    )
-    expect((await taken(own)).text()).toBe(ids[0])
-    expect(listed).toBe(1)
-    expect(await kv.count({ prefix: `queue/${name}/ready/` })).toBe(189)
-  })
-
-  it('gives an item although the delay of another one ends whenever it has put some back', async () => {
-    const name = newName()
-    const ids = await delayed(name, 2, 18)
-    let listed = 0
-    const own = queue(
-      listingHolds(name, async () => kv.delete(`queue/${name}/hold/${ids[1 + ++listed]}`)),
-      name,
-    )
-    expect((await taken(own)).text()).toBe(ids[0])
-    expect(listed).toBe(1)
-    expect(await textsOf(own, 18)).toEqual(ids.slice(1, 19))
-  })
-
-  it('takes none before one that comes before it and is still to be put back', async () => {
-    const name = newName()
-    const dead = Array.from({ length: 1_100 }, (_, n) => `000-${String(n).padStart(16, '0')}-00`)
-    const gone = dead.map((id) => ({ id, state: { attempts: 1 }, isOver: true }))
-    const late = { id: '500-0000000000000001-00', state: { attempts: 0, delayed: true }, isOver: true }
-    await heldItems(name, [...gone, late])
-    const own = queue(kv, name, { attemptsMax: 1 })
-    await own.push('last')
-    expect(await textsOf(own, 3)).toEqual([late.id, 'last', 'nothing'])
-    expect(await own.len()).toEqual({ ready: 0, held: 2, dead: 1_100 })
-  })
-
-  it('leaves an item to the consumer that holds it anew while another one wants to put it back', async () => {
-    const name = newName()
-    const own = queue(kv, name, { visibilityMs: 1_000 })
-    await own.push('a')
-    const item = await own.pop()
-    await expect.poll(() => kv.count({ prefix: `queue/${name}/hold/` })).toBe(0)
-    let extended = 0
-    const late = withCall(kv, 'txn', async (txn, options) => {
-      // What it has seen was without a hold.
-      if (txn.compare?.length === 2 && extended++ === 0) await item?.extend()
-      return kv.txn(txn, options)
-    })
-    expect(await queue(late, name).pop()).toBeUndefined()
-    expect(extended).toBe(1)
-    await item?.ack()
-    expect(await own.len()).toEqual({ ready: 0, held: 0, dead: 0 })
-  })
 
   it('wakes a call for an item that was left to another call, which has failed', async () => {
     const name = newName()
@@ -560,7 +398,7 @@ describe('a queue', () => {
   })
 
   it('has no limit to its length: neither of items that wait, nor of those that are held', async () => {
-    await using small = await startCluster({ nodes: 1 })
+    await using small = new VirtualCluster()
     const store = small.client({ timeoutMs: 30_000 })
     await store.changeSettings({ range_keys_max: 3 })
     const own = queue(store, 'long', { visibilityMs: 60_000 })

@@ -3,8 +3,8 @@
 import type { Mutant } from '../mutant.ts'
 import { edit, UNIT } from './edit.ts'
 
-const LINE = 'src/recipes/line.ts'
-const WAITING = 'src/recipes/waiting.ts'
+const LINE = 'src/recipes/fair-lock-queue.ts'
+const WAITING = 'src/recipes/wait-until.ts'
 const RW_LOCK = 'src/recipes/rw-lock.ts'
 const SEMAPHORE = 'src/recipes/semaphore.ts'
 const LEADER = 'src/recipes/leader.ts'
@@ -404,7 +404,7 @@ export const RECIPES: readonly Mutant[] = [
     tests: ['test/recipes/config.int.test.ts'],
     edits: [
       edit(
-        'src/recipes/followed.ts',
+        'src/recipes/range-view.ts',
         '        onFirst(view)\n',
         '        onFirst(view)\n        this.#isDue = false\n',
       ),
