@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { AbortedError, type Client, OutcomeUnknownError, QuorateError } from '../../src/client/index.ts'
+import { type Client, OutcomeUnknownError, QuorateError } from '../../src/client/index.ts'
 import { type Instance, type Registration, type Resolver, registry } from '../../src/recipes/index.ts'
 import { VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
