@@ -3,8 +3,9 @@ import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 // The file name decides how a test runs: *.test.ts (unit, golden), *.prop.test.ts (properties), *.int.test.ts
-// (processes, sockets, time-outs), *.vm.test.ts (in a context with other globals). More files run at a time than there
-// are cores, since some wait. Limits of time only end what has failed: they allow for a busy machine.
+// (processes, sockets, time-outs), *.vm.test.ts (in a context with other globals), *.long.test.ts (like *.int.test.ts,
+// but too slow for each run: only with QUORATE_LONG=1, which `npm run test:long` sets). More files run at a time than
+// there are cores, since some wait. Limits of time only end what has failed: they allow for a busy machine.
 
 // These folders test code without state outside its objects, and mock no module: their files share processes.
 const testsIn = (folders: readonly string[]) => folders.map((folder) => `test/${folder}/**/*.test.ts`)
@@ -12,7 +13,9 @@ const PURE = testsIn(['bytes', 'kv', 'raft', 'jepsen-lite/checker'])
 const SHARED = testsIn(['server', 'storage'])
 /** They mock a module. */
 const MOCKING = ['storage/directory', 'storage/leveldb-skipped-wals'].map((file) => `test/${file}.test.ts`)
-const SLOW = ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts']
+const LONG = 'test/**/*.long.test.ts'
+const SLOW = ['test/**/*.int.test.ts', 'test/**/*.vm.test.ts', LONG]
+const INT = ['test/**/*.int.test.ts', ...(process.env.QUORATE_LONG === '1' ? [LONG] : [])]
 
 export default defineConfig({
   test: {
@@ -38,7 +41,7 @@ export default defineConfig({
       },
       { extends: true, test: { name: 'mocking', include: MOCKING } },
       { extends: true, test: { name: 'vm', include: ['test/**/*.vm.test.ts'], pool: 'vmForks' } },
-      { extends: true, test: { name: 'int', include: ['test/**/*.int.test.ts'] } },
+      { extends: true, test: { name: 'int', include: INT } },
     ],
   },
 })
@@ -49,21 +52,19 @@ export default defineConfig({
  */
 function longestFirst() {
   const longest = [
-    'local/local-cluster.int',
-    'local/interrupted-start.int',
+    'local/cluster.int',
+    'local/interrupted-start.long',
+    'local/grown-cluster.long',
     'jepsen-lite/sim/search.prop',
     'jepsen-lite/mutants/planted.int',
     'jepsen-lite/local/broken-servers.int',
     'jepsen-lite/checker/search.prop',
-    'local/directory.int',
     'embed/cluster.int',
     'testing/guide/counter.int',
     'storage/damage.int',
-    'local/grown-cluster.int',
     'jepsen-lite/sim/triggers',
     'jepsen-lite/local/run.int',
     'docs/commands.int',
-    'local/rejoin.int',
     'jepsen-lite/sim/coverage',
     'jepsen-lite/power/recording.int',
     'cli/commands.int',

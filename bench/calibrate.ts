@@ -3,7 +3,7 @@
 
 import { fill } from './scenarios/fill.ts'
 import { measureLoad } from './scenarios/measure-load.ts'
-import type { Connections, Setting, Side } from './scenarios/scenario.ts'
+import type { ConnectionCounts, Setting, Side } from './scenarios/scenario.ts'
 
 /** Each twice: a short measurement may fall on a bad moment. */
 const CANDIDATES = [1, 10, 100, 1, 10, 100] as const
@@ -13,7 +13,7 @@ const SHORT = { keys: 10_000, seconds: 2, warmupSeconds: 1, rate: null }
 export async function bestConnections(
   side: Omit<Side, 'connections'>,
   setting: Setting,
-): Promise<Connections> {
+): Promise<ConnectionCounts> {
   const short = { ...setting, ...SHORT }
   const all = async (reads: 0 | 1): Promise<number> => {
     const tried: { readonly connections: number; readonly opsPerS: number }[] = []

@@ -4,19 +4,19 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { fdatasyncMs, fileSystemOf, isInMemory } from './measure/disk.ts'
-import { type Options, optionsOf, UsageError } from './options.ts'
+import { type BenchOptions, helpText, optionsOf, UsageError } from './options.ts'
 import { report } from './report/report.ts'
 import type { Result } from './report/result.ts'
 import { run } from './run.ts'
-import { given, sidesFor } from './sides.ts'
+import { describeSide, sidesFor } from './sides.ts'
 import { atTheEnd, undoAll } from './undo.ts'
 
-/** Keeps its files over a restart of the machine, so it is on a disk where /tmp may be in memory. */
+/** Directory that is on a disk, where /tmp may be in memory. */
 const DISK_DIRECTORY = '/var/tmp'
 
 const progress = (line: string): void => void process.stderr.write(`${line}\n`)
 
-async function measure(options: Options): Promise<Result> {
+async function measure(options: BenchOptions): Promise<Result> {
   const { scenarios, rounds, keys, valueBytes, seconds, warmupSeconds, rate } = options
   if (process.platform !== 'linux') throw new Error('npm run bench reads /proc: it runs on Linux only.')
   const started = new Date().toISOString()
@@ -32,7 +32,7 @@ async function measure(options: Options): Promise<Result> {
       node: process.version,
       ...Object.fromEntries(sides.map(({ cluster }) => [cluster.system, cluster.version])),
     },
-    given: Object.fromEntries(sides.map((side) => [side.name, given(side)])),
+    given: Object.fromEntries(sides.map((side) => [side.name, describeSide(side)])),
     settings: {
       keys,
       value_bytes: valueBytes,
@@ -79,8 +79,8 @@ class Interrupted extends Error {
 }
 
 /**
- * Rejects at Ctrl-C, so that what was started is ended; also when something fails that nobody waits for. npm repeats
- * the signal: later ones change nothing.
+ * Rejects at Ctrl-C and at an uncaught error, so that the program ends its processes and removes its files. npm repeats
+ * the signal; later ones change nothing.
  */
 const interruption = new Promise<never>((_, reject) => {
   process.on('uncaughtException', reject)
@@ -95,7 +95,8 @@ function exitCodeOf(error: unknown): number {
 
 try {
   const options = optionsOf(process.argv.slice(2))
-  if (options.list) {
+  if (options.help) console.log(helpText())
+  else if (options.list) {
     for (const { name, about } of options.scenarios) console.log(`${name.padEnd(12)} ${about}`)
   } else {
     const result = await Promise.race([measure(options), interruption])
@@ -109,5 +110,5 @@ try {
 } finally {
   await undoAll(progress)
 }
-// What was interrupted may still wait for something.
+// An interrupted measurement may still hold timers or sockets.
 process.exit()

@@ -1,17 +1,18 @@
-// The flags of `npm run bench`. A wrong one is refused with a sentence that says what to do.
+// The flags of `npm run bench`. A wrong flag is refused with a sentence that says what to do.
 
-import { parseArgs } from 'node:util'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
 import type { Over } from './load/load.ts'
 import { SCENARIOS } from './scenarios/index.ts'
 import type { Scenario } from './scenarios/scenario.ts'
 
-export interface Options {
+export interface BenchOptions {
+  readonly help: boolean
   readonly list: boolean
   readonly scenarios: readonly Scenario[]
   /** Protocols of quorate. */
   readonly over: readonly Over[]
   readonly againstEtcd: boolean
-  /** undefined: one to quorate; to etcd the best of a few, which is found before the run. */
+  /** Connections of mux and etcd; undefined: one to quorate, and the best of a few to etcd, found before the run. */
   readonly connections: number | undefined
   readonly rounds: number
   readonly keys: number
@@ -20,10 +21,10 @@ export interface Options {
   readonly warmupSeconds: number
   /** Operations a second in an open loop; null: closed loop. */
   readonly rate: number | null
-  /** A cluster of the user; empty: one is started. */
+  /** Base URLs of a running cluster; empty: the benchmark starts one. */
   readonly endpoints: readonly string[]
   readonly pids: readonly number[]
-  /** undefined: the program chooses. */
+  /** Parent of the data directories; undefined: /var/tmp, or the system's directory for temporary files. */
   readonly directory: string | undefined
   readonly out: string
   readonly json: boolean
@@ -33,7 +34,67 @@ export class UsageError extends Error {}
 
 const OVER: readonly Over[] = ['http', 'client', 'mux']
 
-export function optionsOf(args: readonly string[]): Options {
+type Flag = NonNullable<ParseArgsConfig['options']>[string] & {
+  /** Name of the value in the help text. */
+  readonly value?: string
+  readonly about: string
+}
+
+const FLAGS = {
+  list: { type: 'boolean', default: false, about: 'print the scenarios and end' },
+  only: { type: 'string', value: 'NAMES', about: 'scenarios, separated by commas' },
+  long: { type: 'boolean', default: false, about: 'also the scenarios with ten million keys' },
+  over: {
+    type: 'string',
+    default: 'http,client',
+    value: 'NAMES',
+    about: `protocols of quorate: ${OVER.join(', ')}`,
+  },
+  against: { type: 'string', value: 'etcd', about: 'the same scenarios on etcd, which must be installed' },
+  connections: {
+    type: 'string',
+    value: 'N',
+    about: 'connections of mux and of etcd (default: 1; etcd: the best of a few)',
+  },
+  rate: { type: 'string', value: 'N', about: 'operations a second, an open loop (default: a closed loop)' },
+  rounds: {
+    type: 'string',
+    value: 'N',
+    about: 'runs of each scenario on each side (default: 1; with --against 2)',
+  },
+  keys: { type: 'string', default: '1000000', value: 'N', about: 'keys in the store' },
+  'value-bytes': { type: 'string', default: '256', value: 'N', about: 'size of a value' },
+  seconds: { type: 'string', default: '10', value: 'N', about: 'measured time of a load' },
+  warmup: { type: 'string', default: '2', value: 'N', about: 'seconds before that, which do not count' },
+  endpoints: {
+    type: 'string',
+    value: 'URLS',
+    about: 'a running cluster, all its nodes (default: one is started)',
+  },
+  pids: { type: 'string', value: 'N,N,N', about: 'processes of these nodes, in the same order' },
+  dir: { type: 'string', value: 'DIR', about: 'parent of the data directories (default: /var/tmp)' },
+  out: { type: 'string', default: 'bench.json', value: 'FILE', about: 'file for all figures of all rounds' },
+  output: { type: 'string', short: 'o', default: 'table', value: 'table|json', about: 'what is printed' },
+  help: { type: 'boolean', short: 'h', default: false, about: 'print this text and end' },
+} as const satisfies Readonly<Record<string, Flag>>
+
+export function helpText(): string {
+  const rows = Object.entries<Flag>(FLAGS).map(([name, { short, value, about, default: preset }]) => {
+    const flag = `${short === undefined ? '    ' : `-${short}, `}--${name}${value === undefined ? '' : ` ${value}`}`
+    return [flag, typeof preset === 'string' ? `${about} (default: ${preset})` : about] as const
+  })
+  const width = Math.max(...rows.map(([flag]) => flag.length))
+  const flags = rows.map(([flag, about]) => `  ${flag.padEnd(width)}  ${about}`)
+  return [
+    'Usage: npm run bench -- [flags]',
+    '',
+    'Measures three nodes on this machine, alone or side by side with etcd. bench/README.md explains the figures.',
+    '',
+    ...flags,
+  ].join('\n')
+}
+
+export function optionsOf(args: readonly string[]): BenchOptions {
   const flags = parsed(args)
   const endpoints = listOf(flags.endpoints).map(urlOf)
   const pids = listOf(flags.pids).map((pid) => wholeNumber('pids', pid))
@@ -45,6 +106,7 @@ export function optionsOf(args: readonly string[]): Options {
     throw new UsageError(`There is no output ${flags.output}. Write -o table or -o json.`)
   const againstEtcd = flags.against === 'etcd'
   return {
+    help: flags.help,
     list: flags.list,
     scenarios: chosen(flags.only, flags.long, endpoints.length > 0),
     over: listOf(flags.over).map(protocol),
@@ -66,35 +128,14 @@ export function optionsOf(args: readonly string[]): Options {
 
 function parsed(args: readonly string[]) {
   try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        list: { type: 'boolean', default: false },
-        only: { type: 'string' },
-        long: { type: 'boolean', default: false },
-        over: { type: 'string', default: 'http,client' },
-        against: { type: 'string' },
-        connections: { type: 'string' },
-        rounds: { type: 'string' },
-        keys: { type: 'string', default: '1000000' },
-        'value-bytes': { type: 'string', default: '256' },
-        seconds: { type: 'string', default: '10' },
-        warmup: { type: 'string', default: '2' },
-        rate: { type: 'string' },
-        endpoints: { type: 'string' },
-        pids: { type: 'string' },
-        dir: { type: 'string' },
-        out: { type: 'string', default: 'bench.json' },
-        output: { type: 'string', short: 'o', default: 'table' },
-      },
-    }).values
+    return parseArgs({ args: [...args], options: FLAGS }).values
   } catch (error) {
     const [what] = (error as Error).message.split(/\.|\n/)
-    throw new UsageError(`${what}. The flags are in bench/README.md.`)
+    throw new UsageError(`${what}. npm run bench -- --help lists the flags.`)
   }
 }
 
-/** Those named; else all, without those that need ten million keys unless they are asked for, or cannot run. */
+/** The named scenarios; by default all that can run, without those that need ten million keys. */
 function chosen(only: string | undefined, long: boolean, isGiven: boolean): readonly Scenario[] {
   if (only === undefined) {
     return SCENARIOS.filter(

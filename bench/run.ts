@@ -5,17 +5,17 @@ import type { Measurement } from './report/result.ts'
 import { fill } from './scenarios/fill.ts'
 import { type Scenario, type Setting, type Side, TEN_MILLION } from './scenarios/scenario.ts'
 
-export interface Run {
+export interface BenchRun {
   readonly scenarios: readonly Scenario[]
   readonly sides: readonly Side[]
   readonly rounds: number
   readonly setting: Setting
-  /** Called with a line about what is done next. */
+  /** Called with a line about the next step. */
   readonly progress: (line: string) => void
 }
 
-export async function run({ scenarios, sides, rounds, setting, progress }: Run): Promise<Measurement[]> {
-  const turns = new Turns(sides)
+export async function run({ scenarios, sides, rounds, setting, progress }: BenchRun): Promise<Measurement[]> {
+  const clusters = new ExclusiveClusters(sides)
   const filled = new Map<Cluster, number>()
   const measurements: Measurement[] = []
   for (const scenario of scenarios) {
@@ -25,7 +25,7 @@ export async function run({ scenarios, sides, rounds, setting, progress }: Run):
       const to = keysFor(scenario, setting)
       if (from >= to) continue
       progress(`${side.cluster.system}: writing keys up to ${to.toLocaleString('en')}`)
-      await turns.give(side.cluster)
+      await clusters.resume(side.cluster)
       await fill(side, setting, { fill_from: from, keys: to })
       filled.set(side.cluster, to)
     }
@@ -33,7 +33,7 @@ export async function run({ scenarios, sides, rounds, setting, progress }: Run):
       for (const side of takingPart) {
         const name = scenario.per === 'system' ? side.cluster.system : side.name
         progress(`${scenario.name}, ${name}${rounds > 1 ? `, round ${round}` : ''}`)
-        await turns.give(side.cluster)
+        await clusters.resume(side.cluster)
         const measured = await scenario.measure(side, setting)
         measurements.push({
           scenario: scenario.name,
@@ -57,8 +57,8 @@ function sidesOf({ per, onlyQuorate }: Scenario, sides: readonly Side[]): readon
   return able.filter(({ cluster }, at) => able.findIndex((side) => side.cluster === cluster) === at)
 }
 
-/** Of several clusters one runs at a time: the processes of the others are stopped, so that they take no CPU time. */
-class Turns {
+/** Lets one cluster run at a time. The processes of the others are stopped, so that they take no CPU time. */
+class ExclusiveClusters {
   readonly #clusters: readonly Cluster[]
   #running: Cluster | undefined
 
@@ -66,7 +66,7 @@ class Turns {
     this.#clusters = [...new Set(sides.map(({ cluster }) => cluster))]
   }
 
-  async give(cluster: Cluster): Promise<void> {
+  async resume(cluster: Cluster): Promise<void> {
     if (this.#running === cluster) return
     for (const other of this.#clusters) if (other !== cluster) await signalAll(other, 'SIGSTOP')
     await signalAll(cluster, 'SIGCONT')

@@ -1,4 +1,4 @@
-// The sides of the comparison: each protocol of quorate, and etcd. Each is given what is best for it.
+// The sides of the comparison: each protocol of quorate, and etcd. Each gets the connections and settings best for it.
 
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,23 +8,27 @@ import { ETCD_QUOTA_BYTES, type EtcdCluster, etcdVersion, startEtcd } from './cl
 import { buildEtcdGenerator } from './clusters/etcd-generator.ts'
 import { givenQuorate, startQuorate, stopQuorate } from './clusters/quorate.ts'
 import { NODE_GENERATOR } from './load/run-generator.ts'
-import type { Options } from './options.ts'
+import type { BenchOptions } from './options.ts'
 import type { Setting, Side } from './scenarios/scenario.ts'
 import { atTheEnd } from './undo.ts'
 
-export type Progress = (line: string) => void
+export type ProgressSink = (line: string) => void
 
-export async function sidesFor(options: Options, setting: Setting, progress: Progress): Promise<Side[]> {
-  // Before anything is started: is it there?
+export async function sidesFor(
+  options: BenchOptions,
+  setting: Setting,
+  progress: ProgressSink,
+): Promise<Side[]> {
+  // Fails before anything is started if etcd is not installed.
   if (options.againstEtcd) await etcdVersion()
   const quorate = await quorateSides(options, setting, progress)
   return options.againstEtcd ? [...quorate, await etcdSide(options, setting, progress)] : quorate
 }
 
 async function quorateSides(
-  { endpoints, pids, over, connections = 1 }: Options,
+  { endpoints, pids, over, connections = 1 }: BenchOptions,
   { directory }: Setting,
-  progress: Progress,
+  progress: ProgressSink,
 ): Promise<Side[]> {
   const cluster = endpoints.length > 0 ? await givenQuorate(endpoints, pids) : await startOwn()
   atTheEnd(() => signalAll(cluster, 'SIGCONT'))
@@ -44,7 +48,11 @@ async function quorateSides(
   }
 }
 
-async function etcdSide({ connections }: Options, setting: Setting, progress: Progress): Promise<Side> {
+async function etcdSide(
+  { connections }: BenchOptions,
+  setting: Setting,
+  progress: ProgressSink,
+): Promise<Side> {
   progress('starting etcd')
   const built = await buildEtcdGenerator(setting.directory)
   if (built === undefined) progress('without Go and golang-etcd-server-dev: etcd through its JSON gateway')
@@ -52,12 +60,12 @@ async function etcdSide({ connections }: Options, setting: Setting, progress: Pr
     built === undefined
       ? ({ name: 'etcd json', over: 'gateway', generator: NODE_GENERATOR, to: 'leader' } as const)
       : ({ name: 'etcd', over: 'etcd', generator: built, to: 'leader' } as const)
-  const asked = built === undefined ? 1 : connections
-  const found = asked === undefined ? await calibrated() : { writes: asked, reads: asked }
+  const wanted = built === undefined ? 1 : connections
+  const found = wanted === undefined ? await calibrated() : { writes: wanted, reads: wanted }
   return { ...side, cluster: await etcdIn(setting.directory), connections: found }
 
   async function calibrated() {
-    progress('which number of connections is best for etcd')
+    progress('finding the best number of connections for etcd')
     const cluster = await etcdIn(await mkdtemp(join(setting.directory, 'calibration-')))
     const best = await bestConnections({ ...side, cluster }, setting)
     await cluster.stop()
@@ -71,8 +79,8 @@ async function etcdIn(directory: string): Promise<EtcdCluster> {
   return cluster
 }
 
-/** What a side was given. */
-export function given({ over, connections }: Side): string {
+/** Describes the connections and settings of a side, for the report. */
+export function describeSide({ over, connections }: Side): string {
   const etcd = `to the leader; quota ${ETCD_QUOTA_BYTES / 1024 ** 3} GiB, else defaults`
   switch (over) {
     case 'http':

@@ -1,4 +1,4 @@
-// What the program has started or made, and how it is removed at the end, whatever the end is.
+// Clean-up of the program: every process and file that it makes registers how to undo it, however the program ends.
 
 const steps: (() => Promise<unknown>)[] = []
 

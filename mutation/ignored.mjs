@@ -1,8 +1,7 @@
-// A plugin of Stryker: what is not mutated.
+// A plugin of Stryker that excludes code from mutation:
 //
-//   texts         for people, which no test should spell out: what an error is made with, what an assertion says, what a
-//                 logger is given
-//   unreachable   branches that the type check proves to be never taken (`assertNever`)
+//   texts         texts for people, which no test should repeat: messages of errors and assertions, log lines
+//   unreachable   branches that the type check proves unreachable (`assertNever`)
 
 import { declareValuePlugin, PluginKind } from '@stryker-mutator/api/plugin'
 
@@ -25,7 +24,7 @@ export const strykerPlugins = [
 const LOGGING = ['debug', 'info', 'warn', 'error']
 
 function isForPeople(node, parent) {
-  // `new Refused(code, text)`: programs read the code.
+  // `new Refused(code, text)`: programs read the code, people the text.
   if (parent?.type === 'NewExpression' && parent.callee.name === 'Refused')
     return parent.arguments[1] === node
   if (parent?.type === 'NewExpression') return /(Error|Damage)$/.test(parent.callee.name ?? '')
@@ -34,7 +33,7 @@ function isForPeople(node, parent) {
   return callee.type === 'MemberExpression' && LOGGING.includes(callee.property.name)
 }
 
-/** `invariant(condition, () => text)`; the text may be a plain string as well. */
+/** `invariant(condition, () => text)`, or with a plain string as its text. */
 function isInvariant(node) {
   return node?.type === 'CallExpression' && node.callee.name === 'invariant'
 }

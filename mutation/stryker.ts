@@ -1,5 +1,5 @@
-// Runs Stryker on a part of the sources. It is installed beside the dependencies of the project, in this folder, when
-// it is first needed.
+// Runs Stryker on a part of the sources. The first run installs it in this folder, apart from the dependencies of the
+// project.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ export const ROOT = join(import.meta.dirname, '..')
 const REPORTS = join(import.meta.dirname, 'reports')
 
 interface Position {
-  /** Both from 1. */
+  /** Line and column count from 1. */
   readonly line: number
   readonly column: number
 }
@@ -22,7 +22,7 @@ export interface StrykerMutant {
   readonly location: { readonly start: Position; readonly end: Position }
 }
 
-/** Of a source file: its text, and what became of its mutants. */
+/** Source files by path, each with its text and the results of its mutants. */
 export type StrykerFiles = Readonly<
   Record<string, { readonly source: string; readonly mutants: readonly StrykerMutant[] }>
 >
@@ -35,7 +35,7 @@ export function install(): void {
   run('npm', ['ci'], import.meta.dirname)
 }
 
-/** The tests run once without a mutant, and then, for each mutant, those that reach it. */
+/** Runs the tests of an area without a mutant, and then for each mutant the tests that reach it. */
 export function mutate({ area, mutate: globs }: Target, jobs: number): StrykerFiles {
   const name = area.path.replaceAll('/', '-')
   const [config, report] = [join(REPORTS, `${name}.config.json`), join(REPORTS, `${name}.json`)]
@@ -50,12 +50,12 @@ export function mutate({ area, mutate: globs }: Target, jobs: number): StrykerFi
     vitest: { configFile: 'mutation/vitest.config.ts', related: false },
     mutate: globs,
     coverageAnalysis: 'perTest',
-    // Beside the time that the tests took without a mutant: long enough that a busy machine is not taken for a loop.
+    // Added to the time without a mutant. A busy machine must not look like an endless loop.
     timeoutMS: 15_000,
     concurrency: jobs,
     tempDirName: 'mutation/reports/sandbox',
     ignorePatterns: ['/mutation/reports', '/mutation/node_modules'],
-    // Stryker reads it with an API that TypeScript 7 does not have.
+    // A file that does not exist: Stryker reads it with an API that TypeScript 7 does not have.
     tsconfigFile: 'mutation/no-tsconfig.json',
     reporters: ['json', 'progress-append-only'],
     jsonReporter: { fileName: report },

@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: (process.env.QUORATE_MUTATION_TESTS ?? 'test/**/*.test.ts').split(','),
-    // A mutant often hangs: what takes so long hangs.
+    // Many mutants hang a test.
     testTimeout: 10_000,
   },
 })

@@ -1,6 +1,6 @@
-// Does the package work for those who install it? Packs it, installs it in an empty project, and there runs
-// the command, a script with a cluster, the same from CommonJS, and a type check under both ways to resolve
-// modules. Too slow for npm test: `npm run check:package` before a release.
+// Checks the package as its users get it. Packs it and installs it in an empty project. There it runs the command, a
+// script with a cluster, the same from CommonJS, and a type check under both ways to resolve modules. Too slow for
+// npm test: `npm run check:package` before a release.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -192,7 +192,7 @@ function check(what, actual, expected) {
   console.log(`ok  ${what}`)
 }
 
-/** What the command printed; its errors go to the terminal. */
+/** Output of the command; its errors go to the terminal. */
 function run(cwd, command, args) {
   // npm tells its scripts which project it serves; the commands here shall find theirs by the directory.
   const { npm_config_local_prefix: _, ...env } = process.env
@@ -209,7 +209,7 @@ function run(cwd, command, args) {
   }
 }
 
-/** What a command that must fail printed on stderr. */
+/** Errors that a command printed which must fail. */
 function failure(cwd, command, args) {
   const { npm_config_local_prefix: _, ...env } = process.env
   const { status, stderr } = spawnSync(command, args, { cwd, env, encoding: 'utf8' })

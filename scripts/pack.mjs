@@ -1,4 +1,4 @@
-// What `npm pack` and `npm publish` do around the packing itself.
+// Steps of `npm pack` and `npm publish` around the packing itself.
 //
 // The pinned Node (optionalDependencies node-*) and the script `prepare` are for those who develop quorate, not for
 // those who install the package. npm packs package.json as it lies on disk, so `strip` rewrites it and

@@ -45,7 +45,7 @@ try {
   rmSync(dir, { recursive: true, force: true })
 }
 
-/** What stands on the terminal, line by line: the text, and from when to when it appears. */
+/** The lines on the terminal: the text, and the time from the first to the last character. */
 async function record() {
   const lines = []
   let now = 0.5

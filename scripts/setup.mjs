@@ -1,10 +1,10 @@
-// Makes a clone ready to run: `npm start` and `npm test` call this first. It installs the dependencies
-// where they are missing or older than the lockfile, links the commands of this package, and makes sure
-// that a Node which can run it will be found. When all is in place it only looks at a few files.
+// Makes a clone ready to run: `npm start` and `npm test` call this first. It installs the dependencies where they are
+// missing or older than the lockfile. It links the commands of this package, and checks that a Node is there which can
+// run it. When all is in place it only reads a few files.
 //
 // `setup.mjs link-bins` is the prepare script: the links alone, for those who run `npm ci` themselves.
 //
-// It runs on whatever Node the machine has, so: plain syntax, no dependencies.
+// It runs on any Node that the machine may have, so it uses plain syntax and no dependencies.
 
 import { spawnSync } from 'child_process'
 import {

@@ -2,8 +2,8 @@
 // is `N passed, N failed, N skipped`. It counts tests; whatever else turns the run red (a type error, a
 // file that does not load, an unhandled rejection) counts as failed, so that 0 failed means exit code 0.
 //
-//   npm test                      everything, and a fifth of the runs of each property
-//   npm run test:long             everything, and all runs
+//   npm test                      everything but *.long.test.ts, and a fifth of the runs of each property
+//   npm run test:long             everything, also *.long.test.ts, and all runs
 //   npm run test:quick            without *.int.test.ts, and a tenth of the runs
 //   npm test -- test/kv -t name   arguments go to vitest
 
@@ -23,6 +23,7 @@ const countsFile = join(scratch, 'counts.json')
 const env = {
   ...process.env,
   QUORATE_TEST_COUNTS: countsFile,
+  QUORATE_LONG: long ? '1' : (process.env.QUORATE_LONG ?? '0'),
   QUORATE_RUNS_PERCENT: quick ? '10' : long ? '100' : '20',
   // The nodes that tests start take less time to load.
   NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(tmpdir(), 'node-compile-cache'),

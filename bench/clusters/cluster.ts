@@ -70,7 +70,7 @@ export function kill({ name, pid }: ClusterNode): void {
   process.kill(pid, 'SIGKILL')
 }
 
-/** Stops the processes of a cluster, so that it takes nothing from the other one, and lets them go on. */
+/** Stops the processes of a cluster, so that it takes nothing from the other one, and resumes them. */
 export async function signalAll(cluster: Cluster, signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
   for (const { pid } of await cluster.nodes()) if (pid !== undefined) process.kill(pid, signal)
 }

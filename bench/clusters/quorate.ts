@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { readClusterFile } from '../../src/local/cluster-file.ts'
 import type { ClusterStatus } from '../../src/local/cluster-status.ts'
-import { ask } from '../../src/local/control-client.ts'
-import type { ControlRequest } from '../../src/local/control-messages.ts'
+import type { ControlRequest } from '../../src/local/control-protocol.ts'
+import { sendCommand } from '../../src/local/supervisor-socket.ts'
 import { quorateHttp } from '../load/dialects.ts'
 import { askOnce } from '../load/http-connection.ts'
 import type { Cluster, ClusterNode, NodeView } from './cluster.ts'
@@ -27,7 +27,7 @@ interface Status {
 const get = (url: string, path: string): Promise<string> => askOnce(url, { method: 'GET', path })
 const statusOf = async (url: string): Promise<Status> => JSON.parse(await get(url, '/v1/status'))
 
-/** What the nodes themselves say, however they were started. */
+/** The nodes as they describe themselves, however they were started. */
 const asked = {
   system: 'quorate',
   dialect: quorateHttp,
@@ -62,8 +62,8 @@ export async function startQuorate(directory: string): Promise<Cluster> {
   async function command(request: ControlRequest): Promise<ClusterStatus | undefined> {
     const supervisor = readClusterFile(data)?.supervisor
     if (supervisor === undefined || supervisor === null) throw new Error('the supervisor of quorate is gone')
-    const reply = await ask(supervisor, request)
-    if (!reply.ok) throw new Error(reply.said)
+    const reply = await sendCommand(supervisor, request)
+    if (!reply.ok) throw new Error(reply.message)
     return reply.status
   }
   async function nodes(): Promise<ClusterNode[]> {

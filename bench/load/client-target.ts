@@ -2,7 +2,7 @@ import { Client, QuorateError } from '../../src/client/index.ts'
 import type { Consistency } from './load.ts'
 import type { Target } from './target.ts'
 
-/** The client library, as an application uses it; only its limit of calls under way is lifted. */
+/** The client library, as an application uses it, without its limit of calls in flight. */
 export class ClientTarget implements Target {
   readonly #client: Client
 

@@ -1,9 +1,9 @@
-// What a load generator is told and what it answers. The main program writes one Load as a line of JSON to the input of
+// The input of a load generator and its report. The main program writes one Load as a line of JSON to the input of
 // the generator; generator.ts reads it for quorate, etcd/main.go for etcd.
 
 export type Consistency = 'linearizable' | 'lease' | 'stale'
 
-/** What carries the operations. */
+/** Protocol that carries the operations. */
 export type Over = 'http' | 'client' | 'mux' | 'gateway' | 'etcd'
 
 export interface Load {
@@ -12,7 +12,7 @@ export interface Load {
   readonly endpoints: readonly string[]
   /** For protocols that carry many operations on one connection. HTTP/1.1 has one connection for each in flight. */
   readonly connections: number
-  /** Operations under way at most. */
+  /** Limit of operations in flight. */
   readonly in_flight: number
   /** Open loop: so many operations a second are due, whatever the answers do. null: closed loop. */
   readonly rate: number | null
@@ -27,7 +27,7 @@ export interface Load {
   readonly fill_from: number | null
   readonly value_bytes: number
   readonly warmup_seconds: number
-  /** null: until the generator is told to stop, or its input ends. */
+  /** null: until the generator is asked to stop, or its input ends. */
   readonly seconds: number | null
 }
 
@@ -45,7 +45,7 @@ export interface LoadReport {
   readonly cpu_us: number
 }
 
-/** What a generator prints, on a line of its own, when the warm-up is over. Its second line is the report. */
+/** Line that a generator prints when the warm-up is over. Its second line is the report. */
 export const BEGUN = 'begun'
 
 const KEY_DIGITS = 10

@@ -1,9 +1,9 @@
-// Repeats one operation: in a closed loop, where each of `inFlight` workers begins the next operation when it has the
-// answer to the last one, or in an open loop, where operations are due at fixed times.
+// Repeats one operation, in a closed or in an open loop. In a closed loop each of `inFlight` workers begins the next
+// operation when it has the answer to the last one. In an open loop operations are due at fixed times.
 //
-// An operation counts when it began in the measured time. In an open loop it began when it was due: if all workers wait
+// An operation counts when it began in the measured time. In an open loop it began when it was due. If all workers wait
 // for answers, an operation begins late, and its latency includes the delay. So a stall of the server shows in every
-// operation that fell due meanwhile (no coordinated omission).
+// operation that was due in that time (no coordinated omission).
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Latencies } from './latencies.ts'

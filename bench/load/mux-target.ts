@@ -61,7 +61,7 @@ interface Waiting {
   reject(error: Error): void
 }
 
-/** What is asked in one turn of the event loop leaves in one message. */
+/** All operations of one turn of the event loop leave in one message. */
 class MuxConnection {
   readonly #socket: WebSocket
   readonly #waiting = new Map<number, Waiting>()

@@ -1,4 +1,4 @@
-// What a generator of watches is told and what it answers. Many watchers wait, spread over connections; then puts are
+// The input of a generator of watches and its report. Many watchers wait, spread over connections; then puts are
 // due at fixed times, and each event is counted and timed.
 
 import type { Over } from './load.ts'
@@ -34,7 +34,7 @@ export interface WatchReport {
   readonly cpu_us: number
 }
 
-/** What it prints when all watchers are there. It goes on when it reads another line. */
+/** Line that it prints when all watchers exist. It continues when it reads another line. */
 export const WATCHING = 'watching'
 /** After the end it waits so long for events. */
 export const LAST_EVENTS_MS = 10_000

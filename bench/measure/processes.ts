@@ -1,4 +1,4 @@
-// What the kernel says of a process: CPU time in steps of 10 ms, memory, and bytes sent to the disk.
+// A process as the kernel counts it: CPU time in steps of 10 ms, memory, and bytes sent to the disk.
 
 import { readFileSync } from 'node:fs'
 

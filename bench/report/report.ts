@@ -69,7 +69,7 @@ function loadTable(summaries: readonly Summary[]): string {
   return table(['scenario', 'side', ...LOAD_COLUMNS.map(([header]) => header)], rows, 2)
 }
 
-/** What failed, by kind. */
+/** Failed operations by kind. */
 const errorLines = (measurements: readonly Measurement[]): string =>
   measurements
     .flatMap(({ scenario, side, round, errors = {} }) =>

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { exists } from '../../src/local/processes.ts'
+import { processExists } from '../../src/local/processes.ts'
 import { type Cluster, type ClusterNode, kill, settled } from '../clusters/cluster.ts'
 import { sample } from '../measure/processes.ts'
 import { fill } from './fill.ts'
@@ -11,7 +11,7 @@ const KEYS = 262_144
 const VALUE_BYTES = 4096
 const LOOK_EVERY_MS = 50
 
-/** The same before and meanwhile: an open loop, so that a stall of the leader shows in full. */
+/** The load before and during the catch-up: an open loop, so that a stall of the leader shows in full. */
 const LOAD: LoadWish = { in_flight: 64, rate: 1000 }
 
 export const CATCH_UP: Scenario = {
@@ -67,7 +67,7 @@ const appliedBy = (cluster: Cluster, node: ClusterNode): Promise<number> =>
 function watchMemory(pid: number): { peakMb(): number } {
   let peak = 0
   const timer = setInterval(() => {
-    if (exists(pid)) peak = Math.max(peak, sample(pid).rssAnonMb)
+    if (processExists(pid)) peak = Math.max(peak, sample(pid).rssAnonMb)
   }, LOOK_EVERY_MS)
   return {
     peakMb() {

@@ -1,4 +1,4 @@
-// One load on one side: what the generator saw, and what it cost the nodes.
+// One load on one side: the figures of the generator, and the cost for the nodes.
 
 import { type Cluster, type ClusterNode, settled } from '../clusters/cluster.ts'
 import type { Load } from '../load/load.ts'
@@ -6,7 +6,7 @@ import { type RunningLoad, startLoad } from '../load/run-generator.ts'
 import { type ProcessSample, sample } from '../measure/processes.ts'
 import { type Figures, type Measured, type Setting, type Side, urlsFor } from './scenario.ts'
 
-/** What a scenario says of its load; the rest comes from the side, the setting and the nodes, which must be ready. */
+/** The part of a load that a scenario decides. The rest comes from the side, the setting and the nodes. */
 export type LoadWish = Pick<Load, 'in_flight'> & Partial<Load>
 
 export async function loadFor(side: Side, setting: Setting, wish: LoadWish): Promise<Load> {

@@ -1,4 +1,4 @@
-// What a scenario is: something that is measured on each side of the comparison.
+// A scenario is measured on each side of the comparison.
 
 import type { Cluster, ClusterNode } from '../clusters/cluster.ts'
 import type { Over } from '../load/load.ts'
@@ -14,10 +14,10 @@ export interface Side {
   /** The nodes that the load is sent to. */
   readonly to: 'leader' | 'all'
   /** For protocols that carry many operations on one connection. */
-  readonly connections: Connections
+  readonly connections: ConnectionCounts
 }
 
-export interface Connections {
+export interface ConnectionCounts {
   readonly writes: number
   readonly reads: number
 }
@@ -45,7 +45,7 @@ export interface Measured {
 
 export interface Scenario {
   readonly name: string
-  /** What is done, in a sentence. */
+  /** One sentence for --list. */
   readonly about: string
   /** Keys that the store must hold before: none, as many as --keys says, or ten million. */
   readonly store: 'empty' | 'filled' | 'ten million'

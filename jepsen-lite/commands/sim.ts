@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
 import { EXIT, Failure } from '../exit-codes.ts'
 import { judgedAny, RecipeSearch } from '../recipes/index.ts'
-import { type Found, RECIPES, type Recipe, Search } from '../sim/index.ts'
+import { type Found, formatScheduleFile, RECIPES, type Recipe, Search } from '../sim/index.ts'
 import { coverageOf, coverageTable } from './coverage.ts'
 import { whole } from './flags.ts'
 import { coloured, duration, number, plural } from './format-text.ts'
@@ -136,7 +136,7 @@ async function shrinkAndWrite({ seed, schedule, violation }: Found, out: string)
   const file = join(out, `sim-${invariant.toLowerCase()}-${seed}.json`)
   mkdirSync(out, { recursive: true })
   const content = { invariant, detail, trace: result.trace, seed, schedule: minimal }
-  writeFileSync(file, `${JSON.stringify(content, null, 1)}\n`)
+  writeFileSync(file, formatScheduleFile(content))
   return { seed, invariant, detail, file, faults: minimal.faults.length, ops: minimal.ops.length }
 }
 

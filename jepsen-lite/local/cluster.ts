@@ -6,14 +6,13 @@
 
 import { existsSync, rmSync } from 'node:fs'
 import { HOST } from '../../src/local/addresses.ts'
+import { backUpDirectory } from '../../src/local/back-up-directory.ts'
 import { freePorts } from '../../src/local/free-ports.ts'
-import { LocalNode } from '../../src/local/local-node.ts'
-import { moveAside } from '../../src/local/move-aside.ts'
 import { leaderAmong, type NodeView } from '../../src/local/node-view.ts'
+import { PausedProcessGuard } from '../../src/local/paused-process-guard.ts'
 import { foundingOf } from '../../src/local/plan.ts'
-import { StoppedGuard } from '../../src/local/stopped-guard.ts'
-import type { NodeEvent } from '../../src/local/supervised-node.ts'
-import { until } from '../../src/local/until.ts'
+import { poll } from '../../src/local/poll.ts'
+import { type NodeEvent, SupervisedNode } from '../../src/local/supervised-node.ts'
 import { holdsNode } from '../../src/server/inspect-data-directory.ts'
 import { HttpClient } from './http.ts'
 import { CLIENTS, Network } from './network.ts'
@@ -49,7 +48,7 @@ export interface ClusterOptions {
 /**
  * One named node of the cluster. Its process may be killed and started again; after a wipe it has another replica id.
  */
-export class TestedNode extends LocalNode {
+export class TestedNode extends SupervisedNode {
   /** The number of active faults that allow it to end itself: then its end is not reported as a failure. */
   endAllowedBy = 0
   /** It does not belong to the cluster: it has not been added yet, or has been removed. */
@@ -72,7 +71,7 @@ export class LocalCluster {
   readonly #options: ClusterOptions
   readonly #api = new HttpClient()
   /** A paused node cannot notice that its supervisor is gone. */
-  readonly #guard = new StoppedGuard()
+  readonly #guard = new PausedProcessGuard()
 
   static async start(options: ClusterOptions): Promise<LocalCluster> {
     const names = [...options.nodes, ...options.spares]
@@ -119,7 +118,7 @@ export class LocalCluster {
   }
 
   get running(): TestedNode[] {
-    return this.members.filter(({ process }) => process.pid !== undefined && !process.paused)
+    return this.members.filter(({ pid, paused }) => pid !== undefined && !paused)
   }
 
   get leader(): TestedNode | undefined {
@@ -127,7 +126,7 @@ export class LocalCluster {
   }
 
   get logFiles(): string[] {
-    return this.nodes.map(({ process }) => process.logFile).filter((file) => existsSync(file))
+    return this.nodes.map(({ logFile }) => logFile).filter((file) => existsSync(file))
   }
 
   /**
@@ -135,9 +134,9 @@ export class LocalCluster {
    * node was removed.
    */
   start(node: TestedNode): void {
-    if (node.process.pid !== undefined || node.outside) return
+    if (node.pid !== undefined || node.outside) return
     this.#options.onEvent({ kind: 'start', node: node.name })
-    const founds = node === this.nodes[0] && node.stage === 'new' && !holdsNode(node.process.dataDir)
+    const founds = node === this.nodes[0] && node.stage === 'new' && !holdsNode(node.dataDir)
     const others = this.members.filter((other) => other !== node).map(({ url }) => url)
     // Any free port: the relays find it.
     node.peerPort = 0
@@ -146,38 +145,38 @@ export class LocalCluster {
 
   /** SIGKILL; resolves when the process is gone. */
   async kill(node: TestedNode): Promise<void> {
-    if (node.process.pid === undefined) return
+    if (node.pid === undefined) return
     this.#options.onEvent({ kind: 'kill', node: node.name })
-    await node.process.kill()
+    await node.kill()
   }
 
   pause(node: TestedNode): void {
     this.#options.onEvent({ kind: 'pause', node: node.name })
-    this.#guard.watch(this.nodes.flatMap(({ process }) => process.pid ?? []))
-    node.process.pause()
+    this.#guard.watch(this.nodes.flatMap(({ pid }) => pid ?? []))
+    node.pause()
   }
 
   resume(node: TestedNode): void {
     this.#options.onEvent({ kind: 'resume', node: node.name })
-    node.process.resume()
+    node.resume()
   }
 
   /** Stops it in order, as SIGTERM does: it hands leadership over first. */
   async stop(node: TestedNode): Promise<void> {
-    await node.process.stop({ handOver: true })
+    await node.stop({ transferLeadership: true })
   }
 
   /** Moves its data away, but keeps it for a later analysis. The node can come back only as a fresh replica. */
   wipe(node: TestedNode): void {
-    if (node.process.pid !== undefined) throw new Error(`${node.name} runs`)
+    if (node.pid !== undefined) throw new Error(`${node.name} runs`)
     this.#options.onEvent({ kind: 'wipe', node: node.name })
-    moveAside(node.process.dataDir)
+    backUpDirectory(node.dataDir)
     node.stage = 'replacing'
   }
 
   /** Whether a majority is ready without it, so that its replica can be replaced. */
   isDispensable(node: TestedNode): boolean {
-    const ready = this.members.filter((other) => other !== node && other.process.ready)
+    const ready = this.members.filter((other) => other !== node && other.ready)
     return ready.length > this.members.length / 2
   }
 
@@ -192,10 +191,10 @@ export class LocalCluster {
 
   /** Waits until every member is a ready voter. Resolves to what is missing if that takes too long. */
   async becomesReady(signal: AbortSignal, limitMs = READY_LIMIT_MS): Promise<string | undefined> {
-    const missing = (): TestedNode[] => this.members.filter(({ process }) => !process.ready)
+    const missing = (): TestedNode[] => this.members.filter(({ ready }) => !ready)
     const outcome = (): 'ready' | 'interrupted' | undefined =>
       missing().length === 0 ? 'ready' : signal.aborted ? 'interrupted' : undefined
-    const end = await until(outcome, { limitMs, everyMs: POLL_MS })
+    const end = await poll(outcome, { timeoutMs: limitMs, intervalMs: POLL_MS })
     if (end === 'ready') return undefined
     return end ?? missing().map(whyNotReady).join('; ')
   }
@@ -203,16 +202,16 @@ export class LocalCluster {
   /** Ends all processes, also paused ones, and all relays. */
   async close(): Promise<void> {
     this.#api.close()
-    await Promise.all(this.nodes.map(({ process }) => process.kill()))
+    await Promise.all(this.nodes.map((node) => node.kill()))
     this.#guard.close()
     await this.network.close()
   }
 
   deleteData(): void {
-    for (const { process } of this.nodes) {
-      rmSync(process.dataDir, { recursive: true, force: true })
-      for (let number = 1; existsSync(`${process.dataDir}.old-${number}`); number++)
-        rmSync(`${process.dataDir}.old-${number}`, { recursive: true, force: true })
+    for (const { dataDir } of this.nodes) {
+      rmSync(dataDir, { recursive: true, force: true })
+      for (let number = 1; existsSync(`${dataDir}.old-${number}`); number++)
+        rmSync(`${dataDir}.old-${number}`, { recursive: true, force: true })
     }
   }
 
@@ -237,9 +236,8 @@ export class LocalCluster {
   }
 }
 
-function whyNotReady({ name, process }: TestedNode): string {
-  if (process.pid === undefined)
-    return `${name} does not run (${process.lastExit?.reason ?? 'never started'})`
-  if (process.paused) return `${name} is paused`
-  return `${name}: ${process.view?.notReady.join(', ') ?? 'no status yet'}`
+function whyNotReady({ name, pid, paused, view, lastExit }: TestedNode): string {
+  if (pid === undefined) return `${name} does not run (${lastExit?.reason ?? 'never started'})`
+  if (paused) return `${name} is paused`
+  return `${name}: ${view?.notReady.join(', ') ?? 'no status yet'}`
 }

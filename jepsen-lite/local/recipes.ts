@@ -5,8 +5,8 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../../src/client/index.ts'
+import { PausedProcessGuard } from '../../src/local/paused-process-guard.ts'
 import { siblingModule } from '../../src/local/sibling-module.ts'
-import { StoppedGuard } from '../../src/local/stopped-guard.ts'
 import type { Recorder } from '../history.ts'
 import type { Random } from '../random.ts'
 import { drain } from '../recipes/clients.ts'
@@ -54,7 +54,7 @@ export class RecipeClients {
   /** Every process has begun to work. */
   readonly begun: Promise<unknown>
   readonly #options: RecipesOptions
-  readonly #guard = new StoppedGuard()
+  readonly #guard = new PausedProcessGuard()
   readonly #running = new Set<Running>()
   readonly #perProcess: number
   #begun = 0

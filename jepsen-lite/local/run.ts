@@ -192,7 +192,7 @@ class Run {
     this.#phase('heal')
     say('healing')
     const began = performance.now()
-    for (const node of cluster.members) if (node.process.paused) cluster.resume(node)
+    for (const node of cluster.members) if (node.paused) cluster.resume(node)
     await Promise.all(cluster.members.map((node) => comeBack(cluster, node)))
     await reconcile(cluster)
     const missing = await cluster.becomesReady(signal)

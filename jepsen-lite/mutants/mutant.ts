@@ -1,43 +1,94 @@
-// A mutant: one bug, planted by replacing a few lines. Its text must be found exactly once, so that a change of the
-// code is noticed.
+// The catalogue of planted bugs. Each is a patch of the sources in patches/, with a head that describes it:
+//
+//   Bug: a leader counts itself before its own disk has finished
+//   Effect: an entry is committed on one disk less than a majority
+//   Rules: RAFT-11
+//   Command: jepsen-lite sim --seed 1
+//
+// The command must find the bug. It is a search of the simulator, or `vitest run` with files of tests.
 
-/** Where a bug can be seen; `LAYERS` lists them by cost. */
-export type Layer = 'sim' | 'unit' | 'power'
-export const LAYERS: readonly Layer[] = ['sim', 'unit', 'power']
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { Failure } from '../exit-codes.ts'
 
-export interface Edit {
-  /** Path from the root of the project. */
-  readonly file: string
-  readonly find: string
-  readonly replace: string
-}
+export const ROOT = join(import.meta.dirname, '../..')
+const PATCHES = join(import.meta.dirname, 'patches')
+const HEAD = /^Bug: (.+)\nEffect: (.+)\nRules: (.+)\nCommand: (.+)\n(diff [\s\S]+)$/
+/** Few lines of context, so that a change of the code nearby does not break a patch. */
+const CONTEXT_LINES = 2
 
 export interface Mutant {
+  /** Name of the patch file, without its extension. */
   readonly id: string
-  readonly title: string
-  /** What goes wrong, and which system had this bug, where that is known. */
-  readonly why: string
-  /** The layers that can see it, the cheapest first. The first one is expected to catch it. */
-  readonly layers: readonly Layer[]
-  /** Files or folders of tests, if `unit` is one of the layers. */
-  readonly tests?: readonly string[]
-  readonly edits: readonly Edit[]
+  readonly bug: string
+  readonly effect: string
+  /** Rules of the project that the bug breaks. */
+  readonly rules: readonly string[]
+  readonly command: Command
+  readonly diff: string
 }
 
-/** A bug of the list that this catalogue began with. It is not planted, because the design has no place for it. */
-export interface Impossible {
-  readonly id: string
-  readonly title: string
-  readonly because: string
+export type Command =
+  | { readonly kind: 'sim'; readonly seed: number }
+  | { readonly kind: 'vitest'; readonly files: readonly string[] }
+
+export function readMutants(): readonly Mutant[] {
+  const names = readdirSync(PATCHES).filter((name) => name.endsWith('.patch'))
+  return names.sort().map((name) => {
+    const id = basename(name, '.patch')
+    return parseMutant(id, readFileSync(join(PATCHES, name), 'utf8'))
+  })
 }
 
-export class StaleMutantError extends Error {
-  override readonly name = 'StaleMutantError'
+export function parseMutant(id: string, text: string): Mutant {
+  const [, bug, effect, rules, command, diff] = HEAD.exec(text) ?? []
+  if (!bug || !effect || !rules || !command || !diff)
+    throw new Failure(`${id}.patch: expected the lines Bug, Effect, Rules and Command, and then a diff`)
+  return { id, bug, effect, rules: rules.split(' '), command: parseCommand(id, command), diff }
 }
 
-/** Returns `text` with the bug in it. */
-export function withEdit(text: string, { file, find, replace }: Edit): string {
-  const parts = text.split(find)
-  if (parts.length === 2) return parts.join(replace)
-  throw new StaleMutantError(`${file} holds this ${parts.length - 1} times instead of once: ${find}`)
+function parseCommand(id: string, text: string): Command {
+  const seed = /^jepsen-lite sim --seed (\d+)$/.exec(text)?.[1]
+  if (seed !== undefined) return { kind: 'sim', seed: Number(seed) }
+  const files = /^vitest run (test\/.+)$/.exec(text)?.[1]
+  if (files !== undefined) return { kind: 'vitest', files: files.split(' ') }
+  throw new Failure(`${id}.patch: expected "jepsen-lite sim --seed N" or "vitest run FILE…", found "${text}"`)
+}
+
+/** Files that a patch changes. */
+export const changedFiles = ({ diff }: Mutant): string[] =>
+  [...diff.matchAll(/^\+\+\+ b\/(.+)$/gm)].map(([, path = '']) => path)
+
+/** Changes the files in `dir`. Throws `Failure` if the code has moved away from the patch. */
+export function applyPatch(dir: string, mutant: Mutant): void {
+  try {
+    execFileSync('git', ['apply', '-C1', '--recount', '--ignore-whitespace', '-'], {
+      cwd: dir,
+      input: mutant.diff,
+      stdio: ['pipe', 'ignore', 'pipe'],
+      // A repository above the copy would change the meaning of the paths.
+      env: { ...process.env, GIT_CEILING_DIRECTORIES: join(dir, '..') },
+    })
+  } catch (error) {
+    const { stderr = error } = error as { readonly stderr?: unknown }
+    throw new Failure(`${mutant.id} does not apply: ${String(stderr).trim()}
+Make it again, in a work tree without other changes of src/:
+  1. change src/ so that ${mutant.bug}
+  2. jepsen-lite mutants --record ${mutant.id}    stores that change as the patch
+  3. git checkout src
+  4. jepsen-lite mutants --only ${mutant.id}    must catch it
+The change so far:
+${mutant.diff}`)
+  }
+}
+
+/** Replaces the diff of a patch by the uncommitted changes of src/. */
+export function recordPatch({ id }: Mutant): void {
+  const file = join(PATCHES, `${id}.patch`)
+  const text = readFileSync(file, 'utf8')
+  const args = ['diff', '--no-color', '--no-ext-diff', `-U${CONTEXT_LINES}`, '--', 'src']
+  const diff = execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' })
+  if (diff === '') throw new Failure('src/ has no uncommitted change to record')
+  writeFileSync(file, text.slice(0, text.indexOf('\ndiff ') + 1) + diff.replace(/^index .*\n/gm, ''))
 }

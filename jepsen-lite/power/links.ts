@@ -17,6 +17,7 @@ import {
 import { systemClock } from '../../src/server/node/clock.ts'
 import { DirectoryDisk } from '../../src/server/node/disk-space.ts'
 import { Driver } from '../../src/server/node/driver.ts'
+import { KeyIndex, keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../src/server/node/limits.ts'
 import type { Greeting, Network, NodeEnd } from '../../src/server/node/types.ts'
 import {
@@ -111,7 +112,7 @@ export class Node {
 
   /** Opens its storage. */
   async start(): Promise<Storage> {
-    this.storage = await openStorage(this.dir, { limits: SMALL_LIMITS })
+    this.storage = await openStorage(this.dir, { limits: SMALL_LIMITS, index: KeyIndex.of(keyIndexLimits) })
     return this.storage
   }
 

@@ -1,6 +1,7 @@
 // A process that opens directories as the node would, with the shipped verification and store, and reports the outcome
 // of each. It is separate because LevelDB may abort the process.
 
+import { KeyIndex, keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
 import { inspectDirectory, openStorage, StorageRefusedError } from '../../src/storage/index.ts'
 import { SMALL_LIMITS } from './links.ts'
 import { closed, replicaOf, scrub } from './replica.ts'
@@ -21,7 +22,7 @@ process.on('message', (dir: string) => {
 async function outcomeOf(dir: string): Promise<Outcome> {
   try {
     if (inspectDirectory(dir).kind === 'empty') return { kind: 'empty' }
-    const storage = await openStorage(dir, { limits: SMALL_LIMITS })
+    const storage = await openStorage(dir, { limits: SMALL_LIMITS, index: KeyIndex.of(keyIndexLimits) })
     try {
       const replica = replicaOf(storage)
       await scrub(storage)

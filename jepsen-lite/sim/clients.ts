@@ -389,15 +389,13 @@ export class Clients {
     invariants.asked(request)
     driver.propose(request, config.timeoutMs, (result) => {
       if (!result.ok) {
-        const { code, detail, written } = result.problem
+        const { code, written } = result.problem
         if (written === 'unknown') {
           probeCoverage.hit('outcome unknown')
           this.#unknown(open, code)
           return
         }
         probeCoverage.hit('outcome refused')
-        if (detail.includes('need cluster version'))
-          probeCoverage.hit('sessions refused at an older cluster version')
         if (request.idempotency === undefined) invariants.notWritten(request.principal)
         this.#fail(open, code)
         return

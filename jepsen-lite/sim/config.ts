@@ -51,8 +51,6 @@ export interface Config {
   readonly keys: number
   readonly clients: number
   readonly timeoutMs: number
-  /** Of new disks; absent: the newest. A leader raises an older one, as after an upgrade. */
-  readonly clusterVersion?: number
 }
 
 /** How long a message takes at most, in milliseconds, on a link that is not slow. */

@@ -4,11 +4,12 @@
 // piece of its record lies at the end of the log, and opening drops it, as the shipped verification drops an incomplete
 // end.
 
+import { KeyIndex, type StoreLimits } from '../../src/server/node/key-index/key-index.ts'
 import type { Engine, EngineBatch, Scan, ScanRange } from '../../src/storage/engine.ts'
 import type { InitialState } from '../../src/storage/first-state.ts'
 import { formatEngine } from '../../src/storage/first-state.ts'
 import { keyString } from '../../src/storage/keys.ts'
-import { openStore, type StoreLimits } from '../../src/storage/store.ts'
+import { openStore } from '../../src/storage/store.ts'
 import type { Done, Identity, Storage } from '../../src/storage/types.ts'
 import type { Begun } from './invariants.ts'
 import { MemoryRows, type RowEdit } from './memory-rows.ts'
@@ -75,7 +76,7 @@ export class SimDisk {
     this.#tornTail = false
     const engine = new SimEngine(this, events)
     this.#engine = engine
-    openStore(under(engine), this.identity, limits, done)
+    openStore(under(engine), this.identity, limits, KeyIndex.of(limits), done)
     return engine
   }
 

@@ -2,7 +2,6 @@
 // they are, and how small the limits are; then when they happen. A run with everything at once hides more than it
 // shows.
 
-import { CLUSTER_VERSION } from '../../src/kv/index.ts'
 import { Random } from '../random.ts'
 import type { Config } from './config.ts'
 import { NOTHING_RARE, type Rare } from './coverage.ts'
@@ -85,7 +84,7 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
     'triggered',
     'triggered',
   ])
-  const config = { ...themed(theme, rng, drawConfig(rng, nodes)), ...drawVersion(part(18)) }
+  const config = themed(theme, rng, drawConfig(rng, nodes))
   const isAboutLeaders = theme === 'leases' || theme === 'elections'
   const faults = isAboutLeaders
     ? drawScenarios(theme, part(4), config)
@@ -297,10 +296,6 @@ function drawSessions(rng: Random, config: Config): Op[] {
   }
   return ops
 }
-
-/** A few clusters were founded by an older version. */
-const drawVersion = (rng: Random): Pick<Config, 'clusterVersion'> =>
-  rng.chance(0.1) ? { clusterVersion: rng.int(1, CLUSTER_VERSION) } : {}
 
 const PLAIN: readonly OpKind[] = ['put', 'put', 'put', 'get', 'get']
 

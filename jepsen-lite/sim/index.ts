@@ -1,6 +1,7 @@
 // The exports of the simulator (README.md). `shrink.ts` is not among them, because it loads fast-check.
 
 export { type Coverage, EVENTS, type Rare, STATES } from './coverage.ts'
+export { formatScheduleFile, type ScheduleFile } from './format-schedule.ts'
 export { generate } from './generate.ts'
 export { parseSchedule } from './parse.ts'
 export { PROBES, type Probe } from './probe-coverage.ts'

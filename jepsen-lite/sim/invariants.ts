@@ -6,7 +6,7 @@
 // between. Two rules differ from the paper: an entry is committed when it is durable on a quorum, without the leader's
 // own disk if necessary; and the terms in a pre-vote need not be durable.
 
-import { CLUSTER_VERSION, type Request } from '../../src/kv/index.ts'
+import type { Request } from '../../src/kv/index.ts'
 import {
   type Configuration,
   decodeAppliedState,
@@ -138,9 +138,8 @@ export class Invariants {
   readonly #votes = new Map<string, ReplicaId>()
   readonly #protocolRules: ProtocolRules
 
-  constructor(config: Pick<Config, 'heartbeatMs' | 'electionMaxMs' | 'clusterVersion'>) {
-    const { clusterVersion = CLUSTER_VERSION } = config
-    this.model = new Model(clusterVersion, (invariant, detail) => this.#violated(invariant, detail))
+  constructor(config: Pick<Config, 'heartbeatMs' | 'electionMaxMs'>) {
+    this.model = new Model((invariant, detail) => this.#violated(invariant, detail))
     this.#protocolRules = new ProtocolRules(
       config,
       (index) => this.committed[index]?.term,

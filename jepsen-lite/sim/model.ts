@@ -4,7 +4,6 @@
 // unlikely that both have the same bug.
 
 import {
-  CLUSTER_VERSION,
   type Command,
   DEFAULT_SETTINGS,
   decodeRequest,
@@ -139,7 +138,7 @@ export class Model {
   #slotBytes = 0
   /** How many sessions were forgotten. */
   forgotten = 0
-  #settings: Settings
+  #settings: Settings = DEFAULT_SETTINGS
   /** Sum of key and value bytes. */
   #storeBytes = 0
   #clusterTimeMs = 0
@@ -150,7 +149,6 @@ export class Model {
   #compacted = 0
   #historyBytes = 0
   /** Keys that were not changed since history began. */
-  readonly #inline = new Set<string>()
   /** By id. */
   readonly #leases = new Map<string, Lease>()
   /** How many ids the store has chosen. */
@@ -161,10 +159,9 @@ export class Model {
   #horizon = 0
   #index = 0
 
-  constructor(clusterVersion: number, violated: (invariant: string, detail: string) => never) {
+  constructor(violated: (invariant: string, detail: string) => never) {
     this.#violated = violated
-    this.#settings = { ...DEFAULT_SETTINGS, clusterVersion }
-    if (clusterVersion >= 3) this.#compactTo(this.revision)
+    this.#compactTo(this.revision)
   }
 
   get index(): number {
@@ -197,16 +194,13 @@ export class Model {
       )
     this.#clusterTimeMs = header.clusterTimeMs
     const { revision } = this
-    const hadHistory = this.#settings.clusterVersion >= 3
     this.#changes = { count: 0, bytes: 0, rowBytes: 0 }
     this.#leaseChanges = []
     const effect = this.#once(request)
     const { term, clusterTimeMs: clusterMs } = header
     const checkpointMs = this.#settings.leaseCheckpointMs
     this.entries.push({ atMs: this.now(), term, clusterMs, checkpointMs, changes: this.#leaseChanges })
-    if (hadHistory && this.revision > revision) {
-      this.#addEvents(revision + 1, header.clusterTimeMs)
-    }
+    if (this.revision > revision) this.#addEvents(revision + 1, header.clusterTimeMs)
     this.#forgetSessions()
     this.#revisions[header.index] = this.revision
     return effect
@@ -234,8 +228,7 @@ export class Model {
     // A node keeps leases alive for clients, and ends them, by entries of its own.
     if (entry.principal === '' && (entry.command.kind === 'renew' || entry.command.kind === 'expire'))
       return entry
-    const ofNode = entry.command.kind === 'compact' ? COMPACTS : RAISES_VERSION
-    const sent = entry.principal === '' ? ofNode : this.#asked.get(entry.principal)
+    const sent = entry.principal === '' ? COMPACTS : this.#asked.get(entry.principal)
     if (sent === undefined)
       this.#violated(
         'ANSWER-6',
@@ -277,12 +270,7 @@ export class Model {
   compactedAt(index: number): number {
     let revision: number | undefined
     for (const compaction of this.compactions) if (compaction.index <= index) revision = compaction.revision
-    // Before cluster version 3 it can only be read as it is.
     return revision ?? this.revisionAt(index)
-  }
-
-  get hasHistory(): boolean {
-    return this.#settings.clusterVersion >= 3
   }
 
   /** From which index on there was a lease with this id, and from which on there was none. */
@@ -318,14 +306,12 @@ export class Model {
   }
 
   get #history() {
-    if (this.#settings.clusterVersion < 3) return { first: 0, newest: 0, compacted: 0, bytes: 0, inline: 0 }
     const [oldest] = this.#events
     return {
       first: oldest === undefined ? this.revision + 1 : oldest.first,
       newest: this.#newestEvents,
       compacted: this.#compacted,
       bytes: this.#historyBytes,
-      inline: this.#inline.size,
     }
   }
 
@@ -340,14 +326,6 @@ export class Model {
 
   #once(request: Request): Effect {
     const { idempotency, principal, command } = request
-    if (this.#settings.clusterVersion < 3 && command.kind === 'compact')
-      this.#violated('KV-17', `${this.#index} holds a ${command.kind} at cluster version 2`)
-    const isNew = command.kind === 'batch' || command.kind === 'open-session'
-    if (
-      this.#settings.clusterVersion < 2 &&
-      (isNew || (idempotency !== undefined && 'session' in idempotency))
-    )
-      this.#violated('KV-17', `${this.#index} holds a ${command.kind} of ${principal} at cluster version 1`)
     if (idempotency === undefined) {
       const outcome = this.#execute(request)
       this.#evict(0)
@@ -469,10 +447,6 @@ export class Model {
     if (command.kind === 'settings') {
       const settings = { ...this.#settings, ...command.settings }
       if (JSON.stringify(settings) !== JSON.stringify(this.#settings)) this.revision++
-      if (settings.clusterVersion >= 3 && this.#settings.clusterVersion < 3) {
-        this.#compactTo(this.revision)
-        for (const key of this.keysAt(this.#index)) this.#inline.add(key)
-      }
       this.#settings = settings
       return `settings at ${this.revision}`
     }
@@ -722,7 +696,6 @@ export class Model {
     this.#changes.count++
     this.#changes.bytes += before === null ? 0 : key.length + before.value.length
     this.#changes.rowBytes += 5 + key.length + (row === null ? 8 : 0) + (before === null ? 0 : 20)
-    this.#inline.delete(key)
     const version = { index: this.#index, revision: this.revision, row }
     const versions = this.#versions.get(key)
     if (versions === undefined) this.#versions.set(key, [version])
@@ -805,12 +778,6 @@ const batched = (outcome: string): string[] => {
 }
 
 /** What a leader proposes by itself. */
-const RAISES_VERSION: Request = {
-  command: { kind: 'settings', settings: { clusterVersion: CLUSTER_VERSION } },
-  idempotency: undefined,
-  principal: '',
-}
-
 const COMPACTS: Request = {
   command: { kind: 'compact', revision: undefined },
   idempotency: undefined,

@@ -1,5 +1,6 @@
 // The limits of a node, as a schedule draws them. Small ones reach rare paths of the code.
 
+import { keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits } from '../../src/server/node/limits.ts'
 import { TRANSPORT_LIMITS } from '../../src/server/peers/limits.ts'
 import { storeLimits } from '../../src/storage/store.ts'
@@ -65,7 +66,7 @@ export const LIMITS = {
   batchItemsMax: { small: [1, 3, 100], usual: storeLimits.batchItemsMax },
 
   // ---- of the store's memory of rows: heads kept, and bytes of the filter
-  rowHeads: { small: [1, 4, 1000], usual: storeLimits.rowHeads, always: true },
+  rowHeads: { small: [1, 4, 1000], usual: keyIndexLimits.rowHeads, always: true },
   rowFilterBytes: { small: [64, 4096], usual: 4096, always: true },
 } as const satisfies { readonly [name: string]: Drawn }
 

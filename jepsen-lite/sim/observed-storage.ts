@@ -12,7 +12,7 @@ import type {
   Storage,
   StorageBatch,
 } from '../../src/storage/index.ts'
-import type { RowChange, RowFound, RowHash, RowWatcher } from '../../src/storage/types.ts'
+import type { RowHash, RowRead, RowWatcher, RowWrite } from '../../src/storage/types.ts'
 import type { SimEngine } from './disk.ts'
 import type { Invariants, Replica } from './invariants.ts'
 
@@ -78,7 +78,7 @@ export class ObservedStorage implements Storage {
   begin(index: LogIndex, room: Room): void {
     this.#inner.begin(index, room)
   }
-  change(change: RowChange): RowHash {
+  change(change: RowWrite): RowHash {
     return this.#inner.change(change)
   }
   end(record: AppliedRecord): void {
@@ -123,7 +123,7 @@ export class ObservedStorage implements Storage {
   putHead(key: Uint8Array, head: Uint8Array | undefined): void {
     this.#inner.putHead(key, head)
   }
-  rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined {
+  rowBefore(key: Uint8Array, headOnly: boolean): RowRead | undefined {
     return this.#inner.rowBefore(key, headOnly)
   }
   scan(range: Range): RowScan {

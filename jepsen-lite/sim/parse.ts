@@ -1,6 +1,5 @@
 // Reads a schedule from its file. Files are edited by hand, so an error names the place and what was expected there.
 
-import { CLUSTER_VERSION } from '../../src/kv/index.ts'
 import type { Config } from './config.ts'
 import { FAULT_KINDS, FAULT_SHAPES, type Fault, type FaultKind } from './fault-kinds.ts'
 import { LIMIT_NAMES, usualLimits } from './node-limits.ts'
@@ -12,7 +11,6 @@ type Fields = { readonly [name: string]: unknown }
 
 const NATURAL: Spec = { is: 'natural', min: 0, max: 1_000_000_000 }
 const NUMBER: Spec = { is: 'number' }
-const CLUSTER_VERSIONS: Spec = { is: 'natural', min: 1, max: CLUSTER_VERSION - 1 }
 const TARGET: Spec = { is: 'target' }
 
 interface Expected {
@@ -58,7 +56,7 @@ const CLIENT_FAULT: Expected = {
   optional: WAITING,
 }
 
-const CONFIG: { readonly [Name in Exclude<keyof Config, 'limits' | 'clusterVersion'>]: Spec } = {
+const CONFIG: { readonly [Name in Exclude<keyof Config, 'limits'>]: Spec } = {
   nodes: { is: 'natural', min: 1, max: 7 },
   spares: { is: 'natural', min: 0, max: 2 },
   grow: NUMBER,
@@ -103,7 +101,7 @@ export function parseSchedule(text: string): Schedule {
     )
   expects(seed, NUMBER, 'seed')
   const { limits = {}, ...numbers } = fields(config, 'config')
-  conforms(numbers, { required: CONFIG, optional: { clusterVersion: CLUSTER_VERSIONS } }, 'config')
+  conforms(numbers, { required: CONFIG, optional: {} }, 'config')
   conforms(fields(limits, 'config.limits'), LIMITS, 'config.limits')
   for (const [at, op] of list(ops, 'ops').entries()) conforms(op, OP, `ops[${at}]`)
   for (const [at, fault] of list(faults, 'faults').entries()) checkFault(fault, `faults[${at}]`)

@@ -58,7 +58,6 @@ export const PROBES = [
   'late copy in a session refused',
   'session forgotten',
   'batch with several changes of one key',
-  'sessions refused at an older cluster version',
   'transaction succeeded',
   'transaction whose comparison failed',
   'refused for the keys of its ranges or lease',

@@ -1,7 +1,7 @@
 // One process of one machine: the shipped driver on the machine's clock, disk and wires. A machine outlives its
 // processes.
 
-import { CLUSTER_VERSION, encodeState, initialState } from '../../src/kv/index.ts'
+import { encodeState, initialState } from '../../src/kv/index.ts'
 import {
   asIndex,
   asReplicaId,
@@ -129,20 +129,18 @@ export class Machine {
 
   /** Makes the disk the home of a new replica. Everything on it is lost. */
   format(configuration: Configuration | undefined, leases: LeaseSetting): void {
-    const { invariants, config } = this.#world
+    const { invariants } = this.#world
     if (this.replica !== undefined) this.replica.damaged = true
     const id = this.nextId()
     this.lives++
     const at = configuration === undefined ? 0 : 1
-    // As a shipped node: one that joins has the oldest version until it receives the state.
-    const clusterVersion = at === 0 ? 1 : (config.clusterVersion ?? CLUSTER_VERSION)
     const initial: InitialState = {
       hardState: { term: asTerm(at), vote: undefined, commit: asIndex(at) },
       applied: {
         index: asIndex(at),
         term: asTerm(at),
         raft: encodeAppliedState({ configuration: configuration ?? emptyConfiguration, leases }),
-        kv: encodeState(initialState({ clusterVersion })),
+        kv: encodeState(initialState()),
       },
     }
     this.disk.format(

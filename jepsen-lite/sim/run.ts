@@ -1,6 +1,5 @@
 // Runs one schedule from beginning to end: a pure function of the schedule.
 
-import { CLUSTER_VERSION } from '../../src/kv/index.ts'
 import { type HistoryEvent, Recorder } from '../history.ts'
 import { Clients } from './clients.ts'
 import { Cluster } from './cluster.ts'
@@ -81,12 +80,10 @@ export class Run {
     // Settings raise the revision and are not in the history; and they may make the store forget tokens early.
     const settings = ops.some(({ kind }) => kind === 'settings')
     const usesStore = ops.some(({ kind }) => isStoreOp(kind))
-    // The leader raises the cluster version by itself.
-    const raises = config.clusterVersion !== undefined && config.clusterVersion < CLUSTER_VERSION
     const header = {
       ...{ workload: 'kv', seed, command: `jepsen-lite sim --seed ${seed} --schedules 1` },
       ...(settings ? { forgetsTokens: true } : {}),
-      ...(settings || raises || usesStore ? {} : { complete: true }),
+      ...(settings || usesStore ? {} : { complete: true }),
     }
     const cluster = new Cluster(
       seed,

@@ -134,8 +134,6 @@ export class Watchers {
 
   /** Why not all of them have been told of everything up to this revision; undefined: they have. */
   whyNotTold(revision: number): string | undefined {
-    // A cluster that was founded by an older version, and where a member is down, has none.
-    if (!this.#world.invariants.model.hasHistory) return undefined
     for (const { lane, connection } of this.#watching) {
       if (connection === undefined) return `${lane.name} finds no node that serves its watch`
       if (connection.upTo < revision)

@@ -1,8 +1,8 @@
-// Arrays that lie side by side in one piece of memory, as one array. The frames of log entries are cut from slabs one
-// after the other, and arrive in one piece. So a batch of them is a few long arrays, and each is copied, checksummed or
-// sent with one call, in place of one call for each entry.
+// Joins arrays that are adjacent in memory. The frames of log entries are cut from slabs one after the other, and
+// arrive in one piece. So a batch of them becomes a few long arrays, and each is copied, checksummed or sent with one
+// call in place of one call for each entry.
 
-/** The same bytes in the same order, in as few arrays as possible. Nothing is copied. */
+/** Returns the same bytes in the same order, in as few arrays as possible, without a copy. */
 export function joinAdjacent(parts: readonly Uint8Array[]): readonly Uint8Array[] {
   const [first] = parts
   if (first === undefined || parts.length === 1) return parts

@@ -1,4 +1,4 @@
-// Big-endian integers at a known place. A place outside of the bytes, or a value that does not fit, is a RangeError.
+// Big-endian integers at a known offset. An offset outside of the bytes, or a value that does not fit, is a RangeError.
 //
 // Entries and rows are read and written with these functions. The code that throws is in separate functions, so that V8
 // inlines the rest.
@@ -67,13 +67,13 @@ export function writeUint64(target: Uint8Array, at: number, value: number): void
   put32(target, at + 4, value)
 }
 
-/** The caller has checked the place. */
+/** The caller has checked the offset. */
 function get32(bytes: Uint8Array, at: number): number {
   const high = ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16)
   return (high | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0
 }
 
-/** The caller has checked the place. */
+/** The caller has checked the offset. */
 function put32(target: Uint8Array, at: number, value: number): void {
   const bits = value >>> 0
   target[at] = bits >>> 24

@@ -1,4 +1,4 @@
-// Reads a record from its beginning to its end. It throws for bytes that `Writer` cannot have written.
+// Reads a record from its start to its end. Throws for bytes that `Writer` cannot have written.
 
 import { readBigUint64, readUint8, readUint16, readUint32 } from './integers.ts'
 import { decodeUtf8 } from './utf8.ts'
@@ -13,14 +13,14 @@ export class Reader {
   ) => Error
   #at = 0
 
-  /** `what` names the record in the message of each error: with "the meta record", "the meta record is cut short". */
+  /** `what` names the record in error messages, as in "the meta record is cut short". */
   constructor(bytes: Uint8Array, what: string, error: new (message: string) => Error) {
     this.#bytes = bytes
     this.#what = what
     this.#error = error
   }
 
-  /** How many bytes have been read. */
+  /** The number of bytes read so far. */
   get at(): number {
     return this.#at
   }
@@ -69,7 +69,7 @@ export class Reader {
   /** The next `count` bytes, as a view, not a copy. */
   slice(count: number): Uint8Array {
     const at = this.#skip(count)
-    // Twice as fast as `subarray`, which for a Buffer of Node is another function as well.
+    // Twice as fast as `subarray`, which is another function for a Buffer of Node.
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + at, count)
   }
 
@@ -123,7 +123,7 @@ export class Reader {
 }
 
 /**
- * Never used. V8 drops the compiled code of a class at each full collection in which no instance is alive, and a Reader
- * lives for one record only.
+ * Keeps the compiled code of the class: V8 drops it at each full collection in which no instance is alive, and a Reader
+ * exists for one record only.
  */
 export const KEPT_READER = new Reader(new Uint8Array(), '', Error)

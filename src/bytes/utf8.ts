@@ -1,5 +1,5 @@
-// Text as UTF-8. The two classes belong to the Encoding standard, which Node and browsers have alike; the language
-// itself does not know them.
+// Text as UTF-8. The two classes belong to the Encoding standard, which Node and browsers implement; they are not in
+// the types of the language.
 
 declare const TextEncoder: new () => { encode(text: string): Uint8Array<ArrayBuffer> }
 declare const TextDecoder: new (
@@ -8,10 +8,10 @@ declare const TextDecoder: new (
 ) => { decode(bytes: Uint8Array): string }
 
 const encoder = new TextEncoder()
-// A byte order mark is a part of the text.
+// Keeps a byte order mark: it is part of the text.
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 export const encodeUtf8 = (text: string): Uint8Array => encoder.encode(text)
 
-/** What is not UTF-8 becomes U+FFFD. */
+/** Invalid UTF-8 becomes U+FFFD. */
 export const decodeUtf8 = (bytes: Uint8Array): string => decoder.decode(bytes)

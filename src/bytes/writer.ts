@@ -1,4 +1,4 @@
-// Writes a record from its beginning to its end. Its memory grows with the record.
+// Writes a record from its start to its end. Its memory grows with the record.
 
 import { writeBigUint64, writeUint8, writeUint16, writeUint32, writeUint64 } from './integers.ts'
 import { encodeUtf8 } from './utf8.ts'

@@ -1,24 +1,36 @@
 // Commands that kv runs: with `kv watch --exec`, `kv lock` and `kv elect`.
 
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { Failure, isSystemError, reasonOf } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
-import { printable, say } from './output.ts'
+import { escapeText } from './format-text.ts'
+import { io, PROCESS_IO, withCurrentIo } from './io.ts'
+import { say } from './output.ts'
 
 /** Throws a Failure for words that name no command. */
 export function checkCommand([file]: readonly string[]): void {
   if (file === '') throw new Failure(EXIT.usage, 'the name of the command is empty: it stands behind --')
 }
 
-/** For some files that cannot be run Node throws; of the others `exitCodeOfChild` is told. */
+export interface ChildOptions {
+  readonly stdin: 'inherit' | 'pipe'
+  readonly env: NodeJS.ProcessEnv
+}
+
+/** Node throws for some files that cannot be run. The others emit an error, which `exitCodeOfChild` handles. */
 export function startChild(
   [file = '', ...args]: readonly string[],
-  options: SpawnOptions,
+  { stdin, env }: ChildOptions,
   when = '',
 ): ChildProcess {
+  const { cwd, stdout, stderr } = io()
+  const streams = io() === PROCESS_IO ? 'inherit' : 'pipe'
   try {
-    return spawn(file, args, options)
+    const child = spawn(file, args, { cwd, env, stdio: [stdin, streams, streams] })
+    child.stdout?.pipe(stdout, { end: false })
+    child.stderr?.pipe(stderr, { end: false })
+    return child
   } catch (error) {
     throw cannotRun(file, when, error)
   }
@@ -32,13 +44,14 @@ export async function exitCodeOfChild(child: ChildProcess, file: string, when = 
   try {
     // Not 'close': a process that the command has left in the background may hold its standard input.
     return await new Promise<number>((resolve, reject) => {
-      let isTold = false
-      child.on('error', (error) => {
+      let isReported = false
+      const onError = (error: Error) => {
         if (child.pid === undefined) return reject(error)
         // It runs. A signal could not be sent to it: it belongs to another user, as with sudo.
-        if (!isTold) say(`cannot end ${printable(file)}${when}: ${reasonOf(error)}`)
-        isTold = true
-      })
+        if (!isReported) say(`cannot end ${escapeText(file)}${when}: ${reasonOf(error)}`)
+        isReported = true
+      }
+      child.on('error', withCurrentIo(onError))
       child.on('exit', (code, name) => resolve(code ?? 128 + (name === null ? 0 : constants.signals[name])))
     })
   } catch (error) {
@@ -49,5 +62,5 @@ export async function exitCodeOfChild(child: ChildProcess, file: string, when = 
 function cannotRun(file: string, when: string, error: unknown): unknown {
   if (!isSystemError(error)) return error
   const reason = error.code === 'ENOENT' ? 'there is no such command' : reasonOf(error)
-  return new Failure(EXIT.failed, `cannot run ${printable(file)}${when}: ${reason}`)
+  return new Failure(EXIT.failed, `cannot run ${escapeText(file)}${when}: ${reason}`)
 }

@@ -1,35 +1,21 @@
 // Asks before something running or healthy is destroyed: a question on a terminal, --yes elsewhere.
 
-import type { ReadStream, WriteStream } from 'node:tty'
 import { Failure } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
+import { withStdin } from './input.ts'
+import { io } from './io.ts'
 import { say } from './output.ts'
 
-/**
- * Returns if the user agrees to `consequence`, a sentence. Throws a Failure if the user does not agree, or cannot be
- * asked.
- */
-export async function confirm(
-  consequence: string,
-  input: Pick<ReadStream, 'isTTY'> & NodeJS.ReadableStream = process.stdin,
-  question: Pick<WriteStream, 'isTTY'> = process.stderr,
-): Promise<void> {
+/** Returns if the user agrees to `consequence`, a sentence. Throws a Failure otherwise, and without a terminal. */
+export async function confirm(consequence: string): Promise<void> {
   // If stderr is a file, the user would not see the question, and the command would wait for the answer.
-  if (input.isTTY !== true || question.isTTY !== true)
+  if (io().stdin.isTTY !== true || io().stderr.isTTY !== true)
     throw new Failure(EXIT.usage, `${consequence} To do that, add --yes.`)
-  const onInterrupt = (): never => process.exit(EXIT.interrupted)
-  process.on('SIGINT', onInterrupt)
   say(`${consequence} Go on? [y/N]`)
-  const answer = await lineFrom(input)
-  process.off('SIGINT', onInterrupt)
+  // A terminal delivers whole lines. The loop ends the input, because an open one keeps the process alive.
+  const answer = await withStdin(async (stdin) => {
+    for await (const typed of stdin) return String(typed)
+    return ''
+  })
   if (!/^\s*y(es)?\s*$/i.test(answer)) throw new Failure(EXIT.failed, 'nothing was changed')
-}
-
-/**
- * Reads a line; empty if there is none. A terminal delivers whole lines. Ends `input`, because the process does not end
- * while it is read.
- */
-async function lineFrom(input: NodeJS.ReadableStream): Promise<string> {
-  for await (const typed of input) return String(typed)
-  return ''
 }

@@ -22,7 +22,7 @@ import {
 } from 'node:fs'
 import { makeDirectories } from '../files/durable.ts'
 import { reasonOf, unwritable } from '../local/failure.ts'
-import { printable } from './output.ts'
+import { escapeText } from './format-text.ts'
 
 const SLASH = Buffer.from('/')
 const SEGMENT_BYTES_MAX = 255
@@ -54,7 +54,7 @@ export class ExportDirectory {
       return blocked === undefined ? this.#writeFile(this.#path(bytes), value) : refused(blocked)
     } catch (error) {
       if (isFaultOfName(error)) return refused(reasonOf(error))
-      throw unwritable(printable(this.#path(bytes).toString()), error)
+      throw unwritable(escapeText(this.#path(bytes).toString()), error)
     }
   }
 

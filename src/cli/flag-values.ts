@@ -1,18 +1,103 @@
-// Values of flags that several commands take.
+// Parsers of arguments and flags. Each throws what the command line says behind "is invalid".
 
 import { InvalidArgumentError } from '@commander-js/extra-typings'
+import { endpointUrl } from '../client/address.ts'
+import { durationMs } from './duration.ts'
 
-/** An empty value, for example from an unset variable, would mean the working directory. */
-export function directory(text: string): string {
-  if (text !== '') return text
-  throw new InvalidArgumentError('It must not be empty.')
+const LEASE_MS_MIN = 1_000
+const LEASE_MS_MAX = 87_600 * 3_600_000
+const TIMING_MS_MAX = 30 * 60_000
+const STALENESS_MS_MAX = 24 * 3_600_000
+const PRIORITY_MAX = 999
+
+function invalid(message: string): never {
+  throw new InvalidArgumentError(message)
+}
+
+export function parseText(text: string): string {
+  return text === '' ? invalid('it must not be empty') : text
+}
+
+/** An empty path, for example from an unset variable, would mean the working directory. */
+export const directory = parseText
+
+export function parseCount(text: string): number {
+  const count = Number(text)
+  return /^[0-9]+$/.test(text) && Number.isSafeInteger(count) ? count : invalid('it must be a whole number')
+}
+
+export function parseRevision(text: string): number {
+  return parseCount(text) || invalid('the first revision is 1')
+}
+
+export function parsePriority(text: string): number {
+  const priority = parseCount(text)
+  return priority <= PRIORITY_MAX ? priority : invalid(`it must be from 0 to ${PRIORITY_MAX}`)
+}
+
+export function parseWeight(text: string): number {
+  const weight = Number(text)
+  const isNumber = /^[0-9]+([.][0-9]+)?$/.test(text) && Number.isFinite(weight)
+  return isNumber ? weight : invalid('it must be a number from 0 on')
+}
+
+export function parseLease(text: string): string {
+  const isId = /^[1-9][0-9]{0,19}$/.test(text) && BigInt(text) < 2n ** 64n
+  return isId ? text : invalid('the id of a lease is a decimal number of 64 bits')
+}
+
+/** Milliseconds. */
+export function parseDuration(text: string): number {
+  return durationMs(text.trim()) ?? invalid('a duration is a number with ms, s, m or h, like 500ms or 5s')
+}
+
+/** A duration above 0. */
+export function parseTimeout(text: string): number {
+  const ms = parseDuration(text)
+  return ms >= 1 ? ms : invalid('it must be at least 1ms')
+}
+
+/** The intervals of heartbeats and elections (drawn from one to two election time-outs), within a node's limits. */
+export function parseTiming(text: string): number {
+  const ms = parseDuration(text)
+  return ms >= 1 && ms <= TIMING_MS_MAX ? ms : invalid('it must be from 1ms to 30m')
+}
+
+/** How old a stale read may be, within a node's limits. */
+export function parseStaleness(text: string): number {
+  const ms = parseDuration(text)
+  return ms > 0 && ms <= STALENESS_MS_MAX ? ms : invalid('it must be above 0 and up to 24h')
+}
+
+/** The duration of a lease. */
+export function parseLeaseTime(text: string): number {
+  const ms = parseDuration(text)
+  return ms >= LEASE_MS_MIN && ms <= LEASE_MS_MAX ? ms : invalid('it must be from 1s to 87600h (ten years)')
+}
+
+/** The origin of the URL of a node. */
+export function parseEndpoint(text: string): string {
+  try {
+    return endpointUrl(text).origin
+  } catch (error) {
+    return invalid(error instanceof Error ? error.message : String(error))
+  }
+}
+
+/** The URL of a node, as it was typed. */
+export function parseUrl(text: string): string {
+  parseEndpoint(text)
+  return text
+}
+
+export function parseEndpoints(text: string): string[] {
+  const endpoints = text.split(',').filter((part) => part.trim() !== '')
+  return endpoints.length > 0 ? endpoints.map(parseEndpoint) : invalid('at least one endpoint is needed')
 }
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export function logLevel(text: string): LogLevel {
-  const level = LOG_LEVELS.find((known) => known === text)
-  if (level === undefined) throw new InvalidArgumentError(`It must be one of ${LOG_LEVELS.join(', ')}.`)
-  return level
+  return LOG_LEVELS.find((known) => known === text) ?? invalid(`it must be one of ${LOG_LEVELS.join(', ')}`)
 }

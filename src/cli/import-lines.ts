@@ -5,12 +5,13 @@
 
 import { createReadStream } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
-import { bytesFromJson, parseObject } from '../client/decode.ts'
 import { Failure } from '../local/failure.ts'
 import { PROGRAM } from '../local/program-name.ts'
 import { EXIT } from './exit-codes.ts'
+import { bytesFromJson, isObject } from './format-json.ts'
+import { escapeText } from './format-text.ts'
 import type { ImportItem } from './import-item.ts'
-import { printable } from './output.ts'
+import { io, userPath } from './io.ts'
 
 /**
  * Limit of one line in bytes. The largest possible record needs less than half of it, with every byte escaped
@@ -25,7 +26,7 @@ export function linesOfFile(
   signal: AbortSignal,
   onLine: (bytes: number) => void = () => {},
 ): AsyncGenerator<ImportItem, void, undefined> {
-  const input = addAbortSignal(signal, path === '-' ? process.stdin : createReadStream(path))
+  const input = addAbortSignal(signal, path === '-' ? io().stdin : createReadStream(userPath(path)))
   return itemsOf(input, path === '-' ? 'standard input' : path, onLine)
 }
 
@@ -45,7 +46,7 @@ export async function* itemsOf(
     const text = textOf(bytes, line)
     if (text.trim() === '') continue
     if (ended) throw bad(`${line} comes after the end line`)
-    const json = parseObject(text)
+    const json = objectIn(text)
     if (json === undefined) throw bad(`${line} is not a record: no JSON object`)
     if ('key' in json) {
       records += 1
@@ -55,7 +56,7 @@ export async function* itemsOf(
         throw bad(`${where} is incomplete: ${records} records, but its end line says ${json.count}`)
       ended = true
     } else if ('error' in json)
-      throw bad(`${where} ends with an error: ${printable(JSON.stringify(json.error))}`)
+      throw bad(`${where} ends with an error: ${escapeText(JSON.stringify(json.error))}`)
     else throw bad(`${line} is not a record: it has no "key"`)
   }
   if (ended) return
@@ -105,18 +106,21 @@ function textOf(bytes: Buffer, line: string): string {
 
 function recordOf(json: Readonly<Record<string, unknown>>, line: string): ImportItem {
   try {
-    const key = bytesOf(json.key)
-    const value = bytesOf(json.value)
+    const key = bytesFromJson(json.key)
+    const value = bytesFromJson(json.value)
     return { kind: 'write', name: Buffer.from(key).toString(), key, value: () => value }
   } catch {
     throw bad(`${line} is not a record with "key" and "value"`)
   }
 }
 
-/** JSON can escape half of a surrogate pair, which has no UTF-8 and would become U+FFFD. */
-function bytesOf(json: unknown): Uint8Array {
-  if (typeof json === 'string' && !json.isWellFormed()) throw new TypeError('half of a surrogate pair')
-  return bytesFromJson(json)
+function objectIn(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const json: unknown = JSON.parse(text)
+    return isObject(json) ? json : undefined
+  } catch {
+    return undefined
+  }
 }
 
 const bad = (message: string): Failure => new Failure(EXIT.failed, message)

@@ -1,50 +1,82 @@
-// What a command reads before it asks a node: standard input or a file, up to a limit.
+// What a command reads before it sends a request: an answer of the user, standard input or a file, up to a limit.
 
-import { createReadStream, fstatSync } from 'node:fs'
-import type { Readable } from 'node:stream'
+import { closeSync, createReadStream, fstatSync, openSync, readSync } from 'node:fs'
+import { addAbortSignal, type Readable } from 'node:stream'
 import { Failure, reasonOf } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
+import { io, userPath, withCurrentIo } from './io.ts'
 
 /**
- * No cluster takes a value or a transaction larger than this; the real limits are those of the cluster. Reading stops
- * here, since standard input and devices such as /dev/zero may never end.
+ * No cluster accepts a larger value or transaction; the real limits are those of the cluster. Standard input and
+ * devices such as /dev/zero may never end.
  */
-export const INPUT_MIB_MAX = 64
+const INPUT_MIB_MAX = 64
+const INPUT_BYTES_MAX = INPUT_MIB_MAX * 1024 * 1024
 
-/** `what`: what it is to be, for the message when it is too large. */
-export async function standardInput(what: string): Promise<Buffer> {
-  // Node.js reads a directory as an empty input.
-  if (fstatSync(process.stdin.fd).isDirectory())
-    throw new Failure(EXIT.failed, 'standard input is a directory')
-  const onInterrupt = (): never => process.exit(EXIT.interrupted)
-  process.on('SIGINT', onInterrupt)
-  const content = await allOf(process.stdin, 'standard input', what)
-  process.off('SIGINT', onInterrupt)
-  return content
+/** Lets `read` use standard input. Ctrl-C ends that, and the command. */
+export async function withStdin<T>(read: (stdin: Readable) => Promise<T>): Promise<T> {
+  const { stdin, signals } = io()
+  const interrupt = new AbortController()
+  const onInterrupt = withCurrentIo(() => interrupt.abort())
+  signals.on('SIGINT', onInterrupt)
+  try {
+    return await read(addAbortSignal(interrupt.signal, stdin))
+  } catch (error) {
+    throw interrupt.signal.aborted ? new Failure(EXIT.interrupted, '') : error
+  } finally {
+    signals.off('SIGINT', onInterrupt)
+  }
 }
 
-/** `hint`: added to the message if it cannot be read. */
+/** `what`: the purpose of the content, for the message when it is too large. */
+export async function standardInput(what: string): Promise<Buffer> {
+  const { fd } = io().stdin
+  // Node.js reads a directory as an empty input.
+  if (fd !== undefined && fstatSync(fd).isDirectory())
+    throw new Failure(EXIT.failed, 'standard input is a directory')
+  return withStdin((stdin) => contentOf(stdin, 'standard input', what))
+}
+
+/** `hint`: added to the message if the file cannot be read. */
 export async function fileContent(path: string, what: string, hint = ''): Promise<Buffer> {
   try {
-    // SIGINT keeps its default: process.exit() would wait for the read, which never ends at a pipe without a writer.
-    return await allOf(createReadStream(path), path, what)
+    // SIGINT keeps its default: the read of a pipe without a writer never ends.
+    return await contentOf(createReadStream(userPath(path)), path, what)
   } catch (error) {
     if (error instanceof Failure) throw error
     throw new Failure(EXIT.failed, `cannot read ${path}: ${reasonOf(error)}${hint}`)
   }
 }
 
-async function allOf(source: Readable, name: string, what: string): Promise<Buffer> {
+async function contentOf(source: Readable, name: string, what: string): Promise<Buffer> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of source) {
-    chunks.push(chunk)
+    chunks.push(Buffer.from(chunk))
     bytes += chunk.length
-    if (bytes > INPUT_MIB_MAX * 1024 * 1024)
+    if (bytes > INPUT_BYTES_MAX)
       throw new Failure(
         EXIT.failed,
         `${name} is too large for ${what}: it has more than ${INPUT_MIB_MAX} MiB`,
       )
   }
   return Buffer.concat(chunks)
+}
+
+/** The content of a file that a transaction names. */
+export function readFileUpToLimit(path: string): Uint8Array {
+  const file = openSync(userPath(path), 'r')
+  try {
+    const chunks: Buffer[] = []
+    for (let bytes = 0; ; ) {
+      const chunk = Buffer.alloc(1024 * 1024)
+      const read = readSync(file, chunk)
+      if (read === 0) return Buffer.concat(chunks)
+      chunks.push(chunk.subarray(0, read))
+      bytes += read
+      if (bytes > INPUT_BYTES_MAX) throw new Error(`it has more than ${INPUT_MIB_MAX} MiB`)
+    }
+  } finally {
+    closeSync(file)
+  }
 }

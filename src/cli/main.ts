@@ -1,53 +1,57 @@
 // The `kv` command: from arguments to an exit code.
 //
-//   main.ts, program.ts      the command line; each command loads what it needs when it runs
-//   global-flags.ts          flags that every command takes, variables, and which endpoints to ask
-//   session.ts               a client for one command; explain.ts: errors in words, with exit codes
-//   commands/                one module for each command;  output.ts, shapes.ts: tables and JSON
-//   completion/              completion in shells
-//   cluster/, node.ts        the local cluster and `kv node start`
+//   program.ts           the table of commands; each is loaded when it runs, so that `kv get` starts quickly
+//   commands/            one file for each command: its arguments, flags, help and action
+//   command-context.ts   a client for one command, the output format, Ctrl-C
+//   io.ts, output.ts     streams, environment and signals of the process; format-*.ts: tables, JSON, text, errors
+//   txn/                 the language of transactions
+//   completion/          completion in shells
+//   cluster/, node.ts    the local cluster and `kv node start`
 //
-// It is built on the client library and knows no more about the server than other users of the HTTP API. Only `kv node`
-// and the local cluster start servers.
+// The command uses the client library like any other program. Only `kv node` and the local cluster start servers.
 
 import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
+import { debuglog } from 'node:util'
 import { CommanderError } from '@commander-js/extra-typings'
-import { Failure, isSystemError, messageOf } from '../local/failure.ts'
+import { Failure, messageOf } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
-import { printable, say, watchOutput } from './output.ts'
+import { type Io, PROCESS_IO, runWithIo } from './io.ts'
+import { say, watchOutput } from './output.ts'
 import { buildProgram } from './program.ts'
 
-/** Rejects only because of a defect. */
-export async function main(args: readonly string[]): Promise<number> {
-  watchOutput()
-  try {
-    if (isGarbled(args))
-      throw new Failure(EXIT.usage, 'the command line is not valid UTF-8; a value can come from a file')
-    const program = await buildProgram(args)
-    await program.parseAsync(args, { from: 'user' })
-    return EXIT.ok
-  } catch (error) {
-    // The message is already printed.
-    if (error instanceof CommanderError) return isAnswer(error) ? EXIT.ok : EXIT.usage
-    if (error instanceof Failure) {
+const debug = debuglog('quorate')
+
+/** Never rejects. The stack of a defect is printed only with NODE_DEBUG=quorate. */
+export function main(argv: readonly string[], io: Io = PROCESS_IO): Promise<number> {
+  return runWithIo(io, async () => {
+    watchOutput()
+    try {
+      if (io === PROCESS_IO && isGarbled(argv))
+        throw new Failure(EXIT.usage, 'the command line is not valid UTF-8; a value can come from a file')
+      const program = await buildProgram(argv)
+      await program.parseAsync(argv, { from: 'user' })
+      return EXIT.ok
+    } catch (error) {
+      // The message is already printed.
+      if (error instanceof CommanderError) return isAnswer(error) ? EXIT.ok : EXIT.usage
+      if (!(error instanceof Failure)) {
+        say(`error: ${messageOf(error)}`)
+        debug('%O', error)
+        return EXIT.failed
+      }
       if (error.message !== '') say(`error: ${error.message}`)
       return error.exitCode
     }
-    if (isSystemError(error)) {
-      say(`error: ${printable(messageOf(error))}`)
-      return EXIT.failed
-    }
-    throw error
-  }
+  })
 }
 
 /**
  * Node.js replaces invalid UTF-8 by U+FFFD, so a key would differ from the typed one. This is detected where the system
  * shows the original arguments.
  */
-function isGarbled(args: readonly string[]): boolean {
-  if (!args.some((arg) => arg.includes('\uFFFD'))) return false
+function isGarbled(argv: readonly string[]): boolean {
+  if (!argv.some((arg) => arg.includes('\uFFFD'))) return false
   try {
     return !isUtf8(readFileSync('/proc/self/cmdline'))
   } catch {

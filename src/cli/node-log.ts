@@ -2,8 +2,8 @@
 
 import { styleText } from 'node:util'
 import { type DestinationStream, pino } from 'pino'
-import { logDestination } from '../local/log-destination.ts'
 import type { Logger } from '../server/node/types.ts'
+import { logDestination } from '../server/process/log-destination.ts'
 import type { LogLevel } from './flag-values.ts'
 import { terminal } from './terminal.ts'
 

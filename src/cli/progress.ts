@@ -1,13 +1,14 @@
 // A line on stderr with the progress of a long command; only on a terminal.
 
-import { styleText } from 'node:util'
+import { paint } from './colors.ts'
+import { io } from './io.ts'
 
 const EVERY_MS = 100
 const CLEAR_LINE = '\r\u001b[2K'
 
 /** Clears the line of any progress that may be shown. */
 export function clearProgress(): void {
-  if (process.stderr.isTTY === true) process.stderr.write(CLEAR_LINE)
+  if (io().stderr.isTTY === true) io().stderr.write(CLEAR_LINE)
 }
 
 export class Progress {
@@ -15,8 +16,8 @@ export class Progress {
   readonly #startedAt = performance.now()
   #shownAt: number | undefined
 
-  constructor(wanted = true) {
-    this.#visible = wanted && process.stderr.isTTY === true
+  constructor(isWanted = true) {
+    this.#visible = isWanted && io().stderr.isTTY === true
   }
 
   /** `text` is called only when the line is shown. */
@@ -25,8 +26,8 @@ export class Progress {
     if (!this.#visible || (this.#shownAt !== undefined && now - this.#shownAt < EVERY_MS)) return
     this.#shownAt = now
     // A line that wraps could not be cleared.
-    const line = text().slice(0, (process.stderr.columns || 80) - 1)
-    process.stderr.write(`${CLEAR_LINE}${styleText('dim', line, { stream: process.stderr })}`)
+    const line = text().slice(0, (io().stderr.columns || 80) - 1)
+    io().stderr.write(`${CLEAR_LINE}${paint('dim', line, io().stderr)}`)
   }
 
   /** Whether anybody sees it. */
@@ -36,7 +37,7 @@ export class Progress {
 
   /** Called before each other line on stderr. */
   clear(): void {
-    if (this.#visible && this.#shownAt !== undefined) process.stderr.write(CLEAR_LINE)
+    if (this.#visible && this.#shownAt !== undefined) io().stderr.write(CLEAR_LINE)
   }
 
   get seconds(): number {

@@ -2,7 +2,7 @@
 // both become `a`. The second one is refused, because a reader of the export would keep only one of them, without an
 // error.
 
-import { printable } from './output.ts'
+import { escapeText } from './format-text.ts'
 
 export type Stripped =
   | { readonly kind: 'key'; readonly key: Uint8Array }
@@ -28,7 +28,7 @@ export class PrefixStripper {
     const name = Buffer.from(rest.buffer, rest.byteOffset, rest.byteLength)
     const bytes = name.toString('latin1')
     if (this.#given.has(bytes)) {
-      return { kind: 'refused', reason: `another key is exported as ${printable(name.toString())}` }
+      return { kind: 'refused', reason: `another key is exported as ${escapeText(name.toString())}` }
     }
     this.#given.add(bytes)
     return { kind: 'key', key: rest }

@@ -4,7 +4,8 @@
 import type { ChildProcess } from 'node:child_process'
 import { Failure } from '../local/failure.ts'
 import { exitCodeOfChild, startChild } from './child.ts'
-import { printable } from './output.ts'
+import { escapeText } from './format-text.ts'
+import { io } from './io.ts'
 import { SAME_SIGNAL_MS, TERMINATING } from './stop-signals.ts'
 
 /**
@@ -21,7 +22,7 @@ export async function runOnce(
   if (signal.aborted) return
   const [file = ''] = command
   const when = ` at revision ${revision}`
-  const env = { ...process.env, KV_REVISION: String(revision) }
+  const env = { ...io().env, KV_REVISION: String(revision) }
   let child: ChildProcess | undefined
   const terminate = () => void child?.kill('SIGTERM')
   let terminated: { readonly by: NodeJS.Signals; readonly atMs: number } | undefined
@@ -32,18 +33,19 @@ export async function runOnce(
       terminate()
     } else if (now - terminated.atMs >= SAME_SIGNAL_MS) endBy(name)
   }
-  const deafen = () => {
-    for (const name of TERMINATING) process.off(name, onTerminate)
+  const { signals, raise } = io()
+  const stopListening = () => {
+    for (const name of TERMINATING) signals.off(name, onTerminate)
   }
   const endBy = (name: NodeJS.Signals) => {
-    deafen()
-    process.kill(process.pid, name)
+    stopListening()
+    raise(name)
   }
   signal.addEventListener('abort', terminate)
   // Before the command begins: what comes while it is being started is for it, too.
-  for (const name of TERMINATING) process.on(name, onTerminate)
+  for (const name of TERMINATING) signals.on(name, onTerminate)
   try {
-    child = startChild(command, { stdio: ['pipe', 'inherit', 'inherit'], env }, when)
+    child = startChild(command, { stdin: 'pipe', env }, when)
     // The command has ended without reading all of it.
     child.stdin?.on('error', () => {})
     child.stdin?.end(`${events}\n`)
@@ -51,12 +53,12 @@ export async function runOnce(
     if (code === 0 || signal.aborted) return
     throw new Failure(
       code,
-      `${printable(file)} ended with exit code ${code} at revision ${revision}; --from ${revision} repeats this revision`,
+      `${escapeText(file)} ended with exit code ${code} at revision ${revision}; --from ${revision} repeats this revision`,
     )
   } finally {
     signal.removeEventListener('abort', terminate)
     child?.stdin?.destroy()
-    deafen()
-    if (terminated !== undefined) process.kill(process.pid, terminated.by)
+    stopListening()
+    if (terminated !== undefined) raise(terminated.by)
   }
 }

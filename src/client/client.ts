@@ -80,7 +80,6 @@ import {
   type Freshness,
   GET,
   type GetOperation,
-  hasLease,
   isChange,
   KEEP_ALIVE,
   ownBytes,
@@ -201,13 +200,7 @@ export class Client {
   readonly #onClose = new Set<() => void>()
   readonly #identities = new Identities()
   readonly #leaseCalls: LeaseCalls = {
-    call: async (kind, request, options) => {
-      try {
-        return await this.#call(kind, request, options)
-      } catch (error) {
-        throw ofOlderNode(error, LEASES)
-      }
-    },
+    call: (kind, request, options) => this.#call(kind, request, options),
     keepAlive: (ids, options) => this.#seldom('read', { op: KEEP_ALIVE, leases: ids }, options),
   }
   /** Of sessions. A lease would end behind the other calls of its client, so they wait for none of them. */
@@ -613,12 +606,8 @@ export class Client {
     return { consistency, maxStalenessMs, minRevision: Math.max(needed, minRevision) }
   }
 
-  async #read(request: Request, options: ReadOptions): Promise<Answer> {
-    try {
-      return await this.#call('read', request, options, informing(options.onAnswer))
-    } catch (error) {
-      throw options.revision === undefined ? error : ofOlderNode(error, 'reads of history')
-    }
+  #read(request: Request, options: ReadOptions): Promise<Answer> {
+    return this.#call('read', request, options, informing(options.onAnswer))
   }
 
   async #getAsOf(operation: GetOperation, options: ReadOptions): Promise<KvRecord | undefined> {
@@ -655,8 +644,6 @@ export class Client {
     try {
       if (isUrgent) return await this.#perform(kind, request, { ...limits, waitedMs }, onAnswer)
       return await this.#withTurn(kind, request, { ...limits, waitedMs }, onAnswer)
-    } catch (error) {
-      throw ofOlderNode(error, WHAT[operation.op])
     } finally {
       if (identity !== undefined) this.#identities.release(identity)
     }
@@ -699,7 +686,7 @@ export class Client {
     } catch (error) {
       if (operation.op === GET && error instanceof QuorateError && error.code === 'not_found')
         return undefined
-      throw operation.op !== GET && hasLease(operation) ? ofOlderNode(error, LEASES) : error
+      throw error
     }
   }
 
@@ -973,26 +960,6 @@ function withOwnBorders(options: ListOptions | MirrorOptions): ListOptions | Mir
   const own = (border: string | Uint8Array | undefined) =>
     types.isUint8Array(border) ? new Uint8Array(border) : border
   return { ...options, prefix: own(options.prefix), start: own(options.start), end: own(options.end) }
-}
-
-const LEASES = 'leases'
-const WHAT: Readonly<Record<SeldomOperation['op'], string>> = {
-  [GET]: 'reads of history',
-  [TXN]: 'transactions',
-  [DELETE_RANGE]: 'deletes of ranges',
-  [COMPACT]: 'compaction',
-  [KEEP_ALIVE]: LEASES,
-  [WATCH]: 'watches',
-}
-
-/** How a node answers that is older than an operation. A newer one gives them no such answer. */
-const CODES_OF_OLDER = new Set(['not_found', 'method_not_allowed', 'unknown_parameter'])
-
-function ofOlderNode(error: unknown, what: string): unknown {
-  if (!(error instanceof QuorateError) || !CODES_OF_OLDER.has(error.code)) return error
-  if (error.code === 'not_found' && what === WHAT[GET]) return error
-  const message = `${error.node ?? error.endpoint ?? 'a node'} knows no ${what}: it runs an older quorate. Start every node with a newer one`
-  return new QuorateError(message, { ...error, code: 'unsupported', cause: error })
 }
 
 /** What a call tells of the answers to a read. */

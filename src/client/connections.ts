@@ -17,7 +17,7 @@ import { AskedWatch } from './watch-mux.ts'
  */
 const CALLS_BEFORE = 16
 const UNDER_WAY = 8
-/** After a proxy, or an older node, did not let it through, the next try is made after this time. */
+/** After a proxy did not let it through, the next try is made after this time. */
 export const REFUSED_MS = 60_000
 /** So does one that cuts it so often before any answer. Once, the node may have stopped. */
 const FRUITLESS_MAX = 2

@@ -40,7 +40,6 @@ export type ErrorCode =
   | 'unreachable'
   | 'timeout'
   | 'unexpected_answer'
-  | 'unsupported'
   | 'conflict'
   | 'session_lost'
   | 'incomplete'

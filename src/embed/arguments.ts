@@ -1,4 +1,4 @@
-// Checks the arguments of the public functions of this folder.
+// Argument checks of the public functions of this folder.
 
 import {
   type Check,
@@ -142,7 +142,7 @@ function checkFounding(founding: Founding): void {
 function checkShared(where: string, { timing, logger }: NodeOptions | ClusterOptions): void {
   if (timing !== undefined) checkOptions(`${where}: timing`, timing, TIMING)
   if (logger === undefined) return
-  // A logger has more methods than a node calls.
+  // Other methods of a logger are allowed.
   for (const [name, check] of Object.entries(LOGGER)) {
     checkValue(`${where}: logger`, name, logger[name as keyof Logger], check)
   }

@@ -3,33 +3,30 @@
 import { HOST, portOf } from '../local/addresses.ts'
 import { type NodeView, viewOf } from '../local/node-view.ts'
 import { holdsNode } from '../server/inspect-data-directory.ts'
+import { checkListenAddress } from '../server/listen-address.ts'
 import type { Founding, ListenAddress, NodeApi, ServingNode, StartOptions } from '../server/node/types.ts'
 import { startNode } from '../server/start-node.ts'
 import type { EmbeddedNode } from './types.ts'
 
-type Setting = Pick<StartOptions, 'timing' | 'logger' | 'resolvePeer'>
+type NodeSettings = Pick<StartOptions, 'timing' | 'logger' | 'resolvePeer'>
 
-export class Node implements EmbeddedNode {
+export class InProcessNode implements EmbeddedNode {
   readonly name: string
   readonly #dataDir: string
-  readonly #setting: Setting
-  #listen: ListenAddress
-  #peerListener: ListenAddress | undefined
+  readonly #settings: NodeSettings
+  #port: number
   #url = ''
   #running: ServingNode | undefined
-  /**
-   * Settles when all requests so far are carried out. They are carried out one after the other, so the last one decides
-   * the final state.
-   */
-  #asked: Promise<unknown> = Promise.resolve()
+  /** Settles when all requests so far have been executed. They run one after the other, so the last one wins. */
+  #lastRequest: Promise<unknown> = Promise.resolve()
   #closed = false
-  #lastExit: string | undefined
+  #failure: string | undefined
 
-  constructor(name: string, dataDir: string, port: number, setting: Setting) {
+  constructor(name: string, dataDir: string, port: number, settings: NodeSettings) {
     this.name = name
     this.#dataDir = dataDir
-    this.#listen = { host: HOST, port }
-    this.#setting = setting
+    this.#port = port
+    this.#settings = settings
   }
 
   get url(): string {
@@ -50,7 +47,7 @@ export class Node implements EmbeddedNode {
 
   /** The target of its relays; undefined while it does not run. */
   get peerListener(): ListenAddress | undefined {
-    return this.#running && this.#peerListener
+    return this.#running && { host: HOST, port: portOf(this.#running.peer) }
   }
 
   get hasData(): boolean {
@@ -59,28 +56,33 @@ export class Node implements EmbeddedNode {
 
   /** Empty when it is a voter that knows a leader and is up to date. */
   get notReady(): readonly string[] {
-    return this.api?.status().notReady ?? [this.#lastExit ?? 'it does not run']
+    return this.api?.status().notReady ?? [this.#failure ?? 'it does not run']
   }
 
   /** Why it ended, unless a caller ended it. */
   get failure(): string | undefined {
-    return this.#running ? undefined : this.#lastExit
+    return this.#failure
+  }
+
+  /** Rejects when its client port is taken: then no node of a new cluster is formatted. */
+  checkPort(): Promise<void> {
+    return checkListenAddress({ host: HOST, port: this.#port })
   }
 
   start(): Promise<void> {
     return this.startAs({ kind: 'existing' })
   }
 
-  /** `founding` says what to do with a directory that holds no node yet. */
+  /** `founding`: how a directory without a node becomes one. */
   startAs(founding: Founding): Promise<void> {
-    return this.#ask(async () => {
+    return this.#enqueue(async () => {
       if (this.#closed) throw new Error(`${this.name} cannot start: the cluster is closed`)
       if (this.#running === undefined) await this.#start(founding)
     })
   }
 
   stop(): Promise<void> {
-    return this.#ask(async () => {
+    return this.#enqueue(async () => {
       const running = this.#running
       // A crash during the stop ends it sooner.
       if (running !== undefined) await Promise.race([running.stop(), running.ended])
@@ -90,40 +92,39 @@ export class Node implements EmbeddedNode {
   crash(): Promise<void> {
     // At once, even during a graceful stop. The second call reports an error of it.
     this.#running?.crash().catch(() => {})
-    return this.#ask(async () => await this.#running?.crash())
+    return this.#enqueue(async () => await this.#running?.crash())
   }
 
-  /** Crashes it and drops requests that have not begun yet. */
+  /** Crashes it and refuses starts from now on. */
   close(): Promise<void> {
     this.#closed = true
     return this.crash()
   }
 
-  #ask(step: () => Promise<void>): Promise<void> {
-    const done = this.#asked.then(step)
+  #enqueue(request: () => Promise<void>): Promise<void> {
+    const done = this.#lastRequest.then(request)
     // A failure is reported to the caller of that request, not to the next one.
-    this.#asked = done.catch(() => {})
+    this.#lastRequest = done.catch(() => {})
     return done
   }
 
   async #start(founding: Founding): Promise<void> {
-    this.#lastExit = undefined
+    this.#failure = undefined
     const running = await startNode({
       name: this.name,
       dataDir: this.#dataDir,
-      listen: this.#listen,
-      // Any port will do: the relays follow it.
+      listen: { host: HOST, port: this.#port },
+      // Any port: the relays follow it.
       peerListen: { host: HOST, port: 0 },
       founding,
-      ...this.#setting,
+      ...this.#settings,
     })
     this.#running = running
     this.#url = running.url
-    this.#listen = { host: HOST, port: portOf(running.url) }
-    this.#peerListener = { host: HOST, port: portOf(running.peer) }
+    this.#port = portOf(running.url)
     void running.ended.then(({ kind, reason }) => {
       this.#running = undefined
-      if (kind === 'failed') this.#lastExit = reason
+      if (kind === 'failed') this.#failure = reason
     })
   }
 }

@@ -3,10 +3,10 @@ import { startNode as start } from '../server/start-node.ts'
 import { checkNode } from './arguments.ts'
 
 /**
- * Starts one node. Resolves when it listens; a node that joins a cluster may become a member later.
+ * Starts one node. Resolves when it listens; a node that joins a cluster becomes a member later.
  *
  * @throws TypeError when an option is unknown or of the wrong type
- * @throws NodeStartError when the options contradict each other or the directory; the message says what to do
+ * @throws NodeStartError when the options contradict each other or the directory; the message names the next step
  * @throws Error when the data is damaged or a port is taken
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
@@ -19,5 +19,5 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   })
 }
 
-/** Paths are appended to it. */
+/** Removes final slashes: paths are appended to the URL. */
 const withoutSlash = (url: string): string => url.replace(/\/+$/, '')

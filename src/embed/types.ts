@@ -12,14 +12,14 @@ export interface ClusterOptions {
   readonly ports?: readonly number[] | undefined
   /** Heartbeat and election timeouts. */
   readonly timing?: NodeOptions['timing'] | undefined
-  /** For example a pino logger. Default: none. */
+  /** For example a pino logger. Default: silent. */
   readonly logger?: Logger | undefined
   /** Time for all nodes to become ready voters, in milliseconds, above 0. Default: 30,000. */
   readonly readyTimeoutMs?: number | undefined
 }
 
 export interface PartitionOptions {
-  /** Also closes the connections between the groups, as a firewall does that rejects them. */
+  /** Also closes the connections between the groups, like a firewall that rejects them. */
   readonly reset?: boolean | undefined
 }
 
@@ -40,27 +40,28 @@ export interface EmbeddedCluster extends AsyncDisposable {
    */
   node(name: string): EmbeddedNode
   /**
-   * The node that leads in the highest term; undefined while none does. A leader that is cut off may not know it yet.
+   * The node that leads in the highest term; undefined while no node leads. A leader that is cut off counts until it
+   * steps down.
    */
   leader(): EmbeddedNode | undefined
   /**
-   * The node that leads, as soon as one does: after the leader has crashed, the one that is elected in its place. A
-   * leader that is cut off counts until another one leads.
+   * Waits for a leader: after a crash of the leader, for its successor. A leader that is cut off counts until another
+   * one leads.
    *
-   * @throws Error when no node leads within `timeoutMs`, or the cluster is closed meanwhile
+   * @throws Error when no node leads within `timeoutMs`, or the cluster is closed
    * @example
    * await cluster.leader()?.crash()
    * const next = await cluster.waitForLeader()
    */
   waitForLeader(options?: WaitOptions): Promise<EmbeddedNode>
   /**
-   * A client of all nodes. It is closed together with the cluster.
+   * Creates a client of all nodes, which is closed together with the cluster.
    *
    * @throws Error when the cluster is closed
    */
   client(options?: Partial<ClientOptions>): Client
   /**
-   * Cuts the network between groups of nodes. Nodes that are not named form one more group.
+   * Cuts the network between groups of nodes. Nodes that no group names form one more group.
    *
    * @throws RangeError when a name is unknown or given twice, or nothing would be cut off
    * @example
@@ -73,16 +74,16 @@ export interface EmbeddedCluster extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** A node of an embedded cluster, as its user sees it. */
+/** A node of an embedded cluster. */
 export interface EmbeddedNode {
   readonly name: string
   /** Base URL of its HTTP API; stays the same over restarts. */
   readonly url: string
   readonly running: boolean
-  /** Hands leadership over, answers what is under way, and closes. */
+  /** Transfers leadership, finishes requests in flight and closes. */
   stop(): Promise<void>
   /** Ends as if killed. */
   crash(): Promise<void>
-  /** Starts it again on its data. Resolves when it serves; a majority brings it up to date later. */
+  /** Starts it again on its data. Resolves when it serves; it catches up later. */
   start(): Promise<void>
 }

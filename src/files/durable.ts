@@ -1,4 +1,4 @@
-// Directories, files and their names. What is written is durable when the call returns; a new directory is not.
+// Directories, files and their names. Written files are durable when the call returns; new directories are not.
 
 import {
   closeSync,
@@ -13,9 +13,9 @@ import {
 import { dirname } from 'node:path'
 
 /**
- * Makes a directory and those above it that are missing. Returns the topmost that it has made; undefined if there was
- * none to make. Unlike `mkdirSync` with `recursive`, it fails with the reason of the system: on a read-only file system
- * that one says that a file is missing.
+ * Creates a directory and its missing parents. Returns the topmost new directory; undefined if none was missing. Fails
+ * with the reason of the system, unlike `mkdirSync` with `recursive`, which reports a missing file on a read-only file
+ * system.
  */
 export function makeDirectories(path: string, mode = 0o777): string | undefined {
   const above = dirname(path)
@@ -25,11 +25,11 @@ export function makeDirectories(path: string, mode = 0o777): string | undefined 
     if (codeOf(error) !== 'ENOENT' || above === path) throw error
   }
   const first = makeDirectories(above, mode)
-  // If the system calls it missing again (in /proc, in a directory that was removed), that is the reason.
+  // If the system reports it missing again (in /proc, in a deleted directory), that is the reason.
   return makeOne(path, mode) === undefined ? first : (first ?? path)
 }
 
-/** Makes one directory. Returns its path, or undefined if it was there. */
+/** Creates one directory. Returns its path, or undefined if it exists already. */
 function makeOne(path: string, mode: number): string | undefined {
   try {
     mkdirSync(path, mode)
@@ -37,7 +37,7 @@ function makeOne(path: string, mode: number): string | undefined {
   } catch (error) {
     const there = codeOf(error) === 'ENOENT' ? undefined : statSync(path, { throwIfNoEntry: false })
     if (there === undefined) throw error
-    // Fails with what is wrong with a file that is in the way.
+    // Fails with the right reason if the path is a file.
     if (!there.isDirectory()) readdirSync(path)
     return undefined
   }
@@ -47,15 +47,15 @@ const codeOf = (error: unknown): unknown =>
   error instanceof Error && 'code' in error ? error.code : undefined
 
 /**
- * Writes the whole file, with permissions `mode` if it is new. At every moment the file is either complete or as it was
- * before: the content goes to `PATH.new` first.
- * @throws Error of the system; the file is complete, as it was before or as it should be
+ * Writes the whole file, with permissions `mode` if it is new. Readers see either the old or the new content: it goes
+ * to `PATH.new` first.
+ * @throws Error of the system; the file then has the old or the new content
  */
-export function writeWhole(path: string, content: string | Uint8Array, mode = 0o666): void {
+export function writeFileAtomically(path: string, content: string | Uint8Array, mode = 0o666): void {
   const next = `${path}.new`
   const file = openSync(next, 'w', mode)
   try {
-    // Writes again after a partial write.
+    // Repeats after a partial write.
     writeFileSync(file, content)
     fsyncSync(file)
   } finally {
@@ -65,9 +65,9 @@ export function writeWhole(path: string, content: string | Uint8Array, mode = 0o
   syncDirectory(dirname(path))
 }
 
-/** Makes the names in a directory durable: files that were created, renamed or deleted there. */
+/** Makes changes of the names in a directory durable: created, renamed and deleted files. */
 export function syncDirectory(path: string): void {
-  // Windows cannot open a directory; there the rename itself has to be enough.
+  // Windows cannot open a directory; there the rename itself must be enough.
   if (process.platform === 'win32') return
   const directory = openSync(path, 'r')
   try {

@@ -1,4 +1,4 @@
-// What applying an entry works on.
+// The state, the rows and the events that one entry changes.
 
 import type { EventWriter } from './history.ts'
 import type { KvState, Rows } from './types.ts'
@@ -9,6 +9,5 @@ export type MutableState = { -readonly [name in keyof KvState]: KvState[name] }
 export interface ApplyContext {
   readonly state: MutableState
   readonly rows: Rows
-  /** undefined: the cluster version knows no history. */
-  readonly events: EventWriter | undefined
+  readonly events: EventWriter
 }

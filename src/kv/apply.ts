@@ -1,23 +1,23 @@
-// What a committed entry does to the store. A pure function of the entry, the registers, and the rows: it reads rows by
+// Applies a committed entry. A pure function of the entry, the registers, and the rows: it reads rows by
 // their keys, writes rows, and returns the outcome and the new registers. The same entries on the same state give the
 // same bytes on every replica.
 
 import type { ApplyContext, MutableState } from './apply-context.ts'
 import { lookUpSlot, openSession, rememberInSlot, sweep, sweepDue } from './client-sessions.ts'
+import type { ParsedRequest } from './codec/request.ts'
+import { parseRequest } from './codec/request.ts'
+import { rememberedBytes, tokenKey } from './codec/rows.ts'
 import { conditionHolds } from './condition.ts'
-import { assertNever, UnknownKindError } from './errors.ts'
+import { assertNever } from './errors.ts'
 import { fingerprint, fingerprint32 } from './fingerprint.ts'
-import { EventWriter, forget, historyAfter } from './history.ts'
+import { EventWriter, forget } from './history.ts'
 import { encodeTokenRow, evict, evictionDue, isForgotten, lookUp, remember } from './idempotency.ts'
-import type { KeyMetadata } from './key-metadata.ts'
-import { keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, writeKey } from './keys.ts'
+import { type KeyMetadata, metadataKey } from './key-metadata.ts'
+import { keyFault, metaOf, readCurrent, removeKey, rowOf, writeKey } from './keys.ts'
 import { executeOnLeases } from './lease-commands.ts'
 import { LeaseChecks } from './leases.ts'
 import { rejection } from './rejections.ts'
-import type { ParsedRequest } from './request.ts'
-import { clusterVersionOf, parseRequest } from './request.ts'
-import { rememberedBytes, tokenKey } from './rows.ts'
-import { CLUSTER_VERSION, CLUSTER_VERSION_OF_HISTORY, equalSettings, settingsFault } from './settings.ts'
+import { equalSettings, settingsFault } from './settings.ts'
 import { deleteRange, executeTxn } from './txn.ts'
 import type {
   Apply,
@@ -34,7 +34,7 @@ import type {
 } from './types.ts'
 import { asRevision } from './types.ts'
 
-/** What a request comes to. */
+/** The result of executing one request. */
 interface Result {
   readonly outcome: Outcome
   /** This outcome was remembered. The entry changed no key and no setting. */
@@ -45,15 +45,8 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
   const request = parseRequest(kind, version, body)
   const state: MutableState = { ...before, clusterTimeMs: Math.max(before.clusterTimeMs, clusterTimeMs) }
   const { token, slot, command } = request
-  const { clusterVersion } = before.settings
-  // A member that knows only this cluster version stops here, so the others must not go on.
-  if (clusterVersion < CLUSTER_VERSION && clusterVersion < clusterVersionOf({ command, idempotency: slot }))
-    throw new UnknownKindError(
-      `entry kind ${kind}${slot === undefined ? '' : ' in a session'} at cluster version ${clusterVersion}`,
-    )
-  const hasHistory = clusterVersion >= CLUSTER_VERSION_OF_HISTORY
-  const work: ApplyContext = { state, rows, events: hasHistory ? eventWriterOf(rows) : undefined }
-  work.events?.begin(before, rows)
+  const work: ApplyContext = { state, rows, events: eventWriterOf(rows) }
+  work.events.begin(before, rows)
   const { outcome, replayed } =
     slot !== undefined
       ? inSession(request, slot, fingerprint32(kind, body.subarray(request.askedAt)), work)
@@ -61,11 +54,11 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
         ? underToken(request, token, fingerprint(kind, body.subarray(request.askedAt)), work)
         : evicting({ outcome: execute(command, work), replayed: false }, work)
   if (sweepDue(state)) state.sessions = sweep(state, rows)
-  if (work.events !== undefined) state.history = work.events.end(state, rows)
+  state.history = work.events.end(state, rows)
   return { outcome, replayed, state }
 }
 
-/** Of each store, to which one entry is applied at a time. */
+/** The event writer of a store, to which one entry is applied at a time. */
 function eventWriterOf(rows: Rows): EventWriter {
   const known = eventWriters.get(rows)
   if (known !== undefined) return known
@@ -177,8 +170,8 @@ function execute(command: Command, work: ApplyContext): Outcome {
 }
 
 function executeOnKey(command: KeyCommand, work: ApplyContext): OutcomeOfKey {
-  const rowKey = rowKeyOf(command.key, work)
-  const current = readCurrent(command.key, rowKey, work)
+  const rowKey = metadataKey(command.key)
+  const current = readCurrent(command.key, rowKey, work.rows)
   return command.kind === 'put' ? put(command, rowKey, current, work) : remove(command, rowKey, current, work)
 }
 
@@ -246,14 +239,11 @@ function compact(to: Revision | undefined, { state, rows }: ApplyContext): Outco
  * with the revision. `isForgotten` relies on that.
  */
 function changeSettings(change: Partial<KvState['settings']>, state: MutableState): Outcome {
-  const fault = settingsFault(change, state.settings)
+  const fault = settingsFault(change)
   if (fault !== undefined) return rejection(state.revision, fault.reason, fault.numbers)
   const settings = { ...state.settings, ...change }
   if (!equalSettings(settings, state.settings)) {
     state.revision = asRevision(state.revision + 1)
-    const begins = settings.clusterVersion >= CLUSTER_VERSION_OF_HISTORY
-    if (begins && state.settings.clusterVersion < CLUSTER_VERSION_OF_HISTORY)
-      state.history = historyAfter(state.revision, state.keys)
     state.settings = settings
   }
   return { kind: 'settings', revision: state.revision, settings }

@@ -28,24 +28,24 @@ import {
   writeUint48,
   writeUint64,
 } from '../bytes/index.ts'
+import { outcomeBytes, readOutcome, writeOutcome } from './codec/outcome.ts'
 import { MalformedBytesError } from './errors.ts'
-import { outcomeBytes, readOutcome, writeOutcome } from './outcome.ts'
 import { rejection } from './rejections.ts'
 import type { Command, Idempotency, KvState, Outcome, Rows, SessionSlot } from './types.ts'
 import { TABLE_SESSIONS, TABLE_SLOTS } from './types.ts'
 
 type Sessions = KvState['sessions']
 
-/** Requests that a session may have under way at a time. */
+/** Limit on the requests of a session in flight. */
 export const SESSION_SLOTS_MAX = 4096
 /** When there are more, the oldest is forgotten. */
 export const SESSIONS_MAX = 10_000
 /** Deleting a row takes longer than seeing that a slot has none. */
 export const STEPS_OF_DELETION = 8
 /**
- * What one entry does to forget sessions, in steps: forgetting one, or looking at one of its slots. A session with `n`
- * rows has taken `n` + 1 entries at least, and is gone after 1 + SESSION_SLOTS_MAX + 7 * `n` steps at most. So deleting
- * keeps up with opening.
+ * Limit on the steps of one entry that forgets sessions: forgetting one, or looking at one of its slots. A session with
+ * `n` rows has taken `n` + 1 entries at least, and is gone after 1 + SESSION_SLOTS_MAX + 7 * `n` steps at most. So
+ * deleting keeps up with opening.
  */
 export const STEPS_PER_ENTRY = SESSION_SLOTS_MAX / 2 + STEPS_OF_DELETION
 const SLOT_KEY_BYTES = 11
@@ -61,7 +61,7 @@ export const NO_SESSIONS: Sessions = {
 
 export const isSession = (idempotency: Idempotency): idempotency is SessionSlot => 'session' in idempotency
 
-/** What is known of a request under this slot and number. */
+/** Knowledge of a request under this slot and number. */
 type Known =
   /** It is new. `rowBytes`: the size of the row that the slot has; 0: none. */
   | { readonly kind: 'new'; readonly rowBytes: number }

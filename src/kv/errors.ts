@@ -5,7 +5,7 @@ export class UnknownKindError extends Error {
   override readonly name = 'UnknownKindError'
 }
 
-/** What the operator of a node that has met such an entry or row should do. */
+/** The remedy for the operator of a node that has met such an entry or row. */
 export const REMEDY_FOR_NEWER = 'a newer version wrote it. Start this node with that version'
 
 /** Bytes that no version of this program writes: a bug, or damage that every checksum missed. */

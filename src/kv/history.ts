@@ -22,9 +22,8 @@
 // versions that its events replaced are deleted too, and so are its tombstones.
 
 import { Reader, readUint16, readUint64, writeUint16, writeUint32, writeUint64 } from '../bytes/index.ts'
+import { versionKey } from './codec/rows.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
-import { versionKey } from './rows.ts'
-import { CLUSTER_VERSION_OF_HISTORY } from './settings.ts'
 import type { KvState, Revision, RowHash, Rows } from './types.ts'
 import { asRevision, TABLE_EVENTS } from './types.ts'
 
@@ -41,7 +40,7 @@ export const REVISIONS_PER_ROW = 16
  * deleted at once would be written again by the entries after it.
  */
 export const ROW_BYTES = 16 * 1024
-/** What one entry deletes at most, plus the events of one row. */
+/** Limit on the events that one entry deletes, exceeded at most by those of one row. */
 export const EVENTS_PER_STEP_MAX = 1024
 /** Rows of events that one entry reads at most. */
 export const EVENT_ROWS_PER_STEP_MAX = 64
@@ -49,7 +48,7 @@ export const EVENT_ROWS_PER_STEP_MAX = 64
 export interface KeyEvent {
   readonly key: Uint8Array
   readonly revision: Revision
-  /** Of the row of the tombstone, if the key was deleted. */
+  /** The hash of the row of the tombstone, if the key was deleted. */
   readonly tombstone: RowHash | undefined
   readonly before: VersionBefore | undefined
 }
@@ -92,7 +91,7 @@ export const eventsFrom = (first: Revision): { gte: Uint8Array; lt: Uint8Array }
 
 interface NewestRow {
   readonly history: History
-  /** Of its events. */
+  /** The size of its events. */
   readonly bytes: number
   readonly hash: RowHash
 }
@@ -110,11 +109,11 @@ export class EventWriter {
   /** The events of the row. */
   #bytes = new Uint8Array(BUFFER_BYTES)
   #at = 0
-  /** Of the row. */
+  /** The first revision of the row. */
   #first = 0
   /** The store's revision before the entry. */
   #before = 0
-  /** Of the versions that the entry has replaced. */
+  /** The size of the versions that the entry has replaced. */
   #replacedBytes = 0
   /** The newest row. `history`: as the entry before has left it, so that it is known whether anything followed. */
   #newest: NewestRow | undefined
@@ -241,33 +240,12 @@ export const spanOfEvents = (first: Revision, row: Uint8Array): Pick<EventRow, '
 // ---------------------------------------------------------------------------------------------------------------------
 // Forgetting
 
-/** Below cluster version 3. */
-export const NO_HISTORY: History = {
-  first: asRevision(0),
-  newest: asRevision(0),
-  compacted: asRevision(0),
-  bytes: 0,
-  inline: 0,
-}
-
-/** From cluster version 3 on. */
-export const hasHistory = ({ settings }: KvState): boolean =>
-  settings.clusterVersion >= CLUSTER_VERSION_OF_HISTORY
-
-/** The store can be read at this revision and later ones. */
-export const compactRevision = (state: KvState): Revision =>
-  hasHistory(state) ? state.history.compacted : state.revision
-
-/** How many keys have their values in the rows of data. */
-export const inlineKeys = (state: KvState): number => (hasHistory(state) ? state.history.inline : state.keys)
-
-/** History begins after `revision`. `inline`: the keys that exist, with their values in their rows of data. */
-export const historyAfter = (revision: Revision, inline: number): History => ({
+/** The history of a store that begins after `revision`. */
+export const historyAfter = (revision: Revision): History => ({
   first: asRevision(revision + 1),
   newest: asRevision(0),
   compacted: revision,
   bytes: 0,
-  inline,
 })
 
 /** Whether the row of events up to `last`, of that cluster time, need not be kept any more. */
@@ -323,5 +301,5 @@ function forgetVersions({ key, revision, tombstone, before }: KeyEvent, rows: Ro
   return bytesOfVersion(key, before.valueBytes)
 }
 
-/** What a version counts in `history.bytes` once it is replaced. */
+/** The bytes that a replaced version adds to `history.bytes`. */
 export const bytesOfVersion = (key: Uint8Array, valueBytes: number): number => key.length + valueBytes

@@ -8,11 +8,17 @@
 // Neither values nor keys are stored: a repeated request carries its key.
 
 import { equalBytes, Reader } from '../bytes/index.ts'
+import { outcomeBytes, readOutcome, writeOutcome } from './codec/outcome.ts'
+import type { TokenOrderRow } from './codec/rows.ts'
+import {
+  decodeTokenOrderRow,
+  encodeTokenOrderRow,
+  rememberedBytes,
+  tokenKey,
+  tokenOrderKey,
+} from './codec/rows.ts'
 import { MalformedBytesError } from './errors.ts'
 import { FINGERPRINT_BYTES } from './fingerprint.ts'
-import { outcomeBytes, readOutcome, writeOutcome } from './outcome.ts'
-import type { TokenOrderRow } from './rows.ts'
-import { decodeTokenOrderRow, encodeTokenOrderRow, rememberedBytes, tokenKey, tokenOrderKey } from './rows.ts'
 import type { Command, KvState, Outcome, Revision, Rows } from './types.ts'
 
 type Tokens = KvState['tokens']

@@ -2,17 +2,38 @@
 
 export { applyEntry } from './apply.ts'
 export { isSession, SESSION_SLOTS_MAX } from './client-sessions.ts'
+export {
+  BATCH_COMMANDS_MAX,
+  decodeRequest,
+  EXPIRE_LEASES_MAX,
+  namesRanges,
+  placesOfEntry,
+  RENEW_LEASES_MAX,
+  requestBytes,
+  requestKind,
+  takesNoRoom,
+  writeRequest,
+} from './codec/request.ts'
+export {
+  compareKeys,
+  decodeVersionKey,
+  keyAfter,
+  leaseOf,
+  prefixEnd,
+  readVersion,
+  versionRange,
+  versionsEnd,
+  versionsStart,
+} from './codec/rows.ts'
+export { decodeState, encodeState, initialState } from './codec/state.ts'
 export { conditionHolds, TAGS_MAX } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
 export type { KeyEvent } from './history.ts'
 export {
-  compactRevision,
   decodeEvents,
   eventsFrom,
   eventsKey,
   firstOfEvents,
-  hasHistory,
-  inlineKeys,
   isDue,
   spanOfEvents,
 } from './history.ts'
@@ -29,44 +50,12 @@ export {
 export { LiveVersions } from './live-versions.ts'
 export { rejectionText } from './rejections.ts'
 export {
-  BATCH_COMMANDS_MAX,
-  clusterVersionOf,
-  decodeRequest,
-  EXPIRE_LEASES_MAX,
-  namesRanges,
-  placesOfEntry,
-  RENEW_LEASES_MAX,
-  requestBytes,
-  requestKind,
-  takesNoRoom,
-  writeRequest,
-} from './request.ts'
-export {
-  compareKeys,
-  dataKey,
-  dataRange,
-  decodeDataRow,
-  decodeVersionKey,
-  keyAfter,
-  leaseOf,
-  prefixEnd,
-  readVersion,
-  userKey,
-  versionRange,
-  versionsEnd,
-  versionsStart,
-} from './rows.ts'
-export {
   areTooManyKeys,
   CLUSTER_VERSION,
-  CLUSTER_VERSION_OF_BATCHES,
-  CLUSTER_VERSION_OF_HISTORY,
-  CLUSTER_VERSION_OF_LEASES,
   DEFAULT_SETTINGS,
   SETTING_RULES,
   settingsFault,
 } from './settings.ts'
-export { decodeState, encodeState, initialState } from './state.ts'
 export type {
   Applied,
   Apply,
@@ -101,7 +90,6 @@ export type {
 } from './types.ts'
 export {
   asRevision,
-  TABLE_DATA,
   TABLE_LEASES,
   TABLE_TOKEN_ORDER,
   TABLE_TOKENS,

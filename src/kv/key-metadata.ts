@@ -15,7 +15,7 @@ import {
   writeUint32,
   writeUint64,
 } from '../bytes/index.ts'
-import { decodeVersion, decodeVersionKey, leaseOf } from './rows.ts'
+import { decodeVersion, decodeVersionKey, leaseOf } from './codec/rows.ts'
 import type { KeyMeta, RowHash } from './types.ts'
 import { asRevision, TABLE_HEADS } from './types.ts'
 
@@ -26,11 +26,9 @@ const LEASE_AT = 37
 
 export interface KeyMetadata extends KeyMeta {
   readonly valueBytes: number
-  /** Of the row of this version; undefined: the value is in the row of data (`rows.ts`). */
-  readonly versionHash: RowHash | undefined
+  /** The hash of the row of this version. */
+  readonly versionHash: RowHash
 }
-
-type NewMetadata = Omit<KeyMetadata, 'key'> & { readonly versionHash: RowHash }
 
 export function metadataKey(key: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(1 + key.length)
@@ -40,7 +38,7 @@ export function metadataKey(key: Uint8Array): Uint8Array {
 }
 
 /** The bytes are valid until the next call. */
-export function encodeMetadata(head: NewMetadata): Uint8Array {
+export function encodeMetadata(head: Omit<KeyMetadata, 'key'>): Uint8Array {
   const { lease } = head
   const bytes = lease === undefined ? bare : leased
   bytes[0] = lease === undefined ? 0 : LEASED

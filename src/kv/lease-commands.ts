@@ -1,9 +1,10 @@
-// What is asked of leases themselves: grant, renew, revoke, expire. None of them raises the revision, unless keys are
+// The commands on leases themselves: grant, renew, revoke, expire. None of them raises the revision, unless keys are
 // deleted.
 
 import type { ApplyContext } from './apply-context.ts'
 import { assertNever, MalformedBytesError } from './errors.ts'
-import { readCurrent, removeDetached, rowKeyOf } from './keys.ts'
+import { metadataKey } from './key-metadata.ts'
+import { readCurrent, removeDetached } from './keys.ts'
 import {
   addLease,
   chooseId,
@@ -70,8 +71,8 @@ function end(id: LeaseId, { keys: count }: Lease, work: ApplyContext): number {
     throw new MalformedBytesError(`lease ${id} has ${count} keys, and ${keys.length} were found`)
   const revision = asRevision(work.state.revision + 1)
   for (const key of keys) {
-    const rowKey = rowKeyOf(key, work)
-    const current = readCurrent(key, rowKey, work)
+    const rowKey = metadataKey(key)
+    const current = readCurrent(key, rowKey, work.rows)
     if (current?.lease !== id) throw new MalformedBytesError(`a key of lease ${id} has another lease`)
     unlink(id, key, work)
     removeDetached(current, rowKey, revision, work)

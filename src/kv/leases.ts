@@ -2,10 +2,8 @@
 // passed since it was granted or renewed, or when it is revoked.
 //
 //   lease        key    6, id (8)
-//                value  flags (1), time to live (8), deadline in cluster time (8), number of keys (4);
-//                       with flag 2 bytes of keys (4)
+//                value  flags (1), time to live (8), deadline in cluster time (8), number of keys (4), bytes of keys (4)
 //                       flag 1, owned: a put has made it for its key. It ends, too, when that key has it no longer
-//                       flag 2 is in every row that is written from cluster version 4 on
 //   attachment   key    7, id of the lease (8), user's key
 //                value  0
 //
@@ -18,19 +16,17 @@
 
 import { Reader, readBigUint64, writeBigUint64, writeUint32, writeUint64 } from '../bytes/index.ts'
 import type { ApplyContext } from './apply-context.ts'
+import { leaseOf } from './codec/rows.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import { leaseNumbers, rejection } from './rejections.ts'
-import { leaseOf } from './rows.ts'
-import { areTooManyKeys, CLUSTER_VERSION_OF_KEY_BYTES, keyLimits } from './settings.ts'
-import type { KeyMeta, KvState, LeaseId, PutLease, Rejection } from './types.ts'
+import { areTooManyKeys, keyLimits } from './settings.ts'
+import type { KeyMeta, KvState, LeaseId, PutLease, Rejection, Rows } from './types.ts'
 import { TABLE_ATTACHMENTS, TABLE_LEASES, TTL_MS_MAX, TTL_MS_MIN } from './types.ts'
 
 const OWNED = 1
-const HAS_KEY_BYTES = 2
 const ID_AT = 1
 const ID_END = 9
-const ROW_BYTES = 21
-const KEY_BYTES_AT = ROW_BYTES
+const ROW_BYTES = 25
 
 export interface Lease {
   /** It was made by a put, for the key of that put alone. */
@@ -39,11 +35,11 @@ export interface Lease {
   /** In cluster time. */
   readonly deadlineMs: number
   readonly keys: number
-  /** Of these keys. Those that were attached before cluster version 4 are not counted. */
+  /** The bytes of these keys. */
   readonly keyBytes: number
 }
 
-/** Before cluster version 3, and in an empty store. */
+/** No lease was ever granted. */
 export const NO_LEASES: KvState['leases'] = { count: 0, chosen: 0 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -85,30 +81,25 @@ export function attachedKey(rowKey: Uint8Array): Uint8Array {
 export function decodeLease(row: Uint8Array): Lease {
   const from = new Reader(row, 'the row of a lease', MalformedBytesError)
   const flags = from.uint8()
-  if (flags > (OWNED | HAS_KEY_BYTES)) throw new UnknownKindError(`flags ${flags} of a lease`)
+  if (flags > OWNED) throw new UnknownKindError(`flags ${flags} of a lease`)
   const lease = {
-    owned: (flags & OWNED) !== 0,
+    owned: flags === OWNED,
     ttlMs: from.uint64(),
     deadlineMs: from.uint64(),
     keys: from.uint32(),
-    keyBytes: flags & HAS_KEY_BYTES ? from.uint32() : 0,
+    keyBytes: from.uint32(),
   }
   from.end()
   return lease
 }
 
-function writeLease(
-  id: LeaseId,
-  { owned, ttlMs, deadlineMs, keys, keyBytes }: Lease,
-  { state, rows }: Changing,
-): void {
-  const hasKeyBytes = state.settings.clusterVersion >= CLUSTER_VERSION_OF_KEY_BYTES
-  const bytes = new Uint8Array(ROW_BYTES + (hasKeyBytes ? 4 : 0))
-  bytes[0] = (owned ? OWNED : 0) | (hasKeyBytes ? HAS_KEY_BYTES : 0)
+function writeLease(id: LeaseId, { owned, ttlMs, deadlineMs, keys, keyBytes }: Lease, rows: Rows): void {
+  const bytes = new Uint8Array(ROW_BYTES)
+  bytes[0] = owned ? OWNED : 0
   writeUint64(bytes, 1, ttlMs)
   writeUint64(bytes, 9, deadlineMs)
   writeUint32(bytes, 17, keys)
-  if (hasKeyBytes) writeUint32(bytes, KEY_BYTES_AT, keyBytes)
+  writeUint32(bytes, 21, keyBytes)
   rows.write({ key: leaseKey(id), value: bytes })
 }
 
@@ -150,7 +141,7 @@ export function addLease(
   work: Changing,
 ): void {
   const { state } = work
-  writeLease(id, { owned, ttlMs, deadlineMs: deadlineFrom(ttlMs, state), keys: 0, keyBytes: 0 }, work)
+  writeLease(id, { owned, ttlMs, deadlineMs: deadlineFrom(ttlMs, state), keys: 0, keyBytes: 0 }, work.rows)
   state.leases = { ...state.leases, count: state.leases.count + 1 }
 }
 
@@ -159,7 +150,7 @@ export function renewLease(id: LeaseId, work: Changing): number | undefined {
   const lease = readLease(id, work)
   if (lease === undefined) return undefined
   const deadlineMs = Math.max(lease.deadlineMs + 1, deadlineFrom(lease.ttlMs, work.state))
-  writeLease(id, { ...lease, deadlineMs }, work)
+  writeLease(id, { ...lease, deadlineMs }, work.rows)
   return lease.ttlMs
 }
 
@@ -218,12 +209,12 @@ export function moveLease(
     const { keys, keyBytes, ...lease } = existing(from, work)
     // It has no other key.
     if (lease.owned) removeLease(from, work)
-    else writeLease(from, { ...lease, keys: keys - 1, keyBytes: Math.max(0, keyBytes - key.length) }, work)
+    else writeLease(from, { ...lease, keys: keys - 1, keyBytes: keyBytes - key.length }, work.rows)
   }
   if (to !== undefined) {
     work.rows.write({ key: attachmentKey(to, key), value: ATTACHED })
     const { keys, keyBytes, ...lease } = existing(to, work)
-    writeLease(to, { ...lease, keys: keys + 1, keyBytes: keyBytes + key.length }, work)
+    writeLease(to, { ...lease, keys: keys + 1, keyBytes: keyBytes + key.length }, work.rows)
   }
 }
 

@@ -2,7 +2,7 @@
 // revision, unless it is a tombstone. The rows are given one after the other, in the order of their keys or backwards.
 
 import { equalBytes } from '../bytes/index.ts'
-import { decodeVersion, decodeVersionKey, firstVersionUpTo, versionsEnd } from './rows.ts'
+import { decodeVersion, decodeVersionKey, firstVersionUpTo, versionsEnd } from './codec/rows.ts'
 import type { KeyRow, Revision } from './types.ts'
 
 /** After so many rows of one key that are of no use, the reader should jump. */
@@ -62,7 +62,7 @@ export class LiveVersions {
     return newest ?? undefined
   }
 
-  /** Where to go on reading, if there is a better place than the next row. Only forwards. */
+  /** The key to continue at, if that skips rows. Only forwards. */
   takeJump(): Uint8Array | undefined {
     const jump = this.#jump
     this.#jump = undefined

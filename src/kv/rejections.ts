@@ -14,7 +14,6 @@ export const REASONS: readonly Reason[] = [
   'value-too-large',
   'store-full',
   'setting-out-of-range',
-  'version-lowered',
   'prev-with-token',
   'token-reused',
   'token-expired',
@@ -43,7 +42,6 @@ const CODES: Readonly<Record<Reason, RefusalCode>> = {
   'value-too-large': 'value_too_large',
   'store-full': 'storage_full',
   'setting-out-of-range': 'bad_request',
-  'version-lowered': 'bad_request',
   'prev-with-token': 'bad_request',
   'token-reused': 'idempotency_key_reused',
   'token-expired': 'idempotency_expired',
@@ -75,7 +73,7 @@ export function leaseNumbers(id: LeaseId): Rejection['numbers'] {
 const leaseInNumbers = (high: number, low: number): string => `${(BigInt(high) << 32n) | BigInt(low)}`
 
 const keysInNumbers = (keys: number, bytes: number): string =>
-  `${keys} keys (range_keys_max)${bytes === 0 ? '' : `, or ${bytes} bytes of keys (range_bytes_max)`}`
+  `${keys} keys (range_keys_max), or ${bytes} bytes of keys (range_bytes_max)`
 
 /** `numbers`: the numbers in the sentence (`refusalText`). */
 export const rejection = (
@@ -106,8 +104,6 @@ export function rejectionText({ reason, numbers: [first, second] }: Rejection): 
       const { min, max } = SETTING_RULES[name]
       return `${name} must be a whole number from ${min} to ${max}, not ${second}`
     }
-    case 'version-lowered':
-      return `clusterVersion is never lowered: it is ${second}, not ${first}`
     case 'prev-with-token':
       return 'the row before cannot be asked for under an idempotency token: values are not kept'
     case 'token-reused':

@@ -4,17 +4,11 @@ import { type Reader, writeUint64 } from '../bytes/index.ts'
 import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from './errors.ts'
 import type { Reason, Settings } from './types.ts'
 
-/** The newest cluster version that this program knows. */
-export const CLUSTER_VERSION = 4
-/** Sessions and batches exist from this cluster version on. */
-export const CLUSTER_VERSION_OF_SESSIONS = 2
-export const CLUSTER_VERSION_OF_BATCHES = 2
-/** History exists from this cluster version on. */
-export const CLUSTER_VERSION_OF_HISTORY = 3
-/** Leases exist from this cluster version on. */
-export const CLUSTER_VERSION_OF_LEASES = 3
-/** From this cluster version on the keys of ranges and leases are limited by their bytes, too. */
-export const CLUSTER_VERSION_OF_KEY_BYTES = 4
+/**
+ * The newest cluster version that this program knows. A later version raises it when an entry, a row or its meaning
+ * changes; the cluster uses the new version once every member knows it.
+ */
+export const CLUSTER_VERSION = 1
 
 export const DEFAULT_SETTINGS: Settings = {
   keyBytesMax: 4096,
@@ -38,8 +32,6 @@ interface SettingRule {
   readonly id: number
   readonly min: number
   readonly max: number
-  /** The cluster version from which on the setting exists. Before, some member may not know it. */
-  readonly since: number
 }
 
 /**
@@ -47,21 +39,21 @@ interface SettingRule {
  * Every replica must decide alike, so another range needs a new version of the settings entry.
  */
 export const SETTING_RULES: Readonly<Record<keyof Settings, SettingRule>> = {
-  keyBytesMax: { id: 1, min: 1, max: 4096, since: 1 },
-  valueBytesMax: { id: 2, min: 0, max: 1 << 20, since: 1 },
-  storeBytesMax: { id: 3, min: 0, max: 2 ** 50, since: 1 },
-  idempotencyTokensMax: { id: 4, min: 1, max: 10_000_000, since: 1 },
-  idempotencyBytesMax: { id: 5, min: 4096, max: 2 ** 40, since: 1 },
-  idempotencyAgeMsMax: { id: 6, min: 1000, max: 30 * 24 * 3_600_000, since: 1 },
-  clusterVersion: { id: 7, min: 1, max: 2 ** 32 - 1, since: 1 },
-  historyAgeMs: { id: 8, min: 1000, max: 365 * 24 * 3_600_000, since: CLUSTER_VERSION_OF_HISTORY },
-  historyRevisionsMax: { id: 9, min: 1, max: 2 ** 40, since: CLUSTER_VERSION_OF_HISTORY },
-  historyBytesMax: { id: 10, min: 0, max: 2 ** 50, since: CLUSTER_VERSION_OF_HISTORY },
-  rangeKeysMax: { id: 11, min: 1, max: 100_000, since: CLUSTER_VERSION_OF_HISTORY },
-  leaseCheckpointMs: { id: 12, min: 100, max: 3_600_000, since: CLUSTER_VERSION_OF_LEASES },
-  leasesMax: { id: 13, min: 0, max: 10_000_000, since: CLUSTER_VERSION_OF_LEASES },
+  keyBytesMax: { id: 1, min: 1, max: 4096 },
+  valueBytesMax: { id: 2, min: 0, max: 1 << 20 },
+  storeBytesMax: { id: 3, min: 0, max: 2 ** 50 },
+  idempotencyTokensMax: { id: 4, min: 1, max: 10_000_000 },
+  idempotencyBytesMax: { id: 5, min: 4096, max: 2 ** 40 },
+  idempotencyAgeMsMax: { id: 6, min: 1000, max: 30 * 24 * 3_600_000 },
+  clusterVersion: { id: 7, min: 1, max: 2 ** 32 - 1 },
+  historyAgeMs: { id: 8, min: 1000, max: 365 * 24 * 3_600_000 },
+  historyRevisionsMax: { id: 9, min: 1, max: 2 ** 40 },
+  historyBytesMax: { id: 10, min: 0, max: 2 ** 50 },
+  rangeKeysMax: { id: 11, min: 1, max: 100_000 },
+  leaseCheckpointMs: { id: 12, min: 100, max: 3_600_000 },
+  leasesMax: { id: 13, min: 0, max: 10_000_000 },
   // At least one record of the largest key and value.
-  rangeBytesMax: { id: 14, min: 2 * 2 ** 20, max: 64 * 2 ** 20, since: CLUSTER_VERSION_OF_HISTORY },
+  rangeBytesMax: { id: 14, min: 2 * 2 ** 20, max: 64 * 2 ** 20 },
 }
 
 const NAMES: readonly (keyof Settings)[] = [
@@ -89,7 +81,7 @@ interface SettingFault {
 /**
  * Why `change` is refused; undefined when it is allowed. Throws for a cluster version that is newer than this program.
  */
-export function settingsFault(change: Partial<Settings>, current: Settings): SettingFault | undefined {
+export function settingsFault(change: Partial<Settings>): SettingFault | undefined {
   for (const name of NAMES) {
     const value = change[name]
     if (value === undefined) continue
@@ -97,30 +89,25 @@ export function settingsFault(change: Partial<Settings>, current: Settings): Set
     if (!Number.isSafeInteger(value) || value < min || value > max)
       return { reason: 'setting-out-of-range', numbers: [id, value] }
   }
-  const { clusterVersion } = change
-  if (clusterVersion === undefined) return undefined
-  // A newer program would accept it. A refusal here would make the replicas differ.
+  const { clusterVersion = CLUSTER_VERSION } = change
+  // A newer program would accept it. A rejection here would make the replicas differ.
   if (clusterVersion > CLUSTER_VERSION)
     throw new UnknownKindError(
-      `cluster version ${clusterVersion}, and this version of quorate knows 1 to ${CLUSTER_VERSION}: ${REMEDY_FOR_NEWER}`,
+      `cluster version ${clusterVersion}, and this version of quorate knows up to ${CLUSTER_VERSION}: ${REMEDY_FOR_NEWER}`,
     )
-  if (clusterVersion >= current.clusterVersion) return undefined
-  return { reason: 'version-lowered', numbers: [clusterVersion, current.clusterVersion] }
+  return undefined
 }
 
-type KeyLimits = Pick<Settings, 'rangeKeysMax' | 'rangeBytesMax' | 'clusterVersion'>
-
-const limitsKeyBytes = ({ clusterVersion }: KeyLimits): boolean =>
-  clusterVersion >= CLUSTER_VERSION_OF_KEY_BYTES
+type KeyLimits = Pick<Settings, 'rangeKeysMax' | 'rangeBytesMax'>
 
 /** Whether these are more keys, or more bytes of keys, than the ranges of an entry or a lease may have. */
 export const areTooManyKeys = (keys: number, keyBytes: number, settings: KeyLimits): boolean =>
-  keys > settings.rangeKeysMax || (limitsKeyBytes(settings) && keyBytes > settings.rangeBytesMax)
+  keys > settings.rangeKeysMax || keyBytes > settings.rangeBytesMax
 
-/** The numbers of the refusal of too many keys. The second one is 0 if bytes are not limited. */
-export const keyLimits = (settings: KeyLimits): readonly [number, number] => [
-  settings.rangeKeysMax,
-  limitsKeyBytes(settings) ? settings.rangeBytesMax : 0,
+/** The numbers of the rejection of too many keys. */
+export const keyLimits = ({ rangeKeysMax, rangeBytesMax }: KeyLimits): readonly [number, number] => [
+  rangeKeysMax,
+  rangeBytesMax,
 ]
 
 export const equalSettings = (a: Settings, b: Settings): boolean => NAMES.every((name) => a[name] === b[name])
@@ -130,21 +117,6 @@ export function settingOf(id: number): keyof Settings {
   if (name === undefined) throw new UnknownKindError(`setting ${id} is not known to this program`)
   return name
 }
-
-/** Of all settings those that exist at their cluster version: some member may not know the others. */
-export function existingSettings(settings: Settings): Partial<Settings> {
-  if (settings.clusterVersion >= CLUSTER_VERSION) return settings
-  return Object.fromEntries(
-    NAMES.filter((name) => exists(name, settings.clusterVersion)).map((name) => [name, settings[name]]),
-  )
-}
-
-const exists = (name: keyof Settings, clusterVersion: number): boolean =>
-  SETTING_RULES[name].since <= clusterVersion
-
-/** The oldest cluster version at which these settings may be changed. */
-export const clusterVersionOfSettings = (change: Partial<Settings>): number =>
-  Math.max(1, ...NAMES.filter((name) => change[name] !== undefined).map((name) => SETTING_RULES[name].since))
 
 /** The size of a settings change: a count, then {id: 1, value: 8} in rising order of ids. */
 export const settingsBytes = (settings: Partial<Settings>): number =>
@@ -175,12 +147,10 @@ export function readSettings(from: Reader): Partial<Settings> {
   return settings
 }
 
-/** Settings that do not exist yet have their defaults. */
+/** All settings. */
 export function readAllSettings(from: Reader): Settings {
   const settings = readSettings(from)
-  const { clusterVersion = CLUSTER_VERSION } = settings
   for (const name of NAMES)
-    if (settings[name] === undefined && exists(name, clusterVersion))
-      throw new MalformedBytesError(`setting ${name} is missing`)
+    if (settings[name] === undefined) throw new MalformedBytesError(`setting ${name} is missing`)
   return { ...DEFAULT_SETTINGS, ...settings }
 }

@@ -6,12 +6,12 @@
 
 import { latin1 } from '../bytes/index.ts'
 import type { ApplyContext } from './apply-context.ts'
+import { compareKeys } from './codec/rows.ts'
 import { assertNever } from './errors.ts'
-import type { KeyMetadata } from './key-metadata.ts'
-import { keyFault, metaOf, readCurrent, removeKey, rowKeyOf, rowOf, writeKey } from './keys.ts'
+import { type KeyMetadata, metadataKey } from './key-metadata.ts'
+import { keyFault, metaOf, readCurrent, removeKey, rowOf, writeKey } from './keys.ts'
 import { LeaseChecks } from './leases.ts'
 import { rejection } from './rejections.ts'
-import { compareKeys } from './rows.ts'
 import { keyLimits } from './settings.ts'
 import type {
   Comparison,
@@ -68,7 +68,7 @@ const operationsIn = (operations: readonly Operation[]): number =>
 
 const bothBranches = ({ success, failure }: Txn): readonly Operation[] => [...success, ...failure]
 
-/** What the operations of one branch may change. */
+/** The keys and ranges that the operations of one branch may change. */
 interface Changes {
   readonly puts: readonly Uint8Array[]
   readonly deletes: readonly Where[]
@@ -320,8 +320,8 @@ function run(
     switch (operation.kind) {
       case 'put': {
         const { key, value, prev: wantsRow, lease } = operation
-        const rowKey = rowKeyOf(key, work)
-        const current = readCurrent(key, rowKey, work)
+        const rowKey = metadataKey(key)
+        const current = readCurrent(key, rowKey, rows)
         const prev = wantsRow ? current && rowOf(current, rows) : undefined
         const { createRevision, version } = writeKey({ key, value, lease }, rowKey, current, revision, work)
         putBefore.set(latin1(key), key)
@@ -332,7 +332,7 @@ function run(
       case 'delete': {
         const found = currentAt(operation.where, putBefore, work)
         const prev = operation.prev ? found.map((current) => rowOf(current, rows)) : undefined
-        for (const current of found) removeKey(current, rowKeyOf(current.key, work), revision, work)
+        for (const current of found) removeKey(current, metadataKey(current.key), revision, work)
         return { kind: 'delete', deleted: found.length, prev }
       }
       case 'txn':
@@ -364,7 +364,7 @@ export function deleteRange(range: KeyRange, work: ApplyContext): Outcome {
     return rejection(state.revision, 'range-too-large', keyLimits(state.settings))
   const found = currentBefore(range, work)
   const revision = asRevision(state.revision + 1)
-  for (const current of found) removeKey(current, rowKeyOf(current.key, work), revision, work)
+  for (const current of found) removeKey(current, metadataKey(current.key), revision, work)
   return { kind: 'delete-range', revision: state.revision, deleted: found.length }
 }
 
@@ -376,7 +376,7 @@ const NO_VALUE = new Uint8Array()
 const NO_LEASE = '0'
 
 const currentOf = (key: Uint8Array, work: ApplyContext): KeyMetadata | null =>
-  readCurrent(key, rowKeyOf(key, work), work)
+  readCurrent(key, metadataKey(key), work.rows)
 
 /** The keys of a range before the entry, in order. */
 const currentBefore = (range: KeyRange, work: ApplyContext): readonly KeyMetadata[] =>

@@ -18,18 +18,17 @@ export const asRevision = (value: number): Revision => {
 }
 
 /**
- * First byte of a row key. `data` + the user's key; `tokens` + idempotency token; `token-order` + position, so that the
- * oldest is evicted first; `sessions` + session; `slots` + session, slot; `heads` + the user's key; `events` + first
- * revision; `versions` + the user's key, revision; `leases` + id; `attachments` + id of a lease, the user's key.
+ * The first byte of a row key. After it: `tokens` an idempotency token; `token-order` a position, so that the oldest is
+ * evicted first; `sessions` a session; `slots` a session and a slot; `leases` an id; `attachments` the id of a lease
+ * and the user's key; `heads` the user's key; `events` the first revision; `versions` the user's key and a revision.
  */
-export const TABLE_DATA = 1
 export const TABLE_TOKENS = 2
 export const TABLE_TOKEN_ORDER = 3
 export const TABLE_SESSIONS = 4
 export const TABLE_SLOTS = 5
 export const TABLE_LEASES = 6
 export const TABLE_ATTACHMENTS = 7
-/** Rows of this table are not stored. Storage keeps them in memory (`heads.ts`). */
+/** Rows of this table are not stored. Storage keeps them in memory (`key-metadata.ts`). */
 export const TABLE_HEADS = 8
 /**
  * Rows of tables from here on are written once and never changed. Apply always knows whether they exist, so storage
@@ -70,28 +69,26 @@ export interface Condition {
 
 export type Command =
   | KeyCommand
-  /** Changes of single keys, one after the other. Each has an outcome of its own. From cluster version 2 on. */
+  /** Changes of single keys, one after the other. Each has an outcome of its own. */
   | { readonly kind: 'batch'; readonly commands: readonly BatchedCommand[] }
   /** Changes replicated settings. A setting that is absent keeps its value. */
   | { readonly kind: 'settings'; readonly settings: Partial<Settings> }
-  /** Opens a session, from cluster version 2 on (`sessions.ts`). */
+  /** Opens a session (`client-sessions.ts`). */
   | { readonly kind: 'open-session' }
   /**
-   * From cluster version 3 on: the store can no longer be read below `revision`. undefined: what the settings say need
-   * not be kept, a limited number of revisions at a time.
+   * The store can no longer be read below `revision`. undefined: what the settings say need not be kept, a limited
+   * number of revisions at a time.
    */
   | { readonly kind: 'compact'; readonly revision: Revision | undefined }
-  /** From cluster version 3 on: all keys of a range are deleted, at one revision. */
+  /** All keys of a range are deleted, at one revision. */
   | { readonly kind: 'delete-range'; readonly range: KeyRange }
-  /** From cluster version 3 on (`txn.ts`). */
   | { readonly kind: 'txn'; readonly txn: Txn }
   | LeaseCommand
 
-/** From cluster version 3 on (`leases.ts`). */
 export type LeaseCommand =
   /** undefined: apply chooses the id. */
   | { readonly kind: 'grant'; readonly id: LeaseId | undefined; readonly ttlMs: number }
-  /** Those that exist begin anew. Without ids the entry only says what time it is. */
+  /** Renews the leases that exist. Without ids the entry only carries the cluster time. */
   | { readonly kind: 'renew'; readonly ids: readonly LeaseId[] }
   /** The lease ends, and its keys are deleted, at one revision. */
   | { readonly kind: 'revoke'; readonly id: LeaseId }
@@ -104,7 +101,7 @@ export interface LeaseDeadline {
   readonly deadlineMs: number
 }
 
-/** What deletes the key that is put: a lease that exists, or one of its own. */
+/** The lease of a key that is put: one that exists, or one of its own. */
 export type PutLease = { readonly id: LeaseId } | { readonly ttlMs: number }
 
 /** A change of one key. */
@@ -147,7 +144,7 @@ export interface Txn {
   readonly failure: readonly Operation[]
 }
 
-/** Of a range: it holds for every key in it. Of a key that does not exist: revisions and version are 0. */
+/** A comparison of a range holds for every key in it. A key that does not exist has revisions and version 0. */
 export type Comparison = { readonly where: Where; readonly op: '=' | '!=' | '<' | '>' } & (
   | { readonly target: 'value'; readonly to: Uint8Array }
   | { readonly target: 'version' | 'create_revision' | 'mod_revision'; readonly to: number }
@@ -189,13 +186,13 @@ export interface Settings {
   readonly idempotencyAgeMsMax: number
   /** Enables new kinds and changed meanings after a rolling upgrade. */
   readonly clusterVersion: number
-  /** From cluster version 3 on. History that is older, of more revisions, or of more bytes, is compacted. */
+  /** History that is older, of more revisions, or of more bytes, is compacted. */
   readonly historyAgeMs: number
   readonly historyRevisionsMax: number
   readonly historyBytesMax: number
   /** Keys of all ranges that one transaction names, or that are deleted at once. Keys of one lease. */
   readonly rangeKeysMax: number
-  /** Bytes of keys and values that one transaction reads, or answers with. From cluster version 4 on of those keys. */
+  /** Bytes of keys and values that one transaction reads, or answers with. */
   readonly rangeBytesMax: number
   /** How much longer the store keeps a lease than its time to live: so long no keep-alive needs an entry. */
   readonly leaseCheckpointMs: number
@@ -261,12 +258,12 @@ export interface KvState {
     readonly horizon: number
     /** Cluster time at which the session at `horizon` was opened. Meaningless while none is open. */
     readonly oldestAtMs: number
-    /** Of the rows of all slots, keys and values. */
+    /** The size of the rows of all slots, keys and values. */
     readonly bytes: number
     /** The rows of the slots below this one, of the session before `horizon`, are not deleted yet. */
     readonly toSweep: number
   }
-  /** From cluster version 3 on (`history.ts`). */
+  /** `history.ts` */
   readonly history: {
     /** The first revision whose events are kept; one more than the store's revision if there are none. */
     readonly first: Revision
@@ -274,12 +271,10 @@ export interface KvState {
     readonly newest: Revision
     /** The store can be read at this revision and later ones. */
     readonly compacted: Revision
-    /** Of the versions that were replaced and are kept, keys and values. */
+    /** The size of the versions that were replaced and are kept, keys and values. */
     readonly bytes: number
-    /** Keys whose value is in the row of data, from before cluster version 3. */
-    readonly inline: number
   }
-  /** From cluster version 3 on (`leases.ts`). */
+  /** `leases.ts` */
   readonly leases: {
     /** Leases that exist. */
     readonly count: number
@@ -318,7 +313,7 @@ export type Outcome =
   | {
       readonly kind: 'expired'
       readonly revision: Revision
-      /** Of those that the entry names. */
+      /** How many of the named leases ended. */
       readonly leases: number
       readonly deleted: number
     }
@@ -399,7 +394,6 @@ export type Reason =
   | 'value-too-large'
   | 'store-full'
   | 'setting-out-of-range'
-  | 'version-lowered'
   | 'prev-with-token'
   | 'token-reused'
   | 'token-expired'

@@ -1,4 +1,4 @@
-// Addresses of a cluster on one machine: everything listens on loopback, under ports.
+// Addresses of a cluster on one machine. Every listener is on loopback.
 
 export const HOST = '127.0.0.1'
 
@@ -6,7 +6,7 @@ export function urlOf(port: number): string {
   return `http://${HOST}:${port}`
 }
 
-/** The port at the end of host:port, or of a URL that has one and no path. */
+/** The port at the end of host:port, or of a URL that has a port and no path. */
 export function portOf(address: string): number {
   return Number(address.slice(address.lastIndexOf(':') + 1))
 }

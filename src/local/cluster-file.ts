@@ -1,23 +1,23 @@
-// cluster.json: what a local cluster is (nodes, ports, cluster id) and, while it runs, where its supervisor listens.
-// Every command of `kv` may read it to find the endpoints, so this module imports next to nothing.
+// cluster.json: the nodes, ports and id of a local cluster and, while it runs, the address of its supervisor. Every
+// command of `kv` may read it to find the endpoints, so this module imports next to nothing.
 //
-// The file is replaced as a whole, synced and renamed: whenever the supervisor dies, the next start reads either the
-// state before or the state after. It is 0600 because it holds the token of the supervisor's control address.
+// The file is replaced as a whole, so a start after a crash of the supervisor reads either the old or the new state. It
+// is 0600 because it holds the token of the supervisor.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { writeWhole } from '../files/durable.ts'
-import { Failure, isAbsent, writing } from './failure.ts'
-import { isObject } from './is-object.ts'
+import { writeFileAtomically } from '../files/durable.ts'
+import { Failure, isMissing, writing } from './failure.ts'
 import { PROGRAM } from './program-name.ts'
 
 export const DEFAULT_DATA = '.kv/cluster'
 export const CLUSTER_FILE = 'cluster.json'
 const FORMAT = 1
 
-/** Where a supervisor listens for commands, and the secret that both sides prove to know. */
+/** The address of a supervisor, and the secret that both sides prove to know. */
 export interface ControlAddress {
   readonly pid: number
+  /** Address of its control socket: tcp://127.0.0.1:PORT. */
   readonly control: string
   readonly token: string
 }
@@ -33,62 +33,68 @@ export interface ClusterFileNode {
   /** The peer port that the system chose at the first start. It is used again when it is free. */
   readonly peer_port: number | null
   /**
-   * `new`: it may found or join the cluster with an empty directory. `replacing`: it may take the place of its own lost
-   * replica. `member`: it has been a voter; from now on an empty directory means lost data, never a fresh node.
+   * `new`: it may found or join the cluster with an empty directory. `replacing`: it may replace its own lost replica.
+   * `member`: it has been a voter, so an empty directory means lost data, never a new node.
    */
   readonly stage: Stage
 }
 
 export interface ClusterFile {
   readonly format: typeof FORMAT
-  /**
-   * null until n1 has reported that it has founded the cluster. It may have founded it before an interruption and not
-   * reported it.
-   */
+  /** null until n1 has reported that it has founded the cluster. It may have founded it before a crash. */
   readonly cluster_id: string | null
-  /**
-   * null while no supervisor runs. A supervisor that was killed leaves its address behind, so a reader must ask which
-   * process answers there.
-   */
+  /** null while no supervisor runs. A killed supervisor leaves its address, so a reader must probe it. */
   readonly supervisor: ControlAddress | null
   readonly nodes: readonly ClusterFileNode[]
 }
 
-/**
- * undefined: there is no local cluster in this directory. Throws when the file is there but does not have our format.
- */
+/** Returns undefined when `dataDir` has no cluster.json. Throws when the file does not have our format. */
 export function readClusterFile(dataDir: string): ClusterFile | undefined {
   const path = join(dataDir, CLUSTER_FILE)
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    if (isAbsent(error)) return undefined
+    if (isMissing(error)) return undefined
     throw error
   }
-  const content = parse(text)
+  const content = parseJson(text)
   if (isClusterFile(content)) return content
+  const isNewer = isObject(content) && typeof content.format === 'number' && content.format > FORMAT
   throw new Failure(
     1,
-    isObject(content) && typeof content.format === 'number' && content.format > FORMAT
-      ? `${path} was written by a newer version of quorate (format ${content.format}; this one knows ${FORMAT}). Use that version`
-      : `${path} is damaged: it does not say what a local cluster is. Put back a copy of it. Without one, ${PROGRAM} node start serves what is in ` +
-          `${dataDir}/n1 and so on; or delete ${dataDir} to begin anew`,
+    isNewer
+      ? `${path} was written by a newer version of quorate (format ${content.format}; this one reads ${FORMAT}); use that version`
+      : `${path} is damaged; put back a copy of it, or serve ${dataDir}/n1 and the others with ${PROGRAM} node start, or delete ${dataDir} to begin again`,
   )
 }
 
 export function writeClusterFile(dataDir: string, content: Omit<ClusterFile, 'format'>): void {
   const path = join(dataDir, CLUSTER_FILE)
   const text = `${JSON.stringify({ format: FORMAT, ...content }, null, 2)}\n`
-  writing(path, () => writeWhole(path, text, 0o600))
+  writing(path, () => writeFileAtomically(path, text, 0o600))
 }
 
-function parse(text: string): unknown {
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}
+
+/** Returns undefined when the text is not JSON. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
     return undefined
   }
+}
+
+export function isControlAddress(value: unknown): value is ControlAddress {
+  return (
+    isObject(value) &&
+    isPositive(value.pid) &&
+    isAddress('tcp', value.control) &&
+    typeof value.token === 'string'
+  )
 }
 
 function isClusterFile(value: unknown): value is ClusterFile {
@@ -108,20 +114,16 @@ function isNode(value: unknown): value is ClusterFileNode {
     isObject(value) &&
     typeof value.name === 'string' &&
     /^n[1-9][0-9]*$/.test(value.name) &&
-    isUrl(value.url) &&
+    isAddress('http', value.url) &&
     (value.pid === null || isPositive(value.pid)) &&
-    (value.peer_port === null || (isPositive(value.peer_port) && value.peer_port <= 65_535)) &&
+    (value.peer_port === null || isPositive(value.peer_port)) &&
     STAGES.some((stage) => stage === value.stage)
   )
 }
 
-export function isControlAddress(value: unknown): value is ControlAddress {
-  return isObject(value) && isPositive(value.pid) && isUrl(value.control) && typeof value.token === 'string'
-}
-
-/** With an explicit port, as we write it. In other URLs the port may be left out. */
-function isUrl(value: unknown): boolean {
-  return typeof value === 'string' && /^http:\/\/127\.0\.0\.1:[1-9][0-9]*$/.test(value) && URL.canParse(value)
+function isAddress(protocol: 'http' | 'tcp', value: unknown): boolean {
+  const [start, port] = typeof value === 'string' ? value.split(`${protocol}://127.0.0.1:`) : []
+  return start === '' && /^[1-9][0-9]*$/.test(port ?? '') && Number(port) <= 65_535
 }
 
 function isPositive(value: unknown): value is number {

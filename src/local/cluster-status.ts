@@ -1,26 +1,23 @@
-// The state of each node of a local cluster: what the supervisor knows of its process, and what the node says of itself
-// over HTTP.
+// The state of each node of a local cluster, from its process and from its HTTP API.
 
-import { askNode } from './ask-node.ts'
+import { requestHttp } from '../server/http-request.ts'
+import { isObject, parseJson } from './cluster-file.ts'
 import type { SupervisedNode } from './supervised-node.ts'
 
 /** A node that runs and does not answer within this time is unreachable. */
-const ANSWER_LIMIT_MS = 1_000
-/**
- * The first answer of a node takes longer: the node loads most of its API for it, which takes seconds on a busy
- * machine.
- */
-export const FIRST_ANSWER_LIMIT_MS = 10_000
+const STATUS_TIMEOUT_MS = 1_000
+/** The first request makes a node load most of its API, which takes seconds on a busy machine. */
+export const FIRST_STATUS_TIMEOUT_MS = 10_000
 
-/** `kv cluster status -o json`, to the letter. */
+/** The output of `kv cluster status -o json`. */
 export interface ClusterStatus {
   readonly cluster_id: string | null
   readonly leader: string | null
   readonly term: number | null
-  readonly nodes: readonly NodeStatus[]
+  readonly nodes: readonly LocalNodeStatus[]
 }
 
-export interface NodeStatus {
+export interface LocalNodeStatus {
   readonly name: string
   readonly pid: number | null
   readonly url: string
@@ -32,99 +29,63 @@ export interface NodeStatus {
   readonly revision: number | null
 }
 
-type OwnWords = Pick<NodeStatus, 'role' | 'term' | 'commit_index' | 'applied_index' | 'revision'>
-
-const SILENT: OwnWords = { role: null, term: null, commit_index: null, applied_index: null, revision: null }
-
-/** `LocalNode`, as far as it is needed here. */
-interface KnownNode {
-  readonly name: string
-  readonly url: string
-  readonly process: Pick<SupervisedNode, 'pid' | 'paused'>
-}
+type Json = Readonly<Record<string, unknown>>
 
 export async function clusterStatus(
   clusterId: string | null,
-  nodes: readonly KnownNode[],
-  limitMs = ANSWER_LIMIT_MS,
+  nodes: readonly Pick<SupervisedNode, 'name' | 'url' | 'pid' | 'paused'>[],
+  timeoutMs = STATUS_TIMEOUT_MS,
 ): Promise<ClusterStatus> {
-  const answers = await Promise.all(nodes.map((node) => nodeStatus(node, limitMs)))
+  const answers = await Promise.all(
+    nodes.map(async (node) => {
+      const isRunning = node.pid !== undefined && !node.paused
+      const answer = isRunning ? await getJson(`${node.url}/v1/status`, timeoutMs) : undefined
+      // The process may have ended or been paused in the meantime.
+      const current = node.pid !== undefined && !node.paused ? answer : undefined
+      return { status: nodeStatus(node, current), leader: current?.leader }
+    }),
+  )
+  // A leader that is cut off may not know yet that it was replaced: the highest term is right.
+  const newest = answers.toSorted((a, b) => (a.status.term ?? -1) - (b.status.term ?? -1))
+  const named = newest.findLast(
+    ({ status, leader }) => status.role === 'leader' || typeof leader === 'string',
+  )
+  const leader = named?.status.role === 'leader' ? named.status.name : stringOrNull(named?.leader)
   const statuses = answers.map(({ status }) => status)
+  // The leader may be a node that was started by hand. A local node counts as leader only while it leads.
+  const isReplaced = statuses.some(({ name, role }) => name === leader && role !== 'leader')
   return {
     cluster_id: clusterId,
-    leader: leaderOf(answers),
-    term: [...statuses].sort(byTerm).at(-1)?.term ?? null,
+    leader: isReplaced ? null : leader,
+    term: newest.at(-1)?.status.term ?? null,
     nodes: statuses,
   }
 }
 
-/**
- * What is wrong with the nodes that run, in their own words: a full disk of the leader may be why another node is not
- * ready.
- */
-export async function faultsOf(nodes: readonly KnownNode[]): Promise<string[]> {
-  const running = nodes.filter(({ process }) => process.pid !== undefined && !process.paused)
-  const told = running.map(async ({ name, url }) => {
-    const { errors } = (await askNode(url, '/v1/status', ANSWER_LIMIT_MS)) ?? {}
-    return Array.isArray(errors) ? errors.map((error) => `${name}: ${error}`) : []
-  })
-  return (await Promise.all(told)).flat()
+/** The JSON object of a response with status 200; undefined when there is none in time. */
+export async function getJson(url: string, timeoutMs = STATUS_TIMEOUT_MS): Promise<Json | undefined> {
+  const reply = await requestHttp(url, { timeoutMs }).catch(() => undefined)
+  const value = reply?.status === 200 ? parseJson(reply.text) : undefined
+  return isObject(value) ? value : undefined
 }
 
-interface Answer {
-  readonly status: NodeStatus
-  /** The leader, as this node knows it. */
-  readonly leader: string | null
-}
-
-/**
- * A leader that is cut off may not know yet that it was replaced: the answer with the highest term is right. The leader
- * may be a node that was started by hand, which the others name. A local node counts as leader only while it runs.
- */
-function leaderOf(answers: readonly Answer[]): string | null {
-  const named = answers
-    .filter(({ leader }) => leader !== null)
-    .sort((a, b) => byTerm(a.status, b.status))
-    .at(-1)
-  const own = answers.find(({ status }) => status.name === named?.leader)?.status
-  return own === undefined || own.role === 'leader' ? (named?.leader ?? null) : null
-}
-
-async function nodeStatus({ name, url, process }: KnownNode, limitMs: number): Promise<Answer> {
-  const stopped = { status: { name, pid: null, url, state: 'stopped', ...SILENT }, leader: null } as const
-  if (process.pid === undefined) return stopped
-  const words = process.paused ? undefined : await askNode(url, '/v1/status', limitMs)
-  // It may have ended, or have been paused, during the question.
-  if (process.pid === undefined) return stopped
-  const { pid } = process
-  if (process.paused) return { status: { name, pid, url, state: 'paused', ...SILENT }, leader: null }
-  if (words === undefined)
-    return { status: { name, pid, url, state: 'unreachable', ...SILENT }, leader: null }
-  const own = ownWords(words)
+function nodeStatus(
+  { name, url, pid, paused }: Pick<SupervisedNode, 'name' | 'url' | 'pid' | 'paused'>,
+  answer: Json | undefined,
+): LocalNodeStatus {
   return {
-    status: { name, pid, url, state: 'running', ...own },
-    leader: own.role === 'leader' ? name : stringOrNull(words.leader),
+    name,
+    pid: pid ?? null,
+    url,
+    state: pid === undefined ? 'stopped' : paused ? 'paused' : answer ? 'running' : 'unreachable',
+    role: stringOrNull(answer?.role),
+    term: numberOrNull(answer?.term),
+    commit_index: numberOrNull(answer?.commit_index),
+    applied_index: numberOrNull(answer?.applied_index),
+    revision: numberOrNull(answer?.revision),
   }
 }
 
-function ownWords(status: Readonly<Record<string, unknown>>): OwnWords {
-  return {
-    role: stringOrNull(status.role),
-    term: numberOrNull(status.term),
-    commit_index: numberOrNull(status.commit_index),
-    applied_index: numberOrNull(status.applied_index),
-    revision: numberOrNull(status.revision),
-  }
-}
+const stringOrNull = (value: unknown): string | null => (typeof value === 'string' ? value : null)
 
-function stringOrNull(value: unknown): string | null {
-  return typeof value === 'string' ? value : null
-}
-
-function numberOrNull(value: unknown): number | null {
-  return typeof value === 'number' ? value : null
-}
-
-function byTerm(a: NodeStatus, b: NodeStatus): number {
-  return (a.term ?? -1) - (b.term ?? -1)
-}
+const numberOrNull = (value: unknown): number | null => (typeof value === 'number' ? value : null)

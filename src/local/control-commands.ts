@@ -1,246 +1,175 @@
-// What a supervisor does when `kv cluster …` asks for it over the control channel.
+// The commands of `kv cluster …` that break nodes and the network between them, and mend them.
 
-import { setTimeout as sleep } from 'node:timers/promises'
-import { readyOnlyWithMajority, withAdvice } from './advice.ts'
-import type { ClusterEvents } from './cluster-events.ts'
-import type { ClusterStatus } from './cluster-status.ts'
-import type { ControlReply, ControlRequest, NodeCommand } from './control-messages.ts'
-import { failureOf } from './failure.ts'
-import { type Lifecycle, LOOK_AGAIN_MS, type ManagedNode } from './lifecycle.ts'
-import { hasNoMajority, majorityOf } from './majority.ts'
-import { moveAside } from './move-aside.ts'
+import { backUpDirectory } from './back-up-directory.ts'
+import type { ClusterNodes } from './cluster-nodes.ts'
+import { FIRST_STATUS_TIMEOUT_MS } from './cluster-status.ts'
+import {
+  type ControlError,
+  type ControlReply,
+  type FaultRequest,
+  failed,
+  type NodeCommand,
+  succeeded,
+} from './control-protocol.ts'
 import { leaderAmong } from './node-view.ts'
+import { poll } from './poll.ts'
 import { PROGRAM } from './program-name.ts'
+import { checkQuorum, type QuorumState } from './quorum-check.ts'
+import { readyOnlyWithQuorum, withRecoveryHint } from './recovery-hints.ts'
 import { completeGroups } from './relays/mesh.ts'
+import type { SupervisedNode } from './supervised-node.ts'
 
-/** Nodes that run and can find a leader have found one after this long. */
-const MAJORITY_LIMIT_MS = 5000
-
-/** The supervisor, as commands need it. */
-export interface Commanded {
-  readonly lifecycle: Lifecycle
-  readonly events: ClusterEvents
-  /** Looks whether the directory is still there. Whether the cluster ends, for that reason or another. */
-  endWhenLost(): boolean
-  status(): Promise<ClusterStatus>
-  formed(): Promise<unknown>
-  stop(): Promise<void>
-  /** Resolves when each of these nodes has answered once. */
-  firstAnswers(nodes: readonly ManagedNode[]): Promise<unknown>
-  /** Writes cluster.json. Throws when that cannot be done; `trySave` does not. */
-  save(): void
-  trySave(): void
-}
-
-export type Refusal = ControlReply & { readonly ok: false }
-type NodeRequest = ControlRequest & { readonly command: NodeCommand }
+/** Time for nodes that run and can find a leader to find one. */
+const QUORUM_TIMEOUT_MS = 5_000
+const QUORUM_INTERVAL_MS = 250
 
 export class ControlCommands {
-  readonly #cluster: Commanded
+  readonly #cluster: ClusterNodes
   #lastRejoin: Promise<unknown> = Promise.resolve()
 
-  constructor(cluster: Commanded) {
+  constructor(cluster: ClusterNodes) {
     this.#cluster = cluster
   }
 
-  async handle(request: ControlRequest): Promise<ControlReply> {
-    const ends = this.#cluster.endWhenLost()
-    if (ends && request.command !== 'stop' && request.command !== 'status') {
-      return { ...refused(1, 'The cluster is being stopped.'), stopping: true }
-    }
-    const reply = await this.#obey(request)
-    if (reply.ok && request.command !== 'status' && request.command !== 'formed')
-      this.#cluster.events.emit({ kind: 'command', said: reply.said })
-    return reply
-  }
-
-  async #obey(request: ControlRequest): Promise<ControlReply> {
+  async execute(request: FaultRequest): Promise<ControlReply> {
     switch (request.command) {
-      case 'status':
-        return { ok: true, said: this.#failures().join('\n'), status: await this.#cluster.status() }
-      case 'formed':
-        try {
-          await this.#cluster.formed()
-        } catch (error) {
-          return { ...refused(1, failureOf(error).message), stopping: true }
-        }
-        return { ok: true, said: '', status: await this.#cluster.status() }
-      case 'stop':
-        await this.#cluster.stop()
-        return done('The cluster is stopped.')
       case 'partition':
         return this.#partition(request.groups, request.reset)
       case 'heal':
-        this.#cluster.lifecycle.mesh?.heal()
-        return done('Every node reaches every other again.')
+        this.#cluster.mesh?.heal()
+        return succeeded('healed: every node reaches every other node')
+      case 'rejoin': {
+        const node = this.#nodeNamed(request.node)
+        if ('ok' in node) return node
+        return whileBusy(node, () => this.#afterOtherRejoins(() => this.#rejoin(node, request.evenIfHealthy)))
+      }
       default: {
         const node = this.#nodeNamed(request.node)
-        return 'ok' in node ? node : this.#obeyForNode(request, node)
+        return 'ok' in node ? node : this.#changeProcess(request.command, node)
       }
     }
   }
 
-  get #nodes(): readonly ManagedNode[] {
-    return this.#cluster.lifecycle.nodes
+  get #nodes(): readonly SupervisedNode[] {
+    return this.#cluster.nodes
   }
 
-  /** `leader` and `follower` stand for the node that is that just now. */
-  #nodeNamed(name: string): ManagedNode | Refusal {
+  /** `leader` and `follower` name a node that has this role now. */
+  #nodeNamed(name: string): SupervisedNode | ControlError {
     const named = this.#nodes.find((node) => node.name === name)
     if (named !== undefined) return named
-    const running = this.#nodes.filter(({ process }) => !process.paused)
-    if (name === 'leader') return leaderAmong(running) ?? refused(1, 'None of the nodes leads just now.')
-    if (name === 'follower') {
-      const follower = running.find(({ view }) => view?.role === 'follower')
-      return follower ?? refused(1, 'None of the nodes follows just now.')
-    }
+    const running = this.#nodes.filter(({ paused }) => !paused)
+    if (name === 'leader') return leaderAmong(running) ?? failed(1, 'no node leads now')
+    if (name === 'follower')
+      return running.find(({ view }) => view?.role === 'follower') ?? failed(1, 'no node follows now')
     const names = this.#nodes.map((node) => node.name).join(', ')
-    return refused(2, `There is no node ${name}. The nodes are ${names}; leader and follower name one, too.`)
+    return failed(2, `there is no node ${name}; use ${names}, leader or follower`)
   }
 
-  /** A sentence for each node that ended although no command had asked for it. */
-  #failures(): string[] {
-    return this.#nodes.flatMap((node) => {
-      const { lastExit } = node.process
-      return lastExit?.failed ? [withAdvice(`${node.name} ended: ${lastExit.reason}`, node)] : []
-    })
-  }
-
-  async #obeyForNode(request: NodeRequest, node: ManagedNode): Promise<ControlReply> {
-    const { name, process: child } = node
-    const { pid } = child
-    switch (request.command) {
+  async #changeProcess(command: NodeCommand, node: SupervisedNode): Promise<ControlReply> {
+    const { name, pid } = node
+    if (command === 'restart') return whileBusy(node, () => this.#restart(node))
+    if (pid === undefined)
+      return failed(1, `${name} does not run; start it with ${PROGRAM} cluster restart ${name}`)
+    switch (command) {
       case 'kill':
-        if (pid === undefined) return refused(1, `${name} does not run.`)
-        await child.kill()
-        return done(`${name} is killed (it was process ${pid}).`)
+        await node.kill()
+        return succeeded(`${name} is killed (process ${pid})`)
       case 'pause':
-        if (process.platform === 'win32') return refused(1, 'Windows cannot pause a process.')
-        if (pid === undefined) return refused(1, `${name} does not run.`)
-        child.pause()
-        return done(`${name} is paused (process ${pid} is stopped, its connections stay).`)
+        if (process.platform === 'win32') return failed(1, 'Windows cannot pause a process')
+        node.pause()
+        return succeeded(`${name} is paused (process ${pid}); its connections stay open`)
       case 'resume':
-        if (pid === undefined)
-          return refused(1, `${name} does not run; ${PROGRAM} cluster restart ${name} starts it.`)
-        child.resume()
-        return done(`${name} runs again.`)
-      case 'restart':
-        return this.#whileBusy(node, () => this.#restart(node))
-      case 'rejoin':
-        return this.#whileBusy(node, () => this.#afterRejoins(() => this.#rejoin(node, request.evenHealthy)))
+        node.resume()
+        return succeeded(`${name} runs again (process ${pid})`)
     }
   }
 
-  async #whileBusy(node: ManagedNode, work: () => Promise<ControlReply>): Promise<ControlReply> {
-    if (node.busy) return refused(1, `${node.name} is being started by another command.`)
-    node.busy = true
-    try {
-      return await work()
-    } finally {
-      node.busy = false
-    }
+  async #restart(node: SupervisedNode): Promise<ControlReply> {
+    await node.stop({ transferLeadership: true })
+    await this.#cluster.launch(node)
+    // A user who restarts one node after the other cannot wait for a quorum at the first one.
+    const problem = await this.#cluster.becomesReady(node, { needsQuorum: false })
+    if (problem !== undefined) return failed(1, withRecoveryHint(problem, node))
+    await this.#cluster.status([node], FIRST_STATUS_TIMEOUT_MS)
+    return succeeded(node.ready ? `${node.name} is ready (process ${node.pid})` : readyOnlyWithQuorum(node))
   }
 
-  async #restart(node: ManagedNode): Promise<ControlReply> {
-    const { lifecycle } = this.#cluster
-    await node.process.stop({ handOver: true })
-    await lifecycle.launch(node)
-    this.#cluster.trySave()
-    // A user who restarts one node after the other cannot wait for a majority at the first one.
-    const problem = await lifecycle.becomesReady(node, () => hasNoMajority(node, this.#nodes))
-    if (problem !== undefined) return refused(1, withAdvice(problem, node))
-    await this.#cluster.firstAnswers([node])
-    const { ready, pid } = node.process
-    return done(ready ? `${node.name} is ready (process ${pid}).` : readyOnlyWithMajority(node))
-  }
-
-  /**
-   * One rejoin at a time, for all nodes together: each relies on the data of all other nodes, from its first look to
-   * its end.
-   */
-  #afterRejoins(rejoin: () => Promise<ControlReply>): Promise<ControlReply> {
+  /** Runs one rejoin at a time: each relies on the data of all other nodes until it ends. */
+  #afterOtherRejoins(rejoin: () => Promise<ControlReply>): Promise<ControlReply> {
     const reply = this.#lastRejoin.then(rejoin)
     this.#lastRejoin = reply.catch(() => {})
     return reply
   }
 
-  async #rejoin(node: ManagedNode, evenHealthy: boolean): Promise<ControlReply> {
-    const { lifecycle } = this.#cluster
-    const { name, process } = node
-    const said = `${name} is healthy. rejoin ends it, moves its data aside and makes it a fresh replica.`
-    const healthy = { ...refused(2, said), healthy: name }
-    if (process.ready && !evenHealthy) return healthy
-    const problem = await this.#whyNotWithout(node)
-    if (problem !== undefined) return refused(5, problem)
+  async #rejoin(node: SupervisedNode, evenIfHealthy: boolean): Promise<ControlReply> {
+    const { name } = node
+    const consequence = `${name} is healthy; rejoin ends it, moves its data aside and makes it a fresh replica`
+    const healthy: ControlError = { ...failed(2, consequence), healthy: name }
+    if (node.ready && !evenIfHealthy) return healthy
+    // The change of membership needs a quorum of the other voters, and the old replica is gone by then.
+    if ((await this.#quorumWithout(node)) !== 'available')
+      return failed(
+        5,
+        `${name} can rejoin only while a majority of the voters (${PROGRAM} member list) runs without it; nothing was changed; start the others first`,
+      )
     // It may be healthy and have had no leader for a moment, like the others.
-    if (!evenHealthy && (await this.#findsLeader(node))) return healthy
-    await process.kill()
-    if (this.#cluster.endWhenLost()) return refused(1, 'The cluster is being stopped.')
-    // The stage is saved before the data is moved. If the start is interrupted between the two, the next start finds
-    // the old replica; after the move, the next start knows that a new replica may take its place.
+    if (!evenIfHealthy && (await this.#findsLeader(node))) return healthy
+    await node.kill()
+    if (this.#cluster.stopping) return failed(1, 'the cluster is being stopped')
+    // The stage is saved before the data is moved: a start after a crash in between finds the old replica, and a start
+    // after the move knows that a new replica may replace it.
     node.stage = 'replacing'
-    this.#cluster.save()
-    const aside = moveAside(process.dataDir)
-    await lifecycle.launch(node)
-    this.#cluster.trySave()
-    const failure = await lifecycle.becomesReady(node)
-    if (failure === undefined) await this.#cluster.firstAnswers([node])
-    const kept = aside === undefined ? '' : ` Its old data is in ${aside}.`
-    return failure === undefined
-      ? done(`${name} is a voter again, as a new replica (process ${process.pid}).${kept}`)
-      : refused(1, `${failure}.${kept}`)
+    this.#cluster.save({ running: true })
+    const backup = backUpDirectory(node.dataDir)
+    await this.#cluster.launch(node)
+    const problem = await this.#cluster.becomesReady(node)
+    const kept = backup === undefined ? '' : `; its old data is in ${backup}`
+    if (problem !== undefined) return failed(1, `${problem}${kept}`)
+    await this.#cluster.status([node], FIRST_STATUS_TIMEOUT_MS)
+    return succeeded(`${name} is a voter again, as a new replica (process ${node.pid})${kept}`)
   }
 
-  /**
-   * The change of membership needs a majority of the voters, and the old replica is gone by then. So nothing is changed
-   * before the other nodes have a majority. They may still be electing a leader, or one of them may be starting.
-   */
-  async #whyNotWithout(node: ManagedNode): Promise<string | undefined> {
-    const deadline = performance.now() + MAJORITY_LIMIT_MS
-    let majority = await majorityOf(this.#nodes, node)
-    while (majority === 'possible' && performance.now() < deadline) {
-      await sleep(LOOK_AGAIN_MS)
-      majority = await majorityOf(this.#nodes, node)
+  /** Waits while the other nodes may still elect a leader, or one of them is starting. */
+  async #quorumWithout(node: SupervisedNode): Promise<QuorumState | undefined> {
+    const check = async (): Promise<QuorumState | undefined> => {
+      const quorum = await checkQuorum(this.#nodes, node)
+      return quorum === 'possible' ? undefined : quorum
     }
-    if (majority === 'there') return undefined
-    return (
-      `${node.name} can only rejoin while a majority of the voters of the cluster (${PROGRAM} member list) runs without it, and that is not so ` +
-      'now. Start the others first. Nothing was changed.'
-    )
+    return poll(check, { timeoutMs: QUORUM_TIMEOUT_MS, intervalMs: QUORUM_INTERVAL_MS })
   }
 
-  /** False as soon as it cannot find one, or when the time is up. */
-  async #findsLeader({ process }: ManagedNode): Promise<boolean> {
-    const outcome = (): boolean | undefined =>
-      process.ready ? true : process.pid === undefined || process.paused ? false : undefined
-    return (await this.#cluster.lifecycle.until(outcome, MAJORITY_LIMIT_MS)) ?? false
+  async #findsLeader(node: SupervisedNode): Promise<boolean> {
+    const check = (): boolean | undefined =>
+      node.ready ? true : node.pid === undefined || node.paused ? false : undefined
+    return (await this.#cluster.poll(check, QUORUM_TIMEOUT_MS)) ?? false
   }
 
   #partition(groups: readonly (readonly string[])[], reset: boolean): ControlReply {
-    const { mesh } = this.#cluster.lifecycle
-    if (mesh === undefined) {
-      return refused(1, 'This cluster runs with --direct, without the relays that could be cut.')
-    }
+    const { mesh } = this.#cluster
+    if (mesh === undefined)
+      return failed(1, 'this cluster runs without relays; start it without --direct for partitions')
     const nodes = groups.map((group) => group.map((name) => this.#nodeNamed(name)))
-    const refusal = nodes.flat().find((node) => 'ok' in node)
-    if (refusal !== undefined) return refusal
-    const named = nodes.map((group) => group.flatMap((node) => ('ok' in node ? [] : node.name)))
+    const error = nodes.flat().find((node) => 'ok' in node)
+    if (error !== undefined) return error
+    const named = nodes.map((group) => group.map((node) => ('name' in node ? node.name : '')))
     const complete = completeGroups(
       this.#nodes.map(({ name }) => name),
       named,
     )
-    if (typeof complete === 'string') return refused(2, `No partition: ${complete}.`)
+    if (typeof complete === 'string') return failed(2, complete)
     mesh.partition(complete, reset)
-    return done(
-      `Cut: ${complete.map((group) => group.join(' ')).join(' | ')}. ${PROGRAM} cluster heal undoes it.`,
-    )
+    const cut = complete.map((group) => group.join(' ')).join(' | ')
+    return succeeded(`cut: ${cut}; undo it with ${PROGRAM} cluster heal`)
   }
 }
 
-function done(said: string): ControlReply {
-  return { ok: true, said }
-}
-
-export function refused(exitCode: number, said: string): Refusal {
-  return { ok: false, exitCode, said }
+async function whileBusy(node: SupervisedNode, change: () => Promise<ControlReply>): Promise<ControlReply> {
+  if (node.busy) return failed(1, `another command starts ${node.name} now; try again when it has ended`)
+  node.busy = true
+  try {
+    return await change()
+  } finally {
+    node.busy = false
+  }
 }

@@ -2,8 +2,8 @@ import { getSystemErrorMessage } from 'node:util'
 import { hostPort } from '../server/addresses.ts'
 
 /**
- * An expected failure: a message for the user and the exit code that goes with it, without a stack. An empty message:
- * everything has been said.
+ * An expected failure: a message for the user and the exit code, without a stack. An empty message prints nothing: the
+ * reason has been printed already.
  */
 export class Failure extends Error {
   override readonly name = 'Failure'
@@ -15,9 +15,9 @@ export class Failure extends Error {
   }
 }
 
-export class FullDisk extends Failure {
+export class FullDiskFailure extends Failure {
   constructor(path: string) {
-    super(1, `${path} cannot be written: the disk is full. Free space on it, then try again.`)
+    super(1, `cannot write ${path}: the disk is full; free space on it, then try again`)
   }
 }
 
@@ -29,11 +29,11 @@ export function writing<T>(path: string, write: () => T): T {
   }
 }
 
-/** The system's error for a failed write does not always name the file. */
+/** A Failure that names the file: the system's error for a failed write does not always name it. */
 export function unwritable(path: string, error: unknown): unknown {
   if (!isSystemError(error)) return error
-  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') return new FullDisk(path)
-  return new Failure(1, `${path} cannot be written: ${reasonOf(error)}.`)
+  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') return new FullDiskFailure(path)
+  return new Failure(1, `cannot write ${path}: ${reasonOf(error)}`)
 }
 
 export function failureOf(error: unknown): Failure {
@@ -44,28 +44,28 @@ export function failureOf(error: unknown): Failure {
   )
 }
 
-/** An error of the system, for a file or socket: not a defect of this program. */
+/** An error of the system for a file or socket: not a defect of this program. */
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'syscall' in error
 }
 
-/** "no such file or directory", without the call, the code and the path that Node.js puts around it. */
+/** "no such file or directory", without the call, the code and the path that Node.js adds. */
 export function reasonOf(error: unknown): string {
   if (isSystemError(error) && error.errno !== undefined)
     return getSystemErrorMessage(error.errno) ?? error.message
   return error instanceof Error ? error.message : String(error)
 }
 
-/** The same, after the file or the address that it is about. */
+/** The reason, after the file or the address that it concerns. */
 export function messageOf(error: unknown): string {
   if (!isSystemError(error)) return reasonOf(error)
   const { path, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number }
-  const place =
+  const subject =
     path ?? (address === undefined || port === undefined ? address : hostPort({ host: address, port }))
-  return place === undefined ? error.message : `${place}: ${reasonOf(error)}`
+  return subject === undefined ? error.message : `${subject}: ${reasonOf(error)}`
 }
 
-/** There is no such file or directory. */
-export function isAbsent(error: unknown): boolean {
+/** Whether the error says that there is no such file or directory. */
+export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
 }

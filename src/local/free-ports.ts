@@ -1,33 +1,28 @@
-// Which ports of this machine are free. The look before a start names a taken port early. It promises nothing: a node
-// that finds its port taken when it binds refuses as well.
+// Free ports of this machine. The check before a start names a taken port early. It promises nothing: a node that
+// finds its port taken when it binds refuses to start as well.
 
-import { createServer } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { checkListenAddress } from '../server/listen-address.ts'
 import { HOST } from './addresses.ts'
+import { poll } from './poll.ts'
 
-/** Nodes whose supervisor was killed end by themselves at once. On a busy machine that may take so long. */
-export const ORPHANS_LIMIT_MS = 3_000
-const AGAIN_MS = 20
+/** Time for the nodes of a killed supervisor to end. They end by themselves, but a busy machine delays them. */
+export const ORPHAN_EXIT_TIMEOUT_MS = 3_000
+const POLL_INTERVAL_MS = 20
 
+/** Any other obstacle, such as a port that only root may bind, is reported by the node that binds. */
 export function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer()
-    // Any other obstacle, such as a port that only root may have, is reported by the node that binds.
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'EADDRINUSE'))
-    probe.listen({ host: HOST, port, exclusive: true }, () => probe.close(() => resolve(true)))
-  })
+  return checkListenAddress({ host: HOST, port }).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== 'EADDRINUSE',
+  )
 }
 
-export async function becomesFree(port: number, limitMs: number): Promise<boolean> {
-  const deadline = performance.now() + limitMs
-  while (!(await isFree(port))) {
-    if (performance.now() >= deadline) return false
-    await sleep(AGAIN_MS)
-  }
-  return true
+export async function waitUntilFree(port: number, timeoutMs: number): Promise<boolean> {
+  const check = async (): Promise<true | undefined> => (await isFree(port)) || undefined
+  return (await poll(check, { timeoutMs, intervalMs: POLL_INTERVAL_MS })) ?? false
 }
 
-/** The first `count` free ports from this one on. */
+/** The first `count` free ports, starting at `from`. */
 export async function freePorts(from: number, count: number): Promise<number[]> {
   const found: number[] = []
   for (let port = from; found.length < count && port < 65_536; port++)

@@ -1,4 +1,4 @@
-// How a node sees itself, and what follows from the views of several.
+// The state of a node as it reports it itself, and conclusions from the views of several nodes.
 
 import type { NodeApi, NodeStatus } from '../server/node/types.ts'
 
@@ -6,25 +6,46 @@ export interface NodeView {
   readonly role: NodeStatus['raft']['role']
   readonly term: number
   readonly leader: string | undefined
-  /** Empty: it is a voter, knows a leader and has applied what it knew committed when it started. */
+  /** Empty when it is a voter, knows a leader and has applied everything that was committed when it started. */
   readonly notReady: readonly string[]
-  /** URL of each member, by name, as it tells clients. */
-  readonly urls: Readonly<Record<string, string>>
+  /** Faults that it has detected, such as a full disk. */
+  readonly errors: readonly string[]
+  /** The members of the newest configuration that it knows. */
+  readonly members: readonly MemberView[]
+}
+
+export interface MemberView {
+  readonly name: string
+  readonly url: string
+  readonly isVoter: boolean
 }
 
 export function viewOf(api: NodeApi): NodeView {
-  const { raft, notReady } = api.status()
-  const urls = Object.fromEntries(raft.configuration.members.map(({ name, url }) => [name, url]))
-  return { role: raft.role, term: raft.term, leader: api.leaderName, notReady, urls }
+  const { raft, notReady, errors } = api.status()
+  const { members, voters, votersOutgoing } = raft.configuration
+  return {
+    role: raft.role,
+    term: raft.term,
+    leader: api.leaderName,
+    notReady,
+    errors,
+    members: members.map(({ id, name, url }) => ({
+      name,
+      url,
+      isVoter: voters.includes(id) || votersOutgoing.includes(id),
+    })),
+  }
 }
 
-interface Viewed {
-  /** undefined while it does not run. */
+/** A node with its view; undefined while the node does not run. */
+interface ViewedNode {
+  readonly name: string
+  readonly url: string
   readonly view: NodeView | undefined
 }
 
-/** The one that leads in the highest term: a leader that was replaced may not know it yet. */
-export function leaderAmong<Node extends Viewed>(nodes: readonly Node[]): Node | undefined {
+/** The node that leads in the highest term: a leader that was replaced may not know it yet. */
+export function leaderAmong<Node extends Pick<ViewedNode, 'view'>>(nodes: readonly Node[]): Node | undefined {
   return nodes
     .flatMap((node) => (node.view?.role === 'leader' ? [{ node, term: node.view.term }] : []))
     .sort((a, b) => a.term - b.term)
@@ -32,12 +53,14 @@ export function leaderAmong<Node extends Viewed>(nodes: readonly Node[]): Node |
 }
 
 /**
- * Whether all `nodes` tell clients the URL at which the node is now. After a start at other ports they tell the one
- * before until they have heard of it: in a copy of a directory, that of the original's node.
+ * Whether all `nodes` know the present URL of `node`. After a start at other ports they report the old URL to clients
+ * until the change is committed.
  */
-export function isKnown(
-  { name, url }: { readonly name: string; readonly url: string },
-  nodes: readonly Viewed[],
-): boolean {
-  return nodes.every(({ view }) => view?.urls[name] === url)
+export function isUrlKnown({ name, url }: ViewedNode, nodes: readonly ViewedNode[]): boolean {
+  return nodes.every(({ view }) => view?.members.some((member) => member.name === name && member.url === url))
+}
+
+/** Faults of all nodes. The full disk of the leader may be the reason why another node is not ready. */
+export function faultsOf(nodes: readonly ViewedNode[]): string[] {
+  return nodes.flatMap(({ name, view }) => (view?.errors ?? []).map((error) => `${name}: ${error}`))
 }

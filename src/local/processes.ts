@@ -1,11 +1,9 @@
-// What the system says of a process by its number.
+// Information of the system about a process.
 
 import { readFileSync } from 'node:fs'
 
-/**
- * Whether there is such a process. One that has ended counts until its parent has waited for it. Signal 0 only asks.
- */
-export function exists(pid: number): boolean {
+/** Whether there is such a process. A zombie counts. Signal 0 only checks. */
+export function processExists(pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch {
@@ -13,11 +11,11 @@ export function exists(pid: number): boolean {
   }
 }
 
-/** Its letter in proc(5), such as T for stopped and Z for ended; undefined where the system does not tell. */
-export function stateOf(pid: number): string | undefined {
+/** The state letter of proc(5), such as T for stopped and Z for zombie; undefined where the system has no /proc. */
+export function processState(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // "pid (name) state …": the name may hold anything, parentheses too.
+    // "pid (name) state …": the name may contain parentheses.
     return stat.charAt(stat.lastIndexOf(')') + 2)
   } catch {
     return undefined

@@ -1,10 +1,10 @@
-// Commands in our messages are copied into a shell.
+// Quoting of words in commands that messages show, so that a user can copy them into a shell.
 
 const CONTROL = /\p{Cc}/gu
 
 /**
- * `text` as one word of a POSIX shell. Control characters, which a terminal would obey, are written as bash reads them:
- * `$'\u001b'`.
+ * Quotes `text` as one word of a POSIX shell. Control characters, which a terminal would interpret, are escaped in the
+ * notation of bash: `$'\u001b'`.
  */
 export function shellWord(text: string): string {
   if (/^[\w@%+=:,./-]+$/.test(text)) return text

@@ -1,71 +1,89 @@
-// One node of a local cluster as its supervisor sees it: a child process, started and ended on request, never restarted
-// by itself.
+// One node of a local cluster: its ports, its stage, and its process, a child of this process. The node is started and
+// ended on request and never restarted by itself.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
 import { getCompileCacheDir } from 'node:module'
 import { join } from 'node:path'
-import { OPEN_FILE } from '../server/inspect-data-directory.ts'
-import type { NodeEnd } from '../server/node/types.ts'
-import { directoryId, fileId } from './directory-id.ts'
-import type { FromNode, NodeOrder, PeerAddresses, ToNode } from './node-messages.ts'
+import type { Founding, ListenAddress, NodeEnd } from '../server/node/types.ts'
+import { SMALL_HEAP_ENV, SMALL_HEAP_FLAGS } from '../server/process/small-heap.ts'
+import { HOST, portOf, urlOf } from './addresses.ts'
+import type { Stage } from './cluster-file.ts'
+import type { FromNode, PeerAddresses, ToNode } from './node-messages.ts'
 import type { NodeView } from './node-view.ts'
-import { stateOf } from './processes.ts'
+import type { NodePlan } from './plan.ts'
+import { processState } from './processes.ts'
 import { siblingModule } from './sibling-module.ts'
-import { SMALL_HEAP_ENV, SMALL_HEAP_FLAGS } from './small-heap.ts'
 
-/** A node that was asked to stop and has not ended after this time is killed. It loses nothing by that. */
-const STOP_LIMIT_MS = 10_000
+/** Time for a node to stop in order; then it is killed. It loses nothing by that. */
+const STOP_TIMEOUT_MS = 10_000
 /** A log that is larger when its node starts is moved to `.old`. */
 const LOG_BYTES_MAX = 16 * 1024 * 1024
 
-/** Why a process ended, in words; `failed`: the user should look at it. */
+/** Why a process ended. `failed`: the user should look at it. */
 export interface ExitReason {
   readonly reason: string
   readonly failed: boolean
 }
 
 export type NodeEvent =
-  | { readonly kind: 'started'; readonly clusterId: string; readonly peer: string }
+  | { readonly kind: 'started'; readonly clusterId: string }
   | { readonly kind: 'view'; readonly view: NodeView; readonly before: NodeView | undefined }
   | ({ readonly kind: 'ended' } & ExitReason)
 
 /** One process of the node. */
-interface Run {
+interface NodeProcess {
   readonly child: ChildProcess
   readonly exited: Promise<void>
-  /** Stopped by a signal of the supervisor. */
+  /** It has reported that it listens. */
+  listening: boolean
+  /** Paused by `pause()`. */
   paused: boolean
-  /** What the node itself reported last. */
+  /** The last report of the node itself. */
   end: NodeEnd | undefined
-  /** What the supervisor did to it, for the reason shown when it ends. */
-  ending: 'kill' | 'stop' | 'away' | undefined
-  /** The file that it has open, as soon as it is open (`homeOf`). */
-  home: string | undefined
+  /** The request of the supervisor that ends it. */
+  request: 'kill' | 'stop' | undefined
 }
 
 export class SupervisedNode {
   readonly name: string
+  /** Port of its HTTP API. */
+  readonly port: number
+  readonly url: string
   readonly dataDir: string
   readonly logFile: string
+  stage: Stage
+  /** Port of its peer listener; 0 until the system has chosen it. */
+  peerPort: number
+  /** A restart or rejoin of it is in progress. */
+  busy = false
   readonly #onEvent: (event: NodeEvent) => void
   readonly #env: NodeJS.ProcessEnv
-  #run: Run | undefined
+  #process: NodeProcess | undefined
   #view: NodeView | undefined
   #lastExit: ExitReason | undefined
 
-  /** `env` is for its process alone, beside what is inherited. */
-  constructor(name: string, clusterDir: string, onEvent: (event: NodeEvent) => void, env: NodeJS.ProcessEnv) {
-    this.#env = env
+  /** Its data and its log are in `clusterDir`. `env` is added to the environment of its process. */
+  constructor(
+    { name, port, peerPort, stage }: NodePlan,
+    clusterDir: string,
+    onEvent: (event: NodeEvent) => void,
+    env: NodeJS.ProcessEnv = {},
+  ) {
     this.name = name
+    this.port = port
+    this.url = urlOf(port)
+    this.stage = stage
+    this.peerPort = peerPort
     this.dataDir = join(clusterDir, name)
     this.logFile = join(clusterDir, `${name}.log`)
     this.#onEvent = onEvent
+    this.#env = env
   }
 
-  /** Of the process that serves; undefined when there is none. */
+  /** undefined while no process runs. */
   get pid(): number | undefined {
-    return this.#run?.child.pid
+    return this.#process?.child.pid
   }
 
   get view(): NodeView | undefined {
@@ -77,106 +95,115 @@ export class SupervisedNode {
     return this.#view !== undefined && this.#view.notReady.length === 0 && !this.paused
   }
 
+  /** Stopped by a signal, of whatever process. */
   get paused(): boolean {
-    return this.#run !== undefined && (isStopped(this.#run.child.pid) ?? this.#run.paused)
+    if (this.#process === undefined) return false
+    const state = this.pid === undefined ? undefined : processState(this.pid)
+    return state === undefined ? this.#process.paused : state === 'T'
   }
 
-  /** Why the last process ended. Undefined while one runs, and when none ever did. */
+  /** Why the last process ended. Undefined while one runs, and when none ever ran. */
   get lastExit(): ExitReason | undefined {
     return this.#lastExit
   }
 
-  start(order: NodeOrder): void {
-    if (this.#run !== undefined) throw new Error(`${this.name} runs already`)
+  /** Address of its peer listener; undefined while it does not listen. */
+  get peerListener(): ListenAddress | undefined {
+    return this.#process?.listening ? { host: HOST, port: this.peerPort } : undefined
+  }
+
+  start(founding: Founding, peers: PeerAddresses): void {
+    if (this.#process !== undefined) throw new Error(`${this.name} runs already`)
     const log = openLog(this.logFile)
-    const child = spawn(
-      process.execPath,
-      [...SMALL_HEAP_FLAGS, siblingModule(import.meta, 'node-process'), this.name],
-      {
-        stdio: ['ignore', log, log, 'ipc'],
-        env: { ...SMALL_HEAP_ENV, ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir(), ...this.#env },
-      },
-    )
+    const args = [...SMALL_HEAP_FLAGS, siblingModule(import.meta, 'node-process'), this.name]
+    const child = spawn(process.execPath, args, {
+      stdio: ['ignore', log, log, 'ipc'],
+      env: { ...SMALL_HEAP_ENV, ...process.env, NODE_COMPILE_CACHE: getCompileCacheDir(), ...this.#env },
+    })
     closeSync(log)
-    const run: Run = {
+    const nodeProcess: NodeProcess = {
       child,
       exited: exitOf(child),
+      listening: false,
       paused: false,
       end: undefined,
-      ending: undefined,
-      home: undefined,
+      request: undefined,
     }
-    this.#run = run
+    this.#process = nodeProcess
     this.#lastExit = undefined
-    child.on('message', (message: FromNode) => this.#hear(run, message))
+    child.on('message', (message: FromNode) => this.#receive(nodeProcess, message))
     child.on('error', (error) => {
-      run.end ??= { kind: 'failed', reason: error.message }
+      nodeProcess.end ??= { kind: 'failed', reason: error.message }
     })
-    void run.exited.then(() => this.#onExit(run))
-    this.#tell({ kind: 'start', order, supervisor: process.pid })
+    void nodeProcess.exited.then(() => this.#onExit(nodeProcess))
+    const order = {
+      name: this.name,
+      dataDir: this.dataDir,
+      listen: { host: HOST, port: this.port },
+      peerListen: { host: HOST, port: this.peerPort },
+      founding,
+      peers,
+    }
+    this.#send({ kind: 'start', order, supervisor: process.pid })
   }
 
   setPeers(peers: PeerAddresses): void {
-    this.#tell({ kind: 'peers', peers })
-  }
-
-  /** Kills it when its files are no longer where they were: what it acknowledged from then on would be lost. */
-  endWhenAway(): void {
-    const run = this.#run
-    if (run?.home === undefined || run.ending !== undefined || homeOf(this.dataDir) === run.home) return
-    run.ending = 'away'
-    run.child.kill('SIGKILL')
+    this.#send({ kind: 'peers', peers })
   }
 
   /** SIGKILL. Resolves when the process is gone. */
   async kill(): Promise<void> {
-    const run = this.#run
-    if (run === undefined) return
-    run.ending ??= 'kill'
-    run.child.kill('SIGKILL')
-    await run.exited
+    const nodeProcess = this.#process
+    if (nodeProcess === undefined) return
+    nodeProcess.request ??= 'kill'
+    nodeProcess.child.kill('SIGKILL')
+    await nodeProcess.exited
   }
 
-  /**
-   * Asks the node to close, and to hand leadership over before. A node that is paused, or does not end in time, is
-   * killed.
-   */
-  async stop({ handOver }: { handOver: boolean }): Promise<void> {
-    const run = this.#run
-    if (run === undefined) return
+  /** Stops the node in order. A node that is paused, or does not end in time, is killed. */
+  async stop(options: { readonly transferLeadership: boolean }): Promise<void> {
+    const nodeProcess = this.#process
+    if (nodeProcess === undefined) return
     if (this.paused) return this.kill()
-    run.ending ??= 'stop'
-    this.#tell({ kind: 'stop', handOver })
-    const timer = setTimeout(() => run.child.kill('SIGKILL'), STOP_LIMIT_MS)
-    await run.exited
+    nodeProcess.request ??= 'stop'
+    this.#send({ kind: 'stop', ...options })
+    const timer = setTimeout(() => nodeProcess.child.kill('SIGKILL'), STOP_TIMEOUT_MS)
+    await nodeProcess.exited
     clearTimeout(timer)
   }
 
   pause(): void {
-    const run = this.#run
-    if (run?.child.pid === undefined) return
-    run.paused = true
-    run.child.kill('SIGSTOP')
+    if (this.#process === undefined) return
+    this.#process.paused = true
+    this.#process.child.kill('SIGSTOP')
   }
 
   resume(): void {
-    if (this.#run === undefined) return
-    this.#run.child.kill('SIGCONT')
-    this.#run.paused = false
+    if (this.#process === undefined) return
+    this.#process.child.kill('SIGCONT')
+    this.#process.paused = false
   }
 
-  #tell(message: ToNode): void {
-    const child = this.#run?.child
+  /** Makes it a member once it is ready. Returns whether that changed its stage. */
+  becameMember(): boolean {
+    if (this.stage === 'member' || !this.ready) return false
+    this.stage = 'member'
+    return true
+  }
+
+  #send(message: ToNode): void {
+    const child = this.#process?.child
     // A failed send means that the process has just died. Its end is reported anyway.
     if (child?.connected) child.send(message, () => {})
   }
 
-  #hear(run: Run, message: FromNode): void {
-    if (run !== this.#run) return
+  #receive(nodeProcess: NodeProcess, message: FromNode): void {
+    if (nodeProcess !== this.#process) return
     switch (message.kind) {
       case 'started':
-        run.home = homeOf(this.dataDir)
-        this.#onEvent({ kind: 'started', clusterId: message.clusterId, peer: message.peer })
+        nodeProcess.listening = true
+        this.peerPort = portOf(message.peer)
+        this.#onEvent({ kind: 'started', clusterId: message.clusterId })
         break
       case 'view': {
         const before = this.#view
@@ -185,59 +212,46 @@ export class SupervisedNode {
         break
       }
       case 'ended':
-        run.end = message.end
+        nodeProcess.end = message.end
         break
     }
   }
 
-  #onExit(run: Run): void {
-    this.#run = undefined
+  #onExit(nodeProcess: NodeProcess): void {
+    this.#process = undefined
     this.#view = undefined
-    this.#lastExit = exitReason(run, this)
+    this.#lastExit = exitReason(nodeProcess, this.logFile)
     this.#onEvent({ kind: 'ended', ...this.#lastExit })
   }
 }
 
-function exitReason({ child, end, ending }: Run, { logFile, dataDir }: SupervisedNode): ExitReason {
-  if (ending === 'kill') return { reason: 'killed', failed: false }
-  if (ending === 'away') return { reason: `${dataDir} was moved, replaced, emptied or deleted`, failed: true }
+function exitReason({ child, end, request }: NodeProcess, logFile: string): ExitReason {
+  if (request === 'kill') return { reason: 'killed', failed: false }
   if (end?.kind === 'failed') return { reason: end.reason, failed: true }
-  if (ending === 'stop' || end !== undefined) return { reason: 'stopped', failed: false }
-  const how = child.signalCode ?? `exit code ${child.exitCode}`
-  if (how === 'SIGKILL') return { reason: 'somebody killed it (SIGKILL)', failed: false }
+  if (request === 'stop' || end !== undefined) return { reason: 'stopped', failed: false }
+  const cause = child.signalCode ?? `exit code ${child.exitCode}`
+  if (cause === 'SIGKILL') return { reason: 'another program killed it (SIGKILL)', failed: false }
   // LevelDB is native code: on damaged files it may abort the process instead of reporting an error.
-  const what =
-    how === 'SIGABRT' || how === 'SIGBUS' || how === 'SIGSEGV'
-      ? `LevelDB ended the process (${how}), so its files are probably damaged`
-      : `its process ended by ${how}`
-  return { reason: `${what}; see ${logFile}`, failed: true }
+  const isAbort = cause === 'SIGABRT' || cause === 'SIGBUS' || cause === 'SIGSEGV'
+  const reason = isAbort
+    ? `LevelDB aborted the process (${cause}), so its files are probably damaged`
+    : `its process ended with ${cause}`
+  return { reason: `${reason}; see ${logFile}`, failed: true }
 }
 
 function exitOf(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
-    // Its last messages may still be in the channel when the process is already gone.
+    // Its last messages may still be in the channel when the process is gone.
     child.once('exit', () => (child.connected ? child.once('disconnect', resolve) : resolve()))
-    // It could not be spawned, so there is no exit.
+    // A process that could not be spawned has no exit.
     child.once('error', () => {
       if (child.pid === undefined) resolve()
     })
   })
 }
 
-/**
- * The ids of a node's directory, and of a file in it that the node keeps open and changes with every write. Emptying
- * the directory deletes this file, and putting back an older copy of the files replaces it.
- */
-const homeOf = (dataDir: string): string => `${directoryId(dataDir)} ${fileId(join(dataDir, OPEN_FILE))}`
-
 function openLog(path: string): number {
   mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 })
   if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > LOG_BYTES_MAX) renameSync(path, `${path}.old`)
   return openSync(path, 'a', 0o600)
-}
-
-/** Whether the process is stopped, by any signal; undefined where the system does not tell. */
-function isStopped(pid: number | undefined): boolean | undefined {
-  const state = pid === undefined ? undefined : stateOf(pid)
-  return state === undefined ? undefined : state === 'T'
 }

@@ -1,52 +1,58 @@
-// At most one supervisor per data directory. The lock is a file that names its holder. It appears complete or not at
-// all (link), and it counts only while that holder answers. So a killed supervisor leaves nothing that a user would
-// have to remove.
+// The lock of a cluster directory: at most one supervisor holds it. The lock is a file that names its holder. It
+// appears complete or not at all (link), and it counts only while its holder identifies itself. So a killed supervisor
+// leaves nothing that a user would have to remove.
 
-import { linkSync, lstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { CLUSTER_FILE, type ControlAddress, isControlAddress, readClusterFile } from './cluster-file.ts'
-import { identifies } from './control-client.ts'
-import { fileId } from './directory-id.ts'
-import { Failure, isAbsent, writing } from './failure.ts'
+import { type ControlAddress, isControlAddress, parseJson } from './cluster-file.ts'
+import { isMissing, writing } from './failure.ts'
+import { type ControlHandler, listenForCommands, probeSupervisor } from './supervisor-socket.ts'
 
 export const LOCK_FILE = 'supervisor.lock'
 
-/**
- * The supervisor of the cluster in `dataDir`, once it has identified itself; undefined when none runs. The lock is
- * there from before the first write until nothing runs any more. cluster.json names the supervisor too, in case a user
- * has deleted the lock.
- */
+/** A directory that this process holds. */
+export interface DirectoryLock {
+  readonly address: ControlAddress
+  /** Removes the lock and closes the control socket. */
+  release(): void
+}
+
+/** The supervisor of the cluster in `dataDir` if it has identified itself; undefined when none runs. */
 export async function findSupervisor(dataDir: string): Promise<ControlAddress | undefined> {
-  const held = read(join(dataDir, LOCK_FILE))
-  const holder = held === undefined ? undefined : parse(held)
-  if (holder !== undefined && (await identifies(holder, dataDir))) return holder
-  const noted = readClusterFile(dataDir)?.supervisor ?? undefined
-  return noted !== undefined && (await identifies(noted, dataDir)) ? noted : undefined
+  const text = readLock(join(dataDir, LOCK_FILE))
+  return text === undefined ? undefined : liveHolder(text, dataDir)
 }
 
 /**
- * Whether the files there name `self`: the lock or cluster.json is there, and no foreign file is in the place of the
- * other. If not, the files were deleted under a running cluster, or replaced. The names inside do not suffice: a copy
- * that was made while the cluster ran names `self`, too, but its cluster.json is another file. `ownCluster`: id of the
- * cluster.json that `self` has written (`fileId`); undefined until it has.
+ * Locks `dataDir` and passes commands to `handle`. Returns the address of the holder instead when another process holds
+ * the lock.
  */
-export function names(dataDir: string, self: ControlAddress, ownCluster: string | undefined): boolean {
-  const held = read(join(dataDir, LOCK_FILE))
-  const isOwnLock = held === JSON.stringify(self)
-  const clusterId = fileId(join(dataDir, CLUSTER_FILE))
-  if (ownCluster === undefined || clusterId === undefined) return isOwnLock
-  const isOwnCluster = clusterId === ownCluster && readClusterFile(dataDir)?.supervisor?.token === self.token
-  return isOwnCluster && (isOwnLock || held === undefined)
+export async function lockDirectory(
+  dataDir: string,
+  handle: ControlHandler,
+): Promise<DirectoryLock | { readonly holder: ControlAddress }> {
+  const token = randomBytes(24).toString('hex')
+  const socket = await listenForCommands(dataDir, token, handle)
+  const address = { pid: process.pid, control: socket.control, token }
+  try {
+    const holder = await takeLock(dataDir, address)
+    if (holder === undefined) {
+      const release = (): void => {
+        releaseLock(dataDir, address)
+        socket.close()
+      }
+      return { address, release }
+    }
+    socket.close()
+    return { holder }
+  } catch (error) {
+    socket.close()
+    throw error
+  }
 }
 
-/** No file there names a supervisor: none runs, or the directory of a running one was moved, or emptied. */
-export function namesNobody(dataDir: string): boolean {
-  return [LOCK_FILE, CLUSTER_FILE].every(
-    (name) => statSync(join(dataDir, name), { throwIfNoEntry: false }) === undefined,
-  )
-}
-
-/** Takes the lock for `self`. If another supervisor holds it, returns that one. */
+/** Takes the lock for `self`. Returns the holder if another supervisor holds it. */
 export async function takeLock(dataDir: string, self: ControlAddress): Promise<ControlAddress | undefined> {
   const lock = join(dataDir, LOCK_FILE)
   const own = `${lock}.${self.pid}`
@@ -54,22 +60,18 @@ export async function takeLock(dataDir: string, self: ControlAddress): Promise<C
     writing(lock, () => writeFileSync(own, JSON.stringify(self), { mode: 0o600 }))
     for (;;) {
       if (link(own, lock)) return undefined
-      const held = read(lock)
-      if (held === undefined) {
-        // A symlink that leads nowhere exists, and cannot be read.
-        if (lstatSync(lock, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(lock, { force: true })
-        continue
-      }
-      const holder = parse(held)
-      if (holder !== undefined && (await identifies(holder, dataDir))) return holder
-      dropStale(lock, held, `${own}.stale`)
+      const text = readLock(lock)
+      if (text === undefined) continue
+      const holder = await liveHolder(text, dataDir)
+      if (holder !== undefined) return holder
+      removeStale(lock, text, `${own}.stale`)
     }
   } finally {
     rmSync(own, { force: true })
   }
 }
 
-/** Only the lock of `self`: another supervisor may have taken `self` for dead, and have the lock now. */
+/** Removes the lock if `self` holds it: another supervisor may have found `self` dead and hold the lock now. */
 export function releaseLock(dataDir: string, self: ControlAddress): void {
   const lock = join(dataDir, LOCK_FILE)
   try {
@@ -79,18 +81,23 @@ export function releaseLock(dataDir: string, self: ControlAddress): void {
   }
 }
 
+async function liveHolder(text: string, dataDir: string): Promise<ControlAddress | undefined> {
+  const holder = parseJson(text)
+  return isControlAddress(holder) && (await probeSupervisor(holder, dataDir)) ? holder : undefined
+}
+
 /**
- * Between the look and the removal another supervisor may have taken the lock: then it is put back. (If a third one
- * takes the lock at that very instant, its nodes find ports and directories taken, and it ends.)
+ * Removes a lock whose holder is dead. Another supervisor may have replaced it since it was read; then it is put back.
+ * If a third one takes the lock at that instant, it finds ports and directories in use, and ends.
  */
-function dropStale(lock: string, stale: string, aside: string): void {
+function removeStale(lock: string, stale: string, aside: string): void {
   try {
     renameSync(lock, aside)
   } catch (error) {
-    if (isAbsent(error)) return
+    if (isMissing(error)) return
     throw error
   }
-  if (read(aside) !== stale) link(aside, lock)
+  if (readLock(aside) !== stale) link(aside, lock)
   rmSync(aside, { force: true })
 }
 
@@ -104,22 +111,11 @@ function link(from: string, to: string): boolean {
   }
 }
 
-/** undefined: there is none. */
-function read(path: string): string | undefined {
+function readLock(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    if (isAbsent(error)) return undefined
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new Failure(1, `${path}, which says who runs this cluster, cannot be read: ${reason}`)
-  }
-}
-
-function parse(text: string): ControlAddress | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isControlAddress(value) ? value : undefined
-  } catch {
-    return undefined
+    if (isMissing(error)) return undefined
+    throw error
   }
 }

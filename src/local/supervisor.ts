@@ -1,143 +1,112 @@
-// The supervisor of a local cluster: holds its directory, starts one process per node (lifecycle.ts) as planned
-// (plan.ts), waits until they form a cluster, does what commands ask (control-commands.ts), and writes cluster.json. It
-// never restarts a node by itself: a node that died shows what a cluster is like without it.
+// The supervisor of a local cluster: locks its directory, starts one process for each node as planned (plan.ts), waits
+// until they form a cluster, and executes commands. It never restarts a node by itself: a node that died shows how a
+// cluster works without it.
+//
+//             every process started         every node ready
+//   start() ────────────────────────► forming ─────────────► formed
+//      │                                │ a new cluster fails   │
+//      │ fails                          ▼                       ▼ stop()
+//      └─────────► ended            stopping ◄──────────────────┘
+//                                       │ every process has ended
+//                                       ▼
+//                                   stopped: cluster.json written, lock released
 
-import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { clusterIdOf, holdsNode } from '../server/inspect-data-directory.ts'
 import { randomId } from '../server/random-id.ts'
-import { readyOnlyWithMajority, withAdvice } from './advice.ts'
-import { type ClusterEvent, ClusterEvents } from './cluster-events.ts'
 import { type ClusterFile, type ControlAddress, readClusterFile } from './cluster-file.ts'
-import { type ClusterStatus, clusterStatus, FIRST_ANSWER_LIMIT_MS } from './cluster-status.ts'
-import { ControlCommands, refused } from './control-commands.ts'
-import { type ControlServer, startControlServer } from './control-server.ts'
-import { directoryId } from './directory-id.ts'
-import { openDoor } from './door.ts'
+import { ClusterNodes, READY_TIMEOUT_MS, type SupervisorEvent } from './cluster-nodes.ts'
+import { type ClusterStatus, FIRST_STATUS_TIMEOUT_MS } from './cluster-status.ts'
+import { ControlCommands } from './control-commands.ts'
+import { type ControlReply, type ControlRequest, failed, succeeded } from './control-protocol.ts'
+import { createDataDirectory } from './create-data-directory.ts'
 import { Failure, failureOf } from './failure.ts'
-import { becomesFree, ORPHANS_LIMIT_MS } from './free-ports.ts'
-import { HeldDirectory } from './held-directory.ts'
-import { Lifecycle, type ManagedNode, READY_LIMIT_MS } from './lifecycle.ts'
-import { hasNoMajority } from './majority.ts'
-import { makeHome } from './make-home.ts'
-import { isKnown } from './node-view.ts'
-import { checkOpenFiles } from './open-files.ts'
-import { planOf, type Wanted } from './plan.ts'
+import { ORPHAN_EXIT_TIMEOUT_MS, waitUntilFree } from './free-ports.ts'
+import { isUrlKnown } from './node-view.ts'
+import { type PlanOptions, planNodes } from './plan.ts'
 import { PROGRAM } from './program-name.ts'
-import type { NodeEvent } from './supervised-node.ts'
-import { releaseLock, takeLock } from './supervisor-lock.ts'
+import { readyOnlyWithQuorum, withRecoveryHint } from './recovery-hints.ts'
+import type { SupervisedNode } from './supervised-node.ts'
+import { type DirectoryLock, lockDirectory } from './supervisor-lock.ts'
 
-const URLS_UNKNOWN =
-  'The nodes have not heard at which URLs the others are now, so clients may look for them where they were before.'
-/** How often it looks whether the directory is still there. */
-const HOME_LOOK_MS = 250
-
-export interface SupervisorOptions extends Wanted {
-  /** Without relays: peers reach each other directly, and partitions are not possible. */
+export interface SupervisorOptions extends PlanOptions {
+  /** Without relays: peers connect directly, and partitions are not possible. */
   readonly direct: boolean
 }
 
-export interface Formed {
+export interface FormedCluster {
   readonly status: ClusterStatus
-  /** What keeps single nodes of an existing cluster from serving, while the others serve. */
+  /** Reasons why single nodes of an existing cluster do not serve, while the others do. */
   readonly problems: readonly string[]
 }
 
 export class Supervisor {
   readonly #options: SupervisorOptions
-  readonly #directory: HeldDirectory
-  readonly #control: ControlServer
-  readonly #lifecycle: Lifecycle
+  readonly #lock: DirectoryLock
+  readonly #cluster: ClusterNodes
   readonly #commands: ControlCommands
-  readonly #events = new ClusterEvents()
   readonly #stopped = Promise.withResolvers<void>()
-  readonly #closeDoor: () => void
-  #clusterId: string | null
-  #formed: Promise<Formed> | undefined
-  #stopping = false
-  #isLost = false
-  #watch: NodeJS.Timeout | undefined
+  #formed: Promise<FormedCluster> | undefined
 
   /**
-   * Takes the directory and starts the processes. If another supervisor holds the directory, the result is its address.
+   * Locks the directory and starts the processes. Returns the address of the holder instead when another supervisor
+   * holds the directory.
    */
-  static async start(options: SupervisorOptions): Promise<Supervisor | { readonly running: ControlAddress }> {
+  static async start(options: SupervisorOptions): Promise<Supervisor | { readonly holder: ControlAddress }> {
     const { dataDir } = options
-    makeHome(dataDir)
-    const token = randomBytes(24).toString('hex')
-    const starting = Promise.withResolvers<Supervisor>()
-    // There may be no request that waits for it.
-    starting.promise.catch(() => {})
-    const directory = directoryId(dataDir)
-    const control = await startControlServer(token, directory, async (request) => {
-      const supervisor = await starting.promise.catch((error: unknown) => failureOf(error))
-      if (supervisor instanceof Failure) return { ...refused(1, supervisor.message), ended: true }
-      return supervisor.#commands.handle(request)
-    })
-    const self = { pid: process.pid, control: control.url, token }
-    let supervisor: Supervisor | undefined
+    createDataDirectory(dataDir)
+    const started = Promise.withResolvers<Supervisor>()
+    // No command may be waiting for it.
+    started.promise.catch(() => {})
+    const handle = async (request: ControlRequest): Promise<ControlReply> => {
+      const supervisor = await started.promise.catch((error: unknown) => failureOf(error))
+      if (supervisor instanceof Failure) return { ...failed(1, supervisor.message), supervisor: 'ended' }
+      return supervisor.#handle(request)
+    }
+    let lock: Awaited<ReturnType<typeof lockDirectory>>
     try {
-      const holder = await takeLock(dataDir, self)
-      if (holder !== undefined) {
-        control.close()
-        return { running: holder }
-      }
-      const file = readClusterFile(dataDir)
-      supervisor = new Supervisor(options, new HeldDirectory(dataDir, directory, self), control, file)
-      await supervisor.#begin(file)
+      lock = await lockDirectory(dataDir, handle)
     } catch (error) {
-      if (supervisor) await supervisor.#abandon()
-      releaseLock(dataDir, self)
-      control.close()
-      starting.reject(error)
-      // Another process has just deleted the directory.
-      if (supervisor === undefined && directoryId(dataDir) !== directory) return Supervisor.start(options)
+      // A `destroy` has just deleted the directory.
+      if (!existsSync(dataDir)) return Supervisor.start(options)
       throw error
     }
-    starting.resolve(supervisor)
-    return supervisor
+    if ('holder' in lock) return lock
+    try {
+      const supervisor = await Supervisor.#startLocked(options, lock)
+      started.resolve(supervisor)
+      return supervisor
+    } catch (error) {
+      lock.release()
+      started.reject(error)
+      throw error
+    }
   }
 
-  private constructor(
-    options: SupervisorOptions,
-    directory: HeldDirectory,
-    control: ControlServer,
-    file: ClusterFile | undefined,
-  ) {
+  static async #startLocked(options: SupervisorOptions, lock: DirectoryLock): Promise<Supervisor> {
+    const file = readClusterFile(options.dataDir)
+    const supervisor = new Supervisor(options, lock, file)
+    try {
+      await supervisor.#launch(file)
+      return supervisor
+    } catch (error) {
+      await supervisor.#cluster.kill()
+      throw error
+    }
+  }
+
+  private constructor(options: SupervisorOptions, lock: DirectoryLock, file: ClusterFile | undefined) {
+    const { dataDir } = options
     this.#options = options
-    this.#directory = directory
-    this.#control = control
-    this.#clusterId = file?.cluster_id ?? null
-    const plans = planOf(options, file, holdsNode)
-    this.#lifecycle = new Lifecycle({
-      plans,
-      dataDir: options.dataDir,
-      clusterId: clusterMeant(options.dataDir, plans, file),
-      events: this.#events,
-      onEvent: (node, event) => this.#hear(node, event),
-      isStopping: () => this.#endWhenLost(),
-    })
-    this.#commands = new ControlCommands({
-      lifecycle: this.#lifecycle,
-      events: this.#events,
-      endWhenLost: () => this.#endWhenLost(),
-      status: () => this.status(),
-      formed: () => this.formed(),
-      stop: () => this.stop(),
-      firstAnswers: (nodes) => this.#firstAnswers(nodes),
-      save: () => this.#save(),
-      trySave: () => this.#trySave(),
-    })
-    this.#closeDoor = openDoor(options.dataDir, () => this.#endWhenLost())
-  }
-
-  get dataDir(): string {
-    return this.#options.dataDir
-  }
-
-  /** It has ended by itself because its directory was moved, replaced, emptied or deleted. */
-  get isLost(): boolean {
-    return this.#isLost
+    this.#lock = lock
+    const plans = planNodes(options, file, holdsNode)
+    const clusterId = plannedClusterId(dataDir, plans, file)
+    this.#cluster = new ClusterNodes(
+      { dataDir, clusterId, plans, address: lock.address },
+      file?.cluster_id ?? null,
+    )
+    this.#commands = new ControlCommands(this.#cluster)
   }
 
   /** Resolves when every process has ended, the ports are free and the directory is released. */
@@ -145,205 +114,127 @@ export class Supervisor {
     return this.#stopped.promise
   }
 
-  watch(watcher: (event: ClusterEvent) => void): void {
-    this.#events.watch(watcher)
-  }
-
-  status(): Promise<ClusterStatus> {
-    return clusterStatus(this.#clusterId, this.#lifecycle.nodes)
+  watch(watcher: (event: SupervisorEvent) => void): void {
+    this.#cluster.watch(watcher)
   }
 
   async stop(): Promise<void> {
-    if (this.#stopping) return this.stopped
-    this.#stopping = true
-    clearInterval(this.#watch)
-    await this.#lifecycle.stop()
-    this.#closeDoor()
-    // While the address answers, no other supervisor takes the lock.
-    if (!this.#isLost) this.#trySave({ runs: false })
-    this.#directory.release()
-    this.#control.close()
+    if (this.#cluster.stopping) return this.stopped
+    await this.#cluster.stop()
+    // While the control socket answers, no other supervisor takes the lock.
+    this.#cluster.trySave({ running: false })
+    this.#lock.release()
     this.#stopped.resolve()
   }
 
-  /** For the second Ctrl-C: without asking the nodes to stop. */
+  /** For the second Ctrl-C: ends the nodes at once. */
   killAll(): Promise<void> {
-    return this.#lifecycle.kill()
+    return this.#cluster.kill()
   }
-
-  /** After a failed start: no processes, no relays. */
-  async #abandon(): Promise<void> {
-    clearInterval(this.#watch)
-    await this.#lifecycle.abandon()
-    this.#closeDoor()
-  }
-
-  async #begin(file: ClusterFile | undefined): Promise<void> {
-    this.#watch = setInterval(() => this.#look(), HOME_LOOK_MS)
-    const { nodes } = this.#lifecycle
-    checkOpenFiles(nodes.length)
-    // The nodes of a killed supervisor may still be ending.
-    const patienceMs = file?.supervisor ? ORPHANS_LIMIT_MS : 0
-    for (const { name, port } of nodes) {
-      if (await becomesFree(port, patienceMs)) continue
-      throw new Failure(
-        1,
-        `Port ${port}, the client port of ${name}, is taken by another program, perhaps another cluster. ` +
-          (file ? 'End it, then try again.' : 'End it, or choose other ports with --port.'),
-      )
-    }
-    if (!this.#options.direct) await this.#lifecycle.openRelays()
-    // The plan is written before the first node starts: whenever the supervisor ends, the next one knows what it may
-    // find.
-    this.#save()
-    const founds = this.#clusterId === null && !nodes.some(({ process }) => holdsNode(process.dataDir))
-    for (const node of nodes) await this.#lifecycle.launch(node, founds && node === nodes[0])
-    this.#save()
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // Forming the cluster
 
   /** Waits until every node is a voter that knows a leader. A new cluster forms whole or not at all. */
-  formed(): Promise<Formed> {
+  formed(): Promise<FormedCluster> {
     this.#formed ??= this.#form()
     return this.#formed
   }
 
-  async #form(): Promise<Formed> {
-    const { nodes } = this.#lifecycle
-    const founding = this.#clusterId === null
-    const problems: string[] = []
-    const checks = nodes.map(async (node) => {
-      const problem = await this.#lifecycle.becomesReady(
-        node,
-        async () => !founding && (await hasNoMajority(node, nodes)),
+  async #launch(file: ClusterFile | undefined): Promise<void> {
+    const { nodes } = this.#cluster
+    // The nodes of a killed supervisor may still be ending.
+    const timeoutMs = file?.supervisor ? ORPHAN_EXIT_TIMEOUT_MS : 0
+    for (const { name, port } of nodes) {
+      if (await waitUntilFree(port, timeoutMs)) continue
+      throw new Failure(
+        1,
+        `port ${port}, the client port of ${name}, is in use by another program, perhaps another cluster; end it` +
+          (file ? '' : ', or choose other ports with --port'),
       )
-      if (problem === undefined) {
-        if (!node.process.ready) problems.push(readyOnlyWithMajority(node))
-        return
-      }
-      if (this.#stopping) throw new Failure(1, 'The cluster was stopped before it was ready.')
-      if (founding) {
-        throw new Failure(
-          1,
-          `The cluster could not be formed: ${problem}\nLogs: ${this.dataDir}. Another start goes on with it; ${PROGRAM} cluster destroy deletes it.`,
-        )
-      }
-      problems.push(withAdvice(problem, node))
-    })
+    }
+    if (!this.#options.direct) await this.#cluster.openRelays()
+    // The plan is written before the first node exists, so the next start knows what it may find after any crash.
+    this.#cluster.save({ running: true })
+    const founds = this.#cluster.clusterId === null && !nodes.some(({ dataDir }) => holdsNode(dataDir))
+    for (const node of nodes) await this.#cluster.launch(node, founds && node === nodes[0])
+    this.#cluster.save({ running: true })
+  }
+
+  async #form(): Promise<FormedCluster> {
+    const { nodes } = this.#cluster
+    const isNew = this.#cluster.clusterId === null
     try {
-      await Promise.all(checks)
+      const checks = await Promise.all(nodes.map((node) => this.#problemOf(node, isNew)))
+      const problems = checks.filter((problem) => problem !== undefined)
+      if (!(await this.#urlsKnown()))
+        problems.push('some nodes still report old URLs of the others, so clients may try those')
+      return { status: await this.#cluster.status(nodes, FIRST_STATUS_TIMEOUT_MS), problems }
     } catch (error) {
       await this.stop()
       throw error
     }
-    if (!(await this.#urlsKnown())) problems.push(URLS_UNKNOWN)
-    problems.push(...this.#movedAndAway())
-    return { status: await this.#firstAnswers(nodes), problems }
+  }
+
+  async #problemOf(node: SupervisedNode, isNew: boolean): Promise<string | undefined> {
+    const problem = await this.#cluster.becomesReady(node, { needsQuorum: isNew })
+    if (problem === undefined) return node.ready ? undefined : readyOnlyWithQuorum(node)
+    if (this.#cluster.stopping) throw new Failure(1, 'the cluster was stopped before it was ready')
+    if (!isNew) return withRecoveryHint(problem, node)
+    throw new Failure(
+      1,
+      `the cluster could not be formed: ${problem}\nlogs: ${this.#options.dataDir}; another start continues with it, ${PROGRAM} cluster destroy deletes it`,
+    )
   }
 
   /**
-   * Every node tells clients where the others are. After a start at other ports it tells the old URLs for a while: in a
-   * copy of a directory, those of the original's nodes. False when not all have heard of the new URLs in time.
+   * Waits until every node reports the present URLs to clients. After a start at other ports it reports the old ones
+   * until the change is committed. Returns false after a timeout.
    */
   async #urlsKnown(): Promise<boolean> {
-    const known = (): true | undefined => {
-      const ready = this.#lifecycle.nodes.filter(({ process }) => process.ready)
-      const all = ready.every((node) => isKnown(node, ready))
-      return all || this.#stopping || undefined
+    const check = (): true | undefined => {
+      const ready = this.#cluster.nodes.filter((node) => node.ready)
+      return ready.every((node) => isUrlKnown(node, ready)) || this.#cluster.stopping || undefined
     }
-    return (await this.#lifecycle.until(known, READY_LIMIT_MS)) ?? false
+    return (await this.#cluster.poll(check, READY_TIMEOUT_MS)) ?? false
   }
 
-  /** A node announces its URL itself. Until it runs, the others tell the URL at which it was before. */
-  #movedAndAway(): string[] {
-    const { nodes } = this.#lifecycle
-    const view = nodes.find(({ process }) => process.ready)?.process.view
-    return nodes.flatMap(({ name, url, process: { ready } }) => {
-      const before = view?.urls[name]
-      if (ready || before === undefined || before === url) return []
-      return `Until ${name} runs, clients look for ${name} at ${before}, where another cluster may be by now.`
+  async #handle(request: ControlRequest): Promise<ControlReply> {
+    switch (request.command) {
+      case 'status':
+        return succeeded(this.#failures().join('\n'), await this.#cluster.status())
+      case 'stop':
+        await this.stop()
+        return succeeded('the cluster is stopped')
+    }
+    if (this.#cluster.stopping) return stopping('the cluster is being stopped')
+    if (request.command === 'formed') {
+      try {
+        await this.formed()
+      } catch (error) {
+        return stopping(failureOf(error).message)
+      }
+      return succeeded('', await this.#cluster.status())
+    }
+    const reply = await this.#commands.execute(request)
+    if (reply.ok) this.#cluster.emit({ kind: 'command', message: reply.message })
+    return reply
+  }
+
+  /** One sentence for each node that ended without a command. */
+  #failures(): string[] {
+    return this.#cluster.nodes.flatMap((node) => {
+      const { lastExit } = node
+      return lastExit?.failed ? [withRecoveryHint(`${node.name} ended: ${lastExit.reason}`, node)] : []
     })
-  }
-
-  /** A caller that is told that nodes are ready asks them next, and their first answer must not be slow. */
-  #firstAnswers(nodes: readonly ManagedNode[]): Promise<ClusterStatus> {
-    return clusterStatus(this.#clusterId, nodes, FIRST_ANSWER_LIMIT_MS)
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // What happens to it
-
-  #hear(node: ManagedNode, event: NodeEvent): void {
-    switch (event.kind) {
-      case 'started':
-        this.#clusterId ??= event.clusterId
-        this.#trySave()
-        break
-      case 'view':
-        if (node.becameMember()) this.#trySave()
-        break
-      case 'ended':
-        if (!this.#stopping) this.#trySave()
-        break
-    }
-  }
-
-  #look(): void {
-    if (this.#endWhenLost()) return
-    try {
-      for (const { process } of this.#lifecycle.nodes) process.endWhenAway()
-    } catch {
-      // A file system that does not answer for a moment is no reason to end a node.
-    }
-  }
-
-  /** Ends the cluster when the directory is lost. Whether the cluster ends, for that reason or another. */
-  #endWhenLost(): boolean {
-    if (this.#stopping) return true
-    if (this.#directory.isHome()) return false
-    this.#isLost = true
-    this.#events.emit({ kind: 'lost' })
-    void this.stop()
-    return true
-  }
-
-  /**
-   * A later save may write it as well: a start learns the rest from the directories of the nodes. So a full disk does
-   * not end the cluster.
-   */
-  #trySave({ runs } = { runs: true }): void {
-    if (!this.#directory.isHome()) {
-      this.#endWhenLost()
-      return
-    }
-    try {
-      this.#save({ runs })
-    } catch (error) {
-      this.#events.emit({ kind: 'unsaved', reason: error instanceof Error ? error.message : String(error) })
-    }
-  }
-
-  #save({ runs } = { runs: true }): void {
-    const nodes = this.#lifecycle.nodes.map(({ name, url, process: { pid }, peerPort, stage }) => ({
-      name,
-      url,
-      pid: pid ?? null,
-      peer_port: peerPort === 0 ? null : peerPort,
-      stage,
-    }))
-    this.#directory.save({ cluster_id: this.#clusterId, nodes }, { runs })
   }
 }
 
-/** Which cluster nodes with empty directories found or enter: that of the nodes that hold data, or else a new one. */
-function clusterMeant(
+const stopping = (message: string): ControlReply => ({ ...failed(1, message), supervisor: 'stopping' })
+
+/** The cluster that nodes with empty directories found or join: the one of the nodes that hold data, or a new one. */
+function plannedClusterId(
   dataDir: string,
   plans: readonly { readonly name: string }[],
   file: ClusterFile | undefined,
 ): string {
-  const there = plans.flatMap(({ name }) => clusterIdOf(join(dataDir, name)) ?? [])
-  const said = file?.cluster_id ?? randomId()
-  return there.includes(said) ? said : (there[0] ?? said)
+  const found = plans.flatMap(({ name }) => clusterIdOf(join(dataDir, name)) ?? [])
+  return found[0] ?? file?.cluster_id ?? randomId()
 }

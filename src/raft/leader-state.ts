@@ -35,8 +35,6 @@ export class LeaderState {
   /** When idle followers are told the commit index. */
   shareCommitAt: MonotonicMs = Number.POSITIVE_INFINITY
   transfer: Transfer | undefined
-  /** Until then no follower is asked to take over for lack of room, because the last one asked did not take over. */
-  noHandOverUntil: MonotonicMs = Number.NEGATIVE_INFINITY
   retiring: Retirement | undefined
   readonly rounds = new QuorumRounds()
   earlyReads: EarlyRead[] = []

@@ -3,7 +3,6 @@
 // src/server/node/driver.ts (`admit`, `endAsRemoved`).
 
 import { applyChange, finalConfiguration, isJoint } from './configuration.ts'
-import { cannotCatchUp } from './disk-room.ts'
 import { invariant } from './invariant.ts'
 import type { LeaderState } from './leader-state.ts'
 import type { ReplicaView } from './replica-view.ts'
@@ -77,9 +76,6 @@ export class Membership {
     if (isJoint(configuration)) return { kind: 'leave-joint' }
     for (const id of configuration.learners) {
       if (configuration.demoted.includes(id) || !this.#isCaughtUp(lead, id)) continue
-      // A voter that is short of room could prevent changes.
-      const { hasToldRoom, room } = lead.progress.get(id) ?? {}
-      if (!hasToldRoom || room !== 'enough') continue
       const promote: ConfigurationChange = { kind: 'change', steps: [{ kind: 'promote', id }] }
       return this.whyNot(lead, promote) === undefined ? promote : undefined
     }
@@ -92,7 +88,7 @@ export class Membership {
     const isActive = (id: ReplicaId): boolean => {
       const follower = lead.progress.get(id)
       if (follower === undefined) return id === self
-      return follower.heardAt > activeSince && !cannotCatchUp(follower, log)
+      return follower.heardAt > activeSince
     }
     return {
       configuration: this.#configuration,
@@ -151,10 +147,7 @@ function whyNever(change: ConfigurationChange, context: ChangeContext): string |
     : undefined
 }
 
-/**
- * The new voters must be able to commit later entries: the leader must hear from a majority of them, and they must have
- * room to write.
- */
+/** The new voters must be able to commit later entries: the leader must hear from a majority of them. */
 function whyNoMajority(
   change: ConfigurationChange,
   { configuration, isActive, isUnheard }: ChangeContext,
@@ -172,7 +165,7 @@ function whyNoMajority(
       detail: `the leader is new and has not heard of ${names} yet; try again`,
     }
   }
-  const detail = `the cluster would lose its quorum: of the ${voters.length} voters then left, ${names} cannot be reached, or have no room for what they lack`
+  const detail = `the cluster would lose its quorum: of the ${voters.length} voters then left, ${names} cannot be reached`
   return { reason: 'membership', detail }
 }
 

@@ -10,7 +10,6 @@
 import { invariant } from './invariant.ts'
 import type {
   ConfirmedContact,
-  DiskRoom,
   Entry,
   LogIndex,
   MonotonicMs,
@@ -44,10 +43,6 @@ export class Progress {
   /** Last answer in this leadership; -Infinity before the first. */
   heardAt: MonotonicMs = Number.NEGATIVE_INFINITY
   applied = 0 as LogIndex
-  /** The room on its disk. A follower without room gets no changes, because it could not write them. */
-  room: DiskRoom = 'enough'
-  /** Whether it has reported its room in this leadership. Until then its room is unknown. */
-  hasToldRoom = false
   /** The last commit index sent to the follower. */
   commitSent = 0 as LogIndex
   /** The last entry that it forwarded: a client of that node waits until this entry is committed. */
@@ -194,7 +189,6 @@ export class Progress {
       inflightMessages: this.inflight.messages,
       inflightBytes: this.inflight.bytes,
       paused: this.paused,
-      room: this.room,
       recentlyActive: this.heardAt > activeSince,
     }
   }

@@ -2,7 +2,6 @@
 // proposal ends.
 
 import { decodeChange, decodeLeases } from './configuration.ts'
-import { whyNoRoom } from './disk-room.ts'
 import {
   BODY_AT,
   ENTRY_CONFIGURATION,
@@ -39,7 +38,7 @@ export interface ProposalActions {
 export class Proposals {
   readonly #replica: ReplicaView
   readonly #membership: Membership
-  readonly #makesRoom: RaftOptions['makesRoom']
+  readonly #admission: RaftOptions['admission']
   readonly #actions: ProposalActions
   readonly #open: Outcomes
   /** The seqs of the newest term that this process has led. */
@@ -50,13 +49,13 @@ export class Proposals {
   constructor(
     replica: ReplicaView,
     membership: Membership,
-    makesRoom: RaftOptions['makesRoom'],
+    admission: RaftOptions['admission'],
     appliedTerm: Term,
     actions: ProposalActions,
   ) {
     this.#replica = replica
     this.#membership = membership
-    this.#makesRoom = makesRoom
+    this.#admission = admission
     this.#actions = actions
     this.#open = new Outcomes(replica.id, replica.boot, appliedTerm)
   }
@@ -180,9 +179,9 @@ export class Proposals {
     const kind = frameKind(frame)
     if (lead.transfer !== undefined) return { reason: 'transferring' }
     if (lead.retiring !== undefined && kind === ENTRY_CONFIGURATION) return { reason: 'transferring' }
-    const noRoom = this.#whyNoRoom(lead, kind, frame)
-    if (noRoom !== undefined) return noRoom
     if (kind < ENTRY_KINDS_OF_CORE) return this.#whyNotCoreEntry(lead, kind, frame)
+    const refusal = this.#admission(frame)
+    if (refusal !== undefined) return refusal
     const entries = log.last - log.commit
     if (entries === 0) return undefined
     const bytes = log.uncommittedBytes
@@ -191,12 +190,6 @@ export class Proposals {
       reason: 'overloaded',
       detail: `${entries} entries (${bytes} bytes) are not committed yet; limits: ${uncommittedEntriesMax} and ${uncommittedBytesMax} bytes`,
     }
-  }
-
-  #whyNoRoom(lead: LeaderState, kind: number, frame: Uint8Array): Refusal | undefined {
-    const { room } = this.#replica
-    if (room === 'enough' && lead.followers.every((follower) => follower.room === 'enough')) return undefined
-    return whyNoRoom(this.#replica, lead, kind < ENTRY_KINDS_OF_CORE, this.#makesRoom(frame))
   }
 
   #whyNotCoreEntry(lead: LeaderState, kind: number, frame: Uint8Array): Refusal | undefined {
@@ -220,6 +213,7 @@ export class Proposals {
     const accepted: Proposal[] = []
     for (const proposal of proposals) {
       const { seq, frame } = proposal
+      const refusal = frameKind(frame) < ENTRY_KINDS_OF_CORE ? undefined : this.#admission(frame)
       const bytes = this.#open.forwardedBytes
       if (frame.length > entryBytesMax) {
         const detail = `an entry may have ${entryBytesMax} bytes, this one has ${frame.length}`
@@ -230,8 +224,8 @@ export class Proposals {
       ) {
         const detail = `${this.#open.size} proposals (${bytes} bytes) wait for the leader`
         this.#refuse(seq, { reason: 'overloaded', detail })
-      } else if (this.#replica.lacksRoom) {
-        this.#refuse(seq, this.#whyNoRoomToForward())
+      } else if (refusal !== undefined) {
+        this.#refuse(seq, refusal)
       } else if (!this.#open.mayForward(seq, term)) {
         // The leader of this term has received this seq already, and accepts none twice.
         this.#refuse(seq, { reason: 'not-leader' })
@@ -241,16 +235,6 @@ export class Proposals {
       }
     }
     this.#sendForward(accepted, leader)
-  }
-
-  /** This node could not write the entry, so it would never learn the outcome. */
-  #whyNoRoomToForward(): Refusal {
-    const { leaderSince, now, room, timing } = this.#replica
-    // It takes some heartbeats to prove that this node follows a new leader. The proposal waits for that.
-    const isNewLeader = now - leaderSince <= timing.electionMaxMs
-    if (room === 'low' && isNewLeader) return { reason: 'no-leader' }
-    // Another node may take the request, so this is not `storage-full`.
-    return { reason: 'overloaded', detail: 'the disk of this node is nearly full' }
   }
 
   /** Each message is at most as large as an append. */

@@ -7,7 +7,6 @@
 // `membership.ts`. State that only a leader has is in `leader-state.ts`.
 
 import { compareIds, decodeChange, decodeLeases, encodeChange, isMember, isVoter } from './configuration.ts'
-import { couldOthersCommit } from './disk-room.ts'
 import {
   BODY_AT,
   ENTRY_CONFIGURATION,
@@ -43,7 +42,6 @@ import type {
   AppliedRaftState,
   Configuration,
   ConfigurationChange,
-  DiskRoom,
   Entry,
   HardState,
   HeartbeatAnswerMessage,
@@ -71,11 +69,6 @@ import type {
   WriteNumber,
 } from './types.ts'
 
-/** How many replicas with the same log may lead, one after the other, before one that stood back campaigns again. */
-const STAND_BACK_TURNS = 3
-
-const isOfCore = ({ frame }: Entry): boolean => frameKind(frame) < ENTRY_KINDS_OF_CORE
-
 export class Raft {
   readonly id: ReplicaId
   readonly #boot: number
@@ -97,15 +90,11 @@ export class Raft {
 
   #role: Role = 'follower'
   #leader: ReplicaId | undefined
-  /** When that was last set. */
-  #leaderSince: MonotonicMs = 0
   #lead: LeaderState | undefined
   #votes = new Map<ReplicaId, boolean>()
   /** Last contact with a leader, or the start of a process that may have promised to respect a leader. */
   #contactAt: MonotonicMs
   #electionAt: MonotonicMs
-  /** See `#standBack`. */
-  #standBackUntil: MonotonicMs = Number.NEGATIVE_INFINITY
   #candidateSince: MonotonicMs = 0
   /** When it first voted since it last heard a leader or led. */
   #electionsSince: MonotonicMs | undefined
@@ -124,8 +113,6 @@ export class Raft {
   readonly #freshness: Freshness
   readonly #peers = new Peers()
 
-  /** The room on its own disk. */
-  #room: DiskRoom = 'enough'
   /** The write that makes term and vote durable. */
   #termWrite: WriteNumber = 0
   #broken = false
@@ -157,7 +144,7 @@ export class Raft {
     this.#replica = replica
     this.#membership = new Membership(replica, applied.configuration, appliedIndex)
     const appliedTerm = this.#log.termAt(appliedIndex) ?? (0 as Term)
-    this.#proposals = new Proposals(replica, this.#membership, options.makesRoom, appliedTerm, {
+    this.#proposals = new Proposals(replica, this.#membership, options.admission, appliedTerm, {
       append: (frame, clusterTimeMs) => this.#stampAndAppend(frame, clusterTimeMs),
       replicate: (lead) => this.#replicateToAll(lead),
     })
@@ -219,15 +206,6 @@ export class Raft {
   get leases(): LeaseSetting {
     return this.#leases.applied
   }
-  get room(): DiskRoom {
-    return this.#room
-  }
-  /** Whether lack of room keeps it behind: it can write no changes, or it lags and can take no snapshot. */
-  get lacksRoom(): boolean {
-    if (this.#room === 'enough') return false
-    const stalenessMs = this.stalenessMs(this.#now) ?? Number.POSITIVE_INFINITY
-    return this.#room === 'none' || stalenessMs > this.#timing.electionMaxMs
-  }
   /** Bytes of the frames that were proposed here and whose outcome is open. */
   get proposedBytes(): number {
     return this.#proposals.bytes
@@ -277,8 +255,6 @@ export class Raft {
     const activeSince = this.#now - this.#timing.electionMaxMs
     let index = this.#log.last
     for (const follower of this.#lead?.followers ?? []) {
-      // A disk that is short of room keeps no entries for a follower that could not write them.
-      if (this.#room !== 'enough' && follower.room === 'none') continue
       if (follower.heardAt > activeSince && follower.holds < index) index = follower.holds
     }
     return index
@@ -301,7 +277,6 @@ export class Raft {
       leases: this.#leases.applied,
       leaseValid: this.#lead !== undefined && this.#reads.leaseHolds(this.#lead),
       transferTarget: this.#lead?.transfer?.target,
-      room: this.#room,
       progress: this.#lead?.followers.map((follower) => follower.status(activeSince)) ?? [],
       stalenessMs: this.stalenessMs(this.#now),
     }
@@ -318,8 +293,7 @@ export class Raft {
   whyNotSnapshot(term: Term, index: LogIndex): string | undefined {
     if (term < this.#term) return `term ${term} is over, this is term ${this.#term}`
     if (index <= this.#log.commit) return `index ${index} is already committed here`
-    if (this.#room !== 'enough') return 'the disk here is nearly full'
-    // There is room for one staged snapshot. The complete one there is not durable yet.
+    // Storage stages one snapshot at a time. The complete one there is not durable yet.
     if (this.#log.installing) return 'another snapshot is being installed here'
     return undefined
   }
@@ -377,9 +351,6 @@ export class Raft {
       get leader() {
         return raft.#leader
       },
-      get leaderSince() {
-        return raft.#leaderSince
-      },
       get reachableLeader() {
         const leader = raft.#leader
         if (leader === undefined || raft.#peers.isDisconnected(leader)) return undefined
@@ -387,12 +358,6 @@ export class Raft {
       },
       get lead() {
         return raft.#lead
-      },
-      get room() {
-        return raft.#room
-      },
-      get lacksRoom() {
-        return raft.lacksRoom
       },
       send: (to, content) => raft.#send(to, content),
     }
@@ -432,11 +397,6 @@ export class Raft {
         return
       case 'transfer':
         this.#transfer.ask(input.to)
-        return
-      case 'disk-room':
-        this.#room = input.room
-        if (this.#lead !== undefined && this.#lead.transfer === undefined)
-          this.#transfer.handOverForRoom(this.#lead)
         return
       case 'stored':
         this.#stored(input.write)
@@ -571,15 +531,6 @@ export class Raft {
       this.#becomeFollower(this.#term, undefined, `no quorum for ${Math.round(this.#now - heard)} ms`)
       return
     }
-    if (
-      this.#now - lead.electedAt >= electionMaxMs &&
-      !lead.knowsCommit(this.#log.commit) &&
-      couldOthersCommit(this.#replica, lead)
-    ) {
-      this.#becomeFollower(this.#term, undefined, 'too few others have room for what its log holds')
-      this.#standBack()
-      return
-    }
     for (const follower of lead.followers) {
       if (follower.state === 'snapshot' && this.#now - follower.snapshotSince >= SNAPSHOT_REPORT_MS_MAX) {
         follower.abandonSnapshot()
@@ -706,7 +657,6 @@ export class Raft {
           sentAt: this.#freshness.stamp(this.#now),
           applied,
           lastIndex: last,
-          room: this.#room,
         }
         this.#send(message.from, { type: 'heartbeat-answer', ...nothing })
         return
@@ -914,18 +864,7 @@ export class Raft {
           random * Math.max(electionMaxMs - electionMinMs, apartMs)
     // All replicas are bound to a leader until the same moment. The random part keeps them from campaigning together.
     const boundUntil = this.#contactAt + this.#leases.promiseMs + random * failoverDelayMaxMs
-    this.#electionAt = Math.max(this.#now + delay, boundUntil, this.#standBackUntil)
-  }
-
-  /**
-   * Lets the replicas campaign that could commit, whose logs end before the changes that too many have no room for.
-   * Other replicas may hold these changes too. Each of them leads once before it knows, so a leader that is heard
-   * meanwhile does not end the time.
-   */
-  #standBack(): void {
-    const turnMs = 2 * this.#timing.electionMaxMs + this.#leases.promiseMs
-    this.#standBackUntil = this.#now + STAND_BACK_TURNS * turnMs
-    this.#armElection()
+    this.#electionAt = Math.max(this.#now + delay, boundUntil)
   }
 
   /**
@@ -953,7 +892,6 @@ export class Raft {
   #setLeader(leader: ReplicaId | undefined): void {
     if (leader === this.#leader) return
     this.#leader = leader
-    this.#leaderSince = this.#now
     this.#reads.endAsked(leader === undefined ? 'no-leader' : 'leadership-lost')
     if (leader !== undefined) this.#transfer.leaderIs(leader)
   }
@@ -1044,9 +982,6 @@ export class Raft {
   #replicate(follower: Progress, force: boolean): void {
     if (follower.state === 'snapshot' || follower.probing) return
     if (this.#peers.lostState(follower.id) !== undefined) return
-    // Its answers report when it has more room. The entries that it lacks are on our disk; without this check each
-    // change would read them for nothing.
-    if (follower.room === 'none' && !force) return
     const { last } = this.#log
     let forced = force
     while (forced || (follower.next <= last && !follower.paused)) {
@@ -1056,8 +991,11 @@ export class Raft {
         this.#needSnapshot(follower)
         return
       }
-      const room = follower.next <= last && !follower.paused
-      const entries = room ? this.#nextEntries(follower) : []
+      const { next, paused } = follower
+      const entries =
+        next <= last && !paused
+          ? this.#log.entries(next, (last + 1) as LogIndex, this.#limits.appendBytesMax)
+          : []
       if (entries.length === 0 && !forced) return
       const commit = this.#commitFor(follower)
       follower.sent(entries)
@@ -1073,17 +1011,6 @@ export class Raft {
       })
       forced = false
     }
-  }
-
-  /**
-   * A follower without room takes only entries of the core. They go one at a time, because it cannot use entries after
-   * one that it did not take.
-   */
-  #nextEntries({ next, room }: Progress): readonly Entry[] {
-    const { last } = this.#log
-    const to = (room === 'none' ? next + 1 : last + 1) as LogIndex
-    const entries = this.#log.entries(next, to, this.#limits.appendBytesMax)
-    return room === 'none' ? entries.filter(isOfCore) : entries
   }
 
   /**
@@ -1133,8 +1060,6 @@ export class Raft {
 
   #needSnapshot(follower: Progress): void {
     if (follower.heardAt <= this.#now - this.#timing.electionMaxMs) return
-    // It would refuse the snapshot (`whyNotSnapshot`), and would get a new offer with every heartbeat.
-    if (follower.room !== 'enough') return
     const atLeast = (this.#log.first - 1) as LogIndex
     follower.becomeSnapshot(atLeast, this.#now)
     this.#snapshots.push({ to: follower.id, atLeast })
@@ -1207,8 +1132,6 @@ export class Raft {
     const follower = this.#answered(lead, message, message.applied)
     if (follower === undefined) return
     follower.probing = false
-    follower.room = message.room
-    follower.hasToldRoom = true
     follower.catchUp(this.#log.last, this.#now)
     // Appends may be lost without notice. An empty append finds out (etcd).
     if (follower.match < this.#log.last || follower.state === 'probe') this.#replicate(follower, true)
@@ -1301,9 +1224,6 @@ export class Raft {
       this.#reject(message)
       return
     }
-    // The append is ignored as if it was lost: the leader sends it again, and the next heartbeat answer reports the
-    // lack of room. Entries of the core are taken: the first entry of a term is as small as a vote, and reads need it.
-    if (this.#room === 'none' && !entries.every(isOfCore)) return
     for (let at = 0; at < entries.length; at++) {
       const entry = entries[at]
       if (entry === undefined || entry.index !== prevIndex + 1 + at || entry.term > this.#term) {
@@ -1359,7 +1279,6 @@ export class Raft {
       sentAt: this.#freshness.stamp(this.#now),
       applied: this.#log.visible,
       lastIndex: this.#log.last,
-      room: this.#room,
     })
   }
 

@@ -5,7 +5,6 @@ import type { LeaderState } from './leader-state.ts'
 import type { RaftLog } from './log.ts'
 import type {
   Configuration,
-  DiskRoom,
   MessageContent,
   MonotonicMs,
   RaftLimits,
@@ -27,8 +26,6 @@ export interface ReplicaView {
   readonly now: MonotonicMs
   readonly term: Term
   readonly leader: ReplicaId | undefined
-  /** When that was last set. */
-  readonly leaderSince: MonotonicMs
   /**
    * The leader, if it is another replica that now receives what this one sends. Undefined also while this replica's own
    * term is not durable because its disk stalls.
@@ -36,9 +33,5 @@ export interface ReplicaView {
   readonly reachableLeader: ReplicaId | undefined
   /** Undefined unless this replica leads. */
   readonly lead: LeaderState | undefined
-  /** The room on its own disk. */
-  readonly room: DiskRoom
-  /** See `Raft.lacksRoom`. */
-  readonly lacksRoom: boolean
   send(to: ReplicaId, content: MessageContent): void
 }

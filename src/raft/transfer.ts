@@ -2,7 +2,6 @@
 // to campaign at once. An operator may ask for it. A leader also does it by itself: when its disk stalls or has less
 // room than others, and when it is no longer a voter.
 
-import { hasMajorityMoreRoom, hasMoreRoom } from './disk-room.ts'
 import type { LeaderState, Retirement, Transfer } from './leader-state.ts'
 import { nameOf } from './membership.ts'
 import { PendingTransfer } from './pending-transfer.ts'
@@ -10,9 +9,6 @@ import type { Progress } from './progress.ts'
 import type { ReplicaView } from './replica-view.ts'
 import { diskStalls } from './slow-disk.ts'
 import type { MonotonicMs, Output, ReplicaId, TransferRequestMessage } from './types.ts'
-
-/** After a failed hand-over for lack of room, a leader waits this many election time-outs before it tries again. */
-const HAND_OVER_AGAIN = 10
 
 /** What the rest of the state machine does for a transfer. */
 export interface TransferActions {
@@ -98,7 +94,7 @@ export class LeadershipTransfer {
   tick(lead: LeaderState): void {
     const { transfer } = lead
     if (transfer === undefined) {
-      if (!this.handOverForRoom(lead)) this.#keepUpWithDisk(lead)
+      this.#keepUpWithDisk(lead)
     } else if (this.#replica.now < transfer.deadline) this.#push(lead, transfer)
     else this.#abort(lead, `${this.#nameOf(transfer.target)} did not take over in time`)
   }
@@ -114,21 +110,6 @@ export class LeadershipTransfer {
     if (target !== undefined && !this.#replica.configuration.voters.includes(target)) {
       this.#abort(lead, `${this.#nameOf(target)} is no longer a voter`)
     }
-  }
-
-  /**
-   * A leader whose disk is nearly full refuses entries that a majority could store. So it hands over to a replica with
-   * more room. If no majority has more room, that one could commit nothing more.
-   */
-  handOverForRoom(lead: LeaderState): boolean {
-    const { now, room } = this.#replica
-    if (room === 'enough' || lead.retiring !== undefined) return false
-    if (now < lead.noHandOverUntil) return false
-    if (!hasMajorityMoreRoom(this.#replica, lead)) return false
-    const target = this.#bestSuccessor(lead, (follower) => hasMoreRoom(this.#replica, follower))
-    if (target === undefined) return false
-    this.#begin(lead, target)
-    return true
   }
 
   /**
@@ -177,14 +158,11 @@ export class LeadershipTransfer {
     return undefined
   }
 
-  /** The reachable voter with the longest log, among those that `wanted` accepts. */
-  #bestSuccessor(
-    lead: LeaderState,
-    wanted: (follower: Progress) => boolean = () => true,
-  ): ReplicaId | undefined {
+  /** The reachable voter with the longest log. */
+  #bestSuccessor(lead: LeaderState): ReplicaId | undefined {
     let best: Progress | undefined
     for (const follower of lead.followers) {
-      if (!wanted(follower) || this.#whyNoSuccessor(lead, follower.id) !== undefined) continue
+      if (this.#whyNoSuccessor(lead, follower.id) !== undefined) continue
       if (best === undefined || follower.match > best.match) best = follower
     }
     return best?.id
@@ -210,9 +188,7 @@ export class LeadershipTransfer {
   }
 
   #abort(lead: LeaderState, detail: string): void {
-    const { now, timing } = this.#replica
     lead.transfer = undefined
-    lead.noHandOverUntil = now + HAND_OVER_AGAIN * timing.electionMaxMs
     if (this.#asked.isOpen) this.#asked.end('aborted', detail)
     if (lead.retiring !== undefined || diskStalls(this.#replica)) {
       this.#actions.stepDown(`handing over failed: ${detail}`)

@@ -148,12 +148,6 @@ export interface LogReader {
   entries(from: LogIndex, to: LogIndex, bytesMax: number): Entry[]
 }
 
-/**
- * How much room the disk of a replica has. `low`: only entries that make room are accepted. `none`: no changes are
- * written, only entries of the core.
- */
-export type DiskRoom = 'enough' | 'low' | 'none'
-
 /** The last entry that a snapshot covers, and the replicated state of the core in it. */
 export interface SnapshotMeta {
   readonly index: LogIndex
@@ -233,8 +227,6 @@ export interface HeartbeatAnswerMessage extends MessageBase {
   readonly sentAt: MonotonicMs
   readonly applied: LogIndex
   readonly lastIndex: LogIndex
-  /** The room on the sender's disk. */
-  readonly room: DiskRoom
 }
 export interface VoteRequestMessage extends MessageBase {
   readonly type: 'vote-request' | 'pre-vote-request'
@@ -366,8 +358,6 @@ export type Input = { readonly now: MonotonicMs } & (
   | { readonly kind: 'read'; readonly reads: readonly ReadRequest[] }
   /** Hand leadership to `to`, or to the most up-to-date voter. */
   | { readonly kind: 'transfer'; readonly to: ReplicaId | undefined }
-  /** The room on the node's own disk from now on; `enough` at the start. */
-  | { readonly kind: 'disk-room'; readonly room: DiskRoom }
   /**
    * All writes up to and including `write` are durable. May be repeated, to report that the disk has finished something
    * else.
@@ -440,7 +430,7 @@ export type Refusal =
   | { readonly reason: 'overloaded'; readonly detail: string }
   | { readonly reason: 'transferring' }
   | { readonly reason: 'too-large'; readonly detail: string }
-  /** The disk of the leader is nearly full, or too few replicas with room answer to form a majority. */
+  /** The disk of the leader is nearly full. */
   | { readonly reason: 'storage-full'; readonly detail: string }
   /** A membership change must wait a moment, for example for another change to end. The caller may just try again. */
   | { readonly reason: 'membership-pending'; readonly detail: string }
@@ -528,9 +518,10 @@ export interface RaftOptions {
   readonly limits: RaftLimits
   readonly timing: RaftTiming
   /**
-   * Whether the entry in this frame makes room. A leader accepts such entries while a majority of the disks is `low`.
+   * The node's own check of a command before this replica appends or forwards it. It must not change anything. Entries
+   * of the core are not checked.
    */
-  readonly makesRoom: (frame: Uint8Array) => boolean
+  readonly admission: (frame: Uint8Array) => Refusal | undefined
   /** A random number, uniform in [0, 1). */
   readonly random: () => number
   /** CRC-32 (IEEE) of `bytes`, for the few entries that the core makes itself. */
@@ -548,7 +539,6 @@ export interface ProgressStatus {
   readonly inflightMessages: number
   readonly inflightBytes: number
   readonly paused: boolean
-  readonly room: DiskRoom
   readonly recentlyActive: boolean
 }
 
@@ -571,7 +561,6 @@ export interface RaftStatus {
   readonly leases: LeaseSetting
   readonly leaseValid: boolean
   readonly transferTarget: ReplicaId | undefined
-  readonly room: DiskRoom
   readonly progress: readonly ProgressStatus[]
   /** Proven upper bound in ms on how stale the applied state is; undefined when unknown. */
   readonly stalenessMs: number | undefined

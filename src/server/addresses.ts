@@ -1,4 +1,4 @@
-// The form of a member's addresses, for every place where they enter: all nodes dial the address that one node
+// Syntax of the addresses of a member, for every place where they enter: all nodes dial the address that one node
 // announces.
 
 const PORT = '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'

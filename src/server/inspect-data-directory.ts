@@ -1,15 +1,11 @@
-// Checks of a directory before a node is started. They open no database, and do not load the database library.
+// Checks of a data directory before a node starts. They open no database and do not load the database library.
 
 import { StorageRefusedError } from '../storage/errors.ts'
 import { inspectDirectory } from '../storage/replica-identity.ts'
-import { WATERMARK_FILE } from '../storage/watermark.ts'
-
-/** A file in the directory of a node. The node has it open while it runs, and changes it with every write. */
-export const OPEN_FILE = WATERMARK_FILE
 
 /**
- * The cluster of the node whose data is in `dir`; undefined when there is no node, or when only the node itself can
- * judge. Changes nothing.
+ * The id of the cluster whose node has its data in `dir`. Undefined when there is no node, or when only the node itself
+ * can tell. Changes nothing.
  */
 export function clusterIdOf(dir: string): string | undefined {
   try {
@@ -22,8 +18,8 @@ export function clusterIdOf(dir: string): string | undefined {
 }
 
 /**
- * Whether `dir` holds the data of a node, or something that only the node itself can judge (damage, other files). A
- * missing or empty directory, or one whose formatting was interrupted, holds no node: nothing was ever acknowledged
+ * Whether `dir` holds the data of a node, or content that only the node itself can judge (damage, other files). A
+ * missing or empty directory, or one whose formatting was interrupted, holds no node: no write was ever acknowledged
  * there. Changes nothing.
  */
 export function holdsNode(dir: string): boolean {

@@ -1,23 +1,21 @@
-// How a new replica joins a running cluster, through the HTTP API of the nodes whose URLs it was given.
+// Joining of a new replica to a running cluster, through the HTTP API of the nodes at the given URLs.
 
 import { getSystemErrorMessage } from 'node:util'
 import type { ReplicaId } from '../raft/index.ts'
-import { askHttp } from './ask-http.ts'
+import { requestHttp } from './http-request.ts'
 import type { Logger } from './node/types.ts'
 
-/** How long a joining node searches for a cluster before it gives up. */
-export const DISCOVER_MS_MAX = 30_000
-const REQUEST_MS_MAX = 5_000
+/** Time for a joining node to find a cluster. */
+export const DISCOVER_TIMEOUT_MS = 30_000
+const REQUEST_TIMEOUT_MS = 5_000
 const RETRY_MS_MIN = 25
 const RETRY_MS_MAX = 250
-/**
- * The leader calls an added replica at once. After this long without a call, the replica logs what it is waiting for.
- */
-const CALLED_MS = 5_000
+/** The leader contacts an added replica at once. After this time without contact, the replica logs a warning. */
+const CONTACT_TIMEOUT_MS = 5_000
 /** Status of `membership_refused`. */
 const MEMBERSHIP_REFUSED = 409
 
-export interface ClusterSeen {
+export interface ClusterDescription {
   readonly clusterId: string
   readonly members: readonly {
     readonly name: string
@@ -27,7 +25,7 @@ export interface ClusterSeen {
   }[]
 }
 
-export interface Joiner {
+export interface JoiningReplica {
   readonly name: string
   readonly replicaId: ReplicaId
   /** The cluster in its data directory. */
@@ -36,20 +34,23 @@ export interface Joiner {
   readonly url: string
 }
 
-/** The cluster does not accept this replica, and another try cannot help. */
+/** The cluster does not accept this replica, and a retry cannot help. */
 export class JoinRefusedError extends Error {
   override readonly name = 'JoinRefusedError'
 }
 
-/** The URLs to ask, and the cluster to find; without `clusterId` it is the first one that answers. */
-interface Where {
+/** The URLs to contact, and the cluster to find; without `clusterId` the first one that answers. */
+interface JoinTarget {
   readonly urls: readonly string[]
   readonly clusterId?: string | undefined
 }
 
-/** Asks the given nodes in turn until one names its cluster. Rejects after DISCOVER_MS_MAX. */
-export async function discoverCluster({ urls, clusterId }: Where, logger: Logger): Promise<ClusterSeen> {
-  const until = performance.now() + DISCOVER_MS_MAX
+/** Contacts the given nodes one after the other until one names its cluster. Rejects after DISCOVER_TIMEOUT_MS. */
+export async function discoverCluster(
+  { urls, clusterId }: JoinTarget,
+  logger: Logger,
+): Promise<ClusterDescription> {
+  const until = performance.now() + DISCOVER_TIMEOUT_MS
   let last = 'no URL was given'
   for (let round = 0; performance.now() < until; round++) {
     for (const url of urls) {
@@ -65,26 +66,26 @@ export async function discoverCluster({ urls, clusterId }: Where, logger: Logger
     await pause(retryMs(round))
   }
   throw new JoinRefusedError(
-    `no node of the cluster answered within ${DISCOVER_MS_MAX / 1000} s; last: ${last}. Check --join, and that those nodes run`,
+    `no node of the cluster answered within ${DISCOVER_TIMEOUT_MS / 1000} s; last: ${last}. Check --join, and that those nodes run`,
   )
 }
 
 /**
- * Adds `joiner` to the cluster. Tries until it is a member or `stopped`. Rejects with JoinRefusedError when more tries
- * cannot help.
+ * Adds `joiner` to the cluster. Retries until `isKnown` returns true. Rejects with JoinRefusedError when a retry cannot
+ * help.
  */
 export async function join(
-  joiner: Joiner,
+  joiner: JoiningReplica,
   {
     urls,
     clusterId,
     replace,
     logger,
     isKnown,
-  }: Where & { replace: boolean; logger: Logger; isKnown: () => boolean },
+  }: JoinTarget & { replace: boolean; logger: Logger; isKnown: () => boolean },
 ): Promise<void> {
   const named = clusterId === undefined ? urls : []
-  // Its own URL may be among them. The node cannot add itself.
+  // Its own URL may be among them, and a node cannot add itself.
   const isOther = (url: string): boolean => url !== '' && url !== joiner.url
   let known = urls.filter(isOther)
   let reported = ''
@@ -104,37 +105,40 @@ export async function join(
         known = [...new Set([...urls, ...seen.members.map((member) => member.url)].filter(isOther))]
       await ask(url, joiner, seen, replace)
       addedAt ??= performance.now()
-      if (performance.now() - addedAt > CALLED_MS)
-        report(
-          url,
-          `it was added, but has not been brought up to date: the members call it at ${joiner.peer}`,
-        )
+      if (performance.now() - addedAt > CONTACT_TIMEOUT_MS)
+        report(url, `it was added, but has received nothing yet: the members dial it at ${joiner.peer}`)
     } catch (error) {
       if (error instanceof JoinRefusedError) throw error
-      // A replica that was added waits for the leader's call. Not every node has to answer meanwhile.
-      if (addedAt === undefined || performance.now() - addedAt > CALLED_MS)
+      // An added replica waits for the leader. Other nodes do not have to answer.
+      if (addedAt === undefined || performance.now() - addedAt > CONTACT_TIMEOUT_MS)
         report(url, `${reasonOf(error)}; trying again`)
     }
     await pause(retryMs(round))
   }
 }
 
-async function ask(url: string, joiner: Joiner, seen: ClusterSeen, replace: boolean): Promise<void> {
+async function ask(
+  url: string,
+  joiner: JoiningReplica,
+  seen: ClusterDescription,
+  replace: boolean,
+): Promise<void> {
   const { name, replicaId, peer } = joiner
-  const there = seen.members.find((member) => member.name === name)
-  const isMember = there?.replicaId === replicaId
-  if (isMember && there.peer === peer && there.url === joiner.url) return // known; the log will say so here soon
-  // A member with other addresses is this replica before its restart: the cluster cannot reach it there.
-  const namesake = isMember ? undefined : there
+  const namesakeOrSelf = seen.members.find((member) => member.name === name)
+  const isMember = namesakeOrSelf?.replicaId === replicaId
+  // A member already: the log of this replica will contain it soon.
+  if (isMember && namesakeOrSelf.peer === peer && namesakeOrSelf.url === joiner.url) return
+  // A member with other addresses is this replica before its restart, where the cluster cannot reach it.
+  const namesake = isMember ? undefined : namesakeOrSelf
   const path = namesake !== undefined && replace ? `/${name}/replace` : ''
-  const { status, text } = await askHttp(`${url}/v1/cluster/members${path}`, {
+  const { status, text } = await requestHttp(`${url}/v1/cluster/members${path}`, {
     method: 'POST',
     body: { name, replica_id: replicaId, peer, url: joiner.url },
-    timeoutMs: REQUEST_MS_MAX,
+    timeoutMs: REQUEST_TIMEOUT_MS,
   })
   if (status === 200) return
-  // The list that was read before may be old and name members that are gone. A node that refuses has asked the leader,
-  // so its list is current now. The refusal alone proves nothing: its reason may pass.
+  // The list that was read before may name members that are gone. A node that refuses has contacted the leader, so its
+  // list is current now. The refusal alone proves nothing: its reason may be temporary.
   if (status === MEMBERSHIP_REFUSED && namesake !== undefined && !replace) {
     const { members } = await clusterAt(url)
     if (members.some((member) => member.replicaId === namesake.replicaId)) throw nameTaken(namesake)
@@ -142,19 +146,19 @@ async function ask(url: string, joiner: Joiner, seen: ClusterSeen, replace: bool
   throw new Error(detailOf(text) ?? `${url} answered ${status}`)
 }
 
-const nameTaken = ({ name, replicaId }: ClusterSeen['members'][number]): Error =>
+const nameTaken = ({ name, replicaId }: ClusterDescription['members'][number]): Error =>
   new JoinRefusedError(
     `the cluster has a member named ${name} already (replica ${replicaId}). If the data of that replica is lost, add --replace; otherwise choose another --name`,
   )
 
 /**
- * If an operator gave that URL for that cluster, another try cannot help. If the URL is only known from an earlier
- * member list, the other nodes are asked.
+ * The error for a URL of another cluster. A retry cannot help if an operator gave that URL for this cluster. If the URL
+ * is known from an earlier member list only, other nodes are contacted.
  */
 function otherCluster(
   url: string,
-  { clusterId }: ClusterSeen,
-  joiner: Joiner,
+  { clusterId }: ClusterDescription,
+  joiner: JoiningReplica,
   named: readonly string[],
 ): Error {
   const what = `${url} belongs to cluster ${clusterId}, and the data directory of ${joiner.name} to cluster ${joiner.clusterId}`
@@ -164,8 +168,8 @@ function otherCluster(
   )
 }
 
-async function clusterAt(url: string): Promise<ClusterSeen> {
-  const { status, text } = await askHttp(`${url}/v1/cluster`, { timeoutMs: REQUEST_MS_MAX })
+async function clusterAt(url: string): Promise<ClusterDescription> {
+  const { status, text } = await requestHttp(`${url}/v1/cluster`, { timeoutMs: REQUEST_TIMEOUT_MS })
   if (status !== 200) throw new Error(detailOf(text) ?? `answered ${status}`)
   const body = parsed(text)
   if (!isRecord(body) || typeof body.cluster_id !== 'string' || !Array.isArray(body.members)) {
@@ -196,7 +200,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** An error of the system in words: "connection refused". */
+/** The reason of a system error, such as "connection refused". */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const number = 'errno' in error ? error.errno : undefined

@@ -1,4 +1,4 @@
-// What it takes to start a node, and what is told of one that runs: the public part of this folder, which applications
+// Options to start a node, and the interface of a running one: the public types of this folder, which applications
 // import.
 
 import type { RaftTiming } from '../raft/timing.ts'
@@ -18,13 +18,13 @@ export interface ListenAddress {
   readonly port: number
 }
 
-/** How an empty data directory may become a node. `existing`: only a directory with a node is accepted. */
+/** How an empty data directory becomes a node. `existing`: only a directory with a node is accepted. */
 export type Founding =
   /** `clusterId`: 64 bits in decimal digits; random if it is missing. */
   | { readonly kind: 'bootstrap'; readonly clusterId?: string | undefined }
   /**
-   * `clusterId`: only nodes of that cluster are asked, and only at `urls`. Without it, the first cluster that answers
-   * is joined, and its members are asked too.
+   * `clusterId`: joins only that cluster, and contacts only `urls`. Without it, the node joins the first cluster that
+   * answers, and contacts its members too.
    */
   | {
       readonly kind: 'join'
@@ -39,16 +39,16 @@ export type Optional<Options> = { readonly [Name in keyof Options]?: Options[Nam
 
 export interface NodeOptions {
   readonly name: string
-  /** Resolved when the node is started: a relative path and links on it keep the meaning that they have then. */
+  /** Resolved at the start: later changes of the working directory or of links have no effect. */
   readonly dataDir: string
   readonly listen: ListenAddress
   readonly peerListen: ListenAddress
   readonly founding: Founding
-  /** host:port that peers are told; by default the host of `peerListen` as given, and the bound port. */
+  /** host:port that peers dial. Default: the host of `peerListen` and the bound port. */
   readonly advertisePeer?: string | undefined
   readonly advertiseUrl?: string | undefined
   readonly timing?: Optional<RaftTiming> | undefined
-  /** Free space below which changes other than deletes are refused; by default `driverLimits.diskReserveBytes`. */
+  /** Free space below which changes other than deletes are refused. Default: `driverLimits.diskReserveBytes`. */
   readonly diskReserveBytes?: number | undefined
   /** Overrides of `httpLimits`: whole numbers from 1, those in milliseconds below 2³¹. */
   readonly httpLimits?: Optional<HttpLimits> | undefined
@@ -65,7 +65,7 @@ export interface NodeOptions {
 
 /** Why a node ended. */
 export interface NodeEnd {
-  /** `failed`: it stopped itself for safety. The reason says what is wrong and what to do. */
+  /** `failed`: it stopped itself for safety. The reason names the fault and the next step. */
   readonly kind: 'stopped' | 'crashed' | 'failed'
   readonly reason: string
 }
@@ -74,11 +74,11 @@ export interface NodeEnd {
 export interface RunningNode {
   /** Base URL of its HTTP API, without a trailing slash. */
   readonly url: string
-  /** host:port of its peer listener, as told to peers. */
+  /** host:port that peers dial. */
   readonly peer: string
-  /** Hands over leadership, answers requests under way, flushes, closes. Never rejects: `ended` has the result. */
+  /** Transfers leadership, finishes requests in flight, flushes and closes. Never rejects: `ended` has the result. */
   stop(): Promise<void>
-  /** Ends as if killed: nothing is flushed, sockets are cut. The directory can be opened again afterwards. */
+  /** Ends as if killed: flushes nothing and cuts all sockets. The directory can be opened again afterwards. */
   crash(): Promise<void>
   /** Resolves when the node has ended for any reason. */
   readonly ended: Promise<NodeEnd>

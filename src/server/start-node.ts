@@ -1,10 +1,11 @@
-// Starts one node: data directory, driver, peer network, HTTP, in this order. It ends them in reverse order.
+// Starts one node: data directory, driver, peer network, HTTP, in this order. Ends them in reverse order.
 
 import { realpathSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
+import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { types } from 'node:util'
-import { encodeState, initialState, SETTING_RULES, UnknownKindError } from '../kv/index.ts'
+import { encodeState, initialState, UnknownKindError } from '../kv/index.ts'
 import {
   asIndex,
   asReplicaId,
@@ -38,9 +39,11 @@ import {
   openFilesMax,
 } from './http/index.ts'
 import { discoverCluster, join } from './join.ts'
+import { checkListenAddress } from './listen-address.ts'
 import { systemClock } from './node/clock.ts'
 import { DirectoryDisk } from './node/disk-space.ts'
 import { Driver, type DriverObserver } from './node/driver.ts'
+import { KeyIndex, keyIndexLimits, rowHeadsFor } from './node/key-index/key-index.ts'
 import { type DriverLimits, driverLimits, raftLimits, raftTiming } from './node/limits.ts'
 import { Metrics } from './node/metrics.ts'
 import type { Logger, NodeEnd, Optional, ServingNode, StartOptions } from './node/types.ts'
@@ -55,57 +58,63 @@ export { StorageInUseError } from '../storage/index.ts'
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 /**
- * Ignores errors of the logger, for example when the disk of the log is full. Otherwise such an error would end a step
- * of the node in the middle.
+ * Wraps a logger and ignores its errors, for example when the disk of the log is full. Such an error would interrupt a
+ * step of the node.
  */
-function harmless(logger: Logger): Logger {
-  const lineOf =
+function ignoringErrors(logger: Logger): Logger {
+  const methodOf =
     (level: keyof Logger) =>
     (fields: object, message: string): void => {
       try {
         const logged: unknown = logger[level](fields, message)
         if (types.isPromise(logged)) logged.catch(() => {})
       } catch {
-        // The error cannot be reported either.
+        // There is no other place to report it.
       }
     }
-  return { debug: lineOf('debug'), info: lineOf('info'), warn: lineOf('warn'), error: lineOf('error') }
+  return {
+    debug: methodOf('debug'),
+    info: methodOf('info'),
+    warn: methodOf('warn'),
+    error: methodOf('error'),
+  }
 }
 
-/** How long an announcement of a changed address waits for its answer before it is tried again. */
-const ANNOUNCE_MS_MAX = 5_000
+/** Timeout of one attempt to announce a changed address. */
+const ANNOUNCE_TIMEOUT_MS = 5_000
+const ANNOUNCE_INTERVAL_MS = 50
 
 /**
- * Resolves when the node listens and takes part; joining a cluster continues in the background. Rejects with a message
- * that says what to do.
+ * Starts a node. Resolves when it listens; joining a cluster continues in the background. A start that fails for its
+ * options or its listen addresses has formatted nothing.
  */
 export async function startNode(given: StartOptions): Promise<ServingNode> {
   checkOptions(given)
-  const logger = given.logger === undefined ? silent : harmless(given.logger)
+  const logger = given.logger === undefined ? silent : ignoringErrors(given.logger)
   const noSpace = (error: unknown): never => {
     throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(given.dataDir, error)) : error
   }
-  // Discovery takes time, and the application may change its working directory meanwhile.
+  // Discovery takes time, and the application may change its working directory.
   const dataDir = resolve(given.dataDir)
   await prepareDirectory({ ...given, dataDir }, logger).catch(noSpace)
-  // LevelDB opens files by their path. Links on the path may change later, for example with a deployment.
+  // LevelDB opens files by their path. Links on the path may change later, for example in a deployment.
   const options = { ...given, dataDir: realpathSync(dataDir) }
-  // LevelDB writes when it opens, so the reserve file is deleted first, unless a node that runs on this directory keeps
-  // it.
+  // LevelDB writes when it opens, so the reserve file is deleted first, unless another process runs on this directory.
   const disk = new DirectoryDisk(options.dataDir)
   const isShort = disk.hasReserve && disk.freeBytes() < limitsOf(options).diskReserveBytes
   if (isShort && !isInUse(options.dataDir)) disk.giveBackReserve()
   const storage = await openStorage(options.dataDir, {
     discardSuspectTail: options.discardSuspectTail ?? false,
     name: options.name,
+    index: KeyIndex.of({ ...keyIndexLimits, rowHeads: rowHeadsFor(memoryBytes()) }),
   }).catch(noSpace)
-  // The file may be incomplete from an earlier process, or have another size.
+  // The file may be incomplete, or have another size than this process needs.
   disk.giveBackReserve()
   let node: Node
   try {
     node = new Node(options, storage, logger)
   } catch (error) {
-    // Nothing that would close it has started.
+    // The node that would close it does not exist.
     await new Promise<void>((resolve) => storage.close(() => resolve()))
     throw error instanceof UnknownKindError
       ? new NodeStartError(`${options.dataDir}: ${error.message}. Its data was not changed`)
@@ -209,25 +218,25 @@ class Node implements ServingNode {
     this.#url = (await this.#http.listen(listen.host, listen.port)).url
     this.#warnOfAddresses()
     this.api.start(this.#network.links)
-    this.#becomeKnown().catch((error: unknown) => {
+    this.#announceSelf().catch((error: unknown) => {
       this.api.stop(error instanceof Error ? error.message : String(error))
     })
   }
 
   #warnOfAddresses(): void {
-    const told = [
+    const advertised = [
       { address: this.peer, url: `http://${this.peer}`, flag: '--advertise-peer' },
       { address: this.url, url: this.url, flag: '--advertise-url' },
     ]
-    // As a URL each address has only one spelling. As given, a host may have several: 0, [::0].
-    for (const { address, url, flag } of told)
+    // In a URL each address has one spelling. An option may have several: 0, [::0].
+    for (const { address, url, flag } of advertised)
       if (['0.0.0.0', '[::]'].includes(URL.parse(url)?.hostname ?? ''))
-        this.#logger.warn({}, `others are told ${address}, which leads to nobody from elsewhere: add ${flag}`)
+        this.#logger.warn({}, `advertising ${address}, which other machines cannot reach; set ${flag}`)
   }
 
   inspect(): UnderWay {
     const underWay: Record<string, number> = { ...this.api.inspect() }
-    // Totals are counts of the past, not work under way.
+    // Totals count the past, not work in flight.
     for (const [name, count] of Object.entries(this.#http?.inspect() ?? {}))
       if (!name.endsWith('Total')) underWay[`http.${name}`] = count
     return underWay
@@ -236,18 +245,18 @@ class Node implements ServingNode {
   async stop(): Promise<void> {
     this.#stopping ??= this.#stop()
     await this.#stopping
-    // The node may have failed or crashed meanwhile, and is ending for that reason.
+    // The node may have failed or crashed, and is ending for that reason.
     await this.ended
   }
 
   async #stop(): Promise<void> {
     if (this.#over) return
-    // Both at the same time: as long as clients may send more, there is nearly always a write under way.
+    // Concurrently: while clients may send requests, there is nearly always a write in flight.
     const drained = new Promise<void>((resolve) => this.api.drain(resolve))
     await Promise.all([drained, this.#http?.close({ graceful: true })])
     const error = await new Promise<Error | undefined>((resolve) => this.api.close(resolve))
     if (error === undefined) return this.#finish({ kind: 'stopped', reason: 'the node was stopped' })
-    const reason = `what was applied last could not be written: ${error.message}`
+    const reason = `the last applied entries could not be written: ${error.message}`
     this.#logger.error({ err: error }, reason)
     await this.#finish({ kind: 'failed', reason })
   }
@@ -255,7 +264,7 @@ class Node implements ServingNode {
   async crash(): Promise<void> {
     this.api.crash()
     await this.#finish({ kind: 'crashed', reason: 'the node was crashed on purpose' })
-    // Another caller may be ending it.
+    // Another call may be ending it.
     await this.ended
   }
 
@@ -266,13 +275,13 @@ class Node implements ServingNode {
     this.#network?.links.close()
     await this.#http?.close({ graceful: false })
     await this.#network?.closed
-    // A failed storage submits nothing here either. A working one releases its lock.
+    // A working storage releases its lock; a failed one writes nothing.
     await new Promise<void>((resolve) => this.#storage.close(() => resolve()))
     this.#resolveEnded(end)
   }
 
-  /** Tries until the configuration has this replica with the addresses where it listens. */
-  async #becomeKnown(): Promise<void> {
+  /** Retries until the configuration has this replica with its present addresses. */
+  async #announceSelf(): Promise<void> {
     const { founding } = this.#options
     const { replicaId, clusterId, name } = this.#storage.identity
     const self = (): Member => ({ id: replicaId, name, peer: this.peer, url: this.url })
@@ -281,7 +290,7 @@ class Node implements ServingNode {
     if (known() === undefined && founding.kind !== 'join')
       this.#logger.warn(
         {},
-        'this replica is no member as far as it knows: unless somebody adds it, start it with --join URL',
+        'this replica is not a member in the configuration that it knows; add it, or start it with --join URL',
       )
     if (known() === undefined && founding.kind === 'join') {
       const { peer, url } = self()
@@ -298,8 +307,8 @@ class Node implements ServingNode {
 
   #announce(member: Member): Promise<void> {
     return new Promise((resolve) => {
-      this.api.change({ kind: 'change', steps: [{ kind: 'update', member }] }, ANNOUNCE_MS_MAX, () =>
-        setTimeout(resolve, 50),
+      this.api.change({ kind: 'change', steps: [{ kind: 'update', member }] }, ANNOUNCE_TIMEOUT_MS, () =>
+        setTimeout(resolve, ANNOUNCE_INTERVAL_MS),
       )
     })
   }
@@ -310,7 +319,7 @@ const limitsOf = ({ diskReserveBytes = driverLimits.diskReserveBytes }: StartOpt
   diskReserveBytes,
 })
 
-/** Clients use the advertised host, or the one where the node listens. */
+/** Hosts that clients may name: the allowed ones, the listen host and the advertised one. */
 function hostsOf({ allowedHosts = [], advertiseUrl = '', listen }: StartOptions): readonly string[] {
   const advertised = URL.parse(advertiseUrl)
   return [...allowedHosts, listen.host, ...(advertised === null ? [] : [advertised.hostname])]
@@ -318,7 +327,7 @@ function hostsOf({ allowedHosts = [], advertiseUrl = '', listen }: StartOptions)
 
 const timingOf = ({ timing }: StartOptions): RaftTiming => ({ ...raftTiming, ...defined(timing) })
 
-/** Removes undefined options, so that they do not replace defaults. */
+/** Drops undefined options, so that they do not replace defaults. */
 function defined<Options extends object>(options: Optional<Options> = {}): Partial<Options> {
   const found: Partial<Options> = {}
   for (const name in options) {
@@ -331,7 +340,11 @@ function defined<Options extends object>(options: Optional<Options> = {}): Parti
 const noSpaceToStart = (dir: string, error: unknown): string =>
   `the disk of ${dir} is full (${error instanceof Error ? error.message : String(error)}). Free space on it and start the node again: nothing that it acknowledged is lost`
 
-/** Makes sure that the directory is formatted, or throws the reason why it cannot be. */
+/** The memory of the machine, or of the container if that may use less. */
+const memoryBytes = (): number =>
+  Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
+
+/** Formats an empty directory as `founding` says. Throws when the directory and the options do not fit. */
 async function prepareDirectory(options: StartOptions, logger: Logger): Promise<void> {
   const { dataDir, founding, name } = options
   const found = inspectDirectory(dataDir)
@@ -356,9 +369,12 @@ async function prepareDirectory(options: StartOptions, logger: Logger): Promise<
         { usage: true },
       )
     case 'bootstrap':
+      await checkListenAddresses(options)
       return format(options, { clusterId: founding.clusterId ?? randomId(), founder: true })
     case 'join': {
+      await checkListenAddresses(options)
       const { clusterId } = await discoverCluster(founding, logger)
+      await checkListenAddresses(options)
       return format(options, { clusterId, founder: false })
     }
     default:
@@ -366,9 +382,16 @@ async function prepareDirectory(options: StartOptions, logger: Logger): Promise<
   }
 }
 
+/** Before anything is formatted: a start that fails must not leave a new replica behind. */
+async function checkListenAddresses({ listen, peerListen }: StartOptions): Promise<void> {
+  await checkListenAddress(peerListen)
+  await checkListenAddress(listen)
+}
+
 /**
- * A founder starts at index 1 as if from a snapshot with itself as the only voter, so that every other replica, which
- * starts empty, is sent that state first. All others start with an empty configuration and wait for the leader's call.
+ * Formats the directory. A founder starts at index 1, as if from a snapshot in which it is the only voter. So every
+ * other replica, which starts empty, first receives that state. The others start with an empty configuration and wait
+ * until the leader contacts them.
  */
 async function format(
   options: StartOptions,
@@ -389,14 +412,12 @@ async function format(
         configuration,
         leases: { on: false, durationMs: raftTiming.electionMinMs },
       }),
-      // The state of a joining node is that of the cluster, which it receives. Until then it must not propose what only
-      // newer members know.
-      kv: encodeState(initialState(founder ? {} : { clusterVersion: SETTING_RULES.clusterVersion.min })),
+      kv: encodeState(initialState()),
     },
   })
 }
 
-/** Addresses that the system chooses are announced once the node listens. */
+/** The founder as a member. Addresses that the system chooses are announced once the node listens. */
 function foundingMember(options: StartOptions, id: ReplicaId): Member {
   const { name, peerListen, listen } = options
   const peer = options.advertisePeer ?? (peerListen.port === 0 ? '' : hostPort(peerListen))
@@ -404,7 +425,7 @@ function foundingMember(options: StartOptions, id: ReplicaId): Member {
   return { id, name, peer, url }
 }
 
-/** Runs before anything is opened or created. */
+/** Checks the options before anything is opened or created. */
 function checkOptions(options: StartOptions): void {
   const { name, listen, peerListen, insecure, founding, diskReserveBytes } = options
   if (!/^[a-z0-9-]{1,63}$/.test(name)) {
@@ -438,17 +459,17 @@ function checkOptions(options: StartOptions): void {
   }
 }
 
-/** All others would dial the announced address, and a cluster accepts no member without addresses. */
+/** Checks the advertised addresses: all other nodes would dial them. */
 function checkAddresses({ advertisePeer, advertiseUrl }: StartOptions): void {
   if (advertisePeer !== undefined && !isPeerAddress(advertisePeer)) {
     throw new NodeStartError(
-      `other nodes cannot be told ${JSON.stringify(advertisePeer)}: it must be host:port, as in 127.0.0.1:7401`,
+      `not an address for other nodes: ${JSON.stringify(advertisePeer)}; it must be host:port, such as 127.0.0.1:7401`,
       { usage: true },
     )
   }
   if (advertiseUrl !== undefined && !isBaseUrl(advertiseUrl)) {
     throw new NodeStartError(
-      `clients cannot be told ${JSON.stringify(advertiseUrl)}: it must be an http URL without query and without a slash at its end, as in http://127.0.0.1:7301`,
+      `not a URL for clients: ${JSON.stringify(advertiseUrl)}; it must be an http URL without query and without a final slash, such as http://127.0.0.1:7301`,
       { usage: true },
     )
   }
@@ -457,7 +478,7 @@ function checkAddresses({ advertisePeer, advertiseUrl }: StartOptions): void {
 const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 
-/** Far above useful values, and within the limits of timers. */
+/** Far above useful values, and within the range of timers. */
 const TIMING_MS_MAX = 3_600_000
 
 function checkTiming(timing: RaftTiming): void {

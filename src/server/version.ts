@@ -1,9 +1,6 @@
 import { createRequire } from 'node:module'
 
-/**
- * From the package's manifest, found by the package name, because its depth differs between a clone and an
- * installation.
- */
+/** The version in the manifest of the package, found by name: its depth differs between a clone and an installation. */
 export function version(): string {
   const manifest: unknown = createRequire(import.meta.url)('quorate/package.json')
   if (typeof manifest === 'object' && manifest !== null && 'version' in manifest)

@@ -36,7 +36,7 @@ export const encodeChunk = (id: string, number: number, rows: readonly StoredRow
 /** How many chunks these rows are. */
 export const partsOf = (rows: Uint8Array): number => Math.max(1, Math.ceil(rows.length / PART_BYTES))
 
-/** Of the chunks that these rows are, the one after `before` others. `number`: its own. */
+/** The chunk of these rows after `before` others. `number`: its own. */
 export function encodePart(id: string, number: number, rows: Uint8Array, before: number): Uint8Array {
   const count = partsOf(rows)
   if (count === 1) return sealChunk(id, number, rows)

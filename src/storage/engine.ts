@@ -26,10 +26,10 @@ export interface Scan {
   ): void
   /**
    * Ends the scan and reports whether the pairs were complete: LevelDB skips what it cannot read. Until then the pairs
-   * must not be used, unless the scan has ended or failed by itself. Not while `next` is under way.
+   * must not be used, unless the scan has ended or failed by itself. Not while `next` is in flight.
    */
   finish(done: (error: Error | undefined) => void): void
-  /** Continues at `key`, before or after the current position, only in rising order. Not while `next` is under way. */
+  /** Continues at `key`, before or after the current position, only in rising order. Not while `next` is in flight. */
   seek(key: Uint8Array): void
   /** Ends the scan without that report. */
   close(): void
@@ -54,8 +54,8 @@ export interface Engine {
   /** Durable when it returns, also after an error and during a write. */
   quarantine(why: string): void
   /**
-   * Frees the space of deleted and overwritten data. Needs some space meanwhile. Reads and writes go on. `isRoom` is
-   * called before each piece; if it returns false, the rest is not compacted.
+   * Frees the space of deleted and overwritten data. Needs some space until it ends. Reads and writes continue.
+   * `isRoom` is called before each piece; if it returns false, the rest is not compacted.
    */
   compact(done: (error: Error | undefined) => void, isRoom?: () => boolean): void
   close(done: (error: Error | undefined) => void): void

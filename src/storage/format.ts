@@ -4,19 +4,15 @@ import { StorageRefusedError } from './errors.ts'
 
 /**
  * The format of everything in the directory, including the rows of the state machine. It is raised when a layout or the
- * meaning of an entry changes in a way that another version of the program would misread. 1 was in use before the first
- * release, and is not read.
+ * meaning of an entry changes in a way that another version of the program would misread.
  */
-export const FORMAT_VERSION = 2
+export const FORMAT_VERSION = 1
 
-/** No older format can be read. */
+/** Throws `StorageRefusedError` for another format. */
 export function refuseOtherFormat(version: number): void {
   if (version === FORMAT_VERSION) return
-  const [by, remedy] =
-    version > FORMAT_VERSION
-      ? ['a newer quorate', 'Start the newer version again.']
-      : ['a quorate from before the first release', 'Begin with an empty directory.']
   throw new StorageRefusedError(
-    `The data was written in format ${version} by ${by}; this one reads format ${FORMAT_VERSION}. ${remedy} Nothing was changed.`,
+    `The data was written in format ${version} by another version of quorate; this one reads format ${FORMAT_VERSION}. ` +
+      'Start the version that wrote it. Nothing was changed.',
   )
 }

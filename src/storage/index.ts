@@ -14,10 +14,11 @@ export {
 } from './errors.ts'
 export type { InitialState } from './first-state.ts'
 export { FORMAT_VERSION } from './format.ts'
-export { type LevelLimits, levelLimits } from './level-engine.ts'
+export { type LevelLimits, levelLimits } from './level/level-engine.ts'
 export { formatStorage, isInUse, type OpenOptions, openStorage } from './open.ts'
 export { type DirectoryContent, inspectDirectory } from './replica-identity.ts'
-export { hashOfRow } from './rows.ts'
+export type { KnownRow, RowIndex } from './row-index.ts'
+export { hashOfKey, hashOfRow, hashOfStored, openRow, type Row } from './rows.ts'
 export { SCRUB_SLICE, Scrub } from './scrub.ts'
 export type {
   AppliedRecord,

@@ -1,9 +1,9 @@
-// Who waits for LevelDB goes before who reads ahead: batches and scans are the foreground, and the background takes a
-// step when none of them is under way. Where some always are, it takes one after so many of them, so that it comes to
-// its end. Without this, what an entry needs is read in competition with the reading of all rows after a start, and
-// each of its turns takes longer by a step.
+// Foreground I/O (batches, scans) has priority over background reads of all rows. A background step runs when no
+// foreground call is in flight, and after every CALLS_PER_STEP foreground calls regardless, so that it cannot starve.
+// Without this, the reads of an entry would compete with the background after a start, and each would take longer by a
+// step.
 
-/** Of the foreground, for one step of the background. */
+/** Foreground calls for one step of the background. */
 const CALLS_PER_STEP = 16
 
 export class IoScheduler {

@@ -28,7 +28,7 @@ const COMPACT_RECORDS_MAX = 4096
 const CACHED_RECORDS_MAX = 8
 const SCAN_RECORDS = 64
 
-/** What a batch changes in the log: for the meta record, and for memory once the batch is durable. */
+/** The changes of the log by one batch: for the meta record, and for memory once the batch is durable. */
 export interface LogChange {
   readonly logStart: Position
   readonly logEnd: Position

@@ -1,7 +1,6 @@
 // Formatting and opening a data directory.
 
 import { closeSync, existsSync, fstatSync, readFileSync, statSync } from 'node:fs'
-import { totalmem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { makeDirectories, syncDirectory } from '../files/durable.ts'
 import type { Engine } from './engine.ts'
@@ -25,8 +24,9 @@ import {
   levelLimits,
   openDatabase,
   whileLocked,
-} from './level-engine.ts'
-import { assertRecovered, putBack, SkippedError } from './leveldb-skipped-wals.ts'
+} from './level/level-engine.ts'
+import { assertRecovered, putBack, SkippedError } from './level/skipped-wals.ts'
+import { Damage, manifestSequence, type Verified, verifyDatabase } from './level/verify.ts'
 import { hasOpen, isOpenTwiceInProcess } from './open-files.ts'
 import {
   deleteLeft,
@@ -36,9 +36,9 @@ import {
   unreadable,
   writeIdentity,
 } from './replica-identity.ts'
-import { openStore, rowHeadsFor, type StoreLimits, storeLimits } from './store.ts'
-import type { Identity, Storage } from './types.ts'
-import { Damage, manifestSequence, type Verified, verifyDatabase } from './verify.ts'
+import { noIndex, type RowIndex } from './row-index.ts'
+import { openStore, storeLimits } from './store.ts'
+import type { BatchLimits, Identity, Storage } from './types.ts'
 import { createWatermark, type Reached, readWatermark, WATERMARK_FILE, Watermark } from './watermark.ts'
 
 export interface OpenOptions {
@@ -50,7 +50,9 @@ export interface OpenOptions {
    * only.
    */
   readonly discardSuspectTail?: boolean
-  readonly limits?: Partial<LevelLimits & StoreLimits>
+  readonly limits?: Partial<LevelLimits & BatchLimits>
+  /** The index of rows in memory; undefined: none. */
+  readonly index?: RowIndex
   /** Wraps the engine beneath the store. Tests make a disk fail with it. */
   readonly under?: (engine: Engine) => Engine
 }
@@ -70,14 +72,10 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   // not find its recovery in LOG.
   if (isInUse(dir, false)) throw inUse(dir)
   endFormatting(dir)
-  const limits = { ...levelLimits, ...storeLimits, rowHeads: rowHeadsFor(memoryBytes()), ...options.limits }
+  const limits = { ...levelLimits, ...storeLimits, ...options.limits }
   const engine = await open(dir, limits, mark, extent)
-  return recovered(dir, identity, engine, limits, options.under?.(engine) ?? engine)
+  return recovered(dir, identity, engine, limits, options)
 }
-
-/** Of the machine, or of the container if that may use less. */
-const memoryBytes = (): number =>
-  Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
 
 /**
  * Makes an empty or missing directory the home of a new replica. IDENTITY is written last. Without it the other files
@@ -87,7 +85,7 @@ export async function formatStorage(dir: string, identity: Identity, initial: In
   refuseUnlessFree(dir)
   try {
     makeDirectory(dir)
-    // Making the directory takes time. Another process may have begun meanwhile, or may have finished.
+    // Making the directory takes time. Another process may have begun, or may have finished.
     refuseUnlessFree(dir)
     await makeReplica(dir, identity, initial)
   } catch (error) {
@@ -306,11 +304,11 @@ function recovered(
   dir: string,
   identity: Identity,
   engine: LevelEngine,
-  limits: StoreLimits,
-  under: Engine,
+  limits: BatchLimits,
+  { under, index = noIndex }: OpenOptions,
 ): Promise<Storage> {
   return new Promise((resolve, reject) => {
-    openStore(under, identity, limits, (error, storage) => {
+    openStore(under?.(engine) ?? engine, identity, limits, index, (error, storage) => {
       if (storage !== undefined) return resolve(storage)
       const refusal =
         error instanceof CorruptionError

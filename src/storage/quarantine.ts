@@ -5,7 +5,7 @@
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { writeWhole } from '../files/durable.ts'
+import { writeFileAtomically } from '../files/durable.ts'
 import { hasCode } from './errors.ts'
 import { unreadable } from './replica-identity.ts'
 
@@ -13,7 +13,7 @@ export const QUARANTINE_FILE = 'QUARANTINE'
 
 /** Durable when it returns. The first reason is kept. */
 export function quarantine(dir: string, why: string): void {
-  if (!existsSync(join(dir, QUARANTINE_FILE))) writeWhole(join(dir, QUARANTINE_FILE), `${why}\n`)
+  if (!existsSync(join(dir, QUARANTINE_FILE))) writeFileAtomically(join(dir, QUARANTINE_FILE), `${why}\n`)
 }
 
 /** The reason; undefined: the replica is not in quarantine. */

@@ -18,7 +18,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import { syncDirectory, writeWhole } from '../files/durable.ts'
+import { syncDirectory, writeFileAtomically } from '../files/durable.ts'
 import { asReplicaId } from '../raft/types.ts'
 import { asError, REJOIN_ADVICE, StorageRefusedError } from './errors.ts'
 import { refuseOtherFormat } from './format.ts'
@@ -108,7 +108,7 @@ function readIdentity(dir: string): Identity {
 }
 
 export const writeIdentity = (dir: string, identity: Identity): void =>
-  writeWhole(join(dir, IDENTITY_FILE), encode(identity))
+  writeFileAtomically(join(dir, IDENTITY_FILE), encode(identity))
 
 /**
  * Durable when it returns. The file stays open until the formatting is over, which shows other threads that it is under

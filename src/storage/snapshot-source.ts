@@ -22,7 +22,7 @@ export class ScanSource implements SnapshotSource {
   readonly id: string
   readonly meta: SnapshotSource['meta']
   readonly #scan: RowScan
-  /** Of each chunk read so far, and of the next one; undefined after the last. */
+  /** The beginning of each chunk read so far, and of the next one; undefined after the last. */
   readonly #begins: (Begin | undefined)[] = [{ gte: SNAPSHOT_ROWS.gte, part: 0 }]
   /** The number of the chunk at the scan's position. */
   #at = 0

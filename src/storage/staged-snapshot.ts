@@ -8,8 +8,7 @@ import type { Engine, EngineBatch } from './engine.ts'
 import { asError, InvariantError } from './errors.ts'
 import { rowPrefix, STAGING_KEY } from './keys.ts'
 import { encodeStaging, type Meta, type Staging } from './records.ts'
-import { hashOfKey } from './row-filter.ts'
-import { putRow, Row, StateHash } from './rows.ts'
+import { hashOfKey, putRow, Row, StateHash } from './rows.ts'
 import type { StickyError } from './sticky-error.ts'
 import type { Done, SnapshotSink, SnapshotSource } from './types.ts'
 import type { WriteQueue } from './write-queue.ts'
@@ -62,14 +61,14 @@ export class StagedSnapshot {
     return staging
   }
 
-  /** Gives up the transfer under way, or a complete snapshot that was not installed, unless it ends after `index`. */
+  /** Gives up the current transfer, or a complete snapshot that was not installed, unless it ends after `index`. */
   abandonUpTo(index: number): void {
     if (this.#staging === undefined || this.#staging.applied.index > index) return
     this.#abandoned.push(this.#staging.generation)
     this.#staging = undefined
   }
 
-  /** Gives up a transfer that is under way or interrupted. */
+  /** Gives up a transfer that is not complete. */
   abandonIncomplete(): void {
     if (this.#staging?.complete === false) this.abandonUpTo(Number.POSITIVE_INFINITY)
   }
@@ -115,7 +114,7 @@ export class StagedSnapshot {
       return
     }
     this.#staging = after
-    // Another transfer may have replaced it meanwhile.
+    // Another transfer may have replaced it.
     this.#submit(after, rows, (error) => done(error ?? this.whyGone(after)))
   }
 

@@ -1,6 +1,6 @@
 // The first storage error is final.
 //
-// After a failed write LevelDB goes on to answer "done" for batches that are lost at the next start. After a failed
+// After a failed write LevelDB continues to answer "done" for batches that are lost at the next start. After a failed
 // sync the kernel may report the same pages as clean. So the first error, also of a read, is kept, and every later call
 // gets it as its answer.
 

@@ -1,12 +1,10 @@
 // The storage of one replica, on any engine.
 
-import { FIRST_TABLE_OF_HISTORY, TABLE_HEADS } from '../kv/types.ts'
 import { asIndex, type LogIndex, type LogReader, type ReplicaId } from '../raft/types.ts'
 import type { Engine, EngineBatch } from './engine.ts'
 import { CorruptionError, InvariantError, StorageClosedError, StorageRefusedError } from './errors.ts'
 import { GenerationCleaner } from './generation-cleaner.ts'
 import { IoScheduler } from './io-scheduler.ts'
-import { HEAD_BYTES, KeyIndex, type Remembered } from './key-index.ts'
 import { APPLIED_KEY, META_KEY, prefixed, rowPrefix, STAGING_KEY } from './keys.ts'
 import { DurableLog, type LogChange } from './log.ts'
 import { Overlay, type Submission } from './overlay.ts'
@@ -19,10 +17,10 @@ import {
   type Meta,
   type Staging,
 } from './records.ts'
-import { hashOfKey, RowFilter } from './row-filter.ts'
+import type { RowIndex } from './row-index.ts'
 import { RowLoader } from './row-loader.ts'
 import { OverlayScan } from './row-scan.ts'
-import { hashOfStored, openRow, putRow, Row, StateHash } from './rows.ts'
+import { hashOfKey, hashOfStored, openRow, putRow, Row, StateHash } from './rows.ts'
 import { ScanSource, SNAPSHOT_ROWS } from './snapshot-source.ts'
 import { StagedSnapshot } from './staged-snapshot.ts'
 import { StickyError } from './sticky-error.ts'
@@ -34,11 +32,11 @@ import type {
   Identity,
   Range,
   Room,
-  RowChange,
-  RowFound,
   RowHash,
+  RowRead,
   RowScan,
   RowWatcher,
+  RowWrite,
   SnapshotSink,
   SnapshotSource,
   Storage,
@@ -46,34 +44,10 @@ import type {
 } from './types.ts'
 import { WriteQueue } from './write-queue.ts'
 
-export interface StoreLimits extends BatchLimits {
-  /**
-   * How many heads of rows are kept in memory at most, about HEAD_BYTES each. Their memory grows with the rows used.
-   * Fewer, where memory is short (`rowHeadsFor`).
-   */
-  readonly rowHeads: number
-  /** Size of the first filter that knows which rows do not exist. Further ones follow as rows are added. */
-  readonly rowFilterBytes: number
-}
-
-const MiB = 1024 * 1024
-
-export const storeLimits: StoreLimits = {
-  batchBytesMax: MiB,
+export const storeLimits: BatchLimits = {
+  batchBytesMax: 1024 * 1024,
   batchItemsMax: 4096,
-  rowHeads: 16_000_000,
-  rowFilterBytes: 2 * MiB,
 }
-
-/** Of the memory of the machine, or of the container, for the heads of rows. */
-const ROW_HEADS_SHARE = 1 / 16
-
-/**
- * A change of a row whose head is not in memory reads it from LevelDB, which takes as long as the rest of the change,
- * and makes LevelDB rewrite the tables that were searched.
- */
-export const rowHeadsFor = (memoryBytes: number): number =>
-  Math.min(storeLimits.rowHeads, Math.floor((memoryBytes * ROW_HEADS_SHARE) / HEAD_BYTES))
 
 /** A batch has room for this many layers. Rows that do not fit go with the next batch. */
 const LAYERS_PER_BATCH = 16
@@ -85,7 +59,8 @@ const LAYERS_PER_BATCH = 16
 export function openStore(
   engine: Engine,
   identity: Identity,
-  limits: StoreLimits,
+  limits: BatchLimits,
+  index: RowIndex,
   done: (error: Error | undefined, storage: Storage | undefined) => void,
 ): void {
   const first = new StickyError()
@@ -107,7 +82,8 @@ export function openStore(
         (now) => now,
         (error) => {
           if (error !== undefined) done(error, undefined)
-          else done(undefined, new Store({ engine, identity, limits, first, log, queue, state, staging }))
+          else
+            done(undefined, new Store({ engine, identity, limits, index, first, log, queue, state, staging }))
         },
       )
     })
@@ -166,7 +142,8 @@ function readStaging(engine: Engine, { generation, nextGeneration }: Meta): Stag
 interface Parts {
   readonly engine: Engine
   readonly identity: Identity
-  readonly limits: StoreLimits
+  readonly limits: BatchLimits
+  readonly index: RowIndex
   readonly first: StickyError
   readonly log: DurableLog
   readonly queue: WriteQueue
@@ -190,8 +167,7 @@ class Store implements Storage {
   readonly #overlay: Overlay
   readonly #scans = new Set<OverlayScan>()
   readonly #watchers = new Set<RowWatcher>()
-  readonly #heads: KeyIndex
-  readonly #filter: RowFilter
+  readonly #index: RowIndex
   readonly #foreground = new IoScheduler()
   readonly #loader: RowLoader
   /** The keys of the rows that the entry that is being applied has asked for, and their hashes. */
@@ -212,7 +188,7 @@ class Store implements Storage {
   #isClosed = false
   #sources = 0
 
-  constructor({ engine, identity, limits, first, log, queue, state, staging }: Parts) {
+  constructor({ engine, identity, limits, index, first, log, queue, state, staging }: Parts) {
     this.identity = identity
     this.batchLimits = limits
     this.#room = { bytes: limits.batchBytesMax, items: limits.batchItemsMax }
@@ -220,9 +196,8 @@ class Store implements Storage {
       bytes: this.#room.bytes / LAYERS_PER_BATCH,
       items: this.#room.items / LAYERS_PER_BATCH,
     })
-    this.#heads = new KeyIndex(limits.rowHeads)
-    this.#filter = new RowFilter(limits.rowFilterBytes)
-    this.#loader = new RowLoader(engine, first, this.#foreground, this.#filter, this.#heads)
+    this.#index = index
+    this.#loader = new RowLoader(engine, first, this.#foreground, index)
     this.boot = queue.meta.boot
     this.hardState = queue.meta.hardState
     this.#engine = engine
@@ -275,56 +250,49 @@ class Store implements Storage {
 
   head(key: Uint8Array): Uint8Array | 'absent' | undefined {
     this.#check()
-    const known = this.#known(key, hashOfKey(key))
-    if (known === undefined) return this.#heads.knowsAllKeys ? 'absent' : undefined
+    const known = this.#index.known(key, hashOfKey(key))
+    if (known === undefined) return this.#index.knowsAllHeads ? 'absent' : undefined
     return known === 'absent' ? known : known.bytes
   }
 
   get knowsAllHeads(): boolean {
-    return this.#heads.knowsAllKeys
+    return this.#index.knowsAllHeads
   }
 
   keepHead(key: Uint8Array): boolean {
     this.#check()
-    const hash = hashOfKey(key)
-    if (this.#heads.knowsAllKeys || this.#heads.get(key, hash) !== undefined) return true
-    if (!this.#filter.excludes(hash)) return false
-    // Keys that the entry adds to the filter may have the bits of this one.
-    this.#heads.put(key, hash, undefined)
-    return true
+    return this.#index.keepHead(key)
   }
 
   putHead(key: Uint8Array, head: Uint8Array | undefined): void {
-    const hash = hashOfKey(key)
-    this.#heads.put(key, hash, head)
-    if (head !== undefined) this.#filter.add(hash)
+    this.#index.putHead(key, head)
   }
 
-  rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined {
+  rowBefore(key: Uint8Array, headOnly: boolean): RowRead | undefined {
     this.#check()
     const hash = this.#askedHash(key)
-    if (isOfHistory(key)) return this.#first.guard(() => this.#rowOfHistory(key, hash))
-    if (key[0] === TABLE_HEADS) return this.#headBefore(key, hash)
-    const known = this.#known(key, hash)
+    if (this.#index.isWrittenOnce(key)) return this.#first.guard(() => this.#rowWrittenOnce(key, hash))
+    if (this.#index.isInMemoryOnly(key)) return this.#headBefore(key, hash)
+    const known = this.#index.known(key, hash)
     if (known === 'absent') return undefined
     if (known !== undefined && headOnly) return known
     return this.#first.guard(() => {
       const stored = this.#stored(key, hash)
       // The row is opened first, because only checked rows may be remembered.
       const bytes = stored === undefined ? undefined : openRow(key, stored)
-      this.#heads.remember(key, hash, stored)
+      this.#index.remember(key, hash, stored)
       return stored === undefined || bytes === undefined ? undefined : found(bytes, stored)
     })
   }
 
-  #headBefore(key: Uint8Array, hash: number): RowFound | undefined {
-    const known = this.#known(key, hash)
-    if (known === undefined && !this.#heads.knowsAllKeys)
+  #headBefore(key: Uint8Array, hash: number): RowRead | undefined {
+    const known = this.#index.known(key, hash)
+    if (known === undefined && !this.#index.knowsAllHeads)
       throw this.#first.fail(new InvariantError('an entry was to be applied whose keys are not in memory'))
     return known === 'absent' ? undefined : known
   }
 
-  #rowOfHistory(key: Uint8Array, hash: number): RowFound | undefined {
+  #rowWrittenOnce(key: Uint8Array, hash: number): RowRead | undefined {
     const stored = this.#stored(key, hash)
     return stored === undefined ? undefined : found(openRow(key, stored), stored)
   }
@@ -346,11 +314,6 @@ class Store implements Storage {
     return hashOfKey(key)
   }
 
-  /** What is known about a row without reading it. */
-  #known(key: Uint8Array, hash: number): Remembered {
-    return this.#heads.get(key, hash) ?? (this.#filter.excludes(hash) ? 'absent' : undefined)
-  }
-
   #stored(key: Uint8Array, hash: number): Uint8Array | undefined {
     const overlaid = this.#overlay.get(key, hash)
     return overlaid === undefined ? this.#engine.get(prefixed(this.#prefix, key)) : overlaid.stored
@@ -366,7 +329,7 @@ class Store implements Storage {
     this.#isApplying = true
   }
 
-  change(change: RowChange): RowHash {
+  change(change: RowWrite): RowHash {
     this.#first.check()
     try {
       return this.#change(change)
@@ -376,37 +339,31 @@ class Store implements Storage {
   }
 
   end(record: AppliedRecord): void {
-    this.#heads.endEntry()
+    this.#index.endEntry()
     this.#asked.length = 0
     this.#askedHashes.length = 0
     this.#isApplying = false
     this.#applied = record
   }
 
-  #change({ key, value, rest, before }: RowChange): RowHash {
+  #change({ key, value, rest, before }: RowWrite): RowHash {
     const hash = this.#hashOf(key)
-    if (key[0] === TABLE_HEADS) return this.#changeHead(key, hash, value)
+    if (this.#index.isInMemoryOnly(key)) {
+      this.#index.put(key, hash, value)
+      return NO_HASH
+    }
     const row = new Row(this.#prefix, key, hash, value, rest)
     const old = before === undefined ? this.#hashBefore(key, hash) : (before ?? undefined)
     if (old !== undefined) this.#stateHash.subtract(old)
     if (!row.isDeleted) this.#stateHash.add(row)
     if (this.#watchers.size > 0) this.#tellWatchers(key, old, row)
-    if (!isOfHistory(key)) {
-      if (old === undefined && !row.isDeleted) this.#filter.add(hash)
-      this.#heads.changed(key, row)
-    }
+    if (!this.#index.isWrittenOnce(key)) this.#index.changed(key, row, old)
     this.#overlay.put(row)
     return row
   }
 
-  #changeHead(key: Uint8Array, hash: number, head: Uint8Array | undefined): RowHash {
-    const isNew = this.#heads.put(key, hash, head)
-    if (isNew && head !== undefined) this.#filter.add(hash)
-    return NO_HASH
-  }
-
   #tellWatchers(key: Uint8Array, old: RowHash | undefined, { isDeleted, mix, crc }: Row): void {
-    // What is known of the old row is valid only now.
+    // The old row is valid only now: its memory is used again.
     const before = old && { mix: old.mix, crc: old.crc }
     const after = isDeleted ? undefined : { mix, crc }
     for (const watcher of this.#watchers) watcher.changed(key, before, after)
@@ -414,7 +371,7 @@ class Store implements Storage {
 
   /** The hash of a row before a change. */
   #hashBefore(key: Uint8Array, hash: number): RowHash | undefined {
-    const known = this.#known(key, hash)
+    const known = this.#index.known(key, hash)
     if (known !== undefined) return known === 'absent' ? undefined : known
     const stored = this.#stored(key, hash)
     if (stored === undefined) return undefined
@@ -613,7 +570,7 @@ class Store implements Storage {
       done(this.#first.error)
       return
     }
-    // Their readers must not go on: from now on each call throws.
+    // Their readers must stop: from now on each call throws.
     for (const scan of [...this.#scans]) scan.end(new StorageClosedError())
     this.#queue.whenIdle(() => {
       if (this.#first.error !== undefined) return done(this.#first.error)
@@ -632,13 +589,10 @@ class Store implements Storage {
 /** Among so many keys that an entry asked for last, a key is looked up instead of being hashed again. */
 const ASKED_LAST = 8
 
-/** Neither heads nor the filter know these rows: they would only take the place of others. */
-const isOfHistory = (key: Uint8Array): boolean => (key[0] ?? 0) >= FIRST_TABLE_OF_HISTORY
-
-/** Of heads. */
+/** The hash of rows that are in memory only. */
 const NO_HASH: RowHash = { mix: 0, crc: 0 }
 
-const found = (bytes: Uint8Array, stored: Uint8Array): RowFound => ({
+const found = (bytes: Uint8Array, stored: Uint8Array): RowRead => ({
   bytes,
   length: bytes.length,
   ...hashOfStored(stored),

@@ -4,7 +4,6 @@
 // Three implementations pass one conformance suite: LevelDB, memory, and a wrapper that injects faults. From src/raft
 // this folder uses types and the frame layout (`entry.ts`) only.
 
-import type { RowChange, RowFound, RowHash } from '../kv/types.ts'
 import type {
   Entry,
   HardState,
@@ -86,6 +85,30 @@ export interface PageLimits {
   readonly bytesMax: number
 }
 
+/** The hash of one row, as two signed integers of 32 bits: V8 keeps those in an object without further memory. */
+export interface RowHash {
+  readonly mix: number
+  readonly crc: number
+}
+
+export interface RowWrite {
+  readonly key: Uint8Array
+  /** undefined: delete the row. */
+  readonly value: Uint8Array | undefined
+  /** The bytes that follow `value`. It saves a copy of bytes that exist already. */
+  readonly rest?: Uint8Array | undefined
+  /** The row that is replaced, if the caller knows it; null: there is none. Required for rows that are written once. */
+  readonly before?: RowHash | null
+}
+
+/** A row as an entry reads it. If only its head was requested, it is valid until the next row is read or written. */
+export interface RowRead extends RowHash {
+  /** The whole row, or its first bytes, if its head was requested. */
+  readonly bytes: Uint8Array
+  /** The length of the whole row. */
+  readonly length: number
+}
+
 export interface StoredRow {
   readonly key: Uint8Array
   readonly value: Uint8Array
@@ -103,7 +126,7 @@ export interface RowScan {
   readonly stateHash: bigint
   /** The next page. `more`: the range has more rows. One call at a time. `done` may be called before it returns. */
   next(limits: PageLimits, done: (error: Error | undefined, rows: StoredRow[], more: boolean) => void): void
-  /** Continues at `key`, before or after the current position, only in rising order. Not while `next` is under way. */
+  /** Continues at `key`, before or after the current position, only in rising order. Not while `next` is in flight. */
   seek(key: Uint8Array): void
   /** Ends the scan. Without an error the rows were complete. Until then, a page that is not the last may lack rows. */
   finish(done: Done): void
@@ -139,7 +162,7 @@ export interface SnapshotSink {
   abort(): void
 }
 
-/** Is told of every change of a row when it is applied. */
+/** Is notified of every change of a row when it is applied. */
 export interface RowWatcher {
   /** Hashes of the row before and after; undefined: the row does not exist. */
   changed(key: Uint8Array, before: RowHash | undefined, after: RowHash | undefined): void
@@ -169,7 +192,7 @@ export interface Storage {
   /**
    * Changes a row, and returns its hash. The change is visible to reads at once, and to scans that are opened later.
    */
-  change(change: RowChange): RowHash
+  change(change: RowWrite): RowHash
   end(record: AppliedRecord): void
   /** Whether any applied rows have not been submitted with a batch. */
   readonly dirty: boolean
@@ -213,7 +236,7 @@ export interface Storage {
    * memory, and are then valid until the next call. The key must not change until the end of the entry. Throws if a
    * head is asked for that is not in memory.
    */
-  rowBefore(key: Uint8Array, headOnly: boolean): RowFound | undefined
+  rowBefore(key: Uint8Array, headOnly: boolean): RowRead | undefined
   scan(range: Range): RowScan
   /** Scans that are neither finished nor closed, including those of snapshots being sent and of the scrub. */
   readonly openScans: number
@@ -250,4 +273,4 @@ export interface Storage {
   close(done: Done): void
 }
 
-export type { Entry, HardState, LogReader, RowChange, RowFound, RowHash, SnapshotMeta, Write }
+export type { Entry, HardState, LogReader, SnapshotMeta, Write }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { optionsOf } from '../../bench/options.ts'
+import { helpText, optionsOf } from '../../bench/options.ts'
 
 const names = (...args: string[]): string[] => optionsOf(args).scenarios.map(({ name }) => name)
 
@@ -15,7 +15,7 @@ test.each([
   ],
   [['--pids', '1'], 'Give as many --pids as --endpoints, in the same order.'],
   [['-o', 'csv'], 'There is no output csv. Write -o table or -o json.'],
-  [['--sekonds', '3'], "Unknown option '--sekonds'. The flags are in bench/README.md."],
+  [['--sekonds', '3'], "Unknown option '--sekonds'. npm run bench -- --help lists the flags."],
   [
     ['--endpoints', 'http://127.0.0.1:1', '--only', 'fail-over'],
     'fail-over kills nodes: leave --endpoints out, so that it has its own cluster.',
@@ -40,4 +40,10 @@ test('a comparison has two rounds unless told otherwise', () => {
   expect(optionsOf([]).rounds).toBe(1)
   expect(optionsOf(['--against', 'etcd']).rounds).toBe(2)
   expect(optionsOf(['--against', 'etcd', '--rounds', '3']).rounds).toBe(3)
+})
+
+test('--help names every flag', () => {
+  const flags = ['--only', '--against', '--over', '--keys', '--rounds', '--dir', '--output', '--help']
+  expect(flags.filter((flag) => !helpText().includes(flag))).toEqual([])
+  expect(optionsOf(['--help']).help).toBe(true)
 })

@@ -1,12 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { stripVTControlCharacters } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FakeNode, memberJson, problem } from '../client/fake-node.ts'
-import { KV, kv as run } from './run-kv.ts'
+import { KV, kv as run, spawnedKv, spawnKv, startKv } from './run-kv.ts'
 
 let node: FakeNode
 let scratch: string
@@ -21,7 +23,7 @@ afterEach(async () => {
   rmSync(scratch, { recursive: true, force: true })
 })
 
-const ON_TERMINAL = { NODE_OPTIONS: '--import data:text/javascript,process.stdout.isTTY=true' }
+const ON_TERMINAL = { terminals: ['stdout'] } as const
 
 const kv = (args: string, more: Parameters<typeof run>[1] = {}) =>
   run(args.split(' '), { endpoints: node.url, ...more })
@@ -50,7 +52,7 @@ describe('data goes to stdout as it is', () => {
     ['bytes that are not UTF-8 are not', Buffer.from([0x61, 0xff, 0x1b, 0x0a]), 'a\\xff\\x1b\n\n'],
   ])('get on a terminal: %s', async (_, value, shown) => {
     node.set('k', value)
-    const ended = await kv('get k', { env: ON_TERMINAL })
+    const ended = await kv('get k', ON_TERMINAL)
     expect(ended).toMatchObject({ code: 0, out: shown })
     expect(ended.err.includes('the exact bytes: quorate get KEY > FILE')).toBe(shown.includes('\\x'))
   })
@@ -94,7 +96,7 @@ describe('data goes to stdout as it is', () => {
   test('a change whose result cannot be printed may have been made', async () => {
     expect(await withFilesUpTo(0, 'put k v > cut')).toEqual({
       code: 6,
-      err: 'error: cannot write to standard output: file too large. The change may have been made; check with: quorate get k\n',
+      err: 'error: cannot write to standard output: file too large; the change may have been made; check with: quorate get k\n',
     })
     expect(node.contents).toEqual({ k: 'v' })
     const del = await withFilesUpTo(0, 'del k > cut')
@@ -110,11 +112,11 @@ describe('data goes to stdout as it is', () => {
     node.set('k', Buffer.alloc(100_000, 'v'))
     const { code, err } = await withFilesUpTo(32, 'export --dir dir')
     expect(code).toBe(1)
-    expect(err).toMatch(/^error: \/.*\/dir\/k cannot be written: file too large\.\n$/)
+    expect(err).toMatch(/^error: cannot write \/.*\/dir\/k: file too large\n$/)
     // It is not for the terminal.
     node.rows.clear()
     node.set('\x1b[2J\n', Buffer.alloc(100_000, 'v'))
-    expect((await withFilesUpTo(32, 'export --dir dir')).err).toContain('\\x1b[2J\\x0a cannot be written')
+    expect((await withFilesUpTo(32, 'export --dir dir')).err).toContain('\\x1b[2J\\x0a: file too large')
   })
 
   test('a directory as standard input is no value', async () => {
@@ -182,9 +184,11 @@ describe('data goes to stdout as it is', () => {
     expect(await kv('del k')).toMatchObject({ code: 0, out: '1\n', err: '' })
     expect(await kv('del k')).toMatchObject({ code: 0, out: '0\n', err: '' })
     node.set('k', 'v')
-    const env = ON_TERMINAL
-    expect((await kv('del k', { env })).out).toMatch(/^1 key deleted, revision \d+\n$/)
-    expect(await kv('del k', { env })).toMatchObject({ code: 0, out: '0 keys deleted: there is no key k\n' })
+    expect((await kv('del k', ON_TERMINAL)).out).toMatch(/^1 key deleted, revision \d+\n$/)
+    expect(await kv('del k', ON_TERMINAL)).toMatchObject({
+      code: 0,
+      out: '0 keys deleted: there is no key k\n',
+    })
   })
 
   test('ls prints keys line by line, a table when asked for, and ends quietly under head', async () => {
@@ -200,17 +204,19 @@ describe('data goes to stdout as it is', () => {
     expect(table.out).toBe('KEY        REVISION  VERSION\nother\\x1b      2402        1\n')
     expect(count.out).toBe('2400\n')
     expect(limited.out).toBe('key/100\nkey/1000\n')
-    const head = await kv('ls', {
-      started: (child) => child.stdout?.once('data', () => child.stdout?.destroy()),
-    })
-    expect(head).toMatchObject({ code: 0, err: '' })
+    const head = spawnKv(['ls'], { endpoints: node.url })
+    head.stdout.once('data', () => head.stdout.destroy())
+    const [err, [code]] = await Promise.all([text(head.stderr), once(head, 'close')])
+    expect({ code, err }).toEqual({ code: 0, err: '' })
   })
 
   test('on a terminal a table fits into its lines, also where characters are wide', async () => {
     const bytes = (text: string): string => Buffer.from(text).toString('latin1')
     for (const key of ['設定/言語', 'services/a-long-name/of-a-key', 'emoji/😀']) node.set(bytes(key), 'v')
     const on = (columns: number) => ({
-      env: { NODE_OPTIONS: `${ON_TERMINAL.NODE_OPTIONS};process.stdout.columns=${columns}`, NO_COLOR: '1' },
+      ...ON_TERMINAL,
+      columns,
+      env: { NO_COLOR: '1' },
     })
     const [narrow, fitting, wide, pipe] = await Promise.all([
       kv('ls', on(36)),
@@ -341,18 +347,18 @@ describe('exit codes', () => {
     ['get k --timeout 5', 'a number with ms, s, m or h'],
     ['get k --consistency strong', 'Allowed choices are linearizable, lease, stale'],
     ['get k --endpoints ftp://x', 'only http:// endpoints'],
-    ['get k --endpoints 7301', '7301 is no address. For a port of this machine: 127.0.0.1:7301.'],
-    ['get k --endpoints http://7301/', 'For a port of this machine: 127.0.0.1:7301.'],
-    ['get k --endpoints \t7301', '7301 is no address. For a port of this machine: 127.0.0.1:7301.'],
-    ['put k v --if-revision x', 'It must be a whole number'],
+    ['get k --endpoints 7301', '7301 is no address. For a port of this machine: 127.0.0.1:7301\n'],
+    ['get k --endpoints http://7301/', 'For a port of this machine: 127.0.0.1:7301\n'],
+    ['get k --endpoints \t7301', '7301 is no address. For a port of this machine: 127.0.0.1:7301\n'],
+    ['put k v --if-revision x', 'it must be a whole number'],
     ['help exit-code', '(Did you mean exit-codes?)'],
     ['help ptu', '(Did you mean put?)'],
     ['settings set leases', 'NAME=VALUE'],
     ['settings set leases=on value_bytes_max=9 leases=off', 'leases is given twice'],
     [`settings set value_bytes_max=${'9'.repeat(310)}`, 'is a whole number below 2^53'],
     ['member', 'Usage: quorate member'],
-    ['node start --listen http://h:1', 'It must be HOST:PORT, as in 127.0.0.1:7301'],
-    ['node start --advertise-peer h:0', 'It must be HOST:PORT, as in 127.0.0.1:7401'],
+    ['node start --listen http://h:1', 'it must be HOST:PORT, as in 127.0.0.1:7301'],
+    ['node start --advertise-peer h:0', 'it must be HOST:PORT, as in 127.0.0.1:7401'],
   ])('2: usage: kv %s', async (args, message) => {
     const ended = await kv(args)
     expect(ended).toMatchObject({ code: 2, out: '' })
@@ -472,8 +478,10 @@ describe('exit codes', () => {
         return 'hang'
       }
     })
-    const ended = kv('put k v', { started: (child) => void sent.then(() => child.kill('SIGINT')) })
-    expect(await ended).toMatchObject({
+    const running = startKv(['put', 'k', 'v'], { endpoints: node.url })
+    await sent
+    running.signal('SIGINT')
+    expect(await running.ended).toMatchObject({
       code: 130,
       out: '',
       err: 'error: interrupted; the change may have been made\n',
@@ -527,7 +535,8 @@ describe('where values of global flags come from', () => {
   test('what standard input is waited for is no part of the timeout', async () => {
     const minuteOfInput =
       "process.stdin.once('end',()=>{const{now}=performance;performance.now=()=>now.call(performance)+60000})"
-    const ended = await kv('put k - --timeout 60s', {
+    const ended = await spawnedKv(['put', 'k', '-', '--timeout', '60s'], {
+      endpoints: node.url,
       env: { NODE_OPTIONS: `--import=data:text/javascript,${minuteOfInput}` },
     })
     expect(ended).toMatchObject({ code: 0, err: '' })

@@ -1,36 +1,43 @@
-import { PassThrough } from 'node:stream'
-import { expect, test } from 'vitest'
-import { confirm } from '../../src/cli/confirm.ts'
+// The question before many keys are deleted.
 
-const TERMINAL = { isTTY: true }
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { FakeNode } from '../client/fake-node.ts'
+import { kv, type RunOptions } from './run-kv.ts'
 
-const typed = (text: string, isTTY: boolean) => {
-  const input = Object.assign(new PassThrough(), { isTTY })
-  input.end(text)
-  return input
-}
+let node: FakeNode
+
+beforeAll(async () => {
+  node = await FakeNode.start()
+})
+beforeEach(() => {
+  node.rows.clear()
+  node.set('a', 'v')
+})
+afterAll(() => node.close())
+
+const TERMINALS = ['stdin', 'stderr'] as const
+
+const answered = (stdin: string, terminals: RunOptions['terminals'] = TERMINALS) =>
+  kv(['del', 'a', '--prefix'], { endpoints: node.url, stdin, terminals })
 
 test.each(['y\n', 'Y\r\n', ' yes \n', 'y'])('%j is yes', async (text) => {
-  const input = typed(text, true)
-  await confirm('It ends.', input, TERMINAL)
-  // A terminal that is still being read keeps the process alive.
-  expect(input.destroyed).toBe(true)
+  expect((await answered(text)).err).toContain('This deletes 1 key that begins with a. Go on? [y/N]')
+  expect(node.seen.some(({ method }) => method === 'DELETE')).toBe(true)
+  node.seen.splice(0)
 })
 
 test.each(['', '\n', 'n\n', 'yesterday\n', 'no\ny\n'])('%j is no', async (text) => {
-  await expect(confirm('It ends.', typed(text, true), TERMINAL)).rejects.toMatchObject({
-    exitCode: 1,
-    message: 'nothing was changed',
+  expect(await answered(text)).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('error: nothing was changed\n'),
   })
+  expect(node.contents).toEqual({ a: 'v' })
 })
 
-test.each([
-  [false, true],
-  [true, false],
-])('without a terminal nobody is asked (input %s, output %s)', async (input, output) => {
-  const asked = confirm('It ends.', typed('y\n', input), { isTTY: output })
-  await expect(asked).rejects.toMatchObject({
-    exitCode: 2,
-    message: 'It ends. To do that, add --yes.',
+test.each(TERMINALS)('if only %s is a terminal, there is no question', async (terminal) => {
+  expect(await answered('y\n', [terminal])).toMatchObject({
+    code: 2,
+    err: 'error: This deletes 1 key that begins with a. To do that, add --yes.\n',
   })
+  expect(node.contents).toEqual({ a: 'v' })
 })

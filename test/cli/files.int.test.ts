@@ -1,6 +1,6 @@
 // Import and export: between a real directory and a node.
 
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -22,7 +22,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { SAME_SIGNAL_MS } from '../../src/cli/stop-signals.ts'
 import { FakeNode, problem } from '../client/fake-node.ts'
-import { KV, kv as run, spawnKv } from './run-kv.ts'
+import { kv as run, spawnKv, startKv } from './run-kv.ts'
 
 let node: FakeNode
 let scratch: string
@@ -71,11 +71,10 @@ describe('import of a directory', () => {
   test('Ctrl-C ends it also while it only skips', async () => {
     // More lines than a pipe holds: at the first one the command is far from the last.
     for (let at = 0; at < 3_000; at++) symlinkSync('x', join(dir, `${at}-${'l'.repeat(200)}`))
-    const ended = await run(['import', 'dir'], {
-      endpoints: node.url,
-      cwd: scratch,
-      started: (child) => child.stderr?.once('data', () => child.kill('SIGINT')),
-    })
+    const running = startKv(['import', 'dir'], { endpoints: node.url, cwd: scratch })
+    await running.printed('skipped')
+    running.signal('SIGINT')
+    const ended = await running.ended
     expect(ended.err).toMatch(/\nstopped after 0 keys, .* skipped\nerror: interrupted\. .*\n$/)
     expect(ended.code).toBe(130)
   })
@@ -170,7 +169,7 @@ describe('import of a directory', () => {
     expect(connections).toBeLessThanOrEqual(6)
   })
 
-  test.each(['dir', 'lines.ndjson', '- < lines.ndjson', '- with a pipe'])(
+  test.each(['dir', 'lines.ndjson', '- with a pipe'])(
     'on a terminal an import of %s shows how far it is on one line, which goes away',
     async (source) => {
       const lines = []
@@ -182,28 +181,15 @@ describe('import of a directory', () => {
       writeFileSync(join(scratch, 'lines.ndjson'), whole)
       // Slow enough for more than one look.
       node.fault = ({ method }) => (method === 'PUT' ? { afterMs: 50 } : undefined)
-      const isTerminal = 'data:text/javascript,process.stderr.isTTY=true;process.stderr.columns=80'
-      const command = [
-        'sh',
-        '-c',
-        `exec "$0" "$1" import ${source.replace(' with a pipe', '')}`,
-        process.execPath,
-        KV,
-      ]
-      const child = spawn(command[0] ?? '', command.slice(1), {
+      const { code, err } = await run(['import', source.replace(' with a pipe', '')], {
+        endpoints: node.url,
         cwd: scratch,
-        env: {
-          ...process.env,
-          KV_ENDPOINTS: node.url,
-          NO_COLOR: '1',
-          NODE_OPTIONS: `--import ${isTerminal}`,
-        },
+        terminals: ['stderr'],
+        columns: 80,
+        env: { NO_COLOR: '1' },
+        stdin: source.endsWith('pipe') ? whole : '',
       })
-      child.stdin.on('error', () => {})
-      child.stdin.end(source.endsWith('pipe') ? whole : '')
-      let err = ''
-      child.stderr.on('data', (chunk) => (err += chunk))
-      expect(await new Promise((resolve) => child.once('close', resolve))).toBe(0)
+      expect(code).toBe(0)
       const shown = err
         .split('\r')
         .map(stripVTControlCharacters)
@@ -536,12 +522,13 @@ describe('export to a directory', () => {
   test.each(['export --dir dir', 'export'])('%s that breaks off takes its progress away', async (args) => {
     for (let n = 0; n < 5; n++) node.set(`k${n}`, 'v')
     node.streamBreaksAfter = 3
-    const isTerminal = 'data:text/javascript,process.stderr.isTTY=true'
-    const ended = await run(args.split(' '), {
+    const options = {
       endpoints: node.url,
       cwd: scratch,
-      env: { NODE_OPTIONS: `--import ${isTerminal}` },
-    })
+      terminals: ['stderr'],
+      env: { NO_COLOR: '1' },
+    } as const
+    const ended = await run(args.split(' '), options)
     expect(ended.code).toBe(1)
     // What is left on the screen of each line.
     const shown = ended.err.split('\n').map((line) => line.slice(line.lastIndexOf('\u001b[2K') + 4))

@@ -3,9 +3,9 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { recordJson } from '../../src/cli/format-json.ts'
 import type { ImportItem } from '../../src/cli/import-item.ts'
 import { itemsOf, LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
-import { recordJson } from '../../src/cli/shapes.ts'
 import { runs } from '../runs.ts'
 
 /** What ends a line somewhere, is more than one byte long, or is not UTF-8 at all. */

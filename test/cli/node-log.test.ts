@@ -17,7 +17,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { oneLine } from '../../src/cli/node-log.ts'
-import { logDestination } from '../../src/local/log-destination.ts'
+import { logDestination } from '../../src/server/process/log-destination.ts'
 
 test('of lines that cannot be written one MiB waits until they can, and nothing else happens', async () => {
   // As on a full disk: each write fails.
@@ -48,7 +48,7 @@ test('a reader that stands still, or is gone, holds up nobody, and gets all when
   const script = `
     const { closeSync, constants, openSync, readSync } = await import('node:fs')
     const { setImmediate: turn } = await import('node:timers/promises')
-    const { logDestination } = await import(${JSON.stringify(resolve('src/local/log-destination.ts'))})
+    const { logDestination } = await import(${JSON.stringify(resolve('src/server/process/log-destination.ts'))})
     const open = (flag) => openSync(${JSON.stringify(pipe)}, flag | constants.O_NONBLOCK)
     const gone = open(constants.O_RDONLY)
     const log = logDestination(open(constants.O_WRONLY))

@@ -39,7 +39,7 @@ describe.each([
     [['help', 'exit-codes'], `${name} itself has tried again`],
     [['help', 'formatting'], `  ${name} ls | head -3`],
     [['cluster', 'start', '--help'], `${name} cluster start --detach`],
-    [['cluster', 'kill', 'n1'], ` ${name} cluster start starts one.`],
+    [['cluster', 'kill', 'n1'], `; start one with ${name} cluster start`],
     [['frobnicate'], `See: ${name} help`],
     [['get'], `See: ${name} help get`],
     [['get', 'a', ...NOWHERE], `\`${name} cluster start\` starts one here`],
@@ -69,7 +69,7 @@ describe.each([
     for (const file of ['my kv cluster', 'my quorate cluster']) {
       writeFileSync(join(cwd, file), '')
       expect(call(['cluster', 'start', '--data', `./${file}`, '--detach'], { cwd })).toContain(
-        `${cwd}/${file}, cannot be`,
+        `${cwd}/${file}: not a directory`,
       )
     }
   })

@@ -1,12 +1,24 @@
-// Runs the shipped command as a shell would.
+// Runs the command: `kv` in this process, and `spawnKv` as a shell does, for signals, pipes and exit codes.
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { EventEmitter } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough, Writable } from 'node:stream'
+import { type Io, runWithIo } from '../../src/cli/io.ts'
+import { main } from '../../src/cli/main.ts'
 
 export const KV = join(import.meta.dirname, '../../bin/kv.js')
 
+// The settings of the developer are not those of a test.
+for (const name of Object.keys(process.env)) if (isSetting(name)) delete process.env[name]
+
+function isSetting(name: string): boolean {
+  return /^(KV_|NO_COLOR|FORCE_COLOR)/.test(name)
+}
+
 export interface Ended {
+  /** null: a signal has ended it. */
   readonly code: number | null
   readonly out: string
   readonly bytes: Buffer
@@ -15,15 +27,126 @@ export interface Ended {
 
 export interface RunOptions {
   readonly endpoints?: string | undefined
-  readonly env?: Record<string, string>
+  readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
   readonly stdin?: string | Buffer
-  /** Called once the process runs. */
-  readonly started?: (child: ChildProcess) => void
+  /** The streams that are terminals. */
+  readonly terminals?: readonly ('stdin' | 'stdout' | 'stderr')[]
+  readonly columns?: number
+}
+
+function environment({ endpoints, env }: RunOptions): NodeJS.ProcessEnv {
+  const clean = Object.entries(process.env).filter(([name]) => !isSetting(name))
+  return {
+    ...Object.fromEntries(clean),
+    ...(endpoints === undefined ? {} : { KV_ENDPOINTS: endpoints }),
+    ...env,
+  }
+}
+
+export function spawnKv(args: readonly string[], options: RunOptions = {}) {
+  return spawn(process.execPath, [KV, ...args], {
+    cwd: options.cwd ?? tmpdir(),
+    env: environment(options),
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+}
+
+/** The same for a process that ends by itself. */
+export function spawnedKv(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const child = spawnKv(args, options)
+  child.stdin.on('error', () => {})
+  child.stdin.end(options.stdin ?? '')
+  const [out, err] = [child.stdout, child.stderr].map((stream) => {
+    const chunks: Buffer[] = []
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+    return chunks
+  })
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code) => resolve(endedWith(code, out ?? [], err ?? [])))
+  })
+}
+
+function endedWith(code: number | null, out: readonly Buffer[], err: readonly Buffer[]): Ended {
+  const bytes = Buffer.concat(out)
+  return { code, bytes, out: bytes.toString(), err: Buffer.concat(err).toString() }
+}
+
+/** A command that runs in this process. */
+export interface RunningKv {
+  readonly ended: Promise<Ended>
+  readonly stdin: PassThrough
+  /** Resolves when the command has printed this to stdout or stderr. */
+  printed(text: string | RegExp): Promise<void>
+  signal(name: NodeJS.Signals): void
+}
+
+export const startKv = (args: readonly string[], options?: RunOptions): RunningKv =>
+  startInTestIo((io) => main(args, io), options)
+
+/** What a function prints to stdout. */
+export async function printedBy(run: () => Promise<void>): Promise<string> {
+  const { ended } = startInTestIo((io) => runWithIo(io, run).then(() => 0))
+  return (await ended).out
+}
+
+function startInTestIo(run: (io: Io) => Promise<number>, options: RunOptions = {}): RunningKv {
+  const printed = new EventEmitter().setMaxListeners(0)
+  const [out, err]: [Buffer[], Buffer[]] = [[], []]
+  const isTerminal = (name: 'stdin' | 'stdout' | 'stderr') => options.terminals?.includes(name) === true
+  const collector = (chunks: Buffer[], name: 'stdout' | 'stderr') => {
+    const write = (chunk: Buffer, _: string, done: () => void) => {
+      chunks.push(Buffer.from(chunk))
+      printed.emit('more')
+      done()
+    }
+    return Object.assign(new Writable({ write }), {
+      isTTY: isTerminal(name),
+      columns: options.columns ?? 0,
+    })
+  }
+  const stdin = Object.assign(new PassThrough(), { isTTY: isTerminal('stdin') })
+  const signals = new EventEmitter().setMaxListeners(0)
+  const cut = Promise.withResolvers<number | null>()
+  const io: Io = {
+    ...{ stdin, stdout: collector(out, 'stdout'), stderr: collector(err, 'stderr') },
+    env: environment(options),
+    cwd: options.cwd ?? tmpdir(),
+    signals,
+    startedAtMs: performance.now(),
+    raise(name) {
+      if (!signals.emit(name, name)) cut.resolve(null)
+    },
+    exit(code) {
+      cut.resolve(code)
+      throw new Error(`the command has ended with ${code}`)
+    },
+  }
+  const ended = Promise.race([run(io), cut.promise]).then((code) => endedWith(code, out, err))
+  return {
+    ended,
+    stdin,
+    async printed(text) {
+      const isThere = () => {
+        const all = Buffer.concat([...out, ...err]).toString()
+        return typeof text === 'string' ? all.includes(text) : text.test(all)
+      }
+      while (!isThere()) await new Promise((resolve) => printed.once('more', resolve))
+    },
+    signal: (name) => io.raise(name),
+  }
+}
+
+export function kv(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const { stdin, ended } = startKv(args, options)
+  stdin.on('error', () => {})
+  stdin.end(options.stdin ?? '')
+  return ended
 }
 
 /**
- * With this environment the call that starts a command returns only when the file exists. Signals can so arrive while
+ * With this environment the call that starts a command returns only when the file exists. Signals can then arrive while
  * the command runs and its start has not ended.
  */
 export function startingUntil(file: string): Record<string, string> {
@@ -32,40 +155,12 @@ export function startingUntil(file: string): Record<string, string> {
     import { existsSync } from 'node:fs'
     import { syncBuiltinESMExports } from 'node:module'
     const { spawn } = childProcess
-    const turn = new Int32Array(new SharedArrayBuffer(4))
+    const cell = new Int32Array(new SharedArrayBuffer(4))
     childProcess.spawn = (...args) => {
       const child = spawn(...args)
-      while (!existsSync(${JSON.stringify(file)})) Atomics.wait(turn, 0, 0, 5)
+      while (!existsSync(${JSON.stringify(file)})) Atomics.wait(cell, 0, 0, 5)
       return child
     }
     syncBuiltinESMExports()`
   return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(preload)}` }
-}
-
-export function spawnKv(args: readonly string[], options: RunOptions = {}) {
-  const clean = Object.entries(process.env).filter(([name]) => !/^(KV_|NO_COLOR|FORCE_COLOR)/.test(name))
-  const endpoints = options.endpoints === undefined ? {} : { KV_ENDPOINTS: options.endpoints }
-  return spawn(process.execPath, [KV, ...args], {
-    cwd: options.cwd ?? tmpdir(),
-    env: { ...Object.fromEntries(clean), ...endpoints, ...options.env },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  })
-}
-
-export function kv(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
-  const child = spawnKv(args, options)
-  options.started?.(child)
-  child.stdin.on('error', () => {})
-  child.stdin.end(options.stdin ?? '')
-  const out: Buffer[] = []
-  const err: Buffer[] = []
-  child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
-  child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
-  return new Promise((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', (code) => {
-      const bytes = Buffer.concat(out)
-      resolve({ code, bytes, out: bytes.toString(), err: Buffer.concat(err).toString() })
-    })
-  })
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
-import { type Ended, kv as run, spawnKv, startingUntil } from './run-kv.ts'
+import { type Ended, kv as run, spawnKv, startingUntil, startKv } from './run-kv.ts'
 
 let cluster: EmbeddedCluster
 let client: Client
@@ -31,17 +31,11 @@ const endpoints = () => cluster.endpoints.join(',')
 const kv = (...args: string[]) => run(args, { endpoints: endpoints(), cwd: scratch })
 
 /** Runs the command until it has printed as many lines, and then interrupts it. */
-function linesOf(count: number, ...args: string[]): Promise<Ended> {
-  let seen = ''
-  return run(args, {
-    endpoints: endpoints(),
-    cwd: scratch,
-    started: (child) =>
-      child.stdout?.on('data', (chunk: Buffer) => {
-        seen += chunk.toString()
-        if (seen.split('\n').length > count) child.kill('SIGINT')
-      }),
-  })
+async function linesOf(count: number, ...args: string[]): Promise<Ended> {
+  const running = startKv(args, { endpoints: endpoints(), cwd: scratch })
+  await running.printed(new RegExp(`(.*\\n){${count}}`))
+  running.signal('SIGINT')
+  return running.ended
 }
 
 /** If it still runs. */
@@ -271,7 +265,7 @@ test.each<[string[], string]>([
   [['watch', 'a', '--exec', 'true'], '--exec needs a command behind --'],
   [['watch', '--prefix', 'p', 'a', '--exec', '--', 'true'], 'contradict each other'],
   [['watch', 'a', '--exec', '--', ''], 'the name of the command is empty'],
-  [['watch', 'a', '--from', '0'], 'The first revision is 1'],
+  [['watch', 'a', '--from', '0'], 'the first revision is 1'],
   [['watch', 'a', '--only', 'gets'], 'Allowed choices are put, delete'],
 ])('%j is a wrong command line', async (args, message) => {
   const ended = await kv(...args)

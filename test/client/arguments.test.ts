@@ -440,7 +440,7 @@ describe('what is right is taken', () => {
     const node = await fake()
     const kv = clientOf([node])
     for (const progressMs of [100, 1000 / 3, 3_600_000]) {
-      await expect(kv.watch({ key: 'k', progressMs }).ready).rejects.toMatchObject({ code: 'unsupported' })
+      await expect(kv.watch({ key: 'k', progressMs }).ready).rejects.toMatchObject({ code: 'not_found' })
     }
     const written = node.seen.map((seen) => /progress=([^&]*)/.exec(seen.target)?.[1])
     expect(written).toEqual(['100ms', '333.333333ms', '3600000ms'])

@@ -263,8 +263,8 @@ test('the buffer of its range may be used again at once', async () => {
   const prefix = Buffer.from('a/')
   const views = kv.mirror({ prefix })
   prefix.fill('z')
-  // This node knows no watches.
-  const ended = expect(views.next()).rejects.toMatchObject({ code: 'unsupported' })
+  // This node has no watches.
+  const ended = expect(views.next()).rejects.toMatchObject({ code: 'not_found' })
   prefix.fill('z')
   await ended
   const asked = node.seen.map(({ target }) => /prefix=([^&]*)/.exec(target)?.[1])

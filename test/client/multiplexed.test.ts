@@ -236,7 +236,7 @@ describe('where no connection can be used, HTTP serves', () => {
   const REFUSALS = {
     'a page of a proxy': 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi',
     'bad request': 'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n',
-    'an older node': 'HTTP/1.1 404 Not Found\r\nKv-Cluster: 77\r\nContent-Length: 0\r\n\r\n',
+    'no such route': 'HTTP/1.1 404 Not Found\r\nKv-Cluster: 77\r\nContent-Length: 0\r\n\r\n',
     'upgrade required': 'HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n',
     'a redirect':
       'HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n',

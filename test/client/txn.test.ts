@@ -136,36 +136,6 @@ test.each<[string, unknown]>([
   })
 })
 
-test('a node without transactions is named, with what to do', async () => {
-  const node = await fake()
-  node.knowsTransactions = false
-  const kv = clientOf([node])
-  expect(await failure(kv.txn(put()))).toMatchObject({
-    code: 'unsupported',
-    written: 'no',
-    status: 404,
-    message: OLD,
-  })
-  expect(await failure(kv.compact(7))).toMatchObject({ code: 'unsupported', written: 'no' })
-  node.fault = ({ target }) =>
-    /prefix=|[?&]revision=/.test(target) ? problem(400, 'unknown_parameter', 'no parameter here') : undefined
-  expect(await failure(kv.deleteRange({ prefix: 'a' }))).toMatchObject({ code: 'unsupported', written: 'no' })
-  expect(await failure(kv.get('a', { revision: 7 }))).toMatchObject({ code: 'unsupported' })
-  const transact = kv.transact(async (tx) => [await tx.get('a'), await tx.get('b')])
-  expect(await failure(transact)).toMatchObject({ code: 'unsupported' })
-})
-
-const OLD = 'n1 knows no transactions: it runs an older quorate. Start every node with a newer one'
-
-test('a cluster that is not upgraded completely is told so', async () => {
-  const node = await fake()
-  const detail =
-    'this request needs cluster version 3, this node has applied 2. It is raised when every member runs a quorate that knows it'
-  node.fault = ({ target }) => (target.startsWith('/v1/txn') ? problem(503, 'not_ready', detail) : undefined)
-  const error = await failure(clientOf([node]).txn(put(), { timeoutMs: 300 }))
-  expect(error).toMatchObject({ name: 'UnavailableError', code: 'not_ready', written: 'no', message: detail })
-})
-
 test('a read that does not say its revision fixes none: the transaction fails', async () => {
   const node = await fake()
   const row = { key: 'a', value: '1', create_revision: 7, mod_revision: 7, version: 1 }

@@ -6,7 +6,7 @@ import { startCluster } from '../../src/index.ts'
 
 test('a node goes on when a list was read in part', async () => {
   await using cluster = await startCluster({ nodes: 1 })
-  const kv = cluster.client()
+  const kv = cluster.client({ timeoutMs: 60_000 })
   // More than are read at once: what is left unread is aborted.
   const keys = Array.from({ length: 300 }, (_, at) => `${1000 + at}`)
   await Promise.all(keys.map((key) => kv.put(key, key)))

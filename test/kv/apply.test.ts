@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { clusterVersionOf } from '../../src/kv/request.ts'
 import { ask, deleteOf, MemoryStore, putOf, utf8 } from './store.ts'
 
 describe('revisions', () => {
@@ -129,47 +128,12 @@ describe('settings', () => {
     expect(store.state.settings).toEqual(before)
   })
 
-  test('the cluster version stays or rises, and is never lowered', () => {
-    const to = (clusterVersion: number) => ask({ kind: 'settings', settings: { clusterVersion } })
-    expect(new MemoryStore({ clusterVersion: 2 }).apply(to(2)).outcome).toMatchObject({
-      kind: 'settings',
-      revision: 1,
-    })
-    const older = new MemoryStore({ clusterVersion: 1 })
-    expect(older.apply(to(2)).outcome).toMatchObject({ kind: 'settings', revision: 2 })
-    const newer = new MemoryStore({ clusterVersion: 2 })
-    const { outcome } = newer.apply(to(1))
-    expect(outcome).toMatchObject({
-      kind: 'refused',
-      reason: 'version-lowered',
-      numbers: [1, 2],
-      revision: 1,
-    })
-    expect(newer.state.settings.clusterVersion).toBe(2)
-    // A change that does not name the cluster version does not check it.
-    const other = newer.apply(ask({ kind: 'settings', settings: { storeBytesMax: 1 } }))
-    expect(other.outcome).toMatchObject({
-      kind: 'settings',
-      settings: { clusterVersion: 2, storeBytesMax: 1 },
-    })
-  })
-
-  test.each([
-    [{ keyBytesMax: 10 }, 1],
-    [{ keyBytesMax: 10, historyAgeMs: 1000 }, 3],
-    [{ leasesMax: 10, valueBytesMax: 10 }, 3],
-    [{}, 1],
-  ])('%o may be changed from cluster version %d on', (settings, version) => {
-    expect(clusterVersionOf({ command: { kind: 'settings', settings }, idempotency: undefined })).toBe(
-      version,
-    )
-  })
-
   test('a cluster version from the future stops the node', () => {
     const store = new MemoryStore()
-    expect(() => store.apply(ask({ kind: 'settings', settings: { clusterVersion: 5 } }))).toThrow(
-      'cluster version 5',
+    expect(() => store.apply(ask({ kind: 'settings', settings: { clusterVersion: 2 } }))).toThrow(
+      'cluster version 2, and this version of quorate knows up to 1: a newer version wrote it. Start this node with that version',
     )
+    expect(store.apply(ask({ kind: 'settings', settings: { clusterVersion: 1 } })).outcome.revision).toBe(1)
   })
 })
 

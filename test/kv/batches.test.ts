@@ -1,7 +1,7 @@
 // Batches: many changes in one entry, each as if it were an entry for itself.
 
 import { describe, expect, test } from 'vitest'
-import { decodeRequest } from '../../src/kv/request.ts'
+import { decodeRequest } from '../../src/kv/codec/request.ts'
 import type { KeyCommand, Outcome } from '../../src/kv/types.ts'
 import { ask, batchOf, bodyOf, deleteOf, MemoryStore, putOf, rev, utf8 } from './store.ts'
 

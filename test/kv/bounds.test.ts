@@ -2,14 +2,13 @@
 
 import { describe, expect, test } from 'vitest'
 import { Reader } from '../../src/bytes/index.ts'
+import { decodeRequest } from '../../src/kv/codec/request.ts'
+import { initialState } from '../../src/kv/codec/state.ts'
+import { encodeTxn, readRange, readTxn } from '../../src/kv/codec/txn.ts'
 import { readTags, TAGS_MAX, tagsBytes, writeTags } from '../../src/kv/condition.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
-import { decodeRequest } from '../../src/kv/request.ts'
-import { dataKey, dataRange, decodeDataRow, userKey } from '../../src/kv/rows.ts'
 import { readAllSettings, SETTING_RULES, settingsBytes, writeSettings } from '../../src/kv/settings.ts'
-import { initialState } from '../../src/kv/state.ts'
 import { TXN_DEPTH_MAX } from '../../src/kv/txn.ts'
-import { encodeTxn, readRange, readTxn } from '../../src/kv/txn-layout.ts'
 import { asRevision, type RowChange, type Settings, type Txn } from '../../src/kv/types.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
@@ -221,24 +220,6 @@ describe('transactions in bytes', () => {
     const deepest = nested(TXN_DEPTH_MAX)
     expect(readTxn(reading(encodeTxn(deepest)))).toEqual(deepest)
     expect(() => readTxn(reading(encodeTxn(nested(TXN_DEPTH_MAX + 1))))).toThrow('nested too deep')
-  })
-})
-
-describe('row keys', () => {
-  test('of a user key, and back', () => {
-    expect(userKey(dataKey(utf8('key')))).toEqual(utf8('key'))
-    expect(() => userKey(Uint8Array.of(2, 0x6b))).toThrow(MalformedBytesError)
-  })
-
-  test('of a range end before its end; without an end, after the last data row', () => {
-    const range = dataRange({ start: utf8('b'), end: utf8('d') })
-    expect([hex(range.gte), hex(range.lt)]).toEqual(['0162', '0164'])
-    const all = dataRange({ start: utf8('b'), end: undefined })
-    expect([hex(all.gte), hex(all.lt)]).toEqual(['0162', '02'])
-  })
-
-  test('a row that is cut short is malformed', () => {
-    expect(() => decodeDataRow(dataKey(utf8('k')), new Uint8Array(20))).toThrow(MalformedBytesError)
   })
 })
 

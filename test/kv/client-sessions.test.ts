@@ -7,8 +7,8 @@ import {
   STEPS_OF_DELETION,
   STEPS_PER_ENTRY,
 } from '../../src/kv/client-sessions.ts'
-import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
-import { decodeRequest } from '../../src/kv/request.ts'
+import { decodeRequest } from '../../src/kv/codec/request.ts'
+import { MalformedBytesError } from '../../src/kv/errors.ts'
 import type { Command, SessionSlot } from '../../src/kv/types.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
@@ -326,29 +326,4 @@ test('what belongs together and is not there stops the node', () => {
   const store = opened()
   store.rows.delete(hex(Uint8Array.of(4, 0, 0, 0, 0, 0, 0, 0, 1)))
   expect(() => store.apply(ask(putOf('k', ''), inSlot(0, 1)))).toThrow(MalformedBytesError)
-})
-
-describe('at cluster version 1', () => {
-  const raise = ask({ kind: 'settings', settings: { clusterVersion: 2 } })
-
-  test.each([
-    ['opening a session', OPEN],
-    ['a put in a session', ask(putOf('k', ''), inSlot(0, 1))],
-    ['a batch', ask(batchOf(putOf('k', '')))],
-  ])('%s stops the node, as it stops those that do not know it', (_, request) => {
-    const store = new MemoryStore({ clusterVersion: 1 })
-    expect(() => store.apply(request)).toThrow(UnknownKindError)
-    expect(store.rows.size).toBe(0)
-    store.apply(raise)
-    expect(() => store.apply(request)).not.toThrow()
-  })
-
-  test('raising it is all that sessions need', () => {
-    const store = new MemoryStore({ clusterVersion: 1 })
-    store.apply(ask(putOf('k', ''), { token: 't', since: undefined }))
-    store.apply(raise)
-    expect(store.apply(OPEN).outcome).toMatchObject({ kind: 'session', session: 1 })
-    expect(store.apply(ask(putOf('k', ''), inSlot(0, 1))).outcome.kind).toBe('put')
-    expect(store.apply(ask(putOf('k', ''), { token: 't', since: undefined })).replayed).toBe(true)
-  })
 })

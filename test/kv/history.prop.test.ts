@@ -3,8 +3,8 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { decodeVersionKey } from '../../src/kv/codec/rows.ts'
 import { decodeEvents, eventsKey, type KeyEvent } from '../../src/kv/history.ts'
-import { decodeVersionKey } from '../../src/kv/rows.ts'
 import { type Command, type KeyRow, type Revision, TABLE_EVENTS, TABLE_VERSIONS } from '../../src/kv/types.ts'
 import { runs } from '../runs.ts'
 import { ask, batchOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
@@ -90,16 +90,11 @@ const commandOf = (changes: readonly (readonly [number, string | undefined])[]):
 
 test('the store reads as it was, and its events are the changes', () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), fc.nat(20), (steps, upgradeAfter) => {
-      const store = new MemoryStore({ clusterVersion: 2 })
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const store = new MemoryStore()
       const model = new Model()
       let now = 0
-      for (const [at, next] of steps.entries()) {
-        if (at === upgradeAfter) {
-          store.apply(ask({ kind: 'settings', settings: { clusterVersion: 3 } }), now)
-          model.states.push(model.at(model.revision))
-          expect(store.state.history.compacted).toBe(model.revision)
-        }
+      for (const next of steps) {
         now += next.do === 'wait' ? next.ms : 1
         take(next, store, model, now)
         expect(store.state.revision).toBe(model.revision)
@@ -111,7 +106,6 @@ test('the store reads as it was, and its events are the changes', () => {
 })
 
 function take(step: Step, store: MemoryStore, model: Model, now: number): void {
-  const isOld = store.state.settings.clusterVersion < 3
   switch (step.do) {
     case 'change':
       for (const [at, value] of step.changes) {
@@ -122,7 +116,6 @@ function take(step: Step, store: MemoryStore, model: Model, now: number): void {
       store.apply(ask(commandOf(step.changes)), now)
       return
     case 'compact': {
-      if (isOld) return
       const revision = step.to === undefined ? undefined : rev(step.to)
       const { compacted } = store.state.history
       const { outcome } = store.apply(ask({ kind: 'compact', revision }), now)
@@ -134,7 +127,6 @@ function take(step: Step, store: MemoryStore, model: Model, now: number): void {
       return
     }
     case 'settings': {
-      if (isOld) return
       const { revisions: historyRevisionsMax, bytes: historyBytesMax, ageMs: historyAgeMs } = step
       const settings = { historyRevisionsMax, historyBytesMax, historyAgeMs }
       const { outcome } = store.apply(ask({ kind: 'settings', settings }), now)
@@ -162,9 +154,8 @@ const eventsAt = (store: MemoryStore, first: Revision) => {
 }
 
 function expectHistory(store: MemoryStore, model: Model): void {
-  const { history, revision, keys, settings } = store.state
+  const { history, revision, keys } = store.state
   expect(shape(store.list(undefined))).toEqual(sorted(model.at(revision)))
-  if (settings.clusterVersion < 3) return
   for (let at = history.compacted; at <= revision; at = rev(at + 1)) {
     expect(shape(store.list(at)), `at ${at}`).toEqual(sorted(model.at(at)))
     expect(shape(store.list(at, true)), `at ${at}, backwards`).toEqual(sorted(model.at(at)).reverse())
@@ -190,7 +181,7 @@ function expectHistory(store: MemoryStore, model: Model): void {
   const versions = rows.filter(([table]) => table === TABLE_VERSIONS).map(decodeVersionKey)
   const tombstones = events.filter(({ tombstone }) => tombstone !== undefined)
   const replaced = events.filter(({ before }) => before !== undefined)
-  expect(versions).toHaveLength(keys - history.inline + replaced.length + tombstones.length)
+  expect(versions).toHaveLength(keys + replaced.length + tombstones.length)
   expect(rows.filter(([table]) => table === TABLE_EVENTS)).toHaveLength(new Set(rowsOf(store)).size)
   const bytes = replaced.reduce((sum, { key, before }) => sum + key.length + (before?.valueBytes ?? 0), 0)
   expect(history.bytes).toBe(bytes)

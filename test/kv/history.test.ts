@@ -1,6 +1,8 @@
 // Rows of events: where one ends, how many go in one step of compaction, and what is due at which moment.
 
 import { describe, expect, test } from 'vitest'
+import { versionKey } from '../../src/kv/codec/rows.ts'
+import { initialState } from '../../src/kv/codec/state.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import {
   decodeEvents,
@@ -15,8 +17,6 @@ import {
   ROW_BYTES,
   spanOfEvents,
 } from '../../src/kv/history.ts'
-import { versionKey } from '../../src/kv/rows.ts'
-import { initialState } from '../../src/kv/state.ts'
 import { TABLE_EVENTS } from '../../src/kv/types.ts'
 import { ask, batchOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 

@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Command, Condition, Outcome, Request, Settings } from '../../src/kv/types.ts'
-import { TABLE_DATA } from '../../src/kv/types.ts'
+import { TABLE_VERSIONS } from '../../src/kv/types.ts'
 import { runs } from '../runs.ts'
 import { type AppliedHere, ask, batchOf, deleteOf, MemoryStore, putOf, rev } from './store.ts'
 
@@ -90,7 +90,7 @@ const codeOf = (outcome: Outcome): string => (outcome.kind === 'refused' ? outco
 
 /** No change of a user's key or of a setting: those are what a client would notice. */
 function changesNothing({ changes, state }: AppliedHere, before: MemoryStore['state']): void {
-  expect(changes.filter(({ key }) => key[0] === TABLE_DATA)).toEqual([])
+  expect(changes.filter(({ key }) => key[0] === TABLE_VERSIONS)).toEqual([])
   expect(state.settings).toEqual(before.settings)
   expect(state.sessions.next).toBe(before.sessions.next)
   expect(state.revision).toBe(before.revision)

@@ -2,9 +2,9 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { decodeRequest, requestKind } from '../../src/kv/codec/request.ts'
+import { decodeState, encodeState } from '../../src/kv/codec/state.ts'
 import { attachedKey, decodeLease, leaseOfKey } from '../../src/kv/leases.ts'
-import { decodeRequest, requestKind } from '../../src/kv/request.ts'
-import { decodeState, encodeState } from '../../src/kv/state.ts'
 import {
   type Command,
   type LeaseId,
@@ -88,7 +88,6 @@ const log = fc.record({
     leasesMax: fc.integer({ min: 0, max: 3 }),
     rangeKeysMax: fc.integer({ min: 1, max: 3 }),
     rangeBytesMax: fc.integer({ min: 1, max: 6 }),
-    clusterVersion: fc.constantFrom(3, 4),
   }),
   steps: fc.array(fc.record({ step, elapsedMs: fc.nat(2000) }), { maxLength: 30 }),
 })
@@ -104,7 +103,6 @@ interface LogSettings {
   readonly leasesMax: number
   readonly rangeKeysMax: number
   readonly rangeBytesMax: number
-  readonly clusterVersion: number
 }
 
 const bytesOf = (names: readonly string[]): number => names.reduce((sum, name) => sum + name.length, 0)
@@ -204,11 +202,7 @@ class Model {
 
   areTooMany(names: readonly string[]): boolean {
     const { rangeKeysMax } = this.#settings
-    return names.length > rangeKeysMax || this.bytesCounted(names) > this.#settings.rangeBytesMax
-  }
-
-  bytesCounted(names: readonly string[]): number {
-    return this.#settings.clusterVersion >= 4 ? bytesOf(names) : 0
+    return names.length > rangeKeysMax || bytesOf(names) > this.#settings.rangeBytesMax
   }
 }
 
@@ -401,10 +395,7 @@ test('leases and their keys are those of the model', () => {
         const { leases, attached } = held(store)
         const wanted = [...model.leases].map(
           ([id, lease]) =>
-            [
-              id,
-              { ...lease, keys: model.keysOf(id).length, keyBytes: model.bytesCounted(model.keysOf(id)) },
-            ] as const,
+            [id, { ...lease, keys: model.keysOf(id).length, keyBytes: bytesOf(model.keysOf(id)) }] as const,
         )
         expect(leases).toEqual(new Map(wanted))
         const pairs = [...model.keys]

@@ -1,8 +1,8 @@
 // Where a reader of versions jumps over those that are of no use.
 
 import { expect, test } from 'vitest'
+import { firstVersionUpTo, TOMBSTONE_ROW, versionKey, versionsEnd } from '../../src/kv/codec/rows.ts'
 import { LiveVersions } from '../../src/kv/live-versions.ts'
-import { firstVersionUpTo, TOMBSTONE_ROW, versionKey, versionsEnd } from '../../src/kv/rows.ts'
 import type { Revision } from '../../src/kv/types.ts'
 
 const key = Buffer.from('k')

@@ -3,9 +3,9 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { decodeRequest, requestKind } from '../../src/kv/codec/request.ts'
+import { decodeState, encodeState } from '../../src/kv/codec/state.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
-import { decodeRequest, requestKind } from '../../src/kv/request.ts'
-import { decodeState, encodeState } from '../../src/kv/state.ts'
 import type {
   BatchedCommand,
   Command,

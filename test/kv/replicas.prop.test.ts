@@ -1,13 +1,13 @@
 // One log on replicas with different limits, restarts, power cuts, and snapshots from each other at any index, also
 // while what an entry names is being read. Whatever happens, every entry has one outcome, and rows, registers and state
-// hash are the same at the end. The log begins at any cluster version, and has requests of all kinds.
+// hash are the same at the end. The log has requests of all kinds.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { requestKind } from '../../src/kv/codec/request.ts'
+import { encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { decodeLease, leaseKey } from '../../src/kv/leases.ts'
-import { clusterVersionOf, requestKind } from '../../src/kv/request.ts'
 import { CLUSTER_VERSION } from '../../src/kv/settings.ts'
-import { encodeState, initialState } from '../../src/kv/state.ts'
 import type {
   Applied,
   Command,
@@ -24,8 +24,8 @@ import type {
 import { stampFrame } from '../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../src/raft/types.ts'
 import { Applier } from '../../src/server/node/applier.ts'
+import type { StoreLimits } from '../../src/server/node/key-index/key-index.ts'
 import type { Storage, StoredRow } from '../../src/storage/index.ts'
-import type { StoreLimits } from '../../src/storage/store.ts'
 import { pastEntry, sealed } from '../raft/harness/frames.ts'
 import { runs } from '../runs.ts'
 import { metaOf } from '../storage/conformance.ts'
@@ -107,7 +107,7 @@ const { txn } = fc.letrec<{ txn: Txn; operation: Operation }>((tie) => ({
     fc.record({ kind: fc.constant('txn' as const), txn: tie('txn') }),
   ),
 }))
-/** Those that need the newest cluster version. A deadline of 0: the one that the lease has then. */
+/** A deadline of 0: the one that the lease has then. */
 const newest: fc.Arbitrary<Command> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('txn' as const), txn }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete-range' as const), range }) },
@@ -172,32 +172,27 @@ const request: fc.Arbitrary<Request | undefined> = fc.option(
 )
 const log = fc
   .record({
-    clusterVersion: fc.constantFrom(1, 2, 3, CLUSTER_VERSION, CLUSTER_VERSION),
     rangeBytesMax: fc.constantFrom(60, 130, 400),
-    raisedAt: fc.nat(30),
     drawn: fc.array(fc.record({ request, elapsedMs: fc.integer({ min: -100, max: 400 }) }), {
       minLength: 1,
       maxLength: 40,
     }),
   })
-  .map(({ clusterVersion, rangeBytesMax, raisedAt, drawn }) => {
-    const initial = initialState({ idempotencyAgeMsMax: 1000, clusterVersion, rangeBytesMax })
+  .map(({ rangeBytesMax, drawn }) => {
+    const initial = initialState({ idempotencyAgeMsMax: 1000, rangeBytesMax })
     const store = new MemoryStore(initial.settings)
     let now = 1000
     const entries = drawn.map(({ request, elapsedMs }, at) => {
       now += elapsedMs
-      const asked = at === raisedAt ? RAISE : request && possible(request, store)
+      const asked = request && withDeadlines(request, store)
       if (asked !== undefined) store.apply(asked, now)
       return entryOf(FIRST + at, asked, now)
     })
     return { initial, entries }
   })
 
-const RAISE = ask({ kind: 'settings', settings: { clusterVersion: CLUSTER_VERSION } })
-
-/** Nothing is asked for that needs a newer cluster version than there is. */
-function possible(request: Request, { rows, state }: MemoryStore): Request | undefined {
-  if (clusterVersionOf(request) > state.settings.clusterVersion) return undefined
+/** Ends leases at the deadlines that they have. */
+function withDeadlines(request: Request, { rows }: MemoryStore): Request {
   const { command } = request
   if (command.kind !== 'expire') return request
   const leases = command.leases.map(({ id, deadlineMs }) => {

@@ -2,12 +2,12 @@
 
 import { expect } from 'vitest'
 import { applyEntry } from '../../src/kv/apply.ts'
+import { requestBytes, requestKind, writeRequest } from '../../src/kv/codec/request.ts'
+import { compareKeys, versionsEnd, versionsStart } from '../../src/kv/codec/rows.ts'
+import { decodeState, encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { metadataOfVersion } from '../../src/kv/key-metadata.ts'
 import { LiveVersions } from '../../src/kv/live-versions.ts'
-import { requestBytes, requestKind, writeRequest } from '../../src/kv/request.ts'
-import { compareKeys, decodeDataRow, versionsEnd, versionsStart } from '../../src/kv/rows.ts'
 import { areTooManyKeys } from '../../src/kv/settings.ts'
-import { decodeState, encodeState, initialState } from '../../src/kv/state.ts'
 import type {
   Applied,
   Command,
@@ -24,7 +24,7 @@ import type {
   Rows,
   Settings,
 } from '../../src/kv/types.ts'
-import { asRevision, ROW_HEAD_BYTES, TABLE_DATA, TABLE_HEADS, TABLE_VERSIONS } from '../../src/kv/types.ts'
+import { asRevision, ROW_HEAD_BYTES, TABLE_HEADS, TABLE_VERSIONS } from '../../src/kv/types.ts'
 import { hashOfRow } from '../../src/storage/rows.ts'
 
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -185,15 +185,9 @@ export class MemoryStore {
     for (const name of reverse ? names.reverse() : names) {
       const [key, row] = [Buffer.from(name, 'hex'), this.rows.get(name) ?? new Uint8Array()]
       if (key[0] === TABLE_VERSIONS) listed.push(records.take(key, row))
-      if (key[0] !== TABLE_DATA) continue
-      const record = decodeDataRow(key, row)
-      if (at === undefined || record.modRevision <= at) listed.push(record)
     }
     listed.push(records.end())
-    const order = reverse ? -1 : 1
-    return listed
-      .filter((record) => record !== undefined)
-      .sort((a, b) => order * Buffer.compare(a.key, b.key))
+    return listed.filter((record) => record !== undefined)
   }
 
   /** As a driver reads them before an entry. */

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decodeRequest } from '../../src/kv/request.ts'
+import { decodeRequest } from '../../src/kv/codec/request.ts'
 import type { Comparison, KeyRange, Operation, OperationResult, Txn, Where } from '../../src/kv/types.ts'
 import { runs } from '../runs.ts'
 import { ask, bodyOf, MemoryStore, utf8 } from './store.ts'

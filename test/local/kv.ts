@@ -2,34 +2,33 @@
 
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
-import type { ClusterStatus } from '../../src/local/cluster-status.ts'
-import { ask } from '../../src/local/control-client.ts'
-import type { ControlRequest } from '../../src/local/control-messages.ts'
-import { stopCluster } from '../../src/local/stop.ts'
+import type { ClusterStatus, LocalNodeStatus } from '../../src/local/cluster-status.ts'
+import type { ControlReply, ControlRequest } from '../../src/local/control-protocol.ts'
+import { isFree } from '../../src/local/free-ports.ts'
+import { processExists, processState } from '../../src/local/processes.ts'
+import { stopCluster } from '../../src/local/stop-cluster.ts'
 import { findSupervisor } from '../../src/local/supervisor-lock.ts'
+import { sendCommand } from '../../src/local/supervisor-socket.ts'
 
 export const KV = join(import.meta.dirname, '../../bin/kv.js')
 
-export interface Done {
+export interface CommandResult {
   readonly code: number | null
   readonly stdout: string
   readonly stderr: string
 }
 
-export type StatusJson = ClusterStatus
-
-/** A working directory with a local cluster in it, removed with everything that runs there. */
+/** A working directory with a local cluster in it. */
 export class Workspace {
   readonly dir = mkdtempSync(join(tmpdir(), 'quorate-cluster-'))
   readonly port: number
   /** The path by which the command is called. */
   program = KV
-  /** Beside what is inherited. */
+  /** Added to the inherited environment. */
   env: NodeJS.ProcessEnv = {}
   readonly #children = new Set<ChildProcess>()
 
@@ -37,11 +36,17 @@ export class Workspace {
     this.port = port
   }
 
+  /** Removed at the end of the test, with everything that runs there. */
   static async open(): Promise<Workspace> {
-    const space = new Workspace(await freePorts(5))
-    // After a test that timed out as well.
-    onTestFinished(() => space.#close())
+    const space = await Workspace.openForFile()
+    // Also after a test that timed out.
+    onTestFinished(() => space.close())
     return space
+  }
+
+  /** For a file whose tests share a cluster: it must call `close`. */
+  static async openForFile(): Promise<Workspace> {
+    return new Workspace(await freePorts(5))
   }
 
   /** Starts a command and returns at once. */
@@ -49,13 +54,13 @@ export class Workspace {
     return this.#spawn(args, false)
   }
 
-  /** On a terminal; its exit code and all that it shows come from `script`. */
+  /** Runs a command on a terminal; `script` passes on its exit code and its output. */
   spawnOnTerminal(...args: string[]): ChildProcess {
     const command = [process.execPath, this.program, ...args].map((word) => `'${word}'`).join(' ')
     return this.#watch(spawn('script', ['-qefc', command, '/dev/null'], this.#options(false)))
   }
 
-  /** In a new process group, as in a terminal. */
+  /** Starts a command in a new process group, as in a terminal. */
   spawnGroup(...args: string[]): ChildProcess {
     return this.#spawn(args, true)
   }
@@ -75,54 +80,45 @@ export class Workspace {
     return child
   }
 
-  /** Runs a command to its end, which includes the end of its output: nobody else may hold it open. */
-  kv(...args: string[]): Promise<Done> {
+  /** Runs a command until it has ended and its output is closed: no other process may hold the output open. */
+  kv(...args: string[]): Promise<CommandResult> {
     return outcomeOf(this.spawn(...args))
   }
 
-  async status(): Promise<StatusJson> {
-    const { stdout, stderr, code } = await this.kv('cluster', 'status', '-o', 'json')
-    if (code !== 0) throw new Error(`kv cluster status: ${stderr}`)
-    return JSON.parse(stdout)
-  }
-
-  /** The same, asked without a process in between: for looking often. */
-  async peek(): Promise<StatusJson> {
-    const supervisor = await findSupervisor(this.path())
-    const reply = supervisor && (await ask(supervisor, { command: 'status' }))
-    if (!reply?.ok || !reply.status) throw new Error('the supervisor does not answer')
+  /** The output of `kv cluster status -o json`, from the supervisor, without a process for the command. */
+  async status(): Promise<ClusterStatus> {
+    const reply = await this.send({ command: 'status' })
+    if (!reply.ok || !reply.status) throw new Error(reply.message)
     return reply.status
   }
 
-  /** As `kv cluster …` asks it, without a process in between; throws what the command would say of a failure. */
-  async tell(request: ControlRequest): Promise<string> {
+  /** Sends a request as `kv cluster …` does, without a process for the command. */
+  async send(request: ControlRequest): Promise<ControlReply> {
     const supervisor = await findSupervisor(this.path())
-    const reply = supervisor && (await ask(supervisor, request))
-    if (!reply?.ok) throw new Error(`${JSON.stringify(request)}: ${reply?.said}`)
-    return reply.said
+    if (supervisor === undefined) throw new Error('no supervisor runs')
+    return sendCommand(supervisor, request)
+  }
+
+  /** The same for a request that must succeed. Returns its message. */
+  async execute(request: ControlRequest): Promise<string> {
+    const reply = await this.send(request)
+    if (!reply.ok) throw new Error(`${JSON.stringify(request)}: ${reply.message}`)
+    return reply.message
   }
 
   /** Starts a cluster and leaves it running. */
-  async start(...args: string[]): Promise<StatusJson> {
-    const started = await this.kv(
-      'cluster',
-      'start',
-      '--detach',
-      '--port',
-      String(this.port),
-      '-o',
-      'json',
-      ...args,
-    )
-    if (started.code !== 0) throw new Error(`kv cluster start: exit code ${started.code}\n${started.stderr}`)
-    return JSON.parse(started.stdout)
+  async start(...args: string[]): Promise<ClusterStatus> {
+    const flags = ['--detach', '--port', String(this.port), '-o', 'json']
+    const { code, stdout, stderr } = await this.kv('cluster', 'start', ...flags, ...args)
+    if (code !== 0) throw new Error(`kv cluster start: exit code ${code}\n${stderr}`)
+    return JSON.parse(stdout)
   }
 
   path(...parts: string[]): string {
     return join(this.dir, '.kv/cluster', ...parts)
   }
 
-  async #close(): Promise<void> {
+  async close(): Promise<void> {
     // The directory may hold anything by now.
     await stopCluster(this.path()).catch(() => {})
     for (const child of this.#children) child.kill('SIGKILL')
@@ -130,7 +126,7 @@ export class Workspace {
   }
 }
 
-export function outcomeOf(child: ChildProcess): Promise<Done> {
+export function outcomeOf(child: ChildProcess): Promise<CommandResult> {
   const [out, err]: [Buffer[], Buffer[]] = [[], []]
   child.stdout?.on('data', (chunk: Buffer) => out.push(chunk))
   child.stderr?.on('data', (chunk: Buffer) => err.push(chunk))
@@ -142,42 +138,28 @@ export function outcomeOf(child: ChildProcess): Promise<Done> {
 }
 
 /**
- * Looks until it sees what it looks for; the limit only ends a test that has failed. What may pass soon needs a short
- * pause. Without a pause the looks would take the processor away from what they wait for.
+ * Repeats `check` until it returns a value. The timeout only ends a test that has failed. The interval leaves the
+ * processor to the processes that the test waits for; a state that passes soon needs a short one.
  */
 export async function eventually<T>(
-  look: () => Promise<T | undefined | false> | T | undefined | false,
-  pauseMs = 20,
+  check: () => Promise<T | undefined | false> | T | undefined | false,
+  intervalMs = 20,
 ): Promise<T> {
   const deadline = performance.now() + 20_000
   for (;;) {
-    const seen = await look()
-    if (seen !== undefined && seen !== false) return seen
-    if (performance.now() > deadline) throw new Error(`never seen: ${look}`)
-    await sleep(pauseMs)
+    const result = await check()
+    if (result !== undefined && result !== false) return result
+    if (performance.now() > deadline) throw new Error(`never true: ${check}`)
+    await sleep(intervalMs)
   }
 }
 
-/** A process that is gone; one that only waits for a parent to take note (a zombie) is gone too. */
-export async function isGone(pid: number): Promise<boolean> {
-  try {
-    process.kill(pid, 0)
-  } catch {
-    return true
-  }
-  const { stdout } = await outcomeOf(spawn('ps', ['-o', 'stat=', '-p', String(pid)]))
-  return stdout.trim() === '' || stdout.startsWith('Z')
+/** A zombie is gone too. */
+export function isGone(pid: number): boolean {
+  return !processExists(pid) || processState(pid) === 'Z'
 }
 
-export async function isFree(port: number): Promise<boolean> {
-  const probe = createServer()
-  return new Promise((resolve) => {
-    probe.once('error', () => resolve(false))
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
-  })
-}
-
-/** The first of `count` free ports in a row. */
+/** The first of `count` consecutive free ports. */
 export async function freePorts(count: number): Promise<number> {
   for (;;) {
     const first = 20_000 + Math.floor(Math.random() * 10_000)
@@ -186,29 +168,20 @@ export async function freePorts(count: number): Promise<number> {
   }
 }
 
-export function leaderOf(status: StatusJson): string {
+export function leaderOf(status: ClusterStatus): string {
   return status.leader ?? 'none'
 }
 
-export function followersOf(status: StatusJson): [string, string] {
+export function followersOf(status: ClusterStatus): [string, string] {
   const [one, two] = status.nodes.filter(({ name }) => name !== status.leader)
   if (!one || !two) throw new Error('there are no two followers')
   return [one.name, two.name]
 }
 
-export function stateOf(status: StatusJson, name: string): StatusJson['nodes'][number] {
+export function nodeOf(status: ClusterStatus, name: string): LocalNodeStatus {
   const node = status.nodes.find((candidate) => candidate.name === name)
   if (node === undefined) throw new Error(`no ${name}`)
   return node
-}
-
-/** As this node knows them. */
-export async function votersOf(url: string): Promise<string[]> {
-  const { members } = JSON.parse(await (await fetch(`${url}/v1/cluster`)).text())
-  return (members as { name: string; role: string }[])
-    .filter(({ role }) => role === 'voter')
-    .map(({ name }) => name)
-    .sort()
 }
 
 export function supervisorPid(space: Workspace): number {

@@ -1,4 +1,4 @@
-// The leash of a node's process: it never works for a supervisor that is not there.
+// The process of a node never works for a supervisor that is gone.
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,7 +11,7 @@ import type { ToNode } from '../../src/local/node-messages.ts'
 let dir = ''
 let child: ChildProcess
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'quorate-leash-'))
+  dir = mkdtempSync(join(tmpdir(), 'quorate-node-'))
   child = fork(join(import.meta.dirname, '../../src/local/node-process.ts'), ['n1'], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
@@ -41,13 +41,13 @@ test('it starts for the process that has started it', async () => {
   expect(message).toMatchObject({ kind: 'started' })
 })
 
-test('it touches nothing when the process that gave the order is not its parent any more', async () => {
+test('it touches nothing when the sender of the order is not its parent any more', async () => {
   child.send(start(process.pid + 1))
   expect(await once(child, 'exit')).toEqual([null, 'SIGKILL'])
   expect(existsSync(join(dir, 'n1'))).toBe(false)
 })
 
-test('it ends when the channel is gone before it has looked', async () => {
+test('it ends when the channel breaks before it listens to it', async () => {
   child.disconnect()
   expect(await once(child, 'exit')).toEqual([null, 'SIGKILL'])
 })

@@ -1,12 +1,17 @@
-// kv node start: which directory may become which node, and how a node ends.
+// `kv node start`: which directory becomes which node, which starts are refused, and how a node ends.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { closeSync, constants, existsSync, openSync, writeSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { CLUSTER_VERSION, encodeState, initialState } from '../../src/kv/index.ts'
+import { emptyConfiguration, encodeAppliedState } from '../../src/raft/index.ts'
+import { formatStorage } from '../../src/storage/index.ts'
+import { identity, initial } from '../storage/samples.ts'
 import { eventually, KV, outcomeOf, Workspace } from './kv.ts'
 
-test('a directory founds a cluster once, and is known again by itself', async () => {
+test('a directory founds a cluster once, and needs no flag afterwards', async () => {
   const space = await Workspace.open()
   const flags = flagsOf(space)
   const empty = await space.kv('node', 'start', ...flags)
@@ -26,11 +31,11 @@ test('a directory founds a cluster once, and is known again by itself', async ()
 
   const known = await serving(space, ...flags)
   expect(known.clusterId).toBe(founded.clusterId)
-  // It ends on signals that ask it to end, and on no other.
+  // It ends on the signals that stop a process, and on no other.
   known.child.kill('SIGUSR2')
   const second = await space.kv('node', 'start', ...flags)
   expect(second.code).toBe(1)
-  // Nobody reads its last words, and a new start must see all the same that it has ended.
+  // A refused start ends although no process reads its output.
   const unread = fullPipe(space)
   const third = spawnSync(process.execPath, [KV, 'node', 'start', ...flags], {
     cwd: space.dir,
@@ -40,7 +45,7 @@ test('a directory founds a cluster once, and is known again by itself', async ()
   closeSync(unread)
   expect(third.status).toBe(1)
 
-  // npm passes on the Ctrl-C that the terminal has delivered already: twice is once.
+  // npm repeats a Ctrl-C that the terminal has delivered already.
   known.child.kill('SIGINT')
   known.child.kill('SIGINT')
   const { code, stdout, stderr } = await known.ended
@@ -62,7 +67,7 @@ test.each([
   expect(existsSync(join(space.dir, 'n1'))).toBe(false)
 })
 
-test('a node that looks for its cluster ends on the first signal', async () => {
+test('a node that searches for its cluster ends on the first signal', async () => {
   const space = await Workspace.open()
   const child = space.spawn(
     'node',
@@ -78,7 +83,55 @@ test('a node that looks for its cluster ends on the first signal', async () => {
   expect(existsSync(join(space.dir, 'n1'))).toBe(false)
 })
 
-/** Of which nobody reads. */
+test('an address where a node cannot listen is named with its flag, and nothing is formatted', async () => {
+  const space = await Workspace.open()
+  const other = createServer().listen(space.port, '127.0.0.1')
+  onTestFinished(() => void other.close())
+  const taken = `127.0.0.1:${space.port}`
+  const start = async (listen: string, peerListen: string): Promise<string> => {
+    const flags = ['--name', 'n1', '--data', 'n1', '--listen', listen, '--peer-listen', peerListen]
+    const { code, stderr } = await space.kv('node', 'start', ...flags, '--bootstrap', '--insecure')
+    expect(code).toBe(1)
+    expect(existsSync(join(space.dir, 'n1'))).toBe(false)
+    return stderr.trim().split('\n').at(-1) ?? ''
+  }
+  const inUse = 'address already in use; end the program that listens there, or choose another port'
+  expect(await start(taken, '127.0.0.1:0')).toBe(`error: cannot listen on ${taken} (--listen): ${inUse}`)
+  expect(await start('127.0.0.1:0', taken)).toBe(`error: cannot listen on ${taken} (--peer-listen): ${inUse}`)
+  // An address for documentation (RFC 5737).
+  expect(await start('192.0.2.7:7301', '127.0.0.1:0')).toMatch(
+    /^error: cannot listen on 192\.0\.2\.7:7301 \(--listen\): address not available; .*--advertise-url/,
+  )
+})
+
+test('a directory of a newer version is refused with that reason, and stays as it is', async () => {
+  const space = await Workspace.open()
+  const kv = encodeState(initialState())
+  kv[0] = CLUSTER_VERSION + 1
+  const raft = encodeAppliedState({
+    configuration: emptyConfiguration,
+    leases: { on: false, durationMs: 500 },
+  })
+  await formatStorage(join(space.dir, 'n1'), identity, {
+    ...initial,
+    applied: { ...initial.applied, kv, raft },
+  })
+  const addresses = ['--listen', `127.0.0.1:${space.port}`, '--peer-listen', '127.0.0.1:0']
+  const start = () => space.kv('node', 'start', '--name', identity.name, '--data', 'n1', ...addresses)
+  for (let times = 0; times < 2; times++) {
+    const { code, stderr, stdout } = await start()
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr.trim().split('\n')).toEqual([
+      expect.stringMatching(
+        new RegExp(
+          `^error: .*/n1: the state has layout ${CLUSTER_VERSION + 1}, and this version of quorate knows up to ${CLUSTER_VERSION}: a newer version wrote it\\. Start this node with that version\\. Its data was not changed$`,
+        ),
+      ),
+    ])
+  }
+})
+
+/** A pipe without a reader. */
 function fullPipe({ dir }: Workspace): number {
   const path = join(dir, 'pipe')
   execFileSync('mkfifo', [path])

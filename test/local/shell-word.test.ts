@@ -9,11 +9,11 @@ test.each([
   ["it's $HOME", "'it'\\''s $HOME'"],
   ['\u001b[31m\\', "$'\\u001b[31m\\\\'"],
   ['', "''"],
-])('%j is %s in a shell', (text, word) => {
+])('%j is quoted as %s', (text, word) => {
   expect(shellWord(text)).toBe(word)
 })
 
-test('a shell reads the very words', () => {
+test('a shell reads the same words', () => {
   const word = fc.string({ unit: 'binary' }).filter((text) => !text.includes('\0'))
   fc.assert(
     fc.property(fc.array(word, { minLength: 50 }), (words) => {

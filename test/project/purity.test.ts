@@ -24,7 +24,7 @@ const MAY_IMPORT = new Map([
   ['src/node-http.ts', []],
   ['raft', ['bytes']],
   ['kv', ['bytes']],
-  ['storage', ['bytes', 'files', 'kv', 'raft/types.ts', 'raft/entry.ts']],
+  ['storage', ['bytes', 'files', 'raft/types.ts', 'raft/entry.ts']],
   // What starts a node joins its parts. The parts themselves point one way: http | mux → api → node ← peers ← tcp.
   [
     'server',
@@ -37,10 +37,12 @@ const MAY_IMPORT = new Map([
   ['server/peers', ['raft/types.ts', 'storage/types.ts', 'server/node/types.ts']],
   ['server/peers/tcp', ['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'client/lookup.ts']],
   ['server/http', ['bytes', 'storage', 'kv', 'raft', 'server', 'server/node', 'server/mux', 'node-http.ts']],
+  // Settings of a process that only runs a node.
+  ['server/process', []],
   ['server/mux', ['bytes', 'storage', 'kv', 'server/node', 'server/http']],
   ['client', ['bytes', 'node-http.ts']],
-  ['local', ['files', 'server', 'server/node', 'node-http.ts']],
-  ['cli', ['client', 'files', 'server', 'server/node', 'local', 'recipes']],
+  ['local', ['files', 'server', 'server/node', 'server/process']],
+  ['cli', ['client', 'files', 'server', 'server/node', 'server/process', 'local', 'recipes']],
   ['embed', ['client', 'server', 'server/node', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],
@@ -175,7 +177,7 @@ describe('the check itself', () => {
   test.each([
     ['src/raft/x.ts', 'import type { Term } from "./types.ts"; import { Reader } from "../bytes/index.ts"'],
     ['src/kv/deep/x.ts', 'import { encode } from "../encode.ts"'],
-    ['src/storage/x.ts', 'import { Level } from "level"; import { apply } from "../kv/apply.ts"'],
+    ['src/storage/x.ts', 'import { Level } from "level"; import { asTerm } from "../raft/types.ts"'],
     ['src/storage/x.ts', 'import type { Term } from "../raft/types.ts"; import "../raft/entry.ts"'],
     [
       'src/server/x.ts',

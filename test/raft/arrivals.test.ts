@@ -48,7 +48,6 @@ function answer(bench: Bench, from: number, round = bench.round): void {
     sentAt: 1,
     applied: asIndex(0),
     lastIndex: bench.raft.lastIndex,
-    room: 'enough',
   })
 }
 
@@ -449,10 +448,10 @@ describe('a lease', () => {
     bench.pass(heartbeatMs)
     for (const from of [2, 3]) answer(bench, from)
     bench.nowMs += 399
-    bench.step({ kind: 'disk-room', room: 'enough' })
+    bench.step({ kind: 'read', reads: [] })
     expect(valid(bench)).toBe(true)
     bench.nowMs += 1
-    bench.step({ kind: 'disk-room', room: 'enough' })
+    bench.step({ kind: 'read', reads: [] })
     expect(valid(bench)).toBe(false)
   })
 
@@ -483,7 +482,7 @@ describe('a lease', () => {
     answer(bench, 2, first)
     answer(bench, 3, second)
     bench.nowMs += 200
-    bench.step({ kind: 'disk-room', room: 'enough' })
+    bench.step({ kind: 'read', reads: [] })
     expect(valid(bench)).toBe(true)
   })
 
@@ -513,7 +512,7 @@ describe('a lease', () => {
 
 describe('whether the voters no longer need the replicas that a change has removed', () => {
   const applied = (bench: Bench, from: number, index: number): boolean => {
-    const rest = { round: bench.round, sentAt: 1, lastIndex: bench.raft.lastIndex, room: 'enough' } as const
+    const rest = { round: bench.round, sentAt: 1, lastIndex: bench.raft.lastIndex } as const
     bench.receive({ type: 'heartbeat-answer', from, term: bench.raft.term, applied: asIndex(index), ...rest })
     return bench.raft.settled
   }

@@ -559,7 +559,6 @@ describe('messages of a term that is over', () => {
         round: 0,
         applied: 0,
         lastIndex: 2,
-        room: 'enough',
       },
     ])
     expect(said({ type: 'read-index', from: 2, term: led, request: 4, lease: true })).toMatchObject([

@@ -1,9 +1,9 @@
-// Why and when a leader hands over by itself: its disk has no room or stalls, or it is no longer a voter; and what
-// happens when no replica takes over.
+// When a leader hands over by itself: its disk stalls, or it is no longer a voter. What happens when no replica takes
+// over.
 
 import { describe, expect, test } from 'vitest'
-import { ENTRY_CONFIGURATION, ENTRY_LEASES, encodeChange, encodeLeases } from '../../src/raft/index.ts'
-import { asIndex, type DiskRoom, type Output } from '../../src/raft/types.ts'
+import { ENTRY_CONFIGURATION, encodeChange } from '../../src/raft/index.ts'
+import { asIndex, type Output } from '../../src/raft/types.ts'
 import { Bench, type BenchOptions } from './harness/bench.ts'
 import { stepsOf } from './harness/changes.ts'
 import { sealed, TEXT } from './harness/frames.ts'
@@ -11,9 +11,6 @@ import { id, votersUpTo } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
 
 const { heartbeatMs, electionMinMs, electionMaxMs } = TIMING
-/** Of the harness's two kinds of commands the second makes room. */
-const [GROWS, SHRINKS] = [TEXT, TEXT + 1]
-
 function leader(options: BenchOptions = {}): Bench {
   const bench = new Bench(options)
   bench.lead()
@@ -22,7 +19,7 @@ function leader(options: BenchOptions = {}): Bench {
   return bench
 }
 
-function answer(bench: Bench, from: number, room: DiskRoom, applied = 0): void {
+function answer(bench: Bench, from: number, applied = 0): void {
   bench.receive({
     type: 'heartbeat-answer',
     from,
@@ -31,15 +28,14 @@ function answer(bench: Bench, from: number, room: DiskRoom, applied = 0): void {
     sentAt: 1,
     applied: asIndex(applied),
     lastIndex: bench.raft.lastIndex,
-    room,
   })
 }
 
 /** Time passes, and the others answer every heartbeat. */
-function pass(bench: Bench, ms: number, rooms: readonly DiskRoom[] = ['enough', 'enough']): void {
+function pass(bench: Bench, ms: number, others: readonly number[] = [2, 3]): void {
   for (let passed = 0; passed < ms && bench.role === 'leader'; passed += heartbeatMs) {
     bench.pass(heartbeatMs)
-    for (const [at, room] of rooms.entries()) if (bench.role === 'leader') answer(bench, at + 2, room)
+    for (const from of others) if (bench.role === 'leader') answer(bench, from)
   }
 }
 
@@ -52,128 +48,34 @@ function propose(bench: Bench, kind: number, body: Uint8Array = new Uint8Array(8
   return 'detail' in outcome.refusal ? outcome.refusal.detail : outcome.refusal.reason
 }
 
-const setRoom = (bench: Bench, room: DiskRoom): void => bench.step({ kind: 'disk-room', room })
 const target = (bench: Bench): unknown => bench.raft.status().transferTarget
-const why = (bench: Bench): unknown => bench.outputs.findLast(({ roleChange }) => roleChange)?.roleChange?.why
 const transfers = (bench: Bench): Output['transfer'][] =>
   bench.outputs.flatMap(({ transfer }) => (transfer === undefined ? [] : [transfer]))
+const why = (bench: Bench): unknown => bench.outputs.findLast(({ roleChange }) => roleChange)?.roleChange?.why
 
 /** A write is under way while the disk stalls; the others have committed it. */
-function stall(bench: Bench, rooms: readonly DiskRoom[]): void {
-  propose(bench, SHRINKS)
+function stall(bench: Bench, others: readonly number[] = [2, 3]): void {
+  propose(bench, TEXT)
   for (let passed = 0; passed < electionMinMs; passed += heartbeatMs) {
     bench.nowMs += heartbeatMs
-    for (const [at, room] of rooms.entries()) answer(bench, at + 2, room)
+    for (const from of others) answer(bench, from)
   }
   bench.take()
   bench.step({ kind: 'tick' })
 }
 
-describe('for lack of room', () => {
-  test('not to another replica than the one that was already asked', () => {
-    const bench = leader()
-    bench.step({ kind: 'transfer', to: id(3) })
-    setRoom(bench, 'low')
-    expect(target(bench)).toBe(id(3))
-  })
-
-  test('while no replica takes over, entries that make no room are refused, however much room the others have', () => {
-    const bench = leader()
-    for (const from of [2, 3]) answer(bench, from, 'enough')
-    setRoom(bench, 'low')
-    expect([target(bench), propose(bench, GROWS)]).toEqual([id(2), 'transferring'])
-    pass(bench, electionMaxMs)
-    expect(target(bench)).toBeUndefined()
-    // No client had asked for it, so no failure is reported.
-    expect(transfers(bench)).toEqual([])
-    expect(propose(bench, GROWS)).toBe('the disk of the leader is nearly full')
-    expect(propose(bench, SHRINKS)).toBe('appended')
-    bench.acknowledge()
-    pass(bench, 10 * electionMaxMs - heartbeatMs)
-    expect(target(bench)).toBeUndefined()
-    pass(bench, heartbeatMs)
-    expect(target(bench)).toBe(id(2))
-  })
-
-  test('the refusal says whose disks are full; entries that the cluster needs are accepted', () => {
-    const five = leader({ voters: 5 })
-    for (const from of [3, 4, 5]) answer(five, from, 'low')
-    expect(propose(five, GROWS)).toBe('the disks of too many nodes are nearly full, or out of reach')
-    expect(propose(five, ENTRY_LEASES, encodeLeases({ on: false, durationMs: 0 }))).toBe('appended')
-    answer(five, 3, 'enough')
-    expect(propose(five, GROWS)).toBe('appended')
-  })
-
-  test('a leader that is short keeps its log for a follower that has room', () => {
-    const bench = leader()
-    const { lastIndex } = bench.raft
-    propose(bench, SHRINKS)
-    bench.acknowledge([3])
-    for (const [from, room] of [
-      [2, 'low'],
-      [3, 'low'],
-    ] as const)
-      answer(bench, from, room)
-    setRoom(bench, 'low')
-    expect(bench.raft.neededAfter).toBe(lastIndex)
-    // A follower that was silent for so long may be gone.
-    pass(bench, electionMaxMs - heartbeatMs, [])
-    answer(bench, 3, 'low')
-    expect(bench.raft.neededAfter).toBe(lastIndex)
-    bench.pass(heartbeatMs)
-    expect(bench.raft.neededAfter).toBe(lastIndex + 1)
-  })
-})
-
 describe('because its disk stalls', () => {
   test('to the follower that has most of the log, and it leads until that one is elected', () => {
     const bench = leader()
-    propose(bench, GROWS)
+    propose(bench, TEXT)
     bench.acknowledge([3])
-    stall(bench, ['enough', 'enough'])
+    stall(bench)
     expect([bench.role, target(bench)]).toEqual(['leader', id(3)])
-  })
-
-  test('also when no disk has room, and after a failed hand-over for lack of room', () => {
-    const full = leader()
-    for (const from of [2, 3]) answer(full, from, 'low')
-    setRoom(full, 'low')
-    stall(full, ['low', 'low'])
-    expect(target(full)).toBe(id(2))
-
-    const inVain = leader()
-    for (const from of [2, 3]) answer(inVain, from, 'enough')
-    setRoom(inVain, 'low')
-    pass(inVain, electionMaxMs)
-    expect(target(inVain)).toBeUndefined()
-    stall(inVain, ['enough', 'enough'])
-    expect(target(inVain)).toBe(id(2))
-  })
-
-  test('also when those with more room have acknowledged too little of the log to take over for that', () => {
-    const bench = new Bench({ terms: [1, 1], commit: 2 })
-    bench.lead()
-    for (const from of [2, 3]) answer(bench, from, 'enough')
-    setRoom(bench, 'low')
-    bench.step({ kind: 'tick' })
-    expect(target(bench)).toBeUndefined()
-    stall(bench, ['enough', 'enough'])
-    expect(target(bench)).toBe(id(2))
-  })
-
-  test('to one that has room, if it has none itself', () => {
-    const bench = new Bench({ configuration: votersUpTo(5) })
-    bench.lead()
-    bench.acknowledge([2, 3, 4, 5])
-    for (const from of [2, 3, 4, 5]) answer(bench, from, 'low')
-    setRoom(bench, 'low')
-    stall(bench, ['low', 'enough', 'enough', 'enough'])
-    expect(target(bench)).toBe(id(3))
   })
 
   test('it steps down when the one that was asked does not take over', () => {
     const bench = leader()
-    stall(bench, ['enough', 'enough'])
+    stall(bench)
     expect(target(bench)).toBe(id(2))
     pass(bench, electionMaxMs)
     expect([bench.role, why(bench)]).toEqual([
@@ -187,7 +89,7 @@ describe('because its disk stalls', () => {
       configuration: { ...votersUpTo(2), voters: [id(1)], votersOutgoing: [1, 2].map(id) },
     })
     bench.lead()
-    stall(bench, ['enough'])
+    stall(bench, [2])
     expect([bench.role, why(bench)]).toEqual(['follower', 'own disk stalls and nobody can take over'])
   })
 
@@ -195,12 +97,12 @@ describe('because its disk stalls', () => {
     const bench = leader()
     // Each as long as the earlier ones make usual.
     for (const ms of [electionMinMs - 50, 1.5 * electionMinMs, 2 * electionMinMs, 50, 2 * electionMinMs]) {
-      propose(bench, GROWS)
+      propose(bench, TEXT)
       pass(bench, ms)
       expect([ms, bench.role, target(bench)]).toEqual([ms, 'leader', undefined])
       bench.node.store()
     }
-    propose(bench, GROWS)
+    propose(bench, TEXT)
     pass(bench, 4 * electionMinMs)
     expect(target(bench)).toBe(id(2))
   })
@@ -210,8 +112,8 @@ describe('because its disk stalls', () => {
     (kind) => {
       const bench = leader()
       const { process } = bench.node
-      propose(bench, GROWS)
-      if (kind === 'of an entry') propose(bench, GROWS)
+      propose(bench, TEXT)
+      if (kind === 'of an entry') propose(bench, TEXT)
       pass(bench, 0.6 * electionMinMs)
       if (kind === 'of an entry') bench.node.store()
       else bench.step({ kind: 'stored', write: process.storedWrite })
@@ -224,7 +126,7 @@ describe('because its disk stalls', () => {
 
   test('the only voter has no successor, and goes on leading', () => {
     const bench = leader({ voters: 1 })
-    propose(bench, GROWS)
+    propose(bench, TEXT)
     bench.pass(2 * electionMaxMs)
     expect([bench.role, target(bench)]).toEqual(['leader', undefined])
     bench.settle()
@@ -248,10 +150,10 @@ describe('because it was removed', () => {
   test('when a majority of the others has applied that, and not before', () => {
     const bench = removed()
     const { lastIndex } = bench.raft
-    answer(bench, 2, 'enough', lastIndex)
-    answer(bench, 3, 'enough', lastIndex - 1)
+    answer(bench, 2, lastIndex)
+    answer(bench, 3, lastIndex - 1)
     expect([bench.role, asked(bench)]).toEqual(['leader', []])
-    answer(bench, 3, 'enough', lastIndex)
+    answer(bench, 3, lastIndex)
     expect([asked(bench), bench.role, why(bench)]).toEqual([
       ...[[id(2)], 'follower', 'no longer a voter: handed over'],
     ])
@@ -278,21 +180,15 @@ describe('because it was removed', () => {
   test('and steps down when no replica is there then', () => {
     const bench = removed()
     bench.nowMs += electionMaxMs
-    setRoom(bench, 'enough')
+    bench.step({ kind: 'read', reads: [] })
     expect([bench.role, asked(bench), why(bench)]).toEqual([
       ...['follower', [], 'no longer a voter, and nobody can take over'],
     ])
   })
 
-  test('neither lack of room nor a stalling disk makes it hand over sooner', () => {
+  test('a stalling disk does not make it hand over sooner', () => {
     const bench = removed()
-    setRoom(bench, 'low')
-    expect(target(bench)).toBeUndefined()
-    setRoom(bench, 'enough')
-    stall(bench, ['enough', 'enough'])
-    expect([bench.role, target(bench)]).toEqual(['leader', undefined])
-    setRoom(bench, 'low')
-    bench.pass(heartbeatMs)
+    stall(bench)
     expect([bench.role, target(bench)]).toEqual(['leader', undefined])
   })
 
@@ -302,16 +198,16 @@ describe('because it was removed', () => {
     expect(bench.raft.status().leaseValid).toBe(false)
     const change = encodeChange({ kind: 'change', steps: stepsOf('+9') })
     expect(propose(bench, ENTRY_CONFIGURATION, change)).toBe('transferring')
-    expect(propose(bench, GROWS)).toBe('appended')
+    expect(propose(bench, TEXT)).toBe('appended')
   })
 
   test('the successor gets the whole log first; if that takes too long, it steps down all the same', () => {
     for (const catchesUp of [true, false]) {
       const bench = removed()
       const { lastIndex } = bench.raft
-      propose(bench, GROWS)
+      propose(bench, TEXT)
       bench.settle()
-      for (const from of [2, 3]) answer(bench, from, 'enough', lastIndex)
+      for (const from of [2, 3]) answer(bench, from, lastIndex)
       expect([bench.role, target(bench), asked(bench)]).toEqual(['leader', id(2), []])
       if (catchesUp) {
         bench.acknowledge([2])
@@ -350,11 +246,11 @@ test('a hand-over goes on when another replica is no longer a voter', () => {
 
 test('without a named target a reachable replica is chosen, however much of the log another one holds', () => {
   const bench = leader()
-  propose(bench, GROWS)
+  propose(bench, TEXT)
   bench.acknowledge([2])
   for (let passed = 0; passed < electionMaxMs; passed += heartbeatMs) {
     bench.pass(heartbeatMs)
-    answer(bench, 3, 'enough')
+    answer(bench, 3)
   }
   bench.step({ kind: 'transfer', to: undefined })
   expect(target(bench)).toBe(id(3))

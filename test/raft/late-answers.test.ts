@@ -20,7 +20,7 @@ test('a lease counts from when the round began, not from its answers', () => {
   bench.pass(TIMING.heartbeatMs)
   bench.nowMs = began + 200
   for (const from of [2, 3]) {
-    const rest = { sentAt: 1, applied: asIndex(0), lastIndex: bench.raft.lastIndex, room: 'enough' } as const
+    const rest = { sentAt: 1, applied: asIndex(0), lastIndex: bench.raft.lastIndex } as const
     bench.receive({ type: 'heartbeat-answer', from, term: bench.raft.term, round, ...rest })
   }
   const validAt = (ms: number): boolean => {

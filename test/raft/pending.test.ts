@@ -45,7 +45,6 @@ const heartbeatAnswer = (bench: Bench, from: number): void =>
     sentAt: 1,
     applied: asIndex(0),
     lastIndex: bench.raft.lastIndex,
-    room: 'enough',
   })
 
 describe('a proposal that is to be forwarded', () => {
@@ -76,50 +75,6 @@ describe('a proposal that is to be forwarded', () => {
     const alone = follower({ limits: { uncommittedBytesMax: 10 } })
     propose(alone, 1)
     expect(refusals(alone)).toEqual([])
-  })
-
-  test('is refused while the own disk has no room, since its outcome could not be learned', () => {
-    const bench = follower()
-    bench.step({ kind: 'disk-room', room: 'none' })
-    propose(bench, 1)
-    const detail = 'the disk of this node is nearly full'
-    expect(refusals(bench)).toEqual([[1, { reason: 'overloaded', detail }]])
-    bench.step({ kind: 'disk-room', room: 'enough' })
-    propose(bench, 2)
-    expect(refusals(bench)).toEqual([])
-  })
-
-  test('is refused while there is little room and nothing proves that the log is followed: it may need a snapshot, which is not taken then', () => {
-    const bench = follower()
-    bench.step({ kind: 'disk-room', room: 'low' })
-    const refusal = (seq: number): string | undefined => {
-      propose(bench, seq)
-      const [outcome] = last(bench).outcomes
-      return outcome?.outcome === 'refused' ? outcome.refusal.reason : undefined
-    }
-    const heartbeat = {
-      ...{ from: 2, term: 1, commit: asIndex(0) },
-      appliedByMajority: asIndex(0),
-    }
-    const confirm = (): void => {
-      bench.receive({ type: 'heartbeat', ...heartbeat, round: 1, confirmed: undefined })
-      const [{ sentAt: at } = { sentAt: 0 }] = bench.takeOf('heartbeat-answer')
-      bench.receive({ type: 'heartbeat', ...heartbeat, round: 0, confirmed: { at, readIndex: asIndex(0) } })
-    }
-    // The leader is new: there was no time to prove it. Such a proposal is tried again.
-    expect(refusal(1)).toBe('no-leader')
-    bench.nowMs += TIMING.electionMaxMs
-    expect(refusal(2)).toBe('no-leader')
-    bench.nowMs++
-    expect(refusal(3)).toBe('overloaded')
-    confirm()
-    expect(refusal(4)).toBeUndefined()
-    bench.nowMs += TIMING.electionMaxMs
-    expect(refusal(5)).toBeUndefined()
-    bench.nowMs++
-    expect(refusal(6)).toBe('overloaded')
-    confirm()
-    expect(refusal(7)).toBeUndefined()
   })
 
   test('is refused with a seq that this leader may have received', () => {
@@ -536,18 +491,6 @@ describe('a snapshot that is offered', () => {
     expect(bench.raft.installing).toBe(true)
     bench.settle()
     expect([why(bench, 3, 10), bench.raft.installing]).toEqual([undefined, false])
-  })
-
-  test('is refused without room on the disk', () => {
-    const bench = new Bench()
-    for (const [room, answer] of [
-      ['low', 'the disk here is nearly full'],
-      ['none', 'the disk here is nearly full'],
-      ['enough', undefined],
-    ] as const) {
-      bench.step({ kind: 'disk-room', room })
-      expect(why(bench, 1, 1)).toBe(answer)
-    }
   })
 })
 

@@ -38,7 +38,6 @@ const heartbeatAnswer = (bench: Bench, from: number, lastIndex = bench.raft.last
   sentAt: 1,
   applied: asIndex(0),
   lastIndex,
-  room: 'enough',
 })
 
 const rejection = (from: number, term: number, index: number, hint: readonly [number, number]): Incoming => ({
@@ -177,7 +176,6 @@ describe('elections', () => {
         sentAt: 1,
         applied: asIndex(0),
         lastIndex: asIndex(0),
-        room: 'enough',
       }),
     ],
     ['vote-answer', (term) => ({ type: 'vote-answer', from: 2, term, granted: false })],

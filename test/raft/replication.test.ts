@@ -2,20 +2,14 @@
 // that nothing is sent in addition: an extra message breaks nothing, but costs time.
 
 import { describe, expect, test } from 'vitest'
+import { ENTRY_LEASES, encodeLeases } from '../../src/raft/index.ts'
 import { InvariantError } from '../../src/raft/invariant.ts'
-import {
-  asIndex,
-  asTerm,
-  type DiskRoom,
-  type LogIndex,
-  type Message,
-  type ProgressStatus,
-} from '../../src/raft/types.ts'
+import { asIndex, asTerm, type LogIndex, type Message, type ProgressStatus } from '../../src/raft/types.ts'
 import { append, Bench, type BenchOptions, type Incoming } from './harness/bench.ts'
 import { stepsOf } from './harness/changes.ts'
 import { pastEntries, sealed, TEXT, textFrame } from './harness/frames.ts'
 import { id, memberNamed, votersUpTo } from './harness/members.ts'
-import { TIMING } from './harness/node.ts'
+import { REFUSED_TEXT, TIMING } from './harness/node.ts'
 
 const { heartbeatMs, electionMaxMs } = TIMING
 
@@ -39,7 +33,7 @@ function accept(
   bench.receive({ type: 'append-accepted', ...answer })
 }
 
-function answer(bench: Bench, from: number, room: DiskRoom = 'enough', applied = 0): void {
+function answer(bench: Bench, from: number, applied = 0): void {
   bench.receive({
     type: 'heartbeat-answer',
     from,
@@ -48,7 +42,6 @@ function answer(bench: Bench, from: number, room: DiskRoom = 'enough', applied =
     sentAt: 1,
     applied: asIndex(applied),
     lastIndex: bench.raft.lastIndex,
-    room,
   })
 }
 
@@ -183,8 +176,8 @@ describe('what a follower answers', () => {
 
   test('late does not lower its applied index', () => {
     const bench = leader()
-    answer(bench, 2, 'enough', 1)
-    answer(bench, 2, 'enough', 0)
+    answer(bench, 2, 1)
+    answer(bench, 2, 0)
     expect(of(bench, 2).applied).toBe(1)
   })
 
@@ -349,14 +342,6 @@ describe('a follower takes', () => {
     }
   })
 
-  test('an append without entries although its disk has no room', () => {
-    const bench = new Bench({ terms: [1], term: 1 })
-    bench.step({ kind: 'disk-room', room: 'none' })
-    bench.receive(append(2, 1, [1, 1], [], 1))
-    expect(bench.takeOf('append-accepted')).toMatchObject([{ index: 1 }])
-    expect(bench.raft.commit).toBe(1)
-  })
-
   test('no commit index beyond its log: it has lost acknowledged entries', () => {
     const bench = new Bench({ terms: [1], term: 1 })
     const heartbeat = {
@@ -384,6 +369,24 @@ describe('proposals at a leader', () => {
     const empty = sealed(TEXT, id(1), 1, seq + 1, new Uint8Array()).length
     return sealed(TEXT, id(1), 1, seq + 1, new Uint8Array(bytes - empty))
   }
+
+  test('are refused when the own node refuses them, also forwarded ones; entries of the core are not checked', () => {
+    const refused = { reason: 'storage-full', detail: 'no space' }
+    const bench = leader()
+    expect(propose(bench, sealed(REFUSED_TEXT, id(1), 1, seq + 1, new Uint8Array(8)))).toEqual(refused)
+    expect(propose(bench, sealed(TEXT, id(1), 1, seq + 1, new Uint8Array(8)))).toBe('appended')
+    const leases = encodeLeases({ on: false, durationMs: 0 })
+    expect(propose(bench, sealed(ENTRY_LEASES, id(1), 1, seq + 1, leases))).toBe('appended')
+    const frame = sealed(REFUSED_TEXT, id(2), 1, 1, new Uint8Array(8))
+    bench.receive({
+      type: 'forward',
+      from: 2,
+      term: bench.raft.term,
+      boot: 1,
+      proposals: [{ seq: 1, frame }],
+    })
+    expect(bench.takeOf('forward-refused')).toMatchObject([{ refused: [{ seq: 1, refusal: refused }] }])
+  })
 
   test('may be as large as an entry may be', () => {
     const bench = leader({ limits: { entryBytesMax: 100 } })

@@ -16,15 +16,16 @@ import {
   TOKENS_PER_SECOND,
 } from '../../src/client/hedges.ts'
 import { BATCH_COMMANDS_MAX, CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
-import { RENEW_LEASES_MAX } from '../../src/kv/request.ts'
+import { RENEW_LEASES_MAX } from '../../src/kv/codec/request.ts'
 import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from '../../src/kv/txn.ts'
 import { httpLimits } from '../../src/server/http/index.ts'
 import { PROBLEMS } from '../../src/server/http/problem.ts'
+import { keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../src/server/node/limits.ts'
 import { Metrics } from '../../src/server/node/metrics.ts'
 import { PREV_BYTES_MAX } from '../../src/server/node/watch/index.ts'
 import { TRANSPORT_LIMITS } from '../../src/server/peers/limits.ts'
-import { levelLimits } from '../../src/storage/level-engine.ts'
+import { levelLimits } from '../../src/storage/level/level-engine.ts'
 import { storeLimits } from '../../src/storage/store.ts'
 import { FakeNode, NO_WATCHES } from './http/fake-node.ts'
 
@@ -78,7 +79,7 @@ describe('docs/reference/limits.md', () => {
     ['Agreement', { ...raftTiming, ...raftLimits }],
     ['Peers', TRANSPORT_LIMITS],
     ['LevelDB', levelLimits],
-    ['The store', storeLimits],
+    ['The store', { ...storeLimits, ...keyIndexLimits }],
     ['Import', { LINE_BYTES_MAX, WRITES_START, WRITES_MIN, WRITES_MAX, BYTES_AT_ONCE }],
     [
       'Client',

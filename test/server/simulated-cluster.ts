@@ -12,15 +12,14 @@ import type { CutMode } from '../../jepsen-lite/sim/network.ts'
 import { type Limits, usualLimits } from '../../jepsen-lite/sim/node-limits.ts'
 import type { Machine, Process } from '../../jepsen-lite/sim/process.ts'
 import { IO } from '../../jepsen-lite/sim/time.ts'
-import type { KeyRow } from '../../src/kv/index.ts'
-import {
-  type BatchedCommand,
-  CLUSTER_VERSION,
-  type Command,
-  type LeaseId,
-  type Outcome,
-  type PutLease,
-  type Settings,
+import type {
+  BatchedCommand,
+  Command,
+  KeyRow,
+  LeaseId,
+  Outcome,
+  PutLease,
+  Settings,
 } from '../../src/kv/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
@@ -32,13 +31,11 @@ const WRITE_MS = 0.5
 const VANISHES: CutMode = { stalls: false, refuses: false }
 const REFUSED: CutMode = { stalls: false, refuses: true }
 
-function configOf(nodes: number, { limits = {}, clusterVersion = CLUSTER_VERSION }: Options): Config {
+function configOf(nodes: number, { limits = {} }: Options): Config {
   return {
     ...raftTiming,
-    // A cluster of an older version was not founded by this program.
-    grow: clusterVersion === CLUSTER_VERSION ? 1 : 0,
+    grow: 1,
     ...{ nodes, spares: 0, ms: 0, keys: 0, clients: 0, timeoutMs: 5000, restartMs: 0 },
-    clusterVersion,
     ...{ delayMs: 0.2, jitterMs: 0, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 0 },
     ...{ writeMs: WRITE_MS, writeJitterMs: 0, readMs: 0.01, clocks: 0, leases: 0, leaseMs: 500 },
     // Without entries in memory behind the disk's, a follower that is far behind needs a snapshot.
@@ -51,7 +48,6 @@ function configOf(nodes: number, { limits = {}, clusterVersion = CLUSTER_VERSION
 
 interface Options {
   readonly limits?: Partial<Limits>
-  readonly clusterVersion?: number
 }
 
 export class SimulatedCluster extends Cluster {

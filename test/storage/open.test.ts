@@ -30,7 +30,7 @@ import {
   openStorage,
 } from '../../src/storage/index.ts'
 import { META_KEY } from '../../src/storage/keys.ts'
-import { isLocked } from '../../src/storage/level-engine.ts'
+import { isLocked } from '../../src/storage/level/level-engine.ts'
 import { createWatermark, readWatermark } from '../../src/storage/watermark.ts'
 import { crashImage, type Files, filesOf, sameFiles } from './damage.ts'
 import { FaultyEngine } from './faulty.ts'
@@ -192,10 +192,10 @@ describe('opening', () => {
     expect(await open({ clusterId: '78' })).toMatchObject(refused(/of cluster 77, not 78/))
   })
 
-  test.each([
-    ['newer', FORMAT_VERSION + 1, /in format 3 by a newer quorate/],
-    ['older', FORMAT_VERSION - 1, /in format 1 by a quorate from before the first release/],
-  ])('refuses a directory of a %s format, and does not call it damaged', async (_what, format, message) => {
+  test('refuses a directory of a newer format, and does not call it damaged', async () => {
+    const format = FORMAT_VERSION + 1
+    const message =
+      /in format 2 by another version of quorate; this one reads format 1\. Start the version that wrote it/
     const text = readFileSync(join(dir, 'IDENTITY'), 'latin1').replace(/^format .*$/m, `format ${format}`)
     const body = text.slice(0, text.indexOf('crc32'))
     writeFileSync(join(dir, 'IDENTITY'), `${body}crc32 ${crc32(body).toString(16).padStart(8, '0')}\n`)
@@ -239,7 +239,7 @@ describe('opening', () => {
       import(workerData.module)
         .then(({ isLocked }) => isLocked(workerData.dir))
         .then((is) => parentPort.postMessage(is))`
-    const workerData = { module: resolve('src/storage/level-engine.ts'), dir }
+    const workerData = { module: resolve('src/storage/level/level-engine.ts'), dir }
     const worker = new Worker(script, { eval: true, workerData })
     const [inWorker] = await once(worker, 'message')
     await worker.terminate()
@@ -378,6 +378,6 @@ class Without extends FaultyEngine {
 test('IDENTITY is text that a person can read', async () => {
   await formatStorage(dir, { ...identity, replicaId: asReplicaId('9') }, initial)
   expect(readFileSync(join(dir, 'IDENTITY'), 'utf8')).toBe(
-    'quorate node\nformat 2\ncluster 77\nreplica 9\nname n1\ncrc32 77793ecd\n',
+    'quorate node\nformat 1\ncluster 77\nreplica 9\nname n1\ncrc32 645107be\n',
   )
 })

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SimDisk } from '../../jepsen-lite/sim/disk.ts'
+import { KeyIndex, keyIndexLimits, type StoreLimits } from '../../src/server/node/key-index/key-index.ts'
 import type { Engine } from '../../src/storage/engine.ts'
 import {
   formatStorage,
@@ -13,7 +14,6 @@ import {
   openStorage,
   type Storage,
 } from '../../src/storage/index.ts'
-import type { StoreLimits } from '../../src/storage/store.ts'
 import type { Replica } from './conformance.ts'
 import { type Faults, FaultyEngine } from './faulty.ts'
 import { identity, initial } from './samples.ts'
@@ -43,7 +43,7 @@ export async function levelReplica(options: OpenOptions = {}): Promise<Replica &
   await formatStorage(dir, identity, initial)
   return {
     dir,
-    open: () => openStorage(dir, options),
+    open: () => openStorage(dir, { index: KeyIndex.of(keyIndexLimits), ...options }),
     dispose: () => rm(dir, { recursive: true, force: true }),
   }
 }

@@ -5,9 +5,10 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { RowChange } from '../../src/kv/types.ts'
 import { asIndex, asTerm } from '../../src/raft/types.ts'
+import { keyIndexLimits, rowHeadsFor, type StoreLimits } from '../../src/server/node/key-index/key-index.ts'
 import type { Engine, EngineBatch } from '../../src/storage/engine.ts'
 import type { SnapshotSource, Storage } from '../../src/storage/index.ts'
-import { rowHeadsFor, type StoreLimits, storeLimits } from '../../src/storage/store.ts'
+import { storeLimits } from '../../src/storage/store.ts'
 import type { Done, RowHash } from '../../src/storage/types.ts'
 import { metaOf } from './conformance.ts'
 import { type Faults, FaultyEngine } from './faulty.ts'
@@ -36,7 +37,7 @@ import {
 } from './samples.ts'
 
 test('the limits are those that are documented', () => {
-  expect(storeLimits).toEqual({
+  expect({ ...storeLimits, ...keyIndexLimits }).toEqual({
     batchBytesMax: 1_048_576,
     batchItemsMax: 4096,
     rowHeads: 16_000_000,
@@ -46,7 +47,7 @@ test('the limits are those that are documented', () => {
 
 test('the heads of rows take a sixteenth of the memory at most', () => {
   const heads = [2 ** 30, 16 * 2 ** 30, 2 ** 40].map(rowHeadsFor)
-  expect(heads).toEqual([472_597, 7_561_562, storeLimits.rowHeads])
+  expect(heads).toEqual([472_597, 7_561_562, keyIndexLimits.rowHeads])
 })
 
 /** A storage with a log up to `last`, all of it committed. */

@@ -29,22 +29,21 @@ const failing = (
     if (node.endAllowedBy > 0) return `${node.name} already has another fault`
     const { name } = node
     const before = count(preload.hits(name))
-    const { pid } = node.process
+    const { pid } = node
     const forbidEnd = allowEnd(node)
     preload.set(name, on)
     const hits = (): number => count(preload.hits(name)) - before
-    const hasEnded = (): boolean => node.process.pid !== pid
+    const hasEnded = (): boolean => node.pid !== pid
     return {
       nodes: [name],
       effect: () =>
         hits() > 0 && hasEnded()
-          ? `${hits()} operations refused; ${node.process.lastExit?.reason ?? 'it was killed'}`
+          ? `${hits()} operations refused; ${node.lastExit?.reason ?? 'it was killed'}`
           : undefined,
       async heal() {
         const deadline = performance.now() + END_LIMIT_MS
-        while (hits() > 0 && !hasEnded() && !node.process.paused && performance.now() < deadline)
-          await sleep(POLL_MS)
-        if (hits() > 0 && !hasEnded() && !node.process.paused)
+        while (hits() > 0 && !hasEnded() && !node.paused && performance.now() < deadline) await sleep(POLL_MS)
+        if (hits() > 0 && !hasEnded() && !node.paused)
           world.report(`${name} still runs although its disk has refused ${hits()} operations (${kind})`)
         preload.set(name, off)
         await comeBack(cluster, node)
@@ -88,9 +87,9 @@ export async function comeBack(cluster: LocalCluster, node: TestedNode): Promise
   const deadline = performance.now() + END_LIMIT_MS
   const forbidEnd = allowEnd(node)
   cluster.start(node)
-  while (performance.now() < deadline && node.process.view === undefined) {
-    if (node.process.pid === undefined) {
-      if (!/rejoin|--replace/.test(node.process.lastExit?.reason ?? '')) break
+  while (performance.now() < deadline && node.view === undefined) {
+    if (node.pid === undefined) {
+      if (!/rejoin|--replace/.test(node.lastExit?.reason ?? '')) break
       if (cluster.isDispensable(node)) {
         cluster.wipe(node)
         cluster.start(node)

@@ -28,7 +28,7 @@ const grow: Nemesis = {
     return {
       nodes: [spare.name],
       holdMsMin: JOIN_MS,
-      effect: () => (spare.process.ready ? 'it became a voter' : undefined),
+      effect: () => (spare.ready ? 'it became a voter' : undefined),
       heal: () => removeMember(cluster, spare),
     }
   },
@@ -81,7 +81,7 @@ const wipe: Nemesis = {
       holdMsMin: JOIN_MS,
       async effect() {
         const now = await replicaIdOf(cluster, node)
-        return node.process.ready && now !== undefined && now !== before
+        return node.ready && now !== undefined && now !== before
           ? `replica ${now} in place of ${before}`
           : undefined
       },

@@ -2,7 +2,7 @@
 // transfers of leadership.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { exists } from '../../../src/local/processes.ts'
+import { processExists } from '../../../src/local/processes.ts'
 import type { TestedNode } from '../cluster.ts'
 import { type Fault, majority, type Nemesis, oneNode, type World } from '../nemesis.ts'
 
@@ -18,19 +18,19 @@ const killing = (kind: string, says: string, choose: Choose): Nemesis => ({
   says,
   groups: ['kill'],
   async inject(world) {
-    const targets = choose(world).filter(({ process }) => process.pid !== undefined)
+    const targets = choose(world).filter(({ pid }) => pid !== undefined)
     if (targets.length === 0) return 'no node runs'
     return killed(world, targets)
   },
 })
 
 async function killed({ cluster }: World, targets: readonly TestedNode[]): Promise<Fault> {
-  const pids = targets.map(({ process }) => process.pid).filter((pid) => pid !== undefined)
+  const pids = targets.map(({ pid }) => pid).filter((pid) => pid !== undefined)
   await Promise.all(targets.map((node) => cluster.kill(node)))
   return {
     nodes: targets.map(({ name }) => name),
     details: { pids },
-    effect: () => (pids.some(exists) ? undefined : `dead: ${pids.join(', ')}`),
+    effect: () => (pids.some(processExists) ? undefined : `dead: ${pids.join(', ')}`),
     heal() {
       for (const node of targets) cluster.start(node)
     },
@@ -44,13 +44,13 @@ const pausing = (kind: string, says: string, choose: Choose): Nemesis => ({
   missing: () => (process.platform === 'win32' ? 'Windows cannot stop a process by a signal' : undefined),
   async inject(world) {
     const { cluster } = world
-    const targets = choose(world).filter(({ process }) => process.pid !== undefined && !process.paused)
+    const targets = choose(world).filter(({ pid, paused }) => pid !== undefined && !paused)
     if (targets.length === 0) return 'no node runs that is not paused'
-    const pids = targets.map(({ process }) => process.pid)
+    const pids = targets.map(({ pid }) => pid)
     for (const node of targets) cluster.pause(node)
     // The signal takes a moment. The effect is checked now, because another fault may kill these nodes later.
     await sleep(SIGNAL_MS)
-    const stopped = targets.every(({ process }) => process.paused)
+    const stopped = targets.every(({ paused }) => paused)
     return {
       nodes: targets.map(({ name }) => name),
       details: { pids },
@@ -74,10 +74,10 @@ const pauseFlap: Nemesis = {
     if (node === undefined) return 'no node runs'
     let stopped = 0
     const end = repeatedly(async () => {
-      if (node.process.pid === undefined) return sleep(100)
+      if (node.pid === undefined) return sleep(100)
       cluster.pause(node)
       await sleep(random.between(20, 1_500))
-      if (node.process.paused) stopped++
+      if (node.paused) stopped++
       cluster.resume(node)
       await sleep(random.between(20, 500))
     })
@@ -103,9 +103,9 @@ const storm: Nemesis = {
     let deaths = 0
     const ends = targets.map((node) =>
       repeatedly(async () => {
-        const { pid } = node.process
+        const { pid } = node
         await cluster.kill(node)
-        if (pid !== undefined && !exists(pid)) deaths++
+        if (pid !== undefined && !processExists(pid)) deaths++
         await sleep(random.between(0, 100))
         cluster.start(node)
         await sleep(random.between(100, 1_500))
@@ -130,7 +130,7 @@ const restart: Nemesis = {
   async inject(world) {
     const { cluster } = world
     const node = oneNode(world)
-    const pid = node?.process.pid
+    const pid = node?.pid
     if (node === undefined || pid === undefined) return 'no node runs'
     const stopped = cluster.stop(node)
     return {
@@ -138,7 +138,7 @@ const restart: Nemesis = {
       details: { pid },
       async effect() {
         await stopped
-        return exists(pid) ? undefined : `ended: ${pid}`
+        return processExists(pid) ? undefined : `ended: ${pid}`
       },
       heal: () => cluster.start(node),
     }

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import { DEFAULT_DATA } from '../../local/cluster-file.ts'
-import type { ControlReply, ControlRequest, NodeCommand } from '../../local/control-messages.ts'
+import type { ControlReply, ControlRequest, NodeCommand } from '../../local/control-protocol.ts'
 import { Failure } from '../../local/failure.ts'
 import { NODES_MAX } from '../../local/plan.ts'
 import { PROGRAM } from '../../local/program-name.ts'
@@ -15,9 +15,9 @@ import { FORMATS, type Format } from '../global-flags.ts'
 import { say } from '../output.ts'
 
 const DATA = '--data <dir>'
-const ITS_DIRECTORY = 'directory of the cluster'
+const DATA_HELP = 'directory of the cluster'
 const YES = '--yes'
-const NODE = 'name of the node, as in n1; or leader, or follower'
+const NODE = 'name of the node, such as n1; or leader, or follower'
 
 export function clusterCommand() {
   const cluster = withExamples(new Command('cluster'), [
@@ -34,9 +34,9 @@ export function clusterCommand() {
   cluster.addCommand(destroyCommand())
   cluster.addCommand(nodeCommand('kill', 'end a node at once, as a crash would (SIGKILL)'))
   cluster.addCommand(nodeCommand('pause', 'stop the process of a node; its connections stay (SIGSTOP)'))
-  cluster.addCommand(nodeCommand('resume', 'let a paused node go on (SIGCONT)'))
+  cluster.addCommand(nodeCommand('resume', 'continue a paused node (SIGCONT)'))
   cluster.addCommand(
-    nodeCommand('restart', 'start a node, or end and start a running one; returns when it is ready'),
+    nodeCommand('restart', 'start a node, or stop and start a running one; returns when it is ready'),
   )
   cluster.addCommand(partitionCommand())
   cluster.addCommand(healCommand())
@@ -50,10 +50,10 @@ function startCommand() {
     'kv cluster start --detach --nodes 5',
     'kv cluster start --data /tmp/second --port 7401',
   ])
-    .description('start a cluster, or go on with the one in --data; in the foreground until Ctrl-C')
-    .option('--nodes <count>', 'how many nodes (default: as many as there are, or 3)', countOfNodes)
+    .description('start a cluster, or continue the one in --data; in the foreground until Ctrl-C')
+    .option('--nodes <count>', 'number of nodes (default: as many as the cluster has, or 3)', countOfNodes)
     .option('--port <port>', 'client port of n1; n2 gets the next one, and so on (default: 7301)', portNumber)
-    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
+    .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .option('--detach', 'return when the cluster is ready, and leave it running')
     .option('--direct', 'without the relays between the nodes: no partitions, for benchmarks')
     .action(async (options, command) => {
@@ -74,30 +74,28 @@ function startCommand() {
 
 function statusCommand() {
   return withExamples(new Command('status'), ['kv cluster status', 'kv cluster status -o json'])
-    .description('show the nodes: role, process, state, and how far each has come')
-    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
+    .description('show the nodes: role, process, state and replication progress')
+    .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .action(async (options, command) => {
-      const reply = await askSupervisor(options.data, { command: 'status' })
+      const reply = await sendRequest(options.data, { command: 'status' })
       const { showStatus } = await import('./report.ts')
       if (reply.status) await showStatus(reply.status, formatOf(command))
-      if (reply.said !== '') say(reply.said)
+      if (reply.message !== '') say(reply.message)
     })
 }
 
 function stopCommand() {
   return withExamples(new Command('stop'), ['kv cluster stop'])
     .description('end every node and the supervisor; the data stays')
-    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
+    .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .action(async ({ data }) => {
-      const { stopCluster } = await import('../../local/stop.ts')
-      const { namesNobody } = await import('../../local/supervisor-lock.ts')
+      const { stopCluster } = await import('../../local/stop-cluster.ts')
       const ran = await stopCluster(resolve(data))
-      if (ran && namesNobody(data))
-        say(
-          `The cluster is stopped whose directory was ${data}. If that was moved, ${PROGRAM} cluster start --data goes on with it at its new place.`,
-        )
-      else if (ran) say(`The cluster is stopped. Its data stays; ${PROGRAM} cluster start goes on with it.`)
-      else say(nothingRuns(data))
+      say(
+        ran
+          ? `the cluster is stopped; its data stays: ${PROGRAM} cluster start continues with it`
+          : notRunning(data),
+      )
     })
 }
 
@@ -107,16 +105,16 @@ function destroyCommand() {
     'kv cluster destroy --data /tmp/second --yes',
   ])
     .description('stop the cluster and delete its data; asks first when it runs')
-    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
+    .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .option(YES, 'do not ask; needed without a terminal when the cluster runs')
     .action(async ({ data, yes }) => {
-      const { destroyCluster } = await import('../../local/stop.ts')
+      const { destroyCluster } = await import('../../local/stop-cluster.ts')
       const existed = await destroyCluster(resolve(data), async () => {
         if (yes === true) return
         const { confirm } = await import('../confirm.ts')
-        await confirm(`The cluster in ${data} runs. destroy ends it and deletes its data.`)
+        await confirm(`the cluster in ${data} runs; destroy ends it and deletes its data.`)
       })
-      say(existed ? `The cluster in ${data} is deleted.` : `There is no cluster in ${data}.`)
+      say(existed ? `the cluster in ${data} is deleted` : `there is no cluster in ${data}`)
     })
 }
 
@@ -126,24 +124,24 @@ function rejoinCommand() {
       'replace a node whose data is damaged or lost by a fresh replica; the old data is moved aside; asks first when the node is healthy',
     )
     .argument('<node>', NODE)
-    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
+    .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .option(YES, 'do not ask; needed without a terminal when the node is healthy')
     .action(async (node, { data, yes }) => {
-      const reply = await tellSupervisor(data, { command: 'rejoin', node, evenHealthy: yes === true })
-      if (reply.ok || reply.healthy === undefined) return say(orThrow(reply).said)
+      const reply = await exchange(data, { command: 'rejoin', node, evenIfHealthy: yes === true })
+      if (reply.ok || reply.healthy === undefined) return say(orThrow(reply).message)
       const { confirm } = await import('../confirm.ts')
-      await confirm(reply.said)
-      say((await askSupervisor(data, { command: 'rejoin', node: reply.healthy, evenHealthy: true })).said)
+      await confirm(`${reply.message}.`)
+      await execute(data, { command: 'rejoin', node: reply.healthy, evenIfHealthy: true })
     })
 }
 
-function nodeCommand(command: Exclude<NodeCommand, 'rejoin'>, description: string) {
+function nodeCommand(command: NodeCommand, description: string) {
   return withExamples(new Command(command), [`kv cluster ${command} n1`])
     .description(description)
     .argument('<node>', NODE)
-    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
+    .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .action(async (node, { data }) => {
-      say((await askSupervisor(data, { command, node })).said)
+      await execute(data, { command, node })
     })
 }
 
@@ -159,62 +157,66 @@ function partitionCommand() {
       'names joined by commas, as in: n1 n2,n3 (or leader, follower); nodes not named form one more group',
     )
     .option('--reset', 'close the connections between the groups as well')
-    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
+    .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .action(async (groups, { reset, data }) => {
       const request: ControlRequest = {
         command: 'partition',
         groups: groups.map((group) => group.split(',').filter((name) => name !== '')),
         reset: reset === true,
       }
-      say((await askSupervisor(data, request)).said)
+      await execute(data, request)
     })
 }
 
 function healCommand() {
   return withExamples(new Command('heal'), ['kv cluster heal'])
     .description('undo every partition')
-    .option(DATA, ITS_DIRECTORY, directory, DEFAULT_DATA)
+    .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .action(async ({ data }) => {
-      say((await askSupervisor(data, { command: 'heal' })).said)
+      await execute(data, { command: 'heal' })
     })
 }
 
-async function askSupervisor(data: string, request: ControlRequest): Promise<ControlReply & { ok: true }> {
-  return orThrow(await tellSupervisor(data, request))
+async function execute(data: string, request: ControlRequest): Promise<void> {
+  say((await sendRequest(data, request)).message)
+}
+
+async function sendRequest(data: string, request: ControlRequest): Promise<ControlReply & { ok: true }> {
+  return orThrow(await exchange(data, request))
 }
 
 function orThrow(reply: ControlReply): ControlReply & { ok: true } {
-  if (!reply.ok) throw new Failure(reply.exitCode, reply.said)
+  if (!reply.ok) throw new Failure(reply.exitCode, reply.message)
   return reply
 }
 
-async function tellSupervisor(data: string, request: ControlRequest): Promise<ControlReply> {
-  const { ask } = await import('../../local/control-client.ts')
+async function exchange(data: string, request: ControlRequest): Promise<ControlReply> {
+  const { sendCommand } = await import('../../local/supervisor-socket.ts')
   const { findSupervisor } = await import('../../local/supervisor-lock.ts')
   const supervisor = await findSupervisor(resolve(data))
   if (supervisor === undefined)
-    throw new Failure(7, `${nothingRuns(data)} ${PROGRAM} cluster start starts one.`)
-  return ask(supervisor, request)
+    throw new Failure(7, `${notRunning(data)}; start one with ${PROGRAM} cluster start`)
+  return sendCommand(supervisor, request)
 }
 
-function nothingRuns(data: string): string {
-  return `No local cluster runs in ${data}${existsSync(data) ? '' : ': there is no such directory'}.`
+function notRunning(data: string): string {
+  return `no local cluster runs in ${data}${existsSync(data) ? '' : ': there is no such directory'}`
 }
 
-/** NaN if the text is not a whole number. */
+/** Returns NaN if the text is not a whole number. */
 const wholeNumber = (text: string): number => (/^[0-9]{1,9}$/.test(text) ? Number(text) : Number.NaN)
 
 function countOfNodes(text: string): number {
   const count = wholeNumber(text)
   if (count >= 1 && count <= NODES_MAX) return count
-  throw new InvalidArgumentError(`A local cluster has 1 to ${NODES_MAX} nodes.`)
+  throw new InvalidArgumentError(`a local cluster has 1 to ${NODES_MAX} nodes`)
 }
 
 function portNumber(text: string): number {
   const port = wholeNumber(text)
   if (port >= 1 && port + NODES_MAX <= 65_536) return port
   throw new InvalidArgumentError(
-    `A port is a number from 1 to ${65_536 - NODES_MAX}; the other nodes take the next ones.`,
+    `a port is a number from 1 to ${65_536 - NODES_MAX}; the other nodes use the next ports`,
   )
 }
 

@@ -1,30 +1,34 @@
-// The output of `kv cluster start` and `status`, and a line for each event of a cluster in the foreground.
+// The output of `kv cluster start` and `status`, and one line for each event of a cluster in the foreground.
 
 import { extname } from 'node:path'
 import { styleText } from 'node:util'
-import type { ClusterEvent } from '../../local/cluster-events.ts'
 import { DEFAULT_DATA } from '../../local/cluster-file.ts'
-import type { ClusterStatus, NodeStatus } from '../../local/cluster-status.ts'
+import type { SupervisorEvent } from '../../local/cluster-nodes.ts'
+import type { ClusterStatus, LocalNodeStatus } from '../../local/cluster-status.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { shellWord } from '../../local/shell-word.ts'
+import { toJson } from '../format-json.ts'
+import { type Column, RowWriter } from '../format-table.ts'
 import type { Format } from '../global-flags.ts'
-import { type Column, RowWriter, sayInPassing, toJson, write, writeLine } from '../output.ts'
+import { sayInPassing, write, writeLine } from '../output.ts'
+
+type StartMode = 'foreground' | 'detached' | 'running'
 
 export interface StartReport {
-  /** Called once, when the cluster serves. */
-  show(status: ClusterStatus, how: 'foreground' | 'detached' | 'already'): Promise<void>
-  /** Sentences for stderr. */
+  /** Called once, when the cluster is formed. `running`: another supervisor runs it. */
+  show(status: ClusterStatus, mode: StartMode): Promise<void>
+  /** Prints to stderr. */
   say(text: string): void
 }
 
-const BRIEF: readonly Column<NodeStatus>[] = [
+const BRIEF: readonly Column<LocalNodeStatus>[] = [
   { title: 'NAME', cell: (node) => node.name },
   { title: 'URL', cell: (node) => node.url },
   { title: 'ROLE', cell: (node) => node.role },
   { title: 'PID', cell: (node) => node.pid, alignRight: true },
   { title: 'STATE', cell: (node) => node.state },
 ]
-const FULL: readonly Column<NodeStatus>[] = [
+const FULL: readonly Column<LocalNodeStatus>[] = [
   ...BRIEF,
   { title: 'TERM', cell: (node) => node.term, alignRight: true },
   { title: 'COMMIT', cell: (node) => node.commit_index, alignRight: true, wide: true },
@@ -38,14 +42,14 @@ export async function showStatus(status: ClusterStatus, format: Format): Promise
   else await writeNodes(status, FULL, format)
 }
 
-/** People read the output of a start, also in a pipe. So it is a table and commands to try, unless JSON is chosen. */
+/** People read the output of a start, also in a pipe: a table and commands to try, unless JSON is chosen. */
 export function startReport(data: string, format: Format): StartReport {
   return {
-    async show(status, how) {
+    async show(status, mode) {
       if (format === 'json' || format === 'ndjson') return showStatus(status, format)
       await write('\n')
       await writeNodes(status, BRIEF, 'table')
-      await write(`\n${commandsToTry(status, data, how)}\n\n`)
+      await write(`\n${commandsToTry(status, data, mode)}\n\n`)
     },
     say: sayInPassing,
   }
@@ -53,7 +57,7 @@ export function startReport(data: string, format: Format): StartReport {
 
 async function writeNodes(
   status: ClusterStatus,
-  columns: readonly Column<NodeStatus>[],
+  columns: readonly Column<LocalNodeStatus>[],
   format: Format,
 ): Promise<void> {
   const table = new RowWriter(columns, format, (node) =>
@@ -63,14 +67,10 @@ async function writeNodes(
   await table.end()
 }
 
-/** How the command is called: a clone runs its sources; elsewhere `npx kv` would run another package. */
+/** The command line of the program: a clone runs its sources; elsewhere `npx kv` would run another package. */
 const KV = extname(import.meta.filename) === '.ts' ? `npx ${PROGRAM}` : 'npx quorate'
 
-function commandsToTry(
-  status: ClusterStatus,
-  data: string,
-  how: 'foreground' | 'detached' | 'already',
-): string {
+function commandsToTry(status: ClusterStatus, data: string, mode: StartMode): string {
   const elsewhere = data !== DEFAULT_DATA
   const endpoints = elsewhere ? ` --endpoints ${status.nodes.map(({ url }) => url).join(',')}` : ''
   const cluster = (command: string): string =>
@@ -79,10 +79,10 @@ function commandsToTry(
   const others = status.nodes.map(({ name }) => name).filter((name) => name !== leader)
   type Line = readonly [command: string, why: string]
   const faults: Line[] = [
-    [cluster(`kill ${leader}`), 'kill the leader: another takes over'],
+    [cluster(`kill ${leader}`), 'kill the leader: another node is elected'],
     [cluster(`restart ${leader}`), 'bring it back'],
     [cluster(`partition ${leader} ${others.join(',')}`), 'cut the network between them'],
-    [cluster('heal'), 'and mend it'],
+    [cluster('heal'), 'undo the partition'],
   ]
   const lines: Line[] = [
     [`${KV} put greeting hello${endpoints}`, 'write a key'],
@@ -92,30 +92,26 @@ function commandsToTry(
   ]
   const width = Math.max(...lines.map(([command]) => command.length))
   return [
-    how === 'foreground' ? 'Try, in another terminal:' : 'Try:',
+    mode === 'foreground' ? 'Try, in another terminal:' : 'Try:',
     ...lines.map(([command, why]) => `  ${command.padEnd(width)}   ${why}`),
     '',
-    how === 'foreground'
+    mode === 'foreground'
       ? 'Ctrl-C stops the cluster; its data stays.'
       : `${cluster('stop')} stops the cluster; its data stays.`,
   ].join('\n')
 }
 
-export const LOST =
-  'The directory of the cluster was moved, replaced, emptied or deleted, so everything ends. What is acknowledged is in the directory, wherever it is now.'
-
-/** undefined for events that need no line. */
-export function eventLine(event: ClusterEvent): string | undefined {
+/** Formats an event; undefined for an event without a line. */
+export function eventLine(event: SupervisorEvent): string | undefined {
   const text = eventText(event)
   if (text === undefined) return undefined
   const time = new Date().toTimeString().slice(0, 8)
   return `${styleText('dim', time, { stream: process.stderr })}  ${text}`
 }
 
-function eventText(event: ClusterEvent): string | undefined {
-  if (event.kind === 'command') return event.said
-  if (event.kind === 'lost') return LOST
-  if (event.kind === 'unsaved') return `cluster.json cannot be written: ${event.reason}`
+function eventText(event: SupervisorEvent): string | undefined {
+  if (event.kind === 'command') return event.message
+  if (event.kind === 'save-failed') return event.reason
   const { name } = event
   switch (event.event.kind) {
     case 'started':
@@ -131,11 +127,11 @@ function eventText(event: ClusterEvent): string | undefined {
         case 'leader':
           return `${name} leads in term ${view.term}`
         case 'candidate':
-          return `${name} asks for votes in term ${view.term}`
+          return `${name} is a candidate in term ${view.term}`
         case 'pre-candidate':
-          return `${name} hears no leader`
+          return `${name} has lost its leader`
         case 'follower':
-          return before?.role === 'leader' ? `${name} leads no longer` : undefined
+          return before?.role === 'leader' ? `${name} no longer leads` : undefined
       }
     }
   }

@@ -6,21 +6,25 @@ import { getCompileCacheDir } from 'node:module'
 import { join } from 'node:path'
 import { portOf } from '../../local/addresses.ts'
 import type { ControlAddress } from '../../local/cluster-file.ts'
-import { ask } from '../../local/control-client.ts'
-import { knock } from '../../local/door.ts'
+import { createDataDirectory } from '../../local/create-data-directory.ts'
 import { Failure, writing } from '../../local/failure.ts'
-import { makeHome } from '../../local/make-home.ts'
-import { checkOpenFiles } from '../../local/open-files.ts'
-import { DEFAULT_NODES, otherCount } from '../../local/plan.ts'
+import { DEFAULT_NODES, nodeCountMismatch } from '../../local/plan.ts'
 import { PROGRAM, PROGRAM_ENV } from '../../local/program-name.ts'
 import { siblingModule } from '../../local/sibling-module.ts'
-import { MOVED_END_LIMIT_MS, processEnded, stopSupervisor } from '../../local/stop.ts'
+import { stopSupervisor, supervisorExit } from '../../local/stop-cluster.ts'
 import { Supervisor, type SupervisorOptions } from '../../local/supervisor.ts'
 import { findSupervisor } from '../../local/supervisor-lock.ts'
+import { sendCommand } from '../../local/supervisor-socket.ts'
+import { OPEN_FILES_MIN, openFilesMax } from '../../server/node/descriptors.ts'
 import { EXIT } from '../exit-codes.ts'
 import { onStopSignals, type StopSignal } from '../stop-signals.ts'
-import { eventLine, LOST, type StartReport } from './report.ts'
+import { eventLine, type StartReport } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
+
+/** Files of a supervisor beside its relays: the runtime, the control socket, and a channel and a log for each node. */
+const SUPERVISOR_FILES = 64
+/** A listener and two sockets. */
+const RELAY_FILES = 3
 
 export async function startCluster(
   options: SupervisorOptions,
@@ -29,11 +33,19 @@ export async function startCluster(
 ): Promise<void> {
   const running = await findSupervisor(options.dataDir)
   if (running && (await showRunning(running, options, report))) return
-  // A cluster whose directory was just moved, emptied or replaced may still have the ports.
-  await knock(options.dataDir, MOVED_END_LIMIT_MS)
-  checkOpenFiles(options.nodes ?? DEFAULT_NODES)
+  checkOpenFiles(options)
   if (process.stderr.isTTY) report.say('Starting the nodes …')
-  return detach ? startDetached(options, report) : startHere(options, report)
+  return detach ? startDetached(options, report) : startForeground(options, report)
+}
+
+/** With fewer files a start would fail at some later point, and not say why. */
+function checkOpenFiles({ nodes = DEFAULT_NODES }: SupervisorOptions): void {
+  const needed = Math.max(OPEN_FILES_MIN, SUPERVISOR_FILES + nodes * (nodes - 1) * RELAY_FILES)
+  if (openFilesMax() >= needed) return
+  throw new Failure(
+    1,
+    `this process may have ${openFilesMax()} open files, but a cluster of ${nodes} needs ${needed}; raise the limit with ulimit -n 4096`,
+  )
 }
 
 /** Shows the running cluster as soon as it is formed. Returns false if it was ending, and has ended now. */
@@ -42,40 +54,36 @@ async function showRunning(
   { dataDir, nodes, port }: SupervisorOptions,
   { show }: StartReport,
 ): Promise<boolean> {
-  const reply = await ask(running, { command: 'formed' })
-  if (!reply.ok && reply.stopping === true) {
-    await stopSupervisor(running)
+  const reply = await sendCommand(running, { command: 'formed' })
+  if (!reply.ok && reply.supervisor !== undefined) {
+    if (reply.supervisor === 'stopping') await stopSupervisor(running)
+    else await supervisorExit(running)
     return false
   }
-  if (!reply.ok && reply.ended === true) {
-    await processEnded(running)
-    return false
-  }
-  if (!reply.ok || !reply.status) throw new Failure(1, reply.said)
-  const there = reply.status.nodes.length
-  if (nodes !== undefined && nodes !== there) throw new Failure(2, otherCount(dataDir, there, nodes))
+  if (!reply.ok || !reply.status) throw new Failure(1, reply.message)
+  const count = reply.status.nodes.length
+  if (nodes !== undefined && nodes !== count) throw new Failure(2, nodeCountMismatch(dataDir, count, nodes))
   const [first] = reply.status.nodes
-  const at = first && portOf(first.url)
-  if (port !== undefined && port !== at) {
+  const firstPort = first && portOf(first.url)
+  if (port !== undefined && port !== firstPort)
     throw new Failure(
       2,
-      `The cluster in ${dataDir} runs, and n1 is at port ${at}. To move it to other ports: ${PROGRAM} cluster stop, then start it with --port ${port}.`,
+      `the cluster in ${dataDir} runs, and n1 is at port ${firstPort}; to move it to other ports: ${PROGRAM} cluster stop, then start it with --port ${port}`,
     )
-  }
-  await show(reply.status, 'already')
+  await show(reply.status, 'running')
   return true
 }
 
-async function startHere(options: SupervisorOptions, report: StartReport): Promise<void> {
+async function startForeground(options: SupervisorOptions, report: StartReport): Promise<void> {
   const supervisor = await Supervisor.start(options)
-  if (!(supervisor instanceof Supervisor)) {
-    if (await showRunning(supervisor.running, options, report)) return
-    return startHere(options, report)
+  if ('holder' in supervisor) {
+    if (await showRunning(supervisor.holder, options, report)) return
+    return startForeground(options, report)
   }
-  let asked: StopSignal | undefined
+  let signal: StopSignal | undefined
   onStopSignals(
-    (signal) => {
-      asked = signal
+    (received) => {
+      signal = received
       report.say('Stopping …')
       void supervisor.stop()
     },
@@ -86,19 +94,18 @@ async function startHere(options: SupervisorOptions, report: StartReport): Promi
     await report.show(status, 'foreground')
     for (const problem of problems) report.say(problem)
     supervisor.watch((event) => {
-      const line = asked === undefined && event.kind !== 'lost' ? eventLine(event) : undefined
+      const line = signal === undefined ? eventLine(event) : undefined
       if (line !== undefined) report.say(line)
     })
   } catch (error) {
-    if (asked === undefined && !supervisor.isLost) throw error
+    if (signal === undefined) throw error
   }
   await supervisor.stopped
-  if (supervisor.isLost) throw new Failure(1, LOST)
-  if (asked === 'SIGINT') throw new Failure(EXIT.interrupted, '')
+  if (signal === 'SIGINT') throw new Failure(EXIT.interrupted, '')
 }
 
 async function startDetached(options: SupervisorOptions, report: StartReport): Promise<void> {
-  makeHome(options.dataDir)
+  createDataDirectory(options.dataDir)
   const logFile = join(options.dataDir, 'supervisor.log')
   const log = writing(logFile, () => openSync(logFile, 'a', 0o600))
   const child = spawn(process.execPath, [siblingModule(import.meta, 'supervisor-process')], {
@@ -107,26 +114,25 @@ async function startDetached(options: SupervisorOptions, report: StartReport): P
     env: { ...process.env, ...PROGRAM_ENV, NODE_COMPILE_CACHE: getCompileCacheDir() },
   })
   closeSync(log)
-  const answer = await new Promise<FromSupervisor>((resolve) => {
-    const lost = (why: string): void =>
-      resolve({
-        kind: 'failed',
-        exitCode: 1,
-        reason: `The supervisor ended (${why}); see ${logFile}`,
-      })
+  const result = await new Promise<FromSupervisor>((resolve) => {
+    const fail = (cause: string): void =>
+      resolve({ kind: 'failed', exitCode: 1, reason: `the supervisor ended (${cause}); see ${logFile}` })
     child.once('message', (message: FromSupervisor) => resolve(message))
-    child.once('error', (error) => lost(error.message))
-    child.once('exit', (code, signal) => lost(signal ?? `exit code ${code}`))
+    child.once('error', (error) => fail(error.message))
+    child.once('exit', (code, signal) => fail(signal ?? `exit code ${code}`))
     // A process that could not be started, for example for lack of descriptors, has no channel.
     if (child.connected) child.send(options satisfies ToSupervisor, () => {})
   })
   if (child.connected) child.disconnect()
   child.unref()
-  if (answer.kind === 'running') {
-    if (await showRunning(answer.running, options, report)) return
-    return startDetached(options, report)
+  switch (result.kind) {
+    case 'held':
+      if (await showRunning(result.holder, options, report)) return
+      return startDetached(options, report)
+    case 'failed':
+      throw new Failure(result.exitCode, result.reason)
+    case 'formed':
+      await report.show(result.status, 'detached')
+      if (result.problems.length > 0) throw new Failure(1, result.problems.join('\n'))
   }
-  if (answer.kind === 'failed') throw new Failure(answer.exitCode, answer.reason)
-  await report.show(answer.status, 'detached')
-  if (answer.problems.length > 0) throw new Failure(1, answer.problems.join('\n'))
 }

@@ -1,5 +1,5 @@
 // The process that `kv cluster start --detach` starts: a supervisor without a terminal. It sends one message over IPC,
-// when the cluster serves or has failed. If the starting command ends before that, the cluster ends too.
+// when the cluster is formed or has failed. If the starting command ends before that, the cluster ends too.
 
 import { failureOf } from '../../local/failure.ts'
 import { Supervisor } from '../../local/supervisor.ts'
@@ -16,8 +16,8 @@ async function supervise(options: ToSupervisor): Promise<void> {
   process.title = 'quorate cluster'
   try {
     const supervisor = await Supervisor.start(options)
-    if (!(supervisor instanceof Supervisor)) {
-      report({ kind: 'running', ...supervisor })
+    if ('holder' in supervisor) {
+      report({ kind: 'held', holder: supervisor.holder })
       return
     }
     supervisor.watch((event) => {
@@ -30,11 +30,11 @@ async function supervise(options: ToSupervisor): Promise<void> {
     )
     const abandon = (): void => void supervisor.stop()
     process.once('disconnect', abandon)
-    // The starting command may have ended meanwhile.
+    // The starting command may have ended already.
     if (!process.connected) abandon()
     const formed = await supervisor.formed()
     process.off('disconnect', abandon)
-    report({ kind: 'up', ...formed })
+    report({ kind: 'formed', ...formed })
   } catch (error) {
     const { exitCode, message } = failureOf(error)
     report({ kind: 'failed', exitCode, reason: message })

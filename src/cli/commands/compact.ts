@@ -1,16 +1,21 @@
-// kv compact REVISION: history begins at this revision from now on.
+// kv compact REVISION: removes history before this revision.
 
-import type { GlobalFlags } from '../global-flags.ts'
-import { isTable, toJson, writeLine } from '../output.ts'
-import { inSession } from '../session.ts'
+import { Command } from '@commander-js/extra-typings'
+import { withContext } from '../command-context.ts'
+import { withExamples } from '../examples.ts'
+import { parseRevision } from '../flag-values.ts'
+import { printResult } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
 
-export async function compact(global: GlobalFlags, revision: number): Promise<void> {
-  await inSession(global, { kind: 'write' }, async ({ client, format, signal }) => {
-    const result = await client.compact(revision, { signal })
-    const json = { compact_revision: result.compactRevision, revision: result.revision }
-    if (format === 'json') await writeLine(toJson(json))
-    else if (format === 'ndjson') await writeLine(JSON.stringify(json))
-    else if (isTable(format)) await writeLine(`history begins at revision ${result.compactRevision}`)
-    else await writeLine(String(result.compactRevision))
-  })
-}
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('compact'), ['kv compact 4200'])
+    .description('forget how the store was before a revision')
+    .argument('<revision>', 'the first one that can still be read', parseRevision)
+    .action(async (revision) => {
+      await withContext(flags(), { kind: 'write' }, async ({ client, format, signal }) => {
+        const result = await client.compact(revision, { signal })
+        const first = result.compactRevision
+        const json = { compact_revision: first, revision: result.revision }
+        await printResult(format, json, String(first), `history begins at revision ${first}`)
+      })
+    })

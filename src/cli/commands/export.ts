@@ -1,48 +1,73 @@
 // kv export [PREFIX]: all records of one revision, as NDJSON on stdout or as files below a directory.
 
+import { Command } from '@commander-js/extra-typings'
 import type { AnswerInfo, KvRecord } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
+import { type CommandContext, withContext } from '../command-context.ts'
+import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { ExportDirectory } from '../export-files.ts'
+import { bytesToJson, recordJson, toJson, toJsonLine } from '../format-json.ts'
+import { escapeText } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { bytesToJson, printable, say, toJson, writeLine } from '../output.ts'
+import { io, userPath } from '../io.ts'
+import { say, writeLine } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
 import { keyCount, megabytes, Progress } from '../progress.ts'
-import { inSession, type Session } from '../session.ts'
-import { recordJson } from '../shapes.ts'
 import { PrefixStripper } from '../strip-prefix.ts'
+
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('export'), [
+    'kv export > backup.ndjson',
+    'kv export prod/conf/ --dir conf --strip-prefix prod/conf/',
+  ])
+    .description('print all records of one revision as NDJSON, or write them as files')
+    .argument('[prefix]', 'only keys that begin with it')
+    .option('--dir <directory>', 'write a file for each key below this directory')
+    .option('--strip-prefix <prefix>', 'take this off the front of keys')
+    .option('--force', 'overwrite files whose content differs')
+    .addHelpText('after', EXPORT_NOTES)
+    .action(async (prefix, options) => {
+      await exportFrom(flags(), prefix, options)
+    })
+
+const EXPORT_NOTES = `
+With --dir nothing is ever written outside the directory or through a symlink in it. Keys that are no safe
+relative path, and files that are there with other content, are named and left out; the exit code is then 1.
+So is the second of two keys that --strip-prefix would make one.`
 
 /** Time-out for each 1,000 records or 4 MiB, not for the whole export. */
 const TIMEOUT_MS = 30_000
 
-export interface ExportFlags {
+interface ExportFlags {
   readonly dir?: string | undefined
   readonly stripPrefix?: string | undefined
   readonly force?: true | undefined
 }
 
-export async function exportFrom(
+async function exportFrom(
   global: GlobalFlags,
   prefix: string | undefined,
   flags: ExportFlags,
 ): Promise<void> {
   if (flags.force === true && flags.dir === undefined)
     throw new Failure(EXIT.usage, '--force overwrites files: it goes with --dir')
-  await inSession(
+  await withContext(
     global,
     { kind: 'read' },
-    async (session) => {
+    async (context) => {
       const stripper = new PrefixStripper(flags.stripPrefix ?? '', prefix ?? '')
       let revision: number | undefined
       const onAnswer = (info: AnswerInfo) => {
         revision = info.revision
-        session.read.onAnswer?.(info)
+        context.read.onAnswer?.(info)
       }
-      const records = session.client.list({ ...session.read, onAnswer, prefix, snapshot: true })
+      const records = context.client.list({ ...context.read, onAnswer, prefix, snapshot: true })
       // A terminal that shows the records needs no other progress.
-      const progress = new Progress(flags.dir !== undefined || process.stdout.isTTY !== true)
+      const progress = new Progress(flags.dir !== undefined || io().stdout.isTTY !== true)
       try {
         if (flags.dir === undefined) await exportLines(records, stripper, progress, () => revision)
-        else await exportFiles(session, records, stripper, progress, flags.dir, flags.force === true)
+        else await exportFiles(context, records, stripper, progress, flags.dir, flags.force === true)
       } finally {
         progress.clear()
       }
@@ -68,23 +93,23 @@ async function exportLines(
       sayRefused(record, stripped.reason)
       continue
     }
-    await writeLine(JSON.stringify({ ...recordJson(record), key: bytesToJson(stripped.key) }))
+    await writeLine(toJsonLine({ ...recordJson(record), key: bytesToJson(stripped.key) }))
     count += 1
     progress.show(() => `exported ${keyCount(count)}`)
   }
-  await writeLine(JSON.stringify({ end: true, count, revision: revision() }))
+  await writeLine(toJsonLine({ end: true, count, revision: revision() }))
   failIfRefused(refused, count)
 }
 
 async function exportFiles(
-  { format }: Session,
+  { format }: CommandContext,
   records: AsyncIterable<KvRecord>,
   stripper: PrefixStripper,
   progress: Progress,
   path: string,
   force: boolean,
 ): Promise<void> {
-  const directory = new ExportDirectory(path, force)
+  const directory = new ExportDirectory(userPath(path), force)
   let exported = 0
   let bytes = 0
   let refused = 0
@@ -105,13 +130,13 @@ async function exportFiles(
   const seconds = Number(progress.seconds.toFixed(3))
   const json = { exported, refused, bytes, seconds }
   if (format === 'json') await writeLine(toJson(json))
-  else if (format === 'ndjson') await writeLine(JSON.stringify(json))
+  else if (format === 'ndjson') await writeLine(toJsonLine(json))
   else say(`exported ${keyCount(exported)}, ${megabytes(bytes)} to ${path} in ${seconds.toFixed(1)} s`)
   failIfRefused(refused, exported)
 }
 
 function sayRefused(record: KvRecord, reason: string): void {
-  say(`not exported: ${printable(record.key)}: ${printable(reason)}`)
+  say(`not exported: ${escapeText(record.key)}: ${escapeText(reason)}`)
 }
 
 function failIfRefused(refused: number, exported: number): void {

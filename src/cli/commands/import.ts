@@ -1,23 +1,51 @@
-// kv import FILE.ndjson | DIR: many writes, several at a time, each applied at most once. The writes of one key are
-// made one after the other, in the order of the source, so the last one wins.
+// kv import FILE.ndjson | DIR: many concurrent writes, each applied at most once. The writes of one key are sequential,
+// in the order of the source, so the last one wins.
 //
-// A fail-over does not end an import: the client tries each write for up to a minute, under one idempotency key. The
+// A fail-over does not end an import: the client retries each write for up to a minute, under one idempotency key. The
 // import skips and names what the cluster will never accept (too large, …). Every other failure ends it.
 
 import { fstatSync, statSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
+import { Command } from '@commander-js/extra-typings'
 import { type Client, QuorateError } from '../../client/index.ts'
 import { Failure, reasonOf } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { withContext } from '../command-context.ts'
+import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
+import { toJson, toJsonLine } from '../format-json.ts'
+import { escapeText } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { filesIn } from '../import-files.ts'
 import type { ImportItem, WriteItem } from '../import-item.ts'
 import { linesOfFile } from '../import-lines.ts'
 import { ImportPace, WRITES_MAX } from '../import-pace.ts'
-import { printable, say, toJson, writeLine } from '../output.ts'
+import { io, userPath } from '../io.ts'
+import { say, writeLine } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
 import { bar, keyCount, megabytes, Progress, Rate } from '../progress.ts'
-import { inSession } from '../session.ts'
+
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('import'), [
+    'kv import conf/',
+    'kv import conf/ --prefix prod/conf/',
+    'kv import backup.ndjson',
+    'kv export | kv import - --endpoints http://127.0.0.1:8301',
+  ])
+    .description('store the files of a directory, or the records of an NDJSON file')
+    .argument('<source>', `a directory, a file of ${PROGRAM} export, or '-' for standard input`)
+    .option('--prefix <prefix>', 'put this in front of every key')
+    .option('--strict', 'fail when anything was skipped, or when NDJSON has no end line')
+    .addHelpText('after', IMPORT_NOTES)
+    .action(async (source, options) => {
+      await importInto(flags(), source, options)
+    })
+
+const IMPORT_NOTES = `
+Keys are the paths relative to the directory. Symlinks, sockets, pipes, empty directories and values over the
+limit of the cluster are skipped, named and counted; the exit code is 0, with --strict 1. Existing keys are
+overwritten. Each write is tried for a minute unless --timeout says otherwise, so a fail-over only delays it.
+The last record of a key wins. NDJSON without an end line may be cut off: a warning, with --strict an error.`
 
 /** Limit of the values under way. Over a slow network more of them would not arrive in time, at any try. */
 export const BYTES_AT_ONCE = 4 * 1024 * 1024
@@ -35,30 +63,30 @@ const VALUE_BYTES_MAX = 1024 * 1024
 /** These errors concern one item only: the import goes on. */
 const SKIPPED = new Set(['value_too_large', 'request_too_large', 'key_too_long', 'key_empty'])
 
-export interface ImportFlags {
+interface ImportFlags {
   readonly prefix?: string | undefined
   readonly strict?: true | undefined
 }
 
-export async function importInto(global: GlobalFlags, source: string, flags: ImportFlags): Promise<void> {
+async function importInto(global: GlobalFlags, source: string, flags: ImportFlags): Promise<void> {
   const needs = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS, callsMax: WRITES_MAX }
   // Before the first request, so that a mistake is told at once, and not after a minute without a node.
   const isTree = source !== '-' && isDirectory(source)
-  await inSession(
+  await withContext(
     global,
     { kind: 'write', check: `${PROGRAM} ls`, fromFiles: true },
-    async (session) => {
-      const { signal } = session
+    async (context) => {
+      const { signal } = context
       const reading = new AbortController()
       const readable = AbortSignal.any([signal, reading.signal])
       const totals = new Totals()
-      if (totals.progress.isVisible) totals.whole = isTree ? countIn(source) : sizeOf(source)
+      if (totals.progress.isVisible) totals.whole = isTree ? countIn(userPath(source)) : sizeOf(source)
       const items = isTree
-        ? filesIn(source, VALUE_BYTES_MAX)
+        ? filesIn(userPath(source), VALUE_BYTES_MAX)
         : linesOfFile(source, readable, (bytes) => totals.read(bytes))
       try {
         const prefix = Buffer.from(flags.prefix ?? '')
-        const target = { client: session.client, signal, prefix }
+        const target = { client: context.client, signal, prefix }
         await writeAll(target, items, totals, () => reading.abort())
       } catch (error) {
         totals.progress.clear()
@@ -66,9 +94,9 @@ export async function importInto(global: GlobalFlags, source: string, flags: Imp
         throw signal.aborted ? interrupted(error) : error
       }
       totals.progress.clear()
-      if (session.format === 'json' || session.format === 'ndjson') {
+      if (context.format === 'json' || context.format === 'ndjson') {
         const json = totals.json()
-        await writeLine(session.format === 'json' ? toJson(json) : JSON.stringify(json))
+        await writeLine(context.format === 'json' ? toJson(json) : toJsonLine(json))
       } else say(`imported ${totals.sentence()}`)
       if (flags.strict === true) totals.refuse()
     },
@@ -98,8 +126,9 @@ function countIn(directory: string): Whole {
 }
 
 function sizeOf(source: string): Whole | undefined {
-  const stat = source === '-' ? fstatSync(process.stdin.fd) : statSync(source)
-  return stat.isFile() && stat.size > 0 ? { bytes: stat.size } : undefined
+  const { fd } = io().stdin
+  const stat = source !== '-' ? statSync(userPath(source)) : fd === undefined ? undefined : fstatSync(fd)
+  return stat?.isFile() && stat.size > 0 ? { bytes: stat.size } : undefined
 }
 
 class Totals {
@@ -143,13 +172,13 @@ class Totals {
     this.skipped += 1
     this.progress.clear()
     const shown = name.length > NAME_CHARACTERS_MAX ? `${name.slice(0, NAME_CHARACTERS_MAX)}…` : name
-    say(`skipped ${printable(shown)}: ${printable(reason)}`)
+    say(`skipped ${escapeText(shown)}: ${escapeText(reason)}`)
   }
 
   openEnd(reason: string): void {
     this.#hasOpenEnd = true
     this.progress.clear()
-    say(printable(reason))
+    say(escapeText(reason))
   }
 
   /** Throws what --strict does not allow. */
@@ -280,7 +309,7 @@ function whyTooLarge(key: Uint8Array, value: Uint8Array): string | undefined {
 
 function isDirectory(path: string): boolean {
   try {
-    return statSync(path).isDirectory()
+    return statSync(userPath(path)).isDirectory()
   } catch (error) {
     throw new Failure(EXIT.failed, `cannot import ${path}: ${reasonOf(error)}`)
   }

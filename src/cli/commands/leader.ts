@@ -1,17 +1,24 @@
 // kv leader transfer [NODE]
 
+import { Command } from '@commander-js/extra-typings'
 import { PROGRAM } from '../../local/program-name.ts'
-import type { GlobalFlags } from '../global-flags.ts'
-import { toJson, writeLine } from '../output.ts'
-import { inSession } from '../session.ts'
+import { withContext } from '../command-context.ts'
+import { withExamples } from '../examples.ts'
+import { parseText } from '../flag-values.ts'
+import { printResult } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
 
-export async function transferLeader(global: GlobalFlags, to: string | undefined): Promise<void> {
-  const intent = { kind: 'write', check: `${PROGRAM} status` } as const
-  await inSession(global, intent, async ({ client, format, signal }) => {
-    const leader = await client.transferLeader(to, { signal })
-    if (format === 'json') await writeLine(toJson({ leader }))
-    else if (format === 'ndjson') await writeLine(JSON.stringify({ leader }))
-    else if (format === 'plain') await writeLine(leader)
-    else await writeLine(`${leader} leads now`)
-  })
-}
+export const command = (context: ProgramContext) =>
+  new Command('leader').description('move leadership').addCommand(transferCommand(context))
+
+const transferCommand = ({ flags }: ProgramContext) =>
+  withExamples(new Command('transfer'), ['kv leader transfer', 'kv leader transfer n2'])
+    .description('hand leadership to another node')
+    .argument('[node]', 'its name; without it, the node that is best prepared', parseText)
+    .action(async (node) => {
+      const intent = { kind: 'write', check: `${PROGRAM} status` } as const
+      await withContext(flags(), intent, async ({ client, format, signal }) => {
+        const leader = await client.transferLeader(node, { signal })
+        await printResult(format, { leader }, leader, `${leader} leads now`)
+      })
+    })

@@ -1,33 +1,86 @@
 // kv lease grant | keep-alive | revoke | show | list
 
+import { Command } from '@commander-js/extra-typings'
 import { type LeaseInfo, type NewLease, QuorateError } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { type CommandContext, withContext } from '../command-context.ts'
 import { formatMs } from '../duration.ts'
+import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
-import type { Format, GlobalFlags } from '../global-flags.ts'
-import { bytesToJson, isTable, RowWriter, say, shownBytes, toJson, writeLine } from '../output.ts'
-import { inSession, type Session } from '../session.ts'
+import { parseLease, parseLeaseTime } from '../flag-values.ts'
+import { bytesToJson, toJson, toJsonLine } from '../format-json.ts'
+import { isTable, printTable } from '../format-table.ts'
+import { textOfBytes } from '../format-text.ts'
+import type { GlobalFlags } from '../global-flags.ts'
+import { print, printResult, say, writeLine } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
 
-export async function grantLease(global: GlobalFlags, lease: NewLease): Promise<void> {
+export const command = ({ flags }: ProgramContext) =>
+  new Command('lease')
+    .description('leases: their keys are deleted when they end')
+    .addCommand(
+      withExamples(new Command('grant'), ['kv lease grant 30s', 'kv lease grant 10m --id 77'])
+        .description('grant a lease; prints its id')
+        .argument('<ttl>', 'its time to live: 1s or more', parseLeaseTime)
+        .option('--id <id>', 'instead of one that the cluster chooses', parseLease)
+        .action(async (ttlMs, { id }) => {
+          await grantLease(flags(), { ttlMs, id })
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('keep-alive'), ['kv lease keep-alive 77', 'kv lease keep-alive 77 --once'])
+        .description('keep a lease alive until Ctrl-C')
+        .argument('<id>', 'of the lease', parseLease)
+        .option('--once', 'one time; prints its time to live in milliseconds')
+        .action(async (id, options) => {
+          await keepLeaseAlive(flags(), id, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('revoke'), ['kv lease revoke 77'])
+        .description('end a lease and delete its keys')
+        .argument('<id>', 'of the lease', parseLease)
+        .action(async (id) => {
+          await revokeLease(flags(), id)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('show'), ['kv lease show 77', 'kv lease show 77 --keys -o json'])
+        .description('what is left of a lease')
+        .argument('<id>', 'of the lease', parseLease)
+        .option('--keys', 'with its keys')
+        .action(async (id, options) => {
+          await showLease(flags(), id, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('list'), ['kv lease list', 'kv lease list -o ndjson'])
+        .description('all leases')
+        .action(async () => {
+          await listLeases(flags())
+        }),
+    )
+
+async function grantLease(global: GlobalFlags, lease: NewLease): Promise<void> {
   const intent = { kind: 'write', check: `${PROGRAM} lease list` } as const
-  await inSession(global, intent, async ({ client, format, signal }) => {
+  await withContext(global, intent, async ({ client, format, signal }) => {
     const { id, ttlMs } = await client.grantLease(lease, { signal })
     if (ttlMs > lease.ttlMs) say(`raised to ${formatMs(ttlMs)}, the shortest that the cluster grants`)
-    await print(format, { id, ttl_ms: ttlMs }, id)
+    await printResult(format, { id, ttl_ms: ttlMs }, id)
   })
 }
 
 /** Until Ctrl-C, or once. */
-export async function keepLeaseAlive(
+async function keepLeaseAlive(
   global: GlobalFlags,
   id: string,
   { once }: { readonly once?: true | undefined },
 ): Promise<void> {
-  await inSession(global, { kind: 'read' }, async ({ client, format, signal }) => {
+  await withContext(global, { kind: 'read' }, async ({ client, format, signal }) => {
     if (once === true) {
       const { ttlMs } = await client.keepLeaseAlive(id, { signal })
-      await print(format, { ttl_ms: ttlMs }, String(ttlMs))
+      await printResult(format, { ttl_ms: ttlMs }, String(ttlMs))
       return
     }
     // When the client has lost it, the cluster says whether it still lives, or why it cannot say.
@@ -56,43 +109,45 @@ async function ended(...signals: readonly AbortSignal[]): Promise<void> {
   clearInterval(alive)
 }
 
-export async function revokeLease(global: GlobalFlags, id: string): Promise<void> {
+async function revokeLease(global: GlobalFlags, id: string): Promise<void> {
   const intent = { kind: 'write', check: `${PROGRAM} lease show ${id}` } as const
-  await inSession(global, intent, async ({ client, format, signal }) => {
+  await withContext(global, intent, async ({ client, format, signal }) => {
     const { deleted, revision } = await client.revokeLease(id, { signal })
-    const text = isTable(format) ? `revoked; ${deleted} keys deleted` : String(deleted)
-    await print(format, { deleted, revision }, text)
+    const text = `revoked; ${deleted} keys deleted`
+    await printResult(format, { deleted, revision }, String(deleted), text)
   })
 }
 
-export async function showLease(
+async function showLease(
   global: GlobalFlags,
   id: string,
   { keys }: { readonly keys?: true | undefined },
 ): Promise<void> {
-  await inSession(global, { kind: 'read' }, async (session) => {
+  await withContext(global, { kind: 'read' }, async (session) => {
     const { client, format, signal } = session
     const lease = await client.lease(id, { keys: keys === true, signal })
     if (lease === undefined)
       throw new QuorateError(`there is no lease ${id}`, { code: 'lease_not_found', written: 'no' })
     if (format === 'json' || format === 'ndjson') {
       const json = { ...jsonOf(lease), ...(lease.keys && { keys: lease.keys.map(bytesToJson) }) }
-      await writeLine(format === 'json' ? toJson(json) : JSON.stringify(json))
-      return
+      return writeLine(format === 'json' ? toJson(json) : toJsonLine(json))
     }
     await printAll(session, [lease])
-    for (const key of lease.keys ?? []) await writeLine(shownBytes(key))
+    for (const key of lease.keys ?? []) {
+      if (isTable(format)) await print(textOfBytes(key))
+      else await writeLine(textOfBytes(key))
+    }
   })
 }
 
-export async function listLeases(global: GlobalFlags): Promise<void> {
-  await inSession(global, { kind: 'read' }, async (session) => {
+async function listLeases(global: GlobalFlags): Promise<void> {
+  await withContext(global, { kind: 'read' }, async (session) => {
     await printAll(session, session.client.leases({ signal: session.signal }))
   })
 }
 
 async function printAll(
-  { format }: Session,
+  { format }: CommandContext,
   leases: AsyncIterable<LeaseInfo> | Iterable<LeaseInfo>,
 ): Promise<void> {
   if (format === 'json') {
@@ -102,20 +157,19 @@ async function printAll(
     return
   }
   if (format === 'ndjson') {
-    for await (const lease of leases) await writeLine(JSON.stringify(jsonOf(lease)))
+    for await (const lease of leases) await writeLine(toJsonLine(jsonOf(lease)))
     return
   }
   const time = (ms: number): string => (isTable(format) ? formatMs(ms) : String(ms))
-  const table = new RowWriter<LeaseInfo>(
+  await printTable<LeaseInfo>(
     [
       { title: 'LEASE', cell: ({ id }) => id },
       { title: 'TTL', cell: ({ grantedTtlMs }) => time(grantedTtlMs), alignRight: true },
       { title: 'REMAINING', cell: ({ remainingTtlMs }) => time(remainingTtlMs), alignRight: true },
     ],
     format,
+    leases,
   )
-  for await (const lease of leases) await table.add(lease)
-  await table.end()
 }
 
 const jsonOf = ({ id, grantedTtlMs, remainingTtlMs }: LeaseInfo): object => ({
@@ -123,9 +177,3 @@ const jsonOf = ({ id, grantedTtlMs, remainingTtlMs }: LeaseInfo): object => ({
   granted_ttl_ms: grantedTtlMs,
   remaining_ttl_ms: remainingTtlMs,
 })
-
-async function print(format: Format, json: object, text: string): Promise<void> {
-  if (format === 'json') await writeLine(toJson(json))
-  else if (format === 'ndjson') await writeLine(JSON.stringify(json))
-  else await writeLine(text)
-}

@@ -1,47 +1,60 @@
 // kv ls [PREFIX]: prints keys in the order of their bytes; with --values their values as well, as kv get --prefix does.
 
+import { Command } from '@commander-js/extra-typings'
 import type { KvRecord } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
+import { type CommandContext, withContext } from '../command-context.ts'
+import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
-import type { GlobalFlags } from '../global-flags.ts'
-import { bytesToJson, type Column, RowWriter, shownBytes, toJson, write, writeLine } from '../output.ts'
-import { inSession, type Session } from '../session.ts'
-import { metaJson, recordJson } from '../shapes.ts'
+import { parseCount, parseRevision } from '../flag-values.ts'
+import { metaJson, recordJson, toJson, toJsonLine } from '../format-json.ts'
+import { type Column, printTable } from '../format-table.ts'
+import { textOfBytes } from '../format-text.ts'
+import { printResult, write, writeLine } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
 
-export interface LsFlags {
-  readonly limit?: number | undefined
-  readonly count?: true | undefined
-  readonly values?: true | undefined
-  readonly revision?: number | undefined
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('ls'), [
+    'kv ls',
+    'kv ls services/',
+    'kv ls services/ --count',
+    'kv ls services/ --values',
+    'kv ls --revision 41',
+    'kv ls -o json',
+  ])
+    .description('list keys')
+    .argument('[prefix]', 'only keys that begin with it')
+    .option('--limit <count>', 'at most this many', parseCount)
+    .option('--count', 'print only how many there are')
+    .option('--values', 'with their values')
+    .option('--revision <revision>', 'as they were at this revision', parseRevision)
+    .action(async (prefix, { limit, count, values, revision }) => {
+      if (count === true && limit !== undefined)
+        throw new Failure(EXIT.usage, '--count and --limit contradict each other: all keys are counted')
+      if (count === true && values === true)
+        throw new Failure(
+          EXIT.usage,
+          '--count and --values contradict each other: the number of keys has no values',
+        )
+      await withContext(flags(), { kind: 'read' }, async (context) => {
+        const { client, read, format } = context
+        if (count !== true) return printRecords(context, { prefix, limit, revision }, values === true)
+        const counted = await client.count({ ...read, prefix, revision })
+        await printResult(format === 'json' ? 'ndjson' : format, { count: counted }, String(counted))
+      })
+    })
+
+interface ListRange {
+  readonly prefix: string | undefined
+  readonly limit: number | undefined
+  readonly revision: number | undefined
 }
 
-export async function ls(global: GlobalFlags, prefix: string | undefined, flags: LsFlags): Promise<void> {
-  const { count, limit, values, revision } = flags
-  if (count === true && limit !== undefined)
-    throw new Failure(EXIT.usage, '--count and --limit contradict each other: all keys are counted')
-  if (count === true && values === true)
-    throw new Failure(
-      EXIT.usage,
-      '--count and --values contradict each other: the number of keys has no values',
-    )
-  await inSession(global, { kind: 'read' }, async (session) => {
-    const { client, read, format } = session
-    if (count === true) {
-      const counted = await client.count({ ...read, prefix, revision })
-      const isJson = format === 'json' || format === 'ndjson'
-      return writeLine(isJson ? JSON.stringify({ count: counted }) : String(counted))
-    }
-    await printRecords(session, { prefix, limit, revision }, values === true)
-  })
-}
+const NEWLINE = Buffer.from('\n')
 
 export async function printRecords(
-  { client, read, format }: Session,
-  range: {
-    readonly prefix: string | undefined
-    readonly limit: number | undefined
-    readonly revision: number | undefined
-  },
+  { client, read, format }: CommandContext,
+  range: ListRange,
   values: boolean,
 ): Promise<void> {
   const records = client.list({ ...read, ...range, keysOnly: !values })
@@ -49,28 +62,28 @@ export async function printRecords(
   if (format === 'json') {
     let separator = '['
     for await (const record of records) {
-      await write(`${separator}\n  ${JSON.stringify(jsonOf(record))}`)
+      await write(`${separator}\n  ${toJsonLine(jsonOf(record))}`)
       separator = ','
     }
     return writeLine(separator === '[' ? toJson([]) : '\n]')
   }
   if (format === 'ndjson') {
-    for await (const record of records) await writeLine(JSON.stringify(jsonOf(record)))
+    for await (const record of records) await writeLine(toJsonLine(jsonOf(record)))
+    return
+  }
+  if (format === 'plain' && !values) {
+    for await (const record of records) await write(Buffer.concat([record.keyBytes, NEWLINE]))
     return
   }
   if (format === 'plain') {
-    if (!values) for await (const record of records) await write(Buffer.concat([record.keyBytes, NEWLINE]))
-    else {
-      const { formatBytes } = await import('../txn-format.ts')
-      // As in the language of transactions: no word has a tab or a line end in it.
-      const wordOf = (bytes: Uint8Array) => formatBytes(bytesToJson(bytes))
-      for await (const { keyBytes, value } of records)
-        await writeLine(`${wordOf(keyBytes)}\t${wordOf(value)}`)
-    }
+    // No word of the language of transactions has a tab or a line end.
+    const { formatBytes } = await import('../txn/format-txn.ts')
+    for await (const { keyBytes, value } of records)
+      await writeLine(`${formatBytes(keyBytes)}\t${formatBytes(value)}`)
     return
   }
-  const value: Column<KvRecord> = { title: 'VALUE', cell: (record) => shownBytes(record.value) }
-  const table = new RowWriter<KvRecord>(
+  const value: Column<KvRecord> = { title: 'VALUE', cell: (record) => textOfBytes(record.value) }
+  await printTable<KvRecord>(
     [
       { title: 'KEY', cell: (record) => record.key },
       ...(values ? [value] : []),
@@ -78,9 +91,6 @@ export async function printRecords(
       { title: 'VERSION', cell: (record) => record.version, alignRight: true },
     ],
     format,
+    records,
   )
-  for await (const record of records) await table.add(record)
-  await table.end()
 }
-
-const NEWLINE = Buffer.from('\n')

@@ -1,32 +1,88 @@
 // kv member list | add | remove | replace
 
+import { Command } from '@commander-js/extra-typings'
 import type { ClusterInfo, Member } from '../../client/index.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { type CommandContext, withContext } from '../command-context.ts'
+import { withExamples } from '../examples.ts'
+import { parseText, parseUrl } from '../flag-values.ts'
+import { memberJson, toJson, toJsonLine } from '../format-json.ts'
+import { printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { byName, RowWriter, say, toJson, writeLine } from '../output.ts'
-import { inSession, type Session } from '../session.ts'
-import { memberJson } from '../shapes.ts'
+import { byName, say, writeLine } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
+
+export const command = ({ flags }: ProgramContext) =>
+  new Command('member')
+    .description('see and change who belongs to the cluster')
+    .addCommand(
+      withExamples(new Command('list'), ['kv member list'])
+        .description('name, role and addresses of every member')
+        .action(async () => {
+          await listMembers(flags())
+        }),
+    )
+    .addCommand(
+      withReplicaFlags(
+        withExamples(new Command('add'), [
+          'kv member add n4 --replica-id 1234 --peer 127.0.0.1:9104 --url http://127.0.0.1:7304',
+        ]),
+      )
+        .description('add a node as a learner; it becomes a voter once it has caught up')
+        .argument('<name>', '', parseText)
+        .action(async (name, options) => {
+          await addMember(flags(), name, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('remove'), ['kv member remove n4'])
+        .description('take a node out; refused when the rest would have no quorum')
+        .argument('<name>', '', parseText)
+        .action(async (name) => {
+          await removeMember(flags(), name)
+        }),
+    )
+    .addCommand(
+      withReplicaFlags(
+        withExamples(new Command('replace'), [
+          'kv member replace n3 --replica-id 5678 --peer 127.0.0.1:9103 --url http://127.0.0.1:7303',
+        ]),
+      )
+        .description('drop a lost replica and add a new one in its place, in one change')
+        .argument('<name>', '', parseText)
+        .option('--name <name>', 'a new name for it', parseText)
+        .action(async (name, options) => {
+          await replaceMember(flags(), name, options)
+        }),
+    )
+
+function withReplicaFlags(command: Command) {
+  return command
+    .requiredOption('--replica-id <id>', 'the id that its data directory was formatted with', parseText)
+    .requiredOption('--peer <host:port>', 'its peer listener', parseText)
+    .requiredOption('--url <url>', 'its HTTP API', parseUrl)
+}
 
 const LEADER_MS_MAX = 500
 const CHANGE = { kind: 'write', check: `${PROGRAM} member list` } as const
 
-export interface NewMemberFlags {
+interface NewMemberFlags {
   readonly replicaId: string
   readonly peer: string
   readonly url: string
 }
 
-export async function listMembers(global: GlobalFlags): Promise<void> {
-  await inSession(global, { kind: 'read' }, async (session) => {
-    const { format } = session
-    const { leader, members } = await asTheLeaderKnows(session)
+async function listMembers(global: GlobalFlags): Promise<void> {
+  await withContext(global, { kind: 'read' }, async (context) => {
+    const { format } = context
+    const { leader, members } = await viewOfLeader(context)
     const sorted = byName(members)
     if (format === 'json') return writeLine(toJson(sorted.map(memberJson)))
     if (format === 'ndjson') {
-      for (const member of sorted) await writeLine(JSON.stringify(memberJson(member)))
+      for (const member of sorted) await writeLine(toJsonLine(memberJson(member)))
       return
     }
-    const table = new RowWriter<Member>(
+    await printTable<Member>(
       [
         { title: 'NAME', cell: (member) => member.name },
         { title: 'ROLE', cell: (member) => member.role },
@@ -37,17 +93,16 @@ export async function listMembers(global: GlobalFlags): Promise<void> {
         { title: 'MATCH', cell: (member) => member.matchIndex, alignRight: true },
       ],
       format,
+      sorted,
       (member) => (member.name === leader ? 'green' : undefined),
     )
-    for (const member of sorted) await table.add(member)
-    await table.end()
   })
 }
 
 /**
  * Only the leader knows how far each log matches. If the leader does not answer, the answer of another node is used.
  */
-async function asTheLeaderKnows({ client, endpoints, signal }: Session): Promise<ClusterInfo> {
+async function viewOfLeader({ client, endpoints, signal }: CommandContext): Promise<ClusterInfo> {
   const known = await client.cluster({ signal })
   const leader = known.members.find((member) => member.name === known.leader)
   const isLeader = known.members.some((member) => member.matchIndex !== undefined)
@@ -55,26 +110,26 @@ async function asTheLeaderKnows({ client, endpoints, signal }: Session): Promise
   return client.cluster({ endpoint: leader.url, timeoutMs: LEADER_MS_MAX, signal }).catch(() => known)
 }
 
-export async function addMember(global: GlobalFlags, name: string, flags: NewMemberFlags): Promise<void> {
-  await inSession(global, CHANGE, async ({ client, signal }) => {
+async function addMember(global: GlobalFlags, name: string, flags: NewMemberFlags): Promise<void> {
+  await withContext(global, CHANGE, async ({ client, signal }) => {
     await client.addMember({ name, ...flags }, { signal })
     say(`${name} is a learner now, and becomes a voter once it has caught up; see ${PROGRAM} member list`)
   })
 }
 
-export async function removeMember(global: GlobalFlags, name: string): Promise<void> {
-  await inSession(global, CHANGE, async ({ client, signal }) => {
+async function removeMember(global: GlobalFlags, name: string): Promise<void> {
+  await withContext(global, CHANGE, async ({ client, signal }) => {
     await client.removeMember(name, { signal })
     say(`${name} is no member any more`)
   })
 }
 
-export async function replaceMember(
+async function replaceMember(
   global: GlobalFlags,
   name: string,
   flags: NewMemberFlags & { readonly name?: string | undefined },
 ): Promise<void> {
-  await inSession(global, CHANGE, async ({ client, signal }) => {
+  await withContext(global, CHANGE, async ({ client, signal }) => {
     const { replicaId, peer, url } = flags
     await client.replaceMember(name, { name: flags.name ?? name, replicaId, peer, url }, { signal })
     say(`${name} is now the replica ${replicaId}`)

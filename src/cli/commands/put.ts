@@ -1,56 +1,60 @@
 // kv put KEY VALUE | - | @FILE | --value V
 
+import { Command } from '@commander-js/extra-typings'
 import { Failure } from '../../local/failure.ts'
+import { keyArgument } from '../arguments.ts'
+import { withContext } from '../command-context.ts'
+import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
-import { getCommand } from '../get-command.ts'
-import type { GlobalFlags } from '../global-flags.ts'
-import { toJson, writeLine } from '../output.ts'
-import { inSession } from '../session.ts'
-import { resultJson } from '../shapes.ts'
-import { valueFrom } from '../value-source.ts'
+import { parseCount, parseLease, parseLeaseTime } from '../flag-values.ts'
+import { resultJson } from '../format-json.ts'
+import { printResult } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
+import { getCommand } from '../shell-commands.ts'
+import { readValue } from '../value-source.ts'
 
-export interface PutFlags {
-  readonly value?: string | undefined
-  readonly ifRevision?: number | undefined
-  readonly ifAbsent?: true | undefined
-  /** In milliseconds. */
-  readonly ttl?: number | undefined
-  readonly lease?: string | undefined
-}
-
-export async function put(
-  global: GlobalFlags,
-  key: string,
-  source: string | undefined,
-  flags: PutFlags,
-): Promise<void> {
-  const { ifRevision, ifAbsent, ttl, lease } = flags
-  if (ifRevision !== undefined && ifAbsent === true) {
-    throw new Failure(
-      EXIT.usage,
-      '--if-revision and --if-absent contradict each other: a key that does not exist has no revision',
-    )
-  }
-  if (ttl !== undefined && lease !== undefined)
-    throw new Failure(EXIT.usage, '--ttl and --lease contradict each other: a key has one lease')
-  const conditions = {
-    ...{ ttlMs: ttl, lease },
-    ...(ifRevision === undefined ? {} : { ifRevision }),
-    ...(ifAbsent ? { ifAbsent } : {}),
-  }
-  const readAt = performance.now()
-  const value = await valueFrom(source, flags.value, 'put KEY')
-  const waitedMs = performance.now() - readAt
-  await inSession(
-    global,
-    { kind: 'write', check: getCommand(key) },
-    async ({ client, format, signal }) => {
-      const result = await client.put(key, value, { ...conditions, signal })
-      if (format === 'json') await writeLine(toJson(resultJson(result)))
-      else if (format === 'ndjson') await writeLine(JSON.stringify(resultJson(result)))
-      else if (format === 'plain') await writeLine(String(result.revision))
-      else await writeLine(`ok, revision ${result.revision}`)
-    },
-    { waitedMs },
-  )
-}
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('put'), [
+    'kv put greeting hello',
+    'kv put logo @logo.png',
+    'date | kv put now -',
+    'kv put lock me --if-absent',
+    'kv put counter 5 --if-revision 41',
+    'kv put code 4711 --ttl 30s',
+  ])
+    .description('set a key')
+    .argument('<key>')
+    .argument('[value]', "the value; '-' reads standard input, @FILE a file")
+    .option('--value <value>', 'the value as it is, even when it begins with - or @')
+    .option('--if-revision <revision>', "only if this is the key's mod revision", parseCount)
+    .option('--if-absent', 'only if the key does not exist')
+    .option('--ttl <duration>', 'it is deleted after this time, from 1s on', parseLeaseTime)
+    .option('--lease <id>', 'it is deleted when this lease ends', parseLease)
+    .action(async (name, source, { value: literal, ifRevision, ifAbsent, ttl: ttlMs, lease }) => {
+      const key = keyArgument(name)
+      if (ifRevision !== undefined && ifAbsent === true)
+        throw new Failure(
+          EXIT.usage,
+          '--if-revision and --if-absent contradict each other: a key that does not exist has no revision',
+        )
+      if (ttlMs !== undefined && lease !== undefined)
+        throw new Failure(EXIT.usage, '--ttl and --lease contradict each other: a key has one lease')
+      const readAt = performance.now()
+      const value = await readValue(source, literal, 'put KEY')
+      const waitedMs = performance.now() - readAt
+      const intent = { kind: 'write', check: getCommand(key) } as const
+      await withContext(
+        flags(),
+        intent,
+        async ({ client, format, signal }) => {
+          const conditions = {
+            ...(ifRevision === undefined ? {} : { ifRevision }),
+            ...(ifAbsent === true ? { ifAbsent } : {}),
+          }
+          const result = await client.put(key, value, { ttlMs, lease, ...conditions, signal })
+          const plain = String(result.revision)
+          await printResult(format, resultJson(result), plain, `ok, revision ${plain}`)
+        },
+        { waitedMs },
+      )
+    })

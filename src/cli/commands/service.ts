@@ -1,37 +1,80 @@
-// kv service register|list|watch NAME: the instances of a service (src/recipes/registry.ts).
+// kv service register|list|watch NAME: the instances of a service.
 
-import { isObject } from '../../client/decode.ts'
+import { Command } from '@commander-js/extra-typings'
 import { Failure } from '../../local/failure.ts'
 import { type Instance, registry } from '../../recipes/index.ts'
+import { type CommandContext, untilSecondSignal, withContext } from '../command-context.ts'
+import { withExamples } from '../examples.ts'
 import { EXIT, endedBy, withinLease } from '../exit-codes.ts'
+import { parseLeaseTime, parseText, parseWeight } from '../flag-values.ts'
+import { isObject, toJson, toJsonLine } from '../format-json.ts'
+import { printTable } from '../format-table.ts'
+import { escapeText } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { leaveOutputTo, printable, RowWriter, say, toJson, writeLine } from '../output.ts'
-import { inSession, type Session, untilImpatient } from '../session.ts'
+import { keepProcessAlive } from '../keep-alive.ts'
+import { onLostOutput, say, writeLine } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
+
+export const command = ({ flags }: ProgramContext) =>
+  new Command('service')
+    .description('the instances of a service that run')
+    .addCommand(
+      withExamples(new Command('register'), [
+        'kv service register api http://10.0.0.1:80',
+        `kv service register api http://10.0.0.1:80 --weight 2 --meta '{"zone":"east"}'`,
+      ])
+        .description('register an instance until Ctrl-C; prints its id')
+        .argument('<name>', 'of the service', parseText)
+        .argument('<url>', 'of the instance', parseText)
+        .option('--id <id>', 'of the instance; otherwise a random one', parseText)
+        .option('--weight <number>', 'its share of what is resolved', parseWeight)
+        .option('--meta <json>', 'an object')
+        .option('--ttl <duration>', 'it goes after this time without its process; from 1s', parseLeaseTime)
+        .action(async (name, url, options) => {
+          await registerService(flags(), name, url, options)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('list'), ['kv service list api'])
+        .description('print the instances')
+        .argument('<name>', 'of the service', parseText)
+        .action(async (name) => {
+          await listServices(flags(), name)
+        }),
+    )
+    .addCommand(
+      withExamples(new Command('watch'), ['kv service watch api', 'kv service watch api -o ndjson'])
+        .description('print the instances now and after each change, until Ctrl-C')
+        .argument('<name>', 'of the service', parseText)
+        .action(async (name) => {
+          await watchServices(flags(), name)
+        }),
+    )
 
 const TTL_MS = 10_000
 
-export interface RegisterFlags {
+interface RegisterFlags {
   readonly id?: string | undefined
   readonly weight?: number | undefined
   readonly meta?: string | undefined
   readonly ttl?: number | undefined
 }
 
-/** Until a signal, or until its id turns out to have no reader. */
-export async function registerService(
+/** Keeps the instance registered until a signal, or until the output is lost. */
+async function registerService(
   global: GlobalFlags,
   name: string,
   url: string,
   { id, weight, meta, ttl = TTL_MS }: RegisterFlags,
 ): Promise<void> {
   const metadata = meta === undefined ? undefined : metadataOf(meta)
-  await inSession(global, { kind: 'write' }, async (session) => {
-    const { client, leaveSignalsTo } = session
+  await withContext(global, { kind: 'write' }, async (context) => {
+    const { client, forwardSignals } = context
     const end = Promise.withResolvers<Failure | undefined>()
     const registering = new AbortController()
-    let heard: NodeJS.Signals | undefined
-    leaveSignalsTo((name) => {
-      heard ??= name
+    let received: NodeJS.Signals | undefined
+    forwardSignals((name) => {
+      received ??= name
       end.resolve(undefined)
       registering.abort()
     })
@@ -41,54 +84,51 @@ export async function registerService(
         onProblem: (error) => say(`warning: ${error instanceof Error ? error.message : String(error)}`),
       })
       .catch((error: unknown) => {
-        throw heard === undefined ? error : endedBy(heard, 'no instance is kept alive')
+        throw received === undefined ? error : endedBy(received, 'no instance is kept alive')
       })
     let isRemoved = false
     try {
-      leaveOutputTo((exitCode) => end.resolve(new Failure(exitCode, '')))
+      onLostOutput((exitCode) => end.resolve(new Failure(exitCode, '')))
       await writeLine(registration.id)
-      // The timer keeps the process alive: the keep-alives of a lease do not.
-      const alive = setInterval(() => {}, 2 ** 30)
-      const how = await end.promise
-      clearInterval(alive)
-      if (how !== undefined) throw how
+      const failure = await keepProcessAlive(end.promise)
+      if (failure !== undefined) throw failure
     } finally {
-      isRemoved = await untilImpatient(session, (signal) => registration.close({ signal }))
+      isRemoved = await untilSecondSignal(context, (signal) => registration.close({ signal }))
     }
-    if (heard !== undefined)
-      throw endedBy(heard, isRemoved ? 'the instance is removed' : `the instance goes ${withinLease(ttl)}`)
+    if (received !== undefined)
+      throw endedBy(received, isRemoved ? 'the instance is removed' : `the instance goes ${withinLease(ttl)}`)
   })
 }
 
-export async function listServices(global: GlobalFlags, name: string): Promise<void> {
-  await inSession(global, { kind: 'read' }, async (session) => {
-    await print(session, await registry(session.client, name).list({ signal: session.signal }))
+async function listServices(global: GlobalFlags, name: string): Promise<void> {
+  await withContext(global, { kind: 'read' }, async (context) => {
+    await print(context, await registry(context.client, name).list({ signal: context.signal }))
   })
 }
 
-/** All instances, again and again: a block for each change. Until Ctrl-C. */
-export async function watchServices(global: GlobalFlags, name: string): Promise<void> {
-  await inSession(global, { kind: 'read' }, async (session) => {
-    const { client, format, signal } = session
-    // Who watches waits for a cluster as long as it takes. A user wants to know soon that there is none.
+/** Prints all instances now and after each change, until Ctrl-C. */
+async function watchServices(global: GlobalFlags, name: string): Promise<void> {
+  await withContext(global, { kind: 'read' }, async (context) => {
+    const { client, format, signal } = context
+    // A watch waits for a cluster without a limit. A user wants to know soon that there is none.
     await registry(client, name).list({ signal })
     for await (const instances of registry(client, name).watch({ signal })) {
-      if (format === 'ndjson' || format === 'json') await writeLine(JSON.stringify({ instances }))
+      if (format === 'ndjson' || format === 'json') await writeLine(toJsonLine({ instances }))
       else {
-        await print(session, instances)
+        await print(context, instances)
         await writeLine('')
       }
     }
   })
 }
 
-async function print({ format }: Session, instances: readonly Instance[]): Promise<void> {
+async function print({ format }: CommandContext, instances: readonly Instance[]): Promise<void> {
   if (format === 'json') return writeLine(toJson(instances))
   if (format === 'ndjson') {
-    for (const instance of instances) await writeLine(JSON.stringify(instance))
+    for (const instance of instances) await writeLine(toJsonLine(instance))
     return
   }
-  const table = new RowWriter<Instance>(
+  await printTable<Instance>(
     [
       { title: 'ID', cell: ({ id }) => id },
       { title: 'URL', cell: ({ url }) => url },
@@ -96,9 +136,8 @@ async function print({ format }: Session, instances: readonly Instance[]): Promi
       { title: 'META', cell: ({ meta }) => JSON.stringify(meta) },
     ],
     format,
+    instances,
   )
-  for (const instance of instances) await table.add(instance)
-  await table.end()
 }
 
 function metadataOf(text: string): Readonly<Record<string, unknown>> {
@@ -108,5 +147,5 @@ function metadataOf(text: string): Readonly<Record<string, unknown>> {
   } catch {
     // The message is the same.
   }
-  throw new Failure(EXIT.usage, `--meta is a JSON object, such as '{"zone":"east"}', not ${printable(text)}`)
+  throw new Failure(EXIT.usage, `--meta is a JSON object, such as '{"zone":"east"}', not ${escapeText(text)}`)
 }

@@ -1,29 +1,56 @@
 // kv settings [list], kv settings set NAME=VALUE…: the replicated limits and switches.
 
-import { isObject } from '../../client/decode.ts'
+import { Command } from '@commander-js/extra-typings'
 import type { Settings } from '../../client/index.ts'
-import { nearest } from '../../client/nearest.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { type CommandContext, withContext } from '../command-context.ts'
+import { didYouMean } from '../did-you-mean.ts'
+import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
+import { isObject, toJson, toJsonLine } from '../format-json.ts'
+import { printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
-import { RowWriter, toJson, writeLine } from '../output.ts'
-import { inSession, type Session } from '../session.ts'
+import { writeLine } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
 
-export async function listSettings(global: GlobalFlags): Promise<void> {
-  await inSession(global, { kind: 'read' }, async (session) => {
-    await print(session, await session.client.settings({ signal: session.signal }))
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('settings'), ['kv settings', 'kv settings set leases=on value_bytes_max=65536'])
+    .description('the replicated limits and switches of the cluster')
+    .addCommand(
+      withExamples(new Command('list'), ['kv settings', 'kv settings list -o json'])
+        .description('print them')
+        .action(async () => {
+          await listSettings(flags())
+        }),
+      { isDefault: true },
+    )
+    .addCommand(
+      withExamples(new Command('set'), [
+        'kv settings set leases=on',
+        'kv settings set value_bytes_max=65536 store_bytes_max=1073741824',
+      ])
+        .description('change some of them, all at once')
+        .argument('<name=value...>', 'a value is a whole number, on or off')
+        .action(async (assignments) => {
+          await changeSettings(flags(), assignments)
+        }),
+    )
+
+async function listSettings(global: GlobalFlags): Promise<void> {
+  await withContext(global, { kind: 'read' }, async (context) => {
+    await print(context, await context.client.settings({ signal: context.signal }))
   })
 }
 
-export async function changeSettings(global: GlobalFlags, assignments: readonly string[]): Promise<void> {
+async function changeSettings(global: GlobalFlags, assignments: readonly string[]): Promise<void> {
   const changes = assignments.map(parseAssignment)
   checkOnce(changes)
   const settings = nested(changes)
-  await inSession(global, { kind: 'write', check: `${PROGRAM} settings` }, async (session) => {
-    const { client, signal } = session
+  await withContext(global, { kind: 'write', check: `${PROGRAM} settings` }, async (context) => {
+    const { client, signal } = context
     checkNames(changes, await client.settings({ signal }))
-    await print(session, await client.changeSettings(settings, { signal }))
+    await print(context, await client.changeSettings(settings, { signal }))
   })
 }
 
@@ -53,13 +80,12 @@ function checkNames(assignments: readonly [name: string, value: unknown][], sett
   const known = new Map(settingsByName(settings))
   for (const [name, value] of assignments) {
     if (!known.has(name)) {
-      const near = nearest(name, [...known.keys()])
-      const hint = near === undefined ? '' : `\n(Did you mean ${near}?)`
+      const hint = didYouMean(name, [...known.keys()])
       throw new Failure(EXIT.usage, `there is no setting ${JSON.stringify(name)}${hint}`)
     }
     if (typeof value !== typeof known.get(name)) {
-      const wanted = typeof value === 'boolean' ? 'a whole number' : 'on or off'
-      throw new Failure(EXIT.usage, `${name} is ${wanted}`)
+      const expected = typeof value === 'boolean' ? 'a whole number' : 'on or off'
+      throw new Failure(EXIT.usage, `${name} is ${expected}`)
     }
   }
 }
@@ -85,10 +111,10 @@ export function settingsByName(settings: Settings): [name: string, value: unknow
   })
 }
 
-async function print({ format }: Session, settings: Settings): Promise<void> {
+async function print({ format }: CommandContext, settings: Settings): Promise<void> {
   if (format === 'json') return writeLine(toJson(settings))
-  if (format === 'ndjson') return writeLine(JSON.stringify(settings))
-  const table = new RowWriter<readonly [string, unknown]>(
+  if (format === 'ndjson') return writeLine(toJsonLine(settings))
+  await printTable<readonly [string, unknown]>(
     [
       { title: 'NAME', cell: ([name]) => name },
       {
@@ -97,7 +123,6 @@ async function print({ format }: Session, settings: Settings): Promise<void> {
       },
     ],
     format,
+    settingsByName(settings),
   )
-  for (const entry of settingsByName(settings)) await table.add(entry)
-  await table.end()
 }

@@ -1,42 +1,51 @@
 // kv status: what each node reports about itself.
 
+import { Command } from '@commander-js/extra-typings'
 import { type NodeStatus, QuorateError, UnreachableError } from '../../client/index.ts'
-import type { Format, GlobalFlags } from '../global-flags.ts'
-import { byName, RowWriter, sayPainted, toJson, writeLine } from '../output.ts'
-import { inSession, type Session } from '../session.ts'
-import { statusJson } from '../shapes.ts'
+import { type CommandContext, withContext } from '../command-context.ts'
+import { withExamples } from '../examples.ts'
+import { statusJson, toJson, toJsonLine } from '../format-json.ts'
+import { printTable } from '../format-table.ts'
+import type { Format } from '../global-flags.ts'
+import { byName, sayPainted, writeLine } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
 
 /** A node that does not answer in this time is shown as unreachable. */
 const ANSWER_MS_MAX = 2_000
 
-interface NodeToAsk {
+interface Target {
   readonly name: string | undefined
   readonly url: string
 }
 
-interface Row extends NodeToAsk {
+interface Row extends Target {
   readonly status: NodeStatus | undefined
   /** Why there is no status. */
   readonly error: QuorateError | undefined
 }
 
-export async function status(global: GlobalFlags): Promise<void> {
-  await inSession(global, { kind: 'read' }, async (session) => {
-    const rows = await Promise.all((await nodesToAsk(session)).map((node) => ask(session, node)))
-    const answered = rows.flatMap((row) => row.status ?? [])
-    if (answered.length === 0) throw nobodyAnswered(rows)
-    if (session.format === 'json') await writeLine(toJson(summary(rows, answered)))
-    else if (session.format === 'ndjson') {
-      for (const row of rows) await writeLine(JSON.stringify(nodeJson(row)))
-    } else await printTable(session.format, rows)
-    for (const node of answered) {
-      for (const error of node.errors) sayPainted('red', `${node.name}: ${error}`)
-    }
-  })
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('status'), ['kv status', 'kv status -o json'])
+    .description('what every node says of itself')
+    .action(async () => {
+      await withContext(flags(), { kind: 'read' }, printStatus)
+    })
+
+async function printStatus(context: CommandContext): Promise<void> {
+  const rows = await Promise.all((await targetsOf(context)).map((node) => statusOf(context, node)))
+  const answered = rows.flatMap((row) => row.status ?? [])
+  if (answered.length === 0) throw noAnswer(rows)
+  if (context.format === 'json') await writeLine(toJson(summary(rows, answered)))
+  else if (context.format === 'ndjson') {
+    for (const row of rows) await writeLine(toJsonLine(nodeJson(row)))
+  } else await printRows(context.format, rows)
+  for (const node of answered) {
+    for (const error of node.errors) sayPainted('red', `${node.name}: ${error}`)
+  }
 }
 
-/** The nodes that the user named. Otherwise all members, as one of the nodes knows them. */
-async function nodesToAsk({ client, endpoints, timeoutMs, signal }: Session): Promise<NodeToAsk[]> {
+/** The nodes that the user named; otherwise all members, from the view of one node. */
+async function targetsOf({ client, endpoints, timeoutMs, signal }: CommandContext): Promise<Target[]> {
   if (!endpoints.explicit) {
     const { members } = await client.cluster({ timeoutMs: Math.min(timeoutMs, ANSWER_MS_MAX), signal })
     if (members.length > 0) return byName(members).map(({ name, url }) => ({ name, url }))
@@ -44,7 +53,7 @@ async function nodesToAsk({ client, endpoints, timeoutMs, signal }: Session): Pr
   return endpoints.urls.map((url) => ({ name: undefined, url }))
 }
 
-async function ask({ client, timeoutMs, signal }: Session, node: NodeToAsk): Promise<Row> {
+async function statusOf({ client, timeoutMs, signal }: CommandContext, node: Target): Promise<Row> {
   try {
     const limitMs = Math.min(timeoutMs, ANSWER_MS_MAX)
     const answer = await client.status({ endpoint: node.url, timeoutMs: limitMs, signal })
@@ -57,8 +66,8 @@ async function ask({ client, timeoutMs, signal }: Session, node: NodeToAsk): Pro
   }
 }
 
-/** The error of a node that accepted a connection says more than that of one that did not. */
-function nobodyAnswered(rows: readonly Row[]): QuorateError {
+/** An error of a node that accepted a connection explains more than a refused connection. */
+function noAnswer(rows: readonly Row[]): QuorateError {
   const errors = rows.flatMap((row) => row.error ?? [])
   const urls = rows.map((row) => row.url).join(', ')
   return (
@@ -90,8 +99,8 @@ function nodeJson({ name, url, status: node }: Row): object {
   return { ...own, url, state: 'running' }
 }
 
-async function printTable(format: Format, rows: readonly Row[]): Promise<void> {
-  const table = new RowWriter<Row>(
+async function printRows(format: Format, rows: readonly Row[]): Promise<void> {
+  await printTable<Row>(
     [
       { title: 'NAME', cell: (row) => row.name },
       { title: 'URL', cell: (row) => row.url },
@@ -104,8 +113,7 @@ async function printTable(format: Format, rows: readonly Row[]): Promise<void> {
       { title: 'STATE HASH', cell: (row) => row.status?.stateHash, wide: true },
     ],
     format,
+    rows,
     (row) => (row.status === undefined ? 'red' : row.status.role === 'leader' ? 'green' : undefined),
   )
-  for (const row of rows) await table.add(row)
-  await table.end()
 }

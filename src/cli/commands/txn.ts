@@ -1,82 +1,81 @@
 // kv txn [FILE | -]: reads a transaction in the language of docs/reference/txn.md, or as JSON, and prints its answer.
 
 import { isUtf8 } from 'node:buffer'
-import { closeSync, openSync, readSync } from 'node:fs'
+import { Command } from '@commander-js/extra-typings'
 import { Failure } from '../../local/failure.ts'
+import { withContext } from '../command-context.ts'
+import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
-import { getCommand } from '../get-command.ts'
-import type { GlobalFlags } from '../global-flags.ts'
-import { fileContent, INPUT_MIB_MAX, standardInput } from '../input.ts'
-import { inSession } from '../session.ts'
-import { answerOf, changedKeys, txnOf } from '../txn-client.ts'
-import { readTxn } from '../txn-interactive.ts'
-import { describe, parseTxn, type ReadFile, type TxnJson, TxnSyntaxError } from '../txn-language.ts'
-import { printTxn } from '../txn-output.ts'
+import { fileContent, readFileUpToLimit, standardInput } from '../input.ts'
+import { io } from '../io.ts'
+import type { ProgramContext } from '../program-context.ts'
+import { getCommand } from '../shell-commands.ts'
+import { changedKeys, resultJson, toClientTxn } from '../txn/client-txn.ts'
+import { readInteractively } from '../txn/interactive.ts'
+import type { TxnJson } from '../txn/json-types.ts'
+import { parseTxn } from '../txn/parser.ts'
+import { printTxn } from '../txn/print-result.ts'
+import { formatSyntaxError, TxnSyntaxError } from '../txn/syntax-error.ts'
 
-export async function txn(global: GlobalFlags, source: string | undefined): Promise<void> {
-  const readAt = performance.now()
-  const given = await transactionFrom(source)
-  const waitedMs = performance.now() - readAt
-  const keys = changedKeys(given)
-  const [first] = keys ?? []
-  const intent =
-    keys === undefined
-      ? ({ kind: 'read' } as const)
-      : ({ kind: 'write', check: first === undefined ? undefined : getCommand(first) } as const)
-  await inSession(
-    global,
-    intent,
-    async ({ client, read, format, signal }) => {
-      const result = await client.txn(txnOf(given), intent.kind === 'read' ? read : { signal })
-      await printTxn(format, given, answerOf(given, result))
-    },
-    { waitedMs },
-  )
-}
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('txn'), [
+    'kv txn',
+    'kv txn transfer.txn',
+    "printf 'missing lock\\nthen\\n put lock me\\nelse\\n get lock\\n' | kv txn",
+    'kv txn transfer.json -o json',
+  ])
+    .description('compare keys, and do one of two lists of operations, all at one revision')
+    .argument('[file]', "the transaction; '-' or a pipe reads standard input; on a terminal it is asked for")
+    .addHelpText('after', TXN_NOTES)
+    .action(async (file) => {
+      const readAt = performance.now()
+      const txn = await readTxn(file)
+      const waitedMs = performance.now() - readAt
+      const keys = changedKeys(txn)
+      const check = keys?.[0] === undefined ? undefined : getCommand(keys[0])
+      const isRead = keys === undefined
+      await withContext(
+        flags(),
+        isRead ? { kind: 'read' } : { kind: 'write', check },
+        async ({ client, read, format, signal }) => {
+          const result = await client.txn(toClientTxn(txn), isRead ? read : { signal })
+          await printTxn(format, txn, resultJson(txn, result))
+        },
+        { waitedMs },
+      )
+    })
 
-async function transactionFrom(source: string | undefined): Promise<TxnJson> {
-  if (source === undefined && process.stdin.isTTY) return typed()
-  const isInput = source === undefined || source === '-'
-  const name = isInput ? 'standard input' : source
-  const content = await (isInput ? standardInput(A_TXN) : fileContent(source, A_TXN))
-  if (!isUtf8(content)) throw new Failure(EXIT.usage, `${name} is not UTF-8`)
+async function readTxn(source: string | undefined): Promise<TxnJson> {
+  const name = source === undefined || source === '-' ? 'standard input' : source
   try {
-    return parseTxn(content.toString(), readFile)
+    return parseTxn(await textFrom(source, name), readFileUpToLimit)
   } catch (error) {
-    if (error instanceof TxnSyntaxError) throw new Failure(EXIT.usage, describe(error, name))
+    if (error instanceof TxnSyntaxError) throw new Failure(EXIT.usage, formatSyntaxError(error, name))
     throw error
   }
 }
 
+async function textFrom(source: string | undefined, name: string): Promise<string> {
+  if (source === undefined && io().stdin.isTTY === true) return readInteractively()
+  const isStdin = source === undefined || source === '-'
+  const content = await (isStdin ? standardInput(A_TXN) : fileContent(source, A_TXN))
+  if (!isUtf8(content)) throw new Failure(EXIT.usage, `${name} is not UTF-8`)
+  return content.toString()
+}
+
 const A_TXN = 'a transaction'
 
-async function typed(): Promise<TxnJson> {
-  const onInterrupt = (): never => {
-    process.stderr.write('\n')
-    process.exit(EXIT.interrupted)
-  }
-  process.on('SIGINT', onInterrupt)
-  const given = await readTxn({ input: process.stdin, output: process.stderr, readFile })
-  process.off('SIGINT', onInterrupt)
-  if (given === undefined)
-    throw new Failure(EXIT.usage, 'the input ended before the transaction was complete: nothing was sent')
-  return given
-}
+const TXN_NOTES = `
+Each comparison and each operation has a line of its own:
 
-/** Up to a limit: a device may never end. */
-const readFile: ReadFile = (path) => {
-  const file = openSync(path, 'r')
-  try {
-    const chunks: Buffer[] = []
-    for (let bytes = 0; ; ) {
-      const chunk = Buffer.alloc(1024 * 1024)
-      const read = readSync(file, chunk)
-      if (read === 0) return Buffer.concat(chunks)
-      chunks.push(chunk.subarray(0, read))
-      bytes += read
-      if (bytes > INPUT_MIB_MAX * 1024 * 1024) throw new Error(`it has more than ${INPUT_MIB_MAX} MiB`)
-    }
-  } finally {
-    closeSync(file)
-  }
-}
+  version(jobs/42) = 0            value, version, create_revision, mod_revision, lease;  = != < >
+  exists jobs/41                  or: missing KEY
+  version(prefix tmp/) = 0        for every key of a range
+  then                            what is done if all of them hold
+    put jobs/42 "two words" prev
+    get prefix jobs/ limit 10
+  else                            what is done otherwise
+    delete range a b
+
+It may also be JSON, the body of POST /v1/txn. The exit code is 0 whichever list was done; the first line of
+the output says which. All of it: docs/reference/txn.md.`

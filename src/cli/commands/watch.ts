@@ -1,18 +1,25 @@
-// kv watch KEY | --prefix P: prints every change, or runs a command for each revision. The client goes on at another
-// node when one is lost; stderr says so.
+// kv watch KEY | --prefix P: prints every change, or runs a command for each revision. When a node is lost, the watch
+// resumes at another one, and stderr says so.
 
+import { Command, Option } from '@commander-js/extra-typings'
 import { CompactedError, type Watch, type WatchBatch, type WatchEvent } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
+import { keyArgument, splitAtDashes } from '../arguments.ts'
 import { checkCommand } from '../child.ts'
+import { withContext } from '../command-context.ts'
+import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
+import { parseRevision } from '../flag-values.ts'
+import { bytesToJson, recordJson, toJson, toJsonLine } from '../format-json.ts'
+import { RowWriter } from '../format-table.ts'
+import { escapeText, textOfBytes } from '../format-text.ts'
 import type { Format, GlobalFlags } from '../global-flags.ts'
-import { bytesToJson, printable, RowWriter, say, shownBytes, toJson, write, writeLine } from '../output.ts'
-import { inSession } from '../session.ts'
-import { recordJson } from '../shapes.ts'
-import { formatBytes } from '../txn-format.ts'
+import { say, write, writeLine } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
+import { formatBytes } from '../txn/format-txn.ts'
 import { runOnce } from '../watch-exec.ts'
 
-export interface WatchFlags {
+interface WatchFlags {
   readonly prefix?: string | undefined
   readonly from?: number | undefined
   readonly prev?: true | undefined
@@ -20,16 +27,41 @@ export interface WatchFlags {
   readonly exec?: true | undefined
 }
 
-/** `words`: what stands before `--`, and `command` what stands after it. */
-export async function watch(
-  global: GlobalFlags,
+export const command = ({ flags, argv }: ProgramContext) =>
+  withExamples(new Command('watch'), [
+    'kv watch greeting',
+    'kv watch --prefix services/ --prev',
+    "kv watch --prefix '' -o ndjson",
+    'kv watch --prefix conf/ --from 41 --only put',
+    'kv watch --prefix conf/ --exec -- ./reload.sh --now',
+  ])
+    .description('print every change of a key, or of all keys that begin with a prefix')
+    .argument('[key]')
+    .argument('[command...]', 'with --exec, behind --')
+    .option('--prefix <prefix>', "all keys that begin with it; '' are all keys")
+    .option(
+      '--from <revision>',
+      'begin with the changes of this revision; otherwise with the next',
+      parseRevision,
+    )
+    .option('--prev', 'also what the keys were before')
+    .addOption(new Option('--only <change>', 'only these changes').choices(['put', 'delete'] as const))
+    .option('--exec', 'run the command for each revision: its events as JSON on standard input, KV_REVISION')
+    .action(async (key, more, options) => {
+      const { words, command } = splitAtDashes([...(key === undefined ? [] : [key]), ...more], argv)
+      await watch(flags(), words, command, options)
+    })
+
+/** `command`: the words behind `--`. */
+async function watch(
+  globalFlags: GlobalFlags,
   words: readonly string[],
   command: readonly string[],
   flags: WatchFlags,
 ): Promise<void> {
   const place = placeOf(words, command, flags)
   const { from, prev, only, exec } = flags
-  await inSession(global, { kind: 'read' }, async ({ client, format, signal }) => {
+  await withContext(globalFlags, { kind: 'read' }, async ({ client, format, signal }) => {
     await using changes: Watch = client.watch({
       ...place,
       fromRevision: from,
@@ -37,13 +69,13 @@ export async function watch(
       only,
       signal,
       onResume: ({ endpoint, fromRevision, cause }) =>
-        say(`the watch goes on at ${endpoint} from revision ${fromRevision}: ${printable(cause.message)}`),
+        say(`the watch resumed at ${endpoint} from revision ${fromRevision}: ${cause.message}`),
     })
     try {
       await changes.ready
       const handle =
         exec === true
-          ? (batch: WatchBatch) => runOnce(command, batch.revision, JSON.stringify(batchJson(batch)), signal)
+          ? (batch: WatchBatch) => runOnce(command, batch.revision, toJsonLine(batchJson(batch)), signal)
           : await printer(format, prev === true)
       for await (const batch of changes) await handle(batch)
     } catch (error) {
@@ -58,11 +90,10 @@ function placeOf(words: readonly string[], command: readonly string[], { prefix,
   if (exec === true && command.length === 0)
     throw new Failure(EXIT.usage, '--exec needs a command behind --, as in: --exec -- make reload')
   if (more !== undefined)
-    throw new Failure(EXIT.usage, `it watches one key, or --prefix P; ${printable(more)} is one too many`)
+    throw new Failure(EXIT.usage, `it watches one key, or --prefix P; ${escapeText(more)} is one too many`)
   if (key !== undefined && prefix !== undefined)
     throw new Failure(EXIT.usage, 'a key and --prefix contradict each other')
-  if (key === '') throw new Failure(EXIT.usage, 'a key has at least one byte')
-  if (key !== undefined) return { key }
+  if (key !== undefined) return { key: keyArgument(key) }
   if (prefix === undefined)
     throw new Failure(EXIT.usage, "name a key, or --prefix P; --prefix '' watches all keys")
   return prefix === '' ? { all: true } : { prefix }
@@ -70,11 +101,11 @@ function placeOf(words: readonly string[], command: readonly string[], { prefix,
 
 function compacted({ resumeFrom, compactRevision, message }: CompactedError): Failure {
   const first = resumeFrom ?? (compactRevision === undefined ? undefined : compactRevision + 1)
-  const goOn = first === undefined ? 'watch without --from' : `watch with --from ${first}`
-  // What follows the colon is for programs.
+  const next = first === undefined ? 'watch without --from' : `watch with --from ${first}`
+  // The text behind the colon is for programs.
   return new Failure(
     EXIT.failed,
-    `${message.split(': ')[0]}: read the keys anew (ls, export), and ${goOn} to go on`,
+    `${message.split(': ')[0]}: read the keys anew (ls, export), and ${next} to go on`,
   )
 }
 
@@ -93,13 +124,13 @@ async function printer(format: Format, prev: boolean): Promise<(batch: WatchBatc
     [
       { title: 'REVISION', cell: ({ revision }) => revision, alignRight: true },
       { title: 'CHANGE', cell: ({ event }) => event.type },
-      { title: 'KEY', cell: ({ event }) => shownBytes(event.keyBytes) },
+      { title: 'KEY', cell: ({ event }) => textOfBytes(event.keyBytes) },
       { title: 'VALUE', cell: ({ event }) => shown(putValue(event)) },
       ...(prev ? [{ title: 'BEFORE', cell: ({ event }: Row) => shown(event.prev?.value) }] : []),
     ],
     format,
   )
-  // The header says that the watch has begun.
+  // The header shows that the watch has begun.
   await table.end()
   return async ({ revision, events }) => {
     for (const event of events) await table.add({ revision, event })
@@ -108,12 +139,11 @@ async function printer(format: Format, prev: boolean): Promise<(batch: WatchBatc
 }
 
 const putValue = (event: WatchEvent) => (event.type === 'put' ? event.kv.value : undefined)
-const shown = (value: Uint8Array | undefined) => (value === undefined ? undefined : shownBytes(value))
+const shown = (value: Uint8Array | undefined) => (value === undefined ? undefined : textOfBytes(value))
 
 /** Bytes as in the language of transactions, in which no word is empty: an empty field is no value. */
 function plainFields(revision: number, event: WatchEvent, prev: boolean): (string | number)[] {
-  const wordOf = (bytes: Uint8Array | undefined) =>
-    bytes === undefined ? '' : formatBytes(bytesToJson(bytes))
+  const wordOf = (bytes: Uint8Array | undefined) => (bytes === undefined ? '' : formatBytes(bytes))
   const fields = [revision, event.type, wordOf(event.keyBytes), wordOf(putValue(event))]
   return prev ? [...fields, wordOf(event.prev?.value)] : fields
 }
@@ -123,7 +153,7 @@ function batchJson({ revision, events }: WatchBatch): object {
 }
 
 const lineOf = (revision: number) => (event: WatchEvent) =>
-  `${JSON.stringify({ revision, ...eventJson(event) })}\n`
+  `${toJsonLine({ revision, ...eventJson(event) })}\n`
 
 function eventJson(event: WatchEvent): object {
   const prev = event.prev === undefined ? {} : { prev: event.prev === null ? null : recordJson(event.prev) }

@@ -1,7 +1,9 @@
 // The scripts that `kv completion SHELL` prints. They run `kv complete` and give its answer to the shell. They need
 // only the shell, not the bash-completion package. They may be sourced several times, and evaluate nothing.
 
-import type { Shell } from './shells.ts'
+/** The shells that `kv completion` has a script for. */
+export const SHELLS = ['bash', 'zsh', 'fish'] as const
+type Shell = (typeof SHELLS)[number]
 
 export const script = (shell: Shell, program: string): string => SCRIPTS[shell].replaceAll('PROGRAM', program)
 

@@ -7,10 +7,11 @@ import { Client } from '../../client/index.ts'
 import { DEFAULT_DATA, readClusterFile } from '../../local/cluster-file.ts'
 import { settingsByName } from '../commands/settings.ts'
 import { formatMs } from '../duration.ts'
+import { escapeText } from '../format-text.ts'
 import { chooseEndpoints, FORMATS, type GlobalFlags } from '../global-flags.ts'
 import { TOPICS } from '../help-topics.ts'
-import { printable } from '../output.ts'
-import { SHELLS } from './shells.ts'
+import { userPath } from '../io.ts'
+import { SHELLS } from './scripts.ts'
 
 export interface Candidate {
   readonly value: string
@@ -124,13 +125,13 @@ const SLASH = 0x2f
 const behind = (bytes: Uint8Array, last: number): Uint8Array => Buffer.concat([bytes, Uint8Array.of(last)])
 
 /** A line of the answer cannot hold other keys, and a key that is not UTF-8 cannot be typed. */
-const isTypable = (text: string): boolean => printable(text) === text && !text.includes('\uFFFD')
+const isTypable = (text: string): boolean => escapeText(text) === text && !text.includes('\uFFFD')
 
 function fileBehindAt(text: string): Completion {
   if (!text.startsWith('@')) return { candidates: [] }
   const path = text.slice(1)
   const directory = path.endsWith('/') ? path : path.includes('/') ? `${dirname(path)}/` : ''
-  const entries = readdirSync(directory === '' ? '.' : directory, { withFileTypes: true })
+  const entries = readdirSync(userPath(directory === '' ? '.' : directory), { withFileTypes: true })
   const candidates = entries.map((entry): Candidate => {
     const goesOn = entry.isDirectory()
     return { value: `@${directory}${entry.name}${goesOn ? '/' : ''}`, goesOn }
@@ -175,7 +176,7 @@ async function settings(text: string, { flags }: Context): Promise<Completion> {
 }
 
 function localNodes(_: string, { typed }: Context): Completion {
-  const nodes = readClusterFile(typed.get('--data') ?? DEFAULT_DATA)?.nodes ?? []
+  const nodes = readClusterFile(userPath(typed.get('--data') ?? DEFAULT_DATA))?.nodes ?? []
   if (nodes.length === 0) return { candidates: [] }
   return {
     candidates: [

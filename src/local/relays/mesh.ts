@@ -1,6 +1,5 @@
-// The network of a cluster on one machine, which can be cut: one TCP relay for each ordered pair of nodes. A node dials
-// its peers through its own relays. So each direction between two nodes can be cut alone, and neither node knows of the
-// relays.
+// The network of a cluster on one machine: one TCP relay for each ordered pair of nodes. A node dials its peers through
+// its own relays, so each direction between two nodes can be cut alone. The nodes do not know of the relays.
 
 import { hostPort } from '../../server/addresses.ts'
 import type { ListenAddress } from '../../server/node/types.ts'
@@ -8,22 +7,22 @@ import { HOST } from '../addresses.ts'
 import { createRelay, type Relay } from './relay.ts'
 
 export interface RelayMesh {
-  /** Where `from` has to dial to reach each of the others: host:port by name. */
+  /** Addresses at which `from` dials each of the others: host:port by name. */
   addressesFor(from: string): Record<string, string>
   /**
-   * Only nodes of the same group reach each other from now on. `reset` closes the connections between groups as well.
+   * Lets only nodes of the same group reach each other. `reset` closes the connections between groups as well.
    */
   partition(groups: readonly (readonly string[])[], reset: boolean): void
   heal(): void
   close(): Promise<void>
 }
 
-interface Link extends Dialled {
+interface RelayLink extends RelayAddress {
   readonly relay: Relay
 }
 
-/** What `from` dials to reach `to`. */
-interface Dialled {
+/** The address at which `from` reaches `to`. */
+interface RelayAddress {
   readonly from: string
   readonly to: string
   readonly address: ListenAddress
@@ -31,22 +30,22 @@ interface Dialled {
 
 export async function createRelayMesh(
   names: readonly string[],
-  /** Where the peer listener of a node is now; undefined while it has none. */
+  /** The peer listener of a node; undefined while it does not listen. */
   peerListener: (name: string) => ListenAddress | undefined,
 ): Promise<RelayMesh> {
   const pairs = names.flatMap((from) => names.filter((to) => to !== from).map((to) => ({ from, to })))
-  const begun = await Promise.allSettled(
-    pairs.map(async ({ from, to }): Promise<Link> => {
+  const results = await Promise.allSettled(
+    pairs.map(async ({ from, to }): Promise<RelayLink> => {
       const listen = { host: HOST, port: 0 }
       const relay = await createRelay({ listen, target: () => peerListener(to) })
       return { from, to, relay, address: relay.address }
     }),
   )
-  const links = begun.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+  const links = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   const closeAll = async (): Promise<void> => {
     await Promise.all(links.map(({ relay }) => relay.close()))
   }
-  const failed = begun.find((each) => each.status === 'rejected')
+  const failed = results.find((result) => result.status === 'rejected')
   if (failed !== undefined) {
     await closeAll()
     throw failed.reason
@@ -68,15 +67,15 @@ export async function createRelayMesh(
   }
 }
 
-/** Where `from` has to dial to reach each of the others: host:port by name. */
-export function addressesFor(from: string, links: readonly Dialled[]): Record<string, string> {
+/** Addresses at which `from` dials each of the others: host:port by name. */
+export function addressesFor(from: string, links: readonly RelayAddress[]): Record<string, string> {
   const own = links.filter((link) => link.from === from)
   return Object.fromEntries(own.map(({ to, address }) => [to, hostPort(address)]))
 }
 
 /**
- * The groups of a partition, completed: nodes that no group names form one more. A sentence instead, when a name is
- * unknown or stands in two groups, or when there is only one group.
+ * Completes the groups of a partition: nodes that no group names form one more. Returns the reason instead when a name
+ * is unknown or in two groups, or when there is only one group.
  */
 export function completeGroups(
   names: readonly string[],
@@ -84,10 +83,10 @@ export function completeGroups(
 ): readonly (readonly string[])[] | string {
   const named = groups.flat()
   const unknown = named.find((name) => !names.includes(name))
-  if (unknown !== undefined) return `there is no node ${unknown} (there are ${names.join(', ')})`
+  if (unknown !== undefined) return `there is no node ${unknown}; use ${names.join(', ')}`
   const twice = named.find((name, at) => named.indexOf(name) !== at)
   if (twice !== undefined) return `${twice} is named twice`
   const rest = names.filter((name) => !named.includes(name))
   const complete = [...groups, rest].filter((group) => group.length > 0)
-  return complete.length > 1 ? complete : 'one group holds every node: nothing would be cut off'
+  return complete.length > 1 ? complete : 'one group holds every node, so nothing would be cut off'
 }

@@ -1,21 +1,20 @@
-// A TCP relay that can be cut: how a cluster on one machine is partitioned without root and without hooks in the nodes.
+// A TCP relay that can be cut, to partition a cluster on one machine without root and without hooks in the nodes.
 //
-// While it passes, it forwards bytes, closes and resets as soon as they come. Where no process listens behind it, the
-// caller is reset at once, so that a dead node looks dead. As a black hole it reads nothing: bytes stay in the kernel
-// of the sender, closes go unseen, sockets stay open, and new connections are accepted and hang. When it passes again,
-// all of that goes on where it stopped. Bytes that it had already read from one side when it was cut still reach the
-// other.
+// In mode `pass` it forwards bytes, closes and resets at once. When no process listens at the target, it resets the
+// caller, so that a dead node looks dead. In mode `blackhole` it reads nothing: bytes stay in the kernel of the sender,
+// closes are not forwarded, sockets stay open, and new connections are accepted and hang. Back in mode `pass`, it
+// continues all of them. Bytes that it had read before it was cut still reach the other side.
 
 import { connect, createServer, type Socket } from 'node:net'
 import type { ListenAddress } from '../../server/node/types.ts'
 
 export interface Relay {
-  /** Where it listens. */
+  /** Its listen address. */
   readonly address: ListenAddress
-  /** Forwarded so far, both ways, by all its connections: shows whether a cut took effect. */
+  /** Bytes forwarded so far, both ways, by all its connections: shows whether a cut took effect. */
   readonly passedBytes: number
   setMode(mode: RelayMode): void
-  /** Ends every connection with a reset, on both sides, whatever the mode. */
+  /** Ends every connection with a reset on both sides, in either mode. */
   reset(): void
   /** Resolves when the port is free. */
   close(): Promise<void>
@@ -25,15 +24,15 @@ export type RelayMode = 'pass' | 'blackhole'
 
 export interface RelayOptions {
   readonly listen: ListenAddress
-  /** Asked for each connection; undefined refuses it. */
+  /** Called for each connection; undefined refuses it. */
   readonly target: () => ListenAddress | undefined
 }
 
-/** Connections that hang in a black hole and never reached the other side. Beyond this count the oldest is dropped. */
+/** Limit on connections that hang in a black hole before they reached the target. Beyond it the oldest is dropped. */
 const HUNG_MAX = 64
 
 export async function createRelay({ listen, target }: RelayOptions): Promise<Relay> {
-  const passages = new Set<Passage>()
+  const connections = new Set<RelayedConnection>()
   let mode: RelayMode = 'pass'
   let passedBytes = 0
   const count = (bytes: number): void => {
@@ -41,19 +40,19 @@ export async function createRelay({ listen, target }: RelayOptions): Promise<Rel
   }
 
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (caller) => {
-    const passage = new Passage(caller, target, count, () => passages.delete(passage))
-    passages.add(passage)
-    if (mode === 'pass') passage.open()
+    const connection = new RelayedConnection(caller, target, count, () => connections.delete(connection))
+    connections.add(connection)
+    if (mode === 'pass') connection.open()
     else dropOldestHung()
   })
   function dropOldestHung(): void {
-    const hung = [...passages].filter((passage) => passage.hung)
+    const hung = [...connections].filter((connection) => connection.hung)
     if (hung.length > HUNG_MAX) hung[0]?.reset()
   }
 
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    // Otherwise workers of node:cluster would share the port, and each connection would go to any of them.
+    // Workers of node:cluster would share the port otherwise, and each connection would reach any of them.
     server.listen({ ...listen, exclusive: true }, resolve)
   })
   const bound = server.address()
@@ -67,33 +66,34 @@ export async function createRelay({ listen, target }: RelayOptions): Promise<Rel
     setMode(next) {
       if (next === mode) return
       mode = next
-      for (const passage of [...passages]) {
-        if (mode === 'pass') passage.open()
-        else passage.cut()
+      for (const connection of [...connections]) {
+        if (mode === 'pass') connection.open()
+        else connection.cut()
       }
     },
     reset() {
-      for (const passage of [...passages]) passage.reset()
+      for (const connection of [...connections]) connection.reset()
     },
     close() {
-      for (const passage of [...passages]) passage.reset()
+      for (const connection of [...connections]) connection.reset()
       return new Promise((resolve) => server.close(() => resolve()))
     },
   }
 }
 
 /** One connection through the relay. */
-class Passage {
+class RelayedConnection {
   readonly #caller: Socket
   readonly #target: () => ListenAddress | undefined
   readonly #passed: (bytes: number) => void
   readonly #ended: () => void
   #callee: Socket | undefined
+  /** Connected to the target. */
   #joined = false
   #flowing = false
-  /** Sides that must be told, when the black hole ends, that the other side has closed. */
+  /** Sides whose peer has closed in the black hole: they are ended when it ends. */
   #toEnd: Socket[] = []
-  /** A side failed in the black hole. The other side is told when it ends. */
+  /** A side failed in the black hole: the other side is reset when it ends. */
   #broken = false
   #over = false
 
@@ -110,7 +110,7 @@ class Passage {
     caller.on('error', () => this.#failed())
   }
 
-  /** Nothing of it has been forwarded. */
+  /** It has not reached the target. */
   get hung(): boolean {
     return !this.#joined
   }
@@ -152,7 +152,7 @@ class Passage {
     this.#callee = callee
     callee.pause()
     callee.on('error', () => {
-      // In a black hole not even a refusal is seen: the target is tried again when it ends.
+      // A black hole hides a refusal too: the target is dialled again when it ends.
       if (this.#flowing || this.#joined) this.#failed()
       else this.#callee = undefined
     })
@@ -166,7 +166,7 @@ class Passage {
   }
 
   #join(from: Socket, to: Socket): void {
-    // Attached paused: a listener alone must not start the flow.
+    // A `data` listener alone must not start the flow.
     from.pause()
     from.on('data', (bytes) => {
       this.#passed(bytes.length)
@@ -176,7 +176,7 @@ class Passage {
       if (this.#flowing) from.resume()
     })
     from.on('end', () => {
-      // A paused socket with nothing left to read sees the close all the same.
+      // A paused socket without unread bytes emits `end` as well.
       if (this.#flowing) to.end()
       else this.#toEnd.push(to)
     })
@@ -193,7 +193,7 @@ class Passage {
 }
 
 /**
- * A socket whose close is under way cannot be reset any more: Node would lose the handle and loop on it without end.
+ * Resets a socket, or destroys it when its close is in progress: Node would lose the handle and loop on it forever.
  */
 function resetOrDestroy(socket: Socket): void {
   if (socket.writableEnded) socket.destroy()

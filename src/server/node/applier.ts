@@ -5,7 +5,6 @@ import {
   applyEntry,
   decodeState,
   encodeState,
-  hasHistory,
   type KvState,
   namesRanges,
   placesOfEntry,
@@ -161,7 +160,7 @@ export class Applier {
     if (reads.isRead) return false
     if (reads.isReading) return true
     const kind = frameKind(frame)
-    if (kind < ENTRY_KINDS_OF_CORE || !hasHistory(this.#state)) return false
+    if (kind < ENTRY_KINDS_OF_CORE) return false
     if (this.#storage.knowsAllHeads && !namesRanges(kind)) return false
     reads.read(placesOfEntry(kind, frameVersion(frame), frameBody(frame)), this.#state, this.#keysAhead)
     return !reads.isRead

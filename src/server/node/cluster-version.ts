@@ -1,11 +1,9 @@
-// The cluster version is raised only when every member knows the new one: a member that does not know it would stop at
-// the entry that raises it. Members report in the handshake which versions they know. Nothing is known about a member
-// that this process has not heard since its start.
+// The cluster version: which entries, rows and meanings the members of a cluster may use. This program knows one, 1.
 //
-// A leader raises it by itself as soon as every member knows the newest one. Until then, requests of kinds that need it
-// are refused.
+// A member stops at an entry that raises the version beyond what it knows. So a node proposes a higher version only
+// when every member has reported in its handshake that it knows that version.
 
-import { CLUSTER_VERSION, clusterVersionOf, type Request } from '../../kv/index.ts'
+import { CLUSTER_VERSION, type Request } from '../../kv/index.ts'
 import type { Member, ReplicaId } from '../../raft/index.ts'
 import type { Problem } from './types.ts'
 
@@ -18,44 +16,31 @@ export class ClusterVersions {
     this.#self = self
   }
 
-  heard(from: ReplicaId, version: number): void {
-    this.#known.set(from, version)
+  reported(by: ReplicaId, version: number): void {
+    this.#known.set(by, version)
   }
 
-  /**
-   * Why this request must not be proposed: it names a cluster version that some member may not know, or needs one above
-   * `current`.
-   */
-  refusal(request: Request, members: readonly Member[], current: number): Problem | undefined {
-    const needed = clusterVersionOf(request)
-    // A node that lags behind, or has not received the state yet, knows an older version than the cluster has.
-    if (needed > current) return needsVersion(needed, current)
-    const { command } = request
-    const wanted = command.kind === 'settings' ? command.settings.clusterVersion : undefined
-    if (wanted === undefined) return undefined
-    const behind = this.#behind(wanted, members)
+  /** Why this request must not be proposed: it names a cluster version that some member may not know. */
+  refusal({ command }: Request, members: readonly Member[]): Problem | undefined {
+    const version = command.kind === 'settings' ? command.settings.clusterVersion : undefined
+    // A program knows all versions from 1 to its own.
+    if (version === undefined || version <= 1) return undefined
+    const behind = this.#behind(version, members)
     if (behind.length === 0) return undefined
-    return refused(
-      'membership_refused',
-      `cluster version ${wanted} would stop members that do not know it: ${behind.join(', ')}. ` +
+    return {
+      code: 'membership_refused',
+      detail:
+        `cluster version ${version} would stop members that do not know it: ${behind.join(', ')}. ` +
         'Start every member with a quorate that knows it, and remove those that are gone',
-    )
+      written: 'no',
+    }
   }
 
-  #behind(wanted: number, members: readonly Member[]): string[] {
+  #behind(version: number, members: readonly Member[]): string[] {
     return members.flatMap(({ id, name }) => {
-      const version = id === this.#self ? CLUSTER_VERSION : this.#known.get(id)
-      if (version === undefined) return [`${name} has not been heard of since this node began`]
-      return version < wanted ? [`${name} knows no version above ${version}`] : []
+      const known = id === this.#self ? CLUSTER_VERSION : this.#known.get(id)
+      if (known === undefined) return [`${name} has not connected since this node started`]
+      return known < version ? [`${name} knows no version above ${known}`] : []
     })
   }
 }
-
-export const needsVersion = (needed: number, current: number): Problem =>
-  refused(
-    'not_ready',
-    `this request needs cluster version ${needed}, this node has applied ${current}. ` +
-      'It is raised when every member runs a quorate that knows it',
-  )
-
-const refused = (code: Problem['code'], detail: string): Problem => ({ code, detail, written: 'no' })

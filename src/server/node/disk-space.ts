@@ -20,9 +20,9 @@
 import { existsSync, rmSync, statfsSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { DiskRoom, MonotonicMs } from '../../raft/index.ts'
+import type { MonotonicMs } from '../../raft/index.ts'
 import type { DriverLimits } from './limits.ts'
-import type { Clock, Timer } from './types.ts'
+import type { Clock, DiskSpaceState, Timer } from './types.ts'
 
 /** The file system with the data of a node. */
 export interface Disk {
@@ -36,7 +36,7 @@ export interface Disk {
 }
 
 export interface DiskSpaceEvents {
-  changed(room: DiskRoom): void
+  changed(state: DiskSpaceState): void
   /**
    * Frees the space of deleted data. That needs space first, so it goes on only while `isRoom` returns true. `done` is
    * called on success; a failure ends the node.
@@ -70,7 +70,7 @@ export class DiskSpace {
   readonly #limits: DriverLimits
   readonly #disk: Disk
   readonly #events: DiskSpaceEvents
-  #room: DiskRoom = 'enough'
+  #state: DiskSpaceState = 'enough'
   #freeBytes = Number.POSITIVE_INFINITY
   #written = 0
   #timer: Timer | undefined
@@ -90,15 +90,15 @@ export class DiskSpace {
     return this.#freeBytes
   }
 
-  /** The room at the last look. */
-  get room(): DiskRoom {
-    return this.#room
+  /** The state at the last check. */
+  get state(): DiskSpaceState {
+    return this.#state
   }
 
   /** Looks now and then again at intervals. */
   start(): void {
     this.#look()
-    if (this.#room !== 'enough' && !this.#compacting) this.#makeRoom()
+    if (this.#state !== 'enough' && !this.#compacting) this.#makeRoom()
     this.#timer = this.#clock.after(this.#limits.diskLookMs, () => this.start())
   }
 
@@ -111,18 +111,18 @@ export class DiskSpace {
   writes(bytes: number): void {
     this.#written += bytes
     const { diskReserveBytes } = this.#limits
-    const bound = this.#room === 'enough' ? diskReserveBytes : diskReserveBytes / NONE_PART
-    if (this.#written * WRITTEN_PART > this.#freeBytes - bound && this.#room !== 'none') this.#look()
+    const bound = this.#state === 'enough' ? diskReserveBytes : diskReserveBytes / NONE_PART
+    if (this.#written * WRITTEN_PART > this.#freeBytes - bound && this.#state !== 'none') this.#look()
   }
 
   #look(): void {
     this.#written = 0
     this.#freeBytes = this.#disk.freeBytes()
     this.#keepReserve()
-    const room = this.#roomOf(this.#freeBytes)
-    if (room === this.#room) return
-    this.#room = room
-    this.#events.changed(room)
+    const state = this.#stateAt(this.#freeBytes)
+    if (state === this.#state) return
+    this.#state = state
+    this.#events.changed(state)
   }
 
   /**
@@ -162,11 +162,11 @@ export class DiskSpace {
     return this.#freeBytes <= SHORT_TIMES * this.#limits.diskReserveBytes
   }
 
-  #roomOf(freeBytes: number): DiskRoom {
+  #stateAt(freeBytes: number): DiskSpaceState {
     const { diskReserveBytes } = this.#limits
     const factor = (reached: boolean): number => (reached ? 1 : AGAIN)
-    if (freeBytes < (diskReserveBytes / NONE_PART) * factor(this.#room !== 'none')) return 'none'
-    return freeBytes < diskReserveBytes * factor(this.#room === 'enough') ? 'low' : 'enough'
+    if (freeBytes < (diskReserveBytes / NONE_PART) * factor(this.#state !== 'none')) return 'none'
+    return freeBytes < diskReserveBytes * factor(this.#state === 'enough') ? 'low' : 'enough'
   }
 
   #keepReserve(): void {

@@ -11,27 +11,16 @@ import { crc32 } from 'node:zlib'
 import {
   type Applied,
   CLUSTER_VERSION,
-  CLUSTER_VERSION_OF_HISTORY,
-  CLUSTER_VERSION_OF_LEASES,
-  compactRevision,
   decodeState,
-  hasHistory,
   type KeyRow,
   type LeaseId,
   type Outcome,
   type Request,
   type Revision,
-  requestBytes,
-  requestKind,
-  takesNoRoom,
-  writeRequest,
 } from '../../kv/index.ts'
 import {
-  assertNever,
-  BODY_AT,
   type Configuration,
   type ConfigurationChange,
-  type DiskRoom,
   decodeAppliedState,
   ENTRY_CONFIGURATION,
   ENTRY_LEASES,
@@ -40,27 +29,19 @@ import {
   encodeChange,
   encodeLeases,
   finalConfiguration,
-  frameBody,
-  frameKind,
-  frameVersion,
   type Input,
   isJoint,
   isMember,
   isVoter,
   type LeaseSetting,
   type LogIndex,
-  type Member,
   type Message,
-  newFrame,
   type Output,
-  type Proposal,
   Raft,
   type RaftLimits,
   type RaftTiming,
   type ReplicaId,
   type RoleChange,
-  readHeader,
-  sealFrame,
   type Term,
   type UnderWay,
   type Write,
@@ -68,24 +49,28 @@ import {
 import { CorruptionError, ScanEndedError, UnfitReplicaError } from '../../storage/index.ts'
 import type { Range, SnapshotSink, SnapshotSource, Storage } from '../../storage/types.ts'
 import { Applier } from './applier.ts'
-import { BatchDelay } from './batch-delay.ts'
-import { ClusterVersions, needsVersion } from './cluster-version.ts'
-import { configurationLog } from './configuration-log.ts'
+import { ClusterVersions } from './cluster-version.ts'
 import { type Disk, DiskSpace } from './disk-space.ts'
+import { DiskSpacePolicy } from './disk-space-policy.ts'
 import { GroupCommit, type StoredBatch } from './group-commit.ts'
 import { HistoryCompactor } from './history-compactor.ts'
 import { ForwardedKeepAlives } from './leases/forwarded-keep-alives.ts'
 import { LeaseKeeper } from './leases/lease-keeper.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from './leases/lease-rows.ts'
 import type { DriverLimits } from './limits.ts'
-import { type ProposalEnd, Proposals } from './proposals.ts'
+import { Members, removedText } from './members.ts'
+import type { ProposalEnd } from './proposals.ts'
+import { Proposer } from './proposer.ts'
 import { Reads } from './reads.ts'
 import { getRecord, type ListOptions, type RecordScan, scanRecords } from './record-scan.ts'
 import { Scrubber } from './scrubber.ts'
-import { StateHashes } from './state-hashes.ts'
+import { StateHashMonitor } from './state-hash-monitor.ts'
 import { StateWaiters } from './state-waiters.ts'
+import { StepTimer } from './step-timer.ts'
+import { type TransferRefusal, TransferRequests } from './transfer-requests.ts'
 import type {
   Clock,
+  DiskSpaceState,
   Greeting,
   KeepAliveAnswer,
   KeepAliveQuestion,
@@ -105,7 +90,7 @@ import type {
   Timer,
 } from './types.ts'
 import { type Watch, type WatchCounts, WatchHub, type WatchRequest, type WatchSink } from './watch/index.ts'
-import { WriteCoalescer } from './write-coalescer.ts'
+import { LeaderLoss } from './watch/leader-loss.ts'
 
 /** Receives the events for metrics. Every method is called on a hot path and must be cheap. */
 export interface DriverObserver {
@@ -144,23 +129,23 @@ export class Driver implements NodeApi, NetworkEvents {
   readonly #raft: Raft
   readonly #applier: Applier
   readonly #commits: GroupCommit
-  readonly #proposals: Proposals
-  readonly #gathered: WriteCoalescer
+  readonly #proposer: Proposer
   readonly #reads: Reads
   readonly #waits: StateWaiters
-  readonly #hashes: StateHashes
+  readonly #hashes: StateHashMonitor
   readonly #scrubber: Scrubber
   readonly #space: DiskSpace
+  readonly #spacePolicy: DiskSpacePolicy
   readonly #sendingSnapshot = new Set<ReplicaId>()
   readonly #versions: ClusterVersions
-  readonly #batchDelay: BatchDelay
   readonly #compactor: HistoryCompactor
   readonly #watches: WatchHub
   readonly #forwarded: ForwardedKeepAlives
   readonly #leases: LeaseKeeper
-  #batchDelayTimer: Timer | undefined
-  /** Callbacks of requests that wait for a transfer of leadership; called when the core gives it up. */
-  readonly #transferRefused = new Set<(detail: string) => void>()
+  readonly #leaderLoss: LeaderLoss
+  readonly #transfers: TransferRequests
+  readonly #members: Members
+  readonly #timer: StepTimer
   /** The commit index at the start. The node is not ready before it has applied everything up to there. */
   readonly #commitAtStart: LogIndex
 
@@ -171,23 +156,9 @@ export class Driver implements NodeApi, NetworkEvents {
   #applying = false
   #applySoon = false
   #wakeSoon = false
-  #nextSeq = 1
-  #timer: Timer | undefined
-  #timerAt = Number.POSITIVE_INFINITY
   #retry: Timer | undefined
   #hashTimer: Timer | undefined
-  /** Runs while no leader is known. */
-  #leaderlessTimer: Timer | undefined
-  #hashError: string | undefined
-  /** This node has proposed to raise the cluster version, and waits for the outcome. */
-  #raisesVersion = false
-  /** The configuration after the last applied entry, and the core's encoded state at that entry. */
-  #configuration: Configuration
-  /**
-   * Replicas that are no longer members but still needed: the leader that this node follows, or those that this leader
-   * removes.
-   */
-  #outgoing: readonly Member[] = []
+  /** The core's encoded state after the last applied entry. */
   #raftState: Uint8Array
 
   constructor(options: DriverOptions) {
@@ -212,26 +183,54 @@ export class Driver implements NodeApi, NetworkEvents {
       limits: options.raftLimits,
       timing: options.timing,
       random: options.random,
-      makesRoom: (frame) => takesNoRoom(frameKind(frame), frameVersion(frame), frameBody(frame)),
+      admission: (frame) => this.#spacePolicy.admission(frame),
       crc32,
       now: clock.now(),
     })
-    this.#configuration = this.#raft.configuration
-    this.#hashes = new StateHashes(this.#replicaId)
+    this.#timer = new StepTimer(clock, (lateMs) => this.#tick(lateMs))
+    this.#members = new Members({
+      raft: this.#raft,
+      logger: options.logger,
+      setPeers: (peers) => this.#network?.setPeers(peers),
+    })
+    this.#hashes = new StateHashMonitor(this.#replicaId, {
+      logger: options.logger,
+      voters: () => this.configuration.voters,
+      diverged: (error) => this.#fail(error),
+    })
     this.#scrubber = new Scrubber(clock, storage, limits, (error) => this.#fail(error))
     this.#space = new DiskSpace(clock, limits, options.disk, {
-      changed: (room) => this.#roomChanged(room),
+      changed: (state) => this.#spaceChanged(state),
       compact: (done, isRoom) => this.#compact(done, isRoom),
       endOldScans: () => this.#storage.endOldScans(),
     })
+    this.#spacePolicy = new DiskSpacePolicy({
+      clock,
+      timing: options.timing,
+      space: this.#space,
+      raft: this.#raft,
+      handOver: () => this.#step({ kind: 'transfer', now: clock.now(), to: undefined }),
+    })
     this.#waits = new StateWaiters(clock)
-    this.#gathered = new WriteCoalescer(clock, (...proposed) => this.#proposeRequest(...proposed))
-    this.#proposals = new Proposals(
+    this.#transfers = new TransferRequests({
+      clock,
+      logger: options.logger,
+      raft: this.#raft,
+      waits: this.#waits,
+      end: () => this.#ended,
+      leaderName: () => this.leaderName,
+      step: (to, refuse) => this.#step({ kind: 'transfer', now: clock.now(), to }, refuse),
+    })
+    this.#proposer = new Proposer({
       clock,
       limits,
-      (frame) => this.#renew(frame),
-      (seq, end, count) => this.#proposalEnded(seq, end, count),
-    )
+      boot: storage.boot,
+      raft: this.#raft,
+      end: () => this.#ended,
+      wake: () => this.#wake(),
+      step: (proposals) => this.#step({ kind: 'propose', now: clock.now(), proposals }),
+      proposalEnded: (end, count) => this.#proposalEnded(end, count),
+    })
     this.#applier = new Applier(storage, {
       coreEntryApplied: (entry) => this.#coreEntryApplied(entry),
       encodedRaftState: () => this.#raftState,
@@ -240,7 +239,7 @@ export class Driver implements NodeApi, NetworkEvents {
       entryRead: () => this.#orFail(() => this.#apply()),
       failed: (error) => this.#fail(error),
     })
-    const [raft, applier] = [this.#raft, this.#applier]
+    const [raft, applier, spacePolicy] = [this.#raft, this.#applier, this.#spacePolicy]
     this.#compactor = new HistoryCompactor({
       get state() {
         return applier.state
@@ -262,6 +261,7 @@ export class Driver implements NodeApi, NetworkEvents {
       state: applier.state,
       failed: (error) => this.#fail(error),
     })
+    this.#leaderLoss = new LeaderLoss(clock, limits.watchLeaderlessMs, this.#watches)
     const leaseNode = {
       get state() {
         return applier.state
@@ -287,8 +287,7 @@ export class Driver implements NodeApi, NetworkEvents {
       {
         leader: () => {
           const { leader } = raft
-          const isKnown = applier.state.settings.clusterVersion >= CLUSTER_VERSION_OF_LEASES
-          return isKnown && leader !== this.#replicaId ? leader : undefined
+          return leader !== this.#replicaId ? leader : undefined
         },
         ask: (leader, question) => this.#network?.askToKeepAlive(leader, question),
       },
@@ -296,11 +295,10 @@ export class Driver implements NodeApi, NetworkEvents {
       storage.boot,
     )
     this.#leases = new LeaseKeeper(leaseNode, clock, limits)
-    this.#batchDelay = new BatchDelay(clock, limits)
     this.#commits = new GroupCommit(clock, storage, limits, {
       hardState: () => this.#raft.hardState(),
       neededAfter: () => this.#raft.neededAfter,
-      isShortOfRoom: () => this.#raft.room !== 'enough',
+      isShortOfSpace: () => this.#space.state !== 'enough',
       send: (message) => this.#network?.send(message),
       stored: (batch) => this.#stored(batch),
       failed: (error) => this.#fail(error),
@@ -316,7 +314,7 @@ export class Driver implements NodeApi, NetworkEvents {
         return raft.leader !== undefined
       },
       get endsAt() {
-        return raft.lacksRoom ? raft.lastIndex : undefined
+        return spacePolicy.logEnd
       },
       stalenessMs: (now) => raft.stalenessMs(now),
     })
@@ -325,7 +323,7 @@ export class Driver implements NodeApi, NetworkEvents {
   /** Starts to take part. `network` delivers its events to this driver. */
   start(network: Network): void {
     this.#network = network
-    this.#setPeers()
+    this.#members.setPeers()
     this.#step({ kind: 'tick', now: this.#clock.now() })
     this.#storage.whenFailed((error) => this.#fail(error))
     // The storage may have failed before, or in the first step. Then nothing would stop what is started below.
@@ -347,16 +345,16 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   get compactRevision(): Revision {
-    return compactRevision(this.#applier.state)
+    return this.#applier.state.history.compacted
   }
 
   get configuration(): Configuration {
-    return this.#configuration
+    return this.#members.configuration
   }
 
   get leaderName(): string | undefined {
     const { leader } = this.#raft
-    return leader === undefined ? undefined : this.#nameOf(leader)
+    return leader === undefined ? undefined : this.#members.nameOf(leader)
   }
 
   /** A snapshot from the leader is being installed. */
@@ -367,10 +365,10 @@ export class Driver implements NodeApi, NetworkEvents {
   status(): NodeStatus {
     const errors: string[] = []
     if (this.#ended !== undefined) errors.push(this.#ended.reason)
-    if (this.#hashError !== undefined) errors.push(this.#hashError)
+    if (this.#hashes.error !== undefined) errors.push(this.#hashes.error)
     const raft = this.#raft.status()
-    const { freeBytes } = this.#space
-    if (raft.room !== 'enough') errors.push(diskFull(raft.room, freeBytes))
+    const { freeBytes, state } = this.#space
+    if (state !== 'enough') errors.push(diskFull(state, freeBytes))
     if (this.#raft.leader === undefined) errors.push('no leader is known')
     return {
       name: this.name,
@@ -378,6 +376,7 @@ export class Driver implements NodeApi, NetworkEvents {
       replicaId: this.#replicaId,
       raft,
       diskFreeBytes: freeBytes,
+      diskSpace: state,
       revision: this.revision,
       settings: this.#applier.state.settings,
       stateHash: this.#storage.stateHash,
@@ -391,7 +390,7 @@ export class Driver implements NodeApi, NetworkEvents {
   inspect(): UnderWay {
     const parts: Readonly<Record<string, UnderWay>> = {
       raft: this.#raft.inspect(),
-      proposals: this.#proposals.inspect(),
+      proposals: this.#proposer.proposals.inspect(),
       reads: this.#reads.inspect(),
       groupCommit: this.#commits.inspect(),
       watches: this.#watches.inspect(),
@@ -402,14 +401,13 @@ export class Driver implements NodeApi, NetworkEvents {
       waits: this.#waits.size,
       forwardedKeepAlives: this.#forwarded.size,
       scans: this.#storage.openScans,
-      transferRefused: this.#transferRefused.size,
+      transferRefused: this.#transfers.size,
       snapshotsSending: this.#sendingSnapshot.size,
       installing: Number(this.installing),
       unapplied: this.#applier.queued,
-      gathered: this.#gathered.size,
+      ...this.#proposer.inspect(),
       applySoon: Number(this.#applySoon),
       wakeSoon: Number(this.#wakeSoon),
-      batchDelayTimer: Number(this.#batchDelayTimer !== undefined),
       retryTimer: Number(this.#retry !== undefined),
     }
     for (const part in parts) {
@@ -424,16 +422,8 @@ export class Driver implements NodeApi, NetworkEvents {
     timeoutMs: number,
     done: (result: Result<{ readonly outcome: Applied['outcome']; readonly replayed: boolean }>) => void,
   ): void {
-    const { clusterVersion } = this.#applier.state.settings
-    const refusal =
-      this.#versions.refusal(request, this.#configuration.members, clusterVersion) ??
-      this.#refusalNow(this.#gathered.bytes, this.#gathered.size + 1)
-    if (refusal !== undefined) {
-      this.#clock.soon(() => done({ ok: false, problem: refusal }))
-      return
-    }
-    this.#gathered.add(request, timeoutMs, clusterVersion, done)
-    this.#wake()
+    const refusal = this.#versions.refusal(request, this.configuration.members)
+    this.#proposer.propose(request, refusal, timeoutMs, done)
   }
 
   read(options: ReadOptions, done: (result: Result<ReadGrant>) => void): void {
@@ -449,21 +439,18 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void {
-    getRecord(this.#storage, this.#applier.state, key, (error, record) => {
+    getRecord(this.#storage, key, (error, record) => {
       if (error !== undefined && !(error instanceof ScanEndedError)) this.#fail(error)
       done(error, record)
     })
   }
 
   list(options: ListOptions): RecordScan {
-    return this.#guarded(() => scanRecords(this.#storage, this.#applier.state, options))
+    return this.#guarded(() => scanRecords(this.#storage, options))
   }
 
   watch(request: WatchRequest, sink: WatchSink): Result<Watch> {
-    const { state } = this.#applier
-    if (hasHistory(state)) return this.#watches.open(request, sink)
-    const { clusterVersion } = state.settings
-    return { ok: false, problem: needsVersion(CLUSTER_VERSION_OF_HISTORY, clusterVersion) }
+    return this.#watches.open(request, sink)
   }
 
   watchCounts(): WatchCounts {
@@ -507,8 +494,8 @@ export class Driver implements NodeApi, NetworkEvents {
   ): void {
     const deadline = this.#clock.now() + timeoutMs
     // The caller may delete a removed node after the answer.
-    const settled = (): boolean => !isJoint(this.#configuration) && this.#raft.settled
-    this.#proposeCoreEntry(ENTRY_CONFIGURATION, encodeChange(change), timeoutMs, (end) => {
+    const settled = (): boolean => !isJoint(this.configuration) && this.#raft.settled
+    this.#proposer.proposeCoreEntry(ENTRY_CONFIGURATION, encodeChange(change), timeoutMs, (end) => {
       if (!end.ok) {
         done(end)
         return
@@ -516,14 +503,14 @@ export class Driver implements NodeApi, NetworkEvents {
       this.#waits.until(settled, deadline - this.#clock.now(), (reached) => {
         const detail =
           'the change is committed, but too few voters knew that the joint configuration is left before the time ran out'
-        if (reached) done({ ok: true, value: this.#configuration })
+        if (reached) done({ ok: true, value: this.configuration })
         else done({ ok: false, problem: { code: 'outcome_unknown', detail, written: 'unknown' } })
       })
     })
   }
 
   setLeases(setting: LeaseSetting, timeoutMs: number, done: (result: Result<LeaseSetting>) => void): void {
-    this.#proposeCoreEntry(ENTRY_LEASES, encodeLeases(setting), timeoutMs, (end) =>
+    this.#proposer.proposeCoreEntry(ENTRY_LEASES, encodeLeases(setting), timeoutMs, (end) =>
       done(end.ok ? { ok: true, value: this.#raft.leases } : end),
     )
   }
@@ -533,38 +520,7 @@ export class Driver implements NodeApi, NetworkEvents {
     timeoutMs: number,
     done: (result: Result<{ readonly leader: string }>) => void,
   ): void {
-    const { leader: before, term } = this.#raft
-    const moved = (): boolean => {
-      const { leader } = this.#raft
-      if (to !== undefined) return leader === to
-      return leader !== undefined && leader !== before && this.#raft.term > term
-    }
-    let refusal: string | undefined
-    let giveUp = (): void => {}
-    const refuse = (detail: string): void => {
-      refusal = detail
-      giveUp()
-    }
-    this.#clock.soon(() => {
-      if (this.#ended !== undefined) {
-        done({ ok: false, problem: { code: 'not_ready', detail: this.#ended.reason, written: 'no' } })
-        return
-      }
-      this.#transferRefused.add(refuse)
-      giveUp = this.#waits.until(moved, timeoutMs, (reached) => {
-        this.#transferRefused.delete(refuse)
-        if (reached) done({ ok: true, value: { leader: this.leaderName ?? '' } })
-        else if (refusal === undefined) done({ ok: false, problem: notTakenOver })
-        else {
-          const code = this.#raft.leader === undefined ? 'no_leader' : 'membership_refused'
-          done({ ok: false, problem: { code, detail: refusal, written: 'no' } })
-        }
-      })
-      // Leadership may have moved already. Then the new leader must not be asked to hand over again, perhaps to this
-      // node, which is about to stop.
-      if (this.#transferRefused.has(refuse))
-        this.#step({ kind: 'transfer', now: this.#clock.now(), to }, refuse)
-    })
+    this.#transfers.add(to, timeoutMs, done)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -582,21 +538,18 @@ export class Driver implements NodeApi, NetworkEvents {
     }
   }
 
-  admit({ replicaId, name }: Greeting): { refuse: string; stop: boolean } | undefined {
+  admit(greeting: Greeting): { refuse: string; stop: boolean } | undefined {
     if (this.#ended !== undefined) return { refuse: 'this node has ended', stop: false }
-    if (!this.#configuration.removed.includes(replicaId)) return undefined
-    if (this.#outgoing.some(({ id }) => id === replicaId)) return undefined
-    const refuse = `${name} (replica ${replicaId}) was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`
-    // Voters that do not know of the removal yet may still need its vote, so it goes on until they no longer do.
-    return { refuse, stop: this.#raft.settled }
+    return this.#members.refusal(greeting)
   }
 
   message(message: Message): void {
-    this.#step({ kind: 'message', now: this.#clock.now(), message })
+    const now = this.#clock.now()
+    this.#step({ kind: 'message', now, message: this.#spacePolicy.receivable(message) })
   }
 
   connected({ replicaId: peer, boot, term, lastIndex, clusterVersion }: Greeting): void {
-    this.#versions.heard(peer, clusterVersion)
+    this.#versions.reported(peer, clusterVersion)
     this.#step({ kind: 'connected', now: this.#clock.now(), peer, boot, term, lastIndex })
     this.#leases.connected()
     this.#forwarded.check(peer)
@@ -615,13 +568,13 @@ export class Driver implements NodeApi, NetworkEvents {
 
   stop(reason: string): void {
     // A client may wait here for the removal of this node. The leader's next messages tell that it is done.
-    const leaves = !isMember(finalConfiguration(this.#configuration), this.#replicaId)
+    const leaves = !isMember(finalConfiguration(this.configuration), this.#replicaId)
     if (leaves && this.#waits.size > 0) this.#endSoon(reason)
     else this.#fail(new Error(reason))
   }
 
   stateHash(from: ReplicaId, at: StateHashAt): void {
-    this.#judge(from, at)
+    this.#hashes.report(from, at)
   }
 
   keepAliveAsked(from: ReplicaId, { number, timeoutMs, ids }: KeepAliveQuestion): void {
@@ -643,7 +596,9 @@ export class Driver implements NodeApi, NetworkEvents {
     done: (refuse: string | undefined, sink: SnapshotSink | undefined) => void,
   ): void {
     const refuse =
-      this.#ended === undefined ? this.#raft.whyNotSnapshot(term, meta.index) : 'this node has ended'
+      this.#ended === undefined
+        ? (this.#raft.whyNotSnapshot(term, meta.index) ?? this.#spacePolicy.snapshotRefusal)
+        : 'this node has ended'
     if (refuse !== undefined) {
       // A leader that offers a snapshot of committed entries has not received the answer to an earlier transfer. The
       // core answers again.
@@ -668,8 +623,9 @@ export class Driver implements NodeApi, NetworkEvents {
       },
       write: (number, chunk, done) => {
         this.#space.writes(chunk.length)
-        if (this.#raft.room === 'enough') sink.write(number, chunk, done)
-        else this.#clock.soon(() => done(new Error('the disk here is nearly full')))
+        const refusal = this.#spacePolicy.snapshotRefusal
+        if (refusal === undefined) sink.write(number, chunk, done)
+        else this.#clock.soon(() => done(new Error(refusal)))
       },
       finish: (done) => sink.finish(done),
       abort: () => sink.abort(),
@@ -701,11 +657,11 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#draining = true
     this.#watches.endAll('this node stops')
     const { handOverMsMax, drainMsMax } = this.#options.limits
-    const idle = (): boolean => this.#proposals.size + this.#gathered.size === 0
+    const idle = (): boolean => this.#proposer.size === 0
     const finish = (): void => {
       this.#waits.until(idle, drainMsMax, () => done())
     }
-    const others = this.#configuration.voters.some((id) => id !== this.#replicaId)
+    const others = this.configuration.voters.some((id) => id !== this.#replicaId)
     if (this.#raft.role === 'leader' && others) this.transfer(undefined, handOverMsMax, finish)
     else finish()
   }
@@ -738,18 +694,8 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#options.onEnd(end)
   }
 
-  /**
-   * The remaining voters may need the vote of a removed replica as long as too few of them know of its removal. So it
-   * ends when it has heard that enough of them do, and another replica leads; or when one of them tells it to
-   * (`admit`).
-   */
   #endAsRemoved(): void {
-    const { leader, settled } = this.#raft
-    if (this.#endsSoon || !settled || leader === undefined || leader === this.#replicaId) return
-    if (!this.#configuration.removed.includes(this.#replicaId)) return
-    this.#endSoon(
-      `${this.name} was removed from the cluster. To bring the node back, start it on an empty directory with --join URL`,
-    )
+    if (!this.#endsSoon && this.#members.isRemovedForGood) this.#endSoon(removedText(this.name))
   }
 
   #endSoon(reason: string): void {
@@ -775,14 +721,14 @@ export class Driver implements NodeApi, NetworkEvents {
   #end(end: NodeEnd): void {
     if (this.#ended !== undefined) return
     this.#ended = end
-    for (const timer of [this.#timer, this.#retry, this.#hashTimer, this.#leaderlessTimer]) timer?.cancel()
+    for (const timer of [this.#timer, this.#retry, this.#hashTimer]) timer?.cancel()
+    this.#leaderLoss.stop()
     this.#leases.stop()
     this.#forwarded.stop()
     this.#scrubber.stop()
     this.#space.stop()
     this.#network?.close()
-    this.#gathered.endAll({ code: 'not_ready', detail: end.reason, written: 'no' })
-    this.#proposals.endAll(end.reason)
+    this.#proposer.endAll(end.reason)
     this.#reads.endAll(end.reason)
     this.#watches.endAll(end.reason)
     this.#waits.endAll()
@@ -792,12 +738,12 @@ export class Driver implements NodeApi, NetworkEvents {
   // Steps of the core
 
   /** `refuse`: the callback of a request for a transfer of leadership, when this step makes it. */
-  #step(input: Input, refuse?: (detail: string) => void): void {
+  #step(input: Input, refuse?: TransferRefusal): void {
     if (this.#ended !== undefined) return
     this.#orFail(() => this.#carryOut(this.#raft.step(input), refuse))
   }
 
-  #carryOut(output: Output, refuse?: (detail: string) => void): void {
+  #carryOut(output: Output, refuse?: TransferRefusal): void {
     if (output.fatal !== undefined) throw new UnfitReplicaError(output.fatal)
     if (output.roleChange !== undefined) this.#roleChanged(output.roleChange)
     if (output.write !== undefined) this.#store(output.write)
@@ -805,21 +751,21 @@ export class Driver implements NodeApi, NetworkEvents {
     // Flush first, so that the disk works while entries are applied and clients are answered. Rows applied now go with
     // the next batch.
     this.#commits.flush()
-    for (const outcome of output.outcomes) this.#proposals.resolve(outcome)
+    for (const outcome of output.outcomes) this.#proposer.proposals.resolve(outcome)
     for (const outcome of output.reads) this.#reads.resolve(outcome)
     for (const { to } of output.snapshots) this.#sendSnapshot(to)
-    if (output.transfer !== undefined) this.#transferEnded(output.transfer, refuse)
+    if (output.transfer !== undefined) this.#transfers.ended(output.transfer, refuse)
     if (output.committed.length > 0) {
       this.#applier.push(output.committed)
       this.#apply()
     }
     this.#commits.flush()
-    if (this.#outgoing.length > 0) this.#keepOutgoing(this.#configuration)
+    this.#members.releaseOutgoing()
     if (this.#waits.size > 0) this.#waits.check()
     this.#forwarded.check()
-    this.#armTimer()
-    if (this.#proposals.hasParked || this.#reads.hasParked) this.#armRetry()
-    if (this.#proposals.isHeldBack && this.#roomToPropose > 0) this.#wake()
+    if (this.#ended === undefined) this.#timer.arm(this.#raft.deadline())
+    if (this.#proposer.proposals.hasParked || this.#reads.hasParked) this.#armRetry()
+    if (this.#proposer.canContinue) this.#wake()
   }
 
   /** After a broken invariant or an unreadable row the node stops, so that it does not diverge. */
@@ -838,66 +784,18 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#clock.soon(() => {
       this.#wakeSoon = false
       if (this.#ended !== undefined) return
-      this.#handIn()
+      this.#proposer.proposeQueued()
       const reads = this.#reads.nextBatch()
       if (reads.length > 0) this.#step({ kind: 'read', now: this.#clock.now(), reads })
     })
   }
 
-  /** Proposes the fresh proposals, or waits for more. */
-  #handIn(): void {
-    const { isHeldBack, fresh, size } = this.#proposals
-    const gathered = this.#gathered.size
-    if (fresh + gathered === 0) return
-    // Proposals that were held back have waited long enough, and others have joined them.
-    const waitMs = isHeldBack ? 0 : this.#batchDelay.waitMs(fresh + gathered, size + gathered)
-    if (waitMs > 0) {
-      this.#batchDelayTimer ??= this.#clock.after(waitMs, () => {
-        this.#batchDelayTimer = undefined
-        if (this.#ended === undefined) this.#handIn()
-      })
-      return
-    }
-    this.#batchDelayTimer?.cancel()
-    this.#batchDelayTimer = undefined
-    this.#gathered.flush()
-    const proposals = this.#proposals.nextBatch(this.#roomToPropose)
-    const first = proposals[0]
-    if (first === undefined) return
-    this.#batchDelay.proposed(first.seq)
-    this.#step({ kind: 'propose', now: this.#clock.now(), proposals })
-  }
-
-  /**
-   * Bytes that may be proposed now. Answers to the heartbeats of a leader elsewhere use the same connection, and must
-   * not wait long. And a proposal that waits in the log beyond what is sent ahead of a follower's answers would have no
-   * known outcome when its time runs out.
-   */
-  get #roomToPropose(): number {
-    const { leader, proposedBytes } = this.#raft
-    // Without a leader the core refuses it, and the client is told why.
-    if (leader === undefined) return Number.POSITIVE_INFINITY
-    return this.#options.limits.proposedBytesMax - proposedBytes
-  }
-
-  #armTimer(): void {
-    const at = this.#raft.deadline()
-    // A timer that fires early only checks again, so that a deadline that moves later (with every heartbeat) costs
-    // nothing.
-    if (at >= this.#timerAt || this.#ended !== undefined) return
-    this.#timer?.cancel()
-    this.#timerAt = at
-    this.#timer = this.#clock.after(Math.max(0, at - this.#clock.now()), () => this.#tick())
-  }
-
-  #tick(): void {
-    const late = this.#clock.now() - this.#timerAt
-    this.#timerAt = Number.POSITIVE_INFINITY
+  #tick(lateMs: number): void {
     const tick = (): void => this.#step({ kind: 'tick', now: this.#clock.now() })
     // After a stall, messages of the peers wait in the sockets. They are read first, before the peers are judged as
     // silent. If the stall ends just after an election time-out, the timer is not late, so a follower always does this.
     const mayElect = this.#raft.role !== 'leader'
-    if (mayElect || late > this.#options.timing.heartbeatMs) this.#clock.soon(() => this.#clock.soon(tick))
+    if (mayElect || lateMs > this.#options.timing.heartbeatMs) this.#clock.soon(() => this.#clock.soon(tick))
     else tick()
   }
 
@@ -907,77 +805,44 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#retry = this.#clock.after(this.#options.limits.retryMs, () => {
       this.#retry = undefined
       if (this.#raft.leader !== undefined) {
-        this.#proposals.unparkDue()
+        this.#proposer.proposals.unparkDue()
         this.#askAgain()
       }
-      if (this.#proposals.hasParked || this.#reads.hasParked) this.#armRetry()
+      if (this.#proposer.proposals.hasParked || this.#reads.hasParked) this.#armRetry()
     })
   }
 
   #unpark(): void {
-    this.#proposals.unpark()
+    this.#proposer.proposals.unpark()
     this.#askAgain()
   }
 
   #askAgain(): void {
     this.#reads.unpark()
-    if (this.#proposals.hasFresh || this.#reads.hasFresh) this.#wake()
+    if (this.#proposer.proposals.hasFresh || this.#reads.hasFresh) this.#wake()
   }
 
   #roleChanged(change: RoleChange): void {
-    const leader = change.leader === undefined ? undefined : this.#nameOf(change.leader)
+    const leader = change.leader === undefined ? undefined : this.#members.nameOf(change.leader)
     const fields = { role: change.role, term: change.term, leader }
     this.#options.logger.info(fields, `${change.role} in term ${change.term}: ${change.why}`)
     this.#options.observer.roleChanged(change)
+    this.#spacePolicy.roleChanged()
     this.#leases.check()
-    this.#watchLeader(change.leader)
+    this.#leaderLoss.leaderChanged(change.leader)
     if (change.leader !== undefined) this.#unpark()
-    this.#keepOutgoing(this.#configuration)
+    this.#members.leaderChanged()
     this.#endAsRemoved()
     this.#waits.check()
   }
 
-  /** A watch that nothing new can reach must not look as if nothing happened. */
-  #watchLeader(leader: ReplicaId | undefined): void {
-    if (leader !== undefined) {
-      this.#leaderlessTimer?.cancel()
-      this.#leaderlessTimer = undefined
-      return
-    }
-    const { watchLeaderlessMs } = this.#options.limits
-    this.#leaderlessTimer ??= this.#clock.after(watchLeaderlessMs, () => {
-      this.#leaderlessTimer = undefined
-      this.#watches.leaderless(`this node has had no leader for ${watchLeaderlessMs} ms`)
-    })
-  }
-
-  /** Nor can anything new reach a watch where a full disk keeps the node behind. Called now and then. */
-  #watchRoom(): void {
-    const { watchLeaderlessMs } = this.#options.limits
-    if (!this.#raft.lacksRoom) return
-    const behindMs = this.#raft.stalenessMs(this.#clock.now()) ?? Number.POSITIVE_INFINITY
-    if (behindMs > watchLeaderlessMs)
-      this.#watches.withoutRoom(`the full disk of this node has kept it behind for ${watchLeaderlessMs} ms`)
-  }
-
-  /** A refusal is for the request of this step. An abort is for all other waiting requests, which were made before. */
-  #transferEnded(
-    { outcome, detail }: NonNullable<Output['transfer']>,
-    asking: ((detail: string) => void) | undefined,
-  ): void {
-    this.#options.logger.info({ outcome }, `leadership transfer ${outcome}: ${detail}`)
-    if (outcome === 'refused') asking?.(detail)
-    if (outcome !== 'aborted') return
-    for (const refuse of [...this.#transferRefused]) if (refuse !== asking) refuse(detail)
-  }
-
-  #roomChanged(room: DiskRoom): void {
-    const fields = { room, freeBytes: this.#space.freeBytes }
-    if (room === 'enough') this.#options.logger.info(fields, 'the disk has room again: changes are taken')
-    else this.#options.logger.error(fields, diskFull(room, this.#space.freeBytes))
-    // The change may be found while a step is carried out. Its writes and messages come first. Calls of
-    // `soon` have no order, so the room is read when the call runs.
-    this.#clock.soon(() => this.#step({ kind: 'disk-room', now: this.#clock.now(), room: this.#space.room }))
+  #spaceChanged(state: DiskSpaceState): void {
+    const fields = { state, freeBytes: this.#space.freeBytes }
+    if (state === 'enough')
+      this.#options.logger.info(fields, 'the disk has space again: changes are accepted')
+    else this.#options.logger.error(fields, diskFull(state, this.#space.freeBytes))
+    // The change may be noticed while the output of a step is carried out. Its writes and messages come first.
+    this.#clock.soon(() => this.#spacePolicy.handOverIfShort(this.#storage.applied.term))
   }
 
   #compact(done: () => void, isRoom: () => boolean): void {
@@ -1016,6 +881,7 @@ export class Driver implements NodeApi, NetworkEvents {
       const { index } = this.#applier
       this.#options.observer.entriesApplied(index - before)
       this.#step({ kind: 'applied', now: this.#clock.now(), index })
+      this.#spacePolicy.handOverIfShort(this.#storage.applied.term)
       this.#reads.applied()
       this.#compactor.check(false)
       this.#leases.check()
@@ -1038,48 +904,14 @@ export class Driver implements NodeApi, NetworkEvents {
 
   #entryApplied(entry: Entry, result: Applied | undefined): void {
     if (result !== undefined) this.#watches.applied(result.state)
-    this.#proposals.applied(entry.index, result)
+    this.#proposer.proposals.applied(entry.index, result)
     if (entry.index % this.#options.limits.hashEveryEntries === 0) this.#reportHash()
   }
 
   #configurationChanged(): void {
-    const { configuration } = this.#raft
-    const before = this.#configuration
-    if (configuration === before) return
-    this.#configuration = configuration
-    const { message, ...fields } = configurationLog(before, configuration)
-    this.#options.logger.info(fields, message)
-    this.#keepOutgoing(before)
-    this.#setPeers()
+    if (!this.#members.update()) return
     this.#waits.check()
     this.#endAsRemoved()
-  }
-
-  #setPeers(): void {
-    const peers = this.#configuration.members.filter((member) => member.id !== this.#replicaId)
-    this.#network?.setPeers([...peers, ...this.#outgoing])
-  }
-
-  /**
-   * A removed leader leads until it has handed over, so its followers stay connected with it until then. And a leader
-   * stays connected with the replicas that it removes until the others know of their removal.
-   */
-  #keepOutgoing(before: Configuration): void {
-    const { leader, settled } = this.#raft
-    const { members } = this.#configuration
-    const isOutgoing = ({ id }: Member): boolean =>
-      id !== this.#replicaId &&
-      (leader === this.#replicaId ? !settled : id === leader) &&
-      !members.some((member) => member.id === id)
-    const known = new Map([...before.members, ...this.#outgoing].map((member) => [member.id, member]))
-    const outgoing = [...known.values()].filter(isOutgoing)
-    if (
-      outgoing.length === this.#outgoing.length &&
-      outgoing.every(({ id }, at) => this.#outgoing[at]?.id === id)
-    )
-      return
-    this.#outgoing = outgoing
-    this.#setPeers()
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -1089,7 +921,10 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#sendingSnapshot.has(to) || this.#network === undefined) return
     this.#sendingSnapshot.add(to)
     const source = this.#storage.snapshotSource()
-    this.#options.logger.info({ to: this.#nameOf(to), index: source.meta.index }, 'sending a snapshot')
+    this.#options.logger.info(
+      { to: this.#members.nameOf(to), index: source.meta.index },
+      'sending a snapshot',
+    )
     this.#network.sendSnapshot(to, this.#raft.term, source)
   }
 
@@ -1099,26 +934,9 @@ export class Driver implements NodeApi, NetworkEvents {
     this.#watches.replaced(this.#applier.state)
     this.#options.logger.info({ index: this.#applier.index }, 'installed a snapshot')
     this.#raftState = this.#storage.applied.raft
-    this.#proposals.skipped(this.#applier.index)
+    this.#proposer.proposals.skipped(this.#applier.index)
     this.#configurationChanged()
     this.#reads.applied()
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // The cluster version
-
-  /** Called now and then. It is raised once, and then never again. */
-  #raiseClusterVersion(): void {
-    const { clusterVersion } = this.#applier.state.settings
-    if (this.#raisesVersion || this.#raft.role !== 'leader' || clusterVersion >= CLUSTER_VERSION) return
-    this.#raisesVersion = true
-    // It is refused as long as some member may not know the new version.
-    const command = { kind: 'settings', settings: { clusterVersion: CLUSTER_VERSION } } as const
-    const request = { command, idempotency: undefined, principal: '' }
-    this.propose(request, this.#options.limits.hashIdleMs, (result) => {
-      this.#raisesVersion = false
-      if (result.ok) this.#options.logger.info({}, `the cluster version was raised from ${clusterVersion}`)
-    })
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -1127,9 +945,9 @@ export class Driver implements NodeApi, NetworkEvents {
   #armHashTimer(): void {
     this.#hashTimer = this.#clock.after(this.#options.limits.hashIdleMs, () => {
       this.#reportHash()
-      this.#raiseClusterVersion()
       this.#compactor.check(true)
-      this.#watchRoom()
+      if (this.#spacePolicy.isBehind) this.#leaderLoss.withoutSpace(this.#raft.stalenessMs(this.#clock.now()))
+      this.#spacePolicy.handOverIfShort(this.#storage.applied.term)
       if (this.#ended === undefined) this.#armHashTimer()
     })
   }
@@ -1137,102 +955,10 @@ export class Driver implements NodeApi, NetworkEvents {
   #reportHash(): void {
     const at = { index: this.#applier.index, hash: this.#storage.stateHash }
     this.#network?.sendStateHash(at)
-    this.#judge(this.#replicaId, at)
+    this.#hashes.report(this.#replicaId, at)
   }
 
-  #judge(from: ReplicaId, at: StateHashAt): void {
-    const verdict = this.#hashes.report(from, at, this.#configuration.voters)
-    switch (verdict.kind) {
-      case 'equal':
-        return
-      case 'all-equal':
-        if (this.#hashError !== undefined) this.#options.logger.info({}, 'all voters hold the same again')
-        this.#hashError = undefined
-        return
-      case 'differs':
-        if (this.#hashError === undefined)
-          this.#options.logger.error({}, `replicas differ: ${verdict.detail}`)
-        this.#hashError = `replicas differ: ${verdict.detail}`
-        return
-      case 'diverged':
-        this.#fail(new UnfitReplicaError(`this replica has diverged: ${verdict.detail}`))
-        return
-      default:
-        assertNever(verdict)
-    }
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-
-  #newFrame(seq: number, kind: number, version: number, bodyBytes: number): Uint8Array {
-    return newFrame({ kind, version, proposer: this.#replicaId, boot: this.#storage.boot, seq }, bodyBytes)
-  }
-
-  /** Seals the same payload under a new seq, to propose again what was certainly not appended. */
-  #renew(frame: Uint8Array): Proposal {
-    const seq = this.#nextSeq++
-    const { kind, version } = readHeader(frame)
-    const body = frame.subarray(BODY_AT)
-    const renewed = this.#newFrame(seq, kind, version, body.length)
-    renewed.set(body, BODY_AT)
-    return { seq, frame: sealFrame(renewed, crc32) }
-  }
-
-  #proposeCoreEntry(
-    kind: number,
-    body: Uint8Array,
-    timeoutMs: number,
-    done: (end: ProposalEnd) => void,
-  ): void {
-    const seq = this.#nextSeq++
-    const frame = this.#newFrame(seq, kind, 1, body.length)
-    frame.set(body, BODY_AT)
-    this.#propose(seq, frame, timeoutMs, done)
-    this.#wake()
-  }
-
-  #proposeRequest(
-    request: Request,
-    timeoutMs: number,
-    count: number,
-    done: Parameters<NodeApi['propose']>[2],
-  ): void {
-    const seq = this.#nextSeq++
-    const { kind, version } = requestKind(request)
-    const frame = this.#newFrame(seq, kind, version, requestBytes(request))
-    writeRequest(request, frame, BODY_AT)
-    const answer = (end: ProposalEnd): void => {
-      if (!end.ok) done(end)
-      else if (end.value === undefined) throw new Error('a command was committed without a result')
-      else done({ ok: true, value: end.value })
-    }
-    this.#propose(seq, frame, timeoutMs, answer, count)
-  }
-
-  /** Seals the frame and proposes it. `count`: the callers that wait for it. */
-  #propose(
-    seq: number,
-    frame: Uint8Array,
-    timeoutMs: number,
-    done: (end: ProposalEnd) => void,
-    count = 1,
-  ): void {
-    const refusal = this.#refusalNow(frame.length, count)
-    if (refusal !== undefined) {
-      this.#clock.soon(() => done({ ok: false, problem: refusal }))
-      return
-    }
-    this.#proposals.add(seq, sealFrame(frame, crc32), timeoutMs, done, count)
-  }
-
-  /** Why nothing of so many bytes and callers can be proposed now. */
-  #refusalNow(bytes: number, count: number): Problem | undefined {
-    if (this.#ended === undefined) return this.#proposals.overload(bytes, count)
-    return { code: 'not_ready', detail: this.#ended.reason, written: 'no' }
-  }
-
-  #proposalEnded(seq: number, end: ProposalEnd, count: number): void {
-    this.#batchDelay.ended(seq)
+  #proposalEnded(end: ProposalEnd, count: number): void {
     if (this.#draining) this.#clock.soon(() => this.#waits.check())
     const { observer } = this.#options
     observer.proposalEnded(end.ok ? 'committed' : end.problem.written === 'no' ? 'refused' : 'unknown', count)
@@ -1243,17 +969,13 @@ export class Driver implements NodeApi, NetworkEvents {
     if (this.#ended !== undefined) reasons.push(this.#ended.reason)
     if (this.#draining) reasons.push('the node is stopping')
     if (this.#raft.leader === undefined) reasons.push('no leader is known')
-    if (!isVoter(this.#configuration, this.#replicaId)) reasons.push('this replica is not a voter yet')
+    if (!isVoter(this.configuration, this.#replicaId)) reasons.push('this replica is not a voter yet')
     // During a joint configuration the loss of one node may cost the majority of one half.
-    if (isJoint(this.#configuration)) reasons.push('a change of voters is under way')
+    if (isJoint(this.configuration)) reasons.push('a change of voters is under way')
     if (this.#applier.index < this.#commitAtStart) {
       reasons.push(`catching up: applied ${this.#applier.index} of ${this.#commitAtStart}`)
     }
     return reasons
-  }
-
-  #nameOf(id: ReplicaId): string | undefined {
-    return this.#configuration.members.find((member) => member.id === id)?.name
   }
 
   /** A row that cannot be read ends the node. The caller gets the error too. */
@@ -1267,9 +989,9 @@ export class Driver implements NodeApi, NetworkEvents {
   }
 }
 
-function diskFull(room: Exclude<DiskRoom, 'enough'>, freeBytes: number): string {
+function diskFull(state: Exclude<DiskSpaceState, 'enough'>, freeBytes: number): string {
   const free = `the disk is nearly full (${Math.floor(freeBytes / 1024 ** 2)} MiB free)`
-  const taken = room === 'low' ? 'deletes are taken, other changes are refused' : 'nothing is written'
+  const taken = state === 'low' ? 'deletes are taken, other changes are refused' : 'nothing is written'
   return `${free}: ${taken} until there is room again`
 }
 
@@ -1277,10 +999,4 @@ const LINEARIZABLE: Omit<ReadOptions, 'timeoutMs'> = {
   consistency: 'linearizable',
   maxStalenessMs: undefined,
   minRevision: undefined,
-}
-
-const notTakenOver: Problem = {
-  code: 'no_leader',
-  detail: 'leadership was not taken over in time; it may have stayed where it was',
-  written: 'no',
 }

@@ -140,7 +140,7 @@ export class EntryReads {
       return
     }
     const options = { ...range, reverse: false, revision: undefined, keysOnly: true }
-    const scan = scanRecords(this.#storage, this.#state, options)
+    const scan = scanRecords(this.#storage, options)
     this.#scan = scan
     this.#readSlice(scan, [], 0, done)
   }

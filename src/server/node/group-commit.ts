@@ -38,7 +38,7 @@ export interface GroupCommitEvents {
   /** Followers that answer need the log after this index (`Raft.neededAfter`). */
   neededAfter(): LogIndex
   /** Whether the disk is short. The log is then kept no longer than needed. */
-  isShortOfRoom(): boolean
+  isShortOfSpace(): boolean
   send(message: Message): void
   stored(batch: StoredBatch): void
   /** Final: nothing is submitted after this. */
@@ -153,7 +153,7 @@ export class GroupCommit {
     const hardState = this.#hardStateAfter(writes)
     this.#hardState = hardState
     const firstIndex = this.#storage.log.firstIndex()
-    const [neededAfter, isShort] = [this.#events.neededAfter(), this.#events.isShortOfRoom()]
+    const [neededAfter, isShort] = [this.#events.neededAfter(), this.#events.isShortOfSpace()]
     const compactTo = this.#tail.compactTo(firstIndex, this.#durableApplied, neededAfter, isShort)
     const began = this.#clock.now()
     this.#inFlight = true

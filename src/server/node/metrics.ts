@@ -62,7 +62,7 @@ export const OPERATIONS = ['put', 'get', 'delete', 'range', 'batch', 'other'] as
 export type Operation = (typeof OPERATIONS)[number]
 
 const PROPOSAL_OUTCOMES = ['committed', 'refused', 'unknown'] as const
-const ROOMS = ['none', 'low', 'enough'] as const
+const DISK_SPACE_STATES = ['none', 'low', 'enough'] as const
 const ROLES = ['follower', 'pre-candidate', 'candidate', 'leader'] as const
 
 /** From 50 µs, typical for answers from memory, to the longest time-out. */
@@ -241,7 +241,7 @@ function observeStatus(registers: Registers, status: () => NodeStatus): void {
   gauge(
     'quorate_disk_room',
     '2: changes are taken, 1: deletes only, 0: no change is written for lack of disk space',
-    ({ raft }) => ROOMS.indexOf(raft.room),
+    ({ diskSpace }) => DISK_SPACE_STATES.indexOf(diskSpace),
   )
   gauge('quorate_leases', 'Leases (time to live) that exist', ({ leases }) => leases.count)
   const expired = 'Leases that this node has ended as the leader'

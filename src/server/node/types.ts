@@ -169,6 +169,12 @@ export interface ReadGrant {
   readonly revision: Revision
 }
 
+/**
+ * `low`: only changes that free space are accepted. `none`: no command is written, only the few small entries of
+ * consensus.
+ */
+export type DiskSpaceState = 'enough' | 'low' | 'none'
+
 export interface NodeStatus {
   readonly name: string
   readonly clusterId: string
@@ -176,6 +182,7 @@ export interface NodeStatus {
   readonly raft: RaftStatus
   /** Free bytes of the file system with the data directory, at the last check. */
   readonly diskFreeBytes: number
+  readonly diskSpace: DiskSpaceState
   readonly revision: Revision
   readonly settings: Settings
   readonly stateHash: bigint

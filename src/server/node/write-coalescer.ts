@@ -6,13 +6,7 @@
 // with its own condition, revision and outcome, as if it were alone. Puts and deletes are not mixed, since a node whose
 // disk is nearly full still takes deletes.
 
-import {
-  BATCH_COMMANDS_MAX,
-  type BatchedCommand,
-  CLUSTER_VERSION_OF_BATCHES,
-  type Command,
-  type Request,
-} from '../../kv/index.ts'
+import { BATCH_COMMANDS_MAX, type BatchedCommand, type Command, type Request } from '../../kv/index.ts'
 import type { MonotonicMs } from '../../raft/index.ts'
 import type { Clock, NodeApi, Problem } from './types.ts'
 
@@ -57,8 +51,8 @@ export class WriteCoalescer {
   }
 
   /** Keeps the change until `flush`, or proposes it with all before it, in their order. */
-  add(request: Request, timeoutMs: number, clusterVersion: number, done: Done): void {
-    const command = plainOf(request, clusterVersion)
+  add(request: Request, timeoutMs: number, done: Done): void {
+    const command = plainOf(request)
     if (command === undefined) {
       this.flush()
       this.#propose(request, timeoutMs, 1, done)
@@ -141,8 +135,8 @@ const tooLate: Problem = {
 }
 
 /** The command, if it may be in a batch of this node. */
-function plainOf({ command, idempotency }: Request, clusterVersion: number): BatchedCommand | undefined {
-  if (clusterVersion < CLUSTER_VERSION_OF_BATCHES || idempotency !== undefined) return undefined
+function plainOf({ command, idempotency }: Request): BatchedCommand | undefined {
+  if (idempotency !== undefined) return undefined
   if (!isBatched(command) || bytesOf(command) > BYTES_MAX) return undefined
   return command.kind === 'put' && command.lease !== undefined ? undefined : command
 }

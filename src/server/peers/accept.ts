@@ -6,7 +6,7 @@ import type { Context } from './context.ts'
 import type { Objection } from './processes.ts'
 import type { Frame, Hello, Wire, WireOwner } from './wires.ts'
 
-export const PROTOCOL_VERSION = 3
+export const PROTOCOL_VERSION = 1
 
 /** A refused caller tries again twice a second. Its refusal is logged again only after this long. */
 const LOG_AGAIN_MS = 600_000

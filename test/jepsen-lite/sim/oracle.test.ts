@@ -5,11 +5,11 @@
 import { expect, test, vi } from 'vitest'
 import type { KvState as State } from '../../../src/kv/index.ts'
 
-type Codec = typeof import('../../../src/kv/request.ts')
+type Codec = typeof import('../../../src/kv/codec/request.ts')
 
 let damage: (body: Uint8Array, bytes: number) => void = () => {}
 
-vi.mock(import('../../../src/kv/request.ts'), async (original) => {
+vi.mock(import('../../../src/kv/codec/request.ts'), async (original) => {
   const codec: Codec = await original()
   return {
     ...codec,

@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Fault } from '../../../jepsen-lite/sim/fault-kinds.ts'
-import { generate, parseSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
+import { formatScheduleFile, generate, parseSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { shrink } from '../../../jepsen-lite/sim/shrink.ts'
 import { runs } from '../../runs.ts'
 
@@ -19,6 +19,15 @@ test('whatever is generated is valid, and is read back as it was', () => {
     }),
     { numRuns: runs(100), endOnFailure: true },
   )
+})
+
+test('a schedule file has a line for each operation and each fault, and reads back as the schedule', () => {
+  const schedule = generate(1, 3)
+  const text = formatScheduleFile({ invariant: 'RAFT-1', detail: 'two votes', trace: '0', seed: 1, schedule })
+  expect(parseSchedule(text)).toEqual(schedule)
+  const lines = text.split('\n')
+  for (const event of [...schedule.ops, ...schedule.faults])
+    expect(lines.map((line) => line.trim().replace(/,$/, ''))).toContain(JSON.stringify(event))
 })
 
 test('a write on a slow disk is over long before a majority must have a leader', () => {

@@ -63,7 +63,7 @@ test('a schedule runs alike every time', () => {
   )
 })
 
-const regressions = join(import.meta.dirname, '../regressions')
+const regressions = join(import.meta.dirname, '../regressions/testdata')
 
 test.each(readdirSync(regressions).filter((name) => name.endsWith('.json')))(
   'what once failed does not any more: %s',

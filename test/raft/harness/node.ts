@@ -25,6 +25,7 @@ import type {
   RaftStatus,
   RaftTiming,
   ReadOutcome,
+  Refusal,
   ReplicaId,
   RoleChange,
 } from '../../../src/raft/types.ts'
@@ -100,6 +101,10 @@ interface Process {
   nextRead: number
 }
 
+/** The kind of the commands that the node of a leader refuses. */
+export const REFUSED_TEXT = TEXT + 1
+const REFUSED_BY_NODE: Refusal = { reason: 'storage-full', detail: 'no space' }
+
 export class SimNode {
   readonly options: NodeOptions
   readonly disk: Disk
@@ -148,7 +153,7 @@ export class SimNode {
         applied: disk.applied.state,
         clusterTimeMs: disk.applied.clusterTimeMs,
         log: disk.log,
-        makesRoom: (frame) => frameKind(frame) === TEXT + 1,
+        admission: (frame) => (frameKind(frame) === REFUSED_TEXT ? REFUSED_BY_NODE : undefined),
         limits,
         timing,
         random,

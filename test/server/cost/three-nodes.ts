@@ -15,6 +15,7 @@ import {
   type Member,
 } from '../../../src/raft/index.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
+import { KeyIndex } from '../../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../../src/server/node/limits.ts'
 import type { Clock, Result, Timer } from '../../../src/server/node/types.ts'
 import { TRANSPORT_LIMITS } from '../../../src/server/peers/index.ts'
@@ -165,7 +166,7 @@ export class CountedNode {
     this.#engine.commit(batch)
     const limits = { batchBytesMax: 1 << 20, batchItemsMax: 4096, rowHeads: 8192, rowFilterBytes: 1 << 16 }
     const identity = { clusterId: '1', replicaId, name, formatVersion: FORMAT_VERSION }
-    openStore(this.#engine, identity, limits, (error, storage) => {
+    openStore(this.#engine, identity, limits, KeyIndex.of(limits), (error, storage) => {
       if (storage === undefined) throw error ?? new Error('no storage')
       this.#driver = new Driver({
         clock: this.#clock,

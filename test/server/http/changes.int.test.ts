@@ -131,7 +131,7 @@ test('an outcome that is not known, and a cluster that knows no batches, are tol
     status: 504,
     code: 'outcome_unknown',
   })
-  served.node.problem = { code: 'not_ready', detail: 'needs cluster version 2', written: 'no' }
+  served.node.problem = { code: 'not_ready', detail: 'the node is stopping', written: 'no' }
   expect((await post(served, { changes: [PUT] })).json).toMatchObject({ status: 503, code: 'not_ready' })
 })
 

@@ -5,20 +5,15 @@ import {
   areTooManyKeys,
   attachedKey,
   attachmentsOf,
-  compactRevision,
   compareKeys,
-  dataRange,
   encodeState,
-  hasHistory,
   initialState,
   type KeyRange,
   type KeyRow,
   type KvState,
-  metadataKey,
   placesOfEntry,
   requestBytes,
   requestKind,
-  userKey,
   writeRequest,
 } from '../../../src/kv/index.ts'
 import type { LeaseId, Outcome, Request, Revision, Rows, Settings } from '../../../src/kv/types.ts'
@@ -33,7 +28,6 @@ import type {
 } from '../../../src/raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
 import { systemClock } from '../../../src/server/node/clock.ts'
-import { needsVersion } from '../../../src/server/node/cluster-version.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/node/leases/lease-rows.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
 import {
@@ -126,7 +120,6 @@ export class FakeNode implements NodeApi {
   }
 
   watch(request: WatchRequest, sink: WatchSink): Result<Watch> {
-    if (!hasHistory(this.state)) return { ok: false, problem: needsVersion(3, 2) }
     return this.watches.open(request, sink)
   }
 
@@ -181,7 +174,6 @@ export class FakeNode implements NodeApi {
       inflightBytes: 0,
       paused: false,
       recentlyActive: true,
-      room: 'enough' as const,
     })
     const raft: RaftStatus = {
       id: self,
@@ -198,7 +190,6 @@ export class FakeNode implements NodeApi {
       leases,
       leaseValid: false,
       transferTarget: undefined,
-      room: 'enough' as const,
       progress:
         role === 'leader'
           ? configuration.members.filter(({ id }) => id !== self).map(({ id }) => match(id))
@@ -215,6 +206,7 @@ export class FakeNode implements NodeApi {
       revision,
       settings,
       diskFreeBytes: 80 * 1024 ** 3,
+      diskSpace: 'enough' as const,
       stateHash: 0xabcdn,
       leases: { count: this.state.leases.count, expired: 0, inMemory: 0, inLog: 0 },
       errors,
@@ -248,7 +240,7 @@ export class FakeNode implements NodeApi {
   }
 
   get compactRevision(): Revision {
-    return compactRevision(this.state)
+    return this.state.history.compacted
   }
 
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void {
@@ -258,11 +250,11 @@ export class FakeNode implements NodeApi {
         this.headsAreInMemory ? (this.#heads.get(latin1(rowKey))?.value ?? ('absent' as const)) : undefined,
       scan: (range: Range) => this.scan(range),
     }
-    getRecord(storage, this.state, key, done)
+    getRecord(storage, key, done)
   }
 
   list(options: ListOptions): RecordScan {
-    return scanRecords({ scan: (range) => this.scan(range) }, this.state, options)
+    return scanRecords({ scan: (range) => this.scan(range) }, options)
   }
 
   readonly leaseTtlMsMin = 2000
@@ -414,9 +406,8 @@ export class FakeNode implements NodeApi {
 
   /** The users' keys in a range, in order. */
   #keysIn(range: KeyRange): Uint8Array[] {
-    const keys = [...this.#heads.values()].map(({ key }) => key.subarray(1)).filter((key) => isIn(key, range))
-    const inline = this.#rowsIn(dataRange(range)).map(({ key }) => userKey(key))
-    return [...keys, ...inline.filter((key) => !this.#heads.has(latin1(metadataKey(key))))].sort(compareKeys)
+    const keys = [...this.#heads.values()].map(({ key }) => key.subarray(1))
+    return keys.filter((key) => isIn(key, range)).sort(compareKeys)
   }
 
   #reconfigure(change: ConfigurationChange): void {

@@ -810,7 +810,7 @@ test('what the node answers instead of an outcome is told as for a single change
   served.node.problem = { code: 'no_quorum', detail: 'too few answer', written: 'unknown' }
   const body = { success: [put('a', '')] }
   expect((await post(served, body)).json).toMatchObject({ status: 504, code: 'outcome_unknown' })
-  served.node.problem = { code: 'not_ready', detail: 'needs cluster version 3', written: 'no' }
+  served.node.problem = { code: 'not_ready', detail: 'the node is stopping', written: 'no' }
   expect((await post(served, body)).json).toMatchObject({ status: 503, code: 'not_ready' })
   expect((await post(served, { success: [get({ key: 'a' })] })).json).toMatchObject({ code: 'not_ready' })
 })

@@ -433,10 +433,3 @@ test('compaction that overtakes a slow client ends its stream, which says from w
   expect(again.lines[1].events[0].kv.value).toBe('later')
   expect(node.watches.counts().compactedTotal).toBe(1)
 })
-
-test('a node that has not reached cluster version 3 refuses watches', async () => {
-  const node = new FakeNode({ clusterVersion: 2 })
-  const answer = await (await serve({ node })).ask('GET', '/v1/watch')
-  expect([answer.status, answer.json.code]).toEqual([503, 'not_ready'])
-  expect(answer.json.detail).toContain('this request needs cluster version 3')
-})

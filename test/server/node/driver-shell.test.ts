@@ -483,11 +483,11 @@ test('what happens to a node is logged, with what an operator asks for next', as
   levers.freeBytes = driverLimits.diskReserveBytes - 1
   clock.advance(driverLimits.diskLookMs)
   expect(said(/nearly full \(255 MiB free\): deletes are taken/)).toEqual([
-    { room: 'low', freeBytes: driverLimits.diskReserveBytes - 1 },
+    { state: 'low', freeBytes: driverLimits.diskReserveBytes - 1 },
   ])
   levers.freeBytes = Number.POSITIVE_INFINITY
   clock.advance(driverLimits.diskLookMs)
-  expect(said('the disk has room again')).toEqual([{ room: 'enough', freeBytes: Number.POSITIVE_INFINITY }])
+  expect(said('the disk has space again')).toEqual([{ state: 'enough', freeBytes: Number.POSITIVE_INFINITY }])
   driver.stop('that is enough')
   expect(said('^stopping: that is enough')).toEqual([{ err: new Error('that is enough') }])
   expect(ends).toHaveLength(1)

@@ -17,14 +17,14 @@ import {
   type Settings,
   writeRequest,
 } from '../../../src/kv/index.ts'
-import { versionKey } from '../../../src/kv/rows.ts'
+import { versionKey } from '../../../src/kv/codec/rows.ts'
 import type { Operation } from '../../../src/kv/types.ts'
 import { BODY_AT, newFrame, sealFrame, stampFrame } from '../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../../src/raft/types.ts'
 import { Applier } from '../../../src/server/node/applier.ts'
+import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
 import { StorageClosedError } from '../../../src/storage/errors.ts'
 import { ScanEndedError, type Storage } from '../../../src/storage/index.ts'
-import type { StoreLimits } from '../../../src/storage/store.ts'
 import { ask, batchOf, deleteOf, putOf, utf8 } from '../../kv/store.ts'
 import { crc32 } from '../../raft/harness/frames.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
@@ -490,24 +490,4 @@ test('a scan that was ended, and cannot be begun again because the node ends, is
   }
   node.readOn()
   expect(node.failures).toEqual([new StorageClosedError()])
-})
-
-test('below the cluster version of history nothing is read before', async () => {
-  const old = encodeState(initialState({ clusterVersion: 2 }))
-  const record = { index: asIndex(1), term: asTerm(1), raft: new Uint8Array(), kv: old }
-  const storage = await openDisk(memoryDisk({ hardState: hardState(1, 1), applied: record }))
-  storage.scan = () => expect.fail('nothing is to be read')
-  onTestFinished(() => closed(storage))
-  const outcomes: unknown[] = []
-  const applier = new Applier(storage, {
-    leaseChanged: () => {},
-    coreEntryApplied: () => {},
-    encodedRaftState: () => new Uint8Array(),
-    entryRead: () => expect.fail(),
-    failed: (error) => expect.fail(error.message),
-    applied: (_, result) => void outcomes.push(result?.outcome),
-  })
-  applier.push([entryOf(2, ask(putOf('k', 'v'))), entryOf(3, ask(putOf('k', 'w')))])
-  applier.run(() => false)
-  expect(outcomes).toMatchObject([{ version: 1 }, { version: 2, modRevision: asRevision(3) }])
 })

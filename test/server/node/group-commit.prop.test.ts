@@ -7,10 +7,11 @@ import { expect, test } from 'vitest'
 import { recovered } from '../../../jepsen-lite/sim/recovery.ts'
 import { asIndex, asReplicaId, asTerm, type Entry, type Message } from '../../../src/raft/types.ts'
 import { GroupCommit } from '../../../src/server/node/group-commit.ts'
+import { keyIndexLimits, type StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
 import type { EngineBatch } from '../../../src/storage/engine.ts'
 import { TABLE_LOG, TABLE_ROWS } from '../../../src/storage/keys.ts'
-import { type StoreLimits, storeLimits } from '../../../src/storage/store.ts'
+import { storeLimits } from '../../../src/storage/store.ts'
 import type { Storage } from '../../../src/storage/types.ts'
 import { runs } from '../../runs.ts'
 import { FaultyEngine } from '../../storage/faulty.ts'
@@ -120,7 +121,7 @@ class Node {
   readonly #waiting = new Map<number, readonly Entry[]>()
 
   constructor(some: Partial<StoreLimits>) {
-    this.limits = { ...storeLimits, ...some }
+    this.limits = { ...storeLimits, ...keyIndexLimits, ...some }
     let engine: MeasuringEngine | undefined
     let opened: Storage | undefined
     const later = (_: string, complete: () => void): void => void this.clock.after(10, complete)
@@ -145,7 +146,7 @@ class Node {
     this.commits = new GroupCommit(this.clock, this.storage, driverLimits, {
       hardState: () => hardState(this.term, this.commit),
       neededAfter: () => asIndex(0),
-      isShortOfRoom: () => false,
+      isShortOfSpace: () => false,
       send: (message) => this.#left(message),
       stored: () => {},
       failed: (error) => void this.failures.push(error.message),

@@ -30,7 +30,7 @@ async function setUp(limits: { batchBytesMax?: number; batchItemsMax?: number } 
   const commits = new GroupCommit(clock, storage, driverLimits, {
     hardState: () => hardState(1, storage.log.lastIndex()),
     neededAfter: () => asIndex(0),
-    isShortOfRoom: () => false,
+    isShortOfSpace: () => false,
     send: (message) => sent.push(message),
     stored: (batch) => stored.push(batch),
     failed: ({ message }) => failures.push(message),

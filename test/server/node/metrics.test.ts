@@ -99,7 +99,7 @@ test('rooms are 2, 1 and 0, and free bytes that nobody can tell are absent', asy
   ] as const) {
     const metrics = new Metrics()
     const status = new FakeNode().status()
-    const full = { ...status, diskFreeBytes: Number.POSITIVE_INFINITY, raft: { ...status.raft, room } }
+    const full = { ...status, diskFreeBytes: Number.POSITIVE_INFINITY, diskSpace: room }
     metrics.watch({
       status: () => full,
       underWay: () => ({}),

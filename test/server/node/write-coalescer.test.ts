@@ -22,9 +22,9 @@ function gathering() {
   const gathered = new WriteCoalescer(clock, ({ command }, timeoutMs, count, done) =>
     proposals.push({ command, timeoutMs, count, done }),
   )
-  const add = (name: string, request: Request | Request['command'], timeoutMs = 5000, version = 3): void => {
+  const add = (name: string, request: Request | Request['command'], timeoutMs = 5000): void => {
     const asked = 'command' in request ? request : ask(request)
-    gathered.add({ ...asked, principal: '' }, timeoutMs, version, (answer) => answers.push([name, answer]))
+    gathered.add({ ...asked, principal: '' }, timeoutMs, (answer) => answers.push([name, answer]))
   }
   return { clock, gathered, proposals, answers, add }
 }
@@ -157,7 +157,7 @@ test('time that passes before they are proposed counts, and what comes too late 
 
 test('what a caller asks for when it is told that it came too late does not share the entry of the next change', () => {
   const { clock, gathered, proposals, add } = gathering()
-  gathered.add({ ...ask(putOf('late', 'v')), principal: '' }, 10, 3, () => add('next', deleteOf('next'), 500))
+  gathered.add({ ...ask(putOf('late', 'v')), principal: '' }, 10, () => add('next', deleteOf('next'), 500))
   clock.at = 20
   add('other', putOf('other', 'v'), 5000)
   gathered.flush()
@@ -165,13 +165,6 @@ test('what a caller asks for when it is told that it came too late does not shar
     ['put other', 5000],
     ['delete next', 500],
   ])
-})
-
-test('before the cluster knows batches each change is proposed alone', () => {
-  const { proposals, add } = gathering()
-  add('a', putOf('a', 'v'), 5000, 1)
-  add('b', putOf('b', 'v'), 5000, 1)
-  expect(proposals.map(shown)).toEqual(['put a', 'put b'])
 })
 
 test('at the end of the node nothing of what was gathered was written', () => {

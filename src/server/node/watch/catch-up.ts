@@ -5,13 +5,7 @@
 // The seam: rows are read and entries are applied in the same thread. A watcher that has read the row of the newest
 // revision becomes live in the same call, before another entry is applied. So it misses nothing and sees nothing twice.
 
-import {
-  asRevision,
-  compactRevision,
-  type KvState,
-  MalformedBytesError,
-  type Revision,
-} from '../../../kv/index.ts'
+import { asRevision, type KvState, MalformedBytesError, type Revision } from '../../../kv/index.ts'
 import { ScanEndedError } from '../../../storage/index.ts'
 import type { Clock } from '../types.ts'
 import type { WatchEvent } from './events.ts'
@@ -107,7 +101,7 @@ export class CatchUp {
   #slice(watcher: Watcher, until: number): 'more' | 'done' {
     const { state } = this.#events
     for (let rows = 0; watcher.next <= state.revision; rows++) {
-      if (watcher.next <= compactRevision(state)) {
+      if (watcher.next <= state.history.compacted) {
         this.#events.overtaken(watcher)
         return 'done'
       }
@@ -181,7 +175,7 @@ export class CatchUp {
     if (this.size === 0) return
     const { state } = this.#events
     const row = first === undefined ? undefined : this.#rows.at(first, state)
-    const compacted = compactRevision(state)
+    const compacted = state.history.compacted
     for (const other of this.#unplaced) {
       const isInRow = row !== undefined && row.first <= other.next && other.next <= row.last
       if (isInRow) other.row = row.first

@@ -1,13 +1,6 @@
 // All watches of a node. README.md describes how they work together.
 
-import {
-  asRevision,
-  compactRevision,
-  decodeEvents,
-  eventsKey,
-  type KvState,
-  type Revision,
-} from '../../../kv/index.ts'
+import { asRevision, decodeEvents, eventsKey, type KvState, type Revision } from '../../../kv/index.ts'
 import type { UnderWay } from '../../../raft/types.ts'
 import type { Storage } from '../../../storage/types.ts'
 import type { Clock, Problem, Result } from '../types.ts'
@@ -339,7 +332,7 @@ export class WatchHub {
   #overtaken(watcher: Watcher): void {
     this.#compactedTotal++
     this.#forget(watcher)
-    const compacted = compactRevision(this.#state)
+    const compacted = this.#state.history.compacted
     const { next } = watcher
     const resumeFrom = asRevision(compacted + 1)
     watcher.sink.ended({ kind: 'compacted', next, compactRevision: compacted, resumeFrom })

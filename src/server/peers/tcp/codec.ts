@@ -10,16 +10,7 @@ import { crc32 } from 'node:zlib'
 import { joinAdjacent, type Reader, readUint32, type Writer } from '../../../bytes/index.ts'
 import { BODY_AT, frameIndex, frameIntact, frameTerm } from '../../../raft/entry.ts'
 import { assertNever } from '../../../raft/invariant.ts'
-import type {
-  DiskRoom,
-  Entry,
-  LogIndex,
-  Proposal,
-  ReadRefusal,
-  Refusal,
-  ReplicaId,
-  Term,
-} from '../../../raft/types.ts'
+import type { Entry, LogIndex, Proposal, ReadRefusal, Refusal, ReplicaId, Term } from '../../../raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../../raft/types.ts'
 import type { WireMessage } from '../wires.ts'
 import { MalformedError, unpinned } from './fields.ts'
@@ -54,7 +45,6 @@ const REFUSALS: readonly Refusal['reason'][] = [
   'membership-pending',
   'storage-full',
 ]
-const ROOMS: readonly DiskRoom[] = ['enough', 'low', 'none']
 const READ_REFUSALS: readonly ReadRefusal[] = ['no-leader', 'not-leader', 'leadership-lost', 'not-ready']
 
 export const messageCode = (message: WireMessage): number => CODES[message.type]
@@ -107,7 +97,6 @@ export function writeMessage(out: Writer, message: WireMessage): void {
       out.float64(message.sentAt)
       out.uint64(message.applied)
       out.uint64(message.lastIndex)
-      out.uint8(ROOMS.indexOf(message.room))
       return
     case 'vote-request':
     case 'pre-vote-request':
@@ -212,7 +201,6 @@ function readFields(type: WireMessage['type'], input: Reader, base: Base): WireM
         sentAt: input.float64(),
         applied: index(input),
         lastIndex: index(input),
-        room: readRoom(input),
       }
     case 'vote-request':
     case 'pre-vote-request':
@@ -362,12 +350,6 @@ function readRefusal(input: Reader): Refusal {
     default:
       return assertNever(reason)
   }
-}
-
-function readRoom(input: Reader): DiskRoom {
-  const room = ROOMS[input.uint8()]
-  if (room === undefined) throw new MalformedError('an unknown state of a disk')
-  return room
 }
 
 function readReadRefusal(input: Reader): ReadRefusal | undefined {

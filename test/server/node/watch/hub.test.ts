@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { EventWriter } from '../../../../src/kv/history.ts'
-import { initialState } from '../../../../src/kv/state.ts'
+import { initialState } from '../../../../src/kv/codec/state.ts'
 import type { Rows } from '../../../../src/kv/types.ts'
 import { byRevision } from '../../../../src/server/node/watch/events.ts'
 import { HistoryRows } from '../../../../src/server/node/watch/history-rows.ts'

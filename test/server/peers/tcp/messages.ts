@@ -113,7 +113,6 @@ const byType: { readonly [T in WireMessage['type']]: fc.Arbitrary<WireMessage> }
     sentAt: time,
     applied: index,
     lastIndex: index,
-    room: fc.constantFrom('enough', 'low', 'none'),
   }),
   'vote-request': fc.record({
     ...of('vote-request'),

@@ -1,0 +1,25 @@
+// Checks of arguments that several commands share.
+
+import { Failure } from '../local/failure.ts'
+import { EXIT } from './exit-codes.ts'
+
+export function keyArgument(key: string): string {
+  if (key === '') throw new Failure(EXIT.usage, 'a key has at least one byte')
+  return key
+}
+
+/** The words before and behind `--`, which commander does not tell apart. `words` are the last ones of `argv`. */
+export function splitAtDashes(words: readonly string[], argv: readonly string[]) {
+  const dashes = argv.indexOf('--')
+  const before = dashes < 0 ? words.length : Math.max(0, words.length - (argv.length - dashes - 1))
+  return { words: words.slice(0, before), command: words.slice(before) }
+}
+
+/** The first of at most `max` words before `--`. */
+export function nameBeforeDashes(words: readonly string[], max: number): string {
+  const [name = '', ...more] = words
+  if (words.length === 0) throw new Failure(EXIT.usage, 'expected NAME before --')
+  if (words.length > max)
+    throw new Failure(EXIT.usage, `a command stands behind --, as in: -- ${more.slice(max - 1).join(' ')}`)
+  return name
+}

@@ -1,0 +1,195 @@
+// The environment of a command that uses the cluster: a client, the chosen format, and Ctrl-C as an AbortSignal.
+
+import { type AnswerInfo, Client, QuorateError, type ReadOptions } from '../client/index.ts'
+import { Failure } from '../local/failure.ts'
+import { formatMs } from './duration.ts'
+import { exitCodeOf, type Intent } from './exit-codes.ts'
+import { formatError } from './format-error.ts'
+import { type ChosenEndpoints, chooseEndpoints, type Format, type GlobalFlags } from './global-flags.ts'
+import { io, withCurrentIo } from './io.ts'
+import { say, setWriteIntent, watchReader } from './output.ts'
+import { SAME_SIGNAL_MS, TERMINATING } from './stop-signals.ts'
+
+const TIMEOUT_MS = 5_000
+const END_MS = 20
+/** How long a command tries to connect. A user wants to know soon that nothing runs. */
+const UNREACHABLE_AFTER_MS = 500
+
+export type SignalListener = (name: NodeJS.Signals) => void
+
+export interface CommandContext {
+  readonly client: Client
+  readonly endpoints: ChosenEndpoints
+  readonly format: Format
+  /** Whether a flag or a variable chose the format. */
+  readonly isFormatChosen: boolean
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+  /** Sends Ctrl-C, SIGTERM and SIGHUP to `listener` instead of ending the command; undefined restores the default. */
+  readonly forwardSignals: (listener: SignalListener | undefined) => void
+  /** The chosen consistency. Prints on stderr how stale an answer is. */
+  readonly read: ReadOptions
+}
+
+export interface ContextOptions {
+  /** The time-out without --timeout. */
+  readonly timeoutMs?: number
+  /** How long no node may be reachable, instead of the usual short time. */
+  readonly unreachableAfterMs?: number
+  /** Limit on concurrent calls, instead of the usual one. */
+  readonly callsMax?: number
+  /** Time spent on other input, which does not count against the time-out. */
+  readonly waitedMs?: number
+}
+
+export async function withContext(
+  flags: GlobalFlags,
+  intent: Intent,
+  run: (context: CommandContext) => Promise<void>,
+  options: ContextOptions = {},
+): Promise<void> {
+  const endpoints = chooseEndpoints(flags)
+  const timeoutMs = remainingOf(flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS, options.waitedMs ?? 0)
+  const client = new Client({
+    endpoints: endpoints.urls,
+    discover: !endpoints.explicit,
+    timeoutMs,
+    unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
+    callsMax: options.callsMax,
+    onWarning: (message) => say(`warning: ${message}`),
+  })
+  const signals = new CommandSignals()
+  if (intent.kind === 'write') setWriteIntent(intent)
+  try {
+    await run({
+      client,
+      endpoints,
+      format: flags.output ?? (io().stdout.isTTY ? 'table' : 'plain'),
+      isFormatChosen: flags.output !== undefined,
+      timeoutMs,
+      signal: signals.interrupted,
+      forwardSignals: (listener) => signals.forward(listener),
+      read: readOptions(flags, signals.interrupted),
+    })
+  } catch (error) {
+    if (error instanceof QuorateError)
+      throw new Failure(exitCodeOf(error, intent), formatError(error, intent))
+    throw error
+  } finally {
+    signals.close()
+    await client.close()
+  }
+}
+
+/** The signals of a command. The first Ctrl-C aborts its calls; the second one, some time later, ends the process. */
+class CommandSignals {
+  readonly #io = io()
+  readonly #interrupt = new AbortController()
+  #interruptedAt: number | undefined
+  #listener: SignalListener | undefined
+  /** The last signal that a listener received. */
+  #forwarded: NodeJS.Signals | undefined
+  readonly #onInterrupt = withCurrentIo(() => this.#interrupted())
+  readonly #onTerminate = withCurrentIo((name: NodeJS.Signals) => this.#send(name))
+
+  constructor() {
+    this.#io.signals.on('SIGINT', this.#onInterrupt)
+  }
+
+  get interrupted(): AbortSignal {
+    return this.#interrupt.signal
+  }
+
+  forward(listener: SignalListener | undefined): void {
+    for (const name of TERMINATING) {
+      if (listener === undefined) this.#io.signals.off(name, this.#onTerminate)
+      // A gap without a listener, however short, would let the signal end the process.
+      else if (this.#listener === undefined) this.#io.signals.on(name, this.#onTerminate)
+    }
+    this.#listener = listener
+  }
+
+  /** Restores the default of all signals. */
+  close(): void {
+    this.#io.signals.off('SIGINT', this.#onInterrupt)
+    this.forward(undefined)
+    const forwarded = this.#forwarded
+    if (forwarded !== undefined) watchReader(() => this.#endAtOnce(forwarded))
+  }
+
+  #send(name: NodeJS.Signals): void {
+    this.#forwarded = name
+    this.#listener?.(name)
+  }
+
+  #interrupted(): void {
+    if (this.#listener !== undefined) {
+      this.#send('SIGINT')
+      return
+    }
+    const now = performance.now()
+    if (this.#interruptedAt === undefined) {
+      this.#interruptedAt = now
+      this.#interrupt.abort()
+      // Buffered output may never find a reader, also when the command has ended.
+      watchReader(() => this.#endAtOnce('SIGINT'))
+    } else if (now - this.#interruptedAt >= SAME_SIGNAL_MS) this.#endAtOnce('SIGINT')
+  }
+
+  /** process.exit() would wait for a read of a pipe. */
+  #endAtOnce(name: NodeJS.Signals): void {
+    this.#io.signals.off('SIGINT', this.#onInterrupt)
+    this.#io.raise(name)
+  }
+}
+
+/**
+ * Releases what the command holds: a lock, an instance. A closed terminal, and npm, repeat a signal: the repetition
+ * does not end the process before the key is gone. A signal some time later aborts `release`.
+ */
+export async function untilSecondSignal<T>(
+  { forwardSignals }: CommandContext,
+  release: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const second = new AbortController()
+  const begunAt = performance.now()
+  forwardSignals(() => {
+    if (performance.now() - begunAt >= SAME_SIGNAL_MS) second.abort()
+  })
+  const result = await release(second.signal)
+  forwardSignals(undefined)
+  return result
+}
+
+/**
+ * A user measures `--timeout 2s` from the start of the command. So the time to start and end the process is subtracted,
+ * up to half of the time-out.
+ */
+function remainingOf(timeoutMs: number, waitedMs: number): number {
+  const elapsedMs = performance.now() - io().startedAtMs - waitedMs
+  return Math.max(timeoutMs / 2, timeoutMs - elapsedMs - END_MS)
+}
+
+function readOptions(flags: GlobalFlags, signal: AbortSignal): ReadOptions {
+  const { consistency, maxStaleness: maxStalenessMs } = flags
+  let isReported = false
+  const onAnswer = (info: AnswerInfo) => {
+    const text = isReported ? undefined : freshness(info, consistency)
+    isReported = true
+    if (text !== undefined) say(text)
+  }
+  return { consistency, maxStalenessMs, signal, onAnswer }
+}
+
+function freshness(info: AnswerInfo, chosen: string | undefined): string | undefined {
+  const node = info.node ?? 'a node'
+  if (info.consistency === 'stale') {
+    return info.stalenessMs === undefined
+      ? `stale read from ${node}: how old it is, is unknown`
+      : `stale read from ${node}: at most ${formatMs(info.stalenessMs)} old`
+  }
+  if (chosen === 'lease' && info.consistency === 'linearizable') {
+    return `leases are off: ${node} served a linearizable read`
+  }
+  return undefined
+}

@@ -1,0 +1,17 @@
+// kv completion SHELL: prints a script, which runs the hidden `kv complete` at each Tab.
+
+import { Argument, Command } from '@commander-js/extra-typings'
+import { PROGRAM } from '../../local/program-name.ts'
+import { SHELLS, script } from '../completion/scripts.ts'
+import { withExamples } from '../examples.ts'
+import { write } from '../output.ts'
+
+export const command = () =>
+  withExamples(new Command('completion'), [
+    'source <(kv completion bash)',
+    'source <(kv completion zsh)',
+    'kv completion fish | source',
+  ])
+    .description('print a completion script')
+    .addArgument(new Argument('<shell>').choices(SHELLS))
+    .action((shell) => write(script(shell, PROGRAM)))

@@ -1,0 +1,74 @@
+// kv elect NAME [VALUE] [-- CMD…]: leads while a command runs, or until Ctrl-C; kv elect NAME --listen: follows.
+
+import { Command } from '@commander-js/extra-typings'
+import { Failure } from '../../local/failure.ts'
+import { shellWord } from '../../local/shell-word.ts'
+import { campaign, followLeader, leaderOf } from '../../recipes/index.ts'
+import { nameBeforeDashes, splitAtDashes } from '../arguments.ts'
+import { withContext } from '../command-context.ts'
+import { withExamples } from '../examples.ts'
+import { EXIT } from '../exit-codes.ts'
+import { parseDuration, parseLeaseTime, parseText } from '../flag-values.ts'
+import { bytesToJson, toJsonLine } from '../format-json.ts'
+import { escapeText, textOfBytes } from '../format-text.ts'
+import type { GlobalFlags } from '../global-flags.ts'
+import { BEHIND_DASHES, holdWhile } from '../lock-holder.ts'
+import { say, writeLine } from '../output.ts'
+import type { ProgramContext } from '../program-context.ts'
+
+export const command = ({ flags, argv }: ProgramContext) =>
+  withExamples(new Command('elect'), [
+    'kv elect scheduler -- node scheduler.js',
+    'kv elect scheduler http://10.0.0.1:8080 -- ./serve.sh',
+    'kv elect scheduler --listen',
+  ])
+    .description('be elected, and lead while a command runs, or until Ctrl-C')
+    .argument('<name>', 'of the election', parseText)
+    .argument(
+      '[value...]',
+      `what others see of this leader, such as its address; and the command, ${BEHIND_DASHES}`,
+    )
+    .option('--listen', 'print each leader, until Ctrl-C')
+    .option(
+      '--wait <duration>',
+      'how long to wait; 0s: not at all. Otherwise as long as it takes',
+      parseDuration,
+    )
+    .option(
+      '--ttl <duration>',
+      'how long another one waits after this process has died (10s)',
+      parseLeaseTime,
+    )
+    .action(async (first, more, { listen, ...options }) => {
+      const { words, command } = splitAtDashes([first, ...more], argv)
+      const name = nameBeforeDashes(words, 2)
+      if (listen === true) {
+        if (words.length + command.length > 1 || Object.keys(options).length > 0)
+          throw new Failure(EXIT.usage, '--listen takes no value, no command and no other flag')
+        return printLeaders(flags(), name)
+      }
+      const value = words[1]
+      await holdWhile(
+        { flags: flags(), what: `the lead of ${shellWord(name)}`, command, ...options },
+        (client, lockOptions) => campaign(client, name, { ...lockOptions, value }),
+      )
+    })
+
+/** Prints a line for each leader, until Ctrl-C. */
+async function printLeaders(flags: GlobalFlags, name: string): Promise<void> {
+  await withContext(flags, { kind: 'read' }, async ({ client, format, signal }) => {
+    // Following waits for a cluster without a limit. A user wants to know soon that there is none.
+    await leaderOf(client, name, { signal })
+    for await (const leader of followLeader(client, name, { signal })) {
+      if (format === 'json' || format === 'ndjson') {
+        const json =
+          leader === undefined ? null : { token: leader.createRevision, value: bytesToJson(leader.value) }
+        await writeLine(toJsonLine({ leader: json }))
+      } else if (leader === undefined) say(`nobody leads ${shellWord(name)}`)
+      else {
+        const value = escapeText(textOfBytes(leader.value))
+        await writeLine(format === 'plain' ? `${leader.createRevision}\t${value}` : value)
+      }
+    }
+  })
+}

@@ -1,0 +1,240 @@
+// `kv node start`: one node in this process, for clusters with each node on a separate machine or in a separate
+// container.
+//
+// The node runs in the started process itself, so a service manager or a test has the right pid. The disadvantage: if
+// LevelDB aborts on damaged files (SIGABRT, SIGBUS), no process is left to explain it. A service manager then shows
+// exit status 134 or 135, which docs/guides/membership.md explains. The supervisor of a local cluster explains it
+// itself.
+
+import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import { Failure, isSystemError, messageOf, reasonOf } from '../../local/failure.ts'
+import { hostPort, isPeerAddress } from '../../server/addresses.ts'
+import {
+  type Founding,
+  type ListenAddress,
+  type NodeOptions,
+  NodeStartError,
+  type RunningNode,
+} from '../../server/options.ts'
+import { lowerJitThreshold } from '../../server/process/jit-threshold.ts'
+import { keepHeapSmall } from '../../server/process/small-heap.ts'
+import { withExamples } from '../examples.ts'
+import { EXIT } from '../exit-codes.ts'
+import { directory, LOG_LEVELS, type LogLevel, logLevel, parseTimeout, parseTiming } from '../flag-values.ts'
+import { io } from '../io.ts'
+import { sayLast } from '../output.ts'
+import { onStopSignals, type StopSignal } from '../stop-signals.ts'
+
+export const command = () => new Command('node').description('run a single node').addCommand(startCommand())
+
+function startCommand() {
+  return withExamples(new Command('start'), [
+    'kv node start --name n1 --data d1 --listen 127.0.0.1:7301 --peer-listen 127.0.0.1:7401 --bootstrap',
+    'kv node start --name n2 --data d2 --listen 127.0.0.1:7302 --peer-listen 127.0.0.1:7402 --join http://127.0.0.1:7301',
+  ])
+    .description('run one node in the foreground')
+    .requiredOption('--name <name>', 'its name in the cluster: 1 to 63 of a-z, 0-9 and -')
+    .requiredOption('--data <dir>', 'its data directory; no other node may use it', directory)
+    .requiredOption('--listen <host:port>', 'where clients reach it', listenAddress)
+    .requiredOption('--peer-listen <host:port>', 'where the other nodes reach it', listenAddress)
+    .option('--bootstrap', 'found a new cluster with an empty directory: once per cluster, by hand')
+    .option(
+      '--join <urls>',
+      'join a cluster through these nodes, joined by commas; ignored once it is a member',
+      urls,
+    )
+    .option('--replace', 'with --join: take the place of the lost replica of the same name')
+    .option(
+      '--advertise-peer <host:port>',
+      'what the other nodes are told instead of --peer-listen',
+      peerAddress,
+    )
+    .option('--advertise-url <url>', 'what clients are told instead of --listen', url)
+    .option(
+      '--insecure',
+      'allow addresses beyond this machine, although nothing is encrypted or authenticated',
+    )
+    .option('--allowed-host <name...>', 'host names under which browsers may reach it')
+    .option('--cors-origin <origin...>', 'web origins that may use it')
+    .option('--heartbeat <duration>', 'how often the leader is heard (default: 50ms)', parseTiming)
+    .option(
+      '--election-timeout <duration>',
+      'silence after which a follower campaigns; drawn from this to its double (default: 500ms)',
+      parseTiming,
+    )
+    .option(
+      '--disk-reserve <size>',
+      'free disk space below which changes other than deletes are refused (default: 256MiB)',
+      sizeInBytes,
+    )
+    .option(
+      '--connections <count>',
+      'clients connected at most (default: 10000, or what open files allow)',
+      count,
+    )
+    .option(
+      '--write-stall <duration>',
+      'cut clients that take nothing of an answer for this long (default: 10s)',
+      parseTimeout,
+    )
+    .option(
+      '--discard-suspect-tail',
+      'accept a damaged last record as never written; safe for a minority of the nodes only',
+    )
+    .option('--log-level <level>', LOG_LEVELS.join(', '), logLevel, 'info')
+    .action(async (flags) => {
+      const { nodeLog } = await import('../node-log.ts')
+      const timing = timingOf(flags.heartbeat, flags.electionTimeout)
+      await run(flags.logLevel, {
+        name: flags.name,
+        dataDir: flags.data,
+        listen: flags.listen,
+        peerListen: flags.peerListen,
+        founding: foundingOf(flags),
+        insecure: flags.insecure === true,
+        discardSuspectTail: flags.discardSuspectTail === true,
+        allowedHosts: flags.allowedHost ?? [],
+        corsOrigins: flags.corsOrigin ?? [],
+        logger: nodeLog(flags.name, flags.logLevel),
+        ...(flags.advertisePeer === undefined ? {} : { advertisePeer: flags.advertisePeer }),
+        ...(flags.advertiseUrl === undefined ? {} : { advertiseUrl: flags.advertiseUrl }),
+        ...(timing === undefined ? {} : { timing }),
+        httpLimits: {
+          ...(flags.connections === undefined ? {} : { connectionsMax: flags.connections }),
+          ...(flags.writeStall === undefined ? {} : { writeStallMsMax: Math.ceil(flags.writeStall) }),
+        },
+        ...(flags.diskReserve === undefined ? {} : { diskReserveBytes: flags.diskReserve }),
+      })
+    })
+}
+
+async function run(level: LogLevel, options: NodeOptions): Promise<never> {
+  const { startNode } = await import('../../server/start-node.ts')
+  // Also during the start: a node that looks for its cluster ends on Ctrl-C.
+  let asked: StopSignal | undefined
+  let node: RunningNode | undefined
+  onStopSignals(
+    (signal) => {
+      asked = signal
+      options.logger?.info({ signal }, 'stopping')
+      if (node === undefined) return io().exit(signal === 'SIGINT' ? EXIT.interrupted : EXIT.ok)
+      void node.stop()
+    },
+    () => io().exit(EXIT.failed),
+  )
+  keepHeapSmall()
+  lowerJitThreshold()
+  try {
+    node = await startNode(options)
+  } catch (error) {
+    const isUsage = error instanceof NodeStartError && error.usage
+    // The messages of other errors, as for damaged files, explain themselves.
+    return leave(isUsage ? EXIT.usage : EXIT.failed, whyNotListening(error, options) ?? messageOf(error))
+  }
+  options.logger?.info({ url: node.url, peer: node.peer, pid: process.pid }, 'serving')
+  const end = await node.ended
+  if (end.kind === 'failed' || asked === undefined) {
+    // The log says why a node fails. People read that on the terminal; elsewhere the last line says it as well.
+    const isSaid = io().stderr.isTTY === true && level !== 'silent'
+    return leave(EXIT.failed, isSaid ? undefined : end.reason)
+  }
+  options.logger?.info({}, end.reason)
+  return leave(asked === 'SIGINT' ? EXIT.interrupted : EXIT.ok)
+}
+
+const ADDRESS_HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'end the program that listens there, or choose another port',
+  EADDRNOTAVAIL:
+    'it must be an address of this machine; to announce another one, use --advertise-url and --advertise-peer',
+  EACCES: 'choose a port from 1024 on',
+}
+
+/** undefined: it failed for another reason. */
+function whyNotListening(error: unknown, { listen, peerListen }: NodeOptions): string | undefined {
+  if (!isSystemError(error) || !['listen', 'bind', 'getaddrinfo'].includes(error.syscall ?? ''))
+    return undefined
+  const failed: typeof error & { readonly port?: number; readonly hostname?: string } = error
+  const isIt = ({ host, port }: ListenAddress): boolean =>
+    failed.hostname === undefined ? failed.port === port : failed.hostname === host
+  const flag = isIt(listen) ? '--listen' : '--peer-listen'
+  const hint = ADDRESS_HINTS[error.code ?? '']
+  const reason = `cannot listen on ${hostPort(isIt(listen) ? listen : peerListen)} (${flag}): ${reasonOf(error)}`
+  return hint === undefined ? reason : `${reason}; ${hint}`
+}
+
+/**
+ * Ends the process soon. If the reader of stderr has stopped, the process would otherwise stay without a node, and no
+ * service manager would restart it.
+ */
+async function leave(exitCode: number, lastWords?: string): Promise<never> {
+  if (lastWords !== undefined) await sayLast(`error: ${lastWords}`)
+  return io().exit(exitCode)
+}
+
+function foundingOf(flags: { bootstrap?: true; join?: readonly string[]; replace?: true }): Founding {
+  if (flags.bootstrap && flags.join) {
+    throw new Failure(
+      EXIT.usage,
+      '--bootstrap founds a new cluster, --join enters one that exists: give one of them',
+    )
+  }
+  if (flags.replace && !flags.join) throw new Failure(EXIT.usage, '--replace needs --join')
+  if (flags.bootstrap) return { kind: 'bootstrap' }
+  return flags.join
+    ? { kind: 'join', urls: flags.join, replace: flags.replace === true }
+    : { kind: 'existing' }
+}
+
+function timingOf(heartbeatMs: number | undefined, electionMs: number | undefined): NodeOptions['timing'] {
+  return {
+    ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
+    ...(electionMs === undefined ? {} : { electionMinMs: electionMs, electionMaxMs: 2 * electionMs }),
+  }
+}
+
+const UNIT_BYTES: Readonly<Record<string, number>> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }
+
+function count(text: string): number {
+  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new InvalidArgumentError('it must be a whole number from 1 on')
+  return Number(text)
+}
+
+function sizeInBytes(text: string): number {
+  const [, amount, unit = ''] = /^([0-9]{1,12})(KiB|MiB|GiB)?$/.exec(text.trim()) ?? []
+  const bytes = Number(amount) * (UNIT_BYTES[unit] ?? 1)
+  if (!Number.isSafeInteger(bytes)) {
+    throw new InvalidArgumentError(
+      'A size is a whole number of bytes, or one with KiB, MiB or GiB, like 512MiB.',
+    )
+  }
+  return bytes
+}
+
+function listenAddress(text: string): ListenAddress {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+)):([0-9]{1,5})$/i.exec(text)
+  const host = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  if (host === undefined || port > 65_535)
+    throw new InvalidArgumentError('it must be HOST:PORT, as in 127.0.0.1:7301')
+  return { host, port }
+}
+
+function peerAddress(text: string): string {
+  if (!isPeerAddress(text)) throw new InvalidArgumentError('it must be HOST:PORT, as in 127.0.0.1:7401')
+  return text
+}
+
+function url(text: string): string {
+  const parsed = URL.canParse(text) ? new URL(text) : undefined
+  if (parsed?.protocol !== 'http:' && parsed?.protocol !== 'https:') {
+    throw new InvalidArgumentError('it must be a URL, as in http://127.0.0.1:7301')
+  }
+  return text.replace(/\/+$/, '')
+}
+
+function urls(text: string): string[] {
+  return text
+    .split(',')
+    .filter((part) => part !== '')
+    .map(url)
+}

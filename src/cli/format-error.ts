@@ -1,0 +1,64 @@
+// Errors of the client as messages: the cause first, then what was written, then the next command.
+
+import { PreconditionFailedError, type QuorateError } from '../client/index.ts'
+import { PROGRAM } from '../local/program-name.ts'
+import type { Intent } from './exit-codes.ts'
+import { escapeText } from './format-text.ts'
+
+const NOTHING = 'nothing was written'
+const SAID_BY_NODE = new RegExp(`; ${NOTHING}$`)
+/** Other writes of the same command may have been made. */
+const NOTHING_OF_IT = 'what failed was not written'
+
+export function formatError(error: QuorateError, intent: Intent): string {
+  const said = withoutEnd(error.message).replace(SAID_BY_NODE, '')
+  if (intent.kind === 'write' && error.written === 'unknown' && error.code !== 'aborted') {
+    const check = intent.check === undefined ? '' : `; check with: ${intent.check}`
+    return `the outcome is unknown: ${said}. The change may have been made, or may still be${check}`
+  }
+  const nothing = intent.kind === 'write' ? `; ${intent.fromFiles === true ? NOTHING_OF_IT : NOTHING}` : ''
+  const who = error.node ?? error.endpoint ?? 'a node'
+  switch (error.code) {
+    case 'unreachable':
+      return `${said}${nothing}. Is the cluster running? \`${PROGRAM} cluster start\` starts one here`
+    case 'no_quorum':
+      return `${who} answered, but it cannot reach a majority of the cluster: ${said}${nothing}${staleHint(intent)}`
+    case 'no_leader':
+      return `${who} answered: ${said}${nothing}${staleHint(intent)}`
+    case 'not_ready':
+      return `${who} answered, but it is not ready: ${said}${nothing}`
+    case 'overloaded':
+      return `${who} answered that it is overloaded: ${said}${nothing}; try again later`
+    case 'too_stale':
+      return `${who} answered, but it cannot prove that its data is fresh enough: ${said}`
+    case 'revision_behind':
+      return `${who} answered, but it is behind: ${said}`
+    case 'storage_full':
+      return `${who} refused the change for lack of room: ${said}${nothing}. Delete what is not needed, or free disk space`
+    case 'future_revision':
+      // What follows the colon is for programs.
+      return `${said.split(': ')[0]}${nothing}`
+    case 'range_too_large':
+      return `${said}${nothing}. Take a smaller range, or raise the limit of the cluster (\`${PROGRAM} settings\`)`
+    case 'timeout':
+      return `${said}${nothing}`
+    case 'aborted':
+      return error.written === 'unknown' ? 'interrupted; the change may have been made' : 'interrupted'
+    case 'precondition_failed':
+      return `the condition does not hold: ${whatIsThere(error)}${nothing}`
+    default:
+      return said
+  }
+}
+
+function whatIsThere(error: QuorateError): string {
+  if (!(error instanceof PreconditionFailedError)) return withoutEnd(error.message)
+  const { current } = error
+  if (current === null) return 'there is no such key'
+  return `${escapeText(current.key)} is at revision ${current.modRevision}`
+}
+
+const staleHint = (intent: Intent): string =>
+  intent.kind === 'read' ? '. `--consistency stale` reads what the node has, however old' : ''
+
+const withoutEnd = (sentence: string): string => sentence.replace(/\.+$/, '')

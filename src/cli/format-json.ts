@@ -1,0 +1,92 @@
+// Results as JSON, in the shapes of the HTTP API.
+
+import type { DeleteResult, KvRecord, Member, NodeStatus, PutResult, RecordMeta } from '../client/index.ts'
+
+/** JSON of one line. It escapes the control characters that JSON allows in strings, because terminals obey them. */
+export const toJsonLine = (value: unknown): string => escapeC1(JSON.stringify(value))
+
+export const toJson = (value: unknown): string => escapeC1(JSON.stringify(value, null, 2))
+
+const escapeC1 = (json: string): string =>
+  json.replace(/[\x7f-\x9f]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`)
+
+/** A string if the bytes are valid UTF-8, otherwise `{"base64": …}`. */
+export function bytesToJson(bytes: Uint8Array): string | { readonly base64: string } {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const text = buffer.toString()
+  return Buffer.from(text).equals(buffer) ? text : { base64: buffer.toString('base64') }
+}
+
+/** The bytes of such JSON. Throws a TypeError for other values, and for text that UTF-8 cannot have. */
+export function bytesFromJson(json: unknown): Uint8Array {
+  if (typeof json === 'string' && json.isWellFormed()) return Buffer.from(json)
+  if (isObject(json) && typeof json.base64 === 'string') {
+    const bytes = Buffer.from(json.base64, 'base64')
+    // Buffer skips characters that are not base64.
+    if (bytes.toString('base64') === json.base64) return bytes
+  }
+  throw new TypeError('neither a string nor {"base64": …}')
+}
+
+export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+export function resultJson(result: PutResult | DeleteResult): object {
+  if ('deleted' in result) return { deleted: result.deleted, revision: result.revision }
+  return {
+    revision: result.revision,
+    create_revision: result.createRevision,
+    mod_revision: result.modRevision,
+    version: result.version,
+  }
+}
+
+export function metaJson(meta: RecordMeta): object {
+  return { key: bytesToJson(meta.keyBytes), ...revisions(meta) }
+}
+
+export function recordJson(record: KvRecord): object {
+  return {
+    key: bytesToJson(record.keyBytes),
+    value: bytesToJson(record.value),
+    ...revisions(record),
+    ...(record.lease === undefined ? {} : { lease: record.lease }),
+  }
+}
+
+const revisions = (meta: RecordMeta) => ({
+  create_revision: meta.createRevision,
+  mod_revision: meta.modRevision,
+  version: meta.version,
+})
+
+export function memberJson(member: Member): object {
+  return {
+    name: member.name,
+    replica_id: member.replicaId,
+    role: member.role,
+    peer: member.peer,
+    url: member.url,
+    ...(member.matchIndex === undefined ? {} : { match_index: member.matchIndex }),
+  }
+}
+
+export function statusJson(status: NodeStatus): object {
+  return {
+    name: status.name,
+    version: status.version,
+    cluster_id: status.clusterId,
+    replica_id: status.replicaId,
+    role: status.role,
+    leader: status.leader ?? null,
+    term: status.term,
+    commit_index: status.commitIndex,
+    applied_index: status.appliedIndex,
+    log_first_index: status.logFirstIndex,
+    revision: status.revision,
+    cluster_version: status.clusterVersion,
+    state_hash: status.stateHash,
+    members: status.members.map(memberJson),
+    errors: status.errors,
+  }
+}

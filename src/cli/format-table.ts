@@ -1,0 +1,100 @@
+// Rows of records: in columns for people, or separated by tabs and without a header for scripts.
+
+import { paint, type Style } from './colors.ts'
+import { escapeText } from './format-text.ts'
+import type { Format } from './global-flags.ts'
+import { io } from './io.ts'
+import { write } from './output.ts'
+
+export interface Column<Row> {
+  readonly title: string
+  readonly cell: (row: Row) => string | number | null | undefined
+  readonly alignRight?: boolean
+  /** Rarely needed: in a table only with `-o wide`. */
+  readonly wide?: boolean
+}
+
+const COLUMN_GAP = 2
+const ABSENT = '-'
+const ROWS_AT_ONCE = 500
+
+export const isTable = (format: Format): boolean => format === 'table' || format === 'wide'
+
+/**
+ * Prints in slices, so that the first rows appear at once. On a terminal the widest columns of a `table` are shortened
+ * until a row fits into a line.
+ */
+export class RowWriter<Row> {
+  readonly #columns: readonly Column<Row>[]
+  readonly #format: Format
+  readonly #style: (row: Row) => Style | undefined
+  readonly #widths: number[]
+  #buffered: Row[] = []
+  #hasHeader = false
+
+  constructor(
+    columns: readonly Column<Row>[],
+    format: Format,
+    style: (row: Row) => Style | undefined = () => undefined,
+  ) {
+    this.#columns = format === 'table' ? columns.filter(({ wide }) => wide !== true) : columns
+    this.#format = format
+    this.#style = style
+    this.#widths = this.#columns.map((column) => column.title.length)
+  }
+
+  async add(row: Row): Promise<void> {
+    this.#buffered.push(row)
+    if (this.#buffered.length >= ROWS_AT_ONCE) await this.end()
+  }
+
+  /** Prints the buffered rows; if there was no row, the header. */
+  async end(): Promise<void> {
+    const rows = this.#buffered
+    this.#buffered = []
+    const cells = rows.map((row) => this.#columns.map((column) => cellText(column.cell(row))))
+    if (!isTable(this.#format)) {
+      await write(cells.map((row) => `${row.join('\t')}\n`).join(''))
+      return
+    }
+    const { widthOf, fitting, fill } = await import('./column-widths.ts')
+    for (const row of cells) {
+      row.forEach((cell, at) => {
+        this.#widths[at] = Math.max(this.#widths[at] ?? 0, widthOf(cell))
+      })
+    }
+    const lineMax = this.#format === 'table' ? terminalColumns() : Number.POSITIVE_INFINITY
+    const widths = fitting(this.#widths, COLUMN_GAP, lineMax)
+    const lineOf = (row: readonly string[]): string =>
+      row
+        .map((cell, at) => fill(cell, widths[at] ?? 0, this.#columns[at]?.alignRight === true))
+        .join(' '.repeat(COLUMN_GAP))
+        .trimEnd()
+    const lines = rows.map((row, at) => {
+      const line = lineOf(cells[at] ?? [])
+      const style = this.#style(row)
+      return style === undefined ? line : paint(style, line)
+    })
+    if (!this.#hasHeader) lines.unshift(paint('bold', lineOf(this.#columns.map((column) => column.title))))
+    this.#hasHeader = true
+    await write(lines.map((line) => `${line}\n`).join(''))
+  }
+}
+
+export async function printTable<Row>(
+  columns: readonly Column<Row>[],
+  format: Format,
+  rows: AsyncIterable<Row> | Iterable<Row>,
+  style?: (row: Row) => Style | undefined,
+): Promise<void> {
+  const table = new RowWriter(columns, format, style)
+  for await (const row of rows) await table.add(row)
+  await table.end()
+}
+
+/** The width of a terminal; elsewhere lines have any length. */
+const terminalColumns = (): number => (io().stdout.isTTY && io().stdout.columns) || Number.POSITIVE_INFINITY
+
+function cellText(value: string | number | null | undefined): string {
+  return value === null || value === undefined || value === '' ? ABSENT : escapeText(String(value))
+}

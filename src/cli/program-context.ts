@@ -1,0 +1,10 @@
+import type { CommandUnknownOpts } from '@commander-js/extra-typings'
+import type { GlobalFlags } from './global-flags.ts'
+
+/** What a command may need besides its own arguments. */
+export interface ProgramContext {
+  readonly program: CommandUnknownOpts
+  /** The global flags, once the command line is parsed. */
+  readonly flags: () => GlobalFlags
+  readonly argv: readonly string[]
+}

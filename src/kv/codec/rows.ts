@@ -1,0 +1,230 @@
+// Rows: the data of the state machine, as storage keeps it. Integers are big-endian, so that row keys sort in the order
+// of user keys, of revisions and of positions.
+//
+//   tokens       key    2, idempotency token
+//                value  fingerprint of the request (8), outcome (`idempotency.ts`)
+//   token order  key    3, position (8)
+//                value  cluster time (8), revision of the outcome (8), bytes of both rows (4), token
+//   versions     key    65, user's key, escaped, 0, 2^53 - 1 - mod_revision (8): the newest version of a key comes first
+//                value  flags (1), create_revision (8), version (8), with flag 2 the lease (8), the user's value;
+//                       of a tombstone: the flags only
+//
+// Each version of a key that may still be read has a row. So a put neither reads nor moves the value that it replaces.
+
+import { Reader, readUint8, readUint64, writeBigUint64, writeUint32, writeUint64 } from '../../bytes/index.ts'
+import { MalformedBytesError, UnknownKindError } from '../errors.ts'
+import type { KeyMeta, KeyRange, KeyRow, LeaseId, Revision } from '../types.ts'
+import { asRevision, TABLE_TOKEN_ORDER, TABLE_TOKENS, TABLE_VERSIONS } from '../types.ts'
+
+const TOMBSTONE = 1
+const LEASED = 2
+const LEASE_BYTES = 8
+const VERSION_HEAD_BYTES = 17
+const ORDER_HEADER_BYTES = 20
+
+/** Keys are ordered by their bytes. */
+export function compareKeys(a: Uint8Array, b: Uint8Array): number {
+  const common = Math.min(a.length, b.length)
+  for (let i = 0; i < common; i++) {
+    const order = (a[i] ?? 0) - (b[i] ?? 0)
+    if (order !== 0) return order
+  }
+  return a.length - b.length
+}
+
+/** The range of the rows of all versions of these user keys. */
+export const versionRange = ({ start, end }: KeyRange): { gte: Uint8Array; lt: Uint8Array } => ({
+  gte: escaped(start, 0),
+  lt: end === undefined ? Uint8Array.of(TABLE_VERSIONS + 1) : escaped(end, 0),
+})
+
+/** The first key after all keys that begin with `prefix`; undefined when there is none. */
+export function prefixEnd(prefix: Uint8Array): Uint8Array | undefined {
+  let length = prefix.length
+  while (length > 0 && prefix[length - 1] === 0xff) length--
+  if (length === 0) return undefined
+  // Not slice(): the slice() of a Buffer shares the caller's bytes.
+  const end = new Uint8Array(length)
+  end.set(prefix.subarray(0, length))
+  end[length - 1] = readUint8(end, length - 1) + 1
+  return end
+}
+
+/** The first key after `key`. */
+export function keyAfter(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1)
+  next.set(key)
+  return next
+}
+
+export const leaseOf = (id: bigint): LeaseId => `${id}` as LeaseId
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Versions of keys
+
+/** In place of 0 in a user's key. 0 alone ends the key, and is followed by a byte below 0xff. */
+const ESCAPE = 0xff
+
+/** The key of the row of a version. */
+export function versionKey(key: Uint8Array, revision: Revision): Uint8Array {
+  const bytes = escaped(key, 9)
+  // The byte before, the end of the user's key, is 0.
+  writeUint64(bytes, bytes.length - 8, Number.MAX_SAFE_INTEGER - revision)
+  return bytes
+}
+
+/** Before the row of the newest version of this key that is not newer than `revision`. */
+export const firstVersionUpTo = versionKey
+
+/** Before the rows of all versions of this key. */
+export const versionsStart = (key: Uint8Array): Uint8Array => escaped(key, 1)
+
+/** After the rows of all versions of this key, and before those of the next key. */
+export function versionsEnd(key: Uint8Array): Uint8Array {
+  const bytes = escaped(key, 2)
+  bytes[bytes.length - 1] = ESCAPE
+  return bytes
+}
+
+/** The table and the user's key, escaped, so that its rows sort like the keys themselves. `more`: bytes after it. */
+function escaped(key: Uint8Array, more: number): Uint8Array {
+  let zeros = 0
+  for (let i = 0; i < key.length; i++) if (key[i] === 0) zeros++
+  const bytes = new Uint8Array(1 + key.length + zeros + more)
+  bytes[0] = TABLE_VERSIONS
+  if (zeros === 0) {
+    bytes.set(key, 1)
+    return bytes
+  }
+  let at = 1
+  for (let i = 0; i < key.length; i++) {
+    bytes[at++] = key[i] ?? 0
+    if (key[i] === 0) bytes[at++] = ESCAPE
+  }
+  return bytes
+}
+
+/** The user's key and the revision in the key of the row of a version. */
+export function decodeVersionKey(rowKey: Uint8Array): {
+  readonly key: Uint8Array
+  readonly revision: Revision
+} {
+  const end = rowKey.length - 9
+  if (rowKey[0] !== TABLE_VERSIONS || end < 1 || rowKey[end] !== 0)
+    throw new MalformedBytesError(`row of table ${rowKey[0]}, not of versions`)
+  const revision = asRevision(Number.MAX_SAFE_INTEGER - readUint64(rowKey, end + 1))
+  const key = rowKey.subarray(1, end)
+  return { key: key.includes(0) ? unescaped(key) : key, revision }
+}
+
+function unescaped(key: Uint8Array): Uint8Array {
+  const bytes: number[] = []
+  for (let i = 0; i < key.length; i++) {
+    bytes.push(key[i] ?? 0)
+    if (key[i] !== 0) continue
+    i++
+    if (key[i] !== ESCAPE) throw new MalformedBytesError('the key of a version is not escaped')
+  }
+  return Uint8Array.from(bytes)
+}
+
+/** The row of a version without the user's value, which follows it. The bytes are valid until the next call. */
+export function encodeVersionHead({
+  createRevision,
+  version,
+  lease,
+}: Omit<KeyMeta, 'key' | 'modRevision'>): Uint8Array {
+  const bytes = lease === undefined ? versionHead : leasedVersionHead
+  bytes[0] = lease === undefined ? 0 : LEASED
+  writeUint64(bytes, 1, createRevision)
+  writeUint64(bytes, 9, version)
+  if (lease !== undefined) writeBigUint64(bytes, VERSION_HEAD_BYTES, BigInt(lease))
+  return bytes
+}
+
+const versionHead = new Uint8Array(VERSION_HEAD_BYTES)
+const leasedVersionHead = new Uint8Array(VERSION_HEAD_BYTES + LEASE_BYTES)
+
+/** The row of the version that says that the key was deleted. */
+export const TOMBSTONE_ROW = Uint8Array.of(TOMBSTONE)
+
+/** null: the key was deleted at this revision. The value shares its bytes with the row. */
+export function decodeVersion(key: Uint8Array, modRevision: Revision, row: Uint8Array): KeyRow | null {
+  const flags = readUint8(row, 0)
+  if (flags === TOMBSTONE) return null
+  if ((flags & ~LEASED) !== 0) throw new UnknownKindError(`row flags ${flags} are not known to this program`)
+  const from = new Reader(row, 'the row of a version', MalformedBytesError)
+  from.uint8()
+  return {
+    key,
+    createRevision: asRevision(from.uint64()),
+    modRevision,
+    version: from.uint64(),
+    lease: flags & LEASED ? leaseOf(from.bigUint64()) : undefined,
+    value: from.rest(),
+  }
+}
+
+/** A version of a key that exists. `get` reads a row. */
+export function readVersion(
+  key: Uint8Array,
+  revision: Revision,
+  get: (rowKey: Uint8Array) => Uint8Array | undefined,
+): KeyRow {
+  const row = get(versionKey(key, revision))
+  const version = row && decodeVersion(key, revision, row)
+  if (!version) throw new MalformedBytesError(`version ${revision} of a key has no row`)
+  return version
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Tokens
+
+export function tokenKey(token: Uint8Array): Uint8Array {
+  return prefixed(TABLE_TOKENS, token)
+}
+
+export function tokenOrderKey(position: number): Uint8Array {
+  const key = new Uint8Array(9)
+  key[0] = TABLE_TOKEN_ORDER
+  writeUint64(key, 1, position)
+  return key
+}
+
+export interface TokenOrderRow {
+  readonly token: Uint8Array
+  readonly clusterTimeMs: number
+  readonly revision: Revision
+  /** Size of the keys and values of both rows, this one and the token row. Eviction frees that much. */
+  readonly bytes: number
+}
+
+/** How many bytes it takes to remember `token` with `tokenRow`. */
+export const rememberedBytes = (token: Uint8Array, tokenRow: Uint8Array): number =>
+  1 + token.length + tokenRow.length + 9 + ORDER_HEADER_BYTES + token.length
+
+export function encodeTokenOrderRow(row: TokenOrderRow): Uint8Array {
+  const bytes = new Uint8Array(ORDER_HEADER_BYTES + row.token.length)
+  writeUint64(bytes, 0, row.clusterTimeMs)
+  writeUint64(bytes, 8, row.revision)
+  writeUint32(bytes, 16, row.bytes)
+  bytes.set(row.token, ORDER_HEADER_BYTES)
+  return bytes
+}
+
+export function decodeTokenOrderRow(bytes: Uint8Array): TokenOrderRow {
+  const from = new Reader(bytes, 'a row of the order of tokens', MalformedBytesError)
+  return {
+    clusterTimeMs: from.uint64(),
+    revision: asRevision(from.uint64()),
+    bytes: from.uint32(),
+    token: from.rest(),
+  }
+}
+
+function prefixed(table: number, rest: Uint8Array): Uint8Array {
+  const key = new Uint8Array(1 + rest.length)
+  key[0] = table
+  key.set(rest, 1)
+  return key
+}

@@ -1,0 +1,99 @@
+// The state machine's registers as bytes, stored with every batch of rows:
+//
+//   layout (1), revision (8), cluster time (8), store bytes (8), keys (8),
+//   tokens: count (8), bytes (8), oldest (8), next (8), time of the oldest (8), horizon (8);
+//   sessions: next (8), horizon (8), time of the oldest (8), bytes (8), slots to sweep (8);
+//   history: first (8), newest (8), compacted (8), bytes (8);
+//   leases: count (8), chosen (8);
+//   settings (`settings.ts`)
+//
+// The layout is the cluster version: a program that does not know that version does not know the layout.
+
+import { Reader, writeUint64 } from '../../bytes/index.ts'
+import { NO_SESSIONS } from '../client-sessions.ts'
+import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from '../errors.ts'
+import { historyAfter } from '../history.ts'
+import { NO_LEASES } from '../leases.ts'
+import {
+  CLUSTER_VERSION,
+  DEFAULT_SETTINGS,
+  readAllSettings,
+  settingsBytes,
+  writeSettings,
+} from '../settings.ts'
+import type { KvState, Settings } from '../types.ts'
+import { asRevision } from '../types.ts'
+
+/** An empty store: revision 1, and the default settings with `settings` on top. */
+export function initialState(settings: Partial<Settings> = {}): KvState {
+  return {
+    revision: asRevision(1),
+    clusterTimeMs: 0,
+    settings: { ...DEFAULT_SETTINGS, ...settings },
+    storeBytes: 0,
+    keys: 0,
+    tokens: { count: 0, bytes: 0, oldest: 0, next: 0, oldestAtMs: 0, horizon: asRevision(0) },
+    sessions: NO_SESSIONS,
+    history: historyAfter(asRevision(1)),
+    leases: NO_LEASES,
+  }
+}
+
+export function encodeState(state: KvState): Uint8Array {
+  const { revision, clusterTimeMs, storeBytes, keys, tokens, sessions, history, leases, settings } = state
+  const registers = [
+    ...[revision, clusterTimeMs, storeBytes, keys],
+    ...[tokens.count, tokens.bytes, tokens.oldest, tokens.next, tokens.oldestAtMs, tokens.horizon],
+    ...[sessions.next, sessions.horizon, sessions.oldestAtMs, sessions.bytes, sessions.toSweep],
+    ...[history.first, history.newest, history.compacted, history.bytes],
+    ...[leases.count, leases.chosen],
+  ]
+  const settingsAt = 1 + 8 * registers.length
+  const bytes = new Uint8Array(settingsAt + settingsBytes(settings))
+  bytes[0] = settings.clusterVersion
+  for (const [i, register] of registers.entries()) writeUint64(bytes, 1 + 8 * i, register)
+  writeSettings(settings, bytes, settingsAt)
+  return bytes
+}
+
+export function decodeState(bytes: Uint8Array): KvState {
+  const from = new Reader(bytes, 'a record of the registers', MalformedBytesError)
+  const layout = from.uint8()
+  if (layout === 0) throw new MalformedBytesError("layout 0 of the state's registers")
+  if (layout > CLUSTER_VERSION) {
+    throw new UnknownKindError(
+      `the state has layout ${layout}, and this version of quorate knows up to ${CLUSTER_VERSION}: ${REMEDY_FOR_NEWER}`,
+    )
+  }
+  const state: KvState = {
+    revision: asRevision(from.uint64()),
+    clusterTimeMs: from.uint64(),
+    storeBytes: from.uint64(),
+    keys: from.uint64(),
+    tokens: {
+      count: from.uint64(),
+      bytes: from.uint64(),
+      oldest: from.uint64(),
+      next: from.uint64(),
+      oldestAtMs: from.uint64(),
+      horizon: asRevision(from.uint64()),
+    },
+    sessions: {
+      next: from.uint64(),
+      horizon: from.uint64(),
+      oldestAtMs: from.uint64(),
+      bytes: from.uint64(),
+      toSweep: from.uint64(),
+    },
+    history: {
+      first: asRevision(from.uint64()),
+      newest: asRevision(from.uint64()),
+      compacted: asRevision(from.uint64()),
+      bytes: from.uint64(),
+    },
+    leases: { count: from.uint64(), chosen: from.uint64() },
+    settings: readAllSettings(from),
+  }
+  from.end()
+  return state
+}

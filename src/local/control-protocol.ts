@@ -1,0 +1,87 @@
+// Requests of `kv cluster …` to a supervisor, and its replies.
+
+import { createHash } from 'node:crypto'
+import { isObject } from './cluster-file.ts'
+import type { ClusterStatus } from './cluster-status.ts'
+
+const NODE_COMMANDS = ['kill', 'pause', 'resume', 'restart'] as const
+export type NodeCommand = (typeof NODE_COMMANDS)[number]
+
+export type ControlRequest =
+  | { readonly command: 'status' }
+  /** Replied to when every node is ready, or when it is certain that one of them will not become ready. */
+  | { readonly command: 'formed' }
+  | { readonly command: 'stop' }
+  | FaultRequest
+
+/** A request that changes nodes or the network between them. */
+export type FaultRequest =
+  | { readonly command: NodeCommand; readonly node: string }
+  /** `evenIfHealthy`: the user agrees that a node that is ready loses its data. */
+  | { readonly command: 'rejoin'; readonly node: string; readonly evenIfHealthy: boolean }
+  | {
+      readonly command: 'partition'
+      readonly groups: readonly (readonly string[])[]
+      readonly reset: boolean
+    }
+  | { readonly command: 'heal' }
+
+/** `message`: for a person. */
+export type ControlReply =
+  | { readonly ok: true; readonly message: string; readonly status?: ClusterStatus }
+  | ControlError
+
+export interface ControlError {
+  readonly ok: false
+  readonly exitCode: number
+  readonly message: string
+  /** `stopping`: the supervisor is about to end, and `stop` waits for that. `ended`: it has ended. */
+  readonly supervisor?: 'stopping' | 'ended'
+  /** Name of a node that is ready: `rejoin` needs `evenIfHealthy`. */
+  readonly healthy?: string
+}
+
+export const succeeded = (message: string, status?: ClusterStatus): ControlReply =>
+  status === undefined ? { ok: true, message } : { ok: true, message, status }
+
+export const failed = (exitCode: number, message: string): ControlError => ({ ok: false, exitCode, message })
+
+/** The first line of a supervisor on each connection. */
+export interface Identification {
+  readonly proof: string
+  /** Real path of the directory of its cluster. A copy of the directory holds the same address and token. */
+  readonly data_dir: string
+}
+
+/**
+ * Proves to a command that the supervisor knows the token, without the token: another program may listen at the port of
+ * a supervisor that is gone.
+ */
+export function proofOf(token: string): string {
+  return createHash('sha256').update(`quorate supervisor ${token}`).digest('hex')
+}
+
+export function isControlRequest(value: unknown): value is ControlRequest {
+  if (!isObject(value)) return false
+  switch (value.command) {
+    case 'status':
+    case 'formed':
+    case 'stop':
+    case 'heal':
+      return true
+    case 'partition':
+      return Array.isArray(value.groups) && value.groups.every(isNames) && typeof value.reset === 'boolean'
+    case 'rejoin':
+      return typeof value.node === 'string' && typeof value.evenIfHealthy === 'boolean'
+    default:
+      return NODE_COMMANDS.some((command) => command === value.command) && typeof value.node === 'string'
+  }
+}
+
+export function isControlReply(value: unknown): value is ControlReply {
+  return isObject(value) && typeof value.ok === 'boolean' && typeof value.message === 'string'
+}
+
+function isNames(value: unknown): boolean {
+  return Array.isArray(value) && value.every((name) => typeof name === 'string')
+}

@@ -1,0 +1,21 @@
+// Problems of one node, each with the command that solves it.
+
+import { dirname, resolve } from 'node:path'
+import { holdsNode } from '../server/inspect-data-directory.ts'
+import { DEFAULT_DATA } from './cluster-file.ts'
+import { PROGRAM } from './program-name.ts'
+import { shellWord } from './shell-word.ts'
+import type { SupervisedNode } from './supervised-node.ts'
+
+/** Adds to `problem` the command that makes the node a fresh replica. */
+export function withRecoveryHint(problem: string, { name, dataDir, stage }: SupervisedNode): string {
+  const cluster = dirname(dataDir)
+  const data = cluster === resolve(DEFAULT_DATA) ? '' : ` --data ${shellWord(cluster)}`
+  const rejoin = `${PROGRAM} cluster rejoin ${name}${data}`
+  if (stage === 'member' && !holdsNode(dataDir))
+    return `${name} has lost its data: ${dataDir} holds no replica; make it a fresh replica with ${rejoin}`
+  return `${problem}\nif the data of ${name} is damaged or lost: ${rejoin}`
+}
+
+export const readyOnlyWithQuorum = ({ name, pid }: SupervisedNode): string =>
+  `${name} runs (process ${pid}), but becomes ready only when a majority of the voters runs`

@@ -1,0 +1,189 @@
+// The way of a change from a client's request to the consensus core: coalesced with others, sealed as an entry, and
+// proposed together with all changes of one turn of the event loop.
+
+import { crc32 } from 'node:zlib'
+import { type Request, requestBytes, requestKind, writeRequest } from '../../kv/index.ts'
+import { BODY_AT, newFrame, type Proposal, type Raft, readHeader, sealFrame } from '../../raft/index.ts'
+import { BatchDelay } from './batch-delay.ts'
+import type { DriverLimits } from './limits.ts'
+import { type ProposalEnd, Proposals } from './proposals.ts'
+import type { Clock, NodeApi, NodeEnd, Problem, Timer } from './types.ts'
+import { WriteCoalescer } from './write-coalescer.ts'
+
+export interface ProposerOptions {
+  readonly clock: Clock
+  readonly limits: DriverLimits
+  readonly boot: number
+  readonly raft: Pick<Raft, 'id' | 'leader' | 'proposedBytes'>
+  /** Why the node has ended. */
+  end(): NodeEnd | undefined
+  /** Calls `proposeQueued` at the end of this turn of the event loop. */
+  wake(): void
+  step(proposals: readonly Proposal[]): void
+  /** `count`: the callers that waited. */
+  proposalEnded(end: ProposalEnd, count: number): void
+}
+
+export class Proposer {
+  readonly #options: ProposerOptions
+  readonly #coalescer: WriteCoalescer
+  readonly #delay: BatchDelay
+  #delayTimer: Timer | undefined
+  #nextSeq = 1
+  readonly proposals: Proposals
+
+  constructor(options: ProposerOptions) {
+    this.#options = options
+    const { clock, limits } = options
+    this.#coalescer = new WriteCoalescer(clock, (...change) => this.#proposeRequest(...change))
+    this.#delay = new BatchDelay(clock, limits)
+    this.proposals = new Proposals(
+      clock,
+      limits,
+      (frame) => this.#renew(frame),
+      (seq, end, count) => {
+        this.#delay.ended(seq)
+        options.proposalEnded(end, count)
+      },
+    )
+  }
+
+  /** The callers that wait for a change. */
+  get size(): number {
+    return this.proposals.size + this.#coalescer.size
+  }
+
+  /** The numbers for the driver's `inspect`. */
+  inspect(): { readonly gathered: number; readonly batchDelayTimer: number } {
+    return { gathered: this.#coalescer.size, batchDelayTimer: Number(this.#delayTimer !== undefined) }
+  }
+
+  /** Whether proposals were held back that may be proposed now. */
+  get canContinue(): boolean {
+    return this.proposals.isHeldBack && this.#proposableBytes > 0
+  }
+
+  propose(
+    request: Request,
+    refusal: Problem | undefined,
+    timeoutMs: number,
+    done: Parameters<NodeApi['propose']>[2],
+  ): void {
+    const problem = refusal ?? this.#refusal(this.#coalescer.bytes, this.#coalescer.size + 1)
+    if (problem !== undefined) {
+      this.#options.clock.soon(() => done({ ok: false, problem }))
+      return
+    }
+    this.#coalescer.add(request, timeoutMs, done)
+    this.#options.wake()
+  }
+
+  /** Proposes an entry of the core. */
+  proposeCoreEntry(
+    kind: number,
+    body: Uint8Array,
+    timeoutMs: number,
+    done: (end: ProposalEnd) => void,
+  ): void {
+    const seq = this.#nextSeq++
+    const frame = this.#newFrame(seq, kind, 1, body.length)
+    frame.set(body, BODY_AT)
+    this.#seal(seq, frame, timeoutMs, done)
+    this.#options.wake()
+  }
+
+  /** Proposes what is queued, or waits for more. */
+  proposeQueued(): void {
+    const { isHeldBack, fresh, size } = this.proposals
+    const coalesced = this.#coalescer.size
+    if (fresh + coalesced === 0) return
+    // Proposals that were held back have waited long enough, and others have joined them.
+    const waitMs = isHeldBack ? 0 : this.#delay.waitMs(fresh + coalesced, size + coalesced)
+    if (waitMs > 0) {
+      this.#delayTimer ??= this.#options.clock.after(waitMs, () => {
+        this.#delayTimer = undefined
+        if (this.#options.end() === undefined) this.proposeQueued()
+      })
+      return
+    }
+    this.#delayTimer?.cancel()
+    this.#delayTimer = undefined
+    this.#coalescer.flush()
+    const proposals = this.proposals.nextBatch(this.#proposableBytes)
+    const first = proposals[0]
+    if (first === undefined) return
+    this.#delay.proposed(first.seq)
+    this.#options.step(proposals)
+  }
+
+  /** The node ends: every caller gets a true answer. */
+  endAll(reason: string): void {
+    this.#coalescer.endAll({ code: 'not_ready', detail: reason, written: 'no' })
+    this.proposals.endAll(reason)
+  }
+
+  /**
+   * Bytes that may be proposed now. Answers to the heartbeats of a leader elsewhere use the same connection, and must
+   * not wait long. And a proposal that waits in the log beyond what is sent ahead of a follower's answers would have no
+   * known outcome when its time runs out.
+   */
+  get #proposableBytes(): number {
+    const { leader, proposedBytes } = this.#options.raft
+    // Without a leader the core refuses it, and the client learns why.
+    if (leader === undefined) return Number.POSITIVE_INFINITY
+    return this.#options.limits.proposedBytesMax - proposedBytes
+  }
+
+  #newFrame(seq: number, kind: number, version: number, bodyBytes: number): Uint8Array {
+    const { raft, boot } = this.#options
+    return newFrame({ kind, version, proposer: raft.id, boot, seq }, bodyBytes)
+  }
+
+  /** Seals the same payload under a new seq, to propose again what was certainly not appended. */
+  #renew(frame: Uint8Array): Proposal {
+    const seq = this.#nextSeq++
+    const { kind, version } = readHeader(frame)
+    const body = frame.subarray(BODY_AT)
+    const renewed = this.#newFrame(seq, kind, version, body.length)
+    renewed.set(body, BODY_AT)
+    return { seq, frame: sealFrame(renewed, crc32) }
+  }
+
+  #proposeRequest(
+    request: Request,
+    timeoutMs: number,
+    count: number,
+    done: Parameters<NodeApi['propose']>[2],
+  ): void {
+    const seq = this.#nextSeq++
+    const { kind, version } = requestKind(request)
+    const frame = this.#newFrame(seq, kind, version, requestBytes(request))
+    writeRequest(request, frame, BODY_AT)
+    const respond = (end: ProposalEnd): void => {
+      if (!end.ok) done(end)
+      else if (end.value === undefined) throw new Error('a command was committed without a result')
+      else done({ ok: true, value: end.value })
+    }
+    this.#seal(seq, frame, timeoutMs, respond, count)
+  }
+
+  /** Seals the frame and queues it. `count`: the callers that wait for it. */
+  #seal(
+    seq: number,
+    frame: Uint8Array,
+    timeoutMs: number,
+    done: (end: ProposalEnd) => void,
+    count = 1,
+  ): void {
+    const problem = this.#refusal(frame.length, count)
+    if (problem === undefined) this.proposals.add(seq, sealFrame(frame, crc32), timeoutMs, done, count)
+    else this.#options.clock.soon(() => done({ ok: false, problem }))
+  }
+
+  /** Why nothing of so many bytes and callers can be proposed now. */
+  #refusal(bytes: number, count: number): Problem | undefined {
+    const end = this.#options.end()
+    if (end === undefined) return this.proposals.overload(bytes, count)
+    return { code: 'not_ready', detail: end.reason, written: 'no' }
+  }
+}

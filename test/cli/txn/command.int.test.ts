@@ -1,0 +1,322 @@
+// kv txn and kv compact, and what get, ls and del have for ranges and history: on a real node, with wrong arguments,
+// without a node, and on a terminal.
+
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Client } from '../../../src/client/index.ts'
+import { type EmbeddedCluster, startCluster } from '../../../src/embed/index.ts'
+import { FakeNode, problem } from '../../client/fake-node.ts'
+import { KV, kv as run } from '../run-kv.ts'
+
+let cluster: EmbeddedCluster
+let client: Client
+let scratch: string
+let url: string
+
+beforeAll(async () => {
+  cluster = await startCluster({ nodes: 1 })
+  client = cluster.client()
+  url = cluster.endpoints[0] ?? ''
+  scratch = mkdtempSync(join(tmpdir(), 'quorate-cli-txn-'))
+})
+
+afterAll(async () => {
+  await cluster.close()
+  rmSync(scratch, { recursive: true, force: true })
+})
+
+const kv = (args: string | readonly string[], more: Parameters<typeof run>[1] = {}) =>
+  run(typeof args === 'string' ? args.split(' ') : args, { endpoints: url, cwd: scratch, ...more })
+
+function file(name: string, text: string | Buffer): string {
+  writeFileSync(join(scratch, name), text)
+  return name
+}
+
+const NEW = 'missing new\nthen\n  put new @content\n  get prefix n keys-only\nelse\n  get new\n'
+
+test('a transaction comes from a file or from standard input, in the language or as JSON', async () => {
+  file('content', 'from a file\n')
+  const ended = await kv(`txn ${file('new.txn', NEW)}`)
+  const { revision } = await client.get('new').then((record) => ({ revision: record?.modRevision }))
+  expect((await client.get('new'))?.text()).toBe('from a file\n')
+  expect(ended).toEqual({
+    ...{ code: 0, err: '', bytes: expect.anything() },
+    out: `succeeded\n${revision}\nput new\n\t${revision}\t${revision}\t1\nget prefix n\n\t1\n\tnew\t${revision}\t${revision}\t1\t-\n`,
+  })
+  for (const args of ['txn', 'txn -']) {
+    const again = await kv(args, { stdin: NEW })
+    expect(again).toMatchObject({ code: 0, err: '' })
+    expect(again.out).toBe(
+      `not succeeded: the else branch was done\n${revision}\nget new\n\t1\n\tnew\t"from a file\\n"\t${revision}\t${revision}\t1\t-\n`,
+    )
+  }
+  const json = JSON.stringify({ success: [{ put: { key: 'new', value: { base64: '/w==' }, prev: true } }] })
+  const third = await kv('txn -o json', { stdin: json })
+  expect(JSON.parse(third.out)).toMatchObject({
+    succeeded: true,
+    results: [{ put: { version: 2, prev: { key: 'new', value: 'from a file\n' } } }],
+  })
+  expect((await kv('txn -o ndjson', { stdin: 'then\n get new' })).out).toMatch(
+    /^\{"succeeded":true,"revision":\d+\}\n\{"get":\{"kvs":\[\{"key":"new","value":\{"base64":"\/w=="\},.*\}\n$/,
+  )
+})
+
+test('every operation and option of the language is carried out', async () => {
+  await client.put('all/a', '1')
+  await client.put('all/b', '2')
+  const text = `
+    value(all/a) = 1
+    version(prefix all/) < 2
+    mod_revision(range all/ all0) > 0
+    lease(all/a) = 0
+    exists all/b
+    then
+      get from all/b limit 1
+      get before all/b count-only
+      get range all/ all/b keys-only
+      txn {
+        missing all/b
+        then
+          put all/c 1
+        else
+          put all/c "2 " prev
+          delete all/a prev
+      }
+      delete prefix all/b
+      get prefix all/`
+  const { out, code } = await kv('txn -o json', { stdin: text })
+  expect(code).toBe(0)
+  const { results } = JSON.parse(out)
+  expect(results).toMatchObject([
+    { get: { kvs: [{ key: 'all/b', value: '2' }], count: expect.any(Number) } },
+    { get: { kvs: [], more: false } },
+    { get: { kvs: [{ key: 'all/a' }], count: 1 } },
+    {
+      txn: {
+        succeeded: false,
+        results: [{ put: { version: 1, prev: null } }, { delete: { deleted: 1, prev: [{ value: '1' }] } }],
+      },
+    },
+    { delete: { deleted: 1 } },
+    { get: { kvs: [{ key: 'all/c', value: '2 ' }], more: false, count: 1 } },
+  ])
+  expect(results[2].get.kvs[0]).not.toHaveProperty('value')
+})
+
+test('one that only reads is read as --consistency says', async () => {
+  const ended = await kv('txn --consistency stale', { stdin: 'then\n get new' })
+  expect(ended).toMatchObject({ code: 0, err: expect.stringMatching(/^stale read from n1/) })
+  // The flag means nothing for others, as for put.
+  expect(await kv('txn --consistency stale', { stdin: 'then\n put x y' })).toMatchObject({ code: 0, err: '' })
+})
+
+test.each<[string, string, string | undefined, number, string]>([
+  ['a parse error', 'txn', 'then\n put a b c\n', 2, 'line 2, column 10 of standard input: expected `lease`'],
+  [
+    'one in a file',
+    'txn wrong.txn',
+    undefined,
+    2,
+    'line 1, column 1 of wrong.txn: expected a comparison or `then`',
+  ],
+  ['one in JSON', 'txn', '{"sucess":[]}', 2, 'Did you mean `"success"`?'],
+  ['bytes that are no text', 'txn bytes', undefined, 2, 'bytes is not UTF-8'],
+  ['a file that is not there', 'txn none', undefined, 1, 'cannot read none: no such file'],
+  [
+    'a file of a value that is not there',
+    'txn',
+    'then\n put a @none',
+    2,
+    'expected a file that can be read, found `none`',
+  ],
+  ['nothing', 'txn', '', 2, 'found the end of the text'],
+  ['two files', 'txn a b', undefined, 2, 'too many arguments'],
+  ['a key that is changed twice', 'txn', 'then\n put a 1\n delete prefix a', 1, 'a key is changed twice'],
+  ['a key that is too long', 'txn', `then\n put ${'a'.repeat(5_000)} 1`, 2, 'key of 5000 bytes, at most'],
+  ['no revision', 'compact', undefined, 2, "missing required argument 'revision'"],
+  ['a revision that is none', 'compact now', undefined, 2, 'it must be a whole number'],
+  ['the revision 0', 'compact 0', undefined, 2, 'the first revision is 1'],
+  ['a revision of the future', 'compact 99999', undefined, 1, 'not yet at 99999'],
+  ['a read of the future', 'get new --revision 99999', undefined, 1, 'not yet at 99999\n'],
+  [
+    'a prefix under a condition',
+    'del a --prefix --if-revision 7',
+    undefined,
+    2,
+    '--if-revision is for one key',
+  ],
+  ['values of a number', 'ls --values --count', undefined, 2, '--count and --values contradict each other'],
+])('%s is refused, and nothing is written', async (_, args, stdin, code, says) => {
+  file('wrong.txn', 'put a b\n')
+  file('bytes', Buffer.from([0xff]))
+  const { revision } = await client.put('before', '')
+  const ended = await kv(args, stdin === undefined ? {} : { stdin })
+  expect([ended.code, ended.out]).toEqual([code, ''])
+  expect(ended.err).toContain(says)
+  expect(ended.err).not.toContain('min_revision')
+  expect((await client.put('before', '')).revision).toBe(revision + 1)
+})
+
+test('keys are listed with their values, and as they were', async () => {
+  await client.put('l/a', '1')
+  const { revision } = await client.put('l/b', 'two\twords')
+  await client.put('l/a', '3')
+  expect((await kv('ls l/ --values')).out).toBe('l/a\t3\nl/b\t"two\\twords"\n')
+  expect((await kv('get l/ --prefix')).out).toBe('l/a\t3\nl/b\t"two\\twords"\n')
+  expect((await kv(`get l/ --prefix --revision ${revision} -o table`)).out).toMatch(
+    /^KEY +VALUE +REVISION +VERSION\nl\/a +1 +\d+ +1\nl\/b +two\\x09words +\d+ +1\n$/,
+  )
+  const records = JSON.parse((await kv(`ls l/ --values --revision ${revision} -o json`)).out)
+  expect(records).toMatchObject([{ key: 'l/a', value: '1', version: 1 }, { key: 'l/b' }])
+  expect((await kv('get l/ --prefix -o ndjson')).out.trimEnd().split('\n')).toHaveLength(2)
+  expect((await kv(`ls l/ --revision ${revision - 1}`)).out).toBe('l/a\n')
+  expect((await kv(`ls l/ --count --revision ${revision - 1}`)).out).toBe('1\n')
+  expect((await kv(`get l/a --revision ${revision}`)).out).toBe('1')
+  expect(await kv(`get l/b --revision ${revision - 1}`)).toMatchObject({
+    code: 3,
+    err: `error: there is no key l/b at revision ${revision - 1}\n`,
+  })
+  expect(await kv('get none/ --prefix')).toMatchObject({ code: 0, out: '' })
+  // The end of history.
+  expect(await kv(`compact ${revision}`)).toMatchObject({ code: 0, out: `${revision}\n` })
+  expect((await kv(`compact ${revision} -o table`)).err).toContain('is compacted')
+  expect(await kv(`get l/a --revision ${revision - 1}`)).toMatchObject({
+    code: 1,
+    err: `error: revision ${revision - 1} is compacted: the store can be read from revision ${revision} on\n`,
+  })
+})
+
+test.each([
+  ['compact', 'compact', ''],
+  ['a transaction that names no key', 'txn -', 'then\n  delete prefix unprinted/\n'],
+])('%s whose result cannot be printed has been made, and ends with 6', async (_, args, input) => {
+  for (let n = 1; n <= 3; n++) await client.put(`unprinted/${n}`, '')
+  const words = input === '' ? `${args} ${client.revision}` : args
+  const command = spawn('bash', ['-c', `exec "$0" "$1" ${words} > /dev/full`, process.execPath, KV], {
+    env: { ...process.env, KV_ENDPOINTS: url },
+    stdio: ['pipe', 'ignore', 'pipe'],
+  })
+  command.stdin.end(input)
+  let err = ''
+  command.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text
+  })
+  expect(await new Promise((resolve) => command.on('close', resolve))).toBe(6)
+  expect(err).toContain('no space left on device; the change may have been made\n')
+  expect(await client.count({ prefix: 'unprinted/' })).toBe(input === '' ? 3 : 0)
+})
+
+test('keys with a prefix are deleted with --yes; without a terminal they are not deleted without it', async () => {
+  for (const key of ['d/1', 'd/2', 'd3']) await client.put(key, '')
+  const { revision } = client
+  const refused = await kv('del d/ --prefix')
+  expect(refused).toMatchObject({ code: 2, out: '' })
+  expect(refused.err).toBe('error: This deletes 2 keys that begin with d/. To do that, add --yes.\n')
+  expect(await kv('del none/ --prefix')).toMatchObject({ code: 0, out: '0\n' })
+  expect((await client.put('d4', '')).revision).toBe(revision + 1)
+  expect(await kv('del d/ --prefix --yes -o table')).toMatchObject({
+    code: 0,
+    out: `2 keys deleted, revision ${revision + 2}\n`,
+  })
+  expect(await kv('del d/ --prefix --yes')).toMatchObject({ code: 0, out: '0\n' })
+  expect((await kv(['del', '', '--prefix'])).err).toMatch(
+    /^error: This deletes all keys of the store \(\d+\)\./,
+  )
+  expect(await kv('del d3 --prefix --yes -o json')).toMatchObject({
+    out: expect.stringContaining('"deleted": 1'),
+  })
+  await client.changeSettings({ range_keys_max: 1 })
+  const large = await kv(['del', '', '--prefix', '--yes'])
+  expect(large).toMatchObject({ code: 1, out: '' })
+  expect(large.err).toMatch(/more than 1 keys.*nothing was written.*quorate settings/s)
+  await client.changeSettings({ range_keys_max: 10_000 })
+  await kv(['del', '', '--prefix', '--yes'])
+  expect(await client.count()).toBe(0)
+})
+
+test.each([
+  ['txn', 'then\n put a b', '; nothing was written'],
+  ['txn', 'then\n get a', 'connection refused. Is'],
+  ['compact 3', '', '; nothing was written'],
+  ['del a --prefix', '', '; nothing was written'],
+  ['get a --prefix', '', 'connection refused. Is'],
+  ['get a --revision 3', '', 'connection refused. Is'],
+])('%s without a node says so: %s', async (args, stdin, says) => {
+  const nobody = 'http://127.0.0.1:1'
+  const ended = await kv(args, { stdin, endpoints: nobody })
+  expect([ended.code, ended.out]).toEqual([7, ''])
+  expect(ended.err).toContain(`cannot connect to ${nobody}`)
+  expect(ended.err).toContain(says)
+})
+
+test('an unknown outcome names the key to look at', async () => {
+  const node = await FakeNode.start()
+  node.fault = (seen) =>
+    seen.method === 'POST' ? problem(504, 'outcome_unknown', 'the leader is gone') : undefined
+  const ended = await kv('txn --timeout 300ms', { stdin: 'then\n put k v', endpoints: node.url })
+  await node.close()
+  expect([ended.code, ended.out]).toEqual([6, ''])
+  expect(ended.err).toContain('check with: quorate get k')
+})
+
+/** `script` gives a process a terminal. The first answer is typed when `asked` is seen, and so on. */
+function atTerminal(
+  args: string,
+  steps: readonly (readonly [asked: string, typed: string])[],
+): Promise<[number | null, string]> {
+  const command = `${process.execPath} ${KV} ${args}`
+  const child = spawn('script', ['-qec', command, '/dev/null'], {
+    cwd: scratch,
+    env: { ...process.env, KV_ENDPOINTS: url, TERM: 'dumb', NO_COLOR: '1' },
+  })
+  let out = ''
+  let from = 0
+  let next = 0
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString()
+    for (let step = steps[next]; step !== undefined && out.includes(step[0], from); step = steps[next]) {
+      from = out.indexOf(step[0], from) + step[0].length
+      next++
+      child.stdin.write(step[1])
+    }
+  })
+  return new Promise((resolve) => child.on('close', (code) => resolve([code, out.replaceAll('\r\n', '\n')])))
+}
+
+test('on a terminal lines up to an empty one are a transaction', async () => {
+  const [code, out] = await atTerminal('txn', [
+    ['gives up.', 'missing t\n'],
+    ['missing t', 'then\n'],
+    ['then', 'put t 1\n\n'],
+  ])
+  expect([code, (await client.get('t'))?.text()]).toEqual([0, '1'])
+  expect(out).toMatch(
+    /succeeded\nrevision \d+\nput t\n {2}version 1, create revision \d+, mod revision \d+\n$/,
+  )
+})
+
+test('Ctrl-C and Ctrl-D before its end send nothing', async () => {
+  const { revision } = await client.put('before', '')
+  expect((await atTerminal('txn', [['gives up.', '\x03']]))[0]).toBe(130)
+  const [code, out] = await atTerminal('txn', [
+    ['gives up.', 'then\n'],
+    ['then', '\x04'],
+  ])
+  expect([code, out.includes('nothing was sent')]).toEqual([2, true])
+  expect((await client.put('before', '')).revision).toBe(revision + 1)
+})
+
+test('on a terminal a deletion of many keys is asked for', async () => {
+  for (const key of ['q/1', 'q/2']) await client.put(key, '')
+  const [no, refused] = await atTerminal('del q/ --prefix', [['Go on? [y/N]', 'n\n']])
+  expect([no, refused.includes('This deletes 2 keys that begin with q/.')]).toEqual([1, true])
+  expect((await atTerminal('del q/ --prefix', [['[y/N]', '\x03']]))[0]).toBe(130)
+  expect(await client.count({ prefix: 'q/' })).toBe(2)
+  const [yes, done] = await atTerminal('del q/ --prefix', [['Go on? [y/N]', 'y\n']])
+  expect([yes, done.includes('2 keys deleted')]).toEqual([0, true])
+  expect(await client.count({ prefix: 'q/' })).toBe(0)
+})

@@ -1,0 +1,65 @@
+// Transactions in JSON instead of the language: the same transactions, and what is said about wrong ones.
+
+import { expect, test } from 'vitest'
+import { parseTxn } from '../../../src/cli/txn/parser.ts'
+import { formatTxn } from './format-txn.ts'
+import { errorOf, WRONG_JSON } from './wrong-texts.ts'
+
+test('every form of the JSON, written in the language', () => {
+  const txn = {
+    compare: [
+      { key: 'a', target: 'value', op: '=', to: { base64: '/w==' } },
+      { prefix: { base64: 'YQ==' }, target: 'version', op: '!=', to: 0 },
+      { start: 'a', end: 'b', target: 'create_revision', op: '<', to: 9007199254740991 },
+      { start: '', target: 'mod_revision', op: '>', to: 3 },
+      { end: 'b', target: 'lease', op: '=', to: '0' },
+      { key: 'a', exists: true },
+      { key: 'a', exists: false },
+    ],
+    success: [
+      { put: { key: 'a', value: '', lease: '007', prev: true } },
+      { put: { key: { base64: '/w==' }, value: 'v', ttl: '30s', prev: false } },
+      { get: { key: 'a' } },
+      { get: { prefix: 'jobs/', limit: 3, keys_only: true, count_only: false } },
+      { get: { prefix: '', keys_only: false, count_only: true } },
+      { delete: { start: 'a', end: 'b', prev: true } },
+      { txn: { success: [{ txn: {} }] } },
+    ],
+  }
+  expect(formatTxn(parseTxn(`\r\n ${JSON.stringify(txn, null, '\t')}\n`))).toBe(`\
+value(a) = "\\xff"
+version(prefix a) != 0
+create_revision(range a b) < 9007199254740991
+mod_revision(from "") > 3
+lease(before b) = 0
+exists a
+missing a
+then
+  put a "" lease 7 prev
+  put "\\xff" v ttl 30s
+  get a
+  get prefix jobs/ limit 3 keys-only
+  get prefix "" count-only
+  delete range a b prev
+  txn {
+    then
+      txn {
+        then
+      }
+  }
+`)
+})
+
+test('strings as in JSON', () => {
+  const text = '{"compare":[{"key":"\\"\\\\\\/\\b\\f\\n\\r\\t\\u00FC\\ud83d\\ude00ü","exists":true}]}'
+  expect(parseTxn(text)).toEqual({ ...JSON.parse(text), success: [], failure: [] })
+})
+
+test.each(WRONG_JSON)('what is said about $text', ({ text, place, message, hint }) => {
+  const error = errorOf(text)
+  expect({ place: `${error.line}:${error.column}`, message: error.message, hint: error.hint }).toEqual({
+    place,
+    message,
+    hint,
+  })
+})

@@ -1,0 +1,314 @@
+// The life of one local cluster: real processes, and the real command where its output or exit code matters. Each test
+// continues with the cluster that the one before has left.
+
+import { appendFileSync, cpSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { ClusterStatus } from '../../src/local/cluster-status.ts'
+import { isFree } from '../../src/local/free-ports.ts'
+import { eventually, followersOf, isGone, leaderOf, nodeOf, supervisorPid, Workspace } from './kv.ts'
+
+const NAMES = ['n1', 'n2', 'n3']
+let space: Workspace
+let started: ClusterStatus
+beforeAll(async () => {
+  space = await Workspace.openForFile()
+  started = await space.start()
+})
+afterAll(() => space.close())
+
+const urlOf = (name: string): string => nodeOf(started, name).url
+const stored = async (key: string): Promise<string> => (await fetch(`${urlOf('n1')}/v1/kv/${key}`)).text()
+const expectGone = (nodes: ClusterStatus['nodes']): void => {
+  for (const { pid } of nodes) expect(isGone(pid ?? 0)).toBe(true)
+}
+
+describe('a cluster that runs', () => {
+  test('shows its nodes', async () => {
+    const node = {
+      pid: expect.any(Number),
+      state: 'running',
+      role: expect.stringMatching(/^(leader|follower)$/),
+      term: expect.any(Number),
+      commit_index: expect.any(Number),
+      applied_index: expect.any(Number),
+      revision: expect.any(Number),
+    }
+    const whole = {
+      cluster_id: expect.stringMatching(/^[0-9]+$/),
+      leader: expect.stringMatching(/^n[123]$/),
+      term: expect.any(Number),
+      nodes: NAMES.map((name, at) => ({ name, url: `http://127.0.0.1:${space.port + at}`, ...node })),
+    }
+    expect(started).toStrictEqual(whole)
+    const { code, stdout } = await space.kv('cluster', 'status', '-o', 'json')
+    expect({ code, status: JSON.parse(stdout) }).toStrictEqual({ code: 0, status: whole })
+    expect(statSync(space.path('cluster.json')).mode & 0o777).toBe(0o600)
+    expect((await space.kv('put', 'a', '1')).code).toBe(0)
+  })
+
+  test('is shown by another start, which changes nothing', async () => {
+    const again = await space.kv('cluster', 'start', '--port', String(space.port))
+    expect(again.code).toBe(0)
+    for (const { name, url } of started.nodes) expect(again.stdout).toMatch(new RegExp(`${name} +${url}`))
+    const [fourNodes, otherPort] = await Promise.all([
+      space.kv('cluster', 'start', '--nodes', '4'),
+      space.kv('cluster', 'start', '--port', String(space.port + 1)),
+    ])
+    expect(fourNodes).toMatchObject({ code: 2, stderr: expect.stringContaining('has 3 nodes, not 4') })
+    expect(otherPort).toMatchObject({ code: 2, stdout: '' })
+    expect(otherPort.stderr).toContain(
+      `n1 is at port ${space.port}; to move it to other ports: quorate cluster stop`,
+    )
+  })
+
+  test('is not reached by commands for a copy of its directory', async () => {
+    const copy = join(space.dir, 'copy')
+    cpSync(space.path(), copy, { recursive: true })
+    expect((await space.kv('cluster', 'status', '--data', copy)).code).toBe(7)
+    expect((await space.kv('cluster', 'destroy', '--data', copy)).code).toBe(0)
+    expect(existsSync(copy)).toBe(false)
+    expect((await space.status()).nodes.map(({ pid }) => pid)).toEqual(started.nodes.map(({ pid }) => pid))
+  })
+
+  test('loses no node without consent', async () => {
+    const follower = followersOf(started)[0]
+    const refusals = await Promise.all(
+      [['destroy'], ['rejoin', follower], ['rejoin', 'follower']].map((words) =>
+        space.kv('cluster', ...words),
+      ),
+    )
+    for (const refusal of refusals)
+      expect(refusal).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') })
+    expect((await space.status()).nodes.map(({ pid }) => pid)).toEqual(started.nodes.map(({ pid }) => pid))
+    expect(existsSync(space.path(`${follower}.old-1`))).toBe(false)
+  })
+
+  test('rejects what names no node or cuts nothing', async () => {
+    const rejected = [
+      { command: 'kill', node: 'n9' },
+      { command: 'partition', groups: [['n1'], ['n9']], reset: false },
+      { command: 'partition', groups: [['n1', 'n2', 'n3']], reset: false },
+    ] as const
+    for (const request of rejected)
+      expect(await space.send(request)).toMatchObject({ ok: false, exitCode: 2 })
+    expect((await space.kv('cluster', 'kill', 'n9')).code).toBe(2)
+  })
+})
+
+describe('faults', () => {
+  test('a killed leader stays dead and is replaced, until it is restarted', async () => {
+    const first = leaderOf(started)
+    const killed = await space.kv('cluster', 'kill', 'leader')
+    expect(killed).toMatchObject({ code: 0, stderr: expect.stringContaining(`${first} is killed`) })
+    await eventually(async () => {
+      const { leader } = await space.status()
+      return leader !== null && leader !== first
+    })
+    const dead = { state: 'stopped', pid: null, role: null, term: null }
+    expect(nodeOf(await space.status(), first)).toMatchObject(dead)
+    expect((await space.kv('put', 'a', '2')).code).toBe(0)
+    expect((await space.kv('cluster', 'restart', first)).code).toBe(0)
+    expect(nodeOf(await space.status(), first)).toMatchObject({ state: 'running', role: 'follower' })
+  })
+
+  test('a node that runs is stopped and started by restart', async () => {
+    const [follower] = followersOf(await space.status())
+    const { pid } = nodeOf(await space.status(), follower)
+    await space.execute({ command: 'restart', node: follower })
+    expect(isGone(pid ?? 0)).toBe(true)
+    expect(nodeOf(await space.status(), follower)).toMatchObject({ state: 'running', role: 'follower' })
+  })
+
+  test('a paused node keeps its process', async () => {
+    const before = await space.status()
+    expect((await space.kv('cluster', 'pause', 'follower')).code).toBe(0)
+    const [paused, ...others] = (await space.status()).nodes.filter(({ state }) => state === 'paused')
+    if (paused === undefined) throw new Error('no node is paused')
+    expect(others).toEqual([])
+    expect(paused.name).not.toBe(before.leader)
+    expect(paused).toMatchObject({ pid: nodeOf(before, paused.name).pid, role: null })
+    expect((await space.kv('cluster', 'resume', paused.name)).code).toBe(0)
+    await eventually(async () => nodeOf(await space.status(), paused.name).state === 'running')
+  })
+
+  test('a partition black-holes the minority until it heals', async () => {
+    const cut = leaderOf(await space.status())
+    const rest = NAMES.filter((name) => name !== cut)
+    expect((await space.kv('cluster', 'partition', cut, rest.join(','))).code).toBe(0)
+    await eventually(async () => rest.includes(leaderOf(await space.status())))
+    expect((await space.kv('put', 'a', '3', '--endpoints', urlOf(rest[0] ?? ''))).code).toBe(0)
+    const minority = ['--endpoints', urlOf(cut), '--timeout', '1s']
+    const [read, written, stale] = await Promise.all([
+      space.kv('get', 'a', ...minority),
+      space.kv('put', 'a', '4', ...minority),
+      space.kv('get', 'a', ...minority, '--consistency', 'stale'),
+    ])
+    expect(read.code).toBe(5)
+    expect([5, 6]).toContain(written.code)
+    expect(stale).toMatchObject({ code: 0, stdout: '2' })
+    expect((await space.kv('cluster', 'heal')).code).toBe(0)
+    const healed = await space.kv('get', 'a', '--endpoints', urlOf(cut))
+    expect(healed).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[34]$/) })
+  })
+
+  test('a partition may reset connections, and names the nodes of the other group', async () => {
+    const cut = await space.kv('cluster', 'partition', 'leader', '--reset')
+    expect(cut).toMatchObject({ code: 0, stderr: expect.stringMatching(/^cut: n\d \| n\d n\d/) })
+    await space.execute({ command: 'heal' })
+  })
+
+  test('when all nodes have crashed, they come back one after the other', async () => {
+    for (const node of NAMES) await space.execute({ command: 'kill', node })
+    const impossible = [
+      { command: 'kill', node: 'leader' },
+      { command: 'pause', node: 'follower' },
+      { command: 'partition', groups: [['leader']], reset: false },
+    ] as const
+    for (const request of impossible)
+      expect(await space.send(request)).toMatchObject({ ok: false, exitCode: 1 })
+    // No majority can run yet, and the command does not wait for one.
+    const first = await space.execute({ command: 'restart', node: 'n1' })
+    expect(first).toContain('only when a majority')
+    for (const node of ['n2', 'n3']) await space.execute({ command: 'restart', node })
+    expect(await stored('a')).toMatch(/^[34]$/)
+  })
+
+  test('an aborted process is reported with the command that helps', async () => {
+    const [name] = followersOf(await space.status())
+    process.kill(nodeOf(await space.status(), name).pid ?? 0, 'SIGABRT')
+    await eventually(async () => nodeOf(await space.status(), name).state === 'stopped')
+    const { code, stderr } = await space.kv('cluster', 'status')
+    expect(code).toBe(0)
+    expect(stderr).toContain(`quorate cluster rejoin ${name}`)
+    await space.execute({ command: 'restart', node: name })
+  })
+})
+
+describe('data that is lost or damaged', () => {
+  test('a node comes back only as a fresh replica', async () => {
+    const [wiped, damaged] = followersOf(await space.status())
+    await space.execute({ command: 'kill', node: wiped })
+    rmSync(space.path(wiped), { recursive: true })
+    const refused = await space.kv('cluster', 'restart', wiped)
+    expect(refused).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`quorate cluster rejoin ${wiped}`),
+    })
+    expect((await space.kv('cluster', 'rejoin', wiped)).code).toBe(0)
+
+    await space.execute({ command: 'kill', node: damaged })
+    damage(space.path(damaged))
+    const unopened = await space.send({ command: 'restart', node: damaged })
+    expect(unopened).toMatchObject({ ok: false, exitCode: 1 })
+    expect(unopened.message).toContain(`quorate cluster rejoin ${damaged}`)
+    await space.execute({ command: 'rejoin', node: damaged, evenIfHealthy: false })
+    expect(existsSync(space.path(`${damaged}.old-1`))).toBe(true)
+    await sameHashes()
+  })
+
+  test('rejoins run one after the other, also beside a restart', async () => {
+    const [one, two] = followersOf(await space.status())
+    await space.execute({ command: 'kill', node: one })
+    const restart = space.execute({ command: 'restart', node: one })
+    await eventually(async () => nodeOf(await space.status(), one).state !== 'stopped')
+    await Promise.all([restart, space.execute({ command: 'rejoin', node: two, evenIfHealthy: true })])
+    const both = [one, two].map((node) => ({ command: 'rejoin', node, evenIfHealthy: true }) as const)
+    const messages = await Promise.all(both.map((request) => space.execute(request)))
+    for (const message of messages) expect(message).toContain('is a voter again')
+    await sameHashes()
+  })
+
+  test('a node is not replaced while the others have no majority', async () => {
+    const [dead, kept] = followersOf(await space.status())
+    await space.execute({ command: 'kill', node: dead })
+    const { pid } = nodeOf(await space.status(), kept)
+    const refused = await space.kv('cluster', 'rejoin', kept, '--yes')
+    expect(refused).toMatchObject({ code: 5, stderr: expect.stringContaining('nothing was changed') })
+    expect(nodeOf(await space.status(), kept).pid).toBe(pid)
+    await space.execute({ command: 'restart', node: dead })
+  })
+
+  /** LevelDB opens the file that CURRENT names. */
+  function damage(dir: string): void {
+    const paths = readdirSync(dir, { recursive: true, encoding: 'utf8' })
+    const current = paths.find((path) => /(^|\/)CURRENT$/.test(path))
+    if (current === undefined) throw new Error(`no CURRENT in ${dir}`)
+    appendFileSync(join(dir, current), 'x')
+  }
+
+  async function sameHashes(): Promise<void> {
+    await eventually(async () => {
+      const hashes = started.nodes.map(async ({ url }) => {
+        const status = JSON.parse(await (await fetch(`${url}/v1/status`)).text())
+        return `${status.applied_index} ${status.state_hash}`
+      })
+      return new Set(await Promise.all(hashes)).size === 1
+    })
+  }
+})
+
+describe('the end of a cluster', () => {
+  test('nodes do not outlive a supervisor that was killed, not even paused ones', async () => {
+    const { nodes } = await space.status()
+    await space.execute({ command: 'pause', node: 'n2' })
+    process.kill(nodeOf(await space.status(), 'n1').pid ?? 0, 'SIGSTOP')
+    process.kill(supervisorPid(space), 'SIGKILL')
+    await eventually(() => nodes.every(({ pid }) => isGone(pid ?? 0)))
+    expect((await space.kv('cluster', 'status')).code).toBe(7)
+    expect((await space.start()).cluster_id).toBe(started.cluster_id)
+    expect(await stored('a')).toMatch(/^[34]$/)
+  })
+
+  test('stop ends everything, also a paused node', async () => {
+    const { nodes } = await space.status()
+    const supervisor = supervisorPid(space)
+    await space.execute({ command: 'pause', node: 'n2' })
+    expect((await space.kv('cluster', 'stop')).code).toBe(0)
+    expect(isGone(supervisor)).toBe(true)
+    expectGone(nodes)
+    for (const offset of [0, 1, 2]) expect(await isFree(space.port + offset)).toBe(true)
+    expect((await space.kv('cluster', 'stop')).code).toBe(0)
+    expect((await space.kv('cluster', 'status')).code).toBe(7)
+    expect((await space.kv('cluster', 'start', '--nodes', '4')).code).toBe(2)
+  })
+
+  test('a cluster continues at other ports, and a node without data does not start', async () => {
+    rmSync(space.path('n3'), { recursive: true })
+    const partly = await space.kv('cluster', 'start', '--detach', '--port', String(space.port + 1))
+    expect(partly).toMatchObject({ code: 1, stderr: expect.stringContaining('quorate cluster rejoin n3') })
+    expect(nodeOf(await space.status(), 'n3').state).toBe('stopped')
+    await space.execute({ command: 'rejoin', node: 'n3', evenIfHealthy: false })
+    // A client learns the present URLs from any node.
+    const urls = NAMES.map((_, at) => `http://127.0.0.1:${space.port + 1 + at}`)
+    const reported = urls.map(async (url) => {
+      const { members } = JSON.parse(await (await fetch(`${url}/v1/cluster`)).text())
+      return members.map((member: { url: string }) => member.url).sort()
+    })
+    expect(await Promise.all(reported)).toEqual(urls.map(() => urls))
+    expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[34]$/) })
+  })
+
+  test('a start without a majority serves, and waits for no node that cannot come', async () => {
+    await space.execute({ command: 'stop' })
+    await eventually(() => isFree(space.port + 1))
+    for (const lost of ['n2', 'n3']) rmSync(space.path(lost), { recursive: true })
+    const { code, stderr } = await space.kv('cluster', 'start', '--detach')
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/n1 runs .* majority/)
+    expect(stderr).toContain('n2 has lost its data')
+    expect((await space.status()).nodes.map(({ state }) => state)).toEqual(['running', 'stopped', 'stopped'])
+    // A rejoin has no quorum: the data stays where it is.
+    expect(await space.send({ command: 'rejoin', node: 'n1', evenIfHealthy: true })).toMatchObject({
+      exitCode: 5,
+    })
+    expect(existsSync(space.path('n1'))).toBe(true)
+  })
+
+  test('destroy ends the cluster and deletes its data', async () => {
+    const { nodes } = await space.status()
+    expect((await space.kv('cluster', 'destroy', '--yes')).code).toBe(0)
+    expect(existsSync(space.path())).toBe(false)
+    expectGone(nodes.filter(({ pid }) => pid !== null))
+  })
+})

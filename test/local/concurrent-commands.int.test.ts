@@ -1,0 +1,183 @@
+// Commands that run at the same time, and obstacles in the way of one: each ends with its result or with a reason.
+
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { startCluster } from '../../src/cli/cluster/start.ts'
+import { writeClusterFile } from '../../src/local/cluster-file.ts'
+import type { ClusterStatus } from '../../src/local/cluster-status.ts'
+import { succeeded } from '../../src/local/control-protocol.ts'
+import { isFree } from '../../src/local/free-ports.ts'
+import { destroyCluster, stopCluster } from '../../src/local/stop-cluster.ts'
+import { Supervisor } from '../../src/local/supervisor.ts'
+import { findSupervisor, LOCK_FILE, lockDirectory } from '../../src/local/supervisor-lock.ts'
+import { eventually, isGone, outcomeOf, Workspace } from './kv.ts'
+
+/** A supervisor of one node in this process. */
+async function startSupervisor(space: Workspace): Promise<Supervisor> {
+  const supervisor = await Supervisor.start({
+    dataDir: space.path(),
+    nodes: 1,
+    port: space.port,
+    direct: true,
+  })
+  if ('holder' in supervisor) throw new Error('another supervisor holds the directory')
+  onTestFinished(() => supervisor.stop())
+  return supervisor
+}
+
+function temporaryDirectory(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'quorate-commands-'))
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
+test('a stop finds a start that has just begun', async () => {
+  const space = await Workspace.open()
+  const started = outcomeOf(space.spawn('cluster', 'start', '--nodes', '1', '--port', String(space.port)))
+  await eventually(() => existsSync(space.path(LOCK_FILE)), 1)
+  expect(await stopCluster(space.path())).toBe(true)
+  expect(await isFree(space.port)).toBe(true)
+  expect((await started).stdout).not.toContain('Ctrl-C')
+  expect(await stopCluster(space.path())).toBe(false)
+})
+
+test('a start waits until a cluster is deleted', async () => {
+  const space = await Workspace.open()
+  await (await startSupervisor(space)).stop()
+  // Deleting takes a while.
+  for (let at = 0; at < 3000; at++) mkdirSync(space.path(`n1.old-1/${at}`), { recursive: true })
+  const deleted = destroyCluster(space.path(), async () => {})
+  await eventually(() => !existsSync(space.path('n1/IDENTITY')), 1)
+  const { cluster_id } = await space.start('--nodes', '1')
+  expect(await deleted).toBe(true)
+  expect((await space.status()).cluster_id).toBe(cluster_id)
+  expect(existsSync(space.path('n1/IDENTITY'))).toBe(true)
+})
+
+test('a start whose directory is deleted before it holds the lock creates it again', async () => {
+  const space = await Workspace.open()
+  const starting = startSupervisor(space)
+  rmSync(space.path(), { recursive: true })
+  expect((await (await starting).formed()).status.leader).toBe('n1')
+})
+
+test('a start beside another one shows the cluster when it is formed, not before', async () => {
+  const space = await Workspace.open()
+  const first = space.start('--nodes', '2')
+  await eventually(() => findSupervisor(space.path()))
+  // A command that needs no formed cluster is answered at once.
+  expect((await space.status()).nodes).toHaveLength(2)
+  const shown: ClusterStatus[] = []
+  const report = { show: async (status: ClusterStatus) => void shown.push(status), say: () => {} }
+  await startCluster(
+    { dataDir: space.path(), nodes: undefined, port: undefined, direct: false },
+    true,
+    report,
+  )
+  expect(shown[0]?.nodes.map(({ role }) => role).sort()).toEqual(['follower', 'leader'])
+  await first
+})
+
+test('a start waits for the end of a cluster that is being stopped, and a restart starts nothing', async () => {
+  const space = await Workspace.open()
+  await space.start('--nodes', '1')
+  const supervisor = await findSupervisor(space.path())
+  const [restarted, stopped] = [
+    space.send({ command: 'restart', node: 'n1' }),
+    eventually(async () => (await space.status()).nodes[0]?.state !== 'running', 1)
+      .catch(() => {})
+      .then(() => space.kv('cluster', 'stop')),
+  ]
+  const started = space.start()
+  expect((await stopped).code).toBe(0)
+  await restarted
+  expect((await started).nodes.map(({ state }) => state)).toEqual(['running'])
+  expect(isGone(supervisor?.pid ?? 0)).toBe(true)
+})
+
+test('a cluster that is started while destroy runs is not ended without consent', async () => {
+  const dir = temporaryDirectory()
+  writeClusterFile(dir, {
+    cluster_id: '7',
+    supervisor: null,
+    nodes: [{ name: 'n1', url: 'http://127.0.0.1:1', pid: null, peer_port: null, stage: 'member' }],
+  })
+  const destroyed = destroyCluster(dir, async () => {
+    throw new Error('no consent')
+  })
+  // Destroy has found no supervisor. Now this one locks the directory.
+  const lock = await lockDirectory(dir, async () => succeeded(''))
+  if ('holder' in lock) throw new Error('destroy was first')
+  onTestFinished(() => lock.release())
+  await expect(destroyed).rejects.toThrow('no consent')
+  expect(existsSync(join(dir, 'cluster.json'))).toBe(true)
+})
+
+test('on a full disk a cluster can be deleted, and what cannot be written is named', async () => {
+  const dir = temporaryDirectory()
+  const full = (name: string): void => symlinkSync('/dev/full', join(dir, name))
+  const node = { name: 'n1', url: 'http://127.0.0.1:7301', pid: null, peer_port: null, stage: 'new' } as const
+  const write = (): void => writeClusterFile(dir, { cluster_id: null, supervisor: null, nodes: [node] })
+  write()
+  full('cluster.json.new')
+  expect(write).toThrow(/cannot write .*cluster\.json: the disk is full; free space/)
+  writeFileSync(join(dir, 'n1.log'), '{}')
+  full(`${LOCK_FILE}.${process.pid}`)
+  expect(await destroyCluster(dir, async () => {})).toBe(true)
+  expect(existsSync(dir)).toBe(false)
+})
+
+test('destroy deletes no files of others, and nothing without cluster.json', async () => {
+  const dir = temporaryDirectory()
+  mkdirSync(join(dir, 'n1'))
+  await expect(destroyCluster(dir, async () => {})).rejects.toThrow('nothing was deleted')
+  writeFileSync(join(dir, 'cluster.json'), '')
+  writeFileSync(join(dir, 'notes.txt'), '')
+  await expect(destroyCluster(dir, async () => {})).rejects.toThrow('is damaged')
+  const node = { name: 'n1', url: 'http://127.0.0.1:7301', pid: null, peer_port: null, stage: 'new' } as const
+  writeClusterFile(dir, { cluster_id: null, supervisor: null, nodes: [node] })
+  expect(await destroyCluster(dir, async () => {})).toBe(true)
+  expect([existsSync(join(dir, 'n1')), existsSync(join(dir, 'notes.txt'))]).toEqual([false, true])
+})
+
+test('a node whose program is gone, as after an upgrade, does not start, and the reason is reported', async () => {
+  const space = await Workspace.open()
+  const { execPath } = process
+  process.execPath = '/nowhere/node'
+  try {
+    const supervisor = await startSupervisor(space)
+    await expect(supervisor.formed()).rejects.toThrow('n1 ended: spawn /nowhere/node ENOENT')
+  } finally {
+    process.execPath = execPath
+  }
+})
+
+test('a connection to the supervisor that sends nothing does not delay its end', async () => {
+  const space = await Workspace.open()
+  await space.start('--nodes', '1')
+  const { control = '' } = (await findSupervisor(space.path())) ?? {}
+  for (const text of ['', '{"token":', 'GET / HTTP/1.1\r\n\r\n']) {
+    const socket = connect(Number(new URL(control).port), '127.0.0.1').on('error', () => {})
+    await once(socket, 'connect')
+    socket.write(text)
+  }
+  expect(await stopCluster(space.path())).toBe(true)
+})
+
+test('a directory may be a symlink', async () => {
+  const space = await Workspace.open()
+  const real = join(space.dir, 'real')
+  mkdirSync(real)
+  mkdirSync(join(space.dir, '.kv'))
+  symlinkSync('../real', space.path())
+  const supervisor = await startSupervisor(space)
+  await supervisor.formed()
+  await supervisor.stop()
+  expect(existsSync(join(real, 'n1/IDENTITY'))).toBe(true)
+  expect(await destroyCluster(space.path(), async () => {})).toBe(true)
+  expect(existsSync(real)).toBe(true)
+})

@@ -1,0 +1,153 @@
+// `kv cluster start` in the foreground, and starts that are refused: the obstacle is named, and nothing is formatted.
+
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { isFree } from '../../src/local/free-ports.ts'
+import { type CommandResult, eventually, isGone, KV, nodeOf, outcomeOf, Workspace } from './kv.ts'
+
+/** Runs a shell command in which $kv is the command. */
+function shell(space: Workspace, command: string): Promise<CommandResult> {
+  const env = { ...process.env, NO_COLOR: '1', KV_ENDPOINTS: '', kv: `${process.execPath} ${KV}` }
+  return outcomeOf(spawn('sh', ['-c', command], { cwd: space.dir, env }))
+}
+
+const canMount = (() => {
+  try {
+    execFileSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+})()
+
+test('in the foreground it prints a table and commands, and ends on Ctrl-C, which may come twice at once', async () => {
+  const space = await Workspace.open()
+  const child = space.spawn('cluster', 'start', '--nodes', '2', '--port', String(space.port))
+  const ended = outcomeOf(child)
+  let shown = ''
+  child.stdout?.on('data', (chunk) => {
+    shown += chunk
+  })
+  await eventually(() => shown.includes('Ctrl-C'))
+  const { nodes } = await space.status()
+  await space.execute({ command: 'kill', node: 'n2' })
+  child.kill('SIGINT')
+  child.kill('SIGINT')
+  const { code, stdout, stderr } = await ended
+  expect(code).toBe(130)
+  for (const { name, url } of nodes) expect(stdout).toMatch(new RegExp(`${name} +${url} +(leader|follower)`))
+  expect(stdout).toContain('put greeting hello')
+  expect(stderr).toMatch(/n2 is killed \(process \d+\)/)
+  for (const { pid } of nodes) expect(isGone(pid ?? 0)).toBe(true)
+})
+
+test('a taken client port is named, nothing is formatted, and no process is left', async () => {
+  const space = await Workspace.open()
+  const other = createServer().listen(space.port + 1, '127.0.0.1')
+  await once(other, 'listening')
+  const { code, stderr } = await space.kv('cluster', 'start', '--detach', '--port', String(space.port))
+  other.close()
+  expect(code).toBe(1)
+  expect(stderr).toContain(`port ${space.port + 1}, the client port of n2, is in use`)
+  expect(existsSync(space.path('n1'))).toBe(false)
+  expect((await space.kv('cluster', 'status')).code).toBe(7)
+  expect(await isFree(space.port)).toBe(true)
+})
+
+test('a supervisor and nodes that were started as kv name kv in their messages', async () => {
+  const space = await Workspace.open()
+  space.program = join(space.dir, 'kv')
+  symlinkSync(KV, space.program)
+  const started = await space.start('--nodes', '1')
+  process.kill(started.nodes[0]?.pid ?? 0, 'SIGABRT')
+  await eventually(async () => nodeOf(await space.status(), 'n1').state === 'stopped')
+  expect((await space.send({ command: 'resume', node: 'n1' })).message).toContain('kv cluster restart n1')
+  const hint = '\nif the data of n1 is damaged or lost: kv cluster rejoin n1\n'
+  expect((await space.kv('cluster', 'status')).stderr).toContain(hint)
+  expect(readFileSync(space.path('supervisor.log'), 'utf8')).toContain(hint)
+
+  await space.execute({ command: 'stop' })
+  // A node does not know how it was started, so it names no command of a local cluster.
+  writeFileSync(space.path('n1', 'IDENTITY'), 'damaged')
+  const damaged = await space.kv('cluster', 'start', '--detach')
+  expect(damaged.stderr).toContain(hint.trimStart())
+  const listen = ['--listen', '127.0.0.1:0', '--peer-listen', '127.0.0.1:0']
+  const alone = await space.kv('node', 'start', '--name', 'n1', '--data', space.path('n1'), ...listen)
+  expect(alone.stderr).toMatch(/IDENTITY is damaged/)
+  expect(alone.stderr).not.toMatch(/\b(kv|quorate) (cluster|node)/)
+})
+
+test('with --direct no other process is dialled at the earlier address of a node', async () => {
+  const space = await Workspace.open()
+  await space.start('--nodes', '2', '--direct')
+  expect(await space.send({ command: 'partition', groups: [['n1']], reset: false })).toMatchObject({
+    exitCode: 1,
+  })
+  await space.execute({ command: 'stop' })
+  const { nodes } = JSON.parse(readFileSync(space.path('cluster.json'), 'utf8'))
+  let connections = 0
+  for (const { peer_port } of nodes) {
+    const server = createServer((socket) => {
+      connections++
+      socket.destroy()
+    })
+    await new Promise<void>((resolve) => server.listen(peer_port, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+  }
+  await space.start('--direct')
+  expect(connections).toBe(0)
+})
+
+test.runIf(canMount)('a read-only file system is named, wherever a file is to be written', async () => {
+  const space = await Workspace.open()
+  const all = `
+    mkdir empty && mount -t tmpfs -o ro tmpfs empty
+    $kv cluster start --port ${space.port} --data empty/c
+    $kv cluster start --port ${space.port} --data empty --detach
+    $kv node start --name n1 --data empty/n1 --listen 127.0.0.1:0 --peer-listen 127.0.0.1:0 --bootstrap
+    $kv cluster start --port ${space.port} --data empty`
+  const { stderr } = await shell(space, `unshare -m sh -c '${all}'`)
+  expect(stderr.trim().split('\n')).toEqual([
+    expect.stringMatching(/^error: cannot create .*\/empty\/c: read-only file system; .* --data$/),
+    expect.stringMatching(/^error: cannot write .*\/empty\/supervisor\.log: read-only file system$/),
+    expect.stringMatching(/read-only file system/),
+    expect.stringMatching(/^error: cannot write .*\/empty\/supervisor\.lock: read-only file system$/),
+  ])
+})
+
+test('a directory that cannot be created is named with the reason', async () => {
+  const space = await Workspace.open()
+  writeFileSync(join(space.dir, 'file'), '')
+  // On Linux /proc reports every new name as missing.
+  const reasons = [
+    ['file', 'not a directory'],
+    ['/proc/a/b', '(no such file or directory|not permitted|permission denied|read-only.*)'],
+  ] as const
+  for (const [data, reason] of reasons) {
+    const { code, stderr } = await space.kv('cluster', 'start', '--data', data, '--detach')
+    expect(code).toBe(1)
+    expect(stderr).toMatch(new RegExp(`^error: cannot create .*${data}: ${reason}; .* --data\n$`))
+  }
+})
+
+test('with too few open files nothing is started, and the limit is named', async () => {
+  const space = await Workspace.open()
+  for (const [limit, flags] of [
+    [32, '--detach'],
+    [200, '--nodes 9'],
+  ]) {
+    const { code, stderr } = await shell(
+      space,
+      `ulimit -n ${limit}; $kv cluster start --port ${space.port} ${flags}`,
+    )
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      new RegExp(`^error: this process may have ${limit} open files, .* ulimit -n 4096\n$`),
+    )
+    expect(existsSync(space.path('n1'))).toBe(false)
+  }
+})

@@ -1,0 +1,110 @@
+// The listener there may be something other than a node: each question ends.
+
+import { createServer, type Socket } from 'node:net'
+import { expect, test, vi } from 'vitest'
+import { requestHttp } from '../../src/server/http-request.ts'
+
+const UPGRADE = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+const HEAD = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n'
+
+test.each([
+  ['another protocol', UPGRADE, true],
+  ['another protocol, and closes', UPGRADE, false],
+  ['nothing', '', true],
+  ['nothing, and closes', '', false],
+  ['no HTTP', 'SSH-2.0-OpenSSH_9.6\r\n', true],
+  ['half a body', `${HEAD}{}`, false],
+  ['half a body, and then nothing', `${HEAD}{}`, true],
+])('%s: a question to it fails', async (_, text, staysOpen) => {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    socket.on('error', () => {})
+    socket.on('data', () => (staysOpen ? socket.write(text) : socket.end(text)))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  for (let round = 0; round < 2; round++) {
+    await expect(requestHttp(`http://127.0.0.1:${port}/`, { timeoutMs: 60 })).rejects.toThrow()
+    await expect.poll(() => sockets.size).toBe(0)
+  }
+  await new Promise((resolve) => server.close(resolve))
+})
+
+test('an answer is taken whole', async () => {
+  const body = 'x'.repeat(300_000)
+  const server = createServer((socket) => {
+    socket.on('data', () =>
+      socket.end(`HTTP/1.1 409 Conflict\r\nContent-Length: ${body.length}\r\n\r\n${body}`),
+    )
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  const question = requestHttp(`http://127.0.0.1:${port}/`, { method: 'POST', body: {}, timeoutMs: 20_000 })
+  expect(await question).toEqual({ status: 409, text: body })
+  await new Promise((resolve) => server.close(resolve))
+})
+
+test('what is asked arrives: a GET without a body, a POST with JSON and its length', async () => {
+  const asked: string[] = []
+  const server = createServer((socket) => {
+    socket.on('data', (chunk) => {
+      asked.push(chunk.toString())
+      socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  const url = `http://127.0.0.1:${port}/a?b`
+  expect(await requestHttp(url, { timeoutMs: 20_000 })).toEqual({ status: 200, text: 'ok' })
+  const body = { name: 'Größe' }
+  expect((await requestHttp(url, { method: 'POST', body, timeoutMs: 20_000 })).status).toBe(200)
+  const [get = '', ...post] = asked
+  expect(get).toMatch(/^GET \/a\?b HTTP\/1\.1\r\n/)
+  expect(get.toLowerCase()).toContain('connection: close')
+  expect(get.toLowerCase()).not.toContain('content-')
+  const text = post.join('')
+  expect(text).toMatch(/^POST \/a\?b HTTP\/1\.1\r\n/)
+  expect(text.toLowerCase()).toContain('content-type: application/json\r\n')
+  expect(text.toLowerCase()).toContain(`content-length: ${Buffer.byteLength(JSON.stringify(body))}\r\n`)
+  expect(text.slice(text.indexOf('\r\n\r\n') + 4)).toBe(JSON.stringify(body))
+  await new Promise((resolve) => server.close(resolve))
+})
+
+test('why there is no answer is said', async () => {
+  const server = createServer((socket) => void socket.resume().on('error', () => {}))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  await expect(requestHttp(`http://127.0.0.1:${port}/`, { timeoutMs: 20.4 })).rejects.toThrow(
+    'no response within 20 ms',
+  )
+  await new Promise((resolve) => server.close(resolve))
+  // Nobody listens there. The port of the server may be another one's by now.
+  await expect(requestHttp('http://127.0.0.1:1/', { timeoutMs: 5000 })).rejects.toThrow('ECONNREFUSED')
+  // Where TLS was asked for, no other is spoken.
+  await expect(requestHttp('https://127.0.0.1:1/', { timeoutMs: 5000 })).rejects.toThrow('ECONNREFUSED')
+  await expect(requestHttp('no url', { timeoutMs: 5000 })).rejects.toThrow('Invalid URL')
+})
+
+test('an answer may end with its connection, and no timer is left when it is there', async () => {
+  const server = createServer((socket) => {
+    socket.on('data', () => socket.end('HTTP/1.1 200 OK\r\n\r\nas much as there is'))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : undefined
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    const answer = await requestHttp(`http://127.0.0.1:${port}/`, { timeoutMs: 20_000 })
+    expect(answer).toEqual({ status: 200, text: 'as much as there is' })
+    while (vi.getTimerCount() > 0) await new Promise(setImmediate)
+  } finally {
+    vi.useRealTimers()
+  }
+  await new Promise((resolve) => server.close(resolve))
+})

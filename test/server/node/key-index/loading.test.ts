@@ -1,0 +1,364 @@
+// All rows are read once in the background: the filter covers them, and their heads are known, unless they have changed
+// meanwhile.
+
+import { expect, test } from 'vitest'
+import { encodeVersionHead, TOMBSTONE_ROW, versionKey } from '../../../../src/kv/codec/rows.ts'
+import { decodeMetadata, metadataKey } from '../../../../src/kv/key-metadata.ts'
+import { asRevision } from '../../../../src/kv/types.ts'
+import { KeyIndex } from '../../../../src/server/node/key-index/key-index.ts'
+import { RowFilter } from '../../../../src/server/node/key-index/row-filter.ts'
+import { RowHeads } from '../../../../src/server/node/key-index/row-heads.ts'
+import type { Engine, Pair, Scan } from '../../../../src/storage/engine.ts'
+import { IoScheduler } from '../../../../src/storage/io-scheduler.ts'
+import { prefixed, rowPrefix } from '../../../../src/storage/keys.ts'
+import { RowLoader } from '../../../../src/storage/row-loader.ts'
+import { hashOfKey, hashOfRow, Row } from '../../../../src/storage/rows.ts'
+import { StickyError } from '../../../../src/storage/sticky-error.ts'
+import { memoryDisk, openDisk } from '../../../storage/replicas.ts'
+import { bytes, must, sealRow } from '../../../storage/samples.ts'
+
+type Step = () => void
+
+interface Fail {
+  with: Error | undefined
+  /** If the scan skips something, it reports this when it is finished. */
+  unread: Error | undefined
+}
+
+interface Loading {
+  readonly loader: RowLoader
+  readonly foreground: IoScheduler
+  readonly filter: RowFilter
+  readonly heads: RowHeads
+  readonly first: StickyError
+  /** The steps of scans, which are done when the test tells them to. */
+  readonly steps: Step[]
+  readonly fail: Fail
+  /** Of the scans so far, whether they read only keys. */
+  readonly keysOnly: boolean[]
+}
+
+/** A loader of these rows by generation: key and value are the same. */
+async function loaderOf(
+  rows: Readonly<Record<number, readonly Uint8Array[]>>,
+  {
+    headRows = 10_000,
+    damaged = -1,
+    more = [],
+  }: {
+    readonly headRows?: number
+    readonly damaged?: number
+    /** Rows of generation 1. */
+    readonly more?: readonly (readonly [key: Uint8Array, value: Uint8Array])[]
+  } = {},
+): Promise<Loading> {
+  const engines: Engine[] = []
+  await openDisk(memoryDisk(), undefined, {}, {}, (engine) => {
+    engines.push(engine)
+    return engine
+  })
+  const engine = must(engines[0])
+  const batch = engine.batch()
+  for (const [generation, keys] of Object.entries(rows))
+    for (const [at, key] of keys.entries()) {
+      const { stored } = sealRow(new Uint8Array(), key, key)
+      if (at === damaged) stored[0] = must(stored[0]) ^ 1
+      batch.put(prefixed(rowPrefix(Number(generation)), key), stored)
+    }
+  for (const [key, value] of more)
+    batch.put(prefixed(rowPrefix(1), key), sealRow(new Uint8Array(), key, value).stored)
+  await new Promise<void>((resolve, reject) =>
+    engine.write(batch, (error) => (error === undefined ? resolve() : reject(error))),
+  )
+  const steps: Step[] = []
+  const fail: Fail = { with: undefined, unread: undefined }
+  const held = (scan: Scan): Scan => ({
+    next: (pairsMax, done) => {
+      expect(pairsMax).toBe(128)
+      scan.next(pairsMax, (error: Error | undefined, pairs: readonly Pair[], ended: boolean) => {
+        steps.push(() => (fail.with === undefined ? done(error, pairs, ended) : done(fail.with, [], false)))
+      })
+    },
+    finish: (done) => scan.finish((error) => done(error ?? fail.unread)),
+    seek: (key) => scan.seek(key),
+    close: () => scan.close(),
+  })
+  const first = new StickyError()
+  const keysOnly: boolean[] = []
+  const under = {
+    scan: (range: Parameters<Engine['scan']>[0]) => {
+      keysOnly.push(range.keysOnly)
+      return held(engine.scan(range))
+    },
+  }
+  const filter = new RowFilter(8000)
+  const heads = new RowHeads(headRows)
+  const foreground = new IoScheduler()
+  const loader = new RowLoader(
+    Object.setPrototypeOf(under, engine),
+    first,
+    foreground,
+    new KeyIndex(heads, filter),
+  )
+  return { loader, foreground, filter, heads, first, steps, fail, keysOnly }
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** Continues until nothing is read any more. Returns how many steps that took. */
+async function readOn(steps: Step[]): Promise<number> {
+  for (let count = 0; ; count++) {
+    await turn()
+    const step = steps.shift()
+    if (step === undefined) return count
+    step()
+  }
+}
+
+const keysOf = (count: number, of = 'row'): Uint8Array[] =>
+  Array.from({ length: count }, (_, at) => bytes(`\u0001${of}/${at}`))
+const headOf = (heads: RowHeads, key: Uint8Array): string | undefined => {
+  const head = heads.get(key, hashOfKey(key))
+  return head === undefined || head === 'absent' ? head : Buffer.from(head.bytes).toString()
+}
+const namesOf = (keys: readonly Uint8Array[]): string[] => keys.map((key) => Buffer.from(key).toString())
+const changed = (heads: RowHeads, key: Uint8Array, value: string | undefined): void =>
+  heads.changed(
+    key,
+    new Row(new Uint8Array(), key, hashOfKey(key), value === undefined ? undefined : bytes(value)),
+  )
+const excluded = (filter: RowFilter, keys: readonly Uint8Array[]): number =>
+  keys.filter((key) => filter.excludes(hashOfKey(key))).length
+
+test('excludes nothing before it has read all rows, and none of them after', async () => {
+  const keys = keysOf(500)
+  const { loader, filter, steps } = await loaderOf({ 1: keys, 2: keysOf(1000, 'other') })
+  const absent = keysOf(10_000, 'absent')
+  loader.readAll(1)
+  for (let step = 0; step < 4; step++) {
+    await turn()
+    expect(excluded(filter, absent)).toBe(0)
+    must(steps.shift())()
+  }
+  // What is left of the rows, and the rows of versions.
+  expect(await readOn(steps)).toBe(2)
+  expect(excluded(filter, keys)).toBe(0)
+  // At 16 bits a key, one in five hundred is looked for although it is absent.
+  expect(excluded(filter, absent)).toBeGreaterThan(9950)
+  expect(excluded(filter, keysOf(1000, 'other'))).toBeGreaterThan(985)
+})
+
+test('knows what is added while it reads and after', async () => {
+  const { loader, filter, steps } = await loaderOf({ 1: keysOf(300) })
+  const [meanwhile, after] = [keysOf(100, 'meanwhile'), keysOf(100, 'after')]
+  loader.readAll(1)
+  for (const key of meanwhile) filter.add(hashOfKey(key))
+  await readOn(steps)
+  expect(excluded(filter, meanwhile)).toBe(0)
+  expect(excluded(filter, after)).toBeGreaterThan(95)
+  for (const key of after) filter.add(hashOfKey(key))
+  expect(excluded(filter, [...meanwhile, ...after, ...keysOf(300)])).toBe(0)
+})
+
+test('forgets everything when it reads another generation, also in the middle of one', async () => {
+  const [old, now] = [keysOf(2400, 'old'), keysOf(2400, 'new')]
+  const { loader, filter, steps } = await loaderOf({ 1: old, 2: now })
+  loader.readAll(1)
+  await turn()
+  must(steps.shift())()
+  await turn()
+  loader.readAll(2)
+  await readOn(steps)
+  expect(excluded(filter, now)).toBe(0)
+  expect(excluded(filter, old)).toBeGreaterThan(2380)
+  loader.readAll(1)
+  expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
+  await readOn(steps)
+  expect(excluded(filter, old)).toBe(0)
+  expect(excluded(filter, now)).toBeGreaterThan(2380)
+})
+
+test('gives way to who waits for the engine, and goes on between many who do', async () => {
+  const { loader, foreground, filter, steps } = await loaderOf({ 1: keysOf(300) })
+  foreground.begin()
+  loader.readAll(1)
+  await turn()
+  must(steps.shift())()
+  await turn()
+  expect(steps).toHaveLength(0)
+  // One begins before the other has ended.
+  for (let call = 0; call < 15; call++) {
+    foreground.begin()
+    foreground.end()
+  }
+  await turn()
+  expect(steps).toHaveLength(0)
+  foreground.begin()
+  foreground.end()
+  await turn()
+  expect(steps).toHaveLength(1)
+  must(steps.shift())()
+  await turn()
+  expect(steps).toHaveLength(0)
+  foreground.end()
+  await readOn(steps)
+  expect(excluded(filter, keysOf(10_000, 'absent'))).toBeGreaterThan(9950)
+})
+
+test('a step that waits is not taken after it is closed', async () => {
+  const { loader, foreground, steps } = await loaderOf({ 1: keysOf(300) })
+  foreground.begin()
+  loader.readAll(1)
+  await turn()
+  must(steps.shift())()
+  await turn()
+  loader.close()
+  foreground.end()
+  expect(await readOn(steps)).toBe(0)
+})
+
+test('reads nothing and excludes nothing after it is closed', async () => {
+  const { loader, filter, steps, first, fail } = await loaderOf({ 1: keysOf(2400) })
+  loader.readAll(1)
+  await turn()
+  loader.close()
+  fail.with = new Error('the scan is closed')
+  expect(await readOn(steps)).toBe(1)
+  expect(first.error).toBeUndefined()
+  expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
+})
+
+test('a step that fails is an error of the storage', async () => {
+  const { loader, filter, steps, first, fail } = await loaderOf({ 1: keysOf(2400) })
+  loader.readAll(1)
+  await turn()
+  fail.with = new Error('EIO')
+  expect(await readOn(steps)).toBe(1)
+  expect(first.error).toMatchObject({ name: 'StorageFailedError' })
+  expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
+})
+
+test('a step that has skipped something is an error of the storage', async () => {
+  const { loader, filter, steps, first, fail } = await loaderOf({ 1: keysOf(2400) })
+  loader.readAll(1)
+  await turn()
+  fail.unread = new Error('Too many open files')
+  expect(await readOn(steps)).toBe(1)
+  expect(first.error).toMatchObject({ name: 'StorageFailedError' })
+  expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
+})
+
+test('after an error of the storage nothing is read', async () => {
+  const { loader, steps, first } = await loaderOf({ 1: keysOf(2400) })
+  loader.readAll(1)
+  await turn()
+  first.fail(new Error('EIO'))
+  expect(await readOn(steps)).toBe(1)
+})
+
+test('afterwards the heads of all rows are known, and none of another generation', async () => {
+  const keys = keysOf(375)
+  const { loader, heads, steps, keysOnly } = await loaderOf({ 1: keys, 2: keysOf(100, 'other') })
+  loader.readAll(1)
+  expect(await readOn(steps)).toBe(5)
+  expect(keys.filter((key) => headOf(heads, key) === undefined).length).toBeLessThan(4)
+  for (const key of keys) expect([Buffer.from(key).toString(), undefined]).toContain(headOf(heads, key))
+  expect(keysOf(100, 'other').filter((key) => headOf(heads, key) !== undefined)).toEqual([])
+  expect(keysOnly).toEqual([false, false, false, false, false])
+  loader.readAll(2)
+  expect(keys.filter((key) => headOf(heads, key) !== undefined)).toEqual([])
+  await readOn(steps)
+  expect(keysOf(100, 'other').map((key) => headOf(heads, key))).toEqual(namesOf(keysOf(100, 'other')))
+})
+
+test('a row that has changed meanwhile stays as it is now', async () => {
+  const keys = keysOf(2000)
+  const { loader, heads, steps } = await loaderOf({ 1: keys })
+  loader.readAll(1)
+  await turn()
+  for (const [at, key] of keys.entries())
+    if (at % 2 === 0) changed(heads, key, at % 4 === 0 ? 'newer' : undefined)
+  heads.endEntry()
+  await readOn(steps)
+  for (const [at, key] of keys.entries()) {
+    const now = at % 4 === 0 ? 'newer' : at % 4 === 2 ? 'absent' : Buffer.from(key).toString()
+    expect([now, undefined]).toContain(headOf(heads, key))
+  }
+})
+
+test('a row that has changed meanwhile, and whose head was lost since, is not known as it was', async () => {
+  const keys = keysOf(3120)
+  // The table has 3,576 slots, and does not grow. Some sets are full before the others.
+  const { loader, heads, steps } = await loaderOf({ 1: keys }, { headRows: 3129 })
+  loader.readAll(1)
+  await turn()
+  for (const key of keys) changed(heads, key, 'newer')
+  heads.endEntry()
+  const lost = keys.filter((key) => headOf(heads, key) === undefined)
+  expect(lost).not.toEqual([])
+  await readOn(steps)
+  expect(lost.map((key) => headOf(heads, key))).toEqual(lost.map(() => undefined))
+  expect(keys.filter((key) => headOf(heads, key) === 'newer').length).toBe(keys.length - lost.length)
+})
+
+test('a full table takes no row that was read, and then only keys are read', async () => {
+  const keys = keysOf(375)
+  const { loader, filter, heads, steps, keysOnly } = await loaderOf({ 1: keys }, { headRows: 7 })
+  loader.readAll(1)
+  await turn()
+  const used = keysOf(20, 'used')
+  for (const key of used) changed(heads, key, 'newer')
+  heads.endEntry()
+  const known = used.map((key) => headOf(heads, key))
+  expect(known.filter((head) => head !== undefined)).toHaveLength(8)
+  await readOn(steps)
+  expect(used.map((key) => headOf(heads, key))).toEqual(known)
+  expect(keys.filter((key) => headOf(heads, key) !== undefined)).toEqual([])
+  expect(keysOnly).toEqual([false, true, true, true, true])
+  expect(excluded(filter, keys)).toBe(0)
+})
+
+test('of each key the newest version gives the head, also when they are read in different steps', async () => {
+  const key = (n: number): Uint8Array => bytes(`user/${n}`)
+  const versions = Array.from({ length: 100 }, (_, n) =>
+    [9, 5, 2].map((revision) => ({
+      n,
+      revision: revision + 10 * n,
+      isDeleted: revision === 9 && n % 5 === 0,
+    })),
+  ).flat()
+  const rows = versions.map(({ n, revision, isDeleted }) => {
+    const head = { createRevision: asRevision(2 + 10 * n), version: revision, lease: undefined }
+    const value = isDeleted
+      ? TOMBSTONE_ROW
+      : Buffer.concat([encodeVersionHead(head), bytes(`of ${revision}`)])
+    return [versionKey(key(n), asRevision(revision)), value] as const
+  })
+  const { loader, heads, filter, steps } = await loaderOf({ 1: [] }, { more: rows })
+  loader.readAll(1)
+  // One for the other rows, and one to find the end.
+  expect(await readOn(steps)).toBe(5)
+  expect(heads.knowsAllKeys).toBe(true)
+  for (let n = 0; n < 100; n++) {
+    const head = heads.get(metadataKey(key(n)), hashOfKey(metadataKey(key(n))))
+    if (n % 5 === 0) expect(head).toBeUndefined()
+    else if (head === undefined || head === 'absent') expect.fail(`${n} is not known`)
+    else {
+      const [rowKey, row] = must(rows[3 * n])
+      const { mix, crc } = hashOfRow(rowKey, row)
+      expect(decodeMetadata(key(n), head.bytes)).toEqual({
+        ...{ key: key(n), createRevision: 2 + 10 * n, modRevision: 9 + 10 * n, version: 9 + 10 * n },
+        ...{ lease: undefined, valueBytes: `of ${9 + 10 * n}`.length, versionHash: { mix, crc } },
+      })
+    }
+    expect(filter.excludes(hashOfKey(metadataKey(key(n))))).toBe(false)
+  }
+})
+
+test('a damaged row is an error of the storage', async () => {
+  const { loader, filter, first, steps } = await loaderOf({ 1: keysOf(100) }, { damaged: 60 })
+  loader.readAll(1)
+  expect(await readOn(steps)).toBe(1)
+  expect(first.error).toMatchObject({ name: 'CorruptionError' })
+  expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
+})

@@ -1,0 +1,264 @@
+// The head in memory must be the last remembered one, or none.
+
+import { createHash } from 'node:crypto'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { ROW_HEAD_BYTES } from '../../../../src/kv/types.ts'
+import { RowHeads } from '../../../../src/server/node/key-index/row-heads.ts'
+import { hashOfKey, hashOfStored, Row } from '../../../../src/storage/rows.ts'
+import { runs } from '../../../runs.ts'
+import { bytes, sealRow } from '../../../storage/samples.ts'
+
+type Step =
+  /** `changed`: the row was changed, and not read. */
+  | {
+      readonly do: 'remember'
+      readonly key: number
+      readonly value: string | undefined
+      readonly changed: boolean
+    }
+  | { readonly do: 'end' }
+  | { readonly do: 'forget' }
+
+/** Many keys begin with another key, and some are longer than a slot. */
+const keyOf = (n: number): Uint8Array => bytes(`${n % 5 === 4 ? 'long '.repeat(14) : 'key'}${'.'.repeat(n)}`)
+
+const stored = (key: Uint8Array, value: string): Uint8Array =>
+  sealRow(new Uint8Array(), key, bytes(value)).stored
+
+const changedRow = (key: Uint8Array, value: string | undefined): Row =>
+  new Row(new Uint8Array(), key, hashOfKey(key), value === undefined ? undefined : bytes(value))
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 30,
+    arbitrary: fc.record({
+      do: fc.constant('remember' as const),
+      key: fc.nat(24),
+      value: fc.option(fc.string({ maxLength: 2 * ROW_HEAD_BYTES, size: 'max' }), { nil: undefined }),
+      changed: fc.boolean(),
+    }),
+  },
+  { weight: 10, arbitrary: fc.constant({ do: 'end' as const }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'forget' as const }) },
+)
+
+test('heads are those of the last remembered rows, or unknown', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 120 }), fc.integer({ min: 1, max: 16 }), (steps, room) => {
+      const heads = new RowHeads(room)
+      const model = new Map<number, string | undefined>()
+      let ofEntry = new Set<number>()
+      for (const now of steps) {
+        if (now.do === 'end') {
+          heads.endEntry()
+          ofEntry = new Set(ofKnown(heads))
+          continue
+        }
+        if (now.do === 'forget') {
+          heads.forgetAll()
+          model.clear()
+          ofEntry.clear()
+          continue
+        }
+        const key = keyOf(now.key)
+        if (now.changed) heads.changed(key, changedRow(key, now.value))
+        else heads.remember(key, hashOfKey(key), now.value === undefined ? undefined : stored(key, now.value))
+        model.set(now.key, now.value)
+        ofEntry.add(now.key)
+        expect(ofKnown(heads), 'known at its beginning, or remembered since').toEqual(
+          [...ofEntry].sort((a, b) => a - b),
+        )
+        for (let n = 0; n <= 24; n++) expectTrue(heads, n, model)
+      }
+    }),
+    { numRuns: runs(300) },
+  )
+})
+
+/** The keys of which something is known. */
+const ofKnown = (heads: RowHeads): number[] =>
+  Array.from({ length: 25 }, (_, n) => n).filter(
+    (n) => heads.get(keyOf(n), hashOfKey(keyOf(n))) !== undefined,
+  )
+
+function expectTrue(heads: RowHeads, n: number, model: ReadonlyMap<number, string | undefined>): void {
+  const key = keyOf(n)
+  const said = heads.get(key, hashOfKey(key))
+  if (said === undefined) return
+  expect(model.has(n), `${n} was never remembered`).toBe(true)
+  const value = model.get(n)
+  if (value === undefined) {
+    expect(said).toBe('absent')
+    return
+  }
+  if (said === 'absent') throw new Error(`${n} is not absent`)
+  const payload = bytes(value)
+  const { mix, crc } = hashOfStored(stored(key, value))
+  expect(said.length).toBe(payload.length)
+  expect(Buffer.from(said.bytes)).toEqual(Buffer.from(payload.subarray(0, ROW_HEAD_BYTES)))
+  expect([said.mix, said.crc]).toEqual([mix, crc])
+}
+
+/** What is known about the key: the text of its row. */
+const known = (heads: RowHeads, key: Uint8Array): string | undefined => {
+  const said = heads.get(key, hashOfKey(key))
+  return said === undefined || said === 'absent' ? said : Buffer.from(said.bytes).toString()
+}
+
+// Pairs with the same 32-bit FNV-1a: of equal length, one a prefix of the other, and longer than a slot.
+test.each([
+  ['declinate', 'macallums'],
+  ['key', 'keyb44nrm1'],
+  ['keyb44nrm1', 'key'],
+  [`declinate${'.'.repeat(60)}`, `macallums${'.'.repeat(60)}`],
+])('%s is not taken for %s', (one, other) => {
+  const heads = new RowHeads(1)
+  const [a, b] = [bytes(one), bytes(other)]
+  expect(hashOfKey(a)).toBe(hashOfKey(b))
+  heads.remember(a, hashOfKey(a), stored(a, 'of the first'))
+  expect([known(heads, a), known(heads, b)]).toEqual(['of the first', undefined])
+  heads.remember(b, hashOfKey(b), undefined)
+  expect(known(heads, b)).toBe('absent')
+  expect(known(heads, a)).toBe('of the first')
+})
+
+test('keys of any length are kept, also those that differ only behind the longest that fits', () => {
+  const heads = new RowHeads(64)
+  const keys = [1, 59, 60, 61, 62, 4097].flatMap((length) =>
+    ['a', 'b'].flatMap((letter) => [
+      { key: bytes(letter.padEnd(length, '.')), text: `${letter} first of ${length}` },
+      { key: bytes(letter.padStart(length, '.')), text: `${letter} last of ${length}` },
+    ]),
+  )
+  // Of one byte, first and last are the same.
+  const different = keys.filter(({ key, text }) => key.length > 1 || text.includes('first'))
+  for (const { key, text } of different) heads.remember(key, hashOfKey(key), stored(key, text))
+  heads.endEntry()
+  expect(different.map(({ key }) => known(heads, key))).toEqual(different.map(({ text }) => text))
+  // The name of a long key in the table is no key of its own.
+  const long = bytes('a'.padEnd(61, '.'))
+  const name = new Uint8Array(61)
+  name[0] = long[0] ?? 0
+  name.set(createHash('sha256').update(long).digest(), 1)
+  expect(known(heads, name)).toBeUndefined()
+})
+
+test('when all slots are taken, each further head takes the place of another one', () => {
+  // One set, of which seven slots may be needed and eight are there.
+  const heads = new RowHeads(7)
+  const keys = Array.from({ length: 1000 }, (_, n) => bytes(`some/service/${n}`))
+  for (const key of keys) heads.remember(key, hashOfKey(key), stored(key, 'value'))
+  expect(keys.filter((key) => known(heads, key) !== undefined)).toHaveLength(1000)
+  heads.endEntry()
+  expect(keys.filter((key) => known(heads, key) !== undefined)).toHaveLength(8)
+})
+
+describe("heads of users' keys", () => {
+  const keyOfUser = (n: number, length = 0): Uint8Array => bytes(`\u0008user/${n}`.padEnd(length, '.'))
+  const put = (heads: RowHeads, key: Uint8Array, head: string | undefined): boolean =>
+    heads.put(key, hashOfKey(key), head === undefined ? undefined : bytes(head))
+
+  test('are all known once all rows were read, until one has no place', () => {
+    const heads = new RowHeads(7)
+    put(heads, keyOfUser(1), 'head')
+    expect(heads.knowsAllKeys).toBe(false)
+    heads.loaded()
+    expect(heads.knowsAllKeys).toBe(true)
+    for (let n = 0; n < 9; n++) put(heads, keyOfUser(n), 'head')
+    expect(heads.knowsAllKeys, 'until the entry has ended').toBe(true)
+    heads.endEntry()
+    expect(heads.knowsAllKeys).toBe(false)
+    heads.forgetAll()
+    heads.loaded()
+    expect(heads.knowsAllKeys).toBe(true)
+  })
+
+  test('keep their places while those of other tables come and go', () => {
+    const heads = new RowHeads(7)
+    heads.loaded()
+    for (let n = 0; n < 7; n++) put(heads, keyOfUser(n), 'head')
+    for (let n = 0; n < 100; n++) {
+      const token = bytes(`\u0002${n}`)
+      heads.remember(token, hashOfKey(token), stored(token, 'token'))
+      put(heads, keyOfUser(100 + n), undefined)
+      heads.endEntry()
+    }
+    for (let n = 0; n < 7; n++)
+      expect(heads.get(keyOfUser(n), hashOfKey(keyOfUser(n)))).toMatchObject({ length: 4 })
+    expect(heads.knowsAllKeys).toBe(true)
+  })
+
+  test('absent keys and rows of other tables may lose their places', () => {
+    const heads = new RowHeads(7)
+    heads.loaded()
+    for (let n = 0; n < 100; n++) {
+      put(heads, keyOfUser(n), undefined)
+      heads.remember(bytes(`\u0002${n}`), hashOfKey(bytes(`\u0002${n}`)), stored(bytes('k'), 'token'))
+    }
+    heads.endEntry()
+    expect(heads.knowsAllKeys).toBe(true)
+  })
+
+  test('are all known as long as there may be more of them', () => {
+    const heads = new RowHeads(1_000_000)
+    heads.loaded()
+    for (let n = 0; n < 200_000; n++) {
+      put(heads, keyOfUser(n), 'head')
+      heads.endEntry()
+    }
+    expect(heads.knowsAllKeys).toBe(true)
+  })
+
+  test('say whether the key is new', () => {
+    const heads = new RowHeads(64)
+    const key = keyOfUser(1)
+    const said = ['head', 'other', undefined, undefined, 'head', 'other'].map((head) => put(heads, key, head))
+    expect(said).toEqual([true, false, false, true, true, false])
+  })
+
+  test('are all known, long ones too', () => {
+    const heads = new RowHeads(64)
+    const [changed, read] = [keyOfUser(1, 61), keyOfUser(2, 61)]
+    put(heads, changed, 'head')
+    expect(heads.wants(read, hashOfKey(read))).toBe(true)
+    put(heads, read, 'other head')
+    heads.loaded()
+    heads.endEntry()
+    expect([known(heads, changed), known(heads, read), heads.knowsAllKeys]).toEqual([
+      'head',
+      'other head',
+      true,
+    ])
+  })
+})
+
+/** With room for 4,096 the table never grows, with more it grows several times. */
+test.each([4096, 100_000])(
+  'with room for %i, hardly anything is forgotten, and nothing is mixed up',
+  (room) => {
+    const heads = new RowHeads(room)
+    const keys = Array.from({ length: room }, (_, n) => bytes(`some/service/${n}`))
+    const expected = new Map<Uint8Array, string>()
+    const write = (key: Uint8Array, value: string): void => {
+      expected.set(key, value)
+      heads.changed(key, changedRow(key, value))
+    }
+    const mixedUp: string[] = []
+    const check = (key: Uint8Array): string | undefined => {
+      const said = known(heads, key)
+      if (said !== undefined && said !== expected.get(key)) mixedUp.push(said)
+      return said
+    }
+    for (const [n, key] of keys.entries()) {
+      write(key, `value ${n}`)
+      // An older key is written and read while the tables change.
+      const older = keys[(n * 7919) % (n + 1)]
+      if (older !== undefined && n % 3 === 0) write(older, `new ${n}`)
+      if (older !== undefined) check(older)
+    }
+    const kept = keys.filter((key) => check(key) !== undefined)
+    expect(mixedUp).toEqual([])
+    expect(kept.length / keys.length).toBeGreaterThan(0.99)
+  },
+)
