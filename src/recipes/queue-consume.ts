@@ -28,12 +28,11 @@ export interface ConsumeOptions {
   readonly onError?: ((error: unknown, item: QueueItem | undefined) => void) | undefined
 }
 
-interface Source {
-  pop(options: { readonly waitMs: number; readonly signal: AbortSignal }): Promise<QueueItem | undefined>
-}
+/** Waits for an item. `onChosen`: called before each attempt to take one. */
+type Take = (signal: AbortSignal, onChosen: () => void) => Promise<QueueItem | undefined>
 
 export async function consume(
-  source: Source,
+  take: Take,
   visibilityMs: number,
   handler: (item: QueueItem) => unknown,
   options: ConsumeOptions,
@@ -55,11 +54,26 @@ export async function consume(
     }
   }
 
+  /** Resolves when no worker before looks for an item. One at a time reads and watches, however many handlers run. */
+  let isFree = Promise.resolve()
+
+  async function takeItem(): Promise<QueueItem | undefined> {
+    const before = isFree
+    const { promise, resolve } = Promise.withResolvers<void>()
+    isFree = promise
+    try {
+      await before
+      return signal.aborted ? undefined : await take(signal, resolve)
+    } finally {
+      resolve()
+    }
+  }
+
   async function work(): Promise<void> {
     while (!signal.aborted) {
       let item: QueueItem | undefined
       try {
-        item = await source.pop({ waitMs: Number.POSITIVE_INFINITY, signal })
+        item = await takeItem()
         if (item !== undefined) await handle(item)
       } catch (error) {
         if (item === undefined && signal.aborted) return

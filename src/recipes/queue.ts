@@ -130,8 +130,8 @@ class WorkQueue implements Queue {
   readonly #reportForeign = foreignKeyReporter('queue')
   /** From 1 on: doubled after each lost race, and one less after each item that was taken. */
   #contention = 1
-  /** Items that calls of this object are taking. */
-  readonly #taking = new Set<string>()
+  /** Items that calls of this object are taking. The other calls prefer other items. */
+  readonly #taking = new Map<string, Promise<unknown>>()
   /** How many of the first items could not be taken at the last read. */
   #skipped = 0
   #ordinal = 0
@@ -164,23 +164,32 @@ class WorkQueue implements Queue {
 
   async pop(options: PopOptions = {}): Promise<QueueItem | undefined> {
     checkOptions('queue.pop', options, { ...CALL_OPTIONS, waitMs: isWait })
+    return this.#pop(options)
+  }
+
+  /** `onChosen`: called before each attempt to take an item. */
+  async #pop(options: PopOptions, onChosen?: () => void): Promise<QueueItem | undefined> {
     const { waitMs = 0, signal, ...call } = options
     const begun = instantNow()
     for (;;) {
       if (isAborted(signal)) throw abortedError(signal, WAIT)
       const { items, isEmpty, revision } = await orAborted(this.#read(call), signal, WAIT)
       if (isAborted(signal)) throw abortedError(signal, WAIT)
-      // Between the read and this moment another call of this object may have chosen an item.
+      const leftMs = waitMs - begun.elapsedMs()
       const free = items.filter(({ id }) => !this.#taking.has(id))
-      const chosen = free[Math.floor(Math.random() * Math.min(this.#contention, free.length))]
+      const random = free[Math.floor(Math.random() * Math.min(this.#contention, free.length))]
+      // At the end of the time it competes with the other calls of this object: their attempts may fail.
+      const chosen = random ?? (leftMs <= 0 ? items[0] : undefined)
       if (chosen !== undefined) {
+        onChosen?.()
         const item = await this.#take(chosen, call)
         if (item !== undefined) return item
-      } else if (isEmpty && this.#taking.size === 0) {
-        const leftMs = waitMs - begun.elapsedMs()
+      } else if (items.length > 0) {
+        await waitAtMost(leftMs, signal, () => Promise.race(this.#taking.values()))
+      } else if (isEmpty) {
         if (leftMs <= 0) return undefined
         // At the end of the time it reads once more: the watch may be at a node that has just stopped.
-        await this.#change(revision, leftMs, signal)
+        await waitAtMost(leftMs, signal, (isOver) => this.#change(revision, isOver))
       }
     }
   }
@@ -207,7 +216,9 @@ class WorkQueue implements Queue {
   }
 
   consume(handler: (item: QueueItem) => unknown, options: ConsumeOptions): Promise<void> {
-    return consume(this, this.#visibilityMs, handler, options)
+    const take = (signal: AbortSignal, onChosen: () => void) =>
+      this.#pop({ waitMs: Number.POSITIVE_INFINITY, signal }, onChosen)
+    return consume(take, this.#visibilityMs, handler, options)
   }
 
   readonly dead: DeadLetters = {
@@ -252,41 +263,49 @@ class WorkQueue implements Queue {
     return { items: free, isEmpty: records.length < limit && free.length === 0, revision }
   }
 
-  /** undefined: another consumer was first, or the item has become a dead letter. */
   async #take(item: ItemRecord, call: CallOptions): Promise<QueueItem | undefined> {
+    const taking = this.#tryTake(item, call)
+    this.#taking.set(
+      item.id,
+      taking.catch(() => undefined),
+    )
+    try {
+      return await taking
+    } finally {
+      this.#taking.delete(item.id)
+    }
+  }
+
+  /** undefined: another consumer was first, or the item has become a dead letter. */
+  async #tryTake(item: ItemRecord, call: CallOptions): Promise<QueueItem | undefined> {
     const { id, error } = item
     const attempts = item.attempts + 1
     const compare = [
       modifiedAt(this.#key('item', id), item.modRevision),
       { key: this.#key('hold', id), target: 'lease', op: '=', to: '0' } as const,
     ]
-    const start = instantNow()
-    this.#taking.add(id)
-    try {
-      if (attempts > this.#attemptsMax) {
-        await this.#kv.txn({ compare, success: this.#bury(id, { attempts: item.attempts, error }) }, call)
-        return undefined
-      }
-      // Kept as the error of this delivery, unless the consumer gives another one.
-      const state = this.#put('item', id, { attempts, error: NOT_ACKNOWLEDGED })
-      const success = [state, this.#hold(id, this.#visibilityMs), { get: { key: this.#key('value', id) } }]
-      const { results } = await this.#kv.txn({ compare, success }, call)
-      const token = results[0]?.put?.modRevision
-      const isTaken = token !== undefined
-      this.#contention = isTaken
-        ? Math.max(1, this.#contention - 1)
-        : Math.min(CONTENTION_MAX, 2 * this.#contention)
-      if (token === undefined) return undefined
-      const read = results[2]?.get
-      // A transaction that was sent twice returns no reads.
-      const value = read?.omitted === true ? await this.#takenValue(id, call) : read?.kvs?.[0]
-      if (value !== undefined) return this.#heldItem(entryOf({ id, attempts, error }, value), token, start)
-      // Another client has deleted the value. The item ends as a dead letter.
-      this.#reportForeign(Buffer.from(this.#key('item', id)).toString())
+    if (attempts > this.#attemptsMax) {
+      await this.#kv.txn({ compare, success: this.#bury(id, { attempts: item.attempts, error }) }, call)
       return undefined
-    } finally {
-      this.#taking.delete(id)
     }
+    // Kept as the error of this delivery, unless the consumer gives another one.
+    const state = this.#put('item', id, { attempts, error: NOT_ACKNOWLEDGED })
+    const success = [state, this.#hold(id, this.#visibilityMs), { get: { key: this.#key('value', id) } }]
+    const start = instantNow()
+    const { results } = await this.#kv.txn({ compare, success }, call)
+    const token = results[0]?.put?.modRevision
+    if (token === undefined) {
+      this.#contention = Math.min(CONTENTION_MAX, 2 * this.#contention)
+      return undefined
+    }
+    this.#contention = Math.max(1, this.#contention - 1)
+    const read = results[2]?.get
+    // A transaction that was sent twice returns no reads.
+    const value = read?.omitted === true ? await this.#takenValue(id, call) : read?.kvs?.[0]
+    if (value !== undefined) return this.#heldItem(entryOf({ id, attempts, error }, value), token, start)
+    // Another client has deleted the value. The item ends as a dead letter.
+    this.#reportForeign(Buffer.from(this.#key('item', id)).toString())
+    return undefined
   }
 
   /** The item is taken in any case, so an error must not say that nothing was written. */
@@ -314,24 +333,13 @@ class WorkQueue implements Queue {
     })
   }
 
-  /** Resolves when an item may have become free, after `leftMs`, or when `signal` fires. */
-  async #change(revision: number, leftMs: number, signal: AbortSignal | undefined): Promise<void> {
-    const over = new AbortController()
-    const isOver = anySignal(over.signal, signal)
-    const watch = async () => {
-      // Keys of `hold/` and `item/` are neighbours.
-      const range = { start: this.#key('hold', ''), end: this.#key('item0'), keysOnly: true }
-      await changeAfter(this.#kv, range, revision, isOver, (batch) => this.#freesItem(batch))
-      if (this.#contention > 1)
-        await pause(Math.random() * Math.min(8 * this.#contention, PAUSE_MAX_MS), isOver)
-    }
-    const watching = watch()
-    try {
-      await Promise.race([watching, pause(leftMs, isOver)])
-    } finally {
-      over.abort()
-      await watching.catch(() => undefined)
-    }
+  /** Resolves when an item may have become free, or when `isOver` fires. */
+  async #change(revision: number, isOver: AbortSignal): Promise<void> {
+    // Keys of `hold/` and `item/` are neighbours.
+    const range = { start: this.#key('hold', ''), end: this.#key('item0'), keysOnly: true }
+    await changeAfter(this.#kv, range, revision, isOver, (batch) => this.#freesItem(batch))
+    if (this.#contention > 1)
+      await pause(Math.random() * Math.min(8 * this.#contention, PAUSE_MAX_MS), isOver)
   }
 
   /** A new item, one that was given back, or the end of a hold. */
@@ -408,6 +416,23 @@ class WorkQueue implements Queue {
 }
 
 const WAIT = 'the wait for an item'
+
+/** Resolves with `wait`, which gets a signal for the end of the time, or after `leftMs`, or when `signal` fires. */
+async function waitAtMost(
+  leftMs: number,
+  signal: AbortSignal | undefined,
+  wait: (isOver: AbortSignal) => Promise<unknown>,
+): Promise<void> {
+  const over = new AbortController()
+  const isOver = anySignal(over.signal, signal)
+  const waiting = wait(isOver)
+  waiting.catch(() => undefined)
+  try {
+    await Promise.race([waiting, pause(leftMs, isOver)])
+  } finally {
+    over.abort()
+  }
+}
 
 const ID = /^[0-9]{3}-[0-9]{16}-[0-9a-f]+$/
 

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type Cache, cache } from '../../src/recipes/cache.ts'
 import { virtualCluster } from './virtual-cluster.ts'
@@ -55,6 +55,22 @@ function stopped(client: Client) {
 }
 
 describe('a near cache', () => {
+  it('reads a key once, and then from memory, until it has changed', async () => {
+    const prefix = newPrefix()
+    const { store, state } = stopped(kv)
+    await using own = await watching(cache(store, { prefix }))
+    await kv.put(`${prefix}a`, '1')
+    expect((await own.get('a'))?.text()).toBe('1')
+    expect((await own.get('a'))?.text()).toBe('1')
+    expect(state.gets).toBe(1)
+    await kv.put(`${prefix}a`, '2')
+    while ((await own.get('a'))?.text() !== '2') await turn()
+    expect(state.gets).toBe(1)
+    await kv.delete(`${prefix}a`)
+    while ((await own.get('a')) !== undefined) await turn()
+    expect(own.statistics).toMatchObject({ entries: 1, misses: 1, isWatching: true })
+  })
+
   it('reads a key once for all that ask at a time', async () => {
     const prefix = newPrefix()
     const { store, state } = stopped(kv)
@@ -138,6 +154,47 @@ describe('a near cache', () => {
         for (;;) await own.get('a')
       })(),
     ).rejects.toThrow('unreachable')
+  })
+
+  it('reads again what it has read before the machine slept', async () => {
+    const prefix = newPrefix()
+    // It hears nothing, and does not notice it.
+    const store = withCall(kv, 'watch', ({ signal }) => kv.watch({ prefix: 'nothing/', signal }))
+    await kv.put(`${prefix}a`, '1')
+    await using own = await watching(cache(store, { prefix, ttlMs: 3_600_000 }))
+    expect((await own.get('a'))?.text()).toBe('1')
+    await kv.put(`${prefix}a`, '2')
+    // `performance.now()` stands still meanwhile.
+    const wokenAt = Date.now() + 3_600_000
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => wokenAt)
+    try {
+      expect((await own.get('a'))?.text()).toBe('2')
+    } finally {
+      clock.mockRestore()
+    }
+  })
+
+  it('reads again what it has read so long ago, also if a change of it was told since', async () => {
+    const prefix = newPrefix()
+    const { store, state } = stopped(kv)
+    await kv.put(`${prefix}a`, '1')
+    const ttlMs = 3_600_000
+    await using own = await watching(cache(store, { prefix, ttlMs }))
+    expect((await own.get('a'))?.text()).toBe('1')
+    let laterMs = 0
+    const now = Date.now
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + laterMs)
+    try {
+      laterMs = 0.75 * ttlMs
+      await kv.put(`${prefix}a`, '2')
+      while ((await own.get('a'))?.text() !== '2') await turn()
+      expect(state.gets).toBe(1)
+      laterMs = 1.5 * ttlMs
+      expect((await own.get('a'))?.text()).toBe('2')
+      expect(state.gets).toBe(2)
+    } finally {
+      clock.mockRestore()
+    }
   })
 
   it('does not wait for a reading that has begun longer ago than its bound', async () => {

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { type Client, UnavailableError, type Watch } from '../../src/client/index.ts'
 import { type Config, type ConfigError, config } from '../../src/recipes/config.ts'
-import { virtualCluster } from './virtual-cluster.ts'
+import { VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
 const cluster = virtualCluster()
@@ -205,6 +205,23 @@ describe('config', () => {
     expect(errors).toEqual([live.error])
   })
 
+  it('keeps the last value while the store cannot be reached, and says how old it is', async () => {
+    await using lonely = new VirtualCluster()
+    const store = lonely.client({ timeoutMs: 300 })
+    await store.put('c', '{"port":1}')
+    const errors: ConfigError[] = []
+    const onError = (error: ConfigError) => errors.push(error)
+    await using live = await config(store, { key: 'c', validate: portOf, confirmMs: 50, onError })
+    await lonely.nodes[0]?.crash()
+    while (errors.length === 0) await new Promise((done) => setTimeout(done, 10))
+    expect(errors[0]).toMatchObject({ code: 'config_unreachable' })
+    expect(live.error).toMatchObject({ code: 'config_unreachable' })
+    expect(live.current).toBe(1)
+    await lonely.nodes[0]?.start()
+    while (live.error !== undefined) await new Promise((done) => setTimeout(done, 10))
+    expect(live.current).toBe(1)
+  })
+
   it('says once that it could not be read, and reads again soon, however rarely it is confirmed', async () => {
     const key = newKey()
     await kv.put(key, '{"port":1}')
@@ -238,6 +255,27 @@ describe('config', () => {
       'port must be a number',
     )
     expect(getEventListeners(signal, 'abort')).toEqual([])
+  })
+
+  it('has all keys, as many as the setting range_keys_max allows, and never a part of them', async () => {
+    const prefix = newKey()
+    const put = (n: number) => ({ put: { key: `${prefix}${n}`, value: '1' } })
+    for (let at = 0; at < 10_050; at += 67)
+      await kv.txn({ success: Array.from({ length: 67 }, (_, n) => put(at + n)) })
+    const validate = (value: unknown) => Object.keys(Object(value)).length
+    const end = new AbortController()
+    const errors: ConfigError[] = []
+    const onError = (error: ConfigError) => {
+      errors.push(error)
+      end.abort()
+    }
+    const { signal } = end
+    const read = config(kv, { prefix, validate, signal, timeoutMs: Number.POSITIVE_INFINITY, onError })
+    await expect(read).rejects.toMatchObject({ code: 'aborted' })
+    expect(errors).toMatchObject([{ cause: { code: 'range_too_large' } }])
+    await kv.changeSettings({ range_keys_max: 20_000 })
+    await using all = await config(kv, { prefix, validate, timeoutMs: Number.POSITIVE_INFINITY })
+    expect(all.current).toBe(10_050)
   })
 
   it('does not change after it is closed', async () => {

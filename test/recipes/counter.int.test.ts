@@ -52,6 +52,12 @@ describe('a counter', () => {
     await expect(big.add(1, { onec: 'x' } as object)).rejects.toThrow(/did you mean once/)
   })
 
+  it('refuses a value that is no counter, naming the key', async () => {
+    const kv = cluster.client()
+    await kv.put('counter/strange/value', 'many')
+    await expect(counter(kv, 'strange').add(1)).rejects.toThrow(/counter\/strange\/value/)
+  })
+
   it('has a place of its own under any name', async () => {
     const kv = cluster.client()
     const names = ['a', 'a/value', 'a%2Fvalue', new Uint8Array([0xff, 0x2f, 0]), 'once/x/value', ' ']

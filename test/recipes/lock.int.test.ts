@@ -7,6 +7,7 @@ import {
   OutcomeUnknownError,
   QuorateError,
   type Session,
+  type TxnResult,
   UnavailableError,
 } from '../../src/client/index.ts'
 import {
@@ -266,6 +267,38 @@ describe('a lock', () => {
     await held.release()
   })
 
+  it('is waited for by each client with an eye on the one before it only', async () => {
+    const held = await lock(kv, 'eyes')
+    const answers: TxnResult[] = []
+    const line = [held.key]
+    let last: number = held.token
+    const waiting: Promise<HeldLock>[] = []
+    for (let n = 2; n <= 7; n++) {
+      const watched = Promise.withResolvers<unknown>()
+      const watching = through({
+        watch: (options) => {
+          watched.resolve(options.key)
+          return kv.watch(options)
+        },
+        txn: async (txn, options) => {
+          const answer = await kv.txn(txn, options)
+          answers.push(answer)
+          return answer
+        },
+      })
+      waiting.push(lock(watching, 'eyes'))
+      expect(await watched.promise).toEqual(new Uint8Array(line.at(-1) ?? []))
+      for await (const { keyBytes, createRevision } of kv.list({ prefix: 'lock/eyes/', keysOnly: true }))
+        if (createRevision > last) [line[n - 1], last] = [keyBytes, createRevision]
+    }
+    const before = answers.length
+    await held.release()
+    for (const taking of waiting) await (await taking).release()
+    // Who is next need not read the keys of all who wait.
+    const read = answers.slice(before).filter(({ results }) => results.length > 0)
+    expect(read).toEqual([])
+  })
+
   it('has as many clients in its line as a transaction may read keys, and refuses one more', async () => {
     await using small = new VirtualCluster()
     const store = small.client({ timeoutMs: 30_000 })
@@ -285,6 +318,32 @@ describe('a lock', () => {
     await expect(lock(store, 'full')).rejects.toMatchObject({ code: 'range_too_large', written: 'no' })
     await first.release()
     for (const taking of waiting) await (await taking).release()
+  })
+
+  it('is waited for while something else answers in the place of the cluster, with a pause each time', async () => {
+    const held = await lock(kv, 'balanced')
+    const answer = () =>
+      new QuorateError('no such answer', { code: 'unexpected_answer', written: 'no', status: 502 })
+    let watches = 0
+    let txns = 0
+    const balanced = withCall(
+      withCall(kv, 'watch', (options) => {
+        watches += 1
+        if (watches > 2) return kv.watch(options)
+        throw answer()
+      }),
+      'txn',
+      (txn, options) => {
+        txns += 1
+        return txns === 2 ? Promise.reject(answer()) : kv.txn(txn, options)
+      },
+    )
+    const waiting = lock(balanced, 'balanced')
+    await expect.poll(() => watches).toBe(3)
+    // To take its place; to look, which was refused once; and to look with two transactions after each watch.
+    expect(txns).toBe(3 + 2 + 2)
+    await held.release()
+    await (await waiting).release()
   })
 
   it('is not waited for while the store is full', async () => {

@@ -1,5 +1,10 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
 import { describe, expect, it } from 'vitest'
-import { type Client, OutcomeUnknownError, QuorateError } from '../../src/client/index.ts'
+import { AbortedError, type Client, OutcomeUnknownError, QuorateError } from '../../src/client/index.ts'
+import { startCluster } from '../../src/embed/index.ts'
+import { createRelay } from '../../src/local/relays/relay.ts'
 import { type Instance, type Registration, type Resolver, registry } from '../../src/recipes/index.ts'
 import { VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
@@ -28,6 +33,9 @@ async function resolved(resolver: Resolver, times: number): Promise<string> {
 }
 
 /** An answer that does not come until the call is aborted. */
+const noAnswer = (signal: AbortSignal | undefined) =>
+  new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(aborted())))
+const aborted = () => new AbortedError('aborted', { code: 'aborted', written: 'unknown' })
 
 const unknown = () =>
   new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown', status: 504 })
@@ -261,6 +269,54 @@ describe('a registry', () => {
     await instance.close()
   })
 
+  it('keeps no process alive, but an update that waits does', async () => {
+    await using own = await startCluster({ nodes: 1 })
+    const { hostname: host, port } = new URL(own.endpoints[0] ?? '')
+    const target = () => ({ host, port: Number(port) })
+    const relay = await createRelay({ listen: { host: '127.0.0.1', port: 0 }, target })
+    const endpoints = [`http://127.0.0.1:${relay.address.port}`]
+    const program = (service: string, rest: string) => `
+      import { Client } from '${new URL('../../src/client/index.ts', import.meta.url)}'
+      import { registry } from '${new URL('../../src/recipes/index.ts', import.meta.url)}'
+      const kv = new Client({ endpoints: ${JSON.stringify(endpoints)}, discover: false, timeoutMs: 1_500 })
+      const { promise: lost, resolve: lose } = Promise.withResolvers()
+      const onProblem = () => {
+        console.log('problem')
+        lose()
+      }
+      const instance = await registry(kv, '${service}').register({ url: 'one', ttlMs: 1_000, onProblem })
+      console.log('registered')
+      const alive = setInterval(() => {}, 1_000)
+      await lost
+      clearInterval(alive)
+      ${rest}`
+    const begin = async (service: string, rest: string) => {
+      const child = spawn(process.execPath, ['--input-type=module', '--eval', program(service, rest)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      const ended = once(child, 'close')
+      const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+      const line = async () => (await lines.next()).value
+      expect(await line()).toBe('registered')
+      return { line, ended }
+    }
+    const idle = await begin('idle', '')
+    const waiting = await begin(
+      'waiting',
+      `await instance.update({ weight: 7 })
+      console.log('updated')
+      await kv.close()`,
+    )
+    relay.setMode('blackhole')
+    expect(await idle.ended).toEqual([0, null])
+    // It is lost, and after the second one waits to register again.
+    for (let n = 0; n < 3; n++) expect(await waiting.line()).toBe('problem')
+    relay.setMode('pass')
+    await expect.poll(waiting.line).toBe('updated')
+    expect(await waiting.ended).toEqual([0, null])
+    await relay.close()
+  })
+
   it('leaves out a key that no registry has written, and says so once', async () => {
     const service = newService()
     const own = registry(kv, service)
@@ -324,6 +380,138 @@ describe('a registry', () => {
     await small.close()
   })
 
+  it('an update leaves out what one before it could not write, and what has changed since it was called', async () => {
+    const service = newService()
+    const own = registry(kv, service)
+    const instance = await own.register({ id: 'a', url: 'one' })
+    const refused = instance.update({ weight: 7, meta: { text: 'x'.repeat(3_000_000) } })
+    const changes = { url: 'two' }
+    const done = instance.update(changes)
+    changes.url = 'three'
+    await expect(refused).rejects.toMatchObject({ code: 'request_too_large', written: 'no' })
+    await done
+    expect(await own.list()).toMatchObject([{ url: 'two', weight: 1, meta: {} }])
+    await instance.close()
+  })
+
+  it.each([
+    ['under way', false],
+    ['written, but not yet answered,', true],
+  ])('an update that is %s while the instance is lost and registers again stays', async (_, isWritten) => {
+    const service = newService()
+    const asked = Promise.withResolvers<void>()
+    let updates = 0
+    const slow = withCall(kv, 'txn', async (txn, options) => {
+      if (!puts(txn, '"weight":7') || updates++ > 0) return kv.txn(txn, options)
+      if (isWritten) await kv.txn(txn)
+      asked.resolve()
+      return noAnswer(options?.signal)
+    })
+    const instance = await registry(slow, service).register({ id: 'a', url: 'one', ttlMs: TTL_MS })
+    const updating = instance.update({ weight: 7 })
+    await asked.promise
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    await updating
+    expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 7 }])
+    await instance.close()
+  })
+
+  it('updates of an instance that is lost wait until it has registered again, and fail each by itself', async () => {
+    const service = newService()
+    const [lost, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    let sessions = 0
+    const slow = withCall(kv, 'session', async (options) => {
+      if (++sessions === 2) await goOn.promise
+      return kv.session(options)
+    })
+    const problems: unknown[] = []
+    const instance = await registry(slow, service).register({
+      id: 'a',
+      url: 'one',
+      ttlMs: TTL_MS,
+      onProblem: (problem) => {
+        problems.push(problem)
+        lost.resolve()
+      },
+    })
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    const end = new AbortController()
+    const updates = [
+      // The session does not know yet that its lease has ended.
+      instance.update({ weight: 7 }),
+      instance.update({ meta: { text: 'x'.repeat(3_000_000) } }),
+      instance.update({ url: 'two' }, { signal: end.signal }),
+      instance.update({ meta: { zone: 'c' } }),
+    ]
+    const settled = Promise.allSettled(updates)
+    await lost.promise
+    expect(instance.isRegistered).toBe(false)
+    end.abort(new Error('enough'))
+    await expect(updates[2]).rejects.toMatchObject({ name: 'AbortError', written: 'no' })
+    goOn.resolve()
+    const [first, large, , last] = await settled
+    expect([first?.status, last?.status]).toEqual(['fulfilled', 'fulfilled'])
+    expect(large).toMatchObject({ reason: { code: 'request_too_large', written: 'no' } })
+    const fields = { url: 'one', weight: 7, meta: { zone: 'c' } }
+    expect(await registry(kv, service).list()).toMatchObject([fields])
+    expect(problems).toMatchObject([{ code: 'registration_lost' }])
+    await instance.close()
+  })
+
+  it('updates end when the registration is closed', async () => {
+    const service = newService()
+    const asked = Promise.withResolvers<void>()
+    const slow = withCall(kv, 'txn', async (txn, options) => {
+      if (!puts(txn, '"weight":7')) return kv.txn(txn, options)
+      asked.resolve()
+      return noAnswer(options?.signal)
+    })
+    const instance = await registry(slow, service).register({ id: 'a', url: 'one' })
+    const [updating, waiting] = [instance.update({ weight: 7 }), instance.update({ weight: 8 })]
+    const settled = Promise.allSettled([updating, waiting, asked.promise.then(() => instance.close())])
+    const closed = { code: 'closed', written: 'no' }
+    expect(await settled).toMatchObject([
+      { reason: { code: 'closed', written: 'unknown', cause: closed } },
+      { reason: closed },
+      { value: true },
+    ])
+    await expect(instance.update({ weight: 9 })).rejects.toMatchObject(closed)
+    expect(await registry(kv, service).list()).toEqual([])
+  })
+
+  it('a signal ends an update under way, which does not come later', async () => {
+    const service = newService()
+    const end = new AbortController()
+    let late = () => Promise.resolve<unknown>(undefined)
+    let isFenced = Promise.withResolvers<void>()
+    const slow = withCall(kv, 'txn', async (txn, options) => {
+      if (puts(txn, '"weight":7')) {
+        late = () => kv.txn(txn)
+        setImmediate(() => end.abort())
+        return noAnswer(options?.signal)
+      }
+      const result = await kv.txn(txn, options)
+      isFenced.resolve()
+      return result
+    })
+    const own = registry(slow, service)
+    const instance = await own.register({ id: 'a', url: 'one' })
+    isFenced = Promise.withResolvers()
+    await expect(instance.update({ weight: 7 }, { signal: end.signal })).rejects.toMatchObject({
+      name: 'AbortError',
+      written: 'unknown',
+    })
+    await expect(instance.update({ weight: 7 }, { signal: end.signal })).rejects.toMatchObject({
+      written: 'no',
+    })
+    await isFenced.promise
+    await late()
+    expect(await own.list()).toMatchObject([{ url: 'one', weight: 1 }])
+    await instance.update({ url: 'two' })
+    expect(await own.list()).toMatchObject([{ url: 'two', weight: 1 }])
+    await instance.close()
+  })
+
   /** The first update to the weight 7 is written, but its outcome is unknown; `learned`: then the key is read. */
   const unsureOfSeven = () => {
     const learned = Promise.withResolvers<void>()
@@ -338,6 +526,41 @@ describe('a registry', () => {
     })
     return { store, learned: learned.promise }
   }
+
+  it('an update goes on from one before it whose outcome is unknown', async () => {
+    const { store } = unsureOfSeven()
+    const refusing = withCall(store, 'txn', (txn, options) => {
+      if (!puts(txn, 'two')) return store.txn(txn, options)
+      throw noLeader()
+    })
+    const own = registry(refusing, newService())
+    const instance = await own.register({ id: 'a', url: 'one' })
+    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
+    await expect(instance.update({ url: 'two' })).rejects.toMatchObject({ written: 'no' })
+    await instance.update({ meta: { zone: 'c' } })
+    expect(await own.list()).toMatchObject([{ url: 'one', weight: 7, meta: { zone: 'c' } }])
+    await instance.close()
+  })
+
+  it('registers again with an update that was written although its outcome was unknown', async () => {
+    const { store, learned } = unsureOfSeven()
+    const service = newService()
+    const own = registry(store, service)
+    const lost = Promise.withResolvers<void>()
+    const instance = await own.register({
+      id: 'a',
+      url: 'one',
+      ttlMs: TTL_MS,
+      onProblem: () => lost.resolve(),
+    })
+    await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
+    await learned
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    await lost.promise
+    await expect.poll(() => instance.isRegistered).toBe(true)
+    expect(await own.list()).toMatchObject([{ url: 'one', weight: 7 }])
+    await instance.close()
+  })
 
   it('registers again with an update of unknown outcome that turns out then to be written', async () => {
     const { store } = unsureOfSeven()
@@ -451,6 +674,79 @@ describe('a registry', () => {
   })
 
   // 413: it is too large; 403: forbidden; undefined: a page is sent as if it was the answer.
+  it.each([413, 403, undefined])(
+    'an update that a proxy refuses with %s does not come with the next registration',
+    async (status) => {
+      const service = newService()
+      const store = withCall(kv, 'txn', (txn, options) => {
+        if (!puts(txn, '"weight":7')) return kv.txn(txn, options)
+        throw new QuorateError('<html>', { code: 'unexpected_answer', written: 'unknown', status })
+      })
+      const lost = Promise.withResolvers<void>()
+      const instance = await registry(store, service).register({
+        id: 'a',
+        url: 'one',
+        ttlMs: TTL_MS,
+        onProblem: () => lost.resolve(),
+      })
+      await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ code: 'unexpected_answer' })
+      await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+      await lost.promise
+      await expect.poll(() => instance.isRegistered).toBe(true)
+      expect(await registry(kv, service).list()).toMatchObject([{ url: 'one', weight: 1 }])
+      await instance.close()
+    },
+  )
+
+  it.each([
+    ['cannot be repeated for the next registration', 'outcome_unknown'],
+    ['another process has replaced since', 'outcome_unknown'],
+    ['was closed since', 'closed'],
+  ])('an update that others have seen, and that %s, is unknown', async (since, code) => {
+    const service = newService()
+    const done = Promise.withResolvers<void>()
+    let other: Registration | undefined
+    let updates = 0
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      if (!puts(txn, '"weight":7')) return kv.txn(txn, options)
+      if (++updates > 1) {
+        if (since.startsWith('cannot')) throw noLeader()
+        if (since.startsWith('another'))
+          other = await registry(kv, service).register({ id: 'a', url: 'other' })
+        if (since.startsWith('was closed')) void instance.close()
+        return kv.txn(txn, options)
+      }
+      await kv.txn(txn, options)
+      done.resolve()
+      return noAnswer(options?.signal)
+    })
+    const instance = await registry(store, service).register({ id: 'a', url: 'one', ttlMs: TTL_MS })
+    const updating = instance.update({ weight: 7 })
+    await done.promise
+    expect(await registry(kv, service).list()).toMatchObject([{ weight: 7 }])
+    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
+    await expect(updating).rejects.toMatchObject({ code, written: 'unknown' })
+    await other?.close()
+    await instance.close()
+  })
+
+  it('an update that a node refuses as too large stays away, also if another endpoint was asked before', async () => {
+    const service = newService()
+    const tooLarge = new QuorateError('too large', { code: 'request_too_large', written: 'no', status: 413 })
+    const store = withCall(kv, 'txn', async (txn, options) => {
+      if (!JSON.stringify(txn).includes('big')) return kv.txn(txn, options)
+      throw new OutcomeUnknownError('another endpoint was asked', {
+        code: 'outcome_unknown',
+        written: 'unknown',
+        cause: tooLarge,
+      })
+    })
+    const instance = await registry(store, service).register({ id: 'a', url: 'one' })
+    await expect(instance.update({ meta: { big: 1 } })).rejects.toMatchObject({ code: 'outcome_unknown' })
+    await instance.update({ weight: 2 })
+    expect(await registry(kv, service).list()).toMatchObject([{ weight: 2, meta: {} }])
+    await instance.close()
+  })
 
   it.each([[new Date(0)], [{ toJSON() {} }], [{ toJSON: () => [1] }]])(
     'refuses metadata that is no object as JSON (%#)',

@@ -167,6 +167,12 @@ describe('a topic', () => {
     expect(await kv.count({ prefix: `topic/${name}/message/` })).toBeGreaterThanOrEqual(5)
   })
 
+  it('is trimmed as well by processes that publish one message each', async () => {
+    const name = newName()
+    for (let n = 0; n < 300; n++) await topic(kv, name, { messagesMax: 10 }).publish(String(n))
+    await expect.poll(() => kv.count({ prefix: `topic/${name}/message/` })).toBeLessThan(200)
+  })
+
   it('says that messages were missed, also when two processes removed them at a time', async () => {
     const name = newName()
     const revisions = await published(topic(kv, name), 10)
@@ -216,6 +222,112 @@ describe('a topic', () => {
     const own = topic(slow, name, { messagesMax: 10 })
     for (let n = 0; n < 40; n++) await own.publish(String(n), { timeoutMs: 1_000 })
     await expect.poll(() => kv.count({ prefix: `topic/${name}/message/` })).toBeLessThan(25)
+  })
+
+  it('is trimmed in parts when it has far too many messages: a publisher does not hold all of their keys', async () => {
+    const name = newName()
+    let { revision } = await kv.put('x', '')
+    for (let n = 0; n < 90; n++) {
+      // As one process publishes them.
+      const idOf = (at: number) => `${String(revision).padStart(16, '0')}-${String(at).padStart(6, '0')}`
+      const puts = Array.from({ length: 100 }, (_, at) => ({
+        put: { key: `topic/${name}/message/${idOf(at)}`, value: '' },
+      }))
+      revision = (await kv.txn({ success: puts })).revision
+    }
+    let most = 0
+    const listing = withCall(kv, 'list', async function* (options) {
+      let listed = 0
+      for await (const each of kv.list(options)) {
+        listed += 1
+        most = Math.max(most, listed)
+        yield each
+      }
+    })
+    await topic(listing, name, { messagesMax: 1 }).publish('last')
+    const left = () => kv.count({ prefix: `topic/${name}/message/` })
+    // Of those with the revision of the first one that stays, each may be one of the last.
+    await expect.poll(left).toBeLessThan(500)
+    expect(most).toBeLessThan(5_000)
+  })
+
+  it('is trimmed in parts: no message stays that is older than one that is removed', async () => {
+    const name = newName()
+    const prefix = `topic/${name}/message/`
+    let { revision } = await kv.put('x', '')
+    const publish = async (from: number, count: number, first = 0) => {
+      const idOf = (at: number) => `${String(from).padStart(16, '0')}-${String(first + at).padStart(6, '0')}`
+      const puts = Array.from({ length: count }, (_, at) => ({
+        put: { key: `${prefix}${idOf(at)}`, value: '' },
+      }))
+      return (await kv.txn({ success: puts })).revision
+    }
+    for (let n = 0; n < 39; n++) revision = await publish(revision, 100)
+    // Those of a publisher that is slow: when they come, others have published what is behind them in order.
+    const slow = revision
+    for (let n = 0; n < 60; n++) revision = await publish(revision, 100)
+    await publish(slow, 90, 500)
+    for (let n = 0; n < 10; n++) revision = await publish(revision, 100)
+    await topic(kv, name, { messagesMax: 1 }).publish('last')
+    const trimmed = async () => Number((await kv.get(`topic/${name}/trimmed`))?.text() ?? 0)
+    await expect.poll(() => kv.count({ prefix })).toBeLessThan(500)
+    let oldest = Number.POSITIVE_INFINITY
+    for await (const { modRevision } of kv.list({ prefix, keysOnly: true }))
+      oldest = Math.min(oldest, modRevision)
+    expect(oldest).toBeGreaterThan(await trimmed())
+  })
+
+  it('publishes while its messages are counted, and counts them for one publisher at a time', async () => {
+    const name = newName()
+    const goOn = Promise.withResolvers<void>()
+    let counts = 0
+    const slow = withCall(kv, 'count', async (options) => {
+      counts += 1
+      await goOn.promise
+      return kv.count(options)
+    })
+    const own = topic(slow, name, { messagesMax: 2 })
+    await published(own, 12)
+    expect(counts).toBe(1)
+    goOn.resolve()
+    await expect.poll(() => kv.count({ prefix: `topic/${name}/message/` })).toBe(2)
+    await published(own, 2)
+    expect(counts).toBe(2)
+  })
+
+  it('says that it could not be trimmed, and has published the message', async () => {
+    const name = newName()
+    const failing = withCall(kv, 'count', () => Promise.reject(tooLate()))
+    const told: unknown[] = []
+    const onError = (error: unknown) => told.push(error)
+    await topic(failing, name, { messagesMax: 1, onError }).publish('x')
+    expect(told).toMatchObject([{ code: 'timeout' }])
+    expect(await kv.count({ prefix: `topic/${name}/message/` })).toBe(1)
+    const warned = Promise.withResolvers<Error>()
+    process.once('warning', warned.resolve)
+    await topic(failing, name, { messagesMax: 1 }).publish('x')
+    expect(await warned.promise).toMatchObject({
+      name: 'QuorateWarning',
+      message: 'topic: older messages could not be removed: it takes too long',
+    })
+  })
+
+  it('ends to trim with its client, without an error', async () => {
+    const client = cluster.client()
+    const [counting, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const slow = withCall(client, 'count', async (options) => {
+      counting.resolve()
+      await goOn.promise
+      return client.count(options)
+    })
+    const told: unknown[] = []
+    const onError = (error: unknown) => told.push(error)
+    const publishing = topic(slow, newName(), { messagesMax: 1, onError }).publish('x')
+    await counting.promise
+    await client.close()
+    goOn.resolve()
+    await publishing
+    expect(told).toEqual([])
   })
 
   it('reads what it holds although history is compacted meanwhile', async () => {
@@ -294,6 +406,16 @@ describe('a group', () => {
     expect(texts(await second)).toEqual(['0', '1', '2'])
     await expect(message?.ack()).rejects.toMatchObject({ code: 'member_lost' })
     await first.return()
+  })
+
+  it('ends with its client, and says that it was closed', async () => {
+    const client = cluster.client()
+    const own = topic(client, newName())
+    await published(topic(kv, `t${topics}`), 3)
+    const reading = (async () => {
+      for await (const _ of own.subscribe({ group: 'g', from: 'oldest' })) await client.close()
+    })()
+    await expect(reading).rejects.toMatchObject({ code: 'closed' })
   })
 
   it('moves its position only forward, in whichever order its messages are acknowledged', async () => {

@@ -172,10 +172,13 @@ export class VirtualCluster {
     this.#commit(revision, events)
   }
 
-  lease(id: string): { id: string; ttlMs: number; remainingTtlMs: number } | undefined {
+  lease(id: string): { id: string; grantedTtlMs: number; remainingTtlMs: number } | undefined {
     const lease = this.#leases.get(id)
     return (
-      lease && { id, ttlMs: lease.ttlMs, remainingTtlMs: Math.round(lease.expiresAt - performance.now()) }
+      lease && {
+        ...{ id, grantedTtlMs: lease.ttlMs },
+        remainingTtlMs: Math.round(lease.expiresAt - performance.now()),
+      }
     )
   }
 
