@@ -4,11 +4,18 @@
 
 import { randomUUID } from 'node:crypto'
 import { type Check, checkOptions, checkValue, isSignal, isText } from '../client/check.ts'
-import { AbortedError, type CallOptions, type Client, QuorateError, type Session } from '../client/index.ts'
+import {
+  AbortedError,
+  type CallOptions,
+  type Client,
+  OutcomeUnknownError,
+  QuorateError,
+  type Session,
+} from '../client/index.ts'
 import { escapePart, type KeySpace } from './key-space.ts'
 import { abortedError, CALL_OPTIONS } from './option-checks.ts'
 import { runUserCallback } from './run-user-callback.ts'
-import { isClosed } from './transient-errors.ts'
+import { isClosed, isTooLarge } from './transient-errors.ts'
 import { REVOKE_WAIT_MS } from './wait-until.ts'
 import { anySignal, orAborted, pause } from './watch-helpers.ts'
 
@@ -118,8 +125,7 @@ export class OwnRegistration implements Registration {
       try {
         await this.#writeWhileRegistered(options.signal)
       } catch (error) {
-        // What was certainly not written is not written by a later registration either.
-        if (!(error instanceof QuorateError) || error.written === 'no') this.#fields = fields
+        if (!isRepeated(error)) this.#fields = fields
         throw error
       }
     } finally {
@@ -222,6 +228,10 @@ export class OwnRegistration implements Registration {
     }
   }
 }
+
+/** Whether the next write has the fields of this update too: not if the caller has aborted it, or a proxy rejects it. */
+const isRepeated = (error: unknown): boolean =>
+  error instanceof OutcomeUnknownError && !isTooLarge(error.cause)
 
 /** A copy as the store will return it. It must be an object as JSON too. */
 function jsonCopy(caller: string, meta: Instance['meta']): Instance['meta'] {

@@ -405,9 +405,10 @@ function interrupted(id: string, error: unknown): unknown {
   if (error instanceof LockLostError) return takenOver(id, error)
   if (!(error instanceof QuorateError) || error.written !== 'no' || error.code.startsWith('saga_'))
     return error
-  const message = `saga ${id} was interrupted, and may have begun: resume() continues it`
+  const isAbort = error instanceof AbortedError || isClosed(error)
+  const message = `saga ${id} was ${isAbort ? 'aborted' : 'interrupted'}, and may have begun: resume() continues it`
   const details = { written: 'unknown', cause: error } as const
-  return error instanceof AbortedError || isClosed(error)
+  return isAbort
     ? new AbortedError(message, { code: error.code, ...details })
     : new OutcomeUnknownError(message, { code: 'outcome_unknown', ...details })
 }

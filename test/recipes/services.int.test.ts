@@ -1,10 +1,5 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { describe, expect, it } from 'vitest'
 import { AbortedError, type Client, OutcomeUnknownError, QuorateError } from '../../src/client/index.ts'
-import { startCluster } from '../../src/embed/index.ts'
-import { createRelay } from '../../src/local/relays/relay.ts'
 import { type Instance, type Registration, type Resolver, registry } from '../../src/recipes/index.ts'
 import { VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
@@ -267,54 +262,6 @@ describe('a registry', () => {
     const instance = await own.register({ id: 'a', url: 'new' })
     expect(await own.list()).toEqual([{ id: 'a', url: 'new', weight: 1, meta: {} }])
     await instance.close()
-  })
-
-  it('keeps no process alive, but an update that waits does', async () => {
-    await using own = await startCluster({ nodes: 1 })
-    const { hostname: host, port } = new URL(own.endpoints[0] ?? '')
-    const target = () => ({ host, port: Number(port) })
-    const relay = await createRelay({ listen: { host: '127.0.0.1', port: 0 }, target })
-    const endpoints = [`http://127.0.0.1:${relay.address.port}`]
-    const program = (service: string, rest: string) => `
-      import { Client } from '${new URL('../../src/client/index.ts', import.meta.url)}'
-      import { registry } from '${new URL('../../src/recipes/index.ts', import.meta.url)}'
-      const kv = new Client({ endpoints: ${JSON.stringify(endpoints)}, discover: false, timeoutMs: 1_500 })
-      const { promise: lost, resolve: lose } = Promise.withResolvers()
-      const onProblem = () => {
-        console.log('problem')
-        lose()
-      }
-      const instance = await registry(kv, '${service}').register({ url: 'one', ttlMs: 1_000, onProblem })
-      console.log('registered')
-      const alive = setInterval(() => {}, 1_000)
-      await lost
-      clearInterval(alive)
-      ${rest}`
-    const begin = async (service: string, rest: string) => {
-      const child = spawn(process.execPath, ['--input-type=module', '--eval', program(service, rest)], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      })
-      const ended = once(child, 'close')
-      const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
-      const line = async () => (await lines.next()).value
-      expect(await line()).toBe('registered')
-      return { line, ended }
-    }
-    const idle = await begin('idle', '')
-    const waiting = await begin(
-      'waiting',
-      `await instance.update({ weight: 7 })
-      console.log('updated')
-      await kv.close()`,
-    )
-    relay.setMode('blackhole')
-    expect(await idle.ended).toEqual([0, null])
-    // It is lost, and after the second one waits to register again.
-    for (let n = 0; n < 3; n++) expect(await waiting.line()).toBe('problem')
-    relay.setMode('pass')
-    await expect.poll(waiting.line).toBe('updated')
-    expect(await waiting.ended).toEqual([0, null])
-    await relay.close()
   })
 
   it('leaves out a key that no registry has written, and says so once', async () => {
@@ -697,38 +644,6 @@ describe('a registry', () => {
       await instance.close()
     },
   )
-
-  it.each([
-    ['cannot be repeated for the next registration', 'outcome_unknown'],
-    ['another process has replaced since', 'outcome_unknown'],
-    ['was closed since', 'closed'],
-  ])('an update that others have seen, and that %s, is unknown', async (since, code) => {
-    const service = newService()
-    const done = Promise.withResolvers<void>()
-    let other: Registration | undefined
-    let updates = 0
-    const store = withCall(kv, 'txn', async (txn, options) => {
-      if (!puts(txn, '"weight":7')) return kv.txn(txn, options)
-      if (++updates > 1) {
-        if (since.startsWith('cannot')) throw noLeader()
-        if (since.startsWith('another'))
-          other = await registry(kv, service).register({ id: 'a', url: 'other' })
-        if (since.startsWith('was closed')) void instance.close()
-        return kv.txn(txn, options)
-      }
-      await kv.txn(txn, options)
-      done.resolve()
-      return noAnswer(options?.signal)
-    })
-    const instance = await registry(store, service).register({ id: 'a', url: 'one', ttlMs: TTL_MS })
-    const updating = instance.update({ weight: 7 })
-    await done.promise
-    expect(await registry(kv, service).list()).toMatchObject([{ weight: 7 }])
-    await kv.revokeLease((await kv.get(`service/${service}/a`))?.lease ?? '')
-    await expect(updating).rejects.toMatchObject({ code, written: 'unknown' })
-    await other?.close()
-    await instance.close()
-  })
 
   it('an update that a node refuses as too large stays away, also if another endpoint was asked before', async () => {
     const service = newService()
