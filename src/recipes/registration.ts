@@ -98,7 +98,9 @@ export class OwnRegistration implements Registration {
     await this.#register(signal)
     if (signal?.aborted === true) {
       await this.#session?.close({ timeoutMs: REVOKE_WAIT_MS })
-      throw abortedError(signal, 'registry.register')
+      // Others may have seen the instance.
+      const details = { code: 'aborted', written: 'unknown', cause: signal.reason } as const
+      throw new AbortedError('registry.register was aborted', details)
     }
     this.#keeping = this.#keepRegistered()
   }
@@ -198,9 +200,10 @@ export class OwnRegistration implements Registration {
         try {
           return await this.#write(session, isOver)
         } catch (error) {
+          if (this.#end.signal.aborted) throw registrationClosed(error)
           if (!(error instanceof QuorateError && LOST_CODES.includes(error.code))) throw error
-          await session.close({ timeoutMs: REVOKE_WAIT_MS })
           if (this.#session === session) this.#session = undefined
+          await session.close({ timeoutMs: REVOKE_WAIT_MS })
         }
     }
   }
@@ -255,8 +258,13 @@ const registrationLost = (id: string) =>
 
 const LOST_CODES: readonly string[] = ['registration_lost', 'lease_not_found']
 
-const registrationClosed = () =>
-  new AbortedError('registration.update: the registration was closed', { code: 'closed', written: 'no' })
+/** `cause`: the error of a write that was in flight. */
+const registrationClosed = (cause?: unknown) =>
+  new AbortedError('registration.update: the registration was closed', {
+    code: 'closed',
+    written: cause instanceof QuorateError ? cause.written : 'no',
+    cause,
+  })
 
 export const isWeight: Check = (value) =>
   typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER

@@ -11,7 +11,8 @@
 // run: it must leave nothing behind. A step whose result cannot be recorded has failed too, and is undone with the result
 // null. A compensation that throws is tried again with growing pauses, `attemptsMax` times; then `run` throws a
 // `SagaStuckError`, and the next `run` or `resume` tries again. Input and results are JSON, 512 KiB in one saga. Records
-// stay until `forget`, and `resume` reads all of them.
+// stay until `forget`, and `resume` reads all of them. A `run` that waits while another process ends and forgets the saga
+// may begin it again: call `forget` when no process calls `run` with this id any more.
 //
 // Keys: saga/NAME/state/ID           the record, as JSON
 //       saga/NAME/owner/ID/LEASE     a process that runs the saga or waits for it, with that lease (fair-lock-queue.ts)

@@ -136,5 +136,7 @@ it('a rate limiter without a limit counts no further than JavaScript can', async
 it('a rate limiter replaces a value without a lease, and never refuses for it', async () => {
   const kv = cluster.client()
   await kv.put('limit/strange/used', 'many')
-  expect(await rateLimiter(kv, 'strange', { limit: 1, windowMs: 1_000 }).take()).toMatchObject({ allowed: true })
+  expect(await rateLimiter(kv, 'strange', { limit: 1, windowMs: 1_000 }).take()).toMatchObject({
+    allowed: true,
+  })
 })

@@ -3,9 +3,7 @@ import { stream } from '../../jepsen-lite/random.ts'
 import {
   AbortedError,
   type Client,
-  type KvRecord,
   OutcomeUnknownError,
-  QuorateError,
   type Txn,
   UnavailableError,
 } from '../../src/client/index.ts'
@@ -335,7 +333,6 @@ describe('a saga', () => {
       retryMs: 5,
     })
     const outcome = await own.run('1', 1)
-    for (const node of cluster.nodes) if (!node.running) await node.start()
     expect(outcome, `seed ${seed}`).toMatchObject({ status: 'compensated', failure: { step: 'f' } })
     expect(log, `seed ${seed}`).toEqual([...'abcdef', ...['undo e', 'undo d', 'undo c', 'undo b', 'undo a']])
   })
@@ -503,175 +500,37 @@ describe('a saga', () => {
     return { one: saga<number>(kv, name, [{ name: 'a', run }]), begun, goOn }
   }
 
-  it('runs once for two that ask, also if the first one forgets it at once', {
-    timeout: 40_000,
-  }, async () => {
-    for (const isThere of [true, false]) {
-      const name = newName()
-      const log: string[] = []
-      const { one, begun, goOn } = held(name, log)
-      let gets = 0
-      const late = withCall(kv, 'get', async (...args) => {
-        gets += 1
-        // It looks first before the other one has begun, and then when that one is forgotten.
-        if (gets === 1 && !isThere) {
-          const found = await kv.get(...args)
-          first = run()
-          await begun.promise
-          return found
-        }
-        if (gets > 1) await first
-        return kv.get(...args)
-      })
-      const run = async () => {
-        await one.run('1', 1)
-        await one.forget('1')
-      }
-      let first = isThere ? run() : undefined
-      if (isThere) await begun.promise
-      const second = saga(late, name, steps('a', log)).run('1', 1)
-      while ((await kv.count({ prefix: `saga/${name}/owner/` })) < 2) await new Promise(setImmediate)
-      goOn.resolve()
-      await expect(second).rejects.toMatchObject({ code: 'not_found' })
-      expect(log).toEqual(['a'])
-    }
-  })
-
-  it('does not begin again in a process that has lost its place in the line, while another one has ended and forgotten it', {
-    timeout: 40_000,
-  }, async () => {
+  it('runs once for two that run it, also if the first one forgets it at once', async () => {
     const name = newName()
     const log: string[] = []
     const { one, begun, goOn } = held(name, log)
-    let first: Promise<unknown> | undefined
-    let joinings = 0
+    const first = one.run('1', 1).then(() => one.forget('1'))
+    await begun.promise
     let gets = 0
-    const looksEarly = withCall(kv, 'get', async (...args) => {
+    const late = withCall(kv, 'get', async (...args) => {
       gets += 1
-      if (gets > 1) return kv.get(...args)
-      const found = await kv.get(...args)
-      first = one.run('1', 1).then(() => one.forget('1'))
-      await begun.promise
-      return found
+      if (gets > 1) await first
+      return kv.get(...args)
     })
-    // Its second place in the line is taken only when the saga is forgotten.
-    const late = withCall(looksEarly, 'txn', async (txn, options) => {
-      if (isJoining(txn)) joinings += 1
-      if (isJoining(txn) && joinings === 2) {
-        goOn.resolve()
-        await first
-      }
-      return kv.txn(txn, options)
+    const second = expect(saga(late, name, steps('a', log)).run('1', 1)).rejects.toMatchObject({
+      code: 'not_found',
     })
-    const second = saga(late, name, steps('a', log), { ttlMs: 3_000 }).run('1', 1)
     await expect.poll(() => kv.count({ prefix: `saga/${name}/owner/` })).toBe(2)
-    // Its lease ends while it waits.
-    const owners: KvRecord[] = []
-    for await (const owner of kv.list({ prefix: `saga/${name}/owner/` })) owners.push(owner)
-    const last = owners.toSorted((a, b) => a.createRevision - b.createRevision).at(-1)
-    await kv.revokeLease(last?.lease ?? '')
-    await expect(second).rejects.toMatchObject({ code: 'not_found' })
+    goOn.resolve()
+    await second
     expect(log).toEqual(['a'])
   })
 
-  it('does not begin again when it is unknown whether it has begun, and another process has ended and forgotten it', {
-    timeout: 40_000,
-  }, async () => {
+  it('does not say that nothing was written if it has begun, and is aborted in a step', async () => {
     const name = newName()
-    const log: string[] = []
-    const other = saga(kv, name, steps('b', log))
-    let joinings = 0
-    const cutOff = withCall(kv, 'txn', async (txn, options) => {
-      if (!isJoining(txn)) return kv.txn(txn, options)
-      joinings += 1
-      if (joinings > 1) return kv.txn(txn, options)
-      // It is done, the answer never comes, and its lease ends.
-      const { signal, ...call } = options ?? {}
-      await kv.txn(txn, call)
-      await revokeOwner(name, '1')
-      await other.resume()
-      await other.forget('1')
-      const isOver = Promise.withResolvers<never>()
-      const message = 'the call was aborted; the write may have been applied'
-      const end = () => isOver.reject(new AbortedError(message, { code: 'aborted', written: 'unknown' }))
-      signal?.addEventListener('abort', end)
-      if (signal?.aborted === true) end()
-      return isOver.promise
-    })
-    const own = saga(cutOff, name, steps('b', log), { ttlMs: 1_000 })
-    await expect(own.run('1', 1)).rejects.toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
-    expect(log).toEqual(['b'])
-    expect(await own.get('1')).toBeUndefined()
+    const end = new AbortController()
+    const own = saga(kv, name, steps('ab', [], endAt('a', end)))
+    const error = await own.run('1', 1, { signal: end.signal }).catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(AbortedError)
+    expect(error).toMatchObject({ written: 'unknown' })
+    expect(await kv.count({ prefix: `saga/${name}/owner/` })).toBe(0)
+    expect(await saga(kv, name, steps('ab', [])).resume()).toMatchObject([{ status: 'completed' }])
   })
-
-  it.each([
-    ['is aborted', new AbortController(), AbortedError],
-    ['is refused', undefined, OutcomeUnknownError],
-  ])(
-    'does not say that nothing was written if it is unknown whether it has begun, and then it %s',
-    async (_, abort, kind) => {
-      const name = newName()
-      let joinings = 0
-      const cutOff = withCall(kv, 'txn', async (txn, options) => {
-        if (!isJoining(txn)) return kv.txn(txn, options)
-        joinings += 1
-        if (joinings > 1 && abort === undefined)
-          throw new QuorateError('full', { code: 'storage_full', written: 'no' })
-        const joined = await kv.txn(txn, options)
-        if (joinings > 1) return joined
-        abort?.abort()
-        throw new OutcomeUnknownError('no answer', { code: 'outcome_unknown', written: 'unknown' })
-      })
-      const run = saga(cutOff, name, steps('a', [])).run('1', 1, { signal: abort?.signal })
-      const error = await run.catch((thrown: unknown) => thrown)
-      expect(error).toBeInstanceOf(kind)
-      expect(error).toMatchObject({ written: 'unknown' })
-      expect(await saga(kv, name, steps('a', [])).get('1')).toMatchObject({ status: 'running' })
-    },
-  )
-
-  it.each([
-    ['is aborted when it is the next one in the line', 'joined', AbortedError],
-    ['is aborted when it reads its record', 'read', AbortedError],
-    ['is aborted in a step', 'step', AbortedError],
-    ['cannot read its record', 'unavailable', OutcomeUnknownError],
-    ['finds its client closed', 'closed', AbortedError],
-    ['can have no other lease', 'revoked', OutcomeUnknownError],
-  ] as const)(
-    'does not say that nothing was written if it has begun, and then it %s',
-    async (_, how, kind) => {
-      const name = newName()
-      const end = new AbortController()
-      let hasJoined = false
-      const joins = withCall(kv, 'txn', async (txn, options) => {
-        if (!isJoining(txn)) return kv.txn(txn, options)
-        const joined = await kv.txn(txn, options)
-        hasJoined = true
-        if (how === 'joined') end.abort()
-        if (how === 'revoked') await revokeOwner(name, '1')
-        return joined
-      })
-      const reads = withCall(joins, 'get', async (key, options) => {
-        if (hasJoined && how === 'read') end.abort()
-        if (hasJoined && how === 'unavailable')
-          throw new UnavailableError('none', { code: 'no_leader', written: 'no', status: 503 })
-        if (hasJoined && how === 'closed') throw new AbortedError('closed', { code: 'closed', written: 'no' })
-        return kv.get(key, options)
-      })
-      const cutOff = withCall(reads, 'session', async (options) => {
-        if (hasJoined) throw new UnavailableError('none', { code: 'no_leader', written: 'no', status: 503 })
-        return kv.session(options)
-      })
-      // So that it looks again for its place in the line.
-      if (how === 'revoked') await kv.put(`saga/${name}/owner/1/0`, '', { ttlMs: 60_000 })
-      const own = saga(cutOff, name, steps('ab', [], endAt('a', end)))
-      const error = await own.run('1', 1, { signal: end.signal }).catch((thrown: unknown) => thrown)
-      expect(error).toBeInstanceOf(kind)
-      expect(error).toMatchObject({ written: 'unknown' })
-      expect(await kv.count({ prefix: `saga/${name}/owner/` })).toBe(0)
-      expect(await saga(kv, name, steps('ab', [])).resume()).toMatchObject([{ status: 'completed' }])
-    },
-  )
 
   it('begins after all if its lease has ended before it could begin', async () => {
     const name = newName()
@@ -688,38 +547,6 @@ describe('a saga', () => {
     expect(await saga(late, name, steps('a', log)).run('1', 1)).toMatchObject({ status: 'completed' })
     expect(joinings).toBe(2)
     expect(log).toEqual(['a'])
-  })
-
-  it('refuses another input also if the one that it waited for was forgotten, and another one has begun', async () => {
-    const name = newName()
-    const log: string[] = []
-    const { one, begun, goOn } = held(name, log)
-    const first = one.run('1', 1)
-    await begun.promise
-    let gets = 0
-    const hasTurn = Promise.withResolvers<void>()
-    const hasBegun = Promise.withResolvers<void>()
-    const late = withCall(kv, 'get', async (...args) => {
-      gets += 1
-      if (gets === 2) {
-        hasTurn.resolve()
-        await hasBegun.promise
-      }
-      return kv.get(...args)
-    })
-    const second = saga(late, name, steps('a', log)).run('1', 1)
-    const refused = expect(second).rejects.toMatchObject({ code: 'saga_exists' })
-    await expect.poll(() => kv.count({ prefix: `saga/${name}/owner/` })).toBe(2)
-    goOn.resolve()
-    await first
-    await hasTurn.promise
-    await one.forget('1')
-    const third = one.run('1', 2)
-    await expect.poll(() => one.get('1')).toMatchObject({ input: 2 })
-    hasBegun.resolve()
-    await refused
-    expect(await third).toMatchObject({ status: 'completed' })
-    expect(log).toEqual(['a', 'a'])
   })
 
   it('begins also if it is unknown whether it was recorded, and then no node answers', async () => {

@@ -23,6 +23,8 @@ import { Sessions } from '../../src/client/sessions.ts'
 
 /** Time of one way between client and store. */
 const WAY_MS = 1
+const ELECTION_MS = 1_500
+const REQUEST_CHARACTERS_MAX = 2 ** 21
 
 interface Lease {
   ttlMs: number
@@ -96,14 +98,14 @@ export class VirtualCluster {
     },
   ]
 
-  /** The leader whose crash is an outage of the store until it starts again. */
+  /** The leader whose crash is an outage of the store until its successor is elected. */
   async waitForLeader() {
     return {
       crash: async () => {
         this.isDown = true
-      },
-      start: async () => {
-        this.isDown = false
+        setTimeout(() => {
+          this.isDown = false
+        }, ELECTION_MS)
       },
     }
   }
@@ -368,7 +370,13 @@ class VirtualClient {
     for (const record of found) yield options.keysOnly === true ? withoutValue(record) : record
   }
 
-  txn = (txn: Txn, options?: CallOptions) => this.#call(options, () => this.#store.apply(txn))
+  txn = async (txn: Txn, options?: CallOptions) => {
+    if (JSON.stringify(txn).length > REQUEST_CHARACTERS_MAX) {
+      const details = { code: 'request_too_large', written: 'no', status: 413 } as const
+      throw new QuorateError('the request is too large', details)
+    }
+    return this.#call(options, () => this.#store.apply(txn))
+  }
 
   async transact<T>(body: (tx: object) => Promise<T>, options?: CallOptions): Promise<T> {
     for (;;) {
