@@ -30,6 +30,8 @@ export async function trimTopic(
   let trimmed = Number(mark?.text()) || 0
   let start = prefix
   const end = space.key('message0')
+  /** Messages of pages before that may be newer than later ones. Many have one revision in their keys after a burst. */
+  let carried: readonly KvRecord[] = []
   for (let excess = count - messagesMax; excess > 0; excess -= PAGE) {
     const page: KvRecord[] = []
     // At the revision of the count: a message that expires in between is in the excess already.
@@ -40,21 +42,25 @@ export async function trimTopic(
     start = kept.keyBytes
     // A message of a slow publisher may be newer than its key says. It stays until the keys before it are newer still.
     const bound = Number(space.suffix(kept.keyBytes).slice('message/'.length).split('-')[0])
-    const old = page.filter((each) => each.modRevision <= bound)
-    if (old.length === 0) continue
-    trimmed = Math.max(trimmed, ...old.map((each) => each.modRevision))
-    const { succeeded, results } = await kv.txn(
-      {
-        compare: [{ key, target: 'modRevision', op: '=', to: modRevision }],
-        success: [
-          { put: { key, value: String(trimmed) } },
-          ...old.map(({ keyBytes }) => ({ delete: { key: keyBytes } })),
-        ],
-      },
-      call,
-    )
-    // Otherwise another process trims the topic.
-    if (!succeeded) return
-    modRevision = results[0]?.put?.modRevision ?? 0
+    const known = [...carried, ...page].toSorted((a, b) => a.modRevision - b.modRevision)
+    const old = known.filter((each) => each.modRevision <= bound)
+    carried = known.slice(old.length)
+    for (let at = 0; at < old.length; at += PAGE) {
+      const part = old.slice(at, at + PAGE)
+      trimmed = Math.max(trimmed, ...part.map((each) => each.modRevision))
+      const { succeeded, results } = await kv.txn(
+        {
+          compare: [{ key, target: 'modRevision', op: '=', to: modRevision }],
+          success: [
+            { put: { key, value: String(trimmed) } },
+            ...part.map(({ keyBytes }) => ({ delete: { key: keyBytes } })),
+          ],
+        },
+        call,
+      )
+      // Otherwise another process trims the topic.
+      if (!succeeded) return
+      modRevision = results[0]?.put?.modRevision ?? 0
+    }
   }
 }

@@ -48,6 +48,7 @@ import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 import { runUserCallback, warn } from './run-user-callback.ts'
 import { trimTopic } from './topic-trim.ts'
 import { isClosed } from './transient-errors.ts'
+import { REVOKE_WAIT_MS } from './wait-until.ts'
 import { anySignal, pause } from './watch-helpers.ts'
 
 const MESSAGES_MAX = 10_000
@@ -199,9 +200,14 @@ class MessageTopic implements Topic {
         else position = this.#positionIn(result?.get?.kvs?.[0])
       }
     }
-    const memberError = (error: unknown): never => {
+    const memberError = async (error: unknown): Promise<never> => {
       const isLost = error instanceof LockLostError || (held.signal.aborted && signal?.aborted !== true)
-      throw isLost && !isClosed(error) ? memberLost(group, error) : error
+      if (!isLost) throw error
+      // The session of a closed client ends too: then the read fails with `closed`.
+      await this.#kv.get(key, { timeoutMs: REVOKE_WAIT_MS }).catch((cause: unknown) => {
+        if (isClosed(cause)) throw cause
+      })
+      throw memberLost(group, error)
     }
     // The group has a position from now on, whenever the first message comes.
     await move(start - 1, { signal })
@@ -215,7 +221,7 @@ class MessageTopic implements Topic {
         yield { ...message, ack }
       }
     } catch (error) {
-      memberError(error)
+      await memberError(error)
     }
   }
 

@@ -15,6 +15,7 @@ import {
   type TxnComparison,
   type TxnOperation,
   type TxnOperationResult,
+  UnavailableError,
   type WatchBatch,
   type WatchEvent,
   type WatchOptions,
@@ -24,7 +25,7 @@ import { Sessions } from '../../src/client/sessions.ts'
 /** Time of one way between client and store. */
 const WAY_MS = 1
 const ELECTION_MS = 1_500
-const REQUEST_CHARACTERS_MAX = 2 ** 21
+const REQUEST_CHARACTERS_MAX = 2_500_000
 
 interface Lease {
   ttlMs: number
@@ -52,10 +53,11 @@ interface ReadCall extends CallOptions, Range {
 
 const nameOf = (key: string | Uint8Array): string => Buffer.from(key).toString('latin1')
 
-function contains({ key, prefix, start = '', end }: Range, name: string): boolean {
-  if (key !== undefined) return name === nameOf(key)
-  if (prefix !== undefined) return name.startsWith(nameOf(prefix))
-  return name >= nameOf(start) && (end === undefined || name < nameOf(end))
+function containment({ key, prefix, start = '', end }: Range): (name: string) => boolean {
+  const [first, last] = [nameOf(key ?? prefix ?? start), end === undefined ? undefined : nameOf(end)]
+  if (key !== undefined) return (name) => name === first
+  if (prefix !== undefined) return (name) => name.startsWith(first)
+  return (name) => name >= first && (last === undefined || name < last)
 }
 
 const compactedError = (revision: number) =>
@@ -107,11 +109,12 @@ export class VirtualCluster {
           this.isDown = false
         }, ELECTION_MS)
       },
+      start: async () => {},
     }
   }
 
-  client(_options?: object): Client {
-    const client = new VirtualClient(this)
+  client({ timeoutMs = 30_000 }: { readonly timeoutMs?: number } = {}): Client {
+    const client = new VirtualClient(this, timeoutMs)
     this.#clients.push(client)
     return client as unknown as Client
   }
@@ -127,7 +130,10 @@ export class VirtualCluster {
 
   records(range: Range, at = this.revision): KvRecord[] {
     if (at < this.compacted) throw compactedError(this.compacted)
-    const names = [...this.#versions.keys()].filter((name) => contains(range, name)).toSorted()
+    const names =
+      range.key === undefined
+        ? [...this.#versions.keys()].filter(containment(range)).toSorted()
+        : [nameOf(range.key)]
     return names.flatMap(
       (name) => this.#versions.get(name)?.findLast(({ revision }) => revision <= at)?.record ?? [],
     )
@@ -293,11 +299,13 @@ const withoutValue = (record: KvRecord): KvRecord => ({ ...record, value: new Ui
 /** The calls of `Client` that recipes and their tests make. */
 class VirtualClient {
   readonly #store: VirtualCluster
+  readonly #timeoutMs: number
   readonly #end = new AbortController()
   readonly #sessions: Sessions
 
-  constructor(store: VirtualCluster) {
+  constructor(store: VirtualCluster, timeoutMs: number) {
     this.#store = store
+    this.#timeoutMs = timeoutMs
     this.#sessions = new Sessions({
       grantLease: ({ ttlMs }, call) => this.#call(call, () => store.grant(ttlMs) as never),
       keepLeasesAlive: (ids, call) => this.#call(call, () => ids.map((id) => store.keepAlive(id)) as never),
@@ -313,8 +321,12 @@ class VirtualClient {
 
   async #call<T>(call: CallOptions | undefined, run: () => T): Promise<T> {
     this.#check(call?.signal)
-    do await way()
-    while (this.#store.isDown)
+    const begunAt = performance.now()
+    do {
+      await way()
+      if (performance.now() - begunAt > (call?.timeoutMs ?? this.#timeoutMs))
+        throw new UnavailableError('no node answers', { code: 'timeout', written: 'no' })
+    } while (this.#store.isDown)
     this.#check(call?.signal)
     const result = run()
     await way()
@@ -371,7 +383,9 @@ class VirtualClient {
   }
 
   txn = async (txn: Txn, options?: CallOptions) => {
-    if (JSON.stringify(txn).length > REQUEST_CHARACTERS_MAX) {
+    const textOf = (_: string, value: unknown) =>
+      value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value
+    if (JSON.stringify(txn, textOf).length > REQUEST_CHARACTERS_MAX) {
       const details = { code: 'request_too_large', written: 'no', status: 413 } as const
       throw new QuorateError('the request is too large', details)
     }
@@ -410,6 +424,7 @@ class VirtualClient {
 
   async *#batches(options: WatchOptions, from: number, end: AbortSignal) {
     await way()
+    const isWatched = containment(options)
     for (let next = from; ; ) {
       this.#check(options.signal)
       const [batch] = this.#store.batchesFrom(next)
@@ -419,7 +434,7 @@ class VirtualClient {
       }
       next = batch.revision + 1
       const events = batch.events.filter(
-        ({ type, keyBytes }) => contains(options, nameOf(keyBytes)) && (options.only ?? type) === type,
+        ({ type, keyBytes }) => isWatched(nameOf(keyBytes)) && (options.only ?? type) === type,
       )
       if (events.length === 0) continue
       await way()
