@@ -25,7 +25,7 @@ import { Sessions } from '../../src/client/sessions.ts'
 /** Time of one way between client and store. */
 const WAY_MS = 1
 const ELECTION_MS = 1_500
-const REQUEST_CHARACTERS_MAX = 2_500_000
+const REQUEST_BYTES_MAX = 2_500_000
 
 interface Lease {
   ttlMs: number
@@ -59,6 +59,13 @@ function containment({ key, prefix, start = '', end }: Range): (name: string) =>
   if (prefix !== undefined) return (name) => name.startsWith(first)
   return (name) => name >= first && (last === undefined || name < last)
 }
+
+/** The bytes of the values that a transaction puts. */
+const bytesOf = ({ success = [], failure = [] }: Txn): number =>
+  [...success, ...failure].reduce((sum, operation) => {
+    if ('txn' in operation) return sum + bytesOf(operation.txn)
+    return sum + ('put' in operation ? Buffer.byteLength(operation.put.value) : 0)
+  }, 0)
 
 const compactedError = (revision: number) =>
   new CompactedError(
@@ -383,9 +390,7 @@ class VirtualClient {
   }
 
   txn = async (txn: Txn, options?: CallOptions) => {
-    const textOf = (_: string, value: unknown) =>
-      value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value
-    if (JSON.stringify(txn, textOf).length > REQUEST_CHARACTERS_MAX) {
+    if (bytesOf(txn) > REQUEST_BYTES_MAX) {
       const details = { code: 'request_too_large', written: 'no', status: 413 } as const
       throw new QuorateError('the request is too large', details)
     }
