@@ -542,7 +542,7 @@ describe('a registry', () => {
     const instance = await own.register({ id: 'a', url: 'one' })
     await expect(instance.update({ weight: 7 })).rejects.toMatchObject({ written: 'unknown' })
     await instance.update({ url: 'two' })
-    await late()
+    await copies[0]?.()
     expect(await own.list()).toMatchObject([{ url: 'two', weight: 7 }])
     await instance.close()
   })
